@@ -1,0 +1,74 @@
+# On a fresh machine: `make demo` shows symad at work, `make test` runs every check.
+# Both need only Python 3.11 or newer, with its venv module, and a package registry that pip can reach.
+
+PYTHON ?= python3
+WORKERS ?= 2
+
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint clean
+
+help:
+	@echo 'make demo   set up $(VENV), then run the main job: symad demo'
+	@echo 'make test   set up $(VENV), then run all checks: ruff, mypy, pytest'
+	@echo 'make lint   set up $(VENV), then run ruff and mypy only'
+	@echo 'make clean  remove $(VENV), caches and everything that was generated'
+	@echo
+	@echo 'PYTHON=python3.12 chooses the Python that a new $(VENV) is made from;'
+	@echo 'WORKERS=8 the number of processes that run the tests.'
+
+demo: $(VENV)/.has-demo
+	@$(VENV)/bin/symad demo
+
+# All three run even if one fails, so that one call shows everything there is to mend.
+test: $(VENV)/.has-test
+	@status=0; \
+	$(PY) -m ruff check || status=1; \
+	$(PY) -m mypy || status=1; \
+	MPLBACKEND=agg $(PY) -m pytest -n $(WORKERS) --doctest-modules symad tests || status=1; \
+	exit $$status
+
+lint: $(VENV)/.has-test
+	@status=0; \
+	$(PY) -m ruff check || status=1; \
+	$(PY) -m mypy || status=1; \
+	exit $$status
+
+clean:
+	@rm -rf $(VENV) build dist *.egg-info demo-output docs/_build .benchmarks .hypothesis \
+		.mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- the set-up: each step leaves a stamp in $(VENV) and is not done again until what it depends on changes
+
+# Names the folder that the environment was made in. A new environment is made where this is missing or names another
+# folder, where the environment's Python does not run, and where an installation was cut short.
+MADE := $(VENV)/.made
+CUT_SHORT := $(VENV)/.installing
+STATE := $(shell cat $(MADE) 2>/dev/null; $(PY) -c '' 2>/dev/null || echo broken; test ! -e $(CUT_SHORT) || echo cut short)
+
+ifneq "$(STATE)" "$(CURDIR)"
+$(MADE): remake
+endif
+
+.PHONY: remake
+remake:
+
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "symad needs Python 3.11 or newer, and '$(PYTHON)' is not: choose another with make PYTHON=..." >&2; \
+		exit 1; }
+	@echo 'Making $(VENV)'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@echo '$(CURDIR)' > $@
+
+# $(VENV)/.has-<extra>: symad is installed editable, with what the extra asks for. The test extra holds the demo's.
+$(VENV)/.has-%: $(MADE) setup.cfg pyproject.toml
+	@echo 'Installing symad[$*] into $(VENV) (a minute or so the first time)'
+	@touch $(CUT_SHORT)
+	@$(PY) -m pip install -qq --disable-pip-version-check --editable '.[$*]'; \
+		status=$$?; rm -f $(CUT_SHORT); exit $$status
+	@touch $@ $(if $(filter test,$*),$(VENV)/.has-demo)

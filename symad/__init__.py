@@ -1,0 +1,56 @@
+"""symad: a symbolic graph compiler with gradients you can see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symad import errors
+from symad.autodiff.forward import pushforward, tangents
+from symad.autodiff.record import Edge, Extension
+from symad.autodiff.reverse import extend, gradients, pullback
+from symad.compile import Executor, Function, compile
+from symad.errors import SymadError
+from symad.graph.graph import Graph
+from symad.graph.node import Constant, Node, Parameter, Variable
+from symad.graph.provenance import scope
+from symad.ops.adjoint import (
+    add_n,
+    broadcast_like,
+    cast,
+    identity,
+    ones_like,
+    reshape_like,
+    stop_gradient,
+    sum_like,
+    zeros_like,
+)
+from symad.ops.arithmetic import add, divide, multiply, negative, subtract
+from symad.ops.exponential import exp, log
+from symad.ops.structure import structure
+from symad.ops.trigonometric import cos, sin
+from symad.types import TensorType
+
+
+def constant(value: Any, dtype: Any = None, name: str | None = None) -> Constant:
+    """Return ``value`` as a node that never changes.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.constant([1, 2]).type
+    i64[2]
+    """
+    return Constant(value, dtype, name)
+
+
+def parameter(name: str, value: Any, dtype: Any = None) -> Parameter:
+    """Return state that compiled functions may update, with an initial value.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> w = sm.parameter("w", [1.0, 2.0])
+    >>> w.value
+    array([1., 2.])
+    """
+    return Parameter(name, value, dtype)

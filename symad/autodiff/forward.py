@@ -1,0 +1,121 @@
+"""Forward mode by extending the graph: tangents travel with the values, inputs to outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from symad.autodiff.request import (
+    active_nodes,
+    generation_of,
+    output_leaves,
+    seed_nodes,
+    target_leaves,
+)
+from symad.graph.nested import leaves, rebuild
+from symad.graph.node import Node
+from symad.graph.provenance import Creation, Role, RoleKind, creating
+from symad.graph.traverse import topological_order
+from symad.ops.adjoint import add_n, broadcast_like, identity, match
+from symad.ops.structure import zeros_for
+
+
+def tangents(y: Any, xs: Any, seeds: Any = None) -> dict[Node, Node]:
+    """Extend the graph of ``y`` with the tangents of all nodes that depend on ``xs``.
+
+    v̇_i = Σ_k ∂v_i/∂v_k v̇_k, in topological order.
+
+    Parameters
+    ----------
+    y : Node or nested structure of nodes
+    xs : Node or nested structure of nodes
+    seeds : array, Node or nested structure like ``xs``, optional
+        The tangents of ``xs``; ones unless given.
+
+    Returns
+    -------
+    dict
+        From each node to its tangent; a node that is not there has the tangent zero.
+
+    Raises
+    ------
+    GradientError
+        If ``y`` or one of ``xs`` is not floating, or the seeds do not fit.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x1, x2 = sm.Variable("x1"), sm.Variable("x2")
+    >>> y = x1 * x2
+    >>> sm.tangents(y, x1)[y].eval({x1: 2.0, x2: 5.0})
+    np.float64(5.0)
+    """
+    outputs, targets = output_leaves(y), target_leaves(xs)
+    order = topological_order([*outputs, *targets])
+    active = active_nodes(order, targets)
+    generation = generation_of(order)
+    known = dict(seed_nodes(targets, xs, seeds, generation))
+    for node in order:
+        if node in active and node not in known and node.op is not None:
+            tangent = _tangent(node, known, generation)
+            if tangent is not None:
+                known[node] = tangent
+    return known
+
+
+def _tangent(node: Node, known: dict[Node, Node], generation: int) -> Node | None:
+    """Return the tangent of ``node`` from those of its inputs."""
+    assert node.op is not None
+    role = Role(RoleKind.TANGENT, generation, node)
+    given: list[Node | None] = [
+        known.get(source) if node.op.differentiable(slot) else None
+        for slot, source in enumerate(node.inputs)
+    ]
+    with creating(Creation(node.scope, node.site, role)):
+        terms = _terms(node, given)
+        if not terms:
+            return None
+        total = match(add_n(terms), node, broadcast_like)
+        return total if total.role is role else identity(total)
+
+
+def _terms(node: Node, given: Sequence[Node | None]) -> list[Node]:
+    assert node.op is not None
+    try:
+        found = node.op.forward_terms(given, node, *node.inputs)
+    except Exception as error:
+        where = node.site.describe()
+        error.add_note(f"in the forward rule of {node.op.name!r}, made at {where}")
+        raise
+    return [match(term, node, broadcast_like) for term in found if term is not None]
+
+
+def pushforward(y: Any, xs: Any, seeds: Any) -> Any:
+    """Return the Jacobian-vector product: the tangent of ``y`` for the tangents ``seeds`` of ``xs``.
+
+    Parameters
+    ----------
+    y : Node or nested structure of nodes
+    xs : Node or nested structure of nodes
+    seeds : array, Node or nested structure like ``xs``
+
+    Returns
+    -------
+    Node or nested structure like ``y``
+        Zeros where ``y`` does not depend on ``xs``.
+
+    Raises
+    ------
+    GradientError
+        If ``y`` or one of ``xs`` is not floating, or the seeds do not fit.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(2,))
+    >>> sm.pushforward(x * x, x, [1.0, 10.0]).eval({x: [1.0, 2.0]})
+    array([ 2., 40.])
+    """
+    known = tangents(y, xs, seeds)
+    results = [known[leaf] if leaf in known else zeros_for(leaf) for leaf in leaves(y)]
+    return rebuild(y, iter(results))

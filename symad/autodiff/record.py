@@ -1,0 +1,90 @@
+"""The record of an extension: which adjoint belongs to which node, and how it came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from symad.graph.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The forward edge from ``source`` (k) to argument ``slot`` of ``consumer`` (i)."""
+
+    source: Node
+    consumer: Node
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The algorithm reaches ``node``, for which ``contributions`` have been left."""
+
+    node: Node
+    contributions: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """The adjoint of ``node`` is known: their sum node, or the one contribution itself."""
+
+    node: Node
+    adjoint: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Propagated:
+    """The partial adjoint of ``edge`` has been left at its source.
+
+    Attributes
+    ----------
+    edge : Edge
+    product : Node
+        What the op's rule built, or the identity node where the local derivative is 1.
+    partial : Node
+        The same after shape and dtype repair; it is ``product`` where none was needed.
+    """
+
+    edge: Edge
+    product: Node
+    partial: Node
+
+
+Step = Visit | Summed | Propagated
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What :func:`symad.extend` did.
+
+    Attributes
+    ----------
+    outputs : tuple of Node
+        What was differentiated.
+    targets : tuple of Node
+        With respect to what.
+    seeds : dict
+        From each output to its seed node.
+    adjoints : dict
+        From each visited node i to its adjoint v̄_i.
+    partials : dict
+        From each edge k → i to its partial adjoint v̄_{k→i}.
+    steps : list of Step
+        What the algorithm did, in order.
+    generation : int
+        1 for a first derivative, 2 for the derivative of a graph that holds one, ...
+    """
+
+    outputs: tuple[Node, ...]
+    targets: tuple[Node, ...]
+    generation: int
+    seeds: dict[Node, Node] = field(default_factory=dict)
+    adjoints: dict[Node, Node] = field(default_factory=dict)
+    partials: dict[Edge, Node] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Extension of generation {self.generation}: {len(self.adjoints)} adjoints, "
+            f"{len(self.partials)} partial adjoints>"
+        )

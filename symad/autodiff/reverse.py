@@ -1,0 +1,199 @@
+"""Reverse mode by extending the graph: the lecture's algorithm, and this is all of it.
+
+CMU 10-414/714, lecture 4: visit the nodes in reverse topological order; at node i, sum the partial
+adjoints that its consumers left; for each input k, leave the partial adjoint v̄_{k→i} = v̄_i ∂v_i/∂v_k
+at k.  Nothing is evaluated: adjoints are ordinary nodes, which can be compiled, drawn and
+differentiated again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from symad.autodiff.record import Edge, Extension, Propagated, Summed, Visit
+from symad.autodiff.request import (
+    active_nodes,
+    generation_of,
+    output_leaves,
+    seed_nodes,
+    target_leaves,
+    unused_target,
+)
+from symad.errors import InternalError
+from symad.graph.nested import rebuild
+from symad.graph.node import Node
+from symad.graph.provenance import Creation, Role, RoleKind, creating
+from symad.graph.traverse import topological_order
+from symad.ops.adjoint import add_n, identity, match, sum_like
+from symad.ops.structure import fill_absent
+
+
+def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
+    """Extend the graph of ``y`` with the adjoints of all nodes between ``xs`` and ``y``.
+
+    Parameters
+    ----------
+    y : Node or nested structure of nodes
+        What to differentiate.  A value that is not a scalar counts as its sum, or as ⟨seed, y⟩.
+    xs : Node or nested structure of nodes
+        With respect to what; any node may be named.
+    seed : array, Node or nested structure like ``y``, optional
+        The adjoint of ``y``; ones unless given.
+
+    Returns
+    -------
+    Extension
+        Adjoints by node, partial adjoints by edge, and the steps in order.
+
+    Raises
+    ------
+    GradientError
+        If ``y`` or one of ``xs`` is not floating.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x1, x2 = sm.Variable("x1"), sm.Variable("x2")
+    >>> record = sm.extend(sm.log(x1) + x1 * x2, [x1])
+    >>> [node.label for node in record.adjoints]
+    ['add', 'multiply', 'log', 'x1']
+    >>> record.adjoints[x1].eval({x1: 2.0, x2: 5.0})
+    np.float64(5.5)
+    """
+    outputs, targets = output_leaves(y), target_leaves(xs)
+    order = topological_order(outputs)
+    active = active_nodes(order, targets)
+    record = Extension(tuple(outputs), tuple(targets), generation_of(order))
+    left: dict[Node, list[Node]] = {}  # the lecture's node_to_grad
+    for output, seed_node in seed_nodes(outputs, y, seed, record.generation):
+        record.seeds[output] = seed_node
+        left.setdefault(output, []).append(seed_node)
+    for node in reversed(order):
+        if node not in active or node not in left:
+            continue
+        contributions = left.pop(node)
+        record.steps.append(Visit(node, tuple(contributions)))
+        adjoint = _sum_node(node, contributions, record)
+        for slot, source in enumerate(node.inputs):
+            if source in active and node.op is not None and node.op.differentiable(slot):
+                partial = _partial_adjoint(Edge(source, node, slot), adjoint, record)
+                if partial is not None:
+                    left.setdefault(source, []).append(partial)
+    return record
+
+
+def _sum_node(node: Node, contributions: Sequence[Node], record: Extension) -> Node:
+    """Return v̄_i = Σ_j v̄_{i→j}: a sum node for several contributions, no node for one."""
+    if len(contributions) == 1:
+        adjoint = contributions[0]
+    else:
+        role = Role(RoleKind.SUM, record.generation, node)
+        with creating(Creation(node.scope, node.site, role)):
+            adjoint = add_n(contributions)
+    record.adjoints[node] = adjoint
+    record.steps.append(Summed(node, adjoint))
+    return adjoint
+
+
+def _partial_adjoint(edge: Edge, adjoint: Node, record: Extension) -> Node | None:
+    """Return v̄_{k→i} = v̄_i ∂v_i/∂v_k, in the shape and dtype of v_k."""
+    source, consumer = edge.source, edge.consumer
+
+    def context(kind: RoleKind) -> Creation:
+        role = Role(kind, record.generation, source, consumer, edge.slot)
+        return Creation(consumer.scope, consumer.site, role)
+
+    product = _apply_rule(edge, adjoint, context(RoleKind.LOCAL), context(RoleKind.PARTIAL))
+    if product is None:
+        return None
+    with creating(context(RoleKind.REPAIR)):
+        partial = match(product, source, sum_like)
+    record.partials[edge] = partial
+    record.steps.append(Propagated(edge, product, partial))
+    return partial
+
+
+def _apply_rule(edge: Edge, adjoint: Node, local: Creation, final: Creation) -> Node | None:
+    """Run the op's rule; its last node is the partial adjoint, the others are local steps."""
+    consumer = edge.consumer
+    assert consumer.op is not None
+    try:
+        with creating(local):
+            product = consumer.op.reverse(edge.slot, adjoint, consumer, *consumer.inputs)
+    except Exception as error:
+        where = consumer.site.describe()
+        error.add_note(
+            f"in the reverse rule of {consumer.op.name!r} for input {edge.slot}, made at {where}"
+        )
+        raise
+    if product is None:
+        return None
+    if not isinstance(product, Node):
+        raise InternalError(f"the reverse rule of {consumer.op.name!r} returned {product!r}")
+    if product.role is local.role:
+        product.role = final.role
+        return product
+    with creating(final):  # the rule returned a node that was there: its local derivative is 1
+        return identity(product)
+
+
+def gradients(y: Any, xs: Any, seed: Any = None, unused: str = "error") -> Any:
+    """Return the gradient of ``y`` with respect to ``xs`` as nodes that extend the graph.
+
+    Parameters
+    ----------
+    y : Node or nested structure of nodes
+        What to differentiate.  A value that is not a scalar counts as its sum, or as ⟨seed, y⟩.
+    xs : Node or nested structure of nodes
+        With respect to what; any node may be named.
+    seed : array, Node or nested structure like ``y``, optional
+        The adjoint of ``y``; ones unless given.
+    unused : {"error", "zero", "none"}
+        What to return for a variable on which ``y`` does not depend.
+
+    Returns
+    -------
+    Node or nested structure like ``xs``
+        Each of the shape and dtype of its ``x``.
+
+    Raises
+    ------
+    GradientError
+        If ``y`` or one of ``xs`` is not floating, or ``y`` does not depend on one of ``xs``.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> gradient = sm.gradients(x**3, x)
+    >>> gradient.eval({x: 2.0})
+    np.float64(12.0)
+    >>> sm.gradients(gradient, x).eval({x: 2.0})
+    np.float64(12.0)
+    """
+    record = extend(y, xs, seed)
+    results = []
+    for target in record.targets:
+        adjoint = record.adjoints.get(target)
+        if adjoint is None:
+            results.append(unused_target(target, record, unused))
+        else:
+            results.append(fill_absent(adjoint, target))
+    return rebuild(xs, iter(results))
+
+
+def pullback(y: Any, xs: Any, seed: Any) -> Any:
+    """Return the vector-Jacobian product: the adjoint of ``xs`` for the adjoint ``seed`` of ``y``.
+
+    As :func:`gradients` with a seed, but a variable on which ``y`` does not depend gets zeros,
+    as the linear map demands.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(2,))
+    >>> sm.pullback(x * x, x, [1.0, 10.0]).eval({x: [1.0, 2.0]})
+    array([ 2., 40.])
+    """
+    return gradients(y, xs, seed=seed, unused="zero")

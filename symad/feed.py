@@ -1,0 +1,156 @@
+"""Values that users feed, checked against the type of their input: nothing is cast in silence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symad.errors import FeedError, GraphTypeError
+from symad.graph.nested import is_nested, leaves
+from symad.graph.node import Node, as_array
+from symad.types import (
+    Dimension,
+    StructureType,
+    TensorType,
+    Type,
+    UnknownShape,
+    dtype_code,
+    format_shape,
+)
+
+_FLOAT64 = np.dtype("float64")
+
+
+def accept(value: Any, node: Node, sizes: dict[Dimension, int]) -> Any:
+    """Return ``value`` as an array, or as a NumPy scalar where it has no axes.
+
+    Parameters
+    ----------
+    value : number, array, nested list; for a structure, a nested structure of these
+    node : Node
+        The input that takes it.
+    sizes : dict
+        The sizes that named dimensions have in this call; extended here.
+
+    Raises
+    ------
+    FeedError
+        If the value has a dtype that would lose information, or a shape that does not fit.
+    """
+    type_ = node.type
+    if type(value) is float and type_ == _SCALAR:
+        return np.float64(value)
+    if isinstance(type_, StructureType):
+        return _accept_structure(value, type_, node, sizes)
+    array = _as_dtype(value, type_.dtype, node)
+    _check_shape(array, type_, node, sizes)
+    return array[()] if array.ndim == 0 else array
+
+
+_SCALAR = TensorType(_FLOAT64, ())
+
+
+def type_of(value: Any) -> Type:
+    """Return the concrete type of a value that :func:`accept` returned."""
+    if isinstance(value, dict):
+        return StructureType("dict", tuple((k, type_of(v)) for k, v in value.items()))
+    if isinstance(value, (tuple, list)):
+        return StructureType(
+            type(value).__name__, tuple((k, type_of(v)) for k, v in enumerate(value))
+        )
+    return TensorType(value.dtype, value.shape)
+
+
+def _accept_structure(
+    value: Any, type_: StructureType, node: Node, sizes: dict[Dimension, int]
+) -> Any:
+    kind = {"dict": dict, "list": list, "tuple": tuple}[type_.kind]
+    keys = tuple(value) if isinstance(value, dict) else tuple(range(len(value)))
+    if not isinstance(value, kind) or set(keys) != set(type_.keys):
+        raise FeedError(
+            f"{node.label!r} is {type_}, but was fed a {type(value).__name__} with items {keys}"
+        )
+    items = {key: _item(value[key], item, node, sizes) for key, item in type_.fields}
+    return items if kind is dict else kind(items.values())
+
+
+def _item(value: Any, type_: Type | None, node: Node, sizes: dict[Dimension, int]) -> Any:
+    if type_ is None:
+        return None
+    if isinstance(type_, StructureType):
+        return _accept_structure(value, type_, node, sizes)
+    array = _as_dtype(value, type_.dtype, node)
+    _check_shape(array, type_, node, sizes)
+    return array[()] if array.ndim == 0 else array
+
+
+def _as_dtype(value: Any, dtype: np.dtype[Any], node: Node) -> np.ndarray[Any, Any]:
+    """Return the value as an array of ``dtype``, if that loses nothing."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise FeedError(
+            f"{node.label!r} was fed a masked array, whose mask would be lost",
+            remedy="Feed value.filled(...), or the data and the mask as two inputs.",
+        )
+    try:
+        array = as_array(value, None)
+    except GraphTypeError as error:
+        raise FeedError(
+            f"{node.label!r} ({dtype}) cannot be fed {_describe(value)}: {error.message}",
+            where=node.site.describe(),
+            remedy=error.remedy,
+        ) from None
+    if array.dtype == dtype:
+        return array
+    safe = _weakly_castable(value, array, dtype) or np.can_cast(array.dtype, dtype, "safe")
+    if not safe:
+        raise FeedError(
+            f"{node.label!r} is {dtype}, but was fed {array.dtype}, which would lose information",
+            where=node.site.describe(),
+            remedy=f'Feed value.astype("{dtype}"), or declare the variable with '
+            f'dtype="{array.dtype}".',
+        )
+    return array.astype(dtype)
+
+
+def _weakly_castable(value: Any, array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> bool:
+    """Return whether the value is made of Python numbers, which take any dtype of their kind."""
+    if isinstance(value, np.generic) or not isinstance(value, (bool, int, float, list, tuple)):
+        return False
+    if is_nested(value) and not all(type(leaf) in (bool, int, float) for leaf in leaves(value)):
+        return False
+    if dtype.kind == "f":
+        return array.dtype.kind in "biuf"
+    if dtype.kind in "iu" and array.dtype.kind in "biu":
+        return bool(np.all(array.astype(dtype) == array)) if array.size else True
+    return array.size == 0
+
+
+def _describe(value: Any) -> str:
+    dtype = getattr(value, "dtype", None)
+    kind = type(value).__name__
+    return f"a {kind} of dtype {dtype}" if dtype is not None else f"a {kind}"
+
+
+def _check_shape(
+    array: np.ndarray[Any, Any], type_: TensorType, node: Node, sizes: dict[Dimension, int]
+) -> None:
+    declared = type_.shape
+    if isinstance(declared, UnknownShape):
+        return
+    fits = len(declared) == array.ndim
+    for dim, size in zip(declared, array.shape, strict=False):
+        if isinstance(dim, int):
+            fits = fits and dim == size
+        elif sizes.setdefault(dim, size) != size:
+            raise FeedError(
+                f"dimension {dim!r} is {size} in {node.label!r}, "
+                f"but {sizes[dim]} in an input before it",
+                where=node.site.describe(),
+            )
+    if not fits:
+        raise FeedError(
+            f"{node.label!r} is {type_}, but was fed an array of shape "
+            f"{format_shape(array.shape)} ({dtype_code(array.dtype)})",
+            where=node.site.describe(),
+        )

@@ -1,0 +1,252 @@
+"""Graph: some outputs, and what they depend on in topological order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from symad.errors import GraphError, InternalError
+from symad.graph.node import Constant, Node, Parameter, Variable, infer_type
+from symad.graph.provenance import Creation, Role, creating
+from symad.graph.traverse import topological_order
+from symad.types import StructureType, TensorType, Type, compatible_shapes
+
+
+class Graph:
+    """An immutable view of the nodes between ``inputs`` and ``outputs``.
+
+    Graphs are what passes take and return, and the unit of pickling: nodes that belong together
+    stay together.
+
+    Parameters
+    ----------
+    outputs : iterable of Node
+    inputs : iterable of Node, optional
+        Where values come in; any node may be one, and what it was computed from is then not part
+        of the graph.  Without it, all variables and parameters that the outputs depend on, in
+        topological order.
+
+    Raises
+    ------
+    GraphError
+        If an output depends on a variable that is not among the inputs.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=())
+    >>> print(sm.Graph([sm.sin(x) * x]))
+    graph(%0: f64[] "x")
+      %1: f64[] = sin(%0)
+      %2: f64[] = multiply(%1, %0)
+      return %2
+    """
+
+    __slots__ = ("inputs", "outputs", "nodes")
+
+    def __init__(self, outputs: Iterable[Node], inputs: Iterable[Node] | None = None) -> None:
+        self.outputs: tuple[Node, ...] = tuple(outputs)
+        given = None if inputs is None else tuple(inputs)
+        self.nodes: tuple[Node, ...] = tuple(topological_order(self.outputs, stop=given or ()))
+        reached = tuple(node for node in self.nodes if isinstance(node, Variable))
+        if given is None:
+            given = reached
+        self.inputs: tuple[Node, ...] = given
+        missing = set(reached).difference(given)
+        if missing:
+            first = next(node for node in reached if node in missing)
+            raise GraphError(
+                f"the outputs depend on {first.name!r}, which is not among the inputs",
+                where=first.site.describe(),
+                remedy="Add it to the inputs.",
+            )
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __str__(self) -> str:
+        from symad.graph.text import format_graph
+
+        return format_graph(self)
+
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self)} nodes>"
+
+    def consumers(self) -> dict[Node, list[tuple[Node, int]]]:
+        """Return, for each node, its uses as pairs (consumer, argument slot) in order."""
+        uses: dict[Node, list[tuple[Node, int]]] = {node: [] for node in self.nodes}
+        inputs = set(self.inputs)
+        for node in self.nodes:
+            if node in inputs:
+                continue
+            for slot, source in enumerate(node.inputs):
+                uses[source].append((node, slot))
+        return uses
+
+    def __reduce__(self) -> tuple[Callable[..., Graph], tuple[Any, ...]]:
+        records, index = _flatten((*self.inputs, *self.outputs))
+        inputs = [index[node] for node in self.inputs]
+        outputs = [index[node] for node in self.outputs]
+        return _restore_graph, (records, inputs, outputs)
+
+
+def rebuild(
+    graph: Graph,
+    visit: Callable[[Node, tuple[Node, ...]], Node],
+    replaced: dict[Node, Node] | None = None,
+) -> Graph:
+    """Return ``graph`` with each computed node replaced by what ``visit`` returns for it.
+
+    ``visit`` is given the old node and its new inputs.  What it makes inherits the site, the scope
+    and the role of the old node: provenance is the business of this driver, not of rules.
+
+    Parameters
+    ----------
+    graph : Graph
+    visit : callable
+    replaced : dict, optional
+        New nodes for inputs of the graph.
+    """
+    new: dict[Node, Node] = dict(replaced or {})
+    inputs = set(graph.inputs)
+    for node in graph.nodes:
+        if node in new:
+            continue
+        if node.op is None or node in inputs:
+            new[node] = node
+            continue
+        with creating(Creation(node.scope, node.site, node.role)):
+            new[node] = visit(node, tuple(new[source] for source in node.inputs))
+    return Graph(
+        [new[node] for node in graph.outputs], [new.get(node, node) for node in graph.inputs]
+    )
+
+
+def replace_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
+    """Return ``node`` itself if its inputs are already these, else a copy that has them."""
+    if len(inputs) == len(node.inputs) and all(map(_same, inputs, node.inputs)):
+        return node
+    assert node.op is not None
+    return Node(node.op, inputs, infer_type(node.op, inputs), node.name)
+
+
+def _same(a: Node, b: Node) -> bool:
+    return a is b
+
+
+def verify(graph: Graph) -> None:
+    """Check a graph: inputs before users, and every type what the op infers.
+
+    Raises
+    ------
+    InternalError
+        If the graph is malformed; run after each pass in the tests.
+    """
+    seen: set[Node] = set()
+    inputs = set(graph.inputs)
+    for node in graph.nodes:
+        if node.op is not None and node not in inputs:
+            for source in node.inputs:
+                if source not in seen:
+                    raise InternalError(f"{node!r} comes before its input {source!r}")
+            inferred = node.op.infer(*[source.type for source in node.inputs])
+            if not _agree(inferred, node.type):
+                raise InternalError(f"{node!r} has type {node.type}, but its op infers {inferred}")
+        seen.add(node)
+
+
+def _agree(inferred: Type | None, declared: Type | None) -> bool:
+    if inferred is None or declared is None:
+        return inferred is declared
+    if isinstance(inferred, StructureType) or isinstance(declared, StructureType):
+        return (
+            isinstance(inferred, StructureType)
+            and isinstance(declared, StructureType)
+            and inferred.keys == declared.keys
+            and all(
+                _agree(a, b)
+                for (_, a), (_, b) in zip(inferred.fields, declared.fields, strict=True)
+            )
+        )
+    return inferred.dtype == declared.dtype and compatible_shapes(declared.shape, inferred.shape)
+
+
+# Pickling: a flat list of records in place of nested objects, so that depth does not matter.
+
+_Record = tuple[Any, ...]
+
+
+def _flatten(roots: Iterable[Node]) -> tuple[list[_Record], dict[Node, int]]:
+    """Return one record per node that ``roots`` or their roles refer to, and the index of each."""
+    index: dict[Node, int] = {}
+    pending = list(roots)
+    while pending:
+        found = topological_order(pending, stop=index)
+        pending = []
+        for node in found:
+            if node in index:
+                continue
+            index[node] = len(index)
+            if node.role is not None:
+                pending += [n for n in (node.role.node, node.role.consumer) if n is not None]
+        pending = [node for node in pending if node not in index]
+    return [_record(node, index) for node in index], index
+
+
+def _record(node: Node, index: dict[Node, int]) -> _Record:
+    role = node.role
+    flat_role = role and (
+        role.kind,
+        role.generation,
+        index[role.node],
+        None if role.consumer is None else index[role.consumer],
+        role.slot,
+    )
+    value = node.value if isinstance(node, (Constant, Parameter)) else None
+    sources = [index[source] for source in node.inputs]
+    return (
+        type(node), node.op, sources, node.type, node.name, node.scope, node.site, flat_role, value
+    )  # fmt: skip
+
+
+def _restore(records: list[_Record]) -> list[Node]:
+    nodes: list[Node] = []
+    for kind, op, sources, type_, name, scope, site, _, value in records:
+        with creating(Creation(scope, site)):
+            inputs = tuple(nodes[i] for i in sources)
+            nodes.append(_restore_node(kind, op, inputs, type_, name, value))
+    for node, record in zip(nodes, records, strict=True):
+        if record[7] is not None:
+            kind, generation, target, consumer, slot = record[7]
+            where = None if consumer is None else nodes[consumer]
+            node.role = Role(kind, generation, nodes[target], where, slot)
+    return nodes
+
+
+def _restore_node(
+    kind: type[Node], op: Any, inputs: tuple[Node, ...], type_: Type, name: Any, value: Any
+) -> Node:
+    if kind is Constant:
+        return Constant(value, name=name)
+    if kind is Parameter:
+        return Parameter(name, value)
+    if kind is Variable:
+        assert isinstance(type_, TensorType)
+        return Variable(name, type_.shape, type_.dtype)
+    return Node(op, inputs, type_, name)
+
+
+def _restore_graph(records: list[_Record], inputs: list[int], outputs: list[int]) -> Graph:
+    nodes = _restore(records)
+    return Graph([nodes[i] for i in outputs], [nodes[i] for i in inputs])
+
+
+def _restore_one(graph: Graph) -> Node:
+    return graph.outputs[0]
+
+
+def _reduce_node(node: Node) -> tuple[Callable[[Graph], Node], tuple[Graph]]:
+    return _restore_one, (Graph([node]),)
+
+
+Node.__reduce__ = _reduce_node  # type: ignore[method-assign,assignment]

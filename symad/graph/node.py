@@ -1,0 +1,189 @@
+"""Node: a value of the graph that is not computed yet; and the leaves, which no op computes."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from symad.errors import FeedError, GraphTypeError, SymadError
+from symad.graph.op import Op
+from symad.graph.operators import Operators
+from symad.graph.provenance import Role, Site, current_creation
+from symad.types import TensorType, Type, as_dtype, as_shape, compatible_shapes, format_shape
+
+
+class Node(Operators):
+    """A value of the graph: the result of ``op`` on ``inputs``, or a leaf.
+
+    Nodes are immutable and compared by identity.  Do not call this class: use the functions of
+    :mod:`symad`, which are Python operators and NumPy's names.
+
+    Attributes
+    ----------
+    op : Op or None
+        ``None`` for a leaf.
+    inputs : tuple of Node
+    type : TensorType or StructureType
+    name : str or None
+    scope : tuple of str
+        The scopes in which the node was made, outermost first.
+    site : Site
+        The user's source line that made it; for an adjoint, the line of its forward node.
+    role : Role or None
+        The role in a derivative; ``None`` for what the user wrote.
+    """
+
+    __slots__ = ("op", "inputs", "type", "name", "scope", "site", "role", "__weakref__")
+
+    def __init__(
+        self, op: Op | None, inputs: tuple[Node, ...], type_: Type, name: str | None = None
+    ) -> None:
+        context = current_creation()
+        self.op = op
+        self.inputs = inputs
+        self.type = type_
+        self.name = name
+        self.scope: tuple[str, ...] = context.scope
+        self.site: Site = context.site or Site.capture()
+        self.role: Role | None = context.role
+
+    @property
+    def label(self) -> str:
+        """The name if the node has one, else the op's name."""
+        return self.name or (self.op.name if self.op else "value")
+
+    def __repr__(self) -> str:
+        return f"<{self.label}: {self.type}>"
+
+
+class Variable(Node):
+    """An input of the graph, to be fed a value.
+
+    Parameters
+    ----------
+    name : str
+        Shown in pictures and tables, and the keyword by which compiled functions take it.
+    shape : tuple of int, str or None, optional
+        Sizes, names of dimensions (``"batch"``) or ``None`` for a dimension of any size.  Without a
+        shape, the variable takes values of any shape.
+    dtype : dtype, optional
+        float64 unless given.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.Variable("X", shape=("batch", 784), dtype="float32")
+    <X: f32[batch,784]>
+    """
+
+    __slots__ = ()
+
+    def __init__(self, name: str, shape: Any = None, dtype: Any = "float64") -> None:
+        if not isinstance(name, str) or not name:
+            raise GraphTypeError(
+                f"a variable's name must be text, not {name!r}",
+                remedy='Write Variable("x"), or Variable("x", shape=(3,)).',
+            )
+        super().__init__(None, (), TensorType(as_dtype(dtype), as_shape(shape)), name)
+
+
+class Constant(Node):
+    """A value that never changes."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any, dtype: Any = None, name: str | None = None) -> None:
+        array = as_array(value, dtype).copy()
+        array.flags.writeable = False
+        super().__init__(None, (), TensorType(array.dtype, array.shape), name)
+        self.value: np.ndarray[Any, Any] = array
+
+    @property
+    def label(self) -> str:
+        """The value where it is a number, else its type."""
+        if self.name:
+            return self.name
+        return f"{self.value.item():.6g}" if self.value.ndim == 0 else f"constant {self.type}"
+
+
+class Parameter(Variable):
+    """State that compiled functions may update: an input that brings its own value."""
+
+    __slots__ = ("_value", "lock")
+
+    def __init__(self, name: str, value: Any, dtype: Any = None) -> None:
+        array = as_array(value, dtype)
+        super().__init__(name, array.shape, array.dtype)
+        self.lock = threading.RLock()
+        self.value = array
+
+    @property
+    def value(self) -> np.ndarray[Any, Any]:
+        """The current value, read-only; assign to replace it by one of the same shape and dtype."""
+        return self._value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        assert isinstance(self.type, TensorType)
+        array = np.array(as_array(value, None))
+        if not np.can_cast(array.dtype, self.type.dtype, "same_kind") or not compatible_shapes(
+            self.type.shape, array.shape
+        ):
+            raise FeedError(
+                f"parameter {self.name!r} is {self.type} and cannot take a value of dtype "
+                f"{array.dtype} and shape {format_shape(array.shape)}"
+            )
+        array = array.astype(self.type.dtype, copy=False)
+        array.flags.writeable = False
+        self._value = array
+
+
+def as_array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """Return ``value`` as an array of a dtype that symad supports.
+
+    Raises
+    ------
+    GraphTypeError
+        If the value is ragged, or holds objects, text, dates or complex numbers.
+    """
+    if isinstance(value, Node):
+        raise GraphTypeError(f"{value!r} is a node of a graph: an array of numbers is needed here")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise GraphTypeError(
+            f"a ragged list is not an array: {error}",
+            remedy="Make all rows the same length, or keep them in a list of arrays.",
+        ) from None
+    except (TypeError, OverflowError) as error:
+        raise GraphTypeError(f"{type(value).__name__} is not an array: {error}") from None
+    as_dtype(array.dtype)
+    if dtype is None:
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array.astype(as_dtype(dtype), copy=False)
+
+
+def apply(op: Op, *inputs: Node) -> Node:
+    """Return the node that applies ``op`` to ``inputs``.
+
+    Raises
+    ------
+    GraphTypeError, ShapeError
+        If the op does not take such inputs; the message has the op, the types and the user's line.
+    """
+    return Node(op, inputs, infer_type(op, inputs))
+
+
+def infer_type(op: Op, inputs: tuple[Node, ...]) -> Type:
+    """Return the type of ``op`` on ``inputs``; errors name the op, the types and the user's line."""
+    try:
+        return op.infer(*[node.type for node in inputs])
+    except SymadError as error:
+        if error.where:
+            raise
+        types = ", ".join(f"{node.label}: {node.type}" for node in inputs)
+        message = f"{op.name}({types}): {error.message}"
+        where = (current_creation().site or Site.capture()).describe()
+        raise type(error)(message, where=where, remedy=error.remedy) from None

@@ -1,0 +1,132 @@
+"""The base class of all ops: everything there is to know about one, in one place.
+
+An op is a small immutable object.  A stateless op is a class with one instance; an op with
+attributes is a frozen dataclass whose fields are its attributes, so that ops compare by value.
+The NumPy meaning of an op is a plain function of the input arrays, with the attributes passed as
+keywords; running, printing as source and testing all use that one function.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from symad.errors import InternalError, SymadError
+from symad.types import Type
+
+if TYPE_CHECKING:
+    from symad.graph.node import Node
+    from symad.graph.sample import Sample
+
+OP_CLASSES: dict[str, type[Op]] = {}
+"""Every concrete op class by name: the op table."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Op:
+    """One operation on graph values.
+
+    A new op defines :attr:`numpy`, :meth:`infer`, :meth:`reverse`, :meth:`forward` and
+    :attr:`samples`; the base classes in :mod:`symad.ops.base` supply most of these for elementwise
+    and linear ops.
+    """
+
+    name: ClassVar[str] = ""
+    """The name in the op table, in text and in errors; a class without one is abstract."""
+    numpy: ClassVar[Callable[..., Any] | str]
+    """What the op means: a function of arrays (attributes as keywords), or ``"module.name"`` of
+    one that is imported on first use."""
+    text: ClassVar[str] = ""
+    """Template such as ``"{0} + {1}"``; empty prints as a call."""
+    latex: ClassVar[str] = ""
+    """LaTeX template such as ``r"\\sin {0}"``; empty prints as a call."""
+    precedence: ClassVar[int] = 10
+    """How tightly :attr:`text` binds: + is 1, * is 2, unary minus 3, ** 4, a call 10."""
+    commutative: ClassVar[bool] = False
+    """Whether the order of the inputs does not matter."""
+    is_view: ClassVar[bool] = False
+    """Whether the result may share memory with the first input."""
+    samples: ClassVar[Sequence[Sample]] = ()
+    """Inputs on which the tests check the op; an op without any fails them."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        name = cls.__dict__.get("name", "")
+        if not name:
+            return
+        known = OP_CLASSES.setdefault(name, cls)
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise InternalError(f"two op classes are named {name!r}")
+        OP_CLASSES[name] = cls  # dataclass(slots=True) makes a class twice
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes by name: the keywords of :attr:`numpy`."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def infer(self, *types: Any) -> Type:
+        """Return the type of the result for inputs of ``types``.
+
+        Raises
+        ------
+        GraphTypeError, ShapeError
+            If the op does not take such inputs.
+        """
+        raise InternalError(f"op {self.name!r} has no type inference: write {type(self)}.infer")
+
+    def kernel(self) -> Callable[..., Any]:
+        """Return the function of arrays that computes this op, with its attributes bound."""
+        function = resolve(type(self).numpy)
+        keywords = self.attributes()
+        return partial(function, **keywords) if keywords else function
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        """Return the partial adjoint of input ``slot``: ``adjoint`` times ∂out/∂inputs[slot].
+
+        Return ``adjoint`` itself where the local derivative is 1 (the driver makes an identity
+        node of it), and ``None`` where the output does not depend on the input in a
+        differentiable way.  Broadcasting is undone by the driver, not here.
+        """
+        raise SymadError(f"op {self.name!r} has no reverse rule")
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        """Return what the tangent of input ``slot`` contributes to the tangent of ``out``."""
+        raise SymadError(f"op {self.name!r} has no forward rule")
+
+    def forward_terms(
+        self, tangents: Sequence[Node | None], out: Node, *inputs: Node
+    ) -> list[Node | None]:
+        """Return the terms whose sum is the tangent of ``out``; an absent tangent is zero.
+
+        By default one term per input; ops that are linear in all inputs at once override it.
+        """
+        return [
+            self.forward(slot, tangent, out, *inputs)
+            for slot, tangent in enumerate(tangents)
+            if tangent is not None
+        ]
+
+    def differentiable(self, slot: int) -> bool:
+        """Return whether the result has a derivative with respect to input ``slot``."""
+        return True
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        """Return a simpler node now that the inputs' shapes are known, or ``None`` to keep this op.
+
+        Ops that depend on shapes only (``sum_like``, ``size``, ...) vanish here.
+        """
+        return None
+
+
+def resolve(function: Callable[..., Any] | str) -> Callable[..., Any]:
+    """Return a function, importing it if it is given as ``"module.name"``."""
+    return _import(function) if isinstance(function, str) else function
+
+
+@cache
+def _import(path: str) -> Callable[..., Any]:
+    module, _, name = path.rpartition(".")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function

@@ -1,0 +1,406 @@
+"""Python's operators, NumPy's methods and NumPy's protocols on nodes.
+
+This layer knows no op: it looks functions up by name in a table that :mod:`symad.ops` fills.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symad.errors import GraphTypeError
+from symad.types import StructureType, UnknownShape
+
+if TYPE_CHECKING:
+    from symad.graph.node import Node
+    from symad.types import Type
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+"""symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
+
+NUMPY_NAMES: dict[str, str] = {
+    "absolute": "abs",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arctanh": "atanh",
+    "concatenate": "concat",
+    "conjugate": "identity",
+    "degrees": "rad2deg",
+    "fabs": "abs",
+    "fmod": "fmod",
+    "radians": "deg2rad",
+    "remainder": "mod",
+    "rint": "round",
+    "true_divide": "divide",
+    "amax": "max",
+    "amin": "min",
+    "around": "round",
+    "transpose": "transpose",
+}
+"""NumPy names that differ from symad's; all others are the same."""
+
+
+def call(name: str, *args: Any, **keywords: Any) -> Any:
+    """Call the function of the table that is registered under ``name``."""
+    return FUNCTIONS[name](*args, **keywords)
+
+
+def _from_numpy(function: Any) -> Callable[..., Any]:
+    """Return symad's function for a NumPy function, or raise an error that names it."""
+    name = NUMPY_NAMES.get(function.__name__, function.__name__)
+    module = getattr(function, "__module__", None) or "numpy"
+    prefix = module.rpartition(".")[2]
+    for candidate in (f"{prefix}.{name}", name):
+        if candidate in FUNCTIONS:
+            return FUNCTIONS[candidate]
+    raise GraphTypeError(
+        f"numpy.{function.__name__} has no counterpart for symad nodes",
+        remedy="Compute it on arrays before feeding them, or define an op (docs/adding_an_op.md).",
+    )
+
+
+class Operators:
+    """What a node can do in an expression."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    if TYPE_CHECKING:
+        type: Type
+
+    # Comparison is by identity, so that nodes can be keys; see equal().
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if isinstance(other, (int, float, complex, np.ndarray, np.generic, list)):
+            raise GraphTypeError(
+                f"== on a node compares identity, and {other!r} is not a node",
+                remedy="Write sm.equal(a, b) for elementwise comparison, `a is b` for identity.",
+            )
+        return NotImplemented
+
+    def __bool__(self) -> bool:
+        raise GraphTypeError(
+            f"{self!r} has no value while the graph is being built, so it is neither true nor "
+            "false",
+            remedy="Write sm.where(condition, a, b) for a choice by value, "
+            "sm.logical_and(a, b) for `and`, node.eval({...}) to look at a value.",
+        )
+
+    def __float__(self) -> float:
+        raise GraphTypeError(
+            f"{self!r} has no value while the graph is being built",
+            remedy="Use node.eval({variable: value, ...}) to look at a value.",
+        )
+
+    __int__ = __index__ = __complex__ = __float__  # type: ignore[assignment]
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        raise GraphTypeError(
+            f"{self!r} is a node of a graph and cannot become an array",
+            remedy="Use node.eval({variable: value, ...}), or keep to functions that symad has.",
+        )
+
+    def __len__(self) -> int:
+        if isinstance(self.type, StructureType):
+            return len(self.type.fields)
+        shape = self.type.shape
+        if isinstance(shape, UnknownShape) or not shape or not isinstance(shape[0], int):
+            raise GraphTypeError(
+                f"{self!r} has no known length",
+                remedy="Give its variable a shape, or use x.shape[0], which is a node.",
+            )
+        return shape[0]
+
+    def __iter__(self) -> Iterator[Node]:
+        if isinstance(self.type, StructureType):
+            return (self[key] for key in self.type.keys)
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, item: Any) -> bool:
+        raise GraphTypeError(
+            "`in` needs values, and a graph has none while it is being built",
+            remedy="Write sm.any(sm.equal(x, item)).",
+        )
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise GraphTypeError(
+            "nodes cannot be changed",
+            remedy="Write y = sm.set_at(x, index, value) for a new node, "
+            "or sm.add_at(x, index, value) to add.",
+        )
+
+    def __getitem__(self, index: Any) -> Node:
+        node: Node = call("get_item", self, index)
+        return node
+
+    # NumPy's protocols
+    def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **keywords: Any) -> Any:
+        if method != "__call__" or keywords:
+            detail = f".{method}" if method != "__call__" else f" with {', '.join(keywords)}="
+            raise GraphTypeError(
+                f"numpy.{ufunc.__name__}{detail} is not available for symad nodes",
+                remedy="Use the plain function, and sum, max, where, astype around it.",
+            )
+        return _from_numpy(ufunc)(*args)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
+        return _from_numpy(function)(*args, **keywords)
+
+    # Arithmetic
+    def __add__(self, other: Any) -> Node:
+        return _binary("add", self, other)
+
+    def __radd__(self, other: Any) -> Node:
+        return _binary("add", other, self)
+
+    def __sub__(self, other: Any) -> Node:
+        return _binary("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Node:
+        return _binary("subtract", other, self)
+
+    def __mul__(self, other: Any) -> Node:
+        return _binary("multiply", self, other)
+
+    def __rmul__(self, other: Any) -> Node:
+        return _binary("multiply", other, self)
+
+    def __truediv__(self, other: Any) -> Node:
+        return _binary("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Node:
+        return _binary("divide", other, self)
+
+    def __floordiv__(self, other: Any) -> Node:
+        return _binary("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: Any) -> Node:
+        return _binary("floor_divide", other, self)
+
+    def __mod__(self, other: Any) -> Node:
+        return _binary("mod", self, other)
+
+    def __rmod__(self, other: Any) -> Node:
+        return _binary("mod", other, self)
+
+    def __pow__(self, other: Any) -> Node:
+        return _binary("power", self, other)
+
+    def __rpow__(self, other: Any) -> Node:
+        return _binary("power", other, self)
+
+    def __matmul__(self, other: Any) -> Node:
+        return _binary("matmul", self, other)
+
+    def __rmatmul__(self, other: Any) -> Node:
+        return _binary("matmul", other, self)
+
+    def __neg__(self) -> Node:
+        return _unary("negative", self)
+
+    def __pos__(self) -> Node:
+        return _unary("identity", self)
+
+    def __abs__(self) -> Node:
+        return _unary("abs", self)
+
+    def __invert__(self) -> Node:
+        return _unary("logical_not", self)
+
+    def __and__(self, other: Any) -> Node:
+        return _binary("logical_and", self, other)
+
+    __rand__ = __and__
+
+    def __or__(self, other: Any) -> Node:
+        return _binary("logical_or", self, other)
+
+    __ror__ = __or__
+
+    def __xor__(self, other: Any) -> Node:
+        return _binary("logical_xor", self, other)
+
+    __rxor__ = __xor__
+
+    def __lt__(self, other: Any) -> Node:
+        return _binary("less", self, other)
+
+    def __le__(self, other: Any) -> Node:
+        return _binary("less_equal", self, other)
+
+    def __gt__(self, other: Any) -> Node:
+        return _binary("greater", self, other)
+
+    def __ge__(self, other: Any) -> Node:
+        return _binary("greater_equal", self, other)
+
+    # NumPy's attributes and methods
+    @property
+    def dtype(self) -> Any:
+        """The dtype, or an error for a structure."""
+        if isinstance(self.type, StructureType):
+            raise GraphTypeError(f"{self!r} is a structure and has no dtype")
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int | None:
+        """The number of axes; ``None`` where it is not known."""
+        return None if isinstance(self.type, StructureType) else self.type.ndim
+
+    @property
+    def shape(self) -> Any:
+        """The sizes of the axes: numbers where known, else integer nodes.
+
+        Where not even the number of axes is known, this is one node: a vector of integers.
+        """
+        return call("shape", self)
+
+    @property
+    def size(self) -> Any:
+        """The number of elements: a number where known, else an integer node."""
+        return call("size", self)
+
+    @property
+    def T(self) -> Node:
+        """All axes reversed."""
+        return _unary("transpose", self)
+
+    @property
+    def mT(self) -> Node:
+        """The last two axes swapped."""
+        return _unary("matrix_transpose", self)
+
+    def eval(self, feed: Any = None) -> Any:
+        """Return the value for ``feed``, a dict from variables to values."""
+        return call("eval", self, feed)
+
+    def astype(self, dtype: Any) -> Node:
+        """Cast to another dtype."""
+        return _method("cast", self, dtype)
+
+    def reshape(self, *shape: Any) -> Node:
+        """See :func:`symad.reshape`."""
+        one = len(shape) == 1 and not isinstance(shape[0], int)
+        return _method("reshape", self, shape[0] if one else shape)
+
+    def transpose(self, *axes: Any) -> Node:
+        """See :func:`symad.permute_dims`; without axes, all are reversed."""
+        if not axes:
+            return self.T
+        return _method("permute_dims", self, axes[0] if len(axes) == 1 else axes)
+
+    def flatten(self) -> Node:
+        """Return all elements in one axis."""
+        return _method("reshape", self, (-1,))
+
+    ravel = flatten
+
+    def swapaxes(self, axis1: int, axis2: int) -> Node:
+        """See :func:`symad.swapaxes`."""
+        return _method("swapaxes", self, axis1, axis2)
+
+    def squeeze(self, axis: Any = None) -> Node:
+        """See :func:`symad.squeeze`."""
+        return _method("squeeze", self, axis)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """See :func:`symad.sum`."""
+        return _method("sum", self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """See :func:`symad.mean`."""
+        return _method("mean", self, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """See :func:`symad.prod`."""
+        return _method("prod", self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """See :func:`symad.max`."""
+        return _method("max", self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """See :func:`symad.min`."""
+        return _method("min", self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Node:
+        """See :func:`symad.var`."""
+        return _method("var", self, axis=axis, keepdims=keepdims, correction=correction)
+
+    def std(self, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Node:
+        """See :func:`symad.std`."""
+        return _method("std", self, axis=axis, keepdims=keepdims, correction=correction)
+
+    def any(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """See :func:`symad.any`."""
+        return _method("any", self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """See :func:`symad.all`."""
+        return _method("all", self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """See :func:`symad.argmax`."""
+        return _method("argmax", self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """See :func:`symad.argmin`."""
+        return _method("argmin", self, axis=axis, keepdims=keepdims)
+
+    def cumsum(self, axis: Any = None) -> Node:
+        """See :func:`symad.cumsum`."""
+        return _method("cumsum", self, axis=axis)
+
+    def cumprod(self, axis: Any = None) -> Node:
+        """See :func:`symad.cumprod`."""
+        return _method("cumprod", self, axis=axis)
+
+    def clip(self, low: Any = None, high: Any = None) -> Node:
+        """See :func:`symad.clip`."""
+        return _method("clip", self, low, high)
+
+    def round(self, decimals: int = 0) -> Node:
+        """See :func:`symad.round`."""
+        return _method("round", self, decimals)
+
+    def dot(self, other: Any) -> Node:
+        """See :func:`symad.dot`."""
+        return _binary("dot", self, other)
+
+    def repeat(self, repeats: Any, axis: Any = None) -> Node:
+        """See :func:`symad.repeat`."""
+        return _method("repeat", self, repeats, axis=axis)
+
+    def take(self, indices: Any, axis: Any = None) -> Node:
+        """See :func:`symad.take`."""
+        return _method("take", self, indices, axis=axis)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
+        """See :func:`symad.diagonal`."""
+        return _method("diagonal", self, offset, axis1, axis2)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
+        """See :func:`symad.linalg.trace`."""
+        return _method("linalg.trace", self, offset, axis1, axis2)
+
+
+def _unary(name: str, x: Any) -> Node:
+    node: Node = FUNCTIONS[name](x)
+    return node
+
+
+def _binary(name: str, x: Any, y: Any) -> Node:
+    node: Node = FUNCTIONS[name](x, y)
+    return node
+
+
+def _method(name: str, *args: Any, **keywords: Any) -> Node:
+    node: Node = FUNCTIONS[name](*args, **keywords)
+    return node

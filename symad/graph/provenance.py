@@ -1,0 +1,157 @@
+"""Where a node comes from: the user's source line, the scope, and the role in a derivative.
+
+One record serves pictures, tables, explanations, error messages and NaN blame.  Nodes read it from
+the *creation context* in force when they are made: ``scope`` sets the scope, the derivative
+passes set the role, and whoever rebuilds a graph hands all three on from the old node.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+from types import CodeType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from symad.graph.node import Node
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_EXAMPLES = _PACKAGE + "demo" + os.sep
+
+
+@lru_cache(maxsize=4096)
+def _is_ours(filename: str) -> bool:
+    return filename.startswith(_PACKAGE) and not filename.startswith(_EXAMPLES)
+
+
+class Site:
+    """A line of the user's source; file and line are worked out only when asked for."""
+
+    __slots__ = ("_code", "_position")
+
+    def __init__(self, code: CodeType | str, position: int) -> None:
+        self._code = code
+        self._position = position
+
+    @staticmethod
+    def capture() -> Site:
+        """Return the innermost line on the stack that is not symad's own."""
+        frame = sys._getframe(1)
+        while _is_ours(frame.f_code.co_filename):
+            if frame.f_back is None:
+                break
+            frame = frame.f_back
+        return Site(frame.f_code, frame.f_lasti)
+
+    @property
+    def filename(self) -> str:
+        """The file, as Python names it."""
+        return self._code if isinstance(self._code, str) else self._code.co_filename
+
+    @property
+    def line(self) -> int:
+        """The line number, counted from 1."""
+        if isinstance(self._code, str):
+            return self._position
+        for start, end, line in self._code.co_lines():
+            if start <= self._position < end and line is not None:
+                return line
+        return self._code.co_firstlineno
+
+    def describe(self) -> str:
+        """Return ``file.py:12: source text``."""
+        text = linecache.getline(self.filename, self.line).strip()
+        where = f"{self.filename}:{self.line}"
+        return f"{where}: {text}" if text else where
+
+    def __reduce__(self) -> tuple[type[Site], tuple[str, int]]:
+        return Site, (self.filename, self.line)
+
+    def __repr__(self) -> str:
+        return f"Site({self.filename}:{self.line})"
+
+
+class RoleKind(StrEnum):
+    """What a node of a derivative is for."""
+
+    SEED = "seed"
+    PARTIAL = "partial"
+    """The partial adjoint of one edge."""
+    SUM = "sum"
+    """The sum of the partial adjoints of one node."""
+    REPAIR = "repair"
+    """Brings a partial adjoint to the shape and dtype of its node, or a tangent likewise."""
+    LOCAL = "local"
+    """A step inside a rule, such as the cosine in the derivative of a sine."""
+    TANGENT = "tangent"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Role:
+    """The role of a node in a derivative.
+
+    Attributes
+    ----------
+    kind : RoleKind
+    generation : int
+        1 for the derivative of a graph without derivatives, 2 for the derivative of that, ...
+    node : Node
+        The forward node whose adjoint (or tangent) this is or contributes to: k in v̄_{k→i}.
+    consumer : Node or None
+        For what belongs to one edge k → i: the forward node i.
+    slot : int or None
+        For what belongs to one edge: which argument of the consumer.
+    """
+
+    kind: RoleKind
+    generation: int
+    node: Node
+    consumer: Node | None = None
+    slot: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """The context in which nodes are made."""
+
+    scope: tuple[str, ...] = ()
+    site: Site | None = None
+    role: Role | None = None
+
+
+_creation: ContextVar[Creation] = ContextVar("symad_creation", default=Creation())
+current_creation = _creation.get
+
+
+@contextmanager
+def creating(context: Creation) -> Iterator[None]:
+    """Make nodes in ``context`` within a ``with`` block."""
+    token = _creation.set(context)
+    try:
+        yield
+    finally:
+        _creation.reset(token)
+
+
+@contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Group the nodes made in a ``with`` block under ``name``, for pictures and tables.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> with sm.scope("layer1"):
+    ...     y = sm.sin(sm.Variable("x"))
+    >>> y.scope
+    ('layer1',)
+    """
+    context = current_creation()
+    with creating(replace(context, scope=(*context.scope, str(name)))):
+        yield

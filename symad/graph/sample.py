@@ -1,0 +1,84 @@
+"""Samples: what the op table gives its tests to try.
+
+A :class:`Sample` says how to call an op and what inputs to draw for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Draw = Callable[[np.random.Generator, Any], Array]
+"""Draws an array, given a random generator and the floating dtype of the test."""
+
+
+def reals(*shape: int, low: float = -2.0, high: float = 2.0) -> Draw:
+    """Draw real numbers, uniformly from ``[low, high]``."""
+    return lambda rng, dtype: rng.uniform(low, high, shape).astype(dtype)
+
+
+def away_from_zero(*shape: int, low: float = 0.3, high: float = 2.0) -> Draw:
+    """Draw real numbers of either sign whose magnitude is in ``[low, high]``."""
+
+    def draw(rng: np.random.Generator, dtype: Any) -> Array:
+        size = rng.uniform(low, high, shape)
+        return np.asarray(size * rng.choice([-1.0, 1.0], shape)).astype(dtype)
+
+    return draw
+
+
+def distinct(*shape: int, gap: float = 0.25) -> Draw:
+    """Draw real numbers of which any two differ by ``gap`` at least: no ties, no kinks near."""
+
+    def draw(rng: np.random.Generator, dtype: Any) -> Array:
+        count = int(np.prod(shape))
+        values = (rng.permutation(count) - count / 2 + 0.37) * gap
+        return values.reshape(shape).astype(dtype)
+
+    return draw
+
+
+def integers(*shape: int, low: int = -5, high: int = 6, dtype: Any = "int64") -> Draw:
+    """Draw integers from ``low`` up to but not including ``high``."""
+    return lambda rng, _: rng.integers(low, high, shape).astype(dtype)
+
+
+def booleans(*shape: int) -> Draw:
+    """Draw booleans."""
+    return lambda rng, _: rng.integers(0, 2, shape).astype(bool)
+
+
+def fixed(value: Any, dtype: Any = None) -> Draw:
+    """Always the same array; a floating one takes the dtype of the test unless one is given."""
+    array = np.asarray(value)
+    floating = array.dtype.kind == "f"
+    return lambda rng, wanted: array.astype(dtype or (wanted if floating else array.dtype))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One way of calling an op in the tests.
+
+    Attributes
+    ----------
+    call : callable
+        Takes nodes, one for each of ``inputs``, and returns the node to test.
+    inputs : sequence of Draw
+    reference : callable, optional
+        An independent NumPy or SciPy function of the same arrays; without it, only the JAX
+        comparison and the derivative checks are independent.
+    order : int
+        Up to which order derivatives are checked: 2 unless a kink or the cost forbids it.
+    label : str
+        Tells the samples of one op apart.
+    """
+
+    call: Callable[..., Any]
+    inputs: Sequence[Draw]
+    reference: Callable[..., Any] | None = None
+    order: int = 2
+    label: str = ""

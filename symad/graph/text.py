@@ -1,0 +1,80 @@
+"""The text form of a graph: typed, deterministic, diffable; and expressions as formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from symad.graph.node import Constant, Node, Parameter
+
+if TYPE_CHECKING:
+    from symad.graph.graph import Graph
+
+
+def format_graph(graph: Graph) -> str:
+    """Return one line per node; see :class:`symad.graph.graph.Graph` for an example."""
+    names: dict[Node, str] = {}
+    inputs = set(graph.inputs)
+    head = []
+    for node in graph.inputs:
+        names[node] = f"%{len(names)}"
+        kind = "parameter " if isinstance(node, Parameter) else ""
+        head.append(f"{names[node]}: {kind}{node.type} {node.label!r}".replace("'", '"'))
+    lines = [f"graph({', '.join(head)})"]
+    for node in graph.nodes:
+        if node in inputs:
+            continue
+        names[node] = f"%{len(names)}"
+        note = f"  # {node.name}" if node.name else ""
+        lines.append(f"  {names[node]}: {node.type} = {_right_side(node, names)}{note}")
+    lines.append(f"  return {', '.join(names[node] for node in graph.outputs)}")
+    return "\n".join(lines)
+
+
+def _right_side(node: Node, names: Mapping[Node, str]) -> str:
+    if isinstance(node, Constant):
+        return f"constant {format_value(node.value)}"
+    assert node.op is not None
+    arguments = [names[source] for source in node.inputs]
+    arguments += [f"{key}={value!r}" for key, value in node.op.attributes().items()]
+    return f"{node.op.name}({', '.join(arguments)})"
+
+
+def format_value(value: Any) -> str:
+    """Return an array on one line, shortened where it is long."""
+    if value.ndim == 0:
+        return repr(value.item())
+    if value.size > 8:
+        first = ", ".join(f"{item:.6g}" for item in value.ravel()[:4].tolist())
+        return f"[{first}, ...]"
+    return repr(value.tolist())
+
+
+def format_term(node: Node, operand: Callable[[Node], str], latex: bool = False) -> str:
+    """Return one node as a formula of its operands.
+
+    Parameters
+    ----------
+    node : Node
+    operand : callable
+        Returns the text of an input: its symbol or its value.
+    latex : bool
+        Whether to use the op's LaTeX template.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> format_term(x + sm.sin(x), lambda node: node.label)
+    'x + sin'
+    """
+    op = node.op
+    if op is None:
+        return operand(node)
+    operands = [operand(source) for source in node.inputs]
+    template = op.latex if latex else op.text
+    if template:
+        return template.format(*operands, op=op)
+    name = rf"\operatorname{{{op.name}}}" if latex else op.name
+    name = name.replace("_", r"\_") if latex else name
+    return f"{name}({', '.join(operands)})"

@@ -1,0 +1,75 @@
+"""Iterative walks over nodes: none recurses, so depth is limited by memory alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from symad.errors import GraphError, GraphTypeError
+from symad.graph.node import Node
+
+
+def topological_order(outputs: Iterable[Node], stop: Collection[Node] = ()) -> list[Node]:
+    """Return the nodes that ``outputs`` depend on, inputs before users.
+
+    The order is that of a depth-first walk which takes inputs from left to right, each node once.
+
+    Parameters
+    ----------
+    outputs : iterable of Node
+    stop : collection of Node
+        Nodes whose inputs are not followed; they are in the result if they are reached.
+
+    Raises
+    ------
+    GraphTypeError
+        If something is not a node.
+    GraphError
+        If a node depends on itself, which only tampering with nodes can bring about.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> [node.label for node in topological_order([sm.sin(x) * x])]
+    ['x', 'sin', 'multiply']
+    """
+    order: list[Node] = []
+    done: set[Node] = set()
+    open_: set[Node] = set()
+    for output in outputs:
+        if not isinstance(output, Node):
+            raise GraphTypeError(
+                f"{output!r} is not a node of a graph",
+                remedy="Wrap numbers and arrays with sm.constant(...).",
+            )
+        stack = [output]
+        while stack:
+            node = stack[-1]
+            if node in done:
+                stack.pop()
+            elif node in open_:
+                stack.pop()
+                open_.discard(node)
+                done.add(node)
+                order.append(node)
+            else:
+                open_.add(node)
+                if node not in stop:
+                    _push_inputs(node, stack, done, open_)
+    return order
+
+
+def _push_inputs(node: Node, stack: list[Node], done: set[Node], open_: set[Node]) -> None:
+    for child in reversed(node.inputs):
+        if child in done:
+            continue
+        if child in open_:
+            raise GraphError(
+                f"{node!r} depends on itself through {child!r}", where=child.site.describe()
+            )
+        stack.append(child)
+
+
+def ancestors_of(outputs: Iterable[Node]) -> set[Node]:
+    """Return the set of nodes that ``outputs`` depend on, themselves included."""
+    return set(topological_order(outputs))

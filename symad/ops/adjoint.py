@@ -1,0 +1,445 @@
+"""The ops that extending a graph brings in: identity and sum nodes, seeds, shape repairs, casts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from symad.errors import GraphTypeError, ShapeError
+from symad.graph.node import Constant, Node, apply
+from symad.graph.op import Op
+from symad.graph.operators import call
+from symad.graph.sample import Sample, integers, reals
+from symad.ops.base import (
+    Elementwise,
+    JointlyLinear,
+    Linear,
+    Operand,
+    Unary,
+    as_node,
+    as_nodes,
+    register,
+    tensor_types,
+)
+from symad.types import (
+    StructureType,
+    TensorType,
+    Type,
+    as_dtype,
+    broadcast_shapes,
+    compatible_shapes,
+    format_shape,
+)
+
+Array = np.ndarray[Any, Any]
+
+
+def _same(x: Any) -> Any:
+    return x
+
+
+class Identity(Linear):
+    """Return ``x``: the node for a local derivative of 1.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.identity(sm.constant(2.0)).eval()
+    np.float64(2.0)
+    """
+
+    name = "identity"
+    numpy = staticmethod(_same)
+    text = latex = "{0}"
+    is_view = True
+    samples = (Sample(lambda x: identity(x), [reals(3)]),)
+
+    def __call__(self, x: Operand) -> Node:
+        return apply(self, as_node(x))
+
+    def infer(self, *types: Any) -> Type:
+        result: Type = types[0]
+        return result
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return adjoint
+
+
+class StopGradient(Unary):
+    """Return ``x``, as a value that does not depend on anything: no derivative passes.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> sm.gradients(x * sm.stop_gradient(x), x).eval({x: 3.0})
+    np.float64(3.0)
+    """
+
+    name = "stop_gradient"
+    numpy = staticmethod(_same)
+    is_view = True
+    chain = (None,)
+    samples = (Sample(lambda x: stop_gradient(x) + x, [reals(3)]),)
+
+
+def _add_n(*terms: Any) -> Any:
+    total = terms[0]
+    for term in terms[1:]:
+        total = _add_two(total, term)
+    return total
+
+
+def _add_two(a: Any, b: Any) -> Any:
+    """Add arrays, or structures item by item; an absent item is zero."""
+    if a is None or b is None:
+        return b if a is None else a
+    if isinstance(a, dict):
+        return {key: _add_two(a[key], b[key]) for key in a}
+    if isinstance(a, (tuple, list)):
+        return type(a)(map(_add_two, a, b))
+    return a + b
+
+
+class AddN(JointlyLinear):
+    """Add any number of terms: the sum node for several partial adjoints.
+
+    Adjoints of structures add item by item, where an absent item is zero.
+    """
+
+    name = "add_n"
+    numpy = staticmethod(_add_n)
+    precedence = 1
+    commutative = True
+    samples = (
+        Sample(lambda a, b, c: add_n([a, b, c]), [reals(3), reals(3), reals(2, 1)]),
+    )
+
+    def infer(self, *types: Any) -> Type:
+        total: Type = types[0]
+        for other in types[1:]:
+            total = _sum_type(total, other)
+        return total
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return adjoint
+
+
+def _sum_type(a: Type, b: Type) -> Type:
+    if isinstance(a, StructureType) and isinstance(b, StructureType):
+        if (a.kind, a.keys) != (b.kind, b.keys):
+            raise GraphTypeError(f"structures {a} and {b} cannot be added")
+        pairs = zip(a.fields, b.fields, strict=True)
+        return StructureType(
+            a.kind, tuple((key, _sum_item(x, y)) for (key, x), (_, y) in pairs)
+        )
+    x, y = tensor_types(a, b)
+    return TensorType(np.result_type(x.dtype, y.dtype), broadcast_shapes(x.shape, y.shape))
+
+
+def _sum_item(a: Type | None, b: Type | None) -> Type | None:
+    return (b if a is None else a) if a is None or b is None else _sum_type(a, b)
+
+
+def add_n(terms: Sequence[Operand]) -> Node:
+    """Return the sum of ``terms`` as one node.
+
+    Raises
+    ------
+    GraphTypeError
+        If there are no terms.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.add_n([sm.constant(1.0), 2.0]).eval()
+    np.float64(3.0)
+    """
+    if not terms:
+        raise GraphTypeError("add_n needs one term at least")
+    nodes = as_nodes(*terms)
+    return identity(nodes[0]) if len(nodes) == 1 else apply(AddN(), *nodes)
+
+
+class _Filled(Elementwise):
+    """A constant array of the shape and dtype of the operand."""
+
+    fill: ClassVar[float]
+
+    def differentiable(self, slot: int) -> bool:
+        return False
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        type_ = inputs[0].type
+        if isinstance(type_, TensorType) and type_.shape == ():
+            return Constant(self.fill, type_.dtype)
+        return None
+
+
+class OnesLike(_Filled):
+    """Return ones of the shape and dtype of ``x``: the seed of a derivative.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.ones_like(sm.constant([1.0, 2.0])).eval()
+    array([1., 1.])
+    """
+
+    name = "ones_like"
+    numpy = np.ones_like
+    fill = 1
+    samples = (Sample(lambda x: ones_like(x) * x, [reals(3)]),)
+
+    def __call__(self, x: Operand) -> Node:
+        return apply(self, as_node(x))
+
+
+class ZerosLike(_Filled):
+    """Return zeros of the shape and dtype of ``x``.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.zeros_like(sm.constant([1.0, 2.0])).eval()
+    array([0., 0.])
+    """
+
+    name = "zeros_like"
+    numpy = np.zeros_like
+    fill = 0
+    samples = (Sample(lambda x: zeros_like(x) + x, [reals(3)]),)
+
+    def __call__(self, x: Operand) -> Node:
+        return apply(self, as_node(x))
+
+
+@dataclass(frozen=True)
+class Cast(Elementwise):
+    """Convert to another dtype, as ``x.astype(dtype)`` does."""
+
+    dtype: np.dtype[Any]
+
+    name = "cast"
+    samples = (
+        Sample(lambda x: cast(x, "float64"), [reals(3)]),
+        Sample(lambda x: cast(x, "float32") * 1, [reals(3)], label="float32"),
+        Sample(lambda n: cast(n, "float64"), [integers(3)], label="from integer"),
+    )
+
+    @staticmethod
+    def numpy(x: Any, dtype: Any) -> Any:
+        return np.asarray(x).astype(dtype)[()]
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return self.dtype
+
+    def differentiable(self, slot: int) -> bool:
+        return self.dtype.kind == "f"
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return cast(adjoint, inputs[0].dtype)
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        return cast(tangent, out.dtype)
+
+
+def cast(x: Operand, dtype: Any) -> Node:
+    """Return ``x`` converted to ``dtype``; ``x`` itself if it has that dtype already.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.cast(sm.constant([1.7, -1.7]), "int64").eval()
+    array([ 1, -1])
+    """
+    node = as_node(x)
+    wanted = as_dtype(dtype)
+    return node if node.dtype == wanted else apply(Cast(wanted), node)
+
+
+class _Like(Op):
+    """An op that takes the value of its first input and only the shape of its second."""
+
+    def infer(self, *types: Any) -> Type:
+        x, like = tensor_types(*types)
+        self.check(x, like)
+        return TensorType(x.dtype, like.shape)
+
+    def check(self, x: TensorType, like: TensorType) -> None:
+        """Raise an error if ``x`` can never take the shape of ``like``."""
+
+    def differentiable(self, slot: int) -> bool:
+        return slot == 0
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(self, tangent, inputs[1])
+
+
+def _sum_like(x: Any, like: Any) -> Any:
+    wanted = np.shape(like)
+    lead = np.ndim(x) - len(wanted)
+    repeated = [lead + i for i, n in enumerate(wanted) if n == 1 != np.shape(x)[lead + i]]
+    axes = (*range(lead), *repeated)
+    return np.sum(x, axis=axes, dtype=x.dtype).reshape(wanted)[()] if axes else x
+
+
+class SumLike(_Like):
+    """Sum ``x`` over what broadcasting added, to the shape of ``like``: undoes broadcasting.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.sum_like(sm.constant([[1.0, 2.0], [3.0, 4.0]]), sm.constant([0.0, 0.0])).eval()
+    array([4., 6.])
+    """
+
+    name = "sum_like"
+    numpy = staticmethod(_sum_like)
+    is_view = True
+    samples = (
+        Sample(lambda x, y: sum_like(x, y), [reals(4, 3, 2), reals(3, 1)]),
+        Sample(lambda x, y: sum_like(x, y), [reals(3), reals()], label="to a scalar"),
+        Sample(lambda x, y: sum_like(x, y), [reals(3), reals(3)], label="nothing to do"),
+    )
+
+    def __call__(self, x: Node, like: Node) -> Node:
+        return apply(self, x, like)
+
+    def check(self, x: TensorType, like: TensorType) -> None:
+        if not compatible_shapes(x.shape, broadcast_shapes(x.shape, like.shape)):
+            raise ShapeError(
+                f"{format_shape(x.shape)} cannot be summed to {format_shape(like.shape)}"
+            )
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return broadcast_like(adjoint, inputs[0])
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        x, like = tensor_types(*[node.type for node in inputs])
+        if x.shape == like.shape:
+            return inputs[0]
+        if not (x.is_static and like.is_static):
+            return None
+        wanted, given = _static(like), _static(x)
+        lead = len(given) - len(wanted)
+        repeated = [lead + i for i, n in enumerate(wanted) if n == 1 != given[lead + i]]
+        total: Node = call("sum", inputs[0], axis=(*range(lead), *repeated))
+        return total if total.ndim == len(wanted) else call("reshape", total, wanted)
+
+
+def _static(type_: TensorType) -> tuple[int, ...]:
+    assert type_.is_static
+    return type_.shape  # type: ignore[return-value]
+
+
+def _broadcast_like(x: Any, like: Any) -> Any:
+    return np.broadcast_to(x, np.shape(like)) if np.shape(x) != np.shape(like) else x
+
+
+class BroadcastLike(_Like):
+    """Repeat ``x`` to the shape of ``like``: the transpose of :class:`SumLike`.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.broadcast_like(sm.constant(1.0), sm.constant([0.0, 0.0])).eval()
+    array([1., 1.])
+    """
+
+    name = "broadcast_like"
+    numpy = staticmethod(_broadcast_like)
+    is_view = True
+    samples = (
+        Sample(lambda x, y: broadcast_like(x, y), [reals(3, 1), reals(4, 3, 2)]),
+        Sample(lambda x, y: broadcast_like(x, y), [reals(), reals(2)], label="from a scalar"),
+    )
+
+    def __call__(self, x: Node, like: Node) -> Node:
+        return apply(self, x, like)
+
+    def check(self, x: TensorType, like: TensorType) -> None:
+        if not compatible_shapes(like.shape, broadcast_shapes(x.shape, like.shape)):
+            raise ShapeError(
+                f"{format_shape(x.shape)} cannot be broadcast to {format_shape(like.shape)}"
+            )
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return sum_like(adjoint, inputs[0])
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        x, like = tensor_types(*[node.type for node in inputs])
+        if x.shape == like.shape:
+            return inputs[0]
+        if not like.is_static:
+            return None
+        result: Node = call("broadcast_to", inputs[0], _static(like))
+        return result
+
+
+def _reshape_like(x: Any, like: Any) -> Any:
+    return np.reshape(x, np.shape(like))
+
+
+class ReshapeLike(_Like):
+    """Reshape ``x`` to the shape of ``like``, which has as many elements.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.reshape_like(sm.constant([1.0, 2.0]), sm.constant([[0.0], [0.0]])).eval()
+    array([[1.],
+           [2.]])
+    """
+
+    name = "reshape_like"
+    numpy = staticmethod(_reshape_like)
+    is_view = True
+    samples = (Sample(lambda x, y: reshape_like(x, y), [reals(6), reals(2, 3)]),)
+
+    def __call__(self, x: Node, like: Node) -> Node:
+        return apply(self, x, like)
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return reshape_like(adjoint, inputs[0])
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        x, like = tensor_types(*[node.type for node in inputs])
+        if x.shape == like.shape:
+            return inputs[0]
+        if not like.is_static:
+            return None
+        result: Node = call("reshape", inputs[0], _static(like))
+        return result
+
+
+identity = register(Identity())
+stop_gradient = register(StopGradient())
+ones_like = register(OnesLike())
+zeros_like = register(ZerosLike())
+sum_like = SumLike()
+broadcast_like = BroadcastLike()
+reshape_like = ReshapeLike()
+register(add_n)
+register(cast)
+register(cast, "astype")
+
+
+def match(value: Node, like: Node, fit: _Like) -> Node:
+    """Return ``value`` with the shape and dtype of ``like``; itself where they agree already.
+
+    Parameters
+    ----------
+    value : Node
+    like : Node
+    fit : _Like
+        ``sum_like`` for adjoints, ``broadcast_like`` for tangents.
+    """
+    if isinstance(value.type, StructureType) or isinstance(like.type, StructureType):
+        return value
+    if value.type.shape != like.type.shape:
+        value = apply(fit, value, like)
+    return cast(value, like.type.dtype)

@@ -1,0 +1,207 @@
+"""Bases from which most ops get their types and their derivatives: elementwise, linear, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from symad.errors import GraphTypeError
+from symad.graph.node import Constant, Node, apply, as_array
+from symad.graph.op import Op, resolve
+from symad.graph.operators import FUNCTIONS
+from symad.types import StructureType, TensorType, Type, broadcast_shapes
+
+Operand = Any
+"""What functions of nodes take: a node, a Python number, an array or a nested list of numbers."""
+
+Chain = Callable[..., Node] | None
+"""``(v, y, *xs) -> v ∂y/∂x_k``, with ``y`` the result; ``None`` where there is no derivative."""
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+
+
+def register(function: AnyFunction, name: str = "") -> AnyFunction:
+    """Put a public function, or an op that is called itself, in the table for operators."""
+    FUNCTIONS[name or _name_of(function)] = function
+    return function
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return function.name if isinstance(function, Op) else function.__name__
+
+
+def as_node(value: Operand, like: Node | None = None) -> Node:
+    """Return ``value`` as a node; a number or array becomes a constant.
+
+    Parameters
+    ----------
+    value : node, number, array or nested list
+    like : Node, optional
+        Where given, a Python number takes the dtype that NumPy would give it beside this node:
+        Python numbers are weak.
+
+    Raises
+    ------
+    GraphTypeError
+        If the value holds nodes in a list, objects, text or complex numbers.
+    """
+    if isinstance(value, Node):
+        return value
+    if isinstance(value, (list, tuple)) and _holds_node(value):
+        raise GraphTypeError(
+            "a list of nodes is not an array", remedy="Use sm.stack([...]) or sm.concat([...])."
+        )
+    if like is not None and type(value) in (bool, int, float):
+        return Constant(value, np.result_type(like.dtype, value))
+    return Constant(as_array(value, None))
+
+
+def _holds_node(values: Sequence[Any]) -> bool:
+    return any(
+        isinstance(v, Node) or (isinstance(v, (list, tuple)) and _holds_node(v)) for v in values
+    )
+
+
+def as_nodes(*values: Operand) -> tuple[Node, ...]:
+    """Return all ``values`` as nodes, Python numbers taking the dtype of the others."""
+    strong = [as_node(v) for v in values if type(v) not in (bool, int, float)]
+    if len(strong) == len(values):
+        return tuple(strong)
+    if not strong:
+        return tuple(as_node(v) for v in values)
+    widest = max(strong, key=lambda node: _rank(node.dtype))
+    rest = iter(strong)
+    return tuple(
+        as_node(v, like=widest) if type(v) in (bool, int, float) else next(rest) for v in values
+    )
+
+
+def _rank(dtype: np.dtype[Any]) -> tuple[int, int]:
+    return "buif".index(dtype.kind), dtype.itemsize
+
+
+def tensor_types(*types: Type) -> tuple[TensorType, ...]:
+    """Return ``types`` if all are tensors.
+
+    Raises
+    ------
+    GraphTypeError
+        If one is a structure.
+    """
+    for type_ in types:
+        if isinstance(type_, StructureType):
+            raise GraphTypeError(
+                f"an array is needed, not the structure {type_}",
+                remedy="Take an item out of it first: structure[key].",
+            )
+    return types  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=4096)
+def ufunc_dtype(ufunc: np.ufunc, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype that a NumPy ufunc gives for inputs of ``dtypes``.
+
+    Raises
+    ------
+    GraphTypeError
+        If the ufunc has no loop for them, such as ``-`` for booleans.
+    """
+    try:
+        result: np.dtype[Any] = ufunc.resolve_dtypes((*dtypes, *[None] * ufunc.nout))[-1]
+    except TypeError:
+        names = " and ".join(str(dtype) for dtype in dtypes)
+        raise GraphTypeError(
+            f"not defined for {names}", remedy="Cast first: x.astype('float64')."
+        ) from None
+    return result
+
+
+class Elementwise(Op):
+    """An op on broadcast operands, element by element.
+
+    :attr:`chain` gives the partial derivatives once, each already multiplied by what comes from
+    outside: ``chain[k](v, y, *xs)`` is v ∂y/∂x_k.  With an adjoint for v that is the reverse rule,
+    with a tangent the forward rule.  Return ``v`` itself where the derivative is 1.
+    """
+
+    chain: ClassVar[tuple[Chain, ...]] = ()
+
+    def infer(self, *types: Any) -> Type:
+        tensors = tensor_types(*types)
+        shape = tensors[0].shape
+        for other in tensors[1:]:
+            if other.shape != shape:
+                shape = broadcast_shapes(*[tensor.shape for tensor in tensors])
+                break
+        return TensorType(self.result_dtype(*[tensor.dtype for tensor in tensors]), shape)
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        """Return the dtype of the result: what NumPy's function gives."""
+        function = resolve(type(self).numpy)
+        if isinstance(function, np.ufunc):
+            return ufunc_dtype(function, *dtypes)
+        return np.result_type(*dtypes)
+
+    def differentiable(self, slot: int) -> bool:
+        return self.chain[slot] is not None if slot < len(self.chain) else False
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        rule = self.chain[slot]
+        return None if rule is None else rule(adjoint, out, *inputs)
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        return self.reverse(slot, tangent, out, *inputs)
+
+
+class Unary(Elementwise):
+    """An elementwise op of one operand; its one instance is the public function."""
+
+    def __call__(self, x: Operand) -> Node:
+        return apply(self, as_node(x))
+
+
+class Binary(Elementwise):
+    """An elementwise op of two operands; its one instance is the public function."""
+
+    def __call__(self, x: Operand, y: Operand) -> Node:
+        return apply(self, *as_nodes(x, y))
+
+
+class Predicate(Elementwise):
+    """An elementwise op with a boolean result, which has no derivative."""
+
+    def differentiable(self, slot: int) -> bool:
+        return False
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return np.dtype(bool)
+
+
+class Linear(Op):
+    """An op that is linear in its one tensor input: forward mode applies it to the tangent."""
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(self, *inputs[:slot], tangent, *inputs[slot + 1 :])
+
+
+class JointlyLinear(Op):
+    """An op that is linear in all its inputs at once, such as concatenation."""
+
+    def forward_terms(
+        self, tangents: Sequence[Node | None], out: Node, *inputs: Node
+    ) -> list[Node | None]:
+        pairs = zip(tangents, inputs, strict=True)
+        zeros_like = FUNCTIONS["zeros_like"]
+        return [apply(self, *[zeros_like(x) if t is None else t for t, x in pairs])]
+
+
+class Multilinear(Linear):
+    """An op that is linear in each of its inputs: forward mode replaces one at a time."""
+
+
+def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the floating dtype in which NumPy computes a mean of ``dtype``."""
+    return dtype if dtype.kind == "f" else np.dtype("float64")

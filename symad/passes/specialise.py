@@ -1,0 +1,76 @@
+"""Specialise a graph for the shapes that are fed: every type becomes concrete.
+
+Shape repairs fade into nothing, a sum or a reshape; sizes become numbers, and integer arithmetic on
+them is done here, so that a shape computed from other shapes is a plain shape afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from symad.errors import EvaluationError
+from symad.graph.graph import Graph, rebuild, replace_inputs
+from symad.graph.node import Constant, Node, Parameter
+from symad.graph.provenance import Creation, creating
+from symad.types import TensorType, Type
+
+_FOLDED_SIZE = 64
+"""Integer constants of up to so many elements are shapes, axes and indices: worth folding."""
+
+
+def specialise(graph: Graph, types: Sequence[Type]) -> Graph:
+    """Return ``graph`` for inputs of concrete ``types``.
+
+    Parameters
+    ----------
+    graph : Graph
+    types : sequence of Type
+        One for each input.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit together; the message names op, types and the user's line.
+
+    Examples
+    --------
+    >>> import numpy as np, symad as sm
+    >>> x, y = sm.Variable("x"), sm.Variable("y")
+    >>> gradient = sm.gradients(x * y, x)
+    >>> scalar = sm.TensorType(np.dtype("float64"), ())
+    >>> print(specialise(sm.Graph([gradient], [x, y]), [scalar, scalar]))
+    graph(%0: f64[] "x", %1: f64[] "y")
+      %2: f64[] = constant 1.0
+      %3: f64[] = multiply(%2, %1)
+      return %3
+    """
+    fed: dict[Node, Node] = {}
+    for node, type_ in zip(graph.inputs, types, strict=True):
+        if node.type == type_ or isinstance(node, Parameter):
+            continue
+        with creating(Creation(node.scope, node.site, node.role)):
+            fed[node] = Node(None, (), type_, node.label)
+    return rebuild(graph, _specialise_node, fed)
+
+
+def _specialise_node(node: Node, inputs: tuple[Node, ...]) -> Node:
+    assert node.op is not None
+    simpler = node.op.specialise(*inputs)
+    if simpler is None:
+        simpler = replace_inputs(node, inputs)
+    return _fold_integers(simpler)
+
+
+def _fold_integers(node: Node) -> Node:
+    """Return a small integer computed from constants as a constant."""
+    if node.op is None or not isinstance(node.type, TensorType) or node.type.dtype.kind not in "iu":
+        return node
+    sources = [source.value for source in node.inputs if isinstance(source, Constant)]
+    if len(sources) != len(node.inputs) or sum(value.size for value in sources) > _FOLDED_SIZE:
+        return node
+    try:
+        return Constant(node.op.kernel()(*[value[()] for value in sources]), node.type.dtype)
+    except Exception as error:
+        raise EvaluationError(
+            f"{node.op.name} failed: {error}", where=node.site.describe()
+        ) from error

@@ -1,0 +1,310 @@
+"""Types of graph values: dtype and shape of tensors, and structures of them.
+
+A **dimension** is an ``int``, a name (``str``) or an :class:`UnknownDim`; names and unknown
+dimensions are equal only to themselves.  A **shape** is a tuple of dimensions, or an
+:class:`UnknownShape` when not even the number of axes is known.
+
+Broadcasting is a join: commutative, associative and idempotent, with size 1 (the scalar shape)
+as its unit.  An unknown shape is the set of things that were joined to make it, so that
+``x * x + 1`` is known to have the shape of ``x`` although that shape is not known.  This is what
+lets the gradient pass leave out shape repairs where none can ever be needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias, Union
+
+import numpy as np
+
+from symad.errors import GraphTypeError, ShapeError
+
+
+class UnknownDim:
+    """The size of an axis that is not known and has no name; equal only to itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "?"
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownShape:
+    """A shape of unknown rank: the broadcast of its ``parts``.
+
+    A part is either an opaque symbol (the shape of one variable, say) or a known shape.
+    """
+
+    parts: frozenset[Any]
+
+    @staticmethod
+    def fresh() -> UnknownShape:
+        """Return an unknown shape that is equal only to itself."""
+        return UnknownShape(frozenset({UnknownDim()}))
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+Dimension: TypeAlias = int | str | UnknownDim
+KnownRank: TypeAlias = tuple[Dimension, ...]
+Shape: TypeAlias = KnownRank | UnknownShape
+
+_CODES = {"float": "f", "int": "i", "uint": "u", "bool": "bool"}
+
+
+def dtype_code(dtype: np.dtype[Any]) -> str:
+    """Return the short name of a dtype: ``f64``, ``i32``, ``u8``, ``bool``."""
+    kind = dtype.name.rstrip("0123456789")
+    return "bool" if kind == "bool" else _CODES.get(kind, kind) + dtype.name[len(kind) :]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """The type of an array: its dtype and its shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> TensorType(np.dtype("float32"), ("batch", 784))
+    f32[batch,784]
+    """
+
+    dtype: np.dtype[Any]
+    shape: Shape
+
+    @property
+    def ndim(self) -> int | None:
+        """The number of axes, or ``None`` where it is not known."""
+        return None if isinstance(self.shape, UnknownShape) else len(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether values of this type can have a derivative."""
+        return self.dtype.kind == "f"
+
+    @property
+    def is_static(self) -> bool:
+        """Whether every dimension is a number."""
+        shape = self.shape
+        return not isinstance(shape, UnknownShape) and all(isinstance(d, int) for d in shape)
+
+    def with_shape(self, shape: Shape) -> TensorType:
+        """Return this type with another shape."""
+        return TensorType(self.dtype, shape)
+
+    def with_dtype(self, dtype: Any) -> TensorType:
+        """Return this type with another dtype."""
+        return TensorType(np.dtype(dtype), self.shape)
+
+    def __repr__(self) -> str:
+        if isinstance(self.shape, UnknownShape):
+            return f"{dtype_code(self.dtype)}[...]"
+        return f"{dtype_code(self.dtype)}[{','.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class StructureType:
+    """The type of a tuple, list or dict of values.
+
+    ``fields`` pairs each key (an index for tuples and lists) with the type of its item.  In the
+    adjoint of a structure, an item may be absent, which means zero: its type is ``None``, and so
+    is its value when the graph runs.
+    """
+
+    kind: str
+    fields: tuple[tuple[Any, Type | None], ...]
+
+    @property
+    def keys(self) -> tuple[Any, ...]:
+        """The keys in order."""
+        return tuple(key for key, _ in self.fields)
+
+    def item(self, key: Any) -> Type | None:
+        """Return the type of the item at ``key``, ``None`` where it is absent.
+
+        Raises
+        ------
+        GraphTypeError
+            If there is no such key.
+        """
+        for known, type_ in self.fields:
+            if known == key and type(known) is type(key):
+                return type_
+        known_keys = ", ".join(map(repr, self.keys))
+        raise GraphTypeError(f"the {self.kind} has no item {key!r}; it has {known_keys}")
+
+    @property
+    def is_float(self) -> bool:
+        """Whether some item can have a derivative."""
+        return any(item is not None and item.is_float for _, item in self.fields)
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{key!r}: {item}" for key, item in self.fields)
+        return f"{self.kind}{{{inside}}}"
+
+
+Type: TypeAlias = Union[TensorType, StructureType]
+
+_SUPPORTED_KINDS = "fiub"
+
+
+def as_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return a NumPy dtype of native byte order that symad supports.
+
+    Raises
+    ------
+    GraphTypeError
+        For complex, object, string and date dtypes.
+    """
+    try:
+        result = np.dtype(dtype).newbyteorder("=")
+    except TypeError as error:
+        raise GraphTypeError(f"{dtype!r} is not a dtype: {error}") from None
+    if result.kind not in _SUPPORTED_KINDS or result.itemsize > 8:
+        raise GraphTypeError(
+            f"dtype {result} is not supported",
+            remedy="Use float16, float32, float64, an integer dtype or bool.",
+        )
+    return result
+
+
+def as_shape(shape: Any) -> Shape:
+    """Return a shape from what a user wrote: ``None``, or a sequence of ``int | str | None``.
+
+    Examples
+    --------
+    >>> as_shape(("batch", None, 3))
+    ('batch', ?, 3)
+    """
+    if shape is None:
+        return UnknownShape.fresh()
+    if isinstance(shape, UnknownShape):
+        return shape
+    if isinstance(shape, (int, str, np.integer)):
+        shape = (shape,)
+    return tuple(_as_dimension(dim) for dim in shape)
+
+
+def _as_dimension(dim: Any) -> Dimension:
+    if dim is None:
+        return UnknownDim()
+    if isinstance(dim, (str, UnknownDim)):
+        return dim
+    if isinstance(dim, (int, np.integer)) and not isinstance(dim, bool) and dim >= 0:
+        return int(dim)
+    raise ShapeError(
+        f"{dim!r} is not a dimension",
+        remedy="A dimension is a size (0, 1, 2, ...), a name such as 'batch', or None.",
+    )
+
+
+def join_dims(a: Dimension, b: Dimension) -> Dimension:
+    """Return the broadcast of two dimensions; a symbolic one is checked when values are fed."""
+    if a == b or b == 1:
+        return a
+    if a == 1:
+        return b
+    if isinstance(a, int):
+        if isinstance(b, int):
+            raise ShapeError(f"sizes {a} and {b} cannot be broadcast together")
+        return a
+    return b if isinstance(b, int) else UnknownDim()
+
+
+@lru_cache(maxsize=4096)
+def broadcast_shapes(*shapes: Shape) -> Shape:
+    """Return the shape that ``shapes`` broadcast to.
+
+    Raises
+    ------
+    ShapeError
+        If sizes that are both known differ and neither is 1.
+
+    Examples
+    --------
+    >>> broadcast_shapes((3, 1), ("batch", 1, 4))
+    ('batch', 3, 4)
+    """
+    if any(isinstance(shape, UnknownShape) for shape in shapes):
+        return _join_unknown(shapes)
+    result: KnownRank = ()
+    for shape in shapes:
+        assert not isinstance(shape, UnknownShape)
+        result = _join_known(result, shape)
+    return result
+
+
+def _join_known(a: KnownRank, b: KnownRank) -> KnownRank:
+    if len(a) < len(b):
+        a, b = b, a
+    lead = len(a) - len(b)
+    try:
+        return a[:lead] + tuple(map(join_dims, a[lead:], b))
+    except ShapeError:
+        raise ShapeError(
+            f"shapes {format_shape(a)} and {format_shape(b)} cannot be broadcast together",
+            remedy="Sizes, compared from the last axis, must be equal or 1.",
+        ) from None
+
+
+def _join_unknown(shapes: Iterable[Shape]) -> UnknownShape:
+    """Join shapes of which one at least has no known rank."""
+    parts: set[Any] = set()
+    for shape in shapes:
+        if isinstance(shape, UnknownShape):
+            parts |= shape.parts
+        elif shape:
+            parts.add(shape)
+    return UnknownShape(frozenset(parts))
+
+
+def format_shape(shape: Shape | Sequence[Any]) -> str:
+    """Return a shape as Python would print it: ``(batch, 784)``, ``(3,)``, ``(...)``."""
+    if isinstance(shape, UnknownShape):
+        return "(...)"
+    inside = ", ".join(map(str, shape))
+    return f"({inside},)" if len(shape) == 1 else f"({inside})"
+
+
+def compatible_shapes(declared: Shape, actual: Shape) -> bool:
+    """Return whether ``actual`` could be a value of ``declared``, as far as sizes are known."""
+    if isinstance(declared, UnknownShape) or isinstance(actual, UnknownShape):
+        return True
+    if len(declared) != len(actual):
+        return False
+    pairs = zip(declared, actual, strict=True)
+    return all(not (isinstance(a, int) and isinstance(b, int)) or a == b for a, b in pairs)
+
+
+def normalize_axis(axis: int, ndim: int, what: str = "axis") -> int:
+    """Return ``axis`` counted from the front.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis.
+    """
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"{what} {axis} is out of range for an array of {ndim} axes")
+    return axis % ndim
+
+
+def normalize_axes(axes: int | Iterable[int] | None, ndim: int) -> tuple[int, ...]:
+    """Return ``axes`` counted from the front, in order; ``None`` means all.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or is named twice.
+    """
+    if axes is None:
+        return tuple(range(ndim))
+    given = (axes,) if isinstance(axes, int) else tuple(axes)
+    result = tuple(sorted(normalize_axis(axis, ndim) for axis in given))
+    if len(set(result)) != len(result):
+        raise ShapeError(f"axis named twice in {given}")
+    return result
