@@ -14,6 +14,7 @@ from symad.feed import accept, type_of
 from symad.graph.graph import Graph, rebuild as rebuild_graph, replace_inputs
 from symad.graph.nested import leaves, leaves_with_paths, rebuild
 from symad.graph.node import Node, Parameter, Variable
+from symad.graph.traverse import topological_order
 from symad.ops.adjoint import broadcast_like, match
 from symad.ops.base import as_node, register
 from symad.passes.specialise import specialise
@@ -213,8 +214,6 @@ def _all_inputs(outputs: Sequence[Node], fed: Sequence[Node]) -> tuple[Node, ...
     GraphError
         If the outputs depend on a variable that is not fed.
     """
-    from symad.graph.traverse import topological_order
-
     order = topological_order(outputs, stop=set(fed))
     parameters = [n for n in order if isinstance(n, Parameter) and n not in fed]
     return (*fed, *parameters)
@@ -307,8 +306,6 @@ def _substitute(outputs: list[Node], fed: list[Node], givens: Mapping[Node, Any]
 
 
 def _all_variables(outputs: Sequence[Node], fed: Sequence[Node]) -> tuple[Node, ...]:
-    from symad.graph.traverse import topological_order
-
     order = topological_order(outputs, stop=set(fed))
     return (*fed, *[n for n in order if isinstance(n, Variable) and n not in set(fed)])
 
@@ -353,8 +350,6 @@ class Executor:
         return function(*(feed or {}).values())
 
     def _compile(self, fed: tuple[Any, ...]) -> Function:
-        from symad.graph.traverse import topological_order
-
         fetched = [as_node(leaf) for leaf in leaves(self.nodes)]
         for key in fed:
             if not isinstance(key, Node):
@@ -380,5 +375,6 @@ class Executor:
 
 @register
 def eval(node: Node, feed: Mapping[Node, Any] | None = None) -> Any:
-    """Return the value of ``node`` for ``feed``, for a quick look."""
-    return Executor(node).run(feed)
+    """Return the value of ``node`` for ``feed``, for a quick look; what plays no part is ignored."""
+    needed = set(topological_order([node], stop=set(feed or {})))
+    return Executor(node).run({key: v for key, v in (feed or {}).items() if key in needed})

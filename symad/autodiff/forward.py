@@ -75,7 +75,7 @@ def _tangent(node: Node, known: dict[Node, Node], generation: int) -> Node | Non
         terms = _terms(node, given)
         if not terms:
             return None
-        total = match(add_n(terms), node, broadcast_like)
+        total = terms[0] if len(terms) == 1 else add_n(terms)
         return total if total.role is role else identity(total)
 
 
