@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from symad import errors
+from symad.autodiff.derived import (
+    hessian,
+    hessian_vector_product,
+    jacobian,
+    value_and_gradients,
+)
 from symad.autodiff.forward import pushforward, tangents
 from symad.autodiff.record import Edge, Extension
 from symad.autodiff.reverse import extend, gradients, pullback
@@ -20,12 +26,30 @@ from symad.ops.adjoint import (
     identity,
     ones_like,
     reshape_like,
+    reshape_outer,
     stop_gradient,
     sum_like,
     zeros_like,
 )
 from symad.ops.arithmetic import add, divide, multiply, negative, subtract
+from symad.ops.control import custom, map_over
 from symad.ops.exponential import exp, log
+from symad.ops.product import matmul
+from symad.ops.reduce import sum
+from symad.ops.shape import (
+    broadcast_to,
+    expand_dims,
+    flatten,
+    matrix_transpose,
+    moveaxis,
+    permute_dims,
+    ravel,
+    reshape,
+    squeeze,
+    swapaxes,
+    transpose,
+)
+from symad.ops.size import shape, size
 from symad.ops.structure import structure
 from symad.ops.trigonometric import cos, sin
 from symad.types import TensorType

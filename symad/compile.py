@@ -6,12 +6,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, cast
 
 from symad.backends.numpy import NumpyProgram
+from symad.backends.source import SourceWriter
 from symad.errors import FeedError, GraphError, GraphTypeError, did_you_mean
 from symad.feed import accept, type_of
-from symad.graph.graph import Graph, rebuild as rebuild_graph, replace_inputs
+from symad.graph.graph import Graph, replace_inputs
+from symad.graph.graph import rebuild as rebuild_graph
 from symad.graph.nested import leaves, leaves_with_paths, rebuild
 from symad.graph.node import Node, Parameter, Variable
 from symad.graph.traverse import topological_order
@@ -155,6 +157,44 @@ class Function:
         """The plan of the latest call; before the first call, the plan for the declared types."""
         return self._latest.plan if self._latest else make_plan(self.graph)
 
+    @property
+    def source(self) -> str:
+        """The plan as readable NumPy source that runs.
+
+        Arrays that are too large to be written out are looked up in a dictionary
+        :attr:`constants`.
+
+        Examples
+        --------
+        >>> import symad as sm
+        >>> x = sm.Variable("x")
+        >>> print(sm.compile([x], sm.sin(x) * 2, name="f").source)  # doctest: +ELLIPSIS
+        import numpy as np
+        <BLANKLINE>
+        <BLANKLINE>
+        def f(x):
+            c1 = np.float64(2.0)
+            v1 = np.sin(x)  # f64[...], ...
+            v2 = np.multiply(v1, c1)  # f64[...], ...
+            return v2
+        <BLANKLINE>
+        """
+        return self._write_source(SourceWriter())
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """The arrays that :attr:`source` looks up by name."""
+        writer = SourceWriter()
+        self._write_source(writer)
+        return writer.constants
+
+    def _write_source(self, writer: SourceWriter) -> str:
+        """The outputs come in their structure; with updates, a dict of new values follows."""
+        form: Any = self.outputs
+        if self.updates:
+            form = (form, {parameter.label: new for parameter, new in self.updates.items()})
+        return writer.module(self.plan, self.name, form)
+
     def __getstate__(self) -> dict[str, Any]:
         index = {node: i for i, node in enumerate(self.graph.inputs)}
         return {
@@ -174,7 +214,7 @@ class Function:
         self._top_level = self.inputs if isinstance(self.inputs, (list, tuple)) else [self.inputs]
         count = len(list(leaves(state["outputs"])))
         self.updates = {
-            nodes[i]: new  # type: ignore[misc]
+            cast(Parameter, nodes[i]): new
             for i, new in zip(state["updates"], outputs[count:], strict=True)
         }
         self.parameters = tuple(n for n in nodes[len(self._fed) :] if isinstance(n, Parameter))
@@ -375,6 +415,6 @@ class Executor:
 
 @register
 def eval(node: Node, feed: Mapping[Node, Any] | None = None) -> Any:
-    """Return the value of ``node`` for ``feed``, for a quick look; what plays no part is ignored."""
+    """Return the value of ``node``, for a quick look; a feed that plays no part is ignored."""
     needed = set(topological_order([node], stop=set(feed or {})))
     return Executor(node).run({key: v for key, v in (feed or {}).items() if key in needed})

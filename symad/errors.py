@@ -71,6 +71,10 @@ class ExpressionError(SymadError, ValueError):
     """The text of an expression is not one that symad reads."""
 
 
+class MissingExtraError(SymadError, ImportError):
+    """Something was asked for that needs a package which is not installed."""
+
+
 class InternalError(SymadError, AssertionError):
     """A fault of symad's own."""
 

@@ -65,11 +65,12 @@ def type_of(value: Any) -> Type:
 def _accept_structure(
     value: Any, type_: StructureType, node: Node, sizes: dict[Dimension, int]
 ) -> Any:
-    kind = {"dict": dict, "list": list, "tuple": tuple}[type_.kind]
-    keys = tuple(value) if isinstance(value, dict) else tuple(range(len(value)))
-    if not isinstance(value, kind) or set(keys) != set(type_.keys):
+    kind: type = {"dict": dict, "list": list, "tuple": tuple}[type_.kind]
+    keys = set(value if isinstance(value, dict) else range(len(value))) if is_nested(value) else {}
+    if not isinstance(value, kind) or keys != set(type_.keys):
         raise FeedError(
-            f"{node.label!r} is {type_}, but was fed a {type(value).__name__} with items {keys}"
+            f"{node.label!r} is {type_}, but was fed a {type(value).__name__}: {value!r:.60}",
+            where=node.site.describe(),
         )
     items = {key: _item(value[key], item, node, sizes) for key, item in type_.fields}
     return items if kind is dict else kind(items.values())

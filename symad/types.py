@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -56,6 +56,7 @@ Shape: TypeAlias = KnownRank | UnknownShape
 _CODES = {"float": "f", "int": "i", "uint": "u", "bool": "bool"}
 
 
+@lru_cache(maxsize=64)
 def dtype_code(dtype: np.dtype[Any]) -> str:
     """Return the short name of a dtype: ``f64``, ``i32``, ``u8``, ``bool``."""
     kind = dtype.name.rstrip("0123456789")
@@ -147,7 +148,7 @@ class StructureType:
         return f"{self.kind}{{{inside}}}"
 
 
-Type: TypeAlias = Union[TensorType, StructureType]
+Type: TypeAlias = TensorType | StructureType
 
 _SUPPORTED_KINDS = "fiub"
 
@@ -161,7 +162,7 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
         For complex, object, string and date dtypes.
     """
     try:
-        result = np.dtype(dtype).newbyteorder("=")
+        result: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
     except TypeError as error:
         raise GraphTypeError(f"{dtype!r} is not a dtype: {error}") from None
     if result.kind not in _SUPPORTED_KINDS or result.itemsize > 8:

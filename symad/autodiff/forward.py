@@ -17,6 +17,7 @@ from symad.graph.node import Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import add_n, broadcast_like, identity, match
+from symad.ops.base import register
 from symad.ops.structure import zeros_for
 
 
@@ -90,8 +91,9 @@ def _terms(node: Node, given: Sequence[Node | None]) -> list[Node]:
     return [match(term, node, broadcast_like) for term in found if term is not None]
 
 
+@register
 def pushforward(y: Any, xs: Any, seeds: Any) -> Any:
-    """Return the Jacobian-vector product: the tangent of ``y`` for the tangents ``seeds`` of ``xs``.
+    """Return the Jacobian-vector product: the tangent of ``y`` for tangents ``seeds`` of ``xs``.
 
     Parameters
     ----------

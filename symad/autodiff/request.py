@@ -12,7 +12,6 @@ from symad.graph.node import Constant, Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import broadcast_like, identity, match, ones_like, zeros_like
-from symad.ops.base import as_node
 from symad.ops.structure import is_structure, items_of, zeros_for
 from symad.types import TensorType, broadcast_shapes, compatible_shapes, format_shape
 

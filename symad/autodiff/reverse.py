@@ -1,9 +1,9 @@
 """Reverse mode by extending the graph: the lecture's algorithm, and this is all of it.
 
 CMU 10-414/714, lecture 4: visit the nodes in reverse topological order; at node i, sum the partial
-adjoints that its consumers left; for each input k, leave the partial adjoint v̄_{k→i} = v̄_i ∂v_i/∂v_k
-at k.  Nothing is evaluated: adjoints are ordinary nodes, which can be compiled, drawn and
-differentiated again.
+adjoints that its consumers left; for each input k, leave the partial adjoint
+v̄_{k→i} = v̄_i ∂v_i/∂v_k at k.  Nothing is evaluated: adjoints are ordinary nodes, which can be
+compiled, drawn and differentiated again.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from symad.graph.node import Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import add_n, identity, match, sum_like
+from symad.ops.base import register
 from symad.ops.structure import fill_absent
 
 
@@ -98,26 +99,29 @@ def _sum_node(node: Node, contributions: Sequence[Node], record: Extension) -> N
 
 def _partial_adjoint(edge: Edge, adjoint: Node, record: Extension) -> Node | None:
     """Return v̄_{k→i} = v̄_i ∂v_i/∂v_k, in the shape and dtype of v_k."""
-    source, consumer = edge.source, edge.consumer
-
-    def context(kind: RoleKind) -> Creation:
-        role = Role(kind, record.generation, source, consumer, edge.slot)
-        return Creation(consumer.scope, consumer.site, role)
-
-    product = _apply_rule(edge, adjoint, context(RoleKind.LOCAL), context(RoleKind.PARTIAL))
+    product = _apply_rule(edge, adjoint, record.generation)
     if product is None:
         return None
-    with creating(context(RoleKind.REPAIR)):
-        partial = match(product, source, sum_like)
+    partial = product
+    if product.type != edge.source.type:
+        with creating(_context(edge, RoleKind.REPAIR, record.generation)):
+            partial = match(product, edge.source, sum_like)
     record.partials[edge] = partial
     record.steps.append(Propagated(edge, product, partial))
     return partial
 
 
-def _apply_rule(edge: Edge, adjoint: Node, local: Creation, final: Creation) -> Node | None:
+def _context(edge: Edge, kind: RoleKind, generation: int) -> Creation:
+    consumer = edge.consumer
+    role = Role(kind, generation, edge.source, consumer, edge.slot)
+    return Creation(consumer.scope, consumer.site, role)
+
+
+def _apply_rule(edge: Edge, adjoint: Node, generation: int) -> Node | None:
     """Run the op's rule; its last node is the partial adjoint, the others are local steps."""
     consumer = edge.consumer
     assert consumer.op is not None
+    local = _context(edge, RoleKind.LOCAL, generation)
     try:
         with creating(local):
             product = consumer.op.reverse(edge.slot, adjoint, consumer, *consumer.inputs)
@@ -131,6 +135,7 @@ def _apply_rule(edge: Edge, adjoint: Node, local: Creation, final: Creation) -> 
         return None
     if not isinstance(product, Node):
         raise InternalError(f"the reverse rule of {consumer.op.name!r} returned {product!r}")
+    final = _context(edge, RoleKind.PARTIAL, generation)
     if product.role is local.role:
         product.role = final.role
         return product
@@ -138,6 +143,7 @@ def _apply_rule(edge: Edge, adjoint: Node, local: Creation, final: Creation) -> 
         return identity(product)
 
 
+@register
 def gradients(y: Any, xs: Any, seed: Any = None, unused: str = "error") -> Any:
     """Return the gradient of ``y`` with respect to ``xs`` as nodes that extend the graph.
 
@@ -183,6 +189,7 @@ def gradients(y: Any, xs: Any, seed: Any = None, unused: str = "error") -> Any:
     return rebuild(xs, iter(results))
 
 
+@register
 def pullback(y: Any, xs: Any, seed: Any) -> Any:
     """Return the vector-Jacobian product: the adjoint of ``xs`` for the adjoint ``seed`` of ``y``.
 

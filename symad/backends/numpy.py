@@ -9,7 +9,8 @@ import numpy as np
 
 from symad.errors import EvaluationError, SymadError
 from symad.graph.op import resolve
-from symad.plan.plan import Instruction, Plan
+from symad.ops.control import WithBody
+from symad.plan.plan import Instruction, Plan, make_plan
 
 _Code = tuple[Callable[..., Any], tuple[int, ...], int, tuple[int, ...], int | None]
 
@@ -54,10 +55,13 @@ class NumpyProgram:
 
 
 def _instruction_code(step: Instruction) -> _Code:
-    assert step.node.op is not None
-    function = resolve(type(step.node.op).numpy)
-    overwrites = step.overwrites if isinstance(function, np.ufunc) else None
-    return step.node.op.kernel(), step.inputs, step.output, step.frees, overwrites
+    op = step.node.op
+    assert op is not None
+    if isinstance(op, WithBody):
+        kernel = op.kernel_of(NumpyProgram(make_plan(op.body)))
+        return kernel, step.inputs, step.output, step.frees, None
+    overwrites = step.overwrites if isinstance(resolve(type(op).numpy), np.ufunc) else None
+    return op.kernel(), step.inputs, step.output, step.frees, overwrites
 
 
 def _result(value: Any, copied: bool) -> Any:

@@ -177,7 +177,7 @@ def apply(op: Op, *inputs: Node) -> Node:
 
 
 def infer_type(op: Op, inputs: tuple[Node, ...]) -> Type:
-    """Return the type of ``op`` on ``inputs``; errors name the op, the types and the user's line."""
+    """Return the type of ``op`` on ``inputs``; errors name op, types and the user's line."""
     try:
         return op.infer(*[node.type for node in inputs])
     except SymadError as error:

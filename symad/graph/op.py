@@ -64,7 +64,7 @@ class Op:
 
     def attributes(self) -> dict[str, Any]:
         """Return the attributes by name: the keywords of :attr:`numpy`."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def infer(self, *types: Any) -> Type:
         """Return the type of the result for inputs of ``types``.

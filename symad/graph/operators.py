@@ -46,9 +46,10 @@ NUMPY_NAMES: dict[str, str] = {
 """NumPy names that differ from symad's; all others are the same."""
 
 
-def call(name: str, *args: Any, **keywords: Any) -> Any:
-    """Call the function of the table that is registered under ``name``."""
-    return FUNCTIONS[name](*args, **keywords)
+def call(name: str, *args: Any, **keywords: Any) -> Node:
+    """Return the node that the function registered under ``name`` makes."""
+    node: Node = FUNCTIONS[name](*args, **keywords)
+    return node
 
 
 def _from_numpy(function: Any) -> Callable[..., Any]:
@@ -99,7 +100,7 @@ class Operators:
             remedy="Use node.eval({variable: value, ...}) to look at a value.",
         )
 
-    __int__ = __index__ = __complex__ = __float__  # type: ignore[assignment]
+    __int__ = __index__ = __complex__ = __float__
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         raise GraphTypeError(
@@ -137,8 +138,7 @@ class Operators:
         )
 
     def __getitem__(self, index: Any) -> Node:
-        node: Node = call("get_item", self, index)
-        return node
+        return call("get_item", self, index)
 
     # NumPy's protocols
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **keywords: Any) -> Any:
@@ -155,91 +155,91 @@ class Operators:
 
     # Arithmetic
     def __add__(self, other: Any) -> Node:
-        return _binary("add", self, other)
+        return call("add", self, other)
 
     def __radd__(self, other: Any) -> Node:
-        return _binary("add", other, self)
+        return call("add", other, self)
 
     def __sub__(self, other: Any) -> Node:
-        return _binary("subtract", self, other)
+        return call("subtract", self, other)
 
     def __rsub__(self, other: Any) -> Node:
-        return _binary("subtract", other, self)
+        return call("subtract", other, self)
 
     def __mul__(self, other: Any) -> Node:
-        return _binary("multiply", self, other)
+        return call("multiply", self, other)
 
     def __rmul__(self, other: Any) -> Node:
-        return _binary("multiply", other, self)
+        return call("multiply", other, self)
 
     def __truediv__(self, other: Any) -> Node:
-        return _binary("divide", self, other)
+        return call("divide", self, other)
 
     def __rtruediv__(self, other: Any) -> Node:
-        return _binary("divide", other, self)
+        return call("divide", other, self)
 
     def __floordiv__(self, other: Any) -> Node:
-        return _binary("floor_divide", self, other)
+        return call("floor_divide", self, other)
 
     def __rfloordiv__(self, other: Any) -> Node:
-        return _binary("floor_divide", other, self)
+        return call("floor_divide", other, self)
 
     def __mod__(self, other: Any) -> Node:
-        return _binary("mod", self, other)
+        return call("mod", self, other)
 
     def __rmod__(self, other: Any) -> Node:
-        return _binary("mod", other, self)
+        return call("mod", other, self)
 
     def __pow__(self, other: Any) -> Node:
-        return _binary("power", self, other)
+        return call("power", self, other)
 
     def __rpow__(self, other: Any) -> Node:
-        return _binary("power", other, self)
+        return call("power", other, self)
 
     def __matmul__(self, other: Any) -> Node:
-        return _binary("matmul", self, other)
+        return call("matmul", self, other)
 
     def __rmatmul__(self, other: Any) -> Node:
-        return _binary("matmul", other, self)
+        return call("matmul", other, self)
 
     def __neg__(self) -> Node:
-        return _unary("negative", self)
+        return call("negative", self)
 
     def __pos__(self) -> Node:
-        return _unary("identity", self)
+        return call("identity", self)
 
     def __abs__(self) -> Node:
-        return _unary("abs", self)
+        return call("abs", self)
 
     def __invert__(self) -> Node:
-        return _unary("logical_not", self)
+        return call("logical_not", self)
 
     def __and__(self, other: Any) -> Node:
-        return _binary("logical_and", self, other)
+        return call("logical_and", self, other)
 
     __rand__ = __and__
 
     def __or__(self, other: Any) -> Node:
-        return _binary("logical_or", self, other)
+        return call("logical_or", self, other)
 
     __ror__ = __or__
 
     def __xor__(self, other: Any) -> Node:
-        return _binary("logical_xor", self, other)
+        return call("logical_xor", self, other)
 
     __rxor__ = __xor__
 
     def __lt__(self, other: Any) -> Node:
-        return _binary("less", self, other)
+        return call("less", self, other)
 
     def __le__(self, other: Any) -> Node:
-        return _binary("less_equal", self, other)
+        return call("less_equal", self, other)
 
     def __gt__(self, other: Any) -> Node:
-        return _binary("greater", self, other)
+        return call("greater", self, other)
 
     def __ge__(self, other: Any) -> Node:
-        return _binary("greater_equal", self, other)
+        return call("greater_equal", self, other)
 
     # NumPy's attributes and methods
     @property
@@ -260,147 +260,132 @@ class Operators:
 
         Where not even the number of axes is known, this is one node: a vector of integers.
         """
-        return call("shape", self)
+        return FUNCTIONS["shape"](self)
 
     @property
     def size(self) -> Any:
         """The number of elements: a number where known, else an integer node."""
-        return call("size", self)
+        return FUNCTIONS["size"](self)
 
     @property
     def T(self) -> Node:
         """All axes reversed."""
-        return _unary("transpose", self)
+        return call("transpose", self)
 
     @property
     def mT(self) -> Node:
         """The last two axes swapped."""
-        return _unary("matrix_transpose", self)
+        return call("matrix_transpose", self)
 
     def eval(self, feed: Any = None) -> Any:
         """Return the value for ``feed``, a dict from variables to values."""
-        return call("eval", self, feed)
+        return FUNCTIONS["eval"](self, feed)
 
     def astype(self, dtype: Any) -> Node:
         """Cast to another dtype."""
-        return _method("cast", self, dtype)
+        return call("cast", self, dtype)
 
     def reshape(self, *shape: Any) -> Node:
         """See :func:`symad.reshape`."""
         one = len(shape) == 1 and not isinstance(shape[0], int)
-        return _method("reshape", self, shape[0] if one else shape)
+        return call("reshape", self, shape[0] if one else shape)
 
     def transpose(self, *axes: Any) -> Node:
         """See :func:`symad.permute_dims`; without axes, all are reversed."""
         if not axes:
             return self.T
-        return _method("permute_dims", self, axes[0] if len(axes) == 1 else axes)
+        return call("permute_dims", self, axes[0] if len(axes) == 1 else axes)
 
     def flatten(self) -> Node:
         """Return all elements in one axis."""
-        return _method("reshape", self, (-1,))
+        return call("reshape", self, (-1,))
 
     ravel = flatten
 
     def swapaxes(self, axis1: int, axis2: int) -> Node:
         """See :func:`symad.swapaxes`."""
-        return _method("swapaxes", self, axis1, axis2)
+        return call("swapaxes", self, axis1, axis2)
 
     def squeeze(self, axis: Any = None) -> Node:
         """See :func:`symad.squeeze`."""
-        return _method("squeeze", self, axis)
+        return call("squeeze", self, axis)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Node:
         """See :func:`symad.sum`."""
-        return _method("sum", self, axis=axis, keepdims=keepdims)
+        return call("sum", self, axis=axis, keepdims=keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Node:
         """See :func:`symad.mean`."""
-        return _method("mean", self, axis=axis, keepdims=keepdims)
+        return call("mean", self, axis=axis, keepdims=keepdims)
 
     def prod(self, axis: Any = None, keepdims: bool = False) -> Node:
         """See :func:`symad.prod`."""
-        return _method("prod", self, axis=axis, keepdims=keepdims)
+        return call("prod", self, axis=axis, keepdims=keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Node:
         """See :func:`symad.max`."""
-        return _method("max", self, axis=axis, keepdims=keepdims)
+        return call("max", self, axis=axis, keepdims=keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> Node:
         """See :func:`symad.min`."""
-        return _method("min", self, axis=axis, keepdims=keepdims)
+        return call("min", self, axis=axis, keepdims=keepdims)
 
     def var(self, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Node:
         """See :func:`symad.var`."""
-        return _method("var", self, axis=axis, keepdims=keepdims, correction=correction)
+        return call("var", self, axis=axis, keepdims=keepdims, correction=correction)
 
     def std(self, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Node:
         """See :func:`symad.std`."""
-        return _method("std", self, axis=axis, keepdims=keepdims, correction=correction)
+        return call("std", self, axis=axis, keepdims=keepdims, correction=correction)
 
     def any(self, axis: Any = None, keepdims: bool = False) -> Node:
         """See :func:`symad.any`."""
-        return _method("any", self, axis=axis, keepdims=keepdims)
+        return call("any", self, axis=axis, keepdims=keepdims)
 
     def all(self, axis: Any = None, keepdims: bool = False) -> Node:
         """See :func:`symad.all`."""
-        return _method("all", self, axis=axis, keepdims=keepdims)
+        return call("all", self, axis=axis, keepdims=keepdims)
 
     def argmax(self, axis: Any = None, keepdims: bool = False) -> Node:
         """See :func:`symad.argmax`."""
-        return _method("argmax", self, axis=axis, keepdims=keepdims)
+        return call("argmax", self, axis=axis, keepdims=keepdims)
 
     def argmin(self, axis: Any = None, keepdims: bool = False) -> Node:
         """See :func:`symad.argmin`."""
-        return _method("argmin", self, axis=axis, keepdims=keepdims)
+        return call("argmin", self, axis=axis, keepdims=keepdims)
 
     def cumsum(self, axis: Any = None) -> Node:
         """See :func:`symad.cumsum`."""
-        return _method("cumsum", self, axis=axis)
+        return call("cumsum", self, axis=axis)
 
     def cumprod(self, axis: Any = None) -> Node:
         """See :func:`symad.cumprod`."""
-        return _method("cumprod", self, axis=axis)
+        return call("cumprod", self, axis=axis)
 
     def clip(self, low: Any = None, high: Any = None) -> Node:
         """See :func:`symad.clip`."""
-        return _method("clip", self, low, high)
+        return call("clip", self, low, high)
 
     def round(self, decimals: int = 0) -> Node:
         """See :func:`symad.round`."""
-        return _method("round", self, decimals)
+        return call("round", self, decimals)
 
     def dot(self, other: Any) -> Node:
         """See :func:`symad.dot`."""
-        return _binary("dot", self, other)
+        return call("dot", self, other)
 
     def repeat(self, repeats: Any, axis: Any = None) -> Node:
         """See :func:`symad.repeat`."""
-        return _method("repeat", self, repeats, axis=axis)
+        return call("repeat", self, repeats, axis=axis)
 
     def take(self, indices: Any, axis: Any = None) -> Node:
         """See :func:`symad.take`."""
-        return _method("take", self, indices, axis=axis)
+        return call("take", self, indices, axis=axis)
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
         """See :func:`symad.diagonal`."""
-        return _method("diagonal", self, offset, axis1, axis2)
+        return call("diagonal", self, offset, axis1, axis2)
 
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
         """See :func:`symad.linalg.trace`."""
-        return _method("linalg.trace", self, offset, axis1, axis2)
-
-
-def _unary(name: str, x: Any) -> Node:
-    node: Node = FUNCTIONS[name](x)
-    return node
-
-
-def _binary(name: str, x: Any, y: Any) -> Node:
-    node: Node = FUNCTIONS[name](x, y)
-    return node
-
-
-def _method(name: str, *args: Any, **keywords: Any) -> Node:
-    node: Node = FUNCTIONS[name](*args, **keywords)
-    return node
+        return call("linalg.trace", self, offset, axis1, axis2)

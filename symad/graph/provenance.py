@@ -126,18 +126,24 @@ class Creation:
     role: Role | None = None
 
 
-_creation: ContextVar[Creation] = ContextVar("symad_creation", default=Creation())
+_NO_CONTEXT = Creation()
+_creation: ContextVar[Creation] = ContextVar("symad_creation", default=_NO_CONTEXT)
 current_creation = _creation.get
 
 
-@contextmanager
-def creating(context: Creation) -> Iterator[None]:
-    """Make nodes in ``context`` within a ``with`` block."""
-    token = _creation.set(context)
-    try:
-        yield
-    finally:
-        _creation.reset(token)
+class creating:
+    """Make nodes in ``context`` within a ``with`` block; a class, as it is entered per node."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: Creation) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._token = _creation.set(self._context)
+
+    def __exit__(self, *exception: object) -> None:
+        _creation.reset(self._token)
 
 
 @contextmanager

@@ -75,6 +75,9 @@ class Sample:
         Up to which order derivatives are checked: 2 unless a kink or the cost forbids it.
     label : str
         Tells the samples of one op apart.
+    needs : {"", "rank", "shape"}
+        What must be known of the inputs' shapes as the graph is built and differentiated: nothing,
+        the number of axes, or all sizes.  The tests check that less is refused with an error.
     """
 
     call: Callable[..., Any]
@@ -82,3 +85,4 @@ class Sample:
     reference: Callable[..., Any] | None = None
     order: int = 2
     label: str = ""
+    needs: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,16 @@ def _right_side(node: Node, names: Mapping[Node, str]) -> str:
         return f"constant {format_value(node.value)}"
     assert node.op is not None
     arguments = [names[source] for source in node.inputs]
-    arguments += [f"{key}={value!r}" for key, value in node.op.attributes().items()]
+    attributes = node.op.attributes()
+    arguments += [f"{key}={format_attribute(value)}" for key, value in attributes.items()]
     return f"{node.op.name}({', '.join(arguments)})"
+
+
+def format_attribute(value: Any) -> str:
+    """Return an attribute of an op as text; a graph goes on lines of its own."""
+    if hasattr(value, "outputs"):
+        return "\n" + textwrap.indent(str(value), "    ") + "\n  "
+    return getattr(value, "__qualname__", None) or repr(value)
 
 
 def format_value(value: Any) -> str:

@@ -28,6 +28,7 @@ from symad.types import (
     StructureType,
     TensorType,
     Type,
+    UnknownShape,
     as_dtype,
     broadcast_shapes,
     compatible_shapes,
@@ -83,7 +84,7 @@ class StopGradient(Unary):
     numpy = staticmethod(_same)
     is_view = True
     chain = (None,)
-    samples = (Sample(lambda x: stop_gradient(x) + x, [reals(3)]),)
+    samples = (Sample(lambda x: stop_gradient(x) + x, [reals(3)], order=0),)
 
 
 def _add_n(*terms: Any) -> Any:
@@ -327,7 +328,7 @@ class SumLike(_Like):
         wanted, given = _static(like), _static(x)
         lead = len(given) - len(wanted)
         repeated = [lead + i for i, n in enumerate(wanted) if n == 1 != given[lead + i]]
-        total: Node = call("sum", inputs[0], axis=(*range(lead), *repeated))
+        total = call("sum", inputs[0], axis=(*range(lead), *repeated))
         return total if total.ndim == len(wanted) else call("reshape", total, wanted)
 
 
@@ -376,8 +377,7 @@ class BroadcastLike(_Like):
             return inputs[0]
         if not like.is_static:
             return None
-        result: Node = call("broadcast_to", inputs[0], _static(like))
-        return result
+        return call("broadcast_to", inputs[0], _static(like))
 
 
 def _reshape_like(x: Any, like: Any) -> Any:
@@ -412,17 +412,59 @@ class ReshapeLike(_Like):
             return inputs[0]
         if not like.is_static:
             return None
-        result: Node = call("reshape", inputs[0], _static(like))
-        return result
+        return call("reshape", inputs[0], _static(like))
 
 
-identity = register(Identity())
-stop_gradient = register(StopGradient())
-ones_like = register(OnesLike())
-zeros_like = register(ZerosLike())
-sum_like = SumLike()
-broadcast_like = BroadcastLike()
-reshape_like = ReshapeLike()
+def _reshape_outer(x: Any, a: Any, b: Any) -> Any:
+    return np.reshape(x, (*np.shape(a), *np.shape(b)))
+
+
+class ReshapeOuter(_Like):
+    """Reshape ``x`` to the shape of ``a`` followed by that of ``b``: the form of a Jacobian.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> a, b = sm.constant([0.0, 0.0]), sm.constant([[0.0]])
+    >>> sm.reshape_outer(sm.constant([1.0, 2.0]), a, b).type
+    f64[2,1,1]
+    """
+
+    name = "reshape_outer"
+    numpy = staticmethod(_reshape_outer)
+    is_view = True
+    samples = (Sample(lambda x: reshape_outer(x, x[0], x[:, 0]), [reals(2, 3)]),)
+
+    def __call__(self, x: Node, a: Node, b: Node) -> Node:
+        return apply(self, x, a, b)
+
+    def infer(self, *types: Any) -> Type:
+        x, a, b = tensor_types(*types)
+        if isinstance(a.shape, UnknownShape) or isinstance(b.shape, UnknownShape):
+            return x.with_shape(UnknownShape.fresh())
+        return x.with_shape((*a.shape, *b.shape))
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return reshape_like(adjoint, inputs[0])
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(self, tangent, *inputs[1:])
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        _, a, b = tensor_types(*[node.type for node in inputs])
+        if not (a.is_static and b.is_static):
+            return None
+        return call("reshape", inputs[0], (*_static(a), *_static(b)))
+
+
+identity: Identity = register(Identity())
+stop_gradient: StopGradient = register(StopGradient())
+ones_like: OnesLike = register(OnesLike())
+zeros_like: ZerosLike = register(ZerosLike())
+sum_like: SumLike = SumLike()
+broadcast_like: BroadcastLike = BroadcastLike()
+reshape_like: ReshapeLike = ReshapeLike()
+reshape_outer: ReshapeOuter = register(ReshapeOuter())
 register(add_n)
 register(cast)
 register(cast, "astype")

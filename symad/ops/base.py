@@ -11,7 +11,7 @@ import numpy as np
 from symad.errors import GraphTypeError
 from symad.graph.node import Constant, Node, apply, as_array
 from symad.graph.op import Op, resolve
-from symad.graph.operators import FUNCTIONS
+from symad.graph.operators import FUNCTIONS, call
 from symad.types import StructureType, TensorType, Type, broadcast_shapes
 
 Operand = Any
@@ -46,7 +46,8 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     Raises
     ------
     GraphTypeError
-        If the value holds nodes in a list, objects, text or complex numbers.
+        If the value holds nodes in a list, objects, text or complex numbers, or is a Python integer
+        beyond the range of ``like``.
     """
     if isinstance(value, Node):
         return value
@@ -55,8 +56,19 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
             "a list of nodes is not an array", remedy="Use sm.stack([...]) or sm.concat([...])."
         )
     if like is not None and type(value) in (bool, int, float):
-        return Constant(value, np.result_type(like.dtype, value))
+        return Constant(value, _weak_dtype(value, like.dtype))
     return Constant(as_array(value, None))
+
+
+def _weak_dtype(value: bool | int | float, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype that a Python number takes beside an array of ``dtype``."""
+    result = np.result_type(dtype, value)
+    if result.kind in "iu" and not np.iinfo(result).min <= value <= np.iinfo(result).max:
+        raise GraphTypeError(
+            f"{value} does not fit into {result}, the dtype of the other operand",
+            remedy="Cast that operand to a wider dtype first: x.astype('int64').",
+        )
+    return result
 
 
 def _holds_node(values: Sequence[Any]) -> bool:
@@ -125,6 +137,10 @@ class Elementwise(Op):
     :attr:`chain` gives the partial derivatives once, each already multiplied by what comes from
     outside: ``chain[k](v, y, *xs)`` is v ∂y/∂x_k.  With an adjoint for v that is the reverse rule,
     with a tangent the forward rule.  Return ``v`` itself where the derivative is 1.
+
+    A rule is linear in v, so a mask on v is handed on: rule(where(c, v, 0)) is made as
+    where(c, rule(v), 0).  Where an element plays no part in the result, its derivative is then 0 and
+    not 0 · inf = NaN, as in ``where(x > 0, sqrt(x), 0)`` at 0.
     """
 
     chain: ClassVar[tuple[Chain, ...]] = ()
@@ -150,10 +166,35 @@ class Elementwise(Op):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         rule = self.chain[slot]
-        return None if rule is None else rule(adjoint, out, *inputs)
+        if rule is None:
+            return None
+        outer = _masked(adjoint)
+        if outer is None:
+            return rule(adjoint, out, *inputs)
+        condition, kept = outer
+        product = rule(kept, out, *inputs)
+        return adjoint if product is kept else mask(condition, product)
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return self.reverse(slot, tangent, out, *inputs)
+
+
+def mask(condition: Node, v: Node) -> Node:
+    """Return ``where(condition, v, 0)``; of a ``v`` that is masked already, one mask for both."""
+    inner = _masked(v)
+    if inner is not None:
+        condition, v = call("logical_and", condition, inner[0]), inner[1]
+    result: Node = call("where", condition, v, 0)
+    return result
+
+
+def _masked(v: Node) -> tuple[Node, Node] | None:
+    """Return (c, u) for a node where(c, u, 0), ``None`` for any other."""
+    if v.op is None or v.op.name != "where":
+        return None
+    condition, kept, other = v.inputs
+    is_zero = isinstance(other, Constant) and other.type.shape == () and not other.value
+    return (condition, kept) if is_zero else None
 
 
 class Unary(Elementwise):

@@ -225,8 +225,7 @@ def get_item(x: Operand, index: Any) -> Node:
     node = as_node(x)
     if is_structure(node):
         return structure_item(node, index)
-    elements: Node = call("index_array", node, index)
-    return elements
+    return call("index_array", node, index)
 
 
 register(get_item)

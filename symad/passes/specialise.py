@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from symad.errors import EvaluationError
 from symad.graph.graph import Graph, rebuild, replace_inputs
-from symad.graph.node import Constant, Node, Parameter
+from symad.graph.node import Constant, Node, Parameter, infer_type
 from symad.graph.provenance import Creation, creating
+from symad.ops.control import WithBody
 from symad.types import TensorType, Type
 
 _FOLDED_SIZE = 64
@@ -55,10 +56,18 @@ def specialise(graph: Graph, types: Sequence[Type]) -> Graph:
 
 def _specialise_node(node: Node, inputs: tuple[Node, ...]) -> Node:
     assert node.op is not None
+    if isinstance(node.op, WithBody):
+        return _specialise_body(node, node.op, inputs)
     simpler = node.op.specialise(*inputs)
     if simpler is None:
         simpler = replace_inputs(node, inputs)
     return _fold_integers(simpler)
+
+
+def _specialise_body(node: Node, op: WithBody, inputs: tuple[Node, ...]) -> Node:
+    body = specialise(op.body, op.body_types(*[source.type for source in inputs]))
+    new = op.with_body(body)
+    return Node(new, inputs, infer_type(new, inputs), node.name)
 
 
 def _fold_integers(node: Node) -> Node:

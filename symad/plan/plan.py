@@ -6,7 +6,6 @@ instruction may also write its result over an input that dies with it, where the
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass
 
 from symad.graph.graph import Graph

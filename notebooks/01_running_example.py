@@ -1,0 +1,121 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The running example
+#
+# $$y = \ln(x_1) + x_1 x_2 - \sin(x_2) \quad\text{at}\quad x_1 = 2,\ x_2 = 5$$
+#
+# Four things happen to it in this notebook: it becomes a graph, the gradient *extends* the graph, the
+# steps of all three traces are laid side by side, and the whole is compiled once and called many times.
+
+# %%
+import symad as sm
+
+x1, x2 = sm.Variable("x1"), sm.Variable("x2")
+y = sm.log(x1) + x1 * x2 - sm.sin(x2)
+y
+
+# %% [markdown]
+# Nothing has been computed. `y` is a node: an op and the nodes that it applies to. Here is all of the
+# graph, each node after its inputs.
+
+# %%
+print(sm.Graph([y]))
+
+# %% [markdown]
+# A quick look at the value:
+
+# %%
+y.eval({x1: 2.0, x2: 5.0})
+
+# %% [markdown]
+# ## The gradient extends the graph
+#
+# Reverse mode visits the nodes in reverse topological order. At node $i$ it sums the partial adjoints
+# that the users of $v_i$ left there, and for each input $k$ leaves a partial adjoint in turn:
+#
+# $$\bar v_i = \sum_{j \in \mathrm{next}(i)} \bar v_{i \to j}, \qquad
+#   \bar v_{k \to i} = \bar v_i\, \frac{\partial v_i}{\partial v_k}$$
+#
+# Each of these is a node. Nothing is computed here either.
+
+# %%
+g1, g2 = sm.gradients(y, [x1, x2])
+print(sm.Graph([y, g1, g2]))
+
+# %% [markdown]
+# The same as a picture: what was written on one side, its adjoints on the other.
+
+# %%
+sm.draw([y, g1, g2])
+
+# %% [markdown]
+# `sm.extend` returns the record of the extension. The adjoint of $v_i$ can be looked up, and so can the
+# partial adjoint of each edge.
+
+# %%
+record = sm.extend(y, [x1, x2])
+for node, adjoint in record.adjoints.items():
+    print(f"{node.label:>8}  {adjoint.eval({x1: 2.0, x2: 5.0}):7.3f}")
+
+# %% [markdown]
+# ## Three traces, side by side
+#
+# Values from the inputs to $y$; tangents $\dot v_i = \partial v_i / \partial x_1$ in the same order;
+# adjoints $\bar v_i = \partial y / \partial v_i$ the other way. Forward mode needs one pass for each input,
+# reverse mode one for each output.
+
+# %%
+sm.trace(y, {x1: 2.0, x2: 5.0})
+
+# %% [markdown]
+# $\bar v_2$ has two terms, because $x_2$ is used twice: $x_1$ from the product and $-\cos x_2$ from the sine.
+# One alone would be wrong:
+
+# %%
+import math
+
+print(2.0 - math.cos(5.0), "and not", -math.cos(5.0))
+
+# %% [markdown]
+# ## Compiled once, called many times
+#
+# Backpropagation walks the graph again for each new input. An extended graph is compiled once, and then
+# it is a function like any other.
+
+# %%
+f = sm.compile([x1, x2], [y, g1, g2])
+for a, b in [(2.0, 5.0), (1.0, 0.5), (3.0, -1.0)]:
+    print(a, b, "->", *(f"{value:.3f}" for value in f(a, b)))
+
+# %% [markdown]
+# The variables were given no shape, so the same function takes arrays too.
+
+# %%
+f([2.0, 1.0, 3.0], [5.0, 0.5, -1.0])
+
+# %% [markdown]
+# An `Executor` takes a dictionary instead, and any node may be fed: here $v_3 = \ln x_1$, whose value then
+# is not computed.
+
+# %%
+v3 = y.inputs[0].inputs[0]
+sm.Executor(y).run({v3: 0.0, x1: 2.0, x2: 5.0})
+
+# %% [markdown]
+# ## And again
+#
+# Adjoints are ordinary nodes, so the gradient of a gradient needs nothing new: $\partial^2 y / \partial x_1^2 = -1/x_1^2$.
+
+# %%
+sm.gradients(g1, x1).eval({x1: 2.0, x2: 5.0})

@@ -1,0 +1,132 @@
+"""What follows from the two modes: values with gradients, Jacobians, Hessians, products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symad.autodiff.forward import pushforward
+from symad.autodiff.reverse import gradients, pullback
+from symad.errors import GradientError
+from symad.graph.nested import map_leaves
+from symad.graph.node import Node
+from symad.graph.operators import call
+from symad.ops.adjoint import reshape_like
+from symad.ops.control import map_over
+
+
+def value_and_gradients(
+    y: Any, xs: Any, seed: Any = None, unused: str = "error"
+) -> tuple[Any, Any]:
+    """Return ``(y, gradients(y, xs))``, ready to be compiled together.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> f = sm.compile([x], sm.value_and_gradients(x**2, [x]))
+    >>> f(3.0)
+    (np.float64(9.0), [np.float64(6.0)])
+    """
+    return y, gradients(y, xs, seed, unused)
+
+
+def jacobian(y: Node, xs: Any, mode: str = "reverse") -> Any:
+    """Return the Jacobian of ``y``: for each x, all ∂y_i/∂x_j in the shape ``y.shape + x.shape``.
+
+    One pullback is built, and mapped over the unit vectors of ``y``; in forward mode one
+    pushforward, mapped over those of x.
+
+    Parameters
+    ----------
+    y : Node
+    xs : Node or nested structure of nodes
+    mode : {"reverse", "forward"}
+        Reverse costs one pass per element of ``y``, forward one per element of x.
+
+    Returns
+    -------
+    Node or nested structure like ``xs``
+        Zeros where ``y`` does not depend on x.
+
+    Raises
+    ------
+    GradientError
+        If ``y`` or one of ``xs`` is not floating.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(2,))
+    >>> sm.jacobian(x * x, x).eval({x: [1.0, 2.0]})
+    array([[2., 0.],
+           [0., 4.]])
+    """
+    if mode == "reverse":
+        return map_leaves(lambda x: _jacobian_by_rows(y, x), xs)
+    if mode == "forward":
+        return map_leaves(lambda x: _jacobian_by_columns(y, x), xs)
+    raise GradientError(f'mode is {mode!r}; it must be "reverse" or "forward"')
+
+
+def _jacobian_by_rows(y: Node, x: Node) -> Node:
+    rows = map_over(lambda unit: pullback(y, x, reshape_like(unit, y)), [_unit_vectors(y)])
+    return call("reshape_outer", rows, y, x)
+
+
+def _jacobian_by_columns(y: Node, x: Node) -> Node:
+    def column(unit: Node) -> Node:
+        return call("reshape", pushforward(y, x, reshape_like(unit, x)), (-1,))
+
+    return call("reshape_outer", call("transpose", map_over(column, [_unit_vectors(x)])), y, x)
+
+
+def _unit_vectors(x: Node) -> Node:
+    return call("cast", call("eye", call("size", x)), x.dtype)
+
+
+def hessian(y: Node, xs: Any) -> Any:
+    """Return the Hessian of ``y``: for each x, all ∂²y/∂x_i∂x_j in the shape ``x.shape * 2``.
+
+    For several ``xs`` these are the diagonal blocks; ``jacobian(gradients(y, a), b)`` is the
+    block of a and b.
+
+    Parameters
+    ----------
+    y : Node
+        A scalar; otherwise its sum is meant.
+    xs : Node or nested structure of nodes
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(2,))
+    >>> sm.hessian(x[0] ** 2 * x[1], x).eval({x: [1.0, 3.0]})
+    array([[6., 2.],
+           [2., 0.]])
+    """
+    return map_leaves(lambda x: jacobian(gradients(y, x), x), xs)
+
+
+def hessian_vector_product(y: Node, xs: Any, vectors: Any) -> Any:
+    """Return the Hessian of ``y`` times ``vectors``, without the Hessian: forward over reverse.
+
+    Parameters
+    ----------
+    y : Node
+        A scalar; otherwise its sum is meant.
+    xs : Node or nested structure of nodes
+    vectors : array, Node or nested structure like ``xs``
+
+    Returns
+    -------
+    Node or nested structure like ``xs``
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(2,))
+    >>> product = sm.hessian_vector_product(x[0] ** 2 * x[1], x, [1.0, 0.0])
+    >>> product.eval({x: [1.0, 3.0]})
+    array([6., 2.])
+    """
+    return pushforward(gradients(y, xs), xs, vectors)

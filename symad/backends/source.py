@@ -1,0 +1,173 @@
+"""A plan as readable, runnable NumPy source: what the reference backend does, line by line."""
+
+from __future__ import annotations
+
+import keyword
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from symad.errors import InternalError
+from symad.graph.nested import rebuild
+from symad.graph.node import Constant, Node
+from symad.graph.op import Op
+from symad.ops.control import WithBody
+from symad.plan.plan import Instruction, Plan, make_plan
+
+_LITERAL_SIZE = 16
+"""Arrays of up to so many elements are written out; larger ones are looked up in `constants`."""
+
+
+class SourceWriter:
+    """Writes one module: imports, constants, bodies of loops, and the function itself.
+
+    Attributes
+    ----------
+    constants : dict
+        The arrays that are too large to be written out, by name; the source looks them up in a
+        dictionary of this name, which must be there when it runs.
+    """
+
+    def __init__(self) -> None:
+        self.constants: dict[str, np.ndarray[Any, Any]] = {}
+        self._imports: dict[str, None] = {"import numpy as np": None}
+        self._functions: list[str] = []
+
+    def module(self, plan: Plan, name: str, outputs: Any = None) -> str:
+        """Return the source of a module with one function for ``plan``.
+
+        Parameters
+        ----------
+        plan : Plan
+        name : str
+            The function's name.
+        outputs : nested structure of anything, optional
+            The form of the result: its leaves are replaced by the plan's outputs in order.
+        """
+        self._function(plan, _identifier(name), outputs)
+        return "\n\n\n".join(["\n".join(self._imports), *self._functions]) + "\n"
+
+    def _function(self, plan: Plan, name: str, outputs: Any = None) -> None:
+        names: dict[Node, str] = {}
+        taken = {"np", "constants", name}
+        for node in plan.graph.inputs:
+            names[node] = _unique(_identifier(node.label), taken)
+        head = f"def {name}({', '.join(names[node] for node in plan.graph.inputs)}):"
+        lines = [head]
+        for _, constant in plan.constants:
+            names[constant] = _unique("c1", taken)
+            lines.append(f"    {names[constant]} = {self._constant(constant)}")
+        for step in plan.instructions:
+            names[step.node] = _unique("v1", taken)
+            lines.append(f"    {self._assignment(step, names)}")
+        results = [names[node] for node in plan.graph.outputs]
+        form = tuple(results) if outputs is None else rebuild(outputs, iter(results))
+        lines.append(f"    return {_display(form)}")
+        self._functions.append("\n".join(lines))
+
+    def _assignment(self, step: Instruction, names: dict[Node, str]) -> str:
+        node, op = step.node, step.node.op
+        assert op is not None
+        arguments = [names[source] for source in node.inputs]
+        if isinstance(op, WithBody):
+            body = f"body_of_{names[node]}_{len(self._functions)}"
+            self._function(make_plan(op.body), body)
+            right = op.source_of(body, arguments)
+        else:
+            right = self._call(op, arguments)
+        where = f"{os.path.basename(node.site.filename)}:{node.site.line}".replace("\n", " ")
+        return f"{names[node]} = {right}  # {node.type}, {where}"
+
+    def _call(self, op: Op, arguments: Sequence[str]) -> str:
+        keywords = [f"{key}={_literal(value)}" for key, value in op.attributes().items()]
+        return f"{self._reference(type(op).numpy)}({', '.join([*arguments, *keywords])})"
+
+    def _reference(self, function: Callable[..., Any] | str) -> str:
+        """Return the name by which the source refers to a kernel, and see that it is imported."""
+        if isinstance(function, str):
+            self._imports[f"import {function.rpartition('.')[0]}"] = None
+            return function
+        name = function.__name__
+        if getattr(np, name, None) is function:
+            return f"np.{name}"
+        if getattr(np.linalg, name, None) is function:
+            return f"np.linalg.{name}"
+        path = getattr(function, "__qualname__", name)
+        if "<" in path:
+            raise InternalError(f"the kernel {path} of {function.__module__} has no name to import")
+        self._imports[f"from {function.__module__} import {path.partition('.')[0]}"] = None
+        return path
+
+    def _constant(self, node: Constant) -> str:
+        value = node.value
+        if value.size > _LITERAL_SIZE:
+            name = f"c{len(self.constants) + 1}"
+            self.constants[name] = value
+            return f'constants["{name}"]  # {node.type}'
+        if value.ndim == 0:
+            return f"np.{value.dtype.type.__name__}({_literal(value.item())})"
+        return f"np.array({_nested_literal(value.tolist())}, dtype={value.dtype.name!r})"
+
+
+def _nested_literal(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_nested_literal, value))}]"
+    return _literal(value)
+
+
+def _literal(value: Any) -> str:
+    """Return Python text for an attribute of an op or an element of an array."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float({str(value)!r})"
+    if isinstance(value, np.dtype):
+        return f"np.dtype({value.name!r})"
+    if isinstance(value, tuple):
+        inside = ", ".join(map(_literal, value))
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    if value is Ellipsis:
+        return "..."
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return repr(value)
+    raise InternalError(f"{value!r} cannot be written as source")
+
+
+def _display(form: Any) -> str:
+    """Return a nested structure of names as Python text."""
+    return "".join(_display_parts(form))
+
+
+def _display_parts(form: Any) -> Iterator[str]:
+    if isinstance(form, str):
+        yield form
+    elif isinstance(form, dict):
+        items = (f"{key!r}: {_display(item)}" for key, item in form.items())
+        yield f"{{{', '.join(items)}}}"
+    else:
+        inside = ", ".join(map(_display, form))
+        if isinstance(form, list):
+            yield f"[{inside}]"
+        else:
+            yield f"({inside},)" if len(form) == 1 else f"({inside})"
+
+
+def _identifier(label: str) -> str:
+    """Return a Python name for what a user called something."""
+    name = re.sub(r"\W", "_", label, flags=re.ASCII)
+    if not name or name[0].isdigit() or keyword.iskeyword(name):
+        name = f"_{name}"
+    return name
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """Return ``name``, or the same with the next number that is not taken."""
+    stem = name.rstrip("0123456789") or name
+    number = int(name[len(stem) :] or 0) if name != stem else 0
+    while name in taken:
+        number += 1
+        name = f"{stem}{number}"
+    taken.add(name)
+    return name

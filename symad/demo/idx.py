@@ -1,0 +1,131 @@
+"""IDX files, the format of MNIST: a header of big-endian numbers, then one array.
+
+The header is two zero bytes, a code for the dtype, the number of axes, and the sizes of the axes,
+four bytes each.  The first four bytes together are what is called the magic number.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from symad.errors import SymadError
+
+_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_GZIP = b"\x1f\x8b"
+_CHUNK = 1 << 20
+_MOST_AXES = 64  # of a NumPy array
+
+
+class DataError(SymadError, ValueError):
+    """A data file is damaged, or is not what it is taken for."""
+
+
+def read_idx(path: str | os.PathLike[str], magic: int | None = None) -> np.ndarray[Any, Any]:
+    """Return the array in an IDX file, gzipped or plain.
+
+    Memory is taken for the bytes that the file holds, never for those that its header promises.
+
+    Parameters
+    ----------
+    path : path
+    magic : int, optional
+        The magic number that the file must have: ``256 * dtype code + number of axes``.
+
+    Returns
+    -------
+    ndarray
+        In native byte order; it can be written to.
+
+    Raises
+    ------
+    DataError
+        If the file is not IDX, has another magic number, is truncated or damaged, or goes on after
+        its array.
+    OSError
+        If it cannot be opened.
+    """
+    path = Path(path)
+    with path.open("rb") as raw:
+        gzipped = raw.read(2) == _GZIP
+        raw.seek(0)
+        if not gzipped:
+            return _read_array(raw, path, magic)
+        try:
+            with gzip.open(raw) as unpacked:
+                return _read_array(unpacked, path, magic)  # type: ignore[arg-type]
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise _damaged(path, f"its gzip data is damaged or cut short: {error}") from None
+
+
+def _read_array(file: BinaryIO | Any, path: Path, magic: int | None) -> np.ndarray[Any, Any]:
+    dtype, shape = _read_header(file, path, magic)
+    promised = math.prod(shape) * dtype.itemsize
+    data = _read_at_most(file, promised + 1)
+    if len(data) < promised:
+        raise _damaged(
+            path,
+            f"its header promises an array of shape {shape}, {promised} bytes, "
+            f"but only {len(data)} follow",
+        )
+    if len(data) > promised:
+        raise _damaged(path, f"it goes on after its array of shape {shape}, {promised} bytes")
+    try:
+        array = np.frombuffer(data, dtype).reshape(shape)
+    except ValueError as error:
+        raise _damaged(path, f"its header promises an impossible shape: {error}") from None
+    return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _read_header(
+    file: BinaryIO, path: Path, magic: int | None
+) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    start = _read_at_most(file, 4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _DTYPES:
+        raise _damaged(path, f"an IDX file cannot begin with the bytes {bytes(start)!r}")
+    found = int.from_bytes(start, "big")
+    if magic is not None and found != magic:
+        raise DataError(
+            f"{path} has the magic number {found}, where {magic} is needed: it holds "
+            f"{_describe(found)}, not {_describe(magic)}",
+            remedy="Check which file is which: images have 2051, labels have 2049.",
+        )
+    axes = start[3]
+    if axes > _MOST_AXES:
+        raise _damaged(path, f"its header promises {axes} axes")
+    sizes = _read_at_most(file, 4 * axes)
+    if len(sizes) < 4 * axes:
+        raise _damaged(path, "it ends within its header")
+    return np.dtype(_DTYPES[start[2]]), struct.unpack(f">{axes}I", sizes)
+
+
+def _read_at_most(file: BinaryIO, count: int) -> bytearray:
+    """Read ``count`` bytes, or all there are, without asking for memory ahead of the data."""
+    data = bytearray()
+    while len(data) < count:
+        chunk = file.read(min(_CHUNK, count - len(data)))
+        if not chunk:
+            break
+        data += chunk
+    return data
+
+
+def _describe(magic: int) -> str:
+    dtype = _DTYPES.get(magic >> 8)
+    axes = magic & 0xFF
+    name = np.dtype(dtype).name if dtype else "unknown"
+    return f"{name} with {axes} {'axis' if axes == 1 else 'axes'}"
+
+
+def _damaged(path: Path, what: str) -> DataError:
+    return DataError(
+        f"{path} is not a sound IDX file: {what}",
+        remedy="Fetch the file again, and check that it is one of the MNIST files.",
+    )

@@ -1,0 +1,130 @@
+"""The documents: their Python is run as a reader would type it, and what they link to is there."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+from symad.graph.op import OP_CLASSES
+from symad.graph.operators import FUNCTIONS
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+@dataclass
+class Block:
+    """A fenced block of code: its language, its text, and the line that it starts on."""
+
+    language: str
+    text: str
+    line: int
+
+
+def fenced_blocks(text: str) -> Iterator[Block]:
+    """Yield the fenced blocks of a Markdown text; the indentation of the fence is taken off."""
+    fence = re.compile(
+        r"^(?P<indent>[ ]*)(?P<fence>`{3,}|~{3,})[ ]*(?P<language>[^\s`]*)[^\n]*\n"
+        r"(?P<body>.*?)^(?P=indent)(?P=fence)[ ]*$",
+        re.MULTILINE | re.DOTALL,
+    )
+    for match in fence.finditer(text):
+        body = re.sub(f"^{match['indent']}", "", match["body"], flags=re.MULTILINE)
+        yield Block(match["language"], body, text.count("\n", 0, match.start("body")) + 1)
+
+
+def run_blocks(path: Path, blocks: list[Block]) -> dict[str, Any]:
+    """Run the Python of a document in order, in one namespace, which is returned."""
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for block in blocks:
+        if block.language == "python" and not block.text.lstrip().startswith(">>>"):
+            padding = "\n" * (block.line - 1)  # so that errors name the document's own lines
+            exec(compile(padding + block.text, str(path), "exec"), namespace)
+        elif block.language in ("python", "pycon"):
+            run_session(path, block, namespace)
+    return namespace
+
+
+def run_session(path: Path, block: Block, namespace: dict[str, Any]) -> None:
+    """Run an interactive session, and compare what it prints with what the document says."""
+    test = doctest.DocTestParser().get_doctest(
+        block.text, namespace, path.name, str(path), block.line - 1
+    )
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
+    report: list[str] = []
+    runner.run(test, out=report.append, clear_globs=False)
+    namespace.update(test.globs)
+    assert runner.summarize(verbose=False).failed == 0, "".join(report)
+
+
+@pytest.fixture
+def op_tables() -> Iterator[None]:
+    """Ops that a document defines are gone afterwards."""
+    kept = [(table, dict(table)) for table in (OP_CLASSES, FUNCTIONS)]
+    yield
+    for table, contents in kept:
+        table.clear()
+        table.update(contents)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_the_python_of_a_document_runs(
+    path: Path, op_tables: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_blocks(path, list(fenced_blocks(path.read_text("utf-8"))))
+
+
+def test_the_numbers_of_the_readme_are_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text("utf-8")
+    block = next(block for block in fenced_blocks(text) if block.language == "python")
+    function = run_blocks(ROOT / "README.md", [block])["f"]
+    called = re.search(r"^f\((?P<inputs>[^)]*)\) *# *(?P<outputs>[-0-9., ]*[0-9])", block.text, re.M)
+    assert called, "the example calls f and says what it returns"
+    inputs, outputs = ([float(x) for x in called[name].split(",")] for name in ("inputs", "outputs"))
+    np.testing.assert_allclose(function(*inputs), outputs, atol=5e-4, rtol=0)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_a_document_links_to_are_there(path: Path) -> None:
+    text = path.read_text("utf-8")
+    for block in fenced_blocks(text):
+        text = text.replace(block.text, "")
+    targets = re.findall(r"\]\(\s*<?([^)\s>]+)", text) + re.findall(r'(?:src|href)="([^"]+)"', text)
+    local = [target for target in targets if not re.match(r"[a-z]+:|#", target)]
+    missing = [t for t in local if not (path.parent / unquote(t.partition("#")[0])).exists()]
+    assert not missing
+
+
+def test_blocks_are_found_with_their_lines() -> None:
+    text = "a\n```python\nx = 1\n```\n- item\n\n  ```pycon\n  >>> x\n  1\n  ```\n```\nplain\n```\n"
+    blocks = list(fenced_blocks(text))
+    assert blocks == [
+        Block("python", "x = 1\n", 3),
+        Block("pycon", ">>> x\n1\n", 8),
+        Block("", "plain\n", 12),
+    ]
+    assert run_blocks(Path("a.md"), blocks)["x"] == 1
+
+
+def test_an_error_in_a_document_names_its_line() -> None:
+    with pytest.raises(ZeroDivisionError) as failure:
+        run_blocks(Path("a.md"), list(fenced_blocks("one\ntwo\n```python\n1 / 0\n```\n")))
+    assert failure.traceback[-1].lineno + 1 == 4
+
+
+def test_a_session_that_prints_something_else_fails() -> None:
+    with pytest.raises(AssertionError, match="Expected"):
+        run_blocks(Path("a.md"), [Block("pycon", ">>> 1 + 1\n3\n", 1)])
