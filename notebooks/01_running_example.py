@@ -15,8 +15,9 @@
 #
 # $$y = \ln(x_1) + x_1 x_2 - \sin(x_2) \quad\text{at}\quad x_1 = 2,\ x_2 = 5$$
 #
-# Four things happen to it in this notebook: it becomes a graph, the gradient *extends* the graph, the
-# steps of all three traces are laid side by side, and the whole is compiled once and called many times.
+# Four things happen to it in this notebook: it becomes a graph, the gradient *extends* the graph,
+# the steps of all three traces are laid side by side, and the whole is compiled once and called
+# many times.
 
 # %%
 import symad as sm
@@ -26,8 +27,8 @@ y = sm.log(x1) + x1 * x2 - sm.sin(x2)
 y
 
 # %% [markdown]
-# Nothing has been computed. `y` is a node: an op and the nodes that it applies to. Here is all of the
-# graph, each node after its inputs.
+# Nothing has been computed. `y` is a node: an op and the nodes that it applies to. Here is all of
+# the graph, each node after its inputs.
 
 # %%
 print(sm.Graph([y]))
@@ -41,8 +42,9 @@ y.eval({x1: 2.0, x2: 5.0})
 # %% [markdown]
 # ## The gradient extends the graph
 #
-# Reverse mode visits the nodes in reverse topological order. At node $i$ it sums the partial adjoints
-# that the users of $v_i$ left there, and for each input $k$ leaves a partial adjoint in turn:
+# Reverse mode visits the nodes in reverse topological order. At node $i$ it sums the partial
+# adjoints that the users of $v_i$ left there, and for each input $k$ leaves a partial adjoint in
+# turn:
 #
 # $$\bar v_i = \sum_{j \in \mathrm{next}(i)} \bar v_{i \to j}, \qquad
 #   \bar v_{k \to i} = \bar v_i\, \frac{\partial v_i}{\partial v_k}$$
@@ -60,8 +62,8 @@ print(sm.Graph([y, g1, g2]))
 sm.draw([y, g1, g2])
 
 # %% [markdown]
-# `sm.extend` returns the record of the extension. The adjoint of $v_i$ can be looked up, and so can the
-# partial adjoint of each edge.
+# `sm.extend` returns the record of the extension. The adjoint of $v_i$ can be looked up, and so
+# can the partial adjoint of each edge.
 
 # %%
 record = sm.extend(y, [x1, x2])
@@ -71,16 +73,16 @@ for node, adjoint in record.adjoints.items():
 # %% [markdown]
 # ## Three traces, side by side
 #
-# Values from the inputs to $y$; tangents $\dot v_i = \partial v_i / \partial x_1$ in the same order;
-# adjoints $\bar v_i = \partial y / \partial v_i$ the other way. Forward mode needs one pass for each input,
-# reverse mode one for each output.
+# Values from the inputs to $y$; tangents $\dot v_i = \partial v_i / \partial x_1$ in the same
+# order; adjoints $\bar v_i = \partial y / \partial v_i$ the other way. Forward mode needs one
+# pass for each input, reverse mode one for each output.
 
 # %%
 sm.trace(y, {x1: 2.0, x2: 5.0})
 
 # %% [markdown]
-# $\bar v_2$ has two terms, because $x_2$ is used twice: $x_1$ from the product and $-\cos x_2$ from the sine.
-# One alone would be wrong:
+# $\bar v_2$ has two terms, because $x_2$ is used twice: $x_1$ from the product and $-\cos x_2$
+# from the sine. One alone would be wrong:
 
 # %%
 import math
@@ -90,8 +92,8 @@ print(2.0 - math.cos(5.0), "and not", -math.cos(5.0))
 # %% [markdown]
 # ## Compiled once, called many times
 #
-# Backpropagation walks the graph again for each new input. An extended graph is compiled once, and then
-# it is a function like any other.
+# Backpropagation walks the graph again for each new input. An extended graph is compiled once,
+# and then it is a function like any other.
 
 # %%
 f = sm.compile([x1, x2], [y, g1, g2])
@@ -105,8 +107,8 @@ for a, b in [(2.0, 5.0), (1.0, 0.5), (3.0, -1.0)]:
 f([2.0, 1.0, 3.0], [5.0, 0.5, -1.0])
 
 # %% [markdown]
-# An `Executor` takes a dictionary instead, and any node may be fed: here $v_3 = \ln x_1$, whose value then
-# is not computed.
+# An `Executor` takes a dictionary instead, and any node may be fed: here $v_3 = \ln x_1$, whose
+# value then is not computed.
 
 # %%
 v3 = y.inputs[0].inputs[0]
@@ -115,7 +117,8 @@ sm.Executor(y).run({v3: 0.0, x1: 2.0, x2: 5.0})
 # %% [markdown]
 # ## And again
 #
-# Adjoints are ordinary nodes, so the gradient of a gradient needs nothing new: $\partial^2 y / \partial x_1^2 = -1/x_1^2$.
+# Adjoints are ordinary nodes, so the gradient of a gradient needs nothing new: $\partial^2 y /
+# \partial x_1^2 = -1/x_1^2$.
 
 # %%
 sm.gradients(g1, x1).eval({x1: 2.0, x2: 5.0})

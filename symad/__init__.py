@@ -33,22 +33,28 @@ from symad.ops.adjoint import (
 )
 from symad.ops.arithmetic import add, divide, multiply, negative, subtract
 from symad.ops.control import custom, map_over
+from symad.ops.cumulative import cumprod, cumsum
+from symad.ops.einsum import einsum
 from symad.ops.exponential import exp, log
-from symad.ops.product import matmul
-from symad.ops.reduce import sum
-from symad.ops.shape import (
-    broadcast_to,
-    expand_dims,
-    flatten,
-    matrix_transpose,
-    moveaxis,
-    permute_dims,
-    ravel,
-    reshape,
-    squeeze,
-    swapaxes,
-    transpose,
+from symad.ops.nn import log_softmax, logsumexp, softmax
+from symad.ops.permute import matrix_transpose, moveaxis, permute_dims, swapaxes, transpose
+from symad.ops.product import dot, inner, matmul, outer, tensordot
+from symad.ops.reduce import (
+    all,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    max,
+    mean,
+    min,
+    prod,
+    std,
+    sum,
+    var,
 )
+from symad.ops.shape import broadcast_to, expand_dims, flatten, ravel, reshape, squeeze
 from symad.ops.size import shape, size
 from symad.ops.structure import structure
 from symad.ops.trigonometric import cos, sin

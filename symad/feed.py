@@ -72,7 +72,8 @@ def _accept_structure(
             f"{node.label!r} is {type_}, but was fed a {type(value).__name__}: {value!r:.60}",
             where=node.site.describe(),
         )
-    items = {key: _item(value[key], item, node, sizes) for key, item in type_.fields}
+    whole: Any = value
+    items = {key: _item(whole[key], item, node, sizes) for key, item in type_.fields}
     return items if kind is dict else kind(items.values())
 
 

@@ -20,12 +20,12 @@ import pytest
 import symad as sm
 from symad.errors import GradientError, SymadError
 from symad.feed import type_of
+from symad.graph.formula import format_term
 from symad.graph.graph import verify
 from symad.graph.nested import leaves
 from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.graph.sample import Sample
-from symad.graph.text import format_term
 from symad.ops.adjoint import Cast
 from symad.ops.structure import items_of
 from symad.passes.specialise import specialise
@@ -430,9 +430,7 @@ def check_adjoint_types(case: Case, dtype: str) -> None:
     ys = [y for y in built.outputs if y.type.is_float]
     xs = [x for x in built.inputs if x.type.is_float]
     for derivatives in (sm.extend(ys, xs).adjoints, sm.tangents(ys, xs)):
-        pairs = [
-            pair for pair in derivatives.items() if isinstance(pair[0].type, TensorType)
-        ]
+        pairs = [pair for pair in derivatives.items() if isinstance(pair[0].type, TensorType)]
         values = run(built.inputs, [list(pair) for pair in pairs], built.arrays)
         for (node, _), (value, derivative) in zip(pairs, values, strict=True):
             what = f"derivative at {node!r}"

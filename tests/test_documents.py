@@ -91,10 +91,10 @@ def test_the_numbers_of_the_readme_are_right(
     text = (ROOT / "README.md").read_text("utf-8")
     block = next(block for block in fenced_blocks(text) if block.language == "python")
     function = run_blocks(ROOT / "README.md", [block])["f"]
-    called = re.search(r"^f\((?P<inputs>[^)]*)\) *# *(?P<outputs>[-0-9., ]*[0-9])", block.text, re.M)
+    called = re.search(r"^f\((?P<fed>[^)]*)\) *# *(?P<said>[-0-9., ]*[0-9])", block.text, re.M)
     assert called, "the example calls f and says what it returns"
-    inputs, outputs = ([float(x) for x in called[name].split(",")] for name in ("inputs", "outputs"))
-    np.testing.assert_allclose(function(*inputs), outputs, atol=5e-4, rtol=0)
+    fed, said = ([float(x) for x in called[name].split(",")] for name in ("fed", "said"))
+    np.testing.assert_allclose(function(*fed), said, atol=5e-4, rtol=0)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -1,4 +1,4 @@
-"""The main job from end to end: trace, draw, compile once and call often, learn from real digits."""
+"""The main job from end to end: trace, draw, compile once, call often, learn from real digits."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ def time_calls() -> None:
     pairs = inputs.tolist()
     started = time.perf_counter()
     values = [function(a, b) for a, b in pairs]
-    print(f"{CALLS:,} calls, each with new values: {_since(started) / CALLS * 1000:.2f} µs per call")
+    microseconds = 1000 * _since(started) / CALLS
+    print(f"{CALLS:,} calls, each with new values: {microseconds:.2f} µs per call")
     first, second = inputs.T.copy()
     function(first, second)
     started = time.perf_counter()

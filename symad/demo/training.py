@@ -35,7 +35,7 @@ def run_epoch(step: sm.Function, images: Array, labels: Array, batch: int) -> fl
     Raises
     ------
     FeedError
-        If there are no images, their number is not that of the labels, or ``batch`` is not positive.
+        If there are no images, or not as many as labels, or ``batch`` is not positive.
     """
     if not 0 < len(images) == len(labels) or batch < 1:
         raise FeedError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -183,7 +185,24 @@ def infer_type(op: Op, inputs: tuple[Node, ...]) -> Type:
     except SymadError as error:
         if error.where:
             raise
-        types = ", ".join(f"{node.label}: {node.type}" for node in inputs)
-        message = f"{op.name}({types}): {error.message}"
-        where = (current_creation().site or Site.capture()).describe()
-        raise type(error)(message, where=where, remedy=error.remedy) from None
+        raise _located(error, op.name, inputs) from None
+
+
+@contextmanager
+def reporting(name: str, *inputs: Node) -> Iterator[None]:
+    """Make errors in a ``with`` block name a function, its inputs' types and the user's line.
+
+    For functions that make several nodes, or none; :func:`apply` does it for each single one.
+    """
+    try:
+        yield
+    except SymadError as error:
+        if error.where:
+            raise
+        raise _located(error, name, inputs) from None
+
+
+def _located(error: SymadError, name: str, inputs: Sequence[Node]) -> SymadError:
+    types = ", ".join(f"{node.label}: {node.type}" for node in inputs)
+    where = (current_creation().site or Site.capture()).describe()
+    return type(error)(f"{name}({types}): {error.message}", where=where, remedy=error.remedy)

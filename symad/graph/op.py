@@ -12,7 +12,7 @@ import dataclasses
 import importlib
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from symad.errors import InternalError, SymadError
 from symad.types import Type
@@ -40,7 +40,8 @@ class Op:
     """What the op means: a function of arrays (attributes as keywords), or ``"module.name"`` of
     one that is imported on first use."""
     text: ClassVar[str] = ""
-    """Template such as ``"{0} + {1}"``; empty prints as a call."""
+    """Template such as ``"{0} + {1}"``, or ``" + "`` to put between all inputs; empty prints as a
+    call."""
     latex: ClassVar[str] = ""
     """LaTeX template such as ``r"\\sin {0}"``; empty prints as a call."""
     precedence: ClassVar[int] = 10
@@ -48,7 +49,7 @@ class Op:
     commutative: ClassVar[bool] = False
     """Whether the order of the inputs does not matter."""
     is_view: ClassVar[bool] = False
-    """Whether the result may share memory with the first input."""
+    """Whether the result may share memory with the first input, a structure with all of them."""
     samples: ClassVar[Sequence[Sample]] = ()
     """Inputs on which the tests check the op; an op without any fails them."""
 
@@ -64,7 +65,7 @@ class Op:
 
     def attributes(self) -> dict[str, Any]:
         """Return the attributes by name: the keywords of :attr:`numpy`."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: getattr(self, name) for name in _field_names(cast(Any, type(self)))}
 
     def infer(self, *types: Any) -> Type:
         """Return the type of the result for inputs of ``types``.
@@ -118,6 +119,11 @@ class Op:
         Ops that depend on shapes only (``sum_like``, ``size``, ...) vanish here.
         """
         return None
+
+
+@cache
+def _field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def resolve(function: Callable[..., Any] | str) -> Callable[..., Any]:

@@ -1,9 +1,9 @@
-"""The text form of a graph: typed, deterministic, diffable; and expressions as formulas."""
+"""The text form of a graph: typed, deterministic, diffable."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from symad.graph.node import Constant, Node, Parameter
@@ -57,33 +57,3 @@ def format_value(value: Any) -> str:
         first = ", ".join(f"{item:.6g}" for item in value.ravel()[:4].tolist())
         return f"[{first}, ...]"
     return repr(value.tolist())
-
-
-def format_term(node: Node, operand: Callable[[Node], str], latex: bool = False) -> str:
-    """Return one node as a formula of its operands.
-
-    Parameters
-    ----------
-    node : Node
-    operand : callable
-        Returns the text of an input: its symbol or its value.
-    latex : bool
-        Whether to use the op's LaTeX template.
-
-    Examples
-    --------
-    >>> import symad as sm
-    >>> x = sm.Variable("x")
-    >>> format_term(x + sm.sin(x), lambda node: node.label)
-    'x + sin'
-    """
-    op = node.op
-    if op is None:
-        return operand(node)
-    operands = [operand(source) for source in node.inputs]
-    template = op.latex if latex else op.text
-    if template:
-        return template.format(*operands, op=op)
-    name = rf"\operatorname{{{op.name}}}" if latex else op.name
-    name = name.replace("_", r"\_") if latex else name
-    return f"{name}({', '.join(operands)})"

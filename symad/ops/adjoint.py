@@ -113,6 +113,7 @@ class AddN(JointlyLinear):
 
     name = "add_n"
     numpy = staticmethod(_add_n)
+    text = latex = " + "
     precedence = 1
     commutative = True
     samples = (

@@ -1,56 +1,28 @@
-"""Products of arrays: matmul, einsum, and what is made of them."""
+"""Products of arrays: the matrix product, and those that are made of it or of einsum."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from string import ascii_letters
+from typing import Any, ClassVar
 
 import numpy as np
 
-from symad.errors import GraphTypeError, ShapeError
-from symad.graph.node import Node, apply, infer_type
-from symad.graph.operators import call
+from symad.errors import ShapeError
+from symad.graph.node import Node, apply, reporting
 from symad.graph.sample import Sample, integers, reals
-from symad.ops.adjoint import SumLike, cast, identity
+from symad.ops.adjoint import sum_like
 from symad.ops.base import Multilinear, Operand, as_nodes, register, tensor_types, ufunc_dtype
+from symad.ops.einsum import contract
+from symad.ops.shape import expand_dims, reshape
 from symad.types import (
     Dimension,
-    KnownRank,
     Shape,
     TensorType,
     Type,
-    UnknownDim,
     UnknownShape,
     broadcast_shapes,
-    format_shape,
-    join_dims,
     normalize_axis,
 )
-
-
-class SumLikeMatrix(SumLike):
-    """As ``sum_like``, for a ``like`` that was taken to be a matrix while its rank was not known.
-
-    The gradient of a matmul whose operands have no known rank ends in this node, which checks the
-    assumption when the graph is specialised.
-    """
-
-    name = "sum_like_matrix"
-    samples = (
-        Sample(lambda x, y: sum_like_matrix(x, y), [reals(4, 3, 2), reals(3, 2)]),
-        Sample(lambda x, y: sum_like_matrix(x, y), [reals(3, 2), reals(3, 1)], label="size 1"),
-    )
-
-    def check(self, x: TensorType, like: TensorType) -> None:
-        if like.ndim is not None and like.ndim < 2:
-            raise ShapeError(
-                "the gradient of this matmul was made for matrices, because the number of axes of "
-                f"its operands was not known, but one of them has shape {format_shape(like.shape)}",
-                remedy='Declare how many axes it has, as in Variable("v", shape=("n",)).',
-            )
-        super().check(x, like)
 
 
 class Matmul(Multilinear):
@@ -75,9 +47,8 @@ class Matmul(Multilinear):
 
     Notes
     -----
-    For Z = X Y, the adjoints are X̄ = Z̄ Yᵀ and Ȳ = Xᵀ Z̄, summed over broadcast leading axes.  An
-    operand whose number of axes is not known counts as a matrix in the gradient; this is checked
-    when values are fed.
+    For Z = X Y, the adjoints are X̄ = Z̄ Yᵀ and Ȳ = Xᵀ Z̄, summed over broadcast leading axes; those
+    of vectors are products of the same kind.
 
     Examples
     --------
@@ -118,18 +89,7 @@ class Matmul(Multilinear):
         return TensorType(ufunc_dtype(np.matmul, x.dtype, y.dtype), _matmul_shape(x.shape, y.shape))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
-        x, y = inputs
-        if x.ndim == 1 and y.ndim == 1:
-            return adjoint * inputs[1 - slot]
-        if x.ndim == 1:
-            return _times_column(y, adjoint) if slot == 0 else _columns_by_rows(x, adjoint)
-        if y.ndim == 1:
-            return _columns_by_rows(adjoint, y) if slot == 0 else _times_column(x.mT, adjoint)
-        product = adjoint @ y.mT if slot == 0 else x.mT @ adjoint
-        other = inputs[1 - slot]
-        if inputs[slot].ndim is None and other.ndim != 2:
-            return sum_like_matrix(product, inputs[slot])
-        return product
+        return _operand_adjoint(slot, adjoint, *inputs)
 
 
 def _matmul_shape(x: Shape, y: Shape) -> Shape:
@@ -137,315 +97,151 @@ def _matmul_shape(x: Shape, y: Shape) -> Shape:
         raise ShapeError("a scalar has no axis to sum over", remedy="Multiply with * instead.")
     if isinstance(x, UnknownShape) or isinstance(y, UnknownShape):
         return UnknownShape.fresh()
-    _require_equal(x[-1], y[-2] if len(y) > 1 else y[-1], x, y)
-    rows: KnownRank = x[-2:-1]
-    columns: KnownRank = y[-1:] if len(y) > 1 else ()
+    matrix = len(y) > 1
+    _require_equal(
+        x[-1], y[-2] if matrix else y[-1], "the last axis", f"axis {-2 if matrix else -1}"
+    )
     batch = broadcast_shapes(x[:-2], y[:-2])
     assert not isinstance(batch, UnknownShape)
-    return (*batch, *rows, *columns)
+    return (*batch, *x[-2:-1], *(y[-1:] if matrix else ()))
 
 
-def _require_equal(last: Dimension, first: Dimension, x: Shape, y: Shape) -> None:
-    if isinstance(last, int) and isinstance(first, int) and last != first:
+def _require_equal(left: Dimension, right: Dimension, first: str, second: str) -> None:
+    if isinstance(left, int) and isinstance(right, int) and left != right:
         raise ShapeError(
-            f"the last axis of {format_shape(x)} has size {last}, and the axis of "
-            f"{format_shape(y)} that it is summed with has size {first}",
-            remedy="Transpose or reshape an operand: (..., m, n) @ (..., n, p).",
+            f"{first} of the first operand has size {left}, but {second} of the second, with which "
+            f"it is summed, has size {right}",
+            remedy="Transpose or reshape an operand.",
         )
 
 
-def _times_column(matrix: Node, vector: Node) -> Node:
-    """Return ``matrix @ vector`` for stacks of both."""
-    if matrix.ndim == 2:
-        return matrix @ vector
-    product: Node = call("squeeze", matrix @ call("expand_dims", vector, -1), -1)
-    return product
+def _left_adjoint(v: Any, x: Any, y: Any) -> Any:
+    """Return X̄ = Z̄ Yᵀ for Z = X Y and v = Z̄, not summed over broadcast axes yet.
 
-
-def _columns_by_rows(x: Node, y: Node) -> Node:
-    """Return the products of the elements of the last axes of ``x`` and ``y``."""
-    product: Node = call("expand_dims", x, -1) * call("expand_dims", y, -2)
-    return product
-
-
-sum_like_matrix = SumLikeMatrix()
-matmul = register(Matmul())
-
-
-_ELLIPSIS = "..."
-
-
-def _split(subscripts: str) -> tuple[list[str], str]:
-    """Return the terms of the operands and of the result of explicit subscripts."""
-    operands, _, result = subscripts.partition("->")
-    return operands.split(","), result
-
-
-def _letters(term: str) -> str:
-    return term.replace(_ELLIPSIS, "")
-
-
-def _explicit(subscripts: Any, count: int) -> str:
-    """Return checked subscripts with an explicit result, for ``count`` operands.
-
-    Without one, the result has, after the ellipsis, the letters that appear once, in order.
+    Arrays and nodes are multiplied by the same code, thanks to NumPy's protocols.
     """
-    if not isinstance(subscripts, str):
-        raise GraphTypeError(
-            f"the subscripts of einsum must be text, not {subscripts!r}",
-            remedy='Write einsum("ij,jk->ik", a, b).',
-        )
-    operands, arrow, result = subscripts.replace(" ", "").partition("->")
-    terms = operands.split(",")
-    if not arrow:
-        times = Counter(_letters(operands.replace(",", "")))
-        dots = _ELLIPSIS if _ELLIPSIS in operands else ""
-        result = dots + "".join(sorted(letter for letter, n in times.items() if n == 1))
-    if len(terms) != count:
-        raise ShapeError(f"{subscripts!r} is for {len(terms)} operands, but there are {count}")
-    for term in (*terms, result):
-        letters = _letters(term)
-        if term.count(_ELLIPSIS) > 1 or (letters and not (letters.isascii() and letters.isalpha())):
-            raise ShapeError(
-                f"{subscripts!r} cannot be read at {term!r}",
-                remedy='Subscripts are letters, commas, "..." and "->": "...ij,jk->...ik".',
-            )
-    _check_result(subscripts, terms, result)
-    return f"{','.join(terms)}->{result}"
+    if y.ndim == 1:
+        return np.expand_dims(v, -1) * y
+    if x.ndim == 1 and y.ndim != 2:
+        return np.squeeze(y @ np.expand_dims(v, -1), -1)
+    return v @ np.matrix_transpose(y)
 
 
-def _check_result(subscripts: str, terms: Sequence[str], result: str) -> None:
-    letters = _letters(result)
-    strange = set(letters).difference(*terms)
-    if strange:
-        raise ShapeError(f"the result of {subscripts!r} has {min(strange)!r}, which no operand has")
-    if len(set(letters)) != len(letters):
-        raise ShapeError(f"the result of {subscripts!r} has a subscript twice")
-    if (_ELLIPSIS in result) != any(_ELLIPSIS in term for term in terms):
-        raise ShapeError(
-            f'"..." must be in the result of {subscripts!r} and in an operand, or in neither',
-            remedy="Sum over the axes it stands for with sm.sum.",
-        )
+def _right_adjoint(v: Any, x: Any, y: Any) -> Any:
+    """Return Ȳ = Xᵀ Z̄ for Z = X Y and v = Z̄, not summed over broadcast axes yet."""
+    if x.ndim == 1:
+        return x * v if y.ndim == 1 else np.expand_dims(x, -1) * np.expand_dims(v, -2)
+    if y.ndim == 1 and x.ndim != 2:
+        return np.squeeze(np.matrix_transpose(x) @ np.expand_dims(v, -1), -1)
+    return np.matrix_transpose(x) @ v
 
 
-def _einsum(*operands: Any, subscripts: str) -> Any:
-    if len(operands) == 1:
-        return np.einsum(subscripts, operands[0]).copy()
-    return np.einsum(subscripts, *operands, optimize=True)
-
-
-@dataclass(frozen=True)
-class Einsum(Multilinear):
-    """A sum of products over named axes, in the form in which its gradient is another one.
-
-    In each term the letters differ and the ellipsis, if any, comes first; a letter that only one
-    operand has is in the result.  :func:`einsum` brings the user's operands into this form.
-    """
-
-    subscripts: str
-
-    name = "einsum"
-    numpy = staticmethod(_einsum)
-    samples = (
-        Sample(lambda a, b: einsum("ij,jk->ik", a, b), [reals(3, 2), reals(2, 4)]),
-        Sample(lambda a, b: einsum("ij,jk", a, b), [reals(3, 2), reals(2, 4)], label="implicit"),
-        Sample(
-            lambda a, b: einsum("...ij,kj->...ik", a, b),
-            [reals(5, 3, 2), reals(4, 2)],
-            label="ellipsis",
-        ),
-        Sample(
-            lambda a, b: einsum("i...,j...->...ij", a, b),
-            [reals(2, 3, 1), reals(4, 5)],
-            lambda a, b: np.einsum("ikl,jl->klij", np.repeat(a, 5, 2), b),
-            label="broadcast ellipsis",
-        ),
-        Sample(lambda a: einsum("ii->i", a), [reals(3, 3)], np.diagonal, label="diagonal"),
-        Sample(lambda a: einsum("ii", a), [reals(3, 3)], np.trace, label="trace"),
-        Sample(
-            lambda a, b: einsum("iji,kj->jk", a, b),
-            [reals(2, 3, 2), reals(4, 3)],
-            lambda a, b: np.trace(a, axis1=0, axis2=2)[:, None] * b.T,
-            label="diagonal, sums",
-        ),
-        Sample(
-            lambda a: einsum("i...j->j", a.reshape((2, 3))), [reals(6)], order=0, label="no axes"
-        ),
-        Sample(
-            lambda a: einsum("i...j->j...", a),
-            [reals(2, 3, 4)],
-            lambda a: np.moveaxis(a.sum(0), 1, 0),
-            label="one operand",
-        ),
-        Sample(
-            lambda a, b, c: einsum("ij,jk,ki->i", a, b, c),
-            [reals(2, 3), reals(3, 4), reals(4, 2)],
-            lambda a, b, c: np.diagonal(a @ b @ c),
-            label="three operands",
-        ),
-        Sample(
-            lambda a, b: einsum("ij,ij->j", a, b), [reals(3, 1), reals(3, 4)], label="size 1"
-        ),
-        Sample(lambda a: einsum("i,i->", a, a), [reals(3)], label="same operand twice"),
-        Sample(lambda a, b: einsum("i,ij->j", a, b), [reals(0), reals(0, 2)], label="empty sum"),
-        Sample(lambda a, b: einsum(",i->i", a, b), [reals(), reals(3)], label="scalar"),
-        Sample(lambda a, b: einsum("ij,j->i", a, b), [integers(3, 2), reals(2)], label="integers"),
+def _operand_adjoint(slot: int, adjoint: Node, x: Node, y: Node) -> Node:
+    """Return the adjoint of an operand of ``x @ y``: products if the ranks say which, else one node."""
+    products, whole = (
+        (_left_adjoint, left_adjoint) if slot == 0 else (_right_adjoint, right_adjoint)
     )
+    ranks = (x.ndim, y.ndim)
+    if None in ranks and ranks[1 - slot] != 2:
+        return apply(whole, adjoint, x, y)
+    product: Node = products(adjoint, x, y)
+    return product
+
+
+class _MatmulAdjoint(Multilinear):
+    """The adjoint of an operand of ``x @ y``, from v, x and y, while ranks are not known.
+
+    It becomes products, transposes and sums when the graph is specialised.  Of the operand itself,
+    only the shape matters.
+    """
+
+    slot: ClassVar[int]
 
     def infer(self, *types: Any) -> Type:
-        tensors = tensor_types(*types)
-        terms, result = _split(self.subscripts)
-        sizes: dict[str, Dimension] = {}
-        batches: list[Shape] = []
-        for term, tensor in zip(terms, tensors, strict=True):
-            batches.append(_read_sizes(term, tensor.shape, sizes))
-        dtype = np.result_type(*[tensor.dtype for tensor in tensors])
-        batch = broadcast_shapes(*batches)
-        if isinstance(batch, UnknownShape):
-            return TensorType(dtype, UnknownShape.fresh())
-        before, _, after = result.partition(_ELLIPSIS)
-        left, right = [sizes[i] for i in before], [sizes[i] for i in after]
-        return TensorType(dtype, (*left, *batch, *right))
+        v, *operands = tensor_types(*types)
+        other = operands[1 - self.slot]
+        return TensorType(np.result_type(v.dtype, other.dtype), operands[self.slot].shape)
+
+    def differentiable(self, slot: int) -> bool:
+        return slot != 1 + self.slot
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
-        terms, result = _split(self.subscripts)
-        wanted = terms.pop(slot)
-        if _ELLIPSIS in result and _ELLIPSIS not in wanted:
-            wanted = _ELLIPSIS + wanted
-        others = inputs[:slot] + inputs[slot + 1 :]
-        return _contract([adjoint, *others], [result, *terms], wanted)
+        # <v̄ⱼ, W> = <V, W Y> for W in place of X: linear in V and in Y, and likewise on the right.
+        v, *operands = inputs
+        operands[self.slot] = adjoint
+        return matmul(*operands) if slot == 0 else _operand_adjoint(1 - self.slot, v, *operands)
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        v, x, y = inputs
+        if x.ndim is None or y.ndim is None:
+            return None
+        product, like = _operand_adjoint(self.slot, v, x, y), inputs[1 + self.slot]
+        return sum_like.specialise(product, like) or sum_like(product, like)
 
 
-def _read_sizes(term: str, shape: Shape, sizes: dict[str, Dimension]) -> Shape:
-    """Add the sizes of the letters of ``term`` to ``sizes``; return the axes of its ellipsis."""
-    before, dots, after = term.partition(_ELLIPSIS)
-    if isinstance(shape, UnknownShape):
-        for letter in before + after:
-            sizes[letter] = join_dims(sizes.get(letter, 1), UnknownDim())
-        return shape if dots else ()
-    count = len(before) + len(after)
-    if len(shape) < count or (len(shape) > count and not dots):
-        raise ShapeError(f"{term!r} does not name the axes of an operand {format_shape(shape)}")
-    split = len(shape) - len(after)
-    for letter, size in zip(before + after, shape[: len(before)] + shape[split:], strict=True):
-        try:
-            sizes[letter] = join_dims(sizes.get(letter, 1), size)
-        except ShapeError:
-            raise ShapeError(
-                f"the axes named {letter!r} have sizes {sizes[letter]} and {size}"
-            ) from None
-    return shape[len(before) : split]
+def _left_array(v: Any, x: Any, y: Any) -> Any:
+    return sum_like.kernel()(_left_adjoint(v, x, y), x)
 
 
-def einsum(subscripts: str, *operands: Operand) -> Node:
-    """Sum products of elements over named axes: Einstein's summation convention.
-
-    Parameters
-    ----------
-    subscripts : str
-        A letter for each axis of each operand, and after ``->`` those of the result, as in
-        ``"ij,jk->ik"``; the other letters are summed over.  Without ``->`` the result has the
-        letters that appear once, in alphabetic order.  A letter that one operand has twice takes
-        its diagonal.  ``...`` stands for axes that broadcast.
-    *operands : Node, array or number
-
-    Returns
-    -------
-    Node
-        Of the dtype that the operands promote to.
-
-    Raises
-    ------
-    ShapeError
-        If the subscripts cannot be read, or do not fit the operands.
-
-    Notes
-    -----
-    The sum is linear in each operand, and the adjoint of one is the sum of products of the result's
-    adjoint with the other operands, whose result is named as that operand.  Diagonals and sums over
-    a letter that only one operand has are nodes of their own, taken first.
-
-    Examples
-    --------
-    >>> import symad as sm
-    >>> a, b = sm.constant([[1.0, 2.0], [3.0, 4.0]]), sm.constant([1.0, 10.0])
-    >>> sm.einsum("ij,j->i", a, b).eval()
-    array([21., 43.])
-    >>> sm.einsum("ii", a).eval()
-    np.float64(5.0)
-    """
-    explicit = _explicit(subscripts, len(operands))
-    nodes = as_nodes(*operands)
-    infer_type(Einsum(explicit), nodes)  # for an error in the user's own terms
-    terms, result = _split(explicit)
-    return _contract(nodes, terms, result)
+def _right_array(v: Any, x: Any, y: Any) -> Any:
+    return sum_like.kernel()(_right_adjoint(v, x, y), y)
 
 
-register(einsum)
+class MatmulLeftAdjoint(_MatmulAdjoint):
+    """The adjoint X̄ = V Yᵀ of X in X Y, from V, X and Y, while ranks are not known."""
+
+    name = "matmul_left_adjoint"
+    numpy = staticmethod(_left_array)
+    text = "{0} @ {2}.mT"
+    latex = r"{0} {2}^{{\top}}"
+    precedence = 2
+    slot = 0
+    samples = (
+        Sample(lambda v, x, y: left_adjoint(v, x, y), [reals(2, 3), reals(2, 4), reals(4, 3)]),
+        Sample(
+            lambda v, x, y: left_adjoint(v, x, y),
+            [reals(5, 3), reals(4), reals(5, 4, 3)],
+            lambda v, x, y: np.einsum("bp,bnp->n", v, y),
+            label="vector, stack",
+        ),
+        Sample(
+            lambda v, x, y: left_adjoint(v, x, y), [reals(), reals(3), reals(3)], label="vectors"
+        ),
+    )
 
 
-def _contract(nodes: Sequence[Node], terms: Sequence[str], result: str) -> Node:
-    """Return the sum of products, with the operands brought into the form of :class:`Einsum`."""
-    times = Counter(letter for term in (*terms, result) for letter in set(_letters(term)))
-    prepared = []
-    for node, term in zip(nodes, terms, strict=True):
-        node, term = _ellipsis_first(*_take_diagonals(node, term))
-        lone = [i for i in _letters(term) if times[i] == 1]
-        prepared.append(_sum_away(node, term, lone))
-    operands = [node for node, _ in prepared]
-    subscripts = f"{','.join(term for _, term in prepared)}->{result}"
-    if len(operands) > 1:
-        return apply(Einsum(subscripts), *operands)
-    [(node, term)] = prepared
-    if term == result:
-        return identity(node) if node is nodes[0] else node
-    if _ELLIPSIS in term:
-        return apply(Einsum(subscripts), node)
-    permuted: Node = call("permute_dims", node, tuple(term.index(i) for i in result))
-    return permuted
+class MatmulRightAdjoint(_MatmulAdjoint):
+    """The adjoint Ȳ = Xᵀ V of Y in X Y, from V, X and Y, while ranks are not known."""
+
+    name = "matmul_right_adjoint"
+    numpy = staticmethod(_right_array)
+    text = "{1}.mT @ {0}"
+    latex = r"{1}^{{\top}} {0}"
+    precedence = 2
+    slot = 1
+    samples = (
+        Sample(lambda v, x, y: right_adjoint(v, x, y), [reals(2, 3), reals(2, 4), reals(4, 3)]),
+        Sample(
+            lambda v, x, y: right_adjoint(v, x, y),
+            [reals(5, 2), reals(5, 2, 4), reals(4)],
+            lambda v, x, y: np.einsum("bm,bmn->n", v, x),
+            label="stack, vector",
+        ),
+        Sample(
+            lambda v, x, y: right_adjoint(v, x, y),
+            [reals(5, 3), reals(4), reals(5, 4, 3)],
+            lambda v, x, y: np.einsum("bp,n->bnp", v, x),
+            label="vector, stack",
+        ),
+    )
 
 
-def _axis(term: str, position: int) -> int:
-    """Return the axis of the letter at ``position`` among those of ``term``."""
-    letters = _letters(term)
-    counted_from_back = _ELLIPSIS in term and position >= term.index(_ELLIPSIS)
-    return position - len(letters) if counted_from_back else position
+matmul: Matmul = register(Matmul())
+left_adjoint = MatmulLeftAdjoint()
+right_adjoint = MatmulRightAdjoint()
 
 
-def _take_diagonals(node: Node, term: str) -> tuple[Node, str]:
-    """Return the operand with one axis, at the end, for each letter that it has twice."""
-    letter = next((i for i in term if i != "." and term.count(i) > 1), None)
-    while letter is not None:
-        letters = _letters(term)
-        first = letters.index(letter)
-        second = letters.index(letter, first + 1)
-        node = call("diagonal", node, 0, _axis(term, first), _axis(term, second))
-        term = term.replace(letter, "", 2) + letter
-        letter = next((i for i in term if i != "." and term.count(i) > 1), None)
-    return node, term
-
-
-def _ellipsis_first(node: Node, term: str) -> tuple[Node, str]:
-    if _ELLIPSIS not in term or term.startswith(_ELLIPSIS):
-        return node, term
-    first = _ELLIPSIS + _letters(term)
-    return apply(Einsum(f"{term}->{first}"), node), first
-
-
-def _sum_away(node: Node, term: str, letters: Sequence[str]) -> tuple[Node, str]:
-    """Return the operand summed over ``letters``, in its own dtype."""
-    if not letters:
-        return node, term
-    axes = tuple(_axis(term, _letters(term).index(letter)) for letter in letters)
-    total = cast(call("sum", node, axis=axes), node.dtype)
-    return total, "".join(i for i in term if i not in letters)
-
-
-def _letters_for(count: int) -> str:
-    return "".join(chr(ord("a") + i) if i < 26 else chr(ord("A") + i - 26) for i in range(count))
-
-
-def _require_ranks(name: str, *nodes: Node) -> list[int]:
+def _known_ranks(*nodes: Node) -> list[int]:
     """Return the numbers of axes of ``nodes``.
 
     Raises
@@ -453,12 +249,153 @@ def _require_ranks(name: str, *nodes: Node) -> list[int]:
     ShapeError
         If one is not known.
     """
-    ranks = [node.ndim for node in nodes]
-    for node, rank in zip(nodes, ranks, strict=True):
-        if rank is None:
-            raise ShapeError(
-                f"{name} needs to know how many axes {node!r} has",
-                where=user_line(),
-                remedy='Declare it, as in Variable("x", shape=(None, None)), or use matmul.',
-            )
-    return [rank for rank in ranks if rank is not None]
+    ranks = [node.ndim for node in nodes if node.ndim is not None]
+    if len(ranks) < len(nodes):
+        raise ShapeError(
+            "how many axes the operands have must be known",
+            remedy='Declare it, as in Variable("x", shape=(None, None)), or use matmul.',
+        )
+    return ranks
+
+
+@register
+def tensordot(x: Operand, y: Operand, axes: Any = 2) -> Node:
+    """Sum the products of the elements of ``x`` and ``y`` over pairs of axes.
+
+    Parameters
+    ----------
+    x, y : Node or array
+        Their numbers of axes must be known.
+    axes : int or pair of int or sequences of int
+        How many axes to sum over, the last of ``x`` with the first of ``y``, in order; or the axes
+        of ``x`` and those of ``y``.
+
+    Returns
+    -------
+    Node
+        With the other axes of ``x``, then those of ``y``.
+
+    Raises
+    ------
+    ShapeError
+        If a rank is not known, an axis does not exist or is named twice, or sizes differ.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x, y = sm.Variable("x", shape=(2, 3, 4)), sm.Variable("y", shape=(4, 3))
+    >>> sm.tensordot(x, y, axes=([1, 2], [1, 0])).type
+    f64[2]
+    """
+    left, right = as_nodes(x, y)
+    with reporting("tensordot", left, right):
+        ranks = _known_ranks(left, right)
+        pairs = _axis_pairs(axes, *ranks)
+        names = _letters(ranks[0] + ranks[1])
+        first, second = list(names[: ranks[0]]), list(names[ranks[0] :])
+        for i, j in pairs:
+            _require_equal(_size(left, i), _size(right, j), f"axis {i}", f"axis {j}")
+            second[j] = first[i]
+    shared = set(first) & set(second)
+    result = "".join(letter for letter in first + second if letter not in shared)
+    return contract((left, right), ("".join(first), "".join(second)), result)
+
+
+def _axis_pairs(axes: Any, left: int, right: int) -> list[tuple[int, int]]:
+    """Return the pairs of axes to sum over, counted from the front."""
+    if isinstance(axes, int):
+        if not 0 <= axes <= min(left, right):
+            raise ShapeError(f"{axes} axes cannot be summed over: there are {left} and {right}")
+        return [(left - axes + i, i) for i in range(axes)]
+    given = [(axis,) if isinstance(axis, int) else tuple(axis) for axis in axes]
+    if len(given) != 2 or len(given[0]) != len(given[1]):
+        raise ShapeError(f"axes={axes!r} does not pair axes of one operand with those of the other")
+    first, second = ([normalize_axis(i, n) for i in part] for part, n in zip(given, (left, right)))
+    if len(set(first)) != len(first) or len(set(second)) != len(second):
+        raise ShapeError(f"axes={axes!r} names an axis twice")
+    return list(zip(first, second, strict=True))
+
+
+def _letters(count: int) -> str:
+    if count > len(ascii_letters):
+        raise ShapeError(f"{count} axes are too many: {len(ascii_letters)} can be told apart")
+    return ascii_letters[:count]
+
+
+def _size(node: Node, axis: int) -> Dimension:
+    (type_,) = tensor_types(node.type)
+    assert not isinstance(type_.shape, UnknownShape)
+    return type_.shape[axis]
+
+
+@register
+def dot(x: Operand, y: Operand) -> Node:
+    """Return NumPy's dot product.
+
+    Of vectors or matrices it is ``x @ y``, with a scalar it is ``x * y``, and otherwise it is the
+    sum over the last axis of ``x`` and the last but one of ``y``, whose leading axes do not
+    broadcast but are all kept.
+
+    Raises
+    ------
+    ShapeError
+        If a rank is not known, or the sizes of the axis summed over differ.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.dot(sm.constant([1.0, 2.0]), sm.constant([10.0, 100.0])).eval()
+    np.float64(210.0)
+    """
+    left, right = as_nodes(x, y)
+    with reporting("dot", left, right):
+        ranks = _known_ranks(left, right)
+    if 0 in ranks:
+        return left * right
+    if max(ranks) <= 2 or ranks[1] == 1:
+        return matmul(left, right)
+    return tensordot(left, right, axes=(-1, -2))
+
+
+@register
+def inner(x: Operand, y: Operand) -> Node:
+    """Sum the products over the last axes of ``x`` and ``y``, all others kept; NumPy's inner.
+
+    Raises
+    ------
+    ShapeError
+        If a rank is not known, or the sizes of the last axes differ.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.inner(sm.constant([[1.0, 2.0], [3.0, 4.0]]), sm.constant([1.0, 10.0])).eval()
+    array([21., 43.])
+    """
+    left, right = as_nodes(x, y)
+    with reporting("inner", left, right):
+        ranks = _known_ranks(left, right)
+    if 0 in ranks:
+        return left * right
+    return matmul(left, right) if ranks[1] == 1 else tensordot(left, right, axes=(-1, -1))
+
+
+@register
+def outer(x: Operand, y: Operand) -> Node:
+    """Return all products of an element of ``x`` and one of ``y``, both flattened.
+
+    Returns
+    -------
+    (size of x, size of y) Node
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.outer(sm.constant([1.0, 2.0]), sm.constant([1.0, 10.0, 100.0])).eval()
+    array([[  1.,  10., 100.],
+           [  2.,  20., 200.]])
+    """
+    left, right = as_nodes(x, y)
+    column = expand_dims(left, -1) if left.ndim == 1 else reshape(left, (-1, 1))
+    row = expand_dims(right, 0) if right.ndim == 1 else reshape(right, (1, -1))
+    return column * row

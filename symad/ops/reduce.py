@@ -1,12 +1,14 @@
-"""Reductions: sum, mean, products, extremes, spread, and what only looks at truth or position.
+"""Reductions: sum, mean, products, extremes, spread, and what looks only at truth or position.
 
-A reduction whose derivative with respect to element j is a number of its own gives it once, in
-:meth:`Reduction.chain`, and both modes follow: reverse mode multiplies it by the adjoint spread
-back over the reduced axes, forward mode multiplies it by the tangent and sums.
+A reduction gives its derivative once, element by element, in :meth:`Reduction.chain`, and both
+modes follow: reverse mode spreads the adjoint back over the reduced axes and multiplies, forward
+mode multiplies the tangent and sums.  Axes are taken from the op's attributes and never guessed
+from sizes, so one graph serves arrays of any shape.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,12 +16,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from symad.errors import GraphTypeError
-from symad.graph.node import Node, apply
+from symad.errors import GraphTypeError, ShapeError
+from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op, resolve
 from symad.graph.operators import call
-from symad.graph.sample import Sample, integers, reals
-from symad.ops.adjoint import broadcast_like
+from symad.graph.sample import Sample, booleans, distinct, fixed, integers, reals
+from symad.ops.adjoint import broadcast_like, cast, reshape_like
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
 from symad.types import Shape, TensorType, Type, UnknownShape, normalize_axes
 
@@ -95,36 +97,18 @@ class Reduction(Op):
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         """Return v ∂y/∂x_j for each element of ``x``; ``v`` and ``y`` broadcast to ``x``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"op {self.name!r} has no derivative")
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return self.chain(self.spread(adjoint), self.spread(out), inputs[0])
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         terms = self.chain(tangent, self.spread(out), inputs[0])
-        return apply(Sum(self.axis, self.keepdims), terms)
+        return sum(terms, self.axis, keepdims=self.keepdims)
 
 
-@dataclass(frozen=True)
-class Sum(Linear, Reduction):
-    """See :func:`sum`."""
-
-    name = "sum"
-    numpy = np.sum
-    latex = r"\sum {0}"
-    samples = (
-        Sample(lambda x: sum(x), [reals(3, 2)]),
-        Sample(lambda x: sum(x, axis=0), [reals(3, 3)], label="axis"),
-        Sample(lambda x: sum(x, axis=(-1, 0), keepdims=True), [reals(3, 1, 2)], label="keepdims"),
-        Sample(lambda x: sum(x, axis=(0, 2)), [reals(3, 2, 3)], label="axes"),
-        Sample(lambda x: sum(x, axis=()), [reals(3)], label="no axes"),
-        Sample(lambda x: sum(x), [reals()], label="scalar"),
-        Sample(lambda x: sum(x, axis=1), [reals(2, 0)], label="empty"),
-        Sample(lambda x: sum(x, axis=1) * 0.5, [integers(2, 3, dtype="int8")], label="integers"),
-    )
-
-    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
-        return broadcast_like(self.spread(adjoint), inputs[0])
+# The public functions stand before their ops, because samples name them and some of these names
+# are Python's as well.
 
 
 @register
@@ -156,3 +140,740 @@ def sum(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     array([4., 6.])
     """
     return apply(Sum(as_axis(axis), bool(keepdims)), as_node(x))
+
+
+@dataclass(frozen=True)
+class Sum(Linear, Reduction):
+    """y = Σ_j x_j, with the adjoint x̄_j = ȳ: see :func:`sum`."""
+
+    name = "sum"
+    numpy = np.sum
+    latex = r"\sum {0}"
+    samples = (
+        Sample(lambda x: sum(x), [reals(3, 2)]),
+        Sample(lambda x: sum(x, axis=0), [reals(3, 3)], label="axis"),
+        Sample(lambda x: sum(x, axis=(-1, 0), keepdims=True), [reals(3, 1, 2)], label="keepdims"),
+        Sample(lambda x: sum(x, axis=(0, 2)), [reals(3, 2, 3)], label="axes"),
+        Sample(lambda x: sum(x, axis=()), [reals(3)], label="no axes"),
+        Sample(lambda x: sum(x), [reals()], label="scalar"),
+        Sample(lambda x: sum(x, axis=1), [reals(2, 0)], label="empty"),
+        Sample(lambda x: sum(x, axis=1), [integers(2, 3, dtype="int8")], label="integers"),
+        Sample(lambda x: sum(x, axis=0), [booleans(4, 2)], label="booleans"),
+    )
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return broadcast_like(self.spread(adjoint), inputs[0])
+
+
+def element_count(x: Node, axis: Axis, correction: float = 0) -> Node:
+    """Return how many elements one result of a reduction is made of, less ``correction``.
+
+    The result is a floating scalar, not below zero: a constant where the sizes are known, else a
+    node that becomes one when they are.
+    """
+    op = ElementCount(axis, correction)
+    known = op.specialise(x)
+    return apply(op, x) if known is None else known
+
+
+@dataclass(frozen=True)
+class ElementCount(Op):
+    """The number of elements along some axes, less a correction; it depends on shapes only.
+
+    A float16 cannot count beyond 65504, so the count of float16 elements is a float32.
+    """
+
+    axis: Axis
+    correction: float
+
+    name = "element_count"
+    samples = (
+        Sample(lambda x: x / apply(ElementCount(None, 0), x), [reals(3, 2)]),
+        Sample(lambda x: x / apply(ElementCount((0, -1), 1), x), [reals(3, 2, 4)], label="axes"),
+    )
+
+    @staticmethod
+    def numpy(x: Any, axis: Any, correction: Any) -> Any:
+        sizes = np.shape(x)
+        count = math.prod(sizes[one] for one in normalize_axes(axis, len(sizes)))
+        return np.result_type(x.dtype, np.float32).type(count - correction).clip(0)
+
+    def infer(self, *types: Any) -> Type:
+        (x,) = tensor_types(*types)
+        if not isinstance(x.shape, UnknownShape):
+            normalize_axes(self.axis, len(x.shape))
+        return TensorType(np.result_type(x.dtype, np.float32), ())
+
+    def differentiable(self, slot: int) -> bool:
+        return False
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        (x,) = tensor_types(inputs[0].type)
+        if isinstance(x.shape, UnknownShape):
+            return None
+        sizes = [x.shape[one] for one in normalize_axes(self.axis, len(x.shape))]
+        known = [size for size in sizes if isinstance(size, int)]
+        if len(known) != len(sizes):
+            return None
+        count = math.prod(known) - self.correction
+        return Constant(count if count > 0 else 0, np.result_type(x.dtype, np.float32))
+
+
+@register
+def mean(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
+    """Return the arithmetic mean of the elements of ``x`` along ``axis``.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int or tuple of int, optional
+        Along which axes; all unless given.  Negative axes count from the last.
+    keepdims : bool
+        Keep the reduced axes, of size 1.
+
+    Returns
+    -------
+    Node
+        Of the dtype of ``x``; float64 for integers and booleans.  The mean of no elements is NaN,
+        with NumPy's warning.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or is named twice.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> sm.mean(x).eval({x: [1.0, 2.0, 6.0]})
+    np.float64(3.0)
+    >>> sm.gradients(sm.mean(x), x).eval({x: [1.0, 2.0]})
+    array([0.5, 0.5])
+    """
+    return apply(Mean(as_axis(axis), bool(keepdims)), as_node(x))
+
+
+@dataclass(frozen=True)
+class Mean(Linear, Reduction):
+    """y = Σ_j x_j / n, with the adjoint x̄_j = ȳ / n: see :func:`mean`."""
+
+    name = "mean"
+    numpy = np.mean
+    samples = (
+        Sample(lambda x: mean(x), [reals(3, 2)]),
+        Sample(lambda x: mean(x, axis=-1), [reals(3, 4)], label="axis"),
+        Sample(lambda x: mean(x, axis=(0, 2), keepdims=True), [reals(3, 1, 2)], label="keepdims"),
+        Sample(lambda x: mean(x), [reals()], label="scalar"),
+        Sample(lambda x: mean(x, axis=1), [reals(0, 2)], label="empty"),
+        Sample(lambda x: mean(x, axis=0), [integers(3, 2)], label="integers"),
+    )
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        share = self.spread(adjoint) / element_count(inputs[0], self.axis)
+        return broadcast_like(share, inputs[0])
+
+
+@register
+def prod(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
+    """Return the product of the elements of ``x`` along ``axis``.
+
+    Derivatives multiply the other elements and never divide, so they are right to any order where
+    elements are zero.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int or tuple of int, optional
+        Along which axes; all unless given.  Negative axes count from the last.
+    keepdims : bool
+        Keep the reduced axes, of size 1.
+
+    Returns
+    -------
+    Node
+        Of the dtype of ``x``; int64 or uint64 for booleans and small integers.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or is named twice.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> sm.gradients(sm.prod(x), x).eval({x: [2.0, 0.0, 3.0]})
+    array([0., 6., 0.])
+    """
+    return apply(Prod(as_axis(axis), bool(keepdims)), as_node(x))
+
+
+@dataclass(frozen=True)
+class Prod(Reduction):
+    """y = Π_j x_j, with the derivative ∂y/∂x_j = Π_{i≠j} x_i: see :func:`prod`."""
+
+    name = "prod"
+    numpy = np.prod
+    latex = r"\prod {0}"
+    samples = (
+        Sample(lambda x: prod(x), [reals(3, 2)]),
+        Sample(lambda x: prod(x, axis=1), [reals(2, 4)], label="axis"),
+        Sample(lambda x: prod(x, axis=(0, -1)), [reals(2, 3, 2)], label="axes"),
+        Sample(lambda x: prod(x, axis=(1, 0), keepdims=True), [reals(2, 3)], label="keepdims"),
+        Sample(lambda x: prod(x, axis=()), [reals(2)], label="no axes"),
+        Sample(lambda x: prod(x), [reals()], label="scalar"),
+        Sample(lambda x: prod(x, axis=0), [reals(0, 2)], label="empty"),
+        Sample(
+            lambda x: prod(x, axis=1),
+            [fixed([[1.5, 2.0, -3.0], [1.5, 0.0, -3.0], [0.0, 2.0, 0.0]])],
+            label="zeros",
+        ),
+        Sample(lambda x: prod(x), [integers(4, dtype="int16")], label="integers"),
+    )
+
+    def chain(self, v: Node, y: Node, x: Node) -> Node:
+        return v if self.axis == () else v * _product_of_others(x, self.axis)
+
+
+def _product_of_others(x: Node, axis: Axis) -> Node:
+    """Return, for each element, the product of all the others along ``axis``.
+
+    Along one axis, this is the product of those before times the product of those after.  For
+    several axes, the others are those along the first, times whole lines along it.
+    """
+    if axis is None:
+        return reshape_like(_product_of_others(call("reshape", x, (-1,)), 0), x)
+    factors = []
+    for one in (axis,) if isinstance(axis, int) else axis:
+        before: Node = call("cumprod", x, one, exclusive=True)
+        after: Node = call("cumprod", x, one, exclusive=True, from_end=True)
+        factors.append(before * after)
+        x = prod(x, one, keepdims=True)
+    return math.prod(factors[1:], start=factors[0])
+
+
+@dataclass(frozen=True)
+class Extremum(Reduction):
+    """The largest or smallest element; those that tie for it share its derivative equally."""
+
+    def infer(self, *types: Any) -> Type:
+        (x,) = tensor_types(*types)
+        _require_elements(x.shape, self.axis, self.name)
+        return super().infer(*types)
+
+    def chain(self, v: Node, y: Node, x: Node) -> Node:
+        ties: Node = call("equal", x, y)
+        count = cast(sum(ties, self.axis, keepdims=True), v.dtype)
+        # A NaN equals nothing, so that its count is 0, and 0 / 0 hands the NaN on.
+        shares: Node = call("where", ties, v / count, 0 / count)
+        return shares
+
+
+def _require_elements(shape: Shape, axis: Axis, name: str) -> None:
+    """Raise an error if a reduced axis is known to be empty."""
+    if isinstance(shape, UnknownShape):
+        return
+    for one in normalize_axes(axis, len(shape)):
+        if shape[one] == 0:
+            raise ShapeError(
+                f"axis {one} is empty, and there is no {name} of no elements",
+                remedy="Feed one element at least along each reduced axis.",
+            )
+
+
+_TIES = fixed([[1.0, 3.0, 3.0], [2.0, -1.0, 2.0], [0.0, 0.0, 0.0]])
+_INFINITIES = fixed([[1.0, np.inf, -np.inf], [-np.inf] * 3, [np.nan, 1.0, np.inf], [0.0, -0.0, 0]])
+
+
+@register
+def max(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
+    """Return the largest element of ``x`` along ``axis``.
+
+    Elements that tie for the largest share its derivative equally.  A NaN makes the result and the
+    derivative NaN.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int or tuple of int, optional
+        Along which axes; all unless given.  Negative axes count from the last.
+    keepdims : bool
+        Keep the reduced axes, of size 1.
+
+    Returns
+    -------
+    Node
+        Of the dtype of ``x``.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist, is named twice, or is known to be empty.
+    EvaluationError
+        When run, if a reduced axis is empty.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> sm.gradients(sm.max(x), x).eval({x: [1.0, 3.0, 3.0]})
+    array([0. , 0.5, 0.5])
+    """
+    return apply(Max(as_axis(axis), bool(keepdims)), as_node(x))
+
+
+@dataclass(frozen=True)
+class Max(Extremum):
+    """See :func:`max`."""
+
+    name = "max"
+    numpy = np.max
+    latex = r"\max {0}"
+    samples = (
+        Sample(lambda x: max(x), [distinct(3, 2)], order=1),
+        Sample(lambda x: max(x, axis=-1), [distinct(3, 4)], order=1, label="axis"),
+        Sample(
+            lambda x: max(x, axis=(0, 2), keepdims=True),
+            [distinct(2, 1, 3)],
+            order=1,
+            label="keepdims",
+        ),
+        Sample(lambda x: max(x), [reals()], order=1, label="scalar"),
+        Sample(lambda x: max(x, axis=1), [reals(0, 2)], order=1, label="empty"),
+        Sample(lambda x: max(x, axis=1), [_TIES], order=0, label="special: ties"),
+        Sample(lambda x: max(x, axis=1), [_INFINITIES], order=0, label="special: infinities"),
+        Sample(lambda x: max(x, axis=0), [integers(3, 2, dtype="int32")], label="integers"),
+    )
+
+
+@register
+def min(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
+    """Return the smallest element of ``x`` along ``axis``.
+
+    Elements that tie for the smallest share its derivative equally.  A NaN makes the result and
+    the derivative NaN.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int or tuple of int, optional
+        Along which axes; all unless given.  Negative axes count from the last.
+    keepdims : bool
+        Keep the reduced axes, of size 1.
+
+    Returns
+    -------
+    Node
+        Of the dtype of ``x``.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist, is named twice, or is known to be empty.
+    EvaluationError
+        When run, if a reduced axis is empty.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.min(sm.constant([[3.0, 1.0], [2.0, 5.0]]), axis=0).eval()
+    array([2., 1.])
+    """
+    return apply(Min(as_axis(axis), bool(keepdims)), as_node(x))
+
+
+@dataclass(frozen=True)
+class Min(Extremum):
+    """See :func:`min`."""
+
+    name = "min"
+    numpy = np.min
+    latex = r"\min {0}"
+    samples = (
+        Sample(lambda x: min(x), [distinct(3, 2)], order=1),
+        Sample(lambda x: min(x, axis=0), [distinct(3, 4)], order=1, label="axis"),
+        Sample(lambda x: min(x, axis=(0, -1)), [distinct(2, 3, 2)], order=1, label="axes"),
+        Sample(lambda x: min(x, keepdims=True), [distinct(2, 3)], order=1, label="keepdims"),
+        Sample(lambda x: min(x), [reals()], order=1, label="scalar"),
+        Sample(lambda x: min(x, axis=1), [_TIES], order=0, label="special: ties"),
+        Sample(lambda x: min(x, axis=1), [_INFINITIES], order=0, label="special: infinities"),
+        Sample(lambda x: min(x), [integers(3, 2)], label="integers"),
+    )
+
+
+amax = register(max, "amax")
+amin = register(min, "amin")
+
+
+@register
+def var(
+    x: Operand,
+    axis: Any = None,
+    *,
+    correction: float = 0,
+    keepdims: bool = False,
+    ddof: float | None = None,
+) -> Node:
+    """Return the variance of the elements of ``x`` along ``axis``: Σ_j (x_j − mean)² / (n − c).
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int or tuple of int, optional
+        Along which axes; all unless given.  Negative axes count from the last.
+    correction : float
+        The c that is taken from the number n of elements: 0 for a whole population, 1 for the
+        unbiased estimate from a sample.
+    keepdims : bool
+        Keep the reduced axes, of size 1.
+    ddof : float, optional
+        NumPy's other name for ``correction``.
+
+    Returns
+    -------
+    Node
+        Of the dtype of ``x``; float64 for integers and booleans.  Where n ≤ c it is NaN or
+        infinite, with NumPy's warning.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or is named twice.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.var(sm.constant([1.0, 2.0, 6.0]), correction=1).eval()
+    np.float64(7.0)
+    """
+    return apply(Var(as_axis(axis), bool(keepdims), _correction(correction, ddof)), as_node(x))
+
+
+def _correction(correction: float, ddof: float | None) -> float:
+    if ddof is None:
+        return correction
+    if correction not in (0, ddof):
+        raise GraphTypeError(
+            f"correction is {correction} and ddof is {ddof}, but they mean the same",
+            remedy="Give one of them.",
+        )
+    return ddof
+
+
+@dataclass(frozen=True)
+class Var(Reduction):
+    """y = Σ_j d_j² / m with d = x − mean(x) and m = n − c: see :func:`var`.
+
+    ∂y/∂x_j = 2 d_j / m: the mean moves too, but that adds a multiple of Σ_j d_j, which is 0.
+    """
+
+    correction: float
+
+    name = "var"
+    numpy = np.var
+    samples = (
+        Sample(lambda x: var(x), [reals(3, 2)]),
+        Sample(lambda x: var(x, axis=0, correction=1), [reals(4, 2)], label="axis"),
+        Sample(lambda x: var(x, axis=(0, 2), keepdims=True), [reals(3, 1, 2)], label="keepdims"),
+        Sample(lambda x: var(x, axis=-1, correction=0.5), [reals(2, 3)], label="correction"),
+        Sample(lambda x: var(x), [reals()], label="scalar"),
+        Sample(lambda x: var(x), [fixed([2.0, 2.0, 2.0])], label="no spread"),
+        Sample(lambda x: var(x, axis=0), [integers(3, 2)], label="integers"),
+    )
+
+    def chain(self, v: Node, y: Node, x: Node) -> Node:
+        deviations = x - mean(x, self.axis, keepdims=True)
+        return v * (2 / element_count(x, self.axis, self.correction)) * deviations
+
+
+@register
+def std(
+    x: Operand,
+    axis: Any = None,
+    *,
+    correction: float = 0,
+    keepdims: bool = False,
+    ddof: float | None = None,
+) -> Node:
+    """Return the standard deviation of the elements of ``x`` along ``axis``: the root of ``var``.
+
+    Where all elements are equal the function has a kink, as the absolute value has at 0: the
+    derivative is taken to be 0 there, which is a subgradient, instead of 0 / 0.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int or tuple of int, optional
+        Along which axes; all unless given.  Negative axes count from the last.
+    correction : float
+        What is taken from the number of elements; see :func:`var`.
+    keepdims : bool
+        Keep the reduced axes, of size 1.
+    ddof : float, optional
+        NumPy's other name for ``correction``.
+
+    Returns
+    -------
+    Node
+        Of the dtype of ``x``; float64 for integers and booleans.  Where there are no more elements
+        than ``correction`` it is NaN or infinite, with NumPy's warning.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or is named twice.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> y = sm.std(x)
+    >>> y.eval({x: [1.0, 3.0]})
+    np.float64(1.0)
+    >>> sm.gradients(y, x).eval({x: [2.0, 2.0]})
+    array([0., 0.])
+    """
+    return apply(Std(as_axis(axis), bool(keepdims), _correction(correction, ddof)), as_node(x))
+
+
+@dataclass(frozen=True)
+class Std(Reduction):
+    """y = √(Σ_j d_j² / m) with d = x − mean(x) and m = n − c: see :func:`std`.
+
+    ∂y/∂x_j = d_j / (m y).
+    """
+
+    correction: float
+
+    name = "std"
+    numpy = np.std
+    samples = (
+        Sample(lambda x: std(x), [reals(3, 2)]),
+        Sample(lambda x: std(x, axis=0, correction=1), [reals(4, 2)], label="axis"),
+        Sample(lambda x: std(x, axis=(0, 2), keepdims=True), [reals(3, 1, 2)], label="keepdims"),
+        Sample(lambda x: std(x, axis=-1, ddof=0.5), [reals(2, 3)], label="correction"),
+        Sample(lambda x: std(x), [reals()], order=0, label="special: scalar"),
+        Sample(lambda x: std(x), [fixed([2.0, 2.0])], order=0, label="special: no spread"),
+        Sample(lambda x: std(x), [integers(3, 2)], label="integers"),
+    )
+
+    def chain(self, v: Node, y: Node, x: Node) -> Node:
+        deviations = x - mean(x, self.axis, keepdims=True)
+        # Dividing by infinity makes the derivatives of every order 0 where there is no spread.
+        divisor: Node = call("where", call("equal", y, 0), np.inf, y)
+        return v / (element_count(x, self.axis, self.correction) * divisor) * deviations
+
+
+@dataclass(frozen=True)
+class TruthReduction(Reduction):
+    """Whether the elements are true: a boolean, without a derivative."""
+
+    def differentiable(self, slot: int) -> bool:
+        return False
+
+
+@register
+def any(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
+    """Return whether an element of ``x`` along ``axis`` is true (is not zero).
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int or tuple of int, optional
+        Along which axes; all unless given.  Negative axes count from the last.
+    keepdims : bool
+        Keep the reduced axes, of size 1.
+
+    Returns
+    -------
+    Node
+        Of booleans; false for no elements.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or is named twice.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.any(sm.constant([[True, False], [False, False]]), axis=1).eval()
+    array([ True, False])
+    """
+    return apply(AnyTrue(as_axis(axis), bool(keepdims)), as_node(x))
+
+
+@dataclass(frozen=True)
+class AnyTrue(TruthReduction):
+    """See :func:`any`."""
+
+    name = "any"
+    numpy = np.any
+    samples = (
+        Sample(lambda x: any(x), [booleans(3, 2)]),
+        Sample(lambda x: any(x, axis=(0, -1)), [booleans(3, 2, 2)], label="axes"),
+        Sample(lambda x: any(x, axis=0, keepdims=True), [booleans(0, 2)], label="empty"),
+        Sample(lambda x: any(x, axis=1), [integers(3, 2, low=0, high=2)], label="integers"),
+        Sample(lambda x: any(x), [fixed([0.0, np.nan])], order=0, label="special: NaN is true"),
+    )
+
+
+@register
+def all(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
+    """Return whether all elements of ``x`` along ``axis`` are true (are not zero).
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int or tuple of int, optional
+        Along which axes; all unless given.  Negative axes count from the last.
+    keepdims : bool
+        Keep the reduced axes, of size 1.
+
+    Returns
+    -------
+    Node
+        Of booleans; true for no elements.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or is named twice.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.all(sm.constant([[True, False], [True, True]]), axis=1).eval()
+    array([False,  True])
+    """
+    return apply(AllTrue(as_axis(axis), bool(keepdims)), as_node(x))
+
+
+@dataclass(frozen=True)
+class AllTrue(TruthReduction):
+    """See :func:`all`."""
+
+    name = "all"
+    numpy = np.all
+    samples = (
+        Sample(lambda x: all(x), [booleans(3, 2)]),
+        Sample(lambda x: all(x, axis=-1, keepdims=True), [booleans(3, 2)], label="keepdims"),
+        Sample(lambda x: all(x, axis=0), [booleans(0, 2)], label="empty"),
+        Sample(lambda x: all(x, axis=1), [integers(3, 2, low=0, high=2)], label="integers"),
+    )
+
+
+@dataclass(frozen=True)
+class PositionReduction(Reduction):
+    """The position of an element: an integer, without a derivative."""
+
+    def infer(self, *types: Any) -> Type:
+        (x,) = tensor_types(*types)
+        if isinstance(self.axis, tuple):
+            raise GraphTypeError(
+                f"axis {self.axis} is a tuple, but a position is along one axis",
+                remedy="Give one axis, or None for the position among all elements in order.",
+            )
+        _require_elements(x.shape, self.axis, self.name)
+        return super().infer(*types)
+
+    def differentiable(self, slot: int) -> bool:
+        return False
+
+
+@register
+def argmax(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
+    """Return the position of the largest element of ``x`` along ``axis``, the first of several.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int, optional
+        Along which axis; unless given, among all elements in order.
+    keepdims : bool
+        Keep the reduced axes, of size 1.
+
+    Returns
+    -------
+    Node
+        Of int64; it has no derivative.  A NaN counts as the largest.
+
+    Raises
+    ------
+    GraphTypeError
+        If ``axis`` is a tuple.
+    ShapeError
+        If the axis does not exist or is known to be empty.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.argmax(sm.constant([[1.0, 7.0], [4.0, 3.0]]), axis=1).eval()
+    array([1, 0])
+    """
+    return apply(ArgMax(as_axis(axis), bool(keepdims)), as_node(x))
+
+
+@dataclass(frozen=True)
+class ArgMax(PositionReduction):
+    """See :func:`argmax`."""
+
+    name = "argmax"
+    numpy = np.argmax
+    samples = (
+        Sample(lambda x: argmax(x), [distinct(3, 2)]),
+        Sample(lambda x: argmax(x, axis=0), [distinct(3, 4)], label="axis"),
+        Sample(lambda x: argmax(x, axis=-1, keepdims=True), [distinct(3, 4)], label="keepdims"),
+        Sample(lambda x: argmax(x, axis=1), [_TIES], order=0, label="special: ties"),
+        Sample(lambda x: argmax(x, axis=1), [_INFINITIES], order=0, label="special: infinities"),
+        Sample(lambda x: argmax(x), [integers(4)], label="integers"),
+    )
+
+
+@register
+def argmin(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
+    """Return the position of the smallest element of ``x`` along ``axis``, the first of several.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int, optional
+        Along which axis; unless given, among all elements in order.
+    keepdims : bool
+        Keep the reduced axes, of size 1.
+
+    Returns
+    -------
+    Node
+        Of int64; it has no derivative.  A NaN counts as the smallest.
+
+    Raises
+    ------
+    GraphTypeError
+        If ``axis`` is a tuple.
+    ShapeError
+        If the axis does not exist or is known to be empty.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.argmin(sm.constant([3.0, 1.0, 1.0])).eval()
+    np.int64(1)
+    """
+    return apply(ArgMin(as_axis(axis), bool(keepdims)), as_node(x))
+
+
+@dataclass(frozen=True)
+class ArgMin(PositionReduction):
+    """See :func:`argmin`."""
+
+    name = "argmin"
+    numpy = np.argmin
+    samples = (
+        Sample(lambda x: argmin(x), [distinct(3, 2)]),
+        Sample(lambda x: argmin(x, axis=0, keepdims=True), [distinct(3, 4)], label="keepdims"),
+        Sample(lambda x: argmin(x, axis=1), [_TIES], order=0, label="special: ties"),
+        Sample(lambda x: argmin(x, axis=1), [_INFINITIES], order=0, label="special: infinities"),
+        Sample(lambda x: argmin(x), [integers(4)], label="integers"),
+    )

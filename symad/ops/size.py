@@ -18,6 +18,7 @@ from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
 from symad.graph.operators import call
 from symad.graph.sample import Sample, reals
+from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, register, tensor_types
 from symad.types import (
     Dimension,
@@ -55,8 +56,10 @@ class AxisSize(_SizeOp):
     name = "axis_size"
     numpy = staticmethod(_axis_size)
     samples = (
-        Sample(lambda x: x * apply(AxisSize(1), x), [reals(2, 3)]),
-        Sample(lambda x: x * apply(AxisSize(-1), x), [reals(2, 1)], label="from the end"),
+        Sample(lambda x: x * cast(apply(AxisSize(1), x), x.dtype), [reals(2, 3)]),
+        Sample(
+            lambda x: x * cast(apply(AxisSize(-1), x), x.dtype), [reals(2, 1)], label="from the end"
+        ),
     )
 
     def infer(self, *types: Any) -> Type:
@@ -104,7 +107,7 @@ class Count(_SizeOp):
 
     name = "size"
     numpy = staticmethod(_count)
-    samples = (Sample(lambda x: x / apply(Count(), x), [reals(2, 3)]),)
+    samples = (Sample(lambda x: x / cast(apply(Count(), x), x.dtype), [reals(2, 3)]),)
 
     def infer(self, *types: Any) -> Type:
         tensor_types(*types)
@@ -123,7 +126,6 @@ def _product(x: TensorType) -> int:
     return result
 
 
-@register
 def shape(x: Operand) -> Any:
     """Return the sizes of the axes of ``x``.
 
@@ -152,7 +154,6 @@ def shape(x: Operand) -> Any:
     )
 
 
-@register
 def size(x: Operand, axis: int | None = None) -> Size:
     """Return the number of elements of ``x``, or along one axis: a number or an integer node.
 
@@ -183,6 +184,10 @@ def axis_size(x: Node, axis: int) -> Size:
     return dim if isinstance(dim, int) else apply(op, x)
 
 
+register(shape)
+register(size)
+
+
 # Shapes given as arguments
 
 
@@ -208,7 +213,9 @@ def as_sizes(shape: Any) -> tuple[Size, ...]:
 
 
 def _elements(vector: Node) -> tuple[Size, ...]:
-    length = vector.type.shape[0] if vector.ndim == 1 else None  # type: ignore[union-attr]
+    (type_,) = tensor_types(vector.type)
+    known = not isinstance(type_.shape, UnknownShape) and len(type_.shape) == 1
+    length = type_.shape[0] if known else None  # type: ignore[index]
     if not isinstance(length, int):
         raise GraphTypeError(
             f"{vector!r} is not a shape of a known number of axes",
@@ -275,14 +282,14 @@ def check_sizes(types: Sequence[Type]) -> None:
             raise GraphTypeError(f"a size must be one integer, not {type_}")
 
 
-def check_not_negative(sizes: Sequence[Size]) -> None:
-    """Check a shape.
+def check_not_negative(shape: KnownRank) -> None:
+    """Check a shape that a user gave.
 
     Raises
     ------
     ShapeError
         If a size is negative.
     """
-    for value in sizes:
-        if isinstance(value, int) and value < 0:
-            raise ShapeError(f"{value} is not the size of an axis")
+    for dim in shape:
+        if isinstance(dim, int) and dim < 0:
+            raise ShapeError(f"{dim} is not the size of an axis")

@@ -35,6 +35,7 @@ class MakeStructure(Op):
 
     name = "make_structure"
     numpy = staticmethod(_make)
+    is_view = True
     samples = (
         Sample(lambda a, b: structure({"cat": a, "dog": b})["cat"], [reals(3), reals(2)]),
         Sample(lambda a, b: structure([a, (b, a)])[1][0] * 2, [reals(3), reals(2)], label="nested"),

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.ops.base import Elementwise
-from symad.types import TensorType
+from symad.types import StructureType, TensorType
+
+_Memory = tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,11 @@ def make_plan(graph: Graph) -> Plan:
     constants = tuple(
         (registers.take(node), node) for node in graph.nodes if isinstance(node, Constant)
     )
-    pinned = {storage[node] for node in (*graph.inputs, *(node for _, node in constants))}
+    pinned = {*graph.inputs, *(node for _, node in constants)}
     given = set(graph.inputs)
     dying: dict[int, list[Node]] = {}
     for node, step in last.items():
-        if storage[node] not in pinned:
+        if pinned.isdisjoint(storage[node]):
             dying.setdefault(step, []).append(node)
     instructions = []
     for step, node in enumerate(graph.nodes):
@@ -135,19 +137,26 @@ class _Registers:
         return self.of[node]
 
 
-def _storage(graph: Graph) -> dict[Node, Node]:
-    """Return, for each node, the node whose memory it may share: itself unless it is a view."""
-    storage: dict[Node, Node] = {}
-    given = set(graph.inputs)
+def _storage(graph: Graph) -> dict[Node, _Memory]:
+    """Return, for each node, the nodes whose memory it may share: itself alone unless it is a view.
+
+    A view shares the memory of its first input, a structure that of everything put into it.
+    """
+    storage: dict[Node, _Memory] = {node: (node,) for node in graph.inputs}
     for node in graph.nodes:
-        view = node.op is not None and node.op.is_view and node not in given
-        storage[node] = storage[node.inputs[0]] if view else node
-    for node in graph.inputs:
-        storage.setdefault(node, node)
+        if node in storage:
+            continue
+        if isinstance(node.type, StructureType):
+            parts = dict.fromkeys(part for source in node.inputs for part in storage[source])
+            storage[node] = (node, *parts)
+        elif node.op is None or not node.op.is_view:
+            storage[node] = (node,)
+        else:
+            storage[node] = storage[node.inputs[0]]
     return storage
 
 
-def _last_use(graph: Graph, storage: dict[Node, Node]) -> dict[Node, int]:
+def _last_use(graph: Graph, storage: dict[Node, _Memory]) -> dict[Node, int]:
     """Return the step after which each value, and the memory it stands in, is not needed."""
     last = {node: step for step, node in enumerate(graph.nodes)}
     given = set(graph.inputs)
@@ -160,28 +169,29 @@ def _last_use(graph: Graph, storage: dict[Node, Node]) -> dict[Node, int]:
         last[node] = end
     memory: dict[Node, int] = {}
     for node, step in last.items():
-        memory[storage[node]] = max(memory.get(storage[node], 0), step)
-    return {node: memory[storage[node]] for node in last}
+        for part in storage[node]:
+            memory[part] = max(memory.get(part, 0), step)
+    return {node: max(memory[part] for part in storage[node]) for node in last}
 
 
-def _overwritable(node: Node, dead: list[Node], storage: dict[Node, Node]) -> Node | None:
+def _overwritable(node: Node, dead: list[Node], storage: dict[Node, _Memory]) -> Node | None:
     """Return an input that dies here and whose memory has just the form of the result."""
     if not isinstance(node.op, Elementwise) or not isinstance(node.type, TensorType):
         return None
     if not node.type.is_static or not node.type.shape:
         return None
     for source in node.inputs:
-        if source in dead and storage[source] is source and source.type == node.type:
+        if source in dead and storage[source] == (source,) and source.type == node.type:
             return source
     return None
 
 
-def _must_copy(graph: Graph, storage: dict[Node, Node], pinned: set[Node]) -> tuple[bool, ...]:
+def _must_copy(graph: Graph, storage: dict[Node, _Memory], pinned: set[Node]) -> tuple[bool, ...]:
     taken = set(pinned)
     result = []
     for node in graph.outputs:
-        result.append(storage[node] in taken or storage[node] is not node)
-        taken.add(storage[node])
+        result.append(storage[node] != (node,) or node in taken)
+        taken.update(storage[node])
     return tuple(result)
 
 

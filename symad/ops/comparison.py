@@ -1,0 +1,558 @@
+"""Comparisons, logic, and choices by value: where, maximum, minimum, clip, relu."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symad.errors import GraphTypeError
+from symad.graph.node import Node, apply
+from symad.graph.op import Op
+from symad.graph.sample import Sample, away_from_zero, booleans, distinct, fixed, integers, reals
+from symad.ops.adjoint import identity
+from symad.ops.base import (
+    Binary,
+    Elementwise,
+    Operand,
+    Predicate,
+    Unary,
+    as_node,
+    as_nodes,
+    mask,
+    register,
+)
+from symad.types import Type
+
+_TIES = fixed([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, 1.0, np.inf])
+_TIED = fixed([0.0, 0.0, 2.0, np.inf, np.inf, np.nan, np.nan, 1.0])
+
+
+def _comparison_samples(compare: Any, reference: Any) -> tuple[Sample, ...]:
+    return (
+        Sample(compare, [reals(3, 2), reals(3, 2)], reference),
+        Sample(compare, [integers(4, low=0, high=3), integers(2, 1)], reference, label="integer"),
+        Sample(lambda x: compare(x, 0.5), [reals(0)], label="empty, with a number"),
+        Sample(compare, [_TIES, _TIED], reference, label="special"),
+    )
+
+
+class Equal(Predicate, Binary):
+    """Return whether ``x`` and ``y`` are equal, element by element; NaN equals nothing.
+
+    ``x == y`` compares the identity of nodes, which makes them usable as keys: it is a Python
+    boolean, not a node.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.equal(sm.constant([1.0, 2.0]), 2.0).eval()
+    array([False,  True])
+    """
+
+    name = "equal"
+    numpy = np.equal
+    text = "{0} == {1}"
+    latex = "{0} = {1}"
+    precedence = -1
+    commutative = True
+    samples = _comparison_samples(lambda x, y: equal(x, y), lambda x, y: x == y)
+
+
+class NotEqual(Predicate, Binary):
+    """Return whether ``x`` and ``y`` differ, element by element; NaN differs from everything.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.not_equal(sm.constant([1.0, 2.0]), 2.0).eval()
+    array([ True, False])
+    """
+
+    name = "not_equal"
+    numpy = np.not_equal
+    text = "{0} != {1}"
+    latex = r"{0} \neq {1}"
+    precedence = -1
+    commutative = True
+    samples = _comparison_samples(lambda x, y: not_equal(x, y), lambda x, y: x != y)
+
+
+class Less(Predicate, Binary):
+    """Return whether ``x < y``, element by element; false where either is NaN.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> (sm.constant([1.0, 2.0]) < 2.0).eval()
+    array([ True, False])
+    """
+
+    name = "less"
+    numpy = np.less
+    text = latex = "{0} < {1}"
+    precedence = -1
+    samples = _comparison_samples(lambda x, y: x < y, lambda x, y: x < y)
+
+
+class LessEqual(Predicate, Binary):
+    """Return whether ``x <= y``, element by element; false where either is NaN.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> (sm.constant([1.0, 2.0, 3.0]) <= 2.0).eval()
+    array([ True,  True, False])
+    """
+
+    name = "less_equal"
+    numpy = np.less_equal
+    text = "{0} <= {1}"
+    latex = r"{0} \leq {1}"
+    precedence = -1
+    samples = _comparison_samples(lambda x, y: x <= y, lambda x, y: x <= y)
+
+
+class Greater(Predicate, Binary):
+    """Return whether ``x > y``, element by element; false where either is NaN.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> (sm.constant([1.0, 2.0, 3.0]) > 2.0).eval()
+    array([False, False,  True])
+    """
+
+    name = "greater"
+    numpy = np.greater
+    text = latex = "{0} > {1}"
+    precedence = -1
+    samples = _comparison_samples(lambda x, y: x > y, lambda x, y: x > y)
+
+
+class GreaterEqual(Predicate, Binary):
+    """Return whether ``x >= y``, element by element; false where either is NaN.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> (sm.constant([1.0, 2.0, 3.0]) >= 2.0).eval()
+    array([False,  True,  True])
+    """
+
+    name = "greater_equal"
+    numpy = np.greater_equal
+    text = "{0} >= {1}"
+    latex = r"{0} \geq {1}"
+    precedence = -1
+    samples = _comparison_samples(lambda x, y: x >= y, lambda x, y: x >= y)
+
+
+class _Logical(Predicate):
+    """Logic on booleans; numbers are refused, as their truth is a comparison to be written."""
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        for dtype in dtypes:
+            if dtype.kind != "b":
+                raise GraphTypeError(
+                    f"booleans are needed, not {dtype}",
+                    remedy="Compare first: sm.not_equal(x, 0).  &, |, ^ and ~ are logical; there "
+                    "are no bitwise operations on integers.",
+                )
+        return np.dtype(bool)
+
+
+class LogicalAnd(_Logical, Binary):
+    """Return whether both ``x`` and ``y`` are true, element by element; also ``x & y``.
+
+    Raises
+    ------
+    GraphTypeError
+        If an operand is not boolean.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.logical_and(sm.constant([True, False]), True).eval()
+    array([ True, False])
+    """
+
+    name = "logical_and"
+    numpy = np.logical_and
+    text = "{0} & {1}"
+    latex = r"{0} \land {1}"
+    precedence = 0
+    commutative = True
+    samples = (
+        Sample(lambda a, b: a & b, [booleans(3, 4), booleans(4)], lambda a, b: a & b),
+        Sample(lambda a: a & True, [booleans(0)], lambda a: a, label="empty"),
+    )
+
+
+class LogicalOr(_Logical, Binary):
+    """Return whether ``x`` or ``y`` or both are true, element by element; also ``x | y``.
+
+    Raises
+    ------
+    GraphTypeError
+        If an operand is not boolean.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.logical_or(sm.constant([True, False]), False).eval()
+    array([ True, False])
+    """
+
+    name = "logical_or"
+    numpy = np.logical_or
+    text = "{0} | {1}"
+    latex = r"{0} \lor {1}"
+    precedence = 0
+    commutative = True
+    samples = (Sample(lambda a, b: a | b, [booleans(3, 4), booleans(4)], lambda a, b: a | b),)
+
+
+class LogicalXor(_Logical, Binary):
+    """Return whether just one of ``x`` and ``y`` is true, element by element; also ``x ^ y``.
+
+    Raises
+    ------
+    GraphTypeError
+        If an operand is not boolean.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.logical_xor(sm.constant([True, False]), True).eval()
+    array([False,  True])
+    """
+
+    name = "logical_xor"
+    numpy = np.logical_xor
+    text = "{0} ^ {1}"
+    latex = r"{0} \oplus {1}"
+    precedence = 0
+    commutative = True
+    samples = (Sample(lambda a, b: a ^ b, [booleans(3, 4), booleans(4)], lambda a, b: a ^ b),)
+
+
+class LogicalNot(_Logical, Unary):
+    """Return whether ``x`` is false, element by element; also ``~x``.
+
+    Raises
+    ------
+    GraphTypeError
+        If the operand is not boolean.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> (~sm.constant([True, False])).eval()
+    array([False,  True])
+    """
+
+    name = "logical_not"
+    numpy = np.logical_not
+    text = "~{0}"
+    latex = r"\lnot {0}"
+    precedence = 3
+    samples = (Sample(lambda a: ~a, [booleans(3, 2)], lambda a: ~a),)
+
+
+_NOT_FINITE = fixed([0.0, -0.0, 1e30, np.inf, -np.inf, np.nan])
+
+
+class IsNaN(Predicate, Unary):
+    """Return whether ``x`` is NaN, element by element.
+
+    Examples
+    --------
+    >>> import numpy as np, symad as sm
+    >>> sm.isnan(sm.constant([1.0, np.nan])).eval()
+    array([False,  True])
+    """
+
+    name = "isnan"
+    numpy = np.isnan
+    samples = (
+        Sample(lambda x: isnan(x), [_NOT_FINITE], lambda x: x != x, label="special"),
+        Sample(lambda n: isnan(n), [integers(3)], lambda n: n != n, label="integer"),
+    )
+
+
+class IsInf(Predicate, Unary):
+    """Return whether ``x`` is infinite, of either sign, element by element.
+
+    Examples
+    --------
+    >>> import numpy as np, symad as sm
+    >>> sm.isinf(sm.constant([1.0, -np.inf])).eval()
+    array([False,  True])
+    """
+
+    name = "isinf"
+    numpy = np.isinf
+    samples = (
+        Sample(lambda x: isinf(x), [_NOT_FINITE], lambda x: abs(x) == np.inf, label="special"),
+    )
+
+
+class IsFinite(Predicate, Unary):
+    """Return whether ``x`` is neither infinite nor NaN, element by element.
+
+    Examples
+    --------
+    >>> import numpy as np, symad as sm
+    >>> sm.isfinite(sm.constant([1.0, -np.inf, np.nan])).eval()
+    array([ True, False, False])
+    """
+
+    name = "isfinite"
+    numpy = np.isfinite
+    samples = (
+        Sample(lambda x: isfinite(x), [_NOT_FINITE], lambda x: abs(x) < np.inf, label="special"),
+    )
+
+
+class Where(Elementwise):
+    """Take ``x`` where the condition holds and ``y`` elsewhere."""
+
+    name = "where"
+    numpy = np.where
+    latex = r"\operatorname{{where}}({0}, {1}, {2})"
+    chain = (
+        None,
+        lambda v, out, c, x, y: mask(c, v),
+        lambda v, out, c, x, y: mask(logical_not(c), v),
+    )
+    samples = (
+        Sample(lambda c, x, y: where(c, x, y), [booleans(3, 2), reals(3, 2), reals(3, 2)]),
+        Sample(lambda c, x, y: where(c, x, y), [booleans(3, 1), reals(2, 1, 4), reals()]),
+        Sample(
+            lambda x: where(x > 0, x * x, 3), [away_from_zero(4)],
+            lambda x: x * x * (x > 0) + 3 * (x < 0), label="number",
+        ),
+        Sample(
+            lambda x: where(x > 0, where(x < 1, x * x, x), -x), [away_from_zero(8)],
+            lambda x: np.select([(x > 0) & (x < 1), x > 0], [x * x, x], -x), label="nested",
+        ),
+        Sample(lambda c, x: where(c, x, 1), [booleans(0, 2), reals(0, 2)], label="empty"),
+        Sample(
+            lambda x: where(x > 0, x, -1.0), [_NOT_FINITE],
+            lambda x: np.array([-1.0, -1.0, 1e30, np.inf, -1.0, -1.0], x.dtype),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+    def infer(self, *types: Any) -> Type:
+        condition = types[0]
+        if getattr(condition, "dtype", None) != np.dtype(bool):
+            raise GraphTypeError(
+                f"the condition is {condition}, and a boolean is needed",
+                remedy="Write a comparison, such as x > 0 or sm.not_equal(x, 0).",
+            )
+        return super().infer(*types)
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return np.result_type(*dtypes[1:])
+
+
+def where(condition: Operand, x: Operand, y: Operand) -> Node:
+    """Return ``x`` where ``condition`` holds and ``y`` elsewhere, with broadcasting.
+
+    Parameters
+    ----------
+    condition : node or array of booleans
+        Has no gradient.
+    x, y : node, number or array
+        Both are computed for all elements.
+
+    Raises
+    ------
+    GraphTypeError
+        If the condition is not boolean, or is a Python boolean: ``a == b`` on nodes is one.
+
+    Notes
+    -----
+    The adjoint v of the result reaches ``x`` as where(c, v, 0) and ``y`` as where(¬c, v, 0).  The
+    mask is handed on through the elementwise ops that made ``x`` and ``y``, to the end of the
+    product of derivatives: an element that was not taken contributes 0, even where its derivative
+    is infinite or NaN.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(3,))
+    >>> root = sm.where(x > 0, sm.sqrt(x), 0.0)
+    >>> root.eval({x: [-1.0, 0.0, 4.0]})
+    array([0., 0., 2.])
+    >>> sm.gradients(root, x).eval({x: [-1.0, 0.0, 4.0]})
+    array([0.  , 0.  , 0.25])
+    """
+    if isinstance(condition, bool):
+        raise GraphTypeError(
+            f"the condition of where is the Python boolean {condition}",
+            remedy="If it comes from `a == b` or `a != b`, which compare the identity of nodes, "
+            "write sm.equal(a, b) or sm.not_equal(a, b).",
+        )
+    return apply(Where(), as_node(condition), *as_nodes(x, y))
+
+
+def _winner(v: Node, a: Node, b: Node, op: Op) -> Node:
+    """Return v where ``op(a, b)`` holds, v/2 where they tie, else 0."""
+    return mask(apply(op, a, b), where(equal(a, b), 0.5 * v, v))
+
+
+class Maximum(Binary):
+    """Return the larger of ``x`` and ``y``, element by element; NaN where either is NaN.
+
+    Where they are equal, each gets half of the adjoint; where one is NaN, neither gets any.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(3,))
+    >>> sm.gradients(sm.maximum(x, 1.0), x).eval({x: [0.0, 1.0, 2.0]})
+    array([0. , 0.5, 1. ])
+    """
+
+    name = "maximum"
+    numpy = np.maximum
+    latex = r"\max({0}, {1})"
+    commutative = True
+    chain = (
+        lambda v, y, a, b: _winner(v, a, b, GreaterEqual()),
+        lambda v, y, a, b: _winner(v, b, a, GreaterEqual()),
+    )
+    samples = (
+        Sample(lambda x: maximum(x, x[::-1] + 0.1), [distinct(4)]),
+        Sample(lambda x: maximum(x, 0.3), [away_from_zero(2, 3, low=0.5)], label="number"),
+        Sample(lambda n, m: maximum(n, m), [integers(4), integers(3, 1)], label="integer"),
+        Sample(lambda x, y: maximum(x, y), [reals(2, 0), reals(2, 1)], label="empty"),
+        Sample(
+            lambda x, y: maximum(x, y + 0), [_TIES, _TIED],
+            lambda x, y: np.where(x > y, x, np.where(x != x, x, y)), order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class Minimum(Binary):
+    """Return the smaller of ``x`` and ``y``, element by element; NaN where either is NaN.
+
+    Where they are equal, each gets half of the adjoint; where one is NaN, neither gets any.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(3,))
+    >>> sm.gradients(sm.minimum(x, 1.0), x).eval({x: [0.0, 1.0, 2.0]})
+    array([1. , 0.5, 0. ])
+    """
+
+    name = "minimum"
+    numpy = np.minimum
+    latex = r"\min({0}, {1})"
+    commutative = True
+    chain = (
+        lambda v, y, a, b: _winner(v, a, b, LessEqual()),
+        lambda v, y, a, b: _winner(v, b, a, LessEqual()),
+    )
+    samples = (
+        Sample(lambda x: minimum(x, x[::-1] + 0.1), [distinct(4)]),
+        Sample(lambda x: minimum(x, 0.3), [away_from_zero(2, 3, low=0.5)], label="number"),
+        Sample(lambda n, m: minimum(n, m), [integers(4), integers(3, 1)], label="integer"),
+        Sample(
+            lambda x, y: minimum(x, y), [_TIES, _TIED],
+            lambda x, y: np.where(x < y, x, np.where(x != x, x, y)), order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+def clip(x: Operand, min: Operand | None = None, max: Operand | None = None) -> Node:
+    """Return ``x`` limited to the interval from ``min`` to ``max``.
+
+    Parameters
+    ----------
+    x : node, number or array
+    min, max : node, number or array, optional
+        Without one, there is no limit on that side.
+
+    Notes
+    -----
+    This is minimum(maximum(x, min), max), with the gradient of these: 1 inside, 0 outside, and half
+    of the adjoint on a limit; the limits get what ``x`` does not get.  Where min > max, the result is
+    ``max``.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(3,))
+    >>> sm.clip(x, 0.0, 1.0).eval({x: [-1.0, 0.5, 2.0]})
+    array([0. , 0.5, 1. ])
+    >>> sm.gradients(sm.clip(x, max=1.0), x).eval({x: [-1.0, 1.0, 2.0]})
+    array([1. , 0.5, 0. ])
+    """
+    limited = as_node(x)
+    if min is not None:
+        limited = maximum(limited, min)
+    if max is not None:
+        limited = minimum(limited, max)
+    return identity(limited) if min is None and max is None else limited
+
+
+def _relu(x: Any) -> Any:
+    return np.maximum(x, 0)
+
+
+class Relu(Unary):
+    """Return ``x`` where it is positive and 0 elsewhere, element by element.
+
+    The derivative is 1 where x > 0 and 0 elsewhere; at 0 it is 0.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(3,))
+    >>> sm.relu(x).eval({x: [-1.0, 0.0, 2.0]})
+    array([0., 0., 2.])
+    >>> sm.gradients(sm.relu(x), x).eval({x: [-1.0, 0.0, 2.0]})
+    array([0., 0., 1.])
+    """
+
+    name = "relu"
+    numpy = staticmethod(_relu)
+    chain = (lambda v, y, x: mask(x > 0, v),)
+    samples = (
+        Sample(lambda x: relu(x), [away_from_zero(3, 2)], lambda x: x * (x > 0)),
+        Sample(lambda x: relu(x) ** 2, [away_from_zero(4)], label="squared"),
+        Sample(lambda n: relu(n), [integers(4)], lambda n: n * (n > 0), label="integer"),
+        Sample(
+            lambda x: relu(x), [fixed([0.0, 1e-30, np.inf, -np.inf, np.nan])],
+            lambda x: np.array([0.0, 1e-30, np.inf, 0.0, np.nan], x.dtype),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return np.result_type(*dtypes, 0)
+
+
+equal = register(Equal())
+not_equal = register(NotEqual())
+less = register(Less())
+less_equal = register(LessEqual())
+greater = register(Greater())
+greater_equal = register(GreaterEqual())
+logical_and = register(LogicalAnd())
+logical_or = register(LogicalOr())
+logical_xor = register(LogicalXor())
+logical_not = register(LogicalNot())
+isnan = register(IsNaN())
+isinf = register(IsInf())
+isfinite = register(IsFinite())
+maximum = register(Maximum())
+minimum = register(Minimum())
+relu = register(Relu())
+register(where)
+register(clip)

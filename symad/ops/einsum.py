@@ -1,0 +1,281 @@
+"""einsum: sums of products over named axes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symad.errors import GraphTypeError, ShapeError
+from symad.graph.node import Node, apply, infer_type
+from symad.graph.operators import call
+from symad.graph.sample import Sample, integers, reals
+from symad.ops.adjoint import cast, identity
+from symad.ops.base import Multilinear, Operand, as_nodes, register, tensor_types
+from symad.ops.permute import moveaxis, permute_dims
+from symad.types import (
+    Dimension,
+    Shape,
+    TensorType,
+    Type,
+    UnknownDim,
+    UnknownShape,
+    broadcast_shapes,
+    format_shape,
+    join_dims,
+)
+
+_ELLIPSIS = "..."
+
+
+def _letters(term: str) -> str:
+    return term.replace(_ELLIPSIS, "")
+
+
+def _read(subscripts: Any) -> tuple[list[str], str]:
+    """Return the terms of the operands and of the result.
+
+    Without ``->``, the result has, after the ellipsis, the letters that appear once, in order.
+    """
+    if not isinstance(subscripts, str):
+        raise GraphTypeError(
+            f"the subscripts must be text, not {subscripts!r}",
+            remedy='Write einsum("ij,jk->ik", a, b).',
+        )
+    operands, arrow, result = subscripts.replace(" ", "").partition("->")
+    terms = operands.split(",")
+    if not arrow:
+        times = Counter("".join(map(_letters, terms)))
+        dots = _ELLIPSIS if _ELLIPSIS in operands else ""
+        result = dots + "".join(sorted(letter for letter, n in times.items() if n == 1))
+    for term in (*terms, result):
+        letters = _letters(term)
+        if term.count(_ELLIPSIS) > 1 or (letters and not (letters.isascii() and letters.isalpha())):
+            raise ShapeError(
+                f"{subscripts!r} cannot be read at {term!r}",
+                remedy='Subscripts are letters, commas, "..." and "->": "...ij,jk->...ik".',
+            )
+    return terms, result
+
+
+def _check_terms(terms: Sequence[str], result: str, count: int) -> None:
+    if len(terms) != count:
+        raise ShapeError(f"the subscripts are for {len(terms)} operands, but there are {count}")
+    letters = _letters(result)
+    strange = set(letters).difference(*terms)
+    if strange:
+        raise ShapeError(f"the result {result!r} has {min(strange)!r}, which no operand has")
+    if len(set(letters)) != len(letters):
+        raise ShapeError(f"the result {result!r} has a letter twice")
+    if (_ELLIPSIS in result) != any(_ELLIPSIS in term for term in terms):
+        raise ShapeError(
+            '"..." must be in the result and in an operand, or in neither',
+            remedy="Sum over the axes that it stands for with sm.sum.",
+        )
+
+
+def _einsum(*operands: Any, subscripts: str) -> Any:
+    return np.einsum(subscripts, *operands, optimize=True)
+
+
+@dataclass(frozen=True)
+class Einsum(Multilinear):
+    """A sum of products over named axes, in the form in which its gradient is another one.
+
+    There are two operands at least.  In the term of each, the letters differ and the ellipsis, if
+    any, comes first; a letter that no other operand has is in the result.  :func:`einsum` brings
+    the user's operands into this form.
+    """
+
+    subscripts: str
+
+    name = "einsum"
+    numpy = staticmethod(_einsum)
+    samples = (
+        Sample(lambda a, b: einsum("ij,jk->ik", a, b), [reals(3, 2), reals(2, 4)]),
+        Sample(lambda a, b: einsum("ij,jk", a, b), [reals(3, 2), reals(2, 4)], label="implicit"),
+        Sample(
+            lambda a, b: einsum("...ij,kj->...ik", a, b),
+            [reals(5, 3, 2), reals(4, 2)],
+            label="ellipsis",
+        ),
+        Sample(
+            lambda a, b: einsum("i...,j...->...ij", a, b),
+            [reals(2, 3, 1), reals(4, 5)],
+            lambda a, b: np.einsum("ikl,jl->klij", np.repeat(a, 5, 2), b),
+            label="broadcast ellipsis",
+        ),
+        Sample(
+            lambda a, b: einsum("iji,kj->jk", a, b),
+            [reals(2, 3, 2), reals(4, 3)],
+            lambda a, b: np.trace(a, axis1=0, axis2=2)[:, None] * b.T,
+            label="diagonal, sums",
+        ),
+        Sample(
+            lambda a, b, c: einsum("ij,jk,ki->i", a, b, c),
+            [reals(2, 3), reals(3, 4), reals(4, 2)],
+            lambda a, b, c: np.diagonal(a @ b @ c),
+            label="three operands",
+        ),
+        Sample(lambda a, b: einsum("ij,ij->j", a, b), [reals(3, 1), reals(3, 4)], label="size 1"),
+        Sample(lambda a: einsum("i,i->", a, a), [reals(3)], label="same operand twice"),
+        Sample(lambda a, b: einsum("i,ij->j", a, b), [reals(0), reals(0, 2)], label="empty sum"),
+        Sample(lambda a, b: einsum(",i->i", a, b), [reals(), reals(3)], label="scalar"),
+        Sample(lambda a, b: einsum("ij,j->i", a, b), [integers(3, 2), reals(2)], label="integers"),
+    )
+
+    def infer(self, *types: Any) -> Type:
+        tensors = tensor_types(*types)
+        terms, result = _read(self.subscripts)
+        _check_terms(terms, result, len(types))
+        sizes: dict[str, Dimension] = {}
+        batches: list[Shape] = []
+        for term, tensor in zip(terms, tensors, strict=True):
+            batches.append(_read_sizes(term, tensor.shape, sizes))
+        dtype = np.result_type(*[tensor.dtype for tensor in tensors])
+        batch = broadcast_shapes(*batches)
+        if isinstance(batch, UnknownShape):
+            return TensorType(dtype, UnknownShape.fresh())
+        before, _, after = result.partition(_ELLIPSIS)
+        left, right = [sizes[i] for i in before], [sizes[i] for i in after]
+        return TensorType(dtype, (*left, *batch, *right))
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        terms, result = _read(self.subscripts)
+        wanted = terms.pop(slot)
+        if _ELLIPSIS in result and _ELLIPSIS not in wanted:
+            wanted = _ELLIPSIS + wanted
+        others = inputs[:slot] + inputs[slot + 1 :]
+        return contract([adjoint, *others], [result, *terms], wanted)
+
+
+def _read_sizes(term: str, shape: Shape, sizes: dict[str, Dimension]) -> Shape:
+    """Add the sizes of the letters of ``term`` to ``sizes``; return the axes of its ellipsis."""
+    before, dots, after = term.partition(_ELLIPSIS)
+    if isinstance(shape, UnknownShape):
+        for letter in before + after:
+            sizes[letter] = join_dims(sizes.get(letter, 1), UnknownDim())
+        return shape if dots else ()
+    count = len(before) + len(after)
+    if len(shape) < count or (len(shape) > count and not dots):
+        raise ShapeError(f"{term!r} does not name the axes of an operand {format_shape(shape)}")
+    split = len(shape) - len(after)
+    for letter, size in zip(before + after, shape[: len(before)] + shape[split:], strict=True):
+        try:
+            sizes[letter] = join_dims(sizes.get(letter, 1), size)
+        except ShapeError:
+            raise ShapeError(
+                f"the axes named {letter!r} have sizes {sizes[letter]} and {size}"
+            ) from None
+    return shape[len(before) : split]
+
+
+def einsum(subscripts: str, *operands: Operand) -> Node:
+    """Sum products of elements over named axes: Einstein's summation convention.
+
+    Parameters
+    ----------
+    subscripts : str
+        A letter for each axis of each operand, and after ``->`` those of the result, as in
+        ``"ij,jk->ik"``; the other letters are summed over.  Without ``->`` the result has the
+        letters that appear once, in alphabetic order.  A letter that one operand has twice takes
+        its diagonal.  ``...`` stands for axes that broadcast.
+    *operands : Node, array or number
+
+    Returns
+    -------
+    Node
+        Of the dtype that the operands promote to.
+
+    Raises
+    ------
+    ShapeError
+        If the subscripts cannot be read, or do not fit the operands.
+
+    Notes
+    -----
+    The sum is linear in each operand, and the adjoint of one is the sum of products of the result's
+    adjoint with the other operands, whose result is named as that operand.  Diagonals and sums over
+    a letter that only one operand has are nodes of their own, taken first.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> a, b = sm.constant([[1.0, 2.0], [3.0, 4.0]]), sm.constant([1.0, 10.0])
+    >>> sm.einsum("ij,j->i", a, b).eval()
+    array([21., 43.])
+    >>> sm.einsum("ii", a).eval()
+    np.float64(5.0)
+    """
+    nodes = as_nodes(*operands)
+    infer_type(Einsum(subscripts), nodes)  # for an error in the user's own terms
+    terms, result = _read(subscripts)
+    return contract(nodes, terms, result)
+
+
+register(einsum)
+
+
+def contract(nodes: Sequence[Node], terms: Sequence[str], result: str) -> Node:
+    """Return the sum of products, with the operands brought into the form of :class:`Einsum`."""
+    times = Counter(letter for term in (*terms, result) for letter in set(_letters(term)))
+    prepared = []
+    for node, term in zip(nodes, terms, strict=True):
+        node, term = _ellipsis_first(*_take_diagonals(node, term))
+        lone = [i for i in _letters(term) if times[i] == 1]
+        prepared.append(_sum_away(node, term, lone))
+    if len(prepared) == 1:
+        node = _permuted(*prepared[0], result)
+        return identity(node) if node is nodes[0] else node
+    subscripts = ",".join(term for _, term in prepared)
+    return apply(Einsum(f"{subscripts}->{result}"), *[node for node, _ in prepared])
+
+
+def _axis(term: str, position: int) -> int:
+    """Return the axis of the letter at ``position`` among those of ``term``."""
+    letters = _letters(term)
+    counted_from_back = _ELLIPSIS in term and position >= term.index(_ELLIPSIS)
+    return position - len(letters) if counted_from_back else position
+
+
+def _take_diagonals(node: Node, term: str) -> tuple[Node, str]:
+    """Return the operand with one axis, at the end, for each letter that it has twice."""
+    letter = next((i for i in term if i != "." and term.count(i) > 1), None)
+    while letter is not None:
+        letters = _letters(term)
+        first = letters.index(letter)
+        second = letters.index(letter, first + 1)
+        node = call("diagonal", node, 0, _axis(term, first), _axis(term, second))
+        term = term.replace(letter, "", 2) + letter
+        letter = next((i for i in term if i != "." and term.count(i) > 1), None)
+    return node, term
+
+
+def _ellipsis_first(node: Node, term: str) -> tuple[Node, str]:
+    if _ELLIPSIS not in term:
+        return node, term
+    first = _ELLIPSIS + _letters(term)
+    return _permuted(node, term, first), first
+
+
+def _permuted(node: Node, term: str, result: str) -> Node:
+    """Return ``node``, whose axes ``term`` names, with its axes as in ``result``."""
+    if term == result:
+        return node
+    names, wanted = _letters(term), _letters(result)
+    if _ELLIPSIS not in term:
+        return permute_dims(node, tuple(names.index(letter) for letter in wanted))
+    source = tuple(_axis(term, names.index(letter)) for letter in wanted)
+    return moveaxis(node, source, tuple(_axis(result, i) for i in range(len(wanted))))
+
+
+def _sum_away(node: Node, term: str, letters: Sequence[str]) -> tuple[Node, str]:
+    """Return the operand summed over ``letters``, in its own dtype."""
+    if not letters:
+        return node, term
+    axes = tuple(_axis(term, _letters(term).index(letter)) for letter in letters)
+    total = cast(call("sum", node, axis=axes), node.dtype)
+    return total, "".join(i for i in term if i not in letters)

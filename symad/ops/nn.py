@@ -1,0 +1,318 @@
+"""The softmax family: logsumexp, softmax and log_softmax, computed without overflow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symad.graph.node import Node, apply
+from symad.graph.op import Op
+from symad.graph.operators import call
+from symad.graph.sample import Sample, fixed, integers, reals
+from symad.ops.adjoint import cast
+from symad.ops.base import Operand, as_node, float_dtype, register, tensor_types
+from symad.ops.reduce import Axis, Reduction, as_axis, sum
+from symad.types import Type, UnknownShape, normalize_axes
+
+
+def _floating(x: Operand) -> Node:
+    """Return ``x`` as a floating node: integers and booleans become float64."""
+    node = as_node(x)
+    return cast(node, float_dtype(node.dtype))
+
+
+_LARGE = fixed([[1000.0, 999.0, -1000.0], [-1e4, -1e4, -2e4]])
+_MASKED = fixed([[1.0, -np.inf, 2.0], [-np.inf, -np.inf, -np.inf]])
+_INFINITE = fixed([[1.0, np.inf, -np.inf], [np.nan, 1.0, np.inf]])
+
+
+def _scipy(function: str) -> Any:
+    """Return SciPy's function of that name along the last axis."""
+
+    def reference(x: Any) -> Any:
+        import scipy.special
+
+        return getattr(scipy.special, function)(x, axis=-1)
+
+    return reference
+
+
+def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    shift = np.where(np.isfinite(top), top, 0).astype(x.dtype)
+    total = np.sum(np.exp(x - shift), axis=axis, keepdims=True)
+    result = np.log(total) + shift
+    return result if keepdims else np.squeeze(result, axis=axis)[()]
+
+
+@register
+def logsumexp(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
+    """Return ln Σ exp(x) along ``axis``, without overflow.
+
+    The largest element is taken out of the sum first: m + ln Σ exp(x − m).  The derivative is
+    ``softmax(x)``.  Where all elements are −∞ the result is −∞ and the derivative is taken to be
+    zero, so that a row that is masked out entirely leaves no NaN behind.  Where one is +∞ the
+    result is +∞, and the derivative with respect to that element is NaN.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int or tuple of int, optional
+        Along which axes; all unless given.  Negative axes count from the last.
+    keepdims : bool
+        Keep the reduced axes, of size 1.
+
+    Returns
+    -------
+    Node
+        Of the dtype of ``x``; float64 for integers and booleans.  It is −∞ for no elements.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or is named twice.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.logsumexp(sm.constant([[0.0, 0.0], [1000.0, 0.0]]), axis=1).eval()
+    array([6.93147181e-01, 1.00000000e+03])
+    """
+    return apply(LogSumExp(as_axis(axis), bool(keepdims)), _floating(x))
+
+
+@dataclass(frozen=True)
+class LogSumExp(Reduction):
+    """y = ln Σ_j exp x_j, with the derivative ∂y/∂x_j = exp(x_j − y): see :func:`logsumexp`."""
+
+    name = "logsumexp"
+    numpy = staticmethod(_logsumexp)
+    samples = (
+        Sample(lambda x: logsumexp(x), [reals(3, 2)], lambda x: np.log(np.sum(np.exp(x)))),
+        Sample(lambda x: logsumexp(x, axis=-1), [reals(3, 4)], _scipy("logsumexp"), label="axis"),
+        Sample(
+            lambda x: logsumexp(x, axis=(0, -1), keepdims=True),
+            [reals(2, 3, 2)],
+            lambda x: np.log(np.sum(np.exp(x), axis=(0, 2), keepdims=True)),
+            label="keepdims",
+        ),
+        Sample(lambda x: logsumexp(x), [reals()], lambda x: x, label="scalar"),
+        Sample(lambda x: logsumexp(x, axis=1), [reals(0, 2)], label="empty"),
+        Sample(
+            lambda x: logsumexp(x, axis=1),
+            [reals(2, 0)],
+            lambda x: np.full(2, -np.inf, x.dtype),
+            order=0,
+            label="special: of nothing",
+        ),
+        Sample(lambda x: logsumexp(x, axis=1), [_LARGE], _scipy("logsumexp"), label="large"),
+        Sample(
+            lambda x: logsumexp(x, axis=1),
+            [_MASKED],
+            _scipy("logsumexp"),
+            order=0,
+            label="special: masked",
+        ),
+        Sample(
+            lambda x: logsumexp(x, axis=1),
+            [_INFINITE],
+            lambda x: np.array([np.inf, np.nan], x.dtype),
+            order=0,
+            label="special: infinite",
+        ),
+        Sample(lambda n: logsumexp(n), [integers(3)], _scipy("logsumexp"), label="integers"),
+    )
+
+    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return dtype
+
+    def chain(self, v: Node, y: Node, x: Node) -> Node:
+        # Where all elements are −∞, so is y: exp(x − 0) is 0 there, and exp(x − y) is NaN.
+        shift: Node = call("where", call("equal", y, -np.inf), 0, y)
+        weights: Node = call("exp", x - shift)
+        return v * weights
+
+
+@dataclass(frozen=True)
+class Normalized(Op):
+    """An op that scales elements by what all along ``axis`` amount to; it keeps the shape."""
+
+    axis: Axis
+
+    def infer(self, *types: Any) -> Type:
+        (x,) = tensor_types(*types)
+        if not isinstance(x.shape, UnknownShape):
+            normalize_axes(self.axis, len(x.shape))
+        return x
+
+
+def _softmax(x: Any, axis: Any) -> Any:
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    exponentials = np.exp(x - top)
+    return exponentials / np.sum(exponentials, axis=axis, keepdims=True)
+
+
+@register
+def softmax(x: Operand, axis: Any = -1) -> Node:
+    """Return exp(x) / Σ exp(x) along ``axis``: positive numbers that add up to 1.
+
+    The largest element is subtracted first, so that nothing overflows.  An element −∞ gives 0; a
+    row of nothing but −∞ gives NaN, for there is nothing to choose from, and so does a row that
+    holds +∞ or NaN.  These are SciPy's conventions.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int, tuple of int or None
+        Along which axes; the last unless given, ``None`` for all.
+
+    Returns
+    -------
+    Node
+        Of the shape and dtype of ``x``; float64 for integers and booleans.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or is named twice.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.softmax(sm.constant([1000.0, 1000.0])).eval()
+    array([0.5, 0.5])
+    """
+    return apply(Softmax(as_axis(axis)), _floating(x))
+
+
+@dataclass(frozen=True)
+class Softmax(Normalized):
+    """y_j = exp x_j / Σ_i exp x_i: see :func:`softmax`.
+
+    The Jacobian ∂y_i/∂x_j = y_i (δ_ij − y_j) is symmetric, so one formula serves both modes.
+    """
+
+    name = "softmax"
+    numpy = staticmethod(_softmax)
+    samples = (
+        Sample(lambda x: softmax(x), [reals(3, 4)], _scipy("softmax")),
+        Sample(
+            lambda x: softmax(x, axis=0),
+            [reals(3, 2)],
+            lambda x: np.exp(x) / np.exp(x).sum(0),
+            label="axis",
+        ),
+        Sample(
+            lambda x: softmax(x, axis=(0, 2)),
+            [reals(2, 3, 2)],
+            lambda x: np.exp(x) / np.exp(x).sum((0, 2), keepdims=True),
+            label="axes",
+        ),
+        Sample(
+            lambda x: softmax(x, axis=None),
+            [reals(2, 2)],
+            lambda x: np.exp(x) / np.exp(x).sum(),
+            label="all axes",
+        ),
+        Sample(lambda x: softmax(x), [reals(3, 1)], np.ones_like, label="one element"),
+        Sample(lambda x: softmax(x), [reals(2, 0)], label="empty"),
+        Sample(lambda x: softmax(x), [_LARGE], _scipy("softmax"), label="large"),
+        Sample(lambda x: softmax(x), [_MASKED], _scipy("softmax"), order=0, label="special"),
+        Sample(lambda x: softmax(x), [_INFINITE], _scipy("softmax"), order=0, label="special: inf"),
+        Sample(lambda n: softmax(n), [integers(3)], _scipy("softmax"), label="integers"),
+    )
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return out * (adjoint - sum(adjoint * out, self.axis, keepdims=True))
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        return self.reverse(slot, tangent, out, *inputs)
+
+
+def _log_softmax(x: Any, axis: Any) -> Any:
+    shifted = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+@register
+def log_softmax(x: Operand, axis: Any = -1) -> Node:
+    """Return x − ln Σ exp(x) along ``axis``: the logarithm of :func:`softmax`, without its loss.
+
+    The largest element is subtracted first, so that nothing overflows, and no logarithm is taken of
+    a probability that has underflown.  An element −∞ gives −∞; a row of nothing but −∞ gives NaN.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int, tuple of int or None
+        Along which axes; the last unless given, ``None`` for all.
+
+    Returns
+    -------
+    Node
+        Of the shape and dtype of ``x``; float64 for integers and booleans.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or is named twice.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.log_softmax(sm.constant([0.0, 1000.0])).eval()
+    array([-1000.,     0.])
+    """
+    return apply(LogSoftmax(as_axis(axis)), _floating(x))
+
+
+@dataclass(frozen=True)
+class LogSoftmax(Normalized):
+    """y_j = x_j − ln Σ_i exp x_i, with x̄_j = ȳ_j − exp(y_j) Σ_i ȳ_i: see :func:`log_softmax`."""
+
+    name = "log_softmax"
+    numpy = staticmethod(_log_softmax)
+    samples = (
+        Sample(lambda x: log_softmax(x), [reals(3, 4)], _scipy("log_softmax")),
+        Sample(
+            lambda x: log_softmax(x, axis=0),
+            [reals(3, 2)],
+            lambda x: x - np.log(np.exp(x).sum(0)),
+            label="axis",
+        ),
+        Sample(
+            lambda x: log_softmax(x, axis=(0, 2)),
+            [reals(2, 3, 2)],
+            lambda x: x - np.log(np.exp(x).sum((0, 2), keepdims=True)),
+            label="axes",
+        ),
+        Sample(
+            lambda x: log_softmax(x, axis=None),
+            [reals(2, 2)],
+            lambda x: x - np.log(np.exp(x).sum()),
+            label="all axes",
+        ),
+        Sample(lambda x: log_softmax(x), [reals(3, 1)], np.zeros_like, label="one element"),
+        Sample(lambda x: log_softmax(x), [reals(2, 0)], label="empty"),
+        Sample(lambda x: log_softmax(x), [_LARGE], _scipy("log_softmax"), label="large"),
+        Sample(
+            lambda x: log_softmax(x),
+            [_MASKED],
+            lambda x: np.where(
+                np.isfinite(x[:, :1]), x - np.log(np.e + np.exp(2.0)), np.nan
+            ).astype(x.dtype),
+            order=0,
+            label="special",
+        ),
+        Sample(lambda n: log_softmax(n), [integers(3)], _scipy("log_softmax"), label="integers"),
+    )
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        probabilities: Node = call("exp", out)
+        return adjoint - probabilities * sum(adjoint, self.axis, keepdims=True)
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        probabilities: Node = call("exp", out)
+        return tangent - sum(probabilities * tangent, self.axis, keepdims=True)

@@ -1,0 +1,135 @@
+"""Rounding: functions that change in steps, so that their derivative is zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symad.graph.node import Node, apply
+from symad.graph.sample import Sample, fixed, integers, reals
+from symad.ops.adjoint import zeros_like
+from symad.ops.base import Elementwise, Operand, Unary, as_node, register
+
+_HALVES = fixed([0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -0.2, 1e16, np.inf, -np.inf, np.nan])
+
+
+class Floor(Unary):
+    """Return the largest integer that is at most ``x``, element by element, in the dtype of ``x``.
+
+    The derivative is 0 everywhere, at the steps too.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.floor(sm.constant([1.7, -1.2])).eval()
+    array([ 1., -2.])
+    """
+
+    name = "floor"
+    numpy = np.floor
+    latex = r"\lfloor {0} \rfloor"
+    chain = (lambda v, y, x: zeros_like(v),)
+    samples = (
+        Sample(lambda x: floor(x) * x, [reals(3, 2)]),
+        Sample(
+            lambda x: floor(x), [_HALVES],
+            lambda x: -(-x // 1) - (np.ceil(x) != x), order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class Ceil(Unary):
+    """Return the smallest integer that is at least ``x``, element by element, in its dtype.
+
+    The derivative is 0 everywhere, at the steps too.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.ceil(sm.constant([1.2, -1.7])).eval()
+    array([ 2., -1.])
+    """
+
+    name = "ceil"
+    numpy = np.ceil
+    latex = r"\lceil {0} \rceil"
+    chain = (lambda v, y, x: zeros_like(v),)
+    samples = (
+        Sample(lambda x: ceil(x) * x, [reals(3, 2)]),
+        Sample(lambda x: ceil(x), [_HALVES], lambda x: -np.floor(-x), order=0, label="special"),
+    )
+
+
+class Trunc(Unary):
+    """Return ``x`` without its fraction, element by element, in its dtype.
+
+    The derivative is 0 everywhere, at the steps too.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.trunc(sm.constant([1.7, -1.7])).eval()
+    array([ 1., -1.])
+    """
+
+    name = "trunc"
+    numpy = np.trunc
+    chain = (lambda v, y, x: zeros_like(v),)
+    samples = (
+        Sample(lambda x: trunc(x) * x, [reals(3, 2)]),
+        Sample(
+            lambda x: trunc(x), [_HALVES],
+            lambda x: np.copysign(np.floor(np.abs(x)), x), order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Round(Elementwise):
+    """Round to ``decimals`` places, halves to even."""
+
+    decimals: int
+
+    name = "round"
+    numpy = np.round
+    chain = (lambda v, y, x: zeros_like(v),)
+    samples = (
+        Sample(lambda x: round(x) * x, [reals(3, 2)]),
+        Sample(lambda x: round(x, 1), [fixed([0.25, 0.31, -0.77])], label="decimals", order=0),
+        Sample(lambda n: round(n, -1), [integers(4, low=0, high=100)], label="integer"),
+        Sample(lambda x: round(x), [_HALVES], np.rint, order=0, label="special"),
+    )
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        result: np.dtype[Any] = np.round(np.zeros((), *dtypes)).dtype
+        return result
+
+
+def round(x: Operand, decimals: int = 0) -> Node:
+    """Round ``x`` to ``decimals`` places, element by element, in its dtype.
+
+    A half goes to the even neighbour.  The derivative is 0 everywhere, at the steps too.
+
+    Parameters
+    ----------
+    x : node, number or array
+    decimals : int
+        Negative for tens, hundreds, ...
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.round(sm.constant([0.5, 1.5, 2.7])).eval()
+    array([0., 2., 3.])
+    >>> sm.round(sm.constant([3.14159]), 2).eval()
+    array([3.14])
+    """
+    return apply(Round(int(decimals)), as_node(x))
+
+
+floor = register(Floor())
+ceil = register(Ceil())
+trunc = register(Trunc())
+register(round)

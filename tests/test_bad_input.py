@@ -1,0 +1,171 @@
+"""What bad input gets: a clear error that names op, types, line and remedy, and loses nothing."""
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.errors import FeedError, GraphTypeError, ShapeError
+
+
+def test_shapes_that_do_not_fit_at_build_time():
+    a, b = sm.Variable("a", shape=(3,)), sm.Variable("b", shape=(4,))
+    with pytest.raises(ShapeError) as caught:
+        a + b  # the user's line
+    text = str(caught.value)
+    assert "add(a: f64[3], b: f64[4])" in text
+    assert "test_bad_input.py" in text and "# the user's line" in text
+    assert "must be equal or 1" in text
+
+
+def test_shapes_that_do_not_fit_when_fed():
+    a, b = sm.Variable("a"), sm.Variable("b")
+    f = sm.compile([a, b], a + b)  # compiled
+    with pytest.raises(ShapeError) as caught:
+        f(np.ones(3), np.ones(4))
+    text = str(caught.value)
+    assert "add(a: f64[3], b: f64[4])" in text and "# compiled" in text
+    assert f(np.ones(3), 1.0).shape == (3,)  # and the function lives on
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "message"),
+    [
+        ("float32", np.ones(2), r"is float32, but was fed float64.*lose information"),
+        ("int64", np.ones(2), "is int64, but was fed float64"),
+        ("int64", 1.5, "is int64, but was fed float64"),
+        ("int8", 300, "is int8, but was fed"),
+        ("float64", np.ones(2) + 1j, "complex128"),
+        ("float64", np.array([None, 1.0], dtype=object), "object"),
+        ("float64", "text", "str"),
+        ("float64", [[1.0, 2.0], [3.0]], "ragged"),
+        ("float64", None, "NoneType"),
+        ("float64", np.array(["2020-01-01"], dtype="datetime64[D]"), "datetime64"),
+        ("float64", np.ma.masked_array([1.0, 2.0], [True, False]), "masked array"),
+        ("bool", np.array([0, 1]), "is bool, but was fed int64"),
+    ],
+)
+def test_values_that_would_lose_something(dtype, value, message):
+    x = sm.Variable("x", dtype=dtype)
+    with pytest.raises(FeedError, match=message):
+        sm.compile([x], x)(value)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "expected"),
+    [
+        ("float32", 0.1, np.float32(0.1)),
+        ("float32", [0.1, 2], np.array([0.1, 2], "float32")),
+        ("float64", 3, np.float64(3)),
+        ("float64", np.array([1, 2]), np.array([1.0, 2.0])),
+        ("float64", np.array([1.5, 2], "float32"), np.array([1.5, 2.0])),
+        ("int64", True, np.int64(1)),
+        ("int8", 100, np.int8(100)),
+        ("float64", np.arange(4.0)[::2], np.array([0.0, 2.0])),
+        ("float64", np.array([1.0, 2.0], ">f8"), np.array([1.0, 2.0])),
+        ("float64", np.matrix([[1.0, 2.0]]), np.array([[1.0, 2.0]])),
+    ],
+)
+def test_values_that_lose_nothing_are_taken(dtype, value, expected):
+    x = sm.Variable("x", dtype=dtype)
+    result = sm.compile([x], x)(value)
+    assert result.dtype == expected.dtype and type(result) is type(expected)
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_a_shape_that_was_declared():
+    x = sm.Variable("x", shape=(2, None))
+    f = sm.compile([x], x * 2)
+    assert f(np.ones((2, 5))).shape == (2, 5)
+    with pytest.raises(FeedError, match=r"'x' is f64\[2,\?\], but was fed an array of shape \(3, 5\)"):
+        f(np.ones((3, 5)))
+    with pytest.raises(FeedError, match=r"shape \(2,\)"):
+        f(np.ones(2))
+
+
+def test_nodes_are_neither_true_nor_false():
+    x = sm.Variable("x")
+    with pytest.raises(GraphTypeError, match="sm.where"):
+        if x > 0:
+            pass
+    with pytest.raises(GraphTypeError, match="logical_and"):
+        bool(x > 0 and x < 1)
+
+
+def test_equality_is_identity():
+    x, y = sm.Variable("x"), sm.Variable("y")
+    assert x == x and x != y and x in {x: 1}
+    with pytest.raises(GraphTypeError, match="sm.equal"):
+        x == 0.0  # noqa: B015
+    with pytest.raises(GraphTypeError, match="sm.equal"):
+        sm.where(x != np.zeros(2), 1.0, 2.0)
+
+
+def test_a_python_bool_is_no_condition():
+    x, y = sm.Variable("x"), sm.Variable("y")
+    with pytest.raises(GraphTypeError, match="equal"):
+        sm.where(x == y, 1.0, x)
+
+
+def test_iterating_over_an_unknown_length():
+    with pytest.raises(GraphTypeError, match="no known length"):
+        for _ in sm.Variable("x"):
+            pass
+    rows = list(sm.Variable("x", shape=(2, 3)))
+    assert [str(row.type) for row in rows] == ["f64[3]", "f64[3]"]
+
+
+def test_nodes_cannot_be_changed():
+    x = sm.Variable("x", shape=(3,))
+    with pytest.raises(GraphTypeError, match="sm.set_at"):
+        x[0] = 1.0
+
+
+@pytest.mark.parametrize("convert", [float, int, np.asarray, np.float64])
+def test_nodes_do_not_become_numbers(convert):
+    with pytest.raises(GraphTypeError, match=r"eval\(\{"):
+        convert(sm.Variable("x"))
+
+
+def test_membership_needs_values():
+    with pytest.raises(GraphTypeError, match="any"):
+        1.0 in sm.Variable("x", shape=(3,))  # noqa: B015
+
+
+def test_numpy_functions_without_counterpart():
+    x = sm.Variable("x")
+    with pytest.raises(GraphTypeError, match="numpy.spacing has no counterpart"):
+        np.spacing(x)
+    with pytest.raises(GraphTypeError, match=r"numpy.add.reduce"):
+        np.add.reduce(x)
+    with pytest.raises(GraphTypeError, match=r"numpy.add with out="):
+        np.add(x, 1.0, out=np.zeros(3))
+
+
+def test_variables_need_names_and_dtypes():
+    with pytest.raises(GraphTypeError, match="name must be text"):
+        sm.Variable(3)
+    with pytest.raises(GraphTypeError, match="complex128 is not supported"):
+        sm.Variable("z", dtype=complex)
+    with pytest.raises(ShapeError, match="-1 is not a dimension"):
+        sm.Variable("z", shape=(-1,))
+
+
+def test_lists_of_nodes_are_no_arrays():
+    x = sm.Variable("x")
+    with pytest.raises(GraphTypeError, match="sm.stack"):
+        sm.sin([x, x])
+
+
+def test_weak_python_numbers_and_strong_arrays():
+    x = sm.Variable("x", dtype="float32")
+    assert (x * 2.5).dtype == np.float32
+    assert (x * np.float64(2.5)).dtype == np.float64
+    n = sm.Variable("n", dtype="int32")
+    assert (n * 2).dtype == np.int32 and (n * 2.5).dtype == np.float64
+    assert (n / 2).dtype == np.float64
+
+
+def test_types_without_a_loop():
+    flag = sm.Variable("flag", dtype="bool")
+    with pytest.raises(GraphTypeError, match="subtract.*not defined for bool and bool"):
+        flag - flag
