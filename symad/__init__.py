@@ -19,6 +19,7 @@ from symad.errors import SymadError
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter, Variable
 from symad.graph.provenance import scope
+from symad.ops import linalg
 from symad.ops.adjoint import (
     add_n,
     broadcast_like,
@@ -31,14 +32,70 @@ from symad.ops.adjoint import (
     sum_like,
     zeros_like,
 )
-from symad.ops.arithmetic import add, divide, multiply, negative, subtract
+from symad.ops.arithmetic import (
+    abs,
+    absolute,
+    add,
+    cbrt,
+    divide,
+    floor_divide,
+    fmod,
+    mod,
+    multiply,
+    negative,
+    pow,
+    power,
+    reciprocal,
+    remainder,
+    sign,
+    sqrt,
+    square,
+    subtract,
+    true_divide,
+)
+from symad.ops.comparison import (
+    clip,
+    equal,
+    greater,
+    greater_equal,
+    isfinite,
+    isinf,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    maximum,
+    minimum,
+    not_equal,
+    relu,
+    where,
+)
 from symad.ops.control import custom, map_over
+from symad.ops.create import arange, eye, full, full_like, linspace, ones, zeros
 from symad.ops.cumulative import cumprod, cumsum
 from symad.ops.einsum import einsum
-from symad.ops.exponential import exp, log
+from symad.ops.exponential import (
+    exp,
+    exp2,
+    expm1,
+    log,
+    log1p,
+    log2,
+    log10,
+    logaddexp,
+    sigmoid,
+    softplus,
+)
+from symad.ops.gather import one_hot, take, take_along_axis
+from symad.ops.index import add_at, index_array, scatter_add, set_at
+from symad.ops.join import atleast_1d, atleast_2d, concat, concatenate, hstack, split, stack, vstack
 from symad.ops.nn import log_softmax, logsumexp, softmax
 from symad.ops.permute import matrix_transpose, moveaxis, permute_dims, swapaxes, transpose
 from symad.ops.product import dot, inner, matmul, outer, tensordot
+from symad.ops.rearrange import flip, pad, repeat, roll, tile
 from symad.ops.reduce import (
     all,
     amax,
@@ -54,10 +111,39 @@ from symad.ops.reduce import (
     sum,
     var,
 )
+from symad.ops.rounding import ceil, floor, round, trunc
 from symad.ops.shape import broadcast_to, expand_dims, flatten, ravel, reshape, squeeze
 from symad.ops.size import shape, size
+from symad.ops.special import digamma, erf, erfc, erfinv, gammaln, polygamma
 from symad.ops.structure import structure
-from symad.ops.trigonometric import cos, sin
+from symad.ops.triangle import diag, diagonal, tril, triu
+from symad.ops.trigonometric import (
+    acos,
+    acosh,
+    arccos,
+    arccosh,
+    arcsin,
+    arcsinh,
+    arctan,
+    arctan2,
+    arctanh,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    cos,
+    cosh,
+    deg2rad,
+    degrees,
+    hypot,
+    rad2deg,
+    radians,
+    sin,
+    sinh,
+    tan,
+    tanh,
+)
 from symad.types import TensorType
 
 

@@ -67,7 +67,7 @@ class Function:
     def _start(self) -> None:
         self._programs: OrderedDict[Any, NumpyProgram] = OrderedDict()
         self._lock = threading.Lock()
-        self._names = [node.label for node in self._top_level if isinstance(node, Node)]
+        self._is_flat = all(isinstance(node, Node) for node in self._top_level)
         self._latest: NumpyProgram | None = None
         locks = sorted(self.parameters, key=id)
         self._parameter_locks = tuple(parameter.lock for parameter in locks)
@@ -84,7 +84,7 @@ class Function:
         """
         if keywords or len(args) != len(self._top_level):
             args = self._bind(args, keywords)
-        fed = args if len(self._fed) == len(args) else self._flatten(args)
+        fed = args if self._is_flat else self._flatten(args)
         sizes: dict[Dimension, int] = {}
         values = [accept(v, node, sizes) for v, node in zip(fed, self._fed, strict=True)]
         if not self.parameters:

@@ -75,6 +75,10 @@ class MissingExtraError(SymadError, ImportError):
     """Something was asked for that needs a package which is not installed."""
 
 
+class RenderError(SymadError, RuntimeError):
+    """A picture cannot be drawn."""
+
+
 class InternalError(SymadError, AssertionError):
     """A fault of symad's own."""
 

@@ -18,6 +18,8 @@ from symad.errors import GradientError, SymadError
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
+from symad.graph.traverse import topological_order
+from symad.types import TensorType
 
 Array = np.ndarray[Any, Any]
 
@@ -75,9 +77,9 @@ def check_gradients(
 ) -> None:
     """Check the derivatives of ``y`` by central differences along random directions.
 
-    Forward mode is compared element by element, reverse mode as ⟨Jᵀg, t⟩ against ⟨g, ΔJt⟩ for random
-    cotangents g.  For order 2 the derivatives so found are then differentiated and checked likewise,
-    in all combinations of modes.
+    Variable by variable: forward mode Jt is compared with differences element by element, reverse
+    mode as ⟨Jᵀg, t⟩ with ⟨g, differences⟩ for random cotangents g.  For order 2, the derivatives so
+    found are then differentiated and checked likewise, in all combinations of modes.
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ def check_gradients(
     rtol : float, optional
         Relative to the largest element; 1e-6 in float64 and 1e-2 in float32 unless given.
     atol : float, optional
-        Ten times the rounding error of the differences unless given.
+        The rounding error of the differences unless given.
     seed : int
         Of the random directions.
 
@@ -143,9 +145,8 @@ class _Level:
         self.values = self.function(*feed.values())
         self.cotangents = [_random_like(value, rng) for value in self.values]
         self.tangents = [_random_like(feed[x], rng) for x in targets]
-        dtypes = [array.dtype for array in (*self.values, *self.tangents)]
-        coarsest = max(dtypes, key=lambda dtype: float(np.finfo(dtype).eps))
-        self.rtol = _RTOL[coarsest] if rtol is None else rtol
+        self.coarsest = _coarsest_dtype((*outputs, *targets))
+        self.rtol = _RTOL[self.coarsest] if rtol is None else rtol
         self.atol = atol
 
     def check(self, modes: Sequence[str]) -> list[Node]:
@@ -167,15 +168,16 @@ class _Level:
         return [*pulled, *(node for nodes in pushed for node in nodes)]
 
     def _differences(self, k: int) -> tuple[list[Array], list[float]]:
-        """Return the differences of all outputs as one variable moves, and their rounding errors."""
+        """Return differences of all outputs as one variable moves, and their rounding errors."""
         x, tangent = self.targets[k], self.tangents[k]
 
         def moved(value: Any) -> Any:
             return self.function(*{**self.feed, x: value}.values())
 
-        step = choose_step([self.feed[x]], self.values, [tangent])
+        step = choose_step([self.feed[x]], np.zeros((), self.coarsest), [tangent])
         differences = directional_derivative(moved, self.feed[x], tangent, step=step)
-        return differences, [_ROUNDINGS * _rounding(value) / step for value in self.values]
+        unit = _ROUNDINGS * float(np.finfo(self.coarsest).eps) / step
+        return differences, [unit * np.max(np.abs(v), initial=0.0) for v in self.values]
 
     def _check_reverse(
         self, k: int, pulled: Any, differences: Sequence[Any], noise: Sequence[float]
@@ -217,11 +219,14 @@ class _Level:
 
 
 _ROUNDINGS = 20.0
-"""So many roundings of the size of the largest value are taken to lie in a value."""
+"""How many units in the last place of the largest value the values are taken to be off by."""
 
 
-def _rounding(value: Any) -> float:
-    return float(np.finfo(value.dtype).eps * np.max(np.abs(value), initial=0.0))
+def _coarsest_dtype(nodes: Sequence[Node]) -> np.dtype[Any]:
+    """Return the least precise floating dtype that ``nodes`` are computed in."""
+    types = [node.type for node in topological_order(nodes) if node.type.is_float]
+    dtypes = {type_.dtype for type_ in types if isinstance(type_, TensorType)}
+    return max(dtypes, key=lambda dtype: float(np.finfo(dtype).eps))
 
 
 def _random_like(array: Any, rng: np.random.Generator) -> Array:

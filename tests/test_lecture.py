@@ -32,8 +32,9 @@ def test_raw_extension_has_exactly_the_lectures_nodes(shared_exponential):
         RoleKind.SUM,
         RoleKind.PARTIAL,
     ]
-    seed, product_3, product_2 = record.seeds[v4], *(
-        record.partials[edge] for edge in [Edge(v3, v4, 0), Edge(v2, v4, 1)]
+    seed, product_3, product_2 = (
+        record.seeds[v4],
+        *(record.partials[edge] for edge in [Edge(v3, v4, 0), Edge(v2, v4, 1)]),
     )
     identity = record.partials[Edge(v2, v3, 0)]
     assert product_3.op.name == "multiply" and product_3.inputs == (seed, v2)
@@ -157,9 +158,7 @@ def test_structure_adjoints_add_item_by_item():
     d = sm.structure([a0, (a1, a0)])
     y = d[0] * d[1][0] + d[1][1] ** 3
     g0, g1 = sm.gradients(y, [a0, a1])
-    np.testing.assert_allclose(
-        sm.Executor([g0, g1]).run({a0: 2.0, a1: 5.0}), [5.0 + 3 * 4.0, 2.0]
-    )
+    np.testing.assert_allclose(sm.Executor([g0, g1]).run({a0: 2.0, a1: 5.0}), [5.0 + 3 * 4.0, 2.0])
     second = sm.gradients(g0, a0)
     assert second.eval({a0: 2.0, a1: 5.0}) == pytest.approx(12.0)
 

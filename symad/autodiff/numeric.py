@@ -46,9 +46,7 @@ def directional_derivative(
     method : {"central", "forward"}
         (f(x + h d) - f(x - h d)) / 2h, or (f(x + h d) - f(x)) / h.
     step : float, optional
-        h; by default ε^(1/3) for central and ε^(1/2) for forward differences, times the size of
-        the point and divided by that of the direction, where ε belongs to the least precise dtype
-        of the point and of the value.
+        h, chosen by :func:`choose_step` unless given.
 
     Returns
     -------
@@ -137,6 +135,11 @@ def choose_step(
 ) -> float:
     """Return the step for which truncation and rounding errors are alike.
 
+    That is (ε max(1, |x|))^(1/3) for central and (ε max(1, |x|))^(1/2) for one-sided differences,
+    divided by the size of the direction; ε is that of the least precise dtype of the point and of
+    the value.  It suits functions that change over lengths of about 1: give a smaller step near a
+    pole, a larger one where all is smooth.
+
     Raises
     ------
     GradientError
@@ -150,7 +153,7 @@ def choose_step(
     )
     size = max([1.0, *(float(np.max(np.abs(x))) for x in point if np.size(x))])
     speed = max([0.0, *(float(np.max(np.abs(d))) for d in direction if np.size(d))]) or 1.0
-    return float(epsilon ** _BEST_POWER[method] * size / speed)
+    return float((epsilon * size) ** _BEST_POWER[method] / speed)
 
 
 def _evaluator(f: Callable[..., Any] | Node, at: Any) -> tuple[Callable[[Point], Any], Point]:

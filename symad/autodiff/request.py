@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from symad.autodiff.record import Extension
-from symad.errors import GradientError, GraphTypeError
+from symad.errors import GradientError, GraphTypeError, ShapeError
 from symad.graph.nested import leaves_with_paths
 from symad.graph.node import Constant, Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import broadcast_like, identity, match, ones_like, zeros_like
 from symad.ops.structure import is_structure, items_of, zeros_for
-from symad.types import TensorType, broadcast_shapes, compatible_shapes, format_shape
+from symad.types import TensorType, format_shape
 
 
 def output_leaves(y: Any) -> list[Node]:
@@ -106,13 +106,13 @@ def _seed_node(output: Node, value: Any) -> Node:
         return Constant(1, output.type.dtype) if scalar else ones_like(output)
     seed = identity(value) if isinstance(value, Node) else Constant(value, output.type.dtype)
     assert isinstance(seed.type, TensorType)
-    joined = broadcast_shapes(seed.type.shape, output.type.shape)
-    if not compatible_shapes(joined, output.type.shape):
+    try:
+        return match(seed, output, broadcast_like)
+    except ShapeError:
         raise GradientError(
             f"a seed of shape {format_shape(seed.type.shape)} does not fit y, "
             f"whose shape is {format_shape(output.type.shape)}"
-        )
-    return match(seed, output, broadcast_like)
+        ) from None
 
 
 def unused_target(target: Node, record: Extension, unused: str) -> Node | None:

@@ -84,6 +84,7 @@ def _failure(step: Instruction, error: Exception) -> EvaluationError:
     reason = error.message if isinstance(error, SymadError) else f"{type(error).__name__}: {error}"
     what = f"{node.op.name}({types}) failed: {reason}"
     if node.role is not None:
-        consumer = node.role.consumer or node.role.node
+        edge_end = node.role.consumer
+        consumer = node.role.node if edge_end is None else edge_end
         what += f"\n  it is the {node.role.kind} of the derivative of {consumer.label!r}"
     return EvaluationError(what, where=node.site.describe())

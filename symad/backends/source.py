@@ -53,16 +53,16 @@ class SourceWriter:
 
     def _function(self, plan: Plan, name: str, outputs: Any = None) -> None:
         names: dict[Node, str] = {}
-        taken = {"np", "constants", name}
+        given = _Names("np", "constants", name)
         for node in plan.graph.inputs:
-            names[node] = _unique(_identifier(node.label), taken)
+            names[node] = given.take(_identifier(node.label))
         head = f"def {name}({', '.join(names[node] for node in plan.graph.inputs)}):"
         lines = [head]
         for _, constant in plan.constants:
-            names[constant] = _unique("c1", taken)
+            names[constant] = given.take("c", first=1)
             lines.append(f"    {names[constant]} = {self._constant(constant)}")
         for step in plan.instructions:
-            names[step.node] = _unique("v1", taken)
+            names[step.node] = given.take("v", first=1)
             lines.append(f"    {self._assignment(step, names)}")
         results = [names[node] for node in plan.graph.outputs]
         form = tuple(results) if outputs is None else rebuild(outputs, iter(results))
@@ -162,12 +162,19 @@ def _identifier(label: str) -> str:
     return name
 
 
-def _unique(name: str, taken: set[str]) -> str:
-    """Return ``name``, or the same with the next number that is not taken."""
-    stem = name.rstrip("0123456789") or name
-    number = int(name[len(stem) :] or 0) if name != stem else 0
-    while name in taken:
-        number += 1
-        name = f"{stem}{number}"
-    taken.add(name)
-    return name
+class _Names:
+    """Gives out names that differ: ``x``, ``x1``, ``x2``, ..., at constant cost each."""
+
+    def __init__(self, *taken: str) -> None:
+        self._taken = set(taken)
+        self._next: dict[str, int] = {}
+
+    def take(self, stem: str, first: int | None = None) -> str:
+        """Return ``stem``, or the stem and the next number from ``first``."""
+        name, number = stem, self._next.get(stem, first or 1)
+        while name in self._taken or (first is not None and name == stem):
+            name = f"{stem}{number}"
+            number += 1
+        self._next[stem] = number
+        self._taken.add(name)
+        return name

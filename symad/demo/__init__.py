@@ -1,0 +1,53 @@
+"""The lecture's examples, and learning on real digits: readers, models, training, and the demo."""
+
+from symad.demo.data import Digits, load_digits, parse_mnist
+from symad.demo.examples import running_example, shared_exponential
+from symad.demo.idx import DataError, read_idx
+from symad.demo.models import (
+    Model,
+    accuracy,
+    cross_entropy,
+    initial_weights,
+    layered_network,
+    regularised_network,
+    softmax_loss,
+    softmax_regression,
+    two_layer_network,
+    with_ones,
+)
+from symad.demo.run import run_demo
+from symad.demo.training import (
+    full_batch_descent,
+    gradient_step,
+    logistic_regression,
+    nn_epoch,
+    run_epoch,
+    softmax_regression_epoch,
+)
+
+__all__ = [
+    "DataError",
+    "Digits",
+    "Model",
+    "accuracy",
+    "cross_entropy",
+    "full_batch_descent",
+    "gradient_step",
+    "initial_weights",
+    "layered_network",
+    "load_digits",
+    "logistic_regression",
+    "nn_epoch",
+    "parse_mnist",
+    "read_idx",
+    "regularised_network",
+    "run_demo",
+    "run_epoch",
+    "running_example",
+    "shared_exponential",
+    "softmax_loss",
+    "softmax_regression",
+    "softmax_regression_epoch",
+    "two_layer_network",
+    "with_ones",
+]

@@ -7,12 +7,13 @@ four bytes each.  The first four bytes together are what is called the magic num
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -60,12 +61,12 @@ def read_idx(path: str | os.PathLike[str], magic: int | None = None) -> np.ndarr
             return _read_array(raw, path, magic)
         try:
             with gzip.open(raw) as unpacked:
-                return _read_array(unpacked, path, magic)  # type: ignore[arg-type]
+                return _read_array(unpacked, path, magic)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise _damaged(path, f"its gzip data is damaged or cut short: {error}") from None
 
 
-def _read_array(file: BinaryIO | Any, path: Path, magic: int | None) -> np.ndarray[Any, Any]:
+def _read_array(file: io.BufferedIOBase, path: Path, magic: int | None) -> np.ndarray[Any, Any]:
     dtype, shape = _read_header(file, path, magic)
     promised = math.prod(shape) * dtype.itemsize
     data = _read_at_most(file, promised + 1)
@@ -85,7 +86,7 @@ def _read_array(file: BinaryIO | Any, path: Path, magic: int | None) -> np.ndarr
 
 
 def _read_header(
-    file: BinaryIO, path: Path, magic: int | None
+    file: io.BufferedIOBase, path: Path, magic: int | None
 ) -> tuple[np.dtype[Any], tuple[int, ...]]:
     start = _read_at_most(file, 4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _DTYPES:
@@ -106,7 +107,7 @@ def _read_header(
     return np.dtype(_DTYPES[start[2]]), struct.unpack(f">{axes}I", sizes)
 
 
-def _read_at_most(file: BinaryIO, count: int) -> bytearray:
+def _read_at_most(file: io.BufferedIOBase, count: int) -> bytearray:
     """Read ``count`` bytes, or all there are, without asking for memory ahead of the data."""
     data = bytearray()
     while len(data) < count:

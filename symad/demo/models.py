@@ -153,11 +153,12 @@ def regularised_network(weights1: Array, weights2: Array, strength: float) -> Mo
     labels = sm.Variable("y", ("batch",), "int64")
     weight1, weight2 = sm.parameter("W1", weights1), sm.parameter("W2", weights2)
     logits = (weight2 @ sm.relu(weight1 @ images)).T
+    with sm.scope("loss"):
+        loss = softmax_loss(logits, labels)
     with sm.scope("penalty"):
         squares = sm.sum(sm.square(weight1)) + sm.sum(sm.square(weight2))
         penalty = strength / 2 * squares
-    loss = softmax_loss(logits, labels) + penalty
-    return Model(images, labels, (weight1, weight2), logits, loss)
+    return Model(images, labels, (weight1, weight2), logits, loss + penalty)
 
 
 def _inputs(weights: Array) -> tuple[sm.Variable, sm.Variable]:

@@ -72,7 +72,7 @@ def draw_graphs(folder: Path) -> None:
         for ending in ("svg", "png"):
             path = folder / f"{name}.{ending}"
             drawing.save(path)
-            print(f"saved {path}")
+            print(f"saved {path} (laid out by {drawing.rendered_by})")
 
 
 def time_calls() -> None:
@@ -146,13 +146,16 @@ def plot_losses(history: History, path: Path) -> None:
             remedy='Install what the demo needs: pip install "symad[demo]".',
         ) from None
     epochs = range(1, len(history.train_loss) + 1)
-    axes = Figure(figsize=(6, 4), layout="constrained").subplots()
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
     axes.semilogy(epochs, history.train_loss, label="digits to learn from")
     axes.semilogy(epochs, history.held_out_loss, label="digits held out")
-    axes.set(xlabel="epoch", ylabel="loss: mean of log Σ exp z − z_y", title="Learning digits")
+    axes.set(
+        xlabel="epoch", ylabel=r"loss: mean of $\log \sum \exp z - z_y$", title="Learning digits"
+    )
     axes.grid(alpha=0.3)
     axes.legend()
-    axes.figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120)
     print(f"saved {path}")
 
 

@@ -16,7 +16,8 @@ SUM, PRODUCT, MINUS, APPLIED, ATOM = 1, 2, 3, 5, 10
 SIGNS = ("-", "\N{MINUS SIGN}")
 _OPENING = ("{", "(", "[", ", ", "|", r"\lfloor ", r"\lceil ")
 _CLOSING = ("}", ")", "]", ",", "|", r"\right", r" \rfloor", r" \rceil")
-_POSTFIX = (".", "[", "^", "_")
+_LONGEST_ATTRIBUTE = 24
+_POSTFIX = (".", "[", "^", "_", "ᵀ", "²")
 
 
 class Term(str):
@@ -51,13 +52,13 @@ class Notation:
     template : callable
         Returns the template of an op; where it is empty, the op is written as a call.
     call : callable
-        Returns a call of an op's name with operands.
+        Writes an op with its operands as a call.
     left, right : str
         Parentheses.
     """
 
     template: Callable[[Op], str]
-    call: Callable[[str, Sequence[str]], Term]
+    call: Callable[[Op, Sequence[str]], Term]
     left: str = "("
     right: str = ")"
 
@@ -66,13 +67,15 @@ class Notation:
         return f"{self.left}{text}{self.right}"
 
 
-def plain_call(name: str, operands: Sequence[str]) -> Term:
-    """Return ``name(a, b)``."""
-    return Term(f"{name}({', '.join(operands)})")
+def plain_call(op: Op, operands: Sequence[str]) -> Term:
+    """Return ``name(a, b, axis=0)``; attributes too long to be read on a line are left out."""
+    attributes = [f"{key}={value!r}" for key, value in op.attributes().items() if value is not None]
+    short = [text for text in attributes if len(text) <= _LONGEST_ATTRIBUTE]
+    return Term(f"{op.name}({', '.join([*operands, *short])})")
 
 
-def _latex_call(name: str, operands: Sequence[str]) -> Term:
-    escaped = name.replace("_", r"\_")
+def _latex_call(op: Op, operands: Sequence[str]) -> Term:
+    escaped = op.name.replace("_", r"\_")
     return Term(rf"\operatorname{{{escaped}}}\left({', '.join(operands)}\right)")
 
 
@@ -116,7 +119,7 @@ def format_term(
     operands = [operand(source) for source in node.inputs]
     template = notation.template(op)
     if not template:
-        return notation.call(op.name, operands)
+        return notation.call(op, operands)
     if template == "{0}":
         return Term(operands[0], binding(operands[0]))
     if "{" not in template:
@@ -131,9 +134,7 @@ def binding(text: str) -> int:
     return text.precedence if isinstance(text, Term) else ATOM
 
 
-def _joined(
-    operands: Sequence[str], separator: str, precedence: int, notation: Notation
-) -> Term:
+def _joined(operands: Sequence[str], separator: str, precedence: int, notation: Notation) -> Term:
     """Return operands with a separator between them; a + -b is written a - b."""
     text = ""
     for operand in operands:

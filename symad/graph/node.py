@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -188,18 +187,24 @@ def infer_type(op: Op, inputs: tuple[Node, ...]) -> Type:
         raise _located(error, op.name, inputs) from None
 
 
-@contextmanager
-def reporting(name: str, *inputs: Node) -> Iterator[None]:
+class reporting:
     """Make errors in a ``with`` block name a function, its inputs' types and the user's line.
 
     For functions that make several nodes, or none; :func:`apply` does it for each single one.
     """
-    try:
-        yield
-    except SymadError as error:
-        if error.where:
-            raise
-        raise _located(error, name, inputs) from None
+
+    __slots__ = ("_inputs", "_name")
+
+    def __init__(self, name: str, *inputs: Node) -> None:
+        self._name = name
+        self._inputs = inputs
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if isinstance(error, SymadError) and not error.where:
+            raise _located(error, self._name, self._inputs) from None
 
 
 def _located(error: SymadError, name: str, inputs: Sequence[Node]) -> SymadError:

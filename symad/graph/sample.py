@@ -59,6 +59,37 @@ def fixed(value: Any, dtype: Any = None) -> Draw:
     return lambda rng, wanted: array.astype(dtype or (wanted if floating else array.dtype))
 
 
+def well_conditioned(*shape: int) -> Draw:
+    """Draw matrices whose singular values are evenly spaced from 1 to 3."""
+
+    def draw(rng: np.random.Generator, dtype: Any) -> Array:
+        rows, columns = shape[-2:]
+        rank = min(rows, columns)
+        left = _orthonormal(rng, *shape[:-1], rank)
+        right = _orthonormal(rng, *shape[:-2], columns, rank)
+        return _stretched(left, right).astype(dtype)
+
+    return draw
+
+
+def positive_definite(*shape: int) -> Draw:
+    """Draw symmetric matrices whose eigenvalues are evenly spaced from 1 to 3."""
+
+    def draw(rng: np.random.Generator, dtype: Any) -> Array:
+        axes = _orthonormal(rng, *shape)
+        return _stretched(axes, axes).astype(dtype)
+
+    return draw
+
+
+def _orthonormal(rng: np.random.Generator, *shape: int) -> Array:
+    return np.asarray(np.linalg.qr(rng.standard_normal(shape))[0])
+
+
+def _stretched(left: Array, right: Array) -> Array:
+    return np.asarray((left * np.linspace(1.0, 3.0, left.shape[-1])) @ right.mT)
+
+
 @dataclass(frozen=True)
 class Sample:
     """One way of calling an op in the tests.

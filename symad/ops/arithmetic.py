@@ -1,14 +1,16 @@
-"""Arithmetic: the elementwise ops behind Python's operators."""
+"""Arithmetic: the elementwise ops behind Python's operators, and roots."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from symad.graph.node import Constant, Node
-from symad.graph.sample import Sample, away_from_zero, reals
+from symad.graph.operators import call
+from symad.graph.sample import Sample, away_from_zero, fixed, integers, reals
+from symad.ops.adjoint import zeros_like
 from symad.ops.base import Binary, Unary, register
+from symad.ops.comparison import equal, where
+from symad.ops.rounding import round
 
 
 class Add(Binary):
@@ -31,6 +33,7 @@ class Add(Binary):
         Sample(lambda a, b: a + b, [reals(3, 2), reals(3, 2)]),
         Sample(lambda a, b: a + b, [reals(3, 1), reals(2, 1, 4)], label="broadcast"),
         Sample(lambda a: a + 2, [reals()], label="scalar"),
+        Sample(lambda n, m: n + m, [integers(3), integers(2, 1)], label="integer"),
     )
 
 
@@ -52,6 +55,7 @@ class Subtract(Binary):
     samples = (
         Sample(lambda a, b: a - b, [reals(3, 2), reals(3, 2)]),
         Sample(lambda a, b: a - b, [reals(1, 4), reals()], label="broadcast"),
+        Sample(lambda a: 2 - a, [reals(0, 3)], label="from a number, empty"),
     )
 
 
@@ -98,7 +102,12 @@ class Divide(Binary):
     samples = (
         Sample(lambda a, b: a / b, [reals(3, 2), away_from_zero(3, 2)]),
         Sample(lambda a, b: a / b, [reals(3), away_from_zero(2, 1)], label="broadcast"),
-    )
+        Sample(lambda n: n / 2, [integers(3)], lambda n: 0.5 * n, label="integer"),
+        Sample(
+            lambda a: a / 0.0, [fixed([1.0, -1.0, 0.0, np.nan])],
+            lambda a: np.array([np.inf, -np.inf, np.nan, np.nan]), order=0, label="special",
+        ),
+    )  # fmt: skip
 
 
 class Negative(Unary):
@@ -119,8 +128,318 @@ class Negative(Unary):
     samples = (Sample(lambda x: -x, [reals(3)]),)
 
 
-add = register(Add())
-subtract = register(Subtract())
-multiply = register(Multiply())
-divide = register(Divide())
-negative = register(Negative())
+
+def _by_base(v: Node, y: Node, x: Node, c: Node) -> Node:
+    """Return v c x^(c-1); where c is 0 that is 0, at x = 0 too."""
+    if isinstance(c, Constant):
+        less = Constant(np.where(c.value == 0, 0, c.value - 1), c.dtype)
+        return v * (c * (x if (less.value == 1).all() else power(x, less)))
+    return v * (c * power(x, where(equal(x, 0) & equal(c, 0), 0, c - 1)))
+
+
+def _by_exponent(v: Node, y: Node, x: Node, c: Node) -> Node:
+    """Return v x^c ln x; where x is 0 the logarithm counts as 0."""
+    never_zero = isinstance(x, Constant) and x.value.all()
+    log: Node = call("log", x if never_zero else where(equal(x, 0), 1, x))
+    return v * (y * log)
+
+
+class Power(Binary):
+    """Raise ``x`` to the power ``y``, element by element, with broadcasting; also ``x ** y``.
+
+    d/dx = y·x^(y-1), which is 0 where y is 0; d/dy = x^y·ln x, which is 0 at x = 0 and y ≥ 0, and
+    NaN for x < 0, where no derivative exists.  The value for x < 0 is NaN unless y is whole.
+    An integer to a negative integer power is an error when the graph runs: cast one to a float.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x, y = sm.Variable("x"), sm.Variable("y")
+    >>> [g.eval({x: -2.0, y: 3.0}) for g in (x**y, sm.gradients(x**y, x))]
+    [np.float64(-8.0), np.float64(12.0)]
+    >>> sm.gradients(x**2, x).eval({x: 0.0})
+    np.float64(0.0)
+    """
+
+    name = "power"
+    numpy = np.power
+    text = "{0} ** {1}"
+    latex = "{0}^{{{1}}}"
+    precedence = 4
+    chain = (_by_base, _by_exponent)
+    samples = (
+        Sample(lambda x, y: x**y, [reals(3, 2, low=0.3), reals(3, 2)]),
+        Sample(lambda x, y: x**y, [reals(2, 1, low=0.3), reals(3)], label="broadcast"),
+        Sample(lambda x: x**2, [reals(3)], lambda x: x * x, label="square"),
+        Sample(lambda x: x**3, [fixed([-2.0, 0.0, 1.5])], lambda x: x * x * x, label="cube"),
+        Sample(lambda x: x**-1.5, [reals(3, low=0.3)], label="negative exponent"),
+        Sample(
+            lambda x: x ** np.array([0, 1, 4], x.dtype), [reals(2, 3)], label="array of exponents"
+        ),
+        Sample(lambda x, n: x**n, [away_from_zero(3), integers(2, 3)], label="integer exponents"),
+        Sample(lambda y: 2**y, [reals(3)], lambda y: np.exp2(y), label="constant base"),
+        Sample(lambda n: n**2, [integers(3)], lambda n: n * n, label="integer"),
+        Sample(
+            lambda x, y: x**y,
+            [fixed([0.0, 0.0, 0.0, -2.0, -2.0, np.inf, 1.0, np.nan]),
+             fixed([0.0, 2.0, -1.0, 3.0, 0.5, -1.0, np.nan, 0.0])],
+            lambda x, y: np.array([1.0, 0.0, np.inf, -8.0, np.nan, 0.0, 1.0, 1.0], x.dtype),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class Mod(Binary):
+    """Return the remainder of ``x / y`` with the sign of ``y``, element by element; also ``x % y``.
+
+    x - y·⌊x/y⌋.  d/dx = 1 and d/dy = -⌊x/y⌋, at the steps too.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> (sm.constant([5.0, -5.0]) % 3.0).eval()
+    array([2., 1.])
+    """
+
+    name = "mod"
+    numpy = np.mod
+    text = "{0} % {1}"
+    latex = r"{0} \bmod {1}"
+    precedence = 2
+    chain = (lambda v, y, a, b: v, lambda v, y, a, b: -(v * floor_divide(a, b)))
+    samples = (
+        Sample(lambda a, b: a % b, [fixed([5.3, -5.3, 0.4]), fixed([2.0, 2.2, -3.0])]),
+        Sample(lambda a, b: a % b, [fixed([[5.3], [-1.2]]), fixed([2.0, -0.7])], label="broadcast"),
+        Sample(
+            lambda n: n % 3, [integers(5)],
+            lambda n: n - 3 * np.floor(n / 3).astype(n.dtype), label="integer",
+        ),
+        Sample(
+            lambda a, b: a % b, [fixed([4.0, -4.0, 5.0, -5.0, np.inf, np.nan, 1.0]),
+                                 fixed([2.0, 2.0, np.inf, np.inf, 1.0, 1.0, 0.0])],
+            lambda a, b: np.array([0.0, 0.0, 5.0, np.inf, np.nan, np.nan, np.nan], a.dtype),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class FloorDivide(Binary):
+    """Return the largest integer that is at most ``x / y``, element by element; also ``x // y``.
+
+    Both derivatives are 0 everywhere, at the steps too.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> (sm.constant([5.0, -5.0]) // 3.0).eval()
+    array([ 1., -2.])
+    """
+
+    name = "floor_divide"
+    numpy = np.floor_divide
+    text = "{0} // {1}"
+    latex = r"\left\lfloor \frac{{{0}}}{{{1}}} \right\rfloor"
+    precedence = 2
+    chain = (lambda v, y, a, b: zeros_like(v), lambda v, y, a, b: zeros_like(v))
+    samples = (
+        Sample(lambda a, b: (a // b) * a, [fixed([5.3, -5.3]), fixed([[2.0], [-0.7]])]),
+        Sample(lambda n: n // 2, [integers(5)], lambda n: n >> 1, label="integer"),
+    )
+
+
+class Fmod(Binary):
+    """Return the remainder of ``x / y`` with the sign of ``x``, element by element.
+
+    x - y·trunc(x/y), as C and IEEE have it.  d/dx = 1 and d/dy = -trunc(x/y), at the steps too.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.fmod(sm.constant([5.0, -5.0]), 3.0).eval()
+    array([ 2., -2.])
+    """
+
+    name = "fmod"
+    numpy = np.fmod
+    # (a - y) / b is whole but for rounding, unlike a / b, which may round over a step.
+    chain = (lambda v, y, a, b: v, lambda v, y, a, b: -(v * round((a - y) / b)))
+    samples = (
+        Sample(
+            lambda a, b: fmod(a, b), [fixed([5.3, -5.3, 0.4]), fixed([2.0, 2.2, -3.0])],
+            lambda a, b: a - b * np.trunc(a / b),
+        ),
+        Sample(lambda a: fmod(a, 0.7), [fixed([[5.3], [-1.2]])], label="number"),
+    )  # fmt: skip
+
+
+class Abs(Unary):
+    """Return the magnitude of ``x``, element by element; also ``abs(x)``.
+
+    The derivative is the sign of x; at 0 it is 0.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(3,))
+    >>> sm.gradients(abs(x), x).eval({x: [-2.0, 0.0, 2.0]})
+    array([-1.,  0.,  1.])
+    """
+
+    name = "abs"
+    numpy = np.absolute
+    latex = r"\left|{0}\right|"
+    chain = (lambda v, y, x: v * sign(x),)
+    samples = (
+        Sample(lambda x: abs(x), [away_from_zero(3, 2)], lambda x: np.sqrt(x * x)),
+        Sample(lambda x: abs(x) * x, [away_from_zero(3)], label="times x"),
+        Sample(lambda n: abs(n), [integers(4)], lambda n: np.where(n < 0, -n, n), label="integer"),
+        Sample(
+            lambda x: abs(x), [fixed([0.0, -0.0, np.inf, -np.inf, np.nan])],
+            lambda x: np.array([0.0, 0.0, np.inf, np.inf, np.nan]), order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class Sign(Unary):
+    """Return -1, 0 or 1, the sign of ``x``, element by element; NaN for NaN.
+
+    The derivative is 0 everywhere, at 0 too.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.sign(sm.constant([-2.0, 0.0, 3.0])).eval()
+    array([-1.,  0.,  1.])
+    """
+
+    name = "sign"
+    numpy = np.sign
+    latex = r"\operatorname{{sign}} {0}"
+    chain = (lambda v, y, x: zeros_like(v),)
+    samples = (
+        Sample(lambda x: sign(x) * x, [away_from_zero(3, 2)]),
+        Sample(
+            lambda x: sign(x), [fixed([0.0, -1e-30, np.inf, -np.inf, np.nan])],
+            lambda x: np.array([0.0, -1.0, 1.0, -1.0, np.nan]), order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class Reciprocal(Unary):
+    """Return 1 / ``x``, element by element; of integers, the integer part, as NumPy does.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.reciprocal(sm.constant([2.0, -0.5])).eval()
+    array([ 0.5, -2. ])
+    """
+
+    name = "reciprocal"
+    numpy = np.reciprocal
+    latex = r"\frac{{1}}{{{0}}}"
+    chain = (lambda v, y, x: -(v * y * y),)
+    samples = (
+        Sample(lambda x: reciprocal(x), [away_from_zero(3, 2)], lambda x: 1 / x),
+        Sample(
+            lambda x: reciprocal(x), [fixed([0.0, -0.0, np.inf, -np.inf, np.nan])],
+            lambda x: np.array([np.inf, -np.inf, 0.0, -0.0, np.nan]), order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class Square(Unary):
+    """Return ``x`` times ``x``, element by element.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.square(sm.constant([2.0, -3.0])).eval()
+    array([4., 9.])
+    """
+
+    name = "square"
+    numpy = np.square
+    latex = "{0}^2"
+    precedence = 4
+    chain = (lambda v, y, x: v * (2 * x),)
+    samples = (
+        Sample(lambda x: square(x), [reals(3, 2)], lambda x: x * x),
+        Sample(lambda n: square(n), [integers(4)], lambda n: n * n, label="integer"),
+    )
+
+
+class Sqrt(Unary):
+    """Return the square root of ``x``, element by element; NaN for x < 0.
+
+    The derivative 1 / (2√x) is inf at 0.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.sqrt(sm.constant([4.0, 9.0])).eval()
+    array([2., 3.])
+    """
+
+    name = "sqrt"
+    numpy = np.sqrt
+    latex = r"\sqrt{{{0}}}"
+    chain = (lambda v, y, x: v / (2 * y),)
+    samples = (
+        Sample(lambda x: sqrt(x), [reals(3, 2, low=0.2)], lambda x: x**0.5),
+        Sample(lambda x: sqrt(x), [reals(0, low=0.2)], label="empty"),
+        Sample(
+            lambda x: sqrt(x), [fixed([0.0, -0.0, -1.0, np.inf, np.nan])],
+            lambda x: np.array([0.0, -0.0, np.nan, np.inf, np.nan]), order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class Cbrt(Unary):
+    """Return the real cube root of ``x``, of either sign, element by element.
+
+    The derivative 1 / (3 x^(2/3)) is inf at 0.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.cbrt(sm.constant([8.0, -27.0])).eval()
+    array([ 2., -3.])
+    """
+
+    name = "cbrt"
+    numpy = np.cbrt
+    latex = r"\sqrt[3]{{{0}}}"
+    chain = (lambda v, y, x: v * (square(reciprocal(y)) / 3),)
+    samples = (
+        Sample(
+            lambda x: cbrt(x), [away_from_zero(3, 2)],
+            lambda x: np.sign(x) * np.abs(x) ** (1 / 3),
+        ),
+        Sample(
+            lambda x: cbrt(x), [fixed([0.0, -0.0, np.inf, -np.inf, np.nan])],
+            lambda x: np.array([0.0, -0.0, np.inf, -np.inf, np.nan]), order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+add: Binary = register(Add())
+subtract: Binary = register(Subtract())
+multiply: Binary = register(Multiply())
+divide: Binary = register(Divide())
+negative: Unary = register(Negative())
+power: Binary = register(Power())
+mod: Binary = register(Mod())
+floor_divide: Binary = register(FloorDivide())
+fmod: Binary = register(Fmod())
+abs: Unary = register(Abs())
+sign: Unary = register(Sign())
+reciprocal: Unary = register(Reciprocal())
+square: Unary = register(Square())
+sqrt: Unary = register(Sqrt())
+cbrt: Unary = register(Cbrt())
+
+absolute = abs
+pow = power
+remainder = mod
+true_divide = divide

@@ -139,8 +139,8 @@ class Elementwise(Op):
     with a tangent the forward rule.  Return ``v`` itself where the derivative is 1.
 
     A rule is linear in v, so a mask on v is handed on: rule(where(c, v, 0)) is made as
-    where(c, rule(v), 0).  Where an element plays no part in the result, its derivative is then 0 and
-    not 0 · inf = NaN, as in ``where(x > 0, sqrt(x), 0)`` at 0.
+    where(c, rule(v), 0).  The derivative of an element that plays no part in the result is then 0
+    and not 0 · inf = NaN, as in ``where(x > 0, sqrt(x), 0)`` at 0.
     """
 
     chain: ClassVar[tuple[Chain, ...]] = ()
@@ -193,7 +193,7 @@ def _masked(v: Node) -> tuple[Node, Node] | None:
     if v.op is None or v.op.name != "where":
         return None
     condition, kept, other = v.inputs
-    is_zero = isinstance(other, Constant) and other.type.shape == () and not other.value
+    is_zero = isinstance(other, Constant) and other.value.ndim == 0 and not other.value
     return (condition, kept) if is_zero else None
 
 
@@ -229,14 +229,17 @@ class Linear(Op):
 
 
 class JointlyLinear(Op):
-    """An op that is linear in all its inputs at once, such as concatenation."""
+    """An op that is linear in all its differentiable inputs at once, such as concatenation."""
 
     def forward_terms(
         self, tangents: Sequence[Node | None], out: Node, *inputs: Node
     ) -> list[Node | None]:
-        pairs = zip(tangents, inputs, strict=True)
         zeros_like = FUNCTIONS["zeros_like"]
-        return [apply(self, *[zeros_like(x) if t is None else t for t, x in pairs])]
+        terms = [
+            x if not self.differentiable(slot) else zeros_like(x) if t is None else t
+            for slot, (t, x) in enumerate(zip(tangents, inputs, strict=True))
+        ]
+        return [apply(self, *terms)]
 
 
 class Multilinear(Linear):

@@ -8,7 +8,6 @@ import numpy as np
 
 from symad.errors import GraphTypeError
 from symad.graph.node import Node, apply
-from symad.graph.op import Op
 from symad.graph.sample import Sample, away_from_zero, booleans, distinct, fixed, integers, reals
 from symad.ops.adjoint import identity
 from symad.ops.base import (
@@ -378,7 +377,7 @@ def where(condition: Operand, x: Operand, y: Operand) -> Node:
     The adjoint v of the result reaches ``x`` as where(c, v, 0) and ``y`` as where(¬c, v, 0).  The
     mask is handed on through the elementwise ops that made ``x`` and ``y``, to the end of the
     product of derivatives: an element that was not taken contributes 0, even where its derivative
-    is infinite or NaN.
+    is infinite or NaN.  A sum, such as that over broadcast copies, ends this.
 
     Examples
     --------
@@ -399,9 +398,9 @@ def where(condition: Operand, x: Operand, y: Operand) -> Node:
     return apply(Where(), as_node(condition), *as_nodes(x, y))
 
 
-def _winner(v: Node, a: Node, b: Node, op: Op) -> Node:
-    """Return v where ``op(a, b)`` holds, v/2 where they tie, else 0."""
-    return mask(apply(op, a, b), where(equal(a, b), 0.5 * v, v))
+def _share(v: Node, wins: Node, ties: Node) -> Node:
+    """Return v where an operand wins, half of it where it ties besides, else 0."""
+    return mask(wins, where(ties, 0.5 * v, v))
 
 
 class Maximum(Binary):
@@ -422,8 +421,8 @@ class Maximum(Binary):
     latex = r"\max({0}, {1})"
     commutative = True
     chain = (
-        lambda v, y, a, b: _winner(v, a, b, GreaterEqual()),
-        lambda v, y, a, b: _winner(v, b, a, GreaterEqual()),
+        lambda v, y, a, b: _share(v, a >= b, equal(a, b)),
+        lambda v, y, a, b: _share(v, b >= a, equal(a, b)),
     )
     samples = (
         Sample(lambda x: maximum(x, x[::-1] + 0.1), [distinct(4)]),
@@ -455,8 +454,8 @@ class Minimum(Binary):
     latex = r"\min({0}, {1})"
     commutative = True
     chain = (
-        lambda v, y, a, b: _winner(v, a, b, LessEqual()),
-        lambda v, y, a, b: _winner(v, b, a, LessEqual()),
+        lambda v, y, a, b: _share(v, a <= b, equal(a, b)),
+        lambda v, y, a, b: _share(v, b <= a, equal(a, b)),
     )
     samples = (
         Sample(lambda x: minimum(x, x[::-1] + 0.1), [distinct(4)]),
@@ -481,8 +480,8 @@ def clip(x: Operand, min: Operand | None = None, max: Operand | None = None) -> 
     Notes
     -----
     This is minimum(maximum(x, min), max), with the gradient of these: 1 inside, 0 outside, and half
-    of the adjoint on a limit; the limits get what ``x`` does not get.  Where min > max, the result is
-    ``max``.
+    of the adjoint on a limit; the limits get what ``x`` does not get.  Where min > max, the result
+    is ``max``.
 
     Examples
     --------
@@ -538,21 +537,21 @@ class Relu(Unary):
         return np.result_type(*dtypes, 0)
 
 
-equal = register(Equal())
-not_equal = register(NotEqual())
-less = register(Less())
-less_equal = register(LessEqual())
-greater = register(Greater())
-greater_equal = register(GreaterEqual())
-logical_and = register(LogicalAnd())
-logical_or = register(LogicalOr())
-logical_xor = register(LogicalXor())
-logical_not = register(LogicalNot())
-isnan = register(IsNaN())
-isinf = register(IsInf())
-isfinite = register(IsFinite())
-maximum = register(Maximum())
-minimum = register(Minimum())
-relu = register(Relu())
+equal: Binary = register(Equal())
+not_equal: Binary = register(NotEqual())
+less: Binary = register(Less())
+less_equal: Binary = register(LessEqual())
+greater: Binary = register(Greater())
+greater_equal: Binary = register(GreaterEqual())
+logical_and: Binary = register(LogicalAnd())
+logical_or: Binary = register(LogicalOr())
+logical_xor: Binary = register(LogicalXor())
+logical_not: Unary = register(LogicalNot())
+isnan: Unary = register(IsNaN())
+isinf: Unary = register(IsInf())
+isfinite: Unary = register(IsFinite())
+maximum: Binary = register(Maximum())
+minimum: Binary = register(Minimum())
+relu: Unary = register(Relu())
 register(where)
 register(clip)

@@ -22,7 +22,7 @@ class Cumulative(Op):
     """An op that walks along one axis, from its first element or, if so asked, from its last."""
 
     axis: int
-    from_end: bool
+    from_end: bool = False
 
     def infer(self, *types: Any) -> Type:
         tensors = tensor_types(*types)
@@ -181,7 +181,7 @@ class CumProd(Cumulative):
     recurrence, ṗ_{j+1} = x_j ṗ_j + ẋ_j p_j, in which nothing is divided.
     """
 
-    exclusive: bool
+    exclusive: bool = False
 
     name = "cumprod"
     numpy = staticmethod(_cumprod)

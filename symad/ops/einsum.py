@@ -11,11 +11,12 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply, infer_type
-from symad.graph.operators import call
 from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import cast, identity
 from symad.ops.base import Multilinear, Operand, as_nodes, register, tensor_types
 from symad.ops.permute import moveaxis, permute_dims
+from symad.ops.reduce import sum as sum_of
+from symad.ops.triangle import diagonal
 from symad.types import (
     Dimension,
     Shape,
@@ -248,7 +249,7 @@ def _take_diagonals(node: Node, term: str) -> tuple[Node, str]:
         letters = _letters(term)
         first = letters.index(letter)
         second = letters.index(letter, first + 1)
-        node = call("diagonal", node, 0, _axis(term, first), _axis(term, second))
+        node = diagonal(node, 0, _axis(term, first), _axis(term, second))
         term = term.replace(letter, "", 2) + letter
         letter = next((i for i in term if i != "." and term.count(i) > 1), None)
     return node, term
@@ -277,5 +278,5 @@ def _sum_away(node: Node, term: str, letters: Sequence[str]) -> tuple[Node, str]
     if not letters:
         return node, term
     axes = tuple(_axis(term, _letters(term).index(letter)) for letter in letters)
-    total = cast(call("sum", node, axis=axes), node.dtype)
+    total = cast(sum_of(node, axis=axes), node.dtype)
     return total, "".join(i for i in term if i not in letters)

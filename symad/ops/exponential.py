@@ -1,11 +1,19 @@
-"""Exponentials and logarithms."""
+"""Exponentials and logarithms, and the logistic functions made of them."""
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
-from symad.graph.sample import Sample, reals
-from symad.ops.base import Unary, register
+from symad.graph.node import Node
+from symad.graph.sample import Sample, fixed, integers, reals
+from symad.ops.base import Binary, Unary, float_dtype, register
+from symad.ops.comparison import equal, isinf, where
+
+_EDGES = fixed([0.0, -0.0, 1000.0, -1000.0, np.inf, -np.inf, np.nan])
+_LOGARITHM_EDGES = fixed([0.0, -0.0, 1.0, -1.0, np.inf, np.nan])
 
 
 class Exp(Unary):
@@ -22,11 +30,62 @@ class Exp(Unary):
     numpy = np.exp
     latex = r"e^{{{0}}}"
     chain = (lambda v, y, x: v * y,)
-    samples = (Sample(lambda x: exp(x), [reals(3)]),)
+    samples = (
+        Sample(lambda x: exp(x), [reals(3)], lambda x: np.e**x),
+        Sample(lambda n: exp(n), [integers(2, 2)], lambda n: np.e**n, label="integer"),
+        Sample(
+            lambda x: exp(x), [_EDGES],
+            lambda x: np.array([1, 1, np.inf, 0, np.inf, 0, np.nan]), order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class Exp2(Unary):
+    """Return 2 to the power ``x``, element by element.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.exp2(sm.constant(3.0)).eval()
+    np.float64(8.0)
+    """
+
+    name = "exp2"
+    numpy = np.exp2
+    latex = r"2^{{{0}}}"
+    chain = (lambda v, y, x: v * (math.log(2) * y),)
+    samples = (Sample(lambda x: exp2(x), [reals(3, 2)], lambda x: 2.0**x),)
+
+
+class Expm1(Unary):
+    """Return e to the power ``x`` minus 1, element by element, exactly for small ``x`` too.
+
+    The derivative is computed as e^x, not as y + 1, which is 0 for x < -37.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.expm1(sm.constant(1e-20)).eval()
+    np.float64(1e-20)
+    """
+
+    name = "expm1"
+    numpy = np.expm1
+    latex = r"(e^{{{0}}} - 1)"
+    chain = (lambda v, y, x: v * exp(x),)
+    samples = (
+        Sample(lambda x: expm1(x), [reals(3, 2)], lambda x: np.exp(x) - 1),
+        Sample(
+            lambda x: expm1(x), [fixed([0.0, -0.0, 1e-20, np.inf, -np.inf, np.nan])],
+            lambda x: np.array([0.0, -0.0, 1e-20, np.inf, -1.0, np.nan]), order=0, label="special",
+        ),
+    )  # fmt: skip
 
 
 class Log(Unary):
-    """Return the natural logarithm of ``x``, element by element.
+    """Return the natural logarithm of ``x``, element by element; -inf at 0, NaN for x < 0.
+
+    The derivative is 1/x.
 
     Examples
     --------
@@ -39,8 +98,209 @@ class Log(Unary):
     numpy = np.log
     latex = r"\ln {0}"
     chain = (lambda v, y, x: v / x,)
-    samples = (Sample(lambda x: log(x), [reals(3, low=0.2, high=3.0)]),)
+    samples = (
+        Sample(lambda x: log(x), [reals(3, low=0.2, high=3.0)]),
+        Sample(
+            lambda x: log(x), [_LOGARITHM_EDGES],
+            lambda x: np.array([-np.inf, -np.inf, 0, np.nan, np.inf, np.nan]),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
 
 
-exp = register(Exp())
-log = register(Log())
+class Log2(Unary):
+    """Return the logarithm of ``x`` to base 2, element by element.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.log2(sm.constant(8.0)).eval()
+    np.float64(3.0)
+    """
+
+    name = "log2"
+    numpy = np.log2
+    latex = r"\log_{{2}} {0}"
+    chain = (lambda v, y, x: v / x / math.log(2),)
+    samples = (
+        Sample(lambda x: log2(x), [reals(3, low=0.2)], lambda x: np.log(x) / np.log(2)),
+        Sample(
+            lambda x: log2(x), [_LOGARITHM_EDGES],
+            lambda x: np.array([-np.inf, -np.inf, 0, np.nan, np.inf, np.nan]),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class Log10(Unary):
+    """Return the logarithm of ``x`` to base 10, element by element.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.log10(sm.constant(1000.0)).eval()
+    np.float64(3.0)
+    """
+
+    name = "log10"
+    numpy = np.log10
+    latex = r"\log_{{10}} {0}"
+    chain = (lambda v, y, x: v / x / math.log(10),)
+    samples = (
+        Sample(lambda x: log10(x), [reals(3, low=0.2)], lambda x: np.log(x) / np.log(10)),
+        Sample(
+            lambda x: log10(x), [_LOGARITHM_EDGES],
+            lambda x: np.array([-np.inf, -np.inf, 0, np.nan, np.inf, np.nan]),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class Log1p(Unary):
+    """Return the natural logarithm of 1 + ``x``, element by element, exactly for small ``x`` too.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.log1p(sm.constant(1e-20)).eval()
+    np.float64(1e-20)
+    """
+
+    name = "log1p"
+    numpy = np.log1p
+    latex = r"\ln (1 + {0})"
+    chain = (lambda v, y, x: v / (1 + x),)
+    samples = (
+        Sample(lambda x: log1p(x), [reals(3, low=-0.6)], lambda x: np.log(1 + x)),
+        Sample(
+            lambda x: log1p(x), [fixed([0.0, -0.0, 1e-20, -1.0, -2.0, np.inf, np.nan])],
+            lambda x: np.array([0.0, -0.0, 1e-20, -np.inf, np.nan, np.inf, np.nan]),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+def _share(a: Node, b: Node) -> Node:
+    """Return e^a / (e^a + e^b); one half where both are the same infinity."""
+    same = equal(a, b) & isinf(a)
+    return sigmoid(where(same, 0, a - b))
+
+
+class LogAddExp(Binary):
+    """Return ln(e^x + e^y), element by element, without overflow.
+
+    The derivatives are the shares e^x / (e^x + e^y) and e^y / (e^x + e^y), computed as sigmoids of
+    the difference.  Where both operands are the same infinity, each gets half of the adjoint.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.logaddexp(sm.constant(1000.0), 1000.0).eval()
+    np.float64(1000.69314718)
+    """
+
+    name = "logaddexp"
+    numpy = np.logaddexp
+    latex = r"\ln (e^{{{0}}} + e^{{{1}}})"
+    commutative = True
+    chain = (lambda v, y, a, b: v * _share(a, b), lambda v, y, a, b: v * _share(b, a))
+    samples = (
+        Sample(
+            lambda a, b: logaddexp(a, b), [reals(3, 1), reals(2)],
+            lambda a, b: np.log(np.exp(a) + np.exp(b)),
+        ),
+        Sample(lambda a: logaddexp(a, a), [reals(3)], lambda a: a + np.log(2), label="equal"),
+        Sample(
+            lambda a, b: logaddexp(a, b),
+            [fixed([1000.0, np.inf, -np.inf, -np.inf, np.inf, np.nan]),
+             fixed([-1000.0, 0.0, 2.0, -np.inf, np.inf, 0.0])],
+            lambda a, b: np.array([1000.0, np.inf, 2.0, -np.inf, np.inf, np.nan]),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+def _sigmoid(x: Any) -> Any:
+    decay = np.exp(-1.0 * np.abs(x))  # at most 1: no overflow, and no loss for large negative x
+    return np.where(x >= 0, 1, decay) / (1 + decay)
+
+
+class Sigmoid(Unary):
+    """Return 1 / (1 + e^-x), element by element, without overflow or loss of digits.
+
+    The derivative is y·(1 - y).
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.sigmoid(sm.constant([0.0, -1000.0, 1000.0])).eval()
+    array([0.5, 0. , 1. ])
+    """
+
+    name = "sigmoid"
+    numpy = staticmethod(_sigmoid)
+    latex = r"\sigma({0})"
+    chain = (lambda v, y, x: v * (y * (1 - y)),)
+    samples = (
+        Sample(lambda x: sigmoid(x), [reals(3, 2)], lambda x: 1 / (1 + np.exp(-x))),
+        Sample(lambda x: sigmoid(x), [reals(0)], label="empty"),
+        Sample(
+            lambda n: sigmoid(n), [integers(4)], lambda n: 1 / (1 + np.exp(-n)), label="integer"
+        ),
+        Sample(
+            lambda x: sigmoid(x), [fixed([0.0, -40.0, 1000.0, -1000.0, np.inf, -np.inf, np.nan])],
+            lambda x: np.array([0.5, np.exp(-40.0), 1.0, 0.0, 1.0, 0.0, np.nan]),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return float_dtype(*dtypes)
+
+
+def _softplus(x: Any) -> Any:
+    return np.logaddexp(x, 0.0)
+
+
+class Softplus(Unary):
+    """Return ln(1 + e^x), element by element, without overflow; the derivative is the sigmoid.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(3,))
+    >>> sm.softplus(x).eval({x: [0.0, -1000.0, 1000.0]})
+    array([6.93147181e-01, 0.00000000e+00, 1.00000000e+03])
+    >>> sm.gradients(sm.softplus(x), x).eval({x: [0.0, -1000.0, 1000.0]})
+    array([0.5, 0. , 1. ])
+    """
+
+    name = "softplus"
+    numpy = staticmethod(_softplus)
+    chain = (lambda v, y, x: v * sigmoid(x),)
+    samples = (
+        Sample(lambda x: softplus(x), [reals(3, 2)], lambda x: np.log(1 + np.exp(x))),
+        Sample(
+            lambda n: softplus(n), [integers(4)], lambda n: np.log1p(np.exp(n)), label="integer"
+        ),
+        Sample(
+            lambda x: softplus(x), [_EDGES],
+            lambda x: np.array([np.log(2), np.log(2), 1000.0, 0.0, np.inf, 0.0, np.nan]),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return float_dtype(*dtypes)
+
+
+exp: Unary = register(Exp())
+exp2: Unary = register(Exp2())
+expm1: Unary = register(Expm1())
+log: Unary = register(Log())
+log2: Unary = register(Log2())
+log10: Unary = register(Log10())
+log1p: Unary = register(Log1p())
+logaddexp: Binary = register(LogAddExp())
+sigmoid: Unary = register(Sigmoid())
+softplus: Unary = register(Softplus())

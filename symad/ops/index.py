@@ -32,7 +32,6 @@ from symad.types import (
     Shape,
     TensorType,
     Type,
-    UnknownShape,
     broadcast_shapes,
     compatible_shapes,
     format_shape,
@@ -49,11 +48,6 @@ class _Subscripted(Op):
 
     def differentiable(self, slot: int) -> bool:
         return slot < self.operands
-
-    def selected(self, types: Sequence[TensorType]) -> Shape:
-        """Return the shape of what the key selects of the array it is applied to."""
-        source = types[min(self.operands, 2) - 1 if isinstance(self, ScatterAdd) else 0]
-        return result_shape(self.key, source.shape, types[self.operands :])
 
     def specialise(self, *inputs: Node) -> Node | None:
         """Make constants among the integer inputs part of the key."""
@@ -77,14 +71,23 @@ class Index(Linear, _Subscripted):
         Sample(lambda x: x[-1, None, ..., ::-2], [reals(3, 2, 5)], label="all kinds"),
         Sample(lambda x: x[...], [reals()], label="scalar"),
         Sample(lambda x: x[2:1, 0], [reals(3, 1)], label="empty"),
-        Sample(lambda x, i: x[i, : x.shape[1] - 1], [reals(3, 4), fixed(1)], label="nodes",
-               needs="rank"),
-    )  # fmt: skip
+        Sample(lambda x, i: x[i, : x.shape[1] - 1], [reals(3, 4), fixed(1)], label="nodes"),
+    )
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        """The template with the key in it."""
+        return f"{{0}}[{format_key(self.key)}]"
+
+    @property
+    def latex(self) -> str:  # type: ignore[override]
+        """The template with the key as a subscript."""
+        return f"{{0}}_{{{{{format_key(self.key)}}}}}"
 
     def infer(self, *types: Any) -> Type:
         tensors = tensor_types(*types)
         _check_integers(tensors[1:])
-        return tensors[0].with_shape(self.selected(tensors))
+        return tensors[0].with_shape(result_shape(self.key, tensors[0].shape, tensors[1:]))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(ScatterAdd(self.key), adjoint, *inputs)
@@ -167,7 +170,11 @@ class ScatterAdd(Linear, _Subscripted):
 
 
 def _check_value(value: TensorType, selected: Shape) -> None:
-    if not compatible_shapes(selected, broadcast_shapes(value.shape, selected)):
+    try:
+        fits = compatible_shapes(selected, broadcast_shapes(value.shape, selected))
+    except ShapeError:
+        fits = False
+    if not fits:
         raise ShapeError(
             f"a value of shape {format_shape(value.shape)} does not fit what the index selects, "
             f"{format_shape(selected)}"
@@ -222,5 +229,185 @@ def index_array(x: Operand, index: Any) -> Node:
     """
     key, nodes = parse(index)
     node = as_node(x)
-    check_constant_indices(key, *[t.shape for t in tensor_types(node.type)], nodes)
-    return _select(key, node, nodes)
+    result = _select(key, node, nodes)
+    check_constant_indices(key, tensor_types(node.type)[0].shape, nodes)
+    return result
+
+
+register(index_array)
+register(scatter_add)
+
+# New arrays that differ at an index
+
+
+def _set_at(x: Any, value: Any, *indices: Any, key: Key) -> Any:
+    result = np.array(x)
+    index = fill_key(key, indices)
+    # In C order the last of several values for one element wins, here and in _last_of.
+    result[index] = np.array(np.broadcast_to(value, np.shape(result[index])), order="C")
+    return result
+
+
+def _add_at(x: Any, value: Any, *indices: Any, key: Key) -> Any:
+    result = np.array(x)
+    _add_into(result, fill_key(key, indices), value)
+    return result
+
+
+class _Update(JointlyLinear, _Subscripted):
+    """An op of ``x``, a value, and the integer inputs of a key; linear in ``x`` and the value."""
+
+    operands = 2
+
+    def infer(self, *types: Any) -> Type:
+        x, value, *indices = tensor_types(*types)
+        _check_integers(indices)
+        if not np.can_cast(value.dtype, x.dtype, "same_kind"):
+            raise GraphTypeError(
+                f"a value of dtype {value.dtype} cannot be stored in an array of {x.dtype}",
+                remedy=f'Cast first: x.astype("{value.dtype}") or value.astype("{x.dtype}").',
+            )
+        _check_value(value, result_shape(self.key, x.shape, indices))
+        return x
+
+
+class SetAt(_Update):
+    """Return ``x`` with other values at an index."""
+
+    name = "set_at"
+    numpy = staticmethod(_set_at)
+    samples = (
+        Sample(lambda x, v: set_at(x, (slice(None), 1), v), [reals(2, 3), reals(2)]),
+        Sample(lambda x, v: set_at(x, slice(0, 2), v), [reals(3, 2), reals()], label="broadcast"),
+        Sample(lambda x, v: set_at(x, [2, 0], v), [reals(3, 2), reals(2, 2)], label="array"),
+        Sample(lambda x, v: set_at(x, [1, 1, 0], v), [reals(2), reals(3)], label="repeated"),
+        Sample(lambda x, v: set_at(x, (), v), [reals(), reals()], label="scalar"),
+    )
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        indices = inputs[2:]
+        if slot == 0:
+            return apply(self, adjoint, Constant(0, adjoint.dtype), *indices)
+        arrays = has_arrays(self.key, tensor_types(*[node.type for node in indices]))
+        return apply((IndexLast if arrays else Index)(self.key), adjoint, *indices)
+
+
+class AddAt(_Update):
+    """Return ``x`` with values added at an index."""
+
+    name = "add_at"
+    numpy = staticmethod(_add_at)
+    samples = (
+        Sample(lambda x, v: add_at(x, (slice(None), 1), v), [reals(2, 3), reals(2)]),
+        Sample(lambda x, v: add_at(x, [1, 1, 0], v), [reals(2, 2), reals(2)], label="repeated"),
+        Sample(lambda x, v: add_at(x, (), v), [reals(), reals()], label="scalar"),
+    )
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return adjoint if slot == 0 else _select(self.key, adjoint, inputs[2:])
+
+
+def _last_of(x: Any, *indices: Any, key: Key) -> Any:
+    index = fill_key(key, indices)
+    picked = x[index]
+    count = np.arange(picked.size).reshape(picked.shape)
+    last = np.zeros(x.shape, count.dtype)
+    last[index] = count
+    return np.where(last[index] == count, picked, np.zeros((), x.dtype))
+
+
+class IndexLast(Linear, _Subscripted):
+    """Select elements, but zero where the same element is selected again later.
+
+    The transpose of writing at an index, where the last of several values for one element wins.
+    """
+
+    name = "index_last"
+    numpy = staticmethod(_last_of)
+    samples = (Sample(lambda x: apply(IndexLast(("?",)), x, as_node([1, 1, 0, 1])), [reals(2, 2)]),)
+
+    def infer(self, *types: Any) -> Type:
+        x, *indices = tensor_types(*types)
+        return x.with_shape(result_shape(self.key, x.shape, indices))
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(SetAt(self.key), zeros_like(inputs[0]), adjoint, *inputs[1:])
+
+
+def set_at(x: Operand, index: Any, value: Operand) -> Node:
+    """Return ``x`` with ``value`` at ``index``, as after ``x[index] = value`` in NumPy.
+
+    Parameters
+    ----------
+    x : Operand
+    index : as in ``x[index]``
+    value : Operand
+        Broadcast to what the index selects.  Where index arrays name an element several times, the
+        last value stays, and only that one gets a gradient.
+
+    Returns
+    -------
+    Node
+        Of the shape and dtype of ``x``.
+
+    Raises
+    ------
+    ShapeError
+        If ``value`` does not fit, or the index is out of range.
+    GraphTypeError
+        If ``value`` is floating and ``x`` is not.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(3,))
+    >>> y = sm.set_at(x, 0, 9.0)
+    >>> y.eval({x: [1.0, 2.0, 3.0]})
+    array([9., 2., 3.])
+    >>> sm.gradients(y, x).eval({x: [1.0, 2.0, 3.0]})
+    array([0., 1., 1.])
+    """
+    return _update(SetAt, x, index, value)
+
+
+def add_at(x: Operand, index: Any, value: Operand) -> Node:
+    """Return ``x`` with ``value`` added at ``index``; repeated indices add up.
+
+    Parameters
+    ----------
+    x : Operand
+    index : as in ``x[index]``
+    value : Operand
+        Broadcast to what the index selects.
+
+    Returns
+    -------
+    Node
+        Of the shape and dtype of ``x``.
+
+    Raises
+    ------
+    ShapeError
+        If ``value`` does not fit, or the index is out of range.
+    GraphTypeError
+        If ``value`` is floating and ``x`` is not.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.add_at(sm.constant([1.0, 2.0, 3.0]), [0, 0], 10.0).eval()
+    array([21.,  2.,  3.])
+    """
+    return _update(AddAt, x, index, value)
+
+
+def _update(kind: type[_Update], x: Operand, index: Any, value: Operand) -> Node:
+    key, nodes = parse(index)
+    node = as_node(x)
+    result = apply(kind(key), node, as_node(value, like=node), *nodes)
+    check_constant_indices(key, tensor_types(node.type)[0].shape, nodes)
+    return result
+
+
+register(set_at)
+register(add_at)

@@ -41,7 +41,7 @@ def _scipy(function: str) -> Any:
 
 def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    shift = np.where(np.isfinite(top), top, 0).astype(x.dtype)
+    shift = np.where(np.isfinite(top), top, 0)
     total = np.sum(np.exp(x - shift), axis=axis, keepdims=True)
     result = np.log(total) + shift
     return result if keepdims else np.squeeze(result, axis=axis)[()]

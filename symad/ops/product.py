@@ -1,4 +1,4 @@
-"""Products of arrays: the matrix product, and those that are made of it or of einsum."""
+"""Products and contractions of arrays: matmul, and those that are made of it or of einsum."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import sum_like
 from symad.ops.base import Multilinear, Operand, as_nodes, register, tensor_types, ufunc_dtype
 from symad.ops.einsum import contract
+from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims, reshape
+from symad.ops.triangle import diagonal
 from symad.types import (
     Dimension,
     Shape,
@@ -137,13 +139,13 @@ def _right_adjoint(v: Any, x: Any, y: Any) -> Any:
 
 
 def _operand_adjoint(slot: int, adjoint: Node, x: Node, y: Node) -> Node:
-    """Return the adjoint of an operand of ``x @ y``: products if the ranks say which, else one node."""
+    """Return the adjoint of an operand of ``x @ y``: one node while ranks leave products open."""
     products, whole = (
         (_left_adjoint, left_adjoint) if slot == 0 else (_right_adjoint, right_adjoint)
     )
     ranks = (x.ndim, y.ndim)
     if None in ranks and ranks[1 - slot] != 2:
-        return apply(whole, adjoint, x, y)
+        return whole(adjoint, x, y)
     product: Node = products(adjoint, x, y)
     return product
 
@@ -156,6 +158,9 @@ class _MatmulAdjoint(Multilinear):
     """
 
     slot: ClassVar[int]
+
+    def __call__(self, v: Node, x: Node, y: Node) -> Node:
+        return apply(self, v, x, y)
 
     def infer(self, *types: Any) -> Type:
         v, *operands = tensor_types(*types)
@@ -176,7 +181,8 @@ class _MatmulAdjoint(Multilinear):
         if x.ndim is None or y.ndim is None:
             return None
         product, like = _operand_adjoint(self.slot, v, x, y), inputs[1 + self.slot]
-        return sum_like.specialise(product, like) or sum_like(product, like)
+        simpler = sum_like.specialise(product, like)
+        return sum_like(product, like) if simpler is None else simpler
 
 
 def _left_array(v: Any, x: Any, y: Any) -> Any:
@@ -237,8 +243,8 @@ class MatmulRightAdjoint(_MatmulAdjoint):
 
 
 matmul: Matmul = register(Matmul())
-left_adjoint = MatmulLeftAdjoint()
-right_adjoint = MatmulRightAdjoint()
+left_adjoint: MatmulLeftAdjoint = MatmulLeftAdjoint()
+right_adjoint: MatmulRightAdjoint = MatmulRightAdjoint()
 
 
 def _known_ranks(*nodes: Node) -> list[int]:
@@ -310,7 +316,9 @@ def _axis_pairs(axes: Any, left: int, right: int) -> list[tuple[int, int]]:
     given = [(axis,) if isinstance(axis, int) else tuple(axis) for axis in axes]
     if len(given) != 2 or len(given[0]) != len(given[1]):
         raise ShapeError(f"axes={axes!r} does not pair axes of one operand with those of the other")
-    first, second = ([normalize_axis(i, n) for i in part] for part, n in zip(given, (left, right)))
+    first, second = (
+        [normalize_axis(i, n) for i in part] for part, n in zip(given, (left, right), strict=True)
+    )
     if len(set(first)) != len(first) or len(set(second)) != len(second):
         raise ShapeError(f"axes={axes!r} names an axis twice")
     return list(zip(first, second, strict=True))
@@ -399,3 +407,32 @@ def outer(x: Operand, y: Operand) -> Node:
     column = expand_dims(left, -1) if left.ndim == 1 else reshape(left, (-1, 1))
     row = expand_dims(right, 0) if right.ndim == 1 else reshape(right, (1, -1))
     return column * row
+
+
+@register
+def trace(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
+    """Return the sum along a diagonal of each matrix in two axes of ``x``.
+
+    This is what ``np.trace(node)`` and ``node.trace()`` mean; :func:`symad.linalg.trace` takes the
+    last two axes.  (:func:`symad.trace` is another thing: a table of a derivative, step by step.)
+
+    Parameters
+    ----------
+    x : Node or array
+    offset : int
+        0 is the main diagonal; positive ones are above it.
+    axis1, axis2 : int
+        The axes of the matrices.
+
+    Raises
+    ------
+    ShapeError
+        If there are no such axes.
+
+    Examples
+    --------
+    >>> import numpy as np, symad as sm
+    >>> np.trace(sm.constant([[1.0, 2.0], [3.0, 4.0]])).eval()
+    np.float64(5.0)
+    """
+    return sum_of(diagonal(x, offset, axis1, axis2), axis=-1)

@@ -76,8 +76,8 @@ def result_dtype_of(function: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
 class Reduction(Op):
     """An op that makes one number of all elements along some axes."""
 
-    axis: Axis
-    keepdims: bool
+    axis: Axis = None
+    keepdims: bool = False
 
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(*types)
@@ -183,8 +183,8 @@ class ElementCount(Op):
     A float16 cannot count beyond 65504, so the count of float16 elements is a float32.
     """
 
-    axis: Axis
-    correction: float
+    axis: Axis = None
+    correction: float = 0
 
     name = "element_count"
     samples = (
@@ -552,13 +552,13 @@ def var(
 
 def _correction(correction: float, ddof: float | None) -> float:
     if ddof is None:
-        return correction
+        return float(correction)
     if correction not in (0, ddof):
         raise GraphTypeError(
             f"correction is {correction} and ddof is {ddof}, but they mean the same",
             remedy="Give one of them.",
         )
-    return ddof
+    return float(ddof)
 
 
 @dataclass(frozen=True)
@@ -568,7 +568,7 @@ class Var(Reduction):
     ∂y/∂x_j = 2 d_j / m: the mean moves too, but that adds a multiple of Σ_j d_j, which is 0.
     """
 
-    correction: float
+    correction: float = 0
 
     name = "var"
     numpy = np.var
@@ -644,7 +644,7 @@ class Std(Reduction):
     ∂y/∂x_j = d_j / (m y).
     """
 
-    correction: float
+    correction: float = 0
 
     name = "std"
     numpy = np.std

@@ -33,11 +33,8 @@ class Floor(Unary):
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: floor(x) * x, [reals(3, 2)]),
-        Sample(
-            lambda x: floor(x), [_HALVES],
-            lambda x: -(-x // 1) - (np.ceil(x) != x), order=0, label="special",
-        ),
-    )  # fmt: skip
+        Sample(lambda x: floor(x), [_HALVES], lambda x: -np.ceil(-x), order=0, label="special"),
+    )
 
 
 class Ceil(Unary):
@@ -103,8 +100,7 @@ class Round(Elementwise):
     )
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
-        result: np.dtype[Any] = np.round(np.zeros((), *dtypes)).dtype
-        return result
+        return np.asarray(np.round(np.zeros((), dtypes[0]))).dtype
 
 
 def round(x: Operand, decimals: int = 0) -> Node:
@@ -129,7 +125,7 @@ def round(x: Operand, decimals: int = 0) -> Node:
     return apply(Round(int(decimals)), as_node(x))
 
 
-floor = register(Floor())
-ceil = register(Ceil())
-trunc = register(Trunc())
+floor: Unary = register(Floor())
+ceil: Unary = register(Ceil())
+trunc: Unary = register(Trunc())
 register(round)

@@ -24,7 +24,6 @@ from symad.types import (
     UnknownDim,
     UnknownShape,
     broadcast_shapes,
-    format_shape,
 )
 
 Key = tuple[Any, ...]
@@ -119,7 +118,7 @@ def index_types(key: Key, types: Sequence[TensorType]) -> list[TensorType]:
 
 
 def has_arrays(key: Key, types: Sequence[TensorType]) -> bool:
-    """Return whether some index is known to be an array, which copies; else the result is a view."""
+    """Return whether some index is known to be an array: then the result is a copy."""
     return any(type_.ndim for type_ in index_types(key, types))
 
 

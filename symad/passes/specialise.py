@@ -6,9 +6,12 @@ them is done here, so that a shape computed from other shapes is a plain shape a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from symad.errors import EvaluationError
+import numpy as np
+
+from symad.errors import EvaluationError, SymadError
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, Parameter, infer_type
 from symad.graph.provenance import Creation, creating
@@ -16,7 +19,7 @@ from symad.ops.control import WithBody
 from symad.types import TensorType, Type
 
 _FOLDED_SIZE = 64
-"""Integer constants of up to so many elements are shapes, axes and indices: worth folding."""
+"""Integers of up to so many elements in all are shapes, axes and indices: worth folding."""
 
 
 def specialise(graph: Graph, types: Sequence[Type]) -> Graph:
@@ -58,7 +61,11 @@ def _specialise_node(node: Node, inputs: tuple[Node, ...]) -> Node:
     assert node.op is not None
     if isinstance(node.op, WithBody):
         return _specialise_body(node, node.op, inputs)
-    simpler = node.op.specialise(*inputs)
+    try:
+        simpler = node.op.specialise(*inputs)
+    except SymadError:
+        infer_type(node.op, inputs)  # makes the same complaint with op, types and the user's line
+        raise
     if simpler is None:
         simpler = replace_inputs(node, inputs)
     return _fold_integers(simpler)
@@ -75,11 +82,18 @@ def _fold_integers(node: Node) -> Node:
     if node.op is None or not isinstance(node.type, TensorType) or node.type.dtype.kind not in "iu":
         return node
     sources = [source.value for source in node.inputs if isinstance(source, Constant)]
-    if len(sources) != len(node.inputs) or sum(value.size for value in sources) > _FOLDED_SIZE:
+    sizes = [value.size for value in sources]
+    if len(sources) != len(node.inputs) or sum(sizes) + _size(node.type) > _FOLDED_SIZE:
         return node
     try:
-        return Constant(node.op.kernel()(*[value[()] for value in sources]), node.type.dtype)
+        with np.errstate(all="ignore"):
+            return Constant(node.op.kernel()(*[value[()] for value in sources]), node.type.dtype)
     except Exception as error:
         raise EvaluationError(
             f"{node.op.name} failed: {error}", where=node.site.describe()
         ) from error
+
+
+def _size(type_: TensorType) -> float:
+    """Return the number of elements, infinite where it is not known."""
+    return math.prod(type_.shape) if type_.is_static else math.inf  # type: ignore[arg-type]

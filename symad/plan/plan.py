@@ -195,6 +195,10 @@ def _must_copy(graph: Graph, storage: dict[Node, _Memory], pinned: set[Node]) ->
     return tuple(result)
 
 
+_WIDEST_VALUE = 60
+"""Longer values push their remarks to the right, rather than those of all rows."""
+
+
 def format_plan(plan: Plan) -> str:
     """Return a plan as a table; see :func:`make_plan`."""
     rows = [("register", "value", "")]
@@ -205,7 +209,7 @@ def format_plan(plan: Plan) -> str:
     for step in plan.instructions:
         rows.append((f"r{step.output}", _describe(step), _remarks(step)))
     rows.append(("return", ", ".join(f"r{register}" for register in plan.outputs), ""))
-    width = max(len(row[1]) for row in rows) + 2
+    width = min(max(len(row[1]) for row in rows), _WIDEST_VALUE) + 2
     lines = (f"{first:<10}{value:<{width}}{note}".rstrip() for first, value, note in rows)
     return "\n".join(lines)
 

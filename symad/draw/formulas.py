@@ -1,0 +1,152 @@
+"""Formulas of the nodes of a view in lecture notation: v̄5·cos v2, with short steps written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from symad.draw.labels import Labels, Symbol
+from symad.draw.values import MINUS, format_value
+from symad.draw.view import View
+from symad.graph.formula import (
+    APPLIED,
+    ATOM,
+    LATEX,
+    PRODUCT,
+    Notation,
+    Term,
+    binding,
+    format_term,
+    plain_call,
+)
+from symad.graph.node import Constant, Node
+from symad.graph.op import Op
+from symad.graph.provenance import RoleKind
+
+_LONGEST_STEP = 24
+_SPELLING = ((" * ", "·"), (" / ", "/"), (" ** ", "^"), ("-", MINUS))
+_SHORT_NAMES = {"log": "ln"}
+
+
+_TEMPLATES = {
+    "matrix_transpose": "{0}ᵀ",
+    "transpose": "{0}ᵀ",
+    "square": "{0}²",
+    "sqrt": "√{0}",
+}
+
+
+def _symbol_template(op: Op) -> str:
+    text = _TEMPLATES.get(op.name, op.text)
+    for python, symbol in _SPELLING:
+        text = text.replace(python, symbol)
+    return text
+
+
+def _symbol_call(op: Op, operands: Sequence[str]) -> Term:
+    name = _SHORT_NAMES.get(op.name, op.name)
+    if len(operands) == 1 and binding(operands[0]) == ATOM and not op.attributes():
+        return Term(f"{name} {operands[0]}", APPLIED)
+    call = plain_call(op, operands)
+    return Term(name + call[len(op.name) :])
+
+
+SYMBOLS = Notation(_symbol_template, _symbol_call)
+"""ln v1, v1·v2, v6 − v5"""
+
+
+class Formulas:
+    """The name and the defining formula of each node of a view.
+
+    A node is referred to by its symbol, a constant by its value.  A step inside a rule has no
+    symbol: where it is short its formula is written in, else it is named w1, w2, ...
+
+    Parameters
+    ----------
+    view : View
+    labels : Labels
+    latex : bool
+        Whether formulas are in LaTeX.
+    spell : callable, optional
+        Turns a symbol into text: ``str`` unless given.
+
+    Attributes
+    ----------
+    auxiliary : dict
+        From each step that had to be named to its symbol, in order.
+    right_sides : dict
+        From each computed node to its formula.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> y = sm.sin(x)
+    >>> view = View([y, sm.gradients(y, x)])
+    >>> formulas = Formulas(view, Labels(view))
+    >>> [formulas.right_sides[node] for node in view.nodes if node in formulas.right_sides]
+    ['sin v1', '1', 'v̄2·cos v1']
+    """
+
+    def __init__(
+        self,
+        view: View,
+        labels: Labels,
+        latex: bool = False,
+        spell: Callable[[Symbol], str] = str,
+    ) -> None:
+        self._view = view
+        self._labels = labels
+        self._notation = LATEX if latex else SYMBOLS
+        self._spell = (lambda symbol: symbol.latex) if latex else spell
+        self._times = r" \cdot " if latex else "·"
+        self.auxiliary: dict[Node, Symbol] = {}
+        self.right_sides: dict[Node, Term] = {}
+        self._names: dict[Node, Term] = {}
+        for node in view.nodes:
+            self._add(node)
+
+    def name(self, node: Node) -> Term:
+        """Return what other formulas call ``node``."""
+        return self._names[self._view.behind(node)]
+
+    def _add(self, node: Node) -> None:
+        symbol = self._labels.of(node)
+        if node.op is not None:
+            self.right_sides[node] = self._right_side(node)
+        if symbol is not None:
+            self._names[node] = Term(self._spell(symbol))
+        elif isinstance(node, Constant):
+            self._names[node] = _constant(node)
+        elif node.op is None:
+            self._names[node] = Term(node.label)
+        elif len(self.right_sides[node]) <= _LONGEST_STEP:
+            self._names[node] = self.right_sides[node]
+        else:
+            symbol = self.auxiliary[node] = Symbol("w", (len(self.auxiliary) + 1,))
+            self._names[node] = Term(self._spell(symbol))
+        if isinstance(node, Constant) and symbol is not None:
+            self.right_sides[node] = _constant(node)
+
+    def _right_side(self, node: Node) -> Term:
+        role = node.role
+        assert node.op is not None
+        if role is not None and role.kind is RoleKind.SEED and node.op.name in _FILLS:
+            return Term(_FILLS[node.op.name])
+        if role is not None and role.kind is RoleKind.PARTIAL and len(node.inputs) == 1:
+            factor = _FACTORS.get(node.op.name)  # the partial derivative, where it is a number
+            if factor is not None and self._labels.of(node.inputs[0]) is not None:
+                factor = factor.replace("-", "-" if self._notation is LATEX else MINUS)
+                return Term(f"{self.name(node.inputs[0])}{self._times}{factor}", PRODUCT)
+        return format_term(node, self.name, notation=self._notation)
+
+
+_FILLS = {"ones_like": "1", "zeros_like": "0"}
+_FACTORS = {"identity": "1", "negative": "(-1)"}
+
+
+def _constant(node: Constant) -> Term:
+    if node.name:
+        return Term(node.name)
+    if node.value.ndim == 0 or node.value.size <= 3:
+        return Term.number(format_value(node.value))
+    return Term(node.label)

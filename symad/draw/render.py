@@ -1,0 +1,138 @@
+"""Graphviz: from DOT to SVG, PNG and PDF, with ``dot`` where there is one, else pygraphviz.
+
+Either runs in a process of its own.  What it is told about fonts, what it prints and how it fails
+stays there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from symad.errors import RenderError
+
+FORMATS = ("svg", "png", "pdf")
+_SECONDS = 120
+_PYGRAPHVIZ = """
+import sys, pygraphviz
+graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode("utf-8"))
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
+"""
+_FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
+_FONT_FILES = (".ttf", ".otf", ".ttc", ".pfb")
+
+
+def find_renderer() -> str:
+    """Return what would draw: ``"dot"``, ``"pygraphviz"``, or nothing.
+
+    Examples
+    --------
+    >>> find_renderer() in ("dot", "pygraphviz", "")
+    True
+    """
+    if shutil.which("dot"):
+        return "dot"
+    return "pygraphviz" if importlib.util.find_spec("pygraphviz") else ""
+
+
+def render(dot: str, format: str) -> tuple[bytes, str]:
+    """Return a picture and the name of what drew it.
+
+    Parameters
+    ----------
+    dot : str
+    format : {"svg", "png", "pdf"}
+
+    Raises
+    ------
+    RenderError
+        If there is no Graphviz, or it fails.
+    """
+    renderer = find_renderer()
+    if not renderer:
+        raise RenderError(
+            f"there is no Graphviz to draw {format.upper()} with",
+            remedy="Run `pip install symad[render]`, or install Graphviz so that `dot` is on the "
+            "PATH. The DOT text needs neither: .dot, or .save('graph.dot').",
+        )
+    program = shutil.which("dot")
+    if program:
+        command = [program, f"-T{format}"]
+    else:
+        command = [sys.executable, "-c", _PYGRAPHVIZ, format]
+    with _fonts(format) as environment:
+        return _run(command, dot, environment, renderer), renderer
+
+
+def _run(command: list[str], dot: str, environment: dict[str, str], renderer: str) -> bytes:
+    try:
+        done = subprocess.run(
+            command, input=dot.encode(), capture_output=True, env=environment, timeout=_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise RenderError(
+            f"{renderer} needs more than {_SECONDS} seconds to lay this picture out",
+            remedy="Fold more of it: draw(..., limit=60).",
+        ) from None
+    except OSError as error:
+        raise RenderError(f"{renderer} cannot be started: {error}") from error
+    if done.returncode or not done.stdout:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise RenderError(f"{renderer} failed: {said[-1] if said else done.returncode}")
+    return done.stdout
+
+
+@contextmanager
+def _fonts(format: str) -> Iterator[dict[str, str]]:
+    """Give the environment for a renderer; matplotlib lends its fonts where there are none."""
+    environment = dict(os.environ)
+    if not sys.platform.startswith("linux") or _has_fonts():
+        yield environment
+        return
+    folder = _borrowed_fonts()
+    if folder is None:
+        if format != "svg":
+            warnings.warn(
+                f"no fonts were found, so the text of this {format.upper()} may be missing: "
+                "install fonts, or matplotlib, which brings some along",
+                stacklevel=2,
+            )
+        yield environment
+        return
+    with tempfile.TemporaryDirectory(prefix="symad-fonts-") as cache:
+        config = Path(cache, "fonts.conf")
+        config.write_text(
+            '<?xml version="1.0"?>\n<!DOCTYPE fontconfig SYSTEM "fonts.dtd">\n<fontconfig>'
+            f"<dir>{folder}</dir><cachedir>{cache}</cachedir></fontconfig>\n",
+            encoding="utf-8",
+        )
+        yield environment | {"FONTCONFIG_FILE": str(config)}
+
+
+def _has_fonts() -> bool:
+    """Return whether fontconfig is told where fonts are, or would find one where it looks."""
+    if "FONTCONFIG_FILE" in os.environ or "FONTCONFIG_PATH" in os.environ:
+        return True
+    folders = (Path(folder).expanduser() for folder in _FONT_FOLDERS)
+    return Path("/etc/fonts/fonts.conf").exists() and any(map(_holds_font, folders))
+
+
+def _holds_font(folder: Path) -> bool:
+    files = (name for _, _, names in os.walk(folder) for name in names)
+    return any(name.lower().endswith(_FONT_FILES) for name in files)
+
+
+def _borrowed_fonts() -> Path | None:
+    found = importlib.util.find_spec("matplotlib")
+    if found is None or not found.origin:
+        return None
+    folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+    return folder if folder.is_dir() else None

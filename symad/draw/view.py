@@ -1,0 +1,134 @@
+"""What is seen of a graph: its nodes, without the shape repairs that do nothing.
+
+While shapes are unknown, the gradient pass must put a shape repair wherever broadcasting may have
+happened.  Most do nothing for the shapes that are fed.  A view looks *through* them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symad.graph.node import Node
+from symad.graph.provenance import RoleKind
+from symad.graph.traverse import topological_order
+from symad.types import TensorType, UnknownShape
+
+REPAIR_OPS = frozenset({"sum_like", "broadcast_like", "reshape_like"})
+_REPAIRING = frozenset({RoleKind.REPAIR, RoleKind.SEED, RoleKind.TANGENT})
+_SHAPE_ONLY = {name: 1 for name in REPAIR_OPS} | {"ones_like": 0, "zeros_like": 0}
+
+Values = Mapping[Node, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input of a node as it is seen.
+
+    Attributes
+    ----------
+    node : Node
+        The input itself, or what a shape repair that is looked through was given.
+    slot : int
+    repaired : bool
+        Whether a shape repair is looked through.
+    shape_only : bool
+        Whether only the shape of the input matters.
+    """
+
+    node: Node
+    slot: int
+    repaired: bool
+    shape_only: bool
+
+
+class View:
+    """The nodes that some outputs depend on, and those that their roles refer to.
+
+    Attributes
+    ----------
+    outputs : tuple of Node
+    nodes : list of Node
+        What the outputs depend on, inputs before users, without what is looked through.
+    related : list of Node
+        The same together with all nodes that roles refer to, such as the output whose seed is a
+        constant; nothing is left out.
+    through : dict
+        From each shape repair that is looked through to the node behind it.
+    values : mapping from Node to value
+        Empty without a feed.
+    """
+
+    def __init__(
+        self, outputs: Iterable[Node], values: Values | None = None, repairs: bool = False
+    ) -> None:
+        self.outputs = tuple(dict.fromkeys(outputs))
+        self.values: Values = values or {}
+        reached = topological_order(self.outputs)
+        self.related = _related(self.outputs, reached)
+        self.through: dict[Node, Node] = {}
+        if not repairs:
+            for node in self.related:
+                if _does_nothing(node, self.values, self.through):
+                    source = node.inputs[0]
+                    self.through[node] = self.through.get(source, source)
+        self.nodes = [node for node in reached if node not in self.through]
+        seen = set(self.nodes)
+        self.nodes += [n for n in map(self.behind, self.outputs) if n not in seen]
+
+    def behind(self, node: Node) -> Node:
+        """Return the node that is seen where ``node`` stands."""
+        return self.through.get(node, node)
+
+    def sources(self, node: Node) -> list[Source]:
+        """Return the inputs of ``node`` as they are seen."""
+        only = _SHAPE_ONLY.get(node.op.name) if node.op else None
+        return [
+            Source(self.behind(source), slot, source in self.through, slot == only)
+            for slot, source in enumerate(node.inputs)
+        ]
+
+
+def _related(outputs: tuple[Node, ...], reached: list[Node]) -> list[Node]:
+    """Return all nodes that ``outputs`` or roles refer to, inputs before users.
+
+    The order puts the forward outputs first, then what was differentiated, so that it does not
+    depend on which derivatives are among the outputs.
+    """
+    known = dict.fromkeys(reached)
+    referred: list[Node] = []
+    pending = reached
+    while pending:
+        found: list[Node] = []
+        for node in pending:
+            if node.role is not None:
+                found += [n for n in (node.role.node, node.role.consumer) if n is not None]
+        referred += found
+        fresh = [node for node in dict.fromkeys(found) if node not in known]
+        pending = [node for node in topological_order(fresh, stop=known) if node not in known]
+        known.update(dict.fromkeys(pending))
+    seeds = [n.role.node for n in known if n.role and n.role.kind is RoleKind.SEED]
+    forward = [n for n in (*outputs, *seeds, *referred) if n.role is None]
+    return topological_order([*dict.fromkeys(forward), *outputs, *known])
+
+
+def _does_nothing(node: Node, values: Values, through: Mapping[Node, Node]) -> bool:
+    """Return whether a shape repair does nothing, or, without values, may well do nothing."""
+    role = node.role
+    if role is None or node.op is None or node.op.name not in REPAIR_OPS:
+        return False
+    undone = role.kind is RoleKind.PARTIAL and role.consumer in through
+    if role.kind not in _REPAIRING and not undone:
+        return False
+    x, like = node.inputs
+    if node in values and x in values:
+        return np.shape(values[node]) == np.shape(values[x])
+    return _shape_unknown(x) or _shape_unknown(like)
+
+
+def _shape_unknown(node: Node) -> bool:
+    type_ = node.type
+    return isinstance(type_, TensorType) and isinstance(type_.shape, UnknownShape)

@@ -1,0 +1,240 @@
+"""New arrays: filled with one value, counting, or the identity matrix.
+
+A filled array is a number that is broadcast, so that it takes no memory, its sizes may be nodes,
+and a gradient flows to the number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symad.errors import ShapeError
+from symad.graph.node import Constant, Node, apply
+from symad.graph.op import Op
+from symad.graph.operators import call
+from symad.graph.sample import Sample, reals
+from symad.ops.adjoint import broadcast_like, cast
+from symad.ops.base import Operand, as_node, as_nodes, register, tensor_types
+from symad.ops.shape import broadcast_to, expand_dims
+from symad.ops.size import AxisSize, as_size, check_sizes, dimensions
+from symad.types import KnownRank, TensorType, Type, UnknownDim, as_dtype
+
+
+def full(shape: Any, fill_value: Operand, dtype: Any = None) -> Node:
+    """Return an array of ``shape`` filled with one value.
+
+    Parameters
+    ----------
+    shape : int, integer node, or sequence of these
+    fill_value : Operand
+        A number or node that broadcasts to ``shape``; a gradient flows to it.
+    dtype : dtype, optional
+        That of ``fill_value`` unless given.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=("batch", 3))
+    >>> sm.full((x.shape[0], 2), 7.0).type
+    f64[batch,2]
+    """
+    value = as_node(fill_value)
+    return broadcast_to(value if dtype is None else cast(value, dtype), shape)
+
+
+def zeros(shape: Any, dtype: Any = "float64") -> Node:
+    """Return an array of ``shape`` filled with zeros; sizes may be integer nodes.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.zeros((2,)).eval()
+    array([0., 0.])
+    """
+    return broadcast_to(Constant(0, as_dtype(dtype)), shape)
+
+
+def ones(shape: Any, dtype: Any = "float64") -> Node:
+    """Return an array of ``shape`` filled with ones; sizes may be integer nodes.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.ones((2,)).eval()
+    array([1., 1.])
+    """
+    return broadcast_to(Constant(1, as_dtype(dtype)), shape)
+
+
+def full_like(x: Operand, fill_value: Operand, dtype: Any = None) -> Node:
+    """Return an array of the shape and dtype of ``x`` filled with one value.
+
+    Parameters
+    ----------
+    x : Operand
+    fill_value : Operand
+        A number or node that broadcasts to the shape of ``x``; a gradient flows to it.
+    dtype : dtype, optional
+        That of ``x`` unless given.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.full_like(sm.constant([1.0, 2.0]), 7).eval()
+    array([7., 7.])
+    """
+    like = as_node(x)
+    return broadcast_like(cast(as_node(fill_value), dtype or like.dtype), like)
+
+
+@dataclass(frozen=True)
+class Arange(Op):
+    """Count from ``start`` to before ``stop`` in steps, of which one at least is a node."""
+
+    dims: KnownRank
+    dtype: np.dtype[Any]
+
+    name = "arange"
+    numpy = np.arange
+    samples = (
+        Sample(lambda x: cast(arange(_length(x)), x.dtype) * x, [reals(4)]),
+        Sample(lambda x: arange(1, _length(x), 2), [reals(6)], label="steps"),
+        Sample(lambda x: arange(_length(x)), [reals(0)], label="empty"),
+    )
+
+    def attributes(self) -> dict[str, Any]:
+        return {"dtype": self.dtype}
+
+    def infer(self, *types: Any) -> Type:
+        check_sizes(types)
+        return TensorType(self.dtype, self.dims)
+
+    def differentiable(self, slot: int) -> bool:
+        return False
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        bounds: list[Any] = [node.value[()] for node in inputs if isinstance(node, Constant)]
+        return Constant(np.arange(*bounds, dtype=self.dtype)) if len(bounds) == 3 else None
+
+
+def _length(x: Node) -> Node:
+    return apply(AxisSize(0), x)
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Node:
+    """Return the numbers from ``start`` to before ``stop`` in steps.
+
+    Parameters
+    ----------
+    start, stop, step : number or integer node
+        With one argument, it is ``stop``, and ``start`` is 0.
+    dtype : dtype, optional
+        int64 for integers, float64 for floats, unless given.
+
+    Raises
+    ------
+    GraphTypeError
+        If a node is not one integer.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.arange(1, 4).eval()
+    array([1, 2, 3])
+    >>> x = sm.Variable("x", shape=("batch",))
+    >>> sm.arange(x.shape[0]).type
+    i64[batch]
+    """
+    if stop is None:
+        start, stop = 0, start
+    wanted = None if dtype is None else as_dtype(dtype)
+    if not any(isinstance(bound, Node) for bound in (start, stop, step)):
+        return Constant(np.arange(start, stop, step, dtype=wanted))
+    sizes = [as_size(bound) for bound in (start, stop, step)]
+    dims: KnownRank = (UnknownDim(),)
+    if sizes[0] == 0 and isinstance(sizes[1], Node) and isinstance(sizes[2], int) and sizes[2] == 1:
+        dims, _ = dimensions(sizes[1:2])
+    return apply(Arange(dims, wanted or np.dtype("int64")), *map(as_node, sizes))
+
+
+def linspace(
+    start: Operand, stop: Operand, num: int = 50, endpoint: bool = True, dtype: Any = None
+) -> Node:
+    """Return ``num`` evenly spaced numbers from ``start`` to ``stop``.
+
+    Parameters
+    ----------
+    start, stop : Operand
+        Nodes get gradients.  Where they have axes, the numbers run along a new first axis.
+    num : int
+    endpoint : bool
+        Whether ``stop`` is the last number.
+    dtype : dtype, optional
+
+    Raises
+    ------
+    ShapeError
+        If the number of axes of ``start`` or ``stop`` is not known.
+
+    Notes
+    -----
+    With nodes, (1 - t)·start + t·stop, which is exact at both ends.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.linspace(0, 1, 5).eval()
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    """
+    wanted = None if dtype is None else as_dtype(dtype)
+    if not isinstance(start, Node) and not isinstance(stop, Node):
+        return Constant(np.linspace(start, stop, num, endpoint, dtype=wanted))
+    first, last = as_nodes(start, stop)
+    rank = 0
+    for type_ in tensor_types(first.type, last.type):
+        if type_.ndim is None:
+            raise ShapeError("the number of axes of start and stop must be known")
+        rank = max(rank, type_.ndim)
+    kind = np.result_type(first.dtype, last.dtype)
+    t = np.linspace(0, 1, num, endpoint, dtype=kind if kind.kind == "f" else "float64")
+    t = t.reshape(-1, *[1] * rank)
+    result: Node = Constant(1 - t) * first + Constant(t) * last
+    return result if wanted is None else cast(result, wanted)
+
+
+def eye(n: Any, m: Any = None, k: int = 0, dtype: Any = "float64") -> Node:
+    """Return a matrix with ones on a diagonal and zeros elsewhere.
+
+    Parameters
+    ----------
+    n, m : int or integer node
+        The number of rows and columns; square unless ``m`` is given.
+    k : int
+        Which diagonal: 0 is the main one, positive ones are above it.
+    dtype : dtype
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.eye(2).eval()
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    wanted = as_dtype(dtype)
+    rows = as_size(n)
+    columns = rows if m is None else as_size(m)
+    if isinstance(rows, int) and isinstance(columns, int):
+        return Constant(np.eye(rows, columns, k, dtype=wanted))
+    return cast(call("equal", expand_dims(arange(rows) + k, 1), arange(columns)), wanted)
+
+
+register(full)
+register(zeros)
+register(ones)
+register(full_like)
+register(arange)
+register(linspace)
+register(eye)

@@ -1,0 +1,219 @@
+"""Gathering elements along one axis: take, take_along_axis, one_hot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symad.errors import GraphTypeError, ShapeError
+from symad.graph.node import Node, apply
+from symad.graph.op import Op
+from symad.graph.sample import Sample, fixed, reals
+from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.index import index_array
+from symad.ops.shape import one_axis, reshape
+from symad.ops.subscript import along_axis
+from symad.types import (
+    TensorType,
+    Type,
+    UnknownShape,
+    as_dtype,
+    format_shape,
+    join_dims,
+    normalize_axis,
+)
+
+
+def take(x: Operand, indices: Operand, axis: int | None = None) -> Node:
+    """Return the elements of ``x`` at integer ``indices`` along an axis.
+
+    Parameters
+    ----------
+    x : Operand
+    indices : int, integer array or integer node
+        Their axes take the place of ``axis`` in the result.  Negative ones count from the end.
+    axis : int, optional
+        Without it, ``x`` is flattened first.
+
+    Raises
+    ------
+    ShapeError
+        If an index is out of range for an axis of known size.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.take(sm.constant([[1, 2, 3], [4, 5, 6]]), [2, 0], axis=1).eval()
+    array([[3, 1],
+           [6, 4]])
+    """
+    if axis is None:
+        return index_array(reshape(x, (-1,)), (as_node(indices),))
+    return index_array(x, along_axis(one_axis(axis), as_node(indices)))
+
+
+def _grid(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
+    """Return the subscript that names, for each index, its element along ``axis``."""
+    axis %= len(shape)
+    grid = list(np.ix_(*map(np.arange, shape)))
+    grid[axis] = indices
+    return tuple(grid)
+
+
+@dataclass(frozen=True)
+class TakeAlongAxis(Linear):
+    """Take elements along an axis by indices that are matched with the other axes."""
+
+    axis: int
+
+    name = "take_along_axis"
+    numpy = np.take_along_axis
+    samples = (
+        Sample(lambda x, i: take_along_axis(x, i, 1), [reals(2, 3), fixed([[2, 0], [1, 1]])]),
+        Sample(lambda x, i: take_along_axis(x, i), [reals(3, 2), fixed([[1], [0], [-1]])],
+               label="last axis"),
+        Sample(lambda x, i: take_along_axis(x, i, 0), [reals(3, 2), fixed([[1], [0]])],
+               label="broadcast"),
+    )  # fmt: skip
+
+    def infer(self, *types: Any) -> Type:
+        x, indices = tensor_types(*types)
+        if indices.dtype.kind not in "iu":
+            raise GraphTypeError(f"an index must be an integer, not {indices.dtype}")
+        if isinstance(x.shape, UnknownShape) or isinstance(indices.shape, UnknownShape):
+            return x.with_shape(UnknownShape.fresh())
+        axis = normalize_axis(self.axis, len(x.shape))
+        if len(x.shape) != len(indices.shape):
+            raise ShapeError(
+                f"indices of shape {format_shape(indices.shape)} do not have as many axes as "
+                f"{format_shape(x.shape)}",
+                remedy="Add axes of size 1: sm.expand_dims(indices, -1).",
+            )
+        shape = list(map(join_dims, x.shape[:axis], indices.shape[:axis]))
+        shape += [indices.shape[axis]]
+        shape += list(map(join_dims, x.shape[axis + 1 :], indices.shape[axis + 1 :]))
+        return x.with_shape(tuple(shape))
+
+    def differentiable(self, slot: int) -> bool:
+        return slot == 0
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(AddAlongAxis(self.axis), adjoint, *inputs)
+
+
+def _add_along_axis(v: Any, like: Any, indices: Any, axis: int) -> Any:
+    total = np.zeros(np.shape(like), v.dtype)
+    np.add.at(total, _grid(total.shape, indices, axis), v)
+    return total
+
+
+@dataclass(frozen=True)
+class AddAlongAxis(Linear):
+    """Add ``v`` to zeros of the shape of ``like``: the transpose of taking along an axis."""
+
+    axis: int
+
+    name = "add_along_axis"
+    numpy = staticmethod(_add_along_axis)
+    samples = (
+        Sample(lambda v, x, i: apply(AddAlongAxis(1), v, x, i),
+               [reals(2, 2), reals(2, 3), fixed([[2, 0], [1, 1]])]),
+    )  # fmt: skip
+
+    def infer(self, *types: Any) -> Type:
+        v, like, _ = tensor_types(*types)
+        return TensorType(v.dtype, like.shape)
+
+    def differentiable(self, slot: int) -> bool:
+        return slot == 0
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(TakeAlongAxis(self.axis), adjoint, inputs[2])
+
+
+def take_along_axis(x: Operand, indices: Operand, axis: int | None = -1) -> Node:
+    """Return elements of ``x`` by indices along an axis, matched with the other axes.
+
+    Parameters
+    ----------
+    x : Operand
+    indices : integer array or node
+        With as many axes as ``x``; the other axes broadcast against those of ``x``.
+    axis : int, optional
+        ``None`` flattens ``x`` first.
+
+    Raises
+    ------
+    ShapeError
+        If ``indices`` has another number of axes.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> logits, labels = sm.constant([[1.0, 2.0], [3.0, 4.0]]), sm.constant([1, 0])
+    >>> sm.take_along_axis(logits, labels[:, None], axis=1).eval()
+    array([[2.],
+           [3.]])
+    """
+    if axis is None:
+        return apply(TakeAlongAxis(0), reshape(x, (-1,)), as_node(indices))
+    return apply(TakeAlongAxis(one_axis(axis)), as_node(x), as_node(indices))
+
+
+def _one_hot(indices: Any, depth: int, dtype: Any) -> Any:
+    return np.equal(np.asarray(indices)[..., np.newaxis], np.arange(depth)).astype(dtype)
+
+
+@dataclass(frozen=True)
+class OneHot(Op):
+    """Turn each integer into a row of zeros with a one at that place."""
+
+    depth: int
+    dtype: np.dtype[Any]
+
+    name = "one_hot"
+    numpy = staticmethod(_one_hot)
+    samples = (
+        Sample(lambda i: one_hot(i, 3), [fixed([2, 0, 3, -1])]),
+        Sample(lambda i: one_hot(i, 2, "float32"), [fixed(1)], label="scalar"),
+    )
+
+    def infer(self, *types: Any) -> Type:
+        (indices,) = tensor_types(*types)
+        if indices.dtype.kind not in "iu":
+            raise GraphTypeError(f"an index must be an integer, not {indices.dtype}")
+        if isinstance(indices.shape, UnknownShape):
+            return TensorType(self.dtype, UnknownShape.fresh())
+        return TensorType(self.dtype, (*indices.shape, self.depth))
+
+    def differentiable(self, slot: int) -> bool:
+        return False
+
+
+def one_hot(indices: Operand, depth: int, dtype: Any = "float64") -> Node:
+    """Return, for each integer, ``depth`` numbers that are 0 but for a 1 at that place.
+
+    Parameters
+    ----------
+    indices : integer array or node
+        An integer that is not in [0, depth) gives zeros only.
+    depth : int
+    dtype : dtype
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.one_hot([1, 0], 3).eval()
+    array([[0., 1., 0.],
+           [1., 0., 0.]])
+    """
+    if not isinstance(depth, (int, np.integer)) or depth < 0:
+        raise GraphTypeError(f"the depth must be a number of classes, not {depth!r}")
+    return apply(OneHot(int(depth), as_dtype(dtype)), as_node(indices))
+
+
+register(take)
+register(take_along_axis)
+register(one_hot)

@@ -1,0 +1,213 @@
+"""Linear algebra by NumPy's names: ``sm.linalg.solve(a, b)``, ``np.linalg.solve(node, b)``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symad.errors import GraphTypeError, ShapeError
+from symad.graph.node import Node, apply, reporting
+from symad.graph.sample import Sample, fixed, integers, reals
+from symad.ops import product
+from symad.ops.arithmetic import abs as magnitude
+from symad.ops.base import Operand, as_node, register
+from symad.ops.comparison import equal, where
+from symad.ops.factorisation import cholesky, eigh, eigvalsh, qr, svd, svdvals
+from symad.ops.linear_system import det, inv, matrix_power, slogdet, solve, solve_triangular
+from symad.ops.permute import matrix_transpose, moveaxis
+from symad.ops.reduce import Reduction, as_axis
+from symad.ops.reduce import max as largest
+from symad.ops.reduce import min as smallest
+from symad.ops.reduce import sum as sum_of
+from symad.ops.shape import expand_dims
+from symad.types import normalize_axes
+
+__all__ = [
+    "cholesky",
+    "det",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "matrix_power",
+    "matrix_transpose",
+    "norm",
+    "qr",
+    "slogdet",
+    "solve",
+    "solve_triangular",
+    "svd",
+    "svdvals",
+    "trace",
+]
+
+
+def trace(x: Operand, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Node:
+    """Return the trace of matrices: the sum along their diagonal.
+
+    As ``np.trace(x)``, but for the last two axes unless others are named.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.linalg.trace(sm.Variable("x", shape=("batch", 3, 3))).type
+    f64[batch]
+    """
+    return product.trace(x, offset, axis1, axis2)
+
+
+def _root_of_squares(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
+
+
+class EuclideanNorm(Reduction):
+    """The root of the sum of squares, y = √Σ x_j²: see :func:`norm`.
+
+    ∂y/∂x_j = x_j / y.  At zero, where the norm has a kink, all derivatives are 0.
+    """
+
+    name = "norm"
+    numpy = staticmethod(_root_of_squares)
+    latex = r"\left\lVert {0} \right\rVert"
+    samples = (
+        Sample(lambda x: norm(x), [reals(3)], np.linalg.norm),
+        Sample(lambda x: norm(x), [reals(2, 3)], np.linalg.norm, label="matrix"),
+        Sample(lambda x: norm(x), [reals()], np.abs, label="scalar"),
+        Sample(
+            lambda x: norm(x, axis=1, keepdims=True),
+            [reals(2, 3)],
+            lambda x: np.linalg.norm(x, axis=1, keepdims=True),
+            label="axis",
+        ),
+        Sample(
+            lambda x: norm(x, "fro", axis=(0, -1)),
+            [reals(2, 3, 2)],
+            lambda x: np.linalg.norm(x, "fro", axis=(0, -1)),
+            label="axes",
+        ),
+        Sample(lambda x: norm(x), [reals(0)], np.linalg.norm, order=0, label="empty"),
+        Sample(lambda x: norm(x) * 0.5, [integers(3)], label="integers"),
+        Sample(
+            lambda x: norm(x, axis=1),
+            [fixed([[0.0, -0.0], [np.inf, 1.0], [np.nan, 1.0]])],
+            lambda x: np.linalg.norm(x, axis=1),
+            order=0,
+            label="special",
+        ),
+    )
+
+    def chain(self, v: Node, y: Node, x: Node) -> Node:
+        zero = equal(y, 0)
+        return where(zero, 0, v) * x / where(zero, 1, y)
+
+
+def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Node:
+    """Return the norm of vectors or matrices.
+
+    Parameters
+    ----------
+    x : Node or array
+    ord : {None, 1, 2, inf, -inf, "fro", "nuc", -1, -2}
+        By default the root of the sum of all squares.  Of vectors: 1 is the sum of magnitudes, 2
+        the root of the sum of squares, ±inf the largest or smallest magnitude.  Of matrices: ±1 is
+        the largest or smallest sum of magnitudes of a column, ±inf of a row, ±2 the largest or
+        smallest singular value, "fro" the root of the sum of squares, "nuc" the sum of singular
+        values.
+    axis : int or tuple of int, optional
+        One axis for vectors, two for matrices (the rows along the first); all unless given.
+    keepdims : bool
+        Keep the axes, of size 1.
+
+    Returns
+    -------
+    Node
+
+    Raises
+    ------
+    GraphTypeError
+        If there is no such ``ord``.
+    ShapeError
+        If an axis does not exist, or ``ord`` is given and the axes are neither one nor two.
+
+    Notes
+    -----
+    Where a norm has a kink, the derivative is one of the subgradients: 0 for the root of squares at
+    zero (not NaN), and for magnitudes and maxima those of :func:`symad.abs` and :func:`symad.max`.
+    Squares overflow above 1e154 and vanish below 1e-162, as in NumPy.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(2,))
+    >>> sm.linalg.norm(x).eval({x: [3.0, 4.0]})
+    np.float64(5.0)
+    >>> sm.gradients(sm.linalg.norm(x), x).eval({x: [0.0, 0.0]})
+    array([0., 0.])
+    """
+    node = as_node(x)
+    if ord is None:
+        return apply(EuclideanNorm(as_axis(axis), bool(keepdims)), node)
+    with reporting("norm", node):
+        axes = _norm_axes(node, axis)
+        if len(axes) == 1:
+            return _vector_norm(node, ord, axes, keepdims)
+        return _matrix_norm(node, ord, axes, keepdims)
+
+
+def _norm_axes(x: Node, axis: Any) -> tuple[int, ...]:
+    """Return the one or two axes of the vectors or matrices, in the order given."""
+    wanted = as_axis(axis)
+    if wanted is None:
+        if x.ndim is None:
+            raise ShapeError(
+                "how many axes the operand has must be known",
+                remedy="Declare it, or name the axes: norm(x, ord, axis=-1).",
+            )
+        wanted = tuple(range(x.ndim))
+    axes = wanted if isinstance(wanted, tuple) else (wanted,)
+    if x.ndim is not None:
+        normalize_axes(axes, x.ndim)
+    if len(axes) not in (1, 2):
+        raise ShapeError(
+            f"an order of a norm is for vectors or matrices, not for {len(axes)} axes",
+            remedy="Name one axis or two: norm(x, ord, axis=-1).",
+        )
+    return axes
+
+
+def _vector_norm(x: Node, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Node:
+    if ord == 2:
+        return apply(EuclideanNorm(axes, bool(keepdims)), x)
+    reductions = {1: sum_of, np.inf: largest, -np.inf: smallest}
+    if ord not in reductions:
+        raise GraphTypeError(f"{ord!r} is not an order of a vector norm", remedy=_ORDERS)
+    return reductions[ord](magnitude(x), axes, keepdims=keepdims)
+
+
+def _matrix_norm(x: Node, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Node:
+    rows, columns = axes
+    if ord == "fro":
+        return apply(EuclideanNorm(axes, bool(keepdims)), x)
+    sums: dict[Any, tuple[int, Any]] = {
+        1: (rows, largest),
+        -1: (rows, smallest),
+        np.inf: (columns, largest),
+        -np.inf: (columns, smallest),
+    }
+    if ord in sums:
+        summed, reduction = sums[ord]
+        totals = sum_of(magnitude(x), summed, keepdims=True)
+        result: Node = reduction(totals, axes, keepdims=keepdims)
+        return result
+    spectral = {2: largest, -2: smallest, "nuc": sum_of}
+    if ord not in spectral:
+        raise GraphTypeError(f"{ord!r} is not an order of a matrix norm", remedy=_ORDERS)
+    result = spectral[ord](svdvals(moveaxis(x, axes, (-2, -1))), -1)
+    return expand_dims(result, axes) if keepdims else result
+
+
+_ORDERS = 'Of vectors: 1, 2, inf, -inf.  Of matrices: 1, 2, inf, their negatives, "fro", "nuc".'
+
+register(norm, "linalg.norm")
+register(trace, "linalg.trace")
+register(matrix_transpose, "linalg.matrix_transpose")

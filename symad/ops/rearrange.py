@@ -1,0 +1,474 @@
+"""Ops that put the elements of an array in other places: flip, roll, tile, repeat, pad."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symad.errors import GraphTypeError, ShapeError
+from symad.graph.node import Node, apply
+from symad.graph.op import Op
+from symad.graph.sample import Sample, reals
+from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.index import index_array
+from symad.ops.reduce import Axis, as_axis
+from symad.ops.shape import one_axis, reshape
+from symad.types import (
+    Dimension,
+    TensorType,
+    Type,
+    UnknownDim,
+    UnknownShape,
+    normalize_axes,
+    normalize_axis,
+)
+
+
+class _SameShape(Linear):
+    """An op whose result has the type of its operand."""
+
+    def infer(self, *types: Any) -> Type:
+        (x,) = tensor_types(*types)
+        if x.ndim is not None:
+            self.check(x.ndim)
+        return x
+
+    def check(self, ndim: int) -> None:
+        """Raise an error if the op is not for arrays of ``ndim`` axes."""
+
+
+class _TransposeOf(Op):
+    """The transpose of an op: takes an adjoint and what the op was applied to."""
+
+    def differentiable(self, slot: int) -> bool:
+        return slot == 0
+
+    def infer(self, *types: Any) -> Type:
+        v, like = tensor_types(*types)
+        return TensorType(v.dtype, like.shape)
+
+
+# Flip and roll
+
+
+@dataclass(frozen=True)
+class Flip(_SameShape):
+    """Reverse the order of the elements along some axes."""
+
+    axis: Axis
+
+    name = "flip"
+    numpy = np.flip
+    is_view = True
+    samples = (
+        Sample(lambda x: flip(x), [reals(2, 3)]),
+        Sample(lambda x: flip(x, -1), [reals(2, 3)], label="axis"),
+        Sample(lambda x: flip(x, (0, 2)), [reals(2, 3, 2)], label="axes"),
+    )
+
+    def check(self, ndim: int) -> None:
+        normalize_axes(self.axis, ndim)
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(self, adjoint)
+
+
+def flip(x: Operand, axis: int | Sequence[int] | None = None) -> Node:
+    """Return ``x`` with the order of its elements reversed along ``axis``, or along all axes.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.flip(sm.constant([1, 2, 3])).eval()
+    array([3, 2, 1])
+    """
+    return apply(Flip(as_axis(axis)), as_node(x))
+
+
+@dataclass(frozen=True)
+class Roll(_SameShape):
+    """Shift elements along axes; what leaves at one end comes in at the other."""
+
+    shift: int | tuple[int, ...]
+    axis: Axis
+
+    name = "roll"
+    numpy = np.roll
+    samples = (
+        Sample(lambda x: roll(x, 2), [reals(2, 3)]),
+        Sample(lambda x: roll(x, -1, axis=1), [reals(2, 3)], label="axis"),
+        Sample(lambda x: roll(x, (1, 2), axis=(0, 1)), [reals(2, 3)], label="axes"),
+        Sample(lambda x: roll(x, 1, axis=0), [reals(0, 3)], label="empty"),
+    )
+
+    def check(self, ndim: int) -> None:
+        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
+        for axis in axes:
+            if axis is not None:
+                normalize_axis(axis, ndim)
+        if isinstance(self.shift, tuple) and len(self.shift) != len(axes):
+            raise ShapeError(f"{len(self.shift)} shifts were given for {len(axes)} axes")
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        back = tuple(-n for n in self.shift) if isinstance(self.shift, tuple) else -self.shift
+        return apply(Roll(back, self.axis), adjoint)
+
+
+def roll(x: Operand, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Node:
+    """Return ``x`` with its elements shifted along ``axis``, round and round.
+
+    Parameters
+    ----------
+    x : Operand
+    shift : int or tuple of int
+    axis : int or tuple of int, optional
+        Without it, elements are shifted in row-major order.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.roll(sm.constant([1, 2, 3]), 1).eval()
+    array([3, 1, 2])
+    """
+    return apply(Roll(_integers(shift, "a shift"), as_axis(axis)), as_node(x))
+
+
+def _integers(value: Any, what: str) -> int | tuple[int, ...]:
+    """Return an integer or a tuple of them as an attribute."""
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    numbers = np.asarray(value) if isinstance(value, (tuple, list, np.ndarray)) else None
+    if numbers is None or numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+        raise GraphTypeError(f"{what} must be an integer or a tuple of integers, not {value!r}")
+    return tuple(int(number) for number in numbers)
+
+
+# Tile and repeat
+
+
+@dataclass(frozen=True)
+class Tile(Linear):
+    """Repeat the whole of ``x`` along each axis."""
+
+    reps: tuple[int, ...]
+
+    name = "tile"
+    numpy = np.tile
+    samples = (
+        Sample(lambda x: tile(x, 2), [reals(2, 3)]),
+        Sample(lambda x: tile(x, (2, 1, 3)), [reals(2, 2)], label="new axis"),
+        Sample(lambda x: tile(x, (2, 0)), [reals(2, 2)], label="none"),
+        Sample(lambda x: tile(x, 3), [reals()], label="scalar"),
+    )
+
+    def infer(self, *types: Any) -> Type:
+        (x,) = tensor_types(*types)
+        if isinstance(x.shape, UnknownShape):
+            return x.with_shape(UnknownShape.fresh())
+        rank = max(len(x.shape), len(self.reps))
+        shape = (1,) * (rank - len(x.shape)) + x.shape
+        reps = (1,) * (rank - len(self.reps)) + self.reps
+        return x.with_shape(tuple(map(_times, shape, reps)))
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(TileSum(self.reps), adjoint, inputs[0])
+
+
+def _times(dim: Dimension, count: int) -> Dimension:
+    if isinstance(dim, int):
+        return dim * count
+    return dim if count == 1 else UnknownDim()
+
+
+def _tile_sum(v: Any, like: Any, reps: tuple[int, ...]) -> Any:
+    rank = v.ndim
+    shape = (1,) * (rank - np.ndim(like)) + np.shape(like)
+    reps = (1,) * (rank - len(reps)) + reps
+    pairs = [size for pair in zip(reps, shape, strict=True) for size in pair]
+    return v.reshape(pairs).sum(axis=tuple(range(0, 2 * rank, 2))).reshape(np.shape(like))
+
+
+@dataclass(frozen=True)
+class TileSum(_TransposeOf, Linear):
+    """Sum the copies that tiling made: its transpose."""
+
+    reps: tuple[int, ...]
+
+    name = "tile_sum"
+    numpy = staticmethod(_tile_sum)
+    samples = (
+        Sample(lambda v, x: apply(TileSum((2, 3)), v, x), [reals(4, 6), reals(2, 2)]),
+        Sample(lambda v, x: apply(TileSum((3,)), v, x), [reals(3), reals()], label="scalar"),
+    )
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(Tile(self.reps), adjoint)
+
+
+def tile(x: Operand, reps: int | Sequence[int]) -> Node:
+    """Return copies of ``x`` side by side, ``reps`` of them along each axis.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.tile(sm.constant([1, 2]), (2, 2)).eval()
+    array([[1, 2, 1, 2],
+           [1, 2, 1, 2]])
+    """
+    counts = _integers(reps, "a number of copies")
+    counts = counts if isinstance(counts, tuple) else (counts,)
+    if any(count < 0 for count in counts):
+        raise ShapeError(f"{reps!r} is not a number of copies")
+    return apply(Tile(counts), as_node(x))
+
+
+@dataclass(frozen=True)
+class Repeat(Linear):
+    """Repeat each element along an axis."""
+
+    repeats: int | tuple[int, ...]
+    axis: int
+
+    name = "repeat"
+    numpy = np.repeat
+    samples = (
+        Sample(lambda x: repeat(x, 2, axis=1), [reals(2, 3)]),
+        Sample(lambda x: repeat(x, 2), [reals(2, 2)], label="flat"),
+        Sample(lambda x: repeat(x, [2, 0, 1], axis=-1), [reals(2, 3)], label="each"),
+        Sample(lambda x: repeat(x, 0, axis=0), [reals(2, 3)], label="none"),
+    )
+
+    def infer(self, *types: Any) -> Type:
+        (x,) = tensor_types(*types)
+        if isinstance(x.shape, UnknownShape):
+            return x
+        axis = normalize_axis(self.axis, len(x.shape))
+        dim = x.shape[axis]
+        if isinstance(self.repeats, int):
+            new = _times(dim, self.repeats)
+        elif isinstance(dim, int) and dim != len(self.repeats):
+            raise ShapeError(f"{len(self.repeats)} repeats were given for an axis of size {dim}")
+        else:
+            new = sum(self.repeats)
+        return x.with_shape((*x.shape[:axis], new, *x.shape[axis + 1 :]))
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(RepeatSum(self.repeats, self.axis), adjoint, inputs[0])
+
+
+def _repeat_sum(v: Any, like: Any, repeats: int | tuple[int, ...], axis: int) -> Any:
+    shape = np.shape(like)
+    axis %= len(shape)
+    if isinstance(repeats, int):
+        return v.reshape(*shape[: axis + 1], repeats, *shape[axis + 1 :]).sum(axis=axis + 1)
+    total = np.zeros(shape, v.dtype)
+    np.add.at(np.moveaxis(total, axis, 0), np.repeat(np.arange(shape[axis]), repeats),
+              np.moveaxis(v, axis, 0))  # fmt: skip
+    return total
+
+
+@dataclass(frozen=True)
+class RepeatSum(_TransposeOf, Linear):
+    """Sum what repeating made of each element: its transpose."""
+
+    repeats: int | tuple[int, ...]
+    axis: int
+
+    name = "repeat_sum"
+    numpy = staticmethod(_repeat_sum)
+    samples = (
+        Sample(lambda v, x: apply(RepeatSum(2, 1), v, x), [reals(2, 6), reals(2, 3)]),
+        Sample(lambda v, x: apply(RepeatSum((2, 0, 1), -1), v, x), [reals(2, 3), reals(2, 3)],
+               label="each"),
+    )  # fmt: skip
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(Repeat(self.repeats, self.axis), adjoint)
+
+
+def repeat(x: Operand, repeats: int | Sequence[int], axis: int | None = None) -> Node:
+    """Return ``x`` with each element repeated along an axis.
+
+    Parameters
+    ----------
+    x : Operand
+    repeats : int or sequence of int
+        How often, or how often each.
+    axis : int, optional
+        Without it, ``x`` is flattened first.
+
+    Raises
+    ------
+    ShapeError
+        If there are not as many ``repeats`` as elements along the axis.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.repeat(sm.constant([1, 2, 3]), [2, 0, 1]).eval()
+    array([1, 1, 3])
+    """
+    counts = _integers(repeats, "a number of repeats")
+    if any(count < 0 for count in (counts if isinstance(counts, tuple) else (counts,))):
+        raise ShapeError(f"{repeats!r} is not a number of repeats")
+    if axis is None:
+        return apply(Repeat(counts, 0), reshape(x, (-1,)))
+    return apply(Repeat(counts, one_axis(axis)), as_node(x))
+
+
+# Pad
+
+Widths = tuple[tuple[int, int], ...]
+"""How much to add before and after each axis; one pair stands for all axes."""
+
+_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
+
+
+def _pad(x: Any, widths: Widths, mode: str, value: float) -> Any:
+    if mode == "constant":
+        return np.pad(x, widths, constant_values=value)
+    return np.pad(x, widths, mode=mode)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class Pad(Op):
+    """Add elements before and after each axis: a value, or what the array continues to."""
+
+    widths: Widths
+    mode: str = "constant"
+    value: float = 0
+
+    name = "pad"
+    numpy = staticmethod(_pad)
+    samples = (
+        Sample(lambda x: pad(x, 1), [reals(2, 3)]),
+        Sample(lambda x: pad(x, ((0, 2), (1, 0)), constant_values=3), [reals(2, 3)],
+               label="each axis"),
+        Sample(lambda x: pad(x, (1, 0)), [reals(0)], label="empty"),
+        Sample(lambda x: pad(x, ((0, 3), (2, 1)), mode="edge"), [reals(2, 3)], label="edge"),
+        Sample(lambda x: pad(x, 4, mode="reflect"), [reals(2, 3)], label="reflect"),
+        Sample(lambda x: pad(x, (3, 1), mode="symmetric"), [reals(2)], label="symmetric"),
+        Sample(lambda x: pad(x, (1, 3), mode="wrap"), [reals(1, 2)], label="wrap"),
+    )  # fmt: skip
+
+    def infer(self, *types: Any) -> Type:
+        (x,) = tensor_types(*types)
+        if isinstance(x.shape, UnknownShape):
+            rank = len(self.widths)
+            unknown = rank == 1 or not any(map(any, self.widths))
+            return x.with_shape(UnknownShape.fresh() if unknown else (UnknownDim(),) * rank)
+        pairs = self.pairs(len(x.shape))
+        return x.with_shape(tuple(map(_padded, x.shape, pairs)))
+
+    def pairs(self, rank: int) -> Widths:
+        """Return the widths of each of ``rank`` axes."""
+        if len(self.widths) not in (1, rank):
+            raise ShapeError(f"{len(self.widths)} pairs of widths were given for {rank} axes")
+        return self.widths * rank if len(self.widths) == 1 else self.widths
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(PadSum(self.widths, self.mode), adjoint, inputs[0])
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(Pad(self.widths, self.mode), tangent)
+
+
+def _padded(dim: Dimension, pair: tuple[int, int]) -> Dimension:
+    if isinstance(dim, int):
+        return dim + sum(pair)
+    return dim if pair == (0, 0) else UnknownDim()
+
+
+def _pad_sum(v: Any, like: Any, widths: Widths, mode: str) -> Any:
+    sizes = np.shape(like)
+    pairs = widths * len(sizes) if len(widths) == 1 else widths
+    if mode == "constant":
+        inner = zip(pairs, sizes, strict=True)
+        return v[tuple(slice(before, before + size) for (before, _), size in inner)]
+    total = np.zeros(sizes, v.dtype)
+    origins = [_pad(np.arange(n), (p,), mode, 0) for n, p in zip(sizes, pairs, strict=True)]
+    np.add.at(total, np.ix_(*origins), v)
+    return total
+
+
+@dataclass(frozen=True)
+class PadSum(_TransposeOf, Linear):
+    """Cut off what padding added, and add it where it came from: the transpose of padding."""
+
+    widths: Widths
+    mode: str
+
+    name = "pad_sum"
+    numpy = staticmethod(_pad_sum)
+    is_view = True
+    samples = (
+        Sample(lambda v, x: apply(PadSum(((1, 2),), "edge"), v, x), [reals(5), reals(2)]),
+        Sample(lambda v, x: apply(PadSum(((1, 2),), "constant"), v, x), [reals(5), reals(2)],
+               label="constant"),
+    )  # fmt: skip
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(Pad(self.widths, self.mode), adjoint)
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        (like,) = tensor_types(inputs[1].type)
+        if self.mode != "constant" or like.ndim is None:
+            return None
+        pairs = Pad(self.widths).pairs(like.ndim)
+        inner = tuple(slice(before, -after if after else None) for before, after in pairs)
+        return index_array(inputs[0], inner)
+
+
+def pad(x: Operand, pad_width: Any, mode: str = "constant", constant_values: float = 0) -> Node:
+    """Return ``x`` with elements added before and after each axis.
+
+    Parameters
+    ----------
+    x : Operand
+    pad_width : int, pair of int, or a sequence of one pair for each axis
+        How many elements to add before and after.
+    mode : {"constant", "edge", "reflect", "symmetric", "wrap"}
+        What to add, as in ``numpy.pad``.
+    constant_values : number
+        The value to add, in mode "constant".
+
+    Raises
+    ------
+    ShapeError
+        If a width is negative, or there are not as many pairs as axes.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.pad(sm.constant([1, 2, 3]), (2, 1)).eval()
+    array([0, 0, 1, 2, 3, 0])
+    >>> sm.pad(sm.constant([1, 2, 3]), (2, 1), mode="edge").eval()
+    array([1, 1, 1, 2, 3, 3])
+    """
+    if mode not in _MODES:
+        raise GraphTypeError(f"there is no padding mode {mode!r}", remedy=f"Use {_MODES}.")
+    if not isinstance(constant_values, (int, float, np.number)):
+        raise GraphTypeError(f"constant_values must be one number, not {constant_values!r}")
+    value = float(constant_values) if mode == "constant" else 0
+    return apply(Pad(_as_widths(pad_width), mode, value), as_node(x))
+
+
+def _as_widths(pad_width: Any) -> Widths:
+    numbers = np.asarray(pad_width)
+    fits = numbers.ndim <= 2 and numbers.shape[-1:] in ((), (1,), (2,))
+    if numbers.dtype.kind not in "iu" or not fits:
+        raise GraphTypeError(f"{pad_width!r} is not a width, a pair, or a pair for each axis")
+    if (numbers < 0).any():
+        raise ShapeError("a width of padding cannot be negative", remedy="Use a slice to cut.")
+    rows = np.broadcast_to(numbers, (len(numbers) if numbers.ndim == 2 else 1, 2))
+    return tuple((int(before), int(after)) for before, after in rows)
+
+
+register(flip)
+register(roll)
+register(tile)
+register(repeat)
+register(pad)

@@ -1,0 +1,215 @@
+"""Special functions; their values come from SciPy, which is imported on first use."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symad.errors import GraphTypeError
+from symad.graph.node import Node, apply
+from symad.graph.op import resolve
+from symad.graph.sample import Sample, fixed, integers, reals
+from symad.ops.base import Elementwise, Operand, Unary, as_node, float_dtype, register
+from symad.ops.exponential import exp
+
+_EDGES = fixed([0.0, -0.0, np.inf, -np.inf, np.nan])
+_EULER = 0.5772156649015329
+
+
+class Erf(Unary):
+    """Return the error function 2/√π ∫₀ˣ e^(-t²) dt of ``x``, element by element.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.erf(sm.constant(0.5)).eval()
+    np.float64(0.5204998778)
+    """
+
+    name = "erf"
+    numpy = "scipy.special.erf"
+    chain = (lambda v, y, x: v * (2 / math.sqrt(math.pi) * exp(-x * x)),)
+    samples = (
+        Sample(lambda x: erf(x), [reals(3, 2)], np.vectorize(math.erf)),
+        Sample(lambda n: erf(n), [integers(3)], np.vectorize(math.erf), label="integer"),
+        Sample(
+            lambda x: erf(x), [_EDGES], lambda x: np.array([0.0, -0.0, 1.0, -1.0, np.nan]),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class Erfc(Unary):
+    """Return 1 - erf(``x``), element by element, exactly for large ``x`` too.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.erfc(sm.constant(10.0)).eval()
+    np.float64(2.0884875838e-45)
+    """
+
+    name = "erfc"
+    numpy = "scipy.special.erfc"
+    chain = (lambda v, y, x: -(v * (2 / math.sqrt(math.pi) * exp(-x * x))),)
+    samples = (
+        Sample(lambda x: erfc(x), [reals(3, 2)], np.vectorize(math.erfc)),
+        Sample(
+            lambda x: erfc(x), [_EDGES], lambda x: np.array([1.0, 1.0, 0.0, 2.0, np.nan]),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class ErfInv(Unary):
+    """Return the inverse of the error function, element by element.
+
+    It is inf at 1, -inf at -1 and NaN beyond; the derivative √π/2 e^(y²) is inf at ±1.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.erfinv(sm.erf(sm.constant(0.5))).eval()
+    np.float64(0.5)
+    """
+
+    name = "erfinv"
+    numpy = "scipy.special.erfinv"
+    latex = r"\operatorname{{erf}}^{{-1}}({0})"
+    chain = (lambda v, y, x: v * (math.sqrt(math.pi) / 2 * exp(y * y)),)
+    samples = (
+        Sample(lambda x: erfinv(x), [reals(3, 2, low=-0.8, high=0.8)]),
+        Sample(lambda x: erfinv(erf(x)), [reals(3, high=1.0)], lambda x: x, 1, "inverse"),
+        Sample(
+            lambda x: erfinv(x), [fixed([0.0, 1.0, -1.0, 1.5, np.nan])],
+            lambda x: np.array([0.0, np.inf, -np.inf, np.nan, np.nan]), order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class GammaLn(Unary):
+    """Return ln |Γ(``x``)|, element by element; its derivative is the digamma function.
+
+    It is inf at 0, -1, -2, ...
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.gammaln(sm.constant(5.0)).eval()
+    np.float64(3.1780538303)
+    """
+
+    name = "gammaln"
+    numpy = "scipy.special.gammaln"
+    latex = r"\ln \Gamma({0})"
+    chain = (lambda v, y, x: v * digamma(x),)
+    samples = (
+        Sample(lambda x: gammaln(x), [reals(3, 2, low=0.4, high=5.0)], np.vectorize(math.lgamma)),
+        Sample(
+            lambda x: gammaln(x), [fixed([-0.5, -1.6])], np.vectorize(math.lgamma), label="x < 0",
+            order=1,
+        ),
+        Sample(
+            lambda x: gammaln(x), [fixed([0.0, -1.0, 1.0, np.inf, np.nan])],
+            lambda x: np.array([np.inf, np.inf, 0.0, np.inf, np.nan]), order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+class Digamma(Unary):
+    """Return ψ(``x``), the derivative of ln Γ, element by element.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.digamma(sm.constant(1.0)).eval()
+    np.float64(-0.5772156649)
+    """
+
+    name = "digamma"
+    numpy = "scipy.special.digamma"
+    latex = r"\psi({0})"
+    chain = (lambda v, y, x: v * polygamma(1, x),)
+    samples = (
+        Sample(lambda x: digamma(x), [reals(3, 2, low=0.4, high=5.0)]),
+        Sample(
+            lambda x: digamma(x + 1) - digamma(x), [reals(3, low=0.4)], lambda x: 1 / x,
+            label="recurrence",
+        ),
+        Sample(
+            lambda x: digamma(x), [fixed([1.0, 2.0, 0.5, np.inf, np.nan])],
+            lambda x: np.array([-_EULER, 1 - _EULER, -_EULER - 2 * np.log(2), np.inf, np.nan]),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+
+def _polygamma(x: Any, n: int) -> Any:
+    return resolve("scipy.special.polygamma")(n, x).astype(float_dtype(x.dtype))
+
+
+@dataclass(frozen=True)
+class Polygamma(Elementwise):
+    """The derivative of the digamma function of order ``n``."""
+
+    n: int
+
+    name = "polygamma"
+    numpy = staticmethod(_polygamma)
+    latex = r"\psi^{{({op.n})}}({0})"
+    chain = (lambda v, y, x: v * polygamma(y.op.n + 1, x),)
+    samples = (
+        Sample(lambda x: polygamma(1, x), [reals(3, 2, low=0.5, high=4.0)]),
+        Sample(
+            lambda x: polygamma(2, x + 1) - polygamma(2, x), [reals(3, low=0.7)],
+            lambda x: 2 / x**3, label="recurrence",
+        ),
+        Sample(
+            lambda x: polygamma(1, x), [fixed([1.0, 0.5, 0.0, np.inf, np.nan])],
+            lambda x: np.array([np.pi**2 / 6, np.pi**2 / 2, np.inf, 0.0, np.nan]),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return float_dtype(*dtypes)
+
+
+def polygamma(n: int, x: Operand) -> Node:
+    """Return the derivative of order ``n`` of the digamma function at ``x``, element by element.
+
+    Parameters
+    ----------
+    n : int
+        At least 0; of order 0 this is the digamma function itself.
+    x : node, number or array
+        For n > 0, positive: as in SciPy, the result is NaN for x < 0.
+
+    Raises
+    ------
+    GraphTypeError
+        If ``n`` is not a Python integer of at least 0.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.polygamma(1, sm.constant(1.0)).eval()  # π²/6
+    np.float64(1.6449340668)
+    """
+    if not isinstance(n, int) or n < 0:
+        raise GraphTypeError(
+            f"the order of polygamma is {n!r}",
+            remedy="It must be a Python integer of at least 0: sm.polygamma(1, x).",
+        )
+    return digamma(x) if n == 0 else apply(Polygamma(n), as_node(x))
+
+
+erf: Unary = register(Erf())
+erfc: Unary = register(Erfc())
+erfinv: Unary = register(ErfInv())
+gammaln: Unary = register(GammaLn())
+digamma: Unary = register(Digamma())
+register(polygamma)

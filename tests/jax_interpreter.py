@@ -1,0 +1,338 @@
+"""Graphs run by JAX: an independent implementation of every op, and of every derivative.
+
+Ops that are transposes of others are not written down a second time here: JAX transposes them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.special as special
+import numpy as np
+
+import symad as sm
+from symad.graph.node import Constant, Node
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_disable_most_optimizations", True)  # each op is compiled, and runs once
+
+TABLE: dict[str, Callable[..., Any]] = {}
+"""From the name of an op to a function of JAX arrays, with the op's attributes as keywords."""
+
+UNTRANSLATED: dict[str, str] = {}
+"""Ops that JAX cannot check, and why."""
+
+SAME_NAME = (
+    "abs acos acosh add all any argmax argmin asin asinh atan atan2 atanh cbrt ceil cos cosh "
+    "deg2rad diag diagonal divide equal exp exp2 expand_dims expm1 flip floor floor_divide fmod "
+    "greater greater_equal hypot isfinite isinf isnan less less_equal log log10 log1p log2 "
+    "logaddexp logical_and logical_not logical_or logical_xor matmul matrix_transpose max maximum "
+    "mean min minimum mod moveaxis multiply negative not_equal ones_like power prod "
+    "rad2deg reciprocal roll sign sin sinh sqrt square squeeze std subtract sum swapaxes tan "
+    "tanh tile transpose tril triu trunc var where zeros_like"
+)
+TABLE.update((name, getattr(jnp, name)) for name in SAME_NAME.split())
+TABLE.update((name, getattr(special, name)) for name in "digamma erf erfc erfinv gammaln".split())
+TABLE.update((name, getattr(jnp.linalg, name)) for name in "cholesky eigvalsh inv svdvals".split())
+TABLE.update((name, getattr(jax.nn, name)) for name in "relu softplus".split())
+TABLE.update(
+    {
+        "identity": lambda x: x,
+        "stop_gradient": jax.lax.stop_gradient,
+        "cast": lambda x, dtype: jnp.asarray(x).astype(dtype),
+        "log_softmax": lambda x, axis: jax.nn.log_softmax(x, axis=axis),
+        "logsumexp": lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims),
+        "softmax": lambda x, axis: jax.nn.softmax(x, axis=axis),
+        "polygamma": lambda x, n: special.polygamma(n, x),
+        # Sizes are numbers, not arrays: JAX's shapes are static.
+        "axis_size": lambda x, axis: np.int64(np.shape(x)[axis]),
+        "shape": lambda x: np.array(np.shape(x), "int64"),
+        "size": lambda x: np.int64(np.size(x)),
+        "equal_part": lambda n, count: np.int64(n) // count,
+        "broadcast_like": lambda x, like: jnp.broadcast_to(x, like.shape),
+        "reshape_like": lambda x, like: jnp.reshape(x, like.shape),
+        "reshape_outer": lambda x, a, b: jnp.reshape(x, (*np.shape(a), *np.shape(b))),
+        "reshape": lambda x, *sizes, shape: jnp.reshape(x, filled(shape, sizes)),
+        "broadcast_to": lambda x, *sizes, shape: jnp.broadcast_to(x, filled(shape, sizes)),
+        "concat": lambda *xs, axis: jnp.concatenate(xs, axis),
+        "stack": lambda *xs, axis: jnp.stack(xs, axis),
+        "einsum": lambda *xs, subscripts: jnp.einsum(subscripts, *xs),
+        "pad": lambda x, widths, mode, value: jnp.pad(
+            x, widths, mode, **({"constant_values": value} if mode == "constant" else {})
+        ),
+        "repeat": lambda x, repeats, axis: jnp.repeat(x, np.array(repeats), axis),
+        "permute_dims": lambda x, axes: jnp.transpose(x, [axis % np.ndim(x) for axis in axes]),
+        "sigmoid": lambda x: jax.nn.sigmoid(floating(x)),
+        "norm": lambda x, axis, keepdims: jnp.linalg.vector_norm(
+            floating(x), axis=axis, keepdims=keepdims
+        ),
+        "arange": lambda *bounds, dtype: np.arange(*bounds, dtype=dtype),
+        "one_hot": lambda i, depth, dtype: jax.nn.one_hot(i, depth, dtype=dtype),
+        "take_along_axis": lambda x, i, axis: jnp.take_along_axis(x, np.asarray(i), axis),
+        "det": lambda a: jnp.linalg.det(a) if a.shape[-1] else jnp.ones(a.shape[:-2]),
+        "slogdet": lambda a: tuple(jnp.linalg.slogdet(a)),
+        "eigh": lambda a: tuple(jnp.linalg.eigh(a)),
+        "qr": lambda a: tuple(jnp.linalg.qr(a)),
+        "svd": lambda a: tuple(jnp.linalg.svd(a, full_matrices=False)),
+        "solve": lambda a, b: (
+            jnp.linalg.solve(a, b) if b.ndim > 1 else jnp.linalg.solve(a, b[:, None])[..., 0]
+        ),
+        "to_columns": lambda x, like: x[..., None] if np.ndim(like) == 1 else x,
+        "from_columns": lambda x, like: x[..., 0] if np.ndim(like) == 1 else x,
+        "identity_matrix": lambda like: jnp.eye(like.shape[-1], dtype=like.dtype),
+        "item": lambda whole, key: whole[key],
+    }
+)
+
+
+def translates(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Put a function in the table."""
+
+    def put(function: Callable[..., Any]) -> Callable[..., Any]:
+        TABLE.update(dict.fromkeys(names, function))
+        return function
+
+    return put
+
+
+def filled(dims: Sequence[int | None], sizes: Sequence[Any]) -> tuple[int, ...]:
+    rest = iter(sizes)
+    return tuple(int(next(rest)) if dim is None else dim for dim in dims)
+
+
+def floating(x: Any) -> Any:
+    """Return ``x`` as NumPy's functions take integers: in float64."""
+    return x if np.dtype(x.dtype).kind == "f" else jnp.asarray(x, "float64")
+
+
+@translates("round")
+def round_(x: Any, decimals: int) -> Any:
+    integer = np.dtype(x.dtype).kind in "iu"  # which JAX does not round to tens
+    return np.round(x, decimals) if integer else jnp.round(x, decimals)
+
+
+# Structures
+
+
+@translates("make_structure")
+def make_structure(*items: Any, kind: str, keys: Sequence[Any], present: Sequence[bool]) -> Any:
+    rest = iter(items)
+    values = [next(rest) if there else None for there in present]
+    return dict(zip(keys, values, strict=True)) if kind == "dict" else values
+
+
+@translates("add_n")
+def add_n(*terms: Any) -> Any:
+    there = [term for term in terms if term is not None]
+    if not there or not isinstance(there[0], (dict, list, tuple)):
+        return sum(there[1:], there[0]) if there else None
+    if isinstance(there[0], dict):
+        return {key: add_n(*(term[key] for term in there)) for key in there[0]}
+    return [add_n(*items) for items in zip(*there, strict=True)]
+
+
+# Indexing
+
+
+def subscript(key: Sequence[Any], indices: Sequence[Any]) -> tuple[Any, ...]:
+    rest = iter(indices)
+
+    def part(entry: Any) -> Any:
+        if isinstance(entry, tuple):
+            return slice(*(None if bound is None else int(part(bound)) for bound in entry))
+        return np.asarray(next(rest)) if isinstance(entry, str) else entry
+
+    return tuple(part(entry) for entry in key)
+
+
+@translates("index", "array_index")
+def index(x: Any, *indices: Any, key: Any) -> Any:
+    return x[subscript(key, indices)]
+
+
+@translates("add_at")
+def add_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
+    return jnp.asarray(x).at[subscript(key, indices)].add(value)
+
+
+@translates("set_at")
+def set_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
+    return jnp.asarray(x).at[subscript(key, indices)].set(value)
+
+
+# Transposes
+
+
+def transposed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the transpose of a function that is linear in its first argument.
+
+    It takes what comes back, an array of the shape that it returns, and the other arguments.
+    """
+
+    def run(v: Any, like: Any, *others: Any, **attributes: Any) -> Any:
+        zeros = jnp.zeros(np.shape(like), v.dtype)
+        return jax.vjp(lambda x: function(x, *others, **attributes), zeros)[1](v)[0]
+
+    return run
+
+
+@translates("sum_like")
+def sum_like(v: Any, like: Any) -> Any:
+    return transposed(lambda x: jnp.broadcast_to(x, np.shape(v)))(v, like)
+
+
+@translates("matmul_left_adjoint")
+def matmul_left_adjoint(v: Any, x: Any, y: Any) -> Any:
+    return transposed(lambda left: jnp.matmul(left, y))(v, x)
+
+
+@translates("matmul_right_adjoint")
+def matmul_right_adjoint(v: Any, x: Any, y: Any) -> Any:
+    return transposed(lambda right: jnp.matmul(x, right))(v, y)
+
+
+@translates("scatter_add")
+def scatter_add(v: Any, like: Any, *indices: Any, key: Any) -> Any:
+    place = subscript(key, indices)
+    zeros = jnp.zeros(np.shape(like), v.dtype)
+    return transposed(lambda x: x[place])(jnp.broadcast_to(v, zeros[place].shape), like)
+
+
+@translates("index_last")
+def index_last(x: Any, *indices: Any, key: Any) -> Any:
+    place = subscript(key, indices)
+    return transposed(lambda value: jnp.zeros_like(x).at[place].set(value))(x, x[place])
+
+
+TABLE["add_along_axis"] = transposed(TABLE["take_along_axis"])
+TABLE["pad_sum"] = transposed(lambda x, **attributes: TABLE["pad"](x, **{"value": 0, **attributes}))
+TABLE["repeat_sum"] = transposed(TABLE["repeat"])
+TABLE["tile_sum"] = transposed(TABLE["tile"])
+TABLE["diagonal_place"] = transposed(jnp.diagonal)
+
+
+@translates("concat_part")
+def concat_part(v: Any, *xs: Any, axis: int, part: int) -> Any:
+    ends = list(itertools.accumulate(np.shape(x)[axis] for x in xs))
+    return jnp.split(v, ends[:-1], axis)[part]
+
+
+@translates("concat_place")
+def concat_place(v: Any, *xs: Any, axis: int, part: int) -> Any:
+    parts = [v if i == part else jnp.zeros(np.shape(x), v.dtype) for i, x in enumerate(xs)]
+    return jnp.concatenate(parts, axis)
+
+
+# Cumulative
+
+
+@translates("cumsum")
+def cumsum(x: Any, axis: int, from_end: bool) -> Any:
+    return jax.lax.cumsum(jnp.asarray(x), axis % x.ndim, reverse=from_end)
+
+
+@translates("cumprod")
+def cumprod(x: Any, axis: int, from_end: bool, exclusive: bool) -> Any:
+    rows = jnp.moveaxis(jnp.asarray(x), axis, 0)
+    rows = rows[::-1] if from_end else rows
+    if exclusive:
+        rows = jnp.concatenate([jnp.ones_like(rows[:1]), rows[:-1]])
+    products = jnp.cumprod(rows, 0, dtype=np.cumprod(np.ones(1, rows.dtype)).dtype)
+    return jnp.moveaxis(products[::-1] if from_end else products, 0, axis)
+
+
+@translates("linear_recurrence")
+def linear_recurrence(a: Any, b: Any, axis: int, from_end: bool) -> Any:
+    a, b = jnp.broadcast_arrays(a, b)
+    a, b = (jnp.moveaxis(x, axis, 0) for x in (a, b))
+    a, b = (a[::-1], b[::-1]) if from_end else (a, b)
+    states = [jnp.zeros_like(b[:1])] if len(b) else []
+    for j in range(len(b) - 1):
+        states.append(a[j] * states[-1] + b[j : j + 1])
+    result = jnp.concatenate(states) if states else b
+    return jnp.moveaxis(result[::-1] if from_end else result, 0, axis)
+
+
+@translates("element_count")
+def element_count(x: Any, axis: Any, correction: float) -> Any:
+    count = jnp.size(x) if axis is None else np.prod([np.shape(x)[a] for a in np.atleast_1d(axis)])
+    return jnp.maximum(jnp.asarray(count - correction, x.dtype), 0)
+
+
+# Linear algebra
+
+
+@translates("cofactors")
+def cofactors(a: Any) -> Any:
+    n = a.shape[-1]
+    rest = [np.array([k for k in range(n) if k != i], "int64") for i in range(n)]
+    minors = [
+        [(-1) ** (i + j) * jnp.linalg.det(a[..., rest[i][:, None], rest[j]]) for j in range(n)]
+        for i in range(n)
+    ]
+    return jnp.stack([jnp.stack(row, -1) for row in minors], -2) if n else a
+
+
+@translates("solve_triangular")
+def solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
+    columns = b[:, None] if b.ndim == 1 else b
+    batch = np.broadcast_shapes(a.shape[:-2], columns.shape[:-2])
+    a, columns = (jnp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (a, columns))
+    result = jax.lax.linalg.triangular_solve(
+        a, columns, left_side=True, lower=lower, unit_diagonal=unit_diagonal
+    )
+    return result[..., 0] if b.ndim == 1 else result
+
+
+# Ops with a body
+
+
+@translates("call")
+def call(*values: Any, body: sm.Graph, **_: Any) -> Any:
+    return evaluate(body, values)[0]
+
+
+@translates("map")
+def map_rows(*values: Any, body: sm.Graph, sequences: int) -> Any:
+    shared = values[sequences:]
+    rows = zip(*values[:sequences], strict=True)
+    return jnp.stack([evaluate(body, (*row, *shared))[0] for row in rows])
+
+
+# The interpreter
+
+
+def evaluate(graph: sm.Graph, values: Sequence[Any]) -> list[Any]:
+    """Return the outputs of ``graph`` for values of its inputs."""
+    known: dict[Node, Any] = dict(zip(graph.inputs, values, strict=True))
+    for node in graph.nodes:
+        if node in known:
+            continue
+        if isinstance(node, Constant):
+            known[node] = node.value if node.type.dtype.kind in "iub" else jnp.asarray(node.value)
+            continue
+        assert node.op is not None
+        arguments = [known[source] for source in node.inputs]
+        known[node] = TABLE[node.op.name](*arguments, **node.op.attributes())
+    return [known[output] for output in graph.outputs]
+
+
+def values_and_gradients(
+    graph: sm.Graph, values: Sequence[Any], wrt: Sequence[Node], seeds: Mapping[Node, Any]
+) -> tuple[list[Any], list[Any]]:
+    """Return the outputs of ``graph`` and the gradients of Σ ⟨seed, output⟩ by some inputs."""
+    held = dict(zip(graph.inputs, values, strict=True))
+
+    def total(moving: Sequence[Any]) -> tuple[Any, Any]:
+        fed = {**held, **dict(zip(wrt, moving, strict=True))}
+        results = evaluate(graph, [fed[node] for node in graph.inputs])
+        pairs = zip(graph.outputs, results, strict=True)
+        terms = [jnp.sum(seeds[output] * y) for output, y in pairs if output in seeds]
+        return sum(terms, jnp.zeros(())), results
+
+    gradients, results = jax.grad(total, has_aux=True)([jnp.asarray(held[x]) for x in wrt])
+    return results, gradients

@@ -1,0 +1,170 @@
+"""The layers of symad, the size of its functions, and how light it is to import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import symad
+
+ROOT = Path(symad.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+LAYERS = (
+    ("errors",),
+    ("types",),
+    ("graph",),
+    ("ops",),
+    ("autodiff", "passes", "plan", "draw"),
+    ("backends",),
+    ("feed",),
+    ("compile",),
+    ("testing",),
+    ("symad",),  # the public names, which the demo and the command line use as anybody would
+    ("demo",),
+    ("cli", "__main__"),
+)
+"""Each imports only from those above it; those on one line are siblings, which do not meet."""
+
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+HEAVY = {
+    "graphviz", "hypothesis", "IPython", "jax", "llvmlite", "matplotlib", "networkx", "pygraphviz",
+    "pytest", "scipy", "sklearn", "tqdm",
+}  # fmt: skip
+LIGHT = {*sys.stdlib_module_names, "numpy", "symad"}
+
+LONGEST = 40
+
+
+def names_of(paths: list[Path]) -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+def layer_of(path: Path) -> str:
+    first = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    return "symad" if first == "__init__" else first
+
+
+def layer_of_module(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "symad"
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the line and the module of each import, wherever it stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import"
+            module = node.module or ""
+            if module == "symad":
+                for alias in node.names:
+                    inner = f"symad.{alias.name}"
+                    yield node.lineno, inner if alias.name in LEVEL else module
+            else:
+                yield node.lineno, module
+
+
+def upward_imports(path: Path, source: str) -> list[str]:
+    """Return what a module imports against the order of the layers."""
+    here = layer_of(path)
+    found = []
+    for line, module in imports(ast.parse(source)):
+        if module.split(".")[0] != "symad":
+            continue
+        there = layer_of_module(module)
+        if there != here and LEVEL[there] >= LEVEL[here]:
+            found.append(f"{path.name}:{line} imports {module}")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=names_of(FILES))
+def test_imports_only_from_above(path: Path) -> None:
+    assert upward_imports(path, path.read_text()) == []
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {layer_of(path) for path in FILES} <= set(LEVEL)
+
+
+@pytest.mark.parametrize(
+    ("where", "source"),
+    [
+        ("graph/node.py", "from symad.ops.adjoint import identity"),
+        ("graph/node.py", "def f():\n    from symad.ops import base"),
+        ("autodiff/reverse.py", "from symad.passes.specialise import specialise"),
+        ("plan/plan.py", "import symad.backends.numpy"),
+        ("ops/base.py", "from symad import compile"),
+        ("ops/base.py", "import symad as sm"),
+    ],
+)
+def test_an_upward_import_is_caught(where: str, source: str) -> None:
+    assert len(upward_imports(ROOT / where, source)) == 1
+
+
+def module_level(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Yield the statements that run on import, those in ``if`` and ``try`` included."""
+    pending = list(tree.body)
+    while pending:
+        node = pending.pop(0)
+        yield node
+        if isinstance(node, (ast.If, ast.Try)) and "TYPE_CHECKING" not in ast.dump(node):
+            pending += [child for child in ast.walk(node) if isinstance(child, ast.stmt)][1:]
+
+
+@pytest.mark.parametrize("path", FILES, ids=names_of(FILES))
+def test_imports_nothing_heavy_at_module_level(path: Path) -> None:
+    statements = module_level(ast.parse(path.read_text()))
+    modules = [module for node in statements for _, module in imports_of_statement(node)]
+    assert [module for module in modules if module.split(".")[0] not in LIGHT] == []
+
+
+def imports_of_statement(node: ast.stmt) -> Iterator[tuple[int, str]]:
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        yield from imports(node)
+
+
+def test_import_is_light() -> None:
+    code = "import sys, symad; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    loaded = set(result.stdout.split())
+    assert "symad" in loaded and "numpy" in loaded
+    assert loaded.isdisjoint(HEAVY), loaded & HEAVY
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
+    """Return how many lines of a function hold code: no docstring, comments or blank lines."""
+    first, last = function.lineno, function.end_lineno or function.lineno
+    skipped: set[int] = set()
+    if ast.get_docstring(function) is not None:
+        text = function.body[0]
+        skipped = set(range(text.lineno, (text.end_lineno or text.lineno) + 1))
+    held = (n for n in range(first, last + 1) if n not in skipped)
+    return sum(1 for n in held if lines[n - 1].strip() and not lines[n - 1].strip().startswith("#"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=names_of(FILES))
+def test_functions_are_short(path: Path) -> None:
+    source = path.read_text()
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
+    sizes = {f.name: code_lines(f, source.splitlines()) for f in functions}
+    assert {name: size for name, size in sizes.items() if size >= LONGEST} == {}
+
+
+def test_code_lines_are_counted() -> None:
+    source = (
+        'def f(x):\n    """One.\n\n    Two.\n    """\n    # why\n\n    return (\n        x\n    )\n'
+    )
+    function = ast.parse(source).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    assert code_lines(function, source.splitlines()) == 4

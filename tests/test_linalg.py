@@ -1,0 +1,448 @@
+"""Products and linear algebra: against NumPy, SciPy and JAX, at edges, and what bad input gets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.errors import EvaluationError, GradientError, GraphTypeError, ShapeError
+
+Array = np.ndarray[Any, Any]
+
+RNG = np.random.default_rng(7)
+A3 = RNG.normal(size=(3, 3)) + 3 * np.eye(3)
+A23 = RNG.normal(size=(2, 3))
+A32 = RNG.normal(size=(3, 2))
+STACK = RNG.normal(size=(2, 3, 3)) + 3 * np.eye(3)
+V3 = RNG.normal(size=3)
+
+
+def variables(arrays: tuple[Array, ...], shapes: bool = True) -> list[sm.Variable]:
+    return [
+        sm.Variable(f"x{i}", array.shape if shapes else None, array.dtype)
+        for i, array in enumerate(arrays)
+    ]
+
+
+# Against NumPy
+
+MATMUL_SHAPES = [
+    ((3,), (3,)),
+    ((3,), (3, 2)),
+    ((2, 3), (3,)),
+    ((2, 3), (3, 4)),
+    ((3,), (5, 3, 2)),
+    ((5, 2, 3), (3,)),
+    ((5, 2, 3), (3, 4)),
+    ((2, 3), (5, 3, 4)),
+    ((4, 1, 2, 3), (5, 3, 2)),
+    ((3, 3, 3), (3,)),  # sizes that agree by accident must not hide a wrong axis
+    ((3,), (3, 3, 3)),
+]
+
+
+@pytest.mark.parametrize(("left", "right"), MATMUL_SHAPES)
+@pytest.mark.parametrize("shapes", [True, False])
+def test_matmul_adjoints_of_all_ranks(
+    left: tuple[int, ...], right: tuple[int, ...], shapes: bool
+) -> None:
+    a, b = RNG.normal(size=left), RNG.normal(size=right)
+    x, y = variables((a, b), shapes)
+    seed = RNG.normal(size=np.shape(a @ b))
+    got = sm.compile([x, y], [x @ y, *sm.gradients(x @ y, [x, y], seed=seed)])(a, b)
+    np.testing.assert_allclose(got[0], a @ b)
+    for k, (value, others) in enumerate([(a, b), (b, a)]):
+        expected = np.empty_like(value)
+        for i in np.ndindex(value.shape):
+            unit = np.zeros_like(value)
+            unit[i] = 1
+            product = unit @ others if k == 0 else others @ unit
+            expected[i] = np.sum(seed * product)
+        np.testing.assert_allclose(got[1 + k], expected, atol=1e-12)
+
+
+def test_matmul_of_open_ranks_serves_matrices_and_vectors() -> None:
+    x, w = sm.Variable("x"), sm.Variable("w")
+    f = sm.compile([x, w], sm.gradients(x @ w, [x, w]))
+    for a, b in [(A23, A3), (V3, A3), (A3, V3), (V3, V3), (STACK, V3)]:
+        shapes = [np.shape(g) for g in f(a, b)]
+        assert shapes == [a.shape, b.shape]
+
+
+def test_second_derivative_of_matmul_of_open_ranks() -> None:
+    x, w = sm.Variable("x"), sm.Variable("w")
+    first = sm.gradients(sm.sum((x @ w) ** 2), [x, w])
+    second = sm.gradients(sm.sum(first[0] ** 2) + sm.sum(first[1] ** 2), [x, w])
+    known = variables((V3, A3))
+    y = sm.sum((known[0] @ known[1]) ** 2)
+    first = sm.gradients(y, known)
+    expected = sm.gradients(sm.sum(first[0] ** 2) + sm.sum(first[1] ** 2), known)
+    for got, want in zip(
+        sm.compile([x, w], second)(V3, A3), sm.compile(known, expected)(V3, A3), strict=True
+    ):
+        np.testing.assert_allclose(got, want)
+
+
+def test_matmul_knows_named_dimensions() -> None:
+    x = sm.Variable("x", shape=("batch", 784))
+    w = sm.Variable("w", shape=(784, 10))
+    assert (x @ w).type.shape == ("batch", 10)
+    assert (x.mT @ (x @ w)).type.shape == (784, 10)
+    named = sm.Variable("n", shape=("k", 2))
+    late = sm.compile([x, named], x @ named)
+    with pytest.raises(ShapeError, match="size 784"):
+        late(np.ones((3, 784)), np.ones((5, 2)))
+
+
+def test_integer_and_boolean_products() -> None:
+    i = sm.constant([[1, 2], [3, 4]])
+    assert (i @ i).eval().dtype == np.int64
+    b = sm.constant([[True, False]])
+    np.testing.assert_array_equal((b @ b.mT).eval(), np.array([[True]]))
+    small = np.full((2, 3), 100, np.int8)
+    got = sm.einsum("ij->i", sm.constant(small)).eval()
+    want = np.einsum("ij->i", small)
+    np.testing.assert_array_equal(got, want)
+    assert got.dtype == want.dtype
+
+
+EINSUMS = [
+    ("ij,jk->ik", (2, 3), (3, 4)),
+    ("ij,jk", (2, 3), (3, 4)),
+    ("ij,ji", (2, 3), (3, 2)),
+    ("ba,b", (2, 3), (2,)),
+    ("ij->ji", (2, 3)),
+    ("ij->", (2, 3)),
+    ("ii->i", (3, 3)),
+    ("ii", (3, 3)),
+    ("iij->ji", (3, 3, 2)),
+    ("ijij->j", (2, 3, 2, 3)),
+    ("iii", (3, 3, 3)),
+    ("...ii->...i", (2, 3, 3)),
+    ("i...i->...", (3, 2, 3)),
+    ("i...->...", (3, 2)),
+    ("i...j->j...i", (2, 4, 3)),
+    ("...ij,...jk->...ik", (5, 2, 3), (3, 4)),
+    ("i...,...j->ij...", (2, 5), (4, 1, 3)),
+    ("ij...,jk->ik...", (2, 3, 4, 5), (3, 2)),
+    ("i,j,k->kji", (2,), (3,), (4,)),
+    ("ij,jk,kl,lm->im", (2, 3), (3, 4), (4, 2), (2, 3)),
+    ("ijk,ilm,njm,nlk,abc->", (2, 3, 2), (2, 2, 3), (2, 3, 3), (2, 2, 2), (1, 2, 3)),
+    (",ij->ji", (), (2, 3)),
+    (" i j , j k -> i k ", (2, 3), (3, 4)),
+    ("ij,ij->", (1, 3), (2, 3)),
+]
+
+
+@pytest.mark.parametrize("case", EINSUMS, ids=lambda case: case[0])
+@pytest.mark.parametrize("shapes", [True, False])
+def test_einsum(case: Any, shapes: bool) -> None:
+    subscripts, *sizes = case
+    arrays = tuple(RNG.normal(size=size) for size in sizes)
+    xs = variables(arrays, shapes)
+    y = sm.einsum(subscripts, *xs)
+    expected = np.einsum(subscripts, *arrays)
+    directions = [RNG.normal(size=size) for size in sizes]
+    seed = RNG.normal(size=expected.shape)
+    value, gradients, tangent = sm.compile(
+        xs, (y, sm.gradients(y, xs, seed=seed), sm.pushforward(y, xs, directions))
+    )(*arrays)
+    np.testing.assert_allclose(value, expected, atol=1e-12)
+    terms = [
+        np.einsum(subscripts, *arrays[:k], directions[k], *arrays[k + 1 :])
+        for k in range(len(arrays))
+    ]
+    np.testing.assert_allclose(tangent, sum(terms), atol=1e-11)
+    for gradient, direction, term in zip(gradients, directions, terms, strict=True):
+        np.testing.assert_allclose(np.sum(gradient * direction), np.sum(seed * term), atol=1e-11)
+
+
+@pytest.mark.parametrize("axes", [0, 1, 2, (0, 1), ([1, 0], [0, 1]), ([-1], [-2])])
+def test_tensordot(axes: Any) -> None:
+    a, b = RNG.normal(size=(3, 3)), RNG.normal(size=(3, 3, 2))
+    got = sm.tensordot(sm.constant(a), b, axes=axes).eval()
+    np.testing.assert_allclose(got, np.tensordot(a, b, axes=axes))
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [((3,), (3,)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((), (3,)), ((2, 3), (4, 3, 2)), ((3,), (3, 2))],
+)  # fmt: skip
+def test_dot_inner_outer(left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    a, b = RNG.normal(size=left), RNG.normal(size=right)
+    x, y = sm.constant(a), sm.constant(b)
+    np.testing.assert_allclose(sm.dot(x, y).eval(), np.dot(a, b))
+    np.testing.assert_allclose(sm.outer(x, y).eval(), np.outer(a, b))
+    if not left or left[-1] == right[-1]:
+        np.testing.assert_allclose(sm.inner(x, y).eval(), np.inner(a, b))
+
+
+def test_trace_and_matrix_power() -> None:
+    x, a = sm.constant(STACK), sm.constant(A3)
+    np.testing.assert_allclose(np.trace(x, 1).eval(), np.trace(STACK, 1))
+    np.testing.assert_allclose(np.linalg.trace(x).eval(), np.linalg.trace(STACK))
+    np.testing.assert_allclose(x.trace(0, 1, 2).eval(), STACK.trace(0, 1, 2))
+    for n in (0, 1, 2, 5, -1, -3):
+        np.testing.assert_allclose(
+            sm.linalg.matrix_power(a, n).eval(), np.linalg.matrix_power(A3, n), atol=1e-12
+        )
+    stack = sm.linalg.matrix_power(x, 0).eval()
+    np.testing.assert_allclose(stack, np.linalg.matrix_power(STACK, 0))
+
+
+NORMS = [
+    (V3, ord, None) for ord in (None, 1, 2, np.inf, -np.inf)
+] + [
+    (A23, ord, axis)
+    for ord in (None, 1, -1, 2, -2, np.inf, -np.inf, "fro", "nuc")
+    for axis in (None, (1, 0))
+] + [(A23, ord, 1) for ord in (1, 2, np.inf)] + [(STACK, 2, (0, -1)), (STACK, None, (0, 2))]  # fmt: skip
+
+
+@pytest.mark.parametrize(("x", "ord", "axis"), NORMS)
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_norms(x: Array, ord: Any, axis: Any, keepdims: bool) -> None:
+    got = np.linalg.norm(sm.constant(x), ord, axis=axis, keepdims=keepdims).eval()
+    want = np.linalg.norm(x, ord, axis=axis, keepdims=keepdims)
+    assert np.shape(got) == np.shape(want)
+    np.testing.assert_allclose(got, want)
+
+
+# Against JAX: value, gradient and second derivative, by the same text through both namespaces
+
+
+def symmetric(a: Any) -> Any:
+    return (a + a.mT) / 2
+
+
+def positive(a: Any, xp: Any) -> Any:
+    return a @ a.mT + xp.exp(a[..., :1, :1])
+
+
+def triangular(xp: Any, a: Any, b: Any, lower: bool) -> Any:
+    if xp is sm:
+        return sm.linalg.solve_triangular(a, b, lower=lower)
+    import jax
+
+    return jax.scipy.linalg.solve_triangular(a, b, lower=lower)
+
+
+def svd_of(xp: Any, a: Any) -> Any:
+    return sm.linalg.svd(a) if xp is sm else xp.linalg.svd(a, full_matrices=False)
+
+
+def eigen(xp: Any, a: Any) -> Any:
+    values, vectors = xp.linalg.eigh(symmetric(a))
+    return xp.sum(xp.sin(values) * values) + xp.sum(vectors[..., 0, :] ** 2 * values**2)
+
+
+def singular(xp: Any, a: Any) -> Any:
+    u, s, vh = svd_of(xp, a)
+    return xp.sum(xp.sin(s)) + xp.sum((u**2)[0] * s) + xp.sum((vh**2)[:, 0] / s)
+
+
+def orthogonal(xp: Any, a: Any) -> Any:
+    q, r = xp.linalg.qr(a)
+    return xp.sum(xp.sin(q)) + xp.sum(r**2 * xp.cos(r))
+
+
+SCALARS: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {
+    "matmul": (lambda xp, a, b: xp.sum(xp.sin(a @ b)), (A23, A3)),
+    "einsum": (lambda xp, a, b: xp.sum(xp.einsum("iij,kj->ik", a, b) ** 3), (STACK[:, :2], A23)),
+    "tensordot": (lambda xp, a, b: xp.sum(xp.tensordot(a, b, axes=1) ** 3), (A23, STACK[0])),
+    "outer": (lambda xp, a, b: xp.sum(xp.sin(xp.outer(a, b))), (V3, A23)),
+    "solve": (lambda xp, a, b: xp.sum(xp.sin(xp.linalg.solve(a, b))), (A3, A32)),
+    "solve vector": (lambda xp, a, b: xp.sum(xp.sin(xp.linalg.solve(a, b))), (A3, V3)),
+    "solve stack": (lambda xp, a, b: xp.sum(xp.linalg.solve(a, b) ** 3), (STACK, STACK)),
+    "lower": (lambda xp, a, b: xp.sum(xp.sin(triangular(xp, a, b, True))), (A3, A32)),
+    "upper": (lambda xp, a, b: xp.sum(xp.sin(triangular(xp, a, b, False))), (A3, V3)),
+    "inv": (lambda xp, a: xp.sum(xp.sin(xp.linalg.inv(a))), (A3,)),
+    "det": (lambda xp, a: xp.sum(xp.sin(xp.linalg.det(a))), (STACK,)),
+    "slogdet": (lambda xp, a: xp.sum(xp.linalg.slogdet(a)[1] ** 2), (STACK,)),
+    "cholesky": (lambda xp, a: xp.sum(xp.sin(xp.linalg.cholesky(positive(a, xp)))), (A3,)),
+    "qr tall": (orthogonal, (RNG.normal(size=(4, 2)),)),
+    "qr square": (orthogonal, (A3,)),
+    "eigh": (eigen, (A3,)),
+    "eigvalsh": (lambda xp, a: xp.sum(xp.linalg.eigvalsh(symmetric(a)) ** 3), (A3,)),
+    "svd tall": (singular, (A32,)),
+    "svd square": (singular, (A3,)),
+    "svd wide": (singular, (A23,)),
+    "norm": (lambda xp, a: xp.sum(xp.linalg.norm(a, axis=1) ** 3), (A23,)),
+    "nuclear": (lambda xp, a: xp.linalg.norm(a, "nuc") ** 2, (A23,)),
+    "matrix_power": (lambda xp, a: xp.sum(xp.sin(xp.linalg.matrix_power(a / 3, 3))), (A3,)),
+}
+
+
+@pytest.mark.parametrize("name", SCALARS)
+def test_against_jax(name: str) -> None:
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    function, arrays = SCALARS[name]
+    xs = variables(arrays)
+    y = function(sm, *xs)
+    first = sm.gradients(y, xs)
+    second = sm.gradients(sum(sm.sum(g * sm.cos(g)) for g in first), xs)
+    value, got_first, got_second = sm.compile(xs, (y, first, second))(*arrays)
+
+    jnp, positions = jax.numpy, tuple(range(len(arrays)))
+    gradient = jax.grad(lambda *args: function(jnp, *args), argnums=positions)
+
+    def of_gradient(*args: Any) -> Any:
+        return sum(jnp.sum(g * jnp.cos(g)) for g in gradient(*args))
+
+    np.testing.assert_allclose(value, function(jnp, *arrays), rtol=1e-10)
+    for got, want in zip(got_first, gradient(*arrays), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-8, atol=1e-10)
+    expected = jax.grad(of_gradient, argnums=positions)(*arrays)
+    for got, want in zip(got_second, expected, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-7 * np.max(np.abs(want)))
+
+
+# Edges
+
+
+def test_gradient_of_det_at_singular_matrices() -> None:
+    a = sm.Variable("a", shape=(3, 3))
+    gradient = sm.compile([a], sm.gradients(sm.linalg.det(a), a))
+    rank_two = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])
+    cofactors = [[-3.0, 6.0, -3.0], [6.0, -12.0, 6.0], [-3.0, 6.0, -3.0]]
+    np.testing.assert_allclose(gradient(rank_two), cofactors, atol=1e-12)
+    np.testing.assert_array_equal(gradient(np.ones((3, 3))).round(12), np.zeros((3, 3)))
+    np.testing.assert_array_equal(gradient(np.zeros((3, 3))), np.zeros((3, 3)))
+
+
+def test_norm_at_zero_has_derivative_zero() -> None:
+    x = sm.Variable("x", shape=(2,))
+    first = sm.gradients(sm.linalg.norm(x), x)
+    assert not np.any(first.eval({x: [0.0, 0.0]}))
+    assert not np.any(sm.gradients(first, x).eval({x: [0.0, 0.0]}))
+
+
+def test_eigenvalues_of_the_identity_have_a_gradient_and_vectors_do_not() -> None:
+    a = sm.Variable("a", shape=(3, 3))
+    values, vectors = sm.linalg.eigh(a)
+    trace = sm.gradients(sm.sum(values), a).eval({a: np.eye(3)})
+    np.testing.assert_allclose(trace, np.eye(3))
+    assert not np.any(np.isfinite(sm.gradients(sm.sum(vectors), a).eval({a: np.eye(3)})))
+
+
+def test_absent_adjoints_of_results_are_zero() -> None:
+    a = sm.Variable("a", shape=(3, 3))
+    sign, logarithm = sm.linalg.slogdet(a)
+    assert sm.gradients(sign, a, unused="none") is None or not np.any(
+        sm.gradients(sign, a, unused="zero").eval({a: A3})
+    )
+    np.testing.assert_allclose(
+        sm.gradients(logarithm, a).eval({a: A3}), np.linalg.inv(A3).T, rtol=1e-12
+    )
+
+
+def test_results_are_named_tuples() -> None:
+    a = sm.constant(A3)
+    assert sm.linalg.svd(a).S is not None
+    assert sm.linalg.eigh(a)._fields == ("eigenvalues", "eigenvectors")
+    assert np.linalg.qr(a)._fields == ("Q", "R")
+    assert np.linalg.slogdet(a)._fields == ("sign", "logabsdet")
+
+
+def test_solve_triangular_reads_one_triangle() -> None:
+    a, b = sm.Variable("a", shape=(3, 3)), sm.Variable("b", shape=(3,))
+    f = sm.compile([a, b], sm.gradients(sm.linalg.solve_triangular(a, b, lower=True), a))
+    spoiled = A3 + np.triu(np.full((3, 3), np.nan), 1)
+    np.testing.assert_array_equal(np.triu(f(spoiled, V3), 1), np.zeros((3, 3)))
+
+
+def test_float32_stays_float32() -> None:
+    a = sm.Variable("a", shape=(3, 3), dtype="float32")
+    u, s, vh = sm.linalg.svd(a)
+    for node in (u, s, vh, sm.linalg.solve_triangular(a, a), sm.linalg.det(a)):
+        gradient = sm.gradients(node, a).eval({a: A3.astype(np.float32)})
+        assert gradient.dtype == np.float32
+
+
+# What bad input gets
+
+
+def refused(make: Callable[[], Any], kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        make()
+    assert "test_linalg.py" in str(caught.value), "the error does not name the user's line"
+
+
+def test_bad_shapes_are_refused_at_the_users_line() -> None:
+    a, v = sm.Variable("a", shape=(3, 4)), sm.Variable("v")
+    refused(lambda: a @ a, ShapeError, "size 4.*size 3")
+    refused(lambda: a @ 2.0, ShapeError, "scalar")
+    refused(lambda: sm.einsum("ij,jk", a, a), ShapeError, "'j' have sizes 4 and 3")
+    refused(lambda: sm.einsum("ij->k", a), ShapeError, "'k'")
+    refused(lambda: sm.einsum("ij->ii", a), ShapeError, "twice")
+    refused(lambda: sm.einsum("ijk", a), ShapeError, "does not name the axes")
+    refused(lambda: sm.einsum("i1", a), ShapeError, "cannot be read")
+    refused(lambda: sm.einsum("...j->j", a), ShapeError, "sm.sum")
+    refused(lambda: sm.einsum("ij,jk", a), ShapeError, "2 operands")
+    refused(lambda: sm.einsum([0, 1], a), GraphTypeError, "must be text")
+    refused(lambda: sm.tensordot(a, a, axes=([0], [1])), ShapeError, "size 3.*size 4")
+    refused(lambda: sm.tensordot(a, a, axes=([0, 0], [0, 0])), ShapeError, "twice")
+    refused(lambda: sm.tensordot(a, a, axes=3), ShapeError, "3 axes")
+    refused(lambda: sm.tensordot(a, a, axes=([2], [0])), ShapeError, "out of range")
+    for function in (sm.tensordot, sm.dot, sm.inner):
+        refused(lambda f=function: f(v, a), ShapeError, "must be known")
+    for name in ("solve", "solve_triangular"):
+        refused(lambda n=name: getattr(sm.linalg, n)(a, a), ShapeError, "square")
+    for name in ("inv", "det", "slogdet", "cholesky", "eigh", "eigvalsh"):
+        refused(lambda n=name: getattr(sm.linalg, n)(a), ShapeError, "square")
+    refused(lambda: sm.linalg.svd(sm.constant([1.0])), ShapeError, "two axes")
+    square, rows = sm.Variable("s", shape=(3, 3)), sm.Variable("b", shape=(4, 1))
+    refused(lambda: sm.linalg.solve(square, rows), ShapeError, "3 unknowns")
+    refused(lambda: sm.linalg.norm(a, 3), GraphTypeError, "order of a matrix norm")
+    refused(lambda: sm.linalg.norm(v, 1), ShapeError, "must be known")
+    refused(lambda: sm.linalg.norm(sm.constant(STACK), 1), ShapeError, "3 axes")
+    half = sm.Variable("h", shape=(2, 2), dtype="float16")
+    refused(lambda: sm.linalg.inv(half), GraphTypeError, "float16")
+
+
+def test_full_svd_by_its_numpy_name_is_refused() -> None:
+    a = sm.Variable("a", shape=(3, 2))
+    with pytest.raises(GraphTypeError, match="full_matrices=False"):
+        np.linalg.svd(a)
+    assert np.linalg.svd(a, full_matrices=False).U.type.shape == (3, 2)
+
+
+def test_gradient_of_wide_qr_is_refused() -> None:
+    a = sm.Variable("a", shape=(2, 3))
+    with pytest.raises(GradientError, match="2 by 3"):
+        sm.gradients(sm.linalg.qr(a).R, a)
+
+
+@pytest.mark.parametrize("name", ["inv", "solve", "solve_triangular", "cholesky"])
+def test_singular_matrices_fail_by_name(name: str) -> None:
+    a = sm.Variable("a", shape=(2, 2))
+    function = getattr(sm.linalg, name)
+    y = function(a, sm.constant([1.0, 1.0])) if name.startswith("solve") else function(a)
+    with pytest.raises(EvaluationError, match=name) as caught:
+        y.eval({a: np.zeros((2, 2))})
+    assert "test_linalg.py" in str(caught.value)
+
+
+def test_public_names() -> None:
+    for name in sm.linalg.__all__:
+        assert callable(getattr(sm.linalg, name)), name
+        assert getattr(sm.linalg, name).__doc__, name
+
+
+def test_scipy_is_imported_on_first_use() -> None:
+    code = (
+        "import sys, symad as sm\n"
+        "a, b = sm.constant([[1.0, 0.0], [1.0, 1.0]]), sm.constant([1.0, 2.0])\n"
+        "x = sm.linalg.solve_triangular(a, b, lower=True)\n"
+        "assert 'scipy' not in sys.modules\n"
+        "assert x.eval().tolist() == [1.0, 1.0]\n"
+        "assert 'scipy.linalg' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
