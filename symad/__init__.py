@@ -144,6 +144,7 @@ from symad.ops.trigonometric import (
     tan,
     tanh,
 )
+from symad.show import draw, to_networkx, trace
 from symad.types import TensorType
 
 

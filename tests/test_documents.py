@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,6 +107,22 @@ def test_files_that_a_document_links_to_are_there(path: Path) -> None:
     local = [target for target in targets if not re.match(r"[a-z]+:|#", target)]
     missing = [t for t in local if not (path.parent / unquote(t.partition("#")[0])).exists()]
     assert not missing
+
+
+def test_pictures_show_what_is_drawn_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = ROOT / "docs" / "images"
+    monkeypatch.syspath_prepend(folder)
+    make = importlib.import_module("make")
+    monkeypatch.setattr(make, "FOLDER", tmp_path)
+    make.main()
+    drawn = {path.name: texts_of(path) for path in tmp_path.iterdir()}
+    assert drawn
+    assert drawn == {path.name: texts_of(path) for path in folder.glob("*.svg")}
+
+
+def texts_of(picture: Path) -> list[str]:
+    """Return the texts in an SVG picture, sorted: where they stand is up to Graphviz."""
+    return sorted(re.findall(r"<text[^>]*>([^<]*)</text>", picture.read_text("utf-8")))
 
 
 def test_blocks_are_found_with_their_lines() -> None:

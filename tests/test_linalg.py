@@ -136,7 +136,7 @@ EINSUMS = [
     ("ijk,ilm,njm,nlk,abc->", (2, 3, 2), (2, 2, 3), (2, 3, 3), (2, 2, 2), (1, 2, 3)),
     (",ij->ji", (), (2, 3)),
     (" i j , j k -> i k ", (2, 3), (3, 4)),
-    ("ij,ij->", (1, 3), (2, 3)),
+    ("ij,ij->", (1, 3), (1, 3)),
 ]
 
 
@@ -160,7 +160,20 @@ def test_einsum(case: Any, shapes: bool) -> None:
     ]
     np.testing.assert_allclose(tangent, sum(terms), atol=1e-11)
     for gradient, direction, term in zip(gradients, directions, terms, strict=True):
+        assert gradient.shape == direction.shape
         np.testing.assert_allclose(np.sum(gradient * direction), np.sum(seed * term), atol=1e-11)
+
+
+def test_einsum_checks_sizes_as_soon_as_they_are_known() -> None:
+    x, y = sm.Variable("x"), sm.Variable("y", shape=("n", "m"))
+    with pytest.raises(ShapeError, match="sizes 2 and 3"):
+        sm.einsum("ii->i", x).eval({x: A23})
+    with pytest.raises(ShapeError, match="sizes 2 and 3"):
+        sm.einsum("i...i->...", y).eval({y: A23})
+    product = sm.einsum("ij,jk->ik", x, y)
+    assert product.type.shape[1] == "m"
+    with pytest.raises(ShapeError, match="'j' have sizes 1 and 3"):
+        product.eval({x: np.ones((2, 1)), y: A32})
 
 
 @pytest.mark.parametrize("axes", [0, 1, 2, (0, 1), ([1, 0], [0, 1]), ([-1], [-2])])
@@ -172,8 +185,15 @@ def test_tensordot(axes: Any) -> None:
 
 @pytest.mark.parametrize(
     ("left", "right"),
-    [((3,), (3,)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((), (3,)), ((2, 3), (4, 3, 2)), ((3,), (3, 2))],
-)  # fmt: skip
+    [
+        ((3,), (3,)),
+        ((2, 3), (3,)),
+        ((2, 3), (3, 4)),
+        ((), (3,)),
+        ((2, 3), (4, 3, 2)),
+        ((3,), (3, 2)),
+    ],
+)
 def test_dot_inner_outer(left: tuple[int, ...], right: tuple[int, ...]) -> None:
     a, b = RNG.normal(size=left), RNG.normal(size=right)
     x, y = sm.constant(a), sm.constant(b)
@@ -196,13 +216,14 @@ def test_trace_and_matrix_power() -> None:
     np.testing.assert_allclose(stack, np.linalg.matrix_power(STACK, 0))
 
 
-NORMS = [
-    (V3, ord, None) for ord in (None, 1, 2, np.inf, -np.inf)
-] + [
-    (A23, ord, axis)
-    for ord in (None, 1, -1, 2, -2, np.inf, -np.inf, "fro", "nuc")
-    for axis in (None, (1, 0))
-] + [(A23, ord, 1) for ord in (1, 2, np.inf)] + [(STACK, 2, (0, -1)), (STACK, None, (0, 2))]  # fmt: skip
+VECTOR_ORDERS = (None, 1, 2, np.inf, -np.inf)
+MATRIX_ORDERS = (None, 1, -1, 2, -2, np.inf, -np.inf, "fro", "nuc")
+NORMS: list[tuple[Array, Any, Any]] = [
+    *[(V3, ord, None) for ord in VECTOR_ORDERS],
+    *[(A23, ord, 1) for ord in VECTOR_ORDERS],
+    *[(A23, ord, axis) for ord in MATRIX_ORDERS for axis in (None, (1, 0))],
+    *[(STACK, ord, (0, -1)) for ord in MATRIX_ORDERS],
+]
 
 
 @pytest.mark.parametrize(("x", "ord", "axis"), NORMS)

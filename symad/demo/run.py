@@ -172,5 +172,10 @@ def _progress_bar(total: int) -> Any:
     """Return a bar on a terminal or in a notebook; elsewhere one that shows nothing."""
     from tqdm import tqdm
 
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    watched = sys.stderr.isatty() or _in_notebook()
     return tqdm(total=total, desc="training", unit="epoch", disable=not watched)
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None

@@ -80,7 +80,7 @@ def _collect(
         groups.setdefault(group, []).append(node)
         if key is not None:
             titles[group] = key
-    boxes = []
+    boxes: list[Box] = []
     for group, members in groups.items():
         scope, title = titles.get(group, (members[0].scope, ""))
         if len(members) == 1:

@@ -80,11 +80,10 @@ class Formulas:
     --------
     >>> import symad as sm
     >>> x = sm.Variable("x")
-    >>> y = sm.sin(x)
-    >>> view = View([y, sm.gradients(y, x)])
-    >>> formulas = Formulas(view, Labels(view))
-    >>> [formulas.right_sides[node] for node in view.nodes if node in formulas.right_sides]
-    ['sin v1', '1', 'v̄2·cos v1']
+    >>> gradient = sm.gradients(sm.sin(x), x)
+    >>> view = View([gradient])
+    >>> Formulas(view, Labels(view)).right_sides[gradient]
+    'v̄2·cos v1'
     """
 
     def __init__(
@@ -130,8 +129,10 @@ class Formulas:
     def _right_side(self, node: Node) -> Term:
         role = node.role
         assert node.op is not None
-        if role is not None and role.kind is RoleKind.SEED and node.op.name in _FILLS:
-            return Term(_FILLS[node.op.name])
+        if role is not None and role.kind is RoleKind.SEED:
+            if node.op.name in _FILLS:
+                return Term(_FILLS[node.op.name])
+            return self.name(node.inputs[0])
         if role is not None and role.kind is RoleKind.PARTIAL and len(node.inputs) == 1:
             factor = _FACTORS.get(node.op.name)  # the partial derivative, where it is a number
             if factor is not None and self._labels.of(node.inputs[0]) is not None:

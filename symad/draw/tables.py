@@ -10,13 +10,14 @@ from itertools import zip_longest
 from typing import Any
 
 from symad.draw.escape import visible
-from symad.draw.formulas import Formulas
+from symad.draw.formulas import SYMBOLS, Formulas
 from symad.draw.labels import Labels, Symbol
 from symad.draw.values import MINUS, format_value
 from symad.draw.view import View
-from symad.graph.formula import SIGNS
+from symad.graph.formula import SIGNS, Term, format_term
 from symad.graph.node import Node
 from symad.graph.provenance import RoleKind
+from symad.graph.traverse import topological_order
 
 _LONGEST = 72  # characters of a formula or a value in a cell
 
@@ -28,8 +29,8 @@ class Entry:
     Attributes
     ----------
     symbol : Symbol
-    node : Node or None
-        What has the value; ``None`` for a tangent that is zero because nothing changes.
+    node : Node
+        What has the value.
     formula : str
     terms : tuple
         The values of the terms of a sum; empty otherwise.
@@ -40,7 +41,7 @@ class Entry:
     """
 
     symbol: Symbol
-    node: Node | None
+    node: Node
     formula: str
     terms: tuple[Any, ...] = ()
     value: Any = None
@@ -161,37 +162,79 @@ class Scribe:
     ----------
     view : View
         Its values are those of the trace; empty for a trace in symbols.
+    output : Node
+        What is traced: y.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, output: Node) -> None:
         self._view = view
+        self._output = output
         self._labels = Labels(view)
         self._formulas = Formulas(view, self._labels)
-        self.forward_nodes = [n for n in self._labels.forward if n in set(view.nodes)]
+        self._told: set[Node] = set()  # the steps w1, w2, ... that have their line
+        order = (view.behind(node) for node in topological_order([output]))
+        numbers = self._labels.numbers
+        self._nodes = sorted({n for n in order if n in numbers}, key=numbers.__getitem__)
 
-    def forward(self, output: Node) -> list[Entry]:
+    def forward(self) -> list[Entry]:
         """Return v1 = x1 = 2, v3 = ln v1 = 0.693, ... in order."""
-        return [
-            self._entry(node, "y" if node is output and not node.name else "")
-            for node in self.forward_nodes
-        ]
+        return [entry for node in self._nodes for entry in self._entries(node)]
 
     def tangents(self, tangents: Mapping[Node, Node]) -> list[Entry]:
         """Return v̇3 = v̇1/v1 = 0.5, ... in the order of the forward trace."""
-        entries = []
-        for node in self.forward_nodes:
-            tangent = tangents.get(node)
-            if tangent is not None:
-                index = (self._labels.numbers[node],)
-                entries += self._with_steps(tangent, Symbol("v", index, "dot", 1))
-        return entries
+        found = [tangents[node] for node in self._nodes if node in tangents]
+        return [entry for node in found for entry in self._entries(self._view.behind(node))]
 
     def adjoints(self, adjoints: Mapping[Node, Node]) -> list[Entry]:
         """Return v̄2 = v̄5·cos v2 + v̄4·v1 = −0.284 + 2 = 1.716, ... from y to the inputs."""
-        entries = []
-        for node in reversed(self.forward_nodes):
-            adjoint = adjoints.get(node)
-            if adjoint is not None:
-                index = (self._labels.numbers[node],)
-                entries += self._with_steps(adjoint, Symbol("v", index, "bar", 1))
-        return entries
+        found = [adjoints[node] for node in reversed(self._nodes) if node in adjoints]
+        return [entry for node in found for entry in self._entries(self._view.behind(node))]
+
+    def _entries(self, node: Node) -> Iterator[Entry]:
+        """Yield the steps that ``node`` needs and that have names, then ``node``."""
+        for step in self._steps(node):
+            symbol = self._formulas.auxiliary[step]
+            yield Entry(symbol, step, self._formulas.right_sides[step], (), self._value(step))
+        symbol = self._labels.symbols[node][0]
+        terms = self._terms(node)
+        if terms:
+            formula: str = format_term(node, self._term, notation=SYMBOLS)
+        else:
+            formula = self._term(node)
+        values = tuple(map(self._value, terms)) if self._view.values else ()
+        yield Entry(symbol, node, formula, values, self._value(node), self._name(node))
+
+    def _terms(self, node: Node) -> list[Node]:
+        """Return the partial adjoints that a sum node adds."""
+        if node.role is None or node.role.kind is not RoleKind.SUM:
+            return []
+        return [source.node for source in self._view.sources(node)]
+
+    def _term(self, node: Node) -> str:
+        behind = self._view.behind(node)
+        formula = self._formulas.right_sides.get(behind)
+        return Term(behind.label) if formula is None else formula
+
+    def _steps(self, node: Node) -> list[Node]:
+        """Return the steps with a line of their own that come before ``node``, in order."""
+        found: list[Node] = []
+        terms = self._terms(node)
+        pending = [node, *terms]
+        while pending:
+            for source in self._view.sources(pending.pop()):
+                step = source.node
+                if self._labels.of(step) is not None or step.op is None or step in self._told:
+                    continue
+                pending.append(step)
+                self._told.add(step)
+                if step in self._formulas.auxiliary:
+                    found.append(step)
+        return sorted(found, key=lambda step: self._formulas.auxiliary[step].index)
+
+    def _value(self, node: Node) -> Any:
+        return self._view.values.get(node)
+
+    def _name(self, node: Node) -> str:
+        if node.op is None:
+            return ""
+        return node.name or ("y" if node is self._output else "")

@@ -110,7 +110,7 @@ def format_term(
     >>> format_term(y, lambda node: node.label)
     'x + sin'
     >>> format_term(x * y, lambda node: format_term(node, lambda node: node.label))
-    'x * (x + sin(x))'
+    'x * (x + sin)'
     """
     op = node.op
     if op is None:

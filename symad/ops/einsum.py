@@ -13,7 +13,7 @@ from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply, infer_type
 from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import cast, identity
-from symad.ops.base import Multilinear, Operand, as_nodes, register, tensor_types
+from symad.ops.base import Linear, Multilinear, Operand, as_nodes, register, tensor_types
 from symad.ops.permute import moveaxis, permute_dims
 from symad.ops.reduce import sum as sum_of
 from symad.ops.triangle import diagonal
@@ -26,7 +26,6 @@ from symad.types import (
     UnknownShape,
     broadcast_shapes,
     format_shape,
-    join_dims,
 )
 
 _ELLIPSIS = "..."
@@ -121,7 +120,7 @@ class Einsum(Multilinear):
             lambda a, b, c: np.diagonal(a @ b @ c),
             label="three operands",
         ),
-        Sample(lambda a, b: einsum("ij,ij->j", a, b), [reals(3, 1), reals(3, 4)], label="size 1"),
+        Sample(lambda a, b: einsum("ij,ij->j", a, b), [reals(3, 1), reals(3, 1)], label="size 1"),
         Sample(lambda a: einsum("i,i->", a, a), [reals(3)], label="same operand twice"),
         Sample(lambda a, b: einsum("i,ij->j", a, b), [reals(0), reals(0, 2)], label="empty sum"),
         Sample(lambda a, b: einsum(",i->i", a, b), [reals(), reals(3)], label="scalar"),
@@ -158,20 +157,25 @@ def _read_sizes(term: str, shape: Shape, sizes: dict[str, Dimension]) -> Shape:
     before, dots, after = term.partition(_ELLIPSIS)
     if isinstance(shape, UnknownShape):
         for letter in before + after:
-            sizes[letter] = join_dims(sizes.get(letter, 1), UnknownDim())
+            sizes.setdefault(letter, UnknownDim())
         return shape if dots else ()
     count = len(before) + len(after)
     if len(shape) < count or (len(shape) > count and not dots):
         raise ShapeError(f"{term!r} does not name the axes of an operand {format_shape(shape)}")
     split = len(shape) - len(after)
     for letter, size in zip(before + after, shape[: len(before)] + shape[split:], strict=True):
-        try:
-            sizes[letter] = join_dims(sizes.get(letter, 1), size)
-        except ShapeError:
-            raise ShapeError(
-                f"the axes named {letter!r} have sizes {sizes[letter]} and {size}"
-            ) from None
+        sizes[letter] = _same_size(sizes.get(letter, size), size, f"axes named {letter!r}")
     return shape[len(before) : split]
+
+
+def _same_size(a: Dimension, b: Dimension, what: str) -> Dimension:
+    """Return the size of axes that must agree: the one that is known best."""
+    if isinstance(a, int) and isinstance(b, int) and a != b:
+        raise ShapeError(
+            f"the {what} have sizes {a} and {b}",
+            remedy='Axes that broadcast are written "...".',
+        )
+    return b if isinstance(b, int) or isinstance(a, UnknownDim) else a
 
 
 def einsum(subscripts: str, *operands: Operand) -> Node:
@@ -249,10 +253,51 @@ def _take_diagonals(node: Node, term: str) -> tuple[Node, str]:
         letters = _letters(term)
         first = letters.index(letter)
         second = letters.index(letter, first + 1)
-        node = diagonal(node, 0, _axis(term, first), _axis(term, second))
+        axes = _axis(term, first), _axis(term, second)
+        node = diagonal(_square(node, *axes), 0, *axes)
         term = term.replace(letter, "", 2) + letter
         letter = next((i for i in term if i != "." and term.count(i) > 1), None)
     return node, term
+
+
+def _same(x: Any, axis1: int, axis2: int) -> Any:
+    return x
+
+
+@dataclass(frozen=True)
+class SquareAxes(Linear):
+    """Return ``x``, of which two axes must have the same size: checked as soon as it is known."""
+
+    axis1: int
+    axis2: int
+
+    name = "square_axes"
+    numpy = staticmethod(_same)
+    is_view = True
+    samples = (
+        Sample(lambda x: apply(SquareAxes(0, -1), x), [reals(2, 3, 2)]),
+        Sample(lambda x: apply(SquareAxes(0, 1), x) * 2, [reals(0, 0)], label="empty"),
+    )
+
+    def infer(self, *types: Any) -> Type:
+        (x,) = tensor_types(*types)
+        if not isinstance(x.shape, UnknownShape):
+            _same_size(x.shape[self.axis1], x.shape[self.axis2], "axes of a diagonal")
+        return x
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return adjoint
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        (x,) = tensor_types(infer_type(self, inputs))
+        return inputs[0] if x.is_static else None
+
+
+def _square(node: Node, axis1: int, axis2: int) -> Node:
+    """Return ``node`` with two axes of the same size, to be checked unless they are known."""
+    (x,) = tensor_types(node.type)
+    known = not isinstance(x.shape, UnknownShape) and x.shape[axis1] == x.shape[axis2]
+    return node if known else apply(SquareAxes(axis1, axis2), node)
 
 
 def _ellipsis_first(node: Node, term: str) -> tuple[Node, str]:

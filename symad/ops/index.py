@@ -25,7 +25,6 @@ from symad.ops.subscript import (
     format_key,
     has_arrays,
     parse,
-    restore,
     result_shape,
 )
 from symad.types import (
@@ -52,7 +51,7 @@ class _Subscripted(Op):
     def specialise(self, *inputs: Node) -> Node | None:
         """Make constants among the integer inputs part of the key."""
         arrays, indices = inputs[: self.operands], inputs[self.operands :]
-        key, nodes = parse(restore(self.key, indices))
+        key, nodes = parse(fill_key(self.key, indices))
         return None if key == self.key else apply(type(self)(key), *arrays, *nodes)
 
 

@@ -244,7 +244,7 @@ class Repeat(Linear):
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(*types)
         if isinstance(x.shape, UnknownShape):
-            return x
+            return x.with_shape(UnknownShape.fresh())
         axis = normalize_axis(self.axis, len(x.shape))
         dim = x.shape[axis]
         if isinstance(self.repeats, int):
@@ -358,8 +358,9 @@ class Pad(Op):
         (x,) = tensor_types(*types)
         if isinstance(x.shape, UnknownShape):
             rank = len(self.widths)
-            unknown = rank == 1 or not any(map(any, self.widths))
-            return x.with_shape(UnknownShape.fresh() if unknown else (UnknownDim(),) * rank)
+            return x.with_shape(
+                UnknownShape.fresh() if rank == 1 else tuple(UnknownDim() for _ in range(rank))
+            )
         pairs = self.pairs(len(x.shape))
         return x.with_shape(tuple(map(_padded, x.shape, pairs)))
 

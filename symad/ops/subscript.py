@@ -87,13 +87,8 @@ def _parse_slice(item: slice) -> tuple[Any, list[Node]]:
     return tuple(parts), nodes
 
 
-def restore(key: Key, nodes: Sequence[Node]) -> tuple[Any, ...]:
-    """Return the subscript that :func:`parse` took apart."""
-    return fill_key(key, nodes)
-
-
 def fill_key(key: Key, values: Sequence[Any]) -> tuple[Any, ...]:
-    """Return a key as a subscript, with each hole replaced by the next of ``values``."""
+    """Return the subscript that :func:`parse` took apart, with ``values`` for its inputs."""
     rest = iter(values)
     return tuple(_fill_entry(entry, rest) for entry in key)
 

@@ -1,0 +1,103 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Learning handwritten digits
+#
+# A model is a graph, its gradient extends the graph, and one compiled function does a step of
+# learning. The models are in `symad.demo.models`, the loops in `symad.demo.training`; both are short.
+
+# %%
+import numpy as np
+
+import symad as sm
+from symad import demo
+
+digits = demo.load_digits()
+digits.train_images.shape, digits.held_out_images.shape
+
+# %% [markdown]
+# ## The loss
+#
+# The softmax loss is the mean over the batch of $\log \sum_k \exp z_k - z_y$. A network that knows
+# nothing gives each of ten classes the same score, and its loss is $\ln 10$:
+
+# %%
+float(demo.softmax_loss(sm.zeros((4, 10)), sm.constant([3, 1, 4, 1])).eval())
+
+# %% [markdown]
+# ## A network with regularisation, as a graph
+#
+# $J = L + \frac{\lambda}{2} \left(\|W_1\|^2 + \|W_2\|^2\right)$ with $z = W_1 x$, $h =
+# \mathrm{ReLU}(z)$ and $o = W_2 h$. Squares are variables, circles are operations.
+
+# %%
+columns = [weights.T for weights in demo.initial_weights(64, 30, 10)]
+regularised = demo.regularised_network(*columns, strength=0.01)
+sm.draw(regularised.loss)
+
+# %% [markdown]
+# The weights are used twice, so their adjoints are sums: $\bar W_2 = \bar O h^\top + \lambda W_2$ and
+# $\bar W_1 = \bar Z x^\top + \lambda W_1$. Both formulas can be read off the graph: an adjoint is a node,
+# and any node may be asked for.
+
+# %%
+record = sm.extend(regularised.loss, regularised.parameters)
+w1, w2 = regularised.parameters
+f = sm.compile(
+    [regularised.images, regularised.labels],
+    [record.adjoints[w] for w in (w1, w2)],
+)
+few = digits.train_images[:20].T, digits.train_labels[:20]
+[slope.shape for slope in f(*few)]
+
+# %% [markdown]
+# ## Stochastic gradient descent
+#
+# The step is compiled once. It takes batches of any size: 1438 digits make 28 batches of 50 and one
+# of 38.
+
+# %%
+model = demo.two_layer_network(*demo.initial_weights(64, 100, 10))
+step = demo.gradient_step(model, learning_rate=0.2)
+right = sm.compile([model.images, model.labels], demo.accuracy(model.logits, model.labels))
+for epoch in range(1, 21):
+    loss = demo.run_epoch(step, digits.train_images, digits.train_labels, batch=50)
+    if epoch % 5 == 0:
+        held_out = right(digits.held_out_images, digits.held_out_labels)
+        print(f"epoch {epoch:2}: loss {loss:.4f}, held out {held_out:.1%} right")
+
+# %% [markdown]
+# ## Layers, and full batches
+#
+# The same network written in layers: softmax, logarithm, cross-entropy. A column of ones makes a row
+# of $W_1$ the bias.
+
+# %%
+layered = demo.layered_network(*demo.initial_weights(65, 100, 10))
+images = demo.with_ones(digits.train_images)
+history = demo.full_batch_descent(
+    layered, images, digits.train_labels, learning_rate=0.5, epochs=10
+)
+
+# %% [markdown]
+# ## Logistic regression, with an executor
+#
+# Is it a zero? Here the weights live in a Python loop, and are fed like everything else.
+
+# %%
+weights, losses = demo.logistic_regression(
+    digits.train_images.astype(np.float64), (digits.train_labels == 0).astype(np.float64)
+)
+is_zero = digits.held_out_images @ weights > 0
+print(f"loss {losses[0]:.3f} to {losses[-1]:.3f};", end=" ")
+print(f"{np.mean(is_zero == (digits.held_out_labels == 0)):.1%} right on digits held out")

@@ -1,0 +1,69 @@
+"""What one element of an elementwise op is, in terms of a few primitives.
+
+:meth:`symad.ops.base.Elementwise.scalar` describes an op once, against this interface; each backend
+that generates code (LLVM, JavaScript, ...) implements the interface.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+Value = Any
+"""A scalar of the generated code; only the builder that made it knows what it is."""
+
+
+class ScalarBuilder(Protocol):
+    """Builds the code for one element; float semantics are those of IEEE 754.
+
+    All operands of one primitive have the same dtype: callers cast first.
+    """
+
+    def dtype(self, x: Value) -> np.dtype[Any]:
+        """Return the dtype of a value."""
+
+    def constant(self, value: float | int | bool, dtype: np.dtype[Any]) -> Value:
+        """Return a constant."""
+
+    def cast(self, x: Value, dtype: np.dtype[Any]) -> Value:
+        """Convert as NumPy's ``astype`` does; ``x`` itself if it has that dtype."""
+
+    def add(self, x: Value, y: Value) -> Value:
+        """Return x + y; integers wrap around."""
+
+    def subtract(self, x: Value, y: Value) -> Value:
+        """Return x - y; integers wrap around."""
+
+    def multiply(self, x: Value, y: Value) -> Value:
+        """Return x * y; integers wrap around."""
+
+    def divide(self, x: Value, y: Value) -> Value:
+        """Return x / y of floats."""
+
+    def negate(self, x: Value) -> Value:
+        """Return -x; of a float, only the sign changes."""
+
+    def less(self, x: Value, y: Value) -> Value:
+        """Return x < y, a boolean; false if one is NaN."""
+
+    def less_equal(self, x: Value, y: Value) -> Value:
+        """Return x <= y, a boolean; false if one is NaN."""
+
+    def equal(self, x: Value, y: Value) -> Value:
+        """Return x == y, a boolean; false if one is NaN."""
+
+    def logical_and(self, x: Value, y: Value) -> Value:
+        """Return x and y of booleans."""
+
+    def logical_or(self, x: Value, y: Value) -> Value:
+        """Return x or y of booleans."""
+
+    def logical_not(self, x: Value) -> Value:
+        """Return not x of a boolean."""
+
+    def select(self, condition: Value, x: Value, y: Value) -> Value:
+        """Return x where the condition is true, else y; both are computed."""
+
+    def call(self, function: str, *arguments: Value) -> Value:
+        """Call a function of C's mathematical library on floats, by its name for ``double``."""

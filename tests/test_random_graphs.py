@@ -1,0 +1,90 @@
+"""A thousand random graphs, values and gradients, against JAX; and what a generator must be."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from op_checks import KNOWLEDGE, run
+from random_graphs import RandomGraph, random_graph
+
+import symad as sm
+from symad.graph.graph import verify
+from symad.testing import assert_graphs_equal
+
+GRAPHS = 1000
+BATCH = 50
+
+TOLERANCE = {False: 1e-9, True: 1e-3}
+"""By whether float32 takes part; relative to the largest element and to 1: ten steps, each of
+condition up to ~100, on values of size 1."""
+
+
+def check_against_jax(sample: RandomGraph) -> None:
+    """Values and gradients are those of JAX."""
+    jax_interpreter = pytest.importorskip("jax_interpreter", reason="JAX is not installed")
+    graph, rng = sample.graph, np.random.default_rng(sample.seed)
+    values = run(graph.inputs, list(graph.outputs), sample.arrays)
+    seeds = [rng.uniform(0.5, 1.5, np.shape(y)).astype(y.dtype) for y in values]
+    ys, xs = list(graph.outputs), list(graph.inputs)
+    expected, expected_gradients = jax_interpreter.values_and_gradients(
+        graph, sample.arrays, xs, dict(zip(ys, seeds, strict=True))
+    )
+    pulled = sm.gradients(ys, xs, seed=seeds, unused="zero")
+    gradients = run(xs, pulled, sample.arrays)
+    tolerance = TOLERANCE[sample.is_float32]
+    for what, got, want in (
+        ("value", values, expected),
+        ("gradient", gradients, expected_gradients),
+    ):
+        for a, b in zip(got, want, strict=True):
+            scale = max(1.0, float(np.max(np.abs(b), initial=0)))
+            np.testing.assert_allclose(
+                a, b, rtol=tolerance, atol=tolerance * scale, err_msg=f"{what} of\n{sample}"
+            )
+            assert a.dtype == np.asarray(b).dtype, f"dtype of the {what} of\n{sample}"
+
+
+@pytest.mark.parametrize("first", range(0, GRAPHS, BATCH))
+def test_against_jax(first: int) -> None:
+    for seed in range(first, first + BATCH):
+        sample = random_graph(seed)
+        try:
+            check_against_jax(sample)
+        except AssertionError:
+            raise
+        except Exception as error:
+            error.add_note(str(sample))
+            raise
+
+
+def test_graphs_are_reproducible() -> None:
+    for seed in range(20):
+        a, b = random_graph(seed), random_graph(seed)
+        assert str(a) == str(b)
+        assert_graphs_equal(a.graph, b.graph)
+
+
+def test_graphs_are_various() -> None:
+    """Across seeds every family of ops, every kind of shape, both dtypes and reuse occur."""
+    ops: Counter[str] = Counter()
+    reused = 0
+    for seed in range(200):
+        graph = random_graph(seed).graph
+        verify(graph)
+        ops.update({node.op.name for node in graph.nodes if node.op is not None})
+        reused += any(len(users) > 1 for users in graph.consumers().values())
+    families = {"add", "matmul", "sum", "max", "where", "index", "array_index", "concat", "cast"}
+    assert families <= set(ops), families - set(ops)
+    assert len(ops) > 40, sorted(ops)
+    assert reused > 100
+
+
+@pytest.mark.parametrize("knowledge", KNOWLEDGE)
+def test_knowledge_and_dtypes_can_be_chosen(knowledge: str) -> None:
+    for seed in range(20):
+        sample = random_graph(seed, dtypes=["float64"], knowledge=knowledge)
+        assert not sample.is_float32
+        static = all(x.type.is_static for x in sample.graph.inputs if np.ndim(x) or True)
+        assert static == (knowledge == "static") or not any(a.ndim for a in sample.arrays)
