@@ -1,0 +1,316 @@
+"""The expression reader: ``"log(x1) + x1*x2 - sin(x2)"`` becomes a graph.  Nothing is evaluated.
+
+The text is parsed by Python's own parser, and the tree it gives is walked with a stack of our own.
+Kinds of tree nodes, functions and constants are white-listed; all else is refused with the column.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from symad.errors import ExpressionError, SymadError, did_you_mean
+from symad.graph.node import Constant, Node, Variable
+from symad.graph.operators import FUNCTIONS
+from symad.graph.provenance import Creation, Site, creating
+
+LONGEST = 4000
+"""How many characters an expression may have."""
+
+CONSTANTS = {"pi": math.pi, "e": math.e}
+
+_NAMES = """
+abs acos acosh all any asin asinh atan atan2 atanh cbrt ceil clip cos cosh cumprod cumsum deg2rad
+diagonal digamma dot equal erf erfc exp exp2 expm1 floor gammaln greater greater_equal hypot less
+less_equal log log10 log1p log2 log_softmax logaddexp logical_and logical_not logical_or logical_xor
+logsumexp matmul matrix_transpose max maximum mean min minimum mod not_equal outer power prod
+rad2deg reciprocal relu round sigmoid sign sin sinh softmax softplus sqrt square std sum tan tanh
+transpose tril triu trunc var where
+""".split()
+_LINALG = "cholesky det inv norm solve trace".split()
+
+_BINARY: dict[type[ast.AST], str] = {
+    ast.Add: "add",
+    ast.Sub: "subtract",
+    ast.Mult: "multiply",
+    ast.Div: "divide",
+    ast.FloorDiv: "floor_divide",
+    ast.Mod: "mod",
+    ast.Pow: "power",
+    ast.MatMult: "matmul",
+}
+_COMPARE: dict[type[ast.AST], str] = {
+    ast.Lt: "less",
+    ast.LtE: "less_equal",
+    ast.Gt: "greater",
+    ast.GtE: "greater_equal",
+    ast.Eq: "equal",
+    ast.NotEq: "not_equal",
+}
+_ATTRIBUTES = {"T": "transpose", "mT": "matrix_transpose"}
+_KEYWORDS = ("axis", "keepdims")
+_REFUSED = {
+    ast.BoolOp: "write logical_and(a, b) or logical_or(a, b) for `and` and `or`",
+    ast.IfExp: "write where(condition, a, b) for a choice",
+    ast.Subscript: "an expression takes no items; write that part in Python",
+    ast.Lambda: "an expression defines no functions",
+    ast.Attribute: "only .T and .mT are known after a point",
+}
+
+
+def function_table() -> dict[str, Callable[..., Any]]:
+    """Return the functions that an expression may call, by name."""
+    table = {name: FUNCTIONS[name] for name in _NAMES if name in FUNCTIONS}
+    qualified = ((name, f"linalg.{name}") for name in _LINALG)
+    return table | {name: FUNCTIONS[full] for name, full in qualified if full in FUNCTIONS}
+
+
+@dataclass(frozen=True)
+class Expression:
+    """What was read.
+
+    Attributes
+    ----------
+    text : str
+    node : Node
+        The value of the expression.
+    variables : dict from str to Variable
+        In the order in which they appear; their shapes are not known.
+    """
+
+    text: str
+    node: Node
+    variables: dict[str, Variable]
+
+
+def read_expression(text: str) -> Expression:
+    """Read an expression such as ``"log(x1) + x1*x2 - sin(x2)"``.
+
+    It may hold numbers, ``pi`` and ``e``, variables, which are made as they appear, the operators
+    ``+ - * / // % ** @``, comparisons, and calls of mathematical functions of symad.
+
+    Raises
+    ------
+    ExpressionError
+        If the text is not such an expression; the message is one line and has the column.
+
+    Examples
+    --------
+    >>> expression = read_expression("log(x1) + x1*x2 - sin(x2)")
+    >>> list(expression.variables)
+    ['x1', 'x2']
+    >>> x1, x2 = expression.variables.values()
+    >>> expression.node.eval({x1: 2.0, x2: 5.0}).round(3)
+    np.float64(11.652)
+    >>> read_expression("lgo(x)")
+    Traceback (most recent call last):
+    symad.errors.ExpressionError: column 1: there is no function 'lgo'. Did you mean 'log'?
+    """
+    if not isinstance(text, str):
+        raise ExpressionError(f"an expression is text, not {type(text).__name__}")
+    if len(text) > LONGEST:
+        raise ExpressionError(f"an expression has {LONGEST} characters at most, not {len(text)}")
+    source = text.strip()
+    if not source:
+        raise ExpressionError("column 1: the expression is empty")
+    reader = _Reader(source, _parse(source))
+    value = reader.read()
+    return Expression(source, _as_node(value), reader.variables)
+
+
+def _parse(source: str) -> ast.expr:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # 1(x): refused below, with the column
+            return ast.parse(source, mode="eval").body
+    except SyntaxError as error:
+        column = error.offset or 1
+        raise ExpressionError(f"column {column}: {error.msg}") from None
+    except (RecursionError, MemoryError):
+        raise ExpressionError("column 1: the expression is nested too deeply") from None
+    except ValueError as error:
+        raise ExpressionError(f"column 1: {error}") from None
+
+
+def _as_node(value: Any) -> Node:
+    return value if isinstance(value, Node) else Constant(float(value))
+
+
+_Build = Callable[[list[Any]], Any]
+
+
+@dataclass
+class _Reader:
+    """Walks the tree in order with a stack: a node's children first, then the node."""
+
+    source: str
+    root: ast.expr
+    variables: dict[str, Variable] = field(default_factory=dict)
+    _functions: dict[str, Callable[..., Any]] = field(default_factory=function_table)
+
+    def read(self) -> Any:
+        """Return the value of the whole: a node, or a number where it is one literal."""
+        values: list[Any] = []
+        pending: list[tuple[ast.AST, int, _Build | None]] = [(self.root, 0, None)]
+        while pending:
+            tree, count, build = pending.pop()
+            if build is None:
+                children, build = self._open(tree)
+                pending.append((tree, len(children), build))
+                pending += [(child, 0, None) for child in reversed(children)]
+                continue
+            arguments = values[len(values) - count :]
+            del values[len(values) - count :]
+            values.append(self._build(tree, build, arguments))
+        self._require_value(self.root, values[0])
+        return values[0]
+
+    def _build(self, tree: ast.AST, build: _Build, arguments: list[Any]) -> Any:
+        column = self._column(tree)
+        try:
+            with creating(Creation((), Site("<expression>", column))):
+                return build(arguments)
+        except ExpressionError:
+            raise
+        except SymadError as error:
+            raise self._refusal(tree, " ".join(error.message.split())) from None
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise self._refusal(tree, " ".join(str(error).split())) from None
+
+    def _open(self, tree: ast.AST) -> tuple[list[ast.expr], _Build]:
+        """Return the children of a tree node, and what makes its value of theirs."""
+        match tree:
+            case ast.Constant():
+                number = self._number(tree)
+                return [], lambda _: number
+            case ast.Name():
+                return [], lambda _: self._named(tree)
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Invert(), operand=operand):
+                return [operand], lambda values: self._unary(tree, values[0])
+            case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _BINARY:
+                return [left, right], self._operation(tree, _BINARY[type(operator)])
+            case ast.Compare(left=left, ops=[operator], comparators=[right]) if (
+                type(operator) in _COMPARE
+            ):
+                return [left, right], self._operation(tree, _COMPARE[type(operator)])
+            case ast.Attribute(value=value, attr=name) if name in _ATTRIBUTES:
+                return [value], self._operation(tree, _ATTRIBUTES[name])
+            case ast.Tuple(elts=items) | ast.List(elts=items):
+                return list(items), lambda values: self._sequence(tree, values)
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
+                return self._call(tree, name, args, keywords)
+        raise self._refused(tree)
+
+    def _number(self, tree: ast.Constant) -> int | float:
+        number = tree.value
+        if type(number) not in (int, float):
+            raise self._refusal(tree, f"{_shortened(repr(number))} is not a real number")
+        if not abs(number) <= np.finfo("float64").max:
+            raise self._refusal(tree, "the number is too large")
+        return number
+
+    def _named(self, tree: ast.Name) -> Any:
+        name = tree.id
+        if name in CONSTANTS:
+            return Constant(CONSTANTS[name], name=name)
+        if name in self._functions:
+            raise self._refusal(tree, f"{name!r} is a function: write {name}(...)")
+        return self.variables.setdefault(name, Variable(name))
+
+    def _unary(self, tree: ast.UnaryOp, value: Any) -> Any:
+        self._require_value(tree, value)
+        if isinstance(tree.op, ast.UAdd):
+            return value
+        if isinstance(tree.op, ast.Invert):
+            return FUNCTIONS["logical_not"](_as_node(value))
+        return -value
+
+    def _operation(self, tree: ast.AST, name: str) -> _Build:
+        def build(values: list[Any]) -> Any:
+            for value in values:
+                self._require_value(tree, value)
+            if not any(isinstance(value, Node) for value in values):
+                values = [Constant(float(values[0])), *values[1:]]  # 9**9**9 makes nodes
+            return FUNCTIONS[name](*values)
+
+        return build
+
+    def _sequence(self, tree: ast.AST, values: list[Any]) -> Any:
+        """Return numbers in a list: an array, or the axes of a reduction."""
+        if any(isinstance(value, Node) for value in values):
+            raise self._refusal(tree, "a list holds numbers only")
+        return tuple(values) if isinstance(tree, ast.Tuple) else values
+
+    def _call(
+        self, tree: ast.AST, name: str, args: list[ast.expr], keywords: list[ast.keyword]
+    ) -> tuple[list[ast.expr], _Build]:
+        function = self._functions.get(name)
+        if function is None:
+            known = did_you_mean(name, self._functions)
+            raise self._refusal(tree, f"there is no function {_shortened(name)!r}.{known}")
+        if name in ("max", "min") and len(args) == 2:
+            raise self._refusal(tree, f"write {name}imum(a, b) for the {name}imum of two values")
+        settings = {keyword.arg: self._setting(keyword) for keyword in keywords}
+
+        def build(values: list[Any]) -> Any:
+            if not any(isinstance(value, Node) for value in values) and values:
+                values = [_literal(values[0]), *values[1:]]
+            result = function(*values, **settings)
+            if not isinstance(result, Node):
+                raise self._refusal(tree, f"{name} does not give one value")
+            return result
+
+        return args, build
+
+    def _setting(self, keyword: ast.keyword) -> Any:
+        """Return the value of ``axis=`` or ``keepdims=``: an integer, some in a tuple, or a bool."""
+        if keyword.arg not in _KEYWORDS:
+            named = "**" if keyword.arg is None else f"{_shortened(keyword.arg)}="
+            raise self._refusal(keyword, f"{named} is not known here; axis= and keepdims= are")
+        try:
+            value = ast.literal_eval(keyword.value)
+        except (ValueError, TypeError, RecursionError, MemoryError):
+            value = keyword
+        items = value if isinstance(value, tuple) else (value,)
+        wanted = bool if keyword.arg == "keepdims" else int
+        if not all(type(item) is wanted for item in items) or len(items) > 64:
+            kind = "True or False" if wanted is bool else "an integer or a tuple of integers"
+            raise self._refusal(keyword, f"{keyword.arg}= takes {kind}")
+        return value
+
+    def _require_value(self, tree: ast.AST, value: Any) -> None:
+        if isinstance(value, (tuple, list)):
+            raise self._refusal(tree, "a list of numbers stands only as an argument of a function")
+
+    def _refused(self, tree: ast.AST) -> ExpressionError:
+        if isinstance(tree, ast.Compare):
+            return self._refusal(tree, "compare two values at a time")
+        if isinstance(tree, ast.Call):
+            return self._refusal(tree, "only a function's name can be called")
+        kind = type(tree).__name__
+        return self._refusal(tree, _REFUSED.get(type(tree), f"{kind} is not known in expressions"))
+
+    def _refusal(self, tree: ast.AST, message: str) -> ExpressionError:
+        return ExpressionError(f"column {self._column(tree)}: {message}")
+
+    def _column(self, tree: ast.AST) -> int:
+        """Return the column, from 1, in characters of the text."""
+        lines = self.source.split("\n")
+        before = sum(len(line) + 1 for line in lines[: getattr(tree, "lineno", 1) - 1])
+        line = lines[getattr(tree, "lineno", 1) - 1].encode()
+        offset = getattr(tree, "col_offset", 0)
+        return before + len(line[:offset].decode(errors="replace")) + 1
+
+
+def _literal(value: Any) -> Any:
+    return Constant(value) if isinstance(value, (tuple, list)) else Constant(float(value))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else text[:39] + "…"
