@@ -7,13 +7,13 @@ Kinds of tree nodes, functions and constants are white-listed; all else is refus
 from __future__ import annotations
 
 import ast
+import inspect
 import math
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from symad.errors import ExpressionError, SymadError, did_you_mean
 from symad.graph.node import Constant, Node, Variable
@@ -115,22 +115,23 @@ def read_expression(text: str) -> Expression:
     if not isinstance(text, str):
         raise ExpressionError(f"an expression is text, not {type(text).__name__}")
     if len(text) > LONGEST:
-        raise ExpressionError(f"an expression has {LONGEST} characters at most, not {len(text)}")
+        raise ExpressionError(f"column {LONGEST + 1}: an expression has {LONGEST} characters at most")
     source = text.strip()
     if not source:
         raise ExpressionError("column 1: the expression is empty")
-    reader = _Reader(source, _parse(source))
+    indent = len(text) - len(text.lstrip())
+    reader = _Reader(source, indent, _parse(source, indent))
     value = reader.read()
     return Expression(source, _as_node(value), reader.variables)
 
 
-def _parse(source: str) -> ast.expr:
+def _parse(source: str, indent: int) -> ast.expr:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # 1(x): refused below, with the column
             return ast.parse(source, mode="eval").body
     except SyntaxError as error:
-        column = error.offset or 1
+        column = indent + (error.offset or len(source) + 1)
         raise ExpressionError(f"column {column}: {error.msg}") from None
     except (RecursionError, MemoryError):
         raise ExpressionError("column 1: the expression is nested too deeply") from None
@@ -150,6 +151,7 @@ class _Reader:
     """Walks the tree in order with a stack: a node's children first, then the node."""
 
     source: str
+    indent: int
     root: ast.expr
     variables: dict[str, Variable] = field(default_factory=dict)
     _functions: dict[str, Callable[..., Any]] = field(default_factory=function_table)
@@ -209,9 +211,9 @@ class _Reader:
 
     def _number(self, tree: ast.Constant) -> int | float:
         number = tree.value
-        if type(number) not in (int, float):
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
             raise self._refusal(tree, f"{_shortened(repr(number))} is not a real number")
-        if not abs(number) <= np.finfo("float64").max:
+        if not abs(number) <= sys.float_info.max:
             raise self._refusal(tree, "the number is too large")
         return number
 
@@ -256,7 +258,11 @@ class _Reader:
             raise self._refusal(tree, f"there is no function {_shortened(name)!r}.{known}")
         if name in ("max", "min") and len(args) == 2:
             raise self._refusal(tree, f"write {name}imum(a, b) for the {name}imum of two values")
-        settings = {keyword.arg: self._setting(keyword) for keyword in keywords}
+        settings = {str(keyword.arg): self._setting(keyword) for keyword in keywords}
+        try:
+            inspect.signature(function).bind(*args, **settings)
+        except TypeError as error:
+            raise self._refusal(tree, f"{name}(...): {error}") from None
 
         def build(values: list[Any]) -> Any:
             if not any(isinstance(value, Node) for value in values) and values:
@@ -269,7 +275,7 @@ class _Reader:
         return args, build
 
     def _setting(self, keyword: ast.keyword) -> Any:
-        """Return the value of ``axis=`` or ``keepdims=``: an integer, some in a tuple, or a bool."""
+        """Return the value of ``axis=``, an integer or a tuple of some, or of ``keepdims=``."""
         if keyword.arg not in _KEYWORDS:
             named = "**" if keyword.arg is None else f"{_shortened(keyword.arg)}="
             raise self._refusal(keyword, f"{named} is not known here; axis= and keepdims= are")
@@ -305,7 +311,7 @@ class _Reader:
         before = sum(len(line) + 1 for line in lines[: getattr(tree, "lineno", 1) - 1])
         line = lines[getattr(tree, "lineno", 1) - 1].encode()
         offset = getattr(tree, "col_offset", 0)
-        return before + len(line[:offset].decode(errors="replace")) + 1
+        return self.indent + before + len(line[:offset].decode(errors="replace")) + 1
 
 
 def _literal(value: Any) -> Any:

@@ -13,7 +13,7 @@ lets the gradient pass leave out shape repairs where none can ever be needed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -65,7 +65,9 @@ def dtype_code(dtype: np.dtype[Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """The type of an array: its dtype and its shape.
+    """The type of an array: its dtype, its shape, and whether the dtype is weak.
+
+    Sizes of axes are weak, as Python's numbers are: beside a float32 array they are float32.
 
     Examples
     --------
@@ -76,6 +78,7 @@ class TensorType:
 
     dtype: np.dtype[Any]
     shape: Shape
+    weak: bool = field(default=False, compare=False)
 
     @property
     def ndim(self) -> int | None:

@@ -341,3 +341,15 @@ def test_wrong_sizes_when_fed_name_the_line() -> None:
     z = sm.reshape(x, (n, 3))
     with pytest.raises(EvaluationError, match=r"z = sm\.reshape"):
         z.eval({x: np.ones(6), n: 4})
+
+
+def test_sizes_are_weak_as_python_numbers_are():
+    x = sm.Variable("x", shape=("n",), dtype="float32")
+    mean = sm.sum(x) / x.shape[0]
+    assert mean.dtype == np.float32
+    assert (x * (x.shape[0] // 2)).dtype == np.float32
+    assert sm.gradients(mean, x).dtype == np.float32
+    assert (sm.Variable("k", dtype="int32") * x.shape[0]).dtype == np.int32
+    assert (x.shape[0] / 2).dtype == np.float64
+    assert (x * sm.cast(x.shape[0], "int64")).dtype == np.float64  # a cast says so
+    assert mean.eval({x: np.ones(4, "float32")}) == 1.0

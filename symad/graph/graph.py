@@ -227,7 +227,9 @@ def _restore_node(
     kind: type[Node], op: Any, inputs: tuple[Node, ...], type_: Type, name: Any, value: Any
 ) -> Node:
     if kind is Constant:
-        return Constant(value, name=name)
+        constant = Constant(value, name=name)
+        constant.type = type_
+        return constant
     if kind is Parameter:
         return Parameter(name, value)
     if kind is Variable:

@@ -236,6 +236,10 @@ class Cast(Elementwise):
     def numpy(x: Any, dtype: Any) -> Any:
         return np.asarray(x).astype(dtype)[()]
 
+    def infer(self, *types: Any) -> Type:
+        (x,) = tensor_types(*types)
+        return TensorType(self.dtype, x.shape)
+
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return self.dtype
 
@@ -260,7 +264,8 @@ def cast(x: Operand, dtype: Any) -> Node:
     """
     node = as_node(x)
     wanted = as_dtype(dtype)
-    return node if node.dtype == wanted else apply(Cast(wanted), node)
+    (type_,) = tensor_types(node.type)
+    return node if type_.dtype == wanted and not type_.weak else apply(Cast(wanted), node)
 
 
 class _Like(Op):

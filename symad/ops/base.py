@@ -20,6 +20,8 @@ Operand = Any
 Chain = Callable[..., Node] | None
 """``(v, y, *xs) -> v ∂y/∂x_k``, with ``y`` the result; ``None`` where there is no derivative."""
 
+_NUMBERS = (bool, int, float)
+
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
@@ -78,17 +80,33 @@ def _holds_node(values: Sequence[Any]) -> bool:
 
 
 def as_nodes(*values: Operand) -> tuple[Node, ...]:
-    """Return all ``values`` as nodes, Python numbers taking the dtype of the others."""
-    strong = [as_node(v) for v in values if type(v) not in (bool, int, float)]
-    if len(strong) == len(values):
-        return tuple(strong)
+    """Return all ``values`` as nodes; Python numbers and sizes take the dtype of the others."""
+    nodes = [value if type(value) in _NUMBERS else as_node(value) for value in values]
+    strong = [node for node in nodes if not _is_weak(node)]
+    if len(strong) == len(nodes):
+        return tuple(nodes)
     if not strong:
-        return tuple(as_node(v) for v in values)
+        return tuple(_weak_constant(n) if type(n) in _NUMBERS else n for n in nodes)
     widest = max(strong, key=lambda node: _rank(node.dtype))
-    rest = iter(strong)
-    return tuple(
-        as_node(v, like=widest) if type(v) in (bool, int, float) else next(rest) for v in values
-    )
+    return tuple(_beside(node, widest) if _is_weak(node) else node for node in nodes)
+
+
+def _is_weak(value: Any) -> bool:
+    return type(value) in _NUMBERS or (isinstance(value.type, TensorType) and value.type.weak)
+
+
+def _weak_constant(value: bool | int | float) -> Node:
+    node = as_node(value)
+    node.type = TensorType(node.dtype, (), weak=True)
+    return node
+
+
+def _beside(value: Any, like: Node) -> Node:
+    """Return a weak value in the dtype that NumPy gives a Python number beside ``like``."""
+    if type(value) in _NUMBERS:
+        return as_node(value, like)
+    number = 1.0 if value.dtype.kind == "f" else 1
+    return call("cast", value, np.result_type(like.dtype, number))
 
 
 def _rank(dtype: np.dtype[Any]) -> tuple[int, int]:
@@ -152,7 +170,8 @@ class Elementwise(Op):
             if other.shape != shape:
                 shape = broadcast_shapes(*[tensor.shape for tensor in tensors])
                 break
-        return TensorType(self.result_dtype(*[tensor.dtype for tensor in tensors]), shape)
+        dtype = self.result_dtype(*[tensor.dtype for tensor in tensors])
+        return TensorType(dtype, shape, weak=all(tensor.weak for tensor in tensors))
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype of the result: what NumPy's function gives."""

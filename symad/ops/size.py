@@ -66,7 +66,7 @@ class AxisSize(_SizeOp):
         (x,) = tensor_types(*types)
         if not isinstance(x.shape, UnknownShape):
             normalize_axis(self.axis, len(x.shape))
-        return TensorType(_INT64, ())
+        return TensorType(_INT64, (), weak=True)
 
     def dimension(self, x: TensorType) -> Dimension:
         """Return the dimension whose size this is."""
@@ -111,7 +111,7 @@ class Count(_SizeOp):
 
     def infer(self, *types: Any) -> Type:
         tensor_types(*types)
-        return TensorType(_INT64, ())
+        return TensorType(_INT64, (), weak=True)
 
     def specialise(self, *inputs: Node) -> Node | None:
         (x,) = tensor_types(inputs[0].type)

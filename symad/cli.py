@@ -1,0 +1,255 @@
+"""The ``symad`` command: pictures, traces and gradients of expressions, and the demo."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symad.errors import SymadError, did_you_mean
+
+if TYPE_CHECKING:
+    from symad.expression import Expression
+    from symad.graph.node import Node, Variable
+
+_EXAMPLES = """\
+examples:
+  symad draw "log(x1) + x1*x2 - sin(x2)" -o lecture.svg x1=2 x2=5
+  symad trace "log(x1) + x1*x2 - sin(x2)" x1=2 x2=5
+  symad gradient "sum((A @ x)**2)" --wrt x "A=[[1, 2], [3, 4]]" "x=[1, -1]"
+  symad demo
+
+An expression has numbers, pi, e, variables, + - * / // % ** @, comparisons, and functions such as
+log, sin, sum(x, axis=0), maximum(a, b). One that begins with a minus sign goes after --.
+Values are numbers or nested lists. Exit codes: 0 done, 1 it failed, 2 the command was not understood.
+"""
+
+
+class _UsageError(Exception):
+    """The command line does not make sense; the exit code is 2."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Examples
+    --------
+    >>> main(["trace", "x*x", "x=3"])
+    forward trace       tangents v̇i = ∂vi/∂x      adjoints v̄i = ∂y/∂vi
+    ─────────────────   ───────────────────────   ─────────────────────────────
+    v1 = x = 3          v̇1 = 1                    v̄2 = 1
+    v2 = v1·v1 = 9 = y  v̇2 = v̇1·v1 + v̇1·v1 = 6    v̄1 = v̄2·v1 + v̄2·v1 = 3 + 3 = 6
+    0
+    """
+    parser = _parser()
+    try:
+        options, rest = parser.parse_known_args(argv)
+        for word in rest:  # values may stand before, between and after options
+            if word.startswith("-") or "=" not in word or not hasattr(options, "values"):
+                raise _UsageError(f"{word!r} is not understood; see symad {options.command} --help")
+            options.values.append(word)
+        run: Callable[[argparse.Namespace], int] = options.run
+        return run(options)
+    except SystemExit as exit:  # argparse has said what is wrong, or printed help
+        return exit.code if isinstance(exit.code, int) else 2
+    except _UsageError as error:
+        return _complain(str(error), 2)
+    except SymadError as error:
+        return _complain("; ".join(filter(None, (error.message, error.remedy))), 1)
+    except BrokenPipeError:  # what reads our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, UnicodeError) as error:
+        return _complain(str(error), 1)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"symad: error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="symad",
+        description="Graphs of expressions and their gradients: drawn, traced, derived.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    draw = _expression_command(commands, "draw", _draw, "save a picture of the graph")
+    draw.add_argument(
+        "-o",
+        "--output",
+        default="graph.svg",
+        metavar="FILE",
+        help="a name that ends in .svg, .png, .pdf or .dot (graph.svg)",
+    )
+    draw.add_argument("--forward", action="store_true", help="leave the adjoints out")
+    draw.add_argument("--repairs", action="store_true", help="show all shape repairs")
+    _add_wrt(draw, "draw adjoints for this variable only; may be repeated")
+
+    trace = _expression_command(
+        commands, "trace", _trace, "print values, tangents and adjoints step by step"
+    )
+    trace.add_argument("--wrt", metavar="NAME", help="the variable of the tangents (the first)")
+
+    gradient = _expression_command(
+        commands, "gradient", _gradient, "print the extended graph, its formulas and its values"
+    )
+    _add_wrt(gradient, "differentiate for this variable only; may be repeated")
+
+    demo = commands.add_parser("demo", help="run the demo: the lecture's example, then learning")
+    demo.add_argument(
+        "-o", "--output", default="demo-output", metavar="DIR", help="for pictures (demo-output)"
+    )
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _expression_command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("expression", metavar="EXPR", help='such as "log(x1) + x1*x2"')
+    command.add_argument(
+        "values", nargs="*", metavar="NAME=VALUE", help="values of variables: x1=2 x=[1,2]"
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_wrt(command: argparse.ArgumentParser, text: str) -> None:
+    command.add_argument("--wrt", action="append", metavar="NAME", help=text)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"symad {version('symad')}"
+    except PackageNotFoundError:
+        return "symad (not installed)"
+
+
+def _draw(options: argparse.Namespace) -> int:
+    import symad
+
+    expression, feed = _read(options)
+    nodes: list[Node] = [expression.node]
+    if not options.forward:
+        nodes += symad.gradients(expression.node, _targets(expression, options.wrt))
+    drawing = symad.draw(nodes, feed, repairs=options.repairs)
+    drawing.save(options.output)
+    by = "" if Path(options.output).suffix.lower() == ".dot" else f", drawn by {drawing.rendered_by}"
+    print(f"{options.output}{by}")
+    for note in drawing.notes:
+        print(note)
+    return 0
+
+
+def _trace(options: argparse.Namespace) -> int:
+    import symad
+
+    expression, feed = _read(options)
+    wrt = None if options.wrt is None else _variable(expression, options.wrt)
+    print(symad.trace(expression.node, feed, wrt))
+    return 0
+
+
+def _gradient(options: argparse.Namespace) -> int:
+    import symad
+
+    expression, feed = _read(options)
+    y, targets = expression.node, _targets(expression, options.wrt)
+    gradients = symad.gradients(y, targets)
+    print(symad.Graph([y, *gradients], expression.variables.values()))
+    print()
+    trace = symad.trace(y)
+    print(*trace.forward, *trace.adjoints, sep="\n")
+    if feed is not None:
+        names = ["y", *(f"∂y/∂{target.name}" for target in targets)]
+        print()
+        for name, value in zip(names, symad.Executor([y, *gradients]).run(feed), strict=True):
+            print(f"{name} = {value}")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from symad.demo.run import run_demo
+
+    return run_demo(Path(options.output))
+
+
+def _read(options: argparse.Namespace) -> tuple[Expression, dict[Node, Any] | None]:
+    """Return the expression, and the feed if all variables have values; ``None`` without any."""
+    from symad.expression import read_expression
+
+    expression = read_expression(options.expression)
+    feed: dict[Node, Any] = {}
+    for word in options.values:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise _UsageError(f"{word!r} is not of the form NAME=VALUE")
+        variable = _variable(expression, name.strip())
+        if variable in feed:
+            raise _UsageError(f"{variable.name} has two values")
+        feed[variable] = _value(name.strip(), text)
+    missing = [name for name, v in expression.variables.items() if v not in feed]
+    if feed and missing:
+        raise _UsageError(f"no value for {', '.join(missing)}: give all values, or none")
+    return expression, feed if feed or not expression.variables else None
+
+
+def _variable(expression: Expression, name: str) -> Variable:
+    variable = expression.variables.get(name)
+    if variable is None:
+        known = ", ".join(expression.variables) or "none"
+        hint = did_you_mean(name, expression.variables)
+        raise _UsageError(f"the expression has no variable {name!r} (it has {known}).{hint}")
+    return variable
+
+
+def _targets(expression: Expression, names: list[str] | None) -> list[Variable]:
+    if names is None:
+        return list(expression.variables.values())
+    return [_variable(expression, name) for name in dict.fromkeys(names)]
+
+
+def _value(name: str, text: str) -> Any:
+    """Return a number or a nested list of numbers; nothing is evaluated."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending += item
+        elif isinstance(item, bool) or not isinstance(item, (int, float)):
+            raise _UsageError(
+                f"{name}={text[:40]}: a value is a number or a list such as [1, 2] or [[1], [2]]"
+            )
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
