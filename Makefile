@@ -4,6 +4,9 @@
 PYTHON ?= python3
 WORKERS ?= 2
 
+# One thread for each test process: linear algebra threads of several processes stand in each other's way.
+ENVIRONMENT := MPLBACKEND=agg JAX_PLATFORMS=cpu OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+
 VENV := .venv
 PY := $(VENV)/bin/python
 
@@ -28,7 +31,7 @@ test: $(VENV)/.has-test
 	@status=0; \
 	$(PY) -m ruff check || status=1; \
 	$(PY) -m mypy || status=1; \
-	MPLBACKEND=agg $(PY) -m pytest -n $(WORKERS) --doctest-modules symad tests || status=1; \
+	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --doctest-modules symad tests || status=1; \
 	exit $$status
 
 lint: $(VENV)/.has-test

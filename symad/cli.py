@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from symad.errors import SymadError, did_you_mean
+from symad.errors import ExpressionError, SymadError, did_you_mean
 
 if TYPE_CHECKING:
     from symad.expression import Expression
@@ -25,7 +26,9 @@ examples:
 
 An expression has numbers, pi, e, variables, + - * / // % ** @, comparisons, and functions such as
 log, sin, sum(x, axis=0), maximum(a, b). One that begins with a minus sign goes after --.
-Values are numbers or nested lists. Exit codes: 0 done, 1 it failed, 2 the command was not understood.
+Values are numbers or nested lists.
+
+Exit codes: 0 it is done, 1 it failed, 2 the command or the expression was not understood.
 """
 
 
@@ -45,28 +48,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     v2 = v1·v1 = 9 = y  v̇2 = v̇1·v1 + v̇1·v1 = 6    v̄1 = v̄2·v1 + v̄2·v1 = 3 + 3 = 6
     0
     """
-    parser = _parser()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no v̄ gets v?
     try:
-        options, rest = parser.parse_known_args(argv)
-        for word in rest:  # values may stand before, between and after options
-            if word.startswith("-") or "=" not in word or not hasattr(options, "values"):
-                raise _UsageError(f"{word!r} is not understood; see symad {options.command} --help")
-            options.values.append(word)
+        options = _parse(argv)
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
-    except SystemExit as exit:  # argparse has said what is wrong, or printed help
-        return exit.code if isinstance(exit.code, int) else 2
-    except _UsageError as error:
+    except SystemExit:  # argparse has printed help or the version
+        return 0
+    except (_UsageError, ExpressionError) as error:
         return _complain(str(error), 2)
     except SymadError as error:
-        return _complain("; ".join(filter(None, (error.message, error.remedy))), 1)
+        return _complain(f"{error.message.rstrip('.')}. {error.remedy}", 1)
     except BrokenPipeError:  # what reads our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, UnicodeError) as error:
-        return _complain(str(error), 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", 1)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports its errors as we report ours: on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _UsageError(f"{message}; see {self.prog} --help")
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options; values may stand before, between and after them."""
+    options, rest = _parser().parse_known_args(argv)
+    for word in rest:
+        if word.startswith("-") or "=" not in word or not hasattr(options, "values"):
+            hint = ". An expression that begins with - goes after --" if word[0] == "-" else ""
+            raise _UsageError(
+                f"{word!r} is not understood; see symad {options.command} --help{hint}"
+            )
+        options.values.append(word)
+    return options
 
 
 def _complain(message: str, code: int) -> int:
@@ -75,7 +96,7 @@ def _complain(message: str, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="symad",
         description="Graphs of expressions and their gradients: drawn, traced, derived.",
         epilog=_EXAMPLES,
@@ -154,7 +175,9 @@ def _draw(options: argparse.Namespace) -> int:
         nodes += symad.gradients(expression.node, _targets(expression, options.wrt))
     drawing = symad.draw(nodes, feed, repairs=options.repairs)
     drawing.save(options.output)
-    by = "" if Path(options.output).suffix.lower() == ".dot" else f", drawn by {drawing.rendered_by}"
+    by = (
+        "" if Path(options.output).suffix.lower() == ".dot" else f", drawn by {drawing.rendered_by}"
+    )
     print(f"{options.output}{by}")
     for note in drawing.notes:
         print(note)
@@ -172,14 +195,14 @@ def _trace(options: argparse.Namespace) -> int:
 
 def _gradient(options: argparse.Namespace) -> int:
     import symad
+    from symad.show import derivation
 
     expression, feed = _read(options)
     y, targets = expression.node, _targets(expression, options.wrt)
     gradients = symad.gradients(y, targets)
     print(symad.Graph([y, *gradients], expression.variables.values()))
     print()
-    trace = symad.trace(y)
-    print(*trace.forward, *trace.adjoints, sep="\n")
+    print(*derivation(y, targets), sep="\n")
     if feed is not None:
         names = ["y", *(f"∂y/∂{target.name}" for target in targets)]
         print()

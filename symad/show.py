@@ -6,7 +6,7 @@ The package is loaded when something is drawn, and ``symad.draw`` is the functio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from symad.autodiff.forward import tangents
@@ -21,7 +21,7 @@ from symad.graph.traverse import topological_order
 
 if TYPE_CHECKING:
     from symad.draw.picture import Drawing
-    from symad.draw.tables import Trace
+    from symad.draw.tables import Entry, Trace
     from symad.draw.view import Values
 
 Feed = Mapping[Node, Any]
@@ -130,6 +130,16 @@ def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
         f"adjoints v̄i = ∂{visible(y.name or 'y')}/∂vi",
     )
     return Trace(titles, scribe.forward(), scribe.tangents(dots), scribe.adjoints(adjoints))
+
+
+def derivation(y: Node, xs: Sequence[Node]) -> list[Entry]:
+    """Return the formulas of ``y`` and of the adjoints between ``xs`` and ``y``, without values."""
+    from symad.draw.tables import Scribe
+    from symad.draw.view import View
+
+    adjoints = extend(y, xs).adjoints if xs else {}
+    scribe = Scribe(View([y, *adjoints.values()]), y)
+    return [*scribe.forward(), *scribe.adjoints(adjoints)]
 
 
 def to_networkx(nodes: Any) -> Any:

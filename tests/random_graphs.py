@@ -271,7 +271,7 @@ def along_axis(b: _Builder) -> Node | None:
 @maker(4)
 def matrix_product(b: _Builder) -> Node | None:
     x, y = b.pick(), b.pick()
-    if not b.shape(x) or not b.shape(y):
+    if not b.shape(x) or not b.shape(y) or b.shape(x)[:-2] != b.shape(y)[:-2]:
         return None
     inner = b.shape(y)[-2] if len(b.shape(y)) > 1 else b.shape(y)[0]
     if b.shape(x)[-1] == inner:

@@ -63,7 +63,8 @@ def test_values_and_gradients(case: Case) -> None:
         expected, gradients = jax_interpreter.evaluate(graph, arrays), []
         actual: list[Any] = []
     else:
-        expected, gradients = jax_interpreter.values_and_gradients(graph, arrays, xs, seeds)
+        request = jax_interpreter.Request(graph, arrays, xs, seeds)
+        expected, gradients = jax_interpreter.values_and_gradients(request)
         pulled = sm.gradients(ys, xs, seed=[seeds[y] for y in ys], unused="zero")
         actual = run(graph.inputs, pulled, arrays)
     if case.id not in DIFFERENT_VALUE:

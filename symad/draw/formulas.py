@@ -23,7 +23,7 @@ from symad.graph.op import Op
 from symad.graph.provenance import RoleKind
 
 _LONGEST_STEP = 24
-_SPELLING = ((" * ", "·"), (" / ", "/"), (" ** ", "^"), ("-", MINUS))
+_SPELLING = ((".mT", "ᵀ"), (" * ", "·"), (" / ", "/"), (" ** ", "^"), ("-", MINUS))
 _SHORT_NAMES = {"log": "ln"}
 
 

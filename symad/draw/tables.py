@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import zip_longest
 from typing import Any
@@ -183,7 +183,8 @@ class Scribe:
     def tangents(self, tangents: Mapping[Node, Node]) -> list[Entry]:
         """Return v̇3 = v̇1/v1 = 0.5, ... in the order of the forward trace."""
         found = [tangents[node] for node in self._nodes if node in tangents]
-        return [entry for node in found for entry in self._entries(self._view.behind(node))]
+        entries = [entry for node in found for entry in self._entries(self._view.behind(node))]
+        return [_dotted(entry) for entry in entries]
 
     def adjoints(self, adjoints: Mapping[Node, Node]) -> list[Entry]:
         """Return v̄2 = v̄5·cos v2 + v̄4·v1 = −0.284 + 2 = 1.716, ... from y to the inputs."""
@@ -238,3 +239,10 @@ class Scribe:
         if node.op is None:
             return ""
         return node.name or ("y" if node is self._output else "")
+
+
+def _dotted(entry: Entry) -> Entry:
+    """Return an entry of the tangents; a seed that nothing uses does not say whose it is."""
+    if entry.symbol.mark != "bar":
+        return entry
+    return replace(entry, symbol=replace(entry.symbol, mark="dot", copy=0))

@@ -68,8 +68,9 @@ class Notation:
 
 
 def plain_call(op: Op, operands: Sequence[str]) -> Term:
-    """Return ``name(a, b, axis=0)``; attributes too long to be read on a line are left out."""
-    attributes = [f"{key}={value!r}" for key, value in op.attributes().items() if value is not None]
+    """Return ``name(a, b, axis=0)``; attributes that are off, or too long, are left out."""
+    on = {k: v for k, v in op.attributes().items() if v is not None and v is not False}
+    attributes = [f"{key}={value!r}" for key, value in on.items()]
     short = [text for text in attributes if len(text) <= _LONGEST_ATTRIBUTE]
     return Term(f"{op.name}({', '.join([*operands, *short])})")
 

@@ -160,6 +160,8 @@ def as_array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
         ) from None
     except (TypeError, OverflowError) as error:
         raise GraphTypeError(f"{type(value).__name__} is not an array: {error}") from None
+    if array.dtype == object:
+        raise GraphTypeError(f"a {type(value).__name__} is not a number or an array of numbers")
     as_dtype(array.dtype)
     if dtype is None:
         return array.astype(array.dtype.newbyteorder("="), copy=False)

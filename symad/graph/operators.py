@@ -212,6 +212,24 @@ class Operators:
     def __neg__(self) -> Node:
         return call("negative", self)
 
+    def __divmod__(self, other: Any) -> tuple[Node, Node]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Node, Node]:
+        return other // self, other % self
+
+    def __round__(self, decimals: int = 0) -> Node:
+        return call("round", self, decimals)
+
+    def __floor__(self) -> Node:
+        return call("floor", self)
+
+    def __ceil__(self) -> Node:
+        return call("ceil", self)
+
+    def __trunc__(self) -> Node:
+        return call("trunc", self)
+
     def __pos__(self) -> Node:
         return call("identity", self)
 

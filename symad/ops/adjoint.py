@@ -327,6 +327,7 @@ class SumLike(_Like):
 
     def specialise(self, *inputs: Node) -> Node | None:
         x, like = tensor_types(*[node.type for node in inputs])
+        self.check(x, like)
         if x.shape == like.shape:
             return inputs[0]
         if not (x.is_static and like.is_static):
@@ -379,6 +380,7 @@ class BroadcastLike(_Like):
 
     def specialise(self, *inputs: Node) -> Node | None:
         x, like = tensor_types(*[node.type for node in inputs])
+        self.check(x, like)
         if x.shape == like.shape:
             return inputs[0]
         if not like.is_static:

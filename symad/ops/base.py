@@ -187,12 +187,13 @@ class Elementwise(Op):
         rule = self.chain[slot]
         if rule is None:
             return None
-        outer = _masked(adjoint)
+        source = _without_identity(adjoint)
+        outer = _masked(source)
         if outer is None:
             return rule(adjoint, out, *inputs)
         condition, kept = outer
         product = rule(kept, out, *inputs)
-        return adjoint if product is kept else mask(condition, product)
+        return call("identity", source) if product is kept else mask(condition, product)
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return self.reverse(slot, tangent, out, *inputs)
@@ -208,12 +209,31 @@ def mask(condition: Node, v: Node) -> Node:
 
 
 def _masked(v: Node) -> tuple[Node, Node] | None:
+    """Return (c, u) such that ``v`` is where(c, u, 0), ``None`` if it is not made like that.
+
+    A sum node is if all its terms are, for the same c.
+    """
+    if v.op is None:
+        return None
+    if v.op.name == "add_n":
+        terms = [_masked_alone(_without_identity(term)) for term in v.inputs]
+        same = terms[0] and all(term and term[0] is terms[0][0] for term in terms)
+        return (terms[0][0], v) if terms[0] and same else None
+    return _masked_alone(v)
+
+
+def _masked_alone(v: Node) -> tuple[Node, Node] | None:
     """Return (c, u) for a node where(c, u, 0), ``None`` for any other."""
     if v.op is None or v.op.name != "where":
         return None
     condition, kept, other = v.inputs
     is_zero = isinstance(other, Constant) and other.value.ndim == 0 and not other.value
     return (condition, kept) if is_zero else None
+
+
+def _without_identity(v: Node) -> Node:
+    """Return what ``v`` is the identity of: a mask is kept directly below, so one step does."""
+    return v.inputs[0] if v.op is not None and v.op.name == "identity" else v
 
 
 class Unary(Elementwise):

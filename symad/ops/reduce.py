@@ -234,8 +234,7 @@ def mean(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     Returns
     -------
     Node
-        Of the dtype of ``x``; float64 for integers and booleans.  The mean of no elements is NaN,
-        with NumPy's warning.
+        Of the dtype of ``x``; float64 for integers and booleans.  The mean of no elements is NaN.
 
     Raises
     ------
@@ -254,12 +253,18 @@ def mean(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     return apply(Mean(as_axis(axis), bool(keepdims)), as_node(x))
 
 
+def _mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    if np.size(x) == 0:  # NumPy would print a warning
+        return np.sum(x, axis=axis, keepdims=keepdims) * np.nan
+    return np.mean(x, axis=axis, keepdims=keepdims)
+
+
 @dataclass(frozen=True)
 class Mean(Linear, Reduction):
     """y = Σ_j x_j / n, with the adjoint x̄_j = ȳ / n: see :func:`mean`."""
 
     name = "mean"
-    numpy = np.mean
+    numpy = staticmethod(_mean)
     samples = (
         Sample(lambda x: mean(x), [reals(3, 2)]),
         Sample(lambda x: mean(x, axis=-1), [reals(3, 4)], label="axis"),
@@ -534,7 +539,7 @@ def var(
     -------
     Node
         Of the dtype of ``x``; float64 for integers and booleans.  Where n ≤ c it is NaN or
-        infinite, with NumPy's warning.
+        infinite.
 
     Raises
     ------
@@ -561,6 +566,19 @@ def _correction(correction: float, ddof: float | None) -> float:
     return float(ddof)
 
 
+def _var(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
+    shape = np.shape(x)
+    axes = range(len(shape)) if axis is None else np.atleast_1d(axis)
+    if math.prod(shape[axis] for axis in axes) > correction and np.size(x):
+        return np.var(x, axis=axis, keepdims=keepdims, correction=correction)
+    squares = np.square(x - _mean(x, axis, keepdims=True))  # NumPy would print a warning
+    return np.divide(np.sum(squares, axis=axis, keepdims=keepdims), 0.0)
+
+
+def _std(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
+    return np.sqrt(_var(x, axis, keepdims, correction))
+
+
 @dataclass(frozen=True)
 class Var(Reduction):
     """y = Σ_j d_j² / m with d = x − mean(x) and m = n − c: see :func:`var`.
@@ -571,7 +589,7 @@ class Var(Reduction):
     correction: float = 0
 
     name = "var"
-    numpy = np.var
+    numpy = staticmethod(_var)
     samples = (
         Sample(lambda x: var(x), [reals(3, 2)]),
         Sample(lambda x: var(x, axis=0, correction=1), [reals(4, 2)], label="axis"),
@@ -617,7 +635,7 @@ def std(
     -------
     Node
         Of the dtype of ``x``; float64 for integers and booleans.  Where there are no more elements
-        than ``correction`` it is NaN or infinite, with NumPy's warning.
+        than ``correction`` it is NaN or infinite.
 
     Raises
     ------
@@ -647,7 +665,7 @@ class Std(Reduction):
     correction: float = 0
 
     name = "std"
-    numpy = np.std
+    numpy = staticmethod(_std)
     samples = (
         Sample(lambda x: std(x), [reals(3, 2)]),
         Sample(lambda x: std(x, axis=0, correction=1), [reals(4, 2)], label="axis"),

@@ -9,6 +9,7 @@ import ctypes
 import itertools
 import sys
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,29 +19,33 @@ from symad.errors import InternalError, MissingExtraError
 _LOCK = threading.RLock()
 """LLVM's global context must not be used by two threads at once."""
 
+_ADDED: dict[str, int] = {}
+"""Functions that are not C's, by name."""
+
 _MATH_LIBRARIES = ("libm.so.6", "libmvec.so.1") if sys.platform == "linux" else ()
 
 
 class CompiledModule:
     """Machine code that stays loaded as long as this object lives."""
 
-    def __init__(self, engine: Any, name: str) -> None:
-        self._engine = engine
+    def __init__(self, tracker: Any, name: str) -> None:
+        self._tracker = tracker
         self.name = name
 
     def address(self, function: str) -> int:
-        """Return the address of a function.
+        """Return the address of a function that the module was compiled to export.
 
         Raises
         ------
         InternalError
-            If the module does not define it.
+            If there is no such function.
         """
-        with _LOCK:
-            result = int(self._engine.get_function_address(function))
-        if not result:
-            raise InternalError(f"native module {self.name!r} has no function {function!r}")
-        return result
+        try:
+            return int(self._tracker[function])
+        except KeyError:
+            raise InternalError(
+                f"native module {self.name!r} has no function {function!r}"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class VectorUnit:
 @dataclass(frozen=True, slots=True)
 class _Host:
     machine: Any
+    linker: Any
     vectors: VectorUnit
 
 
@@ -76,12 +82,11 @@ def available() -> bool:
     return True
 
 
-@cache
 def has_symbol(name: str) -> bool:
     """Return whether native code can call the C function ``name``."""
     _host()
     with _LOCK:
-        return bool(_binding().address_of_symbol(name))
+        return name in _ADDED or bool(_binding().address_of_symbol(name))
 
 
 def vector_unit() -> VectorUnit:
@@ -91,9 +96,7 @@ def vector_unit() -> VectorUnit:
 
 def add_symbol(name: str, address: int) -> None:
     """Let native code call the function at ``address`` by ``name``; it must never be freed."""
-    _host()
-    with _LOCK:
-        _binding().add_symbol(name, address)
+    _ADDED[name] = address
 
 
 def _binding() -> Any:
@@ -116,14 +119,20 @@ def _host() -> _Host:
         features = binding.get_host_cpu_features()
         for library in _MATH_LIBRARIES:
             _load(binding, library)
-        machine = binding.Target.from_default_triple().create_target_machine(
-            cpu=binding.get_host_cpu_name(),
-            # Vectors as wide as the machine has them, also where LLVM would rather take half.
-            features=features.flatten() + (",-prefer-256-bit" if "avx512f" in features else ""),
-            opt=3,
-            jit=True,
+        # Vectors as wide as the machine has them, also where LLVM would rather take half.
+        flags = features.flatten() + (",-prefer-256-bit" if features.get("avx512f") else "")
+        machine = _target_machine(binding, flags)
+        # The linker takes possession of its target machine, hence a second one.
+        linker = binding.create_lljit_compiler(
+            _target_machine(binding, flags), suppress_errors=True
         )
-    return _Host(machine, _vector_unit(features))
+    return _Host(machine, linker, _vector_unit(features))
+
+
+def _target_machine(binding: Any, features: str) -> Any:
+    return binding.Target.from_default_triple().create_target_machine(
+        cpu=binding.get_host_cpu_name(), features=features, opt=3, jit=True
+    )
 
 
 def _vector_unit(features: Any) -> VectorUnit:
@@ -157,6 +166,7 @@ def compile_module(ir: Any, name: str = "module") -> CompiledModule:
     Parameters
     ----------
     ir : llvmlite.ir.Module or str
+        Its functions with bodies that are not ``internal`` or ``private`` are exported.
     name : str
         For error messages.
 
@@ -175,9 +185,44 @@ def compile_module(ir: Any, name: str = "module") -> CompiledModule:
             module.verify()
         except RuntimeError as error:
             raise InternalError(f"native module {name!r} is not valid: {error}") from None
-        module.name = f"{name}.{next(_serial)}"
-        _require_symbols(binding, module, name)
+        _require_symbols(module, name)
+        hidden = (binding.Linkage.internal, binding.Linkage.private)
+        exported = [
+            function.name
+            for function in module.functions
+            if not function.is_declaration and function.linkage not in hidden
+        ]
         _optimise(binding, module, host.machine)
-        engine = binding.create_mcjit_compiler(module, _fresh_machine(binding))
-        engine.finalize_object()
-    return CompiledModule(engine, name)
+        return _link(host.machine.emit_object(module), exported, name)
+
+
+def _require_symbols(module: Any, name: str) -> None:
+    """Raise an error if the module calls a function that this process does not have."""
+    for function in module.functions:
+        called = function.name
+        if function.is_declaration and not called.startswith("llvm.") and not has_symbol(called):
+            raise InternalError(
+                f"native module {name!r} calls {called!r}, which this machine does not have"
+            )
+
+
+def _optimise(binding: Any, module: Any, machine: Any) -> None:
+    options = binding.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = True
+    options.slp_vectorization = False
+    builder = binding.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+
+
+def _link(code: bytes, exported: Iterable[str], name: str) -> CompiledModule:
+    """Load an object file; a function that nobody has is an error, not a crash."""
+    library = _binding().JITLibraryBuilder().add_object_img(code).add_current_process()
+    for function, address in _ADDED.items():
+        library.import_symbol(function, address)
+    for function in exported:
+        library.export_symbol(function)
+    try:
+        tracker = library.link(_host().linker, f"{name}.{next(_serial)}")
+    except RuntimeError as error:
+        raise InternalError(f"native module {name!r} cannot be linked: {error}") from None
+    return CompiledModule(tracker, name)
