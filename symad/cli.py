@@ -200,14 +200,12 @@ def _gradient(options: argparse.Namespace) -> int:
     expression, feed = _read(options)
     y, targets = expression.node, _targets(expression, options.wrt)
     gradients = symad.gradients(y, targets)
+    names = ["y", *(f"∂y/∂{target.name}" for target in targets)]
+    values = [] if feed is None else symad.Executor([y, *gradients]).run(feed)
     print(symad.Graph([y, *gradients], expression.variables.values()))
-    print()
-    print(*derivation(y, targets), sep="\n")
-    if feed is not None:
-        names = ["y", *(f"∂y/∂{target.name}" for target in targets)]
-        print()
-        for name, value in zip(names, symad.Executor([y, *gradients]).run(feed), strict=True):
-            print(f"{name} = {value}")
+    print("", *derivation(y, targets), sep="\n")
+    if values:
+        print("", *(f"{n} = {v}" for n, v in zip(names, values, strict=True)), sep="\n")
     return 0
 
 

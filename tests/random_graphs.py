@@ -16,8 +16,10 @@ from op_checks import KNOWLEDGE, declare, kernel_of
 
 import symad as sm
 from symad.errors import SymadError
+from symad.graph.nested import is_nested, leaves
 from symad.graph.node import Constant, Node
 from symad.graph.traverse import topological_order
+from symad.types import TensorType
 
 Array = np.ndarray[Any, Any]
 Rng = np.random.Generator
@@ -41,7 +43,8 @@ class RandomGraph:
     @property
     def is_float32(self) -> bool:
         """Whether some of it is computed in float32."""
-        return any(node.type.dtype == np.float32 for node in self.graph.nodes)
+        types = (node.type for node in self.graph.nodes)
+        return any(isinstance(t, TensorType) and t.dtype == np.float32 for t in types)
 
     def __str__(self) -> str:
         feeds = "\n".join(
@@ -109,7 +112,7 @@ class _Builder:
         except SymadError:
             if self.knowledge == "static":
                 raise
-            return  # the op needs to know more about shapes
+            return  # the op needs to know more about shapes than the variables say
         if all(_will_do(value) for value in fresh.values()):
             self.values.update(fresh)
             self.pool.append(node)
@@ -144,6 +147,8 @@ class _Builder:
 
 
 def _will_do(value: Any) -> bool:
+    if is_nested(value):
+        return all(map(_will_do, leaves(value)))
     if value.dtype.kind != "f":
         return True
     return bool(np.all(np.isfinite(value)) and np.max(np.abs(value), initial=0) < LARGEST)
@@ -323,6 +328,13 @@ def join(b: _Builder) -> Node | None:
     if b.shape(x) and b.rng.random() < 0.5:
         return sm.concat([x, y], axis=-1) if b.shape(x)[-1] < 4 else None
     return sm.stack([x, y], axis=0)
+
+
+@maker(1)
+def structure(b: _Builder) -> Node | None:
+    x, y = b.pick(), b.pick()
+    packed = sm.structure({"x": x, "list": [y, x]})
+    return packed["list"][0] if b.rng.random() < 0.5 else packed["x"] + sm.sin(x)
 
 
 @maker(1)

@@ -329,3 +329,15 @@ def test_a_failing_adjoint_names_the_forward_line():
         sm.compile([x, index], g)(np.ones(2), 9)
     assert "# the forward line" in str(caught.value)
     assert "derivative" in str(caught.value)
+
+
+def test_a_structure_keeps_what_was_put_into_it() -> None:
+    x = sm.Variable("x", shape=(3,))
+    part = sm.sin(x)
+    packed = sm.structure((part, x))
+    doubled = part * 2  # the last use of the sine by name, but not of its memory
+    value = np.ones(3)
+    result = sm.compile([x], [packed[0] + doubled, packed])(value)
+    np.testing.assert_allclose(result[0], 3 * np.sin(value))
+    result[1][1][:] = 0
+    np.testing.assert_array_equal(value, np.ones(3))

@@ -12,8 +12,11 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+import op_checks as checks
 import pytest
+from op_checks import cases_of
 
+import symad as sm
 from symad.graph.op import OP_CLASSES
 from symad.graph.operators import FUNCTIONS
 
@@ -85,6 +88,26 @@ def test_the_python_of_a_document_runs(
     run_blocks(path, list(fenced_blocks(path.read_text("utf-8"))))
 
 
+def test_the_ops_of_a_document_are_right(op_tables: None) -> None:
+    known = set(OP_CLASSES)
+    path = ROOT / "docs" / "adding_an_op.md"
+    run_blocks(path, list(fenced_blocks(path.read_text("utf-8"))))
+    cases = [case for name in sorted(set(OP_CLASSES) - known) for case in cases_of(OP_CLASSES[name])]
+    assert cases
+    for case in cases:
+        checks.check_sample_applies_op(case)
+        for dtype in ("float64", "float32"):
+            for knowledge in checks.KNOWLEDGE:
+                checks.check_types(case, dtype, knowledge)
+            checks.check_reference(case, dtype)
+            checks.check_adjoint_types(case, dtype)
+        checks.check_float32(case)
+        checks.check_derivatives(case)
+        checks.check_dot(case, order=2)
+        checks.check_rendering(case)
+        checks.check_memory(case)
+
+
 def test_the_numbers_of_the_readme_are_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +119,67 @@ def test_the_numbers_of_the_readme_are_right(
     assert called, "the example calls f and says what it returns"
     fed, said = ([float(x) for x in called[name].split(",")] for name in ("fed", "said"))
     np.testing.assert_allclose(function(*fed), said, atol=5e-4, rtol=0)
+
+
+@dataclass
+class Row:
+    """A row of a table of `y | at x | value | dy/dx | in JAX`; an empty last cell says: the same."""
+
+    y: str
+    at: Any
+    value: Any
+    derivative: Any
+    in_jax: Any
+
+    def __str__(self) -> str:
+        return f"{self.y} at {self.at}"
+
+
+def numeric_rows(text: str) -> Iterator[Row]:
+    """Yield the rows of such tables in a document."""
+    head = r"^\| y \| at x \| value \| dy/dx \| in JAX \|\n\|[-|]+\n(?P<rows>(?:\|.*\n)+)"
+    names = {"inf": np.inf, "nan": np.nan}
+    for table in re.finditer(head, text, re.MULTILINE):
+        for line in table["rows"].splitlines():
+            y, *cells = re.findall(r"(?<=\|)[^|]*(?=\|)", line)
+            numbers = [eval(cell.strip(" `"), names) if cell.strip() else None for cell in cells]
+            at, value, derivative, in_jax = numbers
+            yield Row(y.strip(" `"), at, value, derivative, derivative if in_jax is None else in_jax)
+
+
+NUMERICS = (ROOT / "docs" / "numerics.md").read_text("utf-8")
+NUMERIC_ROWS = list(numeric_rows(NUMERICS))
+
+
+@pytest.mark.parametrize("row", NUMERIC_ROWS, ids=str)
+def test_the_tables_of_numerics_are_right(row: Row) -> None:
+    x = sm.Variable("x", shape=np.shape(row.at))
+    y = eval(row.y, {**vars(sm), "inf": np.inf}, {"x": x})
+    value, derivative = sm.compile([x], sm.value_and_gradients(y, x))(np.array(row.at, "float64"))
+    np.testing.assert_allclose(value, row.value, rtol=1e-12)
+    np.testing.assert_allclose(derivative, row.derivative, rtol=1e-12)
+
+
+@pytest.mark.parametrize("row", NUMERIC_ROWS, ids=str)
+def test_what_numerics_says_of_jax_is_right(row: Row) -> None:
+    jax = pytest.importorskip("jax")
+    said = re.search(r"JAX ([0-9.]+[0-9])", NUMERICS)
+    if not said or jax.__version__ != said[1]:
+        pytest.skip("the document is about another version of JAX")
+    names = {**vars(jax.numpy), **vars(jax.nn), **vars(jax.scipy.special), "inf": np.inf}
+    with jax.enable_x64(True):
+        derivative = jax.grad(lambda x: eval(row.y, names, {"x": x}).sum())(
+            jax.numpy.asarray(row.at, "float64")
+        )
+    np.testing.assert_allclose(derivative, row.in_jax, rtol=1e-12)
+
+
+def test_the_tables_of_numerics_are_read() -> None:
+    table = "| y | at x | value | dy/dx | in JAX |\n|---|---|---|---|---|\n"
+    rows = list(numeric_rows(table + "| `abs(x)` | `[0.0, -inf]` | `1` | `nan` | |\n\ntext |\n"))
+    assert [str(row) for row in rows] == ["abs(x) at [0.0, -inf]"]
+    assert np.isnan(rows[0].in_jax)
+    assert len(NUMERIC_ROWS) == len(re.findall(r"^\| `", NUMERICS, re.MULTILINE)) > 50
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

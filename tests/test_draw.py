@@ -314,7 +314,7 @@ def test_scopes_fold_at_the_greatest_depth_that_fits() -> None:
 
 def test_a_long_chain_without_scopes_folds_in_runs() -> None:
     x = y = sm.Variable("x")
-    for _ in range(10_000):
+    for _ in range(3_000):
         y = sm.sin(y) * y
     drawing = sm.draw([y, sm.gradients(y, x)])
     assert "runs of neighbours" in drawing.notes[0]
@@ -417,7 +417,7 @@ def test_layout(case: tuple[str, list[sm.Node], list[sm.Node]]) -> None:
         symbol = labels.of(node)
         if node.role is not None and symbol is not None and len(symbol.index) == 1:
             own, other = places[drawing.ids[node]], places[drawing.ids[node.role.node]]
-            assert (own[1] + own[3]) / 2 == pytest.approx((other[1] + other[3]) / 2, abs=3)
+            assert (own[1] + own[3]) / 2 == pytest.approx((other[1] + other[3]) / 2, abs=8)
 
 
 @needs_graphviz

@@ -22,9 +22,9 @@ LAYERS = (
     ("ops",),
     ("autodiff", "passes", "plan", "draw"),
     ("backends",),
-    ("feed",),
+    ("feed", "expression"),
     ("compile",),
-    ("testing",),
+    ("show", "testing"),  # what needs both derivatives and execution
     ("symad",),  # the public names, which the demo and the command line use as anybody would
     ("demo",),
     ("cli", "__main__"),

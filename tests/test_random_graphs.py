@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,16 @@ BATCH = 25
 TOLERANCE = {False: 1e-9, True: 1e-3}
 """By whether float32 takes part; relative to the largest element and to 1: ten steps, each of
 condition up to ~100, on values of size 1."""
+
+
+@contextmanager
+def told(sample: RandomGraph) -> Iterator[None]:
+    """Errors tell on which graph."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(str(sample))
+        raise
 
 
 def assert_all_close(what: str, sample: RandomGraph, got: list[Any], want: list[Any]) -> None:
@@ -40,7 +52,8 @@ def test_against_jax(first: int) -> None:
     values, requests = [], []
     for sample in samples:
         inputs, outputs = list(sample.graph.inputs), list(sample.graph.outputs)
-        values.append(run(inputs, outputs, sample.arrays))
+        with told(sample):
+            values.append(run(inputs, outputs, sample.arrays))
         rng = np.random.default_rng(sample.seed)
         seeds = [rng.uniform(0.5, 1.5, np.shape(y)).astype(y.dtype) for y in values[-1]]
         request = jax_interpreter.Request(
@@ -53,8 +66,10 @@ def test_against_jax(first: int) -> None:
     ):
         assert_all_close("value", sample, got, want)
         outputs, seeds = list(request.seeds), list(request.seeds.values())
-        pulled = sm.gradients(outputs, request.xs, seed=seeds, unused="zero")
-        assert_all_close("gradient", sample, run(request.xs, pulled, sample.arrays), gradients)
+        with told(sample):
+            pulled = sm.gradients(outputs, request.xs, seed=seeds, unused="zero")
+            got = run(request.xs, pulled, sample.arrays)
+        assert_all_close("gradient", sample, got, gradients)
 
 
 def test_graphs_are_reproducible() -> None:

@@ -126,20 +126,19 @@ class Writer:
         return _stack(rows)
 
     def _operation(self, node: Node) -> list[str]:
-        """Return the sign of an op; its formula, where the order of the operands matters."""
+        """Return the sign of an op; its formula if operands have an order or it has no symbol."""
         if isinstance(node, Constant):
             return [visible(format_value(node.value), 24)]
         if node.op is None:
             return [visible(node.label)]
         ordered = not node.op.commutative and len(node.inputs) > 1
-        factor = node.role is not None and node.role.kind is RoleKind.PARTIAL
-        if not ordered and not factor and (self._labels.of(node) or len(node.inputs) > 1):
+        partial = node.role is not None and node.role.kind is RoleKind.PARTIAL
+        if self._labels.of(node) is not None and not ordered and not partial:
             return [sign_of(node.op.name)]
         formula = self._formulas.right_sides[node]
         if node in self._formulas.auxiliary:
             formula = type(formula)(f"{self._formulas.name(node)} = {formula}")
-        rows = wrap(visible(formula, 4 * _LINE), _LINE, break_long_words=True)
-        return rows
+        return wrap(visible(formula, _LINES * _LINE), _LINE)
 
     def _annotations(self, node: Node, kind: Kind) -> Iterator[str]:
         """Yield the value, and the adjoint's magnitude; without a feed, the sizes where known."""

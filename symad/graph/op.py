@@ -1,18 +1,17 @@
 """The base class of all ops: everything there is to know about one, in one place.
 
-An op is a small immutable object.  A stateless op is a class with one instance; an op with
-attributes is a frozen dataclass whose fields are its attributes, so that ops compare by value.
+An op is a small immutable object.  A stateless op is a class with one instance; the attributes of
+an op are the annotated fields of its class, as in a dataclass, and ops compare by value.
 The NumPy meaning of an op is a plain function of the input arrays, with the attributes passed as
 keywords; running, printing as source and testing all use that one function.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, dataclass_transform
 
 from symad.errors import InternalError, SymadError
 from symad.types import Type
@@ -25,7 +24,7 @@ OP_CLASSES: dict[str, type[Op]] = {}
 """Every concrete op class by name: the op table."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass_transform(frozen_default=True)
 class Op:
     """One operation on graph values.
 
@@ -53,19 +52,51 @@ class Op:
     samples: ClassVar[Sequence[Sample]] = ()
     """Inputs on which the tests check the op; an op without any fails them."""
 
+    _fields: ClassVar[tuple[str, ...]] = ()
+
+    # Ops are frozen dataclasses to type checkers.  The methods are written here, once, because
+    # the standard decorator generates them for each class, which took half of the import time.
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        hints = {k: h for base in reversed(cls.__mro__) for k, h in _annotations(base).items()}
+        cls._fields = tuple(key for key, hint in hints.items() if "ClassVar" not in str(hint))
         name = cls.__dict__.get("name", "")
         if not name:
             return
-        known = OP_CLASSES.setdefault(name, cls)
-        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+        if name in OP_CLASSES:
             raise InternalError(f"two op classes are named {name!r}")
-        OP_CLASSES[name] = cls  # dataclass(slots=True) makes a class twice
+        OP_CLASSES[name] = cls
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        values = dict(zip(self._fields, args, strict=False), **keywords)
+        missing = [key for key in self._fields if key not in values and not hasattr(self, key)]
+        if missing or len(args) > len(self._fields) or not values.keys() <= set(self._fields):
+            raise TypeError(
+                f"{type(self).__name__} takes the attributes {', '.join(self._fields) or 'nothing'}"
+            )
+        self.__dict__.update(values)
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        raise AttributeError(f"ops are immutable: {key!r} cannot be set")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.attributes() == other.attributes()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.attributes().values()))
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{key}={value!r}" for key, value in self.attributes().items())
+        return f"{type(self).__name__}({inside})"
 
     def attributes(self) -> dict[str, Any]:
         """Return the attributes by name: the keywords of :attr:`numpy`."""
-        return {name: getattr(self, name) for name in _field_names(cast(Any, type(self)))}
+        return {key: getattr(self, key) for key in self._fields}
+
+    def with_attributes(self, **changed: Any) -> Self:
+        """Return a copy with other values of some attributes."""
+        return type(self)(**{**self.attributes(), **changed})
 
     def infer(self, *types: Any) -> Type:
         """Return the type of the result for inputs of ``types``.
@@ -121,9 +152,8 @@ class Op:
         return None
 
 
-@cache
-def _field_names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
+def _annotations(cls: type) -> dict[str, Any]:
+    return cast(dict[str, Any], cls.__dict__.get("__annotations__", {}))
 
 
 def resolve(function: Callable[..., Any] | str) -> Callable[..., Any]:

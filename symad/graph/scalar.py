@@ -41,6 +41,9 @@ class ScalarBuilder(Protocol):
     def divide(self, x: Value, y: Value) -> Value:
         """Return x / y of floats."""
 
+    def truncated_divide(self, x: Value, y: Value) -> Value:
+        """Return x / y of integers without its fraction; wraps around, and is 0 where y is 0."""
+
     def negate(self, x: Value) -> Value:
         """Return -x; of a float, only the sign changes."""
 

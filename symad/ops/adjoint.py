@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,11 +12,13 @@ from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
 from symad.graph.operators import call
 from symad.graph.sample import Sample, integers, reals
+from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import (
     Elementwise,
     JointlyLinear,
     Linear,
     Operand,
+    PerElement,
     Unary,
     as_node,
     as_nodes,
@@ -42,7 +43,11 @@ def _same(x: Any) -> Any:
     return x
 
 
-class Identity(Linear):
+def _unchanged(builder: ScalarBuilder, x: Value) -> Value:
+    return x
+
+
+class Identity(PerElement, Linear):
     """Return ``x``: the node for a local derivative of 1.
 
     Examples
@@ -54,6 +59,7 @@ class Identity(Linear):
 
     name = "identity"
     numpy = staticmethod(_same)
+    element = _unchanged
     text = latex = "{0}"
     is_view = True
     samples = (Sample(lambda x: identity(x), [reals(3)]),)
@@ -82,6 +88,7 @@ class StopGradient(Unary):
 
     name = "stop_gradient"
     numpy = staticmethod(_same)
+    element = _unchanged
     is_view = True
     chain = (None,)
     samples = (Sample(lambda x: stop_gradient(x) + x, [reals(3)], order=0),)
@@ -105,7 +112,15 @@ def _add_two(a: Any, b: Any) -> Any:
     return a + b
 
 
-class AddN(JointlyLinear):
+def _add_scalars(b: ScalarBuilder, *terms: Value) -> Value:
+    total = terms[0]
+    for term in terms[1:]:
+        dtype = np.result_type(b.dtype(total), b.dtype(term))
+        total = b.add(b.cast(total, dtype), b.cast(term, dtype))
+    return total
+
+
+class AddN(PerElement, JointlyLinear):
     """Add any number of terms: the sum node for several partial adjoints.
 
     Adjoints of structures add item by item, where an absent item is zero.
@@ -113,6 +128,7 @@ class AddN(JointlyLinear):
 
     name = "add_n"
     numpy = staticmethod(_add_n)
+    element = _add_scalars
     text = latex = " + "
     precedence = 1
     commutative = True
@@ -171,6 +187,9 @@ class _Filled(Elementwise):
 
     fill: ClassVar[float]
 
+    def scalar(self, builder: ScalarBuilder, *inputs: Value) -> Value:
+        return builder.constant(self.fill, builder.dtype(inputs[0]))
+
     def differentiable(self, slot: int) -> bool:
         return False
 
@@ -219,7 +238,6 @@ class ZerosLike(_Filled):
         return apply(self, as_node(x))
 
 
-@dataclass(frozen=True)
 class Cast(Elementwise):
     """Convert to another dtype, as ``x.astype(dtype)`` does."""
 
@@ -242,6 +260,12 @@ class Cast(Elementwise):
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return self.dtype
+
+    def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
+        return dtypes
+
+    def scalar(self, builder: ScalarBuilder, *inputs: Value) -> Value:
+        return builder.cast(inputs[0], self.dtype)
 
     def differentiable(self, slot: int) -> bool:
         return self.dtype.kind == "f"

@@ -7,6 +7,7 @@ import numpy as np
 from symad.graph.node import Constant, Node
 from symad.graph.operators import call
 from symad.graph.sample import Sample, away_from_zero, fixed, integers, reals
+from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import Binary, Unary, register
 from symad.ops.comparison import equal, where
@@ -25,6 +26,7 @@ class Add(Binary):
 
     name = "add"
     numpy = np.add
+    element = "add"
     text = latex = "{0} + {1}"
     precedence = 1
     commutative = True
@@ -49,6 +51,7 @@ class Subtract(Binary):
 
     name = "subtract"
     numpy = np.subtract
+    element = "subtract"
     text = latex = "{0} - {1}"
     precedence = 1
     chain = (lambda v, y, a, b: v, lambda v, y, a, b: -v)
@@ -71,6 +74,7 @@ class Multiply(Binary):
 
     name = "multiply"
     numpy = np.multiply
+    element = "multiply"
     text = "{0} * {1}"
     latex = r"{0} \cdot {1}"
     precedence = 2
@@ -95,6 +99,7 @@ class Divide(Binary):
 
     name = "divide"
     numpy = np.divide
+    element = "divide"
     text = "{0} / {1}"
     latex = r"\frac{{{0}}}{{{1}}}"
     precedence = 2
@@ -122,6 +127,7 @@ class Negative(Unary):
 
     name = "negative"
     numpy = np.negative
+    element = "negate"
     text = latex = "-{0}"
     precedence = 3
     chain = (lambda v, y, x: -v,)
@@ -163,6 +169,7 @@ class Power(Binary):
 
     name = "power"
     numpy = np.power
+    element = "pow"
     text = "{0} ** {1}"
     latex = "{0}^{{{1}}}"
     precedence = 4
@@ -189,6 +196,22 @@ class Power(Binary):
     )  # fmt: skip
 
 
+def _needs_step(b: ScalarBuilder, remainder: Value, y: Value) -> Value:
+    """Return whether a remainder of truncated division is not that of floored division."""
+    zero = b.constant(0, b.dtype(y))
+    differ = b.logical_not(b.equal(b.less(y, zero), b.less(remainder, zero)))
+    return b.logical_and(differ, b.logical_not(b.equal(remainder, zero)))
+
+
+def _mod(b: ScalarBuilder, x: Value, y: Value) -> Value:
+    remainder = _fmod(b, x, y)
+    stepped = b.select(_needs_step(b, remainder, y), b.add(remainder, y), remainder)
+    if b.dtype(y).kind != "f":
+        return stepped
+    zero = b.constant(0, b.dtype(y))
+    return b.select(b.equal(remainder, zero), b.call("copysign", zero, y), stepped)
+
+
 class Mod(Binary):
     """Return the remainder of ``x / y`` with the sign of ``y``, element by element; also ``x % y``.
 
@@ -203,6 +226,7 @@ class Mod(Binary):
 
     name = "mod"
     numpy = np.mod
+    element = _mod
     text = "{0} % {1}"
     latex = r"{0} \bmod {1}"
     precedence = 2
@@ -223,6 +247,23 @@ class Mod(Binary):
     )  # fmt: skip
 
 
+def _floor_divide(b: ScalarBuilder, x: Value, y: Value) -> Value:
+    remainder = _fmod(b, x, y)
+    one = b.constant(1, b.dtype(y))
+    if b.dtype(y).kind != "f":
+        quotient = b.truncated_divide(x, y)
+        return b.select(_needs_step(b, remainder, y), b.subtract(quotient, one), quotient)
+    whole = b.divide(b.subtract(x, remainder), y)  # but for rounding, which is undone below
+    whole = b.select(_needs_step(b, remainder, y), b.subtract(whole, one), whole)
+    below = b.call("floor", whole)
+    half = b.constant(0.5, b.dtype(y))
+    nearest = b.select(b.less(half, b.subtract(whole, below)), b.add(below, one), below)
+    zero = b.constant(0, b.dtype(y))
+    ratio = b.divide(x, y)
+    signed = b.select(b.equal(whole, zero), b.call("copysign", zero, ratio), nearest)
+    return b.select(b.equal(y, zero), ratio, signed)
+
+
 class FloorDivide(Binary):
     """Return the largest integer that is at most ``x / y``, element by element; also ``x // y``.
 
@@ -237,6 +278,7 @@ class FloorDivide(Binary):
 
     name = "floor_divide"
     numpy = np.floor_divide
+    element = _floor_divide
     text = "{0} // {1}"
     latex = r"\left\lfloor \frac{{{0}}}{{{1}}} \right\rfloor"
     precedence = 2
@@ -245,6 +287,15 @@ class FloorDivide(Binary):
         Sample(lambda a, b: (a // b) * a, [fixed([5.3, -5.3]), fixed([[2.0], [-0.7]])]),
         Sample(lambda n: n // 2, [integers(5)], lambda n: n >> 1, label="integer"),
     )
+
+
+def _fmod(b: ScalarBuilder, x: Value, y: Value) -> Value:
+    """Return the remainder with the sign of x; of integers, 0 where y is 0."""
+    if b.dtype(y).kind == "f":
+        return b.call("fmod", x, y)
+    zero = b.constant(0, b.dtype(y))
+    remainder = b.subtract(x, b.multiply(b.truncated_divide(x, y), y))
+    return b.select(b.equal(y, zero), zero, remainder)
 
 
 class Fmod(Binary):
@@ -261,6 +312,7 @@ class Fmod(Binary):
 
     name = "fmod"
     numpy = np.fmod
+    element = _fmod
     # (a - y) / b is whole but for rounding, unlike a / b, which may round over a step.
     chain = (lambda v, y, a, b: v, lambda v, y, a, b: -(v * round((a - y) / b)))
     samples = (
@@ -270,6 +322,14 @@ class Fmod(Binary):
         ),
         Sample(lambda a: fmod(a, 0.7), [fixed([[5.3], [-1.2]])], label="number"),
     )  # fmt: skip
+
+
+def _abs(b: ScalarBuilder, x: Value) -> Value:
+    if b.dtype(x).kind == "f":
+        return b.call("fabs", x)
+    if b.dtype(x).kind != "i":
+        return x
+    return b.select(b.less(x, b.constant(0, b.dtype(x))), b.negate(x), x)
 
 
 class Abs(Unary):
@@ -287,6 +347,7 @@ class Abs(Unary):
 
     name = "abs"
     numpy = np.absolute
+    element = _abs
     latex = r"\left|{0}\right|"
     chain = (lambda v, y, x: v * sign(x),)
     samples = (
@@ -298,6 +359,12 @@ class Abs(Unary):
             lambda x: np.array([0.0, 0.0, np.inf, np.inf, np.nan]), order=0, label="special",
         ),
     )  # fmt: skip
+
+
+def _sign(b: ScalarBuilder, x: Value) -> Value:
+    zero, one = b.constant(0, b.dtype(x)), b.constant(1, b.dtype(x))
+    not_positive = b.select(b.less(x, zero), b.negate(one), b.add(x, zero))  # -0.0 + 0.0 is 0.0
+    return b.select(b.less(zero, x), one, not_positive)
 
 
 class Sign(Unary):
@@ -314,6 +381,7 @@ class Sign(Unary):
 
     name = "sign"
     numpy = np.sign
+    element = _sign
     latex = r"\operatorname{{sign}} {0}"
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
@@ -323,6 +391,11 @@ class Sign(Unary):
             lambda x: np.array([0.0, -1.0, 1.0, -1.0, np.nan]), order=0, label="special",
         ),
     )  # fmt: skip
+
+
+def _reciprocal(b: ScalarBuilder, x: Value) -> Value:
+    dtype = b.dtype(x) if b.dtype(x).kind == "f" else np.dtype("float64")
+    return b.cast(b.divide(b.constant(1, dtype), b.cast(x, dtype)), b.dtype(x))
 
 
 class Reciprocal(Unary):
@@ -337,6 +410,7 @@ class Reciprocal(Unary):
 
     name = "reciprocal"
     numpy = np.reciprocal
+    element = _reciprocal
     latex = r"\frac{{1}}{{{0}}}"
     chain = (lambda v, y, x: -(v * y * y),)
     samples = (
@@ -346,6 +420,10 @@ class Reciprocal(Unary):
             lambda x: np.array([np.inf, -np.inf, 0.0, -0.0, np.nan]), order=0, label="special",
         ),
     )  # fmt: skip
+
+
+def _square(b: ScalarBuilder, x: Value) -> Value:
+    return b.multiply(x, x)
 
 
 class Square(Unary):
@@ -360,6 +438,7 @@ class Square(Unary):
 
     name = "square"
     numpy = np.square
+    element = _square
     latex = "{0}^2"
     precedence = 4
     chain = (lambda v, y, x: v * (2 * x),)
@@ -383,6 +462,7 @@ class Sqrt(Unary):
 
     name = "sqrt"
     numpy = np.sqrt
+    element = "sqrt"
     latex = r"\sqrt{{{0}}}"
     chain = (lambda v, y, x: v / (2 * y),)
     samples = (
@@ -409,6 +489,7 @@ class Cbrt(Unary):
 
     name = "cbrt"
     numpy = np.cbrt
+    element = "cbrt"
     latex = r"\sqrt[3]{{{0}}}"
     chain = (lambda v, y, x: v * (square(reciprocal(y)) / 3),)
     samples = (

@@ -12,6 +12,7 @@ from symad.errors import GraphTypeError
 from symad.graph.node import Constant, Node, apply, as_array
 from symad.graph.op import Op, resolve
 from symad.graph.operators import FUNCTIONS, call
+from symad.graph.scalar import ScalarBuilder, Value
 from symad.types import StructureType, TensorType, Type, broadcast_shapes
 
 Operand = Any
@@ -81,7 +82,7 @@ def _holds_node(values: Sequence[Any]) -> bool:
 
 def as_nodes(*values: Operand) -> tuple[Node, ...]:
     """Return all ``values`` as nodes; Python numbers and sizes take the dtype of the others."""
-    nodes = [value if type(value) in _NUMBERS else as_node(value) for value in values]
+    nodes: list[Any] = [v if type(v) in _NUMBERS else as_node(v) for v in values]
     strong = [node for node in nodes if not _is_weak(node)]
     if len(strong) == len(nodes):
         return tuple(nodes)
@@ -149,7 +150,40 @@ def ufunc_dtype(ufunc: np.ufunc, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
     return result
 
 
-class Elementwise(Op):
+class PerElement(Op):
+    """An op that makes each element of its result from one element of each broadcast operand.
+
+    :attr:`element` says how, for backends that generate code.
+    """
+
+    element: ClassVar[Callable[..., Value] | str] = ""
+    """One element of the result: the name of a primitive of :class:`ScalarBuilder`, or of a
+    function of C's mathematical library for floats, or a function of a builder and one value from
+    each operand.  Without one, the op is always computed by :attr:`numpy`."""
+
+    def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
+        """Return the dtypes to which operands of ``dtypes`` are cast before :meth:`scalar`."""
+        return dtypes
+
+    def scalar(self, builder: ScalarBuilder, *inputs: Value) -> Value:
+        """Return one element of the result, of a dtype that is cast to that of the result.
+
+        Raises
+        ------
+        NotImplementedError
+            If the op, or the op for such dtypes, has no code for one element.
+        """
+        element = type(self).element
+        if not element:
+            raise NotImplementedError(f"{self.name} has no code for one element")
+        if not isinstance(element, str):
+            return element(builder, *inputs)
+        if hasattr(ScalarBuilder, element):
+            return getattr(builder, element)(*inputs)
+        return builder.call(element, *inputs)
+
+
+class Elementwise(PerElement):
     """An op on broadcast operands, element by element.
 
     :attr:`chain` gives the partial derivatives once, each already multiplied by what comes from
@@ -179,6 +213,15 @@ class Elementwise(Op):
         if isinstance(function, np.ufunc):
             return ufunc_dtype(function, *dtypes)
         return np.result_type(*dtypes)
+
+    def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
+        """Return the dtypes in which NumPy computes; float16 is computed as float32."""
+        function = resolve(type(self).numpy)
+        if isinstance(function, np.ufunc):
+            dtypes = function.resolve_dtypes((*dtypes, None))[:-1]
+        else:
+            dtypes = (self.result_dtype(*dtypes),) * len(dtypes)
+        return tuple(np.dtype("float32") if dtype == "float16" else dtype for dtype in dtypes)
 
     def differentiable(self, slot: int) -> bool:
         return self.chain[slot] is not None if slot < len(self.chain) else False

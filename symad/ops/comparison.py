@@ -9,6 +9,7 @@ import numpy as np
 from symad.errors import GraphTypeError
 from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, away_from_zero, booleans, distinct, fixed, integers, reals
+from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import identity
 from symad.ops.base import (
     Binary,
@@ -51,11 +52,16 @@ class Equal(Predicate, Binary):
 
     name = "equal"
     numpy = np.equal
+    element = "equal"
     text = "{0} == {1}"
     latex = "{0} = {1}"
     precedence = -1
     commutative = True
     samples = _comparison_samples(lambda x, y: equal(x, y), lambda x, y: x == y)
+
+
+def _differ(b: ScalarBuilder, x: Value, y: Value) -> Value:
+    return b.logical_not(b.equal(x, y))
 
 
 class NotEqual(Predicate, Binary):
@@ -70,6 +76,7 @@ class NotEqual(Predicate, Binary):
 
     name = "not_equal"
     numpy = np.not_equal
+    element = _differ
     text = "{0} != {1}"
     latex = r"{0} \neq {1}"
     precedence = -1
@@ -89,6 +96,7 @@ class Less(Predicate, Binary):
 
     name = "less"
     numpy = np.less
+    element = "less"
     text = latex = "{0} < {1}"
     precedence = -1
     samples = _comparison_samples(lambda x, y: x < y, lambda x, y: x < y)
@@ -106,10 +114,15 @@ class LessEqual(Predicate, Binary):
 
     name = "less_equal"
     numpy = np.less_equal
+    element = "less_equal"
     text = "{0} <= {1}"
     latex = r"{0} \leq {1}"
     precedence = -1
     samples = _comparison_samples(lambda x, y: x <= y, lambda x, y: x <= y)
+
+
+def _greater(b: ScalarBuilder, x: Value, y: Value) -> Value:
+    return b.less(y, x)
 
 
 class Greater(Predicate, Binary):
@@ -124,9 +137,14 @@ class Greater(Predicate, Binary):
 
     name = "greater"
     numpy = np.greater
+    element = _greater
     text = latex = "{0} > {1}"
     precedence = -1
     samples = _comparison_samples(lambda x, y: x > y, lambda x, y: x > y)
+
+
+def _greater_equal(b: ScalarBuilder, x: Value, y: Value) -> Value:
+    return b.less_equal(y, x)
 
 
 class GreaterEqual(Predicate, Binary):
@@ -141,6 +159,7 @@ class GreaterEqual(Predicate, Binary):
 
     name = "greater_equal"
     numpy = np.greater_equal
+    element = _greater_equal
     text = "{0} >= {1}"
     latex = r"{0} \geq {1}"
     precedence = -1
@@ -178,6 +197,7 @@ class LogicalAnd(_Logical, Binary):
 
     name = "logical_and"
     numpy = np.logical_and
+    element = "logical_and"
     text = "{0} & {1}"
     latex = r"{0} \land {1}"
     precedence = 0
@@ -205,6 +225,7 @@ class LogicalOr(_Logical, Binary):
 
     name = "logical_or"
     numpy = np.logical_or
+    element = "logical_or"
     text = "{0} | {1}"
     latex = r"{0} \lor {1}"
     precedence = 0
@@ -229,6 +250,7 @@ class LogicalXor(_Logical, Binary):
 
     name = "logical_xor"
     numpy = np.logical_xor
+    element = _differ
     text = "{0} ^ {1}"
     latex = r"{0} \oplus {1}"
     precedence = 0
@@ -253,6 +275,7 @@ class LogicalNot(_Logical, Unary):
 
     name = "logical_not"
     numpy = np.logical_not
+    element = "logical_not"
     text = "~{0}"
     latex = r"\lnot {0}"
     precedence = 3
@@ -260,6 +283,10 @@ class LogicalNot(_Logical, Unary):
 
 
 _NOT_FINITE = fixed([0.0, -0.0, 1e30, np.inf, -np.inf, np.nan])
+
+
+def _is_nan(b: ScalarBuilder, x: Value) -> Value:
+    return _differ(b, x, x)
 
 
 class IsNaN(Predicate, Unary):
@@ -274,10 +301,15 @@ class IsNaN(Predicate, Unary):
 
     name = "isnan"
     numpy = np.isnan
+    element = _is_nan
     samples = (
         Sample(lambda x: isnan(x), [_NOT_FINITE], lambda x: x != x, label="special"),
         Sample(lambda n: isnan(n), [integers(3)], lambda n: n != n, label="integer"),
     )
+
+
+def _is_infinite(b: ScalarBuilder, x: Value) -> Value:
+    return b.logical_and(b.equal(x, x), b.logical_not(_is_finite(b, x)))
 
 
 class IsInf(Predicate, Unary):
@@ -292,9 +324,15 @@ class IsInf(Predicate, Unary):
 
     name = "isinf"
     numpy = np.isinf
+    element = _is_infinite
     samples = (
         Sample(lambda x: isinf(x), [_NOT_FINITE], lambda x: abs(x) == np.inf, label="special"),
     )
+
+
+def _is_finite(b: ScalarBuilder, x: Value) -> Value:
+    difference = b.subtract(x, x)  # NaN for infinities
+    return b.equal(difference, difference)
 
 
 class IsFinite(Predicate, Unary):
@@ -309,6 +347,7 @@ class IsFinite(Predicate, Unary):
 
     name = "isfinite"
     numpy = np.isfinite
+    element = _is_finite
     samples = (
         Sample(lambda x: isfinite(x), [_NOT_FINITE], lambda x: abs(x) < np.inf, label="special"),
     )
@@ -319,6 +358,7 @@ class Where(Elementwise):
 
     name = "where"
     numpy = np.where
+    element = "select"
     latex = r"\operatorname{{where}}({0}, {1}, {2})"
     chain = (
         None,
@@ -355,6 +395,10 @@ class Where(Elementwise):
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return np.result_type(*dtypes[1:])
+
+    def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
+        result = self.result_dtype(*dtypes)
+        return dtypes[0], result, result
 
 
 def where(condition: Operand, x: Operand, y: Operand) -> Node:
@@ -403,6 +447,19 @@ def _share(v: Node, wins: Node, ties: Node) -> Node:
     return mask(wins, where(ties, 0.5 * v, v))
 
 
+def _extreme(b: ScalarBuilder, first_wins: Value, x: Value, y: Value) -> Value:
+    """Return ``x`` if it wins or is NaN, else ``y``: of -0.0 and 0.0 the second, as NumPy does."""
+    return b.select(b.equal(x, x), b.select(first_wins, x, y), x)
+
+
+def _larger(b: ScalarBuilder, x: Value, y: Value) -> Value:
+    return _extreme(b, b.less(y, x), x, y)
+
+
+def _smaller(b: ScalarBuilder, x: Value, y: Value) -> Value:
+    return _extreme(b, b.less(x, y), x, y)
+
+
 class Maximum(Binary):
     """Return the larger of ``x`` and ``y``, element by element; NaN where either is NaN.
 
@@ -418,6 +475,7 @@ class Maximum(Binary):
 
     name = "maximum"
     numpy = np.maximum
+    element = _larger
     latex = r"\max({0}, {1})"
     commutative = True
     chain = (
@@ -451,6 +509,7 @@ class Minimum(Binary):
 
     name = "minimum"
     numpy = np.minimum
+    element = _smaller
     latex = r"\min({0}, {1})"
     commutative = True
     chain = (
@@ -504,6 +563,10 @@ def _relu(x: Any) -> Any:
     return np.maximum(x, 0)
 
 
+def _positive_part(b: ScalarBuilder, x: Value) -> Value:
+    return _larger(b, x, b.constant(0, b.dtype(x)))
+
+
 class Relu(Unary):
     """Return ``x`` where it is positive and 0 elsewhere, element by element.
 
@@ -521,6 +584,7 @@ class Relu(Unary):
 
     name = "relu"
     numpy = staticmethod(_relu)
+    element = _positive_part
     chain = (lambda v, y, x: mask(x > 0, v),)
     samples = (
         Sample(lambda x: relu(x), [away_from_zero(3, 2)], lambda x: x * (x > 0)),

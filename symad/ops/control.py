@@ -8,7 +8,6 @@ program to :meth:`WithBody.kernel_of`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ Program = Callable[[Sequence[Any]], list[Any]]
 """A compiled body: takes the values of its inputs, returns those of its outputs."""
 
 
-@dataclass(frozen=True)
 class WithBody(Op):
     """An op with a body; passes rewrite the body, backends compile it."""
 
@@ -41,14 +39,14 @@ class WithBody(Op):
 
     def with_body(self, body: Graph) -> WithBody:
         """Return this op with another body of the same meaning."""
-        return replace(self, body=body)
+        return self.with_attributes(body=body)
 
     def kernel_of(self, program: Program) -> Callable[..., Any]:
         """Return the function of arrays that computes the op by running the compiled body."""
         raise NotImplementedError
 
     def source_of(self, body: str, arguments: Sequence[str]) -> str:
-        """Return Python text that computes the op; ``body`` names a function that returns a tuple."""
+        """Return Python text that computes the op; ``body`` is a function that returns a tuple."""
         raise NotImplementedError
 
     def kernel(self) -> Callable[..., Any]:
@@ -84,7 +82,6 @@ def close_over(output: Node, arguments: Sequence[Node]) -> tuple[Graph, list[Nod
     return rebuild(graph, replace_inputs, stand_ins), list(captured)
 
 
-@dataclass(frozen=True)
 class Map(WithBody):
     """Run the body for each element of the first inputs, and stack what it returns.
 
@@ -215,7 +212,6 @@ def _pull_square(adjoint: Node, out: Node, x: Node) -> Node:
     return 2 * adjoint * x
 
 
-@dataclass(frozen=True)
 class Call(WithBody):
     """Run the body as one node, with rules of the user's own where they are given.
 

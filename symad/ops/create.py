@@ -6,7 +6,6 @@ and a gradient flows to the number.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -90,7 +89,6 @@ def full_like(x: Operand, fill_value: Operand, dtype: Any = None) -> Node:
     return broadcast_like(cast(as_node(fill_value), dtype or like.dtype), like)
 
 
-@dataclass(frozen=True)
 class Arange(Op):
     """Count from ``start`` to before ``stop`` in steps, of which one at least is a node."""
 

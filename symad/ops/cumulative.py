@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from symad.ops.reduce import as_axis, result_dtype_of
 from symad.types import TensorType, Type, UnknownShape, broadcast_shapes, normalize_axis
 
 
-@dataclass(frozen=True)
 class Cumulative(Op):
     """An op that walks along one axis, from its first element or, if so asked, from its last."""
 
@@ -89,7 +87,6 @@ def cumsum(x: Operand, axis: Any = None, *, from_end: bool = False) -> Node:
     return apply(CumSum(along, bool(from_end)), node)
 
 
-@dataclass(frozen=True)
 class CumSum(Linear, Cumulative):
     """y_j = Σ_{i≤j} x_i, with the adjoint x̄_i = Σ_{j≥i} ȳ_j: see :func:`cumsum`."""
 
@@ -173,7 +170,6 @@ def cumprod(
     return apply(CumProd(along, bool(from_end), bool(exclusive)), node)
 
 
-@dataclass(frozen=True)
 class CumProd(Cumulative):
     """y_j = Π_{i≤j} x_i, or Π_{i<j} x_i if ``exclusive``: see :func:`cumprod`.
 
@@ -276,7 +272,6 @@ def linear_recurrence(a: Node, b: Node, axis: int, from_end: bool = False) -> No
     return apply(LinearRecurrence(axis, from_end), a, b)
 
 
-@dataclass(frozen=True)
 class LinearRecurrence(Cumulative):
     """y_{j+1} = a_j y_j + b_j from y_0 = 0: see :func:`linear_recurrence`.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -81,7 +80,6 @@ def _einsum(*operands: Any, subscripts: str) -> Any:
     return np.einsum(subscripts, *operands, optimize=True)
 
 
-@dataclass(frozen=True)
 class Einsum(Multilinear):
     """A sum of products over named axes, in the form in which its gradient is another one.
 
@@ -264,7 +262,6 @@ def _same(x: Any, axis1: int, axis2: int) -> Any:
     return x
 
 
-@dataclass(frozen=True)
 class SquareAxes(Linear):
     """Return ``x``, of which two axes must have the same size: checked as soon as it is known."""
 

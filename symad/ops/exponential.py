@@ -9,6 +9,7 @@ import numpy as np
 
 from symad.graph.node import Node
 from symad.graph.sample import Sample, fixed, integers, reals
+from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import Binary, Unary, float_dtype, register
 from symad.ops.comparison import equal, isinf, where
 
@@ -28,6 +29,7 @@ class Exp(Unary):
 
     name = "exp"
     numpy = np.exp
+    element = "exp"
     latex = r"e^{{{0}}}"
     chain = (lambda v, y, x: v * y,)
     samples = (
@@ -52,6 +54,7 @@ class Exp2(Unary):
 
     name = "exp2"
     numpy = np.exp2
+    element = "exp2"
     latex = r"2^{{{0}}}"
     chain = (lambda v, y, x: v * (math.log(2) * y),)
     samples = (Sample(lambda x: exp2(x), [reals(3, 2)], lambda x: 2.0**x),)
@@ -71,6 +74,7 @@ class Expm1(Unary):
 
     name = "expm1"
     numpy = np.expm1
+    element = "expm1"
     latex = r"(e^{{{0}}} - 1)"
     chain = (lambda v, y, x: v * exp(x),)
     samples = (
@@ -96,6 +100,7 @@ class Log(Unary):
 
     name = "log"
     numpy = np.log
+    element = "log"
     latex = r"\ln {0}"
     chain = (lambda v, y, x: v / x,)
     samples = (
@@ -120,6 +125,7 @@ class Log2(Unary):
 
     name = "log2"
     numpy = np.log2
+    element = "log2"
     latex = r"\log_{{2}} {0}"
     chain = (lambda v, y, x: v / x / math.log(2),)
     samples = (
@@ -144,6 +150,7 @@ class Log10(Unary):
 
     name = "log10"
     numpy = np.log10
+    element = "log10"
     latex = r"\log_{{10}} {0}"
     chain = (lambda v, y, x: v / x / math.log(10),)
     samples = (
@@ -168,6 +175,7 @@ class Log1p(Unary):
 
     name = "log1p"
     numpy = np.log1p
+    element = "log1p"
     latex = r"\ln (1 + {0})"
     chain = (lambda v, y, x: v / (1 + x),)
     samples = (
@@ -186,6 +194,14 @@ def _share(a: Node, b: Node) -> Node:
     return sigmoid(where(same, 0, a - b))
 
 
+def _add_logarithms(b: ScalarBuilder, x: Value, y: Value) -> Value:
+    larger = b.select(b.less(y, x), x, y)
+    decay = b.call("exp", b.negate(b.call("fabs", b.subtract(x, y))))  # at most 1
+    total = b.add(larger, b.call("log1p", decay))
+    doubled = b.add(x, b.constant(math.log(2), b.dtype(x)))  # right for infinities too
+    return b.select(b.equal(x, y), doubled, total)
+
+
 class LogAddExp(Binary):
     """Return ln(e^x + e^y), element by element, without overflow.
 
@@ -201,6 +217,7 @@ class LogAddExp(Binary):
 
     name = "logaddexp"
     numpy = np.logaddexp
+    element = _add_logarithms
     latex = r"\ln (e^{{{0}}} + e^{{{1}}})"
     commutative = True
     chain = (lambda v, y, a, b: v * _share(a, b), lambda v, y, a, b: v * _share(b, a))
@@ -225,6 +242,12 @@ def _sigmoid(x: Any) -> Any:
     return np.where(x >= 0, 1, decay) / (1 + decay)
 
 
+def _logistic(b: ScalarBuilder, x: Value) -> Value:
+    zero, one = b.constant(0, b.dtype(x)), b.constant(1, b.dtype(x))
+    decay = b.call("exp", b.negate(b.call("fabs", x)))
+    return b.divide(b.select(b.less_equal(zero, x), one, decay), b.add(one, decay))
+
+
 class Sigmoid(Unary):
     """Return 1 / (1 + e^-x), element by element, without overflow or loss of digits.
 
@@ -239,6 +262,7 @@ class Sigmoid(Unary):
 
     name = "sigmoid"
     numpy = staticmethod(_sigmoid)
+    element = _logistic
     latex = r"\sigma({0})"
     chain = (lambda v, y, x: v * (y * (1 - y)),)
     samples = (
@@ -262,6 +286,10 @@ def _softplus(x: Any) -> Any:
     return np.logaddexp(x, 0.0)
 
 
+def _log_one_plus_exp(b: ScalarBuilder, x: Value) -> Value:
+    return _add_logarithms(b, x, b.constant(0, b.dtype(x)))
+
+
 class Softplus(Unary):
     """Return ln(1 + e^x), element by element, without overflow; the derivative is the sigmoid.
 
@@ -277,6 +305,7 @@ class Softplus(Unary):
 
     name = "softplus"
     numpy = staticmethod(_softplus)
+    element = _log_one_plus_exp
     chain = (lambda v, y, x: v * sigmoid(x),)
     samples = (
         Sample(lambda x: softplus(x), [reals(3, 2)], lambda x: np.log(1 + np.exp(x))),

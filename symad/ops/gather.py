@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -62,7 +61,6 @@ def _grid(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
     return tuple(grid)
 
 
-@dataclass(frozen=True)
 class TakeAlongAxis(Linear):
     """Take elements along an axis by indices that are matched with the other axes."""
 
@@ -109,7 +107,6 @@ def _add_along_axis(v: Any, like: Any, indices: Any, axis: int) -> Any:
     return total
 
 
-@dataclass(frozen=True)
 class AddAlongAxis(Linear):
     """Add ``v`` to zeros of the shape of ``like``: the transpose of taking along an axis."""
 
@@ -166,7 +163,6 @@ def _one_hot(indices: Any, depth: int, dtype: Any) -> Any:
     return np.equal(np.asarray(indices)[..., np.newaxis], np.arange(depth)).astype(dtype)
 
 
-@dataclass(frozen=True)
 class OneHot(Op):
     """Turn each integer into a row of zeros with a one at that place."""
 

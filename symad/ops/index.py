@@ -7,7 +7,6 @@ Index arrays may name an element several times: then adjoints add up there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,7 +36,6 @@ from symad.types import (
 )
 
 
-@dataclass(frozen=True)
 class _Subscripted(Op):
     """An op on ``operands`` arrays and the integer inputs of a key."""
 

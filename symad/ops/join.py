@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,6 @@ def _concat(*xs: Any, axis: int) -> Any:
     return np.concatenate(xs, axis=axis)
 
 
-@dataclass(frozen=True)
 class Concat(JointlyLinear):
     """Join arrays along an axis that they have."""
 
@@ -103,7 +101,6 @@ def _concat_part(v: Any, *xs: Any, axis: int, part: int) -> Any:
     return v[along_axis(axis, slice(start, stop))]
 
 
-@dataclass(frozen=True)
 class _Part(Linear):
     """An op on one part of the concatenation of the inputs after the first."""
 
@@ -220,7 +217,6 @@ def _stack(*xs: Any, axis: int) -> Any:
     return np.stack(xs, axis=axis)
 
 
-@dataclass(frozen=True)
 class Stack(JointlyLinear):
     """Join arrays of one shape along a new axis."""
 
@@ -336,7 +332,6 @@ def _quotient(n: Any, count: int) -> Any:
     return n // count
 
 
-@dataclass(frozen=True)
 class EqualPart(Op):
     """The size of each of ``count`` equal parts of ``n``."""
 

@@ -6,7 +6,6 @@ and reverse mode algorithmic differentiation" (2008), unless a docstring names a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -291,7 +290,6 @@ def _solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
     return result[..., 0] if b.ndim == 1 else result
 
 
-@dataclass(frozen=True)
 class SolveTriangular(_LinearSolve):
     """See :func:`solve_triangular`."""
 

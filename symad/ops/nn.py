@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -83,7 +82,6 @@ def logsumexp(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     return apply(LogSumExp(as_axis(axis), bool(keepdims)), _floating(x))
 
 
-@dataclass(frozen=True)
 class LogSumExp(Reduction):
     """y = ln Σ_j exp x_j, with the derivative ∂y/∂x_j = exp(x_j − y): see :func:`logsumexp`."""
 
@@ -135,7 +133,6 @@ class LogSumExp(Reduction):
         return v * weights
 
 
-@dataclass(frozen=True)
 class Normalized(Op):
     """An op that scales elements by what all along ``axis`` amount to; it keeps the shape."""
 
@@ -187,7 +184,6 @@ def softmax(x: Operand, axis: Any = -1) -> Node:
     return apply(Softmax(as_axis(axis)), _floating(x))
 
 
-@dataclass(frozen=True)
 class Softmax(Normalized):
     """y_j = exp x_j / Σ_i exp x_i: see :func:`softmax`.
 
@@ -268,7 +264,6 @@ def log_softmax(x: Operand, axis: Any = -1) -> Node:
     return apply(LogSoftmax(as_axis(axis)), _floating(x))
 
 
-@dataclass(frozen=True)
 class LogSoftmax(Normalized):
     """y_j = x_j − ln Σ_i exp x_i, with x̄_j = ȳ_j − exp(y_j) Σ_i ȳ_i: see :func:`log_softmax`."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,6 @@ class _Permutation(Linear):
         return None if PermuteDims(order) == self else permute_dims(inputs[0], order)
 
 
-@dataclass(frozen=True)
 class PermuteDims(_Permutation):
     """Put the axes of ``x`` in the order ``axes``."""
 
@@ -174,7 +172,6 @@ class MatrixTranspose(_Permutation):
 matrix_transpose: MatrixTranspose = register(MatrixTranspose())
 
 
-@dataclass(frozen=True)
 class SwapAxes(_Permutation):
     """Swap two axes of ``x``."""
 
@@ -213,7 +210,6 @@ def swapaxes(x: Operand, axis1: int = -2, axis2: int = -1) -> Node:
 register(swapaxes)
 
 
-@dataclass(frozen=True)
 class MoveAxis(_Permutation):
     """Move axes of ``x`` to new positions; the others keep their order."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -54,7 +53,6 @@ class _TransposeOf(Op):
 # Flip and roll
 
 
-@dataclass(frozen=True)
 class Flip(_SameShape):
     """Reverse the order of the elements along some axes."""
 
@@ -88,7 +86,6 @@ def flip(x: Operand, axis: int | Sequence[int] | None = None) -> Node:
     return apply(Flip(as_axis(axis)), as_node(x))
 
 
-@dataclass(frozen=True)
 class Roll(_SameShape):
     """Shift elements along axes; what leaves at one end comes in at the other."""
 
@@ -149,7 +146,6 @@ def _integers(value: Any, what: str) -> int | tuple[int, ...]:
 # Tile and repeat
 
 
-@dataclass(frozen=True)
 class Tile(Linear):
     """Repeat the whole of ``x`` along each axis."""
 
@@ -191,7 +187,6 @@ def _tile_sum(v: Any, like: Any, reps: tuple[int, ...]) -> Any:
     return v.reshape(pairs).sum(axis=tuple(range(0, 2 * rank, 2))).reshape(np.shape(like))
 
 
-@dataclass(frozen=True)
 class TileSum(_TransposeOf, Linear):
     """Sum the copies that tiling made: its transpose."""
 
@@ -225,7 +220,6 @@ def tile(x: Operand, reps: int | Sequence[int]) -> Node:
     return apply(Tile(counts), as_node(x))
 
 
-@dataclass(frozen=True)
 class Repeat(Linear):
     """Repeat each element along an axis."""
 
@@ -270,7 +264,6 @@ def _repeat_sum(v: Any, like: Any, repeats: int | tuple[int, ...], axis: int) ->
     return total
 
 
-@dataclass(frozen=True)
 class RepeatSum(_TransposeOf, Linear):
     """Sum what repeating made of each element: its transpose."""
 
@@ -333,7 +326,6 @@ def _pad(x: Any, widths: Widths, mode: str, value: float) -> Any:
     return np.pad(x, widths, mode=mode)  # type: ignore[call-overload]
 
 
-@dataclass(frozen=True)
 class Pad(Op):
     """Add elements before and after each axis: a value, or what the array continues to."""
 
@@ -395,7 +387,6 @@ def _pad_sum(v: Any, like: Any, widths: Widths, mode: str) -> Any:
     return total
 
 
-@dataclass(frozen=True)
 class PadSum(_TransposeOf, Linear):
     """Cut off what padding added, and add it where it came from: the transpose of padding."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -72,7 +71,6 @@ def result_dtype_of(function: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return result
 
 
-@dataclass(frozen=True)
 class Reduction(Op):
     """An op that makes one number of all elements along some axes."""
 
@@ -142,7 +140,6 @@ def sum(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     return apply(Sum(as_axis(axis), bool(keepdims)), as_node(x))
 
 
-@dataclass(frozen=True)
 class Sum(Linear, Reduction):
     """y = Σ_j x_j, with the adjoint x̄_j = ȳ: see :func:`sum`."""
 
@@ -176,7 +173,6 @@ def element_count(x: Node, axis: Axis, correction: float = 0) -> Node:
     return apply(op, x) if known is None else known
 
 
-@dataclass(frozen=True)
 class ElementCount(Op):
     """The number of elements along some axes, less a correction; it depends on shapes only.
 
@@ -259,7 +255,6 @@ def _mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return np.mean(x, axis=axis, keepdims=keepdims)
 
 
-@dataclass(frozen=True)
 class Mean(Linear, Reduction):
     """y = Σ_j x_j / n, with the adjoint x̄_j = ȳ / n: see :func:`mean`."""
 
@@ -314,7 +309,6 @@ def prod(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     return apply(Prod(as_axis(axis), bool(keepdims)), as_node(x))
 
 
-@dataclass(frozen=True)
 class Prod(Reduction):
     """y = Π_j x_j, with the derivative ∂y/∂x_j = Π_{i≠j} x_i: see :func:`prod`."""
 
@@ -358,7 +352,6 @@ def _product_of_others(x: Node, axis: Axis) -> Node:
     return math.prod(factors[1:], start=factors[0])
 
 
-@dataclass(frozen=True)
 class Extremum(Reduction):
     """The largest or smallest element; those that tie for it share its derivative equally."""
 
@@ -428,7 +421,6 @@ def max(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     return apply(Max(as_axis(axis), bool(keepdims)), as_node(x))
 
 
-@dataclass(frozen=True)
 class Max(Extremum):
     """See :func:`max`."""
 
@@ -488,7 +480,6 @@ def min(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     return apply(Min(as_axis(axis), bool(keepdims)), as_node(x))
 
 
-@dataclass(frozen=True)
 class Min(Extremum):
     """See :func:`min`."""
 
@@ -579,7 +570,6 @@ def _std(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0
     return np.sqrt(_var(x, axis, keepdims, correction))
 
 
-@dataclass(frozen=True)
 class Var(Reduction):
     """y = Σ_j d_j² / m with d = x − mean(x) and m = n − c: see :func:`var`.
 
@@ -655,7 +645,6 @@ def std(
     return apply(Std(as_axis(axis), bool(keepdims), _correction(correction, ddof)), as_node(x))
 
 
-@dataclass(frozen=True)
 class Std(Reduction):
     """y = √(Σ_j d_j² / m) with d = x − mean(x) and m = n − c: see :func:`std`.
 
@@ -683,7 +672,6 @@ class Std(Reduction):
         return v / (element_count(x, self.axis, self.correction) * divisor) * deviations
 
 
-@dataclass(frozen=True)
 class TruthReduction(Reduction):
     """Whether the elements are true: a boolean, without a derivative."""
 
@@ -722,7 +710,6 @@ def any(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     return apply(AnyTrue(as_axis(axis), bool(keepdims)), as_node(x))
 
 
-@dataclass(frozen=True)
 class AnyTrue(TruthReduction):
     """See :func:`any`."""
 
@@ -768,7 +755,6 @@ def all(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     return apply(AllTrue(as_axis(axis), bool(keepdims)), as_node(x))
 
 
-@dataclass(frozen=True)
 class AllTrue(TruthReduction):
     """See :func:`all`."""
 
@@ -782,7 +768,6 @@ class AllTrue(TruthReduction):
     )
 
 
-@dataclass(frozen=True)
 class PositionReduction(Reduction):
     """The position of an element: an integer, without a derivative."""
 
@@ -833,7 +818,6 @@ def argmax(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     return apply(ArgMax(as_axis(axis), bool(keepdims)), as_node(x))
 
 
-@dataclass(frozen=True)
 class ArgMax(PositionReduction):
     """See :func:`argmax`."""
 
@@ -882,7 +866,6 @@ def argmin(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     return apply(ArgMin(as_axis(axis), bool(keepdims)), as_node(x))
 
 
-@dataclass(frozen=True)
 class ArgMin(PositionReduction):
     """See :func:`argmin`."""
 

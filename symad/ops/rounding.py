@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, fixed, integers, reals
+from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import Elementwise, Operand, Unary, as_node, register
 
 _HALVES = fixed([0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -0.2, 1e16, np.inf, -np.inf, np.nan])
 
 
-class Floor(Unary):
+class _ToInteger(Unary):
+    """Rounds to an integer; an integer stays as it is."""
+
+    def scalar(self, builder: ScalarBuilder, *inputs: Value) -> Value:
+        is_float = builder.dtype(inputs[0]).kind == "f"
+        return super().scalar(builder, *inputs) if is_float else inputs[0]
+
+
+class Floor(_ToInteger):
     """Return the largest integer that is at most ``x``, element by element, in the dtype of ``x``.
 
     The derivative is 0 everywhere, at the steps too.
@@ -29,6 +37,7 @@ class Floor(Unary):
 
     name = "floor"
     numpy = np.floor
+    element = "floor"
     latex = r"\lfloor {0} \rfloor"
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
@@ -37,7 +46,7 @@ class Floor(Unary):
     )
 
 
-class Ceil(Unary):
+class Ceil(_ToInteger):
     """Return the smallest integer that is at least ``x``, element by element, in its dtype.
 
     The derivative is 0 everywhere, at the steps too.
@@ -51,6 +60,7 @@ class Ceil(Unary):
 
     name = "ceil"
     numpy = np.ceil
+    element = "ceil"
     latex = r"\lceil {0} \rceil"
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
@@ -59,7 +69,7 @@ class Ceil(Unary):
     )
 
 
-class Trunc(Unary):
+class Trunc(_ToInteger):
     """Return ``x`` without its fraction, element by element, in its dtype.
 
     The derivative is 0 everywhere, at the steps too.
@@ -73,6 +83,7 @@ class Trunc(Unary):
 
     name = "trunc"
     numpy = np.trunc
+    element = "trunc"
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: trunc(x) * x, [reals(3, 2)]),
@@ -83,7 +94,6 @@ class Trunc(Unary):
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
 class Round(Elementwise):
     """Round to ``decimals`` places, halves to even."""
 
@@ -101,6 +111,24 @@ class Round(Elementwise):
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return np.asarray(np.round(np.zeros((), dtypes[0]))).dtype
+
+    def scalar(self, builder: ScalarBuilder, *inputs: Value) -> Value:
+        x, dtype = inputs[0], builder.dtype(inputs[0])
+        if dtype.kind == "f":
+            return _round_scalar(builder, x, self.decimals)
+        if dtype.kind == "b" or self.decimals < 0:
+            raise NotImplementedError(f"{dtype} is not rounded to {self.decimals} decimals here")
+        return x
+
+
+def _round_scalar(b: ScalarBuilder, x: Value, decimals: int) -> Value:
+    """Return x in units of the last place kept, rounded, and back."""
+    if decimals == 0:
+        return b.call("rint", x)
+    scale = b.constant(10.0 ** abs(decimals), b.dtype(x))
+    if decimals > 0:
+        return b.divide(b.call("rint", b.multiply(x, scale)), scale)
+    return b.multiply(b.call("rint", b.divide(x, scale)), scale)
 
 
 def round(x: Operand, decimals: int = 0) -> Node:

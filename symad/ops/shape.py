@@ -6,7 +6,6 @@ All are linear and views.  Sizes may be integer nodes such as ``x.shape[0]``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,6 @@ from symad.types import (
 # To a given shape
 
 
-@dataclass(frozen=True)
 class _ToShape(Linear):
     """An op that gives ``x`` the shape ``dims``; each symbolic dimension is an integer input."""
 
@@ -286,7 +284,6 @@ def as_axes(axes: Any) -> tuple[int, ...]:
     return given if isinstance(given, tuple) else (given,)
 
 
-@dataclass(frozen=True)
 class ExpandDims(Linear):
     """Insert axes of size 1 at the positions ``axis`` of the result."""
 
@@ -334,7 +331,6 @@ def expand_dims(x: Operand, axis: int | Iterable[int] = 0) -> Node:
 register(expand_dims)
 
 
-@dataclass(frozen=True)
 class Squeeze(Linear):
     """Drop axes of size 1: those named, or all."""
 

@@ -8,7 +8,6 @@ integers are constants, and become numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,6 @@ class _SizeOp(Op):
         return False
 
 
-@dataclass(frozen=True)
 class AxisSize(_SizeOp):
     """The size of one axis of ``x``."""
 

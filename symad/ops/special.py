@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from symad.errors import GraphTypeError
 from symad.graph.node import Node, apply
 from symad.graph.op import resolve
 from symad.graph.sample import Sample, fixed, integers, reals
+from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import Elementwise, Operand, Unary, as_node, float_dtype, register
 from symad.ops.exponential import exp
 
@@ -31,6 +31,7 @@ class Erf(Unary):
 
     name = "erf"
     numpy = "scipy.special.erf"
+    element = "erf"
     chain = (lambda v, y, x: v * (2 / math.sqrt(math.pi) * exp(-x * x)),)
     samples = (
         Sample(lambda x: erf(x), [reals(3, 2)], np.vectorize(math.erf)),
@@ -54,6 +55,7 @@ class Erfc(Unary):
 
     name = "erfc"
     numpy = "scipy.special.erfc"
+    element = "erfc"
     chain = (lambda v, y, x: -(v * (2 / math.sqrt(math.pi) * exp(-x * x))),)
     samples = (
         Sample(lambda x: erfc(x), [reals(3, 2)], np.vectorize(math.erfc)),
@@ -90,6 +92,11 @@ class ErfInv(Unary):
     )  # fmt: skip
 
 
+def _log_gamma(b: ScalarBuilder, x: Value) -> Value:
+    lowest = b.constant(-math.inf, b.dtype(x))  # where SciPy has -inf and C has inf
+    return b.select(b.equal(x, lowest), x, b.call("lgamma", x))
+
+
 class GammaLn(Unary):
     """Return ln |Γ(``x``)|, element by element; its derivative is the digamma function.
 
@@ -104,6 +111,7 @@ class GammaLn(Unary):
 
     name = "gammaln"
     numpy = "scipy.special.gammaln"
+    element = _log_gamma
     latex = r"\ln \Gamma({0})"
     chain = (lambda v, y, x: v * digamma(x),)
     samples = (
@@ -151,7 +159,6 @@ def _polygamma(x: Any, n: int) -> Any:
     return resolve("scipy.special.polygamma")(n, x).astype(float_dtype(x.dtype))
 
 
-@dataclass(frozen=True)
 class Polygamma(Elementwise):
     """The derivative of the digamma function of order ``n``."""
 

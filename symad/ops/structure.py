@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from symad.errors import GraphTypeError
@@ -25,7 +24,6 @@ def _make(*items: Any, kind: str, keys: tuple[Any, ...], present: tuple[bool, ..
     return values if kind == "list" else tuple(values)
 
 
-@dataclass(frozen=True)
 class MakeStructure(Op):
     """Put the inputs into a tuple, list or dict; items that are not ``present`` are absent."""
 
@@ -69,7 +67,6 @@ def _get(value: Any, key: Any) -> Any:
     return value[key]
 
 
-@dataclass(frozen=True)
 class StructureItem(Op):
     """Take the item at ``key`` out of a structure."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from symad.ops.base import Linear, Operand, as_node, register, tensor_types
 from symad.types import Dimension, TensorType, Type, UnknownDim, UnknownShape, normalize_axis
 
 
-@dataclass(frozen=True)
 class _Triangle(Linear):
     """An op that sets a triangle of each matrix to zero."""
 
@@ -102,7 +100,6 @@ def triu(x: Operand, k: int = 0) -> Node:
     return apply(Triu(int(k)), as_node(x))
 
 
-@dataclass(frozen=True)
 class Diagonal(Linear):
     """Take a diagonal of each matrix; it is the last axis of the result."""
 
@@ -149,7 +146,6 @@ def _place_diagonal(v: Any, like: Any, offset: int, axis1: int, axis2: int) -> A
     return total
 
 
-@dataclass(frozen=True)
 class DiagonalPlace(Linear):
     """Put ``v`` on a diagonal of zeros of the shape of ``like``: the transpose of taking it."""
 
@@ -201,7 +197,6 @@ def diagonal(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Nod
     return apply(Diagonal(int(offset), int(axis1), int(axis2)), as_node(x))
 
 
-@dataclass(frozen=True)
 class DiagonalMatrix(Linear):
     """Make a matrix with ``x`` on its diagonal number ``k``."""
 

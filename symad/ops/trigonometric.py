@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from symad.graph.node import Node
 from symad.graph.sample import Sample, fixed, reals
+from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.arithmetic import sqrt
 from symad.ops.base import Binary, Unary, mask, register
 from symad.ops.comparison import not_equal
@@ -26,6 +29,7 @@ class Sin(Unary):
 
     name = "sin"
     numpy = np.sin
+    element = "sin"
     latex = r"\sin {0}"
     chain = (lambda v, y, x: v * cos(x),)
     samples = (
@@ -49,6 +53,7 @@ class Cos(Unary):
 
     name = "cos"
     numpy = np.cos
+    element = "cos"
     latex = r"\cos {0}"
     chain = (lambda v, y, x: -(v * sin(x)),)
     samples = (
@@ -72,6 +77,7 @@ class Tan(Unary):
 
     name = "tan"
     numpy = np.tan
+    element = "tan"
     latex = r"\tan {0}"
     chain = (lambda v, y, x: v * (1 + y * y),)
     samples = (
@@ -95,6 +101,7 @@ class Asin(Unary):
 
     name = "asin"
     numpy = np.arcsin
+    element = "asin"
     latex = r"\arcsin {0}"
     chain = (lambda v, y, x: v / sqrt((1 - x) * (1 + x)),)
     samples = (
@@ -124,6 +131,7 @@ class Acos(Unary):
 
     name = "acos"
     numpy = np.arccos
+    element = "acos"
     latex = r"\arccos {0}"
     chain = (lambda v, y, x: -(v / sqrt((1 - x) * (1 + x))),)
     samples = (
@@ -150,6 +158,7 @@ class Atan(Unary):
 
     name = "atan"
     numpy = np.arctan
+    element = "atan"
     latex = r"\arctan {0}"
     chain = (lambda v, y, x: v / (1 + x * x),)
     samples = (
@@ -183,6 +192,7 @@ class Atan2(Binary):
 
     name = "atan2"
     numpy = np.arctan2
+    element = "atan2"
     chain = (
         lambda v, angle, y, x: v * _over_square(x, y, x),
         lambda v, angle, y, x: -(v * _over_square(y, y, x)),
@@ -216,6 +226,7 @@ class Hypot(Binary):
 
     name = "hypot"
     numpy = np.hypot
+    element = "hypot"
     latex = r"\sqrt{{{0}^2 + {1}^2}}"
     commutative = True
     chain = (
@@ -247,6 +258,7 @@ class Sinh(Unary):
 
     name = "sinh"
     numpy = np.sinh
+    element = "sinh"
     latex = r"\sinh {0}"
     chain = (lambda v, y, x: v * cosh(x),)
     samples = (
@@ -267,6 +279,7 @@ class Cosh(Unary):
 
     name = "cosh"
     numpy = np.cosh
+    element = "cosh"
     latex = r"\cosh {0}"
     chain = (lambda v, y, x: v * sinh(x),)
     samples = (
@@ -290,6 +303,7 @@ class Tanh(Unary):
 
     name = "tanh"
     numpy = np.tanh
+    element = "tanh"
     latex = r"\tanh {0}"
     chain = (lambda v, y, x: v * (1 - y * y),)
     samples = (
@@ -316,6 +330,7 @@ class Asinh(Unary):
 
     name = "asinh"
     numpy = np.arcsinh
+    element = "asinh"
     latex = r"\operatorname{{arsinh}} {0}"
     chain = (lambda v, y, x: v / hypot(x, 1),)
     samples = (
@@ -338,6 +353,7 @@ class Acosh(Unary):
 
     name = "acosh"
     numpy = np.arccosh
+    element = "acosh"
     latex = r"\operatorname{{arcosh}} {0}"
     chain = (lambda v, y, x: v / (sqrt(x - 1) * sqrt(x + 1)),)
     samples = (
@@ -366,6 +382,7 @@ class Atanh(Unary):
 
     name = "atanh"
     numpy = np.arctanh
+    element = "atanh"
     latex = r"\operatorname{{artanh}} {0}"
     chain = (lambda v, y, x: v / ((1 - x) * (1 + x)),)
     samples = (
@@ -380,6 +397,10 @@ class Atanh(Unary):
     )  # fmt: skip
 
 
+def _radians(b: ScalarBuilder, x: Value) -> Value:
+    return b.multiply(x, b.constant(math.pi / 180, b.dtype(x)))
+
+
 class Deg2Rad(Unary):
     """Return an angle of ``x`` degrees in radians, element by element.
 
@@ -392,8 +413,13 @@ class Deg2Rad(Unary):
 
     name = "deg2rad"
     numpy = np.deg2rad
+    element = _radians
     chain = (lambda v, y, x: deg2rad(v),)
     samples = (Sample(lambda x: deg2rad(x), [reals(3, 2)], lambda x: x * (np.pi / 180)),)
+
+
+def _degrees(b: ScalarBuilder, x: Value) -> Value:
+    return b.multiply(x, b.constant(180 / math.pi, b.dtype(x)))
 
 
 class Rad2Deg(Unary):
@@ -408,6 +434,7 @@ class Rad2Deg(Unary):
 
     name = "rad2deg"
     numpy = np.rad2deg
+    element = _degrees
     chain = (lambda v, y, x: rad2deg(v),)
     samples = (Sample(lambda x: rad2deg(x), [reals(3, 2)], lambda x: x * (180 / np.pi)),)
 

@@ -1,0 +1,162 @@
+"""The command line, as a user types it in an empty directory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from symad.cli import main
+from symad.draw.render import find_renderer
+
+LECTURE = "log(x1) + x1*x2 - sin(x2)"
+needs_graphviz = pytest.mark.skipif(not find_renderer(), reason="there is no Graphviz")
+
+
+@pytest.fixture(autouse=True)
+def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def failing(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """Run a command that fails; return its exit code and its one line of error."""
+    code = main(words)
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.endswith("\n") and errors.count("\n") == 1
+    assert errors.startswith("symad: error: ")
+    return code, errors.strip()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["x1=2", "x2=5"],
+        ["x1=2", "--wrt", "x1", "x2=5"],
+        ["--wrt=x1", "x1=2.0", "x2=5e0"],
+    ],
+)
+def test_trace(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert main(["trace", LECTURE, *words]) == 0
+    output = capsys.readouterr().out
+    assert "v3 = ln v1 = 0.693" in output and "v̇7 = v̇6 − v̇5 = 5.5" in output
+    assert "v̄2 = v̄5·cos v2 + v̄4·v1 = −0.284 + 2 = 1.716" in output
+
+
+def test_trace_of_arrays_and_without_values(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "sum(A @ x)", "A=[[1, 2], [3, 4]]", "x=[1, -1]", "--wrt", "x"]) == 0
+    assert "v̄2 = v1ᵀ @ v̄3 = [4, 6]" in capsys.readouterr().out
+    assert main(["trace", LECTURE]) == 0
+    assert "v3 = ln v1 " in capsys.readouterr().out
+
+
+def test_gradient(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gradient", LECTURE, "x1=2", "x2=5"]) == 0
+    output = capsys.readouterr().out
+    assert output.startswith('graph(%0: f64[...] "x1", %1: f64[...] "x2")')
+    assert "v̄1 = v̄4·v2 + v̄3/v1\n" in output
+    assert "∂y/∂x1 = 5.5\n" in output and "∂y/∂x2 = 1.716337814536" in output
+    assert main(["gradient", LECTURE, "--wrt", "x1"]) == 0
+    output = capsys.readouterr().out
+    assert "v̄2" not in output and "∂y" not in output
+
+
+@needs_graphviz
+def test_draw(capsys: pytest.CaptureFixture[str], empty_directory: Path) -> None:
+    assert main(["draw", LECTURE, "-o", "lecture.png", "x1=2", "x2=5"]) == 0
+    assert Path("lecture.png").read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out.startswith("lecture.png, drawn by ")
+    assert main(["draw", LECTURE]) == 0
+    assert "v̄₂" in Path("graph.svg").read_text(encoding="utf-8")
+    assert [path.name for path in sorted(empty_directory.iterdir())] == ["graph.svg", "lecture.png"]
+
+
+def test_draw_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["draw", LECTURE, "-o", "a.dot", "--forward"]) == 0
+    assert capsys.readouterr().out == "a.dot\n"
+    text = Path("a.dot").read_text(encoding="utf-8")
+    assert "cluster_forward_0" in text and "adjoint" not in text
+    assert main(["draw", LECTURE, "-o", "b.dot", "--wrt", "x2", "--repairs"]) == 0
+    assert "sum_like" in Path("b.dot").read_text(encoding="utf-8")
+    assert main(["draw", "+".join(["sin(x)"] * 300), "-o", "c.dot", "--forward"]) == 0
+    assert "folded" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words, code, message",
+    [
+        ([], 2, "COMMAND"),
+        (["trase", LECTURE], 2, "invalid choice: 'trase'"),
+        (["trace"], 2, "EXPR"),
+        (["trace", "lgo(x)"], 2, "Did you mean 'log'?"),
+        (["trace", "x +"], 2, "column 4"),
+        (["trace", LECTURE, "x1=2"], 2, "no value for x2"),
+        (["trace", LECTURE, "x11=2"], 2, "Did you mean 'x1'?"),
+        (["trace", "x", "x=1", "x=2"], 2, "two values"),
+        (["trace", "x", "x"], 2, "NAME=VALUE"),
+        (["trace", "x", "x=__import__('os')"], 2, "a value is a number"),
+        (["trace", "x", "x=" + "[" * 5000], 2, "a value is a number"),
+        (["trace", "x", 'x={"a": 1}'], 2, "a value is a number"),
+        (["trace", "x", "x=[true]"], 2, "a value is a number"),
+        (["trace", "x", "x=[[1], [2, 3]]"], 1, "ragged"),
+        (["trace", "x", "--wrt", "y"], 2, "no variable 'y'"),
+        (["trace", "x", "--colour"], 2, "'--colour' is not understood"),
+        (["trace", "-x", "x=1"], 2, "goes after --"),
+        (["trace", "x", "x=1", "--wrt"], 2, "--wrt"),
+        (["gradient", "a + b", "a=[1, 2]", "b=[1, 2, 3]"], 1, "cannot be broadcast"),
+        (["gradient", "x < 1"], 1, "have no derivative"),
+        (["draw", "x", "-o", "a.gif"], 1, ".svg, .png, .pdf or .dot"),
+        (["draw", "x", "-o", "missing/a.dot"], 1, "missing/a.dot: No such file"),
+        (["demo", "--epochs"], 2, "'--epochs' is not understood"),
+    ],
+)
+def test_errors_are_one_line(
+    capsys: pytest.CaptureFixture[str], words: list[str], code: int, message: str
+) -> None:
+    found, error = failing(capsys, *words)
+    assert found == code
+    assert message in error
+
+
+def test_an_expression_may_begin_with_a_minus_sign(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "--", "-x", "x=1"]) == 0
+    assert main(["trace", "-x + 1", "x=1"]) == 0
+    assert "v2 = −v1 = −1" in capsys.readouterr().out
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--help"], ["trace", "--help"], ["demo", "--help"], ["--version"]):
+        assert main(words) == 0
+        output, errors = capsys.readouterr()
+        assert output and not errors
+    assert main(["draw", "-h"]) == 0
+    assert "examples:" in capsys.readouterr().out
+
+
+def test_demo_is_called_with_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+    monkeypatch.setattr("symad.demo.run.run_demo", lambda folder: called.append(folder) or 1)
+    assert main(["demo", "-o", "out"]) == 1
+    assert called == [Path("out")]
+
+
+def run(*words: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "symad.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, **settings)  # type: ignore[call-overload, no-any-return]
+
+
+def test_in_a_process_of_its_own() -> None:
+    done = run("trace", "x*x", "x=3")
+    assert (done.returncode, done.stderr) == (0, "")
+    failed = run("trace", "lgo(x)")
+    assert failed.returncode == 2 and "Traceback" not in failed.stderr
+
+
+def test_a_terminal_without_the_letters_still_gets_the_table() -> None:
+    import os
+
+    done = run("trace", "x*x", "x=3", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0 and "v2 = v1?v1 = 9" in done.stdout

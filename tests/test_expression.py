@@ -1,0 +1,211 @@
+"""The expression reader: what it reads means what Python means, and all else is refused."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import symad as sm
+from symad.errors import ExpressionError
+from symad.expression import LONGEST, function_table, read_expression
+
+
+def value_of(text: str, **values: Any) -> Any:
+    expression = read_expression(text)
+    return expression.node.eval({v: values[name] for name, v in expression.variables.items()})
+
+
+def test_the_lectures_expression() -> None:
+    expression = read_expression("log(x1) + x1*x2 - sin(x2)")
+    assert list(expression.variables) == ["x1", "x2"]
+    x1, x2 = expression.variables.values()
+    assert expression.node.eval({x1: 2.0, x2: 5.0}) == math.log(2) + 10 - math.sin(5)
+    gradients = sm.gradients(expression.node, [x1, x2])
+    assert sm.Executor(gradients).run({x1: 2.0, x2: 5.0}) == [5.5, 2 - math.cos(5)]
+
+
+def test_variables_are_in_order_of_appearance_and_made_once() -> None:
+    expression = read_expression("b * sin(a, ) + (c - a) ** b")
+    assert list(expression.variables) == ["b", "a", "c"]
+    assert [node.name for node in sm.Graph([expression.node]).inputs] == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("-x**2", -9.0),
+        ("(-x)**2", 9.0),
+        ("2**-1", 0.5),
+        ("1/2*x", 1.5),
+        ("x // 2 + x % 2", 2.0),
+        ("+x - -x", 6.0),
+        ("2 - 3 - 4", -5.0),
+        ("x / 2 / 3", 0.5),
+        ("2**3**2", 512.0),
+        ("e**pi", math.e**math.pi),
+        ("maximum(x, 4) + minimum(x, 1)", 5.0),
+        ("where(x > 2, x, 0)", 3.0),
+        ("exp(log(x))", 3.0),
+        ("0x10 + 1_000 + 1e-3", 1016.001),
+        ("sum([1, 2, 3]) * x", 18.0),
+        ("9**9**9", math.inf),
+        (" \t x", 3.0),
+    ],
+)
+def test_meaning(text: str, expected: float) -> None:
+    expression = read_expression(text)
+    feed = {variable: 3.0 for variable in expression.variables.values()}
+    assert sm.Executor(expression.node).run(feed) == pytest.approx(expected, rel=1e-15)
+
+
+def test_arrays_axes_and_linear_algebra() -> None:
+    a = np.array([[2.0, 1.0], [1.0, 3.0]])
+    x = np.array([1.0, -2.0])
+    assert value_of("sum(a @ x)", a=a, x=x) == np.sum(a @ x)
+    np.testing.assert_array_equal(value_of("sum(a, axis=0)", a=a), a.sum(axis=0))
+    np.testing.assert_array_equal(
+        value_of("sum(a, axis=(0, 1), keepdims=True)", a=a), a.sum(keepdims=True)
+    )
+    np.testing.assert_array_equal(value_of("a.T - a.mT", a=a), np.zeros((2, 2)))
+    np.testing.assert_allclose(value_of("solve(a, x)", a=a, x=x), np.linalg.solve(a, x))
+    assert value_of("max(x)", x=x) == 1.0
+    assert bool(value_of("all(~(x < -3))", x=x)) is True
+
+
+numbers = st.one_of(st.integers(1, 9).map(str), st.floats(0.5, 2.0).map(repr))
+formulas = st.recursive(
+    st.one_of(numbers, st.sampled_from(["x", "y"])),
+    lambda inner: st.one_of(
+        st.builds("({} {} {})".format, inner, st.sampled_from("+-*"), inner),
+        st.builds("(-{})".format, inner),
+        st.builds("sin({})".format, inner),
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(formulas)
+def test_arithmetic_means_what_python_means(text: str) -> None:
+    """The generated text is ours: sums, products and sines of numbers, x and y."""
+    expression = read_expression(text)
+    values = {"x": 0.75, "y": -1.25}
+    feed = {variable: values[name] for name, variable in expression.variables.items()}
+    found = sm.Executor(expression.node).run(feed)
+    expected = eval(text, {"__builtins__": {}, "sin": math.sin}, values)  # noqa: S307
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+REFUSED = {
+    "": (1, "empty"),
+    "   ": (1, "empty"),
+    "x +": (4, "invalid syntax"),
+    "1 + lgo(x)": (5, "Did you mean 'log'?"),
+    "__import__('os').system('ls')": (1, "only a function's name"),
+    "eval(x)": (1, "no function 'eval'"),
+    "compile(x)": (1, "no function"),
+    "open(x)": (1, "no function"),
+    "ones(x)": (1, "no function"),
+    "x.__class__": (1, "only .T and .mT"),
+    "x.T.__init__": (1, "only .T and .mT"),
+    "x + 'a'": (5, "not a real number"),
+    "f'{x}'": (1, "not known"),
+    "b''": (1, "not a real number"),
+    "1j": (1, "not a real number"),
+    "True": (1, "not a real number"),
+    "None": (1, "not a real number"),
+    "...": (1, "not a real number"),
+    "1e999": (1, "too large"),
+    "9" * 400: (1, "too large"),
+    "x[0]": (1, "takes no items"),
+    "[1, 2] + x": (1, "stands only as an argument"),
+    "[1, 2]": (1, "stands only as an argument"),
+    "sum([1, x])": (5, "numbers only"),
+    "a < b < c": (1, "two values at a time"),
+    "a and b": (1, "logical_and"),
+    "not a": (1, "not known"),
+    "a if b else c": (1, "where(condition, a, b)"),
+    "(lambda: 1)()": (1, "only a function's name"),
+    "[x for x in y]": (1, "ListComp"),
+    "(x := 1)": (2, "NamedExpr"),
+    "x = 1": (3, "invalid syntax"),
+    "x; y": (2, "invalid syntax"),
+    "import os": (1, "invalid syntax"),
+    "await x": (1, "Await"),
+    "sum(*x)": (5, "Starred"),
+    "sum(**x)": (5, "axis= and keepdims= are"),
+    "sum(x, axis=y)": (8, "an integer or a tuple"),
+    "sum(x, axis=True)": (8, "an integer or a tuple"),
+    "sum(x, keepdims=1)": (8, "True or False"),
+    "sum(x, axis=(0,) * 10**9)": (8, "an integer or a tuple"),
+    "sum(x, dtype=1)": (8, "not known here"),
+    "sin(x, y)": (1, "too many"),
+    "sin()": (1, "missing"),
+    "sin(x, axis=0)": (1, "unexpected keyword"),
+    "max(x, 0)": (1, "write maximum(a, b)"),
+    "sin + x": (1, "is a function: write sin(...)"),
+    "é + ß * sin(ö, z)": (9, "too many"),
+    "  1 + lgo(x)": (7, "did you mean 'log'?"),
+    "x\x00": (2, "null"),
+    "\ud800": (1, "surrogates"),
+    "(" * 500 + "x" + ")" * 500: (201, "nested"),
+    "-" * 3900 + "x": (1, "nested too deeply"),
+    "x" * (LONGEST + 1): (LONGEST + 1, "4000 characters at most"),
+}
+
+
+@pytest.mark.parametrize("text", REFUSED, ids=range(len(REFUSED)))
+def test_what_is_refused(text: str) -> None:
+    column, reason = REFUSED[text]
+    with pytest.raises(ExpressionError) as caught:
+        read_expression(text)
+    message = str(caught.value)
+    assert reason.lower() in message.lower()
+    assert "\n" not in message and len(message) < 200
+    if sys_is_exact(reason):
+        assert message.startswith(f"column {column}: ")
+
+
+def sys_is_exact(reason: str) -> bool:
+    """Return whether the column is ours: that of a syntax error is Python's own affair."""
+    return reason not in ("invalid syntax", "null", "surrogates", "nested", "nested too deeply")
+
+
+def test_not_text() -> None:
+    with pytest.raises(ExpressionError, match="is text"):
+        read_expression(3)  # type: ignore[arg-type]
+
+
+def test_an_op_that_does_not_fit_is_refused_with_its_column() -> None:
+    with pytest.raises(ExpressionError, match="^column 5: .*bool"):
+        read_expression("x + -(y < 1)")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=40) | st.text("x1()+-*/.,[]'\"e9 =:<>@~^&|", max_size=40))
+@example("x" + "+x" * 1900)
+@example("sin(" * 150 + "x" + ")" * 150)
+@example("x" + "**x" * 1300)
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        assert isinstance(read_expression(text).node, sm.Node)
+    except ExpressionError as error:
+        assert "\n" not in str(error) and str(error).startswith("column ")
+
+
+def test_every_function_of_the_white_list_is_there() -> None:
+    table = function_table()
+    assert len(table) == 85
+    assert not {"eval", "compile", "zeros", "tile", "eye", "structure", "get_item"} & set(table)
+
+
+def test_a_failure_at_run_time_names_the_column() -> None:
+    expression = read_expression("a + (b @ c)")
+    a, b, c = expression.variables.values()
+    with pytest.raises(sm.SymadError, match="<expression>:6"):
+        sm.Executor(expression.node).run({a: 1.0, b: np.ones((2, 3)), c: np.ones((2, 3))})
