@@ -12,6 +12,7 @@ from symad.autodiff.derived import (
     value_and_gradients,
 )
 from symad.autodiff.forward import pushforward, tangents
+from symad.autodiff.numeric import directional_derivative, numerical_gradient
 from symad.autodiff.record import Edge, Extension
 from symad.autodiff.reverse import extend, gradients, pullback
 from symad.compile import Executor, Function, compile
@@ -151,6 +152,20 @@ from symad.types import TensorType
 def constant(value: Any, dtype: Any = None, name: str | None = None) -> Constant:
     """Return ``value`` as a node that never changes.
 
+    Parameters
+    ----------
+    value : number, array or nested list
+        Copied: changing it afterwards changes nothing.
+    dtype : dtype, optional
+        That of the value unless given.
+    name : str, optional
+        Shown in pictures and tables; the value unless given.
+
+    Raises
+    ------
+    GraphTypeError
+        If the value is ragged, or of a dtype that symad does not support.
+
     Examples
     --------
     >>> import symad as sm
@@ -162,6 +177,24 @@ def constant(value: Any, dtype: Any = None, name: str | None = None) -> Constant
 
 def parameter(name: str, value: Any, dtype: Any = None) -> Parameter:
     """Return state that compiled functions may update, with an initial value.
+
+    Parameters
+    ----------
+    name : str
+    value : number, array or nested list
+        The initial value, copied; it settles shape and dtype.
+    dtype : dtype, optional
+        That of the value unless given.
+
+    Returns
+    -------
+    Parameter
+        Its attribute ``value`` is the current value, and may be assigned to.
+
+    Raises
+    ------
+    GraphTypeError
+        If the value is ragged, or of a dtype that symad does not support.
 
     Examples
     --------

@@ -42,10 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Examples
     --------
     >>> main(["trace", "x*x", "x=3"])
-    forward trace       tangents v̇i = ∂vi/∂x      adjoints v̄i = ∂y/∂vi
-    ─────────────────   ───────────────────────   ─────────────────────────────
-    v1 = x = 3          v̇1 = 1                    v̄2 = 1
-    v2 = v1·v1 = 9 = y  v̇2 = v̇1·v1 + v̇1·v1 = 6    v̄1 = v̄2·v1 + v̄2·v1 = 3 + 3 = 6
+    forward trace        tangents v̇i = ∂vi/∂x     adjoints v̄i = ∂y/∂vi
+    ──────────────────   ──────────────────────   ──────────────────────────────
+    v1 = x = 3           v̇1 = 1                   v̄2 = 1
+    v2 = v1·v1 = 9 = y   v̇2 = v̇1·v1 + v̇1·v1 = 6   v̄1 = v̄2·v1 + v̄2·v1 = 3 + 3 = 6
     0
     """
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -44,6 +44,16 @@ class Function:
         All parameters that are read or updated.
     updates : dict
         From each updated parameter to its new value.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=("n",))
+    >>> f = sm.compile([x], sm.sum(x * x), name="squares")
+    >>> f
+    <Function squares(x: f64[n]), 3 nodes>
+    >>> f([3.0, 4.0]), f(x=[1.0, 2.0, 3.0])
+    (np.float64(25.0), np.float64(14.0))
     """
 
     def __init__(
@@ -290,7 +300,10 @@ def compile(
     Raises
     ------
     GraphError
-        If an output depends on a variable that is not an input.
+        If an output depends on a variable that is not an input, or an input is named twice.
+    GraphTypeError
+        If an input is not a node, what is updated is not a parameter, or its new value does not
+        have its dtype and shape.
 
     Examples
     --------
@@ -415,6 +428,26 @@ class Executor:
 
 @register
 def eval(node: Node, feed: Mapping[Node, Any] | None = None) -> Any:
-    """Return the value of ``node``, for a quick look; a feed that plays no part is ignored."""
+    """Return the value of ``node``, for a quick look; a feed that plays no part is ignored.
+
+    Each call compiles anew: use :func:`compile` or :class:`Executor` for repeated calls.
+
+    Parameters
+    ----------
+    node : Node
+    feed : dict from Node to value, optional
+
+    Raises
+    ------
+    FeedError
+        If a variable has no value, or one that does not fit.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> (x + 1).eval({x: 2.0})
+    np.float64(3.0)
+    """
     needed = set(topological_order([node], stop=set(feed or {})))
     return Executor(node).run({key: v for key, v in (feed or {}).items() if key in needed})

@@ -12,16 +12,25 @@ from collections.abc import Iterable
 
 
 class SymadError(Exception):
-    """Base of all errors raised by symad.
+    """Base of all errors raised by symad; each is also one of Python's own where one fits.
 
     Parameters
     ----------
     message : str
         What is wrong, in one sentence.
     where : str, optional
-        The user's source line, as :meth:`symad.graph.site.Site.describe` formats it.
+        The user's source line, as :meth:`symad.graph.provenance.Site.describe` formats it.
     remedy : str, optional
         What to do about it.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> try:
+    ...     sm.Variable("x", shape=(3,)) + sm.Variable("y", shape=(4,))
+    ... except sm.SymadError as error:
+    ...     print(error.message)
+    add(x: f64[3], y: f64[4]): shapes (3,) and (4,) cannot be broadcast together
     """
 
     def __init__(self, message: str, *, where: str = "", remedy: str = "") -> None:

@@ -25,7 +25,7 @@ LONGEST = 4000
 
 CONSTANTS = {"pi": math.pi, "e": math.e}
 
-_NAMES = """
+WHITE_LIST = """
 abs acos acosh all any asin asinh atan atan2 atanh cbrt ceil clip cos cosh cumprod cumsum deg2rad
 diagonal digamma dot equal erf erfc exp exp2 expm1 floor gammaln greater greater_equal hypot less
 less_equal log log10 log1p log2 log_softmax logaddexp logical_and logical_not logical_or logical_xor
@@ -33,7 +33,7 @@ logsumexp matmul matrix_transpose max maximum mean min minimum mod not_equal out
 rad2deg reciprocal relu round sigmoid sign sin sinh softmax softplus sqrt square std sum tan tanh
 transpose tril triu trunc var where
 """.split()
-_LINALG = "cholesky det inv norm solve trace".split()
+LINEAR_ALGEBRA = "cholesky det inv norm solve trace".split()
 
 _BINARY: dict[type[ast.AST], str] = {
     ast.Add: "add",
@@ -66,8 +66,8 @@ _REFUSED = {
 
 def function_table() -> dict[str, Callable[..., Any]]:
     """Return the functions that an expression may call, by name."""
-    table = {name: FUNCTIONS[name] for name in _NAMES if name in FUNCTIONS}
-    qualified = ((name, f"linalg.{name}") for name in _LINALG)
+    table = {name: FUNCTIONS[name] for name in WHITE_LIST if name in FUNCTIONS}
+    qualified = ((name, f"linalg.{name}") for name in LINEAR_ALGEBRA)
     return table | {name: FUNCTIONS[full] for name, full in qualified if full in FUNCTIONS}
 
 
@@ -115,7 +115,8 @@ def read_expression(text: str) -> Expression:
     if not isinstance(text, str):
         raise ExpressionError(f"an expression is text, not {type(text).__name__}")
     if len(text) > LONGEST:
-        raise ExpressionError(f"column {LONGEST + 1}: an expression has {LONGEST} characters at most")
+        at = f"column {LONGEST + 1}"
+        raise ExpressionError(f"{at}: an expression has {LONGEST} characters at most")
     source = text.strip()
     if not source:
         raise ExpressionError("column 1: the expression is empty")

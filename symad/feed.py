@@ -116,13 +116,14 @@ def _as_dtype(value: Any, dtype: np.dtype[Any], node: Node) -> np.ndarray[Any, A
 
 
 def _weakly_castable(value: Any, array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> bool:
-    """Return whether the value is made of Python numbers, which take any dtype of their kind."""
+    """Return whether the value is made of Python numbers, which take any dtype that holds them."""
     if isinstance(value, np.generic) or not isinstance(value, (bool, int, float, list, tuple)):
         return False
     if is_nested(value) and not all(type(leaf) in (bool, int, float) for leaf in leaves(value)):
         return False
     if dtype.kind == "f":
-        return array.dtype.kind in "biuf"
+        with np.errstate(over="ignore"):
+            return bool(np.all(np.isinf(array.astype(dtype)) == np.isinf(array)))
     if dtype.kind in "iu" and array.dtype.kind in "biu":
         return bool(np.all(array.astype(dtype) == array)) if array.size else True
     return array.size == 0

@@ -42,6 +42,18 @@ class GradientMismatch(SymadError, AssertionError):
         Both along a random direction, for reverse mode also weighted by random cotangents.
     relative_error : float
         The largest deviation, relative to the largest expected element.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> from symad.testing import GradientMismatch, check_gradients
+    >>> wrong = sm.custom(lambda x: x * x, reverse=lambda v, y, x: v * x)
+    >>> x = sm.Variable("x", shape=())
+    >>> try:
+    ...     check_gradients(wrong(x), x, at={x: 3.0})
+    ... except GradientMismatch as error:
+    ...     print(error.mode, error.variable, round(error.relative_error, 3))
+    reverse x 0.5
     """
 
     def __init__(
@@ -243,6 +255,10 @@ def assert_graphs_equal(a: Graph | Node, b: Graph | Node) -> None:
     """Assert that two graphs have the same structure: ops, attributes, types, constants, names.
 
     Inputs correspond by position.  Where a node came from does not matter.
+
+    Parameters
+    ----------
+    a, b : Graph or Node
 
     Raises
     ------

@@ -69,6 +69,15 @@ class TensorType:
 
     Sizes of axes are weak, as Python's numbers are: beside a float32 array they are float32.
 
+    Attributes
+    ----------
+    dtype : numpy.dtype
+    shape : tuple of int, str and UnknownDim, or UnknownShape
+        Sizes, names of dimensions, and sizes that are not known; the latter where not even the
+        number of axes is.
+    weak : bool
+        Takes no part in comparisons.
+
     Examples
     --------
     >>> import numpy as np

@@ -92,7 +92,9 @@ def test_the_ops_of_a_document_are_right(op_tables: None) -> None:
     known = set(OP_CLASSES)
     path = ROOT / "docs" / "adding_an_op.md"
     run_blocks(path, list(fenced_blocks(path.read_text("utf-8"))))
-    cases = [case for name in sorted(set(OP_CLASSES) - known) for case in cases_of(OP_CLASSES[name])]
+    cases = [
+        case for name in sorted(set(OP_CLASSES) - known) for case in cases_of(OP_CLASSES[name])
+    ]
     assert cases
     for case in cases:
         checks.check_sample_applies_op(case)
@@ -123,7 +125,7 @@ def test_the_numbers_of_the_readme_are_right(
 
 @dataclass
 class Row:
-    """A row of a table of `y | at x | value | dy/dx | in JAX`; an empty last cell says: the same."""
+    """A row of a table `y | at x | value | dy/dx | in JAX`; an empty last cell says: the same."""
 
     y: str
     at: Any
@@ -144,7 +146,9 @@ def numeric_rows(text: str) -> Iterator[Row]:
             y, *cells = re.findall(r"(?<=\|)[^|]*(?=\|)", line)
             numbers = [eval(cell.strip(" `"), names) if cell.strip() else None for cell in cells]
             at, value, derivative, in_jax = numbers
-            yield Row(y.strip(" `"), at, value, derivative, derivative if in_jax is None else in_jax)
+            yield Row(
+                y.strip(" `"), at, value, derivative, derivative if in_jax is None else in_jax
+            )
 
 
 NUMERICS = (ROOT / "docs" / "numerics.md").read_text("utf-8")

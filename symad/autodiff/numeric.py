@@ -63,7 +63,7 @@ def directional_derivative(
     >>> import numpy as np, symad as sm
     >>> x = sm.Variable("x", shape=(2,))
     >>> f = sm.compile([x], sm.sin(x))
-    >>> directional_derivative(f, np.array([0.0, np.pi]), np.array([1.0, 10.0]))
+    >>> sm.directional_derivative(f, np.array([0.0, np.pi]), np.array([1.0, 10.0]))
     array([  1., -10.])
     """
     evaluate, point = _evaluator(f, at)
@@ -102,7 +102,7 @@ def numerical_gradient(
     >>> import symad as sm
     >>> x1, x2 = sm.Variable("x1"), sm.Variable("x2")
     >>> y = sm.log(x1) + x1 * x2 - sm.sin(x2)
-    >>> gradient = numerical_gradient(y, {x1: 2.0, x2: 5.0})
+    >>> gradient = sm.numerical_gradient(y, {x1: 2.0, x2: 5.0})
     >>> print(f"{gradient[x1]:.6f} {gradient[x2]:.6f}")
     5.500000 1.716338
     """

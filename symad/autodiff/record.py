@@ -9,7 +9,21 @@ from symad.graph.node import Node
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The forward edge from ``source`` (k) to argument ``slot`` of ``consumer`` (i)."""
+    """The forward edge from ``source`` (k) to argument ``slot`` of ``consumer`` (i).
+
+    Attributes
+    ----------
+    source, consumer : Node
+    slot : int
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> y = x * x
+    >>> sm.extend(y, x).partials[sm.Edge(x, y, 0)].eval({x: 3.0})
+    np.float64(3.0)
+    """
 
     source: Node
     consumer: Node
@@ -73,6 +87,16 @@ class Extension:
         What the algorithm did, in order.
     generation : int
         1 for a first derivative, 2 for the derivative of a graph that holds one, ...
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> record = sm.extend(x * x, x)
+    >>> record
+    <Extension of generation 1: 2 adjoints, 2 partial adjoints>
+    >>> [type(step).__name__ for step in record.steps]
+    ['Visit', 'Summed', 'Propagated', 'Propagated', 'Visit', 'Summed']
     """
 
     outputs: tuple[Node, ...]

@@ -50,7 +50,7 @@ def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
     Raises
     ------
     GradientError
-        If ``y`` or one of ``xs`` is not floating.
+        If ``y`` or one of ``xs`` is not floating, or the seed does not fit ``y``.
 
     Examples
     --------
@@ -195,6 +195,22 @@ def pullback(y: Any, xs: Any, seed: Any) -> Any:
 
     As :func:`gradients` with a seed, but a variable on which ``y`` does not depend gets zeros,
     as the linear map demands.
+
+    Parameters
+    ----------
+    y : Node or nested structure of nodes
+    xs : Node or nested structure of nodes
+    seed : array, Node or nested structure like ``y``
+
+    Returns
+    -------
+    Node or nested structure like ``xs``
+        Each of the shape and dtype of its ``x``.
+
+    Raises
+    ------
+    GradientError
+        If ``y`` or one of ``xs`` is not floating, or the seed does not fit ``y``.
 
     Examples
     --------

@@ -10,8 +10,8 @@ from string import Formatter
 from symad.graph.node import Node
 from symad.graph.op import Op
 
-SUM, PRODUCT, MINUS, APPLIED, ATOM = 1, 2, 3, 5, 10
-"""How tightly formulas bind: a + b, a·b, −a, (a power is 4), sin a, and what stands alone."""
+SUM, PRODUCT, MINUS, POWER, APPLIED, ATOM = 1, 2, 3, 4, 5, 10
+"""How tightly formulas bind: a + b, a·b, −a, a ** b, sin a, and what stands alone."""
 
 SIGNS = ("-", "\N{MINUS SIGN}")
 _OPENING = ("{", "(", "[", ", ", "|", r"\lfloor ", r"\lceil ")
@@ -190,6 +190,7 @@ def _is_loose(operand: str, op: Op, first: bool, after: str) -> bool:
         return bool(after) and op.precedence >= PRODUCT
     if not first and operand.startswith(SIGNS):
         return True
-    # a - (b - c), but a + b + c
-    needed = op.precedence if first or op.commutative else min(op.precedence + 1, ATOM)
+    # a - (b - c), but a + b + c; (a ** b) ** c, but a ** b ** c
+    tighter = first if op.precedence == POWER else not (first or op.commutative)
+    needed = min(op.precedence + tighter, ATOM)
     return binding(operand) < needed

@@ -31,6 +31,12 @@ class Graph:
     GraphError
         If an output depends on a variable that is not among the inputs.
 
+    Attributes
+    ----------
+    inputs, outputs : tuple of Node
+    nodes : tuple of Node
+        All nodes, those of which others are computed first.
+
     Examples
     --------
     >>> import symad as sm

@@ -34,6 +34,15 @@ class Node(Operators):
         The user's source line that made it; for an adjoint, the line of its forward node.
     role : Role or None
         The role in a derivative; ``None`` for what the user wrote.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> y = sm.Variable("x", shape=(3,)) * 2
+    >>> y
+    <multiply: f64[3]>
+    >>> y.op.name, [node.label for node in y.inputs]
+    ('multiply', ['x', '2'])
     """
 
     __slots__ = ("op", "inputs", "type", "name", "scope", "site", "role", "__weakref__")
@@ -72,6 +81,13 @@ class Variable(Node):
     dtype : dtype, optional
         float64 unless given.
 
+    Raises
+    ------
+    GraphTypeError
+        If the name is not text, or symad does not support the dtype.
+    ShapeError
+        If something in the shape is not a dimension.
+
     Examples
     --------
     >>> import symad as sm
@@ -91,7 +107,19 @@ class Variable(Node):
 
 
 class Constant(Node):
-    """A value that never changes."""
+    """A value that never changes; :func:`symad.constant` makes one.
+
+    Attributes
+    ----------
+    value : array
+        Read-only.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.constant([1.0, 2.0]).value
+    array([1., 2.])
+    """
 
     __slots__ = ("value",)
 
@@ -110,7 +138,25 @@ class Constant(Node):
 
 
 class Parameter(Variable):
-    """State that compiled functions may update: an input that brings its own value."""
+    """State that compiled functions may update: an input that brings its own value.
+
+    :func:`symad.parameter` makes one.
+
+    Attributes
+    ----------
+    value : array
+        The current value, read-only; assign to replace it by one of the same shape and dtype.
+    lock : threading.RLock
+        Held by functions while they use the parameter.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> count = sm.parameter("count", 0)
+    >>> step = sm.compile([], count, updates={count: count + 1})
+    >>> step(), step(), count.value
+    (np.int64(0), np.int64(1), array(2))
+    """
 
     __slots__ = ("_value", "lock")
 
@@ -122,7 +168,13 @@ class Parameter(Variable):
 
     @property
     def value(self) -> np.ndarray[Any, Any]:
-        """The current value, read-only; assign to replace it by one of the same shape and dtype."""
+        """The current value, read-only; assign to replace it by one of the same shape and dtype.
+
+        Raises
+        ------
+        FeedError
+            If what is assigned has another shape, or a dtype of another kind.
+        """
         return self._value
 
     @value.setter

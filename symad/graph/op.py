@@ -81,22 +81,26 @@ class Op:
         raise AttributeError(f"ops are immutable: {key!r} cannot be set")
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.attributes() == other.attributes()
+        return type(self) is type(other) and self._values() == other._values()
 
     def __hash__(self) -> int:
-        return hash((type(self), *self.attributes().values()))
+        return hash((type(self), *self._values().values()))
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{key}={value!r}" for key, value in self.attributes().items())
+        inside = ", ".join(f"{key}={value!r}" for key, value in self._values().items())
         return f"{type(self).__name__}({inside})"
 
     def attributes(self) -> dict[str, Any]:
         """Return the attributes by name: the keywords of :attr:`numpy`."""
+        return self._values()
+
+    def _values(self) -> dict[str, Any]:
+        """Return the value of each field; an op may hide some of them from its kernel."""
         return {key: getattr(self, key) for key in self._fields}
 
     def with_attributes(self, **changed: Any) -> Self:
         """Return a copy with other values of some attributes."""
-        return type(self)(**{**self.attributes(), **changed})
+        return type(self)(**{**self._values(), **changed})
 
     def infer(self, *types: Any) -> Type:
         """Return the type of the result for inputs of ``types``.
@@ -148,6 +152,13 @@ class Op:
         """Return a simpler node now that the inputs' shapes are known, or ``None`` to keep this op.
 
         Ops that depend on shapes only (``sum_like``, ``size``, ...) vanish here.
+        """
+        return None
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        """Return this op in terms of simpler ones, or ``None`` where there are none.
+
+        For backends that fuse elementwise ops and reductions; the inputs' shapes are known.
         """
         return None
 

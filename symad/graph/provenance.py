@@ -150,6 +150,15 @@ class creating:
 def scope(name: str) -> Iterator[None]:
     """Group the nodes made in a ``with`` block under ``name``, for pictures and tables.
 
+    Parameters
+    ----------
+    name : str
+        Scopes may stand inside one another: nodes carry all names, outermost first.
+
+    Returns
+    -------
+    context manager
+
     Examples
     --------
     >>> import symad as sm

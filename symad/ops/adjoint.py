@@ -165,6 +165,11 @@ def _sum_item(a: Type | None, b: Type | None) -> Type | None:
 def add_n(terms: Sequence[Operand]) -> Node:
     """Return the sum of ``terms`` as one node.
 
+    Parameters
+    ----------
+    terms : sequence of nodes, numbers or arrays
+        They broadcast; structures add item by item.
+
     Raises
     ------
     GraphTypeError
@@ -279,6 +284,21 @@ class Cast(Elementwise):
 
 def cast(x: Operand, dtype: Any) -> Node:
     """Return ``x`` converted to ``dtype``; ``x`` itself if it has that dtype already.
+
+    Parameters
+    ----------
+    x : node, number or array
+    dtype : dtype
+
+    Raises
+    ------
+    GraphTypeError
+        If symad does not support the dtype.
+
+    Notes
+    -----
+    A cast to an integer drops the fraction.  Between floating dtypes derivatives pass, cast back;
+    through an integer or boolean none does.
 
     Examples
     --------

@@ -215,12 +215,11 @@ class Elementwise(PerElement):
         return np.result_type(*dtypes)
 
     def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
-        """Return the dtypes in which NumPy computes; float16 is computed as float32."""
+        """Return the dtypes in which NumPy computes; its ufuncs compute float16 as float32."""
         function = resolve(type(self).numpy)
-        if isinstance(function, np.ufunc):
-            dtypes = function.resolve_dtypes((*dtypes, None))[:-1]
-        else:
-            dtypes = (self.result_dtype(*dtypes),) * len(dtypes)
+        if not isinstance(function, np.ufunc):
+            return (self.result_dtype(*dtypes),) * len(dtypes)
+        dtypes = function.resolve_dtypes((*dtypes, None))[:-1]
         return tuple(np.dtype("float32") if dtype == "float16" else dtype for dtype in dtypes)
 
     def differentiable(self, slot: int) -> bool:

@@ -421,7 +421,8 @@ def where(condition: Operand, x: Operand, y: Operand) -> Node:
     The adjoint v of the result reaches ``x`` as where(c, v, 0) and ``y`` as where(¬c, v, 0).  The
     mask is handed on through the elementwise ops that made ``x`` and ``y``, to the end of the
     product of derivatives: an element that was not taken contributes 0, even where its derivative
-    is infinite or NaN.  A sum, such as that over broadcast copies, ends this.
+    is infinite or NaN.  A sum node hands the mask on that all its terms share; a sum over elements,
+    such as that over broadcast copies, ends this.
 
     Examples
     --------
@@ -448,7 +449,10 @@ def _share(v: Node, wins: Node, ties: Node) -> Node:
 
 
 def _extreme(b: ScalarBuilder, first_wins: Value, x: Value, y: Value) -> Value:
-    """Return ``x`` if it wins or is NaN, else ``y``: of -0.0 and 0.0 the second, as NumPy does."""
+    """Return ``x`` if it wins or is NaN, else ``y``: of -0.0 and 0.0 the second, as in NumPy.
+
+    NumPy takes the first in float16 only.
+    """
     return b.select(b.equal(x, x), b.select(first_wins, x, y), x)
 
 

@@ -47,6 +47,12 @@ def full(shape: Any, fill_value: Operand, dtype: Any = None) -> Node:
 def zeros(shape: Any, dtype: Any = "float64") -> Node:
     """Return an array of ``shape`` filled with zeros; sizes may be integer nodes.
 
+    Parameters
+    ----------
+    shape : int, or sequence of int or integer nodes
+    dtype : dtype
+        float64 unless given.
+
     Examples
     --------
     >>> import symad as sm
@@ -58,6 +64,12 @@ def zeros(shape: Any, dtype: Any = "float64") -> Node:
 
 def ones(shape: Any, dtype: Any = "float64") -> Node:
     """Return an array of ``shape`` filled with ones; sizes may be integer nodes.
+
+    Parameters
+    ----------
+    shape : int, or sequence of int or integer nodes
+    dtype : dtype
+        float64 unless given.
 
     Examples
     --------
@@ -73,7 +85,7 @@ def full_like(x: Operand, fill_value: Operand, dtype: Any = None) -> Node:
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
     fill_value : Operand
         A number or node that broadcasts to the shape of ``x``; a gradient flows to it.
     dtype : dtype, optional
@@ -165,7 +177,7 @@ def linspace(
 
     Parameters
     ----------
-    start, stop : Operand
+    start, stop : node, number or array
         Nodes get gradients.  Where they have axes, the numbers run along a new first axis.
     num : int
     endpoint : bool

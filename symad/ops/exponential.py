@@ -238,7 +238,8 @@ class LogAddExp(Binary):
 
 
 def _sigmoid(x: Any) -> Any:
-    decay = np.exp(-1.0 * np.abs(x))  # at most 1: no overflow, and no loss for large negative x
+    # At most 1: no overflow, and no loss for large negative x.
+    decay = np.exp(np.minimum(x, -1.0 * x))
     return np.where(x >= 0, 1, decay) / (1 + decay)
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.graph.node import Node, apply
+from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
+from symad.graph.operators import call
 from symad.graph.sample import Sample, fixed, reals
+from symad.ops.adjoint import cast
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
 from symad.ops.index import index_array
 from symad.ops.shape import one_axis, reshape
@@ -30,7 +32,7 @@ def take(x: Operand, indices: Operand, axis: int | None = None) -> Node:
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
     indices : int, integer array or integer node
         Their axes take the place of ``axis`` in the result.  Negative ones count from the end.
     axis : int, optional
@@ -135,7 +137,7 @@ def take_along_axis(x: Operand, indices: Operand, axis: int | None = -1) -> Node
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
     indices : integer array or node
         With as many axes as ``x``; the other axes broadcast against those of ``x``.
     axis : int, optional
@@ -186,6 +188,12 @@ class OneHot(Op):
 
     def differentiable(self, slot: int) -> bool:
         return False
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        (indices,) = inputs
+        places = Constant(np.arange(self.depth), np.promote_types(indices.dtype, np.int64))
+        hits: Node = call("equal", call("expand_dims", indices, -1), places)
+        return cast(hits, self.dtype)
 
 
 def one_hot(indices: Operand, depth: int, dtype: Any = "float64") -> Node:

@@ -188,6 +188,14 @@ def scatter_add(v: Operand, like: Operand, index: Any) -> Node:
 
     An element that index arrays name several times gets the sum.
 
+    Parameters
+    ----------
+    v : node, number or array
+        What is added; it broadcasts to the shape of what ``index`` names.
+    like : node or array
+        Of which only the shape matters.
+    index : int, slice, None, ..., integer array or node, or a tuple of these
+
     Examples
     --------
     >>> import symad as sm
@@ -203,7 +211,7 @@ def index_array(x: Operand, index: Any) -> Node:
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
     index : int, slice, None, ..., integer array or node, or a tuple of these
         Integer nodes may be indices and bounds of slices.
 
@@ -336,9 +344,9 @@ def set_at(x: Operand, index: Any, value: Operand) -> Node:
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
     index : as in ``x[index]``
-    value : Operand
+    value : node, number or array
         Broadcast to what the index selects.  Where index arrays name an element several times, the
         last value stays, and only that one gets a gradient.
 
@@ -372,9 +380,9 @@ def add_at(x: Operand, index: Any, value: Operand) -> Node:
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
     index : as in ``x[index]``
-    value : Operand
+    value : node, number or array
         Broadcast to what the index selects.
 
     Returns

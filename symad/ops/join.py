@@ -247,6 +247,12 @@ class Stack(JointlyLinear):
 def stack(arrays: Sequence[Operand], axis: int = 0) -> Node:
     """Return ``arrays``, all of one shape, joined along a new axis.
 
+    Parameters
+    ----------
+    arrays : sequence of nodes, numbers or arrays
+    axis : int
+        The position of the new axis in the result.
+
     Raises
     ------
     ShapeError
@@ -265,6 +271,10 @@ def stack(arrays: Sequence[Operand], axis: int = 0) -> Node:
 def vstack(arrays: Sequence[Operand]) -> Node:
     """Return ``arrays`` joined along the first axis; vectors count as rows.
 
+    Parameters
+    ----------
+    arrays : sequence of nodes, numbers or arrays
+
     Examples
     --------
     >>> import symad as sm
@@ -277,6 +287,10 @@ def vstack(arrays: Sequence[Operand]) -> Node:
 
 def hstack(arrays: Sequence[Operand]) -> Node:
     """Return ``arrays`` joined along the second axis, vectors along their only one.
+
+    Parameters
+    ----------
+    arrays : sequence of nodes, numbers or arrays
 
     Examples
     --------
@@ -291,6 +305,10 @@ def hstack(arrays: Sequence[Operand]) -> Node:
 def atleast_1d(x: Operand) -> Node:
     """Return ``x``, a scalar as a vector of one element.
 
+    Parameters
+    ----------
+    x : node, number or array
+
     Examples
     --------
     >>> import symad as sm
@@ -302,6 +320,10 @@ def atleast_1d(x: Operand) -> Node:
 
 def atleast_2d(x: Operand) -> Node:
     """Return ``x``, a vector as a matrix of one row.
+
+    Parameters
+    ----------
+    x : node, number or array
 
     Examples
     --------
@@ -354,7 +376,7 @@ def split(x: Operand, indices_or_sections: Any, axis: int = 0) -> tuple[Node, ..
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
     indices_or_sections : int or sequence of integers
         How many equal parts, or where to cut.  The cuts may be integer nodes.
     axis : int

@@ -47,6 +47,14 @@ def trace(x: Operand, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Node
 
     As ``np.trace(x)``, but for the last two axes unless others are named.
 
+    Parameters
+    ----------
+    x : node or array
+    offset : int
+        Which diagonal: 0 is the main one, positive ones are above it.
+    axis1, axis2 : int
+        The axes of the rows and the columns.
+
     Examples
     --------
     >>> import symad as sm

@@ -126,6 +126,15 @@ class LogSumExp(Reduction):
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         return dtype
 
+    def decompose(self, *inputs: Node) -> Node | None:
+        (x,) = inputs
+        top: Node = call("max", x, self.axis, keepdims=True)
+        shift: Node = call("where", call("isfinite", top), top, 0)
+        total = sum(call("exp", x - shift), self.axis, keepdims=True)
+        result: Node = call("log", total) + shift
+        (type_,) = tensor_types(self.infer(x.type))
+        return result if self.keepdims else call("reshape", result, type_.shape)
+
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         # Where all elements are −∞, so is y: exp(x − 0) is 0 there, and exp(x − y) is NaN.
         shift: Node = call("where", call("equal", y, -np.inf), 0, y)
@@ -220,6 +229,11 @@ class Softmax(Normalized):
         Sample(lambda n: softmax(n), [integers(3)], _scipy("softmax"), label="integers"),
     )
 
+    def decompose(self, *inputs: Node) -> Node | None:
+        (x,) = inputs
+        exponentials: Node = call("exp", x - call("max", x, self.axis, keepdims=True))
+        return exponentials / sum(exponentials, self.axis, keepdims=True)
+
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return out * (adjoint - sum(adjoint * out, self.axis, keepdims=True))
 
@@ -303,6 +317,13 @@ class LogSoftmax(Normalized):
         ),
         Sample(lambda n: log_softmax(n), [integers(3)], _scipy("log_softmax"), label="integers"),
     )
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        (x,) = inputs
+        shifted = x - call("max", x, self.axis, keepdims=True)
+        total = sum(call("exp", shifted), self.axis, keepdims=True)
+        result: Node = shifted - call("log", total)
+        return result
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         probabilities: Node = call("exp", out)

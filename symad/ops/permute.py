@@ -74,6 +74,12 @@ class PermuteDims(_Permutation):
 def permute_dims(x: Operand, axes: Iterable[int]) -> Node:
     """Return ``x`` with its axes in the order ``axes``.
 
+    Parameters
+    ----------
+    x : node, number or array
+    axes : iterable of int
+        Axis i of the result is axis ``axes[i]`` of ``x``.
+
     Raises
     ------
     ShapeError
@@ -111,6 +117,11 @@ class Transpose(_Permutation):
 
 def transpose(x: Operand, axes: Iterable[int] | None = None) -> Node:
     """Return ``x`` with its axes reversed, or in the order ``axes``.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axes : iterable of int, optional
 
     See Also
     --------
@@ -198,6 +209,11 @@ class SwapAxes(_Permutation):
 def swapaxes(x: Operand, axis1: int = -2, axis2: int = -1) -> Node:
     """Return ``x`` with two axes swapped: the last two unless others are named.
 
+    Parameters
+    ----------
+    x : node, number or array
+    axis1, axis2 : int
+
     Examples
     --------
     >>> import symad as sm
@@ -239,6 +255,12 @@ class MoveAxis(_Permutation):
 
 def moveaxis(x: Operand, source: Any, destination: Any) -> Node:
     """Return ``x`` with the axes ``source`` moved to the positions ``destination``.
+
+    Parameters
+    ----------
+    x : node, number or array
+    source, destination : int or sequence of int
+        As many of each; negative ones count from the last axis.
 
     Raises
     ------

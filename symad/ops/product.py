@@ -344,6 +344,10 @@ def dot(x: Operand, y: Operand) -> Node:
     sum over the last axis of ``x`` and the last but one of ``y``, whose leading axes do not
     broadcast but are all kept.
 
+    Parameters
+    ----------
+    x, y : node, number or array
+
     Raises
     ------
     ShapeError
@@ -367,7 +371,13 @@ def dot(x: Operand, y: Operand) -> Node:
 
 @register
 def inner(x: Operand, y: Operand) -> Node:
-    """Sum the products over the last axes of ``x`` and ``y``, all others kept; NumPy's inner.
+    """Return the sums of products over the last axes of ``x`` and ``y``, all others kept.
+
+    This is NumPy's inner.
+
+    Parameters
+    ----------
+    x, y : node, number or array
 
     Raises
     ------
@@ -391,6 +401,11 @@ def inner(x: Operand, y: Operand) -> Node:
 @register
 def outer(x: Operand, y: Operand) -> Node:
     """Return all products of an element of ``x`` and one of ``y``, both flattened.
+
+    Parameters
+    ----------
+    x, y : node, number or array
+        Of any shape.
 
     Returns
     -------

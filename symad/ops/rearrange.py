@@ -77,6 +77,12 @@ class Flip(_SameShape):
 def flip(x: Operand, axis: int | Sequence[int] | None = None) -> Node:
     """Return ``x`` with the order of its elements reversed along ``axis``, or along all axes.
 
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int or sequence of int, optional
+        Along which axes; all unless given.
+
     Examples
     --------
     >>> import symad as sm
@@ -119,7 +125,7 @@ def roll(x: Operand, shift: int | Sequence[int], axis: int | Sequence[int] | Non
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
     shift : int or tuple of int
     axis : int or tuple of int, optional
         Without it, elements are shifted in row-major order.
@@ -206,6 +212,12 @@ class TileSum(_TransposeOf, Linear):
 def tile(x: Operand, reps: int | Sequence[int]) -> Node:
     """Return copies of ``x`` side by side, ``reps`` of them along each axis.
 
+    Parameters
+    ----------
+    x : node, number or array
+    reps : int or sequence of int
+        For the last axes; missing ones count as 1, and axes that ``x`` lacks are added in front.
+
     Examples
     --------
     >>> import symad as sm
@@ -287,7 +299,7 @@ def repeat(x: Operand, repeats: int | Sequence[int], axis: int | None = None) ->
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
     repeats : int or sequence of int
         How often, or how often each.
     axis : int, optional
@@ -419,7 +431,7 @@ def pad(x: Operand, pad_width: Any, mode: str = "constant", constant_values: flo
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
     pad_width : int, pair of int, or a sequence of one pair for each axis
         How many elements to add before and after.
     mode : {"constant", "edge", "reflect", "symmetric", "wrap"}

@@ -255,6 +255,12 @@ def _mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return np.mean(x, axis=axis, keepdims=keepdims)
 
 
+def _share(total: Node, x: Node, axis: Axis, correction: float = 0) -> Node | None:
+    """Return the sum ``total`` divided by the number of elements; a float16 is left to NumPy."""
+    count = element_count(x, axis, correction)
+    return total / count if count.dtype == total.dtype else None
+
+
 class Mean(Linear, Reduction):
     """y = Σ_j x_j / n, with the adjoint x̄_j = ȳ / n: see :func:`mean`."""
 
@@ -268,6 +274,10 @@ class Mean(Linear, Reduction):
         Sample(lambda x: mean(x, axis=1), [reals(0, 2)], label="empty"),
         Sample(lambda x: mean(x, axis=0), [integers(3, 2)], label="integers"),
     )
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        x = cast(inputs[0], self.result_dtype(inputs[0].dtype))
+        return _share(sum(x, self.axis, keepdims=self.keepdims), x, self.axis)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         share = self.spread(adjoint) / element_count(inputs[0], self.axis)
@@ -590,6 +600,14 @@ class Var(Reduction):
         Sample(lambda x: var(x, axis=0), [integers(3, 2)], label="integers"),
     )
 
+    def decompose(self, *inputs: Node) -> Node | None:
+        x = cast(inputs[0], self.result_dtype(inputs[0].dtype))
+        middle = _share(sum(x, self.axis, keepdims=True), x, self.axis)
+        if middle is None:
+            return None
+        total = sum(call("square", x - middle), self.axis, keepdims=self.keepdims)
+        return _share(total, x, self.axis, self.correction)
+
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         deviations = x - mean(x, self.axis, keepdims=True)
         return v * (2 / element_count(x, self.axis, self.correction)) * deviations
@@ -664,6 +682,10 @@ class Std(Reduction):
         Sample(lambda x: std(x), [fixed([2.0, 2.0])], order=0, label="special: no spread"),
         Sample(lambda x: std(x), [integers(3, 2)], label="integers"),
     )
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        variance = Var(self.axis, self.keepdims, self.correction).decompose(*inputs)
+        return None if variance is None else call("sqrt", variance)
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         deviations = x - mean(x, self.axis, keepdims=True)

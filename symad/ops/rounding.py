@@ -112,6 +112,9 @@ class Round(Elementwise):
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return np.asarray(np.round(np.zeros((), dtypes[0]))).dtype
 
+    def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
+        return dtypes
+
     def scalar(self, builder: ScalarBuilder, *inputs: Value) -> Value:
         x, dtype = inputs[0], builder.dtype(inputs[0])
         if dtype.kind == "f":
@@ -132,7 +135,7 @@ def _round_scalar(b: ScalarBuilder, x: Value, decimals: int) -> Value:
 
 
 def round(x: Operand, decimals: int = 0) -> Node:
-    """Round ``x`` to ``decimals`` places, element by element, in its dtype.
+    """Return ``x`` rounded to ``decimals`` places, element by element, in its dtype.
 
     A half goes to the even neighbour.  The derivative is 0 everywhere, at the steps too.
 

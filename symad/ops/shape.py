@@ -154,7 +154,7 @@ def reshape(x: Operand, shape: Any) -> Node:
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
     shape : int, integer node, or sequence of these
         One size may be -1: it is inferred.  A shape of unknown rank, ``y.shape``, will do as well.
 
@@ -192,6 +192,10 @@ def _number_at(shape: Shape, axis: int) -> bool:
 
 def ravel(x: Operand) -> Node:
     """Return all elements of ``x`` in one axis.
+
+    Parameters
+    ----------
+    x : node, number or array
 
     Examples
     --------
@@ -240,7 +244,7 @@ def broadcast_to(x: Operand, shape: Any) -> Node:
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
     shape : int, integer node, or sequence of these
 
     Raises
@@ -314,6 +318,12 @@ class ExpandDims(Linear):
 def expand_dims(x: Operand, axis: int | Iterable[int] = 0) -> Node:
     """Return ``x`` with axes of size 1 inserted at the positions ``axis`` of the result.
 
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int or iterable of int
+        Negative ones count from the last axis of the result.
+
     Raises
     ------
     ShapeError
@@ -383,6 +393,12 @@ class Squeeze(Linear):
 
 def squeeze(x: Operand, axis: int | Iterable[int] | None = None) -> Node:
     """Return ``x`` without axes of size 1: those named by ``axis``, or all.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int or iterable of int, optional
+        Which axes; all of size 1 unless given.
 
     Raises
     ------

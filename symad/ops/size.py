@@ -127,6 +127,10 @@ def _product(x: TensorType) -> int:
 def shape(x: Operand) -> Any:
     """Return the sizes of the axes of ``x``.
 
+    Parameters
+    ----------
+    x : node, number or array
+
     Returns
     -------
     tuple of int and Node, or Node
@@ -154,6 +158,12 @@ def shape(x: Operand) -> Any:
 
 def size(x: Operand, axis: int | None = None) -> Size:
     """Return the number of elements of ``x``, or along one axis: a number or an integer node.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int, optional
+        Count along this axis; all elements unless given.
 
     Examples
     --------

@@ -193,7 +193,7 @@ def polygamma(n: int, x: Operand) -> Node:
     n : int
         At least 0; of order 0 this is the digamma function itself.
     x : node, number or array
-        For n > 0, positive: as in SciPy, the result is NaN for x < 0.
+        At the poles 0, -1, -2, ... the result is infinite for n > 0.
 
     Raises
     ------

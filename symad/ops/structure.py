@@ -116,7 +116,7 @@ def structure(value: Any) -> Node:
     >>> import symad as sm
     >>> a, b = sm.Variable("a"), sm.Variable("b")
     >>> d = sm.structure({"cat": a, "dog": b})
-    >>> sm.gradients(d["cat"] ** 2, a).eval({a: 3.0})
+    >>> sm.gradients(d["cat"] ** 2, a).eval({a: 3.0, b: 1.0})
     np.float64(6.0)
     """
     if not is_nested(value):

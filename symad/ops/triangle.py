@@ -44,7 +44,7 @@ def tril(x: Operand, k: int = 0) -> Node:
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
         A matrix, or a stack of matrices in the last two axes.
     k : int
         0 is the main diagonal; positive ones are above it.
@@ -80,7 +80,7 @@ def triu(x: Operand, k: int = 0) -> Node:
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
         A matrix, or a stack of matrices in the last two axes.
     k : int
         0 is the main diagonal; positive ones are above it.
@@ -177,7 +177,7 @@ def diagonal(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Nod
 
     Parameters
     ----------
-    x : Operand
+    x : node, number or array
     offset : int
         0 is the main diagonal; positive ones are above it.
     axis1, axis2 : int
@@ -226,6 +226,12 @@ class DiagonalMatrix(Linear):
 
 def diag(x: Operand, k: int = 0) -> Node:
     """Return a matrix with the vector ``x`` on a diagonal, or a diagonal of the matrix ``x``.
+
+    Parameters
+    ----------
+    x : (n,) or (m, n) node or array
+    k : int
+        Which diagonal: 0 is the main one, positive ones are above it.
 
     Raises
     ------

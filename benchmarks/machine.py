@@ -1,0 +1,116 @@
+"""Where it is measured: libraries, their settings, cores and memory."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+from pathlib import Path
+
+LIBRARIES = {
+    "symad": ("symad",),
+    "math": ("math",),
+    "numpy": ("numpy", "scipy.linalg"),
+    "jax": ("jax", "jax.numpy", "jax.scipy.linalg"),
+    "torch": ("torch",),
+    "pytensor": ("pytensor", "pytensor.tensor"),
+    "casadi": ("casadi",),
+    "autograd": ("autograd", "autograd.numpy", "autograd.scipy.linalg"),
+}
+"""The modules that a user of each library imports."""
+
+DISTRIBUTIONS = ("symad numpy scipy llvmlite jax jaxlib torch pytensor numba casadi autograd").split()
+
+
+def is_installed(library: str) -> bool:
+    return importlib.util.find_spec(LIBRARIES[library][0]) is not None
+
+
+def import_library(library: str) -> None:
+    for module in LIBRARIES[library]:
+        importlib.import_module(module)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what is installed."""
+    found = {"Python": platform.python_version()}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def cpu_name() -> str:
+    """Return the processor, its cores, and the system."""
+    lines = _lines_of("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+
+
+def environment(threads: int, scratch: str) -> dict[str, str]:
+    """Return the environment of a worker: thread counts, each peer's settings, empty caches.
+
+    Compiled code that an earlier run left on disk would be measured as if it cost nothing: each
+    worker gets ``scratch``, a new folder, to cache in.
+    """
+    count = str(threads)
+    settings = {
+        "OMP_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "VECLIB_MAXIMUM_THREADS": count,
+        "NUMBA_NUM_THREADS": count,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_ENABLE_X64": "1",
+        "PYTENSOR_FLAGS": f"base_compiledir={scratch}/pytensor",
+        "TORCHINDUCTOR_CACHE_DIR": f"{scratch}/torch",
+        "XDG_CACHE_HOME": scratch,
+    }
+    return {**os.environ, **settings}
+
+
+def available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pin(threads: int) -> None:
+    """Keep this process on so many cores, where the system lets it; before anything is imported.
+
+    The last ones: interrupts go to the first more often.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+
+
+def resident_bytes() -> int:
+    """Return how much memory this process has now."""
+    return _status("VmRSS")
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has had since :func:`reset_peak`."""
+    return _status("VmHWM")
+
+
+def reset_peak() -> None:
+    """Forget earlier peaks: Linux takes the present size as the new peak."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _status(field: str) -> int:
+    for line in _lines_of("/proc/self/status"):
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise OSError("peak memory is measured on Linux only")
+
+
+def _lines_of(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,388 @@
+"""Functions of numbers: a whole plan as one native function, called as CPython calls its own.
+
+What a small function costs is the way in and out, not its arithmetic.  The function made here has
+the signature of CPython's built-in functions (``METH_FASTCALL | METH_KEYWORDS``): it reads the
+numbers out of the argument objects, computes, and puts the results into new objects.  Whatever is
+not just as many Python or NumPy numbers as expected goes, unseen, to a Python function, so that
+there is one place that converts and refuses values.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.jit import add_symbol, available, compile_module
+from symad.backends.native.scalars import LLVMScalarBuilder, Scalar, element, llvm_type
+from symad.graph.nested import is_nested
+from symad.ops.base import PerElement
+from symad.plan.plan import Plan
+from symad.types import TensorType
+
+MOST_INSTRUCTIONS = 2000
+"""Plans of more instructions are not made: LLVM takes 20 to 30 microseconds for each."""
+
+_INT64, _FLOAT64 = np.dtype("int64"), np.dtype("float64")
+
+_HEADER = object.__basicsize__
+"""Where the number begins in a ``float`` or a NumPy scalar; the pointer to the type precedes it."""
+
+_TYPE = _HEADER - ctypes.sizeof(ctypes.c_void_p)
+
+_ALLOCATE = 47
+"""``Py_tp_alloc`` of CPython's stable ABI."""
+
+_FASTCALL_WITH_KEYWORDS = 0x0080 | 0x0002
+
+
+class _MethodDefinition(ctypes.Structure):
+    """``PyMethodDef``."""
+
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    ]
+
+
+def native_function(
+    plan: Plan, outputs: Any, fallback: Callable[..., Any], name: str = "function"
+) -> Callable[..., Any] | None:
+    """Return a built-in function that computes a plan of numbers only.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of a graph whose values are all known to have no axes.
+    outputs : nested structure
+        What the function returns: tuples, lists and dicts whose leaves stand for the outputs of the
+        plan in order.
+    fallback : callable
+        Called with the same arguments when there are keywords, when their number is wrong, or when
+        one is neither a Python number that its input takes as it is nor a NumPy scalar of just its
+        dtype.
+    name : str
+
+    Returns
+    -------
+    builtin_function_or_method or None
+        ``None`` if the plan has a value with axes or a structure, an op without native code, more
+        than :data:`MOST_INSTRUCTIONS` instructions, or if llvmlite or CPython is missing.
+    """
+    if not _is_plain(plan) or not _is_simple(outputs) or not _can_read_objects():
+        return None
+    from llvmlite import ir
+
+    module = ir.Module(name)
+    try:
+        writer = _Writer(module, plan, fallback)
+        kept = writer.write(outputs)
+    except NotImplementedError:
+        return None
+    code = compile_module(module, name)
+    address = code.address(_EXPORTED)
+    method = _MethodDefinition(name.encode(), address, _FASTCALL_WITH_KEYWORDS, None)
+    # CPython keeps this tuple as long as the function, and nothing ever empties a tuple.
+    return _new_builtin(ctypes.byref(method), (code, method, fallback, *kept), None)
+
+
+_EXPORTED = "call"
+
+
+def _new_builtin(definition: Any, owner: tuple[Any, ...], module: None) -> Callable[..., Any]:
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.restype = ctypes.py_object
+    make.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+    function: Callable[..., Any] = make(definition, owner, module)
+    return function
+
+
+def _is_plain(plan: Plan) -> bool:
+    """Return whether a plan has numbers only, and ops with a meaning for one element."""
+    return len(plan.instructions) <= MOST_INSTRUCTIONS and all(
+        isinstance(node.type, TensorType)
+        and node.type.shape == ()
+        and (node.op is None or isinstance(node.op, PerElement))
+        for node in (*plan.graph.inputs, *plan.graph.nodes)
+    )
+
+
+def _is_simple(template: Any) -> bool:
+    """Return whether a structure is built by CPython's own types: named tuples are not."""
+    if not is_nested(template):
+        return True
+    items = template.values() if isinstance(template, dict) else template
+    return not hasattr(template, "_fields") and all(map(_is_simple, items))
+
+
+@cache
+def _can_read_objects() -> bool:
+    """Return whether numbers lie in objects where native code looks for them."""
+    if sys.implementation.name != "cpython" or not available():
+        return False
+    samples: list[Any] = [1.25, *(np.dtype(code).type(1) for code in "?bBhHiIlLqQefd")]
+    return all(map(_lies_as_expected, samples))
+
+
+def _lies_as_expected(sample: Any) -> bool:
+    content = np.asarray(sample).tobytes()
+    return (
+        type(sample).__basicsize__ >= _HEADER + len(content)
+        and ctypes.string_at(id(sample) + _HEADER, len(content)) == content
+        and ctypes.c_void_p.from_address(id(sample) + _TYPE).value == id(type(sample))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """How a number of some dtype is read from an object of type ``kind``."""
+
+    kind: type
+    read: Callable[[Any, Any], Scalar]
+
+
+class _Writer:
+    """Writes the one function of a module."""
+
+    def __init__(self, module: Any, plan: Plan, fallback: Callable[..., Any]) -> None:
+        from llvmlite import ir
+
+        self._ir = ir
+        self._module = module
+        self._plan = plan
+        self._fallback = fallback
+        self._pointer = ir.IntType(8).as_pointer()
+        self._size = ir.IntType(8 * ctypes.sizeof(ctypes.c_ssize_t))
+        arguments = [self._pointer, self._pointer.as_pointer(), self._size, self._pointer]
+        signature = ir.FunctionType(self._pointer, arguments)
+        self._function = ir.Function(module, signature, _EXPORTED)
+        self._builder = ir.IRBuilder(self._function.append_basic_block("entry"))
+        self._scalars = LLVMScalarBuilder(self._builder)
+        self._slow = self._function.append_basic_block("slow")
+        self._failed = self._function.append_basic_block("failed")
+        self._kept: list[Any] = []
+        self._root: Any = None
+
+    def write(self, outputs: Any) -> list[Any]:
+        """Write the function; return the objects whose addresses it holds."""
+        registers: list[Any] = [None] * self._plan.registers
+        values = self._read_arguments()
+        for register, value in zip(self._plan.inputs, values, strict=True):
+            registers[register] = value
+        for register, constant in self._plan.constants:
+            value = constant.value.item()
+            registers[register] = self._scalars.constant(value, constant.value.dtype)
+        for step in self._plan.instructions:
+            op, type_ = step.node.op, step.node.type
+            assert isinstance(op, PerElement) and isinstance(type_, TensorType)
+            inputs = [registers[register] for register in step.inputs]
+            registers[step.output] = element(self._scalars, op, inputs, type_.dtype)
+        results = (registers[register] for register in self._plan.outputs)
+        self._builder.ret(self._build(outputs, results, lambda made: None))
+        self._write_exits()
+        return self._kept
+
+    # Arguments
+
+    def _read_arguments(self) -> list[Scalar]:
+        """Read all arguments; where one is not as expected, take the slow way."""
+        _, arguments, count, names = self._function.args
+        nodes = self._plan.graph.inputs
+        right_count = self._builder.icmp_signed("==", count, self._size(len(nodes)))
+        no_names = self._builder.icmp_unsigned("==", names, self._pointer(None))
+        self._require(self._builder.and_(right_count, no_names))
+        values = []
+        for index, node in enumerate(nodes):
+            assert isinstance(node.type, TensorType)
+            slot = self._builder.gep(arguments, [self._size(index)])
+            values.append(self._read(self._builder.load(slot), node.type.dtype))
+        return values
+
+    def _read(self, argument: Any, dtype: np.dtype[Any]) -> Scalar:
+        """Try one type after another; the first is what is fed most."""
+        kind = self._builder.load(self._at(argument, _TYPE, self._pointer))
+        found = self._function.append_basic_block("found")
+        ways = []
+        for reader in _readers(dtype):
+            matches = self._builder.icmp_unsigned("==", kind, self._object(reader.kind))
+            read = self._function.append_basic_block(f"is_{reader.kind.__name__}")
+            other = self._function.append_basic_block("other")
+            self._builder.cbranch(matches, read, other)
+            self._builder.position_at_end(read)
+            value = reader.read(self, argument)
+            ways.append((self._scalars.cast(value, dtype).value, self._builder.block))
+            self._builder.branch(found)
+            self._builder.position_at_end(other)
+        self._builder.branch(self._slow)
+        self._builder.position_at_end(found)
+        result = self._builder.phi(llvm_type(dtype))
+        for way in ways:
+            result.add_incoming(*way)
+        return Scalar(result, dtype)
+
+    def read_content(self, argument: Any, dtype: np.dtype[Any]) -> Scalar:
+        """Return the number in a ``float`` or a NumPy scalar."""
+        if dtype.kind == "b":
+            content = self._builder.load(self._at(argument, _HEADER, self._ir.IntType(8)))
+            return self._scalars.cast(Scalar(content, np.dtype("uint8")), dtype)
+        return Scalar(self._builder.load(self._at(argument, _HEADER, llvm_type(dtype))), dtype)
+
+    def read_integer(self, argument: Any, dtype: np.dtype[Any]) -> Scalar:
+        """Return the value of an ``int`` that ``dtype`` holds; other values take the slow way."""
+        overflow = self._builder.alloca(self._ir.IntType(32))
+        long = self._ir.IntType(64)
+        convert = self._api("PyLong_AsLongLongAndOverflow", long, self._pointer, overflow.type)
+        value = Scalar(self._builder.call(convert, [argument, overflow]), _INT64)
+        self._require(
+            self._builder.icmp_signed("==", self._builder.load(overflow), self._ir.IntType(32)(0))
+        )
+        if dtype.kind in "iu":
+            back = self._scalars.cast(self._scalars.cast(value, dtype), _INT64)
+            self._require(self._scalars.equal(value, back).value)
+        if dtype.kind == "u":
+            zero = self._scalars.constant(0, _INT64)
+            self._require(self._scalars.less_equal(zero, value).value)
+        return value
+
+    def read_truth(self, argument: Any) -> Scalar:
+        """Return the value of a Python ``bool``: there are two objects."""
+        is_true = self._builder.icmp_unsigned("==", argument, self._object(True))
+        return Scalar(is_true, np.dtype(bool))
+
+    # Results
+
+    def _build(self, template: Any, results: Iterator[Scalar], place: Callable[[Any], None]) -> Any:
+        """Return a new object for ``template``, which is placed before it is filled."""
+        if not is_nested(template):
+            made = self._new_number(next(results))
+            place(made)
+            return made
+        made = self._new_container(template)
+        if self._root is None:
+            self._root = made
+        place(made)
+        items = template.items() if isinstance(template, dict) else enumerate(template)
+        for key, item in items:
+            self._build(item, results, self._placer(template, made, key))
+        return made
+
+    def _new_container(self, template: Any) -> Any:
+        if isinstance(template, dict):
+            return self._checked(self._builder.call(self._api("PyDict_New", self._pointer), []))
+        name = "PyList_New" if isinstance(template, list) else "PyTuple_New"
+        make = self._api(name, self._pointer, self._size)
+        return self._checked(self._builder.call(make, [self._size(len(template))]))
+
+    def _placer(self, template: Any, container: Any, key: Any) -> Callable[[Any], None]:
+        """Return what gives an item to its container, which owns it from then on."""
+
+        def into_sequence(made: Any) -> None:
+            name = "PyList_SetItem" if isinstance(template, list) else "PyTuple_SetItem"
+            put = self._api(name, self._ir.IntType(32), self._pointer, self._size, self._pointer)
+            self._builder.call(put, [container, self._size(key), made])
+
+        def into_dict(made: Any) -> None:
+            three = [self._pointer] * 3
+            put = self._api("PyDict_SetItem", self._ir.IntType(32), *three)
+            status = self._builder.call(put, [container, self._object(key), made])
+            self._release(made)
+            self._require(self._builder.icmp_signed("==", status, status.type(0)), self._failed)
+
+        return into_dict if isinstance(template, dict) else into_sequence
+
+    def _new_number(self, result: Scalar) -> Any:
+        """Return a new NumPy scalar."""
+        dtype = result.dtype
+        if dtype.kind == "b":
+            pair = self._object(np.True_), self._object(np.False_)
+            made = self._builder.select(result.value, *pair)
+            self._builder.call(self._api("Py_IncRef", self._ir.VoidType(), self._pointer), [made])
+            return made
+        name = f"new_{dtype.name}"
+        add_symbol(name, _allocator(dtype.type))
+        make = self._declare(name, self._pointer, self._pointer, self._size)
+        new = self._builder.call(make, [self._object(dtype.type), self._size(0)])
+        made = self._checked(new)
+        self._builder.store(result.value, self._at(made, _HEADER, result.value.type))
+        return made
+
+    def _checked(self, made: Any) -> Any:
+        """Fail where there was no memory for a new object."""
+        is_there = self._builder.icmp_unsigned("!=", made, self._pointer(None))
+        self._require(is_there, self._failed)
+        return made
+
+    def _release(self, value: Any) -> None:
+        self._builder.call(self._api("Py_DecRef", self._ir.VoidType(), self._pointer), [value])
+
+    # Ways out
+
+    def _require(self, condition: Any, otherwise: Any = None) -> None:
+        """Go on if ``condition`` holds, else to another block: the slow one by default."""
+        further = self._function.append_basic_block("further")
+        self._builder.cbranch(condition, further, otherwise or self._slow)
+        self._builder.position_at_end(further)
+
+    def _write_exits(self) -> None:
+        _, arguments, count, names = self._function.args
+        self._builder.position_at_end(self._slow)
+        types = self._pointer, arguments.type, self._size, self._pointer
+        call = self._api("PyObject_Vectorcall", self._pointer, *types)
+        fallback = self._object(self._fallback)
+        self._builder.ret(self._builder.call(call, [fallback, arguments, count, names]))
+        self._builder.position_at_end(self._failed)
+        if self._root is not None:
+            self._release(self._root)
+        self._builder.ret(self._pointer(None))
+
+    # Objects and functions of CPython
+
+    def _object(self, value: Any) -> Any:
+        """Return the address of an object, which is kept."""
+        self._kept.append(value)
+        return self._size(id(value)).inttoptr(self._pointer)
+
+    def _at(self, base: Any, offset: int, type_: Any) -> Any:
+        address = self._builder.gep(base, [self._size(offset)])
+        return self._builder.bitcast(address, type_.as_pointer())
+
+    def _api(self, name: str, result: Any, *arguments: Any) -> Any:
+        add_symbol(name, _address(getattr(ctypes.pythonapi, name)))
+        return self._declare(name, result, *arguments)
+
+    def _declare(self, name: str, result: Any, *arguments: Any) -> Any:
+        known = self._module.globals.get(name)
+        if known is not None:
+            return known
+        return self._ir.Function(self._module, self._ir.FunctionType(result, arguments), name)
+
+
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def _allocator(kind: type) -> int:
+    """Return the address of the function that makes a new object of a type."""
+    slot = ctypes.pythonapi.PyType_GetSlot
+    slot.restype, slot.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_int]
+    return int(slot(kind, _ALLOCATE))
+
+
+def _readers(dtype: np.dtype[Any]) -> list[_Reader]:
+    """Return how values of an input are read: those that need no check of anything but the type."""
+    scalar = _Reader(dtype.type, lambda writer, a: writer.read_content(a, dtype))
+    integer = _Reader(int, lambda writer, a: writer.read_integer(a, dtype))
+    if dtype.kind == "b":
+        return [_Reader(bool, lambda writer, a: writer.read_truth(a)), scalar]
+    if dtype.kind in "iu":
+        return [integer, scalar]
+    if dtype.itemsize == 2:
+        return [scalar]
+    return [_Reader(float, lambda writer, a: writer.read_content(a, _FLOAT64)), scalar, integer]

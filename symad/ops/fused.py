@@ -1,0 +1,68 @@
+"""One loop nest in place of many: what a backend that generates code computes in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from symad.graph.graph import Graph
+from symad.graph.node import Node, apply
+from symad.graph.operators import call
+from symad.graph.sample import Sample, reals
+from symad.ops.control import Program, WithBody, placeholder
+from symad.types import StructureType, Type
+
+
+def _two_at_once(x: Node) -> Node:
+    row = placeholder(x)
+    exponential = call("exp", row)
+    total = call("sum", exponential, axis=-1, keepdims=True)
+    op = Fused(Graph([exponential / total, total], [row]), (2, 3), 1)
+    made = apply(op, x)
+    return made[0] * made[1]
+
+
+class Fused(WithBody):
+    """Compute the body's outputs in one loop nest; the value is a tuple if there are several.
+
+    It comes from :func:`symad.passes.fuse.fuse`, after differentiation, and has no derivative.
+
+    Attributes
+    ----------
+    body : Graph
+        Elementwise ops over ``space``; reductions of them; elementwise ops on reductions along the
+        axes from ``split`` on, one result for each row, and on those broadcast back.
+    space : tuple of int
+        The axes of the loop nest.
+    split : int or None
+        How many of the axes are before those of a row; ``None`` where nothing is made per row.
+    """
+
+    space: tuple[int, ...]
+    split: int | None
+
+    name = "fused"
+    samples = (
+        Sample(_two_at_once, [reals(2, 3)], np.exp, order=0, needs="shape"),
+    )
+
+    def infer(self, *types: Any) -> Type:
+        made = [node.type for node in self.body.outputs]
+        return made[0] if len(made) == 1 else StructureType("tuple", tuple(enumerate(made)))
+
+    def body_types(self, *types: Any) -> tuple[Type, ...]:
+        return types
+
+    def differentiable(self, slot: int) -> bool:
+        return False
+
+    def kernel_of(self, program: Program) -> Callable[..., Any]:
+        if len(self.body.outputs) == 1:
+            return lambda *values: program(values)[0]
+        return lambda *values: tuple(program(values))
+
+    def source_of(self, body: str, arguments: Sequence[str]) -> str:
+        made = f"{body}({', '.join(arguments)})"
+        return f"{made}[0]" if len(self.body.outputs) == 1 else made

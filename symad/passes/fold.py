@@ -1,0 +1,64 @@
+"""Fold constants: what does not depend on any input is computed once, while compiling."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from symad.graph.node import Constant, Node
+from symad.graph.op import Op
+from symad.ops.adjoint import stop_gradient
+from symad.ops.arithmetic import sqrt
+from symad.ops.control import WithBody
+from symad.ops.join import stack
+from symad.ops.shape import BroadcastTo
+from symad.passes.rule import Grade, Procedure
+from symad.types import TensorType
+
+_SMALL = 64
+"""A result of so many elements may be larger than what it was computed from."""
+
+_VIEWS_OF_NUMBERS = (BroadcastTo, WithBody)
+"""Not folded: a number that is broadcast takes no memory, and rules see that it is a number."""
+
+
+def _fold(node: Node) -> Node | None:
+    """Return a node computed from constants alone as a constant, unless that takes more memory."""
+    if not node.inputs or isinstance(node.op, _VIEWS_OF_NUMBERS):
+        return None
+    if not isinstance(node.type, TensorType) or not node.type.is_static:
+        return None
+    sources = [_constant(source) for source in node.inputs]
+    arrays = [source.value[()] for source in sources if source is not None]
+    if len(arrays) != len(sources):
+        return None
+    size = math.prod(node.type.shape)  # type: ignore[arg-type]
+    if size > max(_SMALL, sum(np.size(array) for array in arrays)):
+        return None
+    assert node.op is not None
+    try:
+        with np.errstate(all="ignore"):
+            return Constant(node.op.kernel()(*arrays), node.type.dtype)
+    except Exception:  # it will fail in the same way when it runs, with an error that says where
+        return None
+
+
+def _constant(node: Node) -> Constant | None:
+    return node if isinstance(node, Constant) else None
+
+
+FOLD = (
+    Procedure(
+        "fold constants",
+        _fold,
+        "f(constants) = constant",
+        (Op,),
+        (
+            lambda: stop_gradient(Constant(2.0)),
+            lambda: stack([sqrt(Constant(2.0)), Constant(1.0)]),
+            lambda: Constant([[1.0, 2.0]]) @ Constant([3.0, -4.0]),
+        ),
+        grade=Grade.EXACT,
+    ),
+)

@@ -1,0 +1,395 @@
+"""Fuse elementwise ops, and the reductions around them, into loop nests: :class:`Fused` ops.
+
+Nodes are visited from the outputs back.  Each joins the group of those that use it, if it can be
+computed in the same loop nest; a group that two such groups can make together is merged.  What is
+used by several groups, or by an op that is not fused, is computed in the earliest of them and
+written out.
+
+Each group has a *level*: all that a member is used by outside of its group is at a lower level.  A
+node joins only groups at the highest level among its users, so groups never wait for each other,
+and one visit per node is enough.
+
+In a group, a value is made per element of the nest, per row (of the axes from the group's
+``split`` on), or at the end of the nest, by a reduction over all axes or over those before
+``split``.  A row is what makes softmax or layer normalisation one group: reduce along the row,
+then go on with the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from symad.graph.graph import Graph, rebuild, replace_inputs
+from symad.graph.node import Constant, Node
+from symad.graph.op import Op
+from symad.graph.provenance import Creation, creating
+from symad.ops.base import PerElement
+from symad.ops.control import placeholder
+from symad.ops.fused import Fused
+from symad.ops.reduce import Max, Min, Reduction, Sum
+from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
+from symad.ops.structure import structure_item
+from symad.types import TensorType, normalize_axes
+
+Shape = tuple[int, ...]
+Supports = Callable[[Node], bool]
+"""Whether a backend has code for one element of a node's op."""
+
+_SHORTEST_ROW = 8
+"""Shorter rows leave too little to vectorise."""
+_LONGEST_ROW = 1 << 15
+"""All elements are taken as one row, which is not split over threads, only up to here."""
+
+
+def fuse(graph: Graph, supports: Supports) -> Graph:
+    """Return a specialised graph with groups of nodes as :class:`Fused` ops.
+
+    Parameters
+    ----------
+    graph : Graph
+        All types are static.
+    supports : callable
+        Tells for an elementwise node whether the backend has code for one element of it.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(5, 100))
+    >>> print(fuse(sm.Graph([sm.softmax(x)]), lambda node: True))
+    graph(%0: f64[5,100] "x")
+      %1: f64[5,100] = fused(%0, body=<Graph of 6 nodes>, space=(5, 100), split=1)
+      return %1
+    """
+    graph = decompose(graph)
+    groups = _Grouping(graph, supports).groups()
+    return _with_groups(graph, groups) if groups else graph
+
+
+def decompose(graph: Graph) -> Graph:
+    """Return ``graph`` with ops such as ``softmax`` written out as elementwise ops and reductions.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> print(decompose(sm.Graph([sm.mean(sm.Variable("x", shape=(5,)))])))
+    graph(%0: f64[5] "x")
+      %1: f64[] = sum(%0, axis=None, keepdims=False)
+      %2: f64[] = constant 5.0
+      %3: f64[] = divide(%1, %2)
+      return %3
+    """
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        assert node.op is not None
+        simpler = node.op.decompose(*inputs) if is_dense(node) and _are_dense(inputs) else None
+        return replace_inputs(node, inputs) if simpler is None else simpler
+
+    return rebuild(graph, visit)
+
+
+def is_dense(node: Node) -> bool:
+    """Return whether the value is an array of known shape with at least one element."""
+    type_ = node.type
+    return isinstance(type_, TensorType) and type_.is_static and 0 not in shape_of(node)
+
+
+def _are_dense(nodes: Sequence[Node]) -> bool:
+    return all(is_dense(node) for node in nodes)
+
+
+def shape_of(node: Node) -> Shape:
+    """Return the shape of a value whose shape is known."""
+    assert isinstance(node.type, TensorType)
+    return node.type.shape  # type: ignore[return-value]
+
+
+def row_shapes(space: Shape, split: int) -> tuple[Shape, Shape]:
+    """Return the two shapes that one number per row has: without and with the row's axes."""
+    return space[:split], space[:split] + (1,) * (len(space) - split)
+
+
+def reduced_axes(op: Op, source: Node) -> tuple[int, ...]:
+    """Return the axes of ``source`` that a reduction goes over."""
+    assert isinstance(op, Reduction)
+    return normalize_axes(op.axis, len(shape_of(source)))
+
+
+class Group:
+    """Nodes that are computed in one loop nest.
+
+    Attributes
+    ----------
+    level : int
+        More than that of any group that uses one of its members.
+    space : tuple of int
+    split : int or None
+    members : list of Node
+        Users before what they use.
+    """
+
+    def __init__(self, level: int, space: Shape, split: int | None) -> None:
+        self.level = level
+        self.space = space
+        self.split = split
+        self.members: list[Node] = []
+
+    def holds_rows_of(self, space: Shape, split: int) -> bool:
+        """Return whether this group's nest is one over rows of ``space``, and can become it."""
+        if self.split is not None or self.space not in row_shapes(space, split):
+            return False
+        return math.prod(space[split:]) >= _SHORTEST_ROW
+
+
+class _Grouping:
+    """Finds the groups of one graph."""
+
+    def __init__(self, graph: Graph, supports: Supports) -> None:
+        self._graph = graph
+        self._supports = supports
+        self._users = graph.consumers()
+        self._group: dict[Node, Group] = {}
+        self._merged: dict[Group, Group] = {}
+        self._level: dict[Node, int] = {}
+        self._rows = self._find_rows()
+
+    def groups(self) -> list[Group]:
+        """Return the groups of two members and more, users before what they use."""
+        given = set(self._graph.inputs)
+        for node in reversed(self._graph.nodes):
+            if node.op is not None and node not in given:
+                self._place(node)
+        found = dict.fromkeys(self._root(group) for group in self._group.values())
+        return [group for group in found if _is_worthwhile(group)]
+
+    def _find_rows(self) -> dict[Node, tuple[Shape, int]]:
+        """Return the nodes that are one number per row, with space and split of their rows."""
+        rows: dict[Node, tuple[Shape, int]] = {}
+        given = set(self._graph.inputs)
+        for node in self._graph.nodes:
+            if node.op is None or node in given or not is_dense(node):
+                continue
+            if _is_reduction(node):
+                split = _split_of(node)
+                if split is not None:
+                    rows[node] = (shape_of(node.inputs[0]), split)
+            elif isinstance(node.op, (PerElement, ExpandDims, Squeeze, Reshape)):
+                found = next((rows[source] for source in node.inputs if source in rows), None)
+                if found is not None and shape_of(node) in row_shapes(*found):
+                    rows[node] = found
+        return rows
+
+    def _root(self, group: Group) -> Group:
+        while group in self._merged:
+            group = self._merged[group]
+        return group
+
+    def _group_of(self, node: Node) -> Group | None:
+        group = self._group.get(node)
+        return None if group is None else self._root(group)
+
+    def _place(self, node: Node) -> None:
+        """Let ``node`` join the group of its users, or start one, or stay alone."""
+        users = list(dict.fromkeys(user for user, _ in self._users[node]))
+        levels = [self._level_of(user) for user in users]
+        level = max(levels, default=-1)
+        top = [user for user, its in zip(users, levels, strict=True) if its == level]
+        self._level[node] = level + 1
+        if not self._can_fuse(node):
+            return
+        group = self._common_group(node, top) or self._new_group(node, level + 1)
+        if group is not None:
+            self._group[node] = group
+            group.members.append(node)
+
+    def _level_of(self, node: Node) -> int:
+        group = self._group_of(node)
+        return self._level[node] if group is None else group.level
+
+    def _can_fuse(self, node: Node) -> bool:
+        if not is_dense(node) or not _are_dense(node.inputs):
+            return False
+        if _is_reduction(node):
+            return node.dtype.itemsize >= 4 and node.inputs[0].dtype != "float16"
+        if isinstance(node.op, PerElement):
+            return self._supports(node)
+        return isinstance(node.op, (BroadcastTo, ExpandDims, Squeeze, Reshape))
+
+    def _new_group(self, node: Node, level: int) -> Group | None:
+        if _is_reduction(node):
+            space, split = shape_of(node.inputs[0]), _split_of(node)
+            axes = reduced_axes(_op(node), node.inputs[0])
+            if split == 0:
+                return Group(level, space, None)
+            if split is None and axes == tuple(range(len(axes))):
+                return Group(level, space, len(axes))
+            return None if split is None else Group(level, space, split)
+        if isinstance(node.op, PerElement) and math.prod(shape_of(node)) > 1:
+            return Group(level, shape_of(node), None)
+        return None
+
+    def _common_group(self, node: Node, users: Sequence[Node]) -> Group | None:
+        """Return the group of all ``users``, merged if there are several, which ``node`` can join.
+
+        Nothing is changed if there is none.
+        """
+        found = [self._group_of(user) for user in users]
+        groups = list(dict.fromkeys(group for group in found if group is not None))
+        if not users or None in found:
+            return None
+        form = _joint_form(groups)
+        form = form and self._form_with(node, *form)
+        if form is None or not all(_accepts(user, node, *form) for user in users):
+            return None
+        target = groups[0]
+        for other in groups[1:]:
+            if len(other.members) > len(target.members):
+                target, other = other, target
+            target.members += other.members
+            self._merged[other] = target
+        target.space, target.split = form
+        return target
+
+    def _form_with(
+        self, node: Node, space: Shape, split: int | None
+    ) -> tuple[Shape, int | None] | None:
+        """Return space and split of a group once ``node`` has joined it; ``None`` if it cannot."""
+        shape = shape_of(node)
+        if shape == space and isinstance(node.op, (PerElement, BroadcastTo)):
+            return space, split
+        rows = self._rows.get(node)
+        if rows is None:
+            return None
+        if rows[1] == 0 and math.prod(rows[0]) > _LONGEST_ROW:
+            return None
+        if rows[0] == space and split in (None, rows[1]):
+            return rows
+        widened = Group(0, space, split).holds_rows_of(*rows)
+        return rows if widened and _is_reduction(node) else None
+
+
+def _joint_form(groups: Sequence[Group]) -> tuple[Shape, int | None] | None:
+    """Return space and split of the group that ``groups`` make together, if they can."""
+    widest = max(groups, key=lambda group: (math.prod(group.space), group.split is not None))
+    for group in groups:
+        same = group.space == widest.space and group.split in (None, widest.split)
+        inside = widest.split is not None and group.holds_rows_of(widest.space, widest.split)
+        if not same and not inside:
+            return None
+    return widest.space, widest.split
+
+
+def _accepts(user: Node, node: Node, space: Shape, split: int | None) -> bool:
+    """Return whether ``user``, in a nest of that form, finds ``node`` where it looks for it."""
+    shape, its = shape_of(node), shape_of(user)
+    if shape == space:
+        return True
+    if its == space:  # a number per row, repeated along the row
+        return split is not None and shape == row_shapes(space, split)[1]
+    return _is_reduction(user) or shape == its or not isinstance(user.op, PerElement)
+
+
+def _op(node: Node) -> Op:
+    assert node.op is not None
+    return node.op
+
+
+def _is_reduction(node: Node) -> bool:
+    return isinstance(node.op, (Sum, Max, Min)) and is_dense(node.inputs[0])
+
+
+def _split_of(node: Node) -> int | None:
+    """Return how many axes are before those that a reduction goes over, if they are the last."""
+    shape = shape_of(node.inputs[0])
+    axes = reduced_axes(_op(node), node.inputs[0])
+    split = len(shape) - len(axes)
+    if axes != tuple(range(split, len(shape))) or math.prod(shape[split:]) < 2:
+        return None
+    return split
+
+
+def _is_worthwhile(group: Group) -> bool:
+    computing = [n for n in group.members if isinstance(n.op, PerElement) or _is_reduction(n)]
+    return len(computing) > 1
+
+
+# Rebuilding the graph with the groups as ops
+
+
+def _with_groups(graph: Graph, groups: Sequence[Group]) -> Graph:
+    """Return the graph with each group as one op, and its outside users on the op's results."""
+    group_of = {member: group for group in groups for member in group.members}
+    users = graph.consumers()
+    fetched = set(graph.outputs)
+    new: dict[Node, Node] = {}
+
+    def resolve(node: Node) -> Node:
+        return new.get(node, node)
+
+    for unit in _in_order(graph, group_of):
+        if isinstance(unit, Group):
+            made = [
+                member
+                for member in reversed(unit.members)
+                if member in fetched or any(group_of.get(u) is not unit for u, _ in users[member])
+            ]
+            new.update(zip(made, _fused_nodes(unit, made, resolve), strict=True))
+        else:
+            with creating(Creation(unit.scope, unit.site, unit.role)):
+                new[unit] = replace_inputs(unit, tuple(map(resolve, unit.inputs)))
+    return Graph(map(resolve, graph.outputs), graph.inputs)
+
+
+def _in_order(graph: Graph, group_of: dict[Node, Group]) -> list[Node | Group]:
+    """Return the computed nodes that are in no group, and the groups, sources before users."""
+    given = set(graph.inputs)
+    done: set[Node | Group] = set()
+    order: list[Node | Group] = []
+    stack: list[tuple[Node | Group, bool]] = [(n, False) for n in reversed(graph.nodes)]
+    while stack:
+        unit, is_complete = stack.pop()
+        if isinstance(unit, Node):
+            if unit.op is None or unit in given:
+                continue
+            unit = group_of.get(unit, unit)
+        if unit in done:
+            continue
+        if is_complete:
+            done.add(unit)
+            order.append(unit)
+            continue
+        stack.append((unit, True))
+        for member in unit.members if isinstance(unit, Group) else [unit]:
+            stack += [
+                (source, False)
+                for source in member.inputs
+                if group_of.get(source, source) is not unit
+            ]
+    return order
+
+
+def _fused_nodes(
+    group: Group, made: Sequence[Node], resolve: Callable[[Node], Node]
+) -> list[Node]:
+    """Return new nodes for the values ``made`` by a group."""
+    members = group.members[::-1]
+    inside = set(members)
+    outer = [source for node in members for source in node.inputs if source not in inside]
+    taken = list(dict.fromkeys(node for node in outer if not _is_number(node)))
+    body = rebuild(Graph(made, taken), replace_inputs, {node: placeholder(node) for node in taken})
+    op = Fused(body, group.space, group.split)
+    inputs = tuple(resolve(node) for node in taken)
+    last = made[-1]
+    with creating(Creation(last.scope, last.site, last.role)):
+        whole = Node(op, inputs, op.infer(), last.name if len(made) == 1 else None)
+    if len(made) == 1:
+        return [whole]
+    items = []
+    for key, node in enumerate(made):
+        with creating(Creation(node.scope, node.site, node.role)):
+            items.append(structure_item(whole, key))
+    return items
+
+
+def _is_number(node: Node) -> bool:
+    return isinstance(node, Constant) and node.value.size == 1

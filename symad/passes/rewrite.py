@@ -1,0 +1,166 @@
+"""The driver of rewrite rules: one walk over the graph, inputs before users.
+
+Each node is brought to a form to which no rule applies, before its users are looked at.  A rule
+looks only at what a node is computed from, so one walk is enough; the nodes that a rule makes are
+treated in the same way.  Nodes that compute the same are shared on the way: a rule whose wildcard
+occurs twice finds the same node in both places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from symad.graph.graph import Graph, rebuild
+from symad.graph.node import Constant, Node
+from symad.graph.op import Op
+from symad.graph.provenance import Creation, creating
+from symad.passes.intern import Interner
+from symad.passes.rule import AnyRule
+
+_MOST_REWRITES = 64
+"""In a row: a bound on the cost, which rules that come to an end are far from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """One use of a rule.
+
+    Attributes
+    ----------
+    rule : AnyRule
+    old, new : Node
+    """
+
+    rule: AnyRule
+    old: Node
+    new: Node
+
+
+Recorder = Callable[[Rewriting], None]
+
+
+class RuleSet:
+    """Rules in order, found by the op at whose nodes they are tried."""
+
+    def __init__(self, rules: Iterable[AnyRule]) -> None:
+        self.rules = tuple(rules)
+        self._of: dict[type[Op], tuple[AnyRule, ...]] = {}
+
+    def of(self, kind: type[Op]) -> tuple[AnyRule, ...]:
+        """Return the rules that are tried at nodes of an op of class ``kind``."""
+        found = self._of.get(kind)
+        if found is None:
+            found = tuple(rule for rule in self.rules if issubclass(kind, rule.roots))
+            self._of[kind] = found
+        return found
+
+
+def rewrite(
+    graph: Graph, rules: RuleSet | Iterable[AnyRule], record: Recorder | None = None
+) -> Graph:
+    """Return ``graph`` with rules applied until none applies; the nodes of a kind are shared.
+
+    New nodes inherit the site, the scope and the role of the node that they replace.
+
+    Parameters
+    ----------
+    graph : Graph
+    rules : RuleSet or iterable of rules
+        Tried in order; the first that applies is taken.
+    record : callable, optional
+        Is told of each rewrite.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> from symad.passes.rule import Rule
+    >>> rule = Rule("square", lambda x: x * x, lambda x: sm.square(x))
+    >>> x = sm.Variable("x", shape=())
+    >>> print(rewrite(sm.Graph([sm.exp(x) * sm.exp(x)]), [rule]))
+    graph(%0: f64[] "x")
+      %1: f64[] = exp(%0)
+      %2: f64[] = square(%1)
+      return %2
+    """
+    known = rules if isinstance(rules, RuleSet) else RuleSet(rules)
+    return rebuild(closed(graph), _Walk(known, record).visit)
+
+
+def closed(graph: Graph) -> Graph:
+    """Return ``graph`` with leaves for inputs that are computed: what they are made of is hidden.
+
+    Any node may be fed, a constant too.  A rule must not look behind it.
+    """
+    leaves: dict[Node, Node] = {}
+    for node in graph.inputs:
+        if node.op is not None or isinstance(node, Constant):
+            with creating(Creation(node.scope, node.site, node.role)):
+                leaves[node] = Node(None, (), node.type, node.label)
+    return rebuild(graph, _with_inputs, leaves) if leaves else graph
+
+
+def _with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
+    """Return ``node`` with other inputs of the same types."""
+    if all(map(_is, inputs, node.inputs)):
+        return node
+    return Node(node.op, inputs, node.type, node.name)
+
+
+def _is(a: Node, b: Node) -> bool:
+    return a is b
+
+
+class _Walk:
+    """Brings nodes to their final form; :attr:`final` knows that of all nodes met so far."""
+
+    def __init__(self, rules: RuleSet, record: Recorder | None) -> None:
+        self.rules, self.record = rules, record
+        self.final: dict[Node, Node] = {}
+        self.interner = Interner()
+
+    def visit(self, node: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return the final form of a node whose inputs have theirs."""
+        root = _with_inputs(node, inputs)
+        final = self.final
+        follows: dict[Node, Node] = {}  # in the end, a key has the final form of its value
+        rewrites = {root: 0}  # how many led to a node
+        stack = [root]
+        while stack:
+            top = stack[-1]
+            if top in final:
+                stack.pop()
+            elif top in follows:
+                final[top] = final[follows[top]]
+            elif missing := [source for source in top.inputs if source not in final]:
+                for source in missing:
+                    rewrites.setdefault(source, rewrites[top])
+                    if source in follows:  # rules that run in a circle: it stays as it is
+                        final[source] = source
+                stack += missing
+            else:
+                new, steps = self._advance(top, rewrites[top])
+                if new is top or new in follows:
+                    final[top] = new
+                else:
+                    follows[top] = new
+                    rewrites.setdefault(new, rewrites[top] + steps)
+                    stack.append(new)
+        return final[root]
+
+    def _advance(self, node: Node, rewrites: int) -> tuple[Node, int]:
+        """Share a node whose inputs are final, or apply one rule; return how many were applied."""
+        final = self.final
+        same = node
+        if node.op is not None:
+            same = _with_inputs(node, tuple(final[source] for source in node.inputs))
+        same = self.interner.intern(same)
+        if same is not node or node.op is None or rewrites >= _MOST_REWRITES:
+            return same, 0
+        for rule in self.rules.of(type(node.op)):
+            new = rule.apply(node)
+            if new is not None and new is not node:
+                if self.record is not None:
+                    self.record(Rewriting(rule, node, new))
+                return new, 1
+        return node, 0

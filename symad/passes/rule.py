@@ -1,0 +1,333 @@
+"""Rewrite rules as data: what is replaced by what, by which equation, and how exactly it holds.
+
+A :class:`Rule` is written as two expressions over the same wildcards; matching, printing and
+testing all come from these two.  A :class:`Procedure` is a rule that a pattern cannot say, because
+it holds for any number of inputs or depends on shapes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+from typing import Any, Protocol
+
+from symad.errors import ShapeError
+from symad.graph.formula import Term, format_term
+from symad.graph.node import Constant, Node, Variable
+from symad.graph.op import Op
+from symad.ops.adjoint import cast
+from symad.ops.base import as_node
+from symad.ops.shape import BroadcastTo, broadcast_to
+from symad.types import TensorType
+
+FLOATS = "f"
+NUMBERS = "iuf"
+ARRAYS = "biuf"
+VALUES = "biuf*"
+"""Kinds of values that wildcards stand for: floats, numbers, booleans too, structures as well."""
+
+Binding = dict[str, Any]
+"""What the wildcards of a pattern stand for: nodes, and values of attributes."""
+
+
+class Grade(IntEnum):
+    """How exactly the two sides of a rule are equal; a pipeline uses all rules up to its grade."""
+
+    EXACT = 0
+    """Bitwise, but for the sign and payload of NaN."""
+    ROUNDING = 1
+    """Up to rounding, or nearer to the true value: intermediate results may be rounded, overflow
+    and underflow at other places, and the sign of a zero may differ."""
+    FINITE = 2
+    """For finite numbers inside the domain only: wrong at some zeros, infinities or NaN."""
+
+
+class AnyRule(Protocol):
+    """What the driver needs to know of a rule."""
+
+    @property
+    def name(self) -> str:
+        """What reports and the viewer call the rule."""
+
+    @property
+    def grade(self) -> Grade:
+        """How exactly it holds."""
+
+    @property
+    def equation(self) -> str:
+        """What it says, as text."""
+
+    @property
+    def roots(self) -> tuple[type[Op], ...]:
+        """The classes of ops, subclasses included, at whose nodes it is tried."""
+
+    def apply(self, node: Node) -> Node | None:
+        """Return a node of the same type and value in place of ``node``, ``None`` to keep it."""
+
+
+class Attribute:
+    """Stands for any value of one attribute of an op in a pattern."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Replace what looks like ``pattern`` by ``replacement``.
+
+    Attributes
+    ----------
+    name : str
+    pattern, replacement : callable
+        Return an expression of their parameters, which are the wildcards.  The pattern is called
+        once, with variables that stand for any node; the replacement is called at each match, with
+        the nodes that were found.
+    grade : Grade
+    where : callable, optional
+        A condition on some of the wildcards.
+    kinds : str
+        The kinds of values for which the rule holds.
+    attributes : tuple of str
+        Wildcards that stand for attributes of ops, such as an axis.
+    masks : tuple of str
+        Wildcards that stand for booleans.
+    mixed : bool
+        Whether the rule holds if wildcards are not of the dtype of the result.
+    example : mapping
+        For tests and explanations: values of attributes, numbers for wildcards that must be
+        constants, shapes where not all are the same.
+    domain : tuple of float
+        For tests: the interval of numbers on which the two sides are compared.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> rule = Rule("log1p", lambda x: sm.log(1 + x), lambda x: sm.log1p(x))
+    >>> rule.equation
+    'log(1 + x) = log1p(x)'
+    >>> x = sm.Variable("x", shape=())
+    >>> rule.apply(sm.log(x * x + 1))
+    <log1p: f64[]>
+    """
+
+    name: str
+    pattern: Callable[..., Node]
+    replacement: Callable[..., Any]
+    grade: Grade = Grade.ROUNDING
+    where: Callable[..., bool] | None = None
+    kinds: str = FLOATS
+    attributes: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
+    mixed: bool = False
+    example: Mapping[str, Any] = field(default_factory=dict)
+    domain: tuple[float, float] = (-3.0, 3.0)
+
+    @cached_property
+    def wildcards(self) -> dict[str, Any]:
+        """The wildcards by name, as the pattern holds them."""
+        return {name: self._wildcard(name) for name in _parameters(self.pattern)}
+
+    def _wildcard(self, name: str) -> Any:
+        if name in self.attributes:
+            return Attribute(name)
+        return Variable(name, dtype="bool" if name in self.masks else "float64")
+
+    @cached_property
+    def tree(self) -> Node:
+        """The pattern as a graph over :attr:`wildcards`."""
+        return self.pattern(**self.wildcards)
+
+    @cached_property
+    def equation(self) -> str:
+        """What the rule says, as text."""
+        new = as_node(_call(self.replacement, self._needed, self.wildcards))
+        return f"{_formula(self.tree)} = {_formula(new)}"
+
+    @cached_property
+    def roots(self) -> tuple[type[Op], ...]:
+        """The class of the op at the root of the pattern."""
+        return (type(self.tree.op),)  # type: ignore[return-value]
+
+    @cached_property
+    def _needed(self) -> tuple[str, ...]:
+        return _parameters(self.replacement)
+
+    @cached_property
+    def _restricted(self) -> tuple[str, ...]:
+        return _parameters(self.where) if self.where else ()
+
+    def apply(self, node: Node) -> Node | None:
+        """Return the replacement for ``node`` if the pattern matches it, else ``None``."""
+        for bound in _unify(self.tree, node, {}):
+            nodes = [value for value in bound.values() if isinstance(value, Node)]
+            if not all(map(self._takes, nodes)):
+                continue
+            if self.where and not _call(self.where, self._restricted, bound):
+                continue
+            new = as_node(_call(self.replacement, self._needed, bound), like=node)
+            forwarded = new in nodes  # a value is only handed on: converting it is exact
+            if forwarded or self.mixed or self._is_uniform(nodes, node):
+                return fit(new, node, forwarded)
+        return None
+
+    def _takes(self, node: Node) -> bool:
+        if isinstance(node.type, TensorType):
+            return node.type.dtype.kind in self.kinds or bool(self.masks)
+        return "*" in self.kinds
+
+    def _is_uniform(self, nodes: list[Node], root: Node) -> bool:
+        """Return whether all is computed in one dtype, so that nothing is rounded to less."""
+        dtype = root.dtype
+        return all(node.dtype == dtype or (self.masks and node.dtype == bool) for node in nodes)
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """A rule whose replacement is found by a function.
+
+    Attributes
+    ----------
+    name : str
+    function : callable
+        Takes a node of one of ``roots`` and returns another node of the same value, or ``None``.
+    equation : str
+    roots : tuple of op classes
+    examples : tuple of callable
+        Return expressions of variables, whose names are the parameters, to which the rule applies.
+    shapes : mapping
+        The shapes of these variables where they are not (2, 3).
+    """
+
+    name: str
+    function: Callable[[Node], Node | None]
+    equation: str
+    roots: tuple[type[Op], ...]
+    examples: tuple[Callable[..., Node], ...] = ()
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    grade: Grade = Grade.EXACT
+
+    def apply(self, node: Node) -> Node | None:
+        """Return what the function finds, in the type of ``node``."""
+        new = self.function(node)
+        return None if new is None else fit(new, node)
+
+
+def fit(new: Node, old: Node, convert: bool = False) -> Node | None:
+    """Return ``new`` in the type of ``old``, broadcast where it must be; ``None`` if it cannot be.
+
+    Parameters
+    ----------
+    new, old : Node
+    convert : bool
+        Whether another dtype is converted, rather than refused.
+    """
+    if new.type == old.type:
+        return new
+    if not isinstance(new.type, TensorType) or not isinstance(old.type, TensorType):
+        return None
+    if new.type.dtype != old.type.dtype:
+        if not convert:
+            return None
+        new = cast(new, old.type.dtype)
+    if new.type.shape == old.type.shape:
+        return new
+    try:
+        return broadcast_to(new, old.type.shape) if old.type.is_static else None
+    except ShapeError:
+        return None
+
+
+def number_of(node: Node) -> Any:
+    """Return the number that all elements of ``node`` are known to be, or ``None``."""
+    if isinstance(node.op, BroadcastTo):
+        node = node.inputs[0]
+    return node.value[()] if isinstance(node, Constant) and node.value.ndim == 0 else None
+
+
+def is_scalar(node: Node) -> bool:
+    """Return whether ``node`` has no axes."""
+    return isinstance(node.type, TensorType) and node.type.shape == ()
+
+
+def _is_same_number(number: Any, value: Any) -> bool:
+    """Return whether numbers are equal, in the sign of zero too."""
+    return bool(number == value) and math.copysign(1, number) == math.copysign(1, value)
+
+
+def _unify(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
+    """Yield each way in which ``node`` is an instance of ``pattern``, given what is bound."""
+    if isinstance(pattern, Variable):
+        known = bound.setdefault(pattern.name or "", node)
+        if known is node:
+            yield bound
+    elif isinstance(pattern, Constant):
+        number = number_of(node)
+        if number is not None and _is_same_number(number, pattern.value[()]):
+            yield bound
+    elif type(pattern.op) is type(node.op) and len(pattern.inputs) == len(node.inputs):
+        assert pattern.op is not None and node.op is not None
+        known = _unify_attributes(pattern.op, node.op, bound)
+        if known is not None:
+            yield from _unify_inputs(pattern, node, known)
+
+
+def _unify_attributes(pattern: Op, op: Op, bound: Binding) -> Binding | None:
+    given = op.attributes()
+    for key, wanted in pattern.attributes().items():
+        if isinstance(wanted, Attribute):
+            wanted = bound.setdefault(wanted.name, given[key])
+        if wanted != given[key] or type(wanted) is not type(given[key]):
+            return None
+    return bound
+
+
+def _unify_inputs(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
+    """Match all inputs in order, and those of a commutative op the other way round as well."""
+    orders = [node.inputs]
+    assert pattern.op is not None
+    if pattern.op.commutative and len(node.inputs) == 2 and node.inputs[0] is not node.inputs[1]:
+        orders.append(node.inputs[::-1])
+    for inputs in orders:
+        if all(map(_may_match, pattern.inputs, inputs)):
+            yield from _unify_all(pattern.inputs, inputs, bound)
+
+
+def _unify_all(
+    patterns: tuple[Node, ...], nodes: tuple[Node, ...], bound: Binding
+) -> Iterator[Binding]:
+    if not patterns:
+        yield bound
+        return
+    for first in _unify(patterns[0], nodes[0], dict(bound)):
+        yield from _unify_all(patterns[1:], nodes[1:], first)
+
+
+def _may_match(pattern: Node, node: Node) -> bool:
+    """Return whether the ops agree: a quick look before patterns are followed further."""
+    return pattern.op is None or type(pattern.op) is type(node.op)
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
+
+
+def _call(function: Callable[..., Any], names: tuple[str, ...], values: Mapping[str, Any]) -> Any:
+    return function(*[values[name] for name in names])
+
+
+def _formula(node: Node) -> Term:
+    """Return a pattern as text; patterns are small, so that recursion is no danger."""
+    if node.op is None:
+        label = node.label.removesuffix(".0")
+        return Term.number(label) if isinstance(node, Constant) else Term(label)
+    return format_term(node, _formula)

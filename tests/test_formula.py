@@ -1,0 +1,118 @@
+"""Formulas: parentheses where they are needed, and a text that means what the graph means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import symad as sm
+from symad.graph.formula import Term, format_term
+
+
+def formula(node: sm.Node, latex: bool = False) -> Term:
+    """Return a whole expression as one formula; the expressions here are small."""
+    if node.op is None:
+        return Term.number(node.label)
+    return format_term(node, lambda source: formula(source, latex), latex)
+
+
+x, y = sm.Variable("x"), sm.Variable("y")
+
+
+@pytest.mark.parametrize(
+    "node, text",
+    [
+        (x - (y - x), "x - (y - x)"),
+        (x - y - x, "x - y - x"),
+        (x + (y + x), "x + y + x"),
+        (x * (y + 1), "x * (y + 1)"),
+        (-(x * y), "-x * y"),
+        (-(x + y), "-(x + y)"),
+        (-sm.negative(x), "-(-x)"),
+        (x * -y, "x * (-y)"),
+        (x * -2.0, "x * (-2)"),
+        (x / (y / x), "x / (y / x)"),
+        (x / y / x, "x / y / x"),
+        (x / (y * x), "x / (y * x)"),
+        (sm.sin(x + y) * x, "sin(x + y) * x"),
+        (sm.add_n([x, -y, x * y]), "x - y + x * y"),
+        (sm.add_n([x, -(y + x)]), "x - (y + x)"),
+        (sm.identity(x + y) * 2, "(x + y) * 2"),
+        ((x @ y) @ x, "x @ y @ x"),
+        ((x**y) ** x, "(x ** y) ** x"),
+        (x ** (y**x), "x ** y ** x"),
+        ((-x) ** y, "(-x) ** y"),
+        (-(x**y), "-x ** y"),
+        (x @ (y @ x), "x @ (y @ x)"),
+    ],
+)
+def test_text(node: sm.Node, text: str) -> None:
+    assert formula(node) == text
+
+
+@pytest.mark.parametrize(
+    "node, latex",
+    [
+        (x / (y + 1), r"\frac{x}{y + 1}"),
+        ((x + 1) / y * x, r"\frac{x + 1}{y} \cdot x"),
+        (sm.log(x) * y, r"\left(\ln x\right) \cdot y"),
+        (y * sm.log(x + y), r"y \cdot \ln \left(x + y\right)"),
+        (sm.exp(x - y), r"e^{x - y}"),
+        (x - -y, r"x - \left(-y\right)"),
+        (sm.sum_like(x, y), r"\operatorname{sum\_like}\left(x, y\right)"),
+    ],
+)
+def test_latex(node: sm.Node, latex: str) -> None:
+    assert formula(node, latex=True) == latex
+
+
+def test_attributes_are_in_the_call() -> None:
+    assert formula(sm.sum(sm.Variable("a", (2, 3)), axis=0)) == "sum(a, axis=0)"
+
+
+Build = Callable[[sm.Node, sm.Node], sm.Node]
+OPERATIONS: list[Build] = [
+    lambda a, b: a + b,
+    lambda a, b: a - b,
+    lambda a, b: a * b,
+    lambda a, b: a / b,
+    lambda a, b: a**b,
+    lambda a, b: -a,
+    lambda a, b: sm.sin(a),
+    lambda a, b: sm.add_n([a, b, -a]),
+]
+expressions = st.recursive(
+    st.sampled_from(["x", "y"]) | st.integers(-3, 3).map(float),
+    lambda inner: st.tuples(st.sampled_from(range(len(OPERATIONS))), inner, inner),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(expressions)
+def test_the_text_means_what_the_graph_means(drawn: object) -> None:
+    """Python reads the text of random expressions, and comes to the same numbers."""
+    u, v = sm.Variable("x", ()), sm.Variable("y", ())
+
+    def build(item: object) -> sm.Node:
+        if isinstance(item, tuple):
+            index, a, b = item
+            return OPERATIONS[index](build(a), build(b))
+        return {"x": u, "y": v}[item] if isinstance(item, str) else sm.constant(item)
+
+    node = build(drawn)
+    values = {"x": 1.75, "y": -0.5}
+    feed = {variable: values[variable.label] for variable in sm.Graph([node]).inputs}
+    expected = sm.Executor(node).run(feed)
+    if not math.isfinite(expected):
+        return
+    try:
+        found = eval(str(formula(node)), {"__builtins__": {}, "sin": math.sin}, values)  # noqa: S307
+    except (ZeroDivisionError, OverflowError):
+        return
+    if not isinstance(found, complex):
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
