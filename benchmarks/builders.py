@@ -254,4 +254,5 @@ def _through_buffers(
         run()
         return [column.copy() for column in columns]
 
+    vars(call)["buffer"] = buffer  # it owns what `run` uses, and must live as long
     return call

@@ -46,16 +46,19 @@ class Target:
         A label, or a library: then its fastest variant is meant.
     subject : str
         The label that the promise is about.
+    as_speedup : bool
+        Whether it is told as "1 / limit times faster".
     """
 
     limit: float
     peer: str | None = None
     subject: str = "symad"
+    as_speedup: bool = False
 
-    @property
-    def is_speedup(self) -> bool:
-        """Whether the promise reads better as "so many times faster"."""
-        return self.peer is not None and self.limit < 0.6 and self.limit != 0.5
+
+def times_faster(factor: float, peer: str, subject: str = "symad") -> Target:
+    """Return the promise that ``subject`` is at least ``factor`` times as fast as ``peer``."""
+    return Target(1 / factor, peer, subject, as_speedup=True)
 
 
 @dataclass(frozen=True)

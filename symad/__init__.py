@@ -15,8 +15,9 @@ from symad.autodiff.forward import pushforward, tangents
 from symad.autodiff.numeric import directional_derivative, numerical_gradient
 from symad.autodiff.record import Edge, Extension
 from symad.autodiff.reverse import extend, gradients, pullback
-from symad.compile import Executor, Function, compile
+from symad.compile import Executor, compile
 from symad.errors import SymadError
+from symad.function import Function
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter, Variable
 from symad.graph.provenance import scope

@@ -109,8 +109,8 @@ def _as_dtype(value: Any, dtype: np.dtype[Any], node: Node) -> np.ndarray[Any, A
         raise FeedError(
             f"{node.label!r} is {dtype}, but was fed {array.dtype}, which would lose information",
             where=node.site.describe(),
-            remedy=f'Feed value.astype("{dtype}"), or declare the variable with '
-            f'dtype="{array.dtype}".',
+            remedy=(f'Feed value.astype("{dtype}"), or d' if hasattr(value, "astype") else "D")
+            + f'eclare the variable with dtype="{array.dtype}".',
         )
     return array.astype(dtype)
 

@@ -107,7 +107,7 @@ class TensorType:
 
     def with_shape(self, shape: Shape) -> TensorType:
         """Return this type with another shape."""
-        return TensorType(self.dtype, shape)
+        return TensorType(self.dtype, shape, self.weak)
 
     def with_dtype(self, dtype: Any) -> TensorType:
         """Return this type with another dtype."""

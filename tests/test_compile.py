@@ -115,7 +115,7 @@ def test_kept_programs_are_bounded():
     f = sm.compile([x], x * 2)
     for size in range(1, 200):
         assert f(np.ones(size)).shape == (size,)
-    assert len(f._programs) <= 64
+    assert len(f._specialisations) <= 64
 
 
 def test_named_dimensions_agree_within_a_call():

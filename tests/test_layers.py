@@ -22,7 +22,8 @@ LAYERS = (
     ("ops",),
     ("autodiff", "passes", "plan", "draw"),
     ("backends",),
-    ("feed", "expression"),
+    ("feed", "expression", "binding"),
+    ("function",),
     ("compile",),
     ("show", "testing"),  # what needs both derivatives and execution
     ("symad",),  # the public names, which the demo and the command line use as anybody would

@@ -353,3 +353,5 @@ def test_sizes_are_weak_as_python_numbers_are():
     assert (x.shape[0] / 2).dtype == np.float64
     assert (x * sm.cast(x.shape[0], "int64")).dtype == np.float64  # a cast says so
     assert mean.eval({x: np.ones(4, "float32")}) == 1.0
+    any_shape = sm.Variable("x", dtype="float32")
+    assert (any_shape / any_shape.shape[0]).dtype == np.float32

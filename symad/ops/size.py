@@ -89,7 +89,7 @@ class ShapeVector(_SizeOp):
 
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(*types)
-        return TensorType(_INT64, (UnknownDim() if x.ndim is None else x.ndim,))
+        return TensorType(_INT64, (UnknownDim() if x.ndim is None else x.ndim,), weak=True)
 
     def specialise(self, *inputs: Node) -> Node | None:
         (x,) = tensor_types(inputs[0].type)

@@ -1,4 +1,8 @@
-"""Rules that make a formula cheaper: powers, factors, transposes, sums of products."""
+"""Rules that make a formula cheaper: powers, factors, sums of products.
+
+A transpose stays where it is: it is a view, and a matrix product takes a transposed operand at no
+cost.  A product is never made anew next to one that stays in use.
+"""
 
 from __future__ import annotations
 
@@ -8,41 +12,16 @@ from typing import Any
 import numpy as np
 
 from symad.graph.node import Constant, Node, apply
-from symad.ops.arithmetic import Multiply, abs, power, sqrt, square
-from symad.ops.exponential import Exp, Sigmoid, Softplus, exp, expm1, log, log1p
-from symad.ops.permute import PermuteDims, permute_dims
-from symad.ops.product import Matmul, matmul
+from symad.ops.arithmetic import abs, sqrt, square
+from symad.ops.exponential import exp, expm1, log, log1p
+from symad.ops.product import matmul
 from symad.ops.reduce import Mean, Sum
-from symad.ops.reduce import sum as sum_of
-from symad.passes.contract import CONTRACT
-from symad.passes.rule import (
-    FLOATS,
-    NUMBERS,
-    AnyRule,
-    Grade,
-    Procedure,
-    Rule,
-    is_scalar,
-    number_of,
-)
+from symad.passes.rule import NUMBERS, AnyRule, Grade, Rule, is_scalar, number_of
+from symad.passes.signs import is_nonnegative
 from symad.passes.views import static_shape
-
-_AXES = ("axis", "keepdims")
-_LAST: dict[str, Any] = {"axis": -1, "keepdims": False}
-
+from symad.types import normalize_axes
 
 # Powers
-
-_NEVER_NEGATIVE = ("abs", "square", "exp", "sigmoid", "softplus")
-
-
-def is_nonnegative(x: Node) -> bool:
-    """Return whether ``x`` is known to be neither negative nor -0.0, by the op that made it."""
-    if x.op is None:
-        number = number_of(x)
-        return number is not None and not np.signbit(number)
-    return x.op.name in _NEVER_NEGATIVE
-
 
 POWERS: tuple[AnyRule, ...] = (
     Rule("power 0", lambda x: x**0, lambda x: Constant(1, x.dtype), Grade.EXACT),
@@ -52,20 +31,125 @@ POWERS: tuple[AnyRule, ...] = (
     Rule("power 4", lambda x: x**4, lambda x: square(square(x)), kinds=NUMBERS),
     Rule("power -1", lambda x: x**-1, lambda x: 1 / x),
     Rule("power -2", lambda x: x**-2, lambda x: square(1 / x)),
-    # (-inf) ** 0.5 is inf, sqrt(-inf) is NaN: only where x is known not to be negative
-    Rule("power 1/2", lambda x: abs(x) ** 0.5, lambda x: sqrt(abs(x))),
-    Rule("power 1/2 of a square", lambda x: square(x) ** 0.5, lambda x: abs(x)),
+    # (-inf) ** 0.5 is inf and sqrt(-inf) is NaN.
+    Rule(
+        "power 1/2", lambda x: x**0.5, lambda x: sqrt(x), where=is_nonnegative, example={"x": abs},
+    ),
+    Rule(
+        "power -1/2", lambda x: x**-0.5, lambda x: 1 / sqrt(x), where=is_nonnegative,
+        example={"x": abs},
+    ),
+    Rule(
+        "power 3/2", lambda x: x**1.5, lambda x: x * sqrt(x), where=is_nonnegative,
+        example={"x": abs},
+    ),
 )  # fmt: skip
 
 
-def _root(node: Node) -> Node | None:
-    """x ** (k/2) with sqrt(x), for x that is never negative."""
-    x, exponent = node.inputs
-    number = number_of(exponent)
-    if number is None or node.dtype != x.dtype or x.dtype.kind != "f" or not is_nonnegative(x):
-        return None
-    if number == 0.5:
-        return sqrt(x)
-    if number == 1.5:
-        return x * sqrt(x)
-    return 1 / sqrt(x) if number == -0.5 else None
+# Factors
+
+
+def _is_safe_product(c: Node, d: Node) -> bool:
+    """Return whether c and d are numbers whose product neither overflows nor loses digits."""
+    numbers = number_of(c), number_of(d)
+    if None in numbers:
+        return False
+    product = math.fabs(float(numbers[0]) * float(numbers[1]))
+    limits = np.finfo(c.dtype)
+    return float(limits.tiny) <= product <= float(limits.max)
+
+
+def _is_scaling(c: Node, x: Node) -> bool:
+    return is_scalar(c) and not is_scalar(x)
+
+
+def _is_constant_along(c: Node, x: Node, axis: Any, keepdims: Any) -> bool:
+    """Return whether ``c`` scales all that is summed into one element, and is smaller than ``x``.
+
+    A factor with axes needs ``keepdims``, so that it fits to the sum as well.
+    """
+    if _is_scaling(c, x):
+        return True
+    factor, shape = static_shape(c), static_shape(x)
+    if factor is None or shape is None or not keepdims or len(factor) > len(shape):
+        return False
+    padded = (1,) * (len(shape) - len(factor)) + factor
+    axes = normalize_axes(axis, len(shape))
+    return bool(axes) and all(
+        size == 1 < shape[i] if i in axes else size in (1, shape[i])
+        for i, size in enumerate(padded)
+    )
+
+
+def _is_smaller(product: Node, operand: Node) -> bool:
+    """Return whether a product of matrices is smaller than one of its operands."""
+    made, given = static_shape(product), static_shape(operand)
+    return made is not None and given is not None and math.prod(made) < math.prod(given)
+
+
+def _reduce(kind: type[Sum] | type[Mean], x: Any, axis: Any, keepdims: Any) -> Node:
+    return apply(kind(axis, keepdims), x)
+
+
+def _factors_of(kind: type[Sum] | type[Mean]) -> tuple[AnyRule, ...]:
+    """Return the rules for factors of what is summed."""
+    common: dict[str, Any] = {"attributes": ("axis", "keepdims")}
+    example: dict[str, Any] = {"axis": -1, "keepdims": True, "c": (2, 1)}
+    return (
+        Rule(
+            f"factor out of a {kind.name}",
+            lambda c, x, axis, keepdims: _reduce(kind, c * x, axis, keepdims),
+            lambda c, x, axis, keepdims: c * _reduce(kind, x, axis, keepdims),
+            where=_is_constant_along, example=example, **common,
+        ),
+        Rule(
+            f"divisor out of a {kind.name}",
+            lambda c, x, axis, keepdims: _reduce(kind, x / c, axis, keepdims),
+            lambda c, x, axis, keepdims: _reduce(kind, x, axis, keepdims) / c,
+            where=_is_constant_along, example=example, **common,
+        ),
+        Rule(
+            f"sign out of a {kind.name}",
+            lambda x, axis, keepdims: _reduce(kind, -x, axis, keepdims),
+            lambda x, axis, keepdims: -_reduce(kind, x, axis, keepdims),
+            example=example, **common,
+        ),
+    )  # fmt: skip
+
+
+FACTORS: tuple[AnyRule, ...] = (
+    Rule(
+        "factors", lambda c, d, x: c * (d * x), lambda c, d, x: (c * d) * x, where=_is_safe_product,
+        example={"c": 3.0, "d": 0.7},
+    ),
+    *_factors_of(Sum),
+    *_factors_of(Mean),
+    Rule(
+        "factor of a left operand", lambda c, x, y: (c * x) @ y, lambda c, x, y: c * (x @ y),
+        where=lambda c, x, y: _is_scaling(c, x) and _is_smaller(matmul(x, y), x),
+        example={"c": (), "x": (2, 4), "y": (4, 3)},
+    ),
+    Rule(
+        "factor of a right operand", lambda c, x, y: x @ (c * y), lambda c, x, y: c * (x @ y),
+        where=lambda c, x, y: _is_scaling(c, y) and _is_smaller(matmul(x, y), y),
+        example={"c": (), "x": (2, 3), "y": (3, 4)},
+    ),
+)  # fmt: skip
+
+
+# Inside the domain only
+
+IN_DOMAIN: tuple[AnyRule, ...] = (
+    Rule("exp log", lambda x: exp(log(x)), lambda x: x, Grade.FINITE, domain=(0.1, 3.0)),
+    Rule("expm1 log1p", lambda x: expm1(log1p(x)), lambda x: x, Grade.FINITE, domain=(0.1, 3.0)),
+    Rule("square of a root", lambda x: square(sqrt(x)), lambda x: x, Grade.FINITE,
+         domain=(0.1, 3.0)),
+    Rule("root", lambda x: x**0.5, lambda x: sqrt(x), Grade.FINITE, domain=(0.1, 3.0)),
+    Rule("less itself", lambda x: x - x, lambda x: Constant(0, x.dtype), Grade.FINITE),
+    Rule("over itself", lambda x: x / x, lambda x: Constant(1, x.dtype), Grade.FINITE),
+    Rule("times zero", lambda x: x * 0, lambda x: Constant(0, x.dtype), Grade.FINITE),
+    Rule("zero over", lambda x: 0 / x, lambda x: Constant(0, x.dtype), Grade.FINITE),
+    Rule("over and times", lambda x, y: x / y * y, lambda x: x, Grade.FINITE),
+    Rule("common factor", lambda x, y, z: x * y + x * z, lambda x, y, z: x * (y + z), Grade.FINITE,
+         domain=(0.1, 3.0)),
+)  # fmt: skip

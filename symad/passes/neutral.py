@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from symad.graph.node import Constant, Node, apply
-from symad.ops.adjoint import Cast, cast, identity, stop_gradient
-from symad.ops.arithmetic import abs, reciprocal, square
+from symad.ops.adjoint import Cast, identity, stop_gradient
+from symad.ops.arithmetic import abs, negative, reciprocal, square
 from symad.ops.comparison import logical_and, logical_not, logical_or, maximum, minimum, where
 from symad.passes.rule import ARRAYS, NUMBERS, VALUES, AnyRule, Grade, Rule, number_of
+
 
 def _cast(x: Any, dtype: Any) -> Node:
     return apply(Cast(dtype), x)
@@ -23,10 +24,10 @@ def _keeps_all(given: np.dtype[Any], wider: np.dtype[Any]) -> bool:
     return same_kind and np.can_cast(given, wider, "safe")
 
 
-def _is_power_of_two(c: Node) -> bool:
+def _divides_by_power_of_two(x: Node, c: Node) -> bool:
     """Return whether c and 1/c are both powers of two within the range of normal numbers."""
     number = number_of(c)
-    if number is None or not np.isfinite(number) or number == 0:
+    if number is None or number_of(x) is not None or not np.isfinite(number) or number == 0:
         return False
     limits = np.finfo(number.dtype)
     tiny = float(limits.tiny)
@@ -43,7 +44,7 @@ IDENTITIES: tuple[AnyRule, ...] = (
     Rule(
         "cast twice",
         lambda x, wider, dtype: _cast(_cast(x, wider), dtype),
-        lambda x, dtype: cast(x, dtype),
+        lambda x, dtype: _cast(x, dtype),
         Grade.EXACT, kinds=ARRAYS, attributes=("wider", "dtype"), mixed=True,
         where=lambda x, wider: _keeps_all(x.dtype, wider),
         example={"wider": np.dtype("float64"), "dtype": np.dtype("float32")},
@@ -67,12 +68,12 @@ NEUTRAL: tuple[AnyRule, ...] = (
     Rule("reciprocal", lambda x: reciprocal(x), lambda x: 1 / x, Grade.EXACT),
     Rule(
         "over a power of two", lambda x, c: x / c, lambda x, c: x * (1 / c), Grade.EXACT,
-        where=_is_power_of_two, example={"c": -0.25},
+        where=_divides_by_power_of_two, example={"c": -0.25},
     ),
 )  # fmt: skip
 
 SIGNS: tuple[AnyRule, ...] = (
-    Rule("minus minus", lambda x: -(-x), lambda x: x, Grade.EXACT, kinds=NUMBERS),
+    Rule("minus minus", lambda x: negative(negative(x)), lambda x: x, Grade.EXACT, kinds=NUMBERS),
     Rule("plus minus", lambda x, y: x + -y, lambda x, y: x - y, Grade.EXACT, kinds=NUMBERS),
     Rule("minus negative", lambda x, y: x - -y, lambda x, y: x + y, Grade.EXACT, kinds=NUMBERS),
     Rule("sign out of a product", lambda x, y: -x * y, lambda x, y: -(x * y), Grade.EXACT,
@@ -99,8 +100,10 @@ CHOICES: tuple[AnyRule, ...] = (
     Rule("minimum of one", lambda x: minimum(x, x), lambda x: x, Grade.EXACT, kinds=ARRAYS),
     Rule("choice of one", lambda c, x: where(c, x, x), lambda x: x, Grade.EXACT, kinds=ARRAYS,
          masks=("c",)),
-    Rule("always", lambda x, y: where(Constant(True), x, y), lambda x: x, Grade.EXACT, kinds=ARRAYS),
-    Rule("never", lambda x, y: where(Constant(False), x, y), lambda y: y, Grade.EXACT, kinds=ARRAYS),
+    Rule("always", lambda x, y: where(Constant(True), x, y), lambda x: x, Grade.EXACT,
+         kinds=ARRAYS),
+    Rule("never", lambda x, y: where(Constant(False), x, y), lambda y: y, Grade.EXACT,
+         kinds=ARRAYS),
     Rule("choice by not", lambda c, x, y: where(logical_not(c), x, y),
          lambda c, x, y: where(c, y, x), Grade.EXACT, kinds=ARRAYS, masks=("c",), mixed=True),
     Rule("not not", lambda c: logical_not(logical_not(c)), lambda c: c, Grade.EXACT, kinds=ARRAYS,

@@ -105,7 +105,8 @@ class Rule:
         Whether the rule holds if wildcards are not of the dtype of the result.
     example : mapping
         For tests and explanations: values of attributes, numbers for wildcards that must be
-        constants, shapes where not all are the same.
+        constants, shapes where not all are the same, functions of a variable where a wildcard
+        must be of some form.
     domain : tuple of float
         For tests: the interval of numbers on which the two sides are compared.
 
@@ -239,10 +240,11 @@ def fit(new: Node, old: Node, convert: bool = False) -> Node | None:
         if not convert:
             return None
         new = cast(new, old.type.dtype)
-    if new.type.shape == old.type.shape:
+    shape = old.type.shape
+    if new.type == old.type:
         return new
     try:
-        return broadcast_to(new, old.type.shape) if old.type.is_static else None
+        return broadcast_to(new, shape) if old.type.is_static else None
     except ShapeError:
         return None
 

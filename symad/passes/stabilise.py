@@ -28,6 +28,7 @@ from symad.ops.nn import LogSoftmax, LogSumExp, Softmax
 from symad.ops.reduce import Max, Sum
 from symad.ops.shape import ExpandDims, as_axes
 from symad.passes.rule import AnyRule, Rule
+from symad.passes.signs import is_nonnegative
 
 _AXIS = ("axis",)
 _AXES = ("axis", "keepdims")
@@ -71,17 +72,18 @@ LOGARITHMS: tuple[AnyRule, ...] = (
     Rule("softplus", lambda x: log1p(exp(x)), lambda x: softplus(x)),
     Rule("log1p", lambda x: log(1 + x), lambda x: log1p(x), domain=(-0.9, 3.0)),
     Rule("log1p of minus", lambda x: log(1 - x), lambda x: log1p(-x), domain=(-3.0, 0.9)),
+    # Of a negative y the logarithm is NaN, but log(exp(-inf) * y) is -inf.
     Rule(
         "log of a product with exp", lambda x, y: log(exp(x) * y), lambda x, y: x + log(y),
-        domain=(0.5, 3.0),
+        where=lambda y: is_nonnegative(y), example={"y": abs}, domain=(0.5, 3.0),
     ),
     Rule(
         "log of a quotient by exp", lambda x, y: log(y / exp(x)), lambda x, y: log(y) - x,
-        domain=(0.1, 0.9),
+        where=lambda y: is_nonnegative(y), example={"y": abs}, domain=(0.1, 0.9),
     ),
     Rule(
         "log of a quotient of exp", lambda x, y: log(exp(x) / y), lambda x, y: x - log(y),
-        domain=(0.1, 0.9),
+        where=lambda y: is_nonnegative(y), example={"y": abs}, domain=(0.1, 0.9),
     ),
     Rule("log of a square", lambda x: log(square(x)), lambda x: 2 * log(abs(x))),
     Rule("log of a root", lambda x: log(sqrt(x)), lambda x: 0.5 * log(x), domain=(0.1, 3.0)),
@@ -120,6 +122,14 @@ DERIVATIVES: tuple[AnyRule, ...] = (
     Rule("sigmoid times exp", lambda v, x: v * sigmoid(-x) * exp(x), lambda v, x: v * sigmoid(x)),
     Rule("exp times sigmoid", lambda v, x: v * exp(x) * sigmoid(-x), lambda v, x: v * sigmoid(x)),
     Rule("sigmoid and exp", lambda x: sigmoid(-x) * exp(x), lambda x: sigmoid(x)),
+    Rule(
+        "sigmoid slope", lambda x, y: (sigmoid(-x) - y / (1 + exp(x))) * exp(x),
+        lambda x, y: sigmoid(x) - y * sigmoid(x),
+    ),
+    Rule(
+        "scaled sigmoid slope", lambda v, x, y: (v * sigmoid(-x) - y / (1 + exp(x))) * exp(x),
+        lambda v, x, y: v * sigmoid(x) - y * sigmoid(x),
+    ),
     Rule("logaddexp slope", lambda v, x, y: v / (exp(x) + exp(y)) * exp(x),
          lambda v, x, y: v * sigmoid(x - y)),
     Rule("log sigmoid slope", lambda v, x, y: v / sigmoid(x) * (sigmoid(x) * y),

@@ -1,0 +1,149 @@
+"""Order chains of matrix products by cost: (A B) x is dearer than A (B x)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from symad.graph.graph import Graph, rebuild, replace_inputs
+from symad.graph.node import Node
+from symad.ops.product import Matmul, matmul
+from symad.passes.rewrite import closed
+from symad.passes.views import static_shape
+
+_LONGEST = 16
+"""Factors that are ordered together: finding the order takes a time that grows with their cube."""
+
+_Splits = dict[tuple[int, int], int]
+"""For the product of the factors from i to j, after which one it is split."""
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """A product of several factors.
+
+    Attributes
+    ----------
+    factors : tuple of Node
+        Matrices, of which the first and the last may be vectors.
+    cost : int
+        Multiplications that the product takes in the order in which it is written.
+    """
+
+    factors: tuple[Node, ...]
+    cost: int
+
+
+def order_products(graph: Graph) -> Graph:
+    """Return ``graph`` with chains of matrix products in the order in which they cost least.
+
+    Products that have another use are left as they are.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> A, B = sm.Variable("A", shape=(50, 50)), sm.Variable("B", shape=(50, 50))
+    >>> x = sm.Variable("x", shape=(50,))
+    >>> print(order_products(sm.Graph([A @ B @ x], [A, B, x])))
+    graph(%0: f64[50,50] "A", %1: f64[50,50] "B", %2: f64[50] "x")
+      %3: f64[50] = matmul(%1, %2)
+      %4: f64[50] = matmul(%0, %3)
+      return %4
+    """
+    if not any(isinstance(node.op, Matmul) for node in graph.nodes):
+        return graph
+    graph = closed(graph)
+    chains = _chains(graph)
+    made: dict[Node, Node] = {}
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        made.update(zip(node.inputs, inputs, strict=True))
+        chain = chains.get(node)
+        if chain is None or len(chain.factors) < 3:
+            return replace_inputs(node, inputs)
+        cost, splits = _best_order(_sizes(chain.factors))
+        if cost >= chain.cost:
+            return replace_inputs(node, inputs)
+        return _product([made[factor] for factor in chain.factors], splits)
+
+    return rebuild(graph, visit)
+
+
+def _chains(graph: Graph) -> dict[Node, _Chain]:
+    """Return the chain that ends at each product; one that belongs to a longer chain is no end."""
+    uses = {node: len(users) for node, users in graph.consumers().items()}
+    for node in graph.outputs:
+        uses[node] += 1
+    chains: dict[Node, _Chain] = {}
+    for node in graph.nodes:
+        if not _is_plain_product(node):
+            continue
+        left, right = (_part(source, chains if uses[source] == 1 else {}) for source in node.inputs)
+        if left.factors[-1].ndim != 2:  # (A x) y is not a chain: x is a column, A x a row
+            left = _Chain((node.inputs[0],), 0)
+        if right.factors[0].ndim != 2 and len(right.factors) > 1:
+            right = _Chain((node.inputs[1],), 0)
+        factors = left.factors + right.factors
+        if len(factors) > _LONGEST:
+            left, right = (_Chain((source,), 0) for source in node.inputs)
+            factors = left.factors + right.factors
+        for part, source in zip((left, right), node.inputs, strict=True):
+            if len(part.factors) > 1:
+                del chains[source]
+        sizes = _sizes(factors)
+        split = len(left.factors)
+        chains[node] = _Chain(factors, left.cost + right.cost + sizes[0] * sizes[split] * sizes[-1])
+    return chains
+
+
+def _is_plain_product(node: Node) -> bool:
+    """Return whether ``node`` multiplies matrices or vectors of one floating dtype."""
+    if not isinstance(node.op, Matmul) or node.dtype.kind != "f":
+        return False
+    return all(
+        source.dtype == node.dtype and static_shape(source) is not None and source.ndim in (1, 2)
+        for source in node.inputs
+    )
+
+
+def _part(source: Node, chains: dict[Node, _Chain]) -> _Chain:
+    return chains.get(source) or _Chain((source,), 0)
+
+
+def _sizes(factors: Sequence[Node]) -> list[int]:
+    """Return the sizes p such that factor i is a matrix of p[i] rows and p[i + 1] columns."""
+    shapes = [static_shape(factor) or () for factor in factors]
+    first, last = shapes[0], shapes[-1]
+    columns = last[1] if len(last) == 2 else 1
+    return [first[0] if len(first) == 2 else 1, *(shape[0] for shape in shapes[1:]), columns]
+
+
+def _best_order(sizes: Sequence[int]) -> tuple[int, _Splits]:
+    """Return the least number of multiplications, and how to get by with them.
+
+    The cost of the factors from i to j is the least, over the factor k after which they are split,
+    of cost(i, k) + cost(k + 1, j) + p[i] p[k + 1] p[j + 1].
+    """
+    count = len(sizes) - 1
+    cost = {(i, i): 0 for i in range(count)}
+    splits: _Splits = {}
+    for length in range(1, count):
+        for i in range(count - length):
+            j = i + length
+            ends = sizes[i] * sizes[j + 1]
+            cost[i, j], splits[i, j] = min(
+                (cost[i, k] + cost[k + 1, j] + ends * sizes[k + 1], k) for k in range(i, j)
+            )
+    return cost[0, count - 1], splits
+
+
+def _product(factors: Sequence[Node], splits: _Splits) -> Node:
+    """Return the product in the order that ``splits`` says; as deep as there are factors, 16."""
+
+    def between(i: int, j: int) -> Node:
+        if i == j:
+            return factors[i]
+        k = splits[i, j]
+        return matmul(between(i, k), between(k + 1, j))
+
+    return between(0, len(factors) - 1)

@@ -1,0 +1,101 @@
+"""A sum of a broadcast product is a matrix product: the large product need not be made.
+
+The axes of ``sum(a * b)`` are of four kinds: those of both operands that are summed (k), those of
+both that stay (batch), and those of which only a (m) or only b (n) has more than one.  With some of
+k, m and n each, this is ``a @ b`` for a as (batch, m, k) and b as (batch, k, n).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from symad.graph.node import Node
+from symad.ops.arithmetic import Multiply
+from symad.ops.permute import permute_dims
+from symad.ops.product import matmul
+from symad.ops.reduce import Sum
+from symad.ops.reduce import sum as sum_of
+from symad.ops.shape import expand_dims, reshape
+from symad.passes.rule import AnyRule, Grade, Procedure
+from symad.passes.views import static_shape
+from symad.types import normalize_axes
+
+_Axes = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """The axes of a product by kind."""
+
+    batch: _Axes
+    left: _Axes
+    right: _Axes
+    summed: _Axes
+
+
+def _sort(a: Sequence[int], b: Sequence[int], reduced: Sequence[int]) -> _Kinds | None:
+    """Return the kinds of the axes, ``None`` if this is no matrix product."""
+    axes = range(len(a))
+    summed = tuple(i for i in axes if i in reduced)
+    left = tuple(i for i in axes if i not in reduced and a[i] > 1 == b[i])
+    right = tuple(i for i in axes if i not in reduced and b[i] > 1 == a[i])
+    batch = tuple(i for i in axes if i not in (*summed, *left, *right))
+    is_product = left and right and summed and all(a[i] == b[i] > 1 for i in summed)
+    return _Kinds(batch, left, right, summed) if is_product else None
+
+
+def _matrix_product(node: Node) -> Node | None:
+    product = node.inputs[0]
+    assert isinstance(node.op, Sum)
+    wide = static_shape(product)
+    if not isinstance(product.op, Multiply) or wide is None or node.dtype.kind != "f":
+        return None
+    if any(source.dtype != node.dtype for source in product.inputs):
+        return None
+    a, b = (_padded(source, len(wide)) for source in product.inputs)
+    if a is None or b is None:
+        return None
+    kinds = _sort(a, b, normalize_axes(node.op.axis, len(wide)))
+    if kinds is None:
+        return None
+    x = _as_matrices(product.inputs[0], a, (kinds.batch, kinds.left, kinds.summed))
+    y = _as_matrices(product.inputs[1], b, (kinds.batch, kinds.summed, kinds.right))
+    order = (*kinds.batch, *kinds.left, *kinds.right)
+    result = reshape(matmul(x, y), tuple(wide[axis] for axis in order))
+    places = sorted(range(len(order)), key=order.__getitem__)
+    return reshape(permute_dims(result, places), static_shape(node))
+
+
+def _padded(node: Node, rank: int) -> tuple[int, ...] | None:
+    """Return the shape of ``node`` with leading axes of size 1."""
+    shape = static_shape(node)
+    return None if shape is None else (1,) * (rank - len(shape)) + shape
+
+
+def _as_matrices(node: Node, shape: tuple[int, ...], groups: tuple[_Axes, _Axes, _Axes]) -> Node:
+    """Return ``node`` with one axis for each of the last two groups of its axes.
+
+    Axes of no group have size 1.
+    """
+    batch, rows, columns = groups
+    order = (*batch, *rows, *columns)
+    rest = tuple(i for i in range(len(shape)) if i not in order)
+    whole = permute_dims(reshape(node, shape), (*rest, *order))
+    sizes = [math.prod(shape[i] for i in group) for group in (rows, columns)]
+    return reshape(whole, (*(shape[i] for i in batch), *sizes))
+
+
+CONTRACT: tuple[AnyRule, ...] = (
+    Procedure(
+        "matrix product", _matrix_product, "sum(a[m, k, 1] * b[1, k, n], k) = a @ b", (Sum,),
+        (
+            lambda x, y: sum_of(expand_dims(x, 2) * y, 1),
+            lambda x, y: sum_of(expand_dims(x, 2) * y, 1, keepdims=True),
+            lambda u, w: sum_of(expand_dims(u, 1) * w, -1),
+        ),
+        {"x": (2, 3), "y": (3, 4), "u": (5, 2, 3), "w": (4, 1, 3)},
+        grade=Grade.ROUNDING,
+    ),
+)  # fmt: skip

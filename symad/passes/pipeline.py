@@ -1,0 +1,224 @@
+"""The pipeline: the list of passes between a specialised graph and its plan.
+
+Passes are pure functions of graphs.  Rules are imported, and their patterns built, when a graph is
+optimised for the first time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+
+from symad.graph.graph import Graph, rebuild, replace_inputs
+from symad.graph.node import Node
+from symad.ops.control import WithBody
+from symad.passes.chains import order_products
+from symad.passes.rewrite import Recorder, Rewriting, RuleSet, closed, rewrite
+from symad.passes.rule import AnyRule, Grade
+from symad.passes.share import share
+
+PassFunction = Callable[[Graph, Grade, Recorder], Graph]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A step of the pipeline.
+
+    Attributes
+    ----------
+    name : str
+    run : callable
+        Takes a graph, the grade up to which rules may be used, and what is told of each rewrite.
+    grade : Grade
+        The pass is left out below this grade.
+    """
+
+    name: str
+    run: PassFunction
+    grade: Grade = Grade.EXACT
+
+
+@dataclass(frozen=True, slots=True)
+class PassReport:
+    """What one pass did.
+
+    Attributes
+    ----------
+    name : str
+    nodes_before, nodes_after : int
+    seconds : float
+    rules : dict from str to int
+        How often each rule was used.
+    """
+
+    name: str
+    nodes_before: int
+    nodes_after: int
+    seconds: float
+    rules: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Optimised:
+    """A graph and the passes that made it.
+
+    Attributes
+    ----------
+    graph : Graph
+    reports : tuple of PassReport
+    """
+
+    graph: Graph
+    reports: tuple[PassReport, ...]
+
+    def __str__(self) -> str:
+        return format_reports(self.reports)
+
+
+@cache
+def rules_of(grade: Grade) -> RuleSet:
+    """Return all rules up to a grade, in the order in which they are tried."""
+    return RuleSet(rule for rule in all_rules() if rule.grade <= grade)
+
+
+@cache
+def all_rules() -> tuple[AnyRule, ...]:
+    """Return all rules, by family: the general ones come last.
+
+    Rules that clear away come first, so that patterns meet a formula in one form only: a reciprocal
+    is 1/x, a product of a node with itself is a square, signs stand outside.
+    """
+    from symad.passes import algebra, contract, fold, neutral, stabilise, structures, views
+
+    return (
+        *fold.FOLD,
+        *structures.STRUCTURES,
+        *neutral.IDENTITIES,
+        *views.BROADCASTING,
+        *views.VIEWS,
+        *neutral.NEUTRAL,
+        *stabilise.STABILISE,
+        *neutral.SIGNS,
+        *neutral.CHOICES,
+        *algebra.POWERS,
+        *algebra.FACTORS,
+        *views.REDUCTIONS,
+        *contract.CONTRACT,
+        *algebra.IN_DOMAIN,
+    )
+
+
+def _share(graph: Graph, grade: Grade, record: Recorder) -> Graph:
+    return share(graph)
+
+
+def _rewrite(graph: Graph, grade: Grade, record: Recorder) -> Graph:
+    return rewrite(graph, rules_of(grade), record)
+
+
+def _order_products(graph: Graph, grade: Grade, record: Recorder) -> Graph:
+    return order_products(graph)
+
+
+def _optimise_bodies(graph: Graph, grade: Grade, record: Recorder) -> Graph:
+    """Run the pipeline on the bodies of loops and calls; one body of several nodes stays one."""
+    bodies = {node.op for node in graph.nodes if isinstance(node.op, WithBody)}
+    if not bodies:
+        return graph
+    new = {op: op.with_body(optimise(op.body, grade, record).graph) for op in bodies}
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        if not isinstance(node.op, WithBody):
+            return replace_inputs(node, inputs)
+        return Node(new[node.op], inputs, node.type, node.name)
+
+    return rebuild(closed(graph), visit)
+
+
+PIPELINE: tuple[Pass, ...] = (
+    Pass("optimise bodies", _optimise_bodies),
+    Pass("share", _share),
+    Pass("rewrite", _rewrite),
+    Pass("order products", _order_products, Grade.ROUNDING),
+)
+"""Dead nodes need no pass: a graph holds what its outputs depend on."""
+
+
+def _ignore(rewriting: Rewriting) -> None:
+    pass
+
+
+def optimise(
+    graph: Graph, grade: Grade = Grade.ROUNDING, record: Recorder | None = None
+) -> Optimised:
+    """Return a graph of the same meaning that is cheaper and nearer to the true values.
+
+    Inputs stay in order and number; one that is computed by an op, because an inner node is fed,
+    becomes a leaf.
+
+    Parameters
+    ----------
+    graph : Graph
+        Specialised: rules on shapes need to know them.
+    grade : Grade
+        Which rules may be used.
+    record : callable, optional
+        Is told of each rewrite.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=())
+    >>> y = sm.log(1 + sm.exp(x))
+    >>> result = optimise(sm.Graph([y, sm.gradients(y, x)]))
+    >>> print(result.graph)
+    graph(%0: f64[] "x")
+      %1: f64[] = softplus(%0)
+      %2: f64[] = sigmoid(%0)
+      return %1, %2
+    >>> [name for report in result.reports for name in report.rules]
+    ['log1p', 'softplus', 'sigmoid of minus', 'identity', 'sigmoid and exp']
+    """
+    reports: list[PassReport] = []
+    for step in PIPELINE:
+        if step.grade > grade:
+            continue
+        used: Counter[str] = Counter()
+        start = time.perf_counter()
+        result = step.run(graph, grade, _counting(used, record or _ignore))
+        seconds = time.perf_counter() - start
+        reports.append(PassReport(step.name, len(graph), len(result), seconds, dict(used)))
+        graph = result
+    return Optimised(graph, tuple(reports))
+
+
+def _counting(used: Counter[str], record: Recorder) -> Recorder:
+    def count(rewriting: Rewriting) -> None:
+        used[rewriting.rule.name] += 1
+        record(rewriting)
+
+    return count
+
+
+def format_reports(reports: tuple[PassReport, ...]) -> str:
+    """Return what passes did as a table.
+
+    Examples
+    --------
+    >>> print(format_reports((PassReport("share", 8, 7, 1e-4), PassReport("rewrite", 7, 5, 2e-4))))
+    pass     nodes     ms  rules
+    share    8 -> 7  0.10
+    rewrite  7 -> 5  0.20
+    """
+    rows = [("pass", "nodes", "ms", "rules")]
+    for report in reports:
+        rules = ", ".join(f"{name} x{n}" if n > 1 else name for name, n in report.rules.items())
+        nodes = f"{report.nodes_before} -> {report.nodes_after}"
+        rows.append((report.name, nodes, f"{1e3 * report.seconds:.2f}", rules))
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    return "\n".join(
+        f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in rows
+    )

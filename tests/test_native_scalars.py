@@ -1,0 +1,477 @@
+"""Native code for one element against NumPy, and functions of numbers as built-in functions."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import platform
+import sys
+import threading
+import weakref
+from collections import namedtuple
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.errors import FeedError, GraphTypeError
+from symad.graph.op import OP_CLASSES
+from symad.ops.adjoint import Cast
+from symad.ops.base import Binary, PerElement
+from symad.ops.rounding import Round
+from symad.passes.specialise import specialise
+from symad.plan.plan import make_plan
+from symad.types import TensorType
+
+ir = pytest.importorskip("llvmlite.ir")
+
+from symad.backends.native import entry  # noqa: E402
+from symad.backends.native.entry import native_function  # noqa: E402
+from symad.backends.native.jit import compile_module, vector_unit  # noqa: E402
+from symad.backends.native.scalars import (  # noqa: E402
+    LLVMScalarBuilder,
+    Scalar,
+    element,
+    keep_vector_functions,
+    llvm_type,
+)
+from symad.backends.numpy import NumpyProgram  # noqa: E402
+
+BYTE, LONG = ir.IntType(8), ir.IntType(64)
+
+DTYPES = [np.dtype(name) for name in "f8 f4 f2 i8 i4 i1 u8 u1 ?".split()]
+
+SPECIAL = [
+    0.0, -0.0, 1, -1, 0.5, -0.5, 1.5, 2.5, -2.5, 2, -2, 3, 7, -7, 1e-300, -1e-300, 1e-20, 1e20,
+    1e16, -1e20, 1e300, -1e300, 710, -745, 88.9, -104, 1000, -1000, np.inf, -np.inf, np.nan, 5e-324,
+]  # fmt: skip
+
+WITHOUT_CODE = {"digamma", "erfinv", "polygamma"}
+
+
+# One element, in a loop over arrays
+
+
+def kernels(op: PerElement, cases: list[Any], vectorise: bool) -> list[Callable[..., Any]]:
+    """Compile ``op`` for each case (dtypes of operands, dtype of the result)."""
+    module = ir.Module()
+    for number, (dtypes, result) in enumerate(cases):
+        write_loop(module, f"kernel{number}", op, dtypes, result, vectorise)
+    if vectorise:
+        keep_vector_functions(module)
+    code = compile_module(module)
+
+    def kernel(number: int, result: np.dtype[Any]) -> Callable[..., Any]:
+        def run(*arrays: Any) -> Any:
+            out = np.empty(arrays[0].shape, result)
+            pointers = [array.ctypes.data for array in (*arrays, out)]
+            types = [ctypes.c_int64, *[ctypes.c_void_p] * len(pointers)]
+            function = ctypes.CFUNCTYPE(None, *types)(code.address(f"kernel{number}"))
+            function(out.size, *pointers)
+            return out
+
+        return run
+
+    return [kernel(number, result) for number, (_, result) in enumerate(cases)]
+
+
+def write_loop(
+    module: Any, name: str, op: PerElement, dtypes: Any, result: np.dtype[Any], vectorise: bool
+) -> None:
+    pointers = [stored(dtype).as_pointer() for dtype in (*dtypes, result)]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [LONG, *pointers]), name)
+    for argument in function.args[1:]:
+        argument.add_attribute("noalias")
+    builder = ir.IRBuilder(function.append_basic_block())
+    start = builder.block
+    head, body, end = (function.append_basic_block() for _ in range(3))
+    builder.branch(head)
+    builder.position_at_end(head)
+    index = builder.phi(LONG)
+    index.add_incoming(LONG(0), start)
+    builder.cbranch(builder.icmp_signed("<", index, function.args[0]), body, end)
+    builder.position_at_end(body)
+    values = [
+        Scalar(load(builder, builder.gep(pointer, [index]), dtype), dtype)
+        for pointer, dtype in zip(function.args[1:], dtypes, strict=False)
+    ]
+    value = element(LLVMScalarBuilder(builder, vectorise), op, values, result).value
+    value = builder.zext(value, BYTE) if result.kind == "b" else value
+    builder.store(value, builder.gep(function.args[-1], [index]))
+    index.add_incoming(builder.add(index, LONG(1)), builder.block)
+    builder.branch(head)
+    builder.position_at_end(end)
+    builder.ret_void()
+
+
+def stored(dtype: np.dtype[Any]) -> Any:
+    return BYTE if dtype.kind == "b" else llvm_type(dtype)
+
+
+def load(builder: Any, pointer: Any, dtype: np.dtype[Any]) -> Any:
+    value = builder.load(pointer)
+    return builder.trunc(value, ir.IntType(1)) if dtype.kind == "b" else value
+
+
+def all_ops() -> list[PerElement]:
+    """Return all ops that work per element, with some attributes where they have any."""
+    found: list[PerElement] = [Round(0), Round(2), Round(-1)]
+    found += [Cast(dtype) for dtype in DTYPES]
+    for kind in OP_CLASSES.values():
+        if issubclass(kind, PerElement) and kind not in (Round, Cast, *without_code()):
+            found.append(kind())
+    return found
+
+
+def without_code() -> list[Any]:
+    return [OP_CLASSES[name] for name in WITHOUT_CODE]
+
+
+def arity(op: PerElement) -> int:
+    if op.name in ("where", "add_n"):
+        return 3
+    return 2 if isinstance(op, Binary) else 1
+
+
+def operand_dtypes(op: PerElement, dtype: np.dtype[Any]) -> list[np.dtype[Any]]:
+    first = np.dtype(bool) if op.name == "where" else dtype
+    return [first, *[dtype] * (arity(op) - 1)]
+
+
+@cache
+def cases_of(op: PerElement) -> list[Any]:
+    """Return the dtypes for which the op exists and has code."""
+    cases = []
+    for dtype in DTYPES:
+        dtypes = operand_dtypes(op, dtype)
+        try:
+            result = op.infer(*[TensorType(d, ()) for d in dtypes])
+            write_loop(ir.Module(), "probe", op, dtypes, result.dtype, False)
+        except (GraphTypeError, NotImplementedError):
+            continue
+        cases.append((dtypes, result.dtype))
+    return cases
+
+
+def points(dtype: np.dtype[Any], rng: Any) -> Any:
+    if dtype.kind == "b":
+        return np.array([False, True])
+    if dtype.kind == "f":
+        spread = [rng.standard_normal(100) * scale for scale in (1, 10, 300)]
+        with np.errstate(all="ignore"):
+            return np.concatenate([SPECIAL, *spread]).astype(dtype)
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    edges = np.array([0, 1, 2, 3, 7, high, high - 1, low, low + 1], dtype)
+    return np.concatenate([edges, rng.integers(low, high, 50, dtype)])
+
+
+def draws(op: PerElement, dtypes: Any, result: np.dtype[Any]) -> list[Any]:
+    """Return operands: all pairs of points, or as many triples; without what C leaves undefined."""
+    rng = np.random.default_rng(7)
+    axes = [points(dtype, rng) for dtype in dtypes]
+    if op.name == "reciprocal" and dtypes[0].kind != "f":
+        axes = [axes[0][axes[0] != 0]]
+    if op.name == "cast" and dtypes[0].kind == "f" and result.kind in "iu":
+        x, info = axes[0], np.iinfo(result)
+        wide = x.astype("f8")
+        axes = [x[(wide >= info.min) & (wide < float(info.max))]]
+    if len(axes) == 3:
+        return [rng.choice(axis, 20_000) for axis in axes]
+    return [np.ascontiguousarray(grid.ravel()) for grid in np.meshgrid(*axes)]
+
+
+def error_in_ulps(op: PerElement, got: Any, want: Any) -> Any:
+    """Return how far two arrays are apart, in units of the last place of their scale."""
+    if got.dtype.kind != "f":
+        return np.where(got == want, 0, np.inf)
+    scale = np.maximum(np.abs(got), np.abs(want))
+    if op.name in ("gammaln", "logaddexp", "softplus"):  # zeros between numbers of order 1
+        scale = np.maximum(scale, 1)
+    if op.name == "erfc":  # SciPy's loses digits with x², and is 0 where the result is subnormal
+        scale = np.maximum(scale, np.finfo(got.dtype).tiny * 2**60)
+        scale = scale * (1 - np.log(np.minimum(scale, 1)))
+    distance = np.abs(got - want) / np.spacing(scale)
+    equal = (got == want) | (np.isnan(got) & np.isnan(want))
+    other_zero = (got == 0) & (want == 0) & (np.signbit(got) != np.signbit(want))
+    ties_in_half = got.dtype == "float16" and op.name in ("maximum", "minimum", "relu")
+    if not ties_in_half:  # there NumPy prefers the first, in wider dtypes the second
+        equal &= ~other_zero
+    return np.where(equal, 0, np.where(np.isfinite(distance) & ~other_zero, distance, np.inf))
+
+
+@pytest.mark.parametrize("vectorise", [False, True], ids=["scalar", "vector"])
+@pytest.mark.parametrize("op", all_ops(), ids=repr)
+def test_one_element_is_what_numpy_computes(op: PerElement, vectorise: bool) -> None:
+    cases = cases_of(op)
+    assert cases
+    if vectorise:  # integers have no vector functions
+        cases = [case for case in cases if case[0][-1] in ("f8", "f4")]
+    for (dtypes, result), kernel in zip(cases, kernels(op, cases, vectorise), strict=True):
+        arrays = draws(op, dtypes, result)
+        got = kernel(*arrays)
+        with np.errstate(all="ignore"):
+            want = np.asarray(op.kernel()(*arrays))
+            error = error_in_ulps(op, got, want)
+        worst = int(np.argmax(error))
+        if op.name == "gammaln" and arrays[0][worst] == 5e-324:  # SciPy's is inf there
+            error[arrays[0] == 5e-324] = 0
+            worst = int(np.argmax(error))
+        at = [array[worst] for array in arrays]
+        assert error[worst] <= 4, f"{dtypes}: {at}: {got[worst]!r}, NumPy has {want[worst]!r}"
+
+
+def test_functions_tell_of_their_vector_forms() -> None:
+    letter = vector_unit().letter
+    if not letter:
+        pytest.skip("the C library has no vector functions for this processor")
+    for vectorise in (False, True):
+        module, double = ir.Module(), np.dtype("f8")
+        write_loop(module, "f", OP_CLASSES["exp"](), [double], double, vectorise)
+        keep_vector_functions(module)
+        assert ("vector-function-abi-variant" in str(module)) == vectorise
+        assert ("llvm.compiler.used" in str(module)) == vectorise
+
+
+def test_which_ops_have_no_code_for_one_element() -> None:
+    elementwise = {n for n, kind in OP_CLASSES.items() if issubclass(kind, PerElement)}
+    with_code = {op.name for op in all_ops() if cases_of(op)}
+    assert elementwise - with_code == WITHOUT_CODE
+
+
+def test_operands_of_several_dtypes() -> None:
+    half, single, long = np.dtype("f2"), np.dtype("f4"), np.dtype("i8")
+    truth = np.dtype(bool)
+    for op, dtypes in [
+        (OP_CLASSES["add"](), [half, long]),
+        (OP_CLASSES["add_n"](), [truth, truth, long]),
+        (OP_CLASSES["divide"](), [long, single]),
+        (OP_CLASSES["less"](), [long, half]),
+        (OP_CLASSES["where"](), [truth, long, single]),
+    ]:
+        result = op.infer(*[TensorType(d, ()) for d in dtypes]).dtype
+        (kernel,) = kernels(op, [(dtypes, result)], False)
+        rng = np.random.default_rng(1)
+        arrays = [rng.choice(points(dtype, rng), 2000) for dtype in dtypes]
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(kernel(*arrays), op.kernel()(*arrays))
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="as x86 converts")
+@pytest.mark.parametrize("name", ["i8", "i4", "i2", "i1", "u8"])
+def test_conversion_of_what_does_not_fit(name: str) -> None:
+    op, double = Cast(np.dtype(name)), np.dtype("f8")
+    (kernel,) = kernels(op, [([double], op.dtype)], False)
+    x = np.array([np.nan, np.inf, -np.inf, 1e10, -1e10, 1.5e19, -1e30, -1.5, 300.7])
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(kernel(x), x.astype(op.dtype))
+
+
+def test_integers_that_share_no_dtype_are_left_to_numpy() -> None:
+    dtypes = [np.dtype("i8"), np.dtype("u8")]
+    with pytest.raises(NotImplementedError, match="compared"):
+        write_loop(ir.Module(), "f", OP_CLASSES["less"](), dtypes, np.dtype(bool), False)
+
+
+# Functions of numbers
+
+
+def compiled(
+    inputs: list[Any], outputs: Any, fallback: Callable[..., Any] | None = None
+) -> Callable[..., Any] | None:
+    """Return the native function of a graph, with its inputs taken to have no axes."""
+    function = sm.compile(inputs, outputs)
+    types = [TensorType(node.dtype, ()) for node in inputs]
+    plan = make_plan(specialise(function.graph, types))
+    return native_function(plan, function.outputs, fallback or function, "f")
+
+
+def refuse(*args: Any, **keywords: Any) -> Any:
+    raise AssertionError(f"the slow way was taken for {args} {keywords}")
+
+
+def lecture() -> tuple[list[Any], list[Any]]:
+    x1, x2 = sm.Variable("x1"), sm.Variable("x2")
+    y = sm.log(x1) + x1 * x2 - sm.sin(x2)
+    return [x1, x2], [y, *sm.gradients(y, [x1, x2])]
+
+
+def test_the_running_example() -> None:
+    f = compiled(*lecture(), refuse)
+    assert type(f) is type(len) and f.__name__ == "f"
+    result = f(2.0, 5.0)
+    assert result == pytest.approx([11.652071455, 5.5, 1.7163378145], rel=1e-9)
+    assert [type(value) for value in result] == [np.float64] * 3
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_op_agrees_with_the_numpy_backend(dtype: np.dtype[Any]) -> None:
+    rng = np.random.default_rng(3)
+    for op in all_ops():
+        dtypes = operand_dtypes(op, dtype)
+        if (dtypes, op) not in [(case[0], op) for case in cases_of(op)]:
+            continue
+        inputs = [sm.Variable(f"x{i}", (), d) for i, d in enumerate(dtypes)]
+        node = sm.graph.node.apply(op, *inputs)
+        f = compiled(inputs, node, refuse)
+        reference = NumpyProgram(make_plan(sm.Graph([node], inputs)))
+        samples = draws(op, dtypes, node.dtype)
+        for index in rng.integers(0, samples[0].size, 20):
+            values = [sample[index] for sample in samples]
+            got, (want,) = f(*values), reference(values)
+            assert type(got) is type(want)
+            with np.errstate(all="ignore"):
+                assert error_in_ulps(op, np.asarray(got), np.asarray(want)) <= 4, (op, values)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        ("f8", 2.5), ("f8", 3), ("f8", -(2**63)), ("f8", np.float64(2.5)), ("f4", 0.1),
+        ("f4", np.float32(0.1)), ("f4", 2**62 + 1), ("f2", np.float16(0.1)), ("i8", -5),
+        ("i8", 2**63 - 1), ("i8", np.int64(7)), ("i1", -128), ("i1", np.int8(4)), ("u1", 255),
+        ("u8", 2**63 - 1), ("u8", np.uint64(2**64 - 1)), ("?", True), ("?", False),
+        ("?", np.True_), ("?", np.False_),
+    ],
+)  # fmt: skip
+def test_what_is_read_from_the_object_itself(dtype: str, value: Any) -> None:
+    x = sm.Variable("x", (), dtype)
+    result = compiled([x], sm.identity(x), refuse)(value)
+    want = np.asarray(value).astype(dtype)[()]
+    assert result == want and type(result) is type(want)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "args", "keywords"),
+    [
+        ("f8", (True,), {}), ("f8", (np.float32(1),), {}), ("f8", (np.array(1.0),), {}),
+        ("f8", ([1.0],), {}), ("f8", (2**63,), {}), ("f8", ("a",), {}), ("f8", (None,), {}),
+        ("f8", (), {}), ("f8", (1.0, 2.0), {}), ("f8", (), {"x": 1.0}), ("f8", (1.0,), {"y": 2}),
+        ("f2", (1.0,), {}), ("i8", (1.0,), {}), ("i8", (2**63,), {}), ("i1", (128,), {}),
+        ("u1", (-1,), {}), ("u8", (-1,), {}), ("u8", (2**63,), {}), ("?", (1,), {}),
+    ],
+)  # fmt: skip
+def test_what_goes_the_slow_way(dtype: str, args: Any, keywords: Any) -> None:
+    seen = []
+
+    def fallback(*args: Any, **keywords: Any) -> str:
+        seen.append((args, keywords))
+        return "slow"
+
+    x = sm.Variable("x", (), dtype)
+    f = compiled([x], sm.identity(x), fallback)
+    assert f(*args, **keywords) == "slow"
+    assert seen == [(args, keywords)]
+
+
+def test_errors_of_the_slow_way_are_raised() -> None:
+    f = compiled(*lecture())
+    with pytest.raises(FeedError, match="x2"):
+        f(1.0)
+    with pytest.raises(FeedError, match="x1"):
+        f("a", 1.0)
+    assert f([2.0, 3.0], 5.0)[1].shape == (2,)
+
+
+def test_structures_of_results() -> None:
+    x = sm.Variable("x")
+    f = compiled([x], {"a": [x, (x + 1, [])], 3: {"b": x > 0}, (1, 2): (-x,)}, refuse)
+    assert f(2.0) == {"a": [2.0, (3.0, [])], 3: {"b": True}, (1, 2): (-2.0,)}
+    assert type(f(2.0)["a"][1]) is tuple and f(-1.0)[3]["b"] is np.False_
+    assert compiled([x], [], refuse)(1.0) == []
+    first, second = f(1.0), f(1.0)
+    assert first is not second and first["a"][0] is not second["a"][0]
+
+
+def test_what_is_declined(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, v = sm.Variable("x"), sm.Variable("v", (3,))
+    pair = namedtuple("pair", "a b")
+    assert compiled([x], pair(x, x)) is None
+    assert compiled([x], sm.digamma(x)) is None
+    assert compiled([x], sm.zeros((2,)) + x) is None
+    plan = make_plan(sm.Graph([v.sum()]))
+    assert native_function(plan, v, refuse) is None
+    monkeypatch.setattr(entry, "MOST_INSTRUCTIONS", 1)
+    assert compiled([x], x + 1) is not None
+    assert compiled([x], x * x + 1) is None
+
+
+def test_a_million_calls_leak_nothing() -> None:
+    inputs, outputs = lecture()
+    key = ("a", "key")
+    f = compiled(inputs, {key: outputs, "positive": (outputs[0] > 0,)}, refuse)
+    counted = [key, None, True, np.float64, np.True_, refuse, f.__self__]
+
+    def call(times: int) -> None:
+        for _ in range(times):
+            f(2.0, 5)
+
+    call(1000)
+    gc.collect()
+    blocks, counts = sys.getallocatedblocks(), [sys.getrefcount(item) for item in counted]
+    call(1_000_000)
+    gc.collect()
+    grown = [sys.getrefcount(i) - count for i, count in zip(counted, counts, strict=True)]
+    assert sys.getallocatedblocks() - blocks < 50
+    assert all(abs(growth) < 50 for growth in grown), grown
+
+
+def test_the_code_and_what_it_refers_to_are_freed() -> None:
+    class Owner:
+        """Holds a function whose slow way is a method of the owner: a cycle."""
+
+        def __init__(self) -> None:
+            self.function = compiled(*lecture(), self.slow)
+
+        def slow(self, *args: Any) -> str:
+            return "slow"
+
+    owner = Owner()
+    code = weakref.ref(owner.function.__self__[0])
+    assert owner.function("a", 1.0) == "slow"
+    function = owner.function
+    gone = weakref.ref(owner)
+    del owner
+    gc.collect()
+    assert function(2.0, 5.0)[1] == 5.5 and function() == "slow"
+    del function
+    gc.collect()
+    assert gone() is None and code() is None
+
+
+def test_no_memory_is_an_error() -> None:
+    testcapi = pytest.importorskip("_testcapi")
+    x = sm.Variable("x")
+    f = compiled([x], {"a": [x, (x + 1,)], "b": -x}, refuse)
+    expected, failures = f(1.0), 0
+    for start in range(12):
+        testcapi.set_nomemory(start, start + 1)
+        try:
+            result = f(1.0)
+        except MemoryError:
+            failures += 1
+        else:
+            assert result == expected
+        finally:
+            testcapi.remove_mem_hooks()
+    assert failures > 3
+    assert f(1.0) == expected
+
+
+def test_threads_agree() -> None:
+    inputs, outputs = lecture()
+    f = compiled(inputs, outputs, refuse)
+    results: list[bool] = []
+
+    def work(offset: float) -> None:
+        expected = f(2.0 + offset, 5.0)
+        results.append(all(f(2.0 + offset, 5.0) == expected for _ in range(20_000)))
+
+    threads = [threading.Thread(target=work, args=(k / 8,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 8
