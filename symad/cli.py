@@ -201,7 +201,7 @@ def _gradient(options: argparse.Namespace) -> int:
     y, targets = expression.node, _targets(expression, options.wrt)
     gradients = symad.gradients(y, targets)
     names = ["y", *(f"∂y/∂{target.name}" for target in targets)]
-    values = [] if feed is None else symad.Executor([y, *gradients]).run(feed)
+    values = [] if feed is None else symad.Executor([y, *gradients], backend="numpy").run(feed)
     print(symad.Graph([y, *gradients], expression.variables.values()))
     print("", *derivation(y, targets), sep="\n")
     if values:

@@ -145,6 +145,8 @@ class Executor:
     ----------
     nodes : Node or nested structure of nodes
         What to fetch.
+    backend : {"auto", "numpy", "native"}
+        As for :func:`compile`.
 
     Examples
     --------
@@ -159,8 +161,9 @@ class Executor:
     [np.float64(5.0), np.float64(6.0)]
     """
 
-    def __init__(self, nodes: Any) -> None:
+    def __init__(self, nodes: Any, backend: str = "auto") -> None:
         self.nodes = nodes
+        self.backend = choose_backend(backend)
         self._functions: dict[tuple[Node, ...], Function] = {}
 
     def run(self, feed: Mapping[Node, Any] | None = None) -> Any:
@@ -198,7 +201,8 @@ class Executor:
         if extra:
             names = ", ".join(sorted(repr(node.label) for node in extra))
             raise FeedError(f"{names} was fed, but the result does not depend on it")
-        return compile(list(fed), rebuild(self.nodes, iter(fetched)), name="executor")
+        outputs = rebuild(self.nodes, iter(fetched))
+        return compile(list(fed), outputs, backend=self.backend, name="executor")
 
 
 @register
@@ -225,4 +229,5 @@ def eval(node: Node, feed: Mapping[Node, Any] | None = None) -> Any:
     np.float64(3.0)
     """
     needed = set(topological_order([node], stop=set(feed or {})))
-    return Executor(node).run({key: v for key, v in (feed or {}).items() if key in needed})
+    # Machine code is not worth making for one call.
+    return Executor(node, backend="numpy").run({key: v for key, v in (feed or {}).items() if key in needed})

@@ -202,4 +202,4 @@ def _values(nodes: Iterable[Node], feed: Feed) -> Values:
                 remedy="Feed the variables.",
             )
     order = topological_order(nodes)
-    return dict(zip(order, Executor(order).run(feed), strict=True))
+    return dict(zip(order, Executor(order, backend="numpy").run(feed), strict=True))

@@ -153,7 +153,7 @@ class _Level:
         atol: float | None,
     ) -> None:
         self.order, self.outputs, self.targets, self.feed = order, outputs, targets, feed
-        self.function = compile(list(feed), list(outputs))
+        self.function = compile(list(feed), list(outputs), backend="numpy")
         self.values = self.function(*feed.values())
         self.cotangents = [_random_like(value, rng) for value in self.values]
         self.tangents = [_random_like(feed[x], rng) for x in targets]
@@ -170,7 +170,7 @@ class _Level:
         if "forward" in modes:
             moves = zip(targets, self.tangents, strict=True)
             pushed = [pushforward(outputs, [x], [t]) for x, t in moves]
-        results = compile(list(self.feed), [pulled, pushed])(*self.feed.values())
+        results = compile(list(self.feed), [pulled, pushed], backend="numpy")(*self.feed.values())
         for k in range(len(targets)):
             differences, noise = self._differences(k)
             if "reverse" in modes:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from symad.errors import EvaluationError, SymadError
-from symad.graph.op import resolve
 from symad.ops.control import WithBody
 from symad.plan.plan import Instruction, Plan, make_plan
 
@@ -23,7 +22,7 @@ class NumpyProgram:
         self._registers: list[Any] = [None] * plan.registers
         for register, constant in plan.constants:
             self._registers[register] = constant.value[()]
-        self._code: list[_Code] = [_instruction_code(step) for step in plan.instructions]
+        self._code: list[_Code] = [self._code_of(step) for step in plan.instructions]
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
         """Run on ``values``, one for each input of the graph, and return the outputs.
@@ -53,15 +52,18 @@ class NumpyProgram:
         pairs = zip(self.plan.outputs, self.plan.copied, strict=True)
         return [_result(registers[register], copied) for register, copied in pairs]
 
+    def kernel_of(self, step: Instruction) -> Callable[..., Any]:
+        """Return the function of arrays that computes an instruction."""
+        op = step.node.op
+        assert op is not None
+        if isinstance(op, WithBody):
+            return op.kernel_of(NumpyProgram(make_plan(op.body)))
+        return op.kernel()
 
-def _instruction_code(step: Instruction) -> _Code:
-    op = step.node.op
-    assert op is not None
-    if isinstance(op, WithBody):
-        kernel = op.kernel_of(NumpyProgram(make_plan(op.body)))
-        return kernel, step.inputs, step.output, step.frees, None
-    overwrites = step.overwrites if isinstance(resolve(type(op).numpy), np.ufunc) else None
-    return op.kernel(), step.inputs, step.output, step.frees, overwrites
+    def _code_of(self, step: Instruction) -> _Code:
+        kernel = self.kernel_of(step)
+        overwrites = step.overwrites if isinstance(kernel, np.ufunc) else None
+        return kernel, step.inputs, step.output, step.frees, overwrites
 
 
 def _result(value: Any, copied: bool) -> Any:

@@ -44,9 +44,7 @@ class Fused(WithBody):
     split: int | None
 
     name = "fused"
-    samples = (
-        Sample(_two_at_once, [reals(2, 3)], np.exp, order=0, needs="shape"),
-    )
+    samples = (Sample(_two_at_once, [reals(2, 3)], np.exp, order=0, needs="shape"),)
 
     def infer(self, *types: Any) -> Type:
         made = [node.type for node in self.body.outputs]

@@ -91,7 +91,7 @@ def decompose(graph: Graph) -> Graph:
 def is_dense(node: Node) -> bool:
     """Return whether the value is an array of known shape with at least one element."""
     type_ = node.type
-    return isinstance(type_, TensorType) and type_.is_static and 0 not in shape_of(node)
+    return isinstance(type_, TensorType) and type_.is_static and 0 not in type_.shape  # type: ignore[operator]
 
 
 def _are_dense(nodes: Sequence[Node]) -> bool:
@@ -368,9 +368,7 @@ def _in_order(graph: Graph, group_of: dict[Node, Group]) -> list[Node | Group]:
     return order
 
 
-def _fused_nodes(
-    group: Group, made: Sequence[Node], resolve: Callable[[Node], Node]
-) -> list[Node]:
+def _fused_nodes(group: Group, made: Sequence[Node], resolve: Callable[[Node], Node]) -> list[Node]:
     """Return new nodes for the values ``made`` by a group."""
     members = group.members[::-1]
     inside = set(members)

@@ -175,7 +175,10 @@ class Rule:
                 continue
             if self.where and not _call(self.where, self._restricted, bound):
                 continue
-            new = as_node(_call(self.replacement, self._needed, bound), like=node)
+            try:
+                new = as_node(_call(self.replacement, self._needed, bound), like=node)
+            except ShapeError:  # operands that broadcast in the pattern may not fit elsewhere
+                continue
             forwarded = new in nodes  # a value is only handed on: converting it is exact
             if forwarded or self.mixed or self._is_uniform(nodes, node):
                 return fit(new, node, forwarded)

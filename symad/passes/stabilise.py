@@ -27,7 +27,7 @@ from symad.ops.exponential import (
 from symad.ops.nn import LogSoftmax, LogSumExp, Softmax
 from symad.ops.reduce import Max, Sum
 from symad.ops.shape import ExpandDims, as_axes
-from symad.passes.rule import AnyRule, Rule
+from symad.passes.rule import AnyRule, Rule, is_scalar
 from symad.passes.signs import is_nonnegative
 
 _AXIS = ("axis",)
@@ -49,6 +49,13 @@ def _log_softmax(x: Any, axis: Any) -> Node:
 
 def _spread(x: Any, place: Any) -> Node:
     return apply(ExpandDims(place), x)
+
+
+def _is_spread_back(v: Node, x: Node, axis: Any, place: Any) -> bool:
+    """Return whether ``place`` puts back the axes of ``x`` that were summed, beside those of v."""
+    if axis is None or x.ndim is None or as_axes(axis) != place:
+        return False
+    return is_scalar(v) or v.ndim == x.ndim - len(place)
 
 
 LOGARITHMS: tuple[AnyRule, ...] = (
@@ -149,9 +156,8 @@ DERIVATIVES: tuple[AnyRule, ...] = (
     Rule(
         "logsumexp slope of lines",
         lambda v, x, axis, place: _spread(v / _sum(exp(x), axis, False), place) * exp(x),
-        lambda v, x, axis, place: _spread(v, place) * _softmax(x, axis),
-        attributes=("axis", "place"),
-        where=lambda axis, place: axis is not None and as_axes(axis) == place,
+        lambda v, x, axis, place: (v if is_scalar(v) else _spread(v, place)) * _softmax(x, axis),
+        attributes=("axis", "place"), where=_is_spread_back,
         example={"axis": -1, "place": (-1,), "v": (2,)},
     ),
     Rule(

@@ -9,7 +9,7 @@ import numpy as np
 
 from symad.graph.node import Constant, Node, apply
 from symad.ops.adjoint import OnesLike, ZerosLike, ones_like, zeros_like
-from symad.ops.arithmetic import square
+from symad.ops.arithmetic import Negative, square
 from symad.ops.base import Elementwise
 from symad.ops.permute import PermuteDims, permute_dims
 from symad.ops.reduce import Max, Mean, Min, Prod, Reduction, Sum, mean, sum
@@ -76,6 +76,24 @@ def _join_permutations(node: Node) -> Node | None:
     joined = tuple(first[axis] for axis in order)
     source = inner.inputs[0]
     return source if joined == tuple(range(len(order))) else permute_dims(source, joined)
+
+
+def _sign_out(node: Node) -> Node | None:
+    """reshape(-x) = -reshape(x)"""
+    inner = node.inputs[0]
+    if not isinstance(inner.op, Negative) or len(node.inputs) != 1:
+        return None
+    assert node.op is not None
+    return -apply(node.op, inner.inputs[0])
+
+
+def _keep_axes(node: Node) -> Node | None:
+    """A sum whose axes are put back is one that keeps them."""
+    inner, shape = node.inputs[0], static_shape(node)
+    if not isinstance(inner.op, Sum) or inner.op.keepdims or shape is None:
+        return None
+    kept = apply(inner.op.with_attributes(keepdims=True), *inner.inputs)
+    return kept if static_shape(kept) == shape else None
 
 
 # Numbers that are broadcast
@@ -181,6 +199,17 @@ VIEWS: tuple[AnyRule, ...] = (
         "reshape twice", _join_reshapes, "reshape(reshape(x, s), t) = reshape(x, t)", _SAME_ORDER,
         (lambda x: reshape(reshape(x, (3, 2)), (6,)), lambda x: squeeze(expand_dims(x, 1), 1),
          lambda x: reshape(x, (2, 3))),
+    ),
+    Procedure(
+        "sign out of a view", _sign_out, "reshape(-x, s) = -reshape(x, s)",
+        (*_SAME_ORDER, BroadcastTo, PermuteDims),
+        (lambda x: reshape(-x, (6,)), lambda x: expand_dims(-x, 0),
+         lambda x: broadcast_to(-x, (4, 2, 3))),
+    ),
+    Procedure(
+        "sum with its axes", _keep_axes, "reshape(sum(x, a), s) = sum(x, a, keepdims=True)",
+        (Reshape, ExpandDims),
+        (lambda x: reshape(sum(x, 1), (2, 1)), lambda x: expand_dims(sum(x, 0), 0)),
     ),
     Procedure(
         "broadcast twice", _join_broadcasts,

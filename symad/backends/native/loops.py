@@ -85,8 +85,8 @@ def structure_of(nest: Nest, layout: Layout) -> Any:
             kind, op = nest.kinds[node], node.op
             same = op if isinstance(op, PerElement) else type(op)
             sources = tuple(index[source] for source in node.inputs)
-            reads = tuple(layout.read_of.get((node, source)) for source in node.inputs)
-            steps.append((same, kind, node.dtype, sources, reads))
+            read = tuple(layout.read_of.get((node, source)) for source in node.inputs)
+            steps.append((same, kind, node.dtype, sources, read))
         elif isinstance(node, Constant) and node not in nest.numbers:
             steps.append((node.dtype, repr(node.value.item())))
         else:
@@ -149,10 +149,12 @@ class _Writer:
         """Fetch the data pointers out of the array objects, whose layout is public."""
         self.builder = builder = self._ir.IRBuilder(entry.append_basic_block())
         (self._words,) = entry.args
-        data = [
-            builder.load(self._at(builder.inttoptr(self._load_word(k), self._pointer), _DATA))
-            for k in range(self._first_array, self._first_array + self._arrays)
-        ]
+        offset = self._integer(_DATA)
+        data = []
+        for k in range(self._first_array, self._first_array + self._arrays):
+            array = builder.inttoptr(self._load_word(k), self._pointer)
+            field = builder.gep(array, [offset], source_etype=self._ir.IntType(8))
+            data.append(builder.load(field, typ=self._pointer))
         builder.call(rows, [self._words, *data])
         builder.ret_void()
 
@@ -160,12 +162,6 @@ class _Writer:
 
     def _integer(self, value: int) -> Any:
         return self._word(value)
-
-    def _at(self, pointer: Any, byte: int) -> Any:
-        """Return the address some bytes on, as one of a pointer."""
-        i8 = self._ir.IntType(8)
-        moved = self.builder.gep(pointer, [self._integer(byte)], source_etype=i8)
-        return self.builder.bitcast(moved, self._pointer.as_pointer())
 
     def _place(self, pointer: Any, index: Any, dtype: np.dtype[Any]) -> Any:
         return self.builder.gep(pointer, [index], source_etype=self._stored_type(dtype))

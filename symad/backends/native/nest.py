@@ -1,4 +1,4 @@
-"""What a fused loop nest makes where: per element, per row or at the end; in which order; from what.
+"""What a fused loop nest makes, where, in which order and from what.
 
 A nest has an outer loop over rows and, for each row, one inner loop per *stage*.  A stage makes the
 reductions along the row that need no other reduction of the same row but those of the stages before
