@@ -12,12 +12,13 @@ PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint bench clean
 
 help:
 	@echo 'make demo   set up $(VENV), then run the main job: symad demo'
 	@echo 'make test   set up $(VENV), then run all checks: ruff, mypy, pytest'
 	@echo 'make lint   set up $(VENV), then run ruff and mypy only'
+	@echo 'make bench  set up $(VENV), then measure symad beside its peers and write docs/performance.md'
 	@echo 'make clean  remove $(VENV), caches and everything that was generated'
 	@echo
 	@echo 'PYTHON=python3.12 chooses the Python that a new $(VENV) is made from;'
@@ -39,6 +40,10 @@ lint: $(VENV)/.has-test
 	$(PY) -m ruff check || status=1; \
 	$(PY) -m mypy || status=1; \
 	exit $$status
+
+# PyTorch is measured if it has been installed into $(VENV); its build for CPUs is enough.
+bench: $(VENV)/.has-bench
+	@$(PY) -m benchmarks --output docs/performance.md
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info demo-output docs/_build .benchmarks .hypothesis \

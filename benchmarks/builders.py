@@ -28,7 +28,7 @@ def by_library(functions: Mapping[str, Function], wrt: Sequence[int]) -> dict[st
     wrt : sequence of int
         The inputs to differentiate with respect to; the value alone if there are none.
     """
-    variants = {
+    variants: dict[str, dict[str, Callable[[Function, Sequence[int]], Builder]]] = {
         "symad": {"symad": symad_builder},
         "jax": {
             "jax": partial(jax_builder, on_device=False),
@@ -67,7 +67,11 @@ def in_numpy(function: Callable[..., Sequence[Any]]) -> Builder:
 
 
 def symad_builder(
-    function: Function, wrt: Sequence[int], given_outputs: bool = False, **options: Any
+    function: Function,
+    wrt: Sequence[int],
+    shapes_declared: bool = True,
+    given_outputs: bool = False,
+    **options: Any,
 ) -> Builder:
     """Build with symad; ``options`` are those of ``compile``.
 
@@ -78,7 +82,9 @@ def symad_builder(
         import symad as sm
 
         variables = [
-            sm.Variable(f"x{i}", np.shape(value), np.asarray(value).dtype)
+            sm.Variable(
+                f"x{i}", np.shape(value) if shapes_declared else None, np.asarray(value).dtype
+            )
             for i, value in enumerate(inputs)
         ]
         value = function(sm, *variables)
@@ -113,7 +119,7 @@ def jax_builder(function: Function, wrt: Sequence[int], on_device: bool) -> Buil
             return [np.asarray(result) for result in compiled(*arguments)]
 
         if on_device:
-            return Implementation(call, jax.block_until_ready([jnp.asarray(x) for x in inputs]))
+            return Implementation(call, [jnp.asarray(x).block_until_ready() for x in inputs])
         return Implementation(call, inputs)
 
     return build
@@ -176,8 +182,9 @@ def pytensor_builder(function: Function, wrt: Sequence[int], linker: str | None)
             pt.tensor(f"x{i}", dtype=np.asarray(value).dtype.name, shape=np.shape(value))
             for i, value in enumerate(inputs)
         ]
-        value = function(pt, *variables)
-        slopes = pytensor.grad(value.sum(), [variables[i] for i in wrt]) if wrt else []
+        with pytensor.config.change_flags(floatX=variables[0].dtype):  # that of Python floats
+            value = function(pt, *variables)
+            slopes = pytensor.grad(value.sum(), [variables[i] for i in wrt]) if wrt else []
         mode = pytensor.compile.mode.Mode(linker=linker, optimizer="fast_run") if linker else None
         compiled = pytensor.function(variables, [value, *slopes], mode=mode)
         compiled.trust_input = all(isinstance(value, np.ndarray) for value in inputs)
@@ -242,9 +249,9 @@ def _through_buffers(
     arguments = [np.empty(shape[::-1]) for shape in taken]
     results = [np.empty(shape[::-1]) for shape in given]
     for i, array in enumerate(arguments):
-        buffer.set_arg(i, memoryview(array.reshape(-1)))
+        buffer.set_arg(i, array.reshape(-1).data)
     for i, array in enumerate(results):
-        buffer.set_res(i, memoryview(array.reshape(-1)))
+        buffer.set_res(i, array.reshape(-1).data)
     places = [array.T for array in arguments]
     columns = [array.T for array in results]
 

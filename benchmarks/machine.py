@@ -21,7 +21,9 @@ LIBRARIES = {
 }
 """The modules that a user of each library imports."""
 
-DISTRIBUTIONS = ("symad numpy scipy llvmlite jax jaxlib torch pytensor numba casadi autograd").split()
+DISTRIBUTIONS = (
+    "symad numpy scipy llvmlite jax jaxlib torch pytensor numba casadi autograd"
+).split()
 
 
 def is_installed(library: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workload import Builder, Implementation, Target, Workload
+from benchmarks.workloads.cross_entropy import by_hand as cross_entropy
 from benchmarks.workloads.cross_entropy import (
     in_autograd,
     in_jax,
@@ -19,7 +20,6 @@ from benchmarks.workloads.cross_entropy import (
     in_symad,
     in_torch,
 )
-from benchmarks.workloads.cross_entropy import by_hand as cross_entropy
 
 RATE = np.float32(0.01)
 
@@ -106,7 +106,8 @@ def jax_step(on_device: bool) -> Builder:
         def call(images: Any, labels: Any) -> Any:
             nonlocal weights
             loss, weights = step(weights, images, labels)
-            jax.block_until_ready(weights)  # the step is done when its weights are there
+            for weight in weights:
+                weight.block_until_ready()  # the step is done when its weights are there
             return np.asarray(loss)
 
         fed = [jnp.asarray(images), jnp.asarray(labels)] if on_device else (images, labels)
@@ -208,7 +209,6 @@ NETWORK_STEP = Workload(
     targets=(Target(1.15, "numpy, five products alone"),),
     tolerance=1e-4,
 )
-
 
 
 def with_new_sizes(build: Builder) -> Builder:

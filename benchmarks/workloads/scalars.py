@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.builders import by_library, in_numpy, same_for
+from benchmarks.builders import by_library, in_numpy, same_for, symad_builder
 from benchmarks.workload import Target, Workload, times_faster
 
 
@@ -39,6 +39,7 @@ RUNNING_EXAMPLE = Workload(
     implementations={
         **by_library(same_for(LIBRARIES, example), wrt=(0, 1)),
         "math": in_numpy(by_hand),
+        "symad, shapes not declared": symad_builder(example, (0, 1), shapes_declared=False),
         "numpy": in_numpy(in_numpy_scalars),
     },
     targets=(Target(0.5, "math"), times_faster(40, "jax")),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.builders import by_library, in_numpy, same_for
+from benchmarks.builders import by_library, in_numpy, same_for, symad_builder
 from benchmarks.workload import Workload, times_faster
 
 
@@ -42,6 +42,7 @@ SMALL_MATRIX = Workload(
         **by_library(
             {**same_for(LIBRARIES, sum_of_squares), "casadi": sum_of_squares_in_casadi}, wrt=(0, 1)
         ),
+        "symad, shapes not declared": symad_builder(sum_of_squares, (0, 1), shapes_declared=False),
         "numpy": in_numpy(by_hand),
     },
     targets=(times_faster(20, "jax"), times_faster(8, "numpy")),

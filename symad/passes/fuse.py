@@ -5,9 +5,9 @@ computed in the same loop nest; a group that two such groups can make together i
 used by several groups, or by an op that is not fused, is computed in the earliest of them and
 written out.
 
-Each group has a *level*: all that a member is used by outside of its group is at a lower level.  A
-node joins only groups at the highest level among its users, so groups never wait for each other,
-and one visit per node is enough.
+Each group has a *level*: all that a member is used by outside of its group is at a lower level, so
+that groups never wait for each other.  A node joins groups at the highest level among its users;
+another of their groups is lifted to that level if nothing that it uses is at that level or below.
 
 In a group, a value is made per element of the nest, per row (of the axes from the group's
 ``split`` on), or at the end of the nest, by a reduction over all axes or over those before
@@ -30,14 +30,19 @@ from symad.ops.fused import Fused
 from symad.ops.reduce import Max, Min, Reduction, Sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.ops.structure import structure_item
+from symad.passes.share import share
 from symad.types import TensorType, normalize_axes
 
 Shape = tuple[int, ...]
+Form = tuple[Shape, int | None]
+"""Space and split of a group."""
 Supports = Callable[[Node], bool]
 """Whether a backend has code for one element of a node's op."""
 
 _SHORTEST_ROW = 8
 """Shorter rows leave too little to vectorise."""
+_MOST_MEMBERS = 64
+"""More would keep the compiler busy, and gain nothing."""
 _LONGEST_ROW = 1 << 15
 """All elements are taken as one row, which is not split over threads, only up to here."""
 
@@ -61,7 +66,7 @@ def fuse(graph: Graph, supports: Supports) -> Graph:
       %1: f64[5,100] = fused(%0, body=<Graph of 6 nodes>, space=(5, 100), split=1)
       return %1
     """
-    graph = decompose(graph)
+    graph = share(decompose(graph))
     groups = _Grouping(graph, supports).groups()
     return _with_groups(graph, groups) if groups else graph
 
@@ -122,6 +127,8 @@ class Group:
     ----------
     level : int
         More than that of any group that uses one of its members.
+    ceiling : float
+        The highest level to which it can be lifted: below all that its members use.
     space : tuple of int
     split : int or None
     members : list of Node
@@ -130,6 +137,7 @@ class Group:
 
     def __init__(self, level: int, space: Shape, split: int | None) -> None:
         self.level = level
+        self.ceiling = math.inf
         self.space = space
         self.split = split
         self.members: list[Node] = []
@@ -189,18 +197,21 @@ class _Grouping:
         return None if group is None else self._root(group)
 
     def _place(self, node: Node) -> None:
-        """Let ``node`` join the group of its users, or start one, or stay alone."""
+        """Let ``node`` join groups of its users, or start one, or stay alone."""
         users = list(dict.fromkeys(user for user, _ in self._users[node]))
-        levels = [self._level_of(user) for user in users]
-        level = max(levels, default=-1)
-        top = [user for user, its in zip(users, levels, strict=True) if its == level]
-        self._level[node] = level + 1
-        if not self._can_fuse(node):
-            return
-        group = self._common_group(node, top) or self._new_group(node, level + 1)
+        level = 1 + max(map(self._level_of, users), default=-1)
+        group = None
+        if self._can_fuse(node):
+            group = self._join(node, users, level - 1) or self._new_group(node, level)
+        self._level[node] = level
         if group is not None:
             self._group[node] = group
             group.members.append(node)
+            level = group.level
+        for user in users:
+            outside = self._group_of(user)
+            if outside is not None and outside is not group:
+                outside.ceiling = min(outside.ceiling, level - 1)
 
     def _level_of(self, node: Node) -> int:
         group = self._group_of(node)
@@ -210,7 +221,7 @@ class _Grouping:
         if not is_dense(node) or not _are_dense(node.inputs):
             return False
         if _is_reduction(node):
-            return node.dtype.itemsize >= 4 and node.inputs[0].dtype != "float16"
+            return node.dtype != "float16" and node.inputs[0].dtype != "float16"
         if isinstance(node.op, PerElement):
             return self._supports(node)
         return isinstance(node.op, (BroadcastTo, ExpandDims, Squeeze, Reshape))
@@ -228,34 +239,66 @@ class _Grouping:
             return Group(level, shape_of(node), None)
         return None
 
-    def _common_group(self, node: Node, users: Sequence[Node]) -> Group | None:
-        """Return the group of all ``users``, merged if there are several, which ``node`` can join.
+    def _join(self, node: Node, users: Sequence[Node], top: int) -> Group | None:
+        """Return the group that ``node`` can join, made of those of its users; or ``None``.
 
-        Nothing is changed if there is none.
+        Parameters
+        ----------
+        node : Node
+        users : sequence of Node
+        top : int
+            The highest level among the users.
         """
-        found = [self._group_of(user) for user in users]
-        groups = list(dict.fromkeys(group for group in found if group is not None))
-        if not users or None in found:
+        users_of: dict[Group, list[Node]] = {}
+        is_alone = not users
+        for user in users:
+            group = self._group_of(user)
+            if group is not None:
+                users_of.setdefault(group, []).append(user)
+            elif self._level[user] == top:
+                is_alone = True
+        joined = [group for group in users_of if group.level == top]
+        level = top
+        form = None if is_alone else self._form_of(node, joined, users_of)
+        if form is None:  # then it must be at a higher level than all its users
+            joined, level = [], top + 1
+        for group in users_of:
+            if group not in joined and group.ceiling >= level:
+                wider = self._form_of(node, [*joined, group], users_of)
+                if wider is not None:
+                    joined, form = [*joined, group], wider
+        return None if form is None else self._merge(joined, level, form)
+
+    def _form_of(
+        self, node: Node, groups: Sequence[Group], users_of: dict[Group, list[Node]]
+    ) -> Form | None:
+        """Return space and split of what ``groups`` make together with ``node``, if they can."""
+        if sum(len(group.members) for group in groups) >= _MOST_MEMBERS:
             return None
         form = _joint_form(groups)
         form = form and self._form_with(node, *form)
-        if form is None or not all(_accepts(user, node, *form) for user in users):
+        if form is None:
             return None
-        target = groups[0]
-        for other in groups[1:]:
-            if len(other.members) > len(target.members):
-                target, other = other, target
-            target.members += other.members
-            self._merged[other] = target
+        users = (user for group in groups for user in users_of[group])
+        return form if all(_accepts(user, node, *form) for user in users) else None
+
+    def _merge(self, groups: Sequence[Group], level: int, form: Form) -> Group:
+        target = max(groups, key=lambda group: len(group.members))
+        for other in groups:
+            if other is not target:
+                target.members += other.members
+                target.ceiling = min(target.ceiling, other.ceiling)
+                self._merged[other] = target
+        target.level = level
         target.space, target.split = form
         return target
 
-    def _form_with(
-        self, node: Node, space: Shape, split: int | None
-    ) -> tuple[Shape, int | None] | None:
+    def _form_with(self, node: Node, space: Shape, split: int | None) -> Form | None:
         """Return space and split of a group once ``node`` has joined it; ``None`` if it cannot."""
-        shape = shape_of(node)
-        if shape == space and isinstance(node.op, (PerElement, BroadcastTo)):
+        shape, is_reduction = shape_of(node), _is_reduction(node)
+        if shape == space and not is_reduction:
+            return (space, split) if isinstance(node.op, (PerElement, BroadcastTo)) else None
+        if split is not None and not is_reduction and shape in row_shapes(space, split):
             return space, split
         rows = self._rows.get(node)
         if rows is None:
@@ -265,10 +308,10 @@ class _Grouping:
         if rows[0] == space and split in (None, rows[1]):
             return rows
         widened = Group(0, space, split).holds_rows_of(*rows)
-        return rows if widened and _is_reduction(node) else None
+        return rows if widened and is_reduction else None
 
 
-def _joint_form(groups: Sequence[Group]) -> tuple[Shape, int | None] | None:
+def _joint_form(groups: Sequence[Group]) -> Form | None:
     """Return space and split of the group that ``groups`` make together, if they can."""
     widest = max(groups, key=lambda group: (math.prod(group.space), group.split is not None))
     for group in groups:

@@ -167,8 +167,33 @@ class Rule:
     def _restricted(self) -> tuple[str, ...]:
         return _parameters(self.where) if self.where else ()
 
+    @cached_property
+    def _heads(self) -> tuple[type | None, ...]:
+        """For each input of the root, the class of its op, or Constant; None for a wildcard."""
+        return tuple(
+            Constant if isinstance(source, Constant) else type(source.op) if source.op else None
+            for source in self.tree.inputs
+        )
+
+    @cached_property
+    def _is_twice(self) -> bool:
+        """Whether the root has one wildcard for both its inputs, as in x + x."""
+        inputs = self.tree.inputs
+        return len(inputs) == 2 and inputs[0] is inputs[1]
+
+    def _may_match(self, inputs: tuple[Node, ...]) -> bool:
+        """Take a quick look: most rules that are tried at a node do not get past this."""
+        if self._is_twice and inputs[0] is not inputs[1]:
+            return False
+        if _heads_agree(self._heads, inputs):
+            return True
+        assert self.tree.op is not None
+        return self.tree.op.commutative and _heads_agree(self._heads, inputs[::-1])
+
     def apply(self, node: Node) -> Node | None:
         """Return the replacement for ``node`` if the pattern matches it, else ``None``."""
+        if not self._may_match(node.inputs):
+            return None
         for bound in _unify(self.tree, node, {}):
             nodes = [value for value in bound.values() if isinstance(value, Node)]
             if not all(map(self._takes, nodes)):
@@ -303,8 +328,7 @@ def _unify_inputs(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding
     if pattern.op.commutative and len(node.inputs) == 2 and node.inputs[0] is not node.inputs[1]:
         orders.append(node.inputs[::-1])
     for inputs in orders:
-        if all(map(_may_match, pattern.inputs, inputs)):
-            yield from _unify_all(pattern.inputs, inputs, bound)
+        yield from _unify_all(pattern.inputs, inputs, bound)
 
 
 def _unify_all(
@@ -317,9 +341,13 @@ def _unify_all(
         yield from _unify_all(patterns[1:], nodes[1:], first)
 
 
-def _may_match(pattern: Node, node: Node) -> bool:
-    """Return whether the ops agree: a quick look before patterns are followed further."""
-    return pattern.op is None or type(pattern.op) is type(node.op)
+def _heads_agree(heads: tuple[type | None, ...], inputs: tuple[Node, ...]) -> bool:
+    for head, node in zip(heads, inputs, strict=False):
+        if head is None or type(node.op) is head:
+            continue
+        if head is not Constant or not (type(node) is Constant or type(node.op) is BroadcastTo):
+            return False
+    return True
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:

@@ -129,13 +129,18 @@ DERIVATIVES: tuple[AnyRule, ...] = (
     Rule("sigmoid times exp", lambda v, x: v * sigmoid(-x) * exp(x), lambda v, x: v * sigmoid(x)),
     Rule("exp times sigmoid", lambda v, x: v * exp(x) * sigmoid(-x), lambda v, x: v * sigmoid(x)),
     Rule("sigmoid and exp", lambda x: sigmoid(-x) * exp(x), lambda x: sigmoid(x)),
+    Rule("share of exp", lambda v, x: v * exp(x) / (1 + exp(x)), lambda v, x: v * sigmoid(x)),
     Rule(
-        "sigmoid slope", lambda x, y: (sigmoid(-x) - y / (1 + exp(x))) * exp(x),
-        lambda x, y: sigmoid(x) - y * sigmoid(x),
+        "scaled softplus slope", lambda v, w, x: w * (v / (1 + exp(x))) * exp(x),
+        lambda v, w, x: w * v * sigmoid(x),
     ),
     Rule(
-        "scaled sigmoid slope", lambda v, x, y: (v * sigmoid(-x) - y / (1 + exp(x))) * exp(x),
-        lambda v, x, y: v * sigmoid(x) - y * sigmoid(x),
+        "softplus slope, scaled exp", lambda v, w, x: w * exp(x) * (v / (1 + exp(x))),
+        lambda v, w, x: w * v * sigmoid(x),
+    ),
+    Rule(
+        "exp into a difference", lambda v, w, x: (w - v / (1 + exp(x))) * exp(x),
+        lambda v, w, x: w * exp(x) - v * sigmoid(x),
     ),
     Rule("logaddexp slope", lambda v, x, y: v / (exp(x) + exp(y)) * exp(x),
          lambda v, x, y: v * sigmoid(x - y)),

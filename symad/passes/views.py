@@ -11,6 +11,7 @@ from symad.graph.node import Constant, Node, apply
 from symad.ops.adjoint import OnesLike, ZerosLike, ones_like, zeros_like
 from symad.ops.arithmetic import Negative, square
 from symad.ops.base import Elementwise
+from symad.ops.index import Index, ScatterAdd, scatter_add
 from symad.ops.permute import PermuteDims, permute_dims
 from symad.ops.reduce import Max, Mean, Min, Prod, Reduction, Sum, mean, sum
 from symad.ops.reduce import max as max_of
@@ -29,6 +30,9 @@ from symad.types import TensorType, normalize_axes
 
 _SAME_ORDER = (Reshape, ExpandDims, Squeeze)
 """Views with the elements in the same order."""
+
+_WHOLE = (None, Ellipsis, (None, None, None))
+"""What a subscript consists of that leaves nothing out: new axes, ``...`` and ``:``."""
 
 
 def static_shape(node: Node) -> tuple[int, ...] | None:
@@ -53,6 +57,16 @@ def _join_reshapes(node: Node) -> Node | None:
         return None
     first = inner.inputs[0]
     return first if static_shape(first) == shape else reshape(first, shape)
+
+
+def _new_axes(node: Node) -> Node | None:
+    """x[:, None] = reshape(x, s), and the adjoint of such a subscript is a reshape as well."""
+    shape, x = static_shape(node), node.inputs[0]
+    given = static_shape(x)
+    assert isinstance(node.op, (Index, ScatterAdd))
+    if shape is None or given is None or not all(entry in _WHOLE for entry in node.op.key):
+        return None
+    return reshape(x, shape) if math.prod(given) == math.prod(shape) else None
 
 
 def _join_broadcasts(node: Node) -> Node | None:
@@ -199,6 +213,15 @@ VIEWS: tuple[AnyRule, ...] = (
         "reshape twice", _join_reshapes, "reshape(reshape(x, s), t) = reshape(x, t)", _SAME_ORDER,
         (lambda x: reshape(reshape(x, (3, 2)), (6,)), lambda x: squeeze(expand_dims(x, 1), 1),
          lambda x: reshape(x, (2, 3))),
+    ),
+    Procedure(
+        "new axes", _new_axes, "x[:, None] = reshape(x, s)", (Index,),
+        (lambda x: x[:, None], lambda x: x[None, ..., None]),
+    ),
+    Procedure(
+        "new axes, adjoint", _new_axes, "scatter_add(v, x, [:, None]) = reshape(v, s)",
+        (ScatterAdd,), (lambda x, r: scatter_add(r, x[0], (None, ...)),), {"r": (1, 3)},
+        grade=Grade.ROUNDING,  # -0.0 is added to 0.0
     ),
     Procedure(
         "sign out of a view", _sign_out, "reshape(-x, s) = -reshape(x, s)",

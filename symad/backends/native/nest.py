@@ -20,6 +20,7 @@ from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
 from symad.ops.fused import Fused
 from symad.ops.reduce import Reduction
+from symad.ops.shape import BroadcastTo
 from symad.passes.fuse import Shape, reduced_axes, shape_of
 
 RAGGED_ROW = 4096
@@ -151,12 +152,10 @@ class Nest:
 
     def _strides(self, user: Node, source: Node) -> Shape:
         """Return the steps of ``source`` along the axes of the space, as ``user`` reads it."""
-        shape, rank = shape_of(source), len(self.space)
-        if self.kinds[user] is not Kind.FULL and not isinstance(user.op, Reduction):
-            # A value per row may have the axes before the row only.
-            rank = len(shape_of(user) if isinstance(user.op, PerElement) else shape)
-        elif isinstance(user.op, Reduction):
-            rank = len(shape)
+        shape = shape_of(source)
+        broadcasts = isinstance(user.op, (PerElement, BroadcastTo))
+        # A value per row may have no more axes than those before the row.
+        rank = len(shape_of(user) if broadcasts else shape)
         strides = (0,) * (rank - len(shape)) + contiguous_strides(shape)
         return strides + (0,) * (len(self.space) - rank)
 

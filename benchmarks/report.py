@@ -1,0 +1,236 @@
+"""The results as Markdown: promises first, then everything that was measured."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks import timing
+from benchmarks.suite import NO_COMPILER, Results
+from benchmarks.workload import Target, Workload
+
+FIRST_ANSWER_LIMIT = 0.1
+"""The time to the first answer, as a fraction of JAX's."""
+
+BOUND_LIMIT = 1.1
+"""The peak of memory, as a multiple of the plan's bound."""
+
+NOTES = Path(__file__).with_name("notes.md")
+"""What a person has to say about the numbers; it follows them."""
+
+METHOD = """\
+Each number is a median over rounds; in a round every implementation runs one batch of calls, in
+turns, in one process. A ratio is the median of the ratios within the rounds, so that what slows
+the machine down slows both sides. The process is kept on one core (on two where threads are the
+point), with as many threads in every library. Before the clock starts, each answer is compared
+with an independent one in NumPy: values, shapes, dtypes, and that they have come back as NumPy
+arrays or numbers. All get the same inputs. Of a peer with several settings the fastest counts,
+and all are listed; "arrays on device" and "tensors in" leave out the conversion of the inputs.
+"""
+
+
+def targets_table(workloads: Sequence[Workload], results: Results) -> str:
+    """Return what symad promises about speed, and whether it holds."""
+    rows = []
+    for workload in workloads:
+        times = results.times.get(workload.name, {})
+        for target in workload.targets:
+            measured, met = judge(target, times)
+            rows.append((workload.title, describe(target), measured, met))
+    return table(("work", "target", "measured", "met?"), rows)
+
+
+def describe(target: Target) -> str:
+    """Return a target in words.
+
+    Examples
+    --------
+    >>> describe(Target(0.7, "jax"))
+    '≤ 0.7 × jax'
+    """
+    whose = "" if target.subject == "symad" else f" ({target.subject})"
+    if target.peer is None:
+        return f"≤ {seconds(target.limit)}{whose}"
+    if target.as_speedup:
+        return f"≥ {1 / target.limit:.3g} × faster than {target.peer}{whose}"
+    return f"≤ {target.limit:g} × {target.peer}{whose}"
+
+
+def judge(target: Target, times: dict[str, list[float]]) -> tuple[str, str]:
+    """Return the measured ratio, or time, and whether the target is met."""
+    mine = times.get(target.subject)
+    if mine is None:
+        return f"{target.subject} not measured", _yes(False)
+    if target.peer is None:
+        value = statistics.median(mine)
+        return seconds(value), _yes(value <= target.limit)
+    label = fastest_variant(target.peer, times)
+    if label is None:
+        return f"{target.peer} not measured", "–"
+    value = timing.ratio(mine, times[label]).median
+    shown = f"{1 / value:.3g} × faster" if target.as_speedup else f"{value:.3g} ×"
+    return f"{shown} ({label})", _yes(value <= target.limit)
+
+
+def fastest_variant(peer: str, times: dict[str, list[float]]) -> str | None:
+    """Return ``peer`` itself if it names a variant, else its fastest, if it was measured."""
+    variants = {
+        label: found
+        for label, found in times.items()
+        if label == peer or ("," not in peer and label.startswith(f"{peer}, "))
+    }
+    return timing.fastest(variants) if variants else None
+
+
+def first_answer_table(workloads: Sequence[Workload], results: Results) -> str:
+    """Return how long the first answer takes, and symad's part of JAX's time."""
+    libraries = _in_order(results.first.values())
+    rows = []
+    for workload in workloads:
+        found = results.first.get(workload.name)
+        if not found:
+            continue
+        for kind in ("fresh", "again"):
+            medians = {label: statistics.median(taken[kind]) for label, taken in found.items()}
+            cells = [seconds(medians[name]) if name in medians else "" for name in libraries]
+            ratio, met = "", "–"
+            if "symad" in medians and "jax" in medians:
+                part = medians["symad"] / medians["jax"]
+                ratio, met = f"{part:.2g} ×", _yes(part <= FIRST_ANSWER_LIMIT)
+            rows.append((workload.title, kind, *cells, ratio, met))
+    return table(("work", "process", *libraries, "symad ÷ jax", "≤ 0.1?"), rows)
+
+
+def memory_table(workloads: Sequence[Workload], results: Results) -> str:
+    """Return by how much calls let the process grow, beside the plan's bound."""
+    libraries = _in_order(results.memory.values())
+    rows = []
+    for workload in workloads:
+        found = results.memory.get(workload.name)
+        if not found:
+            continue
+        calls = {label: sizes["calls"] for label, sizes in found.items()}
+        cells = [
+            f"{megabytes(calls[name])} ({megabytes(found[name]['first'])})" if name in found else ""
+            for name in libraries
+        ]
+        bound = found.get("symad", {}).get("bound")
+        within = below = "–"
+        if bound is not None:
+            within = _yes(calls["symad"] <= BOUND_LIMIT * bound)
+        if "symad" in calls and "torch" in calls:
+            below = _yes(calls["symad"] <= calls["torch"])
+        least = "not known" if bound is None else megabytes(bound)
+        rows.append((workload.title, *cells, least, within, below))
+    heads = ("work", *libraries, "plan's bound", "≤ 1.1 × bound?", "≤ torch?")
+    return table(heads, rows)
+
+
+def details(workload: Workload, results: Results) -> str:
+    """Return all that was measured of a workload's speed, the fastest first."""
+    times = results.times.get(workload.name, {})
+    if not times:
+        return "Not measured."
+    base = next((label for label in times if label.startswith("symad")), next(iter(times)))
+    rows = []
+    for label in sorted(times, key=lambda label: statistics.median(times[label])):
+        taken, relative = timing.spread(times[label]), timing.ratio(times[label], times[base])
+        quartiles = f"{seconds(taken.low)} – {seconds(taken.high)}"
+        rows.append((label, seconds(taken.median), quartiles, f"{relative.median:.3g}"))
+    return table(("", "a call takes", "middle half", f"÷ {base}"), rows)
+
+
+def performance_page(
+    workloads: Sequence[Workload], results: Results, facts: dict[str, str], notes: str = ""
+) -> str:
+    """Return the whole page; ``facts`` are shown at the top: date, machine, versions, command."""
+    parts = [
+        "# Performance",
+        "Measured by the benchmark suite, `make bench`, which writes this page; text about the"
+        " numbers belongs into `benchmarks/notes.md`.",
+        table(("", ""), facts.items()),
+        METHOD,
+        "## What is promised",
+        targets_table(workloads, results),
+    ]
+    if any(results.first.values()):
+        parts += [
+            "## From nothing to the first answer",
+            "Building the graph, its gradient, compiling, and the first call; imports are not"
+            " counted. *Fresh*: the first graph of a new process; *again*: another one, built from"
+            " nothing in a process that has done so before. Caches on disk start empty.",
+            first_answer_table(workloads, results),
+        ]
+    if any(results.memory.values()):
+        parts += [
+            "## Peak of memory",
+            "By how much the whole process grows at most while the function is called; in brackets"
+            " while it is built and called for the first time. Both over the process that holds"
+            " the inputs and has done the same work on tiny inputs before, which has loaded code"
+            " and filled heaps; a few 0.1 MB are noise.",
+            memory_table(workloads, results),
+        ]
+    parts.append("## Everything, by work")
+    for workload in workloads:
+        parts += [f"### {workload.title}", details(workload, results)]
+    if results.failures:
+        parts += [
+            "## Not measured",
+            table(("work", "implementation", "reason"), results.failures),
+        ]
+    if notes:
+        parts.append(notes)
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table.
+
+    Examples
+    --------
+    >>> print(table(("a", "b"), [("1", "x|y")]))
+    | a | b |
+    |---|---|
+    | 1 | x\\|y |
+    """
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for row in rows:
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |")
+    return "\n".join(lines)
+
+
+def seconds(value: float) -> str:
+    """Return a time with three digits.
+
+    Examples
+    --------
+    >>> seconds(1.23456e-7), seconds(0.0123), seconds(12.3456)
+    ('0.123 µs', '12.3 ms', '12.3 s')
+    """
+    if value < 1e-3:
+        return f"{value * 1e6:.3g} µs" if value < 0.9995e-3 else "1 ms"
+    if value < 1:
+        return f"{value * 1e3:.3g} ms"
+    return f"{value:.3g} s"
+
+
+def megabytes(value: int) -> str:
+    """Return a size.
+
+    Examples
+    --------
+    >>> megabytes(8_000_000)
+    '8.0 MB'
+    """
+    return f"{value / 1e6:.1f} MB"
+
+
+def _in_order(found: Iterable[Mapping[str, object]]) -> list[str]:
+    """Return the libraries that were measured at all, symad first, hand-written code last."""
+    labels = dict.fromkeys(label for of_workload in found for label in of_workload)
+    return sorted(labels, key=lambda label: (label != "symad", label in NO_COMPILER))
+
+
+def _yes(met: bool) -> str:
+    return "yes" if met else "**no**"
