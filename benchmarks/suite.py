@@ -8,10 +8,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
 from benchmarks.workload import Workload, library_of
+
+ROOT = Path(__file__).resolve().parent.parent
 
 LONGEST = 900
 """Seconds after which a worker is given up."""
@@ -63,58 +66,100 @@ def measure_all(
     report: Callable[[str], object],
 ) -> Results:
     """Measure each workload; ``report`` is told what is being done."""
-    results = Results()
-    for workload in workloads:
+    with tempfile.TemporaryDirectory() as scratch:
+        suite = Suite(libraries, quick, report, scratch)
+        for workload in workloads:
+            suite.measure(workload)
+    return suite.results
+
+
+class Suite:
+    """The measurements of one run.
+
+    Parameters
+    ----------
+    libraries : sequence of str
+        Whom to measure beside symad and hand-written code.
+    quick : bool
+        Whether fewer and shorter rounds will do.
+    report : callable
+        Is told what is being done.
+    scratch : str
+        An empty folder, where workers may keep compiled code.
+    """
+
+    def __init__(
+        self,
+        libraries: Sequence[str],
+        quick: bool,
+        report: Callable[[str], object],
+        scratch: str,
+    ) -> None:
+        self.results = Results()
+        self._libraries, self._quick = libraries, quick
+        self._report, self._scratch = report, scratch
+
+    def measure(self, workload: Workload) -> None:
+        """Measure all there is to measure of a workload."""
         if workload.threads > machine.available_cores():
-            reason = f"there are not {workload.threads} cores"
-            results.failures.append((workload.name, "all", reason))
-            continue
-        report(f"{workload.name}: speed")
-        labels = chosen_labels(workload, libraries, quick)
-        _measure_speed(workload, labels, quick, results)
+            self._fail(workload, "all", f"there are not {workload.threads} cores")
+            return
+        labels = chosen_labels(workload, self._libraries, self._quick)
+        self._measure_speed(workload, labels)
         if workload.once:
-            report(f"{workload.name}: first answer and memory")
             alone = [label for label in labels if label == library_of(label)]
-            _measure_alone(workload, alone, quick, results)
-    return results
+            self._measure_first_answers(workload, alone)
+            self._measure_memory(workload, alone)
 
+    def _measure_speed(self, workload: Workload, labels: Sequence[str]) -> None:
+        self._report(f"{workload.name}: speed")
+        found = self._run("speed", workload, labels)
+        if found:
+            self.results.times[workload.name] = found["times"]
+            for label, reason in found["failures"].items():
+                self._fail(workload, label, reason)
 
-def _measure_speed(
-    workload: Workload, labels: Sequence[str], quick: bool, results: Results
-) -> None:
-    try:
-        found = run_worker("speed", workload, labels, quick)
-    except WorkerFailed as error:
-        results.failures.append((workload.name, "all", str(error)))
-        return
-    results.times[workload.name] = found["times"]
-    failures = found["failures"].items()
-    results.failures += [(workload.name, label, reason) for label, reason in failures]
-
-
-def _measure_alone(
-    workload: Workload, labels: Sequence[str], quick: bool, results: Results
-) -> None:
-    """Measure what needs a process for each library; these take turns, too."""
-    first: dict[str, dict[str, list[float]]] = {}
-    memory: dict[str, dict[str, int]] = {}
-    for repetition in range(1 if quick else 3):
-        for label in labels:
-            try:
-                if library_of(label) not in NO_COMPILER:
-                    found = run_worker("first", workload, [label], quick)
+    def _measure_first_answers(self, workload: Workload, labels: Sequence[str]) -> None:
+        """Each in a process of its own, in turns; those that take seconds only once."""
+        self._report(f"{workload.name}: first answers")
+        waiting = [label for label in labels if library_of(label) not in NO_COMPILER]
+        first = self.results.first.setdefault(workload.name, {})
+        for _ in range(1 if self._quick else 3):
+            for label in tuple(waiting):
+                found = self._run("first", workload, [label])
+                if found:
                     kept = first.setdefault(label, {"fresh": [], "again": []})
                     kept["fresh"].append(found["fresh"])
                     kept["again"] += found["again"]
-                if repetition == 0:
-                    memory[label] = run_worker("memory", workload, [label], quick)
-            except WorkerFailed as error:
-                results.failures.append((workload.name, label, str(error)))
-    results.first[workload.name] = first
-    results.memory[workload.name] = memory
+                if not found or found["fresh"] > 2:
+                    waiting.remove(label)
+
+    def _measure_memory(self, workload: Workload, labels: Sequence[str]) -> None:
+        self._report(f"{workload.name}: memory")
+        memory = self.results.memory.setdefault(workload.name, {})
+        for label in labels:
+            found = self._run("memory", workload, [label])
+            if found:
+                memory[label] = found
+
+    def _run(self, measure: str, workload: Workload, labels: Sequence[str]) -> Any:
+        """Return what a worker finds, or None.  First answers find no compiled code on disk."""
+        try:
+            if measure != "first":
+                return run_worker(measure, workload, labels, self._quick, self._scratch)
+            with tempfile.TemporaryDirectory() as empty:
+                return run_worker(measure, workload, labels, self._quick, empty)
+        except WorkerFailed as error:
+            self._fail(workload, labels[0] if len(labels) == 1 else "all", f"{measure}: {error}")
+            return None
+
+    def _fail(self, workload: Workload, label: str, reason: str) -> None:
+        self.results.failures.append((workload.name, label, reason))
 
 
-def run_worker(measure: str, workload: Workload, labels: Sequence[str], quick: bool) -> Any:
+def run_worker(
+    measure: str, workload: Workload, labels: Sequence[str], quick: bool, scratch: str
+) -> Any:
     """Return what a worker process finds.
 
     Raises
@@ -129,19 +174,18 @@ def run_worker(measure: str, workload: Workload, labels: Sequence[str], quick: b
         "threads": workload.threads,
         "quick": quick,
     }
-    command = [sys.executable, "-m", "benchmarks.worker", json.dumps(request)]
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            done = subprocess.run(
-                command,
-                env=machine.environment(workload.threads, scratch),
-                capture_output=True,
-                text=True,
-                timeout=LONGEST,
-            )
-        except subprocess.TimeoutExpired:
-            raise WorkerFailed(f"{measure}: no answer after {LONGEST} s") from None
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.worker", json.dumps(request)],
+            env=machine.environment(workload.threads, scratch),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST,
+        )
+    except subprocess.TimeoutExpired:
+        raise WorkerFailed(f"no answer after {LONGEST} s") from None
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise WorkerFailed(f"{measure}: {last}")
+        lines = done.stderr.strip().splitlines()
+        raise WorkerFailed(lines[-1] if lines else f"exit status {done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])

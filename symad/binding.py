@@ -57,7 +57,9 @@ class Binding:
             for i, argument in enumerate(self._arguments)
         ]
         if len(args) > len(names):
-            raise FeedError(f"{self._function} takes {len(names)} inputs, but {len(args)} were given")
+            raise FeedError(
+                f"{self._function} takes {len(names)} inputs, but {len(args)} were given"
+            )
         for name in keywords:
             self._check_name(name, names, len(args))
         missing = [name for name in names[len(args) :] if name not in keywords]

@@ -230,4 +230,6 @@ def eval(node: Node, feed: Mapping[Node, Any] | None = None) -> Any:
     """
     needed = set(topological_order([node], stop=set(feed or {})))
     # Machine code is not worth making for one call.
-    return Executor(node, backend="numpy").run({key: v for key, v in (feed or {}).items() if key in needed})
+    return Executor(node, backend="numpy").run(
+        {key: v for key, v in (feed or {}).items() if key in needed}
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import doctest
 import itertools
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import machine, report, suite, timing, worker
+from benchmarks import workload as workload_module
 from benchmarks.suite import Results
 from benchmarks.workload import (
     Implementation,
@@ -198,6 +200,37 @@ def test_targets_are_judged(target, expected):
     assert report.judge(target, TIMES) == expected
 
 
+def test_memory_is_judged():
+    mega = 1_000_000
+    workload = WORKLOADS["gaussian"]
+
+    def last_cells(symad, torch_first, torch_calls, bound):
+        sizes = {
+            "symad": {"calls": symad, "first": 0, "bound": bound},
+            "torch": {"calls": torch_calls, "first": torch_first, "bound": None},
+        }
+        text = report.memory_table([workload], Results(memory={"gaussian": sizes}))
+        return text.splitlines()[-1].strip("| ").split(" | ")[-3:]
+
+    assert last_cells(10 * mega, 12 * mega, 9 * mega, 10 * mega) == ["10.0 MB", "yes", "**no**"]
+    assert last_cells(10 * mega, 9 * mega, 12 * mega, 8 * mega) == ["8.0 MB", "**no**", "**no**"]
+    assert last_cells(10 * mega, 10 * mega, 9_600_000, None) == ["not known", "–", "yes"]
+
+
+def test_first_answers_are_judged():
+    first = {
+        "gaussian": {
+            "symad": {"fresh": [0.1, 0.2, 0.3], "again": [0.001]},
+            "jax": {"fresh": [0.5, 1.0, 9.0], "again": [0.1]},
+        }
+    }
+    fresh, again = report.first_answer_table(
+        [WORKLOADS["gaussian"]], Results(first=first)
+    ).splitlines()[2:]
+    assert fresh.endswith("| fresh | 200 ms | 1 s | 0.2 × | **no** |")
+    assert again.endswith("| again | 1 ms | 100 ms | 0.01 × | yes |")
+
+
 def test_targets_in_words():
     assert report.describe(times_faster(40, "jax")) == "≥ 40 × faster than jax"
     assert report.describe(Target(0.5, "math")) == "≤ 0.5 × math"
@@ -245,10 +278,12 @@ def test_first_answers_are_built_from_nothing_each_time():
     assert len(found["again"]) == 1
 
 
-def test_workers_that_crash_are_reported(monkeypatch):
+def test_workers_that_crash_are_reported(tmp_path):
     crashes = dataclasses.replace(WORKLOADS["gaussian"], name="unknown")
     with pytest.raises(suite.WorkerFailed, match="KeyError: 'unknown'"):
-        suite.run_worker("speed", crashes, ["symad"], quick=True)
+        suite.run_worker("speed", crashes, ["symad"], True, str(tmp_path))
+    results = suite.measure_all([crashes], [], True, lambda line: None)
+    assert {label for _, label, _ in results.failures} == {"all", "symad", "numpy"}
     too_many = dataclasses.replace(WORKLOADS["gaussian"], threads=10_000)
     results = suite.measure_all([too_many], [], True, lambda line: None)
     assert results.failures == [("gaussian", "all", "there are not 10000 cores")]
@@ -281,3 +316,10 @@ def test_a_page_without_measurements_says_so():
     assert page.count("Not measured.") == len(workloads)
     assert page.endswith("## Notes\n")
     assert "yes" not in page.replace("says", "")
+
+
+@pytest.mark.parametrize("module", [timing, report, workload_module])
+def test_examples_in_docstrings(module):
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0

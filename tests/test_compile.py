@@ -154,7 +154,7 @@ def test_memory_is_reused_but_never_a_living_value():
     a = sm.exp(x)
     b = a * 2
     c = sm.sin(b) + a
-    f = sm.compile([x], c)
+    f = sm.compile([x], c, backend="numpy")
     assert any(step.overwrites is not None for step in f.plan.instructions)
     point = np.linspace(0, 1, 4)
     np.testing.assert_array_equal(f(point), np.sin(np.exp(point) * 2) + np.exp(point))
@@ -273,17 +273,19 @@ def test_ten_thousand_calls_leak_nothing():
     y = sm.sum(sm.sin(x) * x)
     f = sm.compile([x], [y, sm.gradients(y, x)])
     point = np.linspace(0, 1, 50)
-    for _ in range(100):
-        f(point)
-    gc.collect()
+
+    def traced_after(calls):
+        for _ in range(calls):
+            f(point)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
     tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    for _ in range(10_000):
-        f(point)
-    gc.collect()
-    after = tracemalloc.get_traced_memory()[0]
+    before = traced_after(1_000)
+    after = traced_after(10_000)
     tracemalloc.stop()
-    assert after - before < 10_000
+    # NumPy keeps some small blocks; losing the smallest object once a call would be 160 000 bytes.
+    assert after - before < 50_000
 
 
 def test_executor_feeds_any_node():

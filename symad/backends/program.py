@@ -68,6 +68,10 @@ def choose_backend(name: str) -> str:
 
 def make_program(graph: Graph, settings: Settings) -> Program:
     """Return a program for a specialised graph."""
+    if settings.backend == "native":
+        from symad.backends.native.program import build, native_graph
+
+        return build(make_plan(native_graph(graph)), settings.threads)
     return NumpyProgram(make_plan(graph))
 
 

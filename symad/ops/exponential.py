@@ -288,7 +288,9 @@ def _softplus(x: Any) -> Any:
 
 
 def _log_one_plus_exp(b: ScalarBuilder, x: Value) -> Value:
-    return _add_logarithms(b, x, b.constant(0, b.dtype(x)))
+    zero = b.constant(0, b.dtype(x))
+    decay = b.call("exp", b.negate(b.call("fabs", x)))  # at most 1
+    return b.add(b.select(b.less(zero, x), x, zero), b.call("log1p", decay))
 
 
 class Softplus(Unary):

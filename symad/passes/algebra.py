@@ -7,6 +7,7 @@ cost.  A product is never made anew next to one that stays in use.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,8 @@ from symad.ops.exponential import exp, expm1, log, log1p
 from symad.ops.product import matmul
 from symad.ops.reduce import Mean, Sum
 from symad.passes.rule import NUMBERS, AnyRule, Grade, Rule, is_scalar, number_of
+from symad.passes.shapes import static_shape
 from symad.passes.signs import is_nonnegative
-from symad.passes.views import static_shape
-from symad.types import normalize_axes
 
 # Powers
 
@@ -63,22 +63,10 @@ def _is_scaling(c: Node, x: Node) -> bool:
     return is_scalar(c) and not is_scalar(x)
 
 
-def _is_constant_along(c: Node, x: Node, axis: Any, keepdims: Any) -> bool:
-    """Return whether ``c`` scales all that is summed into one element, and is smaller than ``x``.
-
-    A factor with axes needs ``keepdims``, so that it fits to the sum as well.
-    """
-    if _is_scaling(c, x):
-        return True
-    factor, shape = static_shape(c), static_shape(x)
-    if factor is None or shape is None or not keepdims or len(factor) > len(shape):
-        return False
-    padded = (1,) * (len(shape) - len(factor)) + factor
-    axes = normalize_axes(axis, len(shape))
-    return bool(axes) and all(
-        size == 1 < shape[i] if i in axes else size in (1, shape[i])
-        for i, size in enumerate(padded)
-    )
+def _is_scaling_number(c: Node, x: Node) -> bool:
+    """Return whether ``c`` is a number, neither 0 nor infinite: these may make or hide a NaN."""
+    number = number_of(c)
+    return number is not None and _is_scaling(c, x) and bool(np.isfinite(number)) and number != 0
 
 
 def _is_smaller(product: Node, operand: Node) -> bool:
@@ -91,29 +79,56 @@ def _reduce(kind: type[Sum] | type[Mean], x: Any, axis: Any, keepdims: Any) -> N
     return apply(kind(axis, keepdims), x)
 
 
-def _factors_of(kind: type[Sum] | type[Mean]) -> tuple[AnyRule, ...]:
-    """Return the rules for factors of what is summed."""
-    common: dict[str, Any] = {"attributes": ("axis", "keepdims")}
-    example: dict[str, Any] = {"axis": -1, "keepdims": True, "c": (2, 1)}
+def _factors_of(kind: type[Sum] | type[Mean], grade: Grade) -> tuple[AnyRule, ...]:
+    """Return the rules for factors of what is summed: numbers, or with less care any scalars."""
+    what, where, c = _factor_of(grade)
+    common: dict[str, Any] = {"attributes": ("axis", "keepdims"), "where": where, "grade": grade}
+    example = {"axis": -1, "keepdims": False, "c": c}
     return (
         Rule(
-            f"factor out of a {kind.name}",
+            f"{what} out of a {kind.name}",
             lambda c, x, axis, keepdims: _reduce(kind, c * x, axis, keepdims),
             lambda c, x, axis, keepdims: c * _reduce(kind, x, axis, keepdims),
-            where=_is_constant_along, example=example, **common,
-        ),
-        Rule(
-            f"divisor out of a {kind.name}",
-            lambda c, x, axis, keepdims: _reduce(kind, x / c, axis, keepdims),
-            lambda c, x, axis, keepdims: _reduce(kind, x, axis, keepdims) / c,
-            where=_is_constant_along, example=example, **common,
-        ),
-        Rule(
-            f"sign out of a {kind.name}",
-            lambda x, axis, keepdims: _reduce(kind, -x, axis, keepdims),
-            lambda x, axis, keepdims: -_reduce(kind, x, axis, keepdims),
             example=example, **common,
         ),
+        Rule(
+            f"{what} under a {kind.name}",
+            lambda c, x, axis, keepdims: _reduce(kind, x / c, axis, keepdims),
+            lambda c, x, axis, keepdims: _reduce(kind, x, axis, keepdims) / c,
+            example=example, **common,
+        ),
+    )  # fmt: skip
+
+
+def _factor_of(grade: Grade) -> tuple[str, Callable[[Node, Node], bool], Any]:
+    """Return what a factor is called, the condition on it, and an example."""
+    if grade < Grade.FINITE:
+        return "number", _is_scaling_number, 0.7
+    return "scalar", _is_scaling, ()
+
+
+def _factors_of_matrices(grade: Grade) -> tuple[AnyRule, ...]:
+    what, where, c = _factor_of(grade)
+    return (
+        Rule(
+            f"{what} on a left operand", lambda c, x, y: (c * x) @ y, lambda c, x, y: c * (x @ y),
+            grade, lambda c, x, y: where(c, x) and _is_smaller(matmul(x, y), x),
+            example={"c": c, "x": (2, 4), "y": (4, 3)},
+        ),
+        Rule(
+            f"{what} on a right operand", lambda c, x, y: x @ (c * y), lambda c, x, y: c * (x @ y),
+            grade, lambda c, x, y: where(c, y) and _is_smaller(matmul(x, y), y),
+            example={"c": c, "x": (2, 3), "y": (3, 4)},
+        ),
+    )  # fmt: skip
+
+
+def _sign_out_of(kind: type[Sum] | type[Mean]) -> AnyRule:
+    return Rule(
+        f"sign out of a {kind.name}",
+        lambda x, axis, keepdims: _reduce(kind, -x, axis, keepdims),
+        lambda x, axis, keepdims: -_reduce(kind, x, axis, keepdims),
+        attributes=("axis", "keepdims"), example={"axis": -1, "keepdims": False},
     )  # fmt: skip
 
 
@@ -122,18 +137,11 @@ FACTORS: tuple[AnyRule, ...] = (
         "factors", lambda c, d, x: c * (d * x), lambda c, d, x: (c * d) * x, where=_is_safe_product,
         example={"c": 3.0, "d": 0.7},
     ),
-    *_factors_of(Sum),
-    *_factors_of(Mean),
-    Rule(
-        "factor of a left operand", lambda c, x, y: (c * x) @ y, lambda c, x, y: c * (x @ y),
-        where=lambda c, x, y: _is_scaling(c, x) and _is_smaller(matmul(x, y), x),
-        example={"c": (), "x": (2, 4), "y": (4, 3)},
-    ),
-    Rule(
-        "factor of a right operand", lambda c, x, y: x @ (c * y), lambda c, x, y: c * (x @ y),
-        where=lambda c, x, y: _is_scaling(c, y) and _is_smaller(matmul(x, y), y),
-        example={"c": (), "x": (2, 3), "y": (3, 4)},
-    ),
+    *_factors_of(Sum, Grade.ROUNDING),
+    *_factors_of(Mean, Grade.ROUNDING),
+    *_factors_of_matrices(Grade.ROUNDING),
+    _sign_out_of(Sum),
+    _sign_out_of(Mean),
 )  # fmt: skip
 
 
@@ -152,4 +160,7 @@ IN_DOMAIN: tuple[AnyRule, ...] = (
     Rule("over and times", lambda x, y: x / y * y, lambda x: x, Grade.FINITE),
     Rule("common factor", lambda x, y, z: x * y + x * z, lambda x, y, z: x * (y + z), Grade.FINITE,
          domain=(0.1, 3.0)),
+    *_factors_of(Sum, Grade.FINITE),
+    *_factors_of(Mean, Grade.FINITE),
+    *_factors_of_matrices(Grade.FINITE),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
 from symad.ops.product import Matmul, matmul
 from symad.passes.rewrite import closed
-from symad.passes.views import static_shape
+from symad.passes.shapes import static_shape
 
 _LONGEST = 16
 """Factors that are ordered together: finding the order takes a time that grows with their cube."""

@@ -19,7 +19,7 @@ from symad.ops.reduce import Sum
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims, reshape
 from symad.passes.rule import AnyRule, Grade, Procedure
-from symad.passes.views import static_shape
+from symad.passes.shapes import static_shape
 from symad.types import normalize_axes
 
 _Axes = tuple[int, ...]

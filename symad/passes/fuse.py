@@ -95,8 +95,7 @@ def decompose(graph: Graph) -> Graph:
 
 def is_dense(node: Node) -> bool:
     """Return whether the value is an array of known shape with at least one element."""
-    type_ = node.type
-    return isinstance(type_, TensorType) and type_.is_static and 0 not in type_.shape  # type: ignore[operator]
+    return isinstance(node.type, TensorType) and node.type.is_static and 0 not in shape_of(node)
 
 
 def _are_dense(nodes: Sequence[Node]) -> bool:
@@ -221,9 +220,9 @@ class _Grouping:
         if not is_dense(node) or not _are_dense(node.inputs):
             return False
         if _is_reduction(node):
-            return node.dtype != "float16" and node.inputs[0].dtype != "float16"
+            return "float16" not in (node.dtype, node.inputs[0].dtype)
         if isinstance(node.op, PerElement):
-            return self._supports(node)
+            return bool(self._supports(node))
         return isinstance(node.op, (BroadcastTo, ExpandDims, Squeeze, Reshape))
 
     def _new_group(self, node: Node, level: int) -> Group | None:

@@ -29,6 +29,7 @@ from symad.ops.reduce import Max, Sum
 from symad.ops.shape import ExpandDims, as_axes
 from symad.passes.rule import AnyRule, Rule, is_scalar
 from symad.passes.signs import is_nonnegative
+from symad.passes.views import is_constant_along
 
 _AXIS = ("axis",)
 _AXES = ("axis", "keepdims")
@@ -164,6 +165,14 @@ DERIVATIVES: tuple[AnyRule, ...] = (
         lambda v, x, axis, place: (v if is_scalar(v) else _spread(v, place)) * _softmax(x, axis),
         attributes=("axis", "place"), where=_is_spread_back,
         example={"axis": -1, "place": (-1,), "v": (2,)},
+    ),
+    Rule(
+        "sum of shares",
+        lambda v, x, axis, other: _sum(v / _sum(exp(x), axis, True), other, True),
+        lambda v, x, axis, other: _sum(v, other, True) / _sum(exp(x), axis, True),
+        attributes=("axis", "other"),
+        where=lambda v, x, axis, other: is_constant_along(_sum(x, axis, True), v, other),
+        example={"axis": -1, "other": (1,)},
     ),
     Rule(
         "over softmax, times softmax", lambda v, x, axis: v / _softmax(x, axis) * _softmax(x, axis),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +26,8 @@ from symad.ops.shape import (
     squeeze,
 )
 from symad.passes.rule import AnyRule, Grade, Procedure
-from symad.types import TensorType, normalize_axes
+from symad.passes.shapes import static_shape
+from symad.types import normalize_axes
 
 _SAME_ORDER = (Reshape, ExpandDims, Squeeze)
 """Views with the elements in the same order."""
@@ -35,12 +36,14 @@ _WHOLE = (None, Ellipsis, (None, None, None))
 """What a subscript consists of that leaves nothing out: new axes, ``...`` and ``:``."""
 
 
-def static_shape(node: Node) -> tuple[int, ...] | None:
-    """Return the shape of ``node``, ``None`` unless all of it is known."""
-    type_ = node.type
-    if not isinstance(type_, TensorType) or not type_.is_static:
-        return None
-    return cast(tuple[int, ...], type_.shape)
+def is_constant_along(c: Node, x: Node, axis: Any) -> bool:
+    """Return whether ``c`` broadcasts to ``x`` and has size 1 along ``axis``."""
+    narrow, shape = static_shape(c), static_shape(x)
+    if narrow is None or shape is None or len(narrow) > len(shape):
+        return False
+    padded = (1,) * (len(shape) - len(narrow)) + narrow
+    axes = normalize_axes(axis, len(shape))
+    return all(n == 1 if i in axes else n in (1, shape[i]) for i, n in enumerate(padded))
 
 
 # Chains of views

@@ -177,23 +177,41 @@ def compile_module(ir: Any, name: str = "module") -> CompiledModule:
     InternalError
         If the text is not valid, or calls a function that this process does not have.
     """
-    binding = _binding()
     host = _host()
     with _LOCK:
-        try:
-            module = binding.parse_assembly(str(ir))
-            module.verify()
-        except RuntimeError as error:
-            raise InternalError(f"native module {name!r} is not valid: {error}") from None
-        _require_symbols(module, name)
-        hidden = (binding.Linkage.internal, binding.Linkage.private)
+        module = _optimised(ir, name)
+        hidden = (_binding().Linkage.internal, _binding().Linkage.private)
         exported = [
             function.name
             for function in module.functions
             if not function.is_declaration and function.linkage not in hidden
         ]
-        _optimise(binding, module, host.machine)
         return _link(host.machine.emit_object(module), exported, name)
+
+
+def optimised_text(ir: Any) -> str:
+    """Return the text of a module after optimisation, to be read."""
+    with _LOCK:
+        return str(_optimised(ir, "text"))
+
+
+def _optimised(ir: Any, name: str) -> Any:
+    """Return a module, parsed and optimised for this machine."""
+    binding, host = _binding(), _host()
+    try:
+        module = binding.parse_assembly(str(ir))
+        module.triple = host.machine.triple
+        module.data_layout = str(host.machine.target_data)
+        module.verify()
+    except RuntimeError as error:
+        raise InternalError(f"native module {name!r} is not valid: {error}") from None
+    _require_symbols(module, name)
+    options = binding.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = True
+    options.slp_vectorization = False
+    builder = binding.create_pass_builder(host.machine, options)
+    builder.getModulePassManager().run(module, builder)
+    return module
 
 
 def _require_symbols(module: Any, name: str) -> None:
@@ -204,14 +222,6 @@ def _require_symbols(module: Any, name: str) -> None:
             raise InternalError(
                 f"native module {name!r} calls {called!r}, which this machine does not have"
             )
-
-
-def _optimise(binding: Any, module: Any, machine: Any) -> None:
-    options = binding.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
-    options.slp_vectorization = False
-    builder = binding.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
 
 
 def _link(code: bytes, exported: Iterable[str], name: str) -> CompiledModule:

@@ -66,13 +66,18 @@ def loop_code(nest: Nest, layout: Layout) -> LoopCode:
         if code is not None:
             _codes.move_to_end(key)
             return code
-    module = jit.compile_module(_Writer(nest, layout).module(), "fused loops")
+    module = jit.compile_module(loop_text(nest, layout), "fused loops")
     code = LoopCode(module, module.address("nest"))
     with _lock:
         _codes[key] = code
         if len(_codes) > _KEPT:
             _codes.popitem(last=False)
     return code
+
+
+def loop_text(nest: Nest, layout: Layout) -> str:
+    """Return the LLVM text of a nest, as it is before optimisation."""
+    return str(_Writer(nest, layout).module())
 
 
 def structure_of(nest: Nest, layout: Layout) -> Any:

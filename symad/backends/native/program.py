@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import struct
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
 
@@ -134,21 +135,27 @@ class LoopKernel:
         self._allocate = allocate
         self._threads = threads
         self._parts = self._count_parts()
+        self._reads = [(read.slot, read.expanded) for read in self._layout.reads]
+        self._shares = self._share_parts()
         code = loop_code(nest, self._layout)
         self._module = code.module
-        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address)
+        self._run = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(code.address)
         self._words = self._constant_words(nest)
+        arrays = len(self._reads) + len(self._outputs) + len(self._stored)
+        self._pack = struct.Struct(f"={len(self._words) + arrays + 3}q").pack
 
     def __call__(self, *values: Any) -> Any:
         """Return the value of the op: a tuple if it has several outputs."""
-        sources = [self._source(values[read.slot], read.expanded) for read in self._layout.reads]
+        arrays = [self._source(values[slot], expanded) for slot, expanded in self._reads]
         targets = [self._target(*pair) for pair in zip(self._outputs, self._kinds, strict=True)]
-        stored = [np.empty((self._parts, self._layout.row), dtype) for dtype in self._stored]
-        arrays = [*sources, *targets, *stored]
-        if self._parts == 1:
-            self._do_parts(arrays, range(1))
+        arrays += targets
+        for dtype in self._stored:
+            arrays.append(np.empty((self._parts, self._layout.row), dtype))
+        words = [*self._words, *map(id, arrays)]
+        if len(self._shares) == 1:
+            self._do_parts(words, self._shares[0])
         else:
-            self._do_all_parts(arrays)
+            self._share_work(words)
         results = map(self._result, self._outputs, self._kinds, targets)
         return next(results) if len(targets) == 1 else tuple(results)
 
@@ -163,9 +170,17 @@ class LoopKernel:
             parts = min(parts, layout.rows // _ROWS_OF_PART)
         return max(1, min(parts, layout.rows))
 
+    def _share_parts(self) -> list[list[tuple[int, int, int]]]:
+        """Return, for each thread, its parts: first row, end of rows, number."""
+        rows, parts = self._layout.rows, self._parts
+        ranges = [(k * rows // parts, (k + 1) * rows // parts, k) for k in range(parts)]
+        workers = min(self._threads, parts)
+        return [ranges[k::workers] for k in range(workers)]
+
     def _constant_words(self, nest: Nest) -> list[int]:
+        """Return the words that are the same in every call, which follow those of the part."""
         layout = self._layout
-        words = [0, 0, 0, layout.row, layout.elements, *layout.outer]
+        words = [layout.row, layout.elements, *layout.outer]
         words += [step for read in layout.reads for step in read.outer]
         for number in nest.numbers:
             raw = number.value.tobytes().ljust(8, b"\0")
@@ -174,14 +189,13 @@ class LoopKernel:
 
     def _source(self, value: Any, expanded: bool) -> _Array:
         """Return an input as the machine code takes it: contiguous and aligned."""
-        if not isinstance(value, np.ndarray):
-            return np.asarray(value)
+        array: _Array = np.asarray(value)
         if expanded:
-            value = np.broadcast_to(value, self._space)
-        flags = value.flags
-        if flags.c_contiguous and flags.aligned:
-            return value
-        return np.array(value, order="C")
+            array = np.broadcast_to(array, self._space)
+        flags = array.flags
+        if flags.carray or (flags.c_contiguous and flags.aligned):
+            return array
+        return array.copy()
 
     def _target(self, node: Node, kind: Kind) -> _Array:
         """Return memory for an output; what is reduced over rows has one for each part."""
@@ -193,29 +207,21 @@ class LoopKernel:
 
     def _result(self, node: Node, kind: Kind, target: _Array) -> Any:
         if kind in (Kind.TOTAL, Kind.COLUMN):
-            target = target[0] if self._parts == 1 else _COMBINE[type(node.op)](target, axis=0)
-            return target.reshape(shape_of(node))[()]
+            whole = target[0] if self._parts == 1 else _COMBINE[type(node.op)](target, axis=0)
+            return np.reshape(whole, shape_of(node))[()]
         return target if target.ndim else target[()]
 
-    def _do_all_parts(self, arrays: Sequence[_Array]) -> None:
-        workers = min(self._threads, self._parts)
-        shares = [range(k, self._parts, workers) for k in range(workers)]
-        others = [_pool().submit(self._do_parts, arrays, share) for share in shares[1:]]
+    def _share_work(self, words: Sequence[int]) -> None:
+        mine, *others = self._shares
+        waiting = [_pool().submit(self._do_parts, words, share) for share in others]
         try:
-            self._do_parts(arrays, shares[0])
+            self._do_parts(words, mine)
         finally:
-            for other in others:
-                other.result()
+            wait(waiting)  # the memory must stay until all are done
 
-    def _do_parts(self, arrays: Sequence[_Array], parts: Sequence[int]) -> None:
-        words = [*self._words, *map(id, arrays)]
-        block = (ctypes.c_int64 * len(words))(*words)
-        rows = self._layout.rows
+    def _do_parts(self, words: Sequence[int], parts: Sequence[tuple[int, int, int]]) -> None:
         for part in parts:
-            block[0] = part * rows // self._parts
-            block[1] = (part + 1) * rows // self._parts
-            block[2] = part
-            self._run(ctypes.addressof(block))
+            self._run(self._pack(*part, *words))
 
 
 _COMBINE: dict[Any, Callable[..., Any]] = {Sum: np.sum, Max: np.max, Min: np.min}
