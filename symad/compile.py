@@ -15,7 +15,7 @@ from symad.graph.node import Node, Parameter, Variable
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import broadcast_like, match
 from symad.ops.base import as_node, register
-from symad.passes.rule import Grade
+from symad.passes.grade import Grade
 from symad.types import TensorType, compatible_shapes
 
 

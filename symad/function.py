@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from symad.backends.program import Program, Settings, make_entry, make_program
 from symad.backends.source import SourceWriter
@@ -16,10 +16,12 @@ from symad.feed import accept, type_of
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node, Parameter
-from symad.passes.pipeline import Optimised, optimise
 from symad.passes.specialise import specialise
 from symad.plan.plan import Plan, make_plan
 from symad.types import Dimension, Type
+
+if TYPE_CHECKING:
+    from symad.passes.pipeline import Optimised
 
 _CACHED_PROGRAMS = 64
 """How many input signatures one function keeps a program for."""
@@ -131,6 +133,8 @@ class Function:
         return found.program
 
     def _specialise(self, types: Sequence[Type]) -> Specialisation:
+        from symad.passes.pipeline import optimise  # its rules take time to import
+
         passes = optimise(specialise(self.graph, types), self.settings.grade)
         return Specialisation(make_program(passes.graph, self.settings), passes)
 

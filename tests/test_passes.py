@@ -20,9 +20,10 @@ from symad.graph.provenance import RoleKind
 from symad.ops.arithmetic import Add
 from symad.ops.control import WithBody
 from symad.passes.chains import order_products
+from symad.passes.grade import Grade
 from symad.passes.pipeline import PIPELINE, all_rules, optimise
 from symad.passes.rewrite import rewrite
-from symad.passes.rule import Grade, Rule
+from symad.passes.rule import Rule
 from symad.passes.share import share
 from symad.passes.specialise import specialise
 from symad.testing import assert_graphs_equal

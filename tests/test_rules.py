@@ -18,9 +18,10 @@ import symad as sm
 from symad.graph.graph import verify
 from symad.graph.node import Constant, Node, Variable
 from symad.ops.base import as_node
+from symad.passes.grade import Grade
 from symad.passes.pipeline import all_rules, optimise
 from symad.passes.rewrite import rewrite
-from symad.passes.rule import Grade, Procedure, Rule, fit
+from symad.passes.rule import Procedure, Rule, fit
 from symad.passes.share import share
 from symad.passes.stabilise import STABILISE
 from symad.testing import assert_graphs_equal

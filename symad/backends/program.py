@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from symad.backends.numpy import NumpyProgram
 from symad.errors import GraphTypeError
 from symad.graph.graph import Graph
-from symad.passes.rule import Grade
+from symad.passes.grade import Grade
 from symad.plan.plan import Plan, make_plan
 
 

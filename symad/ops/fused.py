@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from symad.errors import ShapeError
 from symad.graph.graph import Graph
 from symad.graph.node import Node, apply
 from symad.graph.operators import call
 from symad.graph.sample import Sample, reals
+from symad.ops.base import tensor_types
 from symad.ops.control import Program, WithBody, placeholder
 from symad.types import StructureType, Type
 
@@ -47,6 +49,9 @@ class Fused(WithBody):
     samples = (Sample(_two_at_once, [reals(2, 3)], np.exp, order=0, needs="shape"),)
 
     def infer(self, *types: Any) -> Type:
+        taken = tensor_types(*[node.type for node in self.body.inputs])
+        if not all(type_.is_static for type_ in taken):
+            raise ShapeError("a loop nest is made for shapes that are known")
         made = [node.type for node in self.body.outputs]
         return made[0] if len(made) == 1 else StructureType("tuple", tuple(enumerate(made)))
 

@@ -63,7 +63,15 @@ def fuse(graph: Graph, supports: Supports) -> Graph:
     >>> x = sm.Variable("x", shape=(5, 100))
     >>> print(fuse(sm.Graph([sm.softmax(x)]), lambda node: True))
     graph(%0: f64[5,100] "x")
-      %1: f64[5,100] = fused(%0, body=<Graph of 6 nodes>, space=(5, 100), split=1)
+      %1: f64[5,100] = fused(%0, body=
+        graph(%0: f64[5,100] "x")
+          %1: f64[5,1] = max(%0, axis=-1, keepdims=True)
+          %2: f64[5,100] = subtract(%0, %1)
+          %3: f64[5,100] = exp(%2)
+          %4: f64[5,1] = sum(%3, axis=-1, keepdims=True)
+          %5: f64[5,100] = divide(%3, %4)
+          return %5
+      , space=(5, 100), split=1)
       return %1
     """
     graph = share(decompose(graph))

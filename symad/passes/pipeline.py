@@ -16,8 +16,9 @@ from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
 from symad.ops.control import WithBody
 from symad.passes.chains import order_products
+from symad.passes.grade import Grade
 from symad.passes.rewrite import Recorder, Rewriting, RuleSet, closed, rewrite
-from symad.passes.rule import AnyRule, Grade
+from symad.passes.rule import AnyRule
 from symad.passes.share import share
 
 PassFunction = Callable[[Graph, Grade, Recorder], Graph]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -21,6 +20,7 @@ from symad.graph.op import Op
 from symad.ops.adjoint import cast
 from symad.ops.base import as_node
 from symad.ops.shape import BroadcastTo, broadcast_to
+from symad.passes.grade import Grade
 from symad.types import TensorType
 
 FLOATS = "f"
@@ -31,18 +31,6 @@ VALUES = "biuf*"
 
 Binding = dict[str, Any]
 """What the wildcards of a pattern stand for: nodes, and values of attributes."""
-
-
-class Grade(IntEnum):
-    """How exactly the two sides of a rule are equal; a pipeline uses all rules up to its grade."""
-
-    EXACT = 0
-    """Bitwise, but for the sign and payload of NaN."""
-    ROUNDING = 1
-    """Up to rounding, or nearer to the true value: intermediate results may be rounded, overflow
-    and underflow at other places, and the sign of a zero may differ."""
-    FINITE = 2
-    """For finite numbers inside the domain only: wrong at some zeros, infinities or NaN."""
 
 
 class AnyRule(Protocol):

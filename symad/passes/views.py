@@ -25,7 +25,8 @@ from symad.ops.shape import (
     reshape,
     squeeze,
 )
-from symad.passes.rule import AnyRule, Grade, Procedure
+from symad.passes.grade import Grade
+from symad.passes.rule import AnyRule, Procedure
 from symad.passes.shapes import static_shape
 from symad.types import normalize_axes
 

@@ -153,9 +153,9 @@ class LoopKernel:
             arrays.append(np.empty((self._parts, self._layout.row), dtype))
         words = [*self._words, *map(id, arrays)]
         if len(self._shares) == 1:
-            self._do_parts(words, self._shares[0])
+            self._do_parts(words, self._shares[0], arrays)
         else:
-            self._share_work(words)
+            self._share_work(words, arrays)
         results = map(self._result, self._outputs, self._kinds, targets)
         return next(results) if len(targets) == 1 else tuple(results)
 
@@ -211,15 +211,21 @@ class LoopKernel:
             return np.reshape(whole, shape_of(node))[()]
         return target if target.ndim else target[()]
 
-    def _share_work(self, words: Sequence[int]) -> None:
+    def _share_work(self, words: Sequence[int], arrays: Sequence[_Array]) -> None:
         mine, *others = self._shares
-        waiting = [_pool().submit(self._do_parts, words, share) for share in others]
+        waiting = [_pool().submit(self._do_parts, words, share, arrays) for share in others]
         try:
-            self._do_parts(words, mine)
+            self._do_parts(words, mine, arrays)
         finally:
-            wait(waiting)  # the memory must stay until all are done
+            wait(waiting)
 
-    def _do_parts(self, words: Sequence[int], parts: Sequence[tuple[int, int, int]]) -> None:
+    def _do_parts(
+        self,
+        words: Sequence[int],
+        parts: Sequence[tuple[int, int, int]],
+        arrays: Sequence[_Array],
+    ) -> None:
+        """Run the machine code; ``arrays`` holds the memory, even if the caller is interrupted."""
         for part in parts:
             self._run(self._pack(*part, *words))
 
