@@ -305,6 +305,12 @@ def map_rows(*values: Any, body: sm.Graph, sequences: int) -> Any:
     return jnp.stack([evaluate(body, (*row, *shared))[0] for row in rows])
 
 
+@translates("fused")
+def fused(*values: Any, body: sm.Graph, **_: Any) -> Any:
+    results = tuple(evaluate(body, values))
+    return results[0] if len(results) == 1 else results
+
+
 # The interpreter
 
 
