@@ -343,3 +343,63 @@ def test_a_structure_keeps_what_was_put_into_it() -> None:
     np.testing.assert_allclose(result[0], 3 * np.sin(value))
     result[1][1][:] = 0
     np.testing.assert_array_equal(value, np.ones(3))
+
+
+def test_passes_tell_what_they_did():
+    x = sm.Variable("x")
+    f = sm.compile([x], sm.log(1 + sm.exp(x)))
+    assert f(800.0) == 800.0
+    rules = {name for report in f.passes.reports for name in report.rules}
+    assert "softplus" in rules
+    assert str(f.passes).startswith("pass ")
+    assert [step.node.op.name for step in f.plan.instructions] == ["softplus"]
+
+
+def test_rewrites_can_be_kept_exact():
+    x = sm.Variable("x")
+    f = sm.compile([x], sm.log(1 + sm.exp(x)), rewrites="exact")
+    assert f(800.0) == np.inf
+    with pytest.raises(GraphTypeError, match="must be one of exact, rounding, finite"):
+        sm.compile([x], x, rewrites="fast")
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_functions_of_numbers_take_what_they_take_on_numpy(backend):
+    if backend == "native":
+        pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
+    x, n = sm.Variable("x"), sm.Variable("n", dtype="int64")
+    y = sm.sin(x) * n
+    f = sm.compile([x, n], {"y": y, "g": sm.gradients(y, x)}, backend=backend)
+    expected = {"y": np.sin(2.0) * 3, "g": np.cos(2.0) * 3}
+    for given in ((2.0, 3), (2, 3), (np.float64(2.0), np.int64(3)), (np.float32(2.0), np.int8(3))):
+        assert f(*given) == pytest.approx(expected)
+        assert type(f(*given)["y"]) is np.float64
+    assert f(n=3, x=2.0) == pytest.approx(expected)
+    np.testing.assert_allclose(f(np.array([2.0, 0.0]), 3)["y"], [np.sin(2.0) * 3, 0.0])
+    assert f(2.0, 3) == pytest.approx(expected)  # numbers again, after arrays
+    with pytest.raises(FeedError, match="is int64, but was fed float64"):
+        f(2.0, 3.5)
+    with pytest.raises(FeedError, match="was not given 'n'"):
+        f(2.0)
+    assert pickle.loads(pickle.dumps(f))(2.0, 3) == pytest.approx(expected)
+
+
+def test_a_backend_that_is_not_installed(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    x = sm.Variable("x")
+    assert sm.compile([x], x * 2).settings.backend == "numpy"
+    with pytest.raises(GraphTypeError, match=r"pip install symad\[native\]"):
+        sm.compile([x], x * 2, backend="native")
+
+
+def test_threads_do_not_change_results():
+    pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
+    x = sm.Variable("x", shape=("n",))
+    y = sm.sum(sm.tanh(x) * x)
+    inputs = np.linspace(-3, 3, 300_001)
+    one, two = (
+        sm.compile([x], [y, sm.gradients(y, x)], backend="native", threads=threads)(inputs)
+        for threads in (1, 2)
+    )
+    assert one[0] == two[0]
+    np.testing.assert_array_equal(one[1], two[1])
