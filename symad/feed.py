@@ -19,8 +19,6 @@ from symad.types import (
     format_shape,
 )
 
-_FLOAT64 = np.dtype("float64")
-
 
 def accept(value: Any, node: Node, sizes: dict[Dimension, int]) -> Any:
     """Return ``value`` as an array, or as a NumPy scalar where it has no axes.
@@ -39,16 +37,17 @@ def accept(value: Any, node: Node, sizes: dict[Dimension, int]) -> Any:
         If the value has a dtype that would lose information, or a shape that does not fit.
     """
     type_ = node.type
-    if type(value) is float and type_ == _SCALAR:
-        return np.float64(value)
     if isinstance(type_, StructureType):
         return _accept_structure(value, type_, node, sizes)
-    array = _as_dtype(value, type_.dtype, node)
-    _check_shape(array, type_, node, sizes)
-    return array[()] if array.ndim == 0 else array
+    return _accept_array(value, type_, node, sizes)
 
 
-_SCALAR = TensorType(_FLOAT64, ())
+def _accept_array(value: Any, type_: TensorType, node: Node, sizes: dict[Dimension, int]) -> Any:
+    plain = type(value) is np.ndarray and value.dtype == type_.dtype  # what most calls bring
+    array = value if plain else _as_dtype(value, type_.dtype, node)
+    if array.shape != type_.shape:
+        _check_shape(array, type_, node, sizes)
+    return array if array.shape else array[()]
 
 
 def type_of(value: Any) -> Type:
@@ -82,9 +81,7 @@ def _item(value: Any, type_: Type | None, node: Node, sizes: dict[Dimension, int
         return None
     if isinstance(type_, StructureType):
         return _accept_structure(value, type_, node, sizes)
-    array = _as_dtype(value, type_.dtype, node)
-    _check_shape(array, type_, node, sizes)
-    return array[()] if array.ndim == 0 else array
+    return _accept_array(value, type_, node, sizes)
 
 
 def _as_dtype(value: Any, dtype: np.dtype[Any], node: Node) -> np.ndarray[Any, Any]:

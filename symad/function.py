@@ -120,7 +120,7 @@ class Function:
 
     def _program(self, values: Sequence[Any]) -> Program:
         """Return the program for the shapes of ``values``, making it if there is none."""
-        key = tuple([_signature(value) for value in values])
+        key = tuple([_signature(value) for value in values])  # a list is faster than a generator
         found = self._specialisations.get(key)
         if found is None:
             found = self._specialise([type_of(value) for value in values])

@@ -10,6 +10,7 @@ there is one place that converts and refuses values.
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -234,6 +235,21 @@ class _Writer:
             return self._scalars.cast(Scalar(content, np.dtype("uint8")), dtype)
         return Scalar(self._builder.load(self._at(argument, _HEADER, llvm_type(dtype))), dtype)
 
+    def read_float(self, argument: Any, dtype: np.dtype[Any]) -> Scalar:
+        """Return the value of a ``float``; what is too large for ``dtype`` takes the slow way."""
+        value = self.read_content(argument, _FLOAT64)
+        if dtype == _FLOAT64:
+            return value
+        narrow = self._scalars.cast(value, dtype)
+        stays = self._scalars.equal(self._is_infinite(narrow), self._is_infinite(value))
+        self._require(stays.value)
+        return narrow
+
+    def _is_infinite(self, x: Scalar) -> Scalar:
+        return self._scalars.equal(
+            self._scalars.call("fabs", x), self._scalars.constant(math.inf, x.dtype)
+        )
+
     def read_integer(self, argument: Any, dtype: np.dtype[Any]) -> Scalar:
         """Return the value of an ``int`` that ``dtype`` holds; other values take the slow way."""
         overflow = self._builder.alloca(self._ir.IntType(32))
@@ -385,4 +401,4 @@ def _readers(dtype: np.dtype[Any]) -> list[_Reader]:
         return [integer, scalar]
     if dtype.itemsize == 2:
         return [scalar]
-    return [_Reader(float, lambda writer, a: writer.read_content(a, _FLOAT64)), scalar, integer]
+    return [_Reader(float, lambda writer, a: writer.read_float(a, dtype)), scalar, integer]

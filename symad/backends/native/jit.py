@@ -96,7 +96,8 @@ def vector_unit() -> VectorUnit:
 
 def add_symbol(name: str, address: int) -> None:
     """Let native code call the function at ``address`` by ``name``; it must never be freed."""
-    _ADDED[name] = address
+    with _LOCK:
+        _ADDED[name] = address
 
 
 def _binding() -> Any:

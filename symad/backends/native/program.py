@@ -35,7 +35,7 @@ _ROWS_OF_PART = 16
 _KEPT_FROM = 1 << 16
 """Buffers of so many bytes and more are kept for the next call."""
 _KEPT = 4
-"""How many buffers of one form are kept."""
+"""How many buffers of one size are kept."""
 
 _Array = np.ndarray[Any, Any]
 
@@ -80,31 +80,36 @@ class NativeProgram(NumpyProgram):
 
 
 class Buffers:
-    """Arrays that are kept and given out again as soon as nobody else refers to them."""
+    """Memory that is kept and given out again as soon as nobody else refers to it.
+
+    What is given out is a new array over that memory each time.  Whoever refers to it, to a view of
+    it or to a buffer of it, refers to the memory; its attributes and weak references end with it.
+    """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[Shape, np.dtype[Any]], list[_Array]] = {}
+        self._kept: dict[int, list[_Array]] = {}
         self._in_use = _references([np.empty(0)])
 
     def take(self, shape: Shape, dtype: np.dtype[Any]) -> _Array:
         """Return an array with arbitrary contents."""
-        if math.prod(shape) * dtype.itemsize < _KEPT_FROM or not _counts_references():
+        size = math.prod(shape) * dtype.itemsize
+        if size < _KEPT_FROM or not _counts_references():
             return np.empty(shape, dtype)
-        kept = self._kept.setdefault((shape, dtype), [])
-        # Another thread that looks at the same array refers to it, and neither takes it then.
-        for buffer in kept:
-            if sys.getrefcount(buffer) <= self._in_use:
-                return buffer
-        buffer = np.empty(shape, dtype)
-        kept.append(buffer)
+        kept = self._kept.setdefault(size, [])
+        # Another thread that looks at the same memory refers to it, and neither takes it then.
+        for memory in kept:
+            if sys.getrefcount(memory) <= self._in_use:
+                return np.ndarray(shape, dtype, memory)
+        memory = np.empty(size, np.uint8)
+        kept.append(memory)
         del kept[:-_KEPT]
-        return buffer
+        return np.ndarray(shape, dtype, memory)
 
 
 def _references(kept: list[_Array]) -> int:
     """Return how many references there are to an array that is kept but not in use."""
-    for buffer in kept:
-        return sys.getrefcount(buffer)
+    for memory in kept:
+        return sys.getrefcount(memory)
     return 0
 
 
