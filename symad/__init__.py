@@ -91,28 +91,16 @@ from symad.ops.exponential import (
     sigmoid,
     softplus,
 )
+from symad.ops.extremum import amax, amin, argmax, argmin, max, min
 from symad.ops.gather import one_hot, take, take_along_axis
 from symad.ops.index import add_at, index_array, scatter_add, set_at
 from symad.ops.join import atleast_1d, atleast_2d, concat, concatenate, hstack, split, stack, vstack
+from symad.ops.moments import std, var
 from symad.ops.nn import log_softmax, logsumexp, softmax
 from symad.ops.permute import matrix_transpose, moveaxis, permute_dims, swapaxes, transpose
 from symad.ops.product import dot, inner, matmul, outer, tensordot
 from symad.ops.rearrange import flip, pad, repeat, roll, tile
-from symad.ops.reduce import (
-    all,
-    amax,
-    amin,
-    any,
-    argmax,
-    argmin,
-    max,
-    mean,
-    min,
-    prod,
-    std,
-    sum,
-    var,
-)
+from symad.ops.reduce import mean, prod, sum
 from symad.ops.rounding import ceil, floor, round, trunc
 from symad.ops.shape import broadcast_to, expand_dims, flatten, ravel, reshape, squeeze
 from symad.ops.size import shape, size
@@ -146,6 +134,7 @@ from symad.ops.trigonometric import (
     tan,
     tanh,
 )
+from symad.ops.truth import all, any
 from symad.show import draw, to_networkx, trace
 from symad.types import TensorType
 

@@ -7,6 +7,7 @@ of moderate size and away from kinks, so that derivatives are defined and well c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ Rng = np.random.Generator
 SHAPES = ((), (3,), (2, 3), (2, 1), (1, 3), (3, 3), (2, 3, 3))
 """Few, so that they often fit together; sizes 1 broadcast."""
 
+MOST_ELEMENTS = 200_000
 LARGEST = 50.0
 GAP = 1e-2
 """Values stay that far from kinks and poles, also when float32 rounds them."""
@@ -74,7 +76,7 @@ def random_graph(
     """
     rng = np.random.default_rng(seed)
     knowledge = knowledge or str(rng.choice(KNOWLEDGE))
-    builder = _Builder(rng, dtypes, knowledge)
+    builder = Builder(rng, dtypes, knowledge)
     for _ in range(4 * steps):
         if builder.steps == steps:
             break
@@ -82,19 +84,36 @@ def random_graph(
     return builder.finish(seed)
 
 
-class _Builder:
+class Builder:
+    """Grows a graph; other generators override what it starts from, and what it keeps."""
+
+    reports_errors = True
+    """Whether an op must take all that is known to fit."""
+
     def __init__(self, rng: Rng, dtypes: Sequence[str], knowledge: str) -> None:
         self.rng, self.dtypes, self.knowledge = rng, dtypes, knowledge
         self.values: dict[Node, Any] = {}
         self.pool: list[Node] = []
         self.steps = 0
-        for i in range(int(rng.integers(1, 4))):
-            shape = SHAPES[rng.integers(len(SHAPES))]
-            array = np.asarray(rng.uniform(-2, 2, shape)).astype(rng.choice(dtypes))
+        for i, array in enumerate(self.draw_inputs()):
             variable = declare(f"x{i}", array, knowledge)
             self.values[variable] = array[()]
             self.pool.append(variable)
         self.inputs = list(self.pool)
+
+    def draw_inputs(self) -> Iterator[Array]:
+        """Yield the values of the inputs."""
+        for _ in range(int(self.rng.integers(1, 4))):
+            shape = SHAPES[self.rng.integers(len(SHAPES))]
+            yield np.asarray(self.rng.uniform(-2, 2, shape)).astype(self.rng.choice(self.dtypes))
+
+    def makers(self) -> list[Maker]:
+        """Return the ways of making a node."""
+        return MAKERS
+
+    def will_do(self, value: Any) -> bool:
+        """Return whether a node of that value is kept."""
+        return _will_do(value)
 
     def pick(self) -> Node:
         """Return an earlier node; later ones are likelier."""
@@ -103,17 +122,18 @@ class _Builder:
 
     def step(self) -> None:
         """Try one operation; keep what it made if its value will do."""
-        make = MAKERS[self.rng.integers(len(MAKERS))]
+        makers = self.makers()
+        make = makers[self.rng.integers(len(makers))]
         try:
             node = make(self)
             if node is None or node in self.values:
                 return
             fresh = dict(self._evaluate(node))
         except SymadError:
-            if self.knowledge == "static":
+            if self.knowledge == "static" and self.reports_errors:
                 raise
             return  # the op needs to know more about shapes than the variables say
-        if all(_will_do(value) for value in fresh.values()):
+        if all(map(self.will_do, fresh.values())):
             self.values.update(fresh)
             self.pool.append(node)
             self.steps += 1
@@ -146,16 +166,16 @@ class _Builder:
         return any(bool(np.any(np.abs(self.values[node]) < GAP)) for node in nodes)
 
 
+Maker = Callable[[Builder], Node | None]
+MAKERS: list[Maker] = []
+
+
 def _will_do(value: Any) -> bool:
     if is_nested(value):
         return all(map(_will_do, leaves(value)))
     if value.dtype.kind != "f":
         return True
     return bool(np.all(np.isfinite(value)) and np.max(np.abs(value), initial=0) < LARGEST)
-
-
-Maker = Callable[[_Builder], Node | None]
-MAKERS: list[Maker] = []
 
 
 def maker(weight: int) -> Callable[[Maker], Maker]:
@@ -177,35 +197,35 @@ POSITIVE = (sm.log, sm.sqrt, sm.log1p, sm.gammaln)
 
 
 @maker(5)
-def smooth(b: _Builder) -> Node | None:
+def smooth(b: Builder) -> Node | None:
     return SMOOTH[b.rng.integers(len(SMOOTH))](b.pick())
 
 
 @maker(2)
-def kinked(b: _Builder) -> Node | None:
+def kinked(b: Builder) -> Node | None:
     x = b.pick()
     return None if b.near_zero(x) else KINKED_AT_ZERO[b.rng.integers(len(KINKED_AT_ZERO))](x)
 
 
 @maker(2)
-def positive(b: _Builder) -> Node | None:
+def positive(b: Builder) -> Node | None:
     x = b.pick()
     function = POSITIVE[b.rng.integers(len(POSITIVE))]
     return function(x) if np.all(b.values[x] > 0.1) else function(x * x + 0.5)
 
 
-def pick_two(b: _Builder) -> tuple[Node, Node] | None:
+def pick_two(b: Builder) -> tuple[Node, Node] | None:
     """Return two nodes that broadcast together."""
     x, y = b.pick(), b.pick()
     try:
         shape = np.broadcast_shapes(b.shape(x), b.shape(y))
     except ValueError:
         return None
-    return (x, y) if len(shape) <= 3 else None
+    return (x, y) if len(shape) <= 3 and math.prod(shape) < MOST_ELEMENTS else None
 
 
 @maker(8)
-def arithmetic(b: _Builder) -> Node | None:
+def arithmetic(b: Builder) -> Node | None:
     pair = pick_two(b)
     if pair is None:
         return None
@@ -225,7 +245,7 @@ def arithmetic(b: _Builder) -> Node | None:
 
 
 @maker(2)
-def with_number(b: _Builder) -> Node | None:
+def with_number(b: Builder) -> Node | None:
     x, number = b.pick(), float(np.round(b.rng.uniform(-2, 2), 2))
     return [lambda: x * number, lambda: number - x, lambda: x**2, lambda: (x * x + 1) ** number][
         b.rng.integers(4)
@@ -233,7 +253,7 @@ def with_number(b: _Builder) -> Node | None:
 
 
 @maker(2)
-def choice(b: _Builder) -> Node | None:
+def choice(b: Builder) -> Node | None:
     pair = pick_two(b)
     if pair is None or np.any(np.abs(np.subtract(*(b.values[x] for x in pair))) < GAP):
         return None
@@ -243,18 +263,18 @@ def choice(b: _Builder) -> Node | None:
     ]()
 
 
-def random_axis(b: _Builder, x: Node) -> int | None:
+def random_axis(b: Builder, x: Node) -> int | None:
     rank = len(b.shape(x))
     return int(b.rng.integers(-rank, rank)) if rank else None
 
 
 @maker(4)
-def reduction(b: _Builder) -> Node | None:
+def reduction(b: Builder) -> Node | None:
     x = b.pick()
     axis = random_axis(b, x) if b.rng.random() < 0.8 else None
     keepdims = bool(b.rng.random() < 0.4)
     function = (sm.sum, sm.mean, sm.prod, sm.logsumexp, sm.max, sm.min)[b.rng.integers(6)]
-    if function in (sm.max, sm.min) and _has_ties(b.values[x]):
+    if function in (sm.max, sm.min) and (0 in b.shape(x) or _has_ties(b.values[x])):
         return None
     return function(x, axis=axis, keepdims=keepdims)
 
@@ -264,7 +284,7 @@ def _has_ties(value: Any) -> bool:
 
 
 @maker(2)
-def along_axis(b: _Builder) -> Node | None:
+def along_axis(b: Builder) -> Node | None:
     x = b.pick()
     axis = random_axis(b, x)
     if axis is None:
@@ -274,7 +294,7 @@ def along_axis(b: _Builder) -> Node | None:
 
 
 @maker(4)
-def matrix_product(b: _Builder) -> Node | None:
+def matrix_product(b: Builder) -> Node | None:
     x, y = b.pick(), b.pick()
     if not b.shape(x) or not b.shape(y) or b.shape(x)[:-2] != b.shape(y)[:-2]:
         return None
@@ -287,7 +307,7 @@ def matrix_product(b: _Builder) -> Node | None:
 
 
 @maker(4)
-def shape_change(b: _Builder) -> Node | None:
+def shape_change(b: Builder) -> Node | None:
     x = b.pick()
     shape = b.shape(x)
     kind = b.rng.integers(5)
@@ -305,7 +325,7 @@ def shape_change(b: _Builder) -> Node | None:
 
 
 @maker(3)
-def subscript(b: _Builder) -> Node | None:
+def subscript(b: Builder) -> Node | None:
     x = b.pick()
     if not b.shape(x):
         return None
@@ -321,7 +341,7 @@ def subscript(b: _Builder) -> Node | None:
 
 
 @maker(2)
-def join(b: _Builder) -> Node | None:
+def join(b: Builder) -> Node | None:
     x, y = b.pick(), b.pick()
     if b.shape(x) != b.shape(y) or len(b.shape(x)) > 2:
         return None
@@ -331,12 +351,12 @@ def join(b: _Builder) -> Node | None:
 
 
 @maker(1)
-def structure(b: _Builder) -> Node | None:
+def structure(b: Builder) -> Node | None:
     x, y = b.pick(), b.pick()
     packed = sm.structure({"x": x, "list": [y, x]})
     return packed["list"][0] if b.rng.random() < 0.5 else packed["x"] + sm.sin(x)
 
 
 @maker(1)
-def cast(b: _Builder) -> Node | None:
+def cast(b: Builder) -> Node | None:
     return b.pick().astype(b.rng.choice(b.dtypes))

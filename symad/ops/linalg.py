@@ -13,12 +13,12 @@ from symad.ops import product
 from symad.ops.arithmetic import abs as magnitude
 from symad.ops.base import Operand, as_node, register
 from symad.ops.comparison import equal, where
+from symad.ops.extremum import max as largest
+from symad.ops.extremum import min as smallest
 from symad.ops.factorisation import cholesky, eigh, eigvalsh, qr, svd, svdvals
 from symad.ops.linear_system import det, inv, matrix_power, slogdet, solve, solve_triangular
 from symad.ops.permute import matrix_transpose, moveaxis
 from symad.ops.reduce import Reduction, as_axis
-from symad.ops.reduce import max as largest
-from symad.ops.reduce import min as smallest
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims
 from symad.types import normalize_axes

@@ -26,8 +26,9 @@ from symad.graph.op import Op
 from symad.graph.provenance import Creation, creating
 from symad.ops.base import PerElement
 from symad.ops.control import placeholder
+from symad.ops.extremum import Max, Min
 from symad.ops.fused import Fused
-from symad.ops.reduce import Max, Min, Reduction, Sum
+from symad.ops.reduce import Reduction, Sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.ops.structure import structure_item
 from symad.passes.share import share

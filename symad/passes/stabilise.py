@@ -24,8 +24,9 @@ from symad.ops.exponential import (
     sigmoid,
     softplus,
 )
+from symad.ops.extremum import Max
 from symad.ops.nn import LogSoftmax, LogSumExp, Softmax
-from symad.ops.reduce import Max, Sum
+from symad.ops.reduce import Sum
 from symad.ops.shape import ExpandDims, as_axes
 from symad.passes.rule import AnyRule, Rule, is_scalar
 from symad.passes.signs import is_nonnegative

@@ -11,10 +11,11 @@ from symad.graph.node import Constant, Node, apply
 from symad.ops.adjoint import OnesLike, ZerosLike, ones_like, zeros_like
 from symad.ops.arithmetic import Negative, square
 from symad.ops.base import Elementwise
+from symad.ops.extremum import Max, Min
+from symad.ops.extremum import max as max_of
 from symad.ops.index import Index, ScatterAdd, scatter_add
 from symad.ops.permute import PermuteDims, permute_dims
-from symad.ops.reduce import Max, Mean, Min, Prod, Reduction, Sum, mean, sum
-from symad.ops.reduce import max as max_of
+from symad.ops.reduce import Mean, Prod, Reduction, Sum, mean, sum
 from symad.ops.shape import (
     BroadcastTo,
     ExpandDims,

@@ -30,7 +30,8 @@ from symad.backends.native.scalars import (
 )
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
-from symad.ops.reduce import Max, Reduction, Sum
+from symad.ops.extremum import Max
+from symad.ops.reduce import Reduction, Sum
 
 BLOCK = 512
 """How many elements are summed without compensation."""

@@ -20,8 +20,9 @@ from symad.backends.numpy import NumpyProgram
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.ops.control import WithBody
+from symad.ops.extremum import Max, Min
 from symad.ops.fused import Fused
-from symad.ops.reduce import Max, Min, Sum
+from symad.ops.reduce import Sum
 from symad.passes.fuse import Shape, fuse, shape_of
 from symad.plan.plan import Instruction, Plan, make_plan
 

@@ -1,0 +1,157 @@
+"""Which digits of a result mean something: the graph is run again with its roundings disturbed.
+
+What two correct programs may disagree in is the rounding of each op, and all that follows from it.
+So each result of an op is moved by a few units in its last place, up or down by chance, and the
+spread of the outputs over several such runs is what rounding does to them.  An element that comes
+out as another integer, as NaN or infinite in one of the runs is not compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from op_checks import kernel_of
+
+import symad as sm
+from symad.graph.nested import is_nested
+from symad.graph.node import Constant, Node
+from symad.graph.op import Op
+from symad.ops.base import PerElement
+
+Array = np.ndarray[Any, Any]
+ULPS = 4
+"""The error of functions of the C library, and of NumPy's."""
+
+EXACT = {
+    "identity", "stop_gradient", "ones_like", "zeros_like", "cast", "where", "maximum", "minimum",
+    "relu", "floor", "ceil", "trunc", "round", "add", "subtract", "multiply", "divide", "negative",
+    "abs", "sign", "reciprocal", "square", "sqrt", "make_structure", "item", "max", "min",
+}  # fmt: skip
+"""Ops that round in only one way, or not at all."""
+
+ABSOLUTE = {"gammaln", "digamma", "polygamma"}
+"""SciPy's are not as accurate near their zeros as elsewhere: as if the operand were rounded."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The outputs without disturbance, and in each of the disturbed runs."""
+
+    values: list[Any]
+    others: list[list[Any]]
+
+    def disagreement(self, output: int, got: Any, strict: bool, zeros: bool = False) -> str | None:
+        """Return where ``got`` differs from an output by more than rounding explains.
+
+        Parameters
+        ----------
+        output : int
+        got : array or number
+        strict : bool
+            Whether NaN and infinities are compared.
+        zeros : bool
+            Whether signs of zeros are compared.
+        """
+        want = np.asarray(self.values[output])
+        found = np.asarray(got)
+        if want.dtype != found.dtype or want.shape != found.shape:
+            return f"{found.dtype}{found.shape} in place of {want.dtype}{want.shape}"
+        others = [np.asarray(run[output]) for run in self.others]
+        if want.dtype.kind != "f":
+            wrong = (found != want) & np.all([other == want for other in others], axis=0)
+        else:
+            wrong = _differs(want, found, others, strict, zeros)
+        if not np.any(wrong):
+            return None
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        return (
+            f"{int(np.sum(wrong))} of {wrong.size}, first at {place}: {found[place]!r} in place of "
+            f"{want[place]!r}; disturbed: {[other[place] for other in others[:4]]}"
+        )
+
+
+def _differs(
+    want: Array, found: Array, others: Sequence[Array], strict: bool, zeros: bool
+) -> Any:
+    wide = [np.asarray(a, np.float64) for a in (want, found, *others)]
+    a, b, *rest = wide
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(a)
+        spread = np.max([np.abs(r - a) for r in rest], axis=0)
+        allowed = 8 * spread + 2 * ULPS * np.abs(np.spacing(want)).astype(np.float64) * (a != 0)
+        wrong = finite & ~(np.abs(b - a) <= allowed)
+        kept = np.all([np.isfinite(r) for r in rest], axis=0)
+        same = np.all([(r == a) | (np.isnan(r) & np.isnan(a)) for r in rest], axis=0)
+        wrong_special = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+        if zeros:
+            signs = np.all([np.signbit(r) == np.signbit(a) for r in rest], axis=0)
+            wrong = wrong | ((a == 0) & (b == 0) & same & signs & (np.signbit(a) != np.signbit(b)))
+    return np.where(finite, wrong & kept, strict & same & wrong_special)
+
+
+def spread(
+    graph: sm.Graph, arrays: Sequence[Any], seed: int, runs: int = 5, all_ops: bool = False
+) -> Spread:
+    """Return the outputs of a specialised graph, and what disturbed roundings make of them.
+
+    Parameters
+    ----------
+    graph : Graph
+    arrays : sequence
+    seed, runs : int
+    all_ops : bool
+        Whether inputs and ops that round in one way are disturbed as well: for comparison with
+        another formula of the same function.
+    """
+    rng = np.random.default_rng([seed, 99])
+    others = [_run(graph, arrays, rng, all_ops) for _ in range(runs)]
+    return Spread(_run(graph, arrays, None, all_ops), others)
+
+
+def _run(
+    graph: sm.Graph, arrays: Sequence[Any], rng: np.random.Generator | None, all_ops: bool
+) -> list[Any]:
+    given = [disturb(a, rng) if all_ops else a for a in arrays]
+    values: dict[Node, Any] = dict(zip(graph.inputs, given, strict=True))
+    with np.errstate(all="ignore"):
+        for node in graph.nodes:
+            if node in values:
+                continue
+            if isinstance(node, Constant):
+                values[node] = node.value[()]
+                continue
+            assert node.op is not None
+            values[node] = _apply(node.op, [values[x] for x in node.inputs], rng, all_ops)
+    return [values[node] for node in graph.outputs]
+
+
+def _apply(op: Op, inputs: list[Any], rng: np.random.Generator | None, all_ops: bool) -> Any:
+    is_exact = op.name in EXACT or op.is_view
+    if rng is None or (is_exact and not (all_ops and isinstance(op, PerElement))):
+        return kernel_of(op)(*inputs)
+    if not isinstance(op, PerElement) or op.name in ABSOLUTE:
+        # each term of a sum has its share in the error
+        inputs = [disturb(x, rng) for x in inputs]
+    return disturb(kernel_of(op)(*inputs), rng)
+
+
+def disturb(value: Any, rng: np.random.Generator | None) -> Any:
+    """Return a value moved by a few units in the last place; 0, infinities and NaN stay."""
+    if is_nested(value):
+        if isinstance(value, dict):
+            return {key: disturb(item, rng) for key, item in value.items()}
+        return type(value)(disturb(item, rng) for item in value)
+    if rng is None or value is None or np.asarray(value).dtype.kind != "f":
+        return value
+    array = np.asarray(value)
+    with np.errstate(invalid="ignore"):
+        return _moved(array, rng)
+
+
+def _moved(array: Array, rng: np.random.Generator) -> Any:
+    step = np.abs(np.spacing(array)) * rng.integers(-ULPS, ULPS + 1, array.shape)
+    moved = np.where(np.isfinite(array) & (array != 0), array + step.astype(array.dtype), array)
+    return moved.astype(array.dtype)[()]
