@@ -116,7 +116,7 @@ class Function:
     def _store(self, new_values: Sequence[Any]) -> None:
         """Replace all updated parameters together."""
         for parameter, value in zip(self.updates, new_values, strict=True):
-            parameter.value = value
+            parameter.adopt(value)
 
     def _program(self, values: Sequence[Any]) -> Program:
         """Return the program for the shapes of ``values``, making it if there is none."""

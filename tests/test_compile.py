@@ -403,3 +403,28 @@ def test_threads_do_not_change_results():
     )
     assert one[0] == two[0]
     np.testing.assert_array_equal(one[1], two[1])
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_updated_parameters_share_memory_with_nothing_else(backend):
+    if backend == "native":
+        pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
+    size = 40_000  # large enough for buffers that are kept
+    x, w = sm.Variable("x", shape=(size,)), sm.parameter("w", np.zeros(size))
+    new = w + sm.sin(x) * 2
+    f = sm.compile([x], [new, w], updates={w: new}, backend=backend)
+    copy_input = sm.compile([x], [], updates={w: x}, backend=backend)
+    fed, kept = np.linspace(0, 1, size), []
+    for _ in range(6):
+        before = w.value.copy()
+        results = f(fed)
+        np.testing.assert_array_equal(results[1], before)
+        np.testing.assert_array_equal(results[0], w.value)
+        for result in results:
+            result += 1.0  # the caller's own
+        kept += [(w.value, w.value.copy())]
+    for value, expected in kept:  # old values that somebody holds stay as they were
+        np.testing.assert_array_equal(value, expected)
+    copy_input(fed)
+    fed[0] = 5.0
+    assert w.value[0] == 0.0

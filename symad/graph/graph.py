@@ -53,7 +53,7 @@ class Graph:
     def __init__(self, outputs: Iterable[Node], inputs: Iterable[Node] | None = None) -> None:
         self.outputs: tuple[Node, ...] = tuple(outputs)
         given = None if inputs is None else tuple(inputs)
-        self.nodes: tuple[Node, ...] = tuple(topological_order(self.outputs, stop=given or ()))
+        self.nodes: tuple[Node, ...] = tuple(topological_order(self.outputs, stop=set(given or ())))
         reached = tuple(node for node in self.nodes if isinstance(node, Variable))
         if given is None:
             given = reached

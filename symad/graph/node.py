@@ -180,7 +180,7 @@ class Parameter(Variable):
     @value.setter
     def value(self, value: Any) -> None:
         assert isinstance(self.type, TensorType)
-        array = np.array(as_array(value, None))
+        array = as_array(value, None)
         if not np.can_cast(array.dtype, self.type.dtype, "same_kind") or not compatible_shapes(
             self.type.shape, array.shape
         ):
@@ -188,9 +188,13 @@ class Parameter(Variable):
                 f"parameter {self.name!r} is {self.type} and cannot take a value of dtype "
                 f"{array.dtype} and shape {format_shape(array.shape)}"
             )
-        array = array.astype(self.type.dtype, copy=False)
-        array.flags.writeable = False
-        self._value = array
+        self.adopt(array.astype(self.type.dtype))
+
+    def adopt(self, value: Any) -> None:
+        """Take an array of this type over as the value, without a copy; nobody may change it."""
+        view = np.asarray(value).view()  # the owner of the memory may be used again by others
+        view.flags.writeable = False
+        self._value = view
 
 
 def as_array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:

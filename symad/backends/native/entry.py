@@ -29,6 +29,9 @@ from symad.types import TensorType
 MOST_INSTRUCTIONS = 2000
 """Plans of more instructions are declined: all told, each takes some 50 microseconds to compile."""
 
+_INSTRUCTIONS_PER_NUMBER = 10
+"""What an argument or a result counts for: finding out what it is, and making objects."""
+
 _INT64, _FLOAT64 = np.dtype("int64"), np.dtype("float64")
 
 _HEADER = object.__basicsize__
@@ -108,8 +111,9 @@ def _new_builtin(definition: Any, owner: tuple[Any, ...], module: None) -> Calla
 def _is_plain(plan: Plan) -> bool:
     """Return whether a plan has numbers only, and ops with a meaning for one element."""
     nodes = [*plan.graph.inputs, *plan.graph.nodes]
+    numbers = len(plan.inputs) + len(plan.outputs)
     return (
-        len(plan.instructions) <= MOST_INSTRUCTIONS
+        len(plan.instructions) + _INSTRUCTIONS_PER_NUMBER * numbers <= MOST_INSTRUCTIONS
         and all(isinstance(node.type, TensorType) and node.type.shape == () for node in nodes)
         and all(isinstance(step.node.op, PerElement) for step in plan.instructions)
     )

@@ -20,7 +20,7 @@ from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
 from symad.ops.fused import Fused
 from symad.ops.reduce import Reduction
-from symad.ops.shape import BroadcastTo
+from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.passes.fuse import Shape, reduced_axes, shape_of
 
 RAGGED_ROW = 4096
@@ -153,6 +153,8 @@ class Nest:
     def _strides(self, user: Node, source: Node) -> Shape:
         """Return the steps of ``source`` along the axes of the space, as ``user`` reads it."""
         shape = shape_of(source)
+        if isinstance(user.op, (ExpandDims, Squeeze, Reshape)):  # one number per row, in order
+            shape = self.space[: self.split]
         broadcasts = isinstance(user.op, (PerElement, BroadcastTo))
         # A value per row may have no more axes than those before the row.
         rank = len(shape_of(user) if broadcasts else shape)

@@ -101,7 +101,7 @@ class Buffers:
         for memory in kept:
             if sys.getrefcount(memory) <= self._in_use:
                 return np.ndarray(shape, dtype, memory)
-        memory = np.empty(size, np.uint8)
+        memory = np.empty(shape, dtype)
         kept.append(memory)
         del kept[:-_KEPT]
         return np.ndarray(shape, dtype, memory)
