@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import os
 import sys
 import threading
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -111,9 +113,15 @@ def _binding() -> Any:
     return llvmlite.binding
 
 
-@cache
 def _host() -> _Host:
+    with _LOCK:  # two hosts would unload one another's code
+        return _make_host()
+
+
+@cache
+def _make_host() -> _Host:
     binding = _binding()
+    _guard_forks(binding)
     with _LOCK:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
@@ -128,6 +136,22 @@ def _host() -> _Host:
             _target_machine(binding, flags), suppress_errors=True
         )
     return _Host(machine, linker, _vector_unit(features))
+
+
+def _guard_forks(binding: Any) -> None:
+    """Let forks wait for what other threads compile: in a child, nobody would release the locks."""
+    inner = getattr(binding.ffi.lib, "_lock", nullcontext())
+
+    def hold() -> None:
+        _LOCK.acquire()
+        inner.__enter__()
+
+    def release() -> None:
+        inner.__exit__(None, None, None)
+        _LOCK.release()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release)
 
 
 def _target_machine(binding: Any, features: str) -> Any:
