@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 from op_checks import KNOWLEDGE
 from random_graphs import (
-    MAKERS, Array, Builder, Maker, Rng, join, matrix_product, pick_two, random_axis, shape_change,
+    MAKERS,
+    Array,
+    Builder,
+    Maker,
+    Rng,
+    join,
+    matrix_product,
+    pick_two,
+    random_axis,
+    shape_change,
 )  # fmt: skip
 
 import symad as sm
