@@ -32,8 +32,8 @@ EXACT = {
 }  # fmt: skip
 """Ops that round in only one way, or not at all."""
 
-ABSOLUTE = {"gammaln", "digamma", "polygamma"}
-"""SciPy's are not as accurate near their zeros as elsewhere: as if the operand were rounded."""
+ABSOLUTE = {"gammaln", "digamma", "polygamma", "logaddexp"}
+"""Near their zeros SciPy and NumPy err as if the operands had been rounded."""
 
 
 @dataclass(frozen=True)

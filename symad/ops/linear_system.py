@@ -276,18 +276,37 @@ class Solve(_LinearSolve):
 
 
 def _solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
-    from scipy.linalg import solve_triangular as solve_one
-
     columns = b[:, None] if b.ndim == 1 else b
+    dtype = factor_dtype(a.dtype, b.dtype)
+    if not unit_diagonal and not np.all(np.diagonal(a, axis1=-2, axis2=-1)):
+        raise np.linalg.LinAlgError("singular matrix: a zero stands on its diagonal")
+    a = a.astype(dtype, copy=False)
     batch = np.broadcast_shapes(a.shape[:-2], columns.shape[:-2])
-    result = np.empty((*batch, *columns.shape[-2:]), factor_dtype(a.dtype, b.dtype))
-    matrices = np.broadcast_to(a, (*batch, *a.shape[-2:]))
-    columns = np.broadcast_to(columns, result.shape)
-    for i in np.ndindex(batch):
-        result[i] = solve_one(
-            matrices[i], columns[i], lower=lower, unit_diagonal=unit_diagonal, check_finite=False
-        )
+    columns = np.broadcast_to(columns, (*batch, *columns.shape[-2:]))
+    result = np.array(columns, dtype, order="C")
+    if not batch:
+        _substitute(a, result, lower, unit_diagonal)
+    else:
+        matrices = np.broadcast_to(a, (*batch, *a.shape[-2:]))
+        for i in np.ndindex(batch):
+            _substitute(matrices[i], result[i], lower, unit_diagonal)
     return result[..., 0] if b.ndim == 1 else result
+
+
+def _substitute(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> None:
+    """Replace ``b``, in C order, by the solution of a x = b.
+
+    BLAS, which has matrices in Fortran order, sees xᵀ aᵀ = bᵀ and copies nothing.
+    """
+    from scipy.linalg import blas
+
+    if b.size == 0:
+        return
+    solve = blas.strsm if a.dtype == np.float32 else blas.dtrsm
+    if a.flags.f_contiguous:
+        solve(1.0, a, b.T, 1, lower, 1, unit_diagonal, overwrite_b=1)
+    else:
+        solve(1.0, np.ascontiguousarray(a).T, b.T, 1, not lower, 0, unit_diagonal, overwrite_b=1)
 
 
 class SolveTriangular(_LinearSolve):

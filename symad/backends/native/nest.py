@@ -19,7 +19,7 @@ from symad.backends.native.scalars import LLVMScalarBuilder, Scalar, element, ll
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
 from symad.ops.fused import Fused
-from symad.ops.reduce import Reduction
+from symad.ops.reduce import Max, Min, Reduction, Sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.passes.fuse import Shape, reduced_axes, shape_of
 
@@ -31,6 +31,8 @@ _RECOMPUTED = 6
 _CALL = 20
 """What a call counts for."""
 _DIVISION = 4
+_OTHERS = (Sum, Max, Min, BroadcastTo, ExpandDims, Squeeze, Reshape)
+"""What a nest may hold besides elementwise ops."""
 
 
 def supports(node: Node) -> bool:
@@ -39,6 +41,12 @@ def supports(node: Node) -> bool:
     if not isinstance(op, PerElement):
         return False
     return cost_of(op, tuple(source.dtype for source in node.inputs), node.dtype) is not None
+
+
+def has_code(op: Fused) -> bool:
+    """Return whether a nest can be made: a body may hold other ops if it was not made by fusion."""
+    nodes = set(op.body.nodes).difference(op.body.inputs)
+    return all(n.op is None or isinstance(n.op, _OTHERS) or supports(n) for n in nodes)
 
 
 @lru_cache(maxsize=4096)

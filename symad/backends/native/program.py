@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.loops import identity_of, loop_code
-from symad.backends.native.nest import Kind, Layout, Nest, supports
+from symad.backends.native.nest import Kind, Layout, Nest, has_code, supports
 from symad.backends.numpy import NumpyProgram
 from symad.graph.graph import Graph
 from symad.graph.node import Node
@@ -72,7 +72,7 @@ class NativeProgram(NumpyProgram):
 
     def kernel_of(self, step: Instruction) -> Callable[..., Any]:
         op = step.node.op
-        if isinstance(op, Fused):
+        if isinstance(op, Fused) and has_code(op):
             return LoopKernel(op, self._threads, self._buffers.take)
         if isinstance(op, WithBody):
             body = make_plan(native_graph(op.body))
