@@ -189,11 +189,18 @@ def _reduce_copies(node: Node) -> Node | None:
     if copies < 2 or any(shape[axis] == 0 for axis in axes):
         return None
     assert node.op is not None
+    if isinstance(node.op, Sum) and copies > _largest(node.dtype):
+        return None
     kept = tuple(1 if i in axes else size for i, size in enumerate(shape))
     reduced = apply(node.op.with_attributes(axis=axes, keepdims=True), reshape(x, padded))
     if isinstance(node.op, Sum):
         reduced = reduced * copies
     return reshape(broadcast_to(reduced, kept), static_shape(node))
+
+
+def _largest(dtype: np.dtype[Any]) -> float:
+    """Return the largest finite number: float16 ends at 65504."""
+    return float(np.finfo(dtype).max if dtype.kind == "f" else np.iinfo(dtype).max)
 
 
 def _join_sums(node: Node) -> Node | None:

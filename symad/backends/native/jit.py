@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -121,7 +120,10 @@ def _host() -> _Host:
 @cache
 def _make_host() -> _Host:
     binding = _binding()
-    _guard_forks(binding)
+    inner = getattr(binding.ffi.lib, "_lock", None)  # that of llvmlite
+    if inner is not None:
+        hold_in_forks(inner)
+    hold_in_forks(_LOCK)
     with _LOCK:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
@@ -138,20 +140,14 @@ def _make_host() -> _Host:
     return _Host(machine, linker, _vector_unit(features))
 
 
-def _guard_forks(binding: Any) -> None:
-    """Let forks wait for what other threads compile: in a child, nobody would release the locks."""
-    inner = getattr(binding.ffi.lib, "_lock", nullcontext())
-
-    def hold() -> None:
-        _LOCK.acquire()
-        inner.__enter__()
-
-    def release() -> None:
-        inner.__exit__(None, None, None)
-        _LOCK.release()
-
+def hold_in_forks(lock: Any) -> None:
+    """Let forks wait for the lock: in a child, nobody would release it for other threads."""
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release)
+        os.register_at_fork(
+            before=lock.__enter__,
+            after_in_parent=lambda: lock.__exit__(None, None, None),
+            after_in_child=lambda: lock.__exit__(None, None, None),
+        )
 
 
 def _target_machine(binding: Any, features: str) -> Any:

@@ -57,6 +57,7 @@ class LoopCode:
 
 _codes: OrderedDict[Any, LoopCode] = OrderedDict()
 _lock = threading.Lock()
+jit.hold_in_forks(_lock)
 
 
 def loop_code(nest: Nest, layout: Layout) -> LoopCode:

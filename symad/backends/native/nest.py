@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ import numpy as np
 from symad.backends.native.scalars import LLVMScalarBuilder, Scalar, element, llvm_type
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
+from symad.ops.extremum import Max, Min
 from symad.ops.fused import Fused
-from symad.ops.reduce import Max, Min, Reduction, Sum
+from symad.ops.reduce import Reduction, Sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.passes.fuse import Shape, reduced_axes, shape_of
 
@@ -104,6 +105,12 @@ class Nest:
     stage : dict
         In which inner loop a value per element is first made; for a value per row, before which.
     stages : int
+    numbers : list of Constant
+        The constants that come in at run time, as they may depend on sizes.
+    loops : list of list of Node
+        The values that each stage makes per element, and what it reduces, sources first.
+    stored : list of Node
+        The values per element that one stage keeps for later ones.
     """
 
     def __init__(self, op: Fused) -> None:
@@ -122,6 +129,11 @@ class Nest:
         self.stages = 1 + max(
             (self.stage[n] for n in self.computed if self.is_made_in_loop(n)), default=0
         )
+        constants = (n for n in op.body.nodes if isinstance(n, Constant) and n not in self._given)
+        self.numbers = [constant for constant in constants if not is_plain(constant)]
+        made, stored = self._plan()
+        self.loops = [[n for n in self.computed if n in wanted] for wanted in made]
+        self.stored = [n for n in self.computed if n in stored]
 
     def _kind(self, node: Node) -> Kind:
         if not isinstance(node.op, Reduction):
@@ -169,23 +181,6 @@ class Nest:
         strides = (0,) * (rank - len(shape)) + contiguous_strides(shape)
         return strides + (0,) * (len(self.space) - rank)
 
-    @cached_property
-    def numbers(self) -> list[Constant]:
-        """The constants that come in at run time, as they may depend on sizes."""
-        nodes = (node for node in self.body.nodes if node not in self._given)
-        return [n for n in nodes if isinstance(n, Constant) and not is_plain(n)]
-
-    @cached_property
-    def loops(self) -> list[list[Node]]:
-        """The values that each stage makes per element, and what it reduces, sources first."""
-        return [[n for n in self.computed if n in wanted] for wanted in self._plan[0]]
-
-    @cached_property
-    def stored(self) -> list[Node]:
-        """The values per element that one stage keeps for later ones."""
-        return [node for node in self.computed if node in self._plan[1]]
-
-    @cached_property
     def _plan(self) -> tuple[list[set[Node]], set[Node]]:
         """Return what each stage makes, and what it stores for later ones, from the last back."""
         stored: set[Node] = set()
