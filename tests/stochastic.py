@@ -73,9 +73,7 @@ class Spread:
         )
 
 
-def _differs(
-    want: Array, found: Array, others: Sequence[Array], strict: bool, zeros: bool
-) -> Any:
+def _differs(want: Array, found: Array, others: Sequence[Array], strict: bool, zeros: bool) -> Any:
     wide = [np.asarray(a, np.float64) for a in (want, found, *others)]
     a, b, *rest = wide
     with np.errstate(all="ignore"):

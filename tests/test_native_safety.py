@@ -1,0 +1,314 @@
+"""What must not happen to a process that runs native code: wrong memory, deadlocks, crashes."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.errors import FeedError
+from symad.graph.node import Node
+from symad.graph.traverse import topological_order
+
+pytest.importorskip("llvmlite")
+
+from symad.backends.native import entry, loops  # noqa: E402
+
+LARGE = 20_000
+"""Buffers of such arrays are kept from call to call."""
+
+
+def compiled(factor: float, threads: int = 1) -> sm.Function:
+    x = sm.Variable("x", shape=("n",))
+    y = sm.exp(x) * factor + x
+    outputs = [y, sm.sum(y), sm.gradients(sm.sum(y * y), x)]
+    return sm.compile([x], outputs, backend="native", threads=threads)
+
+
+def assert_right(function: sm.Function, factor: float, x: Any) -> Any:
+    y, total, gradient = function(x)
+    e = factor * np.exp(x)
+    np.testing.assert_allclose(y, e + x)
+    np.testing.assert_allclose(total, np.sum(e + x))
+    np.testing.assert_allclose(gradient, 2 * (e + x) * (e + 1))
+    return y
+
+
+# Memory that is kept from call to call
+
+
+HOLD = {
+    "view": lambda y: y[::2],
+    "view of a view": lambda y: y[1:].view(np.int64).reshape(-1, 1),
+    "subclass": lambda y: y.view(np.recarray),
+    "memoryview": memoryview,
+    "buffer": lambda y: np.frombuffer(y, dtype=np.uint8),
+    "base": lambda y: y.base,
+    "transposed": lambda y: y[None].T,
+    "closure": lambda y: y.__getitem__,
+}
+
+
+def content(held: Any) -> Any:
+    return np.array(held(slice(None)) if callable(held) else held)
+
+
+@pytest.mark.parametrize("way", HOLD)
+def test_memory_that_somebody_can_see_is_not_used_again(way: str) -> None:
+    f = compiled(2.0)
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(7):  # more than are kept
+        one = HOLD[way](f(rng.random(LARGE))[0])
+        held.append((one, content(one)))
+        for array, copy in held:
+            np.testing.assert_array_equal(content(array), copy)
+
+
+def test_memory_is_used_again() -> None:
+    f = compiled(2.0)
+    x = np.ones(LARGE)
+    places = {f(x)[0].ctypes.data for _ in range(10)}
+    assert len(places) <= 2
+
+
+def test_what_was_done_to_an_array_ends_with_it() -> None:
+    """The next result in the same memory is a new array: writeable, and of its own shape."""
+    f = compiled(2.0)
+    x = np.ones(LARGE)
+    y = f(x)[0]
+    reference = weakref.ref(y)
+    y.shape = (2, LARGE // 2)
+    y.setflags(write=False)
+    del y
+    assert reference() is None
+    y = f(x)[0]
+    assert y.shape == (LARGE,) and y.flags.writeable and y.flags.c_contiguous
+
+
+def test_results_stay_when_updates_store_them() -> None:
+    w = sm.Parameter("w", np.zeros(LARGE))
+    x = sm.Variable("x", shape=(LARGE,))
+    new = sm.exp(x) * 2 + w
+    f = sm.compile([x], [new, sm.sum(new)], updates={w: new}, backend="native")
+    history = []
+    for k in range(1, 7):
+        before = np.array(w.value)
+        f(np.full(LARGE, 0.01 * k))
+        np.testing.assert_allclose(w.value, before + 2 * np.exp(0.01 * k))
+        history.append((w.value, np.array(w.value)))
+        for array, copy in history:
+            np.testing.assert_array_equal(array, copy)
+
+
+# Threads, processes, interruptions
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Threads give way to one another often, and machine code is hardly kept."""
+    monkeypatch.setattr(loops, "_KEPT", 2)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def in_threads(count: int, work: Any) -> None:
+    errors: list[BaseException] = []
+
+    def guarded(seed: int) -> None:
+        try:
+            work(seed)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(seed,)) for seed in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_one_function_in_many_threads() -> None:
+    f = compiled(3.0, threads=2)
+
+    def work(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        kept: list[Any] = []
+        for _ in range(10):
+            y = assert_right(f, 3.0, rng.random(int(rng.choice([5, LARGE, 150_000]))))
+            kept = [*kept[-3:], (y[1:], y[1:].copy())]
+            for array, copy in kept:
+                np.testing.assert_array_equal(array, copy)
+
+    in_threads(8, work)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_functions_are_made_and_dropped_in_many_threads() -> None:
+    def work(seed: int) -> None:
+        for k in range(3):
+            factor = 100.0 * seed + k + 0.37
+            assert_right(compiled(factor), factor, np.linspace(0, 1, 50))
+            s = sm.Variable("s", shape=())
+            g = sm.compile([s], sm.sin(s) * factor, backend="native")
+            assert [g(1.0) == pytest.approx(np.sin(1.0) * factor) for _ in range(3)] == [True] * 3
+            del g
+            gc.collect()
+
+    in_threads(6, work)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_child_can_compile_though_other_threads_were_compiling() -> None:
+    f = compiled(3.0, threads=2)
+    x = np.ones(150_000)
+    f(x)
+    stop = threading.Event()
+
+    def churn() -> None:
+        k = 0
+        while not stop.is_set():
+            compiled(k + 0.1)(np.ones(10))
+            k += 1
+
+    other = threading.Thread(target=churn)
+    other.start()
+    try:
+        states = [_child(f, x) for _ in range(6)]
+    finally:
+        stop.set()
+        other.join()
+    assert states == [0] * 6
+
+
+def _child(f: sm.Function, x: Any) -> int:
+    """Call and compile in a child; return its exit status, or the signal that ended it."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        try:
+            assert_right(f, 3.0, x)
+            assert_right(compiled(7.0), 7.0, np.ones(30))
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers here")
+@pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(), reason="signals go elsewhere"
+)
+def test_interruptions_leave_everything_usable() -> None:
+    f = compiled(3.0, threads=2)
+    large, small = np.random.default_rng(0).random(500_000), np.ones(10)
+    rng = np.random.default_rng(1)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for _ in range(15):
+            signal.setitimer(signal.ITIMER_REAL, rng.uniform(5e-4, 4e-2))
+            with pytest.raises(KeyboardInterrupt):
+                compiled(rng.random())(small)
+                while True:
+                    f(large)
+            assert_right(f, 3.0, small)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert_right(compiled(5.0), 5.0, small)
+    assert_right(f, 3.0, large)
+
+
+def test_functions_that_have_run_can_be_pickled() -> None:
+    f = compiled(3.0)
+    s = sm.Variable("s", shape=())
+    g = sm.compile([s], {"a": sm.sin(s), "b": [s * 2]}, backend="native")
+    x = np.linspace(0, 1, 100)
+    assert_right(f, 3.0, x)
+    assert_right(pickle.loads(pickle.dumps(f)), 3.0, x)
+    g(1.0)
+    again = pickle.loads(pickle.dumps(g))
+    assert [again(1.0) for _ in range(2)] == [g(1.0)] * 2
+
+
+# Sizes and odd values
+
+
+def test_wide_graphs() -> None:
+    xs = [sm.Variable(f"x{i}", shape=("n",)) for i in range(300)]
+    outputs = [sm.exp(sm.add_n(xs) * 1e-3), *sm.gradients(sm.sum(sm.add_n(xs) ** 2), xs)]
+    arrays = [np.full(9, 0.1 * i) for i in range(300)]
+    total = np.sum(arrays, axis=0)
+    got = sm.compile(xs, outputs, backend="native")(*arrays)
+    np.testing.assert_allclose(got[0], np.exp(total * 1e-3))
+    np.testing.assert_allclose(got[1:], np.tile(2 * total, (300, 1)))
+
+
+def test_the_order_of_a_wide_graph_takes_no_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:
+    xs = [sm.Variable(f"x{i}", shape=("n",)) for i in range(300)]
+    compared = []
+    plain = Node.__eq__
+
+    def counting(self: Any, other: object) -> bool:
+        compared.append(1)
+        return bool(plain(self, other))
+
+    y = sm.add_n(xs)
+    monkeypatch.setattr(Node, "__eq__", counting)
+    sm.Graph([y], xs)
+    assert len(topological_order([y])) == 301
+    assert len(compared) < 300
+
+
+def test_functions_of_very_many_numbers_are_left_to_kernels() -> None:
+    """Reading an argument takes more code than an op."""
+    count = entry.MOST_INSTRUCTIONS // 10
+    xs = [sm.Variable(f"x{i}", shape=()) for i in range(count)]
+    f = sm.compile(xs, sm.add_n(xs), backend="native")
+    assert f(*range(count)) == sum(range(count))
+    assert type(f) is sm.Function
+
+
+@pytest.mark.parametrize("number", [1e300, -1e39, 3.5e38])
+def test_numbers_that_float32_does_not_hold_are_refused(number: float) -> None:
+    x = sm.Variable("x", shape=(), dtype="float32")
+    f = sm.compile([x], x * 2, backend="native")
+    assert f(1.5) == f(1.5) == np.float32(3)
+    with pytest.raises(FeedError, match="lose information"):
+        f(number)
+    assert f(float("inf")) == np.inf and np.isnan(f(float("nan")))
+
+
+def test_what_memory_does_not_hold_is_refused() -> None:
+    x = sm.Variable("x", shape=("n",))
+    f = sm.compile([x], sm.exp(x[:, None] + x) * 2, backend="native")
+    with pytest.raises(sm.errors.EvaluationError, match=r"3000000, 3000000"):
+        f(np.zeros(3_000_000))
+    assert f(np.zeros(2)).shape == (2, 2)
+
+
+def test_rows_that_are_reshaped() -> None:
+    """A number for each row may come as a row itself."""
+    x = sm.Variable("x", shape=(17, 17))
+    r = sm.Variable("r", shape=(1, 17))
+    y = sm.sum(sm.exp(x), axis=1, keepdims=True) + sm.reshape(r, (17, 1)) * 2
+    rng = np.random.default_rng(0)
+    a, b = rng.random((17, 17)), rng.random((1, 17))
+    got = sm.compile([x, r], y, backend="native")(a, b)
+    np.testing.assert_allclose(got, np.exp(a).sum(axis=1, keepdims=True) + 2 * b.T)
