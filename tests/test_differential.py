@@ -21,9 +21,9 @@ from symad.passes.specialise import specialise
 
 pytest.importorskip("llvmlite")
 
-GRAPHS = int(os.environ.get("SYMAD_FUZZ_GRAPHS", "100"))
+GRAPHS = int(os.environ.get("SYMAD_FUZZ_GRAPHS", "200"))
 FIRST = int(os.environ.get("SYMAD_FUZZ_FIRST", "0"))
-BATCH = max(10, GRAPHS // 200)
+BATCH = max(20, GRAPHS // 200)
 
 
 def tensors(value: Any) -> list[Any]:

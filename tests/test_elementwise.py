@@ -258,6 +258,7 @@ def test_a_python_integer_that_does_not_fit_is_an_error() -> None:
 # Names
 
 
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated")
 def test_numpy_functions_make_nodes() -> None:
     x = sm.Variable("x", (3,))
     values = np.array([0.3, 0.5, 0.9])

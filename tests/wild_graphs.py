@@ -132,7 +132,7 @@ def draw(rng: Rng, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         ends = rng.choice(np.array([limits.min, limits.max, 0, 1], dtype), shape)
         return np.asarray(np.where(rng.random(shape) < 0.05, ends, small.astype(dtype)))
     array = rng.uniform(-2, 2, shape)
-    share = rng.choice([0.0, 0.0, 0.1])
+    share = rng.choice([0.0, 0.05, 0.2])
     with np.errstate(over="ignore"):
         array = np.where(rng.random(shape) < share, rng.choice(SPECIAL, shape), array)
         return np.asarray(array).astype(dtype)
