@@ -73,6 +73,8 @@ def compile(
     >>> f(x=[1.0])
     {'y': array([4.])}
     """
+    if not isinstance(threads, int) or threads < 1:
+        raise GraphTypeError(f"threads is {threads!r}, which is not a number of threads")
     settings = Settings(choose_backend(backend), threads, _grade(rewrites))
     for path, leaf in leaves_with_paths(inputs):
         if not isinstance(leaf, Node):

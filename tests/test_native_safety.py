@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import threading
 import weakref
@@ -16,13 +17,15 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.errors import FeedError
+from symad.errors import EvaluationError, FeedError, GraphTypeError
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
+from symad.plan.plan import make_plan
 
 pytest.importorskip("llvmlite")
 
 from symad.backends.native import entry, loops  # noqa: E402
+from symad.backends.native.program import build, native_graph  # noqa: E402
 
 LARGE = 20_000
 """Buffers of such arrays are kept from call to call."""
@@ -247,6 +250,27 @@ def test_functions_that_have_run_can_be_pickled() -> None:
     assert [again(1.0) for _ in range(2)] == [g(1.0)] * 2
 
 
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "two"])
+def test_numbers_of_threads_are_checked(threads: Any) -> None:
+    with pytest.raises(GraphTypeError, match="not a number of threads"):
+        compiled(1.0, threads)
+
+
+def test_calls_at_the_end_of_the_interpreter() -> None:
+    """Then no threads start any more: the caller does all of the work."""
+    program = """
+import atexit
+import numpy as np
+import symad as sm
+x = sm.Variable("x", shape=("n",))
+f = sm.compile([x], sm.exp(x) * 2 + x, backend="native", threads=2)
+f(np.ones(300_000))
+atexit.register(lambda: print(np.allclose(f(np.ones(300_000)), 2 * np.e + 1)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
 # Sizes and odd values
 
 
@@ -299,9 +323,20 @@ def test_what_memory_does_not_hold_is_refused() -> None:
     x = sm.Variable("x", shape=("n",))
     y = sm.where(x[:, None, None] > 0, x[:, None], x) * 2
     f = sm.compile([x], y, backend="native")
-    with pytest.raises(sm.errors.EvaluationError, match=r"\(100000, 100000, 100000\)"):
+    with pytest.raises(EvaluationError, match=r"\(100000, 100000, 100000\)"):
         f(np.zeros(100_000))
     assert f(np.zeros(2)).shape == (2, 2, 2)
+
+
+def test_values_that_are_not_of_their_type_are_not_read() -> None:
+    """An op may infer what is not so; machine code would read past the end of its result."""
+    x = sm.Variable("x", shape=(1000,))
+    graph = native_graph(sm.Graph([sm.exp(x) * 2], [x]))
+    program = build(make_plan(graph))
+    np.testing.assert_allclose(program([np.zeros(1000)])[0], 2)
+    for wrong in (np.zeros(10), np.zeros(1000, "float32")):
+        with pytest.raises(EvaluationError, match="infer"):
+            program([wrong])
 
 
 def test_rows_that_are_reshaped() -> None:

@@ -562,3 +562,13 @@ def test_rules_are_imported_when_they_are_needed() -> None:
         "assert 'symad.passes.algebra' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_copies_that_float16_cannot_count_are_added() -> None:
+    """Their number would be infinite, and 0 times it NaN."""
+    x = sm.Variable("x", shape=(), dtype="float16")
+    y = sm.sum(sm.broadcast_to(x, (70_000,)))
+    for value, total in [(0.0, 0.0), (1e-3, 70.0)]:
+        array = np.float16(value)
+        (got,) = evaluate(optimised([y], [x], [array]), [array])
+        assert got == pytest.approx(total, rel=1e-2)

@@ -132,9 +132,7 @@ class AddN(PerElement, JointlyLinear):
     text = latex = " + "
     precedence = 1
     commutative = True
-    samples = (
-        Sample(lambda a, b, c: add_n([a, b, c]), [reals(3), reals(3), reals(2, 1)]),
-    )
+    samples = (Sample(lambda a, b, c: add_n([a, b, c]), [reals(3), reals(3), reals(2, 1)]),)
 
     def infer(self, *types: Any) -> Type:
         total: Type = types[0]
@@ -151,9 +149,7 @@ def _sum_type(a: Type, b: Type) -> Type:
         if (a.kind, a.keys) != (b.kind, b.keys):
             raise GraphTypeError(f"structures {a} and {b} cannot be added")
         pairs = zip(a.fields, b.fields, strict=True)
-        return StructureType(
-            a.kind, tuple((key, _sum_item(x, y)) for (key, x), (_, y) in pairs)
-        )
+        return StructureType(a.kind, tuple((key, _sum_item(x, y)) for (key, x), (_, y) in pairs))
     x, y = tensor_types(a, b)
     return TensorType(np.result_type(x.dtype, y.dtype), broadcast_shapes(x.shape, y.shape))
 

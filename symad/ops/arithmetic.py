@@ -134,7 +134,6 @@ class Negative(Unary):
     samples = (Sample(lambda x: -x, [reals(3)]),)
 
 
-
 def _by_base(v: Node, y: Node, x: Node, c: Node) -> Node:
     """Return v c x^(c-1); where c is 0 that is 0, at x = 0 too."""
     if isinstance(c, Constant):

@@ -259,5 +259,3 @@ def _remarks(step: Instruction) -> str:
     if step.frees:
         notes.append("frees " + ", ".join(f"r{register}" for register in step.frees))
     return "; ".join(notes)
-
-

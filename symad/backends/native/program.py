@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import math
 import os
 import struct
@@ -17,6 +18,7 @@ import numpy as np
 from symad.backends.native.loops import identity_of, loop_code
 from symad.backends.native.nest import Kind, Layout, Nest, has_code, supports
 from symad.backends.numpy import NumpyProgram
+from symad.errors import InternalError
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.ops.control import WithBody
@@ -141,7 +143,11 @@ class LoopKernel:
         self._allocate = allocate
         self._threads = threads
         self._parts = self._count_parts()
-        self._reads = [(read.slot, read.expanded) for read in self._layout.reads]
+        inputs = op.body.inputs
+        self._reads = [
+            (read.slot, read.expanded, shape_of(inputs[read.slot]), inputs[read.slot].dtype)
+            for read in self._layout.reads
+        ]
         self._shares = self._share_parts()
         code = loop_code(nest, self._layout)
         self._module = code.module
@@ -152,7 +158,7 @@ class LoopKernel:
 
     def __call__(self, *values: Any) -> Any:
         """Return the value of the op: a tuple if it has several outputs."""
-        arrays = [self._source(values[slot], expanded) for slot, expanded in self._reads]
+        arrays = [self._source(values[slot], *read) for slot, *read in self._reads]
         targets = [self._target(*pair) for pair in zip(self._outputs, self._kinds, strict=True)]
         arrays += targets
         for dtype in self._stored:
@@ -193,9 +199,17 @@ class LoopKernel:
             words.append(int.from_bytes(raw, sys.byteorder, signed=True))
         return words
 
-    def _source(self, value: Any, expanded: bool) -> _Array:
-        """Return an input as the machine code takes it: contiguous and aligned."""
+    def _source(self, value: Any, expanded: bool, shape: Shape, dtype: np.dtype[Any]) -> _Array:
+        """Return an input as the machine code takes it: contiguous and aligned.
+
+        Machine code would read past the end of what is smaller than the type of its node says.
+        """
         array: _Array = np.asarray(value)
+        if array.shape != shape or array.dtype != dtype:
+            raise InternalError(
+                f"an op has made {array.dtype}{list(array.shape)} where its infer() gives "
+                f"{dtype}{list(shape)}"
+            )
         if expanded:
             array = np.broadcast_to(array, self._space)
         flags = array.flags
@@ -219,7 +233,12 @@ class LoopKernel:
 
     def _share_work(self, words: Sequence[int], arrays: Sequence[_Array]) -> None:
         mine, *others = self._shares
-        waiting = [_pool().submit(self._do_parts, words, share, arrays) for share in others]
+        waiting = []
+        try:
+            for share in others:
+                waiting.append(_pool().submit(self._do_parts, words, share, arrays))
+        except RuntimeError:  # the interpreter is about to end, and starts no threads
+            mine = [*mine, *itertools.chain(*others[len(waiting) :])]
         try:
             self._do_parts(words, mine, arrays)
         finally:
