@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Draw = Callable[[np.random.Generator, Any], Array]
-"""Draws an array, given a random generator and the floating dtype of the test."""
+Draw: TypeAlias = "Callable[[np.random.Generator, Any], Array]"
+"""Draws an array, given a random generator and the floating dtype of the test; the text keeps
+``numpy.random`` from being imported with symad."""
 
 
 def reals(*shape: int, low: float = -2.0, high: float = 2.0) -> Draw:
