@@ -89,7 +89,7 @@ def compile(
         everything = _substitute(everything, fed, givens)
     results = rebuild(outputs, iter(everything[: len(fetched)]))
     stored = dict(zip(updates or {}, everything[len(fetched) :], strict=True))
-    graph = Graph(everything, _with_state(fed, everything, stored))
+    graph = Graph(everything, _with_leaves(fed, [*everything, *stored], Parameter))
     return Function(graph, inputs, results, stored, settings, name or "function")
 
 
@@ -100,14 +100,13 @@ def _grade(rewrites: str) -> Grade:
     return names[rewrites]
 
 
-def _with_state(
-    fed: Sequence[Node], outputs: Sequence[Node], updates: Mapping[Parameter, Node]
+def _with_leaves(
+    fed: Sequence[Node], nodes: Sequence[Node], kind: type[Variable]
 ) -> tuple[Node, ...]:
-    """Return ``fed``, and the parameters that are read or updated and not fed."""
-    order = topological_order(outputs, stop=set(fed))
+    """Return ``fed``, and the leaves of a kind that ``nodes`` are or depend on besides."""
     known = set(fed)
-    state = [n for n in (*order, *updates) if isinstance(n, Parameter) and n not in known]
-    return (*fed, *dict.fromkeys(state))
+    order = topological_order(nodes, stop=known)
+    return (*fed, *(node for node in order if isinstance(node, kind) and node not in known))
 
 
 def _new_value(target: Any, value: Any) -> Node:
@@ -131,13 +130,8 @@ def _new_value(target: Any, value: Any) -> Node:
 
 def _substitute(outputs: list[Node], fed: list[Node], givens: Mapping[Node, Any]) -> list[Node]:
     new = {old: as_node(value, like=old) for old, value in givens.items()}
-    reached = Graph(outputs, _all_variables(outputs, [*fed, *new]))
+    reached = Graph(outputs, _with_leaves([*fed, *new], outputs, Variable))
     return list(rebuild_graph(reached, replace_inputs, new).outputs)
-
-
-def _all_variables(outputs: Sequence[Node], fed: Sequence[Node]) -> tuple[Node, ...]:
-    order = topological_order(outputs, stop=set(fed))
-    return (*fed, *[n for n in order if isinstance(n, Variable) and n not in set(fed)])
 
 
 class Executor:

@@ -68,8 +68,3 @@ def _push_inputs(node: Node, stack: list[Node], done: set[Node], open_: set[Node
                 f"{node!r} depends on itself through {child!r}", where=child.site.describe()
             )
         stack.append(child)
-
-
-def ancestors_of(outputs: Iterable[Node]) -> set[Node]:
-    """Return the set of nodes that ``outputs`` depend on, themselves included."""
-    return set(topological_order(outputs))
