@@ -12,6 +12,7 @@ from symad.errors import GraphTypeError
 from symad.graph.graph import Graph
 from symad.passes.grade import Grade
 from symad.plan.plan import Plan, make_plan
+from symad.types import TensorType
 
 
 class Program(Protocol):
@@ -100,6 +101,8 @@ def make_entry(
         return None
     if any(isinstance(argument, (list, tuple, dict)) for argument in inputs):
         return None
+    if any(node.type.ndim != 0 for node in graph.inputs if isinstance(node.type, TensorType)):
+        return None  # said before a plan is made, which new shapes of arrays would wait for
     from symad.backends.native.entry import native_function
 
     return native_function(make_plan(graph), outputs, fallback, name)
