@@ -5,7 +5,9 @@ PYTHON ?= python3
 WORKERS ?= 2
 
 # One thread for each test process: linear algebra threads of several processes stand in each other's way.
-ENVIRONMENT := MPLBACKEND=agg JAX_PLATFORMS=cpu OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+# Machine code that one test has made serves the others.
+ENVIRONMENT := MPLBACKEND=agg JAX_PLATFORMS=cpu OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 \
+	SYMAD_CACHE_DIR=$(CURDIR)/.pytest_cache/symad
 
 VENV := .venv
 PY := $(VENV)/bin/python

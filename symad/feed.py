@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -84,9 +85,15 @@ def _item(value: Any, type_: Type | None, node: Node, sizes: dict[Dimension, int
     return _accept_array(value, type_, node, sizes)
 
 
+def _is_masked(value: Any) -> bool:
+    """Return whether a value is a masked array, without importing what has none."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(value, masked.MaskedArray)
+
+
 def _as_dtype(value: Any, dtype: np.dtype[Any], node: Node) -> np.ndarray[Any, Any]:
     """Return the value as an array of ``dtype``, if that loses nothing."""
-    if isinstance(value, np.ma.MaskedArray):
+    if _is_masked(value):
         raise FeedError(
             f"{node.label!r} was fed a masked array, whose mask would be lost",
             remedy="Feed value.filled(...), or the data and the mask as two inputs.",

@@ -429,7 +429,7 @@ def test_the_code_and_what_it_refers_to_are_freed() -> None:
             return "slow"
 
     owner = Owner()
-    code = weakref.ref(owner.function.__self__[0])
+    code = weakref.ref(owner.function.__self__[-2])
     assert owner.function("a", 1.0) == "slow"
     function = owner.function
     gone = weakref.ref(owner)

@@ -39,6 +39,9 @@ _HEADER = object.__basicsize__
 
 _TYPE = _HEADER - ctypes.sizeof(ctypes.c_void_p)
 
+_ITEMS = tuple.__basicsize__
+"""Where the addresses of a tuple's items begin."""
+
 _ALLOCATE = 47
 """``Py_tp_alloc`` of CPython's stable ABI."""
 
@@ -93,8 +96,8 @@ def native_function(
     code = compile_module(module, name)
     address = code.address(_EXPORTED)
     method = _MethodDefinition(name.encode(), address, _FASTCALL_WITH_KEYWORDS, None)
-    # CPython keeps this tuple as long as the function, and nothing ever empties a tuple.
-    return _new_builtin(ctypes.byref(method), (code, method, fallback, *kept), None)
+    # CPython keeps this tuple as long as the function, and hands it on as the first argument.
+    return _new_builtin(ctypes.byref(method), (*kept, code, method), None)
 
 
 _EXPORTED = "call"
@@ -133,7 +136,7 @@ def _can_read_objects() -> bool:
     if sys.implementation.name != "cpython" or not available():
         return False
     samples: list[Any] = [1.25, *(np.dtype(code).type(1) for code in "?bBhHiIlLqQefd")]
-    return all(map(_lies_as_expected, samples))
+    return all(map(_lies_as_expected, samples)) and _lies_in_tuple((samples, float))
 
 
 def _lies_as_expected(sample: Any) -> bool:
@@ -143,6 +146,11 @@ def _lies_as_expected(sample: Any) -> bool:
         and ctypes.string_at(id(sample) + _HEADER, len(content)) == content
         and ctypes.c_void_p.from_address(id(sample) + _TYPE).value == id(type(sample))
     )
+
+
+def _lies_in_tuple(sample: tuple[Any, ...]) -> bool:
+    addresses = (ctypes.c_void_p * len(sample)).from_address(id(sample) + _ITEMS)
+    return list(addresses) == list(map(id, sample))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +180,11 @@ class _Writer:
         self._scalars = LLVMScalarBuilder(self._builder)
         self._slow = self._function.append_basic_block("slow")
         self._failed = self._function.append_basic_block("failed")
-        self._kept: list[Any] = []
+        self._kept: dict[int, tuple[int, Any]] = {}
         self._root: Any = None
 
     def write(self, outputs: Any) -> list[Any]:
-        """Write the function; return the objects whose addresses it holds."""
+        """Write the function; return the objects that it looks for in its first argument."""
         registers: list[Any] = [None] * self._plan.registers
         values = self._read_arguments()
         for register, value in zip(self._plan.inputs, values, strict=True):
@@ -192,7 +200,7 @@ class _Writer:
         results = (registers[register] for register in self._plan.outputs)
         self._builder.ret(self._build(outputs, results, lambda made: None))
         self._write_exits()
-        return self._kept
+        return [value for _, value in self._kept.values()]
 
     # Arguments
 
@@ -365,9 +373,13 @@ class _Writer:
     # Objects and functions of CPython
 
     def _object(self, value: Any) -> Any:
-        """Return the address of an object, which is kept."""
-        self._kept.append(value)
-        return self._size(id(value)).inttoptr(self._pointer)
+        """Return the address of an object, which is an item of the tuple that comes first.
+
+        So the machine code holds no addresses, and is the same in every process.
+        """
+        index, _ = self._kept.setdefault(id(value), (len(self._kept), value))
+        place = _ITEMS + index * ctypes.sizeof(ctypes.c_void_p)
+        return self._builder.load(self._at(self._function.args[0], place, self._pointer))
 
     def _at(self, base: Any, offset: int, type_: Any) -> Any:
         address = self._builder.gep(base, [self._size(offset)])

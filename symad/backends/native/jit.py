@@ -1,20 +1,25 @@
 """LLVM text to machine code of this process: parse, optimise for the host, link, give addresses.
 
+The same text is the same code, which is made once for all processes (see ``disk.py``).
+
 Everything of llvmlite is imported on first use.
 """
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import itertools
 import os
+import re
 import sys
 import threading
-from collections.abc import Iterable
+import weakref
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from symad.backends.native import disk
 from symad.errors import InternalError, MissingExtraError
 
 _LOCK = threading.RLock()
@@ -22,6 +27,15 @@ _LOCK = threading.RLock()
 
 _ADDED: dict[str, int] = {}
 """Functions that are not C's, by name."""
+
+_OPTIONS = {
+    "speed_level": 3,
+    "loop_vectorization": True,
+    # Wider copies of a loop made it no faster here, and took 40 % more time to compile.
+    "loop_interleaving": False,
+    "loop_unrolling": False,
+    "slp_vectorization": False,
+}
 
 _MATH_LIBRARIES = ("libm.so.6", "libmvec.so.1") if sys.platform == "linux" else ()
 
@@ -68,6 +82,7 @@ class VectorUnit:
 
 @dataclass(frozen=True, slots=True)
 class _Host:
+    target: str
     machine: Any
     linker: Any
     vectors: VectorUnit
@@ -137,7 +152,8 @@ def _make_host() -> _Host:
         linker = binding.create_lljit_compiler(
             _target_machine(binding, flags), suppress_errors=True
         )
-    return _Host(machine, linker, _vector_unit(features))
+    target = f"{binding.get_host_cpu_name()} {flags}"
+    return _Host(target, machine, linker, _vector_unit(features))
 
 
 def hold_in_forks(lock: Any) -> None:
@@ -180,6 +196,9 @@ def _load(binding: Any, library: str) -> None:
 
 _serial = itertools.count()
 
+_loaded: weakref.WeakValueDictionary[str, CompiledModule] = weakref.WeakValueDictionary()
+"""The machine code of this process, by what it depends on."""
+
 
 def compile_module(ir: Any, name: str = "module") -> CompiledModule:
     """Return the machine code of a module, optimised for this machine.
@@ -198,16 +217,58 @@ def compile_module(ir: Any, name: str = "module") -> CompiledModule:
     InternalError
         If the text is not valid, or calls a function that this process does not have.
     """
-    host = _host()
+    text = str(ir)
+    key = _key(text)
     with _LOCK:
-        module = _optimised(ir, name)
-        hidden = (_binding().Linkage.internal, _binding().Linkage.private)
-        exported = [
-            function.name
-            for function in module.functions
-            if not function.is_declaration and function.linkage not in hidden
-        ]
-        return _link(host.machine.emit_object(module), exported, name)
+        module = _loaded.get(key)
+        if module is None:
+            found = disk.load(key) if _is_portable(text) else None
+            code = _compile(text, name) if found is None else _unpack(found)
+            module = _loaded[key] = _link(code, name)
+            if found is None and _is_portable(text):
+                disk.store(key, _pack(code))
+        return module
+
+
+def _key(text: str) -> str:
+    """Return a name for the machine code of a text: it says all that the code depends on."""
+    binding, host = _binding(), _host()
+    versions = binding.llvm_version_info, host.machine.triple
+    parts = [text, host.target, repr(_OPTIONS), repr(versions)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _is_portable(text: str) -> bool:
+    """Return whether code may be used in other processes: it holds no address of this one."""
+    return not re.search(r"inttoptr \(|inttoptr i\d+ \d", text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """An object file, and the functions that it exports."""
+
+    exported: tuple[str, ...]
+    image: bytes
+
+
+def _pack(code: _Code) -> bytes:
+    return " ".join(code.exported).encode() + b"\n" + code.image
+
+
+def _unpack(content: bytes) -> _Code:
+    names, _, image = content.partition(b"\n")
+    return _Code(tuple(names.decode().split()), image)
+
+
+def _compile(text: str, name: str) -> _Code:
+    module = _optimised(text, name)
+    hidden = (_binding().Linkage.internal, _binding().Linkage.private)
+    exported = tuple(
+        function.name
+        for function in module.functions
+        if not function.is_declaration and function.linkage not in hidden
+    )
+    return _Code(exported, _host().machine.emit_object(module))
 
 
 def optimised_text(ir: Any) -> str:
@@ -227,10 +288,9 @@ def _optimised(ir: Any, name: str) -> Any:
     except RuntimeError as error:
         raise InternalError(f"native module {name!r} is not valid: {error}") from None
     _require_symbols(module, name)
-    options = binding.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
-    # Wider copies of a loop made it no faster here, and took 40 % more time to compile.
-    options.loop_interleaving = options.loop_unrolling = options.slp_vectorization = False
+    options = binding.create_pipeline_tuning_options()
+    for option, value in _OPTIONS.items():
+        setattr(options, option, value)
     builder = binding.create_pass_builder(host.machine, options)
     builder.getModulePassManager().run(module, builder)
     return module
@@ -246,12 +306,12 @@ def _require_symbols(module: Any, name: str) -> None:
             )
 
 
-def _link(code: bytes, exported: Iterable[str], name: str) -> CompiledModule:
+def _link(code: _Code, name: str) -> CompiledModule:
     """Load an object file; a function that nobody has is an error, not a crash."""
-    library = _binding().JITLibraryBuilder().add_object_img(code).add_current_process()
+    library = _binding().JITLibraryBuilder().add_object_img(code.image).add_current_process()
     for function, address in _ADDED.items():
         library.import_symbol(function, address)
-    for function in exported:
+    for function in code.exported:
         library.export_symbol(function)
     try:
         tracker = library.link(_host().linker, f"{name}.{next(_serial)}")

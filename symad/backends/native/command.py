@@ -1,0 +1,97 @@
+"""What machine code is given: views of memory, and the words of a command."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.jit import CompiledModule
+from symad.graph.node import Node
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A strided array in a block of memory whose address is known when the code runs.
+
+    Attributes
+    ----------
+    block : int
+        Which block: the arena, an input, an output, a constant.
+    offset : int
+        Where in the block the first element stands, in bytes.
+    shape : tuple of int
+    strides : tuple of int
+        In elements, not bytes; 0 along an axis that repeats.
+    dtype : dtype
+    """
+
+    block: int
+    offset: int
+    shape: Shape
+    strides: Shape
+    dtype: np.dtype[Any]
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the elements stand one after another, in C order."""
+        if 0 in self.shape:
+            return True
+        pairs = zip(self.shape, self.strides, contiguous_strides(self.shape), strict=True)
+        return all(size == 1 or stride == expected for size, stride, expected in pairs)
+
+    def reshaped(self, shape: Shape) -> View | None:
+        """Return the same elements in another shape, or ``None`` where that takes a copy."""
+        if not self.is_contiguous:
+            return None
+        return replace(self, shape=shape, strides=contiguous_strides(shape))
+
+    def permuted(self, axes: Shape) -> View:
+        """Return the view with its axes in another order."""
+        return replace(
+            self,
+            shape=tuple(self.shape[axis] for axis in axes),
+            strides=tuple(self.strides[axis] for axis in axes),
+        )
+
+    def broadcast_to(self, shape: Shape) -> View:
+        """Return the view repeated along new axes and those of size one."""
+        added = len(shape) - len(self.shape)
+        strides = tuple(
+            stride if size == wanted else 0
+            for size, wanted, stride in zip(self.shape, shape[added:], self.strides, strict=True)
+        )
+        return replace(self, shape=shape, strides=(0,) * added + strides)
+
+
+def contiguous_strides(shape: Shape) -> Shape:
+    """Return the strides, in elements, of a C-contiguous array."""
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One call of machine code, ``int64 code(int64 *words)``, which returns 0 or an error code.
+
+    Attributes
+    ----------
+    address : int
+    words : tuple of int or View
+        A view stands for the address of its first element.
+    module : CompiledModule or None
+        What must stay loaded.
+    node : Node
+        What is computed, for messages and profiles.
+    work : float
+        About how many nanoseconds it takes.
+    """
+
+    address: int
+    words: tuple[int | View, ...]
+    module: CompiledModule | None
+    node: Node
+    work: float
