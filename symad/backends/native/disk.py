@@ -10,17 +10,17 @@ so processes may share the folder, and what is damaged is made anew.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import stat
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 
 _MOST_BYTES = 1 << 28
 """When a process first adds to a folder that holds more, the oldest half goes."""
 _SUFFIX = ".code"
 _DIGEST = 32
-_pruned: set[Path] = set()
+_pruned: set[str] = set()
+_serial = itertools.count()
 
 
 def load(key: str) -> bytes | None:
@@ -29,7 +29,8 @@ def load(key: str) -> bytes | None:
     if folder is None or not _is_ours(folder):
         return None
     try:
-        content = (folder / (key + _SUFFIX)).read_bytes()
+        with open(os.path.join(folder, key + _SUFFIX), "rb") as file:
+            content = file.read()
     except OSError:
         return None
     digest, code = content[:_DIGEST], content[_DIGEST:]
@@ -42,40 +43,40 @@ def store(key: str, code: bytes) -> None:
     if folder is None:
         return
     with suppress(OSError):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
         if not _is_ours(folder):
             return
         if folder not in _pruned:
             _pruned.add(folder)
             _prune(folder)
-        _write(folder / (key + _SUFFIX), hashlib.sha256(code).digest() + code)
+        _write(os.path.join(folder, key + _SUFFIX), hashlib.sha256(code).digest() + code)
 
 
-def _write(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent)
+def _write(path: str, content: bytes) -> None:
+    """Write a file under a name of this process, then give it its own."""
+    draft = f"{path}.{os.getpid()}.{next(_serial)}"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(draft, "xb") as file:
             file.write(content)
-        os.replace(name, path)
+        os.replace(draft, path)
     except BaseException:
         with suppress(OSError):
-            os.unlink(name)
+            os.unlink(draft)
         raise
 
 
-def _folder() -> Path | None:
+def _folder() -> str | None:
     chosen = os.environ.get("SYMAD_CACHE_DIR")
     if chosen is not None:
-        return Path(chosen).absolute() if chosen else None
+        return os.path.abspath(chosen) if chosen else None
     base = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        # Relative paths are to be ignored: https://specifications.freedesktop.org/basedir-spec
-        return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "symad"
-    except RuntimeError:  # there is no home
-        return None
+    # Relative paths are to be ignored: https://specifications.freedesktop.org/basedir-spec
+    if not os.path.isabs(base):
+        base = os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "symad") if os.path.isabs(base) else None
 
 
-def _is_ours(folder: Path) -> bool:
+def _is_ours(folder: str) -> bool:
     """Return whether nobody but this user can put files into the folder."""
     if not hasattr(os, "geteuid"):
         return True  # access lists, not modes, protect the home folder
@@ -87,12 +88,12 @@ def _is_ours(folder: Path) -> bool:
     return stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid() and not is_open
 
 
-def _prune(folder: Path) -> None:
+def _prune(folder: str) -> None:
     """Remove the older half of the files if they have become too many."""
     files = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(_SUFFIX):
+            if _SUFFIX in entry.name:  # drafts of processes that died as well
                 state = entry.stat(follow_symlinks=False)
                 files.append((state.st_mtime, state.st_size, entry.path))
     if sum(size for _, size, _ in files) <= _MOST_BYTES:
