@@ -14,12 +14,13 @@ PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint docs bench clean
 
 help:
 	@echo 'make demo   set up $(VENV), then run the main job: symad demo'
 	@echo 'make test   set up $(VENV), then run all checks: ruff, mypy, pytest'
 	@echo 'make lint   set up $(VENV), then run ruff and mypy only'
+	@echo 'make docs   set up $(VENV), then build the site: docs/_build/html/index.html'
 	@echo 'make bench  set up $(VENV), then measure symad beside its peers and write docs/performance.md'
 	@echo 'make clean  remove $(VENV), caches and everything that was generated'
 	@echo
@@ -43,12 +44,16 @@ lint: $(VENV)/.has-test
 	$(PY) -m mypy || status=1; \
 	exit $$status
 
+docs: $(VENV)/.has-docs
+	@$(ENVIRONMENT) $(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo 'Built docs/_build/html/index.html'
+
 # PyTorch is measured if it has been installed into $(VENV); its build for CPUs is enough.
 bench: $(VENV)/.has-bench
 	@$(PY) -m benchmarks --output docs/performance.md
 
 clean:
-	@rm -rf $(VENV) build dist *.egg-info demo-output docs/_build .benchmarks .hypothesis \
+	@rm -rf $(VENV) build dist *.egg-info demo-output docs/_build docs/_generated .benchmarks .hypothesis \
 		.mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,0 +1,136 @@
+"""The op table: each op with its formula, its reverse rule, and the samples that test it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+import symad
+from symad import linalg
+from symad.errors import SymadError
+from symad.graph.formula import Term, format_term
+from symad.graph.node import Constant, Node, Variable
+from symad.graph.op import OP_CLASSES, Op
+from symad.graph.sample import Sample
+from symad.graph.traverse import topological_order
+from symad.ops.base import PerElement
+from symad.types import TensorType
+
+_NAMES = "abcdefgh"
+_LONGEST = 160
+"""Longer formulas are counted instead of shown."""
+
+_HEAD = """---
+html_theme.sidebar_secondary.remove: true
+---
+
+# The op table
+
+{count} ops. An op's result is $v$, its operands are $a, b, c, …$; $\\bar v$ is the adjoint of
+the result, and the reverse rule gives the partial adjoint of each operand from it, as the
+gradient pass writes it into the graph. Sums over broadcast axes are added by the driver. What
+holds at kinks and at the edges of domains (subgradients, NaN, infinities) is said in the
+docstring, linked from the name, and in [numerics](../numerics.md). The last column counts the
+samples on which the tests compare value, reverse rule, forward rule and second derivatives with
+independent computations.
+
+| op | $v$ | reverse rule | native | samples |
+|---|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    rows = [row(name, op_class) for name, op_class in sorted(OP_CLASSES.items())]
+    return _HEAD.format(count=len(rows)) + "\n".join(rows) + "\n"
+
+
+def row(name: str, op_class: type[Op]) -> str:
+    """Return one row of the table."""
+    examples = (example(sample, op_class) for sample in op_class.samples)
+    node = next((found for found in examples if found is not None), None)
+    value, rules = ("", []) if node is None else (formula_of(node), rules_of(node))
+    labels = ", ".join(sample.label for sample in op_class.samples if sample.label)
+    samples = f"{len(op_class.samples)}: {labels}" if labels else str(len(op_class.samples))
+    native = "yes" if issubclass(op_class, PerElement) else ""
+    cells = linked(name), value, "<br>".join(rules), native, samples
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+@cache
+def public_functions() -> dict[str, str]:
+    """Return where the reference has the function of an op."""
+    found = {}
+    for prefix, module in (("symad.linalg", linalg), ("symad", symad)):
+        for name, value in vars(module).items():
+            known = value.name if isinstance(value, Op) else name
+            if (
+                callable(value)
+                and not name.startswith("_")
+                and (known == name or known not in found)
+            ):
+                found[known] = f"{prefix}.{name}"
+    return found
+
+
+def linked(name: str) -> str:
+    """Return the name of an op, linked to its function if that is public."""
+    path = public_functions().get(name)
+    return f"{{py:func}}`{name} <{path}>`" if path else f"`{name}`"
+
+
+def example(sample: Sample, op_class: type[Op]) -> Node | None:
+    """Return a node of the op, made of variables."""
+    rng = np.random.default_rng(0)
+    arrays = [np.asarray(draw(rng, "float64")) for draw in sample.inputs]
+    variables = [
+        Variable(_NAMES[k], shape=array.shape, dtype=array.dtype) for k, array in enumerate(arrays)
+    ]
+    try:
+        result = sample.call(*variables)
+    except SymadError:
+        return None
+    nodes = topological_order([result]) if isinstance(result, Node) else []
+    return next((node for node in reversed(nodes) if type(node.op) is op_class), None)
+
+
+def rules_of(node: Node) -> list[str]:
+    """Return the partial adjoint of each operand as a formula."""
+    assert node.op is not None
+    if not isinstance(node.type, TensorType) or not node.type.is_float:
+        return []
+    adjoint = Variable("v_bar", shape=node.type.shape, dtype=node.dtype)
+    known, found = symbols(node), []
+    for slot, source in enumerate(node.inputs):
+        if not (source.type.is_float and node.op.differentiable(slot)):
+            continue
+        partial = node.op.reverse(slot, adjoint, node, *node.inputs)
+        if partial is not None:
+            rule = tree(partial, known | {adjoint: Term(r"\bar v")})
+            found.append(rf"$\displaystyle \bar {known[source]} = {rule}$")
+    return found if sum(map(len, found)) < _LONGEST * 2 else ["a graph, see the docstring"]
+
+
+def symbols(node: Node) -> dict[Node, Term]:
+    """Return the symbols of a node and of its operands."""
+    names = {source: Term(_NAMES[k]) for k, source in enumerate(dict.fromkeys(node.inputs))}
+    return {**names, node: Term("v")}
+
+
+def formula_of(node: Node) -> str:
+    """Return the formula of a node of its operands."""
+    text = format_term(node, lambda source: symbols(node)[source], latex=True)
+    return rf"$\displaystyle {text}$" if len(text) < _LONGEST else ""
+
+
+def tree(root: Node, known: dict[Node, Term]) -> Term:
+    """Return the formula of a whole graph over symbols."""
+    terms = dict(known)
+    for node in topological_order([root], stop=known):
+        if node not in terms:
+            if isinstance(node, Constant):
+                terms[node] = Term.number(node.label)
+            else:
+                terms[node] = format_term(node, terms.__getitem__, latex=True)
+    return terms[root]
