@@ -122,3 +122,30 @@ sm.Executor(y).run({v3: 0.0, x1: 2.0, x2: 5.0})
 
 # %%
 sm.gradients(g1, x1).eval({x1: 2.0, x2: 5.0})
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Give the two terms of $\bar v_2$ at (2, 5), as a pair of numbers with three digits or more
+#    after the point: use Python to compute them.
+
+# %%
+from symad.demo.exercises import check
+
+answer = ...
+check("running 1", answer)
+
+# %% [markdown]
+# 2. Find a point $(x_1, x_2)$ where $y$ does not change with $x_1$, to first order.
+
+# %%
+answer = ...
+check("running 2", answer)
+
+# %% [markdown]
+# 3. Write some `y` of `x` where the adjoint of `x` is a sum of three partial adjoints. Give
+#    `(y, x)`.
+
+# %%
+answer = ...
+check("running 3", answer)

@@ -105,3 +105,29 @@ weights, losses = demo.logistic_regression(
 is_zero = digits.held_out_images @ weights > 0
 print(f"loss {losses[0]:.3f} to {losses[-1]:.3f};", end=" ")
 print(f"{np.mean(is_zero == (digits.held_out_labels == 0)):.1%} right on digits held out")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. What is the softmax loss of a classifier of 100 classes that gives each the same score?
+
+# %%
+from symad.demo.exercises import check
+
+answer = ...
+check("digits 1", answer)
+
+# %% [markdown]
+# 2. How many weights has the 785-100-10 network?
+
+# %%
+answer = ...
+check("digits 2", answer)
+
+# %% [markdown]
+# 3. Write a NumPy function of logits, (n, k), and labels, (n,), that returns the gradient of the
+#    mean softmax loss.
+
+# %%
+answer = ...
+check("digits 3", answer)

@@ -1,0 +1,129 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Tensors and broadcasting
+#
+# The adjoint of a node has the shape of the node. From this alone many rules can be guessed, and
+# this notebook checks that the guesses are right.
+
+# %%
+import numpy as np
+
+import symad as sm
+
+X = sm.Variable("X", shape=("batch", 784))
+W = sm.Variable("W", shape=(784, 10))
+Z = X @ W
+Z.type
+
+# %% [markdown]
+# ## Products of matrices
+#
+# With $Z = X W$ and $\bar Z$ of the shape of $Z$: $\bar X$ must be `(batch, 784)`, and only
+# $\bar Z W^\top$ is. In the same way $\bar W = X^\top \bar Z$.
+
+# %%
+v = sm.sum(sm.sin(Z))
+X_adjoint, W_adjoint = sm.gradients(v, [X, W])
+print(X_adjoint.type, W_adjoint.type)
+print(sm.Graph([v, X_adjoint, W_adjoint]))
+
+# %% [markdown]
+# The batch has a name and no size. No rule has needed one: the same graph serves all batches.
+
+# %%
+rng = np.random.default_rng(0)
+f = sm.compile([X, W], [v, W_adjoint])
+weights = rng.normal(size=(784, 10)) / 28
+for batch in (1, 50):
+    value, gradient = f(rng.normal(size=(batch, 784)), weights)
+    print(batch, f"{value:.4f}", gradient.shape)
+
+# %% [markdown]
+# ## Broadcasting
+#
+# In $Z + b$ the row $b$ is repeated for each row of the batch. Going back, the copies are added up:
+# $\bar b = \sum_{\text{rows}} \bar Z$. The rule of `add` knows nothing of this. The driver sees
+# that the partial adjoint has another shape than $b$, and puts a repair behind it.
+
+# %%
+b = sm.Variable("b", shape=(10,))
+layer = Z + b
+b_adjoint = sm.gradients(sm.sum(sm.sin(layer)), b)
+print(b_adjoint, b_adjoint.role.kind.value, "of", b_adjoint.inputs[0])
+
+# %% [markdown]
+# The same for axes of size 1, for leading axes that were added, and for scalars:
+
+# %%
+big = sm.Variable("big", shape=(2, 3, 4))
+for shape in [(3, 1), (4,), (1, 1, 1), ()]:
+    small = sm.Variable("small", shape=shape)
+    print(shape, "->", sm.gradients(sm.sum(big * small), small).type)
+
+# %% [markdown]
+# ## Unknown shapes
+#
+# `Variable("x")` says nothing about the shape. The repair then is a node that asks at run time,
+# and that fades into a sum, or into nothing, when the graph is specialised for what is fed.
+
+# %%
+x, c = sm.Variable("x"), sm.Variable("c")
+y = x * c
+g = sm.gradients(y, c)
+print(sm.Graph([g]))
+
+# %%
+h = sm.compile([x, c], g, backend="numpy")
+print(h([1.0, 2.0, 3.0], 10.0))
+print([step.node.op.name for step in h.plan.instructions], "for a vector and a number")
+print(h([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]))
+print([step.node.op.name for step in h.plan.instructions], "for two vectors")
+
+# %% [markdown]
+# ## Sums, reshapes, transposes
+#
+# Each undoes itself: a sum is broadcast back, a reshape reshaped back, a transpose transposed back.
+# A trace shows it, here with arrays.
+
+# %%
+m = sm.Variable("m", shape=(2, 3))
+s = sm.sum(sm.sum(m, axis=0) ** 2)
+sm.trace(s, {m: [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]})
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. What is the shape of the adjoint of `b` in `X @ W + b`, where X is (50, 784), W is (784, 10)
+#    and b is (10,)?
+
+# %%
+from symad.demo.exercises import check
+
+answer = ...
+check("tensors 1", answer)
+
+# %% [markdown]
+# 2. Write a function of two arrays, $X$ and $\bar Z$, that returns $\bar W$ for $Z = X W$.
+
+# %%
+answer = ...
+check("tensors 2", answer)
+
+# %% [markdown]
+# 3. `c` is (4, 1), `a` is (4, 3). Write a function of the adjoint of `a + c`, a (4, 3) array, that
+#    returns the adjoint of `c`.
+
+# %%
+answer = ...
+check("tensors 3", answer)

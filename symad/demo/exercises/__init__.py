@@ -1,0 +1,30 @@
+"""The exercises at the end of each notebook: :func:`check` says whether an answer is right."""
+
+from symad.demo.exercises import (
+    compiling,
+    digits,
+    extending,
+    four_ways,
+    passes,
+    running,
+    second_order,
+    structures,
+    tensors,
+    writing_ops,
+)
+from symad.demo.exercises.answers import Verdict, check
+
+__all__ = [
+    "Verdict",
+    "check",
+    "compiling",
+    "digits",
+    "extending",
+    "four_ways",
+    "passes",
+    "running",
+    "second_order",
+    "structures",
+    "tensors",
+    "writing_ops",
+]

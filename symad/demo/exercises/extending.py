@@ -1,0 +1,49 @@
+"""Exercises on extending the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import symad as sm
+from symad.demo.examples import shared_exponential
+from symad.demo.exercises.answers import exercise, require
+from symad.graph.provenance import RoleKind
+from symad.graph.traverse import topological_order
+
+
+@exercise("extending 1")
+def count_of_new_nodes(count: Any) -> None:
+    """How many nodes does the extension of f = (exp(v1) + 1)·exp(v1) add?"""
+    v1, f = shared_exponential()
+    before = set(topological_order([f]))
+    added = [n for n in topological_order([sm.gradients(f, v1)]) if n not in before]
+    seen = [n for n in added if n.role is not None and n.role.kind is not RoleKind.REPAIR]
+    require(
+        int(count) == len(seen),
+        "Count the seed, one partial adjoint for each edge, and the sum for v2.",
+    )
+
+
+@exercise("extending 2")
+def reverse_topological_order(order: Any) -> None:
+    """All nodes between y and x of (y, x, order), each after all its users."""
+    y, x, nodes = order
+    wanted = set(sm.extend(y, [x]).adjoints)
+    require(set(nodes) == wanted, f"These are {len(set(nodes))} of {len(wanted)} nodes.")
+    place = {node: k for k, node in enumerate(nodes)}
+    for node in nodes:
+        for source in node.inputs:
+            require(
+                source not in place or place[source] > place[node],
+                f"{source.label} is visited before its user {node.label} is done.",
+            )
+
+
+@exercise("extending 3")
+def identities_only(answer: Any) -> None:
+    """A pair (y, x), y computed from x, whose partial adjoints are identity nodes, all of them."""
+    y, x = answer
+    partials = sm.extend(y, [x]).partials
+    require(partials, "y does not depend on x.")
+    other = [p.op.name for p in partials.values() if p.op and p.op.name != "identity"]
+    require(not other, f"There is a {other[:1]} among the partial adjoints.")

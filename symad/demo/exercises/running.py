@@ -1,0 +1,43 @@
+"""Exercises on the running example and its traces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import symad as sm
+from symad.demo.examples import running_example
+from symad.demo.exercises.answers import adjoint_of, close, exercise, require
+
+
+@exercise("running 1")
+def terms_of_the_adjoint(terms: Any) -> None:
+    """The two terms of the adjoint of x2 at (2, 5)."""
+    x1, x2, y = running_example()
+    partials = sm.extend(y, [x2]).partials
+    expected = [p.eval({x1: 2.0, x2: 5.0}) for edge, p in partials.items() if edge.source is x2]
+    require(
+        close(sorted(map(float, terms)), sorted(expected)),
+        "x2 is used by the product and by the sine: one term for each.",
+    )
+
+
+@exercise("running 2")
+def stationary_in_x1(point: Any) -> None:
+    """A point (x1, x2) where y does not change with x1, to first order."""
+    x1, x2, y = running_example()
+    a, b = map(float, point)
+    require(a > 0, "The logarithm needs a positive x1.")
+    slope = sm.gradients(y, x1).eval({x1: a, x2: b})
+    require(abs(slope) < 1e-9, f"There the derivative is {slope:.3g}: 1/x1 + x2 must be 0.")
+
+
+@exercise("running 3")
+def three_pathways(answer: Any) -> None:
+    """A pair (y, x) where the adjoint of x is a sum of three partial adjoints."""
+    y, x = answer
+    adjoint = adjoint_of(y, x)
+    name = adjoint.op.name if adjoint.op else "nothing computed"
+    require(
+        name == "add_n" and len(adjoint.inputs) == 3,
+        f"The adjoint is {name} of {len(adjoint.inputs)} nodes: use x in three places.",
+    )
