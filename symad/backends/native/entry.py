@@ -34,16 +34,18 @@ _INSTRUCTIONS_PER_NUMBER = 10
 
 _INT64, _FLOAT64 = np.dtype("int64"), np.dtype("float64")
 
+_POINTER = ctypes.sizeof(ctypes.c_void_p)
+
 _HEADER = object.__basicsize__
 """Where the number begins in a ``float`` or a NumPy scalar; the pointer to the type precedes it."""
 
-_TYPE = _HEADER - ctypes.sizeof(ctypes.c_void_p)
+_TYPE = _HEADER - _POINTER
 
 _ITEMS = tuple.__basicsize__
 """Where the addresses of a tuple's items begin."""
 
-_ALLOCATE = 47
-"""``Py_tp_alloc`` of CPython's stable ABI."""
+_LIST_ITEMS = _HEADER + _POINTER
+"""Where the address stands of the addresses of a list's items: after the number of items."""
 
 _FASTCALL_WITH_KEYWORDS = 0x0080 | 0x0002
 
@@ -136,7 +138,7 @@ def _can_read_objects() -> bool:
     if sys.implementation.name != "cpython" or not available():
         return False
     samples: list[Any] = [1.25, *(np.dtype(code).type(1) for code in "?bBhHiIlLqQefd")]
-    return all(map(_lies_as_expected, samples)) and _lies_in_tuple((samples, float))
+    return all(map(_lies_as_expected, samples)) and _lies_in_sequences(samples, float)
 
 
 def _lies_as_expected(sample: Any) -> bool:
@@ -148,9 +150,16 @@ def _lies_as_expected(sample: Any) -> bool:
     )
 
 
-def _lies_in_tuple(sample: tuple[Any, ...]) -> bool:
-    addresses = (ctypes.c_void_p * len(sample)).from_address(id(sample) + _ITEMS)
-    return list(addresses) == list(map(id, sample))
+def _lies_in_sequences(*sample: Any) -> bool:
+    """Return whether a tuple and a list hold the addresses of their items where they should."""
+    if list.__basicsize__ != _LIST_ITEMS + 2 * _POINTER:  # the address, and the room there is
+        return False
+    items, expected = list(sample), list(map(id, sample))
+    begin = ctypes.c_void_p.from_address(id(items) + _LIST_ITEMS).value or 0
+    addresses = ctypes.c_void_p * len(sample)
+    return all(
+        list(addresses.from_address(place)) == expected for place in (id(sample) + _ITEMS, begin)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,9 +321,10 @@ class _Writer:
         """Return what gives an item to its container, which owns it from then on."""
 
         def into_sequence(made: Any) -> None:
-            name = "PyList_SetItem" if isinstance(template, list) else "PyTuple_SetItem"
-            put = self._api(name, self._ir.IntType(32), self._pointer, self._size, self._pointer)
-            self._builder.call(put, [container, self._size(key), made])
+            items = self._at(container, _ITEMS, self._pointer)
+            if isinstance(template, list):
+                items = self._builder.load(self._at(container, _LIST_ITEMS, items.type))
+            self._builder.store(made, self._builder.gep(items, [self._size(key)]))
 
         def into_dict(made: Any) -> None:
             three = [self._pointer] * 3
@@ -333,10 +343,8 @@ class _Writer:
             made = self._builder.select(result.value, *pair)
             self._builder.call(self._api("Py_IncRef", self._ir.VoidType(), self._pointer), [made])
             return made
-        name = f"new_{dtype.name}"
-        add_symbol(name, _allocator(dtype.type))
-        make = self._declare(name, self._pointer, self._pointer, self._size)
-        new = self._builder.call(make, [self._object(dtype.type), self._size(0)])
+        make = self._api("_PyObject_New", self._pointer, self._pointer)
+        new = self._builder.call(make, [self._object(dtype.type)])
         made = self._checked(new)
         self._builder.store(result.value, self._at(made, _HEADER, result.value.type))
         return made
@@ -378,7 +386,7 @@ class _Writer:
         So the machine code holds no addresses, and is the same in every process.
         """
         index, _ = self._kept.setdefault(id(value), (len(self._kept), value))
-        place = _ITEMS + index * ctypes.sizeof(ctypes.c_void_p)
+        place = _ITEMS + index * _POINTER
         return self._builder.load(self._at(self._function.args[0], place, self._pointer))
 
     def _at(self, base: Any, offset: int, type_: Any) -> Any:
@@ -398,13 +406,6 @@ class _Writer:
 
 def _address(function: Any) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
-
-
-def _allocator(kind: type) -> int:
-    """Return the address of the function that makes a new object of a type."""
-    slot = ctypes.pythonapi.PyType_GetSlot
-    slot.restype, slot.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_int]
-    return int(slot(kind, _ALLOCATE))
 
 
 def _readers(dtype: np.dtype[Any]) -> list[_Reader]:
