@@ -17,10 +17,12 @@ from symad.autodiff.record import Edge, Extension
 from symad.autodiff.reverse import extend, gradients, pullback
 from symad.compile import Executor, compile
 from symad.errors import SymadError
+from symad.explain import compare_derivatives, difference_errors, explain
 from symad.function import Function
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter, Variable
 from symad.graph.provenance import scope
+from symad.inspection import cost, find_nan, listing, memory, profile
 from symad.ops import linalg
 from symad.ops.adjoint import (
     add_n,
@@ -135,6 +137,7 @@ from symad.ops.trigonometric import (
     tanh,
 )
 from symad.ops.truth import all, any
+from symad.play import play
 from symad.show import draw, to_networkx, trace
 from symad.types import TensorType
 

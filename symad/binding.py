@@ -24,13 +24,18 @@ class Binding:
     ----------
     nodes : tuple of Node
         All inputs, flat.
+    is_flat : bool
+        Whether each argument is the value of a node.
+    takes_out : bool
+        Whether an input is named ``out``.
     """
 
     def __init__(self, name: str, inputs: Any) -> None:
         self.nodes: tuple[Node, ...] = tuple(leaves(inputs))
         self._function = name
         self._arguments: Sequence[Any] = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-        self._is_flat = all(isinstance(node, Node) for node in self._arguments)
+        self.takes_out = any(getattr(node, "label", "") == "out" for node in self._arguments)
+        self.is_flat = all(isinstance(node, Node) for node in self._arguments)
 
     def values(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Sequence[Any]:
         """Return one value for each of :attr:`nodes`.
@@ -43,11 +48,11 @@ class Binding:
         """
         if keywords or len(args) != len(self._arguments):
             args = self._by_name(args, keywords)
-        if self._is_flat:
+        if self.is_flat:
             return args
         found: list[Any] = []
         for template, value in zip(self._arguments, args, strict=True):
-            found += _matching_leaves(template, value, "")
+            found += matching_leaves(template, value, "input")
         return found
 
     def _by_name(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
@@ -81,16 +86,27 @@ class Binding:
             raise FeedError(f"{self._function} was given {name!r} twice")
 
 
-def _matching_leaves(template: Any, value: Any, path: str) -> list[Any]:
-    """Return the leaves of ``value``, which must have the structure of ``template``."""
+def matching_leaves(template: Any, value: Any, path: str) -> list[Any]:
+    """Return the leaves of ``value``, which must have the structure of ``template``.
+
+    ``path`` says what it is, for messages.  Where there is ``None`` in place of a structure, all
+    its leaves are.
+
+    Examples
+    --------
+    >>> matching_leaves({"a": "x", "b": ["y", "z"]}, {"a": 1, "b": None}, "out")
+    [1, None, None]
+    """
+    if value is None:
+        return [None for _ in leaves(template)]
     if isinstance(template, dict):
         if not isinstance(value, dict) or set(value) != set(template):
-            raise FeedError(f"input{path} needs a dict with the keys {list(template)}")
+            raise FeedError(f"{path} needs a dict with the keys {list(template)}")
         pairs = [(item, value[key], key) for key, item in template.items()]
     elif isinstance(template, (list, tuple)):
         if not isinstance(value, (list, tuple)) or len(value) != len(template):
-            raise FeedError(f"input{path} needs a sequence of {len(template)} values")
+            raise FeedError(f"{path} needs a sequence of {len(template)} values")
         pairs = [(item, v, i) for i, (item, v) in enumerate(zip(template, value, strict=True))]
     else:
         return [value]
-    return [leaf for t, v, k in pairs for leaf in _matching_leaves(t, v, f"{path}[{k!r}]")]
+    return [leaf for t, v, k in pairs for leaf in matching_leaves(t, v, f"{path}[{k!r}]")]

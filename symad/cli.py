@@ -22,6 +22,10 @@ examples:
   symad draw "log(x1) + x1*x2 - sin(x2)" -o lecture.svg x1=2 x2=5
   symad trace "log(x1) + x1*x2 - sin(x2)" x1=2 x2=5
   symad gradient "sum((A @ x)**2)" --wrt x "A=[[1, 2], [3, 4]]" "x=[1, -1]"
+  symad explain "log(x1) + x1*x2 - sin(x2)" --form latex
+  symad compare "log(x1) + x1*x2 - sin(x2)" x1=2 x2=5
+  symad nan "log(x) * x" x=0
+  symad play "log(x1) + x1*x2 - sin(x2)" -o lecture.html x1=2 x2=5
   symad demo
 
 An expression has numbers, pi, e, variables, + - * / // % ** @, comparisons, and functions such as
@@ -127,12 +131,56 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_wrt(gradient, "differentiate for this variable only; may be repeated")
 
+    _add_explanations(commands)
+    _add_inspection(commands)
+    _add_play(commands)
     demo = commands.add_parser("demo", help="run the demo: the lecture's example, then learning")
     demo.add_argument(
         "-o", "--output", default="demo-output", metavar="DIR", help="for pictures (demo-output)"
     )
     demo.set_defaults(run=_demo)
     return parser
+
+
+def _add_explanations(commands: Any) -> None:
+    explain = _expression_command(
+        commands, "explain", _explain, "print how gradients are derived, and what the passes do"
+    )
+    explain.add_argument(
+        "--form", choices=["text", "markdown", "latex"], default="text", help="(text)"
+    )
+    _add_wrt(explain, "explain the gradient for this variable only; may be repeated")
+
+    compare = _expression_command(
+        commands, "compare", _compare, "print what each way of differentiating takes"
+    )
+    _add_wrt(compare, "differentiate for this variable only; may be repeated")
+
+
+def _add_inspection(commands: Any) -> None:
+    _add_looking_inside(commands)
+
+
+def _add_play(commands: Any) -> None:
+    play = _expression_command(
+        commands, "play", _play, "save a page that plays how gradients are built and compiled"
+    )
+    play.add_argument(
+        "-o", "--output", default="player.html", metavar="FILE", help="the page (player.html)"
+    )
+    _add_wrt(play, "differentiate for this variable only; may be repeated")
+
+
+def _add_looking_inside(commands: Any) -> None:
+    cost = _expression_command(
+        commands, "cost", _cost, "print what value and gradients cost, before and after each pass"
+    )
+    _add_wrt(cost, "differentiate for this variable only; may be repeated")
+
+    nan = _expression_command(
+        commands, "nan", _nan, "find what makes a NaN or an infinity, in the value or the gradients"
+    )
+    _add_wrt(nan, "differentiate for this variable only; may be repeated")
 
 
 def _expression_command(
@@ -207,6 +255,63 @@ def _gradient(options: argparse.Namespace) -> int:
     if values:
         print("", *(f"{n} = {v}" for n, v in zip(names, values, strict=True)), sep="\n")
     return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    import symad
+
+    expression, feed = _read(options)
+    targets = _targets(expression, options.wrt)
+    explanation = symad.explain(expression.node, targets, feed)
+    print(getattr(explanation, options.form))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    import symad
+
+    expression, feed = _read(options)
+    targets = _targets(expression, options.wrt)
+    print(symad.compare_derivatives(expression.node, targets, _fed(feed)))
+    return 0
+
+
+def _cost(options: argparse.Namespace) -> int:
+    import symad
+
+    expression, feed = _read(options)
+    gradients = symad.gradients(expression.node, _targets(expression, options.wrt))
+    nodes = [expression.node, *gradients]
+    print(symad.cost(nodes, _fed(feed)))
+    return 0
+
+
+def _nan(options: argparse.Namespace) -> int:
+    import symad
+
+    expression, feed = _read(options)
+    gradients = symad.gradients(expression.node, _targets(expression, options.wrt))
+    print(symad.find_nan([expression.node, *gradients], _fed(feed)))
+    return 0
+
+
+def _play(options: argparse.Namespace) -> int:
+    import symad
+
+    expression, feed = _read(options)
+    targets = _targets(expression, options.wrt)
+    player = symad.play(expression.node, targets, feed)
+    player.save(options.output)
+    print(f"{options.output}, {len(player.html.encode()) / 1000:.0f} KB")
+    for note in player.notes:
+        print(note)
+    return 0
+
+
+def _fed(feed: dict[Node, Any] | None) -> dict[Node, Any]:
+    if feed is None:
+        raise _UsageError("this needs values of all variables, such as x=2")
+    return feed
 
 
 def _demo(options: argparse.Namespace) -> int:

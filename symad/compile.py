@@ -28,6 +28,7 @@ def compile(
     name: str | None = None,
     threads: int = 1,
     rewrites: str = "rounding",
+    recompute: bool = False,
 ) -> Function:
     """Compile a graph into a function that can be called again and again.
 
@@ -50,6 +51,11 @@ def compile(
     rewrites : {"exact", "rounding", "finite"}
         How exact rewrites must be: bitwise; up to rounding, or nearer to the true value; or
         right for finite numbers inside the domain of each function only.
+    recompute : bool
+        Whether the backward part of derivatives computes again what elementwise ops make of values
+        that are kept anyway, rather than keep it.  It takes less memory and more operations,
+        :attr:`Function.trade` tells how much.  Results are the same to the last bit, but that machine
+        code may add up rows in another order.
 
     Returns
     -------
@@ -75,7 +81,7 @@ def compile(
     """
     if not isinstance(threads, int) or threads < 1:
         raise GraphTypeError(f"threads is {threads!r}, which is not a number of threads")
-    settings = Settings(choose_backend(backend), threads, _grade(rewrites))
+    settings = Settings(choose_backend(backend), threads, _grade(rewrites), bool(recompute))
     for path, leaf in leaves_with_paths(inputs):
         if not isinstance(leaf, Node):
             raise GraphTypeError(f"inputs{path} is {leaf!r}, which is not a node")
@@ -170,11 +176,15 @@ class Executor:
         FeedError
             If a variable has no value, or a fed node plays no part.
         """
+        return self.function(feed)(*(feed or {}).values())
+
+    def function(self, feed: Mapping[Node, Any] | None = None) -> Function:
+        """Return the function of the nodes that are fed, in the order of ``feed``."""
         fed = tuple(feed or {})
         function = self._functions.get(fed)
         if function is None:
             function = self._functions[fed] = self._compile(fed)
-        return function(*(feed or {}).values())
+        return function
 
     def _compile(self, fed: tuple[Any, ...]) -> Function:
         fetched = [as_node(leaf) for leaf in leaves(self.nodes)]

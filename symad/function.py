@@ -9,8 +9,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from symad.backends.program import Program, Settings, make_entry, make_program
+import numpy as np
+
+from symad.backends.available import check_memory, memory_to_check
+from symad.backends.program import Mark, Program, Settings, make_program
 from symad.backends.source import SourceWriter
+from symad.backends.trade import Trade, trade_between
 from symad.binding import Binding
 from symad.feed import accept, type_of
 from symad.graph.graph import Graph
@@ -18,6 +22,7 @@ from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node, Parameter
 from symad.passes.specialise import specialise
 from symad.plan.plan import Plan, make_plan
+from symad.targets import Targets
 from symad.types import Dimension, Type
 
 if TYPE_CHECKING:
@@ -25,14 +30,25 @@ if TYPE_CHECKING:
 
 _CACHED_PROGRAMS = 64
 """How many input signatures one function keeps a program for."""
+_CHAINED = 4
+"""How many native functions a call may try, one after another, before it takes the general path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Specialisation:
-    """What a function runs for one signature of its inputs."""
+    """What a function runs for one signature of its inputs.
+
+    Attributes
+    ----------
+    program : Program
+    passes : Optimised
+    memory : int
+        The bytes beside the inputs that a call needs, if they are worth checking, else 0.
+    """
 
     program: Program
     passes: Optimised
+    memory: int
 
 
 class Function:
@@ -87,31 +103,85 @@ class Function:
         self._locks = [parameter.lock for parameter in sorted(self.parameters, key=id)]
         self._specialisations: OrderedDict[Any, Specialisation] = OrderedDict()
         self._latest: Specialisation | None = None
+        self._entered: list[Specialisation] = []
+        self._mark = np.zeros(1, np.int64)
         self._lock = threading.Lock()
 
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
+    def __call__(self, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """Return the outputs for the given inputs, in the structure they were asked for.
+
+        Parameters
+        ----------
+        *args, **keywords
+            A value for each input, in order or by name.
+        out : nested structure of arrays, optional
+            Like the outputs: arrays of just their dtypes and shapes, to which they are written and
+            which are returned; the call makes an array where there is ``None``.  They may be views,
+            and share memory with inputs, but not with each other.  If the call fails, they hold
+            anything.  An input that is named ``out`` takes this keyword.
 
         Raises
         ------
         FeedError
-            If an input is missing, unknown, given twice, or of the wrong type or shape.
+            If an input is missing, unknown, given twice, or of the wrong type or shape, or
+            something in ``out`` does not fit.
         EvaluationError
-            If an op fails; no parameter has changed then.
+            If an op fails, or the call needs more memory than there is; no parameter has changed
+            then.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import symad as sm
+        >>> x = sm.Variable("x", shape=(2,))
+        >>> f = sm.compile([x], [x + 1, sm.sum(x)])
+        >>> place = np.zeros((2, 2))
+        >>> f([3.0, 4.0], out=[place[0], None])
+        [array([4., 5.]), np.float64(7.0)]
+        >>> place
+        array([[4., 5.],
+               [0., 0.]])
         """
+        if out is not None and self._binding.takes_out:
+            keywords["out"], out = out, None
         sizes: dict[Dimension, int] = {}
         given = self._binding.values(args, keywords)
         pairs = zip(given, self._binding.nodes, strict=True)
         values = [accept(value, node, sizes) for value, node in pairs]
         if not self.parameters:
-            return rebuild(self.outputs, iter(self._program(values)(values)))
+            return rebuild(self.outputs, iter(self._run(values, out)))
         with ExitStack() as stack:
             for lock in self._locks:
                 stack.enter_context(lock)
             values += [parameter.value for parameter in self.parameters]
-            results = self._program(values)(values)
+            results = self._run(values, out)
             self._store(results[len(results) - len(self.updates) :])
         return rebuild(self.outputs, iter(results))
+
+    def arguments(self, *args: Any, **keywords: Any) -> list[Any]:
+        """Return what a call with these arguments would run on: the checked value of each input
+        of :attr:`graph`, those of the parameters last.
+
+        Raises
+        ------
+        FeedError
+            As a call does.
+        """
+        sizes: dict[Dimension, int] = {}
+        given = self._binding.values(args, keywords)
+        pairs = zip(given, self._binding.nodes, strict=True)
+        values = [accept(value, node, sizes) for value, node in pairs]
+        return values + [parameter.value for parameter in self.parameters]
+
+    def _run(self, values: Sequence[Any], out: Any) -> list[Any]:
+        program = self._program(values)
+        if out is None:
+            return program(values)
+        types = [node.type for node in program.plan.graph.outputs]
+        targets = Targets(out, self.outputs, types)
+        results = program(values, targets.direct(len(types), values))
+        targets.check(results)
+        return targets.fill(results)
 
     def _store(self, new_values: Sequence[Any]) -> None:
         """Replace all updated parameters together."""
@@ -124,38 +194,64 @@ class Function:
         found = self._specialisations.get(key)
         if found is None:
             found = self._specialise([type_of(value) for value in values])
+            self._check_memory(found)
             with self._lock:
                 self._specialisations[key] = found
                 if len(self._specialisations) > _CACHED_PROGRAMS:
                     self._specialisations.popitem(last=False)
-            self._enter_natively(found)
-        self._latest = found
+                self._enter_natively(found)
+        elif found.memory and not found.program.keeps_memory:
+            self._check_memory(found)
+        self._latest, self._mark[0] = found, 0
         return found.program
 
     def _specialise(self, types: Sequence[Type]) -> Specialisation:
         from symad.passes.pipeline import optimise  # its rules take time to import
 
-        passes = optimise(specialise(self.graph, types), self.settings.grade)
-        return Specialisation(make_program(passes.graph, self.settings), passes)
+        graph, settings = specialise(self.graph, types), self.settings
+        passes = optimise(graph, settings.grade, recompute=settings.recompute)
+        program = make_program(passes.graph, self.settings)
+        return Specialisation(program, passes, memory_to_check(program.plan))
+
+    def _check_memory(self, found: Specialisation) -> None:
+        if found.memory:
+            check_memory(found.memory, found.program.plan, self.name)
 
     def _enter_natively(self, found: Specialisation) -> None:
-        """Let calls with numbers go straight to native code, if there is any for them.
+        """Let calls with such values go straight to native code, if all is native.
 
-        Python looks ``__call__`` up in the class, so this function gets a class of its own.
+        Python looks ``__call__`` up in the class, so this function gets a class of its own.  What
+        does not expect the values of a call hands them on to the one that was made before it.
         """
-        if self.parameters:
+        if self.parameters or not self._binding.is_flat:
             return
-        entry = make_entry(
-            found.passes.graph, self.inputs, self.outputs, self._call, self.settings, self.name
-        )
+        if len(self._entered) == _CHAINED:
+            self._entered = []
+        fallback = type(self).__call__ if self._entered else self._call
+        mark = Mark(self._mark, len(self._entered) + 1)
+        entry = found.program.entry(self.outputs, fallback, self.name, mark)
         if entry is not None:
+            self._entered.append(found)
             self.__class__ = type("Function", (Function,), {"__call__": entry})
 
     def _call(self, *args: Any, **keywords: Any) -> Any:
         return Function.__call__(self, *args, **keywords)
 
-    def specialised(self) -> Specialisation:
-        """Return what the latest call ran; before the first call, what the declared types give."""
+    def specialised(self, values: Sequence[Any] | None = None) -> Specialisation:
+        """Return what a call runs.
+
+        Parameters
+        ----------
+        values : sequence, optional
+            As :meth:`arguments` returns them.  Without them, what the latest call ran; before the
+            first call, what the declared types give.
+        """
+        if values is not None:
+            self._program(values)
+            return self._specialisations[tuple([_signature(value) for value in values])]
+        number = int(self._mark[0])
+        if number:
+            return self._entered[number - 1]
         if self._latest is not None:
             return self._latest
         return self._specialise([node.type for node in self.graph.inputs])
@@ -169,6 +265,30 @@ class Function:
     def plan(self) -> Plan:
         """The plan of the latest call; before the first call, the plan for the declared types."""
         return self.specialised().program.plan
+
+    @property
+    def trade(self) -> Trade | None:
+        """What ``recompute=True`` gives and costs in the latest call.
+
+        ``None`` if it was not asked for, or sizes are not known.
+
+        Examples
+        --------
+        >>> import symad as sm
+        >>> x, w = sm.Variable("x", shape=(99, 99)), sm.Variable("w", shape=(99, 99))
+        >>> y = sm.exp(sm.sin(x @ w))
+        >>> slope = sm.gradients(sm.sum((sm.sin(y @ w) @ w) ** 2), w)
+        >>> print(sm.compile([x, w], slope, backend="numpy", recompute=True).trade)
+        memory 470 kB -> 392 kB (-16.7 %), operations 1.607e+07 -> 1.627e+07 (+1.2 %)
+        """
+        if not self.settings.recompute:
+            return None
+        from symad.passes.pipeline import optimise
+
+        graph = self.passes.graph
+        specialised = specialise(self.graph, [node.type for node in graph.inputs])
+        kept = optimise(specialised, self.settings.grade).graph
+        return trade_between(kept, graph, self.settings)
 
     @property
     def source(self) -> str:
@@ -192,17 +312,20 @@ class Function:
             return v2
         <BLANKLINE>
         """
-        return self._write_source(SourceWriter())
+        return self.write_source(SourceWriter())
 
     @property
     def constants(self) -> dict[str, Any]:
         """The arrays that :attr:`source` looks up by name."""
         writer = SourceWriter()
-        self._write_source(writer)
+        self.write_source(writer)
         return writer.constants
 
-    def _write_source(self, writer: SourceWriter) -> str:
-        """The outputs come in their structure; with updates, a dict of new values follows."""
+    def write_source(self, writer: SourceWriter) -> str:
+        """Return :attr:`source`, and let ``writer`` know the names and the constants in it.
+
+        The outputs come in their structure; with updates, a dict of new values follows.
+        """
         form: Any = self.outputs
         if self.updates:
             form = (form, {parameter.label: new for parameter, new in self.updates.items()})

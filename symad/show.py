@@ -21,7 +21,7 @@ from symad.graph.traverse import topological_order
 
 if TYPE_CHECKING:
     from symad.draw.picture import Drawing
-    from symad.draw.tables import Entry, Trace
+    from symad.draw.traces import Entry, Trace
     from symad.draw.view import Values
 
 Feed = Mapping[Node, Any]
@@ -67,7 +67,7 @@ def draw(
     from symad.draw.view import View
 
     outputs = _outputs(nodes)
-    values = None if feed is None else _values(outputs, feed)
+    values = None if feed is None else node_values(outputs, feed)
     return Drawing(View(outputs, values, repairs), limit)
 
 
@@ -78,7 +78,9 @@ def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
     ----------
     y : Node
     feed : dict from Node to value, optional
-        Values of the variables.  Without a feed, the trace has the formulas alone.
+        Values of the variables.  Numbers are shown as such, arrays by their sizes, first elements
+        and norm, structures item by item.  Without a feed, the trace has the formulas, and the
+        types where they are known.
     wrt : Node, optional
         The variable for which tangents are shown, v̇_i = ∂v_i/∂x; the first unless given.  Where
         it is an array, all its elements change at the same rate.
@@ -86,6 +88,7 @@ def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
     Returns
     -------
     Trace
+        A table as aligned text (``str()``), Markdown (``.markdown``) and HTML (``.html``).
 
     Raises
     ------
@@ -109,7 +112,7 @@ def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
     v4 = v1·v2 = 10             v̇4 = v̇1·v2 + v̇2·v1 = 5   v̄2 = v̄4·v1 = 2
     v5 = v3 + v4 = 10.693 = y   v̇5 = v̇3 + v̇4 = 5.5       v̄1 = v̄4·v2 + v̄3/v1 = 5 + 0.5 = 5.5
     """
-    from symad.draw.tables import Scribe, Trace
+    from symad.draw.traces import Scribe, Trace
     from symad.draw.view import View
 
     if not isinstance(y, Node):
@@ -123,7 +126,7 @@ def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
     seeds = [1.0 if node is chosen else 0.0 for node in variables]
     dots = tangents(y, variables, seeds) if variables else {}
     everything = [y, *adjoints.values(), *dots.values()]
-    scribe = Scribe(View(everything, None if feed is None else _values(everything, feed)), y)
+    scribe = Scribe(View(everything, None if feed is None else node_values(everything, feed)), y)
     titles = (
         "forward trace",
         "tangents" if chosen is None else f"tangents v̇i = ∂vi/∂{visible(chosen.label)}",
@@ -134,7 +137,7 @@ def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
 
 def derivation(y: Node, xs: Sequence[Node]) -> list[Entry]:
     """Return the formulas of ``y`` and of the adjoints between ``xs`` and ``y``, without values."""
-    from symad.draw.tables import Scribe
+    from symad.draw.traces import Scribe
     from symad.draw.view import View
 
     adjoints = extend(y, xs).adjoints if xs else {}
@@ -193,7 +196,7 @@ def _chosen(y: Node, variables: list[Node], wrt: Node | None) -> Node | None:
     return wrt
 
 
-def _values(nodes: Iterable[Node], feed: Feed) -> Values:
+def node_values(nodes: Iterable[Node], feed: Feed) -> Values:
     """Return the values of all nodes that ``nodes`` depend on, down to what is fed."""
     for node in feed:
         if isinstance(node, Node) and node.op is not None:

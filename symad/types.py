@@ -12,6 +12,7 @@ lets the gradient pass leave out shape repairs where none can ever be needed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -105,6 +106,26 @@ class TensorType:
         shape = self.shape
         return not isinstance(shape, UnknownShape) and all(isinstance(d, int) for d in shape)
 
+    @property
+    def size(self) -> int:
+        """The number of elements.
+
+        Raises
+        ------
+        ShapeError
+            If a dimension is not a number.
+        """
+        if not self.is_static:
+            raise ShapeError(
+                f"the size of {self} is not known", remedy="Feed values, or types with all sizes."
+            )
+        return math.prod(self.shape)  # type: ignore[arg-type]
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes of the elements; see :attr:`size`."""
+        return self.size * self.dtype.itemsize
+
     def with_shape(self, shape: Shape) -> TensorType:
         """Return this type with another shape."""
         return TensorType(self.dtype, shape, self.weak)
@@ -149,6 +170,21 @@ class StructureType:
                 return type_
         known_keys = ", ".join(map(repr, self.keys))
         raise GraphTypeError(f"the {self.kind} has no item {key!r}; it has {known_keys}")
+
+    @property
+    def size(self) -> int:
+        """The number of elements of all items; see :attr:`TensorType.size`."""
+        return sum(item.size for _, item in self.fields if item is not None)
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes of all items; see :attr:`TensorType.size`."""
+        return sum(item.nbytes for _, item in self.fields if item is not None)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether every dimension of every item is a number."""
+        return all(item.is_static for _, item in self.fields if item is not None)
 
     @property
     def is_float(self) -> bool:

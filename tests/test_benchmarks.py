@@ -28,15 +28,8 @@ NETWORKS = ("network-step", "new-batch-size")
 
 LIGHT = ("symad", "math", "numpy", "jax", "autograd", "casadi")
 
-AWAITED = pytest.mark.xfail(strict=False, reason="compiled functions do not take out= yet")
-
 INSTALLED = [
-    pytest.param(
-        workload,
-        label,
-        id=f"{workload.name}-{label}",
-        marks=[AWAITED] if label == "symad, out=" else [],
-    )
+    pytest.param(workload, label, id=f"{workload.name}-{label}")
     for workload in WORKLOADS.values()
     for label in workload.implementations
     if library_of(label) in LIGHT and machine.is_installed(library_of(label))

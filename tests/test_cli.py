@@ -53,6 +53,27 @@ def test_trace_of_arrays_and_without_values(capsys: pytest.CaptureFixture[str]) 
     assert "v3 = ln v1 " in capsys.readouterr().out
 
 
+def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", LECTURE, "x1=2", "x2=5"]) == 0
+    output = capsys.readouterr().out
+    assert "v̄2→5 = v̄5·∂v5/∂v2 = v̄5·cos v2" in output
+    assert "v̄1 = ∂y/∂x1 = x2 + 1/x1" in output
+    assert main(["explain", LECTURE, "--wrt", "x1", "--form", "latex"]) == 0
+    latex = capsys.readouterr().out
+    assert r"\frac{\partial y}{\partial x_{1}} = x_{2} + \frac{1}{x_{1}}" in latex
+    assert r"\bar{v}_{2 \to 5}" not in latex
+    assert main(["explain", LECTURE, "--form", "markdown"]) == 0
+    assert capsys.readouterr().out.startswith("### The forward graph")
+
+
+def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "a*b*c*d", "a=1", "b=2", "c=3", "d=4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (symbolic,) = [line for line in lines if line.startswith("symbolic expansion")]
+    assert symbolic.split()[2:5] == ["4", "formulas", "8"]
+    assert failing(capsys, "compare", LECTURE)[0] == 2
+
+
 def test_gradient(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gradient", LECTURE, "x1=2", "x2=5"]) == 0
     output = capsys.readouterr().out

@@ -489,12 +489,13 @@ def test_dot_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_without_graphviz_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render_module, "find_renderer", lambda: "")
+    for module in (render_module, import_module("symad.draw.picture")):
+        monkeypatch.setattr(module, "find_renderer", lambda: "")
     y, _ = running_example()
     drawing = sm.draw(y)
     with pytest.raises(RenderError, match=r"pip install symad\[render\]"):
-        drawing.svg()
-    assert "pip install" in drawing._repr_mimebundle_()["text/plain"]
+        drawing.png()
+    assert drawing.svg().startswith("<?xml") and drawing.rendered_by == "symad"
     assert drawing.dot.startswith("digraph")
 
 
@@ -532,9 +533,84 @@ def test_numbers_and_arrays_on_a_line() -> None:
         "3",
     ]
     assert format_value(np.zeros((0, 3))) == "[]"
-    assert format_value({"a": 1.0, "b": None}) == "dict of 2 items"
+    assert format_value({"a": 1.0, "b": None}) == "{a: 1, b: absent}"
     assert format_value(np.arange(12).reshape(3, 4)) == "3×4 [0, 1, 2, …]"
     assert magnitude({"a": np.array([3.0]), "b": [np.float64(4.0), None]}) == 5.0
+
+
+def second_derivatives() -> dict[str, list[sm.Node]]:
+    x = sm.Variable("x")
+    cube = x**3
+    first = sm.gradients(cube, x)
+    z = sm.Variable("z", (2,))
+    y = z[0] ** 2 * z[1]
+    product = sm.hessian_vector_product(y, z, sm.Variable("d", (2,)))
+    return {
+        "cube": [cube, first, sm.gradients(first, x)],
+        "third": [cube, first, sm.gradients(sm.gradients(first, x), x)],
+        "product": [y, sm.gradients(y, z), product],
+    }
+
+
+def extents(svg: str, kind: str) -> dict[str, tuple[float, float, float, float]]:
+    """Return left, top, right and bottom of each node, or of each background."""
+    found = {}
+    for group in ElementTree.fromstring(svg).iter(f"{SVG}g"):
+        if group.get("class") != kind:
+            continue
+        points = []
+        for e in group.iter(f"{SVG}ellipse"):
+            cx, cy, rx, ry = (float(e.get(key, "nan")) for key in ("cx", "cy", "rx", "ry"))
+            points += [(cx - rx, cy - ry), (cx + rx, cy + ry)]
+        for e in (*group.iter(f"{SVG}polygon"), *group.iter(f"{SVG}path")):
+            text = e.get("points") or e.get("d") or ""
+            points += [(float(a), float(b)) for a, b in re.findall(r"(-?[\d.]+),(-?[\d.]+)", text)]
+        if points:
+            xs, ys = zip(*points, strict=True)
+            found[group.get("id", "")] = (min(xs), min(ys), max(xs), max(ys))
+    return found
+
+
+@needs_graphviz
+@pytest.mark.parametrize("name", second_derivatives())
+def test_generations_stand_side_by_side(name: str) -> None:
+    nodes = second_derivatives()[name]
+    drawing = sm.draw(nodes)
+    svg = drawing.svg()
+    boxes = extents(svg, "node")
+    for i, a in enumerate(boxes.values()):
+        for b in list(boxes.values())[:i]:
+            assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+    parts = sorted(extents(svg, "cluster").items(), key=lambda item: item[1][0])
+    generations = [int(name[-1]) for name, _ in parts]
+    assert generations == sorted(generations) and len(set(generations)) == len(generations)
+    view = View(nodes)
+    labels = Labels(view)
+    for node in view.nodes:
+        symbol = labels.of(node)
+        if node.role is None or symbol is None or not symbol.mark:
+            continue
+        if len(symbol.index) != 1 or symbol.copy:
+            continue
+        beside = view.behind(node.role.node)
+        if beside in drawing.ids and drawing.ids[beside] in boxes:
+            a, b = boxes[drawing.ids[node]], boxes[drawing.ids[beside]]
+            assert a[1] < b[3] and b[1] < a[3], f"{symbol} is not at the height of its node"
+
+
+def test_generations_have_colours_and_a_legend() -> None:
+    dot = sm.draw(second_derivatives()["third"]).dot
+    fills = re.findall(r'id=adjoint_\d; label.*?fillcolor="(#\w+)"', dot, re.S)
+    assert len(fills) == len(set(fills)) == 3
+    for title in ("forward graph", "adjoints", "adjoints of generation 3"):
+        assert f"> {title}</FONT>" in dot
+    assert "> forward graph</FONT>" not in sm.draw(second_derivatives()["third"][:2]).dot
+
+
+def test_a_seed_that_was_given_says_so() -> None:
+    drawing = sm.draw(second_derivatives()["product"])
+    (line,) = [row for row in drawing.dot.splitlines() if 'shape="house"' in row and "₁" in row]
+    assert ">v₂<" in line
 
 
 def test_networkx_has_the_graph() -> None:

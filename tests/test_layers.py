@@ -23,9 +23,12 @@ LAYERS = (
     ("autodiff", "passes", "plan", "draw"),
     ("backends",),
     ("feed", "expression", "binding"),
+    ("targets",),
     ("function",),
     ("compile",),
-    ("show", "testing"),  # what needs both derivatives and execution
+    ("show", "testing", "inspection"),  # what needs both derivatives and execution
+    ("explain", "production"),
+    ("play",),
     ("symad",),  # the public names, which the demo and the command line use as anybody would
     ("demo",),
     ("cli", "__main__"),

@@ -25,9 +25,9 @@ pytest.importorskip("llvmlite")
 
 from symad.backends.native import jit, loops  # noqa: E402
 from symad.backends.native.nest import Layout, Nest, supports  # noqa: E402
+from symad.backends.native.parallel import LoopKernel  # noqa: E402
 from symad.backends.native.program import (  # noqa: E402
     Buffers,
-    LoopKernel,
     NativeProgram,
     build,
     native_graph,
@@ -191,14 +191,14 @@ def test_loops_become_vector_code_with_vector_functions(dtype, bits):
     if not unit.letter:
         pytest.skip("the C library has no vector functions here")
     x = sm.Variable("x", shape=(50, 100), dtype=dtype)
-    y = sm.exp(x) * 2 + sm.where(x > 0, x, 0)
+    y = sm.log(x) * 2 + sm.where(x > 0, x, 0)
     total = sm.sum(y, axis=1)
     graph = native_graph(Graph([y, total, sm.max(y, axis=1)], [x]))
     (node,) = fused_nodes(graph)
     nest = Nest(node.op)
     text = jit.optimised_text(loops.loop_text(nest, Layout(nest)))
     lanes = unit.bits // bits
-    name = "exp" if bits == 64 else "expf"
+    name = "log" if bits == 64 else "logf"
     assert f"@_ZGV{unit.letter}N{lanes}v_{name}(" in text.split("define", 1)[1]
     assert f"llvm.vector.reduce.fadd.v{lanes}" in text
 
@@ -336,6 +336,19 @@ def test_reductions_of_integers(dtype):
     agree([*outputs, sm.sum(y, axis=0)], [x], [value])
 
 
+@pytest.mark.parametrize("dtype", ["float64", "int32", "bool"])
+@pytest.mark.parametrize("axis", [None, 0, 1, (0, 1)])
+def test_any_and_all(axis, dtype):
+    x = sm.Variable("x", dtype=dtype)
+    value = np.random.default_rng(0).integers(0, 2, (9, 70)).astype(dtype)
+    value[2], value[:, 3], value[4], value[:, 5] = 0, 0, 1, 1
+    for array in (value, np.zeros_like(value), np.ones_like(value)):
+        agree([sm.any(x, axis=axis), sm.all(x, axis=axis)], [x], [array], fused=dtype != "bool")
+    if dtype == "float64":
+        value[2, 40] = np.nan
+        agree([sm.any(x, axis=axis), sm.all(x, axis=axis)], [x], [value])
+
+
 @pytest.mark.parametrize(
     "specials",
     [[np.nan], [np.inf], [-np.inf], [np.inf, -np.inf], [np.nan, np.inf], [1e308, 1e308, 1e308]],
@@ -418,6 +431,75 @@ def test_cross_entropy_with_its_gradient_is_one_nest_and_a_few_numbers():
         assert_same(a, b, 200)
 
 
+def cross_entropy_by_taking(shape, dtype="float64"):
+    """Return value and gradient, their inputs, and values for them, one index from the end."""
+    z, labels = sm.Variable("z", dtype=dtype), sm.Variable("labels", dtype="int64")
+    chosen = sm.take_along_axis(z, sm.expand_dims(labels, 1), axis=1)
+    loss = sm.mean(sm.logsumexp(z, axis=1) - sm.squeeze(chosen, 1))
+    rng = np.random.default_rng(6)
+    values = [rng.standard_normal(shape).astype(dtype), rng.integers(0, shape[1], shape[0])]
+    values[1][0] = -2
+    return [loss, sm.gradients(loss, z)], [z, labels], values
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(30, 40), (7, 8), (3, 1000)])
+def test_cross_entropy_by_taking_is_one_nest_with_one_exponential(shape, dtype):
+    outputs, inputs, values = cross_entropy_by_taking(shape, dtype)
+    graph = optimise(specialised(outputs, inputs, values)).graph
+    native = native_graph(graph)
+    (node,) = fused_nodes(native)
+    names = Counter(n.op.name for n in node.op.body.nodes if n.op)
+    assert names["exp"] == 1 and "add_along_axis" not in str(native)
+    found = build(make_plan(native))(values)
+    for a, b in zip(NumpyProgram(make_plan(graph))(values), found, strict=True):
+        assert_same(a, b, 200)
+
+
+def test_what_is_masked_out_has_no_slope_and_infinity_stays_where_it_is():
+    x = sm.Variable("x")
+    y = sm.logsumexp(x, axis=1)
+    value = np.random.default_rng(0).standard_normal((5, 20))
+    value[0] = -np.inf
+    value[1, 3], value[1, 4] = np.inf, 800.0
+    value[2, 5], value[3, 6] = np.nan, -np.inf
+    agree([y, sm.gradients(sm.sum(y), x)], [x], [value])
+
+
+@pytest.mark.parametrize("index", [40, -41])
+def test_an_index_that_is_out_of_range_is_an_error(index):
+    outputs, inputs, values = cross_entropy_by_taking((30, 40))
+    values[1][5] = index
+    gradient = sm.compile(inputs, outputs[1], backend="native")
+    with pytest.raises(sm.errors.EvaluationError, match="out of bounds"):
+        gradient(*values)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint32", "int64", "uint64"])
+@pytest.mark.parametrize("depth", [40, 300])
+def test_one_hot_of_any_integers(dtype, depth):
+    i = sm.Variable("i", dtype=dtype)
+    limits = np.iinfo(dtype)
+    special = [0, 1, 39, 40, limits.max, limits.min, limits.max // 2 + 2]
+    wrapping = [2**32 + 3, 2**32, 2**31] if limits.max > 2**33 else []
+    value = np.array([v for v in (*special, *wrapping) if v <= limits.max], dtype)
+    if limits.min < 0:
+        value = np.append(value, np.array([-1, -39], dtype))
+    agree([sm.one_hot(i, depth, "float32") * 2], [i], [value])
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_adding_along_an_axis_by_an_index_that_broadcasts(axis):
+    x, i = sm.Variable("x"), sm.Variable("i", dtype="int64")
+    taken = sm.take_along_axis(x, i, axis=axis)
+    value = np.random.default_rng(0).standard_normal((4, 5, 9))
+    for shape in ([4, 5, 9], [1, 1, 1], [4, 1, 9]):
+        shape[axis] = 1
+        index = np.random.default_rng(1).integers(-4, 4, shape)
+        gradient = sm.gradients(sm.sum(taken * taken), x)
+        agree([gradient], [x, i], [value, index], fused=0)
+
+
 # Which nodes are grouped
 
 
@@ -444,6 +526,30 @@ def test_what_several_groups_use_is_computed_once_and_groups_do_not_wait_for_eac
     assert names["exp"] == 1 and len(fused_nodes(native)) == 2
     value = np.random.default_rng(0).standard_normal((8, 8)) / 8
     agree([z], [x], [value], fused=2)
+
+
+def test_a_group_is_lifted_with_what_it_uses():
+    """exp(x) serves a later group and an earlier one that waits for a product of its own."""
+    x, w = sm.Variable("x", shape=(9, 9)), sm.Variable("w", shape=(9, 9))
+    shared = sm.exp(x) + 1
+    early = (w @ w) * shared
+    late = sm.max(sm.sin(shared) * 2) * 3
+    native = native_graph(Graph([early, late], [x, w]))
+    verify(native)
+    assert len(fused_nodes(native)) == 1, native
+    value = np.random.default_rng(0).standard_normal((9, 9))
+    agree([early, late], [x, w], [value, value])
+
+
+def test_a_group_is_not_lifted_above_what_it_waits_for():
+    x = sm.Variable("x", shape=(9, 9))
+    shared = sm.exp(x) + 1
+    middle = shared @ shared
+    late = (sm.sin(shared) * 2) @ (middle * shared)
+    native = native_graph(Graph([late, middle * shared], [x]))
+    verify(native)
+    value = np.random.default_rng(0).standard_normal((9, 9)) / 9
+    agree([late, middle * shared], [x], [value])
 
 
 def test_ops_that_a_backend_has_no_code_for_are_left():

@@ -323,7 +323,7 @@ def test_what_memory_does_not_hold_is_refused() -> None:
     x = sm.Variable("x", shape=("n",))
     y = sm.where(x[:, None, None] > 0, x[:, None], x) * 2
     f = sm.compile([x], y, backend="native")
-    with pytest.raises(EvaluationError, match=r"\(100000, 100000, 100000\)"):
+    with pytest.raises(EvaluationError, match=r"100000, ?100000, ?100000"):
         f(np.zeros(100_000))
     assert f(np.zeros(2)).shape == (2, 2, 2)
 

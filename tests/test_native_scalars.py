@@ -28,14 +28,13 @@ from symad.types import TensorType
 
 ir = pytest.importorskip("llvmlite.ir")
 
-from symad.backends.native import entry  # noqa: E402
+from symad.backends.native import entry, exponential  # noqa: E402
 from symad.backends.native.entry import native_function  # noqa: E402
-from symad.backends.native.jit import compile_module, vector_unit  # noqa: E402
+from symad.backends.native.jit import VectorUnit, compile_module, vector_unit  # noqa: E402
 from symad.backends.native.scalars import (  # noqa: E402
     LLVMScalarBuilder,
     Scalar,
     element,
-    keep_vector_functions,
     llvm_type,
 )
 from symad.backends.numpy import NumpyProgram  # noqa: E402
@@ -55,23 +54,24 @@ WITHOUT_CODE = {"digamma", "erfinv", "polygamma"}
 # One element, in a loop over arrays
 
 
-def kernels(op: PerElement, cases: list[Any], vectorise: bool) -> list[Callable[..., Any]]:
+def kernels(op: PerElement, cases: list[Any], lanes: int) -> list[Callable[..., Any]]:
     """Compile ``op`` for each case (dtypes of operands, dtype of the result)."""
     module = ir.Module()
     for number, (dtypes, result) in enumerate(cases):
-        write_loop(module, f"kernel{number}", op, dtypes, result, vectorise)
-    if vectorise:
-        keep_vector_functions(module)
+        write_loop(module, f"kernel{number}", op, dtypes, result, lanes)
     code = compile_module(module)
 
     def kernel(number: int, result: np.dtype[Any]) -> Callable[..., Any]:
         def run(*arrays: Any) -> Any:
-            out = np.empty(arrays[0].shape, result)
+            size = arrays[0].size
+            full = -(-size // max(lanes, 1)) * max(lanes, 1)
+            arrays = tuple(np.resize(array, full) for array in arrays)
+            out = np.empty(full, result)
             pointers = [array.ctypes.data for array in (*arrays, out)]
             types = [ctypes.c_int64, *[ctypes.c_void_p] * len(pointers)]
             function = ctypes.CFUNCTYPE(None, *types)(code.address(f"kernel{number}"))
-            function(out.size, *pointers)
-            return out
+            function(full, *pointers)
+            return out[:size]
 
         return run
 
@@ -79,7 +79,7 @@ def kernels(op: PerElement, cases: list[Any], vectorise: bool) -> list[Callable[
 
 
 def write_loop(
-    module: Any, name: str, op: PerElement, dtypes: Any, result: np.dtype[Any], vectorise: bool
+    module: Any, name: str, op: PerElement, dtypes: Any, result: np.dtype[Any], lanes: int
 ) -> None:
     pointers = [stored(dtype).as_pointer() for dtype in (*dtypes, result)]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [LONG, *pointers]), name)
@@ -95,13 +95,14 @@ def write_loop(
     builder.cbranch(builder.icmp_signed("<", index, function.args[0]), body, end)
     builder.position_at_end(body)
     values = [
-        Scalar(load(builder, builder.gep(pointer, [index]), dtype), dtype)
+        Scalar(load(builder, builder.gep(pointer, [index]), dtype, lanes), dtype)
         for pointer, dtype in zip(function.args[1:], dtypes, strict=False)
     ]
-    value = element(LLVMScalarBuilder(builder, vectorise), op, values, result).value
-    value = builder.zext(value, BYTE) if result.kind == "b" else value
-    builder.store(value, builder.gep(function.args[-1], [index]))
-    index.add_incoming(builder.add(index, LONG(1)), builder.block)
+    value = element(LLVMScalarBuilder(builder, lanes), op, values, result).value
+    value = builder.zext(value, vector(BYTE, lanes)) if result.kind == "b" else value
+    target = builder.bitcast(builder.gep(function.args[-1], [index]), value.type.as_pointer())
+    builder.store(value, target, align=result.itemsize)
+    index.add_incoming(builder.add(index, LONG(max(lanes, 1))), builder.block)
     builder.branch(head)
     builder.position_at_end(end)
     builder.ret_void()
@@ -111,9 +112,14 @@ def stored(dtype: np.dtype[Any]) -> Any:
     return BYTE if dtype.kind == "b" else llvm_type(dtype)
 
 
-def load(builder: Any, pointer: Any, dtype: np.dtype[Any]) -> Any:
-    value = builder.load(pointer)
-    return builder.trunc(value, ir.IntType(1)) if dtype.kind == "b" else value
+def vector(type_: Any, lanes: int) -> Any:
+    return ir.VectorType(type_, lanes) if lanes else type_
+
+
+def load(builder: Any, pointer: Any, dtype: np.dtype[Any], lanes: int) -> Any:
+    place = builder.bitcast(pointer, vector(stored(dtype), lanes).as_pointer())
+    value = builder.load(place, align=dtype.itemsize)
+    return builder.trunc(value, vector(ir.IntType(1), lanes)) if dtype.kind == "b" else value
 
 
 def all_ops() -> list[PerElement]:
@@ -202,14 +208,14 @@ def error_in_ulps(op: PerElement, got: Any, want: Any) -> Any:
     return np.where(equal, 0, np.where(np.isfinite(distance) & ~other_zero, distance, np.inf))
 
 
-@pytest.mark.parametrize("vectorise", [False, True], ids=["scalar", "vector"])
+@pytest.mark.parametrize("lanes", [0, 8], ids=["scalar", "vector"])
 @pytest.mark.parametrize("op", all_ops(), ids=repr)
-def test_one_element_is_what_numpy_computes(op: PerElement, vectorise: bool) -> None:
+def test_one_element_is_what_numpy_computes(op: PerElement, lanes: int) -> None:
     cases = cases_of(op)
     assert cases
-    if vectorise:  # integers have no vector functions
+    if lanes:  # integers have no vector functions
         cases = [case for case in cases if case[0][-1] in ("f8", "f4")]
-    for (dtypes, result), kernel in zip(cases, kernels(op, cases, vectorise), strict=True):
+    for (dtypes, result), kernel in zip(cases, kernels(op, cases, lanes), strict=True):
         arrays = draws(op, dtypes, result)
         got = kernel(*arrays)
         with np.errstate(all="ignore"):
@@ -223,16 +229,38 @@ def test_one_element_is_what_numpy_computes(op: PerElement, vectorise: bool) -> 
         assert error[worst] <= 4, f"{dtypes}: {at}: {got[worst]!r}, NumPy has {want[worst]!r}"
 
 
-def test_functions_tell_of_their_vector_forms() -> None:
-    letter = vector_unit().letter
-    if not letter:
+def test_vectors_call_the_vector_forms_of_functions() -> None:
+    unit, double = vector_unit(), np.dtype("f8")
+    if not unit.letter:
         pytest.skip("the C library has no vector functions for this processor")
-    for vectorise in (False, True):
-        module, double = ir.Module(), np.dtype("f8")
-        write_loop(module, "f", OP_CLASSES["exp"](), [double], double, vectorise)
-        keep_vector_functions(module)
-        assert ("vector-function-abi-variant" in str(module)) == vectorise
-        assert ("llvm.compiler.used" in str(module)) == vectorise
+    lanes = unit.bits // 64
+    for count, name in [(0, '@"exp"'), (lanes, f"_ZGV{unit.letter}N{lanes}v_exp")]:
+        module = ir.Module()
+        write_loop(module, "f", OP_CLASSES["exp"](), [double], double, count)
+        assert name in str(module)
+        assert ("_ZGV" in str(module)) == bool(count)
+
+
+@pytest.mark.parametrize("bits", [256, 512])
+def test_exp_of_float32_is_within_one_unit_of_the_exact_one(bits: int, monkeypatch: Any) -> None:
+    monkeypatch.setattr(exponential, "vector_unit", lambda: VectorUnit(bits, ""))
+    single = np.dtype("f4")
+    (kernel,) = kernels(OP_CLASSES["exp"](), [([single], single)], 8)
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-106, 90, 400_000).astype(single)
+    near_zero = (10.0 ** rng.uniform(-45, 0, 50_000)).astype(single)
+    limits = np.array([88.72283, 88.72284, -87.33654, -87.33655, -103.97208, -103.97209], single)
+    for values in (x, near_zero, -near_zero, limits):
+        exact = np.exp(values.astype("longdouble"))
+        got = kernel(values)
+        with np.errstate(over="ignore"):
+            rounded = exact.astype(single)
+        np.testing.assert_array_equal(np.isinf(got), np.isinf(rounded))
+        finite = np.isfinite(rounded)
+        error = np.abs(got[finite] - exact[finite]) / np.spacing(rounded[finite])
+        assert np.max(error) <= 1
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e30, -1e30, 5e-45], single)
+    np.testing.assert_array_equal(kernel(special), [np.nan, np.inf, 0, 1, 1, np.inf, 0, 1])
 
 
 def test_which_ops_have_no_code_for_one_element() -> None:
@@ -252,7 +280,7 @@ def test_operands_of_several_dtypes() -> None:
         (OP_CLASSES["where"](), [truth, long, single]),
     ]:
         result = op.infer(*[TensorType(d, ()) for d in dtypes]).dtype
-        (kernel,) = kernels(op, [(dtypes, result)], False)
+        (kernel,) = kernels(op, [(dtypes, result)], 0)
         rng = np.random.default_rng(1)
         arrays = [rng.choice(points(dtype, rng), 2000) for dtype in dtypes]
         with np.errstate(all="ignore"):

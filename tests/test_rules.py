@@ -18,6 +18,7 @@ import symad as sm
 from symad.graph.graph import verify
 from symad.graph.node import Constant, Node, Variable
 from symad.ops.base import as_node
+from symad.passes.decompose import DECOMPOSE
 from symad.passes.grade import Grade
 from symad.passes.pipeline import all_rules, optimise
 from symad.passes.rewrite import rewrite
@@ -103,7 +104,9 @@ def instantiate(rule: Rule, dtype: str) -> tuple[list[Variable], dict[str, Any]]
     return variables, values
 
 
-EXAMPLES = [example for rule in all_rules() for example in examples_of(rule)]
+RULES = (*all_rules(), *DECOMPOSE)
+"""Those of the pipeline, and those before loops are fused."""
+EXAMPLES = [example for rule in RULES for example in examples_of(rule)]
 
 
 def each_example(*grades: Grade) -> Any:
@@ -256,14 +259,14 @@ def test_rounding_rules_hold_at_infinities_and_zeros(example: Example) -> None:
         check_rounding(example)
 
 
-@pytest.mark.parametrize("rule", all_rules(), ids=[rule.name for rule in all_rules()])
+@pytest.mark.parametrize("rule", RULES, ids=[rule.name for rule in RULES])
 def test_says_what_it_does(rule: Rule | Procedure) -> None:
     left, equals, right = rule.equation.partition(" = ")
     assert left and equals and right
 
 
 def test_names_are_unique() -> None:
-    names = [rule.name for rule in all_rules()]
+    names = [rule.name for rule in RULES]
     assert len(set(names)) == len(names)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from html.parser import HTMLParser
 from typing import Any
 
@@ -210,7 +211,7 @@ def test_html_and_markdown() -> None:
     parser.feed(trace._repr_html_())
     assert parser.cells[3:6] == [FORWARD[0], TANGENTS[0], ADJOINTS[0]]
     assert parser.cells[-3:] == [FORWARD[6], TANGENTS[6], ADJOINTS[6]]
-    lines = trace.to_markdown().splitlines()
+    lines = trace.markdown.splitlines()
     assert len(lines) == 9 and lines[1] == "| --- | --- | --- |"
     assert lines[2] == f"| {FORWARD[0]} | {TANGENTS[0]} | {ADJOINTS[0]} |"
 
@@ -223,7 +224,7 @@ def test_hostile_names_are_text() -> None:
     parser.feed(trace._repr_html_())
     assert "script" not in parser.tags
     assert "v1 = <script>alert(1)</script>|`*↵ = 1" in parser.cells
-    for line in trace.to_markdown().splitlines():
+    for line in trace.markdown.splitlines():
         assert line.replace("\\|", "").count("|") == 4 and "<script" not in line.replace("\\<", "")
     assert len(str(trace).splitlines()) == 4
 
@@ -261,3 +262,72 @@ def test_a_long_chain() -> None:
     trace = sm.trace(y, {x: 1.0})
     assert len(trace.rows) == 2_001
     assert str(trace.adjoints[-1]).startswith("v̄1 = v̄2·cos v1 = ")
+
+
+# Tensors
+
+
+def test_types_are_shown_where_there_are_no_values() -> None:
+    x, w, free = sm.Variable("X", ("n", 3)), sm.Variable("W", (3, 2)), sm.Variable("c")
+    y = sm.sum(x @ w) * 2.0
+    trace = sm.trace(y, wrt=w)
+    assert [str(entry) for entry in trace.forward] == [
+        "v1 = X : f64[n,3]",
+        "v2 = W : f64[3,2]",
+        "v3 = v1 @ v2 : f64[n,2]",
+        "v4 = sum(v3)",
+        "v5 = v4·2 = y",
+    ]
+    assert str(trace.adjoints[-1]) == "v̄1 = v̄3 @ v2ᵀ : f64[n,3]"
+    assert str(sm.trace(free * 2.0).forward[0]) == "v1 = c"  # nothing is known of its shape
+
+
+def test_shapes_first_values_and_norms() -> None:
+    x = sm.Variable("X", ("n", 3))
+    trace = sm.trace(sm.sum(x * x), {x: np.full((5, 3), 2.0)})
+    assert str(trace.forward[0]) == "v1 = X = 5×3 [2, 2, 2, …] ‖7.746‖"
+    assert str(trace.adjoints[-1]).endswith(" = 5×3 [4, 4, 4, …] ‖15.492‖")
+
+
+def test_structures_are_shown_item_by_item() -> None:
+    a, b = sm.Variable("a"), sm.Variable("b")
+    d = sm.structure({"cat": a, "dog\n<b>": (b, b)})
+    trace = sm.trace(d["cat"] * 3.0, {a: [0.0, 1.0], b: 1.0})
+    (whole,) = [entry for entry in trace.forward if entry.node is d]
+    assert str(whole).endswith("= {cat: [0, 1], dog↵<b>: tuple of 2 items}")
+    (adjoint,) = [entry for entry in trace.adjoints if entry.formula.startswith("{")]
+    assert str(adjoint) == "v̄4 = {cat: v̄5} = {cat: [3, 3], dog↵<b>: absent}"
+    assert "<b>" not in trace.html and "\\<b\\>" in trace.markdown
+
+
+def test_the_forms_agree() -> None:
+    y, feed = lecture()
+    trace = sm.trace(y, feed)
+    assert str(trace) == trace.text == str(trace.table)
+    assert trace._repr_markdown_() == trace.markdown
+    assert trace._repr_html_() == trace.html
+
+
+def test_the_time_is_linear() -> None:
+    def calls(length: int) -> int:
+        x = sm.Variable("x")
+        y: sm.Node = x
+        for _ in range(length):
+            y = sm.sin(y) * y
+        found = 0
+
+        def count(frame: Any, event: str, argument: Any) -> None:
+            nonlocal found
+            found += event == "call"
+
+        previous = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            trace = sm.trace(y, {x: 0.5})
+            assert trace.text and trace.markdown and trace.html
+        finally:
+            sys.setprofile(previous)
+        return found
+
+    calls(5)
+    assert calls(200) < 4.2 * calls(50)

@@ -179,14 +179,21 @@ def gradients(y: Any, xs: Any, seed: Any = None, unused: str = "error") -> Any:
     np.float64(12.0)
     """
     record = extend(y, xs, seed)
+    return rebuild(xs, iter(target_adjoints(record, unused)))
+
+
+def target_adjoints(record: Extension, unused: str = "error") -> list[Any]:
+    """Return the adjoints of the targets, with zeros where a structure or all of it has none."""
     results = []
     for target in record.targets:
         adjoint = record.adjoints.get(target)
-        if adjoint is None:
-            results.append(unused_target(target, record, unused))
-        else:
-            results.append(fill_absent(adjoint, target))
-    return rebuild(xs, iter(results))
+        role = Role(RoleKind.REPAIR, record.generation, target)
+        with creating(Creation(target.scope, target.site, role)):
+            if adjoint is None:
+                results.append(unused_target(target, record, unused))
+            else:
+                results.append(fill_absent(adjoint, target))
+    return results
 
 
 @register

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import cached_property
+from time import perf_counter
+from typing import Any, ClassVar
 
 import numpy as np
 
 from symad.errors import EvaluationError, SymadError
+from symad.graph.node import Node
+from symad.graph.op import Op
 from symad.ops.control import WithBody
 from symad.plan.plan import Instruction, Plan, make_plan
+from symad.types import TensorType
 
+_Array = np.ndarray[Any, Any]
 _Code = tuple[Callable[..., Any], tuple[int, ...], int, tuple[int, ...], int | None]
 
 
 class NumpyProgram:
     """A plan ready to run; calls share nothing, so threads may run one program at once."""
+
+    keeps_memory: ClassVar[bool] = False
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -24,54 +32,118 @@ class NumpyProgram:
             self._registers[register] = constant.value[()]
         self._code: list[_Code] = [self._code_of(step) for step in plan.instructions]
 
-    def __call__(self, values: Sequence[Any]) -> list[Any]:
+    def __call__(
+        self, values: Sequence[Any], targets: Sequence[_Array | None] | None = None
+    ) -> list[Any]:
         """Run on ``values``, one for each input of the graph, and return the outputs.
+
+        Parameters
+        ----------
+        values : sequence
+        targets : sequence of array or None, optional
+            For each output, contiguous memory of its type that nothing else shares, to be returned
+            with the result.
 
         Raises
         ------
         EvaluationError
             If a kernel fails; it names the node, its input types and the user's line.
         """
-        registers = self._registers.copy()
-        for register, value in zip(self.plan.inputs, values, strict=True):
-            registers[register] = value
+        registers = self._start(values)
+        if targets:
+            registers += targets
         step = 0
         try:
             with np.errstate(all="ignore"):
-                for kernel, inputs, output, frees, overwrites in self._code:
-                    arguments = [registers[register] for register in inputs]
-                    if overwrites is None:
-                        registers[output] = kernel(*arguments)
-                    else:
-                        registers[output] = kernel(*arguments, out=registers[overwrites])
-                    for register in frees:
-                        registers[register] = None
+                for code in self._code_into if targets else self._code:
+                    _run(code, registers)
                     step += 1
         except Exception as error:
-            raise _failure(self.plan.instructions[step], error) from error
-        pairs = zip(self.plan.outputs, self.plan.copied, strict=True)
-        return [_result(registers[register], copied) for register, copied in pairs]
+            raise failure_of(self.plan.instructions[step].node, error) from error
+        found = [registers[register] for register in self.plan.outputs]
+        if targets:
+            return [*map(result_into, found, self.plan.copied, targets)]
+        return [*map(result_of, found, self.plan.copied)]
+
+    def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
+        """Run once, and return for each instruction its node and how many seconds it took."""
+        registers = self._start(values)
+        times = []
+        with np.errstate(all="ignore"):
+            for step, code in zip(self.plan.instructions, self._code, strict=True):
+                begin = perf_counter()
+                try:
+                    _run(code, registers)
+                except Exception as error:
+                    raise failure_of(step.node, error) from error
+                times.append((step.node, perf_counter() - begin))
+        return times
+
+    def entry(
+        self, outputs: Any, fallback: Callable[..., Any], name: str, mark: Any
+    ) -> Callable[..., Any] | None:
+        """Return ``None``: nothing here is native."""
+        return None
+
+    def _start(self, values: Sequence[Any]) -> list[Any]:
+        """Return all registers as they are before the first instruction."""
+        registers = self._registers.copy()
+        for register, value in zip(self.plan.inputs, values, strict=True):
+            registers[register] = value
+        return registers
 
     def kernel_of(self, step: Instruction) -> Callable[..., Any]:
         """Return the function of arrays that computes an instruction."""
-        op = step.node.op
-        assert op is not None
-        if isinstance(op, WithBody):
-            return op.kernel_of(NumpyProgram(make_plan(op.body)))
-        return op.kernel()
+        assert step.node.op is not None
+        return kernel_of(step.node.op)
 
     def _code_of(self, step: Instruction) -> _Code:
         kernel = self.kernel_of(step)
         overwrites = step.overwrites if isinstance(kernel, np.ufunc) else None
         return kernel, step.inputs, step.output, step.frees, overwrites
 
+    @cached_property
+    def _code_into(self) -> list[_Code]:
+        """The code that has the targets of the outputs as further registers, and writes to them."""
+        outputs = zip(self.plan.graph.outputs, self.plan.copied, strict=True)
+        places = {
+            node: place
+            for place, (node, copied) in enumerate(outputs, self.plan.registers)
+            if not copied and isinstance(node.type, TensorType) and node.type.ndim
+        }
+        found: list[_Code] = []
+        for step, code in zip(self.plan.instructions, self._code, strict=True):
+            kernel, inputs, output, frees, overwrites = code
+            if isinstance(kernel, np.ufunc):
+                overwrites = places.get(step.node, overwrites)
+            found.append((kernel, inputs, output, frees, overwrites))
+        return found
 
-def _result(value: Any, copied: bool) -> Any:
+
+def kernel_of(op: Op) -> Callable[..., Any]:
+    """Return the function of arrays that computes an op."""
+    if isinstance(op, WithBody):
+        return op.kernel_of(NumpyProgram(make_plan(op.body)))
+    return op.kernel()
+
+
+def _run(code: _Code, registers: list[Any]) -> None:
+    kernel, inputs, output, frees, overwrites = code
+    arguments = [registers[register] for register in inputs]
+    if overwrites is None:
+        registers[output] = kernel(*arguments)
+    else:
+        registers[output] = kernel(*arguments, out=registers[overwrites])
+    for register in frees:
+        registers[register] = None
+
+
+def result_of(value: Any, copied: bool) -> Any:
     """Return an output as the caller may keep and change it."""
     if isinstance(value, dict):
-        return {key: _result(item, copied) for key, item in value.items()}
+        return {key: result_of(item, copied) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
-        return type(value)(_result(item, copied) for item in value)
+        return type(value)(result_of(item, copied) for item in value)
     if not isinstance(value, np.ndarray):
         return value
     if value.ndim == 0:
@@ -79,8 +151,17 @@ def _result(value: Any, copied: bool) -> Any:
     return value.copy() if copied else value
 
 
-def _failure(step: Instruction, error: Exception) -> EvaluationError:
-    node = step.node
+def result_into(value: Any, copied: bool, target: _Array | None) -> Any:
+    """Return ``target`` with the value of an output, or without one, as :func:`result_of` does."""
+    if target is None:
+        return result_of(value, copied)
+    if value is not target:
+        np.copyto(target, value)
+    return target
+
+
+def failure_of(node: Node, error: Exception) -> EvaluationError:
+    """Return what is told when a kernel fails: the op, its input types, the user's line."""
     assert node.op is not None
     types = ", ".join(str(source.type) for source in node.inputs)
     reason = error.message if isinstance(error, SymadError) else f"{type(error).__name__}: {error}"

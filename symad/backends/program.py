@@ -5,25 +5,61 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
 
 from symad.backends.numpy import NumpyProgram
 from symad.errors import GraphTypeError
 from symad.graph.graph import Graph
+from symad.graph.node import Node
 from symad.passes.grade import Grade
 from symad.plan.plan import Plan, make_plan
-from symad.types import TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A number that calls write to the first place of an array of 64-bit integers."""
+
+    place: np.ndarray[Any, np.dtype[np.int64]]
+    number: int
 
 
 class Program(Protocol):
     """A graph ready to run; calls share nothing, so that threads may run one program at once."""
 
+    keeps_memory: ClassVar[bool]
+    """Whether calls use the memory of those before them again, rather than new memory."""
+
     @property
     def plan(self) -> Plan:
         """What is run."""
 
-    def __call__(self, values: Sequence[Any]) -> list[Any]:
-        """Return the outputs for ``values``, one for each input of the graph."""
+    def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
+        """Return the outputs for ``values``, one for each input of the graph.
+
+        Where ``targets`` has an array for an output, it may be written there, and that array
+        returned: it is contiguous, of the type of the output, and shares memory with nothing else.
+        """
+
+    def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
+        """Run once, and return what was computed one after another, each with its seconds."""
+
+    def entry(
+        self, outputs: Any, fallback: Callable[..., Any], name: str, mark: Mark
+    ) -> Callable[..., Any] | None:
+        """Return a native function that takes arguments as Python passes them, or ``None``.
+
+        Parameters
+        ----------
+        outputs : nested structure
+            What a call returns.
+        fallback : callable
+            Called with the same arguments if they are not what the native function expects.
+        name : str
+        mark : Mark
+            Left by each call, except where all values are numbers.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +74,14 @@ class Settings:
         Between how many threads large arrays are split.
     grade : Grade
         How exact rewrites must be.
+    recompute : bool
+        Whether cheap residuals are computed again rather than kept.
     """
 
     backend: str
     threads: int
     grade: Grade
+    recompute: bool = False
 
 
 def choose_backend(name: str) -> str:
@@ -69,40 +108,18 @@ def choose_backend(name: str) -> str:
 
 def make_program(graph: Graph, settings: Settings) -> Program:
     """Return a program for a specialised graph."""
+    plan = plan_for(graph, settings)
     if settings.backend == "native":
-        from symad.backends.native.program import build, native_graph
+        from symad.backends.native.program import build
 
-        return build(make_plan(native_graph(graph)), settings.threads)
-    return NumpyProgram(make_plan(graph))
+        return build(plan, settings.threads)
+    return NumpyProgram(plan)
 
 
-def make_entry(
-    graph: Graph,
-    inputs: Any,
-    outputs: Any,
-    fallback: Callable[..., Any],
-    settings: Settings,
-    name: str,
-) -> Callable[..., Any] | None:
-    """Return a native function that takes arguments as Python passes them, or ``None``.
+def plan_for(graph: Graph, settings: Settings) -> Plan:
+    """Return the plan of a specialised graph, as the backend runs it."""
+    if settings.backend == "native":
+        from symad.backends.native.program import native_graph
 
-    Parameters
-    ----------
-    graph : Graph
-        Specialised.
-    inputs, outputs : nested structures
-        What a call takes and returns.
-    fallback : callable
-        Called with the same arguments if they are not what the native function expects.
-    settings : Settings
-    name : str
-    """
-    if settings.backend != "native" or not isinstance(inputs, (list, tuple)):
-        return None
-    if any(isinstance(argument, (list, tuple, dict)) for argument in inputs):
-        return None
-    if any(node.type.ndim != 0 for node in graph.inputs if isinstance(node.type, TensorType)):
-        return None  # said before a plan is made, which new shapes of arrays would wait for
-    from symad.backends.native.entry import native_function
-
-    return native_function(make_plan(graph), outputs, fallback, name)
+        return make_plan(native_graph(graph))
+    return make_plan(graph)

@@ -30,10 +30,13 @@ class SourceWriter:
     constants : dict
         The arrays that are too large to be written out, by name; the source looks them up in a
         dictionary of this name, which must be there when it runs.
+    names : dict
+        From each node to its name in the function itself, which is the last in the module.
     """
 
     def __init__(self) -> None:
         self.constants: dict[str, np.ndarray[Any, Any]] = {}
+        self.names: dict[Node, str] = {}
         self._imports: dict[str, None] = {"import numpy as np": None}
         self._functions: list[str] = []
 
@@ -68,6 +71,7 @@ class SourceWriter:
         form = tuple(results) if outputs is None else rebuild(outputs, iter(results))
         lines.append(f"    return {_display(form)}")
         self._functions.append("\n".join(lines))
+        self.names = names
 
     def _assignment(self, step: Instruction, names: dict[Node, str]) -> str:
         node, op = step.node, step.node.op

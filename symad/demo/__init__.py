@@ -1,5 +1,6 @@
 """The lecture's examples, and learning on real digits: readers, models, training, and the demo."""
 
+from symad.demo.backpropagation import backpropagate, compare_with_extension
 from symad.demo.data import Digits, load_digits, parse_mnist
 from symad.demo.examples import running_example, shared_exponential
 from symad.demo.idx import DataError, read_idx
@@ -15,6 +16,7 @@ from symad.demo.models import (
     two_layer_network,
     with_ones,
 )
+from symad.demo.order import compare_orders, doubling_chain
 from symad.demo.run import run_demo
 from symad.demo.training import (
     full_batch_descent,
@@ -30,7 +32,11 @@ __all__ = [
     "Digits",
     "Model",
     "accuracy",
+    "backpropagate",
+    "compare_orders",
+    "compare_with_extension",
     "cross_entropy",
+    "doubling_chain",
     "full_batch_descent",
     "gradient_step",
     "initial_weights",

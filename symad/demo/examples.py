@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import symad as sm
 
 
-def running_example() -> tuple[sm.Variable, sm.Variable, sm.Node]:
+def running_example(shape: Any = None) -> tuple[sm.Variable, sm.Variable, sm.Node]:
     """Return x1, x2 and y = ln(x1) + x1·x2 − sin(x2).
+
+    Parameters
+    ----------
+    shape : tuple, optional
+        Of x1 and x2: ``()`` for numbers, any shape unless given.
 
     Examples
     --------
@@ -14,7 +21,7 @@ def running_example() -> tuple[sm.Variable, sm.Variable, sm.Node]:
     >>> print(f"{y.eval({x1: 2.0, x2: 5.0}):.3f}")
     11.652
     """
-    x1, x2 = sm.Variable("x1"), sm.Variable("x2")
+    x1, x2 = sm.Variable("x1", shape), sm.Variable("x2", shape)
     return x1, x2, sm.log(x1) + x1 * x2 - sm.sin(x2)
 
 

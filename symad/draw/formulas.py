@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
+from operator import attrgetter
 
 from symad.draw.labels import Labels, Symbol
+from symad.draw.notation import LATEX_SYMBOLS, SYMBOLS
+from symad.draw.spelling import latex_name, latex_number
 from symad.draw.values import MINUS, format_value
 from symad.draw.view import View
-from symad.graph.formula import (
-    APPLIED,
-    ATOM,
-    LATEX,
-    PRODUCT,
-    Notation,
-    Term,
-    binding,
-    format_term,
-    plain_call,
-)
+from symad.graph.formula import PRODUCT, Term, format_term
 from symad.graph.node import Constant, Node
-from symad.graph.op import Op
 from symad.graph.provenance import RoleKind
 
 _LONGEST_STEP = 24
-_SPELLING = ((".mT", "ᵀ"), (" * ", "·"), (" / ", "/"), (" ** ", "^"), ("-", MINUS))
-_SHORT_NAMES = {"log": "ln"}
-
-
-_TEMPLATES = {
-    "matrix_transpose": "{0}ᵀ",
-    "transpose": "{0}ᵀ",
-    "square": "{0}²",
-    "sqrt": "√{0}",
-}
-
-
-def _symbol_template(op: Op) -> str:
-    text = _TEMPLATES.get(op.name, op.text)
-    for python, symbol in _SPELLING:
-        text = text.replace(python, symbol)
-    return text
-
-
-def _symbol_call(op: Op, operands: Sequence[str]) -> Term:
-    name = _SHORT_NAMES.get(op.name, op.name)
-    if len(operands) == 1 and binding(operands[0]) == ATOM and not op.attributes():
-        return Term(f"{name} {operands[0]}", APPLIED)
-    call = plain_call(op, operands)
-    return Term(name + call[len(op.name) :])
-
-
-SYMBOLS = Notation(_symbol_template, _symbol_call)
-"""ln v1, v1·v2, v6 − v5"""
 
 
 class Formulas:
@@ -67,7 +30,10 @@ class Formulas:
     latex : bool
         Whether formulas are in LaTeX.
     spell : callable, optional
-        Turns a symbol into text: ``str`` unless given.
+        Turns a symbol into text: ``str`` unless given, or its LaTeX.
+    named : collection of Node, optional
+        The steps that are named, so that formulas in LaTeX name those that formulas in text do;
+        those whose formula is long unless given.
 
     Attributes
     ----------
@@ -91,12 +57,15 @@ class Formulas:
         view: View,
         labels: Labels,
         latex: bool = False,
-        spell: Callable[[Symbol], str] = str,
+        spell: Callable[[Symbol], str] | None = None,
+        named: Collection[Node] | None = None,
     ) -> None:
         self._view = view
         self._labels = labels
-        self._notation = LATEX if latex else SYMBOLS
-        self._spell = (lambda symbol: symbol.latex) if latex else spell
+        self._latex = latex
+        self._named = named
+        self._notation = LATEX_SYMBOLS if latex else SYMBOLS
+        self._spell = spell or (attrgetter("latex") if latex else str)
         self._times = r" \cdot " if latex else "·"
         self.auxiliary: dict[Node, Symbol] = {}
         self.right_sides: dict[Node, Term] = {}
@@ -115,16 +84,32 @@ class Formulas:
         if symbol is not None:
             self._names[node] = Term(self._spell(symbol))
         elif isinstance(node, Constant):
-            self._names[node] = _constant(node)
+            self._names[node] = self._constant(node)
         elif node.op is None:
-            self._names[node] = Term(node.label)
-        elif len(self.right_sides[node]) <= _LONGEST_STEP:
+            self._names[node] = Term(self._spelled(node.label))
+        elif not self._is_named(node):
             self._names[node] = self.right_sides[node]
         else:
             symbol = self.auxiliary[node] = Symbol("w", (len(self.auxiliary) + 1,))
             self._names[node] = Term(self._spell(symbol))
         if isinstance(node, Constant) and symbol is not None:
-            self.right_sides[node] = _constant(node)
+            self.right_sides[node] = self._constant(node)
+
+    def _is_named(self, node: Node) -> bool:
+        if self._named is None:
+            return len(self.right_sides[node]) > _LONGEST_STEP
+        return node in self._named
+
+    def _spelled(self, name: str) -> str:
+        return latex_name(name) if self._latex else name
+
+    def _constant(self, node: Constant) -> Term:
+        if node.name:
+            return Term(self._spelled(node.name))
+        if node.value.ndim == 0 or node.value.size <= 3:
+            text = format_value(node.value)
+            return Term.number(latex_number(text) if self._latex else text)
+        return Term(self._spelled(node.label))
 
     def _right_side(self, node: Node) -> Term:
         role = node.role
@@ -136,18 +121,10 @@ class Formulas:
         if role is not None and role.kind is RoleKind.PARTIAL and len(node.inputs) == 1:
             factor = _FACTORS.get(node.op.name)  # the partial derivative, where it is a number
             if factor is not None and self._labels.of(node.inputs[0]) is not None:
-                factor = factor.replace("-", "-" if self._notation is LATEX else MINUS)
+                factor = factor.replace("-", "-" if self._latex else MINUS)
                 return Term(f"{self.name(node.inputs[0])}{self._times}{factor}", PRODUCT)
         return format_term(node, self.name, notation=self._notation)
 
 
 _FILLS = {"ones_like": "1", "zeros_like": "0"}
 _FACTORS = {"identity": "1", "negative": "(-1)"}
-
-
-def _constant(node: Constant) -> Term:
-    if node.name:
-        return Term(node.name)
-    if node.value.ndim == 0 or node.value.size <= 3:
-        return Term.number(format_value(node.value))
-    return Term(node.label)

@@ -162,6 +162,9 @@ class Labels:
                 yield whole
         elif role.kind is RoleKind.TANGENT and node in named.finals:
             yield replace(whole, mark="dot")
+        elif role.kind is RoleKind.REPAIR and role.consumer is None and node in named.finals:
+            if role.node not in named.known:  # zeros were filled in
+                yield whole
         elif role.consumer is not None and node in named.finals:
             user = self._number_of(role.consumer)
             if node not in named.summed:
@@ -215,6 +218,14 @@ class _Named:
         self.finals = {
             node for node in nodes if node not in inside and purpose[node][0] != RoleKind.LOCAL
         }
+        self.known = {
+            node.role.node for node in self.finals if node.role and _is_adjoint(node.role)
+        }
+
+
+def _is_adjoint(role: Role) -> bool:
+    """Return whether a node of this role is an adjoint by itself, or contributes to one."""
+    return role.kind is RoleKind.SUM or role.consumer is not None
 
 
 def _purpose(node: Node) -> tuple[object, ...]:

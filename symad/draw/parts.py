@@ -10,9 +10,9 @@ from symad.graph.node import Constant, Node, Parameter
 from symad.graph.provenance import RoleKind
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Part:
-    """The forward graph, or the derivatives of one generation.
+    """The forward graph, or the derivatives of one generation; they sort from left to right.
 
     Attributes
     ----------
@@ -23,6 +23,24 @@ class Part:
 
     generation: int
     family: str
+
+    @property
+    def id(self) -> str:
+        """The ``id`` of its background in DOT and SVG."""
+        return f"{self.family}_{self.generation}"
+
+    @property
+    def runs_upwards(self) -> bool:
+        """Whether its arrows rise, so that its nodes stand beside those of the forward graph."""
+        return self.family == "adjoint" and self.generation == 1
+
+    def __lt__(self, other: Part) -> bool:
+        return self._place < other._place
+
+    @property
+    def _place(self) -> tuple[int, int]:
+        """Tangents stand beside the forward graph, with which they flow."""
+        return self.generation, ("forward", "tangent", "adjoint").index(self.family)
 
     @property
     def title(self) -> str:

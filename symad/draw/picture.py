@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from symad.draw.dot import Writer
+from symad.draw.dot import to_dot
 from symad.draw.fold import Box, make_boxes
 from symad.draw.labels import Labels
+from symad.draw.layered_svg import to_svg
+from symad.draw.marks import Mark, marked
 from symad.draw.render import FORMATS, find_renderer, render
+from symad.draw.scene import make_scene
 from symad.draw.view import View
 from symad.errors import RenderError
 from symad.graph.node import Node
@@ -28,39 +32,54 @@ class Drawing:
         What the picture leaves out: it says the same below the graph.
     ids : dict
         From each node to the ``id`` of what shows it, in DOT and in SVG.
+    edge_ids : dict
+        From each argument (node, slot) to the ``id`` of its arrow, in DOT and in SVG: ``e``, the
+        numbers of both boxes, and the slot.  An argument inside of a folded box has none, and two
+        that are drawn as one arrow between folded boxes have the same.
     """
 
-    def __init__(self, view: View, limit: int) -> None:
+    def __init__(
+        self, view: View, limit: int, marks: Mapping[Node, Mark] | None = None, shares: str = ""
+    ) -> None:
         labels = Labels(view)
         boxes, note = make_boxes(view, labels, limit)
         self.notes: tuple[str, ...] = (note,) if note else ()
         self.ids: dict[Node, str] = _ids(view, boxes)
-        self.dot = Writer(view, labels, boxes, self.notes).write()
+        scene = make_scene(view, labels, boxes, self.notes)
+        self._scene = marked(scene, marks, shares) if marks else scene
+        self.edge_ids: dict[tuple[Node, int], str] = self._scene.edge_ids
+        self.dot = to_dot(self._scene)
         self._count = len(view.nodes)
         self._drawn: dict[str, bytes] = {}
         self._rendered_by = ""
 
     @property
     def rendered_by(self) -> str:
-        """What drew the picture, or would: ``"dot"``, ``"pygraphviz"``, or nothing."""
-        return self._rendered_by or find_renderer()
+        """What drew the picture, or would: ``"dot"``, ``"pygraphviz"`` or ``"symad"``."""
+        return self._rendered_by or find_renderer() or "symad"
 
     def svg(self) -> str:
-        """Return the picture as SVG text.
+        """Return the picture as SVG text; where there is no Graphviz, symad lays it out.
+
+        Raises
+        ------
+        RenderError
+            If there is a Graphviz, and it fails.
+        """
+        return self._render("svg").decode()
+
+    def png(self) -> bytes:
+        """Return the picture as PNG, at 144 dots per inch.
 
         Raises
         ------
         RenderError
             If there is no Graphviz, or it fails.
         """
-        return self._render("svg").decode()
-
-    def png(self) -> bytes:
-        """Return the picture as PNG, at 144 dots per inch; see :meth:`svg` for errors."""
         return self._render("png")
 
     def pdf(self) -> bytes:
-        """Return the picture as PDF; see :meth:`svg` for errors."""
+        """Return the picture as PDF; see :meth:`png` for errors."""
         return self._render("pdf")
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -69,7 +88,8 @@ class Drawing:
         Raises
         ------
         RenderError
-            If the name ends in none of .svg, .png, .pdf and .dot, or there is no Graphviz.
+            If the name ends in none of .svg, .png, .pdf and .dot, or if there is no Graphviz for
+            PNG and PDF.
         """
         target = Path(path)
         format = target.suffix.lower().removeprefix(".")
@@ -88,7 +108,10 @@ class Drawing:
             text = self.dot
             if format == "png":
                 text = text.replace("{\n", f"{{\n  dpi={_PNG_RESOLUTION};\n", 1)
-            self._drawn[format], self._rendered_by = render(text, format)
+            if format == "svg" and not find_renderer():
+                self._drawn[format], self._rendered_by = to_svg(self._scene).encode(), "symad"
+            else:
+                self._drawn[format], self._rendered_by = render(text, format)
         return self._drawn[format]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:

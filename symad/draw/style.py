@@ -30,6 +30,7 @@ _GENERATIONS = (
     Hue("#b84a00", "#fde3cd", "#fef8f3"),
     Hue("#8d3b77", "#f3dced", "#fcf6fa"),
     Hue("#7a6a00", "#f5edb5", "#fdfbee"),
+    Hue("#4a4a4a", "#e2e2e2", "#f6f6f6"),
 )
 
 

@@ -1,4 +1,7 @@
-"""Values on one short line: numbers to three decimals, arrays by shape, norm and first values."""
+"""Values on one short line: numbers to three decimals, arrays by shape, norm and first values.
+
+Structures are shown item by item.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from symad.draw.escape import visible
+
 MINUS = "\N{MINUS SIGN}"
 _SHOWN = 6  # arrays of up to so many elements are written out
+_ITEMS = 4  # of a structure
+_LONGEST_KEY = 16
 
 
 def format_number(value: Any, decimals: int = 3) -> str:
@@ -44,9 +51,11 @@ def format_value(value: Any) -> str:
     '[1, 2.5]'
     >>> format_value(np.ones((3, 4)))
     '3×4 [1, 1, 1, …] ‖3.464‖'
+    >>> format_value({"cat": np.ones(2), "dog": None})
+    '{cat: [1, 1], dog: absent}'
     """
     if isinstance(value, (dict, tuple, list)):
-        return _format_structure(value)
+        return _format_items(value)
     if value is None:
         return "absent"
     if np.ndim(value) == 0:
@@ -66,7 +75,9 @@ def summarise(value: Any) -> str:
     >>> summarise(np.float64(0.5)), summarise(np.ones((3, 4)))
     ('0.5', '3×4 ‖3.464‖')
     """
-    if isinstance(value, (dict, tuple, list)) or value is None or np.ndim(value) == 0:
+    if isinstance(value, (dict, tuple, list)):
+        return _format_structure(value)
+    if value is None or np.ndim(value) == 0:
         return format_value(value)
     array = np.asarray(value)
     return f"{format_size(array.shape)}{_norm_of(array)}"
@@ -75,6 +86,22 @@ def summarise(value: Any) -> str:
 def format_size(shape: Iterable[Any]) -> str:
     """Return the sizes of the axes: ``3×4``, ``3`` for a vector."""
     return "×".join(map(str, shape))
+
+
+def format_bytes(count: float) -> str:
+    """Return a number of bytes with a unit: kB is 1000 bytes.
+
+    Examples
+    --------
+    >>> [format_bytes(n) for n in (96, 1536, 25_690_112)]
+    ['96 B', '1.54 kB', '25.7 MB']
+    """
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.3g} {unit}"
 
 
 def magnitude(value: Any) -> float:
@@ -106,6 +133,19 @@ def _nested(items: Any) -> str:
     if not isinstance(items, list):
         return format_number(items)
     return f"[{', '.join(map(_nested, items))}]"
+
+
+def _format_items(value: Any) -> str:
+    """Return the first items of a structure, those that are structures by their size."""
+    is_dict = isinstance(value, dict)
+    pairs = list(value.items() if is_dict else enumerate(value))
+    texts = []
+    for key, item in pairs[:_ITEMS]:
+        nested = isinstance(item, (dict, tuple, list))
+        text = _format_structure(item) if nested else format_value(item)
+        texts.append(f"{visible(str(key), _LONGEST_KEY)}: {text}" if is_dict else text)
+    inside = ", ".join(texts + ["…"] * (len(pairs) > _ITEMS))
+    return f"{{{inside}}}" if is_dict else f"({inside})"
 
 
 def _format_structure(value: Any) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from string import Formatter
 
+from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.graph.op import Op
 
@@ -68,8 +69,9 @@ class Notation:
 
 
 def plain_call(op: Op, operands: Sequence[str]) -> Term:
-    """Return ``name(a, b, axis=0)``; attributes that are off, or too long, are left out."""
-    on = {k: v for k, v in op.attributes().items() if v is not None and v is not False}
+    """Return ``name(a, b, axis=0)``; attributes that are off, too long, or a body are left out."""
+    given = op.attributes().items()
+    on = {k: v for k, v in given if not (v is None or v is False or isinstance(v, Graph))}
     attributes = [f"{key}={value!r}" for key, value in on.items()]
     short = [text for text in attributes if len(text) <= _LONGEST_ATTRIBUTE]
     return Term(f"{op.name}({', '.join([*operands, *short])})")

@@ -148,6 +148,23 @@ class Op:
         """Return whether the result has a derivative with respect to input ``slot``."""
         return True
 
+    def reads(self, slot: int) -> bool:
+        """Return whether the numbers in input ``slot`` matter, and not its shape alone."""
+        return True
+
+    def flops(self, result: Any, *types: Any) -> int:
+        """Return how many operations on numbers the op takes, as :mod:`symad.graph.cost` counts.
+
+        By default none: the op only moves numbers.  All sizes in the types are known.
+        """
+        return 0
+
+    def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
+        """Return how many bytes are read and written: by default all, and none for a view."""
+        if self.is_view:
+            return 0, 0
+        return sum(x.nbytes for slot, x in enumerate(types) if self.reads(slot)), result.nbytes
+
     def specialise(self, *inputs: Node) -> Node | None:
         """Return a simpler node now that the inputs' shapes are known, or ``None`` to keep this op.
 

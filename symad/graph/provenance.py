@@ -65,9 +65,14 @@ class Site:
                 return line
         return self._code.co_firstlineno
 
+    @property
+    def source(self) -> str:
+        """The text of the line; empty where the file cannot be read."""
+        return linecache.getline(self.filename, self.line).strip()
+
     def describe(self) -> str:
         """Return ``file.py:12: source text``."""
-        text = linecache.getline(self.filename, self.line).strip()
+        text = self.source
         where = f"{self.filename}:{self.line}"
         return f"{where}: {text}" if text else where
 
@@ -87,7 +92,8 @@ class RoleKind(StrEnum):
     SUM = "sum"
     """The sum of the partial adjoints of one node."""
     REPAIR = "repair"
-    """Brings a partial adjoint to the shape and dtype of its node, or a tangent likewise."""
+    """Brings a partial adjoint to the shape and dtype of its node, or a tangent likewise; fills in
+    zeros where a node, or an item of it, has no adjoint."""
     LOCAL = "local"
     """A step inside a rule, such as the cosine in the derivative of a sine."""
     TANGENT = "tangent"

@@ -69,4 +69,7 @@ class ScalarBuilder(Protocol):
         """Return x where the condition is true, else y; both are computed."""
 
     def call(self, function: str, *arguments: Value) -> Value:
-        """Call a function of C's mathematical library on floats, by its name for ``double``."""
+        """Call a function of C's mathematical library on floats, by its name for ``double``.
+
+        A backend may not have it, or have more: ``digamma`` is none of C's.
+        """

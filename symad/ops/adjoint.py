@@ -58,6 +58,7 @@ class Identity(PerElement, Linear):
     """
 
     name = "identity"
+    operations = 0
     numpy = staticmethod(_same)
     element = _unchanged
     text = latex = "{0}"
@@ -87,6 +88,7 @@ class StopGradient(Unary):
     """
 
     name = "stop_gradient"
+    operations = 0
     numpy = staticmethod(_same)
     element = _unchanged
     is_view = True
@@ -133,6 +135,9 @@ class AddN(PerElement, JointlyLinear):
     precedence = 1
     commutative = True
     samples = (Sample(lambda a, b, c: add_n([a, b, c]), [reals(3), reals(3), reals(2, 1)]),)
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return (len(types) - 1) * int(result.size)
 
     def infer(self, *types: Any) -> Type:
         total: Type = types[0]
@@ -187,6 +192,10 @@ class _Filled(Elementwise):
     """A constant array of the shape and dtype of the operand."""
 
     fill: ClassVar[float]
+    operations = 0
+
+    def reads(self, slot: int) -> bool:
+        return False
 
     def scalar(self, builder: ScalarBuilder, *inputs: Value) -> Value:
         return builder.constant(self.fill, builder.dtype(inputs[0]))
@@ -245,6 +254,7 @@ class Cast(Elementwise):
     dtype: np.dtype[Any]
 
     name = "cast"
+    operations = 0
     samples = (
         Sample(lambda x: cast(x, "float64"), [reals(3)]),
         Sample(lambda x: cast(x, "float32") * 1, [reals(3)], label="float32"),
@@ -316,6 +326,9 @@ class _Like(Op):
         self.check(x, like)
         return TensorType(x.dtype, like.shape)
 
+    def reads(self, slot: int) -> bool:
+        return slot == 0
+
     def check(self, x: TensorType, like: TensorType) -> None:
         """Raise an error if ``x`` can never take the shape of ``like``."""
 
@@ -352,6 +365,12 @@ class SumLike(_Like):
         Sample(lambda x, y: sum_like(x, y), [reals(3), reals()], label="to a scalar"),
         Sample(lambda x, y: sum_like(x, y), [reals(3), reals(3)], label="nothing to do"),
     )
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return 0 if types[0].shape == result.shape else int(types[0].size)
+
+    def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
+        return (0, 0) if types[0].shape == result.shape else (types[0].nbytes, result.nbytes)
 
     def __call__(self, x: Node, like: Node) -> Node:
         return apply(self, x, like)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Constant, Node
 from symad.graph.operators import call
 from symad.graph.sample import Sample, away_from_zero, fixed, integers, reals
@@ -167,6 +168,7 @@ class Power(Binary):
     """
 
     name = "power"
+    operations = 2 * ELEMENTARY
     numpy = np.power
     element = "pow"
     text = "{0} ** {1}"
@@ -224,6 +226,7 @@ class Mod(Binary):
     """
 
     name = "mod"
+    operations = 3
     numpy = np.mod
     element = _mod
     text = "{0} % {1}"
@@ -276,6 +279,7 @@ class FloorDivide(Binary):
     """
 
     name = "floor_divide"
+    operations = 2
     numpy = np.floor_divide
     element = _floor_divide
     text = "{0} // {1}"
@@ -310,6 +314,7 @@ class Fmod(Binary):
     """
 
     name = "fmod"
+    operations = 3
     numpy = np.fmod
     element = _fmod
     # (a - y) / b is whole but for rounding, unlike a / b, which may round over a step.
@@ -411,6 +416,7 @@ class Reciprocal(Unary):
     numpy = np.reciprocal
     element = _reciprocal
     latex = r"\frac{{1}}{{{0}}}"
+    precedence = 2
     chain = (lambda v, y, x: -(v * y * y),)
     samples = (
         Sample(lambda x: reciprocal(x), [away_from_zero(3, 2)], lambda x: 1 / x),
@@ -487,6 +493,7 @@ class Cbrt(Unary):
     """
 
     name = "cbrt"
+    operations = ELEMENTARY
     numpy = np.cbrt
     element = "cbrt"
     latex = r"\sqrt[3]{{{0}}}"

@@ -158,8 +158,13 @@ class PerElement(Op):
 
     element: ClassVar[Callable[..., Value] | str] = ""
     """One element of the result: the name of a primitive of :class:`ScalarBuilder`, or of a
-    function of C's mathematical library for floats, or a function of a builder and one value from
+    function of floats for :meth:`ScalarBuilder.call`, or a function of a builder and one value from
     each operand.  Without one, the op is always computed by :attr:`numpy`."""
+    operations: ClassVar[int] = 1
+    """How many operations on numbers one element takes, as :mod:`symad.graph.cost` counts."""
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return type(self).operations * int(result.size)
 
     def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
         """Return the dtypes to which operands of ``dtypes`` are cast before :meth:`scalar`."""

@@ -199,7 +199,7 @@ class LogicalAnd(_Logical, Binary):
     numpy = np.logical_and
     element = "logical_and"
     text = "{0} & {1}"
-    latex = r"{0} \land {1}"
+    latex = r"{0} \wedge {1}"
     precedence = 0
     commutative = True
     samples = (
@@ -227,7 +227,7 @@ class LogicalOr(_Logical, Binary):
     numpy = np.logical_or
     element = "logical_or"
     text = "{0} | {1}"
-    latex = r"{0} \lor {1}"
+    latex = r"{0} \vee {1}"
     precedence = 0
     commutative = True
     samples = (Sample(lambda a, b: a | b, [booleans(3, 4), booleans(4)], lambda a, b: a | b),)
@@ -277,7 +277,7 @@ class LogicalNot(_Logical, Unary):
     numpy = np.logical_not
     element = "logical_not"
     text = "~{0}"
-    latex = r"\lnot {0}"
+    latex = r"\neg {0}"
     precedence = 3
     samples = (Sample(lambda a: ~a, [booleans(3, 2)], lambda a: ~a),)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from symad.errors import InternalError, ShapeError
+from symad.graph.cost import total_cost
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
@@ -45,9 +46,16 @@ class WithBody(Op):
         """Return the function of arrays that computes the op by running the compiled body."""
         raise NotImplementedError
 
+    def values_inside(self, index: tuple[int, ...], values: Sequence[Any]) -> Sequence[Any]:
+        """Return the body's inputs when it makes the element at ``index`` of the result."""
+        return values
+
     def source_of(self, body: str, arguments: Sequence[str]) -> str:
         """Return Python text that computes the op; ``body`` is a function that returns a tuple."""
         raise NotImplementedError
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return total_cost(self.body).flops
 
     def kernel(self) -> Callable[..., Any]:
         raise InternalError(f"{self.name} must be compiled by a backend, which compiles its body")
@@ -124,6 +132,13 @@ class Map(WithBody):
         elements = [_element_type(type_) for type_ in types[: self.sequences]]
         return (*elements, *types[self.sequences :])
 
+    def flops(self, result: Any, *types: Any) -> int:
+        return int(result.shape[0]) * total_cost(self.body).flops
+
+    def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
+        length, body = int(result.shape[0]), total_cost(self.body)
+        return length * body.bytes_read, length * body.bytes_written
+
     def kernel_of(self, program: Program) -> Callable[..., Any]:
         count = self.sequences
         result = self.body.outputs[0].type
@@ -137,6 +152,10 @@ class Map(WithBody):
             return np.empty((0, *result.shape), result.dtype)  # type: ignore[misc]
 
         return run
+
+    def values_inside(self, index: tuple[int, ...], values: Sequence[Any]) -> Sequence[Any]:
+        rows = [value[index[0]] for value in values[: self.sequences]]
+        return [*rows, *values[self.sequences :]]
 
     def source_of(self, body: str, arguments: Sequence[str]) -> str:
         rows, shared = arguments[: self.sequences], arguments[self.sequences :]
@@ -244,6 +263,10 @@ class Call(WithBody):
 
     def body_types(self, *types: Any) -> tuple[Type, ...]:
         return types
+
+    def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
+        body = total_cost(self.body)
+        return body.bytes_read, body.bytes_written
 
     def kernel_of(self, program: Program) -> Callable[..., Any]:
         return lambda *values: program(values)[0]

@@ -22,6 +22,9 @@ class Cumulative(Op):
     axis: int
     from_end: bool = False
 
+    def flops(self, result: Any, *types: Any) -> int:
+        return len(types) * int(result.size)
+
     def infer(self, *types: Any) -> Type:
         tensors = tensor_types(*types)
         shape = broadcast_shapes(*[tensor.shape for tensor in tensors])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -140,6 +141,18 @@ class Einsum(Multilinear):
         before, _, after = result.partition(_ELLIPSIS)
         left, right = [sizes[i] for i in before], [sizes[i] for i in after]
         return TensorType(dtype, (*left, *batch, *right))
+
+    def flops(self, result: Any, *types: Any) -> int:
+        """As one loop nest over all axes, with as many operations at each point as operands.
+
+        With more than two operands, it is computed as several products, which take less.
+        """
+        terms, _ = _read(self.subscripts)
+        sizes: dict[str, Any] = {}
+        batches = [_read_sizes(term, x.shape, sizes) for term, x in zip(terms, types, strict=True)]
+        batch = TensorType(result.dtype, broadcast_shapes(*batches))
+        points: int = math.prod(sizes.values())
+        return len(types) * points * batch.size
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         terms, result = _read(self.subscripts)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Node
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.graph.scalar import ScalarBuilder, Value
@@ -28,6 +29,7 @@ class Exp(Unary):
     """
 
     name = "exp"
+    operations = ELEMENTARY
     numpy = np.exp
     element = "exp"
     latex = r"e^{{{0}}}"
@@ -53,6 +55,7 @@ class Exp2(Unary):
     """
 
     name = "exp2"
+    operations = ELEMENTARY
     numpy = np.exp2
     element = "exp2"
     latex = r"2^{{{0}}}"
@@ -73,6 +76,7 @@ class Expm1(Unary):
     """
 
     name = "expm1"
+    operations = ELEMENTARY
     numpy = np.expm1
     element = "expm1"
     latex = r"(e^{{{0}}} - 1)"
@@ -99,6 +103,7 @@ class Log(Unary):
     """
 
     name = "log"
+    operations = ELEMENTARY
     numpy = np.log
     element = "log"
     latex = r"\ln {0}"
@@ -124,6 +129,7 @@ class Log2(Unary):
     """
 
     name = "log2"
+    operations = ELEMENTARY
     numpy = np.log2
     element = "log2"
     latex = r"\log_{{2}} {0}"
@@ -149,6 +155,7 @@ class Log10(Unary):
     """
 
     name = "log10"
+    operations = ELEMENTARY
     numpy = np.log10
     element = "log10"
     latex = r"\log_{{10}} {0}"
@@ -174,6 +181,7 @@ class Log1p(Unary):
     """
 
     name = "log1p"
+    operations = ELEMENTARY
     numpy = np.log1p
     element = "log1p"
     latex = r"\ln (1 + {0})"
@@ -216,6 +224,7 @@ class LogAddExp(Binary):
     """
 
     name = "logaddexp"
+    operations = 2 * ELEMENTARY + 3
     numpy = np.logaddexp
     element = _add_logarithms
     latex = r"\ln (e^{{{0}}} + e^{{{1}}})"
@@ -262,6 +271,7 @@ class Sigmoid(Unary):
     """
 
     name = "sigmoid"
+    operations = ELEMENTARY + 2
     numpy = staticmethod(_sigmoid)
     element = _logistic
     latex = r"\sigma({0})"
@@ -307,6 +317,7 @@ class Softplus(Unary):
     """
 
     name = "softplus"
+    operations = 2 * ELEMENTARY + 2
     numpy = staticmethod(_softplus)
     element = _log_one_plus_exp
     chain = (lambda v, y, x: v * sigmoid(x),)

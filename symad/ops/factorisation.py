@@ -23,6 +23,7 @@ from symad.ops.linear_system import (
     batch_of,
     factor_dtype,
     identity_matrix,
+    per_matrix,
     require_matrix,
     require_square,
     solve_triangular,
@@ -66,6 +67,11 @@ def _gaps(values: Node) -> Node:
     differences = expand_dims(values, -2) - expand_dims(values, -1)
     identity = identity_matrix(differences)
     return 1 / (differences + identity) - identity
+
+
+def _tall(rows: int, columns: int) -> int:
+    """Return m n² for a matrix with m rows and n ≤ m columns, or for its transpose."""
+    return max(rows, columns) * min(rows, columns) ** 2
 
 
 def _tuple_type(*items: TensorType) -> StructureType:
@@ -120,6 +126,9 @@ class Cholesky(Op):
     def __call__(self, a: Operand) -> Node:
         return apply(self, as_node(a))
 
+    def flops(self, result: Any, *types: Any) -> int:
+        return per_matrix(types[0], lambda n, _: n**3 // 3)
+
     def infer(self, *types: Any) -> Type:
         (a,) = tensor_types(*types)
         require_square(a.shape)
@@ -163,6 +172,10 @@ class QR(Op):
         Sample(lambda a: qr(a), [well_conditioned(2, 3)], order=0, label="wide"),
         Sample(lambda a: qr(a), [reals(3, 1)], label="size 1"),
     )
+
+    def flops(self, result: Any, *types: Any) -> int:
+        # R by Householder reflections, and as much again to form Q.
+        return per_matrix(types[0], lambda m, n: 4 * _tall(m, n) - 4 * min(m, n) ** 3 // 3)
 
     def infer(self, *types: Any) -> Type:
         (a,) = tensor_types(*types)
@@ -297,6 +310,9 @@ class Eigh(Op):
         Sample(lambda a: eigh(a).eigenvalues, [positive_definite(1, 1)], label="size 1"),
     )
 
+    def flops(self, result: Any, *types: Any) -> int:
+        return per_matrix(types[0], lambda n, _: 9 * n**3)
+
     def infer(self, *types: Any) -> Type:
         (a,) = tensor_types(*types)
         require_square(a.shape)
@@ -399,6 +415,9 @@ class Eigvalsh(Op):
     def __call__(self, a: Operand) -> Node:
         return apply(self, as_node(a))
 
+    def flops(self, result: Any, *types: Any) -> int:
+        return per_matrix(types[0], lambda n, _: 4 * n**3 // 3)
+
     def infer(self, *types: Any) -> Type:
         (a,) = tensor_types(*types)
         require_square(a.shape)
@@ -448,6 +467,9 @@ class SVD(Op):
         Sample(lambda a: svd(a).U ** 2, [well_conditioned(3, 2)], label="only U"),
         Sample(lambda a: svd(a).Vh ** 2, [well_conditioned(3, 2)], label="only Vh"),
     )
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return per_matrix(types[0], lambda m, n: 14 * _tall(m, n) + 8 * min(m, n) ** 3)
 
     def infer(self, *types: Any) -> Type:
         (a,) = tensor_types(*types)
@@ -583,6 +605,9 @@ class Svdvals(Op):
 
     def __call__(self, a: Operand) -> Node:
         return apply(self, as_node(a))
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return per_matrix(types[0], lambda m, n: 4 * _tall(m, n) - 4 * min(m, n) ** 3 // 3)
 
     def infer(self, *types: Any) -> Type:
         (a,) = tensor_types(*types)

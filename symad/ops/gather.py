@@ -14,7 +14,7 @@ from symad.graph.sample import Sample, fixed, reals
 from symad.ops.adjoint import cast
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
 from symad.ops.index import index_array
-from symad.ops.shape import one_axis, reshape
+from symad.ops.shape import broadcast_to, one_axis, reshape
 from symad.ops.subscript import along_axis
 from symad.types import (
     TensorType,
@@ -53,6 +53,12 @@ def take(x: Operand, indices: Operand, axis: int | None = None) -> Node:
     if axis is None:
         return index_array(reshape(x, (-1,)), (as_node(indices),))
     return index_array(x, along_axis(one_axis(axis), as_node(indices)))
+
+
+def _places(size: int, shape: tuple[int, ...] = (-1,)) -> Constant:
+    """Return 0, 1, ..., size - 1 in 32 bits if they and ``size`` fit."""
+    dtype = np.promote_types("int32", np.min_scalar_type(size))
+    return Constant(np.arange(size, dtype=dtype).reshape(shape))
 
 
 def _grid(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
@@ -121,6 +127,12 @@ class AddAlongAxis(Linear):
                [reals(2, 2), reals(2, 3), fixed([[2, 0], [1, 1]])]),
     )  # fmt: skip
 
+    def reads(self, slot: int) -> bool:
+        return slot != 1
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return int(types[0].size)
+
     def infer(self, *types: Any) -> Type:
         v, like, _ = tensor_types(*types)
         return TensorType(v.dtype, like.shape)
@@ -130,6 +142,23 @@ class AddAlongAxis(Linear):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(TakeAlongAxis(self.axis), adjoint, inputs[2])
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        """Where there is one index along the axis: v where that is the place, 0 elsewhere.
+
+        Taking the places by the index, too, turns a negative one around and refuses a wrong one.
+        """
+        v, like, index = inputs
+        shape, axis = like.shape, normalize_axis(self.axis, len(like.shape))
+        fitting = (*shape[:axis], 1, *shape[axis + 1 :])
+        for part in (v.shape, index.shape):
+            if any(size not in (1, whole) for size, whole in zip(part, fitting, strict=True)):
+                return None
+        around = tuple(size if k == axis else 1 for k, size in enumerate(shape))
+        places = _places(shape[axis], around)
+        place: Node = apply(TakeAlongAxis(axis), places, index)
+        hits: Node = call("where", call("equal", place, places), v, 0)
+        return broadcast_to(hits, shape)
 
 
 def take_along_axis(x: Operand, indices: Operand, axis: int | None = -1) -> Node:
@@ -191,8 +220,11 @@ class OneHot(Op):
 
     def decompose(self, *inputs: Node) -> Node | None:
         (indices,) = inputs
-        places = Constant(np.arange(self.depth), np.promote_types(indices.dtype, np.int64))
-        hits: Node = call("equal", call("expand_dims", indices, -1), places)
+        places = _places(self.depth)
+        if not np.can_cast(indices.dtype, places.dtype):  # 32 bits do where 64 have been given
+            indices = call("clip", indices, -1 if indices.dtype.kind == "i" else 0, self.depth)
+        narrow = call("expand_dims", cast(indices, places.dtype), -1)
+        hits: Node = call("equal", narrow, places)
         return cast(hits, self.dtype)
 
 

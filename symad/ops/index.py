@@ -78,8 +78,8 @@ class Index(Linear, _Subscripted):
 
     @property
     def latex(self) -> str:  # type: ignore[override]
-        """The template with the key as a subscript."""
-        return f"{{0}}_{{{{{format_key(self.key)}}}}}"
+        """The template with the key in brackets: operands may have subscripts of their own."""
+        return self.text
 
     def infer(self, *types: Any) -> Type:
         tensors = tensor_types(*types)
@@ -155,6 +155,12 @@ class ScatterAdd(Linear, _Subscripted):
 
     def differentiable(self, slot: int) -> bool:
         return slot == 0
+
+    def reads(self, slot: int) -> bool:
+        return slot != 1
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return int(types[0].size)
 
     def infer(self, *types: Any) -> Type:
         v, like, *indices = tensor_types(*types)
@@ -307,6 +313,9 @@ class AddAt(_Update):
         Sample(lambda x, v: add_at(x, [1, 1, 0], v), [reals(2, 2), reals(2)], label="repeated"),
         Sample(lambda x, v: add_at(x, (), v), [reals(), reals()], label="scalar"),
     )
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return int(types[1].size)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return adjoint if slot == 0 else _select(self.key, adjoint, inputs[2:])

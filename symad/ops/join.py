@@ -107,6 +107,9 @@ class _Part(Linear):
     axis: int
     part: int
 
+    def reads(self, slot: int) -> bool:
+        return slot == 0
+
     def differentiable(self, slot: int) -> bool:
         return slot == 0
 

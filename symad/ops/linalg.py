@@ -75,8 +75,9 @@ class EuclideanNorm(Reduction):
     """
 
     name = "norm"
+    operations = 2
     numpy = staticmethod(_root_of_squares)
-    latex = r"\left\lVert {0} \right\rVert"
+    latex = r"\left\| {0} \right\|"
     samples = (
         Sample(lambda x: norm(x), [reals(3)], np.linalg.norm),
         Sample(lambda x: norm(x), [reals(2, 3)], np.linalg.norm, label="matrix"),

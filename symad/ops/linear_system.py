@@ -6,7 +6,9 @@ and reverse mode algorithmic differentiation" (2008), unless a docstring names a
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -72,6 +74,17 @@ def batch_of(shape: Shape, matrix_axes: int = 2) -> Shape:
     return shape[: len(shape) - matrix_axes]
 
 
+def per_matrix(type_: Any, flops: Callable[[int, int], int]) -> int:
+    """Return the operations on a stack of matrices, from the rows and columns of each.
+
+    The counts of factorisations are those of Golub and Van Loan, "Matrix Computations", 4th edition
+    (2013), without terms of lower order.
+    """
+    *batch, rows, columns = type_.shape
+    count: int = math.prod(batch)
+    return count * flops(rows, columns)
+
+
 def over_matrices(x: Node) -> Node:
     """Return numbers, one for each matrix of a stack, so that they broadcast to the matrices."""
     return expand_dims(x, (-2, -1))
@@ -92,6 +105,9 @@ class _ByRank(Op):
     """An op that adds or drops a last axis of size 1 if its second input is a vector."""
 
     is_view = True
+
+    def reads(self, slot: int) -> bool:
+        return slot == 0
 
     def differentiable(self, slot: int) -> bool:
         return slot == 0
@@ -170,6 +186,14 @@ class _LinearSolve(Op):
         a, b = tensor_types(*types)
         require_square(a.shape)
         return TensorType(factor_dtype(a.dtype, b.dtype), _solution_shape(a.shape, b.shape))
+
+    factor: ClassVar[bool] = True
+    """Whether A must be factorised first."""
+
+    def flops(self, result: Any, *types: Any) -> int:
+        rows = types[0].shape[-1]
+        factors = per_matrix(types[0], lambda n, _: 2 * n**3 // 3) if self.factor else 0
+        return factors + (2 if self.factor else 1) * int(result.size) * int(rows)
 
     def solve_transposed(self, a: Node, b: Node) -> Node:
         """Return the solution of Aᵀ X = B for columns B."""
@@ -252,6 +276,7 @@ class Solve(_LinearSolve):
     name = "solve"
     numpy = np.linalg.solve
     latex = "{0}^{{-1}} {1}"
+    precedence = 2
     samples = (
         Sample(lambda a, b: solve(a, b), [well_conditioned(3, 3), reals(3, 2)]),
         Sample(lambda a, b: solve(a, b), [well_conditioned(3, 3), reals(3)], label="vector"),
@@ -316,6 +341,7 @@ class SolveTriangular(_LinearSolve):
     unit_diagonal: bool
 
     name = "solve_triangular"
+    factor = False
     numpy = staticmethod(_solve_triangular)
     samples = (
         Sample(
@@ -427,6 +453,7 @@ class Inv(Op):
     name = "inv"
     numpy = np.linalg.inv
     latex = "{0}^{{-1}}"
+    precedence = 4
     samples = (
         Sample(lambda a: inv(a), [well_conditioned(3, 3)]),
         Sample(lambda a: inv(a), [well_conditioned(2, 2, 2)], label="stack"),
@@ -436,6 +463,9 @@ class Inv(Op):
 
     def __call__(self, a: Operand) -> Node:
         return apply(self, as_node(a))
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return per_matrix(types[0], lambda n, _: 2 * n**3)
 
     def infer(self, *types: Any) -> Type:
         (a,) = tensor_types(*types)
@@ -501,6 +531,9 @@ class Det(Op):
     def __call__(self, a: Operand) -> Node:
         return apply(self, as_node(a))
 
+    def flops(self, result: Any, *types: Any) -> int:
+        return per_matrix(types[0], lambda n, _: 2 * n**3 // 3)
+
     def infer(self, *types: Any) -> Type:
         (a,) = tensor_types(*types)
         require_square(a.shape)
@@ -552,6 +585,10 @@ class Cofactors(Op):
         ),
     )
 
+    def flops(self, result: Any, *types: Any) -> int:
+        # The singular values and vectors, the determinants of these, and their product.
+        return per_matrix(types[0], lambda n, _: 22 * n**3 + 4 * n**3 // 3 + 2 * n**3)
+
     def infer(self, *types: Any) -> Type:
         (a,) = tensor_types(*types)
         require_square(a.shape)
@@ -588,6 +625,9 @@ class Slogdet(Op):
         Sample(lambda a: slogdet(a), [well_conditioned(1, 1)], label="size 1"),
         Sample(lambda a: slogdet(a), [reals(0, 0)], label="empty"),
     )
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return per_matrix(types[0], lambda n, _: 2 * n**3 // 3)
 
     def infer(self, *types: Any) -> Type:
         (a,) = tensor_types(*types)
@@ -660,6 +700,9 @@ class IdentityMatrix(Op):
         matrix: KnownRank = like.shape[-2:]
         return like.with_shape(matrix)
 
+    def reads(self, slot: int) -> bool:
+        return False
+
     def differentiable(self, slot: int) -> bool:
         return False
 
@@ -674,7 +717,7 @@ def matrix_power(a: Operand, n: int) -> Node:
 
     Notes
     -----
-    Made of at most 2 log₂ |n| matrix products by repeated squaring.
+    Made by repeated squaring, of at most 2·log₂(abs(n)) matrix products.
 
     Examples
     --------

@@ -101,6 +101,7 @@ class Var(Reduction):
     correction: float = 0
 
     name = "var"
+    operations = 4
     numpy = staticmethod(_var)
     samples = (
         Sample(lambda x: var(x), [reals(3, 2)]),
@@ -184,6 +185,7 @@ class Std(Reduction):
     correction: float = 0
 
     name = "std"
+    operations = 4
     numpy = staticmethod(_std)
     samples = (
         Sample(lambda x: std(x), [reals(3, 2)]),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.graph.operators import call
@@ -86,6 +87,7 @@ class LogSumExp(Reduction):
     """y = ln Σ_j exp x_j, with the derivative ∂y/∂x_j = exp(x_j − y): see :func:`logsumexp`."""
 
     name = "logsumexp"
+    operations = ELEMENTARY + 3
     numpy = staticmethod(_logsumexp)
     samples = (
         Sample(lambda x: logsumexp(x), [reals(3, 2)], lambda x: np.log(np.sum(np.exp(x)))),
@@ -129,7 +131,8 @@ class LogSumExp(Reduction):
     def decompose(self, *inputs: Node) -> Node | None:
         (x,) = inputs
         top: Node = call("max", x, self.axis, keepdims=True)
-        shift: Node = call("where", call("isfinite", top), top, 0)
+        largest = float(np.finfo(x.dtype).max)  # beside +inf, exp(x - shift) stays finite
+        shift: Node = call("clip", top, -largest, largest)
         total = sum(call("exp", x - shift), self.axis, keepdims=True)
         result: Node = call("log", total) + shift
         (type_,) = tensor_types(self.infer(x.type))
@@ -146,6 +149,10 @@ class Normalized(Op):
     """An op that scales elements by what all along ``axis`` amount to; it keeps the shape."""
 
     axis: Axis
+
+    def flops(self, result: Any, *types: Any) -> int:
+        # The maximum, what is left of each element, its exponential, their sum, and the quotient.
+        return (ELEMENTARY + 4) * int(result.size)
 
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(*types)
@@ -232,7 +239,7 @@ class Softmax(Normalized):
     def decompose(self, *inputs: Node) -> Node | None:
         (x,) = inputs
         exponentials: Node = call("exp", x - call("max", x, self.axis, keepdims=True))
-        return exponentials / sum(exponentials, self.axis, keepdims=True)
+        return exponentials * (1 / sum(exponentials, self.axis, keepdims=True))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return out * (adjoint - sum(adjoint * out, self.axis, keepdims=True))

@@ -103,6 +103,7 @@ class Transpose(_Permutation):
     name = "transpose"
     numpy = np.transpose
     latex = r"{0}^{{\top}}"
+    precedence = 4
     samples = (
         Sample(lambda x: transpose(x), [reals(2, 3, 4)]),
         Sample(lambda x: x.T, [reals(3)], label="vector"),
@@ -163,6 +164,7 @@ class MatrixTranspose(_Permutation):
     name = "matrix_transpose"
     numpy = staticmethod(_swap_last)
     latex = r"{0}^{{\top}}"
+    precedence = 4
     samples = (
         Sample(lambda x: matrix_transpose(x), [reals(2, 3, 4)]),
         Sample(lambda x: x.mT, [reals(1, 3)], label="matrix"),

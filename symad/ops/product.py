@@ -86,6 +86,9 @@ class Matmul(Multilinear):
     def __call__(self, x: Operand, y: Operand) -> Node:
         return apply(self, *as_nodes(x, y))
 
+    def flops(self, result: Any, *types: Any) -> int:
+        return 2 * int(result.size) * int(types[0].shape[-1])
+
     def infer(self, *types: Any) -> Type:
         x, y = tensor_types(*types)
         return TensorType(ufunc_dtype(np.matmul, x.dtype, y.dtype), _matmul_shape(x.shape, y.shape))
@@ -169,6 +172,13 @@ class _MatmulAdjoint(Multilinear):
 
     def differentiable(self, slot: int) -> bool:
         return slot != 1 + self.slot
+
+    def reads(self, slot: int) -> bool:
+        return slot != 1 + self.slot
+
+    def flops(self, result: Any, *types: Any) -> int:
+        product, left = types[0], types[1]
+        return 2 * int(product.size) * int(left.shape[-1])
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         # <v̄ⱼ, W> = <V, W Y> for W in place of X: linear in V and in Y, and likewise on the right.

@@ -42,6 +42,12 @@ class _SameShape(Linear):
 class _TransposeOf(Op):
     """The transpose of an op: takes an adjoint and what the op was applied to."""
 
+    def reads(self, slot: int) -> bool:
+        return slot == 0
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return int(types[0].size)
+
     def differentiable(self, slot: int) -> bool:
         return slot == 0
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import operator
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -76,6 +76,12 @@ class Reduction(Op):
 
     axis: Axis = None
     keepdims: bool = False
+
+    operations: ClassVar[int] = 1
+    """How many operations on numbers each element takes, as :mod:`symad.graph.cost` counts."""
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return type(self).operations * int(types[0].size)
 
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(*types)
@@ -201,6 +207,9 @@ class ElementCount(Op):
         return TensorType(np.result_type(x.dtype, np.float32), ())
 
     def differentiable(self, slot: int) -> bool:
+        return False
+
+    def reads(self, slot: int) -> bool:
         return False
 
     def specialise(self, *inputs: Node) -> Node | None:

@@ -42,6 +42,9 @@ def _axis_size(x: Any, axis: int) -> Any:
 class _SizeOp(Op):
     """An integer that depends on the shape of ``x`` only."""
 
+    def reads(self, slot: int) -> bool:
+        return False
+
     def differentiable(self, slot: int) -> bool:
         return False
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError
+from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
 from symad.graph.op import resolve
 from symad.graph.sample import Sample, fixed, integers, reals
@@ -30,6 +31,7 @@ class Erf(Unary):
     """
 
     name = "erf"
+    operations = SPECIAL
     numpy = "scipy.special.erf"
     element = "erf"
     chain = (lambda v, y, x: v * (2 / math.sqrt(math.pi) * exp(-x * x)),)
@@ -54,6 +56,7 @@ class Erfc(Unary):
     """
 
     name = "erfc"
+    operations = SPECIAL
     numpy = "scipy.special.erfc"
     element = "erfc"
     chain = (lambda v, y, x: -(v * (2 / math.sqrt(math.pi) * exp(-x * x))),)
@@ -79,6 +82,7 @@ class ErfInv(Unary):
     """
 
     name = "erfinv"
+    operations = SPECIAL
     numpy = "scipy.special.erfinv"
     latex = r"\operatorname{{erf}}^{{-1}}({0})"
     chain = (lambda v, y, x: v * (math.sqrt(math.pi) / 2 * exp(y * y)),)
@@ -98,7 +102,7 @@ def _log_gamma(b: ScalarBuilder, x: Value) -> Value:
 
 
 class GammaLn(Unary):
-    """Return ln |Γ(``x``)|, element by element; its derivative is the digamma function.
+    """Return ln(abs(Γ(x))), element by element; its derivative is the digamma function.
 
     It is inf at 0, -1, -2, ...
 
@@ -110,6 +114,7 @@ class GammaLn(Unary):
     """
 
     name = "gammaln"
+    operations = SPECIAL
     numpy = "scipy.special.gammaln"
     element = _log_gamma
     latex = r"\ln \Gamma({0})"
@@ -138,7 +143,9 @@ class Digamma(Unary):
     """
 
     name = "digamma"
+    operations = SPECIAL
     numpy = "scipy.special.digamma"
+    element = "digamma"
     latex = r"\psi({0})"
     chain = (lambda v, y, x: v * polygamma(1, x),)
     samples = (
@@ -165,6 +172,7 @@ class Polygamma(Elementwise):
     n: int
 
     name = "polygamma"
+    operations = SPECIAL
     numpy = staticmethod(_polygamma)
     latex = r"\psi^{{({op.n})}}({0})"
     chain = (lambda v, y, x: v * polygamma(y.op.n + 1, x),)

@@ -137,7 +137,7 @@ def result_shape(key: Key, shape: Shape, types: Sequence[TensorType]) -> Shape:
     place: int | None = None  # where the broadcast axes go
     apart, last = False, False
     axes = iter(shape)
-    for entry in _expand(key, shape):
+    for entry in full_key(key, shape):
         index = isinstance(entry, (int, str))
         if index:
             _check_range(entry, next(axes))
@@ -152,7 +152,7 @@ def result_shape(key: Key, shape: Shape, types: Sequence[TensorType]) -> Shape:
     return (*result[:start], *joined, *result[start:])
 
 
-def _expand(key: Key, shape: KnownRank) -> Key:
+def full_key(key: Key, shape: KnownRank) -> Key:
     """Return ``key`` with ``...``, written or not, replaced by full slices; one stays as a mark."""
     missing = len(shape) - sum(entry is not None and entry is not Ellipsis for entry in key)
     if missing < 0:
@@ -186,7 +186,7 @@ def check_constant_indices(key: Key, shape: Shape, nodes: Sequence[Node]) -> Non
     if isinstance(shape, UnknownShape):
         return
     axes, rest = iter(shape), iter(nodes)
-    for entry in _expand(key, shape):
+    for entry in full_key(key, shape):
         if entry is None or entry is Ellipsis:
             continue
         dim = next(axes)

@@ -164,6 +164,9 @@ class DiagonalPlace(Linear):
     def differentiable(self, slot: int) -> bool:
         return slot == 0
 
+    def reads(self, slot: int) -> bool:
+        return slot == 0
+
     def infer(self, *types: Any) -> Type:
         v, like = tensor_types(*types)
         return TensorType(v.dtype, like.shape)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Node
 from symad.graph.sample import Sample, fixed, reals
 from symad.graph.scalar import ScalarBuilder, Value
@@ -28,6 +29,7 @@ class Sin(Unary):
     """
 
     name = "sin"
+    operations = ELEMENTARY
     numpy = np.sin
     element = "sin"
     latex = r"\sin {0}"
@@ -52,6 +54,7 @@ class Cos(Unary):
     """
 
     name = "cos"
+    operations = ELEMENTARY
     numpy = np.cos
     element = "cos"
     latex = r"\cos {0}"
@@ -76,6 +79,7 @@ class Tan(Unary):
     """
 
     name = "tan"
+    operations = ELEMENTARY
     numpy = np.tan
     element = "tan"
     latex = r"\tan {0}"
@@ -100,6 +104,7 @@ class Asin(Unary):
     """
 
     name = "asin"
+    operations = ELEMENTARY
     numpy = np.arcsin
     element = "asin"
     latex = r"\arcsin {0}"
@@ -130,6 +135,7 @@ class Acos(Unary):
     """
 
     name = "acos"
+    operations = ELEMENTARY
     numpy = np.arccos
     element = "acos"
     latex = r"\arccos {0}"
@@ -157,6 +163,7 @@ class Atan(Unary):
     """
 
     name = "atan"
+    operations = ELEMENTARY
     numpy = np.arctan
     element = "atan"
     latex = r"\arctan {0}"
@@ -191,6 +198,7 @@ class Atan2(Binary):
     """
 
     name = "atan2"
+    operations = ELEMENTARY
     numpy = np.arctan2
     element = "atan2"
     chain = (
@@ -225,6 +233,7 @@ class Hypot(Binary):
     """
 
     name = "hypot"
+    operations = 4
     numpy = np.hypot
     element = "hypot"
     latex = r"\sqrt{{{0}^2 + {1}^2}}"
@@ -257,6 +266,7 @@ class Sinh(Unary):
     """
 
     name = "sinh"
+    operations = ELEMENTARY
     numpy = np.sinh
     element = "sinh"
     latex = r"\sinh {0}"
@@ -278,6 +288,7 @@ class Cosh(Unary):
     """
 
     name = "cosh"
+    operations = ELEMENTARY
     numpy = np.cosh
     element = "cosh"
     latex = r"\cosh {0}"
@@ -302,6 +313,7 @@ class Tanh(Unary):
     """
 
     name = "tanh"
+    operations = ELEMENTARY
     numpy = np.tanh
     element = "tanh"
     latex = r"\tanh {0}"
@@ -329,6 +341,7 @@ class Asinh(Unary):
     """
 
     name = "asinh"
+    operations = ELEMENTARY
     numpy = np.arcsinh
     element = "asinh"
     latex = r"\operatorname{{arsinh}} {0}"
@@ -352,6 +365,7 @@ class Acosh(Unary):
     """
 
     name = "acosh"
+    operations = ELEMENTARY
     numpy = np.arccosh
     element = "acosh"
     latex = r"\operatorname{{arcosh}} {0}"
@@ -381,6 +395,7 @@ class Atanh(Unary):
     """
 
     name = "atanh"
+    operations = ELEMENTARY
     numpy = np.arctanh
     element = "atanh"
     latex = r"\operatorname{{artanh}} {0}"

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from symad.graph.node import Node, apply
+from symad.graph.operators import call
 from symad.graph.sample import Sample, booleans, fixed, integers
+from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, register
-from symad.ops.reduce import (
-    Reduction,
-    as_axis,
-)
+from symad.ops.reduce import Reduction, as_axis
 
 
 class TruthReduction(Reduction):
     """Whether the elements are true: a boolean, without a derivative."""
 
+    extremum: ClassVar[str]
+    """Of booleans, any is the maximum and all the minimum."""
+
     def differentiable(self, slot: int) -> bool:
         return False
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        (x,) = inputs
+        truth = cast(x, np.dtype(bool))
+        extremum: Node = call(self.extremum, truth, self.axis, keepdims=self.keepdims)
+        return extremum
 
 
 @register
@@ -58,6 +66,7 @@ class AnyTrue(TruthReduction):
 
     name = "any"
     numpy = np.any
+    extremum = "max"
     samples = (
         Sample(lambda x: any(x), [booleans(3, 2)]),
         Sample(lambda x: any(x, axis=(0, -1)), [booleans(3, 2, 2)], label="axes"),
@@ -103,6 +112,7 @@ class AllTrue(TruthReduction):
 
     name = "all"
     numpy = np.all
+    extremum = "min"
     samples = (
         Sample(lambda x: all(x), [booleans(3, 2)]),
         Sample(lambda x: all(x, axis=-1, keepdims=True), [booleans(3, 2)], label="keepdims"),

@@ -7,7 +7,8 @@ written out.
 
 Each group has a *level*: all that a member is used by outside of its group is at a lower level, so
 that groups never wait for each other.  A node joins groups at the highest level among its users;
-another of their groups is lifted to that level if nothing that it uses is at that level or below.
+another of their groups is lifted to that level, and what it uses above it, unless that is itself
+among the users.
 
 In a group, a value is made per element of the nest, per row (of the axes from the group's
 ``split`` on), or at the end of the nest, by a reduction over all axes or over those before
@@ -31,7 +32,7 @@ from symad.ops.fused import Fused
 from symad.ops.reduce import Reduction, Sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.ops.structure import structure_item
-from symad.passes.share import share
+from symad.passes.decompose import decompose, is_dense
 from symad.types import TensorType, normalize_axes
 
 Shape = tuple[int, ...]
@@ -44,6 +45,8 @@ _SHORTEST_ROW = 8
 """Shorter rows leave too little to vectorise."""
 _MOST_MEMBERS = 64
 """More would keep the compiler busy, and gain nothing."""
+_MOST_LIFTED = 16
+"""How many groups and nodes are lifted for one: it bounds the cost of a node."""
 _LONGEST_ROW = 1 << 15
 """All elements are taken as one row, which is not split over threads, only up to here."""
 
@@ -69,42 +72,17 @@ def fuse(graph: Graph, supports: Supports) -> Graph:
           %1: f64[5,1] = max(%0, axis=-1, keepdims=True)
           %2: f64[5,100] = subtract(%0, %1)
           %3: f64[5,100] = exp(%2)
-          %4: f64[5,1] = sum(%3, axis=-1, keepdims=True)
-          %5: f64[5,100] = divide(%3, %4)
-          return %5
+          %4: f64[] = constant 1.0
+          %5: f64[5,1] = sum(%3, axis=-1, keepdims=True)
+          %6: f64[5,1] = divide(%4, %5)
+          %7: f64[5,100] = multiply(%3, %6)
+          return %7
       , space=(5, 100), split=1)
       return %1
     """
-    graph = share(decompose(graph))
+    graph = decompose(graph)
     groups = _Grouping(graph, supports).groups()
     return _with_groups(graph, groups) if groups else graph
-
-
-def decompose(graph: Graph) -> Graph:
-    """Return ``graph`` with ops such as ``softmax`` written out as elementwise ops and reductions.
-
-    Examples
-    --------
-    >>> import symad as sm
-    >>> print(decompose(sm.Graph([sm.mean(sm.Variable("x", shape=(5,)))])))
-    graph(%0: f64[5] "x")
-      %1: f64[] = sum(%0, axis=None, keepdims=False)
-      %2: f64[] = constant 5.0
-      %3: f64[] = divide(%1, %2)
-      return %3
-    """
-
-    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-        assert node.op is not None
-        simpler = node.op.decompose(*inputs) if is_dense(node) and _are_dense(inputs) else None
-        return replace_inputs(node, inputs) if simpler is None else simpler
-
-    return rebuild(graph, visit)
-
-
-def is_dense(node: Node) -> bool:
-    """Return whether the value is an array of known shape with at least one element."""
-    return isinstance(node.type, TensorType) and node.type.is_static and 0 not in shape_of(node)
 
 
 def _are_dense(nodes: Sequence[Node]) -> bool:
@@ -135,8 +113,6 @@ class Group:
     ----------
     level : int
         More than that of any group that uses one of its members.
-    ceiling : float
-        The highest level to which it can be lifted: below all that its members use.
     space : tuple of int
     split : int or None
     members : list of Node
@@ -145,7 +121,6 @@ class Group:
 
     def __init__(self, level: int, space: Shape, split: int | None) -> None:
         self.level = level
-        self.ceiling = math.inf
         self.space = space
         self.split = split
         self.members: list[Node] = []
@@ -155,6 +130,10 @@ class Group:
         if self.split is not None or self.space not in row_shapes(space, split):
             return False
         return math.prod(space[split:]) >= _SHORTEST_ROW
+
+
+Unit = Node | Group
+"""What is computed at once."""
 
 
 class _Grouping:
@@ -215,15 +194,40 @@ class _Grouping:
         if group is not None:
             self._group[node] = group
             group.members.append(node)
-            level = group.level
-        for user in users:
-            outside = self._group_of(user)
-            if outside is not None and outside is not group:
-                outside.ceiling = min(outside.ceiling, level - 1)
 
-    def _level_of(self, node: Node) -> int:
-        group = self._group_of(node)
-        return self._level[node] if group is None else group.level
+    def _unit_of(self, node: Node) -> Unit:
+        return self._group_of(node) or node
+
+    def _level_of(self, unit: Unit) -> int:
+        if isinstance(unit, Node):
+            unit = self._unit_of(unit)
+        return unit.level if isinstance(unit, Group) else self._level[unit]
+
+    def _lift(self, group: Group, level: int, users: Sequence[Node]) -> bool:
+        """Lift a group, and what it uses above it; return whether that spares other ``users``."""
+        fixed = {self._unit_of(user) for user in users}
+        lifted: dict[Unit, int] = {group: level}
+        pending: list[Unit] = [group]
+        while pending:
+            unit = pending.pop()
+            least = lifted[unit] + 1
+            for member in unit.members if isinstance(unit, Group) else [unit]:
+                for source in member.inputs:
+                    below = self._unit_of(source)
+                    if source not in self._level or below is unit:
+                        continue
+                    if max(self._level_of(below), lifted.get(below, 0)) >= least:
+                        continue
+                    if below in fixed or len(lifted) > _MOST_LIFTED:
+                        return False
+                    lifted[below] = least
+                    pending.append(below)
+        for unit, new in lifted.items():
+            if isinstance(unit, Group):
+                unit.level = new
+            else:
+                self._level[unit] = new
+        return True
 
     def _can_fuse(self, node: Node) -> bool:
         if not is_dense(node) or not _are_dense(node.inputs):
@@ -271,9 +275,9 @@ class _Grouping:
         if form is None:  # then it must be at a higher level than all its users
             joined, level = [], top + 1
         for group in users_of:
-            if group not in joined and group.ceiling >= level:
+            if group not in joined:
                 wider = self._form_of(node, [*joined, group], users_of)
-                if wider is not None:
+                if wider is not None and self._lift(group, level, users):
                     joined, form = [*joined, group], wider
         return None if form is None else self._merge(joined, level, form)
 
@@ -295,7 +299,6 @@ class _Grouping:
         for other in groups:
             if other is not target:
                 target.members += other.members
-                target.ceiling = min(target.ceiling, other.ceiling)
                 self._merged[other] = target
         target.level = level
         target.space, target.split = form
@@ -304,8 +307,8 @@ class _Grouping:
     def _form_with(self, node: Node, space: Shape, split: int | None) -> Form | None:
         """Return space and split of a group once ``node`` has joined it; ``None`` if it cannot."""
         shape, is_reduction = shape_of(node), _is_reduction(node)
-        if shape == space and not is_reduction:
-            return (space, split) if isinstance(node.op, (PerElement, BroadcastTo)) else None
+        if shape == space and isinstance(node.op, (PerElement, BroadcastTo)):
+            return space, split
         if split is not None and not is_reduction and shape in row_shapes(space, split):
             return space, split
         rows = self._rows.get(node)
@@ -315,8 +318,7 @@ class _Grouping:
             return None
         if rows[0] == space and split in (None, rows[1]):
             return rows
-        widened = Group(0, space, split).holds_rows_of(*rows)
-        return rows if widened and is_reduction else None
+        return rows if Group(0, space, split).holds_rows_of(*rows) else None
 
 
 def _joint_form(groups: Sequence[Group]) -> Form | None:
@@ -391,12 +393,12 @@ def _with_groups(graph: Graph, groups: Sequence[Group]) -> Graph:
     return Graph(map(resolve, graph.outputs), graph.inputs)
 
 
-def _in_order(graph: Graph, group_of: dict[Node, Group]) -> list[Node | Group]:
+def _in_order(graph: Graph, group_of: dict[Node, Group]) -> list[Unit]:
     """Return the computed nodes that are in no group, and the groups, sources before users."""
     given = set(graph.inputs)
-    done: set[Node | Group] = set()
-    order: list[Node | Group] = []
-    stack: list[tuple[Node | Group, bool]] = [(n, False) for n in reversed(graph.nodes)]
+    done: set[Unit] = set()
+    order: list[Unit] = []
+    stack: list[tuple[Unit, bool]] = [(n, False) for n in reversed(graph.nodes)]
     while stack:
         unit, is_complete = stack.pop()
         if isinstance(unit, Node):

@@ -17,6 +17,7 @@ from symad.graph.node import Node
 from symad.ops.control import WithBody
 from symad.passes.chains import order_products
 from symad.passes.grade import Grade
+from symad.passes.recompute import recompute as recompute_residuals
 from symad.passes.rewrite import Recorder, Rewriting, RuleSet, closed, rewrite
 from symad.passes.rule import AnyRule
 from symad.passes.share import share
@@ -124,6 +125,10 @@ def _order_products(graph: Graph, grade: Grade, record: Recorder) -> Graph:
     return order_products(graph)
 
 
+def _recompute(graph: Graph, grade: Grade, record: Recorder) -> Graph:
+    return recompute_residuals(graph)
+
+
 def _optimise_bodies(graph: Graph, grade: Grade, record: Recorder) -> Graph:
     """Run the pipeline on the bodies of loops and calls; one body of several nodes stays one."""
     bodies = {node.op for node in graph.nodes if isinstance(node.op, WithBody)}
@@ -147,13 +152,25 @@ PIPELINE: tuple[Pass, ...] = (
 )
 """Dead nodes need no pass: a graph holds what its outputs depend on."""
 
+RECOMPUTE = Pass("recompute", _recompute)
+"""It comes last, and only where it is asked for."""
 
-def _ignore(rewriting: Rewriting) -> None:
-    pass
+
+def passes_for(grade: Grade, recompute: bool = False) -> tuple[Pass, ...]:
+    """Return the passes that :func:`optimise` runs, in order."""
+    steps = (*PIPELINE, RECOMPUTE) if recompute else PIPELINE
+    return tuple(step for step in steps if step.grade <= grade)
+
+
+def ignore(rewriting: Rewriting) -> None:
+    """Record nothing."""
 
 
 def optimise(
-    graph: Graph, grade: Grade = Grade.ROUNDING, record: Recorder | None = None
+    graph: Graph,
+    grade: Grade = Grade.ROUNDING,
+    record: Recorder | None = None,
+    recompute: bool = False,
 ) -> Optimised:
     """Return a graph of the same meaning that is cheaper and nearer to the true values.
 
@@ -168,6 +185,8 @@ def optimise(
         Which rules may be used.
     record : callable, optional
         Is told of each rewrite.
+    recompute : bool
+        Whether cheap residuals are computed again rather than kept.
 
     Examples
     --------
@@ -184,12 +203,10 @@ def optimise(
     ['log1p', 'softplus', 'sigmoid of minus', 'identity', 'sigmoid and exp']
     """
     reports: list[PassReport] = []
-    for step in PIPELINE:
-        if step.grade > grade:
-            continue
+    for step in passes_for(grade, recompute):
         used: Counter[str] = Counter()
         start = time.perf_counter()
-        result = step.run(graph, grade, _counting(used, record or _ignore))
+        result = step.run(graph, grade, _counting(used, record or ignore))
         seconds = time.perf_counter() - start
         reports.append(PassReport(step.name, len(graph), len(result), seconds, dict(used)))
         graph = result

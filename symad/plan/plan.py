@@ -6,16 +6,16 @@ instruction may also write its result over an input that dies with it, where the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
+from symad.graph.order import frugal_order
 from symad.ops.base import Elementwise
-from symad.ops.structure import StructureItem
-from symad.types import StructureType, TensorType
-
-_Memory = tuple[Node, ...]
+from symad.plan.liveness import MemoryUse, memory_use
+from symad.plan.storage import Storage, storage_of
+from symad.types import TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,28 @@ class Plan:
     outputs: tuple[int, ...]
     copied: tuple[bool, ...]
 
+    @property
+    def is_static(self) -> bool:
+        """Whether all sizes are known."""
+        return all(node.type.is_static for node in self.graph.nodes)
+
+    @property
+    def memory(self) -> MemoryUse | None:
+        """What memory the values take, and when; ``None`` where sizes are not known."""
+        return memory_use(self)
+
+    @property
+    def lower_bound(self) -> int | None:
+        """The least bytes beyond the inputs with which this schedule can do; see :attr:`memory`."""
+        use = self.memory
+        return None if use is None else use.lower_bound
+
     def __str__(self) -> str:
         return format_plan(self)
 
 
 def make_plan(graph: Graph) -> Plan:
-    """Return the plan of a graph: its topological order, with registers given out greedily.
+    """Return the plan of a graph: a frugal order, with registers given out greedily.
 
     Examples
     --------
@@ -88,8 +104,10 @@ def make_plan(graph: Graph) -> Plan:
     r2        add(r2, r0): f64[3]               over r2
     return    r2
     """
-    storage = _storage(graph)
-    last = _last_use(graph, storage)
+    storage = storage_of(graph)
+    order = frugal_order(graph)
+    last = _last_use(order, graph)
+    needed = _last_use_of_memory(last, storage)
     registers = _Registers()
     inputs = tuple(registers.take(node) for node in graph.inputs)
     constants = tuple(
@@ -99,15 +117,15 @@ def make_plan(graph: Graph) -> Plan:
     given = set(graph.inputs)
     dying: dict[int, list[Node]] = {}
     for node, step in last.items():
-        if pinned.isdisjoint(storage[node]):
+        if node not in pinned:
             dying.setdefault(step, []).append(node)
     instructions = []
-    for step, node in enumerate(graph.nodes):
+    for step, node in enumerate(order):
         if node.op is None or node in given:
             continue
         sources = tuple(registers.of[source] for source in node.inputs)
         dead = dying.get(step, [])
-        over = _overwritable(node, dead, storage)
+        over = _overwritable(node, [value for value in dead if needed[value] == step], storage)
         overwrites = None if over is None else registers.of[over]
         frees = tuple(registers.release(value) for value in dead if value is not node)
         output = registers.take(node)
@@ -139,73 +157,29 @@ class _Registers:
         return self.of[node]
 
 
-def _storage(graph: Graph) -> dict[Node, _Memory]:
-    """Return, for each node, the nodes whose memory it may share: itself alone unless it is a view.
-
-    A view shares the memory of its first input, a structure that of everything put into it.  The
-    items of a structure that an op has computed have memory of their own, which stands under the
-    name of the first node that takes the item.
-    """
-    storage: dict[Node, _Memory] = {node: (node,) for node in graph.inputs}
-    items = _computed_items(graph)
-    items_of: dict[Node, list[Node]] = {}
-    for item in items.values():
-        items_of.setdefault(item.inputs[0], []).append(item)
-    for node in graph.nodes:
-        if node in storage:
-            continue
-        if node in items:
-            storage[node] = (items[node],)
-        elif isinstance(node.type, StructureType):
-            parts = items_of.get(node, [])
-            if node.op is None or node.op.is_view:
-                parts = [part for source in node.inputs for part in storage[source]]
-            storage[node] = (node, *dict.fromkeys(parts))
-        elif node.op is None or not node.op.is_view:
-            storage[node] = (node,)
-        else:
-            storage[node] = storage[node.inputs[0]]
-    return storage
-
-
-def _computed_items(graph: Graph) -> dict[Node, Node]:
-    """Return the nodes that take an item out of what an op has computed; the first for each item.
-
-    An item that is a structure itself is left out.
-    """
-    first: dict[tuple[Node, Any], Node] = {}
-    items: dict[Node, Node] = {}
+def _last_use(order: Sequence[Node], graph: Graph) -> dict[Node, int]:
+    """Return the step after which no node needs each value any more."""
+    last = {node: step for step, node in enumerate(order)}
     given = set(graph.inputs)
-    for node in graph.nodes:
-        if node in given or not isinstance(node.op, StructureItem):
-            continue
-        whole = node.inputs[0]
-        if whole in given or whole.op is None or whole.op.is_view:
-            continue
-        if isinstance(node.type, TensorType):
-            items[node] = first.setdefault((whole, node.op.key), node)
-    return items
-
-
-def _last_use(graph: Graph, storage: dict[Node, _Memory]) -> dict[Node, int]:
-    """Return the step after which each value, and the memory it stands in, is not needed."""
-    last = {node: step for step, node in enumerate(graph.nodes)}
-    given = set(graph.inputs)
-    for step, node in enumerate(graph.nodes):
+    for step, node in enumerate(order):
         if node not in given:
             for source in node.inputs:
                 last[source] = step
-    end = len(graph.nodes)
     for node in graph.outputs:
-        last[node] = end
-    memory: dict[Node, int] = {}
+        last[node] = len(order)
+    return last
+
+
+def _last_use_of_memory(last: dict[Node, int], storage: Storage) -> dict[Node, int]:
+    """Return the step after which nothing needs the memory that each value may stand in."""
+    needed: dict[Node, int] = {}
     for node, step in last.items():
         for part in storage[node]:
-            memory[part] = max(memory.get(part, 0), step)
-    return {node: max(memory[part] for part in storage[node]) for node in last}
+            needed[part] = max(needed.get(part, 0), step)
+    return {node: max(needed[part] for part in storage[node]) for node in last}
 
 
-def _overwritable(node: Node, dead: list[Node], storage: dict[Node, _Memory]) -> Node | None:
+def _overwritable(node: Node, dead: list[Node], storage: Storage) -> Node | None:
     """Return an input that dies here and whose memory has just the form of the result."""
     if not isinstance(node.op, Elementwise) or not isinstance(node.type, TensorType):
         return None
@@ -217,7 +191,7 @@ def _overwritable(node: Node, dead: list[Node], storage: dict[Node, _Memory]) ->
     return None
 
 
-def _must_copy(graph: Graph, storage: dict[Node, _Memory], pinned: set[Node]) -> tuple[bool, ...]:
+def _must_copy(graph: Graph, storage: Storage, pinned: set[Node]) -> tuple[bool, ...]:
     taken = set(pinned)
     result = []
     for node in graph.outputs:

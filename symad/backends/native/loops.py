@@ -1,33 +1,32 @@
 """The machine code of fused loop nests, by LLVM.
 
-LLVM turns inner loops into vector code, with the vector functions of the C library.  Sizes, strides
-and numbers come in at run time, so that one machine code serves all batch sizes; it is kept by the
+Inner loops work on vectors, with the vector functions of the C library; what does not fill a vector
+is done in one with a mask, so that short rows cost no more than a vector does.  Sizes, strides and
+numbers come in at run time, so that one machine code serves all batch sizes; it is kept by the
 structure of the nest.
 
-Sums are made in blocks of 512 elements, each in several accumulators; the sums of the blocks are
+Sums are made in blocks of 512 elements, each in the lanes of vectors; the sums of the blocks are
 added with Neumaier's compensation.  The error is smaller than that of NumPy's pairwise summation.
+
+An output may stand where an input stands that no later stage reads: each vector is written after
+the same elements of the inputs have been read.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from symad.backends.native import jit
+from symad.backends.native.kernel import KernelWriter, stored_type
 from symad.backends.native.nest import Kind, Layout, Nest
-from symad.backends.native.scalars import (
-    LLVMScalarBuilder,
-    Scalar,
-    element,
-    keep_vector_functions,
-    llvm_type,
-)
+from symad.backends.native.scalars import LLVMScalarBuilder, Scalar, element
+from symad.backends.native.vectors import Vectors
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
 from symad.ops.extremum import Max
@@ -35,6 +34,11 @@ from symad.ops.reduce import Reduction, Sum
 
 BLOCK = 512
 """How many elements are summed without compensation."""
+
+_UNROLLED = 4
+"""How many vectors at once a loop takes that would wait for the last sum or maximum."""
+_WAITS = 12
+"""How many instructions for an element are too few to fill that time."""
 
 _KEPT = 1024
 """How many machine codes are kept."""
@@ -46,9 +50,8 @@ class LoopCode:
 
     Its one argument is the address of an array of 8-byte words: the range of rows to do, the number
     of this part among all parts, the row's length, the number of elements; the sizes of the outer
-    axes; the steps along them for each read; the numbers; and the addresses of NumPy arrays: one
-    for each read and each output, then one for the values that are stored between stages.
-
+    axes; the steps along them for each read; the numbers; and the addresses of data: for each read,
+    for each output, and for each value that is stored between stages.  It returns 0.
     """
 
     module: jit.CompiledModule
@@ -69,7 +72,7 @@ def loop_code(nest: Nest, layout: Layout) -> LoopCode:
             _codes.move_to_end(key)
             return code
     module = jit.compile_module(loop_text(nest, layout), "fused loops")
-    code = LoopCode(module, module.address("nest"))
+    code = LoopCode(module, module.address("kernel"))
     with _lock:
         _codes[key] = code
         if len(_codes) > _KEPT:
@@ -86,6 +89,7 @@ def structure_of(nest: Nest, layout: Layout) -> Any:
     """Return what the machine code of a nest depends on: everything but sizes and numbers."""
     index: dict[Node, int] = {}
     steps: list[Any] = []
+    given = set(nest.body.inputs)
     for node in nest.body.nodes:
         index[node] = len(index)
         if node in nest.kinds:
@@ -94,7 +98,7 @@ def structure_of(nest: Nest, layout: Layout) -> Any:
             sources = tuple(index[source] for source in node.inputs)
             read = tuple(layout.read_of.get((node, source)) for source in node.inputs)
             steps.append((same, kind, node.dtype, sources, read))
-        elif isinstance(node, Constant) and node not in nest.numbers:
+        elif isinstance(node, Constant) and node not in given and node not in nest.numbers:
             steps.append((node.dtype, repr(node.value.item())))
         else:
             steps.append(node.dtype)
@@ -103,158 +107,85 @@ def structure_of(nest: Nest, layout: Layout) -> Any:
     return layout.is_line, len(layout.outer), reads, outputs, tuple(steps)
 
 
-_DATA = object.__basicsize__
-"""How many bytes into an array object the address of its data stands."""
 _FIRST_SIZE = 5
 """The words before: first row, end of rows, part, length of a row, number of elements."""
 
 
-class _Writer:
-    """Writes the LLVM module of one nest: ``nest``, which fetches addresses, and ``rows``."""
+class _Writer(KernelWriter):
+    """Writes the machine code of one nest."""
 
     def __init__(self, nest: Nest, layout: Layout) -> None:
-        from llvmlite import ir
-
-        self._ir = ir
+        super().__init__()
         self._nest, self._layout = nest, layout
-        self._module = ir.Module("nest")
-        self._word, self._pointer = ir.IntType(64), ir.PointerType()
         self._dims = max(len(layout.outer), layout.is_line)
         self._first_number = _FIRST_SIZE + len(layout.outer) + self._dims * len(layout.reads)
-        self._first_array = self._first_number + len(nest.numbers)
-        self._arrays = len(layout.reads) + len(nest.body.outputs) + len(nest.stored)
         self._values: dict[Node, Scalar] = {}
         self._read_values: dict[int, Scalar] = {}
+        self.vectors = LLVMScalarBuilder(self.builder, nest.lanes)
+        self._memory: dict[np.dtype[Any], Vectors] = {}
+        self._find_data()
 
     def module(self) -> Any:
         """Return the finished module."""
-        rows = self._declare("rows", 1 + self._arrays)
-        rows.linkage = "internal"
-        set.update(rows.attributes, ("noinline", "nounwind"))
-        for argument in rows.args:
-            set.update(argument.attributes, ("noalias", "nocapture"))
-        self._write_entry(self._declare("nest", 1), rows)
-        self._words, *pointers = rows.args
-        reads, outputs = len(self._layout.reads), len(self._nest.body.outputs)
-        self._sources = pointers[:reads]
-        self._targets = dict(
-            zip(self._nest.body.outputs, pointers[reads : reads + outputs], strict=True)
-        )
-        self._stores = dict(zip(self._nest.stored, pointers[reads + outputs :], strict=True))
-        self.builder = self._ir.IRBuilder(rows.append_basic_block())
-        self.scalars = LLVMScalarBuilder(self.builder, vectorise=True)
-        self._write_rows()
-        self.builder.ret_void()
-        keep_vector_functions(self._module)
-        return self._module
-
-    def _declare(self, name: str, arguments: int) -> Any:
-        signature = self._ir.FunctionType(self._ir.VoidType(), [self._pointer] * arguments)
-        return self._ir.Function(self._module, signature, name)
-
-    def _write_entry(self, entry: Any, rows: Any) -> None:
-        """Fetch the data pointers out of the array objects, whose layout is public."""
-        self.builder = builder = self._ir.IRBuilder(entry.append_basic_block())
-        (self._words,) = entry.args
-        offset = self._integer(_DATA)
-        data = []
-        for k in range(self._first_array, self._first_array + self._arrays):
-            array = builder.inttoptr(self._load_word(k), self._pointer)
-            field = builder.gep(array, [offset], source_etype=self._ir.IntType(8))
-            data.append(builder.load(field, typ=self._pointer))
-        builder.call(rows, [self._words, *data])
-        builder.ret_void()
-
-    # Words and memory
-
-    def _integer(self, value: int) -> Any:
-        return self._word(value)
-
-    def _place(self, pointer: Any, index: Any, dtype: np.dtype[Any]) -> Any:
-        return self.builder.gep(pointer, [index], source_etype=self._stored_type(dtype))
-
-    def _stored_type(self, dtype: np.dtype[Any]) -> Any:
-        return self._ir.IntType(8) if dtype.kind == "b" else llvm_type(dtype)
-
-    def _load(self, pointer: Any, index: Any, dtype: np.dtype[Any]) -> Scalar:
-        place = self._place(pointer, index, dtype)
-        value = self.builder.load(place, typ=self._stored_type(dtype))
-        if dtype.kind == "b":
-            value = self.builder.icmp_unsigned("!=", value, value.type(0))
-        return Scalar(value, dtype)
-
-    def _store(self, value: Scalar, pointer: Any, index: Any) -> None:
-        number = value.value
-        if value.dtype.kind == "b":
-            number = self.builder.zext(number, self._ir.IntType(8))
-        self.builder.store(number, self._place(pointer, index, value.dtype))
-
-    def _load_word(self, k: int) -> Any:
-        place = self.builder.gep(self._words, [self._integer(k)], source_etype=self._word)
-        return self.builder.load(place, typ=self._word)
-
-    def _load_number(self, k: int, dtype: np.dtype[Any]) -> Scalar:
-        place = self.builder.gep(self._words, [self._integer(k)], source_etype=self._word)
-        return Scalar(self.builder.load(place, typ=llvm_type(dtype)), dtype)
-
-    def variable(self, type_: Any) -> Any:
-        """Return memory on the stack, which LLVM turns into a register."""
-        with self.builder.goto_entry_block():
-            return self.builder.alloca(type_)
-
-    # Loops
-
-    @contextmanager
-    def _loop(self, start: Any, end: Any) -> Iterator[Any]:
-        """Repeat what is written inside for each index from ``start`` up to ``end``."""
-        builder = self.builder
-        counter = self.variable(self._word)
-        builder.store(start, counter)
-        head, body, done = (builder.append_basic_block() for _ in range(3))
-        builder.branch(head)
-        builder.position_at_end(head)
-        index = builder.load(counter)
-        builder.cbranch(builder.icmp_signed("<", index, end), body, done)
-        builder.position_at_end(body)
-        yield index
-        builder.store(builder.add(index, self._integer(1)), counter)
-        builder.branch(head)
-        builder.position_at_end(done)
-
-    def _minimum(self, a: Any, b: Any) -> Any:
-        return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
-
-    def _write_rows(self) -> None:
         nest = self._nest
-        begin, end, self._part, self._row, elements = map(self._load_word, range(_FIRST_SIZE))
+        begin, end, self._part, self._row, elements = self.words(0, _FIRST_SIZE)
         self._load_numbers()
+        self._clear_columns()
         reduced = [node for node in nest.computed if isinstance(node.op, Reduction)]
         self._sums = {
-            node: _Accumulator(self, node)
+            node: _Accumulator(self, nest, node)
             for node in reduced
             if nest.kinds[node] is not Kind.COLUMN
         }
         totals = [node for node in reduced if nest.kinds[node] is Kind.TOTAL]
         for node in totals:
             self._sums[node].reset()
-        with self._loop(begin, end) as row:
+        with self.loop(begin, end) as row:
             self._length = self._row
             if self._layout.is_line:
                 rest = self.builder.sub(elements, self.builder.mul(row, self._row))
-                self._length = self._minimum(self._row, rest)
+                self._length = self.minimum(self._row, rest)
             self._write_row(row)
         for node in totals:
-            self._store(self._sums[node].result(), self._targets[node], self._part)
+            self.store(self._sums[node].result(), self._targets[node], self._part)
+        return self.finish()
+
+    def _find_data(self) -> None:
+        """Read the addresses of the operands."""
+        nest, reads = self._nest, len(self._layout.reads)
+        first = self._first_number + len(nest.numbers)
+        self._sources = [self.address(first + k) for k in range(reads)]
+        first += reads
+        outputs = nest.body.outputs
+        self._targets = {node: self.address(first + k) for k, node in enumerate(outputs)}
+        first += len(outputs)
+        self._stores = {node: self.address(first + k) for k, node in enumerate(nest.stored)}
 
     def _load_numbers(self) -> None:
         nest = self._nest
         for node in nest.body.nodes:
             if isinstance(node, Constant) and node not in nest.body.inputs:
                 if node in nest.numbers:
-                    word = self._first_number + nest.numbers.index(node)
-                    self._values[node] = self._load_number(word, node.dtype)
+                    word = self.place(self._first_number + nest.numbers.index(node))
+                    self._values[node] = self.load(word, self.integer(0), node.dtype)
                 else:
                     self._values[node] = self.scalars.constant(node.value.item(), node.dtype)
+
+    def _clear_columns(self) -> None:
+        """Set what is reduced over rows to what changes nothing."""
+        first = self.builder.mul(self._part, self._row)
+        for node in self._nest.body.outputs:
+            if self._nest.kinds[node] is Kind.COLUMN:
+                target = self._start(self._targets[node], first, node.dtype)
+                identity = self.scalars.constant(identity_of(node).item(), node.dtype)
+                with self.loop(self.integer(0), self._row) as index:
+                    self.store(identity, target, index)
+
+    def _start(self, pointer: Any, index: Any, dtype: np.dtype[Any]) -> Any:
+        """Return the address of the element number ``index``."""
+        return self.element(pointer, index, stored_type(dtype))
+
+    # Rows
 
     def _write_row(self, row: Any) -> None:
         nest = self._nest
@@ -270,7 +201,7 @@ class _Writer:
                 self._write_stage(stage)
         for node in nest.body.outputs:
             if nest.kinds[node] is Kind.ROW:
-                self._store(self._values[node], self._targets[node], row)
+                self.store(self._values[node], self._targets[node], row)
 
     def _open_row(self, row: Any) -> None:
         """Find where the row starts in each operand, and read what has one value for the row."""
@@ -279,25 +210,24 @@ class _Writer:
         self._row_sources = []
         word = _FIRST_SIZE + len(self._layout.outer)
         for k, read in enumerate(self._layout.reads):
-            offset = self._integer(0)
+            offset = self.integer(0)
             for place in places:
-                offset = builder.add(offset, builder.mul(place, self._load_word(word)))
+                offset = builder.add(offset, builder.mul(place, self.word(word)))
                 word += 1
             dtype = nest.body.inputs[read.slot].dtype
-            start = self._place(self._sources[k], offset, dtype)
-            self._row_sources.append(start)
+            self._row_sources.append(self._start(self._sources[k], offset, dtype))
             if not read.inner:
-                self._read_values[k] = self._load(start, self._integer(0), dtype)
+                self._read_values[k] = self.load(self._sources[k], offset, dtype)
         begin = builder.mul(row, self._row)
         self._row_targets = {
-            node: self._place(self._targets[node], begin, node.dtype)
+            node: self._start(self._targets[node], begin, node.dtype)
             for node in nest.body.outputs
             if nest.kinds[node] is Kind.FULL
         }
         begin = builder.mul(self._part, self._row)
         shared = {n: p for n, p in self._targets.items() if nest.kinds[n] is Kind.COLUMN}
         for node, pointer in (self._stores | shared).items():
-            self._row_targets.setdefault(node, self._place(pointer, begin, node.dtype))
+            self._row_targets.setdefault(node, self._start(pointer, begin, node.dtype))
 
     def _outer_indices(self, row: Any) -> list[Any]:
         """Return the indices along the outer axes."""
@@ -305,7 +235,7 @@ class _Writer:
             return [row] * self._dims
         places = []
         for axis in reversed(range(1, self._dims)):
-            size = self._load_word(_FIRST_SIZE + axis)
+            size = self.word(_FIRST_SIZE + axis)
             places.append(self.builder.urem(row, size))
             row = self.builder.udiv(row, size)
         return [row, *reversed(places)]
@@ -314,18 +244,11 @@ class _Writer:
         """Make a value per row from other such values."""
         if node in self._sums:
             (source,) = node.inputs
-            self._sums[node].add_alone(self._value(node, source))
-            return
-        self._values[node] = self._compute(node, self._value)
+            self._sums[node].add_alone(self.value(node, source))
+        else:
+            self._values[node] = _compute(self.scalars, node, self.value)
 
-    def _compute(self, node: Node, value: Callable[[Node, Node], Scalar]) -> Scalar:
-        operands = [value(node, source) for source in node.inputs]
-        if not isinstance(node.op, PerElement):
-            return operands[0]  # another shape of the same numbers
-        made: Scalar = element(self.scalars, node.op, operands, node.dtype)
-        return made
-
-    def _value(self, user: Node, source: Node) -> Scalar:
+    def value(self, user: Node, source: Node) -> Scalar:
         """Return a value that does not change within the row."""
         found = self._values.get(source)
         return self._read_values[self._layout.read_of[user, source]] if found is None else found
@@ -336,69 +259,119 @@ class _Writer:
         nest = self._nest
         sums = [self._sums[node] for node in nest.loops[stage] if node in self._sums]
         if not any(accumulator.is_compensated for accumulator in sums):
-            self._write_elements(stage, self._integer(0), self._length)
+            self._write_block(stage, self.integer(0), self._length)
         else:
-            builder, size = self.builder, self._integer(BLOCK)
-            blocks = builder.udiv(builder.add(self._length, self._integer(BLOCK - 1)), size)
-            with self._loop(self._integer(0), blocks) as block:
-                begin = builder.mul(block, size)
-                end = self._minimum(builder.add(begin, size), self._length)
-                self._write_elements(stage, begin, end)
+            with self.loop(self.integer(0), self._length, BLOCK) as begin:
+                end = self.minimum(self.builder.add(begin, self.integer(BLOCK)), self._length)
+                self._write_block(stage, begin, end)
                 for accumulator in sums:
-                    accumulator.flush()
+                    accumulator.close_block(begin, end, self._length)
         for node in nest.loops[stage]:
             if nest.kinds[node] is Kind.ROW:
-                self._values[node] = self._sums[node].result()
+                self._values[node] = self._sums[node].result(self._length)
 
-    def _write_elements(self, stage: int, begin: Any, end: Any) -> None:
+    def _write_block(self, stage: int, begin: Any, end: Any) -> None:
+        """Repeat for whole vectors, then with a mask for those elements that do not fill one."""
+        builder, lanes = self.builder, self._nest.lanes
+        at_once = _UNROLLED if self._must_wait(stage) else 1
+        whole = builder.and_(builder.sub(end, begin), self.integer(-lanes * at_once))
+        middle = builder.add(begin, whole)
+        with self.loop(begin, middle, lanes * at_once) as index:
+            for k in range(at_once):
+                self._write_vector(stage, builder.add(index, self.integer(k * lanes)), k)
+        with self.loop(middle, end, lanes) as index:
+            mask = self.memory(np.dtype(bool)).mask(builder.sub(end, index))
+            self._write_vector(stage, index, 0, mask)
+
+    def _must_wait(self, stage: int) -> bool:
+        """Return whether a stage does little but to reduce."""
         nest = self._nest
-        with self._loop(begin, end) as index:
-            made = _Elements(self, index)
-            for node in nest.loops[stage]:
-                if isinstance(node.op, Reduction):
-                    self._reduce(node, made(node, node.inputs[0]), index)
-                    continue
-                value = made.values[node] = self._compute(node, made)
+        costs = (nest.own_cost(node) for node in nest.loops[stage])
+        return any(node in self._sums for node in nest.loops[stage]) and sum(costs) < _WAITS
+
+    def _write_vector(self, stage: int, index: Any, part: int, mask: Any = None) -> None:
+        nest = self._nest
+        made = _Elements(self, index, mask)
+        kept: dict[Node, Scalar] = {}
+        for node in nest.loops[stage]:
+            if node in self._sums:
+                self._sums[node].add(made(node, node.inputs[0]), part, mask)
+            elif isinstance(node.op, Reduction):
+                self._add_to_column(node, made(node, node.inputs[0]), index, mask)
+            else:
+                made.values[node] = value = _compute(self.vectors, node, made)
                 if node in self._row_targets and nest.stage[node] == stage:
-                    self._store(value, self._row_targets[node], index)
+                    kept[node] = value
+        for node, value in kept.items():  # when all has been read
+            self._store_vector(value, self._row_targets[node], index, mask)
 
-    def _reduce(self, node: Node, value: Scalar, index: Any) -> None:
-        if node in self._sums:
-            self._sums[node].add(value)
-            return
+    def _add_to_column(self, node: Node, value: Scalar, index: Any, mask: Any) -> None:
         target = self._row_targets[node]
-        so_far = self._load(target, index, node.dtype)
-        cast = self.scalars.cast(value, node.dtype)
-        self._store(combine(self.scalars, node, so_far, cast), target, index)
+        so_far = self._load_vector(target, index, node.dtype, mask)
+        cast = self.vectors.cast(value, node.dtype)
+        self._store_vector(combine(self.vectors, node, so_far, cast), target, index, mask)
 
-    def read_of(self, user: Node, source: Node, default: Any) -> Any:
-        """Return which read of the nest ``user`` gets ``source`` by."""
-        return self._layout.read_of.get((user, source), default)
+    # Vectors
 
-    def element_of(self, user: Node, source: Node, index: Any) -> Scalar:
-        """Return an element that the present stage does not make."""
+    def memory(self, dtype: np.dtype[Any]) -> Vectors:
+        """Return what reads and writes vectors of ``dtype``."""
+        if dtype not in self._memory:
+            self._memory[dtype] = Vectors(self, dtype, self._nest.lanes)
+        return self._memory[dtype]
+
+    def _load_vector(self, pointer: Any, index: Any, dtype: np.dtype[Any], mask: Any) -> Scalar:
+        memory = self.memory(dtype)
+        value = memory.load(pointer, index, mask)
+        if dtype.kind == "b":
+            value = self.builder.icmp_unsigned("!=", value, memory.zero())
+        return Scalar(value, dtype)
+
+    def _store_vector(self, value: Scalar, pointer: Any, index: Any, mask: Any) -> None:
+        memory, vector = self.memory(value.dtype), value.value
+        if value.dtype.kind == "b":
+            vector = self.builder.zext(vector, memory.type)
+        memory.store(vector, pointer, index, mask)
+
+    def elements_of(self, user: Node, source: Node, index: Any, mask: Any) -> Scalar:
+        """Return a vector of what the present stage does not make."""
         nest = self._nest
         if nest.is_computed(source, Kind.FULL):
-            return self._load(self._row_targets[source], index, source.dtype)
-        k = self.read_of(user, source, None)
+            return self._load_vector(self._row_targets[source], index, source.dtype, mask)
+        k = self._layout.read_of.get((user, source))
         if k is not None and self._layout.reads[k].inner:
-            return self._load(self._row_sources[k], index, source.dtype)
-        return self._value(user, source)
+            return self._load_vector(self._row_sources[k], index, source.dtype, mask)
+        return self.vectors.repeat(self.value(user, source))
+
+    def key_of(self, user: Node, source: Node) -> Any:
+        """Return what is the same for all users that read the same of ``source``."""
+        return self._layout.read_of.get((user, source), source)
 
 
 class _Elements:
-    """The values of one element in one stage."""
+    """The values of one vector of elements in one stage."""
 
-    def __init__(self, writer: _Writer, index: Any) -> None:
+    def __init__(self, writer: _Writer, index: Any, mask: Any) -> None:
         self.values: dict[Any, Scalar] = {}
-        self._writer, self._index = writer, index
+        self._writer, self._index, self._mask = writer, index, mask
 
     def __call__(self, user: Node, source: Node) -> Scalar:
         """Return the value that ``user`` reads of ``source``."""
-        key = self._writer.read_of(user, source, source)
+        key = self._writer.key_of(user, source)
         if key not in self.values:
-            self.values[key] = self._writer.element_of(user, source, self._index)
+            found = self._writer.elements_of(user, source, self._index, self._mask)
+            self.values[key] = found
         return self.values[key]
+
+
+def _compute(
+    builder: LLVMScalarBuilder, node: Node, value: Callable[[Node, Node], Scalar]
+) -> Scalar:
+    """Return what ``node`` makes of the values that it reads."""
+    operands = [value(node, source) for source in node.inputs]
+    if not isinstance(node.op, PerElement):
+        return operands[0]  # another shape of the same numbers
+    made: Scalar = element(builder, node.op, operands, node.dtype)
+    return made
 
 
 def combine(builder: LLVMScalarBuilder, node: Node, x: Scalar, y: Scalar) -> Scalar:
@@ -408,19 +381,22 @@ def combine(builder: LLVMScalarBuilder, node: Node, x: Scalar, y: Scalar) -> Sca
     is_max = isinstance(node.op, Max)
     if x.dtype.kind == "b":
         return builder.logical_or(x, y) if is_max else builder.logical_and(x, y)
-    if x.dtype.kind == "f":
-        return _extremum(builder.builder, "maximum" if is_max else "minimum", x, y)
+    if x.dtype.kind == "f":  # either zero may be taken where both signs tie, as in NumPy
+        return builder.intrinsic("maximum" if is_max else "minimum", x, y, flags=("nsz",))
     return builder.select(builder.less(x, y), *((y, x) if is_max else (x, y)))
 
 
-def _extremum(builder: Any, function: str, x: Scalar, y: Scalar) -> Scalar:
-    """Either zero may be taken where both signs tie, as in NumPy."""
-    from llvmlite import ir
-
-    type_ = x.value.type
-    signature = ir.FunctionType(type_, [type_, type_])
-    called = builder.module.declare_intrinsic(f"llvm.{function}", [type_], signature)
-    return Scalar(builder.call(called, [x.value, y.value], fastmath=("nsz",)), x.dtype)
+def _over_lanes(builder: LLVMScalarBuilder, node: Node, vector: Scalar) -> Scalar:
+    """Return the reduction ``node`` of the lanes of a vector."""
+    kind = vector.dtype.kind
+    if isinstance(node.op, Sum):
+        name, flags = ("fadd", "reassoc") if kind == "f" else ("add", "")
+    else:
+        which = "max" if isinstance(node.op, Max) else "min"
+        prefix = {"f": "f", "i": "s"}.get(kind, "u")
+        name = f"{prefix}{which}imum" if kind == "f" else f"{prefix}{which}"
+        flags = "nsz" if kind == "f" else ""
+    return builder.over_lanes(name, vector, flags)
 
 
 def identity_of(node: Node) -> Any:
@@ -440,51 +416,95 @@ def identity_of(node: Node) -> Any:
 class _Accumulator:
     """What a reduction has come to so far.
 
-    A sum of floats is compensated: ``rest`` collects what rounding took from ``total`` each time
-    the sum of a block was added to it.
+    Elements are taken in by the lanes of several vectors.  A sum of floats is compensated: the sum
+    of each block is added to ``total``, and ``rest`` collects what rounding took from it.
     """
 
-    def __init__(self, writer: _Writer, node: Node) -> None:
+    def __init__(self, writer: _Writer, nest: Nest, node: Node) -> None:
+        self._writer, self._node, self._builder = writer, node, writer.builder
+        self._scalars, self._vectors = writer.scalars, writer.vectors
+        self._is_row = nest.kinds[node] is Kind.ROW
         self.is_compensated = isinstance(node.op, Sum) and node.dtype.kind == "f"
-        self._node = node
-        self._scalars, self._builder = writer.scalars, writer.builder
-        type_ = llvm_type(node.dtype)
-        self._total, self._rest, self._block = (writer.variable(type_) for _ in range(3))
+        identity = identity_of(node).item()
+        self._identity = self._scalars.constant(identity, node.dtype)
+        self._identities = self._vectors.constant(identity, node.dtype)
+        self._total, self._rest = (writer.variable(self._identity.value) for _ in range(2))
+        self._parts = (
+            [writer.variable(self._identities.value) for _ in range(_UNROLLED)]
+            if nest.reduces_elements(node)
+            else []
+        )
+        self._pending = writer.variable(writer.integer(0))
 
     def reset(self) -> None:
         """Start again."""
-        identity = self._scalars.constant(identity_of(self._node).item(), self._node.dtype)
-        for place in (self._total, self._rest, self._block):
-            self._builder.store(identity.value, place)
+        for place in (self._total, self._rest):
+            self._builder.store(self._identity.value, place)
+        self._clear()
 
-    def add(self, element: Scalar) -> None:
-        """Take in one element of the present block, in any order."""
-        element = self._scalars.cast(element, self._node.dtype)
+    def _clear(self) -> None:
+        for part in self._parts:
+            self._builder.store(self._identities.value, part)
+
+    def add(self, elements: Scalar, part: int, mask: Any) -> None:
+        """Take in a vector of elements, of which a mask may leave some out."""
+        elements = self._vectors.cast(elements, self._node.dtype)
+        if mask is not None:
+            used = Scalar(mask, np.dtype(bool))
+            elements = self._vectors.select(used, elements, self._identities)
+        total = combine(self._vectors, self._node, self._get(self._parts[part]), elements)
+        self._builder.store(total.value, self._parts[part])
+
+    def close_block(self, begin: Any, end: Any, length: Any) -> None:
+        """Add what the lanes hold to the total, if there is more to come or enough has come."""
         if not self.is_compensated:
-            total = combine(self._scalars, self._node, self._get(self._total), element)
-            self._builder.store(total.value, self._total)
             return
-        # Free to reassociate, LLVM adds with vectors, in several accumulators.
-        so_far = self._get(self._block).value
-        added = self._builder.fadd(so_far, element.value, flags=("reassoc",))
-        self._builder.store(added, self._block)
-
-    def flush(self) -> None:
-        """Take in the sum of the present block, and start another."""
-        if self.is_compensated:
-            self._add_compensated(self._get(self._block))
-            zero = self._scalars.constant(0, self._node.dtype)
-            self._builder.store(zero.value, self._block)
+        builder = self._builder
+        if self._is_row:
+            is_full = builder.icmp_signed("<", end, length)
+        else:
+            count = builder.add(builder.load(self._pending), builder.sub(end, begin))
+            is_full = builder.icmp_signed(">=", count, self._writer.integer(BLOCK))
+            builder.store(builder.select(is_full, self._writer.integer(0), count), self._pending)
+        with builder.if_then(is_full):
+            self.add_alone(self._block())
+            self._clear()
 
     def add_alone(self, value: Scalar) -> None:
         """Take in one value."""
+        value = self._scalars.cast(value, self._node.dtype)
         if self.is_compensated:
             self._add_compensated(value)
         else:
-            self.add(value)
+            total = combine(self._scalars, self._node, self._get(self._total), value)
+            self._builder.store(total.value, self._total)
 
-    def result(self) -> Scalar:
-        """Return the whole; where infinities spoilt the compensation, without it."""
+    def result(self, length: Any = None) -> Scalar:
+        """Return the whole; of a row, for which one block is enough, the sum of that."""
+        if not self._parts:
+            return self._whole()
+        if not self.is_compensated:
+            return self._block()
+        if length is None:
+            self.add_alone(self._block())
+            return self._whole()
+        place = self._writer.variable(self._block().value)
+        is_longer = self._builder.icmp_signed(">", length, self._writer.integer(BLOCK))
+        with self._builder.if_then(is_longer):
+            self.add_alone(self._get(place))
+            self._builder.store(self._whole().value, place)
+        return self._get(place)
+
+    def _block(self) -> Scalar:
+        """Return what all lanes hold together."""
+        parts = [self._get(part) for part in self._parts]
+        while len(parts) > 1:
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            parts = [combine(self._vectors, self._node, a, b) for a, b in pairs]
+        return _over_lanes(self._vectors, self._node, parts[0])
+
+    def _whole(self) -> Scalar:
+        """Return the total; where infinities spoilt the compensation, without it."""
         total = self._get(self._total)
         if not self.is_compensated:
             return total

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.native.jit import vector_unit
 from symad.backends.native.scalars import LLVMScalarBuilder, Scalar, element, llvm_type
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
@@ -111,6 +112,8 @@ class Nest:
         The values that each stage makes per element, and what it reduces, sources first.
     stored : list of Node
         The values per element that one stage keeps for later ones.
+    lanes : int
+        How many elements are computed at once.
     """
 
     def __init__(self, op: Fused) -> None:
@@ -134,6 +137,7 @@ class Nest:
         made, stored = self._plan()
         self.loops = [[n for n in self.computed if n in wanted] for wanted in made]
         self.stored = [n for n in self.computed if n in stored]
+        self.lanes = vector_unit().bits // (8 * self._widest())
 
     def _kind(self, node: Node) -> Kind:
         if not isinstance(node.op, Reduction):
@@ -212,16 +216,26 @@ class Nest:
                     pending.append(source)
         return made, stored
 
+    def _widest(self) -> int:
+        """Return the most bytes that an element takes in a register: float16 is computed wider."""
+        looped = [node for loop in self.loops for node in loop]
+        nodes = [*looped, *(source for node in looped for source in node.inputs)]
+        dtypes = {node.dtype for node in nodes}
+        return max((4 if d == "float16" else d.itemsize for d in dtypes), default=8)
+
+    def own_cost(self, node: Node) -> int:
+        """Return about how many instructions one element takes, once its operands are there."""
+        if not isinstance(node.op, PerElement):
+            return 0
+        return cost_of(node.op, tuple(source.dtype for source in node.inputs), node.dtype) or 0
+
     def _costs(self) -> dict[Node, int]:
         """Return about how many instructions it takes to make a value from the inputs."""
         costs: dict[Node, int] = {}
         for node in self.computed:
             if self.kinds[node] is not Kind.FULL:
                 continue
-            own = 0
-            if isinstance(node.op, PerElement):
-                dtypes = tuple(source.dtype for source in node.inputs)
-                own = cost_of(node.op, dtypes, node.dtype) or 0
+            own = self.own_cost(node)
             costs[node] = min(own + sum(costs.get(source, 0) for source in node.inputs), 1 << 30)
         return costs
 

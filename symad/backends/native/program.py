@@ -1,46 +1,33 @@
-"""Runs plans whose fused loop nests are machine code, and whose other ops are NumPy's kernels."""
+"""Runs plans as native code as far as there is any, and the other ops by NumPy's kernels."""
 
 from __future__ import annotations
 
-import ctypes
-import itertools
-import math
-import os
-import struct
-import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from functools import cache
-from typing import Any
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, ClassVar
 
 import numpy as np
 
-from symad.backends.native.loops import identity_of, loop_code
-from symad.backends.native.nest import Kind, Layout, Nest, has_code, supports
-from symad.backends.numpy import NumpyProgram
-from symad.errors import InternalError
+from symad.backends.native.buffers import Buffers
+from symad.backends.native.entry import native_function
+from symad.backends.native.frame import manner_of
+from symad.backends.native.lower import Lowering
+from symad.backends.native.nest import supports
+from symad.backends.native.nests import as_large_nest
+from symad.backends.native.parallel import LoopKernel
+from symad.backends.native.runtime import runtime
+from symad.backends.native.schedule import schedule
+from symad.backends.native.segment import Segment
+from symad.backends.numpy import failure_of, result_of
+from symad.backends.program import Mark
 from symad.graph.graph import Graph
-from symad.graph.node import Node
+from symad.graph.node import Node, apply
+from symad.ops.adjoint import identity
 from symad.ops.control import WithBody
-from symad.ops.extremum import Max, Min
-from symad.ops.fused import Fused
-from symad.ops.reduce import Sum
-from symad.passes.fuse import Shape, fuse, shape_of
-from symad.plan.plan import Instruction, Plan, make_plan
-
-_SPLIT_FROM = 1 << 17
-"""Nests of so many elements and more are done in parts, which threads share."""
-_PARTS = 16
-"""Into how many parts reductions of all rows are cut, however many threads there are, so that the
-result does not depend on their number."""
-_ROWS_OF_PART = 16
-"""At least, where each part has a row of its own to add to."""
-_KEPT_FROM = 1 << 16
-"""Buffers of so many bytes and more are kept for the next call."""
-_KEPT = 4
-"""How many buffers of one size are kept."""
-
-_Array = np.ndarray[Any, Any]
+from symad.passes.fuse import fuse
+from symad.plan.plan import Plan, make_plan
+from symad.types import TensorType
 
 
 def native_graph(graph: Graph) -> Graph:
@@ -60,209 +47,188 @@ def build(plan: Plan, threads: int = 1) -> NativeProgram:
     return NativeProgram(plan, threads)
 
 
-class NativeProgram(NumpyProgram):
-    """A plan ready to run, its loop nests as machine code.
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Call ``run`` with the values of some registers.
+
+    Attributes
+    ----------
+    run : callable
+    inputs : tuple of int
+    outputs : tuple of int
+        The registers of the results of a segment, which come as a list; of a kernel there is one.
+    frees : tuple of int
+        The registers that are not needed after it.
+    source : Node or Segment
+    """
+
+    run: Callable[..., Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    frees: tuple[int, ...]
+    source: Node | Segment
+
+
+class NativeProgram:
+    """A plan ready to run; calls share nothing, so threads may run one program at once.
 
     Large buffers are kept from call to call; one that was handed out is used again only when
     nobody holds it any more.
     """
 
+    keeps_memory: ClassVar[bool] = True
+
     def __init__(self, plan: Plan, threads: int = 1) -> None:
+        self.plan = plan
         self._threads = threads
         self._buffers = Buffers()
-        super().__init__(plan)
+        self._runtime = runtime()
+        self._outputs = list(plan.graph.outputs)
+        self._copies: set[Node] = set()
+        if self._runtime is not None:
+            self._copy_outputs()
+        natively = self._runtime is not None and not _is_of_numbers(plan.graph)
+        steps = schedule(plan, self._outputs, self._copies, natively)
+        self._whole = self._as_whole(steps)
+        self._places = {node: k for k, node in enumerate(plan.graph.inputs)}
+        self._registers: list[Any] = [None] * len(self._places)
+        self._steps: list[_Step] = []
+        if self._whole is None:
+            self._connect(steps)
 
-    def kernel_of(self, step: Instruction) -> Callable[..., Any]:
-        op = step.node.op
-        if isinstance(op, Fused) and has_code(op):
-            return LoopKernel(op, self._threads, self._buffers.take)
-        if isinstance(op, WithBody):
-            body = make_plan(native_graph(op.body))
-            return op.kernel_of(NativeProgram(body, self._threads))
-        return super().kernel_of(step)
+    def _copy_outputs(self) -> None:
+        """Let outputs that share memory with something else be copies, made by native code."""
+        for k, copied in enumerate(self.plan.copied):
+            type_ = self._outputs[k].type
+            if copied and isinstance(type_, TensorType) and type_.is_static:
+                self._outputs[k] = apply(identity, self._outputs[k])
+                self._copies.add(self._outputs[k])
 
+    def _as_whole(self, steps: Sequence[Node | Lowering]) -> Segment | None:
+        """Return the segment that takes all inputs and returns all outputs, if there is one."""
+        if len(steps) != 1 or not isinstance(steps[0], Lowering):
+            return None
+        return self._segment(steps[0], self.plan.graph.inputs, self._outputs)
 
-class Buffers:
-    """Memory that is kept and given out again as soon as nobody else refers to it.
+    def _segment(
+        self, lowered: Lowering, inputs: Sequence[Node], outputs: Sequence[Node]
+    ) -> Segment:
+        assert self._runtime is not None
+        return Segment(lowered, inputs, outputs, self._runtime, self._buffers.take)
 
-    What is given out is a new array over that memory each time.  Whoever refers to it, to a view of
-    it or to a buffer of it, refers to the memory; its attributes and weak references end with it.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[int, list[_Array]] = {}
-        self._in_use = _references([np.empty(0)])
-
-    def take(self, shape: Shape, dtype: np.dtype[Any]) -> _Array:
-        """Return an array with arbitrary contents."""
-        size = math.prod(shape) * dtype.itemsize
-        if size < _KEPT_FROM or not _counts_references():
-            return np.empty(shape, dtype)
-        kept = self._kept.setdefault(size, [])
-        # Another thread that looks at the same memory refers to it, and neither takes it then.
-        for memory in kept:
-            if sys.getrefcount(memory) <= self._in_use:
-                return np.ndarray(shape, dtype, memory)
-        memory = np.empty(shape, dtype)
-        kept.append(memory)
-        del kept[:-_KEPT]
-        return np.ndarray(shape, dtype, memory)
-
-
-def _references(kept: list[_Array]) -> int:
-    """Return how many references there are to an array that is kept but not in use."""
-    for memory in kept:
-        return sys.getrefcount(memory)
-    return 0
-
-
-def _counts_references() -> bool:
-    return getattr(sys, "_is_gil_enabled", lambda: True)() and hasattr(sys, "getrefcount")
-
-
-class LoopKernel:
-    """A :class:`Fused` op as a function of arrays, for the sizes of its space.
-
-    Parameters
-    ----------
-    op : Fused
-    threads : int
-    allocate : callable
-        Returns an array of a shape and dtype.
-    """
-
-    def __init__(
-        self, op: Fused, threads: int, allocate: Callable[[Shape, np.dtype[Any]], _Array]
-    ) -> None:
-        nest = Nest(op)
-        self._layout = Layout(nest)
-        self._space = op.space
-        self._outputs = op.body.outputs
-        self._kinds = [nest.kinds[node] for node in self._outputs]
-        self._stored = [node.dtype for node in nest.stored]
-        self._allocate = allocate
-        self._threads = threads
-        self._parts = self._count_parts()
-        inputs = op.body.inputs
-        self._reads = [
-            (read.slot, read.expanded, shape_of(inputs[read.slot]), inputs[read.slot].dtype)
-            for read in self._layout.reads
-        ]
-        self._shares = self._share_parts()
-        code = loop_code(nest, self._layout)
-        self._module = code.module
-        self._run = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(code.address)
-        self._words = self._constant_words(nest)
-        arrays = len(self._reads) + len(self._outputs) + len(self._stored)
-        self._pack = struct.Struct(f"={len(self._words) + arrays + 3}q").pack
-
-    def __call__(self, *values: Any) -> Any:
-        """Return the value of the op: a tuple if it has several outputs."""
-        arrays = [self._source(values[slot], *read) for slot, *read in self._reads]
-        targets = [self._target(*pair) for pair in zip(self._outputs, self._kinds, strict=True)]
-        arrays += targets
-        for dtype in self._stored:
-            arrays.append(np.empty((self._parts, self._layout.row), dtype))
-        words = [*self._words, *map(id, arrays)]
-        if len(self._shares) == 1:
-            self._do_parts(words, self._shares[0], arrays)
-        else:
-            self._share_work(words, arrays)
-        results = map(self._result, self._outputs, self._kinds, targets)
-        return next(results) if len(targets) == 1 else tuple(results)
-
-    def _count_parts(self) -> int:
-        layout = self._layout
-        if layout.elements < _SPLIT_FROM:
-            return 1
-        parts = self._threads
-        if Kind.TOTAL in self._kinds or Kind.COLUMN in self._kinds:
-            parts = _PARTS
-        if Kind.COLUMN in self._kinds:
-            parts = min(parts, layout.rows // _ROWS_OF_PART)
-        return max(1, min(parts, layout.rows))
-
-    def _share_parts(self) -> list[list[tuple[int, int, int]]]:
-        """Return, for each thread, its parts: first row, end of rows, number."""
-        rows, parts = self._layout.rows, self._parts
-        ranges = [(k * rows // parts, (k + 1) * rows // parts, k) for k in range(parts)]
-        workers = min(self._threads, parts)
-        return [ranges[k::workers] for k in range(workers)]
-
-    def _constant_words(self, nest: Nest) -> list[int]:
-        """Return the words that are the same in every call, which follow those of the part."""
-        layout = self._layout
-        words = [layout.row, layout.elements, *layout.outer]
-        words += [step for read in layout.reads for step in read.outer]
-        for number in nest.numbers:
-            raw = number.value.tobytes().ljust(8, b"\0")
-            words.append(int.from_bytes(raw, sys.byteorder, signed=True))
-        return words
-
-    def _source(self, value: Any, expanded: bool, shape: Shape, dtype: np.dtype[Any]) -> _Array:
-        """Return an input as the machine code takes it: contiguous and aligned.
-
-        Machine code would read past the end of what is smaller than the type of its node says.
-        """
-        array: _Array = np.asarray(value)
-        if array.shape != shape or array.dtype != dtype:
-            raise InternalError(
-                f"an op has made {array.dtype}{list(array.shape)} where its infer() gives "
-                f"{dtype}{list(shape)}"
+    def _connect(self, steps: Sequence[Node | Lowering]) -> None:
+        """Give out registers, and find the functions that are called."""
+        for _, constant in self.plan.constants:
+            self._place(constant, constant.value[()])
+        taken = [s.inputs() if isinstance(s, Lowering) else _arguments(s) for s in steps]
+        last = {node: k for k, nodes in enumerate(taken) for node in nodes}
+        pinned = {*self._places, *self._outputs}
+        for k, (step, nodes) in enumerate(zip(steps, taken, strict=True)):
+            if isinstance(step, Lowering):
+                made = [node for node in step.nodes if node in last or node in pinned]
+                source: Node | Segment = self._segment(step, nodes, made)
+            else:
+                made, source = [step], step
+            for node in made:
+                self._place(node, None)
+            run = source.run if isinstance(source, Segment) else self._kernel(source)
+            dead = {node for node in nodes if last[node] == k} - pinned
+            inputs, outputs, frees = (
+                tuple(self._places[node] for node in group) for group in (nodes, made, dead)
             )
-        if expanded:
-            array = np.broadcast_to(array, self._space)
-        flags = array.flags
-        if flags.carray or (flags.c_contiguous and flags.aligned):
-            return array
-        return array.copy()
+            self._steps.append(_Step(run, inputs, outputs, frees, source))
 
-    def _target(self, node: Node, kind: Kind) -> _Array:
-        """Return memory for an output; what is reduced over rows has one for each part."""
-        if kind is Kind.TOTAL:
-            return np.empty(self._parts, node.dtype)
-        if kind is Kind.COLUMN:
-            return np.full((self._parts, self._layout.row), identity_of(node), node.dtype)
-        return self._allocate(shape_of(node), node.dtype)
+    def _place(self, node: Node, value: Any) -> None:
+        self._places[node] = len(self._registers)
+        self._registers.append(value)
 
-    def _result(self, node: Node, kind: Kind, target: _Array) -> Any:
-        if kind in (Kind.TOTAL, Kind.COLUMN):
-            whole = target[0] if self._parts == 1 else _COMBINE[type(node.op)](target, axis=0)
-            return np.reshape(whole, shape_of(node))[()]
-        return target if target.ndim else target[()]
+    def _kernel(self, node: Node) -> Callable[..., Any]:
+        """Return the function of arrays that computes a node."""
+        op = node.op
+        assert op is not None
+        if node in self._copies:
+            return np.copy
+        fused = as_large_nest(node)
+        if fused is not None:
+            return LoopKernel(fused, self._threads, self._buffers.take)
+        if isinstance(op, WithBody):
+            return op.kernel_of(NativeProgram(make_plan(native_graph(op.body)), self._threads))
+        return op.kernel()
 
-    def _share_work(self, words: Sequence[int], arrays: Sequence[_Array]) -> None:
-        mine, *others = self._shares
-        waiting = []
+    def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
+        """Run on ``values``, one for each input of the graph, and return the outputs.
+
+        Where ``targets`` has an array for an output, this may be written there, and returned.
+
+        Raises
+        ------
+        EvaluationError
+            If an op fails; it names the node, its input types and the user's line.
+        """
+        if self._whole is not None:
+            results: list[Any] = self._whole.run(*values, *(targets or ()))
+            return results
+        registers = [*values, *self._registers[len(values) :]]
+        with np.errstate(all="ignore"):
+            for step in self._steps:
+                _run(step, registers)
+        return self._results(registers)
+
+    def entry(
+        self, outputs: Any, fallback: Callable[..., Any], name: str, mark: Mark
+    ) -> Callable[..., Any] | None:
+        """Return a native function that takes arguments as Python passes them, or ``None``.
+
+        See :meth:`symad.backends.program.Program.entry`.
+        """
+        if self._whole is not None:
+            return self._whole.entry(manner_of(outputs, fallback, mark))
+        return native_function(self.plan, outputs, fallback, name)
+
+    def _results(self, registers: Sequence[Any]) -> list[Any]:
+        pairs = zip(self._outputs, self.plan.copied, strict=True)
+        return [
+            result_of(registers[self._places[node]], copied and node not in self._copies)
+            for node, copied in pairs
+        ]
+
+    def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
+        """Run once, and return what was computed one after another, each with its seconds."""
+        if self._whole is not None:
+            return self._whole.profile(values)
+        registers = [*values, *self._registers[len(values) :]]
+        times: list[tuple[Node, float]] = []
+        with np.errstate(all="ignore"):
+            for step in self._steps:
+                if isinstance(step.source, Segment):
+                    times += step.source.profile([registers[k] for k in step.inputs])
+                begin = perf_counter()
+                _run(step, registers)
+                if isinstance(step.source, Node):
+                    times.append((step.source, perf_counter() - begin))
+        return times
+
+
+def _is_of_numbers(graph: Graph) -> bool:
+    """Return whether nothing has axes: such a plan becomes one function, at its second call."""
+    return all(isinstance(n.type, TensorType) and n.type.shape == () for n in graph.nodes)
+
+
+def _arguments(node: Node) -> Sequence[Node]:
+    """Return what the kernel of a node takes."""
+    fused = as_large_nest(node)
+    return node.inputs if fused is None or fused is node.op else fused.body.inputs
+
+
+def _run(step: _Step, registers: list[Any]) -> None:
+    arguments = [registers[place] for place in step.inputs]
+    if isinstance(step.source, Segment):
+        for place, value in zip(step.outputs, step.run(*arguments), strict=True):
+            registers[place] = value
+    else:
         try:
-            for share in others:
-                waiting.append(_pool().submit(self._do_parts, words, share, arrays))
-        except RuntimeError:  # the interpreter is about to end, and starts no threads
-            mine = [*mine, *itertools.chain(*others[len(waiting) :])]
-        try:
-            self._do_parts(words, mine, arrays)
-        finally:
-            wait(waiting)
-
-    def _do_parts(
-        self,
-        words: Sequence[int],
-        parts: Sequence[tuple[int, int, int]],
-        arrays: Sequence[_Array],
-    ) -> None:
-        """Run the machine code; ``arrays`` holds the memory, even if the caller is interrupted."""
-        for part in parts:
-            self._run(self._pack(*part, *words))
-
-
-_COMBINE: dict[Any, Callable[..., Any]] = {Sum: np.sum, Max: np.max, Min: np.min}
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    """Return the threads that all programs share."""
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="symad")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of the threads
+            registers[step.outputs[0]] = step.run(*arguments)
+        except Exception as error:
+            raise failure_of(step.source, error) from error
+    for place in step.frees:
+        registers[place] = None

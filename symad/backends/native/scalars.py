@@ -1,5 +1,7 @@
 """One element of an elementwise op as LLVM instructions: what :class:`ScalarBuilder` asks for.
 
+The same instructions work on vectors, on one element in each lane.
+
 Arithmetic is IEEE 754 without any licence to reassociate or to contract; integers wrap around.
 Functions of the C library, and their vector forms, are within 4 ulps of NumPy's; of SciPy's too,
 except where those lose digits: ``erfc`` of large numbers, ``gammaln`` near its zeros below 0.
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.native.exponential import exp_float32
 from symad.backends.native.jit import has_symbol, vector_unit
 from symad.graph.scalar import Value
 from symad.ops.base import PerElement
@@ -23,8 +26,8 @@ _FLOAT32, _FLOAT64 = np.dtype("float32"), np.dtype("float64")
 _INTRINSICS = {"ceil", "copysign", "fabs", "floor", "rint", "sqrt", "trunc"}
 """Functions that are instructions, not calls."""
 
-_LANES = {"e": 512, "d": 256, "b": 128}
-"""Bits of a vector by the letter that the vector function ABI has for the instruction set."""
+_LETTERS = {512: "e", 256: "d", 128: "b"}
+"""How the vector function ABI names the instruction set, by the bits of a vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +71,20 @@ class LLVMScalarBuilder:
     Parameters
     ----------
     builder : llvmlite.ir.IRBuilder
-    vectorise : bool
-        Whether calls of mathematical functions shall tell of their vector forms, for loops; then
-        finish the module with :func:`keep_vector_functions`.
+    lanes : int
+        How many elements are computed at once, as vectors; 0 for one, as a scalar.
     """
 
-    def __init__(self, builder: Any, vectorise: bool = False) -> None:
+    def __init__(self, builder: Any, lanes: int = 0) -> None:
         self.builder = builder
-        self._vectorise = vectorise
+        self.lanes = lanes
+
+    def type_of(self, dtype: np.dtype[Any]) -> Any:
+        """Return the LLVM type of values of ``dtype``."""
+        from llvmlite import ir
+
+        type_ = llvm_type(dtype)
+        return ir.VectorType(type_, self.lanes) if self.lanes else type_
 
     def dtype(self, x: Scalar) -> np.dtype[Any]:
         return x.dtype
@@ -84,7 +93,8 @@ class LLVMScalarBuilder:
         number = dtype.type(value).item()
         if dtype.kind == "i" and number < 0:
             number += 1 << 8 * dtype.itemsize
-        return Scalar(llvm_type(dtype)(number), dtype)
+        single = llvm_type(dtype)(number)
+        return Scalar(self.type_of(dtype)([single] * self.lanes) if self.lanes else single, dtype)
 
     def add(self, x: Scalar, y: Scalar) -> Scalar:
         return self._arithmetic("fadd", "or_" if x.dtype.kind == "b" else "add", x, y)
@@ -113,8 +123,9 @@ class LLVMScalarBuilder:
         return self.select(by_zero, zero, negated)
 
     def negate(self, x: Scalar) -> Scalar:
-        negate = self.builder.fneg if x.dtype.kind == "f" else self.builder.neg
-        return Scalar(negate(x.value), x.dtype)
+        if x.dtype.kind == "f":
+            return Scalar(self.builder.fneg(x.value), x.dtype)
+        return self.subtract(self.constant(0, x.dtype), x)
 
     def less(self, x: Scalar, y: Scalar) -> Scalar:
         return self._compare("<", x, y)
@@ -151,12 +162,16 @@ class LLVMScalarBuilder:
         if dtype.itemsize == 2:
             wide = [self.cast(argument, _FLOAT32) for argument in arguments]
             return self.cast(self.call(function, *wide), dtype)
-        values = [argument.value for argument in arguments]
         if function in _INTRINSICS:
-            called = self._intrinsic(function, [value.type for value in values])
-        else:
-            called = self._declare(function, dtype, values)
-        return Scalar(self.builder.call(called, values), dtype)
+            return self.intrinsic(function, *arguments)
+        if function == "exp" and dtype == _FLOAT32 and self.lanes:
+            exponential: Scalar = exp_float32(self, *arguments)
+            return exponential
+        name = function if dtype == _FLOAT64 else f"{function}f"
+        if not has_symbol(name):
+            raise NotImplementedError(f"the C library has no {name}")
+        values = [argument.value for argument in arguments]
+        return Scalar(self._call(name, dtype, values), dtype)
 
     def cast(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
         """Convert as C does on x86, where NumPy leaves a conversion undefined.
@@ -194,16 +209,16 @@ class LLVMScalarBuilder:
         return Scalar(compare("!=", x.value, zero.value), np.dtype(bool))
 
     def _from_integer(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
-        type_, signed = llvm_type(dtype), x.dtype.kind == "i"
+        signed = x.dtype.kind == "i"
         if dtype.kind == "f":
             if dtype.itemsize == 2:
                 return self._from_float(self._from_integer(x, _FLOAT32), dtype)
             convert = self.builder.sitofp if signed else self.builder.uitofp
-        elif llvm_type(x.dtype).width > type_.width:
+        elif llvm_type(x.dtype).width > llvm_type(dtype).width:
             convert = self.builder.trunc
         else:
             convert = self.builder.sext if signed else self.builder.zext
-        return Scalar(convert(x.value, type_), dtype)
+        return Scalar(convert(x.value, self.type_of(dtype)), dtype)
 
     def _from_float(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
         if dtype.kind != "f":
@@ -214,7 +229,7 @@ class LLVMScalarBuilder:
             x = self._from_float(x, _FLOAT32)
         wider = dtype.itemsize > x.dtype.itemsize
         convert = self.builder.fpext if wider else self.builder.fptrunc
-        return Scalar(convert(x.value, llvm_type(dtype)), dtype)
+        return Scalar(convert(x.value, self.type_of(dtype)), dtype)
 
     def _float_to_integer(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
         """What does not fit becomes the lowest integer, cut to the size that is wanted."""
@@ -229,7 +244,7 @@ class LLVMScalarBuilder:
             self.less_equal(self.constant(-end, x.dtype), x),
             self.less(x, self.constant(end, x.dtype)),
         )
-        converted = Scalar(self.builder.fptosi(x.value, llvm_type(signed)), signed)
+        converted = Scalar(self.builder.fptosi(x.value, self.type_of(signed)), signed)
         return self.cast(self.select(fits, converted, self.constant(lowest, signed)), dtype)
 
     def _float_to_uint64(self, x: Scalar) -> Scalar:
@@ -241,60 +256,110 @@ class LLVMScalarBuilder:
         high = self.add(high, self.constant(1 << 63, uint64))
         return self.select(self.less_equal(half, x), high, low)
 
-    def _intrinsic(self, function: str, types: Sequence[Any]) -> Any:
+    def multiply_add(self, x: Scalar, y: Scalar, z: Scalar) -> Scalar:
+        """Return x y + z of floats, rounded once where the machine has an instruction for it."""
+        return self.intrinsic("fmuladd", x, y, z)
+
+    def scale(self, x: Scalar, n: Scalar) -> Scalar:
+        """Return x 2ⁿ of a float and an integer."""
+        return self.intrinsic("ldexp", x, n, overloads=2)
+
+    def reinterpret(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
+        """Return the bits of ``x`` as a value of another dtype of that size."""
+        return Scalar(self.builder.bitcast(x.value, self.type_of(dtype)), dtype)
+
+    def shift_left(self, x: Scalar, bits: int) -> Scalar:
+        """Return the bits of an integer farther left."""
+        return Scalar(self.builder.shl(x.value, self.constant(bits, x.dtype).value), x.dtype)
+
+    def shift_right(self, x: Scalar, bits: int) -> Scalar:
+        """Return the bits of a signed integer farther right."""
+        return Scalar(self.builder.ashr(x.value, self.constant(bits, x.dtype).value), x.dtype)
+
+    def repeat(self, x: Scalar) -> Scalar:
+        """Return a vector whose lanes are all ``x``."""
         from llvmlite import ir
 
-        signature = ir.FunctionType(types[0], types)
-        return self.builder.module.declare_intrinsic(f"llvm.{function}", types[:1], signature)
+        first = ir.IntType(32)(0)
+        undefined = ir.Constant(self.type_of(x.dtype), ir.Undefined)
+        single = self.builder.insert_element(undefined, x.value, first)
+        zeros = ir.Constant(ir.VectorType(first.type, self.lanes), None)
+        return Scalar(self.builder.shuffle_vector(single, undefined, zeros), x.dtype)
 
-    def _declare(self, function: str, dtype: np.dtype[Any], values: Sequence[Any]) -> Any:
-        """Return the C function for ``dtype``, declared as one that only computes a value."""
+    def over_lanes(self, operation: str, vector: Scalar, flag: str = "") -> Scalar:
+        """Return what LLVM's ``vector.reduce`` makes of all lanes; ``flag`` says how freely."""
+        single = llvm_type(vector.dtype)
+        operands = [single(-0.0)] if operation == "fadd" else []
+        operands.append(vector.value)
+        name = f"llvm.vector.reduce.{operation}.{self._suffix(vector.dtype)}"
+        function = self._declare(name, single, operands)
+        flags = (flag,) if flag else ()
+        return Scalar(self.builder.call(function, operands, fastmath=flags), vector.dtype)
+
+    def intrinsic(
+        self, function: str, *operands: Scalar, overloads: int = 1, flags: Sequence[str] = ()
+    ) -> Scalar:
+        """Call a function of LLVM's own, whose result is like the first operand.
+
+        Parameters
+        ----------
+        function : str
+        *operands : Scalar
+        overloads : int
+            How many operands may be of several types, which its name then tells.
+        flags : sequence of str
+            What LLVM need not respect.
+        """
+        dtype, values = operands[0].dtype, [operand.value for operand in operands]
+        suffixes = [self._suffix(operand.dtype) for operand in operands[:overloads]]
+        name = ".".join(["llvm", function, *suffixes])
+        declared = self._declare(name, self.type_of(dtype), values)
+        return Scalar(self.builder.call(declared, values, fastmath=flags), dtype)
+
+    def _suffix(self, dtype: np.dtype[Any]) -> str:
+        """Return how names of LLVM's own functions tell of a type."""
+        lanes = f"v{self.lanes}" if self.lanes else ""
+        return f"{lanes}{llvm_type(dtype).intrinsic_name}"
+
+    def _call(self, name: str, dtype: np.dtype[Any], values: Sequence[Any]) -> Any:
+        """Call a C function: its vector form, or the function itself for each lane."""
+        if not self.lanes:
+            return self.builder.call(self._declare(name, llvm_type(dtype), values), values)
+        form = _vector_form(name, 8 * dtype.itemsize, self.lanes, len(values))
+        if form is not None:
+            return self.builder.call(self._declare(form, self.type_of(dtype), values), values)
         from llvmlite import ir
 
-        name = function if dtype == _FLOAT64 else f"{function}f"
+        result, index = values[0], ir.IntType(32)
+        for lane in range(self.lanes):
+            single = [self.builder.extract_element(value, index(lane)) for value in values]
+            made = self.builder.call(self._declare(name, llvm_type(dtype), single), single)
+            result = self.builder.insert_element(result, made, index(lane))
+        return result
+
+    def _declare(self, name: str, result: Any, operands: Sequence[Any]) -> Any:
+        """Return a function of such operands, declared as one that only computes a value."""
+        from llvmlite import ir
+
         module = self.builder.module
         if name in module.globals:
             return module.globals[name]
-        if not has_symbol(name):
-            raise NotImplementedError(f"the C library has no {name}")
-        type_ = llvm_type(dtype)
-        declared = ir.Function(module, ir.FunctionType(type_, [type_] * len(values)), name)
-        # LLVM knows these attributes, llvmlite's own list of them does not.
-        set.update(declared.attributes, ("memory(none)", "nounwind", "willreturn"))
-        if self._vectorise:
-            self._add_vector_form(declared, 8 * dtype.itemsize, len(values))
+        signature = ir.FunctionType(result, [operand.type for operand in operands])
+        declared = ir.Function(module, signature, name)
+        if not name.startswith("llvm."):
+            # LLVM knows these attributes, llvmlite's own list of them does not.
+            set.update(declared.attributes, ("memory(none)", "nounwind", "willreturn"))
         return declared
 
-    def _add_vector_form(self, scalar: Any, bits: int, arity: int) -> None:
-        """Tell of the vector form of a function, as the x86-64 vector function ABI names it."""
-        from llvmlite import ir
 
-        letter = vector_unit().letter
-        if not letter:
-            return
-        lanes = _LANES[letter] // bits
-        shape = f"N{lanes}{'v' * arity}_{scalar.name}"
-        name = f"_ZGV{letter}{shape}"
-        if not has_symbol(name):
-            return
-        vector = ir.VectorType(scalar.ftype.return_type, lanes)
-        ir.Function(self.builder.module, ir.FunctionType(vector, [vector] * arity), name)
-        variant = f'"vector-function-abi-variant"="_ZGV_LLVM_{shape}({name})"'
-        set.add(scalar.attributes, variant)
-
-
-def keep_vector_functions(module: Any) -> None:
-    """Keep the vector functions that were declared in ``module``, which nothing calls yet."""
-    from llvmlite import ir
-
-    found = [f for name, f in module.globals.items() if name.startswith("_ZGV")]
-    if not found:
-        return
-    pointer = ir.IntType(8).as_pointer()
-    kept = ir.ArrayType(pointer, len(found))
-    used = ir.GlobalVariable(module, kept, "llvm.compiler.used")
-    used.initializer = ir.Constant(kept, [function.bitcast(pointer) for function in found])
-    used.linkage, used.section = "appending", "llvm.metadata"
+@cache
+def _vector_form(name: str, bits: int, lanes: int, arity: int) -> str | None:
+    """Return the C library's vector form of a function, as the x86-64 vector ABI names it."""
+    letter = _LETTERS.get(bits * lanes)
+    if letter is None or not vector_unit().letter:
+        return None
+    form = f"_ZGV{letter}N{lanes}{'v' * arity}_{name}"
+    return form if has_symbol(form) else None
 
 
 def element(

@@ -1,0 +1,107 @@
+"""How much memory there is: calls that need more are refused before they start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from symad.errors import EvaluationError
+from symad.plan.plan import Plan
+
+_CHECKED_FROM = 1 << 26
+"""Calls that need less are not worth finding out how much there is, which takes 0.1 ms."""
+
+_GROUPS = Path("/sys/fs/cgroup")
+_UNLIMITED = 1 << 60
+
+
+def memory_to_check(plan: Plan) -> int:
+    """Return how many bytes a call needs beside its inputs, or 0 if that is little or not known."""
+    if plan.is_static:
+        if sum(step.node.type.nbytes for step in plan.instructions) >= _CHECKED_FROM:
+            return plan.lower_bound or 0
+    return 0
+
+
+def check_memory(needed: int, plan: Plan, name: str) -> None:
+    """Refuse a call that needs more memory than there is.
+
+    Raises
+    ------
+    EvaluationError
+        It says how much is needed, and for what most, and how much there is.
+    """
+    there_is = available_memory()
+    if there_is is None or needed <= there_is:
+        return
+    use = plan.memory
+    assert use is not None
+    largest = max(use.at(use.peak_step), key=lambda block: block.size)
+    node = largest.values[-1]
+    most = format_bytes(largest.size)
+    raise EvaluationError(
+        f"{name} needs {format_bytes(needed)} of memory beside its inputs, but there is "
+        f"{format_bytes(there_is)}; {most} of that are for {node.label}: {node.type}",
+        where=node.site.describe(),
+        remedy="Feed smaller arrays, a few at a time, or use float32.",
+    )
+
+
+def available_memory() -> int | None:
+    """Return how many bytes this process can still get, swap included; ``None`` if not known.
+
+    On Linux that is the least of what the system has and what the limits of the control groups
+    leave, such as those of containers.  Elsewhere it is not known.
+    """
+    system = _fields(Path("/proc/meminfo"))
+    if "MemAvailable:" not in system:
+        return None
+    free = 1024 * (system["MemAvailable:"] + system.get("SwapFree:", 0))
+    return min([free, *_left_in_groups()])
+
+
+def _left_in_groups() -> Iterator[int]:
+    """Yield what is left in each control group of this process; caches of files can be dropped."""
+    for line in _text(Path("/proc/self/cgroup")).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            root, names = _GROUPS, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            root = _GROUPS / "memory"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        for folder in (path, *map(str, PurePosixPath(path).parents)):
+            group = root / folder.lstrip("/")
+            limit, used = _text(group / names[0]).strip(), _text(group / names[1]).strip()
+            if limit.isdigit() and used.isdigit() and int(limit) < _UNLIMITED:
+                caches = _fields(group / "memory.stat").get(names[2], 0)
+                yield max(0, int(limit) - int(used) + caches)
+
+
+def _fields(path: Path) -> dict[str, int]:
+    """Return the numbers of a file of lines ``name number ...``."""
+    rows = [line.split() for line in _text(path).splitlines()]
+    return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def format_bytes(size: float) -> str:
+    """Return bytes as text of three digits.
+
+    Examples
+    --------
+    >>> format_bytes(80), format_bytes(1.5e9), format_bytes(8e18)
+    ('80 B', '1.5 GB', '8e+06 TB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"

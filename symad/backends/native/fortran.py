@@ -1,0 +1,97 @@
+"""Where BLAS and LAPACK are: the addresses of their functions, as Fortran calls them.
+
+NumPy's own library is taken where its functions can be found, for it is loaded already, and its
+threads are not joined by those of another; else that of SciPy, by the pointers which it publishes.
+
+Fortran takes every argument by address.  An integer that fits 32 bits is read rightly from a
+little-endian word of 64 bits whatever the width that the library was built for, so that only arrays
+of integers depend on it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+_NAMES = ("scipy_{}_64_", "{}_64_", "scipy_{}_", "{}_")
+"""What builds of NumPy call a function of Fortran."""
+
+_Find = Callable[[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library that has BLAS and LAPACK.
+
+    Attributes
+    ----------
+    find : callable
+        Returns the address of a function.
+    integer_bits : int
+        How wide its integers are.
+    """
+
+    find: _Find
+    integer_bits: int
+
+    def takes(self, *sizes: int) -> bool:
+        """Return whether numbers fit its integers."""
+        return all(-(2**31) <= size < 2**31 for size in sizes) or self.integer_bits == 64
+
+
+@cache
+def library() -> Library | None:
+    """Return the library of this process, ``None`` if there is none that can be called."""
+    if sys.byteorder != "little":
+        return None
+    for candidate in (_find_in_numpy, _find_in_scipy):
+        try:
+            find = candidate()
+            return Library(find, _integer_bits(find("dgetrf")))
+        except (ImportError, OSError, LookupError):
+            continue
+    return None
+
+
+def _find_in_numpy() -> _Find:
+    from numpy.linalg import _umath_linalg
+
+    handle = ctypes.CDLL(_umath_linalg.__file__)
+    names = [name for name in _NAMES if hasattr(handle, name.format("dgetrf"))]
+    if not names or not hasattr(handle, names[0].format("dgemm")):
+        raise LookupError("NumPy shows no BLAS")
+
+    def find(function: str) -> int:
+        return ctypes.cast(handle[names[0].format(function)], ctypes.c_void_p).value or 0
+
+    return find
+
+
+def _find_in_scipy() -> _Find:
+    from scipy.linalg import cython_blas, cython_lapack
+
+    name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    capsules = {**cython_blas.__pyx_capi__, **cython_lapack.__pyx_capi__}
+
+    def find(function: str) -> int:
+        capsule = capsules[function]
+        return int(pointer_of(capsule, name_of(capsule)))
+
+    return find
+
+
+def _integer_bits(getrf: int) -> int:
+    """Factorise a matrix that swaps two rows: both pivots are 2, side by side."""
+    size, information = ctypes.c_int64(2), ctypes.c_int64(0)
+    matrix, pivots = np.array([[0.0, 1.0], [1.0, 0.0]]), np.zeros(2, "int64")
+    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 6)(getrf)
+    sizes = ctypes.addressof(size)
+    call(sizes, sizes, matrix.ctypes.data, sizes, pivots.ctypes.data, ctypes.addressof(information))
+    return 64 if pivots[0] == 2 else 32

@@ -1,0 +1,170 @@
+"""Large loop nests in parts, which threads share."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import struct
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.loops import loop_code
+from symad.backends.native.nest import Kind, Layout, Nest
+from symad.backends.native.nests import SPLIT_FROM, constant_words
+from symad.errors import InternalError
+from symad.graph.node import Node
+from symad.ops.extremum import Max, Min
+from symad.ops.fused import Fused
+from symad.ops.reduce import Sum
+from symad.passes.fuse import Shape, shape_of
+
+_PARTS = 16
+"""Into how many parts reductions of all rows are cut, however many threads there are, so that the
+result does not depend on their number."""
+_ROWS_OF_PART = 16
+"""At least, where each part has a row of its own to add to."""
+
+_Array = np.ndarray[Any, Any]
+
+
+class LoopKernel:
+    """A :class:`Fused` op as a function of arrays, for the sizes of its space.
+
+    Parameters
+    ----------
+    op : Fused
+    threads : int
+    allocate : callable
+        Returns an array of a shape and dtype.
+    """
+
+    def __init__(
+        self, op: Fused, threads: int, allocate: Callable[[Shape, np.dtype[Any]], _Array]
+    ) -> None:
+        nest = Nest(op)
+        self._layout = Layout(nest)
+        self._space = op.space
+        self._outputs = op.body.outputs
+        self._kinds = [nest.kinds[node] for node in self._outputs]
+        self._stored = [node.dtype for node in nest.stored]
+        self._allocate = allocate
+        self._threads = threads
+        self._parts = self._count_parts()
+        inputs = op.body.inputs
+        self._reads = [
+            (read.slot, read.expanded, shape_of(inputs[read.slot]), inputs[read.slot].dtype)
+            for read in self._layout.reads
+        ]
+        self._shares = self._share_parts()
+        code = loop_code(nest, self._layout)
+        self._module = code.module
+        self._run = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(code.address)
+        self._words = constant_words(nest, self._layout)
+        arrays = len(self._reads) + len(self._outputs) + len(self._stored)
+        self._pack = struct.Struct(f"={len(self._words) + arrays + 3}q").pack
+
+    def __call__(self, *values: Any) -> Any:
+        """Return the value of the op: a tuple if it has several outputs."""
+        arrays = [self._source(values[slot], *read) for slot, *read in self._reads]
+        targets = [self._target(*pair) for pair in zip(self._outputs, self._kinds, strict=True)]
+        arrays += targets
+        for dtype in self._stored:
+            arrays.append(np.empty((self._parts, self._layout.row), dtype))
+        words = [*self._words, *(array.__array_interface__["data"][0] for array in arrays)]
+        if len(self._shares) == 1:
+            self._do_parts(words, self._shares[0], arrays)
+        else:
+            self._share_work(words, arrays)
+        results = map(self._result, self._outputs, self._kinds, targets)
+        return next(results) if len(targets) == 1 else tuple(results)
+
+    def _count_parts(self) -> int:
+        layout = self._layout
+        if layout.elements < SPLIT_FROM:
+            return 1
+        parts = self._threads
+        if Kind.TOTAL in self._kinds or Kind.COLUMN in self._kinds:
+            parts = _PARTS
+        if Kind.COLUMN in self._kinds:
+            parts = min(parts, layout.rows // _ROWS_OF_PART)
+        return max(1, min(parts, layout.rows))
+
+    def _share_parts(self) -> list[list[tuple[int, int, int]]]:
+        """Return, for each thread, its parts: first row, end of rows, number."""
+        rows, parts = self._layout.rows, self._parts
+        ranges = [(k * rows // parts, (k + 1) * rows // parts, k) for k in range(parts)]
+        workers = min(self._threads, parts)
+        return [ranges[k::workers] for k in range(workers)]
+
+    def _source(self, value: Any, expanded: bool, shape: Shape, dtype: np.dtype[Any]) -> _Array:
+        """Return an input as the machine code takes it: contiguous and aligned.
+
+        Machine code would read past the end of what is smaller than the type of its node says.
+        """
+        array: _Array = np.asarray(value)
+        if array.shape != shape or array.dtype != dtype:
+            raise InternalError(
+                f"an op has made {array.dtype}{list(array.shape)} where its infer() gives "
+                f"{dtype}{list(shape)}"
+            )
+        if expanded:
+            array = np.broadcast_to(array, self._space)
+        flags = array.flags
+        if flags.carray or (flags.c_contiguous and flags.aligned):
+            return array
+        return array.copy()
+
+    def _target(self, node: Node, kind: Kind) -> _Array:
+        """Return memory for an output; what is reduced over rows has one for each part."""
+        if kind is Kind.TOTAL:
+            return np.empty(self._parts, node.dtype)
+        if kind is Kind.COLUMN:
+            return np.empty((self._parts, self._layout.row), node.dtype)
+        return self._allocate(shape_of(node), node.dtype)
+
+    def _result(self, node: Node, kind: Kind, target: _Array) -> Any:
+        if kind in (Kind.TOTAL, Kind.COLUMN):
+            whole = target[0] if self._parts == 1 else _COMBINE[type(node.op)](target, axis=0)
+            return np.reshape(whole, shape_of(node))[()]
+        return target if target.ndim else target[()]
+
+    def _share_work(self, words: Sequence[int], arrays: Sequence[_Array]) -> None:
+        mine, *others = self._shares
+        waiting = []
+        try:
+            for share in others:
+                waiting.append(_pool().submit(self._do_parts, words, share, arrays))
+        except RuntimeError:  # the interpreter is about to end, and starts no threads
+            mine = [*mine, *itertools.chain(*others[len(waiting) :])]
+        try:
+            self._do_parts(words, mine, arrays)
+        finally:
+            wait(waiting)
+
+    def _do_parts(
+        self,
+        words: Sequence[int],
+        parts: Sequence[tuple[int, int, int]],
+        arrays: Sequence[_Array],
+    ) -> None:
+        """Run the machine code; ``arrays`` holds the memory, even if the caller is interrupted."""
+        for part in parts:
+            self._run(self._pack(*part, *words))
+
+
+_COMBINE: dict[Any, Callable[..., Any]] = {Sum: np.sum, Max: np.max, Min: np.min}
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Return the threads that all programs share."""
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="symad")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of the threads

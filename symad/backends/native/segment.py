@@ -1,0 +1,148 @@
+"""Segments: nodes of a graph that are computed together by native code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.frame import Allocate, Arena, Frame, Manner
+from symad.backends.native.lower import Lowering
+from symad.backends.native.runtime import Runtime, signature_of
+from symad.backends.numpy import NumpyProgram, failure_of
+from symad.errors import InternalError
+from symad.graph.graph import Graph
+from symad.graph.node import Node
+from symad.plan.plan import make_plan
+from symad.types import TensorType
+
+
+class Segment:
+    """Native code for part of a graph.
+
+    Parameters
+    ----------
+    lowered : Lowering
+    inputs, outputs : sequence of Node
+        What it takes and returns, in order.
+    runtime : Runtime
+    allocate : callable
+        Returns memory for large results.
+
+    Attributes
+    ----------
+    inputs, outputs : sequence of Node
+    run : callable
+        Takes the inputs, and then, if wanted, an array or ``None`` for each output; returns a list
+        of the outputs.
+    """
+
+    def __init__(
+        self,
+        lowered: Lowering,
+        inputs: Sequence[Node],
+        outputs: Sequence[Node],
+        runtime: Runtime,
+        allocate: Allocate,
+    ) -> None:
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+        self._code = lowered.code(inputs, outputs)
+        self._runtime, self._allocate = runtime, allocate
+        self._spare: list[Frame] = []
+        self._kernels: NumpyProgram | None = None
+        self._arena = self._new_arena()
+        self.run = self.entry(Manner(self._run_otherwise, takes_targets=True))
+
+    def entry(self, manner: Manner) -> Callable[..., Any]:
+        """Return a native function that is called in some manner."""
+        if self._arena is None:
+            return manner.fallback
+        return self._frame(manner, self._arena).entry
+
+    def _new_arena(self) -> Arena | None:
+        """Return memory for one call at a time, if there is so much."""
+        try:
+            return Arena(self._code.arena)
+        except MemoryError:
+            return None
+
+    def _frame(self, manner: Manner, arena: Arena) -> Frame:
+        return Frame(self._runtime, self._code, arena, manner, self._allocate)
+
+    def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
+        """Run once, command by command; return what each computed, and its seconds."""
+        arena = self._new_arena()
+        if arena is None:
+            return self._by_kernels().profile(values)
+        frame = self._frame(Manner(lambda *given: None), arena)
+        commands = frame.as_commands()
+        in_order = [self._in_order(*pair) for pair in zip(values, self.inputs, strict=True)]
+        results = frame.entry(*in_order)  # with all addresses in place, and nothing computed
+        # Once beforehand, so that code and memory are at hand.
+        if results is None or any(self._runtime.run(address, 1) for _, address in commands):
+            return self._by_kernels().profile(values)
+        overhead = min(_seconds(self._runtime.run, 0, 0) for _ in range(9))
+        times = [(node, _seconds(self._runtime.run, address, 1)) for node, address in commands]
+        del results
+        return [(node, max(seconds - overhead, 0.0)) for node, seconds in times]
+
+    def _run_otherwise(self, *given: Any) -> Any:
+        """Run on arrays that are not in order, while another thread runs, or as NumPy does."""
+        count = len(self.inputs)
+        in_order = [self._in_order(*pair) for pair in zip(given, self.inputs, strict=False)]
+        if any(new is not old for new, old in zip(in_order, given, strict=False)):
+            return self.run(*in_order, *given[count:])
+        try:
+            frame = self._spare.pop()
+        except IndexError:
+            arena = self._new_arena()
+            if arena is None:
+                return self._run_by_kernels(*given)
+            frame = self._frame(Manner(self._run_by_kernels, takes_targets=True), arena)
+        try:
+            return frame.entry(*given)
+        finally:
+            self._spare.append(frame)
+
+    def _in_order(self, value: Any, node: Node) -> Any:
+        """Return a value as native code takes it: C-contiguous, aligned, of the right type.
+
+        Native code would read past the end of what is smaller than the type of its node says.
+        """
+        type_ = node.type
+        assert isinstance(type_, TensorType)
+        if type(value) is type_.dtype.type and type_.shape == ():
+            return value
+        array = np.asarray(value)
+        if array.shape != type_.shape or array.dtype != type_.dtype:
+            error = InternalError(
+                f"an op has made {array.dtype}{list(array.shape)} where its infer() gives {type_}"
+            )
+            raise failure_of(self._user_of(node), error)
+        flags = array.flags
+        same = signature_of(array.dtype) == signature_of(type_.dtype)
+        if same and flags.c_contiguous and flags.aligned:
+            return array
+        return np.array(array, type_.dtype, order="C")
+
+    def _user_of(self, node: Node) -> Node:
+        graph = self._by_kernels().plan.graph
+        return next((n for n in graph.nodes if node in n.inputs), graph.outputs[0])
+
+    def _by_kernels(self) -> NumpyProgram:
+        if self._kernels is None:
+            self._kernels = NumpyProgram(make_plan(Graph(self.outputs, self.inputs)))
+        return self._kernels
+
+    def _run_by_kernels(self, *given: Any) -> list[Any]:
+        """Run by NumPy's kernels, which tell what native code only sees that it fails."""
+        count = len(self.inputs)
+        return self._by_kernels()(given[:count], given[count:] or None)
+
+
+def _seconds(run: Callable[[int, int], int], address: int, count: int) -> float:
+    begin = perf_counter()
+    run(address, count)
+    return perf_counter() - begin

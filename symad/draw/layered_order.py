@@ -1,0 +1,375 @@
+"""The order of nodes in each layer: few crossings, and frames in one piece.
+
+Each element has a key: the places of the frames around it, the outermost first, then its own.
+Layers are sorted by these keys.  A frame has one place for all layers, so that of two frames one is
+left of the other wherever both are.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+Chain = tuple[int, ...]
+"""The frames around an element, from the outermost, by number."""
+
+_SWEEPS = 24
+_PATIENCE = 6  # sweeps without progress
+_SWAPS = 8
+_FEW_SWAPS = 2
+_OPERANDS = 8  # the cost of two operands that stand the wrong way round
+_INSIDE = 4  # the weight of a segment inside of a lane
+_LANE = 1e6  # puts the lanes one beside the other, whatever their widths
+_FEW = 3  # as many long arrows to one node run alone
+GAP = 26.0  # between two nodes
+BEND_GAP = 12.0  # beside a bend
+
+
+@dataclass(slots=True)
+class Element:
+    """A node, or a bend of an arrow where it passes a layer.
+
+    Attributes
+    ----------
+    layer, band : int
+    scope : tuple of str
+    width : float
+        0 for a bend.
+    """
+
+    layer: int
+    band: int
+    scope: tuple[str, ...]
+    width: float = 0.0
+
+
+@dataclass
+class Ordering:
+    """The layers in order.
+
+    Attributes
+    ----------
+    elements : list of Element
+        Nodes first, then bends, then what keeps the place of a frame in a layer.
+    chains : list of tuple of int
+        For each element, the frames around it; the first is that of its lane.
+    frames : list of (int, tuple of str)
+        Lane and scope of each frame.  Lane 2b is band b; the one before is the channel on the left
+        of it, where arrows from other bands run.
+    paths : list of list of int
+        For each arrow its elements from tail to head; none for an arrow from a node to itself.
+    layers : list of list of int
+        The elements of each layer, from left to right.
+    segments : list of (int, int)
+        Neighbours in neighbouring layers, the upper first.
+    """
+
+    elements: list[Element]
+    chains: list[Chain] = field(default_factory=list)
+    frames: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    paths: list[list[int]] = field(default_factory=list)
+    layers: list[list[int]] = field(default_factory=list)
+    segments: list[tuple[int, int]] = field(default_factory=list)
+
+
+def order(elements: Sequence[Element], links: Iterable[tuple[int, int]]) -> Ordering:
+    """Return the order of ``elements`` and of the bends of ``links``, pairs (tail, head)."""
+    ordering = _Bender(elements, links).ordering
+    _Sorter(ordering).sort()
+    return ordering
+
+
+class _Bender:
+    """Puts bends into long arrows, and keeps frames in one piece."""
+
+    def __init__(self, elements: Sequence[Element], links: Iterable[tuple[int, int]]) -> None:
+        self.ordering = Ordering(list(elements))
+        self._frames: dict[tuple[int, tuple[str, ...]], int] = {}
+        self._bends: dict[tuple[int, Chain, int], int] = {}  # by common end, frames, layer
+        for element in elements:
+            self.ordering.chains.append(self._chain(2 * element.band, element.scope))
+        pairs = list(links)
+        long = [(a, b) for a, b in pairs if abs(elements[a].layer - elements[b].layer) > 1]
+        self._leaving = Counter(tail for tail, _ in long)
+        self._arriving = Counter(head for _, head in long)
+        for tail, head in pairs:
+            self.ordering.paths.append([] if tail == head else self._path(tail, head))
+        self.ordering.segments = self._segments()
+        self._hold_frames()
+        self.ordering.frames = list(self._frames)
+
+    def _segments(self) -> list[tuple[int, int]]:
+        steps = (pair for path in self.ordering.paths for pair in zip(path, path[1:], strict=False))
+        layer_of = [element.layer for element in self.ordering.elements]
+        pairs = ((a, b) if layer_of[a] < layer_of[b] else (b, a) for a, b in steps)
+        return list(dict.fromkeys((a, b) for a, b in pairs if layer_of[a] != layer_of[b]))
+
+    def _chain(self, lane: int, scope: tuple[str, ...]) -> Chain:
+        """Return the numbers of the frames around what is in a scope."""
+        outer = (scope[:depth] for depth in range(len(scope) + 1))
+        return tuple(self._frames.setdefault((lane, s), len(self._frames)) for s in outer)
+
+    def _path(self, tail: int, head: int) -> list[int]:
+        start, end = self.ordering.elements[tail], self.ordering.elements[head]
+        step = 1 if end.layer > start.layer else -1
+        layers = range(start.layer + step, end.layer, step)
+        if start.band == end.band:
+            depth = 0
+            while start.scope[: depth + 1] == end.scope[: depth + 1] and depth < len(start.scope):
+                depth += 1
+            lane, scope = 2 * start.band, start.scope[:depth]
+        else:
+            lane, scope = 2 * max(start.band, end.band) - 1, ()
+        chain = self._chain(lane, scope) if layers else ()
+        gathers = self._arriving[head] > max(self._leaving[tail], _FEW)
+        bundle = head if gathers else tail
+        return [tail, *(self._bend(bundle, chain, layer, scope) for layer in layers), head]
+
+    def _bend(self, bundle: int, chain: Chain, layer: int, scope: tuple[str, ...]) -> int:
+        """Return the bend, in a layer, of the arrows that one end has in common."""
+        key = bundle, chain, layer
+        if key not in self._bends:
+            self._bends[key] = self._add(Element(layer, -1, scope), chain)
+        return self._bends[key]
+
+    def _add(self, element: Element, chain: Chain) -> int:
+        self.ordering.elements.append(element)
+        self.ordering.chains.append(chain)
+        return len(self.ordering.elements) - 1
+
+    def _hold_frames(self) -> None:
+        """Put something into each layer that a scope spans and has nothing in."""
+        layers: dict[Chain, set[int]] = {}
+        for element, chain in zip(self.ordering.elements, self.ordering.chains, strict=True):
+            for depth in range(2, len(chain) + 1):
+                layers.setdefault(chain[:depth], set()).add(element.layer)
+        names = list(self._frames)
+        for chain in sorted(layers, key=len, reverse=True):
+            taken, scope = layers[chain], names[chain[-1]][1]
+            for layer in set(range(min(taken), max(taken))) - taken:
+                self._add(Element(layer, -1, scope), chain)
+                for depth in range(2, len(chain)):
+                    layers[chain[:depth]].add(layer)
+
+
+class _Sorter:
+    """Sorts the layers, from above and from below in turn."""
+
+    def __init__(self, ordering: Ordering) -> None:
+        self._ordering = ordering
+        self._elements, self._chains = ordering.elements, ordering.chains
+        size = len(self._elements)
+        self._above: list[list[int]] = [[] for _ in range(size)]
+        self._below: list[list[int]] = [[] for _ in range(size)]
+        for upper, lower in ordering.segments:
+            self._below[upper].append(lower)
+            self._above[lower].append(upper)
+        self._lanes = [lane for lane, _ in ordering.frames]
+        self._operands = self._pairs_of_operands()
+        self._where = self._first_places()
+        self._frame_places = [0.0] * len(ordering.frames)
+        self._halves: dict[int, float] = {}  # of the widths of the lanes
+        self._layers: list[list[int]] = [
+            [] for _ in range(1 + max(e.layer for e in self._elements))
+        ]
+        for number, element in enumerate(self._elements):
+            self._layers[element.layer].append(number)
+
+    def sort(self) -> None:
+        """Find the best order and leave it in the ordering."""
+        self._place_frames()
+        for layer in self._layers:
+            self._arrange(layer, self._where)
+        best, least, idle = self._copy(), self._cost(), 0
+        for sweep in range(_SWEEPS):
+            if not least or idle == _PATIENCE:
+                break
+            self._sweep(down=sweep % 2 == 0, reverse_ties=sweep % 4 > 1)
+            self._swap_neighbours(_FEW_SWAPS)
+            cost = self._cost()
+            idle = 0 if cost < least else idle + 1
+            if cost < least:
+                best, least = self._copy(), cost
+        self._restore(best)
+        self._swap_neighbours(_SWAPS)
+        self._mirror_lanes()
+        self._ordering.layers = self._layers
+
+    def _copy(self) -> list[list[int]]:
+        return [list(layer) for layer in self._layers]
+
+    def _restore(self, layers: list[list[int]]) -> None:
+        self._layers = layers
+        for layer in layers:
+            self._spread(layer)
+
+    def _mirror_lanes(self) -> None:
+        """Mirror each lane where that is better: so far, left and right were alike inside of it."""
+        cost = self._cost()
+        for lane in sorted(set(self._lanes)):
+            before = self._copy()
+            for layer in self._layers:
+                places = [p for p, n in enumerate(layer) if self._lanes[self._chains[n][0]] == lane]
+                if places:
+                    layer[places[0] : places[-1] + 1] = layer[places[0] : places[-1] + 1][::-1]
+                    self._spread(layer)
+            mirrored = self._cost()
+            if mirrored < cost:
+                cost = mirrored
+            else:
+                self._restore(before)
+
+    def _first_places(self) -> list[float]:
+        """Return the places to begin with: nodes as they are given, bends between their ends."""
+        where = [float(number) for number in range(len(self._elements))]
+        for path in self._ordering.paths:
+            if len(path) > 2:
+                for step, number in enumerate(path[1:-1], 1):
+                    share = step / (len(path) - 1)
+                    where[number] = (1 - share) * path[0] + share * path[-1]
+        return where
+
+    def _pairs_of_operands(self) -> list[tuple[int, int]]:
+        """Return what arrives at one node, from one layer of its lane, from left to right."""
+        last: dict[tuple[int, int], int] = {}
+        pairs = []
+        for path in self._ordering.paths:
+            if len(path) < 2 or self._weight(path[-1], path[-2]) == 1:
+                continue
+            key = path[-1], self._elements[path[-2]].layer
+            if key in last and last[key] != path[-2]:
+                pairs.append((last[key], path[-2]))
+            last[key] = path[-2]
+        return pairs
+
+    def _place_frames(self) -> None:
+        """Put each frame where its elements are on average."""
+        sums = [0.0] * len(self._lanes)
+        counts = [0] * len(self._lanes)
+        for number, chain in enumerate(self._chains):
+            for frame in chain:
+                sums[frame] += self._where[number]
+                counts[frame] += 1
+        self._frame_places = [s / max(c, 1) for s, c in zip(sums, counts, strict=True)]
+
+    def _arrange(self, layer: list[int], wanted: Sequence[float]) -> None:
+        """Sort a layer by where its elements want to be, and give out places."""
+        places, lanes = self._frame_places, self._lanes
+
+        def key(number: int) -> tuple[tuple[float, int], ...]:
+            chain = self._chains[number]
+            outer = tuple((places[frame], frame) for frame in chain[1:])
+            return ((lanes[chain[0]], 0), *outer, (wanted[number], -1))
+
+        layer.sort(key=key)
+        self._spread(layer)
+
+    def _spread(self, layer: Sequence[int]) -> None:
+        """Give out places in a layer: one beside the other, the middle of each lane at 0."""
+        lane_of = {number: self._lanes[self._chains[number][0]] for number in layer}
+        widths: dict[int, float] = {}
+        for number in layer:
+            width = self._elements[number].width
+            self._where[number] = widths.get(lane_of[number], 0.0) + width / 2
+            gap = GAP if width else BEND_GAP
+            widths[lane_of[number]] = widths.get(lane_of[number], 0.0) + width + gap
+        for number in layer:
+            lane = lane_of[number]
+            self._where[number] += _LANE * lane - widths[lane] / 2
+            self._halves[lane] = max(self._halves.get(lane, 0.0), widths[lane] / 2)
+
+    def _sweep(self, down: bool, reverse_ties: bool) -> None:
+        """Move each element to the average of its neighbours in the layer before."""
+        self._place_frames()
+        layers = self._layers if down else self._layers[::-1]
+        near = self._above if down else self._below
+        for layer in layers:
+            wanted = list(self._where)
+            for number in layer:
+                if near[number]:
+                    weights = [self._weight(number, other) for other in near[number]]
+                    seen = [self._seen_from(number, other) for other in near[number]]
+                    total = sum(map(operator.mul, weights, seen))
+                    wanted[number] = total / sum(weights)
+            if reverse_ties:
+                layer.reverse()  # sorting keeps the order of what is equal
+            self._arrange(layer, wanted)
+
+    def _seen_from(self, number: int, other: int) -> float:
+        """Return where an element is; from another lane, where it leaves its own."""
+        lane, place = self._lanes[self._chains[number][0]], self._where[other]
+        middle, half = _LANE * lane, self._halves[lane]
+        return min(max(place, middle - half), middle + half)
+
+    def _cost(self) -> int:
+        """Return what is wrong with the order, by weight: crossings, and operands out of order."""
+        found = _OPERANDS * sum(self._where[a] > self._where[b] for a, b in self._operands)
+        for layer in self._layers[1:]:
+            ends = sorted(
+                (self._where[upper], self._where[lower], self._weight(upper, lower))
+                for lower in layer
+                for upper in self._above[lower]
+            )
+            found += _inversions([end[1:] for end in ends])
+        return found
+
+    def _weight(self, one: int, other: int) -> int:
+        same = self._lanes[self._chains[one][0]] == self._lanes[self._chains[other][0]]
+        return _INSIDE if same else 1
+
+    def _swap_neighbours(self, rounds: int) -> None:
+        """Swap neighbours in one frame as long as that leaves fewer crossings."""
+        for _ in range(rounds):
+            swapped = False
+            for layer in self._layers:
+                for place in range(len(layer) - 1):
+                    left, right = layer[place : place + 2]
+                    if self._chains[left] == self._chains[right] and self._gain(left, right) > 0:
+                        layer[place : place + 2] = right, left
+                        a, b = self._where[left], self._where[right]
+                        self._where[left], self._where[right] = b, a
+                        swapped = True
+            if not swapped:
+                return
+
+    def _gain(self, left: int, right: int) -> int:
+        """Return how many crossings fewer there are with ``right`` before ``left``."""
+        gain = 0
+        for near in (self._above, self._below):
+            for a in near[left]:
+                for b in near[right]:
+                    x, y = self._where[a], self._where[b]
+                    weight = self._weight(left, a) * self._weight(right, b)
+                    gain += weight * ((x > y) - (x < y))
+        return gain
+
+
+def _inversions(pairs: Sequence[tuple[float, int]]) -> int:
+    """Return the sum of the products of weights over all pairs that are out of order.
+
+    Parameters
+    ----------
+    pairs : sequence of (place, weight)
+
+    Examples
+    --------
+    >>> _inversions([(2.0, 1), (1.0, 5), (1.0, 1), (3.0, 1)])
+    6
+    """
+    rank = {place: number for number, place in enumerate(sorted({p for p, _ in pairs}), 1)}
+    sums = [0] * (len(rank) + 1)  # a binary indexed tree of the weights so far
+    found = total = 0
+    for place, weight in pairs:
+        node, before = rank[place], 0
+        while node:
+            before += sums[node]
+            node &= node - 1
+        found += weight * (total - before)
+        total += weight
+        node = rank[place]
+        while node < len(sums):
+            sums[node] += weight
+            node += node & -node
+    return found

@@ -1,0 +1,132 @@
+"""The outlines of nodes in SVG: how large they must be for their text, and where arrows meet them.
+
+Forms and looks have the names that Graphviz gives them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+Point = tuple[float, float]
+Look = Mapping[str, str]
+
+_MARGIN = (11.0, 5.0)
+_LEAST = (50.0, 34.0)
+_ROUNDEST = 1.15  # width of an ellipse in relation to its height, at least
+_ROOF = 0.26  # of the height of a house
+_SLANT = 16.0  # of a parallelogram and a hexagon
+_DEPTH = 6.0  # of a box in three dimensions
+_RING = 4.0  # between two outlines
+
+
+def size_around(look: Look, width: float, height: float) -> Point:
+    """Return the size of a node that holds text of ``width`` and ``height``."""
+    form = look["shape"]
+    width, height = width + 2 * _MARGIN[0], height + 2 * _MARGIN[1]
+    if form == "ellipse":  # with text in the corners of the rectangle that fits best
+        width, height = math.sqrt(2) * (width - _MARGIN[0]), math.sqrt(2) * (height - _MARGIN[1])
+        width = max(width, _ROUNDEST * height)
+    elif form == "house":
+        height /= 1 - _ROOF
+    elif form in ("parallelogram", "hexagon"):
+        width += 2 * _SLANT
+    elif form == "box3d":
+        width, height = width + _DEPTH, height + _DEPTH
+    width, height = max(width, _LEAST[0]), max(height, _LEAST[1])
+    return (width + 2 * _RING, height + 2 * _RING) if _is_double(look) else (width, height)
+
+
+def text_drop(look: Look, size: Point) -> float:
+    """Return how far below the middle of a node the middle of its text is."""
+    if look["shape"] == "house":
+        return _ROOF * size[1] / 2
+    return _DEPTH / 2 if look["shape"] == "box3d" else 0.0
+
+
+def outline(look: Look, centre: Point, size: Point, paint: str) -> Iterator[str]:
+    """Yield the SVG elements of a node, painted with the attributes ``paint``."""
+    yield _one_outline(look, centre, size, paint)
+    if _is_double(look):
+        yield _one_outline(look, centre, (size[0] - 2 * _RING, size[1] - 2 * _RING), paint)
+    if look["shape"] == "box3d":
+        (x, y), (w, h) = centre, (size[0] / 2, size[1] / 2)
+        inner = x + w - _DEPTH, y - h + _DEPTH
+        for end in ((x - w, inner[1]), (inner[0], y + h), (x + w, y - h)):
+            yield f'<polyline points="{points([inner, end])}" {paint}/>'
+
+
+def _one_outline(look: Look, centre: Point, size: Point, paint: str) -> str:
+    (x, y), (w, h) = centre, (size[0] / 2, size[1] / 2)
+    if look["shape"] == "ellipse":
+        return f'<ellipse cx="{x:.2f}" cy="{y:.2f}" rx="{w:.2f}" ry="{h:.2f}" {paint}/>'
+    if "rounded" in look.get("style", ""):
+        return f'<path d="{rounded(x - w, y - h, x + w, y + h, 9.0)}" {paint}/>'
+    return f'<polygon points="{points(_corners(look["shape"], centre, size))}" {paint}/>'
+
+
+def _corners(form: str, centre: Point, size: Point) -> list[Point]:
+    (x, y), (w, h) = centre, (size[0] / 2, size[1] / 2)
+    left, top, right, bottom = x - w, y - h, x + w, y + h
+    if form == "house":
+        eaves = top + _ROOF * size[1]
+        return [(left, bottom), (left, eaves), (x, top), (right, eaves), (right, bottom)]
+    if form == "parallelogram":
+        return [(left, bottom), (left + _SLANT, top), (right, top), (right - _SLANT, bottom)]
+    if form == "hexagon":
+        inner, outer = left + _SLANT, right - _SLANT
+        return [
+            (left, y), (inner, top), (outer, top), (right, y), (outer, bottom), (inner, bottom)
+        ]  # fmt: skip
+    if form == "box3d":
+        return [
+            (left, bottom), (left, top + _DEPTH), (left + _DEPTH, top), (right, top),
+            (right, bottom - _DEPTH), (right - _DEPTH, bottom),
+        ]  # fmt: skip
+    return [(left, bottom), (left, top), (right, top), (right, bottom)]
+
+
+def meeting(look: Look, centre: Point, size: Point, point: Point, vertical: bool) -> Point:
+    """Return where an arrow to ``point``, on the rectangle around a node, meets its outline.
+
+    Parameters
+    ----------
+    look : dict
+    centre, size, point : (float, float)
+    vertical : bool
+        Whether the arrow comes from above or below, and not from a side.
+    """
+    form, (x, y) = look["shape"], point
+    dx, dy = x - centre[0], y - centre[1]
+    w, h = size[0] / 2, size[1] / 2
+    if not vertical:
+        return (x - math.copysign(_SLANT / 2, dx), y) if form == "parallelogram" else point
+    if form == "ellipse":
+        return x, centre[1] + math.copysign(h * math.sqrt(max(1 - (dx / w) ** 2, 0.0)), dy)
+    if form == "house" and dy < 0:
+        return x, centre[1] - h + _ROOF * size[1] * abs(dx) / w
+    if form == "hexagon":
+        beyond = max(abs(dx) - (w - _SLANT), 0.0) / _SLANT
+        return x, centre[1] + math.copysign(h * (1 - beyond), dy)
+    return point
+
+
+def rounded(left: float, top: float, right: float, bottom: float, radius: float) -> str:
+    """Return the path of a rectangle with round corners."""
+    r = min(radius, (right - left) / 2, (bottom - top) / 2)
+    across, down = right - left - 2 * r, bottom - top - 2 * r
+    return (
+        f"M{left + r:.2f},{top:.2f}h{across:.2f}a{r:.2f},{r:.2f} 0 0 1 {r:.2f},{r:.2f}"
+        f"v{down:.2f}a{r:.2f},{r:.2f} 0 0 1 {-r:.2f},{r:.2f}h{-across:.2f}"
+        f"a{r:.2f},{r:.2f} 0 0 1 {-r:.2f},{-r:.2f}v{-down:.2f}"
+        f"a{r:.2f},{r:.2f} 0 0 1 {r:.2f},{-r:.2f}z"
+    )
+
+
+def points(corners: Sequence[Point]) -> str:
+    """Return points as SVG writes them."""
+    return " ".join(f"{x:.2f},{y:.2f}" for x, y in corners)
+
+
+def _is_double(look: Look) -> bool:
+    return look.get("peripheries") == "2"

@@ -1,0 +1,153 @@
+// The panels beside the picture.  Each is built once; steps show and light what is in it.
+
+const ALGORITHM = [
+  "node_to_grad = {output: [seed]}",
+  "for i in reverse topological order:",
+  "    v̄ᵢ = sum of node_to_grad[i]",
+  "    for k in inputs of i:",
+  "        v̄ₖ→ᵢ = v̄ᵢ · ∂vᵢ/∂vₖ",
+  "        append v̄ₖ→ᵢ to node_to_grad[k]",
+  "return the adjoints of the inputs",
+];
+
+class Panels {
+  constructor(story, markup) {
+    this.story = story;
+    this.markup = markup;
+    this.all = {
+      trace: this.trace(),
+      grads: this.grads(),
+      passes: this.passes(),
+      plan: this.plan(),
+    };
+    this.lines = [...this.all.grads.querySelectorAll(".algorithm li")];
+  }
+
+  text(tag, text, properties = {}) {
+    return make(tag, properties, this.markup.write(text));
+  }
+
+  section(name, ...children) {
+    return make("div", { className: `panel ${name}` }, ...children);
+  }
+
+  trace() {
+    const rows = this.story.panels.trace || [];
+    const table = make("table", { className: "rows" });
+    table.append(make("caption", { className: "apart", textContent: "Forward nodes and their adjoints" }));
+    const head = make("tr", {}, make("th", { scope: "col", textContent: "forward" }),
+      make("th", { scope: "col", textContent: "adjoint" }));
+    table.append(make("thead", {}, head));
+    const body = make("tbody");
+    for (const row of rows) {
+      const forward = this.cell(row.n, row.h, row.f, row.v);
+      const adjoint = row.m ? this.cell(row.m, row.s, row.g, row.w) : make("td");
+      body.append(make("tr", {}, forward, adjoint));
+    }
+    table.append(body);
+    return this.section("trace", this.sliders(), table, this.sources());
+  }
+
+  cell(id, name, formula, place) {
+    const cell = make("td", { "data-n": id, "data-k": id, tabindex: "0", className: "unseen" });
+    cell.append(this.text("b", name), " = ", this.text("span", formula));
+    if (place !== undefined) {
+      const value = make("span", { className: "unseen result", "data-k": `${id}v` });
+      value.append(" = ", make("span", { className: "value", "data-v": place }));
+      cell.append(value);
+    }
+    return cell;
+  }
+
+  sliders() {
+    const box = make("fieldset", { className: "inputs" }, make("legend", { textContent: "Inputs" }));
+    box.hidden = !this.story.inputs.length;
+    this.story.inputs.forEach((input, place) => {
+      const common = { min: input.low, max: input.high, step: input.step, value: input.v };
+      const slider = make("input", { type: "range", id: `slider${place}`, "data-place": place, "data-n": input.n, ...common });
+      const number = make("input", { type: "number", id: `number${place}`, "data-place": place, step: "any", value: input.v });
+      const label = make("label", { for: `slider${place}`, "data-n": input.n });
+      label.append(this.markup.write(input.h), " = ", this.markup.write(input.t));
+      slider.setAttribute("aria-valuetext", String(input.v));
+      number.setAttribute("aria-label", `value of ${this.markup.speak(input.t)}`);
+      box.append(make("div", { className: "input" }, label, slider, number));
+    });
+    box.append(make("button", { type: "button", id: "reset", textContent: "Reset" }));
+    return box;
+  }
+
+  sources() {
+    const rows = this.story.panels.sources || [];
+    const list = make("ol", { className: "sources", "aria-label": "Source lines" });
+    for (const row of rows) {
+      const item = make("li", { "data-n": row.n, tabindex: "0" });
+      item.append(make("span", { className: "where", textContent: row.w }), make("code", { textContent: row.t }));
+      list.append(item);
+    }
+    list.hidden = !rows.length;
+    return list;
+  }
+
+  grads() {
+    const code = make("ol", { className: "algorithm", "aria-label": "The algorithm" });
+    ALGORITHM.forEach((line) => code.append(make("li", {}, make("code", { textContent: line }))));
+    const rows = this.story.panels.grads || [];
+    const order = make("ol", { className: "order", "aria-label": "Reverse topological order" });
+    for (const row of rows) {
+      order.append(make("li", { "data-k": `o-${row.n}`, "data-n": row.n }, this.markup.write(row.h)));
+    }
+    const table = make("table", { className: "rows lists" });
+    table.append(make("thead", {}, make("tr", {},
+      make("th", { scope: "col", textContent: "i" }),
+      make("th", { scope: "col", textContent: "node_to_grad[i]" }),
+      make("th", { scope: "col", textContent: "v̄ᵢ" }))));
+    const body = make("tbody");
+    for (const row of rows) {
+      const left = make("td");
+      for (const [id, name] of row.l) {
+        left.append(this.text("span", name, { className: "chip unseen", "data-k": `l-${id}`, "data-n": id, tabindex: "0" }));
+      }
+      body.append(make("tr", { "data-k": `o-${row.n}` },
+        this.text("th", row.h, { scope: "row", "data-n": row.n, tabindex: "0" }), left,
+        this.text("td", row.a, { className: "unseen", "data-k": `a-${row.n}`, "data-n": row.m })));
+    }
+    table.append(body);
+    table.hidden = order.hidden = !rows.length;
+    return this.section("grads", code, order, table);
+  }
+
+  passes() {
+    const rows = this.story.panels.passes || [];
+    const list = make("ol", { className: "rules", "aria-label": "Rewrites" });
+    for (const row of rows) {
+      const item = make("li", { "data-k": row.k, className: "unseen", tabindex: "0" });
+      item.append(make("b", { textContent: row.r }), make("span", { className: `grade ${row.g}`, textContent: row.g }),
+        make("code", { textContent: row.e }));
+      if (row.c) item.append(make("span", { className: "count", textContent: `${row.c} nodes` }));
+      list.append(item);
+    }
+    return this.section("passes", make("h2", { textContent: "Rewrites" }), list);
+  }
+
+  plan() {
+    const { rows = [], registers = [] } = this.story.panels.plan || {};
+    const held = make("dl", { className: "registers", "aria-label": "Registers" });
+    for (const register of registers) {
+      const cell = make("dd");
+      for (const item of register.l) {
+        cell.append(this.text("span", item.h, { className: "unseen", "data-k": item.k, "data-n": item.n }));
+      }
+      held.append(make("div", {}, make("dt", { textContent: register.r }), cell));
+    }
+    const table = make("table", { className: "rows plan" });
+    const body = make("tbody");
+    for (const row of rows) {
+      body.append(make("tr", { "data-k": row.k, "data-n": row.n, tabindex: "0" },
+        make("th", { scope: "row", textContent: row.r }), make("td", {}, make("code", { textContent: row.c })),
+        this.text("td", row.h)));
+    }
+    table.append(body);
+    return this.section("plan", make("h2", { textContent: "Registers" }), held,
+      make("h2", { textContent: "Instructions" }), table);
+  }
+}

@@ -1,0 +1,182 @@
+// The pictures: zoom, pan, and saving what is seen.
+
+const SVG = "http://www.w3.org/2000/svg";
+const SAVED = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size",
+  "font-weight", "font-style", "text-anchor"];
+const TYPE = 17; // the size of type in pictures, in their own units
+const READABLE = 0.024; // how large type must be, in relation to the height of the window
+const AROUND = 50; // what is shown around the things that are followed
+const GLIDE = 250; // milliseconds
+const CLOSEST = 12; // how many times as large as the whole a picture may be shown
+
+class Picture {
+  constructor(svg, onMove) {
+    this.svg = svg;
+    this.onMove = onMove;
+    const box = svg.viewBox.baseVal;
+    this.whole = { x: box.x, y: box.y, width: box.width, height: box.height };
+    this.view = { ...this.whole };
+    this.boxes = new Map(); // of nodes and edges by id, as they are asked for
+    this.nodes = [...svg.querySelectorAll(".node")];
+    this.bindPointer();
+  }
+
+  // Keeps the point at (x, y), in pixels of the page, where it is.
+  zoom(factor, x, y) {
+    cancelAnimationFrame(this.gliding);
+    const bounds = this.svg.getBoundingClientRect();
+    const { view, whole } = this;
+    const width = Math.min(Math.max(view.width / factor, whole.width / CLOSEST), whole.width * 2);
+    const scale = width / view.width;
+    const across = x === undefined ? 0.5 : (x - bounds.left) / bounds.width;
+    const down = y === undefined ? 0.5 : (y - bounds.top) / bounds.height;
+    view.x += view.width * (1 - scale) * across;
+    view.y += view.height * (1 - scale) * down;
+    view.width = width;
+    view.height *= scale;
+    this.apply();
+  }
+
+  pan(dx, dy) {
+    cancelAnimationFrame(this.gliding);
+    const scale = 1 / (this.svg.getScreenCTM()?.a || 1);
+    this.view.x -= dx * scale;
+    this.view.y -= dy * scale;
+    this.apply();
+  }
+
+  fit() {
+    this.glide({ ...this.whole });
+  }
+
+  boxOf(element) {
+    if (!this.boxes.has(element)) this.boxes.set(element, element.getBBox());
+    return this.boxes.get(element);
+  }
+
+  // Shows everything where that is large enough to be read; else what is given, with its
+  // surroundings, in a size that can be read.
+  follow(elements) {
+    const bounds = this.svg.getBoundingClientRect();
+    const { whole } = this;
+    const least = Math.min(bounds.width / whole.width, bounds.height / whole.height);
+    const readable = (READABLE * window.innerHeight) / TYPE;
+    if (!elements.length || least >= 0.7 * readable || !bounds.width) return this.fit();
+    const boxes = elements.map((element) => this.boxOf(element));
+    const left = Math.min(...boxes.map((box) => box.x)) - AROUND;
+    const top = Math.min(...boxes.map((box) => box.y)) - AROUND;
+    const right = Math.max(...boxes.map((box) => box.x + box.width)) + AROUND;
+    const bottom = Math.max(...boxes.map((box) => box.y + box.height)) + AROUND;
+    const room = Math.min(bounds.width / (right - left), bounds.height / (bottom - top));
+    const scale = Math.max(Math.min(readable, room), least);
+    const width = bounds.width / scale;
+    const height = bounds.height / scale;
+    const inside = (low, high, start, size) => low >= start && high <= start + size;
+    const { view } = this;
+    const same = Math.abs(view.width / width - 1) < 0.01 || Math.abs(view.height / height - 1) < 0.01;
+    if (same && inside(left, right, view.x, view.width) && inside(top, bottom, view.y, view.height)) return undefined;
+    const start = (low, high, size, from, all) => (size >= all ? from + (all - size) / 2
+      : Math.min(Math.max((low + high - size) / 2, from), from + all - size));
+    return this.glide({
+      x: start(left, right, width, whole.x, whole.width),
+      y: start(top, bottom, height, whole.y, whole.height),
+      width,
+      height,
+    });
+  }
+
+  glide(target) {
+    cancelAnimationFrame(this.gliding);
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      this.view = target;
+      return this.apply();
+    }
+    const from = { ...this.view };
+    const begin = performance.now();
+    const frame = (now) => {
+      const part = Math.min(Math.max((now - begin) / GLIDE, 0), 1);
+      const eased = part * (2 - part);
+      for (const side of Object.keys(target)) this.view[side] = from[side] + (target[side] - from[side]) * eased;
+      this.apply();
+      if (part < 1) this.gliding = requestAnimationFrame(frame);
+    };
+    this.gliding = requestAnimationFrame(frame);
+    return undefined;
+  }
+
+  apply() {
+    const { x, y, width, height } = this.view;
+    this.svg.setAttribute("viewBox", `${x} ${y} ${width} ${height}`);
+  }
+
+  bindPointer() {
+    let last = null;
+    this.svg.addEventListener("pointerdown", (event) => {
+      if (event.button === 0) last = [event.clientX, event.clientY];
+    });
+    this.svg.addEventListener("pointermove", (event) => {
+      if (!last || !(event.buttons & 1)) return;
+      this.onMove();
+      this.pan(event.clientX - last[0], event.clientY - last[1]);
+      last = [event.clientX, event.clientY];
+    });
+    this.svg.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      this.onMove();
+      this.zoom(event.deltaY < 0 ? 1.15 : 1 / 1.15, event.clientX, event.clientY);
+    }, { passive: false });
+  }
+
+  // What is seen now, as SVG text that needs no style sheet.
+  source(title) {
+    const copy = this.svg.cloneNode(true);
+    const pairs = [[this.svg, copy]];
+    const gone = [];
+    while (pairs.length) {
+      const [from, to] = pairs.pop();
+      const style = getComputedStyle(from);
+      if (style.visibility === "hidden" || style.display === "none") {
+        gone.push(to);
+        continue;
+      }
+      for (const name of SAVED) to.setAttribute(name, style.getPropertyValue(name));
+      for (const name of ["class", "tabindex", "role", "data-k", "data-v", "aria-label"]) to.removeAttribute(name);
+      [...from.children].forEach((child, place) => pairs.push([child, to.children[place]]));
+    }
+    gone.forEach((element) => element.remove());
+    const { x, y, width, height } = this.view;
+    copy.setAttribute("width", width);
+    copy.setAttribute("height", height);
+    const ground = document.createElementNS(SVG, "rect");
+    const color = getComputedStyle(document.body).backgroundColor;
+    for (const [name, value] of Object.entries({ x, y, width, height, fill: color })) ground.setAttribute(name, value);
+    const heading = document.createElementNS(SVG, "title");
+    heading.textContent = title;
+    copy.prepend(heading, ground);
+    return new XMLSerializer().serializeToString(copy);
+  }
+
+  async png(title) {
+    const image = new Image();
+    const { width, height } = this.view;
+    const scale = Math.min(Math.max(2, 1600 / width), 8192 / Math.max(width, height));
+    await new Promise((resolve, reject) => {
+      image.onload = resolve;
+      image.onerror = () => reject(new Error("the picture cannot be drawn"));
+      image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(this.source(title))}`;
+    });
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.round(width * scale);
+    canvas.height = Math.round(height * scale);
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  }
+}
+
+function download(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}

@@ -1,0 +1,467 @@
+// The player: where story, pictures, panels and controls meet.
+
+const NODE_LETTER = { e: "n", f: "p", g: "q" }; // of the nodes that an arrow e3_5_0 joins
+const SLOWEST = 0;
+
+const byId = (id) => document.getElementById(id);
+
+class Player {
+  constructor(data, evaluate) {
+    this.evaluate = evaluate;
+    this.story = new Story(data);
+    this.markup = new Markup(data.glyphs);
+    this.panels = new Panels(this.story, this.markup);
+    this.pictures = [...document.querySelectorAll("svg.picture")].map((svg) => new Picture(svg, () => this.setFollowing(false)));
+    this.following = true;
+    this.values = data.values;
+    this.index = -1;
+    this.timer = null;
+    byId("title").textContent = data.title;
+    byId("timeline").max = this.story.length - 1;
+    for (const panel of Object.values(this.panels.all)) byId("panel").append(panel);
+    data.notes.forEach((note) => byId("notes").append(make("li", { textContent: note })));
+    this.buildChapters();
+    for (const text of document.querySelectorAll(".node text:not([data-v]), .badge text")) this.markup.typeset(text);
+    this.describeNodes();
+    this.register();
+    this.bind();
+    this.update();
+    this.go(0);
+  }
+
+  // What steps refer to: each key stands for one or several elements.
+
+  register() {
+    this.elements = new Map();
+    const add = (key, element) => {
+      if (!this.elements.has(key)) this.elements.set(key, []);
+      this.elements.get(key).push(element);
+    };
+    for (const group of document.querySelectorAll(".node, .edge")) add(group.id, group);
+    for (const element of document.querySelectorAll("[data-k]")) add(element.dataset.k, element);
+    this.state = new Map([...this.elements.keys()].map((key) => [key, null]));
+    this.linked = new Map();
+    const link = (id, element) => {
+      if (!this.linked.has(id)) this.linked.set(id, []);
+      this.linked.get(id).push(element);
+    };
+    for (const node of document.querySelectorAll(".node")) link(node.id.split("_")[0], node);
+    for (const edge of document.querySelectorAll(".edge")) {
+      const [from, to] = edge.id.slice(1).split("_");
+      for (const end of new Set([from, to])) link(NODE_LETTER[edge.id[0]] + end, edge);
+    }
+    for (const element of byId("panel").querySelectorAll("[data-n]")) {
+      for (const id of element.dataset.n.split(" ")) link(id, element);
+    }
+    this.valueElements = [...document.querySelectorAll("[data-v]")];
+    this.sources = new Map(); // for each node with a value, the nodes that it is computed from
+    for (const edge of document.querySelectorAll("#picture0 .edge")) {
+      const [from, to] = edge.id.slice(1).split("_");
+      if (!this.sources.has(`n${to}`)) this.sources.set(`n${to}`, []);
+      this.sources.get(`n${to}`).push(`n${from}`);
+    }
+    this.placeOf = new Map();
+    for (const text of document.querySelectorAll("#picture0 .node [data-v]")) {
+      this.placeOf.set(text.closest(".node").id, Number(text.dataset.v));
+    }
+  }
+
+  buildChapters() {
+    const { chapters, length } = this.story;
+    chapters.forEach((chapter, place) => {
+      const button = make("button", { type: "button", textContent: chapter.title });
+      button.addEventListener("click", () => this.jump(chapter.at));
+      byId("chapters").append(make("li", {}, button));
+      const end = place + 1 < chapters.length ? chapters[place + 1].at : length;
+      const mark = make("span");
+      mark.style.flexGrow = end - chapter.at;
+      byId("marks").append(mark);
+    });
+  }
+
+  describeNodes() {
+    for (const picture of this.pictures) {
+      for (const node of picture.nodes) {
+        node.setAttribute("role", "button");
+        node.setAttribute("tabindex", "-1");
+        node.setAttribute("aria-label", this.markup.speak(this.story.nodes[node.id], () => ""));
+      }
+    }
+  }
+
+  // Steps
+
+  go(index) {
+    const target = Math.min(Math.max(index, 0), this.story.length - 1);
+    const step = this.story.steps[target];
+    this.index = target;
+    const shown = this.story.shownAt(target);
+    const going = new Set(step.clear ? [] : step.hide);
+    for (const [key, before] of this.state) {
+      const now = (shown.has(key) ? "s" : going.has(key) ? "g" : "") + (step.now.has(key) ? "n" : "") + (step.use.has(key) ? "u" : "");
+      if (now !== before) this.mark(key, now);
+    }
+    this.showChapter(this.story.chapterAt(target));
+    this.panels.lines.forEach((line, place) => line.classList.toggle("now", place + 1 === step.line));
+    this.caption(step);
+    this.markValues(shown);
+    if (this.following) this.follow();
+    byId("timeline").value = target;
+    byId("timeline").setAttribute("aria-valuetext", `step ${target + 1} of ${this.story.length}`);
+    byId("counter").textContent = `${target + 1} / ${this.story.length}`;
+    if (target === this.story.length - 1) this.pause();
+  }
+
+  mark(key, state) {
+    this.state.set(key, state);
+    const unseen = this.story.appearing.has(key) && !/[sg]/.test(state);
+    for (const { classList } of this.elements.get(key)) {
+      classList.toggle("unseen", unseen);
+      classList.toggle("going", state.includes("g"));
+      classList.toggle("now", state.includes("n"));
+      classList.toggle("use", state.includes("u"));
+    }
+  }
+
+  showChapter(place) {
+    const chapter = this.story.chapters[place];
+    if (this.chapter !== place) {
+      this.chapter = place;
+      [...byId("chapters").querySelectorAll("button")].forEach((button, i) => {
+        if (i === place) button.setAttribute("aria-current", "step");
+        else button.removeAttribute("aria-current");
+      });
+      [...byId("marks").children].forEach((mark, i) => mark.classList.toggle("now", i === place));
+      this.pictures.forEach((picture, i) => picture.svg.classList.toggle("off", i !== chapter.picture));
+      for (const [name, panel] of Object.entries(this.panels.all)) panel.hidden = name !== chapter.panel;
+      byId("zoom").hidden = !this.picture;
+      this.showLegend();
+    }
+    const lit = [...this.panels.all[chapter.panel].querySelectorAll("[data-k].now")].pop();
+    if (lit) lit.scrollIntoView({ block: "nearest" });
+  }
+
+  // Keeps what the step is about in sight.
+  follow() {
+    if (!this.picture) return;
+    const { now, use } = this.story.steps[this.index];
+    const found = [...now, ...use].flatMap((key) => this.elements.get(key) || []);
+    this.picture.follow(found.filter((element) => element.matches(".node, .edge") && this.picture.svg.contains(element)));
+  }
+
+  setFollowing(following) {
+    this.following = following;
+    byId("zoom-follow").setAttribute("aria-pressed", following);
+    if (following) this.follow();
+  }
+
+  zoom(factor) {
+    this.setFollowing(false);
+    this.picture?.zoom(factor);
+  }
+
+  fit() {
+    this.setFollowing(false);
+    this.picture?.fit();
+  }
+
+  get picture() {
+    return this.pictures[this.story.chapters[this.chapter].picture];
+  }
+
+  showLegend() {
+    const legend = byId("legend");
+    legend.replaceChildren();
+    if (!this.picture) return;
+    const kinds = new Map();
+    for (const node of this.picture.nodes) {
+      const kind = [...node.classList].find((name) => name in this.story.kinds);
+      if (kind && !kinds.has(kind)) kinds.set(kind, node);
+    }
+    for (const [kind, node] of kinds) {
+      const hue = [...node.classList].find((name) => /^(f|t|a\d)$/.test(name));
+      const glyph = make("span", { className: `swatch ${hue} ${kind}`, textContent: this.story.kinds[kind][0], "aria-hidden": "true" });
+      legend.append(make("li", {}, glyph, this.story.kinds[kind][1]));
+    }
+    for (const [style, mark, text] of [["repaired", "┄▸", "shape repair left out"], ["shape", "⋯▸", "only the shape is used"]]) {
+      if (this.picture.svg.querySelector(`.edge.${style}`)) {
+        legend.append(make("li", {}, make("span", { className: "swatch", textContent: mark, "aria-hidden": "true" }), text));
+      }
+    }
+  }
+
+  caption(step) {
+    byId("maths").replaceChildren(...step.maths.map((place) => this.markup.maths(this.story.formulas[place])));
+    byId("say").replaceChildren(this.markup.write(step.say), this.arising(step));
+    for (const element of byId("caption").querySelectorAll("[data-v]")) this.write(element);
+    clearTimeout(this.speaking);
+    this.speaking = setTimeout(() => {
+      byId("live").textContent = this.markup.speak(step.say, (place) => this.textOf(place)) + this.arising(step);
+    }, 150);
+  }
+
+  // What to say where a value that is no number arises.
+  arising(step) {
+    for (const key of step.now) {
+      if (key.endsWith("v") && this.arises(key.slice(0, -1))) {
+        const text = this.textOf(this.placeOf.get(key.slice(0, -1)));
+        const what = text === "nan" || !/∞/.test(text) ? "a NaN" : "an infinity";
+        return ` Here ${what} arises: all that this node is computed from is finite.`;
+      }
+    }
+    return "";
+  }
+
+  jump(index) {
+    this.pause();
+    this.go(index);
+  }
+
+  jumpTo(id) {
+    const step = this.story.madeAt.get(id);
+    if (step !== undefined) this.jump(step);
+  }
+
+  chapterBy(offset) {
+    const { chapters } = this.story;
+    const place = Math.min(Math.max(this.chapter + offset, 0), chapters.length - 1);
+    const back = offset < 0 && this.index > chapters[this.chapter].at;
+    this.jump(chapters[back ? this.chapter : place].at);
+  }
+
+  play() {
+    if (this.index === this.story.length - 1) this.go(0);
+    const tick = () => {
+      this.go(this.index + 1);
+      if (this.timer) this.timer = setTimeout(tick, Number(byId("speed").value));
+    };
+    this.timer = setTimeout(tick, Number(byId("speed").value) / 2);
+    this.showPlaying(true);
+  }
+
+  pause() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.showPlaying(false);
+  }
+
+  showPlaying(playing) {
+    byId("play").textContent = playing ? "⏸\ufe0e Pause" : "▶\ufe0e Play";
+    byId("play").setAttribute("aria-label", playing ? "Pause" : "Play");
+  }
+
+  changeSpeed(offset) {
+    const select = byId("speed");
+    select.selectedIndex = Math.min(Math.max(select.selectedIndex + offset, SLOWEST), select.options.length - 1);
+  }
+
+  // Values
+
+  update() {
+    if (this.evaluate && this.story.inputs.length) {
+      this.values = this.evaluate(this.story.inputs.map((input) => input.v));
+    }
+    for (const element of this.valueElements) this.write(element);
+    for (const element of byId("caption").querySelectorAll("[data-v]")) this.write(element);
+    this.bad = new Set([...this.placeOf].filter(([, place]) => !this.isFinite(place)).map(([id]) => id));
+    if (this.index >= 0) this.markValues(this.story.shownAt(this.index));
+  }
+
+  write(element) {
+    const text = this.textOf(element.dataset.v);
+    const inner = "inner" in element.dataset && (text.startsWith(MINUS) || text.includes("e"));
+    const written = inner ? `(${text})` : text;
+    if (element.textContent !== written) element.textContent = written;
+  }
+
+  textOf(place) {
+    const value = this.values[place];
+    if (value === null || value === undefined) return "";
+    if (Array.isArray(value)) return value[0];
+    if (typeof value === "string") return { nan: "nan", inf: "∞", "-inf": `${MINUS}∞` }[value];
+    return formatNumber(value);
+  }
+
+  isFinite(place) {
+    const value = this.values[place];
+    if (Array.isArray(value)) return !value[1];
+    return typeof value !== "string" && (typeof value !== "number" || Number.isFinite(value));
+  }
+
+  arises(id) {
+    return this.bad.has(id) && !(this.sources.get(id) || []).some((source) => this.bad.has(source));
+  }
+
+  markValues(shown) {
+    for (const id of this.placeOf.keys()) {
+      const bad = this.bad.has(id) && shown.has(`${id}v`);
+      for (const { classList } of this.elements.get(id)) {
+        classList.toggle("bad", bad);
+        classList.toggle("origin", bad && this.arises(id));
+      }
+    }
+  }
+
+  setInput(place, value) {
+    if (!Number.isFinite(value)) return;
+    this.story.inputs[place].v = value;
+    const slider = byId(`slider${place}`);
+    const number = byId(`number${place}`);
+    if (document.activeElement !== slider) slider.value = value;
+    slider.setAttribute("aria-valuetext", String(value));
+    if (document.activeElement !== number) number.value = value;
+    this.update();
+  }
+
+  // Pointing at things
+
+  idsOf(element) {
+    const found = element?.closest?.("[data-n], .node, .edge");
+    if (!found) return [];
+    if (found.dataset.n) return found.dataset.n.split(" ");
+    if (found.classList.contains("node")) return [found.id.split("_")[0]];
+    return found.id.slice(1).split("_").slice(0, 2).map((end) => NODE_LETTER[found.id[0]] + end);
+  }
+
+  light(ids) {
+    const name = ids.join(" ");
+    if (name === this.litName) return;
+    this.litName = name;
+    for (const element of this.lit || []) element.classList.remove("lit");
+    this.lit = ids.flatMap((id) => this.linked.get(id) || []);
+    for (const element of this.lit) element.classList.add("lit");
+    byId("stage").classList.toggle("pointing", ids.length > 0);
+    const about = byId("about");
+    about.hidden = ids.length !== 1 || !(ids[0] in this.story.nodes);
+    if (!about.hidden) about.replaceChildren(this.markup.write(this.story.nodes[ids[0]]));
+  }
+
+  moveFocus(node, offset) {
+    const seen = this.picture.nodes.filter((one) => !one.classList.contains("unseen"));
+    const place = seen.indexOf(node);
+    const next = seen[(place + offset + seen.length) % seen.length];
+    if (next) next.focus();
+  }
+
+  // Saving
+
+  async save(kind) {
+    const { picture } = this;
+    if (!picture) return;
+    const title = `${this.story.title}, step ${this.index + 1}`;
+    const name = `symad-step-${this.index + 1}.${kind}`;
+    if (kind === "svg") download(new Blob([picture.source(title)], { type: "image/svg+xml" }), name);
+    else download(await picture.png(title), name);
+  }
+
+  toggleTheme() {
+    const root = document.documentElement;
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    this.showTheme();
+  }
+
+  showTheme() {
+    const { theme } = document.documentElement.dataset;
+    const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    byId("theme").textContent = dark ? "Light" : "Dark";
+  }
+
+  // Controls
+
+  bind() {
+    const click = (id, act) => byId(id).addEventListener("click", act);
+    click("first", () => this.jump(0));
+    click("back", () => this.jump(this.index - 1));
+    click("next", () => this.jump(this.index + 1));
+    click("last", () => this.jump(this.story.length - 1));
+    click("play", () => (this.timer ? this.pause() : this.play()));
+    click("theme", () => this.toggleTheme());
+    click("save-svg", () => this.save("svg"));
+    click("save-png", () => this.save("png"));
+    click("help", () => byId("keys").showModal());
+    click("zoom-in", () => this.zoom(1.3));
+    click("zoom-out", () => this.zoom(1 / 1.3));
+    click("zoom-fit", () => this.fit());
+    click("zoom-follow", () => this.setFollowing(!this.following));
+    click("reset", () => this.story.inputs.forEach((input, place) => this.setInput(place, input.start)));
+    byId("timeline").addEventListener("input", (event) => this.jump(Number(event.target.value)));
+    this.story.inputs.forEach((input) => { input.start = input.v; });
+    byId("panel").addEventListener("input", (event) => {
+      const { place } = event.target.dataset;
+      if (place !== undefined && event.target.value !== "") this.setInput(Number(place), Number(event.target.value));
+    });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.showTheme());
+    this.showTheme();
+    this.bindPointing();
+    document.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  bindPointing() {
+    document.addEventListener("pointerover", (event) => this.light(this.idsOf(event.target)));
+    document.addEventListener("focusin", (event) => this.light(this.idsOf(event.target)));
+    document.addEventListener("click", (event) => {
+      if (event.target.closest("button, input, select, label, dialog")) return;
+      const keyed = event.target.closest("[data-k]:not(text):not(.badge)");
+      const node = event.target.closest(".node");
+      if (node) this.jumpTo(node.id);
+      else if (keyed && byId("panel").contains(keyed)) this.jumpTo(keyed.dataset.k);
+    });
+    for (const picture of this.pictures) {
+      picture.svg.setAttribute("tabindex", "0");
+      picture.svg.addEventListener("focus", () => this.moveFocus(null, 1));
+    }
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+    const { target, key } = event;
+    if (target.matches("input, select") && !(target.type === "range" && key.length === 1 && key !== " ")) return;
+    if (key === " " && target.matches("button, summary")) return;
+    const node = target.closest(".node");
+    const act = (node && this.nodeKeys(node)[key]) || this.keys()[key] || this.rowKeys(target)[key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  keys() {
+    return {
+      " ": () => (this.timer ? this.pause() : this.play()),
+      ArrowRight: () => this.jump(this.index + 1),
+      ArrowLeft: () => this.jump(this.index - 1),
+      Home: () => this.jump(0),
+      End: () => this.jump(this.story.length - 1),
+      PageDown: () => this.chapterBy(1),
+      PageUp: () => this.chapterBy(-1),
+      "<": () => this.changeSpeed(-1),
+      ">": () => this.changeSpeed(1),
+      "+": () => this.zoom(1.3),
+      "=": () => this.zoom(1.3),
+      "-": () => this.zoom(1 / 1.3),
+      0: () => this.fit(),
+      f: () => this.setFollowing(!this.following),
+      d: () => this.toggleTheme(),
+      s: () => this.save("svg"),
+      p: () => this.save("png"),
+      "?": () => byId("keys").showModal(),
+    };
+  }
+
+  nodeKeys(node) {
+    return {
+      ArrowRight: () => this.moveFocus(node, 1),
+      ArrowDown: () => this.moveFocus(node, 1),
+      ArrowLeft: () => this.moveFocus(node, -1),
+      ArrowUp: () => this.moveFocus(node, -1),
+      Enter: () => this.jumpTo(node.id),
+    };
+  }
+
+  rowKeys(target) {
+    const keyed = target.closest("[data-k]");
+    return keyed ? { Enter: () => this.jumpTo(keyed.dataset.k) } : {};
+  }
+}
+
+const player = new Player(JSON.parse(byId("data").textContent), evaluateGraph);

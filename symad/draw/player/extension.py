@@ -1,0 +1,437 @@
+"""The chapters on the gradient: the graph as written, its extension, and the numbers.
+
+They follow the algorithm of CMU 10-414/714, lecture 4, as it ran: one step for each node that was
+visited, for each sum node, and for each partial adjoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from symad.draw.fold import Box
+from symad.draw.player.story import Chapter, Step
+from symad.draw.player.subject import Subject, equation
+from symad.graph.node import Constant, Node, Variable
+from symad.graph.provenance import RoleKind
+
+_SEEDED, _VISITED, _SUMMED, _MULTIPLIED, _RETURNED = 1, 2, 3, 5, 7
+"""The lines of the algorithm, as the page prints it."""
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What was left at one input of a node that was visited: v̄_{k→i}.
+
+    Attributes
+    ----------
+    slot : int
+    product : Node
+        What the op's rule made.
+    partial : Node
+        The same after shape repair.
+    """
+
+    slot: int
+    product: Node
+    partial: Node
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A node of which the gradient pass found the adjoint and left partial adjoints.
+
+    Attributes
+    ----------
+    node : Node
+    contributions : tuple of Node
+        What its consumers had left.
+    adjoint : Node
+    partials : list of Partial
+    """
+
+    node: Node
+    contributions: tuple[Node, ...]
+    adjoint: Node
+    partials: list[Partial]
+
+
+class ExtensionTeller:
+    """Tells how the gradient of ``y`` is built, and what it computes.
+
+    Parameters
+    ----------
+    subject : Subject
+    visits : sequence of Visit
+        In the order in which they were made.
+    results : sequence of Node
+        The adjoints that were asked for.
+    """
+
+    def __init__(self, subject: Subject, visits: Sequence[Visit], results: Sequence[Node]) -> None:
+        self._subject = subject
+        self._visits = visits
+        self._results = results
+        self._latex = subject.latex()
+        self._forward = [n for n in subject.labels.forward if n in subject.ids and n.role is None]
+        self._made = _by_edge(subject)
+
+    def chapters(self) -> list[Chapter]:
+        """Return the chapters."""
+        chapters = [
+            Chapter("The graph", "trace", 0, [self._overview(), *self._written()]),
+            Chapter("Extending it", "grads", 0, list(self._extended())),
+        ]
+        if self._subject.view.values:
+            chapters.append(Chapter("Values", "trace", 0, list(self._forward_values())))
+            chapters.append(Chapter("Adjoints", "trace", 0, list(self._adjoint_values())))
+        return [chapter for chapter in chapters if chapter.steps]
+
+    # The graph as it was written
+
+    def _overview(self) -> Step:
+        subject = self._subject
+        everything = [box.id for box in subject.boxes]
+        arrows = [arrow.id for arrow in subject.sketch().arrows]
+        valued = [n for n in subject.places if not isinstance(n, Constant)]
+        values = [f"{subject.ids[n]}v" for n in valued if n in subject.view.values]
+        return Step(
+            "This is what will be built: the graph as it was written, in blue, and the adjoint "
+            "graph that reverse mode adds to it. Press play, or step with the arrow keys.",
+            show=[*everything, *arrows, *values],
+        )
+
+    def _written(self) -> Iterator[Step]:
+        subject = self._subject
+        shown: set[str] = set()
+        for place, node in enumerate(self._forward_with_constants()):
+            box = subject.box_of[node]
+            if box.id in shown:
+                continue
+            shown.add(box.id)
+            alone = box.node is not None
+            edges = [edge for member in box.nodes for edge in subject.edges_into(member)]
+            yield Step(
+                self._describe(node) if alone else f"{box.title}: {len(box.nodes):,} nodes.",
+                [self._defined(node)] if alone and not isinstance(node, Constant) else (),
+                show=[box.id, *dict.fromkeys(edges)],
+                now=[box.id],
+                use=self._sources(node) if alone else (),
+                clear=place == 0,
+            )
+
+    def _forward_with_constants(self) -> Iterator[Node]:
+        """Yield the nodes of the forward graph by number, each constant before its first user."""
+        told: set[Node] = set()
+        for node in self._forward:
+            for source in self._subject.view.sources(node):
+                if isinstance(source.node, Constant) and source.node.role is None:
+                    if source.node not in told:
+                        told.add(source.node)
+                        yield source.node
+            if node not in told:
+                told.add(node)
+                yield node
+
+    def _describe(self, node: Node) -> str:
+        name = self._subject.name(node)
+        if isinstance(node, Variable):
+            return f"{name} is the variable {self._subject.glyphs.text(node.label)}: an input."
+        if isinstance(node, Constant):
+            return f"The constant {name}."
+        if node.op is None:
+            return f"{name} is an input."
+        return f"{name} is a node of the op {node.op.name}. It is not computed yet."
+
+    def _defined(self, node: Node) -> str:
+        if node.op is None:
+            return equation(self._subject.name(node), self._subject.glyphs.text(node.label))
+        return equation(self._subject.name(node), self._latex.right_sides[node])
+
+    def _sources(self, node: Node) -> list[str]:
+        """Return the ids of what a node is computed from, and of the arrows."""
+        subject = self._subject
+        inputs = [subject.ids[source.node] for source in subject.view.sources(node)]
+        return list(dict.fromkeys([*inputs, *subject.edges_into(node)]))
+
+    # The extension
+
+    def _extended(self) -> Iterator[Step]:
+        if self._subject.is_folded:
+            yield from self._extended_by_box()
+            return
+        yield from self._seeded()
+        for visit in self._visits:
+            yield from self._visited(visit)
+            for partial in visit.partials:
+                yield self._propagated(visit, partial)
+        yield self._returned()
+
+    def _seeded(self) -> Iterator[Step]:
+        subject = self._subject
+        seeds = [n for v in self._visits for n in v.contributions if _is(n, RoleKind.SEED)]
+        for seed in seeds:
+            assert seed.role is not None
+            output = subject.name(seed.role.node)
+            whole = subject.adjoint_name(seed)
+            yield Step(
+                f"Reverse mode extends the graph. It starts with the seed {whole}, "
+                f"the adjoint of the output {output}: node_to_grad has one entry.",
+                [equation(whole, rf"\frac{{\partial {output}}}{{\partial {output}}}",
+                          self._latex.right_sides.get(subject.view.behind(seed), ""))],
+                show=[*self._with_steps(seed), self._left(seed)],
+                now=[subject.ids[subject.view.behind(seed)], self._left(seed)],
+                use=[subject.ids[subject.view.behind(seed.role.node)]],
+                line=_SEEDED,
+            )  # fmt: skip
+
+    def _visited(self, visit: Visit) -> Iterator[Step]:
+        subject, node = self._subject, visit.node
+        name, here = subject.name(node), subject.ids[subject.view.behind(node)]
+        left = [self._left(contribution) for contribution in visit.contributions]
+        whole = subject.adjoint_name(visit.adjoint)
+        if len(visit.contributions) == 1:
+            contribution = visit.contributions[0]
+            what = "the seed" if _is(contribution, RoleKind.SEED) else "one partial adjoint"
+            yield Step(
+                f"Visit {name}. Its list holds {what}, which is its adjoint {whole}: "
+                "no sum node is needed.",
+                [equation(whole, subject.partial_name(contribution))],
+                show=[f"o-{here}", self._adjoint_key(node)],
+                now=[here, f"o-{here}", self._adjoint_key(node)],
+                use=[subject.ids[subject.view.behind(visit.adjoint)], *left],
+                line=_VISITED,
+            )
+            return
+        names = [subject.partial_name(contribution) for contribution in visit.contributions]
+        yield Step(
+            f"Visit {name}. Its consumers have left {len(names)} partial adjoints in its list: "
+            f"{', '.join(names)}.",
+            show=[f"o-{here}"],
+            now=[here, f"o-{here}"],
+            use=[*[subject.ids[subject.view.behind(n)] for n in visit.contributions], *left],
+            line=_VISITED,
+        )
+        total = subject.view.behind(visit.adjoint)
+        yield Step(
+            f"{name} is used {len(names)} times, so its adjoint is a sum node: every path from "
+            f"{name} to the output counts.",
+            [equation(whole, " + ".join(names))],
+            show=[*self._with_steps(visit.adjoint), self._adjoint_key(node)],
+            now=[subject.ids[total], self._adjoint_key(node)],
+            use=[here, *self._sources(total), *left],
+            line=_SUMMED,
+        )
+
+    def _propagated(self, visit: Visit, partial: Partial) -> Step:
+        subject, node = self._subject, visit.node
+        source = node.inputs[partial.slot]
+        here, there = (subject.ids[subject.view.behind(end)] for end in (node, source))
+        edge = subject.edge_id(source, node, partial.slot)
+        seen = subject.view.behind(partial.partial)
+        steps = self._made.get((subject.view.behind(source), node, partial.slot), [])
+        return Step(
+            self._rule_in_words(visit, partial),
+            self._rule(visit, partial, steps),
+            show=[*self._shown(steps), *self._with_steps(seen), self._left(partial.partial),
+                  f"b-{edge}"],
+            now=[*[subject.ids[step] for step in steps], subject.ids[seen],
+                 self._left(partial.partial), edge, f"b-{edge}"],
+            use=[here, there, subject.ids[subject.view.behind(visit.adjoint)]],
+            line=_MULTIPLIED,
+        )  # fmt: skip
+
+    def _rule_in_words(self, visit: Visit, partial: Partial) -> str:
+        subject, node = self._subject, visit.node
+        source = node.inputs[partial.slot]
+        adjoint, name = subject.adjoint_name(visit.adjoint), subject.name(source)
+        say = (
+            f"Along the edge from {name} to {subject.name(node)}: {adjoint} times the local "
+            f"derivative, left in the list of {name}."
+        )
+        if partial.product.op is not None and partial.product.op.name == "identity":
+            say += " It is 1 here: an identity node."
+        if subject.view.behind(partial.partial) is not subject.view.behind(partial.product):
+            say += f" A shape repair gives it the shape of {name}."
+        return say
+
+    def _rule(self, visit: Visit, partial: Partial, steps: Sequence[Node]) -> list[str]:
+        """Return v̄_{k→i} = v̄_i ∂v_i/∂v_k = ..., and lines for the steps that have names."""
+        subject = self._subject
+        source, node = visit.node.inputs[partial.slot], visit.node
+        name = subject.partial_name(partial.partial)
+        derivative = rf"\frac{{\partial {subject.name(node)}}}{{\partial {subject.name(source)}}}"
+        product = f"{subject.adjoint_name(visit.adjoint)} \\, {derivative}"
+        sides = self._latex.right_sides
+        seen = subject.view.behind(partial.partial)
+        lines = [equation(name, product, sides.get(seen, ""))]
+        for step in steps:
+            if step in self._latex.auxiliary and step is not seen:
+                lines.append(equation(subject.name(step), sides[step]))
+        return lines
+
+    def _returned(self) -> Step:
+        subject = self._subject
+        found = [subject.view.behind(node) for node in self._results]
+        names = ", ".join(subject.adjoint_name(node) for node in self._results)
+        return Step(
+            f"Every node has been visited. The gradient is {names}: nodes of the same graph, "
+            "which can be compiled, drawn and differentiated again.",
+            now=[subject.ids[node] for node in found],
+            show=self._leftovers(),
+            line=_RETURNED,
+        )
+
+    def _leftovers(self) -> list[str]:
+        """Return all shapes and arrows, so that none is missing at the end."""
+        return [*[box.id for box in self._subject.boxes],
+                *[arrow.id for arrow in self._subject.sketch().arrows]]  # fmt: skip
+
+    def _left(self, contribution: Node) -> str:
+        return f"l-{self._subject.ids[self._subject.view.behind(contribution)]}"
+
+    def _adjoint_key(self, node: Node) -> str:
+        return f"a-{self._subject.ids[self._subject.view.behind(node)]}"
+
+    def _with_steps(self, node: Node) -> list[str]:
+        return self._shown([self._subject.view.behind(node)])
+
+    def _shown(self, nodes: Iterable[Node]) -> list[str]:
+        """Return the ids of nodes, of constants that they use, and of the arrows into them."""
+        subject = self._subject
+        ids: list[str] = []
+        for node in nodes:
+            sources = [source.node for source in subject.view.sources(node)]
+            ids += [subject.ids[source] for source in sources if isinstance(source, Constant)]
+            ids += [subject.ids[node], *subject.edges_into(node)]
+        return list(dict.fromkeys(ids))
+
+    def _extended_by_box(self) -> Iterator[Step]:
+        """Tell of a folded graph: one step for all visits in a row to nodes of one box."""
+        subject = self._subject
+
+        def box_of(visit: Visit) -> Box:
+            return subject.box_of[subject.view.behind(visit.node)]
+
+        for box, visits in groupby(self._visits, box_of):
+            told = list(visits)
+            made = [n for v in told for n in (*v.contributions, v.adjoint)]
+            made += [p.partial for v in told for p in v.partials]
+            boxes = [subject.ids[subject.view.behind(node)] for node in made]
+            sums = sum(len(visit.contributions) > 1 for visit in told)
+            partials = sum(len(visit.partials) for visit in told)
+            title = box.title if box.node is None else subject.name(box.node)
+            yield Step(
+                f"Visit {title}, in reverse topological order: {_count(len(told), 'node')}, "
+                f"{_count(sums, 'sum node')}, {_count(partials, 'partial adjoint')}.",
+                show=list(dict.fromkeys(boxes)),
+                now=[box.id, *dict.fromkeys(boxes)],
+                line=_MULTIPLIED,
+            )
+        yield self._returned()
+
+    # The numbers
+
+    def _forward_values(self) -> Iterator[Step]:
+        yield from self._computed(self._forward, "Now the numbers, inputs first. ")
+
+    def _adjoint_values(self) -> Iterator[Step]:
+        nodes: list[Node] = []
+        for visit in self._visits:
+            nodes += [*visit.contributions, visit.adjoint]
+            for partial in visit.partials:
+                source = self._subject.view.behind(visit.node.inputs[partial.slot])
+                nodes += self._made.get((source, visit.node, partial.slot), [])
+                nodes.append(partial.partial)
+        yield from self._computed(nodes, "The adjoint graph is computed like any other. ")
+
+    def _computed(self, nodes: Iterable[Node], opening: str) -> Iterator[Step]:
+        subject = self._subject
+        values = subject.substituted()
+        found = dict.fromkeys(map(subject.view.behind, nodes))
+        for node in found:
+            place = subject.places.get(node)
+            if place is None or node not in subject.view.values:
+                continue
+            if node.op is None and not isinstance(node, Variable):
+                continue
+            here, value = subject.ids[node], subject.glyphs.value(place)
+            name = subject.name(node)
+            sides = [self._latex.right_sides.get(node, ""), values.right_sides.get(node, ""), value]
+            yield Step(
+                f"{opening}{name} is {value}.",
+                [equation(name, *sides)],
+                show=[f"{here}v"],
+                now=[here, f"{here}v"],
+                use=self._sources(node),
+            )
+            opening = ""
+
+    # The panels
+
+    def trace(self) -> list[dict[str, Any]]:
+        """Return the rows of the trace: forward node, adjoint, and their formulas."""
+        subject = self._subject
+        behind = subject.view.behind
+        adjoints = {behind(visit.node): behind(visit.adjoint) for visit in self._visits}
+        rows = []
+        for node in self._forward:
+            if node not in subject.places:
+                continue
+            row: dict[str, Any] = {"n": subject.ids[node], "f": self._side(node)}
+            if node in subject.view.values:
+                row["v"] = subject.places[node]
+            adjoint = adjoints.get(node)
+            if adjoint in subject.places:
+                assert adjoint is not None
+                row |= {"m": subject.ids[adjoint], "s": subject.adjoint_name(adjoint)}
+                row["g"] = subject.adjoint_sum(adjoint)
+                if adjoint in subject.view.values:
+                    row["w"] = subject.places[adjoint]
+            rows.append(row | {"h": subject.name(node)})
+        return rows
+
+    def _side(self, node: Node) -> str:
+        if node.op is None:
+            return self._subject.glyphs.text(node.label)
+        return self._subject.formulas.right_sides[node]
+
+    def lists(self) -> list[dict[str, Any]]:
+        """Return the rows of node_to_grad, in the order of the visits."""
+        subject = self._subject
+        if subject.is_folded:
+            return []
+        return [
+            {
+                "n": subject.ids[subject.view.behind(visit.node)],
+                "h": subject.name(visit.node),
+                "a": subject.adjoint_name(visit.adjoint),
+                "m": subject.ids[subject.view.behind(visit.adjoint)],
+                "l": [
+                    [subject.ids[subject.view.behind(node)], subject.partial_name(node)]
+                    for node in visit.contributions
+                ],
+            }
+            for visit in self._visits
+        ]
+
+
+def _is(node: Node, kind: RoleKind) -> bool:
+    return node.role is not None and node.role.kind is kind
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _by_edge(subject: Subject) -> dict[tuple[Node, Node, int], list[Node]]:
+    """Return what the rules made for each edge: source, consumer and slot."""
+    made: dict[tuple[Node, Node, int], list[Node]] = {}
+    for node in subject.view.nodes:
+        role = node.role
+        if role is not None and role.consumer is not None and role.slot is not None:
+            key = (subject.view.behind(role.node), role.consumer, role.slot)
+            made.setdefault(key, []).append(node)
+    return made

@@ -1,0 +1,134 @@
+"""A story: chapters of steps, each a small change of what the page shows; and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of what is shown.  Things are referred to by their ids, or other keys of the page.
+
+    Attributes
+    ----------
+    say : str
+        The caption, with glyphs.
+    maths : sequence of str
+        Formulas as MathML, with glyphs.
+    show, hide : sequence of str
+        What appears, and what goes, from this step on.
+    now, use : sequence of str
+        What the step is about, and what it uses: lit during this step only.
+    line : int
+        The line of the algorithm that runs, from 1; 0 for none.
+    clear : bool
+        Whether all that earlier steps have shown is hidden first.
+    """
+
+    say: str
+    maths: Sequence[str] = ()
+    show: Sequence[str] = ()
+    hide: Sequence[str] = ()
+    now: Sequence[str] = ()
+    use: Sequence[str] = ()
+    line: int = 0
+    clear: bool = False
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Steps with one picture and one panel beside it.
+
+    Attributes
+    ----------
+    title : str
+    panel : str
+        The panel of the page.
+    picture : int
+        The place of the picture; -1 for none.
+    steps : list of Step
+    """
+
+    title: str
+    panel: str
+    picture: int
+    steps: list[Step]
+
+
+@dataclass
+class Story:
+    """All that the page is told.
+
+    Attributes
+    ----------
+    title : str
+    chapters : list of Chapter
+    panels : dict
+        What the panels of the page show, by name.
+    values : list
+        The values of the nodes, by place.
+    inputs : list of dict
+        The sliders.
+    notes : list of str
+        What the page says about itself.
+    nodes : dict
+        What is said of each node of a picture, by id.
+    kinds : dict
+        The kinds of nodes in the pictures, each with its sign and its name, for the legend.
+    """
+
+    title: str
+    chapters: list[Chapter] = field(default_factory=list)
+    panels: dict[str, Any] = field(default_factory=dict)
+    values: list[Any] = field(default_factory=list)
+    inputs: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    nodes: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def data(self, glyphs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return the story as data for the page; formulas that repeat are written once."""
+        formulas: dict[str, int] = {}
+        chapters: list[dict[str, Any]] = []
+        steps: list[dict[str, Any]] = []
+        for chapter in self.chapters:
+            chapters.append(
+                {
+                    "title": chapter.title,
+                    "panel": chapter.panel,
+                    "picture": chapter.picture,
+                    "at": len(steps),
+                }
+            )
+            steps += [_written(step, formulas) for step in chapter.steps]
+        return {
+            "title": self.title,
+            "chapters": chapters,
+            "steps": steps,
+            "formulas": list(formulas),
+            "glyphs": list(glyphs),
+            "panels": self.panels,
+            "values": self.values,
+            "inputs": self.inputs,
+            "notes": self.notes,
+            "nodes": self.nodes,
+            "kinds": self.kinds,
+        }
+
+
+def _written(step: Step, formulas: dict[str, int]) -> dict[str, Any]:
+    """Return a step without what is empty, and with the places of its formulas."""
+    maths = [formulas.setdefault(formula, len(formulas)) for formula in step.maths]
+    parts = {
+        "say": step.say,
+        "maths": maths,
+        "show": " ".join(step.show),
+        "hide": " ".join(step.hide),
+        "now": " ".join(step.now),
+        "use": " ".join(step.use),
+        "line": step.line,
+        "clear": int(step.clear),
+    }
+    return {key: value for key, value in parts.items() if value}

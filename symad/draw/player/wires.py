@@ -1,0 +1,151 @@
+"""Wires: a graph while rewrite rules change it, value by value.
+
+A rule replaces a node by another that computes the same.  A *wire* is what stays the same: the
+value.  Its node may be replaced by one of another op, or the wire may be joined to another that has
+the same value.  So a picture can keep a wire in its place while the graph around it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from symad.graph.graph import Graph
+from symad.graph.node import Constant, Node
+from symad.graph.traverse import topological_order
+
+
+class Wires:
+    """The wires of a graph, which follow it from rewrite to rewrite.
+
+    Attributes
+    ----------
+    node : list of Node
+        For each wire, the node that computes it now, or did last.
+    inputs : list of list of int
+        For each wire, the wires that it is computed from.
+    version : list of int
+        How many nodes each wire has had before.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=())
+    >>> y = x * 1
+    >>> wires = Wires(sm.Graph([sm.sin(y)]))
+    >>> [wires.node[wire].label for wire in wires.alive()]
+    ['x', '1', 'multiply', 'sin']
+    >>> wires.replace(y, x)
+    >>> [wires.node[wire].label for wire in wires.alive()]
+    ['x', 'sin']
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.node: list[Node] = []
+        self.inputs: list[list[int]] = []
+        self.version: list[int] = []
+        self._wire_of: dict[Node, int] = {}
+        self._joined: dict[int, int] = {}
+        self._known: dict[object, int] = {}  # from what a wire computes to the wire
+        self._replaced: dict[object, int] = {}  # the same, for what rules have replaced
+        for node in graph.nodes:
+            self._add(node, [self._wire_of[source] for source in node.inputs])
+        self._outputs = [self._wire_of[node] for node in graph.outputs]
+
+    def find(self, wire: int) -> int:
+        """Return the wire that a wire has been joined to, or itself."""
+        while wire in self._joined:
+            wire = self._joined[wire]
+        return wire
+
+    def wire(self, node: Node) -> int:
+        """Return the wire that has the value of a node; a new one if there is none."""
+        for part in topological_order([node], stop=self._wire_of):
+            if part in self._wire_of:
+                continue
+            inputs = [self.find(self._wire_of[source]) for source in part.inputs]
+            known = self._known.get(_key(part, inputs))
+            if known is None:
+                self._add(part, inputs)
+            else:
+                self._wire_of[part] = known
+        return self.find(self._wire_of[node])
+
+    def replace(self, old: Node, new: Node) -> None:
+        """Follow a rewrite of ``old`` to ``new``."""
+        wire = self.wire(old)
+        self._replaced[self._key(wire)] = wire
+        inputs = [self.wire(source) for source in new.inputs]
+        known = self._wire_of.get(new, self._known.get(_key(new, inputs)))
+        if known is None:
+            self._wire_of[new] = wire
+            self.node[wire], self.inputs[wire] = new, inputs
+            self.version[wire] += 1
+        elif self.find(known) != wire:
+            self._joined[wire] = self.find(known)
+        self.share()
+
+    def share(self) -> list[tuple[int, int]]:
+        """Join wires that compute the same, and return the pairs that were joined.
+
+        What computes the same as something that a rule has replaced is replaced with it: the driver
+        of the rules shares nodes on its way, and applies a rule once.
+        """
+        pairs = []
+        self._known = {}
+        for wire in self.alive():
+            key = self._key(wire)
+            first = self._replaced.get(key, wire)
+            first = self.find(first if first != wire else self._known.setdefault(key, wire))
+            if first != wire:
+                self._joined[wire] = first
+                pairs.append((wire, first))
+        return pairs
+
+    def sources(self, wire: int) -> list[int]:
+        """Return the wires that a wire is computed from, as they are joined now."""
+        return [self.find(source) for source in self.inputs[wire]]
+
+    def alive(self) -> list[int]:
+        """Return the wires that the outputs depend on, inputs before users."""
+        order: list[int] = []
+        done: set[int] = set()
+        stack = [(wire, False) for wire in reversed(self.outputs())]
+        while stack:
+            wire, ready = stack.pop()
+            if ready:
+                order.append(wire)
+            elif wire not in done:
+                done.add(wire)
+                stack.append((wire, True))
+                stack += [(source, False) for source in reversed(self.sources(wire))]
+        return order
+
+    def outputs(self) -> list[int]:
+        """Return the wires of the results."""
+        return [self.find(wire) for wire in self._outputs]
+
+    def edges(self, wires: Iterable[int]) -> Iterator[tuple[int, int, int]]:
+        """Yield source, user and slot of the edges into some wires."""
+        for wire in wires:
+            for slot, source in enumerate(self.sources(wire)):
+                yield source, wire, slot
+
+    def _add(self, node: Node, inputs: list[int]) -> None:
+        self._wire_of[node] = len(self.node)
+        self._known.setdefault(_key(node, inputs), len(self.node))
+        self.node.append(node)
+        self.inputs.append(inputs)
+        self.version.append(0)
+
+    def _key(self, wire: int) -> object:
+        return _key(self.node[wire], self.sources(wire))
+
+
+def _key(node: Node, inputs: list[int]) -> object:
+    """Return what nodes that compute the same have in common."""
+    if isinstance(node, Constant):
+        return node.type, node.value.tobytes()
+    if node.op is None:
+        return node
+    ordered = sorted(inputs) if node.op.commutative and len(inputs) == 2 else inputs
+    return node.op, tuple(ordered)

@@ -1,0 +1,94 @@
+"""How many operations on numbers a graph takes: multiplications, additions, and the rest.
+
+Divisions, squares and reciprocals count as multiplications, subtractions and changes of sign as
+additions.  Whatever else computes something (sin, exp, a power, a comparison) is a function, called
+once per element of its result.  Moving, copying and converting numbers counts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from symad.graph.node import Node
+from symad.types import TensorType
+
+_MULTIPLICATIONS = frozenset({"multiply", "divide", "square", "reciprocal"})
+_ADDITIONS = frozenset({"add", "subtract", "negative"})
+_PRODUCTS = frozenset({"matmul", "matmul_left_adjoint", "matmul_right_adjoint", "einsum"})
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Operations on numbers; they add, and multiply by how often they are done.
+
+    Attributes
+    ----------
+    multiplications, additions, functions : int
+
+    Examples
+    --------
+    >>> 2 * Operations(1, 2, 0) + Operations(functions=1)
+    Operations(multiplications=2, additions=4, functions=1)
+    """
+
+    multiplications: int = 0
+    additions: int = 0
+    functions: int = 0
+
+    def __add__(self, other: Operations) -> Operations:
+        return Operations(
+            self.multiplications + other.multiplications,
+            self.additions + other.additions,
+            self.functions + other.functions,
+        )
+
+    def __rmul__(self, times: int) -> Operations:
+        return Operations(
+            times * self.multiplications, times * self.additions, times * self.functions
+        )
+
+
+def operations_of(node: Node) -> Operations:
+    """Return what one node takes; its type and those of its inputs are concrete.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(3, 4))
+    >>> operations_of(x @ sm.Variable("w", shape=(4, 5)))
+    Operations(multiplications=60, additions=45, functions=0)
+    """
+    op = node.op
+    if op is None or not isinstance(node.type, TensorType):
+        return Operations()
+    size = size_of(node.type)
+    if op.name in _MULTIPLICATIONS:
+        return Operations(multiplications=size)
+    if op.name in _ADDITIONS:
+        return Operations(additions=size)
+    if op.name == "add_n":
+        return Operations(additions=(len(node.inputs) - 1) * size)
+    if op.name in ("sum", "sum_like"):
+        return Operations(additions=max(0, size_of(node.inputs[0].type) - size))
+    work = op.flops(node.type, *[source.type for source in node.inputs])
+    if op.name in _PRODUCTS:
+        return Operations(work // 2, max(0, work - work // 2 - size))
+    return Operations(functions=size if work else 0)
+
+
+def operations_of_all(nodes: Iterable[Node]) -> Operations:
+    """Return what some nodes take together."""
+    total = Operations()
+    for node in nodes:
+        total += operations_of(node)
+    return total
+
+
+def size_of(type_: Any) -> int:
+    """Return the number of elements of a value of a concrete type."""
+    size = 1
+    for dim in type_.shape:
+        size *= dim
+    return size

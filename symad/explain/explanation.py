@@ -1,0 +1,70 @@
+"""Explanations: the derivation of derivatives, what the passes did with them, and what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from symad.draw.document import Document
+from symad.draw.view import View
+from symad.errors import GradientError
+from symad.explain.compilation import Compilation
+from symad.explain.derivation import Derivations, forward_section
+from symad.explain.spelled import Spelled
+from symad.graph.node import Node
+from symad.show import node_values
+
+
+class Explanation(Document):
+    """How derivatives came about; made by :func:`symad.explain`.
+
+    Attributes
+    ----------
+    sections : tuple of Section
+        The forward graph; the derivatives, a section for each extension of the graph; what the
+        passes did; what runs.
+    """
+
+    def __repr__(self) -> str:
+        lines = sum(len(section.lines) for section in self.sections)
+        return f"<Explanation of {lines:,} lines>"
+
+
+def explain_nodes(
+    nodes: Sequence[Node], feed: Mapping[Node, Any] | None, made: Sequence[Node] = ()
+) -> Explanation:
+    """Return the explanation of derivatives that are in the graph of ``nodes``.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+    feed : dict from Node to value, optional
+    made : sequence of Node
+        What was made on the way to ``nodes``, though these may do without some of it.
+
+    Raises
+    ------
+    GradientError
+        If there are none.
+    """
+    everything = View(
+        [*nodes, *made]
+    ).related  # what was differentiated, also where it is not needed
+    values = None if feed is None else node_values(everything, feed)
+    spelled = Spelled(View(everything, values))
+    derived = Derivations(spelled).sections()
+    if not derived:
+        raise GradientError(
+            f"there is nothing to explain: {nodes[0]!r} depends on no derivative",
+            where=nodes[0].site.describe(),
+            remedy="Explain sm.gradients(y, x), or write sm.explain(y, x).",
+        )
+    compilation = Compilation(nodes, spelled)
+    return Explanation(
+        [
+            forward_section(spelled),
+            *derived,
+            compilation.passes_section(),
+            compilation.result_section(),
+        ]
+    )

@@ -1,0 +1,127 @@
+"""The code of a compiled function beside the graph that it was made from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from symad.backends.source import SourceWriter
+from symad.draw.labels import Labels
+from symad.draw.listing import Block, Line, write_listing
+from symad.draw.picture import Drawing
+from symad.draw.view import View
+from symad.errors import GraphTypeError, RenderError
+from symad.function import Function
+from symad.graph.node import Constant, Node
+from symad.inspection.timing import nodes_inside
+
+_HEIGHT = 720  # of the frame in a notebook, in pixels
+
+
+class Listing:
+    """The graph that runs, its source and its plan, side by side; made by :func:`symad.listing`.
+
+    Attributes
+    ----------
+    drawing : Drawing
+        The graph after all passes.
+    source : str
+        The same as NumPy source.
+    """
+
+    def __init__(self, function: Function, limit: int) -> None:
+        self._function = function
+        graph = function.passes.graph
+        view = View(graph.outputs, repairs=True)
+        self.drawing = Drawing(view, limit)
+        writer = SourceWriter()
+        self.source = function.write_source(writer)
+        self._symbols = Labels(view).symbols
+        self._names = writer.names
+
+    @property
+    def html(self) -> str:
+        """The page: one file that loads nothing."""
+        blocks = [
+            Block("NumPy source", list(self._source_lines())),
+            Block(f"plan ({self._function.settings.backend})", list(self._plan_lines())),
+        ]
+        title = f"{self._function.name}: the graph that runs, and its code"
+        return write_listing(title, self.drawing.svg(), blocks)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the page to a file whose name ends in .html.
+
+        Raises
+        ------
+        RenderError
+            If it ends in something else.
+        """
+        target = Path(path)
+        if target.suffix.lower() not in (".html", ".htm"):
+            raise RenderError(f"{str(path)!r} does not end in .html")
+        target.write_text(self.html, encoding="utf-8")
+
+    def _source_lines(self) -> Iterator[Line]:
+        lines = self.source.splitlines()
+        start = max(place for place, line in enumerate(lines) if line.startswith("def "))
+        inputs = [node for node in self._names if node.op is None and not _is_constant(node)]
+        of_name = {name: node for node, name in self._names.items()}
+        for place, line in enumerate(lines):
+            if place < start:
+                yield Line(line)
+            elif place == start:
+                yield Line(line, "", self._ids(inputs))
+            else:
+                node = of_name.get(line.split(" = ")[0].strip())
+                yield Line(line) if node is None else self._line(line, [node])
+
+    def _plan_lines(self) -> Iterator[Line]:
+        """Yield the rows of the plan; a fused one belongs to all nodes that it computes."""
+        plan = self._function.plan
+        written = {(id(n.site), id(n.role)): n for n in self._function.passes.graph.nodes}
+        head, *rows = str(plan).splitlines()
+        nodes = [*plan.graph.inputs, *(constant for _, constant in plan.constants)]
+        owners: list[list[Node]] = [[node] for node in nodes]
+        for step in plan.instructions:
+            inner = [written.get((id(n.site), id(n.role))) for n in nodes_inside(step.node)]
+            known = step.node in self.drawing.ids
+            owners.append([step.node] if known else [n for n in inner if n is not None])
+        yield Line(head)
+        for row, owner in zip(rows, [*owners, list(plan.graph.outputs)], strict=True):
+            yield self._line(row, list(dict.fromkeys(owner)))
+
+    def _line(self, text: str, nodes: list[Node]) -> Line:
+        symbols = self._symbols.get(nodes[0], ()) if len(nodes) == 1 else ()
+        return Line(text, symbols[0].subscripted if symbols else "", self._ids(nodes))
+
+    def _ids(self, nodes: list[Node]) -> tuple[str, ...]:
+        ids: Mapping[Node, str] = self.drawing.ids
+        return tuple(dict.fromkeys(ids[node] for node in nodes if node in ids))
+
+    def _repr_html_(self) -> str:
+        page = escape(self.html, quote=True)
+        return (
+            f'<iframe srcdoc="{page}" sandbox="allow-scripts" title="listing" '
+            f'width="100%" height="{_HEIGHT}" style="border:1px solid #d0d7de"></iframe>'
+        )
+
+    def __repr__(self) -> str:
+        return f"<Listing of {self._function.name}: {len(self.source.splitlines())} lines>"
+
+
+def make_listing(function: Function, limit: int) -> Listing:
+    """Return the page of a function."""
+    if not isinstance(function, Function):
+        raise GraphTypeError(
+            f"{function!r} is not a compiled function",
+            remedy="Compile nodes first: sm.compile(inputs, outputs).",
+        )
+    return Listing(function, limit)
+
+
+def _is_constant(node: Any) -> bool:
+    return isinstance(node, Constant)

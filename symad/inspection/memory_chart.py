@@ -1,0 +1,169 @@
+"""The memory chart of a compiled function: which values are kept, from when to when, and why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from symad.draw.labels import Labels
+from symad.draw.tables import Table, Tabular
+from symad.draw.timeline import Bar, BarKind, Step, Timeline, text_legend, text_rows, to_svg
+from symad.draw.values import format_bytes
+from symad.draw.view import View
+from symad.errors import RenderError, ShapeError
+from symad.graph.node import Constant, Node
+from symad.inspection.subject import given_values, subject_of
+from symad.inspection.timing import part_of
+from symad.plan.liveness import Block, BlockKind, MemoryUse
+from symad.plan.plan import Plan
+
+
+class MemoryChart(Tabular):
+    """Buffers × steps of what runs; made by :func:`symad.memory`.
+
+    Attributes
+    ----------
+    name : str
+        Of the function.
+    plan : Plan
+    use : MemoryUse
+        The figures: bytes and lifetimes of all buffers, what is live at each step, residuals.
+    limit : int
+        How many buffers are shown, the largest.
+    """
+
+    def __init__(self, name: str, plan: Plan, use: MemoryUse, limit: int) -> None:
+        self.name = name
+        self.plan = plan
+        self.use = use
+        self.limit = limit
+        self._labels = Labels(View(plan.graph.outputs))
+
+    @property
+    def peak(self) -> int:
+        """The most bytes that are needed at once, beside what is given."""
+        return self.use.lower_bound
+
+    @property
+    def residuals(self) -> tuple[Block, ...]:
+        """What the forward part keeps for the backward part."""
+        return self.use.residuals
+
+    @property
+    def chart(self) -> Timeline:
+        """What the chart shows."""
+        blocks = [block for block in self.use.blocks if not _is_number(block)]
+        shown = set(sorted(blocks, key=lambda block: -block.size)[: self.limit])
+        bars = [self._bar(block) for block in blocks if block in shown]
+        steps = [
+            Step(_op_name(step.node), part_of(step.node) == "backward")
+            for step in self.plan.instructions
+        ]
+        title = f"Memory of {self.name}: {format_bytes(self.peak)} at most, beside what is given"
+        return Timeline(
+            bars, steps, self.use.live, title, tuple(self._notes(len(blocks) - len(bars)))
+        )
+
+    def svg(self) -> str:
+        """Return the chart as SVG text, which needs nothing else."""
+        return to_svg(self.chart)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the chart to a file whose name ends in .svg.
+
+        Raises
+        ------
+        RenderError
+            If it ends in something else.
+        """
+        target = Path(path)
+        if target.suffix.lower() != ".svg":
+            raise RenderError(f"{str(path)!r} does not end in .svg")
+        target.write_text(self.svg(), encoding="utf-8")
+
+    @property
+    def table(self) -> Table:
+        """The chart in characters."""
+        chart = self.chart
+        titles = ("buffer", "size", f"steps 0 to {len(chart.live) - 1}")
+        return Table(titles, text_rows(chart), frozenset({1}), (text_legend(), *chart.notes))
+
+    def _notes(self, hidden: int) -> Iterable[str]:
+        kept = sum(block.size for block in self.residuals)
+        if self.residuals:
+            yield (
+                f"{len(self.residuals)} residuals, {format_bytes(kept)}, cross from the forward to "
+                "the backward part."
+            )
+        yield f"With memory shared where it can be, all take {format_bytes(self.use.peak)}."
+        if hidden:
+            yield f"{hidden:,} smaller buffers are not shown."
+
+    def _bar(self, block: Block) -> Bar:
+        node = block.values[0]
+        names = ", then ".join(self._name(value) for value in block.values)
+        line = f"{os.path.basename(node.site.filename)}:{node.site.line}"
+        steps = f"steps {max(block.first, 0)} to {block.last}"
+        tip = f"{names}: {node.type}, {format_bytes(block.size)}, {steps}, {line}"
+        is_output = block.kind is BlockKind.OUTPUT
+        # Of a residual, the value that is kept, and not what is written over it in the end.
+        forward = [value for value in block.values if value.role is None]
+        last = (forward if block.is_residual else block.values)[-1]
+        label = self._name(node)
+        if last is not node:
+            label = f"{self._symbol(node)} → {self._name(last)}"
+        return Bar(label, tip, block.size, block.first, block.last, _kind(block), is_output)
+
+    def _symbol(self, node: Node) -> str:
+        symbol = self._labels.of(node)
+        return _op_name(node) if symbol is None else symbol.subscripted
+
+    def _name(self, node: Node) -> str:
+        symbol, what = self._symbol(node), _op_name(node)
+        return what if symbol == what else f"{symbol} {what}"
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+    def _repr_html_(self) -> str:
+        return self.svg()
+
+    def __repr__(self) -> str:
+        return f"<MemoryChart of {self.name}: {format_bytes(self.peak)} at most>"
+
+
+def make_chart(
+    target: Any, feed: Sequence[Any], keywords: Mapping[str, Any], limit: int
+) -> MemoryChart:
+    """Return the chart of the memory that a function needs."""
+    subject = subject_of(target, feed, keywords)
+    values = None if subject.values is None else given_values(subject)
+    plan = subject.function.specialised(values).program.plan
+    use = plan.memory
+    if use is None:
+        raise ShapeError(
+            f"the memory of {subject.function.name} is not known: its shapes are not",
+            remedy="Give values, or call the function first.",
+        )
+    return MemoryChart(subject.function.name, plan, use, limit)
+
+
+def _kind(block: Block) -> BarKind:
+    if block.kind in (BlockKind.INPUT, BlockKind.CONSTANT):
+        return BarKind.GIVEN
+    if block.is_residual:
+        return BarKind.RESIDUAL
+    backward = part_of(block.values[0]) == "backward"
+    return BarKind.BACKWARD if backward else BarKind.FORWARD
+
+
+def _is_number(block: Block) -> bool:
+    """Return whether it is a constant without axes, which every graph has many of."""
+    (node, *_) = block.values
+    return isinstance(node, Constant) and node.value.ndim == 0
+
+
+def _op_name(node: Node) -> str:
+    return node.label if node.op is None else node.op.name

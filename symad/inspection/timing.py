@@ -1,0 +1,191 @@
+"""Profiles: how long each instruction of a compiled function takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from symad.draw.escape import visible
+from symad.draw.tables import Table, Tabular
+from symad.errors import GraphTypeError
+from symad.graph.graph import Graph
+from symad.graph.node import Node
+from symad.inspection.subject import given_values, subject_of
+from symad.ops.control import WithBody
+
+if TYPE_CHECKING:
+    from symad.draw.picture import Drawing
+
+_NAMED = 6
+"""How many ops and lines of a fused node a table names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long one instruction takes.
+
+    Attributes
+    ----------
+    node : Node
+        Of the graph that runs.
+    seconds : float
+        The median of all runs.
+    share : float
+        Of the sum over all instructions.
+    """
+
+    node: Node
+    seconds: float
+    share: float
+
+    @property
+    def ops(self) -> tuple[str, ...]:
+        """The name of the op; of a fused or looping node, those inside it, each once."""
+        return tuple(dict.fromkeys(n.op.name for n in nodes_inside(self.node) if n.op is not None))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The user's lines, ``file.py:12``, that the node computes something of."""
+        sites = (node.site for node in nodes_inside(self.node))
+        names = (f"{os.path.basename(site.filename)}:{site.line}" for site in sites)
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def part(self) -> str:
+        """``"forward"``, ``"backward"``, or ``"both"`` for a node that computes for both."""
+        return part_of(self.node)
+
+
+def part_of(node: Node) -> str:
+    """Return ``"forward"``, ``"backward"``, or ``"both"`` for a node that computes for both."""
+    parts = {inner.role is None for inner in nodes_inside(node)}
+    return "both" if len(parts) > 1 else "forward" if True in parts else "backward"
+
+
+def nodes_inside(node: Node) -> Iterator[Node]:
+    """Yield what a node computes: itself, or the computed nodes of its body."""
+    if not isinstance(node.op, WithBody):
+        yield node
+        return
+    given = set(node.op.body.inputs)
+    for inner in node.op.body.nodes:
+        if inner.op is not None and inner not in given:
+            yield from nodes_inside(inner)
+
+
+class Profile(Tabular):
+    """How long each instruction of a function takes; made by :func:`symad.profile`.
+
+    Attributes
+    ----------
+    graph : Graph
+        What runs.
+    timings : tuple of Timing
+        In the order in which they run.
+    runs : int
+        Of how many runs times are the medians.
+    call : float
+        How many seconds a whole run takes, without the clock between instructions.
+    """
+
+    def __init__(self, graph: Graph, timings: Sequence[Timing], runs: int, call: float) -> None:
+        self.graph = graph
+        self.timings = tuple(timings)
+        self.runs = runs
+        self.call = call
+
+    @property
+    def seconds(self) -> float:
+        """The sum of all instructions."""
+        return sum(timing.seconds for timing in self.timings)
+
+    @property
+    def table(self) -> Table:
+        """The instructions, those that take longest first."""
+        order = sorted(self.timings, key=lambda timing: -timing.seconds)
+        rows = [
+            (
+                format_time(timing.seconds), f"{timing.share:.1%}", _named(timing.ops),
+                visible(str(timing.node.type), 60), timing.part, _named(timing.lines),
+            )
+            for timing in order
+        ]  # fmt: skip
+        notes = (
+            f"Medians of {self.runs} runs. The instructions add up to {format_time(self.seconds)}; "
+            f"a run without the clock takes {format_time(self.call)}.",
+        )
+        titles = ("time", "share", "op", "type", "part", "line")
+        return Table(titles, rows, frozenset({0, 1}), notes)
+
+    def draw(self, limit: int = 200) -> Drawing:
+        """Return a picture of what runs, in which warm colours and bars show the shares of time.
+
+        Parameters
+        ----------
+        limit : int
+            A graph of more nodes is folded, as by :func:`symad.draw`.
+        """
+        from symad.draw.marks import Mark
+        from symad.draw.picture import Drawing
+        from symad.draw.view import View
+
+        marks = {timing.node: Mark(_remark(timing), timing.share) for timing in self.timings}
+        return Drawing(View(self.graph.outputs), limit, marks, "of the time")
+
+    def __repr__(self) -> str:
+        return f"<Profile: {len(self.timings)} instructions, {format_time(self.seconds)}>"
+
+
+def make_profile(
+    target: Any, feed: Sequence[Any], keywords: Mapping[str, Any], runs: int
+) -> Profile:
+    """Return how long each instruction takes."""
+    if not isinstance(runs, int) or runs < 1:
+        raise GraphTypeError(f"runs is {runs!r}, which is not a number of runs")
+    subject = subject_of(target, feed, keywords)
+    values = given_values(subject)
+    program = subject.function.specialised(values).program
+    program.profile(values)
+    measured = [program.profile(values) for _ in range(runs)]
+    times = [median(seconds for _, seconds in step) for step in zip(*measured, strict=True)]
+    total = sum(times) or 1.0
+    nodes = [node for node, _ in measured[0]]
+    timings = [Timing(node, t, t / total) for node, t in zip(nodes, times, strict=True)]
+    return Profile(program.plan.graph, timings, runs, _time_of_call(program, values, runs))
+
+
+def _time_of_call(program: Any, values: Sequence[Any], runs: int) -> float:
+    times = []
+    for _ in range(runs):
+        begin = perf_counter()
+        program(values)
+        times.append(perf_counter() - begin)
+    return median(times)
+
+
+def format_time(seconds: float) -> str:
+    """Return a time in the unit that suits it.
+
+    Examples
+    --------
+    >>> [format_time(t) for t in (3e-8, 1.25e-5, 0.004, 2.0)]
+    ['30 ns', '12.5 µs', '4 ms', '2 s']
+    """
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def _remark(timing: Timing) -> str:
+    time = format_time(timing.seconds)
+    return f"{_named(timing.ops)}: {time}" if isinstance(timing.node.op, WithBody) else time
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(map(visible, names[:_NAMED]))
+    return f"{shown}, …" if len(names) > _NAMED else shown

@@ -1,0 +1,128 @@
+"""Write ops such as ``softmax`` out as elementwise ops and reductions: loop nests are made of them.
+
+What several of them have in common is one node then: the exponentials of ``logsumexp`` are those of
+its derivative.
+"""
+
+from __future__ import annotations
+
+import math
+
+from symad.graph.graph import Graph
+from symad.graph.node import Node
+from symad.graph.op import Op
+from symad.ops.arithmetic import Add, Subtract
+from symad.ops.comparison import Equal, Where, equal, where
+from symad.ops.exponential import Exp, Log, exp
+from symad.ops.nn import LogSumExp, log_softmax, logsumexp, softmax
+from symad.ops.reduce import Sum, mean
+from symad.ops.shape import ExpandDims, Reshape, Squeeze
+from symad.passes.grade import Grade
+from symad.passes.rewrite import rewrite
+from symad.passes.rule import AnyRule, Procedure, number_of
+from symad.passes.shapes import static_shape
+
+_VIEWS = (ExpandDims, Squeeze, Reshape)
+"""Ops that leave the elements in their order."""
+
+
+def decompose(graph: Graph) -> Graph:
+    """Return ``graph`` with its ops written out where that is possible; equal nodes are shared.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> print(decompose(sm.Graph([sm.mean(sm.Variable("x", shape=(5,)))])))
+    graph(%0: f64[5] "x")
+      %1: f64[] = sum(%0, axis=None, keepdims=False)
+      %2: f64[] = constant 5.0
+      %3: f64[] = divide(%1, %2)
+      return %3
+    """
+    return rewrite(graph, DECOMPOSE)
+
+
+def is_dense(node: Node) -> bool:
+    """Return whether the value is an array of known shape with at least one element."""
+    shape = static_shape(node)
+    return shape is not None and 0 not in shape
+
+
+def _written_out(node: Node) -> Node | None:
+    assert node.op is not None
+    if not is_dense(node) or not all(map(is_dense, node.inputs)):
+        return None
+    return node.op.decompose(*node.inputs)
+
+
+def _through_views(node: Node) -> Node:
+    while isinstance(node.op, _VIEWS):
+        node = node.inputs[0]
+    return node
+
+
+def _share_of_sum(node: Node) -> Node | None:
+    """exp(x − y) = exp(x − m) / s where y = ln s + m, s = Σ exp(x − m): two exponentials are one.
+
+    Where all x are −∞, s is 0, and :func:`symad.logsumexp` takes the derivative for 0 as well.
+    """
+    if not isinstance(node.inputs[0].op, Subtract):
+        return None
+    x, less = node.inputs[0].inputs
+    finite = _through_views(less)
+    if not isinstance(finite.op, Where):
+        return None
+    is_void, zero, y = finite.inputs
+    if not isinstance(is_void.op, Equal) or number_of(zero) != 0 or y not in is_void.inputs:
+        return None
+    if not any(number_of(side) == -math.inf for side in is_void.inputs):
+        return None
+    total = _sum_in(_through_views(y), x)
+    if total is None:
+        return None
+    (exponentials,) = total.inputs
+    if not _is_in_place(less, total):
+        return None
+    return exponentials * where(equal(total, 0), 0, 1 / total)
+
+
+def _sum_in(y: Node, x: Node) -> Node | None:
+    """Return s if ``y`` is ln s + m and s is Σ exp(x − m)."""
+    if not isinstance(y.op, Add) or not isinstance(y.inputs[0].op, Log):
+        return None
+    (total,), shift = y.inputs[0].inputs, y.inputs[1]
+    if not isinstance(total.op, Sum) or not total.op.keepdims:
+        return None
+    power = total.inputs[0]
+    if not isinstance(power.op, Exp) or not isinstance(power.inputs[0].op, Subtract):
+        return None
+    return total if power.inputs[0].inputs == (x, shift) else None
+
+
+def _is_in_place(y: Node, total: Node) -> bool:
+    """Return whether the numbers in ``y`` meet the same elements as those in ``total`` do."""
+    shape, its = static_shape(y), static_shape(total)
+    return its is not None and (shape == its or (shape == () and math.prod(its) == 1))
+
+
+def _slope_of_logsumexp(x: Node) -> Node:
+    y = LogSumExp(1, True).decompose(x)
+    assert y is not None
+    return exp(x - where(equal(y, -math.inf), 0, y))
+
+
+DECOMPOSE: tuple[AnyRule, ...] = (
+    Procedure(
+        "write out", _written_out, "softmax(x) = exp(x - max(x)) / sum(exp(x - max(x)))",
+        (Op,),
+        (
+            lambda x: softmax(x), lambda x: log_softmax(x, 0), lambda x: mean(x, 1),
+            lambda x: logsumexp(x, (0, 1)),
+        ),
+        grade=Grade.ROUNDING,
+    ),
+    Procedure(
+        "share of a sum", _share_of_sum, "exp(x - (log(s) + m)) = exp(x - m) / s",
+        (Exp,), (_slope_of_logsumexp,), grade=Grade.ROUNDING,
+    ),
+)  # fmt: skip

@@ -1,0 +1,301 @@
+"""How a player's page comes about: differentiation, passes, plan and drawing meet here.
+
+The package :mod:`symad.draw.player` tells what happened; here it is made to happen.
+"""
+
+from __future__ import annotations
+
+import linecache
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from symad.autodiff.record import Extension, Summed, Visit
+from symad.backends.javascript import javascript_source
+from symad.draw.escape import visible
+from symad.draw.labels import Symbol
+from symad.draw.notation import SYMBOLS
+from symad.draw.parts import Part
+from symad.draw.player.extension import ExtensionTeller, Partial
+from symad.draw.player.extension import Visit as PlayedVisit
+from symad.draw.player.glyphs import Glyphs
+from symad.draw.player.layout import lay_out
+from symad.draw.player.page import write_page
+from symad.draw.player.registers import Instruction, PlanTeller
+from symad.draw.player.rewrites import Names, Rewrite, RewritesTeller, Stage, passes_in_short
+from symad.draw.player.sketch import Sketch
+from symad.draw.player.story import Story
+from symad.draw.player.subject import Subject
+from symad.draw.player.svg import write_svg
+from symad.draw.style import GLYPHS
+from symad.draw.values import format_value, summarise
+from symad.draw.view import Values, View
+from symad.feed import type_of
+from symad.graph.formula import Term, format_term
+from symad.graph.graph import Graph
+from symad.graph.node import Constant, Node, Parameter
+from symad.graph.traverse import topological_order
+from symad.passes.grade import Grade
+from symad.passes.pipeline import PassReport, optimise
+from symad.passes.rewrite import Rewriting
+from symad.passes.specialise import specialise
+from symad.plan.plan import Plan, make_plan
+from symad.types import Type
+
+_LONGEST_TITLE = 72
+_EXACT_INTEGER = 2**53
+
+
+class Production:
+    """Puts one page together.
+
+    Parameters
+    ----------
+    y : Node
+    record : Extension
+        What the gradient pass did.
+    results : sequence of Node
+        The adjoints that were asked for.
+    values : mapping from Node to value, or None
+        Of all nodes that ``y`` and the results depend on.
+    limit : int
+        A graph of more nodes is folded.
+    """
+
+    def __init__(
+        self,
+        y: Node,
+        record: Extension,
+        results: Sequence[Node],
+        values: Values | None,
+        limit: int,
+    ) -> None:
+        self._y = y
+        self._record = record
+        self._results = results
+        self._outputs = [y, *dict.fromkeys(results)]
+        self._glyphs = Glyphs()
+        self._subject = Subject(View(self._outputs, values), limit, self._glyphs)
+        self._values: Values = values or {}
+        self._story = Story(_title(y, self._subject))
+        self._sketches: list[Sketch] = []
+
+    @property
+    def title(self) -> str:
+        """What is differentiated, as a formula."""
+        return self._story.title
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the page leaves out, and which layout drew its pictures."""
+        return tuple(self._story.notes)
+
+    def page(self) -> str:
+        """Return the page as HTML."""
+        self._tell_extension()
+        self._tell_passes()
+        evaluate = self._sliders()
+        pictures = self._pictures()
+        data = self._story.data(self._glyphs.entries)
+        return write_page(self.title, data, pictures, evaluate)
+
+    def _tell_extension(self) -> None:
+        subject, story = self._subject, self._story
+        teller = ExtensionTeller(subject, _visits(self._record), self._results)
+        story.chapters += teller.chapters()
+        story.panels |= {"trace": teller.trace(), "grads": teller.lists()}
+        story.panels["sources"] = _sources(subject)
+        story.values = [_value(self._values.get(node)) for node in subject.places]
+        story.notes += [subject.note] * bool(subject.note)
+        self._sketches.append(subject.sketch())
+
+    def _tell_passes(self) -> None:
+        subject, story = self._subject, self._story
+        order = topological_order(self._outputs)
+        inputs = Graph(self._outputs).inputs
+        types = [self._type(node) for node in inputs]
+        every = specialise(Graph(order, inputs), types)
+        new = dict(zip(order, every.outputs, strict=True))
+        graph = Graph([new[node] for node in self._outputs], every.inputs)
+        log: list[Rewriting] = []
+        optimised = optimise(graph, Grade.ROUNDING, log.append)
+        stages = _stages(optimised.reports, log)
+        if subject.is_folded:
+            chapter, rows = passes_in_short(stages)
+            story.chapters.append(chapter)
+            story.panels["passes"] = rows
+            return
+        steps = self._record.steps
+        pairs = [(new[s.node], new[s.adjoint]) for s in steps if isinstance(s, Summed)]
+        teller = RewritesTeller(graph, self._names(order, new), stages, pairs, 1)
+        story.chapters.append(teller.chapter())
+        story.panels["passes"] = teller.rows
+        self._sketches.append(teller.sketch())
+        self._tell_plan(make_plan(optimised.graph), teller)
+
+    def _names(self, order: Sequence[Node], new: Mapping[Node, Node]) -> Names:
+        """Return the names and parts of nodes after specialisation: those that they had before."""
+        subject = self._subject
+        symbols: dict[Node, Symbol] = {}
+        parts: dict[Node, Part] = {}
+        for node in order:
+            symbol = subject.labels.of(node)
+            if symbol is not None:
+                symbols.setdefault(new[node], symbol)
+            parts.setdefault(new[node], subject.box_of[subject.view.behind(node)].part)
+        return Names(self._glyphs, symbols, parts)
+
+    def _tell_plan(self, plan: Plan, teller: RewritesTeller) -> None:
+        given = [*zip(plan.inputs, plan.graph.inputs, strict=True), *plan.constants]
+        instructions = [
+            Instruction(i.node, i.inputs, i.output, i.frees, i.overwrites)
+            for i in plan.instructions
+        ]
+        told = PlanTeller(plan.graph, teller.wires, teller.names, given, instructions, 2)
+        self._story.chapters.append(told.chapter())
+        self._story.panels["plan"] = {"rows": told.rows(), "registers": told.registers()}
+        self._sketches.append(told.sketch())
+
+    def _type(self, node: Node) -> Type:
+        if isinstance(node, Parameter) or node not in self._values:
+            return node.type
+        return type_of(self._values[node])
+
+    def _sliders(self) -> str:
+        """Return the graph in JavaScript, and set the sliders up; ``null`` where there are none."""
+        subject, story = self._subject, self._story
+        if not self._values or subject.is_folded:
+            return "null"
+        inputs = Graph(self._outputs).inputs
+        try:
+            source = javascript_source(Graph(subject.places, inputs))
+        except NotImplementedError as error:
+            story.notes.append(f"There are no sliders: {error}.")
+            return "null"
+        for node in inputs:
+            value = self._values[node]
+            if not np.issubdtype(value.dtype, np.floating) or not np.isfinite(value):
+                story.notes.append("There are no sliders: they are for finite real numbers.")
+                story.inputs = []
+                return "null"
+            story.inputs.append(_slider(node, float(value), subject))
+        return source
+
+    def _pictures(self) -> list[str]:
+        pictures, renderers = [], set()
+        for place, sketch in enumerate(self._sketches):
+            for shape in sketch.shapes:
+                kind = shape.kind
+                self._story.nodes[shape.id] = shape.title
+                self._story.kinds[kind.name.lower()] = (GLYPHS[kind], kind.value.partition(":")[0])
+            layout = lay_out(sketch)
+            renderers.add(layout.drawn_by)
+            pictures.append(write_svg(sketch, layout, self._glyphs, f"picture{place}"))
+        self._story.notes.append(f"Laid out by {' and '.join(sorted(renderers))}.")
+        return pictures
+
+
+def _visits(record: Extension) -> list[PlayedVisit]:
+    """Return what the gradient pass did, node by node."""
+    visits: list[PlayedVisit] = []
+    contributions: tuple[Node, ...] = ()
+    for step in record.steps:
+        if isinstance(step, Visit):
+            contributions = step.contributions
+        elif isinstance(step, Summed):
+            visits.append(PlayedVisit(step.node, contributions, step.adjoint, []))
+        else:
+            partial = Partial(step.edge.slot, step.product, step.partial)
+            visits[-1].partials.append(partial)
+    return visits
+
+
+def _stages(reports: Sequence[PassReport], log: Sequence[Rewriting]) -> list[Stage]:
+    """Return the passes, each with its rewrites; bodies of loops are not part of the picture."""
+    stages, start = [], 0
+    for report in reports:
+        end = start + sum(report.rules.values())
+        rewrites = tuple(
+            Rewrite(r.rule.name, r.rule.equation, r.rule.grade.name.lower(), r.old, r.new)
+            for r in log[start:end]
+        )
+        stages.append(Stage(report.name, report.nodes_before, report.nodes_after, rewrites))
+        start = end
+    return stages
+
+
+def _value(value: Any) -> Any:
+    """Return a value for the page: a number, or its text and whether it holds NaN or infinity."""
+    if isinstance(value, (np.floating, np.integer)) and abs(value) <= _EXACT_INTEGER:
+        return value.item()
+    if isinstance(value, (np.floating, float)):
+        number = float(value)
+        if math.isfinite(number):
+            return number
+        return "nan" if math.isnan(number) else "inf" if number > 0 else "-inf"
+    if value is None:
+        return None
+    return [summarise(value), "" if _is_finite(value) else "nan"]
+
+
+def _is_finite(value: Any) -> bool:
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            pending += item.values()
+        elif isinstance(item, (tuple, list)):
+            pending += item
+        elif item is not None and not np.all(np.isfinite(item)):
+            return False
+    return True
+
+
+def _slider(node: Node, value: float, subject: Subject) -> dict[str, Any]:
+    """Return the data of a slider: it spans the value and its neighbourhood, on round numbers."""
+    reach = 10.0 ** math.ceil(math.log10(max(abs(value), 1.0)))
+    return {
+        "n": subject.ids[node],
+        "h": subject.name(node),
+        "t": subject.glyphs.text(node.label),
+        "v": value,
+        "low": -reach if value >= -reach else 2 * value,
+        "high": reach if value <= reach else 2 * value,
+        "step": reach / 200,
+    }
+
+
+def _sources(subject: Subject) -> list[dict[str, str]]:
+    """Return the user's lines that made the nodes of the forward graph."""
+    nodes: dict[tuple[str, int], list[str]] = {}
+    for node in subject.labels.forward:
+        if node in subject.ids and node.role is None:
+            nodes.setdefault((node.site.filename, node.site.line), []).append(subject.ids[node])
+    rows = []
+    for (filename, line), ids in sorted(nodes.items()):
+        name = filename.replace("\\", "/").rpartition("/")[2]
+        where = f"column {line}" if filename.startswith("<expr") else f"{name}:{line}"
+        text = linecache.getline(filename, line).strip()
+        rows.append(
+            {"w": visible(where), "t": visible(text, 120), "n": " ".join(dict.fromkeys(ids))}
+        )
+    return rows
+
+
+def _title(y: Node, subject: Subject) -> str:
+    """Return y = ln x1 + x1·x2 − sin x2, as far as that is short."""
+    terms: dict[Node, Term] = {}
+    for node in topological_order([y]):
+        if isinstance(node, Constant):
+            terms[node] = Term.number(format_value(node.value) if not node.name else node.name)
+        elif node.op is None:
+            terms[node] = Term(node.label)
+        else:
+            term = format_term(node, terms.__getitem__, notation=SYMBOLS)
+            terms[node] = term if len(term) <= _LONGEST_TITLE else Term("…")
+    name, formula = visible(y.name or "y"), terms[y]
+    if formula == "…":
+        return f"{name}, a graph of {len(terms):,} nodes"
+    return f"{name} = {visible(formula, _LONGEST_TITLE)}"

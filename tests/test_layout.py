@@ -1,0 +1,538 @@
+"""The layout that needs no Graphviz: layers, order, places, and the SVG made of them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import networkx
+import numpy as np
+import pytest
+from test_draw import HOSTILE, SVG, boxes_of, graphs_to_lay_out, network, running_example
+
+import symad as sm
+from symad.draw.dot import to_dot
+from symad.draw.escape import visible
+from symad.draw.fold import make_boxes
+from symad.draw.labels import Labels
+from symad.draw.layered import Diagram, Item, Layout, Link, lay_out
+from symad.draw.layered_curves import Knot, between, smooth, tangents
+from symad.draw.layered_order import Element, order
+from symad.draw.layered_ranks import ranks
+from symad.draw.layered_svg import to_svg
+from symad.draw.metrics import text_width
+from symad.draw.outlines import meeting, size_around
+from symad.draw.scene import Scene, make_scene
+from symad.draw.style import SHAPES
+from symad.draw.view import View
+from symad.errors import RenderError
+from symad.graph.traverse import topological_order
+
+picture_module = import_module("symad.draw.picture")
+render_module = import_module("symad.draw.render")
+
+
+@pytest.fixture
+def no_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (picture_module, render_module):
+        monkeypatch.setattr(module, "find_renderer", lambda: "")
+
+
+def scene_of(nodes: Any, limit: int = 200) -> Scene:
+    view = View(nodes)
+    labels = Labels(view)
+    boxes, note = make_boxes(view, labels, limit)
+    return make_scene(view, labels, boxes, (note,) if note else ())
+
+
+# Layers
+
+
+def test_layers_are_shortest() -> None:
+    """Against all layers of small graphs, one after the other."""
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        pairs = [(i, j) for i, j in itertools.combinations(range(5), 2) if rng.random() < 0.4]
+        found = ranks(5, pairs, [])
+        every = itertools.product(range(5), repeat=5)
+        allowed = [r for r in every if all(r[b] > r[a] for a, b in pairs)]
+        best = min(sum(r[b] - r[a] for a, b in pairs) for r in allowed)
+        assert all(found[b] > found[a] for a, b in pairs)
+        assert sum(found[b] - found[a] for a, b in pairs) == best
+
+
+def test_rows_share_a_layer() -> None:
+    found = ranks(6, [(0, 1), (1, 2), (3, 4), (4, 5)], [[2, 3]])
+    assert found == [0, 1, 2, 2, 3, 4]
+
+
+def test_circles_are_broken_where_they_begin() -> None:
+    assert ranks(3, [(0, 1), (1, 2), (2, 0)], []) == [0, 1, 2]
+    assert ranks(2, [(0, 1), (1, 0)], [[0, 1]]) == [0, 0]
+    assert ranks(0, [], []) == []
+
+
+# Order
+
+
+def crossings(ordering: Any) -> int:
+    """Count crossings pair by pair."""
+    place = {n: p for layer in ordering.layers for p, n in enumerate(layer)}
+    layer_of = [element.layer for element in ordering.elements]
+    return sum(
+        layer_of[a] == layer_of[c] and (place[a] - place[c]) * (place[b] - place[d]) < 0
+        for (a, b), (c, d) in itertools.combinations(ordering.segments, 2)
+    )
+
+
+def test_a_planar_tree_is_drawn_without_crossings() -> None:
+    tree = networkx.balanced_tree(3, 4)
+    rng = np.random.default_rng(0)
+    names = rng.permutation(len(tree))  # the order that is given says nothing
+    depth = networkx.shortest_path_length(tree, 0)
+    elements = [Element(0, 0, (), 40.0) for _ in tree]
+    for node in tree:
+        elements[names[node]].layer = depth[node]
+    links = [(names[a], names[b]) for a, b in networkx.bfs_edges(tree, 0)]
+    assert crossings(order(elements, links)) == 0
+
+
+def test_few_crossings_in_two_layers() -> None:
+    """At most a few more than the best of all orders of the lower layer."""
+    rng = np.random.default_rng(3)
+    for _ in range(10):
+        links = [(a, 5 + b) for a in range(5) for b in range(5) if rng.random() < 0.4]
+        elements = [Element(i // 5, 0, (), 30.0) for i in range(10)]
+        ordering = order(elements, links)
+        best = min(
+            sum((a - c) * (p[b - 5] - p[d - 5]) < 0 for (a, b), (c, d) in pairs_of(links))
+            for p in itertools.permutations(range(5))
+        )  # fmt: skip
+        assert crossings(ordering) <= best + 1
+
+
+def pairs_of(links: Any) -> Any:
+    return list(itertools.combinations(links, 2))
+
+
+def test_arrows_of_one_tail_share_bends() -> None:
+    elements = [Element(0, 0, (), 30.0), *(Element(5, 0, (), 30.0) for _ in range(10))]
+    ordering = order(elements, [(0, i) for i in range(1, 11)])
+    assert len(ordering.elements) == 11 + 4
+    assert len({tuple(path[1:-1]) for path in ordering.paths}) == 1
+
+
+def test_many_long_arrows_to_one_head_share_bends() -> None:
+    elements = [*(Element(0, 0, (), 30.0) for _ in range(10)), Element(5, 0, (), 30.0)]
+    ordering = order(elements, [(i, 10) for i in range(10)])
+    assert len(ordering.elements) == 11 + 4
+
+
+@pytest.mark.parametrize("fed", [False, True])
+def test_operands_stand_in_order(fed: bool) -> None:
+    y, xs = running_example(())
+    drawing = sm.draw(
+        [y, *sm.gradients(y, xs)], dict(zip(xs, (2.0, 5.0), strict=True)) if fed else None
+    )
+    layout = lay_out(diagram_of(drawing._scene))
+    for node in topological_order([y]):
+        places = [layout.centres[drawing.ids[source]] for source in node.inputs]
+        for left, right in itertools.pairwise(places):
+            assert left[1] != right[1] or left[0] < right[0]
+
+
+# Curves
+
+
+def test_curves_do_not_swing() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        ys = np.cumsum(rng.uniform(10, 90, 7))
+        knots = [
+            Knot(x, y, bool(rng.integers(2))) for x, y in zip(rng.normal(0, 80, 7), ys, strict=True)
+        ]
+        points = np.array(smooth(knots))
+        slopes = tangents(knots)
+        for i, (a, b) in enumerate(itertools.pairwise(knots)):
+            piece = points[3 * i : 3 * i + 4]
+            for t in np.linspace(0, 1, 9):
+                x, y = bezier(piece, t)
+                assert min(a.x, b.x) - 1e-6 <= x <= max(a.x, b.x) + 1e-6
+                assert between(a, slopes[i], b, slopes[i + 1], y) == pytest.approx(x, abs=1e-6)
+
+
+def bezier(piece: Any, t: float) -> Any:
+    weights = [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3]
+    return np.asarray(weights) @ np.asarray(piece)
+
+
+def sampled(curve: Any) -> Iterator[Any]:
+    """Yield points of a curve, without those near its ends."""
+    pieces = (len(curve) - 1) // 3
+    for i in range(pieces):
+        for t in np.linspace(0, 1, 12):
+            yield bezier(curve[3 * i : 3 * i + 4], t)
+
+
+# Whole layouts
+
+
+def diagram_of(scene: Scene) -> Diagram:
+    return import_module("symad.draw.layered_svg")._diagram(scene)
+
+
+def laid_out(nodes: Any, limit: int = 200) -> Layout:
+    return lay_out(diagram_of(scene_of(nodes, limit)))
+
+
+def random_expression(size: int, seed: int, scopes: bool = False) -> list[sm.Node]:
+    """Return a random expression and its gradient."""
+    rng = np.random.default_rng(seed)
+    xs = [sm.Variable(f"x{i}", ()) for i in range(4)]
+    pool: list[Any] = list(xs)
+    while len(pool) < size:
+        a, b = (pool[max(0, len(pool) - 1 - int(rng.exponential(5)))] for _ in range(2))
+        name = f"block{int(rng.integers(3))}"
+        with sm.scope(name) if scopes else sm.scope("all"):
+            pool.append([a + b, a * b, sm.sin(a), a / b, sm.exp(b)][int(rng.integers(5))])
+    y = sm.add_n(pool)
+    return [y, *sm.gradients(y, xs)]
+
+
+def resnet(blocks: int) -> list[sm.Node]:
+    hidden = x = sm.Variable("x", ("b", 4))
+    weights = []
+    for i in range(blocks):
+        with sm.scope(f"block{i}"):
+            weights.append(sm.parameter(f"W{i}", np.ones((4, 4))))
+            with sm.scope("inner"):
+                z = sm.tanh(hidden @ weights[-1])
+            hidden = hidden + z * sm.sin(z)
+    loss = sm.mean(hidden * x)
+    return [loss, *sm.gradients(loss, weights)]
+
+
+def second_order() -> list[sm.Node]:
+    x = sm.Variable("x", ())
+    first = sm.gradients(sm.sin(x) * x, x)
+    return [first, sm.gradients(first, x)]
+
+
+def tangent() -> list[sm.Node]:
+    y, xs = running_example()
+    return [y, sm.tangents(y, xs, [1.0, 0.0])[y]]
+
+
+CASES = {
+    **{name: nodes for name, nodes, _ in graphs_to_lay_out()},
+    "second order": second_order(),
+    "tangent": tangent(),
+    "resnet": resnet(3),
+    "random": random_expression(20, 1),
+    "random in scopes": random_expression(24, 2, scopes=True),
+    "sixty": random_expression(40, 4),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_overlaps(name: str) -> None:
+    """Neither nodes, nor frames that do not hold each other, nor frames and foreign nodes."""
+    diagram = diagram_of(scene_of(CASES[name]))
+    layout = lay_out(diagram)
+    boxes = [(item, *corners(item, layout)) for item in diagram.items]
+    for (_, *a), (_, *b) in itertools.combinations(boxes, 2):
+        assert apart(a, b, 10)
+    for frame in layout.frames:
+        place = [frame.left, frame.top, frame.right, frame.bottom]
+        width, height = diagram.titles[frame.band, frame.scope]
+        assert frame.right - frame.left > width
+        for item, *box in boxes:
+            inside = item.band == frame.band and item.scope[: len(frame.scope)] == frame.scope
+            if inside:
+                assert frame.left < box[0] and box[2] < frame.right
+                assert frame.top + height < box[1] and box[3] < frame.bottom
+            else:
+                assert apart(place, box, 5)
+    for one, other in itertools.combinations(layout.frames, 2):
+        if one.band != other.band or one.scope != other.scope[: len(one.scope)]:
+            a, b = ([f.left, f.top, f.right, f.bottom] for f in (one, other))
+            assert apart(a, b, 5)
+        else:
+            assert one.left < other.left and other.right < one.right
+            assert one.top < other.top and other.bottom < one.bottom
+    everything = [*layout.frames]
+    assert min(frame.left for frame in everything) >= 0
+    assert max(frame.right for frame in everything) <= layout.size[0]
+    assert max(frame.bottom for frame in everything) <= layout.size[1]
+
+
+def corners(item: Item, layout: Layout) -> list[float]:
+    (x, y), (w, h) = layout.centres[item.id], item.size
+    return [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
+
+
+def apart(a: Any, b: Any, gap: float) -> bool:
+    gap -= 1e-6
+    return a[2] + gap <= b[0] or b[2] + gap <= a[0] or a[3] + gap <= b[1] or b[3] + gap <= a[1]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_arrows_run_around_nodes(name: str) -> None:
+    """An arrow begins and ends at its own nodes, and runs through no other one."""
+    diagram = diagram_of(scene_of(CASES[name]))
+    layout = lay_out(diagram)
+    boxes = {item.id: corners(item, layout) for item in diagram.items}
+    for link in diagram.links:
+        curve = layout.curves[link.id]
+        assert on_border(boxes[link.tail], curve[0]) and on_border(boxes[link.head], curve[-1])
+        for x, y in sampled(curve):
+            for item, (left, top, right, bottom) in boxes.items():
+                if item not in (link.tail, link.head):
+                    assert not (left < x < right and top < y < bottom), (link.id, item)
+
+
+def on_border(box: Any, point: Any) -> bool:
+    left, top, right, bottom = box
+    x, y = point
+    across, down = left - 1e-6 <= x <= right + 1e-6, top - 1e-6 <= y <= bottom + 1e-6
+    at_side = min(abs(x - left), abs(x - right), abs(y - top), abs(y - bottom)) < 1e-6
+    return across and down and at_side
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_arrows_point_down_and_those_of_adjoints_up(name: str) -> None:
+    diagram = diagram_of(scene_of(CASES[name]))
+    layout = lay_out(diagram)
+    for link in diagram.links:
+        if link.ranks:
+            tail, head = layout.centres[link.tail][1], layout.centres[link.head][1]
+            assert head < tail if link.rises else tail < head
+
+
+@pytest.mark.parametrize("case", graphs_to_lay_out(), ids=lambda case: case[0])
+def test_adjoints_stand_beside_their_nodes(case: Any, no_graphviz: None) -> None:
+    _, nodes, _ = case
+    drawing = sm.draw(nodes)
+    places = boxes_of(drawing.svg())
+    assert set(places) == set(drawing.ids.values())
+    view = View(nodes)
+    labels = Labels(view)
+    forward = [places[drawing.ids[n]] for n in view.nodes if n.role is None]
+    adjoint = [places[drawing.ids[n]] for n in view.nodes if n.role is not None]
+    assert max(place[2] for place in forward) < min(place[0] for place in adjoint)
+    for node in view.nodes:
+        symbol = labels.of(node)
+        if node.role is not None and symbol is not None and len(symbol.index) == 1:
+            own, other = places[drawing.ids[node]], places[drawing.ids[node.role.node]]
+            assert (own[1] + own[3]) / 2 == pytest.approx((other[1] + other[3]) / 2, abs=1)
+
+
+def test_as_few_crossings_as_graphviz() -> None:
+    """On the running example with its gradient no two arrows of one part cross."""
+    y, xs = running_example()
+    scene = scene_of([y, *sm.gradients(y, xs)])
+    layout = lay_out(diagram_of(scene))
+    inner = [a for a in scene.arrows if not a.crosses]
+    found = [
+        (a.id, b.id)
+        for a, b in itertools.combinations(inner, 2)
+        if a.source is not b.source
+        and a.target is not b.target
+        and cross(layout.curves[a.id], layout.curves[b.id])
+    ]
+    assert found == []
+
+
+def cross(one: Any, other: Any) -> bool:
+    """Return whether two polygonal lines along curves cross."""
+    a, b = (np.array(list(sampled(curve))) for curve in (one, other))
+
+    def side(p: Any, q: Any, r: Any) -> Any:
+        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+
+    return any(
+        side(p, q, r) * side(p, q, s) < 0 and side(r, s, p) * side(r, s, q) < 0
+        for p, q in itertools.pairwise(a)
+        for r, s in itertools.pairwise(b)
+    )
+
+
+def test_layouts_are_deterministic() -> None:
+    def text() -> str:
+        loss, parameters, _ = network()
+        return to_svg(scene_of([loss, *sm.gradients(loss, parameters)]))
+
+    assert re.sub(r":\d+<", "<", text()) == re.sub(r":\d+<", "<", text())
+
+
+def test_folded_boxes_that_go_in_circles_are_laid_out() -> None:
+    items = [Item(name, 0, (), (50.0, 30.0)) for name in "abc"]
+    pairs = ["ab", "bc", "ca", "ba", "aa"]
+    links = [Link(f"{a}{b}", a, b) for a, b in pairs]
+    layout = lay_out(Diagram(items, links, [], {(0, ()): (60.0, 20.0)}))
+    assert set(layout.curves) == {"ab", "bc", "ca", "ba"}
+    assert len({layout.centres[name][1] for name in "abc"}) == 3
+
+
+def test_a_large_picture_is_not_quadratic() -> None:
+    """An input is used in each of 1 200 layers: its arrows run straight down together."""
+    x = y = sm.Variable("x", ())
+    for _ in range(400):
+        y = y + sm.sin(x * y)
+    diagram = diagram_of(scene_of([y], limit=5000))
+    layout = lay_out(diagram)
+    assert len(layout.centres) == len(diagram.items) > 1200
+    assert sum(map(len, layout.curves.values())) < 60 * len(diagram.links)
+
+
+# Text and outlines
+
+
+def test_text_is_not_wider_than_measured() -> None:
+    """Against the font itself, where matplotlib brings it."""
+    font_tools = pytest.importorskip("fontTools.ttLib")
+    folder = Path(pytest.importorskip("matplotlib").__file__).parent / "mpl-data/fonts/ttf"
+    texts = [
+        "v̄₂→₅ = v̄₂",
+        "v₆ − v₅",
+        "broadcast_like(v̄₉, v₇)",
+        "‖v̄₁‖ = 35.448",
+        "batch×8",
+        "Σ × ÷ ∞ ≥",
+    ]
+    texts += ["".join(map(chr, range(32, 127))), "WAVE MMM @@@", "illicit jill"]
+    for name, bold in [("DejaVuSans.ttf", False), ("DejaVuSans-Bold.ttf", True)]:
+        font = font_tools.TTFont(folder / name)
+        glyphs, advances = font.getBestCmap(), font["hmtx"]
+        for text in texts:
+            shown = [c for c in text if c != "\N{COMBINING MACRON}"]
+            real = sum(advances[glyphs[ord(c)]][0] for c in shown) / font["head"].unitsPerEm
+            measured = text_width(text, 1.0, bold)
+            assert real <= measured * 1.005 and measured <= real * 1.25, text
+
+
+def test_unknown_characters_have_widths() -> None:
+    assert text_width("漢字", 10) == 22 and text_width("🎉", 10) > 10
+    assert text_width("e\N{COMBINING ACUTE ACCENT}", 10) == text_width("e", 10)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_text_fits_into_the_outline(kind: Any) -> None:
+    """The corners of the text are inside of the shape, and arrows end on its border."""
+    look = SHAPES[kind]
+    for width, height in [(10.0, 20.0), (150.0, 20.0), (80.0, 70.0)]:
+        size = size_around(look, width, height)
+        assert size[0] > width and size[1] > height
+        if look["shape"] == "ellipse":
+            corner = (width / size[0]) ** 2 + (height / size[1]) ** 2
+            assert corner < 1
+        for dx in (-0.3 * size[0], 0.0, 0.3 * size[0]):
+            for side in (-1, 1):
+                x, y = meeting(look, (0.0, 0.0), size, (dx, side * size[1] / 2), True)
+                assert x == dx and 0 < side * y <= size[1] / 2 + 1e-9
+                if look["shape"] == "ellipse":
+                    assert math.hypot(2 * x / size[0], 2 * y / size[1]) == pytest.approx(1)
+
+
+# The picture
+
+
+def test_svg_without_graphviz(no_graphviz: None, tmp_path: Path) -> None:
+    loss, parameters, feed = network()
+    gradients = sm.gradients(loss, parameters)
+    drawing = sm.draw([loss, *gradients], feed)
+    assert drawing.rendered_by == "symad"
+    drawing.save(tmp_path / "picture.svg")
+    text = (tmp_path / "picture.svg").read_text(encoding="utf-8")
+    assert text == drawing.svg() and drawing.rendered_by == "symad"
+    assert drawing._repr_mimebundle_()["image/svg+xml"] == text
+    for save in (drawing.png, drawing.pdf):
+        with pytest.raises(RenderError, match=r"pip install symad\[render\]"):
+            save()
+
+
+def test_svg_has_what_the_dot_picture_has(no_graphviz: None) -> None:
+    """The same ids, classes, colours, legend and texts."""
+    loss, parameters, feed = network()
+    drawing = sm.draw([loss, *sm.gradients(loss, parameters)], feed)
+    root = ElementTree.fromstring(drawing.svg())
+    classes: dict[str, set[str]] = {}
+    for group in root.iter(f"{SVG}g"):
+        classes.setdefault(group.get("class", ""), set()).add(group.get("id", ""))
+    assert classes["node"] == set(drawing.ids.values())
+    assert classes["edge"] == set(drawing.edge_ids.values())
+    assert {"forward_0", "adjoint_1"} <= classes["cluster"]
+    shown = [text_of(element) for element in root.iter(f"{SVG}text")]
+    labels = re.findall(r">([^<>]+)</(?:FONT|B|I)>", drawing.dot)
+    for label in labels:
+        assert unescaped(label).strip() in [text.strip() for text in shown]
+    for title in ("layer1", "layer2", "loss"):
+        assert shown.count(title) == 2
+    for color in set(re.findall(r'(?:fill)?color="(#\w+)"', drawing.dot)):
+        assert color in drawing.svg()
+
+
+def text_of(element: Any) -> str:
+    return "".join(element.itertext()).replace("\xa0", " ")
+
+
+def unescaped(text: str) -> str:
+    for entity, character in [("&lt;", "<"), ("&gt;", ">"), ("&#39;", "'"), ("&quot;", '"')]:
+        text = text.replace(entity, character)
+    return text.replace("&amp;", "&")
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_is_shown_as_text(text: str, no_graphviz: None) -> None:
+    x = sm.Variable(text, shape=(text,))
+    with sm.scope(text):
+        y = sm.sin(x)
+    root = ElementTree.fromstring(sm.draw([y, sm.gradients(y, x)]).svg())
+    assert visible(text) in {text_of(element) for element in root.iter(f"{SVG}text")}
+    names = {element.tag.removeprefix(SVG) for element in root.iter()}
+    assert names <= {"svg", "g", "title", "polygon", "polyline", "ellipse", "path", "text"}
+    for element in root.iter():
+        assert not any(key.endswith("href") or key.startswith("on") for key in element.attrib)
+
+
+def test_folded_pictures_say_so(no_graphviz: None) -> None:
+    loss, parameters, _ = network()
+    drawing = sm.draw([loss, *sm.gradients(loss, parameters)], limit=20)
+    root = ElementTree.fromstring(drawing.svg())
+    assert drawing.notes[0] in {text_of(element) for element in root.iter(f"{SVG}text")}
+    assert set(drawing.ids.values()) == set(boxes_of(drawing.svg()))
+
+
+def test_one_node_is_a_picture(no_graphviz: None) -> None:
+    root = ElementTree.fromstring(sm.draw(sm.Variable("alone")).svg())
+    assert "alone" in {text_of(element) for element in root.iter(f"{SVG}text")}
+
+
+# Ids of arrows
+
+
+def test_edge_ids_name_box_box_and_slot() -> None:
+    y, xs = running_example()
+    nodes = [y, *sm.gradients(y, xs)]
+    drawing = sm.draw(nodes)
+    view = View(nodes)
+    assert len(drawing.edge_ids) == sum(len(view.sources(node)) for node in view.nodes)
+    for (node, slot), name in drawing.edge_ids.items():
+        source = view.sources(node)[slot].node
+        assert name == f"e{drawing.ids[source][1:]}_{drawing.ids[node][1:]}_{slot}"
+        assert f"[id={name} " in drawing.dot
+    assert len(set(drawing.edge_ids.values())) == len(drawing.edge_ids)
+
+
+def test_arguments_inside_of_a_folded_box_have_no_arrow() -> None:
+    loss, parameters, _ = network()
+    drawing = sm.draw([loss, *sm.gradients(loss, parameters)], limit=20)
+    for node, slot in drawing.edge_ids:
+        assert drawing.ids[node] != drawing.ids[node.inputs[slot]]
+    assert "[id=e" in to_dot(scene_of([loss], 4))

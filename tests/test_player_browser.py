@@ -1,0 +1,477 @@
+"""The player in a browser: every control, offline, with no request but the page and no error."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.draw.values import format_number
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium to walk the player in"),
+    pytest.mark.xdist_group("browser"),
+]
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+
+@pytest.fixture(scope="module", name="browser")
+def _browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A page that is open, with all that it asked for and complained of."""
+
+    def __init__(self, browser: Any, path: Path, **settings: Any) -> None:
+        settings = {"viewport": {"width": 1280, "height": 720}, "offline": True} | settings
+        self.context = browser.new_context(**settings)
+        self.page = self.context.new_page()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
+        self.page.goto(path.as_uri())
+
+    def text(self, selector: str) -> str:
+        return str(self.page.locator(selector).inner_text())
+
+    def counter(self) -> tuple[int, int]:
+        now, total = self.text("#counter").split("/")
+        return int(now), int(total)
+
+    def wait(self, condition: str) -> None:
+        """Wait for a condition; the page's own policy forbids the driver's way to do so."""
+        for _ in range(200):
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"in vain: {condition}")
+
+    def close(self) -> None:
+        """Close the page, and see that it loaded nothing else and complained of nothing."""
+        assert len(self.requests) == 1 and self.requests[0].startswith("file:")
+        assert self.complaints == []
+        self.context.close()
+
+
+Open = Callable[..., Visit]
+
+
+@pytest.fixture(name="visit")
+def _visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
+    opened: list[Visit] = []
+
+    def visit(html: str, **settings: Any) -> Visit:
+        path = tmp_path / f"page{len(opened)}.html"
+        path.write_text(html, encoding="utf-8")
+        opened.append(Visit(browser, path, **settings))
+        return opened[-1]
+
+    yield visit
+    for one in opened:
+        one.close()
+
+
+def function() -> tuple[Any, list[Any]]:
+    x1, x2 = sm.Variable("x1"), sm.Variable("x2")
+    return sm.log(x1) + x1 * x2 - sm.sin(x2), [x1, x2]
+
+
+@pytest.fixture(scope="module", name="html")
+def _html() -> str:
+    y, (x1, x2) = function()
+    return sm.play(y, [x1, x2], {x1: 2.0, x2: 5.0}).html
+
+
+def test_every_step_forward_and_back(visit: Open) -> None:
+    v1 = sm.Variable("v1")
+    v2 = sm.exp(v1)
+    page = visit(sm.play((v2 + 1) * v2, [v1], {v1: 0.5}).html).page
+    total = page.evaluate("player.story.length")
+    saying = "document.getElementById('say').textContent"
+    said = []
+    for _ in range(total):
+        said.append(page.evaluate(saying))
+        page.keyboard.press("ArrowRight")
+    assert len(set(said)) > 0.9 * total
+    for text in reversed(said):
+        assert page.evaluate(saying) == text
+        page.keyboard.press("ArrowLeft")
+    assert page.inner_text("#counter") == f"1 / {total}"
+
+
+def test_what_is_shown_does_not_depend_on_the_way_there(visit: Open, html: str) -> None:
+    page = visit(html).page
+    seen = "[...document.querySelectorAll('.unseen')].map((e) => e.id || e.dataset.k).join(' ')"
+    total = page.evaluate("player.story.length")
+    forward = page.evaluate(f"player.story.steps.map((step, i) => (player.go(i), {seen}))")
+    for place in (total - 1, 3, total // 2, 0, total // 3):
+        assert page.evaluate(f"(player.go({place}), {seen})") == forward[place]
+
+
+def test_buttons(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    _, total = one.counter()
+    for button, expected in (("#next", 2), ("#next", 3), ("#back", 2), ("#last", total)):
+        page.click(button)
+        assert one.counter() == (expected, total)
+    page.click("#first")
+    assert one.counter() == (1, total)
+    chapters = page.locator("#chapters button")
+    starts = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
+    for place, start in enumerate(starts):
+        chapters.nth(place).click()
+        assert one.counter() == (start + 1, total)
+        assert chapters.nth(place).get_attribute("aria-current") == "step"
+    page.locator("#timeline").fill("7")
+    assert one.counter() == (8, total)
+
+
+def test_play_and_pause(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    page.select_option("#speed", label="4×")
+    page.click("#play")
+    assert page.get_attribute("#play", "aria-label") == "Pause"
+    one.wait("player.index >= 2")
+    page.keyboard.press("Space")  # the button has the focus: it is pressed
+    assert page.get_attribute("#play", "aria-label") == "Play"
+    stopped = one.counter()
+    page.wait_for_timeout(700)
+    assert one.counter() == stopped
+    page.click("#last")
+    page.click("#play")
+    one.wait("player.index <= 2")
+
+
+def test_keyboard(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    _, total = one.counter()
+    keys = {"End": total, "Home": 1, "PageDown": None, "PageUp": 1, "ArrowRight": 2, "ArrowLeft": 1}
+    for key, expected in keys.items():
+        page.keyboard.press(key)
+        starts = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
+        assert one.counter()[0] == (starts[1] + 1 if expected is None else expected)
+    page.keyboard.press("?")
+    assert page.is_visible("#keys") and "space" in page.inner_text("#keys")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#keys")
+    page.keyboard.press(">")
+    assert page.input_value("#speed") == "1000"
+    page.keyboard.press("<")
+    assert page.input_value("#speed") == "2000"
+    page.keyboard.press("d")
+    assert page.get_attribute("html", "data-theme") == "dark"
+
+
+def test_focus_reaches_all_controls_and_the_picture(visit: Open, html: str) -> None:
+    page = visit(html).page
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+    wanted = {"theme", "save-svg", "save-png", "help", "zoom-in", "zoom-out", "zoom-fit", "panel",
+              "first", "back", "play", "next", "last", "timeline", "speed", "slider0", "number1",
+              "reset", "zoom-follow"}  # fmt: skip
+    assert wanted <= reached
+    assert any(name.startswith("n") and name[1:].isdigit() for name in reached)
+
+
+def test_a_screen_reader_is_told(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    names = page.evaluate("""[...document.querySelectorAll('button, input, select, .node')].map(
+        (e) => e.getAttribute('aria-label') || e.textContent || e.labels[0].textContent)""")
+    assert all(name.strip() for name in names)
+    page.evaluate("player.go(player.story.chapters[1].at + 3)")
+    one.wait("document.getElementById('live').textContent.includes('adjoint of v')")
+    assert page.get_attribute("#live", "aria-live") == "polite"
+    assert "partial adjoint of v 2 from v 5" in " ".join(names)
+    page.focus("svg.picture")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "button"
+
+
+def test_pointing_lights_what_belongs_together(visit: Open, html: str) -> None:
+    page = visit(html).page
+    lit = "[...document.querySelectorAll('.lit')].map((e) => e.id || e.tagName)"
+    page.hover("#panel td[data-n] >> nth=2")
+    node = page.get_attribute("#panel td[data-n] >> nth=2", "data-n")
+    found = page.evaluate(lit)
+    assert node in found and "TD" in found and "LI" in found
+    assert any(name.startswith("e") for name in found)
+    page.hover(f"#{node} > rect")
+    assert "TD" in page.evaluate(lit)
+    assert page.is_visible("#about") and "v" in page.inner_text("#about")
+    page.hover("#panel .sources li >> nth=0")
+    assert node in page.evaluate(lit) or len(page.evaluate(lit)) > 2
+    page.mouse.move(2, 2)
+    page.hover("#title")
+    assert page.evaluate(lit) == []
+
+
+def test_clicking_jumps_to_the_step_that_made_it(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    page.locator("#picture0 .node.sum").first.click()
+    index = one.counter()[0] - 1
+    node = page.evaluate("document.querySelector('#picture0 .node.sum').id")
+    assert node in page.evaluate(f"player.story.steps[{index}].show")
+    page.evaluate("player.go(player.story.length - 1)")
+    row = page.locator("#panel tr[data-k^=i-]").nth(2)
+    row.click()
+    now = page.evaluate(f"[...player.story.steps[{one.counter()[0] - 1}].now]")
+    assert row.get_attribute("data-k") in now
+
+
+def values_shown(page: Any) -> dict[str, str]:
+    rows = page.evaluate("""[...document.querySelectorAll('#panel .trace td[data-n]')].map((e) =>
+        [e.querySelector('b').textContent, e.querySelector('.value')?.textContent ?? ''])""")
+    return dict(rows)
+
+
+@pytest.mark.parametrize("x", [(2.0, 5.0), (0.25, -3.5), (7.5, 0.0), (-1.0, 2.0), (1e-3, 9.0)])
+def test_sliders_compute_what_numpy_computes(
+    visit: Open, html: str, x: tuple[float, float]
+) -> None:
+    page = visit(html).page
+    for place, value in enumerate(x):
+        page.fill(f"#number{place}", str(value))
+    y, (x1, x2) = function()
+    feed = {x1: x[0], x2: x[1]}
+    shown = values_shown(page)
+    bar = "v\N{COMBINING MACRON}"
+    with np.errstate(invalid="ignore"):
+        assert shown["v7"] == format_number(np.log(x[0]) + x[0] * x[1] - np.sin(x[1]))
+        assert shown["v3"] == format_number(np.log(x[0]))
+    gradients = [float(g.eval(feed)) for g in sm.gradients(y, [x1, x2])]
+    assert [shown[f"{bar}1"], shown[f"{bar}2"]] == list(map(format_number, gradients))
+    texts = page.evaluate(
+        "[...document.querySelectorAll('#picture0 text[data-v]')].map((e) => e.textContent)"
+    )
+    assert format_number(gradients[0]) in texts
+
+
+def test_a_slider_moves_picture_table_and_caption(visit: Open, html: str) -> None:
+    page = visit(html).page
+    starts = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
+    page.evaluate(f"player.go({starts[3] - 1})")
+    before = page.inner_text("#maths")
+    page.locator("#slider0").fill("4")
+    assert page.input_value("#number0") == "4"
+    assert values_shown(page)["v1"] == "4"
+    assert page.inner_text("#maths") != before
+    page.click("#reset")
+    assert page.input_value("#slider0") == "2" and page.inner_text("#maths") == before
+
+
+def test_where_a_nan_arises(visit: Open) -> None:
+    y, (x1, x2) = function()
+    page = visit(sm.play(y, [x1, x2], {x1: 2.0, x2: 5.0}).html).page
+    page.fill("#number0", "-1")
+    starts = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
+    page.evaluate(f"player.go({starts[3] - 1})")
+    marked = "[...document.querySelectorAll('#picture0 .node.{}')].map((e) => e.textContent)"
+    assert [text[:2] for text in page.evaluate(marked.format("origin"))] == ["v3"]
+    assert {text[:2] for text in page.evaluate(marked.format("bad"))} == {"v3", "v6", "v7"}
+    says = [page.evaluate(f"(player.go({i}), document.getElementById('say').textContent)")
+            for i in range(starts[2], starts[3])]  # fmt: skip
+    assert sum("Here a NaN arises" in text for text in says) == 1
+    page.fill("#number0", "1")
+    page.evaluate(f"player.go({starts[3] - 1})")
+    assert page.evaluate(marked.format("bad")) == []
+
+
+def test_zoom_and_pan(visit: Open, html: str) -> None:
+    page = visit(html, reduced_motion="reduce").page
+    view = "document.querySelector('#picture0').getAttribute('viewBox').split(' ').map(Number)"
+    whole = page.evaluate(view)
+    page.click("#zoom-in")
+    assert page.evaluate(view)[2] < whole[2]
+    page.keyboard.press("0")
+    assert page.evaluate(view) == whole
+    page.mouse.move(400, 300)
+    page.mouse.wheel(0, -200)
+    near = page.evaluate(view)
+    assert near[2] < whole[2]
+    page.mouse.down()
+    page.mouse.move(300, 250)
+    page.mouse.up()
+    moved = page.evaluate(view)
+    assert moved[0] > near[0] and moved[1] > near[1] and moved[2] == near[2]
+    assert page.get_attribute("#zoom-follow", "aria-pressed") == "false"
+    page.click("#zoom-fit")
+    assert page.evaluate(view) == whole
+
+
+def test_light_and_dark(visit: Open, html: str) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light, dark = (visit(html, color_scheme=name).page for name in ("light", "dark"))
+    colors = [page.evaluate(ground) for page in (light, dark)]
+    assert colors[0] == "rgb(255, 255, 255)" and colors[1] != colors[0]
+    light.click("#theme")
+    dark.click("#theme")
+    assert [page.evaluate(ground) for page in (light, dark)] == colors[::-1]
+
+
+def test_contrast(visit: Open, html: str) -> None:
+    """Text of the picture stands out from its ground by at least 4.5 (WCAG 2.2, 1.4.3)."""
+    for scheme in ("light", "dark"):
+        page = visit(html, color_scheme=scheme).page
+        pairs = page.evaluate("""[...document.querySelectorAll('.node')].map((e) => [
+            getComputedStyle(e.querySelector('text')).fill,
+            getComputedStyle(e.firstElementChild).fill])""")
+        assert pairs and all(contrast(a, b) >= 4.5 for a, b in pairs)
+
+
+def contrast(first: str, second: str) -> float:
+    def luminance(color: str) -> float:
+        channels = [int(part) / 255 for part in color[4:-1].split(",")]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    bright, dim = sorted((luminance(first), luminance(second)), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+def test_saving(visit: Open, html: str, tmp_path: Path) -> None:
+    page = visit(html).page
+    page.evaluate("player.go(12)")
+    page.wait_for_timeout(350)  # until what appears has appeared
+    with page.expect_download() as pending:
+        page.click("#save-svg")
+    pending.value.save_as(tmp_path / "moment.svg")
+    root = ElementTree.parse(tmp_path / "moment.svg").getroot()
+    groups = [e.get("id") for e in root.iter() if e.get("id")]
+    shown = page.evaluate("[...player.story.shownAt(12)]")
+    nodes = {name for name in groups if name and name[0] == "n"}
+    assert nodes and nodes == {key for key in shown if key in nodes}
+    assert all(e.get("fill") for e in root.iter() if e.tag.endswith(("rect", "text")))
+    with page.expect_download() as pending:
+        page.keyboard.press("p")
+    pending.value.save_as(tmp_path / "moment.png")
+    image = (tmp_path / "moment.png").read_bytes()
+    assert image[:8] == b"\x89PNG\r\n\x1a\n"
+    assert int.from_bytes(image[16:20], "big") >= 1600 and len(image) > 20_000
+
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def test_names_are_text_and_run_nowhere(visit: Open) -> None:
+    a, b = sm.Variable(HOSTILE), sm.Variable("</script><script>alert(2)</script>{{data}}")
+    with sm.scope("<svg onload=alert(3)>"):
+        y = sm.exp(a) * b + sm.constant(3.0, name="\\input{$x$}")
+    one = visit(sm.play(y, [a, b], {a: 0.5, b: 0.25}).html)
+    one.page.evaluate("player.story.steps.forEach((step, place) => player.go(place))")
+    one.page.evaluate("player.go(0)")
+    assert HOSTILE in one.text("#panel .trace")
+    assert one.page.locator("img").count() == 0
+    assert one.page.locator("script").count() == 2
+    texts = one.page.evaluate("document.querySelector('#picture0').textContent")
+    assert HOSTILE[:20] in texts
+
+
+def test_numbers_are_written_as_python_writes_them(visit: Open, html: str) -> None:
+    rng = np.random.default_rng(3)
+    numbers = [*rng.normal(size=300), *10.0 ** rng.uniform(-12, 12, 300), 0.0625, -0.0625, 0.1875,
+               2.5, 1e6, 999999.9996, 1e-3, 9.9996e-4, 1125000.0, 1115000.0, 1e22, 5e-324, -1e300,
+               0.0, -0.0, 1.0, 123456.0005, math.inf, -math.inf, math.nan]  # fmt: skip
+    page = visit(html).page
+    plain = [x if math.isfinite(x) else str(x) for x in map(float, numbers)]
+    written = page.evaluate(
+        "(values) => values.map((x) => formatNumber(typeof x === 'string' ? "
+        "Number(x.replace('inf', 'Infinity')) : x))", plain,
+    )  # fmt: skip
+    assert written == [format_number(float(x)) for x in numbers]
+
+
+def test_in_the_frame_of_a_notebook(visit: Open, html: str) -> None:
+    y, xs = function()
+    player = sm.play(y, xs, dict(zip(xs, (2.0, 5.0), strict=True)))
+    cell = f"<!DOCTYPE html><title>{escape('notebook')}</title>{player._repr_html_()}"
+    one = visit(cell)
+    frame = one.page.frame_locator("iframe")
+    frame.locator("#next").click()
+    frame.locator("#next").click()
+    assert frame.locator("#counter").inner_text().startswith("3 /")
+    frame.locator("#number0").fill("4")
+    assert frame.locator("#panel .trace .value").first.text_content() == "4"
+    with one.page.expect_download() as pending:
+        frame.locator("#save-png").click()
+    assert Path(pending.value.path()).read_bytes()[:4] == b"\x89PNG"
+    one.requests[:] = one.requests[:1]  # the frame itself, about:srcdoc, is listed too
+
+
+def test_arrays_have_values_but_no_sliders(visit: Open) -> None:
+    x, w = sm.Variable("x", shape=(3,)), sm.Variable("W", shape=(2, 3))
+    y = sm.sum(sm.tanh(w @ x) ** 2)
+    one = visit(sm.play(y, [w], {x: [1.0, 2.0, 3.0], w: np.ones((2, 3))}).html)
+    assert not one.page.is_visible("#reset")
+    assert "2×3" in one.text("#panel .trace")
+    assert "no sliders" in one.page.evaluate("document.getElementById('notes').textContent")
+
+
+def test_a_graph_of_2000_nodes(visit: Open) -> None:
+    a, b = sm.Variable("a"), sm.Variable("b")
+    t: sm.Node = a
+    for block in range(25):
+        with sm.scope(f"block{block}"):
+            for _ in range(27):
+                t = sm.sin(t * b) + t
+    one = visit(sm.play(t, [a, b], {a: 0.5, b: 0.25}).html)
+    page = one.page
+    assert page.locator("#picture0 .node").count() < 200
+    page.evaluate("player.story.steps.forEach((step, place) => player.go(place))")
+    assert "folded by scope" in page.evaluate("document.getElementById('notes').textContent")
+    assert "block24" in page.evaluate("document.querySelector('#picture0').textContent")
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (800, 900)])
+def test_nothing_is_cut_off_or_covers_another(
+    visit: Open, html: str, size: tuple[int, int]
+) -> None:
+    page = visit(html, viewport={"width": size[0], "height": size[1]}).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    boxes = page.evaluate("""[...document.querySelectorAll('#picture0 .node')].map((e) => {
+        const box = e.firstElementChild.getBoundingClientRect();
+        const texts = [...e.querySelectorAll('text')].map((t) => t.getBoundingClientRect());
+        return [[box.left, box.top, box.right, box.bottom],
+                ...texts.map((t) => [t.left, t.top, t.right, t.bottom])]; })""")
+    shapes = [box[0] for box in boxes]
+    for place, (left, top, right, bottom) in enumerate(shapes):
+        for other in shapes[place + 1 :]:
+            apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
+            assert apart, "two nodes overlap"
+    for shape, *texts in boxes:
+        for text in texts:
+            assert text[0] >= shape[0] - 1 and text[2] <= shape[2] + 1, "text leaves its node"
+    if size[0] >= 1280:
+        heights = page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")
+        assert heights >= 0.02 * size[1]
+
+
+def test_the_data_of_the_page_is_json(visit: Open, html: str) -> None:
+    data = visit(html).page.evaluate("document.getElementById('data').textContent")
+    assert json.loads(data)["title"].startswith("y = ln x1")
