@@ -54,8 +54,8 @@ def compile(
     recompute : bool
         Whether the backward part of derivatives computes again what elementwise ops make of values
         that are kept anyway, rather than keep it.  It takes less memory and more operations,
-        :attr:`Function.trade` tells how much.  Results are the same to the last bit, but that machine
-        code may add up rows in another order.
+        :attr:`Function.trade` tells how much.  Results are the same to the last bit, except that
+        machine code may add up rows in another order.
 
     Returns
     -------

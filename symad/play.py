@@ -99,7 +99,8 @@ def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200)
     gradients(y, targets)  # complains of a target that plays no part
     record = extend(y, targets)
     results = [record.adjoints[target] for target in targets]
-    values = None if feed is None else node_values([y, *results], feed)
+    made = [y, *record.adjoints.values(), *record.partials.values()]  # rules may pass some by
+    values = None if feed is None else node_values(made, feed)
     production = Production(y, record, results, values, limit)
     return Player(production.page(), production.title, production.notes)
 

@@ -27,7 +27,7 @@ from symad.draw.player.registers import Instruction, PlanTeller
 from symad.draw.player.rewrites import Names, Rewrite, RewritesTeller, Stage, passes_in_short
 from symad.draw.player.sketch import Sketch
 from symad.draw.player.story import Story
-from symad.draw.player.subject import Subject
+from symad.draw.player.subject import Subject, is_finite
 from symad.draw.player.svg import write_svg
 from symad.draw.style import GLYPHS
 from symad.draw.values import format_value, summarise
@@ -59,7 +59,7 @@ class Production:
     results : sequence of Node
         The adjoints that were asked for.
     values : mapping from Node to value, or None
-        Of all nodes that ``y`` and the results depend on.
+        Of all nodes that were made, and those that they depend on.
     limit : int
         A graph of more nodes is folded.
     """
@@ -76,8 +76,9 @@ class Production:
         self._record = record
         self._results = results
         self._outputs = [y, *dict.fromkeys(results)]
+        everything = [*self._outputs, *record.adjoints.values(), *record.partials.values()]
         self._glyphs = Glyphs()
-        self._subject = Subject(View(self._outputs, values), limit, self._glyphs)
+        self._subject = Subject(View(everything, values), self._outputs, limit, self._glyphs)
         self._values: Values = values or {}
         self._story = Story(_title(y, self._subject))
         self._sketches: list[Sketch] = []
@@ -237,20 +238,7 @@ def _value(value: Any) -> Any:
         return "nan" if math.isnan(number) else "inf" if number > 0 else "-inf"
     if value is None:
         return None
-    return [summarise(value), "" if _is_finite(value) else "nan"]
-
-
-def _is_finite(value: Any) -> bool:
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            pending += item.values()
-        elif isinstance(item, (tuple, list)):
-            pending += item
-        elif item is not None and not np.all(np.isfinite(item)):
-            return False
-    return True
+    return [summarise(value), "" if is_finite(value) else "nan"]
 
 
 def _slider(node: Node, value: float, subject: Subject) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def _pairs(reference: Any, output: int, value: Any) -> Any:
 def _has_extrema(graph: sm.Graph) -> bool:
     """Return whether it takes the larger of two zeros, of which either may be taken."""
     names = {node.op.name for node in graph.nodes if node.op is not None}
-    return bool(names & {"max", "min", "maximum", "minimum", "softmax", "logsumexp"})
+    return bool(names & {"max", "min", "maximum", "minimum", "relu", "softmax", "logsumexp"})
 
 
 @pytest.mark.parametrize("first", range(FIRST, FIRST + GRAPHS, BATCH))

@@ -7,6 +7,7 @@ import shutil
 from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -261,6 +262,16 @@ def test_fused_rows_are_linked_with_what_they_compute() -> None:
     f = sm.compile([x], sm.sum(sm.exp(sm.sin(x)) * x), backend="native")
     (row,) = [ids for text, ids in lines_of(sm.listing(f).html) if "fused(" in text]
     assert len(row) == 4
+
+
+def test_a_page_without_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("symad.draw.picture"), "find_renderer", lambda: "")
+    f = network()
+    f(X)
+    page = sm.listing(f).html
+    drawn = set(re.findall(r'<g id="(\w+)" class="node"', page))
+    linked = [set(ids) for _, ids in lines_of(page) if ids]
+    assert len(linked) > 40 and all(ids <= drawn for ids in linked)
 
 
 def test_the_page_runs_nothing_but_its_own_script(page: str) -> None:

@@ -333,8 +333,7 @@ def test_adjoints_stand_beside_their_nodes(case: Any, no_graphviz: None) -> None
             assert (own[1] + own[3]) / 2 == pytest.approx((other[1] + other[3]) / 2, abs=1)
 
 
-def test_as_few_crossings_as_graphviz() -> None:
-    """On the running example with its gradient no two arrows of one part cross."""
+def test_inside_of_the_parts_of_the_running_example_nothing_crosses() -> None:
     y, xs = running_example()
     scene = scene_of([y, *sm.gradients(y, xs)])
     layout = lay_out(diagram_of(scene))

@@ -179,6 +179,16 @@ def test_matmul_of_any_shape_and_strides(dtype: str, seed: int) -> None:
         check(sm.matmul, *pair)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_dot_products_of_long_vectors(dtype: str) -> None:
+    random = np.random.default_rng(0)
+    for x in (values(random, (5000,), dtype), values(random, (5000, 2), dtype)[:, 1]):
+        y = values(random, (5000,), dtype)
+        for pair in ((x, y), (y, x), (x, x), (x[::-1], y), (x[::-1], x)):
+            check(sm.matmul, *pair)
+        check(sm.matmul, y[None], np.broadcast_to(y[:1, None], (5000, 1)))
+
+
 @pytest.mark.parametrize("dtypes", [("int32", "float32"), ("float32", "float64"), ("bool", "int8")])
 def test_matmul_of_several_dtypes(dtypes: tuple[str, str]) -> None:
     random = np.random.default_rng(0)
@@ -252,6 +262,18 @@ def test_copies_between_any_strides(shape: tuple[int, ...], dtypes: tuple[str, s
         assert made is not None
         memory.run(made)
         np.testing.assert_array_equal(target, source.astype(dtypes[1]))
+
+
+@pytest.mark.parametrize("shape", [(160, 200), (128, 33), (300, 40, 3), (2, 150, 140)])
+@pytest.mark.parametrize("dtype", ["float64", "int8"])
+def test_large_transpositions(shape: tuple[int, ...], dtype: str) -> None:
+    random = np.random.default_rng(1)
+    for array in (values(random, shape, dtype).T, np.flip(values(random, shape, dtype).T, 0)):
+        memory = Memory()
+        target = np.zeros(array.shape, dtype)
+        views = memory.view(array), memory.view(target)
+        memory.run(copies.copy(sm.Variable("x"), *views) or [])
+        np.testing.assert_array_equal(target, array)
 
 
 def test_fill_sets_strided_memory() -> None:

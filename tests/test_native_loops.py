@@ -365,6 +365,16 @@ def test_reductions_of_special_values(specials, place):
     agree([*rows, sm.sum(y), sm.max(y), sm.softmax(y), sm.sum(y, axis=0)], [x], [value])
 
 
+@pytest.mark.parametrize("places", [(0, 1024), (0, 8192), (0, 4096, 8192), (5, 9000), (8190, 8191)])
+@pytest.mark.parametrize("function", [lambda x: x * 1.0, sm.abs])
+def test_sums_that_overflow_are_infinite(places, function):
+    """Twice in one lane, in one block, in the last block: compensation is infinite or NaN then."""
+    x = sm.Variable("x")
+    value = np.zeros((2, 9001))
+    value[:, list(places)] = 1.7e308
+    agree([sm.sum(function(x), axis=1), sm.sum(function(x))], [x], [value])
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_sums_are_more_accurate_than_numpys(dtype):
     rng = np.random.default_rng(3)

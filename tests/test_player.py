@@ -326,6 +326,19 @@ def test_a_large_graph_is_folded_by_scope() -> None:
     assert "block3" in " ".join(step["say"] for step in data["steps"])
 
 
+def test_a_nan_inside_of_a_box_is_told() -> None:
+    x = sm.Variable("x")
+    t: sm.Node = x
+    for block in range(20):
+        with sm.scope(f"block{block}"):
+            for _ in range(10):
+                t = sm.sin(t) + t
+            t = sm.sqrt(t) if block == 7 else t
+    data = data_of(sm.play(t, [x], {x: -1.0}).html)
+    (said,) = [step["say"] for step in data["steps"] if "not finite" in step["say"]][:1]
+    assert "block7" in said and "nan" in said and "√" in said
+
+
 def test_without_graphviz_the_page_says_which_layout_drew_it(
     case: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,7 +390,7 @@ def evaluate(wires: Wires, values: dict[Any, Any]) -> list[Any]:
 def specialised(case: Played) -> tuple[sm.Graph, dict[Any, Any]]:
     feed = case.feed
     graph = sm.Graph([case.y, *sm.gradients(case.y, case.xs)])
-    values = [feed[n] if n in feed else getattr(n, "value", None) for n in graph.inputs]
+    values: list[Any] = [feed[n] if n in feed else n.eval() for n in graph.inputs]
     types = [sm.TensorType(np.dtype("float64"), np.shape(value)) for value in values]
     new = specialise(graph, types)
     return new, dict(zip(new.inputs, values, strict=True))

@@ -7,10 +7,10 @@ left of the other wherever both are.
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 Chain = tuple[int, ...]
 """The frames around an element, from the outermost, by number."""
@@ -72,6 +72,16 @@ class Ordering:
     paths: list[list[int]] = field(default_factory=list)
     layers: list[list[int]] = field(default_factory=list)
     segments: list[tuple[int, int]] = field(default_factory=list)
+
+    @cached_property
+    def position(self) -> dict[int, int]:
+        """The position of each element in its layer."""
+        return {number: i for layer in self.layers for i, number in enumerate(layer)}
+
+    def are_neighbours(self, one: int, other: int) -> bool:
+        """Return whether two elements stand side by side in one layer."""
+        same = self.elements[one].layer == self.elements[other].layer
+        return same and abs(self.position[one] - self.position[other]) == 1
 
 
 def order(elements: Sequence[Element], links: Iterable[tuple[int, int]]) -> Ordering:
@@ -179,6 +189,16 @@ class _Sorter:
 
     def sort(self) -> None:
         """Find the best order and leave it in the ordering."""
+        given = self._where
+        found = [self._best(given), self._best([-place for place in given])]
+        self._restore(min(found, key=lambda pair: pair[0])[1])
+        self._swap_neighbours(_SWAPS)
+        self._mirror_lanes()
+        self._ordering.layers = self._layers
+
+    def _best(self, where: Sequence[float]) -> tuple[int, list[list[int]]]:
+        """Return the best of the orders that sweeps find, and its cost, beginning with places."""
+        self._where = list(where)
         self._place_frames()
         for layer in self._layers:
             self._arrange(layer, self._where)
@@ -192,10 +212,7 @@ class _Sorter:
             idle = 0 if cost < least else idle + 1
             if cost < least:
                 best, least = self._copy(), cost
-        self._restore(best)
-        self._swap_neighbours(_SWAPS)
-        self._mirror_lanes()
-        self._ordering.layers = self._layers
+        return least, best
 
     def _copy(self) -> list[list[int]]:
         return [list(layer) for layer in self._layers]
@@ -288,20 +305,22 @@ class _Sorter:
         for layer in layers:
             wanted = list(self._where)
             for number in layer:
-                if near[number]:
-                    weights = [self._weight(number, other) for other in near[number]]
-                    seen = [self._seen_from(number, other) for other in near[number]]
-                    total = sum(map(operator.mul, weights, seen))
-                    wanted[number] = total / sum(weights)
+                seen = self._seen_from(number, near[number])
+                if seen:
+                    wanted[number] = sum(seen) / len(seen)
             if reverse_ties:
                 layer.reverse()  # sorting keeps the order of what is equal
             self._arrange(layer, wanted)
 
-    def _seen_from(self, number: int, other: int) -> float:
-        """Return where an element is; from another lane, where it leaves its own."""
-        lane, place = self._lanes[self._chains[number][0]], self._where[other]
+    def _seen_from(self, number: int, near: Sequence[int]) -> list[float]:
+        """Return where the neighbours of an element are that it follows: those in its lane.
+
+        Where it has none, all; they are where they leave its lane.
+        """
+        lane = self._lanes[self._chains[number][0]]
+        inside = [self._where[n] for n in near if self._lanes[self._chains[n][0]] == lane]
         middle, half = _LANE * lane, self._halves[lane]
-        return min(max(place, middle - half), middle + half)
+        return inside or [min(max(self._where[n], middle - half), middle + half) for n in near]
 
     def _cost(self) -> int:
         """Return what is wrong with the order, by weight: crossings, and operands out of order."""

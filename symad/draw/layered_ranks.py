@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +96,7 @@ def _shortest(size: int, edges: dict[Pair, int]) -> list[int]:
     np.subtract.at(cost, ends[:, 0], weights)
     rows = np.repeat(np.arange(len(ends)), 2)
     signs = np.tile([1.0, -1.0], len(ends))
-    differences = csr_array((signs, (rows, ends.ravel())), shape=(len(ends), size))
-    solved = linprog(cost, A_ub=differences, b_ub=-np.ones(len(ends)), method="highs-ds")
+    differences: Any = csr_array((signs, (rows, ends.ravel())), shape=(len(ends), size))
+    solved: Any = linprog(cost, A_ub=differences, b_ub=-np.ones(len(ends)), method="highs-ds")
     found: list[int] = np.rint(solved.x).astype(int).tolist()
     return found

@@ -61,7 +61,7 @@ def render(dot: str, format: str) -> tuple[bytes, str]:
         raise RenderError(
             f"there is no Graphviz to draw {format.upper()} with",
             remedy="Run `pip install symad[render]`, or install Graphviz so that `dot` is on the "
-            "PATH. The DOT text needs neither: .dot, or .save('graph.dot').",
+            "PATH. SVG and DOT need neither: .save('graph.svg'), .save('graph.dot').",
         )
     program = shutil.which("dot")
     if program:

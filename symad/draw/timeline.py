@@ -89,9 +89,11 @@ class Timeline:
         return self.live.index(max(self.live))
 
 
-_LEFT, _RIGHT, _TOP = 210, 76, 58
+_LEFT, _RIGHT, _TOP = 210, 76, 82
 _ROW, _AREA, _GAP = 20, 120, 14
 _WIDTH = 960
+_NAME = 14
+"""How long the name of a step may be, in characters."""
 _NAMED_STEPS = 28
 """Up to how many steps are named below the chart."""
 _PATTERN = (
@@ -124,7 +126,7 @@ class _Painter:
     def svg(self) -> str:
         chart = self._chart
         named = len(chart.steps) <= _NAMED_STEPS
-        below = (96 if named else 22) + 26 + 18 * len(chart.notes) + 12
+        below = (self._slant() if named else 22) + 26 + 18 * len(chart.notes) + 12
         height = self._bottom + below
         body = [
             f'<rect width="{_WIDTH}" height="{height}" rx="8" fill="white"/>',
@@ -143,6 +145,11 @@ class _Painter:
             f"<title>{_safe(chart.title)}</title><defs>{_PATTERN}</defs>{''.join(body)}</svg>\n"
         )
 
+    def _slant(self) -> int:
+        """Return how much room the slanted names of the steps take."""
+        longest = max((min(len(step.name), _NAME) for step in self._chart.steps), default=0)
+        return 34 + 5 * max(longest, len("return"))
+
     def _x(self, column: float) -> float:
         return round(_LEFT + column * self._column, 2)
 
@@ -152,7 +159,7 @@ class _Painter:
             hue = BACKWARD if is_backward else FORWARD
             x, width = self._x(first), (last - first + 1) * self._column
             yield _rect(x, _TOP, width, self._bottom - _TOP, hue.ground)
-            if width > 60:
+            if width > 64:
                 name = "backward" if is_backward else "forward"
                 yield self._text(x + 4, _TOP - 5, name, size=12, color=hue.strong)
 
@@ -195,11 +202,16 @@ class _Painter:
             f'<rect x="{x}" y="{_TOP}" width="{width:.2f}" height="{self._bottom - _TOP}" '
             f'fill="none" stroke="{INK}" stroke-width="1.5" stroke-dasharray="5 3"/>'
         )
-        middle, last = x + width / 2, _WIDTH - _RIGHT
-        anchor = "end" if middle > (last + _LEFT) / 2 else "start"
+        middle = x + width / 2
         name = f"peak: {format_bytes(max(chart.live))} during {self._step_name(chart.peak)}"
-        beside = x - 6 if anchor == "end" else x + width + 6
-        yield self._text(beside, _TOP + 14, name, anchor=anchor, bold=True, halo=True)
+        # Above the chart, on the side that has more room.
+        to_left = middle > (_LEFT + _WIDTH) / 2
+        end = x + width if to_left else x
+        yield self._text(end, _TOP - 24, name, anchor="end" if to_left else "start", bold=True)
+        yield (
+            f'<line x1="{middle:.2f}" y1="{_TOP - 18}" x2="{middle:.2f}" y2="{_TOP}" '
+            f'stroke="{INK}" stroke-width="1.5"/>'
+        )
 
     def _step_name(self, step: int) -> str:
         steps = self._chart.steps
@@ -223,7 +235,7 @@ class _Painter:
         x, y = round(self._x(column + 0.5) + 4, 2), self._bottom + 24
         return (
             f'<text transform="translate({x},{y}) rotate(-45)" text-anchor="end" font-size="12" '
-            f'fill="{color}">{_safe(visible(name, 14))}</text>'
+            f'fill="{color}">{_safe(visible(name, _NAME))}</text>'
         )
 
     def _legend(self, y: float) -> Iterator[str]:
@@ -261,13 +273,11 @@ class _Painter:
         size: int = 12,
         color: str = INK,
         bold: bool = False,
-        halo: bool = False,
     ) -> str:
         weight = ' font-weight="bold"' if bold else ""
-        around = ' stroke="white" stroke-width="4" paint-order="stroke"' if halo else ""
         return (
             f'<text x="{round(x, 2)}" y="{round(y, 2)}" text-anchor="{anchor}" font-size="{size}" '
-            f'fill="{color}"{weight}{around}>{_safe(text)}</text>'
+            f'fill="{color}"{weight}>{_safe(text)}</text>'
         )
 
 

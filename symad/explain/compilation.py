@@ -10,7 +10,7 @@ from symad.draw.document import Code, Line, Maths, Phrase, Section
 from symad.draw.escape import visible
 from symad.draw.labels import Symbol
 from symad.errors import SymadError
-from symad.explain.spelled import Spelled, equation, line_of, listed, symbol_of
+from symad.explain.spelled import Spelled, equation, is_filled, line_of, listed, symbol_of
 from symad.feed import type_of
 from symad.graph.graph import Graph
 from symad.graph.node import Node, Parameter
@@ -88,7 +88,9 @@ class Compilation:
     def _names(self, node: Node) -> Iterator[Maths]:
         """Yield the symbol of a result, and what it is the derivative of."""
         symbol = self._spelled.labels.of(node)
-        yield self._spelled.name(node)
+        if symbol is None and node.role is not None and is_filled(node):
+            symbol = self._spelled.adjoint_of(node.role)
+        yield self._spelled.name(node) if symbol is None else symbol_of(symbol)
         derivative = None if symbol is None else self._spelled.derivative(symbol)
         if derivative is not None:
             yield derivative

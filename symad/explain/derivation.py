@@ -17,6 +17,7 @@ from symad.explain.spelled import (
     Spelled,
     derivative_of,
     equation,
+    is_filled,
     line_of,
     listed,
     place_of,
@@ -60,6 +61,8 @@ class _Extension:
         slots = sorted(self.edges.get(number, ()), key=lambda pair: pair[0])
         return [line for _, lines in slots for line in lines]
 
+    filled: dict[int, Line] = field(default_factory=dict)
+    """The adjoint of node i with zeros where it has none."""
     outputs: list[Maths] = field(default_factory=list)
 
 
@@ -90,7 +93,11 @@ class Derivations:
     def _add(self, node: Node) -> None:
         symbols = self._labels.symbols.get(node, ())
         marked = [symbol for symbol in symbols if symbol.mark]
-        if node.role is None or not marked:
+        if node.role is None:
+            return
+        if is_filled(node):
+            self._fill(node, marked[0] if marked else self._spelled.adjoint_of(node.role))
+        if is_filled(node) or not marked:
             return
         first = marked[0]
         key = _Key(first.generation, first.copy, first.mark)
@@ -101,15 +108,18 @@ class Derivations:
         elif first.mark == "dot":
             lines = [*self._steps(node, 0), self._tangent(node, names)]
             found.edges.setdefault(first.index[0], []).append((0, lines))
-        elif node.role.kind is RoleKind.REPAIR and node.role.consumer is None:
-            formula = equation(names, self._spelled.right_side(node))
-            found.heads[first.index[0]] = Line(formula, ("zeros where nothing is differentiated",))
         elif node.role.kind is RoleKind.SUM:
             found.heads[first.index[0]] = self._sum(node, names, found)
         else:
             user = self._labels.numbers.get(self._view.behind(_consumer(node.role)), 0)
             lines = [*self._steps(node, 1), self._edge(node, node.role, names, marked[-1])]
             found.edges.setdefault(user, []).append((node.role.slot or 0, lines))
+
+    def _fill(self, node: Node, symbol: Symbol) -> None:
+        """Note an adjoint with zeros filled in; of several steps the last one counts."""
+        found = self._found.setdefault(_Key(symbol.generation, symbol.copy, "bar"), _Extension())
+        formula = equation(symbol_of(symbol), self._spelled.right_side(node))
+        found.filled[symbol.index[0]] = Line(formula, ("zeros where nothing is differentiated",))
 
     def _steps(self, node: Node, depth: int) -> list[Line]:
         """Return lines for the steps inside a rule that have names of their own."""
@@ -261,8 +271,9 @@ class Derivations:
 
     def _backwards(self, found: _Extension) -> Iterator[Line]:
         """Yield what the algorithm does, in reverse topological order."""
-        for number in sorted({*found.heads, *found.edges}, reverse=True):
-            yield from [found.heads[number]] if number in found.heads else []
+        for number in sorted({*found.heads, *found.edges, *found.filled}, reverse=True):
+            heads = found.heads.get(number), found.filled.get(number)
+            yield from (line for line in heads if line is not None)
             if number in found.edges:
                 node = self._numbered[number]
                 formula = equation(self._spelled.number(node), self._spelled.right_side(node))

@@ -11,7 +11,7 @@ from symad.draw.labels import Labels, Symbol
 from symad.draw.spelling import latex_name
 from symad.draw.view import View
 from symad.graph.node import Node, Variable
-from symad.graph.provenance import RoleKind
+from symad.graph.provenance import Role, RoleKind
 
 _MOST_TERMS = 12
 _LONGEST_SOURCE = 72
@@ -55,6 +55,11 @@ class Spelled:
         name = node.name or ("y" if node is self._output else None)
         return None if name is None else Maths(visible(name), latex_name(name))
 
+    def adjoint_of(self, role: Role) -> Symbol:
+        """Return the symbol of the adjoint of the node that ``role`` is about."""
+        number = self.labels.numbers.get(self.view.behind(role.node), 0)
+        return Symbol("v", (number,), "bar", role.generation)
+
     def derivative(self, symbol: Symbol) -> Maths | None:
         """Return ∂y/∂x for the symbol of the adjoint of a variable in a first derivative."""
         if symbol.mark != "bar" or symbol.generation != 1 or len(symbol.index) != 1:
@@ -78,6 +83,12 @@ class Spelled:
 def derivative_of(of: Maths, by: Maths) -> Maths:
     """Return ∂a/∂b."""
     return Maths(f"∂{of.text}/∂{by.text}", rf"\frac{{\partial {of.latex}}}{{\partial {by.latex}}}")
+
+
+def is_filled(node: Node) -> bool:
+    """Return whether a node is an adjoint in which zeros were filled in."""
+    role = node.role
+    return role is not None and role.kind is RoleKind.REPAIR and role.consumer is None
 
 
 def symbol_of(symbol: Symbol) -> Maths:

@@ -9,6 +9,9 @@ from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
 
+_LEAST = 1 << 16
+"""What takes fewer bytes altogether is not worth looking at closely."""
+
 
 def frugal_order(graph: Graph) -> tuple[Node, ...]:
     """Return the nodes of a graph, inputs before users, in an order in which few values are kept.
@@ -21,20 +24,22 @@ def frugal_order(graph: Graph) -> tuple[Node, ...]:
     Examples
     --------
     >>> import symad as sm
-    >>> x = sm.Variable("x", shape=(9, 9))
+    >>> x = sm.Variable("x", shape=(99, 99))
     >>> y = sm.sin(x)
-    >>> graph = sm.Graph([sm.sum(sm.cos(y) @ x), sm.max(y)])
+    >>> graph = sm.Graph([sm.sum(sm.cos(y) @ x), sm.exp(sm.max(y))])
     >>> [node.label for node in graph.nodes]
-    ['x', 'sin', 'cos', 'matmul', 'sum', 'max']
+    ['x', 'sin', 'cos', 'matmul', 'sum', 'max', 'exp']
     >>> [node.label for node in frugal_order(graph)]
-    ['x', 'sin', 'max', 'cos', 'matmul', 'sum']
+    ['x', 'sin', 'cos', 'max', 'matmul', 'sum', 'exp']
     """
     given = set(graph.inputs)
     nodes = topological_order(_shallow_first(graph), stop=given)
     leaves = [node for node in nodes if node.op is None or node in given]
     computed = [node for node in nodes if node.op is not None and node not in given]
-    if all(node.type.is_static for node in nodes):
-        computed = list(_Ordering(graph, leaves, computed).order())
+    if all(node.type.is_static for node in computed):
+        sizes = {node: node.type.nbytes for node in computed}
+        if sum(sizes.values()) >= _LEAST:
+            computed = list(_Ordering(graph, computed, sizes).order())
     return (*leaves, *computed)
 
 
@@ -50,26 +55,28 @@ def _shallow_first(graph: Graph) -> list[Node]:
 class _Ordering:
     """Views stand for what they are views of: their bases."""
 
-    def __init__(self, graph: Graph, leaves: list[Node], computed: list[Node]) -> None:
-        self._computed = computed
-        self._base = {node: node for node in graph.nodes}
+    def __init__(self, graph: Graph, computed: list[Node], sizes: dict[Node, int]) -> None:
+        self._computed, self._sizes = computed, sizes
+        base = {node: node for node in graph.nodes}
         for node in computed:
             if _is_view(node):
-                self._base[node] = self._base[node.inputs[0]]
-        self._kept = {*leaves, *(self._base[node] for node in graph.outputs)}
-        self._users: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
-        self._takers: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
-        """What reads a base, or a view of it."""
-        known = set(leaves)
+                base[node] = base[node.inputs[0]]
+        kept = {base[node] for node in graph.outputs}
+        self._read: dict[Node, list[Node]] = {}
+        """The computed bases that are freed when nobody reads them any more."""
+        self._users: dict[Node, list[Node]] = {node: [] for node in computed}
+        self._readers: dict[Node, list[Node]] = {node: [] for node in computed}
         self._waiting: dict[Node, int] = {}
         for node in computed:
-            sources = set(node.inputs) - known
+            sources = [source for source in dict.fromkeys(node.inputs) if source in sizes]
             self._waiting[node] = len(sources)
             for source in sources:
                 self._users[source].append(node)
-            for base in self._read(node):
-                self._takers[base].append(node)
-        self._left = {base: len(takers) for base, takers in self._takers.items()}
+            read = [] if _is_view(node) else list(dict.fromkeys(base[source] for source in sources))
+            self._read[node] = [source for source in read if source in sizes and source not in kept]
+            for source in self._read[node]:
+                self._readers[source].append(node)
+        self._left = {node: len(readers) for node, readers in self._readers.items()}
 
     def order(self) -> Iterator[Node]:
         """Yield the computed nodes."""
@@ -89,10 +96,10 @@ class _Ordering:
             self._waiting[user] -= 1
             if not self._waiting[user]:
                 yield user
-        for base in self._read(node):
+        for base in self._read[node]:
             self._left[base] -= 1
             if self._left[base] == 1:
-                yield from (taker for taker in self._takers[base] if taker not in done)
+                yield from (reader for reader in self._readers[base] if reader not in done)
 
     def _pays(self, node: Node) -> bool:
         """Return whether the node can be computed, and frees more than it takes.
@@ -101,17 +108,8 @@ class _Ordering:
         """
         if self._waiting[node]:
             return False
-        if _is_view(node):
-            return True
-        freed = (base for base in self._read(node) if self._left[base] == 1)
-        return node.type.nbytes < sum(base.type.nbytes for base in freed)
-
-    def _read(self, node: Node) -> list[Node]:
-        """Return the bases that a node reads and that are freed when nobody does any more."""
-        if _is_view(node):
-            return []
-        bases = dict.fromkeys(self._base[source] for source in node.inputs)
-        return [base for base in bases if base not in self._kept]
+        freed = (self._sizes[base] for base in self._read[node] if self._left[base] == 1)
+        return _is_view(node) or self._sizes[node] < sum(freed)
 
 
 def _is_view(node: Node) -> bool:

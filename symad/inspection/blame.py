@@ -7,53 +7,23 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
-import numpy as np
-
 from symad.autodiff.record import Edge
 from symad.draw.values import format_number
 from symad.errors import EvaluationError
 from symad.graph.graph import Graph
-from symad.graph.node import Constant, Node, Parameter
+from symad.graph.node import Node
 from symad.graph.provenance import Role, RoleKind, Site
 from symad.graph.traverse import topological_order
-from symad.inspection.nonfinite import float_arrays, scan
+from symad.inspection.events import Event, event_of_leaf, event_of_node
+from symad.inspection.nonfinite import scan, slots_read
 from symad.inspection.remedies import remedy_of
 from symad.inspection.subject import Evaluation, given_values, subject_of
 from symad.inspection.telling import tell
-from symad.ops.base import PerElement
 from symad.ops.control import WithBody
 from symad.passes.pipeline import optimise
 from symad.passes.rewrite import Rewriting
 from symad.passes.specialise import specialise
 from symad.types import Type
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One value that is not finite, and what it was made of.
-
-    Attributes
-    ----------
-    node : Node
-    where : {"forward", "backward", "feed", "parameter", "constant"}
-        In which part of the graph, or how it came in.
-    index : tuple of int or None
-        Which element, the first of several; ``None`` where there is one number, or a structure.
-    value : NumPy scalar
-        NaN, ∞ or −∞.
-    count, size : int
-        How many elements of the node are not finite, of how many.
-    inputs : tuple of (Node, value)
-        What was read: the elements that made this one, or whole arrays where all may have.
-    """
-
-    node: Node
-    where: str
-    index: tuple[int, ...] | None
-    value: Any
-    count: int
-    size: int
-    inputs: tuple[tuple[Node, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -199,7 +169,8 @@ def _search(
     blamed = found.origins(bad)
     if blamed is None:
         return Blame(graph, masked=len(found.states))
-    events = _events(evaluation, [node for node in blamed if node is not None], written)
+    wanted = [node for node in blamed if node is not None]
+    events = _events(evaluation, wanted, written)
     outputs = tuple(written.get(node, node) for node in dict.fromkeys(bad))
     turned = events[1] if len(events) > 1 else None
     return Blame(graph, events[0], turned, outputs, _inside(blamed[0], events[0]), failure)
@@ -216,70 +187,26 @@ def _inside(node: Node, event: Event) -> Blame | None:
 def _events(
     evaluation: Evaluation, wanted: Sequence[Node], written: Mapping[Node, Node]
 ) -> list[Event]:
-    """Run the graph again, up to the last of ``wanted``, and return what happens there."""
+    """Run the graph again, up to the last of ``wanted``, and return what happens there.
+
+    Of two, the second is where an infinity turns into NaN.
+    """
     leaves = evaluation.leaves()
     events = {
-        node: _event(written.get(node, node), _way_in(node), leaves[node], (), ())
+        node: event_of_leaf(written.get(node, node), leaves[node])
         for node in wanted
         if node in leaves
     }
-    if len(events) < len(wanted):
-        for node, arguments, value in evaluation:
-            if node in wanted:
-                where = "forward" if node.role is None else "backward"
-                sources = [written.get(source, source) for source in node.inputs]
-                events[node] = _event(
-                    written.get(node, node), where, value, arguments, sources, node
-                )
-                if len(events) == len(wanted):
-                    break
+    steps = iter(evaluation)
+    while len(events) < len(wanted):
+        node, arguments, value = next(steps)
+        if node in wanted:
+            sources = [written.get(source, source) for source in node.inputs]
+            read = [(sources[slot], arguments[slot]) for slot in slots_read(node)]
+            events[node] = event_of_node(
+                written.get(node, node), value, read, turned=node is not wanted[0]
+            )
     return [events[node] for node in wanted]
-
-
-def _way_in(node: Node) -> str:
-    kinds = ((Parameter, "parameter"), (Constant, "constant"))
-    return next((name for kind, name in kinds if isinstance(node, kind)), "feed")
-
-
-def _event(
-    node: Node,
-    where: str,
-    value: Any,
-    arguments: Sequence[Any],
-    sources: Sequence[Node],
-    computed: Node | None = None,
-) -> Event:
-    bad = [~np.isfinite(array) for array in float_arrays(value)]
-    count = int(sum(np.sum(part) for part in bad))
-    size = int(sum(part.size for part in bad))
-    if isinstance(value, (dict, tuple, list)):
-        first = next(array[~np.isfinite(array)][0] for array in float_arrays(value)
-                     if not np.isfinite(array).all())  # fmt: skip
-        return Event(node, where, None, first, count, size)
-    array = np.asarray(value)
-    index = _element(array, arguments, computed)
-    per_element = computed is not None and isinstance(computed.op, PerElement)
-    inputs = []
-    for slot, (source, argument) in enumerate(zip(sources, arguments, strict=True)):
-        assert computed is not None and computed.op is not None
-        if computed.op.reads(slot):
-            at = np.broadcast_to(argument, array.shape)[index] if per_element else argument
-            inputs.append((source, at))
-    return Event(node, where, index or None, array[index], count, size, tuple(inputs))
-
-
-def _element(array: Any, arguments: Sequence[Any], computed: Node | None) -> tuple[int, ...]:
-    """Return the first element at fault: one made of finite numbers, if there is one."""
-    bad = ~np.isfinite(array)
-    if np.isnan(array).any():
-        bad = np.isnan(array)
-    if computed is not None and isinstance(computed.op, PerElement):
-        made = bad.copy() if bad.ndim else bad
-        for slot, argument in enumerate(arguments):
-            if computed.op.reads(slot):
-                made = made & np.isfinite(argument)
-        bad = made if np.any(made) else bad
-    return tuple(int(i) for i in np.argwhere(bad)[0])
 
 
 _NEAR = 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +57,17 @@ class MemoryChart(Tabular):
         blocks = [block for block in self.use.blocks if not _is_number(block)]
         shown = set(sorted(blocks, key=lambda block: -block.size)[: self.limit])
         bars = [self._bar(block) for block in blocks if block in shown]
-        steps = [
-            Step(_op_name(step.node), part_of(step.node) == "backward")
-            for step in self.plan.instructions
-        ]
         title = f"Memory of {self.name}: {format_bytes(self.peak)} at most, beside what is given"
-        return Timeline(
-            bars, steps, self.use.live, title, tuple(self._notes(len(blocks) - len(bars)))
-        )
+        notes = tuple(self._notes(len(blocks) - len(bars)))
+        return Timeline(bars, list(self._steps()), self.use.live, title, notes)
+
+    def _steps(self) -> Iterator[Step]:
+        """Yield the steps; a view, which does nothing, is of the part of the step before it."""
+        backward = False
+        for step in self.plan.instructions:
+            if step.node.op is None or not step.node.op.is_view:
+                backward = part_of(step.node) == "backward"
+            yield Step(_op_name(step.node), backward)
 
     def svg(self) -> str:
         """Return the chart as SVG text, which needs nothing else."""
@@ -97,7 +100,8 @@ class MemoryChart(Tabular):
                 f"{len(self.residuals)} residuals, {format_bytes(kept)}, cross from the forward to "
                 "the backward part."
             )
-        yield f"With memory shared where it can be, all take {format_bytes(self.use.peak)}."
+        arena = format_bytes(self.use.peak)
+        yield f"Where buffers share memory, each aligned to 64 bytes, all of them take {arena}."
         if hidden:
             yield f"{hidden:,} smaller buffers are not shown."
 

@@ -135,7 +135,7 @@ def _state(node: Node, arguments: Sequence[Any], value: Any) -> State | None:
     if all(np.isfinite(array).all() for array in float_arrays(value)):
         return None
     nan, infinite = _has_nan(value), _has_infinity(value)
-    read = [(node.inputs[slot], arguments[slot]) for slot in _slots(node)]
+    read = [(node.inputs[slot], arguments[slot]) for slot in slots_read(node)]
     if isinstance(node.op, PerElement) and isinstance(node.type, TensorType):
         fine = np.isfinite(value)
         born = np.isnan(value)
@@ -151,14 +151,14 @@ def _state(node: Node, arguments: Sequence[Any], value: Any) -> State | None:
     return State(nan, infinite, made, nan_made, tuple(guilty))
 
 
-def _slots(node: Node) -> list[int]:
+def slots_read(node: Node) -> list[int]:
     """Return the arguments whose numbers matter."""
     assert node.op is not None
     return [slot for slot in range(len(node.inputs)) if node.op.reads(slot)]
 
 
 def _read(node: Node) -> list[Node]:
-    return [] if node.op is None else [node.inputs[slot] for slot in _slots(node)]
+    return [] if node.op is None else [node.inputs[slot] for slot in slots_read(node)]
 
 
 def _has_nan(value: Any) -> bool:

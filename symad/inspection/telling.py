@@ -18,7 +18,8 @@ from symad.graph.node import Constant, Node
 from symad.graph.provenance import RoleKind
 
 if TYPE_CHECKING:
-    from symad.inspection.blame import Blame, Event
+    from symad.inspection.blame import Blame
+    from symad.inspection.events import Event
 
 _LONGEST = 100
 _WAYS_IN = {

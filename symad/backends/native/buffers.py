@@ -10,6 +10,7 @@ import numpy as np
 
 LARGE = 1 << 16
 """Buffers of so many bytes and more are kept for the next call."""
+_LINE = 64
 _KEPT = 4
 """How many buffers of one size are kept."""
 
@@ -37,10 +38,17 @@ class Buffers:
         for memory in kept:
             if sys.getrefcount(memory) <= self._in_use:
                 return np.ndarray(shape, dtype, memory)
-        memory = np.empty(shape, dtype)
+        memory = _aligned(size)
         kept.append(memory)
         del kept[:-_KEPT]
         return np.ndarray(shape, dtype, memory)
+
+
+def _aligned(size: int) -> _Array:
+    """Return memory that begins where a line of the cache does."""
+    memory = np.empty(size + _LINE, np.uint8)
+    begin = -memory.__array_interface__["data"][0] % _LINE
+    return memory[begin : begin + size]
 
 
 def _references(kept: list[_Array]) -> int:

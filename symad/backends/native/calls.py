@@ -27,16 +27,16 @@ def call(
     work: float = 0,
     fails: bool = False,
 ) -> Command | None:
-    """Return the command that calls ``function`` of the dtype of its arrays.
+    """Return the command that calls ``function``; ``None`` if it cannot take numbers so large.
 
     Parameters
     ----------
     node : Node
     library : Library
     function : str
-        Its name without the letter for the dtype.
+        Its name without the letter for the dtype, which is that of the arrays.
     arguments : sequence of Argument
-        Numbers that are floats are of the dtype of the arrays.
+        A float is a number of that dtype.
     outer : sequence of tuple
         Size and strides, in elements, of the axes of the stack for each array.
     work : float

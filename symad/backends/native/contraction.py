@@ -254,7 +254,9 @@ def _lowered(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> Comm
             return [made]
     found = library()
     swapped = [_swapped(axis) for axis in outer]
-    if is_float and found is not None:
+    if is_float and found is not None and not outer and i[0] == j[0] == 1:
+        made = _by_dot(node, found, views, k) or _by_dot(node, found, other[0], _swapped(k))
+    elif is_float and found is not None:
         made = _by_blas(node, found, views, axes, outer) or _by_blas(node, found, *other, swapped)
     else:
         made = _by_tiles(node, views, axes, outer) or _by_tiles(node, *other, swapped)
@@ -303,6 +305,16 @@ def _by_blas(
     ]
     work = _PER_MATRIX + _PER_TERM * i[0] * j[0] * k[0]
     return call(node, found, "gemm", arguments, [_swapped(axis) for axis in outer], work)
+
+
+def _by_dot(node: Node, found: Library, views: _Views, terms: _Axis) -> Command | None:
+    """A vector, as a matrix of one column, times a vector: of long ones, ``gemm`` is slow."""
+    left, right, out = views
+    size, left_step, right_step, _ = terms
+    if left_step != 1 or right_step < 1:
+        return None
+    arguments: list[Argument] = ["T", size, 1, 1.0, left, size, right, right_step, 0.0, out, 1]
+    return call(node, found, "gemv", arguments, work=_PER_TERM * size)
 
 
 def _form(rows: _Axis, columns: _Axis, operand: int) -> tuple[str, int] | None:

@@ -36,6 +36,11 @@ _CALL = 10.0
 _PER_LINE = 4.0
 _PER_BYTE = 0.05
 _PER_ELEMENT = 0.6
+_BAND = 32
+"""How many columns of a large matrix are transposed together."""
+
+_Axis = tuple[int, ...]
+"""The size of an axis, then its strides in some operands."""
 
 
 def command(code: Kernel, words: Sequence[Any], node: Node, work: float) -> Command:
@@ -52,19 +57,19 @@ def number_word(number: Any, dtype: np.dtype[Any]) -> int:
     return int.from_bytes(raw.ljust(8, b"\0"), sys.byteorder, signed=True)
 
 
-def outer_words(axes: Sequence[tuple[int, ...]], scale: int = 1) -> list[int]:
+def outer_words(axes: Sequence[_Axis], scale: int = 1) -> list[int]:
     """Return the words of the outer axes of some operands, from size and strides of each axis."""
     words = [len(axes), *(size for size, *_ in axes)]
     operands = zip(*(strides for _, *strides in axes), strict=True)
     return words + [scale * stride for strides in operands for stride in strides]
 
 
-def merged_axes(shape: Shape, *strides: Shape) -> list[tuple[int, ...]]:
+def merged_axes(shape: Shape, *strides: Shape) -> list[_Axis]:
     """Return size and strides of the axes with more than one element, taken together if possible.
 
     Two neighbours are one axis where each operand steps evenly over both.
     """
-    axes: list[tuple[int, ...]] = []
+    axes: list[_Axis] = []
     for size, *steps in zip(shape, *strides, strict=True):
         if size == 1:
             continue
@@ -108,9 +113,9 @@ def copy(node: Node, source: View, target: View) -> Commands | None:
     """
     if 0 in target.shape:
         return []
-    order = sorted(range(len(target.shape)), key=lambda axis: -abs(target.strides[axis]))
-    to = target.permuted(tuple(order))
-    axes = merged_axes(to.shape, source.permuted(tuple(order)).strides, to.strides)
+    order = tuple(sorted(range(len(target.shape)), key=lambda axis: -abs(target.strides[axis])))
+    source, target = source.permuted(order), target.permuted(order)
+    axes = merged_axes(target.shape, source.strides, target.strides)
     *outer, inner = axes or [(1, 1, 1)]
     lines = math.prod(size for size, *_ in outer)
     if source.dtype == target.dtype and inner[1] == inner[2] == 1:
@@ -118,13 +123,40 @@ def copy(node: Node, source: View, target: View) -> Commands | None:
         words = [source, target, size * inner[0], *outer_words(outer, size)]
         work = lines * (_PER_LINE + _PER_BYTE * size * inner[0])
         return [command(lines_kernel(), words, node, work)]
-    dtypes = _carriers(source.dtype, target.dtype)
+    if _is_large_transposition(outer, inner):
+        return _in_bands(node, source, target, outer, inner)
+    return _strided(node, source, target, outer, inner)
+
+
+def _strided(
+    node: Node, source: View, target: View, outer: Sequence[_Axis], inner: _Axis
+) -> Commands | None:
     try:
-        code = strided_kernel(*dtypes)
+        code = strided_kernel(*_carriers(source.dtype, target.dtype))
     except NotImplementedError:
         return None
-    work = lines * (_PER_LINE + _PER_ELEMENT * inner[0])
+    work = math.prod(size for size, *_ in outer) * (_PER_LINE + _PER_ELEMENT * inner[0])
     return [command(code, [source, target, *inner, *outer_words(outer)], node, work)]
+
+
+def _is_large_transposition(outer: Sequence[_Axis], inner: _Axis) -> bool:
+    """Return whether lines of the target need more lines of the source than the cache holds."""
+    along = (size for size, step, _ in outer if abs(step) == 1)
+    return inner[0] >= 4 * _BAND and abs(inner[1]) >= _BAND and max(along, default=1) >= _BAND
+
+
+def _in_bands(
+    node: Node, source: View, target: View, outer: list[_Axis], inner: _Axis
+) -> Commands | None:
+    """Copy some columns of the target at a time, which take whole lines of the source together."""
+    size, *steps = inner
+    bands, rest = divmod(size, _BAND)
+    band = (bands, *(_BAND * step for step in steps))
+    first = _strided(node, source, target, [band, *outer], (_BAND, *steps))
+    if not rest:
+        return first
+    ends = [moved(v, bands * _BAND * s) for v, s in zip((source, target), steps, strict=True)]
+    return joined(first, _strided(node, ends[0], ends[1], outer, (rest, *steps)))
 
 
 def _carriers(source: np.dtype[Any], target: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:

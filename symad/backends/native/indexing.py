@@ -41,9 +41,9 @@ from symad.ops.index import AddAt, ArrayIndex, Index, ScatterAdd, SetAt
 from symad.ops.subscript import HOLE, Key, full_key
 from symad.types import normalize_axis
 
-_PER_PLACE = 8.0
+_PER_PLACE = 3.0
 _PER_ELEMENT = 1.0
-_MOST_POSITIONS = 1 << 16
+_MOST_POSITIONS = 32
 """Among more elements NumPy finds a position faster, by comparing many at once."""
 
 
@@ -158,20 +158,22 @@ def _at_places(
     if "f2" in (source.dtype, target.dtype):
         return None
     if adds is None:
-        code = gather_kernel(target.dtype.itemsize, dtypes)
+        code = gather_kernel(target.dtype.itemsize, dtypes, not inner)
     else:
-        code = scatter_kernel(source.dtype, target.dtype, adds, dtypes)
+        code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, adds)
     views = [index.view.broadcast_to(target.shape) for index in indices]
-    steps = [view.strides for view in (*views, source, target)]
-    outer = outer_words(merged_axes(target.shape, *steps))
+    axes = merged_axes(target.shape, *(view.strides for view in (*views, source, target)))
+    *outer, last = axes or [(1, *[0] * (len(views) + 2))]
     *more, innermost = inner or [(1, 0, 0)]
     named = [
         word
-        for view, index in zip(views, indices, strict=True)
-        for word in (view, index.size, index.stride)
+        for view, index, step in zip(views, indices, last[1:-2], strict=True)
+        for word in (view, step, index.size, index.stride)
     ]
-    begin = HEAD + len(named) + len(outer)
-    words = [source, target, *innermost, begin, *named, *outer, *outer_words(more)]
+    outer_part = outer_words(outer)
+    begin = HEAD + len(named) + len(outer_part)
+    head = [source, target, last[0], *last[-2:], *innermost, begin]
+    words = [*head, *named, *outer_part, *outer_words(more)]
     places, elements = math.prod(target.shape), math.prod(size for size, *_ in inner)
     work = places * (_PER_PLACE + _PER_ELEMENT * elements)
     return [command(code, words, node, work)]
@@ -319,7 +321,7 @@ def _position(
     op, (source,) = node.op, inputs
     assert isinstance(op, (ArgMax, ArgMin))
     count = math.prod(source.shape)
-    if count == 0 or count > _MOST_POSITIONS or source.dtype == np.float16:
+    if count == 0 or source.dtype == np.float16:
         return None
     if op.axis is None:
         line = source.reshaped((count,))
@@ -332,6 +334,8 @@ def _position(
         axis = normalize_axis(op.axis, len(source.shape))
         kept = (*source.shape[:axis], 1, *source.shape[axis + 1 :])
         output = output.reshaped(kept) or output
+    if source.shape[axis] > _MOST_POSITIONS:
+        return None
     outer, (step, _) = _around([source, output], axis)
     code = position_kernel(source.dtype, isinstance(op, ArgMax))
     words = [source, output, source.shape[axis], step, *outer]

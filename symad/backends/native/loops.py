@@ -5,8 +5,9 @@ is done in one with a mask, so that short rows cost no more than a vector does. 
 numbers come in at run time, so that one machine code serves all batch sizes; it is kept by the
 structure of the nest.
 
-Sums are made in blocks of 512 elements, each in the lanes of vectors; the sums of the blocks are
-added with Neumaier's compensation.  The error is smaller than that of NumPy's pairwise summation.
+Sums are made in the lanes of vectors, in blocks of 16 elements to a lane; the sums of the blocks
+are added with Neumaier's compensation.  The error is smaller than that of NumPy's pairwise
+summation.
 
 An output may stand where an input stands that no later stage reads: each vector is written after
 the same elements of the inputs have been read.
@@ -32,8 +33,8 @@ from symad.ops.base import PerElement
 from symad.ops.extremum import Max
 from symad.ops.reduce import Reduction, Sum
 
-BLOCK = 512
-"""How many elements are summed without compensation."""
+ADDED = 16
+"""How many elements a lane adds up without compensation."""
 
 _UNROLLED = 4
 """How many vectors at once a loop takes that would wait for the last sum or maximum."""
@@ -261,19 +262,19 @@ class _Writer(KernelWriter):
         if not any(accumulator.is_compensated for accumulator in sums):
             self._write_block(stage, self.integer(0), self._length)
         else:
-            with self.loop(self.integer(0), self._length, BLOCK) as begin:
-                end = self.minimum(self.builder.add(begin, self.integer(BLOCK)), self._length)
+            size = ADDED * nest.lanes * self._at_once(stage)
+            with self.loop(self.integer(0), self._length, size) as begin:
+                end = self.minimum(self.builder.add(begin, self.integer(size)), self._length)
                 self._write_block(stage, begin, end)
                 for accumulator in sums:
-                    accumulator.close_block(begin, end, self._length)
+                    accumulator.close_block(begin, end, self._length, size)
         for node in nest.loops[stage]:
             if nest.kinds[node] is Kind.ROW:
-                self._values[node] = self._sums[node].result(self._length)
+                self._values[node] = self._sums[node].result()
 
     def _write_block(self, stage: int, begin: Any, end: Any) -> None:
         """Repeat for whole vectors, then with a mask for those elements that do not fill one."""
-        builder, lanes = self.builder, self._nest.lanes
-        at_once = _UNROLLED if self._must_wait(stage) else 1
+        builder, lanes, at_once = self.builder, self._nest.lanes, self._at_once(stage)
         whole = builder.and_(builder.sub(end, begin), self.integer(-lanes * at_once))
         middle = builder.add(begin, whole)
         with self.loop(begin, middle, lanes * at_once) as index:
@@ -283,11 +284,12 @@ class _Writer(KernelWriter):
             mask = self.memory(np.dtype(bool)).mask(builder.sub(end, index))
             self._write_vector(stage, index, 0, mask)
 
-    def _must_wait(self, stage: int) -> bool:
-        """Return whether a stage does little but to reduce."""
+    def _at_once(self, stage: int) -> int:
+        """Return how many vectors are taken at once: several where little is done but to reduce."""
         nest = self._nest
         costs = (nest.own_cost(node) for node in nest.loops[stage])
-        return any(node in self._sums for node in nest.loops[stage]) and sum(costs) < _WAITS
+        is_short = any(node in self._sums for node in nest.loops[stage]) and sum(costs) < _WAITS
+        return _UNROLLED if is_short else 1
 
     def _write_vector(self, stage: int, index: Any, part: int, mask: Any = None) -> None:
         nest = self._nest
@@ -416,47 +418,49 @@ def identity_of(node: Node) -> Any:
 class _Accumulator:
     """What a reduction has come to so far.
 
-    Elements are taken in by the lanes of several vectors.  A sum of floats is compensated: the sum
-    of each block is added to ``total``, and ``rest`` collects what rounding took from it.
+    Elements are taken in by the lanes of several vectors, values per row by a scalar.  A sum of
+    floats is compensated: that of each block is added to ``total``, and ``rest`` collects what
+    rounding took from it, in each lane.
     """
 
     def __init__(self, writer: _Writer, nest: Nest, node: Node) -> None:
         self._writer, self._node, self._builder = writer, node, writer.builder
-        self._scalars, self._vectors = writer.scalars, writer.vectors
         self._is_row = nest.kinds[node] is Kind.ROW
+        self._is_wide = nest.reduces_elements(node)
+        self._values = writer.vectors if self._is_wide else writer.scalars
         self.is_compensated = isinstance(node.op, Sum) and node.dtype.kind == "f"
-        identity = identity_of(node).item()
-        self._identity = self._scalars.constant(identity, node.dtype)
-        self._identities = self._vectors.constant(identity, node.dtype)
-        self._total, self._rest = (writer.variable(self._identity.value) for _ in range(2))
-        self._parts = (
-            [writer.variable(self._identities.value) for _ in range(_UNROLLED)]
-            if nest.reduces_elements(node)
-            else []
-        )
+        self._identity = self._values.constant(identity_of(node).item(), node.dtype)
+        places = [writer.variable(self._identity.value) for _ in range(2 + _UNROLLED)]
+        self._total, self._rest, *self._parts = places
         self._pending = writer.variable(writer.integer(0))
 
     def reset(self) -> None:
         """Start again."""
-        for place in (self._total, self._rest):
+        for place in (self._total, self._rest, *self._parts):
             self._builder.store(self._identity.value, place)
-        self._clear()
-
-    def _clear(self) -> None:
-        for part in self._parts:
-            self._builder.store(self._identities.value, part)
 
     def add(self, elements: Scalar, part: int, mask: Any) -> None:
         """Take in a vector of elements, of which a mask may leave some out."""
-        elements = self._vectors.cast(elements, self._node.dtype)
+        elements = self._values.cast(elements, self._node.dtype)
         if mask is not None:
             used = Scalar(mask, np.dtype(bool))
-            elements = self._vectors.select(used, elements, self._identities)
-        total = combine(self._vectors, self._node, self._get(self._parts[part]), elements)
-        self._builder.store(total.value, self._parts[part])
+            elements = self._values.select(used, elements, self._identity)
+        self._combine(self._parts[part], elements)
 
-    def close_block(self, begin: Any, end: Any, length: Any) -> None:
-        """Add what the lanes hold to the total, if there is more to come or enough has come."""
+    def add_alone(self, value: Scalar) -> None:
+        """Take in one value per row."""
+        value = self._values.cast(value, self._node.dtype)
+        if self.is_compensated:
+            self._add_compensated(value)
+        else:
+            self._combine(self._total, value)
+
+    def _combine(self, place: Any, value: Scalar) -> None:
+        combined = combine(self._values, self._node, self._get(place), value)
+        self._builder.store(combined.value, place)
+
+    def close_block(self, begin: Any, end: Any, length: Any, size: int) -> None:
+        """Add the present block to the total, if there is more to come or enough has come."""
         if not self.is_compensated:
             return
         builder = self._builder
@@ -464,60 +468,43 @@ class _Accumulator:
             is_full = builder.icmp_signed("<", end, length)
         else:
             count = builder.add(builder.load(self._pending), builder.sub(end, begin))
-            is_full = builder.icmp_signed(">=", count, self._writer.integer(BLOCK))
+            is_full = builder.icmp_signed(">=", count, self._writer.integer(size))
             builder.store(builder.select(is_full, self._writer.integer(0), count), self._pending)
         with builder.if_then(is_full):
-            self.add_alone(self._block())
-            self._clear()
+            self._add_compensated(self._block())
+            for part in self._parts:
+                builder.store(self._identity.value, part)
 
-    def add_alone(self, value: Scalar) -> None:
-        """Take in one value."""
-        value = self._scalars.cast(value, self._node.dtype)
+    def result(self) -> Scalar:
+        """Return the whole; where infinities spoilt the compensation, without it."""
+        total = self._get(self._total)
         if self.is_compensated:
-            self._add_compensated(value)
-        else:
-            total = combine(self._scalars, self._node, self._get(self._total), value)
-            self._builder.store(total.value, self._total)
+            total = self._compensated(total, self._get(self._rest))
+        if not self._is_wide:
+            return total
+        whole = combine(self._values, self._node, total, self._block())
+        return _over_lanes(self._values, self._node, whole)
 
-    def result(self, length: Any = None) -> Scalar:
-        """Return the whole; of a row, for which one block is enough, the sum of that."""
-        if not self._parts:
-            return self._whole()
-        if not self.is_compensated:
-            return self._block()
-        if length is None:
-            self.add_alone(self._block())
-            return self._whole()
-        place = self._writer.variable(self._block().value)
-        is_longer = self._builder.icmp_signed(">", length, self._writer.integer(BLOCK))
-        with self._builder.if_then(is_longer):
-            self.add_alone(self._get(place))
-            self._builder.store(self._whole().value, place)
-        return self._get(place)
+    def _compensated(self, total: Scalar, rest: Scalar) -> Scalar:
+        """Return the sum; where the total is infinite, the rest is NaN or infinite."""
+        s = self._values
+        is_finite = s.less(s.call("fabs", rest), s.constant(np.inf, rest.dtype))
+        return s.select(is_finite, s.add(total, rest), total)
 
     def _block(self) -> Scalar:
-        """Return what all lanes hold together."""
+        """Return what the lanes hold of the present block."""
         parts = [self._get(part) for part in self._parts]
         while len(parts) > 1:
             pairs = zip(parts[::2], parts[1::2], strict=True)
-            parts = [combine(self._vectors, self._node, a, b) for a, b in pairs]
-        return _over_lanes(self._vectors, self._node, parts[0])
-
-    def _whole(self) -> Scalar:
-        """Return the total; where infinities spoilt the compensation, without it."""
-        total = self._get(self._total)
-        if not self.is_compensated:
-            return total
-        rest = self._get(self._rest)
-        valid = self._scalars.equal(rest, rest)
-        return self._scalars.select(valid, self._scalars.add(total, rest), total)
+            parts = [combine(self._values, self._node, a, b) for a, b in pairs]
+        return parts[0]
 
     def _get(self, place: Any) -> Scalar:
         return Scalar(self._builder.load(place), self._node.dtype)
 
     def _add_compensated(self, value: Scalar) -> None:
         """Add by Neumaier's method: s ← s + v, and c ← c + what s + v lost of the smaller."""
-        s = self._scalars
+        s = self._values
         total = self._get(self._total)
         new = s.add(total, value)
         is_larger = s.less_equal(s.call("fabs", value), s.call("fabs", total))

@@ -16,11 +16,13 @@ def sums_kernel(source: np.dtype[Any], target: np.dtype[Any]) -> Kernel:
     """
 
     def write(writer: KernelWriter) -> None:
-        total = writer.variable(writer.scalars.constant(0, target).value)
+        # -0 + x is x; 0 + x would be 0 where x is -0.
+        nothing = writer.scalars.constant(-0.0 if target.kind == "f" else 0, target).value
+        total = writer.variable(nothing)
         size, *steps = writer.words(2, 3)
         with writer.walk(5, 2) as offsets:
             x, y = _lines(writer, offsets, source, target)
-            writer.builder.store(writer.scalars.constant(0, target).value, total)
+            writer.builder.store(nothing, total)
             with writer.loop(writer.integer(0), size) as j:
                 read, written = (writer.builder.mul(j, step) for step in steps)
                 element = writer.scalars.cast(writer.load(x, read, source), target)

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from symad.draw.fold import Box
 from symad.draw.player.story import Chapter, Step
-from symad.draw.player.subject import Subject, equation
+from symad.draw.player.subject import Subject, equation, is_finite
+from symad.draw.values import summarise
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import RoleKind
 
@@ -336,6 +339,7 @@ class ExtensionTeller:
 
     def _forward_values(self) -> Iterator[Step]:
         yield from self._computed(self._forward, "Now the numbers, inputs first. ")
+        yield from self._hidden_faults(derived=False)
 
     def _adjoint_values(self) -> Iterator[Step]:
         nodes: list[Node] = []
@@ -346,6 +350,7 @@ class ExtensionTeller:
                 nodes += self._made.get((source, visit.node, partial.slot), [])
                 nodes.append(partial.partial)
         yield from self._computed(nodes, "The adjoint graph is computed like any other. ")
+        yield from self._hidden_faults(derived=True)
 
     def _computed(self, nodes: Iterable[Node], opening: str) -> Iterator[Step]:
         subject = self._subject
@@ -359,7 +364,9 @@ class ExtensionTeller:
                 continue
             here, value = subject.ids[node], subject.glyphs.value(place)
             name = subject.name(node)
-            sides = [self._latex.right_sides.get(node, ""), values.right_sides.get(node, ""), value]
+            sides = [self._latex.right_sides.get(node, ""), value]
+            if self._is_of_numbers(node):
+                sides.insert(1, values.right_sides.get(node, ""))
             yield Step(
                 f"{opening}{name} is {value}.",
                 [equation(name, *sides)],
@@ -368,6 +375,28 @@ class ExtensionTeller:
                 use=self._sources(node),
             )
             opening = ""
+
+    def _is_of_numbers(self, node: Node) -> bool:
+        """Return whether a node and all that it is computed from are numbers."""
+        view = self._subject.view
+        nodes = [node, *[source.node for source in view.sources(node)]]
+        return all(np.ndim(view.values[n]) == 0 for n in nodes if not isinstance(n, Constant))
+
+    def _hidden_faults(self, derived: bool) -> Iterator[Step]:
+        """Tell where NaN and infinities arise inside of boxes."""
+        subject = self._subject
+        for node in subject.view.nodes:
+            if node in subject.places or (node.role is not None) is not derived:
+                continue
+            values = subject.view.values
+            sources = [values[source.node] for source in subject.view.sources(node)]
+            if not is_finite(values[node]) and all(map(is_finite, sources)):
+                box, formula = subject.box_of[node], subject.formulas.right_sides[node]
+                yield Step(
+                    f"Inside of {box.title}, a value that is not finite arises: "
+                    f"{subject.name(node)} = {formula} = {summarise(values[node])}.",
+                    now=[box.id],
+                )
 
     # The panels
 

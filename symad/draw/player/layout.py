@@ -105,7 +105,7 @@ class _Dot:
         parts = self._sketch.parts
         lines = [
             "digraph {",
-            "  graph [newrank=true rankdir=TB nodesep=0.24 ranksep=0.5 fontsize=21];",
+            "  graph [newrank=true rankdir=TB nodesep=0.24 ranksep=0.44 fontsize=21];",
             '  node [shape=box fixedsize=true label=""]; edge [arrowsize=0.8];',
         ]
         for place, part in enumerate(parts):

@@ -294,6 +294,8 @@ def passes_in_short(stages: Sequence[Stage]) -> tuple[Chapter, list[dict[str, An
     steps: list[Step] = []
     rows: list[dict[str, Any]] = []
     for stage in stages:
+        if stage.before == stage.after and not stage.rewrites:
+            continue
         used = Counter((r.rule, r.equation, r.grade) for r in stage.rewrites)
         keys = []
         for (rule, equation, grade), times in used.most_common():
@@ -307,4 +309,4 @@ def passes_in_short(stages: Sequence[Stage]) -> tuple[Chapter, list[dict[str, An
                 now=keys,
             )
         )
-    return Chapter("Passes", "passes", -1, steps), rows
+    return Chapter("Passes", "passes", 0, steps), rows

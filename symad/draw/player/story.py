@@ -47,7 +47,7 @@ class Chapter:
     panel : str
         The panel of the page.
     picture : int
-        The place of the picture; -1 for none.
+        The place of the picture.
     steps : list of Step
     """
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ class Subject:
     Parameters
     ----------
     view : View
+    asked : iterable of Node
+        The results, which stand out.
     limit : int
         A view of more nodes is folded.
     glyphs : Glyphs
@@ -42,8 +45,9 @@ class Subject:
         What was folded.
     """
 
-    def __init__(self, view: View, limit: int, glyphs: Glyphs) -> None:
+    def __init__(self, view: View, asked: Iterable[Node], limit: int, glyphs: Glyphs) -> None:
         self.view = view
+        self._asked = set(map(view.behind, asked))
         self.glyphs = glyphs
         self.labels = Labels(view)
         self.boxes, self.note = make_boxes(view, self.labels, limit)
@@ -96,8 +100,10 @@ class Subject:
         nodes |= {symbol: node for node, symbol in self.formulas.auxiliary.items()}
 
         def spell(symbol: Symbol) -> str:
-            place = self.places.get(nodes.get(symbol, self.view.outputs[0]))
-            return self.spell(symbol) if place is None else self.glyphs.value(place, inner=True)
+            node = nodes.get(symbol)
+            if node not in self.places:
+                return self.spell(symbol)
+            return self.glyphs.value(self.places[node], inner=True)
 
         return Formulas(self.view, self.labels, True, spell, self._named)
 
@@ -135,7 +141,7 @@ class Subject:
         else:
             rows = list(self._lines(node, kind))
             title = ", ".join(dict.fromkeys(row.text for row in rows if row.value is None))
-        asked = not {self.view.behind(n) for n in self.view.outputs}.isdisjoint(box.nodes)
+        asked = not self._asked.isdisjoint(box.nodes)
         size = size_of(kind, rows, self.glyphs)
         return Shape(box.id, kind, box.part, box.scope, rows, f"{kind}: {title}", asked, size)
 
@@ -216,6 +222,20 @@ def _style(source: Source) -> str:
 
 def _runs_upwards(part: Part) -> bool:
     return part.family == "adjoint" and part.generation == 1
+
+
+def is_finite(value: Any) -> bool:
+    """Return whether a value, or all that a structure holds, is finite."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            pending += item.values()
+        elif isinstance(item, (tuple, list)):
+            pending += item
+        elif item is not None and not np.all(np.isfinite(item)):
+            return False
+    return True
 
 
 def equation(*sides: str) -> str:

@@ -17,7 +17,7 @@ def wrapped(formula: str, width: int, lines: int) -> list[str]:
     >>> wrapped("alpha + beta + gamma + delta", 14, 1)
     ['alpha + beta …']
     """
-    found = wrap(visible(formula, width * lines), width)
+    found = wrap(visible(formula, width * lines), width, break_long_words=False)
     if len(found) > lines:
         found = [*found[: lines - 1], f"{found[lines - 1][: width - 2].rstrip(' +')} …"]
     return found

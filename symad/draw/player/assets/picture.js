@@ -5,6 +5,7 @@ const SAVED = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", 
   "font-weight", "font-style", "text-anchor"];
 const TYPE = 17; // the size of type in pictures, in their own units
 const READABLE = 0.024; // how large type must be, in relation to the height of the window
+const SMALLEST = 0.65; // how much smaller it may be where everything is seen for that
 const AROUND = 50; // what is shown around the things that are followed
 const GLIDE = 250; // milliseconds
 const CLOSEST = 12; // how many times as large as the whole a picture may be shown
@@ -61,7 +62,7 @@ class Picture {
     const { whole } = this;
     const least = Math.min(bounds.width / whole.width, bounds.height / whole.height);
     const readable = (READABLE * window.innerHeight) / TYPE;
-    if (!elements.length || least >= 0.7 * readable || !bounds.width) return this.fit();
+    if (!elements.length || least >= SMALLEST * readable || !bounds.width) return this.fit();
     const boxes = elements.map((element) => this.boxOf(element));
     const left = Math.min(...boxes.map((box) => box.x)) - AROUND;
     const top = Math.min(...boxes.map((box) => box.y)) - AROUND;
