@@ -67,7 +67,7 @@ def halver(factor: float) -> Any:
 
 def nothing_left() -> Any:
     x = variable()
-    return -(-(x * 1)) + 0 * 1, x
+    return sm.negative(sm.negative(x * 1)) + 0 * 1, x
 
 
 def written_twice() -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 LARGE = 1 << 16
 """Buffers of so many bytes and more are kept for the next call."""
 _LINE = 64
+"""How many bytes a line of the cache has."""
 _KEPT = 4
 """How many buffers of one size are kept."""
 
@@ -37,18 +38,20 @@ class Buffers:
         # Another thread that looks at the same memory refers to it, and neither takes it then.
         for memory in kept:
             if sys.getrefcount(memory) <= self._in_use:
-                return np.ndarray(shape, dtype, memory)
-        memory = _aligned(size)
+                return _over(memory, shape, dtype)
+        memory = np.empty(size + _LINE, np.uint8)
         kept.append(memory)
         del kept[:-_KEPT]
-        return np.ndarray(shape, dtype, memory)
+        return _over(memory, shape, dtype)
 
 
-def _aligned(size: int) -> _Array:
-    """Return memory that begins where a line of the cache does."""
-    memory = np.empty(size + _LINE, np.uint8)
+def _over(memory: _Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:
+    """Return an array that begins where a line of the cache does.
+
+    It refers to the memory itself: references to a view of it would not be seen.
+    """
     begin = -memory.__array_interface__["data"][0] % _LINE
-    return memory[begin : begin + size]
+    return np.ndarray(shape, dtype, memory, begin)
 
 
 def _references(kept: list[_Array]) -> int:
