@@ -22,14 +22,14 @@ from symad.draw.escape import visible
 from symad.draw.fold import make_boxes
 from symad.draw.labels import Labels
 from symad.draw.layered import Diagram, Item, Layout, Link, lay_out
-from symad.draw.layered_curves import Knot, between, smooth, tangents
-from symad.draw.layered_order import Element, order
-from symad.draw.layered_ranks import ranks
-from symad.draw.layered_svg import to_svg
+from symad.draw.layered.curves import Knot, between, smooth, tangents
+from symad.draw.layered.order import Element, order
+from symad.draw.layered.ranks import ranks
 from symad.draw.metrics import text_width
 from symad.draw.outlines import meeting, size_around
 from symad.draw.scene import Scene, make_scene
 from symad.draw.style import SHAPES
+from symad.draw.svg import to_svg
 from symad.draw.view import View
 from symad.errors import RenderError
 from symad.graph.traverse import topological_order
@@ -184,7 +184,7 @@ def sampled(curve: Any) -> Iterator[Any]:
 
 
 def diagram_of(scene: Scene) -> Diagram:
-    return import_module("symad.draw.layered_svg")._diagram(scene)
+    return import_module("symad.draw.svg")._diagram(scene)
 
 
 def laid_out(nodes: Any, limit: int = 200) -> Layout:

@@ -10,10 +10,10 @@ from typing import Any
 from symad.draw.dot import to_dot
 from symad.draw.fold import Box, make_boxes
 from symad.draw.labels import Labels
-from symad.draw.layered_svg import to_svg
 from symad.draw.marks import Mark, marked
 from symad.draw.render import FORMATS, find_renderer, render
 from symad.draw.scene import make_scene
+from symad.draw.svg import to_svg
 from symad.draw.view import View
 from symad.errors import RenderError
 from symad.graph.node import Node

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from symad.draw.layered_curves import Point
-from symad.draw.layered_heights import Frame, Heights
-from symad.draw.layered_order import Element, order
-from symad.draw.layered_places import place
-from symad.draw.layered_ranks import ranks
-from symad.draw.layered_routes import Router
+from symad.draw.layered.curves import Point
+from symad.draw.layered.heights import Frame, Heights
+from symad.draw.layered.order import Element, order
+from symad.draw.layered.places import place
+from symad.draw.layered.ranks import ranks
+from symad.draw.layered.routes import Router
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from symad.draw.layered_curves import Knot, Point, between, smooth, tangents
-from symad.draw.layered_heights import Heights
-from symad.draw.layered_order import Ordering
-from symad.draw.layered_places import Places
+from symad.draw.layered.curves import Knot, Point, between, smooth, tangents
+from symad.draw.layered.heights import Heights
+from symad.draw.layered.order import Ordering
+from symad.draw.layered.places import Places
 
 _PORT = 15.0  # between arrows that end on one side
 _NEAR = 6.0  # between an arrow and what it passes

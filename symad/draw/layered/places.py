@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from symad.draw.layered_order import BEND_GAP, GAP, Ordering
+from symad.draw.layered.order import BEND_GAP, GAP, Ordering
 
 _SWEEPS = 16
 _LAST = 4  # sweeps that look up and down alike

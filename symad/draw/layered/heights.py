@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from symad.draw.layered_order import Ordering
-from symad.draw.layered_places import Places
+from symad.draw.layered.order import Ordering
+from symad.draw.layered.places import Places
 
 _GAP = 38.0  # between layers
 _TRACK = 7.0  # more for each arrow that runs sideways between two layers

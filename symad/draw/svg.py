@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape
 
 from symad.draw.escape import visible
-from symad.draw.layered import Diagram, Item, Link, lay_out
-from symad.draw.layered_curves import Point
-from symad.draw.layered_heights import Frame
+from symad.draw.layered import Diagram, Frame, Item, Link, lay_out
+from symad.draw.layered.curves import Point
 from symad.draw.metrics import text_width
 from symad.draw.outlines import meeting, outline, points, rounded, size_around, text_drop
 from symad.draw.parts import Part
