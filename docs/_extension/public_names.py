@@ -19,7 +19,8 @@ FAMILIES = {
     "Derivatives": ("symad.autodiff.reverse", "symad.autodiff.forward", "symad.autodiff.record")
     + ("symad.autodiff.derived", "symad.autodiff.numeric", "symad.ops.adjoint"),
     "Compiling and running": ("symad.compile", "symad.function"),
-    "Seeing and explaining": ("symad.show",),
+    "Seeing and explaining": ("symad.show", "symad.play", "symad.explain"),
+    "Looking inside": ("symad.inspection",),
     "Arithmetic": ("symad.ops.arithmetic", "symad.ops.rounding"),
     "Exponentials, trigonometry, special functions": ("symad.ops.exponential",)
     + ("symad.ops.trigonometric", "symad.ops.special"),
