@@ -56,19 +56,21 @@ g1, g2 = sm.gradients(y, [x1, x2])
 print(sm.Graph([y, g1, g2]))
 
 # %% [markdown]
-# The same as a picture: what was written on one side, its adjoints on the other.
+# The same as a picture: what was written on one side, its adjoints on the other. Given a point, the
+# picture shows the numbers there.
 
 # %%
-sm.draw([y, g1, g2])
+at = {x1: 2.0, x2: 5.0}
+sm.draw([y, g1, g2], at)
 
 # %% [markdown]
-# `sm.extend` returns the record of the extension. The adjoint of $v_i$ can be looked up, and so
-# can the partial adjoint of each edge.
+# How the picture comes about, step by step, is shown by the player: first the nodes that were
+# written, then the walk back, then the numbers, then what the compiler makes of it. Press play, or
+# use the arrow keys; the sliders change $x_1$ and $x_2$. `sm.play(...).save("lecture.html")` writes
+# a page that works anywhere, without a network.
 
 # %%
-record = sm.extend(y, [x1, x2])
-for node, adjoint in record.adjoints.items():
-    print(f"{node.label:>8}  {adjoint.eval({x1: 2.0, x2: 5.0}):7.3f}")
+sm.play(y, [x1, x2], at)
 
 # %% [markdown]
 # ## Three traces, side by side
@@ -78,7 +80,7 @@ for node, adjoint in record.adjoints.items():
 # pass for each input, reverse mode one for each output.
 
 # %%
-sm.trace(y, {x1: 2.0, x2: 5.0})
+sm.trace(y, at)
 
 # %% [markdown]
 # $\bar v_2$ has two terms, because $x_2$ is used twice: $x_1$ from the product and $-\cos x_2$
@@ -121,7 +123,7 @@ sm.Executor(y).run({v3: 0.0, x1: 2.0, x2: 5.0})
 # \partial x_1^2 = -1/x_1^2$.
 
 # %%
-sm.gradients(g1, x1).eval({x1: 2.0, x2: 5.0})
+sm.gradients(g1, x1).eval(at)
 
 # %% [markdown]
 # ## Exercises

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Extending the graph
 #
-# Reverse mode can run *on* a graph, number by number, and forget everything: that is
+# Reverse mode can run *on* a graph, number by number, and leave nothing but numbers: that is
 # backpropagation. Or it can *extend* the graph with new nodes and compute nothing. This notebook
 # follows the second way on $f = (e^{v_1} + 1)\, e^{v_1}$, one step at a time.
 
@@ -40,37 +40,37 @@ print(sm.Graph([v4]))
 #         for k in inputs of i:
 #             v̄_{k→i} = v̄_i · ∂v_i/∂v_k ; append it to node_to_grad[k]
 #
-# `sm.extend` does just this, and keeps a record of each step.
+# `sm.gradients` does just this. The player shows it: the node that is visited is lit, and the table
+# `node_to_grad` fills.
 
 # %%
-from symad.autodiff.record import Propagated, Summed, Visit
-
-record = sm.extend(v4, [v1])
-names = {v1: "v1", v2: "v2", v3: "v3", v4: "v4"}
-for step in record.steps:
-    match step:
-        case Visit(node, contributions):
-            print(f"visit {names[node]}: {len(contributions)} partial adjoint(s) are there")
-        case Summed(node, adjoint):
-            print(f"    its adjoint is the node {adjoint.op.name}")
-        case Propagated(edge, product, _):
-            print(f"    to {names[edge.source]}: the node {product.op.name}")
+g = sm.gradients(v4, v1)
+sm.play(v4, v1, {v1: 0.5})
 
 # %% [markdown]
-# Nothing has been computed. Six nodes are new: the seed, two products for the edges into $v_4$, the
-# *identity* for the edge into $v_3$ (its local derivative is 1, and an edge gets a node of its
+# No number was needed for it. Six nodes are new: the seed, two products for the edges into $v_4$,
+# the *identity* for the edge into $v_3$ (its local derivative is 1, and an edge gets a node of its
 # own), the *sum* for $v_2$, and the product for $v_1$, which uses $v_2$ again.
 
 # %%
-g = record.adjoints[v1]
 sm.draw([v4, g])
+
+# %% [markdown]
+# The same in words: each edge with its rule, why there is an identity or a sum, and what the
+# compiler then makes of it.
+
+# %%
+sm.explain(v4, v1, {v1: 0.5})
 
 # %% [markdown]
 # ## What the nodes know
 #
 # Each new node knows what it is for: the edge whose partial adjoint it is, or the node whose sum.
+# `sm.extend` returns all that was recorded.
 
 # %%
+record = sm.extend(v4, v1)
+names = {v1: "v1", v2: "v2", v3: "v3", v4: "v4"}
 for edge, partial in record.partials.items():
     ends = f"{names[edge.source]} → {names[edge.consumer]}"
     print(f"{ends}: {partial.op.name:10} {partial.role.kind.value}")
@@ -79,39 +79,39 @@ for edge, partial in record.partials.items():
 # ## Why this order?
 #
 # A node's adjoint may be handed on only when *all* its users have left their part. Take a chain of
-# doublings, $v_{k+1} = v_k + v_k$, and hand on each part as soon as it is there:
-
+# doublings, $a = 1$, $b = a + a$, $c = b + b$, and so on, and go back through it in three orders:
+# each node after all its users; each node when it is first reached; and each part handed on at
+# once, as soon as it arrives.
 
 # %%
-def depth_first(y):
-    """Hand each partial adjoint on at once; count the visits."""
-    visits, pending, adjoints = 0, [(y, 1.0)], {}
-    while pending:
-        node, part = pending.pop()
-        visits += 1
-        adjoints[node] = adjoints.get(node, 0.0) + part
-        pending += [(source, part) for source in node.inputs]
-    return visits, adjoints
+from symad import demo
 
-
-a = sm.Variable("a")
-y = a
-for _ in range(15):
-    y = y + y
-visits, adjoints = depth_first(y)
-print(f"one part at a time: {visits} visits; the adjoint of a is {adjoints[a]}")
-in_order = sm.extend(y, [a])
-print(f"in order: {len(in_order.adjoints)} visits; it is {in_order.adjoints[a].eval({a: 1.0})}")
+demo.compare_orders()
 
 # %% [markdown]
-# Every path is walked on its own: $2^{16} - 1$ visits instead of 16. And if each node were visited
-# the first time only, the adjoint would be wrong: parts that come later would be lost.
+# Depth first is wrong: what arrives at a node that is done already is lost. Handing on at once is
+# right, but walks every path on its own, and the paths double with each step.
+
+# %%
+a, y = demo.doubling_chain(15)
+orders = demo.compare_orders(y, {a: 1.0})
+print("in order:", orders.topological.total, "visits; at once:", orders.at_once.total)
+
+# %% [markdown]
+# ## Numbers that pass by, or nodes that stay
+#
+# Backpropagation does the same walk with numbers: it runs *on* the graph, makes no nodes, and
+# leaves numbers. Side by side, on the running example:
+
+# %%
+demo.compare_with_extension()
 
 # %% [markdown]
 # ## What the extension is good for
 #
-# The extended graph is a graph like any other. It is compiled once and takes new inputs; it can be
-# optimised, forward and backward parts together; and it can be differentiated again.
+# The second table says it. The extended graph is a graph like any other: it is compiled once and
+# takes new inputs; it can be optimised, forward and backward parts together; and it can be
+# differentiated again.
 
 # %%
 f = sm.compile([v1], [v4, g])

@@ -72,6 +72,21 @@ for shape in [(3, 1), (4,), (1, 1, 1), ()]:
     print(shape, "->", sm.gradients(sm.sum(big * small), small).type)
 
 # %% [markdown]
+# Products of stacks broadcast, too: one matrix for a whole stack of them has an adjoint that is a
+# sum over the stack.
+
+# %%
+stack, one = sm.Variable("stack", shape=(5, 2, 3)), sm.Variable("one", shape=(3, 4))
+print((stack @ one).type, "->", sm.gradients(sm.sum(stack @ one), one).type)
+
+# %% [markdown]
+# Each repair can be asked why it is there:
+
+# %%
+at = {X: rng.normal(size=(50, 784)), W: weights, b: np.zeros(10)}
+sm.explain(sm.sum(sm.sin(layer)), b, at)
+
+# %% [markdown]
 # ## Unknown shapes
 #
 # `Variable("x")` says nothing about the shape. The repair then is a node that asks at run time,
@@ -93,8 +108,9 @@ print([step.node.op.name for step in h.plan.instructions], "for two vectors")
 # %% [markdown]
 # ## Sums, reshapes, transposes
 #
-# Each undoes itself: a sum is broadcast back, a reshape reshaped back, a transpose transposed back.
-# A trace shows it, here with arrays.
+# Each is undone: a sum is broadcast back, a reshape reshaped back, a transpose transposed back. The
+# rule for a sum must know which axis was summed; guessed from the sizes, it would be wrong for a
+# square matrix. A trace shows values, tangents and adjoints of arrays, with the norm of each.
 
 # %%
 m = sm.Variable("m", shape=(2, 3))

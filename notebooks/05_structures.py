@@ -63,8 +63,7 @@ print(sm.gradients(v, [a0, a1], unused="none"))
 w = sm.square(d["cat"]) * d["dog"] + sm.sin(d["cat"])
 record = sm.extend(w, [a0, a1])
 print(record.adjoints[d], "of", len(record.adjoints[d].inputs), "structures")
-at = {a0: 2.0, a1: 3.0}
-print(record.adjoints[a0].eval(at), record.adjoints[a1].eval(at))
+sm.trace(w, {a0: 2.0, a1: 3.0})
 
 # %% [markdown]
 # ## In and out

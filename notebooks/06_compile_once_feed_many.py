@@ -39,6 +39,16 @@ seconds = min(timeit.repeat(lambda: f(2.0, 5.0), number=10_000, repeat=3)) / 10_
 print(f"{seconds * 1e6:.2f} µs a call")
 
 # %% [markdown]
+# Backpropagation, as notebook 3 has it, walks the graph again for each new input:
+
+# %%
+from symad.demo import backpropagate
+
+at = {x1: 2.0, x2: 5.0}
+seconds = min(timeit.repeat(lambda: backpropagate(y, at), number=100, repeat=3)) / 100
+print(f"{seconds * 1e6:.0f} µs for the same")
+
+# %% [markdown]
 # Other shapes get a program of their own, which takes some milliseconds once. The graph is the
 # same; nothing is differentiated again.
 
@@ -94,6 +104,17 @@ data = rng.normal(size=(100, 3))
 for _ in range(50):
     last = step(data, data @ [1.0, -2.0, 0.5])
 print(f"{last:.2e}", np.round(weights.value, 2))
+
+# %% [markdown]
+# ## Into arrays that are there
+#
+# `out=` says where results go: here the value, but not the derivatives. No new array is made for
+# it.
+
+# %%
+place = np.empty(1000)
+value, (g1, g2) = f(a, a, out=(place, [None, None]))
+print(value is place)
 
 # %% [markdown]
 # ## Keep it

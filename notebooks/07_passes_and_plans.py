@@ -85,10 +85,47 @@ print(h.plan)
 
 # %% [markdown]
 # The plan is what runs: a schedule over registers, each freed or written over when its value has
-# had its last use. The same as NumPy source, which can be read, copied and run:
+# had its last use. Here it is beside the graph and the same as NumPy source, which can be read,
+# copied and run. Point at a node or at a line.
 
 # %%
-print(h.source)
+sm.listing(h)
+
+# %% [markdown]
+# ## What it costs
+#
+# A ledger has the nodes, the operations on numbers and the bytes that are read and written, after
+# each pass: for the value alone, and with the gradient. A gradient costs a small multiple of the
+# function, whatever the number of inputs; that is the *cheap gradient principle*.
+
+# %%
+X, W1, W2 = (
+    sm.Variable("X", shape=("batch", 64)),
+    sm.Variable("W1", shape=(64, 30)),
+    sm.Variable("W2", shape=(30, 10)),
+)
+loss = sm.mean(sm.tanh(sm.tanh(X @ W1) @ W2) ** 2)
+step = sm.compile([X, W1, W2], [loss, *sm.gradients(loss, [W1, W2])], backend="numpy", name="step")
+rng = np.random.default_rng(0)
+at = [rng.normal(size=shape) for shape in ((100, 64), (64, 30), (30, 10))]
+sm.cost(step, *at)
+
+# %% [markdown]
+# ## What it keeps
+#
+# What the forward part makes and the backward part needs again has to be kept meanwhile: these are
+# the *residuals*, the price of reverse mode. A row is a buffer, a column a step of the plan.
+
+# %%
+sm.memory(step, *at)
+
+# %% [markdown]
+# ## Where the time goes
+#
+# Each instruction, with the line that it comes from:
+
+# %%
+sm.profile(step, *at)
 
 # %% [markdown]
 # ## Exercises

@@ -94,6 +94,25 @@ history = demo.full_batch_descent(
 )
 
 # %% [markdown]
+# ## When a NaN comes up
+#
+# The entropy $-\sum_k p_k \ln p_k$ of these probabilities says how sure the network is. Written
+# like this, it is NaN as soon as one of them is 0, and so is its gradient.
+
+# %%
+p = sm.Variable("p", shape=("n", 10))
+entropy = -sm.sum(p * sm.log(p))
+certain = np.eye(10)[:2]
+sm.find_nan(entropy, {p: certain})
+
+# %% [markdown]
+# It is named: the node, its arguments, the line, and a remedy. Here it is.
+
+# %%
+entropy = -sm.sum(sm.where(p > 0, p * sm.log(p), 0))
+sm.find_nan([entropy, sm.gradients(entropy, p)], {p: certain})
+
+# %% [markdown]
 # ## Logistic regression, with an executor
 #
 # Is it a zero? Here the weights live in a Python loop, and are fed like everything else.

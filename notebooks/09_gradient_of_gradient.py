@@ -28,11 +28,15 @@ second = sm.gradients(first, x)
 third = sm.gradients(second, x)
 print(sm.compile([x], [y, first, second, third])(2.0))
 
+# %% [markdown]
+# Each node knows the generation that it belongs to, and a picture shows each in a colour of its
+# own.
+
 # %%
-sm.draw([y, first, second])
+sm.draw([y, first, second], {x: 2.0})
 
 # %% [markdown]
-# Each node knows the generation that it belongs to.
+# Counted:
 
 # %%
 from collections import Counter
@@ -98,7 +102,19 @@ energy = sm.sum(sm.log(sm.cosh(u[1:] - u[:-1]))) + sm.sum(u**2)
 product = sm.hessian_vector_product(energy, u, direction)
 h = sm.compile([u, direction], product)
 rng = np.random.default_rng(0)
-print(h(rng.normal(size=n), rng.normal(size=n))[:4])
+at = {u: rng.normal(size=n), direction: rng.normal(size=n)}
+print(h(*at.values())[:4])
+
+# %% [markdown]
+# A gradient, a product with the Hessian, and the Hessian as a product for each of its columns take
+# these numbers of operations:
+
+# %%
+gradient = sm.compile([u], sm.gradients(energy, u))
+once = sm.cost(h, *at.values()).final.whole.flops
+print(f"gradient {sm.cost(gradient, at[u]).final.whole.flops:14,}")
+print(f"H v      {once:14,}")
+print(f"H        {once * n:14,}")
 
 # %% [markdown]
 # ## Exercises
