@@ -83,6 +83,18 @@ def network() -> Case:
     return [model.images, model.labels], [model.loss, *gradients], fed
 
 
+def deep_layers() -> Case:
+    """Large enough for the order to matter: gradients are finished one after another."""
+    x = sm.Variable("x", shape=(60, 40))
+    weights = [sm.Variable(f"W{k}", shape=(40, 40)) for k in (1, 2, 3)]
+    h = x
+    for w in weights:
+        h = sm.tanh(h @ w)
+    loss = sm.sum(h * h)
+    fed = [np.full((60, 40), 0.1), *(np.full((40, 40), 0.1 * k) for k in (1, 2, 3))]
+    return [x, *weights], [loss, *sm.gradients(loss, weights)], fed
+
+
 CORPUS: tuple[Callable[[], Case], ...] = (
     lecture,
     lecture_on_arrays,
@@ -94,4 +106,5 @@ CORPUS: tuple[Callable[[], Case], ...] = (
     attention,
     gaussian,
     network,
+    deep_layers,
 )

@@ -43,6 +43,7 @@ TABLE.update((name, getattr(jax.nn, name)) for name in "relu softplus".split())
 TABLE.update(
     {
         "identity": lambda x: x,
+        "after": lambda x, earlier: x,
         "square_axes": lambda x, **_: x,
         "stop_gradient": jax.lax.stop_gradient,
         "cast": lambda x, dtype: jnp.asarray(x).astype(dtype),

@@ -7,11 +7,9 @@ import pytest
 
 import symad as sm
 from symad.graph.cost import total_cost
-from symad.graph.order import frugal_order
 from symad.ops.order import After
 from symad.passes.pipeline import optimise
 from symad.passes.recompute import recompute
-from symad.plan.plan import make_plan
 
 ROWS, WIDTH, LAYERS = 60, 40, 6
 
@@ -215,25 +213,3 @@ def test_sources_of_numpy_run(backend):
     exec(f.source, space)
     for one, other in zip(space["function"](*values), expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
-
-
-# The order of nodes
-
-
-def test_gradients_are_finished_one_after_another():
-    """No adjoint of a layer waits for those of all layers before it."""
-    inputs, outputs = of_layers(lambda h, w: sm.tanh(h @ w), 10)
-    plan = make_plan(optimise(sm.Graph(outputs, inputs)).graph)
-    assert plan.lower_bound < 16 * ROWS * WIDTH * 8 + 10 * WIDTH * WIDTH * 8
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_orders_are_topological_and_complete(model):
-    inputs, outputs = of_layers(model)
-    for graph in (sm.Graph(outputs, inputs), recompute(sm.Graph(outputs, inputs))):
-        order = frugal_order(graph)
-        assert set(order) == set(graph.nodes) and len(order) == len(graph.nodes)
-        place = {node: k for k, node in enumerate(order)}
-        computed = [node for node in order if node.op is not None]
-        assert all(place[source] < place[node] for node in computed for source in node.inputs)
-        assert order == frugal_order(graph)

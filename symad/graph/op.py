@@ -49,6 +49,8 @@ class Op:
     """Whether the order of the inputs does not matter."""
     is_view: ClassVar[bool] = False
     """Whether the result may share memory with the first input, a structure with all of them."""
+    is_in_place: ClassVar[bool] = False
+    """Whether the result may be written over an input of its type that nobody else needs."""
     samples: ClassVar[Sequence[Sample]] = ()
     """Inputs on which the tests check the op; an op without any fails them."""
 

@@ -1,105 +1,172 @@
-"""The order in which nodes are computed: what frees memory goes first."""
+"""The order in which nodes are computed: the one that keeps the fewest bytes."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from symad.graph.graph import Graph
 from symad.graph.node import Node
+from symad.graph.op import Op
 from symad.graph.traverse import topological_order
+from symad.types import StructureType
 
 _LEAST = 1 << 16
-"""What takes fewer bytes altogether is not worth looking at closely."""
+"""What takes fewer bytes altogether is not worth looking at closely,"""
+_LEAST_EACH = 1 << 10
+"""nor so many nodes that each takes fewer on average."""
 
 
 def frugal_order(graph: Graph) -> tuple[Node, ...]:
-    """Return the nodes of a graph, inputs before users, in an order in which few values are kept.
+    """Return the nodes of a graph, leaves first and inputs before users, in an order that saves
+    memory.
 
-    Leaves come first.  Then each output is computed with what it depends on, those at the end of
-    long chains last, as the gradients of the first layers are.  But a node comes as soon as it can
-    if it takes less memory than it frees: the last user of a large value does not wait.  If not all
-    sizes are known, only the first rule holds.  Takes time in proportion to the size of the graph.
+    It is the best of three, by the most bytes that are needed at once: that of the graph, and two
+    in which a node comes as soon as it can if it frees more memory than it takes, so that the last
+    user of a large value does not wait.  Of these two, one goes on as the graph does, the other
+    computes what is at the end of long chains last, as the gradients of first layers are.
+
+    If the sizes are not known, or are small, the order is that of the graph.  Takes time in
+    proportion to the size of the graph.
 
     Examples
     --------
     >>> import symad as sm
     >>> x = sm.Variable("x", shape=(99, 99))
     >>> y = sm.sin(x)
-    >>> graph = sm.Graph([sm.sum(sm.cos(y) @ x), sm.exp(sm.max(y))])
+    >>> graph = sm.Graph([sm.sum(sm.cos(y) @ x), sm.sum(x @ y)])
     >>> [node.label for node in graph.nodes]
-    ['x', 'sin', 'cos', 'matmul', 'sum', 'max', 'exp']
+    ['x', 'sin', 'cos', 'matmul', 'sum', 'matmul', 'sum']
     >>> [node.label for node in frugal_order(graph)]
-    ['x', 'sin', 'cos', 'max', 'matmul', 'sum', 'exp']
+    ['x', 'sin', 'matmul', 'sum', 'cos', 'matmul', 'sum']
     """
     given = set(graph.inputs)
-    nodes = topological_order(_shallow_first(graph), stop=given)
-    leaves = [node for node in nodes if node.op is None or node in given]
-    computed = [node for node in nodes if node.op is not None and node not in given]
+    leaves = [node for node in graph.nodes if node.op is None or node in given]
+    computed = [node for node in graph.nodes if node.op is not None and node not in given]
     if all(node.type.is_static for node in computed):
-        sizes = {node: node.type.nbytes for node in computed}
-        if sum(sizes.values()) >= _LEAST:
-            computed = list(_Ordering(graph, computed, sizes).order())
+        size = sum(node.type.nbytes for node in computed)
+        if size >= max(_LEAST, _LEAST_EACH * len(computed)):
+            uses = _Uses(graph, computed)
+            deep_last = [node for node in _deep_last(graph) if node in uses.sizes]
+            orders = [*(_Greedy(uses).order(way) for way in (deep_last, computed)), computed]
+            computed = min(orders, key=uses.peak)
     return (*leaves, *computed)
 
 
-def _shallow_first(graph: Graph) -> list[Node]:
-    """Return the outputs by the length of the longest chain that leads to each."""
+def _deep_last(graph: Graph) -> list[Node]:
+    """Return the nodes, what is at the end of the shortest chains first."""
     height: dict[Node, int] = dict.fromkeys(graph.inputs, 0)
     for node in graph.nodes:
         if node not in height:
             height[node] = 1 + max((height[source] for source in node.inputs), default=0)
-    return sorted(graph.outputs, key=height.__getitem__)
+    outputs = sorted(graph.outputs, key=height.__getitem__)
+    return topological_order(outputs, stop=set(graph.inputs))
 
 
-class _Ordering:
-    """Views stand for what they are views of: their bases."""
+class _Uses:
+    """Who reads what.  Views stand for what they are views of: their bases.
 
-    def __init__(self, graph: Graph, computed: list[Node], sizes: dict[Node, int]) -> None:
-        self._computed, self._sizes = computed, sizes
-        base = {node: node for node in graph.nodes}
+    Attributes
+    ----------
+    sizes : dict from Node to int
+        The bytes that are taken for each computed node.
+    parts : dict from Node to int
+        The bytes that are freed with each: the items of what an op has computed go one by one.
+    users : dict from Node to list of Node
+        The nodes that take each computed node.
+    reads : dict from Node to list of Node
+        The computed bases that a node reads, and that are freed when all have read them.
+    readers : dict from Node to list of Node
+        The other way round.
+    """
+
+    def __init__(self, graph: Graph, computed: Sequence[Node]) -> None:
+        self.sizes = {node: 0 if is_view(node) else node.type.nbytes for node in computed}
+        self.parts = dict(self.sizes)
+        self.users: dict[Node, list[Node]] = {node: [] for node in computed}
+        self.reads: dict[Node, list[Node]] = {}
+        self.readers: dict[Node, list[Node]] = {node: [] for node in computed}
+        base = self._bases(graph, computed)
+        self._kept = {base[node] for node in graph.outputs}
         for node in computed:
-            if _is_view(node):
-                base[node] = base[node.inputs[0]]
-        kept = {base[node] for node in graph.outputs}
-        self._read: dict[Node, list[Node]] = {}
-        """The computed bases that are freed when nobody reads them any more."""
-        self._users: dict[Node, list[Node]] = {node: [] for node in computed}
-        self._readers: dict[Node, list[Node]] = {node: [] for node in computed}
-        self._waiting: dict[Node, int] = {}
-        for node in computed:
-            sources = [source for source in dict.fromkeys(node.inputs) if source in sizes]
-            self._waiting[node] = len(sources)
+            sources = [source for source in dict.fromkeys(node.inputs) if source in self.sizes]
             for source in sources:
-                self._users[source].append(node)
-            read = [] if _is_view(node) else list(dict.fromkeys(base[source] for source in sources))
-            self._read[node] = [source for source in read if source in sizes and source not in kept]
-            for source in self._read[node]:
-                self._readers[source].append(node)
-        self._left = {node: len(readers) for node, readers in self._readers.items()}
+                self.users[source].append(node)
+            read = () if is_view(node) else dict.fromkeys(base[source] for source in sources)
+            freed = [each for each in read if each in self.sizes and each not in self._kept]
+            self.reads[node] = freed
+            for each in freed:
+                self.readers[each].append(node)
 
-    def order(self) -> Iterator[Node]:
-        """Yield the computed nodes."""
-        done: set[Node] = set()
-        for node in self._computed:
+    def _bases(self, graph: Graph, computed: Sequence[Node]) -> dict[Node, Node]:
+        base = {node: node for node in graph.nodes}
+        items: dict[tuple[Node, Op | None], Node] = {}
+        for node in computed:
+            if not is_view(node):
+                continue
+            whole = node.inputs[0]
+            if not isinstance(whole.type, StructureType) or not self.sizes.get(whole):
+                base[node] = base[whole]
+            else:
+                base[node] = items.setdefault((whole, node.op), node)
+                if base[node] is node:
+                    self.parts[node] = node.type.nbytes
+                    self.parts[whole] -= node.type.nbytes
+        return base
+
+    def peak(self, order: Sequence[Node]) -> int:
+        """Return the most bytes that are needed at once, inputs not counted."""
+        left = {node: len(readers) for node, readers in self.readers.items()}
+        live = peak = 0
+        for node in order:
+            freed = []
+            for source in self.reads[node]:
+                left[source] -= 1
+                if not left[source]:
+                    freed.append(source)
+            live += self.sizes[node]
+            over = any(_may_overwrite(node, source) for source in freed)
+            peak = max(peak, live - self.sizes[node] if over else live)
+            if not self.readers[node] and node not in self._kept and not is_view(node):
+                freed.append(node)
+            live -= sum(self.parts[source] for source in freed)
+        return peak
+
+
+class _Greedy:
+    """Brings forward what frees memory."""
+
+    def __init__(self, uses: _Uses) -> None:
+        self._uses = uses
+        self._left = {node: len(readers) for node, readers in uses.readers.items()}
+        self._waiting = dict.fromkeys(uses.sizes, 0)
+        for users in uses.users.values():
+            for user in users:
+                self._waiting[user] += 1
+
+    def order(self, way: Sequence[Node]) -> list[Node]:
+        """Return the nodes as they come on a way, but those that pay as soon as they can."""
+        found: dict[Node, None] = {}
+        for node in way:
             ready = deque([node])
             while ready:
                 current = ready.popleft()
-                if current not in done:
-                    done.add(current)
-                    yield current
-                    ready += [user for user in self._released(current, done) if self._pays(user)]
+                if current not in found:
+                    found[current] = None
+                    released = list(self._released(current))
+                    ready += [user for user in released if user not in found and self._pays(user)]
+        return list(found)
 
-    def _released(self, node: Node, done: set[Node]) -> Iterator[Node]:
+    def _released(self, node: Node) -> Iterator[Node]:
         """Yield what can be computed now, or may take less memory than before."""
-        for user in self._users[node]:
+        for user in self._uses.users[node]:
             self._waiting[user] -= 1
             if not self._waiting[user]:
                 yield user
-        for base in self._read[node]:
+        for base in self._uses.reads[node]:
             self._left[base] -= 1
             if self._left[base] == 1:
-                yield from (reader for reader in self._readers[base] if reader not in done)
+                yield from self._uses.readers[base]
 
     def _pays(self, node: Node) -> bool:
         """Return whether the node can be computed, and frees more than it takes.
@@ -108,9 +175,18 @@ class _Ordering:
         """
         if self._waiting[node]:
             return False
-        freed = (self._sizes[base] for base in self._read[node] if self._left[base] == 1)
-        return _is_view(node) or self._sizes[node] < sum(freed)
+        uses = self._uses
+        freed = sum(uses.parts[base] for base in uses.reads[node] if self._left[base] == 1)
+        return is_view(node) or uses.sizes[node] < freed
 
 
-def _is_view(node: Node) -> bool:
+def is_view(node: Node) -> bool:
+    """Return whether a node may share the memory of its first input."""
     return node.op is not None and node.op.is_view
+
+
+def _may_overwrite(node: Node, source: Node) -> bool:
+    """Return whether the result may be written over an input that nobody else needs."""
+    if node.op is None or not node.op.is_in_place or node.ndim == 0:
+        return False
+    return source in node.inputs and source.type == node.type

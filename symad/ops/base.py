@@ -200,6 +200,7 @@ class Elementwise(PerElement):
     and not 0 · inf = NaN, as in ``where(x > 0, sqrt(x), 0)`` at 0.
     """
 
+    is_in_place = True
     chain: ClassVar[tuple[Chain, ...]] = ()
 
     def infer(self, *types: Any) -> Type:

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, apply
-from symad.graph.order import frugal_order
+from symad.graph.order import frugal_order, is_view
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.ops.base import PerElement
 from symad.ops.order import After
@@ -76,13 +76,13 @@ class _Search:
         computed = [node for node in self._nodes if node.op is not None and node not in given]
         self.base = {node: node for node in graph.nodes}
         for node in computed:
-            if _is_view(node):
+            if is_view(node):
                 self.base[node] = self.base[node.inputs[0]]
         self._kept = set(graph.nodes).difference(computed)
         self._kept.update(self.base[node] for node in graph.outputs)
         self._users: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
         for node in computed:
-            if not _is_view(node):
+            if not is_view(node):
                 for source in node.inputs:
                     self._users[self.base[source]].append(node)
         self._last = {
@@ -147,13 +147,9 @@ class _Search:
         return None if pending else found
 
 
-def _is_view(node: Node) -> bool:
-    return node.op is not None and node.op.is_view
-
-
 def _is_fused(node: Node) -> bool:
     """Return whether a loop nest may take the node in: then it is no point in time."""
-    return isinstance(node.op, (PerElement, Reduction)) or _is_view(node)
+    return isinstance(node.op, (PerElement, Reduction)) or is_view(node)
 
 
 def _is_forward(node: Node) -> bool:
@@ -181,7 +177,7 @@ class _Rewriting:
     def _visit(self, node: Node, inputs: tuple[Node, ...]) -> Node:
         place = self._search.place
         new = list(inputs)
-        if not _is_view(node):
+        if not is_view(node):
             for slot, source in enumerate(node.inputs):
                 anchor = self._anchors.get(self._search.base[source])
                 if anchor is not None and place[anchor] < place[node]:

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.graph.order import frugal_order
-from symad.ops.base import Elementwise
 from symad.plan.liveness import MemoryUse, memory_use
 from symad.plan.storage import Storage, storage_of
-from symad.types import TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +179,8 @@ def _last_use_of_memory(last: dict[Node, int], storage: Storage) -> dict[Node, i
 
 def _overwritable(node: Node, dead: list[Node], storage: Storage) -> Node | None:
     """Return an input that dies here and whose memory has just the form of the result."""
-    if not isinstance(node.op, Elementwise) or not isinstance(node.type, TensorType):
-        return None
-    if not node.type.is_static or not node.type.shape:
+    assert node.op is not None
+    if not node.op.is_in_place or not node.type.is_static or node.ndim == 0:
         return None
     for source in node.inputs:
         if source in dead and storage[source] == (source,) and source.type == node.type:
@@ -214,8 +211,8 @@ def format_plan(plan: Plan) -> str:
     for step in plan.instructions:
         rows.append((f"r{step.output}", _describe(step), _remarks(step)))
     rows.append(("return", ", ".join(f"r{register}" for register in plan.outputs), ""))
-    width = min(max(len(row[1]) for row in rows), _WIDEST_VALUE) + 2
-    lines = (f"{first:<10}{value:<{width}}{note}".rstrip() for first, value, note in rows)
+    width = min(max(len(row[1]) for row in rows), _WIDEST_VALUE)
+    lines = (f"{first:<10}{value:<{width}}  {note}".rstrip() for first, value, note in rows)
     return "\n".join(lines)
 
 
