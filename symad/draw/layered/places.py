@@ -17,7 +17,8 @@ from symad.draw.layered.order import BEND_GAP, GAP, Ordering
 _SWEEPS = 16
 _LAST = 4  # sweeps that look up and down alike
 _BEHIND = 0.25  # the weight of neighbours in the layer after, in relation to the one before
-_ABROAD = 0.05  # and of those in another lane
+_ABROAD = 0.001  # and of those in another lane
+_BRANCH = 4  # from this length on a branch counts in full: the longer one runs straight on
 _MARGIN = 14.0  # between a frame and what it holds
 _BETWEEN = 12.0  # between frames
 _CHANNEL = 10.0
@@ -44,6 +45,36 @@ class Places:
 def place(ordering: Ordering, titles: dict[tuple[int, tuple[str, ...]], float]) -> Places:
     """Return the places of an ordering; each frame is as wide as its title, by band and scope."""
     return _Placer(ordering, titles).places()
+
+
+def branch_lengths(size: int, edges: Sequence[tuple[int, int]]) -> list[float]:
+    """Return for each edge how long the branches are that end on the shorter side of it.
+
+    Edges fall away from their loose ends, all at once, in rounds; those between circles never do.
+
+    Examples
+    --------
+    >>> branch_lengths(6, [(0, 1), (1, 2), (2, 3), (3, 4), (2, 5)])
+    [1, 2, 2, 1, 1]
+    """
+    at: list[list[int]] = [[] for _ in range(size)]
+    for number, (a, b) in enumerate(edges):
+        at[a].append(number)
+        at[b].append(number)
+    lengths = [math.inf] * len(edges)
+    left = [len(numbers) for numbers in at]
+    loose = [node for node in range(size) if left[node] == 1]
+    length = 0
+    while loose:
+        length += 1
+        fallen = [n for node in loose for n in at[node] if lengths[n] > length]
+        for number in fallen:
+            lengths[number] = length
+        ends = [end for number in dict.fromkeys(fallen) for end in edges[number]]
+        for end in ends:
+            left[end] -= 1
+        loose = [end for end in dict.fromkeys(ends) if left[end] == 1]
+    return lengths
 
 
 class _Placer:
@@ -170,14 +201,20 @@ class _Placer:
         """Return the neighbours above and below each element, with weights: bends line up."""
         above: list[list[tuple[int, float]]] = [[] for _ in range(self._count)]
         below: list[list[tuple[int, float]]] = [[] for _ in range(self._count)]
-        for upper, lower in self._ordering.segments:
+        segments = self._ordering.segments
+        inner = [pair for pair in segments if self._lanes[pair[0]] == self._lanes[pair[1]]]
+        lengths = dict(zip(inner, branch_lengths(self._count, inner), strict=True))
+        for upper, lower in segments:
             bends = (self._half(upper) == 0) + (self._half(lower) == 0)
             weight = (1.0, 2.0, 8.0)[bends]
-            abroad = weight * _ABROAD if self._lanes[upper] != self._lanes[lower] else weight
-            if abroad == weight or self._lanes[lower] % 2 == 0:
-                above[lower].append((upper, abroad))
-            if abroad == weight or self._lanes[upper] % 2 == 0:
-                below[upper].append((lower, abroad))
+            if (upper, lower) in lengths:
+                weight *= (min(lengths[upper, lower], _BRANCH) / _BRANCH) ** 2
+            else:
+                weight *= _ABROAD
+            if (upper, lower) in lengths or self._lanes[lower] % 2 == 0:
+                above[lower].append((upper, weight))
+            if (upper, lower) in lengths or self._lanes[upper] % 2 == 0:
+                below[upper].append((lower, weight))
         return above, below
 
     # Places

@@ -14,6 +14,9 @@ _NEAR = 6.0  # between an arrow and what it passes
 _FAR = 40.0
 _SAME = 0.01
 
+Group = list[Knot]
+"""The points of an arrow in one layer."""
+
 
 class Router:
     """Finds the curves of arrows.
@@ -83,15 +86,16 @@ class Router:
         tail, head = path[0], path[-1]
         if self._is_beside(path):
             return self._beside(tail, head)
-        path = self._without_straight_runs(path)
         side = self._side(tail, path[1])
         start = (self._places.middles[tail] + self._tails[tail, side], self._border(tail, side))
         end_x = self._places.middles[head] + self._heads[link]
         end = (end_x, self._border(head, self._side(head, path[-2])))
         if self._layer(tail) == self._layer(head):
             return self._around(start, end, tail)
-        knots = self._knots(path, start, end)
-        return smooth([knot for group in knots for knot in group])
+        groups = [self._leave(start, path), self._arrive(end, path)]
+        if not self._is_clear(path, *groups):
+            groups = self._through_bends(self._without_straight_runs(path), *groups)
+        return smooth([knot for group in groups for knot in group])
 
     def _without_straight_runs(self, path: Sequence[int]) -> list[int]:
         """Return a path without the bends between two others right above and below."""
@@ -103,16 +107,29 @@ class Router:
         ]
         return [path[0], *inner, path[-1]]
 
-    def _knots(self, path: Sequence[int], start: Point, end: Point) -> list[list[Knot]]:
-        """Return points of an arrow: its ends, and for each bend its middle if there is room.
+    def _leave(self, start: Point, path: Sequence[int]) -> Group:
+        """Return the first points of an arrow: straight out of its layer."""
+        down = self._layer(path[-1]) > self._layer(path[0])
+        return [Knot(*start), self._edge(start[0], path[0], down)]
+
+    def _arrive(self, end: Point, path: Sequence[int]) -> Group:
+        """Return the last points of an arrow: straight into its layer."""
+        down = self._layer(path[-1]) > self._layer(path[0])
+        return [self._edge(end[0], path[-1], not down), Knot(*end)]
+
+    def _is_clear(self, path: Sequence[int], first: Group, last: Group) -> bool:
+        """Return whether an arrow that heeds none of its bends comes close to nothing."""
+        return all(self._passes(number, first[-1], 0.0, last[0], 0.0) for number in path[1:-1])
+
+    def _through_bends(self, path: Sequence[int], first: Group, last: Group) -> list[Group]:
+        """Return points of an arrow: those at its ends, and for each bend its middle if there is room.
 
         Through a layer without room it runs straight down.
         """
-        tail, head = path[0], path[-1]
-        steep = {tail, head}
-        down = self._layer(head) > self._layer(tail)
+        steep: set[int] = set()
+        down = self._layer(path[-1]) > self._layer(path[0])
         while True:
-            groups = [[Knot(*start), self._edge(start[0], tail, down)]]
+            groups = [first]
             for number in path[1:-1]:
                 x = self._places.middles[number]
                 groups.append(
@@ -120,7 +137,7 @@ class Router:
                     if number in steep
                     else [Knot(x, self._heights.middle(number), free=True)]
                 )
-            groups.append([self._edge(end[0], head, not down), Knot(*end)])
+            groups.append(last)
             tight = self._tight(path, groups).difference(steep)
             if not tight:
                 return groups
@@ -141,14 +158,18 @@ class Router:
         ):
             if not knot.free:
                 continue
-            layer = self._layer(number)
-            low, high = self._clearance(number)
             for other in (before[-1], after[0]):
-                y = self._heights.tops[layer] if other.y < knot.y else self._heights.bottoms[layer]
-                x = between(knot, slopes[id(knot)], other, slopes[id(other)], y)
-                if not low <= x <= high:
+                if not self._passes(number, knot, slopes[id(knot)], other, slopes[id(other)]):
                     tight.add(number)
         return tight
+
+    def _passes(self, number: int, a: Knot, slope: float, b: Knot, other_slope: float) -> bool:
+        """Return whether a piece of a curve keeps its distance in the layer of a bend."""
+        layer = self._layer(number)
+        low, high = self._clearance(number)
+        ys = (min(max(y, min(a.y, b.y)), max(a.y, b.y))
+              for y in (self._heights.tops[layer], self._heights.bottoms[layer]))  # fmt: skip
+        return all(low <= between(a, slope, b, other_slope, y) <= high for y in ys)
 
     def _clearance(self, number: int) -> Point:
         """Return between what places nothing stands in the layer of a bend."""
