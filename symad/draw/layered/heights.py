@@ -70,13 +70,15 @@ class Heights:
         return self.bottoms[layer] + room
 
     def frames(self) -> list[Frame]:
-        """Return all frames, outer before inner ones."""
+        """Return all frames, outer before inner ones; those of bands are equally high."""
         frames = []
+        deepest = max((self.track(tail) for tail in self._around), default=0.0)
+        end = max(self.bottoms[-1] + self._below[-1], deepest + _PADDING)
         for frame in sorted(self._spans, key=lambda f: len(self._ordering.frames[f][1])):
             lane, scope = self._ordering.frames[frame]
             first, last = self._spans[frame]
-            top = self.tops[first] - self._rise[frame]
-            bottom = self.bottoms[last] + self._fall[frame]
+            top = self.tops[first] - self._rise[frame] if scope else 0.0
+            bottom = self.bottoms[last] + self._fall[frame] if scope else end
             left, right = self._places.lefts[frame], self._places.rights[frame]
             frames.append(Frame(lane // 2, scope, left, top, right, bottom))
         return frames

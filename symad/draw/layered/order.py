@@ -98,8 +98,10 @@ class _Bender:
         self.ordering = Ordering(list(elements))
         self._frames: dict[tuple[int, tuple[str, ...]], int] = {}
         self._bends: dict[tuple[int, Chain, int], int] = {}  # by common end, frames, layer
+        self._spans: dict[tuple[int, tuple[str, ...]], tuple[int, int]] = {}  # in layers
         for element in elements:
             self.ordering.chains.append(self._chain(2 * element.band, element.scope))
+            self._stretch(element)
         pairs = list(links)
         long = [(a, b) for a, b in pairs if abs(elements[a].layer - elements[b].layer) > 1]
         self._leaving = Counter(tail for tail, _ in long)
@@ -109,6 +111,14 @@ class _Bender:
         self.ordering.segments = self._segments()
         self._hold_frames()
         self.ordering.frames = list(self._frames)
+
+    def _stretch(self, element: Element) -> None:
+        """Let the scopes around an element reach as far as its layer."""
+        layer = element.layer
+        for depth in range(1, len(element.scope) + 1):
+            key = element.band, element.scope[:depth]
+            first, last = self._spans.get(key, (layer, layer))
+            self._spans[key] = min(first, layer), max(last, layer)
 
     def _segments(self) -> list[tuple[int, int]]:
         steps = (pair for path in self.ordering.paths for pair in zip(path, path[1:], strict=False))
@@ -125,24 +135,42 @@ class _Bender:
         start, end = self.ordering.elements[tail], self.ordering.elements[head]
         step = 1 if end.layer > start.layer else -1
         layers = range(start.layer + step, end.layer, step)
-        if start.band == end.band:
-            depth = 0
-            while start.scope[: depth + 1] == end.scope[: depth + 1] and depth < len(start.scope):
-                depth += 1
-            lane, scope = 2 * start.band, start.scope[:depth]
-        else:
-            lane, scope = 2 * max(start.band, end.band) - 1, ()
-        chain = self._chain(lane, scope) if layers else ()
         gathers = self._arriving[head] > max(self._leaving[tail], _FEW)
         bundle = head if gathers else tail
-        return [tail, *(self._bend(bundle, chain, layer, scope) for layer in layers), head]
+        return [tail, *(self._bend(bundle, tail, head, layer) for layer in layers), head]
 
-    def _bend(self, bundle: int, chain: Chain, layer: int, scope: tuple[str, ...]) -> int:
+    def _bend(self, bundle: int, tail: int, head: int, layer: int) -> int:
         """Return the bend, in a layer, of the arrows that one end has in common."""
+        start, end = self.ordering.elements[tail], self.ordering.elements[head]
+        if start.band == end.band:
+            lane, scope = 2 * start.band, self._scope_in(layer, start, end)
+        else:
+            lane, scope = 2 * max(start.band, end.band) - 1, ()
+        chain = self._chain(lane, scope)
         key = bundle, chain, layer
         if key not in self._bends:
             self._bends[key] = self._add(Element(layer, -1, scope), chain)
         return self._bends[key]
+
+    def _scope_in(self, layer: int, start: Element, end: Element) -> tuple[str, ...]:
+        """Return the innermost scope of one end of an arrow that reaches as far as a layer.
+
+        So arrows enter a frame at its top or its bottom, not from a side.
+        """
+        depth = 0
+        while start.scope[: depth + 1] == end.scope[: depth + 1] and depth < len(start.scope):
+            depth += 1
+        for scope in (end.scope, start.scope):
+            inner = len(scope)
+            while inner > depth and not self._reaches(scope[:inner], start.band, layer):
+                inner -= 1
+            if inner > depth:
+                return scope[:inner]
+        return start.scope[:depth]
+
+    def _reaches(self, scope: tuple[str, ...], band: int, layer: int) -> bool:
+        first, last = self._spans[band, scope]
+        return first <= layer <= last
 
     def _add(self, element: Element, chain: Chain) -> int:
         self.ordering.elements.append(element)

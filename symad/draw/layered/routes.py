@@ -11,7 +11,7 @@ from symad.draw.layered.places import Places
 
 _PORT = 15.0  # between arrows that end on one side
 _NEAR = 6.0  # between an arrow and what it passes
-_FAR = 40.0
+_FAR = 80.0
 _SAME = 0.01
 
 Group = list[Knot]
@@ -122,7 +122,7 @@ class Router:
         return all(self._passes(number, first[-1], 0.0, last[0], 0.0) for number in path[1:-1])
 
     def _through_bends(self, path: Sequence[int], first: Group, last: Group) -> list[Group]:
-        """Return points of an arrow: those at its ends, and for each bend its middle if there is room.
+        """Return the points of an arrow: at its ends, and of each bend the middle if there is room.
 
         Through a layer without room it runs straight down.
         """
