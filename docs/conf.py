@@ -7,7 +7,8 @@ from importlib import metadata
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_extension"))
-
+from numpydoc.xref import DEFAULT_LINKS  # noqa: E402
+from public_names import linked_types  # noqa: E402
 
 project = "symad"
 author = "the symad developers"
@@ -22,22 +23,26 @@ extensions = [
     "generated",
 ]
 
-exclude_patterns = ["_build", "_extension", "conf.py", "images/*.py"]
+exclude_patterns = ["_build", "_extension", "_generated/ipynb", "conf.py", "images/*.py"]
 
 # Markdown: formulas between dollar signs; links to headings.
-myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "attrs_inline"]
+myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "attrs_inline", "attrs_block"]
 myst_heading_anchors = 3
 suppress_warnings = ["mystnb.unknown_mime_type"]
 
-# Notebooks are run as the site is built, and an error in one is an error of the build.
-nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
-nb_execution_mode = "cache"
+# Notebooks are run whenever the site is built, and an error in one is an error of the build.
+nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 180
+nb_merge_streams = True
 
 numpydoc_show_class_members = False
+numpydoc_xref_param_type = True
+numpydoc_xref_aliases = {**{word: word for word in DEFAULT_LINKS}, **linked_types()}
+numpydoc_xref_ignore = "all"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 
 # Nothing is fetched when a page is viewed: the theme brings its fonts, formulas are MathML.
 html_theme = "pydata_sphinx_theme"
@@ -45,10 +50,13 @@ html_math_renderer = "mathml"
 html_title = "symad"
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = {"_generated/ops": [], "_generated/rules": [], "index": []}
+html_sidebars = {page: [] for page in ("index", "tutorial", "performance")}
+html_sidebars |= {f"_generated/{page}": [] for page in ("gallery", "ops", "rules")}
+html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["symad.css"]
 html_theme_options = {
+    "header_links_before_dropdown": 7,
     "show_prev_next": True,
     "navigation_with_keys": True,
     "secondary_sidebar_items": ["page-toc"],

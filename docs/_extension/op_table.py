@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+from edges import edges_by_op
 
 import symad
 from symad import linalg
@@ -14,7 +16,6 @@ from symad.graph.node import Constant, Node, Variable
 from symad.graph.op import OP_CLASSES, Op
 from symad.graph.sample import Sample
 from symad.graph.traverse import topological_order
-from symad.ops.base import PerElement
 from symad.types import TensorType
 
 _NAMES = "abcdefgh"
@@ -29,32 +30,33 @@ html_theme.sidebar_secondary.remove: true
 
 {count} ops. An op's result is $v$, its operands are $a, b, c, …$; $\\bar v$ is the adjoint of
 the result, and the reverse rule gives the partial adjoint of each operand from it, as the
-gradient pass writes it into the graph. Sums over broadcast axes are added by the driver. What
-holds at kinks and at the edges of domains (subgradients, NaN, infinities) is said in the
-docstring, linked from the name, and in [numerics](../numerics.md). The last column counts the
-samples on which the tests compare value, reverse rule, forward rule and second derivatives with
-independent computations.
+gradient pass writes it into the graph. Sums over broadcast axes are added by the driver. Where
+mathematics leaves a choice (subgradients at kinks, NaN, infinities), the fourth column has value
+and derivative, from the tested tables of [numerics](../numerics.md); docstrings, linked from the
+names, say more. The last column counts the samples on which the tests compare value, reverse
+rule, forward rule and second derivatives with independent computations.
 
-| op | $v$ | reverse rule | native | samples |
+| op | $v$ | reverse rule | at kinks and edges | samples |
 |---|---|---|---|---|
 """
 
 
 def page() -> str:
     """Return the page as Markdown."""
-    rows = [row(name, op_class) for name, op_class in sorted(OP_CLASSES.items())]
+    known = edges_by_op()
+    ops = sorted(OP_CLASSES.items())
+    rows = [row(name, op_class, known.get(name, [])) for name, op_class in ops]
     return _HEAD.format(count=len(rows)) + "\n".join(rows) + "\n"
 
 
-def row(name: str, op_class: type[Op]) -> str:
+def row(name: str, op_class: type[Op], edges: Sequence[str]) -> str:
     """Return one row of the table."""
     examples = (example(sample, op_class) for sample in op_class.samples)
     node = next((found for found in examples if found is not None), None)
     value, rules = ("", []) if node is None else (formula_of(node), rules_of(node))
     labels = ", ".join(sample.label for sample in op_class.samples if sample.label)
     samples = f"{len(op_class.samples)}: {labels}" if labels else str(len(op_class.samples))
-    native = "yes" if issubclass(op_class, PerElement) else ""
-    cells = linked(name), value, "<br>".join(rules), native, samples
+    cells = linked(name), value, "<br>".join(rules), "<br>".join(edges), samples
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 

@@ -1,8 +1,10 @@
-"""The reference: every public name with its docstring, by family."""
+"""The reference: every public name with its docstring, by family, and what functions return."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 from numpydoc.docscrape_sphinx import get_doc_object
 
 import symad
-from symad import linalg, testing
+from symad import demo, errors, linalg, testing
 from symad.graph.op import Op
 
 FAMILIES = {
@@ -37,7 +39,44 @@ FAMILIES = {
 """Which modules define what; a public name from any other module is an error of the build."""
 
 MODULES = {"symad": symad, "symad.linalg": linalg, "symad.testing": testing}
-OF_MODULES = {"symad.linalg": "Linear algebra", "symad.testing": "Testing"}
+MORE_MODULES = {"symad.errors": errors, "symad.demo": demo}
+OF_MODULES = {
+    "symad.linalg": "Linear algebra",
+    "symad.testing": "Testing",
+    "symad.errors": "Errors",
+    "symad.demo": "The lecture's examples",
+}
+
+RETURNED = "What functions return"
+RESULTS = (
+    "symad.draw.picture.Drawing",
+    "symad.draw.traces.Trace",
+    "symad.play.Player",
+    "symad.explain.explanation.Explanation",
+    "symad.explain.comparison.Comparison",
+    "symad.explain.comparison.Way",
+    "symad.explain.counts.Operations",
+    "symad.explain.differences.DifferenceErrors",
+    "symad.inspection.blame.Blame",
+    "symad.inspection.ledger.Ledger",
+    "symad.inspection.ledger.Stage",
+    "symad.inspection.memory_chart.MemoryChart",
+    "symad.inspection.timing.Profile",
+    "symad.inspection.code_page.Listing",
+    "symad.passes.pipeline.Optimised",
+    "symad.plan.plan.Plan",
+    "symad.backends.trade.Trade",
+)
+"""Classes that nobody makes by hand; a tutorial leads to them, and they have methods."""
+
+
+def linked_types() -> dict[str, str]:
+    """Return where the reference has the classes that docstrings name as types."""
+    found = {path.rpartition(".")[2]: path for path in RESULTS}
+    for prefix, module in {"symad.errors": errors, **MODULES}.items():
+        classes = {n: v for n, v in public_names(module) if inspect.isclass(v)}
+        found.update({name: f"{prefix}.{name}" for name in classes})
+    return found
 
 
 def public_names(module: ModuleType) -> Iterator[tuple[str, Any]]:
@@ -49,7 +88,8 @@ def public_names(module: ModuleType) -> Iterator[tuple[str, Any]]:
             continue
         if inspect.isclass(value) and module is linalg:
             continue  # what its annotations need
-        if defined_in(value).startswith(module.__name__ if module is testing else "symad"):
+        own = module.__name__ if module in (testing, errors, demo) else "symad"
+        if defined_in(value).startswith(own):
             yield name, value
 
 
@@ -60,21 +100,34 @@ def defined_in(value: Any) -> str:
 
 def pages() -> Iterator[tuple[str, str]]:
     """Yield file names and texts."""
-    entries: dict[str, list[str]] = {title: [] for title in (*FAMILIES, *OF_MODULES.values())}
+    titles = (*FAMILIES, *OF_MODULES.values(), RETURNED)
+    entries: dict[str, list[str]] = {title: [] for title in titles}
     family = {module: title for title, modules in FAMILIES.items() for module in modules}
-    for prefix, module in MODULES.items():
+    for prefix, module in {**MODULES, **MORE_MODULES}.items():
         for name, value in public_names(module):
             title = OF_MODULES.get(prefix) or family[defined_in(value)]
             entries[title].append(entry(f"{prefix}.{name}", value))
-    names = []
+    entries[RETURNED] = [entry(path, loaded(path)) for path in RESULTS]
     for title, texts in entries.items():
-        name = title.lower().replace(",", "").replace(" ", "_")
-        names.append(name)
-        head = f"{title}\n{'=' * len(title)}\n\n"
-        yield f"api/{name}.rst", head + "\n".join(texts)
-    listed = "\n".join(f"   {name}" for name in names)
-    title = "Every public name"
-    yield "api/index.rst", f"{title}\n{'=' * len(title)}\n\n.. toctree::\n\n{listed}\n"
+        yield f"api/{file_name(title)}.rst", page(title, texts)
+    listed = "\n".join(f"   {file_name(title)}" for title in titles)
+    yield "api/index.rst", page("Every public name", [f".. toctree::\n\n{listed}\n"])
+
+
+def file_name(title: str) -> str:
+    """Return a title as the name of a file."""
+    return "_".join(re.findall(r"[a-z]+", title.lower().replace("'", "")))
+
+
+def page(title: str, parts: list[str]) -> str:
+    """Return a page in reStructuredText."""
+    return f"{title}\n{'=' * len(title)}\n\n" + "\n".join(parts)
+
+
+def loaded(path: str) -> Any:
+    """Return what stands at a dotted path."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def signature_of(value: Any) -> str:
@@ -93,7 +146,8 @@ def entry(path: str, value: Any) -> str:
         return f".. autoclass:: {path}\n   :members:\n"
     aliased = getattr(value, "__name__", None) or getattr(value, "name", "")
     signature = signature_of(value)
-    text = str(get_doc_object(value, "function", doc=inspect.getdoc(value), config={}))
+    config = {"xref_param_type": True, "xref_aliases": linked_types(), "xref_ignore": "all"}
+    text = str(get_doc_object(value, "function", doc=inspect.getdoc(value), config=config))
     body = "\n".join(f"   {line}".rstrip() for line in text.splitlines())
     short = path.rpartition(".")[2]
     note = "" if aliased in (short, "") else f"\n   The same as ``{aliased}``.\n"
