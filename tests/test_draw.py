@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
@@ -21,7 +22,8 @@ from symad.draw.escape import visible
 from symad.draw.fold import make_boxes
 from symad.draw.formulas import Formulas
 from symad.draw.labels import Labels
-from symad.draw.parts import Kind, kind_of
+from symad.draw.parts import Kind, Part, kind_of
+from symad.draw.style import FAINT, INK, hue_of
 from symad.draw.values import format_number, format_value, magnitude
 from symad.draw.view import View
 from symad.errors import FeedError, GraphTypeError, RenderError
@@ -633,3 +635,50 @@ def test_networkx_has_the_graph() -> None:
 def test_draw_is_a_function_although_it_is_a_package_too() -> None:
     import_module("symad.draw.export")
     assert callable(sm.draw) and sm.draw.__module__ == "symad.show"
+
+
+# Colours
+
+BLINDNESS = {
+    "none": np.eye(3),
+    "red": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "green": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "blue": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+"""What the eye makes of linear RGB (Machado, Oliveira and Fernandes, 2009)."""
+
+
+def linear(color: str) -> Any:
+    channels = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: Any) -> Any:
+    """Return CIE L*a*b* of linear RGB."""
+    to_xyz = [[0.4339, 0.3763, 0.1899], [0.2126, 0.7152, 0.0722], [0.0178, 0.1095, 0.8727]]
+    x, y, z = np.cbrt(np.maximum(np.asarray(to_xyz) @ np.clip(rgb, 0, 1), 0.008856))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the ratio of luminances, as WCAG defines it."""
+    low, high = sorted(float(linear(c) @ [0.2126, 0.7152, 0.0722]) for c in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+PARTS = [Part(0, "forward"), Part(1, "tangent"), *(Part(g, "adjoint") for g in (1, 2, 3))]
+
+
+@pytest.mark.parametrize("eye", BLINDNESS)
+def test_parts_are_told_apart_by_every_eye(eye: str) -> None:
+    seen = [lab(np.asarray(BLINDNESS[eye]) @ linear(hue_of(part).strong)) for part in PARTS]
+    for one, other in itertools.combinations(seen, 2):
+        assert np.linalg.norm(one - other) > 10
+
+
+@pytest.mark.parametrize("part", [*PARTS, Part(4, "adjoint")])
+def test_text_and_lines_stand_out(part: Part) -> None:
+    hue = hue_of(part)
+    assert contrast(INK, hue.pale) > 7  # what WCAG asks of small text, at its strictest
+    assert contrast(hue.strong, hue.ground) > 4.5 and contrast(hue.strong, hue.pale) > 3
+    assert contrast(FAINT, hue.ground) > 4.5

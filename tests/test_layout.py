@@ -184,7 +184,8 @@ def sampled(curve: Any) -> Iterator[Any]:
 
 
 def diagram_of(scene: Scene) -> Diagram:
-    return import_module("symad.draw.svg")._diagram(scene)
+    module = import_module("symad.draw.svg")
+    return module._diagram(scene, module._sizes(scene))
 
 
 def laid_out(nodes: Any, limit: int = 200) -> Layout:

@@ -1,4 +1,4 @@
-"""How wide text is: for a layout that no font engine takes part in.
+"""How wide text is, and where to break it: for a layout that no font engine takes part in.
 
 The widths are those of DejaVu Sans, rounded up, the font that pictures ask for first; others that
 are likely to stand in for it are as wide or narrower.
@@ -6,7 +6,9 @@ are likely to stand in for it are as wide or narrower.
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 _WIDTHS = {
@@ -21,6 +23,7 @@ _WIDTHS = {
 }  # fmt: skip
 _USUAL, _WIDE, _PICTURE = 0.8, 1.1, 1.4
 _BOLD = 0.075  # what bold adds to each character
+_BREAKS = re.compile("(?<=[ ,(])(?! )")  # a line may end after these
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
@@ -34,6 +37,36 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     widths = [_width(character) for character in text]
     extra = _BOLD * sum(width > 0 for width in widths) if bold else 0.0
     return size * (sum(widths) + extra)
+
+
+def broken(text: str, size: float, room: float, bold: bool = False) -> list[str]:
+    """Return text on as few lines as fit into a width, and those about equally wide.
+
+    Lines end after a space, a comma or an opening bracket; what holds none of them is not broken.
+
+    Examples
+    --------
+    >>> broken("broadcast_like(v₁₀, v₉)", 10, 110)
+    ['broadcast_like(', 'v₁₀, v₉)']
+    """
+    pieces = _BREAKS.split(text)
+    best = narrower = _filled(pieces, size, room, bold)
+    while len(narrower) == len(best) > 1:
+        best = narrower
+        widest = max(text_width(line, size, bold) for line in best)
+        if widest <= max(text_width(piece.rstrip(), size, bold) for piece in pieces):
+            break
+        narrower = _filled(pieces, size, widest - 0.01, bold)
+    return best
+
+
+def _filled(pieces: Iterable[str], size: float, room: float, bold: bool) -> list[str]:
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and text_width((lines[-1] + piece).rstrip(), size, bold) > room:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip(" ") for line in lines]
 
 
 @lru_cache(maxsize=4096)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from textwrap import wrap
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from symad.draw.flow import Flow
 from symad.draw.fold import Box
 from symad.draw.formulas import Formulas
 from symad.draw.labels import Labels
+from symad.draw.metrics import broken
 from symad.draw.parts import Kind, Part, kind_of
 from symad.draw.style import FAINT, GLYPHS, INK, SHAPES, hue_of, sign_of
 from symad.draw.values import format_number, format_size, format_value, magnitude, summarise
@@ -25,8 +25,8 @@ from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import RoleKind
 from symad.types import TensorType, UnknownShape
 
-_LINE = 22  # characters of a formula on one line of a node
-_LINES = 4
+_LONGEST = 88  # characters of a formula
+_FORMULA_ROOM, _SYMBOL_ROOM = 195.0, 130.0  # for a line of a node
 _BIG, _MIDDLE, _SMALL = 17, 15, 12  # sizes of text, in points
 
 
@@ -105,7 +105,7 @@ class Arrow:
             look["style"] = "dashed"
         if self.shape_only:
             look |= {"style": "dotted", "color": FAINT}
-        return look | {"penwidth": "1", "arrowsize": "0.7"} if self.crosses else look
+        return look | {"penwidth": "1.2", "arrowsize": "0.7"} if self.crosses else look
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +196,10 @@ class _Stage:
         return Kind.FOLDED if box.node is None else kind_of(box.node, self._labels)
 
     def _lines(self, node: Node, kind: Kind) -> Iterator[Line]:
-        symbols = " = ".join(s.subscripted for s in self._labels.symbols.get(node, ()))
+        symbols = " =\xa0".join(s.subscripted for s in self._labels.symbols.get(node, ()))
         if symbols:
-            yield _big(symbols)
+            for row in broken(symbols, _BIG, _SYMBOL_ROOM, bold=True):
+                yield _big(row.replace("\xa0", " "))
         if kind is Kind.CONSTANT:
             assert isinstance(node, Constant)
             yield _big(visible(node.name or format_value(node.value), 24))
@@ -223,7 +224,7 @@ class _Stage:
         formula = self._formulas.right_sides[node]
         if node in self._formulas.auxiliary:
             formula = type(formula)(f"{self._formulas.name(node)} = {formula}")
-        return wrap(visible(formula, _LINES * _LINE), _LINE)
+        return broken(visible(formula, _LONGEST), _MIDDLE, _FORMULA_ROOM)
 
     def _annotations(self, node: Node, kind: Kind) -> Iterator[Line]:
         """Yield the value, and the adjoint's magnitude; without a feed, the sizes where known."""
@@ -306,6 +307,9 @@ class _Stage:
     # Legend
 
     def _legend(self, arrows: Sequence[Arrow]) -> Iterator[Swatch]:
+        parts = sorted({box.part for box in self._boxes})
+        if parts[-1].generation > 1:
+            yield from (Swatch("■", part.title, hue_of(part).strong) for part in parts)
         order = list(Kind)
         found = {(box.part, order.index(self._kind(box))) for box in self._boxes}
         first: dict[Kind, Part] = {}
@@ -314,9 +318,6 @@ class _Stage:
         for kind, part in first.items():
             strong = SHAPES[kind].get("color", hue_of(part).strong)
             yield Swatch(GLYPHS[kind], kind.value, strong)
-        parts = sorted({box.part for box in self._boxes})
-        if parts[-1].generation > 1:
-            yield from (Swatch("■", part.title, hue_of(part).strong) for part in parts)
         if any(arrow.repaired for arrow in arrows):
             yield Swatch("┄▸", "shape repair left out", FAINT)
         if any(arrow.shape_only for arrow in arrows):

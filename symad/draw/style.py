@@ -1,7 +1,8 @@
 """Shapes and colours: told apart without colour, and in colours that the colour-blind tell apart.
 
-The hues are those of Okabe and Ito ("Color Universal Design", 2008): strong for borders and edges,
-pale for surfaces, with near-black text on them that a projector keeps readable.
+The hues begin with those of Okabe and Ito ("Color Universal Design", 2008); where two are too alike
+without red or green, one is darker.  Strong colours are for borders and edges, pale ones for
+surfaces, with near-black text on them that a projector keeps readable.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ _FORWARD = Hue("#0063a0", "#d5e8f6", "#f5f9fc")
 _TANGENT = Hue("#007a58", "#cfeee3", "#f3fbf8")
 _GENERATIONS = (
     Hue("#b84a00", "#fde3cd", "#fef8f3"),
-    Hue("#8d3b77", "#f3dced", "#fcf6fa"),
+    Hue("#6b1659", "#eecbe0", "#fbf5f9"),
+    Hue("#3d3d3d", "#dcdcdc", "#f6f6f6"),
     Hue("#7a6a00", "#f5edb5", "#fdfbee"),
-    Hue("#4a4a4a", "#e2e2e2", "#f6f6f6"),
 )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from symad.draw.escape import visible
@@ -18,7 +19,8 @@ from symad.draw.style import FONT, INK, hue_of
 _AIR = 12.0  # around the picture
 _LEADING = 1.3  # of lines on a node, in relation to their size
 _HEAD = (9.5, 3.8)  # length and half the width of an arrow's head
-_DASHES = {"dashed": "5,3", "dotted": "1,4"}
+_HEAD_ROOM, _MOST_HEAD_ROOM = 15.0, 300.0  # on the side of a node, for one and for all
+_DASHES = {"dashed": "5,3", "dotted": "1.5,3"}
 _COLUMN_GAP = 22.0
 _COLUMNS = 4
 _GLYPH = 31.0
@@ -36,7 +38,8 @@ class _Painter:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._layout = lay_out(_diagram(scene))
+        self._sizes = _sizes(scene)
+        self._layout = lay_out(_diagram(scene, self._sizes))
         self._shapes = {shape.box.id: shape for shape in scene.shapes}
 
     def svg(self) -> str:
@@ -90,7 +93,7 @@ class _Painter:
         dashed = ' stroke-dasharray="5,3"' if "dashed" in look.get("style", "") else ""
         paint = f'fill="{look["fillcolor"]}" stroke="{look["color"]}"'
         paint += f' stroke-width="{look.get("penwidth", "1.5")}"{dashed}'
-        size = _size(shape)
+        size = self._sizes[shape.box.id]
         yield from outline(look, (x, y), size, paint)
         height = sum(_height(line) for line in shape.lines)
         base = y - height / 2 + text_drop(look, size)
@@ -123,15 +126,15 @@ class _Painter:
             shape = self._shapes[box.id]
             centre = self._layout.centres[box.id]
             vertical = curve[inner][0] == curve[end][0]
-            curve[end] = meeting(shape.look, centre, _size(shape), curve[end], vertical)
+            curve[end] = meeting(shape.look, centre, self._sizes[box.id], curve[end], vertical)
         return curve
 
 
-def _diagram(scene: Scene) -> Diagram:
+def _diagram(scene: Scene, sizes: Mapping[str, Point]) -> Diagram:
     """Return what the layout must know of a scene."""
     bands = {part: place for place, part in enumerate(scene.parts)}
     items = [
-        Item(shape.box.id, bands[shape.box.part], shape.box.scope, _size(shape))
+        Item(shape.box.id, bands[shape.box.part], shape.box.scope, sizes[shape.box.id])
         for shape in scene.shapes
     ]
     links = [Link(a.id, a.source.id, a.target.id, a.ranks, a.rises) for a in scene.arrows]
@@ -153,10 +156,16 @@ def _frame_title(part: Part, scope: tuple[str, ...]) -> Line:
     return Line(part.title, _PART_TITLE, color, bold=True)
 
 
-def _size(shape: Shape) -> Point:
-    """Return the width and the height of a node."""
-    width = max((text_width(n.text, n.size, n.bold) for n in shape.lines), default=0.0)
-    return size_around(shape.look, width, sum(map(_height, shape.lines)))
+def _sizes(scene: Scene) -> dict[str, Point]:
+    """Return the width and the height of each node: room for its text, and for arrow heads."""
+    arriving = Counter(arrow.target.id for arrow in scene.arrows)
+    sizes = {}
+    for shape in scene.shapes:
+        text = max((text_width(n.text, n.size, n.bold) for n in shape.lines), default=0.0)
+        width, height = size_around(shape.look, text, sum(map(_height, shape.lines)))
+        heads = min(_HEAD_ROOM * arriving[shape.box.id], _MOST_HEAD_ROOM)
+        sizes[shape.box.id] = max(width, heads), height
+    return sizes
 
 
 def _height(line: Line) -> float:
