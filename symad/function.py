@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -100,7 +99,7 @@ class Function:
         self._binding = Binding(name, inputs)
         state = graph.inputs[len(self._binding.nodes) :]
         self.parameters = cast(tuple[Parameter, ...], state)
-        self._locks = [parameter.lock for parameter in sorted(self.parameters, key=id)]
+        self._held = _Locks([parameter.lock for parameter in sorted(self.parameters, key=id)])
         self._specialisations: OrderedDict[Any, Specialisation] = OrderedDict()
         self._latest: Specialisation | None = None
         self._entered: list[Specialisation] = []
@@ -150,12 +149,10 @@ class Function:
         values = [accept(value, node, sizes) for value, node in pairs]
         if not self.parameters:
             return rebuild(self.outputs, iter(self._run(values, out)))
-        with ExitStack() as stack:
-            for lock in self._locks:
-                stack.enter_context(lock)
+        with self._held:
             values += [parameter.value for parameter in self.parameters]
             results = self._run(values, out)
-            self._store(results[len(results) - len(self.updates) :])
+            self._store(results)
         return rebuild(self.outputs, iter(results))
 
     def arguments(self, *args: Any, **keywords: Any) -> list[Any]:
@@ -183,8 +180,9 @@ class Function:
         targets.check(results)
         return targets.fill(results)
 
-    def _store(self, new_values: Sequence[Any]) -> None:
-        """Replace all updated parameters together."""
+    def _store(self, results: Sequence[Any]) -> None:
+        """Replace all updated parameters together: their new values come last."""
+        new_values = results[len(results) - len(self.updates) :]
         for parameter, value in zip(self.updates, new_values, strict=True):
             parameter.adopt(value)
 
@@ -223,16 +221,37 @@ class Function:
         Python looks ``__call__`` up in the class, so this function gets a class of its own.  What
         does not expect the values of a call hands them on to the one that was made before it.
         """
-        if self.parameters or not self._binding.is_flat:
+        if not self._binding.is_flat:
             return
         if len(self._entered) == _CHAINED:
             self._entered = []
         fallback = type(self).__call__ if self._entered else self._call
         mark = Mark(self._mark, len(self._entered) + 1)
-        entry = found.program.entry(self.outputs, fallback, self.name, mark)
+        entry = self._entry(found.program, fallback, mark)
         if entry is not None:
             self._entered.append(found)
-            self.__class__ = type("Function", (Function,), {"__call__": entry})
+            self.__class__ = type("Function", (Function,), {"__call__": staticmethod(entry)})
+
+    def _entry(
+        self, program: Program, fallback: Callable[..., Any], mark: Mark
+    ) -> Callable[..., Any] | None:
+        """Return what takes the arguments of a call natively, or hands them on to ``fallback``."""
+        if not self.parameters:
+            return program.entry(self.outputs, fallback, self.name, mark)
+        run = program.entry(list(self.graph.outputs), lambda *values: None, self.name, mark)
+        if run is None:
+            return None
+
+        def call(*args: Any, **keywords: Any) -> Any:
+            if not keywords:
+                with self._held:
+                    results = run(*args, *[parameter.value for parameter in self.parameters])
+                    if results is not None:
+                        self._store(results)
+                        return rebuild(self.outputs, iter(results))
+            return fallback(*args, **keywords)
+
+        return call
 
     def _call(self, *args: Any, **keywords: Any) -> Any:
         return Function.__call__(self, *args, **keywords)
@@ -341,6 +360,28 @@ class Function:
     def __repr__(self) -> str:
         inputs = ", ".join(f"{node.label}: {node.type}" for node in self._binding.nodes)
         return f"<Function {self.name}({inputs}), {len(self.graph)} nodes>"
+
+
+class _Locks:
+    """Several locks, always taken in the same order, as one."""
+
+    def __init__(self, locks: Sequence[Any]) -> None:
+        self._locks = locks
+
+    def __enter__(self) -> None:
+        taken = 0
+        try:
+            for lock in self._locks:
+                lock.acquire()
+                taken += 1
+        except BaseException:  # Ctrl-C while waiting
+            for lock in self._locks[:taken]:
+                lock.release()
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        for lock in self._locks:
+            lock.release()
 
 
 def _signature(value: Any) -> Any:

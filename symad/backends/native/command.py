@@ -88,6 +88,8 @@ class Command:
         What is computed, for messages and profiles.
     work : float
         About how many nanoseconds it takes.
+    over : tuple of pairs of View
+        Results, each with an argument that it may take the place of.
     """
 
     address: int
@@ -95,3 +97,4 @@ class Command:
     module: CompiledModule | None
     node: Node
     work: float
+    over: tuple[tuple[View, View], ...] = ()

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.jit import vector_unit
 from symad.graph.scalar import Value
 
 _FLOAT, _INTEGER = np.dtype("float32"), np.dtype("int32")
@@ -46,15 +45,16 @@ def exp_float32(builder: Any, x: Value) -> Value:
     result = constant(_POLYNOMIAL[0])
     for coefficient in _POLYNOMIAL[1:]:
         result = builder.multiply_add(result, r, constant(coefficient))
+    if builder.can_scale:
+        return builder.scale(result, n)
     bits = builder.reinterpret(shifted, _INTEGER)
-    exponent = builder.subtract(bits, builder.constant(_ROUNDER_BITS, _INTEGER))
-    return _times_power(builder, result, exponent)
+    return _times_power(
+        builder, result, builder.subtract(bits, builder.constant(_ROUNDER_BITS, _INTEGER))
+    )
 
 
 def _times_power(builder: Any, x: Value, n: Value) -> Value:
-    """Return x 2ⁿ, rounded once: where 2ⁿ is no normal number, its two halves are."""
-    if vector_unit().bits == 512:
-        return builder.scale(x, n)
+    """Return x 2ⁿ, rounded once: 2ⁿ may be no normal number, but its two halves are."""
     half = builder.shift_right(n, 1)
     near = builder.add(builder.reinterpret(x, _INTEGER), builder.shift_left(half, _FRACTION))
     rest = builder.subtract(n, half)

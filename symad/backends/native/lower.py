@@ -190,26 +190,49 @@ class Lowering:
                 blocks[place.block] = Block(Where.OUTPUT, k)
             else:
                 pinned[place.block] = k
-        size = self._arrange(blocks, pinned)
+        size = self._arrange(blocks, [self._views[node].block for node in outputs])
         contents = {k: blocks[block].place for block, k in pinned.items()}
         taken, made = list(map(static, inputs)), list(map(static, outputs))
         return Code(self._commands, blocks, taken, made, contents, size, self._constants)
 
-    def _arrange(self, blocks: list[Any], pinned: Iterable[int]) -> int:
+    def _arrange(self, blocks: list[Any], results: Iterable[int]) -> int:
         """Find a place in the arena for each block that has none; return the arena's size."""
-        spans: dict[int, tuple[int, int]] = {}
-        for step, command in enumerate(self._commands):
-            for word in command.words:
-                if isinstance(word, View) and not isinstance(blocks[word.block], Block):
-                    first, _ = spans.get(word.block, (step, step))
-                    spans[word.block] = first, step
-        for block in pinned:
-            spans[block] = spans[block][0], len(self._commands)
-        lifetimes = [Lifetime(blocks[block], *span) for block, span in spans.items()]
-        layout = arrange(lifetimes)
-        for block, offset in zip(spans, layout.offsets, strict=True):
+        spans = self._spans(results)
+        homes = self._homes(spans)
+        for block, home in homes.items():
+            spans[home] = spans[block][0], spans[home][1]
+        free = [k for k in spans if k not in homes and not isinstance(blocks[k], Block)]
+        layout = arrange([Lifetime(blocks[block], *spans[block]) for block in free])
+        for block, offset in zip(free, layout.offsets, strict=True):
             blocks[block] = Block(Where.ARENA, offset)
+        for block, home in homes.items():
+            blocks[block] = blocks[home]
         for block, found in enumerate(blocks):
             if not isinstance(found, Block):  # no command refers to it
                 blocks[block] = Block(Where.ARENA, 0)
         return layout.size
+
+    def _spans(self, results: Iterable[int]) -> dict[int, tuple[int, int]]:
+        """Return the first and the last command that need each block that commands fill.
+
+        Results are needed when all commands have run.
+        """
+        spans: dict[int, tuple[int, int]] = {}
+        for step, command in enumerate(self._commands):
+            for word in command.words:
+                if isinstance(word, View) and not isinstance(self._blocks[word.block], Block):
+                    spans[word.block] = spans.get(word.block, (step, step))[0], step
+        for block in results:
+            spans[block] = spans[block][0], len(self._commands)
+        return spans
+
+    def _homes(self, spans: dict[int, tuple[int, int]]) -> dict[int, int]:
+        """Return, for blocks that a later result takes the place of, the last of these."""
+        homes: dict[int, int] = {}
+        for step, command in reversed(list(enumerate(self._commands))):
+            for made, read in command.over:
+                if read.block not in spans or self._blocks[read.block] != self._blocks[made.block]:
+                    continue
+                if spans[read.block][1] == spans[made.block][0] == step:
+                    homes[read.block] = homes.get(made.block, made.block)
+        return homes

@@ -337,6 +337,13 @@ class Layout:
             self.row = RAGGED_ROW
             self.reads = [Read(r.slot, r.inner, (r.inner * self.row,), False) for r in self.reads]
 
+    def reads_in_order(self, read: Read) -> bool:
+        """Return whether a read takes one element after another, as outputs are written."""
+        if read.expanded or not read.inner:
+            return False
+        steps = (self.row * math.prod(self.outer[axis + 1 :]) for axis in range(len(self.outer)))
+        return self.is_line or read.outer == tuple(steps)
+
     @property
     def rows(self) -> int:
         """How many rows there are."""

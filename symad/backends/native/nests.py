@@ -12,7 +12,7 @@ import numpy as np
 from symad.backends.native.command import Command, View
 from symad.backends.native.copies import contiguous
 from symad.backends.native.loops import loop_code
-from symad.backends.native.nest import Layout, Nest, has_code, supports
+from symad.backends.native.nest import Kind, Layout, Nest, has_code, supports
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
@@ -71,7 +71,34 @@ def lower(
     words: tuple[int | View, ...] = (*numbers, *reads, *outputs, *stored)
     code = loop_code(nest, layout)
     work = _PER_STEP * layout.elements * len(nest.computed)
-    return [*commands, Command(code.address, words, code.module, node, work)]
+    over = _replaceable(nest, layout, reads, outputs)
+    return [*commands, Command(code.address, words, code.module, node, work, over)]
+
+
+def _replaceable(
+    nest: Nest, layout: Layout, reads: Sequence[View], outputs: Sequence[View]
+) -> tuple[tuple[View, View], ...]:
+    """Return pairs of an output and an input, read just where the output is written and no later.
+
+    Each vector of an output is written after the same elements of the inputs have been read.
+    """
+    last_stage = [0] * len(reads)
+    for stage, loop in enumerate(nest.loops):
+        for (user, _), read in layout.read_of.items():
+            if user in loop:
+                last_stage[read] = stage
+    blocks = [view.block for view in reads]
+    free = [k for k, read in enumerate(layout.reads) if layout.reads_in_order(read)]
+    free = [k for k in free if blocks.count(blocks[k]) == 1]
+    pairs = []
+    for node, output in zip(nest.body.outputs, outputs, strict=True):
+        for k in free:
+            same = reads[k].dtype.itemsize == output.dtype.itemsize
+            if nest.kinds[node] is Kind.FULL and same and last_stage[k] <= nest.stage[node]:
+                pairs.append((output, reads[k]))
+                free.remove(k)
+                break
+    return tuple(pairs)
 
 
 def constant_words(nest: Nest, layout: Layout) -> list[int]:

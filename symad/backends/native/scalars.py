@@ -260,9 +260,20 @@ class LLVMScalarBuilder:
         """Return x y + z of floats, rounded once where the machine has an instruction for it."""
         return self.intrinsic("fmuladd", x, y, z)
 
+    @property
+    def can_scale(self) -> bool:
+        """Whether there is an instruction for :meth:`scale`."""
+        return vector_unit().letter == "e" and self.lanes == 16
+
     def scale(self, x: Scalar, n: Scalar) -> Scalar:
-        """Return x 2ⁿ of a float and an integer."""
-        return self.intrinsic("ldexp", x, n, overloads=2)
+        """Return x 2ⁿ of vectors of float32, rounded once; ``n`` holds integers as floats."""
+        from llvmlite import ir
+
+        every_lane, as_set = ir.IntType(16)(-1), ir.IntType(32)(4)
+        operands = [x.value, n.value, x.value, every_lane, as_set]
+        name = "llvm.x86.avx512.mask.scalef.ps.512"
+        declared = self._declare(name, self.type_of(x.dtype), operands)
+        return Scalar(self.builder.call(declared, operands), x.dtype)
 
     def reinterpret(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
         """Return the bits of ``x`` as a value of another dtype of that size."""
@@ -296,23 +307,18 @@ class LLVMScalarBuilder:
         flags = (flag,) if flag else ()
         return Scalar(self.builder.call(function, operands, fastmath=flags), vector.dtype)
 
-    def intrinsic(
-        self, function: str, *operands: Scalar, overloads: int = 1, flags: Sequence[str] = ()
-    ) -> Scalar:
+    def intrinsic(self, function: str, *operands: Scalar, flags: Sequence[str] = ()) -> Scalar:
         """Call a function of LLVM's own, whose result is like the first operand.
 
         Parameters
         ----------
         function : str
         *operands : Scalar
-        overloads : int
-            How many operands may be of several types, which its name then tells.
         flags : sequence of str
             What LLVM need not respect.
         """
         dtype, values = operands[0].dtype, [operand.value for operand in operands]
-        suffixes = [self._suffix(operand.dtype) for operand in operands[:overloads]]
-        name = ".".join(["llvm", function, *suffixes])
+        name = f"llvm.{function}.{self._suffix(dtype)}"
         declared = self._declare(name, self.type_of(dtype), values)
         return Scalar(self.builder.call(declared, values, fastmath=flags), dtype)
 

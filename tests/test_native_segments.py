@@ -1,0 +1,146 @@
+"""Native segments: which memory results stand in, and how functions with parameters enter them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symad as sm
+
+pytest.importorskip("llvmlite")
+
+SIZE = 40
+BLOCK = SIZE * SIZE * 8
+
+
+def variables(*names: str) -> list[sm.Variable]:
+    return [sm.Variable(name, shape=(SIZE, SIZE)) for name in names]
+
+
+def arena_of(function: sm.Function, *arrays: Any) -> int:
+    """Return how many bytes besides inputs and results a function takes, once its answer is right.
+
+    The answer is compared with that of a plan that uses no memory twice.
+    """
+    program: Any = function.specialised(function.arguments(*arrays)).program
+    reference = sm.compile(function.inputs, function.outputs, backend="numpy", rewrites="exact")
+    for found, expected in zip(function(*arrays), reference(*arrays), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+    return int(program._whole._code.arena)
+
+
+@pytest.fixture
+def a() -> np.ndarray[Any, Any]:
+    return np.random.default_rng(0).standard_normal((SIZE, SIZE)) / SIZE
+
+
+def test_a_product_stands_where_its_only_user_writes(a: Any) -> None:
+    (x,) = variables("x")
+    f = sm.compile([x], [sm.tanh(x @ x) * 2 + x], backend="native")
+    assert arena_of(f, a) == 0
+
+
+def test_several_steps_share_one_place(a: Any) -> None:
+    (x,) = variables("x")
+    y = sm.sin(x @ x) @ x  # the first product is needed until the second is there
+    f = sm.compile([x], [sm.cos(sm.exp(y * 0.001) @ x)], backend="native")
+    assert arena_of(f, a) <= 2 * BLOCK
+
+
+def test_what_is_needed_later_keeps_its_place(a: Any) -> None:
+    (x,) = variables("x")
+    y = x @ x
+    z = sm.sin(y)
+    f = sm.compile([x], [z @ y, y @ x], backend="native")
+    assert arena_of(f, a) == 2 * BLOCK
+
+
+def test_results_are_not_overwritten_by_what_is_made_of_them(a: Any) -> None:
+    (x,) = variables("x")
+    y = x @ x
+    z = sm.sin(y) @ x
+    arena_of(sm.compile([x], [y, z, sm.cos(z)], backend="native"), a)
+
+
+def test_inputs_and_constants_are_not_overwritten(a: Any) -> None:
+    (x,) = variables("x")
+    kept, constant = a.copy(), np.array(a + 1)
+    f = sm.compile([x], [sm.sin(x) * 2, sm.cos(sm.constant(constant)) + x], backend="native")
+    for _ in range(2):
+        f(a)
+    np.testing.assert_array_equal(a, kept)
+    np.testing.assert_array_equal(constant, kept + 1)
+
+
+def test_what_is_read_in_another_order_keeps_its_place(a: Any) -> None:
+    (x,) = variables("x")
+    y = x @ x
+    f = sm.compile([x], [sm.sin(y) + y.T, sm.exp(0.01 * y) - y[0] * y[:, :1]], backend="native")
+    arena_of(f, a)
+
+
+def test_rows_that_are_read_again_keep_their_place(a: Any) -> None:
+    """The sum of a row is made before its elements are read a second time."""
+    (x,) = variables("x")
+    y = x @ x
+    log_probabilities = y - sm.logsumexp(y, axis=1, keepdims=True)
+    f = sm.compile([x], [log_probabilities, sm.sum(sm.exp(log_probabilities), 0)], backend="native")
+    assert arena_of(f, a) == 0
+
+
+def counter(**options: Any) -> tuple[sm.Function, sm.Parameter]:
+    x, w = sm.Variable("x", shape=("n", 3)), sm.parameter("w", np.zeros(3))
+    new = w + sm.sum(x, 0)
+    return sm.compile([x], {"before": w * 1, "total": sm.sum(new)}, {w: new}, **options), w
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_functions_with_parameters_take_all_kinds_of_calls(backend: str) -> None:
+    f, w = counter(backend=backend)
+    ones = np.ones((2, 3))
+    for call in (
+        lambda: f(ones),
+        lambda: f(ones),
+        lambda: f(x=ones),
+        lambda: f(np.asfortranarray(ones)),
+        lambda: f([[1, 1, 1], [1, 1, 1]]),
+        lambda: f(ones.astype("f4")),
+        lambda: f(np.ones((4, 3))[::2]),
+        lambda: f(ones, out={"before": np.empty(3), "total": None}),
+    ):
+        before = w.value.copy()
+        result = call()
+        np.testing.assert_array_equal(result["before"], before)
+        np.testing.assert_array_equal(w.value, before + 2)
+        assert result["total"] == np.sum(before + 2)
+    f(np.ones((5, 3)))
+    np.testing.assert_array_equal(w.value, before + 7)
+
+
+def test_what_a_call_refuses_leaves_parameters_as_they_were() -> None:
+    f, w = counter(backend="native")
+    ones = np.ones((2, 3))
+    f(ones), f(ones)
+    for wrong in ((), (ones, ones), (np.ones((2, 4)),), (ones * 1j,), ("text",)):
+        with pytest.raises(sm.SymadError):
+            f(*wrong)
+        np.testing.assert_array_equal(w.value, [4.0, 4.0, 4.0])
+
+
+def test_the_latest_call_is_the_one_that_is_shown() -> None:
+    f, _ = counter(backend="native")
+    for rows in (2, 5, 2):
+        f(np.ones((rows, 3)))
+        assert f.plan.graph.inputs[0].type.shape == (rows, 3)
+
+
+def test_an_assigned_value_is_used_whatever_its_order() -> None:
+    x, w = sm.Variable("x", shape=(3, 3)), sm.parameter("w", np.eye(3))
+    f = sm.compile([x], x @ w, backend="native")
+    a = np.arange(9.0).reshape(3, 3)
+    for value in (np.eye(3), np.asfortranarray(a), a.T, a[::-1]):
+        f(a)
+        w.value = value
+        np.testing.assert_array_equal(f(a), a @ value)
