@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import linecache
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from symad.draw.player.rewrites import Names, Rewrite, RewritesTeller, Stage, pa
 from symad.draw.player.sketch import Sketch
 from symad.draw.player.story import Story
 from symad.draw.player.subject import Subject, is_finite
-from symad.draw.player.svg import write_svg
+from symad.draw.player.svg import hue_class, write_svg
 from symad.draw.style import GLYPHS
 from symad.draw.values import format_value, summarise
 from symad.draw.view import Values, View
@@ -80,8 +80,10 @@ class Production:
         self._glyphs = Glyphs()
         self._subject = Subject(View(everything, values), self._outputs, limit, self._glyphs)
         self._values: Values = values or {}
-        self._story = Story(_title(y, self._subject))
+        hue = hue_class(Part(record.generation, "adjoint"))
+        self._story = Story(_title(y, self._subject), hue=hue)
         self._sketches: list[Sketch] = []
+        self._drawn = [(name, node) for node, name in self._subject.ids.items()]
 
     @property
     def title(self) -> str:
@@ -97,6 +99,7 @@ class Production:
         """Return the page as HTML."""
         self._tell_extension()
         self._tell_passes()
+        self._story.panels["sources"] = _sources(self._drawn)
         evaluate = self._sliders()
         pictures = self._pictures()
         data = self._story.data(self._glyphs.entries)
@@ -104,10 +107,10 @@ class Production:
 
     def _tell_extension(self) -> None:
         subject, story = self._subject, self._story
-        teller = ExtensionTeller(subject, _visits(self._record), self._results)
+        record = self._record
+        teller = ExtensionTeller(subject, _visits(record), self._results, record.generation)
         story.chapters += teller.chapters()
         story.panels |= {"trace": teller.trace(), "grads": teller.lists()}
-        story.panels["sources"] = _sources(subject)
         story.values = [_value(self._values.get(node)) for node in subject.places]
         story.notes += [subject.note] * bool(subject.note)
         self._sketches.append(subject.sketch())
@@ -124,16 +127,18 @@ class Production:
         optimised = optimise(graph, Grade.ROUNDING, log.append)
         stages = _stages(optimised.reports, log)
         if subject.is_folded:
-            chapter, rows = passes_in_short(stages)
+            plan = make_plan(optimised.graph)
+            chapter, rows = passes_in_short(stages, len(plan.instructions), plan.registers)
             story.chapters.append(chapter)
             story.panels["passes"] = rows
             return
-        steps = self._record.steps
-        pairs = [(new[s.node], new[s.adjoint]) for s in steps if isinstance(s, Summed)]
+        summed = [s for s in self._record.steps if isinstance(s, Summed)]
+        pairs = [(new[s.node], new[s.adjoint]) for s in summed if s.adjoint in new]
         teller = RewritesTeller(graph, self._names(order, new), stages, pairs, 1)
         story.chapters.append(teller.chapter())
         story.panels["passes"] = teller.rows
         self._sketches.append(teller.sketch())
+        self._drawn += teller.drawn()
         self._tell_plan(make_plan(optimised.graph), teller)
 
     def _names(self, order: Sequence[Node], new: Mapping[Node, Node]) -> Names:
@@ -158,6 +163,7 @@ class Production:
         self._story.chapters.append(told.chapter())
         self._story.panels["plan"] = {"rows": told.rows(), "registers": told.registers()}
         self._sketches.append(told.sketch())
+        self._drawn += told.drawn()
 
     def _type(self, node: Node) -> Type:
         if isinstance(node, Parameter) or node not in self._values:
@@ -167,7 +173,10 @@ class Production:
     def _sliders(self) -> str:
         """Return the graph in JavaScript, and set the sliders up; ``null`` where there are none."""
         subject, story = self._subject, self._story
-        if not self._values or subject.is_folded:
+        if not self._values:
+            return "null"
+        if subject.is_folded:
+            story.notes.append("There are no sliders: the graph is folded.")
             return "null"
         inputs = Graph(self._outputs).inputs
         try:
@@ -193,7 +202,7 @@ class Production:
                 self._story.kinds[kind.name.lower()] = (GLYPHS[kind], kind.value.partition(":")[0])
             layout = lay_out(sketch)
             renderers.add(layout.drawn_by)
-            pictures.append(write_svg(sketch, layout, self._glyphs, f"picture{place}"))
+            pictures.append(write_svg(sketch, layout, f"picture{place}"))
         self._story.notes.append(f"Laid out by {' and '.join(sorted(renderers))}.")
         return pictures
 
@@ -255,20 +264,17 @@ def _slider(node: Node, value: float, subject: Subject) -> dict[str, Any]:
     }
 
 
-def _sources(subject: Subject) -> list[dict[str, str]]:
-    """Return the user's lines that made the nodes of the forward graph."""
-    nodes: dict[tuple[str, int], list[str]] = {}
-    for node in subject.labels.forward:
-        if node in subject.ids and node.role is None:
-            nodes.setdefault((node.site.filename, node.site.line), []).append(subject.ids[node])
+def _sources(drawn: Iterable[tuple[str, Node]]) -> list[dict[str, str]]:
+    """Return the user's lines that made the nodes of pictures, which are given with their ids."""
+    nodes: dict[tuple[str, int], dict[str, None]] = {}
+    for name, node in drawn:
+        nodes.setdefault((node.site.filename, node.site.line), {})[name] = None
     rows = []
     for (filename, line), ids in sorted(nodes.items()):
         name = filename.replace("\\", "/").rpartition("/")[2]
         where = f"column {line}" if filename.startswith("<expr") else f"{name}:{line}"
         text = linecache.getline(filename, line).strip()
-        rows.append(
-            {"w": visible(where), "t": visible(text, 120), "n": " ".join(dict.fromkeys(ids))}
-        )
+        rows.append({"w": visible(where), "t": visible(text, 120), "n": " ".join(ids)})
     return rows
 
 

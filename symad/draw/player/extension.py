@@ -23,6 +23,8 @@ from symad.graph.provenance import RoleKind
 _SEEDED, _VISITED, _SUMMED, _MULTIPLIED, _RETURNED = 1, 2, 3, 5, 7
 """The lines of the algorithm, as the page prints it."""
 
+_MOST_TERMS = 8  # of a sum that is written out in a caption
+
 
 @dataclass(frozen=True)
 class Partial:
@@ -71,14 +73,24 @@ class ExtensionTeller:
         In the order in which they were made.
     results : sequence of Node
         The adjoints that were asked for.
+    generation : int
+        Of the adjoints: 1 for a first derivative.
     """
 
-    def __init__(self, subject: Subject, visits: Sequence[Visit], results: Sequence[Node]) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        visits: Sequence[Visit],
+        results: Sequence[Node],
+        generation: int,
+    ) -> None:
         self._subject = subject
         self._visits = visits
         self._results = results
+        self._generation = generation
         self._latex = subject.latex()
         self._forward = [n for n in subject.labels.forward if n in subject.ids and n.role is None]
+        self._forward += [n for n in subject.view.nodes if n.role is not None and self._is_old(n)]
         self._made = _by_edge(subject)
 
     def chapters(self) -> list[Chapter]:
@@ -92,6 +104,10 @@ class ExtensionTeller:
             chapters.append(Chapter("Adjoints", "trace", 0, list(self._adjoint_values())))
         return [chapter for chapter in chapters if chapter.steps]
 
+    def _is_old(self, node: Node) -> bool:
+        """Return whether a node was there before the extension."""
+        return node.role is None or node.role.generation < self._generation
+
     # The graph as it was written
 
     def _overview(self) -> Step:
@@ -100,8 +116,9 @@ class ExtensionTeller:
         arrows = [arrow.id for arrow in subject.sketch().arrows]
         valued = [n for n in subject.places if not isinstance(n, Constant)]
         values = [f"{subject.ids[n]}v" for n in valued if n in subject.view.values]
+        derived = ", with the derivatives that it holds" if self._generation > 1 else ", in blue"
         return Step(
-            "This is what will be built: the graph as it was written, in blue, and the adjoint "
+            f"This is what will be built: the graph as it was written{derived}, and the adjoint "
             "graph that reverse mode adds to it. Press play, or step with the arrow keys.",
             show=[*everything, *arrows, *values],
         )
@@ -146,7 +163,8 @@ class ExtensionTeller:
             return f"The constant {name}."
         if node.op is None:
             return f"{name} is an input."
-        return f"{name} is a node of the op {node.op.name}. It is not computed yet."
+        derived = "" if node.role is None else ", of a derivative that was asked for before"
+        return f"{name} is a node of the op {node.op.name}{derived}. It is not computed yet."
 
     def _defined(self, node: Node) -> str:
         if node.op is None:
@@ -177,7 +195,7 @@ class ExtensionTeller:
         seeds = [n for v in self._visits for n in v.contributions if _is(n, RoleKind.SEED)]
         for seed in seeds:
             assert seed.role is not None
-            output = subject.name(seed.role.node)
+            output = subject.forward_name(seed.role.node)
             whole = subject.adjoint_name(seed)
             yield Step(
                 f"Reverse mode extends the graph. It starts with the seed {whole}, "
@@ -192,7 +210,7 @@ class ExtensionTeller:
 
     def _visited(self, visit: Visit) -> Iterator[Step]:
         subject, node = self._subject, visit.node
-        name, here = subject.name(node), subject.ids[subject.view.behind(node)]
+        name, here = subject.forward_name(node), subject.ids[subject.view.behind(node)]
         left = [self._left(contribution) for contribution in visit.contributions]
         whole = subject.adjoint_name(visit.adjoint)
         if len(visit.contributions) == 1:
@@ -211,7 +229,7 @@ class ExtensionTeller:
         names = [subject.partial_name(contribution) for contribution in visit.contributions]
         yield Step(
             f"Visit {name}. Its consumers have left {len(names)} partial adjoints in its list: "
-            f"{', '.join(names)}.",
+            f"{_shortened(names, ', ', '…')}.",
             show=[f"o-{here}"],
             now=[here, f"o-{here}"],
             use=[*[subject.ids[subject.view.behind(n)] for n in visit.contributions], *left],
@@ -221,7 +239,7 @@ class ExtensionTeller:
         yield Step(
             f"{name} is used {len(names)} times, so its adjoint is a sum node: every path from "
             f"{name} to the output counts.",
-            [equation(whole, " + ".join(names))],
+            [equation(whole, _shortened(names, " + ", r"\cdots"))],
             show=[*self._with_steps(visit.adjoint), self._adjoint_key(node)],
             now=[subject.ids[total], self._adjoint_key(node)],
             use=[here, *self._sources(total), *left],
@@ -249,10 +267,10 @@ class ExtensionTeller:
     def _rule_in_words(self, visit: Visit, partial: Partial) -> str:
         subject, node = self._subject, visit.node
         source = node.inputs[partial.slot]
-        adjoint, name = subject.adjoint_name(visit.adjoint), subject.name(source)
+        adjoint, name = subject.adjoint_name(visit.adjoint), subject.forward_name(source)
         say = (
-            f"Along the edge from {name} to {subject.name(node)}: {adjoint} times the local "
-            f"derivative, left in the list of {name}."
+            f"Along the edge from {name} to {subject.forward_name(node)}: {adjoint} times the "
+            f"local derivative, left in the list of {name}."
         )
         if partial.product.op is not None and partial.product.op.name == "identity":
             say += " It is 1 here: an identity node."
@@ -265,7 +283,8 @@ class ExtensionTeller:
         subject = self._subject
         source, node = visit.node.inputs[partial.slot], visit.node
         name = subject.partial_name(partial.partial)
-        derivative = rf"\frac{{\partial {subject.name(node)}}}{{\partial {subject.name(source)}}}"
+        ends = (subject.forward_name(node), subject.forward_name(source))
+        derivative = rf"\frac{{\partial {ends[0]}}}{{\partial {ends[1]}}}"
         product = f"{subject.adjoint_name(visit.adjoint)} \\, {derivative}"
         sides = self._latex.right_sides
         seen = subject.view.behind(partial.partial)
@@ -314,6 +333,8 @@ class ExtensionTeller:
     def _extended_by_box(self) -> Iterator[Step]:
         """Tell of a folded graph: one step for all visits in a row to nodes of one box."""
         subject = self._subject
+        arrows = subject.sketch().arrows
+        seen = {subject.ids[node] for node in self._forward_with_constants()}
 
         def box_of(visit: Visit) -> Box:
             return subject.box_of[subject.view.behind(visit.node)]
@@ -322,18 +343,26 @@ class ExtensionTeller:
             told = list(visits)
             made = [n for v in told for n in (*v.contributions, v.adjoint)]
             made += [p.partial for v in told for p in v.partials]
-            boxes = [subject.ids[subject.view.behind(node)] for node in made]
-            sums = sum(len(visit.contributions) > 1 for visit in told)
-            partials = sum(len(visit.partials) for visit in told)
-            title = box.title if box.node is None else subject.name(box.node)
+            boxes = list(dict.fromkeys(subject.ids[subject.view.behind(node)] for node in made))
+            seen.update(boxes)
+            joined = [arrow.id for arrow in arrows if {arrow.tail, arrow.head} <= seen]
+            arrows = [arrow for arrow in arrows if not {arrow.tail, arrow.head} <= seen]
             yield Step(
-                f"Visit {title}, in reverse topological order: {_count(len(told), 'node')}, "
-                f"{_count(sums, 'sum node')}, {_count(partials, 'partial adjoint')}.",
-                show=list(dict.fromkeys(boxes)),
-                now=[box.id, *dict.fromkeys(boxes)],
+                self._visited_in_words(box, told),
+                show=[*boxes, *joined],
+                now=[box.id, *boxes],
                 line=_MULTIPLIED,
             )
         yield self._returned()
+
+    def _visited_in_words(self, box: Box, visits: Sequence[Visit]) -> str:
+        sums = sum(len(visit.contributions) > 1 for visit in visits)
+        partials = sum(len(visit.partials) for visit in visits)
+        title = box.title if box.node is None else self._subject.name(box.node)
+        return (
+            f"Visit {title}, in reverse topological order: {_count(len(visits), 'node')}, "
+            f"{_count(sums, 'sum node')}, {_count(partials, 'partial adjoint')}."
+        )
 
     # The numbers
 
@@ -363,18 +392,34 @@ class ExtensionTeller:
             if node.op is None and not isinstance(node, Variable):
                 continue
             here, value = subject.ids[node], subject.glyphs.value(place)
-            name = subject.name(node)
             sides = [self._latex.right_sides.get(node, ""), value]
             if self._is_of_numbers(node):
                 sides.insert(1, values.right_sides.get(node, ""))
             yield Step(
-                f"{opening}{name} is {value}.",
-                [equation(name, *sides)],
+                f"{opening}{self._value_in_words(node, value)}",
+                [equation(subject.name(node), *sides)],
                 show=[f"{here}v"],
                 now=[here, f"{here}v"],
                 use=self._sources(node),
             )
             opening = ""
+
+    def _value_in_words(self, node: Node, value: str) -> str:
+        subject, role = self._subject, node.role
+        name = subject.name(node)
+        if isinstance(node, Variable):
+            return f"{name} is the input {subject.glyphs.text(node.label)}: {value}."
+        if role is None:
+            return f"{name} is {value}."
+        of = subject.forward_name(role.node)
+        if role.kind is RoleKind.SEED:
+            return f"The seed {name}, the adjoint of the output {of}, is {value}."
+        if role.consumer is None:
+            return f"All that {of} adds to the output, along all paths: {name} is {value}."
+        edge = f"the edge from {of} to {subject.forward_name(role.consumer)}"
+        if role.kind is RoleKind.LOCAL:
+            return f"A step of the rule for {edge}: {value}."
+        return f"Along {edge}: {name} is {value}."
 
     def _is_of_numbers(self, node: Node) -> bool:
         """Return whether a node and all that it is computed from are numbers."""
@@ -386,7 +431,7 @@ class ExtensionTeller:
         """Tell where NaN and infinities arise inside of boxes."""
         subject = self._subject
         for node in subject.view.nodes:
-            if node in subject.places or (node.role is not None) is not derived:
+            if node in subject.places or self._is_old(node) is derived:
                 continue
             values = subject.view.values
             sources = [values[source.node] for source in subject.view.sources(node)]
@@ -435,7 +480,7 @@ class ExtensionTeller:
         return [
             {
                 "n": subject.ids[subject.view.behind(visit.node)],
-                "h": subject.name(visit.node),
+                "h": subject.forward_name(visit.node),
                 "a": subject.adjoint_name(visit.adjoint),
                 "m": subject.ids[subject.view.behind(visit.adjoint)],
                 "l": [
@@ -449,6 +494,13 @@ class ExtensionTeller:
 
 def _is(node: Node, kind: RoleKind) -> bool:
     return node.role is not None and node.role.kind is kind
+
+
+def _shortened(names: Sequence[str], between: str, gap: str) -> str:
+    """Return a list in which the middle is left out where it is long."""
+    if len(names) > _MOST_TERMS:
+        names = [*names[: _MOST_TERMS - 2], gap, names[-1]]
+    return between.join(names)
 
 
 def _count(number: int, what: str) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from symad.draw.escape import html, visible
 from symad.draw.layered import Diagram, Item, Link
 from symad.draw.layered import lay_out as lay_out_layers
-from symad.draw.parts import Part
+from symad.draw.parts import Kind, Part
 from symad.draw.player.sketch import Arrow, Shape, Sketch
 from symad.draw.render import find_renderer, render
+from symad.errors import RenderError
 
 Point = tuple[float, float]
 _INCH = 72
@@ -55,16 +57,38 @@ class Layout:
 
 
 def lay_out(sketch: Sketch) -> Layout:
-    """Return the layout of a sketch.
-
-    Raises
-    ------
-    RenderError
-        If Graphviz fails.
-    """
-    if not find_renderer():
+    """Return the layout of a sketch: by symad where Graphviz is missing, or stumbles over it."""
+    renderer = find_renderer()
+    if not renderer:
         return _own_layout(sketch)
-    writer = _Dot(sketch)
+    try:
+        return _graphviz_layout(sketch)
+    except RenderError:
+        layout = _own_layout(sketch)
+        return replace(layout, drawn_by=f"{layout.drawn_by}, since {renderer} failed")
+
+
+def _graphviz_layout(sketch: Sketch) -> Layout:
+    """Return the layout by Graphviz, which may put inputs in the wrong order: then it is told."""
+    layout = _by_graphviz(sketch, [])
+    levels: dict[float, list[str]] = {}
+    for shape in sketch.shapes:
+        if shape.kind is Kind.VARIABLE and shape.id in layout.centres:
+            levels.setdefault(layout.centres[shape.id][1], []).append(shape.id)
+    if all(_in_order(level, layout) for level in levels.values()):
+        return layout
+    try:
+        return _by_graphviz(sketch, list(levels.values()))
+    except RenderError:
+        return layout
+
+
+def _in_order(names: list[str], layout: Layout) -> bool:
+    return all(layout.centres[a][0] < layout.centres[b][0] for a, b in pairwise(names))
+
+
+def _by_graphviz(sketch: Sketch, chains: list[list[str]]) -> Layout:
+    writer = _Dot(sketch, chains)
     data, renderer = render(writer.text(), "json0")
     return _read(json.loads(data), writer.frames, renderer)
 
@@ -97,15 +121,16 @@ def _own_layout(sketch: Sketch) -> Layout:
 class _Dot:
     """Writes a sketch as DOT with nodes of fixed size: only their places are asked for."""
 
-    def __init__(self, sketch: Sketch) -> None:
+    def __init__(self, sketch: Sketch, chains: list[list[str]]) -> None:
         self._sketch = sketch
+        self._rows = [*sketch.rows, *chains]  # each from left to right
         self.frames: dict[str, tuple[Part, str, int]] = {}  # part, title and depth by cluster
 
     def text(self) -> str:
         parts = self._sketch.parts
         lines = [
             "digraph {",
-            "  graph [newrank=true rankdir=TB nodesep=0.24 ranksep=0.44 fontsize=21];",
+            "  graph [newrank=true rankdir=TB nodesep=0.26 ranksep=0.5 fontsize=21];",
             '  node [shape=box fixedsize=true label=""]; edge [arrowsize=0.8];',
         ]
         for place, part in enumerate(parts):
@@ -113,7 +138,7 @@ class _Dot:
         anchors = " -> ".join(f"part{place}_start" for place in range(len(parts)))
         lines.append(f"  {{rank=min; {anchors} [style=invis]}}")
         lines += map(_edge, self._sketch.arrows)
-        for row in self._sketch.rows:
+        for row in self._rows:
             lines.append(f"  {{rank=same; {' -> '.join(row)} [style=invis]}}")
         return "\n".join([*lines, "}"])
 
@@ -173,7 +198,7 @@ def _read(data: dict[str, Any], names: dict[str, tuple[Part, str, int]], by: str
     curves, tips = {}, {}
     for edge in data.get("edges", ()):
         if "id" in edge:
-            tip, *curve = edge["pos"].split(" ")
+            tip, *curve = edge["pos"].partition(";")[0].split(" ")  # of several curves, the first
             points = list(map(point, curve))
             curves[edge["id"]] = points[::-1] if tip[0] == "s" else points
             tips[edge["id"]] = point(tip)

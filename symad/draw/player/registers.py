@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from symad.draw.notation import SYMBOLS
+from symad.draw.notation import LATEX_SYMBOLS, SYMBOLS
+from symad.draw.player.glyphs import mathml
 from symad.draw.player.rewrites import Names, kind_of_wire
 from symad.draw.player.sketch import Arrow, Row, Shape, Sketch, size_of
 from symad.draw.player.story import Chapter, Step
 from symad.draw.player.wires import Wires
 from symad.draw.player.wrapping import wrapped
 from symad.draw.values import format_value
-from symad.graph.formula import format_term
+from symad.graph.formula import Term, format_term
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 
@@ -102,7 +103,8 @@ class PlanTeller:
             held[step.output] = self._hold(step.output, step.node)
             here = self._ids[step.node]
             yield Step(
-                self._in_words(step),
+                self._in_words(place, step),
+                [self._in_maths(step)],
                 show=[f"{here}v", held[step.output]],
                 hide=[key for key in gone if key != held[step.output]],
                 now=[here, f"i-{place}", held[step.output]],
@@ -123,14 +125,24 @@ class PlanTeller:
         cell.append({"k": key, "h": self._name(node), "n": self._ids[node]})
         return key
 
-    def _in_words(self, step: Instruction) -> str:
-        say = f"r{step.output} ← {self._name(step.node)} = {self._formula(step.node)}."
+    def _in_words(self, place: int, step: Instruction) -> str:
+        count = len(self._instructions)
+        name = self._name(step.node)
+        say = f"Instruction {place + 1} of {count}: r{step.output} takes {name}."
         if step.overwrites is not None:
             say += f" The result is written over r{step.overwrites}, which is not needed again."
         freed = [f"r{register}" for register in step.frees]
         if freed:
             say += f" {' and '.join(freed)} {'is' if len(freed) == 1 else 'are'} free again."
         return say
+
+    def _in_maths(self, step: Instruction) -> str:
+        def name(node: Node) -> Term:
+            wire = self._wires.wire(node)
+            return self._names.latex(self._wires, wire, f"q{wire}")
+
+        formula = format_term(step.node, name, notation=LATEX_SYMBOLS)
+        return mathml(rf"r_{{{step.output}}} \leftarrow {self._name(step.node)} = {formula}")
 
     def rows(self) -> list[dict[str, str]]:
         """Return the lines of the panel."""
@@ -163,6 +175,11 @@ class PlanTeller:
         return format_term(node, self._name, notation=SYMBOLS)
 
     # The picture
+
+    def drawn(self) -> Iterator[tuple[str, Node]]:
+        """Yield the ids of nodes in the picture with them."""
+        for node, name in self._ids.items():
+            yield name, node
 
     def sketch(self) -> Sketch:
         """Return the picture."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from symad.draw.labels import Symbol
-from symad.draw.notation import SYMBOLS
+from symad.draw.notation import LATEX_SYMBOLS, SYMBOLS
 from symad.draw.parts import Kind, Part
-from symad.draw.player.glyphs import Glyphs
+from symad.draw.player.glyphs import Glyphs, mathml
 from symad.draw.player.sketch import Arrow, Row, Shape, Sketch, size_of
 from symad.draw.player.story import Chapter, Step
 from symad.draw.player.wires import Wires
 from symad.draw.player.wrapping import wrapped
+from symad.draw.spelling import latex_number
 from symad.draw.values import format_value
 from symad.graph.formula import Term, format_term, plain_call
 from symad.graph.graph import Graph
@@ -96,6 +97,14 @@ class Names:
             symbol = self._symbol_of[wire] = Symbol("t", (self._steps,))
         return Term(self.glyphs.symbol(symbol, target))
 
+    def latex(self, wires: Wires, wire: int, target: str) -> Term:
+        """Return the same for a formula in LaTeX."""
+        term = self.name(wires, wire, target)
+        node = wires.node[wire]
+        if isinstance(node, Constant) and node.value.ndim == 0 and not node.name:
+            return Term(latex_number(term), term.precedence)
+        return term
+
     def _text(self, node: Node) -> Term:
         return Term(self.glyphs.text(node.label))
 
@@ -131,6 +140,7 @@ class RewritesTeller:
             (self.wires.wire(a), self.wires.wire(b)) for a, b in pairs if known.issuperset((a, b))
         ]
         self._picture = picture
+        self._looks: dict[int, tuple[tuple[str, ...], str]] = {}  # text and id of each wire's shape
         self._shapes: dict[str, Shape] = {}
         self._arrows: dict[str, Arrow] = {}
         self._shown: dict[str, None] = {}
@@ -152,49 +162,58 @@ class RewritesTeller:
             if stage.name == "share":
                 yield from self._shared(stage)
             for rewrite in stage.rewrites:
-                yield self._rewritten(rewrite)
+                yield self._rewritten(rewrite, stage.name)
 
     def _shared(self, stage: Stage) -> Iterator[Step]:
         pairs = self.wires.share()
         if not pairs:
             return
         shown, hidden = self._changes()
-        key = self._row("share", "nodes that compute the same become one", "exact", stage.name)
         kept = [self._key(first) for _, first in pairs]
+        equation = "nodes that compute the same become one"
+        key = self._row("share", equation, "exact", stage.name, *kept)
         yield Step(
             f"The pass “share”: {len(pairs)} of the nodes compute what another computes already.",
             show=[*shown, key], hide=hidden, now=[key, *dict.fromkeys(kept)],
         )  # fmt: skip
 
-    def _rewritten(self, rewrite: Rewrite) -> Step:
+    def _rewritten(self, rewrite: Rewrite, stage: str) -> Step:
         wires = self.wires
-        before = self._formula(wires.wire(rewrite.old))
-        old_call = self._call(wires.wire(rewrite.old))
-        sources = [self._key(source) for source in wires.sources(wires.wire(rewrite.old))]
         wire = wires.wire(rewrite.old)
-        name = self._called(wire)
+        name, before, call = self._called(wire), self._formula(wire, True), self._call(wire)
+        sources = [self._key(source) for source in wires.sources(wire)]
+        drawn = set(map(_place, self._shown))
         wires.replace(rewrite.old, rewrite.new)
         shown, hidden = self._changes()
         after = wires.find(wire)
-        key = self._row(rewrite.rule, rewrite.equation, rewrite.grade, "rewrite")
-        result = self._formula(after) if after == wire else self._called(after)
-        if isinstance(wires.node[after], Constant):
-            result = f"the constant {result}"
-        elif result == before:  # the same formula of another op: an n-ary sum of two terms
-            before, result = old_call, self._call(after)
+        result = self._formula(after, True)
+        changed = f"{name} = {before} \\quad\\to\\quad {name} = {result}"
+        row = self._row(rewrite.rule, rewrite.equation, rewrite.grade, stage, self._key(after))
+        fresh = [key for key in shown if _place(key) not in drawn]
         return Step(
-            f"The rule “{rewrite.rule}”: {name} = {before} becomes {result}.",
-            show=[*shown, key],
+            f"The rule “{rewrite.rule}”: {self._outcome(name, wire, call)}",
+            [mathml(changed)] if result != before else (),
+            show=[*shown, row],
             hide=hidden,
-            now=[key, self._key(after), *shown],
+            now=[row, self._key(after), *fresh],
             use=[source for source in sources if source not in shown],
         )
 
-    def _row(self, rule: str, equation: str, grade: str, stage: str) -> str:
-        """Add a line to the panel and return its key."""
+    def _outcome(self, name: str, wire: int, call: str) -> str:
+        """Return in words what became of a wire that had a name and was the call of an op."""
+        after = self.wires.find(wire)
+        if isinstance(self.wires.node[after], Constant):
+            return f"{name} is the constant {self._called(after)}."
+        if after != wire:
+            return f"{name} is {self._called(after)}, which is there already."
+        return f"{name} was {call} and is {self._call(wire)} now."
+
+    def _row(self, rule: str, equation: str, grade: str, stage: str, *about: str) -> str:
+        """Add a line on shapes of the picture to the panel, and return its key."""
         key = f"w-{len(self.rows)}"
-        count = len(self.wires.alive())
-        self.rows.append({"k": key, "r": rule, "e": equation, "g": grade, "s": stage, "c": count})
+        row = {"k": key, "r": rule, "e": equation, "g": grade, "s": stage}
+        nodes = " ".join(dict.fromkeys(map(_place, about)))
+        self.rows.append(row | {"c": len(self.wires.alive()), "n": nodes})
         return key
 
     def _changes(self) -> tuple[list[str], list[str]]:
@@ -211,18 +230,36 @@ class RewritesTeller:
         return shown, hidden
 
     def _key(self, wire: int) -> str:
-        version = self.wires.version[wire]
-        return f"p{wire}" + (f"_{version}" if version else "")
+        """Return the id of the shape of a wire: another one each time that its text changes."""
+        look = self._text(wire)
+        known, key = self._looks.get(wire, (look, f"p{wire}"))
+        if known != look:
+            key = f"p{wire}_{int(key.partition('_')[2] or 0) + 1}"
+        self._looks[wire] = look, key
+        return key
+
+    def _text(self, wire: int) -> tuple[str, ...]:
+        """Return what stands on the shape of a wire: its symbol, and its formula as it is now."""
+        node = self.wires.node[wire]
+        if isinstance(node, Constant):
+            return (self.names.glyphs.text(node.name or format_value(node.value), 24),)
+        formula = self._formula(wire) if node.op else self.names.glyphs.text(node.label, 24)
+        return (self._called(wire), *wrapped(formula, 18, 3))
 
     def _called(self, wire: int) -> Term:
         return self.names.name(self.wires, wire, f"p{wire}")
 
-    def _formula(self, wire: int) -> str:
+    def _formula(self, wire: int, latex: bool = False) -> str:
+        called = self._called_in_latex if latex else self._called
         node = self.wires.node[wire]
         if node.op is None:
-            return self._called(wire)
-        operands = iter(map(self._called, self.wires.sources(wire)))
-        return format_term(node, lambda source: next(operands), notation=SYMBOLS)
+            return called(wire)
+        operands = iter(map(called, self.wires.sources(wire)))
+        notation = LATEX_SYMBOLS if latex else SYMBOLS
+        return format_term(node, lambda source: next(operands), notation=notation)
+
+    def _called_in_latex(self, wire: int) -> Term:
+        return self.names.latex(self.wires, wire, f"p{wire}")
 
     def _call(self, wire: int) -> str:
         op = self.wires.node[wire].op
@@ -238,13 +275,9 @@ class RewritesTeller:
     def _shape(self, wire: int, key: str) -> Shape:
         wires, names = self.wires, self.names
         node = wires.node[wire]
-        rows = []
-        if isinstance(node, Constant):
-            rows = [Row(names.glyphs.text(node.name or format_value(node.value), 24), "formula")]
-        else:
-            rows = [Row(self._called(wire), "symbol")]
-            text = names.glyphs.text(node.label, 24) if node.op is None else self._formula(wire)
-            rows += [Row(line, "formula") for line in wrapped(text, 18, 3)]
+        text = self._text(wire)
+        symbols = 0 if isinstance(node, Constant) else 1
+        rows = [Row(line, "formula" if i >= symbols else "symbol") for i, line in enumerate(text)]
         kind = kind_of_wire(node)
         asked = wire in wires.outputs()
         title = f"{kind}: {', '.join(row.text for row in rows)}"
@@ -264,6 +297,11 @@ class RewritesTeller:
             )
         return key
 
+    def drawn(self) -> Iterator[tuple[str, Node]]:
+        """Yield the ids of wires in the picture with their nodes."""
+        for wire, node in enumerate(self.wires.node):
+            yield f"p{wire}", node
+
     def sketch(self) -> Sketch:
         """Return the picture of all that there was."""
         room: dict[str, tuple[float, float]] = {}
@@ -280,6 +318,11 @@ class RewritesTeller:
         return Sketch(shapes, list(self._arrows.values()), list(rows.values()))
 
 
+def _place(key: str) -> str:
+    """Return the id of the first shape that stood where this one does; arrows have one id."""
+    return key.partition("_")[0] if key.startswith("p") else key
+
+
 def kind_of_wire(node: Node) -> Kind:
     """Return what the node of a wire is for, as a picture tells it apart."""
     if isinstance(node, Constant):
@@ -289,7 +332,9 @@ def kind_of_wire(node: Node) -> Kind:
     return Kind.OPERATION
 
 
-def passes_in_short(stages: Sequence[Stage]) -> tuple[Chapter, list[dict[str, Any]]]:
+def passes_in_short(
+    stages: Sequence[Stage], instructions: int, registers: int
+) -> tuple[Chapter, list[dict[str, Any]]]:
     """Return the chapter on a graph that is too large for single rewrites, and its panel."""
     steps: list[Step] = []
     rows: list[dict[str, Any]] = []
@@ -309,4 +354,6 @@ def passes_in_short(stages: Sequence[Stage]) -> tuple[Chapter, list[dict[str, An
                 now=keys,
             )
         )
+    count = f"{instructions:,} instructions over {registers:,} registers"
+    steps.append(Step(f"The plan computes what is left in {count}."))
     return Chapter("Passes", "passes", 0, steps), rows

@@ -10,10 +10,11 @@ from symad.draw.player.glyphs import Glyphs
 
 _HEAD, _BODY = 20, 17
 """The sizes of type, in pixels: of the symbol on a node, and of what stands below it."""
+_BOLD = 1.12  # how much wider bold type is
 _AIR = (12, 6)
 _ROUND = (Kind.OPERATION, Kind.PARTIAL, Kind.IDENTITY, Kind.LOCAL, Kind.TANGENT)
-_WIDER = {Kind.SUM: 26, Kind.REPAIR: 26, Kind.SEED: 10}
-_HIGHER = {Kind.SEED: 14}
+_WIDER = {Kind.SUM: 26, Kind.REPAIR: 26, Kind.SEED: 10, Kind.IDENTITY: 8, Kind.PARAMETER: 8}
+_HIGHER = {Kind.SEED: 14, Kind.IDENTITY: 6, Kind.PARAMETER: 6}
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ class Arrow:
     style : {"", "repaired", "shape"}
     note : str
         Appears on the edge, once a step says so; with glyphs.
+    room : (float, float)
+        Width and height of the note, in pixels.
     """
 
     id: str
@@ -109,6 +112,7 @@ class Arrow:
     free: bool = False
     style: str = ""
     note: str = ""
+    room: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,19 @@ class Sketch:
         return sorted({shape.part for shape in self.shapes})
 
 
+def width_of(row: Row, glyphs: Glyphs) -> float:
+    """Return about how wide a line of text is; symbols and values are in bold."""
+    return glyphs.width(row.text) * row.size * (1.0 if row.kind == "formula" else _BOLD)
+
+
+def room_for(note: str, glyphs: Glyphs) -> tuple[float, float]:
+    """Return the width and the height of a note on an arrow."""
+    return round(glyphs.width(note) * _BODY + 12, 1), _BODY + 9.0
+
+
 def size_of(kind: Kind, rows: Sequence[Row], glyphs: Glyphs) -> tuple[float, float]:
     """Return the width and the height that a shape needs for its text."""
-    width = max((glyphs.width(row.text) * row.size for row in rows), default=0)
+    width = max((width_of(row, glyphs) for row in rows), default=0)
     height = sum(row.height for row in rows)
     if kind in _ROUND:  # the ends are half circles: the corners of the text need room
         width = max(width + 0.3 * height, height)

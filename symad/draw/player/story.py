@@ -77,6 +77,8 @@ class Story:
         What is said of each node of a picture, by id.
     kinds : dict
         The kinds of nodes in the pictures, each with its sign and its name, for the legend.
+    hue : str
+        The class of the colour that the adjoints have.
     """
 
     title: str
@@ -87,6 +89,7 @@ class Story:
     notes: list[str] = field(default_factory=list)
     nodes: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, tuple[str, str]] = field(default_factory=dict)
+    hue: str = "a1"
 
     def data(self, glyphs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Return the story as data for the page; formulas that repeat are written once."""
@@ -115,6 +118,7 @@ class Story:
             "notes": self.notes,
             "nodes": self.nodes,
             "kinds": self.kinds,
+            "hue": self.hue,
         }
 
 

@@ -12,7 +12,7 @@ from symad.draw.formulas import Formulas
 from symad.draw.labels import Labels, Symbol
 from symad.draw.parts import Kind, Part, kind_of
 from symad.draw.player.glyphs import Glyphs, mathml
-from symad.draw.player.sketch import Arrow, Row, Shape, Sketch, size_of
+from symad.draw.player.sketch import Arrow, Row, Shape, Sketch, room_for, size_of
 from symad.draw.player.wrapping import wrapped
 from symad.draw.values import format_value, summarise
 from symad.draw.view import Source, View
@@ -21,6 +21,7 @@ from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import RoleKind
 
 _LONGEST_NAME = 24
+_MOST_TERMS = 12  # of a sum that is written out in a table
 
 
 class Subject:
@@ -79,6 +80,12 @@ class Subject:
         """Return what formulas call a node."""
         return self.formulas.name(node)
 
+    def forward_name(self, node: Node) -> str:
+        """Return v_i for a node that is differentiated; it may be an adjoint itself."""
+        symbols = self.labels.symbols.get(self.view.behind(node), ())
+        plain = [symbol for symbol in symbols if not symbol.mark]
+        return self.spell(plain[0]) if plain else self.name(node)
+
     def partial_name(self, node: Node) -> str:
         """Return v̄_{k→i} for a partial adjoint that may be v̄_k as well."""
         symbols = self.labels.symbols.get(self.view.behind(node), ())
@@ -122,6 +129,9 @@ class Subject:
         seen = self.view.behind(node)
         if seen.role is not None and seen.role.kind is RoleKind.SUM:
             terms = self.formulas.right_sides
+            if len(seen.inputs) > _MOST_TERMS:
+                first = [terms.get(self.view.behind(n), n.label) for n in seen.inputs[:3]]
+                return f"{' + '.join(first)} + … ({len(seen.inputs):,} terms)"
             return format_term(seen, lambda term: terms.get(self.view.behind(term), term.label))
         return self.formulas.right_sides.get(seen, self.name(seen))
 
@@ -194,12 +204,14 @@ class Subject:
         crosses = start.part != end.part
         name = self.edge_id(source.node, node, source.slot)
         folded = name.endswith("x")
+        note = notes.get(name, "")
         return Arrow(
             name, start.id, end.id, start.part if crosses else end.part, crosses,
             upwards=_runs_upwards(end.part) and not crosses,
             free=crosses,
             style="" if folded else _style(source),
-            note=notes.get(name, ""),
+            note=note,
+            room=room_for(note, self.glyphs),
         )  # fmt: skip
 
     def _rows(self) -> list[list[str]]:

@@ -7,15 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from symad.draw.parts import Kind, Part
-from symad.draw.player.glyphs import Glyphs
-from symad.draw.player.layout import Layout, Point
+from symad.draw.player.layout import Frame, Layout, Point
 from symad.draw.player.sketch import Arrow, Row, Shape, Sketch
 
 _MARGIN = 8
 _TIP = (11.0, 4.2)  # length and half the width of an arrow's point
 _CUT = 13.0  # the corners of hexagons and parallelograms
 _FARTHEST = 60  # pixels between an outline and the rectangle around it
-_BADGE = 14  # the size of type of what stands on an edge
+_TITLE = (10.5, 20.0)  # about the width of a letter of a frame's title, and its height
 _ROUND = {Kind.OPERATION, Kind.PARTIAL, Kind.IDENTITY, Kind.LOCAL, Kind.TANGENT}
 
 
@@ -28,14 +27,13 @@ def hue_class(part: Part) -> str:
     return f"a{(part.generation - 1) % 3 + 1}"
 
 
-def write_svg(sketch: Sketch, layout: Layout, glyphs: Glyphs, name: str) -> str:
+def write_svg(sketch: Sketch, layout: Layout, name: str) -> str:
     """Return a picture; what is in it is hidden until a step shows it.
 
     Parameters
     ----------
     sketch : Sketch
     layout : Layout
-    glyphs : Glyphs
     name : str
         The id of the picture.
     """
@@ -56,7 +54,7 @@ def write_svg(sketch: Sketch, layout: Layout, glyphs: Glyphs, name: str) -> str:
     shapes = {shape.id: shape for shape in sketch.shapes}
     lines += (_arrow(a, layout, shapes) for a in sketch.arrows if a.id in layout.curves)
     lines += (_shape(shape, layout) for shape in sketch.shapes)
-    lines += _badges(sketch, layout, glyphs)
+    lines += _badges(sketch, layout)
     return "".join([*lines, "</g></svg>"])
 
 
@@ -187,37 +185,47 @@ def _outlined(points: Sequence[Point]) -> str:
 # What stands on edges
 
 
-def _badges(sketch: Sketch, layout: Layout, glyphs: Glyphs) -> Iterator[str]:
+def _badges(sketch: Sketch, layout: Layout) -> Iterator[str]:
     """Yield the notes of arrows, each where it covers nothing, as far as there is such a place."""
     taken = [(*layout.centres[shape.id], *shape.size) for shape in sketch.shapes if not shape.at]
     taken += [(*tip, _TIP[0] * 2, _TIP[0] * 2) for tip in layout.tips.values()]
+    taken += map(_heading, layout.frames)
     for arrow in sketch.arrows:
         if not arrow.note or arrow.id not in layout.curves:
             continue
-        size = (glyphs.width(arrow.note) * _BADGE + 4, _BADGE + 5.0)
-        x, y = _free_place(layout.curves[arrow.id], size, taken)
-        taken.append((x, y, *size))
-        corner = (x - size[0] / 2, y - size[1] / 2)
-        box = _rectangle(*corner, *size, 6)
+        width, height = arrow.room
+        x, y = _free_place(layout.curves[arrow.id], arrow.room, taken, layout.size)
+        taken.append((x, y, width, height))
+        box = _rectangle(x - width / 2, y - height / 2, width, height, 7)
         yield (
             f'<g class="badge unseen" data-k="b-{arrow.id}">{box}'
-            f'<text x="{x:.0f}" y="{y + 4:.0f}">{arrow.note}</text></g>'
+            f'<text x="{x:.0f}" y="{y + 5:.0f}">{arrow.note}</text></g>'
         )
 
 
+def _heading(frame: Frame) -> tuple[float, float, float, float]:
+    """Return about where the title of a frame stands: its centre, width and height."""
+    (x, y), width = frame.corner, _TITLE[0] * len(frame.title)
+    return x + 10 + width / 2, y + 14, width, _TITLE[1]
+
+
 def _free_place(
-    curve: Sequence[Point], size: Point, taken: Sequence[tuple[float, float, float, float]]
+    curve: Sequence[Point],
+    size: Point,
+    taken: Sequence[tuple[float, float, float, float]],
+    picture: Point,
 ) -> Point:
     """Return a place on a curve, or right beside it, where a box covers least; near the middle."""
     samples = list(_along(curve))
     middle = len(samples) // 2
-    aside = size[0] / 2 + 4
-    choices = [
-        (_covered((x + shift, y), size, taken), abs(place - middle) + abs(shift) / aside,
-         (x + shift, y))
-        for place, (x, y) in enumerate(samples)
-        for shift in (0.0, -aside, aside)
-    ]  # fmt: skip
+    half = size[0] / 2
+    aside = half + 4
+    choices = []
+    for place, (x, y) in enumerate(samples):
+        for shift in (0.0, -aside, aside):
+            inside = min(max(x + shift, half), picture[0] - half)
+            far = abs(place - middle) + abs(shift) / aside
+            choices.append((_covered((inside, y), size, taken), far, (inside, y)))
     return min(choices)[2]
 
 

@@ -23,8 +23,6 @@ class Wires:
         For each wire, the node that computes it now, or did last.
     inputs : list of list of int
         For each wire, the wires that it is computed from.
-    version : list of int
-        How many nodes each wire has had before.
 
     Examples
     --------
@@ -42,7 +40,6 @@ class Wires:
     def __init__(self, graph: Graph) -> None:
         self.node: list[Node] = []
         self.inputs: list[list[int]] = []
-        self.version: list[int] = []
         self._wire_of: dict[Node, int] = {}
         self._joined: dict[int, int] = {}
         self._known: dict[object, int] = {}  # from what a wire computes to the wire
@@ -79,7 +76,6 @@ class Wires:
         if known is None:
             self._wire_of[new] = wire
             self.node[wire], self.inputs[wire] = new, inputs
-            self.version[wire] += 1
         elif self.find(known) != wire:
             self._joined[wire] = self.find(known)
         self.share()
@@ -135,7 +131,6 @@ class Wires:
         self._known.setdefault(_key(node, inputs), len(self.node))
         self.node.append(node)
         self.inputs.append(inputs)
-        self.version.append(0)
 
     def _key(self, wire: int) -> object:
         return _key(self.node[wire], self.sources(wire))

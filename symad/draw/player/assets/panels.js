@@ -45,7 +45,7 @@ class Panels {
       body.append(make("tr", {}, forward, adjoint));
     }
     table.append(body);
-    return this.section("trace", this.sliders(), table, this.sources());
+    return this.section("trace", this.sliders(), table);
   }
 
   cell(id, name, formula, place) {
@@ -53,8 +53,8 @@ class Panels {
     cell.append(this.text("b", name), " = ", this.text("span", formula));
     if (place !== undefined) {
       const value = make("span", { className: "unseen result", "data-k": `${id}v` });
-      value.append(" = ", make("span", { className: "value", "data-v": place }));
-      cell.append(value);
+      value.append("= ", make("span", { className: "value", "data-v": place }));
+      cell.append(" ", value);
     }
     return cell;
   }
@@ -120,9 +120,9 @@ class Panels {
     const rows = this.story.panels.passes || [];
     const list = make("ol", { className: "rules", "aria-label": "Rewrites" });
     for (const row of rows) {
-      const item = make("li", { "data-k": row.k, className: "unseen", tabindex: "0" });
+      const item = make("li", { "data-k": row.k, "data-n": row.n, className: "unseen", tabindex: "0" });
       item.append(make("b", { textContent: row.r }), make("span", { className: `grade ${row.g}`, textContent: row.g }),
-        make("code", { textContent: row.e }));
+        make("span", { className: "pass", textContent: row.s === row.r ? "" : row.s }), make("code", { textContent: row.e }));
       if (row.c) item.append(make("span", { className: "count", textContent: `${row.c} nodes` }));
       list.append(item);
     }

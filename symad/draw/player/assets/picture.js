@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const SAVED = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size",
-  "font-weight", "font-style", "text-anchor"];
+  "font-weight", "font-style", "text-anchor", "transform"];
 const TYPE = 17; // the size of type in pictures, in their own units
 const READABLE = 0.024; // how large type must be, in relation to the height of the window
 const SMALLEST = 0.65; // how much smaller it may be where everything is seen for that
@@ -20,6 +20,14 @@ class Picture {
     this.boxes = new Map(); // of nodes and edges by id, as they are asked for
     this.nodes = [...svg.querySelectorAll(".node")];
     this.bindPointer();
+  }
+
+  // A picture that is not shown lies below, where no pointer and no screen reader finds it.
+  show(shown, title) {
+    this.svg.classList.toggle("off", !shown);
+    this.svg.setAttribute("tabindex", shown ? "0" : "-1");
+    this.svg.setAttribute("aria-hidden", !shown);
+    this.svg.setAttribute("aria-label", title);
   }
 
   // Keeps the point at (x, y), in pixels of the page, where it is.
@@ -110,17 +118,31 @@ class Picture {
     this.svg.setAttribute("viewBox", `${x} ${y} ${width} ${height}`);
   }
 
+  // One pointer moves the picture; two that move apart, or together, zoom.
   bindPointer() {
-    let last = null;
+    const pointers = new Map();
     this.svg.addEventListener("pointerdown", (event) => {
-      if (event.button === 0) last = [event.clientX, event.clientY];
+      if (event.button === 0) pointers.set(event.pointerId, [event.clientX, event.clientY]);
     });
     this.svg.addEventListener("pointermove", (event) => {
-      if (!last || !(event.buttons & 1)) return;
+      const last = pointers.get(event.pointerId);
+      if (!last) return;
+      if (!(event.buttons & 1)) {
+        pointers.delete(event.pointerId);
+        return;
+      }
+      const now = [event.clientX, event.clientY];
+      const other = [...pointers].find(([id]) => id !== event.pointerId)?.[1];
       this.onMove();
-      this.pan(event.clientX - last[0], event.clientY - last[1]);
-      last = [event.clientX, event.clientY];
+      if (other) {
+        const factor = distance(now, other) / Math.max(distance(last, other), 1);
+        this.zoom(factor, (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
+      } else this.pan(now[0] - last[0], now[1] - last[1]);
+      pointers.set(event.pointerId, now);
     });
+    for (const end of ["pointerup", "pointercancel", "pointerleave"]) {
+      this.svg.addEventListener(end, (event) => pointers.delete(event.pointerId));
+    }
     this.svg.addEventListener("wheel", (event) => {
       event.preventDefault();
       this.onMove();
@@ -140,7 +162,10 @@ class Picture {
         gone.push(to);
         continue;
       }
-      for (const name of SAVED) to.setAttribute(name, style.getPropertyValue(name));
+      for (const name of SAVED) {
+        const value = style.getPropertyValue(name);
+        if (value !== "none" || name === "fill" || name === "stroke") to.setAttribute(name, value);
+      }
       for (const name of ["class", "tabindex", "role", "data-k", "data-v", "aria-label"]) to.removeAttribute(name);
       [...from.children].forEach((child, place) => pairs.push([child, to.children[place]]));
     }
@@ -172,6 +197,10 @@ class Picture {
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
     return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   }
+}
+
+function distance([x, y], [otherX, otherY]) {
+  return Math.hypot(x - otherX, y - otherY);
 }
 
 function download(blob, name) {

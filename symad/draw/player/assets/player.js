@@ -2,6 +2,7 @@
 
 const NODE_LETTER = { e: "n", f: "p", g: "q" }; // of the nodes that an arrow e3_5_0 joins
 const SLOWEST = 0;
+const PANNED = 80; // pixels that a key moves the picture
 
 const byId = (id) => document.getElementById(id);
 
@@ -15,10 +16,13 @@ class Player {
     this.following = true;
     this.values = data.values;
     this.index = -1;
+    this.shown = new Set();
+    this.marked = new Map(); // of each node, how its value is marked
     this.timer = null;
-    byId("title").textContent = data.title;
+    byId("title").textContent = byId("title").title = data.title;
+    document.documentElement.dataset.hue = data.hue;
     byId("timeline").max = this.story.length - 1;
-    for (const panel of Object.values(this.panels.all)) byId("panel").append(panel);
+    byId("panel").append(...Object.values(this.panels.all), this.panels.sources());
     data.notes.forEach((note) => byId("notes").append(make("li", { textContent: note })));
     this.buildChapters();
     for (const text of document.querySelectorAll(".node text:not([data-v]), .badge text")) this.markup.typeset(text);
@@ -96,6 +100,7 @@ class Player {
     const step = this.story.steps[target];
     this.index = target;
     const shown = this.story.shownAt(target);
+    this.shown = shown;
     const going = new Set(step.clear ? [] : step.hide);
     for (const [key, before] of this.state) {
       const now = (shown.has(key) ? "s" : going.has(key) ? "g" : "") + (step.now.has(key) ? "n" : "") + (step.use.has(key) ? "u" : "");
@@ -104,7 +109,7 @@ class Player {
     this.showChapter(this.story.chapterAt(target));
     this.panels.lines.forEach((line, place) => line.classList.toggle("now", place + 1 === step.line));
     this.caption(step);
-    this.markValues(shown);
+    this.markValues();
     if (this.following) this.follow();
     byId("timeline").value = target;
     byId("timeline").setAttribute("aria-valuetext", `step ${target + 1} of ${this.story.length}`);
@@ -132,7 +137,7 @@ class Player {
         else button.removeAttribute("aria-current");
       });
       [...byId("marks").children].forEach((mark, i) => mark.classList.toggle("now", i === place));
-      this.pictures.forEach((picture, i) => picture.svg.classList.toggle("off", i !== chapter.picture));
+      this.pictures.forEach((picture, i) => picture.show(i === chapter.picture, chapter.title));
       for (const [name, panel] of Object.entries(this.panels.all)) panel.hidden = name !== chapter.panel;
       byId("zoom").hidden = !this.picture;
       this.showLegend();
@@ -158,6 +163,11 @@ class Player {
   zoom(factor) {
     this.setFollowing(false);
     this.picture?.zoom(factor);
+  }
+
+  pan(dx, dy) {
+    this.setFollowing(false);
+    this.picture?.pan(dx, dy);
   }
 
   fit() {
@@ -188,12 +198,14 @@ class Player {
         legend.append(make("li", {}, make("span", { className: "swatch", textContent: mark, "aria-hidden": "true" }), text));
       }
     }
+    legend.append(make("li", { textContent: this.story.notes[this.story.notes.length - 1] }));
   }
 
   caption(step) {
     byId("maths").replaceChildren(...step.maths.map((place) => this.markup.maths(this.story.formulas[place])));
     byId("say").replaceChildren(this.markup.write(step.say), this.arising(step));
     for (const element of byId("caption").querySelectorAll("[data-v]")) this.write(element);
+    this.litName = undefined; // the symbols are others now
     clearTimeout(this.speaking);
     this.speaking = setTimeout(() => {
       byId("live").textContent = this.markup.speak(step.say, (place) => this.textOf(place)) + this.arising(step);
@@ -263,8 +275,8 @@ class Player {
     }
     for (const element of this.valueElements) this.write(element);
     for (const element of byId("caption").querySelectorAll("[data-v]")) this.write(element);
-    this.bad = new Set([...this.placeOf].filter(([, place]) => !this.isFinite(place)).map(([id]) => id));
-    if (this.index >= 0) this.markValues(this.story.shownAt(this.index));
+    this.bad = new Set([...this.placeOf.values()].filter((place) => !this.isFinite(place)));
+    this.markValues();
   }
 
   write(element) {
@@ -289,15 +301,19 @@ class Player {
   }
 
   arises(id) {
-    return this.bad.has(id) && !(this.sources.get(id) || []).some((source) => this.bad.has(source));
+    const bad = (node) => this.bad.has(this.placeOf.get(node));
+    return bad(id) && !(this.sources.get(id) || []).some(bad);
   }
 
-  markValues(shown) {
-    for (const id of this.placeOf.keys()) {
-      const bad = this.bad.has(id) && shown.has(`${id}v`);
+  markValues() {
+    for (const [id, place] of this.placeOf) {
+      const bad = this.bad.has(place) && this.shown.has(`${id}v`);
+      const state = !bad ? "" : this.arises(id) ? "bad origin" : "bad";
+      if (state === (this.marked.get(id) || "")) continue;
+      this.marked.set(id, state);
       for (const { classList } of this.elements.get(id)) {
         classList.toggle("bad", bad);
-        classList.toggle("origin", bad && this.arises(id));
+        classList.toggle("origin", state.endsWith("origin"));
       }
     }
   }
@@ -328,7 +344,8 @@ class Player {
     if (name === this.litName) return;
     this.litName = name;
     for (const element of this.lit || []) element.classList.remove("lit");
-    this.lit = ids.flatMap((id) => this.linked.get(id) || []);
+    const caption = [...byId("caption").querySelectorAll("[data-n]")].filter((symbol) => ids.includes(symbol.dataset.n));
+    this.lit = [...ids.flatMap((id) => this.linked.get(id) || []), ...caption];
     for (const element of this.lit) element.classList.add("lit");
     byId("stage").classList.toggle("pointing", ids.length > 0);
     const about = byId("about");
@@ -355,16 +372,16 @@ class Player {
   }
 
   toggleTheme() {
-    const root = document.documentElement;
-    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = dark ? "light" : "dark";
+    this.theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
     this.showTheme();
   }
 
+  // The reader's choice, else that of the system.
   showTheme() {
-    const { theme } = document.documentElement.dataset;
-    const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    byId("theme").textContent = dark ? "Light" : "Dark";
+    const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    const theme = this.theme || system;
+    document.documentElement.dataset.theme = theme;
+    byId("theme").textContent = theme === "dark" ? "Light" : "Dark";
   }
 
   // Controls
@@ -408,14 +425,14 @@ class Player {
       else if (keyed && byId("panel").contains(keyed)) this.jumpTo(keyed.dataset.k);
     });
     for (const picture of this.pictures) {
-      picture.svg.setAttribute("tabindex", "0");
       picture.svg.addEventListener("focus", () => this.moveFocus(null, 1));
     }
   }
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
-    const { target, key } = event;
+    const { target } = event;
+    const key = event.key.length === 1 || !event.shiftKey ? event.key : `Shift ${event.key}`;
     if (target.matches("input, select") && !(target.type === "range" && key.length === 1 && key !== " ")) return;
     if (key === " " && target.matches("button, summary")) return;
     const node = target.closest(".node");
@@ -440,6 +457,10 @@ class Player {
       "=": () => this.zoom(1.3),
       "-": () => this.zoom(1 / 1.3),
       0: () => this.fit(),
+      "Shift ArrowRight": () => this.pan(-PANNED, 0),
+      "Shift ArrowLeft": () => this.pan(PANNED, 0),
+      "Shift ArrowDown": () => this.pan(0, -PANNED),
+      "Shift ArrowUp": () => this.pan(0, PANNED),
       f: () => this.setFollowing(!this.following),
       d: () => this.toggleTheme(),
       s: () => this.save("svg"),
