@@ -14,6 +14,7 @@ from sphinx.application import Sphinx
 _MATHML = "http://www.w3.org/1998/Math/MathML"
 _ROWS = {f"{{{_MATHML}}}{name}" for name in ("math", "mrow", "mstyle", "msqrt", "mtd")}
 _HAS_ROOM = {f"{{{_MATHML}}}{name}" for name in ("mo", "mspace")}
+_PRIMES = ("′", "″", "‴")
 ElementTree.register_namespace("", _MATHML)
 _OPERATOR = re.compile(r"\\operatorname\{([^{}]*)\}")
 
@@ -31,6 +32,8 @@ def to_mathml(latex: str, display: str = "inline") -> str:
     for element in list(root.iter()):
         if element.tag in _ROWS:
             _give_room(element)
+        elif element.tag.endswith("msup") and (element[1].text or " ") in _PRIMES:
+            _set_beside(element)
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -44,6 +47,11 @@ def _give_room(row: ElementTree.Element) -> None:
             spaced.append(ElementTree.Element(f"{{{_MATHML}}}mspace", {"width": "0.17em"}))
         spaced.append(after)
     row[:] = spaced
+
+
+def _set_beside(power: ElementTree.Element) -> None:
+    """Let a prime stand beside its letter: fonts have it raised already."""
+    power.tag, power[1].tag = f"{{{_MATHML}}}mrow", f"{{{_MATHML}}}mi"
 
 
 def _is_name(element: ElementTree.Element) -> bool:
