@@ -23,6 +23,8 @@ from symad.draw.fold import make_boxes
 from symad.draw.formulas import Formulas
 from symad.draw.labels import Labels
 from symad.draw.parts import Kind, Part, kind_of
+from symad.draw.placed import to_placed_dot
+from symad.draw.sheet import make_sheet
 from symad.draw.style import FAINT, INK, hue_of
 from symad.draw.values import format_number, format_value, magnitude
 from symad.draw.view import View
@@ -34,6 +36,19 @@ needs_graphviz = pytest.mark.skipif(
     not render_module.find_renderer(), reason="neither dot nor pygraphviz is installed"
 )
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def by_dot(drawing: Any) -> str:
+    """Return a picture as Graphviz lays it out."""
+    picture, _ = render_module.render(drawing.dot, "svg")
+    return str(picture.decode())
+
+
+def by_symad(drawing: Any) -> str:
+    return str(drawing.svg())
+
+
+LAYOUTS = [pytest.param(by_dot, marks=needs_graphviz), by_symad]
 
 
 def running_example(shape: Any = None) -> tuple[sm.Node, list[sm.Node]]:
@@ -343,12 +358,18 @@ HOSTILE = [
 
 @needs_graphviz
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_text_is_shown_as_text(text: str) -> None:
+@pytest.mark.parametrize("has_places", [False, True])
+def test_hostile_text_is_shown_as_text(text: str, has_places: bool) -> None:
     x = sm.Variable(text, shape=(text,))
     with sm.scope(text):
         y = sm.sin(x)
     drawing = sm.draw([y, sm.gradients(y, x)])
-    root = ElementTree.fromstring(drawing.svg())
+    if has_places:  # what PNG and PDF are painted from
+        placed = to_placed_dot(make_sheet(drawing._scene))
+        picture, _ = render_module.render(placed, "svg", "nop2")
+    else:
+        picture, _ = render_module.render(drawing.dot, "svg")
+    root = ElementTree.fromstring(picture.decode())
     texts = {"".join(e.itertext()).replace("\xa0", " ") for e in root.iter(f"{SVG}text")}
     assert visible(text) in texts
     names = {element.tag.removeprefix(SVG) for element in root.iter()}
@@ -398,13 +419,13 @@ def graphs_to_lay_out() -> list[tuple[str, list[sm.Node], list[sm.Node]]]:
     return [(name, [out, *sm.gradients(out, ins)], ins) for name, out, ins in cases]
 
 
-@needs_graphviz
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", graphs_to_lay_out(), ids=lambda case: case[0])
-def test_layout(case: tuple[str, list[sm.Node], list[sm.Node]]) -> None:
+def test_layout(case: tuple[str, list[sm.Node], list[sm.Node]], layout: Any) -> None:
     """Nothing overlaps; adjoints stand right of the forward graph, each beside its node."""
     _, nodes, _ = case
     drawing = sm.draw(nodes)
-    places = boxes_of(drawing.svg())
+    places = boxes_of(layout(drawing))
     items = list(places.items())
     for i, (_, a) in enumerate(items):
         for _, b in items[i + 1 :]:
@@ -421,11 +442,11 @@ def test_layout(case: tuple[str, list[sm.Node], list[sm.Node]]) -> None:
             assert (own[1] + own[3]) / 2 == pytest.approx((other[1] + other[3]) / 2, abs=8)
 
 
-@needs_graphviz
-def test_ids_are_kept_in_the_svg() -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_ids_are_kept_in_the_svg(layout: Any) -> None:
     y, xs = running_example()
     drawing = sm.draw([y, *sm.gradients(y, xs)])
-    ids = {element.get("id") for element in ElementTree.fromstring(drawing.svg()).iter()}
+    ids = {element.get("id") for element in ElementTree.fromstring(layout(drawing)).iter()}
     assert set(drawing.ids.values()) <= ids
     edges = re.findall(r"\[id=(e\w+) ", drawing.dot)
     assert edges and set(edges) <= ids and len(set(edges)) == len(edges)
@@ -453,6 +474,7 @@ def test_formats(tmp_path: Path) -> None:
         assert path.read_bytes().startswith(start)
     assert drawing.png().startswith(b"\x89PNG") and drawing.pdf().startswith(b"%PDF")
     assert drawing.rendered_by in ("dot", "pygraphviz")
+    assert drawing.svg() and drawing.rendered_by == "symad"
     bundle = drawing._repr_mimebundle_()
     assert bundle["image/svg+xml"] == drawing.svg()
     with pytest.raises(RenderError, match="in which format"):
@@ -462,8 +484,8 @@ def test_formats(tmp_path: Path) -> None:
 @needs_graphviz
 def test_threads_draw_alike() -> None:
     y, _ = running_example()
-    found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.append(sm.draw(y).svg())) for _ in range(4)]
+    found: list[bytes] = []
+    threads = [threading.Thread(target=lambda: found.append(sm.draw(y).png())) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -479,20 +501,21 @@ def fake_dot(folder: Path, script: str) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for dot is a script")
 def test_dot_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_dot(tmp_path, "print(sys.argv[1], len(sys.stdin.read()))")
+    fake_dot(tmp_path, "print(*sys.argv[1:], len(sys.stdin.read()))")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     y, _ = running_example()
     drawing = sm.draw(y)
-    assert drawing.svg() == f"-Tsvg {len(drawing.dot)}\n"
+    placed = to_placed_dot(make_sheet(drawing._scene))
+    assert drawing.png().decode() == f"-Knop2 -Tpng {len(placed)}\n"
     assert drawing.rendered_by == "dot"
     fake_dot(tmp_path, "sys.stderr.write('first\\nsyntax error in line 3\\n'); sys.exit(1)")
     with pytest.raises(RenderError, match="dot failed: syntax error in line 3"):
-        sm.draw(y).svg()
+        sm.draw(y).pdf()
+    assert sm.draw(y).svg().startswith("<?xml")  # for which nothing is run
 
 
 def test_without_graphviz_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (render_module, import_module("symad.draw.picture")):
-        monkeypatch.setattr(module, "find_renderer", lambda: "")
+    monkeypatch.setattr(render_module, "find_renderer", lambda: "")
     y, _ = running_example()
     drawing = sm.draw(y)
     with pytest.raises(RenderError, match=r"pip install symad\[render\]"):
@@ -512,13 +535,13 @@ def test_fonts_are_borrowed_for_the_call_only(
     monkeypatch.setattr(render_module, "_borrowed_fonts", lambda: Path("/some/fonts"))
     before = dict(os.environ)
     y, _ = running_example()
-    assert "<dir>/some/fonts</dir>" in sm.draw(y).svg()
+    assert b"<dir>/some/fonts</dir>" in sm.draw(y).png()
     assert dict(os.environ) == before
     fake_dot(tmp_path, "print('drawn')")
     monkeypatch.setattr(render_module, "_borrowed_fonts", lambda: None)
     with pytest.warns(UserWarning, match="no fonts were found"):
         sm.draw(y).png()
-    assert sm.draw(y).svg() == "drawn\n"  # no warning: a viewer brings its own fonts
+    assert render_module.render("digraph {}", "json0") == (b"drawn\n", "dot")  # without a warning
 
 
 # Values, export, the name
@@ -573,17 +596,18 @@ def extents(svg: str, kind: str) -> dict[str, tuple[float, float, float, float]]
     return found
 
 
-@needs_graphviz
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", second_derivatives())
-def test_generations_stand_side_by_side(name: str) -> None:
+def test_generations_stand_side_by_side(name: str, layout: Any) -> None:
     nodes = second_derivatives()[name]
     drawing = sm.draw(nodes)
-    svg = drawing.svg()
+    svg = layout(drawing)
     boxes = extents(svg, "node")
     for i, a in enumerate(boxes.values()):
         for b in list(boxes.values())[:i]:
             assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
-    parts = sorted(extents(svg, "cluster").items(), key=lambda item: item[1][0])
+    found = [item for item in extents(svg, "cluster").items() if item[0]]
+    parts = sorted(found, key=lambda item: item[1][0])
     generations = [int(name[-1]) for name, _ in parts]
     assert generations == sorted(generations) and len(set(generations)) == len(generations)
     view = View(nodes)

@@ -265,7 +265,7 @@ def test_fused_rows_are_linked_with_what_they_compute() -> None:
 
 
 def test_a_page_without_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("symad.draw.picture"), "find_renderer", lambda: "")
+    monkeypatch.setattr(import_module("symad.draw.render"), "find_renderer", lambda: "")
     f = network()
     f(X)
     page = sm.listing(f).html

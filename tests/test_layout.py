@@ -28,20 +28,19 @@ from symad.draw.layered.ranks import ranks
 from symad.draw.metrics import text_width
 from symad.draw.outlines import meeting, size_around
 from symad.draw.scene import Scene, make_scene
+from symad.draw.sheet import make_sheet
 from symad.draw.style import SHAPES
 from symad.draw.svg import to_svg
 from symad.draw.view import View
 from symad.errors import RenderError
 from symad.graph.traverse import topological_order
 
-picture_module = import_module("symad.draw.picture")
 render_module = import_module("symad.draw.render")
 
 
 @pytest.fixture
 def no_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (picture_module, render_module):
-        monkeypatch.setattr(module, "find_renderer", lambda: "")
+    monkeypatch.setattr(render_module, "find_renderer", lambda: "")
 
 
 def scene_of(nodes: Any, limit: int = 200) -> Scene:
@@ -184,7 +183,7 @@ def sampled(curve: Any) -> Iterator[Any]:
 
 
 def diagram_of(scene: Scene) -> Diagram:
-    module = import_module("symad.draw.svg")
+    module = import_module("symad.draw.sheet")
     return module._diagram(scene, module._sizes(scene))
 
 
@@ -366,7 +365,7 @@ def cross(one: Any, other: Any) -> bool:
 def test_layouts_are_deterministic() -> None:
     def text() -> str:
         loss, parameters, _ = network()
-        return to_svg(scene_of([loss, *sm.gradients(loss, parameters)]))
+        return to_svg(make_sheet(scene_of([loss, *sm.gradients(loss, parameters)])))
 
     assert re.sub(r":\d+<", "<", text()) == re.sub(r":\d+<", "<", text())
 

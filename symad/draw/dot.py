@@ -67,11 +67,11 @@ def _cluster(part: Part, shapes: Sequence[Shape]) -> Iterator[str]:
 
 
 def _node(shape: Shape) -> str:
-    rows = "".join(f"<TR><TD>{_markup(line)}</TD></TR>" for line in shape.lines)
+    rows = "".join(f"<TR><TD>{markup(line)}</TD></TR>" for line in shape.lines)
     table = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">'
     label = f"{table}{rows}</TABLE>"
-    attributes = f"{_attributes(shape.look)} tooltip={quoted(shape.tip)} label=<{label}>"
-    return f"    {shape.box.id} [id={shape.box.id} {attributes}];"
+    name, tip = shape.box.id, quoted(shape.tip)
+    return f"    {name} [id={name} {attributes(shape.look)} tooltip={tip} label=<{label}>];"
 
 
 def _edge(arrow: Arrow) -> str:
@@ -81,19 +81,21 @@ def _edge(arrow: Arrow) -> str:
     if arrow.rises:
         start, end = end, start
         look["dir"] = "back"
-    return f"  {start.id} -> {end.id} [id={arrow.id} {_attributes(look)}];"
+    return f"  {start.id} -> {end.id} [id={arrow.id} {attributes(look)}];"
 
 
-def _attributes(look: dict[str, str]) -> str:
+def attributes(look: dict[str, str]) -> str:
+    """Return a look as attributes of DOT."""
     return " ".join(f'{key}="{value}"' for key, value in look.items())
 
 
-def _markup(line: Line) -> str:
+def markup(line: Line) -> str:
+    """Return a line as markup of HTML-like labels."""
     text = html(line.text)
     if line.italic:
         text = f"<I>{text}</I>"
     if line.bold:
-        return f'<FONT POINT-SIZE="{line.size}"><B>{text}</B></FONT>'
+        text = f"<B>{text}</B>"
     return f'<FONT POINT-SIZE="{line.size}" COLOR="{line.color}">{text}</FONT>'
 
 
@@ -106,8 +108,7 @@ def _legend(swatches: Sequence[Swatch], notes: Iterable[str], columns: int = 4) 
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
     body = "".join(f"<TR>{''.join(row)}</TR>" for row in rows)
     for note in notes:
-        markup = _markup(Line(note, 13))
-        body += f'<TR><TD COLSPAN="{columns}" ALIGN="LEFT">{markup}</TD></TR>'
+        body += f'<TR><TD COLSPAN="{columns}" ALIGN="LEFT">{markup(Line(note, 13))}</TD></TR>'
     return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="6" CELLPADDING="2">{body}</TABLE>'
 
 

@@ -114,10 +114,11 @@ class Formulas:
     def _right_side(self, node: Node) -> Term:
         role = node.role
         assert node.op is not None
-        if role is not None and role.kind is RoleKind.SEED:
+        if role is not None and role.consumer is None and role.kind in _FILLED:
             if node.op.name in _FILLS:
                 return Term(_FILLS[node.op.name])
-            return self.name(node.inputs[0])
+            if role.kind is RoleKind.SEED:
+                return self.name(node.inputs[0])
         if role is not None and role.kind is RoleKind.PARTIAL and len(node.inputs) == 1:
             factor = _FACTORS.get(node.op.name)  # the partial derivative, where it is a number
             if factor is not None and self._labels.of(node.inputs[0]) is not None:
@@ -126,5 +127,6 @@ class Formulas:
         return format_term(node, self.name, notation=self._notation)
 
 
+_FILLED = (RoleKind.SEED, RoleKind.REPAIR)
 _FILLS = {"ones_like": "1", "zeros_like": "0"}
 _FACTORS = {"identity": "1", "negative": "(-1)"}

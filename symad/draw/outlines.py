@@ -17,7 +17,7 @@ _ROUNDEST = 1.15  # width of an ellipse in relation to its height, at least
 _ROOF = 0.26  # of the height of a house
 _SLANT = 16.0  # of a parallelogram and a hexagon
 _DEPTH = 6.0  # of a box in three dimensions
-_RING = 4.0  # between two outlines
+RING = 4.0  # between two outlines
 
 
 def size_around(look: Look, width: float, height: float) -> Point:
@@ -28,13 +28,13 @@ def size_around(look: Look, width: float, height: float) -> Point:
         width, height = math.sqrt(2) * (width - _MARGIN[0]), math.sqrt(2) * (height - _MARGIN[1])
         width = max(width, _ROUNDEST * height)
     elif form == "house":
-        height /= 1 - _ROOF
+        height = (height + 6) / (1 - _ROOF)
     elif form in ("parallelogram", "hexagon"):
         width += 2 * _SLANT
     elif form == "box3d":
         width, height = width + _DEPTH, height + _DEPTH
     width, height = max(width, _LEAST[0]), max(height, _LEAST[1])
-    return (width + 2 * _RING, height + 2 * _RING) if _is_double(look) else (width, height)
+    return (width + 2 * RING, height + 2 * RING) if is_double(look) else (width, height)
 
 
 def text_drop(look: Look, size: Point) -> float:
@@ -47,8 +47,8 @@ def text_drop(look: Look, size: Point) -> float:
 def outline(look: Look, centre: Point, size: Point, paint: str) -> Iterator[str]:
     """Yield the SVG elements of a node, painted with the attributes ``paint``."""
     yield _one_outline(look, centre, size, paint)
-    if _is_double(look):
-        yield _one_outline(look, centre, (size[0] - 2 * _RING, size[1] - 2 * _RING), paint)
+    if is_double(look):
+        yield _one_outline(look, centre, (size[0] - 2 * RING, size[1] - 2 * RING), paint)
     if look["shape"] == "box3d":
         (x, y), (w, h) = centre, (size[0] / 2, size[1] / 2)
         inner = x + w - _DEPTH, y - h + _DEPTH
@@ -114,13 +114,12 @@ def meeting(look: Look, centre: Point, size: Point, point: Point, vertical: bool
 def rounded(left: float, top: float, right: float, bottom: float, radius: float) -> str:
     """Return the path of a rectangle with round corners."""
     r = min(radius, (right - left) / 2, (bottom - top) / 2)
-    across, down = right - left - 2 * r, bottom - top - 2 * r
-    return (
-        f"M{left + r:.2f},{top:.2f}h{across:.2f}a{r:.2f},{r:.2f} 0 0 1 {r:.2f},{r:.2f}"
-        f"v{down:.2f}a{r:.2f},{r:.2f} 0 0 1 {-r:.2f},{r:.2f}h{-across:.2f}"
-        f"a{r:.2f},{r:.2f} 0 0 1 {-r:.2f},{-r:.2f}v{-down:.2f}"
-        f"a{r:.2f},{r:.2f} 0 0 1 {r:.2f},{-r:.2f}z"
-    )
+    corners = ((right, top, 0, r), (right, bottom, -r, 0), (left, bottom, 0, -r), (left, top, r, 0))
+    path = f"M{left + r:.2f},{top:.2f}"
+    for x, y, across, down in corners:
+        before = x - down, y + across  # a quarter turn behind the point after the corner
+        path += f"L{before[0]:.2f},{before[1]:.2f}Q{x:.2f},{y:.2f} {x + across:.2f},{y + down:.2f}"
+    return f"{path}z"
 
 
 def points(corners: Sequence[Point]) -> str:
@@ -128,5 +127,6 @@ def points(corners: Sequence[Point]) -> str:
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in corners)
 
 
-def _is_double(look: Look) -> bool:
+def is_double(look: Look) -> bool:
+    """Return whether a node has two outlines, one inside of the other."""
     return look.get("peripheries") == "2"

@@ -1,9 +1,13 @@
-"""Drawing: a picture of a graph, as DOT, SVG, PNG or PDF, and in a notebook."""
+"""Drawing: a picture of a graph, as DOT, SVG, PNG or PDF, and in a notebook.
+
+symad lays it out, the same in all formats and on all machines; Graphviz paints PNG and PDF.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +15,14 @@ from symad.draw.dot import to_dot
 from symad.draw.fold import Box, make_boxes
 from symad.draw.labels import Labels
 from symad.draw.marks import Mark, marked
-from symad.draw.render import FORMATS, find_renderer, render
+from symad.draw.placed import to_placed_dot
+from symad.draw.render import FORMATS, render
 from symad.draw.scene import make_scene
+from symad.draw.sheet import Sheet, make_sheet
 from symad.draw.svg import to_svg
 from symad.draw.view import View
 from symad.errors import RenderError
 from symad.graph.node import Node
-
-_PNG_RESOLUTION = 144
 
 
 class Drawing:
@@ -27,7 +31,7 @@ class Drawing:
     Attributes
     ----------
     dot : str
-        The picture as DOT text.
+        The picture as DOT text without places, for Graphviz to lay out.
     notes : tuple of str
         What the picture leaves out: it says the same below the graph.
     ids : dict
@@ -50,22 +54,16 @@ class Drawing:
         self.edge_ids: dict[tuple[Node, int], str] = self._scene.edge_ids
         self.dot = to_dot(self._scene)
         self._count = len(view.nodes)
-        self._drawn: dict[str, bytes] = {}
-        self._rendered_by = ""
+        self._drawn: dict[str, tuple[bytes, str]] = {}
+        self._rendered_by = "symad"
 
     @property
     def rendered_by(self) -> str:
-        """What drew the picture, or would: ``"dot"``, ``"pygraphviz"`` or ``"symad"``."""
-        return self._rendered_by or find_renderer() or "symad"
+        """What drew the picture last: ``"symad"``, ``"dot"`` or ``"pygraphviz"``."""
+        return self._rendered_by
 
     def svg(self) -> str:
-        """Return the picture as SVG text; where there is no Graphviz, symad lays it out.
-
-        Raises
-        ------
-        RenderError
-            If there is a Graphviz, and it fails.
-        """
+        """Return the picture as SVG text."""
         return self._render("svg").decode()
 
     def png(self) -> bytes:
@@ -105,20 +103,19 @@ class Drawing:
 
     def _render(self, format: str) -> bytes:
         if format not in self._drawn:
-            text = self.dot
-            if format == "png":
-                text = text.replace("{\n", f"{{\n  dpi={_PNG_RESOLUTION};\n", 1)
-            if format == "svg" and not find_renderer():
-                self._drawn[format], self._rendered_by = to_svg(self._scene).encode(), "symad"
+            if format == "svg":
+                self._drawn[format] = to_svg(self._sheet).encode(), "symad"
             else:
-                self._drawn[format], self._rendered_by = render(text, format)
-        return self._drawn[format]
+                self._drawn[format] = render(to_placed_dot(self._sheet), format, "nop2")
+        picture, self._rendered_by = self._drawn[format]
+        return picture
+
+    @cached_property
+    def _sheet(self) -> Sheet:
+        return make_sheet(self._scene)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        try:
-            return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
-        except RenderError as error:
-            return {"text/plain": f"{self!r}: {error}"}
+        return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
 
     def __repr__(self) -> str:
         return f"<Drawing of {self._count:,} nodes>"

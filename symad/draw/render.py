@@ -1,4 +1,4 @@
-"""Graphviz: from DOT to SVG, PNG and PDF, with ``dot`` where there is one, else pygraphviz.
+"""Graphviz: from DOT to PNG, PDF and more, with ``dot`` where there is one, else pygraphviz.
 
 Either runs in a process of its own.  What it is told about fonts, what it prints and how it fails
 stays there.
@@ -20,11 +20,12 @@ from pathlib import Path
 from symad.errors import RenderError
 
 FORMATS = ("svg", "png", "pdf")
+_PAINTED = ("png", "pdf")  # with the fonts of this machine
 _SECONDS = 120
 _PYGRAPHVIZ = """
 import sys, pygraphviz
 graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode("utf-8"))
-sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog=sys.argv[2]))
 """
 _FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
 _FONT_FILES = (".ttf", ".otf", ".ttc", ".pfb")
@@ -43,13 +44,16 @@ def find_renderer() -> str:
     return "pygraphviz" if importlib.util.find_spec("pygraphviz") else ""
 
 
-def render(dot: str, format: str) -> tuple[bytes, str]:
+def render(dot: str, format: str, engine: str = "dot") -> tuple[bytes, str]:
     """Return a picture and the name of what drew it.
 
     Parameters
     ----------
     dot : str
-    format : {"svg", "png", "pdf"}
+    format : str
+        As Graphviz names it.
+    engine : str
+        Of Graphviz: ``"dot"`` for a layout, ``"nop2"`` where everything has its place.
 
     Raises
     ------
@@ -65,9 +69,9 @@ def render(dot: str, format: str) -> tuple[bytes, str]:
         )
     program = shutil.which("dot")
     if program:
-        command = [program, f"-T{format}"]
+        command = [program, f"-K{engine}", f"-T{format}"]
     else:
-        command = [sys.executable, "-c", _PYGRAPHVIZ, format]
+        command = [sys.executable, "-c", _PYGRAPHVIZ, format, engine]
     with _fonts(format) as environment:
         return _run(command, dot, environment, renderer), renderer
 
@@ -99,7 +103,7 @@ def _fonts(format: str) -> Iterator[dict[str, str]]:
         return
     folder = _borrowed_fonts()
     if folder is None:
-        if format != "svg":
+        if format in _PAINTED:
             warnings.warn(
                 f"no fonts were found, so the text of this {format.upper()} may be missing: "
                 "install fonts, or matplotlib, which brings some along",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 Point = tuple[float, float]
@@ -61,3 +62,18 @@ def between(a: Knot, slope: float, b: Knot, other_slope: float, y: float) -> flo
     rest = b.x - a.x - slope * height
     bend = (other_slope - slope) * height
     return from_a + t * t * ((3 * rest - bend) + t * (bend - 2 * rest))
+
+
+def along(curve: Sequence[Point], step: float) -> Iterator[Point]:
+    """Yield points of a Bézier curve of 3n + 1 points, at most about ``step`` apart."""
+    for first in range(0, len(curve) - 1, 3):
+        a, b, c, d = curve[first : first + 4]
+        length = math.dist(a, b) + math.dist(b, c) + math.dist(c, d)
+        count = int(length / step) + 1
+        for i in range(count + 1):
+            t, s = i / count, 1 - i / count
+            w = s**3, 3 * s * s * t, 3 * s * t * t, t**3
+            yield (
+                w[0] * a[0] + w[1] * b[0] + w[2] * c[0] + w[3] * d[0],
+                w[0] * a[1] + w[1] * b[1] + w[2] * c[1] + w[3] * d[1],
+            )

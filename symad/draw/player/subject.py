@@ -124,6 +124,11 @@ class Subject:
         """Return the ids of the arrows that end at a node."""
         return [self.edge_id(s.node, node, s.slot) for s in self.view.sources(node)]
 
+    def uses(self, node: Node) -> list[str]:
+        """Return the ids of what a node is computed from, and of the arrows."""
+        inputs = [self.ids[source.node] for source in self.view.sources(node)]
+        return list(dict.fromkeys([*inputs, *self.edges_into(node)]))
+
     def adjoint_sum(self, node: Node) -> str:
         """Return the formula of an adjoint, with those of the terms of a sum written in."""
         seen = self.view.behind(node)

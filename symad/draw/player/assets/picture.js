@@ -69,7 +69,7 @@ class Picture {
     const bounds = this.svg.getBoundingClientRect();
     const { whole } = this;
     const least = Math.min(bounds.width / whole.width, bounds.height / whole.height);
-    const readable = (READABLE * window.innerHeight) / TYPE;
+    const readable = (READABLE * Math.min(window.innerHeight, 1.5 * window.innerWidth)) / TYPE;
     if (!elements.length || least >= SMALLEST * readable || !bounds.width) return this.fit();
     const boxes = elements.map((element) => this.boxOf(element));
     const left = Math.min(...boxes.map((box) => box.x)) - AROUND;

@@ -23,6 +23,7 @@ class Player {
     document.documentElement.dataset.hue = data.hue;
     byId("timeline").max = this.story.length - 1;
     byId("panel").append(...Object.values(this.panels.all), this.panels.sources());
+    byId("drawn").textContent = data.notes[data.notes.length - 1];
     data.notes.forEach((note) => byId("notes").append(make("li", { textContent: note })));
     this.buildChapters();
     for (const text of document.querySelectorAll(".node text:not([data-v]), .badge text")) this.markup.typeset(text);
@@ -133,8 +134,10 @@ class Player {
     if (this.chapter !== place) {
       this.chapter = place;
       [...byId("chapters").querySelectorAll("button")].forEach((button, i) => {
-        if (i === place) button.setAttribute("aria-current", "step");
-        else button.removeAttribute("aria-current");
+        if (i === place) {
+          button.setAttribute("aria-current", "step");
+          button.scrollIntoView({ block: "nearest", inline: "nearest" });
+        } else button.removeAttribute("aria-current");
       });
       [...byId("marks").children].forEach((mark, i) => mark.classList.toggle("now", i === place));
       this.pictures.forEach((picture, i) => picture.show(i === chapter.picture, chapter.title));
@@ -198,7 +201,6 @@ class Player {
         legend.append(make("li", {}, make("span", { className: "swatch", textContent: mark, "aria-hidden": "true" }), text));
       }
     }
-    legend.append(make("li", { textContent: this.story.notes[this.story.notes.length - 1] }));
   }
 
   caption(step) {
