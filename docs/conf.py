@@ -51,6 +51,7 @@ html_math_renderer = "mathml"
 html_title = "symad"
 html_show_sourcelink = False
 html_copy_source = False
+html_show_search_summary = False  # browsers fetch no page from a file
 html_sidebars = {page: [] for page in ("index", "tutorial", "performance")}
 html_sidebars |= {f"_generated/{page}": [] for page in ("gallery", "ops", "rules")}
 html_context = {"default_mode": "auto"}
