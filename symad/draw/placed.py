@@ -16,6 +16,7 @@ from symad.draw.sheet import Figure, Ground, Shaft, Sheet, Text
 from symad.draw.style import FONT, INK, hue_of
 
 _INCH = 72.0
+_HOUSE = 0.904  # of the height of a house that it fills; the rest is below
 _DOTS = 144  # per inch
 _BASE = 0.38  # from the middle of a line of text down to its base, in relation to its size
 
@@ -65,12 +66,15 @@ class _Writer:
         yield "    style=invis shape=point width=0 height=0]; }"
 
     def _figure(self, figure: Figure) -> Iterator[str]:
-        ring = 2 * RING if is_double(figure.shape.look) else 0.0  # sizes are of inner outlines
-        width, height = ((side - ring) / _INCH for side in figure.size)
-        look = attributes(figure.shape.look)
-        name = figure.shape.box.id
-        place = f'pos="{self._point(figure.centre)}" width={width:.3f} height={height:.3f}'
-        yield f'  {name} [id={name} {look} {place} label=""];'
+        (x, y), (width, height) = figure.centre, figure.size
+        look, name = figure.shape.look, figure.shape.box.id
+        if is_double(look):  # sizes are of inner outlines
+            width, height = width - 2 * RING, height - 2 * RING
+        if look["shape"] == "house":
+            y, height = y + height * (1 / _HOUSE - 1) / 2, height / _HOUSE
+        size = f"width={width / _INCH:.3f} height={height / _INCH:.3f}"
+        place = f'pos="{self._point((x, y))}" {size}'
+        yield f'  {name} [id={name} {attributes(look)} {place} label=""];'
         yield from map(self._text, figure.texts)
 
     def _shaft(self, shaft: Shaft) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from symad.draw.escape import visible
 from symad.draw.layered import Diagram, Frame, Item, Layout, Link, lay_out
 from symad.draw.layered.curves import Point, along
-from symad.draw.metrics import text_width
+from symad.draw.metrics import broken, text_width
 from symad.draw.outlines import meeting, size_around, text_drop
 from symad.draw.parts import Part
 from symad.draw.scene import Arrow, Line, Scene, Shape, Swatch
@@ -25,6 +25,8 @@ _COLUMN_GAP = 22.0
 _COLUMNS = 4
 _GLYPH = 31.0
 _NARROWEST = 480.0
+_ROW = 25.0  # of the legend
+_NOTE = 13  # the size of the letters of a note
 _PART_TITLE, _SCOPE_TITLE = 15, 13
 _INDENT = 10.0  # of the title of a frame
 _STEP = 6.0  # between points of arrows that a title might meet
@@ -192,22 +194,38 @@ def _with_head(curve: Sequence[Point], scale: float) -> tuple[list[Point], list[
 
 
 def _grounds(scene: Scene, layout: Layout, curves: Iterable[Sequence[Point]]) -> Iterator[Ground]:
-    """Yield the frames; a title that arrows would cross moves to the right."""
-    passing: dict[int, list[Point]] = {}  # points of arrows, by height
-    for curve in curves:
-        for point in along(curve, _STEP):
-            passing.setdefault(int(point[1] // _SCOPE_TITLE), []).append(point)
-    for frame in layout.frames:
-        part = scene.parts[frame.band]
-        line = _frame_title(part, frame.scope)
-        base = frame.top + 6 + line.size
+    """Yield the frames; the title of a scope that arrows would cross moves to the right."""
+    titles = [_frame_title(scene.parts[frame.band], frame.scope) for frame in layout.frames]
+    bases = [f.top + 6 + line.size for f, line in zip(layout.frames, titles, strict=True)]
+    scopes = [base for base, frame in zip(bases, layout.frames, strict=True) if frame.scope]
+    passing = _passing(curves, {row for base in scopes for row in _rows(base)})
+    for frame, line, base in zip(layout.frames, titles, bases, strict=True):
         width = text_width(line.text, line.size, line.bold)
         left, right = frame.left + _INDENT, frame.right - _INDENT - width
-        rows = {int((base - line.size) // _SCOPE_TITLE), int(base // _SCOPE_TITLE)}
-        near = [point[0] for row in sorted(rows) for point in passing.get(row, ())]
+        near = [x for row in _rows(base) for x in passing.get(row, ())]
         crossed = [any(x - 3 < other < x + width + 3 for other in near) for x in (left, right)]
         x = right if crossed == [True, False] else left
-        yield Ground(frame, part, Text(line, (x, base)))
+        yield Ground(frame, scene.parts[frame.band], Text(line, (x, base)))
+
+
+def _rows(base: float) -> Iterable[int]:
+    """Return the rows that the title of a scope reaches into: they are as high as its letters."""
+    return range(int((base - _SCOPE_TITLE) // _SCOPE_TITLE), int(base // _SCOPE_TITLE) + 1)
+
+
+def _passing(curves: Iterable[Sequence[Point]], rows: set[int]) -> dict[int, list[float]]:
+    """Return where arrows pass through rows."""
+    passing: dict[int, list[float]] = {}
+    for curve in curves if rows else ():
+        for first in range(0, len(curve) - 1, 3):
+            piece = curve[first : first + 4]
+            ys = [y for _, y in piece]
+            low, high = int(min(ys) // _SCOPE_TITLE), int(max(ys) // _SCOPE_TITLE)
+            if rows.isdisjoint(range(low, high + 1)):
+                continue
+            for x, y in along(piece, _STEP):
+                passing.setdefault(int(y // _SCOPE_TITLE), []).append(x)
+    return passing
 
 
 # Legend
@@ -217,13 +235,14 @@ class _Legend:
     """The rows below the picture: the signs in columns, then the notes."""
 
     def __init__(self, scene: Scene, room: float) -> None:
-        self._signs, self._notes = scene.legend, scene.notes
-        self._count = _COLUMNS
-        while self._count > 1 and sum(self._columns()) > max(room, _NARROWEST):
+        room = max(room, _NARROWEST)
+        self._signs, self._count = scene.legend, _COLUMNS
+        self._notes = [row for note in scene.notes for row in broken(note, _NOTE, room)]
+        while self._count > 1 and sum(self._columns()) > room:
             self._count -= 1
-        notes = (text_width(note, 13) for note in scene.notes)
-        self.width = max([sum(self._columns()) if scene.legend else 0.0, *notes])
-        self.height = 25.0 * (-(-len(scene.legend) // self._count) + len(scene.notes))
+        notes = (text_width(note, _NOTE) for note in self._notes)
+        self.width = max([sum(self._columns()), *notes])
+        self.height = _ROW * (-(-len(scene.legend) // self._count) + len(self._notes))
 
     def _columns(self) -> list[float]:
         signs, count = self._signs, self._count
@@ -234,7 +253,7 @@ class _Legend:
         """Yield the texts, below a height."""
         columns = self._columns()
         for first in range(0, len(self._signs), self._count):
-            y += 25.0
+            y += _ROW
             x = 0.0
             row: Sequence[Swatch] = self._signs[first : first + self._count]
             for sign, width in zip(row, columns, strict=False):
@@ -242,5 +261,5 @@ class _Legend:
                 yield Text(Line(sign.text), (x + _GLYPH, y - 6))
                 x += width
         for note in self._notes:
-            y += 25.0
-            yield Text(Line(note, 13), (0.0, y - 6))
+            y += _ROW
+            yield Text(Line(note, _NOTE), (0.0, y - 6))

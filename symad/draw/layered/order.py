@@ -204,7 +204,7 @@ class _Sorter:
         for upper, lower in ordering.segments:
             self._below[upper].append(lower)
             self._above[lower].append(upper)
-        self._lanes = [lane for lane, _ in ordering.frames]
+        self._lanes = [ordering.frames[chain[0]][0] for chain in self._chains]
         self._operands = self._pairs_of_operands()
         self._where = self._first_places()
         self._frame_places = [0.0] * len(ordering.frames)
@@ -256,7 +256,7 @@ class _Sorter:
         for lane in sorted(set(self._lanes)):
             before = self._copy()
             for layer in self._layers:
-                places = [p for p, n in enumerate(layer) if self._lanes[self._chains[n][0]] == lane]
+                places = [p for p, n in enumerate(layer) if self._lanes[n] == lane]
                 if places:
                     layer[places[0] : places[-1] + 1] = layer[places[0] : places[-1] + 1][::-1]
                     self._spread(layer)
@@ -291,8 +291,8 @@ class _Sorter:
 
     def _place_frames(self) -> None:
         """Put each frame where its elements are on average."""
-        sums = [0.0] * len(self._lanes)
-        counts = [0] * len(self._lanes)
+        sums = [0.0] * len(self._frame_places)
+        counts = [0] * len(self._frame_places)
         for number, chain in enumerate(self._chains):
             for frame in chain:
                 sums[frame] += self._where[number]
@@ -306,24 +306,24 @@ class _Sorter:
         def key(number: int) -> tuple[tuple[float, int], ...]:
             chain = self._chains[number]
             outer = tuple((places[frame], frame) for frame in chain[1:])
-            return ((lanes[chain[0]], 0), *outer, (wanted[number], -1))
+            return ((lanes[number], 0), *outer, (wanted[number], -1))
 
         layer.sort(key=key)
         self._spread(layer)
 
     def _spread(self, layer: Sequence[int]) -> None:
         """Give out places in a layer: one beside the other, the middle of each lane at 0."""
-        lane_of = {number: self._lanes[self._chains[number][0]] for number in layer}
         widths: dict[int, float] = {}
         for number in layer:
-            width = self._elements[number].width
-            self._where[number] = widths.get(lane_of[number], 0.0) + width / 2
-            gap = GAP if width else BEND_GAP
-            widths[lane_of[number]] = widths.get(lane_of[number], 0.0) + width + gap
+            width, lane = self._elements[number].width, self._lanes[number]
+            before = widths.get(lane, 0.0)
+            self._where[number] = before + width / 2
+            widths[lane] = before + width + (GAP if width else BEND_GAP)
         for number in layer:
-            lane = lane_of[number]
+            lane = self._lanes[number]
             self._where[number] += _LANE * lane - widths[lane] / 2
-            self._halves[lane] = max(self._halves.get(lane, 0.0), widths[lane] / 2)
+        for lane, width in widths.items():
+            self._halves[lane] = max(self._halves.get(lane, 0.0), width / 2)
 
     def _sweep(self, down: bool, reverse_ties: bool) -> None:
         """Move each element to the average of its neighbours in the layer before."""
@@ -345,8 +345,8 @@ class _Sorter:
 
         Where it has none, all; they are where they leave its lane.
         """
-        lane = self._lanes[self._chains[number][0]]
-        inside = [self._where[n] for n in near if self._lanes[self._chains[n][0]] == lane]
+        lane = self._lanes[number]
+        inside = [self._where[n] for n in near if self._lanes[n] == lane]
         middle, half = _LANE * lane, self._halves[lane]
         return inside or [min(max(self._where[n], middle - half), middle + half) for n in near]
 
@@ -363,8 +363,7 @@ class _Sorter:
         return found
 
     def _weight(self, one: int, other: int) -> int:
-        same = self._lanes[self._chains[one][0]] == self._lanes[self._chains[other][0]]
-        return _INSIDE if same else 1
+        return _INSIDE if self._lanes[one] == self._lanes[other] else 1
 
     def _swap_neighbours(self, rounds: int) -> None:
         """Swap neighbours in one frame as long as that leaves fewer crossings."""
