@@ -103,8 +103,12 @@ class TensorType:
     @property
     def is_static(self) -> bool:
         """Whether every dimension is a number."""
-        shape = self.shape
-        return not isinstance(shape, UnknownShape) and all(isinstance(d, int) for d in shape)
+        if isinstance(self.shape, UnknownShape):
+            return False
+        for dimension in self.shape:  # asked for so often that a generator would be felt
+            if not isinstance(dimension, int):
+                return False
+        return True
 
     @property
     def size(self) -> int:

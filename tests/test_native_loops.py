@@ -29,7 +29,6 @@ from symad.backends.native.parallel import LoopKernel  # noqa: E402
 from symad.backends.native.program import (  # noqa: E402
     Buffers,
     NativeProgram,
-    build,
     native_graph,
 )
 from symad.backends.numpy import NumpyProgram  # noqa: E402
@@ -53,7 +52,7 @@ def both(outputs, inputs, values, threads=1):
     native = native_graph(graph)
     verify(native)
     expected = NumpyProgram(make_plan(graph))(values)
-    return expected, build(make_plan(native), threads)(values), native
+    return expected, NativeProgram(make_plan(native), threads)(values), native
 
 
 def agree(outputs, inputs, values, threads=1, ulps=64, fused=1):
@@ -436,7 +435,7 @@ def test_cross_entropy_with_its_gradient_is_one_nest_and_a_few_numbers():
     graph = optimise(specialised([loss, sm.gradients(loss, z)], [z, labels], values)).graph
     native = native_graph(graph)
     assert len(fused_nodes(native)) == 1
-    found = build(make_plan(native))(values)
+    found = NativeProgram(make_plan(native))(values)
     for a, b in zip(NumpyProgram(make_plan(graph))(values), found, strict=True):
         assert_same(a, b, 200)
 
@@ -461,7 +460,7 @@ def test_cross_entropy_by_taking_is_one_nest_with_one_exponential(shape, dtype):
     (node,) = fused_nodes(native)
     names = Counter(n.op.name for n in node.op.body.nodes if n.op)
     assert names["exp"] == 1 and "add_along_axis" not in str(native)
-    found = build(make_plan(native))(values)
+    found = NativeProgram(make_plan(native))(values)
     for a, b in zip(NumpyProgram(make_plan(graph))(values), found, strict=True):
         assert_same(a, b, 200)
 
@@ -612,7 +611,7 @@ def test_random_graphs(seed, is_optimised):
     native = native_graph(optimise(graph).graph if is_optimised else graph)
     verify(native)
     expected = NumpyProgram(make_plan(graph))(values)
-    found = build(make_plan(native))(values)
+    found = NativeProgram(make_plan(native))(values)
     tolerance = 2e-4 if drawn.is_float32 else 1e-9
     for a, b in zip(expected, found, strict=True):
         assert np.shape(a) == np.shape(b) and np.asarray(a).dtype == np.asarray(b).dtype
@@ -678,7 +677,7 @@ def test_threads_agree_to_the_last_bit(shape):
     for a, b in zip(expected, one, strict=True):
         assert_same(a, b, 500)
     for threads in (2, 3, 7):
-        for a, b in zip(one, build(make_plan(native), threads)([value]), strict=True):
+        for a, b in zip(one, NativeProgram(make_plan(native), threads)([value]), strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -686,7 +685,7 @@ def test_results_that_are_held_stay_and_memory_that_is_free_is_used_again():
     x = sm.Variable("x")
     value = np.ones(100_000)
     graph = native_graph(specialised([sm.exp(x) * 2, sm.sin(x) + x], [x], [value]))
-    program = build(make_plan(graph))
+    program = NativeProgram(make_plan(graph))
     held = [program([value * k]) for k in range(6)]
     for k, (a, b) in enumerate(held):
         np.testing.assert_allclose(a, 2 * math.exp(k))
@@ -725,7 +724,8 @@ def test_programs_run_in_threads_at_once():
     x = sm.Variable("x")
     y = sm.exp(x) * 2
     value = np.ones(200_000)
-    program = build(make_plan(native_graph(specialised([y, sm.sum(y)], [x], [value]))), threads=2)
+    graph = native_graph(specialised([y, sm.sum(y)], [x], [value]))
+    program = NativeProgram(make_plan(graph), threads=2)
 
     def run(k):
         for _ in range(20):
@@ -749,7 +749,7 @@ def test_errors_name_the_node():
     x, n = sm.Variable("x"), sm.Variable("n", dtype="int64")
     y = sm.linalg.cholesky(x) * 2 + 1
     graph = native_graph(specialised([y], [x], [-np.eye(3)]))
-    program = build(make_plan(graph))
+    program = NativeProgram(make_plan(graph))
     assert isinstance(program, NativeProgram) and n is not None
     with pytest.raises(sm.errors.EvaluationError, match="cholesky"):
         program([-np.eye(3)])

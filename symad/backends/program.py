@@ -13,8 +13,10 @@ from symad.backends.numpy import NumpyProgram
 from symad.errors import GraphTypeError
 from symad.graph.graph import Graph
 from symad.graph.node import Node
+from symad.ops.base import PerElement
 from symad.passes.grade import Grade
 from symad.plan.plan import Plan, make_plan
+from symad.types import TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +111,41 @@ def choose_backend(name: str) -> str:
 def make_program(graph: Graph, settings: Settings) -> Program:
     """Return a program for a specialised graph."""
     plan = plan_for(graph, settings)
-    if settings.backend == "native":
-        from symad.backends.native.program import build
+    if settings.backend == "numpy":
+        return NumpyProgram(plan)
+    if is_of_numbers(graph):
+        return NumberProgram(plan)
+    from symad.backends.native.program import NativeProgram
 
-        return build(plan, settings.threads)
-    return NumpyProgram(plan)
+    return NativeProgram(plan, settings.threads)
 
 
 def plan_for(graph: Graph, settings: Settings) -> Plan:
     """Return the plan of a specialised graph, as the backend runs it."""
-    if settings.backend == "native":
-        from symad.backends.native.program import native_graph
+    if settings.backend == "numpy" or is_of_numbers(graph):
+        return make_plan(graph)
+    from symad.backends.native.program import native_graph
 
-        return make_plan(native_graph(graph))
-    return make_plan(graph)
+    return make_plan(native_graph(graph))
+
+
+def is_of_numbers(graph: Graph) -> bool:
+    """Return whether nothing has axes, and all ops are elementwise."""
+    return all(
+        isinstance(node.type, TensorType)
+        and node.type.shape == ()
+        and (node.op is None or isinstance(node.op, PerElement))
+        for node in (*graph.inputs, *graph.nodes)
+    )
+
+
+class NumberProgram(NumpyProgram):
+    """A plan of numbers, for which a native function is made only when it is asked for."""
+
+    def entry(
+        self, outputs: Any, fallback: Callable[..., Any], name: str, mark: Mark
+    ) -> Callable[..., Any] | None:
+        """Return the native function; it leaves no mark."""
+        from symad.backends.native.entry import native_function
+
+        return native_function(self.plan, outputs, fallback, name)

@@ -49,10 +49,11 @@ def is_dense(node: Node) -> bool:
 
 
 def _written_out(node: Node) -> Node | None:
-    assert node.op is not None
-    if not is_dense(node) or not all(map(is_dense, node.inputs)):
+    op = node.op
+    assert op is not None
+    if type(op).decompose is Op.decompose:  # most have nothing to write out
         return None
-    return node.op.decompose(*node.inputs)
+    return op.decompose(*node.inputs) if all(map(is_dense, (node, *node.inputs))) else None
 
 
 def _through_views(node: Node) -> Node:

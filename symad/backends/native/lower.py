@@ -222,8 +222,9 @@ class Lowering:
             for word in command.words:
                 if isinstance(word, View) and not isinstance(self._blocks[word.block], Block):
                     spans[word.block] = spans.get(word.block, (step, step))[0], step
+        end = len(self._commands)
         for block in results:
-            spans[block] = spans[block][0], len(self._commands)
+            spans[block] = spans.get(block, (end, end))[0], end
         return spans
 
     def _homes(self, spans: dict[int, tuple[int, int]]) -> dict[int, int]:

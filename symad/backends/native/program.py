@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symad.backends.native.buffers import Buffers
-from symad.backends.native.entry import native_function
 from symad.backends.native.frame import manner_of
 from symad.backends.native.lower import Lowering
 from symad.backends.native.nest import supports
@@ -33,18 +32,6 @@ from symad.types import TensorType
 def native_graph(graph: Graph) -> Graph:
     """Return a specialised graph with the loop nests that this backend has code for."""
     return fuse(graph, supports)
-
-
-def build(plan: Plan, threads: int = 1) -> NativeProgram:
-    """Return a program for the plan of a graph that :func:`native_graph` returned.
-
-    Parameters
-    ----------
-    plan : Plan
-    threads : int
-        How many threads share nests of 131072 elements and more.
-    """
-    return NativeProgram(plan, threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +61,13 @@ class NativeProgram:
 
     Large buffers are kept from call to call; one that was handed out is used again only when
     nobody holds it any more.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of a graph that :func:`native_graph` returned.
+    threads : int
+        How many threads share nests of 131072 elements and more.
     """
 
     keeps_memory: ClassVar[bool] = True
@@ -87,8 +81,7 @@ class NativeProgram:
         self._copies: set[Node] = set()
         if self._runtime is not None:
             self._copy_outputs()
-        natively = self._runtime is not None and not _is_of_numbers(plan.graph)
-        steps = schedule(plan, self._outputs, self._copies, natively)
+        steps = schedule(plan, self._outputs, self._copies, self._runtime is not None)
         self._whole = self._as_whole(steps)
         self._places = {node: k for k, node in enumerate(plan.graph.inputs)}
         self._registers: list[Any] = [None] * len(self._places)
@@ -181,9 +174,9 @@ class NativeProgram:
 
         See :meth:`symad.backends.program.Program.entry`.
         """
-        if self._whole is not None:
-            return self._whole.entry(manner_of(outputs, fallback, mark))
-        return native_function(self.plan, outputs, fallback, name)
+        if self._whole is None:
+            return None
+        return self._whole.entry(manner_of(outputs, fallback, mark))
 
     def _results(self, registers: Sequence[Any]) -> list[Any]:
         pairs = zip(self._outputs, self.plan.copied, strict=True)
@@ -207,11 +200,6 @@ class NativeProgram:
                 if isinstance(step.source, Node):
                     times.append((step.source, perf_counter() - begin))
         return times
-
-
-def _is_of_numbers(graph: Graph) -> bool:
-    """Return whether nothing has axes: such a plan becomes one function, at its second call."""
-    return all(isinstance(n.type, TensorType) and n.type.shape == () for n in graph.nodes)
 
 
 def _arguments(node: Node) -> Sequence[Node]:
