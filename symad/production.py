@@ -18,10 +18,10 @@ from symad.draw.escape import visible
 from symad.draw.labels import Symbol
 from symad.draw.notation import SYMBOLS
 from symad.draw.parts import Part
-from symad.draw.player.extension import ExtensionTeller, Partial
-from symad.draw.player.extension import Visit as PlayedVisit
+from symad.draw.player.extension import ExtensionTeller
 from symad.draw.player.glyphs import Glyphs
 from symad.draw.player.layout import lay_out
+from symad.draw.player.numbers import NumbersTeller
 from symad.draw.player.page import write_page
 from symad.draw.player.registers import Instruction, PlanTeller
 from symad.draw.player.rewrites import Names, Rewrite, RewritesTeller, Stage, passes_in_short
@@ -29,6 +29,8 @@ from symad.draw.player.sketch import Sketch
 from symad.draw.player.story import Story
 from symad.draw.player.subject import Subject, is_finite
 from symad.draw.player.svg import hue_class, write_svg
+from symad.draw.player.visits import Course, Partial
+from symad.draw.player.visits import Visit as PlayedVisit
 from symad.draw.style import GLYPHS
 from symad.draw.values import format_value, summarise
 from symad.draw.view import Values, View
@@ -108,9 +110,10 @@ class Production:
     def _tell_extension(self) -> None:
         subject, story = self._subject, self._story
         record = self._record
-        teller = ExtensionTeller(subject, _visits(record), self._results, record.generation)
-        story.chapters += teller.chapters()
-        story.panels |= {"trace": teller.trace(), "grads": teller.lists()}
+        course = Course(subject, _visits(record), self._results, record.generation)
+        extension, numbers = ExtensionTeller(course), NumbersTeller(course)
+        story.chapters += [*extension.chapters(), *numbers.chapters()]
+        story.panels |= {"trace": numbers.trace(), "grads": extension.lists()}
         story.values = [_value(self._values.get(node)) for node in subject.places]
         story.notes += [subject.note] * bool(subject.note)
         self._sketches.append(subject.sketch())

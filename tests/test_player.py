@@ -25,7 +25,7 @@ from symad.draw.notation import LATEX_SYMBOLS
 from symad.draw.player import layout
 from symad.draw.player.glyphs import FIRST, Glyphs, mathml
 from symad.draw.player.wires import Wires
-from symad.errors import FeedError, GradientError, GraphTypeError
+from symad.errors import FeedError, GradientError, GraphTypeError, RenderError
 from symad.graph.formula import format_term
 from symad.graph.node import Constant
 from symad.graph.op import OP_CLASSES
@@ -71,7 +71,32 @@ def network() -> tuple[Any, list[Any], dict[Any, Any]]:
     return -sm.mean(p[:, 0]), [w1, b1, w2], {x: rng.normal(size=(6, 4))}
 
 
-CASES = {"lecture": lecture, "shared": shared, "chain": lambda: chain(6), "network": network}
+def second() -> tuple[Any, list[Any], dict[Any, Any]]:
+    x = sm.Variable("x")
+    return sm.gradients(sm.sin(x) * x, x), [x], {x: 0.7}
+
+
+def choice() -> tuple[Any, list[Any], dict[Any, Any]]:
+    """Of a choice, not all adjoints that the rules make are needed."""
+    x = sm.Variable("x")
+    return sm.where((x > 0) & (x < 9), sm.sqrt(x), sm.exp(x)) * x, [x], {x: 2.0}
+
+
+def structure() -> tuple[Any, list[Any], dict[Any, Any]]:
+    a0, a1 = sm.Variable("a0"), sm.Variable("a1")
+    d = sm.structure({"cat": a0, "dog": a1})
+    return sm.sin(d["cat"]) * d["cat"] + d["dog"], [a0, a1], {a0: 0.5, a1: 2.0}
+
+
+CASES = {
+    "lecture": lecture,
+    "shared": shared,
+    "chain": lambda: chain(6),
+    "network": network,
+    "second": second,
+    "choice": choice,
+    "structure": structure,
+}
 
 
 @dataclass(frozen=True)
@@ -309,6 +334,40 @@ def test_without_a_feed_there_are_no_numbers() -> None:
     assert data["inputs"] == [] and set(data["values"]) == {None}
 
 
+def test_a_second_derivative_starts_with_all_that_is_differentiated() -> None:
+    """The first derivative is there before the second is built, and its nodes have numbers."""
+    y, xs, feed = second()
+    data = data_of(sm.play(y, xs, feed).html)
+    first, end = chapter(data, "The graph")
+    there = shown_after(data, end - 1)
+    rows = data["panels"]["trace"]
+    assert {row["n"] for row in rows} <= there and len(rows) >= 9
+    assert not there & {row["m"] for row in data["panels"]["grads"]}
+    visited = [written(data, row["h"]) for row in data["panels"]["grads"]]
+    assert visited[0] == "v9" and set(visited) == {"v9", "v8", "v7", "v6", "v5", "v2", "v1"}
+    assert data["hue"] == "a2"
+
+
+def test_values_of_a_choice_have_formulas_that_are_maths() -> None:
+    y, xs, feed = choice()
+    data = data_of(sm.play(y, xs, feed).html)
+    for formula in data["formulas"]:
+        ElementTree.fromstring(f"<math>{formula}</math>")
+
+
+def test_sums_of_many_terms_are_shortened() -> None:
+    x = sm.Variable("x")
+    y = sm.constant(0.0)
+    for power in range(1, 40):
+        y = y + x**power
+    data = data_of(sm.play(y, [x], {x: 0.5}, limit=500).html)
+    (row,) = [row for row in data["panels"]["trace"] if row["n"] == data["inputs"][0]["n"]]
+    assert "… (39 terms)" in row["g"] and len(written(data, row["g"])) < 100
+    said = [written(data, step["say"]) for step in data["steps"]]
+    (visit,) = [text for text in said if "39 partial adjoints" in text]
+    assert "…" in visit and len(visit) < 200
+
+
 def test_a_nan_is_passed_on() -> None:
     y, xs, _ = lecture()
     data = data_of(sm.play(y, xs, {xs[0]: -2.0, xs[1]: 5.0}).html)
@@ -348,6 +407,34 @@ def test_without_graphviz_the_page_says_which_layout_drew_it(
     assert data["notes"][-1] == player.notes[-1] == "Laid out by symad's own layout."
     known = keys_of(data, player.html)
     assert all(set(words(step.get("show"))) <= known for step in data["steps"])
+
+
+def test_where_graphviz_fails_symad_draws(
+    running_example: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(text: str, form: str) -> tuple[bytes, str]:
+        raise RenderError("dot: Assertion failed")
+
+    monkeypatch.setattr(layout, "find_renderer", lambda: "dot")
+    monkeypatch.setattr(layout, "render", fail)
+    player = sm.play(running_example.y, running_example.xs, running_example.feed)
+    assert player.notes[-1] == "Laid out by symad's own layout, since dot failed."
+    assert len(pictures_of(player.html)) == 3
+
+
+def test_paths_are_curves_of_whole_pieces(case: Played) -> None:
+    """Graphviz may draw several curves for one edge: only one of them is taken."""
+    paths = [e.get("d", "") for svg in pictures_of(case.html) for e in svg.iter()]
+    curves = [match[1].split() for path in paths if (match := re.search(r"C(.*?)L", path))]
+    assert curves and all(len(points) % 3 == 0 for points in curves)
+
+
+def test_inputs_stand_in_their_order(running_example: Played) -> None:
+    svg = pictures_of(running_example.html)[0]
+    inputs = {entry["n"] for entry in running_example.data["inputs"]}
+    boxes = [e for e in svg.iter() if e.get("id") in inputs]
+    across = [float(box[0].get("x", "")) for box in boxes]
+    assert len(across) == 2 and across == sorted(across)
 
 
 def test_errors() -> None:
@@ -431,6 +518,35 @@ def test_a_wrong_rewrite_would_be_noticed(running_example: Played) -> None:
     (log,) = [node for node in graph.nodes if node.op is not None and node.op.name == "log"]
     wires.replace(log, log.inputs[0])
     assert evaluate(wires, values)[0] != before[0]
+
+
+def test_nodes_say_what_they_are_computed_from_after_each_rewrite(case: Played) -> None:
+    """After the last one they say what the nodes of the plan do."""
+    html, data = case.html, case.data
+    _, end = chapter(data, "Passes")
+    shown = shown_after(data, end - 1)
+    rewritten, planned = pictures_of(html)[1:3]
+    said = {e.get("id", ""): [written(data, text) for text in texts(e)] for e in rewritten.iter()}
+    after = {key: text for key, text in said.items() if key in shown}
+    after = {key.partition("_")[0]: text for key, text in after.items() if key.startswith("p")}
+    for node in planned.iter():
+        name = node.get("id", "")
+        if re.fullmatch(r"q\d+", name):
+            *lines, register = (written(data, text) for text in texts(node))
+            assert re.fullmatch(r"r\d+", register)
+            assert after.pop(f"p{name[1:]}") == lines
+    assert not after
+
+
+def test_each_rewrite_says_what_it_did(case: Played) -> None:
+    data = case.data
+    start, end = chapter(data, "Passes")
+    told = data["steps"][start + 1 : end]
+    assert told and all("rule “" in s["say"] or "pass “share”" in s["say"] for s in told)
+    assert sum("maths" in step for step in told) >= 1
+    linked = {row["k"]: row["n"] for row in data["panels"]["passes"]}
+    known = keys_of(data, case.html)
+    assert all(set(words(nodes)) <= known for nodes in linked.values())
 
 
 def test_the_plan_says_what_each_register_holds(running_example: Played) -> None:

@@ -173,6 +173,10 @@ def test_keyboard(visit: Open, html: str) -> None:
         page.keyboard.press(key)
         starts = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
         assert one.counter()[0] == (starts[1] + 1 if expected is None else expected)
+    page.click("#help")
+    assert "Laid out by" in page.inner_text("#notes")
+    page.click("#keys button")
+    assert not page.is_visible("#keys")
     page.keyboard.press("?")
     assert page.is_visible("#keys") and "space" in page.inner_text("#keys")
     page.keyboard.press("Escape")
@@ -231,6 +235,44 @@ def test_pointing_lights_what_belongs_together(visit: Open, html: str) -> None:
     assert page.evaluate(lit) == []
 
 
+@pytest.mark.parametrize("chapter", range(6))
+def test_each_node_has_its_line_in_each_chapter(visit: Open, html: str, chapter: int) -> None:
+    """A node lights the source line that it comes from, an adjoint that of its forward node."""
+    page = visit(html).page
+    place = page.evaluate(f"player.story.chapters[{chapter}].picture")
+    last = page.evaluate(
+        f"[...player.story.chapters, {{at: player.story.length}}][{chapter} + 1].at"
+    )
+    page.evaluate(f"player.go({last} - 1)")
+    nodes = page.evaluate(f"""[...document.querySelectorAll('#picture{place} .node:not(.unseen)')]
+        .map((e) => e.id.split('_')[0])""")
+    assert len(nodes) >= 7
+    for node in nodes:
+        page.evaluate(f"player.light(['{node}'])")
+        assert page.locator("#panel .sources li.lit").count() == 1, node
+
+
+def test_pointing_at_a_formula_and_at_a_node_of_one(visit: Open, html: str) -> None:
+    page = visit(html).page
+    page.evaluate("player.go(player.story.chapters[1].at + 2)")
+    symbol = page.locator("#maths [data-n]").first
+    node = symbol.get_attribute("data-n")
+    symbol.hover()
+    assert "lit" in page.get_attribute(f"#{node}", "class")
+    page.hover("#title")
+    page.hover(f"#{node} > :first-child", force=True)
+    assert "lit" in (symbol.get_attribute("class") or "")
+
+
+def test_the_rewrites_are_linked_with_the_picture(visit: Open, html: str) -> None:
+    page = visit(html).page
+    page.evaluate("player.go(player.story.chapters[5].at - 1)")
+    row = page.locator("#panel .rules li").last
+    row.hover()
+    assert page.locator("#picture1 .node.lit").count() >= 1
+    assert "nodes" in row.inner_text()
+
+
 def test_clicking_jumps_to_the_step_that_made_it(visit: Open, html: str) -> None:
     one = visit(html)
     page = one.page
@@ -243,6 +285,50 @@ def test_clicking_jumps_to_the_step_that_made_it(visit: Open, html: str) -> None
     row.click()
     now = page.evaluate(f"[...player.story.steps[{one.counter()[0] - 1}].now]")
     assert row.get_attribute("data-k") in now
+
+
+def test_enter_on_a_row_and_arrows_between_nodes(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    cell = page.locator("#panel .trace td[data-n]").nth(4)
+    cell.focus()
+    page.keyboard.press("Enter")
+    node = cell.get_attribute("data-n")
+    assert node in page.evaluate(f"player.story.steps[{one.counter()[0] - 1}].show")
+    page.keyboard.press("Home")
+    page.focus("svg.picture")
+    focused = "document.activeElement.id"
+    first = page.evaluate(focused)
+    page.keyboard.press("ArrowRight")
+    second = page.evaluate(focused)
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate(focused) == first != second
+    page.keyboard.press("Enter")
+    assert first in page.evaluate(f"player.story.steps[{one.counter()[0] - 1}].show")
+    assert one.counter()[0] > 1
+
+
+def test_speed(visit: Open, html: str) -> None:
+    page = visit(html).page
+    choices = page.evaluate("[...document.getElementById('speed').options].map((o) => o.label)")
+    assert choices == ["½×", "1×", "2×", "4×"]
+    for _ in range(5):
+        page.keyboard.press(">")
+    assert page.evaluate("document.getElementById('speed').selectedIndex") == 3
+    for _ in range(5):
+        page.keyboard.press("<")
+    assert page.evaluate("document.getElementById('speed').selectedIndex") == 0
+
+
+def test_the_legend_names_what_is_in_the_picture(visit: Open, html: str) -> None:
+    page = visit(html).page
+    legend = page.inner_text("#legend")
+    for kind in ("variable", "operation", "seed", "identity", "partial adjoint", "sum of partial"):
+        assert kind in legend
+    assert "constant" not in legend
+    page.keyboard.press("End")
+    assert "constant" in page.inner_text("#legend") and "seed" not in page.inner_text("#legend")
+    assert "Laid out by" in page.inner_text("#drawn")
 
 
 def values_shown(page: Any) -> dict[str, str]:
@@ -271,6 +357,31 @@ def test_sliders_compute_what_numpy_computes(
         "[...document.querySelectorAll('#picture0 text[data-v]')].map((e) => e.textContent)"
     )
     assert format_number(gradients[0]) in texts
+
+
+def test_all_values_are_those_of_numpy(visit: Open) -> None:
+    a, b = sm.Variable("a"), sm.Variable("b")
+    y = sm.where(a > b, sm.tanh(a) ** 3, sm.maximum(a, b) / (1 + sm.exp(-a * b)))
+    y = y + sm.sqrt(abs(a)) * sm.logaddexp(a, b) - sm.arctan2(a, b) + sm.expm1(b) ** a
+    page = visit(sm.play(y, [a, b], {a: 0.5, b: 0.25}).html).page
+    for values in ((0.5, 0.25), (1.5, 2.5), (-0.75, 0.5), (3.0, -1.0), (0.0, 1.0)):
+        for place, value in enumerate(values):
+            page.fill(f"#number{place}", str(value))
+        with np.errstate(all="ignore"):
+            other = sm.play(y, [a, b], dict(zip((a, b), values, strict=True)))
+        data = page.evaluate(
+            "(html) => JSON.parse(new DOMParser().parseFromString(html, 'text/html')"
+            ".getElementById('data').textContent).values", other.html,
+        )  # fmt: skip
+        shown = page.evaluate("player.values.map((x) => Number.isFinite(x) ? x : String(x))")
+        assert len(shown) == len(data) > 40
+        for found, wanted in zip(shown, data, strict=True):
+            if isinstance(wanted, list):  # a boolean, as its text
+                assert str(found) == wanted[0]
+            elif wanted is not None:
+                assert float(found) == pytest.approx(
+                    float(wanted), rel=1e-12, abs=1e-15, nan_ok=True
+                )
 
 
 def test_a_slider_moves_picture_table_and_caption(visit: Open, html: str) -> None:
@@ -303,26 +414,93 @@ def test_where_a_nan_arises(visit: Open) -> None:
     assert page.evaluate(marked.format("bad")) == []
 
 
+VIEW = "document.querySelector('#picture0').getAttribute('viewBox').split(' ').map(Number)"
+
+
 def test_zoom_and_pan(visit: Open, html: str) -> None:
     page = visit(html, reduced_motion="reduce").page
-    view = "document.querySelector('#picture0').getAttribute('viewBox').split(' ').map(Number)"
-    whole = page.evaluate(view)
+    whole = page.evaluate(VIEW)
     page.click("#zoom-in")
-    assert page.evaluate(view)[2] < whole[2]
+    assert page.evaluate(VIEW)[2] < whole[2]
     page.keyboard.press("0")
-    assert page.evaluate(view) == whole
+    assert page.evaluate(VIEW) == whole
+    page.click("#zoom-out")
+    assert page.evaluate(VIEW)[2] > whole[2]
+    page.keyboard.press("0")
     page.mouse.move(400, 300)
     page.mouse.wheel(0, -200)
-    near = page.evaluate(view)
+    near = page.evaluate(VIEW)
     assert near[2] < whole[2]
     page.mouse.down()
     page.mouse.move(300, 250)
     page.mouse.up()
-    moved = page.evaluate(view)
+    moved = page.evaluate(VIEW)
     assert moved[0] > near[0] and moved[1] > near[1] and moved[2] == near[2]
-    assert page.get_attribute("#zoom-follow", "aria-pressed") == "false"
+    page.mouse.move(500, 350)
+    assert page.evaluate(VIEW) == moved, "the button of the mouse is up"
     page.click("#zoom-fit")
-    assert page.evaluate(view) == whole
+    assert page.evaluate(VIEW) == whole
+
+
+def test_keys_zoom_and_move_the_picture(visit: Open, html: str) -> None:
+    page = visit(html, reduced_motion="reduce").page
+    whole = page.evaluate(VIEW)
+    page.keyboard.press("+")
+    near = page.evaluate(VIEW)
+    assert near[2] < whole[2]
+    for key, side, way in (("Right", 0, 1), ("Left", 0, -1), ("Down", 1, 1), ("Up", 1, -1)):
+        before = page.evaluate(VIEW)
+        page.keyboard.press(f"Shift+Arrow{key}")
+        assert (page.evaluate(VIEW)[side] - before[side]) * way > 0, key
+    assert page.evaluate(VIEW) == pytest.approx(near)
+    assert page.evaluate("player.index") == 0
+    page.keyboard.press("-")
+    assert page.evaluate(VIEW)[2] == pytest.approx(whole[2])
+
+
+def test_two_fingers_zoom(visit: Open, html: str) -> None:
+    page = visit(html, reduced_motion="reduce").page
+    whole = page.evaluate(VIEW)
+    page.evaluate("""() => {
+        const svg = document.getElementById('picture0');
+        const send = (type, id, x) => svg.dispatchEvent(new PointerEvent(type, {
+            pointerId: id, pointerType: 'touch', clientX: x, clientY: 300, buttons: 1 }));
+        send('pointerdown', 7, 200); send('pointerdown', 8, 300);
+        send('pointermove', 8, 400); send('pointerup', 8, 400); send('pointerup', 7, 200);
+    }""")
+    assert page.evaluate(VIEW)[2] == pytest.approx(whole[2] / 2)
+
+
+def test_the_picture_follows_the_steps_until_it_is_moved(visit: Open) -> None:
+    a = sm.Variable("a")
+    t: sm.Node = a
+    for _ in range(12):
+        t = sm.sin(t) * a
+    page = visit(sm.play(t, [a], {a: 0.5}).html, reduced_motion="reduce").page
+    inside = """(() => {
+        const picture = document.getElementById('pictures').getBoundingClientRect();
+        return [...document.querySelectorAll('#picture0 .node.now')].every((node) => {
+            const box = node.getBoundingClientRect();
+            return box.top >= picture.top - 1 && box.bottom <= picture.bottom + 1; }); })()"""
+    start, end = page.evaluate("[player.story.chapters[1].at, player.story.chapters[2].at]")
+    views = set()
+    for step in range(start, end, 5):
+        page.evaluate(f"player.go({step})")
+        views.add(tuple(page.evaluate(VIEW)))
+        assert page.evaluate(inside), f"step {step} is about what is out of sight"
+    assert len(views) > 3
+    page.click("#zoom-in")
+    assert page.get_attribute("#zoom-follow", "aria-pressed") == "false"
+    still = page.evaluate(VIEW)
+    page.keyboard.press("End")
+    assert page.evaluate(VIEW) == still
+    page.click("#first")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("f")
+    assert page.get_attribute("#zoom-follow", "aria-pressed") == "true"
+    assert page.evaluate(VIEW) != still and page.evaluate(inside)
+    page.click("#zoom-follow")
+    assert page.get_attribute("#zoom-follow", "aria-pressed") == "false"
 
 
 def test_light_and_dark(visit: Open, html: str) -> None:
@@ -371,6 +549,13 @@ def test_saving(visit: Open, html: str, tmp_path: Path) -> None:
     with page.expect_download() as pending:
         page.keyboard.press("p")
     pending.value.save_as(tmp_path / "moment.png")
+    assert pending.value.suggested_filename == "symad-step-13.png"
+    with page.expect_download() as other:
+        page.keyboard.press("s")
+    assert Path(other.value.path()).read_bytes() == (tmp_path / "moment.svg").read_bytes()
+    with page.expect_download() as other:
+        page.click("#save-png")
+    assert Path(other.value.path()).read_bytes()[:4] == b"\x89PNG"
     image = (tmp_path / "moment.png").read_bytes()
     assert image[:8] == b"\x89PNG\r\n\x1a\n"
     assert int.from_bytes(image[16:20], "big") >= 1600 and len(image) > 20_000
@@ -448,28 +633,112 @@ def test_a_graph_of_2000_nodes(visit: Open) -> None:
     assert "block24" in page.evaluate("document.querySelector('#picture0').textContent")
 
 
-@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (800, 900)])
+def structure() -> Any:
+    a0, a1 = sm.Variable("a0"), sm.Variable("a1")
+    d = sm.structure({"cat": a0, "dog": a1})
+    return sm.play(sm.sin(d["cat"]) * d["cat"] + d["dog"], [a0, a1], {a0: 0.5, a1: 2.0})
+
+
+def network() -> Any:
+    rng = np.random.default_rng(7)
+    x, w = sm.Variable("X", shape=("batch", 4)), sm.parameter("W", rng.normal(size=(4, 3)))
+    with sm.scope("layer"):
+        p = sm.log_softmax(sm.relu(x @ w + sm.parameter("b", np.zeros(3))))
+    return sm.play(-sm.mean(p[:, 0]), [w], {x: rng.normal(size=(6, 4))})
+
+
+def lecture() -> Any:
+    y, xs = function()
+    return sm.play(y, xs, dict(zip(xs, (2.0, 5.0), strict=True)))
+
+
+def second() -> Any:
+    x = sm.Variable("x")
+    return sm.play(sm.gradients(sm.sin(x) * x, x), [x], {x: 0.7})
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (800, 900), (390, 844)])
+@pytest.mark.parametrize("make", [lecture, structure, network, second])
 def test_nothing_is_cut_off_or_covers_another(
-    visit: Open, html: str, size: tuple[int, int]
+    visit: Open, make: Callable[[], Any], size: tuple[int, int]
 ) -> None:
-    page = visit(html, viewport={"width": size[0], "height": size[1]}).page
+    page = visit(make().html, viewport={"width": size[0], "height": size[1]}).page
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    boxes = page.evaluate("""[...document.querySelectorAll('#picture0 .node')].map((e) => {
-        const box = e.firstElementChild.getBoundingClientRect();
-        const texts = [...e.querySelectorAll('text')].map((t) => t.getBoundingClientRect());
-        return [[box.left, box.top, box.right, box.bottom],
-                ...texts.map((t) => [t.left, t.top, t.right, t.bottom])]; })""")
-    shapes = [box[0] for box in boxes]
-    for place, (left, top, right, bottom) in enumerate(shapes):
-        for other in shapes[place + 1 :]:
-            apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
-            assert apart, "two nodes overlap"
-    for shape, *texts in boxes:
-        for text in texts:
-            assert text[0] >= shape[0] - 1 and text[2] <= shape[2] + 1, "text leaves its node"
+    for picture in range(3):
+        boxes = page.evaluate(
+            """(name) => [...document.querySelectorAll(`#${name} .node`)]
+            .filter((e) => !e.id.includes('_')).map((e) => {
+                const box = e.firstElementChild.getBoundingClientRect();
+                const texts = [...e.querySelectorAll('text')].map((t) => t.getBoundingClientRect());
+                return [[box.left, box.top, box.right, box.bottom],
+                        ...texts.map((t) => [t.left, t.top, t.right, t.bottom])]; })""",
+            f"picture{picture}",
+        )
+        shapes = [box[0] for box in boxes]
+        assert shapes
+        for place, shape in enumerate(shapes):
+            assert all(are_apart(shape, other) for other in shapes[place + 1 :]), "nodes overlap"
+        for shape, *texts in boxes:
+            for text in texts:
+                assert text[0] >= shape[0] - 1 and text[2] <= shape[2] + 1, "text leaves its node"
     if size[0] >= 1280:
         heights = page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")
         assert heights >= 0.02 * size[1]
+
+
+def are_apart(one: list[float], other: list[float]) -> bool:
+    return one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+@pytest.mark.parametrize("make", [lecture, structure, network, second])
+def test_notes_on_edges_are_whole_and_cover_no_text(visit: Open, make: Callable[[], Any]) -> None:
+    page = visit(make().html).page
+    rectangle = (
+        "(e) => { const b = e.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; }"
+    )
+    whole = page.evaluate(f"({rectangle})(document.getElementById('pictures'))")
+    badges = page.evaluate(f"""[...document.querySelectorAll('#picture0 .badge')].map((e) =>
+        [({rectangle})(e.firstElementChild), ({rectangle})(e.lastElementChild)])""")
+    texts = page.evaluate(
+        f"[...document.querySelectorAll('#picture0 .node text')].map({rectangle})"
+    )
+    assert badges
+    for place, (box, text) in enumerate(badges):
+        assert box[0] <= text[0] and text[2] <= box[2], "the text leaves its note"
+        assert whole[0] <= box[0] and box[2] <= whole[2] and whole[1] <= box[1], "it is cut off"
+        assert all(are_apart(box, other[0]) for other in badges[place + 1 :]), "notes overlap"
+        assert all(are_apart(box, other) for other in texts), "a note covers text"
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (390, 844)])
+def test_all_controls_are_on_the_screen(visit: Open, html: str, size: tuple[int, int]) -> None:
+    page = visit(html, viewport={"width": size[0], "height": size[1]}).page
+    for _ in range(len(page.evaluate("player.story.chapters"))):
+        boxes = page.evaluate("""[...document.querySelectorAll(
+            '.tools button, #zoom button, .controls button, #timeline, #counter, #speed, '
+            + '#chapters [aria-current]')].map((e) => {
+                const b = e.getBoundingClientRect();
+                return [e.id, b.left, b.top, b.right, b.bottom]; })""")
+        assert len(boxes) == 17
+        for name, left, top, right, bottom in boxes:
+            assert left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1], name
+        page.keyboard.press("PageDown")
+
+
+def test_what_stands_around_the_picture_does_not_move(visit: Open, html: str) -> None:
+    page = visit(html).page
+    places = (
+        "['#pictures', '#panel', '#say', 'footer'].map((e) => { const b = document"
+        ".querySelector(e).getBoundingClientRect(); return [b.left, b.top]; })"
+    )
+    sizes = (
+        "['#pictures', '#panel', 'footer'].map((e) => { const b = document"
+        ".querySelector(e).getBoundingClientRect(); return [b.width, b.height]; })"
+    )
+    first = page.evaluate(f"[{places}, {sizes}]")
+    for step in range(page.evaluate("player.story.length")):
+        page.evaluate(f"player.go({step})")
+        assert page.evaluate(f"[{places}, {sizes}]") == first, step
 
 
 def test_the_data_of_the_page_is_json(visit: Open, html: str) -> None:

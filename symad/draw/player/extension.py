@@ -101,8 +101,8 @@ class ExtensionTeller:
 
     def _defined(self, node: Node) -> str:
         if node.op is None:
-            return equation(self._subject.name(node), self._subject.glyphs.text(node.label))
-        return equation(self._subject.name(node), self._latex.right_sides[node])
+            return equation(self._latex.name(node), self._subject.glyphs.text(node.label))
+        return equation(self._latex.name(node), self._latex.right_sides[node])
 
     # The extension
 

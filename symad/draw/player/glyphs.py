@@ -21,6 +21,7 @@ FIRST = 0xF0000
 
 _PRIVATE = re.compile(f"[{chr(FIRST)}-{chr(FIRST + 0xFFFD)}]")
 _CALL = re.compile(r"\\operatorname\{((?:[^{}\\]|\\_)+)\}")
+_BARE = re.compile(r"&(?!#?\w+;)")  # an ampersand that the converter passes on as it is
 _WIDTHS = {**dict.fromkeys("iljtfr.,:;'|!()[] ", 0.36), **dict.fromkeys("mwMW@—…", 0.95)}
 _MARKS = {"": "", "bar": "\N{COMBINING MACRON}", "dot": "\N{COMBINING DOT ABOVE}"}
 _USUAL_WIDTH = 0.62
@@ -113,7 +114,8 @@ def mathml(latex: str) -> str:
         names.append(found[1].replace(r"\_", "_"))
         return rf"\mathrm{{{chr(_NAMES + len(names) - 1)}}}"
 
-    root = ElementTree.fromstring(convert(_CALL.sub(hide, latex)))
+    text = _BARE.sub("&amp;", convert(_CALL.sub(hide, latex)))
+    root = ElementTree.fromstring(text)
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
         if element.tag not in _KEPT_TAGS:

@@ -177,7 +177,7 @@ class Subject:
                 yield Row(glyphs.text(node.name, _LONGEST_NAME), "formula")
         if node in self.view.values and not isinstance(node, Constant):
             place, value = self.places[node], self.view.values[node]
-            text = glyphs.value(place) if np.ndim(value) == 0 else summarise(value)
+            text = glyphs.value(place) if is_number(value) else summarise(value)
             yield Row(text, "value", place, f"{self.ids[node]}v")
 
     def _arrows(self) -> Iterator[Arrow]:
@@ -239,6 +239,11 @@ def _style(source: Source) -> str:
 
 def _runs_upwards(part: Part) -> bool:
     return part.family == "adjoint" and part.generation == 1
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a single number, and no array or structure."""
+    return not isinstance(value, (dict, list, tuple)) and np.ndim(value) == 0
 
 
 def is_finite(value: Any) -> bool:
