@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from symad.autodiff.forward import tangents
 from symad.autodiff.reverse import extend
+from symad.backends.evaluation import Evaluation
+from symad.backends.numpy import result_of
 from symad.compile import Executor
 from symad.draw.escape import visible
 from symad.errors import FeedError, GraphError, GraphTypeError
+from symad.feed import type_of
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves
 from symad.graph.node import Node, Variable
 from symad.graph.traverse import topological_order
+from symad.passes.specialise import specialise
 
 if TYPE_CHECKING:
     from symad.draw.picture import Drawing
@@ -197,7 +201,11 @@ def _chosen(y: Node, variables: list[Node], wrt: Node | None) -> Node | None:
 
 
 def node_values(nodes: Iterable[Node], feed: Feed) -> Values:
-    """Return the values of all nodes that ``nodes`` depend on, down to what is fed."""
+    """Return the values of all nodes that ``nodes`` depend on, down to what is fed.
+
+    They are those of the graph as it was written: no pass has mended or reordered anything, so that
+    each value is what its formula makes of those before it.
+    """
     for node in feed:
         if isinstance(node, Node) and node.op is not None:
             raise FeedError(
@@ -205,4 +213,10 @@ def node_values(nodes: Iterable[Node], feed: Feed) -> Values:
                 remedy="Feed the variables.",
             )
     order = topological_order(nodes)
-    return dict(zip(order, Executor(order, backend="numpy").run(feed), strict=True))
+    function = Executor(order, backend="numpy").function(feed)
+    given = function.arguments(*feed.values())
+    graph = specialise(function.graph, list(map(type_of, given)))
+    run = Evaluation(graph, given)
+    found = run.leaves() | {node: value for node, _, value in run}
+    results = (result_of(found[node], copied=False) for node in graph.outputs)
+    return dict(zip(order, results, strict=True))

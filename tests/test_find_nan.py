@@ -9,10 +9,10 @@ import pytest
 from wild_graphs import wild_graph
 
 import symad as sm
+from symad.backends.evaluation import Evaluation
 from symad.errors import EvaluationError, FeedError
 from symad.graph.nested import leaves
 from symad.graph.node import Node
-from symad.inspection.subject import Evaluation
 from symad.ops.base import PerElement
 from symad.passes.specialise import specialise
 

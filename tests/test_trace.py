@@ -177,6 +177,16 @@ def test_a_value_that_is_no_number_goes_on() -> None:
     assert np.isnan(trace.adjoints[-1].value)
 
 
+def test_values_are_those_of_the_formulas_that_are_shown() -> None:
+    """The passes would mend them: what runs is log(1 + exp x) = 800, and its derivative 1."""
+    x = sm.Variable("x")
+    y = sm.log(1 + sm.exp(x))
+    trace = sm.trace(y, {x: 800.0})
+    assert [str(entry) for entry in trace.forward[2:]] == ["v3 = 1 + v2 = ∞", "v4 = ln v3 = ∞ = y"]
+    assert str(trace.adjoints[-1]) == "v̄1 = v̄2·v2 = nan"
+    assert sm.compile([x], [y, sm.gradients(y, x)])(800.0) == [800.0, 1.0]
+
+
 def test_constants_alone() -> None:
     trace = sm.trace(sm.constant(2.0) + 3.0, {})
     assert [str(entry) for entry in trace.forward] == ["v1 = 2 + 3 = 5 = y"]

@@ -5,7 +5,8 @@ and a topological order.  Constants have no number.  Pictures, tables and explan
 their labels from here.
 
 Of a second derivative the whole first extension is the forward graph: its nodes get numbers too,
-which continue, and symbols of generation 2 say so (v̄⁽²⁾_i).
+which continue, and symbols of generation 2 say so (v̄⁽²⁾_i).  What the user made of derivatives has
+the numbers after theirs.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ class Labels:
 
     Attributes
     ----------
+    generations : dict
+        From each node to the highest generation of the derivatives that it is made of; 0 for none.
     forward : list of Node
         The numbered nodes that the user wrote, by number.
     numbers : dict
@@ -109,19 +112,21 @@ class Labels:
 
     def __init__(self, view: View) -> None:
         self._view = view
+        self.generations = _generations(view.related)
+        self.forward: list[Node] = []
+        self.numbers: dict[Node, int] = {}
+        self.symbols: dict[Node, tuple[Symbol, ...]] = {}
         seen = [node for node in view.related if node not in view.through]
-        self.forward = _forward_order(seen)
-        self.numbers = {node: i for i, node in enumerate(self.forward, 1)}
-        self.symbols: dict[Node, tuple[Symbol, ...]] = {
-            node: (Symbol("v", (i,)),) for node, i in self.numbers.items()
-        }
-        derived = [node for node in seen if node.role is not None]
-        last = max((node.role.generation for node in derived if node.role), default=0)
-        for generation in range(1, last + 1):
-            now = [node for node in derived if node.role and node.role.generation == generation]
-            self._name_generation(now)
+        last = max((node.role.generation for node in seen if node.role), default=0)
+        for generation in range(last + 1):
+            now = [node for node in seen if self.generations[node] == generation]
+            derived = [node for node in now if node.role is not None]
+            self._name_generation(derived)
             if generation < last:
-                self._number(now)
+                self._number(derived)
+            written = _forward_order(now)
+            self._number(written)
+            self.forward += written
 
     def of(self, node: Node) -> Symbol | None:
         """Return the symbol by which formulas refer to ``node``, if it has one."""
@@ -129,7 +134,7 @@ class Labels:
         return symbols[0] if symbols else None
 
     def _number(self, nodes: Iterable[Node]) -> None:
-        """Give numbers to the nodes of a derivative that is differentiated again."""
+        """Give numbers to what the user wrote, or to a derivative that is differentiated again."""
         for node in nodes:
             if not isinstance(node, Constant):
                 number = self.numbers[node] = len(self.numbers) + 1
@@ -180,6 +185,15 @@ class Labels:
         behind = [self._view.behind(source) for source in role.consumer.inputs]
         several = behind.count(self._view.behind(role.node)) > 1
         return role.slot + 1 if several else None
+
+
+def _generations(nodes: Iterable[Node]) -> dict[Node, int]:
+    """Return the highest generation of the derivatives that each node is made of."""
+    found: dict[Node, int] = {}
+    for node in nodes:
+        own = 0 if node.role is None else node.role.generation
+        found[node] = max([own, *(found[source] for source in node.inputs)])
+    return found
 
 
 def _forward_order(nodes: Iterable[Node]) -> list[Node]:

@@ -6,7 +6,7 @@ view their symbols; this module says in words what these amount to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,14 +28,24 @@ from symad.graph.provenance import Role, RoleKind
 from symad.types import TensorType, UnknownShape, format_shape
 
 
-def forward_section(spelled: Spelled) -> Section:
-    """Return v1 = x1, v3 = ln v1, ...: what the user wrote, each with its line."""
-    lines = []
+def forward_section(spelled: Spelled, generation: int) -> Section:
+    """Return v1 = x1, v3 = ln v1, ...: what the user wrote, with the text of each line once.
+
+    Of a graph that holds derivatives, this is the part that is made of those of one generation; 0
+    is the part without any.
+    """
+    lines, quoted = [], ""
     for node in spelled.labels.forward:
+        if spelled.labels.generations[node] != generation:
+            continue
         title = spelled.title(node)
         sides = [spelled.number(node), spelled.right_side(node), *([title] if title else [])]
-        lines.append(Line(equation(*sides), place_of(node)))
-    return Section(("The forward graph",), lines)
+        where = line_of(node)
+        lines.append(Line(equation(*sides), (where,) if where == quoted else place_of(node)))
+        quoted = where
+    return Section(
+        ("What was made of these derivatives" if generation else "The forward graph",), lines
+    )
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,15 +65,14 @@ class _Extension:
     """The seed, the sum of partial adjoints, or the tangent of node i."""
     edges: dict[int, list[tuple[int, list[Line]]]] = field(default_factory=dict)
     """The partial adjoints that node i leaves at its inputs, each with its argument slot."""
+    filled: dict[int, Line] = field(default_factory=dict)
+    """The adjoint of node i with zeros in place of what it has none for."""
+    outputs: list[Maths] = field(default_factory=list)
 
     def lines_of(self, number: int) -> list[Line]:
         """Return the lines of what node i leaves at its inputs, in the order of these."""
         slots = sorted(self.edges.get(number, ()), key=lambda pair: pair[0])
         return [line for _, lines in slots for line in lines]
-
-    filled: dict[int, Line] = field(default_factory=dict)
-    """The adjoint of node i with zeros where it has none."""
-    outputs: list[Maths] = field(default_factory=list)
 
 
 class Derivations:
@@ -81,12 +90,13 @@ class Derivations:
         self._numbered = {number: node for node, number in self._labels.numbers.items()}
         self._told: set[Node] = set()  # the steps inside rules that have their line
         self._found: dict[_Key, _Extension] = {}
-        for node in self._view.nodes:
+        # A step of a rule stands with the first derivative that uses it.
+        for node in sorted(self._view.nodes, key=_generation):
             self._add(node)
 
-    def sections(self) -> list[Section]:
-        """Return a section for each extension of the graph, by generation."""
-        return [self._section(key) for key in sorted(self._found)]
+    def sections(self, generation: int) -> list[Section]:
+        """Return a section for each extension of the graph that makes this generation."""
+        return [self._section(key) for key in sorted(self._found) if key.generation == generation]
 
     # Collecting, inputs before users
 
@@ -96,7 +106,7 @@ class Derivations:
         if node.role is None:
             return
         if is_filled(node):
-            self._fill(node, marked[0] if marked else self._spelled.adjoint_of(node.role))
+            self._fill(node, node.role, marked)
         if is_filled(node) or not marked:
             return
         first = marked[0]
@@ -115,11 +125,19 @@ class Derivations:
             lines = [*self._steps(node, 1), self._edge(node, node.role, names, marked[-1])]
             found.edges.setdefault(user, []).append((node.role.slot or 0, lines))
 
-    def _fill(self, node: Node, symbol: Symbol) -> None:
-        """Note an adjoint with zeros filled in; of several steps the last one counts."""
+    def _fill(self, node: Node, role: Role, marked: Sequence[Symbol]) -> None:
+        """Note an adjoint with zeros filled in, or of nothing but zeros, which has a symbol.
+
+        Of several steps the last one counts.
+        """
+        symbol = marked[0] if marked else self._spelled.adjoint_of(role)
         found = self._found.setdefault(_Key(symbol.generation, symbol.copy, "bar"), _Extension())
-        formula = equation(symbol_of(symbol), self._spelled.right_side(node))
-        found.filled[symbol.index[0]] = Line(formula, ("zeros where nothing is differentiated",))
+        value = self._spelled.right_side(node)
+        if marked:
+            line = Line(equation(symbol_of(symbol), value), ("zeros: it has no pathway",))
+        else:
+            line = Line(value, (symbol_of(symbol), " with zeros for what has no pathway"))
+        found.filled[symbol.index[0]] = line
 
     def _steps(self, node: Node, depth: int) -> list[Line]:
         """Return lines for the steps inside a rule that have names of their own."""
@@ -300,6 +318,10 @@ class Derivations:
         repairs = f"{count} shape repairs do" if count > 1 else "One shape repair does"
         when = "for the shapes fed" if self._view.values else "unless something was broadcast"
         return f" {repairs} nothing {when}, and what does nothing is left out."
+
+
+def _generation(node: Node) -> int:
+    return 0 if node.role is None else node.role.generation
 
 
 def _consumer(role: Role) -> Node:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symad.draw.document import Document
+from symad.draw.document import Document, Section
 from symad.draw.view import View
 from symad.errors import GradientError
 from symad.explain.compilation import Compilation
@@ -47,24 +47,20 @@ def explain_nodes(
     GradientError
         If there are none.
     """
-    everything = View(
-        [*nodes, *made]
-    ).related  # what was differentiated, also where it is not needed
+    # What was differentiated belongs to it, also where the derivative does not need it.
+    everything = View([*nodes, *made]).related
     values = None if feed is None else node_values(everything, feed)
     spelled = Spelled(View(everything, values))
-    derived = Derivations(spelled).sections()
-    if not derived:
+    derivations = Derivations(spelled)
+    sections: list[Section] = []
+    for generation in range(max(spelled.labels.generations.values()) + 1):
+        sections += [forward_section(spelled, generation), *derivations.sections(generation + 1)]
+    if len(sections) < 2:
         raise GradientError(
             f"there is nothing to explain: {nodes[0]!r} depends on no derivative",
             where=nodes[0].site.describe(),
             remedy="Explain sm.gradients(y, x), or write sm.explain(y, x).",
         )
     compilation = Compilation(nodes, spelled)
-    return Explanation(
-        [
-            forward_section(spelled),
-            *derived,
-            compilation.passes_section(),
-            compilation.result_section(),
-        ]
-    )
+    sections += [compilation.passes_section(), compilation.result_section()]
+    return Explanation([section for section in sections if section.lines])

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from symad.autodiff.record import Edge
+from symad.backends.evaluation import Evaluation
 from symad.draw.values import format_number
 from symad.errors import EvaluationError
 from symad.graph.graph import Graph
@@ -17,7 +18,7 @@ from symad.graph.traverse import topological_order
 from symad.inspection.events import Event, event_of_leaf, event_of_node
 from symad.inspection.nonfinite import scan, slots_read
 from symad.inspection.remedies import remedy_of
-from symad.inspection.subject import Evaluation, given_values, subject_of
+from symad.inspection.subject import given_values, subject_of
 from symad.inspection.telling import tell
 from symad.ops.control import WithBody
 from symad.passes.pipeline import optimise

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.evaluation import Evaluation
 from symad.errors import EvaluationError
 from symad.graph.nested import leaves
 from symad.graph.node import Node
-from symad.inspection.subject import Evaluation
 from symad.ops.base import PerElement
 from symad.types import TensorType
 
