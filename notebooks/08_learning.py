@@ -106,7 +106,7 @@ certain = np.eye(10)[:2]
 sm.find_nan(entropy, {p: certain})
 
 # %% [markdown]
-# It is named: the node, its arguments, the line, and a remedy. Here it is.
+# What made it is named: the node, its arguments, the line; and a remedy, which helps:
 
 # %%
 entropy = -sm.sum(sm.where(p > 0, p * sm.log(p), 0))

@@ -31,6 +31,14 @@ def _is_ours(filename: str) -> bool:
     return filename.startswith(_PACKAGE) and not filename.startswith(_EXAMPLES)
 
 
+def _cell(filename: str) -> str:
+    """Return ``In[3]`` for what IPython runs as a cell, and nothing for other files."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    found = shell.compile.format_code_name(filename) if shell is not None else None
+    return str(found[1]) if found else ""
+
+
 class Site:
     """A line of the user's source; file and line are worked out only when asked for."""
 
@@ -71,9 +79,9 @@ class Site:
         return linecache.getline(self.filename, self.line).strip()
 
     def describe(self) -> str:
-        """Return ``file.py:12: source text``."""
+        """Return ``file.py:12: source text``; the file of a notebook's third cell is ``In[3]``."""
         text = self.source
-        where = f"{self.filename}:{self.line}"
+        where = f"{_cell(self.filename) or self.filename}:{self.line}"
         return f"{where}: {text}" if text else where
 
     def __reduce__(self) -> tuple[type[Site], tuple[str, int]]:
