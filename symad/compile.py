@@ -29,6 +29,7 @@ def compile(
     threads: int = 1,
     rewrites: str = "rounding",
     recompute: bool = False,
+    fastmath: bool = False,
 ) -> Function:
     """Compile a graph into a function that can be called again and again.
 
@@ -56,6 +57,10 @@ def compile(
         that are kept anyway, rather than keep it.  It takes less memory and more operations,
         :attr:`Function.trade` tells how much.  Results are the same to the last bit, except that
         machine code may add up rows in another order.
+    fastmath : bool
+        Whether machine code may reassociate sums and products, contract them into fused operations,
+        divide by multiplying with a reciprocal, and lose the sign of a zero.  Sums are not
+        compensated then.  NaN and infinities stay.  The NumPy backend takes no notice.
 
     Returns
     -------
@@ -81,7 +86,9 @@ def compile(
     """
     if not isinstance(threads, int) or threads < 1:
         raise GraphTypeError(f"threads is {threads!r}, which is not a number of threads")
-    settings = Settings(choose_backend(backend), threads, _grade(rewrites), bool(recompute))
+    settings = Settings(
+        choose_backend(backend), threads, _grade(rewrites), bool(recompute), bool(fastmath)
+    )
     for path, leaf in leaves_with_paths(inputs):
         if not isinstance(leaf, Node):
             raise GraphTypeError(f"inputs{path} is {leaf!r}, which is not a node")

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 import symad as sm
+from symad.ops.fused import Fused
 
 pytest.importorskip("llvmlite")
+
+from symad.backends.native.loops import loop_text  # noqa: E402
+from symad.backends.native.nest import Layout, Nest  # noqa: E402
 
 SIZE = 40
 BLOCK = SIZE * SIZE * 8
@@ -144,3 +148,48 @@ def test_an_assigned_value_is_used_whatever_its_order() -> None:
         f(a)
         w.value = value
         np.testing.assert_array_equal(f(a), a @ value)
+
+
+def fast_and_exact() -> tuple[sm.Function, sm.Function]:
+    x, y = sm.Variable("x", shape=("n",)), sm.Variable("y", shape=("n",))
+    outputs = [sm.sum(x * y + x / 3), x * y + sm.square(x) - y, sm.mean(sm.exp(x))]
+    fast = sm.compile([x, y], outputs, backend="native", fastmath=True)
+    return fast, sm.compile([x, y], outputs, backend="native")
+
+
+def test_fast_arithmetic_agrees_up_to_rounding() -> None:
+    fast, exact = fast_and_exact()
+    arrays = np.random.default_rng(0).standard_normal((2, 5003))
+    for found, expected in zip(fast(*arrays), exact(*arrays), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_nan_and_infinities_stay_in_fast_arithmetic() -> None:
+    fast, _ = fast_and_exact()
+    ones = np.ones(100)
+    for value in (np.nan, np.inf):
+        spoilt = ones.copy()
+        spoilt[7] = value
+        total, each, mean = fast(spoilt, ones)
+        np.testing.assert_array_equal([total, each[7], mean], value)
+        np.testing.assert_array_equal(np.delete(each, 7), 1.0)
+
+
+def test_numbers_can_be_fast() -> None:
+    x, y = sm.Variable("x", shape=()), sm.Variable("y", shape=())
+    f = sm.compile([x, y], x * y + x, backend="native", fastmath=True)
+    assert [f(3.0, 4.0) for _ in range(3)] == [15.0] * 3
+    assert np.isnan(f(np.nan, 1.0)) and f(np.inf, 1.0) == np.inf
+
+
+def test_arithmetic_is_exact_unless_something_else_is_asked_for() -> None:
+    fast, exact = fast_and_exact()
+    texts = []
+    for function in (fast, exact):
+        function(np.ones(9), np.ones(9))
+        graph = function.plan.graph
+        op: Any = next(node.op for node in graph.nodes if isinstance(node.op, Fused))
+        nest = Nest(op, function.settings.fastmath)
+        texts.append(loop_text(nest, Layout(nest)))
+    assert "fadd reassoc" in texts[0] and "contract" in texts[0]
+    assert "fadd reassoc" not in texts[1] and "contract" not in texts[1]

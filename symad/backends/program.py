@@ -78,12 +78,15 @@ class Settings:
         How exact rewrites must be.
     recompute : bool
         Whether cheap residuals are computed again rather than kept.
+    fastmath : bool
+        Whether machine code may reassociate and contract arithmetic on floats.
     """
 
     backend: str
     threads: int
     grade: Grade
     recompute: bool = False
+    fastmath: bool = False
 
 
 def choose_backend(name: str) -> str:
@@ -114,10 +117,10 @@ def make_program(graph: Graph, settings: Settings) -> Program:
     if settings.backend == "numpy":
         return NumpyProgram(plan)
     if is_of_numbers(graph):
-        return NumberProgram(plan)
+        return NumberProgram(plan, settings.fastmath)
     from symad.backends.native.program import NativeProgram
 
-    return NativeProgram(plan, settings.threads)
+    return NativeProgram(plan, settings.threads, settings.fastmath)
 
 
 def plan_for(graph: Graph, settings: Settings) -> Plan:
@@ -142,10 +145,14 @@ def is_of_numbers(graph: Graph) -> bool:
 class NumberProgram(NumpyProgram):
     """A plan of numbers, for which a native function is made only when it is asked for."""
 
+    def __init__(self, plan: Plan, is_fast: bool) -> None:
+        super().__init__(plan)
+        self._is_fast = is_fast
+
     def entry(
         self, outputs: Any, fallback: Callable[..., Any], name: str, mark: Mark
     ) -> Callable[..., Any] | None:
         """Return the native function; it leaves no mark."""
         from symad.backends.native.entry import native_function
 
-        return native_function(self.plan, outputs, fallback, name)
+        return native_function(self.plan, outputs, fallback, name, self._is_fast)

@@ -62,7 +62,11 @@ class _MethodDefinition(ctypes.Structure):
 
 
 def native_function(
-    plan: Plan, outputs: Any, fallback: Callable[..., Any], name: str = "function"
+    plan: Plan,
+    outputs: Any,
+    fallback: Callable[..., Any],
+    name: str = "function",
+    is_fast: bool = False,
 ) -> Callable[..., Any] | None:
     """Return a built-in function that computes a plan of numbers only.
 
@@ -78,6 +82,8 @@ def native_function(
         one is neither a Python number that its input takes as it is nor a NumPy scalar of just its
         dtype.
     name : str
+    is_fast : bool
+        Whether arithmetic on floats may be reassociated and contracted.
 
     Returns
     -------
@@ -91,7 +97,7 @@ def native_function(
 
     module = ir.Module(name)
     try:
-        writer = _Writer(module, plan, fallback)
+        writer = _Writer(module, plan, fallback, is_fast)
         kept = writer.write(outputs)
     except NotImplementedError:
         return None
@@ -173,7 +179,9 @@ class _Reader:
 class _Writer:
     """Writes the one function of a module."""
 
-    def __init__(self, module: Any, plan: Plan, fallback: Callable[..., Any]) -> None:
+    def __init__(
+        self, module: Any, plan: Plan, fallback: Callable[..., Any], is_fast: bool
+    ) -> None:
         from llvmlite import ir
 
         self._ir = ir
@@ -186,7 +194,7 @@ class _Writer:
         signature = ir.FunctionType(self._pointer, arguments)
         self._function = ir.Function(module, signature, _EXPORTED)
         self._builder = ir.IRBuilder(self._function.append_basic_block("entry"))
-        self._scalars = LLVMScalarBuilder(self._builder)
+        self._scalars = LLVMScalarBuilder(self._builder, 0, is_fast)
         self._slow = self._function.append_basic_block("slow")
         self._failed = self._function.append_basic_block("failed")
         self._kept: dict[int, tuple[int, Any]] = {}

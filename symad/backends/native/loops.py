@@ -105,7 +105,7 @@ def structure_of(nest: Nest, layout: Layout) -> Any:
             steps.append(node.dtype)
     reads = tuple((read.slot, read.inner) for read in layout.reads)
     outputs = tuple(index[node] for node in nest.body.outputs)
-    return layout.is_line, len(layout.outer), reads, outputs, tuple(steps)
+    return nest.is_fast, layout.is_line, len(layout.outer), reads, outputs, tuple(steps)
 
 
 _FIRST_SIZE = 5
@@ -122,7 +122,8 @@ class _Writer(KernelWriter):
         self._first_number = _FIRST_SIZE + len(layout.outer) + self._dims * len(layout.reads)
         self._values: dict[Node, Scalar] = {}
         self._read_values: dict[int, Scalar] = {}
-        self.vectors = LLVMScalarBuilder(self.builder, nest.lanes)
+        self.scalars = LLVMScalarBuilder(self.builder, 0, nest.is_fast)
+        self.vectors = LLVMScalarBuilder(self.builder, nest.lanes, nest.is_fast)
         self._memory: dict[np.dtype[Any], Vectors] = {}
         self._find_data()
 
@@ -428,7 +429,8 @@ class _Accumulator:
         self._is_row = nest.kinds[node] is Kind.ROW
         self._is_wide = nest.reduces_elements(node)
         self._values = writer.vectors if self._is_wide else writer.scalars
-        self.is_compensated = isinstance(node.op, Sum) and node.dtype.kind == "f"
+        is_of_floats = isinstance(node.op, Sum) and node.dtype.kind == "f"
+        self.is_compensated = is_of_floats and not nest.is_fast
         self._identity = self._values.constant(identity_of(node).item(), node.dtype)
         places = [writer.variable(self._identity.value) for _ in range(2 + _UNROLLED)]
         self._total, self._rest, *self._parts = places

@@ -67,13 +67,19 @@ def static(node: Node) -> Static:
 class Lowering:
     """Collects the commands of one segment.
 
+    Parameters
+    ----------
+    is_fast : bool
+        Whether arithmetic on floats may be reassociated and contracted.
+
     Attributes
     ----------
     nodes : list of Node
         What is computed, in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_fast: bool = False) -> None:
+        self._is_fast = is_fast
         self.nodes: list[Node] = []
         self._commands: list[Command] = []
         self._views: dict[Node, Any] = {}
@@ -118,7 +124,7 @@ class Lowering:
             return lower(node, inputs, output, self.scratch)
         if isinstance(node.op, Identity):
             return copies.copy(node, inputs[0], parts[0])
-        return nests.lower(node, inputs, parts, self.scratch)
+        return nests.lower(node, inputs, parts, self.scratch, self._is_fast)
 
     def scratch(self, shape: Shape, dtype: np.dtype[Any]) -> View:
         """Return memory in the arena, which is taken as long as commands refer to it."""

@@ -114,10 +114,13 @@ class Nest:
         The values per element that one stage keeps for later ones.
     lanes : int
         How many elements are computed at once.
+    is_fast : bool
+        Whether arithmetic on floats may be reassociated and contracted.
     """
 
-    def __init__(self, op: Fused) -> None:
+    def __init__(self, op: Fused, is_fast: bool = False) -> None:
         self.body, self.space, self.split = op.body, op.space, op.split
+        self.is_fast = is_fast
         self._given = set(op.body.inputs)
         self.computed = [n for n in op.body.nodes if n.op is not None and n not in self._given]
         self.kinds: dict[Node, Kind] = {}

@@ -32,7 +32,11 @@ Scratch = Callable[[Shape, np.dtype[Any]], View]
 
 
 def lower(
-    node: Node, inputs: Sequence[View], outputs: Sequence[View], scratch: Scratch
+    node: Node,
+    inputs: Sequence[View],
+    outputs: Sequence[View],
+    scratch: Scratch,
+    is_fast: bool = False,
 ) -> list[Command] | None:
     """Return the commands that compute ``node`` by one nest; ``None`` if there are none.
 
@@ -45,11 +49,13 @@ def lower(
         One for each output of a fused op.
     scratch : callable
         Returns memory of a shape and dtype.
+    is_fast : bool
+        Whether arithmetic on floats may be reassociated and contracted.
     """
     op = as_fused(node)
     if op is None:
         return None
-    nest = Nest(op)
+    nest = Nest(op, is_fast)
     layout = Layout(nest)
     if layout.elements >= SPLIT_FROM:
         return None

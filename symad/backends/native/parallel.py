@@ -41,12 +41,18 @@ class LoopKernel:
     threads : int
     allocate : callable
         Returns an array of a shape and dtype.
+    is_fast : bool
+        Whether arithmetic on floats may be reassociated and contracted.
     """
 
     def __init__(
-        self, op: Fused, threads: int, allocate: Callable[[Shape, np.dtype[Any]], _Array]
+        self,
+        op: Fused,
+        threads: int,
+        allocate: Callable[[Shape, np.dtype[Any]], _Array],
+        is_fast: bool = False,
     ) -> None:
-        nest = Nest(op)
+        nest = Nest(op, is_fast)
         self._layout = Layout(nest)
         self._space = op.space
         self._outputs = op.body.outputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -68,20 +69,23 @@ class NativeProgram:
         Of a graph that :func:`native_graph` returned.
     threads : int
         How many threads share nests of 131072 elements and more.
+    is_fast : bool
+        Whether arithmetic on floats may be reassociated and contracted.
     """
 
     keeps_memory: ClassVar[bool] = True
 
-    def __init__(self, plan: Plan, threads: int = 1) -> None:
+    def __init__(self, plan: Plan, threads: int = 1, is_fast: bool = False) -> None:
         self.plan = plan
-        self._threads = threads
+        self._threads, self._is_fast = threads, is_fast
         self._buffers = Buffers()
         self._runtime = runtime()
         self._outputs = list(plan.graph.outputs)
         self._copies: set[Node] = set()
         if self._runtime is not None:
             self._copy_outputs()
-        steps = schedule(plan, self._outputs, self._copies, self._runtime is not None)
+        new_segment = None if self._runtime is None else partial(Lowering, is_fast)
+        steps = schedule(plan, self._outputs, self._copies, new_segment)
         self._whole = self._as_whole(steps)
         self._places = {node: k for k, node in enumerate(plan.graph.inputs)}
         self._registers: list[Any] = [None] * len(self._places)
@@ -143,9 +147,10 @@ class NativeProgram:
             return np.copy
         fused = as_large_nest(node)
         if fused is not None:
-            return LoopKernel(fused, self._threads, self._buffers.take)
+            return LoopKernel(fused, self._threads, self._buffers.take, self._is_fast)
         if isinstance(op, WithBody):
-            return op.kernel_of(NativeProgram(make_plan(native_graph(op.body)), self._threads))
+            body = make_plan(native_graph(op.body))
+            return op.kernel_of(NativeProgram(body, self._threads, self._is_fast))
         return op.kernel()
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:

@@ -2,7 +2,8 @@
 
 The same instructions work on vectors, on one element in each lane.
 
-Arithmetic is IEEE 754 without any licence to reassociate or to contract; integers wrap around.
+Arithmetic is IEEE 754 without any licence to reassociate or to contract, unless that is given;
+integers wrap around.
 Functions of the C library, and their vector forms, are within 4 ulps of NumPy's; of SciPy's too,
 except where those lose digits: ``erfc`` of large numbers, ``gammaln`` near its zeros below 0.
 """
@@ -25,6 +26,9 @@ _FLOAT32, _FLOAT64 = np.dtype("float32"), np.dtype("float64")
 
 _INTRINSICS = {"ceil", "copysign", "fabs", "floor", "rint", "sqrt", "trunc"}
 """Functions that are instructions, not calls."""
+
+_LICENCE = ("reassoc", "nsz", "arcp", "contract", "afn")
+"""What fast arithmetic may do: all that LLVM knows of, but NaN and infinities stay."""
 
 _LETTERS = {512: "e", 256: "d", 128: "b"}
 """How the vector function ABI names the instruction set, by the bits of a vector."""
@@ -73,11 +77,14 @@ class LLVMScalarBuilder:
     builder : llvmlite.ir.IRBuilder
     lanes : int
         How many elements are computed at once, as vectors; 0 for one, as a scalar.
+    is_fast : bool
+        Whether arithmetic on floats may be reassociated and contracted.
     """
 
-    def __init__(self, builder: Any, lanes: int = 0) -> None:
+    def __init__(self, builder: Any, lanes: int = 0, is_fast: bool = False) -> None:
         self.builder = builder
         self.lanes = lanes
+        self._licence = _LICENCE if is_fast else ()
 
     def type_of(self, dtype: np.dtype[Any]) -> Any:
         """Return the LLVM type of values of ``dtype``."""
@@ -106,7 +113,7 @@ class LLVMScalarBuilder:
         return self._arithmetic("fmul", "mul", x, y)
 
     def divide(self, x: Scalar, y: Scalar) -> Scalar:
-        return Scalar(self.builder.fdiv(x.value, y.value), x.dtype)
+        return Scalar(self.builder.fdiv(x.value, y.value, flags=self._licence), x.dtype)
 
     def truncated_divide(self, x: Scalar, y: Scalar) -> Scalar:
         """Division of integers traps where y is 0 or the quotient overflows: there, divide by 1."""
@@ -190,8 +197,11 @@ class LLVMScalarBuilder:
         return self._from_integer(x, dtype)
 
     def _arithmetic(self, on_floats: str, on_integers: str, x: Scalar, y: Scalar) -> Scalar:
-        name = on_floats if x.dtype.kind == "f" else on_integers
-        return Scalar(getattr(self.builder, name)(x.value, y.value), x.dtype)
+        if x.dtype.kind == "f":
+            made = getattr(self.builder, on_floats)(x.value, y.value, flags=self._licence)
+        else:
+            made = getattr(self.builder, on_integers)(x.value, y.value)
+        return Scalar(made, x.dtype)
 
     def _compare(self, relation: str, x: Scalar, y: Scalar) -> Scalar:
         if x.dtype != y.dtype:  # of signed with unsigned, which share no dtype

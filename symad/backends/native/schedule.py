@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from symad.backends.native.lower import Lowering, is_native
 from symad.backends.native.views import is_view
@@ -14,8 +14,14 @@ Step = Node | Lowering
 """What is done at once: one node by a kernel of NumPy's, or many by native code."""
 
 
+NewSegment = Callable[[], Lowering]
+
+
 def schedule(
-    plan: Plan, outputs: Sequence[Node], copies: Collection[Node], natively: bool
+    plan: Plan,
+    outputs: Sequence[Node],
+    copies: Collection[Node],
+    new_segment: NewSegment | None,
 ) -> list[Step]:
     """Return the steps that compute a graph: of what is ready, all that is native goes first.
 
@@ -28,17 +34,21 @@ def schedule(
     copies : collection of Node
         Those of ``outputs`` that are no nodes of the graph, but views of such with memory of their
         own.
-    natively : bool
-        Whether there is native code at all.
+    new_segment : callable or None
+        Returns an empty segment; ``None`` where there is no native code at all.
     """
-    return _Scheduler(plan, outputs, copies, natively).steps()
+    return _Scheduler(plan, outputs, copies, new_segment).steps()
 
 
 class _Scheduler:
     def __init__(
-        self, plan: Plan, outputs: Sequence[Node], copies: Collection[Node], natively: bool
+        self,
+        plan: Plan,
+        outputs: Sequence[Node],
+        copies: Collection[Node],
+        new_segment: NewSegment | None,
     ) -> None:
-        self._natively, self._copies = natively, copies
+        self._new_segment, self._copies = new_segment, copies
         self._given = {*plan.graph.inputs, *(n for n in plan.graph.nodes if n.op is None)}
         computed = [step.node for step in plan.instructions]
         computed += [n for n in outputs if n in copies]
@@ -78,9 +88,10 @@ class _Scheduler:
                 self._enqueue(node)
         steps: list[Step] = []
         while self._native or self._others:
-            segment = self._segment()
-            if segment.nodes:
-                steps.append(segment)
+            if self._new_segment is not None:
+                segment = self._fill(self._new_segment())
+                if segment.nodes:
+                    steps.append(segment)
             while self._others:
                 node = self._nodes[heapq.heappop(self._others)]
                 steps += self._views_for(node.inputs)
@@ -89,8 +100,8 @@ class _Scheduler:
         return [*steps, *self._views_for(self._outputs)]
 
     def _enqueue(self, node: Node) -> None:
-        is_fast = self._natively and is_native(node)
-        heapq.heappush(self._native if is_fast else self._others, self._index[node])
+        natively = self._new_segment is not None and is_native(node)
+        heapq.heappush(self._native if natively else self._others, self._index[node])
 
     def _finish(self, node: Node) -> None:
         for user in self._users.get(node, ()):
@@ -98,9 +109,8 @@ class _Scheduler:
             if not self._waiting[user]:
                 self._enqueue(user)
 
-    def _segment(self) -> Lowering:
+    def _fill(self, segment: Lowering) -> Lowering:
         """Lower all that is ready, and all that it makes ready."""
-        segment = Lowering()
         while self._native:
             index = heapq.heappop(self._native)
             node = self._nodes[index]
