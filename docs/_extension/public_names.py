@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from numpydoc.docscrape_sphinx import get_doc_object
 
 import symad
 from symad import demo, errors, linalg, testing
+from symad.graph.node import Node
 from symad.graph.op import Op
 
 FAMILIES = {
@@ -98,19 +100,36 @@ def defined_in(value: Any) -> str:
 
 
 def pages() -> Iterator[tuple[str, str]]:
-    """Yield file names and texts."""
+    """Yield file names and texts: one page for each family, and an overview."""
     titles = (*FAMILIES, *OF_MODULES.values(), RETURNED)
-    entries: dict[str, list[str]] = {title: [] for title in titles}
+    found: dict[str, dict[str, Any]] = {title: {} for title in titles}
     family = {module: title for title, modules in FAMILIES.items() for module in modules}
     for prefix, module in {**MODULES, **MORE_MODULES}.items():
         for name, value in public_names(module):
             title = OF_MODULES.get(prefix) or family[defined_in(value)]
-            entries[title].append(entry(f"{prefix}.{name}", value))
-    entries[RETURNED] = [f".. autoclass:: {path}()\n   :members:\n" for path in RESULTS]
-    for title, texts in entries.items():
+            found[title][f"{prefix}.{name}"] = value
+    found[RETURNED] = {path: loaded(path) for path in RESULTS}
+    for title, values in found.items():
+        texts = [entry(path, value) for path, value in values.items()]
         yield f"api/{file_name(title)}.rst", page(title, texts)
     listed = "\n".join(f"   {file_name(title)}" for title in titles)
-    yield "api/index.rst", page("Every public name", [f".. toctree::\n\n{listed}\n"])
+    parts = [f".. toctree::\n   :hidden:\n\n{listed}\n"]
+    parts += [overview(title, values) for title, values in found.items()]
+    yield "api/index.rst", page("Every public name", parts)
+
+
+def overview(title: str, values: dict[str, Any]) -> str:
+    """Return the names of a family, each with the first sentence of its docstring."""
+    lines = [f".. rubric:: :doc:`{title} <{file_name(title)}>`\n"]
+    for path, value in values.items():
+        sentence = re.split(r"(?<=\.)\s", " ".join(paragraph(value).split()))[0]
+        lines.append(f"* :py:obj:`~{path}`: {sentence}")
+    return "\n".join(lines) + "\n"
+
+
+def paragraph(value: Any) -> str:
+    """Return the first paragraph of a docstring."""
+    return (inspect.getdoc(value) or "").partition("\n\n")[0]
 
 
 def file_name(title: str) -> str:
@@ -121,6 +140,12 @@ def file_name(title: str) -> str:
 def page(title: str, parts: list[str]) -> str:
     """Return a page in reStructuredText."""
     return f"{title}\n{'=' * len(title)}\n\n" + "\n".join(parts)
+
+
+def loaded(path: str) -> Any:
+    """Return what stands at a dotted path; ``symad.play`` is a function and a module as well."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def signature_of(value: Any) -> str:
@@ -136,7 +161,9 @@ def signature_of(value: Any) -> str:
 def entry(path: str, value: Any) -> str:
     """Return the reStructuredText for one name."""
     if inspect.isclass(value):
-        return f".. autoclass:: {path}\n   :members:\n"
+        inherited = "   :inherited-members:\n" if value is Node else ""
+        signature = "()" if path in RESULTS else ""
+        return f".. autoclass:: {path}{signature}\n   :members:\n{inherited}"
     aliased = getattr(value, "__name__", None) or getattr(value, "name", "")
     signature = signature_of(value)
     config = {"xref_param_type": True, "xref_aliases": linked_types(), "xref_ignore": "all"}
