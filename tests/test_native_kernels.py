@@ -16,8 +16,8 @@ from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.ops.cumulative import linear_recurrence
 from symad.ops.gather import AddAlongAxis
+from symad.ops.inverse import identity_matrix
 from symad.ops.join import ConcatPlace
-from symad.ops.linear_system import identity_matrix
 from symad.ops.triangle import DiagonalPlace
 
 pytest.importorskip("llvmlite")

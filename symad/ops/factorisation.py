@@ -19,15 +19,9 @@ from symad.graph.op import Op
 from symad.graph.sample import Sample, positive_definite, reals, well_conditioned
 from symad.ops.adjoint import add_n
 from symad.ops.base import Operand, as_node, register, tensor_types
-from symad.ops.linear_system import (
-    batch_of,
-    factor_dtype,
-    identity_matrix,
-    per_matrix,
-    require_matrix,
-    require_square,
-    solve_triangular,
-)
+from symad.ops.inverse import identity_matrix
+from symad.ops.linear_system import solve_triangular
+from symad.ops.matrices import batch_of, factor_dtype, per_matrix, require_matrix, require_square
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims
 from symad.ops.structure import adjoint_items, structure, structure_item

@@ -16,7 +16,8 @@ from symad.ops.comparison import equal, where
 from symad.ops.extremum import max as largest
 from symad.ops.extremum import min as smallest
 from symad.ops.factorisation import cholesky, eigh, eigvalsh, qr, svd, svdvals
-from symad.ops.linear_system import det, inv, matrix_power, slogdet, solve, solve_triangular
+from symad.ops.inverse import det, inv, matrix_power, slogdet
+from symad.ops.linear_system import solve, solve_triangular
 from symad.ops.permute import matrix_transpose, moveaxis
 from symad.ops.reduce import Reduction, as_axis
 from symad.ops.reduce import sum as sum_of

@@ -21,8 +21,8 @@ from symad.backends.native.copying import (
 from symad.backends.native.kernel import Kernel
 from symad.graph.node import Node
 from symad.graph.op import Op
+from symad.ops.inverse import IdentityMatrix
 from symad.ops.join import Concat, ConcatPlace, Stack
-from symad.ops.linear_system import IdentityMatrix
 from symad.ops.rearrange import Pad, Repeat, Roll, Tile
 from symad.ops.triangle import DiagonalMatrix, DiagonalPlace, Tril, Triu
 from symad.types import normalize_axis

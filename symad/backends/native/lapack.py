@@ -36,7 +36,8 @@ from symad.backends.native.fortran import Library, library
 from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.ops.factorisation import Cholesky
-from symad.ops.linear_system import Det, Inv, Slogdet, Solve, SolveTriangular
+from symad.ops.inverse import Det, Inv, Slogdet
+from symad.ops.linear_system import Solve, SolveTriangular
 
 _PER_TERM = 0.05
 """About how many nanoseconds the product of two numbers takes."""

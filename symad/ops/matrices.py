@@ -1,0 +1,158 @@
+"""What ops on matrices and stacks of them have in common: their shapes, dtypes and costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from symad.errors import GraphTypeError, ShapeError
+from symad.graph.node import Node, apply
+from symad.graph.op import Op
+from symad.graph.sample import Sample, reals
+from symad.ops.base import tensor_types
+from symad.ops.shape import expand_dims, squeeze
+from symad.types import Shape, Type, UnknownShape, format_shape
+
+
+def factor_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype in which LAPACK computes with ``dtypes``: integers become float64.
+
+    Raises
+    ------
+    GraphTypeError
+        For float16, which LAPACK lacks.
+    """
+    joined = np.result_type(*dtypes)
+    if joined == np.float16:
+        raise GraphTypeError(
+            "linear algebra has no float16", remedy="Cast first: x.astype('float32')."
+        )
+    return joined if joined.kind == "f" else np.dtype("float64")
+
+
+def require_matrix(shape: Shape) -> None:
+    """Raise an error if ``shape`` has fewer than two axes."""
+    if not isinstance(shape, UnknownShape) and len(shape) < 2:
+        raise ShapeError(f"a matrix has two axes; this has {len(shape)}")
+
+
+def require_square(shape: Shape) -> None:
+    """Raise an error if ``shape`` is known not to be that of square matrices."""
+    require_matrix(shape)
+    if isinstance(shape, UnknownShape):
+        return
+    rows, columns = shape[-2:]
+    if isinstance(rows, int) and isinstance(columns, int) and rows != columns:
+        raise ShapeError(f"a square matrix is needed; this is {format_shape(shape)}")
+
+
+def batch_of(shape: Shape, matrix_axes: int = 2) -> Shape:
+    """Return ``shape`` without the axes of the matrix."""
+    if isinstance(shape, UnknownShape):
+        return UnknownShape.fresh()
+    return shape[: len(shape) - matrix_axes]
+
+
+def per_matrix(type_: Any, flops: Callable[[int, int], int]) -> int:
+    """Return the operations on a stack of matrices, from the rows and columns of each.
+
+    The counts of factorisations are those of Golub and Van Loan, "Matrix Computations", 4th edition
+    (2013), without terms of lower order.
+    """
+    *batch, rows, columns = type_.shape
+    count: int = math.prod(batch)
+    return count * flops(rows, columns)
+
+
+def over_matrices(x: Node) -> Node:
+    """Return numbers, one for each matrix of a stack, so that they broadcast to the matrices."""
+    return expand_dims(x, (-2, -1))
+
+
+# A right-hand side that may be a vector
+
+
+def _to_columns(x: Any, like: Any) -> Any:
+    return np.expand_dims(x, -1) if np.ndim(like) == 1 else x
+
+
+def _from_columns(x: Any, like: Any) -> Any:
+    return np.squeeze(x, -1) if np.ndim(like) == 1 else x
+
+
+class _ByRank(Op):
+    """An op that adds or drops a last axis of size 1 if its second input is a vector."""
+
+    is_view = True
+
+    def reads(self, slot: int) -> bool:
+        return slot == 0
+
+    def differentiable(self, slot: int) -> bool:
+        return slot == 0
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(self, tangent, inputs[1])
+
+
+class ToColumns(_ByRank):
+    """Add a last axis of size 1 to ``x`` if ``like`` is a vector: columns to solve for."""
+
+    name = "to_columns"
+    numpy = staticmethod(_to_columns)
+    samples = (
+        Sample(lambda x, b: apply(ToColumns(), x, b), [reals(2, 3), reals(3)]),
+        Sample(lambda x, b: apply(ToColumns(), x, b), [reals(2, 3), reals(2, 3)], label="matrix"),
+    )
+
+    def infer(self, *types: Any) -> Type:
+        x, like = tensor_types(*types)
+        if isinstance(x.shape, UnknownShape) or like.ndim is None:
+            return x.with_shape(UnknownShape.fresh())
+        return x.with_shape((*x.shape, 1) if like.ndim == 1 else x.shape)
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return from_columns(adjoint, inputs[1])
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        return None if inputs[1].ndim is None else to_columns(*inputs)
+
+
+class FromColumns(_ByRank):
+    """Drop the last axis of ``x``, of size 1, if ``like`` is a vector."""
+
+    name = "from_columns"
+    numpy = staticmethod(_from_columns)
+    samples = (
+        Sample(lambda x, b: apply(FromColumns(), x, b), [reals(2, 3, 1), reals(3)]),
+        Sample(lambda x, b: apply(FromColumns(), x, b), [reals(2, 1), reals(2, 1)], label="matrix"),
+    )
+
+    def infer(self, *types: Any) -> Type:
+        x, like = tensor_types(*types)
+        if isinstance(x.shape, UnknownShape) or like.ndim is None:
+            return x.with_shape(UnknownShape.fresh())
+        return x.with_shape(x.shape[:-1] if like.ndim == 1 else x.shape)
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return to_columns(adjoint, inputs[1])
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        return None if inputs[1].ndim is None else from_columns(*inputs)
+
+
+def to_columns(x: Node, like: Node) -> Node:
+    """Return ``x`` with a last axis of size 1 if ``like`` is a vector, which may be open yet."""
+    if like.ndim is None:
+        return apply(ToColumns(), x, like)
+    return expand_dims(x, -1) if like.ndim == 1 else x
+
+
+def from_columns(x: Node, like: Node) -> Node:
+    """Return ``x`` without its last axis, of size 1, if ``like`` is a vector."""
+    if like.ndim is None:
+        return apply(FromColumns(), x, like)
+    return squeeze(x, -1) if like.ndim == 1 else x
