@@ -67,8 +67,9 @@ def run_blocks(path: Path, blocks: list[Block]) -> dict[str, Any]:
 
 def run_session(path: Path, block: Block, namespace: dict[str, Any]) -> None:
     """Run an interactive session, and compare what it prints with what the document says."""
+    name = f"{path.name}:{block.line}"  # symad asks for the lines of other sessions by their name
     test = doctest.DocTestParser().get_doctest(
-        block.text, namespace, path.name, str(path), block.line - 1
+        block.text, namespace, name, str(path), block.line - 1
     )
     runner = doctest.DocTestRunner(optionflags=OPTIONS)
     report: list[str] = []
