@@ -414,7 +414,7 @@ def test_where_a_nan_arises(visit: Open) -> None:
     assert page.evaluate(marked.format("bad")) == []
 
 
-VIEW = "document.querySelector('#picture0').getAttribute('viewBox').split(' ').map(Number)"
+VIEW = "['x', 'y', 'width', 'height'].map((side) => player.pictures[0].view[side])"
 
 
 def test_zoom_and_pan(visit: Open, html: str) -> None:
@@ -464,7 +464,7 @@ def test_two_fingers_zoom(visit: Open, html: str) -> None:
     page.evaluate("""() => {
         const svg = document.getElementById('picture0');
         const send = (type, id, x) => svg.dispatchEvent(new PointerEvent(type, {
-            pointerId: id, pointerType: 'touch', clientX: x, clientY: 300, buttons: 1 }));
+            pointerId: id, clientX: x, clientY: 300, buttons: 1, bubbles: true }));
         send('pointerdown', 7, 200); send('pointerdown', 8, 300);
         send('pointermove', 8, 400); send('pointerup', 8, 400); send('pointerup', 7, 200);
     }""")
@@ -546,6 +546,7 @@ def test_saving(visit: Open, html: str, tmp_path: Path) -> None:
     nodes = {name for name in groups if name and name[0] == "n"}
     assert nodes and nodes == {key for key in shown if key in nodes}
     assert all(e.get("fill") for e in root.iter() if e.tag.endswith(("rect", "text")))
+    assert root.get("transform") is None and root.get("viewBox") is not None
     with page.expect_download() as pending:
         page.keyboard.press("p")
     pending.value.save_as(tmp_path / "moment.png")
@@ -739,6 +740,17 @@ def test_what_stands_around_the_picture_does_not_move(visit: Open, html: str) ->
     for step in range(page.evaluate("player.story.length")):
         page.evaluate(f"player.go({step})")
         assert page.evaluate(f"[{places}, {sizes}]") == first, step
+
+
+def test_the_film_of_the_player() -> None:
+    """The one that the documents show moves and is small; how it is made is in make.py."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    path = Path(__file__).resolve().parent.parent / "docs" / "images" / "player.webp"
+    assert path.stat().st_size < 300_000
+    with image.open(path) as film:
+        assert film.n_frames > 30 and film.size == (1000, 610)
+        film.seek(film.n_frames - 1)
+        assert film.convert("L").getextrema()[0] < 50
 
 
 def test_the_data_of_the_page_is_json(visit: Open, html: str) -> None:

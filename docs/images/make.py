@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from io import BytesIO
 from pathlib import Path
 
 import symad as sm
@@ -9,6 +11,7 @@ from symad.demo.examples import running_example
 from symad.demo.models import initial_weights, regularised_network
 
 FOLDER = Path(__file__).resolve().parent
+COLOURS = 32  # of the film: it is small, and text stays sharp
 
 
 def main() -> None:
@@ -20,5 +23,37 @@ def main() -> None:
     sm.draw(model.loss).save(FOLDER / "regularised.svg")
 
 
+def film() -> None:
+    """Film the player as it extends the running example, and computes values and adjoints.
+
+    It takes playwright, a chromium and Pillow.
+    """
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
+    x1, x2, y = running_example()
+    frames, durations = [], []
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"))
+        page = browser.new_page(viewport={"width": 1000, "height": 610}, reduced_motion="reduce")
+        page.set_content(sm.play(y, [x1, x2], {x1: 2.0, x2: 5.0}).html)
+        _, extending, values, _, end, *_ = page.evaluate("player.story.chapters.map((c) => c.at)")
+        for step in range(extending, end):
+            page.evaluate(f"player.go({step})")
+            frames.append(Image.open(BytesIO(page.screenshot())).convert("RGB"))
+            durations.append(1200 if step < values else 600)
+        browser.close()
+    palette = frames[-1].quantize(COLOURS, dither=Image.Dither.NONE)
+    first, *others = (
+        frame.quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB") for frame in frames
+    )
+    durations[-1] = 4000
+    first.save(
+        FOLDER / "player.webp", save_all=True, append_images=others, duration=durations,
+        loop=0, lossless=True, method=6,
+    )  # fmt: skip
+
+
 if __name__ == "__main__":
     main()
+    film()

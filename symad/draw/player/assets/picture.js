@@ -10,9 +10,12 @@ const AROUND = 50; // what is shown around the things that are followed
 const GLIDE = 250; // milliseconds
 const CLOSEST = 12; // how many times as large as the whole a picture may be shown
 
+// A picture moves by a transform of the whole: a change of its view box would lay out all of its
+// text anew, in each frame.
 class Picture {
   constructor(svg, onMove) {
     this.svg = svg;
+    this.room = svg.parentElement;
     this.onMove = onMove;
     const box = svg.viewBox.baseVal;
     this.whole = { x: box.x, y: box.y, width: box.width, height: box.height };
@@ -20,6 +23,7 @@ class Picture {
     this.boxes = new Map(); // of nodes and edges by id, as they are asked for
     this.nodes = [...svg.querySelectorAll(".node")];
     this.bindPointer();
+    new ResizeObserver(() => this.apply()).observe(this.room);
   }
 
   // A picture that is not shown lies below, where no pointer and no screen reader finds it.
@@ -30,27 +34,35 @@ class Picture {
     this.svg.setAttribute("aria-label", title);
   }
 
+  // How a part of the picture is fitted into the room: pixels for each unit, and those in front.
+  fitted({ x, y, width, height }) {
+    const { clientWidth, clientHeight } = this.room;
+    const scale = Math.min(clientWidth / width, clientHeight / height);
+    return { scale, left: (clientWidth - width * scale) / 2 - x * scale, top: (clientHeight - height * scale) / 2 - y * scale };
+  }
+
   // Keeps the point at (x, y), in pixels of the page, where it is.
   zoom(factor, x, y) {
     cancelAnimationFrame(this.gliding);
-    const bounds = this.svg.getBoundingClientRect();
     const { view, whole } = this;
+    const { scale, left, top } = this.fitted(view);
+    const bounds = this.room.getBoundingClientRect();
+    const across = ((x ?? bounds.left + bounds.width / 2) - bounds.left - left) / scale;
+    const down = ((y ?? bounds.top + bounds.height / 2) - bounds.top - top) / scale;
     const width = Math.min(Math.max(view.width / factor, whole.width / CLOSEST), whole.width * 2);
-    const scale = width / view.width;
-    const across = x === undefined ? 0.5 : (x - bounds.left) / bounds.width;
-    const down = y === undefined ? 0.5 : (y - bounds.top) / bounds.height;
-    view.x += view.width * (1 - scale) * across;
-    view.y += view.height * (1 - scale) * down;
+    const change = width / view.width;
+    view.x = across + (view.x - across) * change;
+    view.y = down + (view.y - down) * change;
     view.width = width;
-    view.height *= scale;
+    view.height *= change;
     this.apply();
   }
 
   pan(dx, dy) {
     cancelAnimationFrame(this.gliding);
-    const scale = 1 / (this.svg.getScreenCTM()?.a || 1);
-    this.view.x -= dx * scale;
-    this.view.y -= dy * scale;
+    const { scale } = this.fitted(this.view);
+    this.view.x -= dx / scale;
+    this.view.y -= dy / scale;
     this.apply();
   }
 
@@ -66,7 +78,7 @@ class Picture {
   // Shows everything where that is large enough to be read; else what is given, with its
   // surroundings, in a size that can be read.
   follow(elements) {
-    const bounds = this.svg.getBoundingClientRect();
+    const bounds = this.room.getBoundingClientRect();
     const { whole } = this;
     const least = Math.min(bounds.width / whole.width, bounds.height / whole.height);
     const readable = (READABLE * Math.min(window.innerHeight, 1.5 * window.innerWidth)) / TYPE;
@@ -114,17 +126,20 @@ class Picture {
   }
 
   apply() {
-    const { x, y, width, height } = this.view;
-    this.svg.setAttribute("viewBox", `${x} ${y} ${width} ${height}`);
+    const now = this.fitted(this.view);
+    const still = this.fitted(this.whole);
+    const scale = now.scale / still.scale;
+    const [left, top] = [now.left - still.left * scale, now.top - still.top * scale];
+    if (Number.isFinite(scale)) this.svg.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
   }
 
   // One pointer moves the picture; two that move apart, or together, zoom.
   bindPointer() {
     const pointers = new Map();
-    this.svg.addEventListener("pointerdown", (event) => {
+    this.listen("pointerdown", (event) => {
       if (event.button === 0) pointers.set(event.pointerId, [event.clientX, event.clientY]);
     });
-    this.svg.addEventListener("pointermove", (event) => {
+    this.listen("pointermove", (event) => {
       const last = pointers.get(event.pointerId);
       if (!last) return;
       if (!(event.buttons & 1)) {
@@ -141,13 +156,18 @@ class Picture {
       pointers.set(event.pointerId, now);
     });
     for (const end of ["pointerup", "pointercancel", "pointerleave"]) {
-      this.svg.addEventListener(end, (event) => pointers.delete(event.pointerId));
+      this.listen(end, (event) => pointers.delete(event.pointerId));
     }
-    this.svg.addEventListener("wheel", (event) => {
+    this.listen("wheel", (event) => {
       event.preventDefault();
       this.onMove();
       this.zoom(event.deltaY < 0 ? 1.15 : 1 / 1.15, event.clientX, event.clientY);
-    }, { passive: false });
+    });
+  }
+
+  listen(type, act) {
+    const heard = (event) => this.svg.classList.contains("off") || act(event);
+    this.room.addEventListener(type, heard, { passive: false });
   }
 
   // What is seen now, as SVG text that needs no style sheet.
@@ -171,6 +191,8 @@ class Picture {
     }
     gone.forEach((element) => element.remove());
     const { x, y, width, height } = this.view;
+    for (const name of ["style", "transform"]) copy.removeAttribute(name);
+    copy.setAttribute("viewBox", `${x} ${y} ${width} ${height}`);
     copy.setAttribute("width", width);
     copy.setAttribute("height", height);
     const ground = document.createElementNS(SVG, "rect");

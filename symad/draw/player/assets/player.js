@@ -121,7 +121,9 @@ class Player {
   mark(key, state) {
     this.state.set(key, state);
     const unseen = this.story.appearing.has(key) && !/[sg]/.test(state);
-    for (const { classList } of this.elements.get(key)) {
+    for (const element of this.elements.get(key)) {
+      const { classList } = element;
+      if (element.matches("text.v")) element.parentNode.classList.toggle("lower", unseen);
       classList.toggle("unseen", unseen);
       classList.toggle("going", state.includes("g"));
       classList.toggle("now", state.includes("n"));
