@@ -143,8 +143,8 @@ print(forward(2.0, 5.0, 1.0, 0.0))
 print(forward(2.0, 5.0, 0.0, 1.0))
 
 # %% [markdown]
-# Exact, nothing is written out twice, and no memory is needed. But each pass moves one input:
-# two inputs, two passes.
+# Exact, nothing is written out twice, and nothing has to be kept for later. But each pass moves one
+# input: two inputs, two passes.
 #
 # ## 4. Reverse mode
 #
