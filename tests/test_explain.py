@@ -14,7 +14,7 @@ from random_graphs import random_graph
 import symad as sm
 from symad.autodiff.record import Propagated
 from symad.draw.document import Code, Document, Line, Maths, Section
-from symad.draw.spelling import latex_name, latex_number, latex_text, markdown_text
+from symad.draw.spelling import latex_code, latex_name, latex_number, latex_text, markdown_text
 from symad.errors import FeedError, GradientError, GraphTypeError
 from symad.explain.explanation import Explanation
 
@@ -304,6 +304,33 @@ def test_every_symbol_is_explained_before_it_is_used(order: int, forward: bool) 
     assert used_too_early(sm.explain(derivative)) == set()
 
 
+def test_a_jacobian_is_a_pullback_inside_a_map() -> None:
+    x = sm.Variable("x", shape=(3,))
+    explanation = sm.explain(sm.jacobian(sm.sin(x) * x, x), feed={x: [1.0, 2.0, 3.0]})
+    lines = section(explanation, "Adjoints v̄i = ∂v4/∂vi")
+    assert "v̄4 = v5 seed: it was given" in lines
+    assert "v̄1→3 = v̄3·∂v3/∂v1 = v̄3·cos v1 rule of sin" in lines
+    forward = formulas(explanation, "The forward graph")
+    assert forward[1] == "v2 = constant f64[3,3][i]" and forward[4] == "v5 = reshape_like(v2, v4)"
+    made = formulas(explanation, "What was made of these derivatives")
+    assert made[0].startswith("v6 = map(") and made[1] == "v7 = reshape_outer(v6, v4, v1)"
+    assert used_too_early(explanation) == set()
+    second = sm.explain(sm.hessian(sm.sum(sm.sin(x) * x), x))
+    assert used_too_early(second) == set()
+    assert any("rule of cos" in line for line in section(second, "Adjoints v̄⁽²⁾i"))
+
+
+def test_the_derivative_of_a_map_is_told_inside_and_outside() -> None:
+    rows, w = sm.Variable("rows", shape=(3, 2)), sm.Variable("w", shape=(2,))
+    mapped = sm.map_over(lambda row: sm.sum(row * w) ** 2, [rows])
+    explanation = sm.explain(sm.sum(mapped), rows)
+    lines = section(explanation, "Adjoints")
+    assert any(line.endswith("rule of map") for line in lines)
+    assert any(line.endswith("rule of power") for line in lines)
+    assert "rows[i]" in explanation.text and "w[i]" not in explanation.text
+    assert used_too_early(explanation) == set()
+
+
 # The passes and what runs
 
 
@@ -428,10 +455,19 @@ def test_hostile_names_are_text_in_all_forms() -> None:
             assert "$" not in re.sub(r"\\\$", "", piece.latex) and "\n" not in piece.text
 
 
+def test_a_transpose_of_a_matrix_has_its_sign_after_specialising_too() -> None:
+    a, b = sm.Variable("A", shape=(2, 2)), sm.Variable("b", shape=(2,))
+    explanation = sm.explain(sm.sum(sm.linalg.solve(a, b) + a.T @ b), [a, b])
+    assert any("solve(Aᵀ, " in line for line in section(explanation, "What runs"))
+    assert r"\left(A^{\top}\right)^{-1}" in explanation.latex
+
+
 def test_spellings() -> None:
     assert latex_name("theta12") == r"\mathrm{theta}_{12}"
     assert latex_name("x_1") == "x_{1}"
     assert latex_name("a b") == r"\mathrm{a\ b}"
+    assert latex_name("λ_2") == r"\lambda_{2}" and latex_name("Δx") == r"\mathrm{\Delta x}"
+    assert latex_code('f("λ")') == r"\texttt{f(\char34{}$\lambda$\char34{})}"
     assert latex_number("−∞") == r"-\infty"
     assert latex_number("3×4 [1, −1.5e−07, …] ‖2‖").startswith(r"3 \times 4 [1, -1.5 \cdot 10^{-7}")
     assert latex_text("a_b \\ 50%") == r"a\_b \textbackslash{} 50\%"

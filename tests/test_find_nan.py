@@ -205,6 +205,20 @@ def test_parameters_are_not_updated() -> None:
     assert w.value == 1.0
 
 
+def test_the_edge_has_symbols_and_labels_and_the_line_is_there_however_long_its_path() -> None:
+    path = "/home/" + "directory/" * 30 + "model.py"
+    scope: dict[str, Any] = {"sm": sm, "x": x}
+    exec(compile("\n\n\ny = sm.sqrt(x)", path, "exec"), scope)
+    text = str(sm.find_nan(sm.gradients(scope["y"], x), {x: 0.0}))
+    assert "the edge v1 → v2 (x → sqrt):" in text
+    assert f"at {path}:4\n" in text
+
+
+def test_a_tangent_has_the_remedy_of_its_rule() -> None:
+    found = sm.find_nan(sm.pushforward(sm.sqrt(x), x, 1.0), {x: 0.0})
+    assert "derivative of √x at 0" in found.remedy
+
+
 def test_names_are_shown_as_text() -> None:
     evil = sm.Variable("<script>alert(1)</script>\n\u202e")
     found = sm.find_nan(sm.log(evil), {evil: 0.0})

@@ -82,6 +82,19 @@ def test_profile_names_what_is_fused() -> None:
     assert "sin, exp" in str(found.draw().dot)
 
 
+def test_what_is_made_of_derivatives_counts_as_backward(backend: str) -> None:
+    x, w = sm.Variable("x", shape=(10, 50)), sm.parameter("w", np.ones((50, 20)))
+    loss = sm.sum(sm.tanh(x @ w))
+    updates = {w: w - 0.1 * sm.gradients(loss, w)}
+    step = sm.compile([x], loss, updates=updates, backend=backend)
+    timings = sm.profile(step, np.ones((10, 50))).timings
+    assert [t.part for t in timings if "matmul" in t.ops] == ["forward", "backward"]
+    assert "subtract" in timings[-1].ops and timings[-1].part == "backward"
+    bars = sm.memory(step).chart.bars
+    (updated,) = [bar for bar in bars if bar.is_output and bar.size == 8000]
+    assert updated.kind is BarKind.BACKWARD
+
+
 def test_profile_updates_nothing() -> None:
     w = sm.parameter("w", 1.0)
     step = sm.compile([], w, updates={w: w + 1})

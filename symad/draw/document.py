@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from symad.draw.escape import visible
-from symad.draw.spelling import latex_text, markdown_code, markdown_text
+from symad.draw.spelling import latex_code, latex_text, markdown_code, markdown_text
 from symad.draw.tables import display_width
 
 _WIDEST = 56  # columns of formulas beside which remarks are aligned
@@ -108,7 +108,7 @@ class Document:
 
     @property
     def latex(self) -> str:
-        """The document in LaTeX, to stand in the body of an article."""
+        """The document in LaTeX, to stand in the body of an article that uses ``amsmath``."""
         return "\n\n".join("\n".join(_section_latex(section)) for section in self.sections)
 
     def __str__(self) -> str:
@@ -211,5 +211,5 @@ def _piece_latex(piece: str | Maths | Code | None) -> str:
     if isinstance(piece, Maths):
         return f"${piece.latex}$"
     if isinstance(piece, Code):
-        return rf"\texttt{{{latex_text(visible(piece.text, _LONGEST))}}}"
+        return latex_code(visible(piece.text, _LONGEST))
     return latex_text(visible(piece, _LONGEST))

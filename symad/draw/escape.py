@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 _LONGEST = 40
 _ENTITIES = str.maketrans(
@@ -26,6 +27,7 @@ def visible(text: str, longest: int = _LONGEST) -> str:
     return "".join(map(_visible_character, text))
 
 
+@lru_cache(maxsize=4096)
 def _visible_character(character: str) -> str:
     if character == "\n":
         return "↵"

@@ -10,7 +10,7 @@ import numpy as np
 from symad.draw.escape import visible
 from symad.draw.spelling import latex_name
 from symad.draw.values import MINUS
-from symad.graph.formula import APPLIED, ATOM, LATEX, Notation, Term, binding, plain_call
+from symad.graph.formula import APPLIED, ATOM, LATEX, POWER, Notation, Term, binding, plain_call
 from symad.graph.op import Op
 
 _SPELLING = ((".mT", "ᵀ"), (" * ", "·"), (" / ", "/"), (" ** ", "^"), ("-", MINUS))
@@ -35,6 +35,8 @@ def _symbol_call(op: Op, operands: Sequence[str]) -> Term:
     special = _special(op, operands, lambda key: visible(str(key)), "{", "}")
     if special is not None:
         return special
+    if _swaps_axes(op):
+        return _transposed(SYMBOLS, operands[0], "ᵀ")
     name = _SHORT_NAMES.get(op.name, op.name)
     if len(operands) == 1 and binding(operands[0]) == ATOM and not op.attributes():
         return Term(f"{name} {operands[0]}", APPLIED)
@@ -46,10 +48,22 @@ def _latex_call(op: Op, operands: Sequence[str]) -> Term:
     special = _special(op, operands, _latex_key, r"\{", r"\}")
     if special is not None:
         return special
+    if _swaps_axes(op):
+        return _transposed(LATEX_SYMBOLS, operands[0], r"^{\top}")
     attributes = plain_call(op, ())[len(op.name) + 1 : -1]
     inside = [*operands, latex_name(attributes)] if attributes else operands
     name = op.name.replace("_", r"\_")
     return Term(rf"\operatorname{{{name}}}\left({', '.join(inside)}\right)")
+
+
+def _swaps_axes(op: Op) -> bool:
+    """Return whether an op is what becomes of a transpose when it is known that x is a matrix."""
+    return op.name == "permute_dims" and op.attributes()["axes"] == (1, 0)
+
+
+def _transposed(notation: Notation, operand: str, mark: str) -> Term:
+    inner = operand if binding(operand) == ATOM else notation.wrap(operand)
+    return Term(inner + mark, POWER)
 
 
 def _latex_key(key: Any) -> str:

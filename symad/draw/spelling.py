@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from symad.draw.escape import visible
 from symad.draw.values import MINUS
 
-_SIMPLE = re.compile(r"([A-Za-z]+)_?([0-9]*)")
+_SIMPLE = re.compile(r"([A-Za-z]+|[α-ωΑ-Ω])_?([0-9]*)")
 _MATHS = {
     "\\": r"\backslash ", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
     "_": r"\_", "^": r"\wedge ", "~": r"\sim ", "<": "{<}", ">": "{>}", '"': "''", "`": "'",
     " ": r"\ ",
+}  # fmt: skip
+_GREEK = (
+    "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho varsigma "
+    "sigma tau upsilon varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi "
+    "Omega"
+)
+_LETTERS = dict(zip("αβγδεζηθικλμνξπρςστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", _GREEK.split(), strict=True))
+"""The Greek letters that have commands; the others look like Latin ones."""
+_ACCENTS = {
+    "\N{COMBINING GRAVE ACCENT}": "grave", "\N{COMBINING ACUTE ACCENT}": "acute",
+    "\N{COMBINING CIRCUMFLEX ACCENT}": "hat", "\N{COMBINING TILDE}": "tilde",
+    "\N{COMBINING MACRON}": "bar", "\N{COMBINING DOT ABOVE}": "dot",
+    "\N{COMBINING DIAERESIS}": "ddot", "\N{COMBINING CARON}": "check",
 }  # fmt: skip
 _TEXT = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
@@ -19,7 +33,9 @@ _TEXT = {
     "<": r"\textless{}", ">": r"\textgreater{}", '"': "''", "`": r"\textasciigrave{}",
     "[": "{[}", "]": "{]}", "|": r"\textbar{}", "…": r"\ldots{}", "→": r"$\to$",
     "×": r"$\times$", MINUS: "$-$", "·": r"$\cdot$", "∂": r"$\partial$", "—": "---", "–": "--",
+    **{letter: rf"$\{name}$" for letter, name in _LETTERS.items()},
 }  # fmt: skip
+_CODE = _TEXT | {'"': r"\char34{}"}
 _NUMBERS = {MINUS: "-", "∞": r"\infty", "…": r"\ldots ", "×": r" \times ", "‖": r"\Vert "}
 _POWER = re.compile(r"e([+\-]?)0*([0-9]+)")
 _WORD = re.compile(r"nan|true|false|absent")
@@ -28,20 +44,31 @@ _WORD = re.compile(r"nan|true|false|absent")
 def latex_name(name: str) -> str:
     """Return a name for use in a formula: x1 as x with an index, longer names upright.
 
-    Only what stands outside letters and digits is escaped, by commands that every reader of LaTeX
-    knows in formulas.
+    What stands outside letters and digits is escaped by commands that every reader of LaTeX knows
+    in formulas, and so are Greek and accented letters.  Others are for a reader of Unicode.
 
     Examples
     --------
     >>> latex_name("x1"), latex_name("W"), latex_name("loss"), latex_name("50%_{x}")
     ('x_{1}', 'W', '\\\\mathrm{loss}', '\\\\mathrm{50\\\\%\\\\_\\\\{x\\\\}}')
+    >>> latex_name("θ1"), latex_name("été")
+    ('\\\\theta_{1}', '\\\\mathrm{\\\\acute{e}t\\\\acute{e}}')
     """
     simple = _SIMPLE.fullmatch(name)
     if simple and len(name) <= 40:
         letters, digits = simple.groups()
-        head = letters if len(letters) == 1 else rf"\mathrm{{{letters}}}"
+        head = rf"\mathrm{{{letters}}}" if len(letters) > 1 else _letter(letters).rstrip()
         return head + (f"_{{{digits}}}" if digits else "")
-    return rf"\mathrm{{{_escaped(visible(name), _MATHS)}}}"
+    return rf"\mathrm{{{''.join(_MATHS.get(c) or _letter(c) for c in visible(name))}}}"
+
+
+def _letter(character: str) -> str:
+    """Return a Greek or an accented letter as a command for formulas, others as they are."""
+    if character in _LETTERS:
+        return rf"\{_LETTERS[character]} "
+    parts = unicodedata.normalize("NFD", character)
+    accent = _ACCENTS.get(parts[1:])
+    return character if accent is None else rf"\{accent}{{{parts[0]}}}"
 
 
 def latex_text(text: str) -> str:
@@ -53,6 +80,17 @@ def latex_text(text: str) -> str:
     '50\\\\% of \\\\$x\\\\_1\\\\$'
     """
     return _escaped(text, _TEXT)
+
+
+def latex_code(text: str) -> str:
+    """Return text as it was typed, in letters of equal width.
+
+    Examples
+    --------
+    >>> latex_code('x["a"]')
+    '\\\\texttt{x{[}\\\\char34{}a\\\\char34{}{]}}'
+    """
+    return rf"\texttt{{{_escaped(text, _CODE)}}}"
 
 
 def latex_number(text: str) -> str:

@@ -6,6 +6,7 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 
 from symad.draw.spelling import markdown_text
@@ -122,8 +123,11 @@ def display_width(text: str) -> int:
     >>> len("v̄1"), display_width("v̄1")
     (3, 2)
     """
-    total = 0
-    for character in text:
-        if not unicodedata.combining(character):
-            total += 2 if unicodedata.east_asian_width(character) in "WF" else 1
-    return total
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+@lru_cache(maxsize=4096)
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -228,7 +228,7 @@ class _Painter:
                 hue = BACKWARD if self._chart.steps[step].is_backward else FORWARD
                 yield self._slanted(step, self._chart.steps[step].name, hue.strong)
         yield self._text(_LEFT - 8, y, "step", anchor="end")
-        if self._column > 12:
+        if named:
             yield self._slanted(count, "return", INK)
 
     def _slanted(self, column: int, name: str, color: str) -> str:

@@ -37,7 +37,9 @@ def explain(nodes: Any, xs: Any = None, feed: Mapping[Node, Any] | None = None) 
     -------
     Explanation
         ``str()`` and ``.text`` are plain text, ``.markdown`` and ``.latex`` have formulas; a
-        notebook shows Markdown.  The lines of LaTeX stand in the body of an article.
+        notebook shows Markdown.  The lines of LaTeX stand in the body of an article that uses the
+        package ``amsmath``; of names in letters that are neither Latin nor Greek, LuaLaTeX makes
+        more than pdfLaTeX.
 
     Raises
     ------

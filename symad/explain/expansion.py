@@ -93,6 +93,9 @@ class _Walk:
         assert node.op is not None
         depends = several = ones = terms = 0
         total = _NONE
+        if node.op.name == "subtract":  # Du − Dw: the change of sign and the sum are one operation
+            both = self._depends.get(node.inputs[0], 0) & self._depends.get(node.inputs[1], 0)
+            total += -self._count(both) * _addition(node)
         for slot, source in enumerate(node.inputs):
             inside = self._depends.get(source, 0)
             if not inside or not node.op.differentiable(slot):

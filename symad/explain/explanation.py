@@ -8,6 +8,7 @@ from typing import Any
 from symad.draw.document import Document, Section
 from symad.draw.view import View
 from symad.errors import GradientError
+from symad.explain.bodies import opened
 from symad.explain.compilation import Compilation
 from symad.explain.derivation import Derivations, forward_section
 from symad.explain.spelled import Spelled
@@ -48,9 +49,11 @@ def explain_nodes(
         If there are none.
     """
     # What was differentiated belongs to it, also where the derivative does not need it.
-    everything = View([*nodes, *made]).related
-    values = None if feed is None else node_values(everything, feed)
-    spelled = Spelled(View(everything, values))
+    outside = View([*nodes, *made]).related
+    values = None if feed is None else node_values(outside, feed)
+    inside, elements = opened(outside)
+    everything = View([*outside, *inside]).related
+    spelled = Spelled(View(everything, values), elements)
     derivations = Derivations(spelled)
     sections: list[Section] = []
     for generation in range(max(spelled.labels.generations.values()) + 1):

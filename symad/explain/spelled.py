@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from symad.draw.document import Code, Maths, Phrase
 from symad.draw.escape import visible
@@ -23,6 +23,8 @@ class Spelled:
     Parameters
     ----------
     view : View
+    elements : collection of Node
+        What stands for each element of something in turn, inside a map.
 
     Attributes
     ----------
@@ -31,8 +33,9 @@ class Spelled:
         From each step that had to be named to its symbol: w1, w2, ...
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, elements: Collection[Node] = ()) -> None:
         self.view = view
+        self._elements = elements
         self.labels = Labels(view)
         self._text = Formulas(view, self.labels)
         self.auxiliary = self._text.auxiliary
@@ -77,7 +80,8 @@ class Spelled:
             return _shortened([self.name(source) for source in node.inputs])
         if node in self._text.right_sides:
             return Maths(self._text.right_sides[node], self._latex.right_sides[node])
-        return Maths(visible(node.label), latex_name(node.label))
+        of = Maths(visible(node.label), latex_name(node.label))
+        return Maths(f"{of.text}[i]", f"{of.latex}[i]") if node in self._elements else of
 
 
 def derivative_of(of: Maths, by: Maths) -> Maths:

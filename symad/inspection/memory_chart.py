@@ -15,7 +15,7 @@ from symad.draw.view import View
 from symad.errors import RenderError, ShapeError
 from symad.graph.node import Constant, Node
 from symad.inspection.subject import given_values, subject_of
-from symad.inspection.timing import part_of
+from symad.inspection.timing import parts_of
 from symad.plan.liveness import Block, BlockKind, MemoryUse
 from symad.plan.plan import Plan
 
@@ -40,6 +40,7 @@ class MemoryChart(Tabular):
         self.use = use
         self.limit = limit
         self._labels = Labels(View(plan.graph.outputs))
+        self._parts = parts_of(plan.graph)
 
     @property
     def peak(self) -> int:
@@ -66,7 +67,7 @@ class MemoryChart(Tabular):
         backward = False
         for step in self.plan.instructions:
             if step.node.op is None or not step.node.op.is_view:
-                backward = part_of(step.node) == "backward"
+                backward = self._parts[step.node] == "backward"
             yield Step(_op_name(step.node), backward)
 
     def svg(self) -> str:
@@ -117,8 +118,16 @@ class MemoryChart(Tabular):
         last = (forward if block.is_residual else block.values)[-1]
         label = self._name(node)
         if last is not node:
-            label = f"{self._symbol(node)} → {self._name(last)}"
-        return Bar(label, tip, block.size, block.first, block.last, _kind(block), is_output)
+            label = f"{self._symbol(node)}, then {self._name(last)}"
+        return Bar(label, tip, block.size, block.first, block.last, self._kind(block), is_output)
+
+    def _kind(self, block: Block) -> BarKind:
+        if block.kind in (BlockKind.INPUT, BlockKind.CONSTANT):
+            return BarKind.GIVEN
+        if block.is_residual:
+            return BarKind.RESIDUAL
+        backward = self._parts[block.values[0]] == "backward"
+        return BarKind.BACKWARD if backward else BarKind.FORWARD
 
     def _symbol(self, node: Node) -> str:
         symbol = self._labels.of(node)
@@ -152,15 +161,6 @@ def make_chart(
             remedy="Give values, or call the function first.",
         )
     return MemoryChart(subject.function.name, plan, use, limit)
-
-
-def _kind(block: Block) -> BarKind:
-    if block.kind in (BlockKind.INPUT, BlockKind.CONSTANT):
-        return BarKind.GIVEN
-    if block.is_residual:
-        return BarKind.RESIDUAL
-    backward = part_of(block.values[0]) == "backward"
-    return BarKind.BACKWARD if backward else BarKind.FORWARD
 
 
 def _is_number(block: Block) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from symad.graph.node import Node
-from symad.graph.provenance import RoleKind
+from symad.graph.op import Op
+from symad.graph.provenance import Role, RoleKind
 
 _MASK = (
     "Mask it where it is made: sm.where({condition}, {op}(x), 0) has the derivative 0 wherever the "
@@ -74,12 +75,10 @@ def remedy_of(node: Node, inputs: Sequence[Any], value: Any) -> str:
     """
     assert node.op is not None
     name = node.op.name
-    role = node.role
-    if role is not None and role.kind in (RoleKind.PARTIAL, RoleKind.LOCAL):
-        consumer = None if role.consumer is None else role.consumer.op
-        of_rule = "" if consumer is None else _DERIVATIVES.get(consumer.name, "")
-        if of_rule and not _overflows(node, inputs, value):
-            return of_rule
+    differentiated = _differentiated(node.role)
+    of_rule = "" if differentiated is None else _DERIVATIVES.get(differentiated.name, "")
+    if of_rule and not _overflows(node, inputs, value):
+        return of_rule
     special = _SPECIAL.get(name)
     text = special(inputs, value) if special is not None and _are_numbers(inputs) else ""
     if text or name in _EXPONENTIALS:
@@ -87,6 +86,13 @@ def remedy_of(node: Node, inputs: Sequence[Any], value: Any) -> str:
     if name in _DOMAINS:
         return _DOMAINS[name]
     return _overflow(node) if np.isinf(value) and _finite(inputs) else ""
+
+
+def _differentiated(role: Role | None) -> Op | None:
+    """Return the forward op whose rule made a node."""
+    if role is None or role.kind not in (RoleKind.TANGENT, RoleKind.PARTIAL, RoleKind.LOCAL):
+        return None
+    return role.node.op if role.consumer is None else role.consumer.op
 
 
 def _logarithm(inputs: Sequence[Any], value: Any) -> str:

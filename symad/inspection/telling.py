@@ -15,13 +15,13 @@ from symad.draw.values import MINUS, format_number, format_value
 from symad.draw.view import View
 from symad.graph.formula import Term, format_term
 from symad.graph.node import Constant, Node
-from symad.graph.provenance import RoleKind
+from symad.graph.provenance import RoleKind, Site
 
 if TYPE_CHECKING:
     from symad.inspection.blame import Blame
     from symad.inspection.events import Event
 
-_LONGEST = 100
+_LONGEST = 80
 _WAYS_IN = {
     "feed": "comes in by the feed",
     "parameter": "is in a parameter",
@@ -86,14 +86,20 @@ class _Teller:
         if role.consumer is None or role.slot is None:
             what = "sum" if role.kind is RoleKind.SUM else str(role.kind)
             return f"in the derivative, in the {what} for {self._name(role.node)}"
-        edge = f"{self._name(role.node)} → {self._name(role.consumer)}"
         rule = f"the rule of {visible(role.consumer.label)}"
+        edge = self._edge(role.node, role.consumer)
         return f"in the derivative, by {rule} for its argument {role.slot + 1}, the edge {edge}"
+
+    def _edge(self, source: Node, consumer: Node) -> str:
+        """Return ``v1 → v2 (x → sqrt)``; the labels alone where there are no symbols."""
+        names = f"{self._name(source)} → {self._name(consumer)}"
+        labels = f"{visible(source.label)} → {visible(consumer.label)}"
+        return names if names == labels else f"{names} ({labels})"
 
     def _event(self, event: Event) -> Iterator[str]:
         node = event.node
         yield f"  {self._equation(node)}"
-        yield f"    at {visible(node.site.describe(), _LONGEST)}"
+        yield f"    at {_place_of(node.site)}"
         at = "" if event.index is None else f"[{', '.join(map(str, event.index))}]"
         if event.inputs:
             made = f"{self._with_values(event)} = {_spell(event.value)}"
@@ -151,6 +157,12 @@ class _Teller:
             yield f"What runs is finite: the passes have rewritten this{rules}."
         elif blame.where in ("forward", "backward"):
             yield "What runs after the passes is not finite either."
+
+
+def _place_of(site: Site) -> str:
+    """Return ``path/file.py:12: text``; of these only the text of the line is shortened."""
+    where = visible(f"{site.filename}:{site.line}", 10 * _LONGEST)
+    return f"{where}: {visible(site.source, _LONGEST)}" if site.source else where
 
 
 def _spell(value: Any) -> str:

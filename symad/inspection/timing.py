@@ -20,8 +20,8 @@ from symad.ops.control import WithBody
 if TYPE_CHECKING:
     from symad.draw.picture import Drawing
 
-_NAMED = 6
-"""How many ops and lines of a fused node a table names."""
+_NAMED, _NAMED_ON_PICTURE = 6, 2
+"""How many ops and lines of a fused node a table names, and a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,14 @@ class Timing:
         The median of all runs.
     share : float
         Of the sum over all instructions.
+    part : {"forward", "backward", "both"}
+        Backward is what belongs to a derivative, or is made of one.
     """
 
     node: Node
     seconds: float
     share: float
+    part: str
 
     @property
     def ops(self) -> tuple[str, ...]:
@@ -54,16 +57,19 @@ class Timing:
         names = (f"{os.path.basename(site.filename)}:{site.line}" for site in sites)
         return tuple(dict.fromkeys(names))
 
-    @property
-    def part(self) -> str:
-        """``"forward"``, ``"backward"``, or ``"both"`` for a node that computes for both."""
-        return part_of(self.node)
 
+def parts_of(graph: Graph) -> dict[Node, str]:
+    """Return for each node ``"forward"``, ``"backward"``, or ``"both"`` if it computes for both.
 
-def part_of(node: Node) -> str:
-    """Return ``"forward"``, ``"backward"``, or ``"both"`` for a node that computes for both."""
-    parts = {inner.role is None for inner in nodes_inside(node)}
-    return "both" if len(parts) > 1 else "forward" if True in parts else "backward"
+    Backward are the nodes of a derivative, and what is made of them, such as new parameters.
+    """
+    found: dict[Node, str] = {}
+    for node in graph.nodes:
+        inside = {inner.role is None for inner in nodes_inside(node)}
+        made_of = any(found[source] == "backward" for source in node.inputs if source in found)
+        backward = made_of or True not in inside
+        found[node] = "both" if len(inside) > 1 else "backward" if backward else "forward"
+    return found
 
 
 def nodes_inside(node: Node) -> Iterator[Node]:
@@ -154,8 +160,10 @@ def make_profile(
     times = [median(seconds for _, seconds in step) for step in zip(*measured, strict=True)]
     total = sum(times) or 1.0
     nodes = [node for node, _ in measured[0]]
-    timings = [Timing(node, t, t / total) for node, t in zip(nodes, times, strict=True)]
-    return Profile(program.plan.graph, timings, runs, _time_of_call(program, values, runs))
+    graph = program.plan.graph
+    parts = parts_of(graph)
+    timings = [Timing(n, t, t / total, parts[n]) for n, t in zip(nodes, times, strict=True)]
+    return Profile(graph, timings, runs, _time_of_call(program, values, runs))
 
 
 def _time_of_call(program: Any, values: Sequence[Any], runs: int) -> float:
@@ -183,9 +191,10 @@ def format_time(seconds: float) -> str:
 
 def _remark(timing: Timing) -> str:
     time = format_time(timing.seconds)
-    return f"{_named(timing.ops)}: {time}" if isinstance(timing.node.op, WithBody) else time
+    names = _named(timing.ops, _NAMED_ON_PICTURE)
+    return f"{names}: {time}" if isinstance(timing.node.op, WithBody) else time
 
 
-def _named(names: Sequence[str]) -> str:
-    shown = ", ".join(map(visible, names[:_NAMED]))
-    return f"{shown}, …" if len(names) > _NAMED else shown
+def _named(names: Sequence[str], most: int = _NAMED) -> str:
+    shown = ", ".join(map(visible, names[:most]))
+    return f"{shown}, …" if len(names) > most else shown
