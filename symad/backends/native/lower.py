@@ -12,6 +12,7 @@ import numpy as np
 from symad.backends.native import contraction, copies, indexing, lapack, nests
 from symad.backends.native.command import Command, Shape, View, contiguous_strides
 from symad.backends.native.frame import Block, Code, Static, Where
+from symad.backends.native.placement import place
 from symad.backends.native.views import is_view, view
 from symad.errors import InternalError
 from symad.graph.node import Constant, Node
@@ -23,7 +24,6 @@ from symad.ops.fused import Fused
 from symad.ops.reduce import Sum
 from symad.ops.structure import StructureItem
 from symad.passes.fuse import shape_of
-from symad.plan.memory import Lifetime, arrange
 from symad.types import StructureType, TensorType
 
 Scratch = Callable[[Shape, np.dtype[Any]], View]
@@ -184,62 +184,20 @@ class Lowering:
         The outputs are among :attr:`nodes`, no two in the same memory.
         """
         number = {node: k for k, node in enumerate(inputs)}
-        blocks: list[Any] = list(self._blocks)
+        blocks = list(self._blocks)
         for block, node in self._given.items():
             blocks[block] = Block(Where.INPUT, number.get(node, -1))
-        pinned = {}
+        outputs_at: dict[int, Block] = {}
+        numbers: dict[int, int] = {}
         for k, node in enumerate(outputs):
-            place = self._views[node]
-            if isinstance(blocks[place.block], Block):
+            at = self._views[node].block
+            if isinstance(blocks[at], Block) or at in outputs_at or at in numbers:
                 raise InternalError(f"two outputs of a segment share memory: {node!r}")
-            if place.shape:
-                blocks[place.block] = Block(Where.OUTPUT, k)
+            if shape_of(node):
+                outputs_at[at] = Block(Where.OUTPUT, k)
             else:
-                pinned[place.block] = k
-        size = self._arrange(blocks, [self._views[node].block for node in outputs])
-        contents = {k: blocks[block].place for block, k in pinned.items()}
+                numbers[at] = k
+        places, size = place(self._commands, blocks, outputs_at, numbers)
+        contents = {k: places[at].place for at, k in numbers.items()}
         taken, made = list(map(static, inputs)), list(map(static, outputs))
-        return Code(self._commands, blocks, taken, made, contents, size, self._constants)
-
-    def _arrange(self, blocks: list[Any], results: Iterable[int]) -> int:
-        """Find a place in the arena for each block that has none; return the arena's size."""
-        spans = self._spans(results)
-        homes = self._homes(spans)
-        for block, home in homes.items():
-            spans[home] = spans[block][0], spans[home][1]
-        free = [k for k in spans if k not in homes and not isinstance(blocks[k], Block)]
-        layout = arrange([Lifetime(blocks[block], *spans[block]) for block in free])
-        for block, offset in zip(free, layout.offsets, strict=True):
-            blocks[block] = Block(Where.ARENA, offset)
-        for block, home in homes.items():
-            blocks[block] = blocks[home]
-        for block, found in enumerate(blocks):
-            if not isinstance(found, Block):  # no command refers to it
-                blocks[block] = Block(Where.ARENA, 0)
-        return layout.size
-
-    def _spans(self, results: Iterable[int]) -> dict[int, tuple[int, int]]:
-        """Return the first and the last command that need each block that commands fill.
-
-        Results are needed when all commands have run.
-        """
-        spans: dict[int, tuple[int, int]] = {}
-        for step, command in enumerate(self._commands):
-            for word in command.words:
-                if isinstance(word, View) and not isinstance(self._blocks[word.block], Block):
-                    spans[word.block] = spans.get(word.block, (step, step))[0], step
-        end = len(self._commands)
-        for block in results:
-            spans[block] = spans.get(block, (end, end))[0], end
-        return spans
-
-    def _homes(self, spans: dict[int, tuple[int, int]]) -> dict[int, int]:
-        """Return, for blocks that a later result takes the place of, the last of these."""
-        homes: dict[int, int] = {}
-        for step, command in reversed(list(enumerate(self._commands))):
-            for made, read in command.over:
-                if read.block not in spans or self._blocks[read.block] != self._blocks[made.block]:
-                    continue
-                if spans[read.block][1] == spans[made.block][0] == step:
-                    homes[read.block] = homes.get(made.block, made.block)
-        return homes
+        return Code(self._commands, places, taken, made, contents, size, self._constants)
