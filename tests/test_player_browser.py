@@ -250,6 +250,8 @@ def test_each_node_has_its_line_in_each_chapter(visit: Open, html: str, chapter:
     for node in nodes:
         page.evaluate(f"player.light(['{node}'])")
         assert page.locator("#panel .sources li.lit").count() == 1, node
+    ground = "getComputedStyle(document.querySelector('#panel .sources li.lit')).backgroundColor"
+    assert page.evaluate(ground) != "rgba(0, 0, 0, 0)"
 
 
 def test_pointing_at_a_formula_and_at_a_node_of_one(visit: Open, html: str) -> None:
@@ -521,6 +523,26 @@ def test_contrast(visit: Open, html: str) -> None:
             getComputedStyle(e.querySelector('text')).fill,
             getComputedStyle(e.firstElementChild).fill])""")
         assert pairs and all(contrast(a, b) >= 4.5 for a, b in pairs)
+
+
+TEXTS = {
+    "#title": "body", "#say": "body", "#legend li": "body", "#drawn": "body", "code": "body",
+    ".algorithm li.now code": ".algorithm li.now", "nav [aria-current]": "nav [aria-current]",
+    ".chip:not(.unseen)": ".chip:not(.unseen)", "thead th": "body", ".order li.unseen": "body",
+    "#counter": "footer", "#theme": "#theme", ".where": "body", ".lists td:last-child": "body",
+}  # fmt: skip
+"""Where text stands, and on what ground."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_of_the_page(visit: Open, html: str, scheme: str) -> None:
+    page = visit(html, color_scheme=scheme).page
+    page.evaluate("player.go(player.story.chapters[1].at + 6)")
+    page.mouse.move(2, 2)
+    for text, ground in TEXTS.items():
+        colors = page.evaluate(f"""[getComputedStyle(document.querySelector('{text}')).color,
+            getComputedStyle(document.querySelector('{ground}')).backgroundColor]""")
+        assert contrast(*colors) >= 4.5, text
 
 
 def contrast(first: str, second: str) -> float:

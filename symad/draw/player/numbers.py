@@ -127,7 +127,7 @@ class NumbersTeller:
                 row["g"] = subject.adjoint_sum(adjoint)
                 if adjoint in subject.view.values:
                     row["w"] = subject.places[adjoint]
-            rows.append(row | {"h": subject.name(node)})
+            rows.append(row | {"h": subject.forward_name(node)})
         return rows
 
     def _side(self, node: Node) -> str:
