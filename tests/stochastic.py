@@ -97,8 +97,40 @@ def _differs(want: Array, found: Array, others: Sequence[Array], strict: bool, z
     return np.where(finite, wrong & kept, strict & same & wrong_special)
 
 
+@dataclass(frozen=True)
+class Noise:
+    """How roundings are disturbed.
+
+    Attributes
+    ----------
+    rng : Generator
+    ulps : int
+        By how many units in the last place at most.
+    flushes : bool
+        Whether numbers that are too small to be normal become 0, now and then.
+    """
+
+    rng: np.random.Generator
+    ulps: int = ULPS
+    flushes: bool = False
+
+    def moved(self, array: Array, factor: int) -> Array:
+        """Return numbers moved at random; 0, infinities and NaN stay."""
+        with np.errstate(all="ignore"):
+            steps = self.rng.integers(-self.ulps * factor, self.ulps * factor + 1, array.shape)
+            moved = array + (np.abs(np.spacing(array)) * steps).astype(array.dtype)
+            if self.flushes and self.rng.random() < 0.5:
+                moved = np.where(np.abs(array) < np.finfo(array.dtype).tiny, array * 0, moved)
+        return np.where(~np.isfinite(array) | (array == 0), array, moved).astype(array.dtype)
+
+
 def spread(
-    graph: sm.Graph, arrays: Sequence[Any], seed: int, runs: int = 5, all_ops: bool = False
+    graph: sm.Graph,
+    arrays: Sequence[Any],
+    seed: int,
+    runs: int = 5,
+    all_ops: bool = False,
+    **noise: Any,
 ) -> Spread:
     """Return the outputs of a specialised graph, and what disturbed roundings make of them.
 
@@ -110,16 +142,18 @@ def spread(
     all_ops : bool
         Whether inputs and ops that round in one way are disturbed as well: for comparison with
         another formula of the same function.
+    **noise
+        As :class:`Noise` takes it.
     """
-    rng = np.random.default_rng([seed, 99])
-    others = [_run(graph, arrays, rng, all_ops) for _ in range(runs)]
+    made = Noise(np.random.default_rng([seed, 99]), **noise)
+    others = [_run(graph, arrays, made, all_ops) for _ in range(runs)]
     return Spread(_run(graph, arrays, None, all_ops), others)
 
 
 def _run(
-    graph: sm.Graph, arrays: Sequence[Any], rng: np.random.Generator | None, all_ops: bool
+    graph: sm.Graph, arrays: Sequence[Any], noise: Noise | None, all_ops: bool
 ) -> list[Any]:
-    given = [disturb(a, rng) if all_ops else a for a in arrays]
+    given = [disturb(a, noise) if all_ops else a for a in arrays]
     values: dict[Node, Any] = dict(zip(graph.inputs, given, strict=True))
     with np.errstate(all="ignore"):
         for node in graph.nodes:
@@ -129,25 +163,26 @@ def _run(
                 values[node] = node.value[()]
                 continue
             assert node.op is not None
-            values[node] = _apply(node.op, [values[x] for x in node.inputs], rng, all_ops)
+            values[node] = _apply(node.op, [values[x] for x in node.inputs], noise, all_ops)
     return [values[node] for node in graph.outputs]
 
 
-def _apply(op: Op, inputs: list[Any], rng: np.random.Generator | None, all_ops: bool) -> Any:
+def _apply(op: Op, inputs: list[Any], noise: Noise | None, all_ops: bool) -> Any:
     is_exact = op.name in EXACT or op.is_view
-    if rng is None or (is_exact and not (all_ops and isinstance(op, PerElement))):
-        return _compute(op, inputs, all_ops)
+    if noise is None or (is_exact and not (all_ops and isinstance(op, PerElement))):
+        made = _compute(op, inputs, all_ops)
+        return disturb(made, noise, 0) if noise is not None and noise.flushes else made
     if isinstance(op, PerElement) and op.name not in ABSOLUTE:
-        return disturb(_compute(op, inputs, all_ops), rng)
+        return disturb(_compute(op, inputs, all_ops), noise)
     # each term of a sum has its share in the error
     if op.name in ("mean", "var", "std"):  # of integers, they add floats
         inputs = [np.float64(x) if np.result_type(x).kind in "biu" else x for x in inputs]
     sizes = [np.size(x) for x in inputs if not is_nested(x)]
-    made = _compute(op, [disturb(x, rng) for x in inputs], all_ops)
+    made = _compute(op, [disturb(x, noise) for x in inputs], all_ops)
     if op.name in LOGS_OF_SUMS:
-        made = made + (disturb(np.ones_like(made), rng) - np.ones_like(made))
+        made = made + (disturb(np.ones_like(made), noise) - np.ones_like(made))
     terms = max(sizes, default=1) / max(1, np.size(made) if not is_nested(made) else 1)
-    return disturb(made, rng, math.ceil(math.sqrt(max(1, terms))))
+    return disturb(made, noise, math.ceil(math.sqrt(max(1, terms))))
 
 
 def _compute(op: Op, inputs: list[Any], as_written: bool) -> Any:
@@ -163,17 +198,12 @@ def _compute(op: Op, inputs: list[Any], as_written: bool) -> Any:
     return kernel_of(op)(*inputs)
 
 
-def disturb(value: Any, rng: np.random.Generator | None, factor: int = 1) -> Any:
-    """Return a value moved by a few units in the last place; 0, infinities and NaN stay."""
+def disturb(value: Any, noise: Noise | None, factor: int = 1) -> Any:
+    """Return a value, or a structure of values, with disturbed roundings."""
     if is_nested(value):
         if isinstance(value, dict):
-            return {key: disturb(item, rng, factor) for key, item in value.items()}
-        return type(value)(disturb(item, rng, factor) for item in value)
-    if rng is None or value is None or np.asarray(value).dtype.kind != "f":
+            return {key: disturb(item, noise, factor) for key, item in value.items()}
+        return type(value)(disturb(item, noise, factor) for item in value)
+    if noise is None or value is None or np.asarray(value).dtype.kind != "f":
         return value
-    array = np.asarray(value)
-    with np.errstate(all="ignore"):
-        steps = rng.integers(-ULPS * factor, ULPS * factor + 1, array.shape)
-        moved = array + (np.abs(np.spacing(array)) * steps).astype(array.dtype)
-    kept = ~np.isfinite(array) | (array == 0)
-    return np.where(kept, array, moved).astype(array.dtype)[()]
+    return noise.moved(np.asarray(value), factor)[()]

@@ -1,16 +1,33 @@
-"""The native backend against the NumPy one, and both against the graph as it was written.
+"""Random graphs on all backends, and in JAX.
 
-``SYMAD_FUZZ_GRAPHS`` sets how many graphs are tried, ``SYMAD_FUZZ_FIRST`` the first seed.
+* Wild graphs hold NaN, infinities, kinks, empty axes and odd memory, in all dtypes and with
+  derivatives up to order 2 among their nodes.  The native backend, NumPy, NumPy without any pass,
+  and JAX, which runs each op of the graph as it was written, must agree as far as the roundings of
+  each op let them; :mod:`stochastic` finds out how far that is.
+* Smooth graphs are finite, with derivatives that are defined.  Values, derivatives and derivatives
+  of derivatives must be those that JAX finds by itself, on both backends.
+
+``SYMAD_FUZZ_GRAPHS`` sets how many graphs are tried, of which every fourth is smooth, and
+``SYMAD_FUZZ_FIRST`` the first seed.  The long run is::
+
+    SYMAD_FUZZ_GRAPHS=20000 SYMAD_CACHE_DIR= python -m pytest tests/test_differential.py
+
+Without JAX, or with ``SYMAD_FUZZ_JAX=0``, the rest is compared.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
-from stochastic import spread
+from op_checks import run
+from random_graphs import RandomGraph, random_graph
+from stochastic import Spread, spread
 from wild_graphs import WildGraph, wild_graph
 
 import symad as sm
@@ -21,13 +38,63 @@ from symad.passes.specialise import specialise
 
 pytest.importorskip("llvmlite")
 
-GRAPHS = int(os.environ.get("SYMAD_FUZZ_GRAPHS", "200"))
+GRAPHS = int(os.environ.get("SYMAD_FUZZ_GRAPHS", "120"))
 FIRST = int(os.environ.get("SYMAD_FUZZ_FIRST", "0"))
 BATCH = max(20, GRAPHS // 200)
+JAX_TOO = os.environ.get("SYMAD_FUZZ_JAX", "1") != "0"
+
+
+def jax_interpreter() -> Any:
+    """Return what runs graphs in JAX, ``None`` where that is not wanted or not installed."""
+    if not JAX_TOO or importlib.util.find_spec("jax") is None:
+        return None
+    return importlib.import_module("jax_interpreter")
 
 
 def tensors(value: Any) -> list[Any]:
     return [leaf for leaf in leaves(value) if leaf is not None]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the kernels of the ops of a graph give for some values, with roundings disturbed.
+
+    Attributes
+    ----------
+    graph : Graph
+        Specialised.
+    values : list of arrays
+    seed : int
+    noise : dict
+        As :func:`stochastic.spread` takes it.
+    """
+
+    graph: sm.Graph
+    values: list[Any]
+    seed: int
+    noise: dict[str, Any] = field(default_factory=dict)
+
+    def compare(self, what: str, got: list[Any], special: bool, zeros: bool = False) -> None:
+        """Check outputs, and where it is wanted which of them are NaN or infinite, or -0."""
+        if self._disagreements(got, 5, special, zeros):
+            # Is it by chance that rounding did not show?
+            found = self._disagreements(got, 60, special, zeros)
+            assert not found, f"{what} differs:\n" + "\n".join(found)
+
+    def _disagreements(self, got: list[Any], runs: int, special: bool, zeros: bool) -> list[str]:
+        reference = spread(self.graph, self.values, self.seed, runs, **self.noise)
+        found = []
+        for k, value in enumerate(got):
+            others = [tensors(run[k]) for run in reference.others]
+            flat = Spread(tensors(reference.values[k]), others)
+            for place, part in enumerate(tensors(value)):
+                text = flat.disagreement(place, part, special, zeros)
+                if text is not None:
+                    found.append(f"output {k}: {text}")
+        return found
+
+
+# Wild graphs
 
 
 def check(sample: WildGraph) -> None:
@@ -46,9 +113,17 @@ def check(sample: WildGraph) -> None:
     again, _ = call(native, sample)
     assert_fresh(sample, before, got, again, kept)
     values = [accept(a, x, {}) for a, x in zip(sample.arrays, inputs, strict=True)]
-    compare("native", "numpy", native.passes.graph, values, got, sample.seed, strict=True)
+    optimised = native.passes.graph
+    zeros = not names_of(optimised) & EITHER_ZERO
+    Reference(optimised, values, sample.seed).compare("native", got, special=True, zeros=zeros)
     graph = specialise(sm.Graph(outputs, inputs), [type_of(a) for a in values])
-    compare("optimised", "as written", graph, values, want, sample.seed, strict=False)
+    written = Reference(graph, values, sample.seed, {"all_ops": True})
+    written.compare("NumPy", want, special=False)
+    jax = jax_interpreter()
+    if jax is not None and not names_of(graph) & jax.NO_REFERENCE:
+        special = not names_of(graph) & jax.OTHER_SPECIAL_VALUES
+        by_op = Reference(graph, values, sample.seed, jax.NOISE)
+        by_op.compare("JAX", jax.run(sample.graph, values), special)
 
 
 def call(function: Any, sample: WildGraph) -> tuple[Any, str]:
@@ -74,46 +149,53 @@ def assert_fresh(
             assert not np.may_share_memory(array, other), "results share memory"
 
 
-def compare(
-    what: str, against: str, graph: sm.Graph, values: Any, got: Any, seed: int, strict: bool
-) -> None:
-    def disagreements(runs: int) -> list[str]:
-        reference = spread(graph, values, seed, runs, all_ops=not strict)
-        found = []
-        for k, value in enumerate(got):
-            for place, (a, b) in enumerate(_pairs(reference, k, value)):
-                zeros = strict and not _has_extrema(graph)
-                text = a.disagreement(place, b, strict, zeros)
-                if text is not None:
-                    found.append(f"output {k}: {text}")
-        return found
-
-    if disagreements(5):
-        found = disagreements(60)  # is it by chance that rounding did not show?
-        assert not found, f"{what} differs from {against}:\n" + "\n".join(found)
+EITHER_ZERO = {"max", "min", "maximum", "minimum", "relu", "softmax", "logsumexp"}
+"""Ops that take the larger of two zeros, which either may be."""
 
 
-def _pairs(reference: Any, output: int, value: Any) -> Any:
-    """Yield the tensors of an output: what the reference says of them, and what was found."""
-    parts = tensors(value)
-    flat = type(reference)(
-        tensors(reference.values[output]), [tensors(run[output]) for run in reference.others]
-    )
-    return [(flat, part) for part in parts]
+def names_of(graph: sm.Graph) -> set[str]:
+    return {node.op.name for node in graph.nodes if node.op is not None}
 
 
-def _has_extrema(graph: sm.Graph) -> bool:
-    """Return whether it takes the larger of two zeros, of which either may be taken."""
-    names = {node.op.name for node in graph.nodes if node.op is not None}
-    return bool(names & {"max", "min", "maximum", "minimum", "relu", "softmax", "logsumexp"})
+# Smooth graphs
+
+
+def check_smooth(sample: RandomGraph) -> None:
+    """Values, derivatives and their derivatives are right, on both backends."""
+    xs, ys = list(sample.graph.inputs), list(sample.graph.outputs)
+    rng = np.random.default_rng(sample.seed)
+    values = run(xs, ys, sample.arrays)
+    weights = [weights_like(rng, y) for y in values]
+    turns = [weights_like(rng, x) for x in sample.arrays]
+    first = sm.gradients(ys, xs, seed=weights, unused="zero")
+    second = sm.gradients(first, xs, seed=turns, unused="zero")
+    outputs = [*ys, *first, *second]
+    found = {
+        backend: sm.compile(xs, outputs, backend=backend)(*sample.arrays)
+        for backend in ("numpy", "native")
+    }
+    jax = jax_interpreter()
+    if jax is not None:
+        request = jax.Request(sample.graph, sample.arrays, xs, dict(zip(ys, weights, strict=True)))
+        found["JAX"] = jax.to_order_two(request, turns)
+    graph = specialise(sm.Graph(outputs, xs), [type_of(a) for a in sample.arrays])
+    noise = {"all_ops": True, "ulps": jax.NOISE["ulps"]} if jax else {"all_ops": True}
+    reference = Reference(graph, list(sample.arrays), sample.seed, noise)
+    for what, got in found.items():
+        reference.compare(what, got, special=False)
+
+
+def weights_like(rng: np.random.Generator, value: Any) -> Any:
+    return rng.uniform(0.5, 1.5, np.shape(value)).astype(value.dtype)
 
 
 @pytest.mark.parametrize("first", range(FIRST, FIRST + GRAPHS, BATCH))
-def test_wild_graphs(first: int) -> None:
+def test_random_graphs(first: int) -> None:
     for seed in range(first, first + BATCH):
-        sample = wild_graph(seed)
+        make, check_it = (random_graph, check_smooth) if seed % 4 == 3 else (wild_graph, check)
+        sample = make(seed)
         try:
-            check(sample)
+            check_it(sample)
         except Exception as error:
             error.add_note(str(sample))
             raise
