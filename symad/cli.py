@@ -24,6 +24,7 @@ examples:
   symad gradient "sum((A @ x)**2)" --wrt x "A=[[1, 2], [3, 4]]" "x=[1, -1]"
   symad explain "log(x1) + x1*x2 - sin(x2)" --form latex
   symad compare "log(x1) + x1*x2 - sin(x2)" x1=2 x2=5
+  symad memory "sum(tanh(A @ x))" "A=[[1, 2], [3, 4]]" "x=[1, -1]" -o memory.svg
   symad nan "log(x) * x" x=0
   symad play "log(x1) + x1*x2 - sin(x2)" -o lecture.html x1=2 x2=5
   symad demo
@@ -34,6 +35,9 @@ Values are numbers or nested lists.
 
 Exit codes: 0 it is done, 1 it failed, 2 the command or the expression was not understood.
 """
+
+
+_MOST_DOUBLINGS = 1000
 
 
 class _UsageError(Exception):
@@ -109,82 +113,79 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    draw = _expression_command(commands, "draw", _draw, "save a picture of the graph")
-    draw.add_argument(
-        "-o",
-        "--output",
-        default="graph.svg",
-        metavar="FILE",
-        help="a name that ends in .svg, .png, .pdf or .dot (graph.svg)",
-    )
-    draw.add_argument("--forward", action="store_true", help="leave the adjoints out")
-    draw.add_argument("--repairs", action="store_true", help="show all shape repairs")
-    _add_wrt(draw, "draw adjoints for this variable only; may be repeated")
-
-    trace = _expression_command(
-        commands, "trace", _trace, "print values, tangents and adjoints step by step"
-    )
-    trace.add_argument("--wrt", metavar="NAME", help="the variable of the tangents (the first)")
-
-    gradient = _expression_command(
-        commands, "gradient", _gradient, "print the extended graph, its formulas and its values"
-    )
-    _add_wrt(gradient, "differentiate for this variable only; may be repeated")
-
+    _add_pictures(commands)
     _add_explanations(commands)
-    _add_inspection(commands)
-    _add_play(commands)
+    _add_looking_inside(commands)
     demo = commands.add_parser("demo", help="run the demo: the lecture's example, then learning")
-    demo.add_argument(
-        "-o", "--output", default="demo-output", metavar="DIR", help="for pictures (demo-output)"
-    )
+    _add_output(demo, "demo-output", "for pictures", "DIR")
     demo.set_defaults(run=_demo)
     return parser
 
 
+def _add_pictures(commands: Any) -> None:
+    draw = _expression_command(commands, "draw", _draw, "save a picture of the graph")
+    _add_output(draw, "graph.svg", "a name that ends in .svg, .png, .pdf or .dot")
+    draw.add_argument("--forward", action="store_true", help="leave the adjoints out")
+    draw.add_argument("--repairs", action="store_true", help="show all shape repairs")
+
+    summary = "save a page that plays how gradients are built and compiled"
+    play = _expression_command(commands, "play", _play, summary)
+    _add_output(play, "player.html", "the page")
+
+
 def _add_explanations(commands: Any) -> None:
-    explain = _expression_command(
-        commands, "explain", _explain, "print how gradients are derived, and what the passes do"
-    )
-    explain.add_argument(
-        "--form", choices=["text", "markdown", "latex"], default="text", help="(text)"
-    )
-    _add_wrt(explain, "explain the gradient for this variable only; may be repeated")
+    summary = "print values, tangents and adjoints step by step"
+    trace = _expression_command(commands, "trace", _trace, summary, wrt=False)
+    trace.add_argument("--wrt", metavar="NAME", help="the variable of the tangents (the first)")
 
-    compare = _expression_command(
-        commands, "compare", _compare, "print what each way of differentiating takes"
+    summary = "print the extended graph, its formulas and its values"
+    _expression_command(commands, "gradient", _gradient, summary)
+
+    summary = "print how gradients are derived, and what the passes do"
+    explain = _expression_command(commands, "explain", _explain, summary)
+    forms = ["text", "markdown", "latex"]
+    explain.add_argument("--form", choices=forms, default="text", help="(text)")
+
+    summary = "print what each way of differentiating takes"
+    _expression_command(commands, "compare", _compare, summary)
+
+    summary = "print backpropagation and the extension of the graph side by side"
+    _expression_command(commands, "backpropagation", _backpropagation, summary, wrt=False)
+
+    summary = "print why a topological order: backpropagation in three orders"
+    order = commands.add_parser("order", help=summary, description=f"P{summary[1:]}.")
+    order.add_argument(
+        "--doublings", type=int, default=4, metavar="N", help="of a = 1: b = a + a, ... (4)"
     )
-    _add_wrt(compare, "differentiate for this variable only; may be repeated")
-
-
-def _add_inspection(commands: Any) -> None:
-    _add_looking_inside(commands)
-
-
-def _add_play(commands: Any) -> None:
-    play = _expression_command(
-        commands, "play", _play, "save a page that plays how gradients are built and compiled"
-    )
-    play.add_argument(
-        "-o", "--output", default="player.html", metavar="FILE", help="the page (player.html)"
-    )
-    _add_wrt(play, "differentiate for this variable only; may be repeated")
+    order.set_defaults(run=_order)
 
 
 def _add_looking_inside(commands: Any) -> None:
-    cost = _expression_command(
-        commands, "cost", _cost, "print what value and gradients cost, before and after each pass"
-    )
-    _add_wrt(cost, "differentiate for this variable only; may be repeated")
+    summary = "print what value and gradients cost, before and after each pass"
+    _expression_command(commands, "cost", _cost, summary)
 
-    nan = _expression_command(
-        commands, "nan", _nan, "find what makes a NaN or an infinity, in the value or the gradients"
-    )
-    _add_wrt(nan, "differentiate for this variable only; may be repeated")
+    summary = "print which buffers value and gradients need, from step to step"
+    memory = _expression_command(commands, "memory", _memory, summary)
+    _add_output(memory, "", "the same as a picture that ends in .svg")
+
+    summary = "print how long each instruction takes that computes value and gradients"
+    profile = _expression_command(commands, "profile", _profile, summary)
+    _add_output(profile, "", "the same on a picture that ends in .svg, .png, .pdf or .dot")
+
+    summary = "save a page with the graph that runs beside its source and its plan"
+    code = _expression_command(commands, "code", _code, summary)
+    _add_output(code, "code.html", "the page")
+
+    summary = "find what makes a NaN or an infinity, in the value or the gradients"
+    _expression_command(commands, "nan", _nan, summary)
 
 
 def _expression_command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    wrt: bool = True,
 ) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         name,
@@ -197,12 +198,19 @@ def _expression_command(
     command.add_argument(
         "values", nargs="*", metavar="NAME=VALUE", help="values of variables: x1=2 x=[1,2]"
     )
+    if wrt:
+        text = "differentiate for this variable only; may be repeated"
+        command.add_argument("--wrt", action="append", metavar="NAME", help=text)
     command.set_defaults(run=run)
     return command
 
 
-def _add_wrt(command: argparse.ArgumentParser, text: str) -> None:
-    command.add_argument("--wrt", action="append", metavar="NAME", help=text)
+def _add_output(
+    command: argparse.ArgumentParser, default: str, text: str, metavar: str = "FILE"
+) -> None:
+    """Add the option that says where to save something; without a default, it is not saved."""
+    given = f" ({default})" if default else ""
+    command.add_argument("-o", "--output", default=default, metavar=metavar, help=text + given)
 
 
 def _version() -> str:
@@ -276,22 +284,75 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def _cost(options: argparse.Namespace) -> int:
+def _backpropagation(options: argparse.Namespace) -> int:
+    from symad.demo.backpropagation import compare_with_extension
+
+    expression, feed = _read(options)
+    print(compare_with_extension(expression.node, _fed(feed)))
+    return 0
+
+
+def _order(options: argparse.Namespace) -> int:
+    from symad.demo.order import compare_orders, doubling_chain
+
+    if not 0 < options.doublings <= _MOST_DOUBLINGS:
+        raise _UsageError(f"--doublings is a number from 1 to {_MOST_DOUBLINGS}")
+    start, node = doubling_chain(options.doublings)
+    print(compare_orders(node, {start: 1.0}))
+    return 0
+
+
+def _extended(options: argparse.Namespace) -> tuple[list[Node], dict[Node, Any]]:
+    """Return the value and its gradients, and the feed."""
     import symad
 
     expression, feed = _read(options)
     gradients = symad.gradients(expression.node, _targets(expression, options.wrt))
-    nodes = [expression.node, *gradients]
-    print(symad.cost(nodes, _fed(feed)))
+    return [expression.node, *gradients], _fed(feed)
+
+
+def _cost(options: argparse.Namespace) -> int:
+    import symad
+
+    print(symad.cost(*_extended(options)))
+    return 0
+
+
+def _memory(options: argparse.Namespace) -> int:
+    import symad
+
+    chart = symad.memory(*_extended(options))
+    if options.output:
+        chart.save(options.output)
+    print(options.output or chart)
+    return 0
+
+
+def _profile(options: argparse.Namespace) -> int:
+    import symad
+
+    profile = symad.profile(*_extended(options))
+    if options.output:
+        profile.draw().save(options.output)
+    print(options.output or profile)
+    return 0
+
+
+def _code(options: argparse.Namespace) -> int:
+    import symad
+
+    nodes, feed = _extended(options)
+    function = symad.compile(list(feed), nodes, name="f")
+    function(*feed.values())
+    symad.listing(function).save(options.output)
+    print(options.output)
     return 0
 
 
 def _nan(options: argparse.Namespace) -> int:
     import symad
 
-    expression, feed = _read(options)
-    gradients = symad.gradients(expression.node, _targets(expression, options.wrt))
-    print(symad.find_nan([expression.node, *gradients], _fed(feed)))
+    print(symad.find_nan(*_extended(options)))
     return 0
 
 

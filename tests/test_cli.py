@@ -53,6 +53,33 @@ def test_trace_of_arrays_and_without_values(capsys: pytest.CaptureFixture[str]) 
     assert "v3 = ln v1 " in capsys.readouterr().out
 
 
+def test_demonstrations(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["backpropagation", LECTURE, "x1=2", "x2=5"]) == 0
+    output = capsys.readouterr().out
+    assert "v̄2→4 = 2 " in output and "8 rules run and make 12 nodes" in output
+    assert main(["order", "--doublings", "3"]) == 0
+    assert "v̄1 = a             8        1           2 ✗" in capsys.readouterr().out
+    assert failing(capsys, "order", "--doublings", "0")[0] == 2
+
+
+def test_memory_profile_and_code(capsys: pytest.CaptureFixture[str], empty_directory: Path) -> None:
+    words = ["sum(tanh(A @ x))", "A=[[1, 2], [3, 4]]", "x=[1, -1]"]
+    assert main(["memory", *words]) == 0
+    assert "peak" in capsys.readouterr().out
+    assert main(["memory", *words, "--wrt", "x", "-o", "memory.svg"]) == 0
+    assert capsys.readouterr().out == "memory.svg\n"
+    assert (empty_directory / "memory.svg").read_text().startswith("<svg")
+    assert main(["profile", *words]) == 0
+    assert "Medians of 20 runs" in capsys.readouterr().out
+    assert main(["profile", *words, "-o", "profile.dot"]) == 0
+    assert "% " in (empty_directory / "profile.dot").read_text()
+    assert main(["code", *words]) == 0
+    assert "def f(A, x):" in (empty_directory / "code.html").read_text()
+    capsys.readouterr()
+    assert failing(capsys, "code", words[0])[0] == 2
+    assert failing(capsys, "memory", *words, "-o", "memory.png")[0] == 1
+
+
 def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", LECTURE, "x1=2", "x2=5"]) == 0
     output = capsys.readouterr().out

@@ -351,6 +351,17 @@ def test_the_passes_agree_with_what_a_compiled_function_reports() -> None:
     assert f"What runs: {size} nodes" in sm.explain(gradients, feed=feed).text
 
 
+def test_equations_say_what_changes() -> None:
+    x, w = sm.Variable("x", shape=(3,)), sm.Variable("w", shape=(3,))
+    y = sm.sum(-(-x * w) * (x + 1.0) * 2.0 * 3.0)
+    lines = section(sm.explain(y, x), "What the passes did")
+    equations = [line for line in lines if " = " in line]
+    assert len(equations) > 3
+    for line in equations:
+        left, _, right = line.partition(" = ")
+        assert not right.startswith(f"{left} ")
+
+
 def test_rules_come_with_their_equations_and_places() -> None:
     y, xs = running_example()
     lines = section(sm.explain(y, xs), "What the passes did")

@@ -24,6 +24,7 @@ from symad.draw.view import View
 from symad.errors import GradientError
 from symad.graph.provenance import RoleKind
 from symad.graph.traverse import topological_order
+from symad.show import node_values
 
 Value = Any
 Rule = Callable[..., tuple[Value, ...]]
@@ -268,17 +269,18 @@ def _summary(y: sm.Node, variables: list[sm.Variable], feed: Mapping[sm.Node, Va
     """Return what both do for a first input, another input, and a second derivative: counted."""
     first = backpropagate(y, feed).rules_run
     again = backpropagate(y, {x: np.asarray(value) + 0.5 for x, value in feed.items()}).rules_run
-    forward = topological_order([y])
     record = sm.extend(y, variables)
     gradients = [record.adjoints[x] for x in variables]
+    seen = View([y, *gradients], node_values([y, *gradients], feed))  # no repair that does nothing
     extended = topological_order([y, *gradients])
     function = sm.compile(variables, [y, *gradients], backend="numpy")
     function(*[feed[x] for x in variables])
     runs = sum(node.op is not None for node in function.passes.graph.nodes)
-    before = sum(node.op is not None for node in extended)
+    before = sum(node.op is not None for node in seen.nodes)
     second = sm.gradients(gradients[0], variables, unused="none")
     more = topological_order([node for node in second if node is not None], stop=set(extended))
-    made, made_again = len(extended) - len(forward), len(set(more).difference(extended))
+    made = sum(node.role is not None for node in seen.nodes)
+    made_again = len(set(more).difference(extended))
     rows = [
         (
             "the first input",

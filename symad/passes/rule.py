@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 from symad.errors import ShapeError
-from symad.graph.formula import Term, format_term
+from symad.graph.formula import MINUS, PRODUCT, Term, binding, format_term, plain_call
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.op import Op
 from symad.ops.adjoint import cast
@@ -352,4 +352,14 @@ def _formula(node: Node) -> Term:
     if node.op is None:
         label = node.label.removesuffix(".0")
         return Term.number(label) if isinstance(node, Constant) else Term(label)
-    return format_term(node, _formula)
+    if node.op.text == "{0}":  # an identity shows as one
+        return plain_call(node.op, [_formula(source) for source in node.inputs])
+    return format_term(node, partial(_operand, node))
+
+
+def _operand(user: Node, node: Node) -> Term:
+    """Return an operand, in parentheses where the order of products matters to a rule."""
+    term = _formula(node)
+    assert user.op is not None
+    loose = user.op.precedence in (MINUS, PRODUCT) and binding(term) in (MINUS, PRODUCT)
+    return Term(f"({term})") if loose else term
