@@ -348,6 +348,24 @@ def test_a_second_derivative_starts_with_all_that_is_differentiated() -> None:
     assert data["hue"] == "a2"
 
 
+def test_two_edges_between_the_same_nodes_are_told_apart() -> None:
+    x = sm.Variable("x")
+    data = data_of(sm.play(x * x, [x], {x: 3.0}).html)
+    said = [step["say"] for step in data["steps"] if step.get("line") == 5]
+    assert len(said) == 2 and ["argument 1" in text for text in said] == [True, False]
+
+
+def test_the_frame_of_a_scope_knows_what_is_inside() -> None:
+    y, xs, feed = network()
+    svg = pictures_of(sm.play(y, xs, feed).html)[0]
+    frames = [e for e in svg.iter() if "d1" in e.get("class", "").split()]
+    nodes = {e.get("id"): e.get("class", "").split() for e in svg.iter() if e.get("id")}
+    assert len(frames) == 4  # hidden and output, forward and adjoint
+    for frame in frames:
+        inside = words(frame.get("data-in"))
+        assert inside and all(frame.get("class", "").split()[1] in nodes[n] for n in inside)
+
+
 def test_values_of_a_choice_have_formulas_that_are_maths() -> None:
     y, xs, feed = choice()
     data = data_of(sm.play(y, xs, feed).html)

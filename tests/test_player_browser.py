@@ -764,6 +764,21 @@ def test_what_stands_around_the_picture_does_not_move(visit: Open, html: str) ->
         assert page.evaluate(f"[{places}, {sizes}]") == first, step
 
 
+def test_a_scope_is_framed_once_something_is_in_it(visit: Open) -> None:
+    page = visit(network().html).page
+    counts = page.evaluate("""player.story.steps.map((step, place) => {
+        player.go(place); return document.querySelectorAll('.frame.d1:not(.unseen)').length; })""")
+    start, end = page.evaluate("[player.story.chapters[1].at, player.story.chapters[2].at]")
+    assert counts[0] == counts[end - 1] == 2 and counts[1] == 0 and counts[start] == 1
+
+
+def test_a_small_graph_is_not_blown_up(visit: Open) -> None:
+    x = sm.Variable("x")
+    page = visit(sm.play(x * x, [x], {x: 3.0}).html).page
+    height = page.evaluate("document.querySelector('.node text').getBoundingClientRect().height")
+    assert 15 < height < 50
+
+
 def test_the_film_of_the_player() -> None:
     """The one that the documents show moves and is small; how it is made is in make.py."""
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")

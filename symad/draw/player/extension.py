@@ -195,10 +195,10 @@ class ExtensionTeller:
         subject, node = self._subject, visit.node
         source = node.inputs[partial.slot]
         adjoint, name = subject.adjoint_name(visit.adjoint), subject.forward_name(source)
-        say = (
-            f"Along the edge from {name} to {subject.forward_name(node)}: {adjoint} times the "
-            f"local derivative, left in the list of {name}."
-        )
+        edge = f"the edge from {name} to {subject.forward_name(node)}"
+        if node.inputs.count(source) > 1:
+            edge += f", where it is argument {partial.slot + 1}"
+        say = f"Along {edge}: {adjoint} times the local derivative, left in the list of {name}."
         if partial.product.op is not None and partial.product.op.name == "identity":
             say += " It is 1 here: an identity node."
         if subject.view.behind(partial.partial) is not subject.view.behind(partial.product):

@@ -44,18 +44,28 @@ def write_svg(sketch: Sketch, layout: Layout, name: str) -> str:
         f'preserveAspectRatio="xMidYMid meet">',
         '<g class="camera">',
     ]
-    for frame in layout.frames:
-        (x, y), (across, down) = frame.corner, frame.size
-        lines.append(
-            f'<g class="frame {hue_class(frame.part)} d{min(frame.depth, 1)}">'
-            f'<rect x="{x:.0f}" y="{y:.0f}" width="{across:.0f}" height="{down:.0f}" '
-            f'rx="10"/><text x="{x + 10:.0f}" y="{y + 20:.0f}">{escape(frame.title)}</text></g>'
-        )
+    lines += (_frame(frame, layout) for frame in layout.frames)
     shapes = {shape.id: shape for shape in sketch.shapes}
     lines += (_arrow(a, layout, shapes) for a in sketch.arrows if a.id in layout.curves)
     lines += (_shape(shape, layout) for shape in sketch.shapes)
     lines += _badges(sketch, layout)
     return "".join([*lines, "</g></svg>"])
+
+
+def _frame(frame: Frame, layout: Layout) -> str:
+    """Return a frame; that of a scope knows what is inside, and appears with it."""
+    (x, y), (width, height) = frame.corner, frame.size
+    inside = [
+        name
+        for name, (across, down) in layout.centres.items()
+        if frame.depth and 0 <= across - x <= width and 0 <= down - y <= height
+    ]
+    members = f' data-in="{" ".join(inside)}"' if inside else ""
+    return (
+        f'<g class="frame {hue_class(frame.part)} d{min(frame.depth, 1)}"{members}>'
+        f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{height:.0f}" rx="10"/>'
+        f'<text x="{x + 10:.0f}" y="{y + 20:.0f}">{escape(frame.title)}</text></g>'
+    )
 
 
 def _arrow(arrow: Arrow, layout: Layout, shapes: Mapping[str, Shape]) -> str:

@@ -5,6 +5,7 @@ const SAVED = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", 
   "font-weight", "font-style", "text-anchor", "transform"];
 const TYPE = 17; // the size of type in pictures, in their own units
 const READABLE = 0.024; // how large type must be, in relation to the height of the window
+const LARGEST = 0.045; // how large it may be
 const SMALLEST = 0.65; // how much smaller it may be where everything is seen for that
 const AROUND = 50; // what is shown around the things that are followed
 const GLIDE = 250; // milliseconds
@@ -19,7 +20,7 @@ class Picture {
     this.onMove = onMove;
     const box = svg.viewBox.baseVal;
     this.whole = { x: box.x, y: box.y, width: box.width, height: box.height };
-    this.view = { ...this.whole };
+    this.view = this.everything();
     this.boxes = new Map(); // of nodes and edges by id, as they are asked for
     this.nodes = [...svg.querySelectorAll(".node")];
     this.bindPointer();
@@ -66,8 +67,18 @@ class Picture {
     this.apply();
   }
 
+  // The part of the picture that is shown where everything is: more than the whole of a small one,
+  // which would be blown up else.
+  everything() {
+    const { whole } = this;
+    const least = Math.max(this.room.clientHeight, 1) / (LARGEST * window.innerHeight / TYPE);
+    const larger = Math.max(1, least / whole.height);
+    const [width, height] = [whole.width * larger, whole.height * larger];
+    return { x: whole.x + (whole.width - width) / 2, y: whole.y + (whole.height - height) / 2, width, height };
+  }
+
   fit() {
-    this.glide({ ...this.whole });
+    this.glide(this.everything());
   }
 
   boxOf(element) {

@@ -58,6 +58,7 @@ class Player {
     for (const element of byId("panel").querySelectorAll("[data-n]")) {
       for (const id of element.dataset.n.split(" ")) link(id, element);
     }
+    this.frames = [...document.querySelectorAll(".frame[data-in]")].map((frame) => [frame, frame.dataset.in.split(" ")]);
     this.valueElements = [...document.querySelectorAll("[data-v]")];
     this.sources = new Map(); // for each node with a value, the nodes that it is computed from
     for (const edge of document.querySelectorAll("#picture0 .edge")) {
@@ -106,6 +107,9 @@ class Player {
     for (const [key, before] of this.state) {
       const now = (shown.has(key) ? "s" : going.has(key) ? "g" : "") + (step.now.has(key) ? "n" : "") + (step.use.has(key) ? "u" : "");
       if (now !== before) this.mark(key, now);
+    }
+    for (const [frame, inside] of this.frames) {
+      frame.classList.toggle("unseen", !inside.some((id) => shown.has(id)));
     }
     this.showChapter(this.story.chapterAt(target));
     this.panels.lines.forEach((line, place) => line.classList.toggle("now", place + 1 === step.line));
