@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 import sys
 from collections.abc import Callable
@@ -98,6 +99,15 @@ def test_the_forward_graph_has_the_users_lines() -> None:
     assert lines[0].startswith(f"v1 = x1 {HERE}:{xs[0].site.line}: x1, x2 = ")
     assert lines[2] == f"v3 = ln v1 {here}"
     assert lines[6] == f"v7 = v6 − v5 = y {HERE}:{y.site.line}"  # its text was shown above
+
+
+def test_lines_of_several_prompts_are_told_apart() -> None:
+    scope: dict[str, Any] = {"sm": sm}
+    for place, text in enumerate(['x = sm.Variable("x", ())', "y = sm.sin(x)", "z = y * y"]):
+        linecache.cache[f"<in {place}>"] = (len(text), None, [text], f"<in {place}>")
+        exec(compile(text, f"<in {place}>", "exec"), scope)
+    lines = section(sm.explain(scope["z"], scope["x"]), "The forward graph")
+    assert lines[1:] == ["v2 = sin v1 line 1: y = sm.sin(x)", "v3 = v2·v2 = y line 1: z = y * y"]
 
 
 def test_the_result_does_not_depend_on_how_it_is_asked_for() -> None:

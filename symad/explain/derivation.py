@@ -34,15 +34,16 @@ def forward_section(spelled: Spelled, generation: int) -> Section:
     Of a graph that holds derivatives, this is the part that is made of those of one generation; 0
     is the part without any.
     """
-    lines, quoted = [], ""
+    lines, quoted = [], None
     for node in spelled.labels.forward:
         if spelled.labels.generations[node] != generation:
             continue
         title = spelled.title(node)
         sides = [spelled.number(node), spelled.right_side(node), *([title] if title else [])]
-        where = line_of(node)
-        lines.append(Line(equation(*sides), (where,) if where == quoted else place_of(node)))
-        quoted = where
+        site = node.site.filename, node.site.line
+        where = (line_of(node),) if site == quoted else place_of(node)
+        lines.append(Line(equation(*sides), where))
+        quoted = site
     return Section(
         ("What was made of these derivatives" if generation else "The forward graph",), lines
     )
