@@ -21,6 +21,7 @@ from symad.passes.recompute import recompute as recompute_residuals
 from symad.passes.rewrite import Recorder, Rewriting, RuleSet, closed, rewrite
 from symad.passes.rule import AnyRule
 from symad.passes.share import share
+from symad.passes.turn import turn_products
 
 PassFunction = Callable[[Graph, Grade, Recorder], Graph]
 
@@ -125,6 +126,10 @@ def _order_products(graph: Graph, grade: Grade, record: Recorder) -> Graph:
     return order_products(graph)
 
 
+def _turn_products(graph: Graph, grade: Grade, record: Recorder) -> Graph:
+    return turn_products(graph)
+
+
 def _recompute(graph: Graph, grade: Grade, record: Recorder) -> Graph:
     return recompute_residuals(graph)
 
@@ -149,6 +154,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("share", _share),
     Pass("rewrite", _rewrite),
     Pass("order products", _order_products, Grade.ROUNDING),
+    Pass("turn products", _turn_products, Grade.ROUNDING),
 )
 """Dead nodes need no pass: a graph holds what its outputs depend on."""
 
