@@ -177,16 +177,32 @@ def ladder() -> Case:
     return [y, sm.gradients(y, x)], None
 
 
-def random_graph(size: int = 100, seed: int = 7) -> Case:
-    """Of 300 nodes together with its gradient."""
+def _random(size: int, seed: int, summed: int, scopes: int = 0) -> Case:
+    """A random expression of the last nodes and all variables, and its gradient."""
     rng = np.random.default_rng(seed)
     xs = [sm.Variable(f"x{i}", ()) for i in range(4)]
     pool: list[Any] = list(xs)
     while len(pool) < size:
         a, b = (pool[max(0, len(pool) - 1 - int(rng.exponential(5)))] for _ in range(2))
-        pool.append([a + b, a * b, sm.sin(a), a / b, sm.exp(b)][int(rng.integers(5))])
-    y = sm.add_n([*xs, *pool[-5:]])
+        with sm.scope(f"block {rng.integers(scopes)}" if scopes else "all"):
+            pool.append([a + b, a * b, sm.sin(a), a / b, sm.exp(b)][int(rng.integers(5))])
+    y = sm.add_n([*xs, *pool[-summed:]])
     return [y, *sm.gradients(y, xs)], None
+
+
+def random_large() -> Case:
+    """More than 300 nodes."""
+    return _random(150, 7, summed=20)
+
+
+def random_sum() -> Case:
+    """A sum of everything: long arrows, and many to one node."""
+    return _random(40, 4, summed=36)
+
+
+def random_in_scopes() -> Case:
+    """Scopes that depend on one another in circles."""
+    return _random(24, 2, summed=20, scopes=3)
 
 
 def long_names() -> Case:
@@ -235,6 +251,7 @@ CASES: dict[str, Callable[[], Case]] = {
         lecture, lecture_fed, two_pathways, many_pathways, regularised, regularised_gradients,
         squared_loss, attention, layer_norm, structure, second_derivative, second_of_two,
         third_derivative, hessian_vector, tangent, both_modes, residual_scopes, wide, deep, ladder,
-        random_graph, long_names, weird_names, mapped, choices, repairs,
+        random_large, random_sum, random_in_scopes, long_names, weird_names, mapped, choices,
+        repairs,
     )
 }  # fmt: skip

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import networkx
 import numpy as np
+import pictures
 import pytest
 from test_draw import HOSTILE, SVG, boxes_of, graphs_to_lay_out, network, running_example
 
@@ -22,13 +24,15 @@ from symad.draw.escape import visible
 from symad.draw.fold import make_boxes
 from symad.draw.labels import Labels
 from symad.draw.layered import Diagram, Item, Layout, Link, lay_out
-from symad.draw.layered.curves import Knot, between, smooth, tangents
+from symad.draw.layered.curves import Knot, along, between, smooth, tangents
+from symad.draw.layered.layout import arrange
 from symad.draw.layered.order import Element, order
 from symad.draw.layered.ranks import ranks
 from symad.draw.metrics import text_width
 from symad.draw.outlines import meeting, size_around
+from symad.draw.parts import Kind
 from symad.draw.scene import Scene, make_scene
-from symad.draw.sheet import make_sheet
+from symad.draw.sheet import Figure, Sheet, Text, make_sheet
 from symad.draw.style import SHAPES
 from symad.draw.svg import to_svg
 from symad.draw.view import View
@@ -36,6 +40,7 @@ from symad.errors import RenderError
 from symad.graph.traverse import topological_order
 
 render_module = import_module("symad.draw.render")
+outlines_module = import_module("symad.draw.outlines")
 
 
 @pytest.fixture
@@ -75,6 +80,17 @@ def test_circles_are_broken_where_they_begin() -> None:
     assert ranks(3, [(0, 1), (1, 2), (2, 0)], []) == [0, 1, 2]
     assert ranks(2, [(0, 1), (1, 0)], [[0, 1]]) == [0, 0]
     assert ranks(0, [], []) == []
+
+
+def test_frames_stand_one_above_the_other_if_arrows_lead_one_way() -> None:
+    pairs = [(0, 1), (1, 2), (2, 3), (4, 5), (5, 3)]  # 4 and 5 have room beside 0, 1 and 2
+    assert ranks(6, pairs, [])[4] < 2
+    found = ranks(6, pairs, [], frames=[[0, 1, 2], [3, 4, 5]])
+    assert max(found[:3]) < min(found[3:])
+    circle = ranks(6, [*pairs, (4, 2)], [], frames=[[0, 1, 2], [3, 4, 5]])
+    assert circle == ranks(6, [*pairs, (4, 2)], [])
+    apart = ranks(4, [(0, 1), (2, 3)], [], frames=[[0, 1], [2, 3]])
+    assert apart == [0, 1, 0, 1]  # nothing leads from one to the other
 
 
 # Order
@@ -171,14 +187,6 @@ def bezier(piece: Any, t: float) -> Any:
     return np.asarray(weights) @ np.asarray(piece)
 
 
-def sampled(curve: Any) -> Iterator[Any]:
-    """Yield points of a curve, without those near its ends."""
-    pieces = (len(curve) - 1) // 3
-    for i in range(pieces):
-        for t in np.linspace(0, 1, 12):
-            yield bezier(curve[3 * i : 3 * i + 4], t)
-
-
 # Whole layouts
 
 
@@ -187,64 +195,26 @@ def diagram_of(scene: Scene) -> Diagram:
     return module._diagram(scene, module._sizes(scene))
 
 
-def laid_out(nodes: Any, limit: int = 200) -> Layout:
-    return lay_out(diagram_of(scene_of(nodes, limit)))
+@cache
+def drawn(name: str) -> tuple[Scene, Diagram, Layout, Sheet]:
+    """Return a picture of the corpus in all stages."""
+    nodes, feed = pictures.CASES[name]()
+    scene = sm.draw(nodes, feed, limit=1000)._scene
+    diagram = diagram_of(scene)
+    return scene, diagram, lay_out(diagram), make_sheet(scene)
 
 
-def random_expression(size: int, seed: int, scopes: bool = False) -> list[sm.Node]:
-    """Return a random expression and its gradient."""
-    rng = np.random.default_rng(seed)
-    xs = [sm.Variable(f"x{i}", ()) for i in range(4)]
-    pool: list[Any] = list(xs)
-    while len(pool) < size:
-        a, b = (pool[max(0, len(pool) - 1 - int(rng.exponential(5)))] for _ in range(2))
-        name = f"block{int(rng.integers(3))}"
-        with sm.scope(name) if scopes else sm.scope("all"):
-            pool.append([a + b, a * b, sm.sin(a), a / b, sm.exp(b)][int(rng.integers(5))])
-    y = sm.add_n(pool)
-    return [y, *sm.gradients(y, xs)]
+every_picture = pytest.mark.parametrize("name", pictures.CASES)
 
 
-def resnet(blocks: int) -> list[sm.Node]:
-    hidden = x = sm.Variable("x", ("b", 4))
-    weights = []
-    for i in range(blocks):
-        with sm.scope(f"block{i}"):
-            weights.append(sm.parameter(f"W{i}", np.ones((4, 4))))
-            with sm.scope("inner"):
-                z = sm.tanh(hidden @ weights[-1])
-            hidden = hidden + z * sm.sin(z)
-    loss = sm.mean(hidden * x)
-    return [loss, *sm.gradients(loss, weights)]
+def test_the_corpus_has_a_large_picture() -> None:
+    assert len(drawn("random_large")[0].shapes) > 300
 
 
-def second_order() -> list[sm.Node]:
-    x = sm.Variable("x", ())
-    first = sm.gradients(sm.sin(x) * x, x)
-    return [first, sm.gradients(first, x)]
-
-
-def tangent() -> list[sm.Node]:
-    y, xs = running_example()
-    return [y, sm.tangents(y, xs, [1.0, 0.0])[y]]
-
-
-CASES = {
-    **{name: nodes for name, nodes, _ in graphs_to_lay_out()},
-    "second order": second_order(),
-    "tangent": tangent(),
-    "resnet": resnet(3),
-    "random": random_expression(20, 1),
-    "random in scopes": random_expression(24, 2, scopes=True),
-    "sixty": random_expression(40, 4),
-}
-
-
-@pytest.mark.parametrize("name", CASES)
+@every_picture
 def test_nothing_overlaps(name: str) -> None:
     """Neither nodes, nor frames that do not hold each other, nor frames and foreign nodes."""
-    diagram = diagram_of(scene_of(CASES[name]))
-    layout = lay_out(diagram)
+    _, diagram, layout, _ = drawn(name)
     boxes = [(item, *corners(item, layout)) for item in diagram.items]
     for (_, *a), (_, *b) in itertools.combinations(boxes, 2):
         assert apart(a, b, 10)
@@ -282,19 +252,19 @@ def apart(a: Any, b: Any, gap: float) -> bool:
     return a[2] + gap <= b[0] or b[2] + gap <= a[0] or a[3] + gap <= b[1] or b[3] + gap <= a[1]
 
 
-@pytest.mark.parametrize("name", CASES)
+@every_picture
 def test_arrows_run_around_nodes(name: str) -> None:
     """An arrow begins and ends at its own nodes, and runs through no other one."""
-    diagram = diagram_of(scene_of(CASES[name]))
-    layout = lay_out(diagram)
+    _, diagram, layout, _ = drawn(name)
     boxes = {item.id: corners(item, layout) for item in diagram.items}
+    left, top, right, bottom = np.array([*boxes.values()]).T
     for link in diagram.links:
         curve = layout.curves[link.id]
         assert on_border(boxes[link.tail], curve[0]) and on_border(boxes[link.head], curve[-1])
-        for x, y in sampled(curve):
-            for item, (left, top, right, bottom) in boxes.items():
-                if item not in (link.tail, link.head):
-                    assert not (left < x < right and top < y < bottom), (link.id, item)
+        x, y = np.array(list(along(curve, 5.0))).T[..., None]
+        inside = ((left < x) & (x < right) & (top < y) & (y < bottom)).any(0)
+        met = {name for name, hit in zip(boxes, inside, strict=True) if hit}
+        assert met <= {link.tail, link.head}
 
 
 def on_border(box: Any, point: Any) -> bool:
@@ -305,10 +275,9 @@ def on_border(box: Any, point: Any) -> bool:
     return across and down and at_side
 
 
-@pytest.mark.parametrize("name", CASES)
+@every_picture
 def test_arrows_point_down_and_those_of_adjoints_up(name: str) -> None:
-    diagram = diagram_of(scene_of(CASES[name]))
-    layout = lay_out(diagram)
+    _, diagram, layout, _ = drawn(name)
     for link in diagram.links:
         if link.ranks:
             tail, head = layout.centres[link.tail][1], layout.centres[link.head][1]
@@ -348,9 +317,33 @@ def test_inside_of_the_parts_of_the_running_example_nothing_crosses() -> None:
     assert found == []
 
 
+MOST_CROSSINGS = {
+    "many_pathways": 2, "squared_loss": 1, "third_derivative": 2, "hessian_vector": 1, "wide": 13,
+    "random_large": 150, "random_sum": 175, "random_in_scopes": 200,
+}  # fmt: skip
+"""Of arrows inside of the parts of a picture; none in all others."""
+
+
+@every_picture
+def test_arrows_of_one_part_hardly_cross(name: str) -> None:
+    ordering = arrange(drawn(name)[1])
+    place, lane = ordering.position, [ordering.frames[chain[0]][0] for chain in ordering.chains]
+    inner: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for a, b in ordering.segments:
+        if lane[a] == lane[b]:
+            gap = ordering.elements[a].layer, lane[a]
+            inner.setdefault(gap, []).append((place[a], place[b]))
+    found = sum(
+        (a - c) * (b - d) < 0
+        for segments in inner.values()
+        for (a, b), (c, d) in itertools.combinations(segments, 2)
+    )
+    assert found <= MOST_CROSSINGS.get(name, 0)
+
+
 def cross(one: Any, other: Any) -> bool:
     """Return whether two polygonal lines along curves cross."""
-    a, b = (np.array(list(sampled(curve))) for curve in (one, other))
+    a, b = (np.array(list(along(curve, 8.0))) for curve in (one, other))
 
     def side(p: Any, q: Any, r: Any) -> Any:
         return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
@@ -377,6 +370,53 @@ def test_folded_boxes_that_go_in_circles_are_laid_out() -> None:
     layout = lay_out(Diagram(items, links, [], {(0, ()): (60.0, 20.0)}))
     assert set(layout.curves) == {"ab", "bc", "ca", "ba"}
     assert len({layout.centres[name][1] for name in "abc"}) == 3
+
+
+def steps(function: Any, *arguments: Any) -> int:
+    """Count the calls of Python functions."""
+    count = 0
+
+    def seen(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(seen)
+    try:
+        function(*arguments)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def blocks(count: int) -> Scene:
+    """Return a picture of a residual network, which has an input that every block uses."""
+    x = hidden = sm.Variable("x", ())
+    for i in range(count):
+        with sm.scope(f"block {i}"):
+            hidden = hidden + sm.tanh(hidden * sm.sin(x))
+    return scene_of([hidden, sm.gradients(hidden, x)], limit=100_000)
+
+
+def test_steps_are_linear_in_the_size_of_a_picture() -> None:
+    """Up to a step in each layer that an arrow passes; its bends it shares with others."""
+    small, large = blocks(20), blocks(80)
+    make_sheet(small)  # imports what it needs
+    parts = (len(large.shapes) + len(large.arrows)) / (len(small.shapes) + len(small.arrows))
+    assert 3.5 < parts < 4.5
+    few, many = (len(arrange(diagram_of(scene)).elements) for scene in (small, large))
+    assert many < 1.1 * parts * few
+    assert steps(make_sheet, large) < 1.8 * parts * steps(make_sheet, small)
+
+
+def test_two_thousand_nodes_are_drawn_folded_or_not() -> None:
+    x = hidden = sm.Variable("x", ())
+    for i in range(90):
+        with sm.scope(f"block {i}"):
+            hidden = hidden + sm.tanh(hidden * sm.sin(hidden)) * sm.exp(sm.cos(hidden))
+    nodes = [hidden, sm.gradients(hidden, x)]
+    whole, folded = sm.draw(nodes, limit=10_000), sm.draw(nodes)
+    assert len(boxes_of(whole.svg())) > 2000
+    assert len(boxes_of(folded.svg())) < 200 and "folded by scope" in folded.notes[0]
 
 
 def test_a_large_picture_is_not_quadratic() -> None:
@@ -437,6 +477,76 @@ def test_text_fits_into_the_outline(kind: Any) -> None:
                 assert x == dx and 0 < side * y <= size[1] / 2 + 1e-9
                 if look["shape"] == "ellipse":
                     assert math.hypot(2 * x / size[0], 2 * y / size[1]) == pytest.approx(1)
+
+
+@every_picture
+def test_text_stays_inside_of_its_node(name: str) -> None:
+    *_, sheet = drawn(name)
+    for figure in sheet.figures:
+        last = -math.inf
+        for text in figure.texts:
+            left, top, right, bottom = extent(text)
+            assert top > last, figure.shape.tip  # lines of one node do not touch
+            last = bottom
+            for x in (left, right):
+                for y in (top, bottom):
+                    assert holds(figure, x, y), (figure.shape.tip, text.line.text)
+
+
+def extent(text: Text) -> tuple[float, float, float, float]:
+    """Return what a line of text covers: the letters without the marks above and below them."""
+    line, (x, base) = text.line, text.place
+    width = text_width(line.text, line.size, line.bold)
+    left = x - width / 2 if text.is_centred else x
+    return left, base - 0.73 * line.size, left + width, base
+
+
+def holds(figure: Figure, x: float, y: float) -> bool:
+    """Return whether a point is inside of the outline of a node."""
+    look, (cx, cy), (width, height) = figure.shape.look, figure.centre, figure.size
+    if look["shape"] == "ellipse":
+        return math.hypot(2 * (x - cx) / width, 2 * (y - cy) / height) < 1
+    corners = outlines_module._corners(look["shape"], figure.centre, figure.size)
+    turns = [
+        (bx - ax) * (y - ay) - (by - ay) * (x - ax)
+        for (ax, ay), (bx, by) in zip(corners, [*corners[1:], corners[0]], strict=True)
+    ]
+    return all(turn > 0 for turn in turns) or all(turn < 0 for turn in turns)
+
+
+@every_picture
+def test_titles_and_legend_meet_nothing(name: str) -> None:
+    *_, sheet = drawn(name)
+    nodes = [
+        (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+        for (x, y), (w, h) in ((figure.centre, figure.size) for figure in sheet.figures)
+    ]
+    titles = [extent(ground.title) for ground in sheet.grounds]
+    legend = [extent(text) for text in sheet.legend]
+    for title in titles:
+        assert all(apart(title, node, 0) for node in nodes)
+    for one, other in itertools.combinations([*titles, *legend], 2):
+        assert apart(one, other, 0)
+    floor = max(ground.frame.bottom for ground in sheet.grounds)
+    assert all(top >= floor for _, top, _, _ in legend)
+    width, height = (side - 2 * sheet.margin for side in sheet.size)
+    for left, top, right, bottom in [*titles, *legend]:
+        assert left >= 0 and top >= 0 and right <= width and bottom <= height
+
+
+@every_picture
+def test_the_legend_explains_every_sign(name: str) -> None:
+    scene, *_ = drawn(name)
+    shown = {sign.text for sign in scene.legend}
+    dashed = any(arrow.look.get("style") == "dashed" for arrow in scene.arrows)
+    dotted = any(arrow.look.get("style") == "dotted" for arrow in scene.arrows)
+    assert ("shape repair left out" in shown) == dashed
+    assert ("only the shape is used" in shown) == dotted
+    thick = any(shape.look.get("penwidth") == "3" for shape in scene.shapes)
+    assert ("thick border: asked for" in shown) == thick
+    forms = {(shape.look["shape"], shape.look.get("peripheries")) for shape in scene.shapes}
+    explained = {(SHAPES[k]["shape"], SHAPES[k].get("peripheries")) for k in Kind if k in shown}
+    assert forms == explained
 
 
 # The picture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -195,37 +196,65 @@ def _with_head(curve: Sequence[Point], scale: float) -> tuple[list[Point], list[
 
 def _grounds(scene: Scene, layout: Layout, curves: Iterable[Sequence[Point]]) -> Iterator[Ground]:
     """Yield the frames; the title of a scope that arrows would cross moves to the right."""
-    titles = [_frame_title(scene.parts[frame.band], frame.scope) for frame in layout.frames]
-    bases = [f.top + 6 + line.size for f, line in zip(layout.frames, titles, strict=True)]
-    scopes = [base for base, frame in zip(bases, layout.frames, strict=True) if frame.scope]
-    passing = _passing(curves, {row for base in scopes for row in _rows(base)})
-    for frame, line, base in zip(layout.frames, titles, bases, strict=True):
+    frames = layout.frames
+    titles = [_frame_title(scene.parts[frame.band], frame.scope) for frame in frames]
+    bases = [f.top + 6 + line.size for f, line in zip(frames, titles, strict=True)]
+    passing = _Passing(curves, [b for b, f in zip(bases, frames, strict=True) if f.scope])
+    for frame, line, base in zip(frames, titles, bases, strict=True):
         width = text_width(line.text, line.size, line.bold)
         left, right = frame.left + _INDENT, frame.right - _INDENT - width
-        near = [x for row in _rows(base) for x in passing.get(row, ())]
-        crossed = [any(x - 3 < other < x + width + 3 for other in near) for x in (left, right)]
+        crossed = [passing.meet(x - 3, x + width + 3, base) for x in (left, right)]
         x = right if crossed == [True, False] else left
         yield Ground(frame, scene.parts[frame.band], Text(line, (x, base)))
 
 
-def _rows(base: float) -> Iterable[int]:
-    """Return the rows that the title of a scope reaches into: they are as high as its letters."""
-    return range(int((base - _SCOPE_TITLE) // _SCOPE_TITLE), int(base // _SCOPE_TITLE) + 1)
+class _Passing:
+    """Where arrows run at the heights of titles.
 
+    Rows are as high as a title.  Arrows that run together straight down, however many, are one
+    vertical line; of all others there are points.
+    """
 
-def _passing(curves: Iterable[Sequence[Point]], rows: set[int]) -> dict[int, list[float]]:
-    """Return where arrows pass through rows."""
-    passing: dict[int, list[float]] = {}
-    for curve in curves if rows else ():
-        for first in range(0, len(curve) - 1, 3):
-            piece = curve[first : first + 4]
-            ys = [y for _, y in piece]
-            low, high = int(min(ys) // _SCOPE_TITLE), int(max(ys) // _SCOPE_TITLE)
-            if rows.isdisjoint(range(low, high + 1)):
-                continue
+    def __init__(self, curves: Iterable[Sequence[Point]], bases: Iterable[float]) -> None:
+        self._points: dict[int, list[float]] = {row: [] for base in bases for row in _rows(base)}
+        lines: dict[float, Point] = {}
+        seen: set[tuple[Point, ...]] = set()  # by arrows that run together
+        for curve in curves if self._points else ():
+            for first in range(0, len(curve) - 1, 3):
+                piece = tuple(curve[first : first + 4])
+                if piece in seen:
+                    continue
+                seen.add(piece)
+                (x, top), (end, bottom) = piece[0], piece[-1]
+                low, high = min(top, bottom), max(top, bottom)
+                if x == end == piece[1][0]:
+                    found = lines.get(x, (low, high))
+                    lines[x] = min(low, found[0]), max(high, found[1])
+                else:
+                    self._add(piece)
+        self._lines = sorted(lines.items())
+
+    def _add(self, piece: Sequence[Point]) -> None:
+        ys = [y for _, y in piece]
+        rows = range(int(min(ys) // _SCOPE_TITLE), int(max(ys) // _SCOPE_TITLE) + 1)
+        if not self._points.keys().isdisjoint(rows):
             for x, y in along(piece, _STEP):
-                passing.setdefault(int(y // _SCOPE_TITLE), []).append(x)
-    return passing
+                row = int(y // _SCOPE_TITLE)
+                if row in self._points:
+                    self._points[row].append(x)
+
+    def meet(self, left: float, right: float, base: float) -> bool:
+        """Return whether an arrow runs between two places at the height of a title."""
+        first = bisect_left(self._lines, (left, (-math.inf, -math.inf)))
+        last = bisect_left(self._lines, (right, (-math.inf, -math.inf)))
+        return any(
+            low < base and high > base - _SCOPE_TITLE for _, (low, high) in self._lines[first:last]
+        ) or any(left < x < right for row in _rows(base) for x in self._points.get(row, ()))
+
+
+def _rows(base: float) -> Iterable[int]:
+    """Return the rows that a title reaches into."""
+    return range(int((base - _SCOPE_TITLE) // _SCOPE_TITLE), int(base // _SCOPE_TITLE) + 1)
 
 
 # Legend

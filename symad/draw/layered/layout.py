@@ -9,15 +9,19 @@ Long arrows from one node, or to one, share their bends: they run as a bundle as
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symad.draw.layered.curves import Point
 from symad.draw.layered.heights import Frame, Heights
-from symad.draw.layered.order import Element, order
+from symad.draw.layered.order import FEW, Element, Ordering, order
 from symad.draw.layered.places import place
 from symad.draw.layered.ranks import ranks
 from symad.draw.layered.routes import Router
+
+_ALONE = 0.02  # what an arrow weighs more that shares its ends with no other
+_EARLY = 0.001  # and one from the beginning of the graph: nodes follow their inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +121,7 @@ def lay_out(diagram: Diagram) -> Layout:
     >>> a[1] < b[1] == c[1], b[0] < a[0] < c[0]
     (True, True)
     """
-    place_of = {item.id: number for number, item in enumerate(diagram.items)}
-    ends = [(place_of[link.tail], place_of[link.head]) for link in diagram.links]
-    below = [
-        (head, tail) if link.rises else (tail, head)
-        for link, (tail, head) in zip(diagram.links, ends, strict=True)
-        if link.ranks
-    ]
-    rows = [[place_of[name] for name in row] for row in diagram.rows]
-    layers = ranks(len(diagram.items), below, rows)
-    elements = [
-        Element(layer, item.band, item.scope, item.size[0])
-        for item, layer in zip(diagram.items, layers, strict=True)
-    ]
-    ordering = order(elements, ends)
+    ordering = arrange(diagram)
     places = place(ordering, {frame: size[0] for frame, size in diagram.titles.items()})
     sizes = [item.size for item in diagram.items]
     titles = {frame: size[1] for frame, size in diagram.titles.items()}
@@ -143,3 +134,39 @@ def lay_out(diagram: Diagram) -> Layout:
         {link.id: router.curve(n) for n, link in enumerate(diagram.links) if ordering.paths[n]},
         frames,
     )
+
+
+def arrange(diagram: Diagram) -> Ordering:
+    """Return the layers of a diagram, in order."""
+    place_of = {item.id: number for number, item in enumerate(diagram.items)}
+    ends = [(place_of[link.tail], place_of[link.head]) for link in diagram.links]
+    ranking = [(link, ends) for link, ends in zip(diagram.links, ends, strict=True) if link.ranks]
+    below = [(head, tail) if link.rises else (tail, head) for link, (tail, head) in ranking]
+    rows = [[place_of[name] for name in row] for row in diagram.rows]
+    frames: dict[tuple[int, str], list[int]] = {}  # the outermost in each band
+    for number, item in enumerate(diagram.items):
+        if item.scope:
+            frames.setdefault((item.band, item.scope[0]), []).append(number)
+    weights = _weights([ends for _, ends in ranking])
+    layers = ranks(len(diagram.items), below, rows, weights, list(frames.values()))
+    elements = [
+        Element(layer, item.band, item.scope, item.size[0])
+        for item, layer in zip(diagram.items, layers, strict=True)
+    ]
+    return order(elements, ends)
+
+
+def _weights(ends: Sequence[tuple[int, int]]) -> list[float]:
+    """Return how much the length of each arrow counts, where several layouts are as short.
+
+    Long arrows of one tail or one head run together, and take the room of one.
+    """
+    leaving = Counter(tail for tail, _ in ends)
+    arriving = Counter(head for _, head in ends)
+    last = max(leaving, default=0) + 1
+    weights = []
+    for tail, head in ends:
+        together = max(leaving[tail], arriving[head])
+        alone = _ALONE / together if together > FEW else _ALONE
+        weights.append(1 + alone + _EARLY * (1 - tail / last))
+    return weights

@@ -22,7 +22,7 @@ _FEW_SWAPS = 2
 _OPERANDS = 8  # the cost of two operands that stand the wrong way round
 _INSIDE = 4  # the weight of a segment inside of a lane
 _LANE = 1e6  # puts the lanes one beside the other, whatever their widths
-_FEW = 3  # as many long arrows to one node run alone
+FEW = 3  # as many long arrows to one node run alone
 GAP = 26.0  # between two nodes
 BEND_GAP = 12.0  # beside a bend
 
@@ -135,7 +135,7 @@ class _Bender:
         start, end = self.ordering.elements[tail], self.ordering.elements[head]
         step = 1 if end.layer > start.layer else -1
         layers = range(start.layer + step, end.layer, step)
-        gathers = self._arriving[head] > max(self._leaving[tail], _FEW)
+        gathers = self._arriving[head] > max(self._leaving[tail], FEW)
         bundle = head if gathers else tail
         return [tail, *(self._bend(bundle, tail, head, layer) for layer in layers), head]
 
