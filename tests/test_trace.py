@@ -187,6 +187,30 @@ def test_values_are_those_of_the_formulas_that_are_shown() -> None:
     assert sm.compile([x], [y, sm.gradients(y, x)])(800.0) == [800.0, 1.0]
 
 
+def test_the_trace_of_a_gradient_says_which_number_an_adjoint_has() -> None:
+    x = sm.Variable("x", shape=())
+    trace = sm.trace(sm.gradients(sm.sin(x) * x, x), {x: 2.0})
+    assert [str(entry) for entry in trace.forward] == [
+        "v1 = x = 2",
+        "v2 = sin v1 = 0.909",
+        "v̄3 = 1",  # a constant has no number: nothing flows back to it
+        "v4 = v̄1→3 = v̄3·v2 = 0.909",
+        "v5 = v̄2 = v̄3·v1 = 2",
+        "v6 = cos v1 = −0.416",
+        "v7 = v̄1→2 = v̄2·v6 = −0.832",
+        "v8 = v̄1 = v̄3·v2 + v̄2·v6 = 0.909 − 0.832 = 0.077 = y",
+    ]
+    assert str(trace.adjoints[0]) == "v̄⁽²⁾8 = 1"
+
+
+def test_a_gradient_without_variables_has_its_line() -> None:
+    x = sm.Variable("x", shape=(2,))
+    gradient = sm.gradients(2.0 * x, x, seed=np.array([1.0, 3.0]))
+    assert [str(entry) for entry in sm.trace(gradient, {}).forward] == [
+        "v̄2 = [1, 3]", "v̄1 = v̄2·2 = [2, 6] = y",
+    ]  # fmt: skip
+
+
 def test_constants_alone() -> None:
     trace = sm.trace(sm.constant(2.0) + 3.0, {})
     assert [str(entry) for entry in trace.forward] == ["v1 = 2 + 3 = 5 = y"]

@@ -15,7 +15,7 @@ from symad.draw.tables import Table, Tabular
 from symad.draw.values import MINUS, format_value
 from symad.draw.view import View
 from symad.graph.formula import SIGNS, Term, format_term
-from symad.graph.node import Node
+from symad.graph.node import Constant, Node
 from symad.graph.provenance import RoleKind
 from symad.graph.traverse import topological_order
 from symad.types import TensorType, Type, UnknownShape
@@ -30,6 +30,8 @@ class Entry:
     Attributes
     ----------
     symbol : Symbol
+    alias : Symbol or None
+        In the forward trace, the symbol of an adjoint that is node i of what is differentiated.
     node : Node
         What has the value.
     formula : str
@@ -47,9 +49,11 @@ class Entry:
     terms: tuple[Any, ...] = ()
     value: Any = None
     name: str = ""
+    alias: Symbol | None = None
 
     def __str__(self) -> str:
-        parts = [str(self.symbol), visible(self.formula, _LONGEST)]
+        head = str(self.symbol) if self.alias is None else f"{self.symbol} = {self.alias}"
+        parts = [head, visible(self.formula, _LONGEST)]
         if self.value is None:
             parts[-1] += _size(self.node.type)
         else:
@@ -140,13 +144,33 @@ class Scribe:
         self._labels = Labels(view)
         self._formulas = Formulas(view, self._labels)
         self._told: set[Node] = set()  # the steps w1, w2, ... that have their line
-        order = (view.behind(node) for node in topological_order([output]))
-        numbers = self._labels.numbers
-        self._nodes = sorted({n for n in order if n in numbers}, key=numbers.__getitem__)
+        self._nodes = list(self._in_order())
+
+    def _in_order(self) -> Iterator[Node]:
+        """Yield the nodes of the forward trace, by number; constants that are seeds when used."""
+        numbers, symbols = self._labels.numbers, self._labels.symbols
+        order = dict.fromkeys(map(self._view.behind, topological_order([self._output])))
+        last = len(numbers) + 1
+        told: set[Node] = set()
+        named = (node for node in order if symbols.get(node) and not isinstance(node, Constant))
+        for node in sorted(named, key=lambda node: numbers.get(node, last)):
+            sources = [source.node for source in self._view.sources(node)]
+            seeds = [n for n in sources if isinstance(n, Constant) and symbols.get(n)]
+            yield from (seed for seed in dict.fromkeys(seeds) if seed not in told)
+            told.update(seeds)
+            yield node
 
     def forward(self) -> list[Entry]:
         """Return v1 = x1 = 2, v3 = ln v1 = 0.693, ... in order."""
-        return [entry for node in self._nodes for entry in self._entries(node)]
+        entries = [entry for node in self._nodes for entry in self._entries(node)]
+        return [self._numbered(entry) for entry in entries]
+
+    def _numbered(self, entry: Entry) -> Entry:
+        """Return an entry that says which v_i an adjoint is, where the next derivative says so."""
+        number = self._labels.numbers.get(entry.node)
+        if number is None or not entry.symbol.mark:
+            return entry
+        return replace(entry, symbol=Symbol("v", (number,)), alias=entry.symbol)
 
     def tangents(self, tangents: Mapping[Node, Node]) -> list[Entry]:
         """Return v̇3 = v̇1/v1 = 0.5, ... in the order of the forward trace."""
