@@ -229,3 +229,27 @@ def test_random_chains_of_products_and_nests(seed: int, a: Any) -> None:
         made.append(STEPS[rng.integers(len(STEPS))](one, other))
     chosen = [made[k] for k in sorted(rng.choice(len(made), 3, replace=False))]
     arena_of(sm.compile([made[0]], [*chosen, sm.sum(made[-1])], backend="native"), a)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_large_results_are_written_straight_to_their_targets(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So large are they that Python calls their nests, one by one."""
+    x = sm.Variable("x", shape=(300, 700))
+    y = sm.tanh(x) * 2
+    outputs = [y, *sm.gradients(sm.logsumexp(y), [x]), sm.exp(sm.sort(y, axis=0)) + 1]
+    f = sm.compile([x], outputs, backend="native", threads=threads)
+    value = np.random.default_rng(0).standard_normal((300, 700))
+    expected = f(value)
+    out = [np.empty_like(value) for _ in outputs]
+
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError("a result was copied")
+
+    with monkeypatch.context() as context:
+        context.setattr(np, "copyto", refuse)
+        found = f(value, out=out)
+    for a, b, c in zip(found, out, expected, strict=True):
+        assert a is b
+        np.testing.assert_array_equal(a, c)

@@ -56,6 +56,7 @@ class LoopKernel:
         self._layout = Layout(nest)
         self._space = op.space
         self._outputs = op.body.outputs
+        self._inputs = len(op.body.inputs)
         self._kinds = [nest.kinds[node] for node in self._outputs]
         self._stored = [node.dtype for node in nest.stored]
         self._allocate = allocate
@@ -75,9 +76,13 @@ class LoopKernel:
         self._pack = struct.Struct(f"={len(self._words) + arrays + 3}q").pack
 
     def __call__(self, *values: Any) -> Any:
-        """Return the value of the op: a tuple if it has several outputs."""
+        """Return the value of the op: a tuple if it has several outputs.
+
+        After the inputs, an array or ``None`` may be given for each output, to be written to.
+        """
         arrays = [self._source(values[slot], *read) for slot, *read in self._reads]
-        targets = [self._target(*pair) for pair in zip(self._outputs, self._kinds, strict=True)]
+        given = values[self._inputs :] or [None] * len(self._outputs)
+        targets = list(map(self._target, self._outputs, self._kinds, given))
         arrays += targets
         for dtype in self._stored:
             arrays.append(np.empty((self._parts, self._layout.row), dtype))
@@ -125,13 +130,13 @@ class LoopKernel:
             return array
         return array.copy()
 
-    def _target(self, node: Node, kind: Kind) -> _Array:
+    def _target(self, node: Node, kind: Kind, given: _Array | None) -> _Array:
         """Return memory for an output; what is reduced over rows has one for each part."""
         if kind is Kind.TOTAL:
             return np.empty(self._parts, node.dtype)
         if kind is Kind.COLUMN:
             return np.empty((self._parts, self._layout.row), node.dtype)
-        return self._allocate(shape_of(node), node.dtype)
+        return self._allocate(shape_of(node), node.dtype) if given is None else given
 
     def _result(self, node: Node, kind: Kind, target: _Array) -> Any:
         if kind in (Kind.TOTAL, Kind.COLUMN):

@@ -25,9 +25,10 @@ from symad.graph.graph import Graph
 from symad.graph.node import Node, apply
 from symad.ops.adjoint import identity
 from symad.ops.control import WithBody
+from symad.ops.structure import StructureItem
 from symad.passes.fuse import fuse
 from symad.plan.plan import Plan, make_plan
-from symad.types import TensorType
+from symad.types import StructureType, TensorType
 
 
 def native_graph(graph: Graph) -> Graph:
@@ -48,6 +49,9 @@ class _Step:
     frees : tuple of int
         The registers that are not needed after it.
     source : Node or Segment
+    targets : tuple of int or None
+        Which output of the program each array is that a segment or a large nest makes: it may be
+        given memory for them, after the inputs.
     """
 
     run: Callable[..., Any]
@@ -55,6 +59,7 @@ class _Step:
     outputs: tuple[int, ...]
     frees: tuple[int, ...]
     source: Node | Segment
+    targets: tuple[int | None, ...]
 
 
 class NativeProgram:
@@ -133,7 +138,29 @@ class NativeProgram:
             inputs, outputs, frees = (
                 tuple(self._places[node] for node in group) for group in (nodes, made, dead)
             )
-            self._steps.append(_Step(run, inputs, outputs, frees, source))
+            targets = self._targets_of(run, source, made)
+            self._steps.append(_Step(run, inputs, outputs, frees, source, targets))
+
+    def _targets_of(
+        self, run: Callable[..., Any], source: Node | Segment, made: Sequence[Node]
+    ) -> tuple[int | None, ...]:
+        """Return which output of the program each array is that a step makes."""
+        pairs = enumerate(zip(self._outputs, self.plan.copied, strict=True))
+        direct = [(k, n) for k, (n, copied) in pairs if not copied or n in self._copies]
+        if isinstance(source, Segment):
+            place = {node: k for k, node in direct}
+            return tuple(place.get(node) for node in made)
+        if not isinstance(run, LoopKernel):
+            return ()
+        (node,) = made
+        items = {
+            n.op.key: k
+            for k, n in direct
+            if isinstance(n.op, StructureItem) and n.inputs[0] is node
+        }
+        if isinstance(node.type, StructureType):
+            return tuple(items.get(key) for key, _ in node.type.fields)
+        return (next((k for k, n in direct if n is node), None),)
 
     def _place(self, node: Node, value: Any) -> None:
         self._places[node] = len(self._registers)
@@ -169,7 +196,7 @@ class NativeProgram:
         registers = [*values, *self._registers[len(values) :]]
         with np.errstate(all="ignore"):
             for step in self._steps:
-                _run(step, registers)
+                _run(step, registers, targets or ())
         return self._results(registers)
 
     def entry(
@@ -201,7 +228,7 @@ class NativeProgram:
                 if isinstance(step.source, Segment):
                     times += step.source.profile([registers[k] for k in step.inputs])
                 begin = perf_counter()
-                _run(step, registers)
+                _run(step, registers, ())
                 if isinstance(step.source, Node):
                     times.append((step.source, perf_counter() - begin))
         return times
@@ -213,8 +240,10 @@ def _arguments(node: Node) -> Sequence[Node]:
     return node.inputs if fused is None or fused is node.op else fused.body.inputs
 
 
-def _run(step: _Step, registers: list[Any]) -> None:
+def _run(step: _Step, registers: list[Any], targets: Sequence[Any]) -> None:
     arguments = [registers[place] for place in step.inputs]
+    if targets:
+        arguments += [None if k is None else targets[k] for k in step.targets]
     if isinstance(step.source, Segment):
         for place, value in zip(step.outputs, step.run(*arguments), strict=True):
             registers[place] = value
