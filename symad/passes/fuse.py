@@ -154,8 +154,40 @@ class _Grouping:
         for node in reversed(self._graph.nodes):
             if node.op is not None and node not in given:
                 self._place(node)
-        found = dict.fromkeys(self._root(group) for group in self._group.values())
-        return [group for group in found if _is_worthwhile(group)]
+        self._merge_outputs()
+        return [group for group in self._found() if _is_worthwhile(group)]
+
+    def _found(self) -> list[Group]:
+        return list(dict.fromkeys(self._root(group) for group in self._group.values()))
+
+    def _merge_outputs(self) -> None:
+        """Merge groups that make nothing but outputs, and read an array that is as large.
+
+        Groups of one level do not wait for each other.  What others wait for is better made when
+        they need it: it takes memory from then on.
+        """
+        fetched = set(self._graph.outputs)
+        reader: dict[tuple[int, Shape, Node], Group] = {}
+        for group in self._found():
+            if not all(member in fetched or self._is_inside(member) for member in group.members):
+                continue
+            sources = (source for member in group.members for source in member.inputs)
+            for source in dict.fromkeys(sources):
+                if not is_dense(source) or shape_of(source) != group.space:
+                    continue
+                group = self._root(group)
+                place = group.level, group.space, source
+                other = self._root(reader.get(place, group))
+                form = _joint_form([group, other])
+                count = len(group.members) + len(other.members)
+                if other is not group and form is not None and count <= _MOST_MEMBERS:
+                    group = self._merge([group, other], group.level, form)
+                reader[place] = group
+
+    def _is_inside(self, node: Node) -> bool:
+        """Return whether only the group of a node uses it."""
+        group = self._group_of(node)
+        return all(self._group_of(user) is group for user, _ in self._users[node])
 
     def _find_rows(self) -> dict[Node, tuple[Shape, int]]:
         """Return the nodes that are one number per row, with space and split of their rows."""
