@@ -27,7 +27,7 @@ from symad.ops.shape import (
     squeeze,
 )
 from symad.passes.grade import Grade
-from symad.passes.rule import AnyRule, Procedure
+from symad.passes.rule import AnyRule, Procedure, is_scalar
 from symad.passes.shapes import static_shape
 from symad.types import normalize_axes
 
@@ -58,10 +58,16 @@ def _join_reshapes(node: Node) -> Node | None:
         return None
     if static_shape(inner) == shape:
         return inner
+    if _is_repeated_number(inner):
+        return broadcast_to(inner.inputs[0], shape)
     if not isinstance(inner.op, _SAME_ORDER):
         return None
     first = inner.inputs[0]
     return first if static_shape(first) == shape else reshape(first, shape)
+
+
+def _is_repeated_number(node: Node) -> bool:
+    return isinstance(node.op, BroadcastTo) and is_scalar(node.inputs[0])
 
 
 def _new_axes(node: Node) -> Node | None:
@@ -78,7 +84,11 @@ def _join_broadcasts(node: Node) -> Node | None:
     inner = node.inputs[0]
     if inner.type == node.type:
         return inner
-    if not isinstance(inner.op, BroadcastTo) or static_shape(node) is None:
+    if static_shape(node) is None:
+        return None
+    if isinstance(inner, Constant) and inner.value.size == 1 and inner.value.ndim:
+        return broadcast_to(Constant(inner.value.item(), inner.dtype), static_shape(node))
+    if not isinstance(inner.op, BroadcastTo):
         return None
     return broadcast_to(inner.inputs[0], static_shape(node))
 
@@ -141,13 +151,15 @@ def _delay(node: Node) -> Node | None:
 def _before_broadcast(node: Node) -> Node:
     if isinstance(node.op, BroadcastTo) and len(node.inputs) == 1:
         return node.inputs[0]
-    if isinstance(node, Constant) and node.value.size > 1 and _is_uniform(node.value):
+    if isinstance(node, Constant) and node.value.ndim and _is_uniform(node.value):
         return Constant(node.value.flat[0], node.dtype)
     return node
 
 
 def _is_uniform(value: np.ndarray[Any, Any]) -> bool:
     """Return whether all elements are the same number, in the sign of zero too."""
+    if not value.size:
+        return False
     first = value.flat[0]
     if value.flat[-1] != first:
         return False
@@ -224,7 +236,8 @@ VIEWS: tuple[AnyRule, ...] = (
     Procedure(
         "reshape twice", _join_reshapes, "reshape(reshape(x, s), t) = reshape(x, t)", _SAME_ORDER,
         (lambda x: reshape(reshape(x, (3, 2)), (6,)), lambda x: squeeze(expand_dims(x, 1), 1),
-         lambda x: reshape(x, (2, 3))),
+         lambda x: reshape(x, (2, 3)), lambda z: reshape(broadcast_to(z, (2, 3)), (6,))),
+        {"z": ()},
     ),
     Procedure(
         "new axes", _new_axes, "x[:, None] = reshape(x, s)", (Index,),
@@ -250,7 +263,7 @@ VIEWS: tuple[AnyRule, ...] = (
         "broadcast twice", _join_broadcasts,
         "broadcast_to(broadcast_to(x, s), t) = broadcast_to(x, t)", (BroadcastTo,),
         (lambda x: broadcast_to(broadcast_to(x, (4, 2, 3)), (5, 4, 2, 3)),
-         lambda x: broadcast_to(x, (2, 3))),
+         lambda x: broadcast_to(x, (2, 3)), lambda: broadcast_to(Constant([[0.5]]), (2, 3))),
     ),
     Procedure(
         "permute twice", _join_permutations,
@@ -272,7 +285,7 @@ BROADCASTING: tuple[AnyRule, ...] = (
         (Elementwise,),
         (lambda x, y: broadcast_to(x, (4, 2, 3)) * y, lambda x: square(broadcast_to(x, (4, 2, 3))),
          lambda x, r: broadcast_to(r, (2, 3)) + broadcast_to(x, (2, 3)),
-         lambda x: x + Constant([0.5, 0.5, 0.5])),
+         lambda x: x + Constant([0.5, 0.5, 0.5]), lambda x: x + Constant([[0.5]])),
         {"r": (1, 3)},
     ),
 )  # fmt: skip
