@@ -207,7 +207,7 @@ class _Stage:
             yield Line(visible(node.label), _MIDDLE)
         else:
             yield from (Line(row, _MIDDLE) for row in self._operation(node))
-            if node.name:
+            if node.name and node.op is not None:
                 yield Line(visible(node.name), italic=True)
         yield from self._annotations(node, kind)
 
