@@ -37,6 +37,19 @@ nb_execution_timeout = 180
 nb_merge_streams = True
 nb_render_markdown_format = "myst"
 
+# A reference to a name that is not described is an error, but for these, which are internal.
+nitpicky = True
+nitpick_ignore = {
+    ("py:attr", "graph"),
+    ("py:attr", "symad.plan.liveness.MemoryUse.lower_bound"),
+    ("py:class", "Event"),
+    ("py:class", "SumLike"),
+    ("py:data", "RULES"),
+    ("py:func", "choose_step"),
+    ("py:mod", "symad.demo.backpropagation"),
+    ("py:mod", "symad.graph.cost"),
+}
+
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True
 numpydoc_xref_aliases = {**{word: word for word in DEFAULT_LINKS}, **linked_types()}

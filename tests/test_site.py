@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -86,6 +87,33 @@ def test_formulas_are_mathematics(site: Path) -> None:
         shown = re.sub(r"<(script|style|pre|code|math)\b.*?</\1>", "", text, flags=re.DOTALL)
         shown = re.sub(r"<[^>]*>", "", shown)
         assert not re.findall(r"\$[^$\n]+\$|\\[a-z]{3,}|:(?:func|class|ref|doc):`", shown), name
+
+
+@pytest.mark.parametrize(
+    ("latex", "expected"),
+    [
+        (r"\sin x", "<mi>sin</mi>_<mi>x</mi>"),
+        (r"x \sin(x)", "<mi>x</mi>_<mi>sin</mi>("),
+        (r"\operatorname{sign} a", "<mtext>sign</mtext>_<mi>a</mi>"),
+        (r"a + b", "<mi>a</mi>+<mi>b</mi>"),
+        (r"f'", "<mi>f</mi><mi>′</mi>"),
+        (r"x^{2}", "<msup>"),
+    ],
+)
+def test_formulas_are_set_with_room(
+    latex: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_extension")
+    text = importlib.import_module("mathml").to_mathml(latex)
+    text = re.sub(r"<mspace[^>]*>", "_", re.sub(r"</?m(row|o|ath)[^>]*>", "", text))
+    assert expected in text
+
+
+def test_edges_of_ops_come_from_the_tables_of_numerics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_extension")
+    edges = importlib.import_module("edges").edges_by_op()
+    assert "`relu(x)` at `0.0`: `0.0`, derivative `0.0`" in edges["relu"]
+    assert set(edges) <= set(OP_CLASSES) and len(edges) > 20
 
 
 def fetched_by(page: str) -> list[str]:

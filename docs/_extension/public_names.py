@@ -32,7 +32,8 @@ FAMILIES = {
     + ("symad.ops.cumulative",),
     "Shapes": ("symad.ops.shape", "symad.ops.permute", "symad.ops.join", "symad.ops.rearrange")
     + ("symad.ops.size", "symad.ops.create", "symad.ops.triangle"),
-    "Indexing": ("symad.ops.index", "symad.ops.gather", "symad.ops.subscript"),
+    "Indexing": ("symad.ops.index", "symad.ops.gather", "symad.ops.subscript")
+    + ("symad.ops.sorting",),
     "Products": ("symad.ops.product", "symad.ops.einsum"),
     "Neural networks": ("symad.ops.nn",),
     "Control": ("symad.ops.control",),
@@ -67,8 +68,10 @@ RESULTS = (
     "symad.passes.pipeline.Optimised",
     "symad.plan.plan.Plan",
     "symad.backends.trade.Trade",
+    "symad.graph.provenance.Site",
+    "symad.graph.provenance.Role",
 )
-"""Classes that nobody makes by hand; a tutorial leads to them, and they have methods."""
+"""Classes that nobody makes by hand; functions and nodes lead to them, and they have methods."""
 
 
 def linked_types() -> dict[str, str]:
@@ -113,7 +116,7 @@ def pages() -> Iterator[tuple[str, str]]:
         texts = [entry(path, value) for path, value in values.items()]
         yield f"api/{file_name(title)}.rst", page(title, texts)
     listed = "\n".join(f"   {file_name(title)}" for title in titles)
-    parts = [f".. toctree::\n   :hidden:\n\n{listed}\n"]
+    parts = [f".. py:module:: symad\n\n.. toctree::\n   :hidden:\n\n{listed}\n"]
     parts += [overview(title, values) for title, values in found.items()]
     yield "api/index.rst", page("Every public name", parts)
 
@@ -121,6 +124,8 @@ def pages() -> Iterator[tuple[str, str]]:
 def overview(title: str, values: dict[str, Any]) -> str:
     """Return the names of a family, each with the first sentence of its docstring."""
     lines = [f".. rubric:: :doc:`{title} <{file_name(title)}>`\n"]
+    module = next(iter(values)).rpartition(".")[0]
+    lines.append(f".. py:currentmodule:: {module}\n")
     for path, value in values.items():
         sentence = re.split(r"(?<=\.)\s", " ".join(paragraph(value).split()))[0]
         lines.append(f"* :py:obj:`~{path}`: {sentence}")
