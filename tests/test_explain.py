@@ -219,6 +219,17 @@ def test_seeds() -> None:
     assert "v̄2 = [1, 2, 3] seed: it was given" in section(sm.explain(given), "Adjoints")
 
 
+def test_functions_of_the_users_own_have_their_names() -> None:
+    x = sm.Variable("x", shape=())
+    mine = sm.custom(lambda a, b: sm.sin(a) * b, name="<f_1>")
+    explanation = sm.explain(mine(x, x) * 2, x)
+    assert "v2 = <f_1>(v1, v1)" in formulas(explanation, "The forward graph")
+    lines = section(explanation, "Adjoints")
+    assert any("rule of <f_1>, argument 1" in line for line in lines)
+    assert r"\mathrm{{<}f\_1{>}}\left(v_{1}, v_{1}\right)" in explanation.latex
+    assert str(sm.trace(mine(x, x)).forward[1]) == "v2 = <f_1>(v1, v1) = y"
+
+
 def test_steps_inside_rules_have_lines() -> None:
     a, b, c, d = (sm.Variable(name, shape=()) for name in "abcd")
     y = sm.sin(sm.arctan2(a * b, c * d))

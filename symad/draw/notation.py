@@ -12,6 +12,7 @@ from symad.draw.spelling import latex_name
 from symad.draw.values import MINUS
 from symad.graph.formula import APPLIED, ATOM, LATEX, POWER, Notation, Term, binding, plain_call
 from symad.graph.op import Op
+from symad.ops.control import Call, WithBody
 
 _SPELLING = ((".mT", "ᵀ"), (" * ", "·"), (" / ", "/"), (" ** ", "^"), ("-", MINUS))
 _SHORT_NAMES = {"log": "ln"}
@@ -37,11 +38,12 @@ def _symbol_call(op: Op, operands: Sequence[str]) -> Term:
         return special
     if _swaps_axes(op):
         return _transposed(SYMBOLS, operands[0], "ᵀ")
-    name = _SHORT_NAMES.get(op.name, op.name)
+    name = _SHORT_NAMES.get(op.name, visible(name_of(op)))
     if len(operands) == 1 and binding(operands[0]) == ATOM and not op.attributes():
         return Term(f"{name} {operands[0]}", APPLIED)
-    call = plain_call(op, operands)
-    return Term(name + call[len(op.name) :])
+    attributes = _attributes(op)
+    inside = [*operands, attributes] if attributes else operands
+    return Term(f"{name}({', '.join(inside)})")
 
 
 def _latex_call(op: Op, operands: Sequence[str]) -> Term:
@@ -50,10 +52,22 @@ def _latex_call(op: Op, operands: Sequence[str]) -> Term:
         return special
     if _swaps_axes(op):
         return _transposed(LATEX_SYMBOLS, operands[0], r"^{\top}")
-    attributes = plain_call(op, ())[len(op.name) + 1 : -1]
+    attributes = _attributes(op)
     inside = [*operands, latex_name(attributes)] if attributes else operands
-    name = op.name.replace("_", r"\_")
-    return Term(rf"\operatorname{{{name}}}\left({', '.join(inside)}\right)")
+    name = rf"\operatorname{{{op.name}}}".replace("_", r"\_")
+    if isinstance(op, Call):
+        name = latex_name(op.label)
+    return Term(rf"{name}\left({', '.join(inside)}\right)")
+
+
+def name_of(op: Op) -> str:
+    """Return the name of an op, for the user's own that which the user gave it."""
+    return op.label if isinstance(op, Call) else op.name
+
+
+def _attributes(op: Op) -> str:
+    """Return ``axis=0``; nothing for an op with a body, whose attributes only concern that."""
+    return "" if isinstance(op, WithBody) else plain_call(op, ())[len(op.name) + 1 : -1]
 
 
 def _swaps_axes(op: Op) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from symad.draw.escape import visible
 from symad.draw.formulas import Formulas
 from symad.draw.labels import Labels, Symbol
-from symad.draw.notation import SYMBOLS
+from symad.draw.notation import SYMBOLS, name_of
 from symad.draw.tables import Table, Tabular
 from symad.draw.values import MINUS, format_value
 from symad.draw.view import View
@@ -230,7 +230,8 @@ class Scribe:
     def _name(self, node: Node) -> str:
         if node.op is None:
             return ""
-        return node.name or ("y" if node is self._output else "")
+        given = None if node.name == name_of(node.op) else node.name
+        return given or ("y" if node is self._output else "")
 
 
 def _dotted(entry: Entry) -> Entry:

@@ -13,6 +13,7 @@ import numpy as np
 
 from symad.draw.document import Line, Maths, Phrase, Section
 from symad.draw.labels import Symbol
+from symad.draw.notation import name_of
 from symad.explain.spelled import (
     Spelled,
     derivative_of,
@@ -203,7 +204,7 @@ class Derivations:
     def _tangent(self, node: Node, names: Maths) -> Line:
         assert node.role is not None
         forward = node.role.node
-        rule = "" if forward.op is None else f"forward rule of {forward.op.name}, "
+        rule = "" if forward.op is None else f"forward rule of {name_of(forward.op)}, "
         formula = equation(names, self._spelled.right_side(node))
         return Line(formula, (rule, line_of(forward)))
 
@@ -230,7 +231,7 @@ class Derivations:
         if product.op is not None and product.op.name == "identity":
             yield from ("identity: ", derivative, " = 1, so the adjoint is handed on")
         else:
-            yield f"rule of {consumer.op.name}"
+            yield f"rule of {name_of(consumer.op)}"
         if edge.slot is not None:
             yield f", argument {edge.slot}: each use is a pathway of its own"
         if product is not node:

@@ -8,6 +8,7 @@ from symad.draw.document import Code, Maths, Phrase
 from symad.draw.escape import visible
 from symad.draw.formulas import Formulas
 from symad.draw.labels import Labels, Symbol
+from symad.draw.notation import name_of
 from symad.draw.spelling import latex_name
 from symad.draw.view import View
 from symad.graph.node import Node, Variable
@@ -55,7 +56,8 @@ class Spelled:
         """Return the user's name of a computed node, y for the one that is differentiated."""
         if node.op is None:
             return None
-        name = node.name or ("y" if node is self._output else None)
+        given = None if node.name == name_of(node.op) else node.name
+        name = given or ("y" if node is self._output else None)
         return None if name is None else Maths(visible(name), latex_name(name))
 
     def adjoint_of(self, role: Role) -> Symbol:
