@@ -106,6 +106,7 @@ from symad.ops.reduce import mean, prod, sum
 from symad.ops.rounding import ceil, floor, round, trunc
 from symad.ops.shape import broadcast_to, expand_dims, flatten, ravel, reshape, squeeze
 from symad.ops.size import shape, size
+from symad.ops.sorting import argsort, sort
 from symad.ops.special import digamma, erf, erfc, erfinv, gammaln, polygamma
 from symad.ops.structure import structure
 from symad.ops.triangle import diag, diagonal, tril, triu

@@ -42,9 +42,20 @@ TABLE.update((name, getattr(jnp, name)) for name in SAME_NAME.split())
 TABLE.update((name, getattr(special, name)) for name in "digamma erf erfc erfinv gammaln".split())
 TABLE.update((name, getattr(jnp.linalg, name)) for name in "cholesky eigvalsh inv svdvals".split())
 TABLE.update((name, getattr(jax.nn, name)) for name in "relu softplus".split())
+
+
+def _argsort(x: Any, axis: int, descending: bool) -> Any:
+    """JAX negates what it sorts to descend, which puts NaN last; symad takes it for the largest."""
+    if not descending:
+        return jnp.argsort(x, axis=axis, stable=True)
+    turned = jnp.argsort(jnp.flip(x, axis), axis=axis, stable=True)
+    return x.shape[axis] - 1 - jnp.flip(turned, axis)
+
+
 TABLE.update(
     {
         "identity": lambda x: x,
+        "argsort": lambda x, axis, descending: _argsort(x, axis, descending),
         "after": lambda x, earlier: x,
         "square_axes": lambda x, **_: x,
         "stop_gradient": jax.lax.stop_gradient,
