@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,8 @@ import symad as sm
 _HEAD = """# Gallery
 
 Each picture is drawn by the lines above it when this site is built; `import symad as sm` and
-`import numpy as np` come first. [How to draw a graph](../howto/draw.md) says more.
+`import numpy as np` come first. Pictures lead to themselves in full size.
+[How to draw a graph](../howto/draw.md) says more.
 """
 
 
@@ -155,20 +157,31 @@ PICTURES: tuple[Callable[[], Any], ...] = (
 )  # fmt: skip
 
 
+_HIGHEST = 1200  # of a picture on the page, in pixels
+
+
 def write(folder: Path) -> None:
     """Draw all pictures into a folder, and write the page that shows them."""
     parts = [_HEAD]
     for picture in PICTURES:
-        (folder / f"{picture.__name__}.svg").write_text(picture().svg(), encoding="utf-8")
-        parts.append(_section(picture))
+        svg = picture().svg()
+        (folder / f"{picture.__name__}.svg").write_text(svg, encoding="utf-8")
+        parts.append(_section(picture, svg))
     (folder / "gallery.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def _section(picture: Callable[[], Any]) -> str:
+def _section(picture: Callable[[], Any], svg: str) -> str:
     caption = inspect.getdoc(picture)
     _, _, body = inspect.getsource(picture).partition('"""\n')
     code = textwrap.dedent(body).replace("return ", "")
     title = picture.__name__.replace("_", " ").capitalize()
-    return (
-        f"## {title}\n\n{caption}\n\n```python\n{code}```\n\n![{caption}]({picture.__name__}.svg)\n"
-    )
+    image = f"![{caption}]({picture.__name__}.svg){{width={_width(svg)}px}}"
+    return f"## {title}\n\n{caption}\n\n```python\n{code}```\n\n{image}\n"
+
+
+def _width(svg: str) -> int:
+    """Return the width at which a picture is shown, in pixels: that of the page at most."""
+    found = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg)
+    assert found, "a picture without a size"
+    width, height = map(float, found.groups())
+    return round(width * min(1.0, _HIGHEST / height))
