@@ -11,12 +11,25 @@ import math
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.graph.op import Op
-from symad.ops.arithmetic import Add, Subtract
+from symad.ops.arithmetic import (
+    Abs,
+    Add,
+    Divide,
+    Multiply,
+    Sqrt,
+    Square,
+    Subtract,
+    abs,
+    sqrt,
+    square,
+)
 from symad.ops.comparison import Equal, Where, equal, where
 from symad.ops.exponential import Exp, Log, exp
+from symad.ops.extremum import Max, Min
+from symad.ops.moments import Var
 from symad.ops.nn import LogSumExp, log_softmax, logsumexp, softmax
-from symad.ops.reduce import Sum, mean
-from symad.ops.shape import ExpandDims, Reshape, Squeeze
+from symad.ops.reduce import Mean, Sum, mean, sum
+from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze, expand_dims
 from symad.passes.grade import Grade
 from symad.passes.rewrite import rewrite
 from symad.passes.rule import AnyRule, Procedure, number_of
@@ -24,6 +37,12 @@ from symad.passes.shapes import static_shape
 
 _VIEWS = (ExpandDims, Squeeze, Reshape)
 """Ops that leave the elements in their order."""
+_SIGN_OF_INPUTS = (Add, Multiply, Divide, Sum, Mean, Max, Min, BroadcastTo, *_VIEWS)
+"""Ops of nothing negative that are not negative."""
+_LOOKED_AT = 16
+"""So many nodes at most are looked at for the sign of one: it bounds the cost of a node."""
+_LEAST = 2.0**-100
+"""Of a number that keeps a root away from 0."""
 
 
 def decompose(graph: Graph) -> Graph:
@@ -106,6 +125,42 @@ def _is_in_place(y: Node, total: Node) -> bool:
     return its is not None and (shape == its or (shape == () and math.prod(its) == 1))
 
 
+def _by_reciprocal(node: Node) -> Node | None:
+    """x / y = x (1 / y), for y = √(v + c) with v ≥ 0 and c > 0: 1 / y is a normal number then.
+
+    It pays where y is smaller than x, as in normalisation: a division takes several products.
+    """
+    x, y = node.inputs
+    size, smaller = static_shape(node), static_shape(y)
+    if size is None or smaller is None or math.prod(smaller) >= math.prod(size):
+        return None
+    root = _through_views(y)
+    if not isinstance(root.op, Sqrt) or not isinstance(root.inputs[0].op, Add):
+        return None
+    first, second = root.inputs[0].inputs
+    for c, v in ((first, second), (second, first)):
+        number = number_of(c)
+        if number is not None and _LEAST <= number < math.inf and _is_nonnegative(v):
+            return x * (1 / y)
+    return None
+
+
+def _is_nonnegative(node: Node) -> bool:
+    """Return whether what a value is made of shows that it is not negative, but for a NaN."""
+    pending, steps = [node], 0
+    while pending:
+        steps += 1
+        top = pending.pop()
+        number = number_of(top)
+        if isinstance(top.op, (Square, Abs, Exp, Var)) or (number is not None and number >= 0):
+            continue
+        if steps > _LOOKED_AT or not isinstance(top.op, _SIGN_OF_INPUTS):
+            return False
+        if not isinstance(top.op, Multiply) or top.inputs[0] is not top.inputs[1]:
+            pending += top.inputs
+    return True
+
+
 def _slope_of_logsumexp(x: Node) -> Node:
     y = LogSumExp(1, True).decompose(x)
     assert y is not None
@@ -119,6 +174,15 @@ DECOMPOSE: tuple[AnyRule, ...] = (
         (
             lambda x: softmax(x), lambda x: log_softmax(x, 0), lambda x: mean(x, 1),
             lambda x: logsumexp(x, (0, 1)),
+        ),
+        grade=Grade.ROUNDING,
+    ),
+    Procedure(
+        "by a reciprocal", _by_reciprocal, "x / sqrt(v + c) = x * (1 / sqrt(v + c))",
+        (Divide,),
+        (
+            lambda x: x / sqrt(mean(square(x), 1, keepdims=True) + 1e-5),
+            lambda x, y: x / expand_dims(sqrt(0.5 + sum(abs(y) * exp(y), 0) / 3), 0),
         ),
         grade=Grade.ROUNDING,
     ),
