@@ -217,6 +217,14 @@ def test_a_screen_reader_is_told(visit: Open, html: str) -> None:
     assert page.evaluate("document.activeElement.getAttribute('role')") == "button"
 
 
+def test_the_trace_is_a_table_to_a_screen_reader(visit: Open, html: str) -> None:
+    page = visit(html).page
+    table = page.get_by_role("table", name="Forward nodes and their adjoints")
+    assert table.get_by_role("row").count() == 8
+    assert table.get_by_role("columnheader").all_inner_texts() == ["forward", "adjoint"]
+    assert table.get_by_role("cell").count() == 14
+
+
 def test_pointing_lights_what_belongs_together(visit: Open, html: str) -> None:
     page = visit(html).page
     lit = "[...document.querySelectorAll('.lit')].map((e) => e.id || e.tagName)"
@@ -632,6 +640,33 @@ def test_in_the_frame_of_a_notebook(visit: Open, html: str) -> None:
     one.requests[:] = one.requests[:1]  # the frame itself, about:srcdoc, is listed too
 
 
+def test_in_a_frame_that_is_hidden_at_first(visit: Open) -> None:
+    frame = lecture()._repr_html_().replace("<iframe", '<iframe hidden="hidden"', 1)
+    one = visit(f"<!DOCTYPE html><title>notebook</title>{frame}")
+    (page,) = [frame for frame in one.page.frames if frame.parent_frame is not None]
+    for _ in range(100):
+        if page.evaluate("typeof player !== 'undefined'"):
+            break
+        one.page.wait_for_timeout(50)
+    assert page.evaluate("window.innerHeight") == 0
+    one.page.evaluate("document.querySelector('iframe').hidden = false")
+    one.page.wait_for_timeout(600)
+    height = page.evaluate("document.querySelector('.node text').getBoundingClientRect().height")
+    assert 8 < height < 50
+    view = page.evaluate(VIEW)
+    assert all(map(math.isfinite, view)) and view[2] > 100
+    one.requests[:] = one.requests[:1]
+
+
+def test_a_resized_window_is_filled(visit: Open, html: str) -> None:
+    page = visit(html, reduced_motion="reduce").page
+    width = "document.querySelector('#picture0 .frame').getBoundingClientRect().width"
+    before = page.evaluate(width)
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.wait_for_timeout(300)
+    assert page.evaluate(width) > 1.2 * before
+
+
 def test_arrays_have_values_but_no_sliders(visit: Open) -> None:
     x, w = sm.Variable("x", shape=(3,)), sm.Variable("W", shape=(2, 3))
     y = sm.sum(sm.tanh(w @ x) ** 2)
@@ -733,7 +768,7 @@ def test_notes_on_edges_are_whole_and_cover_no_text(visit: Open, make: Callable[
         assert all(are_apart(box, other) for other in texts), "a note covers text"
 
 
-@pytest.mark.parametrize("size", [(1280, 720), (390, 844)])
+@pytest.mark.parametrize("size", [(1280, 720), (390, 844), (700, 640), (844, 390)])
 def test_all_controls_are_on_the_screen(visit: Open, html: str, size: tuple[int, int]) -> None:
     page = visit(html, viewport={"width": size[0], "height": size[1]}).page
     for _ in range(len(page.evaluate("player.story.chapters"))):
@@ -745,6 +780,9 @@ def test_all_controls_are_on_the_screen(visit: Open, html: str, size: tuple[int,
         assert len(boxes) == 17
         for name, left, top, right, bottom in boxes:
             assert left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1], name
+        for line in page.evaluate("""[...document.querySelectorAll('.algorithm code')].map((e) =>
+                e.getBoundingClientRect().right)"""):
+            assert line <= size[0], "a line of the algorithm is cut off"
         page.keyboard.press("PageDown")
 
 

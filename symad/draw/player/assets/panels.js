@@ -31,25 +31,24 @@ class Panels {
     return make("div", { className: `panel ${name}` }, ...children);
   }
 
+  // Roles are said aloud: rows that are blocks are no table to a screen reader else.
   trace() {
     const rows = this.story.panels.trace || [];
-    const table = make("table", { className: "rows" });
-    table.append(make("caption", { className: "apart", textContent: "Forward nodes and their adjoints" }));
-    const head = make("tr", {}, make("th", { scope: "col", textContent: "forward" }),
-      make("th", { scope: "col", textContent: "adjoint" }));
-    table.append(make("thead", {}, head));
-    const body = make("tbody");
+    const table = make("table", { className: "rows", role: "table", "aria-label": "Forward nodes and their adjoints" });
+    const heading = (textContent) => make("th", { scope: "col", role: "columnheader", textContent });
+    const head = make("tr", { role: "row" }, heading("forward"), heading("adjoint"));
+    const body = make("tbody", { role: "rowgroup" });
     for (const row of rows) {
       const forward = this.cell(row.n, row.h, row.f, row.v);
-      const adjoint = row.m ? this.cell(row.m, row.s, row.g, row.w) : make("td");
-      body.append(make("tr", {}, forward, adjoint));
+      const adjoint = row.m ? this.cell(row.m, row.s, row.g, row.w) : make("td", { role: "cell" });
+      body.append(make("tr", { role: "row" }, forward, adjoint));
     }
-    table.append(body);
+    table.append(make("thead", { role: "rowgroup" }, head), body);
     return this.section("trace", this.sliders(), table);
   }
 
   cell(id, name, formula, place) {
-    const cell = make("td", { "data-n": id, "data-k": id, tabindex: "0", className: "unseen" });
+    const cell = make("td", { "data-n": id, "data-k": id, role: "cell", tabindex: "0", className: "unseen" });
     cell.append(this.text("b", name), " = ", this.text("span", formula));
     if (place !== undefined) {
       const value = make("span", { className: "unseen result", "data-k": `${id}v` });

@@ -24,7 +24,6 @@ class Picture {
     this.boxes = new Map(); // of nodes and edges by id, as they are asked for
     this.nodes = [...svg.querySelectorAll(".node")];
     this.bindPointer();
-    new ResizeObserver(() => this.apply()).observe(this.room);
   }
 
   // A picture that is not shown lies below, where no pointer and no screen reader finds it.
@@ -71,7 +70,7 @@ class Picture {
   // which would be blown up else.
   everything() {
     const { whole } = this;
-    const least = Math.max(this.room.clientHeight, 1) / (LARGEST * window.innerHeight / TYPE);
+    const least = this.room.clientHeight / (LARGEST * Math.max(window.innerHeight, 1) / TYPE);
     const larger = Math.max(1, least / whole.height);
     const [width, height] = [whole.width * larger, whole.height * larger];
     return { x: whole.x + (whole.width - width) / 2, y: whole.y + (whole.height - height) / 2, width, height };

@@ -163,6 +163,12 @@ class Player {
     this.picture.follow(found.filter((element) => element.matches(".node, .edge") && this.picture.svg.contains(element)));
   }
 
+  // A page in a frame may have no size at first.
+  resize() {
+    for (const picture of this.pictures) picture.apply();
+    if (this.following) this.follow();
+  }
+
   setFollowing(following) {
     this.following = following;
     byId("zoom-follow").setAttribute("aria-pressed", following);
@@ -419,6 +425,7 @@ class Player {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.showTheme());
     this.showTheme();
     this.bindPointing();
+    new ResizeObserver(() => this.resize()).observe(byId("pictures"));
     document.addEventListener("keydown", (event) => this.key(event));
   }
 
