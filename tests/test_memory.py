@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 import symad as sm
 from benchmarks.workloads import WORKLOADS
 from symad.backends import available
+from symad.backends.native.buffers import LARGE
+from symad.backends.native.program import NativeProgram
+from symad.backends.native.segment import Segment
 from symad.backends.numpy import NumpyProgram
 from symad.errors import EvaluationError
 from symad.graph.nested import leaves
@@ -89,16 +92,64 @@ def test_nothing_takes_no_memory():
 COMPILED = [workload for workload in WORKLOADS.values() if "symad" in workload.implementations]
 
 
-@pytest.mark.parametrize("workload", COMPILED, ids=lambda w: w.name)
-def test_arenas_of_the_benchmarks_are_near_their_bound(workload):
+def compiled(workload):
+    """The function of a workload after some calls, with all arrays of results given up."""
     implementation = workload.implementations["symad"](*workload.inputs(*workload.size))
-    implementation.call(*implementation.arguments)
-    plan = getattr(implementation.call, "plan", None)
-    if plan is None:
+    for _ in range(3):
+        implementation.call(*implementation.arguments)
+    if not isinstance(implementation.call, sm.Function):
         pytest.skip("a new size in each call")
-    arena = plan.memory.arena
-    padding = ALIGNMENT * len(arena.offsets)
-    assert arena.size <= 1.1 * arena.lower_bound + padding
+    return implementation.call
+
+
+def padding(use):
+    """What alignment may cost."""
+    return ALIGNMENT * (len(use.made) + 1)
+
+
+@pytest.mark.parametrize("workload", COMPILED, ids=lambda w: w.name)
+def test_plans_of_the_benchmarks_are_near_their_bound(workload):
+    use = compiled(workload).plan.memory
+    assert use.lower_bound <= use.peak <= 1.1 * use.lower_bound + padding(use)
+
+
+def held(program):
+    """The bytes that a native program keeps from call to call, and those of small results."""
+    kept = sum(memory.nbytes for some in program._buffers._kept.values() for memory in some)
+    sources = [program._whole] if program._whole else [step.source for step in program._steps]
+    arenas = [source._code.arena for source in sources if isinstance(source, Segment)]
+    sizes = [node.type.nbytes for node in program.plan.graph.outputs]
+    return kept + sum(arenas) + sum(size for size in sizes if size < LARGE)
+
+
+@pytest.mark.parametrize("workload", COMPILED, ids=lambda w: w.name)
+def test_native_programs_hold_little_more_than_their_bound(workload):
+    """Arenas, results and what they are made in: all that was ever allocated is still there."""
+    pytest.importorskip("llvmlite")
+    specialised = compiled(workload).specialised()
+    if not isinstance(specialised.program, NativeProgram):
+        pytest.skip("a function of numbers needs no memory")
+    use = specialised.program.plan.memory
+    assert held(specialised.program) <= 1.1 * use.lower_bound + padding(use)
+
+
+LARGE_MODELS = [workload for workload in COMPILED if workload.once]
+
+
+@pytest.mark.parametrize("workload", LARGE_MODELS, ids=lambda w: w.name)
+def test_runs_on_numpy_take_what_plans_say(workload):
+    """Kernels such as sigmoid take memory of their own for a moment: three times their result."""
+    arguments = workload.inputs(*workload.size)
+    function = workload.implementations["symad"](*arguments).call
+    if not isinstance(function, sm.Function) or function.settings.threads > 1:
+        pytest.skip("not a function of one size")
+    f = sm.compile(function.inputs, function.outputs, dict(function.updates), backend="numpy")
+    given = workload.implementations["symad"](*arguments).arguments
+    f(*given)
+    plan = f.plan
+    largest = max(step.node.type.nbytes for step in plan.instructions)
+    most, _ = grown(f, given, calls=1)
+    assert most < plan.lower_bound + 3 * largest + 100_000
 
 
 # What plans say

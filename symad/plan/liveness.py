@@ -67,7 +67,8 @@ class MemoryUse:
         The bytes of temporaries and outputs that are needed during each instruction, what it reads
         and what it writes; at last, those needed when the outputs are handed out.
     arena : Layout
-        Where the temporaries can stand, in the order of :attr:`temporaries`.
+        Where temporaries and outputs can stand in one block of memory, in the order of
+        :attr:`made`.
     """
 
     blocks: tuple[Block, ...]
@@ -90,14 +91,13 @@ class MemoryUse:
 
     @property
     def peak(self) -> int:
-        """The bytes of the arena and of all outputs."""
-        outputs = (block.size for block in self.blocks if block.kind is BlockKind.OUTPUT)
-        return self.arena.size + sum(outputs)
+        """The bytes of the arena: the lower bound, and what gaps and alignment waste."""
+        return self.arena.size
 
     @property
-    def temporaries(self) -> tuple[Block, ...]:
-        """The blocks that stand in the arena."""
-        return tuple(block for block in self.blocks if block.kind is BlockKind.TEMPORARY)
+    def made(self) -> tuple[Block, ...]:
+        """The blocks that a call makes: temporaries and outputs."""
+        return tuple(block for block in self.blocks if block.first >= 0)
 
     @property
     def residuals(self) -> tuple[Block, ...]:
@@ -129,8 +129,8 @@ def memory_use(plan: Plan) -> MemoryUse | None:
         return None
     blocks = _Tracing(plan).blocks()
     live = _live(blocks, len(plan.instructions) + 1)
-    temporary = [block for block in blocks if block.kind is BlockKind.TEMPORARY]
-    arena = arrange([Lifetime(block.size, block.first, block.last) for block in temporary])
+    made = [block for block in blocks if block.first >= 0]
+    arena = arrange([Lifetime(block.size, block.first, block.last) for block in made])
     return MemoryUse(blocks, live, arena)
 
 
