@@ -661,6 +661,14 @@ def test_draw_is_a_function_although_it_is_a_package_too() -> None:
     assert callable(sm.draw) and sm.draw.__module__ == "symad.show"
 
 
+def test_nodes_say_along_which_axis_and_what_is_taken() -> None:
+    x, a = sm.Variable("x", (3, 4)), sm.Variable("a")
+    d = sm.structure({"cat": a})
+    shown = sm.draw([sm.sum(x), sm.sum(x, axis=0), x[1], d["cat"], sm.cast(x, "float32")]).dot
+    for formula in ("sum", "sum(v₁, axis=0)", "v₁[1]", "v₆[cat]", "float32(v₁)"):
+        assert f">{formula}<" in shown
+
+
 # Colours
 
 BLINDNESS = {

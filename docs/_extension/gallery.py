@@ -84,7 +84,7 @@ def broadcasting() -> Any:
 
 
 def structures() -> Any:
-    """A dict as a value: its adjoint is a dict."""
+    """A dict as a value: the gradient flows through the item that is used."""
     a0, a1 = sm.Variable("a0"), sm.Variable("a1")
     d = sm.structure({"cat": a0, "dog": a1})
     v = sm.square(d["cat"])

@@ -212,14 +212,16 @@ class _Stage:
         yield from self._annotations(node, kind)
 
     def _operation(self, node: Node) -> list[str]:
-        """Return the sign of an op; its formula if operands have an order or it has no symbol."""
+        """Return the sign of an op; its formula where that says more, or has to define a symbol."""
         if isinstance(node, Constant):
             return [visible(format_value(node.value), 24)]
         if node.op is None:
             return [visible(node.label)]
         ordered = not node.op.commutative and len(node.inputs) > 1
+        details = node.op.attributes().values()
+        detailed = any(value is not None and value is not False for value in details)
         spelled = node.role is not None and node.role.kind in (RoleKind.PARTIAL, RoleKind.SEED)
-        if self._labels.of(node) is not None and not ordered and not spelled:
+        if self._labels.of(node) is not None and not (ordered or detailed or spelled):
             return [sign_of(node.op.name)]
         formula = self._formulas.right_sides[node]
         if node in self._formulas.auxiliary:
