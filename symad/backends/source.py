@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import math
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -83,7 +82,7 @@ class SourceWriter:
             right = op.source_of(body, arguments)
         else:
             right = self._call(op, arguments)
-        where = f"{os.path.basename(node.site.filename)}:{node.site.line}".replace("\n", " ")
+        where = node.site.place(short=True).replace("\n", " ")
         return f"{names[node]} = {right}  # {node.type}, {where}"
 
     def _call(self, op: Op, arguments: Sequence[str]) -> str:

@@ -78,11 +78,17 @@ class Site:
         """The text of the line; empty where the file cannot be read."""
         return linecache.getline(self.filename, self.line).strip()
 
+    def place(self, short: bool = False) -> str:
+        """Return ``src/file.py:12``, or ``file.py:12``; in a notebook's third cell ``In[3]:12``."""
+        name = _cell(self.filename) or self.filename
+        if short:
+            name = name.replace("\\", "/").rpartition("/")[2]
+        return f"{name}:{self.line}"
+
     def describe(self) -> str:
-        """Return ``file.py:12: source text``; the file of a notebook's third cell is ``In[3]``."""
+        """Return the place and the text of the line: ``file.py:12: y = x + 1``."""
         text = self.source
-        where = f"{_cell(self.filename) or self.filename}:{self.line}"
-        return f"{where}: {text}" if text else where
+        return f"{self.place()}: {text}" if text else self.place()
 
     def __reduce__(self) -> tuple[type[Site], tuple[str, int]]:
         return Site, (self.filename, self.line)

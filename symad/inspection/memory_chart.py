@@ -109,7 +109,7 @@ class MemoryChart(Tabular):
     def _bar(self, block: Block) -> Bar:
         node = block.values[0]
         names = ", then ".join(self._name(value) for value in block.values)
-        line = f"{os.path.basename(node.site.filename)}:{node.site.line}"
+        line = node.site.place(short=True)
         steps = f"steps {max(block.first, 0)} to {block.last}"
         tip = f"{names}: {node.type}, {format_bytes(block.size)}, {steps}, {line}"
         is_output = block.kind is BlockKind.OUTPUT

@@ -161,7 +161,7 @@ class _Teller:
 
 def _place_of(site: Site) -> str:
     """Return ``path/file.py:12: text``; of these only the text of the line is shortened."""
-    where = visible(f"{site.filename}:{site.line}", 10 * _LONGEST)
+    where = visible(site.place(), 10 * _LONGEST)
     return f"{where}: {visible(site.source, _LONGEST)}" if site.source else where
 
 

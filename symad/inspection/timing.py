@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -54,8 +53,7 @@ class Timing:
     def lines(self) -> tuple[str, ...]:
         """The user's lines, ``file.py:12``, that the node computes something of."""
         sites = (node.site for node in nodes_inside(self.node))
-        names = (f"{os.path.basename(site.filename)}:{site.line}" for site in sites)
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys(site.place(short=True) for site in sites))
 
 
 def parts_of(graph: Graph) -> dict[Node, str]:
