@@ -56,6 +56,8 @@ def draw(
     ------
     FeedError
         If a feed is given and does not fit.
+    GraphTypeError
+        If something is not a node.
 
     Examples
     --------
@@ -102,6 +104,8 @@ def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
         If ``y`` is not floating.
     GraphError
         If ``y`` does not depend on ``wrt``.
+    GraphTypeError
+        If ``y`` is not a node.
 
     Examples
     --------
@@ -159,6 +163,15 @@ def to_networkx(nodes: Any) -> Any:
     Parameters
     ----------
     nodes : Node, nested structure of nodes, or Graph
+
+    Returns
+    -------
+    networkx.MultiDiGraph
+
+    Raises
+    ------
+    GraphTypeError
+        If something is not a node.
 
     Examples
     --------

@@ -515,7 +515,6 @@ def test_documents() -> None:
     assert document.latex.count("itemize") == 4
     assert str(document) == document.text
     assert document._repr_markdown_() == document.markdown
-    assert document._repr_latex_() == document.latex
 
 
 # Size

@@ -117,9 +117,6 @@ class Document:
     def _repr_markdown_(self) -> str:
         return self.markdown
 
-    def _repr_latex_(self) -> str:
-        return self.latex
-
 
 # Text
 

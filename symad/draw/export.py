@@ -13,7 +13,7 @@ def to_networkx(view: View) -> Any:
     import networkx
 
     graph = networkx.MultiDiGraph()
-    labels = Labels(view)
+    labels, outputs = Labels(view), set(view.outputs)
     index = {node: i for i, node in enumerate(view.nodes)}
     for node, i in index.items():
         symbol = labels.of(node)
@@ -24,7 +24,7 @@ def to_networkx(view: View) -> Any:
             type=str(node.type),
             role=str(node.role.kind) if node.role else None,
             label=str(symbol) if symbol else node.label,
-            output=node in view.outputs,
+            output=node in outputs,
         )
         for source in view.sources(node):
             graph.add_edge(index[source.node], i, slot=source.slot)

@@ -119,6 +119,11 @@ def memory(target: Any, *feed: Any, limit: int = 40, **keywords: Any) -> MemoryC
     **keywords
         Arguments by name.
 
+    Returns
+    -------
+    MemoryChart
+        A notebook shows it, ``save("memory.svg")`` writes it, printed it is in characters.
+
     Raises
     ------
     ShapeError
@@ -202,6 +207,11 @@ def listing(function: Function, *, limit: int = 200) -> Listing:
         What its latest call ran is shown; before the first call, what the declared types give.
     limit : int
         A graph of more nodes is folded, as by :func:`symad.draw`.
+
+    Returns
+    -------
+    Listing
+        A notebook shows it, ``save("f.html")`` writes it to a file for any browser.
 
     Raises
     ------
