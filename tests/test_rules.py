@@ -17,6 +17,7 @@ from op_checks import kernel_of
 import symad as sm
 from symad.graph.graph import verify
 from symad.graph.node import Constant, Node, Variable
+from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.ops.base import as_node
 from symad.passes.decompose import DECOMPOSE
 from symad.passes.grade import Grade
@@ -268,6 +269,26 @@ def test_says_what_it_does(rule: Rule | Procedure) -> None:
 def test_names_are_unique() -> None:
     names = [rule.name for rule in RULES]
     assert len(set(names)) == len(names)
+
+
+# Provenance
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[rule.name for rule in RULES])
+def test_new_nodes_come_from_where_the_old_ones_came(rule: Rule | Procedure) -> None:
+    """The driver hands on scope, line and role; rules know nothing of these."""
+    x = sm.Variable("x", shape=())
+    role = Role(RoleKind.PARTIAL, 1, x, sm.sin(x), 0)
+    site = x.site
+    with creating(Creation(("part", "inner"), site, role)):
+        examples = list(examples_of(rule))
+    for example in examples:
+        old = set(example.graph.nodes)
+        new = applied(example)[0]
+        made = [node for node in new.nodes if node not in old]
+        assert made or new.outputs[0] in old
+        for node in made:
+            assert (node.scope, node.site, node.role) == (("part", "inner"), site, role), node
 
 
 # Operands that broadcast
