@@ -29,6 +29,7 @@ from symad.types import TensorType
 ir = pytest.importorskip("llvmlite.ir")
 
 from symad.backends.native import entry  # noqa: E402
+from symad.backends.native.circular import LARGEST  # noqa: E402
 from symad.backends.native.entry import native_function  # noqa: E402
 from symad.backends.native.jit import compile_module, vector_unit  # noqa: E402
 from symad.backends.native.scalars import (  # noqa: E402
@@ -261,6 +262,31 @@ def test_exp_of_float32_is_within_one_unit_of_the_exact_one(lanes: int) -> None:
         assert np.max(error) <= 1
     special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e30, -1e30, 5e-45], single)
     np.testing.assert_array_equal(kernel(special), [np.nan, np.inf, 0, 1, 1, np.inf, 0, 1])
+
+
+@pytest.mark.skipif(np.finfo("longdouble").nmant < 60, reason="nothing more exact to compare with")
+@pytest.mark.parametrize("function", ["sin", "cos"])
+def test_sine_and_cosine_are_within_one_unit_of_the_exact_ones(function: str) -> None:
+    double = np.dtype("f8")
+    (kernel,) = kernels(OP_CLASSES[function](), [([double], double)], 0)
+    rng = np.random.default_rng(0)
+    multiples = rng.integers(-166_000, 166_000, 50_000) * np.longdouble("1.5707963267948966192313")
+    near = multiples.astype(double)
+    x = np.concatenate(
+        [rng.uniform(-s, s, 50_000) for s in (1, 4, 1e3, LARGEST)]
+        + [near, np.nextafter(near, np.inf), 10 ** rng.uniform(-300, 0, 10_000)]
+    )
+    exact = getattr(np, function)(x.astype("longdouble"))
+    error = np.abs(kernel(x) - exact) / np.spacing(np.abs(exact).astype(double))
+    assert np.max(error) <= 1
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, -5e-324])
+    got = kernel(special)
+    with np.errstate(invalid="ignore"):
+        expected = getattr(np, function)(special)
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(np.signbit(got[3:]), np.signbit(expected[3:]))
+    large = np.array([LARGEST, np.nextafter(LARGEST, 1e9), 1e22, -1.7e308])
+    np.testing.assert_allclose(kernel(large), getattr(np, function)(large), rtol=3e-16)
 
 
 def test_which_ops_have_no_code_for_one_element() -> None:

@@ -64,7 +64,7 @@ def cost_of(op: PerElement, dtypes: tuple[np.dtype[Any], ...], dtype: np.dtype[A
         element(LLVMScalarBuilder(builder), op, operands, dtype)
     except NotImplementedError:
         return None
-    return sum(map(_cost_of_instruction, builder.block.instructions))
+    return sum(_cost_of_instruction(i) for block in probe.blocks for i in block.instructions)
 
 
 def _cost_of_instruction(instruction: Any) -> int:

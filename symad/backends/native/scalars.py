@@ -10,13 +10,14 @@ except where those lose digits: ``erfc`` of large numbers, ``gammaln`` near its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from symad.backends.native.circular import sine_or_cosine
 from symad.backends.native.exponential import exp_float32
 from symad.backends.native.jit import has_symbol, vector_unit
 from symad.graph.scalar import Value
@@ -174,11 +175,29 @@ class LLVMScalarBuilder:
         if function == "exp" and dtype == _FLOAT32 and self.lanes:
             exponential: Scalar = exp_float32(self, *arguments)
             return exponential
+        if function in ("sin", "cos") and dtype == _FLOAT64 and not self.lanes:
+            circular: Scalar = sine_or_cosine(self, function, *arguments)
+            return circular
+        return self.call_library(function, *arguments)
+
+    def call_library(self, function: str, *arguments: Scalar) -> Scalar:
+        """Call a function of C itself; see :meth:`call`."""
+        dtype = arguments[0].dtype
         name = function if dtype == _FLOAT64 else f"{function}f"
         if not has_symbol(name):
             raise NotImplementedError(f"the C library has no {name}")
         values = [argument.value for argument in arguments]
         return Scalar(self._call(name, dtype, values), dtype)
+
+    def unless(self, condition: Scalar, value: Scalar, otherwise: Callable[[], Scalar]) -> Scalar:
+        """Return ``value`` of one element if ``condition`` holds, as it is likely to."""
+        here = self.builder.block
+        with self.builder.if_then(self.builder.not_(condition.value), likely=False):
+            other, there = otherwise(), self.builder.block
+        chosen = self.builder.phi(value.value.type)
+        chosen.add_incoming(value.value, here)
+        chosen.add_incoming(other.value, there)
+        return Scalar(chosen, value.dtype)
 
     def cast(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
         """Convert as C does on x86, where NumPy leaves a conversion undefined.
@@ -296,6 +315,13 @@ class LLVMScalarBuilder:
     def shift_right(self, x: Scalar, bits: int) -> Scalar:
         """Return the bits of a signed integer farther right."""
         return Scalar(self.builder.ashr(x.value, self.constant(bits, x.dtype).value), x.dtype)
+
+    def with_sign_flipped(self, x: Scalar, n: Scalar, bit: int) -> Scalar:
+        """Return a float64 with its sign changed if that bit of a 64-bit integer is set."""
+        moved = self.shift_left(n, 63 - bit)
+        sign = self.logical_and(moved, self.constant(np.iinfo(n.dtype).min, n.dtype))
+        bits = self.builder.xor(self.reinterpret(x, n.dtype).value, sign.value)
+        return self.reinterpret(Scalar(bits, n.dtype), x.dtype)
 
     def repeat(self, x: Scalar) -> Scalar:
         """Return a vector whose lanes are all ``x``."""
