@@ -21,7 +21,7 @@ from symad.draw.layered.ranks import ranks
 from symad.draw.layered.routes import Router
 
 _ALONE = 0.02  # what an arrow weighs more that shares its ends with no other
-_EARLY = 0.001  # and one from the beginning of the graph: nodes follow their inputs
+_EARLY, _EARLY_UP = 1e-3, 1e-4  # and one from the beginning of the graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def arrange(diagram: Diagram) -> Ordering:
     for number, item in enumerate(diagram.items):
         if item.scope:
             frames.setdefault((item.band, item.scope[0]), []).append(number)
-    weights = _weights([ends for _, ends in ranking])
+    weights = _weights(ranking)
     layers = ranks(len(diagram.items), below, rows, weights, list(frames.values()))
     elements = [
         Element(layer, item.band, item.scope, item.size[0])
@@ -156,17 +156,20 @@ def arrange(diagram: Diagram) -> Ordering:
     return order(elements, ends)
 
 
-def _weights(ends: Sequence[tuple[int, int]]) -> list[float]:
+def _weights(ranking: Sequence[tuple[Link, tuple[int, int]]]) -> list[float]:
     """Return how much the length of each arrow counts, where several layouts are as short.
 
-    Long arrows of one tail or one head run together, and take the room of one.
+    Long arrows of one tail or one head run together, and take the room of one.  Of the others early
+    ones are short, so that nodes follow their inputs; those that fall have the say before those
+    that rise.
     """
-    leaving = Counter(tail for tail, _ in ends)
-    arriving = Counter(head for _, head in ends)
+    leaving = Counter(tail for _, (tail, _) in ranking)
+    arriving = Counter(head for _, (_, head) in ranking)
     last = max(leaving, default=0) + 1
     weights = []
-    for tail, head in ends:
+    for link, (tail, head) in ranking:
         together = max(leaving[tail], arriving[head])
         alone = _ALONE / together if together > FEW else _ALONE
-        weights.append(1 + alone + _EARLY * (1 - tail / last))
+        early = (_EARLY_UP if link.rises else _EARLY) * (1 - tail / last)
+        weights.append(1 + alone + early)
     return weights
