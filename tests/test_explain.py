@@ -560,6 +560,31 @@ def test_the_time_is_linear() -> None:
     assert large < 4.3 * small
 
 
+def test_lines_of_a_long_program_are_found_in_linear_time() -> None:
+    def steps(length: int) -> int:
+        scope: dict[str, Any] = {"sm": sm, "y": sm.Variable("x", shape=())}
+        exec(compile("y = sm.sin(y)\n" * length, "<program>", "exec"), scope)
+        nodes = sm.Graph([scope["y"]]).nodes
+        taken = 0
+
+        def count(frame: Any, event: str, argument: Any) -> Any:
+            nonlocal taken
+            taken += 1
+            return count
+
+        before = sys.gettrace()
+        sys.settrace(count)
+        try:
+            lines = [node.site.line for node in nodes]
+        finally:
+            sys.settrace(before)
+        assert lines[1:] == list(range(1, length + 1))
+        return taken
+
+    steps(10)
+    assert steps(800) < 4.3 * steps(200)
+
+
 def test_a_sum_of_many_terms_stays_short() -> None:
     x = sm.Variable("x", shape=())
     total = sm.add_n([x * float(i) for i in range(1_000)])

@@ -128,10 +128,9 @@ def place_of(node: Node) -> Phrase:
 
 
 def line_of(node: Node) -> str:
-    """Return ``model.py:12``; ``line 12`` for what was typed in a notebook or a prompt."""
-    name = node.site.filename.replace("\\", "/").rpartition("/")[2]
-    typed = name.startswith("<") or name.removesuffix(".py").isdigit()
-    return f"line {node.site.line}" if typed else f"{name}:{node.site.line}"
+    """Return ``model.py:12``, ``In[3]:2`` in a notebook; ``line 1`` for what was typed at a prompt."""
+    site = node.site
+    return f"line {site.line}" if site.filename.startswith("<") else site.place(short=True)
 
 
 def _only_output(view: View) -> Node | None:

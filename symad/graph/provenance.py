@@ -10,6 +10,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -37,6 +38,17 @@ def _cell(filename: str) -> str:
     shell = ipython.get_ipython() if ipython is not None else None
     found = shell.compile.format_code_name(filename) if shell is not None else None
     return str(found[1]) if found else ""
+
+
+@lru_cache(maxsize=256)
+def _lines(code: CodeType) -> tuple[list[int], list[int]]:
+    """Return where in the instructions of ``code`` a line begins, and which; to be searched."""
+    starts, lines = [0], [code.co_firstlineno]
+    for start, _, line in code.co_lines():
+        if line is not None:
+            starts.append(start)
+            lines.append(line)
+    return starts, lines
 
 
 class Site:
@@ -68,10 +80,8 @@ class Site:
         """The line number, counted from 1."""
         if isinstance(self._code, str):
             return self._position
-        for start, end, line in self._code.co_lines():
-            if start <= self._position < end and line is not None:
-                return line
-        return self._code.co_firstlineno
+        starts, lines = _lines(self._code)
+        return lines[bisect_right(starts, self._position) - 1]
 
     @property
     def source(self) -> str:
