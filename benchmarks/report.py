@@ -162,7 +162,8 @@ def performance_page(
             "## From nothing to the first answer",
             "Building the graph, its gradient, compiling, and the first call; imports are not"
             " counted. *Fresh*: the first graph of a new process; *again*: another one, built from"
-            " nothing in a process that has done so before. Caches on disk start empty.",
+            " nothing in a process that has done so before. Caches of machine code on disk start"
+            " empty; modules have been compiled to bytecode.",
             first_answer_table(workloads, results),
         ]
     if any(results.memory.values()):
