@@ -128,7 +128,7 @@ def place_of(node: Node) -> Phrase:
 
 
 def line_of(node: Node) -> str:
-    """Return ``model.py:12``, ``In[3]:2`` in a notebook; ``line 1`` for what was typed at a prompt."""
+    """Return ``model.py:12``, ``In[3]:2`` in a notebook; ``line 1`` at a prompt."""
     site = node.site
     return f"line {site.line}" if site.filename.startswith("<") else site.place(short=True)
 
