@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from symad.backends.source import SourceWriter
@@ -13,9 +12,10 @@ from symad.draw.labels import Labels
 from symad.draw.listing import Block, Line, write_listing
 from symad.draw.picture import Drawing
 from symad.draw.view import View
-from symad.errors import GraphTypeError, RenderError
+from symad.errors import GraphTypeError
 from symad.function import Function
 from symad.graph.node import Constant, Node
+from symad.inspection.saving import save_text
 from symad.inspection.timing import nodes_inside
 
 _HEIGHT = 720  # of the frame in a notebook, in pixels
@@ -60,10 +60,7 @@ class Listing:
         RenderError
             If it ends in something else.
         """
-        target = Path(path)
-        if target.suffix.lower() not in (".html", ".htm"):
-            raise RenderError(f"{str(path)!r} does not end in .html")
-        target.write_text(self.html, encoding="utf-8")
+        save_text(path, self.html, ".html", ".htm")
 
     def _source_lines(self) -> Iterator[Line]:
         lines = self.source.splitlines()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from symad.draw.labels import Labels
@@ -12,8 +11,9 @@ from symad.draw.tables import Table, Tabular
 from symad.draw.timeline import Bar, BarKind, Step, Timeline, text_legend, text_rows, to_svg
 from symad.draw.values import format_bytes
 from symad.draw.view import View
-from symad.errors import RenderError, ShapeError
+from symad.errors import ShapeError
 from symad.graph.node import Constant, Node
+from symad.inspection.saving import save_text
 from symad.inspection.subject import given_values, subject_of
 from symad.inspection.timing import parts_of
 from symad.plan.liveness import Block, BlockKind, MemoryUse
@@ -82,10 +82,7 @@ class MemoryChart(Tabular):
         RenderError
             If it ends in something else.
         """
-        target = Path(path)
-        if target.suffix.lower() != ".svg":
-            raise RenderError(f"{str(path)!r} does not end in .svg")
-        target.write_text(self.svg(), encoding="utf-8")
+        save_text(path, self.svg(), ".svg")
 
     @property
     def table(self) -> Table:
