@@ -57,6 +57,13 @@ def test_each_rule(name: str) -> None:
         np.testing.assert_allclose(found.adjoints[x], gradient, rtol=1e-12)
 
 
+def test_a_graph_with_parameters() -> None:
+    x, w = sm.Variable("x", shape=(3,)), sm.parameter("w", [1.0, -2.0, 0.5])
+    found = demo.backpropagate(sm.mean(x * w), {x: [3.0, 6.0, 9.0]})
+    np.testing.assert_allclose(found.adjoints[w], [1.0, 2.0, 3.0])
+    assert "v̄2 is known" in str(demo.compare_with_extension(sm.sum(w * w), {}))
+
+
 def test_backpropagation_makes_no_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     y, feed = network()
     made: list[object] = []

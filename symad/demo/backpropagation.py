@@ -51,6 +51,17 @@ RULES: dict[str, Rule] = {
 """From an op to v ∂y/∂x for each of its inputs x: of numbers, and of the same value each time."""
 
 
+def _sum_rule(v: Value, y: Value, a: Value) -> tuple[Value, ...]:
+    """Copy the adjoint of a sum of all elements to each of them."""
+    if np.ndim(y):
+        raise GradientError("the demonstration of backpropagation sums over all axes only")
+    return (np.broadcast_to(v, np.shape(a)),)
+
+
+RULES["sum"] = _sum_rule
+RULES["mean"] = lambda v, y, a: _sum_rule(v / np.size(a), y, a)
+
+
 @dataclass
 class Backpropagation:
     """What :func:`backpropagate` found.
@@ -94,6 +105,8 @@ def backpropagate(y: sm.Node, feed: Mapping[sm.Node, Value]) -> Backpropagation:
     5.500 1.716
     """
     order = topological_order([y])
+    for node in order:
+        _rule_of(node)  # complains before anything is computed
     found = Backpropagation(evaluate(order, feed))
     found.adjoints[y] = np.ones_like(found.values[y])
     for node in reversed(order):
@@ -115,11 +128,27 @@ def evaluate(order: list[sm.Node], feed: Mapping[sm.Node, Value]) -> dict[sm.Nod
             values[node] = node.value
         elif node in feed:
             values[node] = np.asarray(feed[node], node.dtype)
+        elif isinstance(node, sm.Parameter):
+            values[node] = node.value
         elif node.op is None:
             raise sm.errors.FeedError(f"no value was fed for {node.label!r}")
         else:
-            values[node] = node.op.kernel()(*[values[source] for source in node.inputs])
+            with np.errstate(all="ignore"):
+                values[node] = node.op.kernel()(*[values[source] for source in node.inputs])
     return values
+
+
+def _rule_of(node: sm.Node) -> Rule | None:
+    """Return the rule of a computed node; ``None`` for a leaf."""
+    if node.op is None:
+        return None
+    if node.op.name not in RULES:
+        raise GradientError(
+            f"the demonstration of backpropagation has no rule for {node.op.name!r}",
+            where=node.site.describe(),
+            remedy=f"It has rules for {', '.join(RULES)}.",
+        )
+    return RULES[node.op.name]
 
 
 def partial_adjoints(node: sm.Node, adjoint: Value, values: Mapping[sm.Node, Value]) -> list[Value]:
@@ -130,25 +159,12 @@ def partial_adjoints(node: sm.Node, adjoint: Value, values: Mapping[sm.Node, Val
     GradientError
         If the op has no rule in :data:`RULES`.
     """
-    assert node.op is not None
-    rule = _sum_rule if node.op.name == "sum" else RULES.get(node.op.name)
-    if rule is None:
-        raise GradientError(
-            f"the demonstration of backpropagation has no rule for {node.op.name!r}",
-            where=node.site.describe(),
-            remedy=f"It has rules for {', '.join([*RULES, 'sum'])}.",
-        )
+    rule = _rule_of(node)
+    assert rule is not None
     inputs = [values[source] for source in node.inputs]
     with np.errstate(all="ignore"):
         partials = rule(adjoint, values[node], *inputs)
     return [_summed_to(p, np.shape(x)) for p, x in zip(partials, inputs, strict=True)]
-
-
-def _sum_rule(v: Value, y: Value, a: Value) -> tuple[Value, ...]:
-    """Copy the adjoint of a sum of all elements to each of them."""
-    if np.ndim(y):
-        raise GradientError("the demonstration of backpropagation sums over all axes only")
-    return (np.broadcast_to(v, np.shape(a)),)
 
 
 def _summed_to(value: Value, shape: tuple[int, ...]) -> Value:
@@ -273,8 +289,8 @@ def _summary(y: sm.Node, variables: list[sm.Variable], feed: Mapping[sm.Node, Va
     gradients = [record.adjoints[x] for x in variables]
     seen = View([y, *gradients], node_values([y, *gradients], feed))  # no repair that does nothing
     extended = topological_order([y, *gradients])
-    function = sm.compile(variables, [y, *gradients], backend="numpy")
-    function(*[feed[x] for x in variables])
+    function = sm.compile(list(feed), [y, *gradients], backend="numpy")
+    function(*feed.values())
     runs = sum(node.op is not None for node in function.passes.graph.nodes)
     before = sum(node.op is not None for node in seen.nodes)
     second = sm.gradients(gradients[0], variables, unused="none")

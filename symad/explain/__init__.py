@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from symad.autodiff.reverse import extend, target_adjoints
 from symad.errors import GraphTypeError
+from symad.graph.graph import Graph
 from symad.graph.nested import leaves
 from symad.graph.node import Node
 
@@ -24,7 +25,7 @@ def explain(nodes: Any, xs: Any = None, feed: Mapping[Node, Any] | None = None) 
 
     Parameters
     ----------
-    nodes : Node or nested structure of nodes
+    nodes : Node, nested structure of nodes, or Graph
         Gradients, tangents, or whatever else depends on derivatives: of these, what ``nodes`` need.
     xs : Node or nested structure of nodes, optional
         Where given, ``gradients(nodes, xs)`` is explained, with each edge of the extension.
@@ -80,7 +81,7 @@ def explain(nodes: Any, xs: Any = None, feed: Mapping[Node, Any] | None = None) 
         record = extend(nodes, xs)
         made = [*record.adjoints.values(), *record.partials.values()]
         return explain_nodes(target_adjoints(record), feed, made)
-    asked = list(leaves(nodes))
+    asked = list(nodes.outputs if isinstance(nodes, Graph) else leaves(nodes))
     for node in asked:
         if not isinstance(node, Node):
             raise GraphTypeError(f"{node!r} is not a node of a graph, so it cannot be explained")
