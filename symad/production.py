@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import linecache
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,8 @@ class Production:
         self._subject = Subject(View(everything, values), self._outputs, limit, self._glyphs)
         self._values: Values = values or {}
         hue = hue_class(Part(record.generation, "adjoint"))
-        self._story = Story(_title(y, self._subject), hue=hue)
+        title = visible(_title(y, str), _LONGEST_TITLE)
+        self._story = Story(title, heading=_title(y, self._glyphs.text), hue=hue)
         self._sketches: list[Sketch] = []
         self._drawn = [(name, node) for node, name in self._subject.ids.items()]
 
@@ -281,18 +282,19 @@ def _sources(drawn: Iterable[tuple[str, Node]]) -> list[dict[str, str]]:
     return rows
 
 
-def _title(y: Node, subject: Subject) -> str:
-    """Return y = ln x1 + x1·x2 − sin x2, as far as that is short."""
+def _title(y: Node, word: Callable[[str], str]) -> str:
+    """Return y = ln x1 + x1·x2 − sin x2, as far as that is short; ``word`` writes names."""
     terms: dict[Node, Term] = {}
     for node in topological_order([y]):
         if isinstance(node, Constant):
-            terms[node] = Term.number(format_value(node.value) if not node.name else node.name)
+            text = word(node.name) if node.name else format_value(node.value)
+            terms[node] = Term.number(text)
         elif node.op is None:
-            terms[node] = Term(node.label)
+            terms[node] = Term(word(node.label))
         else:
             term = format_term(node, terms.__getitem__, notation=SYMBOLS)
             terms[node] = term if len(term) <= _LONGEST_TITLE else Term("…")
-    name, formula = visible(y.name or "y"), terms[y]
+    name, formula = word(y.name or "y"), terms[y]
     if formula == "…":
         return f"{name}, a graph of {len(terms):,} nodes"
-    return f"{name} = {visible(formula, _LONGEST_TITLE)}"
+    return f"{name} = {formula}"

@@ -627,6 +627,18 @@ def test_text_of_the_users_is_shown() -> None:
     assert {"<b>bold</b>", "x$", "it's"} <= shown
 
 
+def test_names_stand_whole_in_formulas() -> None:
+    """In MathML as well, where letters that stand alone would run from left to right."""
+    name = "\N{HEBREW LETTER SHIN}\N{HEBREW LETTER LAMED}"
+    x = sm.Variable("x")
+    data = data_of(sm.play(x * sm.constant(2.0, name=name), [x], {x: 1.5}).html)
+    glyphs = {chr(FIRST + i) for i, e in enumerate(data["glyphs"]) if e.get("t") == name}
+    formulas = " ".join(data["formulas"])
+    assert name not in formulas
+    assert any(f"<mi>{glyph}</mi>" in formulas for glyph in glyphs)
+    assert glyphs & set(data["heading"]) and name in data["title"]
+
+
 # Formulas
 
 

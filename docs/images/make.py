@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import symad as sm
 from symad.demo.examples import running_example
@@ -43,7 +45,12 @@ def film() -> None:
             frames.append(Image.open(BytesIO(page.screenshot())).convert("RGB"))
             durations.append(1200 if step < values else 600)
         browser.close()
-    palette = frames[-1].quantize(COLOURS, dither=Image.Dither.NONE)
+    counts: Counter[Any] = Counter()
+    for frame in frames:
+        counts.update({colour: count for count, colour in frame.getcolors(2**24)})
+    common = [channel for colour, _ in counts.most_common(COLOURS) for channel in colour]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(common + common[:3] * (256 - COLOURS))
     first, *others = (
         frame.quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB") for frame in frames
     )

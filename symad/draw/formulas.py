@@ -34,6 +34,8 @@ class Formulas:
     named : collection of Node, optional
         The steps that are named, so that formulas in LaTeX name those that formulas in text do;
         those whose formula is long unless given.
+    word : callable, optional
+        Turns a name of the user's into text: as it is unless given, or its LaTeX.
 
     Attributes
     ----------
@@ -59,12 +61,14 @@ class Formulas:
         latex: bool = False,
         spell: Callable[[Symbol], str] | None = None,
         named: Collection[Node] | None = None,
+        word: Callable[[str], str] | None = None,
     ) -> None:
         self._view = view
         self._labels = labels
         self._latex = latex
         self._named = named
         self._notation = LATEX_SYMBOLS if latex else SYMBOLS
+        self._word = word or (latex_name if latex else str)
         self._spell = spell or (attrgetter("latex") if latex else str)
         self._times = r" \cdot " if latex else "·"
         self.auxiliary: dict[Node, Symbol] = {}
@@ -86,7 +90,7 @@ class Formulas:
         elif isinstance(node, Constant):
             self._names[node] = self._constant(node)
         elif node.op is None:
-            self._names[node] = Term(self._spelled(node.label))
+            self._names[node] = Term(self._word(node.label))
         elif not self._is_named(node):
             self._names[node] = self.right_sides[node]
         else:
@@ -100,16 +104,13 @@ class Formulas:
             return len(self.right_sides[node]) > _LONGEST_STEP
         return node in self._named
 
-    def _spelled(self, name: str) -> str:
-        return latex_name(name) if self._latex else name
-
     def _constant(self, node: Constant) -> Term:
         if node.name:
-            return Term(self._spelled(node.name))
+            return Term(self._word(node.name))
         if node.value.ndim == 0 or node.value.size <= 3:
             text = format_value(node.value)
             return Term.number(latex_number(text) if self._latex else text)
-        return Term(self._spelled(node.label))
+        return Term(self._word(node.label))
 
     def _right_side(self, node: Node) -> Term:
         role = node.role

@@ -64,6 +64,8 @@ class Story:
     Attributes
     ----------
     title : str
+    heading : str
+        The title with glyphs.
     chapters : list of Chapter
     panels : dict
         What the panels of the page show, by name.
@@ -82,6 +84,7 @@ class Story:
     """
 
     title: str
+    heading: str
     chapters: list[Chapter] = field(default_factory=list)
     panels: dict[str, Any] = field(default_factory=dict)
     values: list[Any] = field(default_factory=list)
@@ -108,6 +111,7 @@ class Story:
             steps += [_written(step, formulas) for step in chapter.steps]
         return {
             "title": self.title,
+            "heading": self.heading,
             "chapters": chapters,
             "steps": steps,
             "formulas": list(formulas),

@@ -62,7 +62,7 @@ class Subject:
             if node in self.ids
             for symbol in symbols
         }
-        self.formulas = Formulas(view, self.labels, spell=self.spell)
+        self.formulas = Formulas(view, self.labels, spell=self.spell, word=glyphs.text)
         self._named = set(self.formulas.auxiliary)
         for node, symbol in self.formulas.auxiliary.items():
             glyphs.aim(self.spell(symbol), self.ids[node])
@@ -99,7 +99,7 @@ class Subject:
 
     def latex(self) -> Formulas:
         """Return all formulas in LaTeX with glyphs for symbols."""
-        return Formulas(self.view, self.labels, True, self.spell, self._named)
+        return Formulas(self.view, self.labels, True, self.spell, self._named, self.glyphs.text)
 
     def substituted(self) -> Formulas:
         """Return all formulas in LaTeX with the values of nodes in place of their symbols."""
@@ -112,7 +112,7 @@ class Subject:
                 return self.spell(symbol)
             return self.glyphs.value(self.places[node], inner=True)
 
-        return Formulas(self.view, self.labels, True, spell, self._named)
+        return Formulas(self.view, self.labels, True, spell, self._named, self.glyphs.text)
 
     def edge_id(self, source: Node, user: Node, slot: int) -> str:
         """Return the id of an arrow."""

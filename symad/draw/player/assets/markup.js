@@ -69,7 +69,8 @@ class Markup {
     };
     for (const piece of pieces) {
       const glyph = GLYPHS.test(piece) ? this.glyph(piece) : undefined;
-      if (!glyph || "t" in glyph) add(glyph ? glyph.t : piece, 0, "");
+      if (!glyph) add(piece, 0, "");
+      else if ("t" in glyph) add(glyph.t, 0, "u");
       else {
         add(glyph.l, 0, "l");
         add(glyph.i, 1, "i");

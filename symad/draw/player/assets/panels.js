@@ -112,7 +112,7 @@ class Panels {
     }
     table.append(body);
     table.hidden = order.hidden = !rows.length;
-    return this.section("grads", code, order, table);
+    return this.section("grads", make("div", { className: "head" }, code, order), table);
   }
 
   passes() {

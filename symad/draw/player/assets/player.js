@@ -19,7 +19,8 @@ class Player {
     this.shown = new Set();
     this.marked = new Map(); // of each node, how its value is marked
     this.timer = null;
-    byId("title").textContent = byId("title").title = data.title;
+    byId("title").append(this.markup.write(data.heading));
+    byId("title").title = data.title;
     document.documentElement.dataset.hue = data.hue;
     byId("timeline").max = this.story.length - 1;
     byId("panel").append(...Object.values(this.panels.all), this.panels.sources());
@@ -151,8 +152,8 @@ class Player {
       byId("zoom").hidden = !this.picture;
       this.showLegend();
     }
-    const lit = [...this.panels.all[chapter.panel].querySelectorAll("[data-k].now")].pop();
-    if (lit) lit.scrollIntoView({ block: "nearest" });
+    const lit = [...this.panels.all[chapter.panel].querySelectorAll("[data-k].now")];
+    for (const element of new Set([lit[0], lit[lit.length - 1]])) element?.scrollIntoView({ block: "nearest" });
   }
 
   // Keeps what the step is about in sight.
