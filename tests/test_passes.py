@@ -160,6 +160,33 @@ def test_logsumexp_by_hand(axis: int | None, keepdims: bool) -> None:
     np.testing.assert_allclose(gradient, sm.softmax(LOGITS, axis=axis).eval(), rtol=1e-14)
 
 
+PROBABILITIES: dict[str, Callable[[Any], Node]] = {
+    "sigmoid": sm.sigmoid,
+    "1 / (1 + exp(-x))": lambda x: 1 / (1 + sm.exp(-x)),
+    "exp(x) / (1 + exp(x))": lambda x: sm.exp(x) / (1 + sm.exp(x)),
+}
+LIKELIHOODS: dict[str, Callable[[Any, Any], Node]] = {
+    "sum": lambda p, t: -sm.sum(t * sm.log(p) + (1 - t) * sm.log(1 - p)),
+    "parts": lambda p, t: sm.sum(-t * sm.log(p)) - sm.sum((1 - t) * sm.log(1 - p)),
+    "choice": lambda p, t: -sm.sum(sm.where(t > 0.5, sm.log(p), sm.log(1 - p))),
+}
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("probability", PROBABILITIES)
+def test_likelihoods_of_saturated_logits(probability: str, likelihood: str) -> None:
+    """Written as in the textbook; the derivative is s - t, also where s is 0 or 1."""
+    x, t = sm.Variable("x", shape=POINTS.shape), sm.Variable("t", shape=POINTS.shape)
+    loss = LIKELIHOODS[likelihood](PROBABILITIES[probability](x), t)
+    for label in (0.0, 1.0, 0.25):
+        labels = np.full(POINTS.shape, label)
+        truth = _sigmoid(POINTS) - (label > 0.5 if likelihood == "choice" else label)
+        graph = optimised([loss, sm.gradients(loss, x)], [x, t], [POINTS, labels])
+        value, gradient = evaluate(graph, [POINTS, labels])
+        assert np.isfinite(value)
+        np.testing.assert_allclose(gradient, truth, rtol=1e-12, atol=1e-15)
+
+
 def test_what_where_does_not_take_has_no_gradient() -> None:
     x = sm.Variable("x", shape=(4,))
     y = sm.where(x > 0, sm.sqrt(x) + sm.log(x) * x**0.5, 0.0)

@@ -28,6 +28,7 @@ from symad.ops.extremum import Max
 from symad.ops.nn import LogSoftmax, LogSumExp, Softmax
 from symad.ops.reduce import Sum
 from symad.ops.shape import ExpandDims, as_axes
+from symad.passes.logistic import LOGISTIC
 from symad.passes.rule import AnyRule, Rule, is_scalar
 from symad.passes.signs import is_nonnegative
 from symad.passes.views import is_constant_along
@@ -150,6 +151,7 @@ DERIVATIVES: tuple[AnyRule, ...] = (
          lambda v, x, y: v * y),
     Rule("log complement slope", lambda v, x, y: v / (1 - sigmoid(x)) * (y * (1 - sigmoid(x))),
          lambda v, x, y: v * y),
+    Rule("what a share leaves", lambda v, x: v - v * sigmoid(x), lambda v, x: v * sigmoid(-x)),
     Rule(
         "logsumexp slope", lambda v, x, axis: v / _sum(exp(x), axis, True) * exp(x),
         lambda v, x, axis: v * _softmax(x, axis), attributes=_AXIS,
@@ -187,4 +189,4 @@ DERIVATIVES: tuple[AnyRule, ...] = (
     ),
 )  # fmt: skip
 
-STABILISE = (*LOGARITHMS, *EXPONENTIALS, *DERIVATIVES)
+STABILISE = (*LOGARITHMS, *EXPONENTIALS, *DERIVATIVES, *LOGISTIC)
