@@ -214,9 +214,29 @@ def test_many_buffers_and_steps() -> None:
         kept.append(y)
     chart = sm.memory(sm.compile([x], kept, backend="numpy"), limit=10)
     assert len(chart.chart.bars) == 10
-    assert "291 smaller buffers are not shown" in str(chart)
+    assert "291 buffers are not shown" in str(chart)
     parse(chart.svg())
     assert max(len(row[2]) for row in chart.table.rows) <= 60
+
+
+def test_residuals_are_shown_before_large_inputs() -> None:
+    x = sm.Variable("x", shape=(8, 8))
+    weights = [sm.Variable(f"w{i}", shape=(8, 8)) for i in range(30)]
+    y: sm.Node = x
+    for w in weights:
+        y = sm.tanh(y @ w)
+    outputs = [sm.sum(y), *sm.gradients(sm.sum(y), weights)]
+    chart = sm.memory(sm.compile([x, *weights], outputs, backend="numpy"), limit=20)
+    kinds = [bar.kind for bar in chart.chart.bars]
+    counts = {kind: kinds.count(kind) for kind in BarKind}
+    assert counts[BarKind.RESIDUAL] == 10 and counts[BarKind.GIVEN] == 5 and len(kinds) == 20
+    root = parse(chart.svg())
+    peak = next(e for e in root.iter() if e.tag.endswith("line"))
+    for element in root.iter():
+        is_name = element.tag.endswith("text") and element.text in ("forward", "backward")
+        if is_name and float(element.attrib["y"]) < 100:  # that of a part, not in the legend
+            left = float(element.attrib["x"])
+            assert not left <= float(peak.attrib["x1"]) <= left + 60
 
 
 def test_charts_that_cannot_be_made(tmp_path: Path) -> None:

@@ -94,6 +94,8 @@ _ROW, _AREA, _GAP = 20, 120, 14
 _WIDTH = 960
 _NAME = 14
 """How long the name of a step may be, in characters."""
+_NAME_OF_PART = 64
+"""How much room the name of a part takes."""
 _NAMED_STEPS = 28
 """Up to how many steps are named below the chart."""
 _PATTERN = (
@@ -159,9 +161,17 @@ class _Painter:
             hue = BACKWARD if is_backward else FORWARD
             x, width = self._x(first), (last - first + 1) * self._column
             yield _rect(x, _TOP, width, self._bottom - _TOP, hue.ground)
-            if width > 64:
-                name = "backward" if is_backward else "forward"
-                yield self._text(x + 4, _TOP - 5, name, size=12, color=hue.strong)
+            name = "backward" if is_backward else "forward"
+            left, room = self._beside_peak(x + 4, width)
+            if room > _NAME_OF_PART:
+                yield self._text(left, _TOP - 5, name, size=12, color=hue.strong)
+
+    def _beside_peak(self, left: float, width: float) -> tuple[float, float]:
+        """Return where the name of a part may start, and its room: the peak's line crosses none."""
+        line = self._x(self._chart.peak + 0.5)
+        if left - 4 <= line <= left + _NAME_OF_PART:
+            return line + 6, left + width - line - 6
+        return left, width
 
     def _live(self) -> Iterator[str]:
         """Yield the area of what is needed at each step, and its scale."""

@@ -115,7 +115,7 @@ def memory(target: Any, *feed: Any, limit: int = 40, **keywords: Any) -> MemoryC
         For a function its arguments, as in a call, or none if it has been called or its shapes are
         declared; for nodes a dict from nodes to values.
     limit : int
-        How many buffers are shown, the largest.
+        How many buffers are shown: the largest residuals, temporaries and inputs.
     **keywords
         Arguments by name.
 

@@ -31,7 +31,7 @@ class MemoryChart(Tabular):
     use : MemoryUse
         The figures: bytes and lifetimes of all buffers, what is live at each step, residuals.
     limit : int
-        How many buffers are shown, the largest.
+        How many buffers are shown, the largest of each kind.
     """
 
     def __init__(self, name: str, plan: Plan, use: MemoryUse, limit: int) -> None:
@@ -56,7 +56,7 @@ class MemoryChart(Tabular):
     def chart(self) -> Timeline:
         """What the chart shows."""
         blocks = [block for block in self.use.blocks if not _is_number(block)]
-        shown = set(sorted(blocks, key=lambda block: -block.size)[: self.limit])
+        shown = set(_most_telling(blocks, self.limit))
         bars = [self._bar(block) for block in blocks if block in shown]
         title = f"Memory of {self.name}: {format_bytes(self.peak)} at most, beside what is given"
         notes = tuple(self._notes(len(blocks) - len(bars)))
@@ -101,7 +101,7 @@ class MemoryChart(Tabular):
         arena = format_bytes(self.use.peak)
         yield f"Where buffers share memory, each aligned to 64 bytes, all of them take {arena}."
         if hidden:
-            yield f"{hidden:,} smaller buffers are not shown."
+            yield f"{hidden:,} buffers are not shown; the largest of each kind are."
 
     def _bar(self, block: Block) -> Bar:
         node = block.values[0]
@@ -158,6 +158,20 @@ def make_chart(
             remedy="Give values, or call the function first.",
         )
     return MemoryChart(subject.function.name, plan, use, limit)
+
+
+def _most_telling(blocks: Sequence[Block], limit: int) -> list[Block]:
+    """Return the largest blocks: half of them residuals, and a quarter what is given, if there are
+    as many; the rest is what is made and needed for a while."""
+    ranked = sorted(blocks, key=lambda block: -block.size)
+    residuals = [block for block in ranked if block.is_residual]
+    given = [b for b in ranked if b.kind in (BlockKind.INPUT, BlockKind.CONSTANT)]
+    known = {*residuals, *given}
+    others = [block for block in ranked if block not in known]
+    half, quarter = -(-limit // 2), limit // 4
+    chosen = [*residuals[:half], *others[: limit - half - quarter], *given[:quarter]]
+    rest = [*residuals[half:], *others[limit - half - quarter :], *given[quarter:]]
+    return [*chosen, *rest][:limit]
 
 
 def _is_number(block: Block) -> bool:
