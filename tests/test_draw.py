@@ -15,6 +15,7 @@ from typing import Any
 
 import networkx
 import numpy as np
+import pictures
 import pytest
 
 import symad as sm
@@ -479,6 +480,36 @@ def test_formats(tmp_path: Path) -> None:
     assert bundle["image/svg+xml"] == drawing.svg()
     with pytest.raises(RenderError, match="in which format"):
         drawing.save(tmp_path / "picture.gif")
+
+
+def dots(drawing: Any) -> tuple[float, float]:
+    """Return how many dots a picture has in each direction."""
+    sheet = make_sheet(drawing._scene)
+    (resolution,) = map(int, re.findall(r"dpi=(\d+)", to_placed_dot(sheet)))
+    return sheet.size[0] * resolution / 72, sheet.size[1] * resolution / 72
+
+
+@needs_graphviz
+def test_pictures_have_two_dots_per_point() -> None:
+    y, _ = running_example()
+    drawing = sm.draw(y)
+    png = drawing.png()
+    found = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+    for asked, there, side in zip(
+        dots(drawing), found, make_sheet(drawing._scene).size, strict=True
+    ):
+        assert asked == 2 * side
+        assert 0.93 * asked < there < 1.02 * asked  # the margin may be less than was thought
+
+
+def test_large_pictures_have_fewer_dots() -> None:
+    """No more than what programs can open."""
+    xs = [sm.Variable(f"x{i}") for i in range(60)]
+    y = sm.add_n([sm.sin(x) for x in xs])
+    wide, _ = dots(sm.draw([y, *sm.gradients(y, xs)], limit=1000))
+    assert 29_000 < wide < 30_500
+    wide, high = dots(sm.draw(pictures.random_large()[0], limit=1000))
+    assert 4.5e7 < wide * high < 5.2e7
 
 
 @needs_graphviz

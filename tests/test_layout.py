@@ -412,7 +412,7 @@ def blocks(count: int) -> Scene:
 
 def test_steps_are_linear_in_the_size_of_a_picture() -> None:
     """Up to a step in each layer that an arrow passes; its bends it shares with others."""
-    small, large = blocks(20), blocks(80)
+    small, large = blocks(12), blocks(48)
     make_sheet(small)  # imports what it needs
     parts = (len(large.shapes) + len(large.arrows)) / (len(small.shapes) + len(small.arrows))
     assert 3.5 < parts < 4.5

@@ -15,7 +15,8 @@ _MARGIN = (11.0, 5.0)
 _LEAST = (50.0, 34.0)
 _ROUNDEST = 1.15  # width of an ellipse in relation to its height, at least
 _ROOF = 0.26  # of the height of a house
-_SLANT = 16.0  # of a parallelogram and a hexagon
+SLANT = 16.0  # of a parallelogram
+_POINT = 0.25  # of the width of a hexagon, at either end
 _DEPTH = 6.0  # of a box in three dimensions
 RING = 4.0  # between two outlines
 
@@ -29,8 +30,10 @@ def size_around(look: Look, width: float, height: float) -> Point:
         width = max(width, _ROUNDEST * height)
     elif form == "house":
         height = (height + 6) / (1 - _ROOF)
-    elif form in ("parallelogram", "hexagon"):
-        width += 2 * _SLANT
+    elif form == "hexagon":  # with text in its corners, which are nearer to the middle
+        width /= 1 - 2 * _POINT * (1 - 2 * _MARGIN[1] / height)
+    elif form == "parallelogram":
+        width += 2 * SLANT
     elif form == "box3d":
         width, height = width + _DEPTH, height + _DEPTH
     width, height = max(width, _LEAST[0]), max(height, _LEAST[1])
@@ -72,9 +75,9 @@ def _corners(form: str, centre: Point, size: Point) -> list[Point]:
         eaves = top + _ROOF * size[1]
         return [(left, bottom), (left, eaves), (x, top), (right, eaves), (right, bottom)]
     if form == "parallelogram":
-        return [(left, bottom), (left + _SLANT, top), (right, top), (right - _SLANT, bottom)]
+        return [(left, bottom), (left + SLANT, top), (right, top), (right - SLANT, bottom)]
     if form == "hexagon":
-        inner, outer = left + _SLANT, right - _SLANT
+        inner, outer = left + _POINT * size[0], right - _POINT * size[0]
         return [
             (left, y), (inner, top), (outer, top), (right, y), (outer, bottom), (inner, bottom)
         ]  # fmt: skip
@@ -100,13 +103,13 @@ def meeting(look: Look, centre: Point, size: Point, point: Point, vertical: bool
     dx, dy = x - centre[0], y - centre[1]
     w, h = size[0] / 2, size[1] / 2
     if not vertical:
-        return (x - math.copysign(_SLANT / 2, dx), y) if form == "parallelogram" else point
+        return (x - math.copysign(SLANT / 2, dx), y) if form == "parallelogram" else point
     if form == "ellipse":
         return x, centre[1] + math.copysign(h * math.sqrt(max(1 - (dx / w) ** 2, 0.0)), dy)
     if form == "house" and dy < 0:
         return x, centre[1] - h + _ROOF * size[1] * abs(dx) / w
     if form == "hexagon":
-        beyond = max(abs(dx) - (w - _SLANT), 0.0) / _SLANT
+        beyond = max(abs(dx) / w - (1 - 2 * _POINT), 0.0) / (2 * _POINT)
         return x, centre[1] + math.copysign(h * (1 - beyond), dy)
     return point
 

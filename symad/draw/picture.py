@@ -67,7 +67,7 @@ class Drawing:
         return self._render("svg").decode()
 
     def png(self) -> bytes:
-        """Return the picture as PNG, at 144 dots per inch.
+        """Return the picture as PNG, at 144 dots per inch or, if it is very large, fewer.
 
         Raises
         ------

@@ -6,18 +6,20 @@ from their attributes.  Text that belongs to no node is a node without an outlin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from symad.draw.dot import attributes, markup
 from symad.draw.layered.curves import Point
 from symad.draw.metrics import text_width
-from symad.draw.outlines import RING, is_double
+from symad.draw.outlines import RING, SLANT, is_double
 from symad.draw.sheet import Figure, Ground, Shaft, Sheet, Text
 from symad.draw.style import FONT, INK, hue_of
 
 _INCH = 72.0
 _HOUSE = 0.904  # of the height of a house that it fills; the rest is below
-_DOTS = 144  # per inch
+_DOTS = 144  # per inch, unless that were more than what programs can open
+_MOST_DOTS, _LONGEST = 5e7, 30_000.0  # in all, and along one side
 _BASE = 0.38  # from the middle of a line of text down to its base, in relation to its size
 
 
@@ -35,10 +37,11 @@ class _Writer:
 
     def text(self) -> str:
         (width, height), margin = self._sheet.size, self._sheet.margin
+        most = min(math.sqrt(_MOST_DOTS / (width * height)), _LONGEST / max(width, height)) * _INCH
         inner = f"0,0,{width - 2 * margin:.2f},{height - 2 * margin:.2f}"
         lines = [
             "digraph symad {",
-            f'  graph [fontname="{FONT}" bgcolor="white" dpi={_DOTS} bb="{inner}"'
+            f'  graph [fontname="{FONT}" bgcolor="white" dpi={min(_DOTS, most):.0f} bb="{inner}"'
             f" pad={margin / _INCH:.3f}];",
             f'  node [fontname="{FONT}" fontcolor="{INK}" style=filled penwidth=1.5 margin=0'
             " fixedsize=true];",
@@ -60,8 +63,9 @@ class _Writer:
     def _ground(self, ground: Ground, name: str) -> Iterator[str]:
         frame, hue = ground.frame, hue_of(ground.part)
         corners = self._point((frame.left, frame.bottom)), self._point((frame.right, frame.top))
-        style, color = ("rounded", hue.strong) if frame.scope else ("rounded,filled", hue.ground)
-        yield f'  subgraph {name} {{ bb="{",".join(corners)}"; style="{style}"; color="{color}";'
+        color = hue.strong if frame.scope else hue.ground
+        yield f'  subgraph {name} {{ bb="{",".join(corners)}"; style="rounded,filled";'
+        yield f'    color="{color}";'
         yield f'    fillcolor="{hue.ground}"; {name}_inside [pos="{self._point((0, 0))}"'
         yield "    style=invis shape=point width=0 height=0]; }"
 
@@ -72,6 +76,8 @@ class _Writer:
             width, height = width - 2 * RING, height - 2 * RING
         if look["shape"] == "house":
             y, height = y + height * (1 / _HOUSE - 1) / 2, height / _HOUSE
+        if look["shape"] == "parallelogram":
+            look = look | {"shape": "polygon", "sides": "4", "skew": f"{_skew(width):.3f}"}
         size = f"width={width / _INCH:.3f} height={height / _INCH:.3f}"
         place = f'pos="{self._point((x, y))}" {size}'
         yield f'  {name} [id={name} {attributes(look)} {place} label=""];'
@@ -97,3 +103,12 @@ class _Writer:
             f"  t{self._texts} [shape=plain fixedsize=false {paint} "
             f'pos="{self._point(middle)}" label=<{table}<TR>{cell}</TR></TABLE>>];'
         )
+
+
+def _skew(width: float) -> float:
+    """Return the skew at which the sides of a parallelogram lean by :data:`SLANT`.
+
+    A fit to what Graphviz draws: the slant is skew / (2 + 1.2 skew) of the width.
+    """
+    share = SLANT / width
+    return 2 * share / (1 - 1.2 * share)
