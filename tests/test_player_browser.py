@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -328,6 +329,17 @@ def test_speed(visit: Open, html: str) -> None:
     for _ in range(5):
         page.keyboard.press("<")
     assert page.evaluate("document.getElementById('speed').selectedIndex") == 0
+
+
+def test_a_register_holds_one_value(visit: Open, html: str) -> None:
+    page = visit(html).page
+    most = page.evaluate("""player.story.steps.map((step, place) => {
+        player.go(place);
+        return Math.max(...[...document.querySelectorAll('.registers dd')].map((cell) =>
+            [...cell.children].filter((e) => getComputedStyle(e).visibility === 'visible').length));
+    })""")
+    start = page.evaluate("player.story.chapters[5].at")
+    assert set(most[start:]) == {1}
 
 
 def test_the_legend_names_what_is_in_the_picture(visit: Open, html: str) -> None:
@@ -691,12 +703,14 @@ def test_a_graph_of_2000_nodes(visit: Open) -> None:
     assert "block24" in page.evaluate("document.querySelector('#picture0').textContent")
 
 
+@cache
 def structure() -> Any:
     a0, a1 = sm.Variable("a0"), sm.Variable("a1")
     d = sm.structure({"cat": a0, "dog": a1})
     return sm.play(sm.sin(d["cat"]) * d["cat"] + d["dog"], [a0, a1], {a0: 0.5, a1: 2.0})
 
 
+@cache
 def network() -> Any:
     rng = np.random.default_rng(7)
     x, w = sm.Variable("X", shape=("batch", 4)), sm.parameter("W", rng.normal(size=(4, 3)))
@@ -705,11 +719,13 @@ def network() -> Any:
     return sm.play(-sm.mean(p[:, 0]), [w], {x: rng.normal(size=(6, 4))})
 
 
+@cache
 def lecture() -> Any:
     y, xs = function()
     return sm.play(y, xs, dict(zip(xs, (2.0, 5.0), strict=True)))
 
 
+@cache
 def second() -> Any:
     x = sm.Variable("x")
     return sm.play(sm.gradients(sm.sin(x) * x, x), [x], {x: 0.7})
