@@ -151,6 +151,19 @@ def test_there_is_a_line_for_each_edge_and_each_sum(fed: bool) -> None:
     assert explanation.text.count("identity: ∂") == identities > 0
 
 
+SYMBOL = r"[vwu][\u0304\u0307]?(?:⁽\d+⁾)?′*\d+(?:→\d+)?(?:,\d+)?"
+
+
+def used_too_early(explanation: Explanation) -> set[str]:
+    """Return the symbols that formulas use before a line says what they are."""
+    early, known = set(), set()
+    for formula in formulas(explanation):
+        sides = formula.split(" = ")
+        known |= {side for side in sides if re.fullmatch(SYMBOL, side)}
+        early |= {name for side in sides for name in re.findall(SYMBOL, side)} - known
+    return early
+
+
 @pytest.mark.parametrize("seed", range(60, 72))
 def test_random_graphs(seed: int) -> None:
     """Every partial adjoint has its line, and every formula can be read."""
@@ -167,6 +180,7 @@ def test_random_graphs(seed: int) -> None:
         sides = {side for formula in formulas(explanation) for side in formula.split(" = ")}
         edges = {side for side in sides if re.fullmatch(r"v̄\d+→\d+(,\d+)?", side)}
         assert len(edges) == len(record.partials)
+        assert used_too_early(explanation) == set()
         assert explanation.text and explanation.markdown
         for piece in pieces(explanation):
             if isinstance(piece, Maths):
@@ -298,19 +312,6 @@ def test_tangents_of_a_gradient() -> None:
     lines = section(explanation, "Tangents: generation 2")
     assert any(line.startswith("v̇⁽²⁾1 = v2 seed: it was given") for line in lines)
     assert any("forward rule of power, test_explain.py:" in line for line in lines)
-
-
-SYMBOL = r"[vwu][\u0304\u0307]?(?:⁽\d+⁾)?′*\d+(?:→\d+)?(?:,\d+)?"
-
-
-def used_too_early(explanation: Explanation) -> set[str]:
-    """Return the symbols that formulas use before a line says what they are."""
-    early, known = set(), set()
-    for formula in formulas(explanation):
-        sides = formula.split(" = ")
-        known |= {side for side in sides if re.fullmatch(SYMBOL, side)}
-        early |= {name for side in sides for name in re.findall(SYMBOL, side)} - known
-    return early
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])

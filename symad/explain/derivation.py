@@ -92,15 +92,27 @@ class Derivations:
         self._numbered = {number: node for node, number in self._labels.numbers.items()}
         self._told: set[Node] = set()  # the steps inside rules that have their line
         self._found: dict[_Key, _Extension] = {}
-        # A step of a rule stands with the first derivative that uses it.
-        for node in sorted(self._view.nodes, key=_generation):
+        # In the order of the lines: a step of a rule stands with the first edge that uses it.
+        for node in sorted(self._view.nodes, key=self._turn):
             self._add(node)
 
     def sections(self, generation: int) -> list[Section]:
         """Return a section for each extension of the graph that makes this generation."""
         return [self._section(key) for key in sorted(self._found) if key.generation == generation]
 
-    # Collecting, inputs before users
+    # Collecting
+
+    def _turn(self, node: Node) -> tuple[int, int, int]:
+        """Return when a node has its turn: edges from the output on, tangents the other way."""
+        role = node.role
+        if role is None:
+            return 0, 0, 0
+        if role.consumer is not None:
+            user = self._labels.numbers.get(self._view.behind(role.consumer), 0)
+            return role.generation, -user, role.slot or 0
+        is_tangent = role.kind is RoleKind.TANGENT
+        own = self._labels.numbers.get(self._view.behind(role.node), 0)
+        return role.generation, own if is_tangent else 0, 0
 
     def _add(self, node: Node) -> None:
         symbols = self._labels.symbols.get(node, ())
@@ -320,10 +332,6 @@ class Derivations:
         repairs = f"{count} shape repairs do" if count > 1 else "One shape repair does"
         when = "for the shapes fed" if self._view.values else "unless something was broadcast"
         return f" {repairs} nothing {when}, and what does nothing is left out."
-
-
-def _generation(node: Node) -> int:
-    return 0 if node.role is None else node.role.generation
 
 
 def _consumer(role: Role) -> Node:
