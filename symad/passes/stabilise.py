@@ -11,9 +11,10 @@ elements, beside the NaN of the infinite one, and softmax(x) is NaN for all.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from symad.graph.node import Node, apply
+from symad.graph.node import Constant, Node, apply
 from symad.ops.arithmetic import abs, sqrt, square
 from symad.ops.exponential import (
     exp,
@@ -28,6 +29,7 @@ from symad.ops.extremum import Max
 from symad.ops.nn import LogSoftmax, LogSumExp, Softmax
 from symad.ops.reduce import Sum
 from symad.ops.shape import ExpandDims, as_axes
+from symad.ops.trigonometric import cosh, sinh, tanh
 from symad.passes.logistic import LOGISTIC
 from symad.passes.rule import AnyRule, Rule, is_scalar
 from symad.passes.signs import is_nonnegative
@@ -59,6 +61,48 @@ def _is_spread_back(v: Node, x: Node, axis: Any, place: Any) -> bool:
     if axis is None or x.ndim is None or as_axes(axis) != place:
         return False
     return is_scalar(v) or v.ndim == x.ndim - len(place)
+
+
+def _slopes_of_log_shares() -> tuple[AnyRule, ...]:
+    """Return rules for the derivative of log(exp(x) / Σ exp(x)), also with x less its maximum."""
+    common: dict[str, Any] = {"attributes": _AXIS, "example": {"axis": -1, "u": (2, 1)}}
+    shifted: dict[str, Any] = {
+        "attributes": _AXIS,
+        "where": lambda x, m, axis: is_constant_along(m, x, axis),
+        "example": {"axis": -1, "u": (2, 1), "m": (2, 1)},
+    }
+    return (
+        Rule(
+            "log share slope",
+            lambda u, v, x, axis: (
+                u / _sum(exp(x), axis, True) - v / _softmax(x, axis) / _sum(exp(x), axis, True)
+            ) * exp(x),
+            lambda u, v, x, axis: u * _softmax(x, axis) - v, **common,
+        ),
+        Rule(
+            "log share slope, minus",
+            lambda u, v, x, axis: (
+                v / _softmax(x, axis) / _sum(exp(x), axis, True) - u / _sum(exp(x), axis, True)
+            ) * exp(x),
+            lambda u, v, x, axis: v - u * _softmax(x, axis), **common,
+        ),
+        Rule(
+            "log share slope, shifted",
+            lambda u, v, x, m, axis: (
+                u / _sum(exp(x - m), axis, True)
+                - v / _softmax(x, axis) / _sum(exp(x - m), axis, True)
+            ) * exp(x - m),
+            lambda u, v, x, axis: u * _softmax(x, axis) - v, **shifted,
+        ),
+        Rule(
+            "log share slope, shifted, minus",
+            lambda u, v, x, m, axis: (
+                v / _softmax(x, axis) / _sum(exp(x - m), axis, True)
+                - u / _sum(exp(x - m), axis, True)
+            ) * exp(x - m),
+            lambda u, v, x, axis: v - u * _softmax(x, axis), **shifted,
+        ),
+    )  # fmt: skip
 
 
 LOGARITHMS: tuple[AnyRule, ...] = (
@@ -95,6 +139,8 @@ LOGARITHMS: tuple[AnyRule, ...] = (
         "log of a quotient of exp", lambda x, y: log(exp(x) / y), lambda x, y: x - log(y),
         where=lambda y: is_nonnegative(y), example={"y": abs}, domain=(0.1, 0.9),
     ),
+    Rule("log cosh", lambda x: log(cosh(x)),
+         lambda x: abs(x) + softplus(-2 * abs(x)) - math.log(2)),
     Rule("log of a square", lambda x: log(square(x)), lambda x: 2 * log(abs(x))),
     Rule("log of a root", lambda x: log(sqrt(x)), lambda x: 0.5 * log(x), domain=(0.1, 3.0)),
 )  # fmt: skip
@@ -121,6 +167,7 @@ EXPONENTIALS: tuple[AnyRule, ...] = (
         "softmax less maximum", lambda x, axis: _softmax(x - apply(Max(axis, True), x), axis),
         lambda x, axis: _softmax(x, axis), attributes=_AXIS, example={"axis": -1},
     ),
+    Rule("tanh", lambda x: sinh(x) / cosh(x), lambda x: tanh(x)),
     Rule("magnitude as a root", lambda x: sqrt(square(x)), lambda x: abs(x)),
 )  # fmt: skip
 
@@ -132,6 +179,11 @@ DERIVATIVES: tuple[AnyRule, ...] = (
     Rule("sigmoid times exp", lambda v, x: v * sigmoid(-x) * exp(x), lambda v, x: v * sigmoid(x)),
     Rule("exp times sigmoid", lambda v, x: v * exp(x) * sigmoid(-x), lambda v, x: v * sigmoid(x)),
     Rule("sigmoid and exp", lambda x: sigmoid(-x) * exp(x), lambda x: sigmoid(x)),
+    Rule("sigmoid and exp of minus", lambda x: sigmoid(x) * exp(-x), lambda x: sigmoid(-x)),
+    Rule("sigmoid times exp of minus", lambda v, x: v * sigmoid(x) * exp(-x),
+         lambda v, x: v * sigmoid(-x)),
+    Rule("exp of minus times sigmoid", lambda v, x: v * exp(-x) * sigmoid(x),
+         lambda v, x: v * sigmoid(-x)),
     Rule("share of exp", lambda v, x: v * exp(x) / (1 + exp(x)), lambda v, x: v * sigmoid(x)),
     Rule(
         "scaled softplus slope", lambda v, w, x: w * (v / (1 + exp(x))) * exp(x),
@@ -181,6 +233,10 @@ DERIVATIVES: tuple[AnyRule, ...] = (
         "over softmax, times softmax", lambda v, x, axis: v / _softmax(x, axis) * _softmax(x, axis),
         lambda v: v, attributes=_AXIS, example={"axis": -1},
     ),
+    Rule("log cosh slope", lambda v, x: v / cosh(x) * sinh(x), lambda v, x: v * tanh(x)),
+    Rule("softmax over itself", lambda x, axis: _softmax(x, axis) / _softmax(x, axis),
+         lambda x: Constant(1, x.dtype), attributes=_AXIS, example={"axis": -1}),
+    *_slopes_of_log_shares(),
     Rule(
         "log softmax slope",
         lambda v, s, x, axis: _softmax(x, axis) * (v / _softmax(x, axis) - s),
