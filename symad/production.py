@@ -48,6 +48,7 @@ from symad.types import Type
 
 _LONGEST_TITLE = 72
 _EXACT_INTEGER = 2**53
+_MOST_COMPUTED = 3000  # nodes that the page computes anew: a line of JavaScript for each
 
 
 class Production:
@@ -179,8 +180,8 @@ class Production:
         subject, story = self._subject, self._story
         if not self._values:
             return "null"
-        if subject.is_folded:
-            story.notes.append("There are no sliders: the graph is folded.")
+        if len(subject.view.nodes) > _MOST_COMPUTED:
+            story.notes.append(f"There are no sliders: these are for {_MOST_COMPUTED:,} nodes.")
             return "null"
         inputs = Graph(self._outputs).inputs
         try:

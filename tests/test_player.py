@@ -401,6 +401,14 @@ def test_a_large_graph_is_folded_by_scope() -> None:
     assert "folded by scope" in player.notes[0]
     assert len(data["steps"]) < 200 and len(player.html.encode()) < 500_000
     assert "block3" in " ".join(step["say"] for step in data["steps"])
+    assert len(data["inputs"]) == 2
+
+
+def test_sliders_are_for_graphs_that_a_page_computes_at_once() -> None:
+    y, xs, feed = chain(320, block=20)
+    player = sm.play(y, xs, feed)
+    assert "There are no sliders: these are for 3,000 nodes." in player.notes
+    assert data_of(player.html)["inputs"] == []
 
 
 def test_a_nan_inside_of_a_box_is_told() -> None:

@@ -731,6 +731,21 @@ def second() -> Any:
     return sm.play(sm.gradients(sm.sin(x) * x, x), [x], {x: 0.7})
 
 
+def test_a_folded_graph_has_sliders(visit: Open) -> None:
+    a, b = sm.Variable("a"), sm.Variable("b")
+    t: sm.Node = a
+    for block in range(5):
+        with sm.scope(f"block{block}"):
+            for _ in range(10):
+                t = sm.sin(t * b) + t
+    page = visit(sm.play(t, [a, b], {a: 0.5, b: 0.25}).html).page
+    assert page.locator("#picture0 .node.folded").count() == 10
+    page.fill("#number0", "0.75")
+    shown = set(values_shown(page).values())
+    gradients = [float(g.eval({a: 0.75, b: 0.25})) for g in sm.gradients(t, [a, b])]
+    assert set(map(format_number, gradients)) <= shown
+
+
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (800, 900), (390, 844)])
 @pytest.mark.parametrize("make", [lecture, structure, network, second])
 def test_nothing_is_cut_off_or_covers_another(

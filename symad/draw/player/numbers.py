@@ -101,7 +101,7 @@ class NumbersTeller:
             if not is_finite(values[node]) and all(map(is_finite, sources)):
                 box, formula = subject.box_of[node], subject.formulas.right_sides[node]
                 yield Step(
-                    f"Inside of {box.title}, a value that is not finite arises: "
+                    f"Inside of {box.title}, a value that is not finite arises at the feed: "
                     f"{subject.name(node)} = {formula} = {summarise(values[node])}.",
                     now=[box.id],
                 )

@@ -21,7 +21,7 @@ from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import RoleKind
 
 _LONGEST_NAME = 24
-_MOST_TERMS = 12  # of a sum that is written out in a table
+_MOST_TERMS = 12  # of what is written out in a table, or on a node
 
 
 class Subject:
@@ -171,7 +171,10 @@ class Subject:
             assert isinstance(node, Constant)
             yield Row(glyphs.text(node.name or format_value(node.value), _LONGEST_NAME), "formula")
         else:
-            for line in wrapped(self.formulas.right_sides.get(node, node.label), 18, 3):
+            formula = self.formulas.right_sides.get(node, node.label)
+            if len(node.inputs) > _MOST_TERMS:
+                formula = f"{node.op.name if node.op else ''} of {len(node.inputs):,} terms"
+            for line in wrapped(formula, 18, 3):
                 yield Row(line, "formula")
             if node.name:
                 yield Row(glyphs.text(node.name, _LONGEST_NAME), "formula")
