@@ -1,7 +1,7 @@
 """A scene: what a picture of a graph shows, before anything has a place.
 
-Graphviz draws it from DOT (:mod:`symad.draw.dot`); where there is none, symad lays it out itself
-(:mod:`symad.draw.layered`).
+symad lays it out (:mod:`symad.draw.sheet`) and writes it as SVG (:mod:`symad.draw.svg`); as DOT
+(:mod:`symad.draw.dot`) it has no places.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A layered layout of symad's own: where everything stands, if there is no Graphviz."""
+"""A layered layout: where the nodes, arrows and frames of a picture stand."""
 
 from symad.draw.layered.heights import Frame
 from symad.draw.layered.layout import Diagram, Item, Layout, Link, lay_out

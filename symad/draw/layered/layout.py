@@ -1,4 +1,4 @@
-"""A layered layout of symad's own: where everything stands, if there is no Graphviz.
+"""A layered layout: ranks, then the order in each layer, then places, heights and curves.
 
 Layers come from a linear program that makes arrows short; long arrows get bends, one for each layer
 that they pass; sweeps over the layers order them against crossings; places come from averages over

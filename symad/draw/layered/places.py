@@ -208,7 +208,7 @@ class _Placer:
             bends = (self._half(upper) == 0) + (self._half(lower) == 0)
             weight = (1.0, 2.0, 8.0)[bends]
             if (upper, lower) in lengths:
-                weight *= (min(lengths[upper, lower], _BRANCH) / _BRANCH) ** 2
+                weight *= (min(lengths[upper, lower], _BRANCH) / _BRANCH) ** 3
             else:
                 weight *= _ABROAD
             if (upper, lower) in lengths or self._lanes[lower] % 2 == 0:
