@@ -149,6 +149,26 @@ def test_cross_entropy_of_large_logits(probabilities: Callable[[Node], Node]) ->
     np.testing.assert_allclose(gradient, truth / 3, rtol=1e-13, atol=1e-16)
 
 
+TAKEN: dict[str, Callable[[Any, Any], Node]] = {
+    "index": lambda p, k: p[np.arange(3), k],
+    "take_along_axis": lambda p, k: sm.take_along_axis(p, k[:, None], axis=1)[:, 0],
+}
+
+
+@pytest.mark.parametrize("take", TAKEN)
+def test_probabilities_of_labels_may_be_taken_first(take: str) -> None:
+    """They are 0 where logits are far apart, and their logarithms are not -inf."""
+    z, labels = sm.Variable("z", shape=(3, 3)), sm.Variable("k", shape=(3,), dtype="int64")
+    loss = -sm.mean(sm.log(TAKEN[take](sm.softmax(z, axis=1), labels)))
+    fed = [LOGITS, np.array([2, 0, 1])]
+    got, gradient = evaluate(optimised([loss, sm.gradients(loss, z)], [z, labels], fed), fed)
+    log_p = sm.log_softmax(sm.constant(LOGITS), axis=1).eval()
+    truth = np.exp(log_p)
+    truth[np.arange(3), fed[1]] -= 1
+    assert got == pytest.approx(-log_p[np.arange(3), fed[1]].mean(), rel=1e-14)
+    np.testing.assert_allclose(gradient, truth / 3, rtol=1e-13, atol=1e-16)
+
+
 @pytest.mark.parametrize("axis", [None, 1])
 @pytest.mark.parametrize("keepdims", [True, False])
 def test_logsumexp_by_hand(axis: int | None, keepdims: bool) -> None:

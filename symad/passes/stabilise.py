@@ -33,6 +33,7 @@ from symad.ops.trigonometric import cosh, sinh, tanh
 from symad.passes.logistic import LOGISTIC
 from symad.passes.rule import AnyRule, Rule, is_scalar
 from symad.passes.signs import is_nonnegative
+from symad.passes.taken import TAKEN
 from symad.passes.views import is_constant_along
 
 _AXIS = ("axis",)
@@ -245,4 +246,4 @@ DERIVATIVES: tuple[AnyRule, ...] = (
     ),
 )  # fmt: skip
 
-STABILISE = (*LOGARITHMS, *EXPONENTIALS, *DERIVATIVES, *LOGISTIC)
+STABILISE = (*LOGARITHMS, *EXPONENTIALS, *DERIVATIVES, *LOGISTIC, *TAKEN)

@@ -71,11 +71,15 @@ def _is_repeated_number(node: Node) -> bool:
 
 
 def _new_axes(node: Node) -> Node | None:
-    """x[:, None] = reshape(x, s), and the adjoint of such a subscript is a reshape as well."""
+    """x[:, None] = reshape(x, s), and the adjoint of such a subscript is a reshape as well.
+
+    A number leaves out an axis of size 1: otherwise there would be fewer elements.
+    """
     shape, x = static_shape(node), node.inputs[0]
     given = static_shape(x)
     assert isinstance(node.op, (Index, ScatterAdd))
-    if shape is None or given is None or not all(entry in _WHOLE for entry in node.op.key):
+    key = [entry for entry in node.op.key if not isinstance(entry, int)]
+    if shape is None or given is None or not all(entry in _WHOLE for entry in key):
         return None
     return reshape(x, shape) if math.prod(given) == math.prod(shape) else None
 
@@ -241,7 +245,8 @@ VIEWS: tuple[AnyRule, ...] = (
     ),
     Procedure(
         "new axes", _new_axes, "x[:, None] = reshape(x, s)", (Index,),
-        (lambda x: x[:, None], lambda x: x[None, ..., None]),
+        (lambda x: x[:, None], lambda x: x[None, ..., None], lambda r: r[0], lambda r: r[-1, None]),
+        {"r": (1, 3)},
     ),
     Procedure(
         "new axes, adjoint", _new_axes, "scatter_add(v, x, [:, None]) = reshape(v, s)",

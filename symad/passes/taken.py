@@ -1,0 +1,107 @@
+"""Logarithms of a few elements of a softmax, as in log-likelihoods of labels.
+
+The logarithm of p[k] for p = softmax(x) is log_softmax(x)[k], which does not become log 0.  The
+derivative brings 1/p[k] back to where p[k] was taken, and multiplies it by p: there it is 1.
+"""
+
+from __future__ import annotations
+
+from symad.graph.node import Node, apply
+from symad.ops.arithmetic import Divide, Multiply, Subtract, multiply, subtract
+from symad.ops.exponential import Log, log
+from symad.ops.gather import AddAlongAxis, TakeAlongAxis, take_along_axis
+from symad.ops.index import ArrayIndex, Index, ScatterAdd, scatter_add
+from symad.ops.nn import LogSoftmax, Softmax, softmax
+from symad.ops.reduce import sum as sum_of
+from symad.ops.shape import ExpandDims, Reshape, Squeeze, broadcast_to, reshape
+from symad.passes.grade import Grade
+from symad.passes.rule import AnyRule, Procedure
+from symad.passes.shapes import static_shape
+
+_TAKING = (Index, ArrayIndex, TakeAlongAxis)
+_VIEWS = (ExpandDims, Squeeze, Reshape)
+_DEEPEST = 3
+"""So many views at most may be between."""
+
+
+def _log_of_taken(node: Node) -> Node | None:
+    """log(softmax(x)[k]) = log_softmax(x)[k]"""
+    views: list[Node] = []
+    taken = node.inputs[0]
+    while isinstance(taken.op, _VIEWS) and len(views) < _DEEPEST:
+        views.append(taken)
+        taken = taken.inputs[0]
+    if not isinstance(taken.op, _TAKING) or not isinstance(taken.inputs[0].op, Softmax):
+        return None
+    share = taken.inputs[0]
+    result = apply(LogSoftmax(share.op.axis), share.inputs[0])  # type: ignore[union-attr]
+    result = apply(taken.op, result, *taken.inputs[1:])
+    for view in reversed(views):
+        assert view.op is not None
+        result = apply(view.op, result)
+    return result
+
+
+def _placed_back(placed: Node, share: Node) -> Node | None:
+    """Return what puts v/p[k] where p[k] was taken, times p: it puts v there."""
+    if not isinstance(placed.op, (ScatterAdd, AddAlongAxis)) or not isinstance(share.op, Softmax):
+        return None
+    put, _, *places = placed.inputs
+    quotient = _through_views(put)
+    shape, wide = static_shape(put), static_shape(quotient)
+    if not isinstance(quotient.op, Divide) or shape is None or wide is None:
+        return None
+    value, taken = quotient.inputs[0], _through_views(quotient.inputs[1])
+    if not isinstance(taken.op, _TAKING) or taken.inputs != (share, *places):
+        return None
+    if taken.op.attributes() != placed.op.attributes() or static_shape(taken) != shape:
+        return None
+    return apply(placed.op, reshape(broadcast_to(value, wide), shape), *placed.inputs[1:])
+
+
+def _through_views(node: Node) -> Node:
+    for _ in range(_DEEPEST):
+        if isinstance(node.op, _VIEWS):
+            node = node.inputs[0]
+    return node
+
+
+def _times_share(node: Node) -> Node | None:
+    """Multiply what puts v/p[k] back by p, also if something is taken from it."""
+    for placed, share in (node.inputs, node.inputs[::-1]):
+        if isinstance(placed.op, Subtract):
+            made = _placed_back(placed.inputs[0], share)
+            if made is not None:
+                return subtract(made, multiply(placed.inputs[1], share))
+        made = _placed_back(placed, share)
+        if made is not None:
+            return made
+    return None
+
+
+def _by_index(x: Node, v: Node) -> Node:
+    share, key = softmax(x, axis=1), ([0, 1, 0], [2, 0, 1])
+    return multiply(scatter_add(v / share[key], share, key), share)
+
+
+def _by_labels(x: Node, w: Node) -> Node:
+    share = softmax(x, axis=1)
+    taken = take_along_axis(share, [[0], [2]], axis=1)
+    placed = apply(AddAlongAxis(1), w / taken, share, taken.inputs[1])
+    return multiply(share, placed - sum_of(placed * share, 1, keepdims=True))
+
+
+TAKEN: tuple[AnyRule, ...] = (
+    Procedure(
+        "log of elements of softmax", _log_of_taken, "log(softmax(x)[k]) = log_softmax(x)[k]",
+        (Log,),
+        (lambda x: log(softmax(x, axis=1)[[0, 1], [2, 0]]), lambda x: log(softmax(x, axis=0)[1]),
+         lambda x: log(take_along_axis(softmax(x, axis=1), [[0], [2]], axis=1))),
+        grade=Grade.ROUNDING,
+    ),
+    Procedure(
+        "slope of elements of softmax", _times_share,
+        "scatter_add(v / p[k], p, k) * p = scatter_add(v, p, k) for p = softmax(x)",
+        (Multiply,), (_by_index, _by_labels), {"v": (3,), "w": (2, 1)}, grade=Grade.ROUNDING,
+    ),
+)  # fmt: skip
