@@ -353,6 +353,16 @@ def test_the_derivative_of_a_map_is_told_inside_and_outside() -> None:
     assert used_too_early(explanation) == set()
 
 
+def test_a_mask_that_is_handed_on_goes_past_the_adjoint_between() -> None:
+    x, z = sm.Variable("x", shape=(3,)), sm.Variable("z", shape=(3,))
+    y = sm.sum(sm.minimum(sm.logaddexp(x, z), z))
+    explanation = sm.explain(sm.gradients(y, x))
+    assert used_too_early(explanation) == set()
+    (line,) = [line for line in section(explanation, "Adjoints") if "logaddexp" in line][-1:]
+    assert line.startswith("v̄1 = v̄1→3 = where(v2 >= v3, ") and "∂" not in line
+    assert used_too_early(sm.explain(y, x)) == set()
+
+
 # The passes and what runs
 
 

@@ -91,6 +91,7 @@ class Derivations:
         self._order = {node: i for i, node in enumerate(self._view.nodes)}
         self._numbered = {number: node for node, number in self._labels.numbers.items()}
         self._told: set[Node] = set()  # the steps inside rules that have their line
+        self._known = {symbol for symbols in self._labels.symbols.values() for symbol in symbols}
         self._found: dict[_Key, _Extension] = {}
         # In the order of the lines: a step of a rule stands with the first edge that uses it.
         for node in sorted(self._view.nodes, key=self._turn):
@@ -222,16 +223,14 @@ class Derivations:
 
     def _edge(self, node: Node, role: Role, names: Maths, edge: Symbol) -> Line:
         consumer = _consumer(role)
-        adjoint = symbol_of(Symbol("v", edge.index[-1:], "bar", edge.generation, copy=edge.copy))
+        of_user = Symbol("v", edge.index[-1:], "bar", edge.generation, copy=edge.copy)
         derivative = derivative_of(self._spelled.number(consumer), self._spelled.number(role.node))
         sides = [names, self._spelled.right_side(node)]
-        if len(edge.index) == 2 and edge.slot is None:
-            sides.insert(
-                1,
-                Maths(
-                    f"{adjoint.text}·{derivative.text}", f"{adjoint.latex} \\, {derivative.latex}"
-                ),
-            )
+        # A rule that hands a mask on does without the adjoint of its node.
+        if len(edge.index) == 2 and edge.slot is None and of_user in self._known:
+            text, latex = str(of_user), of_user.latex
+            chain = Maths(f"{text}·{derivative.text}", f"{latex} \\, {derivative.latex}")
+            sides.insert(1, chain)
         return Line(equation(*sides), tuple(self._reasons(node, role, edge, derivative)), 1)
 
     def _reasons(
