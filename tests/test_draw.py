@@ -660,8 +660,8 @@ def test_generations_have_colours_and_a_legend() -> None:
     fills = re.findall(r'id=adjoint_\d; label.*?fillcolor="(#\w+)"', dot, re.S)
     assert len(fills) == len(set(fills)) == 3
     for title in ("forward graph", "adjoints", "adjoints of generation 3"):
-        assert f"> {title}</FONT>" in dot
-    assert "> forward graph</FONT>" not in sm.draw(second_derivatives()["third"][:2]).dot
+        assert f"\xa0 {title}</FONT>" in dot
+    assert "\xa0 forward graph</FONT>" not in sm.draw(second_derivatives()["third"][:2]).dot
 
 
 def test_a_seed_that_was_given_says_so() -> None:

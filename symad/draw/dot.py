@@ -59,8 +59,9 @@ def _cluster(part: Part, shapes: Sequence[Shape]) -> Iterator[str]:
         while len(inside) < len(scope):
             inside.append(scope[len(inside)])
             yield f"    subgraph cluster_{part.family}_{shape.box.id}_{len(inside)} {{"
-            yield f'      label=<{html(visible(inside[-1]))}>; style="rounded"; margin=10;'
-            yield f'      color="{hue.strong}"; fontcolor="{hue.strong}"; fontsize=13;'
+            yield f"      label=<{html(visible(inside[-1]))}>; margin=10; fontsize=13;"
+            yield f'      style="rounded,filled"; fillcolor="{hue.ground}";'
+            yield f'      color="{hue.strong}"; fontcolor="{hue.strong}";'
         yield _node(shape)
     yield from ["    }"] * len(inside)
     yield "  }"
@@ -115,7 +116,7 @@ def _legend(swatches: Sequence[Swatch], notes: Iterable[str], columns: int = 4) 
 def _swatch(swatch: Swatch) -> str:
     return (
         f'<TD ALIGN="LEFT"><FONT POINT-SIZE="17" COLOR="{swatch.color}">{swatch.glyph}</FONT>'
-        f'<FONT POINT-SIZE="12" COLOR="{INK}"> {html(swatch.text)}</FONT></TD>'
+        f'<FONT POINT-SIZE="12" COLOR="{INK}">\xa0 {html(swatch.text)}</FONT></TD>'
     )
 
 
