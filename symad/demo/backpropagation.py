@@ -208,7 +208,7 @@ class SideBySide(Tabular):
     @property
     def html(self) -> str:
         """Both tables in HTML."""
-        return self._table.html + self.summary.html
+        return f"{self._table.html}<br>{self.summary.html}"
 
     def __repr__(self) -> str:
         return f"<SideBySide of {len(self._table.rows)} steps>"

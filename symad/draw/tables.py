@@ -79,7 +79,8 @@ class Table:
 
     def _cell(self, tag: str, column: int, text: str) -> str:
         side = "right" if column in self.numbers else "left"
-        return f'<{tag} style="text-align:{side};white-space:nowrap">{escape(text)}</{tag}>'
+        style = f"text-align:{side};white-space:nowrap;padding:2px 12px"
+        return f'<{tag} style="{style}">{escape(text)}</{tag}>'
 
 
 class Tabular(ABC):
