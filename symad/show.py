@@ -85,8 +85,9 @@ def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
     y : Node
     feed : dict from Node to value, optional
         Values of the variables.  Numbers are shown as such, arrays by their sizes, first elements
-        and norm, structures item by item.  Without a feed, the trace has the formulas, and the
-        types where they are known.
+        and norm, structures item by item; all are those of the graph as it was written, which the
+        passes of :func:`symad.compile` may mend.  Without a feed, the trace has the formulas, and
+        the types where they are known.
     wrt : Node, optional
         The variable for which tangents are shown, v̇_i = ∂v_i/∂x; the first unless given.  Where
         it is an array, all its elements change at the same rate.
