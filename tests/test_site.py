@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from test_public_names import NAMES
@@ -77,6 +79,20 @@ def test_notebooks_can_be_downloaded(site: Path) -> None:
     for name in names:
         page = (site / "_generated" / "notebooks" / f"{name}.html").read_text("utf-8")
         assert re.search(rf'href="[^"]*_downloads/[0-9a-f]+/{name}\.ipynb"', page)
+
+
+def test_links_lead_somewhere(site: Path) -> None:
+    pages = {site / name: text for name, text in pages_of(site).items() if "_static" not in name}
+    anchors = {path: set(re.findall(r'\bid="([^"]*)"', text)) for path, text in pages.items()}
+    missing = []
+    for path, text in pages.items():
+        for link in re.findall(r'<(?:a|img)\b[^>]*?(?:href|src)="([^"#:]*(?:#[^"]*)?)"', text):
+            name, _, anchor = link.partition("#")
+            target = Path(os.path.normpath(path.parent / unquote(name))) if name else path
+            known = anchors[target] if target in anchors and anchor else {unquote(anchor)}
+            if not target.exists() or unquote(anchor) not in known:
+                missing.append((path.name, link))
+    assert len(pages) > 50 and missing == []
 
 
 def test_formulas_are_mathematics(site: Path) -> None:
