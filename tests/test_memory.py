@@ -133,6 +133,17 @@ def test_native_programs_hold_little_more_than_their_bound(workload):
     assert held(specialised.program) <= 1.1 * use.lower_bound + padding(use)
 
 
+@pytest.mark.parametrize("workload", COMPILED, ids=lambda w: w.name)
+def test_native_calls_make_nothing_but_results(workload):
+    """Rows that large nests keep between their stages are new in each call, and small."""
+    pytest.importorskip("llvmlite")
+    implementation = workload.implementations["symad"](*workload.inputs(*workload.size))
+    if not isinstance(implementation.call, sm.Function):
+        pytest.skip("a new size in each call")
+    most, _ = grown(implementation.call, implementation.arguments, calls=3)
+    assert most < 0.08 * implementation.call.plan.lower_bound + 10_000
+
+
 LARGE_MODELS = [workload for workload in COMPILED if workload.once]
 
 

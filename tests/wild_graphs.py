@@ -73,6 +73,8 @@ def wild_graph(seed: int, steps: int = 8) -> WildGraph:
             builder.step()
     grown = builder.finish(seed).graph
     outputs = [*grown.outputs, *_derivatives(rng, grown)]
+    if rng.random() < 0.15:
+        outputs.append(sm.structure({"all": list(outputs), "first": outputs[0]}))
     arrays = _share_memory(rng, [np.asarray(builder.values[x]) for x in grown.inputs])
     laid_out = tuple(lay_out(rng, array) for array in arrays)
     return WildGraph(seed, sm.Graph(outputs, grown.inputs), laid_out)
