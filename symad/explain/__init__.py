@@ -84,7 +84,10 @@ def explain(nodes: Any, xs: Any = None, feed: Mapping[Node, Any] | None = None) 
     asked = list(nodes.outputs if isinstance(nodes, Graph) else leaves(nodes))
     for node in asked:
         if not isinstance(node, Node):
-            raise GraphTypeError(f"{node!r} is not a node of a graph, so it cannot be explained")
+            raise GraphTypeError(
+                f"{node!r} is not a node of a graph, so it cannot be explained",
+                remedy="Explain gradients, or what they are compiled from: sm.explain(y, x).",
+            )
     if not asked:
         raise GraphTypeError("there is nothing to explain: no nodes were given")
     return explain_nodes(asked, feed)
