@@ -6,7 +6,7 @@ instruction may also write its result over an input that dies with it, where the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from symad.graph.graph import Graph
@@ -103,21 +103,30 @@ def make_plan(graph: Graph) -> Plan:
     return    r2
     """
     storage = storage_of(graph)
-    order = frugal_order(graph)
-    last = _last_use(order, graph)
-    needed = _last_use_of_memory(last, storage)
     registers = _Registers()
     inputs = tuple(registers.take(node) for node in graph.inputs)
     constants = tuple(
         (registers.take(node), node) for node in graph.nodes if isinstance(node, Constant)
     )
     pinned = {*graph.inputs, *(node for _, node in constants)}
+    instructions = tuple(_instructions(graph, storage, registers, pinned))
+    outputs = tuple(registers.of[node] for node in graph.outputs)
+    copied = _must_copy(graph, storage, pinned)
+    return Plan(graph, registers.count, inputs, constants, instructions, outputs, copied)
+
+
+def _instructions(
+    graph: Graph, storage: Storage, registers: _Registers, pinned: set[Node]
+) -> Iterator[Instruction]:
+    """Yield the instructions in order, each with a register for its result."""
+    order = frugal_order(graph)
+    last = _last_use(order, graph)
+    needed = _last_use_of_memory(last, storage)
     given = set(graph.inputs)
     dying: dict[int, list[Node]] = {}
     for node, step in last.items():
         if node not in pinned:
             dying.setdefault(step, []).append(node)
-    instructions = []
     for step, node in enumerate(order):
         if node.op is None or node in given:
             continue
@@ -125,14 +134,10 @@ def make_plan(graph: Graph) -> Plan:
         dead = dying.get(step, [])
         over = _overwritable(node, [value for value in dead if needed[value] == step], storage)
         overwrites = None if over is None else registers.of[over]
-        frees = tuple(registers.release(value) for value in dead if value is not node)
+        frees = [registers.release(value) for value in dead if value is not node]
         output = registers.take(node)
-        instructions.append(
-            Instruction(node, sources, output, tuple(r for r in frees if r != output), overwrites)
-        )
-    outputs = tuple(registers.of[node] for node in graph.outputs)
-    copied = _must_copy(graph, storage, pinned)
-    return Plan(graph, registers.count, inputs, constants, tuple(instructions), outputs, copied)
+        rest = tuple(register for register in frees if register != output)
+        yield Instruction(node, sources, output, rest, overwrites)
 
 
 class _Registers:
