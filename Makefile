@@ -35,7 +35,7 @@ test: $(VENV)/.has-test
 	@status=0; \
 	$(PY) -m ruff check || status=1; \
 	$(PY) -m mypy || status=1; \
-	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --doctest-modules symad tests || status=1; \
+	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --dist loadgroup --doctest-modules symad tests || status=1; \
 	exit $$status
 
 lint: $(VENV)/.has-test

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from symad.backends.available import check_memory, memory_to_check
+from symad.backends.available import check_memory, is_worth_checking
 from symad.backends.program import Mark, Program, Settings, make_program
 from symad.backends.source import SourceWriter
 from symad.backends.trade import Trade, trade_between
@@ -44,8 +44,7 @@ class Specialisation:
     memory : int
         The bytes beside the inputs that a call needs, if they are worth checking, else 0.
     entered : bool
-        Whether a native entry has been tried, which is left to the second call: machine code of
-        numbers is not worth making for one.
+        Whether a native entry has been tried, which is left to the second call.
     """
 
     program: Program
@@ -175,12 +174,12 @@ class Function:
         return values + [parameter.value for parameter in self.parameters]
 
     def _run(self, values: Sequence[Any], out: Any) -> list[Any]:
-        program = self._program(values)
+        found = self._find(values)
         if out is None:
-            return program(values)
-        types = [node.type for node in program.plan.graph.outputs]
+            return found.program(values)
+        types = [node.type for node in found.passes.graph.outputs]
         targets = Targets(out, self.outputs, types)
-        results = program(values, targets.direct(len(types), values))
+        results = found.program(values, targets.direct(len(types), values))
         targets.check(results)
         return targets.fill(results)
 
@@ -190,8 +189,8 @@ class Function:
         for parameter, value in zip(self.updates, new_values, strict=True):
             parameter.adopt(value)
 
-    def _program(self, values: Sequence[Any]) -> Program:
-        """Return the program for the shapes of ``values``, making it if there is none."""
+    def _find(self, values: Sequence[Any]) -> Specialisation:
+        """Return what runs for the shapes of ``values``, making it if there is none."""
         key = tuple([_signature(value) for value in values])  # a list is faster than a generator
         found = self._specialisations.get(key)
         if found is None:
@@ -207,7 +206,7 @@ class Function:
             if not found.entered:
                 self._enter_natively(found)
         self._latest, self._mark[0] = found, 0
-        return found.program
+        return found
 
     def _specialise(self, types: Sequence[Type]) -> Specialisation:
         from symad.passes.pipeline import optimise  # its rules take time to import
@@ -215,7 +214,8 @@ class Function:
         graph, settings = specialise(self.graph, types), self.settings
         passes = optimise(graph, settings.grade, recompute=settings.recompute)
         program = make_program(passes.graph, self.settings)
-        return Specialisation(program, passes, memory_to_check(program.plan))
+        memory = program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
+        return Specialisation(program, passes, memory)
 
     def _check_memory(self, found: Specialisation) -> None:
         if found.memory:
@@ -274,8 +274,7 @@ class Function:
             first call, what the declared types give.
         """
         if values is not None:
-            self._program(values)
-            return self._specialisations[tuple([_signature(value) for value in values])]
+            return self._find(values)
         number = int(self._mark[0])
         if number:
             return self._entered[number - 1]

@@ -253,3 +253,20 @@ def test_large_results_are_written_straight_to_their_targets(
     for a, b, c in zip(found, out, expected, strict=True):
         assert a is b
         np.testing.assert_array_equal(a, c)
+
+
+def test_the_same_call_gives_the_same_bits() -> None:
+    """By whatever way it goes: the first time, by name, from arrays."""
+    a, b = sm.Variable("a"), sm.Variable("b")
+    y = sm.sin(a) * sm.exp(b) + sm.sum(sm.tanh(a * b))
+    f = sm.compile([a, b], [y, *sm.gradients(y, [a, b])], backend="native")
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        u, v = rng.standard_normal(2).tolist()
+        first = f(u, v)
+        assert f(u, v) == f(a=u, b=v) == f(np.array(u), np.float64(v)) == first
+    u, v = rng.standard_normal((2, 50))
+    first = f(u, v)
+    for again in (f(u, v), f(a=u, b=v), f(list(u), v[::-1][::-1])):
+        for x, y in zip(again, first, strict=True):
+            np.testing.assert_array_equal(x, y)

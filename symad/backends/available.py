@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from symad.errors import EvaluationError
+from symad.graph.graph import Graph
 from symad.plan.plan import Plan
 
 _CHECKED_FROM = 1 << 26
@@ -15,12 +16,21 @@ _GROUPS = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 60
 
 
-def memory_to_check(plan: Plan) -> int:
-    """Return how many bytes a call needs beside its inputs, or 0 if that is little or not known."""
-    if plan.is_static:
-        if sum(step.node.type.nbytes for step in plan.instructions) >= _CHECKED_FROM:
-            return plan.lower_bound or 0
-    return 0
+def is_worth_checking(graph: Graph) -> bool:
+    """Return whether what a graph computes may take much memory, and it is known how much."""
+    size = bytes_computed(graph)
+    return size is not None and size >= _CHECKED_FROM
+
+
+def bytes_computed(graph: Graph) -> int | None:
+    """Return the bytes of all values that a graph computes, ``None`` if that is not known."""
+    given, size = set(graph.inputs), 0
+    for node in graph.nodes:
+        if node.op is not None and node not in given:
+            if not node.type.is_static:
+                return None
+            size += node.type.nbytes
+    return size
 
 
 def check_memory(needed: int, plan: Plan, name: str) -> None:

@@ -143,16 +143,29 @@ def is_of_numbers(graph: Graph) -> bool:
 
 
 class NumberProgram(NumpyProgram):
-    """A plan of numbers, for which a native function is made only when it is asked for."""
+    """A plan of numbers as a native function; by NumPy's kernels where there can be none."""
 
     def __init__(self, plan: Plan, is_fast: bool) -> None:
         super().__init__(plan)
         self._is_fast = is_fast
+        self._run = self._native(list(plan.graph.outputs), self._by_kernels)
+
+    def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
+        """Return the outputs, as :meth:`entry` makes them; see :class:`Program`."""
+        return self._by_kernels(*values) if self._run is None else self._run(*values)
+
+    def _by_kernels(self, *values: Any) -> list[Any]:
+        return super().__call__(values)
 
     def entry(
         self, outputs: Any, fallback: Callable[..., Any], name: str, mark: Mark
     ) -> Callable[..., Any] | None:
         """Return the native function; it leaves no mark."""
+        return self._native(outputs, fallback, name)
+
+    def _native(
+        self, outputs: Any, fallback: Callable[..., Any], name: str = "function"
+    ) -> Callable[..., Any] | None:
         from symad.backends.native.entry import native_function
 
         return native_function(self.plan, outputs, fallback, name, self._is_fast)
