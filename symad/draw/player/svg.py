@@ -14,6 +14,7 @@ _MARGIN = 8
 _TIP = (11.0, 4.2)  # length and half the width of an arrow's point
 _CUT = 13.0  # the corners of hexagons and parallelograms
 _FARTHEST = 60  # pixels between an outline and the rectangle around it
+_SQUARE = 80.0  # pixels
 _TITLE = (10.5, 20.0)  # about the width of a letter of a frame's title, and its height
 _ROUND = {Kind.OPERATION, Kind.PARTIAL, Kind.IDENTITY, Kind.LOCAL, Kind.TANGENT}
 
@@ -197,15 +198,20 @@ def _outlined(points: Sequence[Point]) -> str:
 
 def _badges(sketch: Sketch, layout: Layout) -> Iterator[str]:
     """Yield the notes of arrows, each where it covers nothing, as far as there is such a place."""
-    taken = [(*layout.centres[shape.id], *shape.size) for shape in sketch.shapes if not shape.at]
-    taken += [(*tip, _TIP[0] * 2, _TIP[0] * 2) for tip in layout.tips.values()]
-    taken += map(_heading, layout.frames)
+    taken = _Taken()
+    for shape in sketch.shapes:
+        if not shape.at:
+            taken.add(layout.centres[shape.id], shape.size)
+    for tip in layout.tips.values():
+        taken.add(tip, (_TIP[0] * 2, _TIP[0] * 2))
+    for frame in layout.frames:
+        taken.add(*_heading(frame))
     for arrow in sketch.arrows:
         if not arrow.note or arrow.id not in layout.curves:
             continue
         width, height = arrow.room
         x, y = _free_place(layout.curves[arrow.id], arrow.room, taken, layout.size)
-        taken.append((x, y, width, height))
+        taken.add((x, y), arrow.room)
         box = _rectangle(x - width / 2, y - height / 2, width, height, 7)
         yield (
             f'<g class="badge unseen" data-k="b-{arrow.id}">{box}'
@@ -213,18 +219,46 @@ def _badges(sketch: Sketch, layout: Layout) -> Iterator[str]:
         )
 
 
-def _heading(frame: Frame) -> tuple[float, float, float, float]:
-    """Return about where the title of a frame stands: its centre, width and height."""
+def _heading(frame: Frame) -> tuple[Point, Point]:
+    """Return about where the title of a frame stands: its centre and size."""
     (x, y), width = frame.corner, _TITLE[0] * len(frame.title)
-    return x + 10 + width / 2, y + 14, width, _TITLE[1]
+    return (x + 10 + width / 2, y + 14), (width, _TITLE[1])
 
 
-def _free_place(
-    curve: Sequence[Point],
-    size: Point,
-    taken: Sequence[tuple[float, float, float, float]],
-    picture: Point,
-) -> Point:
+class _Taken:
+    """Boxes that are taken, found by the squares of the picture that they touch."""
+
+    def __init__(self) -> None:
+        self._boxes: dict[tuple[int, int], list[tuple[Point, Point]]] = {}
+
+    def add(self, centre: Point, size: Point) -> None:
+        """Take a box."""
+        for square in self._squares(centre, size):
+            self._boxes.setdefault(square, []).append((centre, size))
+
+    def covered(self, centre: Point, size: Point) -> float:
+        """Return how much of what is taken a box would cover."""
+        found = {
+            box for square in self._squares(centre, size) for box in self._boxes.get(square, ())
+        }
+        area = 0.0
+        for (x, y), (width, height) in found:
+            across = (size[0] + width) / 2 - abs(centre[0] - x)
+            down = (size[1] + height) / 2 - abs(centre[1] - y)
+            area += max(across, 0) * max(down, 0)
+        return area
+
+    def _squares(self, centre: Point, size: Point) -> Iterator[tuple[int, int]]:
+        columns, rows = (
+            range(int((middle - side / 2) // _SQUARE), int((middle + side / 2) // _SQUARE) + 1)
+            for middle, side in zip(centre, size, strict=True)
+        )
+        for column in columns:
+            for row in rows:
+                yield column, row
+
+
+def _free_place(curve: Sequence[Point], size: Point, taken: _Taken, picture: Point) -> Point:
     """Return a place on a curve, or right beside it, where a box covers least; near the middle."""
     samples = list(_along(curve))
     middle = len(samples) // 2
@@ -235,20 +269,8 @@ def _free_place(
         for shift in (0.0, -aside, aside):
             inside = min(max(x + shift, half), picture[0] - half)
             far = abs(place - middle) + abs(shift) / aside
-            choices.append((_covered((inside, y), size, taken), far, (inside, y)))
+            choices.append((taken.covered((inside, y), size), far, (inside, y)))
     return min(choices)[2]
-
-
-def _covered(
-    point: Point, size: Point, taken: Sequence[tuple[float, float, float, float]]
-) -> float:
-    """Return how much of other things a box around a point would cover."""
-    area = 0.0
-    for x, y, width, height in taken:
-        across = (size[0] + width) / 2 - abs(point[0] - x)
-        down = (size[1] + height) / 2 - abs(point[1] - y)
-        area += max(across, 0) * max(down, 0)
-    return area
 
 
 def _along(curve: Sequence[Point]) -> Iterator[Point]:
