@@ -144,6 +144,8 @@ def matrix(*shape: int) -> Node:
         (sm.linalg.det(matrix(6, 6)), 2 * 6**3 // 3),
         (sm.linalg.svdvals(matrix(8, 3)), 4 * 8 * 9 - 36),
         (sm.linalg.svdvals(matrix(3, 8)), 4 * 8 * 9 - 36),
+        (sm.argsort(matrix(8, 3), axis=0), 8 * 3 * 3),
+        (sm.argsort(matrix(3, 9)), 3 * 9 * 4),
         (sm.exp(matrix(7)), 7 * ELEMENTARY),
         (sm.softmax(matrix(2, 5)), 10 * (ELEMENTARY + 4)),
         (sm.map_over(lambda row: sm.exp(row) + row, [matrix(4, 3)]), 12 * (ELEMENTARY + 1)),

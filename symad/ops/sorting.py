@@ -92,6 +92,10 @@ class Argsort(Op):
             normalize_axis(self.axis, len(x.shape))
         return TensorType(np.dtype("int64"), x.shape)
 
+    def flops(self, result: Any, *types: Any) -> int:
+        length = int(result.shape[self.axis])
+        return int(result.size) * max(length - 1, 0).bit_length()  # comparisons of a merge sort
+
     def differentiable(self, slot: int) -> bool:
         return False
 
