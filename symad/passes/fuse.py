@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from symad.graph.graph import Graph, rebuild, replace_inputs
+from symad.graph.graph import Graph, rebuild
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.graph.provenance import Creation, creating
@@ -33,6 +33,7 @@ from symad.ops.reduce import Reduction, Sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.ops.structure import structure_item
 from symad.passes.decompose import decompose, is_dense
+from symad.passes.rewrite import with_inputs
 from symad.types import TensorType, normalize_axes
 
 Shape = tuple[int, ...]
@@ -421,7 +422,7 @@ def _with_groups(graph: Graph, groups: Sequence[Group]) -> Graph:
             new.update(zip(made, _fused_nodes(unit, made, resolve), strict=True))
         else:
             with creating(Creation(unit.scope, unit.site, unit.role)):
-                new[unit] = replace_inputs(unit, tuple(map(resolve, unit.inputs)))
+                new[unit] = with_inputs(unit, tuple(map(resolve, unit.inputs)))
     return Graph(map(resolve, graph.outputs), graph.inputs)
 
 
@@ -459,7 +460,7 @@ def _fused_nodes(group: Group, made: Sequence[Node], resolve: Callable[[Node], N
     inside = set(members)
     outer = [source for node in members for source in node.inputs if source not in inside]
     taken = list(dict.fromkeys(node for node in outer if not _is_number(node)))
-    body = rebuild(Graph(made, taken), replace_inputs, {node: placeholder(node) for node in taken})
+    body = rebuild(Graph(made, taken), with_inputs, {node: placeholder(node) for node in taken})
     op = Fused(body, group.space, group.split)
     inputs = tuple(resolve(node) for node in taken)
     last = made[-1]

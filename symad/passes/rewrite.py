@@ -97,10 +97,10 @@ def closed(graph: Graph) -> Graph:
         if node.op is not None or isinstance(node, Constant):
             with creating(Creation(node.scope, node.site, node.role)):
                 leaves[node] = Node(None, (), node.type, node.label)
-    return rebuild(graph, _with_inputs, leaves) if leaves else graph
+    return rebuild(graph, with_inputs, leaves) if leaves else graph
 
 
-def _with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
+def with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
     """Return ``node`` with other inputs of the same types."""
     if all(map(_is, inputs, node.inputs)):
         return node
@@ -121,11 +121,25 @@ class _Walk:
 
     def visit(self, node: Node, inputs: tuple[Node, ...]) -> Node:
         """Return the final form of a node whose inputs have theirs."""
-        root = _with_inputs(node, inputs)
+        for source in inputs:
+            if source not in self.final:  # leaves are not visited
+                self.final[source] = self.interner.intern(source)
+        root = self._with_final_inputs(node, inputs)
+        same = self.interner.intern(root)
+        if same is not root:
+            return self.final[same]
+        new = self._apply_rule(root)
+        if new is not None:
+            return self._settle(root, new)
+        self.final[root] = root
+        return root
+
+    def _settle(self, root: Node, new: Node) -> Node:
+        """Return the final form of a node to which a rule has been applied, with what this made."""
         final = self.final
-        follows: dict[Node, Node] = {}  # in the end, a key has the final form of its value
-        rewrites = {root: 0}  # how many led to a node
-        stack = [root]
+        follows = {root: new}  # in the end, a key has the final form of its value
+        rewrites = {root: 0, new: 1}  # how many led to a node
+        stack = [root, new]
         while stack:
             top = stack[-1]
             if top in final:
@@ -150,17 +164,25 @@ class _Walk:
 
     def _advance(self, node: Node, rewrites: int) -> tuple[Node, int]:
         """Share a node whose inputs are final, or apply one rule; return how many were applied."""
-        final = self.final
         same = node
         if node.op is not None:
-            same = _with_inputs(node, tuple(final[source] for source in node.inputs))
+            same = self._with_final_inputs(node, node.inputs)
         same = self.interner.intern(same)
         if same is not node or node.op is None or rewrites >= _MOST_REWRITES:
             return same, 0
+        new = self._apply_rule(node)
+        return (node, 0) if new is None else (new, 1)
+
+    def _with_final_inputs(self, node: Node, inputs: tuple[Node, ...]) -> Node:
+        return with_inputs(node, tuple([self.final[source] for source in inputs]))
+
+    def _apply_rule(self, node: Node) -> Node | None:
+        """Return what the first rule that applies makes of a node, ``None`` if none does."""
+        assert node.op is not None
         for rule in self.rules.of(type(node.op)):
             new = rule.apply(node)
             if new is not None and new is not node:
                 if self.record is not None:
                     self.record(Rewriting(rule, node, new))
-                return new, 1
-        return node, 0
+                return new
+        return None
