@@ -218,7 +218,7 @@ def test_pictures_show_what_is_drawn_today(tmp_path: Path, monkeypatch: pytest.M
 
 
 def texts_of(picture: Path) -> list[str]:
-    """Return the texts in an SVG picture, sorted: where they stand is up to Graphviz."""
+    """Return the texts in an SVG picture, in the order of the alphabet."""
     return sorted(re.findall(r"<text[^>]*>([^<]*)</text>", picture.read_text("utf-8")))
 
 
