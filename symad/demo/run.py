@@ -72,7 +72,7 @@ def draw_graphs(folder: Path) -> None:
         for ending in ("svg", "png"):
             path = folder / f"{name}.{ending}"
             drawing.save(path)
-            print(f"saved {path} (laid out by {drawing.rendered_by})")
+            print(f"saved {path} (drawn by {drawing.rendered_by})")
 
 
 def time_calls() -> None:
