@@ -3,6 +3,9 @@
 The axes of ``sum(a * b)`` are of four kinds: those of both operands that are summed (k), those of
 both that stay (batch), and those of which only a (m) or only b (n) has more than one.  With some of
 k, m and n each, this is ``a @ b`` for a as (batch, m, k) and b as (batch, k, n).
+
+Without m or n the product is no larger than an operand.  It stays a sum: a loop nest takes it in
+together with what the operands are made of, which a matrix product would need in memory.
 """
 
 from __future__ import annotations
