@@ -39,7 +39,7 @@ class _Term(NamedTuple):
 
 def _slope(node: Node) -> Node | None:
     """Return a product by s, by 1 − s or by both multiplied out over a sum of quotients by them."""
-    if node.dtype.kind != "f":
+    if not any(map(_has_share, node.inputs)) or node.dtype.kind != "f":
         return None
     shares: _Shares = {}
     rest = []
@@ -54,6 +54,12 @@ def _slope(node: Node) -> Node | None:
         if made is not None:
             return reduce(multiply, rest[:k] + rest[k + 1 :], made)
     return None
+
+
+def _has_share(factor: Node) -> bool:
+    """Take a quick look: products inside of products have had their turn."""
+    factors = factor.inputs if isinstance(factor.op, Multiply) else (factor,)
+    return any(_share(f) is not None for f in factors)
 
 
 def _share(node: Node) -> _Share | None:
