@@ -78,7 +78,7 @@ class NumbersTeller:
         if role.kind is RoleKind.SEED:
             return f"The seed {name}, the adjoint of the output {of}, is {value}."
         if role.consumer is None:
-            return f"All that {of} adds to the output, along all paths: {name} is {value}."
+            return f"The sum over all paths from {of} to the output: {name} is {value}."
         edge = f"the edge from {of} to {subject.forward_name(role.consumer)}"
         if role.kind is RoleKind.LOCAL:
             return f"A step of the rule for {edge}: {value}."

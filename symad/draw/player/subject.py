@@ -173,7 +173,8 @@ class Subject:
         else:
             formula = self.formulas.right_sides.get(node, node.label)
             if len(node.inputs) > _MOST_TERMS:
-                formula = f"{node.op.name if node.op else ''} of {len(node.inputs):,} terms"
+                what = "sum" if kind is Kind.SUM or node.op is None else node.op.name
+                formula = f"{what} of {len(node.inputs):,} terms"
             for line in wrapped(formula, 18, 3):
                 yield Row(line, "formula")
             if node.name:
