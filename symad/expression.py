@@ -18,7 +18,7 @@ from typing import Any
 from symad.errors import ExpressionError, SymadError, did_you_mean
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.operators import FUNCTIONS
-from symad.graph.provenance import Creation, Site, creating
+from symad.graph.provenance import EXPRESSION, Creation, Site, creating
 
 LONGEST = 4000
 """How many characters an expression may have."""
@@ -177,7 +177,7 @@ class _Reader:
     def _build(self, tree: ast.AST, build: _Build, arguments: list[Any]) -> Any:
         column = self._column(tree)
         try:
-            with creating(Creation((), Site("<expression>", column))):
+            with creating(Creation((), Site(EXPRESSION, column))):
                 return build(arguments)
         except ExpressionError:
             raise

@@ -84,6 +84,7 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", LECTURE, "x1=2", "x2=5"]) == 0
     output = capsys.readouterr().out
     assert "v̄2→5 = v̄5·∂v5/∂v2 = v̄5·cos v2" in output
+    assert "v5 = sin v2        column 19\n" in output
     assert "v̄1 = ∂y/∂x1 = x2 + 1/x1" in output
     assert main(["explain", LECTURE, "--wrt", "x1", "--form", "latex"]) == 0
     latex = capsys.readouterr().out

@@ -12,7 +12,7 @@ from symad.draw.notation import name_of
 from symad.draw.spelling import latex_name
 from symad.draw.view import View
 from symad.graph.node import Node, Variable
-from symad.graph.provenance import Role, RoleKind
+from symad.graph.provenance import EXPRESSION, Role, RoleKind
 
 _MOST_TERMS = 12
 _LONGEST_SOURCE = 72
@@ -130,7 +130,8 @@ def place_of(node: Node) -> Phrase:
 def line_of(node: Node) -> str:
     """Return ``model.py:12``, ``In[3]:2`` in a notebook; ``line 1`` at a prompt."""
     site = node.site
-    return f"line {site.line}" if site.filename.startswith("<") else site.place(short=True)
+    typed = site.filename.startswith("<") and site.filename != EXPRESSION
+    return f"line {site.line}" if typed else site.place(short=True)
 
 
 def _only_output(view: View) -> Node | None:

@@ -40,6 +40,10 @@ def _cell(filename: str) -> str:
     return str(found[1]) if found else ""
 
 
+EXPRESSION = "<expression>"
+"""The file name of what :func:`symad.expression.read_expression` reads."""
+
+
 @lru_cache(maxsize=256)
 def _lines(code: CodeType) -> tuple[list[int], list[int]]:
     """Return where in the instructions of ``code`` a line begins, and which; to be searched."""
@@ -89,7 +93,12 @@ class Site:
         return linecache.getline(self.filename, self.line).strip()
 
     def place(self, short: bool = False) -> str:
-        """Return ``src/file.py:12``, or ``file.py:12``; in a notebook's third cell ``In[3]:12``."""
+        """Return ``src/file.py:12``, or ``file.py:12``; in a notebook's third cell ``In[3]:12``.
+
+        The lines of an expression that was given as text are its columns.
+        """
+        if self.filename == EXPRESSION:
+            return f"column {self.line}"
         name = _cell(self.filename) or self.filename
         if short:
             name = name.replace("\\", "/").rpartition("/")[2]
