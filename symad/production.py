@@ -181,7 +181,9 @@ class Production:
         if not self._values:
             return "null"
         if len(subject.view.nodes) > _MOST_COMPUTED:
-            story.notes.append(f"There are no sliders: they are for up to {_MOST_COMPUTED:,} nodes.")
+            story.notes.append(
+                f"There are no sliders: they are for up to {_MOST_COMPUTED:,} nodes."
+            )
             return "null"
         inputs = Graph(self._outputs).inputs
         try:
