@@ -85,7 +85,7 @@ class LoopKernel:
         targets = list(map(self._target, self._outputs, self._kinds, given))
         arrays += targets
         for dtype in self._stored:
-            arrays.append(np.empty((self._parts, self._layout.row), dtype))
+            arrays.append(self._allocate((self._parts, self._layout.row), dtype))
         words = [*self._words, *(array.__array_interface__["data"][0] for array in arrays)]
         if len(self._shares) == 1:
             self._do_parts(words, self._shares[0], arrays)
@@ -135,7 +135,7 @@ class LoopKernel:
         if kind is Kind.TOTAL:
             return np.empty(self._parts, node.dtype)
         if kind is Kind.COLUMN:
-            return np.empty((self._parts, self._layout.row), node.dtype)
+            return self._allocate((self._parts, self._layout.row), node.dtype)
         return self._allocate(shape_of(node), node.dtype) if given is None else given
 
     def _result(self, node: Node, kind: Kind, target: _Array) -> Any:
