@@ -179,10 +179,21 @@ def _apply(op: Op, inputs: list[Any], noise: Noise | None, all_ops: bool) -> Any
         inputs = [np.float64(x) if np.result_type(x).kind in "biu" else x for x in inputs]
     sizes = [np.size(x) for x in inputs if not is_nested(x)]
     made = _compute(op, [disturb(x, noise) for x in inputs], all_ops)
+    if op.name in ("var", "std") and noise.rng.random() < 0.5:
+        made = _without_noise_of_mean(op, inputs[0], made)
     if op.name in LOGS_OF_SUMS:
         made = made + (disturb(np.ones_like(made), noise) - np.ones_like(made))
     terms = max(sizes, default=1) / max(1, np.size(made) if not is_nested(made) else 1)
     return disturb(made, noise, math.ceil(math.sqrt(max(1, terms))))
+
+
+def _without_noise_of_mean(op: Op, x: Any, made: Any) -> Any:
+    """Return 0 where all elements are the same: their mean may be rounded, or exact."""
+    how = op.attributes()
+    if not np.size(x):
+        return made
+    width = np.ptp(np.asarray(x), axis=how["axis"], keepdims=how["keepdims"])
+    return np.where(width == 0, made * 0, made)
 
 
 def _compute(op: Op, inputs: list[Any], as_written: bool) -> Any:
