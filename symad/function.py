@@ -33,7 +33,7 @@ _CHAINED = 4
 """How many native functions a call may try, one after another, before it takes the general path."""
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Specialisation:
     """What a function runs for one signature of its inputs.
 
@@ -43,14 +43,11 @@ class Specialisation:
     passes : Optimised
     memory : int
         The bytes beside the inputs that a call needs, if they are worth checking, else 0.
-    entered : bool
-        Whether a native entry has been tried, which is left to the second call.
     """
 
     program: Program
     passes: Optimised
     memory: int
-    entered: bool = False
 
 
 class Function:
@@ -200,11 +197,9 @@ class Function:
                 self._specialisations[key] = found
                 if len(self._specialisations) > _CACHED_PROGRAMS:
                     self._specialisations.popitem(last=False)
-        else:
-            if not found.program.keeps_memory:
-                self._check_memory(found)
-            if not found.entered:
                 self._enter_natively(found)
+        elif not found.program.keeps_memory:
+            self._check_memory(found)
         self._latest, self._mark[0] = found, 0
         return found
 
@@ -227,18 +222,16 @@ class Function:
         Python looks ``__call__`` up in the class, so this function gets a class of its own.  What
         does not expect the values of a call hands them on to the one that was made before it.
         """
-        with self._lock:
-            if found.entered or not self._binding.is_flat:
-                return
-            if len(self._entered) == _CHAINED:
-                self._entered = []
-            fallback = type(self).__call__ if self._entered else self._call
-            mark = Mark(self._mark, len(self._entered) + 1)
-            entry = self._entry(found.program, fallback, mark)
-            found.entered = True
-            if entry is not None:
-                self._entered.append(found)
-                self.__class__ = type("Function", (Function,), {"__call__": entry})
+        if not self._binding.is_flat:
+            return
+        if len(self._entered) == _CHAINED:
+            self._entered = []
+        fallback = type(self).__call__ if self._entered else self._call
+        mark = Mark(self._mark, len(self._entered) + 1)
+        entry = self._entry(found.program, fallback, mark)
+        if entry is not None:
+            self._entered.append(found)
+            self.__class__ = type("Function", (Function,), {"__call__": entry})
 
     def _entry(
         self, program: Program, fallback: Callable[..., Any], mark: Mark
