@@ -177,7 +177,7 @@ def test_functions_are_made_and_dropped_in_many_threads() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:os.fork:RuntimeWarning")
 def test_a_child_can_compile_though_other_threads_were_compiling() -> None:
     f = compiled(3.0, threads=2)
     x = np.ones(150_000)
