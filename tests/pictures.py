@@ -59,8 +59,8 @@ def regularised_gradients() -> Case:
     return [loss, *sm.gradients(loss, parameters)], None
 
 
-def squared_loss() -> Case:
-    """A network in scopes, fed."""
+def scoped_network() -> tuple[sm.Node, list[sm.Node], dict[sm.Node, Any]]:
+    """A network with scopes, parameters, broadcasting and a regularised loss."""
     rng = np.random.default_rng(1)
     x, target = sm.Variable("X", ("batch", 8)), sm.Variable("target", ("batch", 3))
     w1, w2 = sm.parameter("W1", rng.normal(size=(8, 5))), sm.parameter("W2", np.ones((5, 3)))
@@ -73,7 +73,12 @@ def squared_loss() -> Case:
         error = output - target
         loss = sm.sum(error * error) + 0.5 * sm.sum(w1 * w1)
     feed = {x: rng.normal(size=(4, 8)), target: rng.normal(size=(4, 3))}
-    return [loss, *sm.gradients(loss, [w1, w2, bias])], feed
+    return loss, [w1, w2, bias], feed
+
+
+def squared_loss() -> Case:
+    loss, parameters, feed = scoped_network()
+    return [loss, *sm.gradients(loss, parameters)], feed
 
 
 def attention() -> Case:

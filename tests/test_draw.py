@@ -57,23 +57,6 @@ def running_example(shape: Any = None) -> tuple[sm.Node, list[sm.Node]]:
     return sm.log(x1) + x1 * x2 - sm.sin(x2), [x1, x2]
 
 
-def network() -> tuple[sm.Node, list[sm.Node], dict[sm.Node, Any]]:
-    """A network with scopes, parameters, broadcasting and a regularised loss."""
-    rng = np.random.default_rng(1)
-    x, target = sm.Variable("X", ("batch", 8)), sm.Variable("target", ("batch", 3))
-    w1, w2 = sm.parameter("W1", rng.normal(size=(8, 5))), sm.parameter("W2", np.ones((5, 3)))
-    bias = sm.parameter("bias", np.zeros(5))
-    with sm.scope("layer1"):
-        hidden = sm.sin(x @ w1 + bias)
-    with sm.scope("layer2"):
-        output = hidden @ w2
-    with sm.scope("loss"):
-        error = output - target
-        loss = sm.sum(error * error) + 0.5 * sm.sum(w1 * w1)
-    feed = {x: rng.normal(size=(4, 8)), target: rng.normal(size=(4, 3))}
-    return loss, [w1, w2, bias], feed
-
-
 def symbols(*outputs: sm.Node) -> list[list[str]]:
     view = View(outputs)
     labels = Labels(view)
@@ -130,7 +113,7 @@ def test_labels_do_not_depend_on_what_is_fetched(shape: Any) -> None:
 
 
 def test_labels_agree_with_the_record_of_the_extension() -> None:
-    loss, parameters, _ = network()
+    loss, parameters, _ = pictures.scoped_network()
     record = sm.extend(loss, parameters)
     view = View([loss, *record.adjoints.values()])
     labels = Labels(view)
@@ -208,7 +191,7 @@ def test_a_feed_decides_which_repairs_do_something() -> None:
 
 
 def test_every_kind_of_node_has_its_shape() -> None:
-    loss, parameters, feed = network()
+    loss, parameters, feed = pictures.scoped_network()
     gradients = sm.gradients(loss, parameters)
     view = View([loss, *gradients])
     labels = Labels(view)
@@ -244,7 +227,7 @@ def test_values_and_adjoints_stand_on_the_nodes() -> None:
     drawing = sm.draw([y, *sm.gradients(y, [x1, x2])], {x1: 2.0, x2: 5.0})
     assert "= 5<" in dot_of(drawing, x2) and "v̄₂ = 1.716<" in dot_of(drawing, x2)
     assert "= 11.652<" in dot_of(drawing, y)
-    loss, parameters, feed = network()
+    loss, parameters, feed = pictures.scoped_network()
     gradients = sm.gradients(loss, parameters)
     drawing = sm.draw([loss, *gradients], feed)
     w2 = parameters[1]
@@ -254,7 +237,7 @@ def test_values_and_adjoints_stand_on_the_nodes() -> None:
 
 
 def test_known_sizes_stand_on_the_nodes() -> None:
-    loss, _, _ = network()
+    loss, _, _ = pictures.scoped_network()
     assert ">batch×8<" in sm.draw(loss).dot
 
 
@@ -288,7 +271,7 @@ def test_structures_are_drawn() -> None:
 
 
 def test_scopes_are_boxes() -> None:
-    loss, parameters, _ = network()
+    loss, parameters, _ = pictures.scoped_network()
     dot = sm.draw([loss, *sm.gradients(loss, parameters)]).dot
     for name in ("layer1", "layer2", "loss"):
         assert dot.count(f"label=<{name}>") == 2  # in the forward part and among the adjoints
@@ -307,7 +290,7 @@ def test_nested_scopes_nest() -> None:
 
 
 def test_a_large_graph_folds_by_scope_and_says_so() -> None:
-    loss, parameters, _ = network()
+    loss, parameters, _ = pictures.scoped_network()
     drawing = sm.draw([loss, *sm.gradients(loss, parameters)], limit=20)
     (note,) = drawing.notes
     assert "folded by scope" in note and note in drawing.dot
@@ -409,7 +392,7 @@ def boxes_of(svg: str) -> dict[str, tuple[float, float, float, float]]:
 
 def graphs_to_lay_out() -> list[tuple[str, list[sm.Node], list[sm.Node]]]:
     y, xs = running_example()
-    loss, parameters, _ = network()
+    loss, parameters, _ = pictures.scoped_network()
     a = b = sm.Variable("a")
     for _ in range(6):
         b = b + b
@@ -455,7 +438,7 @@ def test_ids_are_kept_in_the_svg(layout: Any) -> None:
 
 def test_dot_is_deterministic() -> None:
     def text() -> str:
-        loss, parameters, _ = network()
+        loss, parameters, _ = pictures.scoped_network()
         return re.sub(r":\d+\"", '"', sm.draw([loss, *sm.gradients(loss, parameters)]).dot)
 
     assert text() == text()
@@ -671,7 +654,7 @@ def test_a_seed_that_was_given_says_so() -> None:
 
 
 def test_networkx_has_the_graph() -> None:
-    loss, parameters, _ = network()
+    loss, parameters, _ = pictures.scoped_network()
     gradients = sm.gradients(loss, parameters)
     graph = sm.to_networkx([loss, *gradients])
     order = topological_order([loss, *gradients])

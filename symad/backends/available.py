@@ -18,19 +18,11 @@ _UNLIMITED = 1 << 60
 
 def is_worth_checking(graph: Graph) -> bool:
     """Return whether what a graph computes may take much memory, and it is known how much."""
-    size = bytes_computed(graph)
-    return size is not None and size >= _CHECKED_FROM
-
-
-def bytes_computed(graph: Graph) -> int | None:
-    """Return the bytes of all values that a graph computes, ``None`` if that is not known."""
-    given, size = set(graph.inputs), 0
-    for node in graph.nodes:
-        if node.op is not None and node not in given:
-            if not node.type.is_static:
-                return None
-            size += node.type.nbytes
-    return size
+    given = set(graph.inputs)
+    types = [node.type for node in graph.nodes if node.op is not None and node not in given]
+    if not all(type_.is_static for type_ in types):
+        return False
+    return sum(type_.nbytes for type_ in types) >= _CHECKED_FROM
 
 
 def check_memory(needed: int, plan: Plan, name: str) -> None:

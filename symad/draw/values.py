@@ -106,12 +106,12 @@ def format_bytes(count: float) -> str:
 
 def magnitude(value: Any) -> float:
     """Return the Euclidean norm of all numbers in a value."""
-    squares = (np.sum(np.square(np.asarray(leaf, dtype="float64"))) for leaf in _numbers(value))
+    squares = (np.sum(np.square(np.asarray(leaf, dtype="float64"))) for leaf in numbers_in(value))
     with np.errstate(over="ignore", invalid="ignore"):
         return float(np.sqrt(sum(squares)))
 
 
-def _numbers(value: Any) -> Iterator[Any]:
+def numbers_in(value: Any) -> Iterator[Any]:
     """Yield the arrays in a structure."""
     pending = [value]
     while pending:

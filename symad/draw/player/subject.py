@@ -14,7 +14,7 @@ from symad.draw.parts import Kind, Part, kind_of
 from symad.draw.player.glyphs import Glyphs, mathml
 from symad.draw.player.sketch import Arrow, Row, Shape, Sketch, room_for, size_of
 from symad.draw.player.wrapping import wrapped
-from symad.draw.values import format_value, summarise
+from symad.draw.values import format_value, numbers_in, summarise
 from symad.draw.view import Source, View
 from symad.graph.formula import format_term
 from symad.graph.node import Constant, Node, Variable
@@ -252,16 +252,7 @@ def is_number(value: Any) -> bool:
 
 def is_finite(value: Any) -> bool:
     """Return whether a value, or all that a structure holds, is finite."""
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            pending += item.values()
-        elif isinstance(item, (tuple, list)):
-            pending += item
-        elif item is not None and not np.all(np.isfinite(item)):
-            return False
-    return True
+    return all(np.all(np.isfinite(array)) for array in numbers_in(value))
 
 
 def equation(*sides: str) -> str:
