@@ -16,7 +16,7 @@ import networkx
 import numpy as np
 import pictures
 import pytest
-from test_draw import HOSTILE, SVG, boxes_of, graphs_to_lay_out, network, running_example
+from test_draw import HOSTILE, SVG, boxes_of, graphs_to_lay_out, running_example
 
 import symad as sm
 from symad.draw.dot import to_dot
@@ -370,7 +370,7 @@ def cross(one: Any, other: Any) -> bool:
 
 def test_layouts_are_deterministic() -> None:
     def text() -> str:
-        loss, parameters, _ = network()
+        loss, parameters, _ = pictures.scoped_network()
         return to_svg(make_sheet(scene_of([loss, *sm.gradients(loss, parameters)])))
 
     assert re.sub(r":\d+<", "<", text()) == re.sub(r":\d+<", "<", text())
@@ -566,7 +566,7 @@ def test_the_legend_explains_every_sign(name: str) -> None:
 
 
 def test_svg_without_graphviz(no_graphviz: None, tmp_path: Path) -> None:
-    loss, parameters, feed = network()
+    loss, parameters, feed = pictures.scoped_network()
     gradients = sm.gradients(loss, parameters)
     drawing = sm.draw([loss, *gradients], feed)
     assert drawing.rendered_by == "symad"
@@ -581,7 +581,7 @@ def test_svg_without_graphviz(no_graphviz: None, tmp_path: Path) -> None:
 
 def test_svg_has_what_the_dot_picture_has(no_graphviz: None) -> None:
     """The same ids, classes, colours, legend and texts."""
-    loss, parameters, feed = network()
+    loss, parameters, feed = pictures.scoped_network()
     drawing = sm.draw([loss, *sm.gradients(loss, parameters)], feed)
     root = ElementTree.fromstring(drawing.svg())
     classes: dict[str, set[str]] = {}
@@ -624,7 +624,7 @@ def test_hostile_text_is_shown_as_text(text: str, no_graphviz: None) -> None:
 
 
 def test_folded_pictures_say_so(no_graphviz: None) -> None:
-    loss, parameters, _ = network()
+    loss, parameters, _ = pictures.scoped_network()
     drawing = sm.draw([loss, *sm.gradients(loss, parameters)], limit=20)
     root = ElementTree.fromstring(drawing.svg())
     assert drawing.notes[0] in {text_of(element) for element in root.iter(f"{SVG}text")}
@@ -653,7 +653,7 @@ def test_edge_ids_name_box_box_and_slot() -> None:
 
 
 def test_arguments_inside_of_a_folded_box_have_no_arrow() -> None:
-    loss, parameters, _ = network()
+    loss, parameters, _ = pictures.scoped_network()
     drawing = sm.draw([loss, *sm.gradients(loss, parameters)], limit=20)
     for node, slot in drawing.edge_ids:
         assert drawing.ids[node] != drawing.ids[node.inputs[slot]]
