@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from symad.backends.available import check_memory, is_worth_checking
+from symad.backends.native.memory import Memory
 from symad.backends.program import Mark, Program, Settings, make_program
 from symad.backends.source import SourceWriter
 from symad.backends.trade import Trade, trade_between
@@ -33,7 +34,7 @@ _CHAINED = 4
 """How many native functions a call may try, one after another, before it takes the general path."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Specialisation:
     """What a function runs for one signature of its inputs.
 
@@ -43,11 +44,14 @@ class Specialisation:
     passes : Optimised
     memory : int
         The bytes beside the inputs that a call needs, if they are worth checking, else 0.
+    was_entered : bool
+        Whether calls may go to native code without Python's help.
     """
 
     program: Program
     passes: Optimised
     memory: int
+    was_entered: bool = False
 
 
 class Function:
@@ -104,6 +108,7 @@ class Function:
         self._latest: Specialisation | None = None
         self._entered: list[Specialisation] = []
         self._mark = np.zeros(1, np.int64)
+        self._memory = Memory()
         self._lock = threading.Lock()
 
     def __call__(self, *args: Any, out: Any = None, **keywords: Any) -> Any:
@@ -197,9 +202,11 @@ class Function:
                 self._specialisations[key] = found
                 if len(self._specialisations) > _CACHED_PROGRAMS:
                     self._specialisations.popitem(last=False)
+        else:
+            if not found.was_entered:  # not worth its while for shapes that come once
                 self._enter_natively(found)
-        elif not found.program.keeps_memory:
-            self._check_memory(found)
+            if not found.program.keeps_memory:
+                self._check_memory(found)
         self._latest, self._mark[0] = found, 0
         return found
 
@@ -208,7 +215,7 @@ class Function:
 
         graph, settings = specialise(self.graph, types), self.settings
         passes = optimise(graph, settings.grade, recompute=settings.recompute)
-        program = make_program(passes.graph, self.settings)
+        program = make_program(passes.graph, settings, self._memory)
         memory = program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
         return Specialisation(program, passes, memory)
 
@@ -222,16 +229,20 @@ class Function:
         Python looks ``__call__`` up in the class, so this function gets a class of its own.  What
         does not expect the values of a call hands them on to the one that was made before it.
         """
-        if not self._binding.is_flat:
-            return
-        if len(self._entered) == _CHAINED:
-            self._entered = []
-        fallback = type(self).__call__ if self._entered else self._call
-        mark = Mark(self._mark, len(self._entered) + 1)
-        entry = self._entry(found.program, fallback, mark)
-        if entry is not None:
-            self._entered.append(found)
-            self.__class__ = type("Function", (Function,), {"__call__": entry})
+        with self._lock:
+            if found.was_entered:  # by another thread
+                return
+            found.was_entered = True
+            if not self._binding.is_flat:
+                return
+            if len(self._entered) == _CHAINED:
+                self._entered = []
+            fallback = type(self).__call__ if self._entered else self._call
+            mark = Mark(self._mark, len(self._entered) + 1)
+            entry = self._entry(found.program, fallback, mark)
+            if entry is not None:
+                self._entered.append(found)
+                self.__class__ = type("Function", (Function,), {"__call__": entry})
 
     def _entry(
         self, program: Program, fallback: Callable[..., Any], mark: Mark

@@ -150,9 +150,7 @@ def spread(
     return Spread(_run(graph, arrays, None, all_ops), others)
 
 
-def _run(
-    graph: sm.Graph, arrays: Sequence[Any], noise: Noise | None, all_ops: bool
-) -> list[Any]:
+def _run(graph: sm.Graph, arrays: Sequence[Any], noise: Noise | None, all_ops: bool) -> list[Any]:
     given = [disturb(a, noise) if all_ops else a for a in arrays]
     values: dict[Node, Any] = dict(zip(graph.inputs, given, strict=True))
     with np.errstate(all="ignore"):
@@ -175,7 +173,7 @@ def _apply(op: Op, inputs: list[Any], noise: Noise | None, all_ops: bool) -> Any
     if isinstance(op, PerElement) and op.name not in ABSOLUTE:
         return disturb(_compute(op, inputs, all_ops), noise)
     # each term of a sum has its share in the error
-    if op.name in ("mean", "var", "std"):  # of integers, they add floats
+    if op.name in {"mean", "var", "std", *ABSOLUTE}:  # of integers, they compute with floats
         inputs = [np.float64(x) if np.result_type(x).kind in "biu" else x for x in inputs]
     sizes = [np.size(x) for x in inputs if not is_nested(x)]
     made = _compute(op, [disturb(x, noise) for x in inputs], all_ops)

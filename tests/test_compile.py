@@ -428,3 +428,61 @@ def test_updated_parameters_share_memory_with_nothing_else(backend):
     copy_input(fed)
     fed[0] = 5.0
     assert w.value[0] == 0.0
+
+
+def test_programs_of_one_function_share_their_memory():
+    """Shapes in turns, also in threads at once, give what each gives alone."""
+    pytest.importorskip("llvmlite")
+    x = sm.Variable("x", shape=("n", 40))
+    y = sm.tanh(x @ x.T) @ x
+    f = sm.compile([x], [y, sm.sum(y @ y.T, axis=0)])
+    rng = np.random.default_rng(2)
+    fed = [rng.standard_normal((n, 40)) for n in (100, 110, 300, 20)]
+    want = [[np.array(part) for part in sm.compile([x], f.outputs)(value)] for value in fed]
+    wrong = []
+
+    def work(turn):
+        for k in range(24):
+            place = (k + turn) % len(fed)
+            for got, expected in zip(f(fed[place]), want[place], strict=True):
+                if not np.array_equal(got, expected):
+                    wrong.append(place)
+
+    threads = [threading.Thread(target=work, args=(turn,)) for turn in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    work(0)
+    assert not wrong
+    arenas = {found.program._whole._arena.address for found in f._specialisations.values()}
+    assert len(arenas) < len(fed)
+
+
+def test_many_sizes_keep_a_bounded_number_of_buffers():
+    from symad.backends.native.memory import _SIZES, LARGE, Memory
+
+    memory = Memory()
+    for k in range(3 * _SIZES):
+        first = memory.take((LARGE + 20_000 * k,), np.dtype("float64"))
+        again = memory.take((LARGE + 20_000 * k,), np.dtype("float64"))
+        assert not np.shares_memory(first, again)
+    assert len(memory._kept) == _SIZES
+
+
+def test_shapes_that_come_again_are_entered_natively():
+    pytest.importorskip("llvmlite")
+    x = sm.Variable("x", shape=("n",))
+    f = sm.compile([x], sm.exp(x) * 2)
+    plain = type(f)
+    f(np.ones(5))
+    assert type(f) is plain
+    f(np.ones(5))
+    assert type(f) is not plain
+    np.testing.assert_allclose(f(np.ones(5)), 2 * np.exp(np.ones(5)))
+
+
+def test_hashes_of_ops_do_not_outlive_their_process():
+    op = sm.sum(sm.Variable("x"), axis=1).op
+    assert hash(op) == hash(op.with_attributes())
+    assert b"_hash" not in pickle.dumps(op) and pickle.loads(pickle.dumps(op)) == op

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import symad as sm
 from benchmarks.workloads import WORKLOADS
 from symad.backends import available
-from symad.backends.native.buffers import LARGE
+from symad.backends.native.memory import LARGE
 from symad.backends.native.program import NativeProgram
 from symad.backends.native.segment import Segment
 from symad.backends.numpy import NumpyProgram
@@ -115,7 +115,7 @@ def test_plans_of_the_benchmarks_are_near_their_bound(workload):
 
 def held(program):
     """The bytes that a native program keeps from call to call, and those of small results."""
-    kept = sum(memory.nbytes for some in program._buffers._kept.values() for memory in some)
+    kept = sum(memory.nbytes for some in program._memory._kept.values() for memory in some)
     sources = [program._whole] if program._whole else [step.source for step in program._steps]
     arenas = [source._code.arena for source in sources if isinstance(source, Segment)]
     sizes = [node.type.nbytes for node in program.plan.graph.outputs]

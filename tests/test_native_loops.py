@@ -27,7 +27,7 @@ from symad.backends.native import jit, loops  # noqa: E402
 from symad.backends.native.nest import Layout, Nest, supports  # noqa: E402
 from symad.backends.native.parallel import LoopKernel  # noqa: E402
 from symad.backends.native.program import (  # noqa: E402
-    Buffers,
+    Memory,
     NativeProgram,
     native_graph,
 )
@@ -699,7 +699,7 @@ def test_results_that_are_held_stay_and_memory_that_is_free_is_used_again():
 
 
 def test_small_buffers_are_not_kept():
-    buffers = Buffers()
+    buffers = Memory()
     first = buffers.take((10,), np.dtype("float64"))
     address = id(first)
     assert buffers._kept == {} and first.shape == (10,) and address

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from symad.backends.native.memory import Memory
 from symad.backends.numpy import NumpyProgram
 from symad.errors import GraphTypeError
 from symad.graph.graph import Graph
@@ -111,8 +112,8 @@ def choose_backend(name: str) -> str:
     return name
 
 
-def make_program(graph: Graph, settings: Settings) -> Program:
-    """Return a program for a specialised graph."""
+def make_program(graph: Graph, settings: Settings, memory: Memory) -> Program:
+    """Return a program for a specialised graph; native code works in ``memory``."""
     plan = plan_for(graph, settings)
     if settings.backend == "numpy":
         return NumpyProgram(plan)
@@ -120,7 +121,7 @@ def make_program(graph: Graph, settings: Settings) -> Program:
         return NumberProgram(plan, settings.fastmath)
     from symad.backends.native.program import NativeProgram
 
-    return NativeProgram(plan, settings.threads, settings.fastmath)
+    return NativeProgram(plan, settings.threads, settings.fastmath, memory)
 
 
 def plan_for(graph: Graph, settings: Settings) -> Plan:

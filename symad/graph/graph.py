@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import is_
 from typing import Any
 
 from symad.errors import GraphError, InternalError
@@ -54,7 +55,7 @@ class Graph:
         self.outputs: tuple[Node, ...] = tuple(outputs)
         given = None if inputs is None else tuple(inputs)
         self.nodes: tuple[Node, ...] = tuple(topological_order(self.outputs, stop=set(given or ())))
-        reached = tuple(node for node in self.nodes if isinstance(node, Variable))
+        reached = tuple([node for node in self.nodes if isinstance(node, Variable)])
         if given is None:
             given = reached
         self.inputs: tuple[Node, ...] = given
@@ -121,8 +122,8 @@ def rebuild(
         if node.op is None or node in inputs:
             new[node] = node
             continue
-        with creating(Creation(node.scope, node.site, node.role)):
-            new[node] = visit(node, tuple(new[source] for source in node.inputs))
+        with creating(node):
+            new[node] = visit(node, tuple([new[source] for source in node.inputs]))
     return Graph(
         [new[node] for node in graph.outputs], [new.get(node, node) for node in graph.inputs]
     )
@@ -130,14 +131,10 @@ def rebuild(
 
 def replace_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
     """Return ``node`` itself if its inputs are already these, else a copy that has them."""
-    if len(inputs) == len(node.inputs) and all(map(_same, inputs, node.inputs)):
+    if len(inputs) == len(node.inputs) and all(map(is_, inputs, node.inputs)):
         return node
     assert node.op is not None
     return Node(node.op, inputs, infer_type(node.op, inputs), node.name)
-
-
-def _same(a: Node, b: Node) -> bool:
-    return a is b
 
 
 def verify(graph: Graph) -> None:

@@ -86,7 +86,14 @@ class Op:
         return type(self) is type(other) and self._values() == other._values()
 
     def __hash__(self) -> int:
-        return hash((type(self), *self._values().values()))
+        known: int | None = self.__dict__.get("_hash")
+        if known is None:  # asked for again and again when graphs are compiled
+            known = self.__dict__["_hash"] = hash((type(self), *self._values().values()))
+        return known
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: hashes are those of one process."""
+        return {key: value for key, value in self.__dict__.items() if key != "_hash"}
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{key}={value!r}" for key, value in self._values().items())

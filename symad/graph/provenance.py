@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from types import CodeType
@@ -158,7 +158,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """The context in which nodes are made."""
+    """The context in which nodes are made: whoever makes one in place of a node gives that node."""
 
     scope: tuple[str, ...] = ()
     site: Site | None = None
@@ -166,16 +166,19 @@ class Creation:
 
 
 _NO_CONTEXT = Creation()
-_creation: ContextVar[Creation] = ContextVar("symad_creation", default=_NO_CONTEXT)
+_creation: ContextVar[Creation | Node] = ContextVar("symad_creation", default=_NO_CONTEXT)
 current_creation = _creation.get
 
 
 class creating:
-    """Make nodes in ``context`` within a ``with`` block; a class, as it is entered per node."""
+    """Make nodes in ``context`` within a ``with`` block: with the scope, site and role of a node.
+
+    It is a class, as it is entered for each node.
+    """
 
     __slots__ = ("_context", "_token")
 
-    def __init__(self, context: Creation) -> None:
+    def __init__(self, context: Creation | Node) -> None:
         self._context = context
 
     def __enter__(self) -> None:
@@ -207,5 +210,5 @@ def scope(name: str) -> Iterator[None]:
     ('layer1',)
     """
     context = current_creation()
-    with creating(replace(context, scope=(*context.scope, str(name)))):
+    with creating(Creation((*context.scope, str(name)), context.site, context.role)):
         yield

@@ -34,8 +34,7 @@ def topological_order(outputs: Iterable[Node], stop: Collection[Node] = ()) -> l
     ['x', 'sin', 'multiply']
     """
     order: list[Node] = []
-    done: set[Node] = set()
-    open_: set[Node] = set()
+    is_done: dict[Node, bool] = {}  # False while the inputs of a node are being visited
     for output in outputs:
         if not isinstance(output, Node):
             raise GraphTypeError(
@@ -45,26 +44,23 @@ def topological_order(outputs: Iterable[Node], stop: Collection[Node] = ()) -> l
         stack = [output]
         while stack:
             node = stack[-1]
-            if node in done:
-                stack.pop()
-            elif node in open_:
-                stack.pop()
-                open_.discard(node)
-                done.add(node)
+            if node not in is_done and node.inputs and node not in stop:
+                is_done[node] = False
+                _push_inputs(node, stack, is_done)
+                continue
+            stack.pop()
+            if not is_done.get(node):
+                is_done[node] = True
                 order.append(node)
-            else:
-                open_.add(node)
-                if node not in stop:
-                    _push_inputs(node, stack, done, open_)
     return order
 
 
-def _push_inputs(node: Node, stack: list[Node], done: set[Node], open_: set[Node]) -> None:
+def _push_inputs(node: Node, stack: list[Node], is_done: dict[Node, bool]) -> None:
     for child in reversed(node.inputs):
-        if child in done:
-            continue
-        if child in open_:
+        known = is_done.get(child)
+        if known is None:
+            stack.append(child)
+        elif not known:
             raise GraphError(
                 f"{node!r} depends on itself through {child!r}", where=child.site.describe()
             )
-        stack.append(child)

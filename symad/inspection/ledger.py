@@ -13,7 +13,7 @@ from symad.function import Function
 from symad.graph.cost import Cost, total_cost
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, Parameter
-from symad.graph.provenance import Creation, RoleKind, creating
+from symad.graph.provenance import RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.inspection.subject import subject_of
 from symad.passes.pipeline import ignore, passes_for
@@ -160,7 +160,7 @@ def _with_types(graph: Graph, types: Sequence[Type]) -> Graph:
     stand_ins: dict[Node, Node] = {}
     for node, type_ in zip(graph.inputs, types, strict=True):
         if not isinstance(node, Parameter):
-            with creating(Creation(node.scope, node.site, node.role)):
+            with creating(node):
                 stand_ins[node] = Node(None, (), type_, node.label)
     return rebuild(graph, replace_inputs, stand_ins)
 

@@ -18,7 +18,7 @@ from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
 from symad.graph.operators import call
-from symad.graph.provenance import Creation, creating, current_creation
+from symad.graph.provenance import creating, current_creation
 from symad.graph.sample import Sample, reals
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import zeros_like
@@ -63,7 +63,7 @@ class WithBody(Op):
 
 def placeholder(like: Node, type_: Type | None = None) -> Node:
     """Return a leaf that stands for ``like`` inside a body."""
-    with creating(Creation(like.scope, like.site, like.role)):
+    with creating(like):
         return Node(None, (), like.type if type_ is None else type_, like.label)
 
 

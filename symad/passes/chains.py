@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,26 +55,28 @@ def order_products(graph: Graph) -> Graph:
         return graph
     graph = closed(graph)
     chains = _chains(graph)
+    better: dict[Node, _Splits] = {}
+    for node, chain in chains.items():
+        cost, splits = _best_order(_sizes(chain.factors))
+        if cost < chain.cost:
+            better[node] = splits
+    if not better:
+        return graph
     made: dict[Node, Node] = {}
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
         made.update(zip(node.inputs, inputs, strict=True))
-        chain = chains.get(node)
-        if chain is None or len(chain.factors) < 3:
+        if node not in better:
             return replace_inputs(node, inputs)
-        cost, splits = _best_order(_sizes(chain.factors))
-        if cost >= chain.cost:
-            return replace_inputs(node, inputs)
-        return _product([made[factor] for factor in chain.factors], splits)
+        return _product([made[factor] for factor in chains[node].factors], better[node])
 
     return rebuild(graph, visit)
 
 
 def _chains(graph: Graph) -> dict[Node, _Chain]:
     """Return the chain that ends at each product; one that belongs to a longer chain is no end."""
-    uses = {node: len(users) for node, users in graph.consumers().items()}
-    for node in graph.outputs:
-        uses[node] += 1
+    uses = Counter(source for node in graph.nodes for source in node.inputs)
+    uses.update(graph.outputs)
     chains: dict[Node, _Chain] = {}
     for node in graph.nodes:
         if not _is_plain_product(node):

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from symad.graph.graph import Graph, rebuild
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
-from symad.graph.provenance import Creation, creating
+from symad.graph.provenance import creating
 from symad.ops.base import PerElement
 from symad.ops.control import placeholder
 from symad.ops.extremum import Max, Min
@@ -421,7 +421,7 @@ def _with_groups(graph: Graph, groups: Sequence[Group]) -> Graph:
             ]
             new.update(zip(made, _fused_nodes(unit, made, resolve), strict=True))
         else:
-            with creating(Creation(unit.scope, unit.site, unit.role)):
+            with creating(unit):
                 new[unit] = with_inputs(unit, tuple(map(resolve, unit.inputs)))
     return Graph(map(resolve, graph.outputs), graph.inputs)
 
@@ -464,13 +464,13 @@ def _fused_nodes(group: Group, made: Sequence[Node], resolve: Callable[[Node], N
     op = Fused(body, group.space, group.split)
     inputs = tuple(resolve(node) for node in taken)
     last = made[-1]
-    with creating(Creation(last.scope, last.site, last.role)):
+    with creating(last):
         whole = Node(op, inputs, op.infer(), last.name if len(made) == 1 else None)
     if len(made) == 1:
         return [whole]
     items = []
     for key, node in enumerate(made):
-        with creating(Creation(node.scope, node.site, node.role)):
+        with creating(node):
             items.append(structure_item(whole, key))
     return items
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import is_
 
 from symad.graph.graph import Graph, rebuild
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
-from symad.graph.provenance import Creation, creating
+from symad.graph.provenance import creating
 from symad.passes.intern import Interner
 from symad.passes.rule import AnyRule
 
@@ -84,7 +85,7 @@ def rewrite(
       return %2
     """
     known = rules if isinstance(rules, RuleSet) else RuleSet(rules)
-    return rebuild(closed(graph), _Walk(known, record).visit)
+    return _Walk(known, record).over(closed(graph))
 
 
 def closed(graph: Graph) -> Graph:
@@ -95,20 +96,16 @@ def closed(graph: Graph) -> Graph:
     leaves: dict[Node, Node] = {}
     for node in graph.inputs:
         if node.op is not None or isinstance(node, Constant):
-            with creating(Creation(node.scope, node.site, node.role)):
+            with creating(node):
                 leaves[node] = Node(None, (), node.type, node.label)
     return rebuild(graph, with_inputs, leaves) if leaves else graph
 
 
 def with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
     """Return ``node`` with other inputs of the same types."""
-    if all(map(_is, inputs, node.inputs)):
+    if all(map(is_, inputs, node.inputs)):
         return node
     return Node(node.op, inputs, node.type, node.name)
-
-
-def _is(a: Node, b: Node) -> bool:
-    return a is b
 
 
 class _Walk:
@@ -119,12 +116,20 @@ class _Walk:
         self.final: dict[Node, Node] = {}
         self.interner = Interner()
 
-    def visit(self, node: Node, inputs: tuple[Node, ...]) -> Node:
+    def over(self, graph: Graph) -> Graph:
+        """Return a graph in its final form; its inputs are leaves."""
+        final = self.final
+        for node in graph.nodes:
+            if node.op is None:
+                final[node] = self.interner.intern(node)
+            else:
+                with creating(node):
+                    final[node] = self._visit(node)
+        return Graph([final[node] for node in graph.outputs], graph.inputs)
+
+    def _visit(self, node: Node) -> Node:
         """Return the final form of a node whose inputs have theirs."""
-        for source in inputs:
-            if source not in self.final:  # leaves are not visited
-                self.final[source] = self.interner.intern(source)
-        root = self._with_final_inputs(node, inputs)
+        root = self._with_final_inputs(node)
         same = self.interner.intern(root)
         if same is not root:
             return self.final[same]
@@ -166,15 +171,16 @@ class _Walk:
         """Share a node whose inputs are final, or apply one rule; return how many were applied."""
         same = node
         if node.op is not None:
-            same = self._with_final_inputs(node, node.inputs)
+            same = self._with_final_inputs(node)
         same = self.interner.intern(same)
         if same is not node or node.op is None or rewrites >= _MOST_REWRITES:
             return same, 0
         new = self._apply_rule(node)
         return (node, 0) if new is None else (new, 1)
 
-    def _with_final_inputs(self, node: Node, inputs: tuple[Node, ...]) -> Node:
-        return with_inputs(node, tuple([self.final[source] for source in inputs]))
+    def _with_final_inputs(self, node: Node) -> Node:
+        final = self.final
+        return with_inputs(node, tuple([final[source] for source in node.inputs]))
 
     def _apply_rule(self, node: Node) -> Node | None:
         """Return what the first rule that applies makes of a node, ``None`` if none does."""

@@ -14,7 +14,7 @@ import numpy as np
 from symad.errors import EvaluationError, SymadError
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, Parameter, infer_type
-from symad.graph.provenance import Creation, creating
+from symad.graph.provenance import creating
 from symad.ops.control import WithBody
 from symad.types import TensorType, Type
 
@@ -52,7 +52,7 @@ def specialise(graph: Graph, types: Sequence[Type]) -> Graph:
     for node, type_ in zip(graph.inputs, types, strict=True):
         if node.type == type_ or isinstance(node, Parameter):
             continue
-        with creating(Creation(node.scope, node.site, node.role)):
+        with creating(node):
             fed[node] = Node(None, (), type_, node.label)
     return rebuild(graph, _specialise_node, fed)
 

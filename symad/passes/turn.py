@@ -6,6 +6,7 @@ such products: that for the B of A Bᵀ is (Aᵀ v̄)ᵀ.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from symad.graph.graph import Graph, rebuild, replace_inputs
@@ -74,14 +75,13 @@ def turn_products(graph: Graph) -> Graph:
 
 def _turnable(graph: Graph) -> dict[Node, _Product]:
     """Return the products that only a transposition uses, by that; each node is looked at once."""
-    uses = {node: len(users) for node, users in graph.consumers().items()}
-    for node in graph.outputs:
-        uses[node] += 1
-    given = set(graph.inputs)
+    turned = [node for node in graph.nodes if _is_transposition(node)]
+    if not turned:
+        return {}
+    uses = Counter(source for node in graph.nodes for source in node.inputs)
+    uses.update(graph.outputs)
     found = {}
-    for node in graph.nodes:
-        if node in given or not _is_transposition(node):
-            continue
+    for node in turned:
         source, multiples = node.inputs[0], []
         while uses[source] == 1 and (slot := _slot_of_multiple(source)) is not None:
             multiples.append((source, slot))

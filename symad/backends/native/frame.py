@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from symad.backends.native.buffers import LARGE
 from symad.backends.native.command import Command, Shape, View
+from symad.backends.native.memory import LARGE, Arena
 from symad.backends.native.runtime import (
     Flag,
     Form,
@@ -30,8 +30,6 @@ from symad.graph.node import Node
 
 _LONG = 1e5
 """Commands that take so many nanoseconds, one or several together, let other threads run."""
-
-_ALIGNMENT = 64
 
 Allocate = Callable[[Shape, np.dtype[Any]], Any]
 
@@ -89,27 +87,6 @@ class Code:
     contents: dict[int, int]
     arena: int
     kept: Sequence[Any]
-
-
-class Arena:
-    """Memory for the values of one call at a time; the word before it tells whether it is in use.
-
-    Attributes
-    ----------
-    address : int
-    """
-
-    def __init__(self, size: int) -> None:
-        self._memory = np.empty(size + 2 * _ALIGNMENT, np.uint8)
-        begin: int = self._memory.ctypes.data
-        self.address = -(-begin // _ALIGNMENT) * _ALIGNMENT + _ALIGNMENT
-        offset = self.address - begin
-        self._memory[offset - _ALIGNMENT : offset] = 0
-
-    @property
-    def lock(self) -> int:
-        """The address of the word that is not 0 while the memory is in use."""
-        return self.address - _ALIGNMENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from symad.backends.native.buffers import Buffers
 from symad.backends.native.frame import manner_of
 from symad.backends.native.lower import Lowering
+from symad.backends.native.memory import Memory
 from symad.backends.native.nest import supports
 from symad.backends.native.nests import as_large_nest
 from symad.backends.native.parallel import LoopKernel
@@ -76,14 +76,18 @@ class NativeProgram:
         How many threads share nests of 131072 elements and more.
     is_fast : bool
         Whether arithmetic on floats may be reassociated and contracted.
+    memory : Memory, optional
+        Shared with other programs.
     """
 
     keeps_memory: ClassVar[bool] = True
 
-    def __init__(self, plan: Plan, threads: int = 1, is_fast: bool = False) -> None:
+    def __init__(
+        self, plan: Plan, threads: int = 1, is_fast: bool = False, memory: Memory | None = None
+    ) -> None:
         self.plan = plan
         self._threads, self._is_fast = threads, is_fast
-        self._buffers = Buffers()
+        self._memory = Memory() if memory is None else memory
         self._runtime = runtime()
         self._outputs = list(plan.graph.outputs)
         self._copies: set[Node] = set()
@@ -116,7 +120,7 @@ class NativeProgram:
         self, lowered: Lowering, inputs: Sequence[Node], outputs: Sequence[Node]
     ) -> Segment:
         assert self._runtime is not None
-        return Segment(lowered, inputs, outputs, self._runtime, self._buffers.take)
+        return Segment(lowered, inputs, outputs, self._runtime, self._memory)
 
     def _connect(self, steps: Sequence[Node | Lowering]) -> None:
         """Give out registers, and find the functions that are called."""
@@ -174,10 +178,10 @@ class NativeProgram:
             return np.copy
         fused = as_large_nest(node)
         if fused is not None:
-            return LoopKernel(fused, self._threads, self._buffers.take, self._is_fast)
+            return LoopKernel(fused, self._threads, self._memory.take, self._is_fast)
         if isinstance(op, WithBody):
             body = make_plan(native_graph(op.body))
-            return op.kernel_of(NativeProgram(body, self._threads, self._is_fast))
+            return op.kernel_of(NativeProgram(body, self._threads, self._is_fast, self._memory))
         return op.kernel()
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:

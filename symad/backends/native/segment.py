@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.frame import Allocate, Arena, Frame, Manner
+from symad.backends.native.frame import Frame, Manner
 from symad.backends.native.lower import Lowering
+from symad.backends.native.memory import Arena, Memory
 from symad.backends.native.runtime import Runtime, signature_of
 from symad.backends.numpy import NumpyProgram, failure_of
 from symad.errors import InternalError
@@ -28,8 +29,7 @@ class Segment:
     inputs, outputs : sequence of Node
         What it takes and returns, in order.
     runtime : Runtime
-    allocate : callable
-        Returns memory for large results.
+    memory : Memory
 
     Attributes
     ----------
@@ -45,14 +45,14 @@ class Segment:
         inputs: Sequence[Node],
         outputs: Sequence[Node],
         runtime: Runtime,
-        allocate: Allocate,
+        memory: Memory,
     ) -> None:
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         self._code = lowered.code(inputs, outputs)
-        self._runtime, self._allocate = runtime, allocate
+        self._runtime, self._memory = runtime, memory
         self._spare: list[Frame] = []
         self._kernels: NumpyProgram | None = None
-        self._arena = self._new_arena()
+        self._arena = self._arena_from(memory.arena)
         self.run = self.entry(Manner(self._run_otherwise, takes_targets=True))
 
     def entry(self, manner: Manner) -> Callable[..., Any]:
@@ -61,19 +61,19 @@ class Segment:
             return manner.fallback
         return self._frame(manner, self._arena).entry
 
-    def _new_arena(self) -> Arena | None:
+    def _arena_from(self, make: Callable[[int], Arena]) -> Arena | None:
         """Return memory for one call at a time, if there is so much."""
         try:
-            return Arena(self._code.arena)
+            return make(self._code.arena)
         except MemoryError:
             return None
 
     def _frame(self, manner: Manner, arena: Arena) -> Frame:
-        return Frame(self._runtime, self._code, arena, manner, self._allocate)
+        return Frame(self._runtime, self._code, arena, manner, self._memory.take)
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
         """Run once, command by command; return what each computed, and its seconds."""
-        arena = self._new_arena()
+        arena = self._arena_from(Arena)
         if arena is None:
             return self._by_kernels().profile(values)
         frame = self._frame(Manner(lambda *given: None), arena)
@@ -97,7 +97,7 @@ class Segment:
         try:
             frame = self._spare.pop()
         except IndexError:
-            arena = self._new_arena()
+            arena = self._arena_from(Arena)
             if arena is None:
                 return self._run_by_kernels(*given)
             frame = self._frame(Manner(self._run_by_kernels, takes_targets=True), arena)
