@@ -64,6 +64,12 @@ def dtype_code(dtype: np.dtype[Any]) -> str:
     return "bool" if kind == "bool" else _CODES.get(kind, kind) + dtype.name[len(kind) :]
 
 
+@lru_cache(maxsize=4096)
+def _is_static(shape: Shape) -> bool:
+    """Return whether every dimension is a number; graphs ask for the same shapes all the time."""
+    return not isinstance(shape, UnknownShape) and all(isinstance(size, int) for size in shape)
+
+
 @dataclass(frozen=True, slots=True)
 class TensorType:
     """The type of an array: its dtype, its shape, and whether the dtype is weak.
@@ -103,12 +109,7 @@ class TensorType:
     @property
     def is_static(self) -> bool:
         """Whether every dimension is a number."""
-        if isinstance(self.shape, UnknownShape):
-            return False
-        for dimension in self.shape:  # asked for so often that a generator would be felt
-            if not isinstance(dimension, int):
-                return False
-        return True
+        return _is_static(self.shape)
 
     @property
     def size(self) -> int:

@@ -31,7 +31,7 @@ from symad.ops.nn import LogSumExp, log_softmax, logsumexp, softmax
 from symad.ops.reduce import Mean, Sum, mean, sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze, expand_dims
 from symad.passes.grade import Grade
-from symad.passes.rewrite import rewrite
+from symad.passes.rewrite import RuleSet, rewrite
 from symad.passes.rule import AnyRule, Procedure, number_of
 from symad.passes.shapes import static_shape
 
@@ -58,7 +58,7 @@ def decompose(graph: Graph) -> Graph:
       %3: f64[] = divide(%1, %2)
       return %3
     """
-    return rewrite(graph, DECOMPOSE)
+    return rewrite(graph, _RULES)
 
 
 def is_dense(node: Node) -> bool:
@@ -68,11 +68,8 @@ def is_dense(node: Node) -> bool:
 
 
 def _written_out(node: Node) -> Node | None:
-    op = node.op
-    assert op is not None
-    if type(op).decompose is Op.decompose:  # most have nothing to write out
-        return None
-    return op.decompose(*node.inputs) if all(map(is_dense, (node, *node.inputs))) else None
+    assert node.op is not None
+    return node.op.decompose(*node.inputs) if all(map(is_dense, (node, *node.inputs))) else None
 
 
 def _through_views(node: Node) -> Node:
@@ -176,6 +173,7 @@ DECOMPOSE: tuple[AnyRule, ...] = (
             lambda x: logsumexp(x, (0, 1)),
         ),
         grade=Grade.ROUNDING,
+        suits=lambda kind, heads: kind.decompose is not Op.decompose,
     ),
     Procedure(
         "by a reciprocal", _by_reciprocal, "x / sqrt(v + c) = x * (1 / sqrt(v + c))",
@@ -191,3 +189,5 @@ DECOMPOSE: tuple[AnyRule, ...] = (
         (Exp,), (_slope_of_logsumexp,), grade=Grade.ROUNDING,
     ),
 )  # fmt: skip
+
+_RULES = RuleSet(DECOMPOSE)

@@ -26,13 +26,10 @@ _VIEWS_OF_NUMBERS = (BroadcastTo, WithBody)
 
 def _fold(node: Node) -> Node | None:
     """Return a node computed from constants alone as a constant, unless that takes more memory."""
-    if not node.inputs or isinstance(node.op, _VIEWS_OF_NUMBERS):
+    arrays = [source.value[()] for source in node.inputs if isinstance(source, Constant)]
+    if len(arrays) != len(node.inputs) or isinstance(node.op, _VIEWS_OF_NUMBERS):
         return None
     if not isinstance(node.type, TensorType) or not node.type.is_static:
-        return None
-    sources = [_constant(source) for source in node.inputs]
-    arrays = [source.value[()] for source in sources if source is not None]
-    if len(arrays) != len(sources):
         return None
     size = math.prod(node.type.shape)  # type: ignore[arg-type]
     if size > max(_SMALL, sum(np.size(array) for array in arrays)):
@@ -43,10 +40,6 @@ def _fold(node: Node) -> Node | None:
             return Constant(node.op.kernel()(*arrays), node.type.dtype)
     except Exception:  # it will fail in the same way when it runs, with an error that says where
         return None
-
-
-def _constant(node: Node) -> Constant | None:
-    return node if isinstance(node, Constant) else None
 
 
 FOLD = (
@@ -61,5 +54,6 @@ FOLD = (
             lambda: Constant([[1.0, 2.0]]) @ Constant([3.0, -4.0]),
         ),
         grade=Grade.EXACT,
+        suits=lambda kind, heads: set(heads) == {Constant},
     ),
 )

@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from symad.graph.graph import Graph, rebuild
+from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.graph.provenance import creating
@@ -86,10 +86,6 @@ def fuse(graph: Graph, supports: Supports) -> Graph:
     return _with_groups(graph, groups) if groups else graph
 
 
-def _are_dense(nodes: Sequence[Node]) -> bool:
-    return all(is_dense(node) for node in nodes)
-
-
 def shape_of(node: Node) -> Shape:
     """Return the shape of a value whose shape is known."""
     assert isinstance(node.type, TensorType)
@@ -144,6 +140,7 @@ class _Grouping:
         self._graph = graph
         self._supports = supports
         self._users = graph.consumers()
+        self._dense = {node for node in graph.nodes if is_dense(node)}
         self._group: dict[Node, Group] = {}
         self._merged: dict[Group, Group] = {}
         self._level: dict[Node, int] = {}
@@ -195,7 +192,7 @@ class _Grouping:
         rows: dict[Node, tuple[Shape, int]] = {}
         given = set(self._graph.inputs)
         for node in self._graph.nodes:
-            if node.op is None or node in given or not is_dense(node):
+            if node.op is None or node in given or node not in self._dense:
                 continue
             if _is_reduction(node):
                 split = _split_of(node)
@@ -263,7 +260,7 @@ class _Grouping:
         return True
 
     def _can_fuse(self, node: Node) -> bool:
-        if not is_dense(node) or not _are_dense(node.inputs):
+        if node not in self._dense or not self._dense.issuperset(node.inputs):
             return False
         if _is_reduction(node):
             return "float16" not in (node.dtype, node.inputs[0].dtype)
@@ -421,8 +418,7 @@ def _with_groups(graph: Graph, groups: Sequence[Group]) -> Graph:
             ]
             new.update(zip(made, _fused_nodes(unit, made, resolve), strict=True))
         else:
-            with creating(unit):
-                new[unit] = with_inputs(unit, tuple(map(resolve, unit.inputs)))
+            new[unit] = with_inputs(unit, tuple(map(resolve, unit.inputs)))
     return Graph(map(resolve, graph.outputs), graph.inputs)
 
 
@@ -460,7 +456,11 @@ def _fused_nodes(group: Group, made: Sequence[Node], resolve: Callable[[Node], N
     inside = set(members)
     outer = [source for node in members for source in node.inputs if source not in inside]
     taken = list(dict.fromkeys(node for node in outer if not _is_number(node)))
-    body = rebuild(Graph(made, taken), with_inputs, {node: placeholder(node) for node in taken})
+    new = {node: placeholder(node) for node in taken}
+    leaves = list(new.values())
+    for node in members:
+        new[node] = with_inputs(node, tuple([new.get(source, source) for source in node.inputs]))
+    body = Graph([new[node] for node in made], leaves)
     op = Fused(body, group.space, group.split)
     inputs = tuple(resolve(node) for node in taken)
     last = made[-1]

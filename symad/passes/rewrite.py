@@ -14,10 +14,9 @@ from operator import is_
 
 from symad.graph.graph import Graph, rebuild
 from symad.graph.node import Constant, Node
-from symad.graph.op import Op
 from symad.graph.provenance import creating
 from symad.passes.intern import Interner
-from symad.passes.rule import AnyRule
+from symad.passes.rule import LOOKED_AT, AnyRule, head
 
 _MOST_REWRITES = 64
 """In a row: a bound on the cost, which rules that come to an end are far from."""
@@ -42,18 +41,20 @@ Recorder = Callable[[Rewriting], None]
 
 
 class RuleSet:
-    """Rules in order, found by the op at whose nodes they are tried."""
+    """Rules in order, found by the classes of a node's op and of its inputs."""
 
     def __init__(self, rules: Iterable[AnyRule]) -> None:
         self.rules = tuple(rules)
-        self._of: dict[type[Op], tuple[AnyRule, ...]] = {}
+        self._of: dict[tuple[type, ...], tuple[AnyRule, ...]] = {}
 
-    def of(self, kind: type[Op]) -> tuple[AnyRule, ...]:
-        """Return the rules that are tried at nodes of an op of class ``kind``."""
-        found = self._of.get(kind)
+    def of(self, node: Node) -> tuple[AnyRule, ...]:
+        """Return the rules that are tried at a node."""
+        key = (type(node.op), *map(head, node.inputs[:LOOKED_AT]))
+        found = self._of.get(key)
         if found is None:
-            found = tuple(rule for rule in self.rules if issubclass(kind, rule.roots))
-            self._of[kind] = found
+            kind, *heads = key
+            found = tuple(rule for rule in self.rules if rule.may_match(kind, heads))
+            self._of[key] = found
         return found
 
 
@@ -102,10 +103,11 @@ def closed(graph: Graph) -> Graph:
 
 
 def with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
-    """Return ``node`` with other inputs of the same types."""
+    """Return ``node`` with other inputs of the same types; a new node is made in its place."""
     if all(map(is_, inputs, node.inputs)):
         return node
-    return Node(node.op, inputs, node.type, node.name)
+    with creating(node):
+        return Node(node.op, inputs, node.type, node.name)
 
 
 class _Walk:
@@ -123,8 +125,7 @@ class _Walk:
             if node.op is None:
                 final[node] = self.interner.intern(node)
             else:
-                with creating(node):
-                    final[node] = self._visit(node)
+                final[node] = self._visit(node)
         return Graph([final[node] for node in graph.outputs], graph.inputs)
 
     def _visit(self, node: Node) -> Node:
@@ -184,11 +185,14 @@ class _Walk:
 
     def _apply_rule(self, node: Node) -> Node | None:
         """Return what the first rule that applies makes of a node, ``None`` if none does."""
-        assert node.op is not None
-        for rule in self.rules.of(type(node.op)):
-            new = rule.apply(node)
-            if new is not None and new is not node:
-                if self.record is not None:
-                    self.record(Rewriting(rule, node, new))
-                return new
+        rules = self.rules.of(node)
+        if not rules:
+            return None
+        with creating(node):
+            for rule in rules:
+                new = rule.apply(node)
+                if new is not None and new is not node:
+                    if self.record is not None:
+                        self.record(Rewriting(rule, node, new))
+                    return new
         return None

@@ -8,7 +8,7 @@ it holds for any number of inputs or depends on shapes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -48,12 +48,23 @@ class AnyRule(Protocol):
     def equation(self) -> str:
         """What it says, as text."""
 
-    @property
-    def roots(self) -> tuple[type[Op], ...]:
-        """The classes of ops, subclasses included, at whose nodes it is tried."""
+    def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
+        """Return whether it can apply to some node of an op of class ``kind``.
+
+        The first inputs of the node, :data:`LOOKED_AT` at most, have these heads.
+        """
 
     def apply(self, node: Node) -> Node | None:
         """Return a node of the same type and value in place of ``node``, ``None`` to keep it."""
+
+
+LOOKED_AT = 3
+"""How many inputs of a node are looked at to find the rules that are tried."""
+
+
+def head(node: Node) -> type:
+    """Return the class of what computes a node, :class:`Constant` for a constant."""
+    return Constant if type(node) is Constant else type(node.op)
 
 
 class Attribute:
@@ -142,11 +153,6 @@ class Rule:
         return f"{_formula(self.tree)} = {_formula(new)}"
 
     @cached_property
-    def roots(self) -> tuple[type[Op], ...]:
-        """The class of the op at the root of the pattern."""
-        return (type(self.tree.op),)  # type: ignore[return-value]
-
-    @cached_property
     def _needed(self) -> tuple[str, ...]:
         return _parameters(self.replacement)
 
@@ -154,13 +160,13 @@ class Rule:
     def _restricted(self) -> tuple[str, ...]:
         return _parameters(self.where) if self.where else ()
 
-    @cached_property
-    def _heads(self) -> tuple[type | None, ...]:
-        """For each input of the root, the class of its op, or Constant; None for a wildcard."""
-        return tuple(
-            Constant if isinstance(source, Constant) else type(source.op) if source.op else None
-            for source in self.tree.inputs
-        )
+    def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
+        """Return whether the classes of a node's op and of its inputs are those of the pattern."""
+        op, wanted = self.tree.op, self.tree.inputs
+        if type(op) is not kind:
+            return False
+        orders = (heads, heads[::-1]) if op.commutative else (heads,)
+        return any(all(map(_may_be, wanted, given)) for given in orders)
 
     @cached_property
     def _is_twice(self) -> bool:
@@ -168,18 +174,9 @@ class Rule:
         inputs = self.tree.inputs
         return len(inputs) == 2 and inputs[0] is inputs[1]
 
-    def _may_match(self, inputs: tuple[Node, ...]) -> bool:
-        """Take a quick look: most rules that are tried at a node do not get past this."""
-        if self._is_twice and inputs[0] is not inputs[1]:
-            return False
-        if _heads_agree(self._heads, inputs):
-            return True
-        assert self.tree.op is not None
-        return self.tree.op.commutative and _heads_agree(self._heads, inputs[::-1])
-
     def apply(self, node: Node) -> Node | None:
         """Return the replacement for ``node`` if the pattern matches it, else ``None``."""
-        if not self._may_match(node.inputs):
+        if self._is_twice and node.inputs[0] is not node.inputs[1]:
             return None
         for bound in _unify(self.tree, node, {}):
             nodes = [value for value in bound.values() if isinstance(value, Node)]
@@ -222,6 +219,8 @@ class Procedure:
         Return expressions of variables, whose names are the parameters, to which the rule applies.
     shapes : mapping
         The shapes of these variables where they are not (2, 3).
+    suits : callable, optional
+        Whether it may apply, by the class of a node's op and the heads of its first inputs.
     """
 
     name: str
@@ -231,6 +230,11 @@ class Procedure:
     examples: tuple[Callable[..., Node], ...] = ()
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     grade: Grade = Grade.EXACT
+    suits: Callable[[type[Op], Sequence[type]], bool] | None = None
+
+    def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
+        """Return whether the function is to be called for such a node."""
+        return issubclass(kind, self.roots) and (self.suits is None or self.suits(kind, heads))
 
     def apply(self, node: Node) -> Node | None:
         """Return what the function finds, in the type of ``node``."""
@@ -328,13 +332,12 @@ def _unify_all(
         yield from _unify_all(patterns[1:], nodes[1:], first)
 
 
-def _heads_agree(heads: tuple[type | None, ...], inputs: tuple[Node, ...]) -> bool:
-    for head, node in zip(heads, inputs, strict=False):
-        if head is None or type(node.op) is head:
-            continue
-        if head is not Constant or not (type(node) is Constant or type(node.op) is BroadcastTo):
-            return False
-    return True
+def _may_be(pattern: Node, given: type) -> bool:
+    """Return whether a node with this head may be an instance of ``pattern``."""
+    wanted = head(pattern)
+    if isinstance(pattern, Variable) or wanted is given:
+        return True
+    return wanted is Constant and given is BroadcastTo  # of a number
 
 
 def _parameters(function: Any) -> tuple[str, ...]:

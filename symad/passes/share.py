@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from symad.graph.graph import Graph
-from symad.passes.rewrite import rewrite
+from symad.passes.rewrite import RuleSet, rewrite
 
 
 def share(graph: Graph) -> Graph:
@@ -21,4 +21,7 @@ def share(graph: Graph) -> Graph:
       %4: f64[] = add(%3, %3)
       return %4
     """
-    return rewrite(graph, ())
+    return rewrite(graph, _NO_RULES)
+
+
+_NO_RULES = RuleSet(())

@@ -143,10 +143,8 @@ def _fill(node: Node) -> Node | None:
 
 def _delay(node: Node) -> Node | None:
     """f(broadcast_to(x), broadcast_to(y)) = broadcast_to(f(x, y))"""
-    if static_shape(node) is None:
-        return None
     bare = tuple(map(_before_broadcast, node.inputs))
-    if bare == node.inputs:
+    if bare == node.inputs or static_shape(node) is None:
         return None
     assert node.op is not None
     return apply(node.op, *bare)

@@ -25,7 +25,7 @@ import numpy as np
 
 from symad.backends.native import jit
 from symad.backends.native.kernel import KernelWriter, stored_type
-from symad.backends.native.nest import Kind, Layout, Nest
+from symad.backends.native.nest import Kind, Layout, Nest, is_plain
 from symad.backends.native.scalars import LLVMScalarBuilder, Scalar, element
 from symad.backends.native.vectors import Vectors
 from symad.graph.node import Constant, Node
@@ -99,7 +99,7 @@ def structure_of(nest: Nest, layout: Layout) -> Any:
             sources = tuple(index[source] for source in node.inputs)
             read = tuple(layout.read_of.get((node, source)) for source in node.inputs)
             steps.append((same, kind, node.dtype, sources, read))
-        elif isinstance(node, Constant) and node not in given and node not in nest.numbers:
+        elif isinstance(node, Constant) and node not in given and is_plain(node):
             steps.append((node.dtype, repr(node.value.item())))
         else:
             steps.append(node.dtype)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -112,8 +112,6 @@ class Nest:
         The values that each stage makes per element, and what it reduces, sources first.
     stored : list of Node
         The values per element that one stage keeps for later ones.
-    lanes : int
-        How many elements are computed at once.
     is_fast : bool
         Whether arithmetic on floats may be reassociated and contracted.
     """
@@ -140,7 +138,11 @@ class Nest:
         made, stored = self._plan()
         self.loops = [[n for n in self.computed if n in wanted] for wanted in made]
         self.stored = [n for n in self.computed if n in stored]
-        self.lanes = vector_unit().bits // (8 * self._widest())
+
+    @cached_property
+    def lanes(self) -> int:
+        """How many elements are computed at once."""
+        return vector_unit().bits // (8 * self._widest())
 
     def _kind(self, node: Node) -> Kind:
         if not isinstance(node.op, Reduction):

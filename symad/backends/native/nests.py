@@ -89,7 +89,7 @@ def _replaceable(
     Each vector of an output is written after the same elements of the inputs have been read.
     """
     last_stage = [0] * len(reads)
-    for stage, loop in enumerate(nest.loops):
+    for stage, loop in enumerate(map(set, nest.loops)):
         for (user, _), read in layout.read_of.items():
             if user in loop:
                 last_stage[read] = stage
