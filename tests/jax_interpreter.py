@@ -35,10 +35,10 @@ UNTRANSLATED: dict[str, str] = {}
 
 SAME_NAME = (
     "abs acos acosh add all any argmax argmin asin asinh atan atan2 atanh cbrt ceil cos cosh "
-    "deg2rad diag diagonal divide equal exp exp2 expand_dims expm1 flip floor floor_divide fmod "
+    "deg2rad diag diagonal divide equal exp exp2 expand_dims expm1 flip floor "
     "greater greater_equal hypot isfinite isinf isnan less less_equal log log10 log1p log2 "
     "logaddexp logical_and logical_not logical_or logical_xor matmul matrix_transpose maximum "
-    "minimum mod moveaxis multiply negative not_equal ones_like power prod "
+    "minimum moveaxis multiply negative not_equal ones_like power prod "
     "rad2deg roll sign sin sinh sqrt square squeeze subtract sum swapaxes tan "
     "tanh tile transpose tril triu trunc where zeros_like"
 )
@@ -303,11 +303,26 @@ def linear_recurrence(a: Any, b: Any, axis: int, from_end: bool) -> Any:
     a, b = jnp.broadcast_arrays(a, b)
     a, b = (jnp.moveaxis(x, axis, 0) for x in (a, b))
     a, b = (a[::-1], b[::-1]) if from_end else (a, b)
-    states = [jnp.zeros_like(b[:1])] if len(b) else []
-    for j in range(len(b) - 1):
-        states.append(a[j] * states[-1] + b[j : j + 1])
-    result = jnp.concatenate(states) if states else b
+
+    def step(state: Any, pair: tuple[Any, Any]) -> tuple[Any, Any]:
+        return pair[0] * state + pair[1], state
+
+    result = jax.lax.scan(step, jnp.zeros_like(b[0]), (a, b))[1] if len(b) else b
     return jnp.moveaxis(result[::-1] if from_end else result, 0, axis)
+
+
+def _by_integers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return 0 for integers divided by 0, as NumPy does."""
+
+    def divide(x: Any, y: Any) -> Any:
+        if jnp.result_type(x, y).kind not in "iu":
+            return function(x, y)
+        return jnp.where(y == 0, 0, function(x, jnp.where(y == 0, 1, y)))
+
+    return divide
+
+
+TABLE.update({name: _by_integers(getattr(jnp, name)) for name in ("floor_divide", "mod", "fmod")})
 
 
 @translates("element_count")
@@ -440,15 +455,24 @@ def to_order_two(request: Request, turns: Sequence[Any]) -> list[Any]:
         return sum(terms, jnp.zeros(())), (results, gradients)
 
     moving = [request.values[request.graph.inputs.index(x)] for x in request.xs]
-    compiled = jax.jit(jax.grad(turned, has_aux=True), compiler_options=OPTIONS)
-    second, (results, gradients) = compiled(moving)
+    second, (results, gradients) = _run(jax.grad(turned, has_aux=True), moving)
     return [*results, *gradients, *second]
 
 
 def run(graph: sm.Graph, values: Sequence[Any]) -> list[Any]:
     """Return the outputs of ``graph``; compiling all ops at once is faster than one by one."""
-    compiled = jax.jit(lambda given: evaluate(graph, given), compiler_options=OPTIONS)
-    return compiled(list(values))  # type: ignore[no-any-return]
+    return _run(lambda given: evaluate(graph, given), list(values))  # type: ignore[no-any-return]
+
+
+def _run(function: Callable[..., Any], values: Sequence[Any]) -> Any:
+    """Return what a function gives, compiled with :data:`OPTIONS` if XLA can do that."""
+    with np.errstate(all="ignore"):  # JAX converts constants by NumPy
+        try:
+            return jax.jit(function, compiler_options=OPTIONS)(values)
+        except jax.errors.JaxRuntimeError as error:
+            if "INTERNAL" not in str(error):
+                raise
+            return jax.jit(function)(values)
 
 
 OPTIONS = {
@@ -470,10 +494,13 @@ def is_reference(graph: sm.Graph, values: Sequence[Any]) -> bool:
     """Return whether JAX computes what NumPy and SciPy do: not where functions are at their limit.
 
     It has NaN for ``gammaln`` and ``digamma`` at their poles, and adds float16 in float32 for
-    variances, which overflow in NumPy.
+    variances, which overflow in NumPy.  It adds up in another order, which matters where running
+    sums in float16 do not grow any more; and its ``polygamma`` is 0 for small values.
     """
-    if any(node.op is not None and node.op.name in NO_REFERENCE for node in graph.nodes):
-        return False
+    for node in graph.nodes:
+        name = "" if node.op is None else node.op.name
+        if name == "polygamma" or (name in RUNNING and np.dtype("float16") in _dtypes(node)):
+            return False
     limited = [node for node in graph.nodes if node.op is not None and _has_limit(node)]
     found = sm.compile(list(graph.inputs), limited, backend="numpy")(*values)
     return all(bool(np.all(np.isfinite(value))) for value in found)
@@ -486,8 +513,11 @@ def _has_limit(node: Node) -> bool:
     return node.op.name in ("gammaln", "digamma")
 
 
-NO_REFERENCE = {"polygamma"}
-"""Ops that JAX gets wrong: it gives 0 for small values."""
+RUNNING = {"cumsum", "cumprod", "linear_recurrence"}
+
+
+def _dtypes(node: Node) -> set[Any]:
+    return {node.dtype, *(source.dtype for source in node.inputs)}
 
 
 def answer(requests: Sequence[Request]) -> list[tuple[list[Any], list[Any]]]:

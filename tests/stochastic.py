@@ -47,7 +47,9 @@ class Spread:
     values: list[Any]
     others: list[list[Any]]
 
-    def disagreement(self, output: int, got: Any, strict: bool, zeros: bool = False) -> str | None:
+    def disagreement(
+        self, output: int, got: Any, strict: bool, zeros: bool = False, scale: float = 0.0
+    ) -> str | None:
         """Return where ``got`` differs from an output by more than rounding explains.
 
         Parameters
@@ -58,6 +60,8 @@ class Spread:
             Whether NaN and infinities are compared.
         zeros : bool
             Whether signs of zeros are compared.
+        scale : float
+            How large the numbers are of which what is left may be compared.
         """
         want = np.asarray(self.values[output])
         found = np.asarray(got)
@@ -67,7 +71,7 @@ class Spread:
         if want.dtype.kind != "f":
             wrong = (found != want) & np.all([other == want for other in others], axis=0)
         else:
-            wrong = _differs(want, found, others, strict, zeros)
+            wrong = _differs(want, found, others, strict, zeros, scale)
         if not np.any(wrong):
             return None
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -77,7 +81,9 @@ class Spread:
         )
 
 
-def _differs(want: Array, found: Array, others: Sequence[Array], strict: bool, zeros: bool) -> Any:
+def _differs(
+    want: Array, found: Array, others: Sequence[Array], strict: bool, zeros: bool, scale: float
+) -> Any:
     wide = [np.asarray(a, np.float64) for a in (want, found, *others)]
     a, b, *rest = wide
     with np.errstate(all="ignore"):
@@ -87,6 +93,7 @@ def _differs(want: Array, found: Array, others: Sequence[Array], strict: bool, z
         # SciPy's erfc is 0 where C's is not a normal number yet
         floor = float(np.finfo(want.dtype).tiny) if want.dtype.itemsize > 2 else 0.0
         allowed = 8 * spread + np.where(a == 0, floor, 2 * ULPS * step)
+        allowed += 8 * float(np.finfo(want.dtype).eps) * scale
         wrong = finite & ~(np.abs(b - a) <= allowed)
         kept = np.all([np.isfinite(r) for r in rest], axis=0)
         same = np.all([(r == a) | (np.isnan(r) & np.isnan(a)) for r in rest], axis=0)

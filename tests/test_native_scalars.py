@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import pickle
 import platform
 import sys
 import threading
@@ -470,6 +471,99 @@ def test_a_million_calls_leak_nothing() -> None:
     grown = [sys.getrefcount(i) - count for i, count in zip(counted, counts, strict=True)]
     assert sys.getallocatedblocks() - blocks < 50
     assert all(abs(growth) < 50 for growth in grown), grown
+
+
+FORMS: list[Any] = [lambda ys: ys, lambda ys: ys[0], lambda ys: tuple(ys), lambda ys: {"all": ys}]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_results_stay_what_they_are(form: Any) -> None:
+    """What a function gives new contents is in nobody's hands: whole, in part, or by a buffer."""
+    x = sm.Variable("x", shape=())
+    f = compiled([x], form([x * 2, x + 1, sm.floor(x).astype("int32")]), refuse)
+    rng = np.random.default_rng(5)
+    kept: list[tuple[Any, Any]] = []
+
+    def keep(result: Any, copy: Any) -> None:
+        numbers = result if isinstance(result, list) else [result]
+        ways: list[Any] = [
+            lambda: None,
+            lambda: kept.append((result, copy)),
+            lambda: kept.append((numbers[-1], pickle.loads(pickle.dumps(numbers[-1])))),
+            lambda: kept.append((memoryview(numbers[0]), numbers[0].tobytes())),
+            lambda: kept.append((iter([result]), [copy])),
+        ]
+        ways[rng.integers(5 if isinstance(numbers[0], np.generic) else 2)]()
+
+    for k in range(2000):
+        result = f(float(k))
+        keep(result, pickle.loads(pickle.dumps(result)))
+        if rng.random() < 0.1:
+            del kept[: rng.integers(len(kept) + 1)]
+    for value, copy in kept:
+        value = value.tobytes() if isinstance(value, memoryview) else value
+        assert (list(value) if hasattr(value, "__next__") else value) == copy
+
+
+def test_lists_that_were_changed_are_not_used_again() -> None:
+    x = sm.Variable("x", shape=())
+    f = compiled([x], [x, x * 2], refuse)
+    changes: list[Any] = [
+        lambda r: r.append(1.0), lambda r: r.clear(), lambda r: r.reverse(),
+        lambda r: r.__setitem__(0, "text"), lambda r: r.__setitem__(1, 3.0),
+        lambda r: r.__setitem__(1, r[0]), lambda r: r.extend([r]), lambda r: r.pop(),
+        lambda r: r.__setitem__(0, np.float32(1)), lambda r: r.__imul__(100),
+    ]  # fmt: skip
+    for k in range(500):
+        result = f(float(k))
+        assert result == [k, 2 * k] and list(map(type, result)) == [np.float64] * 2
+        changes[k % len(changes)](result)
+
+
+def test_what_runs_when_a_list_is_released_may_call_the_function() -> None:
+    x = sm.Variable("x", shape=())
+    f = compiled([x], [x, x * 2], refuse)
+    inner: list[Any] = []
+
+    class Caller:
+        def __del__(self) -> None:
+            inner.append(f(100.0 + len(inner)))
+
+    for k in range(300):
+        result = f(float(k))
+        assert result == [k, 2 * k]
+        result[k % 2] = Caller()
+        if k % 3 == 0:
+            result.append(result)  # the garbage collector releases this one
+            gc.collect()
+    del result
+    gc.collect()
+    f(0.0), f(0.0), f(0.0)
+    assert len(inner) > 290
+    assert all(second == 2 * first >= 200 for first, second in inner)
+
+
+@pytest.mark.parametrize("form", FORMS[:2])
+@pytest.mark.parametrize("held", [0, 1, 3])
+def test_what_is_used_again_is_counted_right(form: Any, held: int) -> None:
+    x = sm.Variable("x", shape=())
+    f = compiled([x], form([x, x * 2]), refuse)
+    last: dict[int, Any] = {}
+
+    def call(times: int) -> None:
+        for k in range(times):
+            f(0.5)
+            if held:
+                last[k % held] = f(float(k))
+
+    call(100)
+    gc.collect()
+    blocks = sys.getallocatedblocks()
+    call(100_000)
+    gc.collect()
+    assert sys.getallocatedblocks() - blocks < 50
+    result = f(1.0)
+    assert sys.getrefcount(result) == 3  # the function's, that of ``result``, and this call's
 
 
 def test_the_code_and_what_it_refers_to_are_freed() -> None:

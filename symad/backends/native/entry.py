@@ -5,6 +5,10 @@ the signature of CPython's built-in functions (``METH_FASTCALL | METH_KEYWORDS``
 numbers out of the argument objects, computes, and puts the results into new objects.  Whatever is
 not just as many Python or NumPy numbers as expected goes, unseen, to a Python function, so that
 there is one place that converts and refuses values.
+
+Making and freeing objects is most of what is left.  So the function holds what it returned last and
+the time before, numbers or lists of numbers.  Before it makes a third, it looks whether the older
+one is alone, without any other reference to it.  If so, that is given new contents.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -46,6 +50,9 @@ _ITEMS = tuple.__basicsize__
 
 _LIST_ITEMS = _HEADER + _POINTER
 """Where the address stands of the addresses of a list's items: after the number of items."""
+
+_COUNT = 0
+"""Where an object has the number of references to it."""
 
 _FASTCALL_WITH_KEYWORDS = 0x0080 | 0x0002
 
@@ -168,6 +175,25 @@ def _lies_in_sequences(*sample: Any) -> bool:
     )
 
 
+@cache
+def _counts_references() -> bool:
+    """Return whether an object counts the references to it where native code looks for it."""
+    sample = object()
+    count = ctypes.c_ssize_t.from_address(id(sample) + _COUNT)
+    before = count.value
+    kept = [sample] * 5
+    return count.value == before + len(kept) and getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+def _is_recyclable(template: Any, results: Sequence[Scalar]) -> bool:
+    """Return whether a function returns one number, or a list of them; booleans are never made."""
+    if not results or any(result.dtype.kind == "b" for result in results):
+        return False
+    if not isinstance(template, list):
+        return not is_nested(template)
+    return not any(map(is_nested, template))
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """How a number of some dtype is read from an object of type ``kind``."""
@@ -198,7 +224,8 @@ class _Writer:
         self._slow = self._function.append_basic_block("slow")
         self._failed = self._function.append_basic_block("failed")
         self._kept: dict[int, tuple[int, Any]] = {}
-        self._root: Any = None
+        self._root = self._builder.alloca(self._pointer)
+        self._builder.store(self._pointer(None), self._root)
 
     def write(self, outputs: Any) -> list[Any]:
         """Write the function; return the objects that it looks for in its first argument."""
@@ -214,8 +241,11 @@ class _Writer:
             assert isinstance(op, PerElement) and isinstance(type_, TensorType)
             inputs = [registers[register] for register in step.inputs]
             registers[step.output] = element(self._scalars, op, inputs, type_.dtype)
-        results = (registers[register] for register in self._plan.outputs)
-        self._builder.ret(self._build(outputs, results, lambda made: None))
+        results = [registers[register] for register in self._plan.outputs]
+        if _counts_references() and _is_recyclable(outputs, results):
+            self._builder.ret(self._recycle(outputs, results))
+        else:
+            self._builder.ret(self._build(outputs, iter(results), self._set_root))
         self._write_exits()
         return [value for _, value in self._kept.values()]
 
@@ -251,11 +281,7 @@ class _Writer:
             self._builder.branch(found)
             self._builder.position_at_end(other)
         self._builder.branch(self._slow)
-        self._builder.position_at_end(found)
-        result = self._builder.phi(llvm_type(dtype))
-        for way in ways:
-            result.add_incoming(*way)
-        return Scalar(result, dtype)
+        return Scalar(self._joined(found, ways), dtype)
 
     def read_content(self, argument: Any, dtype: np.dtype[Any]) -> Scalar:
         """Return the number in a ``float`` or a NumPy scalar."""
@@ -310,13 +336,15 @@ class _Writer:
             place(made)
             return made
         made = self._new_container(template)
-        if self._root is None:
-            self._root = made
         place(made)
         items = template.items() if isinstance(template, dict) else enumerate(template)
         for key, item in items:
             self._build(item, results, self._placer(template, made, key))
         return made
+
+    def _set_root(self, made: Any) -> None:
+        """Let an object be what is released if there is no memory for the rest."""
+        self._builder.store(made, self._root)
 
     def _new_container(self, template: Any) -> Any:
         if isinstance(template, dict):
@@ -329,10 +357,11 @@ class _Writer:
         """Return what gives an item to its container, which owns it from then on."""
 
         def into_sequence(made: Any) -> None:
-            items = self._at(container, _ITEMS, self._pointer)
             if isinstance(template, list):
-                items = self._builder.load(self._at(container, _LIST_ITEMS, items.type))
-            self._builder.store(made, self._builder.gep(items, [self._size(key)]))
+                slot = self._slot(container, key)
+            else:
+                slot = self._at(container, _ITEMS + key * _POINTER, self._pointer)
+            self._builder.store(made, slot)
 
         def into_dict(made: Any) -> None:
             three = [self._pointer] * 3
@@ -349,7 +378,7 @@ class _Writer:
         if dtype.kind == "b":
             pair = self._object(np.True_), self._object(np.False_)
             made = self._builder.select(result.value, *pair)
-            self._builder.call(self._api("Py_IncRef", self._ir.VoidType(), self._pointer), [made])
+            self._hold(made)
             return made
         make = self._api("_PyObject_New", self._pointer, self._pointer)
         new = self._builder.call(make, [self._object(dtype.type)])
@@ -363,8 +392,105 @@ class _Writer:
         self._require(is_there, self._failed)
         return made
 
+    def _hold(self, value: Any) -> None:
+        self._builder.call(self._api("Py_IncRef", self._ir.VoidType(), self._pointer), [value])
+
     def _release(self, value: Any) -> None:
+        """Refer to an object no longer; nothing happens to a null pointer."""
         self._builder.call(self._api("Py_DecRef", self._ir.VoidType(), self._pointer), [value])
+
+    # Results that are used again
+
+    def _recycle(self, template: Any, results: Sequence[Scalar]) -> Any:
+        """Return what was returned the time before last, with new contents, or a new object.
+
+        The function holds two of them in a list, the newer first.
+        """
+        is_list = isinstance(template, list)
+        held = self._object([[None] * len(results)] * 2 if is_list else [None] * 2)
+        newer, older = (self._slot(held, k) for k in (0, 1))
+        old = self._builder.load(older)
+        made = self._list_from(old, results) if is_list else self._number_from(old, results[0])
+        self._hold(made)
+        # A new list may have set off the garbage collector, and that a call of this function.
+        before = self._builder.load(older)
+        self._builder.store(self._builder.load(newer), older)
+        self._builder.store(made, newer)
+        self._release_unless(self._builder.icmp_unsigned("==", made, before), before)
+        return made
+
+    def _list_from(self, old: Any, results: Sequence[Scalar]) -> Any:
+        """Return a list if it is alone, or a new one, with these results."""
+        kinds = [result.dtype.type for result in results]
+        again, fresh, done = self._blocks("again", "fresh", "done")
+        self._require(self._is_alone(old), fresh)
+        length = self._builder.load(self._at(old, _HEADER, self._size))
+        self._require(self._builder.icmp_signed("==", length, self._size(len(results))), fresh)
+        for k, kind in enumerate(kinds):  # others may run something when they are released
+            self._require(self._is_of(self._builder.load(self._slot(old, k)), kind), fresh)
+        self._builder.branch(again)
+        self._builder.position_at_end(again)
+        for k, result in enumerate(results):
+            slot = self._slot(old, k)
+            before = self._builder.load(slot)
+            made = self._number_from(before, result)
+            self._builder.store(made, slot)
+            self._release_unless(self._builder.icmp_unsigned("==", made, before), before)
+        ways = [(old, self._builder.block)]
+        self._builder.branch(done)
+        self._builder.position_at_end(fresh)
+        new = self._build([None] * len(results), iter(results), self._set_root)
+        ways.append((new, self._builder.block))
+        self._builder.branch(done)
+        return self._joined(done, ways)
+
+    def _number_from(self, old: Any, result: Scalar) -> Any:
+        """Return a NumPy scalar if it is alone, or a new one, with this result."""
+        again, fresh, done = self._blocks("again", "fresh", "done")
+        self._require(self._is_of(old, result.dtype.type), fresh)
+        self._require(self._is_alone(old), fresh)
+        self._builder.branch(again)
+        self._builder.position_at_end(again)
+        self._builder.store(result.value, self._at(old, _HEADER, result.value.type))
+        self._builder.branch(done)
+        self._builder.position_at_end(fresh)
+        new = self._new_number(result)
+        ways = [(old, again), (new, self._builder.block)]
+        self._builder.branch(done)
+        return self._joined(done, ways)
+
+    def _blocks(self, *names: str) -> list[Any]:
+        return [self._function.append_basic_block(name) for name in names]
+
+    def _joined(self, block: Any, ways: Sequence[tuple[Any, Any]]) -> Any:
+        """Go on in ``block``; return the value that comes from the block that ran before."""
+        self._builder.position_at_end(block)
+        value = self._builder.phi(ways[0][0].type)
+        for way in ways:
+            value.add_incoming(*way)
+        return value
+
+    def _release_unless(self, condition: Any, value: Any) -> None:
+        release, done = self._blocks("release", "released")
+        self._builder.cbranch(condition, done, release)
+        self._builder.position_at_end(release)
+        self._release(value)
+        self._builder.branch(done)
+        self._builder.position_at_end(done)
+
+    def _slot(self, items: Any, index: int) -> Any:
+        """Return where the address of an item of a list stands."""
+        begin = self._builder.load(self._at(items, _LIST_ITEMS, self._pointer.as_pointer()))
+        return self._builder.gep(begin, [self._size(index)])
+
+    def _is_of(self, value: Any, kind: type) -> Any:
+        found = self._builder.load(self._at(value, _TYPE, self._pointer))
+        return self._builder.icmp_unsigned("==", found, self._object(kind))
+
+    def _is_alone(self, value: Any) -> Any:
+        """Return whether there is only one reference to an object."""
+        count = self._builder.load(self._at(value, _COUNT, self._size))
+        return self._builder.icmp_unsigned("==", count, self._size(1))
 
     # Ways out
 
@@ -382,8 +508,7 @@ class _Writer:
         fallback = self._object(self._fallback)
         self._builder.ret(self._builder.call(call, [fallback, arguments, count, names]))
         self._builder.position_at_end(self._failed)
-        if self._root is not None:
-            self._release(self._root)
+        self._release(self._builder.load(self._root))
         self._builder.ret(self._pointer(None))
 
     # Objects and functions of CPython
