@@ -34,7 +34,7 @@ EXACT = {
 """Ops that round in only one way, or not at all."""
 
 ABSOLUTE = {"gammaln", "digamma", "polygamma", "logaddexp", "erfc", "erfinv"}
-"""Near their zeros, erfc far from 0, and erfinv near 1, they err as if operands had been rounded."""
+"""Near zeros, erfc far from 0, and erfinv near 1, they err as if operands had been rounded."""
 
 LOGS_OF_SUMS = {"log_softmax", "logsumexp", "logaddexp"}
 """The sum is rounded before its logarithm is taken, also where it is nearly 1."""
