@@ -315,7 +315,7 @@ def _by_integers(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return 0 for integers divided by 0, as NumPy does."""
 
     def divide(x: Any, y: Any) -> Any:
-        if jnp.result_type(x, y).kind not in "iu":
+        if jnp.result_type(x, y).kind not in "biu":
             return function(x, y)
         return jnp.where(y == 0, 0, function(x, jnp.where(y == 0, 1, y)))
 
