@@ -15,6 +15,7 @@ import pytest
 from golden_corpus import CORPUS, Case
 
 import symad as sm
+from symad.demo import examples, models
 
 FOLDER = Path(__file__).parent / "golden"
 CASES = {case.__name__: case for case in CORPUS}
@@ -62,3 +63,18 @@ def test_both_backends_agree_on_the_corpus(name: str) -> None:
 def test_nothing_is_left_over() -> None:
     kept = {path.name for path in FOLDER.iterdir()}
     assert kept == {f"{name}.{backend}.txt" for name in CASES for backend in ("numpy", "native")}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_shapes_need_not_be_declared(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan is the same for variables of which only the dtype is known."""
+    declared, _ = compiled(CASES[name](), "numpy")
+    made = sm.Variable
+    for module in (sm, examples, models):
+        if hasattr(module, "Variable"):
+            loose = lambda name, shape=None, dtype="float64": made(name, dtype=dtype)  # noqa: E731
+            monkeypatch.setattr(module, "Variable", loose)
+    function, _ = compiled(CASES[name](), "numpy")
+    fed = [node for node in function.graph.inputs if node not in function.parameters]
+    assert not any(node.type.is_static for node in fed)
+    assert str(function.plan) == str(declared.plan)

@@ -14,7 +14,17 @@ from symad.ops.base import Elementwise
 from symad.ops.extremum import Max, Min
 from symad.ops.extremum import max as max_of
 from symad.ops.index import Index, ScatterAdd, scatter_add
-from symad.ops.permute import PermuteDims, permute_dims
+from symad.ops.permute import (
+    MatrixTranspose,
+    MoveAxis,
+    PermuteDims,
+    SwapAxes,
+    Transpose,
+    matrix_transpose,
+    moveaxis,
+    permute_dims,
+    swapaxes,
+)
 from symad.ops.reduce import Mean, Prod, Reduction, Sum, mean, sum
 from symad.ops.shape import (
     BroadcastTo,
@@ -95,6 +105,12 @@ def _join_broadcasts(node: Node) -> Node | None:
     if not isinstance(inner.op, BroadcastTo):
         return None
     return broadcast_to(inner.inputs[0], static_shape(node))
+
+
+def _as_permutation(node: Node) -> Node | None:
+    """Other ops of this kind are made where the number of axes was not known."""
+    assert node.op is not None
+    return node.op.specialise(*node.inputs)
 
 
 def _join_permutations(node: Node) -> Node | None:
@@ -235,6 +251,13 @@ def _join_sums(node: Node) -> Node | None:
 
 
 VIEWS: tuple[AnyRule, ...] = (
+    Procedure(
+        "transpose by axes", _as_permutation, "matrix_transpose(x) = permute_dims(x, (..., 1, 0))",
+        (MatrixTranspose, Transpose, SwapAxes, MoveAxis),
+        (lambda x: matrix_transpose(x), lambda w: swapaxes(w, 0, 2), lambda w: moveaxis(w, 0, -1),
+         lambda w: w.T),
+        {"w": (2, 3, 4)},
+    ),
     Procedure(
         "reshape twice", _join_reshapes, "reshape(reshape(x, s), t) = reshape(x, t)", _SAME_ORDER,
         (lambda x: reshape(reshape(x, (3, 2)), (6,)), lambda x: squeeze(expand_dims(x, 1), 1),
