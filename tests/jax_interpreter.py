@@ -311,18 +311,25 @@ def linear_recurrence(a: Any, b: Any, axis: int, from_end: bool) -> Any:
     return jnp.moveaxis(result[::-1] if from_end else result, 0, axis)
 
 
-def _by_integers(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return 0 for integers divided by 0, as NumPy does."""
+def _as_numpy_divides(name: str) -> Callable[..., Any]:
+    """Return a division that gives 0 for integers divided by 0, and the sign of zeros, as NumPy.
+
+    XLA crashes where it divides the least integer by -1 at compile time.
+    """
+    function = getattr(jnp, name)
 
     def divide(x: Any, y: Any) -> Any:
-        if jnp.result_type(x, y).kind not in "biu":
-            return function(x, y)
-        return jnp.where(y == 0, 0, function(x, jnp.where(y == 0, 1, y)))
+        if jnp.result_type(x, y).kind in "biu":
+            by_minus_one = -x if name == "floor_divide" else jnp.zeros_like(x)
+            found = function(x, jnp.where((y == 0) | (y == -1), 1, y))
+            return jnp.where(y == 0, 0, jnp.where(y == -1, by_minus_one, found))
+        found = function(x, y)
+        return jnp.where(found == 0, jnp.copysign(found, y), found) if name == "mod" else found
 
     return divide
 
 
-TABLE.update({name: _by_integers(getattr(jnp, name)) for name in ("floor_divide", "mod", "fmod")})
+TABLE.update({name: _as_numpy_divides(name) for name in ("floor_divide", "mod", "fmod")})
 
 
 @translates("element_count")
@@ -490,34 +497,42 @@ NOISE = {"ulps": 64, "flushes": True}
 that are too small to be normal are 0 there."""
 
 
+IN_ANY_ORDER = {
+    "sum", "mean", "var", "std", "prod", "cumsum", "cumprod", "linear_recurrence", "matmul",
+    "matmul_left_adjoint", "matmul_right_adjoint", "einsum", "sum_like", "add_n", "norm",
+}  # fmt: skip
+"""Where partial results overflow, or are too small, depends on the order; and JAX adds float16 in
+float32."""
+
+NAN_AT_POLES = {"gammaln", "digamma"}
+
+
 def is_reference(graph: sm.Graph, values: Sequence[Any]) -> bool:
     """Return whether JAX computes what NumPy and SciPy do: not where functions are at their limit.
 
-    It has NaN for ``gammaln`` and ``digamma`` at their poles, and adds float16 in float32 for
-    variances, which overflow in NumPy.  It adds up in another order, which matters where running
-    sums in float16 do not grow any more; and its ``polygamma`` is 0 for small values.
+    Its ``polygamma`` is 0 for small values, and running sums in float16 stop growing elsewhere.
     """
-    for node in graph.nodes:
-        name = "" if node.op is None else node.op.name
-        if name == "polygamma" or (name in RUNNING and np.dtype("float16") in _dtypes(node)):
+    ops = [(node, node.op.name) for node in graph.nodes if node.op is not None]
+    for node, name in ops:
+        running = name in ("cumsum", "cumprod", "linear_recurrence")
+        if name == "polygamma" or (running and np.dtype("float16") in _dtypes(node)):
             return False
-    limited = [node for node in graph.nodes if node.op is not None and _has_limit(node)]
+    limited = [node for node, name in ops if name in IN_ANY_ORDER | NAN_AT_POLES]
     found = sm.compile(list(graph.inputs), limited, backend="numpy")(*values)
-    return all(bool(np.all(np.isfinite(value))) for value in found)
-
-
-def _has_limit(node: Node) -> bool:
-    assert node.op is not None
-    if node.op.name in ("var", "std"):
-        return node.dtype == np.float16
-    return node.op.name in ("gammaln", "digamma")
-
-
-RUNNING = {"cumsum", "cumprod", "linear_recurrence"}
+    return all(map(_is_in_range, limited, found))
 
 
 def _dtypes(node: Node) -> set[Any]:
     return {node.dtype, *(source.dtype for source in node.inputs)}
+
+
+def _is_in_range(node: Node, value: Any) -> bool:
+    """Return whether all is finite, and no product is too small to be a normal number."""
+    assert node.op is not None
+    if np.asarray(value).dtype.kind != "f":
+        return True
+    least = np.finfo(value.dtype).tiny if "prod" in node.op.name else 0.0
+    return bool(np.all(np.isfinite(value) & (np.abs(value) >= least)))
 
 
 def answer(requests: Sequence[Request]) -> list[tuple[list[Any], list[Any]]]:

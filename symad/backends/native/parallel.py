@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import itertools
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
@@ -28,6 +27,8 @@ _PARTS = 16
 result does not depend on their number."""
 _ROWS_OF_PART = 16
 """At least, where each part has a row of its own to add to."""
+_PARTS_OF_THREAD = 4
+"""Where nothing is reduced over rows: a thread that comes late does fewer of them."""
 
 _Array = np.ndarray[Any, Any]
 
@@ -67,7 +68,8 @@ class LoopKernel:
             (read.slot, read.expanded, shape_of(inputs[read.slot]), inputs[read.slot].dtype)
             for read in self._layout.reads
         ]
-        self._shares = self._share_parts()
+        rows, parts = self._layout.rows, self._parts
+        self._ranges = [(k * rows // parts, (k + 1) * rows // parts, k) for k in range(parts)]
         code = loop_code(nest, self._layout)
         self._module = code.module
         self._run = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(code.address)
@@ -87,10 +89,7 @@ class LoopKernel:
         for dtype in self._stored:
             arrays.append(self._allocate((self._parts, self._layout.row), dtype))
         words = [*self._words, *(array.__array_interface__["data"][0] for array in arrays)]
-        if len(self._shares) == 1:
-            self._do_parts(words, self._shares[0], arrays)
-        else:
-            self._share_work(words, arrays)
+        self._share_work(words, arrays)
         results = map(self._result, self._outputs, self._kinds, targets)
         return next(results) if len(targets) == 1 else tuple(results)
 
@@ -98,19 +97,12 @@ class LoopKernel:
         layout = self._layout
         if layout.elements < SPLIT_FROM:
             return 1
-        parts = self._threads
+        parts = 1 if self._threads == 1 else _PARTS_OF_THREAD * self._threads
         if Kind.TOTAL in self._kinds or Kind.COLUMN in self._kinds:
             parts = _PARTS
         if Kind.COLUMN in self._kinds:
             parts = min(parts, layout.rows // _ROWS_OF_PART)
         return max(1, min(parts, layout.rows))
-
-    def _share_parts(self) -> list[list[tuple[int, int, int]]]:
-        """Return, for each thread, its parts: first row, end of rows, number."""
-        rows, parts = self._layout.rows, self._parts
-        ranges = [(k * rows // parts, (k + 1) * rows // parts, k) for k in range(parts)]
-        workers = min(self._threads, parts)
-        return [ranges[k::workers] for k in range(workers)]
 
     def _source(self, value: Any, expanded: bool, shape: Shape, dtype: np.dtype[Any]) -> _Array:
         """Return an input as the machine code takes it: contiguous and aligned.
@@ -145,22 +137,23 @@ class LoopKernel:
         return target if target.ndim else target[()]
 
     def _share_work(self, words: Sequence[int], arrays: Sequence[_Array]) -> None:
-        mine, *others = self._shares
+        """Do all parts; each thread takes the next one that nobody has begun."""
+        parts = iter(self._ranges)
         waiting = []
         try:
-            for share in others:
-                waiting.append(_pool().submit(self._do_parts, words, share, arrays))
+            for _ in range(min(self._threads, len(self._ranges)) - 1):
+                waiting.append(_pool().submit(self._do_parts, words, parts, arrays))
         except RuntimeError:  # the interpreter is about to end, and starts no threads
-            mine = [*mine, *itertools.chain(*others[len(waiting) :])]
+            pass
         try:
-            self._do_parts(words, mine, arrays)
+            self._do_parts(words, parts, arrays)
         finally:
             wait(waiting)
 
     def _do_parts(
         self,
         words: Sequence[int],
-        parts: Sequence[tuple[int, int, int]],
+        parts: Iterator[tuple[int, int, int]],
         arrays: Sequence[_Array],
     ) -> None:
         """Run the machine code; ``arrays`` holds the memory, even if the caller is interrupted."""
