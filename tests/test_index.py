@@ -259,3 +259,40 @@ def test_take_along_axis_adds_up_repeated_indices() -> None:
     y = sm.take_along_axis(x, [[0, 0, 2], [1, 1, 1]], axis=1)
     gradient = sm.gradients(y, x).eval({x: np.zeros((2, 3))})
     np.testing.assert_array_equal(gradient, [[2, 0, 1], [0, 3, 0]])
+
+
+ACROSS: list[Any] = [
+    lambda a, i, j: a[:, i],
+    lambda a, i, j: a[:, :, i],
+    lambda a, i, j: a[..., i, None],
+    lambda a, i, j: a[1:, ::-1, i],
+    lambda a, i, j: a[:, j, i],
+    lambda a, i, j: a[:, j[:, None], i],
+    lambda a, i, j: a[::2, i, -1],
+    lambda a, i, j: a.T[i],
+]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("case", range(len(ACROSS)))
+def test_indices_along_the_axis_of_neighbours(case: int, backend: str) -> None:
+    """Elements are then read in the order of memory, not one index after the other."""
+    if backend == "native":
+        pytest.importorskip("llvmlite")
+    a = sm.Variable("a", shape=("k", "m", "n"))
+    i, j = (sm.Variable(name, shape=(4,), dtype="int64") for name in "ij")
+    taken = ACROSS[case](a, i, j)
+    numbers = np.arange(4.0 * 5 * 6).reshape(4, 5, 6)
+    first, second = np.array([3, -1, 0, 3]), np.array([2, 2, -3, 4])
+    v = sm.Variable("v")
+    f = sm.compile([a, i, j, v], [taken, sm.gradients(taken, a, seed=v)], backend=backend)
+    places = ACROSS[case](np.arange(numbers.size).reshape(numbers.shape), first, second)
+    seed = np.random.default_rng(case).standard_normal(places.shape)
+    found, adjoint = f(numbers, first, second, seed)
+    np.testing.assert_array_equal(found, numbers.ravel()[places])
+    want = np.zeros(numbers.size)
+    np.add.at(want, places, seed)
+    np.testing.assert_allclose(adjoint, want.reshape(numbers.shape), rtol=1e-13, atol=1e-13)
+    for wrong in (6, -7):
+        with pytest.raises(EvaluationError, match="out of bounds"):
+            f(numbers, np.array([0, wrong, 1, 2]), second, seed)

@@ -85,6 +85,23 @@ class _Selection:
         others = tuple(axis for axis in range(rank) if axis not in chosen)
         return tuple(_axes_of(result, axes) for axes in (chosen, others))  # type: ignore[return-value]
 
+    def is_across(self, inner: Sequence[tuple[int, ...]]) -> bool:
+        """Return whether indices lead to neighbours, rather than the axes ``inner`` of a place."""
+        steps = [abs(index.stride) for index in self.indices]
+        return bool(steps and inner) and abs(inner[-1][-1]) > min(steps)
+
+    def spread(self, shape: Shape) -> tuple[list[_Indices], View]:
+        """Return indices and view with all axes of a result, each element of which is a place."""
+        joined, strides = self.joined, self.view.strides
+        after = (0,) * (len(shape) - self.start - len(joined))
+        indices = []
+        for index in self.indices:
+            view = index.view.broadcast_to(joined)
+            wide = replace(view, shape=(*joined, *(1 for _ in after)), strides=view.strides + after)
+            indices.append(replace(index, view=wide))
+        still = strides[: self.start] + (0,) * len(joined) + strides[self.start :]
+        return indices, replace(self.view, shape=shape, strides=still)
+
 
 def _axes_of(view: View, axes: Shape) -> View:
     """Return the view of the elements at index 0 along all other axes."""
@@ -189,7 +206,11 @@ def _gather(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) 
         return [] if 0 in selection.joined else None
     chosen, others = selection.split(output)
     still = replace(selection.view, shape=chosen.shape, strides=(0,) * len(chosen.shape))
-    inner = merged_axes(others.shape, selection.view.strides, others.strides)
+    inner = merged_axes(others.shape, others.strides, selection.view.strides)
+    if selection.is_across(inner):
+        indices, wide = selection.spread(output.shape)
+        return _at_places(node, indices, wide, output, [], None)
+    inner = [(size, its, step) for size, step, its in inner]
     return _at_places(node, selection.indices, still, chosen, inner, None)
 
 
@@ -210,6 +231,9 @@ def _scatter(
     chosen, others = selection.split(value)
     still = replace(selection.view, shape=chosen.shape, strides=(0,) * len(chosen.shape))
     inner = merged_axes(others.shape, others.strides, selection.view.strides)
+    if selection.is_across(inner):
+        indices, wide = selection.spread(shape)
+        return _at_places(node, indices, value, wide, [], adds)
     return _at_places(node, selection.indices, chosen, still, inner, adds)
 
 
