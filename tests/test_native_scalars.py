@@ -485,7 +485,7 @@ def test_results_stay_what_they_are(form: Any) -> None:
     kept: list[tuple[Any, Any]] = []
 
     def keep(result: Any, copy: Any) -> None:
-        numbers = result if isinstance(result, list) else [result]
+        numbers = result if isinstance(result, (list, tuple)) else [result]
         ways: list[Any] = [
             lambda: None,
             lambda: kept.append((result, copy)),
@@ -543,7 +543,7 @@ def test_what_runs_when_a_list_is_released_may_call_the_function() -> None:
     assert all(second == 2 * first >= 200 for first, second in inner)
 
 
-@pytest.mark.parametrize("form", FORMS[:2])
+@pytest.mark.parametrize("form", FORMS[:3])
 @pytest.mark.parametrize("held", [0, 1, 3])
 def test_what_is_used_again_is_counted_right(form: Any, held: int) -> None:
     x = sm.Variable("x", shape=())
@@ -563,7 +563,8 @@ def test_what_is_used_again_is_counted_right(form: Any, held: int) -> None:
     gc.collect()
     assert sys.getallocatedblocks() - blocks < 50
     result = f(1.0)
-    assert sys.getrefcount(result) == 3  # the function's, that of ``result``, and this call's
+    again = not isinstance(result, tuple) or tuple.__basicsize__ == object.__basicsize__ + 8
+    assert sys.getrefcount(result) == 2 + again  # ``result``, this call, and the function
 
 
 def test_the_code_and_what_it_refers_to_are_freed() -> None:

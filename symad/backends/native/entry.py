@@ -7,8 +7,8 @@ not just as many Python or NumPy numbers as expected goes, unseen, to a Python f
 there is one place that converts and refuses values.
 
 Making and freeing objects is most of what is left.  So the function holds what it returned last and
-the time before, numbers or lists of numbers.  Before it makes a third, it looks whether the older
-one is alone, without any other reference to it.  If so, that is given new contents.
+the time before: numbers, or lists or tuples of them.  Before it makes a third, it looks whether the
+older one is alone, without any other reference to it.  If so, that is given new contents.
 """
 
 from __future__ import annotations
@@ -186,12 +186,17 @@ def _counts_references() -> bool:
 
 
 def _is_recyclable(template: Any, results: Sequence[Scalar]) -> bool:
-    """Return whether a function returns one number, or a list of them; booleans are never made."""
+    """Return whether a function returns a number, or a list or a tuple of numbers.
+
+    Booleans are never made, and tuples that remember their hash stay as they are.
+    """
     if not results or any(result.dtype.kind == "b" for result in results):
         return False
-    if not isinstance(template, list):
-        return not is_nested(template)
-    return not any(map(is_nested, template))
+    if isinstance(template, tuple) and _ITEMS != _HEADER + _POINTER:
+        return False
+    return not isinstance(template, dict) and not (
+        is_nested(template) and any(map(is_nested, template))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,11 +362,7 @@ class _Writer:
         """Return what gives an item to its container, which owns it from then on."""
 
         def into_sequence(made: Any) -> None:
-            if isinstance(template, list):
-                slot = self._slot(container, key)
-            else:
-                slot = self._at(container, _ITEMS + key * _POINTER, self._pointer)
-            self._builder.store(made, slot)
+            self._builder.store(made, self._slot(container, key, isinstance(template, list)))
 
         def into_dict(made: Any) -> None:
             three = [self._pointer] * 3
@@ -406,11 +407,16 @@ class _Writer:
 
         The function holds two of them in a list, the newer first.
         """
-        is_list = isinstance(template, list)
-        held = self._object([[None] * len(results)] * 2 if is_list else [None] * 2)
+        first: Any = None
+        if is_nested(template):
+            first = (None,) * len(results) if isinstance(template, tuple) else [None] * len(results)
+        held = self._object([first, first])
         newer, older = (self._slot(held, k) for k in (0, 1))
         old = self._builder.load(older)
-        made = self._list_from(old, results) if is_list else self._number_from(old, results[0])
+        if is_nested(template):
+            made = self._sequence_from(old, template, results)
+        else:
+            made = self._number_from(old, results[0])
         self._hold(made)
         # A new list may have set off the garbage collector, and that a call of this function.
         before = self._builder.load(older)
@@ -419,19 +425,21 @@ class _Writer:
         self._release_unless(self._builder.icmp_unsigned("==", made, before), before)
         return made
 
-    def _list_from(self, old: Any, results: Sequence[Scalar]) -> Any:
-        """Return a list if it is alone, or a new one, with these results."""
+    def _sequence_from(self, old: Any, template: Any, results: Sequence[Scalar]) -> Any:
+        """Return a list or a tuple if it is alone, or a new one, with these results."""
+        is_list = isinstance(template, list)
         kinds = [result.dtype.type for result in results]
         again, fresh, done = self._blocks("again", "fresh", "done")
         self._require(self._is_alone(old), fresh)
         length = self._builder.load(self._at(old, _HEADER, self._size))
         self._require(self._builder.icmp_signed("==", length, self._size(len(results))), fresh)
         for k, kind in enumerate(kinds):  # others may run something when they are released
-            self._require(self._is_of(self._builder.load(self._slot(old, k)), kind), fresh)
+            item = self._builder.load(self._slot(old, k, is_list))
+            self._require(self._is_of(item, kind), fresh)
         self._builder.branch(again)
         self._builder.position_at_end(again)
         for k, result in enumerate(results):
-            slot = self._slot(old, k)
+            slot = self._slot(old, k, is_list)
             before = self._builder.load(slot)
             made = self._number_from(before, result)
             self._builder.store(made, slot)
@@ -439,7 +447,7 @@ class _Writer:
         ways = [(old, self._builder.block)]
         self._builder.branch(done)
         self._builder.position_at_end(fresh)
-        new = self._build([None] * len(results), iter(results), self._set_root)
+        new = self._build(template, iter(results), self._set_root)
         ways.append((new, self._builder.block))
         self._builder.branch(done)
         return self._joined(done, ways)
@@ -478,8 +486,10 @@ class _Writer:
         self._builder.branch(done)
         self._builder.position_at_end(done)
 
-    def _slot(self, items: Any, index: int) -> Any:
-        """Return where the address of an item of a list stands."""
+    def _slot(self, items: Any, index: int, is_list: bool = True) -> Any:
+        """Return where the address of an item of a list or a tuple stands."""
+        if not is_list:
+            return self._at(items, _ITEMS + index * _POINTER, self._pointer)
         begin = self._builder.load(self._at(items, _LIST_ITEMS, self._pointer.as_pointer()))
         return self._builder.gep(begin, [self._size(index)])
 
