@@ -5,10 +5,12 @@ Ops that are transposes of others are not written down a second time here: JAX t
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 # AVX has no operation that adds a product which has not been rounded.
@@ -18,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.special as special
 import numpy as np
+from stochastic import RUNNING
 
 import symad as sm
 from symad.graph.node import Constant, Node
@@ -475,11 +478,22 @@ def _run(function: Callable[..., Any], values: Sequence[Any]) -> Any:
     """Return what a function gives, compiled with :data:`OPTIONS` if XLA can do that."""
     with np.errstate(all="ignore"):  # JAX converts constants by NumPy
         try:
-            return jax.jit(function, compiler_options=OPTIONS)(values)
+            return jax.jit(function, compiler_options=_options())(values)
         except jax.errors.JaxRuntimeError as error:
             if "INTERNAL" not in str(error):
                 raise
             return jax.jit(function)(values)
+
+
+@cache
+def _options() -> dict[str, Any]:
+    """Return those of :data:`OPTIONS` that this version of XLA has."""
+    known = {}
+    for name, value in OPTIONS.items():
+        with contextlib.suppress(jax.errors.JaxRuntimeError):
+            jax.jit(jnp.negative, compiler_options={name: value})(1.0)
+            known[name] = value
+    return known
 
 
 OPTIONS = {
@@ -514,8 +528,7 @@ def is_reference(graph: sm.Graph, values: Sequence[Any]) -> bool:
     """
     ops = [(node, node.op.name) for node in graph.nodes if node.op is not None]
     for node, name in ops:
-        running = name in ("cumsum", "cumprod", "linear_recurrence")
-        if name == "polygamma" or (running and np.dtype("float16") in _dtypes(node)):
+        if name == "polygamma" or (name in RUNNING and np.dtype("float16") in _dtypes(node)):
             return False
     limited = [node for node, name in ops if name in IN_ANY_ORDER | NAN_AT_POLES]
     found = sm.compile(list(graph.inputs), limited, backend="numpy")(*values)

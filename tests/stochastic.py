@@ -36,6 +36,9 @@ EXACT = {
 ABSOLUTE = {"gammaln", "digamma", "polygamma", "logaddexp", "erfc", "erfinv"}
 """Near zeros, erfc far from 0, and erfinv near 1, they err as if operands had been rounded."""
 
+RUNNING = {"cumsum", "cumprod", "linear_recurrence"}
+"""The last results are made of all operands before them."""
+
 LOGS_OF_SUMS = {"log_softmax", "logsumexp", "logaddexp"}
 """The sum is rounded before its logarithm is taken, also where it is nearly 1."""
 
@@ -189,6 +192,8 @@ def _apply(op: Op, inputs: list[Any], noise: Noise | None, all_ops: bool) -> Any
     if op.name in LOGS_OF_SUMS:
         made = made + (disturb(np.ones_like(made), noise) - np.ones_like(made))
     terms = max(sizes, default=1) / max(1, np.size(made) if not is_nested(made) else 1)
+    if op.name in RUNNING:
+        terms = np.shape(inputs[0])[op.attributes()["axis"]] if np.ndim(inputs[0]) else 1
     return disturb(made, noise, math.ceil(math.sqrt(max(1, terms))))
 
 
