@@ -40,7 +40,7 @@ SAME_NAME = (
     "abs acos acosh add all any argmax argmin asin asinh atan atan2 atanh cbrt ceil cos cosh "
     "deg2rad diag diagonal divide equal exp exp2 expand_dims expm1 flip floor "
     "greater greater_equal hypot isfinite isinf isnan less less_equal log log10 log1p log2 "
-    "logaddexp logical_and logical_not logical_or logical_xor matmul matrix_transpose maximum "
+    "logaddexp logical_and logical_not logical_or logical_xor matrix_transpose maximum "
     "minimum moveaxis multiply negative not_equal ones_like power prod "
     "rad2deg roll sign sin sinh sqrt square squeeze subtract sum swapaxes tan "
     "tanh tile transpose tril triu trunc where zeros_like"
@@ -238,6 +238,15 @@ def transposed(function: Callable[..., Any]) -> Callable[..., Any]:
 @translates("sum_like")
 def sum_like(v: Any, like: Any) -> Any:
     return transposed(lambda x: jnp.broadcast_to(x, np.shape(v)))(v, like)
+
+
+@translates("matmul")
+def matmul(x: Any, y: Any) -> Any:
+    """XLA divides by the number of terms, also where there is none, when it compiles a product."""
+    if np.shape(x)[-1]:
+        return jnp.matmul(x, y)
+    form = jax.eval_shape(jnp.matmul, x, y)
+    return jnp.zeros(form.shape, form.dtype)
 
 
 @translates("matmul_left_adjoint")
