@@ -39,6 +39,8 @@ from symad.types import TensorType, normalize_axes
 Shape = tuple[int, ...]
 Form = tuple[Shape, int | None]
 """Space and split of a group."""
+Users = dict[Node, list[tuple[Node, int]]]
+"""As :meth:`Graph.consumers` returns them."""
 Supports = Callable[[Node], bool]
 """Whether a backend has code for one element of a node's op."""
 
@@ -82,8 +84,9 @@ def fuse(graph: Graph, supports: Supports) -> Graph:
       return %1
     """
     graph = decompose(graph)
-    groups = _Grouping(graph, supports).groups()
-    return _with_groups(graph, groups) if groups else graph
+    users = graph.consumers()
+    groups = _Grouping(graph, users, supports).groups()
+    return _with_groups(graph, users, groups) if groups else graph
 
 
 def shape_of(node: Node) -> Shape:
@@ -136,10 +139,10 @@ Unit = Node | Group
 class _Grouping:
     """Finds the groups of one graph."""
 
-    def __init__(self, graph: Graph, supports: Supports) -> None:
+    def __init__(self, graph: Graph, users: Users, supports: Supports) -> None:
         self._graph = graph
         self._supports = supports
-        self._users = graph.consumers()
+        self._users = users
         self._dense = {node for node in graph.nodes if is_dense(node)}
         self._group: dict[Node, Group] = {}
         self._merged: dict[Group, Group] = {}
@@ -399,10 +402,9 @@ def _is_worthwhile(group: Group) -> bool:
 # Rebuilding the graph with the groups as ops
 
 
-def _with_groups(graph: Graph, groups: Sequence[Group]) -> Graph:
+def _with_groups(graph: Graph, users: Users, groups: Sequence[Group]) -> Graph:
     """Return the graph with each group as one op, and its outside users on the op's results."""
     group_of = {member: group for group in groups for member in group.members}
-    users = graph.consumers()
     fetched = set(graph.outputs)
     new: dict[Node, Node] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -59,7 +60,7 @@ def call(
         (axis[0], *(size * step for size, step in zip(sizes, axis[1:], strict=True)))
         for axis in outer
     ]
-    count = int(np.prod([axis[0] for axis in outer], dtype=int))
+    count = math.prod(axis[0] for axis in outer)
     return command(code, [address, *words, *outer_words(axes)], node, count * work)
 
 

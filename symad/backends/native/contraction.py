@@ -174,12 +174,16 @@ class _Product:
 
     def _axes(self, names: Sequence[str]) -> list[_Axis]:
         """Return size and strides of the axes of one kind, taken together if possible."""
+        if not names:
+            return []
         operands = self._operands
         shape = tuple(max(o.size(n) for o in operands if n in o.names) for n in names)
         return merged_axes(shape, *(tuple(o.stride(n) for n in names) for o in operands))
 
     def _join(self, summed: Sequence[str]) -> Sequence[str]:
         """Return the summed axes in an order in which they are one; copy what prevents that."""
+        if len(summed) <= 1:
+            return summed
         for kept in (0, 1):
             operand = self._operands[kept]
             order = sorted(summed, key=lambda name: -operand.stride(name))

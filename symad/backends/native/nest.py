@@ -254,6 +254,7 @@ def is_plain(constant: Constant) -> bool:
 _INF = (math.inf, -math.inf)
 
 
+@lru_cache(maxsize=4096)
 def contiguous_strides(shape: Shape) -> Shape:
     """Return the steps between the elements of a C-contiguous array; 0 along axes of size 1.
 

@@ -52,6 +52,10 @@ def view(node: Node, source: View) -> View | None:
         return source.reshaped(node.type.shape)  # type: ignore[arg-type]
     if isinstance(node.op, Reshape):
         return None
+    if isinstance(node.op, PermuteDims):
+        return source.permuted(node.op.order(len(source.shape)))
+    if isinstance(node.op, BroadcastTo):
+        return source.broadcast_to(node.type.shape)  # type: ignore[arg-type]
     return _as_numpy_sees_it(node, source)
 
 
