@@ -49,6 +49,8 @@ class RuleSet:
 
     def of(self, node: Node) -> tuple[AnyRule, ...]:
         """Return the rules that are tried at a node."""
+        if not self.rules:
+            return ()
         key = (type(node.op), *map(head, node.inputs[:LOOKED_AT]))
         found = self._of.get(key)
         if found is None:
