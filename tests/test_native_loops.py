@@ -770,8 +770,7 @@ def test_modules_that_are_wrong_are_refused_without_a_crash(capfd):
 
 
 def test_machine_codes_are_kept_up_to_a_number(monkeypatch):
-    monkeypatch.setattr(loops, "_KEPT", 2)
-    monkeypatch.setattr(loops, "_codes", type(loops._codes)())
+    monkeypatch.setattr(loops, "_codes", jit.Latest(2))
     x = sm.Variable("x")
     for k in (3.5, 4.5):
         for function in (sm.sin, sm.cos, sm.tanh):

@@ -32,7 +32,7 @@ ir = pytest.importorskip("llvmlite.ir")
 from symad.backends.native import entry  # noqa: E402
 from symad.backends.native.circular import LARGEST  # noqa: E402
 from symad.backends.native.entry import native_function  # noqa: E402
-from symad.backends.native.jit import compile_module, vector_unit  # noqa: E402
+from symad.backends.native.jit import Latest, compile_module, vector_unit  # noqa: E402
 from symad.backends.native.scalars import (  # noqa: E402
     LLVMScalarBuilder,
     Scalar,
@@ -567,7 +567,7 @@ def test_what_is_used_again_is_counted_right(form: Any, held: int) -> None:
     assert sys.getrefcount(result) == 2 + again  # ``result``, this call, and the function
 
 
-def test_the_code_and_what_it_refers_to_are_freed() -> None:
+def test_the_code_and_what_it_refers_to_are_freed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Owner:
         """Holds a function whose slow way is a method of the owner: a cycle."""
 
@@ -577,6 +577,7 @@ def test_the_code_and_what_it_refers_to_are_freed() -> None:
         def slow(self, *args: Any) -> str:
             return "slow"
 
+    monkeypatch.setattr(entry, "_codes", Latest(1))
     owner = Owner()
     code = weakref.ref(owner.function.__self__[-2])
     assert owner.function("a", 1.0) == "slow"
@@ -587,7 +588,37 @@ def test_the_code_and_what_it_refers_to_are_freed() -> None:
     assert function(2.0, 5.0)[1] == 5.5 and function() == "slow"
     del function
     gc.collect()
-    assert gone() is None and code() is None
+    assert gone() is None and code() is not None  # it may serve another function
+    x = sm.Variable("x")
+    assert compiled([x], x + 1, refuse)(1.0) == 2.0  # takes its place
+    gc.collect()
+    assert code() is None
+
+
+def test_one_code_serves_all_functions_of_one_structure(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, outputs = lecture()
+    functions = [compiled(inputs, outputs, lambda *args, k=k: k) for k in range(3)]
+    monkeypatch.setattr(entry, "compile_module", lambda *_: pytest.fail("compiled again"))
+    again = compiled(*lecture(), lambda *args: 3)
+    assert [f() for f in [*functions, again]] == [0, 1, 2, 3]
+    results = [f(2.0, 5.0) for f in [*functions, again]]
+    assert all(result == results[0] for result in results)
+    assert len(set(map(id, results))) == 4
+    monkeypatch.undo()
+    x = sm.Variable("x", shape=())
+    made: list[Any] = [
+        compiled([x], outputs, refuse)(3.0)
+        for outputs in (
+            [x * 2.0], (x * 2.0,), x * 2.0, x * 3.0, x * -0.0, x * 0.0, {1: x}, {True: x}, {1.0: x},
+            {"a": x}, {"a": [x]}, {"a": (x,)}, [[x]], sm.maximum(x, 4.0), sm.minimum(x, 4.0),
+        )
+    ]  # fmt: skip
+    assert made[:4] == [[6.0], (6.0,), 6.0, 9.0]
+    assert np.signbit(made[4]) and not np.signbit(made[5])
+    assert [repr(result) for result in made[6:9]] == [
+        "{1: np.float64(3.0)}", "{True: np.float64(3.0)}", "{1.0: np.float64(3.0)}"
+    ]  # fmt: skip
+    assert made[9:] == [{"a": 3.0}, {"a": [3.0]}, {"a": (3.0,)}, [[3.0]], 4.0, 3.0]
 
 
 def test_no_memory_is_an_error() -> None:

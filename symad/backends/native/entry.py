@@ -23,7 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.jit import add_symbol, available, compile_module
+from symad.backends.native.jit import (
+    CompiledModule,
+    Latest,
+    add_symbol,
+    available,
+    compile_module,
+)
 from symad.backends.native.scalars import LLVMScalarBuilder, Scalar, element, llvm_type
 from symad.graph.nested import is_nested
 from symad.ops.base import PerElement
@@ -100,22 +106,100 @@ def native_function(
     """
     if not _is_plain(plan) or not _is_simple(outputs) or not _can_read_objects():
         return None
-    from llvmlite import ir
-
-    module = ir.Module(name)
-    try:
-        writer = _Writer(module, plan, fallback, is_fast)
-        kept = writer.write(outputs)
-    except NotImplementedError:
+    key = _structure_of(plan, outputs, is_fast)
+    code = _codes.get(key, lambda: _code_for(plan, outputs, is_fast))
+    if code is None:
         return None
-    code = compile_module(module, name)
-    address = code.address(_EXPORTED)
+    address = code.module.address(_EXPORTED)
     method = _MethodDefinition(name.encode(), address, _FASTCALL_WITH_KEYWORDS, None)
     # CPython keeps this tuple as long as the function, and hands it on as the first argument.
-    return _new_builtin(ctypes.byref(method), (*kept, code, method), None)
+    owner = (*code.objects(fallback), code.module, method)
+    return _new_builtin(ctypes.byref(method), owner, None)
 
 
 _EXPORTED = "call"
+
+
+class _Fallback:
+    """Stands for the function that is called in case of unusual arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Stands for a list of two results, of no use yet, that a function may give new contents.
+
+    Attributes
+    ----------
+    kind : type
+        That of a result; ``NoneType`` for a number.
+    length : int
+    """
+
+    kind: type
+    length: int
+
+    def new(self) -> list[Any]:
+        """Return such a list."""
+        return [None if self.kind is type(None) else self.kind([None] * self.length)] * 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """Machine code that serves all functions with plans and results of one structure.
+
+    Attributes
+    ----------
+    module : CompiledModule
+    kept : list
+        The objects that it looks for in its first argument, or what stands for them.
+    """
+
+    module: CompiledModule
+    kept: list[Any]
+
+    def objects(self, fallback: Callable[..., Any]) -> Iterator[Any]:
+        """Yield the objects for one function."""
+        for value in self.kept:
+            if value is _Fallback:
+                yield fallback
+            else:
+                yield value.new() if isinstance(value, _Held) else value
+
+
+_codes: Latest[_Code | None] = Latest(256)
+"""``None`` where there is no code for an op."""
+
+
+def _structure_of(plan: Plan, outputs: Any, is_fast: bool) -> Any:
+    """Return what the machine code of a function depends on."""
+    inputs = [node.dtype for node in plan.graph.inputs]
+    constants = [(register, c.dtype, c.value.tobytes()) for register, c in plan.constants]
+    steps = []
+    for step in plan.instructions:
+        op = step.node.op
+        steps.append((type(op), repr(op), step.inputs, step.output, step.node.dtype))
+    registers = plan.inputs, plan.outputs
+    return is_fast, registers, *map(tuple, (inputs, constants, steps)), _form_of(outputs)
+
+
+def _form_of(template: Any) -> Any:
+    """Return the structure of results as something to compare; 1 and True are different keys."""
+    if not is_nested(template):
+        return None
+    if isinstance(template, dict):
+        return tuple((key, repr(key), _form_of(item)) for key, item in template.items())
+    return list if isinstance(template, list) else tuple, tuple(map(_form_of, template))
+
+
+def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> _Code | None:
+    from llvmlite import ir
+
+    module = ir.Module("function")
+    try:
+        kept = _Writer(module, plan, is_fast).write(outputs)
+    except NotImplementedError:
+        return None
+    return _Code(compile_module(module, "function"), kept)
 
 
 def _new_builtin(definition: Any, owner: tuple[Any, ...], module: None) -> Callable[..., Any]:
@@ -210,15 +294,12 @@ class _Reader:
 class _Writer:
     """Writes the one function of a module."""
 
-    def __init__(
-        self, module: Any, plan: Plan, fallback: Callable[..., Any], is_fast: bool
-    ) -> None:
+    def __init__(self, module: Any, plan: Plan, is_fast: bool) -> None:
         from llvmlite import ir
 
         self._ir = ir
         self._module = module
         self._plan = plan
-        self._fallback = fallback
         self._pointer = ir.IntType(8).as_pointer()
         self._size = ir.IntType(8 * ctypes.sizeof(ctypes.c_ssize_t))
         arguments = [self._pointer, self._pointer.as_pointer(), self._size, self._pointer]
@@ -407,10 +488,8 @@ class _Writer:
 
         The function holds two of them in a list, the newer first.
         """
-        first: Any = None
-        if is_nested(template):
-            first = (None,) * len(results) if isinstance(template, tuple) else [None] * len(results)
-        held = self._object([first, first])
+        kind = tuple if isinstance(template, tuple) else list
+        held = self._object(_Held(kind if is_nested(template) else type(None), len(results)))
         newer, older = (self._slot(held, k) for k in (0, 1))
         old = self._builder.load(older)
         if is_nested(template):
@@ -515,7 +594,7 @@ class _Writer:
         self._builder.position_at_end(self._slow)
         types = self._pointer, arguments.type, self._size, self._pointer
         call = self._api("PyObject_Vectorcall", self._pointer, *types)
-        fallback = self._object(self._fallback)
+        fallback = self._object(_Fallback)
         self._builder.ret(self._builder.call(call, [fallback, arguments, count, names]))
         self._builder.position_at_end(self._failed)
         self._release(self._builder.load(self._root))

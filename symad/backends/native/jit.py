@@ -15,12 +15,16 @@ import re
 import sys
 import threading
 import weakref
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from symad.backends.native import disk
 from symad.errors import InternalError, MissingExtraError
+
+Value = TypeVar("Value")
 
 _LOCK = threading.RLock()
 """LLVM's global context must not be used by two threads at once."""
@@ -164,6 +168,32 @@ def hold_in_forks(lock: Any) -> None:
             after_in_parent=lambda: lock.__exit__(None, None, None),
             after_in_child=lambda: lock.__exit__(None, None, None),
         )
+
+
+class Latest(Generic[Value]):
+    """The values that were used last, by what they depend on; threads and forks may share it."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[Any, Value] = OrderedDict()
+        self._lock = threading.Lock()
+        hold_in_forks(self._lock)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: Any, make: Callable[[], Value]) -> Value:
+        """Return the value for ``key``; ``make`` is called if there is none."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        value = make()
+        with self._lock:
+            self._values[key] = value
+            if len(self._values) > self._most:
+                self._values.popitem(last=False)
+        return value
 
 
 def _target_machine(binding: Any, features: str) -> Any:

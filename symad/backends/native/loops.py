@@ -15,8 +15,6 @@ the same elements of the inputs have been read.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -59,26 +57,17 @@ class LoopCode:
     address: int
 
 
-_codes: OrderedDict[Any, LoopCode] = OrderedDict()
-_lock = threading.Lock()
-jit.hold_in_forks(_lock)
+_codes: jit.Latest[LoopCode] = jit.Latest(_KEPT)
 
 
 def loop_code(nest: Nest, layout: Layout) -> LoopCode:
     """Return the machine code of a nest; that of another with the same structure will do."""
-    key = structure_of(nest, layout)
-    with _lock:
-        code = _codes.get(key)
-        if code is not None:
-            _codes.move_to_end(key)
-            return code
-    module = jit.compile_module(loop_text(nest, layout), "fused loops")
-    code = LoopCode(module, module.address("kernel"))
-    with _lock:
-        _codes[key] = code
-        if len(_codes) > _KEPT:
-            _codes.popitem(last=False)
-    return code
+
+    def make() -> LoopCode:
+        module = jit.compile_module(loop_text(nest, layout), "fused loops")
+        return LoopCode(module, module.address("kernel"))
+
+    return _codes.get(structure_of(nest, layout), make)
 
 
 def loop_text(nest: Nest, layout: Layout) -> str:

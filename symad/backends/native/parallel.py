@@ -148,7 +148,8 @@ class LoopKernel:
         try:
             self._do_parts(words, parts, arrays)
         finally:
-            wait(waiting)
+            if waiting:
+                wait(waiting)
 
     def _do_parts(
         self,
