@@ -45,7 +45,7 @@ class Specialisation:
     memory : int
         The bytes beside the inputs that a call needs, if they are worth checking, else 0.
     was_entered : bool
-        Whether calls may go to native code without Python's help.
+        Whether calls go to native code without Python's help, if they can.
     """
 
     program: Program

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from operator import is_
 from typing import Any
@@ -88,6 +89,14 @@ class Graph:
                 continue
             for slot, source in enumerate(node.inputs):
                 uses[source].append((node, slot))
+        return uses
+
+    def use_counts(self) -> Counter[Node]:
+        """Return how often each node is used: by others, and as an output."""
+        inputs = set(self.inputs)
+        users = (node for node in self.nodes if node not in inputs)
+        uses = Counter(source for node in users for source in node.inputs)
+        uses.update(self.outputs)
         return uses
 
     def __reduce__(self) -> tuple[Callable[..., Graph], tuple[Any, ...]]:

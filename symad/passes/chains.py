@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,8 +74,7 @@ def order_products(graph: Graph) -> Graph:
 
 def _chains(graph: Graph) -> dict[Node, _Chain]:
     """Return the chain that ends at each product; one that belongs to a longer chain is no end."""
-    uses = Counter(source for node in graph.nodes for source in node.inputs)
-    uses.update(graph.outputs)
+    uses = graph.use_counts()
     chains: dict[Node, _Chain] = {}
     for node in graph.nodes:
         if not _is_plain_product(node):

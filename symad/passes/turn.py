@@ -6,7 +6,6 @@ such products: that for the B of A Bᵀ is (Aᵀ v̄)ᵀ.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import NamedTuple
 
 from symad.graph.graph import Graph, rebuild, replace_inputs
@@ -78,8 +77,7 @@ def _turnable(graph: Graph) -> dict[Node, _Product]:
     turned = [node for node in graph.nodes if _is_transposition(node)]
     if not turned:
         return {}
-    uses = Counter(source for node in graph.nodes for source in node.inputs)
-    uses.update(graph.outputs)
+    uses = graph.use_counts()
     found = {}
     for node in turned:
         source, multiples = node.inputs[0], []

@@ -85,10 +85,13 @@ class _Selection:
         others = tuple(axis for axis in range(rank) if axis not in chosen)
         return tuple(_axes_of(result, axes) for axes in (chosen, others))  # type: ignore[return-value]
 
-    def is_across(self, inner: Sequence[tuple[int, ...]]) -> bool:
-        """Return whether indices lead to neighbours, rather than the axes ``inner`` of a place."""
+    @property
+    def is_across(self) -> bool:
+        """Whether indices lead to neighbours, rather than the axes of what stands at a place."""
         steps = [abs(index.stride) for index in self.indices]
-        return bool(steps and inner) and abs(inner[-1][-1]) > min(steps)
+        pairs = zip(self.view.shape, self.view.strides, strict=True)
+        own = [abs(stride) for size, stride in pairs if size != 1]
+        return bool(steps and own) and own[-1] > min(steps)
 
     def spread(self, shape: Shape) -> tuple[list[_Indices], View]:
         """Return indices and view with all axes of a result, each element of which is a place."""
@@ -204,13 +207,12 @@ def _gather(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) 
         return None
     if 0 in output.shape:  # where there are indices all the same, they must be in range
         return [] if 0 in selection.joined else None
-    chosen, others = selection.split(output)
-    still = replace(selection.view, shape=chosen.shape, strides=(0,) * len(chosen.shape))
-    inner = merged_axes(others.shape, others.strides, selection.view.strides)
-    if selection.is_across(inner):
+    if selection.is_across:
         indices, wide = selection.spread(output.shape)
         return _at_places(node, indices, wide, output, [], None)
-    inner = [(size, its, step) for size, step, its in inner]
+    chosen, others = selection.split(output)
+    still = replace(selection.view, shape=chosen.shape, strides=(0,) * len(chosen.shape))
+    inner = merged_axes(others.shape, selection.view.strides, others.strides)
     return _at_places(node, selection.indices, still, chosen, inner, None)
 
 
@@ -228,12 +230,12 @@ def _scatter(
     value = value.broadcast_to(shape)
     if not selection.indices and not adds:
         return copy(node, value, selection.view)
+    if selection.is_across:
+        indices, wide = selection.spread(shape)
+        return _at_places(node, indices, value, wide, [], adds)
     chosen, others = selection.split(value)
     still = replace(selection.view, shape=chosen.shape, strides=(0,) * len(chosen.shape))
     inner = merged_axes(others.shape, others.strides, selection.view.strides)
-    if selection.is_across(inner):
-        indices, wide = selection.spread(shape)
-        return _at_places(node, indices, value, wide, [], adds)
     return _at_places(node, selection.indices, chosen, still, inner, adds)
 
 

@@ -6,7 +6,6 @@ sizes.  It is kept by the name of what it does, and made when it is first asked 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,9 +28,7 @@ class Kernel:
     address: int
 
 
-_kernels: dict[str, Kernel] = {}
-_lock = threading.Lock()
-jit.hold_in_forks(_lock)
+_kernels: jit.Latest[Kernel] = jit.Latest(1024)
 
 
 def kernel(name: str, write: Callable[[KernelWriter], None]) -> Kernel:
@@ -39,15 +36,14 @@ def kernel(name: str, write: Callable[[KernelWriter], None]) -> Kernel:
 
     Whatever the code depends on must be part of the name.
     """
-    with _lock:
-        found = _kernels.get(name)
-    if found is not None:
-        return found
-    writer = KernelWriter()
-    write(writer)
-    module = jit.compile_module(writer.finish(), name)
-    with _lock:
-        return _kernels.setdefault(name, Kernel(module, module.address("kernel")))
+
+    def make() -> Kernel:
+        writer = KernelWriter()
+        write(writer)
+        module = jit.compile_module(writer.finish(), name)
+        return Kernel(module, module.address("kernel"))
+
+    return _kernels.get(name, make)
 
 
 def stored_type(dtype: np.dtype[Any]) -> Any:

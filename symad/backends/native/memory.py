@@ -77,7 +77,7 @@ class Memory:
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:
         """Return an array with arbitrary contents."""
         size = math.prod(shape) * dtype.itemsize
-        if size < LARGE or not _counts_references():
+        if size < LARGE or not counts_references():
             return np.empty(shape, dtype)
         kept = self._buffers(_rounded(size))
         # Another thread that looks at the same memory refers to it, and neither takes it then.
@@ -123,5 +123,6 @@ def _references(kept: list[_Array]) -> int:
     return 0
 
 
-def _counts_references() -> bool:
+def counts_references() -> bool:
+    """Return whether a count of references tells whether anybody else has an object."""
     return getattr(sys, "_is_gil_enabled", lambda: True)() and hasattr(sys, "getrefcount")

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.jit import add_symbol, available
+from symad.backends.native.memory import counts_references
 from symad.backends.native.scalars import LLVMScalarBuilder, Scalar, element, llvm_type
 from symad.graph.nested import is_nested
 from symad.ops.base import PerElement
@@ -48,8 +49,8 @@ _LIST_ITEMS = _HEADER + _POINTER
 _COUNT = 0
 """Where an object has the number of references to it."""
 
-
 EXPORTED = "call"
+"""The name of the function."""
 
 
 class Fallback:
@@ -106,13 +107,13 @@ def _lies_in_sequences(*sample: Any) -> bool:
 
 
 @cache
-def _counts_references() -> bool:
+def _can_count_references() -> bool:
     """Return whether an object counts the references to it where native code looks for it."""
     sample = object()
     count = ctypes.c_ssize_t.from_address(id(sample) + _COUNT)
     before = count.value
     kept = [sample] * 5
-    return count.value == before + len(kept) and getattr(sys, "_is_gil_enabled", lambda: True)()
+    return count.value == before + len(kept) and counts_references()
 
 
 def _is_recyclable(template: Any, results: Sequence[Scalar]) -> bool:
@@ -174,7 +175,7 @@ class NumberCode:
             inputs = [registers[register] for register in step.inputs]
             registers[step.output] = element(self._scalars, op, inputs, type_.dtype)
         results = [registers[register] for register in self._plan.outputs]
-        if _counts_references() and _is_recyclable(outputs, results):
+        if _can_count_references() and _is_recyclable(outputs, results):
             self._builder.ret(self._recycle(outputs, results))
         else:
             self._builder.ret(self._build(outputs, iter(results), self._set_root))
