@@ -6,11 +6,11 @@ code of one function serves all of the same structure.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from symad.backends.native.builtin import MethodDefinition, new_builtin
 from symad.backends.native.jit import CompiledModule, Latest, compile_module
 from symad.backends.native.number_code import (
     EXPORTED,
@@ -29,18 +29,6 @@ MOST_INSTRUCTIONS = 2000
 
 _INSTRUCTIONS_PER_NUMBER = 10
 """What an argument or a result counts for: finding out what it is, and making objects."""
-_FASTCALL_WITH_KEYWORDS = 0x0080 | 0x0002
-
-
-class _MethodDefinition(ctypes.Structure):
-    """``PyMethodDef``."""
-
-    _fields_ = [
-        ("name", ctypes.c_char_p),
-        ("address", ctypes.c_void_p),
-        ("flags", ctypes.c_int),
-        ("doc", ctypes.c_char_p),
-    ]
 
 
 def native_function(
@@ -79,11 +67,8 @@ def native_function(
     code = _codes.get(key, lambda: _code_for(plan, outputs, is_fast))
     if code is None:
         return None
-    address = code.module.address(EXPORTED)
-    method = _MethodDefinition(name.encode(), address, _FASTCALL_WITH_KEYWORDS, None)
-    # CPython keeps this tuple as long as the function, and hands it on as the first argument.
-    owner = (*code.objects(fallback), code.module, method)
-    return _new_builtin(ctypes.byref(method), owner, None)
+    method = MethodDefinition(name, code.module.address(EXPORTED))
+    return new_builtin(method, (*code.objects(fallback), code.module, method))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +128,6 @@ def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> _Code | None:
     except NotImplementedError:
         return None
     return _Code(compile_module(module, "function"), kept)
-
-
-def _new_builtin(definition: Any, owner: tuple[Any, ...], module: None) -> Callable[..., Any]:
-    make = ctypes.pythonapi.PyCFunction_NewEx
-    make.restype = ctypes.py_object
-    make.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-    function: Callable[..., Any] = make(definition, owner, module)
-    return function
 
 
 def _is_plain(plan: Plan) -> bool:

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native import jit
+from symad.backends.native.builtin import MethodDefinition, new_builtin
 
 _HEADER = object.__basicsize__
 """Where the content of an object begins; the pointer to its type precedes it."""
@@ -43,8 +44,6 @@ _IN_ORDER = 0x0001 | 0x0100
 
 _NEW_ARRAY = 93
 """The place of ``PyArray_New`` in NumPy's table of C functions, the same in all versions."""
-
-_FASTCALL_WITH_KEYWORDS = 0x0080 | 0x0002
 
 
 class Head(IntEnum):
@@ -141,33 +140,18 @@ _PLACE = 2
 Table = np.ndarray[Any, np.dtype[np.int64]]
 
 
-class _MethodDefinition(ctypes.Structure):
-    """``PyMethodDef``."""
-
-    _fields_ = [
-        ("name", ctypes.c_char_p),
-        ("address", ctypes.c_void_p),
-        ("flags", ctypes.c_int),
-        ("doc", ctypes.c_char_p),
-    ]
-
-
 class Runtime:
     """The machine code, loaded."""
 
     def __init__(self) -> None:
         self._module = jit.compile_module(_Writer().module(), "runtime")
-        address = self._module.address("enter")
-        self._method = _MethodDefinition(b"program", address, _FASTCALL_WITH_KEYWORDS, None)
+        self._method = MethodDefinition("program", self._module.address("enter"))
         signature = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
         self.run = signature(self._module.address("run"))
 
     def entry(self, table: Table, *kept: Any) -> Any:
         """Return a built-in function over ``table``, which keeps everything that is passed."""
-        make = ctypes.pythonapi.PyCFunction_NewEx
-        make.restype = ctypes.py_object
-        make.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-        return make(ctypes.byref(self._method), (table, self, *kept), None)
+        return new_builtin(self._method, (table, self, *kept))
 
 
 @cache
