@@ -11,14 +11,13 @@ from symad.autodiff.derived import (
     jacobian,
     value_and_gradients,
 )
+from symad.autodiff.extension import Edge, Extension
 from symad.autodiff.forward import pushforward, tangents
 from symad.autodiff.numeric import directional_derivative, numerical_gradient
-from symad.autodiff.record import Edge, Extension
 from symad.autodiff.reverse import extend, gradients, pullback
-from symad.compile import Executor, compile
+from symad.drawing.show import draw, to_networkx, trace
 from symad.errors import SymadError
-from symad.explain import compare_derivatives, difference_errors, explain
-from symad.function import Function
+from symad.explaining import compare_derivatives, difference_errors, explain
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter, Variable
 from symad.graph.provenance import scope
@@ -138,8 +137,9 @@ from symad.ops.trigonometric import (
     tanh,
 )
 from symad.ops.truth import all, any
-from symad.play import play
-from symad.show import draw, to_networkx, trace
+from symad.player.player import play
+from symad.runtime.compiler import Executor, compile
+from symad.runtime.function import Function
 from symad.types import TensorType
 
 

@@ -251,7 +251,7 @@ def _trace(options: argparse.Namespace) -> int:
 
 def _gradient(options: argparse.Namespace) -> int:
     import symad
-    from symad.show import derivation
+    from symad.drawing.show import derivation
 
     expression, feed = _read(options)
     y, targets = expression.node, _targets(expression, options.wrt)
@@ -293,7 +293,7 @@ def _backpropagation(options: argparse.Namespace) -> int:
 
 
 def _order(options: argparse.Namespace) -> int:
-    from symad.demo.order import compare_orders, doubling_chain
+    from symad.demo.visit_orders import compare_orders, doubling_chain
 
     if not 0 < options.doublings <= _MOST_DOUBLINGS:
         raise _UsageError(f"--doublings is a number from 1 to {_MOST_DOUBLINGS}")

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from symad.autodiff.activity import output_leaves, target_leaves
 from symad.autodiff.forward import pushforward
 from symad.autodiff.numeric import choose_step, directional_derivative
-from symad.autodiff.request import output_leaves, target_leaves
 from symad.autodiff.reverse import pullback
-from symad.compile import compile
 from symad.errors import GradientError, SymadError
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.graph.traverse import topological_order
+from symad.runtime.compiler import compile
 from symad.types import TensorType
 
 Array = np.ndarray[Any, Any]

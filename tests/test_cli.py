@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from symad.cli import main
-from symad.draw.render import find_renderer
+from symad.drawing.render import find_renderer
 
 LECTURE = "log(x1) + x1*x2 - sin(x2)"
 needs_graphviz = pytest.mark.skipif(not find_renderer(), reason="there is no Graphviz")

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import op_checks as checks
 import pytest
-from op_checks import Case, cases_of
 
 import symad as sm
 from symad.autodiff.numeric import choose_step, directional_derivative, numerical_gradient
@@ -21,6 +19,8 @@ from symad.graph.sample import Sample, integers, reals
 from symad.ops.base import Binary, Elementwise, Linear, Unary
 from symad.testing import GradientMismatch, assert_graphs_equal, check_gradients
 from symad.types import TensorType
+from tests.support import op_checks as checks
+from tests.support.op_checks import Case, cases_of
 
 
 @pytest.fixture(autouse=True)

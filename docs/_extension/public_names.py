@@ -19,10 +19,10 @@ from symad.graph.op import Op
 FAMILIES = {
     "Graphs": ("symad", "symad.graph.node", "symad.graph.graph", "symad.graph.provenance")
     + ("symad.types", "symad.ops.structure", "symad.errors"),
-    "Derivatives": ("symad.autodiff.reverse", "symad.autodiff.forward", "symad.autodiff.record")
+    "Derivatives": ("symad.autodiff.reverse", "symad.autodiff.forward", "symad.autodiff.extension")
     + ("symad.autodiff.derived", "symad.autodiff.numeric", "symad.ops.adjoint"),
-    "Compiling and running": ("symad.compile", "symad.function"),
-    "Seeing and explaining": ("symad.show", "symad.play", "symad.explain"),
+    "Compiling and running": ("symad.runtime.compiler", "symad.runtime.function"),
+    "Seeing and explaining": ("symad.drawing.show", "symad.player.player", "symad.explaining"),
     "Looking inside": ("symad.inspection",),
     "Arithmetic": ("symad.ops.arithmetic", "symad.ops.rounding"),
     "Exponentials, trigonometry, special functions": ("symad.ops.exponential",)
@@ -51,15 +51,15 @@ OF_MODULES = {
 
 RETURNED = "What functions return"
 RESULTS = (
-    "symad.draw.picture.Drawing",
-    "symad.draw.traces.Trace",
-    "symad.play.Player",
-    "symad.explain.explanation.Explanation",
-    "symad.explain.comparison.Comparison",
-    "symad.explain.comparison.Way",
-    "symad.explain.counts.Operations",
-    "symad.explain.differences.DifferenceErrors",
-    "symad.inspection.blame.Blame",
+    "symad.drawing.drawing.Drawing",
+    "symad.tables.trace.Trace",
+    "symad.player.player.Player",
+    "symad.explaining.explanation.Explanation",
+    "symad.explaining.comparison.Comparison",
+    "symad.explaining.comparison.Way",
+    "symad.explaining.counts.Operations",
+    "symad.explaining.differences.DifferenceErrors",
+    "symad.inspection.nan.find.Blame",
     "symad.inspection.ledger.Ledger",
     "symad.inspection.ledger.Stage",
     "symad.inspection.memory_chart.MemoryChart",
@@ -67,7 +67,7 @@ RESULTS = (
     "symad.inspection.code_page.Listing",
     "symad.passes.pipeline.Optimised",
     "symad.plan.plan.Plan",
-    "symad.backends.trade.Trade",
+    "symad.runtime.recompute_savings.Trade",
     "symad.graph.provenance.Site",
     "symad.graph.provenance.Role",
 )
@@ -148,7 +148,7 @@ def page(title: str, parts: list[str]) -> str:
 
 
 def loaded(path: str) -> Any:
-    """Return what stands at a dotted path; ``symad.play`` is a function and a module as well."""
+    """Return what stands at a dotted path."""
     module, _, name = path.rpartition(".")
     return getattr(importlib.import_module(module), name)
 

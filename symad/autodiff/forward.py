@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symad.autodiff.request import (
+from symad.autodiff.activity import (
     active_nodes,
     generation_of,
     output_leaves,

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symad.autodiff.record import Edge, Extension, Propagated, Summed, Visit
-from symad.autodiff.request import (
+from symad.autodiff.activity import (
     active_nodes,
     generation_of,
     output_leaves,
@@ -20,6 +19,7 @@ from symad.autodiff.request import (
     target_leaves,
     unused_target,
 )
+from symad.autodiff.extension import Edge, Extension, Propagated, Summed, Visit
 from symad.errors import InternalError
 from symad.graph.nested import rebuild
 from symad.graph.node import Node

@@ -16,7 +16,6 @@ from symad.demo.models import (
     two_layer_network,
     with_ones,
 )
-from symad.demo.order import compare_orders, doubling_chain
 from symad.demo.run import run_demo
 from symad.demo.training import (
     full_batch_descent,
@@ -26,6 +25,7 @@ from symad.demo.training import (
     run_epoch,
     softmax_regression_epoch,
 )
+from symad.demo.visit_orders import compare_orders, doubling_chain
 
 __all__ = [
     "DataError",

@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 
 import symad as sm
-from symad.autodiff.record import Propagated, Summed
+from symad.autodiff.extension import Propagated, Summed
 from symad.demo.examples import running_example
-from symad.draw.formulas import Formulas
-from symad.draw.labels import Labels, Symbol
-from symad.draw.tables import Table, Tabular
-from symad.draw.values import format_value
-from symad.draw.view import View
+from symad.drawing.show import node_values
 from symad.errors import GradientError
 from symad.graph.provenance import RoleKind
 from symad.graph.traverse import topological_order
-from symad.show import node_values
+from symad.notation.formulas import Formulas
+from symad.notation.labels import Labels, Symbol
+from symad.notation.values import format_value
+from symad.notation.view import View
+from symad.tables.table import Table, Tabular
 
 Value = Any
 Rule = Callable[..., tuple[Value, ...]]

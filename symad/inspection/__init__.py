@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symad.function import Function
-    from symad.inspection.blame import Blame
     from symad.inspection.code_page import Listing
     from symad.inspection.ledger import Ledger
     from symad.inspection.memory_chart import MemoryChart
+    from symad.inspection.nan.find import Blame
     from symad.inspection.timing import Profile
+    from symad.runtime.function import Function
 
 
 def find_nan(target: Any, *feed: Any, **keywords: Any) -> Blame:
@@ -54,7 +54,7 @@ def find_nan(target: Any, *feed: Any, **keywords: Any) -> Blame:
     >>> bool(sm.find_nan(y, {x: [1.0, 0.0]}))
     False
     """
-    from symad.inspection.blame import find_blame
+    from symad.inspection.nan.find import find_blame
 
     return find_blame(target, feed, keywords)
 

@@ -8,15 +8,15 @@ from html import escape
 from typing import Any
 
 from symad.backends.source import SourceWriter
-from symad.draw.labels import Labels
-from symad.draw.listing import Block, Line, write_listing
-from symad.draw.picture import Drawing
-from symad.draw.view import View
+from symad.drawing.drawing import Drawing
 from symad.errors import GraphTypeError
-from symad.function import Function
 from symad.graph.node import Constant, Node
+from symad.inspection.linked_page import Block, Line, write_listing
 from symad.inspection.saving import save_text
 from symad.inspection.timing import nodes_inside
+from symad.notation.labels import Labels
+from symad.notation.view import View
+from symad.runtime.function import Function
 
 _HEIGHT = 720  # of the frame in a notebook, in pixels
 

@@ -6,18 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from symad.backends.program import plan_for
-from symad.draw.tables import Table, Tabular
-from symad.draw.values import format_bytes
-from symad.function import Function
+from symad.backends.select import plan_for
 from symad.graph.cost import Cost, total_cost
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, Parameter
 from symad.graph.provenance import RoleKind, creating
 from symad.graph.traverse import topological_order
-from symad.inspection.subject import subject_of
+from symad.inspection.inspected import subject_of
+from symad.notation.values import format_bytes
 from symad.passes.pipeline import ignore, passes_for
 from symad.passes.specialise import specialise
+from symad.runtime.function import Function
+from symad.tables.table import Table, Tabular
 from symad.types import Type
 
 BOUND = 5

@@ -6,18 +6,26 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from symad.draw.labels import Labels
-from symad.draw.tables import Table, Tabular
-from symad.draw.timeline import Bar, BarKind, Step, Timeline, text_legend, text_rows, to_svg
-from symad.draw.values import format_bytes
-from symad.draw.view import View
 from symad.errors import ShapeError
 from symad.graph.node import Constant, Node
+from symad.inspection.inspected import given_values, subject_of
+from symad.inspection.memory_timeline import (
+    Bar,
+    BarKind,
+    Step,
+    Timeline,
+    text_legend,
+    text_rows,
+    to_svg,
+)
 from symad.inspection.saving import save_text
-from symad.inspection.subject import given_values, subject_of
 from symad.inspection.timing import parts_of
+from symad.notation.labels import Labels
+from symad.notation.values import format_bytes
+from symad.notation.view import View
 from symad.plan.liveness import Block, BlockKind, MemoryUse
 from symad.plan.plan import Plan
+from symad.tables.table import Table, Tabular
 
 
 class MemoryChart(Tabular):

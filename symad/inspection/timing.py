@@ -8,16 +8,16 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from symad.draw.escape import visible
-from symad.draw.tables import Table, Tabular
 from symad.errors import GraphTypeError
 from symad.graph.graph import Graph
 from symad.graph.node import Node
-from symad.inspection.subject import given_values, subject_of
+from symad.inspection.inspected import given_values, subject_of
+from symad.notation.escape import visible
 from symad.ops.control import WithBody
+from symad.tables.table import Table, Tabular
 
 if TYPE_CHECKING:
-    from symad.draw.picture import Drawing
+    from symad.drawing.drawing import Drawing
 
 _NAMED, _NAMED_ON_PICTURE = 6, 2
 """How many ops and lines of a fused node a table names, and a picture."""
@@ -133,9 +133,9 @@ class Profile(Tabular):
         limit : int
             A graph of more nodes is folded, as by :func:`symad.draw`.
         """
-        from symad.draw.marks import Mark
-        from symad.draw.picture import Drawing
-        from symad.draw.view import View
+        from symad.drawing.drawing import Drawing
+        from symad.drawing.marks import Mark
+        from symad.notation.view import View
 
         marks = {timing.node: Mark(_remark(timing), timing.share) for timing in self.timings}
         return Drawing(View(self.graph.outputs), limit, marks, "of the time")

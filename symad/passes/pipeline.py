@@ -15,13 +15,13 @@ from functools import cache
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
 from symad.ops.control import WithBody
-from symad.passes.chains import order_products
 from symad.passes.grade import Grade
+from symad.passes.matmul_chains import order_products
 from symad.passes.recompute import recompute as recompute_residuals
 from symad.passes.rewrite import Recorder, Rewriting, RuleSet, closed, rewrite
 from symad.passes.rule import AnyRule
 from symad.passes.share import share
-from symad.passes.turn import turn_products
+from symad.passes.transpose_products import turn_products
 
 PassFunction = Callable[[Graph, Grade, Recorder], Graph]
 
@@ -94,22 +94,30 @@ def all_rules() -> tuple[AnyRule, ...]:
     Rules that clear away come first, so that patterns meet a formula in one form only: a reciprocal
     is 1/x, a product of a node with itself is a square, signs stand outside.
     """
-    from symad.passes import algebra, contract, fold, neutral, stabilise, structures, views
+    from symad.passes.rules import (
+        algebra,
+        canonicalise,
+        fold,
+        stabilise,
+        structures,
+        sum_to_matmul,
+        views,
+    )
 
     return (
         *fold.FOLD,
         *structures.STRUCTURES,
-        *neutral.IDENTITIES,
+        *canonicalise.IDENTITIES,
         *views.BROADCASTING,
         *views.VIEWS,
-        *neutral.NEUTRAL,
+        *canonicalise.NEUTRAL,
         *stabilise.STABILISE,
-        *neutral.SIGNS,
-        *neutral.CHOICES,
+        *canonicalise.SIGNS,
+        *canonicalise.CHOICES,
         *algebra.POWERS,
         *algebra.FACTORS,
         *views.REDUCTIONS,
-        *contract.CONTRACT,
+        *sum_to_matmul.CONTRACT,
         *algebra.IN_DOMAIN,
     )
 

@@ -5,7 +5,7 @@ A value is *cheap* if an elementwise op makes it.  It is made again if all that 
 anyway, or cheap itself, or small beside it.  Products of matrices, reductions and other ops are
 worth their memory.
 
-The new nodes take what is kept by :class:`~symad.ops.order.After` the last product, or other op
+The new nodes take what is kept by :class:`~symad.ops.after.After` the last product, or other op
 that no loop nest takes in, before them.  That makes them late, and other nodes than the old ones
 even where equal nodes are shared.
 """
@@ -15,12 +15,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import replace
 
+from symad.graph.evaluation_order import frugal_order, is_view
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, apply
-from symad.graph.order import frugal_order, is_view
 from symad.graph.provenance import Creation, Role, RoleKind, creating
+from symad.ops.after import After
 from symad.ops.base import PerElement
-from symad.ops.order import After
 from symad.ops.reduce import Reduction
 
 _LEAST = 4096

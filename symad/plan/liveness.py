@@ -12,7 +12,7 @@ from symad.graph.node import Node
 from symad.ops.fused import Fused
 from symad.ops.permute import PermuteDims
 from symad.ops.shape import BroadcastTo, Reshape
-from symad.plan.memory import Layout, Lifetime, arrange
+from symad.plan.arrange import Layout, Lifetime, arrange
 from symad.plan.storage import storage_of
 from symad.types import StructureType
 

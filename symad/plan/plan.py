@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
-from symad.graph.order import frugal_order
 from symad.plan.liveness import MemoryUse, memory_use
 from symad.plan.storage import Storage, storage_of
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.loops import loop_code
-from symad.backends.native.nest import Kind, Layout, Nest
-from symad.backends.native.nests import SPLIT_FROM, constant_words
+from symad.backends.native.kernels.loops import loop_code
+from symad.backends.native.loop_nest import Kind, Layout, Nest
+from symad.backends.native.lower.loops import SPLIT_FROM, constant_words
 from symad.errors import InternalError
 from symad.graph.node import Node
 from symad.ops.extremum import Max, Min

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Sequence
 
-from symad.backends.native.command import Command, View
-from symad.backends.native.frame import Block, Where
-from symad.plan.memory import Lifetime, arrange
+from symad.backends.native.call_table import Block, Where
+from symad.backends.native.kernel_call import Command, View
+from symad.plan.arrange import Lifetime, arrange
 
 _LENDERS = 8
 """So many results at most lend their memory: it bounds the cost of a value."""

@@ -10,17 +10,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from symad.backends.native.frame import manner_of
-from symad.backends.native.lower import Lowering
-from symad.backends.native.memory import Memory
-from symad.backends.native.nest import supports
-from symad.backends.native.nests import as_large_nest
+from symad.backends.native.call_table import manner_of
+from symad.backends.native.loop_nest import supports
+from symad.backends.native.lower.dispatch import Lowering
+from symad.backends.native.lower.loops import as_large_nest
+from symad.backends.native.memory_pool import Memory
 from symad.backends.native.parallel import LoopKernel
 from symad.backends.native.runtime import runtime
 from symad.backends.native.schedule import schedule
 from symad.backends.native.segment import Segment
 from symad.backends.numpy import failure_of, result_of
-from symad.backends.program import Mark
+from symad.backends.select import Mark
 from symad.graph.graph import Graph
 from symad.graph.node import Node, apply
 from symad.ops.adjoint import identity
@@ -208,7 +208,7 @@ class NativeProgram:
     ) -> Callable[..., Any] | None:
         """Return a native function that takes arguments as Python passes them, or ``None``.
 
-        See :meth:`symad.backends.program.Program.entry`.
+        See :meth:`symad.backends.select.Program.entry`.
         """
         if self._whole is None:
             return None

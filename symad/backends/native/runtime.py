@@ -1,7 +1,7 @@
 """What runs lists of commands, and lets Python call them as it calls its own functions.
 
 The machine code here is the same for all programs: what differs stands in a :class:`Table` of
-8-byte words, which :mod:`symad.backends.native.frame` fills.  Two functions are made:
+8-byte words, which :mod:`symad.backends.native.call_table` fills.  Two functions are made:
 
 ``run(commands, count)``
     calls one command after another.  It returns 0, or 1 + the index of a command that failed, or

@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from symad.backends.native.lower import Lowering, is_native
-from symad.backends.native.views import is_view
+from symad.backends.native.lower.dispatch import Lowering, is_native
+from symad.backends.native.lower.views import is_view
 from symad.graph.node import Node
 from symad.plan.plan import Plan
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.frame import Frame, Manner
-from symad.backends.native.lower import Lowering
-from symad.backends.native.memory import Arena, Memory
+from symad.backends.native.call_table import Frame, Manner
+from symad.backends.native.lower.dispatch import Lowering
+from symad.backends.native.memory_pool import Arena, Memory
 from symad.backends.native.runtime import Runtime, signature_of
 from symad.backends.numpy import NumpyProgram, failure_of
 from symad.errors import InternalError

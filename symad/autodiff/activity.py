@@ -1,0 +1,149 @@
+"""What both modes ask first: is the request sensible, and which nodes take part in it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from symad.autodiff.extension import Extension
+from symad.errors import GradientError, GraphTypeError, ShapeError
+from symad.graph.nested import leaves_with_paths
+from symad.graph.node import Constant, Node
+from symad.graph.provenance import Creation, Role, RoleKind, creating
+from symad.graph.traverse import topological_order
+from symad.ops.adjoint import broadcast_like, identity, match, ones_like, zeros_like
+from symad.ops.structure import is_structure, items_of, zeros_for
+from symad.types import TensorType, format_shape
+
+
+def output_leaves(y: Any) -> list[Node]:
+    """Return the nodes to differentiate; a structure node counts as its items."""
+    found: list[Node] = []
+    for path, leaf in leaves_with_paths(y):
+        _require_node(leaf, f"y{path}")
+        found += items_of(leaf) if is_structure(leaf) else [leaf]
+    for node in found:
+        _require_float(node, "differentiated")
+    if not found:
+        raise GradientError("there is nothing to differentiate: y is empty")
+    return found
+
+
+def target_leaves(xs: Any) -> list[Node]:
+    """Return the nodes with respect to which to differentiate."""
+    found = []
+    for path, leaf in leaves_with_paths(xs):
+        _require_node(leaf, f"xs{path}")
+        _require_float(leaf, "differentiated with respect to")
+        found.append(leaf)
+    return found
+
+
+def _require_node(value: Any, where: str) -> None:
+    if not isinstance(value, Node):
+        raise GraphTypeError(
+            f"{where} is {value!r}, which is not a node",
+            remedy="Derivatives are taken of nodes with respect to nodes.",
+        )
+
+
+def _require_float(node: Node, what: str) -> None:
+    if not node.type.is_float:
+        dtype = node.type.dtype if isinstance(node.type, TensorType) else node.type
+        raise GradientError(
+            f"{node!r} cannot be {what}: its values are {dtype}, which change in steps, "
+            "so they have no derivative",
+            where=node.site.describe(),
+            remedy="Cast it before it is used: x.astype('float64').",
+        )
+
+
+def generation_of(order: Iterable[Node]) -> int:
+    """Return the generation of a derivative of the graph whose nodes are ``order``."""
+    return 1 + max((node.role.generation for node in order if node.role), default=0)
+
+
+def active_nodes(order: Sequence[Node], targets: Sequence[Node]) -> set[Node]:
+    """Return the nodes of ``order`` that depend on ``targets`` in a differentiable way."""
+    active = set(targets)
+    for node in order:
+        if node.op is None or not node.type.is_float:
+            continue
+        for slot, source in enumerate(node.inputs):
+            if source in active and node.op.differentiable(slot):
+                active.add(node)
+                break
+    return active
+
+
+def seed_nodes(
+    outputs: Sequence[Node], y: Any, seed: Any, generation: int
+) -> Iterator[tuple[Node, Node]]:
+    """Yield each output with its seed, a node whose role says so."""
+    given = [None] * len(outputs) if seed is None else _seed_leaves(outputs, y, seed)
+    for output, value in zip(outputs, given, strict=True):
+        role = Role(RoleKind.SEED, generation, output)
+        with creating(Creation(output.scope, output.site, role)):
+            yield output, _seed_node(output, value)
+
+
+def _seed_leaves(outputs: Sequence[Node], y: Any, seed: Any) -> list[Any]:
+    if isinstance(y, Node) and not is_structure(y):
+        return [seed]
+    found = [leaf for _, leaf in leaves_with_paths(seed)]
+    if len(found) != len(outputs):
+        raise GradientError(
+            f"seed has {len(found)} leaves, but y has {len(outputs)}",
+            remedy="Give the seed the structure of y.",
+        )
+    return found
+
+
+def _seed_node(output: Node, value: Any) -> Node:
+    assert isinstance(output.type, TensorType)
+    if value is None:
+        scalar = output.type.shape == ()
+        return Constant(1, output.type.dtype) if scalar else ones_like(output)
+    seed = identity(value) if isinstance(value, Node) else Constant(value, output.type.dtype)
+    assert isinstance(seed.type, TensorType)
+    try:
+        return match(seed, output, broadcast_like)
+    except ShapeError:
+        raise GradientError(
+            f"a seed of shape {format_shape(seed.type.shape)} does not fit y, "
+            f"whose shape is {format_shape(output.type.shape)}"
+        ) from None
+
+
+def unused_target(target: Node, record: Extension, unused: str) -> Node | None:
+    """Return what ``unused`` asks for where the outputs do not depend on ``target``."""
+    if unused == "none":
+        return None
+    if unused == "zero":
+        return zeros_for(target) if is_structure(target) else zeros_like(target)
+    if unused != "error":
+        raise GradientError(f'unused is {unused!r}; it must be "error", "zero" or "none"')
+    blocker = _blocking_node(target, record)
+    if blocker is None:
+        message = f"the output does not depend on {target!r}"
+    else:
+        op = blocker.op.name if blocker.op else "leaf"
+        message = (
+            f"the output depends on {target!r} only through {op!r} "
+            f"({blocker.site.describe()}), whose result has no derivative"
+        )
+    raise GradientError(
+        message,
+        where=target.site.describe(),
+        remedy='Leave it out, or say unused="zero" or unused="none".',
+    )
+
+
+def _blocking_node(target: Node, record: Extension) -> Node | None:
+    """Return the first node that depends on ``target`` but not in a differentiable way."""
+    order = topological_order(record.outputs)
+    active = active_nodes(order, [target])
+    for node in order:
+        if node not in active and any(source in active for source in node.inputs):
+            return node
+    return None

@@ -1,0 +1,1 @@
+"""Graphs of numbers as JavaScript, for pages whose sliders compute."""

@@ -1,0 +1,95 @@
+"""The machine code of strided copies, fills and triangles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel, stored_type
+from symad.backends.native.scalar_builder import Scalar
+
+
+def lines_kernel() -> Kernel:
+    """Return the kernel that copies lines of bytes.
+
+    Words: source, target, length of a line; the outer axes of both, with strides in bytes.
+    """
+    return kernel("copy lines", _write_lines)
+
+
+def _write_lines(writer: KernelWriter) -> None:
+    length = writer.word(2)
+    with writer.walk(3, 2) as offsets:
+        source, target = (
+            writer.element(writer.address(k), offset, writer.byte)
+            for k, offset in enumerate(offsets)
+        )
+        writer.copy_bytes(target, source, length)
+
+
+def zeros_kernel() -> Kernel:
+    """Return the kernel that sets a line of bytes to zero.  Words: target, length."""
+    return kernel("zeros", lambda writer: writer.clear_bytes(writer.address(0), writer.word(1)))
+
+
+def strided_kernel(source: np.dtype[Any], target: np.dtype[Any], repeats: bool = False) -> Kernel:
+    """Return the kernel that copies elements, converted from one dtype to another.
+
+    Words: source, target, size of the inner axis, its stride in both; the outer axes of both.  With
+    ``repeats`` the source is one number, which stands in the word itself, and has no strides.
+    """
+    name = f"copy {'number ' if repeats else ''}{source.str} {target.str}"
+    return kernel(name, lambda writer: _write_strided(writer, source, target, repeats))
+
+
+def _write_strided(
+    writer: KernelWriter, source: np.dtype[Any], target: np.dtype[Any], repeats: bool
+) -> None:
+    builder = writer.builder
+    size, source_step, target_step = writer.words(2, 3)
+    with writer.walk(5, 2) as (source_offset, target_offset):
+        to = writer.element(writer.address(1), target_offset, stored_type(target))
+        if repeats:
+            number = writer.load(writer.place(0), writer.integer(0), source)
+            value = writer.scalars.cast(number, target)
+        else:
+            begin = writer.element(writer.address(0), source_offset, stored_type(source))
+        with writer.loop(writer.integer(0), size) as index:
+            if not repeats:
+                element = writer.load(begin, builder.mul(index, source_step), source)
+                value = writer.scalars.cast(element, target)
+            writer.store(value, to, builder.mul(index, target_step))
+
+
+def triangle_kernel(size: int, lower: bool) -> Kernel:
+    """Return the kernel that copies a triangle and sets the other one to zero.
+
+    Words: source, target, rows, columns, number of the diagonal, the strides of rows and columns in
+    the source and of rows in the target; the outer axes of both.
+    """
+    name = f"{'lower' if lower else 'upper'} triangle {size}"
+    return kernel(name, lambda writer: _write_triangle(writer, np.dtype(f"u{size}"), lower))
+
+
+def _write_triangle(writer: KernelWriter, dtype: np.dtype[Any], lower: bool) -> None:
+    builder, zero = writer.builder, writer.integer(0)
+    rows, columns, diagonal, row_step, column_step, target_step = writer.words(2, 6)
+    nothing = Scalar(stored_type(dtype)(0), dtype)
+    with writer.walk(8, 2) as offsets:
+        source, target = (
+            writer.element(writer.address(k), offset, stored_type(dtype))
+            for k, offset in enumerate(offsets)
+        )
+        with writer.loop(zero, rows) as row:
+            edge = builder.add(builder.add(row, diagonal), writer.integer(int(lower)))
+            edge = writer.minimum(edge, columns)
+            edge = builder.select(builder.icmp_signed("<", edge, zero), zero, edge)
+            begin = writer.element(source, builder.mul(row, row_step), stored_type(dtype))
+            to = writer.element(target, builder.mul(row, target_step), stored_type(dtype))
+            before, after = (zero, edge), (edge, columns)
+            with writer.loop(*(before if lower else after)) as column:
+                place = builder.mul(column, column_step)
+                writer.store(writer.load(begin, place, dtype), to, column)
+            with writer.loop(*(after if lower else before)) as column:
+                writer.store(nothing, to, column)

@@ -1,0 +1,150 @@
+"""The machine code of reading and writing at indices.
+
+A place is named by several index arrays, each along one axis, of which all have the same shape.
+What is at a place may be an array itself: its axes are the inner ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
+
+HEAD = 9
+"""How many words stand before those of the index arrays."""
+_PER_INDEX = 4
+
+_Place = tuple[Any, Any]  # a pointer, and an index from there
+
+
+def gather_kernel(item_size: int, indices: Sequence[np.dtype[Any]], single: bool) -> Kernel:
+    """Return the kernel that copies what is at indices of ``source``.
+
+    It fails if an index is out of range.  Words:
+
+    * source, target;
+    * the size of the last axis of the index arrays, its strides in source and target;
+    * the size of the innermost axis of what is at a place, its strides in source and target, and
+      where the words of the other inner axes begin;
+    * for each index array its address, its stride along its last axis, and size and stride of the
+      axis that it selects from;
+    * the outer axes of the index arrays, the source and the target;
+    * the inner axes of source and target.
+
+    Parameters
+    ----------
+    item_size : int
+        Bytes of an element.
+    indices : sequence of dtype
+    single : bool
+        Whether one element is at each place.
+    """
+    name = " ".join(["gather", str(item_size), str(single), *(dtype.str for dtype in indices)])
+    dtype = np.dtype(f"u{item_size}")
+    return kernel(name, lambda writer: _Gathering(writer, indices, dtype, dtype, single).gather())
+
+
+def scatter_kernel(
+    source: np.dtype[Any],
+    target: np.dtype[Any],
+    indices: Sequence[np.dtype[Any]],
+    single: bool,
+    adds: bool,
+) -> Kernel:
+    """Return the kernel that sets what is at indices of ``target``, or adds to it.
+
+    Words are those of :func:`gather_kernel`; indices are along axes of the target.
+    """
+    verb = "add" if adds else "set"
+    name = " ".join([verb, str(single), *(dtype.str for dtype in (source, target, *indices))])
+    return kernel(
+        name, lambda writer: _Gathering(writer, indices, source, target, single).scatter(adds)
+    )
+
+
+class _Gathering:
+    def __init__(
+        self,
+        writer: KernelWriter,
+        indices: Sequence[np.dtype[Any]],
+        source: np.dtype[Any],
+        target: np.dtype[Any],
+        single: bool,
+    ) -> None:
+        self._writer, self._indices, self._single = writer, indices, single
+        self._dtypes = source, target
+
+    def gather(self) -> None:
+        """Write the loops of a copy out of the source."""
+        writer = self._writer
+        with self._places() as (place, from_, to):
+            with self._elements(writer.builder.add(from_, place), to) as (read, write):
+                writer.store(writer.load(*read, self._dtypes[0]), *write)
+
+    def scatter(self, adds: bool) -> None:
+        """Write the loops of a copy into the target, or of an addition to it."""
+        writer = self._writer
+        source, target = self._dtypes
+        with self._places() as (place, from_, to):
+            with self._elements(from_, writer.builder.add(to, place)) as (read, write):
+                value = writer.scalars.cast(writer.load(*read, source), target)
+                if adds:
+                    value = writer.scalars.add(writer.load(*write, target), value)
+                writer.store(value, *write)
+
+    @contextmanager
+    def _places(self) -> Iterator[tuple[Any, Any, Any]]:
+        """Repeat for each place: yield how far the indices lead, and offsets of both arrays."""
+        writer, builder = self._writer, self._writer.builder
+        count, *steps = writer.words(2, 3)
+        outer = HEAD + _PER_INDEX * len(self._indices)
+        with writer.walk(outer, len(self._indices) + 2) as (*starts, from_, to):
+            with writer.loop(writer.integer(0), count) as number:
+                place = writer.integer(0)
+                for k, start in enumerate(starts):
+                    place = builder.add(place, self._distance(k, start, number))
+                offsets = [
+                    builder.add(offset, builder.mul(number, step))
+                    for offset, step in zip((from_, to), steps, strict=True)
+                ]
+                yield place, offsets[0], offsets[1]
+
+    def _distance(self, k: int, start: Any, number: Any) -> Any:
+        """Return how far one index leads; fail if it is out of range."""
+        writer, builder = self._writer, self._writer.builder
+        first = HEAD + _PER_INDEX * k
+        step, size, stride = writer.words(first + 1, 3)
+        offset = builder.add(start, builder.mul(number, step))
+        given = writer.load(writer.address(first), offset, self._indices[k])
+        index = writer.scalars.cast(given, np.dtype("int64")).value
+        is_negative = builder.icmp_signed("<", index, writer.integer(0))
+        index = builder.select(is_negative, builder.add(index, size), index)
+        writer.fail(builder.icmp_unsigned(">=", index, size), writer.integer(1))
+        return builder.mul(index, stride)
+
+    @contextmanager
+    def _elements(self, from_: Any, to: Any) -> Iterator[tuple[_Place, _Place]]:
+        """Repeat for all elements at a place: yield pointer and index in both arrays."""
+        writer, builder = self._writer, self._writer.builder
+        pointers = [writer.address(0), writer.address(1)]
+        if self._single:
+            yield (pointers[0], from_), (pointers[1], to)
+            return
+        size, *steps = writer.words(5, 3)
+        with writer.walk(writer.word(8), 2) as inner:
+            starts = [
+                writer.element(pointer, builder.add(offset, more), writer.stored(dtype))
+                for pointer, offset, more, dtype in zip(
+                    pointers, (from_, to), inner, self._dtypes, strict=True
+                )
+            ]
+            with writer.loop(writer.integer(0), size) as element:
+                read, write = (
+                    (start, builder.mul(element, step))
+                    for start, step in zip(starts, steps, strict=True)
+                )
+                yield read, write

@@ -1,0 +1,113 @@
+"""The machine code that calls a function of BLAS or LAPACK for each matrix of a stack."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.fortran import Library
+from symad.backends.native.kernel_call import Command, View
+from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
+from symad.backends.native.lower.copies import command, outer_words
+from symad.graph.node import Node
+
+Argument = int | str | float | View | None
+"""A number, a letter, an array, or ``None`` for where the function says whether it has failed."""
+
+
+def call(
+    node: Node,
+    library: Library,
+    function: str,
+    arguments: Sequence[Argument],
+    outer: Sequence[tuple[int, ...]] = (),
+    work: float = 0,
+    fails: bool = False,
+) -> Command | None:
+    """Return the command that calls ``function``; ``None`` if it cannot take numbers so large.
+
+    Parameters
+    ----------
+    node : Node
+    library : Library
+    function : str
+        Its name without the letter for the dtype, which is that of the arrays.
+    arguments : sequence of Argument
+        A float is a number of that dtype.
+    outer : sequence of tuple
+        Size and strides, in elements, of the axes of the stack for each array.
+    work : float
+        About how many nanoseconds one call takes.
+    fails : bool
+        Whether it is an error if the function says that it has failed.
+    """
+    integers = [value for value in arguments if isinstance(value, int)]
+    if not library.takes(*integers):
+        return None
+    arrays = [value for value in arguments if isinstance(value, View)]
+    dtype = next(view.dtype for view in arrays if view.dtype.kind == "f")
+    letters = sum(isinstance(value, str) for value in arguments)
+    places = "".join(_place_of(value) for value in arguments)
+    code = call_kernel(places, letters, fails)
+    words = [_word(value, dtype) for value in arguments]
+    address = library.find(("d" if dtype.itemsize == 8 else "s") + function)
+    sizes = [view.dtype.itemsize for view in arrays]
+    axes = [
+        (axis[0], *(size * step for size, step in zip(sizes, axis[1:], strict=True)))
+        for axis in outer
+    ]
+    count = math.prod(axis[0] for axis in outer)
+    return command(code, [address, *words, *outer_words(axes)], node, count * work)
+
+
+def _place_of(value: Argument) -> str:
+    return "i" if value is None else "a" if isinstance(value, View) else "n"
+
+
+def _word(value: Argument, dtype: np.dtype[Any]) -> int | View:
+    if isinstance(value, str):
+        return ord(value)
+    if isinstance(value, float):
+        raw = struct.pack("d" if dtype.itemsize == 8 else "f", value)
+        return int.from_bytes(raw.ljust(8, b"\0"), "little", signed=True)
+    return 0 if value is None else value
+
+
+def call_kernel(places: str, letters: int, fails: bool) -> Kernel:
+    """Return the kernel that calls a function.
+
+    Words: its address, its arguments, then the outer axes of the arrays among them, with strides in
+    bytes.
+
+    Parameters
+    ----------
+    places : str
+        For each argument, ``n`` for a number or a letter in its word, ``a`` for the address of an
+        array, ``i`` for the information whether it has failed.
+    letters : int
+        How many arguments are letters, of whose lengths Fortran is told at the end.
+    fails : bool
+        Whether information other than 0 is an error.
+    """
+    name = f"call {places} {letters} {fails}"
+    return kernel(name, lambda writer: _write_call(writer, places, letters, fails))
+
+
+def _write_call(writer: KernelWriter, places: str, letters: int, fails: bool) -> None:
+    builder = writer.builder
+    information = writer.variable(writer.integer(0))
+    arguments = [writer.place(k) for k in range(1, len(places) + 1)]
+    arrays = [k for k, kind in enumerate(places) if kind == "a"]
+    if "i" in places:
+        arguments[places.index("i")] = information
+    with writer.walk(1 + len(places), len(arrays)) as offsets:
+        for k, offset in zip(arrays, offsets, strict=True):
+            arguments[k] = writer.element(writer.address(k + 1), offset, writer.byte)
+        writer.call(writer.word(0), [*arguments, *[writer.integer(1)] * letters])
+        if fails:
+            code = builder.load(information)
+            writer.fail(builder.icmp_signed("!=", code, writer.integer(0)), code)

@@ -1,0 +1,104 @@
+"""Arithmetic on vectors as LLVM instructions, with masks for what does not fill a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.jit import vector_unit
+from symad.backends.native.kernels.writer import KernelWriter, stored_type
+
+
+class Vectors:
+    """Writes arithmetic on vectors of one dtype: as many elements as a register holds, or given."""
+
+    def __init__(self, writer: KernelWriter, dtype: np.dtype[Any], lanes: int = 0) -> None:
+        from llvmlite import ir
+
+        self._ir = ir
+        self.writer, self.builder, self.dtype = writer, writer.builder, dtype
+        self.lanes = lanes or vector_unit().bits // (8 * dtype.itemsize)
+        self.item = stored_type(dtype)
+        self.type = ir.VectorType(self.item, self.lanes)
+        self._bits = ir.VectorType(ir.IntType(1), self.lanes)
+        letter = "f" if dtype.kind == "f" else "i"
+        self._suffix = f"v{self.lanes}{letter}{8 * dtype.itemsize}"
+
+    def zero(self) -> Any:
+        """Return a vector of zeros."""
+        return self._ir.Constant(self.type, None)
+
+    def mask(self, count: Any) -> Any:
+        """Return which lanes are used where only ``count`` elements are left."""
+        word = self._ir.IntType(64)
+        numbers = self._ir.VectorType(word, self.lanes)
+        lanes = self._ir.Constant(numbers, [word(lane) for lane in range(self.lanes)])
+        return self.builder.icmp_unsigned("<", lanes, self._splat(count, numbers))
+
+    def load(self, pointer: Any, index: Any, mask: Any = None) -> Any:
+        """Return a vector from memory; with a mask, zeros in the lanes that are not used."""
+        place = self.writer.element(pointer, index, self.item)
+        align = self.dtype.itemsize
+        if mask is None:
+            return self.builder.load(place, align=align, typ=self.type)
+        name = f"llvm.masked.load.{self._suffix}.p0"
+        arguments = [place, self._ir.IntType(32)(align), mask, self.zero()]
+        return self.builder.call(self._declare(name, self.type, arguments), arguments)
+
+    def store(self, vector: Any, pointer: Any, index: Any, mask: Any = None) -> None:
+        """Write a vector to memory; with a mask, only the lanes that are used."""
+        place = self.writer.element(pointer, index, self.item)
+        align = self.dtype.itemsize
+        if mask is None:
+            self.builder.store(vector, place, align=align)
+            return
+        name = f"llvm.masked.store.{self._suffix}.p0"
+        arguments = [vector, place, self._ir.IntType(32)(align), mask]
+        self.builder.call(self._declare(name, self._ir.VoidType(), arguments), arguments)
+
+    def repeat(self, pointer: Any, index: Any) -> Any:
+        """Return a vector whose lanes are all the one element in memory."""
+        place = self.writer.element(pointer, index, self.item)
+        return self._splat(self.builder.load(place, typ=self.item), self.type)
+
+    def multiply_add(self, x: Any, y: Any, total: Any) -> Any:
+        """Return x y + total: of floats rounded once where the machine can, of booleans or, and."""
+        if self.dtype.kind == "f":
+            arguments = [x, y, total]
+            fused = self._declare(f"llvm.fmuladd.{self._suffix}", self.type, arguments)
+            return self.builder.call(fused, arguments)
+        if self.dtype.kind == "b":
+            return self.builder.or_(self.builder.and_(x, y), total)
+        return self.builder.add(self.builder.mul(x, y), total)
+
+    def add(self, x: Any, y: Any) -> Any:
+        """Return x + y, of booleans or."""
+        names = {"f": "fadd", "b": "or_"}
+        return getattr(self.builder, names.get(self.dtype.kind, "add"))(x, y)
+
+    def total(self, vector: Any) -> Any:
+        """Return the sum of the lanes."""
+        if self.dtype.kind == "f":
+            arguments = [self.item(-0.0), vector]
+            name = f"llvm.vector.reduce.fadd.{self._suffix}"
+            added = self._declare(name, self.item, arguments)
+            return self.builder.call(added, arguments, fastmath=("reassoc",))
+        operation = "or" if self.dtype.kind == "b" else "add"
+        name = f"llvm.vector.reduce.{operation}.{self._suffix}"
+        return self.builder.call(self._declare(name, self.item, [vector]), [vector])
+
+    def _splat(self, value: Any, type_: Any) -> Any:
+        undefined = self._ir.Constant(type_, self._ir.Undefined)
+        first = self._ir.IntType(32)(0)
+        single = self.builder.insert_element(undefined, value, first)
+        zeros = self._ir.Constant(self._ir.VectorType(self._ir.IntType(32), self.lanes), None)
+        return self.builder.shuffle_vector(single, undefined, zeros)
+
+    def _declare(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
+        module = self.builder.module
+        if name in module.globals:
+            return module.globals[name]
+        signature = self._ir.FunctionType(result, [argument.type for argument in arguments])
+        return self._ir.Function(module, signature, name)

@@ -1,0 +1,380 @@
+"""What a fused loop nest makes, where, in which order and from what.
+
+A nest has an outer loop over rows and, for each row, one inner loop per *stage*.  A stage makes the
+reductions along the row that need no other reduction of the same row but those of the stages before
+it; what is made per row is made between the stages.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.jit import vector_unit
+from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element, llvm_type
+from symad.graph.node import Constant, Node
+from symad.ops.base import PerElement
+from symad.ops.extremum import Max, Min
+from symad.ops.fused import Fused
+from symad.ops.reduce import Reduction, Sum
+from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
+from symad.passes.fuse import Shape, reduced_axes, shape_of
+
+RAGGED_ROW = 4096
+"""Where all operands are one contiguous line, it is cut into rows of so many elements."""
+
+_RECOMPUTED = 6
+"""What takes no more instructions is made again in a later stage, not stored."""
+_CALL = 20
+"""What a call counts for."""
+_DIVISION = 4
+_OTHERS = (Sum, Max, Min, BroadcastTo, ExpandDims, Squeeze, Reshape)
+"""What a nest may hold besides elementwise ops."""
+
+
+def supports(node: Node) -> bool:
+    """Return whether there is code for one element of an elementwise node."""
+    op = node.op
+    if not isinstance(op, PerElement):
+        return False
+    return cost_of(op, tuple(source.dtype for source in node.inputs), node.dtype) is not None
+
+
+def has_code(op: Fused) -> bool:
+    """Return whether a nest can be made: a body may hold other ops if it was not made by fusion."""
+    nodes = set(op.body.nodes).difference(op.body.inputs)
+    return all(n.op is None or isinstance(n.op, _OTHERS) or supports(n) for n in nodes)
+
+
+@lru_cache(maxsize=4096)
+def cost_of(op: PerElement, dtypes: tuple[np.dtype[Any], ...], dtype: np.dtype[Any]) -> int | None:
+    """Return about how many instructions one element takes, ``None`` if there is no code for it."""
+    from llvmlite import ir
+
+    try:
+        types = [llvm_type(source) for source in dtypes]
+        probe = ir.Function(ir.Module(), ir.FunctionType(ir.VoidType(), types), "probe")
+        builder = ir.IRBuilder(probe.append_basic_block())
+        operands = [Scalar(a, source) for a, source in zip(probe.args, dtypes, strict=True)]
+        element(LLVMScalarBuilder(builder), op, operands, dtype)
+    except NotImplementedError:
+        return None
+    return sum(_cost_of_instruction(i) for block in probe.blocks for i in block.instructions)
+
+
+def _cost_of_instruction(instruction: Any) -> int:
+    if instruction.opname == "call":
+        return 1 if instruction.callee.name.startswith("llvm.") else _CALL
+    return _DIVISION if "div" in instruction.opname else 1
+
+
+class Kind(Enum):
+    """Where in a nest a value is made, or how often it is read."""
+
+    FULL = "full"
+    """For each element."""
+    ROW = "row"
+    """For each row."""
+    COLUMN = "column"
+    """For each place of a row, when all rows are done: a reduction over the rows."""
+    TOTAL = "total"
+    """When all rows are done: a reduction of everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How the nest reads an input: the steps between its elements along each axis of the space."""
+
+    source: Node
+    strides: Shape
+
+
+class Nest:
+    """What a :class:`Fused` op does where: kinds, accesses and stages of the values in its body.
+
+    Attributes
+    ----------
+    kinds : dict
+        The kind of each computed value.
+    accesses : dict
+        By user and source, how the user reads an input of the body.
+    stage : dict
+        In which inner loop a value per element is first made; for a value per row, before which.
+    stages : int
+    numbers : list of Constant
+        The constants that come in at run time, as they may depend on sizes.
+    loops : list of list of Node
+        The values that each stage makes per element, and what it reduces, sources first.
+    stored : list of Node
+        The values per element that one stage keeps for later ones.
+    is_fast : bool
+        Whether arithmetic on floats may be reassociated and contracted.
+    """
+
+    def __init__(self, op: Fused, is_fast: bool = False) -> None:
+        self.body, self.space, self.split = op.body, op.space, op.split
+        self.is_fast = is_fast
+        self._given = set(op.body.inputs)
+        self.computed = [n for n in op.body.nodes if n.op is not None and n not in self._given]
+        self.kinds: dict[Node, Kind] = {}
+        self.accesses: dict[tuple[Node, Node], Access] = {}
+        self.stage: dict[Node, int] = {}
+        for node in self.computed:
+            self.kinds[node] = self._kind(node)
+            self.stage[node] = max(map(self._available, node.inputs), default=0)
+            for source in node.inputs:
+                if source in self._given:
+                    self.accesses[node, source] = Access(source, self._strides(node, source))
+        self.stages = 1 + max(
+            (self.stage[n] for n in self.computed if self.is_made_in_loop(n)), default=0
+        )
+        constants = (n for n in op.body.nodes if isinstance(n, Constant) and n not in self._given)
+        self.numbers = [constant for constant in constants if not is_plain(constant)]
+        made, stored = self._plan()
+        self.loops = [[n for n in self.computed if n in wanted] for wanted in made]
+        self.stored = [n for n in self.computed if n in stored]
+
+    @cached_property
+    def lanes(self) -> int:
+        """How many elements are computed at once."""
+        return vector_unit().bits // (8 * self._widest())
+
+    def _kind(self, node: Node) -> Kind:
+        if not isinstance(node.op, Reduction):
+            return Kind.FULL if shape_of(node) == self.space else Kind.ROW
+        if self.kind_of(node.inputs[0]) is Kind.ROW:
+            return Kind.TOTAL
+        axes, rank = reduced_axes(node.op, node.inputs[0]), len(self.space)
+        if self.split is not None and axes == tuple(range(self.split, rank)):
+            return Kind.ROW
+        return Kind.TOTAL if len(axes) == rank else Kind.COLUMN
+
+    def kind_of(self, node: Node) -> Kind:
+        """Return the kind of a computed value, or of an input that a reduction or a view reads."""
+        if node in self.kinds:
+            return self.kinds[node]
+        return Kind.FULL if shape_of(node) == self.space else Kind.ROW
+
+    def is_computed(self, node: Node, kind: Kind) -> bool:
+        """Return whether the nest makes this value, and as which kind."""
+        return self.kinds.get(node) is kind
+
+    def reduces_elements(self, node: Node) -> bool:
+        """Return whether a value is a reduction that is made in an inner loop."""
+        return isinstance(node.op, Reduction) and self.kind_of(node.inputs[0]) is Kind.FULL
+
+    def is_made_in_loop(self, node: Node) -> bool:
+        """Return whether a value is made in an inner loop, per element or by a reduction."""
+        return self.kinds[node] is Kind.FULL or self.reduces_elements(node)
+
+    def _available(self, node: Node) -> int:
+        """Return the first stage that can use a value."""
+        if node not in self.kinds:
+            return 0
+        is_row_of_loop = self.kinds[node] is Kind.ROW and self.reduces_elements(node)
+        return self.stage[node] + is_row_of_loop
+
+    def _strides(self, user: Node, source: Node) -> Shape:
+        """Return the steps of ``source`` along the axes of the space, as ``user`` reads it."""
+        shape = shape_of(source)
+        if isinstance(user.op, (ExpandDims, Squeeze, Reshape)):  # one number per row, in order
+            shape = self.space[: self.split]
+        broadcasts = isinstance(user.op, (PerElement, BroadcastTo))
+        # A value per row may have no more axes than those before the row.
+        rank = len(shape_of(user) if broadcasts else shape)
+        strides = (0,) * (rank - len(shape)) + contiguous_strides(shape)
+        return strides + (0,) * (len(self.space) - rank)
+
+    def _plan(self) -> tuple[list[set[Node]], set[Node]]:
+        """Return what each stage makes, and what it stores for later ones, from the last back."""
+        stored: set[Node] = set()
+        made: list[set[Node]] = [set() for _ in range(self.stages)]
+        outputs = set(self.body.outputs)
+        costs = self._costs()
+        for stage in reversed(range(self.stages)):
+            pending = [
+                node
+                for node in self.computed
+                if self.stage[node] == stage
+                and (self.reduces_elements(node) or (node in outputs | stored))
+                and self.is_made_in_loop(node)
+            ]
+            while pending:
+                node = pending.pop()
+                if node in made[stage]:
+                    continue
+                made[stage].add(node)
+                for source in node.inputs:
+                    if not self.is_computed(source, Kind.FULL):
+                        continue
+                    if self.stage[source] < stage:
+                        if source in outputs or source in stored:
+                            continue
+                        if costs[source] > _RECOMPUTED:
+                            stored.add(source)
+                            continue
+                    pending.append(source)
+        return made, stored
+
+    def _widest(self) -> int:
+        """Return the most bytes that an element takes in a register: float16 is computed wider."""
+        looped = [node for loop in self.loops for node in loop]
+        nodes = [*looped, *(source for node in looped for source in node.inputs)]
+        dtypes = {node.dtype for node in nodes}
+        return max((4 if d == "float16" else d.itemsize for d in dtypes), default=8)
+
+    def own_cost(self, node: Node) -> int:
+        """Return about how many instructions one element takes, once its operands are there."""
+        if not isinstance(node.op, PerElement):
+            return 0
+        return cost_of(node.op, tuple(source.dtype for source in node.inputs), node.dtype) or 0
+
+    def _costs(self) -> dict[Node, int]:
+        """Return about how many instructions it takes to make a value from the inputs."""
+        costs: dict[Node, int] = {}
+        for node in self.computed:
+            if self.kinds[node] is not Kind.FULL:
+                continue
+            own = self.own_cost(node)
+            costs[node] = min(own + sum(costs.get(source, 0) for source in node.inputs), 1 << 30)
+        return costs
+
+
+def is_plain(constant: Constant) -> bool:
+    """Return whether a number is part of the formula rather than the size of something."""
+    value = constant.value.item()
+    return isinstance(value, bool) or value != value or value in (0, 0.5, 1, 2, -0.5, -1, -2, *_INF)
+
+
+_INF = (math.inf, -math.inf)
+
+
+@lru_cache(maxsize=4096)
+def contiguous_strides(shape: Shape) -> Shape:
+    """Return the steps between the elements of a C-contiguous array; 0 along axes of size 1.
+
+    Examples
+    --------
+    >>> contiguous_strides((2, 1, 5))
+    (5, 0, 1)
+    """
+    strides = []
+    step = 1
+    for size in reversed(shape):
+        strides.append(0 if size == 1 else step)
+        step *= size
+    return tuple(reversed(strides))
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A read of the nest, with the axes of the space taken together where that is possible.
+
+    Attributes
+    ----------
+    slot : int
+        Which input of the body.
+    inner : int
+        The step along a row: 1, or 0 if there is one value for the row.
+    outer : tuple of int
+        The steps along the outer axes.
+    expanded : bool
+        Whether the input is first copied to the shape of the space, because its steps along a row
+        are not even.
+    """
+
+    slot: int
+    inner: int
+    outer: Shape
+    expanded: bool
+
+
+class Layout:
+    """The sizes of a nest, and its reads.
+
+    Attributes
+    ----------
+    outer : tuple of int
+        The sizes of the outer axes: the rows.
+    row : int
+        The length of a row.
+    is_line : bool
+        Whether everything is one line, cut into rows, of which the last may be shorter.
+    reads : list of Read
+    read_of : dict
+        By user and source, the index in ``reads``.
+    """
+
+    def __init__(self, nest: Nest) -> None:
+        axes = [axis for axis, size in enumerate(nest.space) if size != 1]
+        sizes = tuple(nest.space[axis] for axis in axes)
+        steps = {
+            access: tuple(access.strides[axis] for axis in axes)
+            for access in nest.accesses.values()
+        }
+        if nest.split is None:
+            split = _even_from(sizes, list(steps.values()))
+        else:
+            split = sum(axis < nest.split for axis in axes)
+        self.row = math.prod(sizes[split:])
+        self.elements = math.prod(sizes)
+        slots = {node: slot for slot, node in enumerate(nest.body.inputs)}
+        whole = contiguous_strides(sizes)
+        found: dict[tuple[int, Shape, bool], int] = {}
+        index: dict[Access, int] = {}
+        for access, its in steps.items():
+            awkward = not _is_even(sizes[split:], its[split:])
+            key = slots[access.source], whole if awkward else its, awkward
+            index[access] = found.setdefault(key, len(found))
+        self.read_of = {pair: index[access] for pair, access in nest.accesses.items()}
+        outer = _merge(sizes[:split], [strides[:split] for _, strides, _ in found])
+        self.outer = tuple(size for size, _ in outer)
+        self.reads = [
+            Read(slot, int(any(strides[split:])), tuple(s[i] for _, s in outer), awkward)
+            for i, (slot, strides, awkward) in enumerate(found)
+        ]
+        self.is_line = nest.split is None and not self.outer
+        if self.is_line:
+            self.row = RAGGED_ROW
+            self.reads = [Read(r.slot, r.inner, (r.inner * self.row,), False) for r in self.reads]
+
+    def reads_in_order(self, read: Read) -> bool:
+        """Return whether a read takes one element after another, as outputs are written."""
+        if read.expanded or not read.inner:
+            return False
+        steps = (self.row * math.prod(self.outer[axis + 1 :]) for axis in range(len(self.outer)))
+        return self.is_line or read.outer == tuple(steps)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return -(-self.elements // self.row)
+
+
+def _even_from(sizes: Shape, strides: list[Shape]) -> int:
+    """Return the first axis from which on every operand is one contiguous line or one value."""
+    split = len(sizes) - 1
+    while split > 0 and all(_is_even(sizes[split - 1 :], s[split - 1 :]) for s in strides):
+        split -= 1
+    return split
+
+
+def _is_even(sizes: Shape, strides: Shape) -> bool:
+    return not any(strides) or strides == contiguous_strides(sizes)
+
+
+def _merge(sizes: Shape, strides: list[Shape]) -> list[tuple[int, Shape]]:
+    """Return axes with the steps of every operand, neighbours taken together where all agree."""
+    merged: list[tuple[int, Shape]] = []
+    for axis in reversed(range(len(sizes))):
+        steps = tuple(s[axis] for s in strides)
+        if merged and steps == tuple(merged[0][0] * step for step in merged[0][1]):
+            merged[0] = sizes[axis] * merged[0][0], merged[0][1]
+        else:
+            merged.insert(0, (sizes[axis], steps))
+    return merged

@@ -1,0 +1,346 @@
+"""Commands for sums of products over named axes: matmul and einsum of two operands.
+
+The axes of C = Σ A B are of four kinds: those of all three (batch), those that only A (i) or only B
+(j) shares with C, and those that are summed over (k).  Those of one kind that each operand steps
+over evenly are one axis.  What is left over of i and j counts as batch; k must be one axis, for
+which an operand is copied if need be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from symad.backends.native.fortran import Library, library
+from symad.backends.native.kernel_call import Command, View
+from symad.backends.native.kernels.library_calls import Argument, call
+from symad.backends.native.kernels.products import (
+    columns_kernel,
+    rows_kernel,
+    tiles_kernel,
+)
+from symad.backends.native.lower.copies import (
+    Commands,
+    Lower,
+    Scratch,
+    command,
+    converted,
+    copy,
+    fill,
+    joined,
+    merged_axes,
+    outer_words,
+)
+from symad.graph.node import Node
+from symad.graph.op import Op
+from symad.ops.einsum import Einsum
+from symad.ops.product import Matmul
+
+_OWN = 1024
+"""Up to so many terms, own loops do a product with a vector faster than BLAS."""
+_PER_TERM = 0.03
+"""About how many nanoseconds the product of two numbers takes."""
+_PER_MATRIX = 40.0
+
+_DOTS = "..."
+_Axis = tuple[int, ...]
+"""The size of an axis, and its strides in A, B and C."""
+_Axes = tuple[_Axis, _Axis, _Axis]
+_Views = tuple[View, View, View]
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A view whose axes have names."""
+
+    view: View
+    names: tuple[str, ...]
+
+    def size(self, name: str) -> int:
+        return self.view.shape[self.names.index(name)]
+
+    def stride(self, name: str) -> int:
+        """Return the stride along an axis, 0 where there is none of that name."""
+        if name not in self.names:
+            return 0
+        axis = self.names.index(name)
+        return 0 if self.view.shape[axis] == 1 else self.view.strides[axis]
+
+    def ordered(self, names: Sequence[str]) -> _Named:
+        axes = tuple(self.names.index(name) for name in names)
+        return _Named(self.view.permuted(axes), tuple(names))
+
+
+def _matmul(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    """Vectors lack an axis; leading axes are named by their distance from the last."""
+    left, right = inputs
+    batch = [f"b{k}" for k in reversed(range(max(len(left.shape), len(right.shape))))]
+    row, column = ("i",) * (len(left.shape) > 1), ("j",) * (len(right.shape) > 1)
+    terms = ((*row, "k"), ("k", *column), (*row, *column))
+    operands = [
+        _Named(view, (*batch[len(batch) - len(view.shape) + len(term) :], *term))
+        for view, term in zip((left, right, output), terms, strict=True)
+    ]
+    return _contract(node, operands, scratch)
+
+
+def _einsum(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    assert isinstance(node.op, Einsum)
+    given, _, result = node.op.subscripts.partition("->")
+    terms = given.split(",")
+    if len(terms) != 2:
+        return None
+    operands = [
+        _Named(view, _names(term, len(view.shape)))
+        for view, term in zip((*inputs, output), (*terms, result), strict=True)
+    ]
+    return _contract(node, operands, scratch)
+
+
+def _names(term: str, rank: int) -> tuple[str, ...]:
+    """Return a name for each axis; those of an ellipsis go by their distance from its last."""
+    before, dots, after = term.partition(_DOTS)
+    count = rank - len(before) - len(after) if dots else 0
+    return (*before, *(f"{_DOTS}{k}" for k in reversed(range(count))), *after)
+
+
+def _contract(node: Node, operands: Sequence[_Named], scratch: Scratch) -> Commands | None:
+    """Return the commands for A, B and C, in the dtype of C."""
+    *factors, out = operands
+    dtype = out.view.dtype
+    if 0 in out.view.shape:
+        return []
+    if dtype == np.float16:
+        return None
+    summed = [name for name in factors[0].names if name not in out.names]
+    if any(factors[0].size(name) == 0 for name in summed):
+        return fill(node, 0, out.view)
+    commands: Commands = []
+    for k, factor in enumerate(factors):
+        made = converted(node, factor.view, scratch, dtype)
+        if made is None:
+            return None
+        factors[k] = replace(factor, view=made[0])
+        commands += made[1]
+    return joined(commands, _Product(node, factors, out, scratch).commands(summed))
+
+
+class _Product:
+    """A product of two operands in the dtype of the result, and what has to be done before."""
+
+    def __init__(
+        self, node: Node, factors: Sequence[_Named], out: _Named, scratch: Scratch
+    ) -> None:
+        self._node, self._scratch = node, scratch
+        self._operands = [*factors, out]
+        self._before: Commands = []
+
+    def commands(self, summed: Sequence[str]) -> Commands | None:
+        """Return all commands; those of a copy of the result come last."""
+        left, right, whole = self._operands
+        rows = [name for name in whole.names if name not in right.names]
+        columns = [name for name in whole.names if name not in left.names]
+        batch = [name for name in whole.names if name not in (*rows, *columns)]
+        summed = self._join(summed)
+        made = self._lower(batch, rows, columns, summed)
+        if made is None:
+            self._copy(0, [n for n in (*batch, *rows, *summed) if n in left.names])
+            self._copy(1, [n for n in (*batch, *summed, *columns) if n in right.names])
+            self._set_apart(2, [*batch, *rows, *columns])
+            made = self._lower(batch, rows, columns, summed)
+        if made is None:
+            return None  # too large for the integers of BLAS
+        apart = self._operands[2]
+        if apart.view.block != whole.view.block:
+            made += _known(copy(self._node, apart.ordered(whole.names).view, whole.view))
+        return self._before + made
+
+    def _lower(
+        self,
+        batch: Sequence[str],
+        rows: Sequence[str],
+        columns: Sequence[str],
+        summed: Sequence[str],
+    ) -> Commands | None:
+        i, more_rows = _longest(self._axes(rows))
+        j, more_columns = _longest(self._axes(columns))
+        (k,) = self._axes(summed) or [_NONE]
+        outer = self._axes(batch) + more_rows + more_columns
+        left, right, out = (operand.view for operand in self._operands)
+        return _lowered(self._node, (left, right, out), (i, j, k), outer)
+
+    def _axes(self, names: Sequence[str]) -> list[_Axis]:
+        """Return size and strides of the axes of one kind, taken together if possible."""
+        if not names:
+            return []
+        operands = self._operands
+        shape = tuple(max(o.size(n) for o in operands if n in o.names) for n in names)
+        return merged_axes(shape, *(tuple(o.stride(n) for n in names) for o in operands))
+
+    def _join(self, summed: Sequence[str]) -> Sequence[str]:
+        """Return the summed axes in an order in which they are one; copy what prevents that."""
+        if len(summed) <= 1:
+            return summed
+        for kept in (0, 1):
+            operand = self._operands[kept]
+            order = sorted(summed, key=lambda name: -operand.stride(name))
+            if len(self._axes(order)) <= 1:
+                return order
+        for kept in (0, 1):
+            operand = self._operands[kept]
+            order = sorted(summed, key=lambda name: -operand.stride(name))
+            sizes, strides = (
+                tuple(measure(name) for name in order) for measure in (operand.size, operand.stride)
+            )
+            if len(merged_axes(sizes, strides)) <= 1:
+                self._copy(1 - kept, self._with_last(1 - kept, order))
+                return order
+        for side in (0, 1):
+            self._copy(side, self._with_last(side, summed))
+        return summed
+
+    def _with_last(self, side: int, last: Sequence[str]) -> list[str]:
+        names = self._operands[side].names
+        return [*(name for name in names if name not in last), *last]
+
+    def _copy(self, side: int, names: Sequence[str]) -> None:
+        """Replace an operand by a copy with its axes in the order of ``names``."""
+        source = self._operands[side].ordered(names).view
+        self._set_apart(side, names)
+        target = self._operands[side].view
+        if target.block != source.block:
+            self._before += _known(copy(self._node, source, target))
+
+    def _set_apart(self, side: int, names: Sequence[str]) -> None:
+        """Give an operand memory of its own, unless its axes are in that order already."""
+        operand = self._operands[side].ordered(names)
+        if not operand.view.is_contiguous:
+            place = self._scratch(operand.view.shape, operand.view.dtype)
+            operand = _Named(place, operand.names)
+        self._operands[side] = operand
+
+
+_NONE: _Axis = (1, 0, 0, 0)
+
+
+def _known(made: Commands | None) -> Commands:
+    assert made is not None, "copies without conversion have code"
+    return made
+
+
+def _longest(axes: list[_Axis]) -> tuple[_Axis, list[_Axis]]:
+    """Return the longest axis and the others."""
+    longest = max(axes, key=lambda axis: axis[0], default=_NONE)
+    return longest, [axis for axis in axes if axis is not longest]
+
+
+def _swapped(axis: _Axis) -> _Axis:
+    """Return an axis of A B = C as one of Bᵀ Aᵀ = Cᵀ."""
+    size, left, right, out = axis
+    return size, right, left, out
+
+
+def _lowered(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> Commands | None:
+    """Return the commands for a product whose axes i, j and k have these sizes and strides.
+
+    ``None`` where an operand needs a copy first.
+    """
+    left, right, out = views
+    i, j, k = axes
+    is_float = out.dtype.kind == "f"
+    other = (right, left, out), (_swapped(j), _swapped(i), _swapped(k))
+    if not outer and (not is_float or i[0] * j[0] * k[0] <= _OWN):
+        made = _with_vector(node, views, axes) or _with_vector(node, *other)
+        if made is not None:
+            return [made]
+    found = library()
+    swapped = [_swapped(axis) for axis in outer]
+    if is_float and found is not None and not outer and i[0] == j[0] == 1:
+        made = _by_dot(node, found, views, k) or _by_dot(node, found, other[0], _swapped(k))
+    elif is_float and found is not None:
+        made = _by_blas(node, found, views, axes, outer) or _by_blas(node, found, *other, swapped)
+    else:
+        made = _by_tiles(node, views, axes, outer) or _by_tiles(node, *other, swapped)
+    return None if made is None else [made]
+
+
+def _with_vector(node: Node, views: _Views, axes: _Axes) -> Command | None:
+    """Return the command for a product of a matrix A and a vector, or of two vectors."""
+    left, right, out = views
+    (rows, left_row, _, out_row), j, (terms, left_step, right_step, _) = axes
+    if j[0] != 1:
+        return None
+    work = _PER_TERM * rows * terms
+    if left_step == right_step == 1 or terms == 1:
+        words = [left, right, out, rows, terms, left_row, out_row]
+        return command(rows_kernel(out.dtype), words, node, work)
+    if left_row == out_row == 1 or rows == 1:
+        words = [right, left, out, rows, terms, right_step, left_step]
+        return command(columns_kernel(out.dtype), words, node, work)
+    return None
+
+
+def _by_tiles(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> Command | None:
+    left, right, out = views
+    i, j, k = axes
+    if j[0] > 1 and not j[2] == j[3] == 1:
+        return None
+    steps = (i[1], k[1], k[2], i[3])
+    words = [left, right, out, i[0], j[0], k[0], *steps, *outer_words(outer)]
+    work = _PER_TERM * i[0] * j[0] * k[0] * math.prod(size for size, *_ in outer)
+    return command(tiles_kernel(out.dtype), words, node, work)
+
+
+def _by_blas(
+    node: Node, found: Library, views: _Views, axes: _Axes, outer: list[_Axis]
+) -> Command | None:
+    """BLAS, which has matrices in Fortran order, sees Cᵀ = Bᵀ Aᵀ."""
+    left, right, out = views
+    i, j, k = axes
+    of_left, of_right, of_out = _form(i, k, 1), _form(k, j, 2), _leading(i, j, 3)
+    if of_left is None or of_right is None or of_out is None:
+        return None
+    arguments: list[Argument] = [
+        *(of_right[0], of_left[0], j[0], i[0], k[0], 1.0),
+        *(right, of_right[1], left, of_left[1], 0.0, out, of_out),
+    ]
+    work = _PER_MATRIX + _PER_TERM * i[0] * j[0] * k[0]
+    return call(node, found, "gemm", arguments, [_swapped(axis) for axis in outer], work)
+
+
+def _by_dot(node: Node, found: Library, views: _Views, terms: _Axis) -> Command | None:
+    """A vector, as a matrix of one column, times a vector: of long ones, ``gemm`` is slow."""
+    left, right, out = views
+    size, left_step, right_step, _ = terms
+    if left_step != 1 or right_step < 1:
+        return None
+    arguments: list[Argument] = ["T", size, 1, 1.0, left, size, right, right_step, 0.0, out, 1]
+    return call(node, found, "gemv", arguments, work=_PER_TERM * size)
+
+
+def _form(rows: _Axis, columns: _Axis, operand: int) -> tuple[str, int] | None:
+    """Return how BLAS is to take a matrix, as it is or transposed, and its leading dimension."""
+    leading = _leading(rows, columns, operand)
+    if leading is not None:
+        return "N", leading
+    leading = _leading(columns, rows, operand)
+    return None if leading is None else ("T", leading)
+
+
+def _leading(lines: _Axis, inner: _Axis, operand: int) -> int | None:
+    """Return the stride between the lines of a matrix whose elements stand side by side in each.
+
+    ``None`` if it has none that BLAS takes: lines must not overlap.
+    """
+    if inner[0] > 1 and inner[operand] != 1:
+        return None
+    if lines[0] == 1:
+        return max(1, inner[0])
+    return lines[operand] if lines[operand] >= inner[0] else None
+
+
+TABLE: dict[type[Op], Lower] = {Matmul: _matmul, Einsum: _einsum}
+"""What lowers each op."""

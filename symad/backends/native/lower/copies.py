@@ -1,0 +1,420 @@
+"""Commands for ops that move elements: joins, rearrangements, triangles, and copies of views."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.kernel_call import Command, Shape, View
+from symad.backends.native.kernels.copies import (
+    lines_kernel,
+    strided_kernel,
+    triangle_kernel,
+    zeros_kernel,
+)
+from symad.backends.native.kernels.writer import Kernel
+from symad.graph.node import Node
+from symad.graph.op import Op
+from symad.ops.inverse import IdentityMatrix
+from symad.ops.join import Concat, ConcatPlace, Stack
+from symad.ops.rearrange import Pad, Repeat, Roll, Tile
+from symad.ops.triangle import DiagonalMatrix, DiagonalPlace, Tril, Triu
+from symad.types import normalize_axis
+
+Commands = list[Command]
+Scratch = Callable[[Shape, np.dtype[Any]], View]
+Lower = Callable[[Node, Sequence[View], View, Scratch], "Commands | None"]
+
+_CALL = 10.0
+"""About how many nanoseconds a command takes for nothing."""
+_PER_LINE = 4.0
+_PER_BYTE = 0.05
+_PER_ELEMENT = 0.6
+_BAND = 32
+"""How many columns of a large matrix are transposed together."""
+
+_Axis = tuple[int, ...]
+"""The size of an axis, then its strides in some operands."""
+
+
+def command(code: Kernel, words: Sequence[Any], node: Node, work: float) -> Command:
+    """Return the command that calls a kernel; ``work`` nanoseconds go beyond the call.
+
+    The words are integers and views.
+    """
+    return Command(code.address, tuple(words), code.module, node, _CALL + work)
+
+
+def number_word(number: Any, dtype: np.dtype[Any]) -> int:
+    """Return the word that holds a number of ``dtype``."""
+    raw = dtype.type(number).tobytes()
+    return int.from_bytes(raw.ljust(8, b"\0"), sys.byteorder, signed=True)
+
+
+def outer_words(axes: Sequence[_Axis], scale: int = 1) -> list[int]:
+    """Return the words of the outer axes of some operands, from size and strides of each axis."""
+    words = [len(axes), *(size for size, *_ in axes)]
+    operands = zip(*(strides for _, *strides in axes), strict=True)
+    return words + [scale * stride for strides in operands for stride in strides]
+
+
+def merged_axes(shape: Shape, *strides: Shape) -> list[_Axis]:
+    """Return size and strides of the axes with more than one element, taken together if possible.
+
+    Two neighbours are one axis where each operand steps evenly over both.
+    """
+    axes: list[_Axis] = []
+    for size, *steps in zip(shape, *strides, strict=True):
+        if size == 1:
+            continue
+        if axes and all(
+            outer == size * inner for outer, inner in zip(axes[-1][1:], steps, strict=True)
+        ):
+            axes[-1] = (axes[-1][0] * size, *steps)
+        else:
+            axes.append((size, *steps))
+    return axes
+
+
+# Parts of views
+
+
+def part(view: View, axis: int, start: int, count: int) -> View:
+    """Return the view of ``count`` places along an axis, from ``start`` on."""
+    shape = (*view.shape[:axis], count, *view.shape[axis + 1 :])
+    return moved(replace(view, shape=shape), start * view.strides[axis])
+
+
+def moved(view: View, elements: int) -> View:
+    """Return the view of memory so many elements further on."""
+    return replace(view, offset=view.offset + elements * view.dtype.itemsize)
+
+
+def without_axis(view: View, axis: int, index: int = 0) -> View:
+    """Return the view of one place along an axis."""
+    taken = part(view, axis, index, 1)
+    shape = taken.shape[:axis] + taken.shape[axis + 1 :]
+    return replace(taken, shape=shape, strides=taken.strides[:axis] + taken.strides[axis + 1 :])
+
+
+# Copies
+
+
+def copy(node: Node, source: View, target: View) -> Commands | None:
+    """Return the commands that copy ``source`` into ``target``, of the same shape.
+
+    Elements are converted as NumPy does; ``None`` if there is no code for that.
+    """
+    if 0 in target.shape:
+        return []
+    order = tuple(sorted(range(len(target.shape)), key=lambda axis: -abs(target.strides[axis])))
+    source, target = source.permuted(order), target.permuted(order)
+    axes = merged_axes(target.shape, source.strides, target.strides)
+    *outer, inner = axes or [(1, 1, 1)]
+    lines = math.prod(size for size, *_ in outer)
+    if source.dtype == target.dtype and inner[1] == inner[2] == 1:
+        size = target.dtype.itemsize
+        words = [source, target, size * inner[0], *outer_words(outer, size)]
+        work = lines * (_PER_LINE + _PER_BYTE * size * inner[0])
+        return [command(lines_kernel(), words, node, work)]
+    if _is_large_transposition(outer, inner):
+        return _in_bands(node, source, target, outer, inner)
+    return _strided(node, source, target, outer, inner)
+
+
+def _strided(
+    node: Node, source: View, target: View, outer: Sequence[_Axis], inner: _Axis
+) -> Commands | None:
+    try:
+        code = strided_kernel(*_carriers(source.dtype, target.dtype))
+    except NotImplementedError:
+        return None
+    work = math.prod(size for size, *_ in outer) * (_PER_LINE + _PER_ELEMENT * inner[0])
+    return [command(code, [source, target, *inner, *outer_words(outer)], node, work)]
+
+
+def _is_large_transposition(outer: Sequence[_Axis], inner: _Axis) -> bool:
+    """Return whether lines of the target need more lines of the source than the cache holds."""
+    along = (size for size, step, _ in outer if abs(step) == 1)
+    return inner[0] >= 4 * _BAND and abs(inner[1]) >= _BAND and max(along, default=1) >= _BAND
+
+
+def _in_bands(
+    node: Node, source: View, target: View, outer: list[_Axis], inner: _Axis
+) -> Commands | None:
+    """Copy some columns of the target at a time, which take whole lines of the source together."""
+    size, *steps = inner
+    bands, rest = divmod(size, _BAND)
+    band = (bands, *(_BAND * step for step in steps))
+    first = _strided(node, source, target, [band, *outer], (_BAND, *steps))
+    if not rest:
+        return first
+    ends = [moved(v, bands * _BAND * s) for v, s in zip((source, target), steps, strict=True)]
+    return joined(first, _strided(node, ends[0], ends[1], outer, (rest, *steps)))
+
+
+def _carriers(source: np.dtype[Any], target: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """Return the dtypes to copy by: what is not converted is integers of the same size."""
+    if source != target:
+        return source, target
+    same = np.dtype(f"u{source.itemsize}")
+    return same, same
+
+
+def fill(node: Node, number: Any, target: View) -> Commands | None:
+    """Return the commands that set all elements of ``target`` to one number of its dtype."""
+    if 0 in target.shape:
+        return []
+    word = number_word(number, target.dtype)
+    size = math.prod(target.shape) * target.dtype.itemsize
+    if not word and target.is_contiguous:
+        return [command(zeros_kernel(), [target, size], node, _PER_BYTE * size)]
+    axes = merged_axes(target.shape, (0,) * len(target.shape), target.strides)
+    *outer, inner = axes or [(1, 0, 1)]
+    code = strided_kernel(*_carriers(target.dtype, target.dtype), repeats=True)
+    return [command(code, [word, target, *inner, *outer_words(outer)], node, _PER_BYTE * size)]
+
+
+def contiguous(
+    node: Node, view: View, scratch: Scratch, dtype: np.dtype[Any] | None = None
+) -> tuple[View, Commands] | None:
+    """Return a view with the same elements in C order, in ``dtype``, and what makes it."""
+    wanted = view.dtype if dtype is None else dtype
+    if view.is_contiguous and view.dtype == wanted:
+        return view, []
+    target = scratch(view.shape, wanted)
+    made = copy(node, view, target)
+    return None if made is None else (target, made)
+
+
+def converted(
+    node: Node, view: View, scratch: Scratch, dtype: np.dtype[Any]
+) -> tuple[View, Commands] | None:
+    """Return a view of the same numbers in ``dtype``, and what makes it."""
+    return (view, []) if view.dtype == dtype else contiguous(node, view, scratch, dtype)
+
+
+def joined(*commands: Commands | Command | None) -> Commands | None:
+    """Return all commands in order, ``None`` if some could not be made."""
+    result: Commands = []
+    for made in commands:
+        if made is None:
+            return None
+        result += made if isinstance(made, list) else [made]
+    return result
+
+
+def _copies(node: Node, pairs: Iterable[tuple[View, View]]) -> Commands | None:
+    return joined(*(copy(node, source, target) for source, target in pairs))
+
+
+# Joins
+
+
+def _concat(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    assert isinstance(node.op, Concat)
+    axis = normalize_axis(node.op.axis, len(output.shape))
+    return _joined(node, inputs, output, axis)
+
+
+def _joined(node: Node, inputs: Sequence[View], output: View, axis: int) -> Commands | None:
+    sizes = [view.shape[axis] for view in inputs]
+    starts = itertools.accumulate(sizes, initial=0)
+    places = [part(output, axis, start, size) for start, size in zip(starts, sizes, strict=False)]
+    return _copies(node, zip(inputs, places, strict=True))
+
+
+def _stack(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    assert isinstance(node.op, Stack)
+    axis = normalize_axis(node.op.axis, len(output.shape))
+    places = [without_axis(output, axis, k) for k in range(len(inputs))]
+    return _copies(node, zip(inputs, places, strict=True))
+
+
+def _concat_place(
+    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
+) -> Commands | None:
+    op = node.op
+    assert isinstance(op, ConcatPlace)
+    axis = normalize_axis(op.axis, len(output.shape))
+    sizes = [view.shape[axis] for view in inputs[1:]]
+    start = sum(sizes[: op.part])
+    cleared = fill(node, 0, output)
+    placed = copy(node, inputs[0], part(output, axis, start, sizes[op.part]))
+    return joined(cleared, placed)
+
+
+# Rearrangements
+
+
+def _roll(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    """Each axis that is rolled has two parts, which change places."""
+    assert isinstance(node.op, Roll)
+    (source,), shift, axis = inputs, node.op.shift, node.op.axis
+    if axis is None:
+        if not source.is_contiguous:
+            return None
+        line = (math.prod(source.shape),)
+        source, output = (replace(view, shape=line, strides=(1,)) for view in (source, output))
+    axes = (0,) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    given = shift if isinstance(shift, tuple) else (shift,) * len(axes)
+    shifts: dict[int, int] = {}
+    for number, by in zip(axes, given, strict=True):
+        place = normalize_axis(number, len(source.shape))
+        shifts[place] = shifts.get(place, 0) + by
+    pairs = [(source, output)]
+    for place, by in shifts.items():
+        pairs = [half for pair in pairs for half in _rolled(*pair, place, by)]
+    return _copies(node, pairs)
+
+
+def _rolled(source: View, target: View, axis: int, shift: int) -> list[tuple[View, View]]:
+    size = source.shape[axis]
+    first = shift % size if size else 0
+    rest = size - first
+    return [
+        (part(source, axis, 0, rest), part(target, axis, first, rest)),
+        (part(source, axis, rest, first), part(target, axis, 0, first)),
+    ]
+
+
+def _tile(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    """As seen with an axis of copies before each axis, tiling is broadcasting."""
+    assert isinstance(node.op, Tile)
+    (source,), rank = inputs, len(output.shape)
+    missing = rank - len(source.shape)
+    sizes = (1,) * missing + source.shape
+    steps = (0,) * missing + source.strides
+    if 0 in output.shape:
+        return []
+    shape: list[int] = []
+    from_: list[int] = []
+    to: list[int] = []
+    for size, whole, step, out in zip(sizes, output.shape, steps, output.strides, strict=True):
+        shape += [whole // size, size]
+        from_ += [0, step]
+        to += [size * out, out]
+    return copy(node, _seen(source, shape, from_), _seen(output, shape, to))
+
+
+def _repeat(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    """As seen with an axis of copies after the axis, repeating is broadcasting."""
+    op, (source,) = node.op, inputs
+    assert isinstance(op, Repeat)
+    if not isinstance(op.repeats, int):
+        return None
+    axis = normalize_axis(op.axis, len(source.shape))
+    before, after = slice(axis + 1), slice(axis + 1, None)
+    shape = (*source.shape[before], op.repeats, *source.shape[after])
+    from_ = (*source.strides[before], 0, *source.strides[after])
+    steps = list(output.strides)
+    steps[axis] *= op.repeats
+    to = (*steps[before], output.strides[axis], *steps[after])
+    return copy(node, _seen(source, shape, from_), _seen(output, shape, to))
+
+
+def _seen(view: View, shape: Sequence[int], strides: Sequence[int]) -> View:
+    return replace(view, shape=tuple(shape), strides=tuple(strides))
+
+
+def _pad(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    op, (source,) = node.op, inputs
+    assert isinstance(op, Pad)
+    if op.mode != "constant":
+        return None
+    inside = output
+    for axis, (before, _) in enumerate(op.pairs(len(source.shape))):
+        inside = part(inside, axis, before, source.shape[axis])
+    filled = fill(node, np.asarray(op.value).astype(output.dtype), output)
+    placed = copy(node, source, inside)
+    return joined(filled, placed)
+
+
+# Triangles and diagonals
+
+
+def _triangle(
+    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
+) -> Commands | None:
+    assert isinstance(node.op, (Tril, Triu))
+    return triangle(node, inputs[0], output, isinstance(node.op, Tril), node.op.k)
+
+
+def triangle(node: Node, source: View, target: View, lower: bool, diagonal: int = 0) -> Commands:
+    """Return the commands that copy a triangle of each matrix, with zeros in the other."""
+    if 0 in target.shape:
+        return []
+    *batch, rows, columns = target.shape
+    outer = merged_axes(tuple(batch), source.strides[:-2], target.strides[:-2])
+    steps = (*source.strides[-2:], target.strides[-2])
+    words = [source, target, rows, columns, diagonal, *steps, *outer_words(outer)]
+    work = math.prod(batch) * rows * (_PER_LINE + _PER_ELEMENT * columns / 2)
+    return [command(triangle_kernel(target.dtype.itemsize, lower), words, node, work)]
+
+
+def _diagonal_place(
+    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
+) -> Commands | None:
+    op = node.op
+    assert isinstance(op, DiagonalPlace)
+    return _on_diagonal(node, inputs[0], output, (op.offset, op.axis1, op.axis2))
+
+
+def _diagonal_matrix(
+    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
+) -> Commands | None:
+    assert isinstance(node.op, DiagonalMatrix)
+    return _on_diagonal(node, inputs[0], output, (node.op.k, 0, 1))
+
+
+def _on_diagonal(
+    node: Node, source: View, output: View, which: tuple[int, int, int]
+) -> Commands | None:
+    cleared = fill(node, 0, output)
+    placed = copy(node, source, _diagonal(output, *which))
+    return joined(cleared, placed)
+
+
+def _diagonal(matrix: View, offset: int, axis1: int, axis2: int) -> View:
+    """Return the view of a diagonal of each matrix: its last axis."""
+    rank = len(matrix.shape)
+    first, second = normalize_axis(axis1, rank), normalize_axis(axis2, rank)
+    rows, columns = matrix.shape[first], matrix.shape[second]
+    length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
+    start = max(-offset, 0) * matrix.strides[first] + max(offset, 0) * matrix.strides[second]
+    rest = [axis for axis in range(rank) if axis not in (first, second)]
+    shape = (*(matrix.shape[axis] for axis in rest), length)
+    step = matrix.strides[first] + matrix.strides[second]
+    strides = (*(matrix.strides[axis] for axis in rest), step)
+    return _seen(moved(matrix, start if length else 0), shape, strides)
+
+
+def _identity_matrix(
+    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
+) -> Commands | None:
+    cleared = fill(node, 0, output)
+    placed = fill(node, 1, _diagonal(output, 0, 0, 1))
+    return joined(cleared, placed)
+
+
+TABLE: dict[type[Op], Lower] = {
+    Concat: _concat,
+    Stack: _stack,
+    ConcatPlace: _concat_place,
+    Roll: _roll,
+    Tile: _tile,
+    Repeat: _repeat,
+    Pad: _pad,
+    Tril: _triangle,
+    Triu: _triangle,
+    DiagonalPlace: _diagonal_place,
+    DiagonalMatrix: _diagonal_matrix,
+    IdentityMatrix: _identity_matrix,
+}
+"""What lowers each op."""

@@ -1,0 +1,385 @@
+"""Commands for indexing by arrays, writing at indices, and walks along one axis."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.kernel_call import Shape, View
+from symad.backends.native.kernels.gather import HEAD, gather_kernel, scatter_kernel
+from symad.backends.native.kernels.scan import (
+    position_kernel,
+    products_kernel,
+    recurrence_kernel,
+    sums_kernel,
+)
+from symad.backends.native.lower.copies import (
+    Commands,
+    Lower,
+    Scratch,
+    command,
+    converted,
+    copy,
+    fill,
+    joined,
+    merged_axes,
+    moved,
+    outer_words,
+    part,
+)
+from symad.graph.node import Node
+from symad.graph.op import Op
+from symad.ops.cumulative import CumProd, CumSum, LinearRecurrence
+from symad.ops.extremum import ArgMax, ArgMin
+from symad.ops.gather import AddAlongAxis, TakeAlongAxis
+from symad.ops.index import AddAt, ArrayIndex, Index, ScatterAdd, SetAt
+from symad.ops.subscript import HOLE, Key, full_key
+from symad.types import normalize_axis
+
+_PER_PLACE = 3.0
+_PER_ELEMENT = 1.0
+_MOST_POSITIONS = 32
+"""Among more elements NumPy finds a position faster, by comparing many at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Indices:
+    """Integers that name places along one axis of an array."""
+
+    view: View
+    size: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """What a subscript names in an array.
+
+    Attributes
+    ----------
+    view : View
+        The array at index 0 of each axis that index arrays select from, without these axes.
+    indices : list of _Indices
+    start : int
+        Where, among the axes of the result, those of the index arrays stand.
+    """
+
+    view: View
+    indices: list[_Indices]
+    start: int
+
+    @property
+    def joined(self) -> Shape:
+        """The shape to which the index arrays broadcast."""
+        return np.broadcast_shapes(*(index.view.shape for index in self.indices))
+
+    def split(self, result: View) -> tuple[View, View]:
+        """Return the axes of a result that are those of the index arrays, and the others."""
+        rank, count = len(result.shape), len(self.joined)
+        chosen = tuple(range(self.start, self.start + count))
+        others = tuple(axis for axis in range(rank) if axis not in chosen)
+        return tuple(_axes_of(result, axes) for axes in (chosen, others))  # type: ignore[return-value]
+
+    @property
+    def is_across(self) -> bool:
+        """Whether indices lead to neighbours, rather than the axes of what stands at a place."""
+        steps = [abs(index.stride) for index in self.indices]
+        pairs = zip(self.view.shape, self.view.strides, strict=True)
+        own = [abs(stride) for size, stride in pairs if size != 1]
+        return bool(steps and own) and own[-1] > min(steps)
+
+    def spread(self, shape: Shape) -> tuple[list[_Indices], View]:
+        """Return indices and view with all axes of a result, each element of which is a place."""
+        joined, strides = self.joined, self.view.strides
+        after = (0,) * (len(shape) - self.start - len(joined))
+        indices = []
+        for index in self.indices:
+            view = index.view.broadcast_to(joined)
+            wide = replace(view, shape=(*joined, *(1 for _ in after)), strides=view.strides + after)
+            indices.append(replace(index, view=wide))
+        still = strides[: self.start] + (0,) * len(joined) + strides[self.start :]
+        return indices, replace(self.view, shape=shape, strides=still)
+
+
+def _axes_of(view: View, axes: Shape) -> View:
+    """Return the view of the elements at index 0 along all other axes."""
+    shape = tuple(view.shape[axis] for axis in axes)
+    return replace(view, shape=shape, strides=tuple(view.strides[axis] for axis in axes))
+
+
+def _select(key: Key, array: View, given: Sequence[View]) -> _Selection | None:
+    """Return what a subscript names; ``None`` if it has bounds that are not known."""
+    entries = full_key(key, array.shape)
+    rest, axes = iter(given), iter(zip(array.shape, array.strides, strict=True))
+    offset = 0
+    others: list[tuple[int, int]] = []  # size and stride of the axes that remain
+    indices: list[_Indices] = []
+    for entry in entries:
+        if entry is Ellipsis:
+            continue
+        if entry is None:
+            others.append((1, 0))
+            continue
+        size, stride = next(axes)
+        if isinstance(entry, str):
+            indices.append(_Indices(next(rest), size, stride))
+        elif isinstance(entry, int):
+            if not -size <= entry < size:
+                return None
+            offset += (entry % size) * stride
+        elif HOLE in entry:
+            return None
+        else:
+            numbers = range(*slice(*entry).indices(size))
+            offset += (numbers.start if numbers else 0) * stride
+            others.append((len(numbers), numbers.step * stride))
+    shape, strides = tuple(size for size, _ in others), tuple(stride for _, stride in others)
+    view = replace(moved(array, offset), shape=shape, strides=strides)
+    return _Selection(view, indices, _start(entries))
+
+
+def _start(entries: Key) -> int:
+    """Return where the axes of index arrays go: in their place if they stand side by side."""
+    runs = [
+        (is_index, list(run))
+        for is_index, run in itertools.groupby(entries, lambda e: isinstance(e, (int, str)))
+    ]
+    if sum(is_index for is_index, _ in runs) != 1:
+        return 0
+    before = itertools.takewhile(lambda run: not run[0], runs)
+    return sum(entry is not Ellipsis for _, run in before for entry in run)
+
+
+# Commands at indices
+
+
+def _at_places(
+    node: Node, indices: Sequence[_Indices], source: View, target: View, inner: Any, adds: Any
+) -> Commands | None:
+    """Return the command for a copy or an addition at the places that indices name.
+
+    Parameters
+    ----------
+    node : Node
+    indices : sequence of _Indices
+    source, target : View
+        With the axes of the index arrays.
+    inner : list
+        Size and strides of the axes of what stands at a place.
+    adds : bool or None
+        ``None`` if the indices are those of the source.
+    """
+    dtypes = [index.view.dtype for index in indices]
+    if "f2" in (source.dtype, target.dtype):
+        return None
+    if adds is None:
+        code = gather_kernel(target.dtype.itemsize, dtypes, not inner)
+    else:
+        code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, adds)
+    views = [index.view.broadcast_to(target.shape) for index in indices]
+    axes = merged_axes(target.shape, *(view.strides for view in (*views, source, target)))
+    *outer, last = axes or [(1, *[0] * (len(views) + 2))]
+    *more, innermost = inner or [(1, 0, 0)]
+    named = [
+        word
+        for view, index, step in zip(views, indices, last[1:-2], strict=True)
+        for word in (view, step, index.size, index.stride)
+    ]
+    outer_part = outer_words(outer)
+    begin = HEAD + len(named) + len(outer_part)
+    head = [source, target, last[0], *last[-2:], *innermost, begin]
+    words = [*head, *named, *outer_part, *outer_words(more)]
+    places, elements = math.prod(target.shape), math.prod(size for size, *_ in inner)
+    work = places * (_PER_PLACE + _PER_ELEMENT * elements)
+    return [command(code, words, node, work)]
+
+
+def _gather(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    assert isinstance(node.op, Index)
+    array, *given = inputs
+    selection = _select(node.op.key, array, given)
+    if selection is None:
+        return None
+    if 0 in output.shape:  # where there are indices all the same, they must be in range
+        return [] if 0 in selection.joined else None
+    if selection.is_across:
+        indices, wide = selection.spread(output.shape)
+        return _at_places(node, indices, wide, output, [], None)
+    chosen, others = selection.split(output)
+    still = replace(selection.view, shape=chosen.shape, strides=(0,) * len(chosen.shape))
+    inner = merged_axes(others.shape, selection.view.strides, others.strides)
+    return _at_places(node, selection.indices, still, chosen, inner, None)
+
+
+def _scatter(
+    node: Node, key: Key, value: View, target: View, given: Sequence[View], adds: bool
+) -> Commands | None:
+    """Return the commands that write a value, which broadcasts, into what a subscript names."""
+    selection = _select(key, target, given)
+    if selection is None:
+        return None
+    rest, start = selection.view.shape, selection.start
+    shape = (*rest[:start], *selection.joined, *rest[start:])
+    if 0 in shape:
+        return [] if 0 in selection.joined else None
+    value = value.broadcast_to(shape)
+    if not selection.indices and not adds:
+        return copy(node, value, selection.view)
+    if selection.is_across:
+        indices, wide = selection.spread(shape)
+        return _at_places(node, indices, value, wide, [], adds)
+    chosen, others = selection.split(value)
+    still = replace(selection.view, shape=chosen.shape, strides=(0,) * len(chosen.shape))
+    inner = merged_axes(others.shape, others.strides, selection.view.strides)
+    return _at_places(node, selection.indices, chosen, still, inner, adds)
+
+
+def _scatter_add(
+    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
+) -> Commands | None:
+    assert isinstance(node.op, ScatterAdd)
+    value, _, *given = inputs
+    added = _scatter(node, node.op.key, value, output, given, adds=True)
+    return joined(fill(node, 0, output), added)
+
+
+def _update(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    op, (array, value, *given) = node.op, inputs
+    assert isinstance(op, (SetAt, AddAt))
+    written = _scatter(node, op.key, value, output, given, isinstance(op, AddAt))
+    return joined(copy(node, array, output), written)
+
+
+def _along(view: View, axis: int, shape: Shape) -> View:
+    """Return a view at index 0 of an axis, broadcast to ``shape``."""
+    first = part(view, axis, 0, min(1, view.shape[axis]))
+    return first.broadcast_to(shape) if first.shape[axis] else first
+
+
+def _take_along(
+    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
+) -> Commands | None:
+    assert isinstance(node.op, TakeAlongAxis)
+    array, given = inputs
+    axis = normalize_axis(node.op.axis, len(output.shape))
+    if 0 in output.shape:
+        return None if given.shape[axis] else []
+    indices = [_Indices(given, array.shape[axis], array.strides[axis])]
+    return _at_places(node, indices, _along(array, axis, output.shape), output, [], None)
+
+
+def _add_along(
+    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
+) -> Commands | None:
+    assert isinstance(node.op, AddAlongAxis)
+    value, _, given = inputs
+    axis = normalize_axis(node.op.axis, len(output.shape))
+    if 0 in output.shape:
+        return None if given.shape[axis] else []
+    sizes = (*output.shape[:axis], 1, *output.shape[axis + 1 :])
+    shape = np.broadcast_shapes(sizes, given.shape)
+    cleared = fill(node, 0, output)
+    if 0 in shape:
+        return cleared
+    indices = [_Indices(given, output.shape[axis], output.strides[axis])]
+    target = _along(output, axis, shape)
+    return joined(
+        cleared, _at_places(node, indices, value.broadcast_to(shape), target, [], adds=True)
+    )
+
+
+# Walks along one axis
+
+
+def _flipped(view: View, axis: int) -> View:
+    last = (view.shape[axis] - 1) * view.strides[axis]
+    strides = tuple(-s if k == axis else s for k, s in enumerate(view.strides))
+    return replace(moved(view, last), strides=strides)
+
+
+def _scan(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    op = node.op
+    assert isinstance(op, (CumSum, CumProd, LinearRecurrence))
+    if output.dtype.itemsize == 2 and output.dtype.kind == "f":
+        return None
+    if 0 in output.shape:
+        return []
+    views = [view.broadcast_to(output.shape) for view in inputs]
+    before: Commands = []
+    if isinstance(op, LinearRecurrence):
+        made = [converted(node, view, scratch, output.dtype) for view in views]
+        views = [pair[0] for pair in made if pair is not None]
+        before = [step for pair in made if pair is not None for step in pair[1]]
+        code = recurrence_kernel(output.dtype)
+    elif isinstance(op, CumSum):
+        code = sums_kernel(inputs[0].dtype, output.dtype)
+    else:
+        code = products_kernel(inputs[0].dtype, output.dtype, op.exclusive)
+    axis = normalize_axis(op.axis, len(output.shape))
+    operands = [*views, output]
+    if op.from_end:
+        operands = [_flipped(view, axis) for view in operands]
+    outer, steps = _around(operands, axis)
+    words = [*operands, output.shape[axis], *steps, *outer]
+    return [*before, command(code, words, node, _PER_ELEMENT * math.prod(output.shape))]
+
+
+def _around(operands: Sequence[View], axis: int) -> tuple[list[int], list[int]]:
+    """Return the words of all axes but one, and the strides along that one."""
+    others = [_without(view, axis) for view in operands]
+    axes = merged_axes(others[0].shape, *(view.strides for view in others))
+    return outer_words(axes), [view.strides[axis] for view in operands]
+
+
+def _without(view: View, axis: int) -> View:
+    rank = len(view.shape)
+    return _axes_of(view, tuple(number for number in range(rank) if number != axis))
+
+
+def _position(
+    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
+) -> Commands | None:
+    op, (source,) = node.op, inputs
+    assert isinstance(op, (ArgMax, ArgMin))
+    count = math.prod(source.shape)
+    if count == 0 or source.dtype == np.float16:
+        return None
+    if op.axis is None:
+        line = source.reshaped((count,))
+        if line is None:
+            return None
+        source, axis = line, 0
+        output = replace(output, shape=(1,), strides=(1,))
+    else:
+        assert isinstance(op.axis, int)
+        axis = normalize_axis(op.axis, len(source.shape))
+        kept = (*source.shape[:axis], 1, *source.shape[axis + 1 :])
+        output = output.reshaped(kept) or output
+    if source.shape[axis] > _MOST_POSITIONS:
+        return None
+    outer, (step, _) = _around([source, output], axis)
+    code = position_kernel(source.dtype, isinstance(op, ArgMax))
+    words = [source, output, source.shape[axis], step, *outer]
+    return [command(code, words, node, _PER_ELEMENT * count)]
+
+
+TABLE: dict[type[Op], Lower] = {
+    Index: _gather,
+    ArrayIndex: _gather,
+    ScatterAdd: _scatter_add,
+    SetAt: _update,
+    AddAt: _update,
+    TakeAlongAxis: _take_along,
+    AddAlongAxis: _add_along,
+    CumSum: _scan,
+    CumProd: _scan,
+    LinearRecurrence: _scan,
+    ArgMax: _position,
+    ArgMin: _position,
+}
+"""What lowers each op."""

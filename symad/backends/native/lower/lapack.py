@@ -1,0 +1,254 @@
+"""Commands for linear algebra by LAPACK: Cholesky factors, linear systems, inverses, determinants.
+
+LAPACK has matrices in Fortran order: what stands in C order it sees transposed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from symad.backends.native.fortran import Library, library
+from symad.backends.native.kernel_call import Command, Shape, View
+from symad.backends.native.kernels.determinant import (
+    determinant_kernel,
+    diagonal_kernel,
+    exponential_kernel,
+)
+from symad.backends.native.kernels.library_calls import Argument, call
+from symad.backends.native.lower.copies import (
+    Commands,
+    Lower,
+    Scratch,
+    command,
+    contiguous,
+    converted,
+    copy,
+    fill,
+    joined,
+    merged_axes,
+    outer_words,
+    triangle,
+)
+from symad.graph.node import Node
+from symad.graph.op import Op
+from symad.ops.factorisation import Cholesky
+from symad.ops.inverse import Det, Inv, Slogdet
+from symad.ops.linear_system import Solve, SolveTriangular
+
+_PER_TERM = 0.05
+"""About how many nanoseconds the product of two numbers takes."""
+_BLOCK = 64
+"""How many columns LAPACK works on at once."""
+_INTEGER = np.dtype("int64")
+
+
+def _stack(batch: Shape, *views: View) -> list[tuple[int, ...]]:
+    """Return size and strides of the leading axes, which are those of a stack."""
+    return merged_axes(batch, *(view.strides[: len(batch)] for view in views))
+
+
+def _order(matrix: View) -> tuple[bool, int] | None:
+    """Return whether columns stand side by side, not rows, and the stride between them."""
+    rows, columns = matrix.shape[-2:]
+    row, column = matrix.strides[-2:]
+    if (column == 1 or columns == 1) and (row >= max(1, columns) or rows == 1):
+        return False, max(row, columns, 1)
+    if row == 1 and column >= max(1, rows):
+        return True, column
+    return None
+
+
+# Factors and systems
+
+
+def _cholesky(
+    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
+) -> Commands | None:
+    """The lower triangle in C order is the upper one in Fortran order."""
+    found = library()
+    made = converted(node, inputs[0], scratch, output.dtype)
+    if found is None or made is None:
+        return None
+    if 0 in output.shape:
+        return []
+    source, before = made
+    batch, size = output.shape[:-2], output.shape[-1]
+    arguments: list[Argument] = ["U", size, output, size, None]
+    work = _PER_TERM * size**3 / 3
+    factorise = call(node, found, "potrf", arguments, _stack(batch, output), work, fails=True)
+    return joined(before, triangle(node, source, output, lower=True), factorise)
+
+
+def _solve_triangular(
+    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
+) -> Commands | None:
+    """The solutions take the place of the right-hand sides, which are copied there."""
+    op, found, (given, right) = node.op, library(), inputs
+    assert isinstance(op, SolveTriangular)
+    if found is None:
+        return None
+    check = [] if op.unit_diagonal else _check_diagonal(node, given)
+    if 0 in output.shape:
+        return check
+    matrix, before = given, Commands()
+    if given.dtype != output.dtype or _order(given) is None:
+        made = contiguous(node, given, scratch, output.dtype)
+        if made is None:
+            return None
+        matrix, before = made
+    batch, _, right, solution = _as_columns(right, output)
+    copied = copy(node, right, solution)
+    return joined(check, before, copied, _substitution(node, found, matrix, solution, batch))
+
+
+def _check_diagonal(node: Node, matrix: View) -> Commands:
+    """Return the commands that fail if there is a zero on a diagonal."""
+    if 0 in matrix.shape:
+        return []
+    size, step = matrix.shape[-1], sum(matrix.strides[-2:])
+    words = [matrix, size, step, *outer_words(_stack(matrix.shape[:-2], matrix))]
+    return [command(diagonal_kernel(matrix.dtype), words, node, size)]
+
+
+def _substitution(
+    node: Node, found: Library, matrix: View, solution: View, batch: Shape
+) -> Command | None:
+    """Return the command that solves Xᵀ Aᵀ = Bᵀ in Fortran order, or A x = b for one column."""
+    op, order = node.op, _order(matrix)
+    assert isinstance(op, SolveTriangular) and order is not None
+    is_turned, leading = order
+    size, columns = solution.shape[-2:]
+    matrix = matrix.broadcast_to((*batch, size, size))
+    triangle_ = "L" if op.lower == is_turned else "U"
+    unit = "U" if op.unit_diagonal else "N"
+    arguments: list[Argument]
+    if columns == 1:
+        function, form = "trsv", "N" if is_turned else "T"
+        arguments = [triangle_, form, unit, size, matrix, leading, solution, 1]
+    else:
+        function, form = "trsm", "T" if is_turned else "N"
+        arguments = ["R", triangle_, form, unit, columns, size, 1.0]
+        arguments += [matrix, leading, solution, columns]
+    work = _PER_TERM * size * size * columns / 2
+    return call(node, found, function, arguments, _stack(batch, matrix, solution), work)
+
+
+def _as_columns(right: View, output: View) -> tuple[Shape, Shape, View, View]:
+    """Return batch, size of the systems, right-hand sides and solutions, all with columns."""
+    if len(right.shape) == 1:
+        output = output.reshaped((*output.shape, 1)) or output
+        right = replace(right, shape=(*right.shape, 1), strides=(*right.strides, 0))
+    batch, size = output.shape[:-2], output.shape[-2:]
+    return batch, size, right.broadcast_to(output.shape), output
+
+
+def _solve(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    """Matrix and right-hand sides are copied into Fortran order, the solutions out of it."""
+    found, (matrix, right) = library(), inputs
+    if found is None:
+        return None
+    if 0 in output.shape:
+        return []
+    dtype = output.dtype
+    batch, (size, columns), right, solution = _as_columns(right, output)
+    factor = scratch((*batch, size, size), dtype)
+    pivots = scratch((size,), _INTEGER)
+    given = matrix.broadcast_to(factor.shape)
+    sides = solution if columns == 1 else _transposed(scratch((*batch, columns, size), dtype))
+    pivots_of_all = pivots.broadcast_to((*batch, size))
+    arguments: list[Argument] = [size, columns, factor, size, pivots, sides, size, None]
+    outer = _stack(batch, factor, pivots_of_all, sides)
+    work = _PER_TERM * size * size * (size + columns)
+    return joined(
+        copy(node, given, _transposed(factor)),
+        copy(node, right, sides),
+        call(node, found, "gesv", arguments, outer, work, fails=True),
+        [] if sides is solution else copy(node, sides, solution),
+    )
+
+
+def _transposed(matrix: View) -> View:
+    rank = len(matrix.shape)
+    return matrix.permuted((*range(rank - 2), rank - 1, rank - 2))
+
+
+# Inverses and determinants
+
+
+def _factorised(
+    node: Node, found: Library, source: View, target: View, pivots: View, fails: bool = False
+) -> Commands | None:
+    """Return the commands that put the factors L and U of Aᵀ in ``target``."""
+    batch, size = target.shape[:-2], target.shape[-1]
+    arguments: list[Argument] = [size, size, target, size, pivots, None]
+    outer = _stack(batch, target, pivots)
+    factorise = call(node, found, "getrf", arguments, outer, _PER_TERM * size**3, fails)
+    return joined(copy(node, source, target), factorise)
+
+
+def _inv(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    """Inverting and transposing may change places."""
+    found = library()
+    if found is None:
+        return None
+    if 0 in output.shape:
+        return []
+    batch, size = output.shape[:-2], output.shape[-1]
+    pivots = scratch((*batch, size), _INTEGER)
+    room = scratch((size * _BLOCK,), output.dtype)
+    arguments: list[Argument] = [size, output, size, pivots, room, size * _BLOCK, None]
+    outer = _stack(batch, output, pivots, room.broadcast_to((*batch, size * _BLOCK)))
+    work = 2 * _PER_TERM * size**3
+    return joined(
+        _factorised(node, found, inputs[0], output, pivots, fails=True),
+        call(node, found, "getri", arguments, outer, work, fails=True),
+    )
+
+
+def _slogdet(
+    node: Node, inputs: Sequence[View], outputs: tuple[View, View], scratch: Scratch
+) -> Commands | None:
+    return _logarithm(node, inputs[0], *outputs, scratch)
+
+
+def _logarithm(
+    node: Node, matrix: View, sign: View, logarithm: View, scratch: Scratch
+) -> Commands | None:
+    """Return the commands for sign and logarithm of the determinant, that of Aᵀ."""
+    found = library()
+    if found is None:
+        return None
+    batch, size, dtype = sign.shape, matrix.shape[-1], sign.dtype
+    if 0 in batch:
+        return []
+    if size == 0:
+        return joined(fill(node, 1, sign), fill(node, 0, logarithm))
+    factor, pivots = scratch(matrix.shape, dtype), scratch((*batch, size), _INTEGER)
+    outer = _stack(batch, factor, pivots, sign, logarithm)
+    words = [factor, pivots, sign, logarithm, size, *outer_words(outer)]
+    code = determinant_kernel(dtype, found.integer_bits)
+    read = command(code, words, node, 10.0 * math.prod(batch) * size)
+    return joined(_factorised(node, found, matrix, factor, pivots), read)
+
+
+def _det(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+    sign, logarithm = (scratch(output.shape, output.dtype) for _ in range(2))
+    count = math.prod(output.shape)
+    words = [sign, logarithm, output, count]
+    raised = command(exponential_kernel(output.dtype), words, node, 10.0 * count)
+    return joined(_logarithm(node, inputs[0], sign, logarithm, scratch), raised)
+
+
+TABLE: dict[type[Op], Lower] = {
+    Cholesky: _cholesky,
+    SolveTriangular: _solve_triangular,
+    Solve: _solve,
+    Inv: _inv,
+    Det: _det,
+    Slogdet: _slogdet,  # type: ignore[dict-item]
+}
+"""What lowers each op; one with several results gets a tuple of views."""

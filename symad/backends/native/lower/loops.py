@@ -1,0 +1,159 @@
+"""Commands for loop nests: fused ops, and elementwise ops and reductions that stand alone."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.kernel_call import Command, View
+from symad.backends.native.kernels.loops import loop_code
+from symad.backends.native.loop_nest import Kind, Layout, Nest, has_code, supports
+from symad.backends.native.lower.copies import contiguous
+from symad.graph.graph import Graph
+from symad.graph.node import Constant, Node
+from symad.ops.base import PerElement
+from symad.ops.extremum import Max, Min
+from symad.ops.fused import Fused
+from symad.ops.reduce import Sum
+from symad.passes.decompose import is_dense
+from symad.passes.fuse import Shape, reduced_axes, shape_of
+
+SPLIT_FROM = 1 << 17
+"""Nests of so many elements and more are done in parts, which threads share."""
+
+_PER_STEP = 0.5
+"""About how many nanoseconds one op takes for one element."""
+
+Scratch = Callable[[Shape, np.dtype[Any]], View]
+
+
+def lower(
+    node: Node,
+    inputs: Sequence[View],
+    outputs: Sequence[View],
+    scratch: Scratch,
+    is_fast: bool = False,
+) -> list[Command] | None:
+    """Return the commands that compute ``node`` by one nest; ``None`` if there are none.
+
+    Parameters
+    ----------
+    node : Node
+    inputs : sequence of View
+        One for each of its inputs.
+    outputs : sequence of View
+        One for each output of a fused op.
+    scratch : callable
+        Returns memory of a shape and dtype.
+    is_fast : bool
+        Whether arithmetic on floats may be reassociated and contracted.
+    """
+    op = as_fused(node)
+    if op is None:
+        return None
+    nest = Nest(op, is_fast)
+    layout = Layout(nest)
+    if layout.elements >= SPLIT_FROM:
+        return None
+    places = dict(zip(node.inputs, inputs, strict=True))
+    given = op.body.inputs if op is not node.op else node.inputs
+    commands: list[Command] = []
+    reads = []
+    for read in layout.reads:
+        source = places[given[read.slot]]
+        if read.expanded:
+            source = source.broadcast_to(op.space)
+        made = contiguous(node, source, scratch)
+        if made is None:
+            return None
+        reads.append(made[0])
+        commands += made[1]
+    stored = [scratch((layout.row,), value.dtype) for value in nest.stored]
+    numbers = (0, layout.rows, 0, *constant_words(nest, layout))
+    words: tuple[int | View, ...] = (*numbers, *reads, *outputs, *stored)
+    code = loop_code(nest, layout)
+    work = _PER_STEP * layout.elements * len(nest.computed)
+    over = _replaceable(nest, layout, reads, outputs)
+    return [*commands, Command(code.address, words, code.module, node, work, over)]
+
+
+def _replaceable(
+    nest: Nest, layout: Layout, reads: Sequence[View], outputs: Sequence[View]
+) -> tuple[tuple[View, View], ...]:
+    """Return pairs of an output and an input, read just where the output is written and no later.
+
+    Each vector of an output is written after the same elements of the inputs have been read.
+    """
+    last_stage = [0] * len(reads)
+    for stage, loop in enumerate(map(set, nest.loops)):
+        for (user, _), read in layout.read_of.items():
+            if user in loop:
+                last_stage[read] = stage
+    blocks = [view.block for view in reads]
+    free = [k for k, read in enumerate(layout.reads) if layout.reads_in_order(read)]
+    free = [k for k in free if blocks.count(blocks[k]) == 1]
+    pairs = []
+    for node, output in zip(nest.body.outputs, outputs, strict=True):
+        for k in free:
+            same = reads[k].dtype.itemsize == output.dtype.itemsize
+            if nest.kinds[node] is Kind.FULL and same and last_stage[k] <= nest.stage[node]:
+                pairs.append((output, reads[k]))
+                free.remove(k)
+                break
+    return tuple(pairs)
+
+
+def constant_words(nest: Nest, layout: Layout) -> list[int]:
+    """Return the words that are the same for all parts of a nest, which follow those of a part."""
+    words = [layout.row, layout.elements, *layout.outer]
+    words += [step for read in layout.reads for step in read.outer]
+    for number in nest.numbers:
+        raw = number.value.tobytes().ljust(8, b"\0")
+        words.append(int.from_bytes(raw, sys.byteorder, signed=True))
+    return words
+
+
+def as_fused(node: Node) -> Fused | None:
+    """Return a node as a nest: of its own if it stands alone; ``None`` if there is no code."""
+    op = node.op
+    if isinstance(op, Fused):
+        return op if has_code(op) else None
+    if not is_dense(node) or not all(map(is_dense, node.inputs)):
+        return None
+    form = _form_of(node)
+    if form is None:
+        return None
+    taken = [n for n in node.inputs if not isinstance(n, Constant) or n.value.size > 1]
+    return Fused(Graph([node], list(dict.fromkeys(taken))), *form)
+
+
+def as_large_nest(node: Node) -> Fused | None:
+    """Return a node as a nest that is done in parts, or one of a graph that was fused."""
+    op = node.op
+    if isinstance(op, Fused):
+        return as_fused(node)
+    shapes = [shape_of(n) for n in (node, *node.inputs) if is_dense(n)]
+    if max(map(math.prod, shapes), default=0) < SPLIT_FROM:
+        return None
+    return as_fused(node)
+
+
+def _form_of(node: Node) -> tuple[Shape, int | None] | None:
+    """Return space and split of the nest of a lone node."""
+    if isinstance(node.op, PerElement):
+        return (shape_of(node), None) if supports(node) else None
+    if not isinstance(node.op, (Sum, Max, Min)):
+        return None
+    source = node.inputs[0]
+    if "float16" in (node.dtype, source.dtype):
+        return None
+    shape, axes = shape_of(source), reduced_axes(node.op, source)
+    if axes == tuple(range(len(axes))):
+        return shape, None if len(axes) == len(shape) else len(axes)
+    split = len(shape) - len(axes)
+    is_last = axes == tuple(range(split, len(shape))) and math.prod(shape[split:]) > 1
+    return (shape, split) if is_last else None

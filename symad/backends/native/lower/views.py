@@ -1,0 +1,84 @@
+"""Ops that cost nothing: they look at memory in another way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.kernel_call import View
+from symad.graph.node import Node
+from symad.ops.adjoint import Identity, StopGradient
+from symad.ops.after import After
+from symad.ops.index import Index
+from symad.ops.permute import PermuteDims
+from symad.ops.rearrange import Flip
+from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
+from symad.ops.subscript import fill_key
+from symad.ops.triangle import Diagonal
+from symad.passes.fuse import shape_of
+from symad.types import TensorType
+
+_VIEWS = (
+    After,
+    Identity,
+    StopGradient,
+    Reshape,
+    ExpandDims,
+    Squeeze,
+    PermuteDims,
+    BroadcastTo,
+    Index,
+    Flip,
+    Diagonal,
+)
+
+
+def is_view(node: Node) -> bool:
+    """Return whether the value is a view of that of the first input, of types that are known."""
+    if type(node.op) not in _VIEWS or len(node.inputs) != 1 + isinstance(node.op, After):
+        return False
+    types = (node.type, node.inputs[0].type)
+    return all(isinstance(type_, TensorType) and type_.is_static for type_ in types)
+
+
+def view(node: Node, source: View) -> View | None:
+    """Return what a node that :func:`is_view` is of ``source``, ``None`` where that is a copy."""
+    assert isinstance(node.type, TensorType)
+    if isinstance(node.op, After):
+        return source
+    if isinstance(node.op, (Reshape, ExpandDims, Squeeze)) and source.is_contiguous:
+        return source.reshaped(node.type.shape)  # type: ignore[arg-type]
+    if isinstance(node.op, Reshape):
+        return None
+    if isinstance(node.op, PermuteDims):
+        return source.permuted(node.op.order(len(source.shape)))
+    if isinstance(node.op, BroadcastTo):
+        return source.broadcast_to(node.type.shape)  # type: ignore[arg-type]
+    return _as_numpy_sees_it(node, source)
+
+
+def _subscript(op: Index) -> Callable[[Any], Any]:
+    """Return the function that selects, as a view even where one element is selected."""
+    key = fill_key(op.key, ())
+    return lambda array: array[key if Ellipsis in key else (*key, ...)]
+
+
+def _as_numpy_sees_it(node: Node, source: View) -> View:
+    """Apply NumPy's function, which reads no element, to an array with the strides of ``source``.
+
+    Its memory is one element, the rest of it is not there.
+    """
+    assert node.op is not None
+    if not source.shape and not shape_of(node):
+        return source  # NumPy returns numbers for arrays without axes
+    kernel = node.op.kernel() if not isinstance(node.op, Index) else _subscript(node.op)
+    element = np.empty(1, source.dtype)
+    size = source.dtype.itemsize
+    steps = tuple(size * stride for stride in source.strides)
+    array = np.lib.stride_tricks.as_strided(element, source.shape, steps)
+    seen = kernel(array)
+    moved = seen.__array_interface__["data"][0] - element.__array_interface__["data"][0]
+    strides = tuple(step // size for step in seen.strides)
+    return View(source.block, source.offset + moved, seen.shape, strides, source.dtype)

@@ -1,0 +1,419 @@
+"""One element of an elementwise op as LLVM instructions: what :class:`ScalarBuilder` asks for.
+
+The same instructions work on vectors, on one element in each lane.
+
+Arithmetic is IEEE 754 without any licence to reassociate or to contract, unless that is given;
+integers wrap around.
+Functions of the C library, and their vector forms, are within 4 ulps of NumPy's; of SciPy's too,
+except where those lose digits: ``erfc`` of large numbers, ``gammaln`` near its zeros below 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.jit import has_symbol, vector_unit
+from symad.backends.native.vector_math.exponential import exp_float32
+from symad.backends.native.vector_math.sine import sine_or_cosine
+from symad.graph.scalar import Value
+from symad.ops.base import PerElement
+
+_FLOAT32, _FLOAT64 = np.dtype("float32"), np.dtype("float64")
+
+_INTRINSICS = {"ceil", "copysign", "fabs", "floor", "rint", "sqrt", "trunc"}
+"""Functions that are instructions, not calls."""
+
+_LICENCE = ("reassoc", "nsz", "arcp", "contract", "afn")
+"""What fast arithmetic may do: all that LLVM knows of, but NaN and infinities stay."""
+
+_LETTERS = {512: "e", 256: "d", 128: "b"}
+"""How the vector function ABI names the instruction set, by the bits of a vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """An LLVM value and the dtype it stands for: LLVM's integers have no sign."""
+
+    value: Any
+    dtype: np.dtype[Any]
+
+
+def llvm_type(dtype: np.dtype[Any]) -> Any:
+    """Return the LLVM type of a value in a register; a boolean has one bit.
+
+    Raises
+    ------
+    NotImplementedError
+        For float16 on processors that cannot convert it.
+    """
+    from llvmlite import ir
+
+    if dtype.kind == "b":
+        return ir.IntType(1)
+    if dtype.kind in "iu":
+        return ir.IntType(8 * dtype.itemsize)
+    if dtype.itemsize == 2 and not _converts_half():
+        raise NotImplementedError("this processor has no float16")
+    return {2: ir.HalfType, 4: ir.FloatType, 8: ir.DoubleType}[dtype.itemsize]()
+
+
+@cache
+def _converts_half() -> bool:
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    return bool(features.get("f16c", "sse2" not in features))
+
+
+class LLVMScalarBuilder:
+    """Appends to the block of an ``llvmlite.ir.IRBuilder``.
+
+    Parameters
+    ----------
+    builder : llvmlite.ir.IRBuilder
+    lanes : int
+        How many elements are computed at once, as vectors; 0 for one, as a scalar.
+    is_fast : bool
+        Whether arithmetic on floats may be reassociated and contracted.
+    """
+
+    def __init__(self, builder: Any, lanes: int = 0, is_fast: bool = False) -> None:
+        self.builder = builder
+        self.lanes = lanes
+        self._licence = _LICENCE if is_fast else ()
+
+    def type_of(self, dtype: np.dtype[Any]) -> Any:
+        """Return the LLVM type of values of ``dtype``."""
+        from llvmlite import ir
+
+        type_ = llvm_type(dtype)
+        return ir.VectorType(type_, self.lanes) if self.lanes else type_
+
+    def dtype(self, x: Scalar) -> np.dtype[Any]:
+        return x.dtype
+
+    def constant(self, value: float | int | bool, dtype: np.dtype[Any]) -> Scalar:
+        number = dtype.type(value).item()
+        if dtype.kind == "i" and number < 0:
+            number += 1 << 8 * dtype.itemsize
+        single = llvm_type(dtype)(number)
+        return Scalar(self.type_of(dtype)([single] * self.lanes) if self.lanes else single, dtype)
+
+    def add(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._arithmetic("fadd", "or_" if x.dtype.kind == "b" else "add", x, y)
+
+    def subtract(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._arithmetic("fsub", "sub", x, y)
+
+    def multiply(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._arithmetic("fmul", "mul", x, y)
+
+    def divide(self, x: Scalar, y: Scalar) -> Scalar:
+        return Scalar(self.builder.fdiv(x.value, y.value, flags=self._licence), x.dtype)
+
+    def truncated_divide(self, x: Scalar, y: Scalar) -> Scalar:
+        """Division of integers traps where y is 0 or the quotient overflows: there, divide by 1."""
+        zero, one = self.constant(0, y.dtype), self.constant(1, y.dtype)
+        by_zero = self.equal(y, zero)
+        if x.dtype.kind == "u":
+            divisor = self.select(by_zero, one, y)
+            quotient = Scalar(self.builder.udiv(x.value, divisor.value), x.dtype)
+            return self.select(by_zero, zero, quotient)
+        by_minus_one = self.equal(y, self.constant(-1, y.dtype))
+        divisor = self.select(self.logical_or(by_zero, by_minus_one), one, y)
+        quotient = Scalar(self.builder.sdiv(x.value, divisor.value), x.dtype)
+        negated = self.select(by_minus_one, self.negate(x), quotient)
+        return self.select(by_zero, zero, negated)
+
+    def negate(self, x: Scalar) -> Scalar:
+        if x.dtype.kind == "f":
+            return Scalar(self.builder.fneg(x.value), x.dtype)
+        return self.subtract(self.constant(0, x.dtype), x)
+
+    def less(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._compare("<", x, y)
+
+    def less_equal(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._compare("<=", x, y)
+
+    def equal(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._compare("==", x, y)
+
+    def logical_and(self, x: Scalar, y: Scalar) -> Scalar:
+        return Scalar(self.builder.and_(x.value, y.value), x.dtype)
+
+    def logical_or(self, x: Scalar, y: Scalar) -> Scalar:
+        return Scalar(self.builder.or_(x.value, y.value), x.dtype)
+
+    def logical_not(self, x: Scalar) -> Scalar:
+        return Scalar(self.builder.not_(x.value), x.dtype)
+
+    def select(self, condition: Scalar, x: Scalar, y: Scalar) -> Scalar:
+        return Scalar(self.builder.select(condition.value, x.value, y.value), x.dtype)
+
+    def call(self, function: str, *arguments: Scalar) -> Scalar:
+        """Call a function of C; of float16, in float32.
+
+        Raises
+        ------
+        NotImplementedError
+            For integers, and where the C library does not have the function.
+        """
+        dtype = arguments[0].dtype
+        if dtype.kind != "f":
+            raise NotImplementedError(f"{function} of {dtype} has no code for one element")
+        if dtype.itemsize == 2:
+            wide = [self.cast(argument, _FLOAT32) for argument in arguments]
+            return self.cast(self.call(function, *wide), dtype)
+        if function in _INTRINSICS:
+            return self.intrinsic(function, *arguments)
+        if function == "exp" and dtype == _FLOAT32 and self.lanes:
+            exponential: Scalar = exp_float32(self, *arguments)
+            return exponential
+        if function in ("sin", "cos") and dtype == _FLOAT64 and not self.lanes:
+            circular: Scalar = sine_or_cosine(self, function, *arguments)
+            return circular
+        return self.call_library(function, *arguments)
+
+    def call_library(self, function: str, *arguments: Scalar) -> Scalar:
+        """Call a function of C itself; see :meth:`call`."""
+        dtype = arguments[0].dtype
+        name = function if dtype == _FLOAT64 else f"{function}f"
+        if not has_symbol(name):
+            raise NotImplementedError(f"the C library has no {name}")
+        values = [argument.value for argument in arguments]
+        return Scalar(self._call(name, dtype, values), dtype)
+
+    def unless(self, condition: Scalar, value: Scalar, otherwise: Callable[[], Scalar]) -> Scalar:
+        """Return ``value`` of one element if ``condition`` holds, as it is likely to."""
+        here = self.builder.block
+        with self.builder.if_then(self.builder.not_(condition.value), likely=False):
+            other, there = otherwise(), self.builder.block
+        chosen = self.builder.phi(value.value.type)
+        chosen.add_incoming(value.value, here)
+        chosen.add_incoming(other.value, there)
+        return Scalar(chosen, value.dtype)
+
+    def cast(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
+        """Convert as C does on x86, where NumPy leaves a conversion undefined.
+
+        Raises
+        ------
+        NotImplementedError
+            From float64 to float16, which takes more than one correct rounding.
+        """
+        if x.dtype == dtype:
+            return x
+        if dtype.kind == "b":
+            return self._is_true(x)
+        if x.dtype.kind == "f":
+            return self._from_float(x, dtype)
+        return self._from_integer(x, dtype)
+
+    def _arithmetic(self, on_floats: str, on_integers: str, x: Scalar, y: Scalar) -> Scalar:
+        if x.dtype.kind == "f":
+            made = getattr(self.builder, on_floats)(x.value, y.value, flags=self._licence)
+        else:
+            made = getattr(self.builder, on_integers)(x.value, y.value)
+        return Scalar(made, x.dtype)
+
+    def _compare(self, relation: str, x: Scalar, y: Scalar) -> Scalar:
+        if x.dtype != y.dtype:  # of signed with unsigned, which share no dtype
+            raise NotImplementedError(f"{x.dtype} and {y.dtype} are not compared here")
+        compare = {
+            "f": self.builder.fcmp_ordered,
+            "i": self.builder.icmp_signed,
+        }.get(x.dtype.kind, self.builder.icmp_unsigned)
+        return Scalar(compare(relation, x.value, y.value), np.dtype(bool))
+
+    def _is_true(self, x: Scalar) -> Scalar:
+        """NaN is true."""
+        compare = self.builder.fcmp_unordered if x.dtype.kind == "f" else self.builder.icmp_unsigned
+        zero = self.constant(0, x.dtype)
+        return Scalar(compare("!=", x.value, zero.value), np.dtype(bool))
+
+    def _from_integer(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
+        signed = x.dtype.kind == "i"
+        if dtype.kind == "f":
+            if dtype.itemsize == 2:
+                return self._from_float(self._from_integer(x, _FLOAT32), dtype)
+            convert = self.builder.sitofp if signed else self.builder.uitofp
+        elif llvm_type(x.dtype).width > llvm_type(dtype).width:
+            convert = self.builder.trunc
+        else:
+            convert = self.builder.sext if signed else self.builder.zext
+        return Scalar(convert(x.value, self.type_of(dtype)), dtype)
+
+    def _from_float(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
+        if dtype.kind != "f":
+            return self._float_to_integer(x, dtype)
+        if {x.dtype.itemsize, dtype.itemsize} == {2, 8}:
+            if x.dtype.itemsize == 8:
+                raise NotImplementedError("float64 is not rounded to float16 here")
+            x = self._from_float(x, _FLOAT32)
+        wider = dtype.itemsize > x.dtype.itemsize
+        convert = self.builder.fpext if wider else self.builder.fptrunc
+        return Scalar(convert(x.value, self.type_of(dtype)), dtype)
+
+    def _float_to_integer(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
+        """What does not fit becomes the lowest integer, cut to the size that is wanted."""
+        if x.dtype.itemsize == 2:
+            x = self._from_float(x, _FLOAT32)
+        if dtype.kind == "u" and dtype.itemsize == 8:
+            return self._float_to_uint64(x)
+        small = dtype.itemsize < 4 or (dtype.itemsize == 4 and dtype.kind == "i")
+        signed = np.dtype("int32" if small else "int64")
+        lowest, end = np.iinfo(signed).min, -float(np.iinfo(signed).min)
+        fits = self.logical_and(
+            self.less_equal(self.constant(-end, x.dtype), x),
+            self.less(x, self.constant(end, x.dtype)),
+        )
+        converted = Scalar(self.builder.fptosi(x.value, self.type_of(signed)), signed)
+        return self.cast(self.select(fits, converted, self.constant(lowest, signed)), dtype)
+
+    def _float_to_uint64(self, x: Scalar) -> Scalar:
+        """The upper half of the range is converted less 2^63, which is then added again."""
+        int64, uint64 = np.dtype("int64"), np.dtype("uint64")
+        half = self.constant(2.0**63, x.dtype)
+        low = self.cast(self._float_to_integer(x, int64), uint64)
+        high = self.cast(self._float_to_integer(self.subtract(x, half), int64), uint64)
+        high = self.add(high, self.constant(1 << 63, uint64))
+        return self.select(self.less_equal(half, x), high, low)
+
+    def multiply_add(self, x: Scalar, y: Scalar, z: Scalar) -> Scalar:
+        """Return x y + z of floats, rounded once where the machine has an instruction for it."""
+        return self.intrinsic("fmuladd", x, y, z)
+
+    @property
+    def can_scale(self) -> bool:
+        """Whether there is an instruction for :meth:`scale`."""
+        return vector_unit().letter == "e" and self.lanes == 16
+
+    def scale(self, x: Scalar, n: Scalar) -> Scalar:
+        """Return x 2ⁿ of vectors of float32, rounded once; ``n`` holds integers as floats."""
+        from llvmlite import ir
+
+        every_lane, as_set = ir.IntType(16)(-1), ir.IntType(32)(4)
+        operands = [x.value, n.value, x.value, every_lane, as_set]
+        name = "llvm.x86.avx512.mask.scalef.ps.512"
+        declared = self._declare(name, self.type_of(x.dtype), operands)
+        return Scalar(self.builder.call(declared, operands), x.dtype)
+
+    def reinterpret(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
+        """Return the bits of ``x`` as a value of another dtype of that size."""
+        return Scalar(self.builder.bitcast(x.value, self.type_of(dtype)), dtype)
+
+    def shift_left(self, x: Scalar, bits: int) -> Scalar:
+        """Return the bits of an integer farther left."""
+        return Scalar(self.builder.shl(x.value, self.constant(bits, x.dtype).value), x.dtype)
+
+    def shift_right(self, x: Scalar, bits: int) -> Scalar:
+        """Return the bits of a signed integer farther right."""
+        return Scalar(self.builder.ashr(x.value, self.constant(bits, x.dtype).value), x.dtype)
+
+    def with_sign_flipped(self, x: Scalar, n: Scalar, bit: int) -> Scalar:
+        """Return a float64 with its sign changed if that bit of a 64-bit integer is set."""
+        moved = self.shift_left(n, 63 - bit)
+        sign = self.logical_and(moved, self.constant(np.iinfo(n.dtype).min, n.dtype))
+        bits = self.builder.xor(self.reinterpret(x, n.dtype).value, sign.value)
+        return self.reinterpret(Scalar(bits, n.dtype), x.dtype)
+
+    def repeat(self, x: Scalar) -> Scalar:
+        """Return a vector whose lanes are all ``x``."""
+        from llvmlite import ir
+
+        first = ir.IntType(32)(0)
+        undefined = ir.Constant(self.type_of(x.dtype), ir.Undefined)
+        single = self.builder.insert_element(undefined, x.value, first)
+        zeros = ir.Constant(ir.VectorType(first.type, self.lanes), None)
+        return Scalar(self.builder.shuffle_vector(single, undefined, zeros), x.dtype)
+
+    def over_lanes(self, operation: str, vector: Scalar, flag: str = "") -> Scalar:
+        """Return what LLVM's ``vector.reduce`` makes of all lanes; ``flag`` says how freely."""
+        single = llvm_type(vector.dtype)
+        operands = [single(-0.0)] if operation == "fadd" else []
+        operands.append(vector.value)
+        name = f"llvm.vector.reduce.{operation}.{self._suffix(vector.dtype)}"
+        function = self._declare(name, single, operands)
+        flags = (flag,) if flag else ()
+        return Scalar(self.builder.call(function, operands, fastmath=flags), vector.dtype)
+
+    def intrinsic(self, function: str, *operands: Scalar, flags: Sequence[str] = ()) -> Scalar:
+        """Call a function of LLVM's own, whose result is like the first operand.
+
+        Parameters
+        ----------
+        function : str
+        *operands : Scalar
+        flags : sequence of str
+            What LLVM need not respect.
+        """
+        dtype, values = operands[0].dtype, [operand.value for operand in operands]
+        name = f"llvm.{function}.{self._suffix(dtype)}"
+        declared = self._declare(name, self.type_of(dtype), values)
+        return Scalar(self.builder.call(declared, values, fastmath=flags), dtype)
+
+    def _suffix(self, dtype: np.dtype[Any]) -> str:
+        """Return how names of LLVM's own functions tell of a type."""
+        lanes = f"v{self.lanes}" if self.lanes else ""
+        return f"{lanes}{llvm_type(dtype).intrinsic_name}"
+
+    def _call(self, name: str, dtype: np.dtype[Any], values: Sequence[Any]) -> Any:
+        """Call a C function: its vector form, or the function itself for each lane."""
+        if not self.lanes:
+            return self.builder.call(self._declare(name, llvm_type(dtype), values), values)
+        form = _vector_form(name, 8 * dtype.itemsize, self.lanes, len(values))
+        if form is not None:
+            return self.builder.call(self._declare(form, self.type_of(dtype), values), values)
+        from llvmlite import ir
+
+        result, index = values[0], ir.IntType(32)
+        for lane in range(self.lanes):
+            single = [self.builder.extract_element(value, index(lane)) for value in values]
+            made = self.builder.call(self._declare(name, llvm_type(dtype), single), single)
+            result = self.builder.insert_element(result, made, index(lane))
+        return result
+
+    def _declare(self, name: str, result: Any, operands: Sequence[Any]) -> Any:
+        """Return a function of such operands, declared as one that only computes a value."""
+        from llvmlite import ir
+
+        module = self.builder.module
+        if name in module.globals:
+            return module.globals[name]
+        signature = ir.FunctionType(result, [operand.type for operand in operands])
+        declared = ir.Function(module, signature, name)
+        if not name.startswith("llvm."):
+            # LLVM knows these attributes, llvmlite's own list of them does not.
+            set.update(declared.attributes, ("memory(none)", "nounwind", "willreturn"))
+        return declared
+
+
+@cache
+def _vector_form(name: str, bits: int, lanes: int, arity: int) -> str | None:
+    """Return the C library's vector form of a function, as the x86-64 vector ABI names it."""
+    letter = _LETTERS.get(bits * lanes)
+    if letter is None or not vector_unit().letter:
+        return None
+    form = f"_ZGV{letter}N{lanes}{'v' * arity}_{name}"
+    return form if has_symbol(form) else None
+
+
+def element(
+    builder: LLVMScalarBuilder, op: PerElement, inputs: Sequence[Scalar], dtype: np.dtype[Any]
+) -> Value:
+    """Return one element of the result of ``op``, which is of ``dtype``.
+
+    Raises
+    ------
+    NotImplementedError
+        If there is no code for it.
+    """
+    wanted = op.operand_dtypes(*[value.dtype for value in inputs])
+    operands = [builder.cast(x, want) for x, want in zip(inputs, wanted, strict=True)]
+    return builder.cast(op.scalar(builder, *operands), dtype)

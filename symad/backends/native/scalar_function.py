@@ -1,0 +1,149 @@
+"""Functions of numbers: a whole plan as one native function, called as CPython calls its own.
+
+What a small function costs is the way in and out, not its arithmetic; see ``number_code.py``.  The
+code of one function serves all of the same structure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from symad.backends.native.builtin import MethodDefinition, new_builtin
+from symad.backends.native.jit import CompiledModule, Latest, compile_module
+from symad.backends.native.scalar_code import (
+    EXPORTED,
+    Fallback,
+    Held,
+    NumberCode,
+    can_read_objects,
+)
+from symad.graph.nested import is_nested
+from symad.ops.base import PerElement
+from symad.plan.plan import Plan
+from symad.types import TensorType
+
+MOST_INSTRUCTIONS = 2000
+"""Plans of more instructions are declined: all told, each takes some 50 microseconds to compile."""
+
+_INSTRUCTIONS_PER_NUMBER = 10
+"""What an argument or a result counts for: finding out what it is, and making objects."""
+
+
+def native_function(
+    plan: Plan,
+    outputs: Any,
+    fallback: Callable[..., Any],
+    name: str = "function",
+    is_fast: bool = False,
+) -> Callable[..., Any] | None:
+    """Return a built-in function that computes a plan of numbers only.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of a graph whose values are all known to have no axes.
+    outputs : nested structure
+        What the function returns: tuples, lists and dicts whose leaves stand for the outputs of the
+        plan in order.
+    fallback : callable
+        Called with the same arguments when there are keywords, when their number is wrong, or when
+        one is neither a Python number that its input takes as it is nor a NumPy scalar of just its
+        dtype.
+    name : str
+    is_fast : bool
+        Whether arithmetic on floats may be reassociated and contracted.
+
+    Returns
+    -------
+    builtin_function_or_method or None
+        ``None`` if the plan has a value with axes or a structure, an op without native code, more
+        than :data:`MOST_INSTRUCTIONS` instructions, or if llvmlite or CPython is missing.
+    """
+    if not _is_plain(plan) or not _is_simple(outputs) or not can_read_objects():
+        return None
+    key = _structure_of(plan, outputs, is_fast)
+    code = _codes.get(key, lambda: _code_for(plan, outputs, is_fast))
+    if code is None:
+        return None
+    method = MethodDefinition(name, code.module.address(EXPORTED))
+    return new_builtin(method, (*code.objects(fallback), code.module, method))
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """Machine code that serves all functions with plans and results of one structure.
+
+    Attributes
+    ----------
+    module : CompiledModule
+    kept : list
+        The objects that it looks for in its first argument, or what stands for them.
+    """
+
+    module: CompiledModule
+    kept: list[Any]
+
+    def objects(self, fallback: Callable[..., Any]) -> Iterator[Any]:
+        """Yield the objects for one function."""
+        for value in self.kept:
+            if value is Fallback:
+                yield fallback
+            else:
+                yield value.new() if isinstance(value, Held) else value
+
+
+_codes: Latest[_Code | None] = Latest(256)
+"""``None`` where there is no code for an op."""
+
+
+def _structure_of(plan: Plan, outputs: Any, is_fast: bool) -> Any:
+    """Return what the machine code of a function depends on."""
+    inputs = [node.dtype for node in plan.graph.inputs]
+    constants = [(register, c.dtype, c.value.tobytes()) for register, c in plan.constants]
+    steps = []
+    for step in plan.instructions:
+        op = step.node.op
+        steps.append((type(op), repr(op), step.inputs, step.output, step.node.dtype))
+    registers = plan.inputs, plan.outputs
+    return is_fast, registers, *map(tuple, (inputs, constants, steps)), _form_of(outputs)
+
+
+def _form_of(template: Any) -> Any:
+    """Return the structure of results as something to compare; 1 and True are different keys."""
+    if not is_nested(template):
+        return None
+    if isinstance(template, dict):
+        return tuple((key, repr(key), _form_of(item)) for key, item in template.items())
+    return list if isinstance(template, list) else tuple, tuple(map(_form_of, template))
+
+
+def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> _Code | None:
+    from llvmlite import ir
+
+    module = ir.Module("function")
+    try:
+        kept = NumberCode(module, plan, is_fast).write(outputs)
+    except NotImplementedError:
+        return None
+    return _Code(compile_module(module, "function"), kept)
+
+
+def _is_plain(plan: Plan) -> bool:
+    """Return whether a plan has numbers only, and ops with a meaning for one element."""
+    nodes = [*plan.graph.inputs, *plan.graph.nodes]
+    numbers = len(plan.inputs) + len(plan.outputs)
+    return (
+        len(plan.instructions) + _INSTRUCTIONS_PER_NUMBER * numbers <= MOST_INSTRUCTIONS
+        and all(isinstance(node.type, TensorType) and node.type.shape == () for node in nodes)
+        and all(isinstance(step.node.op, PerElement) for step in plan.instructions)
+    )
+
+
+def _is_simple(template: Any) -> bool:
+    """Return whether a structure is built by CPython's own types: named tuples are not."""
+    if not is_nested(template):
+        return True
+    items = template.values() if isinstance(template, dict) else template
+    return not hasattr(template, "_fields") and all(map(_is_simple, items))

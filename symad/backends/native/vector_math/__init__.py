@@ -1,0 +1,1 @@
+"""Functions of one number in a few instructions, which vectorise."""

@@ -1,0 +1,129 @@
+"""DOT: a scene as text, which Graphviz lays out.
+
+The forward part and each family of derivatives are clusters side by side.  Adjoints stand at the
+height of their nodes: their edges are written backwards (``dir=back``), so that the layout ranks
+them upwards, and each adjoint shares the rank of its node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from symad.drawing.scene import Arrow, Line, Scene, Shape, Swatch
+from symad.drawing.style import FONT, INK, hue_of
+from symad.notation.escape import html, quoted, visible
+from symad.notation.roles import Part
+
+
+def to_dot(scene: Scene) -> str:
+    """Return the whole DOT text."""
+    lines = ["digraph symad {", *_HEAD]
+    for part in scene.parts:
+        lines += _cluster(part, [shape for shape in scene.shapes if shape.box.part == part])
+    lines += _in_order(scene.parts)
+    lines += map(_edge, scene.arrows)
+    for row in scene.rows:
+        ids = " -> ".join(box.id for box in row)
+        lines.append(f"  {{rank=same; {ids} [style=invis]}}")
+    lines += [f"  label=<{_legend(scene.legend, scene.notes)}>;", "}"]
+    return "\n".join(lines) + "\n"
+
+
+def _in_order(parts: Sequence[Part]) -> Iterator[str]:
+    """Keep the parts in order, from left to right.
+
+    Graphviz heeds an order on one rank only among nodes that are in no cluster.  So there is one
+    above each cluster, and an edge down to it from there: crossings of edges within a group of
+    nodes are the ones that are avoided at almost any price.
+    """
+    above = [f"{_anchor(part)}_above" for part in parts]
+    for part, node in zip(parts, above, strict=True):
+        yield f"  {node} [shape=point style=invis width=0 height=0 group={part.id}];"
+        yield f"  {node} -> {_anchor(part)} [style=invis weight=50];"
+    yield f"  {{rank=min; {' -> '.join(above)} [style=invis]}}"
+
+
+def _cluster(part: Part, shapes: Sequence[Shape]) -> Iterator[str]:
+    hue = hue_of(part)
+    yield f"  subgraph cluster_{part.id} {{"
+    yield f"    id={part.id}; label=<<B>{part.title}</B>>;"
+    yield f'    style="rounded,filled"; color="{hue.ground}"; fillcolor="{hue.ground}";'
+    yield f'    fontcolor="{hue.strong}"; fontsize=15; labelloc=t; labeljust=l; margin=14;'
+    yield f"    {_anchor(part)} [shape=point style=invis group={part.id}];"
+    inside: list[str] = []  # the scopes whose boxes are open
+    for shape in sorted(shapes, key=lambda shape: shape.box.scope):
+        scope = shape.box.scope
+        while tuple(inside) != scope[: len(inside)]:
+            inside.pop()
+            yield "    }"
+        while len(inside) < len(scope):
+            inside.append(scope[len(inside)])
+            yield f"    subgraph cluster_{part.family}_{shape.box.id}_{len(inside)} {{"
+            yield f"      label=<{html(visible(inside[-1]))}>; margin=10; fontsize=13;"
+            yield f'      style="rounded,filled"; fillcolor="{hue.ground}";'
+            yield f'      color="{hue.strong}"; fontcolor="{hue.strong}";'
+        yield _node(shape)
+    yield from ["    }"] * len(inside)
+    yield "  }"
+
+
+def _node(shape: Shape) -> str:
+    rows = "".join(f"<TR><TD>{markup(line)}</TD></TR>" for line in shape.lines)
+    table = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">'
+    label = f"{table}{rows}</TABLE>"
+    name, tip = shape.box.id, quoted(shape.tip)
+    return f"    {name} [id={name} {attributes(shape.look)} tooltip={tip} label=<{label}>];"
+
+
+def _edge(arrow: Arrow) -> str:
+    start, end, look = arrow.source, arrow.target, arrow.look
+    if not arrow.ranks:
+        look["constraint"] = "false"
+    if arrow.rises:
+        start, end = end, start
+        look["dir"] = "back"
+    return f"  {start.id} -> {end.id} [id={arrow.id} {attributes(look)}];"
+
+
+def attributes(look: dict[str, str]) -> str:
+    """Return a look as attributes of DOT."""
+    return " ".join(f'{key}="{value}"' for key, value in look.items())
+
+
+def markup(line: Line) -> str:
+    """Return a line as markup of HTML-like labels."""
+    text = html(line.text)
+    if line.italic:
+        text = f"<I>{text}</I>"
+    if line.bold:
+        text = f"<B>{text}</B>"
+    return f'<FONT POINT-SIZE="{line.size}" COLOR="{line.color}">{text}</FONT>'
+
+
+def _anchor(part: Part) -> str:
+    return f"{part.id}_start"
+
+
+def _legend(swatches: Sequence[Swatch], notes: Iterable[str], columns: int = 4) -> str:
+    cells = [_swatch(swatch) for swatch in swatches]
+    rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
+    body = "".join(f"<TR>{''.join(row)}</TR>" for row in rows)
+    for note in notes:
+        body += f'<TR><TD COLSPAN="{columns}" ALIGN="LEFT">{markup(Line(note, 13))}</TD></TR>'
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="6" CELLPADDING="2">{body}</TABLE>'
+
+
+def _swatch(swatch: Swatch) -> str:
+    return (
+        f'<TD ALIGN="LEFT"><FONT POINT-SIZE="17" COLOR="{swatch.color}">{swatch.glyph}</FONT>'
+        f'<FONT POINT-SIZE="12" COLOR="{INK}">\xa0 {html(swatch.text)}</FONT></TD>'
+    )
+
+
+_HEAD = [
+    f'  graph [fontname="{FONT}" fontcolor="{INK}" bgcolor="white" newrank=true rankdir=TB'
+    " nodesep=0.3 ranksep=0.45 pad=0.2 labelloc=b];",
+    f'  node [fontname="{FONT}" fontcolor="{INK}" style=filled penwidth=1.5 margin="0.12,0.06"'
+    " height=0.4];",
+    f'  edge [fontname="{FONT}" penwidth=1.5 arrowsize=0.8];',
+]

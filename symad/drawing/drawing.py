@@ -1,0 +1,127 @@
+"""Drawing: a picture of a graph, as DOT, SVG, PNG or PDF, and in a notebook.
+
+symad lays it out, the same in all formats and on all machines; Graphviz paints PNG and PDF.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from symad.drawing.dot import to_dot
+from symad.drawing.fold import Box, make_boxes
+from symad.drawing.graphviz_paint import to_placed_dot
+from symad.drawing.marks import Mark, marked
+from symad.drawing.render import FORMATS, render
+from symad.drawing.scene import make_scene
+from symad.drawing.sheet import Sheet, make_sheet
+from symad.drawing.svg import to_svg
+from symad.errors import RenderError
+from symad.graph.node import Node
+from symad.notation.labels import Labels
+from symad.notation.view import View
+
+
+class Drawing:
+    """A picture of a graph; made by :func:`symad.draw`.
+
+    Attributes
+    ----------
+    dot : str
+        The picture as DOT text without places, for Graphviz to lay out.
+    notes : tuple of str
+        What the picture leaves out: it says the same below the graph.
+    ids : dict
+        From each node to the ``id`` of what shows it, in DOT and in SVG.
+    edge_ids : dict
+        From each argument (node, slot) to the ``id`` of its arrow, in DOT and in SVG: ``e``, the
+        numbers of both boxes, and the slot.  An argument inside of a folded box has none, and two
+        that are drawn as one arrow between folded boxes have the same.
+    """
+
+    def __init__(
+        self, view: View, limit: int, marks: Mapping[Node, Mark] | None = None, shares: str = ""
+    ) -> None:
+        labels = Labels(view)
+        boxes, note = make_boxes(view, labels, limit)
+        self.notes: tuple[str, ...] = (note,) if note else ()
+        self.ids: dict[Node, str] = _ids(view, boxes)
+        scene = make_scene(view, labels, boxes, self.notes)
+        self._scene = marked(scene, marks, shares) if marks else scene
+        self.edge_ids: dict[tuple[Node, int], str] = self._scene.edge_ids
+        self.dot = to_dot(self._scene)
+        self._count = len(view.nodes)
+        self._drawn: dict[str, tuple[bytes, str]] = {}
+        self._rendered_by = "symad"
+
+    @property
+    def rendered_by(self) -> str:
+        """What drew the picture last: ``"symad"``, ``"dot"`` or ``"pygraphviz"``."""
+        return self._rendered_by
+
+    def svg(self) -> str:
+        """Return the picture as SVG text."""
+        return self._render("svg").decode()
+
+    def png(self) -> bytes:
+        """Return the picture as PNG, at 144 dots per inch or, if it is very large, fewer.
+
+        Raises
+        ------
+        RenderError
+            If there is no Graphviz, or it fails.
+        """
+        return self._render("png")
+
+    def pdf(self) -> bytes:
+        """Return the picture as PDF; see :meth:`png` for errors."""
+        return self._render("pdf")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture to a file, in the format that its name ends in.
+
+        Raises
+        ------
+        RenderError
+            If the name ends in none of .svg, .png, .pdf and .dot, or if there is no Graphviz for
+            PNG and PDF.
+        """
+        target = Path(path)
+        format = target.suffix.lower().removeprefix(".")
+        if format == "dot":
+            target.write_text(self.dot, encoding="utf-8")
+        elif format in FORMATS:
+            target.write_bytes(self._render(format))
+        else:
+            raise RenderError(
+                f"{str(path)!r} does not say in which format to draw",
+                remedy="Let the name end in .svg, .png, .pdf or .dot.",
+            )
+
+    def _render(self, format: str) -> bytes:
+        if format not in self._drawn:
+            if format == "svg":
+                self._drawn[format] = to_svg(self._sheet).encode(), "symad"
+            else:
+                self._drawn[format] = render(to_placed_dot(self._sheet), format, "nop2")
+        picture, self._rendered_by = self._drawn[format]
+        return picture
+
+    @cached_property
+    def _sheet(self) -> Sheet:
+        return make_sheet(self._scene)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return f"<Drawing of {self._count:,} nodes>"
+
+
+def _ids(view: View, boxes: list[Box]) -> dict[Node, str]:
+    ids = {node: box.id for box in boxes for node in box.nodes}
+    hidden = {node: ids[behind] for node, behind in view.through.items() if behind in ids}
+    return ids | hidden

@@ -1,0 +1,52 @@
+"""Which way a derivative flows, so that each of its nodes can stand beside what it belongs to.
+
+The forward graph flows down.  Adjoints flow against what they are the adjoints of, tangents along
+with it.  A second derivative has adjoints of the forward graph, which rise, and adjoints of the
+first adjoints, which come down again; between the two no height is given.
+"""
+
+from __future__ import annotations
+
+from symad.graph.node import Node
+from symad.graph.provenance import RoleKind
+from symad.notation.labels import Labels
+from symad.notation.roles import Part, part_of
+from symad.notation.view import View
+
+
+class Flow:
+    """The directions in which the nodes of a view are computed.
+
+    Parameters
+    ----------
+    view : View
+    labels : Labels
+    """
+
+    def __init__(self, view: View, labels: Labels) -> None:
+        self._view = view
+        self._part: dict[Node, Part] = {}
+        self._rises: dict[Node, bool] = {}
+        for node in sorted(view.related, key=_generation):
+            self._part[node] = part = part_of(node, labels)
+            beside = self._beside(node)
+            against = part.family == "adjoint"
+            self._rises[node] = node.role is not None and self._rises[beside] != against
+
+    def rises(self, node: Node) -> bool:
+        """Return whether what ``node`` is computed from stands below it."""
+        return self._rises[node]
+
+    def agrees(self, source: Node, node: Node) -> bool:
+        """Return whether an arrow within a part gives heights: both ends flow the same way."""
+        if source.role is None or node.role is None or source.role.kind is RoleKind.LOCAL:
+            return True
+        return self._part[self._beside(source)] == self._part[self._beside(node)]
+
+    def _beside(self, node: Node) -> Node:
+        """Return the node that a derivative stands beside."""
+        return node if node.role is None else node.role.node
+
+
+def _generation(node: Node) -> int:
+    return 0 if node.role is None else node.role.generation

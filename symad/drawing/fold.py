@@ -1,0 +1,127 @@
+"""Folding: a graph too large to be read is drawn with a box for each scope, or run of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from symad.graph.node import Node
+from symad.notation.labels import Labels, Symbol
+from symad.notation.roles import Part, part_of
+from symad.notation.view import View
+
+_CHUNKS = 24  # into how many boxes a part without scopes is cut
+
+
+@dataclass(frozen=True)
+class Box:
+    """One thing in a picture: a node, or several folded into one.
+
+    Attributes
+    ----------
+    id : str
+        The ``id`` in DOT and SVG.
+    part : Part
+    scope : tuple of str
+        The scopes that it is drawn inside.
+    nodes : tuple of Node
+    title : str
+        Of a folded box.
+    """
+
+    id: str
+    part: Part
+    scope: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    title: str = ""
+
+    @property
+    def node(self) -> Node | None:
+        """The node, unless several are folded."""
+        return None if self.title else self.nodes[0]
+
+
+def make_boxes(view: View, labels: Labels, limit: int) -> tuple[list[Box], str]:
+    """Return the boxes of a picture in topological order, and a note on what was folded.
+
+    Parameters
+    ----------
+    view : View
+    labels : Labels
+    limit : int
+        Above how many nodes a graph is folded.
+    """
+    parts = {node: part_of(node, labels) for node in view.nodes}
+    if len(view.nodes) <= limit:
+        return _collect(view.nodes, parts, lambda node: None), ""
+    depth = _scope_depth(view.nodes, parts, limit)
+    if depth:
+        boxes = _collect(view.nodes, parts, lambda node: _scope_key(node, depth))
+        how = "by scope"
+    else:
+        chunk = _chunks(view, labels, parts)
+        boxes = _collect(view.nodes, parts, lambda node: chunk[node])
+        how = "in runs of neighbours, since it has no scopes that would do"
+    return boxes, f"{len(view.nodes):,} nodes are drawn as {len(boxes)} boxes, folded {how}."
+
+
+_Key = tuple[tuple[str, ...], str]
+"""The scope that a folded box is drawn inside, and its title."""
+
+
+def _collect(
+    nodes: Sequence[Node], parts: dict[Node, Part], key_of: Callable[[Node], _Key | None]
+) -> list[Box]:
+    groups: dict[object, list[Node]] = {}
+    titles: dict[object, _Key] = {}
+    for node in nodes:
+        key = key_of(node)
+        group: object = node if key is None else (parts[node], key)
+        groups.setdefault(group, []).append(node)
+        if key is not None:
+            titles[group] = key
+    boxes: list[Box] = []
+    for group, members in groups.items():
+        scope, title = titles.get(group, (members[0].scope, ""))
+        if len(members) == 1:
+            scope, title = members[0].scope, ""
+        boxes.append(Box(f"n{len(boxes)}", parts[members[0]], scope, tuple(members), title))
+    return boxes
+
+
+def _scope_key(node: Node, depth: int) -> _Key | None:
+    if len(node.scope) < depth:
+        return None
+    return node.scope[: depth - 1], node.scope[depth - 1]
+
+
+def _scope_depth(nodes: Sequence[Node], parts: dict[Node, Part], limit: int) -> int:
+    """Return the greatest depth at which folding the scopes leaves few enough boxes, or 0."""
+    deepest = max(len(node.scope) for node in nodes)
+    for depth in range(deepest, 0, -1):
+        shown: set[object] = set()
+        for node in nodes:
+            inside = len(node.scope) >= depth
+            shown.add((parts[node], node.scope[:depth]) if inside else node)
+        if len(shown) <= limit:
+            return depth
+    return 0
+
+
+def _chunks(view: View, labels: Labels, parts: dict[Node, Part]) -> dict[Node, _Key]:
+    """Return runs of nodes; the adjoints of a run of forward nodes are a run too."""
+    size = -(-len(labels.forward) // _CHUNKS)
+    place = {node: i // size for i, node in enumerate(labels.forward)}
+    chunk: dict[Node, _Key] = {}
+    latest: dict[Part, int] = {}
+    for node in view.nodes:
+        part = parts[node]
+        found = place.get(node)
+        if found is None and node.role is not None:
+            found = place.get(view.behind(node.role.node))
+            place[node] = latest.get(part, 0) if found is None else found
+        latest[part] = found = place.get(node, latest.get(part, 0))
+        first, last = found * size + 1, min((found + 1) * size, len(labels.forward))
+        ends = (Symbol("v", (number,)).subscripted for number in (first, last))
+        chunk[node] = (), " … ".join(ends)
+    return chunk

@@ -1,0 +1,114 @@
+"""A sheet as DOT in which everything has its place: Graphviz only paints it, as PNG or PDF.
+
+The engine that this text is for, ``nop2``, takes the places of nodes, of curves and of clusters
+from their attributes.  Text that belongs to no node is a node without an outline.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from symad.drawing.dot import attributes, markup
+from symad.drawing.layout.curves import Point
+from symad.drawing.metrics import text_width
+from symad.drawing.outlines import RING, SLANT, is_double
+from symad.drawing.sheet import Figure, Ground, Shaft, Sheet, Text
+from symad.drawing.style import FONT, INK, hue_of
+
+_INCH = 72.0
+_HOUSE = 0.904  # of the height of a house that it fills; the rest is below
+_DOTS = 144  # per inch, unless that were more than what programs can open
+_MOST_DOTS, _LONGEST = 5e7, 30_000.0  # in all, and along one side
+_BASE = 0.38  # from the middle of a line of text down to its base, in relation to its size
+
+
+def to_placed_dot(sheet: Sheet) -> str:
+    """Return a picture as DOT text for the engine ``nop2``."""
+    return _Writer(sheet).text()
+
+
+class _Writer:
+    """Heights are counted from below in DOT, and from the top on a sheet."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self._texts = 0
+
+    def text(self) -> str:
+        (width, height), margin = self._sheet.size, self._sheet.margin
+        most = min(math.sqrt(_MOST_DOTS / (width * height)), _LONGEST / max(width, height)) * _INCH
+        inner = f"0,0,{width - 2 * margin:.2f},{height - 2 * margin:.2f}"
+        lines = [
+            "digraph symad {",
+            f'  graph [fontname="{FONT}" bgcolor="white" dpi={min(_DOTS, most):.0f} bb="{inner}"'
+            f" pad={margin / _INCH:.3f}];",
+            f'  node [fontname="{FONT}" fontcolor="{INK}" style=filled penwidth=1.5 margin=0'
+            " fixedsize=true];",
+            "  edge [penwidth=1.5];",
+        ]
+        for number, ground in enumerate(self._sheet.grounds):
+            lines += self._ground(ground, f"cluster_{number}")
+        for figure in self._sheet.figures:
+            lines += self._figure(figure)
+        lines += map(self._shaft, self._sheet.shafts)
+        for ground in self._sheet.grounds:
+            lines.append(self._text(ground.title, hue_of(ground.part).ground))
+        lines += map(self._text, self._sheet.legend)
+        return "\n".join([*lines, "}"]) + "\n"
+
+    def _point(self, point: Point) -> str:
+        return f"{point[0]:.2f},{self._sheet.size[1] - 2 * self._sheet.margin - point[1]:.2f}"
+
+    def _ground(self, ground: Ground, name: str) -> Iterator[str]:
+        frame, hue = ground.frame, hue_of(ground.part)
+        corners = self._point((frame.left, frame.bottom)), self._point((frame.right, frame.top))
+        color = hue.strong if frame.scope else hue.ground
+        yield f'  subgraph {name} {{ bb="{",".join(corners)}"; style="rounded,filled";'
+        yield f'    color="{color}";'
+        yield f'    fillcolor="{hue.ground}"; {name}_inside [pos="{self._point((0, 0))}"'
+        yield "    style=invis shape=point width=0 height=0]; }"
+
+    def _figure(self, figure: Figure) -> Iterator[str]:
+        (x, y), (width, height) = figure.centre, figure.size
+        look, name = figure.shape.look, figure.shape.box.id
+        if is_double(look):  # sizes are of inner outlines
+            width, height = width - 2 * RING, height - 2 * RING
+        if look["shape"] == "house":
+            y, height = y + height * (1 / _HOUSE - 1) / 2, height / _HOUSE
+        if look["shape"] == "parallelogram":
+            look = look | {"shape": "polygon", "sides": "4", "skew": f"{_skew(width):.3f}"}
+        size = f"width={width / _INCH:.3f} height={height / _INCH:.3f}"
+        place = f'pos="{self._point((x, y))}" {size}'
+        yield f'  {name} [id={name} {attributes(look)} {place} label=""];'
+        yield from map(self._text, figure.texts)
+
+    def _shaft(self, shaft: Shaft) -> str:
+        arrow = shaft.arrow
+        places = " ".join(map(self._point, shaft.curve))
+        ends = f"{arrow.source.id} -> {arrow.target.id}"
+        look = attributes({"arrowsize": "0.95"} | arrow.look)
+        return f'  {ends} [id={arrow.id} {look} pos="e,{self._point(shaft.head[0])} {places}"];'
+
+    def _text(self, text: Text, ground: str = "") -> str:
+        self._texts += 1
+        line, (x, base) = text.line, text.place
+        width = text_width(line.text, line.size, line.bold)
+        middle = (x if text.is_centred else x + width / 2), base - _BASE * line.size
+        side = "CENTER" if text.is_centred else "LEFT"
+        table = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
+        cell = f'<TD WIDTH="{width:.0f}" ALIGN="{side}">{markup(line)}</TD>'
+        paint = f'fillcolor="{ground}"' if ground else 'style=""'
+        return (
+            f"  t{self._texts} [shape=plain fixedsize=false {paint} "
+            f'pos="{self._point(middle)}" label=<{table}<TR>{cell}</TR></TABLE>>];'
+        )
+
+
+def _skew(width: float) -> float:
+    """Return the skew at which the sides of a parallelogram lean by :data:`SLANT`.
+
+    A fit to what Graphviz draws: the slant is skew / (2 + 1.2 skew) of the width.
+    """
+    share = SLANT / width
+    return 2 * share / (1 - 1.2 * share)

@@ -1,0 +1,157 @@
+"""The heights of layers and frames: room for nodes, titles, and arrows that run sideways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from symad.drawing.layout.layer_order import Ordering
+from symad.drawing.layout.positions import Places
+
+_GAP = 38.0  # between layers
+_TRACK = 7.0  # more for each arrow that runs sideways between two layers
+_MOST_TRACKS = 12
+_SIDEWAYS = 60.0
+_PADDING = 12.0  # between a frame and what it holds
+_DEPTH = 10.0  # below a layer, of the first arrow from one of its nodes to another
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A rectangle around a band or a scope, with its title at the top left."""
+
+    band: int
+    scope: tuple[str, ...]
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class Heights:
+    """Vertical places.
+
+    Parameters
+    ----------
+    ordering : Ordering
+    places : Places
+    heights : sequence of float
+        Of the nodes.
+    titles : dict from (int, tuple of str) to float
+        The height of the title of each frame, a band and a scope.
+
+    Attributes
+    ----------
+    tops, bottoms : list of float
+        Of the layers.
+    """
+
+    def __init__(
+        self, ordering: Ordering, places: Places, heights: Sequence[float],
+        titles: Mapping[tuple[int, tuple[str, ...]], float],
+    ) -> None:  # fmt: skip
+        self._ordering = ordering
+        self._places = places
+        self._titles = titles
+        self._around = self._sorted_tracks()
+        self._spans = self._frame_layers()
+        self._rise, self._fall = self._frame_edges()
+        self.tops, self.bottoms = self._stack(heights)
+
+    def middle(self, number: int) -> float:
+        """Return the height of an element: the middle of its layer."""
+        layer = self._layer(number)
+        return (self.tops[layer] + self.bottoms[layer]) / 2
+
+    def track(self, tail: int) -> float:
+        """Return at what height arrows run from a node to others in its layer."""
+        layer = self._layer(tail)
+        room = self._below[layer] + _DEPTH + _TRACK * min(self._around[tail], _MOST_TRACKS)
+        return self.bottoms[layer] + room
+
+    def frames(self) -> list[Frame]:
+        """Return all frames, outer before inner ones; those of bands are equally high."""
+        frames = []
+        deepest = max((self.track(tail) for tail in self._around), default=0.0)
+        end = max(self.bottoms[-1] + self._below[-1], deepest + _PADDING)
+        for frame in sorted(self._spans, key=lambda f: len(self._ordering.frames[f][1])):
+            lane, scope = self._ordering.frames[frame]
+            first, last = self._spans[frame]
+            top = self.tops[first] - self._rise[frame] if scope else 0.0
+            bottom = self.bottoms[last] + self._fall[frame] if scope else end
+            left, right = self._places.lefts[frame], self._places.rights[frame]
+            frames.append(Frame(lane // 2, scope, left, top, right, bottom))
+        return frames
+
+    def _layer(self, number: int) -> int:
+        return self._ordering.elements[number].layer
+
+    def _frame_layers(self) -> dict[int, tuple[int, int]]:
+        """Return the first and the last layer of each frame of a band."""
+        spans: dict[int, tuple[int, int]] = {}
+        for number, chain in enumerate(self._ordering.chains):
+            layer = self._layer(number)
+            for frame in chain:
+                first, last = spans.get(frame, (layer, layer))
+                spans[frame] = min(first, layer), max(last, layer)
+        return {f: span for f, span in spans.items() if not self._ordering.frames[f][0] % 2}
+
+    def _title(self, frame: int) -> float:
+        lane, scope = self._ordering.frames[frame]
+        return self._titles[lane // 2, scope]
+
+    def _frame_edges(self) -> tuple[dict[int, float], dict[int, float]]:
+        """Return how far each frame rises above its first layer, and falls below its last."""
+        outer: dict[int, int] = {}
+        for chain in self._ordering.chains:
+            outer.update(zip(chain[1:], chain, strict=False))
+        rise = {frame: _PADDING + self._title(frame) for frame in self._spans}
+        fall = dict.fromkeys(self._spans, _PADDING)
+        for frame in sorted(self._spans, key=lambda f: -len(self._ordering.frames[f][1])):
+            around = outer.get(frame)
+            if around is None:
+                continue
+            if self._spans[around][0] == self._spans[frame][0]:
+                least = rise[frame] + _PADDING + self._title(around)
+                rise[around] = max(rise[around], least)
+            if self._spans[around][1] == self._spans[frame][1]:
+                fall[around] = max(fall[around], fall[frame] + _PADDING)
+        return rise, fall
+
+    def _stack(self, heights: Sequence[float]) -> tuple[list[float], list[float]]:
+        """Return the top and the bottom of each layer."""
+        count = len(self._ordering.layers)
+        above, self._below = [0.0] * count, [_PADDING] * count
+        for frame, (first, last) in self._spans.items():
+            above[first] = max(above[first], self._rise[frame])
+            self._below[last] = max(self._below[last], self._fall[frame])
+        tracks = self._tracks(count)
+        tops, bottoms, y = [], [], 0.0
+        for layer, numbers in enumerate(self._ordering.layers):
+            tops.append(y + above[layer])
+            tallest = max((heights[n] for n in numbers if n < len(heights)), default=0.0)
+            bottoms.append(tops[-1] + tallest)
+            y = bottoms[-1] + self._below[layer] + _GAP + _TRACK * min(tracks[layer], _MOST_TRACKS)
+        return tops, bottoms
+
+    def _tracks(self, count: int) -> list[int]:
+        """Return how many arrows run sideways below each layer."""
+        found = [0] * count
+        x = self._places.middles
+        for upper, lower in self._ordering.segments:
+            found[self._layer(upper)] += abs(x[upper] - x[lower]) > _SIDEWAYS
+        for tail, track in self._around.items():
+            found[self._layer(tail)] += track > 0
+        return found
+
+    def _sorted_tracks(self) -> dict[int, int]:
+        """Return at which depth arrows run that lead from a node to others in its layer."""
+        tracks: dict[int, int] = {}
+        used = [0] * len(self._ordering.layers)
+        for path in self._ordering.paths:
+            if len(path) == 2 and self._layer(path[0]) == self._layer(path[1]):
+                if path[0] not in tracks and not self._ordering.are_neighbours(*path):
+                    layer = self._layer(path[0])
+                    tracks[path[0]] = used[layer]
+                    used[layer] += 1
+        return tracks

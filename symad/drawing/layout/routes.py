@@ -1,0 +1,207 @@
+"""The curves of arrows: through their bends, past what stands beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from symad.drawing.layout.curves import Knot, Point, between, smooth, tangents
+from symad.drawing.layout.heights import Heights
+from symad.drawing.layout.layer_order import Ordering
+from symad.drawing.layout.positions import Places
+
+_PORT = 15.0  # between arrows that end on one side
+_NEAR = 6.0  # between an arrow and what it passes
+_FAR = 80.0
+_SAME = 0.01
+
+Group = list[Knot]
+"""The points of an arrow in one layer."""
+
+
+class Router:
+    """Finds the curves of arrows.
+
+    Parameters
+    ----------
+    ordering : Ordering
+    places : Places
+    heights : Heights
+    sizes : sequence of (float, float)
+        Width and height of the nodes.
+    """
+
+    def __init__(
+        self, ordering: Ordering, places: Places, heights: Heights, sizes: Sequence[Point]
+    ) -> None:
+        self._ordering = ordering
+        self._places = places
+        self._heights = heights
+        self._sizes = sizes
+        self._heads, self._tails = self._all_ports()
+
+    def _layer(self, number: int) -> int:
+        return self._ordering.elements[number].layer
+
+    def _is_beside(self, path: Sequence[int]) -> bool:
+        """Return whether an arrow leads from a node to the next one in its layer."""
+        return len(path) == 2 and self._ordering.are_neighbours(*path)
+
+    def _side(self, number: int, other: int) -> int:
+        """Return 1 if an arrow to ``other`` leaves an item at its bottom, -1 at its top."""
+        return -1 if self._layer(other) < self._layer(number) else 1
+
+    def _all_ports(self) -> tuple[dict[int, float], dict[tuple[int, int], float]]:
+        """Return how far from the middle of a side arrows meet it.
+
+        Each arrow that ends at a side has a port of its own, by link; all that leave from there
+        have one in common, by node and side.
+        """
+        x = self._places.middles
+        meeting: dict[tuple[int, int], list[tuple[float, int]]] = {}
+        leaving: dict[tuple[int, int], list[float]] = {}
+        for link, path in enumerate(self._ordering.paths):
+            if len(path) > 1 and not self._is_beside(path):
+                ends = path[-1], self._side(path[-1], path[-2])
+                meeting.setdefault(ends, []).append((x[path[-2]], link))
+                starts = path[0], self._side(path[0], path[1])
+                leaving.setdefault(starts, []).append(x[path[1]])
+        for side, places in leaving.items():
+            meeting.setdefault(side, []).append((sum(places) / len(places), -1))
+        heads: dict[int, float] = {}
+        tails: dict[tuple[int, int], float] = {}
+        for side, arrows in meeting.items():
+            width = self._sizes[side[0]][0]
+            step = min(_PORT, 0.6 * width / max(len(arrows) - 1, 1))
+            for i, (_, link) in enumerate(sorted(arrows)):
+                offset = (i - (len(arrows) - 1) / 2) * step
+                if link < 0:
+                    tails[side] = offset
+                else:
+                    heads[link] = offset
+        return heads, tails
+
+    def curve(self, link: int) -> list[Point]:
+        """Return the curve of an arrow: a Bézier curve of 3n + 1 points."""
+        path: Sequence[int] = self._ordering.paths[link]
+        tail, head = path[0], path[-1]
+        if self._is_beside(path):
+            return self._beside(tail, head)
+        side = self._side(tail, path[1])
+        start = (self._places.middles[tail] + self._tails[tail, side], self._border(tail, side))
+        end_x = self._places.middles[head] + self._heads[link]
+        end = (end_x, self._border(head, self._side(head, path[-2])))
+        if self._layer(tail) == self._layer(head):
+            return self._around(start, end, tail)
+        groups = [self._leave(start, path), self._arrive(end, path)]
+        if not self._is_clear(path, *groups):
+            groups = self._through_bends(self._without_straight_runs(path), *groups)
+        return smooth([knot for group in groups for knot in group])
+
+    def _without_straight_runs(self, path: Sequence[int]) -> list[int]:
+        """Return a path without the bends between two others right above and below."""
+        x = self._places.middles
+        inner = [
+            b
+            for a, b, c in zip(path, path[1:], path[2:], strict=False)
+            if abs(x[a] - x[b]) > _SAME or abs(x[b] - x[c]) > _SAME or path[0] == a or path[-1] == c
+        ]
+        return [path[0], *inner, path[-1]]
+
+    def _leave(self, start: Point, path: Sequence[int]) -> Group:
+        """Return the first points of an arrow: straight out of its layer."""
+        down = self._layer(path[-1]) > self._layer(path[0])
+        return [Knot(*start), self._edge(start[0], path[0], down)]
+
+    def _arrive(self, end: Point, path: Sequence[int]) -> Group:
+        """Return the last points of an arrow: straight into its layer."""
+        down = self._layer(path[-1]) > self._layer(path[0])
+        return [self._edge(end[0], path[-1], not down), Knot(*end)]
+
+    def _is_clear(self, path: Sequence[int], first: Group, last: Group) -> bool:
+        """Return whether an arrow that heeds none of its bends comes close to nothing."""
+        return all(self._passes(number, first[-1], 0.0, last[0], 0.0) for number in path[1:-1])
+
+    def _through_bends(self, path: Sequence[int], first: Group, last: Group) -> list[Group]:
+        """Return the points of an arrow: at its ends, and of each bend the middle if there is room.
+
+        Through a layer without room it runs straight down.
+        """
+        steep: set[int] = set()
+        down = self._layer(path[-1]) > self._layer(path[0])
+        while True:
+            groups = [first]
+            for number in path[1:-1]:
+                x = self._places.middles[number]
+                groups.append(
+                    [self._edge(x, number, not down), self._edge(x, number, down)]
+                    if number in steep
+                    else [Knot(x, self._heights.middle(number), free=True)]
+                )
+            groups.append(last)
+            tight = self._tight(path, groups).difference(steep)
+            if not tight:
+                return groups
+            steep |= tight
+
+    def _edge(self, x: float, number: int, bottom: bool) -> Knot:
+        """Return a point at the bottom or at the top of the layer of an element."""
+        layer = self._layer(number)
+        return Knot(x, self._heights.bottoms[layer] if bottom else self._heights.tops[layer])
+
+    def _tight(self, path: Sequence[int], groups: Sequence[Sequence[Knot]]) -> set[int]:
+        """Return the bends where a curve comes too close to what stands beside it."""
+        knots = [knot for group in groups for knot in group]
+        slopes = dict(zip(map(id, knots), tangents(knots), strict=True))
+        tight = set()
+        for number, (before, (knot, *_), after) in zip(
+            path[1:-1], zip(groups, groups[1:], groups[2:], strict=False), strict=True
+        ):
+            if not knot.free:
+                continue
+            for other in (before[-1], after[0]):
+                if not self._passes(number, knot, slopes[id(knot)], other, slopes[id(other)]):
+                    tight.add(number)
+        return tight
+
+    def _passes(self, number: int, a: Knot, slope: float, b: Knot, other_slope: float) -> bool:
+        """Return whether a piece of a curve keeps its distance in the layer of a bend."""
+        layer = self._layer(number)
+        low, high = self._clearance(number)
+        ys = (min(max(y, min(a.y, b.y)), max(a.y, b.y))
+              for y in (self._heights.tops[layer], self._heights.bottoms[layer]))  # fmt: skip
+        return all(low <= between(a, slope, b, other_slope, y) <= high for y in ys)
+
+    def _clearance(self, number: int) -> Point:
+        """Return between what places nothing stands in the layer of a bend."""
+        layer = self._ordering.layers[self._layer(number)]
+        place = self._ordering.position[number]
+        x, elements = self._places.middles, self._ordering.elements
+        low, high = x[number] - _FAR, x[number] + _FAR
+        if place:
+            other = layer[place - 1]
+            near = x[other] + elements[other].width / 2
+            low = near + _NEAR if elements[other].width else (near + x[number]) / 2
+        if place + 1 < len(layer):
+            other = layer[place + 1]
+            near = x[other] - elements[other].width / 2
+            high = near - _NEAR if elements[other].width else (near + x[number]) / 2
+        return low, high
+
+    def _border(self, number: int, side: int) -> float:
+        return self._heights.middle(number) + side * self._sizes[number][1] / 2
+
+    def _beside(self, tail: int, head: int) -> list[Point]:
+        sign = 1 if self._places.middles[head] > self._places.middles[tail] else -1
+        a = self._places.middles[tail] + sign * self._sizes[tail][0] / 2
+        b = self._places.middles[head] - sign * self._sizes[head][0] / 2
+        y = self._heights.middle(tail)
+        return [(a, y), (a + (b - a) / 3, y), (b - (b - a) / 3, y), (b, y)]
+
+    def _around(self, start: Point, end: Point, tail: int) -> list[Point]:
+        """Return a curve below a layer, from one of its nodes to another."""
+        depth = self._heights.track(tail)
+        turn = min(abs(end[0] - start[0]) / 2, 40.0) * (1 if end[0] > start[0] else -1)
+        points = [start, (start[0], depth), (start[0], depth), (start[0] + turn, depth)]
+        near, far = points[-1][0], end[0] - turn
+        points += [(near, depth), (far, depth), (far, depth)]
+        return [*points, (end[0], depth), (end[0], depth), end]

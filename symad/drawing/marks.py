@@ -1,0 +1,85 @@
+"""Marks on a picture: lines and colours that say how much of something each node has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from symad.drawing.scene import Line, Scene, Shape, Swatch
+from symad.graph.node import Node
+from symad.notation.escape import visible
+
+_CELLS = 8
+_STOPS = ((255, 255, 255), (255, 236, 170), (255, 196, 92), (255, 143, 66))
+"""From nothing to all: light enough for near-black text, and lighter to darker without colour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is marked on one node.
+
+    Attributes
+    ----------
+    text : str
+        Added below the label; empty for none.
+    share : float or None
+        From 0 to 1: fills the node and draws a bar.  Those of nodes folded into one box add up.
+    """
+
+    text: str = ""
+    share: float | None = None
+
+
+def marked(scene: Scene, marks: Mapping[Node, Mark], what: str) -> Scene:
+    """Return a scene with marks on it.
+
+    Parameters
+    ----------
+    scene : Scene
+    marks : dict from Node to Mark
+    what : str
+        What the shares are of, for the legend; empty if there are none.
+    """
+    shapes = [_marked(shape, marks, bool(what)) for shape in scene.shapes]
+    legend = list(scene.legend)
+    if what:
+        legend += [Swatch("█", f"{share:.0%} {what}", heat(share)) for share in (0.02, 0.2, 1.0)]
+    return replace(scene, shapes=shapes, legend=legend)
+
+
+def heat(share: float) -> str:
+    """Return the colour of a share; small ones are spread.
+
+    Examples
+    --------
+    >>> heat(0.0), heat(1.0)
+    ('#ffffff', '#ff8f42')
+    """
+    place = min(max(share, 0.0), 1.0) ** 0.5 * (len(_STOPS) - 1)
+    low = min(int(place), len(_STOPS) - 2)
+    pairs = zip(_STOPS[low], _STOPS[low + 1], strict=True)
+    return "#" + "".join(f"{round(a + (place - low) * (b - a)):02x}" for a, b in pairs)
+
+
+def bar(share: float, cells: int = _CELLS) -> str:
+    """Return a share as a bar of blocks; nothing where it is less than half a block.
+
+    Examples
+    --------
+    >>> bar(0.5)
+    '████░░░░'
+    """
+    full = round(min(max(share, 0.0), 1.0) * cells)
+    return "█" * full + "░" * (cells - full) if full else ""
+
+
+def _marked(shape: Shape, marks: Mapping[Node, Mark], filled: bool) -> Shape:
+    found = [marks[node] for node in shape.box.nodes if node in marks]
+    lines = [Line(visible(mark.text, 60)) for mark in found if mark.text and len(found) == 1]
+    shares = [mark.share for mark in found if mark.share is not None]
+    look = dict(shape.look)
+    if filled:
+        look["fillcolor"] = heat(sum(shares))
+    if shares:
+        lines.append(Line(f"{bar(sum(shares))} {sum(shares):.1%}".strip()))
+    return replace(shape, look=look, lines=(*shape.lines, *lines))

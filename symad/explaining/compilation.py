@@ -1,0 +1,132 @@
+"""What the passes did with a graph, and the formulas of what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from symad.errors import SymadError
+from symad.explaining.names import Spelled, equation, is_filled, line_of, listed, symbol_of
+from symad.graph.graph import Graph
+from symad.graph.node import Node, Parameter
+from symad.graph.provenance import RoleKind
+from symad.notation.closed_forms import closed_forms
+from symad.notation.escape import visible
+from symad.notation.labels import Symbol
+from symad.passes.grade import Grade
+from symad.passes.pipeline import optimise
+from symad.passes.rewrite import Rewriting
+from symad.passes.rule import AnyRule
+from symad.passes.specialise import specialise
+from symad.runtime.inputs import type_of
+from symad.tables.document import Code, Line, Maths, Phrase, Section
+from symad.types import TensorType, Type, UnknownShape
+
+_MOST_PLACES = 4
+
+
+class Compilation:
+    """What compiling some nodes does with their graph.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+    spelled : Spelled
+        Has the names of the nodes.
+    """
+
+    def __init__(self, nodes: Sequence[Node], spelled: Spelled) -> None:
+        self._nodes = nodes
+        self._spelled = spelled
+        self._graph = Graph(nodes)
+        self._specialised, self._assumption = _specialised(self._graph, spelled.view.values)
+        self._uses: dict[str, tuple[AnyRule, list[Node]]] = {}
+        result = optimise(self._specialised, Grade.ROUNDING, self._record)
+        self._final, self._reports = result.graph, result.reports
+
+    def _record(self, rewriting: Rewriting) -> None:
+        rule = rewriting.rule
+        self._uses.setdefault(rule.name, (rule, []))[1].append(rewriting.old)
+
+    def passes_section(self) -> Section:
+        """Return the passes with the nodes before and after, and each rule with its equation."""
+        lines = [_line("specialise", len(self._graph), len(self._specialised))]
+        for report in self._reports:
+            rules = list(self._rules()) if report.name == "rewrite" else []
+            if rules or report.nodes_before != report.nodes_after:
+                lines += [_line(report.name, report.nodes_before, report.nodes_after), *rules]
+        return Section(("What the passes did",), lines, self._assumption)
+
+    def _rules(self) -> Iterator[Line]:
+        for rule, nodes in self._uses.values():
+            times = f" × {len(nodes)}" if len(nodes) > 1 else ""
+            where = listed(list(dict.fromkeys(map(self._place, nodes))), _MOST_PLACES)
+            yield Line(Code(rule.equation), (f"{rule.name}{times}: ", *where), 1)
+
+    def _place(self, node: Node) -> Maths | str:
+        """Return the name of what a node was made for: an adjoint, an edge, or the user's line."""
+        role, labels = node.role, self._spelled.labels
+        if role is None:
+            return line_of(node)
+        behind = self._spelled.view.behind
+        own = labels.numbers.get(behind(role.node))
+        user = None if role.consumer is None else labels.numbers.get(behind(role.consumer))
+        if own is None:
+            return line_of(node)
+        mark = "dot" if role.kind is RoleKind.TANGENT else "bar"
+        index = (own,) if user is None else (own, user)
+        return symbol_of(Symbol("v", index, mark, role.generation))
+
+    def result_section(self) -> Section:
+        """Return the formulas of what runs."""
+        terms, results = closed_forms(self._final)
+        lines = [Line(equation(name, formula)) for name, formula in terms]
+        for node, formula in zip(self._nodes, results, strict=True):
+            lines.append(Line(equation(*self._names(node), formula)))
+        return Section((f"What runs: {_nodes(len(self._final))}",), lines)
+
+    def _names(self, node: Node) -> Iterator[Maths]:
+        """Yield the symbol of a result, and what it is the derivative of."""
+        symbol = self._spelled.labels.of(node)
+        if symbol is None and node.role is not None and is_filled(node):
+            symbol = self._spelled.adjoint_of(node.role)
+        yield self._spelled.name(node) if symbol is None else symbol_of(symbol)
+        derivative = None if symbol is None else self._spelled.derivative(symbol)
+        if derivative is not None:
+            yield derivative
+
+
+def _line(name: str, before: int, after: int) -> Line:
+    count = f"{before:,} → {_nodes(after)}" if before != after else f"{_nodes(after)}, as before"
+    return Line(Code(name), (count,))
+
+
+def _nodes(count: int) -> str:
+    return f"{count:,} node{'' if count == 1 else 's'}"
+
+
+def _specialised(graph: Graph, values: Mapping[Node, Any]) -> tuple[Graph, Phrase]:
+    """Return the graph for the shapes of ``values``, and what had to be assumed without any."""
+    if values:
+        return specialise(graph, [type_of(values[node]) for node in graph.inputs]), ()
+    unknown = [node for node in graph.inputs if _is_unknown(node)]
+    if unknown:
+        try:
+            scalars = specialise(graph, [_as_number(node) for node in graph.inputs])
+        except SymadError:
+            pass  # they cannot all be numbers: nothing is assumed
+        else:
+            names = listed([visible(node.label) for node in unknown])
+            return scalars, (*names, " may have any shape, and are taken as numbers here.")
+    return specialise(graph, [node.type for node in graph.inputs]), ()
+
+
+def _is_unknown(node: Node) -> bool:
+    type_ = node.type
+    return isinstance(type_, TensorType) and isinstance(type_.shape, UnknownShape)
+
+
+def _as_number(node: Node) -> Type:
+    if not _is_unknown(node) or isinstance(node, Parameter):
+        return node.type
+    return TensorType(node.dtype, ())

@@ -1,0 +1,164 @@
+"""Symbolic differentiation, which writes a formula out: how large it becomes, without writing it.
+
+The textbook differentiates formulas: D(u·w) = Du·w + u·Dw, with Dx = 1 for the variable itself and
+terms left out whose derivative is 0.  A formula is a tree, so a value that is used twice is written
+out twice, and so is everything inside it.  Counted on the graph, each node once:
+
+    T(v)   = operations of v + Σ T(inputs)                       the formula of v, written out
+    S(v)   = Σ_x of the operations in D_x v                      all partial derivatives of v
+
+where S(v) follows from the rule of each input u of v: its own operations and what it writes out,
+once for each x that u depends on, and S(u).  The numbers grow exponentially, the work does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from symad.explaining.counts import Operations, operations_of, size_of
+from symad.graph.node import Node
+from symad.graph.traverse import topological_order
+from symad.types import TensorType
+
+_NONE = Operations()
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """The size of formulas, written out.
+
+    Attributes
+    ----------
+    formula : Operations
+        Of y.
+    derivatives : Operations
+        Of all its partial derivatives together.
+    """
+
+    formula: Operations
+    derivatives: Operations
+
+
+def expand(y: Node, xs: Sequence[Node]) -> Expansion:
+    """Return how many operations ``y`` and its derivatives take where nothing is shared.
+
+    Parameters
+    ----------
+    y : Node
+        All types in its graph are concrete.
+    xs : sequence of Node
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> xs = [sm.Variable(f"x{i}", shape=()) for i in range(5)]
+    >>> product = xs[0]
+    >>> for x in xs[1:]:
+    ...     product = product * x
+    >>> expand(product, xs).derivatives.multiplications  # n(n − 2)
+    15
+    """
+    walk = _Walk(xs)
+    for node in topological_order([y]):
+        walk.visit(node)
+    return Expansion(walk.formula[y], walk.derivatives.get(y, _NONE))
+
+
+class _Walk:
+    """The sizes of formulas of all nodes met so far; sets of xs are the bits of integers."""
+
+    def __init__(self, xs: Sequence[Node]) -> None:
+        self.formula: dict[Node, Operations] = {}
+        self.derivatives: dict[Node, Operations] = {}
+        self._depends: dict[Node, int] = {x: 1 << i for i, x in enumerate(xs)}
+        self._ones = {x: bit for x, bit in self._depends.items() if _is_number(x)}
+        """By which xs a node has the derivative 1."""
+        self._targets = set(xs)
+        self._sizes: dict[int, int] = {}  # from a size to the xs that have it
+        for x, bit in self._depends.items():
+            size = size_of(x.type)
+            self._sizes[size] = self._sizes.get(size, 0) | bit
+
+    def visit(self, node: Node) -> None:
+        """Work out the sizes for a node whose inputs are known."""
+        total = operations_of(node)
+        for source in node.inputs:
+            total += self.formula[source]
+        self.formula[node] = total
+        if node not in self._targets and node.op is not None and node.type.is_float:
+            self._differentiate(node)
+
+    def _differentiate(self, node: Node) -> None:
+        assert node.op is not None
+        depends = several = ones = terms = 0
+        total = _NONE
+        if node.op.name == "subtract":  # Du − Dw: the change of sign and the sum are one operation
+            both = self._depends.get(node.inputs[0], 0) & self._depends.get(node.inputs[1], 0)
+            total += -self._count(both) * _addition(node)
+        for slot, source in enumerate(node.inputs):
+            inside = self._depends.get(source, 0)
+            if not inside or not node.op.differentiable(slot):
+                continue
+            rule, handed_on = self._rule(node, slot)
+            ones |= self._ones.get(source, 0) if handed_on else 0
+            several |= depends & inside
+            depends |= inside
+            terms += self._count(inside)
+            total += rule + self.derivatives.get(source, _NONE)
+        if depends:
+            self._depends[node] = depends
+            self._ones[node] = ones & ~several
+            self.derivatives[node] = total + (terms - self._count(depends)) * _addition(node)
+
+    def _count(self, bits: int) -> int:
+        """Return how many numbers there are in the xs that bits stand for."""
+        return sum(size * (bits & mask).bit_count() for size, mask in self._sizes.items())
+
+    def _rule(self, node: Node, slot: int) -> tuple[Operations, bool]:
+        """Return what the rule of one input writes out for all xs, and whether it writes nothing.
+
+        Where the derivative of the input is 1, it is not written as a factor.
+        """
+        source = node.inputs[slot]
+        assert node.op is not None
+        tangent = Node(None, (), source.type, "D")
+        given: list[Node | None] = [None] * len(node.inputs)
+        given[slot] = tangent
+        terms = node.op.forward_terms(given, node, *node.inputs)
+        made = [term for term in terms if term is not None]
+        self.formula[tangent] = _NONE
+        once = ones = _NONE
+        for term in made:
+            once += self._written(term)
+            if _is_factor(tangent, term):
+                ones += Operations(multiplications=size_of(term.type))
+        del self.formula[tangent]
+        without = self._ones.get(source, 0).bit_count()
+        total = self._count(self._depends[source]) * once + -without * ones
+        return total, made == [tangent]
+
+    def _written(self, term: Node) -> Operations:
+        """Return the size of the formula of what a rule made, with the inputs written out."""
+        sizes: dict[Node, Operations] = {}
+        for node in topological_order([term], stop=self.formula):
+            if node not in self.formula:
+                total = operations_of(node)
+                for source in node.inputs:
+                    total += sizes[source] if source in sizes else self.formula[source]
+                sizes[node] = total
+        return sizes[term] if term in sizes else self.formula[term]
+
+
+def _is_number(x: Node) -> bool:
+    return isinstance(x.type, TensorType) and x.type.shape == ()
+
+
+def _addition(node: Node) -> Operations:
+    """Return what one addition of values like that of ``node`` takes; items add one by one."""
+    is_array = isinstance(node.type, TensorType)
+    return Operations(additions=size_of(node.type) if is_array else 0)
+
+
+def _is_factor(x: Node, product: Node) -> bool:
+    return product.op is not None and product.op.name == "multiply" and x in product.inputs

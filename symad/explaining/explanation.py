@@ -1,0 +1,69 @@
+"""Explanations: the derivation of derivatives, what the passes did with them, and what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from symad.drawing.show import node_values
+from symad.errors import GradientError
+from symad.explaining.compilation import Compilation
+from symad.explaining.derivation import Derivations, forward_section
+from symad.explaining.maps import opened
+from symad.explaining.names import Spelled
+from symad.graph.node import Node
+from symad.notation.view import View
+from symad.tables.document import Document, Section
+
+
+class Explanation(Document):
+    """How derivatives came about; made by :func:`symad.explain`.
+
+    Attributes
+    ----------
+    sections : tuple of Section
+        The forward graph; the derivatives, a section for each extension of the graph; what the
+        passes did; what runs.
+    """
+
+    def __repr__(self) -> str:
+        lines = sum(len(section.lines) for section in self.sections)
+        return f"<Explanation of {lines:,} lines>"
+
+
+def explain_nodes(
+    nodes: Sequence[Node], feed: Mapping[Node, Any] | None, made: Sequence[Node] = ()
+) -> Explanation:
+    """Return the explanation of derivatives that are in the graph of ``nodes``.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+    feed : dict from Node to value, optional
+    made : sequence of Node
+        What was made on the way to ``nodes``, though these may do without some of it.
+
+    Raises
+    ------
+    GradientError
+        If there are none.
+    """
+    # What was differentiated belongs to it, also where the derivative does not need it.
+    outside = View([*nodes, *made]).related
+    values = None if feed is None else node_values(outside, feed)
+    inside, elements = opened(outside)
+    everything = View([*outside, *inside]).related
+    spelled = Spelled(View(everything, values), elements)
+    derivations = Derivations(spelled)
+    sections: list[Section] = []
+    for generation in range(max(spelled.labels.generations.values()) + 1):
+        sections += [forward_section(spelled, generation), *derivations.sections(generation + 1)]
+    if len(sections) < 2:
+        raise GradientError(
+            f"there is nothing to explain: {nodes[0]!r} depends on no derivative",
+            where=nodes[0].site.describe(),
+            remedy="Explain sm.gradients(y, x), or write sm.explain(y, x).",
+        )
+    compilation = Compilation(nodes, spelled)
+    sections += [compilation.passes_section(), compilation.result_section()]
+    return Explanation([section for section in sections if section.lines])

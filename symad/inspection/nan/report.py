@@ -1,0 +1,192 @@
+"""What is known of a NaN or an infinity, told in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symad.graph.formula import Term, format_term
+from symad.graph.node import Constant, Node
+from symad.graph.provenance import RoleKind, Site
+from symad.notation.escape import visible
+from symad.notation.formulas import Formulas
+from symad.notation.labels import Labels
+from symad.notation.symbols import SYMBOLS
+from symad.notation.values import MINUS, format_number, format_value
+from symad.notation.view import View
+
+if TYPE_CHECKING:
+    from symad.inspection.nan.elements import Event
+    from symad.inspection.nan.find import Blame
+
+_LONGEST = 80
+_WAYS_IN = {
+    "feed": "comes in by the feed",
+    "parameter": "is in a parameter",
+    "constant": "is in a constant",
+}
+
+
+def tell(blame: Blame) -> str:
+    """Return the text of what is to blame."""
+    return "\n".join(_Teller(blame).lines())
+
+
+class _Teller:
+    """Tells with the symbols that pictures and traces of the same graph use."""
+
+    def __init__(self, blame: Blame) -> None:
+        self._blame = blame
+        view = View(blame.graph.outputs)
+        self._labels = Labels(view)
+        self._formulas = Formulas(view, self._labels)
+
+    def lines(self) -> Iterator[str]:
+        blame = self._blame
+        if blame.origin is None:
+            yield "No NaN and no infinity is in the results."
+            if blame.masked:
+                yield f"Inside, {_count(blame.masked, 'node is', 'nodes are')} not finite: masked."
+            return
+        yield from self.events()
+        if blame.failure is not None:
+            yield f"Then {visible(blame.failure.message, 2 * _LONGEST)}."
+        yield from self._what_runs()
+        if blame.remedy:
+            yield f"Remedy: {blame.remedy}"
+
+    def events(self) -> Iterator[str]:
+        """Yield what happened, without what follows from it."""
+        blame = self._blame
+        if blame.origin is None:
+            return
+        yield self._headline(blame.origin)
+        yield from self._event(blame.origin)
+        if blame.inside is not None:
+            yield "  Inside:"
+            yield from (f"    {line}" for line in _Teller(blame.inside).events())
+        if blame.turned is not None:
+            yield f"It turns into NaN {self._place(blame.turned)}:"
+            yield from self._event(blame.turned)
+
+    def _headline(self, event: Event) -> str:
+        if event.where in _WAYS_IN:
+            return f"{_spell(event.value)} {_WAYS_IN[event.where]}:"
+        return f"{_spell(event.value)} is made {self._place(event)}:"
+
+    def _place(self, event: Event) -> str:
+        """Return ``in the forward graph, by log``, or which rule of the derivative made it."""
+        node = event.node
+        name = "a step inside a rule" if node.op is None else visible(node.op.name)
+        role = node.role
+        if role is None:
+            return f"in the forward graph, by {name}"
+        if role.consumer is None or role.slot is None:
+            what = "sum" if role.kind is RoleKind.SUM else str(role.kind)
+            return f"in the derivative, in the {what} for {self._name(role.node)}"
+        rule = f"the rule of {visible(role.consumer.label)}"
+        edge = self._edge(role.node, role.consumer)
+        return f"in the derivative, by {rule} for its argument {role.slot + 1}, the edge {edge}"
+
+    def _edge(self, source: Node, consumer: Node) -> str:
+        """Return ``v1 → v2 (x → sqrt)``; the labels alone where there are no symbols."""
+        names = f"{self._name(source)} → {self._name(consumer)}"
+        labels = f"{visible(source.label)} → {visible(consumer.label)}"
+        return names if names == labels else f"{names} ({labels})"
+
+    def _event(self, event: Event) -> Iterator[str]:
+        node = event.node
+        yield f"  {self._equation(node)}"
+        yield f"    at {_place_of(node.site)}"
+        at = "" if event.index is None else f"[{', '.join(map(str, event.index))}]"
+        if event.inputs:
+            made = f"{self._with_values(event)} = {_spell(event.value)}"
+        else:
+            made = _spell(event.value)
+        element = f"element {at}: " if at else ""
+        several = event.size > 1 and event.count > 1
+        rest = f" ({event.count:,} of {event.size:,} elements)" if several else ""
+        yield f"    {element}{made}{rest}"
+        for source, value in dict(event.inputs).items():
+            if np.ndim(value) or isinstance(value, (dict, tuple, list)):
+                yield f"    where {self._name(source)} is {_range(value)}"
+
+    def _with_values(self, event: Event) -> str:
+        """Return the formula of the op with numbers in place of its inputs."""
+        node = event.node
+        values = dict(event.inputs)
+
+        def name(source: Node) -> Term:
+            value = values.get(source)
+            if value is None or np.ndim(value) or isinstance(value, (dict, tuple, list)):
+                return Term(self._name(source))
+            return Term.number(_precise(value))
+
+        if node.op is None or not values.keys() <= set(node.inputs):
+            inside = ", ".join(_precise(v) if np.ndim(v) == 0 else "…" for _, v in event.inputs)
+            return f"{visible(node.label)}({inside})"
+        return format_term(node, name, notation=SYMBOLS)
+
+    def _equation(self, node: Node) -> str:
+        name = self._name(node)
+        if isinstance(node, Constant):
+            return f"the constant {name}"
+        right = self._formulas.right_sides.get(node)
+        if node.op is None or right is None:
+            label = visible(node.label)
+            return name if name == label else f"{name} = {label}"
+        return visible(f"{name} = {right}" if name != right else name, _LONGEST)
+
+    def _name(self, node: Node) -> str:
+        try:
+            return self._formulas.name(node)
+        except KeyError:  # a step that exists only for the shapes fed
+            return visible(node.label)
+
+    def _what_runs(self) -> Iterator[str]:
+        blame = self._blame
+        if blame.only_run:
+            yield (
+                "What was written is finite, and this is what the passes have made of it: compile "
+                'with rewrites="rounding" or "exact".'
+            )
+        elif blame.only_written:
+            rules = f" (rules: {', '.join(blame.rules)})" if blame.rules else ""
+            yield f"What runs is finite: the passes have rewritten this{rules}."
+        elif blame.where in ("forward", "backward"):
+            yield "What runs after the passes is not finite either."
+
+
+def _place_of(site: Site) -> str:
+    """Return ``path/file.py:12: text``; of these only the text of the line is shortened."""
+    where = visible(site.place(), 10 * _LONGEST)
+    return f"{where}: {visible(site.source, _LONGEST)}" if site.source else where
+
+
+def _spell(value: Any) -> str:
+    if np.isnan(value):
+        return "NaN"
+    return "∞" if value > 0 else f"{MINUS}∞"
+
+
+def _precise(value: Any) -> str:
+    """Return a number with enough digits to see on which side of a limit it is."""
+    if isinstance(value, (bool, np.bool_)) or not np.isfinite(value):
+        return format_number(value)
+    return f"{value:.6g}".replace("-", MINUS)
+
+
+def _range(value: Any) -> str:
+    """Return an array in short, with its smallest and largest element."""
+    text = format_value(value)
+    array = None if isinstance(value, (dict, tuple, list)) else np.asarray(value)
+    if array is None or array.size < 2 or array.dtype.kind not in "fiu":
+        return text
+    low, high = format_number(np.min(array)), format_number(np.max(array))
+    return f"{text}, from {low} to {high}"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"

@@ -1,0 +1,1 @@
+"""How nodes and values are named and written: labels, formulas, numbers."""

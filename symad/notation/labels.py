@@ -1,0 +1,286 @@
+"""Lecture labels: v_i for values, v̄_i for adjoints, v̄_{k→i} for partial adjoints, v̇_i for tangents.
+
+Variables come first, then level by level what is computed from them: the numbering of the lecture,
+and a topological order.  Constants have no number.  Pictures, tables and explanations all take
+their labels from here.
+
+Of a second derivative the whole first extension is the forward graph: its nodes get numbers too,
+which continue, and symbols of generation 2 say so (v̄⁽²⁾_i).  What the user made of derivatives has
+the numbers after theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from symad.graph.node import Constant, Node, Variable
+from symad.graph.provenance import Role, RoleKind
+from symad.notation.view import View
+
+_MARKS = {"": "", "bar": "\N{COMBINING MACRON}", "dot": "\N{COMBINING DOT ABOVE}"}
+_LATEX_MARKS = {"": "%s", "bar": r"\bar{%s}", "dot": r"\dot{%s}"}
+_LOWER = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_UPPER = str.maketrans("0123456789()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾")
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """The symbol of one node.
+
+    Attributes
+    ----------
+    letter : str
+        v, or w for a step inside a rule.
+    index : tuple of int
+        i, or k and i for what belongs to the edge k → i.
+    mark : {"", "bar", "dot"}
+    generation : int
+        Of the derivative; 0 without a mark.
+    slot : int or None
+        Counted from 1, where the node k is more than one argument of i.
+    copy : int
+        The number of primes: tells apart the derivatives of different outputs.
+
+    Examples
+    --------
+    >>> symbol = Symbol("v", (2, 3), "bar", 1)
+    >>> str(symbol), symbol.subscripted, symbol.latex
+    ('v̄2→3', 'v̄₂→₃', '\\\\bar{v}_{2 \\\\to 3}')
+    """
+
+    letter: str
+    index: tuple[int, ...]
+    mark: str = ""
+    generation: int = 0
+    slot: int | None = None
+    copy: int = 0
+
+    def __str__(self) -> str:
+        return self._head + self._index("→")
+
+    @property
+    def subscripted(self) -> str:
+        """The symbol with Unicode subscripts."""
+        return self._head + self._index("→").translate(_LOWER)
+
+    @property
+    def latex(self) -> str:
+        """The symbol in LaTeX."""
+        marked = _LATEX_MARKS[self.mark] % self.letter
+        upper = self._order + r"\prime" * self.copy
+        lower = self._index(r" \to ")
+        return f"{marked}_{{{lower}}}" + (f"^{{{upper}}}" if upper else "")
+
+    @property
+    def _head(self) -> str:
+        return self.letter + _MARKS[self.mark] + self._order.translate(_UPPER) + "′" * self.copy
+
+    @property
+    def _order(self) -> str:
+        return f"({self.generation})" if self.generation > 1 else ""
+
+    def _index(self, arrow: str) -> str:
+        slot = "" if self.slot is None else f",{self.slot}"
+        return arrow.join(map(str, self.index)) + slot
+
+
+class Labels:
+    """The symbols of all nodes of a view.
+
+    Attributes
+    ----------
+    generations : dict
+        From each node to the highest generation of the derivatives that it is made of; 0 for none.
+    forward : list of Node
+        The numbered nodes that the user wrote, by number.
+    numbers : dict
+        From each numbered node to its number, from 1.
+    symbols : dict
+        From each node that has symbols to them: two for a partial adjoint that is the only
+        contribution and so the adjoint too, or where a node has a number besides.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> y = sm.exp(x) * x
+    >>> labels = Labels(View([y, sm.gradients(y, x)]))
+    >>> [str(labels.numbers[node]) + " " + node.label for node in labels.forward]
+    ['1 x', '2 exp', '3 multiply']
+    """
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self.generations = _generations(view.related)
+        self.forward: list[Node] = []
+        self.numbers: dict[Node, int] = {}
+        self.symbols: dict[Node, tuple[Symbol, ...]] = {}
+        seen = [node for node in view.related if node not in view.through]
+        last = max((node.role.generation for node in seen if node.role), default=0)
+        for generation in range(last + 1):
+            now = [node for node in seen if self.generations[node] == generation]
+            derived = [node for node in now if node.role is not None]
+            self._name_generation(derived)
+            if generation < last:
+                self._number(derived)
+            written = _forward_order(now)
+            self._number(written)
+            self.forward += written
+
+    def of(self, node: Node) -> Symbol | None:
+        """Return the symbol by which formulas refer to ``node``, if it has one."""
+        symbols = self.symbols.get(self._view.behind(node))
+        return symbols[0] if symbols else None
+
+    def _number(self, nodes: Iterable[Node]) -> None:
+        """Give numbers to what the user wrote, or to a derivative that is differentiated again."""
+        for node in nodes:
+            if not isinstance(node, Constant):
+                number = self.numbers[node] = len(self.numbers) + 1
+                self.symbols[node] = (*self.symbols.get(node, ()), Symbol("v", (number,)))
+
+    def _name_generation(self, nodes: list[Node]) -> None:
+        found: dict[Node, tuple[Symbol, ...]] = {}
+        named = _Named(nodes, self._view)
+        for node in nodes:
+            assert node.role is not None
+            symbols = tuple(self._symbols(node, node.role, named))
+            if symbols:
+                found[node] = symbols
+        copies = _copies(found, _components(nodes))
+        for node, symbols in found.items():
+            self.symbols[node] = tuple(replace(s, copy=copies[node]) for s in symbols)
+
+    def _symbols(self, node: Node, role: Role, named: _Named) -> Iterator[Symbol]:
+        own = self._number_of(role.node)
+        if own is None:
+            return
+        generation = role.generation
+        whole = Symbol("v", (own,), "bar", generation)
+        if role.kind is RoleKind.SUM:
+            yield whole
+        elif role.kind is RoleKind.SEED:
+            if node in named.tangents:
+                yield replace(whole, mark="dot")
+            elif node in named.finals and node not in named.summed:
+                yield whole
+        elif role.kind is RoleKind.TANGENT and node in named.finals:
+            yield replace(whole, mark="dot")
+        elif role.kind is RoleKind.REPAIR and role.consumer is None and node in named.finals:
+            if role.node not in named.known:  # zeros were filled in
+                yield whole
+        elif role.consumer is not None and node in named.finals:
+            user = self._number_of(role.consumer)
+            if node not in named.summed:
+                yield whole
+            if user is not None:
+                yield replace(whole, index=(own, user), slot=self._slot(role))
+
+    def _number_of(self, node: Node) -> int | None:
+        return self.numbers.get(self._view.behind(node))
+
+    def _slot(self, role: Role) -> int | None:
+        assert role.consumer is not None and role.slot is not None
+        behind = [self._view.behind(source) for source in role.consumer.inputs]
+        several = behind.count(self._view.behind(role.node)) > 1
+        return role.slot + 1 if several else None
+
+
+def _generations(nodes: Iterable[Node]) -> dict[Node, int]:
+    """Return the highest generation of the derivatives that each node is made of."""
+    found: dict[Node, int] = {}
+    for node in nodes:
+        own = 0 if node.role is None else node.role.generation
+        found[node] = max([own, *(found[source] for source in node.inputs)])
+    return found
+
+
+def _forward_order(nodes: Iterable[Node]) -> list[Node]:
+    """Return what the user wrote: variables first, then by level, each in topological order."""
+    level: dict[Node, int] = {}
+    for node in nodes:
+        if node.role is None:
+            deepest = max((level.get(source, 0) for source in node.inputs), default=-1)
+            level[node] = deepest + 1
+    numbered = [node for node in level if not isinstance(node, Constant)]
+    return sorted(numbered, key=lambda n: -1 if isinstance(n, Variable) else level[n])
+
+
+class _Named:
+    """Which nodes of one generation are final, summed, or the seed of a tangent.
+
+    A rule and a shape repair may leave several nodes for one edge; the last is the partial adjoint.
+    """
+
+    def __init__(self, nodes: list[Node], view: View) -> None:
+        self.summed: set[Node] = set()
+        self.tangents: set[Node] = set()
+        inside: set[Node] = set()  # steps that lead to a later node of the same purpose
+        purpose = {node: _purpose(node) for node in nodes}
+        for node in nodes:
+            assert node.role is not None
+            for source in map(view.behind, node.inputs):
+                if source not in purpose or source.role is None:
+                    continue
+                if purpose[source] == purpose[node]:
+                    inside.add(source)
+                if node.role.kind is RoleKind.SUM and source.role.node is node.role.node:
+                    self.summed.add(source)
+                if node.role.kind is RoleKind.TANGENT and source.role.kind is RoleKind.SEED:
+                    self.tangents.add(source)
+        self.finals = {
+            node for node in nodes if node not in inside and purpose[node][0] != RoleKind.LOCAL
+        }
+        self.known = {
+            node.role.node for node in self.finals if node.role and _is_adjoint(node.role)
+        }
+
+
+def _is_adjoint(role: Role) -> bool:
+    """Return whether a node of this role is an adjoint by itself, or contributes to one."""
+    return role.kind is RoleKind.SUM or role.consumer is not None
+
+
+def _purpose(node: Node) -> tuple[object, ...]:
+    role = node.role
+    assert role is not None
+    if role.kind is RoleKind.TANGENT:
+        return role.kind, role  # one role object is made for all steps of one tangent
+    edge = RoleKind.PARTIAL if role.kind is RoleKind.REPAIR else role.kind
+    return edge, role.node, role.consumer, role.slot
+
+
+def _components(nodes: Iterable[Node]) -> dict[Node, Node]:
+    """Return, for each node of one generation, a node that stands for all connected with it."""
+    parent: dict[Node, Node] = {}
+
+    def find(node: Node) -> Node:
+        while parent[node] is not node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    for node in nodes:
+        parent[node] = node
+        for source in node.inputs:
+            if source in parent:
+                parent[find(node)] = find(source)
+    return {node: find(node) for node in parent}
+
+
+def _copies(
+    symbols: Mapping[Node, tuple[Symbol, ...]], component: Mapping[Node, Node]
+) -> dict[Node, int]:
+    """Return the number of primes of each node: none for the first of several extensions."""
+    members: dict[Node, list[Node]] = {}
+    for node in symbols:
+        members.setdefault(component[node], []).append(node)
+    used: dict[Symbol, int] = {}
+    copies: dict[Node, int] = {}
+    for nodes in members.values():
+        taken = {symbol for node in nodes for symbol in symbols[node]}
+        copy = max(used.get(symbol, 0) for symbol in taken)
+        used.update(dict.fromkeys(taken, copy + 1))
+        copies.update(dict.fromkeys(nodes, copy))
+    return copies

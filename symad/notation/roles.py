@@ -1,0 +1,106 @@
+"""The parts of a picture: the forward graph, adjoints and tangents; and what each node is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from symad.graph.node import Constant, Node, Parameter
+from symad.graph.provenance import RoleKind
+from symad.notation.labels import Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The forward graph, or the derivatives of one generation; they sort from left to right.
+
+    Attributes
+    ----------
+    generation : int
+        0 for the forward graph.
+    family : {"forward", "adjoint", "tangent"}
+    """
+
+    generation: int
+    family: str
+
+    @property
+    def id(self) -> str:
+        """The ``id`` of its background in DOT and SVG."""
+        return f"{self.family}_{self.generation}"
+
+    @property
+    def runs_upwards(self) -> bool:
+        """Whether its arrows rise, so that its nodes stand beside those of the forward graph."""
+        return self.family == "adjoint" and self.generation == 1
+
+    def __lt__(self, other: Part) -> bool:
+        return self._place < other._place
+
+    @property
+    def _place(self) -> tuple[int, int]:
+        """Tangents stand beside the forward graph, with which they flow."""
+        return self.generation, ("forward", "tangent", "adjoint").index(self.family)
+
+    @property
+    def title(self) -> str:
+        """The heading of the part in a picture."""
+        if self.family == "forward":
+            return "forward graph"
+        order = f" of generation {self.generation}" if self.generation > 1 else ""
+        return f"{self.family}s{order}"
+
+
+class Kind(StrEnum):
+    """What a node is for, as a picture tells it apart."""
+
+    VARIABLE = "variable"
+    PARAMETER = "parameter"
+    CONSTANT = "constant"
+    OPERATION = "operation"
+    SEED = "seed"
+    PARTIAL = "partial adjoint"
+    IDENTITY = "identity: the local derivative is 1"
+    SUM = "sum of partial adjoints"
+    TANGENT = "tangent"
+    LOCAL = "step inside a rule"
+    REPAIR = "shape repair"
+    FOLDED = "several nodes folded into one"
+
+
+_BY_ROLE = {
+    RoleKind.SEED: Kind.SEED,
+    RoleKind.PARTIAL: Kind.PARTIAL,
+    RoleKind.SUM: Kind.SUM,
+    RoleKind.REPAIR: Kind.REPAIR,
+    RoleKind.LOCAL: Kind.LOCAL,
+}
+
+
+def part_of(node: Node, labels: Labels) -> Part:
+    """Return the part of a picture that a node belongs to."""
+    role = node.role
+    if role is None:
+        return Part(0, "forward")
+    symbol = labels.of(node)
+    tangent = role.kind is RoleKind.TANGENT or (symbol is not None and symbol.mark == "dot")
+    return Part(role.generation, "tangent" if tangent else "adjoint")
+
+
+def kind_of(node: Node, labels: Labels) -> Kind:
+    """Return what a node is for."""
+    role = node.role
+    if role is not None and role.kind is RoleKind.TANGENT:
+        if isinstance(node, Constant):
+            return Kind.CONSTANT
+        return Kind.TANGENT if labels.of(node) else Kind.LOCAL
+    if role is not None and not (isinstance(node, Constant) and role.kind is RoleKind.LOCAL):
+        identity = role.kind is RoleKind.PARTIAL and node.op is not None
+        if identity and node.op is not None and node.op.name == "identity":
+            return Kind.IDENTITY
+        return _BY_ROLE[role.kind]
+    if isinstance(node, Constant):
+        return Kind.CONSTANT
+    if isinstance(node, Parameter):
+        return Kind.PARAMETER
+    return Kind.VARIABLE if node.op is None else Kind.OPERATION

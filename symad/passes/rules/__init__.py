@@ -1,0 +1,1 @@
+"""Rewrite rules, a module per family."""

@@ -1,0 +1,83 @@
+"""The page: story, pictures and assets in one file, which loads nothing and needs nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from symad.drawing.style import hue_of
+from symad.notation.roles import Part
+from symad.player.svg import hue_class
+
+_SCRIPTS = ("numbers.js", "story.js", "markup.js", "picture.js", "panels.js", "player.js")
+_PARTS = (
+    Part(0, "forward"),
+    Part(1, "tangent"),
+    *(Part(generation, "adjoint") for generation in (1, 2, 3)),
+)
+
+
+def write_page(title: str, data: dict[str, Any], pictures: Sequence[str], evaluate: str) -> str:
+    """Return the page as HTML.
+
+    A policy in its head forbids everything but the style and the script that stand in it, which
+    are known by their hashes: no text of the user's can become one.
+
+    Parameters
+    ----------
+    title : str
+    data : dict
+        The story, as JSON knows it.
+    pictures : sequence of str
+        SVG.
+    evaluate : str
+        A JavaScript expression for the function that computes all values, or ``null``.
+    """
+    style = "\n".join([_palette(), _asset("player.css")])
+    script = "\n".join(
+        ['"use strict";', f"const evaluateGraph = {evaluate};", *map(_asset, _SCRIPTS)]
+    )
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        "img-src blob: data:; base-uri 'none'; form-action 'none'"
+    )
+    parts = {
+        "title": escape(title),
+        "policy": policy,
+        "style": style,
+        "pictures": "".join(pictures),
+        "data": _embedded(data),
+        "script": script,
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("player.html"))
+
+
+def _asset(name: str) -> str:
+    return files("symad.player").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def _embedded(data: dict[str, Any]) -> str:
+    """Return JSON that no HTML parser takes for anything else."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _palette() -> str:
+    """Return the colours of pictures as custom properties, one set for each part."""
+    rules = []
+    for part in _PARTS:
+        hue, name = hue_of(part), hue_class(part)
+        rules.append(
+            f"--{name}-strong:{hue.strong};--{name}-pale:{hue.pale};--{name}-ground:{hue.ground}"
+        )
+    return f":root{{{';'.join(rules)}}}"

@@ -1,0 +1,114 @@
+"""The player: a page that steps through how a gradient is built, computed and compiled."""
+
+from __future__ import annotations
+
+import os
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from symad.autodiff.reverse import extend, gradients
+from symad.drawing.show import Feed, node_values
+from symad.errors import GraphTypeError
+from symad.graph.nested import leaves
+from symad.graph.node import Node, Variable
+from symad.graph.traverse import topological_order
+
+_HEIGHT = 640  # of the page in a notebook, in pixels
+
+
+class Player:
+    """A page that plays a gradient; made by :func:`symad.play`.
+
+    Attributes
+    ----------
+    html : str
+        The whole page: one file that loads nothing.
+    notes : tuple of str
+        What the page leaves out, and which layout drew its pictures: it says the same.
+    """
+
+    def __init__(self, html: str, title: str, notes: tuple[str, ...]) -> None:
+        self.html = html
+        self.notes = notes
+        self._title = title
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the page to a file, for any browser."""
+        Path(path).write_text(self.html, encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        page = escape(self.html)
+        return (
+            f'<iframe sandbox="allow-scripts allow-downloads" srcdoc="{page}" '
+            f'title="symad player" width="100%" height="{_HEIGHT}" style="border:0"></iframe>'
+        )
+
+    def __repr__(self) -> str:
+        return f"<Player of {self._title}: {len(self.html.encode()):,} bytes>"
+
+
+def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200) -> Player:
+    """Return a page that plays how the gradient of ``y`` is built, computed and compiled.
+
+    It steps through the nodes as they were written; reverse mode, which visits them in reverse
+    topological order and leaves a partial adjoint on each edge; the values, forward and backward;
+    the rewrites of the compiler; and the plan that runs.  Where all inputs are numbers, sliders
+    change them, and the page computes everything anew.
+
+    Parameters
+    ----------
+    y : Node
+        What is differentiated.
+    xs : Node or nested structure of nodes, optional
+        With respect to what; all floating variables that ``y`` depends on, unless given.
+    feed : dict from Node to value, optional
+        Values of the variables.  Without a feed, the page shows no numbers.
+    limit : int
+        A graph of more nodes is folded, by scope where it has scopes, and the page says so.
+
+    Returns
+    -------
+    Player
+        A notebook shows it; ``.save("page.html")`` writes it to a file, ``.html`` is the text.
+
+    Raises
+    ------
+    FeedError
+        If the feed does not fit.
+    GradientError
+        If ``y`` is not floating, or does not depend on one of ``xs``.
+    GraphTypeError
+        If ``y`` is not a node.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x1, x2 = sm.Variable("x1"), sm.Variable("x2")
+    >>> player = sm.play(sm.log(x1) + x1 * x2 - sm.sin(x2), [x1, x2], {x1: 2.0, x2: 5.0})
+    >>> player.save("lecture.html")  # doctest: +SKIP
+    """
+    from symad.player.build import Production
+
+    if not isinstance(y, Node):
+        raise GraphTypeError(
+            f"a player shows the gradient of one node, not of {y!r}",
+            remedy="Play the outputs one at a time.",
+        )
+    targets = _targets(y, xs)
+    gradients(y, targets)  # complains of a target that plays no part
+    record = extend(y, targets)
+    results = [record.adjoints[target] for target in targets]
+    made = [y, *record.adjoints.values(), *record.partials.values()]  # rules may pass some by
+    values = None if feed is None else node_values(made, feed)
+    production = Production(y, record, results, values, limit)
+    return Player(production.page(), production.title, production.notes)
+
+
+def _targets(y: Node, xs: Any) -> list[Node]:
+    if xs is not None:
+        return list(dict.fromkeys(leaves(xs)))
+    found = [n for n in topological_order([y]) if isinstance(n, Variable) and n.type.is_float]
+    if not found:
+        raise GraphTypeError(f"{y!r} depends on no variable with a derivative")
+    return list(found)

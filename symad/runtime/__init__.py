@@ -1,0 +1,1 @@
+"""Compiled functions: arguments checked, specialised, run, and their results handed out."""

@@ -1,0 +1,248 @@
+"""compile and Executor: where graphs become functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from symad.backends.select import Settings, choose_backend
+from symad.errors import FeedError, GraphError, GraphTypeError
+from symad.graph.graph import Graph, replace_inputs
+from symad.graph.graph import rebuild as rebuild_graph
+from symad.graph.nested import leaves, leaves_with_paths, rebuild
+from symad.graph.node import Node, Parameter, Variable
+from symad.graph.traverse import topological_order
+from symad.ops.adjoint import broadcast_like, match
+from symad.ops.base import as_node, register
+from symad.passes.grade import Grade
+from symad.runtime.function import Function
+from symad.types import TensorType, compatible_shapes
+
+
+def compile(
+    inputs: Any,
+    outputs: Any,
+    updates: Mapping[Parameter, Any] | None = None,
+    givens: Mapping[Node, Any] | None = None,
+    backend: str = "auto",
+    name: str | None = None,
+    threads: int = 1,
+    rewrites: str = "rounding",
+    recompute: bool = False,
+    fastmath: bool = False,
+) -> Function:
+    """Compile a graph into a function that can be called again and again.
+
+    Parameters
+    ----------
+    inputs : sequence of Node, or nested structures of nodes
+        What the function takes, in order; any node may be an input.
+    outputs : Node or nested structure of nodes
+        What it returns, in the same structure.
+    updates : dict from Parameter to Node, optional
+        New values of parameters: all are computed from the old ones and stored together.
+    givens : dict from Node to Node, optional
+        Nodes to put in place of others.
+    backend : {"auto", "numpy", "native"}
+        ``"auto"`` is native code where llvmlite is installed.
+    name : str, optional
+        For messages and printing.
+    threads : int
+        Between how many threads large arrays are split.
+    rewrites : {"exact", "rounding", "finite"}
+        How exact rewrites must be: bitwise; up to rounding, or nearer to the true value; or
+        right for finite numbers inside the domain of each function only.
+    recompute : bool
+        Whether the backward part of derivatives computes again what elementwise ops make of values
+        that are kept anyway, rather than keep it.  It takes less memory and more operations,
+        :attr:`Function.trade` tells how much.  Results are the same to the last bit, except that
+        machine code may add up rows in another order.
+    fastmath : bool
+        Whether machine code may reassociate sums and products, contract them into fused operations,
+        divide by multiplying with a reciprocal, and lose the sign of a zero.  Sums are not
+        compensated then.  NaN and infinities stay.  The NumPy backend takes no notice.
+
+    Returns
+    -------
+    Function
+
+    Raises
+    ------
+    GraphError
+        If an output depends on a variable that is not an input, or an input is named twice.
+    GraphTypeError
+        If an input is not a node, what is updated is not a parameter, or its new value does not
+        have its dtype and shape.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x, w = sm.Variable("x", shape=("n",)), sm.parameter("w", 3.0)
+    >>> f = sm.compile([x], {"y": w * x}, updates={w: w + 1})
+    >>> f([1.0, 2.0])
+    {'y': array([3., 6.])}
+    >>> f(x=[1.0])
+    {'y': array([4.])}
+    """
+    if not isinstance(threads, int) or threads < 1:
+        raise GraphTypeError(f"threads is {threads!r}, which is not a number of threads")
+    settings = Settings(
+        choose_backend(backend), threads, _grade(rewrites), bool(recompute), bool(fastmath)
+    )
+    for path, leaf in leaves_with_paths(inputs):
+        if not isinstance(leaf, Node):
+            raise GraphTypeError(f"inputs{path} is {leaf!r}, which is not a node")
+    fetched = [as_node(leaf) for leaf in leaves(outputs)]
+    fed = list(leaves(inputs))
+    if len(set(fed)) != len(fed):
+        raise GraphError("an input is named twice")
+    new_values = [_new_value(target, value) for target, value in (updates or {}).items()]
+    everything = [*fetched, *new_values]
+    if givens:
+        everything = _substitute(everything, fed, givens)
+    results = rebuild(outputs, iter(everything[: len(fetched)]))
+    stored = dict(zip(updates or {}, everything[len(fetched) :], strict=True))
+    graph = Graph(everything, _with_leaves(fed, [*everything, *stored], Parameter))
+    return Function(graph, inputs, results, stored, settings, name or "function")
+
+
+def _grade(rewrites: str) -> Grade:
+    names = {grade.name.lower(): grade for grade in Grade}
+    if rewrites not in names:
+        raise GraphTypeError(f"rewrites is {rewrites!r}; it must be one of {', '.join(names)}")
+    return names[rewrites]
+
+
+def _with_leaves(
+    fed: Sequence[Node], nodes: Sequence[Node], kind: type[Variable]
+) -> tuple[Node, ...]:
+    """Return ``fed``, and the leaves of a kind that ``nodes`` are or depend on besides."""
+    known = set(fed)
+    order = topological_order(nodes, stop=known)
+    return (*fed, *(node for node in order if isinstance(node, kind) and node not in known))
+
+
+def _new_value(target: Any, value: Any) -> Node:
+    if not isinstance(target, Parameter):
+        raise GraphTypeError(
+            f"{target!r} cannot be updated: it is not a parameter",
+            remedy='Make it with sm.parameter("name", initial_value).',
+        )
+    node = as_node(value, like=target)
+    new, old = node.type, target.type
+    if not isinstance(new, TensorType) or not isinstance(old, TensorType):
+        raise GraphTypeError(f"parameter {target.name!r} cannot become a structure")
+    if not compatible_shapes(old.shape, new.shape) or new.dtype != old.dtype:
+        raise GraphTypeError(
+            f"parameter {target.name!r} is {old} and cannot be updated to {new}",
+            where=node.site.describe(),
+            remedy="Sum or reshape the new value, or cast it with .astype(...).",
+        )
+    return match(node, target, broadcast_like)
+
+
+def _substitute(outputs: list[Node], fed: list[Node], givens: Mapping[Node, Any]) -> list[Node]:
+    new = {old: as_node(value, like=old) for old, value in givens.items()}
+    reached = Graph(outputs, _with_leaves([*fed, *new], outputs, Variable))
+    return list(rebuild_graph(reached, replace_inputs, new).outputs)
+
+
+class Executor:
+    """Runs nodes for feeds of any nodes, as a dictionary; compiled once per set of fed nodes.
+
+    Parameters
+    ----------
+    nodes : Node or nested structure of nodes
+        What to fetch.
+    backend : {"auto", "numpy", "native"}
+        As for :func:`compile`.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> y = sm.exp(x)
+    >>> z = y + 1
+    >>> executor = sm.Executor([y, z])
+    >>> executor.run({x: 0.0})
+    [np.float64(1.0), np.float64(2.0)]
+    >>> executor.run({y: 5.0})
+    [np.float64(5.0), np.float64(6.0)]
+    """
+
+    def __init__(self, nodes: Any, backend: str = "auto") -> None:
+        self.nodes = nodes
+        self.backend = choose_backend(backend)
+        self._functions: dict[tuple[Node, ...], Function] = {}
+
+    def run(self, feed: Mapping[Node, Any] | None = None) -> Any:
+        """Return the values of the nodes for ``feed``.
+
+        Raises
+        ------
+        FeedError
+            If a variable has no value, or a fed node plays no part.
+        """
+        return self.function(feed)(*(feed or {}).values())
+
+    def function(self, feed: Mapping[Node, Any] | None = None) -> Function:
+        """Return the function of the nodes that are fed, in the order of ``feed``."""
+        fed = tuple(feed or {})
+        function = self._functions.get(fed)
+        if function is None:
+            function = self._functions[fed] = self._compile(fed)
+        return function
+
+    def _compile(self, fed: tuple[Any, ...]) -> Function:
+        fetched = [as_node(leaf) for leaf in leaves(self.nodes)]
+        for key in fed:
+            if not isinstance(key, Node):
+                raise FeedError(f"a feed is a dict from nodes to values; {key!r} is not a node")
+        order = topological_order(fetched, stop=set(fed))
+        missing = [
+            node
+            for node in order
+            if isinstance(node, Variable) and not isinstance(node, Parameter) and node not in fed
+        ]
+        given = ", ".join(repr(node.label) for node in fed) or "nothing"
+        if missing:
+            names = ", ".join(repr(node.name) for node in missing)
+            raise FeedError(
+                f"no value was fed for {names} (fed: {given})", where=missing[0].site.describe()
+            )
+        extra = set(fed).difference(order)
+        if extra:
+            names = ", ".join(sorted(repr(node.label) for node in extra))
+            raise FeedError(f"{names} was fed, but the result does not depend on it")
+        outputs = rebuild(self.nodes, iter(fetched))
+        return compile(list(fed), outputs, backend=self.backend, name="executor")
+
+
+@register
+def eval(node: Node, feed: Mapping[Node, Any] | None = None) -> Any:
+    """Return the value of ``node``, for a quick look; a feed that plays no part is ignored.
+
+    Each call compiles anew: use :func:`compile` or :class:`Executor` for repeated calls.
+
+    Parameters
+    ----------
+    node : Node
+    feed : dict from Node to value, optional
+
+    Raises
+    ------
+    FeedError
+        If a variable has no value, or one that does not fit.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> (x + 1).eval({x: 2.0})
+    np.float64(3.0)
+    """
+    needed = set(topological_order([node], stop=set(feed or {})))
+    # Machine code is not worth making for one call.
+    return Executor(node, backend="numpy").run(
+        {key: v for key, v in (feed or {}).items() if key in needed}
+    )

@@ -1,0 +1,416 @@
+"""Function: a compiled graph, called again and again with new values."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from symad.backends.native.memory_pool import Memory
+from symad.backends.select import Mark, Program, Settings, make_program
+from symad.backends.source import SourceWriter
+from symad.graph.graph import Graph
+from symad.graph.nested import leaves, rebuild
+from symad.graph.node import Node, Parameter
+from symad.passes.specialise import specialise
+from symad.plan.plan import Plan, make_plan
+from symad.runtime.arguments import Binding
+from symad.runtime.available_memory import check_memory, is_worth_checking
+from symad.runtime.inputs import accept, type_of
+from symad.runtime.out_argument import Targets
+from symad.runtime.recompute_savings import Trade, trade_between
+from symad.types import Dimension, Type
+
+if TYPE_CHECKING:
+    from symad.passes.pipeline import Optimised
+
+_CACHED_PROGRAMS = 64
+"""How many input signatures one function keeps a program for."""
+_CHAINED = 4
+"""How many native functions a call may try, one after another, before it takes the general path."""
+
+
+@dataclass(eq=False, slots=True)
+class Specialisation:
+    """What a function runs for one signature of its inputs.
+
+    Attributes
+    ----------
+    program : Program
+    passes : Optimised
+    memory : int
+        The bytes beside the inputs that a call needs, if they are worth checking, else 0.
+    was_entered : bool
+        Whether calls go to native code without Python's help, if they can.
+    """
+
+    program: Program
+    passes: Optimised
+    memory: int
+    was_entered: bool = False
+
+
+class Function:
+    """A compiled graph, to be called again and again with new values.
+
+    Made by :func:`symad.compile`.  Calls are thread-safe.  The first call with new input shapes
+    specialises the graph for them, which takes milliseconds; the result is kept.
+
+    Attributes
+    ----------
+    name : str
+    graph : Graph
+        What was compiled: all outputs, then the new values of the updated parameters.
+    inputs, outputs : nested structures of nodes
+        As they were given to :func:`symad.compile`.
+    parameters : tuple of Parameter
+        All parameters that are read or updated.
+    updates : dict
+        From each updated parameter to its new value.
+    settings : Settings
+        The backend, the number of threads, and which rewrites may be used.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=("n",))
+    >>> f = sm.compile([x], sm.sum(x * x), name="squares")
+    >>> f
+    <Function squares(x: f64[n]), 3 nodes>
+    >>> f([3.0, 4.0]), f(x=[1.0, 2.0, 3.0])
+    (np.float64(25.0), np.float64(14.0))
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        inputs: Any,
+        outputs: Any,
+        updates: Mapping[Parameter, Node],
+        settings: Settings,
+        name: str,
+    ) -> None:
+        self.name = name
+        self.graph = graph
+        self.inputs = inputs
+        self.outputs = outputs
+        self.updates = dict(updates)
+        self.settings = settings
+        self._binding = Binding(name, inputs)
+        state = graph.inputs[len(self._binding.nodes) :]
+        self.parameters = cast(tuple[Parameter, ...], state)
+        self._held = _Locks([parameter.lock for parameter in sorted(self.parameters, key=id)])
+        self._specialisations: OrderedDict[Any, Specialisation] = OrderedDict()
+        self._latest: Specialisation | None = None
+        self._entered: list[Specialisation] = []
+        self._mark = np.zeros(1, np.int64)
+        self._memory = Memory()
+        self._lock = threading.Lock()
+
+    def __call__(self, *args: Any, out: Any = None, **keywords: Any) -> Any:
+        """Return the outputs for the given inputs, in the structure they were asked for.
+
+        Parameters
+        ----------
+        *args, **keywords
+            A value for each input, in order or by name.
+        out : nested structure of arrays, optional
+            Like the outputs: arrays of just their dtypes and shapes, to which they are written and
+            which are returned; the call makes an array where there is ``None``.  They may be views,
+            and share memory with inputs, but not with each other.  If the call fails, they hold
+            anything.  An input that is named ``out`` takes this keyword.
+
+        Raises
+        ------
+        FeedError
+            If an input is missing, unknown, given twice, or of the wrong type or shape, or
+            something in ``out`` does not fit.
+        EvaluationError
+            If an op fails, or the call needs more memory than there is; no parameter has changed
+            then.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import symad as sm
+        >>> x = sm.Variable("x", shape=(2,))
+        >>> f = sm.compile([x], [x + 1, sm.sum(x)])
+        >>> place = np.zeros((2, 2))
+        >>> f([3.0, 4.0], out=[place[0], None])
+        [array([4., 5.]), np.float64(7.0)]
+        >>> place
+        array([[4., 5.],
+               [0., 0.]])
+        """
+        if out is not None and self._binding.takes_out:
+            keywords["out"], out = out, None
+        sizes: dict[Dimension, int] = {}
+        given = self._binding.values(args, keywords)
+        pairs = zip(given, self._binding.nodes, strict=True)
+        values = [accept(value, node, sizes) for value, node in pairs]
+        if not self.parameters:
+            return rebuild(self.outputs, iter(self._run(values, out)))
+        with self._held:
+            values += [parameter.value for parameter in self.parameters]
+            results = self._run(values, out)
+            self._store(results)
+        return rebuild(self.outputs, iter(results))
+
+    def arguments(self, *args: Any, **keywords: Any) -> list[Any]:
+        """Return what a call with these arguments would run on: the checked value of each input
+        of :attr:`graph`, those of the parameters last.
+
+        Raises
+        ------
+        FeedError
+            As a call does.
+        """
+        sizes: dict[Dimension, int] = {}
+        given = self._binding.values(args, keywords)
+        pairs = zip(given, self._binding.nodes, strict=True)
+        values = [accept(value, node, sizes) for value, node in pairs]
+        return values + [parameter.value for parameter in self.parameters]
+
+    def _run(self, values: Sequence[Any], out: Any) -> list[Any]:
+        found = self._find(values)
+        if out is None:
+            return found.program(values)
+        types = [node.type for node in found.passes.graph.outputs]
+        targets = Targets(out, self.outputs, types)
+        results = found.program(values, targets.direct(len(types), values))
+        targets.check(results)
+        return targets.fill(results)
+
+    def _store(self, results: Sequence[Any]) -> None:
+        """Replace all updated parameters together: their new values come last."""
+        new_values = results[len(results) - len(self.updates) :]
+        for parameter, value in zip(self.updates, new_values, strict=True):
+            parameter.adopt(value)
+
+    def _find(self, values: Sequence[Any]) -> Specialisation:
+        """Return what runs for the shapes of ``values``, making it if there is none."""
+        key = tuple([_signature(value) for value in values])  # a list is faster than a generator
+        found = self._specialisations.get(key)
+        if found is None:
+            found = self._specialise([type_of(value) for value in values])
+            self._check_memory(found)
+            with self._lock:
+                self._specialisations[key] = found
+                if len(self._specialisations) > _CACHED_PROGRAMS:
+                    self._specialisations.popitem(last=False)
+        else:
+            if not found.was_entered:  # not worth its while for shapes that come once
+                self._enter_natively(found)
+            if not found.program.keeps_memory:
+                self._check_memory(found)
+        self._latest, self._mark[0] = found, 0
+        return found
+
+    def _specialise(self, types: Sequence[Type]) -> Specialisation:
+        from symad.passes.pipeline import optimise  # its rules take time to import
+
+        graph, settings = specialise(self.graph, types), self.settings
+        passes = optimise(graph, settings.grade, recompute=settings.recompute)
+        program = make_program(passes.graph, settings, self._memory)
+        memory = program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
+        return Specialisation(program, passes, memory)
+
+    def _check_memory(self, found: Specialisation) -> None:
+        if found.memory:
+            check_memory(found.memory, found.program.plan, self.name)
+
+    def _enter_natively(self, found: Specialisation) -> None:
+        """Let calls with such values go straight to native code, if all is native.
+
+        Python looks ``__call__`` up in the class, so this function gets a class of its own.  What
+        does not expect the values of a call hands them on to the one that was made before it.
+        """
+        with self._lock:
+            if found.was_entered:  # by another thread
+                return
+            found.was_entered = True
+            if not self._binding.is_flat:
+                return
+            if len(self._entered) == _CHAINED:
+                self._entered = []
+            fallback = type(self).__call__ if self._entered else self._call
+            mark = Mark(self._mark, len(self._entered) + 1)
+            entry = self._entry(found.program, fallback, mark)
+            if entry is not None:
+                self._entered.append(found)
+                self.__class__ = type("Function", (Function,), {"__call__": entry})
+
+    def _entry(
+        self, program: Program, fallback: Callable[..., Any], mark: Mark
+    ) -> Callable[..., Any] | None:
+        """Return what takes the arguments of a call natively, or hands them on to ``fallback``."""
+        if not self.parameters:
+            return program.entry(self.outputs, fallback, self.name, mark)
+        run = program.entry(list(self.graph.outputs), lambda *values: None, self.name, mark)
+        if run is None:
+            return None
+
+        def call(*args: Any, **keywords: Any) -> Any:
+            if not keywords:
+                with self._held:
+                    results = run(*args, *[parameter.value for parameter in self.parameters])
+                    if results is not None:
+                        self._store(results)
+                        return rebuild(self.outputs, iter(results))
+            return fallback(*args, **keywords)
+
+        return staticmethod(call)  # as a builtin, it is not given the function that is called
+
+    def _call(self, *args: Any, **keywords: Any) -> Any:
+        return Function.__call__(self, *args, **keywords)
+
+    def specialised(self, values: Sequence[Any] | None = None) -> Specialisation:
+        """Return what a call runs.
+
+        Parameters
+        ----------
+        values : sequence, optional
+            As :meth:`arguments` returns them.  Without them, what the latest call ran; before the
+            first call, what the declared types give.
+        """
+        if values is not None:
+            return self._find(values)
+        number = int(self._mark[0])
+        if number:
+            return self._entered[number - 1]
+        if self._latest is not None:
+            return self._latest
+        return self._specialise([node.type for node in self.graph.inputs])
+
+    @property
+    def passes(self) -> Optimised:
+        """What each pass did for the latest call: nodes before and after, time, rules used."""
+        return self.specialised().passes
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the latest call; before the first call, the plan for the declared types."""
+        return self.specialised().program.plan
+
+    @property
+    def trade(self) -> Trade | None:
+        """What ``recompute=True`` gives and costs in the latest call.
+
+        ``None`` if it was not asked for, or sizes are not known.
+
+        Examples
+        --------
+        >>> import symad as sm
+        >>> x, w = sm.Variable("x", shape=(99, 99)), sm.Variable("w", shape=(99, 99))
+        >>> y = sm.exp(sm.sin(x @ w))
+        >>> slope = sm.gradients(sm.sum((sm.sin(y @ w) @ w) ** 2), w)
+        >>> print(sm.compile([x, w], slope, backend="numpy", recompute=True).trade)
+        memory 470 kB -> 392 kB (-16.7 %), operations 1.607e+07 -> 1.627e+07 (+1.2 %)
+        """
+        if not self.settings.recompute:
+            return None
+        from symad.passes.pipeline import optimise
+
+        graph = self.passes.graph
+        specialised = specialise(self.graph, [node.type for node in graph.inputs])
+        kept = optimise(specialised, self.settings.grade).graph
+        return trade_between(kept, graph, self.settings)
+
+    @property
+    def source(self) -> str:
+        """The graph that runs as readable NumPy source that runs too.
+
+        Arrays that are too large to be written out are looked up in a dictionary
+        :attr:`constants`.
+
+        Examples
+        --------
+        >>> import symad as sm
+        >>> x = sm.Variable("x")
+        >>> print(sm.compile([x], sm.sin(x) * 2, name="f").source)  # doctest: +ELLIPSIS
+        import numpy as np
+        <BLANKLINE>
+        <BLANKLINE>
+        def f(x):
+            c1 = np.float64(2.0)
+            v1 = np.sin(x)  # f64[...], ...
+            v2 = np.multiply(v1, c1)  # f64[...], ...
+            return v2
+        <BLANKLINE>
+        """
+        return self.write_source(SourceWriter())
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """The arrays that :attr:`source` looks up by name."""
+        writer = SourceWriter()
+        self.write_source(writer)
+        return writer.constants
+
+    def write_source(self, writer: SourceWriter) -> str:
+        """Return :attr:`source`, and let ``writer`` know the names and the constants in it.
+
+        The outputs come in their structure; with updates, a dict of new values follows.
+        """
+        form: Any = self.outputs
+        if self.updates:
+            form = (form, {parameter.label: new for parameter, new in self.updates.items()})
+        return writer.module(make_plan(self.passes.graph), self.name, form)
+
+    def __reduce__(self) -> tuple[Callable[..., Function], tuple[Any, ...]]:
+        index = {node: i for i, node in enumerate(self.graph.inputs)}
+        inputs = rebuild(self.inputs, iter(range(len(self._binding.nodes))))
+        outputs = rebuild(self.outputs, iter(range(len(self.graph.outputs))))
+        updates = [index[parameter] for parameter in self.updates]
+        return _restore, (self.graph, inputs, outputs, updates, self.settings, self.name)
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{node.label}: {node.type}" for node in self._binding.nodes)
+        return f"<Function {self.name}({inputs}), {len(self.graph)} nodes>"
+
+
+class _Locks:
+    """Several locks, always taken in the same order, as one."""
+
+    def __init__(self, locks: Sequence[Any]) -> None:
+        self._locks = locks
+
+    def __enter__(self) -> None:
+        taken = 0
+        try:
+            for lock in self._locks:
+                lock.acquire()
+                taken += 1
+        except BaseException:  # Ctrl-C while waiting
+            for lock in self._locks[:taken]:
+                lock.release()
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        for lock in self._locks:
+            lock.release()
+
+
+def _signature(value: Any) -> Any:
+    return type_of(value) if isinstance(value, (dict, tuple, list)) else value.shape
+
+
+def _restore(
+    graph: Graph, inputs: Any, outputs: Any, updates: list[int], settings: Settings, name: str
+) -> Function:
+    """Return a function from its parts, in which nodes are given by their places in the graph."""
+    count = len(list(leaves(outputs)))
+    pairs = zip(updates, graph.outputs[count:], strict=True)
+    stored = {cast(Parameter, graph.inputs[place]): new for place, new in pairs}
+    return Function(
+        graph,
+        rebuild(inputs, iter(graph.inputs)),
+        rebuild(outputs, iter(graph.outputs)),
+        stored,
+        settings,
+        name,
+    )

@@ -1,0 +1,55 @@
+"""What it gives and costs to compute residuals again rather than keep them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from symad.backends.select import Settings, plan_for
+from symad.graph.cost import total_cost
+from symad.graph.graph import Graph
+from symad.runtime.available_memory import format_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """Memory against operations, with all residuals kept and as it is.
+
+    Attributes
+    ----------
+    bytes_kept, bytes : int
+        What the plan needs beside the inputs; :attr:`symad.plan.liveness.MemoryUse.lower_bound`.
+    flops_kept, flops : int
+        Operations on numbers, as :mod:`symad.graph.cost` counts them.
+    """
+
+    bytes_kept: int
+    bytes: int
+    flops_kept: int
+    flops: int
+
+    def __str__(self) -> str:
+        """Return it as a line.
+
+        Examples
+        --------
+        >>> print(Trade(8_000_000, 2_000_000, 1000, 1015))
+        memory 8 MB -> 2 MB (-75.0 %), operations 1000 -> 1015 (+1.5 %)
+        """
+        memory = f"{format_bytes(self.bytes_kept)} -> {format_bytes(self.bytes)}"
+        operations = f"{self.flops_kept:.4g} -> {self.flops:.4g}"
+        return (
+            f"memory {memory} ({_change(self.bytes_kept, self.bytes)}), "
+            f"operations {operations} ({_change(self.flops_kept, self.flops)})"
+        )
+
+
+def _change(before: int, after: int) -> str:
+    return f"{100 * (after / before - 1) if before else 0:+.1f} %"
+
+
+def trade_between(kept: Graph, graph: Graph, settings: Settings) -> Trade | None:
+    """Return what is traded in ``graph`` for ``kept``; ``None`` where sizes are not known."""
+    before, after = plan_for(kept, settings).lower_bound, plan_for(graph, settings).lower_bound
+    if before is None or after is None:
+        return None
+    return Trade(before, after, total_cost(kept).flops, total_cost(graph).flops)

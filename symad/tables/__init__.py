@@ -1,0 +1,1 @@
+"""Tables and documents: aligned text, Markdown, HTML, LaTeX; and traces."""

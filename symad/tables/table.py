@@ -1,0 +1,134 @@
+"""Tables: aligned text, Markdown and HTML, of the same cells."""
+
+from __future__ import annotations
+
+import unicodedata
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+
+from symad.notation.latex_escape import markdown_text
+
+_GAP = "   "
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells of text under titles.
+
+    Attributes
+    ----------
+    titles : sequence of str
+    rows : sequence of sequences of str
+        One cell for each title.
+    numbers : collection of int
+        The columns that are aligned at the right.
+    notes : sequence of str
+        Sentences below the table.
+
+    Examples
+    --------
+    >>> print(Table(("node", "visits"), [("a", "16"), ("b", "8")], numbers={1}))
+    node   visits
+    ────   ──────
+    a          16
+    b           8
+    """
+
+    titles: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: frozenset[int] | set[int] = frozenset()
+    notes: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        lines = [self.titles, *self.rows]
+        widths = [max(map(display_width, column)) for column in zip(*lines, strict=True)]
+        bars = [["─" * width for width in widths]]
+        body = [self._line(cells, widths) for cells in [*lines[:1], *bars, *lines[1:]]]
+        return "\n".join([*body, *self.notes])
+
+    def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
+        padded = []
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+            space = " " * (width - display_width(cell))
+            padded.append(space + cell if column in self.numbers else cell + space)
+        return _GAP.join(padded).rstrip()
+
+    @property
+    def markdown(self) -> str:
+        """The table in Markdown."""
+        rules = ["---:" if i in self.numbers else "---" for i in range(len(self.titles))]
+        head, *body = [list(map(markdown_text, cells)) for cells in [self.titles, *self.rows]]
+        lines = [f"| {' | '.join(cells)} |" for cells in [head, rules, *body]]
+        for note in self.notes:
+            lines += ["", markdown_text(note)]
+        return "\n".join(lines)
+
+    @property
+    def html(self) -> str:
+        """The table in HTML."""
+        head = "".join(self._cell("th", i, title) for i, title in enumerate(self.titles))
+        body = "".join(
+            f"<tr>{''.join(self._cell('td', i, cell) for i, cell in enumerate(cells))}</tr>"
+            for cells in self.rows
+        )
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+
+    def _cell(self, tag: str, column: int, text: str) -> str:
+        side = "right" if column in self.numbers else "left"
+        style = f"text-align:{side};white-space:nowrap;padding:2px 12px"
+        return f'<{tag} style="{style}">{escape(text)}</{tag}>'
+
+
+class Tabular(ABC):
+    """What is shown as a table: in a terminal, in Markdown, in a notebook."""
+
+    @property
+    @abstractmethod
+    def table(self) -> Table:
+        """The cells."""
+
+    @property
+    def text(self) -> str:
+        """The table as aligned text; ``str()`` is the same."""
+        return str(self.table)
+
+    @property
+    def markdown(self) -> str:
+        """The table in Markdown."""
+        return self.table.markdown
+
+    @property
+    def html(self) -> str:
+        """The table in HTML."""
+        return self.table.html
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+def display_width(text: str) -> int:
+    """Return how many columns of a terminal ``text`` takes.
+
+    Examples
+    --------
+    >>> len("v̄1"), display_width("v̄1")
+    (3, 2)
+    """
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+@lru_cache(maxsize=4096)
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

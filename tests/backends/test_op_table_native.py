@@ -1,0 +1,74 @@
+"""The samples of the op table on the native backend: values and gradients are those of NumPy.
+
+Ops without native code run the same kernels on both backends and are left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.graph.node import Node
+from tests.ops.test_op_table import CASES
+from tests.support.op_checks import Case, build, probe
+from tests.support.stochastic import spread
+
+pytest.importorskip("llvmlite")
+
+from symad.backends.native.program import native_graph  # noqa: E402
+from symad.ops.fused import Fused  # noqa: E402
+
+DTYPES = ("float64", "float32")
+
+
+def compare(inputs: Any, nodes: list[Node], arrays: Any) -> bool:
+    """Compare both backends, unless there is nothing to run natively."""
+    reference = sm.compile(list(inputs), nodes, backend="numpy")
+    reference(*arrays)
+    graph = reference.passes.graph
+    is_scalar = all(node.type.shape == () for node in graph.nodes if hasattr(node.type, "shape"))
+    if not is_scalar and not any(isinstance(n.op, Fused) for n in native_graph(graph).nodes):
+        return False
+    native = sm.compile(list(inputs), nodes, backend="native")
+    native(*arrays)  # functions of numbers run natively from the second call on
+    got = native(*arrays)
+    values = [np.asarray(array)[()] for array in arrays]
+    for runs in (4, 100):  # is it by chance that rounding did not show?
+        expected = spread(graph, values, 0, runs)
+        pairs = enumerate(got)
+        wrong = [expected.disagreement(k, value, True, _has_one_zero(graph)) for k, value in pairs]
+        if not any(wrong):
+            return True
+    raise AssertionError(f"{[text for text in wrong if text]}\n{graph}\n{native.plan}")
+
+
+def _has_one_zero(graph: sm.Graph) -> bool:
+    """Return whether signs of zeros are defined: of two zeros, either may be the larger."""
+    names = {node.op.name for node in graph.nodes if node.op is not None}
+    return not names & {"max", "min", "maximum", "minimum", "softmax", "logsumexp", "log_softmax"}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+def test_values(case: Case, dtype: str) -> None:
+    built = build(case, dtype)
+    # In company: one op alone is left to its kernel.
+    outputs = [sm.negative(y) + y if y.type.is_float else y for y in built.outputs]
+    compare(built.inputs, [*built.outputs, *outputs], built.arrays)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+def test_gradients(case: Case) -> None:
+    found = probe(case)
+    if found is not None:
+        compare(found.inputs, [*found.pulled, *found.pushed], found.arrays)
+
+
+def test_most_elementwise_ops_run_natively() -> None:
+    x = sm.Variable("x", shape=(4,))
+    native = [sm.sin, sm.exp, sm.log1p, sm.tanh, sm.erf, sm.sigmoid, sm.softplus, sm.sqrt]
+    for function in native:
+        assert compare([x], [function(x) * 2 + x], [np.linspace(0.1, 2, 4)])

@@ -1,0 +1,72 @@
+"""Values and gradients of every op and sample, against JAX."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symad as sm
+import symad.ops
+from symad.graph.op import OP_CLASSES
+from tests.support.op_checks import Case, assert_close, build, cases_of, run
+
+jax_interpreter = pytest.importorskip("jax_interpreter", reason="JAX is not installed")
+
+for module in pkgutil.walk_packages(symad.ops.__path__, "symad.ops."):
+    importlib.import_module(module.name)
+
+OPS = sorted(OP_CLASSES)
+CASES = [case for name in OPS for case in cases_of(OP_CLASSES[name])]
+for_each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+
+DIFFERENT_VALUE = {
+    "polygamma-special": "JAX gives NaN at infinity, where the limit is 0",
+}
+"""Samples on which JAX is not the reference, and why; the op table has another."""
+
+
+def test_every_op_is_translated() -> None:
+    translated = {*jax_interpreter.TABLE, *jax_interpreter.UNTRANSLATED}
+    assert set(OPS) <= translated, f"missing: {sorted(set(OPS) - translated)}"
+    assert translated <= set(OPS), f"no such op: {sorted(translated - set(OPS))}"
+
+
+def graph_of(case: Case) -> sm.Graph:
+    """Return the graph of a case; skip where an op in it is not translated, and say why."""
+    built = build(case)
+    for node in built.nodes:
+        reason = jax_interpreter.UNTRANSLATED.get(node.op.name) if node.op else None
+        if reason is not None:
+            pytest.skip(reason)
+    return sm.Graph(built.outputs, built.inputs)
+
+
+@for_each_case
+def test_values_and_gradients(case: Case) -> None:
+    graph = graph_of(case)
+    arrays = build(case).arrays
+    checked = case.sample.order > 0
+    xs = [x for x in graph.inputs if checked and x.type.is_float]
+    ys = [y for y in dict.fromkeys(graph.outputs) if xs and y.type.is_float]
+    values = run(graph.inputs, list(graph.outputs), arrays)
+    rng = case.rng()
+    seeds = {
+        y: rng.uniform(0.5, 1.5, np.shape(value)).astype(value.dtype)
+        for y, value in zip(graph.outputs, values, strict=True)
+        if y in ys
+    }
+    if not ys:
+        expected, gradients = jax_interpreter.evaluate(graph, arrays), []
+        actual: list[Any] = []
+    else:
+        request = jax_interpreter.Request(graph, arrays, xs, seeds)
+        expected, gradients = jax_interpreter.values_and_gradients(request)
+        pulled = sm.gradients(ys, xs, seed=[seeds[y] for y in ys], unused="zero")
+        actual = run(graph.inputs, pulled, arrays)
+    if case.id not in DIFFERENT_VALUE:
+        assert_close(values, [np.asarray(y) for y in expected], rtol=1e-10)
+    assert_close(actual, [np.asarray(g) for g in gradients], rtol=1e-9, atol=1e-9)

@@ -1,0 +1,864 @@
+"""The player in a browser: every control, offline, with no request but the page and no error."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.notation.values import format_number
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium to walk the player in"),
+    pytest.mark.xdist_group("browser"),
+]
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+
+@pytest.fixture(scope="module", name="browser")
+def _browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A page that is open, with all that it asked for and complained of."""
+
+    def __init__(self, browser: Any, path: Path, **settings: Any) -> None:
+        settings = {"viewport": {"width": 1280, "height": 720}, "offline": True} | settings
+        self.context = browser.new_context(**settings)
+        self.page = self.context.new_page()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
+        self.page.goto(path.as_uri())
+
+    def text(self, selector: str) -> str:
+        return str(self.page.locator(selector).inner_text())
+
+    def counter(self) -> tuple[int, int]:
+        now, total = self.text("#counter").split("/")
+        return int(now), int(total)
+
+    def wait(self, condition: str) -> None:
+        """Wait for a condition; the page's own policy forbids the driver's way to do so."""
+        for _ in range(200):
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"in vain: {condition}")
+
+    def close(self) -> None:
+        """Close the page, and see that it loaded nothing else and complained of nothing."""
+        assert len(self.requests) == 1 and self.requests[0].startswith("file:")
+        assert self.complaints == []
+        self.context.close()
+
+
+Open = Callable[..., Visit]
+
+
+@pytest.fixture(name="visit")
+def _visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
+    opened: list[Visit] = []
+
+    def visit(html: str, **settings: Any) -> Visit:
+        path = tmp_path / f"page{len(opened)}.html"
+        path.write_text(html, encoding="utf-8")
+        opened.append(Visit(browser, path, **settings))
+        return opened[-1]
+
+    yield visit
+    for one in opened:
+        one.close()
+
+
+def function() -> tuple[Any, list[Any]]:
+    x1, x2 = sm.Variable("x1"), sm.Variable("x2")
+    return sm.log(x1) + x1 * x2 - sm.sin(x2), [x1, x2]
+
+
+@pytest.fixture(scope="module", name="html")
+def _html() -> str:
+    y, (x1, x2) = function()
+    return sm.play(y, [x1, x2], {x1: 2.0, x2: 5.0}).html
+
+
+def test_every_step_forward_and_back(visit: Open) -> None:
+    v1 = sm.Variable("v1")
+    v2 = sm.exp(v1)
+    page = visit(sm.play((v2 + 1) * v2, [v1], {v1: 0.5}).html).page
+    total = page.evaluate("player.story.length")
+    saying = "document.getElementById('say').textContent"
+    said = []
+    for _ in range(total):
+        said.append(page.evaluate(saying))
+        page.keyboard.press("ArrowRight")
+    assert len(set(said)) > 0.9 * total
+    for text in reversed(said):
+        assert page.evaluate(saying) == text
+        page.keyboard.press("ArrowLeft")
+    assert page.inner_text("#counter") == f"1 / {total}"
+
+
+def test_what_is_shown_does_not_depend_on_the_way_there(visit: Open, html: str) -> None:
+    page = visit(html).page
+    seen = "[...document.querySelectorAll('.unseen')].map((e) => e.id || e.dataset.k).join(' ')"
+    total = page.evaluate("player.story.length")
+    forward = page.evaluate(f"player.story.steps.map((step, i) => (player.go(i), {seen}))")
+    for place in (total - 1, 3, total // 2, 0, total // 3):
+        assert page.evaluate(f"(player.go({place}), {seen})") == forward[place]
+
+
+def test_buttons(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    _, total = one.counter()
+    for button, expected in (("#next", 2), ("#next", 3), ("#back", 2), ("#last", total)):
+        page.click(button)
+        assert one.counter() == (expected, total)
+    page.click("#first")
+    assert one.counter() == (1, total)
+    chapters = page.locator("#chapters button")
+    starts = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
+    for place, start in enumerate(starts):
+        chapters.nth(place).click()
+        assert one.counter() == (start + 1, total)
+        assert chapters.nth(place).get_attribute("aria-current") == "step"
+    page.locator("#timeline").fill("7")
+    assert one.counter() == (8, total)
+
+
+def test_play_and_pause(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    page.select_option("#speed", label="4×")
+    page.click("#play")
+    assert page.get_attribute("#play", "aria-label") == "Pause"
+    one.wait("player.index >= 2")
+    page.keyboard.press("Space")  # the button has the focus: it is pressed
+    assert page.get_attribute("#play", "aria-label") == "Play"
+    stopped = one.counter()
+    page.wait_for_timeout(700)
+    assert one.counter() == stopped
+    page.click("#last")
+    page.click("#play")
+    one.wait("player.index <= 2")
+
+
+def test_keyboard(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    _, total = one.counter()
+    keys = {"End": total, "Home": 1, "PageDown": None, "PageUp": 1, "ArrowRight": 2, "ArrowLeft": 1}
+    for key, expected in keys.items():
+        page.keyboard.press(key)
+        starts = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
+        assert one.counter()[0] == (starts[1] + 1 if expected is None else expected)
+    page.click("#help")
+    assert "Laid out by" in page.inner_text("#notes")
+    page.click("#keys button")
+    assert not page.is_visible("#keys")
+    page.keyboard.press("?")
+    assert page.is_visible("#keys") and "space" in page.inner_text("#keys")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#keys")
+    page.keyboard.press(">")
+    assert page.input_value("#speed") == "1000"
+    page.keyboard.press("<")
+    assert page.input_value("#speed") == "2000"
+    page.keyboard.press("d")
+    assert page.get_attribute("html", "data-theme") == "dark"
+
+
+def test_focus_reaches_all_controls_and_the_picture(visit: Open, html: str) -> None:
+    page = visit(html).page
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+    wanted = {"theme", "save-svg", "save-png", "help", "zoom-in", "zoom-out", "zoom-fit", "panel",
+              "first", "back", "play", "next", "last", "timeline", "speed", "slider0", "number1",
+              "reset", "zoom-follow"}  # fmt: skip
+    assert wanted <= reached
+    assert any(name.startswith("n") and name[1:].isdigit() for name in reached)
+
+
+def test_a_screen_reader_is_told(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    names = page.evaluate("""[...document.querySelectorAll('button, input, select, .node')].map(
+        (e) => e.getAttribute('aria-label') || e.textContent || e.labels[0].textContent)""")
+    assert all(name.strip() for name in names)
+    page.evaluate("player.go(player.story.chapters[1].at + 3)")
+    one.wait("document.getElementById('live').textContent.includes('adjoint of v')")
+    assert page.get_attribute("#live", "aria-live") == "polite"
+    assert "partial adjoint of v 2 from v 5" in " ".join(names)
+    page.focus("svg.picture")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "button"
+
+
+def test_the_trace_is_a_table_to_a_screen_reader(visit: Open, html: str) -> None:
+    page = visit(html).page
+    table = page.get_by_role("table", name="Forward nodes and their adjoints")
+    assert table.get_by_role("row").count() == 8
+    assert table.get_by_role("columnheader").all_inner_texts() == ["forward", "adjoint"]
+    assert table.get_by_role("cell").count() == 14
+
+
+def test_pointing_lights_what_belongs_together(visit: Open, html: str) -> None:
+    page = visit(html).page
+    lit = "[...document.querySelectorAll('.lit')].map((e) => e.id || e.tagName)"
+    page.hover("#panel td[data-n] >> nth=2")
+    node = page.get_attribute("#panel td[data-n] >> nth=2", "data-n")
+    found = page.evaluate(lit)
+    assert node in found and "TD" in found and "LI" in found
+    assert any(name.startswith("e") for name in found)
+    page.hover(f"#{node} > rect")
+    assert "TD" in page.evaluate(lit)
+    assert page.is_visible("#about") and "v" in page.inner_text("#about")
+    page.hover("#panel .sources li >> nth=0")
+    assert node in page.evaluate(lit) or len(page.evaluate(lit)) > 2
+    page.mouse.move(2, 2)
+    page.hover("#title")
+    assert page.evaluate(lit) == []
+
+
+@pytest.mark.parametrize("chapter", range(6))
+def test_each_node_has_its_line_in_each_chapter(visit: Open, html: str, chapter: int) -> None:
+    """A node lights the source line that it comes from, an adjoint that of its forward node."""
+    page = visit(html).page
+    place = page.evaluate(f"player.story.chapters[{chapter}].picture")
+    last = page.evaluate(
+        f"[...player.story.chapters, {{at: player.story.length}}][{chapter} + 1].at"
+    )
+    page.evaluate(f"player.go({last} - 1)")
+    nodes = page.evaluate(f"""[...document.querySelectorAll('#picture{place} .node:not(.unseen)')]
+        .map((e) => e.id.split('_')[0])""")
+    assert len(nodes) >= 7
+    for node in nodes:
+        page.evaluate(f"player.light(['{node}'])")
+        assert page.locator("#panel .sources li.lit").count() == 1, node
+    ground = "getComputedStyle(document.querySelector('#panel .sources li.lit')).backgroundColor"
+    assert page.evaluate(ground) != "rgba(0, 0, 0, 0)"
+
+
+def test_pointing_at_a_formula_and_at_a_node_of_one(visit: Open, html: str) -> None:
+    page = visit(html).page
+    page.evaluate("player.go(player.story.chapters[1].at + 2)")
+    symbol = page.locator("#maths [data-n]").first
+    node = symbol.get_attribute("data-n")
+    symbol.hover()
+    assert "lit" in page.get_attribute(f"#{node}", "class")
+    page.hover("#title")
+    page.hover(f"#{node} > :first-child", force=True)
+    assert "lit" in (symbol.get_attribute("class") or "")
+
+
+def test_the_rewrites_are_linked_with_the_picture(visit: Open, html: str) -> None:
+    page = visit(html).page
+    page.evaluate("player.go(player.story.chapters[5].at - 1)")
+    row = page.locator("#panel .rules li").last
+    row.hover()
+    assert page.locator("#picture1 .node.lit").count() >= 1
+    assert "nodes" in row.inner_text()
+
+
+def test_clicking_jumps_to_the_step_that_made_it(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    page.locator("#picture0 .node.sum").first.click()
+    index = one.counter()[0] - 1
+    node = page.evaluate("document.querySelector('#picture0 .node.sum').id")
+    assert node in page.evaluate(f"player.story.steps[{index}].show")
+    page.evaluate("player.go(player.story.length - 1)")
+    row = page.locator("#panel tr[data-k^=i-]").nth(2)
+    row.click()
+    now = page.evaluate(f"[...player.story.steps[{one.counter()[0] - 1}].now]")
+    assert row.get_attribute("data-k") in now
+
+
+def test_enter_on_a_row_and_arrows_between_nodes(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    cell = page.locator("#panel .trace td[data-n]").nth(4)
+    cell.focus()
+    page.keyboard.press("Enter")
+    node = cell.get_attribute("data-n")
+    assert node in page.evaluate(f"player.story.steps[{one.counter()[0] - 1}].show")
+    page.keyboard.press("Home")
+    page.focus("svg.picture")
+    focused = "document.activeElement.id"
+    first = page.evaluate(focused)
+    page.keyboard.press("ArrowRight")
+    second = page.evaluate(focused)
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate(focused) == first != second
+    page.keyboard.press("Enter")
+    assert first in page.evaluate(f"player.story.steps[{one.counter()[0] - 1}].show")
+    assert one.counter()[0] > 1
+
+
+def test_speed(visit: Open, html: str) -> None:
+    page = visit(html).page
+    choices = page.evaluate("[...document.getElementById('speed').options].map((o) => o.label)")
+    assert choices == ["½×", "1×", "2×", "4×"]
+    for _ in range(5):
+        page.keyboard.press(">")
+    assert page.evaluate("document.getElementById('speed').selectedIndex") == 3
+    for _ in range(5):
+        page.keyboard.press("<")
+    assert page.evaluate("document.getElementById('speed').selectedIndex") == 0
+
+
+def test_a_register_holds_one_value(visit: Open, html: str) -> None:
+    page = visit(html).page
+    most = page.evaluate("""player.story.steps.map((step, place) => {
+        player.go(place);
+        return Math.max(...[...document.querySelectorAll('.registers dd')].map((cell) =>
+            [...cell.children].filter((e) => getComputedStyle(e).visibility === 'visible').length));
+    })""")
+    start = page.evaluate("player.story.chapters[5].at")
+    assert set(most[start:]) == {1}
+
+
+def test_the_legend_names_what_is_in_the_picture(visit: Open, html: str) -> None:
+    page = visit(html).page
+    legend = page.inner_text("#legend")
+    for kind in ("variable", "operation", "seed", "identity", "partial adjoint", "sum of partial"):
+        assert kind in legend
+    assert "constant" not in legend
+    page.keyboard.press("End")
+    assert "constant" in page.inner_text("#legend") and "seed" not in page.inner_text("#legend")
+    assert "Laid out by" in page.inner_text("#drawn")
+
+
+def values_shown(page: Any) -> dict[str, str]:
+    rows = page.evaluate("""[...document.querySelectorAll('#panel .trace td[data-n]')].map((e) =>
+        [e.querySelector('b').textContent, e.querySelector('.value')?.textContent ?? ''])""")
+    return dict(rows)
+
+
+@pytest.mark.parametrize("x", [(2.0, 5.0), (0.25, -3.5), (7.5, 0.0), (-1.0, 2.0), (1e-3, 9.0)])
+def test_sliders_compute_what_numpy_computes(
+    visit: Open, html: str, x: tuple[float, float]
+) -> None:
+    page = visit(html).page
+    for place, value in enumerate(x):
+        page.fill(f"#number{place}", str(value))
+    y, (x1, x2) = function()
+    feed = {x1: x[0], x2: x[1]}
+    shown = values_shown(page)
+    bar = "v\N{COMBINING MACRON}"
+    with np.errstate(invalid="ignore"):
+        assert shown["v7"] == format_number(np.log(x[0]) + x[0] * x[1] - np.sin(x[1]))
+        assert shown["v3"] == format_number(np.log(x[0]))
+    gradients = [float(g.eval(feed)) for g in sm.gradients(y, [x1, x2])]
+    assert [shown[f"{bar}1"], shown[f"{bar}2"]] == list(map(format_number, gradients))
+    texts = page.evaluate(
+        "[...document.querySelectorAll('#picture0 text[data-v]')].map((e) => e.textContent)"
+    )
+    assert format_number(gradients[0]) in texts
+
+
+def test_all_values_are_those_of_numpy(visit: Open) -> None:
+    a, b = sm.Variable("a"), sm.Variable("b")
+    y = sm.where(a > b, sm.tanh(a) ** 3, sm.maximum(a, b) / (1 + sm.exp(-a * b)))
+    y = y + sm.sqrt(abs(a)) * sm.logaddexp(a, b) - sm.arctan2(a, b) + sm.expm1(b) ** a
+    page = visit(sm.play(y, [a, b], {a: 0.5, b: 0.25}).html).page
+    for values in ((0.5, 0.25), (1.5, 2.5), (-0.75, 0.5), (3.0, -1.0), (0.0, 1.0)):
+        for place, value in enumerate(values):
+            page.fill(f"#number{place}", str(value))
+        with np.errstate(all="ignore"):
+            other = sm.play(y, [a, b], dict(zip((a, b), values, strict=True)))
+        data = page.evaluate(
+            "(html) => JSON.parse(new DOMParser().parseFromString(html, 'text/html')"
+            ".getElementById('data').textContent).values", other.html,
+        )  # fmt: skip
+        shown = page.evaluate("player.values.map((x) => Number.isFinite(x) ? x : String(x))")
+        assert len(shown) == len(data) > 40
+        for found, wanted in zip(shown, data, strict=True):
+            if isinstance(wanted, list):  # a boolean, as its text
+                assert str(found) == wanted[0]
+            elif wanted is not None:
+                assert float(found) == pytest.approx(
+                    float(wanted), rel=1e-12, abs=1e-15, nan_ok=True
+                )
+
+
+def test_a_slider_moves_picture_table_and_caption(visit: Open, html: str) -> None:
+    page = visit(html).page
+    starts = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
+    page.evaluate(f"player.go({starts[3] - 1})")
+    before = page.inner_text("#maths")
+    page.locator("#slider0").fill("4")
+    assert page.input_value("#number0") == "4"
+    assert values_shown(page)["v1"] == "4"
+    assert page.inner_text("#maths") != before
+    page.click("#reset")
+    assert page.input_value("#slider0") == "2" and page.inner_text("#maths") == before
+
+
+def test_where_a_nan_arises(visit: Open) -> None:
+    y, (x1, x2) = function()
+    page = visit(sm.play(y, [x1, x2], {x1: 2.0, x2: 5.0}).html).page
+    page.fill("#number0", "-1")
+    starts = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
+    page.evaluate(f"player.go({starts[3] - 1})")
+    marked = "[...document.querySelectorAll('#picture0 .node.{}')].map((e) => e.textContent)"
+    assert [text[:2] for text in page.evaluate(marked.format("origin"))] == ["v3"]
+    assert {text[:2] for text in page.evaluate(marked.format("bad"))} == {"v3", "v6", "v7"}
+    says = [page.evaluate(f"(player.go({i}), document.getElementById('say').textContent)")
+            for i in range(starts[2], starts[3])]  # fmt: skip
+    assert sum("Here a NaN arises" in text for text in says) == 1
+    page.fill("#number0", "1")
+    page.evaluate(f"player.go({starts[3] - 1})")
+    assert page.evaluate(marked.format("bad")) == []
+
+
+VIEW = "['x', 'y', 'width', 'height'].map((side) => player.pictures[0].view[side])"
+
+
+def test_zoom_and_pan(visit: Open, html: str) -> None:
+    page = visit(html, reduced_motion="reduce").page
+    whole = page.evaluate(VIEW)
+    page.click("#zoom-in")
+    assert page.evaluate(VIEW)[2] < whole[2]
+    page.keyboard.press("0")
+    assert page.evaluate(VIEW) == whole
+    page.click("#zoom-out")
+    assert page.evaluate(VIEW)[2] > whole[2]
+    page.keyboard.press("0")
+    page.mouse.move(400, 300)
+    page.mouse.wheel(0, -200)
+    near = page.evaluate(VIEW)
+    assert near[2] < whole[2]
+    page.mouse.down()
+    page.mouse.move(300, 250)
+    page.mouse.up()
+    moved = page.evaluate(VIEW)
+    assert moved[0] > near[0] and moved[1] > near[1] and moved[2] == near[2]
+    page.mouse.move(500, 350)
+    assert page.evaluate(VIEW) == moved, "the button of the mouse is up"
+    page.click("#zoom-fit")
+    assert page.evaluate(VIEW) == whole
+
+
+def test_keys_zoom_and_move_the_picture(visit: Open, html: str) -> None:
+    page = visit(html, reduced_motion="reduce").page
+    whole = page.evaluate(VIEW)
+    page.keyboard.press("+")
+    near = page.evaluate(VIEW)
+    assert near[2] < whole[2]
+    for key, side, way in (("Right", 0, 1), ("Left", 0, -1), ("Down", 1, 1), ("Up", 1, -1)):
+        before = page.evaluate(VIEW)
+        page.keyboard.press(f"Shift+Arrow{key}")
+        assert (page.evaluate(VIEW)[side] - before[side]) * way > 0, key
+    assert page.evaluate(VIEW) == pytest.approx(near)
+    assert page.evaluate("player.index") == 0
+    page.keyboard.press("-")
+    assert page.evaluate(VIEW)[2] == pytest.approx(whole[2])
+
+
+def test_two_fingers_zoom(visit: Open, html: str) -> None:
+    page = visit(html, reduced_motion="reduce").page
+    whole = page.evaluate(VIEW)
+    page.evaluate("""() => {
+        const svg = document.getElementById('picture0');
+        const send = (type, id, x) => svg.dispatchEvent(new PointerEvent(type, {
+            pointerId: id, clientX: x, clientY: 300, buttons: 1, bubbles: true }));
+        send('pointerdown', 7, 200); send('pointerdown', 8, 300);
+        send('pointermove', 8, 400); send('pointerup', 8, 400); send('pointerup', 7, 200);
+    }""")
+    assert page.evaluate(VIEW)[2] == pytest.approx(whole[2] / 2)
+
+
+def test_the_picture_follows_the_steps_until_it_is_moved(visit: Open) -> None:
+    a = sm.Variable("a")
+    t: sm.Node = a
+    for _ in range(12):
+        t = sm.sin(t) * a
+    page = visit(sm.play(t, [a], {a: 0.5}).html, reduced_motion="reduce").page
+    inside = """(() => {
+        const picture = document.getElementById('pictures').getBoundingClientRect();
+        return [...document.querySelectorAll('#picture0 .node.now')].every((node) => {
+            const box = node.getBoundingClientRect();
+            return box.top >= picture.top - 1 && box.bottom <= picture.bottom + 1; }); })()"""
+    start, end = page.evaluate("[player.story.chapters[1].at, player.story.chapters[2].at]")
+    views = set()
+    for step in range(start, end, 5):
+        page.evaluate(f"player.go({step})")
+        views.add(tuple(page.evaluate(VIEW)))
+        assert page.evaluate(inside), f"step {step} is about what is out of sight"
+    assert len(views) > 3
+    page.click("#zoom-in")
+    assert page.get_attribute("#zoom-follow", "aria-pressed") == "false"
+    still = page.evaluate(VIEW)
+    page.keyboard.press("End")
+    assert page.evaluate(VIEW) == still
+    page.click("#first")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("f")
+    assert page.get_attribute("#zoom-follow", "aria-pressed") == "true"
+    assert page.evaluate(VIEW) != still and page.evaluate(inside)
+    page.click("#zoom-follow")
+    assert page.get_attribute("#zoom-follow", "aria-pressed") == "false"
+
+
+def test_light_and_dark(visit: Open, html: str) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light, dark = (visit(html, color_scheme=name).page for name in ("light", "dark"))
+    colors = [page.evaluate(ground) for page in (light, dark)]
+    assert colors[0] == "rgb(255, 255, 255)" and colors[1] != colors[0]
+    light.click("#theme")
+    dark.click("#theme")
+    assert [page.evaluate(ground) for page in (light, dark)] == colors[::-1]
+
+
+def test_contrast(visit: Open, html: str) -> None:
+    """Text of the picture stands out from its ground by at least 4.5 (WCAG 2.2, 1.4.3)."""
+    for scheme in ("light", "dark"):
+        page = visit(html, color_scheme=scheme).page
+        pairs = page.evaluate("""[...document.querySelectorAll('.node')].map((e) => [
+            getComputedStyle(e.querySelector('text')).fill,
+            getComputedStyle(e.firstElementChild).fill])""")
+        assert pairs and all(contrast(a, b) >= 4.5 for a, b in pairs)
+
+
+TEXTS = {
+    "#title": "body", "#say": "body", "#legend li": "body", "#drawn": "body", "code": "body",
+    ".algorithm li.now code": ".algorithm li.now", "nav [aria-current]": "nav [aria-current]",
+    ".chip:not(.unseen)": ".chip:not(.unseen)", "thead th": "body", ".order li.unseen": "body",
+    "#counter": "footer", "#theme": "#theme", ".where": "body", ".lists td:last-child": "body",
+}  # fmt: skip
+"""Where text stands, and on what ground."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_of_the_page(visit: Open, html: str, scheme: str) -> None:
+    page = visit(html, color_scheme=scheme).page
+    page.evaluate("player.go(player.story.chapters[1].at + 6)")
+    page.mouse.move(2, 2)
+    for text, ground in TEXTS.items():
+        colors = page.evaluate(f"""[getComputedStyle(document.querySelector('{text}')).color,
+            getComputedStyle(document.querySelector('{ground}')).backgroundColor]""")
+        assert contrast(*colors) >= 4.5, text
+
+
+def contrast(first: str, second: str) -> float:
+    def luminance(color: str) -> float:
+        channels = [int(part) / 255 for part in color[4:-1].split(",")]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    bright, dim = sorted((luminance(first), luminance(second)), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+def test_saving(visit: Open, html: str, tmp_path: Path) -> None:
+    page = visit(html).page
+    page.evaluate("player.go(12)")
+    page.wait_for_timeout(350)  # until what appears has appeared
+    with page.expect_download() as pending:
+        page.click("#save-svg")
+    pending.value.save_as(tmp_path / "moment.svg")
+    root = ElementTree.parse(tmp_path / "moment.svg").getroot()
+    groups = [e.get("id") for e in root.iter() if e.get("id")]
+    shown = page.evaluate("[...player.story.shownAt(12)]")
+    nodes = {name for name in groups if name and name[0] == "n"}
+    assert nodes and nodes == {key for key in shown if key in nodes}
+    assert all(e.get("fill") for e in root.iter() if e.tag.endswith(("rect", "text")))
+    assert root.get("transform") is None and root.get("viewBox") is not None
+    with page.expect_download() as pending:
+        page.keyboard.press("p")
+    pending.value.save_as(tmp_path / "moment.png")
+    assert pending.value.suggested_filename == "symad-step-13.png"
+    with page.expect_download() as other:
+        page.keyboard.press("s")
+    assert Path(other.value.path()).read_bytes() == (tmp_path / "moment.svg").read_bytes()
+    with page.expect_download() as other:
+        page.click("#save-png")
+    assert Path(other.value.path()).read_bytes()[:4] == b"\x89PNG"
+    image = (tmp_path / "moment.png").read_bytes()
+    assert image[:8] == b"\x89PNG\r\n\x1a\n"
+    assert int.from_bytes(image[16:20], "big") >= 1600 and len(image) > 20_000
+
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def test_names_are_text_and_run_nowhere(visit: Open) -> None:
+    a, b = sm.Variable(HOSTILE), sm.Variable("</script><script>alert(2)</script>{{data}}")
+    with sm.scope("<svg onload=alert(3)>"):
+        y = sm.exp(a) * b + sm.constant(3.0, name="\\input{$x$}")
+    one = visit(sm.play(y, [a, b], {a: 0.5, b: 0.25}).html)
+    one.page.evaluate("player.story.steps.forEach((step, place) => player.go(place))")
+    one.page.evaluate("player.go(0)")
+    assert HOSTILE in one.text("#panel .trace")
+    assert one.page.locator("img").count() == 0
+    assert one.page.locator("script").count() == 2
+    texts = one.page.evaluate("document.querySelector('#picture0').textContent")
+    assert HOSTILE[:20] in texts
+
+
+def test_numbers_are_written_as_python_writes_them(visit: Open, html: str) -> None:
+    rng = np.random.default_rng(3)
+    numbers = [*rng.normal(size=300), *10.0 ** rng.uniform(-12, 12, 300), 0.0625, -0.0625, 0.1875,
+               2.5, 1e6, 999999.9996, 1e-3, 9.9996e-4, 1125000.0, 1115000.0, 1e22, 5e-324, -1e300,
+               0.0, -0.0, 1.0, 123456.0005, math.inf, -math.inf, math.nan]  # fmt: skip
+    page = visit(html).page
+    plain = [x if math.isfinite(x) else str(x) for x in map(float, numbers)]
+    written = page.evaluate(
+        "(values) => values.map((x) => formatNumber(typeof x === 'string' ? "
+        "Number(x.replace('inf', 'Infinity')) : x))", plain,
+    )  # fmt: skip
+    assert written == [format_number(float(x)) for x in numbers]
+
+
+def test_in_the_frame_of_a_notebook(visit: Open, html: str) -> None:
+    y, xs = function()
+    player = sm.play(y, xs, dict(zip(xs, (2.0, 5.0), strict=True)))
+    cell = f"<!DOCTYPE html><title>{escape('notebook')}</title>{player._repr_html_()}"
+    one = visit(cell)
+    frame = one.page.frame_locator("iframe")
+    frame.locator("#next").click()
+    frame.locator("#next").click()
+    assert frame.locator("#counter").inner_text().startswith("3 /")
+    frame.locator("#number0").fill("4")
+    assert frame.locator("#panel .trace .value").first.text_content() == "4"
+    with one.page.expect_download() as pending:
+        frame.locator("#save-png").click()
+    assert Path(pending.value.path()).read_bytes()[:4] == b"\x89PNG"
+    one.requests[:] = one.requests[:1]  # the frame itself, about:srcdoc, is listed too
+
+
+def test_in_a_frame_that_is_hidden_at_first(visit: Open) -> None:
+    frame = lecture()._repr_html_().replace("<iframe", '<iframe hidden="hidden"', 1)
+    one = visit(f"<!DOCTYPE html><title>notebook</title>{frame}")
+    (page,) = [frame for frame in one.page.frames if frame.parent_frame is not None]
+    for _ in range(100):
+        if page.evaluate("typeof player !== 'undefined'"):
+            break
+        one.page.wait_for_timeout(50)
+    assert page.evaluate("window.innerHeight") == 0
+    one.page.evaluate("document.querySelector('iframe').hidden = false")
+    one.page.wait_for_timeout(600)
+    height = page.evaluate("document.querySelector('.node text').getBoundingClientRect().height")
+    assert 8 < height < 50
+    view = page.evaluate(VIEW)
+    assert all(map(math.isfinite, view)) and view[2] > 100
+    one.requests[:] = one.requests[:1]
+
+
+def test_a_resized_window_is_filled(visit: Open, html: str) -> None:
+    page = visit(html, reduced_motion="reduce").page
+    width = "document.querySelector('#picture0 .frame').getBoundingClientRect().width"
+    before = page.evaluate(width)
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.wait_for_timeout(300)
+    assert page.evaluate(width) > 1.2 * before
+
+
+def test_arrays_have_values_but_no_sliders(visit: Open) -> None:
+    x, w = sm.Variable("x", shape=(3,)), sm.Variable("W", shape=(2, 3))
+    y = sm.sum(sm.tanh(w @ x) ** 2)
+    one = visit(sm.play(y, [w], {x: [1.0, 2.0, 3.0], w: np.ones((2, 3))}).html)
+    assert not one.page.is_visible("#reset")
+    assert "2×3" in one.text("#panel .trace")
+    assert "no sliders" in one.page.evaluate("document.getElementById('notes').textContent")
+
+
+def test_a_graph_of_2000_nodes(visit: Open) -> None:
+    a, b = sm.Variable("a"), sm.Variable("b")
+    t: sm.Node = a
+    for block in range(25):
+        with sm.scope(f"block{block}"):
+            for _ in range(27):
+                t = sm.sin(t * b) + t
+    one = visit(sm.play(t, [a, b], {a: 0.5, b: 0.25}).html)
+    page = one.page
+    assert page.locator("#picture0 .node").count() < 200
+    page.evaluate("player.story.steps.forEach((step, place) => player.go(place))")
+    assert "folded by scope" in page.evaluate("document.getElementById('notes').textContent")
+    assert "block24" in page.evaluate("document.querySelector('#picture0').textContent")
+
+
+@cache
+def structure() -> Any:
+    a0, a1 = sm.Variable("a0"), sm.Variable("a1")
+    d = sm.structure({"cat": a0, "dog": a1})
+    return sm.play(sm.sin(d["cat"]) * d["cat"] + d["dog"], [a0, a1], {a0: 0.5, a1: 2.0})
+
+
+@cache
+def network() -> Any:
+    rng = np.random.default_rng(7)
+    x, w = sm.Variable("X", shape=("batch", 4)), sm.parameter("W", rng.normal(size=(4, 3)))
+    with sm.scope("layer"):
+        p = sm.log_softmax(sm.relu(x @ w + sm.parameter("b", np.zeros(3))))
+    return sm.play(-sm.mean(p[:, 0]), [w], {x: rng.normal(size=(6, 4))})
+
+
+@cache
+def lecture() -> Any:
+    y, xs = function()
+    return sm.play(y, xs, dict(zip(xs, (2.0, 5.0), strict=True)))
+
+
+@cache
+def second() -> Any:
+    x = sm.Variable("x")
+    return sm.play(sm.gradients(sm.sin(x) * x, x), [x], {x: 0.7})
+
+
+def test_a_folded_graph_has_sliders(visit: Open) -> None:
+    a, b = sm.Variable("a"), sm.Variable("b")
+    t: sm.Node = a
+    for block in range(5):
+        with sm.scope(f"block{block}"):
+            for _ in range(10):
+                t = sm.sin(t * b) + t
+    page = visit(sm.play(t, [a, b], {a: 0.5, b: 0.25}).html).page
+    assert page.locator("#picture0 .node.folded").count() == 10
+    page.fill("#number0", "0.75")
+    shown = set(values_shown(page).values())
+    gradients = [float(g.eval({a: 0.75, b: 0.25})) for g in sm.gradients(t, [a, b])]
+    assert set(map(format_number, gradients)) <= shown
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (800, 900), (390, 844)])
+@pytest.mark.parametrize("make", [lecture, structure, network, second])
+def test_nothing_is_cut_off_or_covers_another(
+    visit: Open, make: Callable[[], Any], size: tuple[int, int]
+) -> None:
+    page = visit(make().html, viewport={"width": size[0], "height": size[1]}).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    for picture in range(3):
+        boxes = page.evaluate(
+            """(name) => [...document.querySelectorAll(`#${name} .node`)]
+            .filter((e) => !e.id.includes('_')).map((e) => {
+                const box = e.firstElementChild.getBoundingClientRect();
+                const texts = [...e.querySelectorAll('text')].map((t) => t.getBoundingClientRect());
+                return [[box.left, box.top, box.right, box.bottom],
+                        ...texts.map((t) => [t.left, t.top, t.right, t.bottom])]; })""",
+            f"picture{picture}",
+        )
+        shapes = [box[0] for box in boxes]
+        assert shapes
+        for place, shape in enumerate(shapes):
+            assert all(are_apart(shape, other) for other in shapes[place + 1 :]), "nodes overlap"
+        for shape, *texts in boxes:
+            for text in texts:
+                assert text[0] >= shape[0] - 1 and text[2] <= shape[2] + 1, "text leaves its node"
+    if size[0] >= 1280:
+        heights = page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")
+        assert heights >= 0.02 * size[1]
+
+
+def are_apart(one: list[float], other: list[float]) -> bool:
+    return one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+@pytest.mark.parametrize("make", [lecture, structure, network, second])
+def test_notes_on_edges_are_whole_and_cover_no_text(visit: Open, make: Callable[[], Any]) -> None:
+    page = visit(make().html).page
+    rectangle = (
+        "(e) => { const b = e.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; }"
+    )
+    whole = page.evaluate(f"({rectangle})(document.getElementById('pictures'))")
+    badges = page.evaluate(f"""[...document.querySelectorAll('#picture0 .badge')].map((e) =>
+        [({rectangle})(e.firstElementChild), ({rectangle})(e.lastElementChild)])""")
+    texts = page.evaluate(
+        f"[...document.querySelectorAll('#picture0 .node text')].map({rectangle})"
+    )
+    assert badges
+    for place, (box, text) in enumerate(badges):
+        assert box[0] <= text[0] and text[2] <= box[2], "the text leaves its note"
+        assert whole[0] <= box[0] and box[2] <= whole[2] and whole[1] <= box[1], "it is cut off"
+        assert all(are_apart(box, other[0]) for other in badges[place + 1 :]), "notes overlap"
+        assert all(are_apart(box, other) for other in texts), "a note covers text"
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (390, 844), (700, 640), (844, 390)])
+def test_all_controls_are_on_the_screen(visit: Open, html: str, size: tuple[int, int]) -> None:
+    page = visit(html, viewport={"width": size[0], "height": size[1]}).page
+    for _ in range(len(page.evaluate("player.story.chapters"))):
+        boxes = page.evaluate("""[...document.querySelectorAll(
+            '.tools button, #zoom button, .controls button, #timeline, #counter, #speed, '
+            + '#chapters [aria-current]')].map((e) => {
+                const b = e.getBoundingClientRect();
+                return [e.id, b.left, b.top, b.right, b.bottom]; })""")
+        assert len(boxes) == 17
+        for name, left, top, right, bottom in boxes:
+            assert left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1], name
+        for line in page.evaluate("""[...document.querySelectorAll('.algorithm code')].map((e) =>
+                e.getBoundingClientRect().right)"""):
+            assert line <= size[0], "a line of the algorithm is cut off"
+        page.keyboard.press("PageDown")
+
+
+def test_what_stands_around_the_picture_does_not_move(visit: Open, html: str) -> None:
+    page = visit(html).page
+    places = (
+        "['#pictures', '#panel', '#say', 'footer'].map((e) => { const b = document"
+        ".querySelector(e).getBoundingClientRect(); return [b.left, b.top]; })"
+    )
+    sizes = (
+        "['#pictures', '#panel', 'footer'].map((e) => { const b = document"
+        ".querySelector(e).getBoundingClientRect(); return [b.width, b.height]; })"
+    )
+    first = page.evaluate(f"[{places}, {sizes}]")
+    for step in range(page.evaluate("player.story.length")):
+        page.evaluate(f"player.go({step})")
+        assert page.evaluate(f"[{places}, {sizes}]") == first, step
+
+
+def test_a_scope_is_framed_once_something_is_in_it(visit: Open) -> None:
+    page = visit(network().html).page
+    counts = page.evaluate("""player.story.steps.map((step, place) => {
+        player.go(place); return document.querySelectorAll('.frame.d1:not(.unseen)').length; })""")
+    start, end = page.evaluate("[player.story.chapters[1].at, player.story.chapters[2].at]")
+    assert counts[0] == counts[end - 1] == 2 and counts[1] == 0 and counts[start] == 1
+
+
+def test_a_small_graph_is_not_blown_up(visit: Open) -> None:
+    x = sm.Variable("x")
+    page = visit(sm.play(x * x, [x], {x: 3.0}).html).page
+    height = page.evaluate("document.querySelector('.node text').getBoundingClientRect().height")
+    assert 15 < height < 50
+
+
+def test_the_film_of_the_player() -> None:
+    """The one that the documents show moves and is small; how it is made is in make.py."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    path = Path(__file__).resolve().parents[2] / "docs" / "images" / "player.webp"
+    assert path.stat().st_size < 300_000
+    with image.open(path) as film:
+        assert film.n_frames > 30 and film.size == (1000, 610)
+        film.seek(film.n_frames - 1)
+        assert film.convert("L").getextrema()[0] < 50
+
+
+def test_the_data_of_the_page_is_json(visit: Open, html: str) -> None:
+    data = visit(html).page.evaluate("document.getElementById('data').textContent")
+    assert json.loads(data)["title"].startswith("y = ln x1")

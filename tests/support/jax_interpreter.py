@@ -1,0 +1,567 @@
+"""Graphs run by JAX: an independent implementation of every op, and of every derivative.
+
+Ops that are transposes of others are not written down a second time here: JAX transposes them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+# AVX has no operation that adds a product which has not been rounded.
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_max_isa=AVX")
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.special as special
+import numpy as np
+
+import symad as sm
+from symad.graph.node import Constant, Node
+from symad.ops.base import PerElement
+from symad.types import TensorType
+from tests.support.stochastic import RUNNING
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_disable_most_optimizations", True)  # each op is compiled, and runs once
+
+TABLE: dict[str, Callable[..., Any]] = {}
+"""From the name of an op to a function of JAX arrays, with the op's attributes as keywords."""
+
+UNTRANSLATED: dict[str, str] = {}
+"""Ops that JAX cannot check, and why."""
+
+SAME_NAME = (
+    "abs acos acosh add all any argmax argmin asin asinh atan atan2 atanh cbrt ceil cos cosh "
+    "deg2rad diag diagonal divide equal exp exp2 expand_dims expm1 flip floor "
+    "greater greater_equal hypot isfinite isinf isnan less less_equal log log10 log1p log2 "
+    "logaddexp logical_and logical_not logical_or logical_xor matrix_transpose maximum "
+    "minimum moveaxis multiply negative not_equal ones_like power prod "
+    "rad2deg roll sign sin sinh sqrt square squeeze subtract sum swapaxes tan "
+    "tanh tile transpose tril triu trunc where zeros_like"
+)
+TABLE.update((name, getattr(jnp, name)) for name in SAME_NAME.split())
+TABLE.update((name, getattr(special, name)) for name in "digamma erf erfc erfinv gammaln".split())
+TABLE.update((name, getattr(jnp.linalg, name)) for name in "cholesky eigvalsh inv svdvals".split())
+TABLE.update((name, getattr(jax.nn, name)) for name in "relu softplus".split())
+
+
+def _argsort(x: Any, axis: int, descending: bool) -> Any:
+    """JAX negates what it sorts to descend, which puts NaN last; symad takes it for the largest."""
+    if not descending:
+        return jnp.argsort(x, axis=axis, stable=True)
+    turned = jnp.argsort(jnp.flip(x, axis), axis=axis, stable=True)
+    return x.shape[axis] - 1 - jnp.flip(turned, axis)
+
+
+TABLE.update(
+    {
+        "identity": lambda x: x,
+        "argsort": lambda x, axis, descending: _argsort(x, axis, descending),
+        "after": lambda x, earlier: x,
+        "square_axes": lambda x, **_: x,
+        "stop_gradient": jax.lax.stop_gradient,
+        "cast": lambda x, dtype: jnp.asarray(x).astype(dtype),
+        "log_softmax": lambda x, axis: jax.nn.log_softmax(x, axis=axis),
+        "logsumexp": lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims),
+        "softmax": lambda x, axis: jax.nn.softmax(x, axis=axis),
+        "polygamma": lambda x, n: special.polygamma(n, x),
+        # Sizes are numbers, not arrays: JAX's shapes are static.
+        "axis_size": lambda x, axis: np.int64(np.shape(x)[axis]),
+        "shape": lambda x: np.array(np.shape(x), "int64"),
+        "size": lambda x: np.int64(np.size(x)),
+        "equal_part": lambda n, count: np.int64(n) // count,
+        "broadcast_like": lambda x, like: jnp.broadcast_to(x, like.shape),
+        "reshape_like": lambda x, like: jnp.reshape(x, like.shape),
+        "reshape_outer": lambda x, a, b: jnp.reshape(x, (*np.shape(a), *np.shape(b))),
+        "reshape": lambda x, *sizes, shape: jnp.reshape(x, filled(shape, sizes)),
+        "broadcast_to": lambda x, *sizes, shape: jnp.broadcast_to(x, filled(shape, sizes)),
+        "concat": lambda *xs, axis: jnp.concatenate(xs, axis),
+        "stack": lambda *xs, axis: jnp.stack(xs, axis),
+        "einsum": lambda *xs, subscripts: jnp.einsum(subscripts, *xs),
+        "pad": lambda x, widths, mode, value: jnp.pad(
+            x, widths, mode, **({"constant_values": value} if mode == "constant" else {})
+        ),
+        "repeat": lambda x, repeats, axis: jnp.repeat(x, np.array(repeats), axis),
+        "permute_dims": lambda x, axes: jnp.transpose(x, [axis % np.ndim(x) for axis in axes]),
+        "sigmoid": lambda x: jax.nn.sigmoid(floating(x)),
+        "norm": lambda x, axis, keepdims: jnp.linalg.vector_norm(
+            floating(x), axis=axis, keepdims=keepdims
+        ),
+        "arange": lambda *bounds, dtype: np.arange(*bounds, dtype=dtype),
+        "one_hot": lambda i, depth, dtype: jax.nn.one_hot(i, depth, dtype=dtype),
+        "take_along_axis": lambda x, i, axis: jnp.take_along_axis(x, np.asarray(i), axis),
+        "det": lambda a: jnp.linalg.det(a) if a.shape[-1] else jnp.ones(a.shape[:-2]),
+        "slogdet": lambda a: tuple(jnp.linalg.slogdet(a)),
+        "eigh": lambda a: tuple(jnp.linalg.eigh(a)),
+        "qr": lambda a: tuple(jnp.linalg.qr(a)),
+        "svd": lambda a: tuple(jnp.linalg.svd(a, full_matrices=False)),
+        "solve": lambda a, b: (
+            jnp.linalg.solve(a, b) if b.ndim > 1 else jnp.linalg.solve(a, b[:, None])[..., 0]
+        ),
+        "to_columns": lambda x, like: x[..., None] if np.ndim(like) == 1 else x,
+        "from_columns": lambda x, like: x[..., 0] if np.ndim(like) == 1 else x,
+        "identity_matrix": lambda like: jnp.eye(like.shape[-1], dtype=like.dtype),
+        "item": lambda whole, key: whole[key],
+    }
+)
+
+
+def translates(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Put a function in the table."""
+
+    def put(function: Callable[..., Any]) -> Callable[..., Any]:
+        TABLE.update(dict.fromkeys(names, function))
+        return function
+
+    return put
+
+
+def filled(dims: Sequence[int | None], sizes: Sequence[Any]) -> tuple[int, ...]:
+    rest = iter(sizes)
+    return tuple(int(next(rest)) if dim is None else dim for dim in dims)
+
+
+def floating(x: Any) -> Any:
+    """Return ``x`` as NumPy's functions take integers: in float64."""
+    return x if np.dtype(x.dtype).kind == "f" else jnp.asarray(x, "float64")
+
+
+@translates("round")
+def round_(x: Any, decimals: int) -> Any:
+    integer = np.dtype(x.dtype).kind in "iu"  # which JAX does not round to tens
+    return np.round(np.asarray(x), decimals) if integer else jnp.round(x, decimals)
+
+
+@translates("reciprocal")
+def reciprocal(x: Any) -> Any:
+    """Of integers, JAX's choice at 0 is another than NumPy's."""
+    if np.dtype(x.dtype).kind == "f":
+        return jnp.reciprocal(x)
+    with np.errstate(all="ignore"):
+        at_zero = np.reciprocal(np.zeros((), x.dtype))
+    return jnp.where(x == 0, at_zero, jnp.where(abs(x) == 1, x, 0).astype(x.dtype))
+
+
+def of_floats(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, **attributes: function(floating(x), **attributes)
+
+
+TABLE.update((name, of_floats(getattr(jnp, name))) for name in ("mean", "var", "std"))
+
+
+def keeping_nan(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an extremum that is NaN if an element is: JAX 0.10 loses NaN in large arrays."""
+
+    def extremum(x: Any, axis: Any, keepdims: bool) -> Any:
+        found = function(x, axis=axis, keepdims=keepdims)
+        if np.dtype(x.dtype).kind != "f":
+            return found
+        return jnp.where(jnp.any(jnp.isnan(x), axis=axis, keepdims=keepdims), jnp.nan, found)
+
+    return extremum
+
+
+TABLE.update((name, keeping_nan(getattr(jnp, name))) for name in ("max", "min"))
+
+
+# Structures
+
+
+@translates("make_structure")
+def make_structure(*items: Any, kind: str, keys: Sequence[Any], present: Sequence[bool]) -> Any:
+    rest = iter(items)
+    values = [next(rest) if there else None for there in present]
+    return dict(zip(keys, values, strict=True)) if kind == "dict" else values
+
+
+@translates("add_n")
+def add_n(*terms: Any) -> Any:
+    there = [term for term in terms if term is not None]
+    if not there or not isinstance(there[0], (dict, list, tuple)):
+        return sum(there[1:], there[0]) if there else None
+    if isinstance(there[0], dict):
+        return {key: add_n(*(term[key] for term in there)) for key in there[0]}
+    return [add_n(*items) for items in zip(*there, strict=True)]
+
+
+# Indexing
+
+
+def subscript(key: Sequence[Any], indices: Sequence[Any]) -> tuple[Any, ...]:
+    rest = iter(indices)
+
+    def part(entry: Any) -> Any:
+        if isinstance(entry, tuple):
+            return slice(*(None if bound is None else int(part(bound)) for bound in entry))
+        return np.asarray(next(rest)) if isinstance(entry, str) else entry
+
+    return tuple(part(entry) for entry in key)
+
+
+@translates("index", "array_index")
+def index(x: Any, *indices: Any, key: Any) -> Any:
+    return x[subscript(key, indices)]
+
+
+@translates("add_at")
+def add_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
+    return jnp.asarray(x).at[subscript(key, indices)].add(value)
+
+
+@translates("set_at")
+def set_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
+    return jnp.asarray(x).at[subscript(key, indices)].set(value)
+
+
+# Transposes
+
+
+def transposed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the transpose of a function that is linear in its first argument.
+
+    It takes what comes back, an array of the shape that it returns, and the other arguments.
+    """
+
+    def run(v: Any, like: Any, *others: Any, **attributes: Any) -> Any:
+        zeros = jnp.zeros(np.shape(like), v.dtype)
+        return jax.vjp(lambda x: function(x, *others, **attributes), zeros)[1](v)[0]
+
+    return run
+
+
+@translates("sum_like")
+def sum_like(v: Any, like: Any) -> Any:
+    return transposed(lambda x: jnp.broadcast_to(x, np.shape(v)))(v, like)
+
+
+@translates("matmul")
+def matmul(x: Any, y: Any) -> Any:
+    """XLA divides by the number of terms, also where there is none, when it compiles a product."""
+    if np.shape(x)[-1]:
+        return jnp.matmul(x, y)
+    form = jax.eval_shape(jnp.matmul, x, y)
+    return jnp.zeros(form.shape, form.dtype)
+
+
+@translates("matmul_left_adjoint")
+def matmul_left_adjoint(v: Any, x: Any, y: Any) -> Any:
+    return transposed(lambda left: jnp.matmul(left, y))(v, x)
+
+
+@translates("matmul_right_adjoint")
+def matmul_right_adjoint(v: Any, x: Any, y: Any) -> Any:
+    return transposed(lambda right: jnp.matmul(x, right))(v, y)
+
+
+@translates("scatter_add")
+def scatter_add(v: Any, like: Any, *indices: Any, key: Any) -> Any:
+    place = subscript(key, indices)
+    zeros = jnp.zeros(np.shape(like), v.dtype)
+    return transposed(lambda x: x[place])(jnp.broadcast_to(v, zeros[place].shape), like)
+
+
+@translates("index_last")
+def index_last(x: Any, *indices: Any, key: Any) -> Any:
+    place = subscript(key, indices)
+    return transposed(lambda value: jnp.zeros_like(x).at[place].set(value))(x, x[place])
+
+
+TABLE["add_along_axis"] = transposed(TABLE["take_along_axis"])
+TABLE["pad_sum"] = transposed(lambda x, **attributes: TABLE["pad"](x, **{"value": 0, **attributes}))
+TABLE["repeat_sum"] = transposed(TABLE["repeat"])
+TABLE["tile_sum"] = transposed(TABLE["tile"])
+TABLE["diagonal_place"] = transposed(jnp.diagonal)
+
+
+@translates("concat_part")
+def concat_part(v: Any, *xs: Any, axis: int, part: int) -> Any:
+    ends = list(itertools.accumulate(np.shape(x)[axis] for x in xs))
+    return jnp.split(v, ends[:-1], axis)[part]
+
+
+@translates("concat_place")
+def concat_place(v: Any, *xs: Any, axis: int, part: int) -> Any:
+    parts = [v if i == part else jnp.zeros(np.shape(x), v.dtype) for i, x in enumerate(xs)]
+    return jnp.concatenate(parts, axis)
+
+
+# Cumulative
+
+
+@translates("cumsum")
+def cumsum(x: Any, axis: int, from_end: bool) -> Any:
+    dtype = np.cumsum(np.ones(1, x.dtype)).dtype
+    return jax.lax.cumsum(jnp.asarray(x, dtype), axis % x.ndim, reverse=from_end)
+
+
+@translates("cumprod")
+def cumprod(x: Any, axis: int, from_end: bool, exclusive: bool) -> Any:
+    rows = jnp.moveaxis(jnp.asarray(x), axis, 0)
+    rows = rows[::-1] if from_end else rows
+    if exclusive:
+        rows = jnp.concatenate([jnp.ones_like(rows[:1]), rows[:-1]])
+    products = jnp.cumprod(rows, 0, dtype=np.cumprod(np.ones(1, rows.dtype)).dtype)
+    return jnp.moveaxis(products[::-1] if from_end else products, 0, axis)
+
+
+@translates("linear_recurrence")
+def linear_recurrence(a: Any, b: Any, axis: int, from_end: bool) -> Any:
+    a, b = jnp.broadcast_arrays(a, b)
+    a, b = (jnp.moveaxis(x, axis, 0) for x in (a, b))
+    a, b = (a[::-1], b[::-1]) if from_end else (a, b)
+
+    def step(state: Any, pair: tuple[Any, Any]) -> tuple[Any, Any]:
+        return pair[0] * state + pair[1], state
+
+    result = jax.lax.scan(step, jnp.zeros_like(b[0]), (a, b))[1] if len(b) else b
+    return jnp.moveaxis(result[::-1] if from_end else result, 0, axis)
+
+
+def _as_numpy_divides(name: str) -> Callable[..., Any]:
+    """Return a division that gives 0 for integers divided by 0, and the sign of zeros, as NumPy.
+
+    XLA crashes where it divides the least integer by -1 at compile time.
+    """
+    function = getattr(jnp, name)
+
+    def divide(x: Any, y: Any) -> Any:
+        if jnp.result_type(x, y).kind in "biu":
+            by_minus_one = -x if name == "floor_divide" else jnp.zeros_like(x)
+            found = function(x, jnp.where((y == 0) | (y == -1), 1, y))
+            return jnp.where(y == 0, 0, jnp.where(y == -1, by_minus_one, found))
+        found = function(x, y)
+        return jnp.where(found == 0, jnp.copysign(found, y), found) if name == "mod" else found
+
+    return divide
+
+
+TABLE.update({name: _as_numpy_divides(name) for name in ("floor_divide", "mod", "fmod")})
+
+
+@translates("element_count")
+def element_count(x: Any, axis: Any, correction: float) -> Any:
+    count = jnp.size(x) if axis is None else np.prod([np.shape(x)[a] for a in np.atleast_1d(axis)])
+    return jnp.maximum(jnp.asarray(count - correction, x.dtype), 0)
+
+
+# Linear algebra
+
+
+@translates("cofactors")
+def cofactors(a: Any) -> Any:
+    n = a.shape[-1]
+    rest = [np.array([k for k in range(n) if k != i], "int64") for i in range(n)]
+    minors = [
+        [(-1) ** (i + j) * jnp.linalg.det(a[..., rest[i][:, None], rest[j]]) for j in range(n)]
+        for i in range(n)
+    ]
+    return jnp.stack([jnp.stack(row, -1) for row in minors], -2) if n else a
+
+
+@translates("solve_triangular")
+def solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
+    columns = b[:, None] if b.ndim == 1 else b
+    batch = np.broadcast_shapes(a.shape[:-2], columns.shape[:-2])
+    a, columns = (jnp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (a, columns))
+    result = jax.lax.linalg.triangular_solve(
+        a, columns, left_side=True, lower=lower, unit_diagonal=unit_diagonal
+    )
+    return result[..., 0] if b.ndim == 1 else result
+
+
+# Ops with a body
+
+
+@translates("call")
+def call(*values: Any, body: sm.Graph, **_: Any) -> Any:
+    return evaluate(body, values)[0]
+
+
+@translates("map")
+def map_rows(*values: Any, body: sm.Graph, sequences: int) -> Any:
+    shared = values[sequences:]
+    rows = zip(*values[:sequences], strict=True)
+    return jnp.stack([evaluate(body, (*row, *shared))[0] for row in rows])
+
+
+@translates("fused")
+def fused(*values: Any, body: sm.Graph, **_: Any) -> Any:
+    results = tuple(evaluate(body, values))
+    return results[0] if len(results) == 1 else results
+
+
+# The interpreter
+
+
+def evaluate(graph: sm.Graph, values: Sequence[Any]) -> list[Any]:
+    """Return the outputs of ``graph`` for values of its inputs."""
+    known: dict[Node, Any] = dict(zip(graph.inputs, values, strict=True))
+    for node in graph.nodes:
+        if node in known:
+            continue
+        if isinstance(node, Constant):
+            known[node] = node.value if node.type.dtype.kind in "iub" else jnp.asarray(node.value)
+            continue
+        assert node.op is not None
+        arguments = _promoted(node, [known[source] for source in node.inputs])
+        known[node] = TABLE[node.op.name](*arguments, **node.op.attributes())
+    return [known[output] for output in graph.outputs]
+
+
+PROMOTING = {"matmul", "matmul_left_adjoint", "matmul_right_adjoint", "einsum", "concat", "stack"}
+"""Ops of operands of several dtypes, beside those that work element by element."""
+
+
+def _promoted(node: Node, operands: list[Any]) -> list[Any]:
+    """Return operands in the dtype in which NumPy computes; JAX promotes by rules of its own."""
+    assert node.op is not None
+    promotes = isinstance(node.op, PerElement) or node.op.name in PROMOTING
+    if not promotes or not isinstance(node.type, TensorType):
+        return operands
+    masks = operands[:1] if node.op.name == "where" else []
+    rest = operands[len(masks) :]
+    dtype = node.type.dtype
+    if dtype.kind == "b":
+        dtype = np.result_type(*(x.dtype for x in rest))
+    return [*masks, *(jnp.asarray(x).astype(dtype) for x in rest)]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Asks for the outputs of ``graph`` at ``values`` of its inputs, and for gradients.
+
+    These are of Σ ⟨seed, output⟩ over the outputs that have a seed, by the inputs ``xs``.
+    """
+
+    graph: sm.Graph
+    values: Sequence[Any]
+    xs: Sequence[Node]
+    seeds: Mapping[Node, Any]
+
+
+def values_and_gradients(request: Request) -> tuple[list[Any], list[Any]]:
+    """Return what a request asks for."""
+    graph, seeds = request.graph, request.seeds
+    held = dict(zip(graph.inputs, request.values, strict=True))
+
+    def total(moving: Sequence[Any]) -> tuple[Any, Any]:
+        fed = {**held, **dict(zip(request.xs, moving, strict=True))}
+        results = evaluate(graph, [fed[node] for node in graph.inputs])
+        pairs = zip(graph.outputs, results, strict=True)
+        terms = [jnp.sum(seeds[output] * y) for output, y in pairs if output in seeds]
+        return sum(terms, jnp.zeros(())), results
+
+    moving = [jnp.asarray(held[x]) for x in request.xs]
+    gradients, results = jax.grad(total, has_aux=True)(moving)
+    return results, gradients
+
+
+def to_order_two(request: Request, turns: Sequence[Any]) -> list[Any]:
+    """Return outputs, gradients, and the gradients of Σ ⟨turn, gradient⟩ over these."""
+
+    def turned(moving: Sequence[Any]) -> tuple[Any, Any]:
+        fed = dict(zip(request.graph.inputs, request.values, strict=True))
+        fed.update(zip(request.xs, moving, strict=True))
+        values = [fed[node] for node in request.graph.inputs]
+        results, gradients = values_and_gradients(replace(request, values=values))
+        terms = [jnp.sum(turn * slope) for turn, slope in zip(turns, gradients, strict=True)]
+        return sum(terms, jnp.zeros(())), (results, gradients)
+
+    moving = [request.values[request.graph.inputs.index(x)] for x in request.xs]
+    second, (results, gradients) = _run(jax.grad(turned, has_aux=True), moving)
+    return [*results, *gradients, *second]
+
+
+def run(graph: sm.Graph, values: Sequence[Any]) -> list[Any]:
+    """Return the outputs of ``graph``; compiling all ops at once is faster than one by one."""
+    return _run(lambda given: evaluate(graph, given), list(values))  # type: ignore[no-any-return]
+
+
+def _run(function: Callable[..., Any], values: Sequence[Any]) -> Any:
+    """Return what a function gives, compiled with :data:`OPTIONS` if XLA can do that."""
+    with np.errstate(all="ignore"):  # JAX converts constants by NumPy
+        try:
+            return jax.jit(function, compiler_options=_options())(values)
+        except jax.errors.JaxRuntimeError as error:
+            if "INTERNAL" not in str(error):
+                raise
+            return jax.jit(function)(values)
+
+
+@cache
+def _options() -> dict[str, Any]:
+    """Return those of :data:`OPTIONS` that this version of XLA has."""
+    known = {}
+    for name, value in OPTIONS.items():
+        with contextlib.suppress(jax.errors.JaxRuntimeError):
+            jax.jit(jnp.negative, compiler_options={name: value})(1.0)
+            known[name] = value
+    return known
+
+
+OPTIONS = {
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_disable_hlo_passes": "algsimp",
+    "xla_allow_excess_precision": False,
+    "xla_cpu_experimental_ynn_fusion_type": "",
+}
+"""XLA compiles in half the time, does not take NaN times False for 0, rounds float16, and
+does not crash the process as 0.10.2 and 0.11.0 do in some sums of products (jax-ml/jax#39257)."""
+
+
+NOISE = {"ulps": 64, "flushes": True}
+"""By how many units in the last place JAX's functions err, gammaln in float32 the most; numbers
+that are too small to be normal are 0 there."""
+
+
+IN_ANY_ORDER = {
+    "sum", "mean", "var", "std", "prod", "cumsum", "cumprod", "linear_recurrence", "matmul",
+    "matmul_left_adjoint", "matmul_right_adjoint", "einsum", "sum_like", "add_n", "norm",
+}  # fmt: skip
+"""Where partial results overflow, or are too small, depends on the order; and JAX adds float16 in
+float32."""
+
+NAN_AT_POLES = {"gammaln", "digamma"}
+
+
+def is_reference(graph: sm.Graph, values: Sequence[Any]) -> bool:
+    """Return whether JAX computes what NumPy and SciPy do: not where functions are at their limit.
+
+    Its ``polygamma`` is 0 for small values, and running sums in float16 stop growing elsewhere.
+    """
+    ops = [(node, node.op.name) for node in graph.nodes if node.op is not None]
+    for node, name in ops:
+        if name == "polygamma" or (name in RUNNING and np.dtype("float16") in _dtypes(node)):
+            return False
+    limited = [node for node, name in ops if name in IN_ANY_ORDER | NAN_AT_POLES]
+    found = sm.compile(list(graph.inputs), limited, backend="numpy")(*values)
+    return all(map(_is_in_range, limited, found))
+
+
+def _dtypes(node: Node) -> set[Any]:
+    return {node.dtype, *(source.dtype for source in node.inputs)}
+
+
+def _is_in_range(node: Node, value: Any) -> bool:
+    """Return whether all is finite, and no product is too small to be a normal number."""
+    assert node.op is not None
+    if np.asarray(value).dtype.kind != "f":
+        return True
+    least = np.finfo(value.dtype).tiny if "prod" in node.op.name else 0.0
+    return bool(np.all(np.isfinite(value) & (np.abs(value) >= least)))
+
+
+def answer(requests: Sequence[Request]) -> list[tuple[list[Any], list[Any]]]:
+    """Return what requests with floating inputs ask for; compiled all at once, which is faster."""
+
+    def run(values: Sequence[Sequence[Any]]) -> Any:
+        pairs = zip(requests, values, strict=True)
+        return [values_and_gradients(replace(request, values=v)) for request, v in pairs]
+
+    return jax.jit(run)([request.values for request in requests])  # type: ignore[no-any-return]

@@ -1,0 +1,312 @@
+"""Random graphs that mind nothing: all dtypes, NaN and infinities, kinks, empty axes, odd memory.
+
+``wild_graph(seed)`` is the same graph each time.  It grows as in :mod:`random_graphs`, with more
+ops, and keeps whatever comes out; :mod:`stochastic` tells which of its digits mean anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import symad as sm
+from symad.errors import SymadError
+from symad.graph.node import Node
+from symad.graph.op import OP_CLASSES
+from symad.ops.base import PerElement
+from symad.types import TensorType
+from tests.support.op_checks import KNOWLEDGE
+from tests.support.random_graphs import (
+    MAKERS,
+    Array,
+    Builder,
+    Maker,
+    Rng,
+    join,
+    matrix_product,
+    pick_two,
+    random_axis,
+    shape_change,
+)  # fmt: skip
+
+SHAPES = (
+    (), (3,), (2, 3), (2, 1), (1, 3), (3, 3), (2, 3, 3), (1,), (1, 1), (0,), (2, 0), (0, 3), (8,),
+    (5, 9), (1, 9), (5, 1), (2, 5, 9), (2, 1, 9), (600,), (3, 600), (600, 3), (17, 1), (17, 33),
+)  # fmt: skip
+LARGE = ((4099,), (40, 33, 8), (70_001,), (400, 400), (1, 140_000), (140_000,))
+"""Longer than a row, a block or what one thread does."""
+DTYPES = ("float64", "float32", "float16", "int64", "int32", "int8", "uint8", "uint64", "bool")
+LIKELY = np.array([8, 5, 1, 2, 2, 1, 1, 1, 2]) / 23
+SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf, 1.0, -1.0, 0.5, 1e-30, 1e30, 800.0, -40.0)
+
+
+@dataclass(frozen=True)
+class WildGraph:
+    """A graph with values for its inputs, laid out in odd ways."""
+
+    seed: int
+    graph: sm.Graph
+    arrays: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        feeds = "\n".join(
+            f"{node.name} = {np.array2string(np.asarray(value), threshold=20, precision=17)}  "
+            f"# {value.dtype.str}[{', '.join(map(str, value.shape))}], "
+            f"strides {getattr(value, 'strides', ())}"
+            for node, value in zip(self.graph.inputs, self.arrays, strict=True)
+        )
+        return f"wild_graph({self.seed})\n{self.graph}\n{feeds}"
+
+
+def wild_graph(seed: int, steps: int = 8) -> WildGraph:
+    """Return the wild graph of a seed, with derivatives of order 1 or 2 among its outputs."""
+    rng = np.random.default_rng([seed, 77])
+    knowledge = str(rng.choice(KNOWLEDGE))
+    builder = WildBuilder(rng, ("float64", "float32", "float16"), knowledge)
+    with np.errstate(all="ignore"):
+        for _ in range(4 * steps):
+            if builder.steps == steps:
+                break
+            builder.step()
+    grown = builder.finish(seed).graph
+    outputs = [*grown.outputs, *_derivatives(rng, grown)]
+    if rng.random() < 0.15:
+        outputs.append(sm.structure({"all": list(outputs), "first": outputs[0]}))
+    arrays = _share_memory(rng, [np.asarray(builder.values[x]) for x in grown.inputs])
+    laid_out = tuple(lay_out(rng, array) for array in arrays)
+    return WildGraph(seed, sm.Graph(outputs, grown.inputs), laid_out)
+
+
+def _derivatives(rng: Rng, graph: sm.Graph) -> list[Node]:
+    """Return gradients of the outputs, of order 0, 1 or 2; none where the rules decline."""
+    order = int(rng.choice(3, p=[0.3, 0.5, 0.2]))
+    xs = [x for x in graph.inputs if x.type.is_float]
+    ys = [y for y in graph.outputs if isinstance(y.type, TensorType) and y.type.is_float]
+    made: list[Node] = []
+    for _ in range(order):
+        if not xs or not ys:
+            break
+        try:
+            ys = list(sm.gradients(ys, xs, unused="zero"))
+        except SymadError:
+            break
+        made += ys
+    return made
+
+
+class WildBuilder(Builder):
+    reports_errors = False
+
+    def draw_inputs(self) -> Iterator[Array]:
+        rng = self.rng
+        self.is_large = rng.random() < 0.06
+        shapes = LARGE if self.is_large else SHAPES
+        for _ in range(int(rng.integers(1, 5))):
+            shape = shapes[rng.integers(len(shapes))]
+            yield draw(rng, shape, np.dtype(rng.choice(DTYPES, p=LIKELY)))
+
+    def step(self) -> None:
+        try:
+            super().step()
+        except (ValueError, TypeError, IndexError):  # a maker or kernel has no use for these values
+            pass
+
+    def makers(self) -> list[Maker]:
+        return SMALL_MAKERS if self.is_large else ALL_MAKERS
+
+    def will_do(self, value: Any) -> bool:
+        return True
+
+    def near_zero(self, *nodes: Node) -> bool:
+        return False
+
+
+def draw(rng: Rng, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return numbers, among them special ones."""
+    if dtype.kind == "b":
+        return rng.random(shape) < 0.5
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        small = rng.integers(0 if dtype.kind == "u" else -3, 6, shape)
+        ends = rng.choice(np.array([limits.min, limits.max, 0, 1], dtype), shape)
+        return np.asarray(np.where(rng.random(shape) < 0.05, ends, small.astype(dtype)))
+    array = rng.uniform(-2, 2, shape)
+    share = rng.choice([0.0, 0.05, 0.2])
+    with np.errstate(over="ignore"):
+        array = np.where(rng.random(shape) < share, rng.choice(SPECIAL, shape), array)
+        return np.asarray(array).astype(dtype)
+
+
+def _share_memory(rng: Rng, arrays: list[Array]) -> list[Array]:
+    """Let two inputs of one form overlap, or be one array, now and then."""
+    for k in range(1, len(arrays)):
+        first, second = arrays[k - 1], arrays[k]
+        if first.dtype == second.dtype and first.shape == second.shape and rng.random() < 0.5:
+            if first.ndim == 0 or rng.random() < 0.3:
+                arrays[k] = first
+            else:
+                whole = np.concatenate([first, second])
+                size = first.shape[0]
+                start = size // 2
+                arrays[k - 1], arrays[k] = whole[:size], whole[start : start + size]
+    return arrays
+
+
+def lay_out(rng: Rng, array: Array) -> Any:
+    """Return an array of the same values that lies in memory in another way."""
+    kind = rng.integers(12)
+    if array.ndim == 0:
+        return array[()] if kind < 6 else array
+    if kind == 0:
+        return np.asfortranarray(array)
+    if kind == 1:
+        return np.ascontiguousarray(array[::-1])[::-1]
+    if kind == 2:
+        return np.repeat(array, 2, axis=-1)[..., ::2]
+    if kind == 3:
+        array = array.copy()
+        array.flags.writeable = False
+    if kind == 4:
+        return array.astype(array.dtype.newbyteorder())
+    if kind == 5:
+        raw = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+        raw[...] = array
+        return raw
+    if kind == 6:
+        return np.ascontiguousarray(array.T).T
+    if kind == 7 and array.size:
+        return np.broadcast_to(array.ravel()[0], array.shape)
+    if kind == 8:
+        return array.view(Subclass)
+    return array
+
+
+class Subclass(np.ndarray):  # type: ignore[type-arg]
+    """An array with a type of its own."""
+
+
+WILD: list[Maker] = []
+ELEMENTWISE = sorted(
+    name for name, kind in OP_CLASSES.items()
+    if issubclass(kind, PerElement) and hasattr(sm, name)
+    and name not in ("identity", "cast", "where", "round", "add_n", "polygamma", "power")
+)  # fmt: skip
+UNARY_ARITY = {
+    "add", "subtract", "multiply", "divide", "mod", "floor_divide", "fmod", "maximum", "minimum",
+    "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and",
+    "logical_or", "logical_xor", "atan2", "hypot", "logaddexp",
+}  # fmt: skip
+
+
+def wild(weight: int) -> Any:
+    def put(make: Maker) -> Maker:
+        WILD.extend([make] * weight)
+        return make
+
+    return put
+
+
+@wild(14)
+def any_elementwise(b: Builder) -> Node | None:
+    name = ELEMENTWISE[b.rng.integers(len(ELEMENTWISE))]
+    function = getattr(sm, name)
+    if name not in UNARY_ARITY:
+        return function(b.pick())
+    pair = pick_two(b)
+    return None if pair is None else function(*pair)
+
+
+@wild(3)
+def any_where(b: Builder) -> Node | None:
+    pair = pick_two(b)
+    if pair is None:
+        return None
+    x, y = pair
+    return sm.where([lambda: x < y, lambda: x != y, lambda: sm.isnan(x)][b.rng.integers(3)](), x, y)
+
+
+@wild(3)
+def any_cast(b: Builder) -> Node | None:
+    """What does not fit an integer has no defined value."""
+    x, dtype = b.pick(), np.dtype(b.rng.choice(DTYPES, p=LIKELY))
+    value = np.asarray(b.values[x])
+    if dtype.kind in "iu" and value.dtype.kind == "f":
+        low = 0 if dtype.kind == "u" else -100
+        if not np.all((value > low) & (value < 100)):
+            return None
+    return x.astype(dtype)
+
+
+@wild(2)
+def a_power(b: Builder) -> Node | None:
+    x = b.pick()
+    if not x.type.is_float:
+        return x ** int(b.rng.integers(0, 4))
+    pair = pick_two(b)
+    if pair is not None and pair[1].type.is_float and b.rng.random() < 0.5:
+        return pair[0] ** pair[1]
+    return x ** float(b.rng.choice([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 1.7]))
+
+
+@wild(5)
+def any_reduction(b: Builder) -> Node | None:
+    x = b.pick()
+    rank = len(b.shape(x))
+    axes = tuple(int(a) for a in range(rank) if b.rng.random() < 0.5)
+    functions = (sm.sum, sm.mean, sm.max, sm.min, sm.any, sm.all, sm.prod, sm.var, sm.std)
+    function = functions[b.rng.integers(len(functions))]
+    if function in (sm.max, sm.min) and 0 in b.shape(x):
+        return None
+    return function(x, axis=axes or None, keepdims=bool(b.rng.random() < 0.5))
+
+
+@wild(2)
+def normalised(b: Builder) -> Node | None:
+    """Values per row go back into the rows."""
+    x = b.pick()
+    axis = random_axis(b, x)
+    if axis is None or 0 in b.shape(x):
+        return None
+    kind = b.rng.integers(3)
+    if kind == 0:
+        return x - sm.mean(x, axis=axis, keepdims=True)
+    if kind == 1:
+        return x / sm.sum(sm.abs(x), axis=axis, keepdims=True)
+    shifted = x - sm.max(x, axis=axis, keepdims=True)
+    return sm.exp(shifted) / sm.sum(sm.exp(shifted), axis=axis, keepdims=True)
+
+
+@wild(2)
+def place(b: Builder) -> Node | None:
+    x = b.pick()
+    axis = random_axis(b, x)
+    if axis is None or 0 in b.shape(x):
+        return None
+    return [sm.argmax, sm.argmin, sm.cumsum, sm.cumprod][b.rng.integers(4)](x, axis=axis)
+
+
+@wild(3)
+def odd_view(b: Builder) -> Node | None:
+    x = b.pick()
+    if not b.shape(x):
+        return None
+    return [lambda: x[::-1], lambda: x[..., ::-2], lambda: x[1:], lambda: x[:0], lambda: x.T,
+            lambda: x[None], lambda: x[..., None], lambda: x[-1]][b.rng.integers(8)]()  # fmt: skip
+
+
+@wild(1)
+def with_array(b: Builder) -> Node | None:
+    """A constant of the same shape, or of a row."""
+    x = b.pick()
+    shape = b.shape(x)[-1:] if b.rng.random() < 0.5 else b.shape(x)
+    return x * sm.constant(draw(b.rng, shape, np.dtype(b.rng.choice(DTYPES, p=LIKELY))))
+
+
+ALL_MAKERS = MAKERS + WILD
+SMALL_MAKERS = [
+    make for make in ALL_MAKERS if make not in (matrix_product, shape_change, odd_view, join)
+]
+"""Those that don't make more of what they get."""
