@@ -19,8 +19,8 @@ from symad.graph.node import Node, Parameter
 from symad.passes.specialise import specialise
 from symad.plan.plan import Plan, make_plan
 from symad.runtime.arguments import Binding
-from symad.runtime.available_memory import check_memory, is_worth_checking
 from symad.runtime.inputs import accept, type_of
+from symad.runtime.memory_check import check_memory, is_worth_checking
 from symad.runtime.out_argument import Targets
 from symad.runtime.recompute_savings import Trade, trade_between
 from symad.types import Dimension, Type

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from symad.backends.select import Settings, plan_for
 from symad.graph.cost import total_cost
 from symad.graph.graph import Graph
-from symad.runtime.available_memory import format_bytes
+from symad.runtime.memory_check import format_bytes
 
 
 @dataclass(frozen=True, slots=True)

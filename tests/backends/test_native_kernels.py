@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.backends.native import contraction, copies, fortran, indexing, lapack
+from symad.backends.native import fortran
 from symad.backends.native.kernel_call import Command, View, contiguous_strides
+from symad.backends.native.lower import contract, copies, index, lapack
 from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.ops.cumulative import linear_recurrence
@@ -67,9 +68,9 @@ class Memory:
 
 TABLE: dict[type[Op], Callable[..., list[Command] | None]] = {
     **copies.TABLE,
-    **contraction.TABLE,
+    **contract.TABLE,
     **lapack.TABLE,
-    **indexing.TABLE,
+    **index.TABLE,
 }
 
 
@@ -534,7 +535,7 @@ def test_the_library_of_scipy_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its integers have 32 bits, which matters for the pivots that determinants read."""
     find = fortran._find_in_scipy()
     other = fortran.Library(find, fortran._integer_bits(find("dgetrf")))
-    for module in (contraction, lapack):
+    for module in (contract, lapack):
         monkeypatch.setattr(module, "library", lambda: other)
     random = np.random.default_rng(8)
     for dtype in ("float64", "float32"):
@@ -547,7 +548,7 @@ def test_the_library_of_scipy_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_library_products_have_own_loops(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (contraction, lapack):
+    for module in (contract, lapack):
         monkeypatch.setattr(module, "library", lambda: None)
     random = np.random.default_rng(9)
     x, y = disordered(random, (2, 40, 33), "float64"), disordered(random, (33, 50), "float64")
@@ -570,7 +571,7 @@ def test_matrices_too_large_for_the_library_are_left_to_numpy(
     output = View(0, 0, (rows, 3), (3, 1), np.dtype("float64"))
     for bits in (32, 64):
         found = fortran.Library(lambda name: 0, bits)
-        monkeypatch.setattr(contraction, "library", lambda found=found: found)
+        monkeypatch.setattr(contract, "library", lambda found=found: found)
         scratch = lambda shape, dtype: View(0, 0, shape, contiguous_strides(shape), dtype)  # noqa: E731
-        made = contraction.TABLE[type(node.op)](node, [long, short], output, scratch)
+        made = contract.TABLE[type(node.op)](node, [long, short], output, scratch)
         assert (made is None) == (bits == 32)

@@ -23,7 +23,8 @@ from tests.support.random_graphs import random_graph
 
 pytest.importorskip("llvmlite")
 
-from symad.backends.native import jit, loops  # noqa: E402
+from symad.backends.native import jit  # noqa: E402
+from symad.backends.native.kernels import loops  # noqa: E402
 from symad.backends.native.loop_nest import Layout, Nest, supports  # noqa: E402
 from symad.backends.native.parallel import LoopKernel  # noqa: E402
 from symad.backends.native.program import (  # noqa: E402

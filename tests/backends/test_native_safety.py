@@ -25,7 +25,8 @@ from symad.plan.plan import make_plan
 
 pytest.importorskip("llvmlite")
 
-from symad.backends.native import entry, loops  # noqa: E402
+from symad.backends.native import scalar_function  # noqa: E402
+from symad.backends.native.kernels import loops  # noqa: E402
 from symad.backends.native.program import NativeProgram, native_graph  # noqa: E402
 
 LARGE = 20_000
@@ -307,7 +308,7 @@ def test_the_order_of_a_wide_graph_takes_no_comparisons(monkeypatch: pytest.Monk
 
 def test_functions_of_very_many_numbers_are_left_to_kernels() -> None:
     """Reading an argument takes more code than an op."""
-    count = entry.MOST_INSTRUCTIONS // 10
+    count = scalar_function.MOST_INSTRUCTIONS // 10
     xs = [sm.Variable(f"x{i}", shape=()) for i in range(count)]
     f = sm.compile(xs, sm.add_n(xs), backend="native")
     assert f(*range(count)) == sum(range(count))

@@ -29,7 +29,7 @@ from symad.types import TensorType
 
 ir = pytest.importorskip("llvmlite.ir")
 
-from symad.backends.native import entry  # noqa: E402
+from symad.backends.native import scalar_function  # noqa: E402
 from symad.backends.native.jit import Latest, compile_module, vector_unit  # noqa: E402
 from symad.backends.native.scalar_builder import (  # noqa: E402
     LLVMScalarBuilder,
@@ -448,7 +448,8 @@ def test_what_is_declined(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compiled([x], sm.zeros((2,)) + x) is None
     plan = make_plan(sm.Graph([v.sum()]))
     assert native_function(plan, v, refuse) is None
-    monkeypatch.setattr(entry, "MOST_INSTRUCTIONS", 21)  # an argument and a result count for 20
+    # An argument and a result count for 20.
+    monkeypatch.setattr(scalar_function, "MOST_INSTRUCTIONS", 21)
     assert compiled([x], x + 1) is not None
     assert compiled([x], x * x + 1) is None
 
@@ -578,7 +579,7 @@ def test_the_code_and_what_it_refers_to_are_freed(monkeypatch: pytest.MonkeyPatc
         def slow(self, *args: Any) -> str:
             return "slow"
 
-    monkeypatch.setattr(entry, "_codes", Latest(1))
+    monkeypatch.setattr(scalar_function, "_codes", Latest(1))
     owner = Owner()
     code = weakref.ref(owner.function.__self__[-2])
     assert owner.function("a") == "slow"
@@ -599,7 +600,7 @@ def test_the_code_and_what_it_refers_to_are_freed(monkeypatch: pytest.MonkeyPatc
 def test_one_code_serves_all_functions_of_one_structure(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, outputs = lecture()
     functions = [compiled(inputs, outputs, lambda *args, k=k: k) for k in range(3)]
-    monkeypatch.setattr(entry, "compile_module", lambda *_: pytest.fail("compiled again"))
+    monkeypatch.setattr(scalar_function, "compile_module", lambda *_: pytest.fail("compiled again"))
     again = compiled(*lecture(), lambda *args: 3)
     assert [f() for f in [*functions, again]] == [0, 1, 2, 3]
     results = [f(2.0, 5.0) for f in [*functions, again]]

@@ -11,7 +11,7 @@ import pytest
 import symad as sm
 from benchmarks.workloads import WORKLOADS
 from symad.backends.select import Settings, plan_for
-from symad.graph import order
+from symad.graph import evaluation_order
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
 from symad.graph.node import Node
@@ -29,8 +29,8 @@ BACKENDS = ["numpy", "native"]
 @pytest.fixture
 def closely(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at small graphs as closely as at large ones."""
-    monkeypatch.setattr(order, "_LEAST", 0)
-    monkeypatch.setattr(order, "_LEAST_EACH", 0)
+    monkeypatch.setattr(evaluation_order, "_LEAST", 0)
+    monkeypatch.setattr(evaluation_order, "_LEAST_EACH", 0)
 
 
 def as_it_is(graph: Graph) -> tuple[Node, ...]:

@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 import symad as sm
 from benchmarks.workloads import WORKLOADS
-from symad.backends import available
 from symad.backends.native.memory_pool import LARGE
 from symad.backends.native.program import NativeProgram
 from symad.backends.native.segment import Segment
 from symad.backends.numpy import NumpyProgram
 from symad.errors import EvaluationError
 from symad.graph.nested import leaves
-from symad.plan import memory
+from symad.plan import arrange as arrange_module
 from symad.plan.arrange import Lifetime, arrange
 from symad.plan.liveness import BlockKind
 from symad.plan.plan import make_plan
+from symad.runtime import memory_check
 
 ALIGNMENT = 64
 
@@ -62,7 +62,7 @@ def test_values_that_live_together_stand_apart(lifetimes):
     assert layout.lower_bound == max((live_at(lifetimes, step) for step in range(50)), default=0)
 
 
-@pytest.mark.parametrize("place", memory._PLACEMENTS)
+@pytest.mark.parametrize("place", arrange_module._PLACEMENTS)
 @given(lifetimes=LIFETIMES)
 @settings(max_examples=50)
 def test_each_placement_is_right(place, lifetimes):
@@ -85,8 +85,8 @@ def test_memory_that_a_forward_part_keeps_is_used_again():
 
 
 def test_nothing_takes_no_memory():
-    assert arrange([]) == memory.Layout((), 0, 0)
-    assert arrange([Lifetime(0, 0, 3)]) == memory.Layout((0,), 0, 0)
+    assert arrange([]) == arrange_module.Layout((), 0, 0)
+    assert arrange([Lifetime(0, 0, 3)]) == arrange_module.Layout((0,), 0, 0)
 
 
 COMPILED = [workload for workload in WORKLOADS.values() if "symad" in workload.implementations]
@@ -303,9 +303,9 @@ def test_calls_that_need_too_much_are_refused(backend):
 
 
 def test_the_message_says_what_takes_most_and_where(backend, monkeypatch):
-    if available.available_memory() is None:
+    if memory_check.available_memory() is None:
         pytest.skip("this system does not say how much memory there is")
-    monkeypatch.setattr(available, "available_memory", lambda: 50_000_000)
+    monkeypatch.setattr(memory_check, "available_memory", lambda: 50_000_000)
     with pytest.raises(EvaluationError) as info:
         outer(backend=backend)(np.ones(WIDTH))
     message = str(info.value)
@@ -316,20 +316,20 @@ def test_the_message_says_what_takes_most_and_where(backend, monkeypatch):
 def test_parameters_stay_if_a_call_is_refused(backend, monkeypatch):
     w = sm.parameter("w", np.ones(WIDTH))
     f = sm.compile([], sm.sum(w[:, None] @ w[None, :]), updates={w: w + 1}, backend=backend)
-    monkeypatch.setattr(available, "available_memory", lambda: 50_000_000)
+    monkeypatch.setattr(memory_check, "available_memory", lambda: 50_000_000)
     with pytest.raises(EvaluationError, match="there is 50 MB"):
         f()
     assert (w.value == 1).all()
 
 
 def test_small_calls_do_not_ask(backend, monkeypatch):
-    monkeypatch.setattr(available, "available_memory", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(memory_check, "available_memory", lambda: pytest.fail("asked"))
     assert outer(backend=backend)(np.ones(100)) == pytest.approx(1e4 * np.e)
 
 
 def test_calls_that_take_new_memory_ask_each_time(monkeypatch):
     asked = []
-    monkeypatch.setattr(available, "available_memory", lambda: asked.append(1) or 1 << 40)
+    monkeypatch.setattr(memory_check, "available_memory", lambda: asked.append(1) or 1 << 40)
     f = outer(backend="numpy")
     for _ in range(3):
         f(np.ones(WIDTH))
@@ -372,16 +372,16 @@ def test_limits_of_containers_count(case, tmp_path, monkeypatch):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
-    read = available._text
+    read = memory_check._text
     proc = {Path("/proc/meminfo"): SYSTEM, Path("/proc/self/cgroup"): groups}
-    monkeypatch.setattr(available, "_text", lambda path: proc.get(path) or read(path))
-    monkeypatch.setattr(available, "_GROUPS", tmp_path)
-    assert available.available_memory() == expected
+    monkeypatch.setattr(memory_check, "_text", lambda path: proc.get(path) or read(path))
+    monkeypatch.setattr(memory_check, "_GROUPS", tmp_path)
+    assert memory_check.available_memory() == expected
 
 
 def test_other_systems_do_not_say(monkeypatch):
-    monkeypatch.setattr(available, "_text", lambda path: "")
-    assert available.available_memory() is None
+    monkeypatch.setattr(memory_check, "_text", lambda path: "")
+    assert memory_check.available_memory() is None
     assert outer(backend="numpy")(np.ones(WIDTH)) == pytest.approx(WIDTH**2 * np.e)
 
 
