@@ -333,6 +333,14 @@ class Multilinear(Linear):
     """An op that is linear in each of its inputs: forward mode replaces one at a time."""
 
 
+def wide_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype in which elements are counted and added up: float32 for float16.
+
+    A float16 cannot count beyond 2048 in steps of one, and ends at 65504.
+    """
+    return np.result_type(dtype, np.float32)
+
+
 def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the floating dtype in which NumPy computes a mean of ``dtype``."""
     return dtype if dtype.kind == "f" else np.dtype("float64")

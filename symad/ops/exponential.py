@@ -9,6 +9,7 @@ import numpy as np
 
 from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Node
+from symad.graph.operators import call
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import Binary, Unary, float_dtype, register
@@ -261,7 +262,7 @@ def _logistic(b: ScalarBuilder, x: Value) -> Value:
 class Sigmoid(Unary):
     """Return 1 / (1 + e^-x), element by element, without overflow or loss of digits.
 
-    The derivative is y·(1 - y).
+    The derivative is y·(1 - y), computed by :class:`SigmoidSlope` to its last digits.
 
     Examples
     --------
@@ -275,7 +276,7 @@ class Sigmoid(Unary):
     numpy = staticmethod(_sigmoid)
     element = _logistic
     latex = r"\sigma({0})"
-    chain = (lambda v, y, x: v * (y * (1 - y)),)
+    chain = (lambda v, y, x: v * sigmoid_slope(x),)
     samples = (
         Sample(lambda x: sigmoid(x), [reals(3, 2)], lambda x: 1 / (1 + np.exp(-x))),
         Sample(lambda x: sigmoid(x), [reals(0)], label="empty"),
@@ -285,6 +286,46 @@ class Sigmoid(Unary):
         Sample(
             lambda x: sigmoid(x), [fixed([0.0, -40.0, 1000.0, -1000.0, np.inf, -np.inf, np.nan])],
             lambda x: np.array([0.5, np.exp(-40.0), 1.0, 0.0, 1.0, 0.0, np.nan]),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return float_dtype(*dtypes)
+
+
+def _sigmoid_slope(x: Any) -> Any:
+    decay = np.exp(-np.abs(x))
+    return decay / np.square(1 + decay)
+
+
+def _logistic_slope(b: ScalarBuilder, x: Value) -> Value:
+    decay = b.call("exp", b.negate(b.call("fabs", x)))
+    total = b.add(b.constant(1, b.dtype(x)), decay)
+    return b.divide(decay, b.multiply(total, total))
+
+
+class SigmoidSlope(Unary):
+    """The derivative of the sigmoid, σ′(x) = σ(x)·σ(-x) = e / (1 + e)² with e = e^-|x|.
+
+    As y·(1 - y) it would be 0 from 37 on, where 1 - y is rounded to 0.  Its own derivative is
+    -σ′(x)·tanh(x/2).
+    """
+
+    name = "sigmoid_slope"
+    operations = ELEMENTARY + 3
+    numpy = staticmethod(_sigmoid_slope)
+    element = _logistic_slope
+    latex = r"\sigma'({0})"
+    chain = (lambda v, y, x: -(v * y * call("tanh", 0.5 * x)),)
+    samples = (
+        Sample(
+            lambda x: sigmoid_slope(x), [reals(3, 2)], lambda x: 1 / (2 + np.exp(x) + np.exp(-x))
+        ),
+        Sample(
+            lambda x: sigmoid_slope(x),
+            [fixed([0.0, 40.0, -40.0, 1000.0, np.inf, -np.inf, np.nan])],
+            lambda x: np.array([0.25, np.exp(-40.0), np.exp(-40.0), 0.0, 0.0, 0.0, np.nan]),
             order=0, label="special",
         ),
     )  # fmt: skip
@@ -346,4 +387,5 @@ log10: Unary = register(Log10())
 log1p: Unary = register(Log1p())
 logaddexp: Binary = register(LogAddExp())
 sigmoid: Unary = register(Sigmoid())
+sigmoid_slope: Unary = SigmoidSlope()
 softplus: Unary = register(Softplus())

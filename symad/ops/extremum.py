@@ -11,7 +11,7 @@ from symad.graph.node import Node, apply
 from symad.graph.operators import call
 from symad.graph.sample import Sample, distinct, fixed, integers, reals
 from symad.ops.adjoint import cast
-from symad.ops.base import Operand, as_node, register, tensor_types
+from symad.ops.base import Operand, as_node, register, tensor_types, wide_dtype
 from symad.ops.reduce import (
     Axis,
     Reduction,
@@ -31,7 +31,7 @@ class Extremum(Reduction):
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         ties: Node = call("equal", x, y)
-        count = cast(sum(ties, self.axis, keepdims=True), v.dtype)
+        count = cast(sum(ties, self.axis, keepdims=True), wide_dtype(v.dtype))
         # A NaN equals nothing, so that its count is 0, and 0 / 0 hands the NaN on.
         shares: Node = call("where", ties, v / count, 0 / count)
         return shares

@@ -11,7 +11,7 @@ from symad.graph.node import Node, apply, reporting
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.ops import product
 from symad.ops.arithmetic import abs as magnitude
-from symad.ops.base import Operand, as_node, register
+from symad.ops.base import Operand, as_node, float_dtype, register, wide_dtype
 from symad.ops.comparison import equal, where
 from symad.ops.extremum import max as largest
 from symad.ops.extremum import min as smallest
@@ -66,7 +66,18 @@ def trace(x: Operand, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Node
 
 
 def _root_of_squares(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
+    dtype = float_dtype(np.asarray(x).dtype)
+    wide = wide_dtype(dtype)
+    total = np.sum(np.square(x, dtype=wide), axis=axis, keepdims=keepdims)
+    limits = np.finfo(wide)
+    if np.all((limits.tiny / limits.eps < total) & (total < np.inf)):
+        return np.sqrt(total).astype(dtype)
+    # Squares that overflow or lose digits are made of numbers scaled to at most 1.
+    size = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
+    scale = np.where((size > 0) & (size < np.inf), size, 1).astype(wide)
+    total = np.sum(np.square(x / scale), axis=axis, keepdims=True)
+    result = np.sqrt(total) * scale
+    return (result if keepdims else np.squeeze(result, axis=axis)).astype(dtype)[()]
 
 
 class EuclideanNorm(Reduction):
@@ -108,7 +119,7 @@ class EuclideanNorm(Reduction):
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         zero = equal(y, 0)
-        return where(zero, 0, v) * x / where(zero, 1, y)
+        return where(zero, 0, v) * (x / where(zero, 1, y))
 
 
 def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Node:

@@ -12,7 +12,7 @@ from symad.graph.node import Node, apply
 from symad.graph.operators import call
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.ops.adjoint import cast
-from symad.ops.base import Operand, as_node, register
+from symad.ops.base import Operand, as_node, float_dtype, register
 from symad.ops.reduce import (
     Reduction,
     as_axis,
@@ -89,7 +89,13 @@ def _var(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0
 
 
 def _std(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
-    return np.sqrt(_var(x, axis, keepdims, correction))
+    dtype = float_dtype(np.asarray(x).dtype)
+    wide: Any = _WIDER.get(dtype, dtype)
+    return np.sqrt(_var(np.asarray(x, wide), axis, keepdims, correction)).astype(dtype)
+
+
+_WIDER = {np.dtype("float16"): np.dtype("float32"), np.dtype("float32"): np.dtype("float64")}
+"""In which squares neither overflow nor underflow."""
 
 
 class Var(Reduction):
@@ -198,8 +204,10 @@ class Std(Reduction):
     )
 
     def decompose(self, *inputs: Node) -> Node | None:
-        variance = Var(self.axis, self.keepdims, self.correction).decompose(*inputs)
-        return None if variance is None else call("sqrt", variance)
+        dtype = self.result_dtype(inputs[0].dtype)
+        x = cast(inputs[0], _WIDER.get(dtype, dtype))
+        variance = Var(self.axis, self.keepdims, self.correction).decompose(x)
+        return None if variance is None else cast(call("sqrt", variance), dtype)
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         deviations = x - mean(x, self.axis, keepdims=True)

@@ -12,15 +12,21 @@ from symad.graph.op import Op
 from symad.graph.operators import call
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.ops.adjoint import cast
-from symad.ops.base import Operand, as_node, float_dtype, register, tensor_types
+from symad.ops.base import Operand, as_node, float_dtype, register, tensor_types, wide_dtype
+from symad.ops.extremum import Max
 from symad.ops.reduce import Axis, Reduction, as_axis, sum
-from symad.types import Type, UnknownShape, normalize_axes
+from symad.types import TensorType, Type, UnknownShape, normalize_axes
 
 
 def _floating(x: Operand) -> Node:
     """Return ``x`` as a floating node: integers and booleans become float64."""
     node = as_node(x)
     return cast(node, float_dtype(node.dtype))
+
+
+def _wide(x: Node) -> Node:
+    """Return ``x`` in the dtype in which its elements are added up."""
+    return cast(x, wide_dtype(x.dtype))
 
 
 _LARGE = fixed([[1000.0, 999.0, -1000.0], [-1e4, -1e4, -2e4]])
@@ -42,8 +48,8 @@ def _scipy(function: str) -> Any:
 def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     shift = np.where(np.isfinite(top), top, 0)
-    total = np.sum(np.exp(x - shift), axis=axis, keepdims=True)
-    result = np.log(total) + shift
+    total = np.sum(np.exp(x - shift), axis=axis, keepdims=True, dtype=wide_dtype(x.dtype))
+    result = (np.log(total) + shift).astype(x.dtype)
     return result if keepdims else np.squeeze(result, axis=axis)[()]
 
 
@@ -129,12 +135,12 @@ class LogSumExp(Reduction):
         return dtype
 
     def decompose(self, *inputs: Node) -> Node | None:
-        (x,) = inputs
+        x = _wide(inputs[0])
         top: Node = call("max", x, self.axis, keepdims=True)
         largest = float(np.finfo(x.dtype).max)  # beside +inf, exp(x - shift) stays finite
         shift: Node = call("clip", top, -largest, largest)
         total = sum(call("exp", x - shift), self.axis, keepdims=True)
-        result: Node = call("log", total) + shift
+        result = cast(call("log", total) + shift, inputs[0].dtype)
         (type_,) = tensor_types(self.infer(x.type))
         return result if self.keepdims else call("reshape", result, type_.shape)
 
@@ -161,10 +167,49 @@ class Normalized(Op):
         return x
 
 
+def _at_largest(v: Any, y: Any, axis: Any) -> Any:
+    top = np.max(y, axis=axis, keepdims=True, initial=-np.inf)
+    return np.max(np.where(y == top, v, -np.inf), axis=axis, keepdims=True, initial=-np.inf)
+
+
+class AtLargest(Normalized):
+    """The element of v that is where y is largest along ``axis``: of ties, the largest of them.
+
+    It has no derivative, because what it is subtracted from does not depend on it.
+    """
+
+    name = "at_largest"
+    numpy = staticmethod(_at_largest)
+    samples = (
+        Sample(
+            lambda v, y: apply(AtLargest(1), as_node(v), as_node(y)),
+            [fixed([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), fixed([[0.1, 0.8, 0.1], [0.4, 0.2, 0.4]])],
+            lambda v, y: np.array([[2.0], [6.0]], v.dtype),
+            needs="rank",
+        ),
+    )
+
+    def infer(self, *types: Any) -> Type:
+        v, y = tensor_types(*types)
+        kept = Max(self.axis, True).infer(y)
+        assert isinstance(kept, TensorType)
+        return TensorType(v.dtype, kept.shape)
+
+    def differentiable(self, slot: int) -> bool:
+        return False
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        v, y = inputs
+        is_largest = call("equal", y, call("max", y, self.axis, keepdims=True))
+        result: Node = call("max", call("where", is_largest, v, -np.inf), self.axis, keepdims=True)
+        return result
+
+
 def _softmax(x: Any, axis: Any) -> Any:
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     exponentials = np.exp(x - top)
-    return exponentials / np.sum(exponentials, axis=axis, keepdims=True)
+    total = np.sum(exponentials, axis=axis, keepdims=True, dtype=wide_dtype(x.dtype))
+    return (exponentials / total).astype(x.dtype, copy=False)
 
 
 @register
@@ -203,7 +248,9 @@ def softmax(x: Operand, axis: Any = -1) -> Node:
 class Softmax(Normalized):
     """y_j = exp x_j / Σ_i exp x_i: see :func:`softmax`.
 
-    The Jacobian ∂y_i/∂x_j = y_i (δ_ij − y_j) is symmetric, so one formula serves both modes.
+    The Jacobian ∂y_i/∂x_j = y_i (δ_ij − y_j) is symmetric, so one formula serves both modes:
+    y (v − Σ v y).  Because the y add up to 1, a number may be taken from v beforehand.  It is the v
+    of the largest y: without it, a y near 1 would get the difference of nearly equal numbers.
     """
 
     name = "softmax"
@@ -237,12 +284,14 @@ class Softmax(Normalized):
     )
 
     def decompose(self, *inputs: Node) -> Node | None:
-        (x,) = inputs
+        x = _wide(inputs[0])
         exponentials: Node = call("exp", x - call("max", x, self.axis, keepdims=True))
-        return exponentials * (1 / sum(exponentials, self.axis, keepdims=True))
+        result = exponentials * (1 / sum(exponentials, self.axis, keepdims=True))
+        return cast(result, inputs[0].dtype)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
-        return out * (adjoint - sum(adjoint * out, self.axis, keepdims=True))
+        v = adjoint - apply(AtLargest(self.axis), adjoint, out)
+        return out * (v - sum(_wide(v * out), self.axis, keepdims=True))
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return self.reverse(slot, tangent, out, *inputs)
@@ -250,7 +299,8 @@ class Softmax(Normalized):
 
 def _log_softmax(x: Any, axis: Any) -> Any:
     shifted = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    total = np.sum(np.exp(shifted), axis=axis, keepdims=True, dtype=wide_dtype(x.dtype))
+    return (shifted - np.log(total)).astype(x.dtype, copy=False)
 
 
 @register
@@ -326,16 +376,15 @@ class LogSoftmax(Normalized):
     )
 
     def decompose(self, *inputs: Node) -> Node | None:
-        (x,) = inputs
+        x = _wide(inputs[0])
         shifted = x - call("max", x, self.axis, keepdims=True)
         total = sum(call("exp", shifted), self.axis, keepdims=True)
-        result: Node = shifted - call("log", total)
-        return result
+        return cast(shifted - call("log", total), inputs[0].dtype)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         probabilities: Node = call("exp", out)
-        return adjoint - probabilities * sum(adjoint, self.axis, keepdims=True)
+        return adjoint - probabilities * sum(_wide(adjoint), self.axis, keepdims=True)
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         probabilities: Node = call("exp", out)
-        return tangent - sum(probabilities * tangent, self.axis, keepdims=True)
+        return tangent - sum(_wide(probabilities * tangent), self.axis, keepdims=True)

@@ -13,7 +13,15 @@ from symad.graph.node import Node, apply
 from symad.graph.op import resolve
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.graph.scalar import ScalarBuilder, Value
-from symad.ops.base import Elementwise, Operand, Unary, as_node, float_dtype, register
+from symad.ops.base import (
+    Elementwise,
+    Operand,
+    Unary,
+    as_node,
+    float_dtype,
+    register,
+    ufunc_dtype,
+)
 from symad.ops.exponential import exp
 
 _EDGES = fixed([0.0, -0.0, np.inf, -np.inf, np.nan])
@@ -96,6 +104,19 @@ class ErfInv(Unary):
     )  # fmt: skip
 
 
+def _gammaln(x: Any) -> Any:
+    from scipy import special
+
+    # SciPy's function of real numbers loses its digits near the zeros at 1 and 2; its function of
+    # complex numbers has a series there.
+    near_zero = np.minimum(np.abs(x - 1), np.abs(x - 2)) < 0.1
+    values = special.gammaln(x)
+    if not np.any(near_zero):
+        return values
+    series = special.loggamma(np.where(near_zero, x, 1.0) + 0j).real
+    return np.where(near_zero, series, values).astype(values.dtype)[()]
+
+
 def _log_gamma(b: ScalarBuilder, x: Value) -> Value:
     lowest = b.constant(-math.inf, b.dtype(x))  # where SciPy has -inf and C has inf
     return b.select(b.equal(x, lowest), x, b.call("lgamma", x))
@@ -115,7 +136,7 @@ class GammaLn(Unary):
 
     name = "gammaln"
     operations = SPECIAL
-    numpy = "scipy.special.gammaln"
+    numpy = staticmethod(_gammaln)
     element = _log_gamma
     latex = r"\ln \Gamma({0})"
     chain = (lambda v, y, x: v * digamma(x),)
@@ -130,6 +151,9 @@ class GammaLn(Unary):
             lambda x: np.array([np.inf, np.inf, 0.0, np.inf, np.nan]), order=0, label="special",
         ),
     )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return ufunc_dtype(resolve("scipy.special.gammaln"), *dtypes)
 
 
 class Digamma(Unary):

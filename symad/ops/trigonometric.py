@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from symad.graph.node import Node
 from symad.graph.sample import Sample, fixed, reals
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.arithmetic import sqrt
-from symad.ops.base import Binary, Unary, mask, register
+from symad.ops.base import Binary, Unary, float_dtype, mask, register
 from symad.ops.comparison import not_equal
 
 _EDGES = fixed([0.0, -0.0, np.inf, -np.inf, np.nan])
@@ -91,6 +92,33 @@ class Tan(Unary):
     )
 
 
+def _one_minus_square(x: Any) -> Any:
+    return (1 - x) * (1 + x)
+
+
+def _unit_complement(b: ScalarBuilder, x: Value) -> Value:
+    one = b.constant(1, b.dtype(x))
+    return b.multiply(b.subtract(one, x), b.add(one, x))
+
+
+class OneMinusSquare(Unary):
+    """1 - x² as (1 - x)·(1 + x), which keeps its digits near ±1; its derivative is -2x.
+
+    Written as that product, its derivative would be the difference of 1 - x and 1 + x, which has
+    few digits near 0.
+    """
+
+    name = "one_minus_square"
+    operations = 3
+    numpy = staticmethod(_one_minus_square)
+    element = _unit_complement
+    text = "1 - {0}**2"
+    latex = "1 - {0}^2"
+    precedence = 1
+    chain = (lambda v, y, x: v * (-2 * x),)
+    samples = (Sample(lambda x: one_minus_square(x), [reals(3, 2)], lambda x: 1 - x * x),)
+
+
 class Asin(Unary):
     """Return the angle in [-π/2, π/2] whose sine is ``x``, element by element; NaN beyond ±1.
 
@@ -108,7 +136,7 @@ class Asin(Unary):
     numpy = np.arcsin
     element = "asin"
     latex = r"\arcsin {0}"
-    chain = (lambda v, y, x: v / sqrt((1 - x) * (1 + x)),)
+    chain = (lambda v, y, x: v / sqrt(one_minus_square(x)),)
     samples = (
         Sample(
             lambda x: asin(x), [reals(3, 2, low=-0.8, high=0.8)],
@@ -139,7 +167,7 @@ class Acos(Unary):
     numpy = np.arccos
     element = "acos"
     latex = r"\arccos {0}"
-    chain = (lambda v, y, x: -(v / sqrt((1 - x) * (1 + x))),)
+    chain = (lambda v, y, x: -(v / sqrt(one_minus_square(x))),)
     samples = (
         Sample(
             lambda x: acos(x), [reals(3, 2, low=-0.8, high=0.8)],
@@ -303,7 +331,9 @@ class Cosh(Unary):
 
 
 class Tanh(Unary):
-    """Return the hyperbolic tangent of ``x``, element by element; the derivative is 1 - y².
+    """Return the hyperbolic tangent of ``x``, element by element.
+
+    The derivative is 1 - y², computed as 1/cosh² by :class:`TanhSlope` to its last digits.
 
     Examples
     --------
@@ -317,7 +347,7 @@ class Tanh(Unary):
     numpy = np.tanh
     element = "tanh"
     latex = r"\tanh {0}"
-    chain = (lambda v, y, x: v * (1 - y * y),)
+    chain = (lambda v, y, x: v * tanh_slope(x),)
     samples = (
         Sample(lambda x: tanh(x), [reals(3, 2)], lambda x: np.sinh(x) / np.cosh(x)),
         Sample(lambda x: tanh(x), [reals(0)], label="empty"),
@@ -326,6 +356,44 @@ class Tanh(Unary):
             order=0, label="special",
         ),
     )  # fmt: skip
+
+
+def _tanh_slope(x: Any) -> Any:
+    decay = np.exp(-np.abs(x))
+    return np.square(2 * decay / (1 + np.square(decay)))
+
+
+def _hyperbolic_slope(b: ScalarBuilder, x: Value) -> Value:
+    decay = b.call("exp", b.negate(b.call("fabs", x)))
+    total = b.add(b.constant(1, b.dtype(x)), b.multiply(decay, decay))
+    root = b.divide(b.add(decay, decay), total)
+    return b.multiply(root, root)
+
+
+class TanhSlope(Unary):
+    """The derivative of tanh, 1/cosh²(x) = (2e / (1 + e²))² with e = e^-|x|, without overflow.
+
+    As 1 - y² it would be 0 from 19 on, where y is rounded to 1.  Its own derivative is
+    -2·tanh(x)/cosh²(x).
+    """
+
+    name = "tanh_slope"
+    operations = ELEMENTARY + 5
+    numpy = staticmethod(_tanh_slope)
+    element = _hyperbolic_slope
+    latex = r"\tanh' {0}"
+    chain = (lambda v, y, x: -2 * (v * y * tanh(x)),)
+    samples = (
+        Sample(lambda x: tanh_slope(x), [reals(3, 2)], lambda x: 1 / np.cosh(x) ** 2),
+        Sample(
+            lambda x: tanh_slope(x), [fixed([0.0, 20.0, -20.0, 1000.0, np.inf, -np.inf, np.nan])],
+            lambda x: np.array([1.0, 4 * np.exp(-40.0), 4 * np.exp(-40.0), 0.0, 0.0, 0.0, np.nan]),
+            order=0, label="special",
+        ),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return float_dtype(*dtypes)
 
 
 class Asinh(Unary):
@@ -399,7 +467,7 @@ class Atanh(Unary):
     numpy = np.arctanh
     element = "atanh"
     latex = r"\operatorname{{artanh}} {0}"
-    chain = (lambda v, y, x: v / ((1 - x) * (1 + x)),)
+    chain = (lambda v, y, x: v / one_minus_square(x),)
     samples = (
         Sample(
             lambda x: atanh(x), [reals(3, 2, low=-0.8, high=0.8)],
@@ -457,6 +525,7 @@ class Rad2Deg(Unary):
 sin: Unary = register(Sin())
 cos: Unary = register(Cos())
 tan: Unary = register(Tan())
+one_minus_square: Unary = OneMinusSquare()
 asin: Unary = register(Asin())
 acos: Unary = register(Acos())
 atan: Unary = register(Atan())
@@ -465,6 +534,7 @@ hypot: Binary = register(Hypot())
 sinh: Unary = register(Sinh())
 cosh: Unary = register(Cosh())
 tanh: Unary = register(Tanh())
+tanh_slope: Unary = TanhSlope()
 asinh: Unary = register(Asinh())
 acosh: Unary = register(Acosh())
 atanh: Unary = register(Atanh())

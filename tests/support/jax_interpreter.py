@@ -90,6 +90,12 @@ TABLE.update(
         "repeat": lambda x, repeats, axis: jnp.repeat(x, np.array(repeats), axis),
         "permute_dims": lambda x, axes: jnp.transpose(x, [axis % np.ndim(x) for axis in axes]),
         "sigmoid": lambda x: jax.nn.sigmoid(floating(x)),
+        "sigmoid_slope": lambda x: jax.nn.sigmoid(x) * jax.nn.sigmoid(-x),
+        "tanh_slope": lambda x: 4 * jax.nn.sigmoid(2 * x) * jax.nn.sigmoid(-2 * x),
+        "one_minus_square": lambda x: (1 - x) * (1 + x),
+        "at_largest": lambda v, y, axis: jnp.max(
+            jnp.where(y == jnp.max(y, axis, keepdims=True), v, -jnp.inf), axis, keepdims=True
+        ),
         "norm": lambda x, axis, keepdims: jnp.linalg.vector_norm(
             floating(x), axis=axis, keepdims=keepdims
         ),

@@ -19,6 +19,7 @@ import numpy as np
 
 from symad.backends.native.jit import has_symbol, vector_unit
 from symad.backends.native.vector_math.exponential import exp_float32
+from symad.backends.native.vector_math.hyperbolic import tanh
 from symad.backends.native.vector_math.sine import sine_or_cosine
 from symad.graph.scalar import Value
 from symad.ops.base import PerElement
@@ -178,6 +179,9 @@ class LLVMScalarBuilder:
         if function in ("sin", "cos") and dtype == _FLOAT64 and not self.lanes:
             circular: Scalar = sine_or_cosine(self, function, *arguments)
             return circular
+        if function == "tanh" and self.lanes:
+            hyperbolic: Scalar = tanh(self, *arguments)
+            return hyperbolic
         return self.call_library(function, *arguments)
 
     def call_library(self, function: str, *arguments: Scalar) -> Scalar:

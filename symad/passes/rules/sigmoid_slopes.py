@@ -1,7 +1,7 @@
 """The slope of a sum of logarithms of a sigmoid and of its complement, as in log-likelihoods.
 
 With s = sigmoid(x), the derivative of a log(s) + b log(1 − s) is (a/s − b/(1 − s)) s (1 − s), where
-0/0 and 1/0 come up as soon as s is 0 or 1.  It is a (1 − s) − b s.
+0/0 and 1/0 occur as soon as s is 0 or 1.  It is a (1 − s) − b s.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from symad.graph.node import Node
 from symad.ops.arithmetic import Add, Divide, Multiply, Negative, Subtract, add, multiply, subtract
 from symad.ops.comparison import Where, where
-from symad.ops.exponential import Sigmoid, sigmoid
+from symad.ops.exponential import Sigmoid, SigmoidSlope, sigmoid, sigmoid_slope
 from symad.passes.grade import Grade
 from symad.passes.rule import AnyRule, Procedure, number_of
 
@@ -59,7 +59,7 @@ def _slope(node: Node) -> Node | None:
 def _has_share(factor: Node) -> bool:
     """Take a quick look: products inside of products have had their turn."""
     factors = factor.inputs if isinstance(factor.op, Multiply) else (factor,)
-    return any(_share(f) is not None for f in factors)
+    return any(isinstance(f.op, SigmoidSlope) or _share(f) is not None for f in factors)
 
 
 def _share(node: Node) -> _Share | None:
@@ -79,6 +79,8 @@ def _factors(node: Node) -> list[Node]:
         top = pending.pop()
         if isinstance(top.op, Multiply):
             pending += reversed(top.inputs)
+        elif isinstance(top.op, SigmoidSlope):
+            found += (sigmoid(top.inputs[0]), sigmoid(-top.inputs[0]))
         else:
             found.append(top)
     return found + pending
@@ -158,6 +160,7 @@ LOGISTIC: tuple[AnyRule, ...] = (
             * (sigmoid(x) * (1 - sigmoid(x))),
             lambda x, a, b: (-(b / (1 - sigmoid(x))) - a / sigmoid(x)) * sigmoid(x) * sigmoid(-x),
             lambda x, a, b: (a + b / sigmoid(x)) * (sigmoid(x) * (1 - sigmoid(x))),
+            lambda x, a, b: (a / sigmoid(x) - b / (1 - sigmoid(x))) * sigmoid_slope(x),
             lambda x, a, b: (where(a > b, a / sigmoid(x), 0.0) + where(a > b, 0.0, b)) * sigmoid(x),
         ),
         grade=Grade.ROUNDING,
