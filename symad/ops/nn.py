@@ -13,8 +13,7 @@ from symad.graph.operators import call
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, float_dtype, register, tensor_types, wide_dtype
-from symad.ops.extremum import Max
-from symad.ops.reduce import Axis, Reduction, as_axis, sum
+from symad.ops.reduce import Axis, Reduction, Sum, as_axis, sum
 from symad.types import TensorType, Type, UnknownShape, normalize_axes
 
 
@@ -185,13 +184,13 @@ class AtLargest(Normalized):
             lambda v, y: apply(AtLargest(1), as_node(v), as_node(y)),
             [fixed([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), fixed([[0.1, 0.8, 0.1], [0.4, 0.2, 0.4]])],
             lambda v, y: np.array([[2.0], [6.0]], v.dtype),
-            needs="rank",
+            order=0,
         ),
     )
 
     def infer(self, *types: Any) -> Type:
         v, y = tensor_types(*types)
-        kept = Max(self.axis, True).infer(y)
+        kept = Sum(self.axis, True).infer(y)
         assert isinstance(kept, TensorType)
         return TensorType(v.dtype, kept.shape)
 

@@ -113,7 +113,7 @@ def _gammaln(x: Any) -> Any:
     values = special.gammaln(x)
     if not np.any(near_zero):
         return values
-    series = special.loggamma(np.where(near_zero, x, 1.0) + 0j).real
+    series = special.loggamma(np.where(near_zero, x, 1.0) + 0j).real + 0.0  # not -0.0
     return np.where(near_zero, series, values).astype(values.dtype)[()]
 
 
