@@ -9,9 +9,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from symad.errors import GraphTypeError
-from symad.graph.node import Constant, Node, apply, as_array
+from symad.graph.node import Constant, Node, apply, as_array, call
 from symad.graph.op import Op, resolve
-from symad.graph.operators import FUNCTIONS, call
+from symad.graph.operators import FUNCTIONS
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.types import StructureType, TensorType, Type, broadcast_shapes
 

@@ -88,7 +88,7 @@ def remedy_of(node: Node, inputs: Sequence[Any], value: Any) -> str:
     return _overflow(node) if np.isinf(value) and _finite(inputs) else ""
 
 
-def _differentiated(role: Role | None) -> Op | None:
+def _differentiated(role: Role[Node] | None) -> Op | None:
     """Return the forward op whose rule made a node."""
     if role is None or role.kind not in (RoleKind.TANGENT, RoleKind.PARTIAL, RoleKind.LOCAL):
         return None
