@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, dataclass_transform
 
 from symad.errors import InternalError, SymadError
 from symad.graph.operators import Operators
@@ -48,8 +48,31 @@ class Op:
     """LaTeX template such as ``r"\\sin {0}"``; empty prints as a call."""
     precedence: ClassVar[int] = 10
     """How tightly :attr:`text` binds: + is 1, * is 2, unary minus 3, ** 4, a call 10."""
+    symbols: ClassVar[str] = ""
+    """Template of mathematical symbols such as ``"{0}²"``; :attr:`text` in symbols where empty."""
+    short: ClassVar[str] = ""
+    """What stands for :attr:`name` on nodes of pictures and in formulas of symbols: ``"ln"``."""
     commutative: ClassVar[bool] = False
     """Whether the order of the inputs does not matter."""
+    order_shows: ClassVar[bool] = False
+    """Whether it matters after all for the sign of a zero, as in ``maximum(0.0, -0.0)``."""
+    sign: ClassVar[Literal["any", "nonnegative", "as inputs"]] = "any"
+    """Whether a floating result is never less than 0 nor -0.0, or never if no input is; it may be
+    NaN."""
+    domain: ClassVar[str | Callable[..., str]] = ""
+    """Where the op is not defined or infinite, and what to do: a sentence, or a function of the
+    result and the inputs, as numbers, that returns one; see :mod:`symad.ops.domains`."""
+    derivative_domain: ClassVar[str] = ""
+    """Where the derivative is not defined or infinite, and what to do."""
+    has_poles: ClassVar[bool] = False
+    """Whether the result is infinite for some finite inputs, and not because it is too large."""
+    counted_as: ClassVar[
+        Literal["additions", "multiplications", "sums", "products", "functions"]
+    ] = "functions"
+    """What :func:`symad.compare_derivatives` counts: one of these for each operation, additions of
+    what is summed over, multiplications and additions of them, or calls of a function."""
+    in_expressions: ClassVar[bool] = False
+    """Whether expressions given as text (``symad trace "sin(x)"``) may call it by its name."""
     is_view: ClassVar[bool] = False
     """Whether the result may share memory with the first input, a structure with all of them."""
     is_in_place: ClassVar[bool] = False

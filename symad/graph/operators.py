@@ -22,15 +22,10 @@ NodeT = TypeVar("NodeT")
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
 
+IN_EXPRESSIONS: set[str] = set()
+"""Those that make several ops and that expressions given as text may call."""
+
 NUMPY_NAMES: dict[str, str] = {
-    "absolute": "abs",
-    "arccos": "acos",
-    "arccosh": "acosh",
-    "arcsin": "asin",
-    "arcsinh": "asinh",
-    "arctan": "atan",
-    "arctan2": "atan2",
-    "arctanh": "atanh",
     "bitwise_and": "logical_and",
     "bitwise_or": "logical_or",
     "bitwise_xor": "logical_xor",
@@ -44,7 +39,6 @@ NUMPY_NAMES: dict[str, str] = {
     "positive": "identity",
     "psi": "digamma",
     "radians": "deg2rad",
-    "remainder": "mod",
     "rint": "round",
     "true_divide": "divide",
     "amax": "max",
@@ -52,7 +46,7 @@ NUMPY_NAMES: dict[str, str] = {
     "around": "round",
     "transpose": "transpose",
 }
-"""NumPy names that differ from symad's; all others are the same."""
+"""NumPy names that differ from symad's; those of ufuncs that ops are computed by come to it."""
 
 
 def _from_numpy(function: Any) -> Callable[..., Any]:

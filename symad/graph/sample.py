@@ -107,6 +107,8 @@ class Sample:
         Up to which order derivatives are checked: 2 unless a kink or the cost forbids it.
     label : str
         Tells the samples of one op apart.
+    signed_zeros : bool
+        Whether the signs of zeros in the result count: then they must be those of ``reference``.
     needs : {"", "rank", "shape"}
         What must be known of the inputs' shapes as the graph is built and differentiated: nothing,
         the number of axes, or all sizes.  The tests check that less is refused with an error.
@@ -117,4 +119,5 @@ class Sample:
     reference: Callable[..., Any] | None = None
     order: int = 2
     label: str = ""
+    signed_zeros: bool = False
     needs: str = ""

@@ -11,6 +11,7 @@ from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import Binary, Unary, register
 from symad.ops.comparison import equal, where
+from symad.ops.domains import difference, masked, power_of, product, quotient
 from symad.ops.rounding import round
 
 
@@ -25,6 +26,10 @@ class Add(Binary):
     """
 
     name = "add"
+    short = "+"
+    sign = "as inputs"
+    counted_as = "additions"
+    domain = difference
     numpy = np.add
     element = "add"
     text = latex = "{0} + {1}"
@@ -50,6 +55,9 @@ class Subtract(Binary):
     """
 
     name = "subtract"
+    short = "−"
+    counted_as = "additions"
+    domain = difference
     numpy = np.subtract
     element = "subtract"
     text = latex = "{0} - {1}"
@@ -73,6 +81,10 @@ class Multiply(Binary):
     """
 
     name = "multiply"
+    short = "×"
+    sign = "as inputs"
+    counted_as = "multiplications"
+    domain = product
     numpy = np.multiply
     element = "multiply"
     text = "{0} * {1}"
@@ -98,6 +110,15 @@ class Divide(Binary):
     """
 
     name = "divide"
+    short = "÷"
+    sign = "as inputs"
+    counted_as = "multiplications"
+    has_poles = True
+    domain = quotient
+    derivative_domain = (
+        "The derivative of x / y at y = 0 is infinite. Mask it where it is made: "
+        "sm.where(sm.not_equal(y, 0), x / y, 0)."
+    )
     numpy = np.divide
     element = "divide"
     text = "{0} / {1}"
@@ -110,7 +131,8 @@ class Divide(Binary):
         Sample(lambda n: n / 2, [integers(3)], lambda n: 0.5 * n, label="integer"),
         Sample(
             lambda a: a / 0.0, [fixed([1.0, -1.0, 0.0, np.nan])],
-            lambda a: np.array([np.inf, -np.inf, np.nan, np.nan]), order=0, label="special",
+            lambda a: np.array([np.inf, -np.inf, np.nan, np.nan]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -126,6 +148,8 @@ class Negative(Unary):
     """
 
     name = "negative"
+    short = "−"
+    counted_as = "additions"
     numpy = np.negative
     element = "negate"
     text = latex = "-{0}"
@@ -167,6 +191,13 @@ class Power(Binary):
     """
 
     name = "power"
+    short = "^"
+    has_poles = True
+    domain = power_of
+    derivative_domain = (
+        "The derivative of x ** p at 0 is infinite for p < 1, and so is that of p at x = 0. "
+        "Mask it where it is made: sm.where(x > 0, x ** p, 0)."
+    )
     operations = 2 * ELEMENTARY
     numpy = np.power
     element = "pow"
@@ -191,7 +222,7 @@ class Power(Binary):
             [fixed([0.0, 0.0, 0.0, -2.0, -2.0, np.inf, 1.0, np.nan]),
              fixed([0.0, 2.0, -1.0, 3.0, 0.5, -1.0, np.nan, 0.0])],
             lambda x, y: np.array([1.0, 0.0, np.inf, -8.0, np.nan, 0.0, 1.0, 1.0], x.dtype),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -225,6 +256,7 @@ class Mod(Binary):
     """
 
     name = "mod"
+    domain = "The remainder by 0 is NaN."
     operations = 3
     numpy = np.mod
     element = _mod
@@ -243,7 +275,7 @@ class Mod(Binary):
             lambda a, b: a % b, [fixed([4.0, -4.0, 5.0, -5.0, np.inf, np.nan, 1.0]),
                                  fixed([2.0, 2.0, np.inf, np.inf, 1.0, 1.0, 0.0])],
             lambda a, b: np.array([0.0, 0.0, 5.0, np.inf, np.nan, np.nan, np.nan], a.dtype),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -278,6 +310,8 @@ class FloorDivide(Binary):
     """
 
     name = "floor_divide"
+    has_poles = True
+    domain = "Division by 0: keep the divisor away from 0 with sm.where."
     operations = 2
     numpy = np.floor_divide
     element = _floor_divide
@@ -313,6 +347,7 @@ class Fmod(Binary):
     """
 
     name = "fmod"
+    domain = "The remainder by 0 is NaN."
     operations = 3
     numpy = np.fmod
     element = _fmod
@@ -349,6 +384,7 @@ class Abs(Unary):
     """
 
     name = "abs"
+    sign = "nonnegative"
     numpy = np.absolute
     element = _abs
     latex = r"\left|{0}\right|"
@@ -359,7 +395,8 @@ class Abs(Unary):
         Sample(lambda n: abs(n), [integers(4)], lambda n: np.where(n < 0, -n, n), label="integer"),
         Sample(
             lambda x: abs(x), [fixed([0.0, -0.0, np.inf, -np.inf, np.nan])],
-            lambda x: np.array([0.0, 0.0, np.inf, np.inf, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, 0.0, np.inf, np.inf, np.nan]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -391,7 +428,8 @@ class Sign(Unary):
         Sample(lambda x: sign(x) * x, [away_from_zero(3, 2)]),
         Sample(
             lambda x: sign(x), [fixed([0.0, -1e-30, np.inf, -np.inf, np.nan])],
-            lambda x: np.array([0.0, -1.0, 1.0, -1.0, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, -1.0, 1.0, -1.0, np.nan]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -412,6 +450,12 @@ class Reciprocal(Unary):
     """
 
     name = "reciprocal"
+    counted_as = "multiplications"
+    has_poles = True
+    domain = quotient
+    derivative_domain = "The derivative of 1/x at 0 is infinite. " + masked(
+        "sm.not_equal(x, 0)", "sm.reciprocal(x)"
+    )
     numpy = np.reciprocal
     element = _reciprocal
     latex = r"\frac{{1}}{{{0}}}"
@@ -421,7 +465,8 @@ class Reciprocal(Unary):
         Sample(lambda x: reciprocal(x), [away_from_zero(3, 2)], lambda x: 1 / x),
         Sample(
             lambda x: reciprocal(x), [fixed([0.0, -0.0, np.inf, -np.inf, np.nan])],
-            lambda x: np.array([np.inf, -np.inf, 0.0, -0.0, np.nan]), order=0, label="special",
+            lambda x: np.array([np.inf, -np.inf, 0.0, -0.0, np.nan]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -441,6 +486,9 @@ class Square(Unary):
     """
 
     name = "square"
+    symbols = "{0}²"
+    sign = "nonnegative"
+    counted_as = "multiplications"
     numpy = np.square
     element = _square
     latex = "{0}^2"
@@ -465,6 +513,10 @@ class Sqrt(Unary):
     """
 
     name = "sqrt"
+    symbols = "√{0}"
+    sign = "as inputs"
+    domain = "The root of a negative number is NaN: use sm.relu(x) or sm.abs(x) inside."
+    derivative_domain = "The derivative of √x at 0 is infinite. " + masked("x > 0", "sm.sqrt(x)")
     numpy = np.sqrt
     element = "sqrt"
     latex = r"\sqrt{{{0}}}"
@@ -474,7 +526,8 @@ class Sqrt(Unary):
         Sample(lambda x: sqrt(x), [reals(0, low=0.2)], label="empty"),
         Sample(
             lambda x: sqrt(x), [fixed([0.0, -0.0, -1.0, np.inf, np.nan])],
-            lambda x: np.array([0.0, -0.0, np.nan, np.inf, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, -0.0, np.nan, np.inf, np.nan]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -492,6 +545,10 @@ class Cbrt(Unary):
     """
 
     name = "cbrt"
+    sign = "as inputs"
+    derivative_domain = "The derivative of the cube root at 0 is infinite. " + masked(
+        "sm.not_equal(x, 0)", "sm.cbrt(x)"
+    )
     operations = ELEMENTARY
     numpy = np.cbrt
     element = "cbrt"
@@ -504,7 +561,8 @@ class Cbrt(Unary):
         ),
         Sample(
             lambda x: cbrt(x), [fixed([0.0, -0.0, np.inf, -np.inf, np.nan])],
-            lambda x: np.array([0.0, -0.0, np.inf, -np.inf, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, -0.0, np.inf, -np.inf, np.nan]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ def _comparison_samples(compare: Any, reference: Any) -> tuple[Sample, ...]:
         Sample(compare, [reals(3, 2), reals(3, 2)], reference),
         Sample(compare, [integers(4, low=0, high=3), integers(2, 1)], reference, label="integer"),
         Sample(lambda x: compare(x, 0.5), [reals(0)], label="empty, with a number"),
-        Sample(compare, [_TIES, _TIED], reference, label="special"),
+        Sample(compare, [_TIES, _TIED], reference, label="special", signed_zeros=True),
     )
 
 
@@ -303,7 +303,10 @@ class IsNaN(Predicate, Unary):
     numpy = np.isnan
     element = _is_nan
     samples = (
-        Sample(lambda x: isnan(x), [_NOT_FINITE], lambda x: x != x, label="special"),
+        Sample(
+            lambda x: isnan(x), [_NOT_FINITE], lambda x: x != x,
+            label="special", signed_zeros=True,
+        ),
         Sample(lambda n: isnan(n), [integers(3)], lambda n: n != n, label="integer"),
     )
 
@@ -326,7 +329,10 @@ class IsInf(Predicate, Unary):
     numpy = np.isinf
     element = _is_infinite
     samples = (
-        Sample(lambda x: isinf(x), [_NOT_FINITE], lambda x: abs(x) == np.inf, label="special"),
+        Sample(
+            lambda x: isinf(x), [_NOT_FINITE], lambda x: abs(x) == np.inf,
+            label="special", signed_zeros=True,
+        ),
     )
 
 
@@ -349,7 +355,10 @@ class IsFinite(Predicate, Unary):
     numpy = np.isfinite
     element = _is_finite
     samples = (
-        Sample(lambda x: isfinite(x), [_NOT_FINITE], lambda x: abs(x) < np.inf, label="special"),
+        Sample(
+            lambda x: isfinite(x), [_NOT_FINITE], lambda x: abs(x) < np.inf,
+            label="special", signed_zeros=True,
+        ),
     )
 
 
@@ -380,7 +389,7 @@ class Where(Elementwise):
         Sample(
             lambda x: where(x > 0, x, -1.0), [_NOT_FINITE],
             lambda x: np.array([-1.0, -1.0, 1e30, np.inf, -1.0, -1.0], x.dtype),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -478,6 +487,8 @@ class Maximum(Binary):
     """
 
     name = "maximum"
+    sign = "as inputs"
+    order_shows = True
     numpy = np.maximum
     element = _larger
     latex = r"\max({0}, {1})"
@@ -493,7 +504,8 @@ class Maximum(Binary):
         Sample(lambda x, y: maximum(x, y), [reals(2, 0), reals(2, 1)], label="empty"),
         Sample(
             lambda x, y: maximum(x, y + 0), [_TIES, _TIED],
-            lambda x, y: np.where(x > y, x, np.where(x != x, x, y)), order=0, label="special",
+            lambda x, y: np.where(x > y, x, np.where(x != x, x, y)),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -512,6 +524,8 @@ class Minimum(Binary):
     """
 
     name = "minimum"
+    sign = "as inputs"
+    order_shows = True
     numpy = np.minimum
     element = _smaller
     latex = r"\min({0}, {1})"
@@ -526,7 +540,8 @@ class Minimum(Binary):
         Sample(lambda n, m: minimum(n, m), [integers(4), integers(3, 1)], label="integer"),
         Sample(
             lambda x, y: minimum(x, y), [_TIES, _TIED],
-            lambda x, y: np.where(x < y, x, np.where(x != x, x, y)), order=0, label="special",
+            lambda x, y: np.where(x < y, x, np.where(x != x, x, y)),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -587,6 +602,7 @@ class Relu(Unary):
     """
 
     name = "relu"
+    sign = "as inputs"
     numpy = staticmethod(_relu)
     element = _positive_part
     chain = (lambda v, y, x: mask(x > 0, v),)
@@ -597,7 +613,7 @@ class Relu(Unary):
         Sample(
             lambda x: relu(x), [fixed([0.0, 1e-30, np.inf, -np.inf, np.nan])],
             lambda x: np.array([0.0, 1e-30, np.inf, 0.0, np.nan], x.dtype),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -622,4 +638,4 @@ maximum: Binary = register(Maximum())
 minimum: Binary = register(Minimum())
 relu: Unary = register(Relu())
 register(where)
-register(clip)
+register(clip, in_expressions=True)

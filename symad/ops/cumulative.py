@@ -93,6 +93,8 @@ class CumSum(Linear, Cumulative):
     """y_j = Σ_{i≤j} x_i, with the adjoint x̄_i = Σ_{j≥i} ȳ_j: see :func:`cumsum`."""
 
     name = "cumsum"
+    in_expressions = True
+    sign = "as inputs"
     numpy = staticmethod(_cumsum)
     samples = (
         Sample(lambda x: cumsum(x), [reals(4)], np.cumsum),
@@ -182,6 +184,8 @@ class CumProd(Cumulative):
     exclusive: bool = False
 
     name = "cumprod"
+    in_expressions = True
+    sign = "as inputs"
     numpy = staticmethod(_cumprod)
     samples = (
         Sample(lambda x: cumprod(x), [reals(4)], np.cumprod),

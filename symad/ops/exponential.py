@@ -13,6 +13,7 @@ from symad.graph.sample import Sample, fixed, integers, reals
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import Binary, Unary, float_dtype, register
 from symad.ops.comparison import equal, isinf, where
+from symad.ops.domains import logarithm, masked, overflows
 
 _EDGES = fixed([0.0, -0.0, 1000.0, -1000.0, np.inf, -np.inf, np.nan])
 _LOGARITHM_EDGES = fixed([0.0, -0.0, 1.0, -1.0, np.inf, np.nan])
@@ -29,6 +30,8 @@ class Exp(Unary):
     """
 
     name = "exp"
+    sign = "nonnegative"
+    domain = overflows("exp")
     operations = ELEMENTARY
     numpy = np.exp
     element = "exp"
@@ -39,7 +42,8 @@ class Exp(Unary):
         Sample(lambda n: exp(n), [integers(2, 2)], lambda n: np.e**n, label="integer"),
         Sample(
             lambda x: exp(x), [_EDGES],
-            lambda x: np.array([1, 1, np.inf, 0, np.inf, 0, np.nan]), order=0, label="special",
+            lambda x: np.array([1, 1, np.inf, 0, np.inf, 0, np.nan]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -55,6 +59,8 @@ class Exp2(Unary):
     """
 
     name = "exp2"
+    sign = "nonnegative"
+    domain = overflows("exp2", rate=math.log(2))
     operations = ELEMENTARY
     numpy = np.exp2
     element = "exp2"
@@ -76,6 +82,8 @@ class Expm1(Unary):
     """
 
     name = "expm1"
+    sign = "as inputs"
+    domain = overflows("expm1")
     operations = ELEMENTARY
     numpy = np.expm1
     element = "expm1"
@@ -85,7 +93,8 @@ class Expm1(Unary):
         Sample(lambda x: expm1(x), [reals(3, 2)], lambda x: np.exp(x) - 1),
         Sample(
             lambda x: expm1(x), [fixed([0.0, -0.0, 1e-20, np.inf, -np.inf, np.nan])],
-            lambda x: np.array([0.0, -0.0, 1e-20, np.inf, -1.0, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, -0.0, 1e-20, np.inf, -1.0, np.nan]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -103,6 +112,10 @@ class Log(Unary):
     """
 
     name = "log"
+    short = "ln"
+    has_poles = True
+    domain = logarithm
+    derivative_domain = "The derivative of ln x at 0 is infinite. " + masked("x > 0", "sm.log(x)")
     operations = ELEMENTARY
     numpy = np.log
     element = "log"
@@ -113,7 +126,7 @@ class Log(Unary):
         Sample(
             lambda x: log(x), [_LOGARITHM_EDGES],
             lambda x: np.array([-np.inf, -np.inf, 0, np.nan, np.inf, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -129,6 +142,8 @@ class Log2(Unary):
     """
 
     name = "log2"
+    has_poles = True
+    domain = logarithm
     operations = ELEMENTARY
     numpy = np.log2
     element = "log2"
@@ -139,7 +154,7 @@ class Log2(Unary):
         Sample(
             lambda x: log2(x), [_LOGARITHM_EDGES],
             lambda x: np.array([-np.inf, -np.inf, 0, np.nan, np.inf, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -155,6 +170,8 @@ class Log10(Unary):
     """
 
     name = "log10"
+    has_poles = True
+    domain = logarithm
     operations = ELEMENTARY
     numpy = np.log10
     element = "log10"
@@ -165,7 +182,7 @@ class Log10(Unary):
         Sample(
             lambda x: log10(x), [_LOGARITHM_EDGES],
             lambda x: np.array([-np.inf, -np.inf, 0, np.nan, np.inf, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -181,6 +198,9 @@ class Log1p(Unary):
     """
 
     name = "log1p"
+    sign = "as inputs"
+    has_poles = True
+    domain = "ln(1 + x) is defined for x > −1."
     operations = ELEMENTARY
     numpy = np.log1p
     element = "log1p"
@@ -191,7 +211,7 @@ class Log1p(Unary):
         Sample(
             lambda x: log1p(x), [fixed([0.0, -0.0, 1e-20, -1.0, -2.0, np.inf, np.nan])],
             lambda x: np.array([0.0, -0.0, 1e-20, -np.inf, np.nan, np.inf, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -241,7 +261,7 @@ class LogAddExp(Binary):
             [fixed([1000.0, np.inf, -np.inf, -np.inf, np.inf, np.nan]),
              fixed([-1000.0, 0.0, 2.0, -np.inf, np.inf, 0.0])],
             lambda a, b: np.array([1000.0, np.inf, 2.0, -np.inf, np.inf, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -271,6 +291,7 @@ class Sigmoid(Unary):
     """
 
     name = "sigmoid"
+    sign = "nonnegative"
     operations = ELEMENTARY + 2
     numpy = staticmethod(_sigmoid)
     element = _logistic
@@ -285,7 +306,7 @@ class Sigmoid(Unary):
         Sample(
             lambda x: sigmoid(x), [fixed([0.0, -40.0, 1000.0, -1000.0, np.inf, -np.inf, np.nan])],
             lambda x: np.array([0.5, np.exp(-40.0), 1.0, 0.0, 1.0, 0.0, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -317,6 +338,7 @@ class Softplus(Unary):
     """
 
     name = "softplus"
+    sign = "nonnegative"
     operations = 2 * ELEMENTARY + 2
     numpy = staticmethod(_softplus)
     element = _log_one_plus_exp
@@ -329,7 +351,7 @@ class Softplus(Unary):
         Sample(
             lambda x: softplus(x), [_EDGES],
             lambda x: np.array([np.log(2), np.log(2), 1000.0, 0.0, np.inf, 0.0, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 

@@ -93,6 +93,8 @@ class Max(Extremum):
     """See :func:`max`."""
 
     name = "max"
+    in_expressions = True
+    sign = "as inputs"
     numpy = np.max
     latex = r"\max {0}"
     samples = (
@@ -152,6 +154,8 @@ class Min(Extremum):
     """See :func:`min`."""
 
     name = "min"
+    in_expressions = True
+    sign = "as inputs"
     numpy = np.min
     latex = r"\min {0}"
     samples = (

@@ -76,6 +76,9 @@ class EuclideanNorm(Reduction):
     """
 
     name = "norm"
+    in_expressions = True
+    sign = "nonnegative"
+    derivative_domain = "The norm has a kink at 0: square it, or mask it with sm.where."
     operations = 2
     numpy = staticmethod(_root_of_squares)
     latex = r"\left\| {0} \right\|"
@@ -102,7 +105,7 @@ class EuclideanNorm(Reduction):
             [fixed([[0.0, -0.0], [np.inf, 1.0], [np.nan, 1.0]])],
             lambda x: np.linalg.norm(x, axis=1),
             order=0,
-            label="special",
+            label="special", signed_zeros=True,
         ),
     )
 
@@ -219,5 +222,5 @@ def _matrix_norm(x: Node, ord: Any, axes: tuple[int, ...], keepdims: bool) -> No
 _ORDERS = 'Of vectors: 1, 2, inf, -inf.  Of matrices: 1, 2, inf, their negatives, "fro", "nuc".'
 
 register(norm, "linalg.norm")
-register(trace, "linalg.trace")
+register(trace, "linalg.trace", in_expressions=True)
 register(matrix_transpose, "linalg.matrix_transpose")

@@ -100,6 +100,9 @@ class Var(Reduction):
     correction: float = 0
 
     name = "var"
+    in_expressions = True
+    sign = "nonnegative"
+    domain = "There are too few elements for this variance: check the sizes and the correction."
     operations = 4
     numpy = staticmethod(_var)
     samples = (
@@ -184,6 +187,9 @@ class Std(Reduction):
     correction: float = 0
 
     name = "std"
+    in_expressions = True
+    sign = "nonnegative"
+    domain = "There are too few elements for this deviation: check the sizes and the correction."
     operations = 4
     numpy = staticmethod(_std)
     samples = (

@@ -86,6 +86,9 @@ class LogSumExp(Reduction):
     """y = ln Σ_j exp x_j, with the derivative ∂y/∂x_j = exp(x_j − y): see :func:`logsumexp`."""
 
     name = "logsumexp"
+    has_poles = True
+    domain = "The logarithm of a sum of no elements is −∞: check the sizes that are fed."
+    in_expressions = True
     operations = ELEMENTARY + 3
     numpy = staticmethod(_logsumexp)
     samples = (
@@ -206,6 +209,9 @@ class Softmax(Normalized):
     """
 
     name = "softmax"
+    in_expressions = True
+    sign = "nonnegative"
+    domain = "A row of nothing but −∞ leaves nothing to choose from: leave one element unmasked."
     numpy = staticmethod(_softmax)
     samples = (
         Sample(lambda x: softmax(x), [reals(3, 4)], _scipy("softmax")),
@@ -230,7 +236,10 @@ class Softmax(Normalized):
         Sample(lambda x: softmax(x), [reals(3, 1)], np.ones_like, label="one element"),
         Sample(lambda x: softmax(x), [reals(2, 0)], label="empty"),
         Sample(lambda x: softmax(x), [_LARGE], _scipy("softmax"), label="large"),
-        Sample(lambda x: softmax(x), [_MASKED], _scipy("softmax"), order=0, label="special"),
+        Sample(
+            lambda x: softmax(x), [_MASKED], _scipy("softmax"), order=0,
+            label="special", signed_zeros=True,
+        ),
         Sample(lambda x: softmax(x), [_INFINITE], _scipy("softmax"), order=0, label="special: inf"),
         Sample(lambda n: softmax(n), [integers(3)], _scipy("softmax"), label="integers"),
     )
@@ -288,6 +297,8 @@ class LogSoftmax(Normalized):
     """y_j = x_j − ln Σ_i exp x_i, with x̄_j = ȳ_j − exp(y_j) Σ_i ȳ_i: see :func:`log_softmax`."""
 
     name = "log_softmax"
+    in_expressions = True
+    domain = "A row of nothing but −∞ leaves nothing to choose from: leave one unmasked."
     numpy = staticmethod(_log_softmax)
     samples = (
         Sample(lambda x: log_softmax(x), [reals(3, 4)], _scipy("log_softmax")),
@@ -319,7 +330,7 @@ class LogSoftmax(Normalized):
                 np.isfinite(x[:, :1]), x - np.log(np.e + np.exp(2.0)), np.nan
             ).astype(x.dtype),
             order=0,
-            label="special",
+            label="special", signed_zeros=True,
         ),
         Sample(lambda n: log_softmax(n), [integers(3)], _scipy("log_softmax"), label="integers"),
     )

@@ -36,13 +36,17 @@ class Floor(_ToInteger):
     """
 
     name = "floor"
+    sign = "as inputs"
     numpy = np.floor
     element = "floor"
     latex = r"\lfloor {0} \rfloor"
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: floor(x) * x, [reals(3, 2)]),
-        Sample(lambda x: floor(x), [_HALVES], lambda x: -np.ceil(-x), order=0, label="special"),
+        Sample(
+            lambda x: floor(x), [_HALVES], lambda x: -np.ceil(-x), order=0,
+            label="special", signed_zeros=True,
+        ),
     )
 
 
@@ -59,13 +63,17 @@ class Ceil(_ToInteger):
     """
 
     name = "ceil"
+    sign = "as inputs"
     numpy = np.ceil
     element = "ceil"
     latex = r"\lceil {0} \rceil"
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: ceil(x) * x, [reals(3, 2)]),
-        Sample(lambda x: ceil(x), [_HALVES], lambda x: -np.floor(-x), order=0, label="special"),
+        Sample(
+            lambda x: ceil(x), [_HALVES], lambda x: -np.floor(-x), order=0,
+            label="special", signed_zeros=True,
+        ),
     )
 
 
@@ -82,6 +90,7 @@ class Trunc(_ToInteger):
     """
 
     name = "trunc"
+    sign = "as inputs"
     numpy = np.trunc
     element = "trunc"
     chain = (lambda v, y, x: zeros_like(v),)
@@ -89,7 +98,8 @@ class Trunc(_ToInteger):
         Sample(lambda x: trunc(x) * x, [reals(3, 2)]),
         Sample(
             lambda x: trunc(x), [_HALVES],
-            lambda x: np.copysign(np.floor(np.abs(x)), x), order=0, label="special",
+            lambda x: np.copysign(np.floor(np.abs(x)), x),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -100,13 +110,14 @@ class Round(Elementwise):
     decimals: int
 
     name = "round"
+    sign = "as inputs"
     numpy = np.round
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: round(x) * x, [reals(3, 2)]),
         Sample(lambda x: round(x, 1), [fixed([0.25, 0.31, -0.77])], label="decimals", order=0),
         Sample(lambda n: round(n, -1), [integers(4, low=0, high=100)], label="integer"),
-        Sample(lambda x: round(x), [_HALVES], np.rint, order=0, label="special"),
+        Sample(lambda x: round(x), [_HALVES], np.rint, order=0, label="special", signed_zeros=True),
     )
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:

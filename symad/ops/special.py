@@ -31,6 +31,7 @@ class Erf(Unary):
     """
 
     name = "erf"
+    sign = "as inputs"
     operations = SPECIAL
     numpy = "scipy.special.erf"
     element = "erf"
@@ -40,7 +41,7 @@ class Erf(Unary):
         Sample(lambda n: erf(n), [integers(3)], np.vectorize(math.erf), label="integer"),
         Sample(
             lambda x: erf(x), [_EDGES], lambda x: np.array([0.0, -0.0, 1.0, -1.0, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -56,6 +57,7 @@ class Erfc(Unary):
     """
 
     name = "erfc"
+    sign = "nonnegative"
     operations = SPECIAL
     numpy = "scipy.special.erfc"
     element = "erfc"
@@ -64,7 +66,7 @@ class Erfc(Unary):
         Sample(lambda x: erfc(x), [reals(3, 2)], np.vectorize(math.erfc)),
         Sample(
             lambda x: erfc(x), [_EDGES], lambda x: np.array([1.0, 1.0, 0.0, 2.0, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -82,6 +84,8 @@ class ErfInv(Unary):
     """
 
     name = "erfinv"
+    has_poles = True
+    domain = "The inverse of erf is defined between −1 and 1, and infinite at these."
     operations = SPECIAL
     numpy = "scipy.special.erfinv"
     latex = r"\operatorname{{erf}}^{{-1}}({0})"
@@ -91,7 +95,8 @@ class ErfInv(Unary):
         Sample(lambda x: erfinv(erf(x)), [reals(3, high=1.0)], lambda x: x, 1, "inverse"),
         Sample(
             lambda x: erfinv(x), [fixed([0.0, 1.0, -1.0, 1.5, np.nan])],
-            lambda x: np.array([0.0, np.inf, -np.inf, np.nan, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, np.inf, -np.inf, np.nan, np.nan]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -114,6 +119,8 @@ class GammaLn(Unary):
     """
 
     name = "gammaln"
+    has_poles = True
+    domain = "ln Γ is infinite at 0, −1, −2, ..."
     operations = SPECIAL
     numpy = "scipy.special.gammaln"
     element = _log_gamma
@@ -127,7 +134,8 @@ class GammaLn(Unary):
         ),
         Sample(
             lambda x: gammaln(x), [fixed([0.0, -1.0, 1.0, np.inf, np.nan])],
-            lambda x: np.array([np.inf, np.inf, 0.0, np.inf, np.nan]), order=0, label="special",
+            lambda x: np.array([np.inf, np.inf, 0.0, np.inf, np.nan]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -143,6 +151,8 @@ class Digamma(Unary):
     """
 
     name = "digamma"
+    has_poles = True
+    domain = "The digamma function has poles at 0, −1, −2, ..."
     operations = SPECIAL
     numpy = "scipy.special.digamma"
     element = "digamma"
@@ -157,7 +167,7 @@ class Digamma(Unary):
         Sample(
             lambda x: digamma(x), [fixed([1.0, 2.0, 0.5, np.inf, np.nan])],
             lambda x: np.array([-_EULER, 1 - _EULER, -_EULER - 2 * np.log(2), np.inf, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -172,6 +182,8 @@ class Polygamma(Elementwise):
     n: int
 
     name = "polygamma"
+    has_poles = True
+    domain = "Polygamma functions have poles at 0, −1, −2, ..."
     operations = SPECIAL
     numpy = staticmethod(_polygamma)
     latex = r"\psi^{{({op.n})}}({0})"
@@ -185,7 +197,7 @@ class Polygamma(Elementwise):
         Sample(
             lambda x: polygamma(1, x), [fixed([1.0, 0.5, 0.0, np.inf, np.nan])],
             lambda x: np.array([np.pi**2 / 6, np.pi**2 / 2, np.inf, 0.0, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 

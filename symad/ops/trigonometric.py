@@ -13,6 +13,7 @@ from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.arithmetic import sqrt
 from symad.ops.base import Binary, Unary, mask, register
 from symad.ops.comparison import not_equal
+from symad.ops.domains import overflows
 
 _EDGES = fixed([0.0, -0.0, np.inf, -np.inf, np.nan])
 _UNIT_EDGES = fixed([0.0, 1.0, -1.0, 1.5, np.nan])
@@ -38,7 +39,7 @@ class Sin(Unary):
         Sample(lambda x: sin(x), [reals(3)]),
         Sample(
             lambda x: sin(x), [_EDGES], lambda x: np.array([0.0, -0.0, np.nan, np.nan, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -63,7 +64,7 @@ class Cos(Unary):
         Sample(lambda x: cos(x), [reals(3)]),
         Sample(
             lambda x: cos(x), [_EDGES], lambda x: np.array([1.0, 1.0, np.nan, np.nan, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -104,6 +105,9 @@ class Asin(Unary):
     """
 
     name = "asin"
+    sign = "as inputs"
+    domain = "arcsin is defined from −1 to 1: sm.clip(x, -1, 1) mends rounding beyond."
+    derivative_domain = "The derivative of arcsin at ±1 is infinite: keep x inside with sm.clip."
     operations = ELEMENTARY
     numpy = np.arcsin
     element = "asin"
@@ -117,7 +121,7 @@ class Asin(Unary):
         Sample(
             lambda x: asin(x), [_UNIT_EDGES],
             lambda x: np.array([0.0, np.pi / 2, -np.pi / 2, np.nan, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -135,6 +139,9 @@ class Acos(Unary):
     """
 
     name = "acos"
+    sign = "nonnegative"
+    domain = "arccos is defined from −1 to 1: sm.clip(x, -1, 1) mends rounding beyond."
+    derivative_domain = "The derivative of arccos at ±1 is infinite: keep x inside with sm.clip."
     operations = ELEMENTARY
     numpy = np.arccos
     element = "acos"
@@ -147,7 +154,8 @@ class Acos(Unary):
         ),
         Sample(
             lambda x: acos(x), [_UNIT_EDGES],
-            lambda x: np.array([np.pi / 2, 0.0, np.pi, np.nan, np.nan]), order=0, label="special",
+            lambda x: np.array([np.pi / 2, 0.0, np.pi, np.nan, np.nan]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -163,6 +171,7 @@ class Atan(Unary):
     """
 
     name = "atan"
+    sign = "as inputs"
     operations = ELEMENTARY
     numpy = np.arctan
     element = "atan"
@@ -173,7 +182,7 @@ class Atan(Unary):
         Sample(
             lambda x: atan(x), [_EDGES],
             lambda x: np.array([0.0, -0.0, np.pi / 2, -np.pi / 2, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -215,7 +224,7 @@ class Atan2(Binary):
             [fixed([0.0, 0.0, -0.0, np.inf, 1.0, np.nan]),
              fixed([0.0, -0.0, -1.0, np.inf, -np.inf, 0.0])],
             lambda y, x: np.array([0.0, np.pi, -np.pi, np.pi / 4, np.pi, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -233,6 +242,7 @@ class Hypot(Binary):
     """
 
     name = "hypot"
+    sign = "nonnegative"
     operations = 4
     numpy = np.hypot
     element = "hypot"
@@ -250,7 +260,8 @@ class Hypot(Binary):
         Sample(
             lambda x, y: hypot(x, y),
             [fixed([0.0, -3.0, np.inf, np.nan, np.nan]), fixed([0.0, 0.0, np.nan, 1.0, np.inf])],
-            lambda x, y: np.array([0.0, 3.0, np.inf, np.nan, np.inf]), order=0, label="special",
+            lambda x, y: np.array([0.0, 3.0, np.inf, np.nan, np.inf]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -266,6 +277,8 @@ class Sinh(Unary):
     """
 
     name = "sinh"
+    sign = "as inputs"
+    domain = overflows("sinh")
     operations = ELEMENTARY
     numpy = np.sinh
     element = "sinh"
@@ -273,7 +286,10 @@ class Sinh(Unary):
     chain = (lambda v, y, x: v * cosh(x),)
     samples = (
         Sample(lambda x: sinh(x), [reals(3, 2)], lambda x: (np.exp(x) - np.exp(-x)) / 2),
-        Sample(lambda x: sinh(x), [_EDGES], lambda x: x, order=0, label="special"),
+        Sample(
+            lambda x: sinh(x), [_EDGES], lambda x: x, order=0,
+            label="special", signed_zeros=True,
+        ),
     )
 
 
@@ -288,6 +304,8 @@ class Cosh(Unary):
     """
 
     name = "cosh"
+    sign = "nonnegative"
+    domain = overflows("cosh")
     operations = ELEMENTARY
     numpy = np.cosh
     element = "cosh"
@@ -297,7 +315,7 @@ class Cosh(Unary):
         Sample(lambda x: cosh(x), [reals(3, 2)], lambda x: (np.exp(x) + np.exp(-x)) / 2),
         Sample(
             lambda x: cosh(x), [_EDGES], lambda x: np.array([1, 1, np.inf, np.inf, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -313,6 +331,7 @@ class Tanh(Unary):
     """
 
     name = "tanh"
+    sign = "as inputs"
     operations = ELEMENTARY
     numpy = np.tanh
     element = "tanh"
@@ -323,7 +342,7 @@ class Tanh(Unary):
         Sample(lambda x: tanh(x), [reals(0)], label="empty"),
         Sample(
             lambda x: tanh(x), [_EDGES], lambda x: np.array([0.0, -0.0, 1.0, -1.0, np.nan]),
-            order=0, label="special",
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -341,6 +360,7 @@ class Asinh(Unary):
     """
 
     name = "asinh"
+    sign = "as inputs"
     operations = ELEMENTARY
     numpy = np.arcsinh
     element = "asinh"
@@ -348,7 +368,10 @@ class Asinh(Unary):
     chain = (lambda v, y, x: v / hypot(x, 1),)
     samples = (
         Sample(lambda x: asinh(x), [reals(3, 2)], lambda x: np.log(x + np.sqrt(x * x + 1))),
-        Sample(lambda x: asinh(x), [_EDGES], lambda x: x, order=0, label="special"),
+        Sample(
+            lambda x: asinh(x), [_EDGES], lambda x: x, order=0,
+            label="special", signed_zeros=True,
+        ),
     )
 
 
@@ -365,6 +388,8 @@ class Acosh(Unary):
     """
 
     name = "acosh"
+    sign = "nonnegative"
+    domain = "arcosh is defined from 1 on: sm.maximum(x, 1) mends rounding below."
     operations = ELEMENTARY
     numpy = np.arccosh
     element = "acosh"
@@ -377,7 +402,8 @@ class Acosh(Unary):
         ),
         Sample(
             lambda x: acosh(x), [fixed([1.0, 0.5, np.inf, np.nan])],
-            lambda x: np.array([0.0, np.nan, np.inf, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, np.nan, np.inf, np.nan]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -395,6 +421,8 @@ class Atanh(Unary):
     """
 
     name = "atanh"
+    has_poles = True
+    domain = "artanh is defined between −1 and 1, and infinite at these."
     operations = ELEMENTARY
     numpy = np.arctanh
     element = "atanh"
@@ -407,7 +435,8 @@ class Atanh(Unary):
         ),
         Sample(
             lambda x: atanh(x), [_UNIT_EDGES],
-            lambda x: np.array([0.0, np.inf, -np.inf, np.nan, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, np.inf, -np.inf, np.nan, np.nan]),
+            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 

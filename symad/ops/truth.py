@@ -64,6 +64,7 @@ class AnyTrue(TruthReduction):
     """See :func:`any`."""
 
     name = "any"
+    in_expressions = True
     numpy = np.any
     extremum = "max"
     samples = (
@@ -110,6 +111,7 @@ class AllTrue(TruthReduction):
     """See :func:`all`."""
 
     name = "all"
+    in_expressions = True
     numpy = np.all
     extremum = "min"
     samples = (
