@@ -36,11 +36,10 @@ def register(function: AnyFunction, name: str = "", in_expressions: bool = False
     FUNCTIONS[key] = function
     if in_expressions:
         IN_EXPRESSIONS.add(key)
-    if isinstance(function, Op):
-        kernel = type(function).numpy
-        if isinstance(kernel, (str, np.ufunc)):
-            known = kernel.rpartition(".")[2] if isinstance(kernel, str) else kernel.__name__
-            NUMPY_NAMES.setdefault(known, key)
+    kernel: Any = getattr(function, "numpy", None)
+    if isinstance(kernel, (str, np.ufunc)):
+        known = kernel.rpartition(".")[2] if isinstance(kernel, str) else kernel.__name__
+        NUMPY_NAMES.setdefault(known, key)
     return function
 
 

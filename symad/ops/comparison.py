@@ -304,8 +304,11 @@ class IsNaN(Predicate, Unary):
     element = _is_nan
     samples = (
         Sample(
-            lambda x: isnan(x), [_NOT_FINITE], lambda x: x != x,
-            label="special", signed_zeros=True,
+            lambda x: isnan(x),
+            [_NOT_FINITE],
+            lambda x: x != x,
+            label="special",
+            signed_zeros=True,
         ),
         Sample(lambda n: isnan(n), [integers(3)], lambda n: n != n, label="integer"),
     )
@@ -330,8 +333,11 @@ class IsInf(Predicate, Unary):
     element = _is_infinite
     samples = (
         Sample(
-            lambda x: isinf(x), [_NOT_FINITE], lambda x: abs(x) == np.inf,
-            label="special", signed_zeros=True,
+            lambda x: isinf(x),
+            [_NOT_FINITE],
+            lambda x: abs(x) == np.inf,
+            label="special",
+            signed_zeros=True,
         ),
     )
 
@@ -356,8 +362,11 @@ class IsFinite(Predicate, Unary):
     element = _is_finite
     samples = (
         Sample(
-            lambda x: isfinite(x), [_NOT_FINITE], lambda x: abs(x) < np.inf,
-            label="special", signed_zeros=True,
+            lambda x: isfinite(x),
+            [_NOT_FINITE],
+            lambda x: abs(x) < np.inf,
+            label="special",
+            signed_zeros=True,
         ),
     )
 

@@ -105,7 +105,8 @@ class EuclideanNorm(Reduction):
             [fixed([[0.0, -0.0], [np.inf, 1.0], [np.nan, 1.0]])],
             lambda x: np.linalg.norm(x, axis=1),
             order=0,
-            label="special", signed_zeros=True,
+            label="special",
+            signed_zeros=True,
         ),
     )
 

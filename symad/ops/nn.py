@@ -237,8 +237,12 @@ class Softmax(Normalized):
         Sample(lambda x: softmax(x), [reals(2, 0)], label="empty"),
         Sample(lambda x: softmax(x), [_LARGE], _scipy("softmax"), label="large"),
         Sample(
-            lambda x: softmax(x), [_MASKED], _scipy("softmax"), order=0,
-            label="special", signed_zeros=True,
+            lambda x: softmax(x),
+            [_MASKED],
+            _scipy("softmax"),
+            order=0,
+            label="special",
+            signed_zeros=True,
         ),
         Sample(lambda x: softmax(x), [_INFINITE], _scipy("softmax"), order=0, label="special: inf"),
         Sample(lambda n: softmax(n), [integers(3)], _scipy("softmax"), label="integers"),
@@ -330,7 +334,8 @@ class LogSoftmax(Normalized):
                 np.isfinite(x[:, :1]), x - np.log(np.e + np.exp(2.0)), np.nan
             ).astype(x.dtype),
             order=0,
-            label="special", signed_zeros=True,
+            label="special",
+            signed_zeros=True,
         ),
         Sample(lambda n: log_softmax(n), [integers(3)], _scipy("log_softmax"), label="integers"),
     )

@@ -44,8 +44,12 @@ class Floor(_ToInteger):
     samples = (
         Sample(lambda x: floor(x) * x, [reals(3, 2)]),
         Sample(
-            lambda x: floor(x), [_HALVES], lambda x: -np.ceil(-x), order=0,
-            label="special", signed_zeros=True,
+            lambda x: floor(x),
+            [_HALVES],
+            lambda x: -np.ceil(-x),
+            order=0,
+            label="special",
+            signed_zeros=True,
         ),
     )
 
@@ -71,8 +75,12 @@ class Ceil(_ToInteger):
     samples = (
         Sample(lambda x: ceil(x) * x, [reals(3, 2)]),
         Sample(
-            lambda x: ceil(x), [_HALVES], lambda x: -np.floor(-x), order=0,
-            label="special", signed_zeros=True,
+            lambda x: ceil(x),
+            [_HALVES],
+            lambda x: -np.floor(-x),
+            order=0,
+            label="special",
+            signed_zeros=True,
         ),
     )
 

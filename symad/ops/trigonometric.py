@@ -287,8 +287,12 @@ class Sinh(Unary):
     samples = (
         Sample(lambda x: sinh(x), [reals(3, 2)], lambda x: (np.exp(x) - np.exp(-x)) / 2),
         Sample(
-            lambda x: sinh(x), [_EDGES], lambda x: x, order=0,
-            label="special", signed_zeros=True,
+            lambda x: sinh(x),
+            [_EDGES],
+            lambda x: x,
+            order=0,
+            label="special",
+            signed_zeros=True,
         ),
     )
 
@@ -369,8 +373,12 @@ class Asinh(Unary):
     samples = (
         Sample(lambda x: asinh(x), [reals(3, 2)], lambda x: np.log(x + np.sqrt(x * x + 1))),
         Sample(
-            lambda x: asinh(x), [_EDGES], lambda x: x, order=0,
-            label="special", signed_zeros=True,
+            lambda x: asinh(x),
+            [_EDGES],
+            lambda x: x,
+            order=0,
+            label="special",
+            signed_zeros=True,
         ),
     )
 

@@ -23,6 +23,7 @@ import numpy as np
 
 import symad as sm
 from symad.graph.node import Constant, Node
+from symad.graph.op import Op
 from symad.ops.base import PerElement
 from symad.types import TensorType
 from tests.support.stochastic import RUNNING
@@ -399,6 +400,32 @@ def fused(*values: Any, body: sm.Graph, **_: Any) -> Any:
 # The interpreter
 
 
+class NotTranslated(NotImplementedError):
+    """An op is not known here; the message says which, and what to write where."""
+
+
+def translation_of(op: Op) -> Callable[..., Any]:
+    """Return what an op is in JAX.
+
+    Raises
+    ------
+    NotTranslated
+        If it is nothing there, or nobody has said what.
+    """
+    if op.name in TABLE:
+        return TABLE[op.name]
+    raise NotTranslated(UNTRANSLATED.get(op.name) or missing(op.name))
+
+
+def missing(*names: str) -> str:
+    """Return what to do about ops that are not known here."""
+    return (
+        f"The comparison with JAX does not know {', '.join(names)}: write in "
+        "tests/support/jax_interpreter.py what it is in JAX (TABLE, or SAME_NAME if jax.numpy has "
+        "it by that name), or why it is nothing there (UNTRANSLATED)."
+    )
+
+
 def evaluate(graph: sm.Graph, values: Sequence[Any]) -> list[Any]:
     """Return the outputs of ``graph`` for values of its inputs."""
     known: dict[Node, Any] = dict(zip(graph.inputs, values, strict=True))
@@ -410,7 +437,7 @@ def evaluate(graph: sm.Graph, values: Sequence[Any]) -> list[Any]:
             continue
         assert node.op is not None
         arguments = _promoted(node, [known[source] for source in node.inputs])
-        known[node] = TABLE[node.op.name](*arguments, **node.op.attributes())
+        known[node] = translation_of(node.op)(*arguments, **node.op.attributes())
     return [known[output] for output in graph.outputs]
 
 
