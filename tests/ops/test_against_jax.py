@@ -32,7 +32,7 @@ DIFFERENT_VALUE = {
 
 def test_every_op_is_translated() -> None:
     translated = {*jax_interpreter.TABLE, *jax_interpreter.UNTRANSLATED}
-    unknown = sorted(set(OPS) - translated)
+    unknown = [op for op in set(OPS) - translated if jax_interpreter.same_name(op) is None]
     assert not unknown, jax_interpreter.missing(*unknown)
     assert translated <= set(OPS), f"no such op: {sorted(translated - set(OPS))}"
 

@@ -23,8 +23,8 @@ import numpy as np
 
 import symad as sm
 from symad.graph.node import Constant, Node
-from symad.graph.op import Op
-from symad.ops.base import PerElement
+from symad.graph.op import OP_CLASSES, Op
+from symad.ops.base import Elementwise, PerElement
 from symad.types import TensorType
 from tests.support.stochastic import RUNNING
 
@@ -412,9 +412,19 @@ def translation_of(op: Op) -> Callable[..., Any]:
     NotTranslated
         If it is nothing there, or nobody has said what.
     """
-    if op.name in TABLE:
-        return TABLE[op.name]
-    raise NotTranslated(UNTRANSLATED.get(op.name) or missing(op.name))
+    found = TABLE.get(op.name) or same_name(op.name)
+    if found is None:
+        raise NotTranslated(UNTRANSLATED.get(op.name) or missing(op.name))
+    return found
+
+
+def same_name(name: str) -> Callable[..., Any] | None:
+    """Return JAX's function of the same name as an elementwise op, which needs no row here."""
+    op_class = OP_CLASSES.get(name)
+    if op_class is None or not issubclass(op_class, Elementwise) or name in UNTRANSLATED:
+        return None
+    modules = (jnp, special, jax.nn)
+    return next((getattr(module, name) for module in modules if hasattr(module, name)), None)
 
 
 def missing(*names: str) -> str:
