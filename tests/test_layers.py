@@ -18,7 +18,7 @@ ROOT = Path(symad.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("errors",),
+    ("errors", "visible"),
     ("types",),
     ("graph",),
     ("ops",),

@@ -13,6 +13,7 @@ from symad.graph.node import Constant, Node, Parameter, Variable, infer_type
 from symad.graph.provenance import Creation, Role, creating
 from symad.graph.traverse import topological_order
 from symad.types import StructureType, TensorType, Type, compatible_shapes
+from symad.visible import visible
 
 
 class Graph:
@@ -199,7 +200,7 @@ def _format(graph: Graph) -> str:
         if node in inputs:
             continue
         names[node] = f"%{len(names)}"
-        note = f"  # {node.name}" if node.name else ""
+        note = f"  # {visible(node.name, 200)}" if node.name else ""
         lines.append(f"  {names[node]}: {node.type} = {_right_side(node, names)}{note}")
     lines.append(f"  return {', '.join(names[node] for node in graph.outputs)}")
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from symad.errors import InternalError, SymadError
 from symad.graph.operators import Operators
 from symad.graph.provenance import Role, Site, current_creation
 from symad.types import Type
+from symad.visible import visible
 
 if TYPE_CHECKING:
     from symad.graph.sample import Sample
@@ -265,7 +266,7 @@ class Node(Operators["Node"]):
         return self.name or (self.op.name if self.op else "value")
 
     def __repr__(self) -> str:
-        return f"<{self.label}: {self.type}>"
+        return f"<{visible(self.label, 200)}: {self.type}>"
 
 
 def _annotations(cls: type) -> dict[str, Any]:
