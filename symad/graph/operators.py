@@ -23,7 +23,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
 
 IN_EXPRESSIONS: set[str] = set()
-"""Those that make several ops and that expressions given as text may call."""
+"""Names of those that make several ops and that expressions given as text may call."""
 
 NUMPY_NAMES: dict[str, str] = {
     "bitwise_and": "logical_and",
@@ -46,7 +46,7 @@ NUMPY_NAMES: dict[str, str] = {
     "around": "round",
     "transpose": "transpose",
 }
-"""NumPy names that differ from symad's; those of ufuncs that ops are computed by come to it."""
+"""NumPy names that differ from symad's; registering an op adds the name of its ufunc."""
 
 
 def _from_numpy(function: Any) -> Callable[..., Any]:

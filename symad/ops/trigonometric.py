@@ -106,7 +106,7 @@ class Asin(Unary):
 
     name = "asin"
     sign = "as inputs"
-    domain = "arcsin is defined from −1 to 1: sm.clip(x, -1, 1) mends rounding beyond."
+    domain = "arcsin is defined from −1 to 1: sm.clip(x, -1, 1) undoes rounding beyond."
     derivative_domain = "The derivative of arcsin at ±1 is infinite: keep x inside with sm.clip."
     operations = ELEMENTARY
     numpy = np.arcsin
@@ -140,7 +140,7 @@ class Acos(Unary):
 
     name = "acos"
     sign = "nonnegative"
-    domain = "arccos is defined from −1 to 1: sm.clip(x, -1, 1) mends rounding beyond."
+    domain = "arccos is defined from −1 to 1: sm.clip(x, -1, 1) undoes rounding beyond."
     derivative_domain = "The derivative of arccos at ±1 is infinite: keep x inside with sm.clip."
     operations = ELEMENTARY
     numpy = np.arccos
@@ -397,7 +397,7 @@ class Acosh(Unary):
 
     name = "acosh"
     sign = "nonnegative"
-    domain = "arcosh is defined from 1 on: sm.maximum(x, 1) mends rounding below."
+    domain = "arcosh is defined from 1 on: sm.maximum(x, 1) undoes rounding below."
     operations = ELEMENTARY
     numpy = np.arccosh
     element = "acosh"

@@ -25,10 +25,11 @@ def remedy_of(node: Node, inputs: Sequence[Any], value: Any) -> str:
     """
     assert node.op is not None
     differentiated = _differentiated(node.role)
-    too_large = bool(np.isinf(value)) and _finite(inputs) and not node.op.has_poles
-    if differentiated is not None and differentiated.derivative_domain and not too_large:
-        return differentiated.derivative_domain
-    return _of_op(node.op, inputs, value) or (_overflow(node) if too_large else "")
+    born_infinite = bool(np.isinf(value)) and _finite(inputs)
+    if differentiated is not None and (node.op.has_poles or not born_infinite):
+        if differentiated.derivative_domain:
+            return differentiated.derivative_domain
+    return _of_op(node.op, inputs, value) or (_overflow(node) if born_infinite else "")
 
 
 def _of_op(op: Op, inputs: Sequence[Any], value: Any) -> str:
