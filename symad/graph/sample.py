@@ -121,3 +121,10 @@ class Sample:
     label: str = ""
     signed_zeros: bool = False
     needs: str = ""
+
+
+def special_points(
+    call: Callable[..., Any], inputs: Sequence[Draw], reference: Callable[..., Any]
+) -> Sample:
+    """Return a sample at 0, ±inf, NaN and the like: signs of zeros count, derivatives do not."""
+    return Sample(call, inputs, reference, order=0, label="special", signed_zeros=True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Constant, Node, call
-from symad.graph.sample import Sample, away_from_zero, fixed, integers, reals
+from symad.graph.sample import Sample, away_from_zero, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import Binary, Unary, register
@@ -129,10 +129,9 @@ class Divide(Binary):
         Sample(lambda a, b: a / b, [reals(3, 2), away_from_zero(3, 2)]),
         Sample(lambda a, b: a / b, [reals(3), away_from_zero(2, 1)], label="broadcast"),
         Sample(lambda n: n / 2, [integers(3)], lambda n: 0.5 * n, label="integer"),
-        Sample(
+        special_points(
             lambda a: a / 0.0, [fixed([1.0, -1.0, 0.0, np.nan])],
             lambda a: np.array([np.inf, -np.inf, np.nan, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -217,12 +216,10 @@ class Power(Binary):
         Sample(lambda x, n: x**n, [away_from_zero(3), integers(2, 3)], label="integer exponents"),
         Sample(lambda y: 2**y, [reals(3)], lambda y: np.exp2(y), label="constant base"),
         Sample(lambda n: n**2, [integers(3)], lambda n: n * n, label="integer"),
-        Sample(
-            lambda x, y: x**y,
-            [fixed([0.0, 0.0, 0.0, -2.0, -2.0, np.inf, 1.0, np.nan]),
+        special_points(
+            lambda x, y: x**y, [fixed([0.0, 0.0, 0.0, -2.0, -2.0, np.inf, 1.0, np.nan]),
              fixed([0.0, 2.0, -1.0, 3.0, 0.5, -1.0, np.nan, 0.0])],
             lambda x, y: np.array([1.0, 0.0, np.inf, -8.0, np.nan, 0.0, 1.0, 1.0], x.dtype),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -271,11 +268,10 @@ class Mod(Binary):
             lambda n: n % 3, [integers(5)],
             lambda n: n - 3 * np.floor(n / 3).astype(n.dtype), label="integer",
         ),
-        Sample(
+        special_points(
             lambda a, b: a % b, [fixed([4.0, -4.0, 5.0, -5.0, np.inf, np.nan, 1.0]),
                                  fixed([2.0, 2.0, np.inf, np.inf, 1.0, 1.0, 0.0])],
             lambda a, b: np.array([0.0, 0.0, 5.0, np.inf, np.nan, np.nan, np.nan], a.dtype),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -393,10 +389,9 @@ class Abs(Unary):
         Sample(lambda x: abs(x), [away_from_zero(3, 2)], lambda x: np.sqrt(x * x)),
         Sample(lambda x: abs(x) * x, [away_from_zero(3)], label="times x"),
         Sample(lambda n: abs(n), [integers(4)], lambda n: np.where(n < 0, -n, n), label="integer"),
-        Sample(
+        special_points(
             lambda x: abs(x), [fixed([0.0, -0.0, np.inf, -np.inf, np.nan])],
             lambda x: np.array([0.0, 0.0, np.inf, np.inf, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -426,10 +421,9 @@ class Sign(Unary):
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: sign(x) * x, [away_from_zero(3, 2)]),
-        Sample(
+        special_points(
             lambda x: sign(x), [fixed([0.0, -1e-30, np.inf, -np.inf, np.nan])],
             lambda x: np.array([0.0, -1.0, 1.0, -1.0, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -463,10 +457,9 @@ class Reciprocal(Unary):
     chain = (lambda v, y, x: -(v * y * y),)
     samples = (
         Sample(lambda x: reciprocal(x), [away_from_zero(3, 2)], lambda x: 1 / x),
-        Sample(
+        special_points(
             lambda x: reciprocal(x), [fixed([0.0, -0.0, np.inf, -np.inf, np.nan])],
             lambda x: np.array([np.inf, -np.inf, 0.0, -0.0, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -524,10 +517,9 @@ class Sqrt(Unary):
     samples = (
         Sample(lambda x: sqrt(x), [reals(3, 2, low=0.2)], lambda x: x**0.5),
         Sample(lambda x: sqrt(x), [reals(0, low=0.2)], label="empty"),
-        Sample(
+        special_points(
             lambda x: sqrt(x), [fixed([0.0, -0.0, -1.0, np.inf, np.nan])],
             lambda x: np.array([0.0, -0.0, np.nan, np.inf, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -559,10 +551,9 @@ class Cbrt(Unary):
             lambda x: cbrt(x), [away_from_zero(3, 2)],
             lambda x: np.sign(x) * np.abs(x) ** (1 / 3),
         ),
-        Sample(
+        special_points(
             lambda x: cbrt(x), [fixed([0.0, -0.0, np.inf, -np.inf, np.nan])],
             lambda x: np.array([0.0, -0.0, np.inf, -np.inf, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 

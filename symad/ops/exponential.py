@@ -9,7 +9,7 @@ import numpy as np
 
 from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Node
-from symad.graph.sample import Sample, fixed, integers, reals
+from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import Binary, Unary, float_dtype, register
 from symad.ops.comparison import equal, isinf, where
@@ -40,10 +40,8 @@ class Exp(Unary):
     samples = (
         Sample(lambda x: exp(x), [reals(3)], lambda x: np.e**x),
         Sample(lambda n: exp(n), [integers(2, 2)], lambda n: np.e**n, label="integer"),
-        Sample(
-            lambda x: exp(x), [_EDGES],
-            lambda x: np.array([1, 1, np.inf, 0, np.inf, 0, np.nan]),
-            order=0, label="special", signed_zeros=True,
+        special_points(
+            lambda x: exp(x), [_EDGES], lambda x: np.array([1, 1, np.inf, 0, np.inf, 0, np.nan])
         ),
     )  # fmt: skip
 
@@ -91,10 +89,9 @@ class Expm1(Unary):
     chain = (lambda v, y, x: v * exp(x),)
     samples = (
         Sample(lambda x: expm1(x), [reals(3, 2)], lambda x: np.exp(x) - 1),
-        Sample(
+        special_points(
             lambda x: expm1(x), [fixed([0.0, -0.0, 1e-20, np.inf, -np.inf, np.nan])],
             lambda x: np.array([0.0, -0.0, 1e-20, np.inf, -1.0, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -123,10 +120,9 @@ class Log(Unary):
     chain = (lambda v, y, x: v / x,)
     samples = (
         Sample(lambda x: log(x), [reals(3, low=0.2, high=3.0)]),
-        Sample(
+        special_points(
             lambda x: log(x), [_LOGARITHM_EDGES],
             lambda x: np.array([-np.inf, -np.inf, 0, np.nan, np.inf, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -151,10 +147,9 @@ class Log2(Unary):
     chain = (lambda v, y, x: v / x / math.log(2),)
     samples = (
         Sample(lambda x: log2(x), [reals(3, low=0.2)], lambda x: np.log(x) / np.log(2)),
-        Sample(
+        special_points(
             lambda x: log2(x), [_LOGARITHM_EDGES],
             lambda x: np.array([-np.inf, -np.inf, 0, np.nan, np.inf, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -179,10 +174,9 @@ class Log10(Unary):
     chain = (lambda v, y, x: v / x / math.log(10),)
     samples = (
         Sample(lambda x: log10(x), [reals(3, low=0.2)], lambda x: np.log(x) / np.log(10)),
-        Sample(
+        special_points(
             lambda x: log10(x), [_LOGARITHM_EDGES],
             lambda x: np.array([-np.inf, -np.inf, 0, np.nan, np.inf, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -208,10 +202,9 @@ class Log1p(Unary):
     chain = (lambda v, y, x: v / (1 + x),)
     samples = (
         Sample(lambda x: log1p(x), [reals(3, low=-0.6)], lambda x: np.log(1 + x)),
-        Sample(
+        special_points(
             lambda x: log1p(x), [fixed([0.0, -0.0, 1e-20, -1.0, -2.0, np.inf, np.nan])],
             lambda x: np.array([0.0, -0.0, 1e-20, -np.inf, np.nan, np.inf, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -256,12 +249,11 @@ class LogAddExp(Binary):
             lambda a, b: np.log(np.exp(a) + np.exp(b)),
         ),
         Sample(lambda a: logaddexp(a, a), [reals(3)], lambda a: a + np.log(2), label="equal"),
-        Sample(
+        special_points(
             lambda a, b: logaddexp(a, b),
             [fixed([1000.0, np.inf, -np.inf, -np.inf, np.inf, np.nan]),
              fixed([-1000.0, 0.0, 2.0, -np.inf, np.inf, 0.0])],
             lambda a, b: np.array([1000.0, np.inf, 2.0, -np.inf, np.inf, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -303,10 +295,9 @@ class Sigmoid(Unary):
         Sample(
             lambda n: sigmoid(n), [integers(4)], lambda n: 1 / (1 + np.exp(-n)), label="integer"
         ),
-        Sample(
+        special_points(
             lambda x: sigmoid(x), [fixed([0.0, -40.0, 1000.0, -1000.0, np.inf, -np.inf, np.nan])],
             lambda x: np.array([0.5, np.exp(-40.0), 1.0, 0.0, 1.0, 0.0, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -348,10 +339,9 @@ class Softplus(Unary):
         Sample(
             lambda n: softplus(n), [integers(4)], lambda n: np.log1p(np.exp(n)), label="integer"
         ),
-        Sample(
+        special_points(
             lambda x: softplus(x), [_EDGES],
             lambda x: np.array([np.log(2), np.log(2), 1000.0, 0.0, np.inf, 0.0, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply, reporting
-from symad.graph.sample import Sample, fixed, integers, reals
+from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops import product
 from symad.ops.arithmetic import abs as magnitude
 from symad.ops.base import Operand, as_node, register
@@ -100,13 +100,10 @@ class EuclideanNorm(Reduction):
         ),
         Sample(lambda x: norm(x), [reals(0)], np.linalg.norm, order=0, label="empty"),
         Sample(lambda x: norm(x) * 0.5, [integers(3)], label="integers"),
-        Sample(
+        special_points(
             lambda x: norm(x, axis=1),
             [fixed([[0.0, -0.0], [np.inf, 1.0], [np.nan, 1.0]])],
             lambda x: np.linalg.norm(x, axis=1),
-            order=0,
-            label="special",
-            signed_zeros=True,
         ),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Node, apply, call
 from symad.graph.op import Op
-from symad.graph.sample import Sample, fixed, integers, reals
+from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, float_dtype, register, tensor_types
 from symad.ops.reduce import Axis, Reduction, as_axis, sum
@@ -236,14 +236,7 @@ class Softmax(Normalized):
         Sample(lambda x: softmax(x), [reals(3, 1)], np.ones_like, label="one element"),
         Sample(lambda x: softmax(x), [reals(2, 0)], label="empty"),
         Sample(lambda x: softmax(x), [_LARGE], _scipy("softmax"), label="large"),
-        Sample(
-            lambda x: softmax(x),
-            [_MASKED],
-            _scipy("softmax"),
-            order=0,
-            label="special",
-            signed_zeros=True,
-        ),
+        special_points(lambda x: softmax(x), [_MASKED], _scipy("softmax")),
         Sample(lambda x: softmax(x), [_INFINITE], _scipy("softmax"), order=0, label="special: inf"),
         Sample(lambda n: softmax(n), [integers(3)], _scipy("softmax"), label="integers"),
     )
@@ -327,15 +320,12 @@ class LogSoftmax(Normalized):
         Sample(lambda x: log_softmax(x), [reals(3, 1)], np.zeros_like, label="one element"),
         Sample(lambda x: log_softmax(x), [reals(2, 0)], label="empty"),
         Sample(lambda x: log_softmax(x), [_LARGE], _scipy("log_softmax"), label="large"),
-        Sample(
+        special_points(
             lambda x: log_softmax(x),
             [_MASKED],
             lambda x: np.where(
                 np.isfinite(x[:, :1]), x - np.log(np.e + np.exp(2.0)), np.nan
             ).astype(x.dtype),
-            order=0,
-            label="special",
-            signed_zeros=True,
         ),
         Sample(lambda n: log_softmax(n), [integers(3)], _scipy("log_softmax"), label="integers"),
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from symad.graph.node import Node, apply
-from symad.graph.sample import Sample, fixed, integers, reals
+from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import Elementwise, Operand, Unary, as_node, register
@@ -43,14 +43,7 @@ class Floor(_ToInteger):
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: floor(x) * x, [reals(3, 2)]),
-        Sample(
-            lambda x: floor(x),
-            [_HALVES],
-            lambda x: -np.ceil(-x),
-            order=0,
-            label="special",
-            signed_zeros=True,
-        ),
+        special_points(lambda x: floor(x), [_HALVES], lambda x: -np.ceil(-x)),
     )
 
 
@@ -74,14 +67,7 @@ class Ceil(_ToInteger):
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: ceil(x) * x, [reals(3, 2)]),
-        Sample(
-            lambda x: ceil(x),
-            [_HALVES],
-            lambda x: -np.floor(-x),
-            order=0,
-            label="special",
-            signed_zeros=True,
-        ),
+        special_points(lambda x: ceil(x), [_HALVES], lambda x: -np.floor(-x)),
     )
 
 
@@ -104,10 +90,8 @@ class Trunc(_ToInteger):
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: trunc(x) * x, [reals(3, 2)]),
-        Sample(
-            lambda x: trunc(x), [_HALVES],
-            lambda x: np.copysign(np.floor(np.abs(x)), x),
-            order=0, label="special", signed_zeros=True,
+        special_points(
+            lambda x: trunc(x), [_HALVES], lambda x: np.copysign(np.floor(np.abs(x)), x)
         ),
     )  # fmt: skip
 
@@ -125,7 +109,7 @@ class Round(Elementwise):
         Sample(lambda x: round(x) * x, [reals(3, 2)]),
         Sample(lambda x: round(x, 1), [fixed([0.25, 0.31, -0.77])], label="decimals", order=0),
         Sample(lambda n: round(n, -1), [integers(4, low=0, high=100)], label="integer"),
-        Sample(lambda x: round(x), [_HALVES], np.rint, order=0, label="special", signed_zeros=True),
+        special_points(lambda x: round(x), [_HALVES], np.rint),
     )
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:

@@ -11,7 +11,7 @@ from symad.errors import GraphTypeError
 from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
 from symad.graph.op import resolve
-from symad.graph.sample import Sample, fixed, integers, reals
+from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import Elementwise, Operand, Unary, as_node, float_dtype, register
 from symad.ops.exponential import exp
@@ -39,9 +39,8 @@ class Erf(Unary):
     samples = (
         Sample(lambda x: erf(x), [reals(3, 2)], np.vectorize(math.erf)),
         Sample(lambda n: erf(n), [integers(3)], np.vectorize(math.erf), label="integer"),
-        Sample(
-            lambda x: erf(x), [_EDGES], lambda x: np.array([0.0, -0.0, 1.0, -1.0, np.nan]),
-            order=0, label="special", signed_zeros=True,
+        special_points(
+            lambda x: erf(x), [_EDGES], lambda x: np.array([0.0, -0.0, 1.0, -1.0, np.nan])
         ),
     )  # fmt: skip
 
@@ -64,9 +63,8 @@ class Erfc(Unary):
     chain = (lambda v, y, x: -(v * (2 / math.sqrt(math.pi) * exp(-x * x))),)
     samples = (
         Sample(lambda x: erfc(x), [reals(3, 2)], np.vectorize(math.erfc)),
-        Sample(
-            lambda x: erfc(x), [_EDGES], lambda x: np.array([1.0, 1.0, 0.0, 2.0, np.nan]),
-            order=0, label="special", signed_zeros=True,
+        special_points(
+            lambda x: erfc(x), [_EDGES], lambda x: np.array([1.0, 1.0, 0.0, 2.0, np.nan])
         ),
     )  # fmt: skip
 
@@ -93,10 +91,9 @@ class ErfInv(Unary):
     samples = (
         Sample(lambda x: erfinv(x), [reals(3, 2, low=-0.8, high=0.8)]),
         Sample(lambda x: erfinv(erf(x)), [reals(3, high=1.0)], lambda x: x, 1, "inverse"),
-        Sample(
+        special_points(
             lambda x: erfinv(x), [fixed([0.0, 1.0, -1.0, 1.5, np.nan])],
             lambda x: np.array([0.0, np.inf, -np.inf, np.nan, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -132,10 +129,9 @@ class GammaLn(Unary):
             lambda x: gammaln(x), [fixed([-0.5, -1.6])], np.vectorize(math.lgamma), label="x < 0",
             order=1,
         ),
-        Sample(
+        special_points(
             lambda x: gammaln(x), [fixed([0.0, -1.0, 1.0, np.inf, np.nan])],
             lambda x: np.array([np.inf, np.inf, 0.0, np.inf, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -164,10 +160,9 @@ class Digamma(Unary):
             lambda x: digamma(x + 1) - digamma(x), [reals(3, low=0.4)], lambda x: 1 / x,
             label="recurrence",
         ),
-        Sample(
+        special_points(
             lambda x: digamma(x), [fixed([1.0, 2.0, 0.5, np.inf, np.nan])],
             lambda x: np.array([-_EULER, 1 - _EULER, -_EULER - 2 * np.log(2), np.inf, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -194,10 +189,9 @@ class Polygamma(Elementwise):
             lambda x: polygamma(2, x + 1) - polygamma(2, x), [reals(3, low=0.7)],
             lambda x: 2 / x**3, label="recurrence",
         ),
-        Sample(
+        special_points(
             lambda x: polygamma(1, x), [fixed([1.0, 0.5, 0.0, np.inf, np.nan])],
             lambda x: np.array([np.pi**2 / 6, np.pi**2 / 2, np.inf, 0.0, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 

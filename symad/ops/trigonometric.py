@@ -8,7 +8,7 @@ import numpy as np
 
 from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Node
-from symad.graph.sample import Sample, fixed, reals
+from symad.graph.sample import Sample, fixed, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.arithmetic import sqrt
 from symad.ops.base import Binary, Unary, mask, register
@@ -37,9 +37,8 @@ class Sin(Unary):
     chain = (lambda v, y, x: v * cos(x),)
     samples = (
         Sample(lambda x: sin(x), [reals(3)]),
-        Sample(
-            lambda x: sin(x), [_EDGES], lambda x: np.array([0.0, -0.0, np.nan, np.nan, np.nan]),
-            order=0, label="special", signed_zeros=True,
+        special_points(
+            lambda x: sin(x), [_EDGES], lambda x: np.array([0.0, -0.0, np.nan, np.nan, np.nan])
         ),
     )  # fmt: skip
 
@@ -62,9 +61,8 @@ class Cos(Unary):
     chain = (lambda v, y, x: -(v * sin(x)),)
     samples = (
         Sample(lambda x: cos(x), [reals(3)]),
-        Sample(
-            lambda x: cos(x), [_EDGES], lambda x: np.array([1.0, 1.0, np.nan, np.nan, np.nan]),
-            order=0, label="special", signed_zeros=True,
+        special_points(
+            lambda x: cos(x), [_EDGES], lambda x: np.array([1.0, 1.0, np.nan, np.nan, np.nan])
         ),
     )  # fmt: skip
 
@@ -118,10 +116,9 @@ class Asin(Unary):
             lambda x: asin(x), [reals(3, 2, low=-0.8, high=0.8)],
             lambda x: np.arctan(x / np.sqrt(1 - x * x)),
         ),
-        Sample(
+        special_points(
             lambda x: asin(x), [_UNIT_EDGES],
             lambda x: np.array([0.0, np.pi / 2, -np.pi / 2, np.nan, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -152,10 +149,9 @@ class Acos(Unary):
             lambda x: acos(x), [reals(3, 2, low=-0.8, high=0.8)],
             lambda x: np.pi / 2 - np.arctan(x / np.sqrt(1 - x * x)),
         ),
-        Sample(
+        special_points(
             lambda x: acos(x), [_UNIT_EDGES],
             lambda x: np.array([np.pi / 2, 0.0, np.pi, np.nan, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -179,10 +175,9 @@ class Atan(Unary):
     chain = (lambda v, y, x: v / (1 + x * x),)
     samples = (
         Sample(lambda x: atan(x), [reals(3, 2)], lambda x: np.arcsin(x / np.sqrt(1 + x * x))),
-        Sample(
+        special_points(
             lambda x: atan(x), [_EDGES],
             lambda x: np.array([0.0, -0.0, np.pi / 2, -np.pi / 2, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -219,12 +214,10 @@ class Atan2(Binary):
             lambda y, x: atan2(y, x), [fixed([0.7, -1.2, 2.0]), fixed([[1.1], [-0.4]])],
             lambda y, x: 2 * np.arctan(y / (np.sqrt(x * x + y * y) + x)),
         ),
-        Sample(
-            lambda y, x: atan2(y, x),
-            [fixed([0.0, 0.0, -0.0, np.inf, 1.0, np.nan]),
+        special_points(
+            lambda y, x: atan2(y, x), [fixed([0.0, 0.0, -0.0, np.inf, 1.0, np.nan]),
              fixed([0.0, -0.0, -1.0, np.inf, -np.inf, 0.0])],
             lambda y, x: np.array([0.0, np.pi, -np.pi, np.pi / 4, np.pi, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -257,11 +250,10 @@ class Hypot(Binary):
             lambda x, y: hypot(x, y), [reals(3, 1, low=0.3), reals(2)],
             lambda x, y: np.sqrt(x * x + y * y),
         ),
-        Sample(
+        special_points(
             lambda x, y: hypot(x, y),
             [fixed([0.0, -3.0, np.inf, np.nan, np.nan]), fixed([0.0, 0.0, np.nan, 1.0, np.inf])],
             lambda x, y: np.array([0.0, 3.0, np.inf, np.nan, np.inf]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -286,14 +278,7 @@ class Sinh(Unary):
     chain = (lambda v, y, x: v * cosh(x),)
     samples = (
         Sample(lambda x: sinh(x), [reals(3, 2)], lambda x: (np.exp(x) - np.exp(-x)) / 2),
-        Sample(
-            lambda x: sinh(x),
-            [_EDGES],
-            lambda x: x,
-            order=0,
-            label="special",
-            signed_zeros=True,
-        ),
+        special_points(lambda x: sinh(x), [_EDGES], lambda x: x),
     )
 
 
@@ -317,9 +302,8 @@ class Cosh(Unary):
     chain = (lambda v, y, x: v * sinh(x),)
     samples = (
         Sample(lambda x: cosh(x), [reals(3, 2)], lambda x: (np.exp(x) + np.exp(-x)) / 2),
-        Sample(
-            lambda x: cosh(x), [_EDGES], lambda x: np.array([1, 1, np.inf, np.inf, np.nan]),
-            order=0, label="special", signed_zeros=True,
+        special_points(
+            lambda x: cosh(x), [_EDGES], lambda x: np.array([1, 1, np.inf, np.inf, np.nan])
         ),
     )  # fmt: skip
 
@@ -344,9 +328,8 @@ class Tanh(Unary):
     samples = (
         Sample(lambda x: tanh(x), [reals(3, 2)], lambda x: np.sinh(x) / np.cosh(x)),
         Sample(lambda x: tanh(x), [reals(0)], label="empty"),
-        Sample(
-            lambda x: tanh(x), [_EDGES], lambda x: np.array([0.0, -0.0, 1.0, -1.0, np.nan]),
-            order=0, label="special", signed_zeros=True,
+        special_points(
+            lambda x: tanh(x), [_EDGES], lambda x: np.array([0.0, -0.0, 1.0, -1.0, np.nan])
         ),
     )  # fmt: skip
 
@@ -372,14 +355,7 @@ class Asinh(Unary):
     chain = (lambda v, y, x: v / hypot(x, 1),)
     samples = (
         Sample(lambda x: asinh(x), [reals(3, 2)], lambda x: np.log(x + np.sqrt(x * x + 1))),
-        Sample(
-            lambda x: asinh(x),
-            [_EDGES],
-            lambda x: x,
-            order=0,
-            label="special",
-            signed_zeros=True,
-        ),
+        special_points(lambda x: asinh(x), [_EDGES], lambda x: x),
     )
 
 
@@ -408,10 +384,9 @@ class Acosh(Unary):
             lambda x: acosh(x), [reals(3, 2, low=1.4, high=4.0)],
             lambda x: np.log(x + np.sqrt(x * x - 1)),
         ),
-        Sample(
+        special_points(
             lambda x: acosh(x), [fixed([1.0, 0.5, np.inf, np.nan])],
             lambda x: np.array([0.0, np.nan, np.inf, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
@@ -441,10 +416,9 @@ class Atanh(Unary):
             lambda x: atanh(x), [reals(3, 2, low=-0.8, high=0.8)],
             lambda x: np.log((1 + x) / (1 - x)) / 2,
         ),
-        Sample(
+        special_points(
             lambda x: atanh(x), [_UNIT_EDGES],
             lambda x: np.array([0.0, np.inf, -np.inf, np.nan, np.nan]),
-            order=0, label="special", signed_zeros=True,
         ),
     )  # fmt: skip
 
