@@ -17,23 +17,14 @@ from typing import Any
 
 from symad.errors import ExpressionError, SymadError, did_you_mean
 from symad.graph.node import Constant, Node, Variable
-from symad.graph.operators import FUNCTIONS
+from symad.graph.op import OP_CLASSES, Op
+from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS
 from symad.graph.provenance import EXPRESSION, Creation, Site, creating
 
 LONGEST = 4000
 """How many characters an expression may have."""
 
 CONSTANTS = {"pi": math.pi, "e": math.e}
-
-WHITE_LIST = """
-abs acos acosh all any asin asinh atan atan2 atanh cbrt ceil clip cos cosh cumprod cumsum deg2rad
-diagonal digamma dot equal erf erfc exp exp2 expm1 floor gammaln greater greater_equal hypot less
-less_equal log log10 log1p log2 log_softmax logaddexp logical_and logical_not logical_or logical_xor
-logsumexp matmul matrix_transpose max maximum mean min minimum mod not_equal outer power prod
-rad2deg reciprocal relu round sigmoid sign sin sinh softmax softplus sqrt square std sum tan tanh
-transpose tril triu trunc var where
-""".split()
-LINEAR_ALGEBRA = "cholesky det inv norm solve trace".split()
 
 _BINARY: dict[type[ast.AST], str] = {
     ast.Add: "add",
@@ -65,10 +56,17 @@ _REFUSED = {
 
 
 def function_table() -> dict[str, Callable[..., Any]]:
-    """Return the functions that an expression may call, by name."""
-    table = {name: FUNCTIONS[name] for name in WHITE_LIST if name in FUNCTIONS}
-    qualified = ((name, f"linalg.{name}") for name in LINEAR_ALGEBRA)
-    return table | {name: FUNCTIONS[full] for name, full in qualified if full in FUNCTIONS}
+    """Return the functions that an expression may call, by name: ops say it of themselves."""
+    return {
+        path.rpartition(".")[2]: function
+        for path, function in FUNCTIONS.items()
+        if path in IN_EXPRESSIONS or _is_op_for_expressions(path, function)
+    }
+
+
+def _is_op_for_expressions(path: str, function: Callable[..., Any]) -> bool:
+    kind = type(function) if isinstance(function, Op) else OP_CLASSES.get(path.rpartition(".")[2])
+    return kind is not None and kind.in_expressions
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
+from symad.visible import visible
 
 
 class UnknownDim:
@@ -142,7 +143,7 @@ class TensorType:
     def __repr__(self) -> str:
         if isinstance(self.shape, UnknownShape):
             return f"{dtype_code(self.dtype)}[...]"
-        return f"{dtype_code(self.dtype)}[{','.join(map(str, self.shape))}]"
+        return f"{dtype_code(self.dtype)}[{','.join(map(_dimension, self.shape))}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,11 +317,18 @@ def _join_unknown(shapes: Iterable[Shape]) -> UnknownShape:
     return UnknownShape(frozenset(parts))
 
 
+_LONGEST_NAME = 100
+
+
+def _dimension(dim: Dimension) -> str:
+    return visible(dim, _LONGEST_NAME) if isinstance(dim, str) else str(dim)
+
+
 def format_shape(shape: Shape | Sequence[Any]) -> str:
     """Return a shape as Python would print it: ``(batch, 784)``, ``(3,)``, ``(...)``."""
     if isinstance(shape, UnknownShape):
         return "(...)"
-    inside = ", ".join(map(str, shape))
+    inside = ", ".join(map(_dimension, shape))
     return f"({inside},)" if len(shape) == 1 else f"({inside})"
 
 

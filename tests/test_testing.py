@@ -78,6 +78,7 @@ ALL_CHECKS: list[Callable[[Case], None]] = [
     lambda case: checks.check_adjoint_types(case, "float32"),
     checks.check_no_gradient,
     checks.check_rendering,
+    checks.check_facts,
     checks.check_memory,
 ]
 
@@ -275,11 +276,23 @@ CAUGHT_BY: dict[str, tuple[Callable[[], type[Op]], Callable[[Case], None], str]]
                 lambda rng, dtype: np.array([-0.0], dtype),
                 reference=np.sin,
                 order=0,
-                label="special",
+                signed_zeros=True,
             ),
         ),
         lambda case: checks.check_reference(case, "float64"),
         "signs of zeros",
+    ),
+    "not the sign that it says": (
+        lambda: unary(sign="nonnegative"), checks.check_facts, "has the sign 'nonnegative'"
+    ),
+    "not the sign of its inputs": (
+        lambda: binary(sign="as inputs"), checks.check_facts, "has the sign 'as inputs'"
+    ),
+    "poles that it does not tell of": (
+        lambda: unary(numpy=staticmethod(lambda x: x / 0)), checks.check_facts, "has poles"
+    ),
+    "an order that it says does not matter": (
+        lambda: binary(commutative=True), checks.check_facts, "depends on the order"
     ),
     "changes its input": (
         lambda: unary(numpy=staticmethod(in_place)),

@@ -17,8 +17,8 @@ from symad.graph.node import Node
 from symad.graph.op import Op
 
 FAMILIES = {
-    "Graphs": ("symad", "symad.graph.node", "symad.graph.graph", "symad.graph.provenance")
-    + ("symad.types", "symad.ops.structure", "symad.errors"),
+    "Graphs": ("symad", "symad.graph.op", "symad.graph.node", "symad.graph.graph")
+    + ("symad.graph.provenance", "symad.types", "symad.ops.structure", "symad.errors"),
     "Derivatives": ("symad.autodiff.reverse", "symad.autodiff.forward", "symad.autodiff.extension")
     + ("symad.autodiff.derived", "symad.autodiff.numeric", "symad.ops.adjoint"),
     "Compiling and running": ("symad.runtime.compiler", "symad.runtime.function"),
@@ -59,7 +59,7 @@ RESULTS = (
     "symad.explaining.comparison.Way",
     "symad.explaining.counts.Operations",
     "symad.explaining.differences.DifferenceErrors",
-    "symad.inspection.nan.find.Blame",
+    "symad.inspection.nan.report.Blame",
     "symad.inspection.ledger.Ledger",
     "symad.inspection.ledger.Stage",
     "symad.inspection.memory_chart.MemoryChart",

@@ -16,6 +16,7 @@ from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.ops.control import WithBody
 from symad.plan.plan import Instruction, Plan, make_plan
+from symad.visible import visible
 
 _LITERAL_SIZE = 16
 """Arrays of up to so many elements are written out; larger ones are looked up in `constants`."""
@@ -82,7 +83,7 @@ class SourceWriter:
             right = op.source_of(body, arguments)
         else:
             right = self._call(op, arguments)
-        where = node.site.place(short=True).replace("\n", " ")
+        where = visible(node.site.place(short=True), 100)
         return f"{names[node]} = {right}  # {node.type}, {where}"
 
     def _call(self, op: Op, arguments: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from symad.drawing.flow import Flow
 from symad.drawing.fold import Box
 from symad.drawing.metrics import broken
-from symad.drawing.style import FAINT, GLYPHS, INK, SHAPES, hue_of, sign_of
+from symad.drawing.style import FAINT, GLYPHS, INK, SHAPES, hue_of
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import RoleKind
 from symad.notation.escape import visible
@@ -222,7 +222,7 @@ class _Stage:
         detailed = any(value is not None and value is not False for value in details)
         spelled = node.role is not None and node.role.kind in (RoleKind.PARTIAL, RoleKind.SEED)
         if self._labels.of(node) is not None and not (ordered or detailed or spelled):
-            return [sign_of(node.op.name)]
+            return [node.op.short or node.op.name]
         formula = self._formulas.right_sides[node]
         if node in self._formulas.auxiliary:
             formula = type(formula)(f"{self._formulas.name(node)} = {formula}")

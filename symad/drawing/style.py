@@ -73,23 +73,3 @@ GLYPHS: dict[Kind, str] = {
     Kind.REPAIR: "▱",
     Kind.FOLDED: "❒",
 }
-
-_OP_SIGNS = {
-    "add": "+",
-    "subtract": "−",
-    "multiply": "×",
-    "divide": "÷",
-    "negative": "−",
-    "log": "ln",
-    "matmul": "@",
-    "add_n": "Σ",
-    "identity": "1",
-    "ones_like": "1",
-    "zeros_like": "0",
-    "power": "^",
-}
-
-
-def sign_of(op_name: str) -> str:
-    """Return what stands on the node of an op: its sign, or its name."""
-    return _OP_SIGNS.get(op_name, op_name)

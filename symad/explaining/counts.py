@@ -14,10 +14,6 @@ from typing import Any
 from symad.graph.node import Node
 from symad.types import TensorType
 
-_MULTIPLICATIONS = frozenset({"multiply", "divide", "square", "reciprocal"})
-_ADDITIONS = frozenset({"add", "subtract", "negative"})
-_PRODUCTS = frozenset({"matmul", "matmul_left_adjoint", "matmul_right_adjoint", "einsum"})
-
 
 @dataclass(frozen=True, slots=True)
 class Operations:
@@ -64,17 +60,16 @@ def operations_of(node: Node) -> Operations:
     if op is None or not isinstance(node.type, TensorType):
         return Operations()
     size = size_of(node.type)
-    if op.name in _MULTIPLICATIONS:
-        return Operations(multiplications=size)
-    if op.name in _ADDITIONS:
-        return Operations(additions=size)
-    if op.name == "add_n":
-        return Operations(additions=(len(node.inputs) - 1) * size)
-    if op.name in ("sum", "sum_like"):
-        return Operations(additions=max(0, size_of(node.inputs[0].type) - size))
     work = op.flops(node.type, *[source.type for source in node.inputs])
-    if op.name in _PRODUCTS:
-        return Operations(work // 2, max(0, work - work // 2 - size))
+    match op.counted_as:
+        case "multiplications":
+            return Operations(multiplications=work)
+        case "additions":
+            return Operations(additions=work)
+        case "sums":
+            return Operations(additions=max(0, size_of(node.inputs[0].type) - size))
+        case "products":
+            return Operations(work // 2, max(0, work - work // 2 - size))
     return Operations(functions=size if work else 0)
 
 

@@ -140,7 +140,7 @@ class Derivations:
             lines = [*self._steps(node, 1), self._edge(node, node.role, names, marked[-1])]
             found.edges.setdefault(user, []).append((node.role.slot or 0, lines))
 
-    def _fill(self, node: Node, role: Role, marked: Sequence[Symbol]) -> None:
+    def _fill(self, node: Node, role: Role[Node], marked: Sequence[Symbol]) -> None:
         """Note an adjoint with zeros filled in, or of nothing but zeros, which has a symbol.
 
         Of several steps the last one counts.
@@ -221,7 +221,7 @@ class Derivations:
         formula = equation(names, self._spelled.right_side(node))
         return Line(formula, (rule, line_of(forward)))
 
-    def _edge(self, node: Node, role: Role, names: Maths, edge: Symbol) -> Line:
+    def _edge(self, node: Node, role: Role[Node], names: Maths, edge: Symbol) -> Line:
         consumer = _consumer(role)
         of_user = Symbol("v", edge.index[-1:], "bar", edge.generation, copy=edge.copy)
         derivative = derivative_of(self._spelled.number(consumer), self._spelled.number(role.node))
@@ -234,7 +234,7 @@ class Derivations:
         return Line(equation(*sides), tuple(self._reasons(node, role, edge, derivative)), 1)
 
     def _reasons(
-        self, node: Node, role: Role, edge: Symbol, derivative: Maths
+        self, node: Node, role: Role[Node], edge: Symbol, derivative: Maths
     ) -> Iterator[str | Maths]:
         consumer = _consumer(role)
         assert consumer.op is not None
@@ -254,7 +254,7 @@ class Derivations:
             node = self._view.behind(node.inputs[0])
         return node
 
-    def _repair(self, node: Node, role: Role) -> Iterator[str | Maths]:
+    def _repair(self, node: Node, role: Role[Node]) -> Iterator[str | Maths]:
         """Yield why a shape or dtype is repaired on an edge, and where that came about."""
         consumer, spelled = _consumer(role), self._spelled
         while node.role is not None and node.role.kind is RoleKind.REPAIR:
@@ -333,7 +333,7 @@ class Derivations:
         return f" {repairs} nothing {when}, and what does nothing is left out."
 
 
-def _consumer(role: Role) -> Node:
+def _consumer(role: Role[Node]) -> Node:
     return role.node if role.consumer is None else role.consumer
 
 

@@ -60,7 +60,7 @@ class Spelled:
         name = given or ("y" if node is self._output else None)
         return None if name is None else Maths(visible(name), latex_name(name))
 
-    def adjoint_of(self, role: Role) -> Symbol:
+    def adjoint_of(self, role: Role[Node]) -> Symbol:
         """Return the symbol of the adjoint of the node that ``role`` is about."""
         number = self.labels.numbers.get(self.view.behind(role.node), 0)
         return Symbol("v", (number,), "bar", role.generation)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import is_
 from typing import Any
 
@@ -12,6 +13,7 @@ from symad.graph.node import Constant, Node, Parameter, Variable, infer_type
 from symad.graph.provenance import Creation, Role, creating
 from symad.graph.traverse import topological_order
 from symad.types import StructureType, TensorType, Type, compatible_shapes
+from symad.visible import visible
 
 
 class Graph:
@@ -73,9 +75,7 @@ class Graph:
         return len(self.nodes)
 
     def __str__(self) -> str:
-        from symad.graph.text import format_graph
-
-        return format_graph(self)
+        return _format(self)
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self)} nodes>"
@@ -181,6 +181,56 @@ def _agree(inferred: Type | None, declared: Type | None) -> bool:
             )
         )
     return inferred.dtype == declared.dtype and compatible_shapes(declared.shape, inferred.shape)
+
+
+# The text form: typed, deterministic, diffable.
+
+
+def _format(graph: Graph) -> str:
+    """Return one line per node; :class:`Graph` has an example."""
+    names: dict[Node, str] = {}
+    inputs = set(graph.inputs)
+    head = []
+    for node in graph.inputs:
+        names[node] = f"%{len(names)}"
+        kind = "parameter " if isinstance(node, Parameter) else ""
+        head.append(f"{names[node]}: {kind}{node.type} {node.label!r}".replace("'", '"'))
+    lines = [f"graph({', '.join(head)})"]
+    for node in graph.nodes:
+        if node in inputs:
+            continue
+        names[node] = f"%{len(names)}"
+        note = f"  # {visible(node.name, 200)}" if node.name else ""
+        lines.append(f"  {names[node]}: {node.type} = {_right_side(node, names)}{note}")
+    lines.append(f"  return {', '.join(names[node] for node in graph.outputs)}")
+    return "\n".join(lines)
+
+
+def _right_side(node: Node, names: Mapping[Node, str]) -> str:
+    if isinstance(node, Constant):
+        return f"constant {_format_value(node.value)}"
+    assert node.op is not None
+    arguments = [names[source] for source in node.inputs]
+    attributes = node.op.attributes()
+    arguments += [f"{key}={_format_attribute(value)}" for key, value in attributes.items()]
+    return f"{node.op.name}({', '.join(arguments)})"
+
+
+def _format_attribute(value: Any) -> str:
+    """Return an attribute of an op as text; a graph goes on lines of its own."""
+    if hasattr(value, "outputs"):
+        return "\n" + textwrap.indent(str(value), "    ") + "\n  "
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
+def _format_value(value: Any) -> str:
+    """Return an array on one line, shortened where it is long."""
+    if value.ndim == 0:
+        return repr(value.item())
+    if value.size > 8:
+        first = ", ".join(f"{item:.6g}" for item in value.ravel()[:4].tolist())
+        return f"[{first}, ...]"
+    return repr(value.tolist())
 
 
 # Pickling: a flat list of records in place of nested objects, so that depth does not matter.

@@ -1,4 +1,4 @@
-"""Node: a value of the graph that is not computed yet; and the leaves, which no op computes."""
+"""The leaves of a graph, which no op computes, and :func:`apply`, which makes every other node."""
 
 from __future__ import annotations
 
@@ -9,63 +9,11 @@ from typing import Any
 import numpy as np
 
 from symad.errors import FeedError, GraphTypeError, SymadError
+from symad.graph.op import Node as Node
 from symad.graph.op import Op
-from symad.graph.operators import Operators
-from symad.graph.provenance import Role, Site, current_creation
+from symad.graph.operators import FUNCTIONS
+from symad.graph.provenance import Site, current_creation
 from symad.types import TensorType, Type, as_dtype, as_shape, compatible_shapes, format_shape
-
-
-class Node(Operators):
-    """A value of the graph: the result of ``op`` on ``inputs``, or a leaf.
-
-    Nodes are immutable and compared by identity.  Do not call this class: use the functions of
-    :mod:`symad`, which are Python operators and NumPy's names.
-
-    Attributes
-    ----------
-    op : Op or None
-        ``None`` for a leaf.
-    inputs : tuple of Node
-    type : TensorType or StructureType
-    name : str or None
-    scope : tuple of str
-        The scopes in which the node was made, outermost first.
-    site : Site
-        The user's source line that made it; for an adjoint, the line of its forward node.
-    role : Role or None
-        The role in a derivative; ``None`` for what the user wrote.
-
-    Examples
-    --------
-    >>> import symad as sm
-    >>> y = sm.Variable("x", shape=(3,)) * 2
-    >>> y
-    <multiply: f64[3]>
-    >>> y.op.name, [node.label for node in y.inputs]
-    ('multiply', ['x', '2'])
-    """
-
-    __slots__ = ("op", "inputs", "type", "name", "scope", "site", "role", "__weakref__")
-
-    def __init__(
-        self, op: Op | None, inputs: tuple[Node, ...], type_: Type, name: str | None = None
-    ) -> None:
-        context = current_creation()
-        self.op = op
-        self.inputs = inputs
-        self.type = type_
-        self.name = name
-        self.scope: tuple[str, ...] = context.scope
-        self.site: Site = context.site or Site.capture()
-        self.role: Role | None = context.role
-
-    @property
-    def label(self) -> str:
-        """The name if the node has one, else the op's name."""
-        return self.name or (self.op.name if self.op else "value")
-
-    def __repr__(self) -> str:
-        return f"<{self.label}: {self.type}>"
 
 
 class Variable(Node):
@@ -233,6 +181,12 @@ def apply(op: Op, *inputs: Node) -> Node:
         If the op does not take such inputs; the message has the op, the types and the user's line.
     """
     return Node(op, inputs, infer_type(op, inputs))
+
+
+def call(name: str, *args: Any, **keywords: Any) -> Node:
+    """Return the node that the function registered under ``name`` makes."""
+    node: Node = FUNCTIONS[name](*args, **keywords)
+    return node
 
 
 def infer_type(op: Op, inputs: tuple[Node, ...]) -> Type:

@@ -1,4 +1,6 @@
-"""The base class of all ops: everything there is to know about one, in one place.
+"""Op and Node: an operation, with all there is to know about it, and the value it makes of others.
+
+The two classes refer to one another, so they share a file.
 
 An op is a small immutable object.  A stateless op is a class with one instance; the attributes of
 an op are the annotated fields of its class, as in a dataclass, and ops compare by value.
@@ -11,13 +13,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, dataclass_transform
 
 from symad.errors import InternalError, SymadError
+from symad.graph.operators import Operators
+from symad.graph.provenance import Role, Site, current_creation
 from symad.types import Type
+from symad.visible import visible
 
 if TYPE_CHECKING:
-    from symad.graph.node import Node
     from symad.graph.sample import Sample
 
 OP_CLASSES: dict[str, type[Op]] = {}
@@ -45,8 +49,31 @@ class Op:
     """LaTeX template such as ``r"\\sin {0}"``; empty prints as a call."""
     precedence: ClassVar[int] = 10
     """How tightly :attr:`text` binds: + is 1, * is 2, unary minus 3, ** 4, a call 10."""
+    symbols: ClassVar[str] = ""
+    """Template of mathematical symbols such as ``"{0}²"``; :attr:`text` in symbols where empty."""
+    short: ClassVar[str] = ""
+    """What stands for :attr:`name` on nodes of pictures and in formulas of symbols: ``"ln"``."""
     commutative: ClassVar[bool] = False
     """Whether the order of the inputs does not matter."""
+    order_shows: ClassVar[bool] = False
+    """Whether it matters after all for the sign of a zero, as in ``maximum(0.0, -0.0)``."""
+    sign: ClassVar[Literal["any", "nonnegative", "as inputs"]] = "any"
+    """Whether a floating result is never less than 0 nor -0.0, or never if no input is; it may be
+    NaN."""
+    domain: ClassVar[str | Callable[..., str]] = ""
+    """Where the op is not defined or infinite, and what to do: a sentence, or a function of the
+    result and the inputs, as numbers, that returns one; see :mod:`symad.ops.domains`."""
+    derivative_domain: ClassVar[str] = ""
+    """Where the derivative is not defined or infinite, and what to do."""
+    has_poles: ClassVar[bool] = False
+    """Whether the result is infinite for some finite inputs, and not because it is too large."""
+    counted_as: ClassVar[
+        Literal["additions", "multiplications", "sums", "products", "functions"]
+    ] = "functions"
+    """What :func:`symad.compare_derivatives` counts: one of these for each operation, additions of
+    what is summed over, multiplications and additions of them, or calls of a function."""
+    in_expressions: ClassVar[bool] = False
+    """Whether expressions given as text (``symad trace "sin(x)"``) may call it by its name."""
     is_view: ClassVar[bool] = False
     """Whether the result may share memory with the first input, a structure with all of them."""
     is_in_place: ClassVar[bool] = False
@@ -187,6 +214,59 @@ class Op:
         For backends that fuse elementwise ops and reductions; the inputs' shapes are known.
         """
         return None
+
+
+class Node(Operators["Node"]):
+    """A value of the graph: the result of ``op`` on ``inputs``, or a leaf.
+
+    Nodes are immutable and compared by identity.  Do not call this class: use the functions of
+    :mod:`symad`, which are Python operators and NumPy's names.
+
+    Attributes
+    ----------
+    op : Op or None
+        ``None`` for a leaf.
+    inputs : tuple of Node
+    type : TensorType or StructureType
+    name : str or None
+    scope : tuple of str
+        The scopes in which the node was made, outermost first.
+    site : Site
+        The user's source line that made it; for an adjoint, the line of its forward node.
+    role : Role or None
+        The role in a derivative; ``None`` for what the user wrote.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> y = sm.Variable("x", shape=(3,)) * 2
+    >>> y
+    <multiply: f64[3]>
+    >>> y.op.name, [node.label for node in y.inputs]
+    ('multiply', ['x', '2'])
+    """
+
+    __slots__ = ("op", "inputs", "type", "name", "scope", "site", "role", "__weakref__")
+
+    def __init__(
+        self, op: Op | None, inputs: tuple[Node, ...], type_: Type, name: str | None = None
+    ) -> None:
+        context = current_creation()
+        self.op = op
+        self.inputs = inputs
+        self.type = type_
+        self.name = name
+        self.scope: tuple[str, ...] = context.scope
+        self.site: Site = context.site or Site.capture()
+        self.role: Role[Node] | None = context.role
+
+    @property
+    def label(self) -> str:
+        """The name if the node has one, else the op's name."""
+        return self.name or (self.op.name if self.op else "value")
+
+    def __repr__(self) -> str:
+        return f"<{visible(self.label, 200)}: {self.type}>"
 
 
 def _annotations(cls: type) -> dict[str, Any]:

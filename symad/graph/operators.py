@@ -6,7 +6,7 @@ This layer knows no op: it looks functions up by name in a table that :mod:`syma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -14,21 +14,18 @@ from symad.errors import GraphTypeError
 from symad.types import StructureType, UnknownShape
 
 if TYPE_CHECKING:
-    from symad.graph.node import Node
     from symad.types import Type
+
+NodeT = TypeVar("NodeT")
+"""The class of nodes, which derives from :class:`Operators`."""
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
 
+IN_EXPRESSIONS: set[str] = set()
+"""Names of those that make several ops and that expressions given as text may call."""
+
 NUMPY_NAMES: dict[str, str] = {
-    "absolute": "abs",
-    "arccos": "acos",
-    "arccosh": "acosh",
-    "arcsin": "asin",
-    "arcsinh": "asinh",
-    "arctan": "atan",
-    "arctan2": "atan2",
-    "arctanh": "atanh",
     "bitwise_and": "logical_and",
     "bitwise_or": "logical_or",
     "bitwise_xor": "logical_xor",
@@ -42,7 +39,6 @@ NUMPY_NAMES: dict[str, str] = {
     "positive": "identity",
     "psi": "digamma",
     "radians": "deg2rad",
-    "remainder": "mod",
     "rint": "round",
     "true_divide": "divide",
     "amax": "max",
@@ -50,13 +46,7 @@ NUMPY_NAMES: dict[str, str] = {
     "around": "round",
     "transpose": "transpose",
 }
-"""NumPy names that differ from symad's; all others are the same."""
-
-
-def call(name: str, *args: Any, **keywords: Any) -> Node:
-    """Return the node that the function registered under ``name`` makes."""
-    node: Node = FUNCTIONS[name](*args, **keywords)
-    return node
+"""NumPy names that differ from symad's; registering an op adds the name of its ufunc."""
 
 
 def _from_numpy(function: Any) -> Callable[..., Any]:
@@ -73,7 +63,7 @@ def _from_numpy(function: Any) -> Callable[..., Any]:
     )
 
 
-class Operators:
+class Operators(Generic[NodeT]):
     """What a node can do in an expression."""
 
     __slots__ = ()
@@ -81,6 +71,11 @@ class Operators:
 
     if TYPE_CHECKING:
         type: Type
+
+    def _call(self, name: str, *args: Any, **keywords: Any) -> NodeT:
+        """Return the node that the function registered under ``name`` makes."""
+        node: NodeT = FUNCTIONS[name](*args, **keywords)
+        return node
 
     # Comparison is by identity, so that nodes can be keys; see equal().
     def __eq__(self, other: object) -> bool:
@@ -126,7 +121,7 @@ class Operators:
             )
         return shape[0]
 
-    def __iter__(self) -> Iterator[Node]:
+    def __iter__(self) -> Iterator[NodeT]:
         if isinstance(self.type, StructureType):
             return (self[key] for key in self.type.keys)
         return (self[i] for i in range(len(self)))
@@ -144,8 +139,8 @@ class Operators:
             "or sm.add_at(x, index, value) to add.",
         )
 
-    def __getitem__(self, index: Any) -> Node:
-        return call("get_item", self, index)
+    def __getitem__(self, index: Any) -> NodeT:
+        return self._call("get_item", self, index)
 
     # NumPy's protocols
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **keywords: Any) -> Any:
@@ -161,110 +156,110 @@ class Operators:
         return _from_numpy(function)(*args, **keywords)
 
     # Arithmetic
-    def __add__(self, other: Any) -> Node:
-        return call("add", self, other)
+    def __add__(self, other: Any) -> NodeT:
+        return self._call("add", self, other)
 
-    def __radd__(self, other: Any) -> Node:
-        return call("add", other, self)
+    def __radd__(self, other: Any) -> NodeT:
+        return self._call("add", other, self)
 
-    def __sub__(self, other: Any) -> Node:
-        return call("subtract", self, other)
+    def __sub__(self, other: Any) -> NodeT:
+        return self._call("subtract", self, other)
 
-    def __rsub__(self, other: Any) -> Node:
-        return call("subtract", other, self)
+    def __rsub__(self, other: Any) -> NodeT:
+        return self._call("subtract", other, self)
 
-    def __mul__(self, other: Any) -> Node:
-        return call("multiply", self, other)
+    def __mul__(self, other: Any) -> NodeT:
+        return self._call("multiply", self, other)
 
-    def __rmul__(self, other: Any) -> Node:
-        return call("multiply", other, self)
+    def __rmul__(self, other: Any) -> NodeT:
+        return self._call("multiply", other, self)
 
-    def __truediv__(self, other: Any) -> Node:
-        return call("divide", self, other)
+    def __truediv__(self, other: Any) -> NodeT:
+        return self._call("divide", self, other)
 
-    def __rtruediv__(self, other: Any) -> Node:
-        return call("divide", other, self)
+    def __rtruediv__(self, other: Any) -> NodeT:
+        return self._call("divide", other, self)
 
-    def __floordiv__(self, other: Any) -> Node:
-        return call("floor_divide", self, other)
+    def __floordiv__(self, other: Any) -> NodeT:
+        return self._call("floor_divide", self, other)
 
-    def __rfloordiv__(self, other: Any) -> Node:
-        return call("floor_divide", other, self)
+    def __rfloordiv__(self, other: Any) -> NodeT:
+        return self._call("floor_divide", other, self)
 
-    def __mod__(self, other: Any) -> Node:
-        return call("mod", self, other)
+    def __mod__(self, other: Any) -> NodeT:
+        return self._call("mod", self, other)
 
-    def __rmod__(self, other: Any) -> Node:
-        return call("mod", other, self)
+    def __rmod__(self, other: Any) -> NodeT:
+        return self._call("mod", other, self)
 
-    def __pow__(self, other: Any) -> Node:
-        return call("power", self, other)
+    def __pow__(self, other: Any) -> NodeT:
+        return self._call("power", self, other)
 
-    def __rpow__(self, other: Any) -> Node:
-        return call("power", other, self)
+    def __rpow__(self, other: Any) -> NodeT:
+        return self._call("power", other, self)
 
-    def __matmul__(self, other: Any) -> Node:
-        return call("matmul", self, other)
+    def __matmul__(self, other: Any) -> NodeT:
+        return self._call("matmul", self, other)
 
-    def __rmatmul__(self, other: Any) -> Node:
-        return call("matmul", other, self)
+    def __rmatmul__(self, other: Any) -> NodeT:
+        return self._call("matmul", other, self)
 
-    def __neg__(self) -> Node:
-        return call("negative", self)
+    def __neg__(self) -> NodeT:
+        return self._call("negative", self)
 
-    def __divmod__(self, other: Any) -> tuple[Node, Node]:
+    def __divmod__(self, other: Any) -> tuple[NodeT, NodeT]:
         return self // other, self % other
 
-    def __rdivmod__(self, other: Any) -> tuple[Node, Node]:
+    def __rdivmod__(self, other: Any) -> tuple[NodeT, NodeT]:
         return other // self, other % self
 
-    def __round__(self, decimals: int = 0) -> Node:
-        return call("round", self, decimals)
+    def __round__(self, decimals: int = 0) -> NodeT:
+        return self._call("round", self, decimals)
 
-    def __floor__(self) -> Node:
-        return call("floor", self)
+    def __floor__(self) -> NodeT:
+        return self._call("floor", self)
 
-    def __ceil__(self) -> Node:
-        return call("ceil", self)
+    def __ceil__(self) -> NodeT:
+        return self._call("ceil", self)
 
-    def __trunc__(self) -> Node:
-        return call("trunc", self)
+    def __trunc__(self) -> NodeT:
+        return self._call("trunc", self)
 
-    def __pos__(self) -> Node:
-        return call("identity", self)
+    def __pos__(self) -> NodeT:
+        return self._call("identity", self)
 
-    def __abs__(self) -> Node:
-        return call("abs", self)
+    def __abs__(self) -> NodeT:
+        return self._call("abs", self)
 
-    def __invert__(self) -> Node:
-        return call("logical_not", self)
+    def __invert__(self) -> NodeT:
+        return self._call("logical_not", self)
 
-    def __and__(self, other: Any) -> Node:
-        return call("logical_and", self, other)
+    def __and__(self, other: Any) -> NodeT:
+        return self._call("logical_and", self, other)
 
     __rand__ = __and__
 
-    def __or__(self, other: Any) -> Node:
-        return call("logical_or", self, other)
+    def __or__(self, other: Any) -> NodeT:
+        return self._call("logical_or", self, other)
 
     __ror__ = __or__
 
-    def __xor__(self, other: Any) -> Node:
-        return call("logical_xor", self, other)
+    def __xor__(self, other: Any) -> NodeT:
+        return self._call("logical_xor", self, other)
 
     __rxor__ = __xor__
 
-    def __lt__(self, other: Any) -> Node:
-        return call("less", self, other)
+    def __lt__(self, other: Any) -> NodeT:
+        return self._call("less", self, other)
 
-    def __le__(self, other: Any) -> Node:
-        return call("less_equal", self, other)
+    def __le__(self, other: Any) -> NodeT:
+        return self._call("less_equal", self, other)
 
-    def __gt__(self, other: Any) -> Node:
-        return call("greater", self, other)
+    def __gt__(self, other: Any) -> NodeT:
+        return self._call("greater", self, other)
 
-    def __ge__(self, other: Any) -> Node:
-        return call("greater_equal", self, other)
+    def __ge__(self, other: Any) -> NodeT:
+        return self._call("greater_equal", self, other)
 
     # NumPy's attributes and methods
     @property
@@ -293,124 +288,124 @@ class Operators:
         return FUNCTIONS["size"](self)
 
     @property
-    def T(self) -> Node:
+    def T(self) -> NodeT:
         """All axes reversed."""
-        return call("transpose", self)
+        return self._call("transpose", self)
 
     @property
-    def mT(self) -> Node:
+    def mT(self) -> NodeT:
         """The last two axes swapped."""
-        return call("matrix_transpose", self)
+        return self._call("matrix_transpose", self)
 
     def eval(self, feed: Any = None) -> Any:
         """Return the value for ``feed``, a dict from variables to values."""
         return FUNCTIONS["eval"](self, feed)
 
-    def astype(self, dtype: Any) -> Node:
+    def astype(self, dtype: Any) -> NodeT:
         """Cast to another dtype."""
-        return call("cast", self, dtype)
+        return self._call("cast", self, dtype)
 
-    def reshape(self, *shape: Any) -> Node:
+    def reshape(self, *shape: Any) -> NodeT:
         """See :func:`symad.reshape`."""
         one = len(shape) == 1 and not isinstance(shape[0], int)
-        return call("reshape", self, shape[0] if one else shape)
+        return self._call("reshape", self, shape[0] if one else shape)
 
-    def transpose(self, *axes: Any) -> Node:
+    def transpose(self, *axes: Any) -> NodeT:
         """See :func:`symad.permute_dims`; without axes, all are reversed."""
         if not axes:
             return self.T
-        return call("permute_dims", self, axes[0] if len(axes) == 1 else axes)
+        return self._call("permute_dims", self, axes[0] if len(axes) == 1 else axes)
 
-    def flatten(self) -> Node:
+    def flatten(self) -> NodeT:
         """Return all elements in one axis."""
-        return call("reshape", self, (-1,))
+        return self._call("reshape", self, (-1,))
 
     ravel = flatten
 
-    def swapaxes(self, axis1: int, axis2: int) -> Node:
+    def swapaxes(self, axis1: int, axis2: int) -> NodeT:
         """See :func:`symad.swapaxes`."""
-        return call("swapaxes", self, axis1, axis2)
+        return self._call("swapaxes", self, axis1, axis2)
 
-    def squeeze(self, axis: Any = None) -> Node:
+    def squeeze(self, axis: Any = None) -> NodeT:
         """See :func:`symad.squeeze`."""
-        return call("squeeze", self, axis)
+        return self._call("squeeze", self, axis)
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def sum(self, axis: Any = None, keepdims: bool = False) -> NodeT:
         """See :func:`symad.sum`."""
-        return call("sum", self, axis=axis, keepdims=keepdims)
+        return self._call("sum", self, axis=axis, keepdims=keepdims)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def mean(self, axis: Any = None, keepdims: bool = False) -> NodeT:
         """See :func:`symad.mean`."""
-        return call("mean", self, axis=axis, keepdims=keepdims)
+        return self._call("mean", self, axis=axis, keepdims=keepdims)
 
-    def prod(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def prod(self, axis: Any = None, keepdims: bool = False) -> NodeT:
         """See :func:`symad.prod`."""
-        return call("prod", self, axis=axis, keepdims=keepdims)
+        return self._call("prod", self, axis=axis, keepdims=keepdims)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def max(self, axis: Any = None, keepdims: bool = False) -> NodeT:
         """See :func:`symad.max`."""
-        return call("max", self, axis=axis, keepdims=keepdims)
+        return self._call("max", self, axis=axis, keepdims=keepdims)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def min(self, axis: Any = None, keepdims: bool = False) -> NodeT:
         """See :func:`symad.min`."""
-        return call("min", self, axis=axis, keepdims=keepdims)
+        return self._call("min", self, axis=axis, keepdims=keepdims)
 
-    def var(self, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Node:
+    def var(self, axis: Any = None, keepdims: bool = False, correction: float = 0) -> NodeT:
         """See :func:`symad.var`."""
-        return call("var", self, axis=axis, keepdims=keepdims, correction=correction)
+        return self._call("var", self, axis=axis, keepdims=keepdims, correction=correction)
 
-    def std(self, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Node:
+    def std(self, axis: Any = None, keepdims: bool = False, correction: float = 0) -> NodeT:
         """See :func:`symad.std`."""
-        return call("std", self, axis=axis, keepdims=keepdims, correction=correction)
+        return self._call("std", self, axis=axis, keepdims=keepdims, correction=correction)
 
-    def any(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def any(self, axis: Any = None, keepdims: bool = False) -> NodeT:
         """See :func:`symad.any`."""
-        return call("any", self, axis=axis, keepdims=keepdims)
+        return self._call("any", self, axis=axis, keepdims=keepdims)
 
-    def all(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def all(self, axis: Any = None, keepdims: bool = False) -> NodeT:
         """See :func:`symad.all`."""
-        return call("all", self, axis=axis, keepdims=keepdims)
+        return self._call("all", self, axis=axis, keepdims=keepdims)
 
-    def argmax(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def argmax(self, axis: Any = None, keepdims: bool = False) -> NodeT:
         """See :func:`symad.argmax`."""
-        return call("argmax", self, axis=axis, keepdims=keepdims)
+        return self._call("argmax", self, axis=axis, keepdims=keepdims)
 
-    def argmin(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def argmin(self, axis: Any = None, keepdims: bool = False) -> NodeT:
         """See :func:`symad.argmin`."""
-        return call("argmin", self, axis=axis, keepdims=keepdims)
+        return self._call("argmin", self, axis=axis, keepdims=keepdims)
 
-    def cumsum(self, axis: Any = None) -> Node:
+    def cumsum(self, axis: Any = None) -> NodeT:
         """See :func:`symad.cumsum`."""
-        return call("cumsum", self, axis=axis)
+        return self._call("cumsum", self, axis=axis)
 
-    def cumprod(self, axis: Any = None) -> Node:
+    def cumprod(self, axis: Any = None) -> NodeT:
         """See :func:`symad.cumprod`."""
-        return call("cumprod", self, axis=axis)
+        return self._call("cumprod", self, axis=axis)
 
-    def clip(self, low: Any = None, high: Any = None) -> Node:
+    def clip(self, low: Any = None, high: Any = None) -> NodeT:
         """See :func:`symad.clip`."""
-        return call("clip", self, low, high)
+        return self._call("clip", self, low, high)
 
-    def round(self, decimals: int = 0) -> Node:
+    def round(self, decimals: int = 0) -> NodeT:
         """See :func:`symad.round`."""
-        return call("round", self, decimals)
+        return self._call("round", self, decimals)
 
-    def dot(self, other: Any) -> Node:
+    def dot(self, other: Any) -> NodeT:
         """See :func:`symad.dot`."""
-        return call("dot", self, other)
+        return self._call("dot", self, other)
 
-    def repeat(self, repeats: Any, axis: Any = None) -> Node:
+    def repeat(self, repeats: Any, axis: Any = None) -> NodeT:
         """See :func:`symad.repeat`."""
-        return call("repeat", self, repeats, axis=axis)
+        return self._call("repeat", self, repeats, axis=axis)
 
-    def take(self, indices: Any, axis: Any = None) -> Node:
+    def take(self, indices: Any, axis: Any = None) -> NodeT:
         """See :func:`symad.take`."""
-        return call("take", self, indices, axis=axis)
+        return self._call("take", self, indices, axis=axis)
 
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> NodeT:
         """See :func:`symad.diagonal`."""
-        return call("diagonal", self, offset, axis1, axis2)
+        return self._call("diagonal", self, offset, axis1, axis2)
 
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> NodeT:
         """See :func:`symad.linalg.trace`."""
-        return call("linalg.trace", self, offset, axis1, axis2)
+        return self._call("linalg.trace", self, offset, axis1, axis2)

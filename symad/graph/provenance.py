@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from types import CodeType
-from typing import TYPE_CHECKING
+from typing import Any, Generic, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from symad.graph.node import Node
+NodeT = TypeVar("NodeT")
+"""The class of nodes: nodes have roles, and roles refer to nodes."""
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _EXAMPLES = _PACKAGE + "demo" + os.sep
@@ -133,7 +133,7 @@ class RoleKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Role:
+class Role(Generic[NodeT]):
     """The role of a node in a derivative.
 
     Attributes
@@ -151,8 +151,8 @@ class Role:
 
     kind: RoleKind
     generation: int
-    node: Node
-    consumer: Node | None = None
+    node: NodeT
+    consumer: NodeT | None = None
     slot: int | None = None
 
 
@@ -162,11 +162,21 @@ class Creation:
 
     scope: tuple[str, ...] = ()
     site: Site | None = None
-    role: Role | None = None
+    role: Role[Any] | None = None
 
 
-_NO_CONTEXT = Creation()
-_creation: ContextVar[Creation | Node] = ContextVar("symad_creation", default=_NO_CONTEXT)
+class Provenance(Protocol):
+    """What says where a node comes from: a :class:`Creation`, or a node that it is made for."""
+
+    @property
+    def scope(self) -> tuple[str, ...]: ...
+    @property
+    def site(self) -> Site | None: ...
+    @property
+    def role(self) -> Role[Any] | None: ...
+
+
+_creation: ContextVar[Provenance] = ContextVar("symad_creation", default=Creation())  # noqa: B039
 current_creation = _creation.get
 
 
@@ -178,7 +188,7 @@ class creating:
 
     __slots__ = ("_context", "_token")
 
-    def __init__(self, context: Creation | Node) -> None:
+    def __init__(self, context: Provenance) -> None:
         self._context = context
 
     def __enter__(self) -> None:

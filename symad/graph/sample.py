@@ -107,6 +107,8 @@ class Sample:
         Up to which order derivatives are checked: 2 unless a kink or the cost forbids it.
     label : str
         Tells the samples of one op apart.
+    signed_zeros : bool
+        Whether the signs of zeros in the result count: then they must be those of ``reference``.
     needs : {"", "rank", "shape"}
         What must be known of the inputs' shapes as the graph is built and differentiated: nothing,
         the number of axes, or all sizes.  The tests check that less is refused with an error.
@@ -117,4 +119,12 @@ class Sample:
     reference: Callable[..., Any] | None = None
     order: int = 2
     label: str = ""
+    signed_zeros: bool = False
     needs: str = ""
+
+
+def special_points(
+    call: Callable[..., Any], inputs: Sequence[Draw], reference: Callable[..., Any]
+) -> Sample:
+    """Return a sample at 0, ±inf, NaN and the like: signs of zeros count, derivatives do not."""
+    return Sample(call, inputs, reference, order=0, label="special", signed_zeros=True)

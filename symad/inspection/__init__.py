@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from symad.inspection.code_page import Listing
     from symad.inspection.ledger import Ledger
     from symad.inspection.memory_chart import MemoryChart
-    from symad.inspection.nan.find import Blame
+    from symad.inspection.nan.report import Blame
     from symad.inspection.timing import Profile
     from symad.runtime.function import Function
 

@@ -17,6 +17,7 @@ from symad.inspection.timing import nodes_inside
 from symad.notation.labels import Labels
 from symad.notation.view import View
 from symad.runtime.function import Function
+from symad.visible import visible
 
 _HEIGHT = 720  # of the frame in a notebook, in pixels
 
@@ -49,7 +50,7 @@ class Listing:
             Block("NumPy source", list(self._source_lines())),
             Block(f"plan ({self._function.settings.backend})", list(self._plan_lines())),
         ]
-        title = f"{self._function.name}: the graph that runs, and its code"
+        title = f"{visible(self._function.name)}: the graph that runs, and its code"
         return write_listing(title, self.drawing.svg(), blocks)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -107,7 +108,7 @@ class Listing:
         )
 
     def __repr__(self) -> str:
-        return f"<Listing of {self._function.name}: {len(self.source.splitlines())} lines>"
+        return f"<Listing of {visible(self._function.name)}: {len(self.source.splitlines())} lines>"
 
 
 def make_listing(function: Function, limit: int) -> Listing:

@@ -152,7 +152,7 @@ class Labels:
         for node, symbols in found.items():
             self.symbols[node] = tuple(replace(s, copy=copies[node]) for s in symbols)
 
-    def _symbols(self, node: Node, role: Role, named: _Named) -> Iterator[Symbol]:
+    def _symbols(self, node: Node, role: Role[Node], named: _Named) -> Iterator[Symbol]:
         own = self._number_of(role.node)
         if own is None:
             return
@@ -180,7 +180,7 @@ class Labels:
     def _number_of(self, node: Node) -> int | None:
         return self.numbers.get(self._view.behind(node))
 
-    def _slot(self, role: Role) -> int | None:
+    def _slot(self, role: Role[Node]) -> int | None:
         assert role.consumer is not None and role.slot is not None
         behind = [self._view.behind(source) for source in role.consumer.inputs]
         several = behind.count(self._view.behind(role.node)) > 1
@@ -237,7 +237,7 @@ class _Named:
         }
 
 
-def _is_adjoint(role: Role) -> bool:
+def _is_adjoint(role: Role[Node]) -> bool:
     """Return whether a node of this role is an adjoint by itself, or contributes to one."""
     return role.kind is RoleKind.SUM or role.consumer is not None
 

@@ -12,21 +12,18 @@ from symad.graph.op import Op
 from symad.notation.escape import visible
 from symad.notation.latex_escape import latex_name
 from symad.notation.values import MINUS
+from symad.ops.adjoint import Cast
 from symad.ops.control import Call, WithBody
+from symad.ops.permute import PermuteDims
+from symad.ops.structure import MakeStructure, StructureItem
 
 _SPELLING = ((".mT", "ᵀ"), (" * ", "·"), (" / ", "/"), (" ** ", "^"), ("-", MINUS))
-_SHORT_NAMES = {"log": "ln"}
-_TEMPLATES = {
-    "matrix_transpose": "{0}ᵀ",
-    "transpose": "{0}ᵀ",
-    "square": "{0}²",
-    "sqrt": "√{0}",
-    "item": "",
-}
 
 
 def _symbol_template(op: Op) -> str:
-    text = _TEMPLATES.get(op.name, op.text)
+    if op.symbols or isinstance(op, StructureItem):
+        return op.symbols
+    text = op.text
     for python, symbol in _SPELLING:
         text = text.replace(python, symbol)
     return text
@@ -38,7 +35,7 @@ def _symbol_call(op: Op, operands: Sequence[str]) -> Term:
         return special
     if _swaps_axes(op):
         return _transposed(SYMBOLS, operands[0], "ᵀ")
-    name = _SHORT_NAMES.get(op.name, visible(name_of(op)))
+    name = op.short or visible(name_of(op))
     if len(operands) == 1 and binding(operands[0]) == ATOM and not op.attributes():
         return Term(f"{name} {operands[0]}", APPLIED)
     attributes = _attributes(op)
@@ -72,7 +69,7 @@ def _attributes(op: Op) -> str:
 
 def _swaps_axes(op: Op) -> bool:
     """Return whether an op is what becomes of a transpose when it is known that x is a matrix."""
-    return op.name == "permute_dims" and op.attributes()["axes"] == (1, 0)
+    return isinstance(op, PermuteDims) and op.axes == (1, 0)
 
 
 def _transposed(notation: Notation, operand: str, mark: str) -> Term:
@@ -88,20 +85,18 @@ def _special(
     op: Op, operands: Sequence[str], spell: Callable[[Any], str], left: str, right: str
 ) -> Term | None:
     """Return ``{cat: v1}``, ``v3[cat]`` or ``float32(v3)``, ``None`` for an op of another kind."""
-    attributes = op.attributes()
-    if op.name == "cast":
-        return Term(f"{spell(attributes['dtype'])}({operands[0]})")
-    if op.name == "item":
-        return Term(f"{operands[0]}[{spell(attributes['key'])}]")
-    if op.name != "make_structure":
+    if isinstance(op, Cast):
+        return Term(f"{spell(op.dtype)}({operands[0]})")
+    if isinstance(op, StructureItem):
+        return Term(f"{operands[0]}[{spell(op.key)}]")
+    if not isinstance(op, MakeStructure):
         return None
-    pairs = zip(attributes["keys"], attributes["present"], strict=True)
-    keys = [key for key, there in pairs if there]
-    if attributes["kind"] == "dict":
+    keys = [key for key, there in zip(op.keys, op.present, strict=True) if there]
+    if op.kind == "dict":
         items = [f"{spell(key)}: {item}" for key, item in zip(keys, operands, strict=True)]
         return Term(f"{left}{', '.join(items)}{right}")
     rest = iter(operands)
-    inside = ", ".join(next(rest) if there else "0" for there in attributes["present"])
+    inside = ", ".join(next(rest) if there else "0" for there in op.present)
     return Term(f"({inside})")
 
 

@@ -15,11 +15,10 @@ import numpy as np
 from symad.graph.node import Node
 from symad.graph.provenance import RoleKind
 from symad.graph.traverse import topological_order
+from symad.ops.adjoint import ShapeRepair
 from symad.types import TensorType, UnknownShape
 
-REPAIR_OPS = frozenset({"sum_like", "broadcast_like", "reshape_like"})
 _REPAIRING = frozenset({RoleKind.REPAIR, RoleKind.SEED, RoleKind.TANGENT})
-_SHAPE_ONLY = {name: 1 for name in REPAIR_OPS} | {"ones_like": 0, "zeros_like": 0}
 
 Values = Mapping[Node, Any]
 
@@ -85,9 +84,9 @@ class View:
 
     def sources(self, node: Node) -> list[Source]:
         """Return the inputs of ``node`` as they are seen."""
-        only = _SHAPE_ONLY.get(node.op.name) if node.op else None
+        reads = node.op.reads if node.op is not None else None
         return [
-            Source(self.behind(source), slot, source in self.through, slot == only)
+            Source(self.behind(source), slot, source in self.through, not (reads and reads(slot)))
             for slot, source in enumerate(node.inputs)
         ]
 
@@ -118,7 +117,7 @@ def _related(outputs: tuple[Node, ...], reached: list[Node]) -> list[Node]:
 def _does_nothing(node: Node, values: Values, through: Mapping[Node, Node]) -> bool:
     """Return whether a shape repair does nothing, or, without values, may well do nothing."""
     role = node.role
-    if role is None or node.op is None or node.op.name not in REPAIR_OPS:
+    if role is None or not isinstance(node.op, ShapeRepair):
         return False
     undone = role.kind is RoleKind.PARTIAL and role.consumer in through
     if role.kind not in _REPAIRING and not undone:

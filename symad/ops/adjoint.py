@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.graph.node import Constant, Node, apply
+from symad.graph.node import Constant, Node, apply, call
 from symad.graph.op import Op
-from symad.graph.operators import call
 from symad.graph.sample import Sample, integers, reals
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import (
@@ -25,6 +24,7 @@ from symad.ops.base import (
     register,
     tensor_types,
 )
+from symad.ops.domains import difference
 from symad.types import (
     StructureType,
     TensorType,
@@ -58,6 +58,8 @@ class Identity(PerElement, Linear):
     """
 
     name = "identity"
+    short = "1"
+    sign = "as inputs"
     operations = 0
     numpy = staticmethod(_same)
     element = _unchanged
@@ -88,6 +90,7 @@ class StopGradient(Unary):
     """
 
     name = "stop_gradient"
+    in_expressions = False
     operations = 0
     numpy = staticmethod(_same)
     element = _unchanged
@@ -129,6 +132,10 @@ class AddN(PerElement, JointlyLinear):
     """
 
     name = "add_n"
+    short = "Σ"
+    sign = "as inputs"
+    counted_as = "additions"
+    domain = difference
     numpy = staticmethod(_add_n)
     element = _add_scalars
     text = latex = " + "
@@ -193,6 +200,7 @@ class _Filled(Elementwise):
 
     fill: ClassVar[float]
     operations = 0
+    in_expressions = False
 
     def reads(self, slot: int) -> bool:
         return False
@@ -221,6 +229,8 @@ class OnesLike(_Filled):
     """
 
     name = "ones_like"
+    short = "1"
+    symbols = "ones_like({0})"
     numpy = np.ones_like
     fill = 1
     samples = (Sample(lambda x: ones_like(x) * x, [reals(3)]),)
@@ -240,6 +250,8 @@ class ZerosLike(_Filled):
     """
 
     name = "zeros_like"
+    short = "0"
+    symbols = "zeros_like({0})"
     numpy = np.zeros_like
     fill = 0
     samples = (Sample(lambda x: zeros_like(x) + x, [reals(3)]),)
@@ -254,6 +266,7 @@ class Cast(Elementwise):
     dtype: np.dtype[Any]
 
     name = "cast"
+    in_expressions = False
     operations = 0
     samples = (
         Sample(lambda x: cast(x, "float64"), [reals(3)]),
@@ -318,7 +331,7 @@ def cast(x: Operand, dtype: Any) -> Node:
     return node if type_.dtype == wanted and not type_.weak else apply(Cast(wanted), node)
 
 
-class _Like(Op):
+class ShapeRepair(Op):
     """An op that takes the value of its first input and only the shape of its second."""
 
     def infer(self, *types: Any) -> Type:
@@ -347,7 +360,7 @@ def _sum_like(x: Any, like: Any) -> Any:
     return np.sum(x, axis=axes, dtype=x.dtype).reshape(wanted)[()] if axes else x
 
 
-class SumLike(_Like):
+class SumLike(ShapeRepair):
     """Sum ``x`` over what broadcasting added, to the shape of ``like``: undoes broadcasting.
 
     Examples
@@ -358,6 +371,8 @@ class SumLike(_Like):
     """
 
     name = "sum_like"
+    sign = "as inputs"
+    counted_as = "sums"
     numpy = staticmethod(_sum_like)
     is_view = True
     samples = (
@@ -407,7 +422,7 @@ def _broadcast_like(x: Any, like: Any) -> Any:
     return np.broadcast_to(x, np.shape(like)) if np.shape(x) != np.shape(like) else x
 
 
-class BroadcastLike(_Like):
+class BroadcastLike(ShapeRepair):
     """Repeat ``x`` to the shape of ``like``: the transpose of :class:`SumLike`.
 
     Examples
@@ -418,6 +433,7 @@ class BroadcastLike(_Like):
     """
 
     name = "broadcast_like"
+    sign = "as inputs"
     numpy = staticmethod(_broadcast_like)
     is_view = True
     samples = (
@@ -451,7 +467,7 @@ def _reshape_like(x: Any, like: Any) -> Any:
     return np.reshape(x, np.shape(like))
 
 
-class ReshapeLike(_Like):
+class ReshapeLike(ShapeRepair):
     """Reshape ``x`` to the shape of ``like``, which has as many elements.
 
     Examples
@@ -463,6 +479,7 @@ class ReshapeLike(_Like):
     """
 
     name = "reshape_like"
+    sign = "as inputs"
     numpy = staticmethod(_reshape_like)
     is_view = True
     samples = (Sample(lambda x, y: reshape_like(x, y), [reals(6), reals(2, 3)]),)
@@ -486,7 +503,7 @@ def _reshape_outer(x: Any, a: Any, b: Any) -> Any:
     return np.reshape(x, (*np.shape(a), *np.shape(b)))
 
 
-class ReshapeOuter(_Like):
+class ReshapeOuter(ShapeRepair):
     """Reshape ``x`` to the shape of ``a`` followed by that of ``b``: the form of a Jacobian.
 
     Examples
@@ -498,6 +515,7 @@ class ReshapeOuter(_Like):
     """
 
     name = "reshape_outer"
+    sign = "as inputs"
     numpy = staticmethod(_reshape_outer)
     is_view = True
     samples = (Sample(lambda x: reshape_outer(x, x[0], x[:, 0]), [reals(2, 3)]),)
@@ -537,14 +555,14 @@ register(cast)
 register(cast, "astype")
 
 
-def match(value: Node, like: Node, fit: _Like) -> Node:
+def match(value: Node, like: Node, fit: ShapeRepair) -> Node:
     """Return ``value`` with the shape and dtype of ``like``; itself where they agree already.
 
     Parameters
     ----------
     value : Node
     like : Node
-    fit : _Like
+    fit : ShapeRepair
         ``sum_like`` for adjoints, ``broadcast_like`` for tangents.
     """
     if isinstance(value.type, StructureType) or isinstance(like.type, StructureType):

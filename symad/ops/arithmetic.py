@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from symad.graph.cost import ELEMENTARY
-from symad.graph.node import Constant, Node
-from symad.graph.operators import call
-from symad.graph.sample import Sample, away_from_zero, fixed, integers, reals
+from symad.graph.node import Constant, Node, call
+from symad.graph.sample import Sample, away_from_zero, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import Binary, Unary, register
 from symad.ops.comparison import equal, where
+from symad.ops.domains import difference, masked, power_of, product, quotient
 from symad.ops.rounding import round
 
 
@@ -26,6 +26,10 @@ class Add(Binary):
     """
 
     name = "add"
+    short = "+"
+    sign = "as inputs"
+    counted_as = "additions"
+    domain = difference
     numpy = np.add
     element = "add"
     text = latex = "{0} + {1}"
@@ -51,6 +55,9 @@ class Subtract(Binary):
     """
 
     name = "subtract"
+    short = "−"
+    counted_as = "additions"
+    domain = difference
     numpy = np.subtract
     element = "subtract"
     text = latex = "{0} - {1}"
@@ -74,6 +81,10 @@ class Multiply(Binary):
     """
 
     name = "multiply"
+    short = "×"
+    sign = "as inputs"
+    counted_as = "multiplications"
+    domain = product
     numpy = np.multiply
     element = "multiply"
     text = "{0} * {1}"
@@ -99,6 +110,15 @@ class Divide(Binary):
     """
 
     name = "divide"
+    short = "÷"
+    sign = "as inputs"
+    counted_as = "multiplications"
+    has_poles = True
+    domain = quotient
+    derivative_domain = (
+        "The derivative of x / y at y = 0 is infinite. Mask it where it is made: "
+        "sm.where(sm.not_equal(y, 0), x / y, 0)."
+    )
     numpy = np.divide
     element = "divide"
     text = "{0} / {1}"
@@ -109,9 +129,9 @@ class Divide(Binary):
         Sample(lambda a, b: a / b, [reals(3, 2), away_from_zero(3, 2)]),
         Sample(lambda a, b: a / b, [reals(3), away_from_zero(2, 1)], label="broadcast"),
         Sample(lambda n: n / 2, [integers(3)], lambda n: 0.5 * n, label="integer"),
-        Sample(
+        special_points(
             lambda a: a / 0.0, [fixed([1.0, -1.0, 0.0, np.nan])],
-            lambda a: np.array([np.inf, -np.inf, np.nan, np.nan]), order=0, label="special",
+            lambda a: np.array([np.inf, -np.inf, np.nan, np.nan]),
         ),
     )  # fmt: skip
 
@@ -127,6 +147,8 @@ class Negative(Unary):
     """
 
     name = "negative"
+    short = "−"
+    counted_as = "additions"
     numpy = np.negative
     element = "negate"
     text = latex = "-{0}"
@@ -168,6 +190,13 @@ class Power(Binary):
     """
 
     name = "power"
+    short = "^"
+    has_poles = True
+    domain = power_of
+    derivative_domain = (
+        "The derivative of x ** p at 0 is infinite for p < 1, and so is that of p at x = 0. "
+        "Mask it where it is made: sm.where(x > 0, x ** p, 0)."
+    )
     operations = 2 * ELEMENTARY
     numpy = np.power
     element = "pow"
@@ -187,12 +216,10 @@ class Power(Binary):
         Sample(lambda x, n: x**n, [away_from_zero(3), integers(2, 3)], label="integer exponents"),
         Sample(lambda y: 2**y, [reals(3)], lambda y: np.exp2(y), label="constant base"),
         Sample(lambda n: n**2, [integers(3)], lambda n: n * n, label="integer"),
-        Sample(
-            lambda x, y: x**y,
-            [fixed([0.0, 0.0, 0.0, -2.0, -2.0, np.inf, 1.0, np.nan]),
+        special_points(
+            lambda x, y: x**y, [fixed([0.0, 0.0, 0.0, -2.0, -2.0, np.inf, 1.0, np.nan]),
              fixed([0.0, 2.0, -1.0, 3.0, 0.5, -1.0, np.nan, 0.0])],
             lambda x, y: np.array([1.0, 0.0, np.inf, -8.0, np.nan, 0.0, 1.0, 1.0], x.dtype),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -226,6 +253,7 @@ class Mod(Binary):
     """
 
     name = "mod"
+    domain = "The remainder by 0 is NaN."
     operations = 3
     numpy = np.mod
     element = _mod
@@ -240,11 +268,10 @@ class Mod(Binary):
             lambda n: n % 3, [integers(5)],
             lambda n: n - 3 * np.floor(n / 3).astype(n.dtype), label="integer",
         ),
-        Sample(
+        special_points(
             lambda a, b: a % b, [fixed([4.0, -4.0, 5.0, -5.0, np.inf, np.nan, 1.0]),
                                  fixed([2.0, 2.0, np.inf, np.inf, 1.0, 1.0, 0.0])],
             lambda a, b: np.array([0.0, 0.0, 5.0, np.inf, np.nan, np.nan, np.nan], a.dtype),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -279,6 +306,8 @@ class FloorDivide(Binary):
     """
 
     name = "floor_divide"
+    has_poles = True
+    domain = "Division by 0: keep the divisor away from 0 with sm.where."
     operations = 2
     numpy = np.floor_divide
     element = _floor_divide
@@ -314,6 +343,7 @@ class Fmod(Binary):
     """
 
     name = "fmod"
+    domain = "The remainder by 0 is NaN."
     operations = 3
     numpy = np.fmod
     element = _fmod
@@ -350,6 +380,7 @@ class Abs(Unary):
     """
 
     name = "abs"
+    sign = "nonnegative"
     numpy = np.absolute
     element = _abs
     latex = r"\left|{0}\right|"
@@ -358,9 +389,9 @@ class Abs(Unary):
         Sample(lambda x: abs(x), [away_from_zero(3, 2)], lambda x: np.sqrt(x * x)),
         Sample(lambda x: abs(x) * x, [away_from_zero(3)], label="times x"),
         Sample(lambda n: abs(n), [integers(4)], lambda n: np.where(n < 0, -n, n), label="integer"),
-        Sample(
+        special_points(
             lambda x: abs(x), [fixed([0.0, -0.0, np.inf, -np.inf, np.nan])],
-            lambda x: np.array([0.0, 0.0, np.inf, np.inf, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, 0.0, np.inf, np.inf, np.nan]),
         ),
     )  # fmt: skip
 
@@ -390,9 +421,9 @@ class Sign(Unary):
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: sign(x) * x, [away_from_zero(3, 2)]),
-        Sample(
+        special_points(
             lambda x: sign(x), [fixed([0.0, -1e-30, np.inf, -np.inf, np.nan])],
-            lambda x: np.array([0.0, -1.0, 1.0, -1.0, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, -1.0, 1.0, -1.0, np.nan]),
         ),
     )  # fmt: skip
 
@@ -413,6 +444,12 @@ class Reciprocal(Unary):
     """
 
     name = "reciprocal"
+    counted_as = "multiplications"
+    has_poles = True
+    domain = quotient
+    derivative_domain = "The derivative of 1/x at 0 is infinite. " + masked(
+        "sm.not_equal(x, 0)", "sm.reciprocal(x)"
+    )
     numpy = np.reciprocal
     element = _reciprocal
     latex = r"\frac{{1}}{{{0}}}"
@@ -420,9 +457,9 @@ class Reciprocal(Unary):
     chain = (lambda v, y, x: -(v * y * y),)
     samples = (
         Sample(lambda x: reciprocal(x), [away_from_zero(3, 2)], lambda x: 1 / x),
-        Sample(
+        special_points(
             lambda x: reciprocal(x), [fixed([0.0, -0.0, np.inf, -np.inf, np.nan])],
-            lambda x: np.array([np.inf, -np.inf, 0.0, -0.0, np.nan]), order=0, label="special",
+            lambda x: np.array([np.inf, -np.inf, 0.0, -0.0, np.nan]),
         ),
     )  # fmt: skip
 
@@ -442,6 +479,9 @@ class Square(Unary):
     """
 
     name = "square"
+    symbols = "{0}²"
+    sign = "nonnegative"
+    counted_as = "multiplications"
     numpy = np.square
     element = _square
     latex = "{0}^2"
@@ -466,6 +506,10 @@ class Sqrt(Unary):
     """
 
     name = "sqrt"
+    symbols = "√{0}"
+    sign = "as inputs"
+    domain = "The root of a negative number is NaN: use sm.relu(x) or sm.abs(x) inside."
+    derivative_domain = "The derivative of √x at 0 is infinite. " + masked("x > 0", "sm.sqrt(x)")
     numpy = np.sqrt
     element = "sqrt"
     latex = r"\sqrt{{{0}}}"
@@ -473,9 +517,9 @@ class Sqrt(Unary):
     samples = (
         Sample(lambda x: sqrt(x), [reals(3, 2, low=0.2)], lambda x: x**0.5),
         Sample(lambda x: sqrt(x), [reals(0, low=0.2)], label="empty"),
-        Sample(
+        special_points(
             lambda x: sqrt(x), [fixed([0.0, -0.0, -1.0, np.inf, np.nan])],
-            lambda x: np.array([0.0, -0.0, np.nan, np.inf, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, -0.0, np.nan, np.inf, np.nan]),
         ),
     )  # fmt: skip
 
@@ -493,6 +537,10 @@ class Cbrt(Unary):
     """
 
     name = "cbrt"
+    sign = "as inputs"
+    derivative_domain = "The derivative of the cube root at 0 is infinite. " + masked(
+        "sm.not_equal(x, 0)", "sm.cbrt(x)"
+    )
     operations = ELEMENTARY
     numpy = np.cbrt
     element = "cbrt"
@@ -503,9 +551,9 @@ class Cbrt(Unary):
             lambda x: cbrt(x), [away_from_zero(3, 2)],
             lambda x: np.sign(x) * np.abs(x) ** (1 / 3),
         ),
-        Sample(
+        special_points(
             lambda x: cbrt(x), [fixed([0.0, -0.0, np.inf, -np.inf, np.nan])],
-            lambda x: np.array([0.0, -0.0, np.inf, -np.inf, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, -0.0, np.inf, -np.inf, np.nan]),
         ),
     )  # fmt: skip
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from symad.errors import GraphTypeError
-from symad.graph.node import Constant, Node, apply, as_array
+from symad.graph.node import Constant, Node, apply, as_array, call
 from symad.graph.op import Op, resolve
-from symad.graph.operators import FUNCTIONS, call
+from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.types import StructureType, TensorType, Type, broadcast_shapes
 
@@ -26,9 +26,20 @@ _NUMBERS = (bool, int, float)
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
-def register(function: AnyFunction, name: str = "") -> AnyFunction:
-    """Put a public function, or an op that is called itself, in the table for operators."""
-    FUNCTIONS[name or _name_of(function)] = function
+def register(function: AnyFunction, name: str = "", in_expressions: bool = False) -> AnyFunction:
+    """Put a public function, or an op that is called itself, in the table for operators.
+
+    Expressions given as text may call it if its op says so, or, for a function that makes several
+    ops, if this is said here.
+    """
+    key = name or _name_of(function)
+    FUNCTIONS[key] = function
+    if in_expressions:
+        IN_EXPRESSIONS.add(key)
+    kernel: Any = getattr(function, "numpy", None)
+    if isinstance(kernel, (str, np.ufunc)):
+        known = kernel.rpartition(".")[2] if isinstance(kernel, str) else kernel.__name__
+        NUMPY_NAMES.setdefault(known, key)
     return function
 
 
@@ -201,6 +212,7 @@ class Elementwise(PerElement):
     """
 
     is_in_place = True
+    in_expressions = True
     chain: ClassVar[tuple[Chain, ...]] = ()
 
     def infer(self, *types: Any) -> Type:

@@ -8,7 +8,16 @@ import numpy as np
 
 from symad.errors import GraphTypeError
 from symad.graph.node import Node, apply
-from symad.graph.sample import Sample, away_from_zero, booleans, distinct, fixed, integers, reals
+from symad.graph.sample import (
+    Sample,
+    away_from_zero,
+    booleans,
+    distinct,
+    fixed,
+    integers,
+    reals,
+    special_points,
+)
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import identity
 from symad.ops.base import (
@@ -33,7 +42,7 @@ def _comparison_samples(compare: Any, reference: Any) -> tuple[Sample, ...]:
         Sample(compare, [reals(3, 2), reals(3, 2)], reference),
         Sample(compare, [integers(4, low=0, high=3), integers(2, 1)], reference, label="integer"),
         Sample(lambda x: compare(x, 0.5), [reals(0)], label="empty, with a number"),
-        Sample(compare, [_TIES, _TIED], reference, label="special"),
+        special_points(compare, [_TIES, _TIED], reference),
     )
 
 
@@ -303,7 +312,7 @@ class IsNaN(Predicate, Unary):
     numpy = np.isnan
     element = _is_nan
     samples = (
-        Sample(lambda x: isnan(x), [_NOT_FINITE], lambda x: x != x, label="special"),
+        special_points(lambda x: isnan(x), [_NOT_FINITE], lambda x: x != x),
         Sample(lambda n: isnan(n), [integers(3)], lambda n: n != n, label="integer"),
     )
 
@@ -325,9 +334,7 @@ class IsInf(Predicate, Unary):
     name = "isinf"
     numpy = np.isinf
     element = _is_infinite
-    samples = (
-        Sample(lambda x: isinf(x), [_NOT_FINITE], lambda x: abs(x) == np.inf, label="special"),
-    )
+    samples = (special_points(lambda x: isinf(x), [_NOT_FINITE], lambda x: abs(x) == np.inf),)
 
 
 def _is_finite(b: ScalarBuilder, x: Value) -> Value:
@@ -348,9 +355,7 @@ class IsFinite(Predicate, Unary):
     name = "isfinite"
     numpy = np.isfinite
     element = _is_finite
-    samples = (
-        Sample(lambda x: isfinite(x), [_NOT_FINITE], lambda x: abs(x) < np.inf, label="special"),
-    )
+    samples = (special_points(lambda x: isfinite(x), [_NOT_FINITE], lambda x: abs(x) < np.inf),)
 
 
 class Where(Elementwise):
@@ -377,10 +382,9 @@ class Where(Elementwise):
             lambda x: np.select([(x > 0) & (x < 1), x > 0], [x * x, x], -x), label="nested",
         ),
         Sample(lambda c, x: where(c, x, 1), [booleans(0, 2), reals(0, 2)], label="empty"),
-        Sample(
+        special_points(
             lambda x: where(x > 0, x, -1.0), [_NOT_FINITE],
             lambda x: np.array([-1.0, -1.0, 1e30, np.inf, -1.0, -1.0], x.dtype),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -478,6 +482,8 @@ class Maximum(Binary):
     """
 
     name = "maximum"
+    sign = "as inputs"
+    order_shows = True
     numpy = np.maximum
     element = _larger
     latex = r"\max({0}, {1})"
@@ -491,9 +497,9 @@ class Maximum(Binary):
         Sample(lambda x: maximum(x, 0.3), [away_from_zero(2, 3, low=0.5)], label="number"),
         Sample(lambda n, m: maximum(n, m), [integers(4), integers(3, 1)], label="integer"),
         Sample(lambda x, y: maximum(x, y), [reals(2, 0), reals(2, 1)], label="empty"),
-        Sample(
+        special_points(
             lambda x, y: maximum(x, y + 0), [_TIES, _TIED],
-            lambda x, y: np.where(x > y, x, np.where(x != x, x, y)), order=0, label="special",
+            lambda x, y: np.where(x > y, x, np.where(x != x, x, y)),
         ),
     )  # fmt: skip
 
@@ -512,6 +518,8 @@ class Minimum(Binary):
     """
 
     name = "minimum"
+    sign = "as inputs"
+    order_shows = True
     numpy = np.minimum
     element = _smaller
     latex = r"\min({0}, {1})"
@@ -524,9 +532,9 @@ class Minimum(Binary):
         Sample(lambda x: minimum(x, x[::-1] + 0.1), [distinct(4)]),
         Sample(lambda x: minimum(x, 0.3), [away_from_zero(2, 3, low=0.5)], label="number"),
         Sample(lambda n, m: minimum(n, m), [integers(4), integers(3, 1)], label="integer"),
-        Sample(
+        special_points(
             lambda x, y: minimum(x, y), [_TIES, _TIED],
-            lambda x, y: np.where(x < y, x, np.where(x != x, x, y)), order=0, label="special",
+            lambda x, y: np.where(x < y, x, np.where(x != x, x, y)),
         ),
     )  # fmt: skip
 
@@ -587,6 +595,7 @@ class Relu(Unary):
     """
 
     name = "relu"
+    sign = "as inputs"
     numpy = staticmethod(_relu)
     element = _positive_part
     chain = (lambda v, y, x: mask(x > 0, v),)
@@ -594,10 +603,9 @@ class Relu(Unary):
         Sample(lambda x: relu(x), [away_from_zero(3, 2)], lambda x: x * (x > 0)),
         Sample(lambda x: relu(x) ** 2, [away_from_zero(4)], label="squared"),
         Sample(lambda n: relu(n), [integers(4)], lambda n: n * (n > 0), label="integer"),
-        Sample(
+        special_points(
             lambda x: relu(x), [fixed([0.0, 1e-30, np.inf, -np.inf, np.nan])],
             lambda x: np.array([0.0, 1e-30, np.inf, 0.0, np.nan], x.dtype),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -622,4 +630,4 @@ maximum: Binary = register(Maximum())
 minimum: Binary = register(Minimum())
 relu: Unary = register(Relu())
 register(where)
-register(clip)
+register(clip, in_expressions=True)

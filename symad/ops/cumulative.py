@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError
-from symad.graph.node import Node, apply
+from symad.graph.node import Node, apply, call
 from symad.graph.op import Op
-from symad.graph.operators import call
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
 from symad.ops.reduce import as_axis, result_dtype_of
@@ -94,6 +93,8 @@ class CumSum(Linear, Cumulative):
     """y_j = Σ_{i≤j} x_i, with the adjoint x̄_i = Σ_{j≥i} ȳ_j: see :func:`cumsum`."""
 
     name = "cumsum"
+    in_expressions = True
+    sign = "as inputs"
     numpy = staticmethod(_cumsum)
     samples = (
         Sample(lambda x: cumsum(x), [reals(4)], np.cumsum),
@@ -183,6 +184,8 @@ class CumProd(Cumulative):
     exclusive: bool = False
 
     name = "cumprod"
+    in_expressions = True
+    sign = "as inputs"
     numpy = staticmethod(_cumprod)
     samples = (
         Sample(lambda x: cumprod(x), [reals(4)], np.cumprod),

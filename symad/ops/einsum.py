@@ -92,6 +92,7 @@ class Einsum(Multilinear):
     subscripts: str
 
     name = "einsum"
+    counted_as = "products"
     numpy = staticmethod(_einsum)
     samples = (
         Sample(lambda a, b: einsum("ij,jk->ik", a, b), [reals(3, 2), reals(2, 4)]),

@@ -10,10 +10,11 @@ import numpy as np
 from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Node
 from symad.graph.operators import call
-from symad.graph.sample import Sample, fixed, integers, reals
+from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import Binary, Unary, float_dtype, register
 from symad.ops.comparison import equal, isinf, where
+from symad.ops.domains import logarithm, masked, overflows
 
 _EDGES = fixed([0.0, -0.0, 1000.0, -1000.0, np.inf, -np.inf, np.nan])
 _LOGARITHM_EDGES = fixed([0.0, -0.0, 1.0, -1.0, np.inf, np.nan])
@@ -30,6 +31,8 @@ class Exp(Unary):
     """
 
     name = "exp"
+    sign = "nonnegative"
+    domain = overflows("exp")
     operations = ELEMENTARY
     numpy = np.exp
     element = "exp"
@@ -38,9 +41,8 @@ class Exp(Unary):
     samples = (
         Sample(lambda x: exp(x), [reals(3)], lambda x: np.e**x),
         Sample(lambda n: exp(n), [integers(2, 2)], lambda n: np.e**n, label="integer"),
-        Sample(
-            lambda x: exp(x), [_EDGES],
-            lambda x: np.array([1, 1, np.inf, 0, np.inf, 0, np.nan]), order=0, label="special",
+        special_points(
+            lambda x: exp(x), [_EDGES], lambda x: np.array([1, 1, np.inf, 0, np.inf, 0, np.nan])
         ),
     )  # fmt: skip
 
@@ -56,6 +58,8 @@ class Exp2(Unary):
     """
 
     name = "exp2"
+    sign = "nonnegative"
+    domain = overflows("exp2", rate=math.log(2))
     operations = ELEMENTARY
     numpy = np.exp2
     element = "exp2"
@@ -77,6 +81,8 @@ class Expm1(Unary):
     """
 
     name = "expm1"
+    sign = "as inputs"
+    domain = overflows("expm1")
     operations = ELEMENTARY
     numpy = np.expm1
     element = "expm1"
@@ -84,9 +90,9 @@ class Expm1(Unary):
     chain = (lambda v, y, x: v * exp(x),)
     samples = (
         Sample(lambda x: expm1(x), [reals(3, 2)], lambda x: np.exp(x) - 1),
-        Sample(
+        special_points(
             lambda x: expm1(x), [fixed([0.0, -0.0, 1e-20, np.inf, -np.inf, np.nan])],
-            lambda x: np.array([0.0, -0.0, 1e-20, np.inf, -1.0, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, -0.0, 1e-20, np.inf, -1.0, np.nan]),
         ),
     )  # fmt: skip
 
@@ -104,6 +110,10 @@ class Log(Unary):
     """
 
     name = "log"
+    short = "ln"
+    has_poles = True
+    domain = logarithm
+    derivative_domain = "The derivative of ln x at 0 is infinite. " + masked("x > 0", "sm.log(x)")
     operations = ELEMENTARY
     numpy = np.log
     element = "log"
@@ -111,10 +121,9 @@ class Log(Unary):
     chain = (lambda v, y, x: v / x,)
     samples = (
         Sample(lambda x: log(x), [reals(3, low=0.2, high=3.0)]),
-        Sample(
+        special_points(
             lambda x: log(x), [_LOGARITHM_EDGES],
             lambda x: np.array([-np.inf, -np.inf, 0, np.nan, np.inf, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -130,6 +139,8 @@ class Log2(Unary):
     """
 
     name = "log2"
+    has_poles = True
+    domain = logarithm
     operations = ELEMENTARY
     numpy = np.log2
     element = "log2"
@@ -137,10 +148,9 @@ class Log2(Unary):
     chain = (lambda v, y, x: v / x / math.log(2),)
     samples = (
         Sample(lambda x: log2(x), [reals(3, low=0.2)], lambda x: np.log(x) / np.log(2)),
-        Sample(
+        special_points(
             lambda x: log2(x), [_LOGARITHM_EDGES],
             lambda x: np.array([-np.inf, -np.inf, 0, np.nan, np.inf, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -156,6 +166,8 @@ class Log10(Unary):
     """
 
     name = "log10"
+    has_poles = True
+    domain = logarithm
     operations = ELEMENTARY
     numpy = np.log10
     element = "log10"
@@ -163,10 +175,9 @@ class Log10(Unary):
     chain = (lambda v, y, x: v / x / math.log(10),)
     samples = (
         Sample(lambda x: log10(x), [reals(3, low=0.2)], lambda x: np.log(x) / np.log(10)),
-        Sample(
+        special_points(
             lambda x: log10(x), [_LOGARITHM_EDGES],
             lambda x: np.array([-np.inf, -np.inf, 0, np.nan, np.inf, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -182,6 +193,9 @@ class Log1p(Unary):
     """
 
     name = "log1p"
+    sign = "as inputs"
+    has_poles = True
+    domain = "ln(1 + x) is defined for x > −1."
     operations = ELEMENTARY
     numpy = np.log1p
     element = "log1p"
@@ -189,10 +203,9 @@ class Log1p(Unary):
     chain = (lambda v, y, x: v / (1 + x),)
     samples = (
         Sample(lambda x: log1p(x), [reals(3, low=-0.6)], lambda x: np.log(1 + x)),
-        Sample(
+        special_points(
             lambda x: log1p(x), [fixed([0.0, -0.0, 1e-20, -1.0, -2.0, np.inf, np.nan])],
             lambda x: np.array([0.0, -0.0, 1e-20, -np.inf, np.nan, np.inf, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -237,12 +250,11 @@ class LogAddExp(Binary):
             lambda a, b: np.log(np.exp(a) + np.exp(b)),
         ),
         Sample(lambda a: logaddexp(a, a), [reals(3)], lambda a: a + np.log(2), label="equal"),
-        Sample(
+        special_points(
             lambda a, b: logaddexp(a, b),
             [fixed([1000.0, np.inf, -np.inf, -np.inf, np.inf, np.nan]),
              fixed([-1000.0, 0.0, 2.0, -np.inf, np.inf, 0.0])],
             lambda a, b: np.array([1000.0, np.inf, 2.0, -np.inf, np.inf, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -272,6 +284,7 @@ class Sigmoid(Unary):
     """
 
     name = "sigmoid"
+    sign = "nonnegative"
     operations = ELEMENTARY + 2
     numpy = staticmethod(_sigmoid)
     element = _logistic
@@ -283,10 +296,9 @@ class Sigmoid(Unary):
         Sample(
             lambda n: sigmoid(n), [integers(4)], lambda n: 1 / (1 + np.exp(-n)), label="integer"
         ),
-        Sample(
+        special_points(
             lambda x: sigmoid(x), [fixed([0.0, -40.0, 1000.0, -1000.0, np.inf, -np.inf, np.nan])],
             lambda x: np.array([0.5, np.exp(-40.0), 1.0, 0.0, 1.0, 0.0, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -313,6 +325,8 @@ class SigmoidSlope(Unary):
     """
 
     name = "sigmoid_slope"
+    short = "σ′"
+    sign = "nonnegative"
     operations = ELEMENTARY + 3
     numpy = staticmethod(_sigmoid_slope)
     element = _logistic_slope
@@ -322,11 +336,10 @@ class SigmoidSlope(Unary):
         Sample(
             lambda x: sigmoid_slope(x), [reals(3, 2)], lambda x: 1 / (2 + np.exp(x) + np.exp(-x))
         ),
-        Sample(
+        special_points(
             lambda x: sigmoid_slope(x),
             [fixed([0.0, 40.0, -40.0, 1000.0, np.inf, -np.inf, np.nan])],
             lambda x: np.array([0.25, np.exp(-40.0), np.exp(-40.0), 0.0, 0.0, 0.0, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -358,6 +371,7 @@ class Softplus(Unary):
     """
 
     name = "softplus"
+    sign = "nonnegative"
     operations = 2 * ELEMENTARY + 2
     numpy = staticmethod(_softplus)
     element = _log_one_plus_exp
@@ -367,10 +381,9 @@ class Softplus(Unary):
         Sample(
             lambda n: softplus(n), [integers(4)], lambda n: np.log1p(np.exp(n)), label="integer"
         ),
-        Sample(
+        special_points(
             lambda x: softplus(x), [_EDGES],
             lambda x: np.array([np.log(2), np.log(2), 1000.0, 0.0, np.inf, 0.0, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 

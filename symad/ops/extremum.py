@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.graph.node import Node, apply
-from symad.graph.operators import call
+from symad.graph.node import Node, apply, call
 from symad.graph.sample import Sample, distinct, fixed, integers, reals
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, register, tensor_types, wide_dtype
@@ -94,6 +93,8 @@ class Max(Extremum):
     """See :func:`max`."""
 
     name = "max"
+    in_expressions = True
+    sign = "as inputs"
     numpy = np.max
     latex = r"\max {0}"
     samples = (
@@ -153,6 +154,8 @@ class Min(Extremum):
     """See :func:`min`."""
 
     name = "min"
+    in_expressions = True
+    sign = "as inputs"
     numpy = np.min
     latex = r"\min {0}"
     samples = (

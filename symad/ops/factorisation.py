@@ -109,6 +109,7 @@ class Cholesky(Op):
     """
 
     name = "cholesky"
+    in_expressions = True
     numpy = np.linalg.cholesky
     samples = (
         Sample(lambda a: cholesky(_symmetric(a)), [positive_definite(3, 3)]),
@@ -285,6 +286,10 @@ class Eigh(Op):
     """See :func:`eigh`."""
 
     name = "eigh"
+    derivative_domain = (
+        "Eigenvectors have no derivative where two eigenvalues are equal; use eigenvalues alone "
+        "(sm.linalg.eigvalsh), or make them differ."
+    )
     numpy = staticmethod(_eigh)
     samples = (
         Sample(lambda a: _eigh_signless(eigh(_symmetric(a))), [positive_definite(3, 3)]),
@@ -451,6 +456,10 @@ class SVD(Op):
     """See :func:`svd`."""
 
     name = "svd"
+    derivative_domain = (
+        "Singular vectors have no derivative where two singular values are equal or one is 0; use "
+        "singular values alone (sm.linalg.svdvals), or make them differ."
+    )
     numpy = staticmethod(_svd)
     samples = (
         Sample(lambda a: _svd_signless(svd(a)), [well_conditioned(4, 2)], label="tall"),

@@ -64,6 +64,7 @@ class Inv(Op):
     """
 
     name = "inv"
+    in_expressions = True
     numpy = np.linalg.inv
     latex = "{0}^{{-1}}"
     precedence = 4
@@ -126,6 +127,7 @@ class Det(Op):
     """
 
     name = "det"
+    in_expressions = True
     numpy = np.linalg.det
     latex = r"\det {0}"
     samples = (

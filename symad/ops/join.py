@@ -38,6 +38,7 @@ class Concat(JointlyLinear):
     axis: int
 
     name = "concat"
+    sign = "as inputs"
     numpy = staticmethod(_concat)
     samples = (
         Sample(lambda a, b: concat([a, b]), [reals(2, 3), reals(1, 3)]),
@@ -226,6 +227,7 @@ class Stack(JointlyLinear):
     axis: int
 
     name = "stack"
+    sign = "as inputs"
     numpy = staticmethod(_stack)
     samples = (
         Sample(lambda a, b: stack([a, b]), [reals(2, 3), reals(2, 3)]),

@@ -8,7 +8,7 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply, reporting
-from symad.graph.sample import Sample, fixed, integers, reals
+from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops import product
 from symad.ops.arithmetic import abs as magnitude
 from symad.ops.base import Operand, as_node, float_dtype, register, wide_dtype
@@ -87,6 +87,9 @@ class EuclideanNorm(Reduction):
     """
 
     name = "norm"
+    in_expressions = True
+    sign = "nonnegative"
+    derivative_domain = "The norm has a kink at 0: square it, or mask it with sm.where."
     operations = 2
     numpy = staticmethod(_root_of_squares)
     latex = r"\left\| {0} \right\|"
@@ -108,12 +111,10 @@ class EuclideanNorm(Reduction):
         ),
         Sample(lambda x: norm(x), [reals(0)], np.linalg.norm, order=0, label="empty"),
         Sample(lambda x: norm(x) * 0.5, [integers(3)], label="integers"),
-        Sample(
+        special_points(
             lambda x: norm(x, axis=1),
             [fixed([[0.0, -0.0], [np.inf, 1.0], [np.nan, 1.0]])],
             lambda x: np.linalg.norm(x, axis=1),
-            order=0,
-            label="special",
         ),
     )
 
@@ -230,5 +231,5 @@ def _matrix_norm(x: Node, ord: Any, axes: tuple[int, ...], keepdims: bool) -> No
 _ORDERS = 'Of vectors: 1, 2, inf, -inf.  Of matrices: 1, 2, inf, their negatives, "fro", "nuc".'
 
 register(norm, "linalg.norm")
-register(trace, "linalg.trace")
+register(trace, "linalg.trace", in_expressions=True)
 register(matrix_transpose, "linalg.matrix_transpose")

@@ -128,6 +128,7 @@ class Solve(_LinearSolve):
     """
 
     name = "solve"
+    in_expressions = True
     numpy = np.linalg.solve
     latex = "{0}^{{-1}} {1}"
     precedence = 2

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError
-from symad.graph.node import Node, apply
-from symad.graph.operators import call
+from symad.graph.node import Node, apply, call
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, float_dtype, register
@@ -107,6 +106,9 @@ class Var(Reduction):
     correction: float = 0
 
     name = "var"
+    in_expressions = True
+    sign = "nonnegative"
+    domain = "There are too few elements for this variance: check the sizes and the correction."
     operations = 4
     numpy = staticmethod(_var)
     samples = (
@@ -191,6 +193,9 @@ class Std(Reduction):
     correction: float = 0
 
     name = "std"
+    in_expressions = True
+    sign = "nonnegative"
+    domain = "There are too few elements for this deviation: check the sizes and the correction."
     operations = 4
     numpy = staticmethod(_std)
     samples = (

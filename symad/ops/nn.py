@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from symad.graph.cost import ELEMENTARY
-from symad.graph.node import Node, apply
+from symad.graph.node import Node, apply, call
 from symad.graph.op import Op
-from symad.graph.operators import call
-from symad.graph.sample import Sample, fixed, integers, reals
+from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, float_dtype, register, tensor_types, wide_dtype
 from symad.ops.reduce import Axis, Reduction, Sum, as_axis, sum
@@ -92,6 +91,9 @@ class LogSumExp(Reduction):
     """y = ln Σ_j exp x_j, with the derivative ∂y/∂x_j = exp(x_j − y): see :func:`logsumexp`."""
 
     name = "logsumexp"
+    has_poles = True
+    domain = "The logarithm of a sum of no elements is −∞: check the sizes that are fed."
+    in_expressions = True
     operations = ELEMENTARY + 3
     numpy = staticmethod(_logsumexp)
     samples = (
@@ -253,6 +255,9 @@ class Softmax(Normalized):
     """
 
     name = "softmax"
+    in_expressions = True
+    sign = "nonnegative"
+    domain = "A row of nothing but −∞ leaves nothing to choose from: leave one element unmasked."
     numpy = staticmethod(_softmax)
     samples = (
         Sample(lambda x: softmax(x), [reals(3, 4)], _scipy("softmax")),
@@ -277,7 +282,7 @@ class Softmax(Normalized):
         Sample(lambda x: softmax(x), [reals(3, 1)], np.ones_like, label="one element"),
         Sample(lambda x: softmax(x), [reals(2, 0)], label="empty"),
         Sample(lambda x: softmax(x), [_LARGE], _scipy("softmax"), label="large"),
-        Sample(lambda x: softmax(x), [_MASKED], _scipy("softmax"), order=0, label="special"),
+        special_points(lambda x: softmax(x), [_MASKED], _scipy("softmax")),
         Sample(lambda x: softmax(x), [_INFINITE], _scipy("softmax"), order=0, label="special: inf"),
         Sample(lambda n: softmax(n), [integers(3)], _scipy("softmax"), label="integers"),
     )
@@ -338,6 +343,8 @@ class LogSoftmax(Normalized):
     """y_j = x_j − ln Σ_i exp x_i, with x̄_j = ȳ_j − exp(y_j) Σ_i ȳ_i: see :func:`log_softmax`."""
 
     name = "log_softmax"
+    in_expressions = True
+    domain = "A row of nothing but −∞ leaves nothing to choose from: leave one unmasked."
     numpy = staticmethod(_log_softmax)
     samples = (
         Sample(lambda x: log_softmax(x), [reals(3, 4)], _scipy("log_softmax")),
@@ -362,14 +369,12 @@ class LogSoftmax(Normalized):
         Sample(lambda x: log_softmax(x), [reals(3, 1)], np.zeros_like, label="one element"),
         Sample(lambda x: log_softmax(x), [reals(2, 0)], label="empty"),
         Sample(lambda x: log_softmax(x), [_LARGE], _scipy("log_softmax"), label="large"),
-        Sample(
+        special_points(
             lambda x: log_softmax(x),
             [_MASKED],
             lambda x: np.where(
                 np.isfinite(x[:, :1]), x - np.log(np.e + np.exp(2.0)), np.nan
             ).astype(x.dtype),
-            order=0,
-            label="special",
         ),
         Sample(lambda n: log_softmax(n), [integers(3)], _scipy("log_softmax"), label="integers"),
     )

@@ -50,6 +50,7 @@ class PermuteDims(_Permutation):
     axes: tuple[int, ...]
 
     name = "permute_dims"
+    sign = "as inputs"
     numpy = np.transpose
     samples = (
         Sample(lambda x: permute_dims(x, (2, 0, 1)), [reals(2, 3, 4)]),
@@ -101,6 +102,9 @@ class Transpose(_Permutation):
     """Reverse the axes of ``x``, however many there are; see :func:`transpose`."""
 
     name = "transpose"
+    symbols = "{0}ᵀ"
+    in_expressions = True
+    sign = "as inputs"
     numpy = np.transpose
     latex = r"{0}^{{\top}}"
     precedence = 4
@@ -162,6 +166,9 @@ class MatrixTranspose(_Permutation):
     """
 
     name = "matrix_transpose"
+    symbols = "{0}ᵀ"
+    in_expressions = True
+    sign = "as inputs"
     numpy = staticmethod(_swap_last)
     latex = r"{0}^{{\top}}"
     precedence = 4
@@ -192,6 +199,7 @@ class SwapAxes(_Permutation):
     axis2: int
 
     name = "swapaxes"
+    sign = "as inputs"
     numpy = np.swapaxes
     samples = (
         Sample(lambda x: swapaxes(x, 0, 2), [reals(2, 3, 4)]),
@@ -235,6 +243,7 @@ class MoveAxis(_Permutation):
     destination: tuple[int, ...]
 
     name = "moveaxis"
+    sign = "as inputs"
     numpy = np.moveaxis
     samples = (
         Sample(lambda x: moveaxis(x, 0, -1), [reals(2, 3, 4)]),

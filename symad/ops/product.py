@@ -63,6 +63,10 @@ class Matmul(Multilinear):
     """
 
     name = "matmul"
+    short = "@"
+    in_expressions = True
+    sign = "as inputs"
+    counted_as = "products"
     numpy = np.matmul
     text = "{0} @ {1}"
     latex = "{0} {1}"
@@ -207,6 +211,7 @@ class MatmulLeftAdjoint(_MatmulAdjoint):
     """The adjoint X̄ = V Yᵀ of X in X Y, from V, X and Y, while ranks are not known."""
 
     name = "matmul_left_adjoint"
+    counted_as = "products"
     numpy = staticmethod(_left_array)
     text = "{0} @ {2}.mT"
     latex = r"{0} {2}^{{\top}}"
@@ -230,6 +235,7 @@ class MatmulRightAdjoint(_MatmulAdjoint):
     """The adjoint Ȳ = Xᵀ V of Y in X Y, from V, X and Y, while ranks are not known."""
 
     name = "matmul_right_adjoint"
+    counted_as = "products"
     numpy = staticmethod(_right_array)
     text = "{1}.mT @ {0}"
     latex = r"{1}^{{\top}} {0}"
@@ -346,7 +352,6 @@ def _size(node: Node, axis: int) -> Dimension:
     return type_.shape[axis]
 
 
-@register
 def dot(x: Operand, y: Operand) -> Node:
     """Return NumPy's dot product.
 
@@ -408,7 +413,6 @@ def inner(x: Operand, y: Operand) -> Node:
     return matmul(left, right) if ranks[1] == 1 else tensordot(left, right, axes=(-1, -1))
 
 
-@register
 def outer(x: Operand, y: Operand) -> Node:
     """Return all products of an element of ``x`` and one of ``y``, both flattened.
 
@@ -461,3 +465,7 @@ def trace(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
     np.float64(5.0)
     """
     return sum_of(diagonal(x, offset, axis1, axis2), axis=-1)
+
+
+register(dot, in_expressions=True)
+register(outer, in_expressions=True)

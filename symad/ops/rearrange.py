@@ -65,6 +65,7 @@ class Flip(_SameShape):
     axis: Axis
 
     name = "flip"
+    sign = "as inputs"
     numpy = np.flip
     is_view = True
     samples = (
@@ -105,6 +106,7 @@ class Roll(_SameShape):
     axis: Axis
 
     name = "roll"
+    sign = "as inputs"
     numpy = np.roll
     samples = (
         Sample(lambda x: roll(x, 2), [reals(2, 3)]),
@@ -164,6 +166,7 @@ class Tile(Linear):
     reps: tuple[int, ...]
 
     name = "tile"
+    sign = "as inputs"
     numpy = np.tile
     samples = (
         Sample(lambda x: tile(x, 2), [reals(2, 3)]),
@@ -245,6 +248,7 @@ class Repeat(Linear):
     axis: int
 
     name = "repeat"
+    sign = "as inputs"
     numpy = np.repeat
     samples = (
         Sample(lambda x: repeat(x, 2, axis=1), [reals(2, 3)]),

@@ -16,9 +16,8 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from symad.errors import GraphTypeError
-from symad.graph.node import Constant, Node, apply
+from symad.graph.node import Constant, Node, apply, call
 from symad.graph.op import Op, resolve
-from symad.graph.operators import call
 from symad.graph.sample import Sample, booleans, fixed, integers, reals
 from symad.ops.adjoint import broadcast_like, cast, reshape_like
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
@@ -150,6 +149,9 @@ class Sum(Linear, Reduction):
     """y = Σ_j x_j, with the adjoint x̄_j = ȳ: see :func:`sum`."""
 
     name = "sum"
+    in_expressions = True
+    sign = "as inputs"
+    counted_as = "sums"
     numpy = np.sum
     latex = r"\sum {0}"
     samples = (
@@ -274,6 +276,9 @@ class Mean(Linear, Reduction):
     """y = Σ_j x_j / n, with the adjoint x̄_j = ȳ / n: see :func:`mean`."""
 
     name = "mean"
+    in_expressions = True
+    sign = "as inputs"
+    domain = "The mean of no elements is 0/0: check the sizes that are fed."
     numpy = staticmethod(mean_of_array)
     samples = (
         Sample(lambda x: mean(x), [reals(3, 2)]),
@@ -332,6 +337,8 @@ class Prod(Reduction):
     """y = Π_j x_j, with the derivative ∂y/∂x_j = Π_{i≠j} x_i: see :func:`prod`."""
 
     name = "prod"
+    in_expressions = True
+    sign = "as inputs"
     numpy = np.prod
     latex = r"\prod {0}"
     samples = (

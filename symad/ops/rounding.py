@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from symad.graph.node import Node, apply
-from symad.graph.sample import Sample, fixed, integers, reals
+from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import Elementwise, Operand, Unary, as_node, register
@@ -36,13 +36,14 @@ class Floor(_ToInteger):
     """
 
     name = "floor"
+    sign = "as inputs"
     numpy = np.floor
     element = "floor"
     latex = r"\lfloor {0} \rfloor"
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: floor(x) * x, [reals(3, 2)]),
-        Sample(lambda x: floor(x), [_HALVES], lambda x: -np.ceil(-x), order=0, label="special"),
+        special_points(lambda x: floor(x), [_HALVES], lambda x: -np.ceil(-x)),
     )
 
 
@@ -59,13 +60,14 @@ class Ceil(_ToInteger):
     """
 
     name = "ceil"
+    sign = "as inputs"
     numpy = np.ceil
     element = "ceil"
     latex = r"\lceil {0} \rceil"
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: ceil(x) * x, [reals(3, 2)]),
-        Sample(lambda x: ceil(x), [_HALVES], lambda x: -np.floor(-x), order=0, label="special"),
+        special_points(lambda x: ceil(x), [_HALVES], lambda x: -np.floor(-x)),
     )
 
 
@@ -82,14 +84,14 @@ class Trunc(_ToInteger):
     """
 
     name = "trunc"
+    sign = "as inputs"
     numpy = np.trunc
     element = "trunc"
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: trunc(x) * x, [reals(3, 2)]),
-        Sample(
-            lambda x: trunc(x), [_HALVES],
-            lambda x: np.copysign(np.floor(np.abs(x)), x), order=0, label="special",
+        special_points(
+            lambda x: trunc(x), [_HALVES], lambda x: np.copysign(np.floor(np.abs(x)), x)
         ),
     )  # fmt: skip
 
@@ -100,13 +102,14 @@ class Round(Elementwise):
     decimals: int
 
     name = "round"
+    sign = "as inputs"
     numpy = np.round
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (
         Sample(lambda x: round(x) * x, [reals(3, 2)]),
         Sample(lambda x: round(x, 1), [fixed([0.25, 0.31, -0.77])], label="decimals", order=0),
         Sample(lambda n: round(n, -1), [integers(4, low=0, high=100)], label="integer"),
-        Sample(lambda x: round(x), [_HALVES], np.rint, order=0, label="special"),
+        special_points(lambda x: round(x), [_HALVES], np.rint),
     )
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:

@@ -82,6 +82,7 @@ class Reshape(_ToShape):
     """Give ``x`` another shape with as many elements, in the same order; see :func:`reshape`."""
 
     name = "reshape"
+    sign = "as inputs"
     numpy = staticmethod(_reshape)
     samples = (
         Sample(lambda x: reshape(x, (3, 4)), [reals(2, 6)]),
@@ -219,6 +220,7 @@ class BroadcastTo(_ToShape):
     """Repeat ``x`` along new axes and axes of size 1; see :func:`broadcast_to`."""
 
     name = "broadcast_to"
+    sign = "as inputs"
     numpy = staticmethod(_broadcast_to)
     samples = (
         Sample(lambda x: broadcast_to(x, (4, 3, 2)), [reals(3, 1)]),
@@ -294,6 +296,7 @@ class ExpandDims(Linear):
     axis: tuple[int, ...]
 
     name = "expand_dims"
+    sign = "as inputs"
     numpy = np.expand_dims
     is_view = True
     samples = (
@@ -347,6 +350,7 @@ class Squeeze(Linear):
     axis: tuple[int, ...] | None
 
     name = "squeeze"
+    sign = "as inputs"
     numpy = np.squeeze
     is_view = True
     samples = (

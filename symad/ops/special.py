@@ -11,7 +11,7 @@ from symad.errors import GraphTypeError
 from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
 from symad.graph.op import resolve
-from symad.graph.sample import Sample, fixed, integers, reals
+from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import (
     Elementwise,
@@ -39,6 +39,7 @@ class Erf(Unary):
     """
 
     name = "erf"
+    sign = "as inputs"
     operations = SPECIAL
     numpy = "scipy.special.erf"
     element = "erf"
@@ -46,9 +47,8 @@ class Erf(Unary):
     samples = (
         Sample(lambda x: erf(x), [reals(3, 2)], np.vectorize(math.erf)),
         Sample(lambda n: erf(n), [integers(3)], np.vectorize(math.erf), label="integer"),
-        Sample(
-            lambda x: erf(x), [_EDGES], lambda x: np.array([0.0, -0.0, 1.0, -1.0, np.nan]),
-            order=0, label="special",
+        special_points(
+            lambda x: erf(x), [_EDGES], lambda x: np.array([0.0, -0.0, 1.0, -1.0, np.nan])
         ),
     )  # fmt: skip
 
@@ -64,15 +64,15 @@ class Erfc(Unary):
     """
 
     name = "erfc"
+    sign = "nonnegative"
     operations = SPECIAL
     numpy = "scipy.special.erfc"
     element = "erfc"
     chain = (lambda v, y, x: -(v * (2 / math.sqrt(math.pi) * exp(-x * x))),)
     samples = (
         Sample(lambda x: erfc(x), [reals(3, 2)], np.vectorize(math.erfc)),
-        Sample(
-            lambda x: erfc(x), [_EDGES], lambda x: np.array([1.0, 1.0, 0.0, 2.0, np.nan]),
-            order=0, label="special",
+        special_points(
+            lambda x: erfc(x), [_EDGES], lambda x: np.array([1.0, 1.0, 0.0, 2.0, np.nan])
         ),
     )  # fmt: skip
 
@@ -90,6 +90,8 @@ class ErfInv(Unary):
     """
 
     name = "erfinv"
+    has_poles = True
+    domain = "The inverse of erf is defined between −1 and 1, and infinite at these."
     operations = SPECIAL
     numpy = "scipy.special.erfinv"
     latex = r"\operatorname{{erf}}^{{-1}}({0})"
@@ -97,9 +99,9 @@ class ErfInv(Unary):
     samples = (
         Sample(lambda x: erfinv(x), [reals(3, 2, low=-0.8, high=0.8)]),
         Sample(lambda x: erfinv(erf(x)), [reals(3, high=1.0)], lambda x: x, 1, "inverse"),
-        Sample(
+        special_points(
             lambda x: erfinv(x), [fixed([0.0, 1.0, -1.0, 1.5, np.nan])],
-            lambda x: np.array([0.0, np.inf, -np.inf, np.nan, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, np.inf, -np.inf, np.nan, np.nan]),
         ),
     )  # fmt: skip
 
@@ -135,6 +137,8 @@ class GammaLn(Unary):
     """
 
     name = "gammaln"
+    has_poles = True
+    domain = "ln Γ is infinite at 0, −1, −2, ..."
     operations = SPECIAL
     numpy = staticmethod(_gammaln)
     element = _log_gamma
@@ -146,9 +150,9 @@ class GammaLn(Unary):
             lambda x: gammaln(x), [fixed([-0.5, -1.6])], np.vectorize(math.lgamma), label="x < 0",
             order=1,
         ),
-        Sample(
+        special_points(
             lambda x: gammaln(x), [fixed([0.0, -1.0, 1.0, np.inf, np.nan])],
-            lambda x: np.array([np.inf, np.inf, 0.0, np.inf, np.nan]), order=0, label="special",
+            lambda x: np.array([np.inf, np.inf, 0.0, np.inf, np.nan]),
         ),
     )  # fmt: skip
 
@@ -167,6 +171,8 @@ class Digamma(Unary):
     """
 
     name = "digamma"
+    has_poles = True
+    domain = "The digamma function has poles at 0, −1, −2, ..."
     operations = SPECIAL
     numpy = "scipy.special.digamma"
     element = "digamma"
@@ -178,10 +184,9 @@ class Digamma(Unary):
             lambda x: digamma(x + 1) - digamma(x), [reals(3, low=0.4)], lambda x: 1 / x,
             label="recurrence",
         ),
-        Sample(
+        special_points(
             lambda x: digamma(x), [fixed([1.0, 2.0, 0.5, np.inf, np.nan])],
             lambda x: np.array([-_EULER, 1 - _EULER, -_EULER - 2 * np.log(2), np.inf, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -196,6 +201,8 @@ class Polygamma(Elementwise):
     n: int
 
     name = "polygamma"
+    has_poles = True
+    domain = "Polygamma functions have poles at 0, −1, −2, ..."
     operations = SPECIAL
     numpy = staticmethod(_polygamma)
     latex = r"\psi^{{({op.n})}}({0})"
@@ -206,10 +213,9 @@ class Polygamma(Elementwise):
             lambda x: polygamma(2, x + 1) - polygamma(2, x), [reals(3, low=0.7)],
             lambda x: 2 / x**3, label="recurrence",
         ),
-        Sample(
+        special_points(
             lambda x: polygamma(1, x), [fixed([1.0, 0.5, 0.0, np.inf, np.nan])],
             lambda x: np.array([np.pi**2 / 6, np.pi**2 / 2, np.inf, 0.0, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 

@@ -32,6 +32,8 @@ class Tril(_Triangle):
     """Keep the lower triangle of each matrix."""
 
     name = "tril"
+    in_expressions = True
+    sign = "as inputs"
     numpy = np.tril
     samples = (
         Sample(lambda x: tril(x), [reals(3, 3)]),
@@ -68,6 +70,8 @@ class Triu(_Triangle):
     """Keep the upper triangle of each matrix."""
 
     name = "triu"
+    in_expressions = True
+    sign = "as inputs"
     numpy = np.triu
     samples = (
         Sample(lambda x: triu(x), [reals(3, 3)]),
@@ -108,6 +112,8 @@ class Diagonal(Linear):
     axis2: int
 
     name = "diagonal"
+    in_expressions = True
+    sign = "as inputs"
     numpy = np.diagonal
     is_view = True
     samples = (

@@ -9,11 +9,12 @@ import numpy as np
 
 from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Node
-from symad.graph.sample import Sample, fixed, reals
+from symad.graph.sample import Sample, fixed, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.arithmetic import sqrt
 from symad.ops.base import Binary, Unary, float_dtype, mask, register
 from symad.ops.comparison import not_equal
+from symad.ops.domains import overflows
 
 _EDGES = fixed([0.0, -0.0, np.inf, -np.inf, np.nan])
 _UNIT_EDGES = fixed([0.0, 1.0, -1.0, 1.5, np.nan])
@@ -37,9 +38,8 @@ class Sin(Unary):
     chain = (lambda v, y, x: v * cos(x),)
     samples = (
         Sample(lambda x: sin(x), [reals(3)]),
-        Sample(
-            lambda x: sin(x), [_EDGES], lambda x: np.array([0.0, -0.0, np.nan, np.nan, np.nan]),
-            order=0, label="special",
+        special_points(
+            lambda x: sin(x), [_EDGES], lambda x: np.array([0.0, -0.0, np.nan, np.nan, np.nan])
         ),
     )  # fmt: skip
 
@@ -62,9 +62,8 @@ class Cos(Unary):
     chain = (lambda v, y, x: -(v * sin(x)),)
     samples = (
         Sample(lambda x: cos(x), [reals(3)]),
-        Sample(
-            lambda x: cos(x), [_EDGES], lambda x: np.array([1.0, 1.0, np.nan, np.nan, np.nan]),
-            order=0, label="special",
+        special_points(
+            lambda x: cos(x), [_EDGES], lambda x: np.array([1.0, 1.0, np.nan, np.nan, np.nan])
         ),
     )  # fmt: skip
 
@@ -132,6 +131,9 @@ class Asin(Unary):
     """
 
     name = "asin"
+    sign = "as inputs"
+    domain = "arcsin is defined from −1 to 1: sm.clip(x, -1, 1) undoes rounding beyond."
+    derivative_domain = "The derivative of arcsin at ±1 is infinite: keep x inside with sm.clip."
     operations = ELEMENTARY
     numpy = np.arcsin
     element = "asin"
@@ -142,10 +144,9 @@ class Asin(Unary):
             lambda x: asin(x), [reals(3, 2, low=-0.8, high=0.8)],
             lambda x: np.arctan(x / np.sqrt(1 - x * x)),
         ),
-        Sample(
+        special_points(
             lambda x: asin(x), [_UNIT_EDGES],
             lambda x: np.array([0.0, np.pi / 2, -np.pi / 2, np.nan, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -163,6 +164,9 @@ class Acos(Unary):
     """
 
     name = "acos"
+    sign = "nonnegative"
+    domain = "arccos is defined from −1 to 1: sm.clip(x, -1, 1) undoes rounding beyond."
+    derivative_domain = "The derivative of arccos at ±1 is infinite: keep x inside with sm.clip."
     operations = ELEMENTARY
     numpy = np.arccos
     element = "acos"
@@ -173,9 +177,9 @@ class Acos(Unary):
             lambda x: acos(x), [reals(3, 2, low=-0.8, high=0.8)],
             lambda x: np.pi / 2 - np.arctan(x / np.sqrt(1 - x * x)),
         ),
-        Sample(
+        special_points(
             lambda x: acos(x), [_UNIT_EDGES],
-            lambda x: np.array([np.pi / 2, 0.0, np.pi, np.nan, np.nan]), order=0, label="special",
+            lambda x: np.array([np.pi / 2, 0.0, np.pi, np.nan, np.nan]),
         ),
     )  # fmt: skip
 
@@ -191,6 +195,7 @@ class Atan(Unary):
     """
 
     name = "atan"
+    sign = "as inputs"
     operations = ELEMENTARY
     numpy = np.arctan
     element = "atan"
@@ -198,10 +203,9 @@ class Atan(Unary):
     chain = (lambda v, y, x: v / (1 + x * x),)
     samples = (
         Sample(lambda x: atan(x), [reals(3, 2)], lambda x: np.arcsin(x / np.sqrt(1 + x * x))),
-        Sample(
+        special_points(
             lambda x: atan(x), [_EDGES],
             lambda x: np.array([0.0, -0.0, np.pi / 2, -np.pi / 2, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -238,12 +242,10 @@ class Atan2(Binary):
             lambda y, x: atan2(y, x), [fixed([0.7, -1.2, 2.0]), fixed([[1.1], [-0.4]])],
             lambda y, x: 2 * np.arctan(y / (np.sqrt(x * x + y * y) + x)),
         ),
-        Sample(
-            lambda y, x: atan2(y, x),
-            [fixed([0.0, 0.0, -0.0, np.inf, 1.0, np.nan]),
+        special_points(
+            lambda y, x: atan2(y, x), [fixed([0.0, 0.0, -0.0, np.inf, 1.0, np.nan]),
              fixed([0.0, -0.0, -1.0, np.inf, -np.inf, 0.0])],
             lambda y, x: np.array([0.0, np.pi, -np.pi, np.pi / 4, np.pi, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -261,6 +263,7 @@ class Hypot(Binary):
     """
 
     name = "hypot"
+    sign = "nonnegative"
     operations = 4
     numpy = np.hypot
     element = "hypot"
@@ -275,10 +278,10 @@ class Hypot(Binary):
             lambda x, y: hypot(x, y), [reals(3, 1, low=0.3), reals(2)],
             lambda x, y: np.sqrt(x * x + y * y),
         ),
-        Sample(
+        special_points(
             lambda x, y: hypot(x, y),
             [fixed([0.0, -3.0, np.inf, np.nan, np.nan]), fixed([0.0, 0.0, np.nan, 1.0, np.inf])],
-            lambda x, y: np.array([0.0, 3.0, np.inf, np.nan, np.inf]), order=0, label="special",
+            lambda x, y: np.array([0.0, 3.0, np.inf, np.nan, np.inf]),
         ),
     )  # fmt: skip
 
@@ -294,6 +297,8 @@ class Sinh(Unary):
     """
 
     name = "sinh"
+    sign = "as inputs"
+    domain = overflows("sinh")
     operations = ELEMENTARY
     numpy = np.sinh
     element = "sinh"
@@ -301,7 +306,7 @@ class Sinh(Unary):
     chain = (lambda v, y, x: v * cosh(x),)
     samples = (
         Sample(lambda x: sinh(x), [reals(3, 2)], lambda x: (np.exp(x) - np.exp(-x)) / 2),
-        Sample(lambda x: sinh(x), [_EDGES], lambda x: x, order=0, label="special"),
+        special_points(lambda x: sinh(x), [_EDGES], lambda x: x),
     )
 
 
@@ -316,6 +321,8 @@ class Cosh(Unary):
     """
 
     name = "cosh"
+    sign = "nonnegative"
+    domain = overflows("cosh")
     operations = ELEMENTARY
     numpy = np.cosh
     element = "cosh"
@@ -323,9 +330,8 @@ class Cosh(Unary):
     chain = (lambda v, y, x: v * sinh(x),)
     samples = (
         Sample(lambda x: cosh(x), [reals(3, 2)], lambda x: (np.exp(x) + np.exp(-x)) / 2),
-        Sample(
-            lambda x: cosh(x), [_EDGES], lambda x: np.array([1, 1, np.inf, np.inf, np.nan]),
-            order=0, label="special",
+        special_points(
+            lambda x: cosh(x), [_EDGES], lambda x: np.array([1, 1, np.inf, np.inf, np.nan])
         ),
     )  # fmt: skip
 
@@ -343,6 +349,7 @@ class Tanh(Unary):
     """
 
     name = "tanh"
+    sign = "as inputs"
     operations = ELEMENTARY
     numpy = np.tanh
     element = "tanh"
@@ -351,9 +358,8 @@ class Tanh(Unary):
     samples = (
         Sample(lambda x: tanh(x), [reals(3, 2)], lambda x: np.sinh(x) / np.cosh(x)),
         Sample(lambda x: tanh(x), [reals(0)], label="empty"),
-        Sample(
-            lambda x: tanh(x), [_EDGES], lambda x: np.array([0.0, -0.0, 1.0, -1.0, np.nan]),
-            order=0, label="special",
+        special_points(
+            lambda x: tanh(x), [_EDGES], lambda x: np.array([0.0, -0.0, 1.0, -1.0, np.nan])
         ),
     )  # fmt: skip
 
@@ -378,6 +384,8 @@ class TanhSlope(Unary):
     """
 
     name = "tanh_slope"
+    short = "tanh′"
+    sign = "nonnegative"
     operations = ELEMENTARY + 5
     numpy = staticmethod(_tanh_slope)
     element = _hyperbolic_slope
@@ -385,10 +393,9 @@ class TanhSlope(Unary):
     chain = (lambda v, y, x: -2 * (v * y * tanh(x)),)
     samples = (
         Sample(lambda x: tanh_slope(x), [reals(3, 2)], lambda x: 1 / np.cosh(x) ** 2),
-        Sample(
+        special_points(
             lambda x: tanh_slope(x), [fixed([0.0, 20.0, -20.0, 1000.0, np.inf, -np.inf, np.nan])],
             lambda x: np.array([1.0, 4 * np.exp(-40.0), 4 * np.exp(-40.0), 0.0, 0.0, 0.0, np.nan]),
-            order=0, label="special",
         ),
     )  # fmt: skip
 
@@ -409,6 +416,7 @@ class Asinh(Unary):
     """
 
     name = "asinh"
+    sign = "as inputs"
     operations = ELEMENTARY
     numpy = np.arcsinh
     element = "asinh"
@@ -416,7 +424,7 @@ class Asinh(Unary):
     chain = (lambda v, y, x: v / hypot(x, 1),)
     samples = (
         Sample(lambda x: asinh(x), [reals(3, 2)], lambda x: np.log(x + np.sqrt(x * x + 1))),
-        Sample(lambda x: asinh(x), [_EDGES], lambda x: x, order=0, label="special"),
+        special_points(lambda x: asinh(x), [_EDGES], lambda x: x),
     )
 
 
@@ -433,6 +441,8 @@ class Acosh(Unary):
     """
 
     name = "acosh"
+    sign = "nonnegative"
+    domain = "arcosh is defined from 1 on: sm.maximum(x, 1) undoes rounding below."
     operations = ELEMENTARY
     numpy = np.arccosh
     element = "acosh"
@@ -443,9 +453,9 @@ class Acosh(Unary):
             lambda x: acosh(x), [reals(3, 2, low=1.4, high=4.0)],
             lambda x: np.log(x + np.sqrt(x * x - 1)),
         ),
-        Sample(
+        special_points(
             lambda x: acosh(x), [fixed([1.0, 0.5, np.inf, np.nan])],
-            lambda x: np.array([0.0, np.nan, np.inf, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, np.nan, np.inf, np.nan]),
         ),
     )  # fmt: skip
 
@@ -463,6 +473,8 @@ class Atanh(Unary):
     """
 
     name = "atanh"
+    has_poles = True
+    domain = "artanh is defined between −1 and 1, and infinite at these."
     operations = ELEMENTARY
     numpy = np.arctanh
     element = "atanh"
@@ -473,9 +485,9 @@ class Atanh(Unary):
             lambda x: atanh(x), [reals(3, 2, low=-0.8, high=0.8)],
             lambda x: np.log((1 + x) / (1 - x)) / 2,
         ),
-        Sample(
+        special_points(
             lambda x: atanh(x), [_UNIT_EDGES],
-            lambda x: np.array([0.0, np.inf, -np.inf, np.nan, np.nan]), order=0, label="special",
+            lambda x: np.array([0.0, np.inf, -np.inf, np.nan, np.nan]),
         ),
     )  # fmt: skip
 

@@ -6,8 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from symad.graph.node import Node, apply
-from symad.graph.operators import call
+from symad.graph.node import Node, apply, call
 from symad.graph.sample import Sample, booleans, fixed, integers
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, register
@@ -65,6 +64,7 @@ class AnyTrue(TruthReduction):
     """See :func:`any`."""
 
     name = "any"
+    in_expressions = True
     numpy = np.any
     extremum = "max"
     samples = (
@@ -111,6 +111,7 @@ class AllTrue(TruthReduction):
     """See :func:`all`."""
 
     name = "all"
+    in_expressions = True
     numpy = np.all
     extremum = "min"
     samples = (

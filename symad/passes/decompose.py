@@ -12,12 +12,9 @@ from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.ops.arithmetic import (
-    Abs,
     Add,
     Divide,
-    Multiply,
     Sqrt,
-    Square,
     Subtract,
     abs,
     sqrt,
@@ -25,22 +22,17 @@ from symad.ops.arithmetic import (
 )
 from symad.ops.comparison import Equal, Where, equal, where
 from symad.ops.exponential import Exp, Log, exp
-from symad.ops.extremum import Max, Min
-from symad.ops.moments import Var
 from symad.ops.nn import LogSumExp, log_softmax, logsumexp, softmax
-from symad.ops.reduce import Mean, Sum, mean, sum
-from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze, expand_dims
+from symad.ops.reduce import Sum, mean, sum
+from symad.ops.shape import ExpandDims, Reshape, Squeeze, expand_dims
 from symad.passes.grade import Grade
 from symad.passes.rewrite import RuleSet, rewrite
 from symad.passes.rule import AnyRule, Procedure, number_of
 from symad.passes.shapes import static_shape
+from symad.passes.signs import is_nonnegative
 
 _VIEWS = (ExpandDims, Squeeze, Reshape)
 """Ops that leave the elements in their order."""
-_SIGN_OF_INPUTS = (Add, Multiply, Divide, Sum, Mean, Max, Min, BroadcastTo, *_VIEWS)
-"""Ops of nothing negative that are not negative."""
-_LOOKED_AT = 16
-"""So many nodes at most are looked at for the sign of one: it bounds the cost of a node."""
 _LEAST = 2.0**-100
 """Of a number that keeps a root away from 0."""
 
@@ -137,25 +129,9 @@ def _by_reciprocal(node: Node) -> Node | None:
     first, second = root.inputs[0].inputs
     for c, v in ((first, second), (second, first)):
         number = number_of(c)
-        if number is not None and _LEAST <= number < math.inf and _is_nonnegative(v):
+        if number is not None and _LEAST <= number < math.inf and is_nonnegative(v):
             return x * (1 / y)
     return None
-
-
-def _is_nonnegative(node: Node) -> bool:
-    """Return whether what a value is made of shows that it is not negative, but for a NaN."""
-    pending, steps = [node], 0
-    while pending:
-        steps += 1
-        top = pending.pop()
-        number = number_of(top)
-        if isinstance(top.op, (Square, Abs, Exp, Var)) or (number is not None and number >= 0):
-            continue
-        if steps > _LOOKED_AT or not isinstance(top.op, _SIGN_OF_INPUTS):
-            return False
-        if not isinstance(top.op, Multiply) or top.inputs[0] is not top.inputs[1]:
-            pending += top.inputs
-    return True
 
 
 def _slope_of_logsumexp(x: Node) -> Node:

@@ -10,9 +10,6 @@ from symad.graph.op import Op
 _COMPARED_BYTES = 65536
 """Larger constants are shared only if they are the same node: reading them would cost more."""
 
-_ORDER_SHOWS = {"maximum", "minimum"}
-"""Commutative ops for which the order decides on the sign of a zero."""
-
 
 class Interner:
     """Finds the node that was made before for the same op on the same inputs.
@@ -39,7 +36,7 @@ class Interner:
         return known
 
     def _operands(self, op: Op, inputs: tuple[Node, ...]) -> tuple[Node, ...]:
-        if len(inputs) == 2 and op.commutative and op.name not in _ORDER_SHOWS:
+        if len(inputs) == 2 and op.commutative and not op.order_shows:
             a, b = inputs
             return inputs if self._order(a) <= self._order(b) else (b, a)
         return inputs

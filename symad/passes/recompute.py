@@ -185,7 +185,7 @@ class _Rewriting:
         self._new[node] = replace_inputs(node, tuple(new))
         return self._new[node]
 
-    def _again(self, node: Node, anchor: Node, role: Role | None) -> Node:
+    def _again(self, node: Node, anchor: Node, role: Role[Node] | None) -> Node:
         """Return a node like ``node`` that is made after ``anchor``."""
         role = role and replace(role, kind=RoleKind.LOCAL)
         for missing in self._missing(node, self._search.place[anchor]):

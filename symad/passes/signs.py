@@ -5,17 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from symad.graph.node import Node
+from symad.ops.arithmetic import Multiply
 from symad.passes.rule import number_of
 
-_NEVER_NEGATIVE = {"abs", "square", "exp", "sigmoid", "softplus", "softmax"}
-
-_HANDS_ON = {
-    "add", "multiply", "divide", "sqrt", "sum", "mean", "prod", "max", "min", "maximum", "minimum",
-    "broadcast_to", "reshape", "expand_dims", "squeeze", "permute_dims",
-}  # fmt: skip
-"""Ops whose result is not negative if no operand is."""
-
-_DEEPEST = 4
+_LOOKED_AT = 16
+"""So many nodes at most are looked at for the sign of one: it bounds the cost of a node."""
 
 
 def is_nonnegative(x: Node) -> bool:
@@ -24,21 +18,26 @@ def is_nonnegative(x: Node) -> bool:
     Examples
     --------
     >>> import symad as sm
-    >>> x = sm.Variable("x")
-    >>> is_nonnegative(sm.sum(x * x)), is_nonnegative(sm.sum(sm.square(x)) + 1)
+    >>> x, y = sm.Variable("x"), sm.Variable("y")
+    >>> is_nonnegative(sm.sum(x * y)), is_nonnegative(sm.sum(x * x) + sm.exp(y) / 2)
     (False, True)
     """
-    level = [x]
-    for _ in range(_DEEPEST):
-        unknown = [node for node in level if not _is_never_negative(node)]
-        if any(node.op is None or node.op.name not in _HANDS_ON for node in unknown):
+    pending, looked_at = [x], 0
+    while pending:
+        node = pending.pop()
+        looked_at += 1
+        if _is_never_negative(node):
+            continue
+        if looked_at > _LOOKED_AT or node.op is None or node.op.sign != "as inputs":
             return False
-        level = [source for node in unknown for source in node.inputs]
-    return not level
+        pending += [source for slot, source in enumerate(node.inputs) if node.op.reads(slot)]
+    return True
 
 
 def _is_never_negative(x: Node) -> bool:
     number = number_of(x)
     if number is not None:
         return not np.signbit(number)
-    return x.op is not None and x.op.name in _NEVER_NEGATIVE
+    if isinstance(x.op, Multiply) and x.inputs[0] is x.inputs[1]:
+        return True
+    return x.op is not None and x.op.sign == "nonnegative"

@@ -14,6 +14,7 @@ from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.plan.liveness import MemoryUse, memory_use
 from symad.plan.storage import Storage, storage_of
+from symad.visible import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +211,9 @@ def format_plan(plan: Plan) -> str:
     """Return a plan as a table; see :func:`make_plan`."""
     rows = [("register", "value", "")]
     for register, node in zip(plan.inputs, plan.graph.inputs, strict=True):
-        rows.append((f"r{register}", f"input {node.label}: {node.type}", ""))
+        rows.append((f"r{register}", f"input {visible(node.label)}: {node.type}", ""))
     for register, constant in plan.constants:
-        rows.append((f"r{register}", f"constant {constant.label}", ""))
+        rows.append((f"r{register}", f"constant {visible(constant.label)}", ""))
     for step in plan.instructions:
         rows.append((f"r{step.output}", _describe(step), _remarks(step)))
     rows.append(("return", ", ".join(f"r{register}" for register in plan.outputs), ""))

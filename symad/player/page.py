@@ -69,7 +69,11 @@ def _hash(text: str) -> str:
 def _embedded(data: dict[str, Any]) -> str:
     """Return JSON that no HTML parser takes for anything else."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c")
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+_UNSAFE = re.compile("[<\u2028\u2029\ud800-\udfff]")
+"""What ends a script, what JavaScript took for the end of a line, and what UTF-8 has not."""
 
 
 def _palette() -> str:

@@ -24,6 +24,7 @@ from symad.runtime.memory_check import check_memory, is_worth_checking
 from symad.runtime.out_argument import Targets
 from symad.runtime.recompute_savings import Trade, trade_between
 from symad.types import Dimension, Type
+from symad.visible import visible
 
 if TYPE_CHECKING:
     from symad.passes.pipeline import Optimised
@@ -369,8 +370,8 @@ class Function:
         return _restore, (self.graph, inputs, outputs, updates, self.settings, self.name)
 
     def __repr__(self) -> str:
-        inputs = ", ".join(f"{node.label}: {node.type}" for node in self._binding.nodes)
-        return f"<Function {self.name}({inputs}), {len(self.graph)} nodes>"
+        inputs = ", ".join(f"{visible(n.label)}: {n.type}" for n in self._binding.nodes)
+        return f"<Function {visible(self.name)}({inputs}), {len(self.graph)} nodes>"
 
 
 class _Locks:

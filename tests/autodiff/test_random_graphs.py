@@ -47,7 +47,8 @@ def assert_all_close(what: str, sample: RandomGraph, got: list[Any], want: list[
 @pytest.mark.parametrize("first", range(0, GRAPHS, BATCH))
 def test_against_jax(first: int) -> None:
     """Values and gradients are those of JAX."""
-    jax_interpreter = pytest.importorskip("jax_interpreter", reason="JAX is not installed")
+    pytest.importorskip("jax", reason="JAX is not installed")
+    from tests.support import jax_interpreter
     samples = [random_graph(seed) for seed in range(first, first + BATCH)]
     values, requests = [], []
     for sample in samples:

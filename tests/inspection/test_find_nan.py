@@ -37,6 +37,10 @@ FORWARD = [
     (x ** sm.constant(-1.0), [0.0], "power", (0,), "negative power"),
     (sm.asin(x), [2.0], "asin", (0,), "from −1 to 1"),
     (sm.mean(x), np.zeros(0), "mean", None, "no elements"),
+    (sm.mean(x), [1.5e308, 1.5e308], "mean", None, "beyond the largest float64"),
+    (x / 1e-300, [1e300], "divide", (0,), "beyond the largest float64"),
+    (x**5, [1e200], "power", (0,), "beyond the largest float64"),
+    (sm.logsumexp(x), np.zeros(0), "logsumexp", None, "no elements"),
 ]
 
 BACKWARD = [

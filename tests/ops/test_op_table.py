@@ -87,6 +87,11 @@ def test_rendering(case: Case) -> None:
 
 
 @for_each_case
+def test_facts(case: Case) -> None:
+    checks.check_facts(case)
+
+
+@for_each_case
 def test_memory(case: Case) -> None:
     checks.check_memory(case)
 

@@ -23,7 +23,8 @@ import numpy as np
 
 import symad as sm
 from symad.graph.node import Constant, Node
-from symad.ops.base import PerElement
+from symad.graph.op import OP_CLASSES, Op
+from symad.ops.base import Elementwise, PerElement
 from symad.types import TensorType
 from tests.support.stochastic import RUNNING
 
@@ -405,6 +406,42 @@ def fused(*values: Any, body: sm.Graph, **_: Any) -> Any:
 # The interpreter
 
 
+class NotTranslated(NotImplementedError):
+    """An op is not known here; the message says which, and what to write where."""
+
+
+def translation_of(op: Op) -> Callable[..., Any]:
+    """Return what an op is in JAX.
+
+    Raises
+    ------
+    NotTranslated
+        If it is nothing there, or nobody has said what.
+    """
+    found = TABLE.get(op.name) or same_name(op.name)
+    if found is None:
+        raise NotTranslated(UNTRANSLATED.get(op.name) or missing(op.name))
+    return found
+
+
+def same_name(name: str) -> Callable[..., Any] | None:
+    """Return JAX's function of the same name as an elementwise op, which needs no row here."""
+    op_class = OP_CLASSES.get(name)
+    if op_class is None or not issubclass(op_class, Elementwise) or name in UNTRANSLATED:
+        return None
+    modules = (jnp, special, jax.nn)
+    return next((getattr(module, name) for module in modules if hasattr(module, name)), None)
+
+
+def missing(*names: str) -> str:
+    """Return what to do about ops that are not known here."""
+    return (
+        f"The comparison with JAX does not know {', '.join(names)}: write in "
+        "tests/support/jax_interpreter.py what it is in JAX (TABLE, or SAME_NAME if jax.numpy has "
+        "it by that name), or why it is nothing there (UNTRANSLATED)."
+    )
+
+
 def evaluate(graph: sm.Graph, values: Sequence[Any]) -> list[Any]:
     """Return the outputs of ``graph`` for values of its inputs."""
     known: dict[Node, Any] = dict(zip(graph.inputs, values, strict=True))
@@ -416,7 +453,7 @@ def evaluate(graph: sm.Graph, values: Sequence[Any]) -> list[Any]:
             continue
         assert node.op is not None
         arguments = _promoted(node, [known[source] for source in node.inputs])
-        known[node] = TABLE[node.op.name](*arguments, **node.op.attributes())
+        known[node] = translation_of(node.op)(*arguments, **node.op.attributes())
     return [known[output] for output in graph.outputs]
 
 

@@ -334,7 +334,7 @@ def check_reference(case: Case, dtype: str) -> None:
     assert_close(actual, wanted, rtol=TOLERANCE[dtype])
     for got, want in zip(actual, wanted, strict=True):
         assert np.asarray(got).dtype.kind == want.dtype.kind, (got.dtype, want.dtype)
-        if case.sample.label == "special" and want.dtype.kind == "f" and dtype == "float64":
+        if case.sample.signed_zeros and want.dtype.kind == "f" and dtype == "float64":
             zero = (want == 0) & (np.asarray(got) == 0)
             np.testing.assert_array_equal(
                 np.signbit(got)[zero], np.signbit(want)[zero], "signs of zeros"
@@ -469,6 +469,50 @@ def check_rendering(case: Case) -> None:
         assert "_" not in latex.replace(r"\_", "").replace("_{", ""), f"a bare _ in {latex}"
     graph = sm.Graph(built.outputs, built.inputs)
     assert str(graph).count("\n") >= len(built.nodes)
+
+
+def check_facts(case: Case) -> None:
+    """What an op says of its sign, its poles and the order of its operands is true."""
+    built = build(case)
+    graph = sm.Graph(built.outputs, built.inputs)
+    for node in built.nodes:
+        if type(node.op) is case.op_class:
+            assert not node.op.order_shows or node.op.commutative
+            inputs = run(graph.inputs, list(node.inputs), built.arrays)
+            with np.errstate(all="ignore"):
+                _check_sign(node.op, inputs)
+                _check_poles(node.op, inputs)
+                _check_order(node.op, inputs)
+
+
+def _check_sign(op: Op, inputs: Sequence[Any]) -> None:
+    if op.sign == "as inputs":
+        read = [op.reads(slot) for slot in range(len(inputs))]
+        inputs = [abs(x) if there else x for x, there in zip(inputs, read, strict=True)]
+    if op.sign != "any":
+        result = np.asarray(kernel_of(op)(*inputs))
+        below = np.signbit(result) & ~np.isnan(result) if result.dtype.kind == "f" else result < 0
+        assert not below.any(), f"{op.name} has the sign {op.sign!r}, and makes {result}"
+
+
+_ORDINARY = 100.0
+"""Of numbers up to this size, no op of symad makes one that is too large."""
+
+
+def _check_poles(op: Op, inputs: Sequence[Any]) -> None:
+    if all(np.all(np.abs(x) <= _ORDINARY) for x in leaves(list(inputs)) if x is not None):
+        found = [x for x in leaves(kernel_of(op)(*inputs)) if x is not None]
+        if any(np.isinf(x).any() for x in found if np.asarray(x).dtype.kind == "f"):
+            assert op.has_poles, f"{op.name} is infinite, and does not say that it has poles"
+
+
+def _check_order(op: Op, inputs: Sequence[Any]) -> None:
+    if op.commutative and len(inputs) == 2:
+        one, other = (np.asarray(kernel_of(op)(*pair)) for pair in (inputs, inputs[::-1]))
+        np.testing.assert_array_equal(one, other, f"{op.name} depends on the order of its operands")
+        if one.dtype.kind == "f" and not op.order_shows:
+            zero = one == 0
+            np.testing.assert_array_equal(np.signbit(one)[zero], np.signbit(other)[zero])
 
 
 def check_memory(case: Case, dtype: str = "float64") -> None:

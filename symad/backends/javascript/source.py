@@ -24,6 +24,7 @@ from symad.ops.base import PerElement
 from symad.passes.specialise import specialise
 from symad.plan.plan import make_plan
 from symad.types import TensorType, UnknownShape
+from symad.visible import visible
 
 _BOOL = np.dtype(bool)
 
@@ -93,12 +94,16 @@ def javascript_source(graph: Graph) -> str:
     return builder.function([values[node] for node in plan.graph.outputs])
 
 
+def _no_number(node: Node) -> str:
+    return f"{visible(node.label)} is not a number: its type is {node.type}"
+
+
 def _of_numbers(graph: Graph) -> Graph:
     """Return ``graph`` for inputs that are numbers, or refuse."""
     types = []
     for node in graph.inputs:
         if not _may_be_number(node):
-            raise NotImplementedError(f"{node.label} is not a number: its type is {node.type}")
+            raise NotImplementedError(_no_number(node))
         types.append(TensorType(node.dtype, ()))
     try:
         specialised = specialise(graph, types)
@@ -106,7 +111,7 @@ def _of_numbers(graph: Graph) -> Graph:
         raise NotImplementedError(f"not defined for numbers: {error.message}") from error
     for node in specialised.nodes:
         if not isinstance(node.type, TensorType) or node.type.shape != ():
-            raise NotImplementedError(f"{node.label} is not a number: its type is {node.type}")
+            raise NotImplementedError(_no_number(node))
     return specialised
 
 

@@ -3,121 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from html import escape
+from dataclasses import replace
 from typing import Any
 
-from symad.autodiff.extension import Edge
 from symad.backends.evaluation import Evaluation
-from symad.errors import EvaluationError
 from symad.graph.graph import Graph
 from symad.graph.node import Node
-from symad.graph.provenance import Role, RoleKind, Site
+from symad.graph.provenance import RoleKind
 from symad.graph.traverse import topological_order
 from symad.inspection.inspected import given_values, subject_of
 from symad.inspection.nan.elements import Event, event_of_leaf, event_of_node
-from symad.inspection.nan.remedies import remedy_of
-from symad.inspection.nan.report import tell
+from symad.inspection.nan.report import Blame
 from symad.inspection.nan.search import scan, slots_read
-from symad.notation.values import format_number
 from symad.ops.control import WithBody
 from symad.passes.pipeline import optimise
 from symad.passes.rewrite import Rewriting
 from symad.passes.specialise import specialise
 from symad.types import Type
-
-
-@dataclass(frozen=True)
-class Blame:
-    """What made a NaN or an infinity; made by :func:`symad.find_nan`, and false if nothing did.
-
-    Attributes
-    ----------
-    graph : Graph
-        What was looked into.
-    origin : Event or None
-        The first value that is not finite and was made of finite ones, or came in from outside.
-    turned : Event or None
-        The first NaN, where an infinity came before.
-    outputs : tuple of Node
-        The outputs that are not finite.
-    inside : Blame or None
-        Where the origin is a loop or a call, what is to blame in its body.
-    failure : EvaluationError or None
-        What an op said that failed on a value that is not finite.
-    masked : int
-        If all outputs are finite, in how many nodes inside there are NaN or infinities.
-    only_written : bool
-        Whether what runs is finite: the passes have mended what was written.
-    only_run : bool
-        Whether what was written is finite, and not what the passes made of it.
-    rules : tuple of str
-        The rewrite rules that were used on the lines concerned.
-    """
-
-    graph: Graph
-    origin: Event | None = None
-    turned: Event | None = None
-    outputs: tuple[Node, ...] = ()
-    inside: Blame | None = None
-    failure: EvaluationError | None = None
-    masked: int = 0
-    only_written: bool = False
-    only_run: bool = False
-    rules: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return self.origin is not None
-
-    @property
-    def node(self) -> Node | None:
-        """The node at fault."""
-        return None if self.origin is None else self.origin.node
-
-    @property
-    def where(self) -> str:
-        """Where the node is: see :class:`Event`; empty if there is none."""
-        return "" if self.origin is None else self.origin.where
-
-    @property
-    def site(self) -> Site | None:
-        """The user's line; for a node of a derivative, that of its forward node."""
-        return None if self.node is None else self.node.site
-
-    @property
-    def role(self) -> Role | None:
-        """The role of the node in a derivative; ``None`` in the forward graph."""
-        return None if self.node is None else self.node.role
-
-    @property
-    def edge(self) -> Edge | None:
-        """The forward edge k → i for which a rule made the node; ``None`` in the forward graph."""
-        role = self.role
-        if role is None or role.consumer is None or role.slot is None:
-            return None
-        return Edge(role.node, role.consumer, role.slot)
-
-    @property
-    def remedy(self) -> str:
-        """What to do about it, as far as that is known; empty otherwise."""
-        if self.inside is not None:
-            return self.inside.remedy
-        for event in (self.origin, self.turned):
-            if event is not None and event.where in ("forward", "backward"):
-                values = [value for _, value in event.inputs]
-                return remedy_of(event.node, values, event.value)
-        return ""
-
-    def __str__(self) -> str:
-        return tell(self)
-
-    def __repr__(self) -> str:
-        if self.origin is None:
-            return "<Blame: nothing>"
-        return f"<Blame: {format_number(self.origin.value)}, {self.where}, {self.origin.node!r}>"
-
-    def _repr_html_(self) -> str:
-        return f'<pre style="white-space:pre-wrap">{escape(str(self))}</pre>'
 
 
 def find_blame(target: Any, feed: Sequence[Any], keywords: Mapping[str, Any]) -> Blame:

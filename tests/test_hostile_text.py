@@ -1,0 +1,170 @@
+"""Text of the user's is shown as text by whatever is written, and never becomes anything else."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.visible import visible
+
+HOSTILE = {
+    "line break": "a\nb",
+    "carriage return": "a\r\nb",
+    "line separator": "a\u2028b",
+    "paragraph separator": "a\u2029b",
+    "next line": "a\x85b",
+    "vertical": "a\x0bb\x0cc",
+    "NUL": "a\x00b",
+    "escape sequence": "\x1b[31mred\x1b[0m",
+    "lone surrogate": "a\ud800b",
+    "no character": "a\uffffb",
+    "script": '"></script><script>alert(1)</script>',
+    "comment": "<!-- --><![CDATA[ ]]>",
+    "quotes": '"\'`\\"',
+    "entities": "&lt;&#60;&nbsp;",
+    "from right to left": "\u202eab\u2066c",
+    "template": "{{data}} {0} ${x} %s",
+    "maths": "$x_1$ \\frac{1}{2} } { _ ^ # | ~",
+    "very long": "x" * 5000,
+}
+
+
+VALUE = np.array([0.5, 1.5])
+
+
+class Written:
+    """What is written of one graph whose names, keys, scopes and dimensions are a text."""
+
+    def __init__(self, text: str) -> None:
+        x = self.x = sm.Variable(text, shape=(text,))
+        with sm.scope(text):
+            items = sm.structure({text: sm.sin(x), text + "2": x})
+            square = sm.custom(lambda z: z * z, name=text)
+            y = sm.sum(square(items[text]) * sm.constant(2.0, name=text)) + 1
+        self.y, self.both = y, [y, sm.gradients(y, x)]
+        self.function = sm.compile([x], self.both, name=text, backend="numpy")
+        self.memory = sm.memory(self.function, VALUE)
+        self.trace = sm.trace(y, {x: VALUE})
+        self.explanation = sm.explain(y, [x], {x: VALUE})
+        self.blame = sm.find_nan(y, {x: np.array([0.5, np.inf])})
+        self.comparison = sm.compare_derivatives(y, [x], {x: VALUE})
+        self.listing = sm.listing(self.function)
+        self.drawing = sm.draw(self.both)
+        self.player = sm.play(y, [x], {x: VALUE})
+        self.profile = sm.profile(self.function, VALUE)
+
+    def texts(self) -> dict[str, str]:
+        """Return all that is plain text, Markdown, LaTeX or DOT."""
+        return {
+            "trace": str(self.trace),
+            "markdown of the trace": self.trace.markdown,
+            "explanation": str(self.explanation),
+            "markdown of the explanation": self.explanation.markdown,
+            "latex of the explanation": self.explanation.latex,
+            "find_nan": str(self.blame),
+            "comparison": str(self.comparison),
+            "memory": str(self.memory),
+            "profile": str(self.profile),
+            "plan": str(self.function.plan),
+            "graph": str(sm.Graph(self.both)),
+            "function": repr(self.function),
+            "node": repr(self.x),
+            "listing": repr(self.listing),
+            "dot": self.drawing.dot,
+            "source": self.function.source,
+        }
+
+    def pictures(self) -> dict[str, str]:
+        """Return all that is SVG."""
+        return {"drawing": self.drawing.svg(), "memory": self.memory.svg()}
+
+    def pages(self) -> dict[str, str]:
+        """Return all that is HTML."""
+        return {
+            "listing": self.listing.html,
+            "listing in a notebook": self.listing._repr_html_(),
+            "player": self.player.html,
+            "player in a notebook": self.player._repr_html_(),
+            "trace": self.trace._repr_html_(),
+            "find_nan": self.blame._repr_html_(),
+            "comparison": self.comparison._repr_html_(),
+            "memory": self.memory._repr_html_(),
+            "profile": self.profile._repr_html_(),
+        }
+
+
+class _Tags(HTMLParser):
+    """Collects tags with the names of their attributes, and what is no text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: Counter[tuple[str, ...]] = Counter()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen[(tag, *sorted(name for name, _ in attrs))] += 1
+
+    def handle_comment(self, data: str) -> None:
+        self.seen[("a comment",)] += 1
+
+    def unknown_decl(self, data: str) -> None:
+        self.seen[("a declaration",)] += 1
+
+
+def tags_of(page: str) -> Counter[tuple[str, ...]]:
+    parser = _Tags()
+    parser.feed(page)
+    return Counter({tag: n for tag, n in parser.seen.items() if tag[0] not in SHAPES})
+
+
+SHAPES = {"text", "tspan", "path", "g", "title", "rect", "ellipse", "polygon", "svg", "line", "div"}
+"""Of pictures and lines: how many there are depends on how long names are."""
+
+
+def control_characters(text: str) -> Iterator[str]:
+    """Yield what must not stand in a text, line feeds aside."""
+    for character in text:
+        kind = unicodedata.category(character)
+        if kind in ("Cc", "Cs", "Cn", "Zl", "Zp") and character != "\n":
+            yield character
+        elif unicodedata.bidirectional(character) in ("RLO", "LRO", "RLI", "LRI", "FSI"):
+            yield character
+
+
+LENGTH = 40
+
+
+@cache
+def plain_of(length: int) -> Written:
+    return Written("p" * length)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_text_of_the_users_stays_text(text: str) -> None:
+    """All is as it is for a plain name of the same length, but for the name."""
+    shown = len(visible(text, len(text)))
+    written = Written(text + "p" * (LENGTH - shown))
+    plain = plain_of(max(LENGTH, shown))
+    expected = plain.texts()
+    for form, found in written.texts().items():
+        assert not list(control_characters(found)), form
+        assert len(found.splitlines()) == len(expected[form].splitlines()), form
+    compile(written.function.source, "source", "exec")
+    expected = plain.pictures()
+    for form, found in written.pictures().items():
+        assert found.encode("utf-8") and elements_of(found) == elements_of(expected[form]), form
+    expected = plain.pages()
+    for form, found in written.pages().items():
+        assert not list(control_characters(found)), form
+        assert tags_of(found) == tags_of(expected[form]), form
+
+
+def elements_of(picture: str) -> set[str]:
+    return {element.tag for element in ElementTree.fromstring(picture).iter()}
