@@ -10,7 +10,7 @@ from symad.explaining.names import Spelled, equation, is_filled, line_of, listed
 from symad.graph.graph import Graph
 from symad.graph.node import Node, Parameter
 from symad.graph.provenance import RoleKind
-from symad.notation.closed_forms import closed_forms
+from symad.explaining.closed_forms import closed_forms
 from symad.notation.escape import visible
 from symad.notation.labels import Symbol
 from symad.passes.grade import Grade
