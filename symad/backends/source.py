@@ -1,19 +1,30 @@
-"""A plan as readable, runnable NumPy source: what the reference backend does, line by line."""
+"""A plan as readable, runnable NumPy source: what the reference backend does, line by line.
+
+Values have the names that they have in pictures and tables, as Python spells them: ``v3``,
+``v4_bar``, ``v4_bar_6`` for v̄4→6 (see :attr:`symad.notation.labels.Symbol.identifier`); ``t1``,
+``t2``, ... are steps inside rules and what passes needed, ``c1``, ``c2``, ... numbers and arrays.
+Parameters have the user's names.  The bodies of loops are functions of their own, with ``t1``, ...
+for all that they compute.
+"""
 
 from __future__ import annotations
 
 import keyword
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from symad.errors import InternalError
+from symad.graph.graph import Graph
 from symad.graph.nested import rebuild
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
+from symad.notation.labels import Labels
+from symad.notation.names import labels_of
+from symad.notation.view import View
 from symad.ops.control import WithBody
 from symad.plan.plan import Instruction, Plan, make_plan
 
@@ -50,22 +61,34 @@ class SourceWriter:
         outputs : nested structure of anything, optional
             The form of the result: its leaves are replaced by the plan's outputs in order.
         """
-        self._function(plan, _identifier(name), outputs)
+        self._function(plan, _identifier(name), outputs, labels_of(View(plan.graph)))
         return "\n\n\n".join(["\n".join(self._imports), *self._functions]) + "\n"
 
-    def _function(self, plan: Plan, name: str, outputs: Any = None) -> None:
-        names: dict[Node, str] = {}
-        given = _Names("np", "constants", name)
-        for node in plan.graph.inputs:
-            names[node] = given.take(_identifier(node.label))
-        head = f"def {name}({', '.join(names[node] for node in plan.graph.inputs)}):"
-        lines = [head]
+    def _function(
+        self, plan: Plan, name: str, outputs: Any = None, labels: Labels | None = None
+    ) -> None:
+        symbols = {} if labels is None else labels.symbols
+        named = {
+            node: [symbol.identifier for symbol in symbols[node]]
+            for node in plan.graph.nodes
+            if symbols.get(node)
+        }
+        names = {node: first for node, (first, *_) in named.items()}
+        given = _Names("np", "constants", name, *names.values())
+        parameters = _parameters(plan.graph, names, given)
+        lines = [f"def {name}({', '.join(parameters.values())}):"]
+        for node, parameter in parameters.items():
+            if names.setdefault(node, parameter) != parameter:
+                lines.append(f"    {names[node]} = {parameter}{_others(named[node])}")
         for _, constant in plan.constants:
-            names[constant] = given.take("c", first=1)
-            lines.append(f"    {names[constant]} = {self._constant(constant)}")
+            value = self._constant(constant)
+            name = names.get(constant) or names.setdefault(constant, given.take("c", first=1))
+            lines.append(f"    {name} = {value}{_others(named.get(constant, ()))}")
         for step in plan.instructions:
-            names[step.node] = given.take("v", first=1)
-            lines.append(f"    {self._assignment(step, names)}")
+            if step.node not in names:
+                names[step.node] = given.take("t", first=1)
+            others = _others(named.get(step.node, ()))
+            lines.append(f"    {self._assignment(step, names)}{others}")
         results = [names[node] for node in plan.graph.outputs]
         form = tuple(results) if outputs is None else rebuild(outputs, iter(results))
         lines.append(f"    return {_display(form)}")
@@ -163,6 +186,24 @@ def _identifier(label: str) -> str:
     if not name or name[0].isdigit() or keyword.iskeyword(name):
         name = f"_{name}"
     return name
+
+
+def _parameters(graph: Graph, names: Mapping[Node, str], given: _Names) -> dict[Node, str]:
+    """Return the parameter for each input: the user's name, with ``_`` where a value has this."""
+    taken = set(names.values())
+    parameters = {}
+    for node in graph.inputs:
+        name = _identifier(node.label)
+        if name == names.get(node):
+            parameters[node] = name
+        else:
+            parameters[node] = given.take(f"{name}_" if name in taken else name)
+    return parameters
+
+
+def _others(names: Sequence[str]) -> str:
+    """Return a remark on the names that a value has besides the first."""
+    return f"  # also {', '.join(names[1:])}" if len(names) > 1 else ""
 
 
 class _Names:

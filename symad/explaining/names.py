@@ -31,7 +31,7 @@ class Spelled:
     ----------
     labels : Labels
     auxiliary : dict
-        From each step that had to be named to its symbol: w1, w2, ...
+        From each step that had to be named to its symbol: t1, t2, ...
     """
 
     def __init__(self, view: View, elements: Collection[Node] = ()) -> None:

@@ -8,7 +8,7 @@ from operator import attrgetter
 from symad.graph.formula import PRODUCT, Term, format_term
 from symad.graph.node import Constant, Node
 from symad.graph.provenance import RoleKind
-from symad.notation.labels import Labels, Symbol
+from symad.notation.labels import Labels, Symbol, unused_steps
 from symad.notation.latex_escape import latex_name, latex_number
 from symad.notation.symbols import LATEX_SYMBOLS, SYMBOLS
 from symad.notation.values import MINUS, format_value
@@ -21,7 +21,7 @@ class Formulas:
     """The name and the defining formula of each node of a view.
 
     A node is referred to by its symbol, a constant by its value.  A step inside a rule has no
-    symbol: where it is short its formula is written in, else it is named w1, w2, ...
+    symbol: where it is short its formula is written in, else it is named t1, t2, ...
 
     Parameters
     ----------
@@ -43,6 +43,8 @@ class Formulas:
         From each step that had to be named to its symbol, in order.
     right_sides : dict
         From each computed node to its formula.
+    steps : iterator of Symbol
+        The symbols for further steps.
 
     Examples
     --------
@@ -73,6 +75,7 @@ class Formulas:
         self._times = r" \cdot " if latex else "·"
         self.auxiliary: dict[Node, Symbol] = {}
         self.right_sides: dict[Node, Term] = {}
+        self.steps = unused_steps(view.related)
         self._names: dict[Node, Term] = {}
         for node in view.nodes:
             self._add(node)
@@ -94,7 +97,7 @@ class Formulas:
         elif not self._is_named(node):
             self._names[node] = self.right_sides[node]
         else:
-            symbol = self.auxiliary[node] = Symbol("w", (len(self.auxiliary) + 1,))
+            symbol = self.auxiliary[node] = next(self.steps)
             self._names[node] = Term(self._spell(symbol))
         if isinstance(node, Constant) and symbol is not None:
             self.right_sides[node] = self._constant(node)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.graph.graph import Graph, Lineage
 from symad.graph.node import Node
 from symad.graph.provenance import RoleKind
 from symad.graph.traverse import topological_order
@@ -48,9 +49,13 @@ class Source:
 class View:
     """The nodes that some outputs depend on, and those that their roles refer to.
 
+    Of a graph that passes have made, just its nodes are seen, shape repairs too: it is what runs.
+
     Attributes
     ----------
     outputs : tuple of Node
+    lineage : Lineage or None
+        Of a graph that passes have made.
     nodes : list of Node
         What the outputs depend on, inputs before users, without what is looked through.
     related : list of Node
@@ -63,14 +68,19 @@ class View:
     """
 
     def __init__(
-        self, outputs: Iterable[Node], values: Values | None = None, repairs: bool = False
+        self,
+        seen: Iterable[Node] | Graph,
+        values: Values | None = None,
+        repairs: bool = False,
     ) -> None:
-        self.outputs = tuple(dict.fromkeys(outputs))
+        self.outputs = tuple(dict.fromkeys(seen.outputs if isinstance(seen, Graph) else seen))
         self.values: Values = values or {}
-        reached = topological_order(self.outputs)
-        self.related = _related(self.outputs, reached)
         self.through: dict[Node, Node] = {}
-        if not repairs:
+        made = seen if isinstance(seen, Graph) and seen.lineage is not None else None
+        self.lineage: Lineage | None = None if made is None else made.lineage
+        reached = topological_order(self.outputs) if made is None else list(made.nodes)
+        self.related = _related(self.outputs, reached)
+        if not repairs and made is None:
             for node in self.related:
                 if _does_nothing(node, self.values, self.through):
                     source = node.inputs[0]

@@ -256,7 +256,7 @@ def test_steps_inside_rules_have_lines() -> None:
     lines = section(sm.explain(y, [a, b, c, d]), "Adjoints")
     steps = [line for line in lines if line.endswith("a step of the rule")]
     used = [line for line in lines if re.search(r"\bw1\b", line)]
-    assert steps[0].startswith("w1 = ") and len(used) > 1
+    assert steps[0].startswith("t1 = ") and len(used) > 1
     assert len(steps) == len(set(steps))
 
 
