@@ -26,7 +26,7 @@ from symad.notation.labels import Labels
 from symad.notation.names import labels_of
 from symad.notation.view import View
 from symad.ops.control import WithBody
-from symad.plan.plan import Instruction, Plan, make_plan
+from symad.plan.plan import Plan, make_plan
 
 _LITERAL_SIZE = 16
 """Arrays of up to so many elements are written out; larger ones are looked up in `constants`."""
@@ -67,46 +67,34 @@ class SourceWriter:
     def _function(
         self, plan: Plan, name: str, outputs: Any = None, labels: Labels | None = None
     ) -> None:
-        symbols = {} if labels is None else labels.symbols
-        named = {
-            node: [symbol.identifier for symbol in symbols[node]]
-            for node in plan.graph.nodes
-            if symbols.get(node)
-        }
-        names = {node: first for node, (first, *_) in named.items()}
-        given = _Names("np", "constants", name, *names.values())
-        parameters = _parameters(plan.graph, names, given)
-        lines = [f"def {name}({', '.join(parameters.values())}):"]
-        for node, parameter in parameters.items():
-            if names.setdefault(node, parameter) != parameter:
-                lines.append(f"    {names[node]} = {parameter}{_others(named[node])}")
+        names = _LocalNames(plan.graph, labels, "np", "constants", name)
+        lines = [f"def {name}({', '.join(names.parameters.values())}):"]
+        for node, parameter in names.parameters.items():
+            if names.of.setdefault(node, parameter) != parameter:
+                lines.append(names.line(node, parameter))
         for _, constant in plan.constants:
-            value = self._constant(constant)
-            name = names.get(constant) or names.setdefault(constant, given.take("c", first=1))
-            lines.append(f"    {name} = {value}{_others(named.get(constant, ()))}")
+            names.give(constant, "c")
+            lines.append(names.line(constant, *self._constant(constant)))
         for step in plan.instructions:
-            if step.node not in names:
-                names[step.node] = given.take("t", first=1)
-            others = _others(named.get(step.node, ()))
-            lines.append(f"    {self._assignment(step, names)}{others}")
-        results = [names[node] for node in plan.graph.outputs]
+            names.give(step.node, "t")
+            where = step.node.site.place(short=True).replace("\n", " ")
+            right = self._right_side(step.node, names.of)
+            lines.append(names.line(step.node, right, f"{step.node.type}, {where}"))
+        results = [names.of[node] for node in plan.graph.outputs]
         form = tuple(results) if outputs is None else rebuild(outputs, iter(results))
         lines.append(f"    return {_display(form)}")
         self._functions.append("\n".join(lines))
-        self.names = names
+        self.names = names.of
 
-    def _assignment(self, step: Instruction, names: dict[Node, str]) -> str:
-        node, op = step.node, step.node.op
+    def _right_side(self, node: Node, names: Mapping[Node, str]) -> str:
+        op = node.op
         assert op is not None
         arguments = [names[source] for source in node.inputs]
-        if isinstance(op, WithBody):
-            body = f"body_of_{names[node]}_{len(self._functions)}"
-            self._function(make_plan(op.body), body)
-            right = op.source_of(body, arguments)
-        else:
-            right = self._call(op, arguments)
-        where = node.site.place(short=True).replace("\n", " ")
-        return f"{names[node]} = {right}  # {node.type}, {where}"
+        if not isinstance(op, WithBody):
+            return self._call(op, arguments)
+        body = f"body_of_{names[node]}_{len(self._functions)}"
+        self._function(make_plan(op.body), body)
+        return op.source_of(body, arguments)
 
     def _call(self, op: Op, arguments: Sequence[str]) -> str:
         keywords = [f"{key}={_literal(value)}" for key, value in op.attributes().items()]
@@ -128,15 +116,16 @@ class SourceWriter:
         self._imports[f"from {function.__module__} import {path.partition('.')[0]}"] = None
         return path
 
-    def _constant(self, node: Constant) -> str:
+    def _constant(self, node: Constant) -> tuple[str, ...]:
+        """Return the value of a constant, and its type where that is not seen."""
         value = node.value
         if value.size > _LITERAL_SIZE:
             name = f"c{len(self.constants) + 1}"
             self.constants[name] = value
-            return f'constants["{name}"]  # {node.type}'
+            return f'constants["{name}"]', str(node.type)
         if value.ndim == 0:
-            return f"np.{value.dtype.type.__name__}({_literal(value.item())})"
-        return f"np.array({_nested_literal(value.tolist())}, dtype={value.dtype.name!r})"
+            return (f"np.{value.dtype.type.__name__}({_literal(value.item())})",)
+        return (f"np.array({_nested_literal(value.tolist())}, dtype={value.dtype.name!r})",)
 
 
 def _nested_literal(value: Any) -> str:
@@ -188,22 +177,43 @@ def _identifier(label: str) -> str:
     return name
 
 
-def _parameters(graph: Graph, names: Mapping[Node, str], given: _Names) -> dict[Node, str]:
-    """Return the parameter for each input: the user's name, with ``_`` where a value has this."""
-    taken = set(names.values())
-    parameters = {}
-    for node in graph.inputs:
+class _LocalNames:
+    """The names in one function.
+
+    Attributes
+    ----------
+    of : dict from Node to str
+    parameters : dict from Node to str
+        The user's name of each input, with ``_`` where another value has this name.
+    """
+
+    def __init__(self, graph: Graph, labels: Labels | None, *taken: str) -> None:
+        symbols = {} if labels is None else labels.symbols
+        known = {node: symbols[node] for node in graph.nodes if symbols.get(node)}
+        self.of = {node: first.identifier for node, (first, *_) in known.items()}
+        self._more = {node: more for node, (_, *more) in known.items() if more}
+        self._given = _Names(*taken, *self.of.values())
+        lecture = set(self.of.values())
+        self.parameters = {node: self._parameter(node, lecture) for node in graph.inputs}
+
+    def _parameter(self, node: Node, lecture: set[str]) -> str:
         name = _identifier(node.label)
-        if name == names.get(node):
-            parameters[node] = name
-        else:
-            parameters[node] = given.take(f"{name}_" if name in taken else name)
-    return parameters
+        if name == self.of.get(node):
+            return name
+        return self._given.take(f"{name}_" if name in lecture else name)
 
+    def give(self, node: Node, letter: str) -> None:
+        """Name a value that the lecture has no name for."""
+        if node not in self.of:
+            self.of[node] = self._given.take(letter, first=1)
 
-def _others(names: Sequence[str]) -> str:
-    """Return a remark on the names that a value has besides the first."""
-    return f"  # also {', '.join(names[1:])}" if len(names) > 1 else ""
+    def line(self, node: Node, right: str, *remarks: str) -> str:
+        """Return an assignment with its remarks, and the names that the value has as well."""
+        if node in self._more:
+            names = ", ".join(symbol.identifier for symbol in self._more[node])
+            remarks = (*remarks, f"also {names}")
+        remark = f"  # {'; '.join(remarks)}" if remarks else ""
+        return f"    {self.of[node]} = {right}{remark}"
 
 
 class _Names:

@@ -94,7 +94,7 @@ class Listing:
             yield self._line(row, list(dict.fromkeys(owner)))
 
     def _drawn_nodes(self, graph: Graph) -> dict[Node, list[Node]]:
-        """Return the nodes of the picture that each node of the plan's graph, or in it, computes."""
+        """Return the nodes of the picture that each node of ``graph``, or inside one, computes."""
         found: dict[Node, list[Node]] = {}
         drawn = self._function.passes.graph
         if graph is drawn or graph.lineage is None:

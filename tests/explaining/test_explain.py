@@ -255,7 +255,7 @@ def test_steps_inside_rules_have_lines() -> None:
     y = sm.sin(sm.arctan2(a * b, c * d))
     lines = section(sm.explain(y, [a, b, c, d]), "Adjoints")
     steps = [line for line in lines if line.endswith("a step of the rule")]
-    used = [line for line in lines if re.search(r"\bw1\b", line)]
+    used = [line for line in lines if re.search(r"\bt1\b", line)]
     assert steps[0].startswith("t1 = ") and len(used) > 1
     assert len(steps) == len(set(steps))
 

@@ -12,7 +12,7 @@ from symad.graph.node import Constant, Node
 from symad.graph.provenance import RoleKind, Site
 from symad.notation.escape import visible
 from symad.notation.formulas import Formulas
-from symad.notation.labels import Labels
+from symad.notation.names import labels_of
 from symad.notation.symbols import SYMBOLS
 from symad.notation.values import MINUS, format_number, format_value
 from symad.notation.view import View
@@ -39,9 +39,8 @@ class _Teller:
 
     def __init__(self, blame: Blame) -> None:
         self._blame = blame
-        view = View(blame.graph.outputs)
-        self._labels = Labels(view)
-        self._formulas = Formulas(view, self._labels)
+        view = View(blame.graph)
+        self._formulas = Formulas(view, labels_of(view))
 
     def lines(self) -> Iterator[str]:
         blame = self._blame
