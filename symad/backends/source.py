@@ -1,21 +1,32 @@
-"""A plan as readable, runnable NumPy source: what the reference backend does, line by line."""
+"""A plan as readable, runnable NumPy source: what the reference backend does, line by line.
+
+Values have the names that they have in pictures and tables, as Python spells them: ``v3``,
+``v4_bar``, ``v4_bar_6`` for v̄4→6 (see :attr:`symad.notation.labels.Symbol.identifier`); ``t1``,
+``t2``, ... are steps inside rules and what passes needed, ``c1``, ``c2``, ... numbers and arrays.
+Parameters have the user's names.  The bodies of loops are functions of their own, with ``t1``, ...
+for all that they compute.
+"""
 
 from __future__ import annotations
 
 import keyword
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from symad.errors import InternalError
+from symad.graph.graph import Graph
 from symad.graph.nested import rebuild
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
+from symad.notation.labels import Labels
+from symad.notation.names import labels_of
+from symad.notation.view import View
 from symad.ops.control import WithBody
-from symad.plan.plan import Instruction, Plan, make_plan
+from symad.plan.plan import Plan, make_plan
 from symad.visible import visible
 
 _LITERAL_SIZE = 16
@@ -51,40 +62,40 @@ class SourceWriter:
         outputs : nested structure of anything, optional
             The form of the result: its leaves are replaced by the plan's outputs in order.
         """
-        self._function(plan, _identifier(name), outputs)
+        self._function(plan, _identifier(name), outputs, labels_of(View(plan.graph)))
         return "\n\n\n".join(["\n".join(self._imports), *self._functions]) + "\n"
 
-    def _function(self, plan: Plan, name: str, outputs: Any = None) -> None:
-        names: dict[Node, str] = {}
-        given = _Names("np", "constants", name)
-        for node in plan.graph.inputs:
-            names[node] = given.take(_identifier(node.label))
-        head = f"def {name}({', '.join(names[node] for node in plan.graph.inputs)}):"
-        lines = [head]
+    def _function(
+        self, plan: Plan, name: str, outputs: Any = None, labels: Labels | None = None
+    ) -> None:
+        names = _LocalNames(plan.graph, labels, "np", "constants", name)
+        lines = [f"def {name}({', '.join(names.parameters.values())}):"]
+        for node, parameter in names.parameters.items():
+            if names.of.setdefault(node, parameter) != parameter:
+                lines.append(names.line(node, parameter))
         for _, constant in plan.constants:
-            names[constant] = given.take("c", first=1)
-            lines.append(f"    {names[constant]} = {self._constant(constant)}")
+            names.give(constant, "c")
+            lines.append(names.line(constant, *self._constant(constant)))
         for step in plan.instructions:
-            names[step.node] = given.take("v", first=1)
-            lines.append(f"    {self._assignment(step, names)}")
-        results = [names[node] for node in plan.graph.outputs]
+            names.give(step.node, "t")
+            where = visible(step.node.site.place(short=True), 100)
+            right = self._right_side(step.node, names.of)
+            lines.append(names.line(step.node, right, f"{step.node.type}, {where}"))
+        results = [names.of[node] for node in plan.graph.outputs]
         form = tuple(results) if outputs is None else rebuild(outputs, iter(results))
         lines.append(f"    return {_display(form)}")
         self._functions.append("\n".join(lines))
-        self.names = names
+        self.names = names.of
 
-    def _assignment(self, step: Instruction, names: dict[Node, str]) -> str:
-        node, op = step.node, step.node.op
+    def _right_side(self, node: Node, names: Mapping[Node, str]) -> str:
+        op = node.op
         assert op is not None
         arguments = [names[source] for source in node.inputs]
-        if isinstance(op, WithBody):
-            body = f"body_of_{names[node]}_{len(self._functions)}"
-            self._function(make_plan(op.body), body)
-            right = op.source_of(body, arguments)
-        else:
-            right = self._call(op, arguments)
-        where = visible(node.site.place(short=True), 100)
-        return f"{names[node]} = {right}  # {node.type}, {where}"
+        if not isinstance(op, WithBody):
+            return self._call(op, arguments)
+        body = f"body_of_{names[node]}_{len(self._functions)}"
+        self._function(make_plan(op.body), body)
+        return op.source_of(body, arguments)
 
     def _call(self, op: Op, arguments: Sequence[str]) -> str:
         keywords = [f"{key}={_literal(value)}" for key, value in op.attributes().items()]
@@ -106,15 +117,16 @@ class SourceWriter:
         self._imports[f"from {function.__module__} import {path.partition('.')[0]}"] = None
         return path
 
-    def _constant(self, node: Constant) -> str:
+    def _constant(self, node: Constant) -> tuple[str, ...]:
+        """Return the value of a constant, and its type where that is not seen."""
         value = node.value
         if value.size > _LITERAL_SIZE:
             name = f"c{len(self.constants) + 1}"
             self.constants[name] = value
-            return f'constants["{name}"]  # {node.type}'
+            return f'constants["{name}"]', str(node.type)
         if value.ndim == 0:
-            return f"np.{value.dtype.type.__name__}({_literal(value.item())})"
-        return f"np.array({_nested_literal(value.tolist())}, dtype={value.dtype.name!r})"
+            return (f"np.{value.dtype.type.__name__}({_literal(value.item())})",)
+        return (f"np.array({_nested_literal(value.tolist())}, dtype={value.dtype.name!r})",)
 
 
 def _nested_literal(value: Any) -> str:
@@ -164,6 +176,45 @@ def _identifier(label: str) -> str:
     if not name or name[0].isdigit() or keyword.iskeyword(name):
         name = f"_{name}"
     return name
+
+
+class _LocalNames:
+    """The names in one function.
+
+    Attributes
+    ----------
+    of : dict from Node to str
+    parameters : dict from Node to str
+        The user's name of each input, with ``_`` where another value has this name.
+    """
+
+    def __init__(self, graph: Graph, labels: Labels | None, *taken: str) -> None:
+        symbols = {} if labels is None else labels.symbols
+        known = {node: symbols[node] for node in graph.nodes if symbols.get(node)}
+        self.of = {node: first.identifier for node, (first, *_) in known.items()}
+        self._more = {node: more for node, (_, *more) in known.items() if more}
+        self._given = _Names(*taken, *self.of.values())
+        lecture = set(self.of.values())
+        self.parameters = {node: self._parameter(node, lecture) for node in graph.inputs}
+
+    def _parameter(self, node: Node, lecture: set[str]) -> str:
+        name = _identifier(node.label)
+        if name == self.of.get(node):
+            return name
+        return self._given.take(f"{name}_" if name in lecture else name)
+
+    def give(self, node: Node, letter: str) -> None:
+        """Name a value that the lecture has no name for."""
+        if node not in self.of:
+            self.of[node] = self._given.take(letter, first=1)
+
+    def line(self, node: Node, right: str, *remarks: str) -> str:
+        """Return an assignment with its remarks, and the names that the value has as well."""
+        if node in self._more:
+            names = ", ".join(symbol.identifier for symbol in self._more[node])
+            remarks = (*remarks, f"also {names}")
+        remark = f"  # {'; '.join(remarks)}" if remarks else ""
+        return f"    {self.of[node]} = {right}{remark}"
 
 
 class _Names:

@@ -21,7 +21,7 @@ from symad.drawing.sheet import Sheet, make_sheet
 from symad.drawing.svg import to_svg
 from symad.errors import RenderError
 from symad.graph.node import Node
-from symad.notation.labels import Labels
+from symad.notation.names import labels_of
 from symad.notation.view import View
 
 
@@ -45,7 +45,7 @@ class Drawing:
     def __init__(
         self, view: View, limit: int, marks: Mapping[Node, Mark] | None = None, shares: str = ""
     ) -> None:
-        labels = Labels(view)
+        labels = labels_of(view)
         boxes, note = make_boxes(view, labels, limit)
         self.notes: tuple[str, ...] = (note,) if note else ()
         self.ids: dict[Node, str] = _ids(view, boxes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from symad.notation.labels import Labels
+from symad.notation.names import labels_of
 from symad.notation.view import View
 
 
@@ -13,7 +13,7 @@ def to_networkx(view: View) -> Any:
     import networkx
 
     graph = networkx.MultiDiGraph()
-    labels, outputs = Labels(view), set(view.outputs)
+    labels, outputs = labels_of(view), set(view.outputs)
     index = {node: i for i, node in enumerate(view.nodes)}
     for node, i in index.items():
         symbol = labels.of(node)

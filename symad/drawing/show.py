@@ -74,7 +74,8 @@ def draw(
 
     outputs = _outputs(nodes)
     values = None if feed is None else node_values(outputs, feed)
-    return Drawing(View(outputs, values, repairs), limit)
+    seen = nodes if isinstance(nodes, Graph) else outputs
+    return Drawing(View(seen, values, repairs), limit)
 
 
 def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
@@ -185,7 +186,8 @@ def to_networkx(nodes: Any) -> Any:
     from symad.drawing import networkx_export
     from symad.notation.view import View
 
-    return networkx_export.to_networkx(View(_outputs(nodes), repairs=True))
+    seen = nodes if isinstance(nodes, Graph) else _outputs(nodes)
+    return networkx_export.to_networkx(View(seen, repairs=True))
 
 
 def _outputs(nodes: Any) -> list[Node]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from operator import is_
 from typing import Any
 
@@ -14,6 +15,22 @@ from symad.graph.provenance import Creation, Role, creating
 from symad.graph.traverse import topological_order
 from symad.types import StructureType, TensorType, Type, compatible_shapes
 from symad.visible import visible
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lineage:
+    """What became of the nodes of a graph in another that was made of it.
+
+    Attributes
+    ----------
+    root : Graph
+    heirs : dict from Node to Node
+        For nodes of the root the node that has the same value now; those that play no part any
+        more are left out.
+    """
+
+    root: Graph
+    heirs: Mapping[Node, Node]
 
 
 class Graph:
@@ -40,6 +57,8 @@ class Graph:
     inputs, outputs : tuple of Node
     nodes : tuple of Node
         All nodes, those of which others are computed first.
+    lineage : Lineage or None
+        Of a graph that was made of another one.
 
     Examples
     --------
@@ -52,9 +71,15 @@ class Graph:
       return %2
     """
 
-    __slots__ = ("inputs", "outputs", "nodes")
+    __slots__ = ("inputs", "outputs", "nodes", "lineage")
 
-    def __init__(self, outputs: Iterable[Node], inputs: Iterable[Node] | None = None) -> None:
+    def __init__(
+        self,
+        outputs: Iterable[Node],
+        inputs: Iterable[Node] | None = None,
+        lineage: Lineage | None = None,
+    ) -> None:
+        self.lineage = lineage
         self.outputs: tuple[Node, ...] = tuple(outputs)
         given = None if inputs is None else tuple(inputs)
         self.nodes: tuple[Node, ...] = tuple(topological_order(self.outputs, stop=set(given or ())))
@@ -70,6 +95,13 @@ class Graph:
                 where=first.site.describe(),
                 remedy="Add it to the inputs.",
             )
+
+    def as_root(self) -> Graph:
+        """Return this graph as the root of what is made of it."""
+        graph = Graph.__new__(Graph)
+        graph.inputs, graph.outputs, graph.nodes = self.inputs, self.outputs, self.nodes
+        graph.lineage = Lineage(self, {node: node for node in self.nodes})
+        return graph
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -124,18 +156,25 @@ def rebuild(
         New nodes for inputs of the graph.
     """
     new: dict[Node, Node] = dict(replaced or {})
-    inputs = set(graph.inputs)
+    given = set(graph.inputs)
     for node in graph.nodes:
         if node in new:
             continue
-        if node.op is None or node in inputs:
+        if node.op is None or node in given:
             new[node] = node
             continue
         with creating(node):
             new[node] = visit(node, tuple([new[source] for source in node.inputs]))
-    return Graph(
-        [new[node] for node in graph.outputs], [new.get(node, node) for node in graph.inputs]
-    )
+    inputs = tuple([new.get(node, node) for node in graph.inputs])
+    return Graph([new[node] for node in graph.outputs], inputs, descend(graph, new))
+
+
+def descend(graph: Graph, new: Mapping[Node, Node]) -> Lineage:
+    """Return the lineage of a graph that has, for each node of ``graph``, the node in ``new``."""
+    if graph.lineage is None:
+        return Lineage(graph, {node: new[node] for node in graph.nodes})
+    heirs = graph.lineage.heirs.items()
+    return Lineage(graph.lineage.root, {node: new[heir] for node, heir in heirs if heir in new})
 
 
 def replace_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:

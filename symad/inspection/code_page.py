@@ -10,12 +10,15 @@ from typing import Any
 from symad.backends.source import SourceWriter
 from symad.drawing.drawing import Drawing
 from symad.errors import GraphTypeError
+from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.inspection.linked_page import Block, Line, write_listing
 from symad.inspection.saving import save_text
 from symad.inspection.timing import nodes_inside
-from symad.notation.labels import Labels
+from symad.notation.names import labels_of
 from symad.notation.view import View
+from symad.ops.fused import Fused
+from symad.ops.structure import StructureItem
 from symad.runtime.function import Function
 from symad.visible import visible
 
@@ -35,12 +38,11 @@ class Listing:
 
     def __init__(self, function: Function, limit: int) -> None:
         self._function = function
-        graph = function.passes.graph
-        view = View(graph.outputs, repairs=True)
+        view = View(function.passes.graph)
         self.drawing = Drawing(view, limit)
         writer = SourceWriter()
         self.source = function.write_source(writer)
-        self._symbols = Labels(view).symbols
+        self._labels = labels_of(view)
         self._names = writer.names
 
     @property
@@ -80,20 +82,32 @@ class Listing:
     def _plan_lines(self) -> Iterator[Line]:
         """Yield the rows of the plan; a fused one belongs to all nodes that it computes."""
         plan = self._function.plan
-        written = {(id(n.site), id(n.role)): n for n in self._function.passes.graph.nodes}
+        of = self._drawn_nodes(plan.graph)
         head, *rows = str(plan).splitlines()
         nodes = [*plan.graph.inputs, *(constant for _, constant in plan.constants)]
-        owners: list[list[Node]] = [[node] for node in nodes]
+        owners = [of.get(node, []) for node in nodes]
         for step in plan.instructions:
-            inner = [written.get((id(n.site), id(n.role))) for n in nodes_inside(step.node)]
-            known = step.node in self.drawing.ids
-            owners.append([step.node] if known else [n for n in inner if n is not None])
+            inside = nodes_inside(step.node)
+            owners.append([n for node in (step.node, *inside) for n in of.get(node, [])])
+        owners.append([n for node in plan.graph.outputs for n in of.get(node, [])])
         yield Line(head)
-        for row, owner in zip(rows, [*owners, list(plan.graph.outputs)], strict=True):
+        for row, owner in zip(rows, owners, strict=True):
             yield self._line(row, list(dict.fromkeys(owner)))
 
+    def _drawn_nodes(self, graph: Graph) -> dict[Node, list[Node]]:
+        """Return the nodes of the picture that each node of ``graph``, or inside one, computes."""
+        found: dict[Node, list[Node]] = {}
+        drawn = self._function.passes.graph
+        if graph is drawn or graph.lineage is None:
+            return {node: [node] for node in drawn.nodes}
+        for node, heir in graph.lineage.heirs.items():
+            found.setdefault(heir, []).append(node)
+            if isinstance(heir.op, StructureItem) and isinstance(heir.inputs[0].op, Fused):
+                found.setdefault(heir.inputs[0], []).append(node)
+        return found
+
     def _line(self, text: str, nodes: list[Node]) -> Line:
-        symbols = self._symbols.get(nodes[0], ()) if len(nodes) == 1 else ()
+        symbols = self._labels.written(nodes[0]) if len(nodes) == 1 else []
         return Line(text, symbols[0].subscripted if symbols else "", self._ids(nodes))
 
     def _ids(self, nodes: list[Node]) -> tuple[str, ...]:

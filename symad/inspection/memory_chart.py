@@ -20,9 +20,12 @@ from symad.inspection.memory_timeline import (
 )
 from symad.inspection.saving import save_text
 from symad.inspection.timing import parts_of
-from symad.notation.labels import Labels
+from symad.notation.names import labels_of
 from symad.notation.values import format_bytes
 from symad.notation.view import View
+from symad.ops.control import WithBody
+from symad.ops.fused import Fused
+from symad.ops.structure import StructureItem
 from symad.plan.liveness import Block, BlockKind, MemoryUse
 from symad.plan.plan import Plan
 from symad.tables.table import Table, Tabular
@@ -47,7 +50,7 @@ class MemoryChart(Tabular):
         self.plan = plan
         self.use = use
         self.limit = limit
-        self._labels = Labels(View(plan.graph.outputs))
+        self._labels = labels_of(View(plan.graph))
         self._parts = parts_of(plan.graph)
 
     @property
@@ -135,8 +138,8 @@ class MemoryChart(Tabular):
         return BarKind.BACKWARD if backward else BarKind.FORWARD
 
     def _symbol(self, node: Node) -> str:
-        symbol = self._labels.of(node)
-        return _op_name(node) if symbol is None else symbol.subscripted
+        symbols = [symbol.subscripted for symbol in self._labels.written(node)]
+        return ", ".join(symbols) or _op_name(node)
 
     def _name(self, node: Node) -> str:
         symbol, what = self._symbol(node), _op_name(node)
@@ -189,4 +192,10 @@ def _is_number(block: Block) -> bool:
 
 
 def _op_name(node: Node) -> str:
+    """Return the op of a node, of what a loop nest makes that in the nest; the name of a leaf."""
+    if isinstance(node.op, StructureItem) and isinstance(node.inputs[0].op, WithBody):
+        results = node.inputs[0].op.body.outputs
+        return _op_name(results[node.op.key]) if len(results) > 1 else node.op.name
+    if isinstance(node.op, Fused) and len(node.op.body.outputs) == 1:
+        return _op_name(node.op.body.outputs[0])
     return node.label if node.op is None else node.op.name

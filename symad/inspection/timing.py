@@ -13,6 +13,9 @@ from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.inspection.inspected import given_values, subject_of
 from symad.notation.escape import visible
+from symad.notation.labels import Symbol
+from symad.notation.names import labels_of
+from symad.notation.view import View
 from symad.ops.control import WithBody
 from symad.tables.table import Table, Tabular
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from symad.drawing.drawing import Drawing
 
 _NAMED, _NAMED_ON_PICTURE = 6, 2
-"""How many ops and lines of a fused node a table names, and a picture."""
+"""How many values, ops and lines of a fused node a table names, and a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,16 @@ class Timing:
         Of the sum over all instructions.
     part : {"forward", "backward", "both"}
         Backward is what belongs to a derivative, or is made of one.
+    values : tuple of Symbol
+        The names of what is computed, as in pictures and traces: v3, v̄4; several for some loop
+        nests.
     """
 
     node: Node
     seconds: float
     share: float
     part: str
+    values: tuple[Symbol, ...]
 
     @property
     def ops(self) -> tuple[str, ...]:
@@ -113,6 +120,7 @@ class Profile(Tabular):
         order = sorted(self.timings, key=lambda timing: -timing.seconds)
         rows = [
             (
+                _named([symbol.subscripted for symbol in timing.values]),
                 format_time(timing.seconds), f"{timing.share:.1%}", _named(timing.ops),
                 visible(str(timing.node.type), 60), timing.part, _named(timing.lines),
             )
@@ -122,8 +130,8 @@ class Profile(Tabular):
             f"Medians of {self.runs} runs. The instructions add up to {format_time(self.seconds)}; "
             f"a run without the clock takes {format_time(self.call)}.",
         )
-        titles = ("time", "share", "op", "type", "part", "line")
-        return Table(titles, rows, frozenset({0, 1}), notes)
+        titles = ("value", "time", "share", "op", "type", "part", "line")
+        return Table(titles, rows, frozenset({1, 2}), notes)
 
     def draw(self, limit: int = 200) -> Drawing:
         """Return a picture of what runs, in which warm colours and bars show the shares of time.
@@ -135,10 +143,9 @@ class Profile(Tabular):
         """
         from symad.drawing.drawing import Drawing
         from symad.drawing.marks import Mark
-        from symad.notation.view import View
 
         marks = {timing.node: Mark(_remark(timing), timing.share) for timing in self.timings}
-        return Drawing(View(self.graph.outputs), limit, marks, "of the time")
+        return Drawing(View(self.graph), limit, marks, "of the time")
 
     def __repr__(self) -> str:
         return f"<Profile: {len(self.timings)} instructions, {format_time(self.seconds)}>"
@@ -160,7 +167,11 @@ def make_profile(
     nodes = [node for node, _ in measured[0]]
     graph = program.plan.graph
     parts = parts_of(graph)
-    timings = [Timing(n, t, t / total, parts[n]) for n, t in zip(nodes, times, strict=True)]
+    names = labels_of(View(graph))
+    timings = [
+        Timing(n, t, t / total, parts[n], tuple(names.written(n)))
+        for n, t in zip(nodes, times, strict=True)
+    ]
     return Profile(graph, timings, runs, _time_of_call(program, values, runs))
 
 

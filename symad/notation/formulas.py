@@ -8,7 +8,7 @@ from operator import attrgetter
 from symad.graph.formula import PRODUCT, Term, format_term
 from symad.graph.node import Constant, Node
 from symad.graph.provenance import RoleKind
-from symad.notation.labels import Labels, Symbol
+from symad.notation.labels import Labels, Symbol, unused_steps
 from symad.notation.latex_escape import latex_name, latex_number
 from symad.notation.symbols import LATEX_SYMBOLS, SYMBOLS
 from symad.notation.values import MINUS, format_value
@@ -21,7 +21,7 @@ class Formulas:
     """The name and the defining formula of each node of a view.
 
     A node is referred to by its symbol, a constant by its value.  A step inside a rule has no
-    symbol: where it is short its formula is written in, else it is named w1, w2, ...
+    symbol: where it is short its formula is written in, else it is named t1, t2, ...
 
     Parameters
     ----------
@@ -39,10 +39,14 @@ class Formulas:
 
     Attributes
     ----------
+    view : View
+    labels : Labels
     auxiliary : dict
         From each step that had to be named to its symbol, in order.
     right_sides : dict
         From each computed node to its formula.
+    steps : iterator of Symbol
+        The symbols for further steps.
 
     Examples
     --------
@@ -63,8 +67,8 @@ class Formulas:
         named: Collection[Node] | None = None,
         word: Callable[[str], str] | None = None,
     ) -> None:
-        self._view = view
-        self._labels = labels
+        self.view = view
+        self.labels = labels
         self._latex = latex
         self._named = named
         self._notation = LATEX_SYMBOLS if latex else SYMBOLS
@@ -73,16 +77,17 @@ class Formulas:
         self._times = r" \cdot " if latex else "·"
         self.auxiliary: dict[Node, Symbol] = {}
         self.right_sides: dict[Node, Term] = {}
+        self.steps = unused_steps(view.related)
         self._names: dict[Node, Term] = {}
         for node in view.nodes:
             self._add(node)
 
     def name(self, node: Node) -> Term:
         """Return what other formulas call ``node``."""
-        return self._names[self._view.behind(node)]
+        return self._names[self.view.behind(node)]
 
     def _add(self, node: Node) -> None:
-        symbol = self._labels.of(node)
+        symbol = self.labels.of(node)
         if node.op is not None:
             self.right_sides[node] = self._right_side(node)
         if symbol is not None:
@@ -94,7 +99,7 @@ class Formulas:
         elif not self._is_named(node):
             self._names[node] = self.right_sides[node]
         else:
-            symbol = self.auxiliary[node] = Symbol("w", (len(self.auxiliary) + 1,))
+            symbol = self.auxiliary[node] = next(self.steps)
             self._names[node] = Term(self._spell(symbol))
         if isinstance(node, Constant) and symbol is not None:
             self.right_sides[node] = self._constant(node)
@@ -122,7 +127,7 @@ class Formulas:
                 return self.name(node.inputs[0])
         if role is not None and role.kind is RoleKind.PARTIAL and len(node.inputs) == 1:
             factor = _FACTORS.get(node.op.name)  # the partial derivative, where it is a number
-            if factor is not None and self._labels.of(node.inputs[0]) is not None:
+            if factor is not None and self.labels.of(node.inputs[0]) is not None:
                 factor = factor.replace("-", "-" if self._latex else MINUS)
                 return Term(f"{self.name(node.inputs[0])}{self._times}{factor}", PRODUCT)
         return format_term(node, self.name, notation=self._notation)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import Role, RoleKind
@@ -31,7 +32,7 @@ class Symbol:
     Attributes
     ----------
     letter : str
-        v, or w for a step inside a rule.
+        v, or t for what the lecture has no symbol for.
     index : tuple of int
         i, or k and i for what belongs to the edge k → i.
     mark : {"", "bar", "dot"}
@@ -71,6 +72,19 @@ class Symbol:
         upper = self._order + r"\prime" * self.copy
         lower = self._index(r" \to ")
         return f"{marked}_{{{lower}}}" + (f"^{{{upper}}}" if upper else "")
+
+    @property
+    def identifier(self) -> str:
+        """The symbol as a name in Python: ``v4_bar_6`` for v̄4→6, ``v4_bar2_6`` for v̄⁽²⁾4→6.
+
+        The slot of an argument follows as ``_arg2``, a prime as ``_prime``, several as ``_prime2``.
+        """
+        first, *rest = map(str, self.index)
+        order = str(self.generation) if self.generation > 1 else ""
+        mark = f"_{self.mark}{order}" if self.mark else ""
+        slot = "" if self.slot is None else f"_arg{self.slot}"
+        primes = f"_prime{self.copy if self.copy > 1 else ''}" if self.copy else ""
+        return "_".join([f"{self.letter}{first}{mark}", *rest]) + slot + primes
 
     @property
     def _head(self) -> str:
@@ -133,6 +147,14 @@ class Labels:
         symbols = self.symbols.get(self._view.behind(node))
         return symbols[0] if symbols else None
 
+    def written(self, node: Node) -> list[Symbol]:
+        """Return the names of the values that ``node`` makes."""
+        return list(self.symbols.get(node, ())[:1])
+
+    def role_of(self, node: Node) -> Role | None:
+        """Return what ``node`` is for in a derivative."""
+        return node.role
+
     def _number(self, nodes: Iterable[Node]) -> None:
         """Give numbers to what the user wrote, or to a derivative that is differentiated again."""
         for node in nodes:
@@ -185,6 +207,13 @@ class Labels:
         behind = [self._view.behind(source) for source in role.consumer.inputs]
         several = behind.count(self._view.behind(role.node)) > 1
         return role.slot + 1 if several else None
+
+
+def unused_steps(nodes: Iterable[Node]) -> Iterator[Symbol]:
+    """Yield t1, t2, ... but for those that the user has called an input of ``nodes``."""
+    taken = {node.label for node in nodes if node.op is None}
+    symbols = (Symbol("t", (number,)) for number in count(1))
+    return (symbol for symbol in symbols if str(symbol) not in taken)
 
 
 def _generations(nodes: Iterable[Node]) -> dict[Node, int]:

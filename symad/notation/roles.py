@@ -77,9 +77,14 @@ _BY_ROLE = {
 }
 
 
+_COMPUTED = (RoleKind.LOCAL, RoleKind.SUM)
+"""Roles that no number has, though the value of a node in such a role may turn out to be one."""
+_ADDITIONS = ("add", "add_n")
+
+
 def part_of(node: Node, labels: Labels) -> Part:
     """Return the part of a picture that a node belongs to."""
-    role = node.role
+    role = labels.role_of(node)
     if role is None:
         return Part(0, "forward")
     symbol = labels.of(node)
@@ -89,15 +94,17 @@ def part_of(node: Node, labels: Labels) -> Part:
 
 def kind_of(node: Node, labels: Labels) -> Kind:
     """Return what a node is for."""
-    role = node.role
+    role = labels.role_of(node)
     if role is not None and role.kind is RoleKind.TANGENT:
         if isinstance(node, Constant):
             return Kind.CONSTANT
         return Kind.TANGENT if labels.of(node) else Kind.LOCAL
-    if role is not None and not (isinstance(node, Constant) and role.kind is RoleKind.LOCAL):
-        identity = role.kind is RoleKind.PARTIAL and node.op is not None
-        if identity and node.op is not None and node.op.name == "identity":
+    op = "" if node.op is None else node.op.name
+    if role is not None and not (isinstance(node, Constant) and role.kind in _COMPUTED):
+        if role.kind is RoleKind.PARTIAL and op == "identity":
             return Kind.IDENTITY
+        if role.kind is RoleKind.SUM and op not in _ADDITIONS:
+            return Kind.OPERATION  # passes have found another way to the same value
         return _BY_ROLE[role.kind]
     if isinstance(node, Constant):
         return Kind.CONSTANT

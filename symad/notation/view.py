@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.graph.graph import Graph, Lineage
 from symad.graph.node import Node
 from symad.graph.provenance import RoleKind
 from symad.graph.traverse import topological_order
@@ -47,9 +48,23 @@ class Source:
 class View:
     """The nodes that some outputs depend on, and those that their roles refer to.
 
+    Of a graph that passes have made, just its nodes are seen, shape repairs too: it is what runs.
+
+    Parameters
+    ----------
+    seen : iterable of Node, or Graph
+    values : mapping from Node to value, optional
+        Of a feed, which decides on which shape repairs do nothing.
+    repairs : bool
+        Whether nothing is looked through.
+    heirs : mapping from Node to Node, optional
+        Of a graph that passes have made of this one: a repair that has gone there does nothing.
+
     Attributes
     ----------
     outputs : tuple of Node
+    lineage : Lineage or None
+        Of a graph that passes have made.
     nodes : list of Node
         What the outputs depend on, inputs before users, without what is looked through.
     related : list of Node
@@ -62,21 +77,27 @@ class View:
     """
 
     def __init__(
-        self, outputs: Iterable[Node], values: Values | None = None, repairs: bool = False
+        self,
+        seen: Iterable[Node] | Graph,
+        values: Values | None = None,
+        repairs: bool = False,
+        heirs: Mapping[Node, Node] | None = None,
     ) -> None:
-        self.outputs = tuple(dict.fromkeys(outputs))
+        self.outputs = tuple(dict.fromkeys(seen.outputs if isinstance(seen, Graph) else seen))
         self.values: Values = values or {}
-        reached = topological_order(self.outputs)
-        self.related = _related(self.outputs, reached)
         self.through: dict[Node, Node] = {}
-        if not repairs:
+        made = seen if isinstance(seen, Graph) and seen.lineage is not None else None
+        self.lineage: Lineage | None = None if made is None else made.lineage
+        reached = topological_order(self.outputs) if made is None else list(made.nodes)
+        self.related = _related(self.outputs, reached)
+        if not repairs and made is None:
             for node in self.related:
-                if _does_nothing(node, self.values, self.through):
+                if _does_nothing(node, self.values, self.through, heirs or {}):
                     source = node.inputs[0]
                     self.through[node] = self.through.get(source, source)
         self.nodes = [node for node in reached if node not in self.through]
-        seen = set(self.nodes)
-        self.nodes += [n for n in map(self.behind, self.outputs) if n not in seen]
+        known = set(self.nodes)
+        self.nodes += [n for n in map(self.behind, self.outputs) if n not in known]
 
     def behind(self, node: Node) -> Node:
         """Return the node that is seen where ``node`` stands."""
@@ -114,7 +135,9 @@ def _related(outputs: tuple[Node, ...], reached: list[Node]) -> list[Node]:
     return topological_order([*dict.fromkeys(forward), *outputs, *known])
 
 
-def _does_nothing(node: Node, values: Values, through: Mapping[Node, Node]) -> bool:
+def _does_nothing(
+    node: Node, values: Values, through: Mapping[Node, Node], heirs: Mapping[Node, Node]
+) -> bool:
     """Return whether a shape repair does nothing, or, without values, may well do nothing."""
     role = node.role
     if role is None or not isinstance(node.op, ShapeRepair):
@@ -125,6 +148,8 @@ def _does_nothing(node: Node, values: Values, through: Mapping[Node, Node]) -> b
     x, like = node.inputs
     if node in values and x in values:
         return np.shape(values[node]) == np.shape(values[x])
+    if node in heirs or x in heirs:
+        return node not in heirs or heirs[node] is heirs.get(x)
     return _shape_unknown(x) or _shape_unknown(like)
 
 

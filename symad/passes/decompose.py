@@ -50,7 +50,7 @@ def decompose(graph: Graph) -> Graph:
       %3: f64[] = divide(%1, %2)
       return %3
     """
-    return rewrite(graph, _RULES)
+    return rewrite(graph.as_root(), _RULES)
 
 
 def is_dense(node: Node) -> bool:

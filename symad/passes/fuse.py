@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from symad.graph.graph import Graph
+from symad.graph.graph import Graph, descend
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.graph.provenance import creating
@@ -418,10 +418,11 @@ def _with_groups(graph: Graph, users: Users, groups: Sequence[Group]) -> Graph:
                 for member in reversed(unit.members)
                 if member in fetched or any(group_of.get(u) is not unit for u, _ in users[member])
             ]
-            new.update(zip(made, _fused_nodes(unit, made, resolve), strict=True))
+            new.update(_fused_nodes(unit, made, resolve))
         else:
             new[unit] = with_inputs(unit, tuple(map(resolve, unit.inputs)))
-    return Graph(map(resolve, graph.outputs), graph.inputs)
+    lineage = descend(graph, {node: resolve(node) for node in graph.nodes})
+    return Graph(map(resolve, graph.outputs), graph.inputs, lineage)
 
 
 def _in_order(graph: Graph, group_of: dict[Node, Group]) -> list[Unit]:
@@ -452,8 +453,10 @@ def _in_order(graph: Graph, group_of: dict[Node, Group]) -> list[Unit]:
     return order
 
 
-def _fused_nodes(group: Group, made: Sequence[Node], resolve: Callable[[Node], Node]) -> list[Node]:
-    """Return new nodes for the values ``made`` by a group."""
+def _fused_nodes(
+    group: Group, made: Sequence[Node], resolve: Callable[[Node], Node]
+) -> dict[Node, Node]:
+    """Return new nodes for the values ``made`` by a group; for other members those in its body."""
     members = group.members[::-1]
     inside = set(members)
     outer = [source for node in members for source in node.inputs if source not in inside]
@@ -468,13 +471,13 @@ def _fused_nodes(group: Group, made: Sequence[Node], resolve: Callable[[Node], N
     last = made[-1]
     with creating(last):
         whole = Node(op, inputs, op.infer(), last.name if len(made) == 1 else None)
+    found = {node: new[node] for node in members}
     if len(made) == 1:
-        return [whole]
-    items = []
+        return found | {last: whole}
     for key, node in enumerate(made):
         with creating(node):
-            items.append(structure_item(whole, key))
-    return items
+            found[node] = structure_item(whole, key)
+    return found
 
 
 def _is_number(node: Node) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import is_
 
-from symad.graph.graph import Graph, rebuild
+from symad.graph.graph import Graph, descend, rebuild
 from symad.graph.node import Constant, Node
 from symad.graph.provenance import creating
 from symad.passes.intern import Interner
@@ -128,7 +128,8 @@ class _Walk:
                 final[node] = self.interner.intern(node)
             else:
                 final[node] = self._visit(node)
-        return Graph([final[node] for node in graph.outputs], graph.inputs)
+        outputs = [final[node] for node in graph.outputs]
+        return Graph(outputs, graph.inputs, descend(graph, final))
 
     def _visit(self, node: Node) -> Node:
         """Return the final form of a node whose inputs have theirs."""

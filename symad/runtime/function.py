@@ -325,6 +325,9 @@ class Function:
     def source(self) -> str:
         """The graph that runs as readable NumPy source that runs too.
 
+        Values have the names of the graph as it was written: ``v3``, ``v4_bar`` for v̄4,
+        ``v4_bar_6`` for v̄4→6; ``t1``, ... are steps that have no name there.
+
         Arrays that are too large to be written out are looked up in a dictionary
         :attr:`constants`.
 
@@ -337,10 +340,11 @@ class Function:
         <BLANKLINE>
         <BLANKLINE>
         def f(x):
+            v1 = x
             c1 = np.float64(2.0)
-            v1 = np.sin(x)  # f64[...], ...
-            v2 = np.multiply(v1, c1)  # f64[...], ...
-            return v2
+            v2 = np.sin(v1)  # f64[...], ...
+            v3 = np.multiply(v2, c1)  # f64[...], ...
+            return v3
         <BLANKLINE>
         """
         return self.write_source(SourceWriter())

@@ -143,7 +143,7 @@ class Scribe:
         self._output = output
         self._labels = Labels(view)
         self._formulas = Formulas(view, self._labels)
-        self._told: set[Node] = set()  # the steps w1, w2, ... that have their line
+        self._told: set[Node] = set()  # the steps t1, t2, ... that have their line
         self._nodes = list(self._in_order())
 
     def _in_order(self) -> Iterator[Node]:

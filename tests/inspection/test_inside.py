@@ -65,10 +65,10 @@ def test_profile_as_a_table() -> None:
     found = sm.profile(network(), X, runs=3)
     rows = found.table.rows
     assert len(rows) == len(found.timings)
-    shares = [float(row[1].rstrip("%")) for row in rows]
+    shares = [float(row[2].rstrip("%")) for row in rows]
     assert shares == sorted(shares, reverse=True)
-    assert all(row[4] in ("forward", "backward", "both") for row in rows)
-    assert all(re.fullmatch(r"test_inside\.py:\d+(, .*)?", row[5]) for row in rows)
+    assert all(row[5] in ("forward", "backward", "both") for row in rows)
+    assert all(re.fullmatch(r"test_inside\.py:\d+(, .*)?", row[6]) for row in rows)
     assert "3 runs" in str(found)
     assert "<table>" in found._repr_html_()
 

@@ -31,8 +31,8 @@ def find_blame(target: Any, feed: Sequence[Any], keywords: Mapping[str, Any]) ->
     static, origin_of = _specialised(Graph([*forward, *graph.outputs], graph.inputs), types)
     written = _search(static, values, origin_of, first=len(forward))
     recorded: list[Rewriting] = []
-    asked = Graph(static.outputs[len(forward) :], static.inputs)
-    optimised = optimise(asked, subject.function.settings.grade, recorded.append).graph
+    grade = subject.function.settings.grade
+    optimised = optimise(specialise(graph, types), grade, recorded.append).graph
     run = _search(optimised, values, {})
     if written.origin is None and run.origin is None:
         return replace(written, graph=graph)

@@ -19,7 +19,7 @@ from symad.inspection.nan.elements import Event
 from symad.inspection.nan.remedies import remedy_of
 from symad.notation.escape import visible
 from symad.notation.formulas import Formulas
-from symad.notation.labels import Labels
+from symad.notation.names import labels_of
 from symad.notation.symbols import SYMBOLS
 from symad.notation.values import MINUS, format_number, format_value
 from symad.notation.view import View
@@ -130,9 +130,8 @@ class _Report:
 
     def __init__(self, blame: Blame) -> None:
         self._blame = blame
-        view = View(blame.graph.outputs)
-        self._labels = Labels(view)
-        self._formulas = Formulas(view, self._labels)
+        view = View(blame.graph)
+        self._formulas = Formulas(view, labels_of(view))
 
     def lines(self) -> Iterator[str]:
         blame = self._blame
