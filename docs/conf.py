@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from importlib import metadata
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_extension"))
 from numpydoc.xref import DEFAULT_LINKS  # noqa: E402
 from public_names import linked_types  # noqa: E402
 
+import symad  # noqa: E402
+
 project = "symad"
 author = "the symad developers"
 copyright = "the symad developers"
-version = release = metadata.version("symad")
+version = release = symad.__version__
 
 extensions = [
     "sphinx.ext.autodoc",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from symad import errors
 from symad.autodiff.derived import (
@@ -141,6 +142,53 @@ from symad.player.player import play
 from symad.runtime.compiler import Executor, compile
 from symad.runtime.function import Function
 from symad.types import TensorType
+
+if TYPE_CHECKING:
+    from symad import testing
+
+__version__ = "0.2.0"
+
+__all__ = [
+    "Constant", "Edge", "Executor", "Extension", "Function", "Graph", "Node", "Parameter",
+    "SymadError", "TensorType", "Variable", "__version__", "abs", "absolute", "acos", "acosh",
+    "add", "add_at", "add_n", "all", "amax", "amin", "any", "arange", "arccos", "arccosh", "arcsin",
+    "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "asin", "asinh",
+    "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "broadcast_like", "broadcast_to", "cast",
+    "cbrt", "ceil", "clip", "compare_derivatives", "compile", "concat", "concatenate", "constant",
+    "cos", "cosh", "cost", "cumprod", "cumsum", "custom", "deg2rad", "degrees", "diag", "diagonal",
+    "difference_errors", "digamma", "directional_derivative", "divide", "dot", "draw", "einsum",
+    "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2", "expand_dims", "explain", "expm1",
+    "extend", "eye", "find_nan", "flatten", "flip", "floor", "floor_divide", "fmod", "full",
+    "full_like", "gammaln", "gradients", "greater", "greater_equal", "hessian",
+    "hessian_vector_product", "hstack", "hypot", "identity", "index_array", "inner", "isfinite",
+    "isinf", "isnan", "jacobian", "less", "less_equal", "linalg", "linspace", "listing", "log",
+    "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "logsumexp", "map_over", "matmul", "matrix_transpose", "max",
+    "maximum", "mean", "memory", "min", "minimum", "mod", "moveaxis", "multiply", "negative",
+    "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like", "outer", "pad", "parameter",
+    "permute_dims", "play", "polygamma", "pow", "power", "prod", "profile", "pullback",
+    "pushforward", "rad2deg", "radians", "ravel", "reciprocal", "relu", "remainder", "repeat",
+    "reshape", "reshape_like", "reshape_outer", "roll", "round", "scatter_add", "scope", "set_at",
+    "shape", "sigmoid", "sign", "sin", "sinh", "size", "softmax", "softplus", "sort", "split",
+    "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "structure", "subtract", "sum",
+    "sum_like", "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot",
+    "testing", "tile", "to_networkx", "trace", "transpose", "tril", "triu", "true_divide", "trunc",
+    "value_and_gradients", "var", "vstack", "where", "zeros", "zeros_like",
+]  # fmt: skip
+
+_ON_FIRST_USE = ("demo", "testing")
+"""Public modules that are loaded when they are asked for."""
+
+if not TYPE_CHECKING:  # so that checkers see that other names do not exist
+
+    def __getattr__(name: str) -> Any:
+        if name in _ON_FIRST_USE:
+            return import_module(f"symad.{name}")
+        raise AttributeError(f"module 'symad' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_ON_FIRST_USE})
 
 
 def constant(value: Any, dtype: Any = None, name: str | None = None) -> Constant:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import symad
 from symad.errors import ExpressionError, SymadError, did_you_mean
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action="version", version=f"symad {symad.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     _add_pictures(commands)
@@ -213,18 +214,7 @@ def _add_output(
     command.add_argument("-o", "--output", default=default, metavar=metavar, help=text + given)
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"symad {version('symad')}"
-    except PackageNotFoundError:
-        return "symad (not installed)"
-
-
 def _draw(options: argparse.Namespace) -> int:
-    import symad
-
     expression, feed = _read(options)
     nodes: list[Node] = [expression.node]
     if not options.forward:
@@ -241,8 +231,6 @@ def _draw(options: argparse.Namespace) -> int:
 
 
 def _trace(options: argparse.Namespace) -> int:
-    import symad
-
     expression, feed = _read(options)
     wrt = None if options.wrt is None else _variable(expression, options.wrt)
     print(symad.trace(expression.node, feed, wrt))
@@ -250,7 +238,6 @@ def _trace(options: argparse.Namespace) -> int:
 
 
 def _gradient(options: argparse.Namespace) -> int:
-    import symad
     from symad.drawing.show import derivation
 
     expression, feed = _read(options)
@@ -266,8 +253,6 @@ def _gradient(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    import symad
-
     expression, feed = _read(options)
     targets = _targets(expression, options.wrt)
     explanation = symad.explain(expression.node, targets, feed)
@@ -276,8 +261,6 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    import symad
-
     expression, feed = _read(options)
     targets = _targets(expression, options.wrt)
     print(symad.compare_derivatives(expression.node, targets, _fed(feed)))
@@ -304,16 +287,12 @@ def _order(options: argparse.Namespace) -> int:
 
 def _extended(options: argparse.Namespace) -> tuple[list[Node], dict[Node, Any]]:
     """Return the value and its gradients, and the feed."""
-    import symad
-
     expression, feed = _read(options)
     gradients = symad.gradients(expression.node, _targets(expression, options.wrt))
     return [expression.node, *gradients], _fed(feed)
 
 
 def _cost(options: argparse.Namespace) -> int:
-    import symad
-
     print(symad.cost(*_extended(options)))
     return 0
 
@@ -350,15 +329,11 @@ def _code(options: argparse.Namespace) -> int:
 
 
 def _nan(options: argparse.Namespace) -> int:
-    import symad
-
     print(symad.find_nan(*_extended(options)))
     return 0
 
 
 def _play(options: argparse.Namespace) -> int:
-    import symad
-
     expression, feed = _read(options)
     targets = _targets(expression, options.wrt)
     player = symad.play(expression.node, targets, feed)

@@ -34,7 +34,8 @@ LAYERS = (
     ("player",),
     ("symad",),  # the public names, which the demo and the command line use as anybody would
     ("demo",),
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 )
 """Each imports only from those above it; those on one line are siblings, which do not meet."""
 

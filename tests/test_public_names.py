@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import re
+import subprocess
+import sys
+import warnings
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +16,7 @@ import pytest
 
 import symad as sm
 from symad import linalg, testing
+from tests.support import names_of_0_1_0 as before
 
 MODULES = {"sm": sm, "sm.linalg": linalg, "sm.testing": testing}
 
@@ -79,6 +85,62 @@ def test_names_are_found() -> None:
     expected = {"sm.sin", "sm.Variable", "sm.gradients", "sm.linalg.norm"}
     assert expected <= set(NAMES)
     assert "sm.testing.check_gradients" in NAMES and "sm.Any" not in NAMES
+
+
+def test_all_public_names_are_listed() -> None:
+    """What is imported to be exported, and what is defined: nothing is forgotten or left over."""
+    tree = ast.parse(inspect.getsource(sm))
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in imported if (node.module or "").startswith("symad")]
+    names = {alias.asname or alias.name for node in ours for alias in node.names}
+    names |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    names = {name for name in names if not name.startswith("_")} | {"__version__"}
+    assert sm.__all__ == sorted(names)
+    assert dir(sm) == sorted({*sm.__all__, "demo"})
+
+
+def test_names_that_do_not_exist_are_errors() -> None:
+    with pytest.raises(AttributeError, match="module 'symad' has no attribute 'sinn'"):
+        sm.sinn  # noqa: B018
+    assert not hasattr(sm, "cli_")
+
+
+def test_public_modules_are_loaded_on_first_use() -> None:
+    code = """if True:
+        import sys, symad as sm
+        loaded = [name for name in ("symad.demo", "symad.testing") if name in sys.modules]
+        print(loaded, sm.testing.check_gradients.__name__, sm.demo.running_example.__name__)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] check_gradients running_example\n"
+
+
+def test_names_of_the_version_before_are_still_there() -> None:
+    for path, names in before.MODULES.items():
+        module = importlib.import_module(f"symad.{path}") if path not in ("", "linalg") else sm
+        module = sm.linalg if path == "linalg" else module
+        assert [name for name in names if not hasattr(module, name)] == [], path
+    for name, members in before.MEMBERS.items():
+        value = getattr(sm, name)
+        there = {*dir(value), *getattr(value, "__annotations__", {})}
+        assert set(members) <= there, name
+
+
+@pytest.mark.parametrize("path", before.DOCUMENTED)
+def test_documented_imports_of_the_version_before_work(path: str) -> None:
+    module, _, name = path.partition(":")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # for one version
+        assert callable(getattr(importlib.import_module(f"symad.{module}"), name)) or name.isupper()
+
+
+def test_a_module_that_has_moved_says_where_to() -> None:
+    from symad.demo import order, visit_orders
+
+    with pytest.warns(DeprecationWarning, match="symad.demo.compare_orders"):
+        assert order.compare_orders is visit_orders.compare_orders
+    with pytest.raises(AttributeError):
+        order.compare  # noqa: B018
 
 
 def test_what_is_missing_is_found() -> None:

@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from symad.autodiff.forward import pushforward
-from symad.autodiff.reverse import gradients, pullback
+from symad.autodiff.reverse import AnyNode, Key, Unused, gradients, pullback
 from symad.errors import GradientError
-from symad.graph.nested import map_leaves
+from symad.graph.nested import Nested, map_leaves
 from symad.graph.node import Node, call
 from symad.ops.adjoint import reshape_like
 from symad.ops.control import map_over
 
+Value = TypeVar("Value", bound=Node | Nested)
+Mode: TypeAlias = Literal["reverse", "forward"]
+
+
+@overload
+def value_and_gradients(
+    y: Value, xs: Node, seed: Any = None, unused: Literal["error", "zero"] = "error"
+) -> tuple[Value, Node]: ...
+
+
+@overload
+def value_and_gradients(
+    y: Value, xs: list[AnyNode], seed: Any = None, unused: Literal["error", "zero"] = "error"
+) -> tuple[Value, list[Node]]: ...
+
+
+@overload
+def value_and_gradients(
+    y: Value, xs: dict[Key, AnyNode], seed: Any = None, unused: Literal["error", "zero"] = "error"
+) -> tuple[Value, dict[Key, Node]]: ...
+
+
+@overload
+def value_and_gradients(
+    y: Value, xs: Node | Nested, seed: Any = None, unused: Unused = "error"
+) -> tuple[Value, Any]: ...
+
 
 def value_and_gradients(
-    y: Any, xs: Any, seed: Any = None, unused: str = "error"
+    y: Any, xs: Any, seed: Any = None, unused: Unused = "error"
 ) -> tuple[Any, Any]:
     """Return ``(y, gradients(y, xs))``, ready to be compiled together.
 
@@ -34,7 +61,19 @@ def value_and_gradients(
     return y, gradients(y, xs, seed, unused)
 
 
-def jacobian(y: Node, xs: Any, mode: str = "reverse") -> Any:
+@overload
+def jacobian(y: Node, xs: Node, mode: Mode = "reverse") -> Node: ...
+
+
+@overload
+def jacobian(y: Node, xs: list[AnyNode], mode: Mode = "reverse") -> list[Node]: ...
+
+
+@overload
+def jacobian(y: Node, xs: Nested, mode: Mode = "reverse") -> Any: ...
+
+
+def jacobian(y: Node, xs: Any, mode: Mode = "reverse") -> Any:
     """Return the Jacobian of ``y``: for each x, all ∂y_i/∂x_j in the shape ``y.shape + x.shape``.
 
     One pullback is built, and mapped over the unit vectors of ``y``; in forward mode one
@@ -88,6 +127,18 @@ def _unit_vectors(x: Node) -> Node:
     return call("cast", call("eye", call("size", x)), x.dtype)
 
 
+@overload
+def hessian(y: Node, xs: Node) -> Node: ...
+
+
+@overload
+def hessian(y: Node, xs: list[AnyNode]) -> list[Node]: ...
+
+
+@overload
+def hessian(y: Node, xs: Nested) -> Any: ...
+
+
 def hessian(y: Node, xs: Any) -> Any:
     """Return the Hessian of ``y``: for each x, all ∂²y/∂x_i∂x_j in the shape ``x.shape * 2``.
 
@@ -118,6 +169,18 @@ def hessian(y: Node, xs: Any) -> Any:
            [2., 0.]])
     """
     return map_leaves(lambda x: jacobian(gradients(y, x), x), xs)
+
+
+@overload
+def hessian_vector_product(y: Node, xs: Node, vectors: Any) -> Node: ...
+
+
+@overload
+def hessian_vector_product(y: Node, xs: list[AnyNode], vectors: Any) -> list[Node]: ...
+
+
+@overload
+def hessian_vector_product(y: Node, xs: Nested, vectors: Any) -> Any: ...
 
 
 def hessian_vector_product(y: Node, xs: Any, vectors: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 from symad.autodiff.activity import (
     active_nodes,
@@ -12,7 +12,7 @@ from symad.autodiff.activity import (
     seed_nodes,
     target_leaves,
 )
-from symad.graph.nested import leaves, rebuild
+from symad.graph.nested import Nested, leaves, rebuild
 from symad.graph.node import Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
@@ -89,6 +89,14 @@ def _terms(node: Node, given: Sequence[Node | None]) -> list[Node]:
         error.add_note(f"in the forward rule of {node.op.name!r}, made at {where}")
         raise
     return [match(term, node, broadcast_like) for term in found if term is not None]
+
+
+@overload
+def pushforward(y: Node, xs: Node | Nested, seeds: Any) -> Node: ...
+
+
+@overload
+def pushforward(y: Nested, xs: Node | Nested, seeds: Any) -> Any: ...
 
 
 @register

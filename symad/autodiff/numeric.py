@@ -11,7 +11,7 @@ digits of a one-sided and 10 of a central difference, in float32 3 and 5.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from symad.graph.node import Node, as_array
 
 Array = np.ndarray[Any, Any]
 Point = list[Array]
+Method: TypeAlias = Literal["central", "forward"]
 
 _BEST_POWER = {"central": 1 / 3, "forward": 1 / 2}
 """Of ε, for the step whose truncation and rounding errors are alike."""
@@ -30,7 +31,7 @@ def directional_derivative(
     f: Callable[..., Any] | Node,
     at: Any,
     direction: Any,
-    method: str = "central",
+    method: Method = "central",
     step: float | None = None,
 ) -> Any:
     """Return the derivative of ``f`` at a point along a direction, by differences.
@@ -78,7 +79,7 @@ def directional_derivative(
 
 
 def numerical_gradient(
-    f: Callable[..., Any] | Node, at: Any, method: str = "central", step: float | None = None
+    f: Callable[..., Any] | Node, at: Any, method: Method = "central", step: float | None = None
 ) -> Any:
     """Return the gradient of the sum of ``f`` at a point, one element of it at a time.
 
@@ -131,7 +132,7 @@ def _replaced(point: Point, k: int, x: Array) -> Point:
 
 
 def choose_step(
-    point: Sequence[Any], value: Any, direction: Sequence[Any], method: str = "central"
+    point: Sequence[Any], value: Any, direction: Sequence[Any], method: Method = "central"
 ) -> float:
     """Return the step for which truncation and rounding errors are alike.
 

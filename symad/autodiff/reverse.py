@@ -9,7 +9,7 @@ compiled, drawn and differentiated again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from symad.autodiff.activity import (
     active_nodes,
@@ -21,13 +21,18 @@ from symad.autodiff.activity import (
 )
 from symad.autodiff.extension import Edge, Extension, Propagated, Summed, Visit
 from symad.errors import InternalError
-from symad.graph.nested import rebuild
+from symad.graph.nested import Nested, rebuild
 from symad.graph.node import Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import add_n, identity, match, sum_like
 from symad.ops.base import register
 from symad.ops.structure import fill_absent
+
+Key = TypeVar("Key")
+AnyNode = TypeVar("AnyNode", bound=Node)
+Unused: TypeAlias = Literal["error", "zero", "none"]
+"""What to return for a variable on which the value does not depend."""
 
 
 def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
@@ -143,8 +148,42 @@ def _apply_rule(edge: Edge, adjoint: Node, generation: int) -> Node | None:
         return identity(product)
 
 
+@overload
+def gradients(
+    y: Node | Nested, xs: Node, seed: Any = None, unused: Literal["error", "zero"] = "error"
+) -> Node: ...
+
+
+@overload
+def gradients(y: Node | Nested, xs: Node, seed: Any = None, *, unused: Unused) -> Node | None: ...
+
+
+@overload
+def gradients(
+    y: Node | Nested,
+    xs: list[AnyNode],
+    seed: Any = None,
+    unused: Literal["error", "zero"] = "error",
+) -> list[Node]: ...
+
+
+@overload
+def gradients(
+    y: Node | Nested,
+    xs: dict[Key, AnyNode],
+    seed: Any = None,
+    unused: Literal["error", "zero"] = "error",
+) -> dict[Key, Node]: ...
+
+
+@overload
+def gradients(
+    y: Node | Nested, xs: Nested, seed: Any = None, unused: Unused = "error"
+) -> Any: ...
+
+
 @register
-def gradients(y: Any, xs: Any, seed: Any = None, unused: str = "error") -> Any:
+def gradients(y: Any, xs: Any, seed: Any = None, unused: Unused = "error") -> Any:
     """Return the gradient of ``y`` with respect to ``xs`` as nodes that extend the graph.
 
     Parameters
@@ -182,7 +221,7 @@ def gradients(y: Any, xs: Any, seed: Any = None, unused: str = "error") -> Any:
     return rebuild(xs, iter(target_adjoints(record, unused)))
 
 
-def target_adjoints(record: Extension, unused: str = "error") -> list[Any]:
+def target_adjoints(record: Extension, unused: Unused = "error") -> list[Any]:
     """Return the adjoints of the targets, with zeros where a structure or all of it has none."""
     results = []
     for target in record.targets:
@@ -194,6 +233,18 @@ def target_adjoints(record: Extension, unused: str = "error") -> list[Any]:
             else:
                 results.append(fill_absent(adjoint, target))
     return results
+
+
+@overload
+def pullback(y: Node | Nested, xs: Node, seed: Any) -> Node: ...
+
+
+@overload
+def pullback(y: Node | Nested, xs: list[AnyNode], seed: Any) -> list[Node]: ...
+
+
+@overload
+def pullback(y: Node | Nested, xs: Nested, seed: Any) -> Any: ...
 
 
 @register

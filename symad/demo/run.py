@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,16 +120,18 @@ def learn_digits(digits: Digits, epochs: int = EPOCHS) -> History:
     )
     history = History()
     started = time.perf_counter()
-    with _progress_bar(epochs) as bar:
+    bar = _progress_bar(epochs)
+    with bar or nullcontext():
         for epoch in range(1, epochs + 1):
             train_loss = run_epoch(step, digits.train_images, digits.train_labels, batch=50)
             loss, correct = map(float, evaluate(digits.held_out_images, digits.held_out_labels))
             history.train_loss.append(train_loss)
             history.held_out_loss.append(loss)
             history.accuracy.append(correct)
-            bar.update()
-            bar.set_postfix(loss=f"{train_loss:.4f}", accuracy=f"{correct:.1%}")
-            if bar.disable and (epoch == 1 or epoch % 10 == 0):
+            if bar is not None:
+                bar.update()
+                bar.set_postfix(loss=f"{train_loss:.4f}", accuracy=f"{correct:.1%}")
+            elif epoch == 1 or epoch % 10 == 0:
                 print(f"epoch {epoch:3}: loss {train_loss:.4f}, held out {correct:.1%} right")
     print(
         f"{history.accuracy[-1]:.1%} of {len(digits.held_out_labels)} digits that it has never "
@@ -169,11 +173,12 @@ def _since(started: float) -> float:
 
 
 def _progress_bar(total: int) -> Any:
-    """Return a bar on a terminal or in a notebook; elsewhere one that shows nothing."""
+    """Return a bar on a terminal or in a notebook, where tqdm is installed; ``None`` elsewhere."""
+    if not (sys.stderr.isatty() or _in_notebook()) or importlib.util.find_spec("tqdm") is None:
+        return None
     from tqdm import tqdm
 
-    watched = sys.stderr.isatty() or _in_notebook()
-    return tqdm(total=total, desc="training", unit="epoch", disable=not watched)
+    return tqdm(total=total, desc="training", unit="epoch")
 
 
 def _in_notebook() -> bool:

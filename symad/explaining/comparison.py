@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -167,7 +167,7 @@ class Comparer:
         of = visible(self.y.name or "y")
         return Comparison(ways, [f"∂{of}/∂{visible(x.label)}" for x in self.xs])
 
-    def _differences(self, method: str) -> Way:
+    def _differences(self, method: Literal["forward", "central"]) -> Way:
         """(f(x + h) − f(x))/h or (f(x + h) − f(x − h))/2h for each x."""
         values = numerical_gradient(self.function(self.y), list(self.point), method)
         n = self._count

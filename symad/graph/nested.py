@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+Nested: TypeAlias = Sequence[Any] | dict[Any, Any]
+"""What holds nodes or values, or structures of them in turn."""
 
 
 def is_nested(value: Any) -> bool:

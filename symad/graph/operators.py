@@ -104,11 +104,13 @@ class Operators(Generic[NodeT]):
 
     __int__ = __index__ = __complex__ = __float__
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        raise GraphTypeError(
-            f"{self!r} is a node of a graph and cannot become an array",
-            remedy="Use node.eval({variable: value, ...}), or keep to functions that symad has.",
-        )
+    if not TYPE_CHECKING:  # with it, checkers would take array + node for an array
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            raise GraphTypeError(
+                f"{self!r} is a node of a graph and cannot become an array",
+                remedy="Use node.eval({variable: value}), or keep to functions that symad has.",
+            )
 
     def __len__(self) -> int:
         if isinstance(self.type, StructureType):

@@ -151,7 +151,7 @@ class Labels:
         """Return the names of the values that ``node`` makes."""
         return list(self.symbols.get(node, ())[:1])
 
-    def role_of(self, node: Node) -> Role | None:
+    def role_of(self, node: Node) -> Role[Node] | None:
         """Return what ``node`` is for in a derivative."""
         return node.role
 

@@ -75,7 +75,7 @@ class Names(Labels):
         numbers = self._root.numbers.items()
         self.numbers = {heirs[node]: number for node, number in reversed(numbers) if node in heirs}
 
-    def role_of(self, node: Node) -> Role | None:
+    def role_of(self, node: Node) -> Role[Node] | None:
         """Return what ``node`` is for: what the node is that it is called after.
 
         What only a pass has made is a step inside a rule, whatever it was made in place of.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.types import StructureType, TensorType, Type, broadcast_shapes
 
-Operand = Any
+Operand: TypeAlias = (
+    Node | float | np.ndarray[Any, Any] | np.generic | list[Any] | tuple[Any, ...]
+)
 """What functions of nodes take: a node, a Python number, an array or a nested list of numbers."""
 
 Chain = Callable[..., Node] | None
@@ -70,7 +72,7 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
             "a list of nodes is not an array", remedy="Use sm.stack([...]) or sm.concat([...])."
         )
     if like is not None and type(value) in (bool, int, float):
-        return Constant(value, _weak_dtype(value, like.dtype))
+        return Constant(value, _weak_dtype(value, like.dtype))  # type: ignore[arg-type]
     return Constant(as_array(value, None))
 
 

@@ -200,7 +200,8 @@ def linspace(
     """
     wanted = None if dtype is None else as_dtype(dtype)
     if not isinstance(start, Node) and not isinstance(stop, Node):
-        return Constant(np.linspace(start, stop, num, endpoint, dtype=wanted))
+        first_and_last: tuple[Any, Any] = start, stop
+        return Constant(np.linspace(*first_and_last, num, endpoint, dtype=wanted))
     first, last = as_nodes(start, stop)
     rank = 0
     for type_ in tensor_types(first.type, last.type):

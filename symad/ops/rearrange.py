@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -339,7 +339,8 @@ def repeat(x: Operand, repeats: int | Sequence[int], axis: int | None = None) ->
 Widths = tuple[tuple[int, int], ...]
 """How much to add before and after each axis; one pair stands for all axes."""
 
-_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
+PadMode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
+_MODES = get_args(PadMode)
 
 
 def _pad(x: Any, widths: Widths, mode: str, value: float) -> Any:
@@ -436,7 +437,9 @@ class PadSum(_TransposeOf, Linear):
         return index_array(inputs[0], inner)
 
 
-def pad(x: Operand, pad_width: Any, mode: str = "constant", constant_values: float = 0) -> Node:
+def pad(
+    x: Operand, pad_width: Any, mode: PadMode = "constant", constant_values: float = 0
+) -> Node:
     """Return ``x`` with elements added before and after each axis.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from symad.backends.select import Settings, choose_backend
 from symad.errors import FeedError, GraphError, GraphTypeError
@@ -24,10 +24,10 @@ def compile(
     outputs: Any,
     updates: Mapping[Parameter, Any] | None = None,
     givens: Mapping[Node, Any] | None = None,
-    backend: str = "auto",
+    backend: Literal["auto", "numpy", "native"] = "auto",
     name: str | None = None,
     threads: int = 1,
-    rewrites: str = "rounding",
+    rewrites: Literal["exact", "rounding", "finite"] = "rounding",
     recompute: bool = False,
     fastmath: bool = False,
 ) -> Function:
@@ -170,7 +170,9 @@ class Executor:
     [np.float64(5.0), np.float64(6.0)]
     """
 
-    def __init__(self, nodes: Any, backend: str = "auto") -> None:
+    def __init__(
+        self, nodes: Any, backend: Literal["auto", "numpy", "native"] = "auto"
+    ) -> None:
         self.nodes = nodes
         self.backend = choose_backend(backend)
         self._functions: dict[tuple[Node, ...], Function] = {}
@@ -215,7 +217,8 @@ class Executor:
             names = ", ".join(sorted(repr(node.label) for node in extra))
             raise FeedError(f"{names} was fed, but the result does not depend on it")
         outputs = rebuild(self.nodes, iter(fetched))
-        return compile(list(fed), outputs, backend=self.backend, name="executor")
+        backend: Any = self.backend
+        return compile(list(fed), outputs, backend=backend, name="executor")
 
 
 @register

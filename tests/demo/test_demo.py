@@ -432,3 +432,13 @@ def test_a_progress_bar_where_somebody_watches(
     printed, shown = capsys.readouterr()
     assert "training" in shown and "2/2" in shown and "accuracy=" in shown
     assert "epoch   1" not in printed
+
+
+def test_a_training_without_tqdm(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    run.learn_digits(load_digits(), epochs=1)
+    printed, shown = capsys.readouterr()
+    assert not shown and "epoch   1: loss" in printed

@@ -667,7 +667,7 @@ def test_every_op_has_a_formula_in_mathml(name: str) -> None:
 
 
 def test_functions_are_set_apart_from_their_arguments() -> None:
-    assert mathml(r"\sin x") == '<mrow><mi>sin</mi><mspace width="0.17em" /><mi>x</mi></mrow>'
+    assert mathml(r"\sin x") == '<mi>sin</mi><mspace width="0.17em"/><mi>x</mi>'
     assert "mspace" not in mathml(r"\operatorname{sum\_like}\left(x\right)")
     assert "<mi>sum_like</mi>" in mathml(r"\operatorname{sum\_like}\left(x\right)")
 

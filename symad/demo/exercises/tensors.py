@@ -15,7 +15,7 @@ from symad.demo.exercises.answers import close, exercise, require
 def shape_of_the_adjoint(shape: Any) -> None:
     """The shape of the adjoint of b in X @ W + b: X is (50, 784), W (784, 10) and b (10,)."""
     x, w, b = (sm.Variable(n, shape=s) for n, s in (("X", (50, 784)), ("W", (784, 10)), ("b", 10)))
-    expected = sm.gradients(sm.sum(x @ w + b), b).type.shape
+    expected = sm.gradients(sm.sum(x @ w + b), b).shape
     require(tuple(shape) == expected, "An adjoint has the shape of its node.")
 
 

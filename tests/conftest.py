@@ -1,0 +1,87 @@
+"""What all tests share: ``--quick``, which runs a sample that is the same each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from symad.graph.op import OP_CLASSES, Op
+
+LEFT_OUT = (
+    "demo",
+    "documents",
+    "ops/test_against_jax.py",
+    "packaging",
+    "player/test_player_browser.py",
+    "test_benchmarks.py",
+)
+"""What takes long to load or to run, and tests whole systems rather than parts."""
+
+PER_FUNCTION = 3
+"""How many of the parameters of a test are taken, of each family of ops where they are ops."""
+
+HERE = Path(__file__).parent
+DTYPES = ("bool", "int", "uint", "float16", "float32")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "run a sample of the tests: one dtype, a few of each kind"
+    parser.addoption("--quick", action="store_true", help=text)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files out before they are loaded."""
+    if not config.getoption("--quick") or not collection_path.is_relative_to(HERE):
+        return None
+    return collection_path.relative_to(HERE).as_posix() in LEFT_OUT or None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        kept = sample(items)
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = [item for item in items if item in kept]
+
+
+def sample(items: Iterable[pytest.Item]) -> set[pytest.Item]:
+    """Return a few of the tests of each function: in float64, and of each family of ops."""
+    functions: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        functions.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    kept: set[pytest.Item] = set()
+    for tests in functions.values():
+        families: dict[str, list[pytest.Item]] = {}
+        for test in [test for test in tests if not _is_other_dtype(test)] or tests:
+            families.setdefault(_family(test), []).append(test)
+        for family in families.values():
+            kept.update(spread(family, PER_FUNCTION))
+    return kept
+
+
+def spread(values: Sequence[Any], count: int) -> list[Any]:
+    """Return so many of the values at equal distances, the first and the last among them."""
+    if len(values) <= count:
+        return list(values)
+    return [values[round(k * (len(values) - 1) / (count - 1))] for k in range(count)]
+
+
+def _parameters(test: pytest.Item) -> list[Any]:
+    call = getattr(test, "callspec", None)
+    return [] if call is None else list(call.params.values())
+
+
+def _is_other_dtype(test: pytest.Item) -> bool:
+    return any(str(value).startswith(DTYPES) for value in _parameters(test))
+
+
+def _family(test: pytest.Item) -> str:
+    """Return the module of the op that a test is about, if it is about one."""
+    for value in _parameters(test):
+        op = OP_CLASSES.get(value) if isinstance(value, str) else value
+        op = getattr(op, "op_class", op)
+        if isinstance(op, (type, Op)):
+            return op.__module__
+    return ""
