@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from symad.errors import SymadError
+from symad.explaining.closed_forms import closed_forms
 from symad.explaining.names import Spelled, equation, is_filled, line_of, listed, symbol_of
 from symad.graph.graph import Graph
 from symad.graph.node import Node, Parameter
 from symad.graph.provenance import RoleKind
-from symad.notation.closed_forms import closed_forms
 from symad.notation.escape import visible
 from symad.notation.labels import Symbol
 from symad.passes.grade import Grade
