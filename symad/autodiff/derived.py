@@ -8,7 +8,8 @@ from symad.autodiff.forward import pushforward
 from symad.autodiff.reverse import AnyNode, Key, Unused, gradients, pullback
 from symad.errors import GradientError
 from symad.graph.nested import Nested, map_leaves
-from symad.graph.node import Node, call
+from symad.graph.node import Node
+from symad.graph.op import call
 from symad.ops.adjoint import reshape_like
 from symad.ops.control import map_over
 

@@ -11,7 +11,6 @@ import numpy as np
 from symad.errors import FeedError, GraphTypeError, SymadError
 from symad.graph.op import Node as Node
 from symad.graph.op import Op
-from symad.graph.operators import FUNCTIONS
 from symad.graph.provenance import Site, current_creation
 from symad.types import TensorType, Type, as_dtype, as_shape, compatible_shapes, format_shape
 
@@ -181,12 +180,6 @@ def apply(op: Op, *inputs: Node) -> Node:
         If the op does not take such inputs; the message has the op, the types and the user's line.
     """
     return Node(op, inputs, infer_type(op, inputs))
-
-
-def call(name: str, *args: Any, **keywords: Any) -> Node:
-    """Return the node that the function registered under ``name`` makes."""
-    node: Node = FUNCTIONS[name](*args, **keywords)
-    return node
 
 
 def infer_type(op: Op, inputs: tuple[Node, ...]) -> Type:

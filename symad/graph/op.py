@@ -16,7 +16,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, dataclass_transform
 
 from symad.errors import InternalError, SymadError
-from symad.graph.operators import Operators
+from symad.graph.operators import FUNCTIONS, Operators
 from symad.graph.provenance import Role, Site, current_creation
 from symad.types import Type
 from symad.visible import visible
@@ -267,6 +267,12 @@ class Node(Operators["Node"]):
 
     def __repr__(self) -> str:
         return f"<{visible(self.label, 200)}: {self.type}>"
+
+
+def call(name: str, *args: Any, **keywords: Any) -> Node:
+    """Return the node that the function registered under ``name`` makes."""
+    node: Node = FUNCTIONS[name](*args, **keywords)
+    return node
 
 
 def _annotations(cls: type) -> dict[str, Any]:

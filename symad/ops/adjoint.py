@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.graph.node import Constant, Node, apply, call
-from symad.graph.op import Op
+from symad.graph.node import Constant, Node, apply
+from symad.graph.op import Op, call
 from symad.graph.sample import Sample, integers, reals
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from symad.graph.cost import ELEMENTARY
-from symad.graph.node import Constant, Node, call
+from symad.graph.node import Constant, Node
+from symad.graph.op import call
 from symad.graph.sample import Sample, away_from_zero, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import zeros_like

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 import numpy as np
 
 from symad.errors import GraphTypeError
-from symad.graph.node import Constant, Node, apply, as_array, call
-from symad.graph.op import Op, resolve
+from symad.graph.node import Constant, Node, apply, as_array
+from symad.graph.op import Op, call, resolve
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.types import StructureType, TensorType, Type, broadcast_shapes

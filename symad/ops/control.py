@@ -15,8 +15,8 @@ import numpy as np
 from symad.errors import InternalError, ShapeError
 from symad.graph.cost import total_cost
 from symad.graph.graph import Graph, rebuild, replace_inputs
-from symad.graph.node import Constant, Node, apply, call
-from symad.graph.op import Op
+from symad.graph.node import Constant, Node, apply
+from symad.graph.op import Op, call
 from symad.graph.provenance import creating, current_creation
 from symad.graph.sample import Sample, reals
 from symad.graph.traverse import topological_order

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError
-from symad.graph.node import Node, apply, call
-from symad.graph.op import Op
+from symad.graph.node import Node, apply
+from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
 from symad.ops.reduce import as_axis, result_dtype_of

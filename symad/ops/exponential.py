@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from symad.graph.cost import ELEMENTARY
-from symad.graph.node import Node, call
+from symad.graph.node import Node
+from symad.graph.op import call
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import Binary, Unary, float_dtype, register

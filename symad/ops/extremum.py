@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.graph.node import Node, apply, call
+from symad.graph.node import Node, apply
+from symad.graph.op import call
 from symad.graph.sample import Sample, distinct, fixed, integers, reals
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, register, tensor_types, wide_dtype

@@ -9,7 +9,8 @@ import numpy as np
 
 from symad.errors import ShapeError
 from symad.graph.graph import Graph
-from symad.graph.node import Node, apply, call
+from symad.graph.node import Node, apply
+from symad.graph.op import call
 from symad.graph.sample import Sample, reals
 from symad.ops.base import tensor_types
 from symad.ops.control import Program, WithBody, placeholder

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError
-from symad.graph.node import Node, apply, call
+from symad.graph.node import Node, apply
+from symad.graph.op import call
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, float_dtype, register

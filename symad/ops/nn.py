@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from symad.graph.cost import ELEMENTARY
-from symad.graph.node import Node, apply, call
-from symad.graph.op import Op
+from symad.graph.node import Node, apply
+from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, float_dtype, register, tensor_types, wide_dtype

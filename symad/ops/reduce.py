@@ -16,8 +16,8 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from symad.errors import GraphTypeError
-from symad.graph.node import Constant, Node, apply, call
-from symad.graph.op import Op, resolve
+from symad.graph.node import Constant, Node, apply
+from symad.graph.op import Op, call, resolve
 from symad.graph.sample import Sample, booleans, fixed, integers, reals
 from symad.ops.adjoint import broadcast_like, cast, reshape_like
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.graph.node import Constant, Node, apply, call
-from symad.graph.op import Op
+from symad.graph.node import Constant, Node, apply
+from symad.graph.op import Op, call
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, register, tensor_types

@@ -7,8 +7,8 @@ from typing import Any
 
 from symad.errors import GraphTypeError
 from symad.graph.nested import is_nested
-from symad.graph.node import Node, apply, call
-from symad.graph.op import Op
+from symad.graph.node import Node, apply
+from symad.graph.op import Op, call
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import Operand, as_node, register

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from symad.graph.node import Node, apply, call
+from symad.graph.node import Node, apply
+from symad.graph.op import call
 from symad.graph.sample import Sample, booleans, fixed, integers
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, register
