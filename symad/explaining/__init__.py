@@ -72,8 +72,8 @@ def explain(nodes: Any, xs: Any = None, feed: Mapping[Node, Any] | None = None) 
     >>> print(result)
     What runs: 6 nodes
     ──────────────────
-      u1 = exp x
-      v̄1 = ∂y/∂x = (u1 + 1 + u1)·u1
+      v2 = exp x
+      v̄1 = ∂y/∂x = (v2 + 1 + v2)·v2
     """
     from symad.explaining.explanation import explain_nodes
 

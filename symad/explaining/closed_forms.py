@@ -8,7 +8,7 @@ from symad.graph.formula import Term, format_term
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.notation.escape import visible
-from symad.notation.labels import Symbol
+from symad.notation.labels import Labels
 from symad.notation.latex_escape import latex_name, latex_number
 from symad.notation.symbols import LATEX_SYMBOLS, SYMBOLS
 from symad.notation.values import format_value
@@ -18,25 +18,30 @@ _LONGEST = 48  # characters of a formula that is written into another
 _WRITTEN_OUT = 6  # elements of a constant
 
 
-def closed_forms(graph: Graph) -> tuple[list[tuple[Maths, Maths]], list[Maths]]:
+def closed_forms(graph: Graph, labels: Labels) -> tuple[list[tuple[Maths, Maths]], list[Maths]]:
     """Return the terms that have names, each with its formula, and the formula of each output.
 
-    A term is written where it is used; one that is used twice, or is long, is named u1, u2, ...
+    A term is written where it is used; one that is used twice, or is long, is referred to by its
+    symbol.
 
     Parameters
     ----------
     graph : Graph
+    labels : Labels
+        The symbols.
 
     Examples
     --------
     >>> import symad as sm
+    >>> from symad.notation.view import View
     >>> x = sm.Variable("x", shape=())
     >>> z = sm.exp(x)
-    >>> terms, (result,) = closed_forms(sm.Graph([(z + 1) * z]))
+    >>> graph = sm.Graph([(z + 1) * z])
+    >>> terms, (result,) = closed_forms(graph, Labels(View(graph)))
     >>> [(name.text, formula.text) for name, formula in terms]
-    [('u1', 'exp x')]
+    [('v2', 'exp x')]
     >>> result.text, result.latex
-    ('(u1 + 1)·u1', '\\\\left(u_{1} + 1\\\\right) \\\\cdot u_{1}')
+    ('(v2 + 1)·v2', '\\\\left(v_{2} + 1\\\\right) \\\\cdot v_{2}')
     """
     given = set(graph.inputs)
     computed = (node for node in graph.nodes if node.op is not None and node not in given)
@@ -50,8 +55,8 @@ def closed_forms(graph: Graph) -> tuple[list[tuple[Maths, Maths]], list[Maths]]:
             continue
         text[node] = format_term(node, text.__getitem__, notation=SYMBOLS)
         latex[node] = format_term(node, latex.__getitem__, notation=LATEX_SYMBOLS)
-        if uses[node] > 1 or (uses[node] and len(text[node]) > _LONGEST):
-            symbol = Symbol("u", (len(terms) + 1,))
+        symbol = labels.of(node)
+        if symbol and (uses[node] > 1 or (uses[node] and len(text[node]) > _LONGEST)):
             terms.append((Maths(str(symbol), symbol.latex), Maths(text[node], latex[node])))
             text[node], latex[node] = Term(str(symbol)), Term(symbol.latex)
     return terms, [Maths(text[node], latex[node]) for node in graph.outputs]

@@ -13,6 +13,8 @@ from symad.graph.node import Node, Parameter
 from symad.graph.provenance import RoleKind
 from symad.notation.escape import visible
 from symad.notation.labels import Symbol
+from symad.notation.names import Names
+from symad.notation.view import View
 from symad.passes.grade import Grade
 from symad.passes.pipeline import optimise
 from symad.passes.rewrite import Rewriting
@@ -79,7 +81,8 @@ class Compilation:
 
     def result_section(self) -> Section:
         """Return the formulas of what runs."""
-        terms, results = closed_forms(self._final)
+        labels = Names(View(self._final), self._spelled.formulas)
+        terms, results = closed_forms(self._final, labels)
         lines = [Line(equation(name, formula)) for name, formula in terms]
         for node, formula in zip(self._nodes, results, strict=True):
             lines.append(Line(equation(*self._names(node), formula)))

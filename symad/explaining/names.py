@@ -30,6 +30,8 @@ class Spelled:
     Attributes
     ----------
     labels : Labels
+    formulas : Formulas
+        In text.
     auxiliary : dict
         From each step that had to be named to its symbol: t1, t2, ...
     """
@@ -38,14 +40,14 @@ class Spelled:
         self.view = view
         self._elements = elements
         self.labels = Labels(view)
-        self._text = Formulas(view, self.labels)
-        self.auxiliary = self._text.auxiliary
+        self.formulas = Formulas(view, self.labels)
+        self.auxiliary = self.formulas.auxiliary
         self._latex = Formulas(view, self.labels, latex=True, named=self.auxiliary)
         self._output = _only_output(view)
 
     def name(self, node: Node) -> Maths:
         """Return what formulas call ``node``."""
-        return Maths(self._text.name(node), self._latex.name(node))
+        return Maths(self.formulas.name(node), self._latex.name(node))
 
     def number(self, node: Node) -> Maths:
         """Return v_i for node i, even where that is an adjoint and has another name."""
@@ -80,8 +82,8 @@ class Spelled:
         node = self.view.behind(node)
         if node.op is not None and node.op.name == "add_n" and len(node.inputs) > _MOST_TERMS:
             return _shortened([self.name(source) for source in node.inputs])
-        if node in self._text.right_sides:
-            return Maths(self._text.right_sides[node], self._latex.right_sides[node])
+        if node in self.formulas.right_sides:
+            return Maths(self.formulas.right_sides[node], self._latex.right_sides[node])
         of = Maths(visible(node.label), latex_name(node.label))
         return Maths(f"{of.text}[i]", f"{of.latex}[i]") if node in self._elements else of
 
@@ -103,9 +105,8 @@ def symbol_of(symbol: Symbol) -> Maths:
 
 
 def equation(*sides: Maths) -> Maths:
-    """Return a = b = c; what says the same as the side before it is left out."""
-    kept = [side for i, side in enumerate(sides) if i == 0 or side != sides[i - 1]]
-    return _joined(kept, " = ")
+    """Return a = b = c; what says the same as a side before it is left out."""
+    return _joined(list(dict.fromkeys(sides)), " = ")
 
 
 def listed(names: Sequence[Maths | str], most: int = 6) -> Phrase:

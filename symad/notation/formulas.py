@@ -39,6 +39,8 @@ class Formulas:
 
     Attributes
     ----------
+    view : View
+    labels : Labels
     auxiliary : dict
         From each step that had to be named to its symbol, in order.
     right_sides : dict
@@ -65,8 +67,8 @@ class Formulas:
         named: Collection[Node] | None = None,
         word: Callable[[str], str] | None = None,
     ) -> None:
-        self._view = view
-        self._labels = labels
+        self.view = view
+        self.labels = labels
         self._latex = latex
         self._named = named
         self._notation = LATEX_SYMBOLS if latex else SYMBOLS
@@ -82,10 +84,10 @@ class Formulas:
 
     def name(self, node: Node) -> Term:
         """Return what other formulas call ``node``."""
-        return self._names[self._view.behind(node)]
+        return self._names[self.view.behind(node)]
 
     def _add(self, node: Node) -> None:
-        symbol = self._labels.of(node)
+        symbol = self.labels.of(node)
         if node.op is not None:
             self.right_sides[node] = self._right_side(node)
         if symbol is not None:
@@ -125,7 +127,7 @@ class Formulas:
                 return self.name(node.inputs[0])
         if role is not None and role.kind is RoleKind.PARTIAL and len(node.inputs) == 1:
             factor = _FACTORS.get(node.op.name)  # the partial derivative, where it is a number
-            if factor is not None and self._labels.of(node.inputs[0]) is not None:
+            if factor is not None and self.labels.of(node.inputs[0]) is not None:
                 factor = factor.replace("-", "-" if self._latex else MINUS)
                 return Term(f"{self.name(node.inputs[0])}{self._times}{factor}", PRODUCT)
         return format_term(node, self.name, notation=self._notation)

@@ -47,19 +47,26 @@ class Names(Labels):
     ----------
     view : View
         Of such a graph.
+    formulas : Formulas, optional
+        Have the names of the user's graph; where not given, they are those of a picture of it.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, formulas: Formulas | None = None) -> None:
         assert view.lineage is not None
         self._view = view
-        self._root_view = View(view.lineage.root)
-        self._root = labels_of(self._root_view)
         self.symbols: dict[Node, tuple[Symbol, ...]] = {}
         self._origin: dict[Node, Node] = {}  # the node of the root that a node is called after
-        heirs = view.lineage.heirs
-        self._inherit(heirs)
         self._items = _items_of_structures(view)
-        self.steps = self._name_steps(heirs)
+        heirs, root = view.lineage.heirs, View(view.lineage.root)
+        if root.lineage is not None:
+            names = Names(root, formulas)
+            self._inherit(heirs, root, names)
+            self.steps: Iterator[Symbol] = names.steps
+        else:
+            formulas = formulas or Formulas(root, Labels(root))
+            self._inherit(heirs, formulas.view, formulas.labels)
+            self._name_steps(heirs, formulas)
+            self.steps = formulas.steps
         for node in view.nodes:
             if node.op is not None and node not in self.symbols and node not in self._items:
                 self.symbols[node] = (next(self.steps),)
@@ -84,37 +91,33 @@ class Names(Labels):
         written = super().written
         return [symbol for item in self._items.get(node, [node]) for symbol in written(item)]
 
-    def _inherit(self, heirs: Mapping[Node, Node]) -> None:
+    def _inherit(self, heirs: Mapping[Node, Node], view: View, labels: Labels) -> None:
         """Call nodes after those of the root; a number that the user wrote keeps no other name."""
+        self._root = labels
         literal = {
             heirs[node]
-            for node in self._root_view.nodes
-            if isinstance(node, Constant) and node in heirs and not self._root.of(node)
+            for node in view.nodes
+            if isinstance(node, Constant) and node in heirs and not labels.of(node)
         }
-        for node, symbols in self._root.symbols.items():
+        for node, symbols in labels.symbols.items():
             heir = heirs.get(node)
             if heir is not None and heir not in literal:
                 self._origin.setdefault(heir, node)
                 known = self.symbols.get(heir, ())
                 self.symbols[heir] = tuple(dict.fromkeys((*known, *symbols)))[:_MOST]
 
-    def _name_steps(self, heirs: Mapping[Node, Node]) -> Iterator[Symbol]:
-        """Name the steps inside rules as formulas do, and return the symbols that are left."""
-        if isinstance(self._root, Names):
-            return self._root.steps
-        formulas = Formulas(self._root_view, self._root)
-        found = dict(formulas.auxiliary)
-        seen = {*self._view.nodes, *nodes_in_loops(self._view)}
-        for node in (*found, *self._root_view.nodes):
+    def _name_steps(self, heirs: Mapping[Node, Node], formulas: Formulas) -> None:
+        """Name the steps inside rules, those as formulas do that they name."""
+        seen = {*self._view.nodes, *_nodes_in_bodies(self._view)}
+        for node in (*formulas.auxiliary, *formulas.view.nodes):
             heir = heirs.get(node)
             if heir in seen and heir.op is not None and heir not in self.symbols:
-                symbol = found.get(node) or next(formulas.steps)
+                symbol = formulas.auxiliary.get(node) or next(formulas.steps)
                 self._origin[heir], self.symbols[heir] = node, (symbol,)
-        return formulas.steps
 
 
-def nodes_in_loops(view: View) -> Iterator[Node]:
-    """Yield the nodes inside the bodies of what is seen."""
+def _nodes_in_bodies(view: View) -> Iterator[Node]:
+    """Yield the nodes in the bodies of what is seen."""
     for node in view.nodes:
         if isinstance(node.op, WithBody):
             yield from node.op.body.nodes

@@ -20,7 +20,7 @@ from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter
 from symad.graph.traverse import topological_order
 from symad.notation.escape import visible
-from symad.notation.labels import Symbol
+from symad.notation.names import Names
 from symad.notation.roles import Part
 from symad.notation.symbols import SYMBOLS
 from symad.notation.values import format_value, summarise
@@ -36,7 +36,7 @@ from symad.player.layout import lay_out
 from symad.player.numbers import NumbersTeller
 from symad.player.page import write_page
 from symad.player.registers import Instruction, PlanTeller
-from symad.player.rewrites import Names, Rewrite, RewritesTeller, Stage, passes_in_short
+from symad.player.rewrites import Rewrite, RewritesTeller, Stage, WireNames, passes_in_short
 from symad.player.sketch import Sketch
 from symad.player.story import Story
 from symad.player.subject import Subject, is_finite
@@ -125,9 +125,9 @@ class Production:
         order = topological_order(self._outputs)
         inputs = Graph(self._outputs).inputs
         types = [self._type(node) for node in inputs]
-        every = specialise(Graph(order, inputs), types)
-        new = dict(zip(order, every.outputs, strict=True))
-        graph = Graph([new[node] for node in self._outputs], every.inputs)
+        graph = specialise(Graph(self._outputs, inputs), types)
+        assert graph.lineage is not None
+        new = graph.lineage.heirs
         log: list[Rewriting] = []
         optimised = optimise(graph, Grade.ROUNDING, log.append)
         stages = _stages(optimised.reports, log)
@@ -139,24 +139,29 @@ class Production:
             return
         summed = [s for s in self._record.steps if isinstance(s, Summed)]
         pairs = [(new[s.node], new[s.adjoint]) for s in summed if s.adjoint in new]
-        teller = RewritesTeller(graph, self._names(order, new), stages, pairs, 1)
+        names = self._names(order, new, optimised.graph)
+        teller = RewritesTeller(graph, names, stages, pairs, 1)
         story.chapters.append(teller.chapter())
         story.panels["passes"] = teller.rows
         self._sketches.append(teller.sketch())
         self._drawn += teller.drawn()
         self._tell_plan(make_plan(optimised.graph), teller)
 
-    def _names(self, order: Sequence[Node], new: Mapping[Node, Node]) -> Names:
-        """Return the names and parts of nodes after specialisation: those that they had before."""
+    def _names(self, order: Sequence[Node], new: Mapping[Node, Node], result: Graph) -> WireNames:
+        """Return the names and parts of nodes after specialisation: those that they had before.
+
+        What is left after the passes has its names as elsewhere.
+        """
         subject = self._subject
-        symbols: dict[Node, Symbol] = {}
+        labels = Names(View(result), subject.formulas)
+        symbols = {node: found[0] for node, found in labels.symbols.items()}
         parts: dict[Node, Part] = {}
         for node in order:
             symbol = subject.labels.of(node)
             if symbol is not None:
                 symbols.setdefault(new[node], symbol)
             parts.setdefault(new[node], subject.box_of[subject.view.behind(node)].part)
-        return Names(self._glyphs, symbols, parts)
+        return WireNames(self._glyphs, symbols, parts, labels.steps)
 
     def _tell_plan(self, plan: Plan, teller: RewritesTeller) -> None:
         given = [*zip(plan.inputs, plan.graph.inputs, strict=True), *plan.constants]

@@ -12,7 +12,7 @@ from symad.graph.node import Constant, Node
 from symad.notation.symbols import LATEX_SYMBOLS, SYMBOLS
 from symad.notation.values import format_value
 from symad.player.glyphs import mathml
-from symad.player.rewrites import Names, kind_of_wire
+from symad.player.rewrites import WireNames, kind_of_wire
 from symad.player.sketch import Arrow, Row, Shape, Sketch, size_of
 from symad.player.story import Chapter, Step
 from symad.player.wires import Wires
@@ -50,7 +50,7 @@ class PlanTeller:
         What is left after the passes.
     wires : Wires
         As the rewrites left them.
-    names : Names
+    names : WireNames
     given : sequence of (int, Node)
         The registers that are filled before the first instruction: inputs and constants.
     instructions : sequence of Instruction
@@ -62,7 +62,7 @@ class PlanTeller:
         self,
         graph: Graph,
         wires: Wires,
-        names: Names,
+        names: WireNames,
         given: Sequence[tuple[int, Node]],
         instructions: Sequence[Instruction],
         picture: int,

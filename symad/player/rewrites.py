@@ -49,7 +49,7 @@ class Stage:
     rewrites: tuple[Rewrite, ...]
 
 
-class Names:
+class WireNames:
     """The names of wires: the symbols that their nodes had before the passes.
 
     Parameters
@@ -58,17 +58,23 @@ class Names:
     symbols : mapping from Node to Symbol
         For nodes of the graph that the passes are given.
     parts : mapping from Node to Part
+    steps : iterator of Symbol
+        For what has no symbol.
     """
 
     def __init__(
-        self, glyphs: Glyphs, symbols: Mapping[Node, Symbol], parts: Mapping[Node, Part]
+        self,
+        glyphs: Glyphs,
+        symbols: Mapping[Node, Symbol],
+        parts: Mapping[Node, Part],
+        steps: Iterator[Symbol],
     ) -> None:
         self.glyphs = glyphs
         self._symbols = symbols
         self._parts = parts
         self._symbol_of: dict[int, Symbol] = {}
         self._part_of: dict[int, Part] = {}
-        self._steps = 0
+        self._steps = steps
 
     def part(self, wires: Wires, wire: int) -> Part:
         """Return the part that a wire belongs to; what a rule makes is in that of its node."""
@@ -93,8 +99,7 @@ class Names:
             return Term.number(format_value(node.value)) if number else self._text(node)
         symbol = self.symbol(wires, wire)
         if symbol is None:
-            self._steps += 1
-            symbol = self._symbol_of[wire] = Symbol("t", (self._steps,))
+            symbol = self._symbol_of[wire] = next(self._steps)
         return Term(self.glyphs.symbol(symbol, target))
 
     def latex(self, wires: Wires, wire: int, target: str) -> Term:
@@ -116,7 +121,7 @@ class RewritesTeller:
     ----------
     graph : Graph
         What the passes are given.
-    names : Names
+    names : WireNames
     stages : sequence of Stage
     pairs : iterable of (Node, Node)
         Nodes that stand at the same height in the picture: forward nodes and their adjoints.
@@ -127,7 +132,7 @@ class RewritesTeller:
     def __init__(
         self,
         graph: Graph,
-        names: Names,
+        names: WireNames,
         stages: Sequence[Stage],
         pairs: Iterable[tuple[Node, Node]],
         picture: int,
