@@ -57,7 +57,8 @@ class Names(Labels):
         self.symbols: dict[Node, tuple[Symbol, ...]] = {}
         self._origin: dict[Node, Node] = {}  # the node of the root that a node is called after
         self._items = _items_of_structures(view)
-        heirs, root = view.lineage.heirs, View(view.lineage.root)
+        heirs = view.lineage.heirs
+        root = View(view.lineage.root, heirs=heirs)
         if root.lineage is not None:
             names = Names(root, formulas)
             self._inherit(heirs, root, names)

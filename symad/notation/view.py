@@ -51,6 +51,16 @@ class View:
 
     Of a graph that passes have made, just its nodes are seen, shape repairs too: it is what runs.
 
+    Parameters
+    ----------
+    seen : iterable of Node, or Graph
+    values : mapping from Node to value, optional
+        Of a feed, which decides on which shape repairs do nothing.
+    repairs : bool
+        Whether nothing is looked through.
+    heirs : mapping from Node to Node, optional
+        Of a graph that passes have made of this one: a repair that has gone there does nothing.
+
     Attributes
     ----------
     outputs : tuple of Node
@@ -72,6 +82,7 @@ class View:
         seen: Iterable[Node] | Graph,
         values: Values | None = None,
         repairs: bool = False,
+        heirs: Mapping[Node, Node] | None = None,
     ) -> None:
         self.outputs = tuple(dict.fromkeys(seen.outputs if isinstance(seen, Graph) else seen))
         self.values: Values = values or {}
@@ -82,12 +93,12 @@ class View:
         self.related = _related(self.outputs, reached)
         if not repairs and made is None:
             for node in self.related:
-                if _does_nothing(node, self.values, self.through):
+                if _does_nothing(node, self.values, self.through, heirs or {}):
                     source = node.inputs[0]
                     self.through[node] = self.through.get(source, source)
         self.nodes = [node for node in reached if node not in self.through]
-        seen = set(self.nodes)
-        self.nodes += [n for n in map(self.behind, self.outputs) if n not in seen]
+        known = set(self.nodes)
+        self.nodes += [n for n in map(self.behind, self.outputs) if n not in known]
 
     def behind(self, node: Node) -> Node:
         """Return the node that is seen where ``node`` stands."""
@@ -125,7 +136,9 @@ def _related(outputs: tuple[Node, ...], reached: list[Node]) -> list[Node]:
     return topological_order([*dict.fromkeys(forward), *outputs, *known])
 
 
-def _does_nothing(node: Node, values: Values, through: Mapping[Node, Node]) -> bool:
+def _does_nothing(
+    node: Node, values: Values, through: Mapping[Node, Node], heirs: Mapping[Node, Node]
+) -> bool:
     """Return whether a shape repair does nothing, or, without values, may well do nothing."""
     role = node.role
     if role is None or node.op is None or node.op.name not in REPAIR_OPS:
@@ -136,6 +149,8 @@ def _does_nothing(node: Node, values: Values, through: Mapping[Node, Node]) -> b
     x, like = node.inputs
     if node in values and x in values:
         return np.shape(values[node]) == np.shape(values[x])
+    if node in heirs or x in heirs:
+        return node not in heirs or heirs[node] is heirs.get(x)
     return _shape_unknown(x) or _shape_unknown(like)
 
 
