@@ -53,7 +53,7 @@ def explain_nodes(
     values = None if feed is None else node_values(outside, feed)
     inside, elements = opened(outside)
     everything = View([*outside, *inside]).related
-    spelled = Spelled(View(everything, values), elements)
+    spelled = Spelled(View(everything, values), elements, set(everything).difference(outside))
     derivations = Derivations(spelled)
     sections: list[Section] = []
     for generation in range(max(spelled.labels.generations.values()) + 1):

@@ -26,6 +26,8 @@ class Spelled:
     view : View
     elements : collection of Node
         What stands for each element of something in turn, inside a map.
+    inside : collection of Node
+        What is in the bodies of maps.
 
     Attributes
     ----------
@@ -36,10 +38,12 @@ class Spelled:
         From each step that had to be named to its symbol: t1, t2, ...
     """
 
-    def __init__(self, view: View, elements: Collection[Node] = ()) -> None:
+    def __init__(
+        self, view: View, elements: Collection[Node] = (), inside: Collection[Node] = ()
+    ) -> None:
         self.view = view
         self._elements = elements
-        self.labels = Labels(view)
+        self.labels = Labels(view, inside)
         self.formulas = Formulas(view, self.labels)
         self.auxiliary = self.formulas.auxiliary
         self._latex = Formulas(view, self.labels, latex=True, named=self.auxiliary)

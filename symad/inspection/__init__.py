@@ -225,7 +225,7 @@ def listing(function: Function, *, limit: int = 200) -> Listing:
     >>> f = sm.compile([x], sm.sin(x) * 2, name="f")
     >>> page = sm.listing(f)
     >>> page
-    <Listing of f: 8 lines>
+    <Listing of f: 9 lines>
     >>> page.save("f.html")  # doctest: +SKIP
     """
     from symad.inspection.code_page import make_listing

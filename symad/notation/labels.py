@@ -11,7 +11,7 @@ the numbers after theirs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -102,6 +102,12 @@ class Symbol:
 class Labels:
     """The symbols of all nodes of a view.
 
+    Parameters
+    ----------
+    view : View
+    inside : collection of Node
+        What is in the bodies of loops: it has the numbers after those of the rest.
+
     Attributes
     ----------
     generations : dict
@@ -124,23 +130,23 @@ class Labels:
     ['1 x', '2 exp', '3 multiply']
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, inside: Collection[Node] = ()) -> None:
         self._view = view
         self.generations = _generations(view.related)
         self.forward: list[Node] = []
         self.numbers: dict[Node, int] = {}
         self.symbols: dict[Node, tuple[Symbol, ...]] = {}
         seen = [node for node in view.related if node not in view.through]
-        last = max((node.role.generation for node in seen if node.role), default=0)
-        for generation in range(last + 1):
-            now = [node for node in seen if self.generations[node] == generation]
-            derived = [node for node in now if node.role is not None]
+        outside = [node for node in seen if node not in inside]
+        for nodes in (outside, seen):
+            for _, numbered, _ in self._by_generation(nodes):
+                self._number(numbered)
+        for derived, numbered, written in self._by_generation(seen):
             self._name_generation(derived)
-            if generation < last:
-                self._number(derived)
-            written = _forward_order(now)
-            self._number(written)
-            self.forward += written
+            for node in numbered:
+                symbol = Symbol("v", (self.numbers[node],))
+                self.symbols[node] = (*self.symbols.get(node, ()), symbol)
+            self.forward += sorted(written, key=self.numbers.__getitem__)
 
     def of(self, node: Node) -> Symbol | None:
         """Return the symbol by which formulas refer to ``node``, if it has one."""
@@ -155,12 +161,24 @@ class Labels:
         """Return what ``node`` is for in a derivative."""
         return node.role
 
+    def _by_generation(
+        self, nodes: Sequence[Node]
+    ) -> Iterator[tuple[list[Node], list[Node], list[Node]]]:
+        """Yield what is derived in a generation, what has a number, and what the user wrote.
+
+        A derivative has numbers if it is differentiated again.
+        """
+        last = max((node.role.generation for node in nodes if node.role), default=0)
+        for generation in range(last + 1):
+            now = [node for node in nodes if self.generations[node] == generation]
+            derived = [node for node in now if node.role is not None]
+            again = [n for n in derived if generation < last and not isinstance(n, Constant)]
+            written = _forward_order(now)
+            yield derived, again + written, written
+
     def _number(self, nodes: Iterable[Node]) -> None:
-        """Give numbers to what the user wrote, or to a derivative that is differentiated again."""
         for node in nodes:
-            if not isinstance(node, Constant):
-                number = self.numbers[node] = len(self.numbers) + 1
-                self.symbols[node] = (*self.symbols.get(node, ()), Symbol("v", (number,)))
+            self.numbers.setdefault(node, len(self.numbers) + 1)
 
     def _name_generation(self, nodes: list[Node]) -> None:
         found: dict[Node, tuple[Symbol, ...]] = {}

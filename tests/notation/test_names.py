@@ -63,9 +63,7 @@ def rewrites(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=[False, True], ids=["in order", "swapped"])
-def example(
-    request: pytest.FixtureRequest, declared: Any, backend: str, rewrites: str
-) -> Example:
+def example(request: pytest.FixtureRequest, declared: Any, backend: str, rewrites: str) -> Example:
     return Example(declared, request.param, backend, rewrites)
 
 
@@ -168,8 +166,11 @@ def test_nan_reports_name_what_runs(backend: str) -> None:
     report = str(sm.find_nan(sm.gradients(y, x), {w: 1.0, x: 0.0}))
     f = sm.compile([w, x], [y, sm.gradients(y, x)], backend=backend)
     assert "v̄" in report
-    name = next(line.split(" = ")[0].strip() for line in str(sm.find_nan(f, 1.0, 0.0)).splitlines()
-                if " = " in line)
+    name = next(
+        line.split(" = ")[0].strip()
+        for line in str(sm.find_nan(f, 1.0, 0.0)).splitlines()
+        if " = " in line
+    )
     symbols = Labels(View(f.graph.outputs)).symbols.values()
     assert name in {str(symbol) for found in symbols for symbol in found}
 
@@ -382,3 +383,16 @@ def test_pictures_of_loops_and_roles_of_what_passes_make() -> None:
         role = labels.role_of(node)
         if symbol is not None and symbol.letter == "t" and role is not None:
             assert role.kind in (RoleKind.LOCAL, RoleKind.TANGENT)
+
+
+def test_what_is_in_a_map_does_not_change_the_numbers_outside() -> None:
+    x, w = sm.Variable("x", (2,)), sm.Variable("w", ())
+    jacobian = sm.jacobian(sm.sin(x) * w, x)
+    text = sm.explain(jacobian).text
+    labels = Labels(View([jacobian]))
+    (sine,) = [node for node in labels.forward if node.label == "sin"]
+    assert f"  {labels.of(sine)} = sin v1" in text
+    f = sm.compile([x, w], jacobian, backend="numpy", name="f")
+    f([1.0, 2.0], 3.0)
+    assert f"{labels.of(sine)} = np.sin(v1)" in f.source
+    assert f"  {labels.of(jacobian)} = reshape_outer" in text
