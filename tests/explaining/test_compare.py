@@ -221,7 +221,8 @@ def test_arrays_count_their_elements() -> None:
         for value, gradient in zip(way.values, expected, strict=True):
             np.testing.assert_allclose(value, gradient, rtol=1e-5)
     np.testing.assert_allclose(central.values[0], expected[0], rtol=1e-4)
-    assert forward.operations.functions == reverse.operations.functions == 8
+    # The slope of tanh takes an exponential of its own: forward mode in each of its 8 passes.
+    assert (forward.operations.functions, reverse.operations.functions) == (8 + 8 * 8, 8 + 8)
     assert len(comparison.table.titles) == 6  # too many derivatives for a column each
     assert reverse.operations.multiplications < forward.operations.multiplications
 
