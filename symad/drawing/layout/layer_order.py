@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from symad.drawing.layout.spacing import Spacing
+
 Chain = tuple[int, ...]
 """The frames around an element, from the outermost, by number."""
 
@@ -23,8 +25,6 @@ _OPERANDS = 8  # the cost of two operands that stand the wrong way round
 _INSIDE = 4  # the weight of a segment inside of a lane
 _LANE = 1e6  # puts the lanes one beside the other, whatever their widths
 FEW = 3  # as many long arrows to one node run alone
-GAP = 26.0  # between two nodes
-BEND_GAP = 12.0  # beside a bend
 
 
 @dataclass(slots=True)
@@ -84,10 +84,14 @@ class Ordering:
         return same and abs(self.position[one] - self.position[other]) == 1
 
 
-def order(elements: Sequence[Element], links: Iterable[tuple[int, int]]) -> Ordering:
+def order(
+    elements: Sequence[Element],
+    links: Iterable[tuple[int, int]],
+    spacing: Spacing = Spacing.normal,
+) -> Ordering:
     """Return the order of ``elements`` and of the bends of ``links``, pairs (tail, head)."""
     ordering = _Bender(elements, links).ordering
-    _Sorter(ordering).sort()
+    _Sorter(ordering, spacing).sort()
     return ordering
 
 
@@ -195,8 +199,9 @@ class _Bender:
 class _Sorter:
     """Sorts the layers, from above and from below in turn."""
 
-    def __init__(self, ordering: Ordering) -> None:
+    def __init__(self, ordering: Ordering, spacing: Spacing) -> None:
         self._ordering = ordering
+        self._spacing = spacing
         self._elements, self._chains = ordering.elements, ordering.chains
         size = len(self._elements)
         self._above: list[list[int]] = [[] for _ in range(size)]
@@ -314,11 +319,12 @@ class _Sorter:
     def _spread(self, layer: Sequence[int]) -> None:
         """Give out places in a layer: one beside the other, the middle of each lane at 0."""
         widths: dict[int, float] = {}
+        gaps = self._spacing
         for number in layer:
             width, lane = self._elements[number].width, self._lanes[number]
             before = widths.get(lane, 0.0)
             self._where[number] = before + width / 2
-            widths[lane] = before + width + (GAP if width else BEND_GAP)
+            widths[lane] = before + width + (gaps.nodes if width else gaps.bends)
         for number in layer:
             lane = self._lanes[number]
             self._where[number] += _LANE * lane - widths[lane] / 2

@@ -19,6 +19,7 @@ from symad.drawing.layout.layer_order import FEW, Element, Ordering, order
 from symad.drawing.layout.positions import place
 from symad.drawing.layout.ranks import ranks
 from symad.drawing.layout.routes import Router
+from symad.drawing.layout.spacing import Spacing
 
 _ALONE = 0.02  # what an arrow weighs more that shares its ends with no other
 _EARLY, _EARLY_UP = 1e-3, 1e-4  # and one from the beginning of the graph
@@ -109,8 +110,8 @@ class Layout:
     frames: list[Frame]
 
 
-def lay_out(diagram: Diagram) -> Layout:
-    """Return the layout of a diagram.
+def lay_out(diagram: Diagram, spacing: Spacing = Spacing.normal) -> Layout:
+    """Return the layout of a diagram, with gaps as ``spacing`` gives them.
 
     Examples
     --------
@@ -121,11 +122,11 @@ def lay_out(diagram: Diagram) -> Layout:
     >>> a[1] < b[1] == c[1], b[0] < a[0] < c[0]
     (True, True)
     """
-    ordering = arrange(diagram)
-    places = place(ordering, {frame: size[0] for frame, size in diagram.titles.items()})
+    ordering = arrange(diagram, spacing)
+    places = place(ordering, {frame: size[0] for frame, size in diagram.titles.items()}, spacing)
     sizes = [item.size for item in diagram.items]
     titles = {frame: size[1] for frame, size in diagram.titles.items()}
-    heights = Heights(ordering, places, [height for _, height in sizes], titles)
+    heights = Heights(ordering, places, [height for _, height in sizes], titles, spacing)
     router = Router(ordering, places, heights, sizes)
     frames = heights.frames()
     return Layout(
@@ -136,7 +137,7 @@ def lay_out(diagram: Diagram) -> Layout:
     )
 
 
-def arrange(diagram: Diagram) -> Ordering:
+def arrange(diagram: Diagram, spacing: Spacing = Spacing.normal) -> Ordering:
     """Return the layers of a diagram, in order."""
     place_of = {item.id: number for number, item in enumerate(diagram.items)}
     ends = [(place_of[link.tail], place_of[link.head]) for link in diagram.links]
@@ -153,7 +154,7 @@ def arrange(diagram: Diagram) -> Ordering:
         Element(layer, item.band, item.scope, item.size[0])
         for item, layer in zip(diagram.items, layers, strict=True)
     ]
-    return order(elements, ends)
+    return order(elements, ends, spacing)
 
 
 def _weights(ranking: Sequence[tuple[Link, tuple[int, int]]]) -> list[float]:

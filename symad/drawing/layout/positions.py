@@ -12,16 +12,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from symad.drawing.layout.layer_order import BEND_GAP, GAP, Ordering
+from symad.drawing.layout.layer_order import Ordering
+from symad.drawing.layout.spacing import Spacing
 
 _SWEEPS = 16
 _LAST = 4  # sweeps that look up and down alike
 _BEHIND = 0.25  # the weight of neighbours in the layer after, in relation to the one before
 _ABROAD = 0.001  # and of those in another lane
 _BRANCH = 4  # from this length on a branch counts in full: the longer one runs straight on
-_MARGIN = 14.0  # between a frame and what it holds
-_BETWEEN = 12.0  # between frames
-_CHANNEL = 10.0
 _CHANNEL_PULL = 2.0
 
 
@@ -42,9 +40,11 @@ class Places:
     rights: list[float]
 
 
-def place(ordering: Ordering, titles: dict[tuple[int, tuple[str, ...]], float]) -> Places:
+def place(
+    ordering: Ordering, titles: dict[tuple[int, tuple[str, ...]], float], spacing: Spacing
+) -> Places:
     """Return the places of an ordering; each frame is as wide as its title, by band and scope."""
-    return _Placer(ordering, titles).places()
+    return _Placer(ordering, titles, spacing).places()
 
 
 def branch_lengths(size: int, edges: Sequence[tuple[int, int]]) -> list[float]:
@@ -81,9 +81,10 @@ class _Placer:
     """Variables are the middles of elements, and then two borders for each frame."""
 
     def __init__(
-        self, ordering: Ordering, titles: dict[tuple[int, tuple[str, ...]], float]
+        self, ordering: Ordering, titles: dict[tuple[int, tuple[str, ...]], float], spacing: Spacing
     ) -> None:
         self._ordering = ordering
+        self._spacing = spacing
         self._count = len(ordering.elements)
         self._lanes = [ordering.frames[chain[0]][0] for chain in ordering.chains]
         self._conditions: dict[tuple[int, int], float] = {}
@@ -156,12 +157,14 @@ class _Placer:
 
     def _gap(self, a: int, b: int) -> float:
         if a >= self._count and b >= self._count:
-            return _BETWEEN
+            return self._spacing.frames
         if a >= self._count or b >= self._count:
             border, other = max(a, b), min(a, b)
             lane = self._ordering.frames[(border - self._count) // 2][0]
-            return BEND_GAP if lane % 2 or not self._half(other) else _MARGIN
-        return GAP if self._half(a) and self._half(b) else BEND_GAP
+            return (
+                self._spacing.bends if lane % 2 or not self._half(other) else self._spacing.margin
+            )
+        return self._spacing.nodes if self._half(a) and self._half(b) else self._spacing.bends
 
     def _hold_frames_apart(self, titles: dict[tuple[int, tuple[str, ...]], float]) -> None:
         """Give frames room for their titles, and put lanes side by side."""
@@ -169,11 +172,13 @@ class _Placer:
         for frame, (lane, scope) in enumerate(self._ordering.frames):
             if not scope:
                 lanes[lane] = frame
-            title = 0.0 if lane % 2 else titles.get((lane // 2, scope), 0.0) + 2 * BEND_GAP
+            title = (
+                0.0 if lane % 2 else titles.get((lane // 2, scope), 0.0) + 2 * self._spacing.bends
+            )
             self._conditions[self._left(frame), self._right(frame)] = title
         in_order = [lanes[lane] for lane in sorted(lanes)]
         for one, other in zip(in_order, in_order[1:], strict=False):
-            self._conditions[self._right(one), self._left(other)] = _CHANNEL
+            self._conditions[self._right(one), self._left(other)] = self._spacing.channel
 
     def _sorted_conditions(
         self,
@@ -343,7 +348,7 @@ class _Placer:
                 high += missing
             self._x[self._left(frame)], self._x[self._right(frame)] = low, high
             if frame in self._outer:
-                stretch(self._outer[frame], low - _BETWEEN, high + _BETWEEN)
+                stretch(self._outer[frame], low - self._spacing.frames, high + self._spacing.frames)
 
     def _line_up_lanes(self) -> None:
         """Shift each lane as a whole, so that it begins where the one before ends."""
@@ -353,7 +358,7 @@ class _Placer:
         for lane in sorted(frames):
             left, right = self._x[self._left(frames[lane])], self._x[self._right(frames[lane])]
             shifts[lane] = end - left
-            end += right - left + _CHANNEL
+            end += right - left + self._spacing.channel
         for number, lane in enumerate(self._lanes):
             self._x[number] += shifts[lane]
         for frame, (lane, _) in enumerate(self._ordering.frames):
