@@ -53,7 +53,7 @@ def ranks(
         conditions |= {(group[node], end): (1, 0) for node in frames[upper]}
         conditions |= {(size + 2 * lower + 1, group[node]): (0, 0) for node in frames[lower]}
         conditions[end, size + 2 * lower + 1] = 0, 0
-    found = shortest(size + 2 * len(frames), conditions)
+    found = shortest(size + 2 * len(frames), conditions, candidates=8)
     first = min(found[group[node]] for node in range(size)) if size else 0
     return [found[group[node]] - first for node in range(size)]
 
