@@ -251,7 +251,7 @@ def _trace(options: argparse.Namespace) -> int:
 
 def _gradient(options: argparse.Namespace) -> int:
     import symad
-    from symad.drawing.show import derivation
+    from symad.tables.tracing import derivation
 
     expression, feed = _read(options)
     y, targets = expression.node, _targets(expression, options.wrt)

@@ -11,13 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from symad.drawing.compose import compose
 from symad.drawing.dot import to_dot
 from symad.drawing.fold import Box, make_boxes
 from symad.drawing.graphviz_paint import to_placed_dot
-from symad.drawing.marks import Mark, marked
+from symad.drawing.marks import NodeMark, marked
+from symad.drawing.node_text import NodeText
+from symad.drawing.placed_picture import PlacedPicture, place_picture
 from symad.drawing.render import FORMATS, render
-from symad.drawing.scene import make_scene
-from symad.drawing.sheet import Sheet, make_sheet
 from symad.drawing.svg import to_svg
 from symad.errors import RenderError
 from symad.graph.node import Node
@@ -43,16 +44,16 @@ class Drawing:
     """
 
     def __init__(
-        self, view: View, limit: int, marks: Mapping[Node, Mark] | None = None, shares: str = ""
+        self, view: View, limit: int, marks: Mapping[Node, NodeMark] | None = None, shares: str = ""
     ) -> None:
         labels = Labels(view)
         boxes, note = make_boxes(view, labels, limit)
         self.notes: tuple[str, ...] = (note,) if note else ()
         self.ids: dict[Node, str] = _ids(view, boxes)
-        scene = make_scene(view, labels, boxes, self.notes)
-        self._scene = marked(scene, marks, shares) if marks else scene
-        self.edge_ids: dict[tuple[Node, int], str] = self._scene.edge_ids
-        self.dot = to_dot(self._scene)
+        picture = compose(view, labels, boxes, NodeText(view, labels), self.notes)
+        self._picture = marked(picture, marks, shares) if marks else picture
+        self.edge_ids: dict[tuple[Node, int], str] = dict(self._picture.edge_ids)
+        self.dot = to_dot(self._picture)
         self._count = len(view.nodes)
         self._drawn: dict[str, tuple[bytes, str]] = {}
         self._rendered_by = "symad"
@@ -104,15 +105,15 @@ class Drawing:
     def _render(self, format: str) -> bytes:
         if format not in self._drawn:
             if format == "svg":
-                self._drawn[format] = to_svg(self._sheet).encode(), "symad"
+                self._drawn[format] = to_svg(self._placed).encode(), "symad"
             else:
-                self._drawn[format] = render(to_placed_dot(self._sheet), format, "nop2")
+                self._drawn[format] = render(to_placed_dot(self._placed), format, "nop2")
         picture, self._rendered_by = self._drawn[format]
         return picture
 
     @cached_property
-    def _sheet(self) -> Sheet:
-        return make_sheet(self._scene)
+    def _placed(self) -> PlacedPicture:
+        return place_picture(self._picture)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"image/svg+xml": self.svg(), "text/plain": repr(self)}

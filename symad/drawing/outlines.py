@@ -1,6 +1,6 @@
 """The outlines of nodes in SVG: how large they must be for their text, and where arrows meet them.
 
-Forms and looks have the names that Graphviz gives them.
+Forms and looks have the names that Graphviz gives them; ``"pill"``, a box with round ends, is ours.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ Look = Mapping[str, str]
 _MARGIN = (11.0, 5.0)
 _LEAST = (50.0, 34.0)
 _ROUNDEST = 1.15  # width of an ellipse in relation to its height, at least
+_BULGE = 0.3  # by which a pill is wider than a box with the same text, in relation to its height
 _ROOF = 0.26  # of the height of a house
 SLANT = 16.0  # of a parallelogram
 _POINT = 0.25  # of the width of a hexagon, at either end
@@ -28,6 +29,8 @@ def size_around(look: Look, width: float, height: float) -> Point:
     if form == "ellipse":  # with text in the corners of the rectangle that fits best
         width, height = math.sqrt(2) * (width - _MARGIN[0]), math.sqrt(2) * (height - _MARGIN[1])
         width = max(width, _ROUNDEST * height)
+    elif form == "pill":
+        width += _BULGE * (height - 2 * _MARGIN[1])
     elif form == "house":
         height = (height + 6) / (1 - _ROOF)
     elif form == "hexagon":  # with text in its corners, which are nearer to the middle
@@ -62,7 +65,10 @@ def outline(look: Look, centre: Point, size: Point, paint: str) -> Iterator[str]
 def _one_outline(look: Look, centre: Point, size: Point, paint: str) -> str:
     (x, y), (w, h) = centre, (size[0] / 2, size[1] / 2)
     if look["shape"] == "ellipse":
-        return f'<ellipse cx="{x:.2f}" cy="{y:.2f}" rx="{w:.2f}" ry="{h:.2f}" {paint}/>'
+        return f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{w:.1f}" ry="{h:.1f}" {paint}/>'
+    if look["shape"] == "pill":
+        corner = f'x="{x - w:.1f}" y="{y - h:.1f}"'
+        return f'<rect {corner} width="{2 * w:.1f}" height="{2 * h:.1f}" rx="{h:.1f}" {paint}/>'
     if "rounded" in look.get("style", ""):
         return f'<path d="{rounded(x - w, y - h, x + w, y + h, 9.0)}" {paint}/>'
     return f'<polygon points="{points(_corners(look["shape"], centre, size))}" {paint}/>'
@@ -106,6 +112,9 @@ def meeting(look: Look, centre: Point, size: Point, point: Point, vertical: bool
         return (x - math.copysign(SLANT / 2, dx), y) if form == "parallelogram" else point
     if form == "ellipse":
         return x, centre[1] + math.copysign(h * math.sqrt(max(1 - (dx / w) ** 2, 0.0)), dy)
+    if form == "pill":
+        beyond = max(abs(dx) - (w - h), 0.0)
+        return x, centre[1] + math.copysign(math.sqrt(max(h * h - beyond * beyond, 0.0)), dy)
     if form == "house" and dy < 0:
         return x, centre[1] - h + _ROOF * size[1] * abs(dx) / w
     if form == "hexagon":
@@ -118,16 +127,16 @@ def rounded(left: float, top: float, right: float, bottom: float, radius: float)
     """Return the path of a rectangle with round corners."""
     r = min(radius, (right - left) / 2, (bottom - top) / 2)
     corners = ((right, top, 0, r), (right, bottom, -r, 0), (left, bottom, 0, -r), (left, top, r, 0))
-    path = f"M{left + r:.2f},{top:.2f}"
+    path = f"M{left + r:.1f},{top:.1f}"
     for x, y, across, down in corners:
         before = x - down, y + across  # a quarter turn behind the point after the corner
-        path += f"L{before[0]:.2f},{before[1]:.2f}Q{x:.2f},{y:.2f} {x + across:.2f},{y + down:.2f}"
+        path += f"L{before[0]:.1f},{before[1]:.1f}Q{x:.1f},{y:.1f} {x + across:.1f},{y + down:.1f}"
     return f"{path}z"
 
 
 def points(corners: Sequence[Point]) -> str:
     """Return points as SVG writes them."""
-    return " ".join(f"{x:.2f},{y:.2f}" for x, y in corners)
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
 
 
 def is_double(look: Look) -> bool:

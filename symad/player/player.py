@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from symad.autodiff.reverse import extend, gradients
-from symad.drawing.show import Feed, node_values
 from symad.errors import GraphTypeError
 from symad.graph.nested import leaves
 from symad.graph.node import Node, Variable
 from symad.graph.traverse import topological_order
+from symad.runtime.values import Feed, node_values
 
 _HEIGHT = 640  # of the page in a notebook, in pixels
 

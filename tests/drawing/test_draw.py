@@ -20,7 +20,7 @@ import symad as sm
 from symad.drawing import render
 from symad.drawing.fold import make_boxes
 from symad.drawing.graphviz_paint import to_placed_dot
-from symad.drawing.sheet import make_sheet
+from symad.drawing.placed_picture import place_picture
 from symad.drawing.style import FAINT, INK, hue_of
 from symad.errors import FeedError, GraphTypeError, RenderError
 from symad.graph.traverse import topological_order
@@ -348,7 +348,7 @@ def test_hostile_text_is_shown_as_text(text: str, has_places: bool) -> None:
         y = sm.sin(x)
     drawing = sm.draw([y, sm.gradients(y, x)])
     if has_places:  # what PNG and PDF are painted from
-        placed = to_placed_dot(make_sheet(drawing._scene))
+        placed = to_placed_dot(place_picture(drawing._picture))
         picture, _ = render.render(placed, "svg", "nop2")
     else:
         picture, _ = render.render(drawing.dot, "svg")
@@ -466,9 +466,9 @@ def test_formats(tmp_path: Path) -> None:
 
 def dots(drawing: Any) -> tuple[float, float]:
     """Return how many dots a picture has in each direction."""
-    sheet = make_sheet(drawing._scene)
-    (resolution,) = map(int, re.findall(r"dpi=(\d+)", to_placed_dot(sheet)))
-    return sheet.size[0] * resolution / 72, sheet.size[1] * resolution / 72
+    placed = place_picture(drawing._picture)
+    (resolution,) = map(int, re.findall(r"dpi=(\d+)", to_placed_dot(placed)))
+    return placed.size[0] * resolution / 72, placed.size[1] * resolution / 72
 
 
 @needs_graphviz
@@ -478,7 +478,7 @@ def test_pictures_have_two_dots_per_point() -> None:
     png = drawing.png()
     found = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
     for asked, there, side in zip(
-        dots(drawing), found, make_sheet(drawing._scene).size, strict=True
+        dots(drawing), found, place_picture(drawing._picture).size, strict=True
     ):
         assert asked == 2 * side
         assert 0.93 * asked < there < 1.02 * asked  # the margin may be less than was thought
@@ -518,7 +518,7 @@ def test_dot_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     y, _ = running_example()
     drawing = sm.draw(y)
-    placed = to_placed_dot(make_sheet(drawing._scene))
+    placed = to_placed_dot(place_picture(drawing._picture))
     assert drawing.png().decode() == f"-Knop2 -Tpng {len(placed)}\n"
     assert drawing.rendered_by == "dot"
     fake_dot(tmp_path, "sys.stderr.write('first\\nsyntax error in line 3\\n'); sys.exit(1)")

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.drawing import outlines, render, sheet
+from symad.drawing import outlines, placed_picture, render
+from symad.drawing.compose import compose
 from symad.drawing.dot import to_dot
 from symad.drawing.fold import make_boxes
 from symad.drawing.layout import Diagram, Item, Layout, Link, lay_out
@@ -25,9 +26,10 @@ from symad.drawing.layout.layer_order import Element, order
 from symad.drawing.layout.layered import arrange
 from symad.drawing.layout.ranks import ranks
 from symad.drawing.metrics import text_width
+from symad.drawing.node_text import NodeText
 from symad.drawing.outlines import meeting, size_around
-from symad.drawing.scene import Scene, make_scene
-from symad.drawing.sheet import Figure, Sheet, Text, make_sheet
+from symad.drawing.picture import Picture
+from symad.drawing.placed_picture import Figure, PlacedPicture, Text, place_picture
 from symad.drawing.style import SHAPES
 from symad.drawing.svg import to_svg
 from symad.errors import RenderError
@@ -45,11 +47,11 @@ def no_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "find_renderer", lambda: "")
 
 
-def scene_of(nodes: Any, limit: int = 200) -> Scene:
+def picture_of(nodes: Any, limit: int = 200) -> Picture:
     view = View(nodes)
     labels = Labels(view)
     boxes, note = make_boxes(view, labels, limit)
-    return make_scene(view, labels, boxes, (note,) if note else ())
+    return compose(view, labels, boxes, NodeText(view, labels), (note,) if note else ())
 
 
 # Layers
@@ -152,7 +154,7 @@ def test_operands_stand_in_order(fed: bool) -> None:
     drawing = sm.draw(
         [y, *sm.gradients(y, xs)], dict(zip(xs, (2.0, 5.0), strict=True)) if fed else None
     )
-    layout = lay_out(diagram_of(drawing._scene))
+    layout = lay_out(diagram_of(drawing._picture))
     for node in topological_order([y]):
         places = [layout.centres[drawing.ids[source]] for source in node.inputs]
         for left, right in itertools.pairwise(places):
@@ -187,17 +189,17 @@ def bezier(piece: Any, t: float) -> Any:
 # Whole layouts
 
 
-def diagram_of(scene: Scene) -> Diagram:
-    return sheet._diagram(scene, sheet._sizes(scene))
+def diagram_of(picture: Picture) -> Diagram:
+    return placed_picture._diagram(picture, placed_picture._sizes(picture))
 
 
 @cache
-def drawn(name: str) -> tuple[Scene, Diagram, Layout, Sheet]:
+def drawn(name: str) -> tuple[Picture, Diagram, Layout, PlacedPicture]:
     """Return a picture of the corpus in all stages."""
     nodes, feed = pictures.CASES[name]()
-    scene = sm.draw(nodes, feed, limit=1000)._scene
-    diagram = diagram_of(scene)
-    return scene, diagram, lay_out(diagram), make_sheet(scene)
+    picture = sm.draw(nodes, feed, limit=1000)._picture
+    diagram = diagram_of(picture)
+    return picture, diagram, lay_out(diagram), place_picture(picture)
 
 
 every_picture = pytest.mark.parametrize("name", pictures.CASES)
@@ -301,10 +303,10 @@ def test_adjoints_stand_beside_their_nodes(case: Any, no_graphviz: None) -> None
 @pytest.mark.parametrize("name", ["lecture", "lecture_fed"])
 def test_the_running_example_stands_as_in_the_lecture(name: str) -> None:
     """By level, as it is numbered: v1 and v2; v3, v4 and v5; v6; v7."""
-    scene, _, layout, _ = drawn(name)
+    picture, _, layout, _ = drawn(name)
     heights = {
         shape.lines[0].text: layout.centres[shape.box.id][1]
-        for shape in scene.shapes
+        for shape in picture.shapes
         if shape.box.part.family == "forward"
     }
     assert heights["v₁"] == heights["v₂"] < heights["v₃"] == heights["v₄"] == heights["v₅"]
@@ -313,9 +315,9 @@ def test_the_running_example_stands_as_in_the_lecture(name: str) -> None:
 
 def test_inside_of_the_parts_of_the_running_example_nothing_crosses() -> None:
     y, xs = running_example()
-    scene = scene_of([y, *sm.gradients(y, xs)])
-    layout = lay_out(diagram_of(scene))
-    inner = [a for a in scene.arrows if not a.crosses]
+    picture = picture_of([y, *sm.gradients(y, xs)])
+    layout = lay_out(diagram_of(picture))
+    inner = [a for a in picture.arrows if not a.crosses]
     found = [
         (a.id, b.id)
         for a, b in itertools.combinations(inner, 2)
@@ -367,7 +369,7 @@ def cross(one: Any, other: Any) -> bool:
 def test_layouts_are_deterministic() -> None:
     def text() -> str:
         loss, parameters, _ = pictures.scoped_network()
-        return to_svg(make_sheet(scene_of([loss, *sm.gradients(loss, parameters)])))
+        return to_svg(place_picture(picture_of([loss, *sm.gradients(loss, parameters)])))
 
     assert re.sub(r":\d+<", "<", text()) == re.sub(r":\d+<", "<", text())
 
@@ -397,24 +399,24 @@ def steps(function: Any, *arguments: Any) -> int:
     return count
 
 
-def blocks(count: int) -> Scene:
+def blocks(count: int) -> Picture:
     """Return a picture of a residual network, which has an input that every block uses."""
     x = hidden = sm.Variable("x", ())
     for i in range(count):
         with sm.scope(f"block {i}"):
             hidden = hidden + sm.tanh(hidden * sm.sin(x))
-    return scene_of([hidden, sm.gradients(hidden, x)], limit=100_000)
+    return picture_of([hidden, sm.gradients(hidden, x)], limit=100_000)
 
 
 def test_steps_are_linear_in_the_size_of_a_picture() -> None:
     """Up to a step in each layer that an arrow passes; its bends it shares with others."""
     small, large = blocks(12), blocks(48)
-    make_sheet(small)  # imports what it needs
+    place_picture(small)  # imports what it needs
     parts = (len(large.shapes) + len(large.arrows)) / (len(small.shapes) + len(small.arrows))
     assert 3.5 < parts < 4.5
-    few, many = (len(arrange(diagram_of(scene)).elements) for scene in (small, large))
+    few, many = (len(arrange(diagram_of(picture)).elements) for picture in (small, large))
     assert many < 1.1 * parts * few
-    assert steps(make_sheet, large) < 1.8 * parts * steps(make_sheet, small)
+    assert steps(place_picture, large) < 1.8 * parts * steps(place_picture, small)
 
 
 def test_two_thousand_nodes_are_drawn_folded_or_not() -> None:
@@ -433,7 +435,7 @@ def test_a_large_picture_is_not_quadratic() -> None:
     x = y = sm.Variable("x", ())
     for _ in range(400):
         y = y + sm.sin(x * y)
-    diagram = diagram_of(scene_of([y], limit=5000))
+    diagram = diagram_of(picture_of([y], limit=5000))
     layout = lay_out(diagram)
     assert len(layout.centres) == len(diagram.items) > 1200
     assert sum(map(len, layout.curves.values())) < 60 * len(diagram.links)
@@ -490,8 +492,8 @@ def test_text_fits_into_the_outline(kind: Any) -> None:
 
 @every_picture
 def test_text_stays_inside_of_its_node(name: str) -> None:
-    *_, sheet = drawn(name)
-    for figure in sheet.figures:
+    *_, placed = drawn(name)
+    for figure in placed.figures:
         last = -math.inf
         for text in figure.texts:
             left, top, right, bottom = extent(text)
@@ -525,35 +527,35 @@ def holds(figure: Figure, x: float, y: float) -> bool:
 
 @every_picture
 def test_titles_and_legend_meet_nothing(name: str) -> None:
-    *_, sheet = drawn(name)
+    *_, placed = drawn(name)
     nodes = [
         (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-        for (x, y), (w, h) in ((figure.centre, figure.size) for figure in sheet.figures)
+        for (x, y), (w, h) in ((figure.centre, figure.size) for figure in placed.figures)
     ]
-    titles = [extent(ground.title) for ground in sheet.grounds]
-    legend = [extent(text) for text in sheet.legend]
+    titles = [extent(ground.title) for ground in placed.grounds]
+    legend = [extent(text) for text in placed.legend]
     for title in titles:
         assert all(apart(title, node, 0) for node in nodes)
     for one, other in itertools.combinations([*titles, *legend], 2):
         assert apart(one, other, 0)
-    floor = max(ground.frame.bottom for ground in sheet.grounds)
+    floor = max(ground.frame.bottom for ground in placed.grounds)
     assert all(top >= floor for _, top, _, _ in legend)
-    width, height = (side - 2 * sheet.margin for side in sheet.size)
+    width, height = (side - 2 * placed.margin for side in placed.size)
     for left, top, right, bottom in [*titles, *legend]:
         assert left >= 0 and top >= 0 and right <= width and bottom <= height
 
 
 @every_picture
 def test_the_legend_explains_every_sign(name: str) -> None:
-    scene, *_ = drawn(name)
-    shown = {sign.text for sign in scene.legend}
-    dashed = any(arrow.look.get("style") == "dashed" for arrow in scene.arrows)
-    dotted = any(arrow.look.get("style") == "dotted" for arrow in scene.arrows)
+    picture, *_ = drawn(name)
+    shown = {sign.text for sign in picture.legend}
+    dashed = any(arrow.look.get("style") == "dashed" for arrow in picture.arrows)
+    dotted = any(arrow.look.get("style") == "dotted" for arrow in picture.arrows)
     assert ("shape repair left out" in shown) == dashed
     assert ("only the shape is used" in shown) == dotted
-    thick = any(shape.look.get("penwidth") == "3" for shape in scene.shapes)
-    assert ("thick border: asked for" in shown) == thick
-    forms = {(shape.look["shape"], shape.look.get("peripheries")) for shape in scene.shapes}
+    thick = any(shape.look.get("penwidth") == "3" for shape in picture.shapes)
+    assert ("thick border: requested output" in shown) == thick
+    forms = {(shape.look["shape"], shape.look.get("peripheries")) for shape in picture.shapes}
     explained = {(SHAPES[k]["shape"], SHAPES[k].get("peripheries")) for k in Kind if k in shown}
     assert forms == explained
 
@@ -653,4 +655,4 @@ def test_arguments_inside_of_a_folded_box_have_no_arrow() -> None:
     drawing = sm.draw([loss, *sm.gradients(loss, parameters)], limit=20)
     for node, slot in drawing.edge_ids:
         assert drawing.ids[node] != drawing.ids[node.inputs[slot]]
-    assert "[id=e" in to_dot(scene_of([loss], 4))
+    assert "[id=e" in to_dot(picture_of([loss], 4))
