@@ -58,6 +58,8 @@ class Link:
         Whether its ends must stand at different heights.
     rises : bool
         Whether its head is the higher end.
+    ordered : bool
+        Whether it is to arrive at its head left of those that are given after it.
     """
 
     id: str
@@ -65,6 +67,7 @@ class Link:
     head: str
     ranks: bool = True
     rises: bool = False
+    ordered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,7 @@ def arrange(diagram: Diagram, spacing: Spacing = Spacing.normal) -> Ordering:
         Element(layer, item.band, item.scope, item.size[0])
         for item, layer in zip(diagram.items, layers, strict=True)
     ]
-    return order(elements, ends, spacing)
+    return order(elements, ends, [link.ordered for link in diagram.links], spacing)
 
 
 def _weights(ranking: Sequence[tuple[Link, tuple[int, int]]]) -> list[int]:
