@@ -123,7 +123,7 @@ def lay_out(diagram: Diagram, spacing: Spacing = Spacing.normal) -> Layout:
     >>> links = [Link("ab", "a", "b"), Link("ac", "a", "c")]
     >>> layout = lay_out(Diagram(items, links, [], {(0, ()): (60.0, 20.0)}))
     >>> a, b, c = (layout.centres[name] for name in "abc")
-    >>> a[1] < b[1] == c[1], b[0] < a[0] < c[0]
+    >>> a[1] < b[1] == c[1], b[0] <= a[0] < c[0]
     (True, True)
     """
     ordering = arrange(diagram, spacing)
@@ -153,7 +153,10 @@ def arrange(diagram: Diagram, spacing: Spacing = Spacing.normal) -> Ordering:
         if item.scope:
             frames.setdefault((item.band, item.scope[0]), []).append(number)
     weights = _weights(ranking)
-    layers = ranks(len(diagram.items), below, rows, weights, list(frames.values()))
+    widths = [(item.band, item.size[0] + spacing.nodes) for item in diagram.items]
+    if not spacing.narrow:
+        widths = []
+    layers = ranks(len(diagram.items), below, rows, weights, list(frames.values()), widths)
     elements = [
         Element(layer, item.band, item.scope, item.size[0])
         for item, layer in zip(diagram.items, layers, strict=True)

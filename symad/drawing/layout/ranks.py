@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from symad.drawing.layout.narrowing import narrow
 from symad.drawing.layout.network_simplex import shortest
 
 Pair = tuple[int, int]
@@ -15,6 +17,7 @@ def ranks(
     rows: Sequence[Sequence[int]],
     weights: Sequence[int] | None = None,
     frames: Sequence[Sequence[int]] = (),
+    widths: Sequence[tuple[int, float]] = (),
 ) -> list[int]:
     """Return the layer of each of ``size`` nodes, from 0.
 
@@ -31,6 +34,9 @@ def ranks(
     frames : sequence of sequences of int
         Nodes that are framed together.  Where all pairs lead from one frame to another, and none
         back, one stands above the other as a whole.
+    widths : sequence of (int, float), optional
+        The band and the width of each node, if bands are to be narrow: then a node moves where that
+        makes them narrower, and pairs no longer in all.
 
     Notes
     -----
@@ -43,10 +49,12 @@ def ranks(
     """
     group = _groups(size, rows)
     edges: dict[Pair, int] = {}
+    times: Counter[Pair] = Counter()
     for (upper, lower), weight in zip(pairs, weights or [1] * len(pairs), strict=True):
         edge = group[upper], group[lower]
         if edge[0] != edge[1]:
             edges[edge] = edges.get(edge, 0) + weight
+            times[edge] += 1
     conditions = {edge: (1, edges[edge]) for edge in _acyclic(size, edges)}
     for upper, lower in _stacked(size, pairs, rows, frames):
         end = size + 2 * upper  # one below the first frame, and at the top of the second
@@ -54,6 +62,12 @@ def ranks(
         conditions |= {(size + 2 * lower + 1, group[node]): (0, 0) for node in frames[lower]}
         conditions[end, size + 2 * lower + 1] = 0, 0
     found = shortest(size + 2 * len(frames), conditions, candidates=8)
+    if widths:
+        members: dict[int, list[int]] = {}
+        for node, leader in enumerate(group):
+            members.setdefault(leader, []).append(node)
+        counted = {edge: (length, times[edge]) for edge, (length, _) in conditions.items()}
+        narrow(found, counted, members.values(), widths)
     first = min(found[group[node]] for node in range(size)) if size else 0
     return [found[group[node]] - first for node in range(size)]
 
