@@ -1,8 +1,8 @@
 """DOT: a picture as text, which Graphviz lays out.
 
 The forward part and each family of derivatives are clusters side by side.  Adjoints stand at the
-height of their nodes: their edges are written backwards (``dir=back``), so that the layout ranks
-them upwards, and each adjoint shares the rank of its node.
+height of their nodes: beside each of their edges runs an invisible one the other way, so that the
+layout ranks them upwards, and each adjoint shares the rank of its node.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ def to_dot(picture: Picture) -> str:
     for part in picture.parts:
         lines += _cluster(part, [shape for shape in picture.shapes if shape.box.part == part])
     lines += _in_order(picture.parts)
-    lines += map(_edge, picture.arrows)
+    for arrow in picture.arrows:
+        lines += _edge(arrow)
     for row in picture.rows:
         ids = " -> ".join(box.id for box in row)
         lines.append(f"  {{rank=same; {ids} [style=invis]}}")
@@ -75,14 +76,13 @@ def _node(shape: Shape) -> str:
     return f"    {name} [id={name} {attributes(shape.look)} tooltip={tip} label=<{label}>];"
 
 
-def _edge(arrow: Arrow) -> str:
-    start, end, look = arrow.source, arrow.target, arrow.look
-    if not arrow.ranks:
+def _edge(arrow: Arrow) -> Iterator[str]:
+    start, end, look = arrow.source.id, arrow.target.id, arrow.look
+    if arrow.rises or not arrow.ranks:
         look["constraint"] = "false"
+    yield f"  {start} -> {end} [id={arrow.id} {attributes(look)}];"
     if arrow.rises:
-        start, end = end, start
-        look["dir"] = "back"
-    return f"  {start.id} -> {end.id} [id={arrow.id} {attributes(look)}];"
+        yield f"  {end} -> {start} [style=invis];"
 
 
 def attributes(look: dict[str, str]) -> str:

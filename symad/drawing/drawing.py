@@ -1,15 +1,17 @@
 """Drawing: a picture of a graph, as DOT, SVG, PNG or PDF, and in a notebook.
 
-symad lays it out, the same in all formats and on all machines; Graphviz paints PNG and PDF.
+symad lays it out, the same in all formats and on all machines, unless Graphviz is asked to; PNG and
+PDF are painted by Graphviz.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symad.drawing.compose import compose
 from symad.drawing.dot import to_dot
@@ -25,13 +27,16 @@ from symad.graph.node import Node
 from symad.notation.labels import Labels
 from symad.notation.view import View
 
+if TYPE_CHECKING:
+    import graphviz
+
 
 class Drawing:
     """A picture of a graph; made by :func:`symad.draw`.
 
     Attributes
     ----------
-    dot : str
+    source : str
         The picture as DOT text without places, for Graphviz to lay out.
     notes : tuple of str
         What the picture leaves out: it says the same below the graph.
@@ -44,8 +49,18 @@ class Drawing:
     """
 
     def __init__(
-        self, view: View, limit: int, marks: Mapping[Node, NodeMark] | None = None, shares: str = ""
+        self,
+        view: View,
+        limit: int,
+        marks: Mapping[Node, NodeMark] | None = None,
+        shares: str = "",
+        engine: str = "symad",
     ) -> None:
+        if engine not in ("symad", "dot"):
+            raise RenderError(
+                f"there is no engine {engine!r} to lay a picture out",
+                remedy='Use engine="symad" or engine="dot"; drawing.to_graphviz() has the others.',
+            )
         labels = Labels(view)
         boxes, note = make_boxes(view, labels, limit)
         self.notes: tuple[str, ...] = (note,) if note else ()
@@ -53,7 +68,8 @@ class Drawing:
         picture = compose(view, labels, boxes, NodeText(view, labels), self.notes)
         self._picture = marked(picture, marks, shares) if marks else picture
         self.edge_ids: dict[tuple[Node, int], str] = dict(self._picture.edge_ids)
-        self.dot = to_dot(self._picture)
+        self.source = to_dot(self._picture)
+        self._engine = engine
         self._count = len(view.nodes)
         self._drawn: dict[str, tuple[bytes, str]] = {}
         self._rendered_by = "symad"
@@ -63,8 +79,37 @@ class Drawing:
         """What drew the picture last: ``"symad"``, ``"dot"`` or ``"pygraphviz"``."""
         return self._rendered_by
 
+    @property
+    def dot(self) -> str:
+        """The old name of :attr:`source`."""
+        warnings.warn("Drawing.dot is called Drawing.source now", DeprecationWarning, stacklevel=2)
+        return self.source
+
+    def to_graphviz(self) -> graphviz.Source:
+        """Return the picture for the package ``graphviz``, which lays it out again.
+
+        Examples
+        --------
+        >>> import symad as sm
+        >>> x = sm.Variable("x")
+        >>> source = sm.draw(sm.sin(x)).to_graphviz()
+        >>> source.source.splitlines()[0]
+        'digraph symad {'
+        >>> source.render("sine", format="svg", cleanup=True)  # doctest: +SKIP
+        'sine.svg'
+        """
+        import graphviz
+
+        return graphviz.Source(self.source)
+
     def svg(self) -> str:
-        """Return the picture as SVG text."""
+        """Return the picture as SVG text.
+
+        Raises
+        ------
+        RenderError
+            If Graphviz is to lay it out, and there is none, or it fails.
+        """
         return self._render("svg").decode()
 
     def png(self) -> bytes:
@@ -93,7 +138,7 @@ class Drawing:
         target = Path(path)
         format = target.suffix.lower().removeprefix(".")
         if format == "dot":
-            target.write_text(self.dot, encoding="utf-8")
+            target.write_text(self.source, encoding="utf-8")
         elif format in FORMATS:
             target.write_bytes(self._render(format))
         else:
@@ -104,7 +149,9 @@ class Drawing:
 
     def _render(self, format: str) -> bytes:
         if format not in self._drawn:
-            if format == "svg":
+            if self._engine == "dot":
+                self._drawn[format] = render(self.source, format)
+            elif format == "svg":
                 self._drawn[format] = to_svg(self._placed).encode(), "symad"
             else:
                 self._drawn[format] = render(to_placed_dot(self._placed), format, "nop2")

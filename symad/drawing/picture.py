@@ -132,6 +132,12 @@ class Arrow:
         return self.source.part != self.target.part
 
     @property
+    def ordered(self) -> bool:
+        """Whether its place among the arguments shows: not where they may be swapped."""
+        op = None if self.target.node is None else self.target.node.op
+        return op is not None and not op.commutative
+
+    @property
     def part(self) -> Part:
         """The part whose colour it has."""
         return self.source.part if self.crosses else self.target.part

@@ -158,7 +158,9 @@ def _diagram(picture: Picture, sizes: dict[str, Point]) -> Diagram:
         for shape in picture.shapes
         if not shape.at
     ]
-    links = [Link(a.id, a.source.id, a.target.id, a.ranks, a.rises) for a in picture.arrows]
+    links = [
+        Link(a.id, a.source.id, a.target.id, a.ranks, a.rises, a.ordered) for a in picture.arrows
+    ]
     titles: dict[tuple[int, tuple[str, ...]], Point] = {}
     for item in items:
         for depth in range(len(item.scope) + 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from symad.errors import GraphTypeError
 from symad.graph.graph import Graph
@@ -13,9 +13,17 @@ from symad.runtime.values import Feed, node_values
 if TYPE_CHECKING:
     from symad.drawing.drawing import Drawing
 
+Engine = Literal["symad", "dot"]
+"""Who lays a picture out."""
+
 
 def draw(
-    nodes: Any, feed: Feed | None = None, *, repairs: bool = False, limit: int = 200
+    nodes: Any,
+    feed: Feed | None = None,
+    *,
+    repairs: bool = False,
+    limit: int = 200,
+    engine: Engine = "symad",
 ) -> Drawing:
     """Draw what ``nodes`` depend on: the forward graph, and its derivatives beside it.
 
@@ -29,11 +37,13 @@ def draw(
         as long as shapes are not known.
     limit : int
         A graph of more nodes is folded, by scope where it has scopes, and the picture says so.
+    engine : {"symad", "dot"}
+        Who lays the picture out: symad, the same everywhere, or Graphviz, where it is installed.
 
     Returns
     -------
     Drawing
-        Save it as SVG, PNG, PDF or DOT, or let a notebook show it.
+        Save it as SVG, PNG, PDF or DOT, let a notebook show it, or hand it to Graphviz.
 
     Raises
     ------
@@ -41,6 +51,8 @@ def draw(
         If a feed is given and does not fit.
     GraphTypeError
         If something is not a node.
+    RenderError
+        If there is no such engine.
 
     Examples
     --------
@@ -57,19 +69,22 @@ def draw(
 
     outputs = _outputs(nodes)
     values = None if feed is None else node_values(outputs, feed)
-    return Drawing(View(outputs, values, repairs), limit)
+    return Drawing(View(outputs, values, repairs), limit, engine=engine)
 
 
-def to_networkx(nodes: Any) -> Any:
+def to_networkx(nodes: Any, *, with_nodes: bool = False) -> Any:
     """Return the graph that ``nodes`` depend on as a ``networkx.MultiDiGraph``.
 
-    Graph nodes are numbered from 0 in topological order.  Their attributes are ``node``, ``op``
-    (the name, ``None`` for a leaf), ``type``, ``role`` (``None`` for what the user wrote),
-    ``label`` and ``output``; edges run from inputs to users and have the argument ``slot``.
+    Graph nodes are numbered from 0 in topological order; edges run from inputs to users and have
+    the argument ``slot``.  All attributes are plain, so that networkx can write them in any format:
+    the texts ``op`` (empty for a leaf), ``type``, ``role`` (empty for what the user wrote),
+    ``label`` and ``scope``, and the boolean ``output``.
 
     Parameters
     ----------
     nodes : Node, nested structure of nodes, or Graph
+    with_nodes : bool
+        Whether each has the node of symad too, as its attribute ``node``.
 
     Returns
     -------
@@ -87,11 +102,13 @@ def to_networkx(nodes: Any) -> Any:
     >>> graph = sm.to_networkx(sm.sin(x) * x)
     >>> sorted(graph.edges(data="slot"))
     [(0, 1, 0), (0, 2, 1), (1, 2, 0)]
+    >>> graph.nodes[1]["op"], graph.nodes[1]["label"]
+    ('sin', 'v2')
     """
     from symad.drawing import networkx_export
     from symad.notation.view import View
 
-    return networkx_export.to_networkx(View(_outputs(nodes), repairs=True))
+    return networkx_export.to_networkx(View(_outputs(nodes), repairs=True), with_nodes)
 
 
 def _outputs(nodes: Any) -> list[Node]:

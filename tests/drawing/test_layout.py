@@ -589,12 +589,12 @@ def test_svg_has_what_the_dot_picture_has(no_graphviz: None) -> None:
     assert classes["edge"] == set(drawing.edge_ids.values())
     assert {"forward_0", "adjoint_1"} <= classes["cluster"]
     shown = [text_of(element) for element in root.iter(f"{SVG}text")]
-    labels = re.findall(r">([^<>]+)</(?:FONT|B|I)>", drawing.dot)
+    labels = re.findall(r">([^<>]+)</(?:FONT|B|I)>", drawing.source)
     for label in labels:
         assert unescaped(label).strip() in [text.strip() for text in shown]
     for title in ("layer1", "layer2", "loss"):
         assert shown.count(title) == 2
-    for color in set(re.findall(r'(?:fill)?color="(#\w+)"', drawing.dot)):
+    for color in set(re.findall(r'(?:fill)?color="(#\w+)"', drawing.source)):
         assert color in drawing.svg()
 
 
@@ -646,7 +646,7 @@ def test_edge_ids_name_box_box_and_slot() -> None:
     for (node, slot), name in drawing.edge_ids.items():
         source = view.sources(node)[slot].node
         assert name == f"e{drawing.ids[source][1:]}_{drawing.ids[node][1:]}_{slot}"
-        assert f"[id={name} " in drawing.dot
+        assert f"[id={name} " in drawing.source
     assert len(set(drawing.edge_ids.values())) == len(drawing.edge_ids)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from symad.drawing.layout.layer_order import Ordering
 from symad.drawing.layout.positions import Places
 from symad.drawing.layout.spacing import Spacing
+
+Span = tuple[float, float]
 
 _MOST_TRACKS = 12
 _SIDEWAYS = 60.0
@@ -144,14 +147,19 @@ class Heights:
         return tops, bottoms
 
     def _tracks(self, count: int) -> list[int]:
-        """Return how many arrows run sideways below each layer."""
-        found = [0] * count
+        """Return how many arrows run sideways one over the other below each layer."""
+        spans: list[dict[int, Span]] = [{} for _ in range(count)]  # by node
         x = self._places.middles
         for upper, lower in self._ordering.segments:
-            found[self._layer(upper)] += abs(x[upper] - x[lower]) > _SIDEWAYS
+            low, high = sorted((x[upper], x[lower]))
+            if high - low > _SIDEWAYS:
+                layer = spans[self._layer(upper)]
+                found = layer.get(upper, (low, high))
+                layer[upper] = min(found[0], low), max(found[1], high)
+        tracks = [_depth(layer.values()) for layer in spans]
         for tail, track in self._around.items():
-            found[self._layer(tail)] += track > 0
-        return found
+            tracks[self._layer(tail)] += track > 0
+        return tracks
 
     def _sorted_tracks(self) -> dict[int, int]:
         """Return at which depth arrows run that lead from a node to others in its layer."""
@@ -164,3 +172,15 @@ class Heights:
                     tracks[path[0]] = used[layer]
                     used[layer] += 1
         return tracks
+
+
+def _depth(spans: Iterable[Span]) -> int:
+    """Return how many of ``spans`` lie over one place at most.
+
+    Examples
+    --------
+    >>> _depth([(0.0, 2.0), (1.0, 3.0), (2.5, 4.0)])
+    2
+    """
+    steps = [step for low, high in spans for step in ((low, 1), (high, -1))]
+    return max(accumulate(step for _, step in sorted(steps)), default=0)

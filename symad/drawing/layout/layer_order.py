@@ -21,8 +21,8 @@ _SWEEPS = 24
 _PATIENCE = 6  # sweeps without progress
 _SWAPS = 8
 _FEW_SWAPS = 2
-_OPERANDS = 8  # the cost of two operands that stand the wrong way round
-_INSIDE = 4  # the weight of a segment inside of a lane
+_OPERANDS = 4  # the cost of two operands that stand the wrong way round
+_INSIDE = 8  # the weight of a segment inside of a lane
 _LANE = 1e6  # puts the lanes one beside the other, whatever their widths
 FEW = 3  # as many long arrows to one node run alone
 
@@ -86,12 +86,16 @@ class Ordering:
 
 def order(
     elements: Sequence[Element],
-    links: Iterable[tuple[int, int]],
+    links: Sequence[tuple[int, int]],
+    ordered: Sequence[bool] = (),
     spacing: Spacing = Spacing.normal,
 ) -> Ordering:
-    """Return the order of ``elements`` and of the bends of ``links``, pairs (tail, head)."""
+    """Return the order of ``elements`` and of the bends of ``links``, pairs (tail, head).
+
+    Of those links that are ``ordered``, all unless given, the first arrive on the left.
+    """
     ordering = _Bender(elements, links).ordering
-    _Sorter(ordering, spacing).sort()
+    _Sorter(ordering, ordered or [True] * len(links), spacing).sort()
     return ordering
 
 
@@ -199,8 +203,9 @@ class _Bender:
 class _Sorter:
     """Sorts the layers, from above and from below in turn."""
 
-    def __init__(self, ordering: Ordering, spacing: Spacing) -> None:
+    def __init__(self, ordering: Ordering, ordered: Sequence[bool], spacing: Spacing) -> None:
         self._ordering = ordering
+        self._ordered = ordered
         self._spacing = spacing
         self._elements, self._chains = ordering.elements, ordering.chains
         size = len(self._elements)
@@ -223,11 +228,15 @@ class _Sorter:
     def sort(self) -> None:
         """Find the best order and leave it in the ordering."""
         given = self._where
-        found = [self._best(given), self._best([-place for place in given])]
-        self._restore(min(found, key=lambda pair: pair[0])[1])
+        found = [self._polished(given), self._polished([-place for place in given])]
+        _, self._ordering.layers = min(found, key=lambda pair: pair[0])
+
+    def _polished(self, where: Sequence[float]) -> tuple[int, list[list[int]]]:
+        """Return the cost and the order that sweeps, swaps and mirrors find from places."""
+        self._restore(self._best(where)[1])
         self._swap_neighbours(_SWAPS)
         self._mirror_lanes()
-        self._ordering.layers = self._layers
+        return self._cost(), self._copy()
 
     def _best(self, where: Sequence[float]) -> tuple[int, list[list[int]]]:
         """Return the best of the orders that sweeps find, and its cost, beginning with places."""
@@ -285,13 +294,26 @@ class _Sorter:
         """Return what arrives at one node, from one layer of its lane, from left to right."""
         last: dict[tuple[int, int], int] = {}
         pairs = []
-        for path in self._ordering.paths:
-            if len(path) < 2 or self._weight(path[-1], path[-2]) == 1:
+        for path, ordered in zip(self._ordering.paths, self._ordered, strict=True):
+            if not ordered or len(path) < 2 or self._weight(path[-1], path[-2]) == 1:
                 continue
             key = path[-1], self._elements[path[-2]].layer
             if key in last and last[key] != path[-2]:
                 pairs.append((last[key], path[-2]))
             last[key] = path[-2]
+        return [*pairs, *self._pairs_of_sources()]
+
+    def _pairs_of_sources(self) -> list[tuple[int, int]]:
+        """Return the nodes at the top that nothing leads to, as they are given; each pair twice."""
+        used = {path[-1] for path in self._ordering.paths if path}
+        last: dict[Chain, int] = {}
+        pairs = []
+        for number, element in enumerate(self._elements):
+            if element.width and not element.layer and number not in used:
+                chain = self._chains[number]
+                if chain in last:
+                    pairs += [(last[chain], number)] * 2
+                last[chain] = number
         return pairs
 
     def _place_frames(self) -> None:
