@@ -125,7 +125,7 @@ class Wires:
             yield node.op, node.role
             yield node.role
         yield _key(node, inputs)
-        yield node.op, node.site, node.name
+        yield type(node.op), node.site, node.name
 
     def _put(self, wire: int, node: Node, inputs: list[int]) -> None:
         """Let a node have a wire, which may be a new one."""

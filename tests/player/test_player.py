@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
 from base64 import b64encode
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from html import unescape
@@ -28,6 +30,9 @@ from symad.graph.formula import format_term
 from symad.graph.node import Constant
 from symad.graph.op import OP_CLASSES
 from symad.notation.symbols import LATEX_SYMBOLS
+from symad.ops.fused import Fused
+from symad.passes.decompose import decompose
+from symad.passes.fuse import fuse
 from symad.passes.grade import Grade
 from symad.passes.pipeline import optimise
 from symad.passes.specialise import specialise
@@ -500,7 +505,13 @@ def evaluate(wires: Wires, values: dict[Any, Any]) -> list[Any]:
             known[wire] = node.value
         else:
             assert node.op is not None
-            known[wire] = node.op.kernel()(*(known[source] for source in wires.sources(wire)))
+            operands = [known[source] for source in wires.sources(wire)]
+            if isinstance(node.op, Fused):
+                body = node.op.body
+                found = evaluate(Wires(body), dict(zip(body.inputs, operands, strict=True)))
+                known[wire] = found[0] if len(found) == 1 else tuple(found)
+            else:
+                known[wire] = node.op.kernel()(*operands)
     return [known[wire] for wire in wires.outputs()]
 
 
@@ -539,6 +550,52 @@ def test_the_rewrites_lead_to_the_graph_that_runs(case: Played) -> None:
     count = len(wires.node)
     assert {wires.wire(node) for node in result.graph.nodes} >= set(wires.alive())
     assert len(wires.node) == count, "the final graph has nodes that no rewrite made"
+
+
+def graphs_of(case: Played) -> tuple[list[sm.Graph], dict[Any, Any]]:
+    """Return the graph as it was written and after each pass, and the values of all inputs."""
+    raw = sm.Graph([case.y, *sm.gradients(case.y, case.xs)])
+    values = [case.feed[n] if n in case.feed else n.eval() for n in raw.inputs]
+    types = [sm.TensorType(np.dtype("float64"), np.shape(value)) for value in values]
+    first = specialise(raw, types)
+    graphs = [raw, first, *(r.after for r in optimise(first, keep=True).reports)]
+    graphs.append(fuse(decompose(graphs[-1]), lambda node: True))
+    known = {n: v for g in graphs for n, v in zip(g.inputs, values, strict=True)}
+    return graphs, known
+
+
+def test_graphs_are_followed_from_pass_to_pass(case: Played) -> None:
+    """Without a word of the rules: each node has a wire of its own, and all values are kept."""
+    graphs, values = graphs_of(case)
+    wires = Wires(graphs[0])
+    expected = evaluate(wires, values)
+    for before, after in itertools.pairwise(graphs):
+        roles = {n.role: wires.wire(n) for n in before.nodes if n.role is not None}
+        wires.follow(after)
+        assert {wires.wire(node) for node in after.nodes} >= set(wires.alive())
+        assert len({wires.wire(node) for node in after.nodes}) == len(after.nodes)
+        for value, wanted in zip(evaluate(wires, values), expected, strict=True):
+            np.testing.assert_allclose(value, wanted, rtol=1e-12)
+        once = Counter(n.role for n in (*before.nodes, *after.nodes) if n.role is not None)
+        kept = [n for n in after.nodes if n.role in roles and once[n.role] == 2]
+        assert all(wires.wire(node) == roles[node.role] for node in kept)
+
+
+def test_every_pass_is_played(case: Played) -> None:
+    data = case.data
+    start, end = chapter(data, "Passes")
+    told = " ".join(step["say"] for step in data["steps"][start:end])
+    shown = {row["s"] for row in data["panels"]["passes"]}
+    names = [report.name for report in optimise(specialised(case)[0]).reports]
+    assert all(f"pass “{name}”" in told or name in shown for name in ["specialise", *names])
+
+
+def test_rewrites_in_the_bodies_of_loops_are_counted() -> None:
+    x = sm.Variable("x", shape=(4,))
+    y = sm.sum(sm.map_over(lambda t: sm.tanh(t * 1.0) + 0.0, [x]))
+    data = data_of(sm.play(y, [x], {x: np.arange(4.0)}).html)
+    told = [step["say"] for step in data["steps"] if "bodies of loops" in step["say"]]
+    assert len(told) == 1 and re.search(r"bodies of loops: \d+ rewrites", told[0])
 
 
 def test_a_wrong_rewrite_would_be_noticed(running_example: Played) -> None:
