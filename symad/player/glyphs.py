@@ -9,9 +9,7 @@ formulas, in a table, and is never part of markup.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from typing import Any
-from xml.etree import ElementTree
 
 from symad.drawing.metrics import broken, text_width
 from symad.drawing.picture import BIG, MIDDLE, TextLine
@@ -22,17 +20,10 @@ FIRST = 0xF0000
 """The private character of the first glyph; the page has the same number."""
 
 _PRIVATE = re.compile(f"[{chr(FIRST)}-{chr(FIRST + 0xFFFD)}]")
-_CALL = re.compile(r"\\operatorname\{((?:[^{}\\]|\\_)+)\}")
-_BARE = re.compile(r"&(?!#?\w+;)")  # an ampersand that the converter passes on as it is
 _MARKS = {"": "", "bar": "\N{COMBINING MACRON}", "dot": "\N{COMBINING DOT ABOVE}"}
 _VALUE = "−0.284"  # as much room as a value may need
 _ROOM = 165.0  # for a line of a formula on a node
 _MOST_LINES = 3
-_KEPT_TAGS = {
-    "math", "menclose", "mfrac", "mi", "mn", "mo", "mover", "mroot", "mrow", "mspace", "msqrt",
-    "mstyle", "msub", "msubsup", "msup", "mtext", "munder", "munderover",
-}  # fmt: skip
-_KEPT_ATTRIBUTES = {"fence", "form", "mathvariant", "notation", "stretchy", "width"}
 
 
 class Glyphs:
@@ -115,60 +106,3 @@ class Glyphs:
 
     def _width(self, text: str, size: float, bold: bool) -> float:
         return text_width(self.plain(text), size, bold)
-
-
-def mathml(latex: str) -> str:
-    r"""Return LaTeX as MathML, without the outermost element, and without any that is not maths.
-
-    Examples
-    --------
-    >>> mathml(r"\frac{1}{2}")
-    '<mfrac><mn>1</mn><mn>2</mn></mfrac>'
-    """
-    from latex2mathml.converter import convert
-
-    names: list[str] = []
-
-    def hide(found: re.Match[str]) -> str:
-        names.append(found[1].replace(r"\_", "_"))
-        return rf"\mathrm{{{chr(_NAMES + len(names) - 1)}}}"
-
-    text = _BARE.sub("&amp;", convert(_CALL.sub(hide, latex)))
-    root = ElementTree.fromstring(text)
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-        if element.tag not in _KEPT_TAGS:
-            element.tag = "mrow"
-        for name in set(element.attrib).difference(_KEPT_ATTRIBUTES):
-            del element.attrib[name]
-        if element.text and len(element.text) == 1 and 0 <= ord(element.text) - _NAMES < len(names):
-            element.tag, element.text = "mi", names[ord(element.text) - _NAMES]
-            element.attrib.clear()
-    _flatten(root)
-    _space(root)
-    return "".join(ElementTree.tostring(child, encoding="unicode") for child in root)
-
-
-_NAMES = 0x100000  # the private characters that stand for names of ops on their way
-
-
-def _space(root: ElementTree.Element) -> None:
-    """Put a thin space between the name of a function and what it is applied to."""
-    rows = [element for element in root.iter() if element.tag in ("math", "mrow")]
-    for parent in rows:
-        spaced = []
-        for child, after in pairwise([*parent, ElementTree.Element("mo", {})]):
-            spaced.append(child)
-            if child.tag == "mi" and len(child.text or "") > 1 and after.tag != "mo":
-                opening = "".join(after.itertext()).startswith("(")
-                spaced += [] if opening else [ElementTree.Element("mspace", {"width": "0.17em"})]
-        parent[:] = spaced
-
-
-def _flatten(root: ElementTree.Element) -> None:
-    """Replace rows of a single element by that element."""
-    for parent in list(root.iter()):
-        for place, child in enumerate(list(parent)):
-            while child.tag in ("mrow", "mstyle") and len(child) == 1:
-                child = child[0]
-            parent[place] = child

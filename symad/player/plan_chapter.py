@@ -7,8 +7,8 @@ from typing import Any
 
 from symad.drawing.picture import MIDDLE, Arrow, Picture, Shape, TextLine
 from symad.graph.node import Node
+from symad.notation.mathml import mathml
 from symad.plan.plan import Instruction, Plan
-from symad.player.glyphs import mathml
 from symad.player.story import Chapter, StoryStep
 from symad.player.wire_view import WireView
 from symad.player.wires import Wires

@@ -16,10 +16,11 @@ from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import RoleKind
 from symad.notation.formulas import Formulas
 from symad.notation.labels import Labels, Symbol
+from symad.notation.mathml import mathml
 from symad.notation.roles import Kind
 from symad.notation.values import format_value, numbers_in, summarise
 from symad.notation.view import Source, View
-from symad.player.glyphs import Glyphs, mathml
+from symad.player.glyphs import Glyphs
 
 _LONGEST_NAME = 24
 _MOST_TERMS = 12  # of what is written out in a table, or on a node
