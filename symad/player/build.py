@@ -55,7 +55,7 @@ class PageBuilder:
     record : Extension
         What the gradient pass did.
     results : sequence of Node
-        The adjoints that were asked for.
+        The adjoints that the page is about.
     values : mapping from Node to value, or None
         Of all nodes that were made, and those that they depend on.
     limit : int

@@ -86,7 +86,7 @@ class ExtensionChapters:
             return f"The constant {name}."
         if node.op is None:
             return f"{name} is an input."
-        derived = "" if node.role is None else ", of a derivative that was asked for before"
+        derived = "" if node.role is None else ", which belongs to an earlier derivative"
         return f"{name} is a node of the op {node.op.name}{derived}. It is not computed yet."
 
     def _defined(self, node: Node) -> str:

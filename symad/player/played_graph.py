@@ -1,4 +1,4 @@
-"""The extended graph as the player shows it: the names and formulas of nodes, and their picture."""
+"""The extended graph as the player shows it: names and formulas of nodes, and their picture."""
 
 from __future__ import annotations
 

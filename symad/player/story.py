@@ -59,7 +59,7 @@ class Chapter:
 
 @dataclass
 class Story:
-    """All that the page is told.
+    """Everything that the page shows.
 
     Attributes
     ----------

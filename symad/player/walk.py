@@ -18,7 +18,7 @@ class GradientWalk:
     graph : PlayedGraph
     record : Extension
     results : sequence of Node
-        The adjoints that were asked for.
+        The adjoints that the page is about.
 
     Attributes
     ----------

@@ -105,8 +105,11 @@ class Wires:
             if node in self._wire_of:
                 continue
             inputs = [self.find(self._wire_of[source]) for source in node.inputs]
-            found = [w for t in self._traits(node, inputs) for w in gone.get(t, ())[::-1]]
-            wire = next((wire for wire in found if wire not in kept), len(self.node))
+            stacks = [gone.get(trait, []) for trait in self._traits(node, inputs)]
+            for stack in stacks:
+                while stack and stack[-1] in kept:
+                    stack.pop()
+            wire = next((stack[-1] for stack in stacks if stack), len(self.node))
             kept.add(wire)
             self._put(wire, node, inputs)
         self._outputs = [self.wire(node) for node in graph.outputs]
@@ -120,7 +123,7 @@ class Wires:
 
     @staticmethod
     def _traits(node: Node, inputs: list[int]) -> Iterator[object]:
-        """Yield what tells that one node stands for another, what says most first."""
+        """Yield what a node has in common with one that replaces it, the surest sign first."""
         if node.role is not None:
             yield node.op, node.role
             yield node.role

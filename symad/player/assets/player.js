@@ -226,7 +226,7 @@ class Player {
     }, 150);
   }
 
-  // What to say where a value that is no number arises.
+  // What to say where a value that is not finite first appears.
   arising(step) {
     for (const key of step.now) {
       if (key.endsWith("v") && this.arises(key.slice(0, -1))) {
