@@ -25,10 +25,10 @@ _BASE = 0.38  # from the middle of a line of text down to its base, in relation 
 
 def to_placed_dot(picture: PlacedPicture) -> str:
     """Return a picture as DOT text for the engine ``nop2``."""
-    return _Writer(picture).text()
+    return _PlacedWriter(picture).text()
 
 
-class _Writer:
+class _PlacedWriter:
     """Heights are counted from below in DOT, and from the top in a picture."""
 
     def __init__(self, picture: PlacedPicture) -> None:

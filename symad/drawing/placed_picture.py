@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from symad.drawing.edge_notes import PlacedNote, place_notes
-from symad.drawing.layout import Diagram, Frame, Item, Layout, Link, Spacing, lay_out
+from symad.drawing.layout import Diagram, DiagramLayout, Item, LayoutFrame, Link, Spacing, lay_out
 from symad.drawing.layout.curves import Point, along
 from symad.drawing.metrics import broken, text_width
 from symad.drawing.outlines import Look, meeting, size_around, text_drop
@@ -71,7 +71,7 @@ class Text:
 class Ground:
     """What lies behind the nodes of a part or of a scope, with its title."""
 
-    frame: Frame
+    frame: LayoutFrame
     part: Part
     title: Text
 
@@ -225,7 +225,9 @@ def _figure(shape: Shape, look: Look, centre: Point, size: Point, leading: float
 # Arrows
 
 
-def _shaft(arrow: Arrow, layout: Layout, sizes: dict[str, Point], looks: dict[str, Look]) -> Shaft:
+def _shaft(
+    arrow: Arrow, layout: DiagramLayout, sizes: dict[str, Point], looks: dict[str, Look]
+) -> Shaft:
     """Return the curve of an arrow between the outlines of its ends."""
     curve = list(layout.curves[arrow.id])
     for name, end, inner in ((arrow.source.id, 0, 1), (arrow.target.id, -1, -2)):
@@ -252,7 +254,7 @@ def _with_head(curve: Sequence[Point], scale: float) -> tuple[list[Point], list[
 
 
 def _grounds(
-    picture: Picture, layout: Layout, curves: Iterable[Sequence[Point]]
+    picture: Picture, layout: DiagramLayout, curves: Iterable[Sequence[Point]]
 ) -> Iterator[Ground]:
     """Yield the frames; the title of a scope that arrows would cross moves to the right."""
     frames = layout.frames
@@ -262,8 +264,10 @@ def _grounds(
     for frame, line, base in zip(frames, titles, bases, strict=True):
         width = text_width(line.text, line.size, line.bold)
         left, right = frame.left + _INDENT, frame.right - _INDENT - width
-        crossed = [passing.meet(x - 3, x + width + 3, base) for x in (left, right)]
-        x = right if crossed == [True, False] else left
+        steps = int((right - left) // _STEP) if frame.scope else 0
+        places = [left, right, *(left + step * _STEP for step in range(1, steps))]
+        free = (x for x in places if not passing.meet(x - 3, x + width + 3, base))
+        x = next(free, left)
         yield Ground(frame, picture.parts[frame.band], Text(line, (x, base)))
 
 

@@ -20,7 +20,7 @@ from symad.drawing import outlines, placed_picture, render
 from symad.drawing.compose import compose
 from symad.drawing.dot import to_dot
 from symad.drawing.fold import make_boxes
-from symad.drawing.layout import Diagram, Item, Layout, Link, lay_out
+from symad.drawing.layout import Diagram, DiagramLayout, Item, Link, Spacing, lay_out
 from symad.drawing.layout.curves import Knot, along, between, smooth, tangents
 from symad.drawing.layout.layer_order import Element, order
 from symad.drawing.layout.layered import arrange
@@ -90,6 +90,16 @@ def test_frames_stand_one_above_the_other_if_arrows_lead_one_way() -> None:
     assert circle == ranks(6, [*pairs, (4, 2)], [])
     apart = ranks(4, [(0, 1), (2, 3)], [], frames=[[0, 1], [2, 3]])
     assert apart == [0, 1, 0, 1]  # nothing leads from one to the other
+
+
+def test_narrow_layers_cost_no_length() -> None:
+    pairs = [(0, 1), (0, 2), (0, 3), (1, 4), (4, 5), (2, 5), (3, 5)]
+    widths = [(0, 50.0)] * 6
+    wide, slim = ranks(6, pairs, []), ranks(6, pairs, [], widths=widths)
+    assert wide == [0, 1, 1, 1, 2, 3] and sorted(slim) == [0, 1, 1, 2, 2, 3]
+    assert all(slim[b] > slim[a] for a, b in pairs)
+    assert sum(slim[b] - slim[a] for a, b in pairs) == sum(wide[b] - wide[a] for a, b in pairs)
+    assert ranks(6, pairs, [[1, 2, 3]], widths=widths)[1:4] == [1, 1, 1]  # a row stays one
 
 
 # Order
@@ -194,7 +204,7 @@ def diagram_of(picture: Picture) -> Diagram:
 
 
 @cache
-def drawn(name: str) -> tuple[Picture, Diagram, Layout, PlacedPicture]:
+def drawn(name: str) -> tuple[Picture, Diagram, DiagramLayout, PlacedPicture]:
     """Return a picture of the corpus in all stages."""
     nodes, feed = pictures.CASES[name]()
     picture = sm.draw(nodes, feed, limit=1000)._picture
@@ -240,7 +250,7 @@ def test_nothing_overlaps(name: str) -> None:
     assert max(frame.bottom for frame in everything) <= layout.size[1]
 
 
-def corners(item: Item, layout: Layout) -> list[float]:
+def corners(item: Item, layout: DiagramLayout) -> list[float]:
     (x, y), (w, h) = layout.centres[item.id], item.size
     return [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
 
@@ -280,6 +290,47 @@ def test_arrows_point_down_and_those_of_adjoints_up(name: str) -> None:
         if link.ranks:
             tail, head = layout.centres[link.tail][1], layout.centres[link.head][1]
             assert head < tail if link.rises else tail < head
+
+
+@every_picture
+def test_compact_pictures_are_smaller_and_overlap_nothing(name: str) -> None:
+    _, diagram, layout, _ = drawn(name)
+    compact = lay_out(diagram, Spacing.compact)
+    assert compact.size[0] * compact.size[1] < 0.95 * layout.size[0] * layout.size[1]
+    boxes = [corners(item, compact) for item in diagram.items]
+    for a, b in itertools.combinations(boxes, 2):
+        assert apart(a, b, 6)
+    for link in diagram.links:
+        if link.ranks:
+            tail, head = compact.centres[link.tail][1], compact.centres[link.head][1]
+            assert head < tail if link.rises else tail < head
+
+
+def test_the_running_example_fits_a_small_screen() -> None:
+    """With its values, in a page of 1 440 × 900 that has a panel beside it."""
+    nodes, feed = pictures.lecture_fed()
+    picture = sm.draw(nodes, feed)._picture
+    layout = lay_out(
+        placed_picture._diagram(picture, placed_picture._sizes(picture, placed_picture.COMPACT)),
+        Spacing.compact,
+    )
+    assert layout.size[0] <= 836 and layout.size[1] <= 589
+
+
+@every_picture
+def test_titles_are_crossed_only_where_there_is_no_room(name: str) -> None:
+    """By an arrow of a small picture, only if arrows are everywhere where the title could be."""
+    *_, picture = drawn(name)
+    if len(picture.figures) > 60:
+        return
+    x, y = np.array([p for shaft in picture.shafts for p in along(shaft.curve, 2.0)]).T
+    for ground in picture.grounds:
+        left, top, right, bottom = extent(ground.title)
+        near = x[(top - 5 < y) & (y < bottom + 5)]
+        if ((left < near) & (near < right)).any():
+            room = np.arange(ground.frame.left + 8, ground.frame.right - 8 - (right - left), 6.0)
+            for start in room:
+                assert ((start - 8 < near) & (near < start + right - left + 8)).any(), ground.title
 
 
 @pytest.mark.parametrize("case", graphs_to_lay_out(), ids=lambda case: case[0])

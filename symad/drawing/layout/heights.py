@@ -18,7 +18,7 @@ _DEPTH = 10.0  # below a layer, of the first arrow from one of its nodes to anot
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class LayoutFrame:
     """A rectangle around a band or a scope, with its title at the top left."""
 
     band: int
@@ -76,7 +76,7 @@ class Heights:
         )
         return self.bottoms[layer] + room
 
-    def frames(self) -> list[Frame]:
+    def frames(self) -> list[LayoutFrame]:
         """Return all frames, outer before inner ones; those of bands are equally high."""
         frames = []
         deepest = max((self.track(tail) for tail in self._around), default=0.0)
@@ -87,7 +87,7 @@ class Heights:
             top = self.tops[first] - self._rise[frame] if scope else 0.0
             bottom = self.bottoms[last] + self._fall[frame] if scope else end
             left, right = self._places.lefts[frame], self._places.rights[frame]
-            frames.append(Frame(lane // 2, scope, left, top, right, bottom))
+            frames.append(LayoutFrame(lane // 2, scope, left, top, right, bottom))
         return frames
 
     def _layer(self, number: int) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symad.drawing.layout.curves import Point
-from symad.drawing.layout.heights import Frame, Heights
+from symad.drawing.layout.heights import Heights, LayoutFrame
 from symad.drawing.layout.layer_order import FEW, Element, Ordering, order
 from symad.drawing.layout.positions import place
 from symad.drawing.layout.ranks import ranks
@@ -93,7 +93,7 @@ class Diagram:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class DiagramLayout:
     """Places, from the top left.
 
     Attributes
@@ -104,17 +104,17 @@ class Layout:
     curves : dict from str to list of points
         For each link a Bézier curve, of 3n + 1 points, from the border of the tail's rectangle to
         that of the head's.
-    frames : list of Frame
+    frames : list of LayoutFrame
         Outer before inner ones.
     """
 
     size: Point
     centres: dict[str, Point]
     curves: dict[str, list[Point]]
-    frames: list[Frame]
+    frames: list[LayoutFrame]
 
 
-def lay_out(diagram: Diagram, spacing: Spacing = Spacing.normal) -> Layout:
+def lay_out(diagram: Diagram, spacing: Spacing = Spacing.normal) -> DiagramLayout:
     """Return the layout of a diagram, with gaps as ``spacing`` gives them.
 
     Examples
@@ -133,7 +133,7 @@ def lay_out(diagram: Diagram, spacing: Spacing = Spacing.normal) -> Layout:
     heights = Heights(ordering, places, [height for _, height in sizes], titles, spacing)
     router = Router(ordering, places, heights, sizes)
     frames = heights.frames()
-    return Layout(
+    return DiagramLayout(
         (max(places.rights, default=0.0), max((frame.bottom for frame in frames), default=0.0)),
         {item.id: (places.middles[n], heights.middle(n)) for n, item in enumerate(diagram.items)},
         {link.id: router.curve(n) for n, link in enumerate(diagram.links) if ordering.paths[n]},

@@ -16,7 +16,7 @@ _FAR = 80.0
 _SAME = 0.01
 _GATE = 6.0  # between a band and where arrows leave it
 
-Group = list[Knot]
+Knots = list[Knot]
 """The points of an arrow in one layer."""
 
 Gate = tuple[int, int, int]
@@ -183,21 +183,21 @@ class Router:
         ]
         return [path[0], *inner, path[-1]]
 
-    def _leave(self, start: Point, path: Sequence[int]) -> Group:
+    def _leave(self, start: Point, path: Sequence[int]) -> Knots:
         """Return the first points of an arrow: straight out of its layer."""
         down = self._layer(path[-1]) > self._layer(path[0])
         return [Knot(*start), self._edge(start[0], path[0], down)]
 
-    def _arrive(self, end: Point, path: Sequence[int]) -> Group:
+    def _arrive(self, end: Point, path: Sequence[int]) -> Knots:
         """Return the last points of an arrow: straight into its layer."""
         down = self._layer(path[-1]) > self._layer(path[0])
         return [self._edge(end[0], path[-1], not down), Knot(*end)]
 
-    def _is_clear(self, path: Sequence[int], first: Group, last: Group) -> bool:
+    def _is_clear(self, path: Sequence[int], first: Knots, last: Knots) -> bool:
         """Return whether an arrow that heeds none of its bends comes close to nothing."""
         return all(self._passes(number, first[-1], 0.0, last[0], 0.0) for number in path[1:-1])
 
-    def _through_bends(self, path: Sequence[int], first: Group, last: Group) -> list[Group]:
+    def _through_bends(self, path: Sequence[int], first: Knots, last: Knots) -> list[Knots]:
         """Return the points of an arrow: at its ends, and of each bend the middle if there is room.
 
         Through a layer without room it runs straight down.
