@@ -61,7 +61,7 @@ class PassesChapter:
         self._reports = reports
         self._pairs = [(wires.wire(a), wires.wire(b)) for a, b in pairs]
         self._place = picture
-        self._texts: dict[int, tuple[tuple[TextLine, ...], str]] = {}  # with the id, by wire
+        self._texts: dict[int, tuple[Any, tuple[TextLine, ...], str]] = {}  # by wire, with the id
         self._shapes: dict[str, Shape] = {}
         self._arrows: dict[str, Arrow] = {}
         self._shown: dict[str, None] = {}
@@ -164,11 +164,15 @@ class PassesChapter:
 
     def _key(self, wire: int) -> str:
         """Return the id of the shape of a wire: another one each time that its text changes."""
-        lines = self._view.lines(wire)
-        known, key = self._texts.get(wire, (lines, self._view.id(wire)))
-        if known != lines:
-            key = f"{self._view.id(wire)}_{int(key.partition('_')[2] or 0) + 1}"
-        self._texts[wire] = lines, key
+        nodes = self._wires.node
+        state = nodes[wire], [(source, nodes[source]) for source in self._wires.sources(wire)]
+        before, known, key = self._texts.get(wire, (None, (), ""))
+        if state != before:
+            lines = self._view.lines(wire)
+            if known and known != lines:
+                key = f"{self._view.id(wire)}_{int(key.partition('_')[2] or 0) + 1}"
+            key = key or self._view.id(wire)
+            self._texts[wire] = state, lines, key
         return key
 
     def _draw(self, wire: int) -> str:
