@@ -7,10 +7,9 @@ from typing import Protocol
 
 from symad.drawing.flow import Flow
 from symad.drawing.fold import Box
-from symad.drawing.picture import BIG, Arrow, Picture, Shape, Swatch, TextLine
+from symad.drawing.picture import Arrow, Picture, Shape, Swatch, TextLine
 from symad.drawing.style import FAINT, GLYPHS, INK, SHAPES, hue_of
 from symad.graph.node import Node
-from symad.notation.escape import visible
 from symad.notation.labels import Labels
 from symad.notation.roles import Kind, Part, kind_of
 from symad.notation.view import Source, View
@@ -19,36 +18,57 @@ from symad.notation.view import Source, View
 class Lettering(Protocol):
     """Writes what stands on nodes and on arrows."""
 
-    def lines(self, node: Node, kind: Kind) -> Iterable[TextLine]:
-        """Return what stands on a node that is not folded."""
+    def lines(self, box: Box, kind: Kind) -> Iterable[TextLine]:
+        """Return what stands on a box."""
 
     def tip(self, box: Box, kind: Kind, lines: Sequence[TextLine]) -> str:
         """Return what is said when a box is pointed at."""
 
-    def note(self, node: Node, source: Source) -> TextLine | None:
+    def edge_note(self, node: Node, source: Source) -> TextLine | None:
         """Return what stands on the arrow to a node from one of its inputs."""
 
 
 def compose(
-    view: View, labels: Labels, boxes: Sequence[Box], lettering: Lettering, notes: Sequence[str]
+    view: View,
+    labels: Labels,
+    boxes: Sequence[Box],
+    lettering: Lettering,
+    notes: Sequence[str] = (),
+    requested: Collection[Node] | None = None,
 ) -> Picture:
-    """Return what a picture of ``view`` with these boxes shows."""
-    return _Composer(view, labels, boxes, lettering).picture(tuple(notes))
+    """Return what a picture of a view shows.
+
+    Parameters
+    ----------
+    view : View
+    labels : Labels
+    boxes : sequence of Box
+        What its nodes are drawn as.
+    lettering : Lettering
+    notes : sequence of str
+        What the picture leaves out.
+    requested : collection of Node, optional
+        What stands out; the outputs unless given.
+    """
+    if requested is None:
+        requested = {view.behind(node) for node in view.outputs}
+    return _Composer(view, labels, boxes, lettering, requested).picture(tuple(notes))
 
 
 class _Composer:
     """Decides how boxes and arrows look."""
 
     def __init__(
-        self, view: View, labels: Labels, boxes: Sequence[Box], lettering: Lettering
-    ) -> None:
+        self, view: View, labels: Labels, boxes: Sequence[Box], lettering: Lettering,
+        requested: Collection[Node],
+    ) -> None:  # fmt: skip
         self._view = view
         self._labels = labels
         self._boxes = boxes
         self._lettering = lettering
         self._box_of = {node: box for box in boxes for node in box.nodes}
         self._flow = Flow(view, labels)
-        self._outputs = {view.behind(node) for node in view.outputs}
+        self._requested = set(requested)
 
     def picture(self, notes: tuple[str, ...]) -> Picture:
         arrows = {(node, slot): arrow for node, slot, arrow in self._all_arrows()}
@@ -69,13 +89,9 @@ class _Composer:
 
     def _shape(self, box: Box) -> Shape:
         kind = self._kind(box)
-        if box.node is None:
-            title = TextLine(visible(box.title), BIG, bold=True)
-            lines: tuple[TextLine, ...] = (title, TextLine(f"{len(box.nodes):,} nodes"))
-        else:
-            lines = tuple(self._lettering.lines(box.node, kind))
+        lines = tuple(self._lettering.lines(box, kind))
         tip = self._lettering.tip(box, kind, lines)
-        return Shape(box, kind, lines, tip, not self._outputs.isdisjoint(box.nodes))
+        return Shape(box, kind, lines, tip, not self._requested.isdisjoint(box.nodes))
 
     def _kind(self, box: Box) -> Kind:
         return Kind.FOLDED if box.node is None else kind_of(box.node, self._labels)
@@ -97,7 +113,7 @@ class _Composer:
         rises = inside and ranks and self._flow.rises(node)
         if folded:
             return Arrow(start, end, -1, ranks=ranks, rises=rises)
-        note = self._lettering.note(node, source)
+        note = self._lettering.edge_note(node, source)
         return Arrow(
             start, end, source.slot, source.repaired, source.shape_only, ranks, rises, note
         )
@@ -141,5 +157,5 @@ class _Composer:
             yield Swatch("┄▸", "shape repair left out", FAINT)
         if any(arrow.shape_only for arrow in arrows):
             yield Swatch("⋯▸", "only the shape is used", FAINT)
-        if self._outputs:
+        if self._requested:
             yield Swatch("━", "thick border: requested output", INK)

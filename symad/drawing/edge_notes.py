@@ -11,7 +11,8 @@ from symad.drawing.picture import Arrow
 
 _AIR = (10.0, 8.0)  # more than the text, in both directions
 _HEAD = (19.0, 19.0)  # what is kept free around the head of an arrow
-_STEP = 12.0  # between the places on an arrow that are tried
+_STEP, _MOST_PLACES = 12.0, 24  # between the places on an arrow that are tried, and how many
+_LINE = (3.0, 3.0)  # what each of those takes: a note had better stand on one arrow alone
 _ASIDE = 4.0  # between a note beside an arrow and the arrow
 _SQUARE = 80.0
 
@@ -38,14 +39,16 @@ def place_notes(
     covered = _Covered()
     for extent in taken:
         covered.add(*extent)
-    for _, curve in arrows:
+    for arrow, curve in arrows:
         covered.add(curve[-1], _HEAD)
+        for place in along(curve[:-1], _STEP) if arrow.note else ():
+            covered.add(place, _LINE, arrow.id)
     for arrow, curve in arrows:
         line = arrow.note
         if line is None:
             continue
         size = text_width(line.text, line.size, line.bold) + _AIR[0], line.size + _AIR[1]
-        centre = _free_place(curve[:-1], size, covered, width)
+        centre = _free_place(arrow.id, curve[:-1], size, covered, width)
         covered.add(centre, size)
         notes.append(PlacedNote(arrow, centre, size))
     return notes
@@ -55,18 +58,20 @@ class _Covered:
     """Rectangles that are taken, found by the squares of the picture that they touch."""
 
     def __init__(self) -> None:
-        self._extents: dict[tuple[int, int], list[Extent]] = {}
+        self._extents: dict[tuple[int, int], list[tuple[Point, Point, str]]] = {}
 
-    def add(self, centre: Point, size: Point) -> None:
-        """Take a rectangle."""
+    def add(self, centre: Point, size: Point, arrow: str = "") -> None:
+        """Take a rectangle, which may be a piece of an arrow."""
         for square in self._squares(centre, size):
-            self._extents.setdefault(square, []).append((centre, size))
+            self._extents.setdefault(square, []).append((centre, size, arrow))
 
-    def area(self, centre: Point, size: Point) -> float:
-        """Return how much of what is taken a rectangle would cover."""
+    def area(self, centre: Point, size: Point, arrow: str) -> float:
+        """Return how much of what is taken a rectangle would cover, but for an arrow."""
         squares = self._squares(centre, size)
         total = 0.0
-        for (x, y), (width, height) in {e for s in squares for e in self._extents.get(s, ())}:
+        for (x, y), (width, height), of in {e for s in squares for e in self._extents.get(s, ())}:
+            if of == arrow:
+                continue
             across = (size[0] + width) / 2 - abs(centre[0] - x)
             down = (size[1] + height) / 2 - abs(centre[1] - y)
             total += max(across, 0.0) * max(down, 0.0)
@@ -80,9 +85,12 @@ class _Covered:
         return ((column, row) for column in columns for row in rows)
 
 
-def _free_place(curve: Sequence[Point], size: Point, covered: _Covered, width: float) -> Point:
+def _free_place(
+    arrow: str, curve: Sequence[Point], size: Point, covered: _Covered, width: float
+) -> Point:
     """Return a place on a curve, or right beside it, where a box covers least; near the middle."""
     places = list(along(curve, _STEP))
+    places = places[:: len(places) // _MOST_PLACES + 1]
     half = size[0] / 2
     aside = half + _ASIDE
     choices = []
@@ -90,5 +98,5 @@ def _free_place(curve: Sequence[Point], size: Point, covered: _Covered, width: f
         for shift in (0.0, -aside, aside):
             inside = min(max(x + shift, half), width - half)
             far = abs(number - len(places) // 2) + abs(shift) / aside
-            choices.append((covered.area((inside, y), size), far, (inside, y)))
+            choices.append((covered.area((inside, y), size, arrow), far, (inside, y)))
     return min(choices)[2]

@@ -39,8 +39,13 @@ class NodeText:
         self._formulas = Formulas(view, labels, spell=lambda symbol: symbol.subscripted)
         self._adjoint_of = self._whole_adjoints()
 
-    def lines(self, node: Node, kind: Kind) -> Iterator[TextLine]:
-        """Yield the lines of a node."""
+    def lines(self, box: Box, kind: Kind) -> Iterator[TextLine]:
+        """Yield the lines of a box."""
+        node = box.node
+        if node is None:
+            yield TextLine(visible(box.title), BIG, bold=True)
+            yield TextLine(f"{len(box.nodes):,} nodes")
+            return
         symbols = " =\xa0".join(s.subscripted for s in self._labels.symbols.get(node, ()))
         if symbols:
             for row in broken(symbols, BIG, _SYMBOL_ROOM, bold=True):
@@ -65,7 +70,7 @@ class NodeText:
         where = node.site.filename.replace("\\", "/").rpartition("/")[2]
         return visible(f"{op}: {node.type}, {where}:{node.site.line}", 200)
 
-    def note(self, node: Node, source: Source) -> None:
+    def edge_note(self, node: Node, source: Source) -> None:
         """Arrows have no notes."""
 
     def _operation(self, node: Node) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from symad.drawing.edge_notes import PlacedNote, place_notes
@@ -44,18 +44,18 @@ class Density:
         Of lines on a node, in relation to their size.
     margin : float
         Around the picture.
-    round : str
-        The form of nodes that are ellipses by their look: ``"pill"`` needs less room.
+    forms : dict from str to str
+        Forms that need less room, by those that nodes have by their look.
     """
 
     spacing: Spacing
     leading: float
     margin: float
-    round: str
+    forms: Mapping[str, str]
 
 
-NORMAL = Density(Spacing.normal, 1.3, 12.0, "ellipse")
-COMPACT = Density(Spacing.compact, 1.15, 6.0, "pill")
+NORMAL = Density(Spacing.normal, 1.3, 12.0, {})
+COMPACT = Density(Spacing.compact, 1.15, 6.0, {"ellipse": "pill", "hexagon": "gem"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def _extent(text: Text) -> tuple[Point, Point]:
 
 def _look(shape: Shape, density: Density) -> Look:
     look = shape.look
-    return look | {"shape": density.round} if look["shape"] == "ellipse" else look
+    return look | {"shape": density.forms.get(look["shape"], look["shape"])}
 
 
 def _sizes(picture: Picture, density: Density = NORMAL) -> dict[str, Point]:

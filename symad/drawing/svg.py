@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 from xml.sax.saxutils import escape
 
 from symad.drawing.edge_notes import PlacedNote
-from symad.drawing.outlines import outline, points, rounded
+from symad.drawing.layout.curves import Point
+from symad.drawing.outlines import number, outline, points, rectangle
 from symad.drawing.picture import BIG, TextLine
 from symad.drawing.placed_picture import Figure, Ground, PlacedPicture, Shaft, Text
 from symad.drawing.style import FONT, INK, hue_class, hue_of
 
 _DASHES = {"dashed": "5,3", "dotted": "1.5,3"}
-_NOTE_ROUNDING = 7.0
+_FRAME_ROUNDING, _NOTE_ROUNDING = 10.0, 7.0
 
 
 def to_svg(picture: PlacedPicture) -> str:
@@ -76,8 +77,10 @@ def _drawn(picture: PlacedPicture, paint: _Paint) -> Iterator[str]:
     for ground in picture.grounds:
         group, look = paint.ground(ground)
         frame = ground.frame
-        path = rounded(frame.left, frame.top, frame.right, frame.bottom, 10.0)
-        yield f'<g{group}>{paint.tip(ground.title.line.text)}<path d="{path}"{look}/></g>'
+        centre = (frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2
+        size = frame.right - frame.left, frame.bottom - frame.top
+        box = rectangle(centre, size, _FRAME_ROUNDING, look)
+        yield f"<g{group}>{paint.tip(ground.title.line.text)}{box}</g>"
     for shaft in picture.shafts:
         yield _shaft(shaft, paint)
     for ground in picture.grounds:  # above the arrows, where they cross it
@@ -96,29 +99,37 @@ def _drawn(picture: PlacedPicture, paint: _Paint) -> Iterator[str]:
 
 def _shaft(shaft: Shaft, paint: _Paint) -> str:
     arrow = shaft.arrow
-    start, *rest = (f"{x:.1f},{y:.1f}" for x, y in shaft.curve)
+    start, curve = _curve(shaft.curve)
     group, line, head = paint.shaft(shaft)
     tip = paint.tip(f"{arrow.source.id}->{arrow.target.id}")
     return (
-        f'<g id="{arrow.id}"{group}>{tip}<path d="M{start}C{" ".join(rest)}"{line}/>'
+        f'<g id="{arrow.id}"{group}>{tip}<path d="M{start}c{curve}"{line}/>'
         f'<polygon points="{points(shaft.head)}"{head}/></g>'
     )
+
+
+def _curve(curve: Sequence[Point]) -> tuple[str, str]:
+    """Return the first point of a curve, and the others each from where its piece begins."""
+    exact = [(round(x, 1), round(y, 1)) for x, y in curve]
+    starts = (exact[place - place % 3] for place in range(len(exact) - 1))
+    rest = zip(exact[1:], starts, strict=True)
+    return points(exact[:1]), points([(x - left, y - top) for (x, y), (left, top) in rest])
 
 
 def _note(note: PlacedNote, paint: _Paint) -> str:
     line = note.arrow.note
     assert line is not None
-    (x, y), (width, height) = note.centre, note.size
     group, look = paint.note(note)
-    path = rounded(x - width / 2, y - height / 2, x + width / 2, y + height / 2, _NOTE_ROUNDING)
+    x, y = note.centre
     text = Text(line, (x, y + 0.35 * line.size), is_centred=True)
-    return f'<g{group}><path d="{path}"{look}/>{_text(text, paint)}</g>'
+    box = rectangle(note.centre, note.size, _NOTE_ROUNDING, look)
+    return f"<g{group}>{box}{_text(text, paint)}</g>"
 
 
 def _text(text: Text, paint: _Paint, more: str = "") -> str:
-    x, y = text.place
+    x, y = map(number, text.place)
     look = paint.text(text.line, text.is_centred)
-    return f'<text x="{x:.1f}" y="{y:.1f}"{look}{more}>{paint.words(text.line)}</text>'
+    return f'<text x="{x}" y="{y}"{look}{more}>{paint.words(text.line)}</text>'
 
 
 class _Colours:
@@ -174,7 +185,13 @@ class _Classes:
         self._boxes = [figure.shape.box for figure in picture.figures if not figure.shape.at]
 
     def ground(self, ground: Ground) -> tuple[str, str]:
-        """A frame of a scope knows what is inside, and appears with it."""
+        return self._named("frame", ground), ""
+
+    def title(self, ground: Ground) -> tuple[str, str]:
+        return self._named("title", ground), ""
+
+    def _named(self, name: str, ground: Ground) -> str:
+        """Return the class; the frame of a scope knows what is inside, and appears with it."""
         scope = ground.frame.scope
         inside = " ".join(
             box.id
@@ -183,10 +200,7 @@ class _Classes:
         )
         members = f' data-in="{inside}"' if scope else ""
         depth = min(len(scope), 1)
-        return f' class="frame {hue_class(ground.part)} d{depth}"{members}', ""
-
-    def title(self, ground: Ground) -> tuple[str, str]:
-        return self.ground(ground)
+        return f' class="{name} {hue_class(ground.part)} d{depth}"{members}'
 
     def shaft(self, shaft: Shaft) -> tuple[str, str, str]:
         arrow = shaft.arrow

@@ -14,14 +14,14 @@ _MATHS = {
     "_": r"\_", "^": r"\wedge ", "~": r"\sim ", "<": "{<}", ">": "{>}", '"': "''", "`": "'",
     " ": r"\ ",
 }  # fmt: skip
-_GREEK = (
+_NAMES = (
     "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho varsigma "
     "sigma tau upsilon varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi "
     "Omega"
 )
-_LETTERS = dict(zip("αβγδεζηθικλμνξπρςστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", _GREEK.split(), strict=True))
+GREEK = dict(zip("αβγδεζηθικλμνξπρςστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", _NAMES.split(), strict=True))
 """The Greek letters that have commands; the others look like Latin ones."""
-_ACCENTS = {
+ACCENTS = {
     "\N{COMBINING GRAVE ACCENT}": "grave", "\N{COMBINING ACUTE ACCENT}": "acute",
     "\N{COMBINING CIRCUMFLEX ACCENT}": "hat", "\N{COMBINING TILDE}": "tilde",
     "\N{COMBINING MACRON}": "bar", "\N{COMBINING DOT ABOVE}": "dot",
@@ -33,7 +33,7 @@ _TEXT = {
     "<": r"\textless{}", ">": r"\textgreater{}", '"': "''", "`": r"\textasciigrave{}",
     "[": "{[}", "]": "{]}", "|": r"\textbar{}", "…": r"\ldots{}", "→": r"$\to$",
     "×": r"$\times$", MINUS: "$-$", "·": r"$\cdot$", "∂": r"$\partial$", "—": "---", "–": "--",
-    **{letter: rf"$\{name}$" for letter, name in _LETTERS.items()},
+    **{letter: rf"$\{name}$" for letter, name in GREEK.items()},
 }  # fmt: skip
 _CODE = _TEXT | {'"': r"\char34{}"}
 _NUMBERS = {MINUS: "-", "∞": r"\infty", "…": r"\ldots ", "×": r" \times ", "‖": r"\Vert "}
@@ -64,10 +64,10 @@ def latex_name(name: str) -> str:
 
 def _letter(character: str) -> str:
     """Return a Greek or an accented letter as a command for formulas, others as they are."""
-    if character in _LETTERS:
-        return rf"\{_LETTERS[character]} "
+    if character in GREEK:
+        return rf"\{GREEK[character]} "
     parts = unicodedata.normalize("NFD", character)
-    accent = _ACCENTS.get(parts[1:])
+    accent = ACCENTS.get(parts[1:])
     return character if accent is None else rf"\{accent}{{{parts[0]}}}"
 
 

@@ -9,10 +9,10 @@ formulas, in a table, and is never part of markup.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from typing import Any
-from xml.etree import ElementTree
 
+from symad.drawing.metrics import broken, text_width
+from symad.drawing.picture import BIG, MIDDLE, TextLine
 from symad.notation.escape import visible
 from symad.notation.labels import Symbol
 
@@ -20,18 +20,10 @@ FIRST = 0xF0000
 """The private character of the first glyph; the page has the same number."""
 
 _PRIVATE = re.compile(f"[{chr(FIRST)}-{chr(FIRST + 0xFFFD)}]")
-_CALL = re.compile(r"\\operatorname\{((?:[^{}\\]|\\_)+)\}")
-_BARE = re.compile(r"&(?!#?\w+;)")  # an ampersand that the converter passes on as it is
-_WIDTHS = {**dict.fromkeys("iljtfr.,:;'|!()[] ", 0.36), **dict.fromkeys("mwMW@—…", 0.95)}
 _MARKS = {"": "", "bar": "\N{COMBINING MACRON}", "dot": "\N{COMBINING DOT ABOVE}"}
-_USUAL_WIDTH = 0.62
-_VALUE_WIDTH = 6 * _USUAL_WIDTH  # −0.284
-_SMALL = 0.7  # of an index, in relation to its letter
-_KEPT_TAGS = {
-    "math", "menclose", "mfrac", "mi", "mn", "mo", "mover", "mroot", "mrow", "mspace", "msqrt",
-    "mstyle", "msub", "msubsup", "msup", "mtext", "munder", "munderover",
-}  # fmt: skip
-_KEPT_ATTRIBUTES = {"fence", "form", "mathvariant", "notation", "stretchy", "width"}
+_VALUE = "−0.284"  # as much room as a value may need
+_ROOM = 165.0  # for a line of a formula on a node
+_MOST_LINES = 3
 
 
 class Glyphs:
@@ -47,6 +39,7 @@ class Glyphs:
 
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
+        self._plain: list[str] = []
         self._known: dict[object, str] = {}
 
     def symbol(self, symbol: Symbol, target: str = "") -> str:
@@ -59,7 +52,8 @@ class Glyphs:
         upper = (f"({symbol.generation})" if symbol.generation > 1 else "") + "′" * symbol.copy
         if upper:
             entry["u"] = upper
-        return self._character((symbol, target), entry | ({"n": target} if target else {}))
+        entry |= {"n": target} if target else {}
+        return self._character((symbol, target), entry, symbol.subscripted)
 
     def aim(self, character: str, target: str) -> None:
         """Say which node a symbol belongs to that was written before its node had an id."""
@@ -70,86 +64,45 @@ class Glyphs:
 
         One that is part of a formula is put in parentheses where it is negative.
         """
-        return self._character(("value", place, inner), {"v": place} | ({"p": 1} if inner else {}))
+        entry = {"v": place} | ({"p": 1} if inner else {})
+        return self._character(("value", place, inner), entry, _VALUE)
 
     def text(self, text: str, longest: int = 40) -> str:
         """Return the character that stands for a text of the user's, shortened."""
-        return self._character(("text", text, longest), {"t": visible(text, longest)})
+        shown = visible(text, longest)
+        return self._character(("text", text, longest), {"t": shown}, shown)
 
-    def _character(self, key: object, entry: dict[str, Any]) -> str:
+    def _character(self, key: object, entry: dict[str, Any], plain: str) -> str:
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = chr(FIRST + len(self.entries))
             self.entries.append(entry)
+            self._plain.append(plain)
         return known
 
-    def width(self, text: str) -> float:
-        """Return about how wide a text is in a sans-serif font, in units of the font size."""
-        return sum(map(self._width, text))
+    # On nodes
 
-    def _width(self, character: str) -> float:
-        if not _PRIVATE.match(character):
-            return _WIDTHS.get(character, _USUAL_WIDTH)
-        entry = self.entries[ord(character) - FIRST]
-        if "t" in entry:
-            return self.width(entry["t"])
-        if "v" in entry:
-            return _VALUE_WIDTH
-        return _USUAL_WIDTH + _SMALL * self.width(entry["i"] + entry.get("u", ""))
+    def plain(self, text: str) -> str:
+        """Return a text as a reader sees it."""
+        return "".join(map(self._spelled, text))
 
+    def _spelled(self, character: str) -> str:
+        return self._plain[ord(character) - FIRST] if _PRIVATE.match(character) else character
 
-def mathml(latex: str) -> str:
-    r"""Return LaTeX as MathML, without the outermost element, and without any that is not maths.
+    def line(self, text: str, size: int = MIDDLE, **more: Any) -> TextLine:
+        """Return a line of text on a node."""
+        return TextLine(self.plain(text), size, code=text, **more)
 
-    Examples
-    --------
-    >>> mathml(r"\frac{1}{2}")
-    '<mfrac><mn>1</mn><mn>2</mn></mfrac>'
-    """
-    from latex2mathml.converter import convert
+    def symbol_line(self, text: str) -> TextLine:
+        """Return the line of a symbol, or of a title."""
+        return self.line(text, BIG, bold=True)
 
-    names: list[str] = []
+    def formula_lines(self, formula: str) -> list[TextLine]:
+        """Return a formula on a few lines; what is too long for them is cut."""
+        rows = broken(formula, MIDDLE, _ROOM, width=self._width)
+        if len(rows) > _MOST_LINES:
+            rows = [*rows[: _MOST_LINES - 1], f"{rows[_MOST_LINES - 1].rstrip(' +')} …"]
+        return [self.line(row) for row in rows]
 
-    def hide(found: re.Match[str]) -> str:
-        names.append(found[1].replace(r"\_", "_"))
-        return rf"\mathrm{{{chr(_NAMES + len(names) - 1)}}}"
-
-    text = _BARE.sub("&amp;", convert(_CALL.sub(hide, latex)))
-    root = ElementTree.fromstring(text)
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-        if element.tag not in _KEPT_TAGS:
-            element.tag = "mrow"
-        for name in set(element.attrib).difference(_KEPT_ATTRIBUTES):
-            del element.attrib[name]
-        if element.text and len(element.text) == 1 and 0 <= ord(element.text) - _NAMES < len(names):
-            element.tag, element.text = "mi", names[ord(element.text) - _NAMES]
-            element.attrib.clear()
-    _flatten(root)
-    _space(root)
-    return "".join(ElementTree.tostring(child, encoding="unicode") for child in root)
-
-
-_NAMES = 0x100000  # the private characters that stand for names of ops on their way
-
-
-def _space(root: ElementTree.Element) -> None:
-    """Put a thin space between the name of a function and what it is applied to."""
-    rows = [element for element in root.iter() if element.tag in ("math", "mrow")]
-    for parent in rows:
-        spaced = []
-        for child, after in pairwise([*parent, ElementTree.Element("mo", {})]):
-            spaced.append(child)
-            if child.tag == "mi" and len(child.text or "") > 1 and after.tag != "mo":
-                opening = "".join(after.itertext()).startswith("(")
-                spaced += [] if opening else [ElementTree.Element("mspace", {"width": "0.17em"})]
-        parent[:] = spaced
-
-
-def _flatten(root: ElementTree.Element) -> None:
-    """Replace rows of a single element by that element."""
-    for parent in list(root.iter()):
-        for place, child in enumerate(list(parent)):
-            while child.tag in ("mrow", "mstyle") and len(child) == 1:
-                child = child[0]
-            parent[place] = child
+    def _width(self, text: str, size: float, bold: bool) -> float:
+        return text_width(self.plain(text), size, bold)

@@ -319,7 +319,7 @@ def test_a_long_chain_without_scopes_folds_in_runs() -> None:
     for _ in range(3_000):
         y = sm.sin(y) * y
     drawing = sm.draw([y, sm.gradients(y, x)])
-    assert "runs of neighbours" in drawing.notes[0]
+    assert "neighbouring nodes are folded" in drawing.notes[0]
     assert drawing.source.count("[id=n") <= 200
     order = topological_order([y, sm.gradients(y, x)])
     assert drawing.ids[x] == "n0" and len(drawing.ids) >= 0.6 * len(order)
@@ -383,6 +383,8 @@ def boxes_of(svg: str) -> dict[str, tuple[float, float, float, float]]:
                 if shape.tag == f"{SVG}ellipse":
                     x, y, rx, ry = (float(shape.get(k, 0)) for k in ("cx", "cy", "rx", "ry"))
                     corners += [(x - rx, y - ry), (x + rx, y + ry)]
+                elif shape.tag == f"{SVG}rect":
+                    corners += corners_of(shape)
                 elif shape.tag in (f"{SVG}polygon", f"{SVG}path"):
                     numbers = re.findall(r"-?[\d.]+", shape.get("points") or shape.get("d") or "")
                     corners += zip(map(float, numbers[::2]), map(float, numbers[1::2]), strict=True)
@@ -390,6 +392,11 @@ def boxes_of(svg: str) -> dict[str, tuple[float, float, float, float]]:
                 xs, ys = zip(*corners, strict=True)
                 found[group.attrib["id"]] = (min(xs), min(ys), max(xs), max(ys))
     return found
+
+
+def corners_of(rectangle: ElementTree.Element) -> list[tuple[float, float]]:
+    x, y, width, height = (float(rectangle.get(k, 0)) for k in ("x", "y", "width", "height"))
+    return [(x, y), (x + width, y + height)]
 
 
 def graphs_to_lay_out() -> list[tuple[str, list[sm.Node], list[sm.Node]]]:
@@ -657,6 +664,8 @@ def extents(svg: str, kind: str) -> dict[str, tuple[float, float, float, float]]
         for e in group.iter(f"{SVG}ellipse"):
             cx, cy, rx, ry = (float(e.get(key, "nan")) for key in ("cx", "cy", "rx", "ry"))
             points += [(cx - rx, cy - ry), (cx + rx, cy + ry)]
+        for e in group.iter(f"{SVG}rect"):
+            points += corners_of(e)
         for e in (*group.iter(f"{SVG}polygon"), *group.iter(f"{SVG}path")):
             text = e.get("points") or e.get("d") or ""
             points += [(float(a), float(b)) for a, b in re.findall(r"(-?[\d.]+),(-?[\d.]+)", text)]

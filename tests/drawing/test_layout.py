@@ -667,7 +667,7 @@ def test_hostile_text_is_shown_as_text(text: str, no_graphviz: None) -> None:
     root = ElementTree.fromstring(sm.draw([y, sm.gradients(y, x)]).svg())
     assert visible(text) in {text_of(element) for element in root.iter(f"{SVG}text")}
     names = {element.tag.removeprefix(SVG) for element in root.iter()}
-    assert names <= {"svg", "g", "title", "polygon", "polyline", "ellipse", "path", "text"}
+    assert names <= {"svg", "g", "title", "polygon", "polyline", "ellipse", "path", "rect", "text"}
     for element in root.iter():
         assert not any(key.endswith("href") or key.startswith("on") for key in element.attrib)
 
