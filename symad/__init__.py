@@ -16,7 +16,7 @@ from symad.autodiff.extension import Edge, Extension
 from symad.autodiff.forward import pushforward, tangents
 from symad.autodiff.numeric import directional_derivative, numerical_gradient
 from symad.autodiff.reverse import extend, gradients, pullback
-from symad.drawing.show import draw, to_networkx, trace
+from symad.drawing.show import draw, to_networkx
 from symad.errors import SymadError
 from symad.explaining import compare_derivatives, difference_errors, explain
 from symad.graph.graph import Graph
@@ -141,6 +141,7 @@ from symad.ops.truth import all, any
 from symad.player.player import play
 from symad.runtime.compiler import Executor, compile
 from symad.runtime.function import Function
+from symad.tables.tracing import trace
 from symad.types import TensorType
 
 if TYPE_CHECKING:

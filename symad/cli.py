@@ -238,7 +238,7 @@ def _trace(options: argparse.Namespace) -> int:
 
 
 def _gradient(options: argparse.Namespace) -> int:
-    from symad.drawing.show import derivation
+    from symad.tables.tracing import derivation
 
     expression, feed = _read(options)
     y, targets = expression.node, _targets(expression, options.wrt)

@@ -22,7 +22,8 @@ FAMILIES = {
     "Derivatives": ("symad.autodiff.reverse", "symad.autodiff.forward", "symad.autodiff.extension")
     + ("symad.autodiff.derived", "symad.autodiff.numeric", "symad.ops.adjoint"),
     "Compiling and running": ("symad.runtime.compiler", "symad.runtime.function"),
-    "Seeing and explaining": ("symad.drawing.show", "symad.player.player", "symad.explaining"),
+    "Seeing and explaining": ("symad.drawing.show", "symad.tables.tracing", "symad.player.player")
+    + ("symad.explaining",),
     "Looking inside": ("symad.inspection",),
     "Arithmetic": ("symad.ops.arithmetic", "symad.ops.rounding"),
     "Exponentials, trigonometry, special functions": ("symad.ops.exponential",)

@@ -16,7 +16,6 @@ import numpy as np
 import symad as sm
 from symad.autodiff.extension import Propagated, Summed
 from symad.demo.examples import running_example
-from symad.drawing.show import node_values
 from symad.errors import GradientError
 from symad.graph.provenance import RoleKind
 from symad.graph.traverse import topological_order
@@ -24,6 +23,7 @@ from symad.notation.formulas import Formulas
 from symad.notation.labels import Labels, Symbol
 from symad.notation.values import format_value
 from symad.notation.view import View
+from symad.runtime.values import node_values
 from symad.tables.table import Table, Tabular
 
 Value = Any

@@ -1,31 +1,32 @@
-"""DOT: a scene as text, which Graphviz lays out.
+"""DOT: a picture as text, which Graphviz lays out.
 
 The forward part and each family of derivatives are clusters side by side.  Adjoints stand at the
-height of their nodes: their edges are written backwards (``dir=back``), so that the layout ranks
-them upwards, and each adjoint shares the rank of its node.
+height of their nodes: beside each of their edges runs an invisible one the other way, so that the
+layout ranks them upwards, and each adjoint shares the rank of its node.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from symad.drawing.scene import Arrow, Line, Scene, Shape, Swatch
+from symad.drawing.picture import Arrow, Picture, Shape, Swatch, TextLine
 from symad.drawing.style import FONT, INK, hue_of
 from symad.notation.escape import html, quoted, visible
 from symad.notation.roles import Part
 
 
-def to_dot(scene: Scene) -> str:
+def to_dot(picture: Picture) -> str:
     """Return the whole DOT text."""
     lines = ["digraph symad {", *_HEAD]
-    for part in scene.parts:
-        lines += _cluster(part, [shape for shape in scene.shapes if shape.box.part == part])
-    lines += _in_order(scene.parts)
-    lines += map(_edge, scene.arrows)
-    for row in scene.rows:
+    for part in picture.parts:
+        lines += _cluster(part, [shape for shape in picture.shapes if shape.box.part == part])
+    lines += _in_order(picture.parts)
+    for arrow in picture.arrows:
+        lines += _edge(arrow)
+    for row in picture.rows:
         ids = " -> ".join(box.id for box in row)
         lines.append(f"  {{rank=same; {ids} [style=invis]}}")
-    lines += [f"  label=<{_legend(scene.legend, scene.notes)}>;", "}"]
+    lines += [f"  label=<{_legend(picture.legend, picture.notes)}>;", "}"]
     return "\n".join(lines) + "\n"
 
 
@@ -75,14 +76,13 @@ def _node(shape: Shape) -> str:
     return f"    {name} [id={name} {attributes(shape.look)} tooltip={tip} label=<{label}>];"
 
 
-def _edge(arrow: Arrow) -> str:
-    start, end, look = arrow.source, arrow.target, arrow.look
-    if not arrow.ranks:
+def _edge(arrow: Arrow) -> Iterator[str]:
+    start, end, look = arrow.source.id, arrow.target.id, arrow.look
+    if arrow.rises or not arrow.ranks:
         look["constraint"] = "false"
+    yield f"  {start} -> {end} [id={arrow.id} {attributes(look)}];"
     if arrow.rises:
-        start, end = end, start
-        look["dir"] = "back"
-    return f"  {start.id} -> {end.id} [id={arrow.id} {attributes(look)}];"
+        yield f"  {end} -> {start} [style=invis];"
 
 
 def attributes(look: dict[str, str]) -> str:
@@ -90,7 +90,7 @@ def attributes(look: dict[str, str]) -> str:
     return " ".join(f'{key}="{value}"' for key, value in look.items())
 
 
-def markup(line: Line) -> str:
+def markup(line: TextLine) -> str:
     """Return a line as markup of HTML-like labels."""
     text = html(line.text)
     if line.italic:
@@ -109,7 +109,7 @@ def _legend(swatches: Sequence[Swatch], notes: Iterable[str], columns: int = 4) 
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
     body = "".join(f"<TR>{''.join(row)}</TR>" for row in rows)
     for note in notes:
-        body += f'<TR><TD COLSPAN="{columns}" ALIGN="LEFT">{markup(Line(note, 13))}</TD></TR>'
+        body += f'<TR><TD COLSPAN="{columns}" ALIGN="LEFT">{markup(TextLine(note, 13))}</TD></TR>'
     return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="6" CELLPADDING="2">{body}</TABLE>'
 
 

@@ -1,28 +1,34 @@
 """Drawing: a picture of a graph, as DOT, SVG, PNG or PDF, and in a notebook.
 
-symad lays it out, the same in all formats and on all machines; Graphviz paints PNG and PDF.
+symad lays it out, the same in all formats and on all machines, unless Graphviz is asked to; PNG and
+PDF are painted by Graphviz.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from symad.drawing.compose import compose
 from symad.drawing.dot import to_dot
 from symad.drawing.fold import Box, make_boxes
 from symad.drawing.graphviz_paint import to_placed_dot
-from symad.drawing.marks import Mark, marked
+from symad.drawing.marks import NodeMark, marked
+from symad.drawing.node_text import NodeText
+from symad.drawing.placed_picture import PlacedPicture, place_picture
 from symad.drawing.render import FORMATS, render
-from symad.drawing.scene import make_scene
-from symad.drawing.sheet import Sheet, make_sheet
 from symad.drawing.svg import to_svg
 from symad.errors import RenderError
 from symad.graph.node import Node
 from symad.notation.names import labels_of
 from symad.notation.view import View
+
+if TYPE_CHECKING:
+    import graphviz
 
 
 class Drawing:
@@ -30,7 +36,7 @@ class Drawing:
 
     Attributes
     ----------
-    dot : str
+    source : str
         The picture as DOT text without places, for Graphviz to lay out.
     notes : tuple of str
         What the picture leaves out: it says the same below the graph.
@@ -43,16 +49,27 @@ class Drawing:
     """
 
     def __init__(
-        self, view: View, limit: int, marks: Mapping[Node, Mark] | None = None, shares: str = ""
+        self,
+        view: View,
+        limit: int,
+        marks: Mapping[Node, NodeMark] | None = None,
+        shares: str = "",
+        engine: str = "symad",
     ) -> None:
+        if engine not in ("symad", "dot"):
+            raise RenderError(
+                f"there is no engine {engine!r} to lay a picture out",
+                remedy='Use engine="symad" or engine="dot"; drawing.to_graphviz() has the others.',
+            )
         labels = labels_of(view)
         boxes, note = make_boxes(view, labels, limit)
         self.notes: tuple[str, ...] = (note,) if note else ()
         self.ids: dict[Node, str] = _ids(view, boxes)
-        scene = make_scene(view, labels, boxes, self.notes)
-        self._scene = marked(scene, marks, shares) if marks else scene
-        self.edge_ids: dict[tuple[Node, int], str] = self._scene.edge_ids
-        self.dot = to_dot(self._scene)
+        picture = compose(view, labels, boxes, NodeText(view, labels), self.notes)
+        self._picture = marked(picture, marks, shares) if marks else picture
+        self.edge_ids: dict[tuple[Node, int], str] = dict(self._picture.edge_ids)
+        self.source = to_dot(self._picture)
+        self._engine = engine
         self._count = len(view.nodes)
         self._drawn: dict[str, tuple[bytes, str]] = {}
         self._rendered_by = "symad"
@@ -62,8 +79,37 @@ class Drawing:
         """What drew the picture last: ``"symad"``, ``"dot"`` or ``"pygraphviz"``."""
         return self._rendered_by
 
+    @property
+    def dot(self) -> str:
+        """The old name of :attr:`source`."""
+        warnings.warn("Drawing.dot is called Drawing.source now", DeprecationWarning, stacklevel=2)
+        return self.source
+
+    def to_graphviz(self) -> graphviz.Source:
+        """Return the picture for the package ``graphviz``, which lays it out again.
+
+        Examples
+        --------
+        >>> import symad as sm
+        >>> x = sm.Variable("x")
+        >>> source = sm.draw(sm.sin(x)).to_graphviz()
+        >>> source.source.splitlines()[0]
+        'digraph symad {'
+        >>> source.render("sine", format="svg", cleanup=True)  # doctest: +SKIP
+        'sine.svg'
+        """
+        import graphviz
+
+        return graphviz.Source(self.source)
+
     def svg(self) -> str:
-        """Return the picture as SVG text."""
+        """Return the picture as SVG text.
+
+        Raises
+        ------
+        RenderError
+            If Graphviz is to lay it out, and there is none, or it fails.
+        """
         return self._render("svg").decode()
 
     def png(self) -> bytes:
@@ -92,7 +138,7 @@ class Drawing:
         target = Path(path)
         format = target.suffix.lower().removeprefix(".")
         if format == "dot":
-            target.write_text(self.dot, encoding="utf-8")
+            target.write_text(self.source, encoding="utf-8")
         elif format in FORMATS:
             target.write_bytes(self._render(format))
         else:
@@ -103,16 +149,18 @@ class Drawing:
 
     def _render(self, format: str) -> bytes:
         if format not in self._drawn:
-            if format == "svg":
-                self._drawn[format] = to_svg(self._sheet).encode(), "symad"
+            if self._engine == "dot":
+                self._drawn[format] = render(self.source, format)
+            elif format == "svg":
+                self._drawn[format] = to_svg(self._placed).encode(), "symad"
             else:
-                self._drawn[format] = render(to_placed_dot(self._sheet), format, "nop2")
+                self._drawn[format] = render(to_placed_dot(self._placed), format, "nop2")
         picture, self._rendered_by = self._drawn[format]
         return picture
 
     @cached_property
-    def _sheet(self) -> Sheet:
-        return make_sheet(self._scene)
+    def _placed(self) -> PlacedPicture:
+        return place_picture(self._picture)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"image/svg+xml": self.svg(), "text/plain": repr(self)}

@@ -57,12 +57,12 @@ def make_boxes(view: View, labels: Labels, limit: int) -> tuple[list[Box], str]:
     depth = _scope_depth(view.nodes, parts, limit)
     if depth:
         boxes = _collect(view.nodes, parts, lambda node: _scope_key(node, depth))
-        how = "by scope"
+        how = "folded by scope"
     else:
         chunk = _chunks(view, labels, parts)
         boxes = _collect(view.nodes, parts, lambda node: chunk[node])
-        how = "in runs of neighbours, since it has no scopes that would do"
-    return boxes, f"{len(view.nodes):,} nodes are drawn as {len(boxes)} boxes, folded {how}."
+        how = "neighbouring nodes are folded, because the graph has no usable scopes"
+    return boxes, f"{len(view.nodes):,} nodes are drawn as {len(boxes)} boxes: {how}."
 
 
 _Key = tuple[tuple[str, ...], str]

@@ -1,4 +1,4 @@
-"""A sheet as DOT in which everything has its place: Graphviz only paints it, as PNG or PDF.
+"""A picture as DOT in which everything has its place: Graphviz only paints it, as PNG or PDF.
 
 The engine that this text is for, ``nop2``, takes the places of nodes, of curves and of clusters
 from their attributes.  Text that belongs to no node is a node without an outline.
@@ -13,7 +13,7 @@ from symad.drawing.dot import attributes, markup
 from symad.drawing.layout.curves import Point
 from symad.drawing.metrics import text_width
 from symad.drawing.outlines import RING, SLANT, is_double
-from symad.drawing.sheet import Figure, Ground, Shaft, Sheet, Text
+from symad.drawing.placed_picture import Figure, Ground, PlacedPicture, Shaft, Text
 from symad.drawing.style import FONT, INK, hue_of
 
 _INCH = 72.0
@@ -23,20 +23,20 @@ _MOST_DOTS, _LONGEST = 5e7, 30_000.0  # in all, and along one side
 _BASE = 0.38  # from the middle of a line of text down to its base, in relation to its size
 
 
-def to_placed_dot(sheet: Sheet) -> str:
+def to_placed_dot(picture: PlacedPicture) -> str:
     """Return a picture as DOT text for the engine ``nop2``."""
-    return _Writer(sheet).text()
+    return _PlacedWriter(picture).text()
 
 
-class _Writer:
-    """Heights are counted from below in DOT, and from the top on a sheet."""
+class _PlacedWriter:
+    """Heights are counted from below in DOT, and from the top in a picture."""
 
-    def __init__(self, sheet: Sheet) -> None:
-        self._sheet = sheet
+    def __init__(self, picture: PlacedPicture) -> None:
+        self._picture = picture
         self._texts = 0
 
     def text(self) -> str:
-        (width, height), margin = self._sheet.size, self._sheet.margin
+        (width, height), margin = self._picture.size, self._picture.margin
         most = min(math.sqrt(_MOST_DOTS / (width * height)), _LONGEST / max(width, height)) * _INCH
         inner = f"0,0,{width - 2 * margin:.2f},{height - 2 * margin:.2f}"
         lines = [
@@ -47,18 +47,18 @@ class _Writer:
             " fixedsize=true];",
             "  edge [penwidth=1.5];",
         ]
-        for number, ground in enumerate(self._sheet.grounds):
+        for number, ground in enumerate(self._picture.grounds):
             lines += self._ground(ground, f"cluster_{number}")
-        for figure in self._sheet.figures:
+        for figure in self._picture.figures:
             lines += self._figure(figure)
-        lines += map(self._shaft, self._sheet.shafts)
-        for ground in self._sheet.grounds:
+        lines += map(self._shaft, self._picture.shafts)
+        for ground in self._picture.grounds:
             lines.append(self._text(ground.title, hue_of(ground.part).ground))
-        lines += map(self._text, self._sheet.legend)
+        lines += map(self._text, self._picture.legend)
         return "\n".join([*lines, "}"]) + "\n"
 
     def _point(self, point: Point) -> str:
-        return f"{point[0]:.2f},{self._sheet.size[1] - 2 * self._sheet.margin - point[1]:.2f}"
+        return f"{point[0]:.2f},{self._picture.size[1] - 2 * self._picture.margin - point[1]:.2f}"
 
     def _ground(self, ground: Ground, name: str) -> Iterator[str]:
         frame, hue = ground.frame, hue_of(ground.part)

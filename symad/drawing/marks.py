@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from symad.drawing.scene import Line, Scene, Shape, Swatch
+from symad.drawing.picture import Picture, Shape, Swatch, TextLine
 from symad.graph.node import Node
 from symad.notation.escape import visible
 
@@ -15,7 +15,7 @@ _STOPS = ((255, 255, 255), (255, 236, 170), (255, 196, 92), (255, 143, 66))
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class NodeMark:
     """What is marked on one node.
 
     Attributes
@@ -30,21 +30,21 @@ class Mark:
     share: float | None = None
 
 
-def marked(scene: Scene, marks: Mapping[Node, Mark], what: str) -> Scene:
-    """Return a scene with marks on it.
+def marked(picture: Picture, marks: Mapping[Node, NodeMark], what: str) -> Picture:
+    """Return a picture with marks on it.
 
     Parameters
     ----------
-    scene : Scene
-    marks : dict from Node to Mark
+    picture : Picture
+    marks : dict from Node to NodeMark
     what : str
         What the shares are of, for the legend; empty if there are none.
     """
-    shapes = [_marked(shape, marks, bool(what)) for shape in scene.shapes]
-    legend = list(scene.legend)
+    shapes = [_marked(shape, marks, bool(what)) for shape in picture.shapes]
+    legend = list(picture.legend)
     if what:
         legend += [Swatch("█", f"{share:.0%} {what}", heat(share)) for share in (0.02, 0.2, 1.0)]
-    return replace(scene, shapes=shapes, legend=legend)
+    return replace(picture, shapes=shapes, legend=legend)
 
 
 def heat(share: float) -> str:
@@ -73,13 +73,11 @@ def bar(share: float, cells: int = _CELLS) -> str:
     return "█" * full + "░" * (cells - full) if full else ""
 
 
-def _marked(shape: Shape, marks: Mapping[Node, Mark], filled: bool) -> Shape:
+def _marked(shape: Shape, marks: Mapping[Node, NodeMark], filled: bool) -> Shape:
     found = [marks[node] for node in shape.box.nodes if node in marks]
-    lines = [Line(visible(mark.text, 60)) for mark in found if mark.text and len(found) == 1]
+    lines = [TextLine(visible(mark.text, 60)) for mark in found if mark.text and len(found) == 1]
     shares = [mark.share for mark in found if mark.share is not None]
-    look = dict(shape.look)
-    if filled:
-        look["fillcolor"] = heat(sum(shares))
+    fill = heat(sum(shares)) if filled else ""
     if shares:
-        lines.append(Line(f"{bar(sum(shares))} {sum(shares):.1%}".strip()))
-    return replace(shape, look=look, lines=(*shape.lines, *lines))
+        lines.append(TextLine(f"{bar(sum(shares))} {sum(shares):.1%}".strip()))
+    return replace(shape, fill=fill, lines=(*shape.lines, *lines))

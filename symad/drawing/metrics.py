@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 _WIDTHS = {
@@ -23,6 +23,9 @@ _WIDTHS = {
 }  # fmt: skip
 _USUAL, _WIDE, _PICTURE = 0.8, 1.1, 1.4
 _BOLD = 0.075  # what bold adds to each character
+Measure = Callable[[str, float, bool], float]
+"""Tells the width of a text, of a size, in bold or not."""
+
 _BREAKS = re.compile("(?<=[ ,(])(?! )")  # a line may end after these
 
 
@@ -39,7 +42,9 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     return size * (sum(widths) + extra)
 
 
-def broken(text: str, size: float, room: float, bold: bool = False) -> list[str]:
+def broken(
+    text: str, size: float, room: float, bold: bool = False, width: Measure = text_width
+) -> list[str]:
     """Return text on as few lines as fit into a width, and those about equally wide.
 
     Lines end after a space, a comma or an opening bracket; what holds none of them is not broken.
@@ -50,20 +55,22 @@ def broken(text: str, size: float, room: float, bold: bool = False) -> list[str]
     ['broadcast_like(', 'v₁₀, v₉)']
     """
     pieces = _BREAKS.split(text)
-    best = narrower = _filled(pieces, size, room, bold)
+    best = narrower = _filled(pieces, size, room, bold, width)
     while len(narrower) == len(best) > 1:
         best = narrower
-        widest = max(text_width(line, size, bold) for line in best)
-        if widest <= max(text_width(piece.rstrip(), size, bold) for piece in pieces):
+        widest = max(width(line, size, bold) for line in best)
+        if widest <= max(width(piece.rstrip(), size, bold) for piece in pieces):
             break
-        narrower = _filled(pieces, size, widest - 0.01, bold)
+        narrower = _filled(pieces, size, widest - 0.01, bold, width)
     return best
 
 
-def _filled(pieces: Iterable[str], size: float, room: float, bold: bool) -> list[str]:
+def _filled(
+    pieces: Iterable[str], size: float, room: float, bold: bool, width: Measure
+) -> list[str]:
     lines = [""]
     for piece in pieces:
-        if lines[-1] and text_width((lines[-1] + piece).rstrip(), size, bold) > room:
+        if lines[-1] and width((lines[-1] + piece).rstrip(), size, bold) > room:
             lines.append("")
         lines[-1] += piece
     return [line.rstrip(" ") for line in lines]

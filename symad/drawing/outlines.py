@@ -1,6 +1,7 @@
 """The outlines of nodes in SVG: how large they must be for their text, and where arrows meet them.
 
-Forms and looks have the names that Graphviz gives them.
+Forms and looks have the names that Graphviz gives them.  Two are ours: ``"pill"``, a box with round
+ends, and ``"gem"``, a hexagon whose points do not grow with it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ Look = Mapping[str, str]
 _MARGIN = (11.0, 5.0)
 _LEAST = (50.0, 34.0)
 _ROUNDEST = 1.15  # width of an ellipse in relation to its height, at least
+_BULGE = 0.3  # by which a pill is wider than a box with the same text, in relation to its height
 _ROOF = 0.26  # of the height of a house
 SLANT = 16.0  # of a parallelogram
 _POINT = 0.25  # of the width of a hexagon, at either end
+_CUT = 12.0  # the same of a gem
 _DEPTH = 6.0  # of a box in three dimensions
 RING = 4.0  # between two outlines
 
@@ -28,12 +31,14 @@ def size_around(look: Look, width: float, height: float) -> Point:
     if form == "ellipse":  # with text in the corners of the rectangle that fits best
         width, height = math.sqrt(2) * (width - _MARGIN[0]), math.sqrt(2) * (height - _MARGIN[1])
         width = max(width, _ROUNDEST * height)
+    elif form == "pill":
+        width += _BULGE * (height - 2 * _MARGIN[1])
     elif form == "house":
         height = (height + 6) / (1 - _ROOF)
     elif form == "hexagon":  # with text in its corners, which are nearer to the middle
         width /= 1 - 2 * _POINT * (1 - 2 * _MARGIN[1] / height)
-    elif form == "parallelogram":
-        width += 2 * SLANT
+    elif form in ("parallelogram", "gem"):
+        width += 2 * (SLANT if form == "parallelogram" else _CUT)
     elif form == "box3d":
         width, height = width + _DEPTH, height + _DEPTH
     width, height = max(width, _LEAST[0]), max(height, _LEAST[1])
@@ -48,7 +53,7 @@ def text_drop(look: Look, size: Point) -> float:
 
 
 def outline(look: Look, centre: Point, size: Point, paint: str) -> Iterator[str]:
-    """Yield the SVG elements of a node, painted with the attributes ``paint``."""
+    """Yield the SVG elements of a node, with attributes that begin with a space."""
     yield _one_outline(look, centre, size, paint)
     if is_double(look):
         yield _one_outline(look, centre, (size[0] - 2 * RING, size[1] - 2 * RING), paint)
@@ -56,16 +61,18 @@ def outline(look: Look, centre: Point, size: Point, paint: str) -> Iterator[str]
         (x, y), (w, h) = centre, (size[0] / 2, size[1] / 2)
         inner = x + w - _DEPTH, y - h + _DEPTH
         for end in ((x - w, inner[1]), (inner[0], y + h), (x + w, y - h)):
-            yield f'<polyline points="{points([inner, end])}" {paint}/>'
+            yield f'<polyline points="{points([inner, end])}"{paint}/>'
 
 
 def _one_outline(look: Look, centre: Point, size: Point, paint: str) -> str:
-    (x, y), (w, h) = centre, (size[0] / 2, size[1] / 2)
-    if look["shape"] == "ellipse":
-        return f'<ellipse cx="{x:.2f}" cy="{y:.2f}" rx="{w:.2f}" ry="{h:.2f}" {paint}/>'
-    if "rounded" in look.get("style", ""):
-        return f'<path d="{rounded(x - w, y - h, x + w, y + h, 9.0)}" {paint}/>'
-    return f'<polygon points="{points(_corners(look["shape"], centre, size))}" {paint}/>'
+    form = look["shape"]
+    if form in ("box", "pill"):
+        radius = size[1] / 2 if form == "pill" else 9.0 * ("rounded" in look.get("style", ""))
+        return rectangle(centre, size, radius, paint)
+    if form == "ellipse":
+        x, y, across, down = map(number, (*centre, size[0] / 2, size[1] / 2))
+        return f'<ellipse cx="{x}" cy="{y}" rx="{across}" ry="{down}"{paint}/>'
+    return f'<polygon points="{points(_corners(form, centre, size))}"{paint}/>'
 
 
 def _corners(form: str, centre: Point, size: Point) -> list[Point]:
@@ -76,8 +83,9 @@ def _corners(form: str, centre: Point, size: Point) -> list[Point]:
         return [(left, bottom), (left, eaves), (x, top), (right, eaves), (right, bottom)]
     if form == "parallelogram":
         return [(left, bottom), (left + SLANT, top), (right, top), (right - SLANT, bottom)]
-    if form == "hexagon":
-        inner, outer = left + _POINT * size[0], right - _POINT * size[0]
+    if form in ("hexagon", "gem"):
+        point = _point(form, size)
+        inner, outer = left + point, right - point
         return [
             (left, y), (inner, top), (outer, top), (right, y), (outer, bottom), (inner, bottom)
         ]  # fmt: skip
@@ -106,28 +114,40 @@ def meeting(look: Look, centre: Point, size: Point, point: Point, vertical: bool
         return (x - math.copysign(SLANT / 2, dx), y) if form == "parallelogram" else point
     if form == "ellipse":
         return x, centre[1] + math.copysign(h * math.sqrt(max(1 - (dx / w) ** 2, 0.0)), dy)
+    if form == "pill":
+        beyond = max(abs(dx) - (w - h), 0.0)
+        return x, centre[1] + math.copysign(math.sqrt(max(h * h - beyond * beyond, 0.0)), dy)
     if form == "house" and dy < 0:
         return x, centre[1] - h + _ROOF * size[1] * abs(dx) / w
-    if form == "hexagon":
-        beyond = max(abs(dx) / w - (1 - 2 * _POINT), 0.0) / (2 * _POINT)
+    if form in ("hexagon", "gem"):
+        cut = _point(form, size)
+        beyond = max(abs(dx) - (w - cut), 0.0) / cut
         return x, centre[1] + math.copysign(h * (1 - beyond), dy)
     return point
 
 
-def rounded(left: float, top: float, right: float, bottom: float, radius: float) -> str:
-    """Return the path of a rectangle with round corners."""
-    r = min(radius, (right - left) / 2, (bottom - top) / 2)
-    corners = ((right, top, 0, r), (right, bottom, -r, 0), (left, bottom, 0, -r), (left, top, r, 0))
-    path = f"M{left + r:.2f},{top:.2f}"
-    for x, y, across, down in corners:
-        before = x - down, y + across  # a quarter turn behind the point after the corner
-        path += f"L{before[0]:.2f},{before[1]:.2f}Q{x:.2f},{y:.2f} {x + across:.2f},{y + down:.2f}"
-    return f"{path}z"
+def _point(form: str, size: Point) -> float:
+    """Return how far the points of a hexagon reach at either end."""
+    return _POINT * size[0] if form == "hexagon" else _CUT
+
+
+def rectangle(centre: Point, size: Point, radius: float, paint: str) -> str:
+    """Return a rectangle as an SVG element, with round corners where there is a radius."""
+    x, y, width, height = map(
+        number, (centre[0] - size[0] / 2, centre[1] - size[1] / 2, size[0], size[1])
+    )
+    corners = f' rx="{number(radius)}"' if radius else ""
+    return f'<rect x="{x}" y="{y}" width="{width}" height="{height}"{corners}{paint}/>'
 
 
 def points(corners: Sequence[Point]) -> str:
     """Return points as SVG writes them."""
-    return " ".join(f"{x:.2f},{y:.2f}" for x, y in corners)
+    return " ".join(f"{number(x)},{number(y)}" for x, y in corners)
+
+
+def number(value: float) -> str:
+    """Return a coordinate as SVG writes it: to a tenth."""
+    return f"{round(value, 1):.7g}"
 
 
 def is_double(look: Look) -> bool:

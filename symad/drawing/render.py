@@ -65,7 +65,7 @@ def render(dot: str, format: str, engine: str = "dot") -> tuple[bytes, str]:
         raise RenderError(
             f"there is no Graphviz to draw {format.upper()} with",
             remedy="Run `pip install symad[render]`, or install Graphviz so that `dot` is on the "
-            "PATH. SVG and DOT need neither: .save('graph.svg'), .save('graph.dot').",
+            "PATH. SVG that symad lays out needs neither: draw(...).save('graph.svg').",
         )
     program = shutil.which("dot")
     if program:

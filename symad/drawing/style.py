@@ -44,10 +44,21 @@ def hue_of(part: Part) -> Hue:
     return _GENERATIONS[(part.generation - 1) % len(_GENERATIONS)]
 
 
+def hue_class(part: Part) -> str:
+    """Return what a page calls the colours of a part: f, t, or a with the generation."""
+    if part.family == "forward":
+        return "f"
+    if part.family == "tangent" and part.generation == 1:
+        return "t"
+    return f"a{(part.generation - 1) % 3 + 1}"
+
+
+_GREY = {"color": "#9aa0a6", "fillcolor": "#f1f3f4"}
+
 SHAPES: dict[Kind, dict[str, str]] = {
     Kind.VARIABLE: {"shape": "box"},
     Kind.PARAMETER: {"shape": "box", "peripheries": "2"},
-    Kind.CONSTANT: {"shape": "box", "style": "rounded,filled", "color": "#9aa0a6"},
+    Kind.CONSTANT: {"shape": "box", "style": "rounded,filled"} | _GREY,
     Kind.OPERATION: {"shape": "ellipse"},
     Kind.SEED: {"shape": "house"},
     Kind.PARTIAL: {"shape": "ellipse"},

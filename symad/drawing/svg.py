@@ -1,85 +1,229 @@
-"""A sheet as SVG; groups, classes and ids are those of Graphviz."""
+"""Pictures as SVG: with their colours, as files; or with classes for colours, inside of a page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 from xml.sax.saxutils import escape
 
-from symad.drawing.outlines import outline, points, rounded
-from symad.drawing.sheet import Figure, Ground, Shaft, Sheet, Text
-from symad.drawing.style import FONT, INK, hue_of
+from symad.drawing.edge_notes import PlacedNote
+from symad.drawing.layout.curves import Point
+from symad.drawing.outlines import number, outline, points, rectangle
+from symad.drawing.picture import BIG, TextLine
+from symad.drawing.placed_picture import Figure, Ground, PlacedPicture, Shaft, Text
+from symad.drawing.style import FONT, INK, hue_class, hue_of
 
 _DASHES = {"dashed": "5,3", "dotted": "1.5,3"}
+_FRAME_ROUNDING, _NOTE_ROUNDING = 10.0, 7.0
 
 
-def to_svg(sheet: Sheet) -> str:
-    """Return a picture as SVG text."""
-    (width, height), margin = sheet.size, sheet.margin
-    parts = [
+def to_svg(picture: PlacedPicture) -> str:
+    """Return a picture as the text of an SVG file; classes and ids are those of Graphviz."""
+    (width, height), margin = picture.size, picture.margin
+    lines = [
         '<?xml version="1.0" encoding="UTF-8" standalone="no"?>',
         f'<svg width="{width:.0f}pt" height="{height:.0f}pt" '
-        f'viewBox="0 0 {width:.2f} {height:.2f}" xmlns="http://www.w3.org/2000/svg">',
+        f'viewBox="0 0 {width:.1f} {height:.1f}" xmlns="http://www.w3.org/2000/svg">',
         f'<g id="graph0" class="graph" transform="translate({margin:g} {margin:g})" '
         f'font-family="{FONT}" fill="{INK}">',
         "<title>symad</title>",
-        f'<path fill="white" d="M{-margin:g},{-margin:g}h{width:.2f}v{height:.2f}h{-width:.2f}z"/>',
+        f'<path fill="white" d="M{-margin:g},{-margin:g}h{width:.1f}v{height:.1f}h{-width:.1f}z"/>',
+        *_drawn(picture, _Colours()),
     ]
-    for ground in sheet.grounds:
-        parts += _ground(ground)
-    for shaft in sheet.shafts:
-        parts += _shaft(shaft)
-    for ground in sheet.grounds:  # above the arrows, and with a halo, where they cross it
-        halo = f' stroke="{hue_of(ground.part).ground}" stroke-width="5" paint-order="stroke"'
-        parts.append(_text(ground.title, halo))
-    for figure in sheet.figures:
-        parts += _figure(figure)
-    parts += map(_text, sheet.legend)
-    return "\n".join([*parts, "</g>", "</svg>"]) + "\n"
+    return "\n".join([*lines, "</g>", "</svg>"]) + "\n"
 
 
-def _ground(ground: Ground) -> Iterator[str]:
-    frame, hue = ground.frame, hue_of(ground.part)
-    path = rounded(frame.left, frame.top, frame.right, frame.bottom, 10.0)
-    fill, stroke = ("none", hue.strong) if frame.scope else (hue.ground, hue.ground)
-    name = "" if frame.scope else f' id="{ground.part.id}"'
-    yield f'<g class="cluster"{name}><title>{escape(ground.title.line.text)}</title>'
-    yield f'<path d="{path}" fill="{fill}" stroke="{stroke}"/></g>'
+def to_page_svg(picture: PlacedPicture, name: str) -> str:
+    """Return a picture for a page, whose styles colour it and whose steps show what is in it.
+
+    Parameters
+    ----------
+    picture : PlacedPicture
+    name : str
+        The ``id`` of the picture.
+    """
+    (width, height), margin = picture.size, picture.margin
+    box = f"{-margin:g} {-margin:g} {width:.0f} {height:.0f}"
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" id="{name}" class="picture" role="group" '
+        f'viewBox="{box}" preserveAspectRatio="xMidYMid meet">',
+        *_drawn(picture, _Classes(picture)),
+    ]
+    return "".join([*lines, "</svg>"])
 
 
-def _figure(figure: Figure) -> Iterator[str]:
-    look = figure.shape.look
-    yield f'<g id="{figure.shape.box.id}" class="node"><title>{escape(figure.shape.tip)}</title>'
-    dashed = ' stroke-dasharray="5,3"' if "dashed" in look.get("style", "") else ""
-    paint = f'fill="{look["fillcolor"]}" stroke="{look["color"]}"'
-    paint += f' stroke-width="{look.get("penwidth", "1.5")}"{dashed}'
-    yield from outline(look, figure.centre, figure.size, paint)
-    yield from map(_text, figure.texts)
-    yield "</g>"
+class _Paint(Protocol):
+    """Gives the attributes of elements, each with a space in front, and of their groups."""
+
+    def ground(self, ground: Ground) -> tuple[str, str]: ...
+
+    def title(self, ground: Ground) -> tuple[str, str]: ...
+
+    def shaft(self, shaft: Shaft) -> tuple[str, str, str]: ...
+
+    def figure(self, figure: Figure) -> tuple[str, str]: ...
+
+    def note(self, note: PlacedNote) -> tuple[str, str]: ...
+
+    def text(self, line: TextLine, is_centred: bool) -> str: ...
+
+    def words(self, line: TextLine) -> str: ...
+
+    def tip(self, text: str) -> str: ...
 
 
-def _shaft(shaft: Shaft) -> Iterator[str]:
-    arrow, look = shaft.arrow, shaft.arrow.look
-    start, *rest = (f"{x:.2f},{y:.2f}" for x, y in shaft.curve)
-    dashes = _DASHES.get(look.get("style", ""))
-    style = f' stroke-dasharray="{dashes}"' if dashes else ""
-    color, width = look["color"], look.get("penwidth", "1.5")
-    title = f"{arrow.source.id}->{arrow.target.id}"
-    yield f'<g id="{arrow.id}" class="edge"><title>{escape(title)}</title>'
-    yield (
-        f'<path d="M{start}C{" ".join(rest)}" fill="none" stroke="{color}" '
-        f'stroke-width="{width}"{style}/>'
-    )
-    yield f'<polygon fill="{color}" stroke="{color}" points="{points(shaft.head)}"/></g>'
+def _drawn(picture: PlacedPicture, paint: _Paint) -> Iterator[str]:
+    """Yield the elements of a picture, what lies below first."""
+    for ground in picture.grounds:
+        group, look = paint.ground(ground)
+        frame = ground.frame
+        centre = (frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2
+        size = frame.right - frame.left, frame.bottom - frame.top
+        box = rectangle(centre, size, _FRAME_ROUNDING, look)
+        yield f"<g{group}>{paint.tip(ground.title.line.text)}{box}</g>"
+    for shaft in picture.shafts:
+        yield _shaft(shaft, paint)
+    for ground in picture.grounds:  # above the arrows, where they cross it
+        group, look = paint.title(ground)
+        yield f"<g{group}>{_text(ground.title, paint, look)}</g>"
+    for figure in picture.figures:
+        group, look = paint.figure(figure)
+        yield f"<g{group}>{paint.tip(figure.shape.tip)}"
+        yield from outline(figure.look, figure.centre, figure.size, look)
+        yield from (_text(text, paint) for text in figure.texts)
+        yield "</g>"
+    for note in picture.notes:
+        yield _note(note, paint)
+    yield from (_text(text, paint) for text in picture.legend)
 
 
-def _text(text: Text, more: str = "") -> str:
-    line, (x, y) = text.line, text.place
-    anchor = "middle" if text.is_centred else "start"
-    weight = ' font-weight="bold"' if line.bold else ""
-    slant = ' font-style="italic"' if line.italic else ""
-    color = f' fill="{line.color}"' if line.color != INK else ""
-    shown = escape(line.text.replace(" ", "\xa0"))
+def _shaft(shaft: Shaft, paint: _Paint) -> str:
+    arrow = shaft.arrow
+    start, curve = _curve(shaft.curve)
+    group, line, head = paint.shaft(shaft)
+    tip = paint.tip(f"{arrow.source.id}->{arrow.target.id}")
     return (
-        f'<text x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}" font-size="{line.size}"'
-        f"{weight}{slant}{color}{more}>{shown}</text>"
+        f'<g id="{arrow.id}"{group}>{tip}<path d="M{start}c{curve}"{line}/>'
+        f'<polygon points="{points(shaft.head)}"{head}/></g>'
     )
+
+
+def _curve(curve: Sequence[Point]) -> tuple[str, str]:
+    """Return the first point of a curve, and the others each from where its piece begins."""
+    exact = [(round(x, 1), round(y, 1)) for x, y in curve]
+    starts = (exact[place - place % 3] for place in range(len(exact) - 1))
+    rest = zip(exact[1:], starts, strict=True)
+    return points(exact[:1]), points([(x - left, y - top) for (x, y), (left, top) in rest])
+
+
+def _note(note: PlacedNote, paint: _Paint) -> str:
+    line = note.arrow.note
+    assert line is not None
+    group, look = paint.note(note)
+    x, y = note.centre
+    text = Text(line, (x, y + 0.35 * line.size), is_centred=True)
+    box = rectangle(note.centre, note.size, _NOTE_ROUNDING, look)
+    return f"<g{group}>{box}{_text(text, paint)}</g>"
+
+
+def _text(text: Text, paint: _Paint, more: str = "") -> str:
+    x, y = map(number, text.place)
+    look = paint.text(text.line, text.is_centred)
+    return f'<text x="{x}" y="{y}"{look}{more}>{paint.words(text.line)}</text>'
+
+
+class _Colours:
+    """Says every colour, for a file that is on its own."""
+
+    def ground(self, ground: Ground) -> tuple[str, str]:
+        hue = hue_of(ground.part)
+        if ground.frame.scope:
+            return ' class="cluster"', f' fill="none" stroke="{hue.strong}"'
+        group = f' class="cluster" id="{ground.part.id}"'
+        return group, f' fill="{hue.ground}" stroke="{hue.ground}"'
+
+    def title(self, ground: Ground) -> tuple[str, str]:
+        halo = f' stroke="{hue_of(ground.part).ground}" stroke-width="5" paint-order="stroke"'
+        return "", halo
+
+    def shaft(self, shaft: Shaft) -> tuple[str, str, str]:
+        look = shaft.arrow.look
+        dashes = _DASHES.get(look.get("style", ""))
+        style = f' stroke-dasharray="{dashes}"' if dashes else ""
+        color, width = look["color"], look.get("penwidth", "1.5")
+        line = f' fill="none" stroke="{color}" stroke-width="{width}"{style}'
+        return ' class="edge"', line, f' fill="{color}" stroke="{color}"'
+
+    def figure(self, figure: Figure) -> tuple[str, str]:
+        look = figure.look
+        dashed = ' stroke-dasharray="5,3"' if "dashed" in look.get("style", "") else ""
+        paint = f' fill="{look["fillcolor"]}" stroke="{look["color"]}"'
+        paint += f' stroke-width="{look.get("penwidth", "1.5")}"{dashed}'
+        return f' id="{figure.shape.box.id}" class="node"', paint
+
+    def note(self, note: PlacedNote) -> tuple[str, str]:
+        return ' class="note"', f' fill="white" stroke="{note.arrow.look["color"]}"'
+
+    def text(self, line: TextLine, is_centred: bool) -> str:
+        anchor = "middle" if is_centred else "start"
+        weight = ' font-weight="bold"' if line.bold else ""
+        slant = ' font-style="italic"' if line.italic else ""
+        color = f' fill="{line.color}"' if line.color != INK else ""
+        return f' text-anchor="{anchor}" font-size="{line.size}"{weight}{slant}{color}'
+
+    def words(self, line: TextLine) -> str:
+        return escape(line.text.replace(" ", "\xa0"))
+
+    def tip(self, text: str) -> str:
+        return f"<title>{escape(text)}</title>"
+
+
+class _Classes:
+    """Names the part and the kind of everything; nodes, arrows and notes are hidden at first."""
+
+    def __init__(self, picture: PlacedPicture) -> None:
+        self._boxes = [figure.shape.box for figure in picture.figures if not figure.shape.at]
+
+    def ground(self, ground: Ground) -> tuple[str, str]:
+        return self._named("frame", ground), ""
+
+    def title(self, ground: Ground) -> tuple[str, str]:
+        return self._named("title", ground), ""
+
+    def _named(self, name: str, ground: Ground) -> str:
+        """Return the class; the frame of a scope knows what is inside, and appears with it."""
+        scope = ground.frame.scope
+        inside = " ".join(
+            box.id
+            for box in self._boxes
+            if scope and box.part == ground.part and box.scope[: len(scope)] == scope
+        )
+        members = f' data-in="{inside}"' if scope else ""
+        depth = min(len(scope), 1)
+        return f' class="{name} {hue_class(ground.part)} d{depth}"{members}'
+
+    def shaft(self, shaft: Shaft) -> tuple[str, str, str]:
+        arrow = shaft.arrow
+        style = {"dashed": " repaired", "dotted": " shape"}.get(arrow.look.get("style", ""), "")
+        crosses = " cross" if arrow.crosses else ""
+        return f' class="edge {hue_class(arrow.part)}{crosses}{style} unseen"', "", ""
+
+    def figure(self, figure: Figure) -> tuple[str, str]:
+        shape = figure.shape
+        kind = shape.kind.name.lower() + (" asked" if shape.requested else "")
+        return f' id="{shape.box.id}" class="node {hue_class(shape.box.part)} {kind} unseen"', ""
+
+    def note(self, note: PlacedNote) -> tuple[str, str]:
+        return f' class="badge unseen" data-k="b-{note.arrow.id}"', ""
+
+    def text(self, line: TextLine, is_centred: bool) -> str:
+        if line.key:
+            place = "" if line.value is None else f' data-v="{line.value}"'
+            return f' class="v unseen" data-k="{line.key}"{place}'
+        return f' class="{"s" if line.size == BIG else "f"}"'
+
+    def words(self, line: TextLine) -> str:
+        return "" if line.value is not None else escape(line.code or line.text)
+
+    def tip(self, text: str) -> str:
+        return ""

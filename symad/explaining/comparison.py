@@ -11,7 +11,6 @@ import numpy as np
 from symad.autodiff.forward import pushforward, tangents
 from symad.autodiff.numeric import numerical_gradient
 from symad.autodiff.reverse import extend, gradients
-from symad.drawing.show import node_values
 from symad.errors import FeedError, GradientError
 from symad.explaining.counts import Operations, operations_of_all
 from symad.explaining.expansion import expand
@@ -24,6 +23,7 @@ from symad.passes.pipeline import optimise
 from symad.passes.specialise import specialise
 from symad.runtime.compiler import compile
 from symad.runtime.inputs import type_of
+from symad.runtime.values import node_values
 from symad.tables.table import Table, Tabular
 
 Array = np.ndarray[Any, Any]

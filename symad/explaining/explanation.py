@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symad.drawing.show import node_values
 from symad.errors import GradientError
 from symad.explaining.compilation import Compilation
 from symad.explaining.derivation import Derivations, forward_section
@@ -13,6 +12,7 @@ from symad.explaining.maps import opened
 from symad.explaining.names import Spelled
 from symad.graph.node import Node
 from symad.notation.view import View
+from symad.runtime.values import node_values
 from symad.tables.document import Document, Section
 
 

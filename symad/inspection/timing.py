@@ -142,9 +142,9 @@ class Profile(Tabular):
             A graph of more nodes is folded, as by :func:`symad.draw`.
         """
         from symad.drawing.drawing import Drawing
-        from symad.drawing.marks import Mark
+        from symad.drawing.marks import NodeMark
 
-        marks = {timing.node: Mark(_remark(timing), timing.share) for timing in self.timings}
+        marks = {timing.node: NodeMark(_remark(timing), timing.share) for timing in self.timings}
         return Drawing(View(self.graph), limit, marks, "of the time")
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from symad.graph.graph import Graph, rebuild, replace_inputs
@@ -55,6 +55,10 @@ class PassReport:
     seconds : float
     rules : dict from str to int
         How often each rule was used.
+    rewritings : tuple of Rewriting
+        The uses of rules, in order; kept where it was asked for.
+    before, after : Graph or None
+        Likewise.
     """
 
     name: str
@@ -62,6 +66,9 @@ class PassReport:
     nodes_after: int
     seconds: float
     rules: dict[str, int] = field(default_factory=dict)
+    rewritings: tuple[Rewriting, ...] = ()
+    before: Graph | None = None
+    after: Graph | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +192,7 @@ def optimise(
     grade: Grade = Grade.ROUNDING,
     record: Recorder | None = None,
     recompute: bool = False,
+    keep: bool = False,
 ) -> Optimised:
     """Return a graph of the same meaning that is cheaper and nearer to the true values.
 
@@ -201,6 +209,8 @@ def optimise(
         Is told of each rewrite.
     recompute : bool
         Whether cheap residuals are computed again rather than kept.
+    keep : bool
+        Whether reports hold each rewrite and the graphs.
 
     Examples
     --------
@@ -219,10 +229,14 @@ def optimise(
     reports: list[PassReport] = []
     for step in passes_for(grade, recompute):
         used: Counter[str] = Counter()
+        kept: list[Rewriting] = []
         start = time.perf_counter()
-        result = step.run(graph, grade, _counting(used, record or ignore))
+        result = step.run(
+            graph, grade, _counting(used, record or (kept.append if keep else ignore))
+        )
         seconds = time.perf_counter() - start
-        reports.append(PassReport(step.name, len(graph), len(result), seconds, dict(used)))
+        report = PassReport(step.name, len(graph), len(result), seconds, dict(used), tuple(kept))
+        reports.append(replace(report, before=graph, after=result) if keep else report)
         graph = result
     return Optimised(graph, tuple(reports))
 

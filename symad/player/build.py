@@ -1,20 +1,20 @@
-"""How a player's page comes about: differentiation, passes, plan and drawing meet here.
-
-The package :mod:`symad.player` tells what happened; here it is made to happen.
-"""
+"""How a player's page is built: chapters on what differentiation, passes and the plan did."""
 
 from __future__ import annotations
 
 import linecache
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from symad.autodiff.extension import Extension, Summed, Visit
+from symad.autodiff.extension import Extension
 from symad.backends.javascript.source import javascript_source
-from symad.drawing.style import GLYPHS
+from symad.drawing.picture import Picture
+from symad.drawing.placed_picture import COMPACT, place_picture
+from symad.drawing.style import GLYPHS, hue_class
+from symad.drawing.svg import to_page_svg
 from symad.graph.formula import Term, format_term
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter
@@ -25,24 +25,20 @@ from symad.notation.roles import Part
 from symad.notation.symbols import SYMBOLS
 from symad.notation.values import format_value, summarise
 from symad.notation.view import Values, View
-from symad.passes.grade import Grade
 from symad.passes.pipeline import PassReport, optimise
-from symad.passes.rewrite import Rewriting
 from symad.passes.specialise import specialise
-from symad.plan.plan import Plan, make_plan
-from symad.player.extension import ExtensionTeller
+from symad.plan.plan import make_plan
+from symad.player.extension_chapters import ExtensionChapters
 from symad.player.glyphs import Glyphs
-from symad.player.layout import lay_out
-from symad.player.numbers import NumbersTeller
+from symad.player.number_chapters import NumberChapters
 from symad.player.page import write_page
-from symad.player.registers import Instruction, PlanTeller
-from symad.player.rewrites import Rewrite, RewritesTeller, Stage, WireNames, passes_in_short
-from symad.player.sketch import Sketch
+from symad.player.passes_chapter import PassesChapter, passes_in_short
+from symad.player.plan_chapter import PlanChapter
+from symad.player.played_graph import PlayedGraph, is_finite
 from symad.player.story import Story
-from symad.player.subject import Subject, is_finite
-from symad.player.svg import hue_class, write_svg
-from symad.player.visits import Course, Partial
-from symad.player.visits import Visit as PlayedVisit
+from symad.player.walk import GradientWalk
+from symad.player.wire_view import WireNames, WireView
+from symad.player.wires import Wires
 from symad.runtime.inputs import type_of
 from symad.types import Type
 
@@ -51,8 +47,8 @@ _EXACT_INTEGER = 2**53
 _MOST_COMPUTED = 3000  # nodes that the page computes anew: a line of JavaScript for each
 
 
-class Production:
-    """Puts one page together.
+class PageBuilder:
+    """Builds one page.
 
     Parameters
     ----------
@@ -60,7 +56,7 @@ class Production:
     record : Extension
         What the gradient pass did.
     results : sequence of Node
-        The adjoints that were asked for.
+        The adjoints that the page is about.
     values : mapping from Node to value, or None
         Of all nodes that were made, and those that they depend on.
     limit : int
@@ -81,13 +77,13 @@ class Production:
         self._outputs = [y, *dict.fromkeys(results)]
         everything = [*self._outputs, *record.adjoints.values(), *record.partials.values()]
         self._glyphs = Glyphs()
-        self._subject = Subject(View(everything, values), self._outputs, limit, self._glyphs)
+        self._graph = PlayedGraph(View(everything, values), self._outputs, limit, self._glyphs)
         self._values: Values = values or {}
         hue = hue_class(Part(record.generation, "adjoint"))
         title = visible(_title(y, str), _LONGEST_TITLE)
         self._story = Story(title, heading=_title(y, self._glyphs.text), hue=hue)
-        self._sketches: list[Sketch] = []
-        self._drawn = [(name, node) for node, name in self._subject.ids.items()]
+        self._pictures: list[Picture] = []
+        self._drawn = [(name, node) for node, name in self._graph.ids.items()]
 
     @property
     def title(self) -> str:
@@ -96,84 +92,62 @@ class Production:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the page leaves out, and which layout drew its pictures."""
+        """What the page leaves out."""
         return tuple(self._story.notes)
 
     def page(self) -> str:
         """Return the page as HTML."""
-        self._tell_extension()
-        self._tell_passes()
+        self._add_extension()
+        self._add_passes()
         self._story.panels["sources"] = _sources(self._drawn)
         evaluate = self._sliders()
-        pictures = self._pictures()
+        pictures = [self._svg(place, one) for place, one in enumerate(self._pictures)]
         data = self._story.data(self._glyphs.entries)
         return write_page(self.title, data, pictures, evaluate)
 
-    def _tell_extension(self) -> None:
-        subject, story = self._subject, self._story
-        record = self._record
-        course = Course(subject, _visits(record), self._results, record.generation)
-        extension, numbers = ExtensionTeller(course), NumbersTeller(course)
+    def _add_extension(self) -> None:
+        graph, story = self._graph, self._story
+        walk = GradientWalk(graph, self._record, self._results)
+        extension, numbers = ExtensionChapters(walk), NumberChapters(walk)
         story.chapters += [*extension.chapters(), *numbers.chapters()]
         story.panels |= {"trace": numbers.trace(), "grads": extension.lists()}
-        story.values = [_value(self._values.get(node)) for node in subject.places]
-        story.notes += [subject.note] * bool(subject.note)
-        self._sketches.append(subject.sketch())
+        story.values = [_value(self._values.get(node)) for node in graph.places]
+        story.notes += [graph.note] * bool(graph.note)
+        self._pictures.append(graph.picture)
 
-    def _tell_passes(self) -> None:
-        subject, story = self._subject, self._story
-        order = topological_order(self._outputs)
-        inputs = Graph(self._outputs).inputs
-        types = [self._type(node) for node in inputs]
-        graph = specialise(Graph(self._outputs, inputs), types)
-        assert graph.lineage is not None
-        new = graph.lineage.heirs
-        log: list[Rewriting] = []
-        optimised = optimise(graph, Grade.ROUNDING, log.append)
-        stages = _stages(optimised.reports, log)
-        if subject.is_folded:
-            plan = make_plan(optimised.graph)
-            chapter, rows = passes_in_short(stages, len(plan.instructions), plan.registers)
+    def _add_passes(self) -> None:
+        raw = Graph(self._outputs)
+        reports, graph = _passes(raw, [self._type(node) for node in raw.inputs])
+        plan = make_plan(graph)
+        story = self._story
+        if self._graph.is_folded:
+            size = len(plan.instructions), plan.registers
+            chapter, story.panels["passes"] = passes_in_short(reports, *size)
             story.chapters.append(chapter)
-            story.panels["passes"] = rows
             return
-        summed = [s for s in self._record.steps if isinstance(s, Summed)]
-        pairs = [(new[s.node], new[s.adjoint]) for s in summed if s.adjoint in new]
-        names = self._names(order, new, optimised.graph)
-        teller = RewritesTeller(graph, names, stages, pairs, 1)
-        story.chapters.append(teller.chapter())
-        story.panels["passes"] = teller.rows
-        self._sketches.append(teller.sketch())
-        self._drawn += teller.drawn()
-        self._tell_plan(make_plan(optimised.graph), teller)
+        wires, there = Wires(raw), set(raw.nodes)
+        for repair, behind in self._graph.view.through.items():
+            if repair in there:
+                wires.join(wires.wire(repair), wires.wire(behind))
+        names = self._wire_names(raw, wires, graph)
+        pairs = [(n, a) for n, a in self._record.adjoints.items() if a in there]
+        passes = PassesChapter(wires, WireView(wires, names, self._glyphs, "p"), reports, pairs, 1)
+        story.chapters.append(passes.chapter())
+        story.panels["passes"] = passes.rows
+        run = PlanChapter(plan, wires, WireView(wires, names, self._glyphs, "q"), 2)
+        story.chapters.append(run.chapter())
+        story.panels["plan"] = {"rows": run.rows(), "registers": run.registers()}
+        self._pictures += [passes.picture(), run.picture()]
+        self._drawn += [*passes.drawn(), *run.drawn()]
 
-    def _names(self, order: Sequence[Node], new: Mapping[Node, Node], result: Graph) -> WireNames:
-        """Return the names and parts of nodes after specialisation: those that they had before.
-
-        What is left after the passes has its names as elsewhere.
-        """
-        subject = self._subject
-        labels = Names(View(result), subject.formulas)
-        symbols = {node: found[0] for node, found in labels.symbols.items()}
-        parts: dict[Node, Part] = {}
-        for node in order:
-            symbol = subject.labels.of(node)
-            if symbol is not None:
-                symbols.setdefault(new[node], symbol)
-            parts.setdefault(new[node], subject.box_of[subject.view.behind(node)].part)
-        return WireNames(self._glyphs, symbols, parts, labels.steps)
-
-    def _tell_plan(self, plan: Plan, teller: RewritesTeller) -> None:
-        given = [*zip(plan.inputs, plan.graph.inputs, strict=True), *plan.constants]
-        instructions = [
-            Instruction(i.node, i.inputs, i.output, i.frees, i.overwrites)
-            for i in plan.instructions
-        ]
-        told = PlanTeller(plan.graph, teller.wires, teller.names, given, instructions, 2)
-        self._story.chapters.append(told.chapter())
-        self._story.panels["plan"] = {"rows": told.rows(), "registers": told.registers()}
-        self._sketches.append(told.sketch())
-        self._drawn += told.drawn()
+    def _wire_names(self, raw: Graph, wires: Wires, left: Graph) -> WireNames:
+        """Return names and parts of what there was before the passes, and names of what is left."""
+        graph = self._graph
+        symbols = {node: symbol for node in raw.nodes if (symbol := graph.labels.of(node))}
+        parts = {node: graph.box_of[graph.view.behind(node)].part for node in raw.nodes}
+        labels = Names(View(left), graph.formulas)
+        made = {node: found[0] for node, found in labels.symbols.items()}
+        return WireNames(wires, symbols, parts, made, labels.steps)
 
     def _type(self, node: Node) -> Type:
         if isinstance(node, Parameter) or node not in self._values:
@@ -182,70 +156,43 @@ class Production:
 
     def _sliders(self) -> str:
         """Return the graph in JavaScript, and set the sliders up; ``null`` where there are none."""
-        subject, story = self._subject, self._story
+        graph, story = self._graph, self._story
         if not self._values:
             return "null"
-        if len(subject.view.nodes) > _MOST_COMPUTED:
-            story.notes.append(
-                f"There are no sliders: they are for up to {_MOST_COMPUTED:,} nodes."
-            )
+        if len(graph.view.nodes) > _MOST_COMPUTED:
+            story.notes.append(f"No sliders: they are for up to {_MOST_COMPUTED:,} nodes.")
             return "null"
         inputs = Graph(self._outputs).inputs
         try:
-            source = javascript_source(Graph(subject.places, inputs))
+            source = javascript_source(Graph(graph.places, inputs))
         except NotImplementedError as error:
-            story.notes.append(f"There are no sliders: {error}.")
+            story.notes.append(f"No sliders: {error}.")
             return "null"
         for node in inputs:
             value = self._values[node]
             if not np.issubdtype(value.dtype, np.floating) or not np.isfinite(value):
-                story.notes.append("There are no sliders: they are for finite real numbers.")
+                story.notes.append("No sliders: they are for finite real numbers.")
                 story.inputs = []
                 return "null"
-            story.inputs.append(_slider(node, float(value), subject))
+            story.inputs.append(_slider(node, float(value), graph))
         return source
 
-    def _pictures(self) -> list[str]:
-        pictures, renderers = [], set()
-        for place, sketch in enumerate(self._sketches):
-            for shape in sketch.shapes:
-                kind = shape.kind
-                self._story.nodes[shape.id] = shape.title
-                self._story.kinds[kind.name.lower()] = (GLYPHS[kind], kind.value.partition(":")[0])
-            layout = lay_out(sketch)
-            renderers.add(layout.drawn_by)
-            pictures.append(write_svg(sketch, layout, f"picture{place}"))
-        self._story.notes.append(f"Laid out by {' and '.join(sorted(renderers))}.")
-        return pictures
+    def _svg(self, place: int, picture: Picture) -> str:
+        """Return a picture as SVG, and let the page know what is in it."""
+        for shape in picture.shapes:
+            kind = shape.kind
+            self._story.nodes[shape.box.id] = shape.tip
+            self._story.kinds[kind.name.lower()] = (GLYPHS[kind], kind.value.partition(":")[0])
+        return to_page_svg(place_picture(picture, COMPACT), f"picture{place}")
 
 
-def _visits(record: Extension) -> list[PlayedVisit]:
-    """Return what the gradient pass did, node by node."""
-    visits: list[PlayedVisit] = []
-    contributions: tuple[Node, ...] = ()
-    for step in record.steps:
-        if isinstance(step, Visit):
-            contributions = step.contributions
-        elif isinstance(step, Summed):
-            visits.append(PlayedVisit(step.node, contributions, step.adjoint, []))
-        else:
-            partial = Partial(step.edge.slot, step.product, step.partial)
-            visits[-1].partials.append(partial)
-    return visits
-
-
-def _stages(reports: Sequence[PassReport], log: Sequence[Rewriting]) -> list[Stage]:
-    """Return the passes, each with its rewrites; bodies of loops are not part of the picture."""
-    stages, start = [], 0
-    for report in reports:
-        end = start + sum(report.rules.values())
-        rewrites = tuple(
-            Rewrite(r.rule.name, r.rule.equation, r.rule.grade.name.lower(), r.old, r.new)
-            for r in log[start:end]
-        )
-        stages.append(Stage(report.name, report.nodes_before, report.nodes_after, rewrites))
-        start = end
-    return stages
+def _passes(graph: Graph, types: Sequence[Type]) -> tuple[list[PassReport], Graph]:
+    """Return what each pass did with a graph, and the graph that is left."""
+    specialised = specialise(graph, types)
+    sizes = len(graph), len(specialised)
+    first = PassReport("specialise", *sizes, 0.0, {}, (), graph, specialised)
+    optimised = optimise(specialised, keep=True)
+    return [first, *optimised.reports], optimised.graph
 
 
 def _value(value: Any) -> Any:
@@ -262,13 +209,13 @@ def _value(value: Any) -> Any:
     return [summarise(value), "" if is_finite(value) else "nan"]
 
 
-def _slider(node: Node, value: float, subject: Subject) -> dict[str, Any]:
+def _slider(node: Node, value: float, graph: PlayedGraph) -> dict[str, Any]:
     """Return the data of a slider: it spans the value and its neighbourhood, on round numbers."""
     reach = 10.0 ** math.ceil(math.log10(max(abs(value), 1.0)))
     return {
-        "n": subject.ids[node],
-        "h": subject.name(node),
-        "t": subject.glyphs.text(node.label),
+        "n": graph.ids[node],
+        "h": graph.name(node),
+        "t": graph.glyphs.text(node.label),
         "v": value,
         "low": -reach if value >= -reach else 2 * value,
         "high": reach if value <= reach else 2 * value,

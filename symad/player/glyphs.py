@@ -11,19 +11,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from symad.drawing.metrics import broken, text_width
+from symad.drawing.picture import BIG, MIDDLE, TextLine
 from symad.notation.escape import visible
 from symad.notation.labels import Symbol
-from symad.notation.mathml import mathml as mathml
 
 FIRST = 0xF0000
 """The private character of the first glyph; the page has the same number."""
 
 _PRIVATE = re.compile(f"[{chr(FIRST)}-{chr(FIRST + 0xFFFD)}]")
-_WIDTHS = {**dict.fromkeys("iljtfr.,:;'|!()[] ", 0.36), **dict.fromkeys("mwMW@—…", 0.95)}
 _MARKS = {"": "", "bar": "\N{COMBINING MACRON}", "dot": "\N{COMBINING DOT ABOVE}"}
-_USUAL_WIDTH = 0.62
-_VALUE_WIDTH = 6 * _USUAL_WIDTH  # −0.284
-_SMALL = 0.7  # of an index, in relation to its letter
+_VALUE = "−0.284"  # as much room as a value may need
+_ROOM = 165.0  # for a line of a formula on a node
+_MOST_LINES = 3
 
 
 class Glyphs:
@@ -39,6 +39,7 @@ class Glyphs:
 
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
+        self._plain: list[str] = []
         self._known: dict[object, str] = {}
 
     def symbol(self, symbol: Symbol, target: str = "") -> str:
@@ -51,7 +52,8 @@ class Glyphs:
         upper = (f"({symbol.generation})" if symbol.generation > 1 else "") + "′" * symbol.copy
         if upper:
             entry["u"] = upper
-        return self._character((symbol, target), entry | ({"n": target} if target else {}))
+        entry |= {"n": target} if target else {}
+        return self._character((symbol, target), entry, symbol.subscripted)
 
     def aim(self, character: str, target: str) -> None:
         """Say which node a symbol belongs to that was written before its node had an id."""
@@ -62,29 +64,45 @@ class Glyphs:
 
         One that is part of a formula is put in parentheses where it is negative.
         """
-        return self._character(("value", place, inner), {"v": place} | ({"p": 1} if inner else {}))
+        entry = {"v": place} | ({"p": 1} if inner else {})
+        return self._character(("value", place, inner), entry, _VALUE)
 
     def text(self, text: str, longest: int = 40) -> str:
         """Return the character that stands for a text of the user's, shortened."""
-        return self._character(("text", text, longest), {"t": visible(text, longest)})
+        shown = visible(text, longest)
+        return self._character(("text", text, longest), {"t": shown}, shown)
 
-    def _character(self, key: object, entry: dict[str, Any]) -> str:
+    def _character(self, key: object, entry: dict[str, Any], plain: str) -> str:
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = chr(FIRST + len(self.entries))
             self.entries.append(entry)
+            self._plain.append(plain)
         return known
 
-    def width(self, text: str) -> float:
-        """Return about how wide a text is in a sans-serif font, in units of the font size."""
-        return sum(map(self._width, text))
+    # On nodes
 
-    def _width(self, character: str) -> float:
-        if not _PRIVATE.match(character):
-            return _WIDTHS.get(character, _USUAL_WIDTH)
-        entry = self.entries[ord(character) - FIRST]
-        if "t" in entry:
-            return self.width(entry["t"])
-        if "v" in entry:
-            return _VALUE_WIDTH
-        return _USUAL_WIDTH + _SMALL * self.width(entry["i"] + entry.get("u", ""))
+    def plain(self, text: str) -> str:
+        """Return a text as a reader sees it."""
+        return "".join(map(self._spelled, text))
+
+    def _spelled(self, character: str) -> str:
+        return self._plain[ord(character) - FIRST] if _PRIVATE.match(character) else character
+
+    def line(self, text: str, size: int = MIDDLE, **more: Any) -> TextLine:
+        """Return a line of text on a node."""
+        return TextLine(self.plain(text), size, code=text, **more)
+
+    def symbol_line(self, text: str) -> TextLine:
+        """Return the line of a symbol, or of a title."""
+        return self.line(text, BIG, bold=True)
+
+    def formula_lines(self, formula: str) -> list[TextLine]:
+        """Return a formula on a few lines; what is too long for them is cut."""
+        rows = broken(formula, MIDDLE, _ROOM, width=self._width)
+        if len(rows) > _MOST_LINES:
+            rows = [*rows[: _MOST_LINES - 1], f"{rows[_MOST_LINES - 1].rstrip(' +')} …"]
+        return [self.line(row) for row in rows]
+
+    def _width(self, text: str, size: float, bold: bool) -> float:
+        return text_width(self.plain(text), size, bold)

@@ -11,9 +11,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from symad.drawing.style import hue_of
+from symad.drawing.style import hue_class, hue_of
 from symad.notation.roles import Part
-from symad.player.svg import hue_class
 
 _SCRIPTS = ("numbers.js", "story.js", "markup.js", "picture.js", "panels.js", "player.js")
 _PARTS = (
@@ -39,9 +38,9 @@ def write_page(title: str, data: dict[str, Any], pictures: Sequence[str], evalua
     evaluate : str
         A JavaScript expression for the function that computes all values, or ``null``.
     """
-    style = "\n".join([_palette(), _asset("player.css")])
+    style = "\n".join([_palette(), _short("player.css")])
     script = "\n".join(
-        ['"use strict";', f"const evaluateGraph = {evaluate};", *map(_asset, _SCRIPTS)]
+        ['"use strict";', f"const evaluateGraph = {evaluate};", *map(_short, _SCRIPTS)]
     )
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
@@ -60,6 +59,12 @@ def write_page(title: str, data: dict[str, Any], pictures: Sequence[str], evalua
 
 def _asset(name: str) -> str:
     return files("symad.player").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _short(name: str) -> str:
+    """Return a style or a script without indents and lines of comments."""
+    lines = (line.strip() for line in _asset(name).splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def _hash(text: str) -> str:

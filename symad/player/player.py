@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from symad.autodiff.reverse import extend, gradients
-from symad.drawing.show import Feed, node_values
 from symad.errors import GraphTypeError
 from symad.graph.nested import leaves
 from symad.graph.node import Node, Variable
 from symad.graph.traverse import topological_order
+from symad.runtime.values import Feed, node_values
 
 _HEIGHT = 640  # of the page in a notebook, in pixels
 
@@ -25,7 +25,7 @@ class Player:
     html : str
         The whole page: one file that loads nothing.
     notes : tuple of str
-        What the page leaves out, and which layout drew its pictures: it says the same.
+        What the page leaves out: it says the same.
     """
 
     def __init__(self, html: str, title: str, notes: tuple[str, ...]) -> None:
@@ -88,7 +88,7 @@ def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200)
     >>> player = sm.play(sm.log(x1) + x1 * x2 - sm.sin(x2), [x1, x2], {x1: 2.0, x2: 5.0})
     >>> player.save("lecture.html")  # doctest: +SKIP
     """
-    from symad.player.build import Production
+    from symad.player.build import PageBuilder
 
     if not isinstance(y, Node):
         raise GraphTypeError(
@@ -101,8 +101,8 @@ def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200)
     results = [record.adjoints[target] for target in targets]
     made = [y, *record.adjoints.values(), *record.partials.values()]  # rules may pass some by
     values = None if feed is None else node_values(made, feed)
-    production = Production(y, record, results, values, limit)
-    return Player(production.page(), production.title, production.notes)
+    builder = PageBuilder(y, record, results, values, limit)
+    return Player(builder.page(), builder.title, builder.notes)
 
 
 def _targets(y: Node, xs: Any) -> list[Node]:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Step:
+class StoryStep:
     """A change of what is shown.  Things are referred to by their ids, or other keys of the page.
 
     Attributes
@@ -48,18 +48,18 @@ class Chapter:
         The panel of the page.
     picture : int
         The place of the picture.
-    steps : list of Step
+    steps : list of StoryStep
     """
 
     title: str
     panel: str
     picture: int
-    steps: list[Step]
+    steps: list[StoryStep]
 
 
 @dataclass
 class Story:
-    """All that the page is told.
+    """Everything that the page shows.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class Story:
         }
 
 
-def _written(step: Step, formulas: dict[str, int]) -> dict[str, Any]:
+def _written(step: StoryStep, formulas: dict[str, int]) -> dict[str, Any]:
     """Return a step without what is empty, and with the places of its formulas."""
     maths = [formulas.setdefault(formula, len(formulas)) for formula in step.maths]
     parts = {

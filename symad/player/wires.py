@@ -46,6 +46,7 @@ class Wires:
         self._replaced: dict[object, int] = {}  # the same, for what rules have replaced
         for node in graph.nodes:
             self._add(node, [self._wire_of[source] for source in node.inputs])
+        self._inputs = [self._wire_of[n] for n in graph.inputs if n in self._wire_of]
         self._outputs = [self._wire_of[node] for node in graph.outputs]
 
     def find(self, wire: int) -> int:
@@ -74,11 +75,68 @@ class Wires:
         inputs = [self.wire(source) for source in new.inputs]
         known = self._wire_of.get(new, self._known.get(_key(new, inputs)))
         if known is None:
-            self._wire_of[new] = wire
-            self.node[wire], self.inputs[wire] = new, inputs
+            self._put(wire, new, inputs)
         elif self.find(known) != wire:
             self._joined[wire] = self.find(known)
         self.share()
+
+    def join(self, wire: int, other: int) -> None:
+        """Let a wire be another one from now on."""
+        wire, other = self.find(wire), self.find(other)
+        if wire != other:
+            self._joined[wire] = other
+
+    def follow(self, graph: Graph) -> None:
+        """Follow a pass that has made ``graph``.
+
+        A node that is new takes the wire of one that is gone: that had the same role and op, or
+        computed the same, or came from the same place; an output that of the output before.
+        """
+        before, count = self.outputs(), len(self.node)
+        for wire, node in zip(self._inputs, graph.inputs, strict=False):
+            self._put(self.find(wire), node, [])
+        kept = {self.find(self._wire_of[node]) for node in graph.nodes if node in self._wire_of}
+        gone: dict[object, list[int]] = {}
+        for wire in reversed(self.alive()):
+            if wire not in kept:
+                for trait in self._traits(self.node[wire], self.sources(wire)):
+                    gone.setdefault(trait, []).append(wire)
+        for node in graph.nodes:
+            if node in self._wire_of:
+                continue
+            inputs = [self.find(self._wire_of[source]) for source in node.inputs]
+            stacks = [gone.get(trait, []) for trait in self._traits(node, inputs)]
+            for stack in stacks:
+                while stack and stack[-1] in kept:
+                    stack.pop()
+            wire = next((stack[-1] for stack in stacks if stack), len(self.node))
+            kept.add(wire)
+            self._put(wire, node, inputs)
+        self._outputs = [self.wire(node) for node in graph.outputs]
+        now = set(self.alive())
+        for old, new in zip(before, self._outputs, strict=True):
+            if new >= count and old not in now and new not in self._joined:
+                self._put(old, self.node[new], self.inputs[new])
+                self._joined[new] = old
+        self._known = {self._key(wire): wire for wire in reversed(self.alive())}
+        self._replaced = {}
+
+    @staticmethod
+    def _traits(node: Node, inputs: list[int]) -> Iterator[object]:
+        """Yield what a node has in common with one that replaces it, the surest sign first."""
+        if node.role is not None:
+            yield node.op, node.role
+            yield node.role
+        yield _key(node, inputs)
+        yield type(node.op), node.site, node.name
+
+    def _put(self, wire: int, node: Node, inputs: list[int]) -> None:
+        """Let a node have a wire, which may be a new one."""
+        if wire == len(self.node):
+            self._add(node, inputs)
+        else:
+            self._wire_of[node] = wire
+            self.node[wire], self.inputs[wire] = node, inputs
 
     def share(self) -> list[tuple[int, int]]:
         """Join wires that compute the same, and return the pairs that were joined.

@@ -301,7 +301,7 @@ def test_the_regularised_network_is_drawn_with_squares_and_circles() -> None:
     drawing = sm.draw(model.loss)
 
     def shape(node: sm.Node) -> str:
-        found = re.search(rf'\b{drawing.ids[node]} \[.*? shape="?(\w+)', drawing.dot)
+        found = re.search(rf'\b{drawing.ids[node]} \[.*? shape="?(\w+)', drawing.source)
         assert found, f"{node} is drawn"
         return found[1]
 
@@ -309,7 +309,7 @@ def test_the_regularised_network_is_drawn_with_squares_and_circles() -> None:
         assert shape(variable) in ("box", "square")
     operations = [node for node in sm.Graph([model.loss]).nodes if node.op is not None]
     assert {shape(node) for node in operations} <= {"ellipse", "oval", "circle"}
-    assert "loss" in drawing.dot and "penalty" in drawing.dot
+    assert "loss" in drawing.source and "penalty" in drawing.source
 
 
 def test_the_gradients_of_the_layered_network_agree_with_jax() -> None:

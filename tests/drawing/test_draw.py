@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
+import shutil
 import stat
 import sys
 import threading
@@ -12,6 +14,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+import graphviz
 import networkx
 import numpy as np
 import pytest
@@ -20,7 +23,7 @@ import symad as sm
 from symad.drawing import render
 from symad.drawing.fold import make_boxes
 from symad.drawing.graphviz_paint import to_placed_dot
-from symad.drawing.sheet import make_sheet
+from symad.drawing.placed_picture import place_picture
 from symad.drawing.style import FAINT, INK, hue_of
 from symad.errors import FeedError, GraphTypeError, RenderError
 from symad.graph.traverse import topological_order
@@ -40,7 +43,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def by_dot(drawing: Any) -> str:
     """Return a picture as Graphviz lays it out."""
-    picture, _ = render.render(drawing.dot, "svg")
+    picture, _ = render.render(drawing.source, "svg")
     return str(picture.decode())
 
 
@@ -64,7 +67,7 @@ def symbols(*outputs: sm.Node) -> list[list[str]]:
 
 def dot_of(drawing: Any, node: sm.Node) -> str:
     """Return the statement that draws ``node``."""
-    (line,) = re.findall(rf"^ *{drawing.ids[node]} \[.*$", drawing.dot, re.MULTILINE)
+    (line,) = re.findall(rf"^ *{drawing.ids[node]} \[.*$", drawing.source, re.MULTILINE)
     return line
 
 
@@ -172,9 +175,9 @@ def test_repairs_of_unknown_shapes_are_looked_through_and_marked() -> None:
     y, xs = running_example()
     gradients = sm.gradients(y, xs)
     drawing = sm.draw([y, *gradients])
-    assert "sum_like" not in drawing.dot
-    assert 'style="dashed"' in drawing.dot and "shape repair left out" in drawing.dot
-    shown = sm.draw([y, *gradients], repairs=True).dot
+    assert "sum_like" not in drawing.source
+    assert 'style="dashed"' in drawing.source and "shape repair left out" in drawing.source
+    shown = sm.draw([y, *gradients], repairs=True).source
     assert shown.count("sum_like(") == 4 and "shape repair left out" not in shown
 
 
@@ -183,9 +186,9 @@ def test_a_feed_decides_which_repairs_do_something() -> None:
     y = sm.sum(x * b)
     gradients = sm.gradients(y, [x, b])
     same = sm.draw(gradients, {x: [1.0, 2.0], b: [3.0, 4.0]})
-    assert "sum_like" not in same.dot
+    assert "sum_like" not in same.source
     wider = sm.draw(gradients, {x: [[1.0, 2.0], [3.0, 4.0]], b: [3.0, 4.0]})
-    assert wider.dot.count('shape="parallelogram"') == 1
+    assert wider.source.count('shape="parallelogram"') == 1
     assert dot_of(wider, gradients[1]).count("sum_like") == 2  # label and tooltip
 
 
@@ -208,7 +211,7 @@ def test_every_kind_of_node_has_its_shape() -> None:
             if kind_of(node, labels) is kind:
                 assert f'shape="{shape}"' in dot_of(drawing, node)
     for kind in kinds:
-        assert kind.value in drawing.dot  # the legend
+        assert kind.value in drawing.source  # the legend
 
 
 # What stands on a node
@@ -217,8 +220,8 @@ def test_every_kind_of_node_has_its_shape() -> None:
 def test_operand_order_is_shown_where_it_matters() -> None:
     x, y = sm.Variable("x"), sm.Variable("y")
     for value, text in [(x / y, "v₁/v₂"), (x @ y, "v₁ @ v₂"), (x - y, "v₁ − v₂")]:
-        assert f">{text}<" in sm.draw(value).dot
-    assert ">×<" in sm.draw(x * y).dot
+        assert f">{text}<" in sm.draw(value).source
+    assert ">×<" in sm.draw(x * y).source
 
 
 def test_values_and_adjoints_stand_on_the_nodes() -> None:
@@ -237,7 +240,7 @@ def test_values_and_adjoints_stand_on_the_nodes() -> None:
 
 def test_known_sizes_stand_on_the_nodes() -> None:
     loss, _, _ = pictures.scoped_network()
-    assert ">batch×8<" in sm.draw(loss).dot
+    assert ">batch×8<" in sm.draw(loss).source
 
 
 def test_a_bad_feed_is_refused() -> None:
@@ -255,7 +258,7 @@ def test_a_bad_feed_is_refused() -> None:
 def test_values_without_a_number_are_drawn() -> None:
     x = sm.Variable("x")
     y = sm.log(x)
-    assert "= nan<" in sm.draw([y, sm.gradients(y, x)], {x: -1.0}).dot
+    assert "= nan<" in sm.draw([y, sm.gradients(y, x)], {x: -1.0}).source
 
 
 def test_structures_are_drawn() -> None:
@@ -263,7 +266,7 @@ def test_structures_are_drawn() -> None:
     node = sm.structure({"cat": a, "dog": b})
     y = node["cat"] * 2
     drawing = sm.draw([y, sm.gradients(y, node)], {a: 1.0, b: 2.0})
-    assert "dict of 2 items" in drawing.dot
+    assert "dict of 2 items" in drawing.source
 
 
 # Scopes and folding
@@ -271,7 +274,7 @@ def test_structures_are_drawn() -> None:
 
 def test_scopes_are_boxes() -> None:
     loss, parameters, _ = pictures.scoped_network()
-    dot = sm.draw([loss, *sm.gradients(loss, parameters)]).dot
+    dot = sm.draw([loss, *sm.gradients(loss, parameters)]).source
     for name in ("layer1", "layer2", "loss"):
         assert dot.count(f"label=<{name}>") == 2  # in the forward part and among the adjoints
 
@@ -283,7 +286,7 @@ def test_nested_scopes_nest() -> None:
         with sm.scope("inner"):
             y = sm.sin(y)
         y = sm.cos(y)
-    dot = sm.draw(y).dot
+    dot = sm.draw(y).source
     assert dot.count("{") == dot.count("}")
     assert dot.index("<outer>") < dot.index("<inner>") and dot.count("<outer>") == 1
 
@@ -292,8 +295,8 @@ def test_a_large_graph_folds_by_scope_and_says_so() -> None:
     loss, parameters, _ = pictures.scoped_network()
     drawing = sm.draw([loss, *sm.gradients(loss, parameters)], limit=20)
     (note,) = drawing.notes
-    assert "folded by scope" in note and note in drawing.dot
-    assert drawing.dot.count('shape="box3d"') == 5
+    assert "folded by scope" in note and note in drawing.source
+    assert drawing.source.count('shape="box3d"') == 5
     assert sm.draw(loss).notes == ()
 
 
@@ -316,8 +319,8 @@ def test_a_long_chain_without_scopes_folds_in_runs() -> None:
     for _ in range(3_000):
         y = sm.sin(y) * y
     drawing = sm.draw([y, sm.gradients(y, x)])
-    assert "runs of neighbours" in drawing.notes[0]
-    assert drawing.dot.count("[id=n") <= 200
+    assert "neighbouring nodes are folded" in drawing.notes[0]
+    assert drawing.source.count("[id=n") <= 200
     order = topological_order([y, sm.gradients(y, x)])
     assert drawing.ids[x] == "n0" and len(drawing.ids) >= 0.6 * len(order)
 
@@ -348,10 +351,10 @@ def test_hostile_text_is_shown_as_text(text: str, has_places: bool) -> None:
         y = sm.sin(x)
     drawing = sm.draw([y, sm.gradients(y, x)])
     if has_places:  # what PNG and PDF are painted from
-        placed = to_placed_dot(make_sheet(drawing._scene))
+        placed = to_placed_dot(place_picture(drawing._picture))
         picture, _ = render.render(placed, "svg", "nop2")
     else:
-        picture, _ = render.render(drawing.dot, "svg")
+        picture, _ = render.render(drawing.source, "svg")
     root = ElementTree.fromstring(picture.decode())
     texts = {"".join(e.itertext()).replace("\xa0", " ") for e in root.iter(f"{SVG}text")}
     assert visible(text) in texts
@@ -363,8 +366,8 @@ def test_hostile_text_is_shown_as_text(text: str, has_places: bool) -> None:
 
 def test_nothing_of_the_users_machine_is_in_the_picture() -> None:
     y, _ = running_example()
-    assert str(Path(__file__).parent) not in sm.draw(y).dot
-    assert Path(__file__).name in sm.draw(y).dot  # the tooltip names the line
+    assert str(Path(__file__).parent) not in sm.draw(y).source
+    assert Path(__file__).name in sm.draw(y).source  # the tooltip names the line
 
 
 # The layout
@@ -380,6 +383,8 @@ def boxes_of(svg: str) -> dict[str, tuple[float, float, float, float]]:
                 if shape.tag == f"{SVG}ellipse":
                     x, y, rx, ry = (float(shape.get(k, 0)) for k in ("cx", "cy", "rx", "ry"))
                     corners += [(x - rx, y - ry), (x + rx, y + ry)]
+                elif shape.tag == f"{SVG}rect":
+                    corners += corners_of(shape)
                 elif shape.tag in (f"{SVG}polygon", f"{SVG}path"):
                     numbers = re.findall(r"-?[\d.]+", shape.get("points") or shape.get("d") or "")
                     corners += zip(map(float, numbers[::2]), map(float, numbers[1::2]), strict=True)
@@ -387,6 +392,11 @@ def boxes_of(svg: str) -> dict[str, tuple[float, float, float, float]]:
                 xs, ys = zip(*corners, strict=True)
                 found[group.attrib["id"]] = (min(xs), min(ys), max(xs), max(ys))
     return found
+
+
+def corners_of(rectangle: ElementTree.Element) -> list[tuple[float, float]]:
+    x, y, width, height = (float(rectangle.get(k, 0)) for k in ("x", "y", "width", "height"))
+    return [(x, y), (x + width, y + height)]
 
 
 def graphs_to_lay_out() -> list[tuple[str, list[sm.Node], list[sm.Node]]]:
@@ -431,14 +441,14 @@ def test_ids_are_kept_in_the_svg(layout: Any) -> None:
     drawing = sm.draw([y, *sm.gradients(y, xs)])
     ids = {element.get("id") for element in ElementTree.fromstring(layout(drawing)).iter()}
     assert set(drawing.ids.values()) <= ids
-    edges = re.findall(r"\[id=(e\w+) ", drawing.dot)
+    edges = re.findall(r"\[id=(e\w+) ", drawing.source)
     assert edges and set(edges) <= ids and len(set(edges)) == len(edges)
 
 
 def test_dot_is_deterministic() -> None:
     def text() -> str:
         loss, parameters, _ = pictures.scoped_network()
-        return re.sub(r":\d+\"", '"', sm.draw([loss, *sm.gradients(loss, parameters)]).dot)
+        return re.sub(r":\d+\"", '"', sm.draw([loss, *sm.gradients(loss, parameters)]).source)
 
     assert text() == text()
 
@@ -466,9 +476,9 @@ def test_formats(tmp_path: Path) -> None:
 
 def dots(drawing: Any) -> tuple[float, float]:
     """Return how many dots a picture has in each direction."""
-    sheet = make_sheet(drawing._scene)
-    (resolution,) = map(int, re.findall(r"dpi=(\d+)", to_placed_dot(sheet)))
-    return sheet.size[0] * resolution / 72, sheet.size[1] * resolution / 72
+    placed = place_picture(drawing._picture)
+    (resolution,) = map(int, re.findall(r"dpi=(\d+)", to_placed_dot(placed)))
+    return placed.size[0] * resolution / 72, placed.size[1] * resolution / 72
 
 
 @needs_graphviz
@@ -478,7 +488,7 @@ def test_pictures_have_two_dots_per_point() -> None:
     png = drawing.png()
     found = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
     for asked, there, side in zip(
-        dots(drawing), found, make_sheet(drawing._scene).size, strict=True
+        dots(drawing), found, place_picture(drawing._picture).size, strict=True
     ):
         assert asked == 2 * side
         assert 0.93 * asked < there < 1.02 * asked  # the margin may be less than was thought
@@ -518,7 +528,7 @@ def test_dot_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     y, _ = running_example()
     drawing = sm.draw(y)
-    placed = to_placed_dot(make_sheet(drawing._scene))
+    placed = to_placed_dot(place_picture(drawing._picture))
     assert drawing.png().decode() == f"-Knop2 -Tpng {len(placed)}\n"
     assert drawing.rendered_by == "dot"
     fake_dot(tmp_path, "sys.stderr.write('first\\nsyntax error in line 3\\n'); sys.exit(1)")
@@ -534,7 +544,7 @@ def test_without_graphviz_the_error_says_what_to_install(monkeypatch: pytest.Mon
     with pytest.raises(RenderError, match=r"pip install symad\[render\]"):
         drawing.png()
     assert drawing.svg().startswith("<?xml") and drawing.rendered_by == "symad"
-    assert drawing.dot.startswith("digraph")
+    assert drawing.source.startswith("digraph")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fonts are found by fontconfig")
@@ -555,6 +565,60 @@ def test_fonts_are_borrowed_for_the_call_only(
     with pytest.warns(UserWarning, match="no fonts were found"):
         sm.draw(y).png()
     assert render.render("digraph {}", "json0") == (b"drawn\n", "dot")  # without a warning
+
+
+# Graphviz as its users know it
+
+
+def test_source_is_for_the_graphviz_package(tmp_path: Path) -> None:
+    y, xs = running_example()
+    drawing = sm.draw([y, *sm.gradients(y, xs)])
+    source = drawing.to_graphviz()
+    assert isinstance(source, graphviz.Source) and source.source == drawing.source
+    assert source.save(tmp_path / "graph.gv")
+    assert (tmp_path / "graph.gv").read_text(encoding="utf-8") == drawing.source
+
+
+@pytest.mark.skipif(not shutil.which("dot"), reason="dot is not installed")
+def test_the_graphviz_package_renders_and_pipes(tmp_path: Path) -> None:
+    x = sm.Variable("α <b>")
+    source = sm.draw(sm.sin(x)).to_graphviz()
+    path = source.render(tmp_path / "sine", format="svg", cleanup=True)
+    assert "α &lt;b&gt;" in Path(path).read_text(encoding="utf-8").replace("\xa0", " ").replace(
+        "&#160;", " "
+    )
+    assert source.pipe(format="png").startswith(b"\x89PNG")
+    assert "<svg" in source._repr_mimebundle_()["image/svg+xml"]
+
+
+@needs_graphviz
+def test_dot_lays_out_where_it_is_asked_to() -> None:
+    y, xs = running_example()
+    nodes = [y, *sm.gradients(y, xs)]
+    drawing = sm.draw(nodes, engine="dot")
+    assert set(boxes_of(drawing.svg())) == set(drawing.ids.values())
+    assert drawing.rendered_by in ("dot", "pygraphviz") and "Graphviz" not in sm.draw(nodes).svg()
+    assert boxes_of(drawing.svg()) != boxes_of(sm.draw(nodes).svg())
+    assert drawing.png() != sm.draw(nodes).png() and drawing.pdf().startswith(b"%PDF")
+    assert drawing._repr_mimebundle_()["image/svg+xml"] == drawing.svg()
+    assert drawing.source == sm.draw(nodes).source
+
+
+def test_an_engine_that_is_missing_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    y, _ = running_example()
+    with pytest.raises(RenderError, match="no engine 'neato'.*\n.*to_graphviz"):
+        sm.draw(y, engine="neato")  # type: ignore[arg-type]
+    monkeypatch.setattr(render, "find_renderer", lambda: "")
+    drawing = sm.draw(y, engine="dot")
+    assert drawing.source.startswith("digraph")
+    with pytest.raises(RenderError, match=r"pip install symad\[render\]"):
+        drawing.svg()
+
+
+def test_the_old_name_of_the_source_is_deprecated() -> None:
+    drawing = sm.draw(sm.Variable("x"))
+    with pytest.warns(DeprecationWarning, match=r"Drawing\.source"):
+        assert drawing.dot == drawing.source
 
 
 # Values, export, the name
@@ -600,6 +664,8 @@ def extents(svg: str, kind: str) -> dict[str, tuple[float, float, float, float]]
         for e in group.iter(f"{SVG}ellipse"):
             cx, cy, rx, ry = (float(e.get(key, "nan")) for key in ("cx", "cy", "rx", "ry"))
             points += [(cx - rx, cy - ry), (cx + rx, cy + ry)]
+        for e in group.iter(f"{SVG}rect"):
+            points += corners_of(e)
         for e in (*group.iter(f"{SVG}polygon"), *group.iter(f"{SVG}path")):
             text = e.get("points") or e.get("d") or ""
             points += [(float(a), float(b)) for a, b in re.findall(r"(-?[\d.]+),(-?[\d.]+)", text)]
@@ -638,41 +704,86 @@ def test_generations_stand_side_by_side(name: str, layout: Any) -> None:
 
 
 def test_generations_have_colours_and_a_legend() -> None:
-    dot = sm.draw(second_derivatives()["third"]).dot
+    dot = sm.draw(second_derivatives()["third"]).source
     fills = re.findall(r'id=adjoint_\d; label.*?fillcolor="(#\w+)"', dot, re.S)
     assert len(fills) == len(set(fills)) == 3
     for title in ("forward graph", "adjoints", "adjoints of generation 3"):
         assert f"\xa0 {title}</FONT>" in dot
-    assert "\xa0 forward graph</FONT>" not in sm.draw(second_derivatives()["third"][:2]).dot
+    assert "\xa0 forward graph</FONT>" not in sm.draw(second_derivatives()["third"][:2]).source
 
 
 def test_a_seed_that_was_given_says_so() -> None:
     drawing = sm.draw(second_derivatives()["product"])
-    (line,) = [row for row in drawing.dot.splitlines() if 'shape="house"' in row and "₁" in row]
+    (line,) = [row for row in drawing.source.splitlines() if 'shape="house"' in row and "₁" in row]
     assert ">v₂<" in line
 
 
-def test_networkx_has_the_graph() -> None:
+@pytest.mark.parametrize("with_nodes", [False, True])
+def test_networkx_has_the_graph(with_nodes: bool) -> None:
     loss, parameters, _ = pictures.scoped_network()
     gradients = sm.gradients(loss, parameters)
-    graph = sm.to_networkx([loss, *gradients])
+    graph = sm.to_networkx([loss, *gradients], with_nodes=with_nodes)
     order = topological_order([loss, *gradients])
-    assert set(networkx.get_node_attributes(graph, "node").values()) == set(order)
+    found = View([loss, *gradients], repairs=True).nodes
+    assert set(found) == set(order) and len(found) == len(graph)
     assert networkx.is_directed_acyclic_graph(graph)
-    assert all(start < end for start, end in graph.edges())
-    for index, data in graph.nodes(data=True):
+    for node, (index, data) in zip(found, graph.nodes(data=True), strict=True):
         sources = sorted(graph.in_edges(index, data="slot"), key=lambda edge: edge[2])
-        assert [graph.nodes[k]["node"] for k, _, _ in sources] == list(data["node"].inputs)
-        assert data["type"] == str(data["node"].type)
+        assert [found[k] for k, _, _ in sources] == list(node.inputs)
+        assert data["type"] == str(node.type) and data["scope"] == "/".join(node.scope)
+        assert data["op"] == (node.op.name if node.op else "")
+        assert data["output"] == (node in [loss, *gradients])
+        assert data.get("node") is (node if with_nodes else None)
     again = sm.to_networkx([loss, *gradients])
     assert list(graph.edges(data="slot")) == list(again.edges(data="slot"))
     assert [d["label"] for _, d in graph.nodes(data=True)].count("v̄16") == 1
 
 
+def assert_same_graph(found: Any, graph: Any) -> None:
+    """Compare what was written and read: nodes with their attributes, and edges with theirs."""
+    assert {int(n): d for n, d in found.nodes(data=True)} == dict(graph.nodes(data=True))
+    edges = [sorted((int(a), int(b), slot) for a, b, slot in g.edges(data="slot"))
+             for g in (found, graph)]  # fmt: skip
+    assert edges[0] == edges[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*edges:FutureWarning")  # the name of a key, in networkx 3.4
+@pytest.mark.parametrize("text", ["weight", *HOSTILE], ids=range(len(HOSTILE) + 1))
+def test_networkx_graphs_are_written_and_read(text: str, tmp_path: Path) -> None:
+    x = sm.Variable(text, shape=(text,))
+    with sm.scope(text):
+        y = sm.sum(x * x)
+    graph = sm.to_networkx([y, sm.gradients(y, x)])
+    networkx.write_graphml(graph, tmp_path / "graph.graphml")
+    back = networkx.read_graphml(tmp_path / "graph.graphml", force_multigraph=True)
+    assert_same_graph(back, graph)
+    networkx.write_gexf(graph, tmp_path / "graph.gexf")
+    assert_same_graph(networkx.read_gexf(tmp_path / "graph.gexf"), graph)
+    data = json.loads(json.dumps(networkx.node_link_data(graph)))
+    assert_same_graph(networkx.node_link_graph(data), graph)
+
+
+def test_edges_lead_from_inputs_to_users_in_every_export() -> None:
+    """In DOT too, whichever way an arrow points in the picture."""
+    loss, parameters, _ = pictures.scoped_network()
+    nodes = [loss, *sm.gradients(loss, parameters)]
+    drawing = sm.draw(nodes)
+    view = View(nodes)
+    assert set(re.findall(r"^  (n\d+) -> (n\d+) \[id=(e\w+) ", drawing.source, re.M)) == {
+        (drawing.ids[view.sources(node)[slot].node], drawing.ids[node], name)
+        for (node, slot), name in drawing.edge_ids.items()
+    }
+    assert 'dir="' not in drawing.source
+    graph = sm.to_networkx(nodes, with_nodes=True)
+    given = networkx.get_node_attributes(graph, "node")
+    for start, end, slot in graph.edges(data="slot"):
+        assert given[end].inputs[slot] is given[start]
+
+
 def test_nodes_say_along_which_axis_and_what_is_taken() -> None:
     x, a = sm.Variable("x", (3, 4)), sm.Variable("a")
     d = sm.structure({"cat": a})
-    shown = sm.draw([sm.sum(x), sm.sum(x, axis=0), x[1], d["cat"], sm.cast(x, "float32")]).dot
+    shown = sm.draw([sm.sum(x), sm.sum(x, axis=0), x[1], d["cat"], sm.cast(x, "float32")]).source
     for formula in ("sum", "sum(v₁, axis=0)", "v₁[1]", "v₆[cat]", "float32(v₁)"):
         assert f">{formula}<" in shown
 

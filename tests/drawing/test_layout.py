@@ -16,18 +16,20 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.drawing import outlines, render, sheet
+from symad.drawing import outlines, placed_picture, render
+from symad.drawing.compose import compose
 from symad.drawing.dot import to_dot
 from symad.drawing.fold import make_boxes
-from symad.drawing.layout import Diagram, Item, Layout, Link, lay_out
+from symad.drawing.layout import Diagram, DiagramLayout, Item, Link, Spacing, lay_out
 from symad.drawing.layout.curves import Knot, along, between, smooth, tangents
 from symad.drawing.layout.layer_order import Element, order
 from symad.drawing.layout.layered import arrange
 from symad.drawing.layout.ranks import ranks
 from symad.drawing.metrics import text_width
+from symad.drawing.node_text import NodeText
 from symad.drawing.outlines import meeting, size_around
-from symad.drawing.scene import Scene, make_scene
-from symad.drawing.sheet import Figure, Sheet, Text, make_sheet
+from symad.drawing.picture import Picture
+from symad.drawing.placed_picture import Figure, PlacedPicture, Text, place_picture
 from symad.drawing.style import SHAPES
 from symad.drawing.svg import to_svg
 from symad.errors import RenderError
@@ -45,11 +47,11 @@ def no_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "find_renderer", lambda: "")
 
 
-def scene_of(nodes: Any, limit: int = 200) -> Scene:
+def picture_of(nodes: Any, limit: int = 200) -> Picture:
     view = View(nodes)
     labels = Labels(view)
     boxes, note = make_boxes(view, labels, limit)
-    return make_scene(view, labels, boxes, (note,) if note else ())
+    return compose(view, labels, boxes, NodeText(view, labels), (note,) if note else ())
 
 
 # Layers
@@ -88,6 +90,16 @@ def test_frames_stand_one_above_the_other_if_arrows_lead_one_way() -> None:
     assert circle == ranks(6, [*pairs, (4, 2)], [])
     apart = ranks(4, [(0, 1), (2, 3)], [], frames=[[0, 1], [2, 3]])
     assert apart == [0, 1, 0, 1]  # nothing leads from one to the other
+
+
+def test_narrow_layers_cost_no_length() -> None:
+    pairs = [(0, 1), (0, 2), (0, 3), (1, 4), (4, 5), (2, 5), (3, 5)]
+    widths = [(0, 50.0)] * 6
+    wide, slim = ranks(6, pairs, []), ranks(6, pairs, [], widths=widths)
+    assert wide == [0, 1, 1, 1, 2, 3] and sorted(slim) == [0, 1, 1, 2, 2, 3]
+    assert all(slim[b] > slim[a] for a, b in pairs)
+    assert sum(slim[b] - slim[a] for a, b in pairs) == sum(wide[b] - wide[a] for a, b in pairs)
+    assert ranks(6, pairs, [[1, 2, 3]], widths=widths)[1:4] == [1, 1, 1]  # a row stays one
 
 
 # Order
@@ -152,7 +164,7 @@ def test_operands_stand_in_order(fed: bool) -> None:
     drawing = sm.draw(
         [y, *sm.gradients(y, xs)], dict(zip(xs, (2.0, 5.0), strict=True)) if fed else None
     )
-    layout = lay_out(diagram_of(drawing._scene))
+    layout = lay_out(diagram_of(drawing._picture))
     for node in topological_order([y]):
         places = [layout.centres[drawing.ids[source]] for source in node.inputs]
         for left, right in itertools.pairwise(places):
@@ -187,17 +199,17 @@ def bezier(piece: Any, t: float) -> Any:
 # Whole layouts
 
 
-def diagram_of(scene: Scene) -> Diagram:
-    return sheet._diagram(scene, sheet._sizes(scene))
+def diagram_of(picture: Picture) -> Diagram:
+    return placed_picture._diagram(picture, placed_picture._sizes(picture))
 
 
 @cache
-def drawn(name: str) -> tuple[Scene, Diagram, Layout, Sheet]:
+def drawn(name: str) -> tuple[Picture, Diagram, DiagramLayout, PlacedPicture]:
     """Return a picture of the corpus in all stages."""
     nodes, feed = pictures.CASES[name]()
-    scene = sm.draw(nodes, feed, limit=1000)._scene
-    diagram = diagram_of(scene)
-    return scene, diagram, lay_out(diagram), make_sheet(scene)
+    picture = sm.draw(nodes, feed, limit=1000)._picture
+    diagram = diagram_of(picture)
+    return picture, diagram, lay_out(diagram), place_picture(picture)
 
 
 every_picture = pytest.mark.parametrize("name", pictures.CASES)
@@ -238,7 +250,7 @@ def test_nothing_overlaps(name: str) -> None:
     assert max(frame.bottom for frame in everything) <= layout.size[1]
 
 
-def corners(item: Item, layout: Layout) -> list[float]:
+def corners(item: Item, layout: DiagramLayout) -> list[float]:
     (x, y), (w, h) = layout.centres[item.id], item.size
     return [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
 
@@ -280,6 +292,47 @@ def test_arrows_point_down_and_those_of_adjoints_up(name: str) -> None:
             assert head < tail if link.rises else tail < head
 
 
+@every_picture
+def test_compact_pictures_are_smaller_and_overlap_nothing(name: str) -> None:
+    _, diagram, layout, _ = drawn(name)
+    compact = lay_out(diagram, Spacing.compact)
+    assert compact.size[0] * compact.size[1] < 0.95 * layout.size[0] * layout.size[1]
+    boxes = [corners(item, compact) for item in diagram.items]
+    for a, b in itertools.combinations(boxes, 2):
+        assert apart(a, b, 6)
+    for link in diagram.links:
+        if link.ranks:
+            tail, head = compact.centres[link.tail][1], compact.centres[link.head][1]
+            assert head < tail if link.rises else tail < head
+
+
+def test_the_running_example_fits_a_small_screen() -> None:
+    """With its values, in a page of 1 440 × 900 that has a panel beside it."""
+    nodes, feed = pictures.lecture_fed()
+    picture = sm.draw(nodes, feed)._picture
+    layout = lay_out(
+        placed_picture._diagram(picture, placed_picture._sizes(picture, placed_picture.COMPACT)),
+        Spacing.compact,
+    )
+    assert layout.size[0] <= 836 and layout.size[1] <= 589
+
+
+@every_picture
+def test_titles_are_crossed_only_where_there_is_no_room(name: str) -> None:
+    """By an arrow of a small picture, only if arrows are everywhere where the title could be."""
+    *_, picture = drawn(name)
+    if len(picture.figures) > 60:
+        return
+    x, y = np.array([p for shaft in picture.shafts for p in along(shaft.curve, 2.0)]).T
+    for ground in picture.grounds:
+        left, top, right, bottom = extent(ground.title)
+        near = x[(top - 5 < y) & (y < bottom + 5)]
+        if ((left < near) & (near < right)).any():
+            room = np.arange(ground.frame.left + 8, ground.frame.right - 8 - (right - left), 6.0)
+            for start in room:
+                assert ((start - 8 < near) & (near < start + right - left + 8)).any(), ground.title
+
+
 @pytest.mark.parametrize("case", graphs_to_lay_out(), ids=lambda case: case[0])
 def test_adjoints_stand_beside_their_nodes(case: Any, no_graphviz: None) -> None:
     _, nodes, _ = case
@@ -301,10 +354,10 @@ def test_adjoints_stand_beside_their_nodes(case: Any, no_graphviz: None) -> None
 @pytest.mark.parametrize("name", ["lecture", "lecture_fed"])
 def test_the_running_example_stands_as_in_the_lecture(name: str) -> None:
     """By level, as it is numbered: v1 and v2; v3, v4 and v5; v6; v7."""
-    scene, _, layout, _ = drawn(name)
+    picture, _, layout, _ = drawn(name)
     heights = {
         shape.lines[0].text: layout.centres[shape.box.id][1]
-        for shape in scene.shapes
+        for shape in picture.shapes
         if shape.box.part.family == "forward"
     }
     assert heights["v₁"] == heights["v₂"] < heights["v₃"] == heights["v₄"] == heights["v₅"]
@@ -313,9 +366,9 @@ def test_the_running_example_stands_as_in_the_lecture(name: str) -> None:
 
 def test_inside_of_the_parts_of_the_running_example_nothing_crosses() -> None:
     y, xs = running_example()
-    scene = scene_of([y, *sm.gradients(y, xs)])
-    layout = lay_out(diagram_of(scene))
-    inner = [a for a in scene.arrows if not a.crosses]
+    picture = picture_of([y, *sm.gradients(y, xs)])
+    layout = lay_out(diagram_of(picture))
+    inner = [a for a in picture.arrows if not a.crosses]
     found = [
         (a.id, b.id)
         for a, b in itertools.combinations(inner, 2)
@@ -367,7 +420,7 @@ def cross(one: Any, other: Any) -> bool:
 def test_layouts_are_deterministic() -> None:
     def text() -> str:
         loss, parameters, _ = pictures.scoped_network()
-        return to_svg(make_sheet(scene_of([loss, *sm.gradients(loss, parameters)])))
+        return to_svg(place_picture(picture_of([loss, *sm.gradients(loss, parameters)])))
 
     assert re.sub(r":\d+<", "<", text()) == re.sub(r":\d+<", "<", text())
 
@@ -397,24 +450,24 @@ def steps(function: Any, *arguments: Any) -> int:
     return count
 
 
-def blocks(count: int) -> Scene:
+def blocks(count: int) -> Picture:
     """Return a picture of a residual network, which has an input that every block uses."""
     x = hidden = sm.Variable("x", ())
     for i in range(count):
         with sm.scope(f"block {i}"):
             hidden = hidden + sm.tanh(hidden * sm.sin(x))
-    return scene_of([hidden, sm.gradients(hidden, x)], limit=100_000)
+    return picture_of([hidden, sm.gradients(hidden, x)], limit=100_000)
 
 
 def test_steps_are_linear_in_the_size_of_a_picture() -> None:
     """Up to a step in each layer that an arrow passes; its bends it shares with others."""
     small, large = blocks(12), blocks(48)
-    make_sheet(small)  # imports what it needs
+    place_picture(small)  # imports what it needs
     parts = (len(large.shapes) + len(large.arrows)) / (len(small.shapes) + len(small.arrows))
     assert 3.5 < parts < 4.5
-    few, many = (len(arrange(diagram_of(scene)).elements) for scene in (small, large))
+    few, many = (len(arrange(diagram_of(picture)).elements) for picture in (small, large))
     assert many < 1.1 * parts * few
-    assert steps(make_sheet, large) < 1.8 * parts * steps(make_sheet, small)
+    assert steps(place_picture, large) < 1.8 * parts * steps(place_picture, small)
 
 
 def test_two_thousand_nodes_are_drawn_folded_or_not() -> None:
@@ -433,7 +486,7 @@ def test_a_large_picture_is_not_quadratic() -> None:
     x = y = sm.Variable("x", ())
     for _ in range(400):
         y = y + sm.sin(x * y)
-    diagram = diagram_of(scene_of([y], limit=5000))
+    diagram = diagram_of(picture_of([y], limit=5000))
     layout = lay_out(diagram)
     assert len(layout.centres) == len(diagram.items) > 1200
     assert sum(map(len, layout.curves.values())) < 60 * len(diagram.links)
@@ -490,8 +543,8 @@ def test_text_fits_into_the_outline(kind: Any) -> None:
 
 @every_picture
 def test_text_stays_inside_of_its_node(name: str) -> None:
-    *_, sheet = drawn(name)
-    for figure in sheet.figures:
+    *_, placed = drawn(name)
+    for figure in placed.figures:
         last = -math.inf
         for text in figure.texts:
             left, top, right, bottom = extent(text)
@@ -525,35 +578,35 @@ def holds(figure: Figure, x: float, y: float) -> bool:
 
 @every_picture
 def test_titles_and_legend_meet_nothing(name: str) -> None:
-    *_, sheet = drawn(name)
+    *_, placed = drawn(name)
     nodes = [
         (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-        for (x, y), (w, h) in ((figure.centre, figure.size) for figure in sheet.figures)
+        for (x, y), (w, h) in ((figure.centre, figure.size) for figure in placed.figures)
     ]
-    titles = [extent(ground.title) for ground in sheet.grounds]
-    legend = [extent(text) for text in sheet.legend]
+    titles = [extent(ground.title) for ground in placed.grounds]
+    legend = [extent(text) for text in placed.legend]
     for title in titles:
         assert all(apart(title, node, 0) for node in nodes)
     for one, other in itertools.combinations([*titles, *legend], 2):
         assert apart(one, other, 0)
-    floor = max(ground.frame.bottom for ground in sheet.grounds)
+    floor = max(ground.frame.bottom for ground in placed.grounds)
     assert all(top >= floor for _, top, _, _ in legend)
-    width, height = (side - 2 * sheet.margin for side in sheet.size)
+    width, height = (side - 2 * placed.margin for side in placed.size)
     for left, top, right, bottom in [*titles, *legend]:
         assert left >= 0 and top >= 0 and right <= width and bottom <= height
 
 
 @every_picture
 def test_the_legend_explains_every_sign(name: str) -> None:
-    scene, *_ = drawn(name)
-    shown = {sign.text for sign in scene.legend}
-    dashed = any(arrow.look.get("style") == "dashed" for arrow in scene.arrows)
-    dotted = any(arrow.look.get("style") == "dotted" for arrow in scene.arrows)
+    picture, *_ = drawn(name)
+    shown = {sign.text for sign in picture.legend}
+    dashed = any(arrow.look.get("style") == "dashed" for arrow in picture.arrows)
+    dotted = any(arrow.look.get("style") == "dotted" for arrow in picture.arrows)
     assert ("shape repair left out" in shown) == dashed
     assert ("only the shape is used" in shown) == dotted
-    thick = any(shape.look.get("penwidth") == "3" for shape in scene.shapes)
-    assert ("thick border: asked for" in shown) == thick
-    forms = {(shape.look["shape"], shape.look.get("peripheries")) for shape in scene.shapes}
+    thick = any(shape.look.get("penwidth") == "3" for shape in picture.shapes)
+    assert ("thick border: requested output" in shown) == thick
+    forms = {(shape.look["shape"], shape.look.get("peripheries")) for shape in picture.shapes}
     explained = {(SHAPES[k]["shape"], SHAPES[k].get("peripheries")) for k in Kind if k in shown}
     assert forms == explained
 
@@ -587,12 +640,12 @@ def test_svg_has_what_the_dot_picture_has(no_graphviz: None) -> None:
     assert classes["edge"] == set(drawing.edge_ids.values())
     assert {"forward_0", "adjoint_1"} <= classes["cluster"]
     shown = [text_of(element) for element in root.iter(f"{SVG}text")]
-    labels = re.findall(r">([^<>]+)</(?:FONT|B|I)>", drawing.dot)
+    labels = re.findall(r">([^<>]+)</(?:FONT|B|I)>", drawing.source)
     for label in labels:
         assert unescaped(label).strip() in [text.strip() for text in shown]
     for title in ("layer1", "layer2", "loss"):
         assert shown.count(title) == 2
-    for color in set(re.findall(r'(?:fill)?color="(#\w+)"', drawing.dot)):
+    for color in set(re.findall(r'(?:fill)?color="(#\w+)"', drawing.source)):
         assert color in drawing.svg()
 
 
@@ -614,7 +667,7 @@ def test_hostile_text_is_shown_as_text(text: str, no_graphviz: None) -> None:
     root = ElementTree.fromstring(sm.draw([y, sm.gradients(y, x)]).svg())
     assert visible(text) in {text_of(element) for element in root.iter(f"{SVG}text")}
     names = {element.tag.removeprefix(SVG) for element in root.iter()}
-    assert names <= {"svg", "g", "title", "polygon", "polyline", "ellipse", "path", "text"}
+    assert names <= {"svg", "g", "title", "polygon", "polyline", "ellipse", "path", "rect", "text"}
     for element in root.iter():
         assert not any(key.endswith("href") or key.startswith("on") for key in element.attrib)
 
@@ -644,7 +697,7 @@ def test_edge_ids_name_box_box_and_slot() -> None:
     for (node, slot), name in drawing.edge_ids.items():
         source = view.sources(node)[slot].node
         assert name == f"e{drawing.ids[source][1:]}_{drawing.ids[node][1:]}_{slot}"
-        assert f"[id={name} " in drawing.dot
+        assert f"[id={name} " in drawing.source
     assert len(set(drawing.edge_ids.values())) == len(drawing.edge_ids)
 
 
@@ -653,4 +706,4 @@ def test_arguments_inside_of_a_folded_box_have_no_arrow() -> None:
     drawing = sm.draw([loss, *sm.gradients(loss, parameters)], limit=20)
     for node, slot in drawing.edge_ids:
         assert drawing.ids[node] != drawing.ids[node.inputs[slot]]
-    assert "[id=e" in to_dot(scene_of([loss], 4))
+    assert "[id=e" in to_dot(picture_of([loss], 4))

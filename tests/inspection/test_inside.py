@@ -79,7 +79,7 @@ def test_profile_names_what_is_fused() -> None:
     y = sm.sum(sm.exp(sm.sin(x)))
     found = sm.profile(sm.compile([x], [y, sm.gradients(y, x)], backend="native"), np.ones(1000))
     assert any({"sin", "exp"} <= set(t.ops) and t.part == "both" for t in found.timings)
-    assert "sin, exp" in str(found.draw().dot)
+    assert "sin, exp" in str(found.draw().source)
 
 
 def test_what_is_made_of_derivatives_counts_as_backward(backend: str) -> None:
@@ -106,8 +106,8 @@ def test_profile_on_the_picture() -> None:
     found = sm.profile(network(), X, runs=3)
     drawing = found.draw()
     most = max(found.timings, key=lambda t: t.share)
-    assert f'fillcolor="{heat(most.share)}"' in drawing.dot
-    assert "of the time" in drawing.dot
+    assert f'fillcolor="{heat(most.share)}"' in drawing.source
+    assert "of the time" in drawing.source
     folded = found.draw(limit=5)
     assert folded.notes
 

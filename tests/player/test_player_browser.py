@@ -175,7 +175,7 @@ def test_keyboard(visit: Open, html: str) -> None:
         starts = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
         assert one.counter()[0] == (starts[1] + 1 if expected is None else expected)
     page.click("#help")
-    assert "Laid out by" in page.inner_text("#notes")
+    assert "Drag the picture" in page.inner_text("#keys")
     page.click("#keys button")
     assert not page.is_visible("#keys")
     page.keyboard.press("?")
@@ -350,7 +350,6 @@ def test_the_legend_names_what_is_in_the_picture(visit: Open, html: str) -> None
     assert "constant" not in legend
     page.keyboard.press("End")
     assert "constant" in page.inner_text("#legend") and "seed" not in page.inner_text("#legend")
-    assert "Laid out by" in page.inner_text("#drawn")
 
 
 def values_shown(page: Any) -> dict[str, str]:
@@ -430,7 +429,7 @@ def test_where_a_nan_arises(visit: Open) -> None:
     assert {text[:2] for text in page.evaluate(marked.format("bad"))} == {"v3", "v6", "v7"}
     says = [page.evaluate(f"(player.go({i}), document.getElementById('say').textContent)")
             for i in range(starts[2], starts[3])]  # fmt: skip
-    assert sum("Here a NaN arises" in text for text in says) == 1
+    assert sum("A NaN first appears here" in text for text in says) == 1
     page.fill("#number0", "1")
     page.evaluate(f"player.go({starts[3] - 1})")
     assert page.evaluate(marked.format("bad")) == []
@@ -546,7 +545,7 @@ def test_contrast(visit: Open, html: str) -> None:
 
 
 TEXTS = {
-    "#title": "body", "#say": "body", "#legend li": "body", "#drawn": "body", "code": "body",
+    "#title": "body", "#say": "body", "#legend li": "body", "code": "body",
     ".algorithm li.now code": ".algorithm li.now", "nav [aria-current]": "nav [aria-current]",
     ".chip:not(.unseen)": ".chip:not(.unseen)", "thead th": "body", ".order li.unseen": "body",
     "#counter": "footer", "#theme": "#theme", ".where": "body", ".lists td:last-child": "body",
@@ -685,7 +684,7 @@ def test_arrays_have_values_but_no_sliders(visit: Open) -> None:
     one = visit(sm.play(y, [w], {x: [1.0, 2.0, 3.0], w: np.ones((2, 3))}).html)
     assert not one.page.is_visible("#reset")
     assert "2×3" in one.text("#panel .trace")
-    assert "no sliders" in one.page.evaluate("document.getElementById('notes').textContent")
+    assert "No sliders" in one.page.evaluate("document.getElementById('notes').textContent")
 
 
 def test_a_graph_of_2000_nodes(visit: Open) -> None:
@@ -777,6 +776,24 @@ def test_nothing_is_cut_off_or_covers_another(
 
 def are_apart(one: list[float], other: list[float]) -> bool:
     return one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1920, 1080)])
+def test_the_running_example_is_seen_as_a_whole(visit: Open, size: tuple[int, int]) -> None:
+    """In every step, with all nodes inside of the room for pictures, and text of 14 pixels."""
+    viewport = {"width": size[0], "height": size[1]}
+    page = visit(lecture().html, viewport=viewport, reduced_motion="reduce").page
+    cut = page.evaluate("""player.story.steps.map((step, place) => {
+        player.go(place);
+        const room = document.getElementById('pictures').getBoundingClientRect();
+        return [...player.picture.svg.querySelectorAll('.node, .frame')].filter((e) => {
+            const box = e.getBoundingClientRect();
+            return box.left < room.left || box.right > room.right || box.top < room.top
+                || box.bottom > room.bottom; }).length; })""")
+    assert set(cut) == {0}
+    sizes = page.evaluate("player.pictures.map((one) => TYPE * one.fitted(one.view).scale)")
+    assert min(sizes) >= 14 * size[1] / 900
+    assert page.evaluate("document.documentElement.scrollHeight") <= size[1]
 
 
 @pytest.mark.parametrize("make", [lecture, structure, network, second])

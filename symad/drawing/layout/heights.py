@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from symad.drawing.layout.layer_order import Ordering
 from symad.drawing.layout.positions import Places
+from symad.drawing.layout.spacing import Spacing
 
-_GAP = 38.0  # between layers
-_TRACK = 7.0  # more for each arrow that runs sideways between two layers
+Span = tuple[float, float]
+
 _MOST_TRACKS = 12
 _SIDEWAYS = 60.0
-_PADDING = 12.0  # between a frame and what it holds
 _DEPTH = 10.0  # below a layer, of the first arrow from one of its nodes to another
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class LayoutFrame:
     """A rectangle around a band or a scope, with its title at the top left."""
 
     band: int
@@ -39,6 +40,7 @@ class Heights:
         Of the nodes.
     titles : dict from (int, tuple of str) to float
         The height of the title of each frame, a band and a scope.
+    spacing : Spacing
 
     Attributes
     ----------
@@ -48,11 +50,12 @@ class Heights:
 
     def __init__(
         self, ordering: Ordering, places: Places, heights: Sequence[float],
-        titles: Mapping[tuple[int, tuple[str, ...]], float],
+        titles: Mapping[tuple[int, tuple[str, ...]], float], spacing: Spacing,
     ) -> None:  # fmt: skip
         self._ordering = ordering
         self._places = places
         self._titles = titles
+        self._spacing = spacing
         self._around = self._sorted_tracks()
         self._spans = self._frame_layers()
         self._rise, self._fall = self._frame_edges()
@@ -66,21 +69,25 @@ class Heights:
     def track(self, tail: int) -> float:
         """Return at what height arrows run from a node to others in its layer."""
         layer = self._layer(tail)
-        room = self._below[layer] + _DEPTH + _TRACK * min(self._around[tail], _MOST_TRACKS)
+        room = (
+            self._below[layer]
+            + _DEPTH
+            + self._spacing.tracks * min(self._around[tail], _MOST_TRACKS)
+        )
         return self.bottoms[layer] + room
 
-    def frames(self) -> list[Frame]:
+    def frames(self) -> list[LayoutFrame]:
         """Return all frames, outer before inner ones; those of bands are equally high."""
         frames = []
         deepest = max((self.track(tail) for tail in self._around), default=0.0)
-        end = max(self.bottoms[-1] + self._below[-1], deepest + _PADDING)
+        end = max(self.bottoms[-1] + self._below[-1], deepest + self._spacing.padding)
         for frame in sorted(self._spans, key=lambda f: len(self._ordering.frames[f][1])):
             lane, scope = self._ordering.frames[frame]
             first, last = self._spans[frame]
             top = self.tops[first] - self._rise[frame] if scope else 0.0
             bottom = self.bottoms[last] + self._fall[frame] if scope else end
             left, right = self._places.lefts[frame], self._places.rights[frame]
-            frames.append(Frame(lane // 2, scope, left, top, right, bottom))
+            frames.append(LayoutFrame(lane // 2, scope, left, top, right, bottom))
         return frames
 
     def _layer(self, number: int) -> int:
@@ -105,23 +112,23 @@ class Heights:
         outer: dict[int, int] = {}
         for chain in self._ordering.chains:
             outer.update(zip(chain[1:], chain, strict=False))
-        rise = {frame: _PADDING + self._title(frame) for frame in self._spans}
-        fall = dict.fromkeys(self._spans, _PADDING)
+        rise = {frame: self._spacing.padding + self._title(frame) for frame in self._spans}
+        fall = dict.fromkeys(self._spans, self._spacing.padding)
         for frame in sorted(self._spans, key=lambda f: -len(self._ordering.frames[f][1])):
             around = outer.get(frame)
             if around is None:
                 continue
             if self._spans[around][0] == self._spans[frame][0]:
-                least = rise[frame] + _PADDING + self._title(around)
+                least = rise[frame] + self._spacing.padding + self._title(around)
                 rise[around] = max(rise[around], least)
             if self._spans[around][1] == self._spans[frame][1]:
-                fall[around] = max(fall[around], fall[frame] + _PADDING)
+                fall[around] = max(fall[around], fall[frame] + self._spacing.padding)
         return rise, fall
 
     def _stack(self, heights: Sequence[float]) -> tuple[list[float], list[float]]:
         """Return the top and the bottom of each layer."""
         count = len(self._ordering.layers)
-        above, self._below = [0.0] * count, [_PADDING] * count
+        above, self._below = [0.0] * count, [self._spacing.padding] * count
         for frame, (first, last) in self._spans.items():
             above[first] = max(above[first], self._rise[frame])
             self._below[last] = max(self._below[last], self._fall[frame])
@@ -131,18 +138,28 @@ class Heights:
             tops.append(y + above[layer])
             tallest = max((heights[n] for n in numbers if n < len(heights)), default=0.0)
             bottoms.append(tops[-1] + tallest)
-            y = bottoms[-1] + self._below[layer] + _GAP + _TRACK * min(tracks[layer], _MOST_TRACKS)
+            y = (
+                bottoms[-1]
+                + self._below[layer]
+                + self._spacing.layers
+                + self._spacing.tracks * min(tracks[layer], _MOST_TRACKS)
+            )
         return tops, bottoms
 
     def _tracks(self, count: int) -> list[int]:
-        """Return how many arrows run sideways below each layer."""
-        found = [0] * count
+        """Return how many arrows run sideways one over the other below each layer."""
+        spans: list[dict[int, Span]] = [{} for _ in range(count)]  # by node
         x = self._places.middles
         for upper, lower in self._ordering.segments:
-            found[self._layer(upper)] += abs(x[upper] - x[lower]) > _SIDEWAYS
+            low, high = sorted((x[upper], x[lower]))
+            if high - low > _SIDEWAYS:
+                layer = spans[self._layer(upper)]
+                found = layer.get(upper, (low, high))
+                layer[upper] = min(found[0], low), max(found[1], high)
+        tracks = [_depth(layer.values()) for layer in spans]
         for tail, track in self._around.items():
-            found[self._layer(tail)] += track > 0
-        return found
+            tracks[self._layer(tail)] += track > 0
+        return tracks
 
     def _sorted_tracks(self) -> dict[int, int]:
         """Return at which depth arrows run that lead from a node to others in its layer."""
@@ -155,3 +172,15 @@ class Heights:
                     tracks[path[0]] = used[layer]
                     used[layer] += 1
         return tracks
+
+
+def _depth(spans: Iterable[Span]) -> int:
+    """Return how many of ``spans`` lie over one place at most.
+
+    Examples
+    --------
+    >>> _depth([(0.0, 2.0), (1.0, 3.0), (2.5, 4.0)])
+    2
+    """
+    steps = [step for low, high in spans for step in ((low, 1), (high, -1))]
+    return max(accumulate(step for _, step in sorted(steps)), default=0)

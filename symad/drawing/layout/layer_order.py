@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from symad.drawing.layout.spacing import Spacing
+
 Chain = tuple[int, ...]
 """The frames around an element, from the outermost, by number."""
 
@@ -19,12 +21,10 @@ _SWEEPS = 24
 _PATIENCE = 6  # sweeps without progress
 _SWAPS = 8
 _FEW_SWAPS = 2
-_OPERANDS = 8  # the cost of two operands that stand the wrong way round
-_INSIDE = 4  # the weight of a segment inside of a lane
+_OPERANDS = 4  # the cost of two operands that stand the wrong way round
+_INSIDE = 8  # the weight of a segment inside of a lane
 _LANE = 1e6  # puts the lanes one beside the other, whatever their widths
 FEW = 3  # as many long arrows to one node run alone
-GAP = 26.0  # between two nodes
-BEND_GAP = 12.0  # beside a bend
 
 
 @dataclass(slots=True)
@@ -84,10 +84,18 @@ class Ordering:
         return same and abs(self.position[one] - self.position[other]) == 1
 
 
-def order(elements: Sequence[Element], links: Iterable[tuple[int, int]]) -> Ordering:
-    """Return the order of ``elements`` and of the bends of ``links``, pairs (tail, head)."""
+def order(
+    elements: Sequence[Element],
+    links: Sequence[tuple[int, int]],
+    ordered: Sequence[bool] = (),
+    spacing: Spacing = Spacing.normal,
+) -> Ordering:
+    """Return the order of ``elements`` and of the bends of ``links``, pairs (tail, head).
+
+    Of those links that are ``ordered``, all unless given, the first arrive on the left.
+    """
     ordering = _Bender(elements, links).ordering
-    _Sorter(ordering).sort()
+    _Sorter(ordering, ordered or [True] * len(links), spacing).sort()
     return ordering
 
 
@@ -195,16 +203,19 @@ class _Bender:
 class _Sorter:
     """Sorts the layers, from above and from below in turn."""
 
-    def __init__(self, ordering: Ordering) -> None:
+    def __init__(self, ordering: Ordering, ordered: Sequence[bool], spacing: Spacing) -> None:
         self._ordering = ordering
+        self._ordered = ordered
+        self._spacing = spacing
         self._elements, self._chains = ordering.elements, ordering.chains
         size = len(self._elements)
-        self._above: list[list[int]] = [[] for _ in range(size)]
-        self._below: list[list[int]] = [[] for _ in range(size)]
-        for upper, lower in ordering.segments:
-            self._below[upper].append(lower)
-            self._above[lower].append(upper)
         self._lanes = [ordering.frames[chain[0]][0] for chain in self._chains]
+        self._above: list[list[tuple[int, int]]] = [[] for _ in range(size)]  # with weights
+        self._below: list[list[tuple[int, int]]] = [[] for _ in range(size)]
+        for upper, lower in ordering.segments:
+            weight = _INSIDE if self._lanes[upper] == self._lanes[lower] else 1
+            self._below[upper].append((lower, weight))
+            self._above[lower].append((upper, weight))
         self._operands = self._pairs_of_operands()
         self._where = self._first_places()
         self._frame_places = [0.0] * len(ordering.frames)
@@ -218,11 +229,15 @@ class _Sorter:
     def sort(self) -> None:
         """Find the best order and leave it in the ordering."""
         given = self._where
-        found = [self._best(given), self._best([-place for place in given])]
-        self._restore(min(found, key=lambda pair: pair[0])[1])
+        found = [self._polished(given), self._polished([-place for place in given])]
+        _, self._ordering.layers = min(found, key=lambda pair: pair[0])
+
+    def _polished(self, where: Sequence[float]) -> tuple[int, list[list[int]]]:
+        """Return the cost and the order that sweeps, swaps and mirrors find from places."""
+        self._restore(self._best(where)[1])
         self._swap_neighbours(_SWAPS)
         self._mirror_lanes()
-        self._ordering.layers = self._layers
+        return self._cost(), self._copy()
 
     def _best(self, where: Sequence[float]) -> tuple[int, list[list[int]]]:
         """Return the best of the orders that sweeps find, and its cost, beginning with places."""
@@ -280,13 +295,26 @@ class _Sorter:
         """Return what arrives at one node, from one layer of its lane, from left to right."""
         last: dict[tuple[int, int], int] = {}
         pairs = []
-        for path in self._ordering.paths:
-            if len(path) < 2 or self._weight(path[-1], path[-2]) == 1:
+        for path, ordered in zip(self._ordering.paths, self._ordered, strict=True):
+            if not ordered or len(path) < 2 or self._lanes[path[-1]] != self._lanes[path[-2]]:
                 continue
             key = path[-1], self._elements[path[-2]].layer
             if key in last and last[key] != path[-2]:
                 pairs.append((last[key], path[-2]))
             last[key] = path[-2]
+        return [*pairs, *self._pairs_of_sources()]
+
+    def _pairs_of_sources(self) -> list[tuple[int, int]]:
+        """Return the nodes at the top that nothing leads to, as they are given; each pair twice."""
+        used = {path[-1] for path in self._ordering.paths if path}
+        last: dict[Chain, int] = {}
+        pairs = []
+        for number, element in enumerate(self._elements):
+            if element.width and not element.layer and number not in used:
+                chain = self._chains[number]
+                if chain in last:
+                    pairs += [(last[chain], number)] * 2
+                last[chain] = number
         return pairs
 
     def _place_frames(self) -> None:
@@ -314,11 +342,12 @@ class _Sorter:
     def _spread(self, layer: Sequence[int]) -> None:
         """Give out places in a layer: one beside the other, the middle of each lane at 0."""
         widths: dict[int, float] = {}
+        gaps = self._spacing
         for number in layer:
             width, lane = self._elements[number].width, self._lanes[number]
             before = widths.get(lane, 0.0)
             self._where[number] = before + width / 2
-            widths[lane] = before + width + (GAP if width else BEND_GAP)
+            widths[lane] = before + width + (gaps.nodes if width else gaps.bends)
         for number in layer:
             lane = self._lanes[number]
             self._where[number] += _LANE * lane - widths[lane] / 2
@@ -340,30 +369,27 @@ class _Sorter:
                 layer.reverse()  # sorting keeps the order of what is equal
             self._arrange(layer, wanted)
 
-    def _seen_from(self, number: int, near: Sequence[int]) -> list[float]:
+    def _seen_from(self, number: int, near: Sequence[tuple[int, int]]) -> list[float]:
         """Return where the neighbours of an element are that it follows: those in its lane.
 
         Where it has none, all; they are where they leave its lane.
         """
         lane = self._lanes[number]
-        inside = [self._where[n] for n in near if self._lanes[n] == lane]
+        inside = [self._where[n] for n, _ in near if self._lanes[n] == lane]
         middle, half = _LANE * lane, self._halves[lane]
-        return inside or [min(max(self._where[n], middle - half), middle + half) for n in near]
+        return inside or [min(max(self._where[n], middle - half), middle + half) for n, _ in near]
 
     def _cost(self) -> int:
         """Return what is wrong with the order, by weight: crossings, and operands out of order."""
         found = _OPERANDS * sum(self._where[a] > self._where[b] for a, b in self._operands)
         for layer in self._layers[1:]:
             ends = sorted(
-                (self._where[upper], self._where[lower], self._weight(upper, lower))
+                (self._where[upper], self._where[lower], weight)
                 for lower in layer
-                for upper in self._above[lower]
+                for upper, weight in self._above[lower]
             )
             found += _inversions([end[1:] for end in ends])
         return found
-
-    def _weight(self, one: int, other: int) -> int:
-        return _INSIDE if self._lanes[one] == self._lanes[other] else 1
 
     def _swap_neighbours(self, rounds: int) -> None:
         """Swap neighbours in one frame as long as that leaves fewer crossings."""
@@ -382,13 +408,13 @@ class _Sorter:
 
     def _gain(self, left: int, right: int) -> int:
         """Return how many crossings fewer there are with ``right`` before ``left``."""
-        gain = 0
+        gain, where = 0, self._where
         for near in (self._above, self._below):
-            for a in near[left]:
-                for b in near[right]:
-                    x, y = self._where[a], self._where[b]
-                    weight = self._weight(left, a) * self._weight(right, b)
-                    gain += weight * ((x > y) - (x < y))
+            rights = [(where[number], weight) for number, weight in near[right]]
+            for number, weight in near[left]:
+                x = where[number]
+                for y, other in rights:
+                    gain += weight * other * ((x > y) - (x < y))
         return gain
 
 

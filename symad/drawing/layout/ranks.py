@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
-import numpy as np
+from symad.drawing.layout.narrowing import narrow
+from symad.drawing.layout.network_simplex import shortest
 
 Pair = tuple[int, int]
 
@@ -14,8 +15,9 @@ def ranks(
     size: int,
     pairs: Sequence[Pair],
     rows: Sequence[Sequence[int]],
-    weights: Sequence[float] | None = None,
+    weights: Sequence[int] | None = None,
     frames: Sequence[Sequence[int]] = (),
+    widths: Sequence[tuple[int, float]] = (),
 ) -> list[int]:
     """Return the layer of each of ``size`` nodes, from 0.
 
@@ -27,16 +29,18 @@ def ranks(
         condition of each circle is dropped.
     rows : sequence of sequences of int
         Nodes in one layer.
-    weights : sequence of float, optional
+    weights : sequence of int, optional
         How much the distance of each pair counts; 1 unless given.
     frames : sequence of sequences of int
         Nodes that are framed together.  Where all pairs lead from one frame to another, and none
         back, one stands above the other as a whole.
+    widths : sequence of (int, float), optional
+        The band and the width of each node, if bands are to be narrow: then a node moves where that
+        makes them narrower, and pairs no longer in all.
 
     Notes
     -----
-    The sum of the distances of all pairs is least: min Σ w (r_v - r_u) with r_v - r_u ≥ 1, a linear
-    program whose corners are whole numbers.
+    The sum of the distances of all pairs is least: min Σ w (r_v - r_u) with r_v - r_u ≥ 1.
 
     Examples
     --------
@@ -44,18 +48,26 @@ def ranks(
     [0, 1, 2, 1, 2]
     """
     group = _groups(size, rows)
-    edges: dict[Pair, float] = {}
-    for (upper, lower), weight in zip(pairs, weights or [1.0] * len(pairs), strict=True):
+    edges: dict[Pair, int] = {}
+    times: Counter[Pair] = Counter()
+    for (upper, lower), weight in zip(pairs, weights or [1] * len(pairs), strict=True):
         edge = group[upper], group[lower]
         if edge[0] != edge[1]:
-            edges[edge] = edges.get(edge, 0.0) + weight
+            edges[edge] = edges.get(edge, 0) + weight
+            times[edge] += 1
     conditions = {edge: (1, edges[edge]) for edge in _acyclic(size, edges)}
     for upper, lower in _stacked(size, pairs, rows, frames):
         end = size + 2 * upper  # one below the first frame, and at the top of the second
-        conditions |= {(group[node], end): (1, 0.0) for node in frames[upper]}
-        conditions |= {(size + 2 * lower + 1, group[node]): (0, 0.0) for node in frames[lower]}
-        conditions[end, size + 2 * lower + 1] = 0, 0.0
-    found = _shortest(size + 2 * len(frames), conditions)
+        conditions |= {(group[node], end): (1, 0) for node in frames[upper]}
+        conditions |= {(size + 2 * lower + 1, group[node]): (0, 0) for node in frames[lower]}
+        conditions[end, size + 2 * lower + 1] = 0, 0
+    found = shortest(size + 2 * len(frames), conditions, candidates=8)
+    if widths:
+        members: dict[int, list[int]] = {}
+        for node, leader in enumerate(group):
+            members.setdefault(leader, []).append(node)
+        counted = {edge: (length, times[edge]) for edge, (length, _) in conditions.items()}
+        narrow(found, counted, members.values(), widths)
     first = min(found[group[node]] for node in range(size)) if size else 0
     return [found[group[node]] - first for node in range(size)]
 
@@ -72,18 +84,46 @@ def _stacked(
     between = dict.fromkeys(
         (frame_of[a], frame_of[b]) for a, b in links if a in frame_of and b in frame_of
     )
-    if not between:
-        return []
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import connected_components
-
     count = size + len(frames)
     members = [[*nodes, size + frame] for frame, nodes in enumerate(frames)]
-    unit = np.array(_groups(count, [*rows, *members]))
-    ends = unit[np.array(links)]
-    graph: Any = csr_array((np.ones(len(links)), ends.T), shape=(count, count))
-    _, circle = connected_components(graph, connection="strong")
+    unit = _groups(count, [*rows, *members])
+    circle = _circles(count, [(unit[a], unit[b]) for a, b in links] if between else [])
     return [(a, b) for a, b in between if circle[unit[size + a]] != circle[unit[size + b]]]
+
+
+def _circles(size: int, links: Iterable[Pair]) -> list[int]:
+    """Return for each node a number that it shares with all that stand in a circle with it.
+
+    Examples
+    --------
+    >>> _circles(4, [(0, 1), (1, 2), (2, 1), (3, 0)])
+    [0, 1, 1, 3]
+    """
+    after: list[list[int]] = [[] for _ in range(size)]
+    before: list[list[int]] = [[] for _ in range(size)]
+    for a, b in links:
+        after[a].append(b)
+        before[b].append(a)
+    seen, left = [False] * size, []  # in the order in which a walk in depth leaves them
+    for root in range(size):
+        ready = [root]
+        while ready:
+            node = ready.pop()
+            if node < 0:
+                left.append(~node)
+            elif not seen[node]:
+                seen[node] = True
+                ready.append(~node)
+                ready.extend(after[node])
+    circle = [-1] * size
+    for root in reversed(left):
+        ready = [root]
+        while ready:
+            node = ready.pop()
+            if circle[node] < 0:
+                circle[node] = root
+                ready.extend(before[node])
+    return circle
 
 
 def _groups(size: int, rows: Iterable[Sequence[int]]) -> list[int]:
@@ -123,26 +163,3 @@ def _acyclic(size: int, edges: Iterable[Pair]) -> list[Pair]:
                 if not missing[user]:
                     ready.append(user)
     return [(upper, lower) for upper, lower in edges if place[upper] < place[lower]]
-
-
-def _shortest(size: int, edges: Mapping[Pair, tuple[int, float]]) -> list[int]:
-    """Return the ranks at which the weighted sum of the lengths of ``edges`` is least.
-
-    Each edge has the least length that it may have, and a weight.
-    """
-    if not edges:
-        return [0] * size
-    from scipy.optimize import linprog
-    from scipy.sparse import csr_array
-
-    ends = np.array(list(edges))
-    lengths, weights = np.array(list(edges.values()), float).T
-    cost = np.full(size, 1e-5 / size)  # of several solutions the highest
-    np.add.at(cost, ends[:, 1], weights)
-    np.subtract.at(cost, ends[:, 0], weights)
-    rows = np.repeat(np.arange(len(ends)), 2)
-    signs = np.tile([1.0, -1.0], len(ends))
-    differences: Any = csr_array((signs, (rows, ends.ravel())), shape=(len(ends), size))
-    solved: Any = linprog(cost, A_ub=differences, b_ub=-lengths, method="highs-ds")
-    found: list[int] = np.rint(solved.x).astype(int).tolist()
-    return found

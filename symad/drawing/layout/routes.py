@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from symad.drawing.layout.curves import Knot, Point, between, smooth, tangents
@@ -13,9 +14,16 @@ _PORT = 15.0  # between arrows that end on one side
 _NEAR = 6.0  # between an arrow and what it passes
 _FAR = 80.0
 _SAME = 0.01
+_GATE = 6.0  # between a band and where arrows leave it
 
-Group = list[Knot]
+Knots = list[Knot]
 """The points of an arrow in one layer."""
+
+Gate = tuple[int, int, int]
+"""A node; 1 if arrows leave it at its bottom, else -1; 1 if they lead to the right, else -1."""
+
+Port = tuple[float, int, int]
+"""Where an arrow comes from: place and number of the element, and the link, if that is a node."""
 
 
 class Router:
@@ -38,6 +46,9 @@ class Router:
         self._heights = heights
         self._sizes = sizes
         self._heads, self._tails = self._all_ports()
+        self._gates = self._all_gates()
+        self._forks = self._all_forks()
+        self._uses = Counter(number for path in ordering.paths for number in path[1:-1])
 
     def _layer(self, number: int) -> int:
         return self._ordering.elements[number].layer
@@ -53,32 +64,93 @@ class Router:
     def _all_ports(self) -> tuple[dict[int, float], dict[tuple[int, int], float]]:
         """Return how far from the middle of a side arrows meet it.
 
-        Each arrow that ends at a side has a port of its own, by link; all that leave from there
-        have one in common, by node and side.
+        Arrows that end at a side have a port for each bend that they come from, or one of their
+        own, by link; all that leave from there have one in common, by node and side.
         """
-        x = self._places.middles
-        meeting: dict[tuple[int, int], list[tuple[float, int]]] = {}
+        x, count = self._places.middles, len(self._sizes)
+        sides: dict[tuple[int, int], dict[Port, list[int]]] = {}
         leaving: dict[tuple[int, int], list[float]] = {}
         for link, path in enumerate(self._ordering.paths):
             if len(path) > 1 and not self._is_beside(path):
-                ends = path[-1], self._side(path[-1], path[-2])
-                meeting.setdefault(ends, []).append((x[path[-2]], link))
+                before = path[-2]
+                port = x[before], before, 0 if before >= count else link
+                ends = path[-1], self._side(path[-1], before)
+                sides.setdefault(ends, {}).setdefault(port, []).append(link)
                 starts = path[0], self._side(path[0], path[1])
                 leaving.setdefault(starts, []).append(x[path[1]])
         for side, places in leaving.items():
-            meeting.setdefault(side, []).append((sum(places) / len(places), -1))
+            sides.setdefault(side, {})[sum(places) / len(places), -1, -1] = []
         heads: dict[int, float] = {}
         tails: dict[tuple[int, int], float] = {}
-        for side, arrows in meeting.items():
-            width = self._sizes[side[0]][0]
-            step = min(_PORT, 0.6 * width / max(len(arrows) - 1, 1))
-            for i, (_, link) in enumerate(sorted(arrows)):
-                offset = (i - (len(arrows) - 1) / 2) * step
-                if link < 0:
+        for side, ports in sides.items():
+            step = min(_PORT, 0.6 * self._sizes[side[0]][0] / max(len(ports) - 1, 1))
+            for i, port in enumerate(sorted(ports)):
+                offset = (i - (len(ports) - 1) / 2) * step
+                if port[1] < 0:
                     tails[side] = offset
-                else:
+                for link in ports[port]:
                     heads[link] = offset
         return heads, tails
+
+    def _bands(self, path: Sequence[int]) -> tuple[int, int]:
+        elements = self._ordering.elements
+        return elements[path[0]].band, elements[path[-1]].band
+
+    def _all_gates(self) -> dict[Gate, Knot]:
+        """Return where arrows from one node leave its band for the bands on one side: at one point.
+
+        Gates of one gap stand one below the other: the nearer the node, the nearer its layer.
+        """
+        found: dict[tuple[int, int, int, int], dict[int, None]] = {}
+        for path in self._ordering.paths:
+            if self._is_abroad(path):
+                tail, side, way = self._gate(path)
+                key = self._layer(tail), side, self._bands(path)[0], way
+                found.setdefault(key, {})[tail] = None
+        borders = {
+            lane // 2: (self._places.lefts[frame], self._places.rights[frame])
+            for frame, (lane, scope) in enumerate(self._ordering.frames)
+            if not scope and not lane % 2
+        }
+        gates = {}
+        for (layer, side, band, way), tails in found.items():
+            left, right = borders[band]
+            x = right + _GATE if way > 0 else left - _GATE
+            start, end = self._gap(layer, side)
+            near = sorted(tails, key=self._places.middles.__getitem__, reverse=way > 0)
+            for place, tail in enumerate(near, 1):
+                share = 0.1 + 0.8 * place / (len(near) + 1)
+                gates[tail, side, way] = Knot(x, start + share * (end - start), free=True)
+        return gates
+
+    def _gap(self, layer: int, side: int) -> tuple[float, float]:
+        """Return the heights between which lies the gap below a layer, or above it."""
+        if side > 0:
+            return self._heights.bottoms[layer], self._heights.tops[layer + 1]
+        return self._heights.tops[layer], self._heights.bottoms[layer - 1]
+
+    def _is_abroad(self, path: Sequence[int]) -> bool:
+        """Return whether an arrow leads to another band, through a gap between layers."""
+        if len(path) < 2 or self._layer(path[0]) == self._layer(path[-1]):
+            return False
+        start, end = self._bands(path)
+        return start != end
+
+    def _gate(self, path: Sequence[int]) -> Gate:
+        start, end = self._bands(path)
+        return path[0], self._side(path[0], path[1]), 1 if end > start else -1
+
+    def _all_forks(self) -> set[int]:
+        """Return the bends where arrows that run together part: all run straight there."""
+        beside: dict[int, set[tuple[int, int]]] = {}
+        for path in self._ordering.paths:
+            for before, number, after in zip(path, path[1:], path[2:], strict=False):
+                beside.setdefault(number, set()).add((before, after))
+        return {number for number, pairs in beside.items() if len(pairs) > 1}
+
+    def _is_shared(self, path: Sequence[int]) -> bool:
+        """Return whether others run along with an arrow: all leave the bundle, or none."""
+        return any(self._uses[number] > 1 for number in path[1:-1])
 
     def curve(self, link: int) -> list[Point]:
         """Return the curve of an arrow: a Bézier curve of 3n + 1 points."""
@@ -93,7 +165,11 @@ class Router:
         if self._layer(tail) == self._layer(head):
             return self._around(start, end, tail)
         groups = [self._leave(start, path), self._arrive(end, path)]
-        if not self._is_clear(path, *groups):
+        if self._is_abroad(path):
+            if len(path) > 2:
+                groups = self._through_bends(self._without_straight_runs(path), *groups)
+            groups.insert(1, [self._gates[self._gate(path)]])
+        elif self._is_shared(path) or not self._is_clear(path, *groups):
             groups = self._through_bends(self._without_straight_runs(path), *groups)
         return smooth([knot for group in groups for knot in group])
 
@@ -107,26 +183,26 @@ class Router:
         ]
         return [path[0], *inner, path[-1]]
 
-    def _leave(self, start: Point, path: Sequence[int]) -> Group:
+    def _leave(self, start: Point, path: Sequence[int]) -> Knots:
         """Return the first points of an arrow: straight out of its layer."""
         down = self._layer(path[-1]) > self._layer(path[0])
         return [Knot(*start), self._edge(start[0], path[0], down)]
 
-    def _arrive(self, end: Point, path: Sequence[int]) -> Group:
+    def _arrive(self, end: Point, path: Sequence[int]) -> Knots:
         """Return the last points of an arrow: straight into its layer."""
         down = self._layer(path[-1]) > self._layer(path[0])
         return [self._edge(end[0], path[-1], not down), Knot(*end)]
 
-    def _is_clear(self, path: Sequence[int], first: Group, last: Group) -> bool:
+    def _is_clear(self, path: Sequence[int], first: Knots, last: Knots) -> bool:
         """Return whether an arrow that heeds none of its bends comes close to nothing."""
         return all(self._passes(number, first[-1], 0.0, last[0], 0.0) for number in path[1:-1])
 
-    def _through_bends(self, path: Sequence[int], first: Group, last: Group) -> list[Group]:
+    def _through_bends(self, path: Sequence[int], first: Knots, last: Knots) -> list[Knots]:
         """Return the points of an arrow: at its ends, and of each bend the middle if there is room.
 
         Through a layer without room it runs straight down.
         """
-        steep: set[int] = set()
+        steep = self._forks.intersection(path)
         down = self._layer(path[-1]) > self._layer(path[0])
         while True:
             groups = [first]

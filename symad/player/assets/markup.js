@@ -3,7 +3,7 @@
 
 const FIRST_GLYPH = 0xf0000;
 const GLYPHS = /[\u{f0000}-\u{ffffd}]/u;
-const DROP = 5; // how many pixels lower an index stands in a picture
+const DROP = 4; // how many pixels lower an index stands in a picture
 const MATHS = "http://www.w3.org/1998/Math/MathML";
 
 function make(tag, properties = {}, ...children) {

@@ -3,7 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const SAVED = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size",
   "font-weight", "font-style", "text-anchor", "transform"];
-const TYPE = 17; // the size of type in pictures, in their own units
+const TYPE = 15; // the size of type in pictures, in their own units
 const READABLE = 0.024; // how large type must be, in relation to the height of the window
 const LARGEST = 0.045; // how large it may be
 const SMALLEST = 0.65; // how much smaller it may be where everything is seen for that

@@ -24,7 +24,6 @@ class Player {
     document.documentElement.dataset.hue = data.hue;
     byId("timeline").max = this.story.length - 1;
     byId("panel").append(...Object.values(this.panels.all), this.panels.sources());
-    byId("drawn").textContent = data.notes[data.notes.length - 1];
     data.notes.forEach((note) => byId("notes").append(make("li", { textContent: note })));
     this.buildChapters();
     for (const text of document.querySelectorAll(".node text:not([data-v]), .badge text")) this.markup.typeset(text);
@@ -59,7 +58,7 @@ class Player {
     for (const element of byId("panel").querySelectorAll("[data-n]")) {
       for (const id of element.dataset.n.split(" ")) link(id, element);
     }
-    this.frames = [...document.querySelectorAll(".frame[data-in]")].map((frame) => [frame, frame.dataset.in.split(" ")]);
+    this.frames = [...document.querySelectorAll("[data-in]")].map((frame) => [frame, frame.dataset.in.split(" ")]);
     this.valueElements = [...document.querySelectorAll("[data-v]")];
     this.sources = new Map(); // for each node with a value, the nodes that it is computed from
     for (const edge of document.querySelectorAll("#picture0 .edge")) {
@@ -227,13 +226,13 @@ class Player {
     }, 150);
   }
 
-  // What to say where a value that is no number arises.
+  // What to say where a value that is not finite first appears.
   arising(step) {
     for (const key of step.now) {
       if (key.endsWith("v") && this.arises(key.slice(0, -1))) {
         const text = this.textOf(this.placeOf.get(key.slice(0, -1)));
-        const what = text === "nan" || !/∞/.test(text) ? "a NaN" : "an infinity";
-        return ` Here ${what} arises: all that this node is computed from is finite.`;
+        const what = text === "nan" || !/∞/.test(text) ? "A NaN" : "An infinity";
+        return ` ${what} first appears here: everything that this node is computed from is finite.`;
       }
     }
     return "";

@@ -1,31 +1,33 @@
-"""The extended graph as the player shows it: the names and formulas of nodes, and their picture."""
+"""The extended graph as the player shows it: names and formulas of nodes, and their picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from symad.drawing.compose import compose
 from symad.drawing.fold import Box, make_boxes
+from symad.drawing.picture import MIDDLE, Picture, TextLine
 from symad.graph.formula import format_term
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import RoleKind
 from symad.notation.formulas import Formulas
 from symad.notation.labels import Labels, Symbol
-from symad.notation.roles import Kind, Part, kind_of
+from symad.notation.mathml import mathml
+from symad.notation.roles import Kind
 from symad.notation.values import format_value, numbers_in, summarise
 from symad.notation.view import Source, View
-from symad.player.glyphs import Glyphs, mathml
-from symad.player.sketch import Arrow, Row, Shape, Sketch, room_for, size_of
-from symad.player.wrapping import wrapped
+from symad.player.glyphs import Glyphs
 
 _LONGEST_NAME = 24
 _MOST_TERMS = 12  # of what is written out in a table, or on a node
 
 
-class Subject:
-    """A view with ids, names and formulas for the page.
+class PlayedGraph:
+    """A view with ids, names, formulas and a picture for the page.
 
     Parameters
     ----------
@@ -42,13 +44,13 @@ class Subject:
         From each node to the id of the shape that shows it.
     places : dict
         From each node that has a shape of its own to the place of its value.
+    picture : Picture
     note : str
         What was folded.
     """
 
     def __init__(self, view: View, asked: Iterable[Node], limit: int, glyphs: Glyphs) -> None:
         self.view = view
-        self._asked = set(map(view.behind, asked))
         self.glyphs = glyphs
         self.labels = Labels(view)
         self.boxes, self.note = make_boxes(view, self.labels, limit)
@@ -66,6 +68,10 @@ class Subject:
         self._named = set(self.formulas.auxiliary)
         for node, symbol in self.formulas.auxiliary.items():
             glyphs.aim(self.spell(symbol), self.ids[node])
+        self._partials = self._all_partials()
+        requested = set(map(view.behind, asked))
+        picture = compose(view, self.labels, self.boxes, self, requested=requested)
+        self.picture: Picture = replace(picture, legend=())
 
     @property
     def is_folded(self) -> bool:
@@ -114,15 +120,14 @@ class Subject:
 
         return Formulas(self.view, self.labels, True, spell, self._named, self.glyphs.text)
 
-    def edge_id(self, source: Node, user: Node, slot: int) -> str:
-        """Return the id of an arrow."""
-        start, end = self.box_of[self.view.behind(source)], self.box_of[self.view.behind(user)]
-        folded = start.node is None or end.node is None
-        return f"e{start.id[1:]}_{end.id[1:]}_{'x' if folded else slot}"
+    def edge_into(self, node: Node, slot: int) -> str:
+        """Return the id of the arrow to an argument; empty inside of a folded box."""
+        return self.picture.edge_ids.get((node, slot), "")
 
     def edges_into(self, node: Node) -> list[str]:
         """Return the ids of the arrows that end at a node."""
-        return [self.edge_id(s.node, node, s.slot) for s in self.view.sources(node)]
+        edges = (self.edge_into(node, source.slot) for source in self.view.sources(node))
+        return [edge for edge in edges if edge]
 
     def uses(self, node: Node) -> list[str]:
         """Return the ids of what a node is computed from, and of the arrows."""
@@ -140,109 +145,65 @@ class Subject:
             return format_term(seen, lambda term: terms.get(self.view.behind(term), term.label))
         return self.formulas.right_sides.get(seen, self.name(seen))
 
-    # The picture
+    # What stands on nodes and arrows
 
-    def sketch(self) -> Sketch:
-        """Return the picture."""
-        arrows = {arrow.id: arrow for arrow in self._arrows()}
-        return Sketch(list(map(self._shape, self.boxes)), list(arrows.values()), self._rows())
-
-    def _shape(self, box: Box) -> Shape:
-        node = box.node
-        kind = Kind.FOLDED if node is None else kind_of(node, self.labels)
+    def lines(self, box: Box, kind: Kind) -> Iterator[TextLine]:
+        """Yield the lines of a box: symbols, formula, and the value, which appears later."""
+        glyphs, node = self.glyphs, box.node
         if node is None:
-            rows = [Row(box.title, "symbol"), Row(f"{len(box.nodes):,} nodes", "formula")]
-            title = f"{box.title}, {len(box.nodes)} nodes"
-        else:
-            rows = list(self._lines(node, kind))
-            title = ", ".join(dict.fromkeys(row.text for row in rows if row.value is None))
-        asked = not self._asked.isdisjoint(box.nodes)
-        size = size_of(kind, rows, self.glyphs)
-        return Shape(box.id, kind, box.part, box.scope, rows, f"{kind}: {title}", asked, size)
-
-    def _lines(self, node: Node, kind: Kind) -> Iterator[Row]:
-        glyphs = self.glyphs
+            yield glyphs.symbol_line(glyphs.text(box.title))
+            yield TextLine(f"{len(box.nodes):,} nodes", MIDDLE)
+            return
         symbols = " = ".join(map(self.spell, self.labels.symbols.get(node, ())))
         if symbols:
-            yield Row(symbols, "symbol")
+            yield glyphs.symbol_line(symbols)
         if isinstance(node, Variable):
-            yield Row(glyphs.text(node.label, _LONGEST_NAME), "formula")
-        elif kind is Kind.CONSTANT or isinstance(node, Constant):
-            assert isinstance(node, Constant)
-            yield Row(glyphs.text(node.name or format_value(node.value), _LONGEST_NAME), "formula")
+            yield glyphs.line(glyphs.text(node.label, _LONGEST_NAME))
+        elif isinstance(node, Constant):
+            text = node.name or format_value(node.value)
+            yield glyphs.line(glyphs.text(text, _LONGEST_NAME))
         else:
-            formula = self.formulas.right_sides.get(node, node.label)
-            if len(node.inputs) > _MOST_TERMS:
-                what = "sum" if kind is Kind.SUM or node.op is None else node.op.name
-                formula = f"{what} of {len(node.inputs):,} terms"
-            for line in wrapped(formula, 18, 3):
-                yield Row(line, "formula")
+            yield from glyphs.formula_lines(self._formula(node, kind))
             if node.name:
-                yield Row(glyphs.text(node.name, _LONGEST_NAME), "formula")
+                yield glyphs.line(glyphs.text(node.name, _LONGEST_NAME))
         if node in self.view.values and not isinstance(node, Constant):
             place, value = self.places[node], self.view.values[node]
             text = glyphs.value(place) if is_number(value) else summarise(value)
-            yield Row(text, "value", place, f"{self.ids[node]}v")
+            yield glyphs.line(text, bold=True, key=f"{box.id}v", value=place)
 
-    def _arrows(self) -> Iterator[Arrow]:
-        notes = self._notes()
-        for node in self.view.nodes:
-            for source in self.view.sources(node):
-                arrow = self._arrow(node, source, notes)
-                if arrow is not None:
-                    yield arrow
+    def _formula(self, node: Node, kind: Kind) -> str:
+        if len(node.inputs) > _MOST_TERMS:
+            what = "sum" if kind is Kind.SUM or node.op is None else node.op.name
+            return f"{what} of {len(node.inputs):,} terms"
+        return self.formulas.right_sides.get(node, node.label)
 
-    def _notes(self) -> dict[str, str]:
-        """Return the partial adjoint of each edge that has one, by the id of the arrow."""
-        notes = {}
+    def tip(self, box: Box, kind: Kind, lines: Sequence[TextLine]) -> str:
+        """Return the kind of a box and what stands on it, but for the value."""
+        return tip_of(kind, lines)
+
+    def edge_note(self, node: Node, source: Source) -> TextLine | None:
+        """Return the partial adjoint that belongs to an arrow of the forward graph."""
+        symbol = self._partials.get((source.node, node, source.slot))
+        return None if symbol is None else self.glyphs.line(self.spell(symbol))
+
+    def _all_partials(self) -> dict[tuple[Node, Node, int], Symbol]:
+        """Return the symbol of the partial adjoint of each edge that has one."""
+        found = {}
         for node, symbols in self.labels.symbols.items():
             role = node.role
-            if role is None or role.consumer is None or node not in self.ids or self.is_folded:
+            if role is None or role.consumer is None or role.slot is None or node not in self.ids:
                 continue
             ends = (self.view.behind(role.node), self.view.behind(role.consumer))
             for symbol in symbols:
-                if len(symbol.index) == 2 and all(end in self.ids for end in ends):
-                    assert role.slot is not None
-                    notes[self.edge_id(*ends, role.slot)] = self.spell(symbol)
-        return notes
-
-    def _arrow(self, node: Node, source: Source, notes: Mapping[str, str]) -> Arrow | None:
-        start, end = self.box_of[source.node], self.box_of[node]
-        if start is end:
-            return None
-        crosses = start.part != end.part
-        name = self.edge_id(source.node, node, source.slot)
-        folded = name.endswith("x")
-        note = notes.get(name, "")
-        return Arrow(
-            name, start.id, end.id, start.part if crosses else end.part, crosses,
-            upwards=_runs_upwards(end.part) and not crosses,
-            free=crosses,
-            style="" if folded else _style(source),
-            note=note,
-            room=room_for(note, self.glyphs),
-        )  # fmt: skip
-
-    def _rows(self) -> list[list[str]]:
-        """Return rows in which a node and its adjoint stand side by side."""
-        rows: dict[str, list[str]] = {}
-        for node in self.view.nodes:
-            box, symbol = self.box_of[node], self.labels.of(node)
-            if node.role is None or symbol is None or box.part.generation != 1:
-                continue
-            if len(symbol.index) == 1 and symbol.mark and not symbol.copy:
-                forward = self.box_of.get(self.view.behind(node.role.node))
-                if forward is not None and forward.node is not None and box.node is not None:
-                    rows.setdefault(forward.id, []).append(box.id)
-        return [[first, *others] for first, others in rows.items()]
+                if len(symbol.index) == 2:
+                    found[*ends, role.slot] = symbol
+        return found
 
 
-def _style(source: Source) -> str:
-    return "shape" if source.shape_only else "repaired" if source.repaired else ""
-
-
-def _runs_upwards(part: Part) -> bool:
-    return part.family == "adjoint" and part.generation == 1
+def tip_of(kind: Kind, lines: Sequence[TextLine]) -> str:
+    """Return what is said of a node: its kind, and the lines that are always there."""
+    texts = dict.fromkeys(line.code or line.text for line in lines if not line.key)
+    return f"{kind}: {', '.join(texts)}"
 
 
 def is_number(value: Any) -> bool:

@@ -1,24 +1,23 @@
-"""A sheet: a scene on which everything has its place, before it is written in any format."""
+"""A picture in which everything has its place, before it is written in any format."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from symad.drawing.layout import Diagram, Frame, Item, Layout, Link, lay_out
+from symad.drawing.edge_notes import PlacedNote, place_notes
+from symad.drawing.layout import Diagram, DiagramLayout, Item, LayoutFrame, Link, Spacing, lay_out
 from symad.drawing.layout.curves import Point, along
 from symad.drawing.metrics import broken, text_width
-from symad.drawing.outlines import meeting, size_around, text_drop
-from symad.drawing.scene import Arrow, Line, Scene, Shape, Swatch
+from symad.drawing.outlines import Look, meeting, size_around, text_drop
+from symad.drawing.picture import Arrow, Picture, Shape, Swatch, TextLine
 from symad.drawing.style import hue_of
 from symad.notation.escape import visible
 from symad.notation.roles import Part
 
-_AIR = 12.0  # around the picture
-_LEADING = 1.3  # of lines on a node, in relation to their size
 _DROP = 0.32  # from the middle of a line of text down to its base
 _HEAD = (9.5, 3.8)  # length and half the width of an arrow's head
 _HEAD_ROOM, _MOST_HEAD_ROOM = 15.0, 300.0  # on the side of a node, for one and for all
@@ -34,10 +33,36 @@ _STEP = 6.0  # between points of arrows that a title might meet
 
 
 @dataclass(frozen=True, slots=True)
+class Density:
+    """How much room there is in a picture.
+
+    Attributes
+    ----------
+    spacing : Spacing
+        Of the layout.
+    leading : float
+        Of lines on a node, in relation to their size.
+    margin : float
+        Around the picture.
+    forms : dict from str to str
+        Forms that need less room, by those that nodes have by their look.
+    """
+
+    spacing: Spacing
+    leading: float
+    margin: float
+    forms: Mapping[str, str]
+
+
+NORMAL = Density(Spacing.normal, 1.3, 12.0, {})
+COMPACT = Density(Spacing.compact, 1.15, 6.0, {"ellipse": "pill", "hexagon": "gem"})
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """A line of text, with its base at ``place``: the middle of the line, or where it starts."""
 
-    line: Line
+    line: TextLine
     place: Point
     is_centred: bool = False
 
@@ -46,7 +71,7 @@ class Text:
 class Ground:
     """What lies behind the nodes of a part or of a scope, with its title."""
 
-    frame: Frame
+    frame: LayoutFrame
     part: Part
     title: Text
 
@@ -62,17 +87,18 @@ class Shaft:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A node, with its text."""
+    """A node, with its text; its look may have another form than that of the shape."""
 
     shape: Shape
+    look: Look
     centre: Point
     size: Point
     texts: list[Text]
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """A picture; all places are counted from the top left, inside of a margin.
+class PlacedPicture:
+    """A picture, laid out; all places are counted from the top left, inside of a margin.
 
     Attributes
     ----------
@@ -83,6 +109,8 @@ class Sheet:
         Outer before inner ones.
     shafts : list of Shaft
     figures : list of Figure
+    notes : list of PlacedNote
+        What stands on arrows.
     legend : list of Text
     """
 
@@ -91,83 +119,114 @@ class Sheet:
     grounds: list[Ground]
     shafts: list[Shaft]
     figures: list[Figure]
+    notes: list[PlacedNote]
     legend: list[Text]
 
 
-def make_sheet(scene: Scene) -> Sheet:
-    """Return a scene, laid out."""
-    sizes = _sizes(scene)
-    layout = lay_out(_diagram(scene, sizes))
-    looks = {shape.box.id: shape.look for shape in scene.shapes}
-    shafts = [_shaft(a, layout, sizes, looks) for a in scene.arrows if a.id in layout.curves]
-    figures = [_figure(s, layout.centres[s.box.id], sizes[s.box.id]) for s in scene.shapes]
-    width, height = layout.size
-    legend = _Legend(scene, width)
-    texts = list(legend.texts(height + _AIR))
-    size = max(width, legend.width) + 2 * _AIR, height + 3 * _AIR + legend.height
-    grounds = list(_grounds(scene, layout, [shaft.curve for shaft in shafts]))
-    return Sheet(size, _AIR, grounds, shafts, figures, texts)
+def place_picture(picture: Picture, density: Density = NORMAL) -> PlacedPicture:
+    """Return a picture, laid out."""
+    sizes = _sizes(picture, density)
+    layout = lay_out(_diagram(picture, sizes), density.spacing)
+    shapes = [(shape, _look(shape, density)) for shape in picture.shapes]
+    looks = {shape.place: look for shape, look in reversed(shapes)}
+    shafts = [_shaft(a, layout, sizes, looks) for a in picture.arrows if a.id in layout.curves]
+    figures = [
+        _figure(shape, look, layout.centres[shape.place], sizes[shape.place], density.leading)
+        for shape, look in shapes
+    ]
+    curves = [shaft.curve for shaft in shafts]
+    grounds = list(_grounds(picture, layout, curves))
+    taken = [(figure.centre, figure.size) for figure in figures if not figure.shape.at]
+    notes = place_notes(
+        [(shaft.arrow, [*shaft.curve, shaft.head[0]]) for shaft in shafts],
+        [*taken, *(_extent(ground.title) for ground in grounds)],
+        layout.size[0],
+    )
+    legend = _Legend(picture, layout.size[0])
+    margin = density.margin
+    texts = list(legend.texts(layout.size[1] + margin))
+    below = margin + legend.height if legend.height else 0.0
+    size = max(layout.size[0], legend.width) + 2 * margin, layout.size[1] + below + 2 * margin
+    return PlacedPicture(size, margin, grounds, shafts, figures, notes, texts)
 
 
-def _diagram(scene: Scene, sizes: dict[str, Point]) -> Diagram:
-    """Return what the layout must know of a scene."""
-    bands = {part: place for place, part in enumerate(scene.parts)}
+def _diagram(picture: Picture, sizes: dict[str, Point]) -> Diagram:
+    """Return what the layout must know of a picture."""
+    bands = {part: place for place, part in enumerate(picture.parts)}
     items = [
         Item(shape.box.id, bands[shape.box.part], shape.box.scope, sizes[shape.box.id])
-        for shape in scene.shapes
+        for shape in picture.shapes
+        if not shape.at
     ]
-    links = [Link(a.id, a.source.id, a.target.id, a.ranks, a.rises) for a in scene.arrows]
+    links = [
+        Link(a.id, a.source.id, a.target.id, a.ranks, a.rises, a.ordered) for a in picture.arrows
+    ]
     titles: dict[tuple[int, tuple[str, ...]], Point] = {}
     for item in items:
         for depth in range(len(item.scope) + 1):
             scope = item.scope[:depth]
             if (item.band, scope) not in titles:
-                line = _frame_title(scene.parts[item.band], scope)
+                line = _frame_title(picture.parts[item.band], scope)
                 width = text_width(line.text, line.size, line.bold)
                 titles[item.band, scope] = width, 1.6 * line.size
-    return Diagram(items, links, [[box.id for box in row] for row in scene.rows], titles)
+    return Diagram(items, links, [[box.id for box in row] for row in picture.rows], titles)
 
 
-def _frame_title(part: Part, scope: tuple[str, ...]) -> Line:
+def _frame_title(part: Part, scope: tuple[str, ...]) -> TextLine:
     color = hue_of(part).strong
     if scope:
-        return Line(visible(scope[-1]), _SCOPE_TITLE, color)
-    return Line(part.title, _PART_TITLE, color, bold=True)
+        return TextLine(visible(scope[-1]), _SCOPE_TITLE, color)
+    return TextLine(part.title, _PART_TITLE, color, bold=True)
+
+
+def _extent(text: Text) -> tuple[Point, Point]:
+    """Return the middle and the size of what a title covers."""
+    line, (x, base) = text.line, text.place
+    width = text_width(line.text, line.size, line.bold)
+    return (x + width / 2, base - line.size / 3), (width, line.size)
 
 
 # Nodes
 
 
-def _sizes(scene: Scene) -> dict[str, Point]:
-    """Return the width and the height of each node: room for its text, and for arrow heads."""
-    arriving = Counter(arrow.target.id for arrow in scene.arrows)
-    sizes = {}
-    for shape in scene.shapes:
+def _look(shape: Shape, density: Density) -> Look:
+    look = shape.look
+    return look | {"shape": density.forms.get(look["shape"], look["shape"])}
+
+
+def _sizes(picture: Picture, density: Density = NORMAL) -> dict[str, Point]:
+    """Return the size of each place: room for the text of its shapes, and for arrow heads."""
+    arriving = Counter(arrow.target.id for arrow in picture.arrows)
+    sizes: dict[str, Point] = {}
+    for shape in picture.shapes:
         text = max((text_width(n.text, n.size, n.bold) for n in shape.lines), default=0.0)
-        width, height = size_around(shape.look, text, _height(shape.lines))
-        heads = min(_HEAD_ROOM * arriving[shape.box.id], _MOST_HEAD_ROOM)
-        sizes[shape.box.id] = max(width, heads), height
+        height = _height(shape.lines, density.leading)
+        width, height = size_around(_look(shape, density), text, height)
+        heads = min(_HEAD_ROOM * arriving[shape.place], _MOST_HEAD_ROOM)
+        most = sizes.get(shape.place, (0.0, 0.0))
+        sizes[shape.place] = max(width, heads, most[0]), max(height, most[1])
     return sizes
 
 
-def _height(lines: Iterable[Line]) -> float:
-    return sum(_LEADING * line.size for line in lines)
+def _height(lines: Iterable[TextLine], leading: float) -> float:
+    return sum(leading * line.size for line in lines)
 
 
-def _figure(shape: Shape, centre: Point, size: Point) -> Figure:
-    base = centre[1] - _height(shape.lines) / 2 + text_drop(shape.look, size)
+def _figure(shape: Shape, look: Look, centre: Point, size: Point, leading: float) -> Figure:
+    base = centre[1] - _height(shape.lines, leading) / 2 + text_drop(look, size)
     texts = []
     for line in shape.lines:
-        base += _LEADING * line.size
-        texts.append(Text(line, (centre[0], base - _DROP * line.size), is_centred=True))
-    return Figure(shape, centre, size, texts)
+        base += leading * line.size
+        drop = (leading - 1.3) * line.size / 2 + _DROP * line.size
+        texts.append(Text(line, (centre[0], base - drop), is_centred=True))
+    return Figure(shape, look, centre, size, texts)
 
 
 # Arrows
 
 
 def _shaft(
-    arrow: Arrow, layout: Layout, sizes: dict[str, Point], looks: dict[str, dict[str, str]]
+    arrow: Arrow, layout: DiagramLayout, sizes: dict[str, Point], looks: dict[str, Look]
 ) -> Shaft:
     """Return the curve of an arrow between the outlines of its ends."""
     curve = list(layout.curves[arrow.id])
@@ -194,18 +253,22 @@ def _with_head(curve: Sequence[Point], scale: float) -> tuple[list[Point], list[
 # Frames
 
 
-def _grounds(scene: Scene, layout: Layout, curves: Iterable[Sequence[Point]]) -> Iterator[Ground]:
+def _grounds(
+    picture: Picture, layout: DiagramLayout, curves: Iterable[Sequence[Point]]
+) -> Iterator[Ground]:
     """Yield the frames; the title of a scope that arrows would cross moves to the right."""
     frames = layout.frames
-    titles = [_frame_title(scene.parts[frame.band], frame.scope) for frame in frames]
+    titles = [_frame_title(picture.parts[frame.band], frame.scope) for frame in frames]
     bases = [f.top + 6 + line.size for f, line in zip(frames, titles, strict=True)]
     passing = _Passing(curves, [b for b, f in zip(bases, frames, strict=True) if f.scope])
     for frame, line, base in zip(frames, titles, bases, strict=True):
         width = text_width(line.text, line.size, line.bold)
         left, right = frame.left + _INDENT, frame.right - _INDENT - width
-        crossed = [passing.meet(x - 3, x + width + 3, base) for x in (left, right)]
-        x = right if crossed == [True, False] else left
-        yield Ground(frame, scene.parts[frame.band], Text(line, (x, base)))
+        steps = int((right - left) // _STEP) if frame.scope else 0
+        places = [left, right, *(left + step * _STEP for step in range(1, steps))]
+        free = (x for x in places if not passing.meet(x - 3, x + width + 3, base))
+        x = next(free, left)
+        yield Ground(frame, picture.parts[frame.band], Text(line, (x, base)))
 
 
 class _Passing:
@@ -263,15 +326,15 @@ def _rows(base: float) -> Iterable[int]:
 class _Legend:
     """The rows below the picture: the signs in columns, then the notes."""
 
-    def __init__(self, scene: Scene, room: float) -> None:
+    def __init__(self, picture: Picture, room: float) -> None:
         room = max(room, _NARROWEST)
-        self._signs, self._count = scene.legend, _COLUMNS
-        self._notes = [row for note in scene.notes for row in broken(note, _NOTE, room)]
+        self._signs, self._count = picture.legend, _COLUMNS
+        self._notes = [row for note in picture.notes for row in broken(note, _NOTE, room)]
         while self._count > 1 and sum(self._columns()) > room:
             self._count -= 1
         notes = (text_width(note, _NOTE) for note in self._notes)
         self.width = max([sum(self._columns()), *notes])
-        self.height = _ROW * (-(-len(scene.legend) // self._count) + len(self._notes))
+        self.height = _ROW * (-(-len(picture.legend) // self._count) + len(self._notes))
 
     def _columns(self) -> list[float]:
         signs, count = self._signs, self._count
@@ -286,9 +349,9 @@ class _Legend:
             x = 0.0
             row: Sequence[Swatch] = self._signs[first : first + self._count]
             for sign, width in zip(row, columns, strict=False):
-                yield Text(Line(sign.glyph, 17, sign.color), (x, y - 6))
-                yield Text(Line(sign.text), (x + _GLYPH, y - 6))
+                yield Text(TextLine(sign.glyph, 17, sign.color), (x, y - 6))
+                yield Text(TextLine(sign.text), (x + _GLYPH, y - 6))
                 x += width
         for note in self._notes:
             y += _ROW
-            yield Text(Line(note, _NOTE), (0.0, y - 6))
+            yield Text(TextLine(note, _NOTE), (0.0, y - 6))

@@ -1,0 +1,102 @@
+"""Notes on arrows: each where it covers nothing, as far as there is such a place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from symad.drawing.layout.curves import Point, along
+from symad.drawing.metrics import text_width
+from symad.drawing.picture import Arrow
+
+_AIR = (10.0, 8.0)  # more than the text, in both directions
+_HEAD = (19.0, 19.0)  # what is kept free around the head of an arrow
+_STEP, _MOST_PLACES = 12.0, 24  # between the places on an arrow that are tried, and how many
+_LINE = (3.0, 3.0)  # what each of those takes: a note had better stand on one arrow alone
+_ASIDE = 4.0  # between a note beside an arrow and the arrow
+_SQUARE = 80.0
+
+Extent = tuple[Point, Point]
+"""The middle and the size of a rectangle."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedNote:
+    """What stands on an arrow, or right beside it, in a box around a middle."""
+
+    arrow: Arrow
+    centre: Point
+    size: Point
+
+
+def place_notes(
+    arrows: Sequence[tuple[Arrow, Sequence[Point]]], taken: Iterable[Extent], width: float
+) -> list[PlacedNote]:
+    """Return the notes of arrows, which are given with their curves, in a picture of a width."""
+    notes: list[PlacedNote] = []
+    if not any(arrow.note for arrow, _ in arrows):
+        return notes
+    covered = _Covered()
+    for extent in taken:
+        covered.add(*extent)
+    for arrow, curve in arrows:
+        covered.add(curve[-1], _HEAD)
+        for place in along(curve[:-1], _STEP) if arrow.note else ():
+            covered.add(place, _LINE, arrow.id)
+    for arrow, curve in arrows:
+        line = arrow.note
+        if line is None:
+            continue
+        size = text_width(line.text, line.size, line.bold) + _AIR[0], line.size + _AIR[1]
+        centre = _free_place(arrow.id, curve[:-1], size, covered, width)
+        covered.add(centre, size)
+        notes.append(PlacedNote(arrow, centre, size))
+    return notes
+
+
+class _Covered:
+    """Rectangles that are taken, found by the squares of the picture that they touch."""
+
+    def __init__(self) -> None:
+        self._extents: dict[tuple[int, int], list[tuple[Point, Point, str]]] = {}
+
+    def add(self, centre: Point, size: Point, arrow: str = "") -> None:
+        """Take a rectangle, which may be a piece of an arrow."""
+        for square in self._squares(centre, size):
+            self._extents.setdefault(square, []).append((centre, size, arrow))
+
+    def area(self, centre: Point, size: Point, arrow: str) -> float:
+        """Return how much of what is taken a rectangle would cover, but for an arrow."""
+        squares = self._squares(centre, size)
+        total = 0.0
+        for (x, y), (width, height), of in {e for s in squares for e in self._extents.get(s, ())}:
+            if of == arrow:
+                continue
+            across = (size[0] + width) / 2 - abs(centre[0] - x)
+            down = (size[1] + height) / 2 - abs(centre[1] - y)
+            total += max(across, 0.0) * max(down, 0.0)
+        return total
+
+    def _squares(self, centre: Point, size: Point) -> Iterator[tuple[int, int]]:
+        columns, rows = (
+            range(int((middle - side / 2) // _SQUARE), int((middle + side / 2) // _SQUARE) + 1)
+            for middle, side in zip(centre, size, strict=True)
+        )
+        return ((column, row) for column in columns for row in rows)
+
+
+def _free_place(
+    arrow: str, curve: Sequence[Point], size: Point, covered: _Covered, width: float
+) -> Point:
+    """Return a place on a curve, or right beside it, where a box covers least; near the middle."""
+    places = list(along(curve, _STEP))
+    places = places[:: len(places) // _MOST_PLACES + 1]
+    half = size[0] / 2
+    aside = half + _ASIDE
+    choices = []
+    for number, (x, y) in enumerate(places):
+        for shift in (0.0, -aside, aside):
+            inside = min(max(x + shift, half), width - half)
+            far = abs(number - len(places) // 2) + abs(shift) / aside
+            choices.append((covered.area((inside, y), size, arrow), far, (inside, y)))
+    return min(choices)[2]

@@ -1,0 +1,194 @@
+"""What a picture of a graph shows, before anything has a place.
+
+symad lays it out (:mod:`symad.drawing.placed_picture`) and writes it as SVG
+(:mod:`symad.drawing.svg`); as DOT (:mod:`symad.drawing.dot`) it has no places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from symad.drawing.fold import Box
+from symad.drawing.style import FAINT, INK, SHAPES, hue_of
+from symad.graph.node import Node
+from symad.notation.roles import Kind, Part
+
+BIG, MIDDLE, SMALL = 17, 15, 12
+"""The sizes of text: of symbols, of formulas, and of what is less important."""
+
+ARROW_LETTERS = {"n": "e", "p": "f", "q": "g"}
+"""With what the ``id`` of an arrow begins, by the first letter of the boxes that it joins."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of text in a picture; it holds nothing but visible characters.
+
+    Attributes
+    ----------
+    text : str
+    size : int
+    color : str
+    bold, italic : bool
+    code : str
+        The text for a page that writes symbols and values itself; empty where it is the same.
+    key : str
+        What the steps of a page call the line, which then appears when a step shows it.
+    value : int or None
+        The place of the value that a page shows here.
+    """
+
+    text: str
+    size: int = SMALL
+    color: str = INK
+    bold: bool = False
+    italic: bool = False
+    code: str = ""
+    key: str = ""
+    value: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A box of a picture as it looks.
+
+    Attributes
+    ----------
+    box : Box
+    kind : Kind
+    lines : tuple of TextLine
+    tip : str
+        What is said when it is pointed at.
+    requested : bool
+        Whether it is an output.
+    fill : str
+        Its colour, where that is not the one of its part.
+    at : str
+        The ``id`` of the shape in whose place it appears later; empty for a place of its own.
+    """
+
+    box: Box
+    kind: Kind
+    lines: tuple[TextLine, ...]
+    tip: str
+    requested: bool = False
+    fill: str = ""
+    at: str = ""
+
+    @property
+    def place(self) -> str:
+        """The ``id`` of the shape whose place it has: usually its own."""
+        return self.at or self.box.id
+
+    @property
+    def look(self) -> dict[str, str]:
+        """Form and colours, as Graphviz names them."""
+        hue = hue_of(self.box.part)
+        look = {"color": hue.strong, "fillcolor": hue.pale, **SHAPES[self.kind]}
+        if self.fill:
+            look["fillcolor"] = self.fill
+        return look | {"penwidth": "3"} if self.requested else look
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """An arrow from a box to another that uses it.
+
+    Attributes
+    ----------
+    source, target : Box
+    slot : int
+        Which argument it is; -1 if one end is folded.
+    repaired, shape_only : bool
+        As in :class:`symad.notation.view.Source`.
+    ranks : bool
+        Whether it decides which of its ends stands higher.
+    rises : bool
+        Whether it points upwards: adjoints flow against what they are the adjoints of.
+    note : TextLine or None
+        Stands on the arrow.
+    """
+
+    source: Box
+    target: Box
+    slot: int
+    repaired: bool = False
+    shape_only: bool = False
+    ranks: bool = True
+    rises: bool = False
+    note: TextLine | None = None
+
+    @property
+    def id(self) -> str:
+        """The ``id`` in DOT and SVG."""
+        letter = ARROW_LETTERS[self.source.id[0]]
+        ends = f"{letter}{self.source.id[1:]}_{self.target.id[1:]}"
+        return f"{ends}_{self.slot}" if self.slot >= 0 else ends
+
+    @property
+    def crosses(self) -> bool:
+        """Whether it leads from one part to another."""
+        return self.source.part != self.target.part
+
+    @property
+    def ordered(self) -> bool:
+        """Whether its place among the arguments shows: not where they may be swapped."""
+        op = None if self.target.node is None else self.target.node.op
+        return op is not None and not op.commutative
+
+    @property
+    def part(self) -> Part:
+        """The part whose colour it has."""
+        return self.source.part if self.crosses else self.target.part
+
+    @property
+    def look(self) -> dict[str, str]:
+        """Colour, line and head, as Graphviz names them."""
+        look = {"color": hue_of(self.part).strong}
+        if self.repaired:
+            look["style"] = "dashed"
+        if self.shape_only:
+            look |= {"style": "dotted", "color": FAINT}
+        return look | {"penwidth": "1.2", "arrowsize": "0.7"} if self.crosses else look
+
+
+@dataclass(frozen=True, slots=True)
+class Swatch:
+    """An entry of the legend."""
+
+    glyph: str
+    text: str
+    color: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Everything that a picture shows.
+
+    Attributes
+    ----------
+    shapes : sequence of Shape
+        In topological order.
+    arrows : sequence of Arrow
+    rows : sequence of sequences of Box
+        Forward nodes and their derivatives, which stand side by side.
+    legend : sequence of Swatch
+    notes : tuple of str
+        What the picture leaves out.
+    edge_ids : dict from (Node, int) to str
+        The ``id`` of the arrow that shows an argument (node, slot); not for what is inside of one
+        folded box.
+    """
+
+    shapes: Sequence[Shape]
+    arrows: Sequence[Arrow]
+    rows: Sequence[Sequence[Box]]
+    legend: Sequence[Swatch] = ()
+    notes: tuple[str, ...] = ()
+    edge_ids: Mapping[tuple[Node, int], str] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts that there are, from left to right."""
+        return sorted({shape.box.part for shape in self.shapes})

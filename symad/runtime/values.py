@@ -1,0 +1,39 @@
+"""The values of all nodes of a graph, as they are when nothing rewrites it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from symad.backends.evaluation import Evaluation
+from symad.backends.numpy import result_of
+from symad.errors import FeedError
+from symad.graph.node import Node
+from symad.graph.traverse import topological_order
+from symad.passes.specialise import specialise
+from symad.runtime.compiler import Executor
+from symad.runtime.inputs import type_of
+
+Feed = Mapping[Node, Any]
+
+
+def node_values(nodes: Iterable[Node], feed: Feed) -> dict[Node, Any]:
+    """Return the values of all nodes that ``nodes`` depend on, down to what is fed.
+
+    They are those of the graph as it was written: no pass has mended or reordered anything, so that
+    each value is what its formula makes of those before it.
+    """
+    for node in feed:
+        if isinstance(node, Node) and node.op is not None:
+            raise FeedError(
+                f"{node!r} is computed, and a picture or a trace follows it to its variables",
+                remedy="Feed the variables.",
+            )
+    order = topological_order(nodes)
+    function = Executor(order, backend="numpy").function(feed)
+    given = function.arguments(*feed.values())
+    graph = specialise(function.graph, list(map(type_of, given)))
+    run = Evaluation(graph, given)
+    found = run.leaves() | {node: value for node, _, value in run}
+    results = (result_of(found[node], copied=False) for node in graph.outputs)
+    return dict(zip(order, results, strict=True))
