@@ -209,12 +209,13 @@ class _Sorter:
         self._spacing = spacing
         self._elements, self._chains = ordering.elements, ordering.chains
         size = len(self._elements)
-        self._above: list[list[int]] = [[] for _ in range(size)]
-        self._below: list[list[int]] = [[] for _ in range(size)]
-        for upper, lower in ordering.segments:
-            self._below[upper].append(lower)
-            self._above[lower].append(upper)
         self._lanes = [ordering.frames[chain[0]][0] for chain in self._chains]
+        self._above: list[list[tuple[int, int]]] = [[] for _ in range(size)]  # with weights
+        self._below: list[list[tuple[int, int]]] = [[] for _ in range(size)]
+        for upper, lower in ordering.segments:
+            weight = _INSIDE if self._lanes[upper] == self._lanes[lower] else 1
+            self._below[upper].append((lower, weight))
+            self._above[lower].append((upper, weight))
         self._operands = self._pairs_of_operands()
         self._where = self._first_places()
         self._frame_places = [0.0] * len(ordering.frames)
@@ -295,7 +296,7 @@ class _Sorter:
         last: dict[tuple[int, int], int] = {}
         pairs = []
         for path, ordered in zip(self._ordering.paths, self._ordered, strict=True):
-            if not ordered or len(path) < 2 or self._weight(path[-1], path[-2]) == 1:
+            if not ordered or len(path) < 2 or self._lanes[path[-1]] != self._lanes[path[-2]]:
                 continue
             key = path[-1], self._elements[path[-2]].layer
             if key in last and last[key] != path[-2]:
@@ -368,30 +369,27 @@ class _Sorter:
                 layer.reverse()  # sorting keeps the order of what is equal
             self._arrange(layer, wanted)
 
-    def _seen_from(self, number: int, near: Sequence[int]) -> list[float]:
+    def _seen_from(self, number: int, near: Sequence[tuple[int, int]]) -> list[float]:
         """Return where the neighbours of an element are that it follows: those in its lane.
 
         Where it has none, all; they are where they leave its lane.
         """
         lane = self._lanes[number]
-        inside = [self._where[n] for n in near if self._lanes[n] == lane]
+        inside = [self._where[n] for n, _ in near if self._lanes[n] == lane]
         middle, half = _LANE * lane, self._halves[lane]
-        return inside or [min(max(self._where[n], middle - half), middle + half) for n in near]
+        return inside or [min(max(self._where[n], middle - half), middle + half) for n, _ in near]
 
     def _cost(self) -> int:
         """Return what is wrong with the order, by weight: crossings, and operands out of order."""
         found = _OPERANDS * sum(self._where[a] > self._where[b] for a, b in self._operands)
         for layer in self._layers[1:]:
             ends = sorted(
-                (self._where[upper], self._where[lower], self._weight(upper, lower))
+                (self._where[upper], self._where[lower], weight)
                 for lower in layer
-                for upper in self._above[lower]
+                for upper, weight in self._above[lower]
             )
             found += _inversions([end[1:] for end in ends])
         return found
-
-    def _weight(self, one: int, other: int) -> int:
-        return _INSIDE if self._lanes[one] == self._lanes[other] else 1
 
     def _swap_neighbours(self, rounds: int) -> None:
         """Swap neighbours in one frame as long as that leaves fewer crossings."""
@@ -410,13 +408,13 @@ class _Sorter:
 
     def _gain(self, left: int, right: int) -> int:
         """Return how many crossings fewer there are with ``right`` before ``left``."""
-        gain = 0
+        gain, where = 0, self._where
         for near in (self._above, self._below):
-            for a in near[left]:
-                for b in near[right]:
-                    x, y = self._where[a], self._where[b]
-                    weight = self._weight(left, a) * self._weight(right, b)
-                    gain += weight * ((x > y) - (x < y))
+            rights = [(where[number], weight) for number, weight in near[right]]
+            for number, weight in near[left]:
+                x = where[number]
+                for y, other in rights:
+                    gain += weight * other * ((x > y) - (x < y))
         return gain
 
 

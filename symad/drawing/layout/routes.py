@@ -117,7 +117,7 @@ class Router:
             left, right = borders[band]
             x = right + _GATE if way > 0 else left - _GATE
             start, end = self._gap(layer, side)
-            near = sorted(tails, key=lambda tail: -way * self._places.middles[tail])  # noqa: B023
+            near = sorted(tails, key=self._places.middles.__getitem__, reverse=way > 0)
             for place, tail in enumerate(near, 1):
                 share = 0.1 + 0.8 * place / (len(near) + 1)
                 gates[tail, side, way] = Knot(x, start + share * (end - start), free=True)

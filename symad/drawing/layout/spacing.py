@@ -36,8 +36,8 @@ class Spacing:
     margin: float = 14.0
     frames: float = 12.0
     channel: float = 10.0
-    layers: float = 38.0
-    tracks: float = 7.0
+    layers: float = 32.0
+    tracks: float = 6.0
     padding: float = 12.0
     narrow: bool = False
 
