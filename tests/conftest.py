@@ -13,6 +13,7 @@ from symad.graph.op import OP_CLASSES, Op
 LEFT_OUT = (
     "demo",
     "documents",
+    "graph/test_scale.py",
     "ops/test_against_jax.py",
     "packaging",
     "player/test_player_browser.py",
@@ -20,7 +21,7 @@ LEFT_OUT = (
 )
 """What takes long to load or to run, and tests whole systems rather than parts."""
 
-PER_FUNCTION = 3
+PER_FUNCTION = 2
 """How many of the parameters of a test are taken, of each family of ops where they are ops."""
 
 HERE = Path(__file__).parent
@@ -54,6 +55,7 @@ def sample(items: Iterable[pytest.Item]) -> set[pytest.Item]:
     kept: set[pytest.Item] = set()
     for tests in functions.values():
         families: dict[str, list[pytest.Item]] = {}
+        tests = [test for test in tests if test.get_closest_marker("slow") is None]
         for test in [test for test in tests if not _is_other_dtype(test)] or tests:
             families.setdefault(_family(test), []).append(test)
         for family in families.values():

@@ -25,7 +25,11 @@ def test_a_sample_is_spread() -> None:
 
 def sampled(*parameters: Any) -> list[Any]:
     tests = [
-        Hashed(nodeid=f"tests/a.py::test[{place}]", callspec=SimpleNamespace(params={"p": value}))
+        Hashed(
+            nodeid=f"tests/a.py::test[{place}]",
+            callspec=SimpleNamespace(params={"p": value}),
+            get_closest_marker=lambda name, value=value: True if value == name else None,
+        )
         for place, value in enumerate(parameters)
     ]
     kept = sample(tests)  # type: ignore[arg-type]
@@ -34,7 +38,11 @@ def sampled(*parameters: Any) -> list[Any]:
 
 def test_one_dtype_is_taken_where_float64_is_among_them() -> None:
     assert sampled("float32", "float64") == ["float64"]
-    assert sampled("int8", "bool", "float32") == ["int8", "bool", "float32"]
+    assert sampled("int8", "float32") == ["int8", "float32"]
+
+
+def test_slow_tests_are_left_out() -> None:
+    assert sampled("a", "slow", "b") == ["a", "b"]
 
 
 def test_each_family_of_ops_is_taken() -> None:

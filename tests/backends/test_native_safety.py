@@ -166,6 +166,7 @@ def test_one_function_in_many_threads() -> None:
 
 
 @pytest.mark.usefixtures("hasty")
+@pytest.mark.slow
 def test_functions_are_made_and_dropped_in_many_threads() -> None:
     def work(seed: int) -> None:
         for k in range(3):

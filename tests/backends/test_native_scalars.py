@@ -521,6 +521,7 @@ def test_lists_that_were_changed_are_not_used_again() -> None:
         changes[k % len(changes)](result)
 
 
+@pytest.mark.slow
 def test_what_runs_when_a_list_is_released_may_call_the_function() -> None:
     x = sm.Variable("x", shape=())
     f = compiled([x], [x, x * 2], refuse)

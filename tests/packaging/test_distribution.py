@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,13 @@ def test_the_metadata_names_version_and_requirements(installed: Path) -> None:
     names = {line.partition(">")[0] for line in required if "extra ==" not in line}
     assert names == {"numpy", "scipy", "networkx", "graphviz", "llvmlite"}
     assert "Provides-Extra: native" in metadata  # of 0.1.0, whose users ask for it
+
+
+def test_the_metadata_and_the_check_agree_on_llvmlite(installed: Path) -> None:
+    requirement = pytest.importorskip("symad.backends.native.requirement")
+    text = (installed / f"symad-{sm.__version__}.dist-info" / "METADATA").read_text("utf-8")
+    least = ".".join(map(str, requirement.LEAST_VERSION))
+    assert re.findall(r"^Requires-Dist: llvmlite>=([\d.]+);", text, re.MULTILINE) == [least] * 3
 
 
 SMOKE = """
