@@ -78,7 +78,7 @@ class Written:
             "function": repr(self.function),
             "node": repr(self.x),
             "listing": repr(self.listing),
-            "dot": self.drawing.dot,
+            "dot": self.drawing.source,
             "source": self.function.source,
         }
 

@@ -125,11 +125,8 @@ class PageBuilder:
             chapter, story.panels["passes"] = passes_in_short(reports, *size)
             story.chapters.append(chapter)
             return
-        wires, there = Wires(raw), set(raw.nodes)
-        for repair, behind in self._graph.view.through.items():
-            if repair in there:
-                wires.join(wires.wire(repair), wires.wire(behind))
-        names = self._wire_names(raw, wires, graph)
+        wires, there = self._wires(raw), set(raw.nodes)
+        names = self._wire_names(raw, wires, graph, reports)
         pairs = [(n, a) for n, a in self._record.adjoints.items() if a in there]
         passes = PassesChapter(wires, WireView(wires, names, self._glyphs, "p"), reports, pairs, 1)
         story.chapters.append(passes.chapter())
@@ -140,13 +137,32 @@ class PageBuilder:
         self._pictures += [passes.picture(), run.picture()]
         self._drawn += [*passes.drawn(), *run.drawn()]
 
-    def _wire_names(self, raw: Graph, wires: Wires, left: Graph) -> WireNames:
-        """Return names and parts of what there was before the passes, and names of what is left."""
-        graph = self._graph
+    def _wires(self, raw: Graph) -> Wires:
+        """Return the wires of a graph, without the repairs that the page does not show."""
+        wires, there = Wires(raw), set(raw.nodes)
+        for repair, behind in self._graph.view.through.items():
+            if repair in there:
+                wires.join(wires.wire(repair), wires.wire(behind))
+        return wires
+
+    def _wire_names(
+        self, raw: Graph, wires: Wires, left: Graph, reports: Sequence[PassReport]
+    ) -> WireNames:
+        """Return names and parts of what there was before the passes, and names of what is left.
+
+        A wire has one name in all steps, so the passes are gone through once beforehand.
+        """
+        graph, ahead = self._graph, self._wires(raw)
+        for report in reports:
+            for rewriting in report.rewritings:
+                if ahead.wire(rewriting.old) in ahead.alive():
+                    ahead.replace(rewriting.old, rewriting.new)
+            if report.after is not None:
+                ahead.follow(report.after)
         symbols = {node: symbol for node in raw.nodes if (symbol := graph.labels.of(node))}
         parts = {node: graph.box_of[graph.view.behind(node)].part for node in raw.nodes}
         labels = Names(View(left), graph.formulas)
-        made = {node: found[0] for node, found in labels.symbols.items()}
+        made = {ahead.wire(node): found[0] for node, found in labels.symbols.items()}
         return WireNames(wires, symbols, parts, made, labels.steps)
 
     def _type(self, node: Node) -> Type:

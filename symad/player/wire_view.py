@@ -29,8 +29,8 @@ class WireNames:
     symbols : mapping from Node to Symbol
         For nodes of the graph that the passes are given.
     parts : mapping from Node to Part
-    made : mapping from Node to Symbol
-        For nodes of the graph that is left.
+    made : mapping from int to Symbol
+        For wires of the graph that is left.
     steps : iterator of Symbol
         For what has no symbol: t1, t2, ...
     """
@@ -40,7 +40,7 @@ class WireNames:
         wires: Wires,
         symbols: Mapping[Node, Symbol],
         parts: Mapping[Node, Part],
-        made: Mapping[Node, Symbol],
+        made: Mapping[int, Symbol],
         steps: Iterator[Symbol],
     ) -> None:
         self._wires = wires
@@ -64,7 +64,7 @@ class WireNames:
     def symbol(self, wire: int) -> Symbol:
         """Return the symbol of a wire; what had none gets one at its first use."""
         if wire not in self._symbols:
-            made = self._made.get(self._wires.node[wire])
+            made = self._made.get(wire)
             self._symbols[wire] = next(self._steps) if made is None else made
         return self._symbols[wire]
 

@@ -10,7 +10,7 @@ from symad.drawing.layout import lay_out
 
 MOST = {
     "lecture": (9, 0.62), "second derivative": (16, 1.30), "network": (22, 2.20),
-    "regularised": (49, 4.10), "attention": (9, 1.60), "tangle": (123, 5.80),
+    "regularised": (49, 4.10), "attention": (9, 1.85), "tangle": (123, 5.80),
     "large, folded": (8, 2.25),
 }  # fmt: skip
 """Crossings, and area in millions of square points."""

@@ -107,7 +107,7 @@ def test_what_runs_has_the_names_of_the_lecture(example: Example) -> None:
     assert written <= {*(f"v{i}" for i in range(3, 8)), "v̄1", "v̄2"} | {
         str(s) for found in labels_of(View(example.f.passes.graph)).symbols.values() for s in found
     }
-    dot = sm.draw(example.f.passes.graph).dot
+    dot = sm.draw(example.f.passes.graph).source
     for name, op in (("v₃", "log"), ("v₅", "sin"), ("v₇", "subtract")):
         assert re.search(rf'tooltip="{op}: [^"]*" label=<[^\n]*{name}', dot), op
 
@@ -279,7 +279,7 @@ def test_a_square_has_one_adjoint_and_a_number_is_no_sum() -> None:
     assert kinds == {Kind.CONSTANT}
     firsts = [str(labels.of(node)) for node in view.nodes if labels.of(node)]
     assert len(set(firsts)) == len(firsts) and firsts.count("v̄1") == 1
-    assert "hexagon" not in sm.draw(f.passes.graph).dot
+    assert "hexagon" not in sm.draw(f.passes.graph).source
     assert str(labels.of(f.passes.graph.outputs[1])) == "v̄1"
 
 
