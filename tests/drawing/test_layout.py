@@ -472,7 +472,7 @@ def test_steps_are_linear_in_the_size_of_a_picture() -> None:
 
 def test_two_thousand_nodes_are_drawn_folded_or_not() -> None:
     x = hidden = sm.Variable("x", ())
-    for i in range(90):
+    for i in range(95):
         with sm.scope(f"block {i}"):
             hidden = hidden + sm.tanh(hidden * sm.sin(hidden)) * sm.exp(sm.cos(hidden))
     nodes = [hidden, sm.gradients(hidden, x)]
