@@ -21,6 +21,12 @@ LEFT_OUT = (
 )
 """What takes long to load or to run, and tests whole systems rather than parts."""
 
+LONG = (
+    "against_jax", "depth_is", "grow", "linear", "long_chain", "many_terms", "quadratic",
+    "thousand",
+)  # fmt: skip
+"""What the names of tests hold that compare with JAX, or show on large graphs how costs grow."""
+
 PER_FUNCTION = 2
 """How many of the parameters of a test are taken, of each family of ops where they are ops."""
 
@@ -53,8 +59,10 @@ def sample(items: Iterable[pytest.Item]) -> set[pytest.Item]:
     for item in items:
         functions.setdefault(item.nodeid.partition("[")[0], []).append(item)
     kept: set[pytest.Item] = set()
-    for tests in functions.values():
+    for name, tests in functions.items():
         families: dict[str, list[pytest.Item]] = {}
+        if any(word in name.rpartition("::")[2] for word in LONG):
+            continue
         tests = [test for test in tests if test.get_closest_marker("slow") is None]
         for test in [test for test in tests if not _is_other_dtype(test)] or tests:
             families.setdefault(_family(test), []).append(test)
