@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import platform
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,6 +118,141 @@ def test_results_stay_when_updates_store_them() -> None:
         history.append((w.value, np.array(w.value)))
         for array, copy in history:
             np.testing.assert_array_equal(array, copy)
+
+
+# Functions that are dropped
+
+DROPPED = """
+import gc, sys
+import numpy as np, symad as sm
+from symad.backends.native import jit, scalar_function
+from symad.backends.native.kernels import loops
+
+scalar_function._codes, loops._codes = jit.Latest(1), jit.Latest(1)
+if sys.argv[1] == "llvmlite":  # which links and unloads the code where there is no loader of ours
+    jit.loader.load = lambda *_: None
+
+
+def scalar(k):
+    s = sm.Variable("s", shape=())
+    f = sm.compile([s], s * (k % 7) + 1)
+    return lambda: f(2.0) == 2.0 * (k % 7) + 1
+
+
+def arrays(k):
+    x = sm.Variable("x", shape=("n",))
+    y = sm.tanh(x) + k % 7
+    f = sm.compile([x], {"y": y, "g": sm.gradients(sm.sum(y * y), x)} if k % 2 else [y, x])
+    return lambda: len(f(np.ones(3))) == 2
+
+
+def parameter(k):
+    x, w = sm.Variable("x", shape=(3,)), sm.Parameter("w", np.ones(3))
+    f = sm.compile([x], sm.sum(x * w), updates={w: w + k % 7})
+    return lambda: f(np.ones(3)) >= 3.0
+
+
+def out(k):
+    x = sm.Variable("x", shape=(3,))
+    f = sm.compile([x], sm.exp(x) + k % 7)
+    place = np.zeros(3)
+    return lambda: f(np.zeros(3), out=place) is place and f(np.zeros(3)) is not place
+
+
+def threads(k):
+    x = sm.Variable("x", shape=("n",))
+    f = sm.compile([x], sm.sum(x * 2 + k % 7), threads=2)
+    return lambda: f(np.ones(150_000)) == 150_000 * (2 + k % 7)
+
+
+class Holder:
+    def __init__(self, call):
+        self.call, self.itself = call, self
+
+    def __del__(self):
+        finished.append(self.call())
+
+
+for make in (scalar, arrays, parameter, out, threads):
+    finished = []
+    for k in range(int(sys.argv[2])):
+        holder = Holder(make(k))
+        assert all(holder.call() for _ in range(3)), (make, k)
+        del holder
+        if k % 10 == 9:
+            gc.collect()
+    gc.collect()
+    assert finished == [True] * int(sys.argv[2]), (make, finished)
+last = Holder(scalar(3))  # called again when the interpreter ends
+assert all(last.call() for _ in range(3))
+"""
+
+
+@pytest.mark.parametrize(("linker", "count"), [("own", 110), ("llvmlite", 20)])
+def test_functions_of_every_kind_are_dropped(linker: str, count: int, tmp_path: Path) -> None:
+    """Freed memory is overwritten; finalisers in the same cycle still call the functions."""
+    checked = {"PYTHONMALLOC": "malloc", "MALLOC_PERTURB_": "255", "SYMAD_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", DROPPED, linker, str(count)],
+        env={**os.environ, **checked},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+GROWTH = """
+import gc, sys
+import numpy as np, symad as sm
+
+
+def scalar(k):
+    s, t = sm.Variable("s", shape=()), sm.Variable("t", shape=())
+    y = sm.log(s) + s * t * (k + 0.37) - t
+    f = sm.compile([s, t], [y, *sm.gradients(y, [s, t])])
+    return f(1.0, 2.0), f(1.0, 2.0)
+
+
+def arrays(k):
+    x = y = sm.Variable("x", shape=(5,))
+    for bit in range(8):  # another structure for each
+        y = y + x if k >> bit & 1 else y * x
+    f = sm.compile([x], [y, sm.gradients(sm.sum(y), x)])
+    return f(np.ones(5)), f(np.ones(5))
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4
+
+
+make = {"scalar": scalar, "arrays": arrays}[sys.argv[1]]
+for k in range(60):
+    make(k)
+gc.collect()
+before = resident()
+for k in range(60, 200):
+    make(k)
+gc.collect()
+print((resident() - before) / 140)
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64",
+    reason="llvmlite's linker keeps some memory",
+)
+@pytest.mark.parametrize("cache", ["on", "off"])
+@pytest.mark.parametrize("kind", ["scalar", "arrays"])
+def test_functions_that_are_dropped_leave_little_behind(
+    kind: str, cache: str, tmp_path: Path
+) -> None:
+    """Each has machine code of its own; caches that are not full yet are part of it."""
+    folder = {"SYMAD_CACHE_DIR": str(tmp_path) if cache == "on" else ""}
+    run = [sys.executable, "-c", GROWTH, kind]
+    done = subprocess.run(run, env={**os.environ, **folder}, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert float(done.stdout) < 45  # kilobytes; it was 130 and more
 
 
 # Threads, processes, interruptions
