@@ -27,9 +27,11 @@ from symad.plan.plan import make_plan
 
 pytest.importorskip("llvmlite")
 
-from symad.backends.native import scalar_function  # noqa: E402
+from symad.backends.native import jit, scalar_code, scalar_function  # noqa: E402
 from symad.backends.native.kernels import loops  # noqa: E402
+from symad.backends.native.memory_pool import counts_references  # noqa: E402
 from symad.backends.native.program import NativeProgram, native_graph  # noqa: E402
+from symad.backends.native.runtime import runtime  # noqa: E402
 
 LARGE = 20_000
 """Buffers of such arrays are kept from call to call."""
@@ -87,6 +89,35 @@ def test_memory_is_used_again() -> None:
     x = np.ones(LARGE)
     places = {f(x)[0].ctypes.data for _ in range(10)}
     assert len(places) <= 2
+
+
+@pytest.mark.parametrize(
+    ("built", "locked", "counted"), [(1, False, False), (1, True, False), (0, True, True)]
+)
+def test_results_are_used_again_only_where_references_are_counted(
+    built: int, locked: bool, counted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A free-threaded build may run with its global lock, and splits counts all the same."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: locked, raising=False)
+    monkeypatch.setattr("sysconfig.get_config_var", {"Py_GIL_DISABLED": built}.get)
+    monkeypatch.setattr(scalar_function, "_codes", jit.Latest(8))
+    scalar_code._can_count_references.cache_clear()
+    runtime.cache_clear()
+    try:
+        assert counts_references() == counted
+        f, x = compiled(2.0), np.ones(LARGE)
+        for _ in range(3):
+            f(x)
+        assert bool(f._memory._kept) == counted
+        s = sm.Variable("s", shape=())
+        g = sm.compile([s], [s * 2.0, s + 1.0], backend="native")
+        results = [g(float(k)) for k in range(6)]
+        assert results == [[2.0 * k, k + 1.0] for k in range(6)]
+        (code,) = scalar_function._codes._values.values()
+        assert any(isinstance(kept, scalar_code.Held) for kept in code.kept) == counted
+    finally:
+        scalar_code._can_count_references.cache_clear()
+        runtime.cache_clear()
 
 
 def test_what_was_done_to_an_array_ends_with_it() -> None:
@@ -379,6 +410,93 @@ def test_interruptions_leave_everything_usable() -> None:
         signal.signal(signal.SIGALRM, before)
     assert_right(compiled(5.0), 5.0, small)
     assert_right(f, 3.0, large)
+
+
+@pytest.mark.filterwarnings("error")  # of what could not be raised
+@pytest.mark.parametrize("step", ["parse_assembly", "create_pass_builder", "emit_object", "link"])
+def test_an_interrupted_compile_leaves_everything_usable(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llvmlite import binding
+
+    f = compiled(3.0)
+    monkeypatch.setenv("SYMAD_CACHE_DIR", "")
+    monkeypatch.setattr(loops, "_codes", jit.Latest(8))
+    monkeypatch.setattr(jit, "_loaded", weakref.WeakValueDictionary())
+    owners = {"emit_object": binding.TargetMachine, "link": binding.JITLibraryBuilder}
+    owner = owners.get(step, binding)
+    original = getattr(owner, step)
+    if step == "link":
+        monkeypatch.setattr(jit.loader, "load", lambda *_: None)
+
+    def interrupted(*given: Any) -> Any:
+        original(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, step, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            f(np.ones(3))
+    gc.collect()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    in_threads(1, lambda _: assert_right(compiled(5.0), 5.0, np.ones(3)))
+    assert_right(f, 3.0, np.ones(3))
+
+
+INTERRUPTED = """
+import os, random, signal, threading, time
+import numpy as np, symad as sm
+from symad.backends.native import jit
+from symad.backends.native.kernels import loops
+
+x = sm.Variable("x", shape=("n",))
+
+
+def compiled(k):
+    y = x
+    for bit in range(6):
+        y = sm.sin(y) if k >> bit & 1 else y * x
+    return sm.compile([x], [y, sm.gradients(sm.sum(y), x)], backend="native")
+
+
+compiled(0)(np.ones(3))
+done, pid = threading.Event(), os.getpid()
+
+
+def interrupt():
+    chance = random.Random(0)
+    for _ in range(25):
+        expected.wait()
+        expected.clear()
+        time.sleep(chance.uniform(0.0, 0.1))
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+expected = threading.Event()
+threading.Thread(target=interrupt, daemon=True).start()
+caught = 0
+for trial in range(25):
+    try:
+        expected.set()
+        while True:
+            loops._codes = jit.Latest(2)
+            compiled(random.getrandbits(6))(np.ones(3))
+    except KeyboardInterrupt:
+        caught += 1
+worker = threading.Thread(target=lambda: compiled(3)(np.ones(3)))
+worker.start()
+worker.join(60)
+print(caught, worker.is_alive(), np.isfinite(compiled(5)(np.ones(3))[0]).all())
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="threads get no signals here")
+def test_control_c_while_code_is_made() -> None:
+    """It is neither lost nor printed, and no lock stays taken."""
+    program = [sys.executable, "-c", INTERRUPTED]
+    variables = {**os.environ, "SYMAD_CACHE_DIR": ""}
+    done = subprocess.run(program, env=variables, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "25 False True\n", "")
 
 
 def test_functions_that_have_run_can_be_pickled() -> None:
