@@ -443,6 +443,31 @@ def test_an_interrupted_compile_leaves_everything_usable(
     assert_right(f, 3.0, np.ones(3))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(), reason="signals go elsewhere"
+)
+def test_a_signal_in_a_finaliser_of_llvmlite_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    from llvmlite import binding
+
+    monkeypatch.setenv("SYMAD_CACHE_DIR", "")
+    monkeypatch.setattr(loops, "_codes", jit.Latest(8))
+    monkeypatch.setattr(jit, "_loaded", weakref.WeakValueDictionary())
+    original, raised = binding.ModuleRef._dispose, []
+
+    def dispose(module: Any) -> None:
+        if not raised:
+            raised.append(True)
+            signal.raise_signal(signal.SIGINT)
+        original(module)
+
+    monkeypatch.setattr(binding.ModuleRef, "_dispose", dispose)
+    with pytest.raises(KeyboardInterrupt):
+        compiled(3.0)(np.ones(3))
+    assert raised and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert_right(compiled(3.0), 3.0, np.ones(3))
+
+
 INTERRUPTED = """
 import os, random, signal, threading, time
 import numpy as np, symad as sm
