@@ -27,7 +27,7 @@ class ScalarBuilder(Protocol):
         """Return a constant."""
 
     def cast(self, x: Value, dtype: np.dtype[Any]) -> Value:
-        """Convert as NumPy's ``astype`` does; ``x`` itself if it has that dtype."""
+        """Convert as ``sm.cast`` does; ``x`` itself if it has that dtype."""
 
     def add(self, x: Value, y: Value) -> Value:
         """Return x + y; integers wrap around."""

@@ -261,7 +261,11 @@ class ZerosLike(_Filled):
 
 
 class Cast(Elementwise):
-    """Convert to another dtype, as ``x.astype(dtype)`` does."""
+    """Convert to another dtype, as ``x.astype(dtype)`` does where C defines what that is.
+
+    Of floats that no integer of the dtype can hold, NumPy makes what the processor happens to make.
+    Here NaN becomes 0, and any other the nearest integer that the dtype has.
+    """
 
     dtype: np.dtype[Any]
 
@@ -276,7 +280,18 @@ class Cast(Elementwise):
 
     @staticmethod
     def numpy(x: Any, dtype: Any) -> Any:
-        return np.asarray(x).astype(dtype)[()]
+        x, dtype = np.asarray(x), np.dtype(dtype)
+        if x.dtype.kind != "f" or dtype.kind not in "iu":
+            return x.astype(dtype)[()]
+        limits = np.iinfo(dtype)
+        wide = x if x.itemsize > 2 else x.astype("float32")  # which has all powers of 2
+        end = 2.0 ** (limits.bits - (dtype.kind == "i"))
+        fits = (wide >= limits.min) & (wide < end)
+        if np.all(fits):
+            return x.astype(dtype)[()]
+        whole = np.where(fits, wide, 0).astype(dtype)
+        least, most = dtype.type(limits.min), dtype.type(limits.max)
+        return np.where(wide >= end, most, np.where(wide < limits.min, least, whole))[()]
 
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(*types)
@@ -316,7 +331,8 @@ def cast(x: Operand, dtype: Any) -> Node:
 
     Notes
     -----
-    A cast to an integer drops the fraction.  Between floating dtypes derivatives pass, cast back;
+    A cast to an integer drops the fraction; NaN becomes 0, and what is out of range the nearest
+    integer that the dtype has.  Between floating dtypes derivatives pass, cast back;
     through an integer or boolean none does.
 
     Examples

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("llvmlite")
+if sys.platform == "win32":
+    pytest.skip("there is no cache of machine code here", allow_module_level=True)
 
 from symad.backends.native import disk, jit
 
@@ -87,7 +92,6 @@ def test_damaged_files_are_made_anew(folder: Path) -> None:
     assert run(folder)[-1] == "0"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="folders have no modes here")
 def test_code_that_others_could_have_written_is_not_run(folder: Path) -> None:
     run(folder)
     folder.chmod(0o777)
@@ -95,7 +99,6 @@ def test_code_that_others_could_have_written_is_not_run(folder: Path) -> None:
     assert disk.load(next(folder.iterdir()).stem) is None
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="folders have no modes here")
 def test_a_link_to_a_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "elsewhere"
     target.mkdir(mode=0o700)
@@ -135,3 +138,164 @@ def test_old_code_goes_when_there_is_too_much(
     disk.store("new", b"x")
     left = sorted(path.stem for path in folder.iterdir())
     assert left == ["new", "old5", "old6", "old7", "old8", "old9"]
+
+
+# Files that are not what was stored
+
+
+def replace_by(path: Path, make: Callable[[Path], Any]) -> None:
+    path.unlink()
+    make(path)
+
+
+def sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(3 << 30)
+
+
+def listening(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        os.chdir(path.parent)  # names of sockets are short
+        server.bind(path.name)
+
+
+ATTACKS: dict[str, Callable[[Path], Any]] = {
+    "FIFO": os.mkfifo,
+    "endless device": lambda path: path.symlink_to("/dev/zero"),
+    "link to a file like it": lambda path: path.symlink_to(path.with_name("copy.code")),
+    "3 GB of nothing": sparse,
+    "empty": Path.touch,
+    "shorter than a digest": lambda path: path.write_bytes(b"x" * 31),
+    "folder": Path.mkdir,
+    "socket": listening,
+    "text": lambda path: path.write_bytes(b"\0" * 999),
+    "unreadable": lambda path: path.touch(0o000),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_what_is_no_file_of_ours_is_a_miss(
+    attack: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    disk.store("key", b"code")
+    os.link(folder / "key.code", folder / "copy.code")
+    replace_by(folder / "key.code", ATTACKS[attack])
+    assert disk.load("key") is None
+    disk.store("key", b"new")  # and does not hinder anybody
+    assert disk.load("key") == (None if attack == "folder" else b"new")
+    assert sorted(path.name for path in folder.iterdir()) == ["copy.code", "key.code"]
+
+
+def test_the_whole_runs_beside_damaged_files(folder: Path) -> None:
+    expected = run(folder)
+    for path, attack in zip(sorted(folder.iterdir()), list(ATTACKS.values()), strict=False):
+        if attack is not listening:
+            replace_by(path, attack)
+    assert run(folder) == expected
+
+
+def test_files_that_others_can_write_are_not_read(folder: Path) -> None:
+    disk.store("key", b"code")
+    (folder / "key.code").chmod(0o666)
+    assert disk.load("key") is None
+
+
+def test_files_of_another_user_are_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk.store("key", b"code")
+    mine = os.geteuid()
+    asked: list[int] = []
+
+    def somebody() -> int:
+        """This user as the folder is checked, another as the file is."""
+        asked.append(mine)
+        return mine if len(asked) == 1 else mine + 1
+
+    monkeypatch.setattr(disk.PrivateFolder, "_check_parents", lambda _: None)
+    monkeypatch.setattr(os, "geteuid", somebody)
+    assert disk.load("key") is None and len(asked) == 2
+
+
+def test_a_file_is_bound_to_its_key(folder: Path) -> None:
+    disk.store("one", b"first")
+    disk.store("two", b"second")
+    (folder / "one.code").rename(folder / "other.code")
+    (folder / "two.code").rename(folder / "one.code")
+    (folder / "other.code").rename(folder / "two.code")
+    assert disk.load("one") is None and disk.load("two") is None
+
+
+def test_files_that_change_places_change_no_answer(folder: Path) -> None:
+    program = """
+import symad as sm
+s = sm.Variable("s")
+print([sm.compile([s], s * factor + 1)(2.0) for factor in (2, 3, 5)])
+"""
+    start = [sys.executable, "-c", program]
+    for _ in range(2):
+        answer = subprocess.run(start, check=True, capture_output=True, text=True).stdout
+        assert eval(answer, {"np": pytest.importorskip("numpy")}) == [5, 7, 11]
+        paths = sorted(folder.iterdir())
+        contents = [path.read_bytes() for path in paths]
+        for path, content in zip(paths, contents[1:] + contents[:1], strict=True):
+            path.write_bytes(content)
+
+
+# Folders that are not the user's alone
+
+
+@pytest.mark.parametrize(("mode", "is_used"), [(0o777, False), (0o1777, True), (0o775, False)])
+@pytest.mark.parametrize("height", [1, 3])
+def test_parents_that_others_can_write(
+    height: int, mode: int, is_used: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = tmp_path / "a" / "b" / "code"
+    monkeypatch.setenv("SYMAD_CACHE_DIR", str(chosen))
+    disk.store("key", b"code")
+    assert disk.load("key") == b"code"
+    chosen.parents[height - 1].chmod(mode)
+    assert disk.load("key") == (b"code" if is_used else None)
+    disk.store("other", b"code")
+    assert (chosen / "other.code").exists() == is_used
+    chosen.parents[height - 1].chmod(0o700)
+
+
+@pytest.mark.parametrize("moment", ["check of the folder", "opening of the file", "check of it"])
+def test_a_folder_that_is_swapped_is_not_read(
+    moment: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who may write to a parent puts his folder there between a check and the use."""
+    disk.store("key", b"good")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(0o777)
+    (theirs / "key.code").write_bytes(disk._digest("key", b"evil") + b"evil")
+    calls = {"check of the folder": ("fstat", 1), "check of it": ("fstat", 3)}
+    name, number = calls.get(moment, ("open", 2))
+    original, seen = getattr(os, name), []
+
+    def swapping(*given: Any, **named: Any) -> Any:
+        seen.append(given)
+        if len(seen) == number and name == "open":
+            swap()
+        result = original(*given, **named)
+        if len(seen) == number and name == "fstat":
+            swap()
+        return result
+
+    def swap() -> None:
+        folder.rename(tmp_path / "aside")
+        theirs.rename(folder)
+
+    monkeypatch.setattr(os, name, swapping)
+    assert disk.load("key") == b"good"
+    assert len(seen) >= number and not theirs.exists()
+
+
+def test_there_is_no_cache_where_folders_cannot_be_opened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk.store("key", b"code")
+    monkeypatch.setattr(os, "supports_dir_fd", set())
+    assert disk.load("key") is None
+    disk.store("other", b"code")
+    assert [path.name for path in folder.iterdir()] == ["key.code"]

@@ -207,13 +207,43 @@ def test_loops_become_vector_code_with_vector_functions(dtype, bits):
 @pytest.mark.parametrize("target", DTYPES)
 def test_casts(source, target):
     values = special_values(source)
-    if np.dtype(source).kind == "f" and np.dtype(target).kind in "iu":
-        limits = np.iinfo(target)
-        values = values[np.isfinite(values)]
-        values = values[(values > max(limits.min, -1e9)) & (values < min(limits.max, 1e9))]
     x = sm.Variable("x", dtype=source)
     y = sm.cast(sm.where(sm.equal(x, 0), x, x), target)
     agree([y], [x], [np.resize(values, 100)], ulps=1)
+
+
+INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+
+
+def edges(source, target):
+    """Return NaN, infinities, and floats beside 0 and beside the limits of ``target``."""
+    limits = np.iinfo(target)
+    ends = (0.0, 0.5, 1.0, 2.5, limits.min, limits.max + 1.0, 2.0**31, 2.0**32, 2.0**63, 1e30)
+    with np.errstate(all="ignore"):
+        points = np.array([sign * end for end in ends for sign in (1, -1)]).astype(source)
+        beside = [np.nextafter(points, source(way)) for way in (np.inf, -np.inf)]
+    return np.concatenate([[source(v) for v in (np.nan, np.inf, -np.inf)], points, *beside])
+
+
+@pytest.mark.parametrize("source", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("target", INTEGERS)
+def test_floats_become_the_nearest_integers_that_there_are(source, target):
+    limits = np.iinfo(target)
+    values = edges(source, target)
+    finite = [float(np.clip(v, -1e300, 1e300)) for v in np.nan_to_num(values.astype("f8"))]
+    expected = np.array([min(max(int(v), limits.min), limits.max) for v in finite], target)
+    x = sm.Variable("x", dtype=source, shape=("n",))
+    s = sm.Variable("s", dtype=source, shape=())
+    for backend in ("numpy", "native"):
+        f = sm.compile([x], sm.cast(x, target), backend=backend)
+        g = sm.compile([s], sm.cast(s, target), backend=backend)
+        for size in (1, 3, 17, len(values), 5001):
+            for _ in range(2):  # by way of Python, and natively
+                got = f(np.resize(values, size))
+                np.testing.assert_array_equal(got, np.resize(expected, size))
+                assert got.dtype == target
+        for value, wanted in zip(values, expected, strict=True):
+            assert g(value) == g(value) == wanted and type(g(value)) is np.dtype(target).type
 
 
 # Shapes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import platform
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,9 +27,11 @@ from symad.plan.plan import make_plan
 
 pytest.importorskip("llvmlite")
 
-from symad.backends.native import scalar_function  # noqa: E402
+from symad.backends.native import jit, scalar_code, scalar_function  # noqa: E402
 from symad.backends.native.kernels import loops  # noqa: E402
+from symad.backends.native.memory_pool import counts_references  # noqa: E402
 from symad.backends.native.program import NativeProgram, native_graph  # noqa: E402
+from symad.backends.native.runtime import runtime  # noqa: E402
 
 LARGE = 20_000
 """Buffers of such arrays are kept from call to call."""
@@ -87,6 +91,35 @@ def test_memory_is_used_again() -> None:
     assert len(places) <= 2
 
 
+@pytest.mark.parametrize(
+    ("built", "locked", "counted"), [(1, False, False), (1, True, False), (0, True, True)]
+)
+def test_results_are_used_again_only_where_references_are_counted(
+    built: int, locked: bool, counted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A free-threaded build may run with its global lock, and splits counts all the same."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: locked, raising=False)
+    monkeypatch.setattr("sysconfig.get_config_var", {"Py_GIL_DISABLED": built}.get)
+    monkeypatch.setattr(scalar_function, "_codes", jit.Latest(8))
+    scalar_code._can_count_references.cache_clear()
+    runtime.cache_clear()
+    try:
+        assert counts_references() == counted
+        f, x = compiled(2.0), np.ones(LARGE)
+        for _ in range(3):
+            f(x)
+        assert bool(f._memory._kept) == counted
+        s = sm.Variable("s", shape=())
+        g = sm.compile([s], [s * 2.0, s + 1.0], backend="native")
+        results = [g(float(k)) for k in range(6)]
+        assert results == [[2.0 * k, k + 1.0] for k in range(6)]
+        (code,) = scalar_function._codes._values.values()
+        assert any(isinstance(kept, scalar_code.Held) for kept in code.kept) == counted
+    finally:
+        scalar_code._can_count_references.cache_clear()
+        runtime.cache_clear()
+
+
 def test_what_was_done_to_an_array_ends_with_it() -> None:
     """The next result in the same memory is a new array: writeable, and of its own shape."""
     f = compiled(2.0)
@@ -116,6 +149,141 @@ def test_results_stay_when_updates_store_them() -> None:
         history.append((w.value, np.array(w.value)))
         for array, copy in history:
             np.testing.assert_array_equal(array, copy)
+
+
+# Functions that are dropped
+
+DROPPED = """
+import gc, sys
+import numpy as np, symad as sm
+from symad.backends.native import jit, scalar_function
+from symad.backends.native.kernels import loops
+
+scalar_function._codes, loops._codes = jit.Latest(1), jit.Latest(1)
+if sys.argv[1] == "llvmlite":  # which links and unloads the code where there is no loader of ours
+    jit.loader.load = lambda *_: None
+
+
+def scalar(k):
+    s = sm.Variable("s", shape=())
+    f = sm.compile([s], s * (k % 7) + 1)
+    return lambda: f(2.0) == 2.0 * (k % 7) + 1
+
+
+def arrays(k):
+    x = sm.Variable("x", shape=("n",))
+    y = sm.tanh(x) + k % 7
+    f = sm.compile([x], {"y": y, "g": sm.gradients(sm.sum(y * y), x)} if k % 2 else [y, x])
+    return lambda: len(f(np.ones(3))) == 2
+
+
+def parameter(k):
+    x, w = sm.Variable("x", shape=(3,)), sm.Parameter("w", np.ones(3))
+    f = sm.compile([x], sm.sum(x * w), updates={w: w + k % 7})
+    return lambda: f(np.ones(3)) >= 3.0
+
+
+def out(k):
+    x = sm.Variable("x", shape=(3,))
+    f = sm.compile([x], sm.exp(x) + k % 7)
+    place = np.zeros(3)
+    return lambda: f(np.zeros(3), out=place) is place and f(np.zeros(3)) is not place
+
+
+def threads(k):
+    x = sm.Variable("x", shape=("n",))
+    f = sm.compile([x], sm.sum(x * 2 + k % 7), threads=2)
+    return lambda: f(np.ones(150_000)) == 150_000 * (2 + k % 7)
+
+
+class Holder:
+    def __init__(self, call):
+        self.call, self.itself = call, self
+
+    def __del__(self):
+        finished.append(self.call())
+
+
+for make in (scalar, arrays, parameter, out, threads):
+    finished = []
+    for k in range(int(sys.argv[2])):
+        holder = Holder(make(k))
+        assert all(holder.call() for _ in range(3)), (make, k)
+        del holder
+        if k % 10 == 9:
+            gc.collect()
+    gc.collect()
+    assert finished == [True] * int(sys.argv[2]), (make, finished)
+last = Holder(scalar(3))  # called again when the interpreter ends
+assert all(last.call() for _ in range(3))
+"""
+
+
+@pytest.mark.parametrize(("linker", "count"), [("own", 110), ("llvmlite", 20)])
+def test_functions_of_every_kind_are_dropped(linker: str, count: int, tmp_path: Path) -> None:
+    """Freed memory is overwritten; finalisers in the same cycle still call the functions."""
+    checked = {"PYTHONMALLOC": "malloc", "MALLOC_PERTURB_": "255", "SYMAD_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", DROPPED, linker, str(count)],
+        env={**os.environ, **checked},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+GROWTH = """
+import gc, sys
+import numpy as np, symad as sm
+
+
+def scalar(k):
+    s, t = sm.Variable("s", shape=()), sm.Variable("t", shape=())
+    y = sm.log(s) + s * t * (k + 0.37) - t
+    f = sm.compile([s, t], [y, *sm.gradients(y, [s, t])])
+    return f(1.0, 2.0), f(1.0, 2.0)
+
+
+def arrays(k):
+    x = y = sm.Variable("x", shape=(5,))
+    for bit in range(8):  # another structure for each
+        y = y + x if k >> bit & 1 else y * x
+    f = sm.compile([x], [y, sm.gradients(sm.sum(y), x)])
+    return f(np.ones(5)), f(np.ones(5))
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4
+
+
+make = {"scalar": scalar, "arrays": arrays}[sys.argv[1]]
+for k in range(60):
+    make(k)
+gc.collect()
+before = resident()
+for k in range(60, 200):
+    make(k)
+gc.collect()
+print((resident() - before) / 140)
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64",
+    reason="llvmlite's linker keeps some memory",
+)
+@pytest.mark.parametrize("cache", ["on", "off"])
+@pytest.mark.parametrize("kind", ["scalar", "arrays"])
+def test_functions_that_are_dropped_leave_little_behind(
+    kind: str, cache: str, tmp_path: Path
+) -> None:
+    """Each has machine code of its own; caches that are not full yet are part of it."""
+    folder = {"SYMAD_CACHE_DIR": str(tmp_path) if cache == "on" else ""}
+    run = [sys.executable, "-c", GROWTH, kind]
+    done = subprocess.run(run, env={**os.environ, **folder}, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert float(done.stdout) < 45  # kilobytes; it was 130 and more
 
 
 # Threads, processes, interruptions
@@ -243,6 +411,118 @@ def test_interruptions_leave_everything_usable() -> None:
         signal.signal(signal.SIGALRM, before)
     assert_right(compiled(5.0), 5.0, small)
     assert_right(f, 3.0, large)
+
+
+@pytest.mark.filterwarnings("error")  # of what could not be raised
+@pytest.mark.parametrize("step", ["parse_assembly", "create_pass_builder", "emit_object", "link"])
+def test_an_interrupted_compile_leaves_everything_usable(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llvmlite import binding
+
+    f = compiled(3.0)
+    monkeypatch.setenv("SYMAD_CACHE_DIR", "")
+    monkeypatch.setattr(loops, "_codes", jit.Latest(8))
+    monkeypatch.setattr(jit, "_loaded", weakref.WeakValueDictionary())
+    owners = {"emit_object": binding.TargetMachine, "link": binding.JITLibraryBuilder}
+    owner = owners.get(step, binding)
+    original = getattr(owner, step)
+    if step == "link":
+        monkeypatch.setattr(jit.loader, "load", lambda *_: None)
+
+    def interrupted(*given: Any) -> Any:
+        original(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, step, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            f(np.ones(3))
+    gc.collect()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    in_threads(1, lambda _: assert_right(compiled(5.0), 5.0, np.ones(3)))
+    assert_right(f, 3.0, np.ones(3))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(), reason="signals go elsewhere"
+)
+def test_a_signal_in_a_finaliser_of_llvmlite_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    from llvmlite import binding
+
+    monkeypatch.setenv("SYMAD_CACHE_DIR", "")
+    monkeypatch.setattr(loops, "_codes", jit.Latest(8))
+    monkeypatch.setattr(jit, "_loaded", weakref.WeakValueDictionary())
+    original, raised = binding.ModuleRef._dispose, []
+
+    def dispose(module: Any) -> None:
+        if not raised:
+            raised.append(True)
+            signal.raise_signal(signal.SIGINT)
+        original(module)
+
+    monkeypatch.setattr(binding.ModuleRef, "_dispose", dispose)
+    with pytest.raises(KeyboardInterrupt):
+        compiled(3.0)(np.ones(3))
+    assert raised and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert_right(compiled(3.0), 3.0, np.ones(3))
+
+
+INTERRUPTED = """
+import os, random, signal, threading, time
+import numpy as np, symad as sm
+from symad.backends.native import jit
+from symad.backends.native.kernels import loops
+
+x = sm.Variable("x", shape=("n",))
+
+
+def compiled(k):
+    y = x
+    for bit in range(6):
+        y = sm.sin(y) if k >> bit & 1 else y * x
+    return sm.compile([x], [y, sm.gradients(sm.sum(y), x)], backend="native")
+
+
+compiled(0)(np.ones(3))
+done, pid = threading.Event(), os.getpid()
+
+
+def interrupt():
+    chance = random.Random(0)
+    for _ in range(25):
+        expected.wait()
+        expected.clear()
+        time.sleep(chance.uniform(0.0, 0.1))
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+expected = threading.Event()
+threading.Thread(target=interrupt, daemon=True).start()
+caught = 0
+for trial in range(25):
+    try:
+        expected.set()
+        while True:
+            loops._codes = jit.Latest(2)
+            compiled(random.getrandbits(6))(np.ones(3))
+    except KeyboardInterrupt:
+        caught += 1
+worker = threading.Thread(target=lambda: compiled(3)(np.ones(3)))
+worker.start()
+worker.join(60)
+print(caught, worker.is_alive(), np.isfinite(compiled(5)(np.ones(3))[0]).all())
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="threads get no signals here")
+def test_control_c_while_code_is_made() -> None:
+    """It is neither lost nor printed, and no lock stays taken."""
+    program = [sys.executable, "-c", INTERRUPTED]
+    variables = {**os.environ, "SYMAD_CACHE_DIR": ""}
+    done = subprocess.run(program, env=variables, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "25 False True\n", "")
 
 
 def test_functions_that_have_run_can_be_pickled() -> None:

@@ -97,17 +97,13 @@ function integerToFloat32(x) {  // a sticky bit in place of the last 11 makes Nu
   const exact = x === BigInt.asIntN(53, x) || high << 11n === x;
   return Math.fround(Number(exact ? x : (high | 1n) << 11n));
 }""",
-    "toInt32": """\
-function toInt32(x) {
-  return x >= -2147483648 && x < 2147483648 ? x | 0 : -2147483648;
+    "toInteger": """\
+function toInteger(x, least, most) {
+  return x >= most ? most : x <= least ? least : Math.trunc(x) || 0;
 }""",
-    "toInt64": """\
-function toInt64(x) {
-  return x >= -(2 ** 63) && x < 2 ** 63 ? BigInt(Math.trunc(x)) : -(2n ** 63n);
-}""",
-    "toUint64": """\
-function toUint64(x) {
-  return BigInt.asUintN(64, x < 2 ** 63 ? toInt64(x) : toInt64(x - 2 ** 63) + 2n ** 63n);
+    "toBigInteger": """\
+function toBigInteger(x, least, most) {
+  return x >= Number(most) ? most : x <= Number(least) ? least : BigInt(Math.trunc(x) || 0);
 }""",
     "expMinusSquare": """\
 function expMinusSquare(x) {  // x = h + r, and h^2 is exact

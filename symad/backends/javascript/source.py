@@ -254,7 +254,7 @@ class JavaScriptBuilder:
         return self._float(self._helped(function, *texts), dtype)
 
     def cast(self, x: JavaScriptValue, dtype: np.dtype[Any]) -> JavaScriptValue:
-        """Convert as C does on x86, where NumPy leaves a conversion undefined."""
+        """Convert as :class:`symad.ops.adjoint.Cast` does."""
         if x.dtype == dtype:
             return x
         if dtype.kind == "b":
@@ -279,16 +279,14 @@ class JavaScriptBuilder:
         return self._let(_wrapped(text, dtype), dtype)
 
     def _from_float(self, x: JavaScriptValue, dtype: np.dtype[Any]) -> JavaScriptValue:
-        """An integer that does not fit becomes the lowest, cut to the size that is wanted."""
+        """NaN becomes 0, and what does not fit the nearest integer that ``dtype`` has."""
         if dtype.kind == "f":
             wider = dtype.itemsize > x.dtype.itemsize
             return JavaScriptValue(x.text, dtype) if wider else self._float(x.text, dtype)
-        if dtype.kind == "u" and dtype.itemsize == 8:
-            return self._let(self._helped("toUint64", x.text), dtype)
-        if dtype.itemsize < 4 or (dtype.itemsize == 4 and dtype.kind == "i"):
-            return self._let(_wrapped(self._helped("toInt32", x.text), dtype), dtype)
-        whole = self._let(self._helped("toInt64", x.text), np.dtype("int64"))
-        return self.cast(whole, dtype)
+        limits = np.iinfo(dtype)
+        ends = [self.constant(end, dtype).text for end in (limits.min, limits.max)]
+        helper = "toBigInteger" if _is_wide(dtype) else "toInteger"
+        return self._let(self._helped(helper, x.text, *ends), dtype)
 
     def _arithmetic(self, operator: str, x: JavaScriptValue, y: JavaScriptValue) -> JavaScriptValue:
         text = f"{x.text} {operator} {y.text}"

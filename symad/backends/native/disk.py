@@ -1,10 +1,14 @@
 """Machine code kept on disk, so that another process need not make it again.
 
 The environment variable ``SYMAD_CACHE_DIR`` names the folder; set to nothing it turns the cache
-off.  Otherwise the folder is ``symad`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``.  What lies there
-is run, so the folder must belong to the user, and nobody else may be able to write to it; any
-other folder is left alone.  Files appear whole or not at all, and carry a digest of their contents,
-so processes may share the folder, and what is damaged is made anew.
+off.  Otherwise the folder is ``symad`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``.
+
+What the files hold is run.  So the folder and the files must belong to the user, nobody else may
+be able to write to them, and nobody else may be able to put another folder in their place.  All
+this is asked of what has been opened, not of its name, which may refer to something else a moment
+later.  Where the system cannot do that, as on Windows, there is no cache.  Files appear whole or
+not at all, with a digest of their key and their contents, so processes may share the folder.
+Anything that is not as it should be is as good as absent.
 """
 
 from __future__ import annotations
@@ -13,59 +17,153 @@ import hashlib
 import itertools
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 _MOST_BYTES = 1 << 28
 """When a process first adds to a folder that holds more, the oldest half goes."""
+_LARGEST = 1 << 26
+"""A file that is larger, in bytes, is not read."""
 _SUFFIX = ".code"
 _DIGEST = 32
-_pruned: set[str] = set()
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_MOST_PARENTS = 64
+_RELATIVE = {os.open, os.stat, os.rename, os.unlink}
+"""What must work relative to an open folder."""
+
+_pruned: set[tuple[int, int]] = set()
 _serial = itertools.count()
 
 
 def load(key: str) -> bytes | None:
     """Return what was stored under ``key``, if it is there and undamaged."""
-    folder = _folder()
-    if folder is None or not _is_ours(folder):
-        return None
-    try:
-        with open(os.path.join(folder, key + _SUFFIX), "rb") as file:
-            content = file.read()
-    except OSError:
-        return None
-    digest, code = content[:_DIGEST], content[_DIGEST:]
-    return code if hashlib.sha256(code).digest() == digest else None
+    with suppress(OSError), PrivateFolder.opened() as folder:
+        content = folder.read(key + _SUFFIX)
+        digest, code = content[:_DIGEST], content[_DIGEST:]
+        return code if _digest(key, code) == digest else None
+    return None
 
 
 def store(key: str, code: bytes) -> None:
     """Keep ``code`` under ``key``; where the folder cannot be written to, do nothing."""
-    folder = _folder()
-    if folder is None:
-        return
-    with suppress(OSError):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        if not _is_ours(folder):
+    with suppress(OSError), PrivateFolder.opened(is_made=True) as folder:
+        if folder.identity not in _pruned:
+            _pruned.add(folder.identity)
+            folder.prune()
+        folder.write(key + _SUFFIX, _digest(key, code) + code)
+
+
+def _digest(key: str, code: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + b"\0" + code).digest()
+
+
+class PrivateFolder:
+    """An open folder into which only this user can put files.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of a folder.
+
+    Raises
+    ------
+    PermissionError
+        If another user could put files there, or another folder in its place.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        state = os.fstat(descriptor)
+        if state.st_uid != os.geteuid() or state.st_mode & _OTHERS_WRITE:
+            raise PermissionError("others can write to the folder")
+        self.identity = state.st_dev, state.st_ino
+        self._check_parents()
+
+    @classmethod
+    @contextmanager
+    def opened(cls, is_made: bool = False) -> Iterator[PrivateFolder]:
+        """Give the folder of the cache; with ``is_made``, make it if there is none.
+
+        Raises
+        ------
+        OSError
+            If there is none that can be used.
+        """
+        path = _path()
+        if path is None or not _RELATIVE <= os.supports_dir_fd:
+            raise FileNotFoundError("there is no cache")
+        if is_made:
+            os.makedirs(path, mode=0o700, exist_ok=True)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            yield cls(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _check_parents(self) -> None:
+        """Refuse a folder that somebody else could give another name, or one above it."""
+        below = os.fstat(self._descriptor)
+        for height in range(1, _MOST_PARENTS):
+            state = os.stat("/".join([".."] * height), dir_fd=self._descriptor)
+            if os.path.samestat(state, below):
+                return  # the root
+            is_open = state.st_mode & _OTHERS_WRITE and not state.st_mode & stat.S_ISVTX
+            if is_open or state.st_uid not in (0, os.geteuid()):
+                raise PermissionError("others can replace the folder")
+            below = state
+        raise PermissionError("the folder lies too deep")
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file.
+
+        Raises
+        ------
+        OSError
+            If there is none, or it is no file of this user alone.
+        """
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        descriptor = os.open(name, flags, dir_fd=self._descriptor)
+        with open(descriptor, "rb") as file:
+            state = os.fstat(descriptor)
+            is_ours = state.st_uid == os.geteuid() and not state.st_mode & _OTHERS_WRITE
+            if not stat.S_ISREG(state.st_mode) or not is_ours or state.st_size > _LARGEST:
+                raise PermissionError(f"{name} is no file of this user alone")
+            return file.read(state.st_size)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file under a name of this process, then give it its own."""
+        draft = f"{name}.{os.getpid()}.{next(_serial)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(draft, flags, 0o600, dir_fd=self._descriptor), "wb") as file:
+            try:
+                file.write(content)
+                file.flush()
+                here = self._descriptor
+                os.replace(draft, name, src_dir_fd=here, dst_dir_fd=here)
+            except BaseException:
+                self._remove(draft)
+                raise
+
+    def prune(self) -> None:
+        """Remove the older half of the files if they have become too many."""
+        files = []
+        with os.scandir(self._descriptor) as entries:
+            for entry in entries:
+                if _SUFFIX in entry.name:  # drafts of processes that died as well
+                    state = entry.stat(follow_symlinks=False)
+                    files.append((state.st_mtime, state.st_size, entry.name))
+        if sum(size for _, size, _ in files) <= _MOST_BYTES:
             return
-        if folder not in _pruned:
-            _pruned.add(folder)
-            _prune(folder)
-        _write(os.path.join(folder, key + _SUFFIX), hashlib.sha256(code).digest() + code)
+        files.sort()
+        for _, _, name in files[: (len(files) + 1) // 2]:
+            self._remove(name)
 
-
-def _write(path: str, content: bytes) -> None:
-    """Write a file under a name of this process, then give it its own."""
-    draft = f"{path}.{os.getpid()}.{next(_serial)}"
-    try:
-        with open(draft, "xb") as file:
-            file.write(content)
-        os.replace(draft, path)
-    except BaseException:
+    def _remove(self, name: str) -> None:
         with suppress(OSError):
-            os.unlink(draft)
-        raise
+            os.unlink(name, dir_fd=self._descriptor)
 
 
-def _folder() -> str | None:
+def _path() -> str | None:
     chosen = os.environ.get("SYMAD_CACHE_DIR")
     if chosen is not None:
         return os.path.abspath(chosen) if chosen else None
@@ -74,31 +172,3 @@ def _folder() -> str | None:
     if not os.path.isabs(base):
         base = os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "symad") if os.path.isabs(base) else None
-
-
-def _is_ours(folder: str) -> bool:
-    """Return whether nobody but this user can put files into the folder."""
-    if not hasattr(os, "geteuid"):
-        return True  # access lists, not modes, protect the home folder
-    try:
-        state = os.lstat(folder)
-    except OSError:
-        return False
-    is_open = state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid() and not is_open
-
-
-def _prune(folder: str) -> None:
-    """Remove the older half of the files if they have become too many."""
-    files = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if _SUFFIX in entry.name:  # drafts of processes that died as well
-                state = entry.stat(follow_symlinks=False)
-                files.append((state.st_mtime, state.st_size, entry.path))
-    if sum(size for _, size, _ in files) <= _MOST_BYTES:
-        return
-    files.sort()
-    for _, _, path in files[: (len(files) + 1) // 2]:
-        with suppress(OSError):
-            os.unlink(path)

@@ -16,12 +16,16 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from symad.backends.native import disk
+import numpy as np
+
+from symad.backends.native import disk, loader
+from symad.backends.native.signals import DeferredSignals
 from symad.errors import InternalError, MissingExtraError
 
 Value = TypeVar("Value")
@@ -29,8 +33,14 @@ Value = TypeVar("Value")
 _LOCK = threading.RLock()
 """LLVM's global context must not be used by two threads at once."""
 
+_DROPPED: list[Any] = []
+"""The trackers of machine code to be unloaded."""
+
 _ADDED: dict[str, int] = {}
 """Functions that are not C's, by name."""
+
+_FOUND: set[str] = set()
+"""Functions of C that native code can call."""
 
 _OPTIONS = {
     "speed_level": 3,
@@ -44,12 +54,47 @@ _OPTIONS = {
 _MATH_LIBRARIES = ("libm.so.6", "libmvec.so.1") if sys.platform == "linux" else ()
 
 
-class CompiledModule:
-    """Machine code that stays loaded as long as this object lives."""
+@contextmanager
+def _llvm() -> Iterator[Any]:
+    """Give the binding of LLVM; meanwhile no other thread uses it, and no signal interrupts it."""
+    with _LOCK, DeferredSignals():
+        yield _binding()
 
-    def __init__(self, tracker: Any, name: str) -> None:
-        self._tracker = tracker
-        self.name = name
+
+def _memory_of(tracker: Any) -> Any:
+    """Return an object that stands for machine code, which is unloaded when it is freed.
+
+    It is an array, since the garbage collector does not know these.  Before the collector frees a
+    cycle of objects, it runs all their finalisers, some of which may still call functions.
+    """
+    memory = np.empty(0)
+    weakref.finalize(memory, _drop, tracker).atexit = False
+    return memory
+
+
+def _drop(tracker: Any) -> None:
+    _DROPPED.append(tracker)
+    _unload()
+
+
+def _unload() -> None:
+    """Unload what was dropped; where another thread uses LLVM, leave it to that thread."""
+    if _DROPPED and _LOCK.acquire(blocking=False):
+        try:
+            with DeferredSignals():
+                while _DROPPED:
+                    _DROPPED.pop().close()
+        finally:
+            _LOCK.release()
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class CompiledModule:
+    """Machine code that stays loaded as long as this object, or its memory, lives."""
+
+    name: str
+    memory: Any
+    addresses: Mapping[str, int]
 
     def address(self, function: str) -> int:
         """Return the address of a function that the module was compiled to export.
@@ -60,7 +105,7 @@ class CompiledModule:
             If there is no such function.
         """
         try:
-            return int(self._tracker[function])
+            return self.addresses[function]
         except KeyError:
             raise InternalError(
                 f"native module {self.name!r} has no function {function!r}"
@@ -104,14 +149,23 @@ def available() -> bool:
 
 def has_symbol(name: str) -> bool:
     """Return whether native code can call the C function ``name``."""
+    if name in _ADDED or name in _FOUND:
+        return True
     _host()
-    with _LOCK:
-        return name in _ADDED or bool(_binding().address_of_symbol(name))
+    with _llvm() as binding:
+        if not binding.address_of_symbol(name):
+            return False
+    _FOUND.add(name)
+    return True
 
 
 def vector_unit() -> VectorUnit:
     """Return what vector code for this machine looks like."""
     return _host().vectors
+
+
+def _address_of(name: str) -> int | None:
+    return _ADDED.get(name) or _binding().address_of_symbol(name)
 
 
 def add_symbol(name: str, address: int) -> None:
@@ -138,12 +192,11 @@ def _host() -> _Host:
 
 @cache
 def _make_host() -> _Host:
-    binding = _binding()
-    inner = getattr(binding.ffi.lib, "_lock", None)  # that of llvmlite
+    inner = getattr(_binding().ffi.lib, "_lock", None)  # that of llvmlite
     if inner is not None:
         hold_in_forks(inner)
     hold_in_forks(_LOCK)
-    with _LOCK:
+    with _llvm() as binding:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         features = binding.get_host_cpu_features()
@@ -176,7 +229,7 @@ class Latest(Generic[Value]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._values: OrderedDict[Any, Value] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may run code that comes here
         hold_in_forks(self._lock)
 
     def __len__(self) -> int:
@@ -249,7 +302,7 @@ def compile_module(ir: Any, name: str = "module") -> CompiledModule:
     """
     text = str(ir)
     key = _key(text)
-    with _LOCK:
+    with _llvm():
         module = _loaded.get(key)
         if module is None:
             found = disk.load(key) if _is_portable(text) else None
@@ -257,7 +310,8 @@ def compile_module(ir: Any, name: str = "module") -> CompiledModule:
             module = _loaded[key] = _link(code, name)
             if found is None and _is_portable(text):
                 disk.store(key, _pack(code))
-        return module
+    _unload()
+    return module
 
 
 def _key(text: str) -> str:
@@ -303,7 +357,7 @@ def _compile(text: str, name: str) -> _Code:
 
 def optimised_text(ir: Any) -> str:
     """Return the text of a module after optimisation, to be read."""
-    with _LOCK:
+    with _llvm():
         return str(_optimised(ir, "text"))
 
 
@@ -322,8 +376,23 @@ def _optimised(ir: Any, name: str) -> Any:
     for option, value in _OPTIONS.items():
         setattr(options, option, value)
     builder = binding.create_pass_builder(host.machine, options)
-    builder.getModulePassManager().run(module, builder)
+    manager = builder.getModulePassManager()
+    try:
+        manager.run(module, builder)
+    finally:
+        _dispose(manager)
     return module
+
+
+def _dispose(manager: Any) -> None:
+    """Free a pass manager: llvmlite does not, as it inherits an empty ``_dispose`` first."""
+    ffi = _binding().ffi
+    free = getattr(ffi.lib, "LLVMPY_DisposeNewModulePassManger", None)
+    if type(manager)._dispose is ffi.ObjectRef._dispose and free is not None:
+        free(manager)
+        manager.detach()
+    else:
+        manager.close()
 
 
 def _require_symbols(module: Any, name: str) -> None:
@@ -338,6 +407,9 @@ def _require_symbols(module: Any, name: str) -> None:
 
 def _link(code: _Code, name: str) -> CompiledModule:
     """Load an object file; a function that nobody has is an error, not a crash."""
+    loaded = loader.load(code.image, code.exported, _address_of)
+    if loaded is not None:
+        return CompiledModule(name, *loaded)
     library = _binding().JITLibraryBuilder().add_object_img(code.image).add_current_process()
     for function, address in _ADDED.items():
         library.import_symbol(function, address)
@@ -347,4 +419,5 @@ def _link(code: _Code, name: str) -> CompiledModule:
         tracker = library.link(_host().linker, f"{name}.{next(_serial)}")
     except RuntimeError as error:
         raise InternalError(f"native module {name!r} cannot be linked: {error}") from None
-    return CompiledModule(tracker, name)
+    addresses = {function: int(tracker[function]) for function in code.exported}
+    return CompiledModule(name, _memory_of(tracker), addresses)

@@ -124,5 +124,15 @@ def _references(kept: list[_Array]) -> int:
 
 
 def counts_references() -> bool:
-    """Return whether a count of references tells whether anybody else has an object."""
-    return getattr(sys, "_is_gil_enabled", lambda: True)() and hasattr(sys, "getrefcount")
+    """Return whether a count of references tells whether anybody else has an object.
+
+    It does not where Python is built to run threads side by side, not even while they take turns:
+    an object has several counts there, and some references are not counted.
+    """
+    if not hasattr(sys, "getrefcount"):
+        return False
+    if not hasattr(sys, "_is_gil_enabled"):  # before Python 3.13
+        return True
+    import sysconfig
+
+    return sys._is_gil_enabled() and not sysconfig.get_config_var("Py_GIL_DISABLED")

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native import jit
-from symad.backends.native.builtin import MethodDefinition, new_builtin
+from symad.backends.native.builtin import new_builtin
 
 _HEADER = object.__basicsize__
 """Where the content of an object begins; the pointer to its type precedes it."""
@@ -145,13 +145,13 @@ class Runtime:
 
     def __init__(self) -> None:
         self._module = jit.compile_module(_Writer().module(), "runtime")
-        self._method = MethodDefinition("program", self._module.address("enter"))
+        self._enter = self._module.address("enter")
         signature = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
         self.run = signature(self._module.address("run"))
 
     def entry(self, table: Table, *kept: Any) -> Any:
         """Return a built-in function over ``table``, which keeps everything that is passed."""
-        return new_builtin(self._method, (table, self, *kept))
+        return new_builtin("program", self._enter, table, self._module, *kept)
 
 
 @cache

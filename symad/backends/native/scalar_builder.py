@@ -204,7 +204,7 @@ class LLVMScalarBuilder:
         return Scalar(chosen, value.dtype)
 
     def cast(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
-        """Convert as C does on x86, where NumPy leaves a conversion undefined.
+        """Convert as :class:`symad.ops.adjoint.Cast` does.
 
         Raises
         ------
@@ -265,29 +265,13 @@ class LLVMScalarBuilder:
         return Scalar(convert(x.value, self.type_of(dtype)), dtype)
 
     def _float_to_integer(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
-        """What does not fit becomes the lowest integer, cut to the size that is wanted."""
+        """NaN becomes 0, and what does not fit the nearest integer that ``dtype`` has."""
         if x.dtype.itemsize == 2:
             x = self._from_float(x, _FLOAT32)
-        if dtype.kind == "u" and dtype.itemsize == 8:
-            return self._float_to_uint64(x)
-        small = dtype.itemsize < 4 or (dtype.itemsize == 4 and dtype.kind == "i")
-        signed = np.dtype("int32" if small else "int64")
-        lowest, end = np.iinfo(signed).min, -float(np.iinfo(signed).min)
-        fits = self.logical_and(
-            self.less_equal(self.constant(-end, x.dtype), x),
-            self.less(x, self.constant(end, x.dtype)),
-        )
-        converted = Scalar(self.builder.fptosi(x.value, self.type_of(signed)), signed)
-        return self.cast(self.select(fits, converted, self.constant(lowest, signed)), dtype)
-
-    def _float_to_uint64(self, x: Scalar) -> Scalar:
-        """The upper half of the range is converted less 2^63, which is then added again."""
-        int64, uint64 = np.dtype("int64"), np.dtype("uint64")
-        half = self.constant(2.0**63, x.dtype)
-        low = self.cast(self._float_to_integer(x, int64), uint64)
-        high = self.cast(self._float_to_integer(self.subtract(x, half), int64), uint64)
-        high = self.add(high, self.constant(1 << 63, uint64))
-        return self.select(self.less_equal(half, x), high, low)
+        kind = "fptosi" if dtype.kind == "i" else "fptoui"
+        name = f"llvm.{kind}.sat.{self._suffix(dtype)}.{self._suffix(x.dtype)}"
+        declared = self._declare(name, self.type_of(dtype), [x.value])
+        return Scalar(self.builder.call(declared, [x.value]), dtype)
 
     def multiply_add(self, x: Scalar, y: Scalar, z: Scalar) -> Scalar:
         """Return x y + z of floats, rounded once where the machine has an instruction for it."""

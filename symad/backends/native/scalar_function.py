@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from symad.backends.native.builtin import MethodDefinition, new_builtin
+from symad.backends.native.builtin import new_builtin
 from symad.backends.native.jit import CompiledModule, Latest, compile_module
 from symad.backends.native.scalar_code import (
     EXPORTED,
@@ -67,8 +67,8 @@ def native_function(
     code = _codes.get(key, lambda: _code_for(plan, outputs, is_fast))
     if code is None:
         return None
-    method = MethodDefinition(name, code.module.address(EXPORTED))
-    return new_builtin(method, (*code.objects(fallback), code.module, method))
+    address = code.module.address(EXPORTED)
+    return new_builtin(name, address, *code.objects(fallback), code.module)
 
 
 @dataclass(frozen=True, slots=True)
