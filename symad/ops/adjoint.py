@@ -15,6 +15,7 @@ from symad.graph.sample import Sample, integers, reals
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import (
     Elementwise,
+    FixedLinear,
     JointlyLinear,
     Linear,
     Operand,
@@ -88,6 +89,7 @@ class StopGradient(Unary):
     """
 
     name = "stop_gradient"
+    finite_slopes = True
     operations = 0
     numpy = staticmethod(_same)
     element = _unchanged
@@ -193,6 +195,7 @@ class _Filled(Elementwise):
 
     fill: ClassVar[float]
     operations = 0
+    finite_slopes = True
 
     def reads(self, slot: int) -> bool:
         return False
@@ -255,6 +258,7 @@ class Cast(Elementwise):
 
     name = "cast"
     operations = 0
+    constant_slopes = finite_slopes = True
     samples = (
         Sample(lambda x: cast(x, "float64"), [reals(3)]),
         Sample(lambda x: cast(x, "float32") * 1, [reals(3)], label="float32"),
@@ -280,6 +284,9 @@ class Cast(Elementwise):
 
     def differentiable(self, slot: int) -> bool:
         return self.dtype.kind == "f"
+
+    def partial(self, slot: int, v: Node, out: Node, *inputs: Node) -> Node | None:
+        return cast(v, inputs[0].dtype if v.dtype == out.dtype else out.dtype)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return cast(adjoint, inputs[0].dtype)
@@ -318,7 +325,7 @@ def cast(x: Operand, dtype: Any) -> Node:
     return node if type_.dtype == wanted and not type_.weak else apply(Cast(wanted), node)
 
 
-class _Like(Op):
+class _Like(FixedLinear):
     """An op that takes the value of its first input and only the shape of its second."""
 
     def infer(self, *types: Any) -> Type:

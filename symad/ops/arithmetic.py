@@ -26,6 +26,7 @@ class Add(Binary):
     """
 
     name = "add"
+    constant_slopes = finite_slopes = True
     numpy = np.add
     element = "add"
     text = latex = "{0} + {1}"
@@ -51,6 +52,7 @@ class Subtract(Binary):
     """
 
     name = "subtract"
+    constant_slopes = finite_slopes = True
     numpy = np.subtract
     element = "subtract"
     text = latex = "{0} - {1}"
@@ -74,6 +76,7 @@ class Multiply(Binary):
     """
 
     name = "multiply"
+    finite_slopes = True
     numpy = np.multiply
     element = "multiply"
     text = "{0} * {1}"
@@ -115,6 +118,9 @@ class Divide(Binary):
         ),
     )  # fmt: skip
 
+    def has_finite_slopes(self, *inputs: Node) -> bool:
+        return isinstance(inputs[1], Constant) and bool(inputs[1].value.all())
+
 
 class Negative(Unary):
     """Negate ``x`` element by element.
@@ -127,6 +133,7 @@ class Negative(Unary):
     """
 
     name = "negative"
+    constant_slopes = finite_slopes = True
     numpy = np.negative
     element = "negate"
     text = latex = "-{0}"
@@ -195,6 +202,13 @@ class Power(Binary):
             order=0, label="special",
         ),
     )  # fmt: skip
+
+    def has_finite_slopes(self, *inputs: Node) -> bool:
+        """Return whether the exponents are known whole numbers that are not negative."""
+        if not isinstance(inputs[1], Constant):
+            return False
+        exponents = inputs[1].value
+        return bool(np.all((exponents >= 0) & (exponents == np.floor(exponents))))
 
 
 def _needs_step(b: ScalarBuilder, remainder: Value, y: Value) -> Value:
@@ -350,6 +364,7 @@ class Abs(Unary):
     """
 
     name = "abs"
+    finite_slopes = True
     numpy = np.absolute
     element = _abs
     latex = r"\left|{0}\right|"
@@ -384,6 +399,7 @@ class Sign(Unary):
     """
 
     name = "sign"
+    finite_slopes = True
     numpy = np.sign
     element = _sign
     latex = r"\operatorname{{sign}} {0}"
@@ -442,6 +458,7 @@ class Square(Unary):
     """
 
     name = "square"
+    finite_slopes = True
     numpy = np.square
     element = _square
     latex = "{0}^2"

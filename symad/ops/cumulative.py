@@ -183,6 +183,7 @@ class CumProd(Cumulative):
     exclusive: bool = False
 
     name = "cumprod"
+    finite_slopes = True
     numpy = staticmethod(_cumprod)
     samples = (
         Sample(lambda x: cumprod(x), [reals(4)], np.cumprod),
@@ -283,6 +284,7 @@ class LinearRecurrence(Cumulative):
     """
 
     name = "linear_recurrence"
+    finite_slopes = True
     numpy = staticmethod(_linear_recurrence)
     samples = (
         Sample(lambda a, b: linear_recurrence(a, b, 0), [reals(4), reals(4)]),

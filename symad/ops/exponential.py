@@ -224,6 +224,7 @@ class LogAddExp(Binary):
     """
 
     name = "logaddexp"
+    finite_slopes = True
     operations = 2 * ELEMENTARY + 3
     numpy = np.logaddexp
     element = _add_logarithms
@@ -271,6 +272,7 @@ class Sigmoid(Unary):
     """
 
     name = "sigmoid"
+    finite_slopes = True
     operations = ELEMENTARY + 2
     numpy = staticmethod(_sigmoid)
     element = _logistic
@@ -317,6 +319,7 @@ class Softplus(Unary):
     """
 
     name = "softplus"
+    finite_slopes = True
     operations = 2 * ELEMENTARY + 2
     numpy = staticmethod(_softplus)
     element = _log_one_plus_exp

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,10 +24,20 @@ from symad.types import Shape, Type, UnknownShape, normalize_axes
 class Extremum(Reduction):
     """The largest or smallest element; those that tie for it share its derivative equally."""
 
+    beaten: ClassVar[str]
+    """The comparison with the result that holds for the elements that are not taken."""
+
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(*types)
         _require_elements(x.shape, self.axis, self.name)
         return super().infer(*types)
+
+    def leaves_zeros(self, slot: int) -> bool:
+        return True
+
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        beaten = call(self.beaten, inputs[0], self.spread(out))
+        return call("logical_and", self.spread(active), call("logical_not", beaten))
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         ties: Node = call("equal", x, y)
@@ -94,7 +104,9 @@ class Max(Extremum):
     """See :func:`max`."""
 
     name = "max"
+    finite_slopes = True
     numpy = np.max
+    beaten = "less"
     latex = r"\max {0}"
     samples = (
         Sample(lambda x: max(x), [distinct(3, 2)], order=1),
@@ -153,7 +165,9 @@ class Min(Extremum):
     """See :func:`min`."""
 
     name = "min"
+    finite_slopes = True
     numpy = np.min
+    beaten = "greater"
     latex = r"\min {0}"
     samples = (
         Sample(lambda x: min(x), [distinct(3, 2)], order=1),

@@ -101,6 +101,7 @@ class Var(Reduction):
     correction: float = 0
 
     name = "var"
+    finite_slopes = True
     operations = 4
     numpy = staticmethod(_var)
     samples = (

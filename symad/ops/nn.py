@@ -87,6 +87,7 @@ class LogSumExp(Reduction):
     """y = ln Σ_j exp x_j, with the derivative ∂y/∂x_j = exp(x_j − y): see :func:`logsumexp`."""
 
     name = "logsumexp"
+    finite_slopes = True
     operations = ELEMENTARY + 3
     numpy = staticmethod(_logsumexp)
     samples = (
@@ -207,6 +208,7 @@ class Softmax(Normalized):
     """
 
     name = "softmax"
+    finite_slopes = True
     numpy = staticmethod(_softmax)
     samples = (
         Sample(lambda x: softmax(x), [reals(3, 4)], _scipy("softmax")),
@@ -289,6 +291,7 @@ class LogSoftmax(Normalized):
     """y_j = x_j − ln Σ_i exp x_i, with x̄_j = ȳ_j − exp(y_j) Σ_i ȳ_i: see :func:`log_softmax`."""
 
     name = "log_softmax"
+    finite_slopes = True
     numpy = staticmethod(_log_softmax)
     samples = (
         Sample(lambda x: log_softmax(x), [reals(3, 4)], _scipy("log_softmax")),

@@ -106,6 +106,12 @@ class Reduction(Op):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return self.chain(self.spread(adjoint), self.spread(out), inputs[0])
 
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        return self.spread(active)
+
+    def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        return call("any", active, self.axis, keepdims=self.keepdims)
+
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         terms = self.chain(tangent, self.spread(out), inputs[0])
         return sum(terms, self.axis, keepdims=self.keepdims)
@@ -150,6 +156,7 @@ class Sum(Linear, Reduction):
     """y = Σ_j x_j, with the adjoint x̄_j = ȳ: see :func:`sum`."""
 
     name = "sum"
+    active_input, active_output = Reduction.active_input, Reduction.active_output
     numpy = np.sum
     latex = r"\sum {0}"
     samples = (
@@ -274,6 +281,7 @@ class Mean(Linear, Reduction):
     """y = Σ_j x_j / n, with the adjoint x̄_j = ȳ / n: see :func:`mean`."""
 
     name = "mean"
+    active_input, active_output = Reduction.active_input, Reduction.active_output
     numpy = staticmethod(mean_of_array)
     samples = (
         Sample(lambda x: mean(x), [reals(3, 2)]),
@@ -332,6 +340,7 @@ class Prod(Reduction):
     """y = Π_j x_j, with the derivative ∂y/∂x_j = Π_{i≠j} x_i: see :func:`prod`."""
 
     name = "prod"
+    finite_slopes = True
     numpy = np.prod
     latex = r"\prod {0}"
     samples = (

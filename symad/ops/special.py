@@ -31,6 +31,7 @@ class Erf(Unary):
     """
 
     name = "erf"
+    finite_slopes = True
     operations = SPECIAL
     numpy = "scipy.special.erf"
     element = "erf"
@@ -56,6 +57,7 @@ class Erfc(Unary):
     """
 
     name = "erfc"
+    finite_slopes = True
     operations = SPECIAL
     numpy = "scipy.special.erfc"
     element = "erfc"

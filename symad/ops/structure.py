@@ -32,6 +32,7 @@ class MakeStructure(Op):
     present: tuple[bool, ...]
 
     name = "make_structure"
+    finite_slopes = True
     numpy = staticmethod(_make)
     is_view = True
     samples = (
@@ -73,6 +74,7 @@ class StructureItem(Op):
     key: Any
 
     name = "item"
+    finite_slopes = True
     numpy = staticmethod(_get)
     text = "{0}[{op.key!r}]"
     is_view = True

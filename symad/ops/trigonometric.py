@@ -29,6 +29,7 @@ class Sin(Unary):
     """
 
     name = "sin"
+    finite_slopes = True
     operations = ELEMENTARY
     numpy = np.sin
     element = "sin"
@@ -54,6 +55,7 @@ class Cos(Unary):
     """
 
     name = "cos"
+    finite_slopes = True
     operations = ELEMENTARY
     numpy = np.cos
     element = "cos"
@@ -163,6 +165,7 @@ class Atan(Unary):
     """
 
     name = "atan"
+    finite_slopes = True
     operations = ELEMENTARY
     numpy = np.arctan
     element = "atan"
@@ -233,6 +236,7 @@ class Hypot(Binary):
     """
 
     name = "hypot"
+    finite_slopes = True
     operations = 4
     numpy = np.hypot
     element = "hypot"
@@ -313,6 +317,7 @@ class Tanh(Unary):
     """
 
     name = "tanh"
+    finite_slopes = True
     operations = ELEMENTARY
     numpy = np.tanh
     element = "tanh"
@@ -341,6 +346,7 @@ class Asinh(Unary):
     """
 
     name = "asinh"
+    finite_slopes = True
     operations = ELEMENTARY
     numpy = np.arcsinh
     element = "asinh"
@@ -427,6 +433,7 @@ class Deg2Rad(Unary):
     """
 
     name = "deg2rad"
+    constant_slopes = finite_slopes = True
     numpy = np.deg2rad
     element = _radians
     chain = (lambda v, y, x: deg2rad(v),)
@@ -448,6 +455,7 @@ class Rad2Deg(Unary):
     """
 
     name = "rad2deg"
+    constant_slopes = finite_slopes = True
     numpy = np.rad2deg
     element = _degrees
     chain = (lambda v, y, x: rad2deg(v),)
