@@ -16,15 +16,16 @@ from symad.types import Shape, StructureType
 
 
 class Strength(IntEnum):
-    """How far a condition is followed, as what it protects from decides."""
+    """How far a condition is followed, and where it is used."""
 
-    POSITION = 0
-    """What an op does not read, and seeds that are unit vectors: 0 beside slopes that are infinite
-    at finite points would be NaN; followed through elementwise ops and views."""
-    RULE = 1
-    """The choice in relu, maximum and minimum: followed through elementwise ops and views."""
+    RULE = 0
+    """The choice in relu, maximum and minimum: followed through elementwise ops and views, where it
+    costs nothing."""
+    POSITION = 1
+    """What an op does not read, and seeds that are unit vectors: followed through everything, but
+    used only where a slope can be infinite at finite inputs."""
     CHOICE = 2
-    """A choice that the program makes: followed through everything, since whatever was not chosen
+    """A choice that the program makes: followed and used everywhere, since whatever was not chosen
     may be infinite or NaN."""
 
 
@@ -169,19 +170,28 @@ def _joined(op: str, nodes: Iterable[Node]) -> Node:
 
 def at_least(formula: Formula, strength: Strength) -> Formula:
     """Return what ``formula`` says without conditions that are weaker than ``strength``."""
-    if all(one.strength >= strength for term in formula for one, _ in term):
+    return _without(formula, lambda one: one.strength < strength)
+
+
+def without_positions(formula: Formula) -> Formula:
+    """Return what ``formula`` says without conditions on positions."""
+    return _without(formula, lambda one: one.strength == Strength.POSITION)
+
+
+def _without(formula: Formula, drop: Callable[[Condition], bool]) -> Formula:
+    if not any(drop(one) for term in formula for one, _ in term):
         return formula
-    return _simplified(frozenset(_strong(term, strength) for term in formula))
+    return _simplified(frozenset(_kept(term, drop) for term in formula))
 
 
-def _strong(term: Term, strength: Strength) -> Term:
+def _kept(term: Term, drop: Callable[[Condition], bool]) -> Term:
     found: set[Literal] = set()
     for condition, holds in term:
-        strong: Condition | None = condition
-        while strong is not None and strong.strength < strength:
-            strong = strong.implied if holds else None
-        if strong is not None:
-            found.add((strong, holds))
+        implied: Condition | None = condition
+        while implied is not None and drop(implied):
+            implied = implied.implied if holds else None
+        if implied is not None:
+            found.add((implied, holds))
     return frozenset(found)
 
 

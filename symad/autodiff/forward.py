@@ -13,12 +13,12 @@ from symad.autodiff.activity import (
     target_leaves,
 )
 from symad.autodiff.conditions import Strength
-from symad.autodiff.guard import Guard
+from symad.autodiff.guard import UNIT, Guard, SeedActivity
 from symad.graph.nested import leaves, rebuild
-from symad.graph.node import Node
+from symad.graph.node import Constant, Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
-from symad.ops.adjoint import add_n, identity
+from symad.ops.adjoint import add_n, broadcast_like, identity
 from symad.ops.base import register
 from symad.ops.structure import zeros_for
 
@@ -57,19 +57,18 @@ def tangents(y: Any, xs: Any, seeds: Any = None) -> dict[Node, Node]:
 
 
 def tangents_guarded(
-    y: Any, xs: Any, seeds: Any, condition: Node | None = None, strength: Strength = Strength.CHOICE
+    y: Any, xs: Any, seeds: Any, active: SeedActivity | None = None
 ) -> tuple[dict[Node, Node], Guard]:
-    """Do as :func:`tangents`, for seeds that are 0 where ``condition`` is false."""
+    """Do as :func:`tangents`; the seeds are 0 where a condition is false, if one is given."""
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order([*outputs, *targets])
-    active = active_nodes(order, targets)
+    moving = active_nodes(order, targets)
     generation, guard = generation_of(order), Guard(order)
     known = dict(seed_nodes(targets, xs, seeds, generation))
-    if condition is not None:
-        for seed in known.values():
-            guard.note_seed(seed, condition, strength)
+    for seed in known.values():
+        guard.note_seed(seed, active)
     for node in order:
-        if node in active and node not in known and node.op is not None:
+        if node in moving and node not in known and node.op is not None:
             tangent = _tangent(node, known, generation, guard)
             if tangent is not None:
                 known[node] = tangent
@@ -137,3 +136,25 @@ def pushforward(y: Any, xs: Any, seeds: Any) -> Any:
     known = tangents(y, xs, seeds)
     results = [known[leaf] if leaf in known else zeros_for(leaf) for leaf in leaves(y)]
     return rebuild(y, iter(results))
+
+
+@register
+def pushforward_where(y: Node, x: Node, seed: Node, condition: Node) -> tuple[Node, Node]:
+    """Return :func:`pushforward` for a seed that is 0 where ``condition`` is false.
+
+    Returns
+    -------
+    tangent : Node
+    active : Node
+        Where the tangent can differ from 0.
+    """
+    known, guard = tangents_guarded(y, x, seed, (Strength.CHOICE, lambda seed: condition))
+    if y not in known:
+        return zeros_for(y), broadcast_like(Constant(False), y)
+    return known[y], broadcast_like(guard.node(known[y]), y)
+
+
+def pushforward_of_unit(y: Node, x: Node, unit: Node) -> Node:
+    """Return :func:`pushforward` for a seed of zeros but for one element."""
+    known, _ = tangents_guarded(y, x, unit, UNIT)
+    return known[y] if y in known else zeros_for(y)

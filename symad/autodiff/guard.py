@@ -18,11 +18,13 @@ from symad.autodiff.conditions import (
     Formula,
     Strength,
     at_least,
+    without_positions,
 )
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
 from symad.ops.adjoint import broadcast_like, match, sum_like
 from symad.ops.base import Elementwise, JointlyLinear, as_number, as_truth, mask
+from symad.ops.control import WithBody
 from symad.ops.structure import MakeStructure, StructureItem, is_structure, structure_item
 
 Activity = Formula | dict[Any, Formula]
@@ -50,6 +52,12 @@ class Known:
 
 _NOTHING = Known()
 
+SeedActivity = tuple[Strength, Callable[[Node], Node]]
+"""Where seeds can differ from 0: how strong the condition is, and what makes it of a seed."""
+
+UNIT: SeedActivity = (Strength.POSITION, as_truth)
+"""Seeds of zeros but for one element."""
+
 Ruled = tuple[Node | None, Known]
 """What a rule made, and what is known of that."""
 
@@ -75,15 +83,21 @@ class Guard:
         """Return what is known of a derivative."""
         return self._known.get(v, _NOTHING)
 
+    def node(self, v: Node) -> Node:
+        """Return where a derivative can differ from 0, as a condition that broadcasts to it."""
+        return self.conditions.node(_formula(self.known(v)))
+
     def note(self, v: Node, known: Known) -> None:
         """Remember what is known of a derivative."""
         if known is not _NOTHING:
             self._known[v] = known
 
-    def note_seed(self, seed: Node, condition: Node, strength: Strength) -> None:
-        """Remember that ``seed`` is 0 where ``condition`` is false."""
-        literal = (self.conditions.of_node(condition, strength), True)
-        self.note(seed, Known(self.conditions.both(EVERYWHERE, literal)))
+    def note_seed(self, seed: Node, active: SeedActivity | None) -> None:
+        """Remember where a seed can differ from 0, if that is known."""
+        if active is not None:
+            strength, make = active
+            condition = self.conditions.new(strength, lambda: make(seed))
+            self.note(seed, Known(self.conditions.both(EVERYWHERE, (condition, True))))
 
     def note_sum(self, total: Node, terms: Sequence[Node]) -> None:
         """Remember what is known of a sum node."""
@@ -131,10 +145,8 @@ class Guard:
         known = self.known(adjoint)
         if is_structure(out) or is_structure(out.inputs[slot]):
             return self._reverse_structure(op, slot, adjoint, out)
-        active, inputs = _formula(known), out.inputs
-        if not (op.is_view or op.leaves_zeros(slot)):
-            active = at_least(active, Strength.CHOICE)
-        chosen = at_least(active, Strength.CHOICE)
+        active, chosen = _followed(op, known)
+        inputs = out.inputs
         if chosen == EVERYWHERE:
             product = op.reverse(slot, adjoint, out, *inputs)
         else:
@@ -172,10 +184,7 @@ class Guard:
         known, source = self.known(tangent), out.inputs[slot]
         if is_structure(out) or is_structure(source):
             return self._forward_structure(op, slot, tangent, out)
-        active = _formula(known)
-        if not op.is_view:
-            active = at_least(active, Strength.CHOICE)
-        chosen = at_least(active, Strength.CHOICE)
+        active, chosen = _followed(op, known)
         if chosen == EVERYWHERE or op.has_finite_slopes(*out.inputs):
             term = op.forward(slot, tangent, out, *out.inputs)
         else:
@@ -183,6 +192,8 @@ class Guard:
             term = op.forward_active(slot, tangent, maker, out, *out.inputs)
         if term is tangent:
             return term, known
+        if active == EVERYWHERE and not op.fills_all:
+            active = self._somewhere
         return term, self._moved(
             active, lambda node: op.active_output(slot, _filled(node, source), out, *out.inputs)
         )
@@ -252,13 +263,13 @@ class Guard:
         if known.kept is None:
             selected = self.conditions.both(EVERYWHERE, literal)
         else:
-            selected = active if known.by_position else at_least(active, Strength.RULE)
+            selected = active if known.by_position else without_positions(active)
         return self._masked(selected, product), Known(active, product, known.by_position)
 
     def _selected(self, op: Elementwise, known: Known, out: Node) -> Formula:
         """Return by what a rule must be selected."""
         active = _formula(known)
-        choices = at_least(active, Strength.RULE)
+        choices = without_positions(active)
         if choices is active or known.by_position:
             return active
         if op.has_finite_slopes(*out.inputs) and not self._is_unbounded(out):
@@ -324,6 +335,15 @@ class Guard:
 
 def _formula(known: Known) -> Formula:
     return EVERYWHERE if isinstance(known.active, dict) else known.active
+
+
+def _followed(op: Op, known: Known) -> tuple[Formula, Formula]:
+    """Return the conditions that are followed through an op, and those by which it selects."""
+    active = _formula(known)
+    if not op.is_view:
+        active = at_least(active, Strength.POSITION)
+    inside = isinstance(op, WithBody)  # where there may be slopes of any kind
+    return active, active if inside else at_least(active, Strength.CHOICE)
 
 
 def _item(known: Known, key: Any) -> Formula:

@@ -21,13 +21,13 @@ from symad.autodiff.activity import (
 )
 from symad.autodiff.conditions import Strength
 from symad.autodiff.extension import Edge, Extension, Propagated, Summed, Visit
-from symad.autodiff.guard import Guard, Ruled
+from symad.autodiff.guard import UNIT, Guard, Ruled, SeedActivity
 from symad.errors import InternalError
 from symad.graph.nested import rebuild
-from symad.graph.node import Node
+from symad.graph.node import Constant, Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
-from symad.ops.adjoint import add_n, identity, match, sum_like
+from symad.ops.adjoint import add_n, broadcast_like, identity, match, sum_like
 from symad.ops.base import register
 from symad.ops.structure import fill_absent
 
@@ -68,27 +68,26 @@ def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
 
 
 def extend_guarded(
-    y: Any, xs: Any, seed: Any, condition: Node | None = None, strength: Strength = Strength.CHOICE
+    y: Any, xs: Any, seed: Any, active: SeedActivity | None = None
 ) -> tuple[Extension, Guard]:
-    """Extend as :func:`extend` does, for a seed that is 0 where ``condition`` is false."""
+    """Extend as :func:`extend` does; the seed is 0 where a condition is false, if one is given."""
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order(outputs)
-    active = active_nodes(order, targets)
+    between = active_nodes(order, targets)
     record, guard = Extension(tuple(outputs), tuple(targets), generation_of(order)), Guard(order)
     left: dict[Node, list[Node]] = {}  # the lecture's node_to_grad
     for output, seed_node in seed_nodes(outputs, y, seed, record.generation):
         record.seeds[output] = seed_node
         left.setdefault(output, []).append(seed_node)
-        if condition is not None:
-            guard.note_seed(seed_node, condition, strength)
+        guard.note_seed(seed_node, active)
     for node in reversed(order):
-        if node not in active or node not in left:
+        if node not in between or node not in left:
             continue
         contributions = left.pop(node)
         record.steps.append(Visit(node, tuple(contributions)))
         adjoint = _sum_node(node, contributions, record, guard)
         for slot, source in enumerate(node.inputs):
-            if source in active and node.op is not None and node.op.differentiable(slot):
+            if source in between and node.op is not None and node.op.differentiable(slot):
                 partial = _partial_adjoint(Edge(source, node, slot), adjoint, record, guard)
                 if partial is not None:
                     left.setdefault(source, []).append(partial)
@@ -245,3 +244,28 @@ def pullback(y: Any, xs: Any, seed: Any) -> Any:
     array([ 2., 40.])
     """
     return gradients(y, xs, seed=seed, unused="zero")
+
+
+@register
+def pullback_where(y: Node, x: Node, seed: Node, condition: Node) -> tuple[Node, Node]:
+    """Return :func:`pullback` for a seed that is 0 where ``condition`` is false.
+
+    Returns
+    -------
+    adjoint : Node
+    active : Node
+        Where the adjoint can differ from 0.
+    """
+    record, guard = extend_guarded(y, x, seed, (Strength.CHOICE, lambda seed: condition))
+    (adjoint,) = target_adjoints(record, "zero")
+    found = record.adjoints.get(x)
+    active = Constant(False) if found is None else guard.node(found)
+    return adjoint, broadcast_like(active, x)
+
+
+def pullback_of_unit(y: Node, x: Node, unit: Node) -> Node:
+    """Return :func:`pullback` for a seed of zeros but for one element."""
+    record, _ = extend_guarded(y, x, unit, UNIT)
+    (adjoint,) = target_adjoints(record, "zero")
+    result: Node = adjoint
+    return result

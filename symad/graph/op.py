@@ -54,6 +54,10 @@ class Op:
     """Whether the result may be written over an input of its type that nobody else needs."""
     finite_slopes: ClassVar[bool] = False
     """Whether the value and all derivatives are finite wherever the inputs are."""
+    reads_all: ClassVar[bool] = True
+    """Whether every element of the first input takes part in the result."""
+    fills_all: ClassVar[bool] = True
+    """Whether every element of the result depends on the input, unlike those of padding."""
     samples: ClassVar[Sequence[Sample]] = ()
     """Inputs on which the tests check the op; an op without any fails them."""
 
@@ -165,7 +169,7 @@ class Op:
 
         They are where the op does not read the input, as an index does not read all elements.
         """
-        return False
+        return slot == 0 and not self.reads_all
 
     def reverse_active(
         self, slot: int, adjoint: Node, active: Callable[[], Node], out: Node, *inputs: Node

@@ -358,7 +358,7 @@ class Multilinear(Linear):
         guarded = list(inputs)
         for k, x in enumerate(inputs):
             if k != slot and self.differentiable(k):
-                guarded[k] = mask(self.active_input(k, active(), out, *inputs), x)
+                guarded[k] = mask(_fitting(self.active_input(k, active(), out, *inputs), x), x)
         return self.reverse(slot, adjoint, out, *guarded)
 
     def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
@@ -366,6 +366,16 @@ class Multilinear(Linear):
 
     def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
         return super().active_output(slot, active, out, *_ones_beside(slot, inputs))
+
+
+def _fitting(condition: Node, like: Node) -> Node:
+    """Return a condition that does not widen ``like``: where it holds in any of its copies."""
+    (type_,) = tensor_types(condition.type)
+    (wanted,) = tensor_types(like.type)
+    if broadcast_shapes(type_.shape, wanted.shape) == wanted.shape:
+        return condition
+    copies = call("multiply", as_number(condition), call("ones_like", like))
+    return as_truth(call("sum_like", copies, like))
 
 
 def _ones_beside(slot: int, inputs: Sequence[Node]) -> list[Node]:

@@ -22,6 +22,11 @@ class Cumulative(Op):
     axis: int
     from_end: bool = False
 
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        return call("any", active, self.axis, keepdims=True)
+
+    active_output = active_input
+
     def flops(self, result: Any, *types: Any) -> int:
         return len(types) * int(result.size)
 

@@ -24,6 +24,7 @@ from symad.types import Shape, Type, UnknownShape, normalize_axes
 class Extremum(Reduction):
     """The largest or smallest element; those that tie for it share its derivative equally."""
 
+    reads_all = False
     beaten: ClassVar[str]
     """The comparison with the result that holds for the elements that are not taken."""
 
@@ -31,9 +32,6 @@ class Extremum(Reduction):
         (x,) = tensor_types(*types)
         _require_elements(x.shape, self.axis, self.name)
         return super().infer(*types)
-
-    def leaves_zeros(self, slot: int) -> bool:
-        return True
 
     def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
         beaten = call(self.beaten, inputs[0], self.spread(out))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from functools import reduce
+from typing import Any, ClassVar
 
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply
 from symad.graph.op import Op
+from symad.graph.operators import call
 from symad.graph.sample import Sample, reals
-from symad.ops.base import tensor_types
+from symad.ops.base import FixedLinear, tensor_types
 from symad.ops.shape import expand_dims, squeeze
-from symad.types import Shape, Type, UnknownShape, format_shape
+from symad.ops.structure import adjoint_items
+from symad.types import Shape, TensorType, Type, UnknownShape, format_shape
 
 
 def factor_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
@@ -72,6 +75,32 @@ def over_matrices(x: Node) -> Node:
     return expand_dims(x, (-2, -1))
 
 
+class PerMatrix(Op):
+    """An op on each matrix of a stack by itself: a condition for one is that for all of it."""
+
+    result_axes: ClassVar[tuple[int, ...]]
+    """How many axes of each result belong to one matrix."""
+
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        single = isinstance(active.type, TensorType)
+        items = [active] if single else adjoint_items(active, len(self.result_axes))
+        pairs = zip(items, self.result_axes, strict=True)
+        found = [_any_of_matrix(item, count) for item, count in pairs if item is not None]
+        return reduce(lambda a, b: call("logical_or", a, b), found)
+
+    def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        (count,) = self.result_axes
+        kept = call("any", active, axis=(-2, -1), keepdims=True)
+        return kept if count == 2 else squeeze(kept, tuple(range(-2, -count)))
+
+
+def _any_of_matrix(condition: Node, axes: int) -> Node:
+    """Return whether a condition holds anywhere in the last ``axes``, for each matrix."""
+    if axes:
+        condition = call("any", condition, axis=tuple(range(-axes, 0)), keepdims=True)
+    return condition if axes == 2 else expand_dims(condition, tuple(range(axes - 2, 0)))
+
+
 # A right-hand side that may be a vector
 
 
@@ -83,7 +112,7 @@ def _from_columns(x: Any, like: Any) -> Any:
     return np.squeeze(x, -1) if np.ndim(like) == 1 else x
 
 
-class _ByRank(Op):
+class _ByRank(FixedLinear):
     """An op that adds or drops a last axis of size 1 if its second input is a vector."""
 
     is_view = True

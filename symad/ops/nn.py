@@ -151,6 +151,11 @@ class Normalized(Op):
 
     axis: Axis
 
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        return call("any", active, self.axis, keepdims=True)
+
+    active_output = active_input
+
     def flops(self, result: Any, *types: Any) -> int:
         # The maximum, what is left of each element, its exponential, their sum, and the quotient.
         return (ELEMENTARY + 4) * int(result.size)
