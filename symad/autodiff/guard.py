@@ -8,7 +8,7 @@ and every other op says how it moves a condition.  Nothing is made where nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,10 @@ from symad.autodiff.conditions import (
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
 from symad.ops.adjoint import broadcast_like, match, sum_like
-from symad.ops.base import Elementwise, JointlyLinear, as_number, as_truth, mask
+from symad.ops.base import Elementwise, JointlyLinear, as_number, as_truth, mask, tensor_types
 from symad.ops.control import WithBody
 from symad.ops.structure import MakeStructure, StructureItem, is_structure, structure_item
+from symad.types import Shape, StructureType
 
 Activity = Formula | dict[Any, Formula]
 """Where an adjoint can differ from 0; for that of a structure, item by item."""
@@ -107,26 +108,25 @@ class Guard:
     def _joined(self, terms: Sequence[Node]) -> Activity:
         if not is_structure(terms[0]):
             return self.conditions.either(_formula(self.known(term)) for term in terms)
-        keys = terms[0].type.keys  # type: ignore[union-attr]
-        return {key: self.conditions.either(self._items(terms, key)) for key in keys}
-
-    def _items(self, terms: Sequence[Node], key: Any) -> Iterable[Formula]:
-        for term in terms:
-            if term.type.item(key) is not None:  # type: ignore[union-attr]
-                yield _item(self.known(term), key)
+        return {
+            key: self.conditions.either(
+                _item(self.known(term), key) for term in terms if _has_item(term, key)
+            )
+            for key in _keys(terms[0])
+        }
 
     def fit(self, known: Known, product: Node, partial: Node, like: Node) -> Known:
         """Return what is known of ``product`` once it has the shape and dtype of ``like``."""
         if known is _NOTHING or partial is product:
             return known
         active = _formula(known)
-        if product.type.shape != like.type.shape:  # type: ignore[union-attr]
+        if _shape(product) != _shape(like):
             active = self._summed(active, product, like)
         return _NOTHING if active == EVERYWHERE else Known(active)
 
     def _summed(self, active: Formula, product: Node, like: Node) -> Formula:
         """Return where a sum of elements can differ from 0; a condition that fits stays itself."""
-        shape = like.type.shape  # type: ignore[union-attr]
+        shape = _shape(like)
         fits = frozenset(t for t in active if all(one.has_shape(shape) for one, _ in t))
         if fits == active:
             return active
@@ -303,25 +303,30 @@ class Guard:
         if isinstance(op, MakeStructure):
             product = op.reverse(slot, adjoint, out, *inputs)
             return product, Known(formulas.get(op.key_of(slot), EVERYWHERE))
-        present = [key for key, item in adjoint.type.fields if item is not None]  # type: ignore
+        present = [key for key in _keys(out) if _has_item(adjoint, key)]
         chosen = {k: at_least(formulas.get(k, EVERYWHERE), Strength.CHOICE) for k in present}
         if is_structure(inputs[slot]) or EVERYWHERE in chosen.values():
             product = op.reverse(slot, adjoint, out, *inputs)
             return product, known if product is adjoint else _NOTHING
 
         def make() -> Node:
-            nodes = [
-                _filled(self.conditions.node(f), structure_item(out, k)) for k, f in chosen.items()
-            ]
-            type_ = out.type
-            there = tuple(key in chosen for key in type_.keys)  # type: ignore[union-attr]
-            return apply(MakeStructure(type_.kind, type_.keys, there), *nodes)  # type: ignore
+            return self._structure_of(chosen, out)
 
         product = op.reverse_active(slot, adjoint, make, out, *inputs)
         condition = self.conditions.new(
             Strength.CHOICE, lambda: op.active_input(slot, make(), out, *inputs)
         )
         return product, Known(frozenset({frozenset({(condition, True)})}))
+
+    def _structure_of(self, formulas: dict[Any, Formula], out: Node) -> Node:
+        """Return conditions in the structure of ``out``, for the items that have one."""
+        assert isinstance(out.type, StructureType)
+        nodes = [
+            _filled(self.conditions.node(formula), structure_item(out, key))
+            for key, formula in formulas.items()
+        ]
+        present = tuple(key in formulas for key in out.type.keys)
+        return apply(MakeStructure(out.type.kind, out.type.keys, present), *nodes)
 
     def _forward_structure(self, op: Op, slot: int, tangent: Node, out: Node) -> Ruled:
         known = self.known(tangent)
@@ -350,8 +355,21 @@ def _item(known: Known, key: Any) -> Formula:
     return known.active.get(key, EVERYWHERE) if isinstance(known.active, dict) else EVERYWHERE
 
 
+def _shape(node: Node) -> Shape:
+    (type_,) = tensor_types(node.type)
+    return type_.shape
+
+
+def _keys(node: Node) -> tuple[Any, ...]:
+    assert isinstance(node.type, StructureType)
+    return node.type.keys
+
+
+def _has_item(node: Node, key: Any) -> bool:
+    assert isinstance(node.type, StructureType)
+    return node.type.item(key) is not None
+
+
 def _filled(condition: Node, like: Node) -> Node:
     """Return a condition in the shape of ``like``."""
-    if condition.type.shape == like.type.shape:  # type: ignore[union-attr]
-        return condition
-    return broadcast_like(condition, like)
+    return condition if _shape(condition) == _shape(like) else broadcast_like(condition, like)

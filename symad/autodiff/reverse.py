@@ -94,9 +94,7 @@ def extend_guarded(
     return record, guard
 
 
-def _sum_node(
-    node: Node, contributions: Sequence[Node], record: Extension, guard: Guard
-) -> Node:
+def _sum_node(node: Node, contributions: Sequence[Node], record: Extension, guard: Guard) -> Node:
     """Return v̄_i = Σ_j v̄_{i→j}: a sum node for several contributions, no node for one."""
     if len(contributions) == 1:
         adjoint = contributions[0]
@@ -110,9 +108,7 @@ def _sum_node(
     return adjoint
 
 
-def _partial_adjoint(
-    edge: Edge, adjoint: Node, record: Extension, guard: Guard
-) -> Node | None:
+def _partial_adjoint(edge: Edge, adjoint: Node, record: Extension, guard: Guard) -> Node | None:
     """Return v̄_{k→i} = v̄_i ∂v_i/∂v_k, in the shape and dtype of v_k."""
     product, known = _apply_rule(edge, adjoint, record.generation, guard)
     if product is None:

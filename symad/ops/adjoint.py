@@ -9,7 +9,6 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Constant, Node, apply
-from symad.graph.op import Op
 from symad.graph.operators import call
 from symad.graph.sample import Sample, integers, reals
 from symad.graph.scalar import ScalarBuilder, Value

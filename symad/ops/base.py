@@ -306,7 +306,7 @@ class FixedLinear(Op):
         return as_truth(moved)
 
     def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
-        tangents = [None] * len(inputs)
+        tangents: list[Node | None] = [None] * len(inputs)
         tangents[slot] = as_number(active)
         (moved,) = [term for term in self.forward_terms(tangents, out, *inputs) if term is not None]
         return as_truth(moved)

@@ -19,7 +19,6 @@ from symad.ops.base import (
     Unary,
     as_node,
     as_nodes,
-    mask,
     register,
 )
 from symad.types import Type

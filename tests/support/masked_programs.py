@@ -242,5 +242,6 @@ def members() -> Iterator[Member]:
 def sample(count: int, seed: int) -> list[Member]:
     """Return ``count`` members, each part drawn by itself."""
     rng = np.random.default_rng(seed)
-    parts: list[Any] = [BRANCHES, tuple(OUTER), tuple(OTHERS), tuple(NESTINGS), tuple(SHAPES), WORDS]
-    return [Member(*[part[rng.integers(len(part))] for part in parts]) for _ in range(count)]
+    parts: list[Any] = [BRANCHES, OUTER, OTHERS, NESTINGS, SHAPES, WORDS]
+    choices = [tuple(part) for part in parts]
+    return [Member(*[part[rng.integers(len(part))] for part in choices]) for _ in range(count)]
