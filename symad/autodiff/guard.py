@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from symad.autodiff.conditions import (
     EVERYWHERE,
@@ -28,8 +28,8 @@ from symad.ops.control import WithBody
 from symad.ops.structure import MakeStructure, StructureItem, is_structure, structure_item
 from symad.types import Shape, StructureType
 
-Activity = Formula | dict[Any, Formula]
-"""Where an adjoint can differ from 0; for that of a structure, item by item."""
+Activity: TypeAlias = "Formula | dict[Any, Activity]"
+"""Where an adjoint can differ from 0; for that of a structure, by the items that it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +103,15 @@ class Guard:
     def note_sum(self, total: Node, terms: Sequence[Node]) -> None:
         """Remember what is known of a sum node."""
         if len(terms) > 1 and any(term in self._known for term in terms):
-            self.note(total, Known(self._joined(terms)))
+            self.note(total, Known(self._joined([self.known(term).active for term in terms])))
 
-    def _joined(self, terms: Sequence[Node]) -> Activity:
-        if not is_structure(terms[0]):
-            return self.conditions.either(_formula(self.known(term)) for term in terms)
-        return {
-            key: self.conditions.either(
-                _item(self.known(term), key) for term in terms if _has_item(term, key)
-            )
-            for key in _keys(terms[0])
-        }
+    def _joined(self, parts: Sequence[Activity]) -> Activity:
+        formulas = [part for part in parts if not isinstance(part, dict)]
+        if formulas:  # a structure of which nothing is known may be active everywhere
+            return self.conditions.either(formulas) if len(formulas) == len(parts) else EVERYWHERE
+        structures = [part for part in parts if isinstance(part, dict)]
+        keys = dict.fromkeys(key for part in structures for key in part)
+        return {key: self._joined([p[key] for p in structures if key in p]) for key in keys}
 
     def fit(self, known: Known, product: Node, partial: Node, like: Node) -> Known:
         """Return what is known of ``product`` once it has the shape and dtype of ``like``."""
@@ -297,14 +295,16 @@ class Guard:
         known, inputs = self.known(adjoint), out.inputs
         if isinstance(op, StructureItem):
             product = op.reverse(slot, adjoint, out, *inputs)
-            active = {op.key: _formula(known)} if not isinstance(known.active, dict) else EVERYWHERE
-            return product, Known(active)
-        formulas = known.active if isinstance(known.active, dict) else {}
+            return product, Known({op.key: known.active})
         if isinstance(op, MakeStructure):
             product = op.reverse(slot, adjoint, out, *inputs)
-            return product, Known(formulas.get(op.key_of(slot), EVERYWHERE))
+            return product, Known(_item(known, op.key_of(slot)))
         present = [key for key in _keys(out) if _has_item(adjoint, key)]
-        chosen = {k: at_least(formulas.get(k, EVERYWHERE), Strength.CHOICE) for k in present}
+        parts = {key: _item(known, key) for key in present}
+        chosen = {
+            key: EVERYWHERE if isinstance(part, dict) else at_least(part, Strength.CHOICE)
+            for key, part in parts.items()
+        }
         if is_structure(inputs[slot]) or EVERYWHERE in chosen.values():
             product = op.reverse(slot, adjoint, out, *inputs)
             return product, known if product is adjoint else _NOTHING
@@ -333,7 +333,7 @@ class Guard:
         term = op.forward(slot, tangent, out, *out.inputs)
         if isinstance(op, StructureItem):
             return term, Known(_item(known, op.key))
-        if isinstance(op, MakeStructure) and not isinstance(known.active, dict):
+        if isinstance(op, MakeStructure):
             return term, Known({op.key_of(slot): known.active})
         return term, known if term is tangent else _NOTHING
 
@@ -351,7 +351,7 @@ def _followed(op: Op, known: Known) -> tuple[Formula, Formula]:
     return active, active if inside else at_least(active, Strength.CHOICE)
 
 
-def _item(known: Known, key: Any) -> Formula:
+def _item(known: Known, key: Any) -> Activity:
     return known.active.get(key, EVERYWHERE) if isinstance(known.active, dict) else EVERYWHERE
 
 

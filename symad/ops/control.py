@@ -371,7 +371,16 @@ class Call(WithBody):
         return self._pulled_where(slot, adjoint, active(), inputs)[0]
 
     def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        if self.reverse_rule is not None and not self._passes(slot):
+            return super().active_input(slot, active, out, *inputs)
         return self._pulled_where(slot, zeros_like(out), active, inputs)[1]
+
+    def _passes(self, slot: int) -> bool:
+        """Return whether the body has a derivative, from which a rule of its own may differ."""
+        adjoint = FUNCTIONS["gradients"](
+            self.body.outputs[0], self.body.inputs[slot], unused="none"
+        )
+        return adjoint is not None
 
     def _pulled_where(
         self, slot: int, adjoint: Node, active: Node, inputs: Sequence[Node]

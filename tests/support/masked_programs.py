@@ -245,3 +245,114 @@ def sample(count: int, seed: int) -> list[Member]:
     parts: list[Any] = [BRANCHES, OUTER, OTHERS, NESTINGS, SHAPES, WORDS]
     choices = [tuple(part) for part in parts]
     return [Member(*[part[rng.integers(len(part))] for part in choices]) for _ in range(count)]
+
+
+# Programs that mix elements: a function of each row, chosen row by row
+
+
+def _by_rows(f: Function) -> Function:
+    return lambda X, w: sm.map_over(lambda row: f(row, w), [X])
+
+
+def _reverse_of_logarithm(v: Any, y: Any, x: Any) -> Any:
+    return v / x
+
+
+_own_log = sm.custom(lambda x: sm.log(x), reverse=_reverse_of_logarithm, name="own_log")
+_plain_call = sm.custom(lambda x: sm.sum(sm.sqrt(x), axis=-1), name="plain_call")
+
+ROWS: dict[str, Function] = {
+    "sum": lambda X, w: sm.sum(sm.sqrt(X), axis=1),
+    "sum, keepdims": lambda X, w: sm.sum(1 / X, axis=1, keepdims=True)[:, 0],
+    "mean": lambda X, w: sm.mean(sm.log(X), axis=-1),
+    "prod": lambda X, w: sm.prod(1 / X, axis=1),
+    "var": lambda X, w: sm.var(sm.log(X), axis=1),
+    "std": lambda X, w: sm.std(1 / X, axis=1),
+    "max": lambda X, w: sm.max(1 / X, axis=1),
+    "min": lambda X, w: sm.min(sm.sqrt(X), axis=1),
+    "norm": lambda X, w: 1 / sm.linalg.norm(X, axis=1),
+    "norm of roots": lambda X, w: sm.linalg.norm(sm.sqrt(X), axis=1),
+    "logsumexp": lambda X, w: sm.logsumexp(1 / X, axis=1),
+    "softmax": lambda X, w: sm.softmax(1 / X, axis=1)[:, 0],
+    "log_softmax": lambda X, w: sm.log_softmax(sm.log(X), axis=1)[:, 1],
+    "softmax by hand": lambda X, w: (X / sm.sum(X, axis=1, keepdims=True))[:, 0] ** 2,
+    "cumsum": lambda X, w: sm.cumsum(sm.sqrt(X), axis=1)[:, 1],
+    "cumprod": lambda X, w: sm.cumprod(1 / X, axis=1)[:, 2],
+    "matmul, vector": lambda X, w: sm.log(X) @ w,
+    "matmul": lambda X, w: (sm.sqrt(X) @ sm.outer(w, w))[:, 0],
+    "matmul, log": lambda X, w: sm.log(X @ sm.outer(w, w))[:, 1],
+    "einsum": lambda X, w: sm.einsum("ij,j->i", 1 / X, w),
+    "einsum, twice": lambda X, w: sm.einsum("ij,ij->i", 1 / X, sm.log(X)),
+    "map": _by_rows(lambda row, w: sm.sum(sm.sqrt(row) * w)),
+    "map, norm": _by_rows(lambda row, w: 1 / sm.linalg.norm(row)),
+    "map of logarithms": _by_rows(lambda row, w: sm.logsumexp(sm.log(row) + w)),
+    "call": lambda X, w: _plain_call(X),
+    "call, own rule": lambda X, w: sm.sum(_own_log(X), axis=1),
+    "sort": lambda X, w: sm.sort(1 / X, axis=1)[:, 1],
+    "flip": lambda X, w: sm.flip(sm.sqrt(X), 1)[:, 0],
+    "roll": lambda X, w: sm.roll(sm.log(X), 1, 1)[:, 0],
+    "concat": lambda X, w: sm.sum(1 / sm.concat([X, X * X], axis=1), axis=1),
+    "stack": lambda X, w: sm.prod(sm.stack([1 / X[:, 0], sm.log(X[:, 1])], axis=1), axis=1),
+    "pad": lambda X, w: sm.logsumexp(sm.pad(sm.log(X), ((0, 0), (1, 1))), axis=1),
+    "transpose": lambda X, w: sm.sum(sm.sqrt(X).T, axis=0),
+    "reshape": lambda X, w: sm.sum(sm.reshape(sm.log(X), (-1,)).reshape((4, 3)), axis=1),
+    "diagonal": lambda X, w: sm.log(sm.linalg.det(X[:, :, None] * sm.constant(np.eye(3)))),
+    "tile": lambda X, w: sm.sum(sm.tile(1 / X, (1, 2)), axis=1),
+    "repeat": lambda X, w: sm.sum(sm.repeat(sm.sqrt(X), 2, axis=1), axis=1),
+    "take": lambda X, w: sm.take(1 / X, [0, 0, 2], axis=1)[:, 1],
+    "set_at": lambda X, w: sm.sum(1 / sm.set_at(X, (slice(None), 0), w[0]), axis=1),
+    "distances": lambda X, w: 1 / sm.sqrt(sm.sum(X * X, axis=1)),
+}
+"""Each gives one number for each row of X, and is singular where the row is zero."""
+
+ROW_WORDS = ("r", "f", "rr", "rf", "fr", "ff", "rrf")
+ROW_SHAPES: dict[str, Any] = {"declared": (4, 3), "named": ("n", 3), "rank": (None, None)}
+
+
+@dataclass(frozen=True)
+class RowMember:
+    """One program that mixes the elements of a row."""
+
+    function: str
+    outer: str
+    by: str
+    shapes: str
+    word: str
+
+    def __str__(self) -> str:
+        return f"{self.function}: {self.outer}, by {self.by}, {self.shapes}, {self.word}"
+
+    def program(self) -> tuple[list[Any], Any]:
+        """Return the variables and the derivative by X or w of the program."""
+        X, w = sm.Variable("X", shape=ROW_SHAPES[self.shapes]), sm.Variable("w", shape=(3,))
+        c = sm.Variable("c", shape=(ROW_SHAPES[self.shapes][0],), dtype="bool")
+        y = OUTER[self.outer](sm.where(c, ROWS[self.function](X, w), sm.sum(w * w)))
+        return [X, w, c], derivative(y, X if self.by == "X" else w, self.word)
+
+    def fed(self) -> list[Array]:
+        """Return X, w and the condition: two of the rows are singular, and not taken."""
+        rows = np.array([[0.9, 0.4, 1.7], [0.0, 0.0, 0.0], [0.5, 1.2, 0.8], [0.0, 0.0, 0.0]])
+        return [rows, np.array([0.7, 1.3, 0.4]), np.array([True, False, True, False])]
+
+    def expected(self) -> Array:
+        """Return the derivative when the rows that are not taken hold numbers that do no harm."""
+        rows, w, c = self.fed()
+        variables, result = self.program()
+        return run(variables, result, [np.where(c[:, None], rows, 0.6 + w), w, c])
+
+
+def run(variables: list[Any], result: Any, fed: list[Array], backend: str = "numpy") -> Array:
+    return np.asarray(sm.compile(variables, result, backend=backend)(*fed))
+
+
+def row_members() -> Iterator[RowMember]:
+    """Yield all programs that mix elements."""
+    for parts in product(ROWS, OUTER, ("X", "w"), ROW_SHAPES, ROW_WORDS):
+        yield RowMember(*parts)
+
+
+def sample_rows(count: int, seed: int) -> list[RowMember]:
+    """Return ``count`` programs that mix elements."""
+    everything = list(row_members())
+    rng = np.random.default_rng(seed)
+    return [everything[k] for k in rng.permutation(len(everything))[:count]]
