@@ -139,7 +139,7 @@ class Guard:
     def reverse(self, op: Op, slot: int, adjoint: Node, out: Node) -> Ruled:
         """Return the partial adjoint of input ``slot`` of ``out``, before its shape is repaired."""
         if isinstance(op, Elementwise):
-            return self._elementwise(op, slot, adjoint, out)
+            return self._elementwise(op, op.reverse, slot, adjoint, out)
         known = self.known(adjoint)
         if is_structure(out) or is_structure(out.inputs[slot]):
             return self._reverse_structure(op, slot, adjoint, out)
@@ -178,7 +178,7 @@ class Guard:
     def forward(self, op: Op, slot: int, tangent: Node, out: Node) -> Ruled:
         """Return what the tangent of input ``slot`` contributes to that of ``out``."""
         if isinstance(op, Elementwise):
-            return self._elementwise(op, slot, tangent, out)
+            return self._elementwise(op, op.forward, slot, tangent, out)
         known, source = self.known(tangent), out.inputs[slot]
         if is_structure(out) or is_structure(source):
             return self._forward_structure(op, slot, tangent, out)
@@ -230,15 +230,18 @@ class Guard:
 
     # Elementwise rules, which are the same in both modes
 
-    def _elementwise(self, op: Elementwise, slot: int, v: Node, out: Node) -> Ruled:
+    def _elementwise(
+        self, op: Elementwise, rule: Callable[..., Node | None], slot: int, v: Node, out: Node
+    ) -> Ruled:
         known = self.known(v)
         inner = v if known.kept is None else known.kept
-        product = op.partial(slot, inner, out, *out.inputs)
-        if product is None:
-            return None, _NOTHING
         choice = op.choice(slot, out, *out.inputs)
         if choice is not None:
-            return self._chosen(choice, known, product, out)
+            taken = op.partial(slot, inner, out, *out.inputs)
+            return self._chosen(choice, known, taken, out)
+        product = rule(slot, inner, out, *out.inputs)
+        if product is None:
+            return None, _NOTHING
         if product is inner:
             return v, known
         if known is _NOTHING:
@@ -250,8 +253,12 @@ class Guard:
         by_position = selected is active
         return self._masked(selected, product), Known(active, product, by_position)
 
-    def _chosen(self, choice: tuple[Node, bool], known: Known, product: Node, out: Node) -> Ruled:
+    def _chosen(
+        self, choice: tuple[Node, bool], known: Known, product: Node | None, out: Node
+    ) -> Ruled:
         """Select a partial derivative where its operand is taken."""
+        if product is None:
+            return None, _NOTHING
         node, holds = choice
         strength = Strength.CHOICE if any(node is x for x in out.inputs) else Strength.RULE
         while node.op is not None and node.op.name == "logical_not":

@@ -284,9 +284,6 @@ class Cast(Elementwise):
     def differentiable(self, slot: int) -> bool:
         return self.dtype.kind == "f"
 
-    def partial(self, slot: int, v: Node, out: Node, *inputs: Node) -> Node | None:
-        return cast(v, inputs[0].dtype if v.dtype == out.dtype else out.dtype)
-
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return cast(adjoint, inputs[0].dtype)
 
