@@ -54,6 +54,8 @@ class Op:
     """Whether the result may be written over an input of its type that nobody else needs."""
     finite_slopes: ClassVar[bool] = False
     """Whether the value and all derivatives are finite wherever the inputs are."""
+    may_fail: ClassVar[bool] = False
+    """Whether some values of the inputs are an error: matrices without an inverse or factor."""
     reads_all: ClassVar[bool] = True
     """Whether every element of the first input takes part in the result."""
     fills_all: ClassVar[bool] = True

@@ -115,6 +115,7 @@ class Cholesky(PerMatrix):
     """
 
     name = "cholesky"
+    may_fail = True
     result_axes = (2,)
     numpy = np.linalg.cholesky
     samples = (
@@ -163,6 +164,7 @@ class QR(PerMatrix):
     """See :func:`qr`."""
 
     name = "qr"
+    may_fail = True
     result_axes = (2, 2)
     numpy = staticmethod(_qr)
     samples = (
@@ -293,6 +295,7 @@ class Eigh(PerMatrix):
     """See :func:`eigh`."""
 
     name = "eigh"
+    may_fail = True
     result_axes = (1, 2)
     numpy = staticmethod(_eigh)
     samples = (
@@ -409,6 +412,7 @@ class Eigvalsh(PerMatrix):
     """
 
     name = "eigvalsh"
+    may_fail = True
     result_axes = (1,)
     numpy = np.linalg.eigvalsh
     samples = (
@@ -461,6 +465,7 @@ class SVD(PerMatrix):
     """See :func:`svd`."""
 
     name = "svd"
+    may_fail = True
     result_axes = (2, 1, 2)
     numpy = staticmethod(_svd)
     samples = (
@@ -602,6 +607,7 @@ class Svdvals(PerMatrix):
     """
 
     name = "svdvals"
+    may_fail = True
     result_axes = (1,)
     numpy = np.linalg.svdvals
     samples = (

@@ -65,6 +65,7 @@ class Inv(PerMatrix):
     """
 
     name = "inv"
+    may_fail = True
     result_axes = (2,)
     numpy = np.linalg.inv
     latex = "{0}^{{-1}}"
@@ -179,6 +180,7 @@ class Cofactors(PerMatrix):
     """
 
     name = "cofactors"
+    may_fail = True
     result_axes = (2,)
     numpy = staticmethod(_cofactors)
     samples = (

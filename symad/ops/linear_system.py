@@ -144,6 +144,7 @@ class Solve(_LinearSolve):
     """
 
     name = "solve"
+    may_fail = True
     numpy = np.linalg.solve
     latex = "{0}^{{-1}} {1}"
     precedence = 2
@@ -211,6 +212,7 @@ class SolveTriangular(_LinearSolve):
     unit_diagonal: bool
 
     name = "solve_triangular"
+    may_fail = True
     factor = False
     numpy = staticmethod(_solve_triangular)
     samples = (

@@ -204,6 +204,42 @@ def test_matrices_of_a_stack_that_are_not_taken(name: str) -> None:
         np.testing.assert_array_equal(got[1], np.zeros_like(wanted[0]))
 
 
+FAILING: dict[str, Callable[[Any], Any]] = {
+    "cholesky": lambda a: sm.sum(sm.log(sm.diagonal(sm.linalg.cholesky(a), 0, -2, -1)), axis=-1),
+    "inv": lambda a: sm.linalg.inv(a)[:, 0, 1],
+    "solve": lambda a: sm.linalg.solve(a, sm.constant([1.0, 2.0]))[:, 0],
+    "solve, matrix": lambda a: sm.linalg.solve(a, sm.constant([[1.0], [2.0]]))[:, 0, 0],
+    "solve_triangular": lambda a: sm.linalg.solve_triangular(a, sm.constant([1.0, 2.0]))[:, 0],
+    "slogdet": lambda a: sm.linalg.slogdet(a).logabsdet,
+    "svd": lambda a: sm.linalg.svd(sm.log(a)).S[:, 0],
+    "eigh": lambda a: sm.linalg.eigh(1 / a).eigenvalues[:, 0],
+    "qr": lambda a: sm.linalg.qr(1 / a).R[:, 0, 0],
+}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("name", FAILING)
+def test_linear_algebra_that_fails_where_it_is_not_taken(name: str, backend: str) -> None:
+    a, c = sm.Variable("a", shape=("n", 2, 2)), sm.Variable("c", shape=("n",), dtype="bool")
+    good = np.array([[2.0, 0.5], [0.5, 1.0]])
+    y = sm.where(c, FAILING[name](a), 0.0)
+    gradient = sm.gradients(y, a)
+    f = sm.compile([a, c], [y, gradient, sm.pushforward(gradient, a, good)], backend=backend)
+    got = f(np.stack([good, 0 * good]), np.array([True, False]))
+    wanted = f(good[None], np.array([True]))
+    for one, alone in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(one[:1], alone, rtol=1e-9)
+        np.testing.assert_array_equal(one[1], np.zeros_like(alone[0]))
+
+
+def test_linear_algebra_that_fails_is_an_error_where_it_is_taken() -> None:
+    a = sm.Variable("a", shape=(2, 2))
+    inverse = sm.linalg.inv(a)
+    for y in (inverse, [inverse, sm.where(sm.sum(a) > 0, inverse, 0.0)]):
+        with pytest.raises(sm.errors.EvaluationError):
+            sm.compile([a], y)(np.zeros((2, 2)))
+
+
 # Zeros by position
 
 SINGULAR: dict[str, Callable[[Any], Any]] = {
