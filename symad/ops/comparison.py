@@ -493,7 +493,7 @@ class Maximum(Binary):
     )  # fmt: skip
 
     def choice(self, slot: int, out: Node, *inputs: Node) -> tuple[Node, bool] | None:
-        return greater_equal(inputs[slot], inputs[1 - slot]), True
+        return inputs[slot] >= inputs[1 - slot], True
 
 
 class Minimum(Binary):
@@ -527,7 +527,7 @@ class Minimum(Binary):
     )  # fmt: skip
 
     def choice(self, slot: int, out: Node, *inputs: Node) -> tuple[Node, bool] | None:
-        return less_equal(inputs[slot], inputs[1 - slot]), True
+        return inputs[slot] <= inputs[1 - slot], True
 
 
 def clip(x: Operand, min: Operand | None = None, max: Operand | None = None) -> Node:
