@@ -7,13 +7,13 @@ from typing import Any
 
 from symad.autodiff.extension import Extension
 from symad.errors import GradientError, GraphTypeError, ShapeError
-from symad.graph.nested import leaves_with_paths
+from symad.graph.nested import leaves_with_paths, map_leaves, matching_leaves
 from symad.graph.node import Constant, Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import broadcast_like, identity, match, ones_like, zeros_like
-from symad.ops.structure import is_structure, items_of, zeros_for
-from symad.types import TensorType, format_shape
+from symad.ops.structure import is_structure, items_of, structure_item, zeros_for
+from symad.types import StructureType, TensorType, format_shape
 
 
 def output_leaves(y: Any) -> list[Node]:
@@ -79,24 +79,23 @@ def active_nodes(order: Sequence[Node], targets: Sequence[Node]) -> set[Node]:
 def seed_nodes(
     outputs: Sequence[Node], y: Any, seed: Any, generation: int
 ) -> Iterator[tuple[Node, Node]]:
-    """Yield each output with its seed, a node whose role says so."""
-    given = [None] * len(outputs) if seed is None else _seed_leaves(outputs, y, seed)
+    """Yield each output with its seed, a node whose role says so.
+
+    Seeds are matched with ``y`` by key.
+    """
+    given = matching_leaves(map_leaves(_items, y), seed, "the seed", GradientError)
     for output, value in zip(outputs, given, strict=True):
         role = Role(RoleKind.SEED, generation, output)
         with creating(Creation(output.scope, output.site, role)):
             yield output, _seed_node(output, value)
 
 
-def _seed_leaves(outputs: Sequence[Node], y: Any, seed: Any) -> list[Any]:
-    if isinstance(y, Node) and not is_structure(y):
-        return [seed]
-    found = [leaf for _, leaf in leaves_with_paths(seed)]
-    if len(found) != len(outputs):
-        raise GradientError(
-            f"seed has {len(found)} leaves, but y has {len(outputs)}",
-            remedy="Give the seed the structure of y.",
-        )
-    return found
+def _items(node: Node) -> Any:
+    """Return a structure node as a Python structure of its items, for a seed to match."""
+    if not isinstance(node.type, StructureType):
+        return node
+    items = {key: _items(structure_item(node, key)) for key in node.type.keys}
+    return items if node.type.kind == "dict" else list(items.values())
 
 
 def _seed_node(output: Node, value: Any) -> Node:

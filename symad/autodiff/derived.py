@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
-from symad.autodiff.forward import pushforward
-from symad.autodiff.reverse import AnyNode, Key, Unused, gradients, pullback
+from symad.autodiff.forward import pushforward, pushforward_of_unit
+from symad.autodiff.reverse import AnyNode, Key, Unused, gradients, pullback_of_unit
 from symad.errors import GradientError
 from symad.graph.nested import Nested, map_leaves
 from symad.graph.node import Node
@@ -113,13 +113,16 @@ def jacobian(y: Node, xs: Any, mode: Mode = "reverse") -> Any:
 
 
 def _jacobian_by_rows(y: Node, x: Node) -> Node:
-    rows = map_over(lambda unit: pullback(y, x, reshape_like(unit, y)), [_unit_vectors(y)])
+    def row(unit: Node) -> Node:
+        return pullback_of_unit(y, x, reshape_like(unit, y))
+
+    rows = map_over(row, [_unit_vectors(y)])
     return call("reshape_outer", rows, y, x)
 
 
 def _jacobian_by_columns(y: Node, x: Node) -> Node:
     def column(unit: Node) -> Node:
-        return call("reshape", pushforward(y, x, reshape_like(unit, x)), (-1,))
+        return call("reshape", pushforward_of_unit(y, x, reshape_like(unit, x)), (-1,))
 
     return call("reshape_outer", call("transpose", map_over(column, [_unit_vectors(x)])), y, x)
 

@@ -12,11 +12,13 @@ from symad.autodiff.activity import (
     seed_nodes,
     target_leaves,
 )
+from symad.autodiff.conditions import Strength
+from symad.autodiff.guard import UNIT, Guard, SeedActivity
 from symad.graph.nested import Nested, leaves, rebuild
-from symad.graph.node import Node
+from symad.graph.node import Constant, Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
-from symad.ops.adjoint import add_n, broadcast_like, identity, match
+from symad.ops.adjoint import add_n, broadcast_like, identity
 from symad.ops.base import register
 from symad.ops.structure import zeros_for
 
@@ -51,20 +53,29 @@ def tangents(y: Any, xs: Any, seeds: Any = None) -> dict[Node, Node]:
     >>> sm.tangents(y, x1)[y].eval({x1: 2.0, x2: 5.0})
     np.float64(5.0)
     """
+    return tangents_guarded(y, xs, seeds)[0]
+
+
+def tangents_guarded(
+    y: Any, xs: Any, seeds: Any, active: SeedActivity | None = None
+) -> tuple[dict[Node, Node], Guard]:
+    """Do as :func:`tangents`; the seeds are 0 where a condition is false, if one is given."""
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order([*outputs, *targets])
-    active = active_nodes(order, targets)
-    generation = generation_of(order)
+    moving = active_nodes(order, targets)
+    generation, guard = generation_of(order), Guard(order)
     known = dict(seed_nodes(targets, xs, seeds, generation))
+    for seed in known.values():
+        guard.note_seed(seed, active)
     for node in order:
-        if node in active and node not in known and node.op is not None:
-            tangent = _tangent(node, known, generation)
+        if node in moving and node not in known and node.op is not None:
+            tangent = _tangent(node, known, generation, guard)
             if tangent is not None:
                 known[node] = tangent
-    return known
+    return known, guard
 
 
-def _tangent(node: Node, known: dict[Node, Node], generation: int) -> Node | None:
+def _tangent(node: Node, known: dict[Node, Node], generation: int, guard: Guard) -> Node | None:
     """Return the tangent of ``node`` from those of its inputs."""
     assert node.op is not None
     role = Role(RoleKind.TANGENT, generation, node)
@@ -73,22 +84,26 @@ def _tangent(node: Node, known: dict[Node, Node], generation: int) -> Node | Non
         for slot, source in enumerate(node.inputs)
     ]
     with creating(Creation(node.scope, node.site, role)):
-        terms = _terms(node, given)
+        terms = _terms(node, given, guard)
         if not terms:
             return None
         total = terms[0] if len(terms) == 1 else add_n(terms)
-        return total if total.role is role else identity(total)
+        guard.note_sum(total, terms)
+        if total.role is role:
+            return total
+        result = identity(total)
+        guard.note(result, guard.known(total))
+        return result
 
 
-def _terms(node: Node, given: Sequence[Node | None]) -> list[Node]:
+def _terms(node: Node, given: Sequence[Node | None], guard: Guard) -> list[Node]:
     assert node.op is not None
     try:
-        found = node.op.forward_terms(given, node, *node.inputs)
+        return guard.terms(node.op, given, node)
     except Exception as error:
         where = node.site.describe()
         error.add_note(f"in the forward rule of {node.op.name!r}, made at {where}")
         raise
-    return [match(term, node, broadcast_like) for term in found if term is not None]
 
 
 @overload
@@ -129,3 +144,25 @@ def pushforward(y: Any, xs: Any, seeds: Any) -> Any:
     known = tangents(y, xs, seeds)
     results = [known[leaf] if leaf in known else zeros_for(leaf) for leaf in leaves(y)]
     return rebuild(y, iter(results))
+
+
+@register
+def pushforward_where(y: Node, x: Node, seed: Node, condition: Node) -> tuple[Node, Node]:
+    """Return :func:`pushforward` for a seed that is 0 where ``condition`` is false.
+
+    Returns
+    -------
+    tangent : Node
+    active : Node
+        Where the tangent can differ from 0.
+    """
+    known, guard = tangents_guarded(y, x, seed, (Strength.CHOICE, lambda seed: condition))
+    if y not in known:
+        return zeros_for(y), broadcast_like(Constant(False), y)
+    return known[y], broadcast_like(guard.node(known[y]), y)
+
+
+def pushforward_of_unit(y: Node, x: Node, unit: Node) -> Node:
+    """Return :func:`pushforward` for a seed of zeros but for one element."""
+    known, _ = tangents_guarded(y, x, unit, UNIT)
+    return known[y] if y in known else zeros_for(y)

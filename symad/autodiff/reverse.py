@@ -19,13 +19,15 @@ from symad.autodiff.activity import (
     target_leaves,
     unused_target,
 )
+from symad.autodiff.conditions import Strength
 from symad.autodiff.extension import Edge, Extension, Propagated, Summed, Visit
+from symad.autodiff.guard import UNIT, Guard, Ruled, SeedActivity
 from symad.errors import InternalError
 from symad.graph.nested import Nested, rebuild
-from symad.graph.node import Node
+from symad.graph.node import Constant, Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
-from symad.ops.adjoint import add_n, identity, match, sum_like
+from symad.ops.adjoint import add_n, broadcast_like, identity, match, sum_like
 from symad.ops.base import register
 from symad.ops.structure import fill_absent
 
@@ -67,29 +69,37 @@ def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
     >>> record.adjoints[x1].eval({x1: 2.0, x2: 5.0})
     np.float64(5.5)
     """
+    return extend_guarded(y, xs, seed)[0]
+
+
+def extend_guarded(
+    y: Any, xs: Any, seed: Any, active: SeedActivity | None = None
+) -> tuple[Extension, Guard]:
+    """Extend as :func:`extend` does; the seed is 0 where a condition is false, if one is given."""
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order(outputs)
-    active = active_nodes(order, targets)
-    record = Extension(tuple(outputs), tuple(targets), generation_of(order))
+    between = active_nodes(order, targets)
+    record, guard = Extension(tuple(outputs), tuple(targets), generation_of(order)), Guard(order)
     left: dict[Node, list[Node]] = {}  # the lecture's node_to_grad
     for output, seed_node in seed_nodes(outputs, y, seed, record.generation):
         record.seeds[output] = seed_node
         left.setdefault(output, []).append(seed_node)
+        guard.note_seed(seed_node, active)
     for node in reversed(order):
-        if node not in active or node not in left:
+        if node not in between or node not in left:
             continue
         contributions = left.pop(node)
         record.steps.append(Visit(node, tuple(contributions)))
-        adjoint = _sum_node(node, contributions, record)
+        adjoint = _sum_node(node, contributions, record, guard)
         for slot, source in enumerate(node.inputs):
-            if source in active and node.op is not None and node.op.differentiable(slot):
-                partial = _partial_adjoint(Edge(source, node, slot), adjoint, record)
+            if source in between and node.op is not None and node.op.differentiable(slot):
+                partial = _partial_adjoint(Edge(source, node, slot), adjoint, record, guard)
                 if partial is not None:
                     left.setdefault(source, []).append(partial)
-    return record
+    return record, guard
 
 
-def _sum_node(node: Node, contributions: Sequence[Node], record: Extension) -> Node:
+def _sum_node(node: Node, contributions: Sequence[Node], record: Extension, guard: Guard) -> Node:
     """Return v̄_i = Σ_j v̄_{i→j}: a sum node for several contributions, no node for one."""
     if len(contributions) == 1:
         adjoint = contributions[0]
@@ -97,20 +107,23 @@ def _sum_node(node: Node, contributions: Sequence[Node], record: Extension) -> N
         role = Role(RoleKind.SUM, record.generation, node)
         with creating(Creation(node.scope, node.site, role)):
             adjoint = add_n(contributions)
+            guard.note_sum(adjoint, contributions)
     record.adjoints[node] = adjoint
     record.steps.append(Summed(node, adjoint))
     return adjoint
 
 
-def _partial_adjoint(edge: Edge, adjoint: Node, record: Extension) -> Node | None:
+def _partial_adjoint(edge: Edge, adjoint: Node, record: Extension, guard: Guard) -> Node | None:
     """Return v̄_{k→i} = v̄_i ∂v_i/∂v_k, in the shape and dtype of v_k."""
-    product = _apply_rule(edge, adjoint, record.generation)
+    product, known = _apply_rule(edge, adjoint, record.generation, guard)
     if product is None:
         return None
     partial = product
     if product.type != edge.source.type:
         with creating(_context(edge, RoleKind.REPAIR, record.generation)):
             partial = match(product, edge.source, sum_like)
+            known = guard.fit(known, product, partial, edge.source)
+    guard.note(partial, known)
     record.partials[edge] = partial
     record.steps.append(Propagated(edge, product, partial))
     return partial
@@ -122,14 +135,14 @@ def _context(edge: Edge, kind: RoleKind, generation: int) -> Creation:
     return Creation(consumer.scope, consumer.site, role)
 
 
-def _apply_rule(edge: Edge, adjoint: Node, generation: int) -> Node | None:
+def _apply_rule(edge: Edge, adjoint: Node, generation: int, guard: Guard) -> Ruled:
     """Run the op's rule; its last node is the partial adjoint, the others are local steps."""
     consumer = edge.consumer
     assert consumer.op is not None
     local = _context(edge, RoleKind.LOCAL, generation)
     try:
         with creating(local):
-            product = consumer.op.reverse(edge.slot, adjoint, consumer, *consumer.inputs)
+            product, known = guard.reverse(consumer.op, edge.slot, adjoint, consumer)
     except Exception as error:
         where = consumer.site.describe()
         error.add_note(
@@ -137,15 +150,15 @@ def _apply_rule(edge: Edge, adjoint: Node, generation: int) -> Node | None:
         )
         raise
     if product is None:
-        return None
+        return None, known
     if not isinstance(product, Node):
         raise InternalError(f"the reverse rule of {consumer.op.name!r} returned {product!r}")
     final = _context(edge, RoleKind.PARTIAL, generation)
     if product.role is local.role:
         product.role = final.role
-        return product
+        return product, known
     with creating(final):  # the rule returned a node that was there: its local derivative is 1
-        return identity(product)
+        return identity(product), known
 
 
 @overload
@@ -278,3 +291,28 @@ def pullback(y: Any, xs: Any, seed: Any) -> Any:
     array([ 2., 40.])
     """
     return gradients(y, xs, seed=seed, unused="zero")
+
+
+@register
+def pullback_where(y: Node, x: Node, seed: Node, condition: Node) -> tuple[Node, Node]:
+    """Return :func:`pullback` for a seed that is 0 where ``condition`` is false.
+
+    Returns
+    -------
+    adjoint : Node
+    active : Node
+        Where the adjoint can differ from 0.
+    """
+    record, guard = extend_guarded(y, x, seed, (Strength.CHOICE, lambda seed: condition))
+    (adjoint,) = target_adjoints(record, "zero")
+    found = record.adjoints.get(x)
+    active = Constant(False) if found is None else guard.node(found)
+    return adjoint, broadcast_like(active, x)
+
+
+def pullback_of_unit(y: Node, x: Node, unit: Node) -> Node:
+    """Return :func:`pullback` for a seed of zeros but for one element."""
+    record, _ = extend_guarded(y, x, unit, UNIT)
+    (adjoint,) = target_adjoints(record, "zero")
+    result: Node = adjoint
+    return result

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
+from symad.errors import SymadError
+
 Nested: TypeAlias = Sequence[Any] | dict[Any, Any]
 """What holds nodes or values, or structures of them in turn."""
+
 
 
 def is_nested(value: Any) -> bool:
@@ -34,6 +37,62 @@ def leaves_with_paths(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, item in items:
         yield from leaves_with_paths(item, f"{path}[{key!r}]")
+
+
+def matching_leaves(
+    template: Any, value: Any, path: str, error: type[SymadError]
+) -> list[Any]:
+    """Return the leaves of ``value``, which must have the structure of ``template``, in its order.
+
+    Items of dicts are matched by key, those of lists and tuples by position.  Where there is
+    ``None`` in place of a structure, all its leaves are.
+
+    Parameters
+    ----------
+    template, value : nested structures
+    path : str
+        What ``value`` is, for messages.
+    error : class of errors
+        What to raise if the structures differ.
+
+    Examples
+    --------
+    >>> from symad.errors import FeedError
+    >>> matching_leaves({"a": "x", "b": ["y", "z"]}, {"b": None, "a": 1}, "out", FeedError)
+    [1, None, None]
+    """
+    if value is None:
+        return [None for _ in leaves(template)]
+    if isinstance(template, dict):
+        if not isinstance(value, dict) or set(value) != set(template):
+            keys = list(template)
+            raise error(f"{path} needs a dict with the keys {keys}{_odd(template, value)}")
+        pairs = [(item, value[key], key) for key, item in template.items()]
+    elif is_nested(template):
+        if not is_sequence(value) or len(value) != len(template):
+            raise error(f"{path} needs a sequence of {len(template)} values{_odd(template, value)}")
+        pairs = [(item, v, i) for i, (item, v) in enumerate(zip(template, value, strict=True))]
+    else:
+        return [value]
+    return [leaf for t, v, k in pairs for leaf in matching_leaves(t, v, f"{path}[{k!r}]", error)]
+
+
+def _odd(template: Any, value: Any) -> str:
+    """Return what is wrong with ``value``: which keys are missing or too many, or what it is."""
+    if not isinstance(value, type(template)) and not (is_sequence(template) and is_sequence(value)):
+        return f", not a value of type {type(value).__name__}"
+    if not isinstance(value, dict):
+        return f", not of {len(value)}"
+    missing = [repr(key) for key in template if key not in value]
+    unknown = [repr(key) for key in value if key not in template]
+    parts = [f"{', '.join(missing)} missing"] if missing else []
+    parts += [f"{', '.join(unknown)} not in it"] if unknown else []
+    return f": {' and '.join(parts)}"
+
+
+def is_sequence(value: Any) -> bool:
+    """Return whether ``value`` is a list or a tuple."""
+    return isinstance(value, (list, tuple))
 
 
 def rebuild(template: Any, values: Iterator[Any]) -> Any:

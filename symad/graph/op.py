@@ -78,6 +78,14 @@ class Op:
     """Whether the result may share memory with the first input, a structure with all of them."""
     is_in_place: ClassVar[bool] = False
     """Whether the result may be written over an input of its type that nobody else needs."""
+    finite_slopes: ClassVar[bool] = False
+    """Whether the value and all derivatives are finite wherever the inputs are."""
+    may_fail: ClassVar[bool] = False
+    """Whether some values of the inputs are an error: matrices without an inverse or factor."""
+    reads_all: ClassVar[bool] = True
+    """Whether every element of the first input takes part in the result."""
+    fills_all: ClassVar[bool] = True
+    """Whether every element of the result depends on the input, unlike those of padding."""
     samples: ClassVar[Sequence[Sample]] = ()
     """Inputs on which the tests check the op; an op without any fails them."""
 
@@ -179,6 +187,57 @@ class Op:
             for slot, tangent in enumerate(tangents)
             if tangent is not None
         ]
+
+    def has_finite_slopes(self, *inputs: Node) -> bool:
+        """Return whether the value and all derivatives are finite wherever the inputs are."""
+        return self.finite_slopes
+
+    def leaves_zeros(self, slot: int) -> bool:
+        """Return whether the partial adjoint of input ``slot`` has zeros whatever the adjoint is.
+
+        They are where the op does not read the input, as an index does not read all elements.
+        """
+        return slot == 0 and not self.reads_all
+
+    def reverse_active(
+        self, slot: int, adjoint: Node, active: Callable[[], Node], out: Node, *inputs: Node
+    ) -> Node | None:
+        """Return the partial adjoint for an ``adjoint`` that is 0 where a condition is false.
+
+        There the partial adjoint must be 0 as well, even if a derivative is infinite or NaN.
+        ``active`` makes the condition, in the shape of ``out``.
+        """
+        product = self.reverse(slot, adjoint, out, *inputs)
+        if product is None:
+            return None
+        return call("where", self.active_input(slot, active(), out, *inputs), product, 0)
+
+    def forward_active(
+        self, slot: int, tangent: Node, active: Callable[[], Node], out: Node, *inputs: Node
+    ) -> Node | None:
+        """Return what :meth:`forward` does, for a ``tangent`` that is 0 where a condition is false.
+
+        ``active`` makes the condition, in the shape of the input.
+        """
+        term = self.forward(slot, tangent, out, *inputs)
+        if term is None:
+            return None
+        return call("where", self.active_output(slot, active(), out, *inputs), term, 0)
+
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        """Return where the partial adjoint of input ``slot`` can differ from 0, as a condition.
+
+        ``active`` is that for the adjoint, in the shape of ``out``; the result broadcasts to the
+        partial adjoint.  By default, every element of it may depend on all of the adjoint.
+        """
+        return call("any", active)
+
+    def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        """Return where the tangent of ``out`` can differ from 0 on account of input ``slot``.
+
+        ``active`` is that for the tangent of the input, in its shape.
+        """
+        return call("any", active)
 
     def differentiable(self, slot: int) -> bool:
         """Return whether the result has a derivative with respect to input ``slot``."""

@@ -9,11 +9,12 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Constant, Node, apply
-from symad.graph.op import Op, call
+from symad.graph.op import call
 from symad.graph.sample import Sample, integers, reals
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import (
     Elementwise,
+    FixedLinear,
     JointlyLinear,
     Linear,
     Operand,
@@ -91,6 +92,7 @@ class StopGradient(Unary):
 
     name = "stop_gradient"
     in_expressions = False
+    finite_slopes = True
     operations = 0
     numpy = staticmethod(_same)
     element = _unchanged
@@ -201,6 +203,7 @@ class _Filled(Elementwise):
     fill: ClassVar[float]
     operations = 0
     in_expressions = False
+    finite_slopes = True
 
     def reads(self, slot: int) -> bool:
         return False
@@ -272,6 +275,7 @@ class Cast(Elementwise):
     name = "cast"
     in_expressions = False
     operations = 0
+    constant_slopes = finite_slopes = True
     samples = (
         Sample(lambda x: cast(x, "float64"), [reals(3)]),
         Sample(lambda x: cast(x, "float32") * 1, [reals(3)], label="float32"),
@@ -347,7 +351,7 @@ def cast(x: Operand, dtype: Any) -> Node:
     return node if type_.dtype == wanted and not type_.weak else apply(Cast(wanted), node)
 
 
-class ShapeRepair(Op):
+class ShapeRepair(FixedLinear):
     """An op that takes the value of its first input and only the shape of its second."""
 
     def infer(self, *types: Any) -> Type:
@@ -562,7 +566,7 @@ identity: Identity = register(Identity())
 stop_gradient: StopGradient = register(StopGradient())
 ones_like: OnesLike = register(OnesLike())
 zeros_like: ZerosLike = register(ZerosLike())
-sum_like: SumLike = SumLike()
+sum_like: SumLike = register(SumLike())
 broadcast_like: BroadcastLike = BroadcastLike()
 reshape_like: ReshapeLike = ReshapeLike()
 reshape_outer: ReshapeOuter = register(ReshapeOuter())

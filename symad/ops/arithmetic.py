@@ -31,6 +31,7 @@ class Add(Binary):
     sign = "as inputs"
     counted_as = "additions"
     domain = difference
+    constant_slopes = finite_slopes = True
     numpy = np.add
     element = "add"
     text = latex = "{0} + {1}"
@@ -59,6 +60,7 @@ class Subtract(Binary):
     short = "−"
     counted_as = "additions"
     domain = difference
+    constant_slopes = finite_slopes = True
     numpy = np.subtract
     element = "subtract"
     text = latex = "{0} - {1}"
@@ -86,6 +88,7 @@ class Multiply(Binary):
     sign = "as inputs"
     counted_as = "multiplications"
     domain = product
+    finite_slopes = True
     numpy = np.multiply
     element = "multiply"
     text = "{0} * {1}"
@@ -136,6 +139,9 @@ class Divide(Binary):
         ),
     )  # fmt: skip
 
+    def has_finite_slopes(self, *inputs: Node) -> bool:
+        return isinstance(inputs[1], Constant) and bool(inputs[1].value.all())
+
 
 class Negative(Unary):
     """Negate ``x`` element by element.
@@ -150,6 +156,7 @@ class Negative(Unary):
     name = "negative"
     short = "−"
     counted_as = "additions"
+    constant_slopes = finite_slopes = True
     numpy = np.negative
     element = "negate"
     text = latex = "-{0}"
@@ -223,6 +230,13 @@ class Power(Binary):
             lambda x, y: np.array([1.0, 0.0, np.inf, -8.0, np.nan, 0.0, 1.0, 1.0], x.dtype),
         ),
     )  # fmt: skip
+
+    def has_finite_slopes(self, *inputs: Node) -> bool:
+        """Return whether the exponents are known whole numbers that are not negative."""
+        if not isinstance(inputs[1], Constant):
+            return False
+        exponents = inputs[1].value
+        return bool(np.all((exponents >= 0) & (exponents == np.floor(exponents))))
 
 
 def _needs_step(b: ScalarBuilder, remainder: Value, y: Value) -> Value:
@@ -382,6 +396,7 @@ class Abs(Unary):
 
     name = "abs"
     sign = "nonnegative"
+    finite_slopes = True
     numpy = np.absolute
     element = _abs
     latex = r"\left|{0}\right|"
@@ -416,6 +431,7 @@ class Sign(Unary):
     """
 
     name = "sign"
+    finite_slopes = True
     numpy = np.sign
     element = _sign
     latex = r"\operatorname{{sign}} {0}"
@@ -483,6 +499,7 @@ class Square(Unary):
     symbols = "{0}²"
     sign = "nonnegative"
     counted_as = "multiplications"
+    finite_slopes = True
     numpy = np.square
     element = _square
     latex = "{0}^2"

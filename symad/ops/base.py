@@ -208,14 +208,15 @@ class Elementwise(PerElement):
     outside: ``chain[k](v, y, *xs)`` is v ∂y/∂x_k.  With an adjoint for v that is the reverse rule,
     with a tangent the forward rule.  Return ``v`` itself where the derivative is 1.
 
-    A rule is linear in v, so a mask on v is handed on: rule(where(c, v, 0)) is made as
-    where(c, rule(v), 0).  The derivative of an element that plays no part in the result is then 0
-    and not 0 · inf = NaN, as in ``where(x > 0, sqrt(x), 0)`` at 0.
+    Where a choice by value leaves the operand out, :meth:`choice` says so, and the rule is selected
+    by it.
     """
 
     is_in_place = True
     in_expressions = True
     chain: ClassVar[tuple[Chain, ...]] = ()
+    constant_slopes: ClassVar[bool] = False
+    """Whether all derivatives are fixed numbers, so that v = 0 gives 0 whatever the operands."""
 
     def infer(self, *types: Any) -> Type:
         tensors = tensor_types(*types)
@@ -245,57 +246,33 @@ class Elementwise(PerElement):
     def differentiable(self, slot: int) -> bool:
         return self.chain[slot] is not None if slot < len(self.chain) else False
 
-    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+    def choice(self, slot: int, out: Node, *inputs: Node) -> tuple[Node, bool] | None:
+        """Return a condition, and whether it must hold for operand ``slot`` to be taken.
+
+        Elsewhere the operand plays no part in the result.  ``None`` where it always plays one.
+        """
+        return None
+
+    def partial(self, slot: int, v: Node, out: Node, *inputs: Node) -> Node | None:
+        """Return v ∂out/∂inputs[slot] where the operand is taken."""
         rule = self.chain[slot]
-        if rule is None:
-            return None
-        source = _without_identity(adjoint)
-        outer = _masked(source)
-        if outer is None:
-            return rule(adjoint, out, *inputs)
-        condition, kept = outer
-        product = rule(kept, out, *inputs)
-        return call("identity", source) if product is kept else mask(condition, product)
+        return None if rule is None else rule(v, out, *inputs)
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        product, choice = self.partial(slot, adjoint, out, *inputs), self.choice(slot, out, *inputs)
+        if product is None or choice is None:
+            return product
+        condition, holds = choice
+        return mask(condition if holds else call("logical_not", condition), product)
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return self.reverse(slot, tangent, out, *inputs)
 
 
 def mask(condition: Node, v: Node) -> Node:
-    """Return ``where(condition, v, 0)``; of a ``v`` that is masked already, one mask for both."""
-    inner = _masked(v)
-    if inner is not None:
-        condition, v = call("logical_and", condition, inner[0]), inner[1]
+    """Return ``where(condition, v, 0)``."""
     result: Node = call("where", condition, v, 0)
     return result
-
-
-def _masked(v: Node) -> tuple[Node, Node] | None:
-    """Return (c, u) such that ``v`` is where(c, u, 0), ``None`` if it is not made like that.
-
-    A sum node is if all its terms are, for the same c.
-    """
-    if v.op is None:
-        return None
-    if v.op.name == "add_n":
-        terms = [_masked_alone(_without_identity(term)) for term in v.inputs]
-        same = terms[0] and all(term and term[0] is terms[0][0] for term in terms)
-        return (terms[0][0], v) if terms[0] and same else None
-    return _masked_alone(v)
-
-
-def _masked_alone(v: Node) -> tuple[Node, Node] | None:
-    """Return (c, u) for a node where(c, u, 0), ``None`` for any other."""
-    if v.op is None or v.op.name != "where":
-        return None
-    condition, kept, other = v.inputs
-    is_zero = isinstance(other, Constant) and other.value.ndim == 0 and not other.value
-    return (condition, kept) if is_zero else None
-
-
-def _without_identity(v: Node) -> Node:
-    """Return what ``v`` is the identity of: a mask is kept directly below, so one step does."""
-    return v.inputs[0] if v.op is not None and v.op.name == "identity" else v
 
 
 class Unary(Elementwise):
@@ -315,6 +292,8 @@ class Binary(Elementwise):
 class Predicate(Elementwise):
     """An elementwise op with a boolean result, which has no derivative."""
 
+    finite_slopes = True
+
     def differentiable(self, slot: int) -> bool:
         return False
 
@@ -322,14 +301,51 @@ class Predicate(Elementwise):
         return np.dtype(bool)
 
 
-class Linear(Op):
+class FixedLinear(Op):
+    """An op that is linear, with coefficients that are never negative and depend on shapes only.
+
+    So its rules move conditions as they move adjoints and tangents.
+    """
+
+    finite_slopes = True
+
+    def reverse_active(
+        self, slot: int, adjoint: Node, active: Callable[[], Node], out: Node, *inputs: Node
+    ) -> Node | None:
+        return self.reverse(slot, adjoint, out, *inputs)
+
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        moved = self.reverse(slot, as_number(active), out, *inputs)
+        assert moved is not None
+        return as_truth(moved)
+
+    def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        tangents: list[Node | None] = [None] * len(inputs)
+        tangents[slot] = as_number(active)
+        (moved,) = [term for term in self.forward_terms(tangents, out, *inputs) if term is not None]
+        return as_truth(moved)
+
+
+def as_number(condition: Node) -> Node:
+    """Return 1 where a condition holds, else 0, for ops that take no booleans."""
+    result: Node = call("cast", condition, "float32")
+    return result
+
+
+def as_truth(number: Node) -> Node:
+    """Return where a number is not 0."""
+    result: Node = call("not_equal", number, 0)
+    return result
+
+
+class Linear(FixedLinear):
     """An op that is linear in its one tensor input: forward mode applies it to the tangent."""
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(self, *inputs[:slot], tangent, *inputs[slot + 1 :])
 
 
-class JointlyLinear(Op):
+class JointlyLinear(FixedLinear):
     """An op that is linear in all its differentiable inputs at once, such as concatenation."""
 
     def forward_terms(
@@ -344,7 +360,41 @@ class JointlyLinear(Op):
 
 
 class Multilinear(Linear):
-    """An op that is linear in each of its inputs: forward mode replaces one at a time."""
+    """An op that is linear in each of its inputs: forward mode replaces one at a time.
+
+    A condition moves to one input as an adjoint would if the others were ones.  The others must not
+    bring an infinity or NaN to where the adjoint is 0, so they are masked where all of it is.
+    """
+
+    def reverse_active(
+        self, slot: int, adjoint: Node, active: Callable[[], Node], out: Node, *inputs: Node
+    ) -> Node | None:
+        guarded = list(inputs)
+        for k, x in enumerate(inputs):
+            if k != slot and self.differentiable(k):
+                guarded[k] = mask(_fitting(self.active_input(k, active(), out, *inputs), x), x)
+        return self.reverse(slot, adjoint, out, *guarded)
+
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        return super().active_input(slot, active, out, *_ones_beside(slot, inputs))
+
+    def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        return super().active_output(slot, active, out, *_ones_beside(slot, inputs))
+
+
+def _fitting(condition: Node, like: Node) -> Node:
+    """Return a condition that does not widen ``like``: where it holds in any of its copies."""
+    (type_,) = tensor_types(condition.type)
+    (wanted,) = tensor_types(like.type)
+    if broadcast_shapes(type_.shape, wanted.shape) == wanted.shape:
+        return condition
+    copies = call("multiply", as_number(condition), call("ones_like", like))
+    return as_truth(call("sum_like", copies, like))
+
+
+def _ones_beside(slot: int, inputs: Sequence[Node]) -> list[Node]:
+    ones_like = FUNCTIONS["ones_like"]
+    return [x if k == slot or not x.type.is_float else ones_like(x) for k, x in enumerate(inputs)]
 
 
 def wide_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -28,7 +28,6 @@ from symad.ops.base import (
     Unary,
     as_node,
     as_nodes,
-    mask,
     register,
 )
 from symad.types import Type
@@ -365,11 +364,8 @@ class Where(Elementwise):
     numpy = np.where
     element = "select"
     latex = r"\operatorname{{where}}({0}, {1}, {2})"
-    chain = (
-        None,
-        lambda v, out, c, x, y: mask(c, v),
-        lambda v, out, c, x, y: mask(logical_not(c), v),
-    )
+    finite_slopes = True
+    chain = (None, lambda v, out, c, x, y: v, lambda v, out, c, x, y: v)
     samples = (
         Sample(lambda c, x, y: where(c, x, y), [booleans(3, 2), reals(3, 2), reals(3, 2)]),
         Sample(lambda c, x, y: where(c, x, y), [booleans(3, 1), reals(2, 1, 4), reals()]),
@@ -387,6 +383,9 @@ class Where(Elementwise):
             lambda x: np.array([-1.0, -1.0, 1e30, np.inf, -1.0, -1.0], x.dtype),
         ),
     )  # fmt: skip
+
+    def choice(self, slot: int, out: Node, *inputs: Node) -> tuple[Node, bool] | None:
+        return inputs[0], slot == 1
 
     def infer(self, *types: Any) -> Type:
         condition = types[0]
@@ -422,11 +421,9 @@ def where(condition: Operand, x: Operand, y: Operand) -> Node:
 
     Notes
     -----
-    The adjoint v of the result reaches ``x`` as where(c, v, 0) and ``y`` as where(¬c, v, 0).  The
-    mask is handed on through the elementwise ops that made ``x`` and ``y``, to the end of the
-    product of derivatives: an element that was not taken contributes 0, even where its derivative
-    is infinite or NaN.  A sum node hands the mask on that all its terms share; a sum over elements,
-    such as that over broadcast copies, ends this.
+    The adjoint v of the result reaches ``x`` as where(c, v, 0) and ``y`` as where(¬c, v, 0).  What
+    was not taken has no part in the derivative, whatever it is made of, in every mode and order: an
+    element that was not taken contributes 0, even where its derivative is infinite or NaN.
 
     Examples
     --------
@@ -447,9 +444,9 @@ def where(condition: Operand, x: Operand, y: Operand) -> Node:
     return apply(Where(), as_node(condition), *as_nodes(x, y))
 
 
-def _share(v: Node, wins: Node, ties: Node) -> Node:
-    """Return v where an operand wins, half of it where it ties besides, else 0."""
-    return mask(wins, where(ties, 0.5 * v, v))
+def _shared(v: Node, y: Node, a: Node, b: Node) -> Node:
+    """Return half of v where the operands tie, v elsewhere."""
+    return where(equal(a, b), 0.5 * v, v)
 
 
 def _extreme(b: ScalarBuilder, first_wins: Value, x: Value, y: Value) -> Value:
@@ -488,10 +485,8 @@ class Maximum(Binary):
     element = _larger
     latex = r"\max({0}, {1})"
     commutative = True
-    chain = (
-        lambda v, y, a, b: _share(v, a >= b, equal(a, b)),
-        lambda v, y, a, b: _share(v, b >= a, equal(a, b)),
-    )
+    finite_slopes = True
+    chain = (_shared, _shared)
     samples = (
         Sample(lambda x: maximum(x, x[::-1] + 0.1), [distinct(4)]),
         Sample(lambda x: maximum(x, 0.3), [away_from_zero(2, 3, low=0.5)], label="number"),
@@ -502,6 +497,9 @@ class Maximum(Binary):
             lambda x, y: np.where(x > y, x, np.where(x != x, x, y)),
         ),
     )  # fmt: skip
+
+    def choice(self, slot: int, out: Node, *inputs: Node) -> tuple[Node, bool] | None:
+        return inputs[slot] >= inputs[1 - slot], True
 
 
 class Minimum(Binary):
@@ -524,10 +522,8 @@ class Minimum(Binary):
     element = _smaller
     latex = r"\min({0}, {1})"
     commutative = True
-    chain = (
-        lambda v, y, a, b: _share(v, a <= b, equal(a, b)),
-        lambda v, y, a, b: _share(v, b <= a, equal(a, b)),
-    )
+    finite_slopes = True
+    chain = (_shared, _shared)
     samples = (
         Sample(lambda x: minimum(x, x[::-1] + 0.1), [distinct(4)]),
         Sample(lambda x: minimum(x, 0.3), [away_from_zero(2, 3, low=0.5)], label="number"),
@@ -537,6 +533,9 @@ class Minimum(Binary):
             lambda x, y: np.where(x < y, x, np.where(x != x, x, y)),
         ),
     )  # fmt: skip
+
+    def choice(self, slot: int, out: Node, *inputs: Node) -> tuple[Node, bool] | None:
+        return inputs[slot] <= inputs[1 - slot], True
 
 
 def clip(x: Operand, min: Operand | None = None, max: Operand | None = None) -> Node:
@@ -598,7 +597,8 @@ class Relu(Unary):
     sign = "as inputs"
     numpy = staticmethod(_relu)
     element = _positive_part
-    chain = (lambda v, y, x: mask(x > 0, v),)
+    finite_slopes = True
+    chain = (lambda v, y, x: v,)
     samples = (
         Sample(lambda x: relu(x), [away_from_zero(3, 2)], lambda x: x * (x > 0)),
         Sample(lambda x: relu(x) ** 2, [away_from_zero(4)], label="squared"),
@@ -608,6 +608,9 @@ class Relu(Unary):
             lambda x: np.array([0.0, 1e-30, np.inf, 0.0, np.nan], x.dtype),
         ),
     )  # fmt: skip
+
+    def choice(self, slot: int, out: Node, *inputs: Node) -> tuple[Node, bool] | None:
+        return inputs[0] > 0, True
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return np.result_type(*dtypes, 0)

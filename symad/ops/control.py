@@ -17,6 +17,7 @@ from symad.graph.cost import total_cost
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op, call
+from symad.graph.operators import FUNCTIONS
 from symad.graph.provenance import creating, current_creation
 from symad.graph.sample import Sample, reals
 from symad.graph.traverse import topological_order
@@ -164,23 +165,92 @@ class Map(WithBody):
     def differentiable(self, slot: int) -> bool:
         return self.body.inputs[slot].type.is_float
 
+    def has_finite_slopes(self, *inputs: Node) -> bool:
+        return _has_finite_slopes(self.body)
+
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         output, wanted = self.body.outputs[0], self.body.inputs[slot]
         seed = placeholder(output)
         pulled = call("pullback", output, wanted, seed)
-        body = Graph([pulled], [seed, *self.body.inputs])
-        mapped = apply(Map(body, self.sequences + 1), adjoint, *inputs)
-        return mapped if slot < self.sequences else call("sum", mapped, axis=0)
+        return self._mapped(slot, pulled, [seed], [adjoint], inputs)
+
+    def reverse_active(
+        self, slot: int, adjoint: Node, active: Callable[[], Node], out: Node, *inputs: Node
+    ) -> Node | None:
+        seed, where = placeholder(self.body.outputs[0]), self._element_of(active())
+        pulled, _ = self._pulled(slot, seed, where)
+        return self._mapped(slot, pulled, [seed, where], [adjoint, active()], inputs)
+
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        seed, where = placeholder(self.body.outputs[0]), self._element_of(active)
+        _, moved = self._pulled(slot, seed, where)
+        return self._mapped(slot, moved, [where], [active], inputs)
+
+    def _element_of(self, condition: Node) -> Node:
+        return placeholder(condition, _element_type(condition.type))
+
+    def _pulled(self, slot: int, seed: Node, where: Node) -> Sequence[Node]:
+        """Return the adjoint of an input of the body, and where it can differ from 0."""
+        output, wanted = self.body.outputs[0], self.body.inputs[slot]
+        pair: Sequence[Node] = FUNCTIONS["pullback_where"](output, wanted, seed, where)
+        return pair
+
+    def _mapped(
+        self,
+        slot: int,
+        result: Node,
+        elements: Sequence[Node],
+        sequences: Sequence[Node],
+        inputs: Sequence[Node],
+    ) -> Node:
+        """Map ``result`` over more sequences; what is passed whole collects all rows."""
+        body = Graph([result], [*elements, *self.body.inputs])
+        mapped = apply(Map(body, self.sequences + len(elements)), *sequences, *inputs)
+        if slot < self.sequences:
+            return mapped
+        return call("any" if result.dtype == bool else "sum", mapped, axis=0)
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
-        output, wanted = self.body.outputs[0], self.body.inputs[slot]
+        seed = placeholder(self.body.inputs[slot])
+        pushed = call("pushforward", self.body.outputs[0], self.body.inputs[slot], seed)
+        return self._pushed(slot, pushed, [seed], [tangent], inputs)
+
+    def forward_active(
+        self, slot: int, tangent: Node, active: Callable[[], Node], out: Node, *inputs: Node
+    ) -> Node | None:
+        seed, where, (pushed, _) = self._pushed_where(slot, active())
+        return self._pushed(slot, pushed, [seed, where], [tangent, active()], inputs)
+
+    def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        _, where, (_, moved) = self._pushed_where(slot, active)
+        return self._pushed(slot, moved, [where], [active], inputs)
+
+    def _pushed_where(self, slot: int, active: Node) -> tuple[Node, Node, Sequence[Node]]:
+        """Return stand-ins for the tangent and its condition, and what they become."""
+        wanted = self.body.inputs[slot]
         seed = placeholder(wanted)
-        pushed = call("pushforward", output, wanted, seed)
+        where = self._element_of(active) if slot < self.sequences else placeholder(active)
+        pair = FUNCTIONS["pushforward_where"](self.body.outputs[0], wanted, seed, where)
+        return seed, where, pair
+
+    def _pushed(
+        self,
+        slot: int,
+        result: Node,
+        stand_ins: Sequence[Node],
+        given: Sequence[Node],
+        inputs: Sequence[Node],
+    ) -> Node:
+        """Map ``result``, which takes more of the kind of input ``slot``."""
         if slot < self.sequences:
-            body = Graph([pushed], [seed, *self.body.inputs])
-            return apply(Map(body, self.sequences + 1), tangent, *inputs)
-        body = Graph([pushed], [*self.body.inputs, seed])
-        return apply(Map(body, self.sequences), *inputs, tangent)
+            body = Graph([result], [*stand_ins, *self.body.inputs])
+            return apply(Map(body, self.sequences + len(given)), *given, *inputs)
+        body = Graph([result], [*self.body.inputs, *stand_ins])
+        return apply(Map(body, self.sequences), *inputs, *given)
+
+
+def _has_finite_slopes(body: Graph) -> bool:
+    return all(node.op is None or node.op.has_finite_slopes(*node.inputs) for node in body.nodes)
 
 
 def _same_length(a: Any, b: Any) -> Any:
@@ -276,6 +346,9 @@ class Call(WithBody):
     def differentiable(self, slot: int) -> bool:
         return self.body.inputs[slot].type.is_float
 
+    def has_finite_slopes(self, *inputs: Node) -> bool:
+        return self.reverse_rule is None and _has_finite_slopes(self.body)
+
     def inline(self, *inputs: Node) -> Node:
         """Return the body's nodes with ``inputs`` in place of the placeholders."""
         return _inline(self.body, inputs)
@@ -289,6 +362,36 @@ class Call(WithBody):
         seed = placeholder(adjoint)
         pulled = call("pullback", self.inline(*stand_ins), stand_ins[slot], seed)
         return _inline(Graph([pulled], [*stand_ins, seed]), [*inputs, adjoint])
+
+    def reverse_active(
+        self, slot: int, adjoint: Node, active: Callable[[], Node], out: Node, *inputs: Node
+    ) -> Node | None:
+        if self.reverse_rule is not None:
+            return super().reverse_active(slot, adjoint, active, out, *inputs)
+        return self._pulled_where(slot, adjoint, active(), inputs)[0]
+
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        if self.reverse_rule is not None and not self._passes(slot):
+            return super().active_input(slot, active, out, *inputs)
+        return self._pulled_where(slot, zeros_like(out), active, inputs)[1]
+
+    def _passes(self, slot: int) -> bool:
+        """Return whether the body has a derivative, from which a rule of its own may differ."""
+        adjoint = FUNCTIONS["gradients"](
+            self.body.outputs[0], self.body.inputs[slot], unused="none"
+        )
+        return adjoint is not None
+
+    def _pulled_where(
+        self, slot: int, adjoint: Node, active: Node, inputs: Sequence[Node]
+    ) -> Sequence[Node]:
+        """Return the adjoint of an input by the body, and where it can differ from 0."""
+        stand_ins = [placeholder(node) for node in inputs]
+        seed, where = placeholder(adjoint), placeholder(active)
+        output = self.inline(*stand_ins)
+        pair = FUNCTIONS["pullback_where"](output, stand_ins[slot], seed, where)
+        given = [*inputs, adjoint, active]
+        return [_inline(Graph([one], [*stand_ins, seed, where]), given) for one in pair]
 
     def forward_terms(
         self, tangents: Sequence[Node | None], out: Node, *inputs: Node

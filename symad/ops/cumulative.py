@@ -21,6 +21,11 @@ class Cumulative(Op):
     axis: int
     from_end: bool = False
 
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        return call("any", active, self.axis, keepdims=True)
+
+    active_output = active_input
+
     def flops(self, result: Any, *types: Any) -> int:
         return len(types) * int(result.size)
 
@@ -186,6 +191,7 @@ class CumProd(Cumulative):
     name = "cumprod"
     in_expressions = True
     sign = "as inputs"
+    finite_slopes = True
     numpy = staticmethod(_cumprod)
     samples = (
         Sample(lambda x: cumprod(x), [reals(4)], np.cumprod),
@@ -286,6 +292,7 @@ class LinearRecurrence(Cumulative):
     """
 
     name = "linear_recurrence"
+    finite_slopes = True
     numpy = staticmethod(_linear_recurrence)
     samples = (
         Sample(lambda a, b: linear_recurrence(a, b, 0), [reals(4), reals(4)]),

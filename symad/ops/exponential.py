@@ -238,6 +238,7 @@ class LogAddExp(Binary):
     """
 
     name = "logaddexp"
+    finite_slopes = True
     operations = 2 * ELEMENTARY + 3
     numpy = np.logaddexp
     element = _add_logarithms
@@ -285,6 +286,7 @@ class Sigmoid(Unary):
 
     name = "sigmoid"
     sign = "nonnegative"
+    finite_slopes = True
     operations = ELEMENTARY + 2
     numpy = staticmethod(_sigmoid)
     element = _logistic
@@ -325,6 +327,7 @@ class SigmoidSlope(Unary):
     """
 
     name = "sigmoid_slope"
+    finite_slopes = True
     short = "σ′"
     sign = "nonnegative"
     operations = ELEMENTARY + 3
@@ -372,6 +375,7 @@ class Softplus(Unary):
 
     name = "softplus"
     sign = "nonnegative"
+    finite_slopes = True
     operations = 2 * ELEMENTARY + 2
     numpy = staticmethod(_softplus)
     element = _log_one_plus_exp

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,10 +24,18 @@ from symad.types import Shape, Type, UnknownShape, normalize_axes
 class Extremum(Reduction):
     """The largest or smallest element; those that tie for it share its derivative equally."""
 
+    reads_all = False
+    beaten: ClassVar[str]
+    """The comparison with the result that holds for the elements that are not taken."""
+
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(*types)
         _require_elements(x.shape, self.axis, self.name)
         return super().infer(*types)
+
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        beaten = call(self.beaten, inputs[0], self.spread(out))
+        return call("logical_and", self.spread(active), call("logical_not", beaten))
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         ties: Node = call("equal", x, y)
@@ -96,7 +104,9 @@ class Max(Extremum):
     name = "max"
     in_expressions = True
     sign = "as inputs"
+    finite_slopes = True
     numpy = np.max
+    beaten = "less"
     latex = r"\max {0}"
     samples = (
         Sample(lambda x: max(x), [distinct(3, 2)], order=1),
@@ -157,7 +167,9 @@ class Min(Extremum):
     name = "min"
     in_expressions = True
     sign = "as inputs"
+    finite_slopes = True
     numpy = np.min
+    beaten = "greater"
     latex = r"\min {0}"
     samples = (
         Sample(lambda x: min(x), [distinct(3, 2)], order=1),

@@ -15,13 +15,19 @@ import numpy as np
 
 from symad.errors import GradientError, GraphTypeError
 from symad.graph.node import Node, apply
-from symad.graph.op import Op
 from symad.graph.sample import Sample, positive_definite, reals, well_conditioned
 from symad.ops.adjoint import add_n
 from symad.ops.base import Operand, as_node, register, tensor_types
 from symad.ops.inverse import identity_matrix
 from symad.ops.linear_system import solve_triangular
-from symad.ops.matrices import batch_of, factor_dtype, per_matrix, require_matrix, require_square
+from symad.ops.matrices import (
+    PerMatrix,
+    batch_of,
+    factor_dtype,
+    per_matrix,
+    require_matrix,
+    require_square,
+)
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims
 from symad.ops.structure import adjoint_items, structure, structure_item
@@ -75,7 +81,7 @@ def _tuple_type(*items: TensorType) -> StructureType:
 # Cholesky
 
 
-class Cholesky(Op):
+class Cholesky(PerMatrix):
     r"""Return the lower triangular L with L Lᵀ = A, for a symmetric positive definite A.
 
     Parameters
@@ -110,6 +116,8 @@ class Cholesky(Op):
 
     name = "cholesky"
     in_expressions = True
+    may_fail = True
+    result_axes = (2,)
     numpy = np.linalg.cholesky
     samples = (
         Sample(lambda a: cholesky(_symmetric(a)), [positive_definite(3, 3)]),
@@ -153,10 +161,12 @@ def _qr(a: Any) -> Any:
     return tuple(np.linalg.qr(a))
 
 
-class QR(Op):
+class QR(PerMatrix):
     """See :func:`qr`."""
 
     name = "qr"
+    may_fail = True
+    result_axes = (2, 2)
     numpy = staticmethod(_qr)
     samples = (
         Sample(lambda a: qr(a), [well_conditioned(4, 2)]),
@@ -282,7 +292,7 @@ def _eigh_signless(result: EighResult) -> Node:
     return _scaled_columns(vectors, sin(result.eigenvalues)) @ vectors.mT
 
 
-class Eigh(Op):
+class Eigh(PerMatrix):
     """See :func:`eigh`."""
 
     name = "eigh"
@@ -290,6 +300,8 @@ class Eigh(Op):
         "Eigenvectors have no derivative where two eigenvalues are equal; use eigenvalues alone "
         "(sm.linalg.eigvalsh), or make them differ."
     )
+    may_fail = True
+    result_axes = (1, 2)
     numpy = staticmethod(_eigh)
     samples = (
         Sample(lambda a: _eigh_signless(eigh(_symmetric(a))), [positive_definite(3, 3)]),
@@ -376,7 +388,7 @@ def eigh(a: Operand) -> EighResult:
     return EighResult(structure_item(pair, 0), structure_item(pair, 1))
 
 
-class Eigvalsh(Op):
+class Eigvalsh(PerMatrix):
     r"""Return the eigenvalues of symmetric matrices, ascending.
 
     Parameters
@@ -405,6 +417,8 @@ class Eigvalsh(Op):
     """
 
     name = "eigvalsh"
+    may_fail = True
+    result_axes = (1,)
     numpy = np.linalg.eigvalsh
     samples = (
         Sample(lambda a: eigvalsh(_symmetric(a)), [positive_definite(3, 3)]),
@@ -452,7 +466,7 @@ def _svd_signless(result: SVDResult) -> tuple[Node, Node, Node]:
     return _scaled_columns(u, sin(s)) @ vh, u**2, vh**2
 
 
-class SVD(Op):
+class SVD(PerMatrix):
     """See :func:`svd`."""
 
     name = "svd"
@@ -460,6 +474,8 @@ class SVD(Op):
         "Singular vectors have no derivative where two singular values are equal or one is 0; use "
         "singular values alone (sm.linalg.svdvals), or make them differ."
     )
+    may_fail = True
+    result_axes = (2, 1, 2)
     numpy = staticmethod(_svd)
     samples = (
         Sample(lambda a: _svd_signless(svd(a)), [well_conditioned(4, 2)], label="tall"),
@@ -575,7 +591,7 @@ def _svd_as_numpy(a: Operand, full_matrices: bool = True) -> SVDResult:
     return svd(a)
 
 
-class Svdvals(Op):
+class Svdvals(PerMatrix):
     r"""Return the singular values of matrices, descending.
 
     Parameters
@@ -600,6 +616,8 @@ class Svdvals(Op):
     """
 
     name = "svdvals"
+    may_fail = True
+    result_axes = (1,)
     numpy = np.linalg.svdvals
     samples = (
         Sample(lambda a: svdvals(a), [well_conditioned(4, 2)]),

@@ -74,6 +74,7 @@ class TakeAlongAxis(Linear):
     axis: int
 
     name = "take_along_axis"
+    reads_all = False
     numpy = np.take_along_axis
     samples = (
         Sample(lambda x, i: take_along_axis(x, i, 1), [reals(2, 3), fixed([[2, 0], [1, 1]])]),
@@ -120,6 +121,7 @@ class AddAlongAxis(Linear):
     axis: int
 
     name = "add_along_axis"
+    fills_all = False
     numpy = staticmethod(_add_along_axis)
     samples = (
         Sample(lambda v, x, i: apply(AddAlongAxis(1), v, x, i),

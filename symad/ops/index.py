@@ -61,6 +61,7 @@ class Index(Linear, _Subscripted):
     """Select elements by integers, slices, new axes and ``...``: a view."""
 
     name = "index"
+    reads_all = False
     numpy = staticmethod(_index)
     is_view = True
     samples = (
@@ -141,6 +142,7 @@ class ScatterAdd(Linear, _Subscripted):
     """Add ``v`` to zeros of the shape of ``like`` at an index: the transpose of indexing."""
 
     name = "scatter_add"
+    fills_all = False
     numpy = staticmethod(_scatter_add)
     operands = 2
     samples = (
@@ -295,6 +297,9 @@ class SetAt(_Update):
         Sample(lambda x, v: set_at(x, (), v), [reals(), reals()], label="scalar"),
     )
 
+    def leaves_zeros(self, slot: int) -> bool:
+        return slot == 0
+
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         indices = inputs[2:]
         if slot == 0:
@@ -337,6 +342,8 @@ class IndexLast(Linear, _Subscripted):
     """
 
     name = "index_last"
+    fills_all = False
+    reads_all = False
     numpy = staticmethod(_last_of)
     samples = (Sample(lambda x: apply(IndexLast(("?",)), x, as_node([1, 1, 0, 1])), [reals(2, 2)]),)
 

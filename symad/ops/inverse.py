@@ -18,6 +18,7 @@ from symad.ops.adjoint import broadcast_like
 from symad.ops.base import Operand, as_node, register, tensor_types
 from symad.ops.linear_system import solve_triangular
 from symad.ops.matrices import (
+    PerMatrix,
     batch_of,
     factor_dtype,
     over_matrices,
@@ -35,7 +36,7 @@ from symad.types import (
 )
 
 
-class Inv(Op):
+class Inv(PerMatrix):
     r"""Invert a square matrix.
 
     Use :func:`solve` for ``inv(a) @ b``: it is faster and more accurate.
@@ -65,6 +66,8 @@ class Inv(Op):
 
     name = "inv"
     in_expressions = True
+    may_fail = True
+    result_axes = (2,)
     numpy = np.linalg.inv
     latex = "{0}^{{-1}}"
     precedence = 4
@@ -93,7 +96,7 @@ class Inv(Op):
         return -(out @ tangent @ out)
 
 
-class Det(Op):
+class Det(PerMatrix):
     r"""Return the determinant of a square matrix.
 
     For large matrices it overflows or vanishes: use :func:`slogdet`.
@@ -128,6 +131,7 @@ class Det(Op):
 
     name = "det"
     in_expressions = True
+    result_axes = (0,)
     numpy = np.linalg.det
     latex = r"\det {0}"
     samples = (
@@ -170,7 +174,7 @@ def _cofactors(a: Any) -> Any:
     return sign * ((u * (before * after)[..., None, :]) @ vh)
 
 
-class Cofactors(Op):
+class Cofactors(PerMatrix):
     """The matrix of cofactors, C = det(A) A⁻ᵀ, which exists for singular matrices as well.
 
     From the singular value decomposition A = U S Vᵀ it is det(U V) U S' Vᵀ, where S' has, in place
@@ -178,6 +182,8 @@ class Cofactors(Op):
     """
 
     name = "cofactors"
+    may_fail = True
+    result_axes = (2,)
     numpy = staticmethod(_cofactors)
     samples = (
         Sample(
@@ -229,10 +235,11 @@ def _slogdet(a: Any) -> Any:
     return tuple(np.linalg.slogdet(a))
 
 
-class Slogdet(Op):
+class Slogdet(PerMatrix):
     """See :func:`slogdet`."""
 
     name = "slogdet"
+    result_axes = (0, 0)
     numpy = staticmethod(_slogdet)
     samples = (
         Sample(lambda a: slogdet(a), [well_conditioned(3, 3)]),

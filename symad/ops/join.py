@@ -127,6 +127,7 @@ class ConcatPart(_Part):
     """Take from ``v`` the part that input number ``part`` of a concatenation has in it."""
 
     name = "concat_part"
+    reads_all = False
     numpy = staticmethod(_concat_part)
     is_view = True
     samples = (
@@ -161,6 +162,7 @@ class ConcatPlace(_Part):
     """Put ``v`` where input number ``part`` of a concatenation goes, among zeros."""
 
     name = "concat_place"
+    fills_all = False
     numpy = staticmethod(_concat_place)
     samples = (
         Sample(lambda v, a, b: apply(ConcatPlace(1, 1), v, a, b),

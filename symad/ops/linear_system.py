@@ -12,7 +12,7 @@ import numpy as np
 
 from symad.errors import ShapeError
 from symad.graph.node import Node, apply
-from symad.graph.op import Op
+from symad.graph.op import Op, call
 from symad.graph.sample import Sample, integers, reals, well_conditioned
 from symad.ops.base import Operand, as_nodes, register, tensor_types
 from symad.ops.matrices import (
@@ -22,6 +22,7 @@ from symad.ops.matrices import (
     require_square,
     to_columns,
 )
+from symad.ops.shape import expand_dims, squeeze
 from symad.ops.triangle import tril, triu
 from symad.types import (
     Dimension,
@@ -56,6 +57,20 @@ class _LinearSolve(Op):
     def part(self, a: Node) -> Node:
         """Return ``a`` with zeros in place of the elements that the op does not read."""
         return a
+
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        if None in (inputs[0].ndim, inputs[1].ndim):
+            return call("any", active)
+        if inputs[1].ndim == 1:
+            systems = call("any", active, -1, keepdims=True)
+            return systems if slot == 1 else expand_dims(systems, -1)
+        return call("any", active, -2 if slot == 1 else (-2, -1), keepdims=True)
+
+    def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        if slot == 1 or None in (inputs[0].ndim, inputs[1].ndim):
+            return self.active_input(slot, active, out, *inputs)
+        systems = call("any", active, (-2, -1), keepdims=True)
+        return squeeze(systems, -1) if inputs[1].ndim == 1 else systems
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         a, b = inputs
@@ -129,6 +144,7 @@ class Solve(_LinearSolve):
 
     name = "solve"
     in_expressions = True
+    may_fail = True
     numpy = np.linalg.solve
     latex = "{0}^{{-1}} {1}"
     precedence = 2
@@ -196,6 +212,7 @@ class SolveTriangular(_LinearSolve):
     unit_diagonal: bool
 
     name = "solve_triangular"
+    may_fail = True
     factor = False
     numpy = staticmethod(_solve_triangular)
     samples = (

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any, ClassVar
 
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply
-from symad.graph.op import Op
-from symad.graph.sample import Sample, reals
-from symad.ops.base import tensor_types
+from symad.graph.op import OP_CLASSES, Op, call
+from symad.graph.sample import Sample, fixed, reals, well_conditioned
+from symad.ops.base import FixedLinear, tensor_types
 from symad.ops.shape import expand_dims, squeeze
-from symad.types import Shape, Type, UnknownShape, format_shape
+from symad.ops.structure import adjoint_items
+from symad.types import Shape, TensorType, Type, UnknownShape, format_shape
 
 
 def factor_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
@@ -72,6 +74,100 @@ def over_matrices(x: Node) -> Node:
     return expand_dims(x, (-2, -1))
 
 
+class PerMatrix(Op):
+    """An op on each matrix of a stack by itself: a condition for one is that for all of it."""
+
+    result_axes: ClassVar[tuple[int, ...]]
+    """How many axes of each result belong to one matrix."""
+
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        single = isinstance(active.type, TensorType)
+        items = [active] if single else adjoint_items(active, len(self.result_axes))
+        pairs = zip(items, self.result_axes, strict=True)
+        found = [_any_of_matrix(item, count) for item, count in pairs if item is not None]
+        return reduce(lambda a, b: call("logical_or", a, b), found)
+
+    def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        (count,) = self.result_axes
+        kept = call("any", active, axis=(-2, -1), keepdims=True)
+        return kept if count == 2 else squeeze(kept, tuple(range(-2, -count)))
+
+
+def _any_of_matrix(condition: Node, axes: int) -> Node:
+    """Return whether a condition holds anywhere in the last ``axes``, for each matrix."""
+    if axes:
+        condition = call("any", condition, axis=tuple(range(-axes, 0)), keepdims=True)
+    return condition if axes == 2 else expand_dims(condition, tuple(range(axes - 2, 0)))
+
+
+def _nan_on_failure(*arrays: Any, op: Op) -> Any:
+    """Return what ``op`` computes; NaN for each matrix of a stack for which that is an error."""
+    kernel = op.kernel()
+    try:
+        return kernel(*arrays)
+    except np.linalg.LinAlgError:
+        ranks = [min(array.ndim, 2) for array in arrays]
+        stacks = [x.shape[: x.ndim - rank] for x, rank in zip(arrays, ranks, strict=True)]
+        batch = np.broadcast_shapes(*stacks)
+        wide = [
+            np.broadcast_to(x, (*batch, *x.shape[x.ndim - rank :]))
+            for x, rank in zip(arrays, ranks, strict=True)
+        ]
+        each = [_or_nan(kernel, *[x[index] for x in wide]) for index in np.ndindex(batch)]
+        if isinstance(each[0], tuple):
+            return tuple(_stacked(items, batch) for items in zip(*each, strict=True))
+        return _stacked(each, batch)
+
+
+def _or_nan(kernel: Callable[..., Any], *arrays: Any) -> Any:
+    try:
+        return kernel(*arrays)
+    except np.linalg.LinAlgError:
+        harmless = [np.eye(*x.shape) if x.ndim == 2 else np.ones(x.shape) for x in arrays]
+        made = kernel(*[x.astype(array.dtype) for x, array in zip(harmless, arrays, strict=True)])
+        return tuple(x * np.nan for x in made) if isinstance(made, tuple) else made * np.nan
+
+
+def _stacked(items: Sequence[Any], batch: tuple[int, ...]) -> Any:
+    return np.reshape(items, (*batch, *np.shape(items[0])))
+
+
+class NanOnFailure(Op):
+    """An op on matrices that gives NaN for what would be an error.
+
+    It comes from :func:`symad.passes.failures.allow_failures`, which no derivative follows.
+    """
+
+    op: Op
+
+    name = "nan_on_failure"
+    numpy = staticmethod(_nan_on_failure)
+    samples = (
+        Sample(
+            lambda a: apply(NanOnFailure(OP_CLASSES["inv"]()), a),
+            [well_conditioned(2, 3, 3)],
+            np.linalg.inv,
+            order=0,
+        ),
+        Sample(
+            lambda a: apply(NanOnFailure(OP_CLASSES["inv"]()), a),
+            [fixed([[[1.0, 0.0], [0.0, 2.0]], [[1.0, 1.0], [1.0, 1.0]]])],
+            lambda a: np.array([[[1.0, 0.0], [0.0, 0.5]], [[np.nan] * 2] * 2], a.dtype),
+            order=0,
+            label="special",
+        ),
+    )
+
+    def infer(self, *types: Any) -> Type:
+        return self.op.infer(*types)
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return self.op.flops(result, *types)
+
+    def differentiable(self, slot: int) -> bool:
+        return False
+
+
 # A right-hand side that may be a vector
 
 
@@ -83,7 +179,7 @@ def _from_columns(x: Any, like: Any) -> Any:
     return np.squeeze(x, -1) if np.ndim(like) == 1 else x
 
 
-class _ByRank(Op):
+class _ByRank(FixedLinear):
     """An op that adds or drops a last axis of size 1 if its second input is a vector."""
 
     is_view = True

@@ -110,6 +110,7 @@ class Var(Reduction):
     in_expressions = True
     sign = "nonnegative"
     domain = "There are too few elements for this variance: check the sizes and the correction."
+    finite_slopes = True
     operations = 4
     numpy = staticmethod(_var)
     samples = (

@@ -94,6 +94,7 @@ class LogSumExp(Reduction):
     has_poles = True
     domain = "The logarithm of a sum of no elements is −∞: check the sizes that are fed."
     in_expressions = True
+    finite_slopes = True
     operations = ELEMENTARY + 3
     numpy = staticmethod(_logsumexp)
     samples = (
@@ -156,6 +157,11 @@ class Normalized(Op):
     """An op that scales elements by what all along ``axis`` amount to; it keeps the shape."""
 
     axis: Axis
+
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        return call("any", active, self.axis, keepdims=True)
+
+    active_output = active_input
 
     def flops(self, result: Any, *types: Any) -> int:
         # The maximum, what is left of each element, its exponential, their sum, and the quotient.
@@ -258,6 +264,7 @@ class Softmax(Normalized):
     in_expressions = True
     sign = "nonnegative"
     domain = "A row of nothing but −∞ leaves nothing to choose from: leave one element unmasked."
+    finite_slopes = True
     numpy = staticmethod(_softmax)
     samples = (
         Sample(lambda x: softmax(x), [reals(3, 4)], _scipy("softmax")),
@@ -345,6 +352,7 @@ class LogSoftmax(Normalized):
     name = "log_softmax"
     in_expressions = True
     domain = "A row of nothing but −∞ leaves nothing to choose from: leave one unmasked."
+    finite_slopes = True
     numpy = staticmethod(_log_softmax)
     samples = (
         Sample(lambda x: log_softmax(x), [reals(3, 4)], _scipy("log_softmax")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from string import ascii_letters
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from symad.errors import ShapeError
 from symad.graph.node import Node, apply, reporting
+from symad.graph.op import call
 from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import sum_like
 from symad.ops.base import Multilinear, Operand, as_nodes, register, tensor_types, ufunc_dtype
@@ -99,6 +101,20 @@ class Matmul(Multilinear):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return _operand_adjoint(slot, adjoint, *inputs)
+
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        if _are_matrices(inputs):
+            return call("any", active, axis=-2 if slot else -1, keepdims=True)
+        return super().active_input(slot, active, out, *inputs)
+
+    def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        if _are_matrices(inputs):
+            return call("any", active, axis=-2 if slot else -1, keepdims=True)
+        return super().active_output(slot, active, out, *inputs)
+
+
+def _are_matrices(nodes: Sequence[Node]) -> bool:
+    return all(node.ndim is not None and node.ndim > 1 for node in nodes)
 
 
 def _matmul_shape(x: Shape, y: Shape) -> Shape:

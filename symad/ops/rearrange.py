@@ -11,7 +11,7 @@ from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.graph.sample import Sample, reals
-from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.base import FixedLinear, Linear, Operand, as_node, register, tensor_types
 from symad.ops.index import index_array
 from symad.ops.reduce import Axis, as_axis
 from symad.ops.shape import one_axis, reshape
@@ -349,7 +349,7 @@ def _pad(x: Any, widths: Widths, mode: str, value: float) -> Any:
     return np.pad(x, widths, mode=mode)  # type: ignore[call-overload]
 
 
-class Pad(Op):
+class Pad(FixedLinear):
     """Add elements before and after each axis: a value, or what the array continues to."""
 
     widths: Widths
@@ -357,6 +357,7 @@ class Pad(Op):
     value: float = 0
 
     name = "pad"
+    fills_all = False
     numpy = staticmethod(_pad)
     samples = (
         Sample(lambda x: pad(x, 1), [reals(2, 3)]),
@@ -417,6 +418,7 @@ class PadSum(_TransposeOf, Linear):
     mode: str
 
     name = "pad_sum"
+    reads_all = False
     numpy = staticmethod(_pad_sum)
     is_view = True
     samples = (

@@ -105,6 +105,12 @@ class Reduction(Op):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return self.chain(self.spread(adjoint), self.spread(out), inputs[0])
 
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        return self.spread(active)
+
+    def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        return call("any", active, self.axis, keepdims=self.keepdims)
+
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         terms = self.chain(tangent, self.spread(out), inputs[0])
         return sum(terms, self.axis, keepdims=self.keepdims)
@@ -152,6 +158,7 @@ class Sum(Linear, Reduction):
     in_expressions = True
     sign = "as inputs"
     counted_as = "sums"
+    active_input, active_output = Reduction.active_input, Reduction.active_output
     numpy = np.sum
     latex = r"\sum {0}"
     samples = (
@@ -279,6 +286,7 @@ class Mean(Linear, Reduction):
     in_expressions = True
     sign = "as inputs"
     domain = "The mean of no elements is 0/0: check the sizes that are fed."
+    active_input, active_output = Reduction.active_input, Reduction.active_output
     numpy = staticmethod(mean_of_array)
     samples = (
         Sample(lambda x: mean(x), [reals(3, 2)]),
@@ -339,6 +347,7 @@ class Prod(Reduction):
     name = "prod"
     in_expressions = True
     sign = "as inputs"
+    finite_slopes = True
     numpy = np.prod
     latex = r"\prod {0}"
     samples = (

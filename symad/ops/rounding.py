@@ -18,6 +18,8 @@ _HALVES = fixed([0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -0.2, 1e16, np.inf, -np.inf, np
 class _ToInteger(Unary):
     """Rounds to an integer; an integer stays as it is."""
 
+    finite_slopes = True
+
     def scalar(self, builder: ScalarBuilder, *inputs: Value) -> Value:
         is_float = builder.dtype(inputs[0]).kind == "f"
         return super().scalar(builder, *inputs) if is_float else inputs[0]
@@ -103,6 +105,7 @@ class Round(Elementwise):
 
     name = "round"
     sign = "as inputs"
+    finite_slopes = True
     numpy = np.round
     chain = (lambda v, y, x: zeros_like(v),)
     samples = (

@@ -40,6 +40,7 @@ class Erf(Unary):
 
     name = "erf"
     sign = "as inputs"
+    finite_slopes = True
     operations = SPECIAL
     numpy = "scipy.special.erf"
     element = "erf"
@@ -65,6 +66,7 @@ class Erfc(Unary):
 
     name = "erfc"
     sign = "nonnegative"
+    finite_slopes = True
     operations = SPECIAL
     numpy = "scipy.special.erfc"
     element = "erfc"

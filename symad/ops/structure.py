@@ -31,6 +31,7 @@ class MakeStructure(Op):
     present: tuple[bool, ...]
 
     name = "make_structure"
+    finite_slopes = True
     numpy = staticmethod(_make)
     is_view = True
     samples = (
@@ -72,6 +73,7 @@ class StructureItem(Op):
     key: Any
 
     name = "item"
+    finite_slopes = True
     numpy = staticmethod(_get)
     text = "{0}[{op.key!r}]"
     is_view = True

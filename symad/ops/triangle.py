@@ -18,6 +18,8 @@ class _Triangle(Linear):
 
     k: int
 
+    reads_all = fills_all = False
+
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(*types)
         if x.ndim is not None and x.ndim < 2:
@@ -114,6 +116,7 @@ class Diagonal(Linear):
     name = "diagonal"
     in_expressions = True
     sign = "as inputs"
+    reads_all = False
     numpy = np.diagonal
     is_view = True
     samples = (
@@ -160,6 +163,7 @@ class DiagonalPlace(Linear):
     axis2: int
 
     name = "diagonal_place"
+    fills_all = False
     numpy = staticmethod(_place_diagonal)
     samples = (
         Sample(lambda v, x: apply(DiagonalPlace(-1, 0, 1), v, x), [reals(2), reals(3, 4)]),
@@ -212,6 +216,7 @@ class DiagonalMatrix(Linear):
     k: int
 
     name = "diag"
+    fills_all = False
     numpy = np.diag
     samples = (
         Sample(lambda x: diag(x), [reals(3)], needs="rank"),

@@ -31,6 +31,7 @@ class Sin(Unary):
     """
 
     name = "sin"
+    finite_slopes = True
     operations = ELEMENTARY
     numpy = np.sin
     element = "sin"
@@ -55,6 +56,7 @@ class Cos(Unary):
     """
 
     name = "cos"
+    finite_slopes = True
     operations = ELEMENTARY
     numpy = np.cos
     element = "cos"
@@ -108,6 +110,7 @@ class OneMinusSquare(Unary):
     """
 
     name = "one_minus_square"
+    finite_slopes = True
     operations = 3
     numpy = staticmethod(_one_minus_square)
     element = _unit_complement
@@ -196,6 +199,7 @@ class Atan(Unary):
 
     name = "atan"
     sign = "as inputs"
+    finite_slopes = True
     operations = ELEMENTARY
     numpy = np.arctan
     element = "atan"
@@ -264,6 +268,7 @@ class Hypot(Binary):
 
     name = "hypot"
     sign = "nonnegative"
+    finite_slopes = True
     operations = 4
     numpy = np.hypot
     element = "hypot"
@@ -350,6 +355,7 @@ class Tanh(Unary):
 
     name = "tanh"
     sign = "as inputs"
+    finite_slopes = True
     operations = ELEMENTARY
     numpy = np.tanh
     element = "tanh"
@@ -384,6 +390,7 @@ class TanhSlope(Unary):
     """
 
     name = "tanh_slope"
+    finite_slopes = True
     short = "tanh′"
     sign = "nonnegative"
     operations = ELEMENTARY + 5
@@ -417,6 +424,7 @@ class Asinh(Unary):
 
     name = "asinh"
     sign = "as inputs"
+    finite_slopes = True
     operations = ELEMENTARY
     numpy = np.arcsinh
     element = "asinh"
@@ -507,6 +515,7 @@ class Deg2Rad(Unary):
     """
 
     name = "deg2rad"
+    constant_slopes = finite_slopes = True
     numpy = np.deg2rad
     element = _radians
     chain = (lambda v, y, x: deg2rad(v),)
@@ -528,6 +537,7 @@ class Rad2Deg(Unary):
     """
 
     name = "rad2deg"
+    constant_slopes = finite_slopes = True
     numpy = np.rad2deg
     element = _degrees
     chain = (lambda v, y, x: rad2deg(v),)

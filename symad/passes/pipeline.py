@@ -15,6 +15,7 @@ from functools import cache
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
 from symad.ops.control import WithBody
+from symad.passes.failures import allow_failures
 from symad.passes.grade import Grade
 from symad.passes.matmul_chains import order_products
 from symad.passes.recompute import recompute as recompute_residuals
@@ -133,6 +134,10 @@ def _share(graph: Graph, grade: Grade, record: Recorder) -> Graph:
     return share(graph)
 
 
+def _allow_failures(graph: Graph, grade: Grade, record: Recorder) -> Graph:
+    return allow_failures(graph)
+
+
 def _rewrite(graph: Graph, grade: Grade, record: Recorder) -> Graph:
     return rewrite(graph, rules_of(grade), record)
 
@@ -166,6 +171,7 @@ def _optimise_bodies(graph: Graph, grade: Grade, record: Recorder) -> Graph:
 
 PIPELINE: tuple[Pass, ...] = (
     Pass("optimise bodies", _optimise_bodies),
+    Pass("allow failures", _allow_failures),
     Pass("share", _share),
     Pass("rewrite", _rewrite),
     Pass("order products", _order_products, Grade.ROUNDING),

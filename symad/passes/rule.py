@@ -17,8 +17,10 @@ from symad.errors import ShapeError
 from symad.graph.formula import MINUS, PRODUCT, Term, binding, format_term, plain_call
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.op import Op
+from symad.graph.traverse import topological_order
 from symad.ops.adjoint import cast
 from symad.ops.base import as_node
+from symad.ops.comparison import Where, where
 from symad.ops.shape import BroadcastTo, broadcast_to
 from symad.passes.grade import Grade
 from symad.types import TensorType
@@ -79,6 +81,10 @@ class Attribute:
         return self.name
 
 
+class Linear(Variable):
+    """A wildcard in which a pattern is linear."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """Replace what looks like ``pattern`` by ``replacement``.
@@ -99,6 +105,9 @@ class Rule:
         Wildcards that stand for attributes of ops, such as an axis.
     masks : tuple of str
         Wildcards that stand for booleans.
+    linear : tuple of str
+        Wildcards in which the pattern is linear, as in an adjoint.  A part of it that holds one may
+        be masked, where(c, part, 0): the rule then applies with where(c, v, 0) for each v in it.
     mixed : bool
         Whether the rule holds if wildcards are not of the dtype of the result.
     example : mapping
@@ -127,6 +136,7 @@ class Rule:
     kinds: str = FLOATS
     attributes: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
+    linear: tuple[str, ...] = ()
     mixed: bool = False
     example: Mapping[str, Any] = field(default_factory=dict)
     domain: tuple[float, float] = (-3.0, 3.0)
@@ -139,7 +149,8 @@ class Rule:
     def _wildcard(self, name: str) -> Any:
         if name in self.attributes:
             return Attribute(name)
-        return Variable(name, dtype="bool" if name in self.masks else "float64")
+        kind = Linear if name in self.linear else Variable
+        return kind(name, dtype="bool" if name in self.masks else "float64")
 
     @cached_property
     def tree(self) -> Node:
@@ -178,7 +189,8 @@ class Rule:
         """Return the replacement for ``node`` if the pattern matches it, else ``None``."""
         if self._is_twice and node.inputs[0] is not node.inputs[1]:
             return None
-        for bound in _unify(self.tree, node, {}):
+        for match in _unify(self.tree, node, {}):
+            bound = _masked(match)
             nodes = [value for value in bound.values() if isinstance(value, Node)]
             if not all(map(self._takes, nodes)):
                 continue
@@ -285,12 +297,40 @@ def _is_same_number(number: Any, value: Any) -> bool:
     return bool(number == value) and math.copysign(1, number) == math.copysign(1, value)
 
 
+_MASK = " mask"
+"""The condition under which a linear wildcard was found is bound to its name and this."""
+
+
+def _masked(bound: Binding) -> Binding:
+    """Return what wildcards stand for, masked where they were found inside a mask."""
+    found = {name: value for name, value in bound.items() if not name.endswith(_MASK)}
+    for name, value in found.items():
+        condition = bound.get(name + _MASK)
+        if condition is not None:
+            found[name] = where(condition, value, 0)
+    return found
+
+
+def _through_mask(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
+    """Yield the matches of where(c, x, 0) with a pattern of x that is linear in wildcards."""
+    condition, inner, other = node.inputs
+    names = {v.name for v in topological_order([pattern]) if isinstance(v, Linear)}
+    if not names or number_of(other) != 0:
+        return
+    for found in _unify(pattern, inner, dict(bound)):
+        keys = [f"{name}{_MASK}" for name in names]
+        if all(found.get(key) is None for key in keys):
+            yield found | dict.fromkeys(keys, condition)
+
+
 def _unify(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
     """Yield each way in which ``node`` is an instance of ``pattern``, given what is bound."""
     if isinstance(pattern, Variable):
         known = bound.setdefault(pattern.name or "", node)
         if known is node:
             yield bound
+    elif isinstance(node.op, Where) and not isinstance(pattern.op, Where) and pattern.op:
+        yield from _through_mask(pattern, node, bound)
     elif isinstance(pattern, Constant):
         number = number_of(node)
         if number is not None and _is_same_number(number, pattern.value[()]):
@@ -337,6 +377,8 @@ def _may_be(pattern: Node, given: type) -> bool:
     wanted = head(pattern)
     if isinstance(pattern, Variable) or wanted is given:
         return True
+    if given is Where:
+        return any(isinstance(node, Linear) for node in topological_order([pattern]))
     return wanted is Constant and given is BroadcastTo  # of a number
 
 

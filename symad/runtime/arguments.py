@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from symad.errors import FeedError, did_you_mean
-from symad.graph.nested import leaves
+from symad.graph.nested import leaves, matching_leaves
 from symad.graph.node import Node
 
 
@@ -52,7 +52,7 @@ class Binding:
             return args
         found: list[Any] = []
         for template, value in zip(self._arguments, args, strict=True):
-            found += matching_leaves(template, value, "input")
+            found += matching_leaves(template, value, "input", FeedError)
         return found
 
     def _by_name(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
@@ -84,29 +84,3 @@ class Binding:
             )
         if names.index(name) < given:
             raise FeedError(f"{self._function} was given {name!r} twice")
-
-
-def matching_leaves(template: Any, value: Any, path: str) -> list[Any]:
-    """Return the leaves of ``value``, which must have the structure of ``template``.
-
-    ``path`` says what it is, for messages.  Where there is ``None`` in place of a structure, all
-    its leaves are.
-
-    Examples
-    --------
-    >>> matching_leaves({"a": "x", "b": ["y", "z"]}, {"a": 1, "b": None}, "out")
-    [1, None, None]
-    """
-    if value is None:
-        return [None for _ in leaves(template)]
-    if isinstance(template, dict):
-        if not isinstance(value, dict) or set(value) != set(template):
-            raise FeedError(f"{path} needs a dict with the keys {list(template)}")
-        pairs = [(item, value[key], key) for key, item in template.items()]
-    elif isinstance(template, (list, tuple)):
-        if not isinstance(value, (list, tuple)) or len(value) != len(template):
-            raise FeedError(f"{path} needs a sequence of {len(template)} values")
-        pairs = [(item, v, i) for i, (item, v) in enumerate(zip(template, value, strict=True))]
-    else:
-        return [value]
-    return [leaf for t, v, k in pairs for leaf in matching_leaves(t, v, f"{path}[{k!r}]")]

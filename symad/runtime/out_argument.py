@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from symad.errors import FeedError
-from symad.graph.nested import leaves, leaves_with_paths
-from symad.runtime.arguments import matching_leaves
+from symad.graph.nested import leaves, leaves_with_paths, matching_leaves
 from symad.types import TensorType, Type, compatible_shapes, dtype_code, format_shape
 
 _Array = np.ndarray[Any, Any]
@@ -38,7 +37,7 @@ class Targets:
     """
 
     def __init__(self, out: Any, template: Any, types: Sequence[Type]) -> None:
-        given = matching_leaves(template, out, "out")
+        given = matching_leaves(template, out, "out", FeedError)
         paths = [f"out{path}" for path, _ in leaves_with_paths(template)]
         self._arrays = {i: target for i, target in enumerate(given) if target is not None}
         self._paths = {i: paths[i] for i in self._arrays}

@@ -241,3 +241,48 @@ def test_the_extension_stays_within_a_constant_of_the_graph():
         y = sm.sin(y) * x + sm.exp(y) / (y * y + 1)
     forward = len(sm.Graph([y]))
     assert len(sm.Graph([sm.gradients(y, x)])) <= 5 * forward
+
+
+# Structures pair by key
+
+
+def test_seeds_pair_with_outputs_by_key():
+    a, b = sm.Variable("a"), sm.Variable("b")
+    y = {"a": a * 2, "b": [b * 3, (a * b,)]}
+    seed = {"b": [0.0, (1.0,)], "a": 10.0}
+    assert sm.gradients(y, a, seed=seed).eval({a: 1.0, b: 5.0}) == 25.0
+    assert sm.pullback(y, b, seed).eval({a: 2.0, b: 5.0}) == 2.0
+    assert sm.value_and_gradients(y, a, seed=seed)[1].eval({a: 1.0, b: 5.0}) == 25.0
+
+
+def test_seeds_pair_with_the_items_of_a_structure_node():
+    a, b = sm.Variable("a"), sm.Variable("b")
+    y = sm.structure({"a": a * 2, "b": (b * 3, a)})
+    assert sm.gradients(y, a, seed={"b": (0.0, 1.0), "a": 10.0}).eval({a: 1.0, b: 1.0}) == 21.0
+
+
+def test_tangents_pair_with_variables_by_key():
+    a, b = sm.Variable("a"), sm.Variable("b")
+    pushed = sm.pushforward(a * 2 + b * 3, {"a": a, "b": b}, {"b": 1.0, "a": 0.0})
+    assert pushed.eval({a: 1.0, b: 1.0}) == 3.0
+    product = sm.hessian_vector_product(a * a * b, {"a": a, "b": b}, {"b": 1.0, "a": 0.0})
+    assert product["a"].eval({a: 3.0, b: 1.0}) == 6.0
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [
+        ({"a": 1.0}, r"the seed needs a dict with the keys \['a', 'b'\]: 'b' missing"),
+        ({"a": 1.0, "c": 1.0, "b": [1.0]}, "'c' not in it"),
+        ({"x": 1.0, "y": 1.0}, "'a', 'b' missing and 'x', 'y' not in it"),
+        ([1.0, 1.0], "not a value of type list"),
+        ({"a": 1.0, "b": [1.0, 2.0]}, r"the seed\['b'\] needs a sequence of 1 values, not of 2"),
+        ({"a": 1.0, "b": {"0": 1.0}}, r"the seed\['b'\] .* not a value of type dict"),
+    ],
+)
+def test_seeds_of_another_structure(seed, message):
+    x = sm.Variable("x")
+    with pytest.raises(GradientError, match=message):
+        sm.gradients({"a": x, "b": [x * 2]}, x, seed=seed)
+    with pytest.raises(GradientError, match=message):
+        sm.pushforward(x * 2, {"a": x, "b": [sm.Variable("z")]}, seed)

@@ -10,9 +10,20 @@ import numpy as np
 from symad.graph.node import Constant, Node, apply
 from symad.ops.adjoint import Cast, identity, stop_gradient
 from symad.ops.arithmetic import abs, negative, reciprocal, square
-from symad.ops.comparison import logical_and, logical_not, logical_or, maximum, minimum, where
+from symad.ops.comparison import (
+    NotEqual,
+    Where,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    not_equal,
+    where,
+)
+from symad.ops.index import scatter_add
 from symad.passes.grade import Grade
-from symad.passes.rule import ARRAYS, NUMBERS, VALUES, AnyRule, Rule, number_of
+from symad.passes.rule import ARRAYS, NUMBERS, VALUES, AnyRule, Procedure, Rule, number_of
 
 
 def _cast(x: Any, dtype: Any) -> Node:
@@ -96,7 +107,29 @@ SIGNS: tuple[AnyRule, ...] = (
 
 # Choices and logic
 
+
+def _masked_by_place(node: Node) -> Node | None:
+    """where(scatter_add(1, x, k) != 0, scatter_add(v, x, k), 0) is zero elsewhere without a mask"""
+    condition, kept, other = node.inputs
+    if not isinstance(condition.op, NotEqual) or kept.op is None:
+        return None
+    places, zero = condition.inputs
+    if kept.op.fills_all or places.op != kept.op or places.inputs[2:] != kept.inputs[2:]:
+        return None
+    zeros = number_of(zero) == 0 == number_of(other)
+    return kept if zeros and number_of(places.inputs[0]) == 1 else None
+
+
+def _put(v: Node, x: Node) -> Node:
+    return where(not_equal(scatter_add(1.0, x, [0, 2]), 0.0), scatter_add(v, x, [0, 2]), 0.0)
+
+
 CHOICES: tuple[AnyRule, ...] = (
+    Procedure(
+        "mask of places", _masked_by_place,
+        "where(scatter_add(1, x, k) != 0, scatter_add(v, x, k), 0) = scatter_add(v, x, k)",
+        (Where,), (_put,), {"v": (2,), "x": (3,)},
+    ),
     Rule("maximum of one", lambda x: maximum(x, x), lambda x: x, Grade.EXACT, kinds=ARRAYS),
     Rule("minimum of one", lambda x: minimum(x, x), lambda x: x, Grade.EXACT, kinds=ARRAYS),
     Rule("choice of one", lambda c, x: where(c, x, x), lambda x: x, Grade.EXACT, kinds=ARRAYS,

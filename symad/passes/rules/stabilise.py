@@ -12,6 +12,7 @@ elements, beside the NaN of the infinite one, and softmax(x) is NaN for all.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from symad.graph.node import Constant, Node, apply
@@ -62,6 +63,15 @@ def _is_spread_back(v: Node, x: Node, axis: Any, place: Any) -> bool:
     if axis is None or x.ndim is None or as_axes(axis) != place:
         return False
     return is_scalar(v) or v.ndim == x.ndim - len(place)
+
+
+_ADJOINTS = ("s", "u", "v", "w")
+
+
+def _linear_in_adjoints(rule: AnyRule) -> AnyRule:
+    """Return a rule that also holds where parts of its pattern are masked."""
+    assert isinstance(rule, Rule)
+    return replace(rule, linear=tuple(name for name in rule.wildcards if name in _ADJOINTS))
 
 
 def _slopes_of_log_shares() -> tuple[AnyRule, ...]:
@@ -175,7 +185,7 @@ EXPONENTIALS: tuple[AnyRule, ...] = (
 
 # What the gradient pass makes of the formulas above
 
-DERIVATIVES: tuple[AnyRule, ...] = (
+_DERIVATIVES: tuple[AnyRule, ...] = (
     Rule("softplus slope", lambda v, x: v / (1 + exp(x)) * exp(x), lambda v, x: v * sigmoid(x)),
     Rule("sigmoid times exp", lambda v, x: v * sigmoid(-x) * exp(x), lambda v, x: v * sigmoid(x)),
     Rule("exp times sigmoid", lambda v, x: v * exp(x) * sigmoid(-x), lambda v, x: v * sigmoid(x)),
@@ -231,6 +241,14 @@ DERIVATIVES: tuple[AnyRule, ...] = (
         example={"axis": -1, "other": (1,)},
     ),
     Rule(
+        "sum of negative shares",
+        lambda v, x, axis, other: _sum(-(v / _sum(exp(x), axis, True)), other, True),
+        lambda v, x, axis, other: -(_sum(v, other, True) / _sum(exp(x), axis, True)),
+        attributes=("axis", "other"),
+        where=lambda v, x, axis, other: is_constant_along(_sum(x, axis, True), v, other),
+        example={"axis": -1, "other": (1,)},
+    ),
+    Rule(
         "over softmax, times softmax", lambda v, x, axis: v / _softmax(x, axis) * _softmax(x, axis),
         lambda v: v, attributes=_AXIS, example={"axis": -1},
     ),
@@ -245,5 +263,7 @@ DERIVATIVES: tuple[AnyRule, ...] = (
         attributes=_AXIS, example={"axis": -1, "s": (2, 1)},
     ),
 )  # fmt: skip
+
+DERIVATIVES = tuple(map(_linear_in_adjoints, _DERIVATIVES))
 
 STABILISE = (*LOGARITHMS, *EXPONENTIALS, *DERIVATIVES, *LOGISTIC, *TAKEN)
