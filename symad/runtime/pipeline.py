@@ -207,7 +207,7 @@ class Optimised:
     final : Graph
         What the backend was given: with loop nests, where it makes any.
     reports : tuple of PassReport
-        One for each pass of :data:`PIPELINE`, those that were left out too.
+        One for each pass of the pipeline, those that were left out too.
     stages : tuple of StageReport
         Those after the passes, if there is a program.
     """
