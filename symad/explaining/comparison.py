@@ -19,10 +19,10 @@ from symad.graph.node import Node, Variable
 from symad.graph.traverse import topological_order
 from symad.notation.escape import visible
 from symad.notation.values import format_number
-from symad.passes.pipeline import optimise
 from symad.passes.specialise import specialise
 from symad.runtime.compiler import compile
 from symad.runtime.inputs import type_of
+from symad.runtime.pipeline import optimise
 from symad.runtime.values import node_values
 from symad.tables.table import Table, Tabular
 

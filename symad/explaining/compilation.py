@@ -15,12 +15,11 @@ from symad.notation.escape import visible
 from symad.notation.labels import Symbol
 from symad.notation.names import Names
 from symad.notation.view import View
-from symad.passes.grade import Grade
-from symad.passes.pipeline import optimise
 from symad.passes.rewrite import Rewriting
-from symad.passes.rule import AnyRule
+from symad.passes.rule import AnyRule, Grade
 from symad.passes.specialise import specialise
 from symad.runtime.inputs import type_of
+from symad.runtime.pipeline import optimise
 from symad.tables.document import Code, Line, Maths, Phrase, Section
 from symad.types import TensorType, Type, UnknownShape
 

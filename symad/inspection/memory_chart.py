@@ -26,7 +26,7 @@ from symad.notation.view import View
 from symad.ops.control import WithBody
 from symad.ops.fused import Fused
 from symad.ops.structure import StructureItem
-from symad.plan.liveness import Block, BlockKind, MemoryUse
+from symad.plan.memory import Block, BlockKind, MemoryUse
 from symad.plan.plan import Plan
 from symad.tables.table import Table, Tabular
 

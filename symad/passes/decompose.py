@@ -25,10 +25,8 @@ from symad.ops.exponential import Exp, Log, exp
 from symad.ops.nn import LogSumExp, log_softmax, logsumexp, softmax
 from symad.ops.reduce import Sum, mean, sum
 from symad.ops.shape import ExpandDims, Reshape, Squeeze, expand_dims
-from symad.passes.grade import Grade
-from symad.passes.rewrite import RuleSet, rewrite
-from symad.passes.rule import AnyRule, Procedure, number_of
-from symad.passes.shapes import static_shape
+from symad.passes.rewrite import Recorder, RuleSet, rewrite
+from symad.passes.rule import AnyRule, Grade, Procedure, number_of, static_shape
 from symad.passes.signs import is_nonnegative
 
 _VIEWS = (ExpandDims, Squeeze, Reshape)
@@ -37,8 +35,15 @@ _LEAST = 2.0**-100
 """Of a number that keeps a root away from 0."""
 
 
-def decompose(graph: Graph) -> Graph:
+def decompose(graph: Graph, record: Recorder | None = None) -> Graph:
     """Return ``graph`` with its ops written out where that is possible; equal nodes are shared.
+
+    Parameters
+    ----------
+    graph : Graph
+        All types are static.
+    record : callable, optional
+        Is told of each rewrite.
 
     Examples
     --------
@@ -50,7 +55,7 @@ def decompose(graph: Graph) -> Graph:
       %3: f64[] = divide(%1, %2)
       return %3
     """
-    return rewrite(graph.as_root(), _RULES)
+    return rewrite(graph.as_root(), _RULES, record)
 
 
 def is_dense(node: Node) -> bool:
@@ -149,7 +154,7 @@ DECOMPOSE: tuple[AnyRule, ...] = (
             lambda x: logsumexp(x, (0, 1)),
         ),
         grade=Grade.ROUNDING,
-        suits=lambda kind, heads: kind.decompose is not Op.decompose,
+        when=lambda kind, heads: kind.decompose is not Op.decompose,
     ),
     Procedure(
         "by a reciprocal", _by_reciprocal, "x / sqrt(v + c) = x * (1 / sqrt(v + c))",

@@ -25,8 +25,7 @@ from symad.notation.roles import Part
 from symad.notation.symbols import SYMBOLS
 from symad.notation.values import format_value, summarise
 from symad.notation.view import Values, View
-from symad.passes.pipeline import PassReport, optimise
-from symad.passes.specialise import specialise
+from symad.passes.rule import Grade
 from symad.plan.plan import make_plan
 from symad.player.extension_chapters import ExtensionChapters
 from symad.player.glyphs import Glyphs
@@ -40,6 +39,7 @@ from symad.player.walk import GradientWalk
 from symad.player.wire_view import WireNames, WireView
 from symad.player.wires import Wires
 from symad.runtime.inputs import type_of
+from symad.runtime.pipeline import Job, PassReport, run_passes
 from symad.types import Type
 
 _LONGEST_TITLE = 72
@@ -204,11 +204,8 @@ class PageBuilder:
 
 def _passes(graph: Graph, types: Sequence[Type]) -> tuple[list[PassReport], Graph]:
     """Return what each pass did with a graph, and the graph that is left."""
-    specialised = specialise(graph, types)
-    sizes = len(graph), len(specialised)
-    first = PassReport("specialise", *sizes, 0.0, {}, (), graph, specialised)
-    optimised = optimise(specialised, keep=True)
-    return [first, *optimised.reports], optimised.graph
+    optimised = run_passes(graph, Job(Grade.ROUNDING, types), keep=True)
+    return list(optimised.reports), optimised.graph
 
 
 def _value(value: Any) -> Any:

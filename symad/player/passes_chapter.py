@@ -11,11 +11,11 @@ from symad.drawing.picture import Arrow, Picture, Shape, TextLine
 from symad.graph.formula import plain_call
 from symad.graph.node import Constant, Node
 from symad.notation.mathml import mathml
-from symad.passes.pipeline import PassReport
 from symad.passes.rewrite import Rewriting
 from symad.player.story import Chapter, StoryStep
 from symad.player.wire_view import WireView
 from symad.player.wires import Wires
+from symad.runtime.pipeline import PassReport
 
 _DONE = {
     "specialise": "types become those of the feed, and shape repairs that do nothing go",

@@ -34,11 +34,11 @@ from symad.notation.symbols import LATEX_SYMBOLS
 from symad.ops.fused import Fused
 from symad.passes.decompose import decompose
 from symad.passes.fuse import fuse
-from symad.passes.grade import Grade
-from symad.passes.pipeline import optimise
+from symad.passes.rule import Grade
 from symad.passes.specialise import specialise
 from symad.player.glyphs import FIRST, Glyphs
 from symad.player.wires import Wires
+from symad.runtime.pipeline import optimise
 from tests.support.op_checks import build, cases_of
 
 SCALAR = sm.TensorType(np.dtype("float64"), ())

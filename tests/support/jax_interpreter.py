@@ -403,6 +403,12 @@ def fused(*values: Any, body: sm.Graph, **_: Any) -> Any:
     return results[0] if len(results) == 1 else results
 
 
+@translates("nan_on_failure")
+def nan_on_failure(*values: Any, op: Op) -> Any:
+    """JAX gives NaN on its own."""
+    return translation_of(op)(*values, **op.attributes())
+
+
 # The interpreter
 
 

@@ -11,12 +11,10 @@ from symad.ops.arithmetic import Divide, Multiply, Subtract, multiply, subtract
 from symad.ops.exponential import Log, log
 from symad.ops.gather import AddAlongAxis, TakeAlongAxis, take_along_axis
 from symad.ops.index import ArrayIndex, Index, ScatterAdd, scatter_add
-from symad.ops.nn import LogSoftmax, Softmax, softmax
+from symad.ops.nn import AtLargest, LogSoftmax, Softmax, softmax
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import ExpandDims, Reshape, Squeeze, broadcast_to, reshape
-from symad.passes.grade import Grade
-from symad.passes.rule import AnyRule, Procedure
-from symad.passes.shapes import static_shape
+from symad.passes.rule import AnyRule, Grade, Procedure, static_shape
 
 _TAKING = (Index, ArrayIndex, TakeAlongAxis)
 _VIEWS = (ExpandDims, Squeeze, Reshape)
@@ -69,12 +67,14 @@ def _through_views(node: Node) -> Node:
 def _times_share(node: Node) -> Node | None:
     """Multiply what puts v/p[k] back by p, also if something is taken from it."""
     for placed, share in (node.inputs, node.inputs[::-1]):
-        if isinstance(placed.op, Subtract):
-            made = _placed_back(placed.inputs[0], share)
-            if made is not None:
-                return subtract(made, multiply(placed.inputs[1], share))
+        taken_from: list[Node] = []
+        while isinstance(placed.op, Subtract) and len(taken_from) < _DEEPEST:
+            taken_from.append(placed.inputs[1])
+            placed = placed.inputs[0]
         made = _placed_back(placed, share)
         if made is not None:
+            for rest in reversed(taken_from):
+                made = subtract(made, multiply(rest, share))
             return made
     return None
 
@@ -88,7 +88,8 @@ def _by_labels(x: Node, w: Node) -> Node:
     share = softmax(x, axis=1)
     taken = take_along_axis(share, [[0], [2]], axis=1)
     placed = apply(AddAlongAxis(1), w / taken, share, taken.inputs[1])
-    return multiply(share, placed - sum_of(placed * share, 1, keepdims=True))
+    shifted = placed - apply(AtLargest(1), placed, share)
+    return multiply(share, shifted - sum_of(shifted * share, 1, keepdims=True))
 
 
 TAKEN: tuple[AnyRule, ...] = (

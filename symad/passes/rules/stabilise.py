@@ -262,6 +262,12 @@ _DERIVATIVES: tuple[AnyRule, ...] = (
         lambda v, s, x, axis: v - _softmax(x, axis) * s,
         attributes=_AXIS, example={"axis": -1, "s": (2, 1)},
     ),
+    Rule(
+        "log softmax slope, shifted",
+        lambda v, c, s, x, axis: _softmax(x, axis) * (v / _softmax(x, axis) - c - s),
+        lambda v, c, s, x, axis: v - _softmax(x, axis) * (c + s),
+        attributes=_AXIS, example={"axis": -1, "c": (2, 1), "s": (2, 1)},
+    ),
 )  # fmt: skip
 
 DERIVATIVES = tuple(map(_linear_in_adjoints, _DERIVATIVES))
