@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from symad.backends.native.cpython import signature_of
 from symad.backends.native.kernel_call import Command, Shape, View
 from symad.backends.native.memory_pool import LARGE, Arena
 from symad.backends.native.runtime import (
@@ -22,7 +23,6 @@ from symad.backends.native.runtime import (
     Runtime,
     Step,
     Table,
-    signature_of,
 )
 from symad.backends.select import Mark
 from symad.graph.nested import is_nested, rebuild

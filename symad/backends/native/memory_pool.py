@@ -131,8 +131,9 @@ def counts_references() -> bool:
     """
     if not hasattr(sys, "getrefcount"):
         return False
-    if not hasattr(sys, "_is_gil_enabled"):  # before Python 3.13
+    has_lock = getattr(sys, "_is_gil_enabled", None)
+    if has_lock is None:  # before Python 3.13
         return True
     import sysconfig
 
-    return sys._is_gil_enabled() and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    return has_lock() and not sysconfig.get_config_var("Py_GIL_DISABLED")

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.call_table import Frame, Manner
+from symad.backends.native.cpython import signature_of
 from symad.backends.native.lower.dispatch import Lowering
 from symad.backends.native.memory_pool import Arena, Memory
-from symad.backends.native.runtime import Runtime, signature_of
+from symad.backends.native.runtime import Runtime
 from symad.backends.numpy import NumpyProgram, failure_of
 from symad.errors import InternalError
 from symad.graph.graph import Graph
