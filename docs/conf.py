@@ -41,7 +41,7 @@ nb_render_markdown_format = "myst"
 nitpicky = True
 nitpick_ignore = {
     ("py:attr", "graph"),
-    ("py:attr", "symad.plan.liveness.MemoryUse.lower_bound"),
+    ("py:attr", "symad.plan.memory.MemoryUse.lower_bound"),
     ("py:class", "Event"),
     ("py:class", "SumLike"),
     ("py:data", "RULES"),

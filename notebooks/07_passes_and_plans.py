@@ -55,7 +55,7 @@ print("as compiled:", f(800.0))
 # rounding, or come nearer to the true value.
 
 # %%
-from symad.passes.pipeline import all_rules
+from symad.passes.rules import all_rules
 
 used = {name for report in f.passes.reports for name in report.rules}
 for rule in all_rules():

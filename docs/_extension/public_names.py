@@ -65,7 +65,7 @@ RESULTS = (
     "symad.inspection.memory_chart.MemoryChart",
     "symad.inspection.timing.Profile",
     "symad.inspection.code_page.Listing",
-    "symad.passes.pipeline.Optimised",
+    "symad.runtime.pipeline.Optimised",
     "symad.plan.plan.Plan",
     "symad.runtime.recompute_savings.Trade",
     "symad.graph.provenance.Site",

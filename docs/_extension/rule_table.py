@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from symad.passes.pipeline import all_rules
+from symad.passes.rules import all_rules
 
 _HEAD = """# The rewrite rules
 

@@ -11,6 +11,7 @@ from symad.backends.numpy import failure_of, kernel_of
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
+from symad.plan.liveness import spans
 
 Step = tuple[Node, list[Any], Any]
 """A computed node, the values of its inputs, and its own."""
@@ -46,8 +47,8 @@ class Evaluation:
     def __iter__(self) -> Iterator[Step]:
         known = self.leaves()
         computed = [node for node in self.graph.nodes if node not in known]
-        last = {source: node for node in computed for source in node.inputs}
-        for node in computed:
+        needed = spans([node.inputs for node in computed])
+        for step, node in enumerate(computed):
             self.node = node
             arguments = [known[source] for source in node.inputs]
             try:
@@ -57,7 +58,7 @@ class Evaluation:
                 raise failure_of(node, error) from error
             known[node] = value
             yield node, arguments, value
-            for dead in {source for source in node.inputs if last[source] is node}:
+            for dead in {source for source in node.inputs if needed[source][1] == step}:
                 del known[dead]
 
     def _kernel(self, node: Node) -> Callable[..., Any]:

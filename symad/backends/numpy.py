@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
+from symad.backends.base import Backend, Settings
 from symad.errors import EvaluationError, SymadError
 from symad.graph.node import Node
 from symad.graph.op import Op
@@ -17,20 +18,35 @@ from symad.plan.plan import Instruction, Plan, make_plan
 from symad.types import TensorType
 
 _Array = np.ndarray[Any, Any]
+KernelOf = Callable[[Op], Callable[..., Any]]
 _Code = tuple[Callable[..., Any], tuple[int, ...], int, tuple[int, ...], int | None]
 
 
+class NumpyBackend(Backend):
+    """Runs plans with NumPy: always there, and what all others must agree with."""
+
+    name = "numpy"
+
+    def emit(self, plan: Plan, settings: Settings, workspace: Any) -> NumpyProgram:
+        return numpy_program(plan)
+
+
 class NumpyProgram:
-    """A plan ready to run; calls share nothing, so threads may run one program at once."""
+    """A plan ready to run; calls share nothing, so threads may run one program at once.
 
-    keeps_memory: ClassVar[bool] = False
+    Parameters
+    ----------
+    plan : Plan
+    registers : list
+        All registers as they are before the inputs are there: constants have their values.
+    code : list
+        What computes each instruction, with the registers that it takes.
+    """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, registers: list[Any], code: list[_Code]) -> None:
         self.plan = plan
-        self._registers: list[Any] = [None] * plan.registers
-        for register, constant in plan.constants:
-            self._registers[register] = constant.value[()]
-        self._code: list[_Code] = [self._code_of(step) for step in plan.instructions]
+        self._registers = registers
+        self._code = code
 
     def __call__(
         self, values: Sequence[Any], targets: Sequence[_Array | None] | None = None
@@ -79,28 +95,12 @@ class NumpyProgram:
                 times.append((step.node, perf_counter() - begin))
         return times
 
-    def entry(
-        self, outputs: Any, fallback: Callable[..., Any], name: str, mark: Any
-    ) -> Callable[..., Any] | None:
-        """Return ``None``: nothing here is native."""
-        return None
-
     def _start(self, values: Sequence[Any]) -> list[Any]:
         """Return all registers as they are before the first instruction."""
         registers = self._registers.copy()
         for register, value in zip(self.plan.inputs, values, strict=True):
             registers[register] = value
         return registers
-
-    def kernel_of(self, step: Instruction) -> Callable[..., Any]:
-        """Return the function of arrays that computes an instruction."""
-        assert step.node.op is not None
-        return kernel_of(step.node.op)
-
-    def _code_of(self, step: Instruction) -> _Code:
-        kernel = self.kernel_of(step)
-        overwrites = step.overwrites if isinstance(kernel, np.ufunc) else None
-        return kernel, step.inputs, step.output, step.frees, overwrites
 
     @cached_property
     def _code_into(self) -> list[_Code]:
@@ -120,11 +120,44 @@ class NumpyProgram:
         return found
 
 
+def numpy_program(plan: Plan, kernel_of: KernelOf | None = None) -> NumpyProgram:
+    """Return the program that runs a plan, one kernel after another.
+
+    Parameters
+    ----------
+    plan : Plan
+    kernel_of : callable, optional
+        Returns the function of arrays that computes an op; :func:`kernel_of` by default.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=())
+    >>> numpy_program(make_plan(sm.Graph([x * x, x + 1])))([3.0])
+    [np.float64(9.0), np.float64(4.0)]
+    """
+    registers: list[Any] = [None] * plan.registers
+    for register, constant in plan.constants:
+        registers[register] = constant.value[()]
+    find = _kernel_of if kernel_of is None else kernel_of
+    return NumpyProgram(plan, registers, [_code_of(step, find) for step in plan.instructions])
+
+
+def _code_of(step: Instruction, kernel_of: KernelOf) -> _Code:
+    assert step.node.op is not None
+    kernel = kernel_of(step.node.op)
+    overwrites = step.overwrites if isinstance(kernel, np.ufunc) else None
+    return kernel, step.inputs, step.output, step.frees, overwrites
+
+
 def kernel_of(op: Op) -> Callable[..., Any]:
     """Return the function of arrays that computes an op."""
     if isinstance(op, WithBody):
-        return op.kernel_of(NumpyProgram(make_plan(op.body)))
+        return op.kernel_of(numpy_program(make_plan(op.body)))
     return op.kernel()
+
+
+_kernel_of = kernel_of
 
 
 def _run(code: _Code, registers: list[Any]) -> None:

@@ -20,10 +20,10 @@ from symad.graph.node import Node, Variable
 from symad.graph.traverse import topological_order
 from symad.notation.escape import visible
 from symad.notation.values import format_number
-from symad.passes.pipeline import optimise
 from symad.passes.specialise import specialise
 from symad.runtime.compiler import compile
 from symad.runtime.inputs import type_of
+from symad.runtime.pipeline import optimise
 from symad.tables.table import Table, Tabular
 
 Array = np.ndarray[Any, Any]

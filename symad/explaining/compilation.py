@@ -6,19 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from symad.errors import SymadError
+from symad.explaining.closed_forms import closed_forms
 from symad.explaining.names import Spelled, equation, is_filled, line_of, listed, symbol_of
 from symad.graph.graph import Graph
 from symad.graph.node import Node, Parameter
 from symad.graph.provenance import RoleKind
-from symad.notation.closed_forms import closed_forms
 from symad.notation.escape import visible
 from symad.notation.labels import Symbol
-from symad.passes.grade import Grade
-from symad.passes.pipeline import optimise
 from symad.passes.rewrite import Rewriting
-from symad.passes.rule import AnyRule
+from symad.passes.rule import AnyRule, Grade
 from symad.passes.specialise import specialise
 from symad.runtime.inputs import type_of
+from symad.runtime.pipeline import optimise
 from symad.tables.document import Code, Line, Maths, Phrase, Section
 from symad.types import TensorType, Type, UnknownShape
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from symad.backends.select import plan_for
 from symad.graph.cost import Cost, total_cost
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, Parameter
@@ -14,9 +13,8 @@ from symad.graph.provenance import RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.inspection.inspected import subject_of
 from symad.notation.values import format_bytes
-from symad.passes.pipeline import ignore, passes_for
-from symad.passes.specialise import specialise
 from symad.runtime.function import Function
+from symad.runtime.pipeline import Job, run_passes
 from symad.tables.table import Table, Tabular
 from symad.types import Type
 
@@ -55,7 +53,7 @@ class Ledger(Tabular):
     Attributes
     ----------
     stages : tuple of Stage
-        As written, specialised for the shapes, and after each pass.
+        As written, and after each pass.
     generation : int
         The highest order of derivatives in the graph; 0 without derivatives.
     """
@@ -145,14 +143,11 @@ def _versions(
 ) -> Iterator[tuple[str, Graph]]:
     """Yield a graph as it was written and as each step towards what runs leaves it."""
     yield "as written", _with_types(graph, types)
-    graph = specialise(graph, types)
-    yield "specialise", graph
     settings = function.settings
-    for step in passes_for(settings.grade, settings.recompute):
-        graph = step.run(graph, settings.grade, ignore)
-        yield step.name, graph
-    if settings.backend == "native":
-        yield "fuse", plan_for(graph, settings).graph
+    job = Job(settings.grade, types, settings.recompute, settings.backend)
+    for report in run_passes(graph, job, keep=True).reports:
+        assert report.after is not None
+        yield report.name, report.after
 
 
 def _with_types(graph: Graph, types: Sequence[Type]) -> Graph:

@@ -23,7 +23,7 @@ from symad.inspection.timing import parts_of
 from symad.notation.labels import Labels
 from symad.notation.values import format_bytes
 from symad.notation.view import View
-from symad.plan.liveness import Block, BlockKind, MemoryUse
+from symad.plan.memory import Block, BlockKind, MemoryUse
 from symad.plan.plan import Plan
 from symad.tables.table import Table, Tabular
 

@@ -30,10 +30,8 @@ from symad.ops.moments import Var
 from symad.ops.nn import LogSumExp, log_softmax, logsumexp, softmax
 from symad.ops.reduce import Mean, Sum, mean, sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze, expand_dims
-from symad.passes.grade import Grade
-from symad.passes.rewrite import RuleSet, rewrite
-from symad.passes.rule import AnyRule, Procedure, number_of
-from symad.passes.shapes import static_shape
+from symad.passes.rewrite import Recorder, RuleSet, rewrite
+from symad.passes.rule import AnyRule, Grade, Procedure, number_of, static_shape
 
 _VIEWS = (ExpandDims, Squeeze, Reshape)
 """Ops that leave the elements in their order."""
@@ -45,8 +43,15 @@ _LEAST = 2.0**-100
 """Of a number that keeps a root away from 0."""
 
 
-def decompose(graph: Graph) -> Graph:
+def decompose(graph: Graph, record: Recorder | None = None) -> Graph:
     """Return ``graph`` with its ops written out where that is possible; equal nodes are shared.
+
+    Parameters
+    ----------
+    graph : Graph
+        All types are static.
+    record : callable, optional
+        Is told of each rewrite.
 
     Examples
     --------
@@ -58,7 +63,7 @@ def decompose(graph: Graph) -> Graph:
       %3: f64[] = divide(%1, %2)
       return %3
     """
-    return rewrite(graph, _RULES)
+    return rewrite(graph, _RULES, record)
 
 
 def is_dense(node: Node) -> bool:
@@ -173,7 +178,7 @@ DECOMPOSE: tuple[AnyRule, ...] = (
             lambda x: logsumexp(x, (0, 1)),
         ),
         grade=Grade.ROUNDING,
-        suits=lambda kind, heads: kind.decompose is not Op.decompose,
+        when=lambda kind, heads: kind.decompose is not Op.decompose,
     ),
     Procedure(
         "by a reciprocal", _by_reciprocal, "x / sqrt(v + c) = x * (1 / sqrt(v + c))",

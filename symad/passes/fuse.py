@@ -32,7 +32,7 @@ from symad.ops.fused import Fused
 from symad.ops.reduce import Reduction, Sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.ops.structure import structure_item
-from symad.passes.decompose import decompose, is_dense
+from symad.passes.decompose import is_dense
 from symad.passes.rewrite import with_inputs
 from symad.types import TensorType, normalize_axes
 
@@ -60,15 +60,16 @@ def fuse(graph: Graph, supports: Supports) -> Graph:
     Parameters
     ----------
     graph : Graph
-        All types are static.
+        All types are static, and ops are written out; see :mod:`symad.passes.decompose`.
     supports : callable
         Tells for an elementwise node whether the backend has code for one element of it.
 
     Examples
     --------
     >>> import symad as sm
+    >>> from symad.passes.decompose import decompose
     >>> x = sm.Variable("x", shape=(5, 100))
-    >>> print(fuse(sm.Graph([sm.softmax(x)]), lambda node: True))
+    >>> print(fuse(decompose(sm.Graph([sm.softmax(x)])), lambda node: True))
     graph(%0: f64[5,100] "x")
       %1: f64[5,100] = fused(%0, body=
         graph(%0: f64[5,100] "x")
@@ -83,10 +84,19 @@ def fuse(graph: Graph, supports: Supports) -> Graph:
       , space=(5, 100), split=1)
       return %1
     """
-    graph = decompose(graph)
     users = graph.consumers()
     groups = _Grouping(graph, users, supports).groups()
     return _with_groups(graph, users, groups) if groups else graph
+
+
+def is_of_numbers(graph: Graph) -> bool:
+    """Return whether nothing has axes and all ops are elementwise: nothing is looped over."""
+    return all(
+        isinstance(node.type, TensorType)
+        and node.type.shape == ()
+        and (node.op is None or isinstance(node.op, PerElement))
+        for node in (*graph.inputs, *graph.nodes)
+    )
 
 
 def shape_of(node: Node) -> Shape:

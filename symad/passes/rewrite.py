@@ -9,21 +9,28 @@ occurs twice finds the same node in both places.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from functools import cached_property
 from operator import is_
+from typing import Any, NamedTuple
 
 from symad.graph.graph import Graph, rebuild
 from symad.graph.node import Constant, Node
+from symad.graph.op import Op
 from symad.graph.provenance import creating
-from symad.passes.intern import Interner
-from symad.passes.rule import LOOKED_AT, AnyRule, head
+from symad.passes.rule import LOOKED_AT, AnyRule, Procedure, head
 
 _MOST_REWRITES = 64
 """In a row: a bound on the cost, which rules that come to an end are far from."""
+_COMPARED_BYTES = 65536
+"""Larger constants are shared only if they are the same node: reading them would cost more."""
+_ORDER_SHOWS = {"maximum", "minimum"}
+"""Commutative ops for which the order decides on the sign of a zero."""
+
+SHARE = Procedure("share", lambda node: None, "nodes that compute the same become one", (Op,))
+"""What is recorded where a node of the graph is found to compute what an earlier one computes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rewriting:
+class Rewriting(NamedTuple):
     """One use of a rule.
 
     Attributes
@@ -46,6 +53,16 @@ class RuleSet:
     def __init__(self, rules: Iterable[AnyRule]) -> None:
         self.rules = tuple(rules)
         self._of: dict[tuple[type, ...], tuple[AnyRule, ...]] = {}
+        self._of_kind: dict[type, list[AnyRule]] = {}
+
+    @cached_property
+    def _by_root(self) -> dict[type, list[int]]:
+        """The numbers of the rules for each class of ops."""
+        found: dict[type, list[int]] = {}
+        for number, rule in enumerate(self.rules):
+            for root in rule.roots:
+                found.setdefault(root, []).append(number)
+        return found
 
     def of(self, node: Node) -> tuple[AnyRule, ...]:
         """Return the rules that are tried at a node."""
@@ -55,7 +72,11 @@ class RuleSet:
         found = self._of.get(key)
         if found is None:
             kind, *heads = key
-            found = tuple(rule for rule in self.rules if rule.may_match(kind, heads))
+            suited = self._of_kind.get(kind)
+            if suited is None:
+                numbers = {n for base in kind.__mro__ for n in self._by_root.get(base, ())}
+                suited = self._of_kind[kind] = [self.rules[n] for n in sorted(numbers)]
+            found = tuple([rule for rule in suited if rule.may_match(kind, heads)])
             self._of[key] = found
         return found
 
@@ -71,7 +92,7 @@ def rewrite(
     ----------
     graph : Graph
     rules : RuleSet or iterable of rules
-        Tried in order; the first that applies is taken.
+        Tried in order; the first that applies is taken.  Without any, nodes are only shared.
     record : callable, optional
         Is told of each rewrite.
 
@@ -112,13 +133,52 @@ def with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
         return Node(node.op, inputs, node.type, node.name)
 
 
+class _Interner:
+    """Finds the node that was made before for the same op on the same inputs.
+
+    Operands of a commutative op count as the same in either order.  Sums of three and more are told
+    apart by their order, in which they are rounded.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Node] = {}
+        self._number: dict[Node, int] = {}
+
+    def intern(self, node: Node) -> Node:
+        """Return the first node that equals ``node``, whose inputs must be interned."""
+        if node.op is not None:
+            key: Any = (node.op, self._operands(node.op, node.inputs))
+        elif isinstance(node, Constant) and node.value.nbytes <= _COMPARED_BYTES:
+            key = (node.type, node.value.tobytes())
+        else:
+            return node
+        known = self._known.setdefault(key, node)
+        if known is node or known.type != node.type or not _is_same_op(known.op, node.op):
+            return node
+        return known
+
+    def _operands(self, op: Op, inputs: tuple[Node, ...]) -> tuple[Node, ...]:
+        if len(inputs) == 2 and op.commutative and op.name not in _ORDER_SHOWS:
+            a, b = inputs
+            return inputs if self._order(a) <= self._order(b) else (b, a)
+        return inputs
+
+    def _order(self, node: Node) -> int:
+        return self._number.setdefault(node, len(self._number))
+
+
+def _is_same_op(a: Op | None, b: Op | None) -> bool:
+    """Return whether ops that are equal are so in the sign of attributes that are 0 as well."""
+    return a is b or repr(a) == repr(b)
+
+
 class _Walk:
     """Brings nodes to their final form; :attr:`final` knows that of all nodes met so far."""
 
     def __init__(self, rules: RuleSet, record: Recorder | None) -> None:
         self.rules, self.record = rules, record
         self.final: dict[Node, Node] = {}
-        self.interner = Interner()
+        self.interner = _Interner()
 
     def over(self, graph: Graph) -> Graph:
         """Return a graph in its final form; its inputs are leaves."""
@@ -126,6 +186,8 @@ class _Walk:
         for node in graph.nodes:
             if node.op is None:
                 final[node] = self.interner.intern(node)
+                if final[node] is not node and self.record is not None:
+                    self.record(Rewriting(SHARE, node, final[node]))
             else:
                 final[node] = self._visit(node)
         return Graph([final[node] for node in graph.outputs], graph.inputs)
@@ -135,6 +197,8 @@ class _Walk:
         root = self._with_final_inputs(node)
         same = self.interner.intern(root)
         if same is not root:
+            if self.record is not None:
+                self.record(Rewriting(SHARE, root, same))
             return self.final[same]
         new = self._apply_rule(root)
         if new is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import cached_property, partial
 from typing import Any, Protocol
 
@@ -20,8 +21,20 @@ from symad.graph.op import Op
 from symad.ops.adjoint import cast
 from symad.ops.base import as_node
 from symad.ops.shape import BroadcastTo, broadcast_to
-from symad.passes.grade import Grade
 from symad.types import TensorType
+
+
+class Grade(IntEnum):
+    """How exactly the two sides of a rule are equal; a pipeline uses all rules up to its grade."""
+
+    EXACT = 0
+    """Bitwise, but for the sign and payload of NaN."""
+    ROUNDING = 1
+    """Up to rounding, or nearer to the true value: intermediate results may be rounded, overflow
+    and underflow at other places, and the sign of a zero may differ."""
+    FINITE = 2
+    """For finite numbers inside the domain only: wrong at some zeros, infinities or NaN."""
+
 
 FLOATS = "f"
 NUMBERS = "iuf"
@@ -48,8 +61,12 @@ class AnyRule(Protocol):
     def equation(self) -> str:
         """What it says, as text."""
 
+    @property
+    def roots(self) -> tuple[type[Op], ...]:
+        """The classes of the ops whose nodes it may replace."""
+
     def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
-        """Return whether it can apply to some node of an op of class ``kind``.
+        """Return whether it can apply to some node of an op of class ``kind``, one of the roots.
 
         The first inputs of the node, :data:`LOOKED_AT` at most, have these heads.
         """
@@ -160,10 +177,16 @@ class Rule:
     def _restricted(self) -> tuple[str, ...]:
         return _parameters(self.where) if self.where else ()
 
+    @cached_property
+    def roots(self) -> tuple[type[Op], ...]:
+        """The class of the pattern's op."""
+        assert self.tree.op is not None
+        return (type(self.tree.op),)
+
     def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
         """Return whether the classes of a node's op and of its inputs are those of the pattern."""
         op, wanted = self.tree.op, self.tree.inputs
-        if type(op) is not kind:
+        if op is None or type(op) is not kind:
             return False
         orders = (heads, heads[::-1]) if op.commutative else (heads,)
         return any(all(map(_may_be, wanted, given)) for given in orders)
@@ -219,7 +242,7 @@ class Procedure:
         Return expressions of variables, whose names are the parameters, to which the rule applies.
     shapes : mapping
         The shapes of these variables where they are not (2, 3).
-    suits : callable, optional
+    when : callable, optional
         Whether it may apply, by the class of a node's op and the heads of its first inputs.
     """
 
@@ -230,11 +253,11 @@ class Procedure:
     examples: tuple[Callable[..., Node], ...] = ()
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     grade: Grade = Grade.EXACT
-    suits: Callable[[type[Op], Sequence[type]], bool] | None = None
+    when: Callable[[type[Op], Sequence[type]], bool] | None = None
 
     def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
         """Return whether the function is to be called for such a node."""
-        return issubclass(kind, self.roots) and (self.suits is None or self.suits(kind, heads))
+        return self.when is None or self.when(kind, heads)
 
     def apply(self, node: Node) -> Node | None:
         """Return what the function finds, in the type of ``node``."""
@@ -266,6 +289,14 @@ def fit(new: Node, old: Node, convert: bool = False) -> Node | None:
         return broadcast_to(new, shape) if old.type.is_static else None
     except ShapeError:
         return None
+
+
+def static_shape(node: Node) -> tuple[int, ...] | None:
+    """Return the shape of ``node``, ``None`` unless all of it is known."""
+    type_ = node.type
+    if not isinstance(type_, TensorType) or not type_.is_static:
+        return None
+    return type_.shape  # type: ignore[return-value]
 
 
 def number_of(node: Node) -> Any:

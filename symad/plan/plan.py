@@ -1,19 +1,23 @@
-"""A plan: the flat schedule of a graph over registers, made once and run many times.
+"""A plan: the flat schedule of a graph, and where its values are stored.
 
-A register holds one value; it is given to another value as soon as the last user has run.  An
-instruction may also write its result over an input that dies with it, where the op allows that.
+An instruction computes a node from registers into a register, which holds one value; it is given
+to another value as soon as the last user has run.  An instruction may also write its result over an
+input that dies with it, where the op allows that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
-from symad.plan.liveness import MemoryUse, memory_use
-from symad.plan.storage import Storage, storage_of
+from symad.plan.liveness import Sharing, Span, sharing_of, spans
+from symad.plan.memory import MemoryUse, Placement, memory_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Plan:
     copied : tuple of bool
         For each output, whether it must be copied before it is handed out, because it shares
         memory with an input, a constant or another output.
+    placement : Placement
+        Where values are stored.
     """
 
     graph: Graph
@@ -65,6 +71,7 @@ class Plan:
     instructions: tuple[Instruction, ...]
     outputs: tuple[int, ...]
     copied: tuple[bool, ...]
+    placement: Placement
 
     @property
     def is_static(self) -> bool:
@@ -74,7 +81,8 @@ class Plan:
     @property
     def memory(self) -> MemoryUse | None:
         """What memory the values take, and when; ``None`` where sizes are not known."""
-        return memory_use(self)
+        order = [step.node for step in self.instructions]
+        return memory_use(self.graph, order, self.copied, self.placement)
 
     @property
     def lower_bound(self) -> int | None:
@@ -102,38 +110,72 @@ def make_plan(graph: Graph) -> Plan:
     r2        add(r2, r0): f64[3]               over r2
     return    r2
     """
-    storage = storage_of(graph)
+    sharing = sharing_of(graph)
     registers = _Registers()
     inputs = tuple(registers.take(node) for node in graph.inputs)
     constants = tuple(
         (registers.take(node), node) for node in graph.nodes if isinstance(node, Constant)
     )
     pinned = {*graph.inputs, *(node for _, node in constants)}
-    instructions = tuple(_instructions(graph, storage, registers, pinned))
+    over: dict[Node, Node] = {}
+    instructions = tuple(_instructions(graph, sharing, registers, pinned, over))
     outputs = tuple(registers.of[node] for node in graph.outputs)
-    copied = _must_copy(graph, storage, pinned)
-    return Plan(graph, registers.count, inputs, constants, instructions, outputs, copied)
+    copied = copied_outputs(graph, sharing)
+    placement = Placement(over)
+    return Plan(graph, registers.count, inputs, constants, instructions, outputs, copied, placement)
+
+
+def plan_of_order(
+    graph: Graph, order: Sequence[Node], copied: tuple[bool, ...], placement: Placement
+) -> Plan:
+    """Return the plan of a graph whose values are stored by a backend: each has its own register.
+
+    Parameters
+    ----------
+    graph : Graph
+    order : sequence of Node
+        The computed nodes, in the order in which they run.
+    copied : tuple of bool
+        As :func:`copied_outputs` returns it.
+    placement : Placement
+    """
+    constants = [node for node in graph.nodes if isinstance(node, Constant)]
+    values = (*graph.inputs, *constants, *order)
+    register = {node: number for number, node in enumerate(values)}
+
+    def of(nodes: Sequence[Node]) -> tuple[int, ...]:
+        return tuple([register[node] for node in nodes])
+
+    steps = tuple(Instruction(node, of(node.inputs), register[node], (), None) for node in order)
+    given = tuple((register[node], node) for node in constants)
+    ends = of(graph.outputs)
+    return Plan(graph, len(values), of(graph.inputs), given, steps, ends, copied, placement)
 
 
 def _instructions(
-    graph: Graph, storage: Storage, registers: _Registers, pinned: set[Node]
+    graph: Graph,
+    sharing: Sharing,
+    registers: _Registers,
+    pinned: set[Node],
+    over: dict[Node, Node],
 ) -> Iterator[Instruction]:
-    """Yield the instructions in order, each with a register for its result."""
-    order = frugal_order(graph)
-    last = _last_use(order, graph)
-    needed = _last_use_of_memory(last, storage)
+    """Yield the instructions in order, each with a register for its result; fill ``over``."""
     given = set(graph.inputs)
+    order = [node for node in frugal_order(graph) if node.op is not None and node not in given]
+    reads = [(node, *node.inputs) for node in order]
+    last = spans(reads, graph.outputs)
+    writer = _Overwriting(graph, sharing, reads)
     dying: dict[int, list[Node]] = {}
-    for node, step in last.items():
+    for node, (_, step) in last.items():
         if node not in pinned:
             dying.setdefault(step, []).append(node)
     for step, node in enumerate(order):
-        if node.op is None or node in given:
-            continue
         sources = tuple(registers.of[source] for source in node.inputs)
         dead = dying.get(step, [])
-        over = _overwritable(node, [value for value in dead if needed[value] == step], storage)
-        overwrites = None if over is None else registers.of[over]
+        taken = writer.input_for(node, dead, step)
+        if taken is not None:
+            over[node] = taken
+        overwrites = None if taken is None else registers.of[taken]
         frees = [registers.release(value) for value in dead if value is not node]
         output = registers.take(node)
         rest = tuple(register for register in frees if register != output)
@@ -160,45 +202,41 @@ class _Registers:
         return self.of[node]
 
 
-def _last_use(order: Sequence[Node], graph: Graph) -> dict[Node, int]:
-    """Return the step after which no node needs each value any more."""
-    last = {node: step for step, node in enumerate(order)}
-    given = set(graph.inputs)
-    for step, node in enumerate(order):
-        if node not in given:
-            for source in node.inputs:
-                last[source] = step
-    for node in graph.outputs:
-        last[node] = len(order)
-    return last
+class _Overwriting:
+    """Finds the inputs that results may be written over.
 
+    The kernels that write where they are told are NumPy's ufuncs.
+    """
 
-def _last_use_of_memory(last: dict[Node, int], storage: Storage) -> dict[Node, int]:
-    """Return the step after which nothing needs the memory that each value may stand in."""
-    needed: dict[Node, int] = {}
-    for node, step in last.items():
-        for part in storage[node]:
-            needed[part] = max(needed.get(part, 0), step)
-    return {node: max(needed[part] for part in storage[node]) for node in last}
+    def __init__(self, graph: Graph, sharing: Sharing, steps: Sequence[tuple[Node, ...]]) -> None:
+        self._graph, self._sharing, self._steps = graph, sharing, steps
 
+    @cached_property
+    def _needed(self) -> dict[Node, Span]:
+        """From which step to which memory is needed, by the nodes that own it."""
+        sharing = self._sharing
+        memory = [{part for value in values for part in sharing[value]} for values in self._steps]
+        return spans(memory, [part for node in self._graph.outputs for part in sharing[node]])
 
-def _overwritable(node: Node, dead: list[Node], storage: Storage) -> Node | None:
-    """Return an input that dies here and whose memory has just the form of the result."""
-    assert node.op is not None
-    if not node.op.is_in_place or not node.type.is_static or node.ndim == 0:
+    def input_for(self, node: Node, dead: list[Node], step: int) -> Node | None:
+        """Return an input that dies here and whose memory has just the form of the result."""
+        assert node.op is not None
+        if not dead or not node.op.is_in_place or node.ndim == 0 or not node.type.is_static:
+            return None
+        for source in node.inputs:
+            is_alone = source in dead and self._sharing[source] == (source,)
+            if is_alone and source.type == node.type and self._needed[source][1] == step:
+                return source if isinstance(node.op.kernel(), np.ufunc) else None
         return None
-    for source in node.inputs:
-        if source in dead and storage[source] == (source,) and source.type == node.type:
-            return source
-    return None
 
 
-def _must_copy(graph: Graph, storage: Storage, pinned: set[Node]) -> tuple[bool, ...]:
-    taken = set(pinned)
+def copied_outputs(graph: Graph, sharing: Sharing) -> tuple[bool, ...]:
+    """Return which outputs share memory with an input, a constant or another output."""
+    taken = {*graph.inputs, *(node for node in graph.nodes if isinstance(node, Constant))}
     result = []
     for node in graph.outputs:
-        result.append(storage[node] != (node,) or node in taken)
-        taken.update(storage[node])
+        result.append(sharing[node] != (node,) or node in taken)
+        taken.update(sharing[node])
     return tuple(result)
 
 
@@ -208,13 +246,16 @@ _WIDEST_VALUE = 60
 
 def format_plan(plan: Plan) -> str:
     """Return a plan as a table; see :func:`make_plan`."""
-    rows = [("register", "value", "")]
+    register_of = (
+        {step.node: step.output for step in plan.instructions} if plan.placement.stored else {}
+    )
+    rows = [("register", "value", "stored" if plan.placement.stored else "")]
     for register, node in zip(plan.inputs, plan.graph.inputs, strict=True):
         rows.append((f"r{register}", f"input {node.label}: {node.type}", ""))
     for register, constant in plan.constants:
         rows.append((f"r{register}", f"constant {constant.label}", ""))
     for step in plan.instructions:
-        rows.append((f"r{step.output}", _describe(step), _remarks(step)))
+        rows.append((f"r{step.output}", _describe(step), _remarks(step, plan, register_of)))
     rows.append(("return", ", ".join(f"r{register}" for register in plan.outputs), ""))
     width = min(max(len(row[1]) for row in rows), _WIDEST_VALUE)
     lines = (f"{first:<10}{value:<{width}}  {note}".rstrip() for first, value, note in rows)
@@ -228,10 +269,13 @@ def _describe(step: Instruction) -> str:
     return f"{step.node.op.name}({', '.join(arguments)}): {step.node.type}"
 
 
-def _remarks(step: Instruction) -> str:
-    notes = []
+def _remarks(step: Instruction, plan: Plan, register_of: Mapping[Node, int]) -> str:
+    placement = plan.placement
+    notes = [placement.stored[step.node]] if step.node in placement.stored else []
     if step.overwrites is not None:
         notes.append(f"over r{step.overwrites}")
+    elif placement.over.get(step.node) in register_of:
+        notes.append(f"over r{register_of[placement.over[step.node]]}")
     if step.frees:
         notes.append("frees " + ", ".join(f"r{register}" for register in step.frees))
     return "; ".join(notes)

@@ -25,9 +25,8 @@ from symad.notation.roles import Part
 from symad.notation.symbols import SYMBOLS
 from symad.notation.values import format_value, summarise
 from symad.notation.view import Values, View
-from symad.passes.grade import Grade
-from symad.passes.pipeline import PassReport, optimise
 from symad.passes.rewrite import Rewriting
+from symad.passes.rule import Grade
 from symad.passes.specialise import specialise
 from symad.plan.plan import Plan, make_plan
 from symad.player.extension import ExtensionTeller
@@ -44,6 +43,7 @@ from symad.player.svg import hue_class, write_svg
 from symad.player.visits import Course, Partial
 from symad.player.visits import Visit as PlayedVisit
 from symad.runtime.inputs import type_of
+from symad.runtime.pipeline import PassReport, optimise
 from symad.types import Type
 
 _LONGEST_TITLE = 72

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-from symad.backends.select import Settings, choose_backend
+from symad.backends.base import Backend, Settings
+from symad.backends.select import BackendName, choose_backend
 from symad.errors import FeedError, GraphError, GraphTypeError
 from symad.graph.graph import Graph, replace_inputs
 from symad.graph.graph import rebuild as rebuild_graph
@@ -14,9 +15,11 @@ from symad.graph.node import Node, Parameter, Variable
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import broadcast_like, match
 from symad.ops.base import as_node, register
-from symad.passes.grade import Grade
+from symad.passes.rule import Grade
 from symad.runtime.function import Function
 from symad.types import TensorType, compatible_shapes
+
+RewritesName = Literal["exact", "rounding", "finite"]
 
 
 def compile(
@@ -24,10 +27,10 @@ def compile(
     outputs: Any,
     updates: Mapping[Parameter, Any] | None = None,
     givens: Mapping[Node, Any] | None = None,
-    backend: str = "auto",
+    backend: BackendName | Backend = "auto",
     name: str | None = None,
     threads: int = 1,
-    rewrites: str = "rounding",
+    rewrites: RewritesName = "rounding",
     recompute: bool = False,
     fastmath: bool = False,
 ) -> Function:
@@ -43,8 +46,8 @@ def compile(
         New values of parameters: all are computed from the old ones and stored together.
     givens : dict from Node to Node, optional
         Nodes to put in place of others.
-    backend : {"auto", "numpy", "native"}
-        ``"auto"`` is native code where llvmlite is installed.
+    backend : {"auto", "numpy", "native"} or Backend
+        ``"auto"`` is native code where llvmlite is installed, else NumPy.
     name : str, optional
         For messages and printing.
     threads : int
@@ -60,7 +63,7 @@ def compile(
     fastmath : bool
         Whether machine code may reassociate sums and products, contract them into fused operations,
         divide by multiplying with a reciprocal, and lose the sign of a zero.  Sums are not
-        compensated then.  NaN and infinities stay.  The NumPy backend takes no notice.
+        compensated then.  NaN and infinities stay.  The NumPy backend ignores it.
 
     Returns
     -------
@@ -154,7 +157,7 @@ class Executor:
     ----------
     nodes : Node or nested structure of nodes
         What to fetch.
-    backend : {"auto", "numpy", "native"}
+    backend : {"auto", "numpy", "native"} or Backend
         As for :func:`compile`.
 
     Examples
@@ -170,7 +173,7 @@ class Executor:
     [np.float64(5.0), np.float64(6.0)]
     """
 
-    def __init__(self, nodes: Any, backend: str = "auto") -> None:
+    def __init__(self, nodes: Any, backend: BackendName | Backend = "auto") -> None:
         self.nodes = nodes
         self.backend = choose_backend(backend)
         self._functions: dict[tuple[Node, ...], Function] = {}
@@ -178,15 +181,23 @@ class Executor:
     def run(self, feed: Mapping[Node, Any] | None = None) -> Any:
         """Return the values of the nodes for ``feed``.
 
+        Parameters
+        ----------
+        feed : dict from Node to value
+            Any nodes: one dictionary may serve several executors, so that a node on which these
+            results do not depend is accepted.
+
         Raises
         ------
         FeedError
-            If a variable has no value, or a fed node plays no part.
+            If a variable has no value, a value does not fit, or a key is not a node.
         """
-        return self.function(feed)(*(feed or {}).values())
+        feed = feed or {}
+        function = self.function(feed)
+        return function(*[feed[node] for node in leaves(function.inputs)])
 
     def function(self, feed: Mapping[Node, Any] | None = None) -> Function:
-        """Return the function of the nodes that are fed, in the order of ``feed``."""
+        """Return the function of those nodes of ``feed`` that play a part, in its order."""
         fed = tuple(feed or {})
         function = self._functions.get(fed)
         if function is None:
@@ -197,30 +208,32 @@ class Executor:
         fetched = [as_node(leaf) for leaf in leaves(self.nodes)]
         for key in fed:
             if not isinstance(key, Node):
-                raise FeedError(f"a feed is a dict from nodes to values; {key!r} is not a node")
+                raise FeedError(
+                    f"a feed is a dict from nodes to values; {key!r} is not a node",
+                    remedy="Give the node itself: {x: 1.0}, not its name.",
+                )
         order = topological_order(fetched, stop=set(fed))
         missing = [
             node
             for node in order
             if isinstance(node, Variable) and not isinstance(node, Parameter) and node not in fed
         ]
-        given = ", ".join(repr(node.label) for node in fed) or "nothing"
         if missing:
             names = ", ".join(repr(node.name) for node in missing)
+            given = ", ".join(repr(node.label) for node in fed) or "nothing"
             raise FeedError(
                 f"no value was fed for {names} (fed: {given})", where=missing[0].site.describe()
             )
-        extra = set(fed).difference(order)
-        if extra:
-            names = ", ".join(sorted(repr(node.label) for node in extra))
-            raise FeedError(f"{names} was fed, but the result does not depend on it")
+        needed = set(order)
         outputs = rebuild(self.nodes, iter(fetched))
-        return compile(list(fed), outputs, backend=self.backend, name="executor")
+        inputs = tuple([node for node in fed if node in needed])
+        known = self._functions.get(inputs)
+        return known or compile(inputs, outputs, backend=self.backend, name="executor")
 
 
 @register
 def eval(node: Node, feed: Mapping[Node, Any] | None = None) -> Any:
-    """Return the value of ``node``, for a quick look; a feed that plays no part is ignored.
+    """Return the value of ``node``, for a quick look.
 
     Each call compiles anew: use :func:`compile` or :class:`Executor` for repeated calls.
 
@@ -228,11 +241,12 @@ def eval(node: Node, feed: Mapping[Node, Any] | None = None) -> Any:
     ----------
     node : Node
     feed : dict from Node to value, optional
+        As :meth:`Executor.run` takes it.
 
     Raises
     ------
     FeedError
-        If a variable has no value, or one that does not fit.
+        If a variable has no value, a value does not fit, or a key is not a node.
 
     Examples
     --------
@@ -241,8 +255,4 @@ def eval(node: Node, feed: Mapping[Node, Any] | None = None) -> Any:
     >>> (x + 1).eval({x: 2.0})
     np.float64(3.0)
     """
-    needed = set(topological_order([node], stop=set(feed or {})))
-    # Machine code is not worth making for one call.
-    return Executor(node, backend="numpy").run(
-        {key: v for key, v in (feed or {}).items() if key in needed}
-    )
+    return Executor(node, backend="numpy").run(feed)  # for one call, no machine code

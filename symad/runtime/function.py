@@ -5,28 +5,26 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from symad.backends.native.memory_pool import Memory
-from symad.backends.select import Mark, Program, Settings, make_program
+from symad.backends.base import CallMark, DirectProgram, Program, Settings
 from symad.backends.source import SourceWriter
+from symad.graph.cost import total_cost
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node, Parameter
-from symad.passes.specialise import specialise
 from symad.plan.plan import Plan, make_plan
-from symad.runtime.arguments import Binding
-from symad.runtime.inputs import accept, type_of
+from symad.runtime.inputs import Binding, accept, type_of
 from symad.runtime.memory_check import check_memory, is_worth_checking
 from symad.runtime.out_argument import Targets
-from symad.runtime.recompute_savings import Trade, trade_between
+from symad.runtime.recompute_savings import Trade
 from symad.types import Dimension, Type
 
 if TYPE_CHECKING:
-    from symad.passes.pipeline import Optimised
+    from symad.runtime.pipeline import Optimised
 
 _CACHED_PROGRAMS = 64
 """How many input signatures one function keeps a program for."""
@@ -108,7 +106,7 @@ class Function:
         self._latest: Specialisation | None = None
         self._entered: list[Specialisation] = []
         self._mark = np.zeros(1, np.int64)
-        self._memory = Memory()
+        self._workspace = settings.backend.workspace()
         self._lock = threading.Lock()
 
     def __call__(self, *args: Any, out: Any = None, **keywords: Any) -> Any:
@@ -205,17 +203,15 @@ class Function:
         else:
             if not found.was_entered:  # not worth its while for shapes that come once
                 self._enter_natively(found)
-            if not found.program.keeps_memory:
+            if not self.settings.backend.keeps_memory:
                 self._check_memory(found)
         self._latest, self._mark[0] = found, 0
         return found
 
     def _specialise(self, types: Sequence[Type]) -> Specialisation:
-        from symad.passes.pipeline import optimise  # its rules take time to import
+        from symad.runtime.pipeline import compile_graph  # its rules take time to import
 
-        graph, settings = specialise(self.graph, types), self.settings
-        passes = optimise(graph, settings.grade, recompute=settings.recompute)
-        program = make_program(passes.graph, settings, self._memory)
+        passes, program = compile_graph(self.graph, types, self.settings, self._workspace)
         memory = program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
         return Specialisation(program, passes, memory)
 
@@ -238,16 +234,18 @@ class Function:
             if len(self._entered) == _CHAINED:
                 self._entered = []
             fallback = type(self).__call__ if self._entered else self._call
-            mark = Mark(self._mark, len(self._entered) + 1)
+            mark = CallMark(self._mark, len(self._entered) + 1)
             entry = self._entry(found.program, fallback, mark)
             if entry is not None:
                 self._entered.append(found)
                 self.__class__ = type("Function", (Function,), {"__call__": entry})
 
     def _entry(
-        self, program: Program, fallback: Callable[..., Any], mark: Mark
+        self, program: Program, fallback: Callable[..., Any], mark: CallMark
     ) -> Callable[..., Any] | None:
         """Return what takes the arguments of a call natively, or hands them on to ``fallback``."""
+        if not isinstance(program, DirectProgram):
+            return None
         if not self.parameters:
             return program.entry(self.outputs, fallback, self.name, mark)
         run = program.entry(list(self.graph.outputs), lambda *values: None, self.name, mark)
@@ -288,7 +286,10 @@ class Function:
 
     @property
     def passes(self) -> Optimised:
-        """What each pass did for the latest call: nodes before and after, time, rules used."""
+        """What each step of the pipeline did for the latest call.
+
+        For passes: nodes before and after, time, rules used; for the stages after them, time.
+        """
         return self.specialised().passes
 
     @property
@@ -313,12 +314,17 @@ class Function:
         """
         if not self.settings.recompute:
             return None
-        from symad.passes.pipeline import optimise
+        from symad.runtime.pipeline import compile_graph
 
-        graph = self.passes.graph
-        specialised = specialise(self.graph, [node.type for node in graph.inputs])
-        kept = optimise(specialised, self.settings.grade).graph
-        return trade_between(kept, graph, self.settings)
+        found = self.specialised()
+        types = [node.type for node in found.passes.graph.inputs]
+        settings = replace(self.settings, recompute=False)
+        passes, program = compile_graph(self.graph, types, settings, settings.backend.workspace())
+        before, after = program.plan.lower_bound, found.program.plan.lower_bound
+        if before is None or after is None:
+            return None
+        flops = [total_cost(graph).flops for graph in (passes.graph, found.passes.graph)]
+        return Trade(before, after, *flops)
 
     @property
     def source(self) -> str:

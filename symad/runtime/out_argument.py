@@ -9,7 +9,7 @@ import numpy as np
 
 from symad.errors import FeedError
 from symad.graph.nested import leaves, leaves_with_paths
-from symad.runtime.arguments import matching_leaves
+from symad.runtime.inputs import matching_leaves
 from symad.types import TensorType, Type, compatible_shapes, dtype_code, format_shape
 
 _Array = np.ndarray[Any, Any]

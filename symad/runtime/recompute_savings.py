@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from symad.backends.select import Settings, plan_for
-from symad.graph.cost import total_cost
-from symad.graph.graph import Graph
 from symad.runtime.memory_check import format_bytes
 
 
@@ -17,7 +14,7 @@ class Trade:
     Attributes
     ----------
     bytes_kept, bytes : int
-        What the plan needs beside the inputs; :attr:`symad.plan.liveness.MemoryUse.lower_bound`.
+        What the plan needs beside the inputs; :attr:`symad.plan.memory.MemoryUse.lower_bound`.
     flops_kept, flops : int
         Operations on numbers, as :mod:`symad.graph.cost` counts them.
     """
@@ -45,11 +42,3 @@ class Trade:
 
 def _change(before: int, after: int) -> str:
     return f"{100 * (after / before - 1) if before else 0:+.1f} %"
-
-
-def trade_between(kept: Graph, graph: Graph, settings: Settings) -> Trade | None:
-    """Return what is traded in ``graph`` for ``kept``; ``None`` where sizes are not known."""
-    before, after = plan_for(kept, settings).lower_bound, plan_for(graph, settings).lower_bound
-    if before is None or after is None:
-        return None
-    return Trade(before, after, total_cost(kept).flops, total_cost(graph).flops)

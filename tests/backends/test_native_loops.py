@@ -15,9 +15,9 @@ from symad.graph.op import OP_CLASSES
 from symad.ops.base import PerElement
 from symad.ops.fused import Fused
 from symad.passes.fuse import fuse
-from symad.passes.pipeline import optimise
 from symad.passes.specialise import specialise
 from symad.plan.plan import make_plan
+from symad.runtime.pipeline import optimise
 from symad.types import TensorType
 from tests.support.random_graphs import random_graph
 
@@ -26,13 +26,11 @@ pytest.importorskip("llvmlite")
 from symad.backends.native import jit  # noqa: E402
 from symad.backends.native.kernels import loops  # noqa: E402
 from symad.backends.native.loop_nest import Layout, Nest, supports  # noqa: E402
+from symad.backends.native.memory_pool import Memory  # noqa: E402
 from symad.backends.native.parallel import LoopKernel  # noqa: E402
-from symad.backends.native.program import (  # noqa: E402
-    Memory,
-    NativeProgram,
-    native_graph,
-)
-from symad.backends.numpy import NumpyProgram  # noqa: E402
+from symad.backends.native.program import NativeProgram  # noqa: E402
+from symad.backends.numpy import numpy_program  # noqa: E402
+from tests.support.native import native_graph, program_of  # noqa: E402
 
 FLOATS = ("float64", "float32")
 DTYPES = (*FLOATS, "int64", "int32", "int8", "uint64", "bool")
@@ -52,8 +50,8 @@ def both(outputs, inputs, values, threads=1):
     graph = specialised(outputs, inputs, values)
     native = native_graph(graph)
     verify(native)
-    expected = NumpyProgram(make_plan(graph))(values)
-    return expected, NativeProgram(make_plan(native), threads)(values), native
+    expected = numpy_program(make_plan(graph))(values)
+    return expected, program_of(native, threads)(values), native
 
 
 def agree(outputs, inputs, values, threads=1, ulps=64, fused=1):
@@ -466,8 +464,8 @@ def test_cross_entropy_with_its_gradient_is_one_nest_and_a_few_numbers():
     graph = optimise(specialised([loss, sm.gradients(loss, z)], [z, labels], values)).graph
     native = native_graph(graph)
     assert len(fused_nodes(native)) == 1
-    found = NativeProgram(make_plan(native))(values)
-    for a, b in zip(NumpyProgram(make_plan(graph))(values), found, strict=True):
+    found = program_of(native)(values)
+    for a, b in zip(numpy_program(make_plan(graph))(values), found, strict=True):
         assert_same(a, b, 200)
 
 
@@ -491,8 +489,8 @@ def test_cross_entropy_by_taking_is_one_nest_with_one_exponential(shape, dtype):
     (node,) = fused_nodes(native)
     names = Counter(n.op.name for n in node.op.body.nodes if n.op)
     assert names["exp"] == 1 and "add_along_axis" not in str(native)
-    found = NativeProgram(make_plan(native))(values)
-    for a, b in zip(NumpyProgram(make_plan(graph))(values), found, strict=True):
+    found = program_of(native)(values)
+    for a, b in zip(numpy_program(make_plan(graph))(values), found, strict=True):
         assert_same(a, b, 200)
 
 
@@ -548,7 +546,7 @@ def test_a_chain_becomes_one_op_that_prints_and_runs_on_numpy_too():
     graph = native_graph(Graph([sm.exp(x * 2) + 1], [x]))
     (node,) = fused_nodes(graph)
     assert "exp" in str(graph) and node.type == TensorType(np.dtype("float64"), (4,))
-    np.testing.assert_allclose(NumpyProgram(make_plan(graph))([np.zeros(4)])[0], 2.0)
+    np.testing.assert_allclose(numpy_program(make_plan(graph))([np.zeros(4)])[0], 2.0)
 
 
 def test_single_ops_are_left_alone():
@@ -641,8 +639,8 @@ def test_random_graphs(seed, is_optimised):
     graph = specialised(drawn.graph.outputs, drawn.graph.inputs, values)
     native = native_graph(optimise(graph).graph if is_optimised else graph)
     verify(native)
-    expected = NumpyProgram(make_plan(graph))(values)
-    found = NativeProgram(make_plan(native))(values)
+    expected = numpy_program(make_plan(graph))(values)
+    found = program_of(native)(values)
     tolerance = 2e-4 if drawn.is_float32 else 1e-9
     for a, b in zip(expected, found, strict=True):
         assert np.shape(a) == np.shape(b) and np.asarray(a).dtype == np.asarray(b).dtype
@@ -708,7 +706,7 @@ def test_threads_agree_to_the_last_bit(shape):
     for a, b in zip(expected, one, strict=True):
         assert_same(a, b, 500)
     for threads in (2, 3, 7):
-        for a, b in zip(one, NativeProgram(make_plan(native), threads)([value]), strict=True):
+        for a, b in zip(one, program_of(native, threads)([value]), strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -716,7 +714,7 @@ def test_results_that_are_held_stay_and_memory_that_is_free_is_used_again():
     x = sm.Variable("x")
     value = np.ones(100_000)
     graph = native_graph(specialised([sm.exp(x) * 2, sm.sin(x) + x], [x], [value]))
-    program = NativeProgram(make_plan(graph))
+    program = program_of(graph)
     held = [program([value * k]) for k in range(6)]
     for k, (a, b) in enumerate(held):
         np.testing.assert_allclose(a, 2 * math.exp(k))
@@ -756,7 +754,7 @@ def test_programs_run_in_threads_at_once():
     y = sm.exp(x) * 2
     value = np.ones(200_000)
     graph = native_graph(specialised([y, sm.sum(y)], [x], [value]))
-    program = NativeProgram(make_plan(graph), threads=2)
+    program = program_of(graph, threads=2)
 
     def run(k):
         for _ in range(20):
@@ -780,7 +778,7 @@ def test_errors_name_the_node():
     x, n = sm.Variable("x"), sm.Variable("n", dtype="int64")
     y = sm.linalg.cholesky(x) * 2 + 1
     graph = native_graph(specialised([y], [x], [-np.eye(3)]))
-    program = NativeProgram(make_plan(graph))
+    program = program_of(graph)
     assert isinstance(program, NativeProgram) and n is not None
     with pytest.raises(sm.errors.EvaluationError, match="cholesky"):
         program([-np.eye(3)])

@@ -23,15 +23,14 @@ import symad as sm
 from symad.errors import EvaluationError, FeedError, GraphTypeError
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
-from symad.plan.plan import make_plan
 
 pytest.importorskip("llvmlite")
 
 from symad.backends.native import cpython, jit, scalar_function  # noqa: E402
 from symad.backends.native.kernels import loops  # noqa: E402
 from symad.backends.native.memory_pool import counts_references  # noqa: E402
-from symad.backends.native.program import NativeProgram, native_graph  # noqa: E402
 from symad.backends.native.runtime import runtime  # noqa: E402
+from tests.support.native import native_graph, program_of  # noqa: E402
 
 LARGE = 20_000
 """Buffers of such arrays are kept from call to call."""
@@ -618,7 +617,7 @@ def test_values_that_are_not_of_their_type_are_not_read() -> None:
     """An op may infer what is not so; machine code would read past the end of its result."""
     x = sm.Variable("x", shape=(1000,))
     graph = native_graph(sm.Graph([sm.exp(x) * 2], [x]))
-    program = NativeProgram(make_plan(graph))
+    program = program_of(graph)
     np.testing.assert_allclose(program([np.zeros(1000)])[0], 2)
     for wrong in (np.zeros(10), np.zeros(1000, "float32")):
         with pytest.raises(EvaluationError, match="infer"):

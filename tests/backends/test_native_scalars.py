@@ -38,7 +38,7 @@ from symad.backends.native.scalar_builder import (  # noqa: E402
 )
 from symad.backends.native.scalar_function import native_function  # noqa: E402
 from symad.backends.native.vector_math.sine import LARGEST  # noqa: E402
-from symad.backends.numpy import NumpyProgram  # noqa: E402
+from symad.backends.numpy import numpy_program  # noqa: E402
 
 BYTE, LONG = ir.IntType(8), ir.IntType(64)
 
@@ -367,7 +367,7 @@ def test_every_op_agrees_with_the_numpy_backend(dtype: np.dtype[Any]) -> None:
         inputs = [sm.Variable(f"x{i}", (), d) for i, d in enumerate(dtypes)]
         node = sm.graph.node.apply(op, *inputs)
         f = compiled(inputs, node, refuse)
-        reference = NumpyProgram(make_plan(sm.Graph([node], inputs)))
+        reference = numpy_program(make_plan(sm.Graph([node], inputs)))
         samples = draws(op, dtypes, node.dtype)
         for index in rng.integers(0, samples[0].size, 20):
             values = [sample[index] for sample in samples]

@@ -18,8 +18,8 @@ from tests.support.stochastic import spread
 
 pytest.importorskip("llvmlite")
 
-from symad.backends.native.program import native_graph  # noqa: E402
 from symad.ops.fused import Fused  # noqa: E402
+from tests.support.native import native_graph  # noqa: E402
 
 DTYPES = ("float64", "float32")
 

@@ -16,7 +16,7 @@ import pytest
 
 from symad import demo, errors
 from symad.graph.op import OP_CLASSES
-from symad.passes.pipeline import all_rules
+from symad.passes.rules import all_rules
 from tests.test_public_names import NAMES
 
 pytest.importorskip("sphinx", reason="the extra `docs` is not installed")

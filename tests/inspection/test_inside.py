@@ -20,7 +20,7 @@ from symad.drawing import render
 from symad.drawing.marks import heat
 from symad.errors import FeedError, GraphTypeError, RenderError, ShapeError
 from symad.inspection.memory_timeline import BarKind
-from symad.plan.liveness import BlockKind
+from symad.plan.memory import BlockKind
 from symad.runtime.function import Function
 
 X = np.linspace(-1.0, 1.0, 32 * 20).reshape(32, 20)

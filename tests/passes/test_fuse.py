@@ -14,16 +14,16 @@ from symad.graph.node import Node
 from symad.ops.fused import Fused
 from symad.passes.decompose import decompose
 from symad.passes.fuse import fuse
-from symad.passes.pipeline import optimise
 from symad.passes.specialise import specialise
 from symad.runtime.inputs import type_of
+from symad.runtime.pipeline import optimise
 from symad.types import TensorType
 from tests.support.random_graphs import random_graph
 
 
 def fused(outputs: list[Node], inputs: list[Node]) -> tuple[sm.Graph, list[Any]]:
     """Return a graph of loop nests, and how many outputs each of them has."""
-    graph = fuse(optimise(sm.Graph(outputs, inputs)).graph, lambda node: True)
+    graph = fuse(decompose(optimise(sm.Graph(outputs, inputs)).graph), lambda node: True)
     verify(graph)
     nests = [node.op for node in graph.nodes if isinstance(node.op, Fused)]
     return graph, [len(op.body.outputs) for op in nests]
@@ -109,7 +109,7 @@ def test_random_graphs_with_many_outputs(first: int) -> None:
             if node.op is not None and isinstance(node.type, TensorType) and node.type.is_float
         ]
         graph = optimise(sm.Graph(outputs, whole.inputs)).graph
-        result = fuse(graph, lambda node: True)
+        result = fuse(decompose(graph), lambda node: True)
         verify(result)
         nests = [node.op for node in result.nodes if isinstance(node.op, Fused)]
         merged += sum(len(op.body.outputs) > 1 for op in nests)

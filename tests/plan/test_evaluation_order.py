@@ -10,16 +10,14 @@ import pytest
 
 import symad as sm
 from benchmarks.workloads import WORKLOADS
-from symad.backends.select import Settings, plan_for
 from symad.graph import evaluation_order
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
 from symad.graph.node import Node
-from symad.passes.grade import Grade
-from symad.passes.pipeline import optimise
 from symad.passes.specialise import specialise
 from symad.plan import plan as planning
 from symad.plan.plan import make_plan
+from symad.runtime.pipeline import optimise
 from tests.support.golden_corpus import CORPUS
 from tests.support.random_graphs import random_graph
 
@@ -66,7 +64,9 @@ def assert_right(graph: Graph) -> None:
 
 def fused(graph: Graph) -> Graph:
     pytest.importorskip("llvmlite")
-    return plan_for(graph, Settings("native", 1, Grade.ROUNDING)).graph
+    from tests.support.native import native_graph
+
+    return native_graph(graph)
 
 
 @pytest.mark.usefixtures("closely")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -17,12 +18,20 @@ from benchmarks.workloads import WORKLOADS
 from symad.backends.native.memory_pool import LARGE
 from symad.backends.native.program import NativeProgram
 from symad.backends.native.segment import Segment
-from symad.backends.numpy import NumpyProgram
+from symad.backends.numpy import numpy_program
 from symad.errors import EvaluationError
 from symad.graph.nested import leaves
-from symad.plan import arrange as arrange_module
-from symad.plan.arrange import Lifetime, arrange
-from symad.plan.liveness import BlockKind
+from symad.plan import buffer_assignment as arrange_module
+from symad.plan.buffer_assignment import (
+    BufferUse,
+    Lifetime,
+    Storage,
+    StorageKind,
+    arrange,
+    assign,
+)
+from symad.plan.liveness import spans
+from symad.plan.memory import BlockKind
 from symad.plan.plan import make_plan
 from symad.runtime import memory_check
 
@@ -85,8 +94,8 @@ def test_memory_that_a_forward_part_keeps_is_used_again():
 
 
 def test_nothing_takes_no_memory():
-    assert arrange([]) == arrange_module.Layout((), 0, 0)
-    assert arrange([Lifetime(0, 0, 3)]) == arrange_module.Layout((0,), 0, 0)
+    assert arrange([]) == arrange_module.Arrangement((), 0, 0)
+    assert arrange([Lifetime(0, 0, 3)]) == arrange_module.Arrangement((0,), 0, 0)
 
 
 COMPILED = [workload for workload in WORKLOADS.values() if "symad" in workload.implementations]
@@ -113,9 +122,18 @@ def test_plans_of_the_benchmarks_are_near_their_bound(workload):
     assert use.lower_bound <= use.peak <= 1.1 * use.lower_bound + padding(use)
 
 
-def held(program):
-    """The bytes that a native program keeps from call to call, and those of small results."""
-    kept = sum(memory.nbytes for some in program._memory._kept.values() for memory in some)
+def held(function):
+    """The bytes that a native function keeps from call to call, and those of small results.
+
+    Parameters are given, and so is the memory in which the next call finds their values.
+    """
+    program = function.specialised().program
+    given = [parameter.value.ctypes.data for parameter in function.parameters]
+    kept = 0
+    for memory in (memory for some in function._workspace._kept.values() for memory in some):
+        begin = memory.ctypes.data
+        if not any(begin <= address < begin + memory.nbytes for address in given):
+            kept += memory.nbytes
     sources = [program._whole] if program._whole else [step.source for step in program._steps]
     arenas = [source._code.arena for source in sources if isinstance(source, Segment)]
     sizes = [node.type.nbytes for node in program.plan.graph.outputs]
@@ -126,11 +144,11 @@ def held(program):
 def test_native_programs_hold_little_more_than_their_bound(workload):
     """Arenas, results and what they are made in: all that was ever allocated is still there."""
     pytest.importorskip("llvmlite")
-    specialised = compiled(workload).specialised()
-    if not isinstance(specialised.program, NativeProgram):
+    function = compiled(workload)
+    if not isinstance(function.specialised().program, NativeProgram):
         pytest.skip("a function of numbers needs no memory")
-    use = specialised.program.plan.memory
-    assert held(specialised.program) <= 1.1 * use.lower_bound + padding(use)
+    use = function.plan.memory
+    assert held(function) <= 1.1 * use.lower_bound + padding(use)
 
 
 @pytest.mark.parametrize("workload", COMPILED, ids=lambda w: w.name)
@@ -178,7 +196,7 @@ def memory_of(value):
 
 def observed(plan, values):
     """Run a plan step by step, and add up the memory of what registers hold in each."""
-    program = NumpyProgram(plan)
+    program = numpy_program(plan)
     registers = dict(zip(plan.inputs, values, strict=True))
     registers.update((register, constant.value) for register, constant in plan.constants)
     given = {key for value in registers.values() for key in memory_of(value)}
@@ -459,3 +477,69 @@ def test_native_calls_with_targets_allocate_nothing_large():
     out = [np.empty_like(result) for result in f(value)]
     most, _ = grown(lambda: f(value, out=out), ())
     assert most < 20_000
+
+
+# Buffers
+
+
+@st.composite
+def schedules(draw):
+    """Steps that each write a buffer over one of those before it, if they may, and read others."""
+    count = draw(st.integers(1, 12))
+    sizes = [draw(st.sampled_from([64, 5000, 8000])) for _ in range(count)]
+    steps = []
+    for made in range(count):
+        read = draw(st.lists(st.integers(0, made - 1), max_size=3)) if made else []
+        over = [(made, read[0])] if read and draw(st.booleans()) else []
+        steps.append(BufferUse([made, *read], over))
+    chosen = draw(st.lists(st.integers(0, count - 1), unique=True, max_size=4))
+    cut = draw(st.integers(0, len(chosen)))
+    results = {buffer: Storage(StorageKind.OUTPUT, k) for k, buffer in enumerate(chosen[:cut])}
+    return steps, sizes, results, chosen[cut:]
+
+
+@given(schedules())
+def test_buffers_that_are_needed_together_share_nothing(schedule):
+    """Unless one is written over the other, in the step that reads it last."""
+    steps, sizes, results, kept = schedule
+    made = assign(steps, sizes, results, kept)
+    assert all(made.storages[buffer] == storage for buffer, storage in results.items())
+    needed = spans([step.touched for step in steps], [*results, *kept])
+    for one, its in needed.items():
+        for other, others in needed.items():
+            if one == other or its[0] > others[1] or others[0] > its[1]:
+                continue
+            a, b = made.storages[one], made.storages[other]
+            if a.kind is not b.kind or (a.kind is StorageKind.OUTPUT and a.place != b.place):
+                continue
+            apart = a.place + sizes[one] <= b.place or b.place + sizes[other] <= a.place
+            over = made.over.get(one) == other or made.over.get(other) == one
+            assert over or (a.kind is StorageKind.ARENA and apart)
+    for new, old in made.over.items():
+        assert needed[old][1] == needed[new][0]
+        assert (new, old) in steps[needed[new][0]].over
+
+
+@pytest.mark.parametrize("workload", COMPILED, ids=lambda w: w.name)
+def test_native_plans_say_where_values_are(workload):
+    """In a result, or at an offset within the arena; what is written over is in the same place."""
+    pytest.importorskip("llvmlite")
+    function = compiled(workload)
+    program = function.specialised().program
+    if not isinstance(program, NativeProgram) or program._whole is None:
+        pytest.skip("not one segment")
+    stored, over = function.plan.placement.stored, function.plan.placement.over
+    assert set(stored) == {step.node for step in function.plan.instructions}
+    offsets = [int(n) for words in stored.values() for n in re.findall(r"arena \+(\d+)", words)]
+    assert max(offsets, default=0) < max(program._whole._code.arena, 1)
+    places = {node: words.rpartition(", ")[2].partition(";")[0] for node, words in stored.items()}
+    assert all(places[new] == places[old] for new, old in over.items())
+
+
+def test_recomputing_saves_memory_beside_large_nests_too():
+    """Their results come one by one, in the order that keeps the fewest bytes."""
+    pytest.importorskip("llvmlite")
+    x, w = sm.Variable("x", shape=(600, 600)), sm.Variable("w", shape=(600, 600))
+    loss = sm.sum(sm.tanh(sm.exp(sm.sin(x @ w)) @ w) ** 2)
+    f = sm.compile([x, w], sm.gradients(loss, w), backend="native", recompute=True)
+    assert f.trade.bytes <= 0.85 * f.trade.bytes_kept

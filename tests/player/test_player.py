@@ -25,12 +25,12 @@ from symad.graph.formula import format_term
 from symad.graph.node import Constant
 from symad.graph.op import OP_CLASSES
 from symad.notation.symbols import LATEX_SYMBOLS
-from symad.passes.grade import Grade
-from symad.passes.pipeline import optimise
+from symad.passes.rule import Grade
 from symad.passes.specialise import specialise
 from symad.player import layout
 from symad.player.glyphs import FIRST, Glyphs, mathml
 from symad.player.wires import Wires
+from symad.runtime.pipeline import optimise
 from tests.support.op_checks import build, cases_of
 
 SCALAR = sm.TensorType(np.dtype("float64"), ())

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.backends.numpy import NumpyProgram
+from symad.backends.numpy import numpy_program
 from symad.errors import GradientError, SymadError
 from symad.graph.formula import format_term
 from symad.graph.graph import verify
@@ -492,7 +492,7 @@ def check_memory(case: Case, dtype: str = "float64") -> None:
 def kernel_of(op: Op) -> Callable[..., Any]:
     """Return the function of arrays that the NumPy backend runs for ``op``."""
     if isinstance(op, WithBody):
-        return op.kernel_of(NumpyProgram(make_plan(op.body)))
+        return op.kernel_of(numpy_program(make_plan(op.body)))
     return op.kernel()
 
 

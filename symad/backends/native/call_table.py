@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from symad.backends.base import CallMark
 from symad.backends.native.cpython import signature_of
 from symad.backends.native.kernel_call import Command, Shape, View
 from symad.backends.native.memory_pool import LARGE, Arena
@@ -24,35 +24,14 @@ from symad.backends.native.runtime import (
     Step,
     Table,
 )
-from symad.backends.select import Mark
 from symad.graph.nested import is_nested, rebuild
 from symad.graph.node import Node
+from symad.plan.buffer_assignment import Storage, StorageKind
 
 _LONG = 1e5
 """Commands that take so many nanoseconds, one or several together, let other threads run."""
 
 Allocate = Callable[[Shape, np.dtype[Any]], Any]
-
-
-class Where(Enum):
-    """Where a block of memory is."""
-
-    ARENA = auto()
-    """At an offset in the arena."""
-    FIXED = auto()
-    """At an address that never changes."""
-    INPUT = auto()
-    """The data of an argument."""
-    OUTPUT = auto()
-    """The data of a result."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A block of memory: ``place`` is an offset, an address, or the number of an argument."""
-
-    where: Where
-    place: int
 
 
 class Static(NamedTuple):
@@ -69,7 +48,7 @@ class Code:
     Attributes
     ----------
     commands : sequence of Command
-    blocks : sequence of Block
+    blocks : sequence of Storage
         What the views among the words of commands refer to.
     inputs, outputs : sequence of Static
     contents : dict
@@ -81,7 +60,7 @@ class Code:
     """
 
     commands: Sequence[Command]
-    blocks: Sequence[Block]
+    blocks: Sequence[Storage]
     inputs: Sequence[Static]
     outputs: Sequence[Static]
     contents: dict[int, int]
@@ -103,7 +82,7 @@ class Manner:
         For :attr:`Form.FINISHED`: makes of a list what is returned.
     takes_targets : bool
         Whether arrays for the results may follow the inputs.
-    mark : Mark or None
+    mark : CallMark or None
         What a call that succeeds leaves.
     """
 
@@ -111,7 +90,7 @@ class Manner:
     form: Form = Form.LIST
     finish: Callable[[list[Any]], Any] | None = None
     takes_targets: bool = False
-    mark: Mark | None = None
+    mark: CallMark | None = None
 
 
 class Frame:
@@ -180,7 +159,7 @@ class _TableWriter:
         table[self._pointers] = base + 8 * table[self._pointers]
         return table
 
-    def _write_mark(self, mark: Mark | None) -> None:
+    def _write_mark(self, mark: CallMark | None) -> None:
         if mark is None:
             self._point(Head.MARKED, Head.MARK)
         else:
@@ -221,22 +200,22 @@ class _TableWriter:
             self._words[index] = word
             return
         block = self._code.blocks[word.block]
-        if block.where in (Where.INPUT, Where.OUTPUT):
+        if block.kind in (StorageKind.INPUT, StorageKind.OUTPUT):
             self._places.setdefault(word.block, []).append((index, word.offset))
         else:
-            base = self._arena if block.where is Where.ARENA else 0
+            base = self._arena if block.kind is StorageKind.ARENA else 0
             self._words[index] = base + block.place + word.offset
 
-    def _write_records(self, types: Sequence[Static], where: Where, words: int) -> list[int]:
+    def _write_records(self, types: Sequence[Static], where: StorageKind, words: int) -> list[int]:
         """Write what arguments and results have in common; return the index of each record."""
         first = self._add([0] * (words * len(types)))
-        is_input = where is Where.INPUT
+        is_input = where is StorageKind.INPUT
         kind: type[Input] | type[Output] = Input if is_input else Output
         self._words[Head.INPUT_COUNT if is_input else Head.OUTPUT_COUNT] = len(types)
         self._point(Head.INPUTS if is_input else Head.OUTPUTS, first)
         places: dict[int, list[tuple[int, int]]] = {}
         for number, block in enumerate(self._code.blocks):
-            if block.where is where:
+            if block.kind is where:
                 places.setdefault(block.place, []).extend(self._places.get(number, ()))
         records = []
         for k, type_ in enumerate(types):
@@ -254,7 +233,7 @@ class _TableWriter:
     def _write_inputs(self) -> None:
         types = self._code.inputs
         for record, type_ in zip(
-            self._write_records(types, Where.INPUT, len(Input)), types, strict=True
+            self._write_records(types, StorageKind.INPUT, len(Input)), types, strict=True
         ):
             self._words[record + Input.SIGNATURE] = signature_of(type_.dtype)
             if type_.shape == ():
@@ -264,7 +243,7 @@ class _TableWriter:
 
     def _write_outputs(self, allocate: Allocate) -> None:
         types = self._code.outputs
-        records = self._write_records(types, Where.OUTPUT, len(Output))
+        records = self._write_records(types, StorageKind.OUTPUT, len(Output))
         for number, (record, type_) in enumerate(zip(records, types, strict=True)):
             dtype, shape = type_.dtype, type_.shape
             self._words[record + Output.TYPE_NUMBER] = dtype.num
@@ -281,7 +260,7 @@ class _TableWriter:
             self._words[record + Output.KIND] = kind
 
 
-def manner_of(template: Any, fallback: Callable[..., Any], mark: Mark) -> Manner:
+def manner_of(template: Any, fallback: Callable[..., Any], mark: CallMark) -> Manner:
     """Return how to call for results in the structure of ``template``."""
     if not is_nested(template):
         return Manner(fallback, Form.SINGLE, mark=mark)

@@ -62,6 +62,11 @@ def llvm_type(dtype: np.dtype[Any]) -> Any:
     return {2: ir.HalfType, 4: ir.FloatType, 8: ir.DoubleType}[dtype.itemsize]()
 
 
+def has_type(dtype: np.dtype[Any]) -> bool:
+    """Return whether there is a type for ``dtype`` here: see :func:`llvm_type`."""
+    return dtype.kind != "f" or dtype.itemsize != 2 or _converts_half()
+
+
 @cache
 def _converts_half() -> bool:
     from llvmlite import binding

@@ -3,54 +3,87 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
-from symad.backends.native.lower.dispatch import Lowering, is_native
+from symad.backends.native.lower.dispatch import is_large, runs_in_segment
 from symad.backends.native.lower.views import is_view
-from symad.graph.node import Node
-from symad.plan.plan import Plan
+from symad.graph.evaluation_order import frugal_order
+from symad.graph.graph import Graph
+from symad.graph.node import Node, apply
+from symad.ops.adjoint import identity
+from symad.ops.structure import StructureItem
+from symad.plan.liveness import sharing_of
+from symad.plan.plan import copied_outputs
+from symad.types import TensorType
 
-Step = Node | Lowering
-"""What is done at once: one node by a kernel of NumPy's, or many by native code."""
+_LARGE = 1 << 20
+"""To make so many bytes takes much longer than to call a segment."""
 
 
-NewSegment = Callable[[], Lowering]
+@dataclass(frozen=True, slots=True)
+class SchedulePart:
+    """What is done at once: many nodes by native code, or one by a kernel of its own."""
+
+    nodes: tuple[Node, ...]
+    is_segment: bool
 
 
-def schedule(
-    plan: Plan,
-    outputs: Sequence[Node],
-    copies: Collection[Node],
-    new_segment: NewSegment | None,
-) -> list[Step]:
-    """Return the steps that compute a graph: of what is ready, all that is native goes first.
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The parts of a graph in the order in which they run.
+
+    Attributes
+    ----------
+    graph : Graph
+    outputs : tuple of Node
+        Those of the graph; in place of what shares memory with something else, a copy of it.
+    copies : frozenset of Node
+        These copies.
+    copied : tuple of bool
+        Which outputs must be copied still before they are handed out.
+    parts : tuple of SchedulePart
+    """
+
+    graph: Graph
+    outputs: tuple[Node, ...]
+    copies: frozenset[Node]
+    copied: tuple[bool, ...]
+    parts: tuple[SchedulePart, ...]
+
+
+def schedule(graph: Graph, has_native_code: bool) -> Schedule:
+    """Return the parts of a graph: of what is ready, all that is native goes first.
+
+    Beside large nests the number of segments does not matter, but memory does: where there are any,
+    everything runs in the order that keeps the fewest bytes.
 
     Parameters
     ----------
-    plan : Plan
-        All types are static.  What is native keeps this order.
-    outputs : sequence of Node
-        What is wanted: its outputs, or copies of them.
-    copies : collection of Node
-        Those of ``outputs`` that are no nodes of the graph, but views of such with memory of their
-        own.
-    new_segment : callable or None
-        Returns an empty segment; ``None`` where there is no native code at all.
+    graph : Graph
+        All types are static.
+    has_native_code : bool
+        Whether there can be segments at all.
     """
-    return _Scheduler(plan, outputs, copies, new_segment).steps()
+    outputs, copies = list(graph.outputs), set()
+    copied = list(copied_outputs(graph, sharing_of(graph)))
+    for k, output in enumerate(graph.outputs):
+        known = isinstance(output.type, TensorType) and output.type.is_static
+        if has_native_code and copied[k] and known:
+            outputs[k] = apply(identity, output)
+            copies.add(outputs[k])
+            copied[k] = False
+    parts = _Scheduler(graph, outputs, copies, has_native_code).parts()
+    return Schedule(graph, tuple(outputs), frozenset(copies), tuple(copied), tuple(parts))
 
 
 class _Scheduler:
     def __init__(
-        self,
-        plan: Plan,
-        outputs: Sequence[Node],
-        copies: Collection[Node],
-        new_segment: NewSegment | None,
+        self, graph: Graph, outputs: Sequence[Node], copies: Collection[Node], native: bool
     ) -> None:
-        self._new_segment, self._copies = new_segment, copies
-        self._given = {*plan.graph.inputs, *(n for n in plan.graph.nodes if n.op is None)}
-        computed = [step.node for step in plan.instructions]
+        self._has_native_code, self._copies = native, copies
+        self._given = {*graph.inputs, *(n for n in graph.nodes if n.op is None)}
+        computed = [node for node in frugal_order(graph) if node not in self._given]
         computed += [n for n in outputs if n in copies]
         self._nodes = [node for node in computed if not self._is_view(node)]
         self._index = {node: k for k, node in enumerate(self._nodes)}
@@ -75,8 +108,42 @@ class _Scheduler:
         """Return what a node is a view of; nodes are visited sources first."""
         return self._roots.get(node, node)
 
-    def steps(self) -> list[Step]:
-        """Return all steps in order."""
+    def parts(self) -> list[SchedulePart]:
+        """Return all parts in order."""
+        parts = self._in_order() if any(map(is_large, self._nodes)) else self._natives_first()
+        return parts + [SchedulePart((view,), False) for view in self._views_for(self._outputs)]
+
+    def _in_order(self) -> list[SchedulePart]:
+        """Return the parts in the order of the graph: neighbours that are native are a segment.
+
+        The results of a segment are there from its beginning, so that it ends with a large one.
+        """
+        parts: list[SchedulePart] = []
+        segment: list[Node] = []
+        for node in self._with_items():
+            is_native = self._is_native(node)
+            if is_native:
+                segment.append(node)
+            if segment and (not is_native or _is_large_result(node)):
+                parts.append(SchedulePart(tuple(segment), True))
+                segment = []
+            if not is_native:
+                parts += self._alone(node)
+        return parts + [SchedulePart(tuple(segment), True)] * bool(segment)
+
+    def _with_items(self) -> list[Node]:
+        """Return the nodes in order, but items of a structure together with it."""
+        items: dict[Node, list[Node]] = {}
+        others = []
+        for node in self._nodes:
+            whole = node.inputs[0] if isinstance(node.op, StructureItem) else None
+            if whole in self._index and not isinstance(whole.op, StructureItem):
+                items.setdefault(whole, []).append(node)
+            else:
+                others.append(node)
+        return [each for node in others for each in (node, *items.get(node, ()))]
+
+    def _natives_first(self) -> list[SchedulePart]:
         for node in self._nodes:
             roots = {self._root(source) for source in node.inputs}
             roots.update(*(self._before.get(source, ()) for source in node.inputs))
@@ -86,22 +153,27 @@ class _Scheduler:
                 self._users.setdefault(root, []).append(node)
             if not needed:
                 self._enqueue(node)
-        steps: list[Step] = []
+        parts: list[SchedulePart] = []
         while self._native or self._others:
-            if self._new_segment is not None:
-                segment = self._fill(self._new_segment())
-                if segment.nodes:
-                    steps.append(segment)
+            segment = list(self._ready_natives())
+            if segment:
+                parts.append(SchedulePart(tuple(segment), True))
             while self._others:
                 node = self._nodes[heapq.heappop(self._others)]
-                steps += self._views_for(node.inputs)
-                steps.append(node)
+                parts += self._alone(node)
                 self._finish(node)
-        return [*steps, *self._views_for(self._outputs)]
+        return parts
+
+    def _alone(self, node: Node) -> list[SchedulePart]:
+        """Return a node as a part, after the views that its kernel takes."""
+        return [SchedulePart((each,), False) for each in (*self._views_for(node.inputs), node)]
+
+    def _is_native(self, node: Node) -> bool:
+        return self._has_native_code and runs_in_segment(node)
 
     def _enqueue(self, node: Node) -> None:
-        natively = self._new_segment is not None and is_native(node)
-        heapq.heappush(self._native if natively else self._others, self._index[node])
+        queue = self._native if self._is_native(node) else self._others
+        heapq.heappush(queue, self._index[node])
 
     def _finish(self, node: Node) -> None:
         for user in self._users.get(node, ()):
@@ -109,16 +181,12 @@ class _Scheduler:
             if not self._waiting[user]:
                 self._enqueue(user)
 
-    def _fill(self, segment: Lowering) -> Lowering:
-        """Lower all that is ready, and all that it makes ready."""
+    def _ready_natives(self) -> Iterable[Node]:
+        """Yield the native nodes that are ready, and all that they make ready."""
         while self._native:
-            index = heapq.heappop(self._native)
-            node = self._nodes[index]
-            if segment.lower(node):
-                self._finish(node)
-            else:
-                heapq.heappush(self._others, index)
-        return segment
+            node = self._nodes[heapq.heappop(self._native)]
+            yield node
+            self._finish(node)
 
     def _views_for(self, nodes: Sequence[Node]) -> Iterable[Node]:
         """Return the views that Python needs of nodes and does not have, sources first."""
@@ -131,3 +199,9 @@ class _Scheduler:
                 source = source.inputs[0]
             views += reversed(chain)
         return views
+
+
+def _is_large_result(node: Node) -> bool:
+    """Return whether a node makes a large array; items are handed out all together."""
+    is_array = isinstance(node.type, TensorType) and not isinstance(node.op, StructureItem)
+    return is_array and node.type.nbytes >= _LARGE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -10,10 +11,10 @@ import numpy as np
 
 from symad.backends.native.call_table import Frame, Manner
 from symad.backends.native.cpython import signature_of
-from symad.backends.native.lower.dispatch import Lowering
+from symad.backends.native.lower.dispatch import PlacedSegment
 from symad.backends.native.memory_pool import Arena, Memory
 from symad.backends.native.runtime import Runtime
-from symad.backends.numpy import NumpyProgram, failure_of
+from symad.backends.numpy import NumpyProgram, failure_of, numpy_program
 from symad.errors import InternalError
 from symad.graph.graph import Graph
 from symad.graph.node import Node
@@ -26,9 +27,7 @@ class Segment:
 
     Parameters
     ----------
-    lowered : Lowering
-    inputs, outputs : sequence of Node
-        What it takes and returns, in order.
+    placed : PlacedSegment
     runtime : Runtime
     memory : Memory
 
@@ -40,21 +39,22 @@ class Segment:
         of the outputs.
     """
 
-    def __init__(
-        self,
-        lowered: Lowering,
-        inputs: Sequence[Node],
-        outputs: Sequence[Node],
-        runtime: Runtime,
-        memory: Memory,
-    ) -> None:
-        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
-        self._code = lowered.code(inputs, outputs)
+    def __init__(self, placed: PlacedSegment, runtime: Runtime, memory: Memory) -> None:
+        self.inputs, self.outputs = placed.inputs, placed.outputs
+        self._code = placed.code
         self._runtime, self._memory = runtime, memory
+        self._arena: Arena | None = None
         self._spare: list[Frame] = []
-        self._kernels: NumpyProgram | None = None
-        self._arena = self._arena_from(memory.arena)
+        self.run: Callable[..., Any] = self._run_otherwise
+
+    def enter(self) -> None:
+        """Get memory, and make :attr:`run` native."""
+        self._arena = self._arena_from(self._memory.arena)
         self.run = self.entry(Manner(self._run_otherwise, takes_targets=True))
+
+    @cached_property
+    def _kernels(self) -> NumpyProgram:
+        return numpy_program(make_plan(Graph(self.outputs, self.inputs)))
 
     def entry(self, manner: Manner) -> Callable[..., Any]:
         """Return a native function that is called in some manner."""
@@ -76,14 +76,14 @@ class Segment:
         """Run once, command by command; return what each computed, and its seconds."""
         arena = self._arena_from(Arena)
         if arena is None:
-            return self._by_kernels().profile(values)
+            return self._kernels.profile(values)
         frame = self._frame(Manner(lambda *given: None), arena)
         commands = frame.as_commands()
         in_order = [self._in_order(*pair) for pair in zip(values, self.inputs, strict=True)]
         results = frame.entry(*in_order)  # with all addresses in place, and nothing computed
         # Once beforehand, so that code and memory are at hand.
         if results is None or any(self._runtime.run(address, 1) for _, address in commands):
-            return self._by_kernels().profile(values)
+            return self._kernels.profile(values)
         overhead = min(_seconds(self._runtime.run, 0, 0) for _ in range(9))
         times = [(node, _seconds(self._runtime.run, address, 1)) for node, address in commands]
         del results
@@ -129,18 +129,13 @@ class Segment:
         return np.array(array, type_.dtype, order="C")
 
     def _user_of(self, node: Node) -> Node:
-        graph = self._by_kernels().plan.graph
+        graph = self._kernels.plan.graph
         return next((n for n in graph.nodes if node in n.inputs), graph.outputs[0])
-
-    def _by_kernels(self) -> NumpyProgram:
-        if self._kernels is None:
-            self._kernels = NumpyProgram(make_plan(Graph(self.outputs, self.inputs)))
-        return self._kernels
 
     def _run_by_kernels(self, *given: Any) -> list[Any]:
         """Run by NumPy's kernels, which tell what native code only sees that it fails."""
         count = len(self.inputs)
-        return self._by_kernels()(given[:count], given[count:] or None)
+        return self._kernels(given[:count], given[count:] or None)
 
 
 def _seconds(run: Callable[[int, int], int], address: int, count: int) -> float:

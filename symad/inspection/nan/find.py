@@ -21,9 +21,9 @@ from symad.inspection.nan.report import tell
 from symad.inspection.nan.search import scan, slots_read
 from symad.notation.values import format_number
 from symad.ops.control import WithBody
-from symad.passes.pipeline import optimise
-from symad.passes.rewrite import Rewriting
+from symad.passes.rewrite import SHARE, Rewriting
 from symad.passes.specialise import specialise
+from symad.runtime.pipeline import optimise
 from symad.types import Type
 
 
@@ -221,5 +221,6 @@ def _rules_near(recorded: Sequence[Rewriting], blame: Blame) -> tuple[str, ...]:
     for _ in range(_NEAR):
         near += [user for node in near for user, _ in uses.get(node, ())]
     lines = {(node.site.filename, node.site.line) for node in near}
-    used = [r.rule.name for r in recorded if (r.old.site.filename, r.old.site.line) in lines]
+    rules = [r for r in recorded if r.rule is not SHARE]
+    used = [r.rule.name for r in rules if (r.old.site.filename, r.old.site.line) in lines]
     return tuple(dict.fromkeys(used))

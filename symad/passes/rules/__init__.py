@@ -1,1 +1,50 @@
-"""Rewrite rules, a module per family."""
+"""The rewrite rules, by family; :func:`all_rules` has them in the order in which they are tried."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from symad.passes.rewrite import RuleSet
+from symad.passes.rule import AnyRule, Grade
+
+
+@cache
+def all_rules() -> tuple[AnyRule, ...]:
+    """Return all rules, by family: the general ones come last.
+
+    Rules that clear away come first, so that patterns meet a formula in one form only: a reciprocal
+    is 1/x, a product of a node with itself is a square, signs stand outside.  They are imported,
+    and their patterns built, when a graph is optimised for the first time.
+    """
+    from symad.passes.rules import (
+        algebra,
+        canonicalise,
+        fold,
+        stabilise,
+        structures,
+        sum_to_matmul,
+        views,
+    )
+
+    return (
+        *fold.FOLD,
+        *structures.STRUCTURES,
+        *canonicalise.IDENTITIES,
+        *views.BROADCASTING,
+        *views.VIEWS,
+        *canonicalise.NEUTRAL,
+        *stabilise.STABILISE,
+        *canonicalise.SIGNS,
+        *canonicalise.CHOICES,
+        *algebra.POWERS,
+        *algebra.FACTORS,
+        *views.REDUCTIONS,
+        *sum_to_matmul.CONTRACT,
+        *algebra.IN_DOMAIN,
+    )
+
+
+@cache
+def rules_of(grade: Grade) -> RuleSet:
+    """Return all rules up to a grade, in the order in which they are tried."""
+    return RuleSet(rule for rule in all_rules() if rule.grade <= grade)

@@ -11,8 +11,7 @@ from symad.graph.node import Constant, Node, apply
 from symad.ops.adjoint import Cast, identity, stop_gradient
 from symad.ops.arithmetic import abs, negative, reciprocal, square
 from symad.ops.comparison import logical_and, logical_not, logical_or, maximum, minimum, where
-from symad.passes.grade import Grade
-from symad.passes.rule import ARRAYS, NUMBERS, VALUES, AnyRule, Rule, number_of
+from symad.passes.rule import ARRAYS, NUMBERS, VALUES, AnyRule, Grade, Rule, number_of
 
 
 def _cast(x: Any, dtype: Any) -> Node:

@@ -13,8 +13,7 @@ from symad.ops.arithmetic import sqrt
 from symad.ops.control import WithBody
 from symad.ops.join import stack
 from symad.ops.shape import BroadcastTo
-from symad.passes.grade import Grade
-from symad.passes.rule import Procedure
+from symad.passes.rule import Grade, Procedure
 from symad.types import TensorType
 
 _SMALL = 64
@@ -54,6 +53,6 @@ FOLD = (
             lambda: Constant([[1.0, 2.0]]) @ Constant([3.0, -4.0]),
         ),
         grade=Grade.EXACT,
-        suits=lambda kind, heads: set(heads) == {Constant},
+        when=lambda kind, heads: set(heads) == {Constant},
     ),
 )

@@ -13,8 +13,7 @@ from symad.graph.node import Node
 from symad.ops.arithmetic import Add, Divide, Multiply, Negative, Subtract, add, multiply, subtract
 from symad.ops.comparison import Where, where
 from symad.ops.exponential import Sigmoid, sigmoid
-from symad.passes.grade import Grade
-from symad.passes.rule import AnyRule, Procedure, number_of
+from symad.passes.rule import AnyRule, Grade, Procedure, number_of
 
 _MOST = 8
 """How many terms or factors are looked at: it bounds the cost of a node."""

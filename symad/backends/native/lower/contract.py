@@ -24,13 +24,14 @@ from symad.backends.native.kernels.products import (
 )
 from symad.backends.native.lower.copies import (
     Commands,
+    Condition,
     Lower,
     Scratch,
     command,
+    convert_all,
     converted,
     copy,
     fill,
-    joined,
     merged_axes,
     outer_words,
 )
@@ -38,6 +39,7 @@ from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.ops.einsum import Einsum
 from symad.ops.product import Matmul
+from symad.passes.fuse import shape_of
 
 _OWN = 1024
 """Up to so many terms, own loops do a product with a vector faster than BLAS."""
@@ -74,7 +76,7 @@ class _Named:
         return _Named(self.view.permuted(axes), tuple(names))
 
 
-def _matmul(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _matmul(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     """Vectors lack an axis; leading axes are named by their distance from the last."""
     left, right = inputs
     batch = [f"b{k}" for k in reversed(range(max(len(left.shape), len(right.shape))))]
@@ -87,12 +89,10 @@ def _matmul(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) 
     return _contract(node, operands, scratch)
 
 
-def _einsum(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _einsum(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     assert isinstance(node.op, Einsum)
     given, _, result = node.op.subscripts.partition("->")
     terms = given.split(",")
-    if len(terms) != 2:
-        return None
     operands = [
         _Named(view, _names(term, len(view.shape)))
         for view, term in zip((*inputs, output), (*terms, result), strict=True)
@@ -107,25 +107,21 @@ def _names(term: str, rank: int) -> tuple[str, ...]:
     return (*before, *(f"{_DOTS}{k}" for k in reversed(range(count))), *after)
 
 
-def _contract(node: Node, operands: Sequence[_Named], scratch: Scratch) -> Commands | None:
+def _contract(node: Node, operands: Sequence[_Named], scratch: Scratch) -> Commands:
     """Return the commands for A, B and C, in the dtype of C."""
     *factors, out = operands
     dtype = out.view.dtype
     if 0 in out.view.shape:
         return []
-    if dtype == np.float16:
-        return None
     summed = [name for name in factors[0].names if name not in out.names]
     if any(factors[0].size(name) == 0 for name in summed):
         return fill(node, 0, out.view)
     commands: Commands = []
     for k, factor in enumerate(factors):
-        made = converted(node, factor.view, scratch, dtype)
-        if made is None:
-            return None
-        factors[k] = replace(factor, view=made[0])
-        commands += made[1]
-    return joined(commands, _Product(node, factors, out, scratch).commands(summed))
+        view, before = converted(node, factor.view, scratch, dtype)
+        factors[k] = replace(factor, view=view)
+        commands += before
+    return commands + _Product(node, factors, out, scratch).commands(summed)
 
 
 class _Product:
@@ -138,7 +134,7 @@ class _Product:
         self._operands = [*factors, out]
         self._before: Commands = []
 
-    def commands(self, summed: Sequence[str]) -> Commands | None:
+    def commands(self, summed: Sequence[str]) -> Commands:
         """Return all commands; those of a copy of the result come last."""
         left, right, whole = self._operands
         rows = [name for name in whole.names if name not in right.names]
@@ -151,11 +147,10 @@ class _Product:
             self._copy(1, [n for n in (*batch, *summed, *columns) if n in right.names])
             self._set_apart(2, [*batch, *rows, *columns])
             made = self._lower(batch, rows, columns, summed)
-        if made is None:
-            return None  # too large for the integers of BLAS
+        assert made is not None, "operands that are copied fit, as the condition says"
         apart = self._operands[2]
         if apart.view.block != whole.view.block:
-            made += _known(copy(self._node, apart.ordered(whole.names).view, whole.view))
+            made += copy(self._node, apart.ordered(whole.names).view, whole.view)
         return self._before + made
 
     def _lower(
@@ -212,7 +207,7 @@ class _Product:
         self._set_apart(side, names)
         target = self._operands[side].view
         if target.block != source.block:
-            self._before += _known(copy(self._node, source, target))
+            self._before += copy(self._node, source, target)
 
     def _set_apart(self, side: int, names: Sequence[str]) -> None:
         """Give an operand memory of its own, unless its axes are in that order already."""
@@ -224,11 +219,6 @@ class _Product:
 
 
 _NONE: _Axis = (1, 0, 0, 0)
-
-
-def _known(made: Commands | None) -> Commands:
-    assert made is not None, "copies without conversion have code"
-    return made
 
 
 def _longest(axes: list[_Axis]) -> tuple[_Axis, list[_Axis]]:
@@ -342,5 +332,19 @@ def _leading(lines: _Axis, inner: _Axis, operand: int) -> int | None:
     return lines[operand] if lines[operand] >= inner[0] else None
 
 
+def _has_code(node: Node) -> bool:
+    """Return whether a product has code: no float16, and sizes that BLAS takes."""
+    if node.dtype == np.float16 and 0 not in shape_of(node):
+        return False
+    if isinstance(node.op, Einsum) and len(node.inputs) != 2:
+        return False
+    found = library()
+    sizes = [math.prod(shape_of(value)) for value in (node, *node.inputs)]
+    fits = node.dtype.kind != "f" or found is None or found.takes(*sizes)
+    return fits and convert_all(node)
+
+
 TABLE: dict[type[Op], Lower] = {Matmul: _matmul, Einsum: _einsum}
 """What lowers each op."""
+
+CONDITIONS: dict[type[Op], Condition] = dict.fromkeys(TABLE, _has_code)

@@ -19,6 +19,7 @@ from symad.backends.native.kernels.copies import (
     zeros_kernel,
 )
 from symad.backends.native.kernels.writer import Kernel
+from symad.backends.native.scalar_builder import has_type
 from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.ops.inverse import IdentityMatrix
@@ -29,7 +30,10 @@ from symad.types import normalize_axis
 
 Commands = list[Command]
 Scratch = Callable[[Shape, np.dtype[Any]], View]
-Lower = Callable[[Node, Sequence[View], View, Scratch], "Commands | None"]
+Lower = Callable[[Node, Sequence[View], View, Scratch], Commands]
+"""Returns the commands that compute a node."""
+Condition = Callable[[Node], bool]
+"""Whether there is code for a node; it depends on the op and on types only."""
 
 _CALL = 10.0
 """About how many nanoseconds a command takes for nothing."""
@@ -106,10 +110,25 @@ def without_axis(view: View, axis: int, index: int = 0) -> View:
 # Copies
 
 
-def copy(node: Node, source: View, target: View) -> Commands | None:
+def converts(source: np.dtype[Any], target: np.dtype[Any]) -> bool:
+    """Return whether there is code that converts elements of one dtype to another."""
+    if source == target:
+        return True
+    half = np.dtype(np.float16)
+    if half not in (source, target):
+        return True
+    return has_type(half) and not (target == half and source == np.float64)
+
+
+def convert_all(node: Node) -> bool:
+    """Return whether all inputs convert to the dtype of the node, which is an array."""
+    return all(converts(source.dtype, node.dtype) for source in node.inputs)
+
+
+def copy(node: Node, source: View, target: View) -> Commands:
     """Return the commands that copy ``source`` into ``target``, of the same shape.
 
-    Elements are converted as NumPy does; ``None`` if there is no code for that.
+    Elements are converted as NumPy does, where they :func:`convert <converts>`.
     """
     if 0 in target.shape:
         return []
@@ -130,11 +149,8 @@ def copy(node: Node, source: View, target: View) -> Commands | None:
 
 def _strided(
     node: Node, source: View, target: View, outer: Sequence[_Axis], inner: _Axis
-) -> Commands | None:
-    try:
-        code = strided_kernel(*_carriers(source.dtype, target.dtype))
-    except NotImplementedError:
-        return None
+) -> Commands:
+    code = strided_kernel(*_carriers(source.dtype, target.dtype))
     work = math.prod(size for size, *_ in outer) * (_PER_LINE + _PER_ELEMENT * inner[0])
     return [command(code, [source, target, *inner, *outer_words(outer)], node, work)]
 
@@ -145,9 +161,7 @@ def _is_large_transposition(outer: Sequence[_Axis], inner: _Axis) -> bool:
     return inner[0] >= 4 * _BAND and abs(inner[1]) >= _BAND and max(along, default=1) >= _BAND
 
 
-def _in_bands(
-    node: Node, source: View, target: View, outer: list[_Axis], inner: _Axis
-) -> Commands | None:
+def _in_bands(node: Node, source: View, target: View, outer: list[_Axis], inner: _Axis) -> Commands:
     """Copy some columns of the target at a time, which take whole lines of the source together."""
     size, *steps = inner
     bands, rest = divmod(size, _BAND)
@@ -156,7 +170,7 @@ def _in_bands(
     if not rest:
         return first
     ends = [moved(v, bands * _BAND * s) for v, s in zip((source, target), steps, strict=True)]
-    return joined(first, _strided(node, ends[0], ends[1], outer, (rest, *steps)))
+    return first + _strided(node, ends[0], ends[1], outer, (rest, *steps))
 
 
 def _carriers(source: np.dtype[Any], target: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -167,7 +181,7 @@ def _carriers(source: np.dtype[Any], target: np.dtype[Any]) -> tuple[np.dtype[An
     return same, same
 
 
-def fill(node: Node, number: Any, target: View) -> Commands | None:
+def fill(node: Node, number: Any, target: View) -> Commands:
     """Return the commands that set all elements of ``target`` to one number of its dtype."""
     if 0 in target.shape:
         return []
@@ -183,63 +197,50 @@ def fill(node: Node, number: Any, target: View) -> Commands | None:
 
 def contiguous(
     node: Node, view: View, scratch: Scratch, dtype: np.dtype[Any] | None = None
-) -> tuple[View, Commands] | None:
+) -> tuple[View, Commands]:
     """Return a view with the same elements in C order, in ``dtype``, and what makes it."""
     wanted = view.dtype if dtype is None else dtype
     if view.is_contiguous and view.dtype == wanted:
         return view, []
     target = scratch(view.shape, wanted)
-    made = copy(node, view, target)
-    return None if made is None else (target, made)
+    return target, copy(node, view, target)
 
 
 def converted(
     node: Node, view: View, scratch: Scratch, dtype: np.dtype[Any]
-) -> tuple[View, Commands] | None:
+) -> tuple[View, Commands]:
     """Return a view of the same numbers in ``dtype``, and what makes it."""
     return (view, []) if view.dtype == dtype else contiguous(node, view, scratch, dtype)
 
 
-def joined(*commands: Commands | Command | None) -> Commands | None:
-    """Return all commands in order, ``None`` if some could not be made."""
-    result: Commands = []
-    for made in commands:
-        if made is None:
-            return None
-        result += made if isinstance(made, list) else [made]
-    return result
-
-
-def _copies(node: Node, pairs: Iterable[tuple[View, View]]) -> Commands | None:
-    return joined(*(copy(node, source, target) for source, target in pairs))
+def _copies(node: Node, pairs: Iterable[tuple[View, View]]) -> Commands:
+    return [step for source, target in pairs for step in copy(node, source, target)]
 
 
 # Joins
 
 
-def _concat(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _concat(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     assert isinstance(node.op, Concat)
     axis = normalize_axis(node.op.axis, len(output.shape))
     return _joined(node, inputs, output, axis)
 
 
-def _joined(node: Node, inputs: Sequence[View], output: View, axis: int) -> Commands | None:
+def _joined(node: Node, inputs: Sequence[View], output: View, axis: int) -> Commands:
     sizes = [view.shape[axis] for view in inputs]
     starts = itertools.accumulate(sizes, initial=0)
     places = [part(output, axis, start, size) for start, size in zip(starts, sizes, strict=False)]
     return _copies(node, zip(inputs, places, strict=True))
 
 
-def _stack(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _stack(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     assert isinstance(node.op, Stack)
     axis = normalize_axis(node.op.axis, len(output.shape))
     places = [without_axis(output, axis, k) for k in range(len(inputs))]
     return _copies(node, zip(inputs, places, strict=True))
 
 
-def _concat_place(
-    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands | None:
+def _concat_place(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     op = node.op
     assert isinstance(op, ConcatPlace)
     axis = normalize_axis(op.axis, len(output.shape))
@@ -247,19 +248,19 @@ def _concat_place(
     start = sum(sizes[: op.part])
     cleared = fill(node, 0, output)
     placed = copy(node, inputs[0], part(output, axis, start, sizes[op.part]))
-    return joined(cleared, placed)
+    return cleared + placed
 
 
 # Rearrangements
 
 
-def _roll(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _roll(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     """Each axis that is rolled has two parts, which change places."""
     assert isinstance(node.op, Roll)
     (source,), shift, axis = inputs, node.op.shift, node.op.axis
+    before: Commands = []
     if axis is None:
-        if not source.is_contiguous:
-            return None
+        source, before = contiguous(node, source, scratch)
         line = (math.prod(source.shape),)
         source, output = (replace(view, shape=line, strides=(1,)) for view in (source, output))
     axes = (0,) if axis is None else axis if isinstance(axis, tuple) else (axis,)
@@ -271,7 +272,7 @@ def _roll(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) ->
     pairs = [(source, output)]
     for place, by in shifts.items():
         pairs = [half for pair in pairs for half in _rolled(*pair, place, by)]
-    return _copies(node, pairs)
+    return before + _copies(node, pairs)
 
 
 def _rolled(source: View, target: View, axis: int, shift: int) -> list[tuple[View, View]]:
@@ -284,7 +285,7 @@ def _rolled(source: View, target: View, axis: int, shift: int) -> list[tuple[Vie
     ]
 
 
-def _tile(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _tile(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     """As seen with an axis of copies before each axis, tiling is broadcasting."""
     assert isinstance(node.op, Tile)
     (source,), rank = inputs, len(output.shape)
@@ -303,12 +304,10 @@ def _tile(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) ->
     return copy(node, _seen(source, shape, from_), _seen(output, shape, to))
 
 
-def _repeat(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _repeat(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     """As seen with an axis of copies after the axis, repeating is broadcasting."""
     op, (source,) = node.op, inputs
-    assert isinstance(op, Repeat)
-    if not isinstance(op.repeats, int):
-        return None
+    assert isinstance(op, Repeat) and isinstance(op.repeats, int)
     axis = normalize_axis(op.axis, len(source.shape))
     before, after = slice(axis + 1), slice(axis + 1, None)
     shape = (*source.shape[before], op.repeats, *source.shape[after])
@@ -323,25 +322,21 @@ def _seen(view: View, shape: Sequence[int], strides: Sequence[int]) -> View:
     return replace(view, shape=tuple(shape), strides=tuple(strides))
 
 
-def _pad(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _pad(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     op, (source,) = node.op, inputs
     assert isinstance(op, Pad)
-    if op.mode != "constant":
-        return None
     inside = output
     for axis, (before, _) in enumerate(op.pairs(len(source.shape))):
         inside = part(inside, axis, before, source.shape[axis])
     filled = fill(node, np.asarray(op.value).astype(output.dtype), output)
     placed = copy(node, source, inside)
-    return joined(filled, placed)
+    return filled + placed
 
 
 # Triangles and diagonals
 
 
-def _triangle(
-    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands | None:
+def _triangle(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     assert isinstance(node.op, (Tril, Triu))
     return triangle(node, inputs[0], output, isinstance(node.op, Tril), node.op.k)
 
@@ -358,9 +353,7 @@ def triangle(node: Node, source: View, target: View, lower: bool, diagonal: int 
     return [command(triangle_kernel(target.dtype.itemsize, lower), words, node, work)]
 
 
-def _diagonal_place(
-    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands | None:
+def _diagonal_place(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     op = node.op
     assert isinstance(op, DiagonalPlace)
     return _on_diagonal(node, inputs[0], output, (op.offset, op.axis1, op.axis2))
@@ -368,17 +361,15 @@ def _diagonal_place(
 
 def _diagonal_matrix(
     node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands | None:
+) -> Commands:
     assert isinstance(node.op, DiagonalMatrix)
     return _on_diagonal(node, inputs[0], output, (node.op.k, 0, 1))
 
 
-def _on_diagonal(
-    node: Node, source: View, output: View, which: tuple[int, int, int]
-) -> Commands | None:
+def _on_diagonal(node: Node, source: View, output: View, which: tuple[int, int, int]) -> Commands:
     cleared = fill(node, 0, output)
     placed = copy(node, source, _diagonal(output, *which))
-    return joined(cleared, placed)
+    return cleared + placed
 
 
 def _diagonal(matrix: View, offset: int, axis1: int, axis2: int) -> View:
@@ -397,10 +388,10 @@ def _diagonal(matrix: View, offset: int, axis1: int, axis2: int) -> View:
 
 def _identity_matrix(
     node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands | None:
+) -> Commands:
     cleared = fill(node, 0, output)
     placed = fill(node, 1, _diagonal(output, 0, 0, 1))
-    return joined(cleared, placed)
+    return cleared + placed
 
 
 TABLE: dict[type[Op], Lower] = {
@@ -418,3 +409,11 @@ TABLE: dict[type[Op], Lower] = {
     IdentityMatrix: _identity_matrix,
 }
 """What lowers each op."""
+
+CONDITIONS: dict[type[Op], Condition] = {
+    Concat: convert_all,
+    Stack: convert_all,
+    Repeat: lambda node: isinstance(node.op, Repeat) and isinstance(node.op.repeats, int),
+    Pad: lambda node: isinstance(node.op, Pad) and node.op.mode == "constant",
+}
+"""On which types of what an op takes and gives it depends whether it has code, if it does."""

@@ -1,49 +1,75 @@
-"""Lowering: from nodes of a graph to commands over blocks of memory."""
+"""Lowering: from nodes of a graph to kernel calls over buffers.
+
+Whether there is native code for an op on given types is said by :func:`supports`, and nowhere
+else.  What it says yes to can be lowered, whatever the strides of its operands: what does not suit
+is copied.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from symad.backends.native.call_table import Block, Code, Static, Where
+from symad.backends.native.call_table import Code, Static
 from symad.backends.native.kernel_call import Command, Shape, View, contiguous_strides
 from symad.backends.native.lower import contract, copies, index, lapack, loops
 from symad.backends.native.lower.views import is_view, view
-from symad.backends.native.placement import place
 from symad.errors import InternalError
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.ops.adjoint import Identity
 from symad.ops.base import PerElement
-from symad.ops.extremum import Max, Min
 from symad.ops.fused import Fused
-from symad.ops.reduce import Sum
 from symad.ops.structure import StructureItem
 from symad.passes.fuse import shape_of
+from symad.plan.buffer_assignment import Assignment, BufferUse, Storage, StorageKind, assign
 from symad.types import StructureType, TensorType
-
-Scratch = Callable[[Shape, np.dtype[Any]], View]
-Lower = Callable[[Node, Sequence[View], View, Scratch], "list[Command] | None"]
-"""Returns the commands that compute a node, ``None`` if there is no native code for it."""
 
 
 @cache
-def _table() -> dict[type[Op], Lower]:
+def _table() -> dict[type[Op], copies.Lower]:
     """Return what lowers each op that has machine code besides nests and views."""
     return {**copies.TABLE, **contract.TABLE, **lapack.TABLE, **index.TABLE}
 
 
-def is_native(node: Node, given: Iterable[Node] = ()) -> bool:
-    """Return whether there may be native code for a node; :meth:`Lowering.lower` knows."""
+@cache
+def _conditions() -> dict[type[Op], copies.Condition]:
+    """Return the conditions under which these have code, where there are any."""
+    tables = copies.CONDITIONS, contract.CONDITIONS, lapack.CONDITIONS, index.CONDITIONS
+    return {kind: condition for table in tables for kind, condition in table.items()}
+
+
+def supports(node: Node) -> bool:
+    """Return whether there is native code for an op on these types."""
     op = node.op
     if isinstance(op, StructureItem):
-        return isinstance(node.inputs[0].op, Fused) or type(node.inputs[0].op) in _table()
-    known = type(op) in _table() or isinstance(op, (Fused, PerElement, Sum, Max, Min))
-    return known and all(map(_is_known, (*node.inputs, *_parts(node))))
+        whole = node.inputs[0]
+        is_computed = isinstance(whole.op, Fused) or type(whole.op) in _table()
+        return is_computed and supports(whole)
+    if isinstance(op, PerElement):
+        return loops.has_nest(node)
+    if op is None or not all(map(_is_known, (*node.inputs, *_parts(node)))):
+        return False
+    if type(op) in _table():
+        condition = _conditions().get(type(op))
+        return condition is None or condition(node)
+    return isinstance(op, Identity) or loops.has_nest(node)
+
+
+def runs_in_segment(node: Node) -> bool:
+    """Return whether a node is computed together with others: large nests are done in parts."""
+    return supports(node) and not is_large(node)
+
+
+def is_large(node: Node) -> bool:
+    """Return whether a node, or what it is an item of, is a large nest."""
+    whole = node.inputs[0] if isinstance(node.op, StructureItem) else node
+    return loops.is_large(whole)
 
 
 def _is_known(node: Node | TensorType) -> bool:
@@ -58,65 +84,89 @@ def _parts(node: Node) -> list[Any]:
     return [node.type]
 
 
-def static(node: Node) -> Static:
-    """Return the type of an array whose type is known."""
-    assert isinstance(node.type, TensorType)
-    return Static(node.type.dtype, shape_of(node))
-
-
-class Lowering:
-    """Collects the commands of one segment.
-
-    Parameters
-    ----------
-    is_fast : bool
-        Whether arithmetic on floats may be reassociated and contracted.
+@dataclass(frozen=True, slots=True)
+class LoweredSegment:
+    """Nodes that are computed together, as kernel calls over buffers that have no place yet.
 
     Attributes
     ----------
-    nodes : list of Node
+    nodes : tuple of Node
         What is computed, in order.
+    calls : tuple of Command
+    buffers : tuple of Storage or int
+        What the views among the words of calls refer to; an integer is the size of what has no
+        place yet.
+    views : dict
+        Where each value is; a list where it has several parts.
+    given : dict from int to Node
+        The buffers that come from outside.
+    constants : tuple of arrays
+        The memory at fixed addresses.
     """
 
-    def __init__(self, is_fast: bool = False) -> None:
+    nodes: tuple[Node, ...]
+    calls: tuple[Command, ...]
+    buffers: tuple[Storage | int, ...]
+    views: dict[Node, Any]
+    given: dict[int, Node]
+    constants: tuple[Any, ...]
+
+    @property
+    def inputs(self) -> list[Node]:
+        """The values that calls read from outside."""
+        used = {word.block for c in self.calls for word in c.words if isinstance(word, View)}
+        return [node for buffer, node in self.given.items() if buffer in used]
+
+
+def lower(nodes: Sequence[Node], is_fast: bool = False) -> LoweredSegment:
+    """Return the kernel calls that compute nodes, all of which :func:`supports` says yes to.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        Inputs before users; a view among them is given memory of its own.
+    is_fast : bool
+        Whether arithmetic on floats may be reassociated and contracted.
+    """
+    lowering = _Lowering(is_fast)
+    for node in nodes:
+        lowering.add(node)
+    return lowering.segment(nodes)
+
+
+class _Lowering:
+    """Collects the kernel calls of one segment."""
+
+    def __init__(self, is_fast: bool) -> None:
         self._is_fast = is_fast
-        self.nodes: list[Node] = []
-        self._commands: list[Command] = []
+        self._calls: list[Command] = []
         self._views: dict[Node, Any] = {}
-        self._blocks: list[Block | int] = []  # an integer is the size of what goes to the arena
+        self._buffers: list[Storage | int] = []
         self._given: dict[int, Node] = {}
         self._constants: list[Any] = []
 
-    def __contains__(self, node: Node) -> bool:
-        return node in self._views
+    def segment(self, nodes: Sequence[Node]) -> LoweredSegment:
+        """Return what has been collected."""
+        return LoweredSegment(
+            tuple(nodes),
+            tuple(self._calls),
+            tuple(self._buffers),
+            self._views,
+            self._given,
+            tuple(self._constants),
+        )
 
-    def lower(self, node: Node, copied: bool = False) -> bool:
-        """Append the commands that compute a node; return whether there are any.
-
-        With ``copied``, the node is a view, and is to get memory of its own.
-        """
+    def add(self, node: Node) -> None:
+        """Append the calls that compute a node."""
         if isinstance(node.op, StructureItem):
-            whole = self._views.get(node.inputs[0])
-            if whole is None:
-                return False
-            self._views[node] = whole[node.op.key]
-            self.nodes.append(node)
-            return True
+            self._views[node] = self._views[node.inputs[0]][node.op.key]
+            return
         inputs = [self.view_of(source) for source in node.inputs]
-        if not all(isinstance(source, View) for source in inputs):
-            return False
         parts = [self.scratch(part.shape, part.dtype) for part in _parts(node)]
-        made = self._commands_of(node, inputs, parts)
-        if made is None:
-            return False
-        self._commands += made
+        self._calls += self._calls_of(node, inputs, parts)
         self._views[node] = parts if isinstance(node.type, StructureType) else parts[0]
-        self.nodes.append(node)
-        return True
 
-    def _commands_of(
-        self, node: Node, inputs: list[Any], parts: list[View]
-    ) -> list[Command] | None:
+    def _calls_of(self, node: Node, inputs: list[View], parts: list[View]) -> list[Command]:
         assert node.op is not None
         lower = _table().get(type(node.op))
         if lower is not None:
@@ -127,16 +177,16 @@ class Lowering:
         return loops.lower(node, inputs, parts, self.scratch, self._is_fast)
 
     def scratch(self, shape: Shape, dtype: np.dtype[Any]) -> View:
-        """Return memory in the arena, which is taken as long as commands refer to it."""
-        size = math.prod(shape) * dtype.itemsize
-        self._blocks.append(size)
-        return self._whole(len(self._blocks) - 1, shape, dtype)
+        """Return memory without a place yet, which is taken as long as calls refer to it."""
+        self._buffers.append(math.prod(shape) * dtype.itemsize)
+        return self._whole(shape, dtype)
 
-    def _whole(self, block: int, shape: Shape, dtype: np.dtype[Any]) -> View:
-        return View(block, 0, shape, contiguous_strides(shape), dtype)
+    def _whole(self, shape: Shape, dtype: np.dtype[Any]) -> View:
+        """Return the view of all of the latest buffer."""
+        return View(len(self._buffers) - 1, 0, shape, contiguous_strides(shape), dtype)
 
-    def view_of(self, node: Node) -> View | None:
-        """Return where a value stands: one that comes from outside is an input of the segment."""
+    def view_of(self, node: Node) -> View:
+        """Return where a value is: one that comes from outside is an input of the segment."""
         chain = []
         while node not in self._views and is_view(node):
             chain.append(node)
@@ -145,59 +195,98 @@ class Lowering:
             self._views[node] = self._from_outside(node)
         found: View = self._views[node]
         for step in reversed(chain):
-            seen = view(step, found) or self._copied_view(step, found)
-            if seen is None:
-                return None
+            seen = view(step, found)
+            if seen is None:  # there is none but of a copy
+                copied, calls = copies.contiguous(step, found, self.scratch)
+                self._calls += calls
+                seen = view(step, copied)
+            assert seen is not None
             found = self._views[step] = seen
         return found
-
-    def _copied_view(self, node: Node, source: View) -> View | None:
-        """Return the view of a copy of ``source``, where there is no view without."""
-        made = copies.contiguous(node, source, self.scratch)
-        if made is None:
-            return None
-        self._commands += made[1]
-        return view(node, made[0])
 
     def _from_outside(self, node: Node) -> View:
         assert isinstance(node.type, TensorType)
         if isinstance(node, Constant):
             array = np.ascontiguousarray(node.value).reshape(node.value.shape)
             self._constants.append(array)
-            block = Block(Where.FIXED, array.__array_interface__["data"][0])
+            address = array.__array_interface__["data"][0]
+            self._buffers.append(Storage(StorageKind.FIXED, address))
         else:
-            self._given[len(self._blocks)] = node
-            block = Block(Where.INPUT, -1)
-        self._blocks.append(block)
-        return self._whole(len(self._blocks) - 1, shape_of(node), node.type.dtype)
+            self._given[len(self._buffers)] = node
+            self._buffers.append(Storage(StorageKind.INPUT, -1))
+        return self._whole(shape_of(node), node.type.dtype)
 
-    # The finished segment
 
-    def inputs(self) -> list[Node]:
-        """Return the values that commands read from outside."""
-        used = {word.block for c in self._commands for word in c.words if isinstance(word, View)}
-        return [node for block, node in self._given.items() if block in used]
+# The finished segment
 
-    def code(self, inputs: Sequence[Node], outputs: Sequence[Node]) -> Code:
-        """Return the commands with all blocks in place, for these inputs and outputs.
 
-        The outputs are among :attr:`nodes`, no two in the same memory.
-        """
-        number = {node: k for k, node in enumerate(inputs)}
-        blocks = list(self._blocks)
-        for block, node in self._given.items():
-            blocks[block] = Block(Where.INPUT, number.get(node, -1))
-        outputs_at: dict[int, Block] = {}
-        numbers: dict[int, int] = {}
-        for k, node in enumerate(outputs):
-            at = self._views[node].block
-            if isinstance(blocks[at], Block) or at in outputs_at or at in numbers:
-                raise InternalError(f"two outputs of a segment share memory: {node!r}")
-            if shape_of(node):
-                outputs_at[at] = Block(Where.OUTPUT, k)
-            else:
-                numbers[at] = k
-        places, size = place(self._commands, blocks, outputs_at, numbers)
-        contents = {k: places[at].place for at, k in numbers.items()}
-        taken, made = list(map(static, inputs)), list(map(static, outputs))
-        return Code(self._commands, places, taken, made, contents, size, self._constants)
+@dataclass(frozen=True, slots=True)
+class PlacedSegment:
+    """A segment for certain inputs and outputs, with all buffers in place.
+
+    Attributes
+    ----------
+    code : Code
+    inputs, outputs : tuple of Node
+        What it takes and returns, in order.
+    stored : dict from Node to sequence of Storage
+        Where each value is stored: one place for each part of it.
+    over : dict from Node to Node
+        For values that are written over another one, that one.
+    """
+
+    code: Code
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    stored: dict[Node, Sequence[Storage]]
+    over: dict[Node, Node]
+
+
+def place(
+    segment: LoweredSegment, inputs: Sequence[Node], outputs: Sequence[Node]
+) -> PlacedSegment:
+    """Return a segment with all buffers in place, for these inputs and outputs.
+
+    The outputs are among its nodes, no two in the same memory.
+    """
+    number = {node: k for k, node in enumerate(inputs)}
+    buffers = list(segment.buffers)
+    for buffer, node in segment.given.items():
+        buffers[buffer] = Storage(StorageKind.INPUT, number.get(node, -1))
+    results: dict[int, Storage] = {}
+    numbers: dict[int, int] = {}
+    for k, node in enumerate(outputs):
+        at = segment.views[node].block
+        if isinstance(buffers[at], Storage) or at in results or at in numbers:
+            raise InternalError(f"two outputs of a segment share memory: {node!r}")
+        if shape_of(node):
+            results[at] = Storage(StorageKind.OUTPUT, k)
+        else:
+            numbers[at] = k
+    made = assign([_use(call) for call in segment.calls], buffers, results, numbers)
+    contents = {k: made.storages[at].place for at, k in numbers.items()}
+    taken, given = ([Static(n.dtype, shape_of(n)) for n in group] for group in (inputs, outputs))
+    calls, kept = segment.calls, segment.constants
+    code = Code(calls, made.storages, taken, given, contents, made.arena, kept)
+    return PlacedSegment(code, tuple(inputs), tuple(outputs), *_by_node(segment, made))
+
+
+def _use(call: Command) -> BufferUse:
+    touched = [word.block for word in call.words if isinstance(word, View)]
+    return BufferUse(touched, [(made.block, read.block) for made, read in call.over])
+
+
+def _by_node(
+    segment: LoweredSegment, made: Assignment
+) -> tuple[dict[Node, Sequence[Storage]], dict[Node, Node]]:
+    """Return where the values of a segment are stored, and which are written over which."""
+    stored: dict[Node, Sequence[Storage]] = {}
+    owner: dict[int, Node] = {}
+    for node in segment.nodes:
+        found = segment.views[node]
+        views = found if isinstance(found, list) else [found]
+        stored[node] = [made.storages[view.block] for view in views]
+        if not isinstance(found, list):
+            owner.setdefault(found.block, node)
+    pairs = ((owner.get(new), owner.get(old)) for new, old in made.over.items())
+    return stored, {new: old for new, old in pairs if new is not None and old is not None}

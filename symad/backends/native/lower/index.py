@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.kernel_call import Shape, View
+from symad.backends.native.kernel_call import Shape, View, contiguous_strides
 from symad.backends.native.kernels.gather import HEAD, gather_kernel, scatter_kernel
 from symad.backends.native.kernels.scan import (
     position_kernel,
@@ -20,13 +20,15 @@ from symad.backends.native.kernels.scan import (
 )
 from symad.backends.native.lower.copies import (
     Commands,
+    Condition,
     Lower,
     Scratch,
     command,
+    contiguous,
+    convert_all,
     converted,
     copy,
     fill,
-    joined,
     merged_axes,
     moved,
     outer_words,
@@ -39,6 +41,7 @@ from symad.ops.extremum import ArgMax, ArgMin
 from symad.ops.gather import AddAlongAxis, TakeAlongAxis
 from symad.ops.index import AddAt, ArrayIndex, Index, ScatterAdd, SetAt
 from symad.ops.subscript import HOLE, Key, full_key
+from symad.passes.fuse import shape_of
 from symad.types import normalize_axis
 
 _PER_PLACE = 3.0
@@ -143,6 +146,12 @@ def _select(key: Key, array: View, given: Sequence[View]) -> _Selection | None:
     return _Selection(view, indices, _start(entries))
 
 
+def _selection(key: Key, array: View, given: Sequence[View]) -> _Selection:
+    found = _select(key, array, given)
+    assert found is not None, "what a subscript names is known, as the condition says"
+    return found
+
+
 def _start(entries: Key) -> int:
     """Return where the axes of index arrays go: in their place if they stand side by side."""
     runs = [
@@ -160,7 +169,7 @@ def _start(entries: Key) -> int:
 
 def _at_places(
     node: Node, indices: Sequence[_Indices], source: View, target: View, inner: Any, adds: Any
-) -> Commands | None:
+) -> Commands:
     """Return the command for a copy or an addition at the places that indices name.
 
     Parameters
@@ -175,8 +184,6 @@ def _at_places(
         ``None`` if the indices are those of the source.
     """
     dtypes = [index.view.dtype for index in indices]
-    if "f2" in (source.dtype, target.dtype):
-        return None
     if adds is None:
         code = gather_kernel(target.dtype.itemsize, dtypes, not inner)
     else:
@@ -199,14 +206,12 @@ def _at_places(
     return [command(code, words, node, work)]
 
 
-def _gather(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _gather(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     assert isinstance(node.op, Index)
     array, *given = inputs
-    selection = _select(node.op.key, array, given)
-    if selection is None:
-        return None
-    if 0 in output.shape:  # where there are indices all the same, they must be in range
-        return [] if 0 in selection.joined else None
+    selection = _selection(node.op.key, array, given)
+    if 0 in output.shape:
+        return []
     if selection.is_across:
         indices, wide = selection.spread(output.shape)
         return _at_places(node, indices, wide, output, [], None)
@@ -218,15 +223,13 @@ def _gather(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) 
 
 def _scatter(
     node: Node, key: Key, value: View, target: View, given: Sequence[View], adds: bool
-) -> Commands | None:
+) -> Commands:
     """Return the commands that write a value, which broadcasts, into what a subscript names."""
-    selection = _select(key, target, given)
-    if selection is None:
-        return None
+    selection = _selection(key, target, given)
     rest, start = selection.view.shape, selection.start
     shape = (*rest[:start], *selection.joined, *rest[start:])
     if 0 in shape:
-        return [] if 0 in selection.joined else None
+        return []
     value = value.broadcast_to(shape)
     if not selection.indices and not adds:
         return copy(node, value, selection.view)
@@ -239,20 +242,18 @@ def _scatter(
     return _at_places(node, selection.indices, chosen, still, inner, adds)
 
 
-def _scatter_add(
-    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands | None:
+def _scatter_add(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     assert isinstance(node.op, ScatterAdd)
     value, _, *given = inputs
     added = _scatter(node, node.op.key, value, output, given, adds=True)
-    return joined(fill(node, 0, output), added)
+    return fill(node, 0, output) + added
 
 
-def _update(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _update(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     op, (array, value, *given) = node.op, inputs
     assert isinstance(op, (SetAt, AddAt))
     written = _scatter(node, op.key, value, output, given, isinstance(op, AddAt))
-    return joined(copy(node, array, output), written)
+    return copy(node, array, output) + written
 
 
 def _along(view: View, axis: int, shape: Shape) -> View:
@@ -261,26 +262,22 @@ def _along(view: View, axis: int, shape: Shape) -> View:
     return first.broadcast_to(shape) if first.shape[axis] else first
 
 
-def _take_along(
-    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands | None:
+def _take_along(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     assert isinstance(node.op, TakeAlongAxis)
     array, given = inputs
     axis = normalize_axis(node.op.axis, len(output.shape))
     if 0 in output.shape:
-        return None if given.shape[axis] else []
+        return []
     indices = [_Indices(given, array.shape[axis], array.strides[axis])]
     return _at_places(node, indices, _along(array, axis, output.shape), output, [], None)
 
 
-def _add_along(
-    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands | None:
+def _add_along(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     assert isinstance(node.op, AddAlongAxis)
     value, _, given = inputs
     axis = normalize_axis(node.op.axis, len(output.shape))
     if 0 in output.shape:
-        return None if given.shape[axis] else []
+        return []
     sizes = (*output.shape[:axis], 1, *output.shape[axis + 1 :])
     shape = np.broadcast_shapes(sizes, given.shape)
     cleared = fill(node, 0, output)
@@ -288,9 +285,7 @@ def _add_along(
         return cleared
     indices = [_Indices(given, output.shape[axis], output.strides[axis])]
     target = _along(output, axis, shape)
-    return joined(
-        cleared, _at_places(node, indices, value.broadcast_to(shape), target, [], adds=True)
-    )
+    return cleared + _at_places(node, indices, value.broadcast_to(shape), target, [], adds=True)
 
 
 # Walks along one axis
@@ -302,19 +297,17 @@ def _flipped(view: View, axis: int) -> View:
     return replace(moved(view, last), strides=strides)
 
 
-def _scan(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _scan(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     op = node.op
     assert isinstance(op, (CumSum, CumProd, LinearRecurrence))
-    if output.dtype.itemsize == 2 and output.dtype.kind == "f":
-        return None
     if 0 in output.shape:
         return []
     views = [view.broadcast_to(output.shape) for view in inputs]
     before: Commands = []
     if isinstance(op, LinearRecurrence):
         made = [converted(node, view, scratch, output.dtype) for view in views]
-        views = [pair[0] for pair in made if pair is not None]
-        before = [step for pair in made if pair is not None for step in pair[1]]
+        views = [view for view, _ in made]
+        before = [step for _, steps in made for step in steps]
         code = recurrence_kernel(output.dtype)
     elif isinstance(op, CumSum):
         code = sums_kernel(inputs[0].dtype, output.dtype)
@@ -341,31 +334,84 @@ def _without(view: View, axis: int) -> View:
     return _axes_of(view, tuple(number for number in range(rank) if number != axis))
 
 
-def _position(
-    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands | None:
+def _position(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     op, (source,) = node.op, inputs
     assert isinstance(op, (ArgMax, ArgMin))
     count = math.prod(source.shape)
-    if count == 0 or source.dtype == np.float16:
-        return None
+    before: Commands = []
     if op.axis is None:
-        line = source.reshaped((count,))
-        if line is None:
-            return None
-        source, axis = line, 0
+        source, before = contiguous(node, source, scratch)
+        source, axis = replace(source, shape=(count,), strides=(1,)), 0
         output = replace(output, shape=(1,), strides=(1,))
     else:
         assert isinstance(op.axis, int)
         axis = normalize_axis(op.axis, len(source.shape))
         kept = (*source.shape[:axis], 1, *source.shape[axis + 1 :])
         output = output.reshaped(kept) or output
-    if source.shape[axis] > _MOST_POSITIONS:
-        return None
     outer, (step, _) = _around([source, output], axis)
     code = position_kernel(source.dtype, isinstance(op, ArgMax))
     words = [source, output, source.shape[axis], step, *outer]
-    return [command(code, words, node, _PER_ELEMENT * count)]
+    return [*before, command(code, words, node, _PER_ELEMENT * count)]
+
+
+# What has code
+
+
+def _is_float16(*nodes: Node) -> bool:
+    return any(node.dtype == np.float16 for node in nodes)
+
+
+def _reaches(node: Node, key: Key, array: Node, given: Sequence[Node], written: bool) -> bool:
+    """Return whether it is known what a subscript names, and indices are checked if there are any.
+
+    Where nothing is selected, there is nothing that checks them.
+    """
+    selection = _select(key, _placeholder(array), [_placeholder(index) for index in given])
+    if selection is None:
+        return False
+    rest, start = selection.view.shape, selection.start
+    shape = (*rest[:start], *selection.joined, *rest[start:]) if written else shape_of(node)
+    return 0 not in shape or 0 in selection.joined
+
+
+def _placeholder(node: Node) -> View:
+    shape = shape_of(node)
+    return View(-1, 0, shape, contiguous_strides(shape), node.dtype)
+
+
+def _can_gather(node: Node) -> bool:
+    array, *given = node.inputs
+    known = isinstance(node.op, Index) and _reaches(node, node.op.key, array, given, False)
+    return known and not _is_float16(array)
+
+
+def _can_scatter(node: Node) -> bool:
+    op = node.op
+    assert isinstance(op, (ScatterAdd, SetAt, AddAt))
+    value = node.inputs[0] if isinstance(op, ScatterAdd) else node.inputs[1]
+    given = node.inputs[2:]
+    return _reaches(node, op.key, node, given, True) and not _is_float16(value, node)
+
+
+def _can_go_along(node: Node) -> bool:
+    assert isinstance(node.op, (TakeAlongAxis, AddAlongAxis))
+    shape = shape_of(node)
+    axis = normalize_axis(node.op.axis, len(shape))
+    checked = 0 not in shape or not shape_of(node.inputs[-1])[axis]
+    return checked and not _is_float16(node, node.inputs[0])
+
+
+def _can_scan(node: Node) -> bool:
+    return not _is_float16(node) and convert_all(node)
+
+
+def _can_find_position(node: Node) -> bool:
+    op, (source,) = node.op, node.inputs
+    assert isinstance(op, (ArgMax, ArgMin))
+    shape = shape_of(source)
+    axis = op.axis
+    count = shape[normalize_axis(axis, len(shape))] if isinstance(axis, int) else math.prod(shape)
+    return 0 not in shape and count <= _MOST_POSITIONS and not _is_float16(source)
 
 
 TABLE: dict[type[Op], Lower] = {
@@ -383,3 +429,18 @@ TABLE: dict[type[Op], Lower] = {
     ArgMin: _position,
 }
 """What lowers each op."""
+
+CONDITIONS: dict[type[Op], Condition] = {
+    Index: _can_gather,
+    ArrayIndex: _can_gather,
+    ScatterAdd: _can_scatter,
+    SetAt: _can_scatter,
+    AddAt: _can_scatter,
+    TakeAlongAxis: _can_go_along,
+    AddAlongAxis: _can_go_along,
+    CumSum: _can_scan,
+    CumProd: _can_scan,
+    LinearRecurrence: _can_scan,
+    ArgMax: _can_find_position,
+    ArgMin: _can_find_position,
+}

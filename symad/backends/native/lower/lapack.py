@@ -21,14 +21,15 @@ from symad.backends.native.kernels.determinant import (
 from symad.backends.native.kernels.library_calls import Argument, call
 from symad.backends.native.lower.copies import (
     Commands,
+    Condition,
     Lower,
     Scratch,
     command,
     contiguous,
     converted,
+    converts,
     copy,
     fill,
-    joined,
     merged_axes,
     outer_words,
     triangle,
@@ -38,12 +39,15 @@ from symad.graph.op import Op
 from symad.ops.factorisation import Cholesky
 from symad.ops.inverse import Det, Inv, Slogdet
 from symad.ops.linear_system import Solve, SolveTriangular
+from symad.passes.fuse import shape_of
+from symad.types import TensorType
 
 _PER_TERM = 0.05
 """About how many nanoseconds the product of two numbers takes."""
 _BLOCK = 64
 """How many columns LAPACK works on at once."""
 _INTEGER = np.dtype("int64")
+_FAR = 1 << 31
 
 
 def _stack(batch: Shape, *views: View) -> list[tuple[int, ...]]:
@@ -51,8 +55,33 @@ def _stack(batch: Shape, *views: View) -> list[tuple[int, ...]]:
     return merged_axes(batch, *(view.strides[: len(batch)] for view in views))
 
 
+def _library() -> Library:
+    found = library()
+    assert found is not None, "without LAPACK nothing is lowered to it"
+    return found
+
+
+def _call(
+    node: Node,
+    function: str,
+    arguments: Sequence[Argument],
+    outer: Sequence[tuple[int, ...]] = (),
+    work: float = 0,
+    fails: bool = False,
+) -> Command:
+    """Return the command that calls a function of BLAS or LAPACK, which takes such sizes."""
+    made = call(node, _library(), function, arguments, outer, work, fails)
+    assert made is not None, f"{function} does not take sizes so large"
+    return made
+
+
 def _order(matrix: View) -> tuple[bool, int] | None:
-    """Return whether columns stand side by side, not rows, and the stride between them."""
+    """Return whether columns stand side by side, not rows, and the stride between them.
+
+    ``None`` if elements stand in another way, or too far apart for LAPACK's integers.
+    """
+    if max(matrix.strides[-2:], default=0) >= _FAR:
+        return None
     rows, columns = matrix.shape[-2:]
     row, column = matrix.strides[-2:]
     if (column == 1 or columns == 1) and (row >= max(1, columns) or rows == 1):
@@ -65,44 +94,33 @@ def _order(matrix: View) -> tuple[bool, int] | None:
 # Factors and systems
 
 
-def _cholesky(
-    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands | None:
+def _cholesky(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     """The lower triangle in C order is the upper one in Fortran order."""
-    found = library()
-    made = converted(node, inputs[0], scratch, output.dtype)
-    if found is None or made is None:
-        return None
     if 0 in output.shape:
         return []
-    source, before = made
+    source, before = converted(node, inputs[0], scratch, output.dtype)
     batch, size = output.shape[:-2], output.shape[-1]
     arguments: list[Argument] = ["U", size, output, size, None]
     work = _PER_TERM * size**3 / 3
-    factorise = call(node, found, "potrf", arguments, _stack(batch, output), work, fails=True)
-    return joined(before, triangle(node, source, output, lower=True), factorise)
+    factorise = _call(node, "potrf", arguments, _stack(batch, output), work, fails=True)
+    return [*before, *triangle(node, source, output, lower=True), factorise]
 
 
 def _solve_triangular(
     node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands | None:
+) -> Commands:
     """The solutions take the place of the right-hand sides, which are copied there."""
-    op, found, (given, right) = node.op, library(), inputs
+    op, (given, right) = node.op, inputs
     assert isinstance(op, SolveTriangular)
-    if found is None:
-        return None
     check = [] if op.unit_diagonal else _check_diagonal(node, given)
     if 0 in output.shape:
         return check
     matrix, before = given, Commands()
     if given.dtype != output.dtype or _order(given) is None:
-        made = contiguous(node, given, scratch, output.dtype)
-        if made is None:
-            return None
-        matrix, before = made
+        matrix, before = contiguous(node, given, scratch, output.dtype)
     batch, _, right, solution = _as_columns(right, output)
     copied = copy(node, right, solution)
-    return joined(check, before, copied, _substitution(node, found, matrix, solution, batch))
+    return [*check, *before, *copied, _substitution(node, matrix, solution, batch)]
 
 
 def _check_diagonal(node: Node, matrix: View) -> Commands:
@@ -114,9 +132,7 @@ def _check_diagonal(node: Node, matrix: View) -> Commands:
     return [command(diagonal_kernel(matrix.dtype), words, node, size)]
 
 
-def _substitution(
-    node: Node, found: Library, matrix: View, solution: View, batch: Shape
-) -> Command | None:
+def _substitution(node: Node, matrix: View, solution: View, batch: Shape) -> Command:
     """Return the command that solves Xᵀ Aᵀ = Bᵀ in Fortran order, or A x = b for one column."""
     op, order = node.op, _order(matrix)
     assert isinstance(op, SolveTriangular) and order is not None
@@ -134,7 +150,7 @@ def _substitution(
         arguments = ["R", triangle_, form, unit, columns, size, 1.0]
         arguments += [matrix, leading, solution, columns]
     work = _PER_TERM * size * size * columns / 2
-    return call(node, found, function, arguments, _stack(batch, matrix, solution), work)
+    return _call(node, function, arguments, _stack(batch, matrix, solution), work)
 
 
 def _as_columns(right: View, output: View) -> tuple[Shape, Shape, View, View]:
@@ -146,11 +162,9 @@ def _as_columns(right: View, output: View) -> tuple[Shape, Shape, View, View]:
     return batch, size, right.broadcast_to(output.shape), output
 
 
-def _solve(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _solve(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     """Matrix and right-hand sides are copied into Fortran order, the solutions out of it."""
-    found, (matrix, right) = library(), inputs
-    if found is None:
-        return None
+    matrix, right = inputs
     if 0 in output.shape:
         return []
     dtype = output.dtype
@@ -163,12 +177,12 @@ def _solve(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -
     arguments: list[Argument] = [size, columns, factor, size, pivots, sides, size, None]
     outer = _stack(batch, factor, pivots_of_all, sides)
     work = _PER_TERM * size * size * (size + columns)
-    return joined(
-        copy(node, given, _transposed(factor)),
-        copy(node, right, sides),
-        call(node, found, "gesv", arguments, outer, work, fails=True),
-        [] if sides is solution else copy(node, sides, solution),
-    )
+    return [
+        *copy(node, given, _transposed(factor)),
+        *copy(node, right, sides),
+        _call(node, "gesv", arguments, outer, work, fails=True),
+        *([] if sides is solution else copy(node, sides, solution)),
+    ]
 
 
 def _transposed(matrix: View) -> View:
@@ -180,21 +194,18 @@ def _transposed(matrix: View) -> View:
 
 
 def _factorised(
-    node: Node, found: Library, source: View, target: View, pivots: View, fails: bool = False
-) -> Commands | None:
+    node: Node, source: View, target: View, pivots: View, fails: bool = False
+) -> Commands:
     """Return the commands that put the factors L and U of Aᵀ in ``target``."""
     batch, size = target.shape[:-2], target.shape[-1]
     arguments: list[Argument] = [size, size, target, size, pivots, None]
     outer = _stack(batch, target, pivots)
-    factorise = call(node, found, "getrf", arguments, outer, _PER_TERM * size**3, fails)
-    return joined(copy(node, source, target), factorise)
+    factorise = _call(node, "getrf", arguments, outer, _PER_TERM * size**3, fails)
+    return [*copy(node, source, target), factorise]
 
 
-def _inv(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _inv(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     """Inverting and transposing may change places."""
-    found = library()
-    if found is None:
-        return None
     if 0 in output.shape:
         return []
     batch, size = output.shape[:-2], output.shape[-1]
@@ -203,44 +214,49 @@ def _inv(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> 
     arguments: list[Argument] = [size, output, size, pivots, room, size * _BLOCK, None]
     outer = _stack(batch, output, pivots, room.broadcast_to((*batch, size * _BLOCK)))
     work = 2 * _PER_TERM * size**3
-    return joined(
-        _factorised(node, found, inputs[0], output, pivots, fails=True),
-        call(node, found, "getri", arguments, outer, work, fails=True),
-    )
+    return [
+        *_factorised(node, inputs[0], output, pivots, fails=True),
+        _call(node, "getri", arguments, outer, work, fails=True),
+    ]
 
 
 def _slogdet(
     node: Node, inputs: Sequence[View], outputs: tuple[View, View], scratch: Scratch
-) -> Commands | None:
+) -> Commands:
     return _logarithm(node, inputs[0], *outputs, scratch)
 
 
-def _logarithm(
-    node: Node, matrix: View, sign: View, logarithm: View, scratch: Scratch
-) -> Commands | None:
+def _logarithm(node: Node, matrix: View, sign: View, logarithm: View, scratch: Scratch) -> Commands:
     """Return the commands for sign and logarithm of the determinant, that of Aᵀ."""
-    found = library()
-    if found is None:
-        return None
     batch, size, dtype = sign.shape, matrix.shape[-1], sign.dtype
     if 0 in batch:
         return []
     if size == 0:
-        return joined(fill(node, 1, sign), fill(node, 0, logarithm))
+        return fill(node, 1, sign) + fill(node, 0, logarithm)
     factor, pivots = scratch(matrix.shape, dtype), scratch((*batch, size), _INTEGER)
     outer = _stack(batch, factor, pivots, sign, logarithm)
     words = [factor, pivots, sign, logarithm, size, *outer_words(outer)]
-    code = determinant_kernel(dtype, found.integer_bits)
+    code = determinant_kernel(dtype, _library().integer_bits)
     read = command(code, words, node, 10.0 * math.prod(batch) * size)
-    return joined(_factorised(node, found, matrix, factor, pivots), read)
+    return [*_factorised(node, matrix, factor, pivots), read]
 
 
-def _det(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands | None:
+def _det(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
     sign, logarithm = (scratch(output.shape, output.dtype) for _ in range(2))
     count = math.prod(output.shape)
     words = [sign, logarithm, output, count]
     raised = command(exponential_kernel(output.dtype), words, node, 10.0 * count)
-    return joined(_logarithm(node, inputs[0], sign, logarithm, scratch), raised)
+    return [*_logarithm(node, inputs[0], sign, logarithm, scratch), raised]
+
+
+def _has_code(node: Node) -> bool:
+    """Return whether there is a LAPACK that takes such sizes."""
+    found = library()
+    if found is None:
+        return False
+    result = node.dtype if isinstance(node.type, TensorType) else node.inputs[0].dtype
+    sizes = [_BLOCK * math.prod(shape_of(source)[-2:]) for source in node.inputs]
+    return found.takes(*sizes) and all(converts(x.dtype, result) for x in node.inputs)
 
 
 TABLE: dict[type[Op], Lower] = {
@@ -252,3 +268,5 @@ TABLE: dict[type[Op], Lower] = {
     Slogdet: _slogdet,  # type: ignore[dict-item]
 }
 """What lowers each op; one with several results gets a tuple of views."""
+
+CONDITIONS: dict[type[Op], Condition] = dict.fromkeys(TABLE, _has_code)

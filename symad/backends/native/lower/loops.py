@@ -18,9 +18,10 @@ from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
 from symad.ops.extremum import Max, Min
 from symad.ops.fused import Fused
-from symad.ops.reduce import Sum
+from symad.ops.reduce import Reduction, Sum
 from symad.passes.decompose import is_dense
 from symad.passes.fuse import Shape, reduced_axes, shape_of
+from symad.passes.rule import static_shape
 
 SPLIT_FROM = 1 << 17
 """Nests of so many elements and more are done in parts, which threads share."""
@@ -31,14 +32,33 @@ _PER_STEP = 0.5
 Scratch = Callable[[Shape, np.dtype[Any]], View]
 
 
+def has_nest(node: Node) -> bool:
+    """Return whether a node can be computed by one nest; it depends on its op and on types only."""
+    op = node.op
+    if isinstance(op, Fused):
+        return has_code(op)
+    dense = is_dense(node) and all(map(is_dense, node.inputs))
+    return dense and _form_of(node) is not None
+
+
+def is_large(node: Node) -> bool:
+    """Return whether a node is a nest that is done in parts, which threads share."""
+    if isinstance(node.op, Fused):
+        return math.prod(node.op.space) >= SPLIT_FROM
+    if not isinstance(node.op, (PerElement, Sum, Max, Min)):
+        return False
+    shape = static_shape(node.inputs[0] if isinstance(node.op, Reduction) else node)
+    return shape is not None and math.prod(shape) >= SPLIT_FROM and has_nest(node)
+
+
 def lower(
     node: Node,
     inputs: Sequence[View],
     outputs: Sequence[View],
     scratch: Scratch,
     is_fast: bool = False,
-) -> list[Command] | None:
-    """Return the commands that compute ``node`` by one nest; ``None`` if there are none.
+) -> list[Command]:
+    """Return the commands that compute ``node``, which :func:`has_nest`, by one nest.
 
     Parameters
     ----------
@@ -52,13 +72,9 @@ def lower(
     is_fast : bool
         Whether arithmetic on floats may be reassociated and contracted.
     """
-    op = as_fused(node)
-    if op is None:
-        return None
+    op = _nest_of(node)
     nest = Nest(op, is_fast)
     layout = Layout(nest)
-    if layout.elements >= SPLIT_FROM:
-        return None
     places = dict(zip(node.inputs, inputs, strict=True))
     given = op.body.inputs if op is not node.op else node.inputs
     commands: list[Command] = []
@@ -67,11 +83,9 @@ def lower(
         source = places[given[read.slot]]
         if read.expanded:
             source = source.broadcast_to(op.space)
-        made = contiguous(node, source, scratch)
-        if made is None:
-            return None
-        reads.append(made[0])
-        commands += made[1]
+        read_from, copied = contiguous(node, source, scratch)
+        reads.append(read_from)
+        commands += copied
     stored = [scratch((layout.row,), value.dtype) for value in nest.stored]
     numbers = (0, layout.rows, 0, *constant_words(nest, layout))
     words: tuple[int | View, ...] = (*numbers, *reads, *outputs, *stored)
@@ -119,14 +133,15 @@ def constant_words(nest: Nest, layout: Layout) -> list[int]:
 
 def as_fused(node: Node) -> Fused | None:
     """Return a node as a nest: of its own if it stands alone; ``None`` if there is no code."""
-    op = node.op
-    if isinstance(op, Fused):
-        return op if has_code(op) else None
-    if not is_dense(node) or not all(map(is_dense, node.inputs)):
-        return None
+    return _nest_of(node) if has_nest(node) else None
+
+
+def _nest_of(node: Node) -> Fused:
+    """Return a node that :func:`has_nest` as a nest."""
+    if isinstance(node.op, Fused):
+        return node.op
     form = _form_of(node)
-    if form is None:
-        return None
+    assert form is not None
     taken = [n for n in node.inputs if not isinstance(n, Constant) or n.value.size > 1]
     return Fused(Graph([node], list(dict.fromkeys(taken))), *form)
 

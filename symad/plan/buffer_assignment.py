@@ -1,16 +1,95 @@
-"""Where values stand in one block of memory: those that are never needed together may share it."""
+"""Where values are stored: buffers that are never needed together may share memory.
+
+:func:`assign` finds a place for each buffer: where an argument was stored that nobody needs any
+more, in a result until this is written, or in an arena, whose offsets :func:`arrange` finds.
+"""
 
 from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import numpy as np
 
+from symad.plan.liveness import Span, spans
+
 _SEARCHED = 512
 """Up to how many values placements are tried that take quadratic time: some milliseconds."""
+_LENDERS = 8
+"""So many results at most lend their memory: it bounds the cost of a value."""
+_LENT = 4096
+"""Smaller values, in bytes, do not borrow."""
+
+
+class StorageKind(Enum):
+    """Where memory is."""
+
+    ARENA = auto()
+    """At an offset in the arena."""
+    FIXED = auto()
+    """At an address that never changes."""
+    INPUT = auto()
+    """The data of an argument."""
+    OUTPUT = auto()
+    """The data of a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Memory of a buffer: ``place`` is an offset, an address, or the number of an argument."""
+
+    kind: StorageKind
+    place: int
+
+    def __str__(self) -> str:
+        """Return it in words.
+
+        Examples
+        --------
+        >>> print(Storage(StorageKind.ARENA, 64), Storage(StorageKind.OUTPUT, 1), sep=", ")
+        arena +64, result 1
+        """
+        if self.kind is StorageKind.FIXED:
+            return "constant"
+        what = {StorageKind.ARENA: "arena +", StorageKind.INPUT: "input "}
+        return f"{what.get(self.kind, 'result ')}{self.place}"
+
+
+@dataclass(frozen=True, slots=True)
+class BufferUse:
+    """What one step does with buffers, which are numbered.
+
+    Attributes
+    ----------
+    touched : collection of int
+        Those that it reads or writes.
+    over : sequence of (int, int)
+        Buffers that it writes, each with one that it reads and whose memory it may take.
+    """
+
+    touched: Collection[int]
+    over: Sequence[tuple[int, int]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Where all buffers are stored.
+
+    Attributes
+    ----------
+    storages : tuple of Storage
+    over : dict from int to int
+        For buffers in whose memory something else was stored before: its last user.
+    arena : int
+        The size of the arena in bytes.
+    """
+
+    storages: tuple[Storage, ...]
+    over: dict[int, int]
+    arena: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +112,7 @@ class Lifetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Arrangement:
     """Places in an arena.
 
     Attributes
@@ -51,7 +130,7 @@ class Layout:
     lower_bound: int
 
 
-def arrange(lifetimes: Sequence[Lifetime], alignment: int = 64) -> Layout:
+def arrange(lifetimes: Sequence[Lifetime], alignment: int = 64) -> Arrangement:
     """Return where values may stand so that no two overlap that are needed at the same step.
 
     The smallest arena is NP-hard to find.  The values are placed as time goes on, each in the
@@ -67,7 +146,7 @@ def arrange(lifetimes: Sequence[Lifetime], alignment: int = 64) -> Layout:
     Examples
     --------
     >>> arrange([Lifetime(128, 0, 1), Lifetime(256, 1, 2), Lifetime(64, 2, 3)])
-    Layout(offsets=(0, 128, 0), size=384, lower_bound=384)
+    Arrangement(offsets=(0, 128, 0), size=384, lower_bound=384)
     """
     sizes = [-(-life.size // alignment) * alignment for life in lifetimes]
     padded = most_live(lifetimes, sizes)
@@ -79,7 +158,9 @@ def arrange(lifetimes: Sequence[Lifetime], alignment: int = 64) -> Layout:
             best, smallest = offsets, size
         if size == padded:
             break
-    return Layout(tuple(best), smallest, most_live(lifetimes, [life.size for life in lifetimes]))
+    return Arrangement(
+        tuple(best), smallest, most_live(lifetimes, [life.size for life in lifetimes])
+    )
 
 
 def most_live(lifetimes: Iterable[Lifetime], sizes: Iterable[int]) -> int:
@@ -206,3 +287,108 @@ def _smallest_gap(begin: np.ndarray, end: np.ndarray, size: int) -> int:
 
 _PLACEMENTS = (_forwards, _backwards, _large_first, _long_first)
 """From the fastest on."""
+
+
+# Buffers of all kinds
+
+
+def assign(
+    steps: Sequence[BufferUse],
+    buffers: Sequence[Storage | int],
+    results: Mapping[int, Storage],
+    kept: Collection[int] = (),
+) -> Assignment:
+    """Return where each buffer is stored.
+
+    Parameters
+    ----------
+    steps : sequence of BufferUse
+    buffers : sequence of Storage or int
+        The size in bytes of those that have no place yet.
+    results : mapping
+        The storages of buffers that are handed out.
+    kept : collection of int
+        More buffers that are needed when all steps are done.
+
+    Examples
+    --------
+    >>> result = Storage(StorageKind.OUTPUT, 0)
+    >>> steps = [BufferUse([0]), BufferUse([0, 1], [(1, 0)]), BufferUse([1, 2])]
+    >>> made = assign(steps, [8, 8, 8], {2: result})
+    >>> [str(storage) for storage in made.storages], made.over, made.arena
+    (['arena +0', 'arena +0', 'result 0'], {1: 0}, 64)
+    """
+    touched = [[b for b in step.touched if isinstance(buffers[b], int)] for step in steps]
+    needed = spans(touched, [*results, *kept])
+    homes = _homes(steps, buffers, needed)
+    over = {made: read for made, read, _ in homes}
+    home_of = {read: home for _, read, home in homes}
+    for buffer, home in home_of.items():
+        needed[home] = needed[buffer][0], needed[home][1]
+    free = {k: Lifetime(_size(buffers[k]), *needed[k]) for k in needed if k not in home_of}
+    placed = dict(results)
+    placed |= _borrowed({k: life for k, life in free.items() if k not in placed}, free, results)
+    rest = [k for k in free if k not in placed]
+    arena = arrange([free[buffer] for buffer in rest])
+    for buffer, offset in zip(rest, arena.offsets, strict=True):
+        placed[buffer] = Storage(StorageKind.ARENA, offset)
+    for buffer, home in home_of.items():
+        placed[buffer] = placed[home]
+    unused = Storage(StorageKind.ARENA, 0)
+    storages = tuple(
+        given if isinstance(given, Storage) else placed.get(buffer, unused)
+        for buffer, given in enumerate(buffers)
+    )
+    return Assignment(storages, over, arena.size)
+
+
+def _size(buffer: Storage | int) -> int:
+    assert isinstance(buffer, int)
+    return buffer
+
+
+def _homes(
+    steps: Sequence[BufferUse], buffers: Sequence[Storage | int], needed: Mapping[int, Span]
+) -> list[tuple[int, int, int]]:
+    """Return the buffers that take the place of others, those, and the last ones in that place."""
+    homes: dict[int, int] = {}
+    found: list[tuple[int, int, int]] = []
+    for step, use in reversed(list(enumerate(steps))):
+        for made, read in use.over:
+            if read not in needed or buffers[read] != buffers[made]:
+                continue
+            if needed[read][1] == needed[made][0] == step:
+                homes[read] = homes.get(made, made)
+                found.append((made, read, homes[read]))
+    return found
+
+
+def _borrowed(
+    values: Mapping[int, Lifetime],
+    all_values: Mapping[int, Lifetime],
+    results: Mapping[int, Storage],
+) -> dict[int, Storage]:
+    """Return the places of values that stand in a result until this is written, the largest first.
+
+    The arrays of the results are there when the first step runs.
+    """
+    large = [k for k, life in values.items() if life.size >= _LENT]
+    waiting = sorted(large, key=lambda k: (-values[k].size, values[k].first))
+    lenders = sorted(results, key=lambda k: -all_values[k].size)[:_LENDERS]
+    found: dict[int, Storage] = {}
+    for lender in lenders:
+        result = all_values[lender]
+        taken: list[Span] = [(result.first, result.last)]
+        for buffer in waiting:
+            life = values[buffer]
+            if buffer not in found and life.size <= result.size and _is_free(taken, life):
+                insort(taken, (life.first, life.last))
+                found[buffer] = results[lender]
+    return found
+
+
+def _is_free(taken: Sequence[Span], life: Lifetime) -> bool:
+    """Return whether none of some spans, in order and apart, meets that of a value."""
+    after = bisect_left(taken, (life.first, life.last))
+    ends_in_time = after == len(taken) or life.last < taken[after][0]
+    return ends_in_time and (after == 0 or taken[after - 1][1] < life.first)

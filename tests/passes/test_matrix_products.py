@@ -9,9 +9,9 @@ import pytest
 
 import symad as sm
 from symad.graph.graph import Graph
-from symad.passes.pipeline import optimise
+from symad.passes.matrix_products import transpose_products
 from symad.passes.specialise import specialise
-from symad.passes.transpose_products import turn_products
+from symad.runtime.pipeline import optimise
 
 
 def swap(x: sm.Node) -> sm.Node:
@@ -26,7 +26,7 @@ def names(graph: Graph) -> list[str]:
 def check(outputs: Any, inputs: Any) -> Graph:
     """Return the graph with products turned, once its values are right."""
     graph = Graph(outputs, inputs)
-    turned = turn_products(graph)
+    turned = transpose_products(graph)
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(x.type.shape) for x in inputs]
     before = sm.compile(inputs, list(graph.outputs), backend="numpy", rewrites="exact")(*arrays)
@@ -59,7 +59,7 @@ def test_one_matrix_for_a_whole_stack() -> None:
 
 def test_what_rules_take_out_of_transpositions_stays() -> None:
     graph = Graph([swap(swap(A) * 2.0 @ B)], [A, B])
-    assert names(turn_products(graph)) == names(graph)
+    assert names(transpose_products(graph)) == names(graph)
 
 
 @pytest.mark.parametrize("place", ["product", "multiple"])
@@ -73,7 +73,7 @@ def test_what_has_another_use_stays(place: str) -> None:
 def test_what_is_wanted_itself_stays() -> None:
     product = swap(A) @ B
     graph = Graph([swap(product), product], [A, B])
-    assert names(turn_products(graph)) == names(graph)
+    assert names(transpose_products(graph)) == names(graph)
 
 
 def test_other_permutations_and_vectors_stay() -> None:
@@ -85,13 +85,13 @@ def test_other_permutations_and_vectors_stay() -> None:
         (swap(A * 2.0), [A]),
     ):
         graph = Graph([output], inputs)
-        assert names(turn_products(graph)) == names(graph)
+        assert names(transpose_products(graph)) == names(graph)
 
 
 def test_fed_nodes_are_not_looked_behind() -> None:
     product = swap(A) @ B
     graph = Graph([swap(product)], [product])
-    assert names(turn_products(graph)) == ["permute_dims"]
+    assert names(transpose_products(graph)) == ["permute_dims"]
 
 
 def test_derivatives_of_products_with_transposes_take_no_copy() -> None:
@@ -107,5 +107,5 @@ def test_each_node_is_looked_at_once() -> None:
     x: Any = swap(A) @ A
     for _ in range(2000):
         x = swap(2.0 * x)
-    turned = turn_products(Graph([x], [A]))
+    turned = transpose_products(Graph([x], [A]))
     assert len(turned) <= 2 * len(Graph([x], [A]))

@@ -1,0 +1,117 @@
+"""The way of one expression through the compiler: which functions of which files a first call runs.
+
+``python -m benchmarks.compile_path`` compiles sum(log x1 + x1·x2 − sin x2) with both gradients and
+calls it once under ``sys.setprofile``; it counts the calls of Python functions in symad/, the
+functions, the files, and how often a call goes from one file to another.  Another expression has
+been compiled before, so that what a process does once (reading rules, loading LLVM) is not counted;
+``--cold`` counts it too.  ``--files`` lists the files, with the functions and calls in each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+
+import symad as sm
+
+ROOT = Path(sm.__file__).parent
+
+
+class CallPath:
+    """Counts calls of functions that are defined in ``root``.
+
+    Attributes
+    ----------
+    calls : Counter
+        How often each function was called.
+    switches : int
+        How often a function called one of another file.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._prefix = f"{root}/"
+        self.calls: Counter[CodeType] = Counter()
+        self.switches = 0
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
+        """Take note of an event, as :func:`sys.setprofile` reports it."""
+        code = frame.f_code
+        if event != "call" or not code.co_filename.startswith(self._prefix):
+            return
+        if code.co_name == "<module>":  # imports are no part of the way
+            return
+        self.calls[code] += 1
+        caller = frame.f_back
+        while caller is not None and not caller.f_code.co_filename.startswith(self._prefix):
+            caller = caller.f_back
+        if caller is not None and caller.f_code.co_filename != code.co_filename:
+            self.switches += 1
+
+    @property
+    def files(self) -> dict[str, list[CodeType]]:
+        """The functions that ran, by file."""
+        found: dict[str, list[CodeType]] = {}
+        for code in self.calls:
+            found.setdefault(code.co_filename.removeprefix(self._prefix), []).append(code)
+        return dict(sorted(found.items()))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.calls.total():,} calls of {len(self.calls)} functions in {len(self.files)} "
+            f"files, {self.switches:,} switches between files"
+        )
+
+
+def path_of(run: Callable[[], Any]) -> CallPath:
+    """Return the way that one call of ``run`` takes through symad."""
+    path = CallPath(ROOT)
+    sys.setprofile(path)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    return path
+
+
+def first_call(backend: Any = "auto") -> Callable[[], Any]:
+    """Return a function that compiles the running example with gradients, and calls it."""
+    x1, x2 = sm.Variable("x1", shape=("n",)), sm.Variable("x2", shape=("n",))
+    y = sm.sum(sm.log(x1) + x1 * x2 - sm.sin(x2))
+    outputs = [y, *sm.gradients(y, [x1, x2])]
+    values = np.linspace(1.0, 2.0, 500), np.linspace(0.0, 1.0, 500)
+    return lambda: sm.compile([x1, x2], outputs, backend=backend)(*values)
+
+
+def warm_up(backend: Any = "auto") -> None:
+    """Compile and call another expression."""
+    w, x = sm.Variable("w", shape=(8, 8)), sm.Variable("x", shape=(8,))
+    y = sm.sum(sm.tanh(w @ x) ** 2)
+    sm.compile([w, x], [y, *sm.gradients(y, [w, x])], backend=backend)(np.eye(8), np.ones(8))
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--cold", action="store_true", help="count what a process does once, too")
+    parser.add_argument("--files", action="store_true", help="list the files as well")
+    options = parser.parse_args()
+    if not options.cold:
+        warm_up(options.backend)
+    path = path_of(first_call(options.backend))
+    print(path)
+    if options.files:
+        for name, functions in path.files.items():
+            calls = sum(path.calls[code] for code in functions)
+            print(f"  {name}: {len(functions)} functions, {calls} calls")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The native backend: what it supports, and its stages of the pipeline.
+
+A graph of numbers alone becomes one function of numbers; its plan is run by NumPy's kernels where
+it is too long for that.  Every other graph becomes segments of kernel calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from symad.backends.base import Backend, CallMark, Program, Settings
+from symad.backends.numpy import NumpyProgram, numpy_program
+from symad.graph.graph import Graph
+from symad.graph.node import Node
+from symad.passes.fuse import is_of_numbers
+from symad.plan.plan import Plan, make_plan
+
+
+class NativeBackend(Backend):
+    """Machine code by LLVM, in one module of code for each kernel; see :doc:`/compiler`."""
+
+    name = "native"
+    fuses = True
+    keeps_memory = True
+
+    def supports(self, node: Node) -> bool:
+        from symad.backends.native.lower.dispatch import supports
+
+        return supports(node)
+
+    def workspace(self) -> Any:
+        from symad.backends.native.memory_pool import Memory
+
+        return Memory()
+
+    def schedule(self, graph: Graph, settings: Settings) -> Any:
+        if is_of_numbers(graph):
+            return graph
+        from symad.backends.native.program import schedule_natively
+
+        return schedule_natively(graph)
+
+    def lower(self, schedule: Any, settings: Settings) -> Any:
+        if isinstance(schedule, Graph):
+            return schedule
+        from symad.backends.native.plan import lower_parts
+
+        return lower_parts(schedule, settings.fastmath)
+
+    def assign_buffers(self, lowered: Any, settings: Settings) -> Any:
+        if isinstance(lowered, Graph):
+            return make_plan(lowered)
+        from symad.backends.native.plan import make_native_plan
+
+        return make_native_plan(lowered)
+
+    def emit(self, plan: Any, settings: Settings, workspace: Any) -> Program:
+        if isinstance(plan, Plan):
+            return number_program(plan, settings.fastmath)
+        from symad.backends.native.program import native_program
+
+        return native_program(plan, settings, workspace)
+
+
+def number_program(plan: Plan, is_fast: bool) -> NumberProgram:
+    """Return the program of a plan of numbers."""
+    kernels = numpy_program(plan)
+
+    def by_kernels(*values: Any) -> list[Any]:
+        return kernels(values)
+
+    run = _native(plan, list(plan.graph.outputs), by_kernels, is_fast)
+    return NumberProgram(plan, kernels, run or by_kernels, is_fast)
+
+
+class NumberProgram:
+    """A plan of numbers as a native function; by NumPy's kernels where there can be none.
+
+    Parameters
+    ----------
+    plan : Plan
+    kernels : NumpyProgram
+    run : callable
+        Takes the values of the inputs, and returns a list of the outputs.
+    is_fast : bool
+        Whether arithmetic may be reassociated and contracted.
+    """
+
+    def __init__(
+        self, plan: Plan, kernels: NumpyProgram, run: Callable[..., Any], is_fast: bool
+    ) -> None:
+        self.plan = plan
+        self._kernels, self._run, self._is_fast = kernels, run, is_fast
+
+    def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
+        """Return the outputs, as :meth:`entry` makes them."""
+        results: list[Any] = self._run(*values)
+        return results
+
+    def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
+        """Run the kernels once, and return each node with how many seconds it took."""
+        return self._kernels.profile(values)
+
+    def entry(
+        self, outputs: Any, fallback: Callable[..., Any], name: str, mark: CallMark
+    ) -> Callable[..., Any] | None:
+        """Return the native function; it leaves no mark."""
+        return _native(self.plan, outputs, fallback, self._is_fast, name)
+
+
+def _native(
+    plan: Plan, outputs: Any, fallback: Callable[..., Any], is_fast: bool, name: str = "function"
+) -> Callable[..., Any] | None:
+    from symad.backends.native.scalar_function import native_function
+
+    return native_function(plan, outputs, fallback, name, is_fast)

@@ -1,0 +1,205 @@
+"""The plan of native code: what runs together, what it takes, and where values are stored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from symad.backends.native.lower.dispatch import LoweredSegment, PlacedSegment, lower, place
+from symad.backends.native.lower.loops import as_large_nest
+from symad.backends.native.lower.views import is_view
+from symad.backends.native.schedule import Schedule
+from symad.graph.node import Node
+from symad.graph.traverse import topological_order
+from symad.passes.fuse import shape_of
+from symad.plan.buffer_assignment import StorageKind
+from symad.plan.liveness import spans
+from symad.plan.memory import Placement
+from symad.plan.plan import Plan, plan_of_order
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A schedule, and the kernel calls of those of its parts that are native.
+
+    Attributes
+    ----------
+    schedule : Schedule
+    segments : tuple of LoweredSegment or None
+        One for each part; ``None`` for a part that is one node with a kernel of its own.
+    """
+
+    schedule: Schedule
+    segments: tuple[LoweredSegment | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """What is called at once.
+
+    Attributes
+    ----------
+    source : PlacedSegment or Node
+    inputs, made : tuple of Node
+        What it takes and returns.
+    dead : tuple of Node
+        What nothing needs after it.
+    """
+
+    source: PlacedSegment | Node
+    inputs: tuple[Node, ...]
+    made: tuple[Node, ...]
+    dead: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NativePlan:
+    """What a native program does.
+
+    Attributes
+    ----------
+    schedule : Schedule
+    steps : tuple of PlannedStep
+    """
+
+    schedule: Schedule
+    steps: tuple[PlannedStep, ...]
+
+    @property
+    def whole(self) -> PlacedSegment | None:
+        """The segment that takes all inputs and returns all outputs, if there is one."""
+        parts = self.schedule.parts
+        is_whole = len(parts) == 1 and parts[0].is_segment
+        source = self.steps[0].source if is_whole else None
+        return source if isinstance(source, PlacedSegment) else None
+
+
+def lower_parts(schedule: Schedule, is_fast: bool) -> Lowered:
+    """Return the kernel calls of all segments of a schedule."""
+    parts = schedule.parts
+    return Lowered(
+        schedule, tuple(lower(p.nodes, is_fast) if p.is_segment else None for p in parts)
+    )
+
+
+def make_native_plan(lowered: Lowered) -> NativePlan:
+    """Return the plan in which each value has its place."""
+    return NativePlan(lowered.schedule, tuple(_steps(lowered)))
+
+
+def _steps(lowered: Lowered) -> Iterator[PlannedStep]:
+    schedule, segments = lowered.schedule, lowered.segments
+    graph, parts = schedule.graph, schedule.parts
+    if len(parts) == 1 and segments[0] is not None:
+        placed = place(segments[0], graph.inputs, schedule.outputs)
+        yield PlannedStep(placed, placed.inputs, placed.outputs, ())
+        return
+    taken = [
+        _arguments(part.nodes[0]) if segment is None else segment.inputs
+        for part, segment in zip(parts, segments, strict=True)
+    ]
+    needed = spans(taken, schedule.outputs)
+    pinned = {*graph.inputs, *schedule.outputs}
+    for k, (part, segment, inputs) in enumerate(zip(parts, segments, taken, strict=True)):
+        made = part.nodes
+        source: PlacedSegment | Node = made[0]
+        if segment is not None:
+            made = tuple(node for node in made if node in needed)
+            source = place(segment, inputs, made)
+        dead = tuple(node for node in dict.fromkeys(inputs) if needed[node][1] == k)
+        yield PlannedStep(
+            source, tuple(inputs), made, tuple(node for node in dead if node not in pinned)
+        )
+
+
+def _arguments(node: Node) -> Sequence[Node]:
+    """Return what the kernel of a node takes."""
+    fused = as_large_nest(node)
+    return node.inputs if fused is None or fused is node.op else fused.body.inputs
+
+
+# What is shown
+
+
+def node_by_node(native: NativePlan) -> Plan:
+    """Return a plan as a list of nodes, in the order in which they run, with their places."""
+    schedule = native.schedule
+    graph = schedule.graph
+    pairs = zip(graph.outputs, schedule.outputs, schedule.copied, strict=True)
+    copied = tuple(output is not made or is_copied for output, made, is_copied in pairs)
+    placement = _placement(schedule, native.steps)
+    return plan_of_order(graph, _order(schedule), copied, placement)
+
+
+def _order(schedule: Schedule) -> list[Node]:
+    """Return the computed nodes in the order in which they run; views come when they are used."""
+    graph = schedule.graph
+    known = {*graph.inputs, *(node for node in graph.nodes if node.op is None)}
+    order = []
+    wanted = [node for part in schedule.parts for node in part.nodes if node not in schedule.copies]
+    for node in (*wanted, *graph.outputs):
+        for each in topological_order([node], stop=known):
+            if each not in known:
+                known.add(each)
+                order.append(each)
+    return order
+
+
+def _placement(schedule: Schedule, steps: Sequence[PlannedStep]) -> Placement:
+    """Return where each value is stored."""
+    placed = [step.source for step in steps if isinstance(step.source, PlacedSegment)]
+    result = {node: f"result {k}" for k, node in enumerate(schedule.outputs)}
+    stored: dict[Node, str] = {}
+    over: dict[Node, Node] = {}
+    early: dict[Node, list[Node]] = {}
+    inside: dict[Node, Node] = {}
+    for number, segment in enumerate(placed, 1):
+        prefix = f"segment {number}, " if len(placed) > 1 else ""
+        stored |= _in_words(segment, result, prefix)
+        over |= segment.over
+        computed = [node for node in segment.stored if node not in schedule.copies]
+        first = computed[0] if computed else segment.outputs[0]
+        early[first] = [node for node in segment.outputs if shape_of(node)]
+        inside |= _inside(segment)
+    for step in steps:
+        if isinstance(step.source, Node):
+            stored[step.source] = result.get(step.source, _how(step.source))
+    for output, made in zip(schedule.graph.outputs, schedule.outputs, strict=True):
+        if output is not made and output.op is not None:
+            stored[output] = f"{stored.get(output, 'view')}; copied to {result[made]}"
+    shown = {node: stored.get(node, "view") for node in _order(schedule)}
+    return Placement(over, shown, early, inside, schedule.outputs)
+
+
+def _inside(segment: PlacedSegment) -> dict[Node, Node]:
+    """Return the values that are stored in a result before this is written, with the result."""
+    found = {}
+    for node, places in segment.stored.items():
+        if len(places) == 1 and places[0].kind is StorageKind.OUTPUT:
+            result = segment.outputs[places[0].place]
+            if result is not node:
+                found[node] = result
+    return found
+
+
+def _how(node: Node) -> str:
+    """Return what a node is whose kernel Python calls."""
+    if is_view(node):
+        return "view"
+    return f"array, by {'NumPy' if as_large_nest(node) is None else 'a nest in parts'}"
+
+
+def _in_words(segment: PlacedSegment, result: Mapping[Node, str], prefix: str) -> dict[Node, str]:
+    """Return where the values of a segment are stored, and how many kernels make each, if more
+    than one."""
+    names = [result.get(node, "array") for node in segment.outputs]
+    calls = Counter(call.node for call in segment.code.commands)
+    words = {}
+    for node, places in segment.stored.items():
+        where = [names[p.place] if p.kind is StorageKind.OUTPUT else str(p) for p in places]
+        if node in result:  # a number is computed in the arena, and made an object of at the end
+            where = [result[node]]
+        kernels = f"{calls[node]} kernels, " if calls[node] > 1 else ""
+        words[node] = f"{prefix}{kernels}{', '.join(where)}"
+    return words

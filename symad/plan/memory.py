@@ -1,0 +1,294 @@
+"""What memory a plan takes, and when: each value from the step that makes it to its last use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from symad.graph.graph import Graph
+from symad.graph.node import Constant, Node
+from symad.ops.fused import Fused
+from symad.ops.permute import PermuteDims
+from symad.ops.shape import BroadcastTo, Reshape
+from symad.plan.buffer_assignment import Arrangement, Lifetime, arrange
+from symad.plan.liveness import sharing_of
+from symad.types import StructureType
+
+
+class BlockKind(StrEnum):
+    """Whose memory it is."""
+
+    INPUT = "input"
+    CONSTANT = "constant"
+    TEMPORARY = "temporary"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Memory of one value, of the views of it, and of what is written over it in place.
+
+    Attributes
+    ----------
+    values : tuple of Node
+        Those that are not views, in the order in which they are written.
+    size : int
+        In bytes.
+    first, last : int
+        The instructions that write it first and read it last, counted from 0.  Inputs and
+        constants are there before, at -1; outputs stay after the last instruction.
+    kind : BlockKind
+    is_residual : bool
+        Whether the forward part makes a value that the backward part reads.
+    """
+
+    values: tuple[Node, ...]
+    size: int
+    first: int
+    last: int
+    kind: BlockKind
+    is_residual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """The memory of a plan whose sizes are all known.
+
+    Attributes
+    ----------
+    blocks : tuple of Block
+        Inputs and constants first, then in the order in which they are written.
+    live : tuple of int
+        The bytes of temporaries and outputs that are needed during each instruction, what it reads
+        and what it writes; at last, those needed when the outputs are handed out.
+    arena : Arrangement
+        Where temporaries and outputs can stand in one block of memory, in the order of
+        :attr:`made`.
+    """
+
+    blocks: tuple[Block, ...]
+    live: tuple[int, ...]
+    arena: Arrangement
+
+    @property
+    def lower_bound(self) -> int:
+        """The most of :attr:`live`: this schedule cannot do with less.
+
+        Inputs, parameters and constants are not counted: they are there before a call.  Outputs
+        are, from the instruction that writes them; results written in place count once.
+        """
+        return max(self.live)
+
+    @property
+    def peak_step(self) -> int:
+        """The instruction during which most is needed, the first such."""
+        return self.live.index(max(self.live))
+
+    @property
+    def peak(self) -> int:
+        """The bytes of the arena: the lower bound, and what gaps and alignment waste."""
+        return self.arena.size
+
+    @property
+    def made(self) -> tuple[Block, ...]:
+        """The blocks that a call makes: temporaries and outputs."""
+        return tuple(block for block in self.blocks if block.first >= 0)
+
+    @property
+    def residuals(self) -> tuple[Block, ...]:
+        """What the forward part of a derivative keeps for the backward part."""
+        return tuple(block for block in self.blocks if block.is_residual)
+
+    def at(self, step: int) -> tuple[Block, ...]:
+        """Return the temporaries and outputs that are needed during an instruction."""
+        return tuple(block for block in self.blocks if 0 <= block.first <= step <= block.last)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the values of a plan are stored, as far as they share memory.
+
+    Attributes
+    ----------
+    over : mapping from Node to Node
+        For values that are written over another one in its memory, that one.
+    stored : mapping from Node to str
+        Where values are stored, in words; empty if the backend leaves that to NumPy.
+    early : mapping from Node to sequence of Node
+        The results whose memory is there from the instruction of a node on, before they are
+        written.
+    inside : mapping from Node to Node
+        For values that are stored in such a result until it is written, that result.
+    results : sequence of Node
+        The outputs, or copies of them that are no nodes of the graph; empty if no output is there
+        early.
+    """
+
+    over: Mapping[Node, Node] = field(default_factory=dict)
+    stored: Mapping[Node, str] = field(default_factory=dict)
+    early: Mapping[Node, Sequence[Node]] = field(default_factory=dict)
+    inside: Mapping[Node, Node] = field(default_factory=dict)
+    results: Sequence[Node] = ()
+
+
+def memory_use(
+    graph: Graph, order: Sequence[Node], copied: Sequence[bool], placement: Placement
+) -> MemoryUse | None:
+    """Return what memory a schedule takes; ``None`` if not all sizes are known.
+
+    A reshape of what is permuted or repeated counts as a copy, other views do not count.
+
+    Parameters
+    ----------
+    graph : Graph
+    order : sequence of Node
+        The computed nodes, in the order in which they run.
+    copied : sequence of bool
+        For each output, whether it is copied before it is handed out.
+    placement : Placement
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> from symad.plan.plan import make_plan
+    >>> x = sm.Variable("x", shape=(100,))
+    >>> use = make_plan(sm.Graph([sm.sum(sm.sin(x) * sm.cos(x))])).memory
+    >>> [(block.values[0].label, block.size, block.first, block.last) for block in use.blocks]
+    [('x', 800, -1, 1), ('sin', 800, 0, 3), ('cos', 800, 1, 2), ('sum', 8, 3, 4)]
+    >>> use.live, use.lower_bound
+    ((800, 1600, 1600, 808, 8), 1600)
+    """
+    if not all(node.type.is_static for node in graph.nodes):
+        return None
+    blocks = _Tracing(graph, placement).blocks(order, copied)
+    live = _live(blocks, len(order) + 1)
+    made = [block for block in blocks if block.first >= 0]
+    arena = arrange([Lifetime(block.size, block.first, block.last) for block in made])
+    return MemoryUse(blocks, live, arena)
+
+
+def _live(blocks: Sequence[Block], steps: int) -> tuple[int, ...]:
+    changes = [0] * (steps + 1)
+    for block in blocks:
+        if block.first >= 0:
+            changes[block.first] += block.size
+            changes[block.last + 1] -= block.size
+    total = 0
+    return tuple(total := total + change for change in changes[:-1])
+
+
+@dataclass(slots=True)
+class _Open:
+    """A block that is still being put together."""
+
+    values: list[Node]
+    size: int
+    first: int
+    last: int
+    kind: BlockKind
+    is_residual: bool = False
+
+
+class _Tracing:
+    """Follows a schedule step by step."""
+
+    def __init__(self, graph: Graph, placement: Placement) -> None:
+        self._graph, self._placement = graph, placement
+        self._sharing = sharing_of(graph, _copying_reshapes(graph))
+        self._block_of: dict[Node, _Open] = {}
+        self._blocks: list[_Open] = []
+        self._early: set[Node] = set()  # results that are there, and not written yet
+
+    def blocks(self, order: Sequence[Node], copied: Sequence[bool]) -> tuple[Block, ...]:
+        """Return all blocks; those without any bytes are left out."""
+        for node in self._graph.inputs:
+            self._block_of[node] = self._open(node, node.type.nbytes, -1, BlockKind.INPUT)
+        for node in self._graph.nodes:
+            if isinstance(node, Constant):
+                self._block_of[node] = self._open(node, node.type.nbytes, -1, BlockKind.CONSTANT)
+        for step, node in enumerate(order):
+            for result in self._placement.early.get(node, ()):
+                size, kind = result.type.nbytes, BlockKind.TEMPORARY
+                self._block_of[result] = self._open(None, size, step, kind)
+                self._early.add(result)
+            self._read(node, step)
+            self._write(node, step)
+        self._hand_out(copied, len(order))
+        found = [block for block in self._blocks if block.size]
+        return tuple(
+            Block(tuple(b.values), b.size, b.first, b.last, b.kind, b.is_residual) for b in found
+        )
+
+    def _open(self, node: Node | None, size: int, step: int, kind: BlockKind) -> _Open:
+        block = _Open([] if node is None else [node], size, step, step, kind)
+        self._blocks.append(block)
+        return block
+
+    def _read(self, node: Node, step: int) -> None:
+        backward = _backward_inputs(node)
+        for slot, source in enumerate(node.inputs):
+            for part in self._sharing[source]:
+                block = self._block_of[part]
+                block.last = step
+                made_forward = block.kind is BlockKind.TEMPORARY and part.role is None
+                block.is_residual |= made_forward and slot in backward
+
+    def _write(self, node: Node, step: int) -> None:
+        placement = self._placement
+        parts = [part for part in self._sharing[node] if part not in self._block_of]
+        for part in self._early.intersection(self._sharing[node]):
+            self._early.remove(part)
+            self._block_of[part].values.append(part)
+        sizes = {part: part.type.nbytes for part in parts}
+        if isinstance(node.type, StructureType):
+            items = sum(part.type.nbytes for part in self._sharing[node][1:])
+            sizes[node] = max(0, sizes[node] - items)  # 0 if it is put together from others
+        for part, size in sizes.items():
+            taken = placement.inside.get(part, placement.over.get(part))
+            if taken in self._block_of:
+                block = self._block_of[part] = self._block_of[taken]
+                block.values.append(part)
+            else:
+                self._block_of[part] = self._open(part, size, step, BlockKind.TEMPORARY)
+
+    def _hand_out(self, copied: Sequence[bool], step: int) -> None:
+        """Outputs that share memory are copied."""
+        outputs = self._graph.outputs
+        results = self._placement.results or outputs
+        for node, result, is_copied in zip(outputs, results, copied, strict=True):
+            for part in self._sharing[node]:
+                self._block_of[part].last = step
+            if is_copied and result is not node and result in self._block_of:
+                block = self._block_of[result]
+                block.values.append(node)
+            elif is_copied:
+                block = self._open(node, node.type.nbytes, step, BlockKind.OUTPUT)
+            else:
+                block = self._block_of[node]
+            block.kind, block.last = BlockKind.OUTPUT, step
+
+
+def _copying_reshapes(graph: Graph) -> set[Node]:
+    """Return the reshapes of what is permuted or repeated, which no strides can express."""
+    strided: set[Node] = set()
+    copying: set[Node] = set()
+    given = set(graph.inputs)
+    for node in graph.nodes:
+        if node.op is None or node in given or not node.op.is_view:
+            continue
+        if isinstance(node.op, (PermuteDims, BroadcastTo)):
+            strided.add(node)
+        elif node.inputs[0] in strided:
+            (copying if isinstance(node.op, Reshape) else strided).add(node)
+    return copying
+
+
+def _backward_inputs(node: Node) -> set[int]:
+    """Return the inputs of a node that a derivative reads."""
+    if not isinstance(node.op, Fused):
+        return set() if node.role is None else set(range(len(node.inputs)))
+    body = node.op.body
+    place = {leaf: slot for slot, leaf in enumerate(body.inputs)}
+    users = [user for user in body.nodes if user.role is not None]
+    return {place[source] for user in users for source in user.inputs if source in place}

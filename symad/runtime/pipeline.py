@@ -1,0 +1,362 @@
+"""The pipeline: every step between the graph of a function and what runs, in one list.
+
+Passes turn a graph into a graph: they are pure functions of :mod:`symad.passes`.  The stages after
+them turn the last graph into a program: they are methods of the backend, which hand a schedule, a
+plan and a program from one to the next.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from symad.backends.base import Backend, Program, Settings
+from symad.graph.graph import Graph, rebuild, replace_inputs
+from symad.graph.node import Node
+from symad.ops.control import WithBody
+from symad.ops.fused import Fused
+from symad.passes.decompose import decompose
+from symad.passes.fuse import fuse, is_of_numbers
+from symad.passes.matrix_products import order_products, transpose_products
+from symad.passes.recompute import recompute
+from symad.passes.rewrite import Recorder, Rewriting, closed, rewrite
+from symad.passes.rule import Grade
+from symad.passes.rules import rules_of
+from symad.passes.specialise import specialise
+from symad.types import Type
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a graph is compiled for.
+
+    Attributes
+    ----------
+    grade : Grade
+        Which rules may be used.
+    types : sequence of Type, optional
+        Those of the inputs; without them the graph is specialised already.
+    recompute : bool
+        Whether cheap residuals are computed again rather than kept.
+    backend : Backend, optional
+        Which will run the graph; without one, nothing is done for its sake.
+    """
+
+    grade: Grade
+    types: Sequence[Type] | None = None
+    recompute: bool = False
+    backend: Backend | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A step from graph to graph.
+
+    Attributes
+    ----------
+    name : str
+    run : callable
+        Takes the graph, the job, and what is told of each rewrite.
+    applies : callable
+        Whether the step is taken; else the graph stays as it is.
+    """
+
+    name: str
+    run: Callable[[Graph, Job, Recorder], Graph]
+    applies: Callable[[Graph, Job], bool] = lambda graph, job: True
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStage:
+    """A step from the last graph towards the program.
+
+    Attributes
+    ----------
+    name : str
+    run : callable
+        A method of the backend: takes what the stage before it returned, the settings, and what
+        the programs of one function share.
+    """
+
+    name: str
+    run: Callable[[Backend, Any, Settings, Any], Any]
+
+
+def _optimise_bodies(graph: Graph, job: Job, record: Recorder) -> Graph:
+    """Optimise the bodies of loops and calls; one body of several nodes stays one."""
+    inner = Job(job.grade, recompute=job.recompute)
+    return _in_bodies(graph, lambda body: run_passes(body, inner, record).graph)
+
+
+def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
+    """Return the graph with its bodies changed, but for those of loop nests."""
+    bodies = {node.op for node in graph.nodes if isinstance(node.op, WithBody)}
+    new = {op: op.with_body(change(op.body)) for op in bodies if not isinstance(op, Fused)}
+    if not new:
+        return graph
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        if not isinstance(node.op, WithBody) or node.op not in new:
+            return replace_inputs(node, inputs)
+        return Node(new[node.op], inputs, node.type, node.name)
+
+    return rebuild(closed(graph), visit)
+
+
+def _decompose(graph: Graph, job: Job, record: Recorder) -> Graph:
+    return decompose(_in_bodies(graph, lambda body: _decompose(body, job, record)), record)
+
+
+def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
+    assert job.backend is not None
+    return fuse(_in_bodies(graph, lambda body: _fuse(body, job, record)), job.backend.supports)
+
+
+def _rounds(graph: Graph, job: Job) -> bool:
+    """Return whether sums may be made in another order."""
+    return job.grade >= Grade.ROUNDING
+
+
+def _is_fused(graph: Graph, job: Job) -> bool:
+    """Return whether the backend makes loop nests, and there is anything to loop over."""
+    return job.backend is not None and job.backend.fuses and not is_of_numbers(graph)
+
+
+PIPELINE: tuple[Pass | BackendStage, ...] = (
+    Pass("specialise", lambda graph, job, record: specialise(graph, job.types or ()),
+         lambda graph, job: job.types is not None),
+    Pass("bodies", _optimise_bodies),
+    Pass("rewrite", lambda graph, job, record: rewrite(graph, rules_of(job.grade), record)),
+    Pass("order products", lambda graph, job, record: order_products(graph), _rounds),
+    Pass("transpose products", lambda graph, job, record: transpose_products(graph), _rounds),
+    Pass("recompute", lambda graph, job, record: recompute(graph),
+         lambda graph, job: job.recompute),
+    Pass("decompose", _decompose, _is_fused),
+    Pass("fuse", _fuse, _is_fused),
+    BackendStage("schedule", lambda to, graph, settings, _: to.schedule(graph, settings)),
+    BackendStage("lower", lambda to, schedule, settings, _: to.lower(schedule, settings)),
+    BackendStage("assign buffers",
+                 lambda to, lowered, settings, _: to.assign_buffers(lowered, settings)),
+    BackendStage("emit", lambda to, plan, settings, space: to.emit(plan, settings, space)),
+)  # fmt: skip
+"""All steps, in order.
+
+``rewrite`` shares nodes that compute the same as well.  Dead nodes need no step: a graph holds what
+its outputs depend on.
+"""
+
+PASSES = tuple(step for step in PIPELINE if isinstance(step, Pass))
+STAGES = tuple(step for step in PIPELINE if isinstance(step, BackendStage))
+_LAST_READABLE = "recompute"
+"""What the passes after it make is for a backend, and has no NumPy source."""
+
+
+_NOTHING: Mapping[str, int] = MappingProxyType({})
+
+
+class PassReport(NamedTuple):
+    """What one pass did.
+
+    Attributes
+    ----------
+    name : str
+    nodes_before, nodes_after : int
+    seconds : float
+    rules : mapping from str to int
+        How often each rule was used.
+    rewritings : tuple of Rewriting
+        The uses of rules, in order; kept where it was asked for.
+    before, after : Graph or None
+        Likewise.
+    """
+
+    name: str
+    nodes_before: int
+    nodes_after: int
+    seconds: float
+    rules: Mapping[str, int] = _NOTHING
+    rewritings: tuple[Rewriting, ...] = ()
+    before: Graph | None = None
+    after: Graph | None = None
+
+
+class StageReport(NamedTuple):
+    """How long one stage took.
+
+    Attributes
+    ----------
+    name : str
+    seconds : float
+    """
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Optimised:
+    """A graph, and the steps that made it and the program.
+
+    Attributes
+    ----------
+    graph : Graph
+        What is left before anything is done for the sake of a backend: it can be read.
+    final : Graph
+        What the backend was given: with loop nests, where it makes any.
+    reports : tuple of PassReport
+        One for each pass of the pipeline, those that were left out too.
+    stages : tuple of StageReport
+        Those after the passes, if there is a program.
+    """
+
+    graph: Graph
+    final: Graph
+    reports: tuple[PassReport, ...]
+    stages: tuple[StageReport, ...] = ()
+
+    def __str__(self) -> str:
+        return format_reports(self.reports, self.stages)
+
+
+def compile_graph(
+    graph: Graph, types: Sequence[Type], settings: Settings, workspace: Any = None
+) -> tuple[Optimised, Program]:
+    """Return a program for inputs of concrete types, and what each step of the pipeline did.
+
+    Parameters
+    ----------
+    graph : Graph
+    types : sequence of Type
+        One for each input.
+    settings : Settings
+    workspace : optional
+        What :meth:`Backend.workspace` returned.
+    """
+    backend = settings.backend
+    made = run_passes(graph, Job(settings.grade, types, settings.recompute, backend))
+    thing: Any = made.final
+    times = []
+    for stage in STAGES:
+        start = time.perf_counter()
+        thing = stage.run(backend, thing, settings, workspace)
+        times.append(StageReport(stage.name, time.perf_counter() - start))
+    return Optimised(made.graph, made.final, made.reports, tuple(times)), thing
+
+
+def run_passes(
+    graph: Graph, job: Job, record: Recorder | None = None, keep: bool = False
+) -> Optimised:
+    """Take all passes for a job.
+
+    Parameters
+    ----------
+    graph : Graph
+    job : Job
+    record : callable, optional
+        Is told of each rewrite.
+    keep : bool
+        Whether reports hold each rewrite, and the graphs before and after.
+    """
+    reports: list[PassReport] = []
+    readable = graph
+    for step in PASSES:
+        if step.applies(graph, job):
+            graph, report = _take(step, graph, job, record, keep)
+        else:
+            same = graph if keep else None
+            report = PassReport(step.name, len(graph), len(graph), 0.0, before=same, after=same)
+        reports.append(report)
+        if step.name == _LAST_READABLE:
+            readable = graph
+    return Optimised(readable, graph, tuple(reports))
+
+
+def _take(
+    step: Pass, graph: Graph, job: Job, record: Recorder | None, keep: bool
+) -> tuple[Graph, PassReport]:
+    """Take one step, and see what it does."""
+    used: dict[str, int] = {}
+    kept: list[Rewriting] = []
+
+    def see(rewriting: Rewriting) -> None:
+        name = rewriting.rule.name
+        used[name] = used.get(name, 0) + 1
+        if keep:
+            kept.append(rewriting)
+        if record is not None:
+            record(rewriting)
+
+    start = time.perf_counter()
+    result = step.run(graph, job, see)
+    seconds = time.perf_counter() - start
+    before, after = (graph, result) if keep else (None, None)
+    report = PassReport(
+        step.name, len(graph), len(result), seconds, used, tuple(kept), before, after
+    )
+    return result, report
+
+
+def optimise(
+    graph: Graph,
+    grade: Grade = Grade.ROUNDING,
+    record: Recorder | None = None,
+    recompute: bool = False,
+) -> Optimised:
+    """Return a graph of the same meaning that is cheaper and nearer to the true values.
+
+    Inputs stay in order and number; one that is computed by an op, because an inner node is fed,
+    becomes a leaf.
+
+    Parameters
+    ----------
+    graph : Graph
+        Specialised: rules on shapes need to know them.
+    grade : Grade
+        Which rules may be used.
+    record : callable, optional
+        Is told of each rewrite.
+    recompute : bool
+        Whether cheap residuals are computed again rather than kept.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=())
+    >>> y = sm.log(1 + sm.exp(x))
+    >>> result = optimise(sm.Graph([y, sm.gradients(y, x)]))
+    >>> print(result.graph)
+    graph(%0: f64[] "x")
+      %1: f64[] = softplus(%0)
+      %2: f64[] = sigmoid(%0)
+      return %1, %2
+    >>> [name for report in result.reports for name in report.rules]
+    ['log1p', 'softplus', 'share', 'sigmoid of minus', 'identity', 'sigmoid and exp']
+    """
+    return run_passes(graph, Job(grade, recompute=recompute), record)
+
+
+def format_reports(reports: Sequence[PassReport], stages: Sequence[StageReport] = ()) -> str:
+    """Return what the steps did as a table.
+
+    Examples
+    --------
+    >>> reports = PassReport("bodies", 8, 8, 1e-4), PassReport("rewrite", 8, 5, 2e-4)
+    >>> print(format_reports(reports, [StageReport("schedule", 3e-4)]))
+    step      nodes     ms  rules
+    bodies    8 -> 8  0.10
+    rewrite   8 -> 5  0.20
+    schedule          0.30
+    """
+    rows = [("step", "nodes", "ms", "rules")]
+    for report in reports:
+        rules = ", ".join(f"{name} x{n}" if n > 1 else name for name, n in report.rules.items())
+        nodes = f"{report.nodes_before} -> {report.nodes_after}"
+        rows.append((report.name, nodes, f"{1e3 * report.seconds:.2f}", rules))
+    rows += [(stage.name, "", f"{1e3 * stage.seconds:.2f}", "") for stage in stages]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    return "\n".join(
+        f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in rows
+    )
