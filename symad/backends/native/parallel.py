@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.kernels.loops import loop_code
-from symad.backends.native.loop_nest import Kind, Layout, Nest
+from symad.backends.native.loop_nest import Nest, NestLayout, ValueKind
 from symad.backends.native.lower.loops import SPLIT_FROM, constant_words
 from symad.errors import InternalError
 from symad.graph.node import Node
@@ -54,7 +54,7 @@ class LoopKernel:
         is_fast: bool = False,
     ) -> None:
         nest = Nest(op, is_fast)
-        self._layout = Layout(nest)
+        self._layout = NestLayout(nest)
         self._space = op.space
         self._outputs = op.body.outputs
         self._inputs = len(op.body.inputs)
@@ -98,9 +98,9 @@ class LoopKernel:
         if layout.elements < SPLIT_FROM:
             return 1
         parts = 1 if self._threads == 1 else _PARTS_OF_THREAD * self._threads
-        if Kind.TOTAL in self._kinds or Kind.COLUMN in self._kinds:
+        if ValueKind.TOTAL in self._kinds or ValueKind.COLUMN in self._kinds:
             parts = _PARTS
-        if Kind.COLUMN in self._kinds:
+        if ValueKind.COLUMN in self._kinds:
             parts = min(parts, layout.rows // _ROWS_OF_PART)
         return max(1, min(parts, layout.rows))
 
@@ -122,16 +122,16 @@ class LoopKernel:
             return array
         return array.copy()
 
-    def _target(self, node: Node, kind: Kind, given: _Array | None) -> _Array:
+    def _target(self, node: Node, kind: ValueKind, given: _Array | None) -> _Array:
         """Return memory for an output; what is reduced over rows has one for each part."""
-        if kind is Kind.TOTAL:
+        if kind is ValueKind.TOTAL:
             return np.empty(self._parts, node.dtype)
-        if kind is Kind.COLUMN:
+        if kind is ValueKind.COLUMN:
             return self._allocate((self._parts, self._layout.row), node.dtype)
         return self._allocate(shape_of(node), node.dtype) if given is None else given
 
-    def _result(self, node: Node, kind: Kind, target: _Array) -> Any:
-        if kind in (Kind.TOTAL, Kind.COLUMN):
+    def _result(self, node: Node, kind: ValueKind, target: _Array) -> Any:
+        if kind in (ValueKind.TOTAL, ValueKind.COLUMN):
             whole = target[0] if self._parts == 1 else _COMBINE[type(node.op)](target, axis=0)
             return np.reshape(whole, shape_of(node))[()]
         return target if target.ndim else target[()]

@@ -194,7 +194,7 @@ def _in_words(segment: PlacedSegment, result: Mapping[Node, str], prefix: str) -
     """Return where the values of a segment are stored, and how many kernels make each, if more
     than one."""
     names = [result.get(node, "array") for node in segment.outputs]
-    calls = Counter(call.node for call in segment.code.commands)
+    calls = Counter(call.node for call in segment.code.calls)
     words = {}
     for node, places in segment.stored.items():
         where = [names[p.place] if p.kind is StorageKind.OUTPUT else str(p) for p in places]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.base import CallMark, Settings
-from symad.backends.native.call_table import manner_of
+from symad.backends.native.call_table import convention_for
 from symad.backends.native.lower.dispatch import PlacedSegment
 from symad.backends.native.lower.loops import as_large_nest
 from symad.backends.native.memory_pool import Memory
@@ -215,7 +215,7 @@ class NativeProgram:
         """
         if self._whole is None:
             return None
-        return self._whole.entry(manner_of(outputs, fallback, mark))
+        return self._whole.entry(convention_for(outputs, fallback, mark))
 
     def _results(self, registers: Sequence[Any]) -> list[Any]:
         return [result_of(registers[place], copied) for place, copied in self._outputs]

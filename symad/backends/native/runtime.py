@@ -1,16 +1,16 @@
-"""What runs lists of commands, and lets Python call them as it calls its own functions.
+"""What runs lists of calls, and lets Python call them as it calls its own functions.
 
 The machine code here is the same for all programs: what differs stands in a :class:`Table` of
 8-byte words, which :mod:`symad.backends.native.call_table` fills.  Two functions are made:
 
-``run(commands, count)``
-    calls one command after another.  It returns 0, or 1 + the index of a command that failed, or
+``run(calls, count)``
+    calls one call after another.  It returns 0, or 1 + the index of a call that failed, or
     -1 where a signal handler raised an exception.
 
 ``enter(self, arguments, count, names)``
     is a built-in function of CPython (``METH_FASTCALL | METH_KEYWORDS``) whose ``self`` is a tuple
     that begins with the table.  It takes arrays and numbers that are just as expected, makes the
-    arrays of the results, fills in the addresses of both, runs the commands, and returns the
+    arrays of the results, fills in the addresses of both, runs the calls, and returns the
     results.  Whatever is not as expected goes, with the same arguments, to a Python function.
 """
 
@@ -29,7 +29,7 @@ from symad.backends.native import jit
 from symad.backends.native.cpython import ObjectWriter, can_read_arrays, new_builtin
 
 
-class Head(IntEnum):
+class TableWord(IntEnum):
     """The words that a table begins with.
 
     ``LOCK`` is the address of a word that is not 0 while the arena is in use.  After the inputs,
@@ -43,8 +43,8 @@ class Head(IntEnum):
     TARGET_COUNT = auto()
     OUTPUT_COUNT = auto()
     OUTPUTS = auto()
-    COMMAND_COUNT = auto()
-    COMMANDS = auto()
+    CALL_COUNT = auto()
+    CALLS = auto()
     FORM = auto()
     FALLBACK = auto()
     FINISH = auto()
@@ -57,7 +57,7 @@ class Head(IntEnum):
     MARKED = auto()
 
 
-class Form(IntEnum):
+class ResultForm(IntEnum):
     """What a call returns: its one result, a list, a tuple, or what ``FINISH`` makes of a list."""
 
     SINGLE = 0
@@ -66,7 +66,7 @@ class Form(IntEnum):
     FINISHED = auto()
 
 
-class Input(IntEnum):
+class ArgumentWord(IntEnum):
     """The words about an argument."""
 
     SIGNATURE = 0
@@ -78,8 +78,8 @@ class Input(IntEnum):
     PLACES = auto()
 
 
-class Output(IntEnum):
-    """The words about a result; ``CONTENT`` is where the commands leave a number."""
+class ResultWord(IntEnum):
+    """The words about a result; ``CONTENT`` is where the calls leave a number."""
 
     MADE = 0
     KIND = auto()
@@ -93,7 +93,7 @@ class Output(IntEnum):
     ITEM_SIZE = auto()
 
 
-class Kind(IntEnum):
+class ResultKind(IntEnum):
     """How a result is made: a new array, the array that a callable returns, a scalar, a boolean."""
 
     ARRAY = 0
@@ -102,15 +102,15 @@ class Kind(IntEnum):
     BOOLEAN = auto()
 
 
-class Step(IntEnum):
-    """The words about a command."""
+class CallWord(IntEnum):
+    """The words about a call."""
 
     CODE = 0
     WORDS = auto()
     FLAGS = auto()
 
 
-class Flag(IntFlag):
+class CallFlag(IntFlag):
     """What else to do: let other threads run from here on; up to here, and look for signals."""
 
     LEAVE = 1
@@ -189,36 +189,36 @@ class _Writer(ObjectWriter):
         offset = self.builder.mul(index, self.word(words))
         return self.builder.gep(records, [offset], source_etype=self.word)
 
-    # Commands
+    # Calls
 
     def _write_run(self) -> None:
-        """Call the commands; without Python's lock where they take long."""
-        commands, count = self._begin("run", self.word, self.pointer, self.word, is_exported=True)
+        """Call the calls; without Python's lock where they take long."""
+        calls, count = self._begin("run", self.word, self.pointer, self.word, is_exported=True)
         builder = self.builder
         saved = builder.alloca(self.pointer)
         builder.store(self.null, saved)
         with self.each(count) as index:
-            command = self._record(commands, index, len(Step))
-            flags = self._get(command, Step.FLAGS)
-            with builder.if_then(self._has(flags, Flag.LEAVE), likely=False):
+            call = self._record(calls, index, len(CallWord))
+            flags = self._get(call, CallWord.FLAGS)
+            with builder.if_then(self._has(flags, CallFlag.LEAVE), likely=False):
                 builder.store(self.python("PyEval_SaveThread", self.pointer), saved)
             kind = self._ir.FunctionType(self.word, [self.pointer]).as_pointer()
-            code = builder.inttoptr(self._get(command, Step.CODE), kind)
-            status = builder.call(code, [self._get_pointer(command, Step.WORDS)])
+            code = builder.inttoptr(self._get(call, CallWord.CODE), kind)
+            status = builder.call(code, [self._get_pointer(call, CallWord.WORDS)])
             failed = builder.icmp_signed("!=", status, self.word(0))
-            ends = builder.or_(failed, self._has(flags, Flag.RETURN))
+            ends = builder.or_(failed, self._has(flags, CallFlag.RETURN))
             thread = builder.load(saved, typ=self.pointer)
             left = builder.not_(self.is_null(thread))
             with builder.if_then(builder.and_(ends, left), likely=False):
                 self.python("PyEval_RestoreThread", None, thread)
                 builder.store(self.null, saved)
             self.return_if(failed, builder.add(index, self.word(1)))
-            with builder.if_then(self._has(flags, Flag.RETURN), likely=False):
+            with builder.if_then(self._has(flags, CallFlag.RETURN), likely=False):
                 raised = self.python("PyErr_CheckSignals", self.int)
                 self.return_if(builder.icmp_signed("!=", raised, self.int(0)), self.word(-1))
         builder.ret(self.word(0))
 
-    def _has(self, flags: Any, flag: Flag) -> Any:
+    def _has(self, flags: Any, flag: CallFlag) -> Any:
         chosen = self.builder.and_(flags, self.word(flag))
         return self.builder.icmp_signed("!=", chosen, self.word(0))
 
@@ -228,17 +228,20 @@ class _Writer(ObjectWriter):
         """Return where the numbers of an argument stand, or null if it is not as expected."""
         head, record, value = self._begin("address_of", *[self.pointer] * 4)
         builder, type_ = self.builder, self.type_of(value)
-        is_array = self.equal(type_, self._get_pointer(head, Head.ARRAY_TYPE))
+        is_array = self.equal(type_, self._get_pointer(head, TableWord.ARRAY_TYPE))
         with builder.if_then(is_array, likely=True):
-            signature, ndim = self._get(record, Input.SIGNATURE), self._get(record, Input.NDIM)
+            signature, ndim = (
+                self._get(record, ArgumentWord.SIGNATURE),
+                self._get(record, ArgumentWord.NDIM),
+            )
             in_order = self.is_in_order(value, signature, ndim)
             self.return_if(builder.not_(in_order), self.null)
             with self.each(ndim) as axis:
                 given = self._load_word(self.sizes_of(value), axis)
-                expected = self._load_word(self._get_pointer(record, Input.SIZES), axis)
+                expected = self._load_word(self._get_pointer(record, ArgumentWord.SIZES), axis)
                 self.return_if(builder.icmp_signed("!=", given, expected), self.null)
             builder.ret(self.data_of(value))
-        for kind in (Input.SCALAR_TYPE, Input.PYTHON_TYPE):
+        for kind in (ArgumentWord.SCALAR_TYPE, ArgumentWord.PYTHON_TYPE):
             with builder.if_then(self.equal(type_, self._get_pointer(record, kind))):
                 builder.ret(self.content(value))
         builder.ret(self.null)
@@ -262,32 +265,36 @@ class _Writer(ObjectWriter):
         """Return an array for a result, the one given or a new one; null where that failed."""
         head, record, given = self._begin("make", *[self.pointer] * 4)
         builder = self.builder
-        with builder.if_then(builder.not_(self.equal(given, self._get_pointer(head, Head.NONE)))):
+        with builder.if_then(
+            builder.not_(self.equal(given, self._get_pointer(head, TableWord.NONE)))
+        ):
             self.hold(given)
             builder.ret(given)
-        is_called = self.equal(self._get(record, Output.KIND), self.word(Kind.CALLED))
+        is_called = self.equal(self._get(record, ResultWord.KIND), self.word(ResultKind.CALLED))
         with builder.if_then(is_called, likely=False):
-            maker = self._get_pointer(record, Output.MAKER)
+            maker = self._get_pointer(record, ResultWord.MAKER)
             builder.ret(self.python("PyObject_CallNoArgs", self.pointer, maker))
-        type_ = self._get_pointer(head, Head.ARRAY_TYPE)
-        sizes = self._get_pointer(record, Output.SIZES)
-        ndim, number = (self._get(record, word) for word in (Output.NDIM, Output.TYPE_NUMBER))
+        type_ = self._get_pointer(head, TableWord.ARRAY_TYPE)
+        sizes = self._get_pointer(record, ResultWord.SIZES)
+        ndim, number = (
+            self._get(record, word) for word in (ResultWord.NDIM, ResultWord.TYPE_NUMBER)
+        )
         builder.ret(self.new_array(type_, ndim, sizes, number))
 
     def _write_box(self) -> None:
-        """Return a new NumPy scalar with the content that the commands have left; or null."""
+        """Return a new NumPy scalar with the content that the calls have left; or null."""
         head, record = self._begin("box", *[self.pointer] * 3)
-        builder, content = self.builder, self._get_pointer(record, Output.CONTENT)
-        is_boolean = self.equal(self._get(record, Output.KIND), self.word(Kind.BOOLEAN))
+        builder, content = self.builder, self._get_pointer(record, ResultWord.CONTENT)
+        is_boolean = self.equal(self._get(record, ResultWord.KIND), self.word(ResultKind.BOOLEAN))
         with builder.if_then(is_boolean):
             byte = builder.load(content, typ=self.byte)
-            pair = (self._get_pointer(head, word) for word in (Head.FALSE, Head.TRUE))
+            pair = (self._get_pointer(head, word) for word in (TableWord.FALSE, TableWord.TRUE))
             made = builder.select(self.equal(byte, byte.type(0)), *pair)
             self.hold(made)
             builder.ret(made)
-        made = self.new_scalar(self._get_pointer(record, Output.MAKER))
+        made = self.new_scalar(self._get_pointer(record, ResultWord.MAKER))
         self.return_if(self.is_null(made), made)
-        with self.each(self._get(record, Output.ITEM_SIZE)) as index:
+        with self.each(self._get(record, ResultWord.ITEM_SIZE)) as index:
             source, target = (
                 builder.gep(base, [index], source_etype=self.byte)
                 for base in (content, self.content(made))
@@ -298,32 +305,34 @@ class _Writer(ObjectWriter):
     def _write_release(self) -> None:
         """Give up all results that were made, and the table; return null."""
         (head,) = self._begin("release", *[self.pointer] * 2)
-        with self.each(self._get(head, Head.OUTPUT_COUNT)) as index:
-            record = self._record(self._get_pointer(head, Head.OUTPUTS), index, len(Output))
-            made = self._get_pointer(record, Output.MADE)
+        with self.each(self._get(head, TableWord.OUTPUT_COUNT)) as index:
+            record = self._record(
+                self._get_pointer(head, TableWord.OUTPUTS), index, len(ResultWord)
+            )
+            made = self._get_pointer(record, ResultWord.MADE)
             with self.builder.if_then(self.builder.not_(self.is_null(made))):
                 self.release(made)
-            self._set(record, Output.MADE, self.null)
+            self._set(record, ResultWord.MADE, self.null)
         self._lock(head, 0)
         self.builder.ret(self.null)
 
     def _write_collect(self) -> None:
         """Return the results as the caller gets them, or null where that failed."""
         (head,) = self._begin("collect", *[self.pointer] * 2)
-        builder, form = self.builder, self._get(head, Head.FORM)
-        count = self._get(head, Head.OUTPUT_COUNT)
-        with builder.if_then(self.equal(form, self.word(Form.SINGLE))):
+        builder, form = self.builder, self._get(head, TableWord.FORM)
+        count = self._get(head, TableWord.OUTPUT_COUNT)
+        with builder.if_then(self.equal(form, self.word(ResultForm.SINGLE))):
             self._lock(head, 0)
-            builder.ret(self._take(self._get_pointer(head, Head.OUTPUTS)))
-        is_tuple = self.equal(form, self.word(Form.TUPLE))
+            builder.ret(self._take(self._get_pointer(head, TableWord.OUTPUTS)))
+        is_tuple = self.equal(form, self.word(ResultForm.TUPLE))
         with builder.if_then(is_tuple):
             made = self.python("PyTuple_New", self.pointer, count)
             self._move_into(head, made, "PyTuple_SetItem")
             builder.ret(made)
         made = self.python("PyList_New", self.pointer, count)
         self._move_into(head, made, "PyList_SetItem")
-        self.return_if(self.equal(form, self.word(Form.LIST)), made)
-        finish = self._get_pointer(head, Head.FINISH)
+        self.return_if(self.equal(form, self.word(ResultForm.LIST)), made)
+        finish = self._get_pointer(head, TableWord.FINISH)
         finished = self.python("PyObject_CallOneArg", self.pointer, finish, made)
         self.release(made)
         builder.ret(finished)
@@ -332,14 +341,16 @@ class _Writer(ObjectWriter):
         """Hand the results over to their container."""
         with self.builder.if_then(self.is_null(made), likely=False):
             self.builder.ret(self._call("release", head))
-        with self.each(self._get(head, Head.OUTPUT_COUNT)) as index:
-            record = self._record(self._get_pointer(head, Head.OUTPUTS), index, len(Output))
+        with self.each(self._get(head, TableWord.OUTPUT_COUNT)) as index:
+            record = self._record(
+                self._get_pointer(head, TableWord.OUTPUTS), index, len(ResultWord)
+            )
             self.python(set_item, self.int, made, index, self._take(record))
         self._lock(head, 0)
 
     def _take(self, record: Any) -> Any:
-        made = self._get_pointer(record, Output.MADE)
-        self._set(record, Output.MADE, self.null)
+        made = self._get_pointer(record, ResultWord.MADE)
+        self._set(record, ResultWord.MADE, self.null)
         return made
 
     # The call
@@ -351,25 +362,27 @@ class _Writer(ObjectWriter):
         head = self.data_of(self.item(own, 0))
         slow, fails = self.blocks("slow", "fails")
         self.go_unless(self._is_plain_call(head, count, names), slow)
-        inputs = self._get(head, Head.INPUT_COUNT)
+        inputs = self._get(head, TableWord.INPUT_COUNT)
         with self.each(inputs) as index:
-            record = self._record(self._get_pointer(head, Head.INPUTS), index, len(Input))
+            record = self._record(
+                self._get_pointer(head, TableWord.INPUTS), index, len(ArgumentWord)
+            )
             value = builder.inttoptr(self._load_word(values, index), pointer)
             address = self._call("address_of", head, record, value)
             self.go_unless(builder.not_(self.is_null(address)), slow)
-            self._fill_in(record, Input.PLACES, Input.PLACE_COUNT, address)
+            self._fill_in(record, ArgumentWord.PLACES, ArgumentWord.PLACE_COUNT, address)
         self._lock(head, 1)
         targets = builder.gep(values, [inputs], source_etype=word)
         has_targets = builder.icmp_signed(">", count, inputs)
-        with self._outputs(head, (Kind.ARRAY, Kind.CALLED)) as (index, record):
+        with self._outputs(head, (ResultKind.ARRAY, ResultKind.CALLED)) as (index, record):
             given = self._target(head, has_targets, targets, index)
             made = self._call("make", head, record, given)
-            self._set(record, Output.MADE, made)
+            self._set(record, ResultWord.MADE, made)
             self.go_unless(builder.not_(self.is_null(made)), fails)
             data = self.data_of(made)
-            self._fill_in(record, Output.PLACES, Output.PLACE_COUNT, data)
-        commands = self._get_pointer(head, Head.COMMANDS)
-        status = self._call("run", commands, self._get(head, Head.COMMAND_COUNT))
+            self._fill_in(record, ResultWord.PLACES, ResultWord.PLACE_COUNT, data)
+        calls = self._get_pointer(head, TableWord.CALLS)
+        status = self._call("run", calls, self._get(head, TableWord.CALL_COUNT))
         self.go_unless(builder.icmp_signed(">=", status, self.word(0)), fails)
         with builder.if_then(builder.icmp_signed(">", status, self.word(0)), likely=False):
             self._call("release", head)
@@ -380,56 +393,62 @@ class _Writer(ObjectWriter):
     def _is_plain_call(self, head: Any, count: Any, names: Any) -> Any:
         """Return whether the table is free and there are as many arguments as inputs."""
         builder = self.builder
-        inputs, targets = (self._get(head, word) for word in (Head.INPUT_COUNT, Head.TARGET_COUNT))
+        inputs, targets = (
+            self._get(head, word) for word in (TableWord.INPUT_COUNT, TableWord.TARGET_COUNT)
+        )
         with_targets = self.equal(count, builder.add(inputs, targets))
         right_count = builder.or_(self.equal(count, inputs), with_targets)
-        lock = self._get(self._get_pointer(head, Head.LOCK), 0)
+        lock = self._get(self._get_pointer(head, TableWord.LOCK), 0)
         is_free = self.equal(lock, self.word(0))
         return builder.and_(builder.and_(right_count, is_free), self.is_null(names))
 
     def _target(self, head: Any, has_targets: Any, targets: Any, index: Any) -> Any:
         """Return the array that was given for a result, or ``None``."""
         builder = self.builder
-        none = builder.gep(head, [self.word(Head.NONE)], source_etype=self.word)
+        none = builder.gep(head, [self.word(TableWord.NONE)], source_etype=self.word)
         place = builder.gep(targets, [index], source_etype=self.word)
         return builder.load(builder.select(has_targets, place, none), typ=self.pointer)
 
     def _lock(self, head: Any, state: int) -> None:
-        self._set(self._get_pointer(head, Head.LOCK), 0, self.word(state))
+        self._set(self._get_pointer(head, TableWord.LOCK), 0, self.word(state))
 
     def _fill_in(self, record: Any, places: int, count: int, address: Any) -> None:
         number = self.builder.ptrtoint(address, self.word)
         self._call("fill_in", self._get_pointer(record, places), self._get(record, count), number)
 
     @contextmanager
-    def _outputs(self, head: Any, kinds: tuple[Kind, Kind]) -> Iterator[tuple[Any, Any]]:
+    def _outputs(
+        self, head: Any, kinds: tuple[ResultKind, ResultKind]
+    ) -> Iterator[tuple[Any, Any]]:
         """Repeat what is written inside for each result of either kind: its number and record."""
         builder = self.builder
-        with self.each(self._get(head, Head.OUTPUT_COUNT)) as index:
-            record = self._record(self._get_pointer(head, Head.OUTPUTS), index, len(Output))
-            kind = self._get(record, Output.KIND)
+        with self.each(self._get(head, TableWord.OUTPUT_COUNT)) as index:
+            record = self._record(
+                self._get_pointer(head, TableWord.OUTPUTS), index, len(ResultWord)
+            )
+            kind = self._get(record, ResultWord.KIND)
             first, second = (self.equal(kind, self.word(k)) for k in kinds)
             with builder.if_then(builder.or_(first, second)):
                 yield index, record
 
     def _finish_enter(self, head: Any, fails: Any) -> None:
         """Make the scalars, and return everything."""
-        with self._outputs(head, (Kind.SCALAR, Kind.BOOLEAN)) as (_, record):
+        with self._outputs(head, (ResultKind.SCALAR, ResultKind.BOOLEAN)) as (_, record):
             made = self._call("box", head, record)
-            self._set(record, Output.MADE, made)
+            self._set(record, ResultWord.MADE, made)
             self.go_unless(self.builder.not_(self.is_null(made)), fails)
-        mark = self._get_pointer(head, Head.MARKED)
-        self.builder.store(self._get(head, Head.MARK), mark)
+        mark = self._get_pointer(head, TableWord.MARKED)
+        self.builder.store(self._get(head, TableWord.MARK), mark)
         self.builder.ret(self._call("collect", head))
 
     def _write_exits(self, head: Any, slow: Any, fails: Any, *given: Any) -> None:
         builder = self.builder
         builder.position_at_end(slow)
-        fallback = self._get_pointer(head, Head.FALLBACK)
+        fallback = self._get_pointer(head, TableWord.FALLBACK)
         builder.ret(self.python("PyObject_Vectorcall", self.pointer, fallback, *given))
         builder.position_at_end(fails)
         self._call("release", head)
-        wanted = self._get_pointer(head, Head.NO_MEMORY)
+        wanted = self._get_pointer(head, TableWord.NO_MEMORY)
         is_memory = self.python("PyErr_ExceptionMatches", self.int, wanted)
         with builder.if_then(builder.icmp_signed("!=", is_memory, self.int(0))):
             self.python("PyErr_Clear", None)

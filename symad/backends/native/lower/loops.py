@@ -1,17 +1,17 @@
-"""Commands for loop nests: fused ops, and elementwise ops and reductions that stand alone."""
+"""Calls for loop nests: fused ops, and elementwise ops and reductions that stand alone."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from symad.backends.native.kernel_call import Command, View
+from symad.backends.native.kernel_call import BufferView, KernelCall, Views
 from symad.backends.native.kernels.loops import loop_code
-from symad.backends.native.loop_nest import Kind, Layout, Nest, has_code, supports
+from symad.backends.native.loop_nest import Nest, NestLayout, ValueKind, has_code, supports
 from symad.backends.native.lower.copies import contiguous
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
@@ -29,7 +29,7 @@ SPLIT_FROM = 1 << 17
 _PER_STEP = 0.5
 """About how many nanoseconds one op takes for one element."""
 
-Scratch = Callable[[Shape, np.dtype[Any]], View]
+Scratch = Callable[[Shape, np.dtype[Any]], BufferView]
 
 
 def has_nest(node: Node) -> bool:
@@ -53,19 +53,19 @@ def is_large(node: Node) -> bool:
 
 def lower(
     node: Node,
-    inputs: Sequence[View],
-    outputs: Sequence[View],
+    inputs: Views,
+    outputs: Views,
     scratch: Scratch,
     is_fast: bool = False,
-) -> list[Command]:
-    """Return the commands that compute ``node``, which :func:`has_nest`, by one nest.
+) -> list[KernelCall]:
+    """Return the calls that compute ``node``, which :func:`has_nest`, by one nest.
 
     Parameters
     ----------
     node : Node
-    inputs : sequence of View
+    inputs : sequence of BufferView
         One for each of its inputs.
-    outputs : sequence of View
+    outputs : sequence of BufferView
         One for each output of a fused op.
     scratch : callable
         Returns memory of a shape and dtype.
@@ -74,10 +74,10 @@ def lower(
     """
     op = _nest_of(node)
     nest = Nest(op, is_fast)
-    layout = Layout(nest)
+    layout = NestLayout(nest)
     places = dict(zip(node.inputs, inputs, strict=True))
     given = op.body.inputs if op is not node.op else node.inputs
-    commands: list[Command] = []
+    calls: list[KernelCall] = []
     reads = []
     for read in layout.reads:
         source = places[given[read.slot]]
@@ -85,19 +85,19 @@ def lower(
             source = source.broadcast_to(op.space)
         read_from, copied = contiguous(node, source, scratch)
         reads.append(read_from)
-        commands += copied
+        calls += copied
     stored = [scratch((layout.row,), value.dtype) for value in nest.stored]
     numbers = (0, layout.rows, 0, *constant_words(nest, layout))
-    words: tuple[int | View, ...] = (*numbers, *reads, *outputs, *stored)
+    words: tuple[int | BufferView, ...] = (*numbers, *reads, *outputs, *stored)
     code = loop_code(nest, layout)
     work = _PER_STEP * layout.elements * len(nest.computed)
     over = _replaceable(nest, layout, reads, outputs)
-    return [*commands, Command(code.address, words, code.module, node, work, over)]
+    return [*calls, KernelCall(code.address, words, code.module, node, work, over)]
 
 
 def _replaceable(
-    nest: Nest, layout: Layout, reads: Sequence[View], outputs: Sequence[View]
-) -> tuple[tuple[View, View], ...]:
+    nest: Nest, layout: NestLayout, reads: Views, outputs: Views
+) -> tuple[tuple[BufferView, BufferView], ...]:
     """Return pairs of an output and an input, read just where the output is written and no later.
 
     Each vector of an output is written after the same elements of the inputs have been read.
@@ -114,14 +114,14 @@ def _replaceable(
     for node, output in zip(nest.body.outputs, outputs, strict=True):
         for k in free:
             same = reads[k].dtype.itemsize == output.dtype.itemsize
-            if nest.kinds[node] is Kind.FULL and same and last_stage[k] <= nest.stage[node]:
+            if nest.kinds[node] is ValueKind.FULL and same and last_stage[k] <= nest.stage[node]:
                 pairs.append((output, reads[k]))
                 free.remove(k)
                 break
     return tuple(pairs)
 
 
-def constant_words(nest: Nest, layout: Layout) -> list[int]:
+def constant_words(nest: Nest, layout: NestLayout) -> list[int]:
     """Return the words that are the same for all parts of a nest, which follow those of a part."""
     words = [layout.row, layout.elements, *layout.outer]
     words += [step for read in layout.reads for step in read.outer]
