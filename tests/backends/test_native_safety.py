@@ -107,7 +107,7 @@ def test_results_are_used_again_only_where_references_are_counted(
         f, x = compiled(2.0), np.ones(LARGE)
         for _ in range(3):
             f(x)
-        assert bool(f._memory._kept) == counted
+        assert bool(f._workspace._kept) == counted
         s = sm.Variable("s", shape=())
         g = sm.compile([s], [s * 2.0, s + 1.0], backend="native")
         results = [g(float(k)) for k in range(6)]

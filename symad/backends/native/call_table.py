@@ -13,10 +13,12 @@ from symad.backends.base import CallMark
 from symad.backends.native.cpython import signature_of
 from symad.backends.native.kernel_call import BufferView, KernelCall, Shape
 from symad.backends.native.memory_pool import LARGE, Arena
+from symad.backends.native.parallel import Helpers
 from symad.backends.native.runtime import (
     ArgumentWord,
     CallFlag,
     CallWord,
+    PartsWord,
     ResultForm,
     ResultKind,
     ResultWord,
@@ -110,7 +112,7 @@ class CallTable:
         convention: CallConvention,
         allocate: Allocate,
     ) -> None:
-        writer = _TableWriter(code, arena.address, convention, allocate)
+        writer = _TableWriter(runtime, code, arena.address, convention, allocate)
         self.table = writer.table(arena.lock)
         kept = (code, arena, convention, *writer.kept)
         self._code, self._calls = code, writer.calls
@@ -138,20 +140,27 @@ class _TableWriter:
     """
 
     def __init__(
-        self, code: SegmentCode, arena: int, convention: CallConvention, allocate: Allocate
+        self,
+        runtime: Runtime,
+        code: SegmentCode,
+        arena: int,
+        convention: CallConvention,
+        allocate: Allocate,
     ) -> None:
-        self._code, self._arena, self._manner = code, arena, convention
+        self._runtime, self._code, self._arena = runtime, code, arena
+        self._convention = convention
+        self._helpers: list[Helpers] = []
         self._words: list[int] = [0] * len(TableWord)
         self._pointers: list[int] = []
         self._places: dict[int, list[tuple[int, int]]] = {}
         self.kept: list[Any] = []
-        self._write_commands()
+        self._write_calls()
         self._write_inputs()
         self._write_outputs(allocate)
 
     def table(self, lock: int) -> Table:
         """Return the table; ``lock`` is where the word stands that tells whether it is in use."""
-        head, convention = self._words, self._manner
+        head, convention = self._words, self._convention
         head[TableWord.LOCK] = lock
         head[TableWord.FORM] = convention.form
         head[TableWord.FALLBACK] = self._object(convention.fallback)
@@ -168,6 +177,8 @@ class _TableWriter:
         )
         head[TableWord.TARGET_COUNT] = len(self._code.outputs) if convention.takes_targets else 0
         table = np.array(self._words, np.int64)
+        for helpers in self._helpers:
+            helpers.table = table
         base = table.ctypes.data
         table[self._pointers] = base + 8 * table[self._pointers]
         return table
@@ -194,19 +205,39 @@ class _TableWriter:
         self._words[index] = target
         self._pointers.append(index)
 
-    def _write_commands(self) -> None:
+    def _write_calls(self) -> None:
         calls = self._code.calls
         self.calls = first = self._add([0] * (len(CallWord) * len(calls)))
         self._words[TableWord.CALL_COUNT] = len(calls)
         self._point(TableWord.CALLS, first)
-        flags = _flags([call.work for call in calls])
-        for k, (call, flag) in enumerate(zip(calls, flags, strict=True)):
+        for k, (call, flag) in enumerate(zip(calls, _flags(calls), strict=True)):
             record = first + k * len(CallWord)
-            self._words[record + CallWord.CODE] = call.address
             self._words[record + CallWord.FLAGS] = flag
-            self._point(record + CallWord.WORDS, self._add([0] * len(call.arguments)))
-            for offset, word in enumerate(call.arguments):
-                self._write_word(self._words[record + CallWord.WORDS] + offset, word)
+            if call.parts == 1:
+                self._words[record + CallWord.CODE] = call.address
+                self._point(record + CallWord.WORDS, self._add_arguments(call))
+            else:
+                self._write_parts(record, call)
+
+    def _add_arguments(self, call: KernelCall) -> int:
+        first = self._add([0] * len(call.arguments))
+        for offset, word in enumerate(call.arguments):
+            self._write_word(first + offset, word)
+        return first
+
+    def _write_parts(self, record: int, call: KernelCall) -> None:
+        """Write a call in parts: it calls a function of the runtime, which calls the kernel."""
+        runtime, is_shared = self._runtime, call.threads > 1
+        parts = self._add([0] * len(PartsWord))
+        self._words[record + CallWord.CODE] = runtime.shared if is_shared else runtime.alone
+        self._point(record + CallWord.WORDS, parts)
+        self._words[parts + PartsWord.CODE] = call.address
+        self._words[parts + PartsWord.SIZE] = len(call.arguments) // call.parts
+        self._words[parts + PartsWord.COUNT] = call.parts
+        self._point(parts + PartsWord.WORDS, self._add_arguments(call))
+        if is_shared:
+            self._helpers.append(Helpers(runtime.do_parts, min(call.threads, call.parts) - 1))
+            self._words[parts + PartsWord.HELPERS] = self._object(self._helpers[-1])
 
     def _write_word(self, index: int, word: int | BufferView) -> None:
         if not isinstance(word, BufferView):
@@ -290,13 +321,18 @@ def convention_for(template: Any, fallback: Callable[..., Any], mark: CallMark) 
     return CallConvention(fallback, ResultForm.FINISHED, finish, mark=mark)
 
 
-def _flags(works: Sequence[float]) -> list[CallFlag]:
-    """Return where the calls that take long, alone or together, begin and end."""
-    flags = [CallFlag(0)] * len(works)
+def _flags(calls: Sequence[KernelCall]) -> list[CallFlag]:
+    """Return where the calls that take long, alone or together, begin and end.
+
+    Those that threads share are none of these: they take care of that themselves.
+    """
+    flags = [CallFlag(0)] * len(calls)
     begin, total = 0, 0.0
-    for k, work in enumerate(works):
-        total += work
-        if total >= _LONG:
+    for k, call in enumerate(calls):
+        total += call.work
+        if call.threads > 1:
+            begin, total = k + 1, 0.0
+        elif total >= _LONG:
             flags[begin] |= CallFlag.LEAVE
             flags[k] |= CallFlag.RETURN
             begin, total = k + 1, 0.0

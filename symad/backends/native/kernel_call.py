@@ -81,11 +81,13 @@ def contiguous_strides(shape: Shape) -> Shape:
 class KernelCall:
     """One call of machine code, ``int64 code(int64 *words)``, which returns 0 or an error code.
 
+    It may be done in parts: one call for each, with arguments of its own.
+
     Attributes
     ----------
     address : int
     arguments : tuple of int or BufferView
-        A view stands for the address of its first element.
+        Those of all parts; a view stands for the address of its first element.
     module : CompiledModule or None
         What must stay loaded.
     node : Node
@@ -94,6 +96,9 @@ class KernelCall:
         About how many nanoseconds it takes.
     over : tuple of pairs of BufferView
         Results, each with an argument that it may take the place of.
+    parts : int
+    threads : int
+        How many threads share the parts.
     """
 
     address: int
@@ -102,3 +107,5 @@ class KernelCall:
     node: Node
     work: float
     over: tuple[tuple[BufferView, BufferView], ...] = ()
+    parts: int = 1
+    threads: int = 1

@@ -4,8 +4,11 @@ The machine code here is the same for all programs: what differs stands in a :cl
 8-byte words, which :mod:`symad.backends.native.call_table` fills.  Two functions are made:
 
 ``run(calls, count)``
-    calls one call after another.  It returns 0, or 1 + the index of a call that failed, or
-    -1 where a signal handler raised an exception.
+    calls one kernel after another.  It returns 0, or 1 + the index of a call that failed, or -1
+    where a signal handler raised an exception.
+
+``do_parts(call)``
+    does parts of a call, by its :class:`PartsWord`, until none is left that nobody has begun.
 
 ``enter(self, arguments, count, names)``
     is a built-in function of CPython (``METH_FASTCALL | METH_KEYWORDS``) whose ``self`` is a tuple
@@ -110,6 +113,23 @@ class CallWord(IntEnum):
     FLAGS = auto()
 
 
+class PartsWord(IntEnum):
+    """The words about a call that is done in parts, each with ``SIZE`` arguments of its own.
+
+    ``NEXT`` is the part to begin next, ``RUNNING`` how many threads are at parts.  ``HELPERS`` is
+    called with the address of these words, so that other threads do parts as well.
+    """
+
+    CODE = 0
+    WORDS = auto()
+    SIZE = auto()
+    COUNT = auto()
+    HELPERS = auto()
+    NEXT = auto()
+    RUNNING = auto()
+    FAILED = auto()
+
+
 class CallFlag(IntFlag):
     """What else to do: let other threads run from here on; up to here, and look for signals."""
 
@@ -131,6 +151,9 @@ class Runtime:
         self._enter = self._module.address("enter")
         signature = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
         self.run = signature(self._module.address("run"))
+        # This one lets other threads run Python meanwhile.
+        self.do_parts = ctypes.CFUNCTYPE(None, ctypes.c_int64)(self._module.address("do_parts"))
+        self.alone, self.shared = map(self._module.address, ("alone", "shared"))
 
     def entry(self, table: Table, *kept: Any) -> Any:
         """Return a built-in function over ``table``, which keeps everything that is passed."""
@@ -155,6 +178,9 @@ class _Writer(ObjectWriter):
     def finish(self) -> Any:
         """Return the finished module."""
         self._write_run()
+        self._write_do_parts()
+        self._write_alone()
+        self._write_shared()
         self._write_address_of()
         self._write_fill_in()
         self._write_make()
@@ -202,8 +228,7 @@ class _Writer(ObjectWriter):
             flags = self._get(call, CallWord.FLAGS)
             with builder.if_then(self._has(flags, CallFlag.LEAVE), likely=False):
                 builder.store(self.python("PyEval_SaveThread", self.pointer), saved)
-            kind = self._ir.FunctionType(self.word, [self.pointer]).as_pointer()
-            code = builder.inttoptr(self._get(call, CallWord.CODE), kind)
+            code = builder.inttoptr(self._get(call, CallWord.CODE), self._kernel_type())
             status = builder.call(code, [self._get_pointer(call, CallWord.WORDS)])
             failed = builder.icmp_signed("!=", status, self.word(0))
             ends = builder.or_(failed, self._has(flags, CallFlag.RETURN))
@@ -212,7 +237,9 @@ class _Writer(ObjectWriter):
             with builder.if_then(builder.and_(ends, left), likely=False):
                 self.python("PyEval_RestoreThread", None, thread)
                 builder.store(self.null, saved)
-            self.return_if(failed, builder.add(index, self.word(1)))
+            has_raised = builder.icmp_signed("<", status, self.word(0))
+            number = builder.add(index, self.word(1))
+            self.return_if(failed, builder.select(has_raised, status, number))
             with builder.if_then(self._has(flags, CallFlag.RETURN), likely=False):
                 raised = self.python("PyErr_CheckSignals", self.int)
                 self.return_if(builder.icmp_signed("!=", raised, self.int(0)), self.word(-1))
@@ -221,6 +248,89 @@ class _Writer(ObjectWriter):
     def _has(self, flags: Any, flag: CallFlag) -> Any:
         chosen = self.builder.and_(flags, self.word(flag))
         return self.builder.icmp_signed("!=", chosen, self.word(0))
+
+    # Calls in parts
+
+    def _change(self, how: str, call: Any, word: PartsWord, value: Any) -> Any:
+        """Change a word that several threads share, and return what it was."""
+        return self.builder.atomic_rmw(how, self.at(call, 8 * word), value, "seq_cst")
+
+    def _write_do_parts(self) -> None:
+        """Do parts until none is left that nobody has begun."""
+        (call,) = self._begin("do_parts", None, self.pointer, is_exported=True)
+        builder, one = self.builder, self.word(1)
+        self._change("add", call, PartsWord.RUNNING, one)
+        kernel = builder.inttoptr(self._get(call, PartsWord.CODE), self._kernel_type())
+        take, do, done = self.blocks("take", "do", "done")
+        builder.branch(take)
+        builder.position_at_end(take)
+        part = self._change("add", call, PartsWord.NEXT, one)
+        is_left = builder.icmp_signed("<", part, self._get(call, PartsWord.COUNT))
+        builder.cbranch(is_left, do, done)
+        builder.position_at_end(do)
+        offset = builder.mul(part, self._get(call, PartsWord.SIZE))
+        words = self._get_pointer(call, PartsWord.WORDS)
+        given = builder.gep(words, [offset], source_etype=self.word)
+        self._change("or", call, PartsWord.FAILED, builder.call(kernel, [given]))
+        builder.branch(take)
+        builder.position_at_end(done)
+        self._change("sub", call, PartsWord.RUNNING, one)
+        builder.ret_void()
+
+    def _kernel_type(self) -> Any:
+        return self._ir.FunctionType(self.word, [self.pointer]).as_pointer()
+
+    def _open(self, call: Any) -> None:
+        """Let all parts be to be done."""
+        self._change("xchg", call, PartsWord.FAILED, self.word(0))
+        self._change("xchg", call, PartsWord.NEXT, self.word(0))
+
+    def _write_alone(self) -> None:
+        """Do all parts in this thread, and return whether one has failed."""
+        (call,) = self._begin("alone", self.word, self.pointer, is_exported=True)
+        self._open(call)
+        self._call("do_parts", call)
+        self.builder.ret(self._get(call, PartsWord.FAILED))
+
+    def _write_shared(self) -> None:
+        """Do all parts with the help of other threads; return -1 where an exception was raised.
+
+        Whatever happens, it waits until nobody is at a part: memory may be freed then.
+        """
+        (call,) = self._begin("shared", self.word, self.pointer, is_exported=True)
+        builder, raised = self.builder, self.word(-1)
+        self._open(call)
+        number = self.python("PyLong_FromVoidPtr", self.pointer, call)
+        self.return_if(self.is_null(number), raised)
+        helpers = self._get_pointer(call, PartsWord.HELPERS)
+        asked = self.python("PyObject_CallOneArg", self.pointer, helpers, number)
+        self.release(number)
+        self.release(asked)
+        thread = self.python("PyEval_SaveThread", self.pointer)
+        self._call("do_parts", call)
+        self._change("xchg", call, PartsWord.NEXT, self._get(call, PartsWord.COUNT))
+        wait, done = self.blocks("wait", "done")
+        builder.branch(wait)
+        builder.position_at_end(wait)
+        running = self._change("add", call, PartsWord.RUNNING, self.word(0))
+        with builder.if_then(builder.icmp_signed(">", running, self.word(0))):
+            self._give_way()
+            builder.branch(wait)
+        builder.branch(done)
+        builder.position_at_end(done)
+        self.python("PyEval_RestoreThread", None, thread)
+        self.return_if(self.is_null(asked), raised)
+        signals = self.python("PyErr_CheckSignals", self.int)
+        self.return_if(builder.icmp_signed("!=", signals, self.int(0)), raised)
+        builder.ret(self._get(call, PartsWord.FAILED))
+
+    def _give_way(self) -> None:
+        """Let the system run another thread."""
+        for name in ("sched_yield", "SwitchToThread"):
+            if jit.has_symbol(name):
+                signature = self._ir.FunctionType(self.int, [])
+                self.builder.call(self._ir.Function(self.module, signature, name), [])
+                return
 
     # Arguments
 

@@ -61,11 +61,6 @@ def supports(node: Node) -> bool:
     return isinstance(op, Identity) or loops.has_nest(node)
 
 
-def runs_in_segment(node: Node) -> bool:
-    """Return whether a node is computed together with others: large nests are done in parts."""
-    return supports(node) and not is_large(node)
-
-
 def is_large(node: Node) -> bool:
     """Return whether a node, or what it is an item of, is a large nest."""
     whole = node.inputs[0] if isinstance(node.op, StructureItem) else node
@@ -120,7 +115,7 @@ class LoweredSegment:
         return [node for buffer, node in self.given.items() if buffer in used]
 
 
-def lower(nodes: Sequence[Node], is_fast: bool = False) -> LoweredSegment:
+def lower(nodes: Sequence[Node], is_fast: bool = False, threads: int = 1) -> LoweredSegment:
     """Return the kernel calls that compute nodes, all of which :func:`supports` says yes to.
 
     Parameters
@@ -129,8 +124,10 @@ def lower(nodes: Sequence[Node], is_fast: bool = False) -> LoweredSegment:
         Inputs before users; a view among them is given memory of its own.
     is_fast : bool
         Whether arithmetic on floats may be reassociated and contracted.
+    threads : int
+        How many threads share large nests.
     """
-    lowering = _Lowering(is_fast)
+    lowering = _Lowering(is_fast, threads)
     for node in nodes:
         lowering.add(node)
     return lowering.segment(nodes)
@@ -139,8 +136,8 @@ def lower(nodes: Sequence[Node], is_fast: bool = False) -> LoweredSegment:
 class _Lowering:
     """Collects the kernel calls of one segment."""
 
-    def __init__(self, is_fast: bool) -> None:
-        self._is_fast = is_fast
+    def __init__(self, is_fast: bool, threads: int) -> None:
+        self._is_fast, self._threads = is_fast, threads
         self._calls: list[KernelCall] = []
         self._views: dict[Node, Any] = {}
         self._buffers: list[Storage | int] = []
@@ -178,7 +175,7 @@ class _Lowering:
             return lower(node, inputs, output, self.scratch)
         if isinstance(node.op, Identity):
             return copies.copy(node, inputs[0], parts[0])
-        return loops.lower(node, inputs, parts, self.scratch, self._is_fast)
+        return loops.lower(node, inputs, parts, self.scratch, self._is_fast, self._threads)
 
     def scratch(self, shape: Shape, dtype: np.dtype[Any]) -> BufferView:
         """Return memory without a place yet, which is taken as long as calls refer to it."""
