@@ -12,7 +12,7 @@ from symad.drawing.drawing import Drawing
 from symad.errors import GraphTypeError
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
-from symad.inspection.linked_page import Block, Line, write_listing
+from symad.inspection.linked_page import PageBlock, PageLine, write_listing
 from symad.inspection.saving import save_text
 from symad.inspection.timing import nodes_inside
 from symad.notation.names import labels_of
@@ -49,8 +49,8 @@ class Listing:
     def html(self) -> str:
         """The page: one file that loads nothing."""
         blocks = [
-            Block("NumPy source", list(self._source_lines())),
-            Block(f"plan ({self._function.settings.backend})", list(self._plan_lines())),
+            PageBlock("NumPy source", list(self._source_lines())),
+            PageBlock(f"plan ({self._function.settings.backend})", list(self._plan_lines())),
         ]
         title = f"{visible(self._function.name)}: the graph that runs, and its code"
         return write_listing(title, self.drawing.svg(), blocks)
@@ -65,21 +65,21 @@ class Listing:
         """
         save_text(path, self.html, ".html", ".htm")
 
-    def _source_lines(self) -> Iterator[Line]:
+    def _source_lines(self) -> Iterator[PageLine]:
         lines = self.source.splitlines()
         start = max(place for place, line in enumerate(lines) if line.startswith("def "))
         inputs = [node for node in self._names if node.op is None and not _is_constant(node)]
         of_name = {name: node for node, name in self._names.items()}
         for place, line in enumerate(lines):
             if place < start:
-                yield Line(line)
+                yield PageLine(line)
             elif place == start:
-                yield Line(line, "", self._ids(inputs))
+                yield PageLine(line, "", self._ids(inputs))
             else:
                 node = of_name.get(line.split(" = ")[0].strip())
-                yield Line(line) if node is None else self._line(line, [node])
+                yield PageLine(line) if node is None else self._line(line, [node])
 
-    def _plan_lines(self) -> Iterator[Line]:
+    def _plan_lines(self) -> Iterator[PageLine]:
         """Yield the rows of the plan; a fused one belongs to all nodes that it computes."""
         plan = self._function.plan
         of = self._drawn_nodes(plan.graph)
@@ -90,7 +90,7 @@ class Listing:
             inside = nodes_inside(step.node)
             owners.append([n for node in (step.node, *inside) for n in of.get(node, [])])
         owners.append([n for node in plan.graph.outputs for n in of.get(node, [])])
-        yield Line(head)
+        yield PageLine(head)
         for row, owner in zip(rows, owners, strict=True):
             yield self._line(row, list(dict.fromkeys(owner)))
 
@@ -106,9 +106,9 @@ class Listing:
                 found.setdefault(heir.inputs[0], []).append(node)
         return found
 
-    def _line(self, text: str, nodes: list[Node]) -> Line:
+    def _line(self, text: str, nodes: list[Node]) -> PageLine:
         symbols = self._labels.written(nodes[0]) if len(nodes) == 1 else []
-        return Line(text, symbols[0].subscripted if symbols else "", self._ids(nodes))
+        return PageLine(text, symbols[0].subscripted if symbols else "", self._ids(nodes))
 
     def _ids(self, nodes: list[Node]) -> tuple[str, ...]:
         ids: Mapping[Node, str] = self.drawing.ids

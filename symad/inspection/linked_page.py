@@ -10,7 +10,7 @@ from html import escape
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PageLine:
     """One line of text.
 
     Attributes
@@ -28,14 +28,14 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class PageBlock:
     """Lines under a title."""
 
     title: str
-    lines: Sequence[Line]
+    lines: Sequence[PageLine]
 
 
-def write_listing(title: str, svg: str, blocks: Sequence[Block]) -> str:
+def write_listing(title: str, svg: str, blocks: Sequence[PageBlock]) -> str:
     """Return the page as HTML, which loads nothing.
 
     A policy in its head forbids everything but the style and the script that stand in it.
@@ -45,7 +45,7 @@ def write_listing(title: str, svg: str, blocks: Sequence[Block]) -> str:
     title : str
     svg : str
         The picture; text around its element is left out.
-    blocks : sequence of Block
+    blocks : sequence of PageBlock
         Beside the picture, one below the other.
     """
     picture = svg[svg.index("<svg") :]
@@ -67,12 +67,12 @@ def write_listing(title: str, svg: str, blocks: Sequence[Block]) -> str:
     )
 
 
-def _block(block: Block) -> str:
+def _block(block: PageBlock) -> str:
     lines = "".join(map(_line, block.lines))
     return f'<h2>{escape(block.title)}</h2><div class="code">{lines}</div>'
 
 
-def _line(line: Line) -> str:
+def _line(line: PageLine) -> str:
     symbol = f'<span class="symbol">{escape(line.symbol)}</span>'
     text = f"<code>{escape(line.text) or '&#8203;'}</code>"
     if not line.ids:

@@ -446,8 +446,13 @@ class Sign(Unary):
 
 
 def _reciprocal(b: ScalarBuilder, x: Value) -> Value:
-    dtype = b.dtype(x) if b.dtype(x).kind == "f" else np.dtype("float64")
-    return b.cast(b.divide(b.constant(1, dtype), b.cast(x, dtype)), b.dtype(x))
+    dtype = b.dtype(x)
+    if dtype.kind == "f":
+        return b.divide(b.constant(1, dtype), x)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of 0, it is what the processor makes
+        at_zero = b.constant(np.reciprocal(np.zeros((), dtype)).item(), dtype)
+    whole = b.truncated_divide(b.constant(1, dtype), x)
+    return b.select(b.equal(x, b.constant(0, dtype)), at_zero, whole)
 
 
 class Reciprocal(Unary):

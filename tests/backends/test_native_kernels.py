@@ -11,7 +11,7 @@ import pytest
 
 import symad as sm
 from symad.backends.native import fortran
-from symad.backends.native.kernel_call import Command, View, contiguous_strides
+from symad.backends.native.kernel_call import BufferView, KernelCall, contiguous_strides
 from symad.backends.native.lower import contract, copies, index, lapack
 from symad.backends.native.lower.dispatch import supports
 from symad.graph.node import Node, apply
@@ -33,25 +33,25 @@ class Memory:
     def __init__(self) -> None:
         self._blocks: list[Array] = []
 
-    def view(self, array: Array) -> View:
+    def view(self, array: Array) -> BufferView:
         """Return the view of an array, whatever its strides."""
         self._blocks.append(array)
         strides = tuple(step // array.itemsize for step in array.strides)
-        return View(len(self._blocks) - 1, 0, array.shape, strides, array.dtype)
+        return BufferView(len(self._blocks) - 1, 0, array.shape, strides, array.dtype)
 
-    def scratch(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> View:
+    def scratch(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> BufferView:
         """Return memory whose contents would be noticed."""
         array = np.empty(shape, dtype)
         array.view(np.uint8 if shape else dtype)[...] = 201
         return self.view(array)
 
-    def array(self, view: View) -> Array:
+    def array(self, view: BufferView) -> Array:
         return self._blocks[view.block]
 
-    def run(self, commands: Sequence[Command]) -> int:
+    def run(self, commands: Sequence[KernelCall]) -> int:
         """Call all commands; return the first error code."""
         for command in commands:
-            words = [self._word(word) for word in command.words]
+            words = [self._word(word) for word in command.arguments]
             block = np.array([*words, 12345], "int64")
             code = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(command.address)
             error: int = code(block.ctypes.data)
@@ -60,14 +60,14 @@ class Memory:
                 return error
         return 0
 
-    def _word(self, word: int | View) -> int:
+    def _word(self, word: int | BufferView) -> int:
         if isinstance(word, int):
             return word
         address: int = self._blocks[word.block].ctypes.data
         return address + word.offset
 
 
-TABLE: dict[type[Op], Callable[..., list[Command] | None]] = {
+TABLE: dict[type[Op], Callable[..., list[KernelCall] | None]] = {
     **copies.TABLE,
     **contract.TABLE,
     **lapack.TABLE,
@@ -563,15 +563,15 @@ def test_matrices_too_large_for_the_library_are_left_to_numpy(
 ) -> None:
     rows, terms = 2**31, 2000
     long, short = (
-        View(0, 0, shape, contiguous_strides(shape), np.dtype("float64"))
+        BufferView(0, 0, shape, contiguous_strides(shape), np.dtype("float64"))
         for shape in ((rows, terms), (terms, 3))
     )
     node = sm.matmul(sm.Variable("x", shape=long.shape), sm.Variable("y", shape=short.shape))
-    output = View(0, 0, (rows, 3), (3, 1), np.dtype("float64"))
+    output = BufferView(0, 0, (rows, 3), (3, 1), np.dtype("float64"))
     for bits in (32, 64):
         found = fortran.Library(lambda name: 0, bits)
         monkeypatch.setattr(contract, "library", lambda found=found: found)
         assert supports(node) == (bits == 64)
         if supports(node):
-            scratch = lambda shape, dtype: View(0, 0, shape, contiguous_strides(shape), dtype)  # noqa: E731
+            scratch = lambda shape, dtype: BufferView(0, 0, shape, contiguous_strides(shape), dtype)  # noqa: E731
             assert contract.TABLE[type(node.op)](node, [long, short], output, scratch)

@@ -25,9 +25,8 @@ pytest.importorskip("llvmlite")
 
 from symad.backends.native import jit  # noqa: E402
 from symad.backends.native.kernels import loops  # noqa: E402
-from symad.backends.native.loop_nest import Layout, Nest, supports  # noqa: E402
+from symad.backends.native.loop_nest import Nest, NestLayout, supports  # noqa: E402
 from symad.backends.native.memory_pool import Memory  # noqa: E402
-from symad.backends.native.parallel import LoopKernel  # noqa: E402
 from symad.backends.native.program import NativeProgram  # noqa: E402
 from symad.backends.numpy import numpy_program  # noqa: E402
 from tests.support.native import native_graph, program_of  # noqa: E402
@@ -84,7 +83,9 @@ def kernel_of(call, arrays):
     node = call(*leaves)
     assert supports(node)
     space = node.type.shape
-    return LoopKernel(Fused(Graph([node], leaves), space, None), 1, np.empty), node
+    fused = apply(Fused(Graph([node], leaves), space, None), *leaves)
+    program = program_of(Graph([fused], leaves))
+    return lambda *values: program(values)[0], node
 
 
 # One op at a time, special values in every lane of a vector
@@ -194,7 +195,7 @@ def test_loops_become_vector_code_with_vector_functions(dtype, bits):
     graph = native_graph(Graph([y, total, sm.max(y, axis=1)], [x]))
     (node,) = fused_nodes(graph)
     nest = Nest(node.op)
-    text = jit.optimised_text(loops.loop_text(nest, Layout(nest)))
+    text = jit.optimised_text(loops.loop_text(nest, NestLayout(nest)))
     lanes = unit.bits // bits
     name = "log" if bits == 64 else "logf"
     assert f"@_ZGV{unit.letter}N{lanes}v_{name}(" in text.split("define", 1)[1]

@@ -26,7 +26,7 @@ from symad.graph.traverse import topological_order
 
 pytest.importorskip("llvmlite")
 
-from symad.backends.native import jit, scalar_code, scalar_function  # noqa: E402
+from symad.backends.native import cpython, jit, scalar_function  # noqa: E402
 from symad.backends.native.kernels import loops  # noqa: E402
 from symad.backends.native.memory_pool import counts_references  # noqa: E402
 from symad.backends.native.runtime import runtime  # noqa: E402
@@ -100,22 +100,22 @@ def test_results_are_used_again_only_where_references_are_counted(
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: locked, raising=False)
     monkeypatch.setattr("sysconfig.get_config_var", {"Py_GIL_DISABLED": built}.get)
     monkeypatch.setattr(scalar_function, "_codes", jit.Latest(8))
-    scalar_code._can_count_references.cache_clear()
+    cpython.can_count_references.cache_clear()
     runtime.cache_clear()
     try:
         assert counts_references() == counted
         f, x = compiled(2.0), np.ones(LARGE)
         for _ in range(3):
             f(x)
-        assert bool(f._memory._kept) == counted
+        assert bool(f._workspace._kept) == counted
         s = sm.Variable("s", shape=())
         g = sm.compile([s], [s * 2.0, s + 1.0], backend="native")
         results = [g(float(k)) for k in range(6)]
         assert results == [[2.0 * k, k + 1.0] for k in range(6)]
         (code,) = scalar_function._codes._values.values()
-        assert any(isinstance(kept, scalar_code.Held) for kept in code.kept) == counted
+        assert any(isinstance(kept, cpython.HeldResults) for kept in code.kept) == counted
     finally:
-        scalar_code._can_count_references.cache_clear()
+        cpython.can_count_references.cache_clear()
         runtime.cache_clear()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import pickle
-import platform
 import sys
 import threading
 import weakref
@@ -180,8 +179,6 @@ def draws(op: PerElement, dtypes: Any, result: np.dtype[Any]) -> list[Any]:
     """Return operands: all pairs of points, or as many triples; without what C leaves undefined."""
     rng = np.random.default_rng(7)
     axes = [points(dtype, rng) for dtype in dtypes]
-    if op.name == "reciprocal" and dtypes[0].kind != "f":
-        axes = [axes[0][axes[0] != 0]]
     if len(axes) == 3:
         return [rng.choice(axis, 20_000) for axis in axes]
     return [np.ascontiguousarray(grid.ravel()) for grid in np.meshgrid(*axes)]
@@ -310,14 +307,15 @@ def test_operands_of_several_dtypes() -> None:
             np.testing.assert_array_equal(kernel(*arrays), op.kernel()(*arrays))
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="as x86 converts")
-@pytest.mark.parametrize("name", ["i8", "i4", "i2", "i1", "u8"])
+@pytest.mark.parametrize("name", ["i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1"])
 def test_conversion_of_what_does_not_fit(name: str) -> None:
     op, double = Cast(np.dtype(name)), np.dtype("f8")
     (kernel,) = kernels(op, [([double], op.dtype)], False)
     x = np.array([np.nan, np.inf, -np.inf, 1e10, -1e10, 1.5e19, -1e30, -1.5, 300.7])
-    with np.errstate(invalid="ignore"):
-        np.testing.assert_array_equal(kernel(x), x.astype(op.dtype))
+    limits = np.iinfo(op.dtype)
+    whole = [0 if v != v else int(min(max(v, -1e30), 1e30)) for v in x.tolist()]
+    nearest = np.array([min(max(v, limits.min), limits.max) for v in whole], op.dtype)
+    np.testing.assert_array_equal(kernel(x), nearest)
 
 
 def test_integers_that_share_no_dtype_are_left_to_numpy() -> None:
@@ -578,7 +576,7 @@ def test_the_code_and_what_it_refers_to_are_freed(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(scalar_function, "_codes", Latest(1))
     owner = Owner()
-    code = weakref.ref(owner.function.__self__[-2])
+    code = weakref.ref(owner.function.__self__[-3])
     assert owner.function("a") == "slow"
     function = owner.function
     gone = weakref.ref(owner)

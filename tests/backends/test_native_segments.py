@@ -13,7 +13,7 @@ from symad.ops.fused import Fused
 pytest.importorskip("llvmlite")
 
 from symad.backends.native.kernels.loops import loop_text  # noqa: E402
-from symad.backends.native.loop_nest import Layout, Nest  # noqa: E402
+from symad.backends.native.loop_nest import Nest, NestLayout  # noqa: E402
 
 SIZE = 40
 BLOCK = SIZE * SIZE * 8
@@ -190,7 +190,7 @@ def test_arithmetic_is_exact_unless_something_else_is_asked_for() -> None:
         graph = function.plan.graph
         op: Any = next(node.op for node in graph.nodes if isinstance(node.op, Fused))
         nest = Nest(op, function.settings.fastmath)
-        texts.append(loop_text(nest, Layout(nest)))
+        texts.append(loop_text(nest, NestLayout(nest)))
     assert "fadd reassoc" in texts[0] and "contract" in texts[0]
     assert "fadd reassoc" not in texts[1] and "contract" not in texts[1]
 

@@ -28,7 +28,7 @@ def loop_of(text: str) -> str:
 def test_the_loop_is_the_one_that_runs() -> None:
     pytest.importorskip("llvmlite")
     from symad.backends.native.kernels.loops import loop_text
-    from symad.backends.native.loop_nest import Layout, Nest
+    from symad.backends.native.loop_nest import Nest, NestLayout
     from symad.ops.fused import Fused
 
     x1, x2 = sm.Variable("x1"), sm.Variable("x2")
@@ -38,7 +38,7 @@ def test_the_loop_is_the_one_that_runs() -> None:
     op = f.plan.instructions[0].node.op
     assert isinstance(op, Fused)
     nest = Nest(op)
-    text = loop_text(nest, Layout(nest))
+    text = loop_text(nest, NestLayout(nest))
     if "_ZGV" not in text:
         pytest.skip("the C library has no vector functions here")
     (shown,) = re.findall(r"```llvm\n(.*?)\n```", PAGE.read_text("utf-8"), re.S)

@@ -19,5 +19,5 @@ def native_graph(graph: Graph) -> Graph:
 
 def program_of(graph: Graph, threads: int = 1) -> NativeProgram:
     """Return the program of a graph that :func:`native_graph` returned."""
-    plan = make_native_plan(lower_parts(schedule_natively(graph), is_fast=False))
+    plan = make_native_plan(lower_parts(schedule_natively(graph), False, threads))
     return native_program(plan, Settings(NATIVE, threads), Memory())

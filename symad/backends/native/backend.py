@@ -46,7 +46,7 @@ class NativeBackend(Backend):
             return schedule
         from symad.backends.native.plan import lower_parts
 
-        return lower_parts(schedule, settings.fastmath)
+        return lower_parts(schedule, settings.fastmath, settings.threads)
 
     def assign_buffers(self, lowered: Any, settings: Settings) -> Any:
         if isinstance(lowered, Graph):

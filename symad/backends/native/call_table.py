@@ -1,4 +1,4 @@
-"""Frames: lists of commands with all addresses in place, ready for one call at a time."""
+"""Frames: lists of calls with all addresses in place, ready for one call at a time."""
 
 from __future__ import annotations
 
@@ -10,31 +10,33 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symad.backends.base import CallMark
-from symad.backends.native.kernel_call import Command, Shape, View
+from symad.backends.native.cpython import signature_of
+from symad.backends.native.kernel_call import BufferView, KernelCall, Shape
 from symad.backends.native.memory_pool import LARGE, Arena
+from symad.backends.native.parallel import Helpers
 from symad.backends.native.runtime import (
-    Flag,
-    Form,
-    Head,
-    Input,
-    Kind,
-    Output,
+    ArgumentWord,
+    CallFlag,
+    CallWord,
+    PartsWord,
+    ResultForm,
+    ResultKind,
+    ResultWord,
     Runtime,
-    Step,
     Table,
-    signature_of,
+    TableWord,
 )
 from symad.graph.nested import is_nested, rebuild
 from symad.graph.node import Node
 from symad.plan.buffer_assignment import Storage, StorageKind
 
 _LONG = 1e5
-"""Commands that take so many nanoseconds, one or several together, let other threads run."""
+"""Calls that take so many nanoseconds, one or several together, let other threads run."""
 
 Allocate = Callable[[Shape, np.dtype[Any]], Any]
 
 
-class Static(NamedTuple):
+class ArrayType(NamedTuple):
     """The type of an array."""
 
     dtype: np.dtype[Any]
@@ -42,15 +44,15 @@ class Static(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
-    """Commands over blocks of memory, for any number of frames.
+class SegmentCode:
+    """Calls over blocks of memory, for any number of frames.
 
     Attributes
     ----------
-    commands : sequence of Command
+    calls : sequence of KernelCall
     blocks : sequence of Storage
-        What the views among the words of commands refer to.
-    inputs, outputs : sequence of Static
+        What the views among the words of calls refer to.
+    inputs, outputs : sequence of ArrayType
     contents : dict
         For each output without axes, where in the arena it is computed.
     arena : int
@@ -59,27 +61,27 @@ class Code:
         The memory at fixed addresses.
     """
 
-    commands: Sequence[Command]
+    calls: Sequence[KernelCall]
     blocks: Sequence[Storage]
-    inputs: Sequence[Static]
-    outputs: Sequence[Static]
+    inputs: Sequence[ArrayType]
+    outputs: Sequence[ArrayType]
     contents: dict[int, int]
     arena: int
     kept: Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class CallConvention:
     """How a frame is called.
 
     Attributes
     ----------
     fallback : callable
         Called with the arguments of a call that is not as expected.
-    form : Form
+    form : ResultForm
         What is returned.
     finish : callable or None
-        For :attr:`Form.FINISHED`: makes of a list what is returned.
+        For :attr:`ResultForm.FINISHED`: makes of a list what is returned.
     takes_targets : bool
         Whether arrays for the results may follow the inputs.
     mark : CallMark or None
@@ -87,14 +89,14 @@ class Manner:
     """
 
     fallback: Callable[..., Any]
-    form: Form = Form.LIST
+    form: ResultForm = ResultForm.LIST
     finish: Callable[[list[Any]], Any] | None = None
     takes_targets: bool = False
     mark: CallMark | None = None
 
 
-class Frame:
-    """The words of all commands, with the addresses of one arena.
+class CallTable:
+    """The words of all calls, with the addresses of one arena.
 
     Attributes
     ----------
@@ -103,22 +105,27 @@ class Frame:
     """
 
     def __init__(
-        self, runtime: Runtime, code: Code, arena: Arena, manner: Manner, allocate: Allocate
+        self,
+        runtime: Runtime,
+        code: SegmentCode,
+        arena: Arena,
+        convention: CallConvention,
+        allocate: Allocate,
     ) -> None:
-        writer = _TableWriter(code, arena.address, manner, allocate)
+        writer = _TableWriter(runtime, code, arena.address, convention, allocate)
         self.table = writer.table(arena.lock)
-        kept = (code, arena, manner, *writer.kept)
-        self._code, self._commands = code, writer.commands
+        kept = (code, arena, convention, *writer.kept)
+        self._code, self._calls = code, writer.calls
         self.entry: Callable[..., Any] = runtime.entry(self.table, *kept)
 
-    def as_commands(self) -> list[tuple[Node, int]]:
-        """Make the entry run no command, and return each node and the command that computes it."""
-        self.table[Head.COMMAND_COUNT] = 0
-        count, base = len(self._code.commands), self.table.ctypes.data
-        records = [self._commands + k * len(Step) for k in range(count)]
-        self.table[[record + Step.FLAGS for record in records]] = 0
-        pairs = zip(self._code.commands, records, strict=True)
-        return [(command.node, base + 8 * record) for command, record in pairs]
+    def as_calls(self) -> list[tuple[Node, int]]:
+        """Make the entry run no call, and return each node and the call that computes it."""
+        self.table[TableWord.CALL_COUNT] = 0
+        count, base = len(self._code.calls), self.table.ctypes.data
+        records = [self._calls + k * len(CallWord) for k in range(count)]
+        self.table[[record + CallWord.FLAGS for record in records]] = 0
+        pairs = zip(self._code.calls, records, strict=True)
+        return [(call.node, base + 8 * record) for call, record in pairs]
 
 
 class _TableWriter:
@@ -128,43 +135,60 @@ class _TableWriter:
     ----------
     kept : list
         Objects whose addresses stand in the table.
-    commands : int
-        The index of the first command.
+    calls : int
+        The index of the first call.
     """
 
-    def __init__(self, code: Code, arena: int, manner: Manner, allocate: Allocate) -> None:
-        self._code, self._arena, self._manner = code, arena, manner
-        self._words: list[int] = [0] * len(Head)
+    def __init__(
+        self,
+        runtime: Runtime,
+        code: SegmentCode,
+        arena: int,
+        convention: CallConvention,
+        allocate: Allocate,
+    ) -> None:
+        self._runtime, self._code, self._arena = runtime, code, arena
+        self._convention = convention
+        self._helpers: list[Helpers] = []
+        self._words: list[int] = [0] * len(TableWord)
         self._pointers: list[int] = []
         self._places: dict[int, list[tuple[int, int]]] = {}
         self.kept: list[Any] = []
-        self._write_commands()
+        self._write_calls()
         self._write_inputs()
         self._write_outputs(allocate)
 
     def table(self, lock: int) -> Table:
         """Return the table; ``lock`` is where the word stands that tells whether it is in use."""
-        head, manner = self._words, self._manner
-        head[Head.LOCK] = lock
-        head[Head.FORM] = manner.form
-        head[Head.FALLBACK] = self._object(manner.fallback)
-        head[Head.FINISH] = self._object(manner.finish)
-        head[Head.ARRAY_TYPE] = self._object(np.ndarray)
-        self._write_mark(manner.mark)
-        head[Head.TRUE], head[Head.FALSE] = self._object(np.True_), self._object(np.False_)
-        head[Head.NONE], head[Head.NO_MEMORY] = self._object(None), self._object(MemoryError)
-        head[Head.TARGET_COUNT] = len(self._code.outputs) if manner.takes_targets else 0
+        head, convention = self._words, self._convention
+        head[TableWord.LOCK] = lock
+        head[TableWord.FORM] = convention.form
+        head[TableWord.FALLBACK] = self._object(convention.fallback)
+        head[TableWord.FINISH] = self._object(convention.finish)
+        head[TableWord.ARRAY_TYPE] = self._object(np.ndarray)
+        self._write_mark(convention.mark)
+        head[TableWord.TRUE], head[TableWord.FALSE] = (
+            self._object(np.True_),
+            self._object(np.False_),
+        )
+        head[TableWord.NONE], head[TableWord.NO_MEMORY] = (
+            self._object(None),
+            self._object(MemoryError),
+        )
+        head[TableWord.TARGET_COUNT] = len(self._code.outputs) if convention.takes_targets else 0
         table = np.array(self._words, np.int64)
+        for helpers in self._helpers:
+            helpers.table = table
         base = table.ctypes.data
         table[self._pointers] = base + 8 * table[self._pointers]
         return table
 
     def _write_mark(self, mark: CallMark | None) -> None:
         if mark is None:
-            self._point(Head.MARKED, Head.MARK)
+            self._point(TableWord.MARKED, TableWord.MARK)
         else:
-            self._words[Head.MARK] = mark.number
-            self._words[Head.MARKED] = mark.place.ctypes.data
+            self._words[TableWord.MARK] = mark.number
+            self._words[TableWord.MARKED] = mark.place.ctypes.data
 
     def _object(self, value: Any) -> int:
         self.kept.append(value)
@@ -181,22 +205,42 @@ class _TableWriter:
         self._words[index] = target
         self._pointers.append(index)
 
-    def _write_commands(self) -> None:
-        commands = self._code.commands
-        self.commands = first = self._add([0] * (len(Step) * len(commands)))
-        self._words[Head.COMMAND_COUNT] = len(commands)
-        self._point(Head.COMMANDS, first)
-        flags = _flags([command.work for command in commands])
-        for k, (command, flag) in enumerate(zip(commands, flags, strict=True)):
-            record = first + k * len(Step)
-            self._words[record + Step.CODE] = command.address
-            self._words[record + Step.FLAGS] = flag
-            self._point(record + Step.WORDS, self._add([0] * len(command.words)))
-            for offset, word in enumerate(command.words):
-                self._write_word(self._words[record + Step.WORDS] + offset, word)
+    def _write_calls(self) -> None:
+        calls = self._code.calls
+        self.calls = first = self._add([0] * (len(CallWord) * len(calls)))
+        self._words[TableWord.CALL_COUNT] = len(calls)
+        self._point(TableWord.CALLS, first)
+        for k, (call, flag) in enumerate(zip(calls, _flags(calls), strict=True)):
+            record = first + k * len(CallWord)
+            self._words[record + CallWord.FLAGS] = flag
+            if call.parts == 1:
+                self._words[record + CallWord.CODE] = call.address
+                self._point(record + CallWord.WORDS, self._add_arguments(call))
+            else:
+                self._write_parts(record, call)
 
-    def _write_word(self, index: int, word: int | View) -> None:
-        if not isinstance(word, View):
+    def _add_arguments(self, call: KernelCall) -> int:
+        first = self._add([0] * len(call.arguments))
+        for offset, word in enumerate(call.arguments):
+            self._write_word(first + offset, word)
+        return first
+
+    def _write_parts(self, record: int, call: KernelCall) -> None:
+        """Write a call in parts: it calls a function of the runtime, which calls the kernel."""
+        runtime, is_shared = self._runtime, call.threads > 1
+        parts = self._add([0] * len(PartsWord))
+        self._words[record + CallWord.CODE] = runtime.shared if is_shared else runtime.alone
+        self._point(record + CallWord.WORDS, parts)
+        self._words[parts + PartsWord.CODE] = call.address
+        self._words[parts + PartsWord.SIZE] = len(call.arguments) // call.parts
+        self._words[parts + PartsWord.COUNT] = call.parts
+        self._point(parts + PartsWord.WORDS, self._add_arguments(call))
+        if is_shared:
+            self._helpers.append(Helpers(runtime.do_parts, min(call.threads, call.parts) - 1))
+            self._words[parts + PartsWord.HELPERS] = self._object(self._helpers[-1])
+
+    def _write_word(self, index: int, word: int | BufferView) -> None:
+        if not isinstance(word, BufferView):
             self._words[index] = word
             return
         block = self._code.blocks[word.block]
@@ -206,13 +250,15 @@ class _TableWriter:
             base = self._arena if block.kind is StorageKind.ARENA else 0
             self._words[index] = base + block.place + word.offset
 
-    def _write_records(self, types: Sequence[Static], where: StorageKind, words: int) -> list[int]:
+    def _write_records(
+        self, types: Sequence[ArrayType], where: StorageKind, words: int
+    ) -> list[int]:
         """Write what arguments and results have in common; return the index of each record."""
         first = self._add([0] * (words * len(types)))
         is_input = where is StorageKind.INPUT
-        kind: type[Input] | type[Output] = Input if is_input else Output
-        self._words[Head.INPUT_COUNT if is_input else Head.OUTPUT_COUNT] = len(types)
-        self._point(Head.INPUTS if is_input else Head.OUTPUTS, first)
+        kind: type[ArgumentWord] | type[ResultWord] = ArgumentWord if is_input else ResultWord
+        self._words[TableWord.INPUT_COUNT if is_input else TableWord.OUTPUT_COUNT] = len(types)
+        self._point(TableWord.INPUTS if is_input else TableWord.OUTPUTS, first)
         places: dict[int, list[tuple[int, int]]] = {}
         for number, block in enumerate(self._code.blocks):
             if block.kind is where:
@@ -233,54 +279,61 @@ class _TableWriter:
     def _write_inputs(self) -> None:
         types = self._code.inputs
         for record, type_ in zip(
-            self._write_records(types, StorageKind.INPUT, len(Input)), types, strict=True
+            self._write_records(types, StorageKind.INPUT, len(ArgumentWord)), types, strict=True
         ):
-            self._words[record + Input.SIGNATURE] = signature_of(type_.dtype)
+            self._words[record + ArgumentWord.SIGNATURE] = signature_of(type_.dtype)
             if type_.shape == ():
-                self._words[record + Input.SCALAR_TYPE] = self._object(type_.dtype.type)
+                self._words[record + ArgumentWord.SCALAR_TYPE] = self._object(type_.dtype.type)
                 python = float if type_.dtype == np.float64 else type_.dtype.type
-                self._words[record + Input.PYTHON_TYPE] = self._object(python)
+                self._words[record + ArgumentWord.PYTHON_TYPE] = self._object(python)
 
     def _write_outputs(self, allocate: Allocate) -> None:
         types = self._code.outputs
-        records = self._write_records(types, StorageKind.OUTPUT, len(Output))
+        records = self._write_records(types, StorageKind.OUTPUT, len(ResultWord))
         for number, (record, type_) in enumerate(zip(records, types, strict=True)):
             dtype, shape = type_.dtype, type_.shape
-            self._words[record + Output.TYPE_NUMBER] = dtype.num
-            self._words[record + Output.ITEM_SIZE] = dtype.itemsize
-            kind = Kind.ARRAY
+            self._words[record + ResultWord.TYPE_NUMBER] = dtype.num
+            self._words[record + ResultWord.ITEM_SIZE] = dtype.itemsize
+            kind = ResultKind.ARRAY
             if shape == ():
-                kind = Kind.BOOLEAN if dtype.kind == "b" else Kind.SCALAR
-                self._words[record + Output.MAKER] = self._object(dtype.type)
-                self._words[record + Output.CONTENT] = self._arena + self._code.contents[number]
+                kind = ResultKind.BOOLEAN if dtype.kind == "b" else ResultKind.SCALAR
+                self._words[record + ResultWord.MAKER] = self._object(dtype.type)
+                self._words[record + ResultWord.CONTENT] = self._arena + self._code.contents[number]
             elif math.prod(shape) * dtype.itemsize >= LARGE:
-                kind = Kind.CALLED
+                kind = ResultKind.CALLED
                 maker = lambda shape=shape, dtype=dtype: allocate(shape, dtype)  # noqa: E731
-                self._words[record + Output.MAKER] = self._object(maker)
-            self._words[record + Output.KIND] = kind
+                self._words[record + ResultWord.MAKER] = self._object(maker)
+            self._words[record + ResultWord.KIND] = kind
 
 
-def manner_of(template: Any, fallback: Callable[..., Any], mark: CallMark) -> Manner:
+def convention_for(template: Any, fallback: Callable[..., Any], mark: CallMark) -> CallConvention:
     """Return how to call for results in the structure of ``template``."""
     if not is_nested(template):
-        return Manner(fallback, Form.SINGLE, mark=mark)
+        return CallConvention(fallback, ResultForm.SINGLE, mark=mark)
     if not any(map(is_nested, template)) and type(template) in (list, tuple):
-        return Manner(fallback, Form.LIST if type(template) is list else Form.TUPLE, mark=mark)
+        return CallConvention(
+            fallback, ResultForm.LIST if type(template) is list else ResultForm.TUPLE, mark=mark
+        )
 
     def finish(results: list[Any]) -> Any:
         return rebuild(template, iter(results))
 
-    return Manner(fallback, Form.FINISHED, finish, mark=mark)
+    return CallConvention(fallback, ResultForm.FINISHED, finish, mark=mark)
 
 
-def _flags(works: Sequence[float]) -> list[Flag]:
-    """Return where the commands that take long, alone or together, begin and end."""
-    flags = [Flag(0)] * len(works)
+def _flags(calls: Sequence[KernelCall]) -> list[CallFlag]:
+    """Return where the calls that take long, alone or together, begin and end.
+
+    Those that threads share are none of these: they take care of that themselves.
+    """
+    flags = [CallFlag(0)] * len(calls)
     begin, total = 0, 0.0
-    for k, work in enumerate(works):
-        total += work
-        if total >= _LONG:
-            flags[begin] |= Flag.LEAVE
-            flags[k] |= Flag.RETURN
+    for k, call in enumerate(calls):
+        total += call.work
+        if call.threads > 1:
+            begin, total = k + 1, 0.0
+        elif total >= _LONG:
+            flags[begin] |= CallFlag.LEAVE
+            flags[k] |= CallFlag.RETURN
             begin, total = k + 1, 0.0
     return flags

@@ -1,8 +1,9 @@
-"""What machine code is given: views of memory, and the words of a command."""
+"""What machine code is given: views of memory, and the words of a call."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -13,10 +14,11 @@ from symad.backends.native.jit import CompiledModule
 from symad.graph.node import Node
 
 Shape = tuple[int, ...]
+Views = Sequence["BufferView"]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class BufferView:
     """A strided array in a block of memory whose address is known when the code runs.
 
     Attributes
@@ -45,13 +47,13 @@ class View:
         pairs = zip(self.shape, self.strides, contiguous_strides(self.shape), strict=True)
         return all(size == 1 or stride == expected for size, stride, expected in pairs)
 
-    def reshaped(self, shape: Shape) -> View | None:
+    def reshaped(self, shape: Shape) -> BufferView | None:
         """Return the same elements in another shape, or ``None`` where that takes a copy."""
         if not self.is_contiguous:
             return None
         return replace(self, shape=shape, strides=contiguous_strides(shape))
 
-    def permuted(self, axes: Shape) -> View:
+    def permuted(self, axes: Shape) -> BufferView:
         """Return the view with its axes in another order."""
         return replace(
             self,
@@ -59,7 +61,7 @@ class View:
             strides=tuple(self.strides[axis] for axis in axes),
         )
 
-    def broadcast_to(self, shape: Shape) -> View:
+    def broadcast_to(self, shape: Shape) -> BufferView:
         """Return the view repeated along new axes and those of size one."""
         added = len(shape) - len(self.shape)
         strides = tuple(
@@ -76,27 +78,34 @@ def contiguous_strides(shape: Shape) -> Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class KernelCall:
     """One call of machine code, ``int64 code(int64 *words)``, which returns 0 or an error code.
+
+    It may be done in parts: one call for each, with arguments of its own.
 
     Attributes
     ----------
     address : int
-    words : tuple of int or View
-        A view stands for the address of its first element.
+    arguments : tuple of int or BufferView
+        Those of all parts; a view stands for the address of its first element.
     module : CompiledModule or None
         What must stay loaded.
     node : Node
         What is computed, for messages and profiles.
     work : float
         About how many nanoseconds it takes.
-    over : tuple of pairs of View
+    over : tuple of pairs of BufferView
         Results, each with an argument that it may take the place of.
+    parts : int
+    threads : int
+        How many threads share the parts.
     """
 
     address: int
-    words: tuple[int | View, ...]
+    arguments: tuple[int | BufferView, ...]
     module: CompiledModule | None
     node: Node
     work: float
-    over: tuple[tuple[View, View], ...] = ()
+    over: tuple[tuple[BufferView, BufferView], ...] = ()
+    parts: int = 1
+    threads: int = 1

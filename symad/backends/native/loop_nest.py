@@ -73,7 +73,7 @@ def _cost_of_instruction(instruction: Any) -> int:
     return _DIVISION if "div" in instruction.opname else 1
 
 
-class Kind(Enum):
+class ValueKind(Enum):
     """Where in a nest a value is made, or how often it is read."""
 
     FULL = "full"
@@ -121,7 +121,7 @@ class Nest:
         self.is_fast = is_fast
         self._given = set(op.body.inputs)
         self.computed = [n for n in op.body.nodes if n.op is not None and n not in self._given]
-        self.kinds: dict[Node, Kind] = {}
+        self.kinds: dict[Node, ValueKind] = {}
         self.accesses: dict[tuple[Node, Node], Access] = {}
         self.stage: dict[Node, int] = {}
         for node in self.computed:
@@ -144,39 +144,39 @@ class Nest:
         """How many elements are computed at once."""
         return vector_unit().bits // (8 * self._widest())
 
-    def _kind(self, node: Node) -> Kind:
+    def _kind(self, node: Node) -> ValueKind:
         if not isinstance(node.op, Reduction):
-            return Kind.FULL if shape_of(node) == self.space else Kind.ROW
-        if self.kind_of(node.inputs[0]) is Kind.ROW:
-            return Kind.TOTAL
+            return ValueKind.FULL if shape_of(node) == self.space else ValueKind.ROW
+        if self.kind_of(node.inputs[0]) is ValueKind.ROW:
+            return ValueKind.TOTAL
         axes, rank = reduced_axes(node.op, node.inputs[0]), len(self.space)
         if self.split is not None and axes == tuple(range(self.split, rank)):
-            return Kind.ROW
-        return Kind.TOTAL if len(axes) == rank else Kind.COLUMN
+            return ValueKind.ROW
+        return ValueKind.TOTAL if len(axes) == rank else ValueKind.COLUMN
 
-    def kind_of(self, node: Node) -> Kind:
+    def kind_of(self, node: Node) -> ValueKind:
         """Return the kind of a computed value, or of an input that a reduction or a view reads."""
         if node in self.kinds:
             return self.kinds[node]
-        return Kind.FULL if shape_of(node) == self.space else Kind.ROW
+        return ValueKind.FULL if shape_of(node) == self.space else ValueKind.ROW
 
-    def is_computed(self, node: Node, kind: Kind) -> bool:
+    def is_computed(self, node: Node, kind: ValueKind) -> bool:
         """Return whether the nest makes this value, and as which kind."""
         return self.kinds.get(node) is kind
 
     def reduces_elements(self, node: Node) -> bool:
         """Return whether a value is a reduction that is made in an inner loop."""
-        return isinstance(node.op, Reduction) and self.kind_of(node.inputs[0]) is Kind.FULL
+        return isinstance(node.op, Reduction) and self.kind_of(node.inputs[0]) is ValueKind.FULL
 
     def is_made_in_loop(self, node: Node) -> bool:
         """Return whether a value is made in an inner loop, per element or by a reduction."""
-        return self.kinds[node] is Kind.FULL or self.reduces_elements(node)
+        return self.kinds[node] is ValueKind.FULL or self.reduces_elements(node)
 
     def _available(self, node: Node) -> int:
         """Return the first stage that can use a value."""
         if node not in self.kinds:
             return 0
-        is_row_of_loop = self.kinds[node] is Kind.ROW and self.reduces_elements(node)
+        is_row_of_loop = self.kinds[node] is ValueKind.ROW and self.reduces_elements(node)
         return self.stage[node] + is_row_of_loop
 
     def _strides(self, user: Node, source: Node) -> Shape:
@@ -210,7 +210,7 @@ class Nest:
                     continue
                 made[stage].add(node)
                 for source in node.inputs:
-                    if not self.is_computed(source, Kind.FULL):
+                    if not self.is_computed(source, ValueKind.FULL):
                         continue
                     if self.stage[source] < stage:
                         if source in outputs or source in stored:
@@ -238,7 +238,7 @@ class Nest:
         """Return about how many instructions it takes to make a value from the inputs."""
         costs: dict[Node, int] = {}
         for node in self.computed:
-            if self.kinds[node] is not Kind.FULL:
+            if self.kinds[node] is not ValueKind.FULL:
                 continue
             own = self.own_cost(node)
             costs[node] = min(own + sum(costs.get(source, 0) for source in node.inputs), 1 << 30)
@@ -294,7 +294,7 @@ class Read:
     expanded: bool
 
 
-class Layout:
+class NestLayout:
     """The sizes of a nest, and its reads.
 
     Attributes

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from symad.backends.native.lower.dispatch import LoweredSegment, PlacedSegment, lower, place
-from symad.backends.native.lower.loops import as_large_nest
 from symad.backends.native.lower.views import is_view
 from symad.backends.native.schedule import Schedule
 from symad.graph.node import Node
@@ -75,11 +74,12 @@ class NativePlan:
         return source if isinstance(source, PlacedSegment) else None
 
 
-def lower_parts(schedule: Schedule, is_fast: bool) -> Lowered:
+def lower_parts(schedule: Schedule, is_fast: bool, threads: int) -> Lowered:
     """Return the kernel calls of all segments of a schedule."""
     parts = schedule.parts
     return Lowered(
-        schedule, tuple(lower(p.nodes, is_fast) if p.is_segment else None for p in parts)
+        schedule,
+        tuple(lower(p.nodes, is_fast, threads) if p.is_segment else None for p in parts),
     )
 
 
@@ -96,7 +96,7 @@ def _steps(lowered: Lowered) -> Iterator[PlannedStep]:
         yield PlannedStep(placed, placed.inputs, placed.outputs, ())
         return
     taken = [
-        _arguments(part.nodes[0]) if segment is None else segment.inputs
+        part.nodes[0].inputs if segment is None else segment.inputs
         for part, segment in zip(parts, segments, strict=True)
     ]
     needed = spans(taken, schedule.outputs)
@@ -111,12 +111,6 @@ def _steps(lowered: Lowered) -> Iterator[PlannedStep]:
         yield PlannedStep(
             source, tuple(inputs), made, tuple(node for node in dead if node not in pinned)
         )
-
-
-def _arguments(node: Node) -> Sequence[Node]:
-    """Return what the kernel of a node takes."""
-    fused = as_large_nest(node)
-    return node.inputs if fused is None or fused is node.op else fused.body.inputs
 
 
 # What is shown
@@ -187,14 +181,14 @@ def _how(node: Node) -> str:
     """Return what a node is whose kernel Python calls."""
     if is_view(node):
         return "view"
-    return f"array, by {'NumPy' if as_large_nest(node) is None else 'a nest in parts'}"
+    return "array, by NumPy"
 
 
 def _in_words(segment: PlacedSegment, result: Mapping[Node, str], prefix: str) -> dict[Node, str]:
     """Return where the values of a segment are stored, and how many kernels make each, if more
     than one."""
     names = [result.get(node, "array") for node in segment.outputs]
-    calls = Counter(call.node for call in segment.code.commands)
+    calls = Counter(call.node for call in segment.code.calls)
     words = {}
     for node, places in segment.stored.items():
         where = [names[p.place] if p.kind is StorageKind.OUTPUT else str(p) for p in places]

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 
 from symad.backends.base import CallMark, Settings
-from symad.backends.native.call_table import manner_of
+from symad.backends.native.call_table import convention_for
 from symad.backends.native.lower.dispatch import PlacedSegment
-from symad.backends.native.lower.loops import as_large_nest
 from symad.backends.native.memory_pool import Memory
-from symad.backends.native.parallel import LoopKernel
 from symad.backends.native.plan import (
     NativePlan,
     PlannedStep,
@@ -30,9 +28,7 @@ from symad.backends.numpy import failure_of, result_of
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.ops.control import WithBody
-from symad.ops.structure import StructureItem
 from symad.plan.plan import Plan
-from symad.types import StructureType
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +45,8 @@ class _Call:
         The registers that are not needed after it.
     source : Node or Segment
     targets : tuple of int or None
-        Which output of the program each array is that a segment or a large nest makes: it may be
-        given memory for them, after the inputs.
+        Which output of the program each array is that a segment makes: it may be given memory for
+        them, after the inputs.
     """
 
     run: Callable[..., Any]
@@ -103,7 +99,7 @@ def _calls(
         inputs, outputs, frees = (
             tuple([place[node] for node in group]) for group in (step.inputs, step.made, step.dead)
         )
-        yield _Call(run, inputs, outputs, frees, source, _targets_of(plan.schedule, run, step))
+        yield _Call(run, inputs, outputs, frees, source, _targets_of(plan.schedule, step))
 
 
 def _segment(placed: PlacedSegment, memory: Memory) -> Segment:
@@ -122,33 +118,19 @@ def _kernel(
     assert op is not None
     if node in schedule.copies:
         return np.copy
-    fused = as_large_nest(node)
-    if fused is not None:
-        return LoopKernel(fused, settings.threads, memory.take, settings.fastmath)
     if isinstance(op, WithBody):
-        lowered = lower_parts(schedule_natively(op.body), settings.fastmath)
+        lowered = lower_parts(schedule_natively(op.body), settings.fastmath, settings.threads)
         return op.kernel_of(native_program(make_native_plan(lowered), settings, memory))
     return op.kernel()
 
 
-def _targets_of(
-    schedule: Schedule, run: Callable[..., Any], step: PlannedStep
-) -> tuple[int | None, ...]:
-    """Return which output of the program each array is that a step makes."""
-    pairs = enumerate(zip(schedule.outputs, schedule.copied, strict=True))
-    direct = [(k, node) for k, (node, copied) in pairs if not copied]
-    if not isinstance(step.source, Node):
-        number = {node: k for k, node in direct}
-        return tuple(number.get(node) for node in step.made)
-    if not isinstance(run, LoopKernel):
+def _targets_of(schedule: Schedule, step: PlannedStep) -> tuple[int | None, ...]:
+    """Return which output of the program each array is that a segment makes."""
+    if isinstance(step.source, Node):
         return ()
-    node = step.source
-    items = {
-        n.op.key: k for k, n in direct if isinstance(n.op, StructureItem) and n.inputs[0] is node
-    }
-    if isinstance(node.type, StructureType):
-        return tuple(items.get(key) for key, _ in node.type.fields)
-    return (next((k for k, n in direct if n is node), None),)
+    pairs = enumerate(zip(schedule.outputs, schedule.copied, strict=True))
+    number = {node: k for k, (node, copied) in pairs if not copied}
+    return tuple(number.get(node) for node in step.made)
 
 
 class NativeProgram:
@@ -215,7 +197,7 @@ class NativeProgram:
         """
         if self._whole is None:
             return None
-        return self._whole.entry(manner_of(outputs, fallback, mark))
+        return self._whole.entry(convention_for(outputs, fallback, mark))
 
     def _results(self, registers: Sequence[Any]) -> list[Any]:
         return [result_of(registers[place], copied) for place, copied in self._outputs]

@@ -1,23 +1,25 @@
-"""What runs lists of commands, and lets Python call them as it calls its own functions.
+"""What runs lists of calls, and lets Python call them as it calls its own functions.
 
 The machine code here is the same for all programs: what differs stands in a :class:`Table` of
 8-byte words, which :mod:`symad.backends.native.call_table` fills.  Two functions are made:
 
-``run(commands, count)``
-    calls one command after another.  It returns 0, or 1 + the index of a command that failed, or
-    -1 where a signal handler raised an exception.
+``run(calls, count)``
+    calls one kernel after another.  It returns 0, or 1 + the index of a call that failed, or -1
+    where a signal handler raised an exception.
+
+``do_parts(call)``
+    does parts of a call, by its :class:`PartsWord`, until none is left that nobody has begun.
 
 ``enter(self, arguments, count, names)``
     is a built-in function of CPython (``METH_FASTCALL | METH_KEYWORDS``) whose ``self`` is a tuple
     that begins with the table.  It takes arrays and numbers that are just as expected, makes the
-    arrays of the results, fills in the addresses of both, runs the commands, and returns the
+    arrays of the results, fills in the addresses of both, runs the calls, and returns the
     results.  Whatever is not as expected goes, with the same arguments, to a Python function.
 """
 
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum, IntFlag, auto
@@ -27,26 +29,10 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native import jit
-from symad.backends.native.builtin import new_builtin
-
-_HEADER = object.__basicsize__
-"""Where the content of an object begins; the pointer to its type precedes it."""
-_TYPE = _HEADER - 8
-_ITEMS = tuple.__basicsize__
-"""Where the first item of a tuple stands."""
-
-# The public structs of NumPy's arrays and dtypes.
-_DATA, _NDIM, _SIZES, _DTYPE, _FLAGS = (_HEADER + offset for offset in (0, 8, 16, 40, 48))
-_SIGNATURE = _HEADER + 8
-"""Kind, code, byte order and number of a dtype: eight bytes."""
-_IN_ORDER = 0x0001 | 0x0100
-"""The flags of an array that is C-contiguous and aligned."""
-
-_NEW_ARRAY = 93
-"""The place of ``PyArray_New`` in NumPy's table of C functions, the same in all versions."""
+from symad.backends.native.cpython import ObjectWriter, can_read_arrays, new_builtin
 
 
-class Head(IntEnum):
+class TableWord(IntEnum):
     """The words that a table begins with.
 
     ``LOCK`` is the address of a word that is not 0 while the arena is in use.  After the inputs,
@@ -60,8 +46,8 @@ class Head(IntEnum):
     TARGET_COUNT = auto()
     OUTPUT_COUNT = auto()
     OUTPUTS = auto()
-    COMMAND_COUNT = auto()
-    COMMANDS = auto()
+    CALL_COUNT = auto()
+    CALLS = auto()
     FORM = auto()
     FALLBACK = auto()
     FINISH = auto()
@@ -74,7 +60,7 @@ class Head(IntEnum):
     MARKED = auto()
 
 
-class Form(IntEnum):
+class ResultForm(IntEnum):
     """What a call returns: its one result, a list, a tuple, or what ``FINISH`` makes of a list."""
 
     SINGLE = 0
@@ -83,7 +69,7 @@ class Form(IntEnum):
     FINISHED = auto()
 
 
-class Input(IntEnum):
+class ArgumentWord(IntEnum):
     """The words about an argument."""
 
     SIGNATURE = 0
@@ -95,8 +81,8 @@ class Input(IntEnum):
     PLACES = auto()
 
 
-class Output(IntEnum):
-    """The words about a result; ``CONTENT`` is where the commands leave a number."""
+class ResultWord(IntEnum):
+    """The words about a result; ``CONTENT`` is where the calls leave a number."""
 
     MADE = 0
     KIND = auto()
@@ -110,7 +96,7 @@ class Output(IntEnum):
     ITEM_SIZE = auto()
 
 
-class Kind(IntEnum):
+class ResultKind(IntEnum):
     """How a result is made: a new array, the array that a callable returns, a scalar, a boolean."""
 
     ARRAY = 0
@@ -119,15 +105,32 @@ class Kind(IntEnum):
     BOOLEAN = auto()
 
 
-class Step(IntEnum):
-    """The words about a command."""
+class CallWord(IntEnum):
+    """The words about a call."""
 
     CODE = 0
     WORDS = auto()
     FLAGS = auto()
 
 
-class Flag(IntFlag):
+class PartsWord(IntEnum):
+    """The words about a call that is done in parts, each with ``SIZE`` arguments of its own.
+
+    ``NEXT`` is the part to begin next, ``RUNNING`` how many threads are at parts.  ``HELPERS`` is
+    called with the address of these words, so that other threads do parts as well.
+    """
+
+    CODE = 0
+    WORDS = auto()
+    SIZE = auto()
+    COUNT = auto()
+    HELPERS = auto()
+    NEXT = auto()
+    RUNNING = auto()
+    FAILED = auto()
+
+
+class CallFlag(IntFlag):
     """What else to do: let other threads run from here on; up to here, and look for signals."""
 
     LEAVE = 1
@@ -144,10 +147,13 @@ class Runtime:
     """The machine code, loaded."""
 
     def __init__(self) -> None:
-        self._module = jit.compile_module(_Writer().module(), "runtime")
+        self._module = jit.compile_module(_Writer().finish(), "runtime")
         self._enter = self._module.address("enter")
         signature = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
         self.run = signature(self._module.address("run"))
+        # This one lets other threads run Python meanwhile.
+        self.do_parts = ctypes.CFUNCTYPE(None, ctypes.c_int64)(self._module.address("do_parts"))
+        self.alone, self.shared = map(self._module.address, ("alone", "shared"))
 
     def entry(self, table: Table, *kept: Any) -> Any:
         """Return a built-in function over ``table``, which keeps everything that is passed."""
@@ -157,66 +163,24 @@ class Runtime:
 @cache
 def runtime() -> Runtime | None:
     """Return the machine code, or ``None`` where objects do not lie as it expects them to."""
-    return Runtime() if _can_read_arrays() else None
+    return Runtime() if can_read_arrays() else None
 
 
-def signature_of(dtype: np.dtype[Any]) -> int:
-    """Return the bytes by which a dtype is recognised."""
-    return ctypes.c_int64.from_address(id(dtype) + _SIGNATURE).value
-
-
-def _can_read_arrays() -> bool:
-    """Return whether one thread runs Python at a time, and arrays lie as NumPy publishes them."""
-    one_at_a_time = getattr(sys, "_is_gil_enabled", lambda: True)()
-    if sys.implementation.name != "cpython" or not one_at_a_time or not jit.available():
-        return False
-    if ctypes.sizeof(ctypes.c_void_p) != 8:
-        return False
-    sample = np.zeros((3, 5), np.float32)
-    holder = (sample,)
-    place, sizes = id(sample), ctypes.c_int64 * 2
-    kind, code, order = map(ord, (sample.dtype.kind, sample.dtype.char, "="))
-    recognised = signature_of(sample.dtype).to_bytes(8, sys.byteorder, signed=True)
-    return (
-        ctypes.c_void_p.from_address(place + _TYPE).value == id(np.ndarray)
-        and ctypes.c_void_p.from_address(place + _DATA).value == sample.ctypes.data
-        and ctypes.c_int.from_address(place + _NDIM).value == 2
-        and list(sizes.from_address(_address_at(place + _SIZES))) == [3, 5]
-        and _address_at(place + _DTYPE) == id(sample.dtype)
-        and ctypes.c_int.from_address(place + _FLAGS).value & _IN_ORDER == _IN_ORDER
-        and recognised[:3] == bytes((kind, code, order))
-        and int.from_bytes(recognised[4:], sys.byteorder) == sample.dtype.num
-        and ctypes.c_void_p.from_address(id(holder) + _ITEMS).value == place
-    )
-
-
-def _address_at(place: int) -> int:
-    return ctypes.c_void_p.from_address(place).value or 0
-
-
-def _array_function(index: int) -> int:
-    """Return the address of a function in NumPy's table of C functions."""
-    from numpy._core import _multiarray_umath  # type: ignore[attr-defined]
-
-    get = ctypes.pythonapi.PyCapsule_GetPointer
-    get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    return _address_at(get(_multiarray_umath._ARRAY_API, None) + 8 * index)
-
-
-class _Writer:
+class _Writer(ObjectWriter):
     """Writes the module.  Words and pointers are 8 bytes each, and kept as pointers or integers."""
 
     def __init__(self) -> None:
         from llvmlite import ir
 
-        self._ir = ir
-        self._module = ir.Module("runtime")
-        self._word, self._int, self._pointer = ir.IntType(64), ir.IntType(32), ir.PointerType()
+        super().__init__(ir.Module("runtime"))
         self._functions: dict[str, Any] = {}
 
-    def module(self) -> Any:
+    def finish(self) -> Any:
         """Return the finished module."""
         self._write_run()
+        self._write_do_parts()
+        self._write_alone()
+        self._write_shared()
         self._write_address_of()
         self._write_fill_in()
         self._write_make()
@@ -224,360 +188,379 @@ class _Writer:
         self._write_release()
         self._write_collect()
         self._write_enter()
-        return self._module
+        return self.module
 
-    # Means of expression
+    # Words of tables
 
-    def _begin(self, name: str, result: Any, *arguments: Any, exported: bool = False) -> Any:
-        """Start a function, and return its arguments."""
-        signature = self._ir.FunctionType(result, arguments)
-        function = self._functions[name] = self._ir.Function(self._module, signature, name)
-        if not exported:
-            function.linkage = "internal"
-        self._builder = self._ir.IRBuilder(function.append_basic_block("entry"))
-        return function.args
-
-    def _number(self, value: int) -> Any:
-        return self._word(value)
-
-    def _null(self) -> Any:
-        return self._pointer(None)
-
-    def _at(self, base: Any, offset: int) -> Any:
-        return self._builder.gep(base, [self._number(offset)], source_etype=self._ir.IntType(8))
-
-    def _get(self, base: Any, index: int, type_: Any = None) -> Any:
-        """Load a word of a record."""
-        return self._builder.load(self._at(base, 8 * index), typ=type_ or self._word)
-
-    def _get_pointer(self, base: Any, index: int) -> Any:
-        return self._get(base, index, self._pointer)
-
-    def _set(self, base: Any, index: int, value: Any) -> None:
-        self._builder.store(value, self._at(base, 8 * index))
-
-    def _field(self, base: Any, offset: int, type_: Any = None) -> Any:
-        """Load a field of an object."""
-        return self._builder.load(self._at(base, offset), typ=type_ or self._pointer)
-
-    def _record(self, records: Any, index: Any, words: int) -> Any:
-        offset = self._builder.mul(index, self._number(words))
-        return self._builder.gep(records, [offset], source_etype=self._word)
-
-    def _equal(self, a: Any, b: Any) -> Any:
-        return self._builder.icmp_unsigned("==", a, b)
-
-    def _is_null(self, pointer: Any) -> Any:
-        return self._equal(pointer, self._null())
-
-    @contextmanager
-    def _each(self, count: Any) -> Iterator[Any]:
-        """Repeat what is written inside for each index below ``count``."""
-        builder = self._builder
-        with builder.goto_entry_block():
-            counter = builder.alloca(self._word)
-        builder.store(self._number(0), counter)
-        head, body, done = (builder.append_basic_block() for _ in range(3))
-        builder.branch(head)
-        builder.position_at_end(head)
-        index = builder.load(counter, typ=self._word)
-        builder.cbranch(builder.icmp_signed("<", index, count), body, done)
-        builder.position_at_end(body)
-        yield index
-        builder.store(builder.add(index, self._number(1)), counter)
-        builder.branch(head)
-        builder.position_at_end(done)
-
-    def _return_if(self, condition: Any, value: Any) -> None:
-        with self._builder.if_then(condition, likely=False):
-            self._builder.ret(value)
+    def _begin(self, name: str, result: Any, *arguments: Any, is_exported: bool = False) -> Any:
+        given = self.begin(name, result, *arguments, is_exported=is_exported)
+        self._functions[name] = self.builder.function
+        return given
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """Call a function of this module."""
-        return self._builder.call(self._functions[name], arguments)
+        return self.builder.call(self._functions[name], arguments)
 
-    def _python(self, name: str, result: Any, *arguments: Any) -> Any:
-        """Call a function of CPython."""
-        function = getattr(ctypes.pythonapi, name)
-        address = ctypes.cast(function, ctypes.c_void_p).value or 0
-        return self._foreign(name, address, result, *arguments)
+    def _get(self, base: Any, index: int, type_: Any = None) -> Any:
+        """Load a word of a record."""
+        return self.load(base, 8 * index, type_ or self.word)
 
-    def _foreign(self, name: str, address: int, result: Any, *arguments: Any) -> Any:
-        known = self._module.globals.get(name)
-        if known is None:
-            jit.add_symbol(name, address)
-            signature = self._ir.FunctionType(result, [a.type for a in arguments])
-            known = self._ir.Function(self._module, signature, name)
-        return self._builder.call(known, arguments)
+    def _get_pointer(self, base: Any, index: int) -> Any:
+        return self._get(base, index, self.pointer)
 
-    # Commands
+    def _set(self, base: Any, index: int, value: Any) -> None:
+        self.store(value, base, 8 * index)
+
+    def _record(self, records: Any, index: Any, words: int) -> Any:
+        offset = self.builder.mul(index, self.word(words))
+        return self.builder.gep(records, [offset], source_etype=self.word)
+
+    # Calls
 
     def _write_run(self) -> None:
-        """Call the commands; without Python's lock where they take long."""
-        commands, count = self._begin("run", self._word, self._pointer, self._word, exported=True)
-        builder = self._builder
-        saved = builder.alloca(self._pointer)
-        builder.store(self._null(), saved)
-        with self._each(count) as index:
-            command = self._record(commands, index, len(Step))
-            flags = self._get(command, Step.FLAGS)
-            with builder.if_then(self._has(flags, Flag.LEAVE), likely=False):
-                builder.store(self._python("PyEval_SaveThread", self._pointer), saved)
-            kind = self._ir.FunctionType(self._word, [self._pointer]).as_pointer()
-            code = builder.inttoptr(self._get(command, Step.CODE), kind)
-            status = builder.call(code, [self._get_pointer(command, Step.WORDS)])
-            failed = builder.icmp_signed("!=", status, self._number(0))
-            ends = builder.or_(failed, self._has(flags, Flag.RETURN))
-            thread = builder.load(saved, typ=self._pointer)
-            left = builder.not_(self._is_null(thread))
+        """Call the calls; without Python's lock where they take long."""
+        calls, count = self._begin("run", self.word, self.pointer, self.word, is_exported=True)
+        builder = self.builder
+        saved = builder.alloca(self.pointer)
+        builder.store(self.null, saved)
+        with self.each(count) as index:
+            call = self._record(calls, index, len(CallWord))
+            flags = self._get(call, CallWord.FLAGS)
+            with builder.if_then(self._has(flags, CallFlag.LEAVE), likely=False):
+                builder.store(self.python("PyEval_SaveThread", self.pointer), saved)
+            code = builder.inttoptr(self._get(call, CallWord.CODE), self._kernel_type())
+            status = builder.call(code, [self._get_pointer(call, CallWord.WORDS)])
+            failed = builder.icmp_signed("!=", status, self.word(0))
+            ends = builder.or_(failed, self._has(flags, CallFlag.RETURN))
+            thread = builder.load(saved, typ=self.pointer)
+            left = builder.not_(self.is_null(thread))
             with builder.if_then(builder.and_(ends, left), likely=False):
-                self._python("PyEval_RestoreThread", self._ir.VoidType(), thread)
-                builder.store(self._null(), saved)
-            self._return_if(failed, builder.add(index, self._number(1)))
-            with builder.if_then(self._has(flags, Flag.RETURN), likely=False):
-                raised = self._python("PyErr_CheckSignals", self._int)
-                self._return_if(builder.icmp_signed("!=", raised, self._int(0)), self._number(-1))
-        builder.ret(self._number(0))
+                self.python("PyEval_RestoreThread", None, thread)
+                builder.store(self.null, saved)
+            has_raised = builder.icmp_signed("<", status, self.word(0))
+            number = builder.add(index, self.word(1))
+            self.return_if(failed, builder.select(has_raised, status, number))
+            with builder.if_then(self._has(flags, CallFlag.RETURN), likely=False):
+                raised = self.python("PyErr_CheckSignals", self.int)
+                self.return_if(builder.icmp_signed("!=", raised, self.int(0)), self.word(-1))
+        builder.ret(self.word(0))
 
-    def _has(self, flags: Any, flag: Flag) -> Any:
-        chosen = self._builder.and_(flags, self._number(flag))
-        return self._builder.icmp_signed("!=", chosen, self._number(0))
+    def _has(self, flags: Any, flag: CallFlag) -> Any:
+        chosen = self.builder.and_(flags, self.word(flag))
+        return self.builder.icmp_signed("!=", chosen, self.word(0))
+
+    # Calls in parts
+
+    def _change(self, how: str, call: Any, word: PartsWord, value: Any) -> Any:
+        """Change a word that several threads share, and return what it was."""
+        return self.builder.atomic_rmw(how, self.at(call, 8 * word), value, "seq_cst")
+
+    def _write_do_parts(self) -> None:
+        """Do parts until none is left that nobody has begun."""
+        (call,) = self._begin("do_parts", None, self.pointer, is_exported=True)
+        builder, one = self.builder, self.word(1)
+        self._change("add", call, PartsWord.RUNNING, one)
+        kernel = builder.inttoptr(self._get(call, PartsWord.CODE), self._kernel_type())
+        take, do, done = self.blocks("take", "do", "done")
+        builder.branch(take)
+        builder.position_at_end(take)
+        part = self._change("add", call, PartsWord.NEXT, one)
+        is_left = builder.icmp_signed("<", part, self._get(call, PartsWord.COUNT))
+        builder.cbranch(is_left, do, done)
+        builder.position_at_end(do)
+        offset = builder.mul(part, self._get(call, PartsWord.SIZE))
+        words = self._get_pointer(call, PartsWord.WORDS)
+        given = builder.gep(words, [offset], source_etype=self.word)
+        self._change("or", call, PartsWord.FAILED, builder.call(kernel, [given]))
+        builder.branch(take)
+        builder.position_at_end(done)
+        self._change("sub", call, PartsWord.RUNNING, one)
+        builder.ret_void()
+
+    def _kernel_type(self) -> Any:
+        return self._ir.FunctionType(self.word, [self.pointer]).as_pointer()
+
+    def _open(self, call: Any) -> None:
+        """Let all parts be to be done."""
+        self._change("xchg", call, PartsWord.FAILED, self.word(0))
+        self._change("xchg", call, PartsWord.NEXT, self.word(0))
+
+    def _write_alone(self) -> None:
+        """Do all parts in this thread, and return whether one has failed."""
+        (call,) = self._begin("alone", self.word, self.pointer, is_exported=True)
+        self._open(call)
+        self._call("do_parts", call)
+        self.builder.ret(self._get(call, PartsWord.FAILED))
+
+    def _write_shared(self) -> None:
+        """Do all parts with the help of other threads; return -1 where an exception was raised.
+
+        Whatever happens, it waits until nobody is at a part: memory may be freed then.
+        """
+        (call,) = self._begin("shared", self.word, self.pointer, is_exported=True)
+        builder, raised = self.builder, self.word(-1)
+        self._open(call)
+        number = self.python("PyLong_FromVoidPtr", self.pointer, call)
+        self.return_if(self.is_null(number), raised)
+        helpers = self._get_pointer(call, PartsWord.HELPERS)
+        asked = self.python("PyObject_CallOneArg", self.pointer, helpers, number)
+        self.release(number)
+        self.release(asked)
+        thread = self.python("PyEval_SaveThread", self.pointer)
+        self._call("do_parts", call)
+        self._change("xchg", call, PartsWord.NEXT, self._get(call, PartsWord.COUNT))
+        wait, done = self.blocks("wait", "done")
+        builder.branch(wait)
+        builder.position_at_end(wait)
+        running = self._change("add", call, PartsWord.RUNNING, self.word(0))
+        with builder.if_then(builder.icmp_signed(">", running, self.word(0))):
+            self._give_way()
+            builder.branch(wait)
+        builder.branch(done)
+        builder.position_at_end(done)
+        self.python("PyEval_RestoreThread", None, thread)
+        self.return_if(self.is_null(asked), raised)
+        signals = self.python("PyErr_CheckSignals", self.int)
+        self.return_if(builder.icmp_signed("!=", signals, self.int(0)), raised)
+        builder.ret(self._get(call, PartsWord.FAILED))
+
+    def _give_way(self) -> None:
+        """Let the system run another thread."""
+        for name in ("sched_yield", "SwitchToThread"):
+            if jit.has_symbol(name):
+                signature = self._ir.FunctionType(self.int, [])
+                self.builder.call(self._ir.Function(self.module, signature, name), [])
+                return
 
     # Arguments
 
     def _write_address_of(self) -> None:
         """Return where the numbers of an argument stand, or null if it is not as expected."""
-        head, record, value = self._begin("address_of", *[self._pointer] * 4)
-        builder, type_ = self._builder, self._field(value, _TYPE)
-        is_array = self._equal(type_, self._get_pointer(head, Head.ARRAY_TYPE))
+        head, record, value = self._begin("address_of", *[self.pointer] * 4)
+        builder, type_ = self.builder, self.type_of(value)
+        is_array = self.equal(type_, self._get_pointer(head, TableWord.ARRAY_TYPE))
         with builder.if_then(is_array, likely=True):
-            self._return_if(builder.not_(self._is_as_expected(record, value)), self._null())
-            with self._each(self._get(record, Input.NDIM)) as axis:
-                given = self._load_word(self._field(value, _SIZES), axis)
-                expected = self._load_word(self._get_pointer(record, Input.SIZES), axis)
-                self._return_if(builder.icmp_signed("!=", given, expected), self._null())
-            builder.ret(self._field(value, _DATA))
-        for kind in (Input.SCALAR_TYPE, Input.PYTHON_TYPE):
-            is_number = self._equal(type_, self._get_pointer(record, kind))
-            with builder.if_then(is_number):
-                builder.ret(self._at(value, _HEADER))
-        builder.ret(self._null())
-
-    def _is_as_expected(self, record: Any, array: Any) -> Any:
-        """Return whether dtype, number of axes and order of the elements are right."""
-        builder = self._builder
-        dtype = self._field(self._field(array, _DTYPE), _SIGNATURE, self._word)
-        flags = builder.and_(self._field(array, _FLAGS, self._int), self._int(_IN_ORDER))
-        ndim = builder.sext(self._field(array, _NDIM, self._int), self._word)
-        in_order = self._equal(flags, self._int(_IN_ORDER))
-        right = builder.and_(in_order, self._equal(dtype, self._get(record, Input.SIGNATURE)))
-        return builder.and_(right, self._equal(ndim, self._get(record, Input.NDIM)))
+            signature, ndim = (
+                self._get(record, ArgumentWord.SIGNATURE),
+                self._get(record, ArgumentWord.NDIM),
+            )
+            in_order = self.is_in_order(value, signature, ndim)
+            self.return_if(builder.not_(in_order), self.null)
+            with self.each(ndim) as axis:
+                given = self._load_word(self.sizes_of(value), axis)
+                expected = self._load_word(self._get_pointer(record, ArgumentWord.SIZES), axis)
+                self.return_if(builder.icmp_signed("!=", given, expected), self.null)
+            builder.ret(self.data_of(value))
+        for kind in (ArgumentWord.SCALAR_TYPE, ArgumentWord.PYTHON_TYPE):
+            with builder.if_then(self.equal(type_, self._get_pointer(record, kind))):
+                builder.ret(self.content(value))
+        builder.ret(self.null)
 
     def _load_word(self, words: Any, index: Any) -> Any:
-        place = self._builder.gep(words, [index], source_etype=self._word)
-        return self._builder.load(place, typ=self._word)
+        place = self.builder.gep(words, [index], source_etype=self.word)
+        return self.builder.load(place, typ=self.word)
 
     def _write_fill_in(self) -> None:
         """Write an address, with what each place adds to it, to all places of a record."""
-        places, count, address = self._begin(
-            "fill_in", self._ir.VoidType(), self._pointer, self._word, self._word
-        )
-        with self._each(count) as index:
+        places, count, address = self._begin("fill_in", None, self.pointer, self.word, self.word)
+        with self.each(count) as index:
             place = self._record(places, index, _PLACE)
-            moved = self._builder.add(address, self._get(place, 1))
+            moved = self.builder.add(address, self._get(place, 1))
             self._set(self._get_pointer(place, 0), 0, moved)
-        self._builder.ret_void()
+        self.builder.ret_void()
 
     # Results
 
     def _write_make(self) -> None:
         """Return an array for a result, the one given or a new one; null where that failed."""
-        head, record, given = self._begin("make", *[self._pointer] * 4)
-        builder, null, zero = self._builder, self._null(), self._int(0)
-        with builder.if_then(builder.not_(self._equal(given, self._get_pointer(head, Head.NONE)))):
-            self._python("Py_IncRef", self._ir.VoidType(), given)
+        head, record, given = self._begin("make", *[self.pointer] * 4)
+        builder = self.builder
+        with builder.if_then(
+            builder.not_(self.equal(given, self._get_pointer(head, TableWord.NONE)))
+        ):
+            self.hold(given)
             builder.ret(given)
-        is_called = self._equal(self._get(record, Output.KIND), self._number(Kind.CALLED))
+        is_called = self.equal(self._get(record, ResultWord.KIND), self.word(ResultKind.CALLED))
         with builder.if_then(is_called, likely=False):
-            maker = self._get_pointer(record, Output.MAKER)
-            builder.ret(self._python("PyObject_CallNoArgs", self._pointer, maker))
+            maker = self._get_pointer(record, ResultWord.MAKER)
+            builder.ret(self.python("PyObject_CallNoArgs", self.pointer, maker))
+        type_ = self._get_pointer(head, TableWord.ARRAY_TYPE)
+        sizes = self._get_pointer(record, ResultWord.SIZES)
         ndim, number = (
-            builder.trunc(self._get(record, word), self._int)
-            for word in (Output.NDIM, Output.TYPE_NUMBER)
+            self._get(record, word) for word in (ResultWord.NDIM, ResultWord.TYPE_NUMBER)
         )
-        type_ = self._get_pointer(head, Head.ARRAY_TYPE)
-        sizes = self._get_pointer(record, Output.SIZES)
-        arguments = (type_, ndim, sizes, number, null, null, zero, zero, null)
-        address = _array_function(_NEW_ARRAY)
-        builder.ret(self._foreign("PyArray_New", address, self._pointer, *arguments))
+        builder.ret(self.new_array(type_, ndim, sizes, number))
 
     def _write_box(self) -> None:
-        """Return a new NumPy scalar with the content that the commands have left; or null."""
-        head, record = self._begin("box", *[self._pointer] * 3)
-        builder, content = self._builder, self._get_pointer(record, Output.CONTENT)
-        is_boolean = self._equal(self._get(record, Output.KIND), self._number(Kind.BOOLEAN))
+        """Return a new NumPy scalar with the content that the calls have left; or null."""
+        head, record = self._begin("box", *[self.pointer] * 3)
+        builder, content = self.builder, self._get_pointer(record, ResultWord.CONTENT)
+        is_boolean = self.equal(self._get(record, ResultWord.KIND), self.word(ResultKind.BOOLEAN))
         with builder.if_then(is_boolean):
-            byte = builder.load(content, typ=self._ir.IntType(8))
-            pair = (self._get_pointer(head, word) for word in (Head.FALSE, Head.TRUE))
-            made = builder.select(self._equal(byte, byte.type(0)), *pair)
-            self._python("Py_IncRef", self._ir.VoidType(), made)
+            byte = builder.load(content, typ=self.byte)
+            pair = (self._get_pointer(head, word) for word in (TableWord.FALSE, TableWord.TRUE))
+            made = builder.select(self.equal(byte, byte.type(0)), *pair)
+            self.hold(made)
             builder.ret(made)
-        type_ = self._get_pointer(record, Output.MAKER)
-        made = self._python("PyType_GenericAlloc", self._pointer, type_, self._number(0))
-        self._return_if(self._is_null(made), made)
-        with self._each(self._get(record, Output.ITEM_SIZE)) as index:
+        made = self.new_scalar(self._get_pointer(record, ResultWord.MAKER))
+        self.return_if(self.is_null(made), made)
+        with self.each(self._get(record, ResultWord.ITEM_SIZE)) as index:
             source, target = (
-                builder.gep(base, [index], source_etype=self._ir.IntType(8))
-                for base in (content, self._at(made, _HEADER))
+                builder.gep(base, [index], source_etype=self.byte)
+                for base in (content, self.content(made))
             )
-            builder.store(builder.load(source, typ=self._ir.IntType(8)), target)
+            builder.store(builder.load(source, typ=self.byte), target)
         builder.ret(made)
 
     def _write_release(self) -> None:
         """Give up all results that were made, and the table; return null."""
-        (head,) = self._begin("release", *[self._pointer] * 2)
-        with self._each(self._get(head, Head.OUTPUT_COUNT)) as index:
-            record = self._record(self._get_pointer(head, Head.OUTPUTS), index, len(Output))
-            made = self._get_pointer(record, Output.MADE)
-            with self._builder.if_then(self._builder.not_(self._is_null(made))):
-                self._python("Py_DecRef", self._ir.VoidType(), made)
-            self._set(record, Output.MADE, self._null())
+        (head,) = self._begin("release", *[self.pointer] * 2)
+        with self.each(self._get(head, TableWord.OUTPUT_COUNT)) as index:
+            record = self._record(
+                self._get_pointer(head, TableWord.OUTPUTS), index, len(ResultWord)
+            )
+            made = self._get_pointer(record, ResultWord.MADE)
+            with self.builder.if_then(self.builder.not_(self.is_null(made))):
+                self.release(made)
+            self._set(record, ResultWord.MADE, self.null)
         self._lock(head, 0)
-        self._builder.ret(self._null())
+        self.builder.ret(self.null)
 
     def _write_collect(self) -> None:
         """Return the results as the caller gets them, or null where that failed."""
-        (head,) = self._begin("collect", *[self._pointer] * 2)
-        builder, form = self._builder, self._get(head, Head.FORM)
-        count = self._get(head, Head.OUTPUT_COUNT)
-        with builder.if_then(self._equal(form, self._number(Form.SINGLE))):
+        (head,) = self._begin("collect", *[self.pointer] * 2)
+        builder, form = self.builder, self._get(head, TableWord.FORM)
+        count = self._get(head, TableWord.OUTPUT_COUNT)
+        with builder.if_then(self.equal(form, self.word(ResultForm.SINGLE))):
             self._lock(head, 0)
-            builder.ret(self._take(self._get_pointer(head, Head.OUTPUTS)))
-        is_tuple = self._equal(form, self._number(Form.TUPLE))
+            builder.ret(self._take(self._get_pointer(head, TableWord.OUTPUTS)))
+        is_tuple = self.equal(form, self.word(ResultForm.TUPLE))
         with builder.if_then(is_tuple):
-            made = self._python("PyTuple_New", self._pointer, count)
+            made = self.python("PyTuple_New", self.pointer, count)
             self._move_into(head, made, "PyTuple_SetItem")
             builder.ret(made)
-        made = self._python("PyList_New", self._pointer, count)
+        made = self.python("PyList_New", self.pointer, count)
         self._move_into(head, made, "PyList_SetItem")
-        self._return_if(self._equal(form, self._number(Form.LIST)), made)
-        finish = self._get_pointer(head, Head.FINISH)
-        finished = self._python("PyObject_CallOneArg", self._pointer, finish, made)
-        self._python("Py_DecRef", self._ir.VoidType(), made)
+        self.return_if(self.equal(form, self.word(ResultForm.LIST)), made)
+        finish = self._get_pointer(head, TableWord.FINISH)
+        finished = self.python("PyObject_CallOneArg", self.pointer, finish, made)
+        self.release(made)
         builder.ret(finished)
 
     def _move_into(self, head: Any, made: Any, set_item: str) -> None:
         """Hand the results over to their container."""
-        with self._builder.if_then(self._is_null(made), likely=False):
-            self._builder.ret(self._call("release", head))
-        with self._each(self._get(head, Head.OUTPUT_COUNT)) as index:
-            record = self._record(self._get_pointer(head, Head.OUTPUTS), index, len(Output))
-            self._python(set_item, self._int, made, index, self._take(record))
+        with self.builder.if_then(self.is_null(made), likely=False):
+            self.builder.ret(self._call("release", head))
+        with self.each(self._get(head, TableWord.OUTPUT_COUNT)) as index:
+            record = self._record(
+                self._get_pointer(head, TableWord.OUTPUTS), index, len(ResultWord)
+            )
+            self.python(set_item, self.int, made, index, self._take(record))
         self._lock(head, 0)
 
     def _take(self, record: Any) -> Any:
-        made = self._get_pointer(record, Output.MADE)
-        self._set(record, Output.MADE, self._null())
+        made = self._get_pointer(record, ResultWord.MADE)
+        self._set(record, ResultWord.MADE, self.null)
         return made
 
     # The call
 
     def _write_enter(self) -> None:
-        pointer, word = self._pointer, self._word
-        own, values, count, names = self._begin(
-            "enter", pointer, pointer, pointer, word, pointer, exported=True
-        )
-        builder, function = self._builder, self._functions["enter"]
-        head = self._field(self._field(own, _ITEMS), _DATA)
-        slow = function.append_basic_block("slow")
-        fails = function.append_basic_block("fails")
-        self._go_unless(self._is_plain_call(head, count, names), slow)
-        inputs = self._get(head, Head.INPUT_COUNT)
-        with self._each(inputs) as index:
-            record = self._record(self._get_pointer(head, Head.INPUTS), index, len(Input))
+        pointer, word = self.pointer, self.word
+        own, values, count, names = self.begin_builtin("enter")
+        builder = self.builder
+        head = self.data_of(self.item(own, 0))
+        slow, fails = self.blocks("slow", "fails")
+        self.go_unless(self._is_plain_call(head, count, names), slow)
+        inputs = self._get(head, TableWord.INPUT_COUNT)
+        with self.each(inputs) as index:
+            record = self._record(
+                self._get_pointer(head, TableWord.INPUTS), index, len(ArgumentWord)
+            )
             value = builder.inttoptr(self._load_word(values, index), pointer)
             address = self._call("address_of", head, record, value)
-            self._go_unless(builder.not_(self._is_null(address)), slow)
-            self._fill_in(record, Input.PLACES, Input.PLACE_COUNT, address)
+            self.go_unless(builder.not_(self.is_null(address)), slow)
+            self._fill_in(record, ArgumentWord.PLACES, ArgumentWord.PLACE_COUNT, address)
         self._lock(head, 1)
         targets = builder.gep(values, [inputs], source_etype=word)
         has_targets = builder.icmp_signed(">", count, inputs)
-        with self._outputs(head, (Kind.ARRAY, Kind.CALLED)) as (index, record):
+        with self._outputs(head, (ResultKind.ARRAY, ResultKind.CALLED)) as (index, record):
             given = self._target(head, has_targets, targets, index)
             made = self._call("make", head, record, given)
-            self._set(record, Output.MADE, made)
-            self._go_unless(builder.not_(self._is_null(made)), fails)
-            data = self._field(made, _DATA)
-            self._fill_in(record, Output.PLACES, Output.PLACE_COUNT, data)
-        commands = self._get_pointer(head, Head.COMMANDS)
-        status = self._call("run", commands, self._get(head, Head.COMMAND_COUNT))
-        self._go_unless(builder.icmp_signed(">=", status, self._number(0)), fails)
-        with builder.if_then(builder.icmp_signed(">", status, self._number(0)), likely=False):
+            self._set(record, ResultWord.MADE, made)
+            self.go_unless(builder.not_(self.is_null(made)), fails)
+            data = self.data_of(made)
+            self._fill_in(record, ResultWord.PLACES, ResultWord.PLACE_COUNT, data)
+        calls = self._get_pointer(head, TableWord.CALLS)
+        status = self._call("run", calls, self._get(head, TableWord.CALL_COUNT))
+        self.go_unless(builder.icmp_signed(">=", status, self.word(0)), fails)
+        with builder.if_then(builder.icmp_signed(">", status, self.word(0)), likely=False):
             self._call("release", head)
             builder.branch(slow)
         self._finish_enter(head, fails)
-        self._write_exits(head, slow, fails, *function.args[1:])
+        self._write_exits(head, slow, fails, values, count, names)
 
     def _is_plain_call(self, head: Any, count: Any, names: Any) -> Any:
         """Return whether the table is free and there are as many arguments as inputs."""
-        builder = self._builder
-        inputs, targets = (self._get(head, word) for word in (Head.INPUT_COUNT, Head.TARGET_COUNT))
-        with_targets = self._equal(count, builder.add(inputs, targets))
-        right_count = builder.or_(self._equal(count, inputs), with_targets)
-        lock = self._get(self._get_pointer(head, Head.LOCK), 0)
-        is_free = self._equal(lock, self._number(0))
-        return builder.and_(builder.and_(right_count, is_free), self._is_null(names))
+        builder = self.builder
+        inputs, targets = (
+            self._get(head, word) for word in (TableWord.INPUT_COUNT, TableWord.TARGET_COUNT)
+        )
+        with_targets = self.equal(count, builder.add(inputs, targets))
+        right_count = builder.or_(self.equal(count, inputs), with_targets)
+        lock = self._get(self._get_pointer(head, TableWord.LOCK), 0)
+        is_free = self.equal(lock, self.word(0))
+        return builder.and_(builder.and_(right_count, is_free), self.is_null(names))
 
     def _target(self, head: Any, has_targets: Any, targets: Any, index: Any) -> Any:
         """Return the array that was given for a result, or ``None``."""
-        builder = self._builder
-        none = builder.gep(head, [self._number(Head.NONE)], source_etype=self._word)
-        place = builder.gep(targets, [index], source_etype=self._word)
-        return builder.load(builder.select(has_targets, place, none), typ=self._pointer)
+        builder = self.builder
+        none = builder.gep(head, [self.word(TableWord.NONE)], source_etype=self.word)
+        place = builder.gep(targets, [index], source_etype=self.word)
+        return builder.load(builder.select(has_targets, place, none), typ=self.pointer)
 
     def _lock(self, head: Any, state: int) -> None:
-        self._set(self._get_pointer(head, Head.LOCK), 0, self._number(state))
-
-    def _go_unless(self, condition: Any, otherwise: Any) -> None:
-        further = self._builder.append_basic_block("further")
-        self._builder.cbranch(condition, further, otherwise)
-        self._builder.position_at_end(further)
+        self._set(self._get_pointer(head, TableWord.LOCK), 0, self.word(state))
 
     def _fill_in(self, record: Any, places: int, count: int, address: Any) -> None:
-        number = self._builder.ptrtoint(address, self._word)
+        number = self.builder.ptrtoint(address, self.word)
         self._call("fill_in", self._get_pointer(record, places), self._get(record, count), number)
 
     @contextmanager
-    def _outputs(self, head: Any, kinds: tuple[Kind, Kind]) -> Iterator[tuple[Any, Any]]:
+    def _outputs(
+        self, head: Any, kinds: tuple[ResultKind, ResultKind]
+    ) -> Iterator[tuple[Any, Any]]:
         """Repeat what is written inside for each result of either kind: its number and record."""
-        builder = self._builder
-        with self._each(self._get(head, Head.OUTPUT_COUNT)) as index:
-            record = self._record(self._get_pointer(head, Head.OUTPUTS), index, len(Output))
-            kind = self._get(record, Output.KIND)
-            first, second = (self._equal(kind, self._number(k)) for k in kinds)
+        builder = self.builder
+        with self.each(self._get(head, TableWord.OUTPUT_COUNT)) as index:
+            record = self._record(
+                self._get_pointer(head, TableWord.OUTPUTS), index, len(ResultWord)
+            )
+            kind = self._get(record, ResultWord.KIND)
+            first, second = (self.equal(kind, self.word(k)) for k in kinds)
             with builder.if_then(builder.or_(first, second)):
                 yield index, record
 
     def _finish_enter(self, head: Any, fails: Any) -> None:
         """Make the scalars, and return everything."""
-        with self._outputs(head, (Kind.SCALAR, Kind.BOOLEAN)) as (_, record):
+        with self._outputs(head, (ResultKind.SCALAR, ResultKind.BOOLEAN)) as (_, record):
             made = self._call("box", head, record)
-            self._set(record, Output.MADE, made)
-            self._go_unless(self._builder.not_(self._is_null(made)), fails)
-        mark = self._get_pointer(head, Head.MARKED)
-        self._builder.store(self._get(head, Head.MARK), mark)
-        self._builder.ret(self._call("collect", head))
+            self._set(record, ResultWord.MADE, made)
+            self.go_unless(self.builder.not_(self.is_null(made)), fails)
+        mark = self._get_pointer(head, TableWord.MARKED)
+        self.builder.store(self._get(head, TableWord.MARK), mark)
+        self.builder.ret(self._call("collect", head))
 
     def _write_exits(self, head: Any, slow: Any, fails: Any, *given: Any) -> None:
-        builder = self._builder
+        builder = self.builder
         builder.position_at_end(slow)
-        fallback = self._get_pointer(head, Head.FALLBACK)
-        builder.ret(self._python("PyObject_Vectorcall", self._pointer, fallback, *given))
+        fallback = self._get_pointer(head, TableWord.FALLBACK)
+        builder.ret(self.python("PyObject_Vectorcall", self.pointer, fallback, *given))
         builder.position_at_end(fails)
         self._call("release", head)
-        wanted = self._get_pointer(head, Head.NO_MEMORY)
-        is_memory = self._python("PyErr_ExceptionMatches", self._int, wanted)
-        with builder.if_then(builder.icmp_signed("!=", is_memory, self._int(0))):
-            self._python("PyErr_Clear", self._ir.VoidType())
+        wanted = self._get_pointer(head, TableWord.NO_MEMORY)
+        is_memory = self.python("PyErr_ExceptionMatches", self.int, wanted)
+        with builder.if_then(builder.icmp_signed("!=", is_memory, self.int(0))):
+            self.python("PyErr_Clear", None)
             builder.branch(slow)
-        builder.ret(self._null())
+        builder.ret(self.null)

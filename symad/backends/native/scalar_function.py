@@ -1,7 +1,7 @@
-"""Functions of numbers: a whole plan as one native function, called as CPython calls its own.
+"""Scalar functions: a whole plan as one native function, called as CPython calls its own.
 
-What a small function costs is the way in and out, not its arithmetic; see ``number_code.py``.  The
-code of one function serves all of the same structure.
+What a small function costs is the way in and out, not its arithmetic; see ``cpython.py``.  The code
+of one function serves all of the same structure.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from symad.backends.native.builtin import new_builtin
-from symad.backends.native.jit import CompiledModule, Latest, compile_module
-from symad.backends.native.scalar_code import (
-    EXPORTED,
+from symad.backends.native.cpython import (
     Fallback,
-    Held,
-    NumberCode,
-    can_read_objects,
+    HeldResults,
+    NumberFunctionWriter,
+    can_read_numbers,
+    new_builtin,
 )
+from symad.backends.native.jit import CompiledModule, Latest, compile_module
+from symad.backends.native.scalar_builder import Scalar, element
 from symad.graph.nested import is_nested
 from symad.ops.base import PerElement
 from symad.plan.plan import Plan
@@ -29,6 +29,9 @@ MOST_INSTRUCTIONS = 2000
 
 _INSTRUCTIONS_PER_NUMBER = 10
 """What an argument or a result counts for: finding out what it is, and making objects."""
+
+_EXPORTED = "call"
+"""The name of the function in its module."""
 
 
 def native_function(
@@ -61,13 +64,13 @@ def native_function(
         ``None`` if the plan has a value with axes or a structure, an op without native code, more
         than :data:`MOST_INSTRUCTIONS` instructions, or if llvmlite or CPython is missing.
     """
-    if not _is_plain(plan) or not _is_simple(outputs) or not can_read_objects():
+    if not _is_plain(plan) or not _is_simple(outputs) or not can_read_numbers():
         return None
     key = _structure_of(plan, outputs, is_fast)
     code = _codes.get(key, lambda: _code_for(plan, outputs, is_fast))
     if code is None:
         return None
-    address = code.module.address(EXPORTED)
+    address = code.module.address(_EXPORTED)
     return new_builtin(name, address, *code.objects(fallback), code.module)
 
 
@@ -91,7 +94,7 @@ class _Code:
             if value is Fallback:
                 yield fallback
             else:
-                yield value.new() if isinstance(value, Held) else value
+                yield value.new() if isinstance(value, HeldResults) else value
 
 
 _codes: Latest[_Code | None] = Latest(256)
@@ -123,11 +126,29 @@ def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> _Code | None:
     from llvmlite import ir
 
     module = ir.Module("function")
+    writer = NumberFunctionWriter(module, _EXPORTED, is_fast)
     try:
-        kept = NumberCode(module, plan, is_fast).write(outputs)
+        writer.finish(outputs, _results(writer, plan))
     except NotImplementedError:
         return None
-    return _Code(compile_module(module, "function"), kept)
+    return _Code(compile_module(module, "function"), writer.kept())
+
+
+def _results(writer: NumberFunctionWriter, plan: Plan) -> list[Scalar]:
+    """Write the instructions of a plan."""
+    registers: list[Any] = [None] * plan.registers
+    values = writer.arguments([node.dtype for node in plan.graph.inputs])
+    for register, value in zip(plan.inputs, values, strict=True):
+        registers[register] = value
+    for register, constant in plan.constants:
+        number = constant.value.item()
+        registers[register] = writer.scalars.constant(number, constant.value.dtype)
+    for step in plan.instructions:
+        op = step.node.op
+        assert isinstance(op, PerElement)
+        inputs = [registers[register] for register in step.inputs]
+        registers[step.output] = element(writer.scalars, op, inputs, step.node.dtype)
+    return [registers[register] for register in plan.outputs]
 
 
 def _is_plain(plan: Plan) -> bool:

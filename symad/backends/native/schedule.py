@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from symad.backends.native.lower.dispatch import is_large, runs_in_segment
+from symad.backends.native.lower.dispatch import is_large, supports
 from symad.backends.native.lower.views import is_view
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
@@ -110,7 +110,8 @@ class _Scheduler:
 
     def parts(self) -> list[SchedulePart]:
         """Return all parts in order."""
-        parts = self._in_order() if any(map(is_large, self._nodes)) else self._natives_first()
+        in_order = any(map(is_large, self._nodes)) and not all(map(self._is_native, self._nodes))
+        parts = self._in_order() if in_order else self._natives_first()
         return parts + [SchedulePart((view,), False) for view in self._views_for(self._outputs)]
 
     def _in_order(self) -> list[SchedulePart]:
@@ -169,7 +170,7 @@ class _Scheduler:
         return [SchedulePart((each,), False) for each in (*self._views_for(node.inputs), node)]
 
     def _is_native(self, node: Node) -> bool:
-        return self._has_native_code and runs_in_segment(node)
+        return self._has_native_code and supports(node)
 
     def _enqueue(self, node: Node) -> None:
         queue = self._native if self._is_native(node) else self._others

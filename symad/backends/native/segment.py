@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.call_table import Frame, Manner
+from symad.backends.native.call_table import CallConvention, CallTable
+from symad.backends.native.cpython import signature_of
 from symad.backends.native.lower.dispatch import PlacedSegment
 from symad.backends.native.memory_pool import Arena, Memory
-from symad.backends.native.runtime import Runtime, signature_of
+from symad.backends.native.runtime import Runtime
 from symad.backends.numpy import NumpyProgram, failure_of, numpy_program
 from symad.errors import InternalError
 from symad.graph.graph import Graph
@@ -43,23 +44,23 @@ class Segment:
         self._code = placed.code
         self._runtime, self._memory = runtime, memory
         self._arena: Arena | None = None
-        self._spare: list[Frame] = []
+        self._spare: list[CallTable] = []
         self.run: Callable[..., Any] = self._run_otherwise
 
     def enter(self) -> None:
         """Get memory, and make :attr:`run` native."""
         self._arena = self._arena_from(self._memory.arena)
-        self.run = self.entry(Manner(self._run_otherwise, takes_targets=True))
+        self.run = self.entry(CallConvention(self._run_otherwise, takes_targets=True))
 
     @cached_property
     def _kernels(self) -> NumpyProgram:
         return numpy_program(make_plan(Graph(self.outputs, self.inputs)))
 
-    def entry(self, manner: Manner) -> Callable[..., Any]:
-        """Return a native function that is called in some manner."""
+    def entry(self, convention: CallConvention) -> Callable[..., Any]:
+        """Return a native function that is called in some convention."""
         if self._arena is None:
-            return manner.fallback
-        return self._frame(manner, self._arena).entry
+            return convention.fallback
+        return self._frame(convention, self._arena).entry
 
     def _arena_from(self, make: Callable[[int], Arena]) -> Arena | None:
         """Return memory for one call at a time, if there is so much."""
@@ -68,23 +69,23 @@ class Segment:
         except MemoryError:
             return None
 
-    def _frame(self, manner: Manner, arena: Arena) -> Frame:
-        return Frame(self._runtime, self._code, arena, manner, self._memory.take)
+    def _frame(self, convention: CallConvention, arena: Arena) -> CallTable:
+        return CallTable(self._runtime, self._code, arena, convention, self._memory.take)
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
-        """Run once, command by command; return what each computed, and its seconds."""
+        """Run once, call by call; return what each computed, and its seconds."""
         arena = self._arena_from(Arena)
         if arena is None:
             return self._kernels.profile(values)
-        frame = self._frame(Manner(lambda *given: None), arena)
-        commands = frame.as_commands()
+        frame = self._frame(CallConvention(lambda *given: None), arena)
+        calls = frame.as_calls()
         in_order = [self._in_order(*pair) for pair in zip(values, self.inputs, strict=True)]
         results = frame.entry(*in_order)  # with all addresses in place, and nothing computed
         # Once beforehand, so that code and memory are at hand.
-        if results is None or any(self._runtime.run(address, 1) for _, address in commands):
+        if results is None or any(self._runtime.run(address, 1) for _, address in calls):
             return self._kernels.profile(values)
         overhead = min(_seconds(self._runtime.run, 0, 0) for _ in range(9))
-        times = [(node, _seconds(self._runtime.run, address, 1)) for node, address in commands]
+        times = [(node, _seconds(self._runtime.run, address, 1)) for node, address in calls]
         del results
         return [(node, max(seconds - overhead, 0.0)) for node, seconds in times]
 
@@ -100,7 +101,7 @@ class Segment:
             arena = self._arena_from(Arena)
             if arena is None:
                 return self._run_by_kernels(*given)
-            frame = self._frame(Manner(self._run_by_kernels, takes_targets=True), arena)
+            frame = self._frame(CallConvention(self._run_by_kernels, takes_targets=True), arena)
         try:
             return frame.entry(*given)
         finally:

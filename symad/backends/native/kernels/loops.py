@@ -24,7 +24,7 @@ import numpy as np
 from symad.backends.native import jit
 from symad.backends.native.kernels.vectors import Vectors
 from symad.backends.native.kernels.writer import KernelWriter, stored_type
-from symad.backends.native.loop_nest import Kind, Layout, Nest, is_plain
+from symad.backends.native.loop_nest import Nest, NestLayout, ValueKind, is_plain
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
@@ -60,7 +60,7 @@ class LoopCode:
 _codes: jit.Latest[LoopCode] = jit.Latest(_KEPT)
 
 
-def loop_code(nest: Nest, layout: Layout) -> LoopCode:
+def loop_code(nest: Nest, layout: NestLayout) -> LoopCode:
     """Return the machine code of a nest; that of another with the same structure will do."""
 
     def make() -> LoopCode:
@@ -70,12 +70,12 @@ def loop_code(nest: Nest, layout: Layout) -> LoopCode:
     return _codes.get(structure_of(nest, layout), make)
 
 
-def loop_text(nest: Nest, layout: Layout) -> str:
+def loop_text(nest: Nest, layout: NestLayout) -> str:
     """Return the LLVM text of a nest, as it is before optimisation."""
     return str(_Writer(nest, layout).module())
 
 
-def structure_of(nest: Nest, layout: Layout) -> Any:
+def structure_of(nest: Nest, layout: NestLayout) -> Any:
     """Return what the machine code of a nest depends on: everything but sizes and numbers."""
     index: dict[Node, int] = {}
     steps: list[Any] = []
@@ -104,7 +104,7 @@ _FIRST_SIZE = 5
 class _Writer(KernelWriter):
     """Writes the machine code of one nest."""
 
-    def __init__(self, nest: Nest, layout: Layout) -> None:
+    def __init__(self, nest: Nest, layout: NestLayout) -> None:
         super().__init__()
         self._nest, self._layout = nest, layout
         self._dims = max(len(layout.outer), layout.is_line)
@@ -126,9 +126,9 @@ class _Writer(KernelWriter):
         self._sums = {
             node: _Accumulator(self, nest, node)
             for node in reduced
-            if nest.kinds[node] is not Kind.COLUMN
+            if nest.kinds[node] is not ValueKind.COLUMN
         }
-        totals = [node for node in reduced if nest.kinds[node] is Kind.TOTAL]
+        totals = [node for node in reduced if nest.kinds[node] is ValueKind.TOTAL]
         for node in totals:
             self._sums[node].reset()
         with self.loop(begin, end) as row:
@@ -166,7 +166,7 @@ class _Writer(KernelWriter):
         """Set what is reduced over rows to what changes nothing."""
         first = self.builder.mul(self._part, self._row)
         for node in self._nest.body.outputs:
-            if self._nest.kinds[node] is Kind.COLUMN:
+            if self._nest.kinds[node] is ValueKind.COLUMN:
                 target = self._start(self._targets[node], first, node.dtype)
                 identity = self.scalars.constant(identity_of(node).item(), node.dtype)
                 with self.loop(self.integer(0), self._row) as index:
@@ -182,7 +182,7 @@ class _Writer(KernelWriter):
         nest = self._nest
         self._open_row(row)
         for node, accumulator in self._sums.items():
-            if nest.kinds[node] is Kind.ROW:
+            if nest.kinds[node] is ValueKind.ROW:
                 accumulator.reset()
         for stage in range(nest.stages + 1):
             for node in nest.computed:
@@ -191,7 +191,7 @@ class _Writer(KernelWriter):
             if stage < nest.stages and nest.loops[stage]:
                 self._write_stage(stage)
         for node in nest.body.outputs:
-            if nest.kinds[node] is Kind.ROW:
+            if nest.kinds[node] is ValueKind.ROW:
                 self.store(self._values[node], self._targets[node], row)
 
     def _open_row(self, row: Any) -> None:
@@ -213,10 +213,10 @@ class _Writer(KernelWriter):
         self._row_targets = {
             node: self._start(self._targets[node], begin, node.dtype)
             for node in nest.body.outputs
-            if nest.kinds[node] is Kind.FULL
+            if nest.kinds[node] is ValueKind.FULL
         }
         begin = builder.mul(self._part, self._row)
-        shared = {n: p for n, p in self._targets.items() if nest.kinds[n] is Kind.COLUMN}
+        shared = {n: p for n, p in self._targets.items() if nest.kinds[n] is ValueKind.COLUMN}
         for node, pointer in (self._stores | shared).items():
             self._row_targets.setdefault(node, self._start(pointer, begin, node.dtype))
 
@@ -259,7 +259,7 @@ class _Writer(KernelWriter):
                 for accumulator in sums:
                     accumulator.close_block(begin, end, self._length, size)
         for node in nest.loops[stage]:
-            if nest.kinds[node] is Kind.ROW:
+            if nest.kinds[node] is ValueKind.ROW:
                 self._values[node] = self._sums[node].result()
 
     def _write_block(self, stage: int, begin: Any, end: Any) -> None:
@@ -327,7 +327,7 @@ class _Writer(KernelWriter):
     def elements_of(self, user: Node, source: Node, index: Any, mask: Any) -> Scalar:
         """Return a vector of what the present stage does not make."""
         nest = self._nest
-        if nest.is_computed(source, Kind.FULL):
+        if nest.is_computed(source, ValueKind.FULL):
             return self._load_vector(self._row_targets[source], index, source.dtype, mask)
         k = self._layout.read_of.get((user, source))
         if k is not None and self._layout.reads[k].inner:
@@ -415,7 +415,7 @@ class _Accumulator:
 
     def __init__(self, writer: _Writer, nest: Nest, node: Node) -> None:
         self._writer, self._node, self._builder = writer, node, writer.builder
-        self._is_row = nest.kinds[node] is Kind.ROW
+        self._is_row = nest.kinds[node] is ValueKind.ROW
         self._is_wide = nest.reduces_elements(node)
         self._values = writer.vectors if self._is_wide else writer.scalars
         is_of_floats = isinstance(node.op, Sum) and node.dtype.kind == "f"

@@ -1,4 +1,4 @@
-"""Commands for sums of products over named axes: matmul and einsum of two operands.
+"""Calls for sums of products over named axes: matmul and einsum of two operands.
 
 The axes of C = Σ A B are of four kinds: those of all three (batch), those that only A (i) or only B
 (j) shares with C, and those that are summed over (k).  Those of one kind that each operand steps
@@ -15,19 +15,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from symad.backends.native.fortran import Library, library
-from symad.backends.native.kernel_call import Command, View
-from symad.backends.native.kernels.library_calls import Argument, call
+from symad.backends.native.kernel_call import BufferView, KernelCall, Views
 from symad.backends.native.kernels.products import (
     columns_kernel,
     rows_kernel,
     tiles_kernel,
 )
 from symad.backends.native.lower.copies import (
-    Commands,
+    Calls,
     Condition,
     Lower,
     Scratch,
-    command,
+    call_of,
     convert_all,
     converted,
     copy,
@@ -35,6 +34,7 @@ from symad.backends.native.lower.copies import (
     merged_axes,
     outer_words,
 )
+from symad.backends.native.lower.library_calls import Argument, library_call
 from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.ops.einsum import Einsum
@@ -51,14 +51,14 @@ _DOTS = "..."
 _Axis = tuple[int, ...]
 """The size of an axis, and its strides in A, B and C."""
 _Axes = tuple[_Axis, _Axis, _Axis]
-_Views = tuple[View, View, View]
+_Views = tuple[BufferView, BufferView, BufferView]
 
 
 @dataclass(frozen=True, slots=True)
 class _Named:
     """A view whose axes have names."""
 
-    view: View
+    view: BufferView
     names: tuple[str, ...]
 
     def size(self, name: str) -> int:
@@ -76,7 +76,7 @@ class _Named:
         return _Named(self.view.permuted(axes), tuple(names))
 
 
-def _matmul(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _matmul(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     """Vectors lack an axis; leading axes are named by their distance from the last."""
     left, right = inputs
     batch = [f"b{k}" for k in reversed(range(max(len(left.shape), len(right.shape))))]
@@ -89,7 +89,7 @@ def _matmul(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) 
     return _contract(node, operands, scratch)
 
 
-def _einsum(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _einsum(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     assert isinstance(node.op, Einsum)
     given, _, result = node.op.subscripts.partition("->")
     terms = given.split(",")
@@ -107,8 +107,8 @@ def _names(term: str, rank: int) -> tuple[str, ...]:
     return (*before, *(f"{_DOTS}{k}" for k in reversed(range(count))), *after)
 
 
-def _contract(node: Node, operands: Sequence[_Named], scratch: Scratch) -> Commands:
-    """Return the commands for A, B and C, in the dtype of C."""
+def _contract(node: Node, operands: Sequence[_Named], scratch: Scratch) -> Calls:
+    """Return the calls for A, B and C, in the dtype of C."""
     *factors, out = operands
     dtype = out.view.dtype
     if 0 in out.view.shape:
@@ -116,12 +116,12 @@ def _contract(node: Node, operands: Sequence[_Named], scratch: Scratch) -> Comma
     summed = [name for name in factors[0].names if name not in out.names]
     if any(factors[0].size(name) == 0 for name in summed):
         return fill(node, 0, out.view)
-    commands: Commands = []
+    calls: Calls = []
     for k, factor in enumerate(factors):
         view, before = converted(node, factor.view, scratch, dtype)
         factors[k] = replace(factor, view=view)
-        commands += before
-    return commands + _Product(node, factors, out, scratch).commands(summed)
+        calls += before
+    return calls + _Product(node, factors, out, scratch).calls(summed)
 
 
 class _Product:
@@ -132,10 +132,10 @@ class _Product:
     ) -> None:
         self._node, self._scratch = node, scratch
         self._operands = [*factors, out]
-        self._before: Commands = []
+        self._before: Calls = []
 
-    def commands(self, summed: Sequence[str]) -> Commands:
-        """Return all commands; those of a copy of the result come last."""
+    def calls(self, summed: Sequence[str]) -> Calls:
+        """Return all calls; those of a copy of the result come last."""
         left, right, whole = self._operands
         rows = [name for name in whole.names if name not in right.names]
         columns = [name for name in whole.names if name not in left.names]
@@ -159,7 +159,7 @@ class _Product:
         rows: Sequence[str],
         columns: Sequence[str],
         summed: Sequence[str],
-    ) -> Commands | None:
+    ) -> Calls | None:
         i, more_rows = _longest(self._axes(rows))
         j, more_columns = _longest(self._axes(columns))
         (k,) = self._axes(summed) or [_NONE]
@@ -233,8 +233,8 @@ def _swapped(axis: _Axis) -> _Axis:
     return size, right, left, out
 
 
-def _lowered(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> Commands | None:
-    """Return the commands for a product whose axes i, j and k have these sizes and strides.
+def _lowered(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> Calls | None:
+    """Return the calls for a product whose axes i, j and k have these sizes and strides.
 
     ``None`` where an operand needs a copy first.
     """
@@ -257,8 +257,8 @@ def _lowered(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> Comm
     return None if made is None else [made]
 
 
-def _with_vector(node: Node, views: _Views, axes: _Axes) -> Command | None:
-    """Return the command for a product of a matrix A and a vector, or of two vectors."""
+def _with_vector(node: Node, views: _Views, axes: _Axes) -> KernelCall | None:
+    """Return the call for a product of a matrix A and a vector, or of two vectors."""
     left, right, out = views
     (rows, left_row, _, out_row), j, (terms, left_step, right_step, _) = axes
     if j[0] != 1:
@@ -266,14 +266,14 @@ def _with_vector(node: Node, views: _Views, axes: _Axes) -> Command | None:
     work = _PER_TERM * rows * terms
     if left_step == right_step == 1 or terms == 1:
         words = [left, right, out, rows, terms, left_row, out_row]
-        return command(rows_kernel(out.dtype), words, node, work)
+        return call_of(rows_kernel(out.dtype), words, node, work)
     if left_row == out_row == 1 or rows == 1:
         words = [right, left, out, rows, terms, right_step, left_step]
-        return command(columns_kernel(out.dtype), words, node, work)
+        return call_of(columns_kernel(out.dtype), words, node, work)
     return None
 
 
-def _by_tiles(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> Command | None:
+def _by_tiles(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> KernelCall | None:
     left, right, out = views
     i, j, k = axes
     if j[0] > 1 and not j[2] == j[3] == 1:
@@ -281,12 +281,12 @@ def _by_tiles(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> Com
     steps = (i[1], k[1], k[2], i[3])
     words = [left, right, out, i[0], j[0], k[0], *steps, *outer_words(outer)]
     work = _PER_TERM * i[0] * j[0] * k[0] * math.prod(size for size, *_ in outer)
-    return command(tiles_kernel(out.dtype), words, node, work)
+    return call_of(tiles_kernel(out.dtype), words, node, work)
 
 
 def _by_blas(
     node: Node, found: Library, views: _Views, axes: _Axes, outer: list[_Axis]
-) -> Command | None:
+) -> KernelCall | None:
     """BLAS, which has matrices in Fortran order, sees Cᵀ = Bᵀ Aᵀ."""
     left, right, out = views
     i, j, k = axes
@@ -298,17 +298,17 @@ def _by_blas(
         *(right, of_right[1], left, of_left[1], 0.0, out, of_out),
     ]
     work = _PER_MATRIX + _PER_TERM * i[0] * j[0] * k[0]
-    return call(node, found, "gemm", arguments, [_swapped(axis) for axis in outer], work)
+    return library_call(node, found, "gemm", arguments, [_swapped(axis) for axis in outer], work)
 
 
-def _by_dot(node: Node, found: Library, views: _Views, terms: _Axis) -> Command | None:
+def _by_dot(node: Node, found: Library, views: _Views, terms: _Axis) -> KernelCall | None:
     """A vector, as a matrix of one column, times a vector: of long ones, ``gemm`` is slow."""
     left, right, out = views
     size, left_step, right_step, _ = terms
     if left_step != 1 or right_step < 1:
         return None
     arguments: list[Argument] = ["T", size, 1, 1.0, left, size, right, right_step, 0.0, out, 1]
-    return call(node, found, "gemv", arguments, work=_PER_TERM * size)
+    return library_call(node, found, "gemv", arguments, work=_PER_TERM * size)
 
 
 def _form(rows: _Axis, columns: _Axis, operand: int) -> tuple[str, int] | None:

@@ -1,4 +1,4 @@
-"""Commands for ops that move elements: joins, rearrangements, triangles, and copies of views."""
+"""Calls for ops that move elements: joins, rearrangements, triangles, and copies of views."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.kernel_call import Command, Shape, View
+from symad.backends.native.kernel_call import BufferView, KernelCall, Shape, Views
 from symad.backends.native.kernels.copies import (
     lines_kernel,
     strided_kernel,
@@ -28,15 +28,15 @@ from symad.ops.rearrange import Pad, Repeat, Roll, Tile
 from symad.ops.triangle import DiagonalMatrix, DiagonalPlace, Tril, Triu
 from symad.types import normalize_axis
 
-Commands = list[Command]
-Scratch = Callable[[Shape, np.dtype[Any]], View]
-Lower = Callable[[Node, Sequence[View], View, Scratch], Commands]
-"""Returns the commands that compute a node."""
+Calls = list[KernelCall]
+Scratch = Callable[[Shape, np.dtype[Any]], BufferView]
+Lower = Callable[[Node, Views, BufferView, Scratch], Calls]
+"""Returns the calls that compute a node."""
 Condition = Callable[[Node], bool]
 """Whether there is code for a node; it depends on the op and on types only."""
 
 _CALL = 10.0
-"""About how many nanoseconds a command takes for nothing."""
+"""About how many nanoseconds a call takes for nothing."""
 _PER_LINE = 4.0
 _PER_BYTE = 0.05
 _PER_ELEMENT = 0.6
@@ -47,12 +47,12 @@ _Axis = tuple[int, ...]
 """The size of an axis, then its strides in some operands."""
 
 
-def command(code: Kernel, words: Sequence[Any], node: Node, work: float) -> Command:
-    """Return the command that calls a kernel; ``work`` nanoseconds go beyond the call.
+def call_of(code: Kernel, words: Sequence[Any], node: Node, work: float) -> KernelCall:
+    """Return the call that calls a kernel; ``work`` nanoseconds go beyond the call.
 
     The words are integers and views.
     """
-    return Command(code.address, tuple(words), code.module, node, _CALL + work)
+    return KernelCall(code.address, tuple(words), code.module, node, _CALL + work)
 
 
 def number_word(number: Any, dtype: np.dtype[Any]) -> int:
@@ -89,18 +89,18 @@ def merged_axes(shape: Shape, *strides: Shape) -> list[_Axis]:
 # Parts of views
 
 
-def part(view: View, axis: int, start: int, count: int) -> View:
+def part(view: BufferView, axis: int, start: int, count: int) -> BufferView:
     """Return the view of ``count`` places along an axis, from ``start`` on."""
     shape = (*view.shape[:axis], count, *view.shape[axis + 1 :])
     return moved(replace(view, shape=shape), start * view.strides[axis])
 
 
-def moved(view: View, elements: int) -> View:
+def moved(view: BufferView, elements: int) -> BufferView:
     """Return the view of memory so many elements further on."""
     return replace(view, offset=view.offset + elements * view.dtype.itemsize)
 
 
-def without_axis(view: View, axis: int, index: int = 0) -> View:
+def without_axis(view: BufferView, axis: int, index: int = 0) -> BufferView:
     """Return the view of one place along an axis."""
     taken = part(view, axis, index, 1)
     shape = taken.shape[:axis] + taken.shape[axis + 1 :]
@@ -125,8 +125,8 @@ def convert_all(node: Node) -> bool:
     return all(converts(source.dtype, node.dtype) for source in node.inputs)
 
 
-def copy(node: Node, source: View, target: View) -> Commands:
-    """Return the commands that copy ``source`` into ``target``, of the same shape.
+def copy(node: Node, source: BufferView, target: BufferView) -> Calls:
+    """Return the calls that copy ``source`` into ``target``, of the same shape.
 
     Elements are converted as NumPy does, where they :func:`convert <converts>`.
     """
@@ -141,18 +141,18 @@ def copy(node: Node, source: View, target: View) -> Commands:
         size = target.dtype.itemsize
         words = [source, target, size * inner[0], *outer_words(outer, size)]
         work = lines * (_PER_LINE + _PER_BYTE * size * inner[0])
-        return [command(lines_kernel(), words, node, work)]
+        return [call_of(lines_kernel(), words, node, work)]
     if _is_large_transposition(outer, inner):
         return _in_bands(node, source, target, outer, inner)
     return _strided(node, source, target, outer, inner)
 
 
 def _strided(
-    node: Node, source: View, target: View, outer: Sequence[_Axis], inner: _Axis
-) -> Commands:
+    node: Node, source: BufferView, target: BufferView, outer: Sequence[_Axis], inner: _Axis
+) -> Calls:
     code = strided_kernel(*_carriers(source.dtype, target.dtype))
     work = math.prod(size for size, *_ in outer) * (_PER_LINE + _PER_ELEMENT * inner[0])
-    return [command(code, [source, target, *inner, *outer_words(outer)], node, work)]
+    return [call_of(code, [source, target, *inner, *outer_words(outer)], node, work)]
 
 
 def _is_large_transposition(outer: Sequence[_Axis], inner: _Axis) -> bool:
@@ -161,7 +161,9 @@ def _is_large_transposition(outer: Sequence[_Axis], inner: _Axis) -> bool:
     return inner[0] >= 4 * _BAND and abs(inner[1]) >= _BAND and max(along, default=1) >= _BAND
 
 
-def _in_bands(node: Node, source: View, target: View, outer: list[_Axis], inner: _Axis) -> Commands:
+def _in_bands(
+    node: Node, source: BufferView, target: BufferView, outer: list[_Axis], inner: _Axis
+) -> Calls:
     """Copy some columns of the target at a time, which take whole lines of the source together."""
     size, *steps = inner
     bands, rest = divmod(size, _BAND)
@@ -181,23 +183,23 @@ def _carriers(source: np.dtype[Any], target: np.dtype[Any]) -> tuple[np.dtype[An
     return same, same
 
 
-def fill(node: Node, number: Any, target: View) -> Commands:
-    """Return the commands that set all elements of ``target`` to one number of its dtype."""
+def fill(node: Node, number: Any, target: BufferView) -> Calls:
+    """Return the calls that set all elements of ``target`` to one number of its dtype."""
     if 0 in target.shape:
         return []
     word = number_word(number, target.dtype)
     size = math.prod(target.shape) * target.dtype.itemsize
     if not word and target.is_contiguous:
-        return [command(zeros_kernel(), [target, size], node, _PER_BYTE * size)]
+        return [call_of(zeros_kernel(), [target, size], node, _PER_BYTE * size)]
     axes = merged_axes(target.shape, (0,) * len(target.shape), target.strides)
     *outer, inner = axes or [(1, 0, 1)]
     code = strided_kernel(*_carriers(target.dtype, target.dtype), repeats=True)
-    return [command(code, [word, target, *inner, *outer_words(outer)], node, _PER_BYTE * size)]
+    return [call_of(code, [word, target, *inner, *outer_words(outer)], node, _PER_BYTE * size)]
 
 
 def contiguous(
-    node: Node, view: View, scratch: Scratch, dtype: np.dtype[Any] | None = None
-) -> tuple[View, Commands]:
+    node: Node, view: BufferView, scratch: Scratch, dtype: np.dtype[Any] | None = None
+) -> tuple[BufferView, Calls]:
     """Return a view with the same elements in C order, in ``dtype``, and what makes it."""
     wanted = view.dtype if dtype is None else dtype
     if view.is_contiguous and view.dtype == wanted:
@@ -207,40 +209,40 @@ def contiguous(
 
 
 def converted(
-    node: Node, view: View, scratch: Scratch, dtype: np.dtype[Any]
-) -> tuple[View, Commands]:
+    node: Node, view: BufferView, scratch: Scratch, dtype: np.dtype[Any]
+) -> tuple[BufferView, Calls]:
     """Return a view of the same numbers in ``dtype``, and what makes it."""
     return (view, []) if view.dtype == dtype else contiguous(node, view, scratch, dtype)
 
 
-def _copies(node: Node, pairs: Iterable[tuple[View, View]]) -> Commands:
+def _copies(node: Node, pairs: Iterable[tuple[BufferView, BufferView]]) -> Calls:
     return [step for source, target in pairs for step in copy(node, source, target)]
 
 
 # Joins
 
 
-def _concat(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _concat(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     assert isinstance(node.op, Concat)
     axis = normalize_axis(node.op.axis, len(output.shape))
     return _joined(node, inputs, output, axis)
 
 
-def _joined(node: Node, inputs: Sequence[View], output: View, axis: int) -> Commands:
+def _joined(node: Node, inputs: Views, output: BufferView, axis: int) -> Calls:
     sizes = [view.shape[axis] for view in inputs]
     starts = itertools.accumulate(sizes, initial=0)
     places = [part(output, axis, start, size) for start, size in zip(starts, sizes, strict=False)]
     return _copies(node, zip(inputs, places, strict=True))
 
 
-def _stack(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _stack(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     assert isinstance(node.op, Stack)
     axis = normalize_axis(node.op.axis, len(output.shape))
     places = [without_axis(output, axis, k) for k in range(len(inputs))]
     return _copies(node, zip(inputs, places, strict=True))
 
 
-def _concat_place(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _concat_place(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     op = node.op
     assert isinstance(op, ConcatPlace)
     axis = normalize_axis(op.axis, len(output.shape))
@@ -254,11 +256,11 @@ def _concat_place(node: Node, inputs: Sequence[View], output: View, scratch: Scr
 # Rearrangements
 
 
-def _roll(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _roll(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     """Each axis that is rolled has two parts, which change places."""
     assert isinstance(node.op, Roll)
     (source,), shift, axis = inputs, node.op.shift, node.op.axis
-    before: Commands = []
+    before: Calls = []
     if axis is None:
         source, before = contiguous(node, source, scratch)
         line = (math.prod(source.shape),)
@@ -275,7 +277,9 @@ def _roll(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) ->
     return before + _copies(node, pairs)
 
 
-def _rolled(source: View, target: View, axis: int, shift: int) -> list[tuple[View, View]]:
+def _rolled(
+    source: BufferView, target: BufferView, axis: int, shift: int
+) -> list[tuple[BufferView, BufferView]]:
     size = source.shape[axis]
     first = shift % size if size else 0
     rest = size - first
@@ -285,7 +289,7 @@ def _rolled(source: View, target: View, axis: int, shift: int) -> list[tuple[Vie
     ]
 
 
-def _tile(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _tile(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     """As seen with an axis of copies before each axis, tiling is broadcasting."""
     assert isinstance(node.op, Tile)
     (source,), rank = inputs, len(output.shape)
@@ -304,7 +308,7 @@ def _tile(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) ->
     return copy(node, _seen(source, shape, from_), _seen(output, shape, to))
 
 
-def _repeat(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _repeat(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     """As seen with an axis of copies after the axis, repeating is broadcasting."""
     op, (source,) = node.op, inputs
     assert isinstance(op, Repeat) and isinstance(op.repeats, int)
@@ -318,11 +322,11 @@ def _repeat(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) 
     return copy(node, _seen(source, shape, from_), _seen(output, shape, to))
 
 
-def _seen(view: View, shape: Sequence[int], strides: Sequence[int]) -> View:
+def _seen(view: BufferView, shape: Sequence[int], strides: Sequence[int]) -> BufferView:
     return replace(view, shape=tuple(shape), strides=tuple(strides))
 
 
-def _pad(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _pad(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     op, (source,) = node.op, inputs
     assert isinstance(op, Pad)
     inside = output
@@ -336,13 +340,15 @@ def _pad(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> 
 # Triangles and diagonals
 
 
-def _triangle(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _triangle(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     assert isinstance(node.op, (Tril, Triu))
     return triangle(node, inputs[0], output, isinstance(node.op, Tril), node.op.k)
 
 
-def triangle(node: Node, source: View, target: View, lower: bool, diagonal: int = 0) -> Commands:
-    """Return the commands that copy a triangle of each matrix, with zeros in the other."""
+def triangle(
+    node: Node, source: BufferView, target: BufferView, lower: bool, diagonal: int = 0
+) -> Calls:
+    """Return the calls that copy a triangle of each matrix, with zeros in the other."""
     if 0 in target.shape:
         return []
     *batch, rows, columns = target.shape
@@ -350,29 +356,29 @@ def triangle(node: Node, source: View, target: View, lower: bool, diagonal: int 
     steps = (*source.strides[-2:], target.strides[-2])
     words = [source, target, rows, columns, diagonal, *steps, *outer_words(outer)]
     work = math.prod(batch) * rows * (_PER_LINE + _PER_ELEMENT * columns / 2)
-    return [command(triangle_kernel(target.dtype.itemsize, lower), words, node, work)]
+    return [call_of(triangle_kernel(target.dtype.itemsize, lower), words, node, work)]
 
 
-def _diagonal_place(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _diagonal_place(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     op = node.op
     assert isinstance(op, DiagonalPlace)
     return _on_diagonal(node, inputs[0], output, (op.offset, op.axis1, op.axis2))
 
 
-def _diagonal_matrix(
-    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands:
+def _diagonal_matrix(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     assert isinstance(node.op, DiagonalMatrix)
     return _on_diagonal(node, inputs[0], output, (node.op.k, 0, 1))
 
 
-def _on_diagonal(node: Node, source: View, output: View, which: tuple[int, int, int]) -> Commands:
+def _on_diagonal(
+    node: Node, source: BufferView, output: BufferView, which: tuple[int, int, int]
+) -> Calls:
     cleared = fill(node, 0, output)
     placed = copy(node, source, _diagonal(output, *which))
     return cleared + placed
 
 
-def _diagonal(matrix: View, offset: int, axis1: int, axis2: int) -> View:
+def _diagonal(matrix: BufferView, offset: int, axis1: int, axis2: int) -> BufferView:
     """Return the view of a diagonal of each matrix: its last axis."""
     rank = len(matrix.shape)
     first, second = normalize_axis(axis1, rank), normalize_axis(axis2, rank)
@@ -386,9 +392,7 @@ def _diagonal(matrix: View, offset: int, axis1: int, axis2: int) -> View:
     return _seen(moved(matrix, start if length else 0), shape, strides)
 
 
-def _identity_matrix(
-    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands:
+def _identity_matrix(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     cleared = fill(node, 0, output)
     placed = fill(node, 1, _diagonal(output, 0, 0, 1))
     return cleared + placed

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.call_table import Code, Static
-from symad.backends.native.kernel_call import Command, Shape, View, contiguous_strides
+from symad.backends.native.call_table import ArrayType, SegmentCode
+from symad.backends.native.kernel_call import BufferView, KernelCall, Shape, contiguous_strides
 from symad.backends.native.lower import contract, copies, index, lapack, loops
 from symad.backends.native.lower.views import is_view, view
 from symad.errors import InternalError
@@ -61,11 +61,6 @@ def supports(node: Node) -> bool:
     return isinstance(op, Identity) or loops.has_nest(node)
 
 
-def runs_in_segment(node: Node) -> bool:
-    """Return whether a node is computed together with others: large nests are done in parts."""
-    return supports(node) and not is_large(node)
-
-
 def is_large(node: Node) -> bool:
     """Return whether a node, or what it is an item of, is a large nest."""
     whole = node.inputs[0] if isinstance(node.op, StructureItem) else node
@@ -92,7 +87,7 @@ class LoweredSegment:
     ----------
     nodes : tuple of Node
         What is computed, in order.
-    calls : tuple of Command
+    calls : tuple of KernelCall
     buffers : tuple of Storage or int
         What the views among the words of calls refer to; an integer is the size of what has no
         place yet.
@@ -105,7 +100,7 @@ class LoweredSegment:
     """
 
     nodes: tuple[Node, ...]
-    calls: tuple[Command, ...]
+    calls: tuple[KernelCall, ...]
     buffers: tuple[Storage | int, ...]
     views: dict[Node, Any]
     given: dict[int, Node]
@@ -114,11 +109,13 @@ class LoweredSegment:
     @property
     def inputs(self) -> list[Node]:
         """The values that calls read from outside."""
-        used = {word.block for c in self.calls for word in c.words if isinstance(word, View)}
+        used = {
+            word.block for c in self.calls for word in c.arguments if isinstance(word, BufferView)
+        }
         return [node for buffer, node in self.given.items() if buffer in used]
 
 
-def lower(nodes: Sequence[Node], is_fast: bool = False) -> LoweredSegment:
+def lower(nodes: Sequence[Node], is_fast: bool = False, threads: int = 1) -> LoweredSegment:
     """Return the kernel calls that compute nodes, all of which :func:`supports` says yes to.
 
     Parameters
@@ -127,8 +124,10 @@ def lower(nodes: Sequence[Node], is_fast: bool = False) -> LoweredSegment:
         Inputs before users; a view among them is given memory of its own.
     is_fast : bool
         Whether arithmetic on floats may be reassociated and contracted.
+    threads : int
+        How many threads share large nests.
     """
-    lowering = _Lowering(is_fast)
+    lowering = _Lowering(is_fast, threads)
     for node in nodes:
         lowering.add(node)
     return lowering.segment(nodes)
@@ -137,9 +136,9 @@ def lower(nodes: Sequence[Node], is_fast: bool = False) -> LoweredSegment:
 class _Lowering:
     """Collects the kernel calls of one segment."""
 
-    def __init__(self, is_fast: bool) -> None:
-        self._is_fast = is_fast
-        self._calls: list[Command] = []
+    def __init__(self, is_fast: bool, threads: int) -> None:
+        self._is_fast, self._threads = is_fast, threads
+        self._calls: list[KernelCall] = []
         self._views: dict[Node, Any] = {}
         self._buffers: list[Storage | int] = []
         self._given: dict[int, Node] = {}
@@ -166,7 +165,9 @@ class _Lowering:
         self._calls += self._calls_of(node, inputs, parts)
         self._views[node] = parts if isinstance(node.type, StructureType) else parts[0]
 
-    def _calls_of(self, node: Node, inputs: list[View], parts: list[View]) -> list[Command]:
+    def _calls_of(
+        self, node: Node, inputs: list[BufferView], parts: list[BufferView]
+    ) -> list[KernelCall]:
         assert node.op is not None
         lower = _table().get(type(node.op))
         if lower is not None:
@@ -174,18 +175,18 @@ class _Lowering:
             return lower(node, inputs, output, self.scratch)
         if isinstance(node.op, Identity):
             return copies.copy(node, inputs[0], parts[0])
-        return loops.lower(node, inputs, parts, self.scratch, self._is_fast)
+        return loops.lower(node, inputs, parts, self.scratch, self._is_fast, self._threads)
 
-    def scratch(self, shape: Shape, dtype: np.dtype[Any]) -> View:
+    def scratch(self, shape: Shape, dtype: np.dtype[Any]) -> BufferView:
         """Return memory without a place yet, which is taken as long as calls refer to it."""
         self._buffers.append(math.prod(shape) * dtype.itemsize)
         return self._whole(shape, dtype)
 
-    def _whole(self, shape: Shape, dtype: np.dtype[Any]) -> View:
+    def _whole(self, shape: Shape, dtype: np.dtype[Any]) -> BufferView:
         """Return the view of all of the latest buffer."""
-        return View(len(self._buffers) - 1, 0, shape, contiguous_strides(shape), dtype)
+        return BufferView(len(self._buffers) - 1, 0, shape, contiguous_strides(shape), dtype)
 
-    def view_of(self, node: Node) -> View:
+    def view_of(self, node: Node) -> BufferView:
         """Return where a value is: one that comes from outside is an input of the segment."""
         chain = []
         while node not in self._views and is_view(node):
@@ -193,7 +194,7 @@ class _Lowering:
             node = node.inputs[0]
         if node not in self._views:
             self._views[node] = self._from_outside(node)
-        found: View = self._views[node]
+        found: BufferView = self._views[node]
         for step in reversed(chain):
             seen = view(step, found)
             if seen is None:  # there is none but of a copy
@@ -204,7 +205,7 @@ class _Lowering:
             found = self._views[step] = seen
         return found
 
-    def _from_outside(self, node: Node) -> View:
+    def _from_outside(self, node: Node) -> BufferView:
         assert isinstance(node.type, TensorType)
         if isinstance(node, Constant):
             array = np.ascontiguousarray(node.value).reshape(node.value.shape)
@@ -226,7 +227,7 @@ class PlacedSegment:
 
     Attributes
     ----------
-    code : Code
+    code : SegmentCode
     inputs, outputs : tuple of Node
         What it takes and returns, in order.
     stored : dict from Node to sequence of Storage
@@ -235,7 +236,7 @@ class PlacedSegment:
         For values that are written over another one, that one.
     """
 
-    code: Code
+    code: SegmentCode
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
     stored: dict[Node, Sequence[Storage]]
@@ -265,14 +266,14 @@ def place(
             numbers[at] = k
     made = assign([_use(call) for call in segment.calls], buffers, results, numbers)
     contents = {k: made.storages[at].place for at, k in numbers.items()}
-    taken, given = ([Static(n.dtype, shape_of(n)) for n in group] for group in (inputs, outputs))
+    taken, given = ([ArrayType(n.dtype, shape_of(n)) for n in group] for group in (inputs, outputs))
     calls, kept = segment.calls, segment.constants
-    code = Code(calls, made.storages, taken, given, contents, made.arena, kept)
+    code = SegmentCode(calls, made.storages, taken, given, contents, made.arena, kept)
     return PlacedSegment(code, tuple(inputs), tuple(outputs), *_by_node(segment, made))
 
 
-def _use(call: Command) -> BufferUse:
-    touched = [word.block for word in call.words if isinstance(word, View)]
+def _use(call: KernelCall) -> BufferUse:
+    touched = [word.block for word in call.arguments if isinstance(word, BufferView)]
     return BufferUse(touched, [(made.block, read.block) for made, read in call.over])
 
 

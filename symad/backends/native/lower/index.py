@@ -1,4 +1,4 @@
-"""Commands for indexing by arrays, writing at indices, and walks along one axis."""
+"""Calls for indexing by arrays, writing at indices, and walks along one axis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.kernel_call import Shape, View, contiguous_strides
+from symad.backends.native.kernel_call import BufferView, Shape, Views, contiguous_strides
 from symad.backends.native.kernels.gather import HEAD, gather_kernel, scatter_kernel
 from symad.backends.native.kernels.scan import (
     position_kernel,
@@ -19,11 +19,11 @@ from symad.backends.native.kernels.scan import (
     sums_kernel,
 )
 from symad.backends.native.lower.copies import (
-    Commands,
+    Calls,
     Condition,
     Lower,
     Scratch,
-    command,
+    call_of,
     contiguous,
     convert_all,
     converted,
@@ -54,7 +54,7 @@ _MOST_POSITIONS = 32
 class _Indices:
     """Integers that name places along one axis of an array."""
 
-    view: View
+    view: BufferView
     size: int
     stride: int
 
@@ -65,14 +65,14 @@ class _Selection:
 
     Attributes
     ----------
-    view : View
+    view : BufferView
         The array at index 0 of each axis that index arrays select from, without these axes.
     indices : list of _Indices
     start : int
         Where, among the axes of the result, those of the index arrays stand.
     """
 
-    view: View
+    view: BufferView
     indices: list[_Indices]
     start: int
 
@@ -81,7 +81,7 @@ class _Selection:
         """The shape to which the index arrays broadcast."""
         return np.broadcast_shapes(*(index.view.shape for index in self.indices))
 
-    def split(self, result: View) -> tuple[View, View]:
+    def split(self, result: BufferView) -> tuple[BufferView, BufferView]:
         """Return the axes of a result that are those of the index arrays, and the others."""
         rank, count = len(result.shape), len(self.joined)
         chosen = tuple(range(self.start, self.start + count))
@@ -96,7 +96,7 @@ class _Selection:
         own = [abs(stride) for size, stride in pairs if size != 1]
         return bool(steps and own) and own[-1] > min(steps)
 
-    def spread(self, shape: Shape) -> tuple[list[_Indices], View]:
+    def spread(self, shape: Shape) -> tuple[list[_Indices], BufferView]:
         """Return indices and view with all axes of a result, each element of which is a place."""
         joined, strides = self.joined, self.view.strides
         after = (0,) * (len(shape) - self.start - len(joined))
@@ -109,13 +109,13 @@ class _Selection:
         return indices, replace(self.view, shape=shape, strides=still)
 
 
-def _axes_of(view: View, axes: Shape) -> View:
+def _axes_of(view: BufferView, axes: Shape) -> BufferView:
     """Return the view of the elements at index 0 along all other axes."""
     shape = tuple(view.shape[axis] for axis in axes)
     return replace(view, shape=shape, strides=tuple(view.strides[axis] for axis in axes))
 
 
-def _select(key: Key, array: View, given: Sequence[View]) -> _Selection | None:
+def _select(key: Key, array: BufferView, given: Views) -> _Selection | None:
     """Return what a subscript names; ``None`` if it has bounds that are not known."""
     entries = full_key(key, array.shape)
     rest, axes = iter(given), iter(zip(array.shape, array.strides, strict=True))
@@ -146,7 +146,7 @@ def _select(key: Key, array: View, given: Sequence[View]) -> _Selection | None:
     return _Selection(view, indices, _start(entries))
 
 
-def _selection(key: Key, array: View, given: Sequence[View]) -> _Selection:
+def _selection(key: Key, array: BufferView, given: Views) -> _Selection:
     found = _select(key, array, given)
     assert found is not None, "what a subscript names is known, as the condition says"
     return found
@@ -164,19 +164,24 @@ def _start(entries: Key) -> int:
     return sum(entry is not Ellipsis for _, run in before for entry in run)
 
 
-# Commands at indices
+# Calls at indices
 
 
 def _at_places(
-    node: Node, indices: Sequence[_Indices], source: View, target: View, inner: Any, adds: Any
-) -> Commands:
-    """Return the command for a copy or an addition at the places that indices name.
+    node: Node,
+    indices: Sequence[_Indices],
+    source: BufferView,
+    target: BufferView,
+    inner: Any,
+    adds: Any,
+) -> Calls:
+    """Return the call for a copy or an addition at the places that indices name.
 
     Parameters
     ----------
     node : Node
     indices : sequence of _Indices
-    source, target : View
+    source, target : BufferView
         With the axes of the index arrays.
     inner : list
         Size and strides of the axes of what stands at a place.
@@ -203,10 +208,10 @@ def _at_places(
     words = [*head, *named, *outer_part, *outer_words(more)]
     places, elements = math.prod(target.shape), math.prod(size for size, *_ in inner)
     work = places * (_PER_PLACE + _PER_ELEMENT * elements)
-    return [command(code, words, node, work)]
+    return [call_of(code, words, node, work)]
 
 
-def _gather(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _gather(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     assert isinstance(node.op, Index)
     array, *given = inputs
     selection = _selection(node.op.key, array, given)
@@ -222,9 +227,9 @@ def _gather(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) 
 
 
 def _scatter(
-    node: Node, key: Key, value: View, target: View, given: Sequence[View], adds: bool
-) -> Commands:
-    """Return the commands that write a value, which broadcasts, into what a subscript names."""
+    node: Node, key: Key, value: BufferView, target: BufferView, given: Views, adds: bool
+) -> Calls:
+    """Return the calls that write a value, which broadcasts, into what a subscript names."""
     selection = _selection(key, target, given)
     rest, start = selection.view.shape, selection.start
     shape = (*rest[:start], *selection.joined, *rest[start:])
@@ -242,27 +247,27 @@ def _scatter(
     return _at_places(node, selection.indices, chosen, still, inner, adds)
 
 
-def _scatter_add(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _scatter_add(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     assert isinstance(node.op, ScatterAdd)
     value, _, *given = inputs
     added = _scatter(node, node.op.key, value, output, given, adds=True)
     return fill(node, 0, output) + added
 
 
-def _update(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _update(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     op, (array, value, *given) = node.op, inputs
     assert isinstance(op, (SetAt, AddAt))
     written = _scatter(node, op.key, value, output, given, isinstance(op, AddAt))
     return copy(node, array, output) + written
 
 
-def _along(view: View, axis: int, shape: Shape) -> View:
+def _along(view: BufferView, axis: int, shape: Shape) -> BufferView:
     """Return a view at index 0 of an axis, broadcast to ``shape``."""
     first = part(view, axis, 0, min(1, view.shape[axis]))
     return first.broadcast_to(shape) if first.shape[axis] else first
 
 
-def _take_along(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _take_along(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     assert isinstance(node.op, TakeAlongAxis)
     array, given = inputs
     axis = normalize_axis(node.op.axis, len(output.shape))
@@ -272,7 +277,7 @@ def _take_along(node: Node, inputs: Sequence[View], output: View, scratch: Scrat
     return _at_places(node, indices, _along(array, axis, output.shape), output, [], None)
 
 
-def _add_along(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _add_along(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     assert isinstance(node.op, AddAlongAxis)
     value, _, given = inputs
     axis = normalize_axis(node.op.axis, len(output.shape))
@@ -291,19 +296,19 @@ def _add_along(node: Node, inputs: Sequence[View], output: View, scratch: Scratc
 # Walks along one axis
 
 
-def _flipped(view: View, axis: int) -> View:
+def _flipped(view: BufferView, axis: int) -> BufferView:
     last = (view.shape[axis] - 1) * view.strides[axis]
     strides = tuple(-s if k == axis else s for k, s in enumerate(view.strides))
     return replace(moved(view, last), strides=strides)
 
 
-def _scan(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _scan(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     op = node.op
     assert isinstance(op, (CumSum, CumProd, LinearRecurrence))
     if 0 in output.shape:
         return []
     views = [view.broadcast_to(output.shape) for view in inputs]
-    before: Commands = []
+    before: Calls = []
     if isinstance(op, LinearRecurrence):
         made = [converted(node, view, scratch, output.dtype) for view in views]
         views = [view for view, _ in made]
@@ -319,26 +324,26 @@ def _scan(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) ->
         operands = [_flipped(view, axis) for view in operands]
     outer, steps = _around(operands, axis)
     words = [*operands, output.shape[axis], *steps, *outer]
-    return [*before, command(code, words, node, _PER_ELEMENT * math.prod(output.shape))]
+    return [*before, call_of(code, words, node, _PER_ELEMENT * math.prod(output.shape))]
 
 
-def _around(operands: Sequence[View], axis: int) -> tuple[list[int], list[int]]:
+def _around(operands: Views, axis: int) -> tuple[list[int], list[int]]:
     """Return the words of all axes but one, and the strides along that one."""
     others = [_without(view, axis) for view in operands]
     axes = merged_axes(others[0].shape, *(view.strides for view in others))
     return outer_words(axes), [view.strides[axis] for view in operands]
 
 
-def _without(view: View, axis: int) -> View:
+def _without(view: BufferView, axis: int) -> BufferView:
     rank = len(view.shape)
     return _axes_of(view, tuple(number for number in range(rank) if number != axis))
 
 
-def _position(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _position(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     op, (source,) = node.op, inputs
     assert isinstance(op, (ArgMax, ArgMin))
     count = math.prod(source.shape)
-    before: Commands = []
+    before: Calls = []
     if op.axis is None:
         source, before = contiguous(node, source, scratch)
         source, axis = replace(source, shape=(count,), strides=(1,)), 0
@@ -351,7 +356,7 @@ def _position(node: Node, inputs: Sequence[View], output: View, scratch: Scratch
     outer, (step, _) = _around([source, output], axis)
     code = position_kernel(source.dtype, isinstance(op, ArgMax))
     words = [source, output, source.shape[axis], step, *outer]
-    return [*before, command(code, words, node, _PER_ELEMENT * count)]
+    return [*before, call_of(code, words, node, _PER_ELEMENT * count)]
 
 
 # What has code
@@ -374,9 +379,9 @@ def _reaches(node: Node, key: Key, array: Node, given: Sequence[Node], written: 
     return 0 not in shape or 0 in selection.joined
 
 
-def _placeholder(node: Node) -> View:
+def _placeholder(node: Node) -> BufferView:
     shape = shape_of(node)
-    return View(-1, 0, shape, contiguous_strides(shape), node.dtype)
+    return BufferView(-1, 0, shape, contiguous_strides(shape), node.dtype)
 
 
 def _can_gather(node: Node) -> bool:

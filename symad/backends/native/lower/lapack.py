@@ -1,4 +1,4 @@
-"""Commands for linear algebra by LAPACK: Cholesky factors, linear systems, inverses, determinants.
+"""Calls for linear algebra by LAPACK: Cholesky factors, linear systems, inverses, determinants.
 
 LAPACK has matrices in Fortran order: what stands in C order it sees transposed.
 """
@@ -12,19 +12,18 @@ from dataclasses import replace
 import numpy as np
 
 from symad.backends.native.fortran import Library, library
-from symad.backends.native.kernel_call import Command, Shape, View
+from symad.backends.native.kernel_call import BufferView, KernelCall, Shape, Views
 from symad.backends.native.kernels.determinant import (
     determinant_kernel,
     diagonal_kernel,
     exponential_kernel,
 )
-from symad.backends.native.kernels.library_calls import Argument, call
 from symad.backends.native.lower.copies import (
-    Commands,
+    Calls,
     Condition,
     Lower,
     Scratch,
-    command,
+    call_of,
     contiguous,
     converted,
     converts,
@@ -34,6 +33,7 @@ from symad.backends.native.lower.copies import (
     outer_words,
     triangle,
 )
+from symad.backends.native.lower.library_calls import Argument, library_call
 from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.ops.factorisation import Cholesky
@@ -50,7 +50,7 @@ _INTEGER = np.dtype("int64")
 _FAR = 1 << 31
 
 
-def _stack(batch: Shape, *views: View) -> list[tuple[int, ...]]:
+def _stack(batch: Shape, *views: BufferView) -> list[tuple[int, ...]]:
     """Return size and strides of the leading axes, which are those of a stack."""
     return merged_axes(batch, *(view.strides[: len(batch)] for view in views))
 
@@ -68,14 +68,14 @@ def _call(
     outer: Sequence[tuple[int, ...]] = (),
     work: float = 0,
     fails: bool = False,
-) -> Command:
-    """Return the command that calls a function of BLAS or LAPACK, which takes such sizes."""
-    made = call(node, _library(), function, arguments, outer, work, fails)
+) -> KernelCall:
+    """Return the call that calls a function of BLAS or LAPACK, which takes such sizes."""
+    made = library_call(node, _library(), function, arguments, outer, work, fails)
     assert made is not None, f"{function} does not take sizes so large"
     return made
 
 
-def _order(matrix: View) -> tuple[bool, int] | None:
+def _order(matrix: BufferView) -> tuple[bool, int] | None:
     """Return whether columns stand side by side, not rows, and the stride between them.
 
     ``None`` if elements stand in another way, or too far apart for LAPACK's integers.
@@ -94,7 +94,7 @@ def _order(matrix: View) -> tuple[bool, int] | None:
 # Factors and systems
 
 
-def _cholesky(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _cholesky(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     """The lower triangle in C order is the upper one in Fortran order."""
     if 0 in output.shape:
         return []
@@ -106,16 +106,14 @@ def _cholesky(node: Node, inputs: Sequence[View], output: View, scratch: Scratch
     return [*before, *triangle(node, source, output, lower=True), factorise]
 
 
-def _solve_triangular(
-    node: Node, inputs: Sequence[View], output: View, scratch: Scratch
-) -> Commands:
+def _solve_triangular(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     """The solutions take the place of the right-hand sides, which are copied there."""
     op, (given, right) = node.op, inputs
     assert isinstance(op, SolveTriangular)
     check = [] if op.unit_diagonal else _check_diagonal(node, given)
     if 0 in output.shape:
         return check
-    matrix, before = given, Commands()
+    matrix, before = given, Calls()
     if given.dtype != output.dtype or _order(given) is None:
         matrix, before = contiguous(node, given, scratch, output.dtype)
     batch, _, right, solution = _as_columns(right, output)
@@ -123,17 +121,17 @@ def _solve_triangular(
     return [*check, *before, *copied, _substitution(node, matrix, solution, batch)]
 
 
-def _check_diagonal(node: Node, matrix: View) -> Commands:
-    """Return the commands that fail if there is a zero on a diagonal."""
+def _check_diagonal(node: Node, matrix: BufferView) -> Calls:
+    """Return the calls that fail if there is a zero on a diagonal."""
     if 0 in matrix.shape:
         return []
     size, step = matrix.shape[-1], sum(matrix.strides[-2:])
     words = [matrix, size, step, *outer_words(_stack(matrix.shape[:-2], matrix))]
-    return [command(diagonal_kernel(matrix.dtype), words, node, size)]
+    return [call_of(diagonal_kernel(matrix.dtype), words, node, size)]
 
 
-def _substitution(node: Node, matrix: View, solution: View, batch: Shape) -> Command:
-    """Return the command that solves Xᵀ Aᵀ = Bᵀ in Fortran order, or A x = b for one column."""
+def _substitution(node: Node, matrix: BufferView, solution: BufferView, batch: Shape) -> KernelCall:
+    """Return the call that solves Xᵀ Aᵀ = Bᵀ in Fortran order, or A x = b for one column."""
     op, order = node.op, _order(matrix)
     assert isinstance(op, SolveTriangular) and order is not None
     is_turned, leading = order
@@ -153,7 +151,9 @@ def _substitution(node: Node, matrix: View, solution: View, batch: Shape) -> Com
     return _call(node, function, arguments, _stack(batch, matrix, solution), work)
 
 
-def _as_columns(right: View, output: View) -> tuple[Shape, Shape, View, View]:
+def _as_columns(
+    right: BufferView, output: BufferView
+) -> tuple[Shape, Shape, BufferView, BufferView]:
     """Return batch, size of the systems, right-hand sides and solutions, all with columns."""
     if len(right.shape) == 1:
         output = output.reshaped((*output.shape, 1)) or output
@@ -162,7 +162,7 @@ def _as_columns(right: View, output: View) -> tuple[Shape, Shape, View, View]:
     return batch, size, right.broadcast_to(output.shape), output
 
 
-def _solve(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _solve(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     """Matrix and right-hand sides are copied into Fortran order, the solutions out of it."""
     matrix, right = inputs
     if 0 in output.shape:
@@ -185,7 +185,7 @@ def _solve(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -
     ]
 
 
-def _transposed(matrix: View) -> View:
+def _transposed(matrix: BufferView) -> BufferView:
     rank = len(matrix.shape)
     return matrix.permuted((*range(rank - 2), rank - 1, rank - 2))
 
@@ -194,9 +194,9 @@ def _transposed(matrix: View) -> View:
 
 
 def _factorised(
-    node: Node, source: View, target: View, pivots: View, fails: bool = False
-) -> Commands:
-    """Return the commands that put the factors L and U of Aᵀ in ``target``."""
+    node: Node, source: BufferView, target: BufferView, pivots: BufferView, fails: bool = False
+) -> Calls:
+    """Return the calls that put the factors L and U of Aᵀ in ``target``."""
     batch, size = target.shape[:-2], target.shape[-1]
     arguments: list[Argument] = [size, size, target, size, pivots, None]
     outer = _stack(batch, target, pivots)
@@ -204,7 +204,7 @@ def _factorised(
     return [*copy(node, source, target), factorise]
 
 
-def _inv(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _inv(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     """Inverting and transposing may change places."""
     if 0 in output.shape:
         return []
@@ -221,13 +221,15 @@ def _inv(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> 
 
 
 def _slogdet(
-    node: Node, inputs: Sequence[View], outputs: tuple[View, View], scratch: Scratch
-) -> Commands:
+    node: Node, inputs: Views, outputs: tuple[BufferView, BufferView], scratch: Scratch
+) -> Calls:
     return _logarithm(node, inputs[0], *outputs, scratch)
 
 
-def _logarithm(node: Node, matrix: View, sign: View, logarithm: View, scratch: Scratch) -> Commands:
-    """Return the commands for sign and logarithm of the determinant, that of Aᵀ."""
+def _logarithm(
+    node: Node, matrix: BufferView, sign: BufferView, logarithm: BufferView, scratch: Scratch
+) -> Calls:
+    """Return the calls for sign and logarithm of the determinant, that of Aᵀ."""
     batch, size, dtype = sign.shape, matrix.shape[-1], sign.dtype
     if 0 in batch:
         return []
@@ -237,15 +239,15 @@ def _logarithm(node: Node, matrix: View, sign: View, logarithm: View, scratch: S
     outer = _stack(batch, factor, pivots, sign, logarithm)
     words = [factor, pivots, sign, logarithm, size, *outer_words(outer)]
     code = determinant_kernel(dtype, _library().integer_bits)
-    read = command(code, words, node, 10.0 * math.prod(batch) * size)
+    read = call_of(code, words, node, 10.0 * math.prod(batch) * size)
     return [*_factorised(node, matrix, factor, pivots), read]
 
 
-def _det(node: Node, inputs: Sequence[View], output: View, scratch: Scratch) -> Commands:
+def _det(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     sign, logarithm = (scratch(output.shape, output.dtype) for _ in range(2))
     count = math.prod(output.shape)
     words = [sign, logarithm, output, count]
-    raised = command(exponential_kernel(output.dtype), words, node, 10.0 * count)
+    raised = call_of(exponential_kernel(output.dtype), words, node, 10.0 * count)
     return [*_logarithm(node, inputs[0], sign, logarithm, scratch), raised]
 
 

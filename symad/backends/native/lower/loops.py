@@ -1,20 +1,21 @@
-"""Commands for loop nests: fused ops, and elementwise ops and reductions that stand alone."""
+"""Calls for loop nests: fused ops, and elementwise ops and reductions that stand alone."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from symad.backends.native.kernel_call import Command, View
+from symad.backends.native.kernel_call import BufferView, KernelCall, Views
 from symad.backends.native.kernels.loops import loop_code
-from symad.backends.native.loop_nest import Kind, Layout, Nest, has_code, supports
+from symad.backends.native.loop_nest import Nest, NestLayout, ValueKind, has_code, supports
 from symad.backends.native.lower.copies import contiguous
 from symad.graph.graph import Graph
-from symad.graph.node import Constant, Node
+from symad.graph.node import Constant, Node, Variable, apply
 from symad.ops.base import PerElement
 from symad.ops.extremum import Max, Min
 from symad.ops.fused import Fused
@@ -26,10 +27,17 @@ from symad.passes.rule import static_shape
 SPLIT_FROM = 1 << 17
 """Nests of so many elements and more are done in parts, which threads share."""
 
+_PARTS = 16
+"""Into how many parts reductions of all rows are cut, however many threads there are."""
+_ROWS_OF_PART = 16
+"""At least, where each part has a row of its own to add to."""
+_PARTS_OF_THREAD = 4
+"""Where nothing is reduced over rows: a thread that comes late does fewer of them."""
+
 _PER_STEP = 0.5
 """About how many nanoseconds one op takes for one element."""
 
-Scratch = Callable[[Shape, np.dtype[Any]], View]
+Scratch = Callable[[Shape, np.dtype[Any]], BufferView]
 
 
 def has_nest(node: Node) -> bool:
@@ -53,31 +61,35 @@ def is_large(node: Node) -> bool:
 
 def lower(
     node: Node,
-    inputs: Sequence[View],
-    outputs: Sequence[View],
+    inputs: Views,
+    outputs: Views,
     scratch: Scratch,
     is_fast: bool = False,
-) -> list[Command]:
-    """Return the commands that compute ``node``, which :func:`has_nest`, by one nest.
+    threads: int = 1,
+) -> list[KernelCall]:
+    """Return the calls that compute ``node``, which :func:`has_nest`, by one nest.
 
     Parameters
     ----------
     node : Node
-    inputs : sequence of View
+    inputs : sequence of BufferView
         One for each of its inputs.
-    outputs : sequence of View
+    outputs : sequence of BufferView
         One for each output of a fused op.
     scratch : callable
         Returns memory of a shape and dtype.
     is_fast : bool
         Whether arithmetic on floats may be reassociated and contracted.
+    threads : int
+        How many threads share large nests.
     """
     op = _nest_of(node)
     nest = Nest(op, is_fast)
-    layout = Layout(nest)
+    layout = NestLayout(nest)
+    parts = _parts(nest, layout, threads)
     places = dict(zip(node.inputs, inputs, strict=True))
     given = op.body.inputs if op is not node.op else node.inputs
-    commands: list[Command] = []
+    calls: list[KernelCall] = []
     reads = []
     for read in layout.reads:
         source = places[given[read.slot]]
@@ -85,19 +97,60 @@ def lower(
             source = source.broadcast_to(op.space)
         read_from, copied = contiguous(node, source, scratch)
         reads.append(read_from)
-        commands += copied
-    stored = [scratch((layout.row,), value.dtype) for value in nest.stored]
-    numbers = (0, layout.rows, 0, *constant_words(nest, layout))
-    words: tuple[int | View, ...] = (*numbers, *reads, *outputs, *stored)
+        calls += copied
+    targets, joined = _targets(nest, layout, parts, outputs, scratch)
+    stored = [scratch((parts, layout.row), value.dtype) for value in nest.stored]
+    rest: tuple[int | BufferView, ...] = (*constant_words(nest, layout), *reads, *targets, *stored)
+    rows = [k * layout.rows // parts for k in range(parts + 1)]
+    words: list[int | BufferView] = []
+    for part in range(parts):
+        words += (rows[part], rows[part + 1], part, *rest)
     code = loop_code(nest, layout)
     work = _PER_STEP * layout.elements * len(nest.computed)
     over = _replaceable(nest, layout, reads, outputs)
-    return [*commands, Command(code.address, words, code.module, node, work, over)]
+    threads = min(threads, parts)
+    call = KernelCall(code.address, tuple(words), code.module, node, work, over, parts, threads)
+    return [*calls, call, *(replace(each, node=node) for each in joined)]
+
+
+def _parts(nest: Nest, layout: NestLayout, threads: int) -> int:
+    """Return into how many parts a nest is cut; where rows are reduced, for any number of threads.
+
+    The result then does not depend on that number.
+    """
+    if layout.elements < SPLIT_FROM:
+        return 1
+    kinds = {nest.kinds[node] for node in nest.body.outputs}
+    parts = 1 if threads == 1 else _PARTS_OF_THREAD * threads
+    if kinds & {ValueKind.TOTAL, ValueKind.COLUMN}:
+        parts = _PARTS
+    if ValueKind.COLUMN in kinds:
+        parts = min(parts, layout.rows // _ROWS_OF_PART)
+    return max(1, min(parts, layout.rows))
+
+
+def _targets(
+    nest: Nest, layout: NestLayout, parts: int, outputs: Views, scratch: Scratch
+) -> tuple[list[BufferView], list[KernelCall]]:
+    """Return where a nest writes its outputs, and the calls that join those of several parts."""
+    targets, calls = list(outputs), []
+    for k, node in enumerate(nest.body.outputs):
+        kind = nest.kinds[node]
+        if parts > 1 and kind in (ValueKind.TOTAL, ValueKind.COLUMN):
+            shape = (parts,) if kind is ValueKind.TOTAL else (parts, layout.row)
+            assert node.op is not None
+            partial = Variable("parts", shape=shape, dtype=node.dtype)
+            total = apply(node.op.with_attributes(axis=(0,), keepdims=False), partial)
+            split = None if kind is ValueKind.TOTAL else 1
+            whole = apply(Fused(Graph([total], [partial]), shape, split), partial)
+            targets[k] = scratch(shape, node.dtype)
+            calls += lower(whole, [targets[k]], [outputs[k]], scratch, nest.is_fast)
+    return targets, calls
 
 
 def _replaceable(
-    nest: Nest, layout: Layout, reads: Sequence[View], outputs: Sequence[View]
-) -> tuple[tuple[View, View], ...]:
+    nest: Nest, layout: NestLayout, reads: Views, outputs: Views
+) -> tuple[tuple[BufferView, BufferView], ...]:
     """Return pairs of an output and an input, read just where the output is written and no later.
 
     Each vector of an output is written after the same elements of the inputs have been read.
@@ -114,14 +167,14 @@ def _replaceable(
     for node, output in zip(nest.body.outputs, outputs, strict=True):
         for k in free:
             same = reads[k].dtype.itemsize == output.dtype.itemsize
-            if nest.kinds[node] is Kind.FULL and same and last_stage[k] <= nest.stage[node]:
+            if nest.kinds[node] is ValueKind.FULL and same and last_stage[k] <= nest.stage[node]:
                 pairs.append((output, reads[k]))
                 free.remove(k)
                 break
     return tuple(pairs)
 
 
-def constant_words(nest: Nest, layout: Layout) -> list[int]:
+def constant_words(nest: Nest, layout: NestLayout) -> list[int]:
     """Return the words that are the same for all parts of a nest, which follow those of a part."""
     words = [layout.row, layout.elements, *layout.outer]
     words += [step for read in layout.reads for step in read.outer]
@@ -129,11 +182,6 @@ def constant_words(nest: Nest, layout: Layout) -> list[int]:
         raw = number.value.tobytes().ljust(8, b"\0")
         words.append(int.from_bytes(raw, sys.byteorder, signed=True))
     return words
-
-
-def as_fused(node: Node) -> Fused | None:
-    """Return a node as a nest: of its own if it stands alone; ``None`` if there is no code."""
-    return _nest_of(node) if has_nest(node) else None
 
 
 def _nest_of(node: Node) -> Fused:
@@ -144,17 +192,6 @@ def _nest_of(node: Node) -> Fused:
     assert form is not None
     taken = [n for n in node.inputs if not isinstance(n, Constant) or n.value.size > 1]
     return Fused(Graph([node], list(dict.fromkeys(taken))), *form)
-
-
-def as_large_nest(node: Node) -> Fused | None:
-    """Return a node as a nest that is done in parts, or one of a graph that was fused."""
-    op = node.op
-    if isinstance(op, Fused):
-        return as_fused(node)
-    shapes = [shape_of(n) for n in (node, *node.inputs) if is_dense(n)]
-    if max(map(math.prod, shapes), default=0) < SPLIT_FROM:
-        return None
-    return as_fused(node)
 
 
 def _form_of(node: Node) -> tuple[Shape, int | None] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.kernel_call import View
+from symad.backends.native.kernel_call import BufferView
 from symad.graph.node import Node
 from symad.ops.adjoint import Identity, StopGradient
 from symad.ops.after import After
@@ -43,7 +43,7 @@ def is_view(node: Node) -> bool:
     return all(isinstance(type_, TensorType) and type_.is_static for type_ in types)
 
 
-def view(node: Node, source: View) -> View | None:
+def view(node: Node, source: BufferView) -> BufferView | None:
     """Return what a node that :func:`is_view` is of ``source``, ``None`` where that is a copy."""
     assert isinstance(node.type, TensorType)
     if isinstance(node.op, After):
@@ -65,7 +65,7 @@ def _subscript(op: Index) -> Callable[[Any], Any]:
     return lambda array: array[key if Ellipsis in key else (*key, ...)]
 
 
-def _as_numpy_sees_it(node: Node, source: View) -> View:
+def _as_numpy_sees_it(node: Node, source: BufferView) -> BufferView:
     """Apply NumPy's function, which reads no element, to an array with the strides of ``source``.
 
     Its memory is one element, the rest of it is not there.
@@ -81,4 +81,4 @@ def _as_numpy_sees_it(node: Node, source: View) -> View:
     seen = kernel(array)
     moved = seen.__array_interface__["data"][0] - element.__array_interface__["data"][0]
     strides = tuple(step // size for step in seen.strides)
-    return View(source.block, source.offset + moved, seen.shape, strides, source.dtype)
+    return BufferView(source.block, source.offset + moved, seen.shape, strides, source.dtype)

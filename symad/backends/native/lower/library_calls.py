@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.fortran import Library
-from symad.backends.native.kernel_call import Command, View
+from symad.backends.native.kernel_call import BufferView, KernelCall
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
-from symad.backends.native.lower.copies import command, outer_words
+from symad.backends.native.lower.copies import call_of, outer_words
 from symad.graph.node import Node
 
-Argument = int | str | float | View | None
+Argument = int | str | float | BufferView | None
 """A number, a letter, an array, or ``None`` for where the function says whether it has failed."""
 
 
-def call(
+def library_call(
     node: Node,
     library: Library,
     function: str,
@@ -27,8 +27,8 @@ def call(
     outer: Sequence[tuple[int, ...]] = (),
     work: float = 0,
     fails: bool = False,
-) -> Command | None:
-    """Return the command that calls ``function``; ``None`` if it cannot take numbers so large.
+) -> KernelCall | None:
+    """Return the call that calls ``function``; ``None`` if it cannot take numbers so large.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def call(
     integers = [value for value in arguments if isinstance(value, int)]
     if not library.takes(*integers):
         return None
-    arrays = [value for value in arguments if isinstance(value, View)]
+    arrays = [value for value in arguments if isinstance(value, BufferView)]
     dtype = next(view.dtype for view in arrays if view.dtype.kind == "f")
     letters = sum(isinstance(value, str) for value in arguments)
     places = "".join(_place_of(value) for value in arguments)
@@ -61,14 +61,14 @@ def call(
         for axis in outer
     ]
     count = math.prod(axis[0] for axis in outer)
-    return command(code, [address, *words, *outer_words(axes)], node, count * work)
+    return call_of(code, [address, *words, *outer_words(axes)], node, count * work)
 
 
 def _place_of(value: Argument) -> str:
-    return "i" if value is None else "a" if isinstance(value, View) else "n"
+    return "i" if value is None else "a" if isinstance(value, BufferView) else "n"
 
 
-def _word(value: Argument, dtype: np.dtype[Any]) -> int | View:
+def _word(value: Argument, dtype: np.dtype[Any]) -> int | BufferView:
     if isinstance(value, str):
         return ord(value)
     if isinstance(value, float):
