@@ -135,13 +135,13 @@ def memory(target: Any, *feed: Any, limit: int = 40, **keywords: Any) -> MemoryC
     --------
     >>> import symad as sm
     >>> x = sm.Variable("x", shape=(1000,))
-    >>> y = sm.sum(sm.tanh(x))
+    >>> y = sm.sum(sm.sqrt(x))
     >>> f = sm.compile([x], [y, sm.gradients(y, x)], backend="numpy", name="f")
     >>> chart = sm.memory(f)
     >>> chart
     <MemoryChart of f: 8.01 kB at most>
     >>> [block.values[0].label for block in chart.residuals]
-    ['tanh']
+    ['sqrt']
     """
     from symad.inspection.memory_chart import make_chart
 
