@@ -112,4 +112,4 @@ def test_a_function_that_nobody_has_is_an_error() -> None:
     image = code.image.replace(b"\0sin\0", b"\0s.n\0")
     assert loader.load(image, code.exported, jit._address_of) is None
     with pytest.raises(InternalError, match="cannot be linked"):
-        jit._link(jit._Code(code.exported, image), "test")
+        jit._link(jit._ObjectFile(code.exported, image), "test")

@@ -378,7 +378,7 @@ class HeldResults:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _NumberReader:
     """How a number of some dtype is read from an object of type ``kind``."""
 
     kind: type
@@ -455,17 +455,17 @@ class NumberFunctionWriter(ObjectWriter):
         self.builder.branch(self._slow)
         return Scalar(self.joined(found, ways), dtype)
 
-    def _readers(self, argument: Any, dtype: np.dtype[Any]) -> list[_Reader]:
+    def _readers(self, argument: Any, dtype: np.dtype[Any]) -> list[_NumberReader]:
         """Return how an input is read: all that needs no check of anything but the type."""
-        scalar = _Reader(dtype.type, lambda a: self._content(a, dtype))
-        integer = _Reader(int, lambda a: self._integer(a, dtype))
+        scalar = _NumberReader(dtype.type, lambda a: self._content(a, dtype))
+        integer = _NumberReader(int, lambda a: self._integer(a, dtype))
         if dtype.kind == "b":
-            return [_Reader(bool, self._truth), scalar]
+            return [_NumberReader(bool, self._truth), scalar]
         if dtype.kind in "iu":
             return [integer, scalar]
         if dtype.itemsize == 2:
             return [scalar]
-        return [_Reader(float, lambda a: self._float(a, dtype)), scalar, integer]
+        return [_NumberReader(float, lambda a: self._float(a, dtype)), scalar, integer]
 
     def _content(self, argument: Any, dtype: np.dtype[Any]) -> Scalar:
         """Return the number in a ``float`` or a NumPy scalar."""

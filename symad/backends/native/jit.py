@@ -328,23 +328,23 @@ def _is_portable(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Code:
+class _ObjectFile:
     """An object file, and the functions that it exports."""
 
     exported: tuple[str, ...]
     image: bytes
 
 
-def _pack(code: _Code) -> bytes:
+def _pack(code: _ObjectFile) -> bytes:
     return " ".join(code.exported).encode() + b"\n" + code.image
 
 
-def _unpack(content: bytes) -> _Code:
+def _unpack(content: bytes) -> _ObjectFile:
     names, _, image = content.partition(b"\n")
-    return _Code(tuple(names.decode().split()), image)
+    return _ObjectFile(tuple(names.decode().split()), image)
 
 
-def _compile(text: str, name: str) -> _Code:
+def _compile(text: str, name: str) -> _ObjectFile:
     module = _optimised(text, name)
     hidden = (_binding().Linkage.internal, _binding().Linkage.private)
     exported = tuple(
@@ -352,7 +352,7 @@ def _compile(text: str, name: str) -> _Code:
         for function in module.functions
         if not function.is_declaration and function.linkage not in hidden
     )
-    return _Code(exported, _host().machine.emit_object(module))
+    return _ObjectFile(exported, _host().machine.emit_object(module))
 
 
 def optimised_text(ir: Any) -> str:
@@ -405,7 +405,7 @@ def _require_symbols(module: Any, name: str) -> None:
             )
 
 
-def _link(code: _Code, name: str) -> CompiledModule:
+def _link(code: _ObjectFile, name: str) -> CompiledModule:
     """Load an object file; a function that nobody has is an error, not a crash."""
     loaded = loader.load(code.image, code.exported, _address_of)
     if loaded is not None:

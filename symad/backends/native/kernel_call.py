@@ -73,7 +73,13 @@ class BufferView:
 
 @lru_cache(maxsize=4096)
 def contiguous_strides(shape: Shape) -> Shape:
-    """Return the strides, in elements, of a C-contiguous array."""
+    """Return the strides, in elements, of a C-contiguous array.
+
+    Examples
+    --------
+    >>> contiguous_strides((2, 1, 5))
+    (5, 5, 1)
+    """
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 

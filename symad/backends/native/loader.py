@@ -29,7 +29,7 @@ _ABSOLUTE = 1
 _Find = Callable[[str], int | None]
 
 
-class _Section(NamedTuple):
+class _ElfSection(NamedTuple):
     name: int
     kind: int
     flags: int
@@ -69,7 +69,7 @@ def load(
     header = _HEADER.unpack_from(image)
     if header[1:3] != (_RELOCATABLE, _X86_64):
         return None
-    sections = [_Section(*s) for s in _records("<IIQQQQIIQQ", image, header[6], header[12])]
+    sections = [_ElfSection(*s) for s in _records("<IIQQQQIIQQ", image, header[6], header[12])]
     try:
         return _load(image, sections, exported, address_of)
     except (_Unknown, OSError):
@@ -82,7 +82,7 @@ def _records(form: str, image: bytes, offset: int, count: int) -> Iterator[tuple
 
 
 def _load(
-    image: bytes, sections: list[_Section], exported: Collection[str], address_of: _Find
+    image: bytes, sections: list[_ElfSection], exported: Collection[str], address_of: _Find
 ) -> tuple[Any, Mapping[str, int]]:
     offsets, size = _placed(sections)
     private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
@@ -106,7 +106,7 @@ def _load(
 
 
 def _symbols(
-    image: bytes, sections: list[_Section], homes: Mapping[int, int], address_of: _Find
+    image: bytes, sections: list[_ElfSection], homes: Mapping[int, int], address_of: _Find
 ) -> Iterator[tuple[str, int | None]]:
     """Yield each symbol with its address, if it has one."""
     for section in sections:
@@ -121,7 +121,7 @@ def _symbols(
                 yield text, homes[home] + value if home in homes else None
 
 
-def _placed(sections: list[_Section]) -> tuple[dict[int, int], int]:
+def _placed(sections: list[_ElfSection]) -> tuple[dict[int, int], int]:
     """Return where in memory each section begins that is loaded, and the size of the memory."""
     offsets: dict[int, int] = {}
     size = 0

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.jit import vector_unit
+from symad.backends.native.kernel_call import contiguous_strides
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element, llvm_type
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
@@ -187,8 +188,9 @@ class Nest:
         broadcasts = isinstance(user.op, (PerElement, BroadcastTo))
         # A value per row may have no more axes than those before the row.
         rank = len(shape_of(user) if broadcasts else shape)
-        strides = (0,) * (rank - len(shape)) + contiguous_strides(shape)
-        return strides + (0,) * (len(self.space) - rank)
+        pairs = zip(shape, contiguous_strides(shape), strict=True)
+        strides = tuple(0 if size == 1 else stride for size, stride in pairs)
+        return (0,) * (rank - len(shape)) + strides + (0,) * (len(self.space) - rank)
 
     def _plan(self) -> tuple[list[set[Node]], set[Node]]:
         """Return what each stage makes, and what it stores for later ones, from the last back."""
@@ -252,23 +254,6 @@ def is_plain(constant: Constant) -> bool:
 
 
 _INF = (math.inf, -math.inf)
-
-
-@lru_cache(maxsize=4096)
-def contiguous_strides(shape: Shape) -> Shape:
-    """Return the steps between the elements of a C-contiguous array; 0 along axes of size 1.
-
-    Examples
-    --------
-    >>> contiguous_strides((2, 1, 5))
-    (5, 0, 1)
-    """
-    strides = []
-    step = 1
-    for size in reversed(shape):
-        strides.append(0 if size == 1 else step)
-        step *= size
-    return tuple(reversed(strides))
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from symad.plan.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _RegisterCall:
     """Call ``run`` with the values of some registers.
 
     Attributes
@@ -86,7 +86,7 @@ def native_program(plan: NativePlan, settings: Settings, memory: Memory) -> Nati
 
 def _calls(
     plan: NativePlan, place: dict[Node, int], settings: Settings, memory: Memory
-) -> Iterator[_Call]:
+) -> Iterator[_RegisterCall]:
     for step in plan.steps:
         source: Node | Segment
         run: Callable[..., Any]
@@ -99,7 +99,7 @@ def _calls(
         inputs, outputs, frees = (
             tuple([place[node] for node in group]) for group in (step.inputs, step.made, step.dead)
         )
-        yield _Call(run, inputs, outputs, frees, source, _targets_of(plan.schedule, step))
+        yield _RegisterCall(run, inputs, outputs, frees, source, _targets_of(plan.schedule, step))
 
 
 def _segment(placed: PlacedSegment, memory: Memory) -> Segment:
@@ -144,7 +144,7 @@ class NativeProgram:
     native_plan : NativePlan
     whole : Segment or None
         The segment that takes all inputs and returns all outputs, if there is one; else
-    calls : sequence of _Call
+    calls : sequence of _RegisterCall
         are run on registers: those of the inputs, and
     registers : sequence
         the others as they are before a call;
@@ -156,7 +156,7 @@ class NativeProgram:
         self,
         native_plan: NativePlan,
         whole: Segment | None,
-        calls: Sequence[_Call],
+        calls: Sequence[_RegisterCall],
         registers: Sequence[Any],
         outputs: Sequence[tuple[int, bool]],
     ) -> None:
@@ -219,7 +219,7 @@ class NativeProgram:
         return times
 
 
-def _run(step: _Call, registers: list[Any], targets: Sequence[Any]) -> None:
+def _run(step: _RegisterCall, registers: list[Any], targets: Sequence[Any]) -> None:
     arguments = [registers[place] for place in step.inputs]
     if targets:
         arguments += [None if k is None else targets[k] for k in step.targets]

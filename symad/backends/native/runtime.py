@@ -147,7 +147,7 @@ class Runtime:
     """The machine code, loaded."""
 
     def __init__(self) -> None:
-        self._module = jit.compile_module(_Writer().finish(), "runtime")
+        self._module = jit.compile_module(_RuntimeWriter().finish(), "runtime")
         self._enter = self._module.address("enter")
         signature = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
         self.run = signature(self._module.address("run"))
@@ -166,7 +166,7 @@ def runtime() -> Runtime | None:
     return Runtime() if can_read_arrays() else None
 
 
-class _Writer(ObjectWriter):
+class _RuntimeWriter(ObjectWriter):
     """Writes the module.  Words and pointers are 8 bytes each, and kept as pointers or integers."""
 
     def __init__(self) -> None:

@@ -18,9 +18,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.jit import has_symbol, vector_unit
-from symad.backends.native.vector_math.exponential import exp_float32
-from symad.backends.native.vector_math.hyperbolic import tanh
-from symad.backends.native.vector_math.sine import sine_or_cosine
+from symad.backends.native.vector_math import exp_float32, sine_or_cosine, tanh
 from symad.graph.scalar import Value
 from symad.ops.base import PerElement
 

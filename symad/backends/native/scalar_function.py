@@ -75,7 +75,7 @@ def native_function(
 
 
 @dataclass(frozen=True, slots=True)
-class _Code:
+class _ScalarCode:
     """Machine code that serves all functions with plans and results of one structure.
 
     Attributes
@@ -97,7 +97,7 @@ class _Code:
                 yield value.new() if isinstance(value, HeldResults) else value
 
 
-_codes: Latest[_Code | None] = Latest(256)
+_codes: Latest[_ScalarCode | None] = Latest(256)
 """``None`` where there is no code for an op."""
 
 
@@ -122,7 +122,7 @@ def _form_of(template: Any) -> Any:
     return list if isinstance(template, list) else tuple, tuple(map(_form_of, template))
 
 
-def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> _Code | None:
+def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> _ScalarCode | None:
     from llvmlite import ir
 
     module = ir.Module("function")
@@ -131,7 +131,7 @@ def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> _Code | None:
         writer.finish(outputs, _results(writer, plan))
     except NotImplementedError:
         return None
-    return _Code(compile_module(module, "function"), writer.kept())
+    return _ScalarCode(compile_module(module, "function"), writer.kept())
 
 
 def _results(writer: NumberFunctionWriter, plan: Plan) -> list[Scalar]:

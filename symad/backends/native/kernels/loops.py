@@ -72,7 +72,7 @@ def loop_code(nest: Nest, layout: NestLayout) -> LoopCode:
 
 def loop_text(nest: Nest, layout: NestLayout) -> str:
     """Return the LLVM text of a nest, as it is before optimisation."""
-    return str(_Writer(nest, layout).module())
+    return str(_NestWriter(nest, layout).module())
 
 
 def structure_of(nest: Nest, layout: NestLayout) -> Any:
@@ -101,7 +101,7 @@ _FIRST_SIZE = 5
 """The words before: first row, end of rows, part, length of a row, number of elements."""
 
 
-class _Writer(KernelWriter):
+class _NestWriter(KernelWriter):
     """Writes the machine code of one nest."""
 
     def __init__(self, nest: Nest, layout: NestLayout) -> None:
@@ -342,7 +342,7 @@ class _Writer(KernelWriter):
 class _Elements:
     """The values of one vector of elements in one stage."""
 
-    def __init__(self, writer: _Writer, index: Any, mask: Any) -> None:
+    def __init__(self, writer: _NestWriter, index: Any, mask: Any) -> None:
         self.values: dict[Any, Scalar] = {}
         self._writer, self._index, self._mask = writer, index, mask
 
@@ -413,7 +413,7 @@ class _Accumulator:
     rounding took from it, in each lane.
     """
 
-    def __init__(self, writer: _Writer, nest: Nest, node: Node) -> None:
+    def __init__(self, writer: _NestWriter, nest: Nest, node: Node) -> None:
         self._writer, self._node, self._builder = writer, node, writer.builder
         self._is_row = nest.kinds[node] is ValueKind.ROW
         self._is_wide = nest.reduces_elements(node)

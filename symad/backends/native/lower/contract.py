@@ -55,7 +55,7 @@ _Views = tuple[BufferView, BufferView, BufferView]
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _LabelledView:
     """A view whose axes have names."""
 
     view: BufferView
@@ -71,9 +71,9 @@ class _Named:
         axis = self.names.index(name)
         return 0 if self.view.shape[axis] == 1 else self.view.strides[axis]
 
-    def ordered(self, names: Sequence[str]) -> _Named:
+    def ordered(self, names: Sequence[str]) -> _LabelledView:
         axes = tuple(self.names.index(name) for name in names)
-        return _Named(self.view.permuted(axes), tuple(names))
+        return _LabelledView(self.view.permuted(axes), tuple(names))
 
 
 def _matmul(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
@@ -83,7 +83,7 @@ def _matmul(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> 
     row, column = ("i",) * (len(left.shape) > 1), ("j",) * (len(right.shape) > 1)
     terms = ((*row, "k"), ("k", *column), (*row, *column))
     operands = [
-        _Named(view, (*batch[len(batch) - len(view.shape) + len(term) :], *term))
+        _LabelledView(view, (*batch[len(batch) - len(view.shape) + len(term) :], *term))
         for view, term in zip((left, right, output), terms, strict=True)
     ]
     return _contract(node, operands, scratch)
@@ -94,7 +94,7 @@ def _einsum(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> 
     given, _, result = node.op.subscripts.partition("->")
     terms = given.split(",")
     operands = [
-        _Named(view, _names(term, len(view.shape)))
+        _LabelledView(view, _names(term, len(view.shape)))
         for view, term in zip((*inputs, output), (*terms, result), strict=True)
     ]
     return _contract(node, operands, scratch)
@@ -107,7 +107,7 @@ def _names(term: str, rank: int) -> tuple[str, ...]:
     return (*before, *(f"{_DOTS}{k}" for k in reversed(range(count))), *after)
 
 
-def _contract(node: Node, operands: Sequence[_Named], scratch: Scratch) -> Calls:
+def _contract(node: Node, operands: Sequence[_LabelledView], scratch: Scratch) -> Calls:
     """Return the calls for A, B and C, in the dtype of C."""
     *factors, out = operands
     dtype = out.view.dtype
@@ -121,14 +121,14 @@ def _contract(node: Node, operands: Sequence[_Named], scratch: Scratch) -> Calls
         view, before = converted(node, factor.view, scratch, dtype)
         factors[k] = replace(factor, view=view)
         calls += before
-    return calls + _Product(node, factors, out, scratch).calls(summed)
+    return calls + _Contraction(node, factors, out, scratch).calls(summed)
 
 
-class _Product:
+class _Contraction:
     """A product of two operands in the dtype of the result, and what has to be done before."""
 
     def __init__(
-        self, node: Node, factors: Sequence[_Named], out: _Named, scratch: Scratch
+        self, node: Node, factors: Sequence[_LabelledView], out: _LabelledView, scratch: Scratch
     ) -> None:
         self._node, self._scratch = node, scratch
         self._operands = [*factors, out]
@@ -214,7 +214,7 @@ class _Product:
         operand = self._operands[side].ordered(names)
         if not operand.view.is_contiguous:
             place = self._scratch(operand.view.shape, operand.view.dtype)
-            operand = _Named(place, operand.names)
+            operand = _LabelledView(place, operand.names)
         self._operands[side] = operand
 
 

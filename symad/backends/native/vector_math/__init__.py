@@ -1,1 +1,0 @@
-"""Functions of one number in a few instructions, which vectorise."""
