@@ -230,15 +230,18 @@ class Elementwise(PerElement):
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype of the result: what NumPy's function gives."""
+        function = self.ufunc()
+        return np.result_type(*dtypes) if function is None else ufunc_dtype(function, *dtypes)
+
+    def ufunc(self) -> np.ufunc | None:
+        """Return the ufunc that says which dtypes are computed: :attr:`numpy`, if it is one."""
         function = resolve(type(self).numpy)
-        if isinstance(function, np.ufunc):
-            return ufunc_dtype(function, *dtypes)
-        return np.result_type(*dtypes)
+        return function if isinstance(function, np.ufunc) else None
 
     def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
         """Return the dtypes in which NumPy computes; its ufuncs compute float16 as float32."""
-        function = resolve(type(self).numpy)
-        if not isinstance(function, np.ufunc):
+        function = self.ufunc()
+        if function is None:
             return (self.result_dtype(*dtypes),) * len(dtypes)
         dtypes = function.resolve_dtypes((*dtypes, None))[:-1]
         return tuple(np.dtype("float32") if dtype == "float16" else dtype for dtype in dtypes)

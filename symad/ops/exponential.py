@@ -309,7 +309,7 @@ class Sigmoid(Unary):
 
 
 def _sigmoid_slope(x: Any) -> Any:
-    decay = np.exp(-np.abs(x))
+    decay = np.exp(-np.abs(1.0 * x))
     return decay / np.square(1 + decay)
 
 

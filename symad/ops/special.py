@@ -20,7 +20,6 @@ from symad.ops.base import (
     as_node,
     float_dtype,
     register,
-    ufunc_dtype,
 )
 from symad.ops.exponential import exp
 
@@ -113,8 +112,9 @@ def _gammaln(x: Any) -> Any:
 
     # SciPy's function of real numbers loses its digits near the zeros at 1 and 2; its function of
     # complex numbers has a series there.
-    near_zero = np.minimum(np.abs(x - 1), np.abs(x - 2)) < 0.1
     values = special.gammaln(x)
+    x = np.asarray(x, values.dtype)
+    near_zero = np.minimum(np.abs(x - 1), np.abs(x - 2)) < 0.1
     if not np.any(near_zero):
         return values
     series = special.loggamma(np.where(near_zero, x, 1.0) + 0j).real + 0.0  # not -0.0
@@ -158,8 +158,10 @@ class GammaLn(Unary):
         ),
     )  # fmt: skip
 
-    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
-        return ufunc_dtype(resolve("scipy.special.gammaln"), *dtypes)
+    def ufunc(self) -> np.ufunc | None:
+        function = resolve("scipy.special.gammaln")
+        assert isinstance(function, np.ufunc)
+        return function
 
 
 class Digamma(Unary):

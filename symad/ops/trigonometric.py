@@ -94,7 +94,7 @@ class Tan(Unary):
 
 
 def _one_minus_square(x: Any) -> Any:
-    return (1 - x) * (1 + x)
+    return (1.0 - x) * (1.0 + x)
 
 
 def _unit_complement(b: ScalarBuilder, x: Value) -> Value:
@@ -119,6 +119,9 @@ class OneMinusSquare(Unary):
     precedence = 1
     chain = (lambda v, y, x: v * (-2 * x),)
     samples = (Sample(lambda x: one_minus_square(x), [reals(3, 2)], lambda x: 1 - x * x),)
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return float_dtype(*dtypes)
 
 
 class Asin(Unary):
@@ -371,8 +374,9 @@ class Tanh(Unary):
 
 
 def _tanh_slope(x: Any) -> Any:
-    decay = np.exp(-np.abs(x))
-    return np.square(2 * decay / (1 + np.square(decay)))
+    decay = np.exp(-np.abs(1.0 * x))
+    total = 1 + np.square(decay)
+    return 4 * (decay / total) * (decay / total)
 
 
 def _hyperbolic_slope(b: ScalarBuilder, x: Value) -> Value:

@@ -142,6 +142,8 @@ EXACT = {"erfc": np.vectorize(math.erfc, otypes=["f8"])}
 """References where SciPy's own function is far from exact."""
 ABSOLUTE = {"logaddexp": 4, "gammaln": 4}
 """Functions whose zeros no implementation finds to a few ulps: tolerance in eps of max(1, |x|)."""
+ULPS = {"tanh_slope": 8}
+"""Where more than 4 units in the last place are right: the error of an exponential is doubled."""
 
 
 @pytest.mark.parametrize(("op", "arity", "dtype"), ops_by_arity())
@@ -175,7 +177,7 @@ def check_ulps(name, found, expected, arrays):
     found, expected = found[finite], expected[finite]
     error = np.abs(found.astype("float64") - expected)
     with np.errstate(all="ignore"):
-        allowed = 4 * np.spacing(np.abs(expected)).astype("float64")
+        allowed = ULPS.get(name, 4) * np.spacing(np.abs(expected)).astype("float64")
         if name in ABSOLUTE:
             scale = np.max(np.abs(np.array([a[finite] for a in arrays])), axis=0)
             eps = np.finfo(expected.dtype).eps
