@@ -287,7 +287,7 @@ def _summary(y: sm.Node, variables: list[sm.Variable], feed: Mapping[sm.Node, Va
     again = backpropagate(y, {x: np.asarray(value) + 0.5 for x, value in feed.items()}).rules_run
     record = sm.extend(y, variables)
     gradients = [record.adjoints[x] for x in variables]
-    seen = View([y, *gradients], node_values([y, *gradients], feed))  # without repairs that do nothing
+    seen = View([y, *gradients], node_values([y, *gradients], feed))  # no idle repairs
     extended = topological_order([y, *gradients])
     function = sm.compile(list(feed), [y, *gradients], backend="numpy")
     function(*feed.values())

@@ -1,4 +1,4 @@
-"""Exercises on ops of one's own."""
+"""Exercises on ops of your own."""
 
 from __future__ import annotations
 
