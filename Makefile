@@ -1,11 +1,11 @@
-# On a fresh machine: `make demo` shows symad at work, `make test` runs every check.
+# On a fresh machine, `make demo` runs the demo and `make test` runs every check.
 # Both need only Python 3.11 or newer, with its venv module, and a package registry that pip can reach.
 
 PYTHON ?= python3
 WORKERS ?= 2
 
-# One thread for each test process: linear algebra threads of several processes stand in each other's way.
-# Machine code that one test has made serves the others.
+# One thread for each test process: linear algebra threads of several processes slow each other down.
+# All tests share one cache of machine code.
 ENVIRONMENT := MPLBACKEND=agg JAX_PLATFORMS=cpu OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 \
 	SYMAD_CACHE_DIR=$(CURDIR)/.pytest_cache/symad
 
@@ -17,21 +17,21 @@ PY := $(VENV)/bin/python
 .PHONY: help demo quick test lint docs bench clean
 
 help:
-	@echo 'make demo   set up $(VENV), then run the main job: symad demo'
+	@echo 'make demo   set up $(VENV), then run the demo: symad demo'
 	@echo 'make quick  set up $(VENV), then run ruff, mypy and a sample of the tests: a minute and a half on two cores'
 	@echo 'make test   set up $(VENV), then run all checks: ruff, mypy, pytest'
 	@echo 'make lint   set up $(VENV), then run ruff and mypy only'
 	@echo 'make docs   set up $(VENV), then build the site: docs/_build/html/index.html'
-	@echo 'make bench  set up $(VENV), then measure symad beside its peers and write docs/performance.md'
-	@echo 'make clean  remove $(VENV), caches and everything that was generated'
+	@echo 'make bench  set up $(VENV), then compare symad with other frameworks and write docs/performance.md'
+	@echo 'make clean  remove $(VENV), caches and all generated files'
 	@echo
-	@echo 'PYTHON=python3.12 chooses the Python that a new $(VENV) is made from;'
-	@echo 'WORKERS=8 the number of processes that run the tests.'
+	@echo 'PYTHON=python3.12 selects the Python for a new $(VENV);'
+	@echo 'WORKERS=8 sets the number of processes that run the tests.'
 
 demo: $(VENV)/.has-demo
 	@$(VENV)/bin/symad demo
 
-# All three run even if one fails, so that one call shows everything there is to mend.
+# All three run even if one fails, so that one call shows everything that needs fixing.
 test: $(VENV)/.has-test
 	@status=0; \
 	$(PY) -m ruff check || status=1; \
@@ -39,7 +39,7 @@ test: $(VENV)/.has-test
 	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --dist loadgroup --doctest-modules symad tests || status=1; \
 	exit $$status
 
-# mypy and the sample run side by side; what mypy finds is printed at the end.
+# mypy and the sample run in parallel; the output of mypy is printed at the end.
 quick: $(VENV)/.has-test
 	@status=0; \
 	$(PY) -m ruff check || status=1; \
@@ -59,7 +59,7 @@ docs: $(VENV)/.has-docs
 	@$(ENVIRONMENT) $(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo 'Built docs/_build/html/index.html'
 
-# PyTorch is measured if it has been installed into $(VENV); its build for CPUs is enough.
+# PyTorch is measured if it is installed in $(VENV); its build for CPUs is enough.
 bench: $(VENV)/.has-bench
 	@$(PY) -m benchmarks --output docs/performance.md
 
@@ -68,10 +68,10 @@ clean:
 		.mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# ---- the set-up: each step leaves a stamp in $(VENV) and is not done again until what it depends on changes
+# ---- the set-up: each step writes a stamp to $(VENV) and is repeated only if its dependencies change
 
-# Names the folder that the environment was made in. A new environment is made where this is missing or names another
-# folder, where the environment's Python does not run, and where an installation was cut short.
+# This file names the folder that the environment was made in. A new environment is made if the file is missing or names
+# another folder, if the environment's Python does not run, or if an installation was interrupted.
 MADE := $(VENV)/.made
 CUT_SHORT := $(VENV)/.installing
 STATE := $(shell cat $(MADE) 2>/dev/null; $(PY) -c '' 2>/dev/null || echo broken; test ! -e $(CUT_SHORT) || echo cut short)
@@ -85,13 +85,14 @@ remake:
 
 $(MADE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "symad needs Python 3.11 or newer, and '$(PYTHON)' is not: choose another with make PYTHON=..." >&2; \
+		echo "symad needs Python 3.11 or newer, but '$(PYTHON)' is older: select another with make PYTHON=..." >&2; \
 		exit 1; }
 	@echo 'Making $(VENV)'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@echo '$(CURDIR)' > $@
 
-# $(VENV)/.has-<extra>: symad is installed editable, with what the extra asks for. The test extra holds the demo's.
+# $(VENV)/.has-<extra>: symad is installed in editable mode, with the packages of the extra. The extra "test" includes
+# those of "demo".
 $(VENV)/.has-%: $(MADE) setup.cfg pyproject.toml
 	@echo 'Installing symad[$*] into $(VENV) (a minute or so the first time)'
 	@touch $(CUT_SHORT)

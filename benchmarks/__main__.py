@@ -16,7 +16,7 @@ from benchmarks.workloads import WORKLOADS
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measure symad beside its peers."
+        prog="python -m benchmarks", description="Measure symad and its peers."
     )
     peers = [library for library in machine.LIBRARIES if library not in ("symad", "math", "numpy")]
     parser.add_argument(
@@ -24,20 +24,20 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="NAME,...",
         type=_names_from(WORKLOADS),
         default=list(WORKLOADS),
-        help=f"these workloads: {', '.join(WORKLOADS)}",
+        help=f"workloads to measure: {', '.join(WORKLOADS)}",
     )
     parser.add_argument(
         "--peers",
         metavar="NAME,...",
         type=_names_from(peers),
         default=peers,
-        help=f"beside these libraries, where installed: {', '.join(peers)}",
+        help=f"libraries to compare with, if installed: {', '.join(peers)}",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="fewer and shorter rounds: see that it works"
+        "--quick", action="store_true", help="fewer and shorter rounds, to test the suite"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="write the page there, not to standard output"
+        "--output", type=Path, metavar="FILE", help="write to FILE, not to standard output"
     )
     return parser.parse_args(arguments)
 
@@ -56,7 +56,7 @@ def _names_from(known: Collection[str]) -> Callable[[str], list[str]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, write the page, and return 1 if an implementation gave a wrong answer."""
+    """Measure, write the page, and return 1 if an implementation gives a wrong answer."""
     options = parse(arguments)
     facts = {
         "date": datetime.date.today().isoformat(),

@@ -24,9 +24,9 @@ def by_library(functions: Mapping[str, Function], wrt: Sequence[int]) -> dict[st
     Parameters
     ----------
     functions : dict from library to function
-        What each library is given.
+        The function for each library.
     wrt : sequence of int
-        The inputs to differentiate with respect to; the value alone if there are none.
+        The inputs to differentiate with respect to; if empty, only the value is computed.
     """
     variants: dict[str, dict[str, Callable[[Function, Sequence[int]], Builder]]] = {
         "symad": {"symad": symad_builder},
@@ -62,7 +62,7 @@ def same_for(libraries: Iterable[str], function: Function) -> dict[str, Function
 
 
 def in_numpy(function: Callable[..., Sequence[Any]]) -> Builder:
-    """Return the builder of a function that is run as it is written."""
+    """Return the builder of a function that runs as written."""
     return lambda *inputs: Implementation(function, inputs)
 
 
@@ -75,7 +75,7 @@ def symad_builder(
 ) -> Builder:
     """Build with symad; ``options`` are those of ``compile``.
 
-    With ``given_outputs`` the results are written to arrays that the caller has.
+    With ``given_outputs``, the results are written to arrays of the caller.
     """
 
     def build(*inputs: Any) -> Implementation:
@@ -99,7 +99,7 @@ def symad_builder(
 
 
 def jax_builder(function: Function, wrt: Sequence[int], on_device: bool) -> Builder:
-    """Build with ``jax.jit``; arrays come from NumPy or are on the device already."""
+    """Build with ``jax.jit``; arrays come from NumPy or are already on the device."""
 
     def build(*inputs: Any) -> Implementation:
         import jax
@@ -128,7 +128,7 @@ def jax_builder(function: Function, wrt: Sequence[int], on_device: bool) -> Buil
 def torch_builder(
     function: Function, wrt: Sequence[int], compiled: bool, as_tensors: bool
 ) -> Builder:
-    """Build with PyTorch, eager or compiled; tensors are made in the call or beforehand.
+    """Build with PyTorch, eager or compiled; tensors are made in the call or before it.
 
     A tensor made from an array shares its memory.
     """
@@ -169,9 +169,9 @@ def torch_builder(
 
 
 def pytensor_builder(function: Function, wrt: Sequence[int], linker: str | None) -> Builder:
-    """Build with PyTensor's own choice of linker, or the one named; shapes are declared.
+    """Build with PyTensor's default linker or the one named; shapes are declared.
 
-    Arrays are taken unchecked (``trust_input``), which its documentation recommends for speed.
+    Arrays are not checked (``trust_input``), as its documentation recommends for speed.
     """
 
     def build(*inputs: Any) -> Implementation:
@@ -182,7 +182,7 @@ def pytensor_builder(function: Function, wrt: Sequence[int], linker: str | None)
             pt.tensor(f"x{i}", dtype=np.asarray(value).dtype.name, shape=np.shape(value))
             for i, value in enumerate(inputs)
         ]
-        with pytensor.config.change_flags(floatX=variables[0].dtype):  # that of Python floats
+        with pytensor.config.change_flags(floatX=variables[0].dtype):  # the dtype of Python floats
             value = function(pt, *variables)
             slopes = pytensor.grad(value.sum(), [variables[i] for i in wrt]) if wrt else []
         mode = pytensor.compile.mode.Mode(linker=linker, optimizer="fast_run") if linker else None
@@ -194,7 +194,7 @@ def pytensor_builder(function: Function, wrt: Sequence[int], linker: str | None)
 
 
 def autograd_builder(function: Function, wrt: Sequence[int]) -> Builder:
-    """Build with autograd, which records the function anew in each call."""
+    """Build with autograd, which records the function again in each call."""
 
     def build(*inputs: Any) -> Implementation:
         import autograd
@@ -261,5 +261,5 @@ def _through_buffers(
         run()
         return [column.copy() for column in columns]
 
-    vars(call)["buffer"] = buffer  # it owns what `run` uses, and must live as long
+    vars(call)["buffer"] = buffer  # it owns the memory that `run` uses, and must live as long
     return call

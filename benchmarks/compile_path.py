@@ -1,9 +1,9 @@
-"""The way of one expression through the compiler: which functions of which files a first call runs.
+"""The path of one expression through the compiler: the functions and files that a first call runs.
 
 ``python -m benchmarks.compile_path`` compiles sum(log x1 + x1·x2 − sin x2) with both gradients and
-calls it once under ``sys.setprofile``; it counts the calls of Python functions in symad/, the
-functions, the files, and how often a call goes from one file to another.  Another expression has
-been compiled before, so that what a process does once (reading rules, loading LLVM) is not counted;
+calls it once under ``sys.setprofile``.  It counts the calls of Python functions in symad/, the
+functions, the files, and how often a call goes from one file to another.  Another expression is
+compiled before, so that one-time work of a process (reading rules, loading LLVM) is not counted;
 ``--cold`` counts it too.  ``--files`` lists the files, with the functions and calls in each.
 """
 
@@ -32,7 +32,7 @@ class CallPath:
     calls : Counter
         How often each function was called.
     switches : int
-        How often a function called one of another file.
+        How often a function called a function in another file.
     """
 
     def __init__(self, root: Path) -> None:
@@ -41,11 +41,11 @@ class CallPath:
         self.switches = 0
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
-        """Take note of an event, as :func:`sys.setprofile` reports it."""
+        """Record an event that :func:`sys.setprofile` reports."""
         code = frame.f_code
         if event != "call" or not code.co_filename.startswith(self._prefix):
             return
-        if code.co_name == "<module>":  # imports are no part of the way
+        if code.co_name == "<module>":  # imports are not part of the path
             return
         self.calls[code] += 1
         caller = frame.f_back
@@ -70,7 +70,7 @@ class CallPath:
 
 
 def path_of(run: Callable[[], Any]) -> CallPath:
-    """Return the way that one call of ``run`` takes through symad."""
+    """Return the path of one call of ``run`` through symad."""
     path = CallPath(ROOT)
     sys.setprofile(path)
     try:
@@ -100,7 +100,7 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--backend", default="auto")
-    parser.add_argument("--cold", action="store_true", help="count what a process does once, too")
+    parser.add_argument("--cold", action="store_true", help="also count one-time work")
     parser.add_argument("--files", action="store_true", help="list the files as well")
     options = parser.parse_args()
     if not options.cold:

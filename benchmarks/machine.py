@@ -1,4 +1,4 @@
-"""Where it is measured: libraries, their settings, cores and memory."""
+"""The measuring environment: libraries, their settings, cores and memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def import_library(library: str) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what is installed."""
+    """Return the versions of the installed libraries."""
     found = {"Python": platform.python_version()}
     for name in DISTRIBUTIONS:
         try:
@@ -57,8 +57,8 @@ def cpu_name() -> str:
 def environment(threads: int, scratch: str) -> dict[str, str]:
     """Return the environment of a worker: thread counts, each peer's settings, empty caches.
 
-    Compiled code that an earlier run left on disk would be measured as if it cost nothing: each
-    worker gets ``scratch``, a new folder, to cache in.
+    If earlier runs could leave compiled code on disk, compiling would seem to cost nothing.  So
+    each worker gets a new folder, ``scratch``, for its caches.
     """
     count = str(threads)
     settings = {
@@ -81,26 +81,26 @@ def available_cores() -> int:
 
 
 def pin(threads: int) -> None:
-    """Keep this process on so many cores, where the system lets it; before anything is imported.
+    """Pin this process to so many cores, if the system allows it; call it before any import.
 
-    The last ones: interrupts go to the first more often.
+    It uses the last cores, because interrupts go to the first ones more often.
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
 
 
 def resident_bytes() -> int:
-    """Return how much memory this process has now."""
+    """Return the memory that this process uses now."""
     return _status("VmRSS")
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process has had since :func:`reset_peak`."""
+    """Return the peak memory of this process since :func:`reset_peak`."""
     return _status("VmHWM")
 
 
 def reset_peak() -> None:
-    """Forget earlier peaks: Linux takes the present size as the new peak."""
+    """Reset the peak: Linux uses the current size as the new peak."""
     Path("/proc/self/clear_refs").write_text("5")
 
 

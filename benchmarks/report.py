@@ -1,4 +1,4 @@
-"""The results as Markdown: promises first, then everything that was measured."""
+"""The results as Markdown: targets first, then all measurements."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from benchmarks.suite import NO_COMPILER, Results
 from benchmarks.workload import Target, Workload
 
 FIRST_ANSWER_LIMIT = 0.1
-"""The time to the first answer, as a fraction of JAX's."""
+"""The limit of the time to the first answer, as a fraction of JAX's."""
 
 BOUND_LIMIT = 1.1
-"""The peak of memory, as a multiple of the plan's bound."""
+"""The limit of peak memory, as a multiple of the plan's bound."""
 
 NOISE = 500_000
-"""Bytes by which the growth of a process says nothing."""
+"""Growth of a process in bytes that is not significant."""
 
 NOTES = Path(__file__).with_name("notes.md")
-"""What a person has to say about the numbers; it follows them."""
+"""Hand-written comments on the numbers, placed after them."""
 
 METHOD = """\
 Each number is a median over rounds; in a round every implementation runs one batch of calls, in
-turns, in one process. A ratio is the median of the ratios within the rounds, so that what slows
-the machine down slows both sides. The process is kept on one core (on two where threads are the
-point), with as many threads in every library. Before the clock starts, each answer is compared
-with an independent one in NumPy: values, shapes, dtypes, and that they have come back as NumPy
-arrays or numbers. All get the same inputs. Of a peer with several settings the fastest counts,
-and all are listed; "arrays on device" and "tensors in" leave out the conversion of the inputs.
+turns, in one process. A ratio is the median of the ratios within the rounds, so that slowdowns of
+the machine affect both sides. The process is pinned to one core (two for workloads that measure
+threads), with as many threads in every library. Before timing, each answer is compared with an
+independent one in NumPy: values, shapes, dtypes, and whether they are NumPy arrays or numbers. All
+implementations get the same inputs. For a peer with several settings, the fastest counts, and all
+are listed; "arrays on device" and "tensors in" exclude the conversion of the inputs.
 """
 
 
 def targets_table(workloads: Sequence[Workload], results: Results) -> str:
-    """Return what symad promises about speed, and whether it holds."""
+    """Return the speed targets of symad, and whether they are met."""
     rows = []
     for workload in workloads:
         times = results.times.get(workload.name, {})
@@ -87,7 +87,7 @@ def fastest_variant(peer: str, times: dict[str, list[float]]) -> str | None:
 
 
 def first_answer_table(workloads: Sequence[Workload], results: Results) -> str:
-    """Return how long the first answer takes, and symad's part of JAX's time."""
+    """Return the time to the first answer, and symad's time as a fraction of JAX's."""
     libraries = _in_order(results.first.values())
     rows = []
     for workload in workloads:
@@ -106,7 +106,7 @@ def first_answer_table(workloads: Sequence[Workload], results: Results) -> str:
 
 
 def memory_table(workloads: Sequence[Workload], results: Results) -> str:
-    """Return by how much calls let the process grow, beside the plan's bound."""
+    """Return the growth of the process during calls, and the plan's bound."""
     libraries = _in_order(results.memory.values())
     rows = []
     for workload in workloads:
@@ -131,7 +131,7 @@ def memory_table(workloads: Sequence[Workload], results: Results) -> str:
 
 
 def details(workload: Workload, results: Results) -> str:
-    """Return all that was measured of a workload's speed, the fastest first."""
+    """Return all speed measurements of a workload, the fastest first."""
     times = results.times.get(workload.name, {})
     if not times:
         return "Not measured."
@@ -151,32 +151,33 @@ def performance_page(
     parts = [
         "# Performance",
         "Measured by the benchmark suite, `make bench`, which writes this page; text about the"
-        " numbers belongs into `benchmarks/notes.md`.",
+        " numbers belongs in `benchmarks/notes.md`.",
         table(("", ""), facts.items()),
         METHOD,
-        "## What is promised",
+        "## Targets",
         targets_table(workloads, results),
     ]
     if any(results.first.values()):
         parts += [
-            "## From nothing to the first answer",
-            "Building the graph, its gradient, compiling, and the first call; imports are not"
-            " counted. *Fresh*: the first graph of a new process; *again*: another one, built from"
-            " nothing in a process that has done so before. Caches of machine code on disk start"
+            "## Time to the first answer",
+            "The time includes building the graph, its gradient, compiling, and the first call;"
+            " imports are not counted. *Fresh*: the first graph of a new process; *again*: another"
+            " graph, built from scratch in the same process. Caches of machine code on disk start"
             " empty; modules have been compiled to bytecode.",
             first_answer_table(workloads, results),
         ]
     if any(results.memory.values()):
         parts += [
-            "## Peak of memory",
-            "By how much the whole process grows at most while the function is called; in brackets"
-            " while it is built and called for the first time. Both over the process that holds"
-            " the inputs and has done the same work on tiny inputs before, which has loaded code"
-            " and filled heaps. Allocators keep what was freed, so that later calls can grow beyond"
-            " the first: of PyTorch's two numbers the smaller counts. Half a megabyte is noise.",
+            "## Peak memory",
+            "The table shows the peak growth of the whole process while the function is called and,"
+            " in brackets, while it is built and called for the first time. The baseline is a"
+            " process that holds the inputs and has done the same work on tiny inputs before, which"
+            " loads code and fills heaps. Allocators keep freed memory, so later calls can grow"
+            " beyond the first: the smaller of PyTorch's two numbers counts. Half a megabyte is"
+            " noise.",
             memory_table(workloads, results),
         ]
-    parts.append("## Everything, by work")
+    parts.append("## All measurements, by workload")
     for workload in workloads:
         parts += [f"### {workload.title}", details(workload, results)]
     if results.failures:
@@ -232,7 +233,7 @@ def megabytes(value: int) -> str:
 
 
 def _in_order(found: Iterable[Mapping[str, object]]) -> list[str]:
-    """Return the libraries that were measured at all, symad first, hand-written code last."""
+    """Return all measured libraries, symad first, hand-written code last."""
     labels = dict.fromkeys(label for of_workload in found for label in of_workload)
     return sorted(labels, key=lambda label: (label != "symad", label in NO_COMPILER))
 

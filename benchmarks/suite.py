@@ -1,4 +1,4 @@
-"""All measurements: which there are, and the workers that make them."""
+"""All measurements, and the workers that make them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from benchmarks.workload import Workload, library_of
 ROOT = Path(__file__).resolve().parent.parent
 
 LONGEST = 900
-"""Seconds after which a worker is given up."""
+"""Seconds after which a worker is stopped."""
 
 SLOW_TO_BUILD = ("torch, compiled",)
-"""What a quick run leaves out."""
+"""Measurements that a quick run skips."""
 
 NO_COMPILER = ("math", "numpy")
-"""Libraries without a graph: there is no first answer to wait for."""
+"""Libraries without a graph: they have no time to the first answer."""
 
 
 @dataclass
 class Results:
-    """What was measured, by the names of workloads and labels.
+    """The measurements, by the names of workloads and labels.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class WorkerFailed(Exception):
 
 
 def chosen_labels(workload: Workload, libraries: Iterable[str], quick: bool) -> list[str]:
-    """Return the labels of a workload that are to be measured, symad's first."""
+    """Return the labels of a workload to be measured, symad's first."""
     wanted = {"symad", "math", "numpy", *libraries}
     labels = [label for label in workload.implementations if library_of(label) in wanted]
     labels = [label for label in labels if not (quick and label in SLOW_TO_BUILD)]
@@ -66,7 +66,7 @@ def measure_all(
     quick: bool,
     report: Callable[[str], object],
 ) -> Results:
-    """Measure each workload; ``report`` is told what is being done."""
+    """Measure each workload; ``report`` receives progress messages."""
     # Installers compile the modules of the peers, an editable installation of symad leaves them.
     compileall.compile_dir(ROOT / "symad", quiet=2)
     with tempfile.TemporaryDirectory() as scratch:
@@ -82,13 +82,13 @@ class Suite:
     Parameters
     ----------
     libraries : sequence of str
-        Whom to measure beside symad and hand-written code.
+        The libraries to measure besides symad and hand-written code.
     quick : bool
-        Whether fewer and shorter rounds will do.
+        Whether to use fewer and shorter rounds.
     report : callable
-        Is told what is being done.
+        Receives progress messages.
     scratch : str
-        An empty folder, where workers may keep compiled code.
+        An empty folder, where workers may store compiled code.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Suite:
         self._report, self._scratch = report, scratch
 
     def measure(self, workload: Workload) -> None:
-        """Measure all there is to measure of a workload."""
+        """Make all measurements of a workload."""
         if workload.threads > machine.available_cores():
             self._fail(workload, "all", f"there are not {workload.threads} cores")
             return
@@ -123,7 +123,7 @@ class Suite:
                 self._fail(workload, label, reason)
 
     def _measure_first_answers(self, workload: Workload, labels: Sequence[str]) -> None:
-        """Each in a process of its own, in turns; those that take seconds only once."""
+        """Measure each in a separate process, in turns; those that take seconds only once."""
         self._report(f"{workload.name}: first answers")
         waiting = [label for label in labels if library_of(label) not in NO_COMPILER]
         first = self.results.first.setdefault(workload.name, {})
@@ -146,7 +146,7 @@ class Suite:
                 memory[label] = found
 
     def _run(self, measure: str, workload: Workload, labels: Sequence[str]) -> Any:
-        """Return what a worker finds, or None.  First answers find no compiled code on disk."""
+        """Return the result of a worker, or None.  First answers start with an empty disk cache."""
         try:
             if measure != "first":
                 return run_worker(measure, workload, labels, self._quick, self._scratch)
@@ -163,7 +163,7 @@ class Suite:
 def run_worker(
     measure: str, workload: Workload, labels: Sequence[str], quick: bool, scratch: str
 ) -> Any:
-    """Return what a worker process finds.
+    """Return the result of a worker process.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Times of several functions, measured in turns, and what can be said about their ratios."""
+"""Times of several functions, measured in turns, and statistics of their ratios."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Batch = Callable[[int], float]
-"""Does so many calls and returns the seconds that they took together."""
+"""Makes the given number of calls and returns their total time in seconds."""
 
 
 class Spread(NamedTuple):
@@ -27,8 +27,8 @@ def batch_of(
 ) -> Batch:
     """Return a loop over ``call(*arguments)``, written as a user would write the call.
 
-    A generic ``call(*arguments)`` would add as much to a native function of two floats as that
-    takes itself.  As in :mod:`timeit`, the garbage collector waits meanwhile.
+    A generic ``call(*arguments)`` would take as much time as a native function of two floats
+    itself.  As in :mod:`timeit`, the garbage collector is off during the loop.
     """
     names = ", ".join(f"argument{i}" for i in range(len(arguments)))
     unpack = f"{names}, = arguments" if arguments else "pass"
@@ -42,7 +42,7 @@ def batch_of(
 
 
 def calls_per_batch(batch: Batch, least: float) -> int:
-    """Return how many calls, a power of two, take at least ``least`` seconds; warms up, too."""
+    """Return a power of two of calls that takes at least ``least`` seconds; also warms up."""
     count = 1
     while batch(count) < least:
         count *= 2
@@ -52,8 +52,8 @@ def calls_per_batch(batch: Batch, least: float) -> int:
 def interleaved(batches: Mapping[str, Batch], rounds: int, least: float) -> dict[str, list[float]]:
     """Return seconds per call of each function, once for each round.
 
-    A round runs one batch of each, one after the other, so that whatever slows the machine down
-    for longer than a round slows all of them, and leaves the ratios within the round as they are.
+    A round runs one batch of each, one after the other.  If the machine slows down for longer than
+    a round, it slows all of them down and does not change the ratios within the round.
     """
     counts = {label: calls_per_batch(batch, least) for label, batch in batches.items()}
     times: dict[str, list[float]] = {label: [] for label in batches}
@@ -88,5 +88,5 @@ def ratio(times: Sequence[float], others: Sequence[float]) -> Spread:
 
 
 def fastest(times: Mapping[str, Sequence[float]]) -> str:
-    """Return the label with the least median."""
+    """Return the label with the smallest median."""
     return min(times, key=lambda label: statistics.median(times[label]))

@@ -1,7 +1,7 @@
-"""One measurement in a process of its own: ``python -m benchmarks.worker REQUEST``.
+"""One measurement in a separate process: ``python -m benchmarks.worker REQUEST``.
 
-The request is JSON; so is the last line that is printed.  Nothing that depends on the number of
-cores may be imported before the process has been pinned to them.
+The request is JSON, and so is the last line of the output.  Nothing that depends on the number of
+cores may be imported before the process has been pinned to its cores.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def speed(workload: Workload, labels: Sequence[str], quick: bool) -> dict[str, Any]:
-    """Return seconds per call of each implementation, and why others have none."""
+    """Return seconds per call of each implementation, and the reasons for missing ones."""
     from benchmarks.timing import batch_of, interleaved
     from benchmarks.workload import WrongAnswer, built
 
@@ -40,9 +40,9 @@ def speed(workload: Workload, labels: Sequence[str], quick: bool) -> dict[str, A
 
 
 def first(workload: Workload, labels: Sequence[str], quick: bool) -> dict[str, Any]:
-    """Return the seconds from no graph to the first answer, the library having been imported.
+    """Return the seconds from an empty graph to the first answer, after importing the library.
 
-    "fresh" is the first graph of the process, "again" are further ones, each built from nothing.
+    "fresh" is the first graph of the process, "again" are further ones, each built from scratch.
     """
     from benchmarks.workload import library_of
 
@@ -59,11 +59,11 @@ def first(workload: Workload, labels: Sequence[str], quick: bool) -> dict[str, A
 
 
 def memory(workload: Workload, labels: Sequence[str], quick: bool) -> dict[str, Any]:
-    """Return by how many bytes the process grows at most, and the bound that the plan gives.
+    """Return the peak growth of the process in bytes, and the bound that the plan gives.
 
-    Grown over what it takes once the same work has been done on tiny inputs: that has loaded the
-    library's code and filled its heap.  "first" includes building and compiling, "calls" does not,
-    but what has been kept since is in both.
+    The baseline is the size after the same work on tiny inputs, which loads the library's code and
+    fills its heap.  "first" includes building and compiling, "calls" does not; memory that is kept
+    from then on is in both.
     """
     [label] = labels
     build = workload.implementations[label]
@@ -87,7 +87,7 @@ def memory(workload: Workload, labels: Sequence[str], quick: bool) -> dict[str, 
 
 
 def plan_bound(call: Any) -> int | None:
-    """Return the least bytes with which the plan of a symad function can do, if it says so."""
+    """Return the lower bound in bytes for the plan of a symad function, if the plan has one."""
     return getattr(getattr(call, "plan", None), "lower_bound", None)
 
 

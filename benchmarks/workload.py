@@ -1,4 +1,4 @@
-"""What is measured: a piece of work, the ways of doing it, and what symad promises about it."""
+"""Workloads: the work to measure, its implementations, and the targets of symad."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Builder = Callable[..., "Implementation"]
 
 
 class WrongAnswer(Exception):
-    """An implementation does not do the work that it is measured on."""
+    """An implementation returns a wrong answer."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Implementation:
     Attributes
     ----------
     call : callable
-        What the clock sees; its results are NumPy arrays, NumPy scalars or Python floats.
+        The timed function; its results are NumPy arrays, NumPy scalars or Python floats.
     arguments : tuple
-        What it is called with.
+        The arguments of the call.
     answer : callable
-        Gives the values to check from the first result.
+        Returns the values to check from the first result.
     """
 
     call: Callable[..., Any]
@@ -36,18 +36,18 @@ class Implementation:
 
 @dataclass(frozen=True)
 class Target:
-    """A promise: ``subject`` takes at most ``limit`` times as long as the fastest of ``peer``.
+    """A target: ``subject`` takes at most ``limit`` times as long as the fastest of ``peer``.
 
     Attributes
     ----------
     limit : float
-        A ratio, or seconds where there is no peer.
+        A ratio, or seconds if there is no peer.
     peer : str or None
-        A label, or a library: then its fastest variant is meant.
+        A label, or a library, which means its fastest variant.
     subject : str
-        The label that the promise is about.
+        The label that the target is about.
     as_speedup : bool
-        Whether it is told as "1 / limit times faster".
+        Whether it is written as "1 / limit times faster".
     """
 
     limit: float
@@ -57,7 +57,7 @@ class Target:
 
 
 def times_faster(factor: float, peer: str, subject: str = "symad") -> Target:
-    """Return the promise that ``subject`` is at least ``factor`` times as fast as ``peer``."""
+    """Return the target that ``subject`` is at least ``factor`` times as fast as ``peer``."""
     return Target(1 / factor, peer, subject, as_speedup=True)
 
 
@@ -68,17 +68,17 @@ class Workload:
     Attributes
     ----------
     name : str
-        For the command line.
+        Its name on the command line.
     title : str
-        For the report.
+        Its title in the report.
     inputs : callable
         Makes the inputs, arrays or floats, from ``size`` or ``tiny``.
     size, tiny : tuple of int
-        What is measured, and what is small enough for tests.
+        The size to measure, and a size that is small enough for tests.
     reference : callable
-        The answer in plain NumPy, from the inputs.
+        Computes the answer from the inputs in plain NumPy.
     implementations : dict from label to Builder
-        A label is the name of a library, or that and a variant: "jax, arrays on device".  A
+        A label is the name of a library, optionally with a variant: "jax, arrays on device".  A
         builder takes the inputs; it imports its library itself.
     targets : tuple of Target
     tolerance : float
@@ -86,7 +86,7 @@ class Workload:
     threads : int
         The number of cores that the process may use.
     once : bool
-        Whether the time to the first answer and the peak of memory are of interest too.
+        Whether to measure the time to the first answer and the peak memory too.
     """
 
     name: str
@@ -119,7 +119,7 @@ def built(workload: Workload, label: str, inputs: Sequence[Any]) -> Implementati
     Raises
     ------
     WrongAnswer
-        If a value is not NumPy's or Python's, has another dtype or shape than the reference, or
+        If a value is not a NumPy or Python value, differs from the reference in dtype or shape, or
         is too far from it.
     """
     implementation = workload.implementations[label](*inputs)

@@ -15,9 +15,10 @@
 #
 # $$y = \ln(x_1) + x_1 x_2 - \sin(x_2) \quad\text{at}\quad x_1 = 2,\ x_2 = 5$$
 #
-# What are $\partial y / \partial x_1$ and $\partial y / \partial x_2$? There are four ways to find
-# out: by differences, by formulas, and automatically, forward or in reverse. This notebook does all
-# four, counts what each takes, and ends with the reason why networks are trained by the last.
+# What are $\partial y / \partial x_1$ and $\partial y / \partial x_2$? There are four ways to
+# find out: by differences, by formulas, and by automatic differentiation in forward or reverse
+# mode. This notebook uses all four, counts the operations of each, and ends with the reason why
+# networks are trained with the last.
 
 # %%
 from math import cos, log, sin
@@ -36,13 +37,14 @@ f(2.0, 5.0)
 # %% [markdown]
 # ## 1. Differences
 #
-# The derivative is a limit, so take a small step $\varepsilon$ and do not go to the limit:
+# The derivative is a limit. Its simplest approximation uses a small step $\varepsilon$ and omits
+# the limit:
 #
 # $$\frac{f(x + \varepsilon) - f(x)}{\varepsilon} = f'(x) + O(\varepsilon), \qquad
 #   \frac{f(x + \varepsilon) - f(x - \varepsilon)}{2 \varepsilon} = f'(x) + O(\varepsilon^2)$$
 #
-# In the second, the *central* difference, the terms with $f''$ cancel. The true value here is
-# $1/x_1 + x_2 = 5.5$.
+# In the second formula, the *central* difference, the terms with $f''$ cancel. The true value
+# here is $1/x_1 + x_2 = 5.5$.
 
 # %%
 for step in (1e-1, 1e-2, 1e-3):
@@ -51,18 +53,18 @@ for step in (1e-1, 1e-2, 1e-3):
     print(f"step {step}: errors {abs(one_sided - 5.5):.1e} and {abs(central - 5.5):.1e}")
 
 # %% [markdown]
-# With a step ten times as small, the first error becomes ten times as small, the second a hundred
-# times. So why not $\varepsilon = 10^{-15}$?
+# If the step becomes ten times smaller, the first error becomes ten times smaller, and the second
+# a hundred times. So why not use $\varepsilon = 10^{-15}$?
 
 # %%
 for step in (1e-9, 1e-12, 1e-15, 1e-16):
     print(f"step {step:.0e}: {(f(2.0 + step, 5.0) - f(2.0, 5.0)) / step}")
 
 # %% [markdown]
-# A float64 has 16 digits. The two values of $f$ agree in nearly all of them, and what is left after
-# the subtraction is rounding, which is divided by $\varepsilon$. At last the step itself is lost:
-# `2.0 + 1e-16 == 2.0`, and the difference is 0. Between truncation on one side and rounding on the
-# other there is a best step, and it is not very good.
+# A float64 has 16 digits. The two values of $f$ agree in nearly all of them, and the subtraction
+# leaves mainly rounding error, which is then divided by $\varepsilon$. Eventually the step itself
+# is lost: `2.0 + 1e-16 == 2.0`, and the difference is 0. There is a best step between truncation
+# error on one side and rounding error on the other, but even this step is not very accurate.
 
 # %%
 # %matplotlib inline
@@ -72,9 +74,9 @@ errors = sm.difference_errors(y, [x1, x2], {x1: 2.0, x2: 5.0})
 errors.plot().figure
 
 # %% [markdown]
-# Differences take one evaluation and more for *each* input. For a network with a million weights
-# that is out of the question. But they need no rules, so they are good for checks, and one check
-# does for all inputs together: along a direction $\delta$,
+# Differences take at least one extra evaluation for *each* input. For a network with a million
+# weights, this is out of the question. But differences need no rules, so they are good for
+# checks, and one check along a direction $\delta$ covers all inputs together:
 #
 # $$\delta^\top \nabla f \approx \frac{f(\theta + \varepsilon\delta) - f(\theta -
 #   \varepsilon\delta)}{2\varepsilon}.$$
@@ -88,14 +90,14 @@ print("two evaluations:", difference, " gradient:", direction @ gradient)
 # %% [markdown]
 # ## 2. Formulas
 #
-# $\partial y / \partial x_1 = 1/x_1 + x_2$ and $\partial y / \partial x_2 = x_1 - \cos x_2$: exact,
-# and shorter than $y$. It does not stay like this. The product $f = \theta_1 \theta_2 \cdots
+# $\partial y / \partial x_1 = 1/x_1 + x_2$ and $\partial y / \partial x_2 = x_1 - \cos x_2$ are
+# exact and shorter than $y$. This is not always so. The product $f = \theta_1 \theta_2 \cdots
 # \theta_n$ has $n$ derivatives, and each is a product of $n - 1$ factors:
 #
 # $$\frac{\partial f}{\partial \theta_i} = \prod_{j \ne i} \theta_j
 #   \qquad\text{so}\qquad n (n - 2) \text{ multiplications for all of them.}$$
 #
-# They are nearly the same products, worked out again and again.
+# These are nearly the same products, computed again and again.
 
 # %%
 theta = np.array([1.5, -0.5, 2.0, 0.25, 3.0])
@@ -110,8 +112,8 @@ for i in range(5):
 print(partials, multiplications, "multiplications =", 5 * (5 - 2))
 
 # %% [markdown]
-# It can be worse: a formula is a tree, and a value that is used twice is written out twice. Take
-# $x \leftarrow x \sin x$, ten times.
+# It can be worse: a formula is a tree, and a value that is used twice is written out twice. As an
+# example, repeat $x \leftarrow x \sin x$ ten times.
 
 # %%
 x = sm.Variable("x", shape=())
@@ -126,8 +128,8 @@ for way in sm.compare_derivatives(z, x, {x: 1.0}).ways:
 # %% [markdown]
 # ## 3. Forward mode
 #
-# Keep the program, and let each line compute a rate of change beside its value: $\dot v = \partial
-# v / \partial x_1$ if $x_1$ moves at the rate 1 and $x_2$ stands still.
+# Forward mode keeps the program, and lets each line also compute a rate of change: $\dot v =
+# \partial v / \partial x_1$, where $x_1$ changes at the rate 1 and $x_2$ is constant.
 
 
 # %%
@@ -143,13 +145,14 @@ print(forward(2.0, 5.0, 1.0, 0.0))
 print(forward(2.0, 5.0, 0.0, 1.0))
 
 # %% [markdown]
-# Exact, nothing is written out twice, and nothing has to be kept for later. But each pass moves one
-# input: two inputs, two passes.
+# The result is exact, nothing is written out twice, and nothing has to be kept for later. But
+# each pass covers one input: two inputs need two passes.
 #
 # ## 4. Reverse mode
 #
-# Ask the other way round: how does $y$ depend on each line? $\bar v = \partial y / \partial v$
-# starts from $\bar y = 1$ and goes back to the inputs. A value that is used twice gets two terms.
+# Reverse mode asks the opposite question: how does $y$ depend on each line? $\bar v = \partial y
+# / \partial v$ starts from $\bar y = 1$ and proceeds back to the inputs. A value that is used
+# twice gets two terms.
 
 
 # %%
@@ -166,11 +169,11 @@ def backward(x1, x2):
 backward(2.0, 5.0)
 
 # %% [markdown]
-# One pass for both inputs, and it would be one pass for a million. The price: the values of the
-# forward part must be kept until the way back needs them.
+# One pass is enough for both inputs, and would be enough for a million. The price is memory: the
+# values of the forward part must be kept until the backward part needs them.
 #
-# Written by hand, 3 and 4 are tedious. They are mechanical, though, each line by a rule of its own,
-# and that is what symad does. Both return nodes, and compute nothing yet.
+# Written by hand, methods 3 and 4 are tedious. But they are mechanical, with one rule for each
+# line, and symad applies these rules. Both functions return nodes, and compute nothing yet.
 
 # %%
 at = {x1: 2.0, x2: 5.0}
@@ -180,14 +183,14 @@ print("reverse:", [g.eval(at) for g in sm.gradients(y, [x1, x2])])
 # %% [markdown]
 # ## All of them, on the same function
 #
-# `sm.compare_derivatives` differentiates in all ways and counts. First our example, where there is
-# little to choose but digits:
+# `sm.compare_derivatives` differentiates in each of these ways and counts the operations. First,
+# our example, where the ways differ mainly in accuracy:
 
 # %%
 sm.compare_derivatives(y, [x1, x2], at)
 
 # %% [markdown]
-# Then the product of eight numbers:
+# Then, the product of eight numbers:
 
 
 # %%
@@ -204,8 +207,9 @@ thetas, result = product(8)
 sm.compare_derivatives(result, thetas, dict.fromkeys(thetas, 1.5))
 
 # %% [markdown]
-# And as it grows. With twice as many inputs, everything takes four times as much, but reverse mode
-# twice: $3(n - 1)$ multiplications for the value and all $n$ derivatives.
+# Finally, the product of more and more numbers. Doubling the number of inputs quadruples the
+# operations of all ways except reverse mode, whose operations only double: $3(n - 1)$
+# multiplications for the value and all $n$ derivatives.
 
 # %%
 names = ("central differences", "symbolic expansion", "forward mode", "reverse mode")
@@ -219,12 +223,13 @@ for name in names:
     print(f"{name:22} ", *(f"{count:7,}" for count in counts[name]))
 
 # %% [markdown]
-# A loss is one number that depends on many weights, so it is reverse mode that trains networks.
-# The other way round, few inputs and many outputs, forward mode wins.
+# A loss is one number that depends on many weights, so networks are trained with reverse mode.
+# For few inputs and many outputs, forward mode is cheaper.
 #
 # ## Exercises
 #
-# 1. The error of a central difference falls like which power of the step? Give the exponent.
+# 1. The error of a central difference is proportional to which power of the step? Give the
+#    exponent.
 
 # %%
 from symad.demo.exercises import check
@@ -233,8 +238,8 @@ answer = ...
 check("four ways 1", answer)
 
 # %% [markdown]
-# 2. How many multiplications give all partial derivatives of $x_1 x_2 \cdots x_8$, each worked out
-#    on its own?
+# 2. How many multiplications are needed for all partial derivatives of $x_1 x_2 \cdots x_8$, if
+#    each is computed separately?
 
 # %%
 answer = ...

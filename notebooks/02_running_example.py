@@ -15,9 +15,9 @@
 #
 # $$y = \ln(x_1) + x_1 x_2 - \sin(x_2) \quad\text{at}\quad x_1 = 2,\ x_2 = 5$$
 #
-# Four things happen to it in this notebook: it becomes a graph, the gradient *extends* the graph,
-# the steps of all three traces are laid side by side, and the whole is compiled once and called
-# many times.
+# This notebook treats the example in four steps: it builds the graph, *extends* the graph by the
+# gradient, shows the steps of all three traces side by side, and compiles everything once to call
+# it many times.
 
 # %%
 import symad as sm
@@ -27,14 +27,14 @@ y = sm.log(x1) + x1 * x2 - sm.sin(x2)
 y
 
 # %% [markdown]
-# Nothing has been computed. `y` is a node: an op and the nodes that it applies to. Here is all of
-# the graph, each node after its inputs.
+# Nothing has been computed. `y` is a node: an op and its input nodes. This is the whole graph;
+# each node comes after its inputs.
 
 # %%
 print(sm.Graph([y]))
 
 # %% [markdown]
-# A quick look at the value:
+# `eval` computes the value at one point:
 
 # %%
 y.eval({x1: 2.0, x2: 5.0})
@@ -42,32 +42,32 @@ y.eval({x1: 2.0, x2: 5.0})
 # %% [markdown]
 # ## The gradient extends the graph
 #
-# Reverse mode visits the nodes in reverse topological order. At node $i$ it sums the partial
-# adjoints that the users of $v_i$ left there, and for each input $k$ leaves a partial adjoint in
-# turn:
+# Reverse mode visits the nodes in reverse topological order. At node $i$, it sums the partial
+# adjoints that the users of $v_i$ have contributed, and then contributes a partial adjoint to
+# each input $k$:
 #
 # $$\bar v_i = \sum_{j \in \mathrm{next}(i)} \bar v_{i \to j}, \qquad
 #   \bar v_{k \to i} = \bar v_i\, \frac{\partial v_i}{\partial v_k}$$
 #
-# Each of these is a node. Nothing is computed here either.
+# Each of these is a node. This step computes nothing either.
 
 # %%
 g1, g2 = sm.gradients(y, [x1, x2])
 print(sm.Graph([y, g1, g2]))
 
 # %% [markdown]
-# The same as a picture: what was written on one side, its adjoints on the other. Given a point, the
-# picture shows the numbers there.
+# The picture shows the same graph, with the expression on one side and its adjoints on the other.
+# If a point is given, the picture shows the numbers there.
 
 # %%
 at = {x1: 2.0, x2: 5.0}
 sm.draw([y, g1, g2], at)
 
 # %% [markdown]
-# How the picture comes about, step by step, is shown by the player: first the nodes that were
-# written, then the walk back, then the numbers, then what the compiler makes of it. Press play, or
-# use the arrow keys; the sliders change $x_1$ and $x_2$. `sm.play(...).save("lecture.html")` writes
-# a page that works anywhere, without a network.
+# The player shows how the picture is built, step by step: first the nodes of the expression, then
+# the backward walk, then the numbers, then the work of the compiler. Press play, or use the arrow
+# keys; the sliders change $x_1$ and $x_2$. `sm.play(...).save("lecture.html")` writes a page that
+# works anywhere, without a network.
 
 # %%
 sm.play(y, [x1, x2], at)
@@ -75,16 +75,16 @@ sm.play(y, [x1, x2], at)
 # %% [markdown]
 # ## Three traces, side by side
 #
-# Values from the inputs to $y$; tangents $\dot v_i = \partial v_i / \partial x_1$ in the same
-# order; adjoints $\bar v_i = \partial y / \partial v_i$ the other way. Forward mode needs one
-# pass for each input, reverse mode one for each output.
+# Values are computed from the inputs to $y$, tangents $\dot v_i = \partial v_i / \partial x_1$ in
+# the same order, and adjoints $\bar v_i = \partial y / \partial v_i$ in the opposite order.
+# Forward mode needs one pass for each input, reverse mode one for each output.
 
 # %%
 sm.trace(y, at)
 
 # %% [markdown]
 # $\bar v_2$ has two terms, because $x_2$ is used twice: $x_1$ from the product and $-\cos x_2$
-# from the sine. One alone would be wrong:
+# from the sine. One of them alone would be wrong:
 
 # %%
 import math
@@ -94,8 +94,8 @@ print(2.0 - math.cos(5.0), "and not", -math.cos(5.0))
 # %% [markdown]
 # ## Compiled once, called many times
 #
-# Backpropagation walks the graph again for each new input. An extended graph is compiled once,
-# and then it is a function like any other.
+# Backpropagation walks the graph again for each new input. An extended graph is compiled once;
+# the result is a function like any other.
 
 # %%
 f = sm.compile([x1, x2], [y, g1, g2])
@@ -103,21 +103,21 @@ for a, b in [(2.0, 5.0), (1.0, 0.5), (3.0, -1.0)]:
     print(a, b, "->", *(f"{value:.3f}" for value in f(a, b)))
 
 # %% [markdown]
-# The variables were given no shape, so the same function takes arrays too.
+# The variables have no declared shape, so the same function takes arrays too.
 
 # %%
 f([2.0, 1.0, 3.0], [5.0, 0.5, -1.0])
 
 # %% [markdown]
-# An `Executor` takes a dictionary instead, and any node may be fed: here $v_3 = \ln x_1$, whose
-# value then is not computed.
+# An `Executor` takes a dictionary instead, and any node may be fed. Here, $v_3 = \ln x_1$ is fed,
+# so its value is not computed.
 
 # %%
 v3 = y.inputs[0].inputs[0]
 sm.Executor(y).run({v3: 0.0, x1: 2.0, x2: 5.0})
 
 # %% [markdown]
-# ## And again
+# ## Second derivatives
 #
 # Adjoints are ordinary nodes, so the gradient of a gradient needs nothing new: $\partial^2 y /
 # \partial x_1^2 = -1/x_1^2$.
@@ -128,8 +128,8 @@ sm.gradients(g1, x1).eval(at)
 # %% [markdown]
 # ## Exercises
 #
-# 1. Give the two terms of $\bar v_2$ at (2, 5), as a pair of numbers with three digits or more
-#    after the point: use Python to compute them.
+# 1. Give the two terms of $\bar v_2$ at (2, 5), as a pair of numbers with at least three digits
+#    after the point. Use Python to compute them.
 
 # %%
 from symad.demo.exercises import check
@@ -145,8 +145,8 @@ answer = ...
 check("running 2", answer)
 
 # %% [markdown]
-# 3. Write some `y` of `x` where the adjoint of `x` is a sum of three partial adjoints. Give
-#    `(y, x)`.
+# 3. Write a `y` that depends on `x` such that the adjoint of `x` is a sum of three partial
+#    adjoints. Give `(y, x)`.
 
 # %%
 answer = ...

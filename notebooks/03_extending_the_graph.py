@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Extending the graph
 #
-# Reverse mode can run *on* a graph, number by number, and leave nothing but numbers: that is
-# backpropagation. Or it can *extend* the graph with new nodes and compute nothing. This notebook
-# follows the second way on $f = (e^{v_1} + 1)\, e^{v_1}$, one step at a time.
+# Reverse mode can run *on* a graph and return only numbers: this is backpropagation. Or it can
+# *extend* the graph with new nodes and compute nothing. This notebook follows the second approach
+# on $f = (e^{v_1} + 1)\, e^{v_1}$, one step at a time.
 
 # %%
 import symad as sm
@@ -32,7 +32,7 @@ print(sm.Graph([v4]))
 # $$\bar v_i = \sum_{j \in \mathrm{next}(i)} \bar v_{i \to j}, \qquad
 #   \bar v_{k \to i} = \bar v_i\, \frac{\partial v_i}{\partial v_k}.$$
 #
-# The algorithm keeps, for each node, the list of partial adjoints that its users have left:
+# For each node, the algorithm keeps the list of partial adjoints that its users have contributed:
 #
 #     node_to_grad = {out: [seed]}
 #     for i in reverse topological order:
@@ -40,24 +40,24 @@ print(sm.Graph([v4]))
 #         for k in inputs of i:
 #             v̄_{k→i} = v̄_i · ∂v_i/∂v_k ; append it to node_to_grad[k]
 #
-# `sm.gradients` does just this. The player shows it: the node that is visited is lit, and the table
-# `node_to_grad` fills.
+# `sm.gradients` implements exactly this. The player shows it: the current node is highlighted,
+# and the table `node_to_grad` fills.
 
 # %%
 g = sm.gradients(v4, v1)
 sm.play(v4, v1, {v1: 0.5})
 
 # %% [markdown]
-# No number was needed for it. Six nodes are new: the seed, two products for the edges into $v_4$,
-# the *identity* for the edge into $v_3$ (its local derivative is 1, and an edge gets a node of its
-# own), the *sum* for $v_2$, and the product for $v_1$, which uses $v_2$ again.
+# This needed no numbers. Six nodes are new: the seed, two products for the edges into $v_4$, the
+# *identity* for the edge into $v_3$ (its local derivative is 1, and each edge gets its own node),
+# the *sum* for $v_2$, and the product for $v_1$, which uses $v_2$ again.
 
 # %%
 sm.draw([v4, g])
 
 # %% [markdown]
-# The same in words: each edge with its rule, why there is an identity or a sum, and what the
-# compiler then makes of it.
+# `sm.explain` describes the same in words: each edge with its rule, the reason for each identity
+# or sum, and what the compiler does with them.
 
 # %%
 sm.explain(v4, v1, {v1: 0.5})
@@ -65,8 +65,8 @@ sm.explain(v4, v1, {v1: 0.5})
 # %% [markdown]
 # ## What the nodes know
 #
-# Each new node knows what it is for: the edge whose partial adjoint it is, or the node whose sum.
-# `sm.extend` returns all that was recorded.
+# Each new node stores its purpose: the edge whose partial adjoint it is, or the node whose sum it
+# is. `sm.extend` returns the full record.
 
 # %%
 record = sm.extend(v4, v1)
@@ -78,10 +78,11 @@ for edge, partial in record.partials.items():
 # %% [markdown]
 # ## Why this order?
 #
-# A node's adjoint may be handed on only when *all* its users have left their part. Take a chain of
-# doublings, $a = 1$, $b = a + a$, $c = b + b$, and so on, and go back through it in three orders:
-# each node after all its users; each node when it is first reached; and each part handed on at
-# once, as soon as it arrives.
+# The adjoint of a node may be passed on only after *all* its users have contributed their parts.
+# As an example, take a chain of doublings, $a = 1$, $b = a + a$, $c = b + b$, and so on, and walk
+# back through it in three orders. The first visits each node after all its users, the second
+# visits each node when it is first reached, and the third passes each part on as soon as it
+# arrives.
 
 # %%
 from symad import demo
@@ -89,8 +90,9 @@ from symad import demo
 demo.compare_orders()
 
 # %% [markdown]
-# Depth first is wrong: what arrives at a node that is done already is lost. Handing on at once is
-# right, but walks every path on its own, and the paths double with each step.
+# Depth first is wrong: contributions that arrive at a node after its visit are lost. Passing
+# parts on at once is right, but walks every path separately, and the number of paths doubles with
+# each step.
 
 # %%
 a, y = demo.doubling_chain(15)
@@ -98,20 +100,20 @@ orders = demo.compare_orders(y, {a: 1.0})
 print("in order:", orders.topological.total, "visits; at once:", orders.at_once.total)
 
 # %% [markdown]
-# ## Numbers that pass by, or nodes that stay
+# ## Numbers or nodes
 #
-# Backpropagation does the same walk with numbers: it runs *on* the graph, makes no nodes, and
-# leaves numbers. Side by side, on the running example:
+# Backpropagation takes the same walk with numbers: it runs *on* the graph, makes no nodes, and
+# returns numbers. Side by side, on the running example:
 
 # %%
 demo.compare_with_extension()
 
 # %% [markdown]
-# ## What the extension is good for
+# ## Advantages of the extension
 #
-# The second table says it. The extended graph is a graph like any other: it is compiled once and
-# takes new inputs; it can be optimised, forward and backward parts together; and it can be
-# differentiated again.
+# The second table shows the advantages. The extended graph is a graph like any other: it is
+# compiled once and takes new inputs; it can be optimised, forward and backward parts together;
+# and it can be differentiated again.
 
 # %%
 f = sm.compile([v1], [v4, g])
@@ -138,7 +140,8 @@ answer = ...
 check("extending 2", answer)
 
 # %% [markdown]
-# 3. Write some `y` of `x` whose partial adjoints are identity nodes, all of them. Give `(y, x)`.
+# 3. Write a `y` that depends on `x` such that all its partial adjoints are identity nodes. Give
+#    `(y, x)`.
 
 # %%
 answer = ...

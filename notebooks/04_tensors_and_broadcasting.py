@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Tensors and broadcasting
 #
-# The adjoint of a node has the shape of the node. From this alone many rules can be guessed, and
-# this notebook checks that the guesses are right.
+# The adjoint of a node has the shape of the node. Many rules can be guessed from this fact alone,
+# and this notebook checks that the guesses are right.
 
 # %%
 import numpy as np
@@ -29,8 +29,8 @@ Z.type
 # %% [markdown]
 # ## Products of matrices
 #
-# With $Z = X W$ and $\bar Z$ of the shape of $Z$: $\bar X$ must be `(batch, 784)`, and only
-# $\bar Z W^\top$ is. In the same way $\bar W = X^\top \bar Z$.
+# Let $Z = X W$, and let $\bar Z$ have the shape of $Z$. $\bar X$ must have the shape `(batch,
+# 784)`, and only $\bar Z W^\top$ does. In the same way, $\bar W = X^\top \bar Z$.
 
 # %%
 v = sm.sum(sm.sin(Z))
@@ -39,7 +39,7 @@ print(X_adjoint.type, W_adjoint.type)
 print(sm.Graph([v, X_adjoint, W_adjoint]))
 
 # %% [markdown]
-# The batch has a name and no size. No rule has needed one: the same graph serves all batches.
+# The batch has a name and no size. No rule needs the size: the same graph serves all batches.
 
 # %%
 rng = np.random.default_rng(0)
@@ -52,9 +52,10 @@ for batch in (1, 50):
 # %% [markdown]
 # ## Broadcasting
 #
-# In $Z + b$ the row $b$ is repeated for each row of the batch. Going back, the copies are added up:
-# $\bar b = \sum_{\text{rows}} \bar Z$. The rule of `add` knows nothing of this. The driver sees
-# that the partial adjoint has another shape than $b$, and puts a repair behind it.
+# In $Z + b$, the row $b$ is repeated for each row of the batch. In the backward part, the
+# adjoints of the copies are added up: $\bar b = \sum_{\text{rows}} \bar Z$. The rule of `add`
+# does not handle this. The driver detects that the shape of the partial adjoint differs from that
+# of $b$, and inserts a repair after it.
 
 # %%
 b = sm.Variable("b", shape=(10,))
@@ -63,7 +64,7 @@ b_adjoint = sm.gradients(sm.sum(sm.sin(layer)), b)
 print(b_adjoint, b_adjoint.role.kind.value, "of", b_adjoint.inputs[0])
 
 # %% [markdown]
-# The same for axes of size 1, for leading axes that were added, and for scalars:
+# The same holds for axes of size 1, for added leading axes, and for scalars:
 
 # %%
 big = sm.Variable("big", shape=(2, 3, 4))
@@ -72,15 +73,15 @@ for shape in [(3, 1), (4,), (1, 1, 1), ()]:
     print(shape, "->", sm.gradients(sm.sum(big * small), small).type)
 
 # %% [markdown]
-# Products of stacks broadcast, too: one matrix for a whole stack of them has an adjoint that is a
-# sum over the stack.
+# Products of stacks broadcast, too: if one matrix multiplies a whole stack, its adjoint is a sum
+# over the stack.
 
 # %%
 stack, one = sm.Variable("stack", shape=(5, 2, 3)), sm.Variable("one", shape=(3, 4))
 print((stack @ one).type, "->", sm.gradients(sm.sum(stack @ one), one).type)
 
 # %% [markdown]
-# Each repair can be asked why it is there:
+# `sm.explain` gives the reason for each repair:
 
 # %%
 at = {X: rng.normal(size=(50, 784)), W: weights, b: np.zeros(10)}
@@ -89,8 +90,8 @@ sm.explain(sm.sum(sm.sin(layer)), b, at)
 # %% [markdown]
 # ## Unknown shapes
 #
-# `Variable("x")` says nothing about the shape. The repair then is a node that asks at run time,
-# and that fades into a sum, or into nothing, when the graph is specialised for what is fed.
+# `Variable("x")` declares no shape. The repair is then a node that reads shapes at run time.
+# When the graph is specialised for the fed shapes, the repair becomes a sum, or disappears.
 
 # %%
 x, c = sm.Variable("x"), sm.Variable("c")
@@ -108,9 +109,10 @@ print([step.node.op.name for step in h.plan.instructions], "for two vectors")
 # %% [markdown]
 # ## Sums, reshapes, transposes
 #
-# Each is undone: a sum is broadcast back, a reshape reshaped back, a transpose transposed back. The
-# rule for a sum must know which axis was summed; guessed from the sizes, it would be wrong for a
-# square matrix. A trace shows values, tangents and adjoints of arrays, with the norm of each.
+# Each of these is reversed: the adjoint of a sum is broadcast back, that of a reshape is reshaped
+# back, and that of a transpose is transposed back. The rule for a sum must know which axis was
+# summed; a guess from the sizes would be wrong for a square matrix. A trace shows values,
+# tangents and adjoints of arrays, with the norm of each.
 
 # %%
 m = sm.Variable("m", shape=(2, 3))
@@ -137,8 +139,8 @@ answer = ...
 check("tensors 2", answer)
 
 # %% [markdown]
-# 3. `c` is (4, 1), `a` is (4, 3). Write a function of the adjoint of `a + c`, a (4, 3) array, that
-#    returns the adjoint of `c`.
+# 3. `c` is (4, 1), `a` is (4, 3). Write a function that takes the adjoint of `a + c`, a (4, 3)
+#    array, and returns the adjoint of `c`.
 
 # %%
 answer = ...

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Structures
 #
-# A value of a graph may be a dict, a list or a tuple. Its adjoint then is one, too: with
-# $d = \{\text{cat}: a_0, \text{dog}: a_1\}$, $b = d[\text{cat}]$ and $v = f(b)$,
+# A value of a graph may be a dict, a list or a tuple. Its adjoint then has the same form: with $d
+# = \{\text{cat}: a_0, \text{dog}: a_1\}$, $b = d[\text{cat}]$ and $v = f(b)$,
 #
 # $$\bar b = \bar v\, \frac{\partial v}{\partial b}, \qquad \bar d = \{\text{cat}: \bar b\}.$$
 
@@ -33,15 +33,15 @@ print(record.adjoints[d])
 print(sm.Graph([record.adjoints[d]]))
 
 # %% [markdown]
-# "dog" was not used, and its item is *absent*: that is zero, without a node for it.
+# "dog" was not used, so its item is *absent*. Absent means zero, without a node for it.
 
 # %%
 sm.draw([v, record.adjoints[a0]])
 
 # %% [markdown]
-# ## Unused is an error, unless you say otherwise
+# ## Unused is an error by default
 #
-# A zero gradient is more often a mistake than a wish.
+# A zero gradient is more often a mistake than intended.
 
 # %%
 try:
@@ -66,10 +66,10 @@ print(record.adjoints[d], "of", len(record.adjoints[d].inputs), "structures")
 sm.trace(w, {a0: 2.0, a1: 3.0})
 
 # %% [markdown]
-# ## In and out
+# ## Structures as inputs and outputs
 #
-# `gradients` and `compile` take structures of nodes, and give them back in the same form. So a
-# model with its weights in a dict needs no code of its own.
+# `gradients` and `compile` take structures of nodes and return results in the same form. So a
+# model with its weights in a dict needs no extra code.
 
 # %%
 weights = {
@@ -91,8 +91,8 @@ print(f"{result['loss']:.4f}", result["gradients"]["hidden"][0].shape)
 # %% [markdown]
 # ## Exercises
 #
-# 1. `d` holds x, y and z under the keys "a", "b" and "c". For which keys has
-#    `sm.exp(d["a"]) * d["c"]` a gradient that is not zero? Give them as a list.
+# 1. `d` holds x, y and z under the keys "a", "b" and "c". For which keys is the gradient of
+#    `sm.exp(d["a"]) * d["c"]` not zero? Give them as a list.
 
 # %%
 from symad.demo.exercises import check
@@ -101,7 +101,7 @@ answer = ...
 check("structures 1", answer)
 
 # %% [markdown]
-# 2. Give some `(y, xs)` where `xs` is a dict of variables, one of its items is a list, and
+# 2. Give a pair `(y, xs)` such that `xs` is a dict of variables, one of its items is a list, and
 #    `sm.gradients(y, xs)` works.
 
 # %%

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Compile once, feed many
 #
-# Extending a graph takes work once. What is bought with it: one function, forward and backward
+# Extending a graph takes work once. The benefit is one function, forward and backward parts
 # together, that takes new inputs again and again.
 
 # %%
@@ -32,14 +32,15 @@ f
 f(2.0, 5.0)
 
 # %% [markdown]
-# The first call has made a program for the shapes that came in. Calls with the same shapes run it:
+# The first call has made a program for the shapes of its arguments. Calls with the same shapes
+# run this program:
 
 # %%
 seconds = min(timeit.repeat(lambda: f(2.0, 5.0), number=10_000, repeat=3)) / 10_000
 print(f"{seconds * 1e6:.2f} µs a call")
 
 # %% [markdown]
-# Backpropagation, as notebook 3 has it, walks the graph again for each new input:
+# Backpropagation, as in notebook 3, walks the graph again for each new input:
 
 # %%
 from symad.demo import backpropagate
@@ -49,8 +50,8 @@ seconds = min(timeit.repeat(lambda: backpropagate(y, at), number=100, repeat=3))
 print(f"{seconds * 1e6:.0f} µs for the same")
 
 # %% [markdown]
-# Other shapes get a program of their own, which takes some milliseconds once. The graph is the
-# same; nothing is differentiated again.
+# Other shapes get their own programs, which takes some milliseconds once. The graph is the same;
+# nothing is differentiated again.
 
 # %%
 a = np.linspace(1, 2, 1000)
@@ -58,9 +59,9 @@ value, (g1, g2) = f(a, a)
 print(value.shape, g1.shape, np.allclose(g1, 1 / a + a))
 
 # %% [markdown]
-# ## Sizes with names
+# ## Named sizes
 #
-# A size that has a name may be anything, but the same everywhere.
+# A named size may have any value, but the value must be the same everywhere.
 
 # %%
 X = sm.Variable("X", shape=("batch", 3))
@@ -80,8 +81,8 @@ except sm.SymadError as error:
 # %% [markdown]
 # ## Executors
 #
-# An executor takes a dictionary. Any node may be fed, not only variables: what it depends on is not
-# computed then.
+# An executor takes a dictionary. Any node may be fed, not only variables; the nodes that it
+# depends on are then not computed.
 
 # %%
 executor = sm.Executor([y, *sm.gradients(y, [x1, x2])])
@@ -93,7 +94,7 @@ print(sm.Executor(y).run({logarithm: 0.0, x1: 2.0, x2: 5.0}))
 # ## Parameters
 #
 # A parameter is a value that a function updates. All updates happen together after everything has
-# been computed; if an error comes up, none happens.
+# been computed. If an error occurs, none of them happens.
 
 # %%
 weights = sm.parameter("weights", np.zeros(3))
@@ -106,10 +107,10 @@ for _ in range(50):
 print(f"{last:.2e}", np.round(weights.value, 2))
 
 # %% [markdown]
-# ## Into arrays that are there
+# ## Writing into existing arrays
 #
-# `out=` says where results go: here the value, but not the derivatives. No new array is made for
-# it.
+# `out=` says where results are written: here the value, but not the derivatives. No new array is
+# allocated for it.
 
 # %%
 place = np.empty(1000)
@@ -117,9 +118,9 @@ value, (g1, g2) = f(a, a, out=(place, [None, None]))
 print(value is place)
 
 # %% [markdown]
-# ## Keep it
+# ## Saving a function
 #
-# A compiled function can be pickled. It is compiled again where it is loaded.
+# A compiled function can be pickled. It is compiled again when it is loaded.
 
 # %%
 import pickle
@@ -139,7 +140,7 @@ answer = ...
 check("compiling 1", answer)
 
 # %% [markdown]
-# 2. Compile one function of `X`, with any number of rows and 3 columns, and `w`, of 3 numbers,
+# 2. Compile one function of `X`, with any number of rows and 3 columns, and `w`, with 3 numbers,
 #    that returns the mean of `X @ w`.
 
 # %%
@@ -147,8 +148,8 @@ answer = ...
 check("compiling 2", answer)
 
 # %% [markdown]
-# 3. Give `(step, w)`: a parameter `w`, and a compiled function without inputs which returns the old
-#    value of `w` and halves it.
+# 3. Give `(step, w)`: a parameter `w`, and a compiled function without inputs that returns the
+#    old value of `w` and halves it.
 
 # %%
 answer = ...

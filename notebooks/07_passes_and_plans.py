@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Passes and plans
 #
-# What you wrote is kept as you wrote it, until a function runs. Then passes rewrite the graph, each
-# a function from graph to graph, and a plan puts what is left in order.
+# A graph is kept as you wrote it until a function runs. Then passes, which are functions from
+# graph to graph, rewrite it, and a plan puts the remaining nodes in order.
 
 # %%
 import numpy as np
@@ -31,7 +31,8 @@ f = sm.compile([x], [y, g])
 f(1.0)
 
 # %% [markdown]
-# Nine nodes were written. `f.passes` tells what became of them.
+# The expression and its gradient have nine nodes. `f.passes` reports what each pass did with
+# them.
 
 # %%
 print(f.passes)
@@ -40,8 +41,8 @@ print(f.passes)
 print(f.passes.graph)
 
 # %% [markdown]
-# Two ops are left. This is more than thrift: as it was written, the value overflows at 800, and the
-# derivative is $e^x \cdot \frac{1}{1 + e^x} = \infty \cdot 0$ there.
+# Two ops are left. The function is not only cheaper: the original formula overflows at 800, and
+# its derivative is $e^x \cdot \frac{1}{1 + e^x} = \infty \cdot 0$ there.
 
 # %%
 with np.errstate(over="ignore", invalid="ignore"):
@@ -52,7 +53,7 @@ print("as compiled:", f(800.0))
 # ## Rules
 #
 # A rule is an equation with a grade. *Exact* rules keep every bit; *rounding* rules hold up to
-# rounding, or come nearer to the true value.
+# rounding, or give a result closer to the true value.
 
 # %%
 from symad.passes.rules import all_rules
@@ -73,8 +74,8 @@ with np.errstate(all="ignore"):
 # %% [markdown]
 # ## Sharing
 #
-# The gradient uses again what the forward part computed, but knows only the nodes that were
-# written. Common subexpressions are found by a pass.
+# The gradient reuses what the forward part computed, but knows only the nodes as written. A pass
+# finds common subexpressions.
 
 # %%
 z = sm.Variable("z", shape=(3,))
@@ -84,9 +85,9 @@ h([0.1, 0.2, 0.3])
 print(h.plan)
 
 # %% [markdown]
-# The plan is what runs: a schedule over registers, each freed or written over when its value has
-# had its last use. Here it is beside the graph and the same as NumPy source, which can be read,
-# copied and run. Point at a node or at a line.
+# The plan is what runs: a schedule over registers, each of which is freed or overwritten after
+# the last use of its value. The listing shows it next to the graph and the equivalent NumPy
+# source, which can be read, copied and run. Point at a node or at a line.
 
 # %%
 sm.listing(h)
@@ -94,9 +95,9 @@ sm.listing(h)
 # %% [markdown]
 # ## What it costs
 #
-# A ledger has the nodes, the operations on numbers and the bytes that are read and written, after
-# each pass: for the value alone, and with the gradient. A gradient costs a small multiple of the
-# function, whatever the number of inputs; that is the *cheap gradient principle*.
+# `sm.cost` lists the nodes, the operations on numbers and the bytes that are read and written,
+# after each pass: for the value alone, and with the gradient. A gradient costs a small multiple
+# of the function, for any number of inputs; this is the *cheap gradient principle*.
 
 # %%
 X, W1, W2 = (
@@ -111,10 +112,10 @@ at = [rng.normal(size=shape) for shape in ((100, 64), (64, 30), (30, 10))]
 sm.cost(step, *at)
 
 # %% [markdown]
-# ## What it keeps
+# ## What it keeps in memory
 #
-# What the forward part makes and the backward part needs again has to be kept meanwhile: these are
-# the *residuals*, the price of reverse mode. A row is a buffer, a column a step of the plan.
+# Values that the forward part computes and the backward part needs must be kept until then: these
+# are the *residuals*, the price of reverse mode. A row is a buffer, a column a step of the plan.
 
 # %%
 sm.memory(step, *at)
@@ -122,7 +123,7 @@ sm.memory(step, *at)
 # %% [markdown]
 # ## Where the time goes
 #
-# Each instruction, with the line that it comes from:
+# The profile shows each instruction, with the line that it comes from:
 
 # %%
 sm.profile(step, *at)
@@ -130,7 +131,8 @@ sm.profile(step, *at)
 # %% [markdown]
 # ## Exercises
 #
-# 1. Find a number x for which NumPy's `log(1 + exp(x))` is infinite, and the compiled one is right.
+# 1. Find a number x such that NumPy's `log(1 + exp(x))` is infinite, but the compiled function is
+#    right.
 
 # %%
 from symad.demo.exercises import check
@@ -139,16 +141,16 @@ answer = ...
 check("passes 1", answer)
 
 # %% [markdown]
-# 2. Write some `y` of `x`, of three computed nodes or more, of which the passes leave only `x`.
-#    Give `(y, x)`.
+# 2. Write a `y` that depends on `x`, with at least three computed nodes, such that the passes
+#    leave only `x`. Give `(y, x)`.
 
 # %%
 answer = ...
 check("passes 2", answer)
 
 # %% [markdown]
-# 3. Write some `y` of `x` in which the same expression is written twice and computed once. Give
-#    `(y, x)`.
+# 3. Write a `y` that depends on `x`, in which the same expression is written twice but computed
+#    once. Give `(y, x)`.
 
 # %%
 answer = ...

@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Learning handwritten digits
 #
-# A model is a graph, its gradient extends the graph, and one compiled function does a step of
-# learning. The models are in `symad.demo.models`, the loops in `symad.demo.training`; both are
-# short.
+# A model is a graph, its gradient extends the graph, and one compiled function performs a
+# training step. The models are in `symad.demo.models`, the loops in `symad.demo.training`; both
+# are short.
 
 # %%
 import numpy as np
@@ -29,8 +29,8 @@ digits.train_images.shape, digits.held_out_images.shape
 # %% [markdown]
 # ## The loss
 #
-# The softmax loss is the mean over the batch of $\log \sum_k \exp z_k - z_y$. A network that knows
-# nothing gives each of ten classes the same score, and its loss is $\ln 10$:
+# The softmax loss is the mean over the batch of $\log \sum_k \exp z_k - z_y$. An untrained
+# network that gives each of ten classes the same score has the loss $\ln 10$:
 
 # %%
 float(demo.softmax_loss(sm.zeros((4, 10)), sm.constant([3, 1, 4, 1])).eval())
@@ -48,8 +48,8 @@ sm.draw(regularised.loss)
 
 # %% [markdown]
 # The weights are used twice, so their adjoints are sums: $\bar W_2 = \bar O h^\top + \lambda W_2$
-# and $\bar W_1 = \bar Z x^\top + \lambda W_1$. Any adjoint is a node, so the formula can be written
-# with $\bar O$ itself and compared with what the gradient pass made.
+# and $\bar W_1 = \bar Z x^\top + \lambda W_1$. Every adjoint is a node, so the formula can be
+# written with $\bar O$ itself and compared with the result of the gradient pass.
 
 # %%
 record = sm.extend(regularised.loss, regularised.parameters)
@@ -83,8 +83,8 @@ for epoch in range(1, 21):
 # %% [markdown]
 # ## Layers, and full batches
 #
-# The same network written in layers: softmax, logarithm, cross-entropy. A column of ones makes a
-# row of $W_1$ the bias.
+# This is the same network written in layers: softmax, logarithm, cross-entropy. A column of ones
+# turns a row of $W_1$ into the bias.
 
 # %%
 layered = demo.layered_network(*demo.initial_weights(65, 100, 10))
@@ -94,10 +94,10 @@ history = demo.full_batch_descent(
 )
 
 # %% [markdown]
-# ## When a NaN comes up
+# ## When a NaN occurs
 #
-# The entropy $-\sum_k p_k \ln p_k$ of these probabilities says how sure the network is. Written
-# like this, it is NaN as soon as one of them is 0, and so is its gradient.
+# The entropy $-\sum_k p_k \ln p_k$ of these probabilities measures how certain the network is. In
+# this form, it is NaN as soon as one of them is 0, and so is its gradient.
 
 # %%
 p = sm.Variable("p", shape=("n", 10))
@@ -106,7 +106,7 @@ certain = np.eye(10)[:2]
 sm.find_nan(entropy, {p: certain})
 
 # %% [markdown]
-# What made it is named: the node, its arguments, the line; and a remedy, which helps:
+# `find_nan` names the node, its arguments, the line, and a remedy. The remedy works:
 
 # %%
 entropy = -sm.sum(sm.where(p > 0, p * sm.log(p), 0))
@@ -115,7 +115,8 @@ sm.find_nan([entropy, sm.gradients(entropy, p)], {p: certain})
 # %% [markdown]
 # ## Logistic regression, with an executor
 #
-# Is it a zero? Here the weights live in a Python loop, and are fed like everything else.
+# Is the digit a zero? Here the weights are variables of a Python loop, and are fed like all other
+# inputs.
 
 # %%
 weights, losses = demo.logistic_regression(
@@ -128,7 +129,7 @@ print(f"{np.mean(is_zero == (digits.held_out_labels == 0)):.1%} right on digits 
 # %% [markdown]
 # ## Exercises
 #
-# 1. What is the softmax loss of a classifier of 100 classes that gives each the same score?
+# 1. What is the softmax loss of a classifier of 100 classes that gives each class the same score?
 
 # %%
 from symad.demo.exercises import check
@@ -137,15 +138,15 @@ answer = ...
 check("digits 1", answer)
 
 # %% [markdown]
-# 2. How many weights has the 785-100-10 network?
+# 2. How many weights does the 785-100-10 network have?
 
 # %%
 answer = ...
 check("digits 2", answer)
 
 # %% [markdown]
-# 3. Write a NumPy function of logits, (n, k), and labels, (n,), that returns the gradient of the
-#    mean softmax loss.
+# 3. Write a NumPy function that takes logits, (n, k), and labels, (n,), and returns the gradient
+#    of the mean softmax loss.
 
 # %%
 answer = ...

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Gradient of gradient
 #
-# Adjoints are nodes, so they can be differentiated. Nothing new is needed: no tape inside a tape,
+# Adjoints are nodes, so they can be differentiated. This requires nothing new: no nested tapes,
 # no special mode.
 
 # %%
@@ -29,14 +29,14 @@ third = sm.gradients(second, x)
 print(sm.compile([x], [y, first, second, third])(2.0))
 
 # %% [markdown]
-# Each node knows the generation that it belongs to, and a picture shows each in a colour of its
-# own.
+# Each node stores the order of the derivative that it belongs to, and a picture shows each order
+# in a different colour.
 
 # %%
 sm.draw([y, first, second], {x: 2.0})
 
 # %% [markdown]
-# Counted:
+# The numbers of nodes are:
 
 # %%
 from collections import Counter
@@ -49,7 +49,7 @@ generations = Counter(
 print(dict(sorted(generations.items())))
 
 # %% [markdown]
-# The passes clean up what differentiation leaves behind:
+# The passes remove the overhead of differentiation:
 
 # %%
 f = sm.compile([x], third, backend="numpy")
@@ -72,11 +72,11 @@ for k in range(6):
     point = step(point)
 
 # %% [markdown]
-# The number of right digits doubles with each step.
+# The number of correct digits doubles with each step.
 #
 # ## Several variables: the Hessian
 #
-# Newton's step for a vector solves $H\, d = -\nabla y$. Here is Rosenbrock's valley:
+# Newton's step for a vector solves $H\, d = -\nabla y$. The example is Rosenbrock's valley:
 
 # %%
 v = sm.Variable("v", shape=(2,))
@@ -106,8 +106,8 @@ at = {u: rng.normal(size=n), direction: rng.normal(size=n)}
 print(h(*at.values())[:4])
 
 # %% [markdown]
-# A gradient, a product with the Hessian, and the Hessian as a product for each of its columns take
-# these numbers of operations:
+# The following numbers of operations are needed for a gradient, for a product with the Hessian,
+# and for the Hessian computed as a product for each of its columns:
 
 # %%
 gradient = sm.compile([u], sm.gradients(energy, u))
@@ -119,7 +119,8 @@ print(f"H        {once * n:14,}")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Write some `y` of a number `x` whose third derivative is 12 everywhere. Give `(y, x)`.
+# 1. Write a `y` that depends on a number `x` and whose third derivative is 12 everywhere. Give
+#    `(y, x)`.
 
 # %%
 from symad.demo.exercises import check
@@ -128,15 +129,15 @@ answer = ...
 check("second order 1", answer)
 
 # %% [markdown]
-# 2. Write a function of two nodes, `y` and `x`, that returns the node $x - y' / y''$.
+# 2. Write a function that takes two nodes, `y` and `x`, and returns the node $x - y' / y''$.
 
 # %%
 answer = ...
 check("second order 2", answer)
 
 # %% [markdown]
-# 3. Write a function of three nodes, `y`, `x` and `v`, that returns $H v$ as a node, without
-#    `sm.hessian` and without `sm.hessian_vector_product`.
+# 3. Write a function that takes three nodes, `y`, `x` and `v`, and returns $H v$ as a node,
+#    without `sm.hessian` and without `sm.hessian_vector_product`.
 
 # %%
 answer = ...

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Writing your own op
 #
-# An op is one class: what it computes, its type, its rule, how it prints, and the samples on which
-# it is tested. But most new functions need no class at all.
+# An op is one class: what it computes, its type, its rule, how it prints, and the samples on
+# which it is tested. But most new functions do not need a class.
 
 # %%
 import numpy as np
@@ -27,7 +27,7 @@ x = sm.Variable("x", shape=(3,))
 # %% [markdown]
 # ## A function of nodes
 #
-# This is enough for most, and its derivatives come for free:
+# For most functions, this is enough, and derivatives need no extra code:
 
 
 # %%
@@ -38,10 +38,10 @@ def silu(x):
 check_gradients(silu(x), [x], at={x: [-1.0, 0.0, 2.0]})
 
 # %% [markdown]
-# ## One node, with a rule of its own
+# ## One node, with its own rule
 #
-# `sm.custom` makes one node of it, in pictures and traces too. And a rule of your own can say what
-# the gradient shall be: here it is limited on its way back.
+# `sm.custom` makes one node of the function, in pictures and traces too. You can also give your
+# own rule for the gradient: here the gradient is limited in the backward part.
 
 # %%
 limited = sm.custom(lambda x: x * 1, reverse=lambda v, y, x: sm.clip(v, -1, 1), name="limited")
@@ -51,8 +51,8 @@ print(y.eval({x: [1.0, 2.0, 3.0]}), sm.gradients(y, x).eval({x: [1.0, 2.0, 3.0]}
 # %% [markdown]
 # ## A class
 #
-# Where there is a NumPy function to call, or a shape to infer, write a class. For an elementwise op
-# seven lines do. `chain` has a formula for each operand: $v$, which comes from outside, times the
+# If there is a NumPy function to call, or a shape to infer, write a class. An elementwise op
+# needs seven lines. `chain` has a formula for each operand: the incoming value $v$ times the
 # partial derivative. With an adjoint for $v$ it is the reverse rule, with a tangent the forward
 # rule.
 
@@ -77,14 +77,15 @@ logit = Logit()
 logit(x).eval({x: [0.2, 0.5, 0.9]})
 
 # %% [markdown]
-# Both rules against differences along random directions, and against each other:
+# `check_gradients` compares both rules with differences along random directions, and with each
+# other:
 
 # %%
 check_gradients(logit(x), [x], at={x: [0.2, 0.5, 0.9]})
 check_gradients(sm.gradients(sm.sum(logit(x)), x), [x], at={x: [0.2, 0.5, 0.9]})
 
 # %% [markdown]
-# A rule that is wrong by a little is found too:
+# It also finds a rule that is only slightly wrong:
 
 # %%
 wrong = sm.custom(logit, reverse=lambda v, y, x: v / (x * (1.001 - x)), name="wrong")
@@ -96,7 +97,8 @@ except AssertionError as error:
 # %% [markdown]
 # ## Everything else follows
 #
-# The op has a place in formulas, in traces, in compiled functions, in derivatives of any order.
+# The op can be used in formulas, in traces, in compiled functions, and in derivatives of any
+# order.
 
 # %%
 sm.trace(sm.sum(logit(x) ** 2), {x: [0.2, 0.5, 0.9]})
@@ -106,8 +108,8 @@ f = sm.compile([x], sm.value_and_gradients(sm.sum(logit(x) ** 2), x))
 f([0.2, 0.5, 0.9])
 
 # %% [markdown]
-# The page on adding an op says the rest: attributes, shapes, linear ops, native code, and where the
-# class belongs in symad itself.
+# The page on adding an op explains the rest: attributes, shapes, linear ops, native code, and
+# where the class belongs in symad itself.
 #
 # ## Exercises
 #
@@ -120,14 +122,14 @@ answer = ...
 check("own op 1", answer)
 
 # %% [markdown]
-# 2. Write a class for $e^{-x^2}$, with a rule, and give an instance of it.
+# 2. Write a class for $e^{-x^2}$ with a rule, and give an instance of it.
 
 # %%
 answer = ...
 check("own op 2", answer)
 
 # %% [markdown]
-# 3. Round to integers, but let the adjoint pass as if nothing had been done.
+# 3. Round to integers, but let the adjoint pass unchanged, as if nothing had been rounded.
 
 # %%
 answer = ...

@@ -30,11 +30,11 @@ examples:
   symad play "log(x1) + x1*x2 - sin(x2)" -o lecture.html x1=2 x2=5
   symad demo
 
-An expression has numbers, pi, e, variables, + - * / // % ** @, comparisons, and functions such as
-log, sin, sum(x, axis=0), maximum(a, b). One that begins with a minus sign goes after --.
+An expression may contain numbers, pi, e, variables, + - * / // % ** @, comparisons, and functions
+such as log, sin, sum(x, axis=0), maximum(a, b). If it begins with a minus sign, put -- before it.
 Values are numbers or nested lists.
 
-Exit codes: 0 it is done, 1 it failed, 2 the command or the expression was not understood.
+Exit codes: 0 success, 1 failure, 2 the command or the expression could not be parsed.
 """
 
 
@@ -42,7 +42,7 @@ _MOST_DOUBLINGS = 1000
 
 
 class _UsageError(Exception):
-    """The command line does not make sense; the exit code is 2."""
+    """The command line is invalid; the exit code is 2."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that has no v̄ gets v?
+        sys.stdout.reconfigure(errors="replace")  # a terminal without v̄ shows v?
     try:
         options = _parse(argv)
         run: Callable[[argparse.Namespace], int] = options.run
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(str(error), 2)
     except SymadError as error:
         return _complain(f"{error.message.rstrip('.')}. {error.remedy}", 1)
-    except BrokenPipeError:  # what reads our output has gone, as `head` does
+    except BrokenPipeError:  # the reader of the output has exited, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -80,14 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports its errors as we report ours: on one line."""
+    """Reports its errors on one line, like all errors of the command."""
 
     def error(self, message: str) -> NoReturn:
         raise _UsageError(f"{message}; see {self.prog} --help")
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; values may stand before, between and after them."""
+    """Return the options; values may be placed before, between and after them."""
     options, rest = _parser().parse_known_args(argv)
     for word in rest:
         if word.startswith("-") or "=" not in word or not hasattr(options, "values"):
@@ -107,7 +107,7 @@ def _complain(message: str, code: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="symad",
-        description="Graphs of expressions and their gradients: drawn, traced, derived.",
+        description="Draw, trace and differentiate graphs of expressions.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -117,16 +117,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_pictures(commands)
     _add_explanations(commands)
     _add_looking_inside(commands)
-    demo = commands.add_parser("demo", help="run the demo: the lecture's example, then learning")
-    _add_output(demo, "demo-output", "for pictures", "DIR")
+    demo = commands.add_parser("demo", help="run the demo: the lecture's example, then training")
+    _add_output(demo, "demo-output", "folder for pictures", "DIR")
     demo.set_defaults(run=_demo)
     return parser
 
 
 def _add_pictures(commands: Any) -> None:
     draw = _expression_command(commands, "draw", _draw, "save a picture of the graph")
-    _add_output(draw, "graph.svg", "a name that ends in .svg, .png, .pdf or .dot")
-    draw.add_argument("--forward", action="store_true", help="leave the adjoints out")
+    _add_output(draw, "graph.svg", "the picture, a name that ends in .svg, .png, .pdf or .dot")
+    draw.add_argument("--forward", action="store_true", help="leave out the adjoints")
     draw.add_argument("--repairs", action="store_true", help="show all shape repairs")
 
     summary = "save a page that plays how gradients are built and compiled"
@@ -137,7 +137,8 @@ def _add_pictures(commands: Any) -> None:
 def _add_explanations(commands: Any) -> None:
     summary = "print values, tangents and adjoints step by step"
     trace = _expression_command(commands, "trace", _trace, summary, wrt=False)
-    trace.add_argument("--wrt", metavar="NAME", help="the variable of the tangents (the first)")
+    text = "the variable for the tangents (default: the first)"
+    trace.add_argument("--wrt", metavar="NAME", help=text)
 
     summary = "print the extended graph, its formulas and its values"
     _expression_command(commands, "gradient", _gradient, summary)
@@ -145,39 +146,44 @@ def _add_explanations(commands: Any) -> None:
     summary = "print how gradients are derived, and what the passes do"
     explain = _expression_command(commands, "explain", _explain, summary)
     forms = ["text", "markdown", "latex"]
-    explain.add_argument("--form", choices=forms, default="text", help="(text)")
+    explain.add_argument("--form", choices=forms, default="text", help="output format (text)")
 
-    summary = "print what each way of differentiating takes"
+    summary = "print the operations that each way of differentiating takes"
     _expression_command(commands, "compare", _compare, summary)
 
     summary = "print backpropagation and the extension of the graph side by side"
     _expression_command(commands, "backpropagation", _backpropagation, summary, wrt=False)
 
-    summary = "print why a topological order: backpropagation in three orders"
-    order = commands.add_parser("order", help=summary, description=f"P{summary[1:]}.")
+    summary = "show why the order matters: backpropagation in three orders"
+    order = commands.add_parser("order", help=summary, description=f"S{summary[1:]}.")
     order.add_argument(
-        "--doublings", type=int, default=4, metavar="N", help="of a = 1: b = a + a, ... (4)"
+        "--doublings",
+        type=int,
+        default=4,
+        metavar="N",
+        help="number of doublings, b = a + a and so on, from a = 1 (4)",
     )
     order.set_defaults(run=_order)
 
 
 def _add_looking_inside(commands: Any) -> None:
-    summary = "print what value and gradients cost, before and after each pass"
+    summary = "print the cost of value and gradients, before and after each pass"
     _expression_command(commands, "cost", _cost, summary)
 
-    summary = "print which buffers value and gradients need, from step to step"
+    summary = "print which buffers value and gradients need at each step"
     memory = _expression_command(commands, "memory", _memory, summary)
-    _add_output(memory, "", "the same as a picture that ends in .svg")
+    _add_output(memory, "", "save a picture instead, a name that ends in .svg")
 
-    summary = "print how long each instruction takes that computes value and gradients"
+    summary = "print the time that each instruction for value and gradients takes"
     profile = _expression_command(commands, "profile", _profile, summary)
-    _add_output(profile, "", "the same on a picture that ends in .svg, .png, .pdf or .dot")
+    text = "save a picture instead, a name that ends in .svg, .png, .pdf or .dot"
+    _add_output(profile, "", text)
 
-    summary = "save a page with the graph that runs beside its source and its plan"
+    summary = "save a page with the optimised graph, its source and its plan"
     code = _expression_command(commands, "code", _code, summary)
     _add_output(code, "code.html", "the page")
 
-    summary = "find what makes a NaN or an infinity, in the value or the gradients"
+    summary = "find the origin of a NaN or an infinity in the value or the gradients"
     _expression_command(commands, "nan", _nan, summary)
 
 
@@ -200,7 +206,7 @@ def _expression_command(
         "values", nargs="*", metavar="NAME=VALUE", help="values of variables: x1=2 x=[1,2]"
     )
     if wrt:
-        text = "differentiate for this variable only; may be repeated"
+        text = "differentiate with respect to this variable only; may be repeated"
         command.add_argument("--wrt", action="append", metavar="NAME", help=text)
     command.set_defaults(run=run)
     return command
@@ -209,7 +215,7 @@ def _expression_command(
 def _add_output(
     command: argparse.ArgumentParser, default: str, text: str, metavar: str = "FILE"
 ) -> None:
-    """Add the option that says where to save something; without a default, it is not saved."""
+    """Add the option for the output file; without a default, nothing is saved."""
     given = f" ({default})" if default else ""
     command.add_argument("-o", "--output", default=default, metavar=metavar, help=text + given)
 
@@ -279,7 +285,7 @@ def _order(options: argparse.Namespace) -> int:
     from symad.demo.visit_orders import compare_orders, doubling_chain
 
     if not 0 < options.doublings <= _MOST_DOUBLINGS:
-        raise _UsageError(f"--doublings is a number from 1 to {_MOST_DOUBLINGS}")
+        raise _UsageError(f"--doublings must be a number from 1 to {_MOST_DOUBLINGS}")
     start, node = doubling_chain(options.doublings)
     print(compare_orders(node, {start: 1.0}))
     return 0
@@ -346,7 +352,7 @@ def _play(options: argparse.Namespace) -> int:
 
 def _fed(feed: dict[Node, Any] | None) -> dict[Node, Any]:
     if feed is None:
-        raise _UsageError("this needs values of all variables, such as x=2")
+        raise _UsageError("this command needs values for all variables, such as x=2")
     return feed
 
 
@@ -357,7 +363,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _read(options: argparse.Namespace) -> tuple[Expression, dict[Node, Any] | None]:
-    """Return the expression, and the feed if all variables have values; ``None`` without any."""
+    """Return the expression and the feed; the feed is ``None`` if no values are given."""
     from symad.expression import read_expression
 
     expression = read_expression(options.expression)

@@ -289,7 +289,7 @@ def test_the_page_from_the_command_line(tmp_path, capsys):
     text = page.read_text()
     assert "`python -m benchmarks --quick --only running-example --peers casadi" in text
     assert f"NumPy {np.__version__}".lower() in text.lower()
-    for heading in ("What is promised", "to the first answer", "Peak of memory", "Everything"):
+    for heading in ("Targets", "to the first answer", "Peak memory", "All measurements"):
         assert heading in text
     assert "| ≥ 40 × faster than jax | jax not measured | – |" in text
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""A chain of elementwise functions of long arrays: what is won by not writing temporaries."""
+"""A chain of elementwise functions of long arrays: the gain from not writing temporaries."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def value_and_gradients_into(x: Any, y: Any, h: Any, first: Any, second: Any, e:
 
 
 def with_out(into: Callable[..., None], results: int, temporaries: int) -> Builder:
-    """Run a function on arrays made beforehand: no memory is asked for in the call."""
+    """Run a function on preallocated arrays: the call allocates no memory."""
 
     def build(x: Any, y: Any) -> Implementation:
         out = [np.empty_like(x) for _ in range(results)]
@@ -78,7 +78,7 @@ def with_out(into: Callable[..., None], results: int, temporaries: int) -> Build
 def in_blocks(
     into: Callable[..., None], results: int, temporaries: int, block: int = 32_768
 ) -> Builder:
-    """The same, one block after another, so that what was just written is still in the cache."""
+    """The same, block by block, so that recently written data is still in the cache."""
 
     def build(x: Any, y: Any) -> Implementation:
         out = [np.empty_like(x) for _ in range(results)]

@@ -1,7 +1,7 @@
 """One step of gradient descent of ReLU(X W1) W2 with the softmax loss; weights are kept.
 
-Images and labels come in as NumPy arrays, the loss comes back as a number, and the weights stay
-where the library keeps its state.
+Images and labels are NumPy arrays, the loss is returned as a number, and the weights stay where the
+library keeps its state.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def step_by_hand(images: Any, labels: Any, first: Any, second: Any) -> Any:
 
 
 def one_step(images: Any, labels: Any, first: Any, second: Any) -> tuple[Any, Any, Any]:
-    """Return the loss and the weights after a step, without changing those given."""
+    """Return the loss and the weights after a step, without changing the given weights."""
     first, second = first.copy(), second.copy()
     return step_by_hand(images, labels, first, second), first, second
 
@@ -59,7 +59,7 @@ def in_numpy(images: Any, labels: Any, first: Any, second: Any) -> Implementatio
 
 
 def products_alone(images: Any, labels: Any, first: Any, second: Any) -> Implementation:
-    """The five matrix products of the step and nothing else, into arrays made beforehand."""
+    """The five matrix products of the step and nothing else, into preallocated arrays."""
     hidden, logits = images @ first, images @ first @ second
     hidden_adjoint = logits @ second.T
     slopes = np.empty_like(first), np.empty_like(second)
@@ -71,7 +71,7 @@ def products_alone(images: Any, labels: Any, first: Any, second: Any) -> Impleme
         np.matmul(hidden.T, logits, out=slopes[1])
         np.matmul(images.T, hidden_adjoint, out=slopes[0])
 
-    # It has no answer of its own: what it is compared with does all this, and is checked.
+    # It has no answer of its own: the implementation that is compared with it is checked.
     return Implementation(call, (images,), lambda _: one_step(images, labels, first, second))
 
 
@@ -107,7 +107,7 @@ def jax_step(on_device: bool) -> Builder:
             nonlocal weights
             loss, weights = step(weights, images, labels)
             for weight in weights:
-                weight.block_until_ready()  # the step is done when its weights are there
+                weight.block_until_ready()  # the step is done when its weights exist
             return np.asarray(loss)
 
         fed = [jnp.asarray(images), jnp.asarray(labels)] if on_device else (images, labels)
@@ -212,7 +212,7 @@ NETWORK_STEP = Workload(
 
 
 def with_new_sizes(build: Builder) -> Builder:
-    """Call a step, built and called with the fewest images, with another size each time."""
+    """Call a step, built and called with the smallest batch, with a different size each time."""
 
     def build_and_vary(images: Any, labels: Any, first: Any, second: Any) -> Implementation:
         fewest = len(images) // 4
@@ -230,7 +230,7 @@ def with_new_sizes(build: Builder) -> Builder:
 
 
 def two_steps(images: Any, labels: Any, first: Any, second: Any) -> tuple[Any, Any, Any]:
-    """Return what :func:`with_new_sizes` has after its first new size."""
+    """Return the result of :func:`with_new_sizes` after its first new size."""
     fewest = len(images) // 4
     _, first, second = one_step(images[:fewest], labels[:fewest], first, second)
     return one_step(images[: fewest + 1], labels[: fewest + 1], first, second)

@@ -1,4 +1,4 @@
-"""The lecture's example: how much a call costs when there is hardly anything to compute."""
+"""The lecture's example: the cost of a call with almost nothing to compute."""
 
 from __future__ import annotations
 

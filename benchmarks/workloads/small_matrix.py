@@ -1,4 +1,4 @@
-"""A small matrix: the call still costs more than the arithmetic, and arrays go in and out."""
+"""A small matrix: the call costs more than the arithmetic, and inputs and outputs are arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lecture's examples, and learning on real digits: readers, models, training, and the demo."""
+"""The lecture's examples, and training on real digits: readers, models, loops, and the demo."""
 
 from symad.demo.backpropagation import backpropagate, compare_with_extension
 from symad.demo.data import Digits, load_digits, parse_mnist

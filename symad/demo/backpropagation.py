@@ -1,8 +1,8 @@
-"""Backpropagation beside the extension of the graph: numbers that pass by, and nodes that stay.
+"""Backpropagation compared with the extension of the graph: the results are numbers or nodes.
 
 :func:`backpropagate` runs *on* the forward graph, as most frameworks do: it computes the values,
-goes back through the graph with numbers, and leaves numbers.  It knows nothing of symad's
-derivative rules: its own, for values, stand below.
+walks back through the graph with numbers, and returns numbers.  It does not use symad's derivative
+rules; its own rules, for values, are defined below.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ RULES: dict[str, Rule] = {
     "matmul": lambda v, y, a, b: (v @ b.T, a.T @ v),
     "identity": lambda v, y, a: (v,),
 }
-"""From an op to v ∂y/∂x for each of its inputs x: of numbers, and of the same value each time."""
+"""Maps an op to a rule that returns v ∂y/∂x for each of its inputs x, as numbers."""
 
 
 def _sum_rule(v: Value, y: Value, a: Value) -> tuple[Value, ...]:
@@ -64,13 +64,13 @@ RULES["mean"] = lambda v, y, a: _sum_rule(v / np.size(a), y, a)
 
 @dataclass
 class Backpropagation:
-    """What :func:`backpropagate` found.
+    """The results of :func:`backpropagate`.
 
     Attributes
     ----------
     values, adjoints : dict from Node to value
     partials : dict from (Node, int) to value
-        From a node and one of its argument slots to the partial adjoint v̄_{k→i}.
+        Maps a node and one of its argument slots to the partial adjoint v̄_{k→i}.
     """
 
     values: dict[sm.Node, Value]
@@ -79,7 +79,7 @@ class Backpropagation:
 
     @property
     def rules_run(self) -> int:
-        """How often a rule was run: once for each edge."""
+        """The number of rules run: one for each edge."""
         return len(self.partials)
 
 
@@ -89,7 +89,7 @@ def backpropagate(y: sm.Node, feed: Mapping[sm.Node, Value]) -> Backpropagation:
     Parameters
     ----------
     y : Node
-        Made of the ops that have a rule in :data:`RULES`; an array counts as its sum.
+        Consists of ops that have a rule in :data:`RULES`; an array counts as its sum.
     feed : dict from Node to value
 
     Raises
@@ -106,7 +106,7 @@ def backpropagate(y: sm.Node, feed: Mapping[sm.Node, Value]) -> Backpropagation:
     """
     order = topological_order([y])
     for node in order:
-        _rule_of(node)  # complains before anything is computed
+        _rule_of(node)  # raises its error before anything is computed
     found = Backpropagation(evaluate(order, feed))
     found.adjoints[y] = np.ones_like(found.values[y])
     for node in reversed(order):
@@ -168,7 +168,7 @@ def partial_adjoints(node: sm.Node, adjoint: Value, values: Mapping[sm.Node, Val
 
 
 def _summed_to(value: Value, shape: tuple[int, ...]) -> Value:
-    """Undo broadcasting: add what went to the copies."""
+    """Undo broadcasting: add the adjoints of the copies."""
     value = np.asarray(value)
     value = value.sum(axis=tuple(range(value.ndim - len(shape))))
     stretched = tuple(i for i, n in enumerate(shape) if n == 1 and value.shape[i] != 1)
@@ -183,7 +183,7 @@ class SideBySide(Tabular):
     table : Table
         The steps of both in the same order: a number on the left, a node on the right.
     summary : Table
-        What each does for a first input, a second input, and a second derivative.
+        The work of each for a first input, a second input, and a second derivative.
     """
 
     def __init__(self, table: Table, summary: Table) -> None:
@@ -222,7 +222,7 @@ def compare_with_extension(
     Parameters
     ----------
     y : Node, optional
-        The running example unless given.
+        Default: the running example.
     feed : dict from Node to value, optional
         Values of its variables: x1 = 2 and x2 = 5 for the running example.
 
@@ -252,12 +252,12 @@ def _steps(
     view = View([y, *record.adjoints.values()])
     labels = Labels(view)
     formulas = Formulas(view, labels)
-    told: set[sm.Node] = set()
+    shown: set[sm.Node] = set()
     for step in record.steps:
         if isinstance(step, Summed):
             symbol = Symbol("v", (labels.numbers[step.node],), "bar", 1)
             node, number = view.behind(step.adjoint), numbers.adjoints[step.node]
-            alone = node in told
+            alone = node in shown
             what = f"{symbol} is known"
         elif isinstance(step, Propagated):
             ends = labels.numbers[step.edge.source], labels.numbers[step.edge.consumer]
@@ -271,7 +271,7 @@ def _steps(
             continue
         formula = formulas.right_sides.get(node, formulas.name(node))
         made = f"{symbol}: the same node" if alone else f"{symbol} = {formula}{_kind(node)}"
-        told.add(node)
+        shown.add(node)
         yield what, f"{symbol} = {format_value(number)}", made
 
 
@@ -282,12 +282,12 @@ def _kind(node: sm.Node) -> str:
 
 
 def _summary(y: sm.Node, variables: list[sm.Variable], feed: Mapping[sm.Node, Value]) -> Table:
-    """Return what both do for a first input, another input, and a second derivative: counted."""
+    """Return the work of both for a first input, another input, and a second derivative."""
     first = backpropagate(y, feed).rules_run
     again = backpropagate(y, {x: np.asarray(value) + 0.5 for x, value in feed.items()}).rules_run
     record = sm.extend(y, variables)
     gradients = [record.adjoints[x] for x in variables]
-    seen = View([y, *gradients], node_values([y, *gradients], feed))  # no repair that does nothing
+    seen = View([y, *gradients], node_values([y, *gradients], feed))  # no idle repairs
     extended = topological_order([y, *gradients])
     function = sm.compile(list(feed), [y, *gradients], backend="numpy")
     function(*feed.values())

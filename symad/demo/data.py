@@ -1,4 +1,4 @@
-"""Handwritten digits to learn from: MNIST, where its files are at hand, and scikit-learn's."""
+"""Handwritten digits for training: MNIST, if its files are available, and scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def parse_mnist(
     Raises
     ------
     DataError
-        If a file is not IDX, is damaged, has another magic number, or the counts differ.
+        If a file is not IDX, is damaged or has another magic number, or if the counts differ.
     OSError
         If a file cannot be opened.
     """
@@ -45,7 +45,7 @@ def parse_mnist(
     if count != len(labels):
         raise DataError(
             f"{images_gz} has {count} images, but {labels_gz} has {len(labels)} labels",
-            remedy="Take both files from the same set: train with train, t10k with t10k.",
+            remedy="Use two files of the same set: train with train, t10k with t10k.",
         )
     images = pixels.reshape(count, rows * columns).astype(np.float32)
     images /= 255
@@ -54,7 +54,7 @@ def parse_mnist(
 
 @dataclass(frozen=True)
 class Digits:
-    """Images and labels, split into a part to learn from and a part held out.
+    """Images and labels, split into a training part and a held-out part.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Digits:
 def load_digits() -> Digits:
     """Return scikit-learn's 1797 handwritten digits of 8 × 8 pixels, a fifth of them held out.
 
-    They come with scikit-learn: nothing is downloaded.  The split is the same in each call.
+    They are part of scikit-learn: nothing is downloaded.  The split is the same in each call.
 
     Raises
     ------
@@ -89,15 +89,15 @@ def load_digits() -> Digits:
         from sklearn.datasets import load_digits as load
     except ImportError:
         raise MissingExtraError(
-            "the digits come with scikit-learn, which is not installed",
-            remedy='Install what the demo needs: pip install "symad[demo]".',
+            "the digits are part of scikit-learn, which is not installed",
+            remedy='Install the packages for the demo: pip install "symad[demo]".',
         ) from None
     pixels, labels = load(return_X_y=True)
     return split_digits(pixels.astype(np.float32) / 16, labels.astype(np.uint8))
 
 
 def split_digits(images: Array, labels: Array, held_out: float = 0.2) -> Digits:
-    """Shuffle, always in the same way, and hold out a fraction of the digits."""
+    """Shuffle the digits, always in the same order, and hold out a fraction of them."""
     order = np.random.default_rng(0).permutation(len(images))
     kept = len(images) - int(len(images) * held_out)
     learn, test = order[:kept], order[kept:]

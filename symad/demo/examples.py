@@ -1,4 +1,4 @@
-"""The two graphs on which the lecture shows everything."""
+"""The two example graphs of the lecture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def running_example(shape: Any = None) -> tuple[sm.Variable, sm.Variable, sm.Nod
     Parameters
     ----------
     shape : tuple, optional
-        Of x1 and x2: ``()`` for numbers, any shape unless given.
+        The shape of x1 and x2: ``()`` for numbers; any shape by default.
 
     Examples
     --------

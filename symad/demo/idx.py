@@ -1,7 +1,7 @@
 """IDX files, the format of MNIST: a header of big-endian numbers, then one array.
 
 The header is two zero bytes, a code for the dtype, the number of axes, and the sizes of the axes,
-four bytes each.  The first four bytes together are what is called the magic number.
+four bytes each.  The first four bytes together are called the magic number.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ _MOST_AXES = 64  # of a NumPy array
 
 
 class DataError(SymadError, ValueError):
-    """A data file is damaged, or is not what it is taken for."""
+    """A data file is damaged, or is of an unexpected kind."""
 
 
 def read_idx(path: str | os.PathLike[str], magic: int | None = None) -> np.ndarray[Any, Any]:
     """Return the array in an IDX file, gzipped or plain.
 
-    Memory is taken for the bytes that the file holds, never for those that its header promises.
+    Memory is allocated for the bytes that the file contains, not for the size that its header
+    states.
 
     Parameters
     ----------
@@ -48,8 +49,8 @@ def read_idx(path: str | os.PathLike[str], magic: int | None = None) -> np.ndarr
     Raises
     ------
     DataError
-        If the file is not IDX, has another magic number, is truncated or damaged, or goes on after
-        its array.
+        If the file is not IDX, has another magic number, is truncated or damaged, or has data
+        after its array.
     OSError
         If it cannot be opened.
     """
@@ -63,25 +64,25 @@ def read_idx(path: str | os.PathLike[str], magic: int | None = None) -> np.ndarr
             with gzip.open(raw) as unpacked:
                 return _read_array(unpacked, path, magic)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise _damaged(path, f"its gzip data is damaged or cut short: {error}") from None
+            raise _damaged(path, f"its gzip data is damaged or truncated: {error}") from None
 
 
 def _read_array(file: io.BufferedIOBase, path: Path, magic: int | None) -> np.ndarray[Any, Any]:
     dtype, shape = _read_header(file, path, magic)
-    promised = math.prod(shape) * dtype.itemsize
-    data = _read_at_most(file, promised + 1)
-    if len(data) < promised:
+    declared = math.prod(shape) * dtype.itemsize
+    data = _read_at_most(file, declared + 1)
+    if len(data) < declared:
         raise _damaged(
             path,
-            f"its header promises an array of shape {shape}, {promised} bytes, "
+            f"its header declares an array of shape {shape}, {declared} bytes, "
             f"but only {len(data)} follow",
         )
-    if len(data) > promised:
-        raise _damaged(path, f"it goes on after its array of shape {shape}, {promised} bytes")
+    if len(data) > declared:
+        raise _damaged(path, f"it has data after its array of shape {shape}, {declared} bytes")
     try:
         array = np.frombuffer(data, dtype).reshape(shape)
     except ValueError as error:
-        raise _damaged(path, f"its header promises an impossible shape: {error}") from None
+        raise _damaged(path, f"its header declares an impossible shape: {error}") from None
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -94,21 +95,21 @@ def _read_header(
     found = int.from_bytes(start, "big")
     if magic is not None and found != magic:
         raise DataError(
-            f"{path} has the magic number {found}, where {magic} is needed: it holds "
+            f"{path} has the magic number {found}, but {magic} is needed: it contains "
             f"{_describe(found)}, not {_describe(magic)}",
             remedy="Check which file is which: images have 2051, labels have 2049.",
         )
     axes = start[3]
     if axes > _MOST_AXES:
-        raise _damaged(path, f"its header promises {axes} axes")
+        raise _damaged(path, f"its header declares {axes} axes")
     sizes = _read_at_most(file, 4 * axes)
     if len(sizes) < 4 * axes:
-        raise _damaged(path, "it ends within its header")
+        raise _damaged(path, "it ends inside its header")
     return np.dtype(_DTYPES[start[2]]), struct.unpack(f">{axes}I", sizes)
 
 
 def _read_at_most(file: io.BufferedIOBase, count: int) -> bytearray:
-    """Read ``count`` bytes, or all there are, without asking for memory ahead of the data."""
+    """Read ``count`` bytes, or all that exist, without allocating memory before data arrives."""
     data = bytearray()
     while len(data) < count:
         chunk = file.read(min(_CHUNK, count - len(data)))
@@ -127,6 +128,6 @@ def _describe(magic: int) -> str:
 
 def _damaged(path: Path, what: str) -> DataError:
     return DataError(
-        f"{path} is not a sound IDX file: {what}",
-        remedy="Fetch the file again, and check that it is one of the MNIST files.",
+        f"{path} is not a valid IDX file: {what}",
+        remedy="Download the file again, and check that it is one of the MNIST files.",
     )

@@ -1,8 +1,8 @@
-"""Models of the lecture as graphs; each builder returns its nodes, to be trained or drawn.
+"""Models of the lecture as graphs; each builder returns its nodes, for training or drawing.
 
 The first axis of the images is the batch, which may have any size.  Weights are parameters: state
-that a compiled step updates.  They start from the arrays that the builder is given, and the network
-computes in their dtype.
+that a compiled step updates.  Their initial values are the arrays passed to the builder, and the
+network computes in the dtype of these arrays.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Model:
     Attributes
     ----------
     images, labels : Variable
-        What to feed.
+        The inputs.
     parameters : tuple of Parameter
-        What to learn.
+        The weights to train.
     logits : Node of shape (batch, classes)
         The scores z of the classes.
     loss : Node, a scalar
@@ -42,8 +42,8 @@ class Model:
 def initial_weights(*sizes: int, seed: int = 0) -> list[Array]:
     """Return a float32 matrix for each pair of neighbours in ``sizes``.
 
-    Normally distributed with the variance 2 / inputs, which keeps the size of signals from layer
-    to layer where each is followed by a ReLU (He et al. 2015).
+    The entries are normally distributed with the variance 2 / inputs, which preserves the size of
+    signals from layer to layer if each layer is followed by a ReLU (He et al. 2015).
 
     Examples
     --------
@@ -77,7 +77,7 @@ def softmax_loss(logits: sm.Node, labels: sm.Node) -> sm.Node:
 def cross_entropy(probabilities: sm.Node, labels: sm.Node) -> sm.Node:
     """Return the mean over the batch of −ln p_y.
 
-    Infinite where a p_y is 0: :func:`softmax_loss` avoids that by never forming p.
+    It is infinite where a p_y is 0: :func:`softmax_loss` avoids this by never computing p.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def two_layer_network(weights1: Array, weights2: Array) -> Model:
 def layered_network(weights1: Array, weights2: Array) -> Model:
     """Return the network ReLU(X W1) W2 with softmax, logarithm and cross-entropy as layers.
 
-    A bias is the row of W1 that meets a column of ones in X: see :func:`with_ones`.
+    The bias is the row of W1 that multiplies a column of ones in X: see :func:`with_ones`.
     """
     images, labels = _inputs(weights1)
     weight1, weight2 = sm.parameter("W1", weights1), sm.parameter("W2", weights2)

@@ -1,4 +1,4 @@
-"""The old place of :mod:`symad.demo.visit_orders`, until version 0.3."""
+"""Deprecated name of :mod:`symad.demo.visit_orders`; to be removed in version 0.3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job from end to end: trace, draw, compile once, call often, learn from real digits."""
+"""The demo from end to end: trace, draw, compile once, call many times, train on real digits."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ GOAL = 0.95
 
 
 def run_demo(output_directory: str | os.PathLike[str] = "demo-output") -> int:
-    """Run the demo: print what it finds, save its pictures, and return an exit code.
+    """Run the demo: print its results, save its pictures, and return an exit code.
 
     Parameters
     ----------
     output_directory : path
-        For the pictures; made if it is not there.
+        The folder for the pictures; created if it does not exist.
 
     Returns
     -------
     int
-        0, or 1 if the network learnt less than it should.
+        0, or 1 if the network does not reach the required accuracy.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def show_traces() -> None:
 def draw_graphs(folder: Path) -> None:
     """Save pictures of the running example and of its extension by the gradient."""
     x1, x2, y = running_example()
-    _headline("Its graph, and the graph that the gradient extends it to")
+    _headline("Its graph, and the graph extended by the gradient")
     for name, nodes in {"forward": [y], "extended": [y, *sm.gradients(y, [x1, x2])]}.items():
         drawing = sm.draw(nodes)
         for ending in ("svg", "png"):
@@ -97,12 +97,12 @@ def time_calls() -> None:
     together = function(first, second)
     print(f"one call with all of them as arrays: {_since(started):.2f} ms")
     if not np.allclose(np.transpose(values), together, rtol=1e-12, atol=0):
-        raise InternalError("the compiled function gives other values for arrays than for numbers")
+        raise InternalError("the compiled function gives different values for arrays and numbers")
 
 
 @dataclass
 class History:
-    """How a training went: after each epoch, both losses and the accuracy on held-out digits."""
+    """The course of a training: both losses and the accuracy on held-out digits, by epoch."""
 
     train_loss: list[float] = field(default_factory=list)
     held_out_loss: list[float] = field(default_factory=list)
@@ -110,7 +110,7 @@ class History:
 
 
 def learn_digits(digits: Digits, epochs: int = EPOCHS) -> History:
-    """Train ReLU(X W1) W2 on ``digits``, with a progress bar where somebody watches."""
+    """Train ReLU(X W1) W2 on ``digits``, with a progress bar on a terminal or in a notebook."""
     pixels = digits.train_images.shape[1]
     _headline(f"A {pixels}-100-10 network learns {len(digits.train_labels)} handwritten digits")
     model = two_layer_network(*initial_weights(pixels, 100, 10))
@@ -134,8 +134,8 @@ def learn_digits(digits: Digits, epochs: int = EPOCHS) -> History:
             elif epoch == 1 or epoch % 10 == 0:
                 print(f"epoch {epoch:3}: loss {train_loss:.4f}, held out {correct:.1%} right")
     print(
-        f"{history.accuracy[-1]:.1%} of {len(digits.held_out_labels)} digits that it has never "
-        f"seen are right, after {_since(started) / 1000:.1f} s"
+        f"{history.accuracy[-1]:.1%} of {len(digits.held_out_labels)} held-out digits are "
+        f"recognised, after {_since(started) / 1000:.1f} s"
     )
     return history
 
@@ -146,14 +146,14 @@ def plot_losses(history: History, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError(
-            "the loss curve is plotted by Matplotlib, which is not installed",
-            remedy='Install what the demo needs: pip install "symad[demo]".',
+            "plotting the loss curve requires Matplotlib, which is not installed",
+            remedy='Install the packages for the demo: pip install "symad[demo]".',
         ) from None
     epochs = range(1, len(history.train_loss) + 1)
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    axes.semilogy(epochs, history.train_loss, label="digits to learn from")
-    axes.semilogy(epochs, history.held_out_loss, label="digits held out")
+    axes.semilogy(epochs, history.train_loss, label="training digits")
+    axes.semilogy(epochs, history.held_out_loss, label="held-out digits")
     axes.set(
         xlabel="epoch", ylabel=r"loss: mean of $\log \sum \exp z - z_y$", title="Learning digits"
     )
@@ -173,7 +173,7 @@ def _since(started: float) -> float:
 
 
 def _progress_bar(total: int) -> Any:
-    """Return a bar on a terminal or in a notebook, where tqdm is installed; ``None`` elsewhere."""
+    """Return a bar on a terminal or in a notebook if tqdm is installed, otherwise ``None``."""
     if not (sys.stderr.isatty() or _in_notebook()) or importlib.util.find_spec("tqdm") is None:
         return None
     from tqdm import tqdm

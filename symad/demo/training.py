@@ -1,4 +1,4 @@
-"""Learning: one compiled step, fed batch after batch."""
+"""Training loops: one compiled step, fed batch after batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from symad.errors import FeedError
 def gradient_step(model: Model, learning_rate: float) -> sm.Function:
     """Return the step W ← W − learning_rate · W̄ for all parameters of ``model``, compiled.
 
-    Its inputs are images and labels, its outputs the loss and the accuracy before the step.  It
+    Its inputs are images and labels; its outputs are the loss and the accuracy before the step.  It
     takes batches of any size.
     """
     slopes = sm.gradients(model.loss, model.parameters)
@@ -30,17 +30,18 @@ def gradient_step(model: Model, learning_rate: float) -> sm.Function:
 def run_epoch(step: sm.Function, images: Array, labels: Array, batch: int) -> float:
     """Feed all images to ``step`` once, in order, and return the mean loss per image.
 
-    The last batch is smaller where ``batch`` does not divide the number of images.
+    The last batch is smaller if ``batch`` does not divide the number of images.
 
     Raises
     ------
     FeedError
-        If there are no images, or not as many as labels, or ``batch`` is not positive.
+        If there are no images, if the numbers of images and labels differ, or if ``batch`` is not
+        positive.
     """
     if not 0 < len(images) == len(labels) or batch < 1:
         raise FeedError(
             f"{len(images)} images and {len(labels)} labels cannot make batches of {batch}",
-            remedy="There must be a label for each image, one image at least, and batch >= 1.",
+            remedy="There must be a label for each image, at least one image, and batch >= 1.",
         )
     total = 0.0
     for start in range(0, len(images), batch):
@@ -104,7 +105,7 @@ def full_batch_descent(
     epochs: int = 50,
     report: Callable[[str], object] = print,
 ) -> list[tuple[float, float]]:
-    """Descend along the gradient over all images at once, and report each epoch.
+    """Run gradient descent on all images at once, and report each epoch.
 
     Returns
     -------
@@ -125,7 +126,7 @@ def logistic_regression(
 ) -> tuple[Array, list[float]]:
     """Fit P(label = 1) = σ(X w) by gradient descent, with an :class:`~symad.Executor`.
 
-    The weights live in the caller's loop and are fed in each step, as any node may be.
+    The weights are variables of the Python loop and are fed in each step, as any node may be.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Why a topological order?  Backpropagation in three orders, two of which fail.
+"""Why the order matters: backpropagation in three orders, two of which fail.
 
-a = 1; b = a + a; c = b + b; ...  Each node is used twice, so the number of paths doubles with each
-step, and so does the adjoint: ∂e/∂a = 16.
+The example is a = 1; b = a + a; c = b + b; ...  Each node is used twice, so the number of paths
+doubles with each step, and so does the adjoint: ∂e/∂a = 16.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Walk:
     ----------
     name : str
     adjoints : dict from Node to value
-        Empty if the walk was too long to be taken.
+        Empty if the walk was too long to run.
     visits : dict from Node to int
-        How often each node passed something on.
+        How often each node passed a contribution on.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Walk:
 
     @property
     def total(self) -> int:
-        """All visits."""
+        """The total number of visits."""
         return sum(self.visits.values())
 
 
@@ -55,8 +55,8 @@ class VisitOrders(Tabular):
     nodes : tuple of Node
         From the output to the inputs.
     at_once, depth_first, topological : Walk
-        Each contribution is passed on at once; each node is done when it is first reached; each
-        node is done when all its users are.
+        Each contribution is passed on at once; each node is visited when it is first reached; each
+        node is visited after all its users.
     """
 
     def __init__(self, y: sm.Node, walks: Sequence[Walk]) -> None:
@@ -66,7 +66,7 @@ class VisitOrders(Tabular):
 
     @property
     def table(self) -> Table:
-        """A row for each node, and the number of visits in all."""
+        """A row for each node, and the total number of visits."""
         walks = (self.topological, self.depth_first, self.at_once)
         rows = []
         for node in self.nodes:
@@ -95,12 +95,12 @@ class VisitOrders(Tabular):
 
 
 def doubling_chain(length: int = 4) -> tuple[sm.Variable, sm.Node]:
-    """Return a, and the last of b = a + a, c = b + b, ...
+    """Return a and the last node of the chain b = a + a, c = b + b, ...
 
     Parameters
     ----------
     length : int
-        How often it is doubled.
+        The number of doublings.
 
     Examples
     --------
@@ -120,16 +120,16 @@ def compare_orders(
     feed: Mapping[sm.Node, Any] | None = None,
     most_visits: int = 100_000,
 ) -> VisitOrders:
-    """Go back through the graph of ``y`` in three orders, and count the visits.
+    """Walk back through the graph of ``y`` in three orders, and count the visits.
 
     Parameters
     ----------
     y : Node, optional
-        Made of the ops that :mod:`symad.demo.backpropagation` has rules for; four doublings of
-        a = 1 unless given.
+        Consists of ops that :mod:`symad.demo.backpropagation` has rules for; four doublings of
+        a = 1 by default.
     feed : dict from Node to value, optional
     most_visits : int
-        A walk that needs more is not taken; its visits are counted all the same.
+        A walk that needs more is not run; its visits are counted anyway.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def _count_paths(y: sm.Node, order: Sequence[sm.Node]) -> dict[sm.Node, int]:
 
 
 def _pass_on_at_once(y: sm.Node, values: Mapping[sm.Node, Any]) -> dict[sm.Node, Any]:
-    """Pass each contribution on when it arrives: right, as rules are linear, and exponential."""
+    """Pass contributions on as they arrive: right, since rules are linear, but exponential."""
     adjoints: dict[sm.Node, Any] = {}
     pending = [(y, np.ones_like(values[y]))]
     while pending:
@@ -184,7 +184,7 @@ def _pass_on_at_once(y: sm.Node, values: Mapping[sm.Node, Any]) -> dict[sm.Node,
 
 
 def _depth_first(y: sm.Node, values: Mapping[sm.Node, Any]) -> dict[sm.Node, Any]:
-    """Do each node when it is first reached: what arrives later is not passed on, and lost."""
+    """Visit each node when it is first reached; contributions that arrive later are lost."""
     adjoints: dict[sm.Node, Any] = {y: np.ones_like(values[y])}
     stack = [(y, 0)]
     while stack:

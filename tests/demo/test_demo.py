@@ -92,14 +92,14 @@ def test_read_idx_of_an_empty_array(write: Any) -> None:
         (b"", "cannot begin with"),
         (b"<html>not found</html>", "cannot begin with the bytes b'<htm'"),
         (b"\0\0\x07\x01" + bytes(8), "cannot begin with"),
-        (IMAGE_FILE[:10], "ends within its header"),
+        (IMAGE_FILE[:10], "ends inside its header"),
         (IMAGE_FILE[:-1], r"shape \(2, 3, 4\), 24 bytes, but only 23 follow"),
-        (IMAGE_FILE + b"\0", "goes on after its array"),
-        (packed(IMAGE_FILE + b"\0"), "goes on after its array"),
-        (packed(IMAGE_FILE)[:-9], "gzip data is damaged or cut short"),
+        (IMAGE_FILE + b"\0", "has data after its array"),
+        (packed(IMAGE_FILE + b"\0"), "has data after its array"),
+        (packed(IMAGE_FILE)[:-9], "gzip data is damaged or truncated"),
         (packed(IMAGE_FILE)[:-5] + b"\0" + packed(IMAGE_FILE)[-4:], "gzip data"),
-        (b"\x1f\x8b", "gzip data is damaged or cut short"),
-        (b"\0\0\x08\xff" + b"\0\0\0\1" * 255 + b"x", "promises 255 axes"),
+        (b"\x1f\x8b", "gzip data is damaged or truncated"),
+        (b"\0\0\x08\xff" + b"\0\0\0\1" * 255 + b"x", "declares 255 axes"),
         (idx_bytes(PIXELS[:0], 0x08, (0, 2**32 - 1, 2**32 - 1)), "impossible shape"),
     ],
 )
@@ -134,7 +134,7 @@ def test_parse_mnist(write: Any) -> None:
 
 def test_parse_mnist_refuses_swapped_files(write: Any) -> None:
     images, labels = write("images", IMAGE_FILE), write("labels", LABEL_FILE)
-    with pytest.raises(DataError, match="magic number 2049, where 2051 is needed") as failure:
+    with pytest.raises(DataError, match="magic number 2049, but 2051 is needed") as failure:
         parse_mnist(labels, images)
     assert "labels have 2049" in failure.value.remedy
 

@@ -1,4 +1,4 @@
-"""How answers are checked: an exercise is a function that raises :class:`Wrong` with a hint."""
+"""Checks of answers: an exercise is a function that raises :class:`Wrong` with a hint."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ EXERCISES: dict[str, Test] = {}
 
 
 class Wrong(Exception):
-    """Says what is wrong with an answer."""
+    """The answer is wrong; the message is a hint."""
 
 
 class Verdict:
-    """Whether an answer is right, and what to think about if it is not.
+    """Whether an answer is right, with a hint if it is not.
 
     Attributes
     ----------
@@ -56,12 +56,12 @@ def check(name: str, answer: Any = ...) -> Verdict:
     name : str
         The notebook and the number, such as ``"tensors 2"``.
     answer : object
-        What the exercise asks for; ``...`` is no answer yet.
+        The answer to the exercise; ``...`` means no answer yet.
 
     Returns
     -------
     Verdict
-        True or false, and shown as a sentence.
+        True or false; displayed as a sentence.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def check(name: str, answer: Any = ...) -> Verdict:
 
 
 def require(condition: Any, hint: str) -> None:
-    """Refuse the answer with a hint unless ``condition`` holds."""
+    """Reject the answer with a hint unless ``condition`` holds."""
     if not condition:
         raise Wrong(hint)
 

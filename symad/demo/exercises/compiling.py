@@ -35,8 +35,8 @@ def halving(answer: Any) -> None:
     step, w = answer
     require(isinstance(w, sm.Parameter), "w must come from sm.parameter.")
     before = w.value.copy()
-    require(np.any(before), "Let w start from something else than 0.")
+    require(np.any(before), "The initial value of w must not be 0.")
     require(close(step(), before), "It must return the old value.")
-    require(close(w.value, before / 2), "updates={w: ...} says what w becomes.")
+    require(close(w.value, before / 2), "updates={w: ...} gives the new value of w.")
     step()
     require(close(w.value, before / 4), "The second call must halve it again.")

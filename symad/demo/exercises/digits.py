@@ -14,16 +14,16 @@ from symad.demo.models import initial_weights, softmax_loss
 
 @exercise("digits 1")
 def loss_of_ignorance(loss: Any) -> None:
-    """The softmax loss of a classifier of 100 classes that gives each the same score."""
+    """The softmax loss of a classifier of 100 classes that gives each class the same score."""
     expected = softmax_loss(sm.zeros((1, 100)), sm.constant([0])).eval()
     require(abs(float(loss) - expected) < 1e-3, "It gives each class the probability 1/100.")
 
 
 @exercise("digits 2")
 def number_of_weights(count: Any) -> None:
-    """How many weights has the 785-100-10 network?"""
+    """How many weights does the 785-100-10 network have?"""
     expected = sum(weights.size for weights in initial_weights(785, 100, 10))
-    require(int(count) == expected, "Two matrices: 785 × 100 and 100 × 10.")
+    require(int(count) == expected, "There are two matrices: 785 × 100 and 100 × 10.")
 
 
 @exercise("digits 3")

@@ -26,24 +26,26 @@ def count_of_new_nodes(count: Any) -> None:
 
 @exercise("extending 2")
 def reverse_topological_order(order: Any) -> None:
-    """All nodes between y and x of (y, x, order), each after all its users."""
+    """A triple (y, x, order): all nodes from y down to x, each after all its users."""
     y, x, nodes = order
     wanted = set(sm.extend(y, [x]).adjoints)
-    require(set(nodes) == wanted, f"These are {len(set(nodes))} of {len(wanted)} nodes.")
+    require(
+        set(nodes) == wanted, f"The list has {len(set(nodes))} nodes; {len(wanted)} are needed."
+    )
     place = {node: k for k, node in enumerate(nodes)}
     for node in nodes:
         for source in node.inputs:
             require(
                 source not in place or place[source] > place[node],
-                f"{source.label} is visited before its user {node.label} is done.",
+                f"{source.label} is visited before its user {node.label}.",
             )
 
 
 @exercise("extending 3")
 def identities_only(answer: Any) -> None:
-    """A pair (y, x), y computed from x, whose partial adjoints are identity nodes, all of them."""
+    """A pair (y, x), y computed from x, such that all partial adjoints are identity nodes."""
     y, x = answer
     partials = sm.extend(y, [x]).partials
     require(partials, "y does not depend on x.")
     other = [p.op.name for p in partials.values() if p.op and p.op.name != "identity"]
-    require(not other, f"There is a {other[:1]} among the partial adjoints.")
+    require(not other, f"One of the partial adjoints is not an identity: {other[:1]}.")

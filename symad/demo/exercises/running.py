@@ -17,7 +17,7 @@ def terms_of_the_adjoint(terms: Any) -> None:
     expected = [p.eval({x1: 2.0, x2: 5.0}) for edge, p in partials.items() if edge.source is x2]
     require(
         close(sorted(map(float, terms)), sorted(expected)),
-        "x2 is used by the product and by the sine: one term for each.",
+        "The product and the sine use x2: there is one term for each.",
     )
 
 
@@ -28,7 +28,7 @@ def stationary_in_x1(point: Any) -> None:
     a, b = map(float, point)
     require(a > 0, "The logarithm needs a positive x1.")
     slope = sm.gradients(y, x1).eval({x1: a, x2: b})
-    require(abs(slope) < 1e-9, f"There the derivative is {slope:.3g}: 1/x1 + x2 must be 0.")
+    require(abs(slope) < 1e-9, f"The derivative there is {slope:.3g}: 1/x1 + x2 must be 0.")
 
 
 @exercise("running 3")
@@ -36,8 +36,8 @@ def three_pathways(answer: Any) -> None:
     """A pair (y, x) where the adjoint of x is a sum of three partial adjoints."""
     y, x = answer
     adjoint = adjoint_of(y, x)
-    name = adjoint.op.name if adjoint.op else "nothing computed"
+    name = adjoint.op.name if adjoint.op else "a leaf"
     require(
         name == "add_n" and len(adjoint.inputs) == 3,
-        f"The adjoint is {name} of {len(adjoint.inputs)} nodes: use x in three places.",
+        f"The adjoint is {name} with {len(adjoint.inputs)} inputs: use x in three places.",
     )

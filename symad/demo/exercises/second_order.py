@@ -13,7 +13,7 @@ from symad.demo.exercises.answers import close, exercise, require
 
 @exercise("second order 1")
 def constant_third_derivative(answer: Any) -> None:
-    """A pair (y, x) of numbers whose third derivative is 12 everywhere."""
+    """A pair (y, x) of numbers such that the third derivative of y is 12 everywhere."""
     y, x = answer
     third = sm.gradients(sm.gradients(sm.gradients(y, x), x), x)
     for point in (-1.0, 0.5, 3.0):
@@ -23,7 +23,7 @@ def constant_third_derivative(answer: Any) -> None:
 
 @exercise("second order 2")
 def newton_step(step: Callable[..., Any]) -> None:
-    """A function of nodes y and x that returns the node x - y' / y''."""
+    """A function that takes nodes y and x and returns the node x - y' / y''."""
     x = sm.Variable("x")
     y = sm.exp(x) - 2 * x
     better = sm.compile([x], step(y, x))
@@ -35,7 +35,7 @@ def newton_step(step: Callable[..., Any]) -> None:
 
 @exercise("second order 3")
 def product_with_the_hessian(function: Callable[..., Any]) -> None:
-    """A function of y, x and v (all nodes) that returns H v as a node, H never being made."""
+    """A function that takes nodes y, x and v and returns H v as a node, without building H."""
     x, v = sm.Variable("x", shape=(4,)), sm.Variable("v", shape=(4,))
     y = sm.sum(sm.sin(x) * sm.flip(x)) + sm.prod(x)
     rng = np.random.default_rng(0)
@@ -45,5 +45,5 @@ def product_with_the_hessian(function: Callable[..., Any]) -> None:
     expected = sm.hessian(y, x).eval({x: at}) @ direction
     require(
         close(node.eval({x: at, v: direction}), expected),
-        "H v is the gradient of ⟨∇y, v⟩, v being constant.",
+        "H v is the gradient of ⟨∇y, v⟩, with v constant.",
     )

@@ -13,19 +13,19 @@ from symad.demo.exercises.answers import close, exercise, require
 
 @exercise("structures 1")
 def items_with_adjoints(keys: Any) -> None:
-    """For which keys of {"a": x, "b": y, "c": z} has exp(d["a"]) * d["c"] a non-zero gradient?"""
+    """The keys of d for which the gradient of exp(d["a"]) * d["c"] is not zero."""
     nodes = {name: sm.Variable(name) for name in "abc"}
     d = sm.structure(nodes)
     v = sm.exp(d["a"]) * d["c"]
     at = {node: 1.0 for node in nodes.values()}
     found = sm.gradients(v, list(nodes.values()), unused="zero")
     expected = {name for name, g in zip(nodes, found, strict=True) if g.eval(at) != 0}
-    require(set(keys) == expected, "Only what v was made of.")
+    require(set(keys) == expected, "Only items that v uses have a gradient.")
 
 
 @exercise("structures 2")
 def nested_gradients(answer: Any) -> None:
-    """A pair (y, xs) where xs is a dict that holds a list, and gradients come in the same form."""
+    """A pair (y, xs) where xs is a dict with a list in it, and gradients have the same form."""
     y, xs = answer
     require(isinstance(xs, dict), "xs must be a dict.")
     require(any(isinstance(item, list) for item in xs.values()), "One item must be a list.")

@@ -21,21 +21,23 @@ def shape_of_the_adjoint(shape: Any) -> None:
 
 @exercise("tensors 2")
 def adjoint_of_the_weights(rule: Callable[..., Any]) -> None:
-    """A function of X and the adjoint of Z = X @ W that returns the adjoint of W."""
+    """A function that takes X and the adjoint of Z = X @ W and returns the adjoint of W."""
     rng = np.random.default_rng(0)
     x, w = sm.Variable("X", shape=(5, 3)), sm.Variable("W", shape=(3, 2))
     seed = rng.normal(size=(5, 2))
     at = {x: rng.normal(size=(5, 3)), w: rng.normal(size=(3, 2))}
     expected = sm.gradients(x @ w, w, seed).eval(at)
-    require(close(rule(at[x], seed), expected), "W̄ = Xᵀ Z̄: mind the order and the transpose.")
+    require(close(rule(at[x], seed), expected), "W̄ = Xᵀ Z̄: check the order and the transpose.")
 
 
 @exercise("tensors 3")
 def undo_broadcasting(rule: Callable[..., Any]) -> None:
-    """A function of the (4, 3) adjoint of a + c, where c is (4, 1), that returns that of c."""
+    """A function that takes the (4, 3) adjoint of a + c and returns the adjoint of c, (4, 1)."""
     seed = np.random.default_rng(1).normal(size=(4, 3))
     a, c = sm.Variable("a", shape=(4, 3)), sm.Variable("c", shape=(4, 1))
     expected = sm.gradients(a + c, c, seed).eval({a: np.zeros((4, 3)), c: np.zeros((4, 1))})
     got = np.asarray(rule(seed))
-    require(got.shape == (4, 1), f"The shape is {got.shape}, but c has (4, 1): keep the axis.")
+    require(
+        got.shape == (4, 1), f"The shape is {got.shape}, but that of c is (4, 1): keep the axis."
+    )
     require(close(got, expected), "Add up the copies along the axis that was repeated.")

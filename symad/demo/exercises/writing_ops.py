@@ -1,4 +1,4 @@
-"""Exercises on ops of one's own."""
+"""Exercises on ops of your own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def subgradient_of_one_half(function: Callable[..., Any]) -> None:
 
 @exercise("own op 2")
 def gaussian(function: Callable[..., Any]) -> None:
-    """An op of your own, with a class and a rule: exp(-x²)."""
+    """Your own op, with a class and a rule: exp(-x²)."""
     x = sm.Variable("x", shape=(3,))
     y = function(x)
     points = np.array([-1.5, 0.0, 0.7])
@@ -40,9 +40,9 @@ def gaussian(function: Callable[..., Any]) -> None:
 
 @exercise("own op 3")
 def straight_through(function: Callable[..., Any]) -> None:
-    """Rounding with the gradient of the identity: values rounded, adjoints passed on."""
+    """Rounding with the gradient of the identity: values are rounded, adjoints pass unchanged."""
     x = sm.Variable("x", shape=(3,))
     at = {x: [0.4, 1.6, -2.7]}
     require(close(function(x).eval(at), [0.0, 2.0, -3.0]), "Its values must be rounded.")
     slopes = sm.gradients(3 * function(x), x).eval(at)
-    require(close(slopes, [3.0, 3.0, 3.0]), "Its partial adjoint is the adjoint itself.")
+    require(close(slopes, [3.0, 3.0, 3.0]), "The partial adjoint must be the adjoint itself.")
