@@ -10,6 +10,9 @@ import pytest
 
 from symad.graph.op import OP_CLASSES, Op
 
+collect_ignore = ["packaging/users"]
+"""Programs for type checkers, one of them wrong on purpose."""
+
 LEFT_OUT = (
     "demo",
     "documents",

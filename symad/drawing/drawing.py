@@ -81,7 +81,7 @@ class Drawing:
 
     @property
     def dot(self) -> str:
-        """The old name of :attr:`source`."""
+        """The old name of ``source``."""
         warnings.warn("Drawing.dot is called Drawing.source now", DeprecationWarning, stacklevel=2)
         return self.source
 

@@ -347,7 +347,7 @@ class Cosh(Unary):
 class Tanh(Unary):
     """Return the hyperbolic tangent of ``x``, element by element.
 
-    The derivative is 1 - y², computed as 1/cosh² by :class:`TanhSlope` to its last digits.
+    The derivative is 1 - y², computed to its last digits as 1/cosh².
 
     Examples
     --------
