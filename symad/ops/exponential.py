@@ -275,7 +275,7 @@ def _logistic(b: ScalarBuilder, x: Value) -> Value:
 class Sigmoid(Unary):
     """Return 1 / (1 + e^-x), element by element, without overflow or loss of digits.
 
-    The derivative is y·(1 - y), computed to its last digits as e/(1 + e)² with e = e^-|x|.
+    The derivative is y·(1 - y), computed to its last digits as e/(1 + e)² with e = e^-abs(x).
 
     Examples
     --------
