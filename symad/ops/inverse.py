@@ -116,8 +116,8 @@ class Det(PerMatrix):
 
     Notes
     -----
-    Ā = d̄ C, with the matrix C of cofactors, which is right for singular matrices as well.  The
-    second derivative exists in formula only where ``a`` is invertible: it is NaN where it is not.
+    Ā = d̄ C, with the matrix C of cofactors, which is also correct for singular matrices.  The
+    second derivative has a formula only where ``a`` is invertible: elsewhere it is NaN.
 
     Examples
     --------
@@ -175,10 +175,10 @@ def _cofactors(a: Any) -> Any:
 
 
 class Cofactors(PerMatrix):
-    """The matrix of cofactors, C = det(A) A⁻ᵀ, which exists for singular matrices as well.
+    """The matrix of cofactors, C = det(A) A⁻ᵀ, which also exists for singular matrices.
 
-    From the singular value decomposition A = U S Vᵀ it is det(U V) U S' Vᵀ, where S' has, in place
-    of each singular value, the product of the others.
+    From the singular value decomposition A = U S Vᵀ it is det(U V) U S' Vᵀ, where S' replaces each
+    singular value by the product of the others.
     """
 
     name = "cofactors"
@@ -286,8 +286,8 @@ def slogdet(a: Operand) -> SlogdetResult:
 
     Notes
     -----
-    For the logarithm l, Ā = l̄ A⁻ᵀ; at a singular matrix, where l has no derivative, that is an
-    EvaluationError.  The sign changes in steps: its derivative is zero.
+    For the logarithm l, Ā = l̄ A⁻ᵀ; at a singular matrix, where l has no derivative, this raises an
+    EvaluationError.  The sign is piecewise constant: its derivative is zero.
 
     Examples
     --------
@@ -305,7 +305,7 @@ def _identity_matrix(like: Any) -> Any:
 
 
 class IdentityMatrix(Op):
-    """The identity matrix of the size of the square matrices in ``like``, of its dtype."""
+    """The identity matrix of the size of the square matrices in ``like``, with its dtype."""
 
     name = "identity_matrix"
     numpy = staticmethod(_identity_matrix)
@@ -339,7 +339,7 @@ def matrix_power(a: Operand, n: int) -> Node:
 
     Notes
     -----
-    Made by repeated squaring, of at most 2·log₂(abs(n)) matrix products.
+    Computed by repeated squaring, with at most 2·log₂(abs(n)) matrix products.
 
     Examples
     --------
