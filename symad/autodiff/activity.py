@@ -1,4 +1,4 @@
-"""What both modes ask first: is the request sensible, and which nodes take part in it?"""
+"""Checks of a request for derivatives, and the nodes that take part, for both modes."""
 
 from __future__ import annotations
 
@@ -109,13 +109,13 @@ def _seed_node(output: Node, value: Any) -> Node:
         return match(seed, output, broadcast_like)
     except ShapeError:
         raise GradientError(
-            f"a seed of shape {format_shape(seed.type.shape)} does not fit y, "
+            f"a seed of shape {format_shape(seed.type.shape)} does not match y, "
             f"whose shape is {format_shape(output.type.shape)}"
         ) from None
 
 
 def unused_target(target: Node, record: Extension, unused: str) -> Node | None:
-    """Return what ``unused`` asks for where the outputs do not depend on ``target``."""
+    """Return the result requested by ``unused`` if the outputs do not depend on ``target``."""
     if unused == "none":
         return None
     if unused == "zero":
@@ -134,7 +134,7 @@ def unused_target(target: Node, record: Extension, unused: str) -> Node | None:
     raise GradientError(
         message,
         where=target.site.describe(),
-        remedy='Leave it out, or say unused="zero" or unused="none".',
+        remedy='Leave it out, or pass unused="zero" or unused="none".',
     )
 
 
