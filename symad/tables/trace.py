@@ -236,7 +236,7 @@ class Scribe:
 
 
 def _dotted(entry: Entry) -> Entry:
-    """Return an entry of the tangents; the role of an unused seed does not name its variable."""
+    """Return an entry of the tangents; an unused seed may still have the mark of an adjoint."""
     if entry.symbol.mark != "bar":
         return entry
     return replace(entry, symbol=replace(entry.symbol, mark="dot", copy=0))

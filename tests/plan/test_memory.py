@@ -327,7 +327,8 @@ def test_the_message_says_what_takes_most_and_where(backend, monkeypatch):
     with pytest.raises(EvaluationError) as info:
         outer(backend=backend)(np.ones(WIDTH))
     message = str(info.value)
-    assert "needs 72 MB of memory beside its inputs, but there is 50 MB; 72 MB of that" in message
+    assert "needs 72 MB of memory besides its inputs, but only 50 MB is available" in message
+    assert "72 MB of that is for" in message
     assert "f64[3000,3000]" in message and "test_memory.py" in message
 
 
