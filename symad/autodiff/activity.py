@@ -109,7 +109,7 @@ def _seed_node(output: Node, value: Any) -> Node:
         return match(seed, output, broadcast_like)
     except ShapeError:
         raise GradientError(
-            f"a seed of shape {format_shape(seed.type.shape)} does not match y, "
+            f"a seed of shape {format_shape(seed.type.shape)} does not fit y, "
             f"whose shape is {format_shape(output.type.shape)}"
         ) from None
 

@@ -56,7 +56,7 @@ def _lines(code: CodeType) -> tuple[list[int], list[int]]:
 
 
 class Site:
-    """A line of the user's source; file and line are worked out only when asked for."""
+    """A line of the user's source; file and line are determined only when needed."""
 
     __slots__ = ("_code", "_position")
 

@@ -54,7 +54,7 @@ def booleans(*shape: int) -> Draw:
 
 
 def fixed(value: Any, dtype: Any = None) -> Draw:
-    """Return the same array each time; a floating one has the dtype of the test unless given."""
+    """Return the same array each time; a floating one has the dtype of the test by default."""
     array = np.asarray(value)
     floating = array.dtype.kind == "f"
     return lambda rng, wanted: array.astype(dtype or (wanted if floating else array.dtype))

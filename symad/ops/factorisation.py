@@ -254,7 +254,7 @@ def qr(a: Operand) -> QRResult:
     Raises
     ------
     GradientError
-        If derivatives are asked for and m < n.
+        If derivatives are requested and m < n.
 
     Notes
     -----

@@ -260,7 +260,7 @@ def solve_triangular(
     ----------
     a : (..., n, n) Node or array
     b : (n,) or (..., n, k) Node or array
-        Like for :func:`solve`; leading axes broadcast.
+        As for :func:`solve`; leading axes broadcast.
     lower : bool
         Whether the lower triangle is read, rather than the upper.
     unit_diagonal : bool
