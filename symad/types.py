@@ -307,7 +307,7 @@ def _join_known(a: KnownRank, b: KnownRank) -> KnownRank:
 
 
 def _join_unknown(shapes: Iterable[Shape]) -> UnknownShape:
-    """Join shapes of which one at least has no known rank."""
+    """Join shapes, at least one of which has unknown rank."""
     parts: set[Any] = set()
     for shape in shapes:
         if isinstance(shape, UnknownShape):

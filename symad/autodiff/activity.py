@@ -79,7 +79,7 @@ def active_nodes(order: Sequence[Node], targets: Sequence[Node]) -> set[Node]:
 def seed_nodes(
     outputs: Sequence[Node], y: Any, seed: Any, generation: int
 ) -> Iterator[tuple[Node, Node]]:
-    """Yield each output with its seed, a node whose role says so.
+    """Yield each output with its seed, a node with the role of a seed.
 
     Seeds are matched with ``y`` by key.
     """

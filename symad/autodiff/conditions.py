@@ -66,7 +66,6 @@ Term = frozenset[Literal]
 Formula = frozenset[Term]
 
 EVERYWHERE: Formula = frozenset({frozenset()})
-NOWHERE: Formula = frozenset()
 
 _MOST = 4
 """Formulas with more terms, or terms with more conditions, become single conditions, so that the

@@ -29,7 +29,7 @@ class Cost:
     flops : int
         Operations on numbers, of whichever dtype.
     bytes_read, bytes_written : int
-        Of all inputs and results, each counted in full wherever it is used.  Views move nothing.
+        The bytes of all inputs and results, each counted in full at every use.  Views move nothing.
 
     Examples
     --------

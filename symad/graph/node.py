@@ -150,7 +150,7 @@ def as_array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
     Raises
     ------
     GraphTypeError
-        If the value is ragged, or holds objects, text, dates or complex numbers.
+        If the value is ragged, or contains objects, text, dates or complex numbers.
     """
     if isinstance(value, Node):
         raise GraphTypeError(f"{value!r} is a node of a graph: an array of numbers is needed here")

@@ -1,4 +1,4 @@
-"""Where a node comes from: the user's source line, the scope, and the role in a derivative.
+"""The origin of a node: the user's source line, the scope, and the role in a derivative.
 
 One record serves pictures, tables, explanations, error messages and NaN blame.  Nodes read it from
 the *creation context* in force when they are made: ``scope`` sets the scope, the derivative

@@ -1,6 +1,6 @@
 """Samples: inputs on which the tests try each op.
 
-A :class:`Sample` says how to call an op and what inputs to draw for it.
+A :class:`Sample` defines how to call an op and which inputs to draw for it.
 """
 
 from __future__ import annotations

@@ -62,8 +62,8 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     Raises
     ------
     GraphTypeError
-        If the value holds nodes in a list, objects, text or complex numbers, or is a Python integer
-        beyond the range of ``like``.
+        If the value contains nodes in a list, objects, text or complex numbers, or is a Python
+        integer beyond the range of ``like``.
     """
     if isinstance(value, Node):
         return value

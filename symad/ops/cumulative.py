@@ -73,7 +73,7 @@ def cumsum(x: Operand, axis: Any = None, *, from_end: bool = False) -> Node:
     Returns
     -------
     Node
-        Of the shape and dtype of ``x``; booleans and small integers are summed as int64 or uint64.
+        It has the shape and dtype of ``x``; booleans and small integers become int64 or uint64.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def cumprod(
     Returns
     -------
     Node
-        Of the shape and dtype of ``x``; int64 or uint64 for booleans and small integers.
+        It has the shape and dtype of ``x``; int64 or uint64 for booleans and small integers.
 
     Raises
     ------
@@ -270,7 +270,7 @@ def linear_recurrence(a: Node, b: Node, axis: int, from_end: bool = False) -> No
     Parameters
     ----------
     a, b : Node
-        Of the same shape.
+        Two arrays of the same shape.
     axis : int
     from_end : bool
         Begin at the last element: y_{j-1} = a_j y_j + b_j.

@@ -205,7 +205,7 @@ def einsum(subscripts: str, *operands: Operand) -> Node:
     Returns
     -------
     Node
-        Of the dtype that the operands promote to.
+        It has the dtype that the operands promote to.
 
     Raises
     ------

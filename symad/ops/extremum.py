@@ -79,7 +79,7 @@ def max(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     Returns
     -------
     Node
-        Of the dtype of ``x``.
+        It has the dtype of ``x``.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def min(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     Returns
     -------
     Node
-        Of the dtype of ``x``.
+        It has the dtype of ``x``.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def argmax(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     Returns
     -------
     Node
-        Of int64; it has no derivative.  A NaN counts as the largest.
+        The position as int64, without a derivative.  A NaN counts as the largest.
 
     Raises
     ------
@@ -267,7 +267,7 @@ def argmin(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     Returns
     -------
     Node
-        Of int64; it has no derivative.  A NaN counts as the smallest.
+        The position as int64, without a derivative.  A NaN counts as the smallest.
 
     Raises
     ------

@@ -26,7 +26,7 @@ from symad.ops.matrices import (
     factor_dtype,
     per_matrix,
     require_matrix,
-    require_square,
+    square_type,
 )
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims
@@ -133,9 +133,7 @@ class Cholesky(PerMatrix):
         return per_matrix(types[0], lambda n, _: n**3 // 3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        return a.with_dtype(factor_dtype(a.dtype))
+        return square_type(*types)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         inside = _lower_half(out.mT @ adjoint)
@@ -325,10 +323,8 @@ class Eigh(PerMatrix):
         return per_matrix(types[0], lambda n, _: 9 * n**3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        vectors = a.with_dtype(factor_dtype(a.dtype))
-        return _tuple_type(vectors.with_shape(batch_of(a.shape, 1)), vectors)
+        vectors = square_type(*types)
+        return _tuple_type(vectors.with_shape(batch_of(vectors.shape, 1)), vectors)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         values, vectors = (structure_item(out, key) for key in range(2))
@@ -433,9 +429,8 @@ class Eigvalsh(PerMatrix):
         return per_matrix(types[0], lambda n, _: 4 * n**3 // 3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        return TensorType(factor_dtype(a.dtype), batch_of(a.shape, 1))
+        a = square_type(*types)
+        return a.with_shape(batch_of(a.shape, 1))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         vectors = eigh(inputs[0]).eigenvectors

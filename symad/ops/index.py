@@ -370,7 +370,7 @@ def set_at(x: Operand, index: Any, value: Operand) -> Node:
     Returns
     -------
     Node
-        Of the shape and dtype of ``x``.
+        It has the shape and dtype of ``x``.
 
     Raises
     ------
@@ -405,7 +405,7 @@ def add_at(x: Operand, index: Any, value: Operand) -> Node:
     Returns
     -------
     Node
-        Of the shape and dtype of ``x``.
+        It has the shape and dtype of ``x``.
 
     Raises
     ------

@@ -20,17 +20,16 @@ from symad.ops.linear_system import solve_triangular
 from symad.ops.matrices import (
     PerMatrix,
     batch_of,
-    factor_dtype,
     over_matrices,
     per_matrix,
     require_square,
+    square_type,
 )
 from symad.ops.reduce import sum as sum_of
 from symad.ops.structure import adjoint_items, only_item, structure_item
 from symad.types import (
     KnownRank,
     StructureType,
-    TensorType,
     Type,
     UnknownShape,
 )
@@ -85,9 +84,7 @@ class Inv(PerMatrix):
         return per_matrix(types[0], lambda n, _: 2 * n**3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        return a.with_dtype(factor_dtype(a.dtype))
+        return square_type(*types)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return -(out.mT @ adjoint @ out.mT)
@@ -154,9 +151,8 @@ class Det(PerMatrix):
         return per_matrix(types[0], lambda n, _: 2 * n**3 // 3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        return TensorType(factor_dtype(a.dtype), batch_of(a.shape))
+        a = square_type(*types)
+        return a.with_shape(batch_of(a.shape))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return over_matrices(adjoint) * apply(Cofactors(), *inputs)
@@ -211,9 +207,7 @@ class Cofactors(PerMatrix):
         return per_matrix(types[0], lambda n, _: 22 * n**3 + 4 * n**3 // 3 + 2 * n**3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        return a.with_dtype(factor_dtype(a.dtype))
+        return square_type(*types)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         # Ċ = (<C, Ȧ> C - C Ȧᵀ C) / det A is a symmetric map of Ȧ.
@@ -252,9 +246,8 @@ class Slogdet(PerMatrix):
         return per_matrix(types[0], lambda n, _: 2 * n**3 // 3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        item = TensorType(factor_dtype(a.dtype), batch_of(a.shape))
+        a = square_type(*types)
+        item = a.with_shape(batch_of(a.shape))
         return StructureType("tuple", ((0, item), (1, item)))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:

@@ -149,7 +149,7 @@ def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) 
     GraphTypeError
         If there is no such ``ord``.
     ShapeError
-        If an axis does not exist, or ``ord`` is given and the axes are neither one nor two.
+        If an axis does not exist, or ``ord`` is given without one or two axes.
 
     Notes
     -----

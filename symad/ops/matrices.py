@@ -51,6 +51,13 @@ def require_square(shape: Shape) -> None:
         raise ShapeError(f"a square matrix is needed; this is {format_shape(shape)}")
 
 
+def square_type(*types: Type) -> TensorType:
+    """Return the type of a square operand, in the dtype in which LAPACK computes."""
+    (a,) = tensor_types(*types)
+    require_square(a.shape)
+    return a.with_dtype(factor_dtype(a.dtype))
+
+
 def batch_of(shape: Shape, matrix_axes: int = 2) -> Shape:
     """Return ``shape`` without the axes of the matrix."""
     if isinstance(shape, UnknownShape):

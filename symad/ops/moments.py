@@ -51,7 +51,7 @@ def var(
     Returns
     -------
     Node
-        Of the dtype of ``x``; float64 for integers and booleans.  Where n ≤ c it is NaN or
+        It has the dtype of ``x``; float64 for integers and booleans.  Where n ≤ c it is NaN or
         infinite.
 
     Raises
@@ -165,8 +165,8 @@ def std(
     Returns
     -------
     Node
-        Of the dtype of ``x``; float64 for integers and booleans.  Where there are no more elements
-        than ``correction`` it is NaN or infinite.
+        It has the dtype of ``x``; float64 for integers and booleans.  It is NaN or infinite if
+        there are no more elements than ``correction``.
 
     Raises
     ------

@@ -71,7 +71,7 @@ def logsumexp(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     Returns
     -------
     Node
-        Of the dtype of ``x``; float64 for integers and booleans.  It is −∞ for no elements.
+        It has the dtype of ``x``; float64 for integers and booleans.  It is −∞ for no elements.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def softmax(x: Operand, axis: Any = -1) -> Node:
     Returns
     -------
     Node
-        Of the shape and dtype of ``x``; float64 for integers and booleans.
+        It has the shape and dtype of ``x``; float64 for integers and booleans.
 
     Raises
     ------
@@ -331,7 +331,7 @@ def log_softmax(x: Operand, axis: Any = -1) -> Node:
     Returns
     -------
     Node
-        Of the shape and dtype of ``x``; float64 for integers and booleans.
+        It has the shape and dtype of ``x``; float64 for integers and booleans.
 
     Raises
     ------

@@ -435,7 +435,7 @@ def outer(x: Operand, y: Operand) -> Node:
     Parameters
     ----------
     x, y : node, number or array
-        Of any shape.
+        Arrays of any shape.
 
     Returns
     -------

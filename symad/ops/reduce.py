@@ -136,7 +136,7 @@ def sum(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     Returns
     -------
     Node
-        Of the dtype of ``x``; booleans and small integers are summed as int64 or uint64.
+        It has the dtype of ``x``; booleans and small integers are summed as int64 or uint64.
 
     Raises
     ------
@@ -249,7 +249,7 @@ def mean(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     Returns
     -------
     Node
-        Of the dtype of ``x``; float64 for integers and booleans.  The mean of no elements is NaN.
+        It has the dtype of ``x``; float64 for integers and booleans.  It is NaN for no elements.
 
     Raises
     ------
@@ -325,7 +325,7 @@ def prod(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     Returns
     -------
     Node
-        Of the dtype of ``x``; int64 or uint64 for booleans and small integers.
+        It has the dtype of ``x``; int64 or uint64 for booleans and small integers.
 
     Raises
     ------

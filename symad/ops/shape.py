@@ -1,4 +1,4 @@
-"""Ops that give an array another shape, with the elements in the same order.
+"""Ops that reshape an array without changing the order of its elements.
 
 All are linear and views.  Sizes may be integer nodes such as ``x.shape[0]``.
 """

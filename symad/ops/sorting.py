@@ -29,7 +29,7 @@ def _argsort(x: Any, axis: int, descending: bool) -> Any:
 
 @register
 def argsort(x: Operand, axis: int | None = -1, *, descending: bool = False) -> Node:
-    """Return the positions that put ``x`` in order along ``axis``.
+    """Return the positions that sort ``x`` along ``axis``.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def argsort(x: Operand, axis: int | None = -1, *, descending: bool = False) -> N
     Returns
     -------
     Node
-        Of int64; it has no derivative.  Equal elements keep their order.  A NaN counts as the
-        largest.
+        The positions as int64, without a derivative.  Equal elements keep their order.  A NaN
+        counts as the largest.
 
     Raises
     ------
@@ -102,7 +102,7 @@ class Argsort(Op):
 
 @register
 def sort(x: Operand, axis: int | None = -1, *, descending: bool = False) -> Node:
-    """Return the elements of ``x`` in order along ``axis``.
+    """Return the elements of ``x`` sorted along ``axis``.
 
     The derivative returns to the original position of each element, also for equal elements.
 

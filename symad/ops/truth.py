@@ -45,7 +45,7 @@ def any(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     Returns
     -------
     Node
-        Of booleans; false for no elements.
+        A boolean; false for no elements.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def all(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     Returns
     -------
     Node
-        Of booleans; true for no elements.
+        A boolean; true for no elements.
 
     Raises
     ------

@@ -91,7 +91,7 @@ def rewrite(
     rules : RuleSet or iterable of rules
         Tried in order; the first that applies is used.  Without rules, nodes are only shared.
     record : callable, optional
-        Is told of each rewrite.
+        Called with each rewrite.
 
     Examples
     --------

@@ -121,7 +121,7 @@ class Arrangement:
     offsets : tuple of int
         Where each value begins, in bytes; multiples of the alignment.
     size : int
-        Of the arena, in bytes.
+        The size of the arena in bytes.
     lower_bound : int
         The most bytes that are needed at any step: no arena can be smaller.
     """

@@ -137,7 +137,7 @@ def plan_of_order(
     order : sequence of Node
         The computed nodes, in the order in which they run.
     copied : tuple of bool
-        As :func:`copied_outputs` returns it.
+        As returned by :func:`copied_outputs`.
     placement : Placement
     """
     constants = [node for node in graph.nodes if isinstance(node, Constant)]

@@ -65,7 +65,7 @@ class Function:
     graph : Graph
         The compiled graph: all outputs, then the new values of the updated parameters.
     inputs, outputs : nested structures of nodes
-        As they were given to :func:`symad.compile`.
+        As given to :func:`symad.compile`.
     parameters : tuple of Parameter
         All parameters that are read or updated.
     updates : dict
@@ -413,7 +413,7 @@ def _signature(value: Any) -> Any:
 def _restore(
     graph: Graph, inputs: Any, outputs: Any, updates: list[int], settings: Settings, name: str
 ) -> Function:
-    """Return a function from its parts, in which nodes are given by their places in the graph."""
+    """Return a function from its parts, in which nodes are given by their indices in the graph."""
     count = len(list(leaves(outputs)))
     pairs = zip(updates, graph.outputs[count:], strict=True)
     stored = {cast(Parameter, graph.inputs[place]): new for place, new in pairs}
