@@ -123,8 +123,7 @@ class Guard:
         return _NOTHING if active == EVERYWHERE else Known(active)
 
     def _summed(self, active: Formula, product: Node, like: Node) -> Formula:
-        """Return where a sum of elements can differ from 0; a condition of that shape is
-        unchanged."""
+        """Return where a sum of elements can differ from 0; a condition of that shape is kept."""
         shape = _shape(like)
         fits = frozenset(t for t in active if all(one.has_shape(shape) for one, _ in t))
         if fits == active:

@@ -75,8 +75,7 @@ def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
 def extend_guarded(
     y: Any, xs: Any, seed: Any, active: SeedActivity | None = None
 ) -> tuple[Extension, Guard]:
-    """Extend as :func:`extend` does, with a seed that is 0 where a condition, if given, is
-    false."""
+    """Extend like :func:`extend`; the seed is 0 where a condition, if given, is false."""
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order(outputs)
     between = active_nodes(order, targets)

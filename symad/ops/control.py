@@ -203,8 +203,7 @@ class Map(WithBody):
         sequences: Sequence[Node],
         inputs: Sequence[Node],
     ) -> Node:
-        """Map ``result`` over more sequences; an input that is passed whole gets the sum over all
-        rows."""
+        """Map ``result`` over more sequences; an input passed whole gets the sum over rows."""
         body = Graph([result], [*elements, *self.body.inputs])
         mapped = apply(Map(body, self.sequences + len(elements)), *sequences, *inputs)
         if slot < self.sequences:
@@ -227,8 +226,7 @@ class Map(WithBody):
         return self._pushed(slot, moved, [where], [active], inputs)
 
     def _pushed_where(self, slot: int, active: Node) -> tuple[Node, Node, Sequence[Node]]:
-        """Return placeholders for the tangent and its condition, and the nodes that replace
-        them."""
+        """Return placeholders for the tangent and its condition, and their replacements."""
         wanted = self.body.inputs[slot]
         seed = placeholder(wanted)
         where = self._element_of(active) if slot < self.sequences else placeholder(active)

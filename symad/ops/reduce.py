@@ -92,8 +92,7 @@ class Reduction(Op):
         return result_dtype_of(resolve(type(self).numpy), dtype)
 
     def spread(self, result: Node) -> Node:
-        """Return ``result`` with the reduced axes restored as size 1, so that it broadcasts to the
-        input."""
+        """Return ``result`` with the reduced axes restored: it broadcasts to the input."""
         if self.keepdims or self.axis in (None, ()):
             return result
         expanded: Node = call("expand_dims", result, self.axis)

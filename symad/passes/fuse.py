@@ -247,8 +247,7 @@ class _Grouping:
         return unit.level if isinstance(unit, Group) else self._level[unit]
 
     def _lift(self, group: Group, level: int, users: Sequence[Node]) -> bool:
-        """Lift a group and its sources above it; return whether this leaves other ``users`` in
-        place."""
+        """Lift a group and its sources above it; return whether other ``users`` stay in place."""
         fixed = {self._unit_of(user) for user in users}
         lifted: dict[Unit, int] = {group: level}
         pending: list[Unit] = [group]

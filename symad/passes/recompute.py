@@ -128,8 +128,7 @@ class _Search:
         return base in self._kept or self._last[base] > anchor
 
     def _sources(self, node: Node, anchor: int) -> list[Node] | None:
-        """Return the values that must be kept to recompute ``node``, ``None`` if they are too
-        many."""
+        """Return the values to keep for recomputing ``node``, ``None`` if they are too many."""
         found: list[Node] = []
         small = count = 0
         pending = [node]

@@ -205,8 +205,7 @@ class _Walk:
         return root
 
     def _settle(self, root: Node, new: Node) -> Node:
-        """Return the final form of a node to which a rule has been applied, and of its new
-        nodes."""
+        """Return the final form of a node to which a rule has been applied."""
         final = self.final
         follows = {root: new}  # in the end, a key has the final form of its value
         rewrites = {root: 0, new: 1}  # how many rewrites led to a node

@@ -14,8 +14,7 @@ from symad.types import TensorType, Type, compatible_shapes, dtype_code, format_
 _Array = np.ndarray[Any, Any]
 
 _MOST_WORK = 10_000
-"""The effort spent to prove that two strided arrays share no byte; beyond it, they count as
-sharing."""
+"""The effort to prove that two strided arrays share no byte, before they count as sharing."""
 
 
 class Targets:

@@ -166,8 +166,7 @@ class Scribe:
         return [self._numbered(entry) for entry in entries]
 
     def _numbered(self, entry: Entry) -> Entry:
-        """Return an entry that equates an adjoint with its v_i, if the next derivative numbers
-        it."""
+        """Return an entry that equates an adjoint with its v_i in the next derivative."""
         number = self._labels.numbers.get(entry.node)
         if number is None or not entry.symbol.mark:
             return entry

@@ -79,8 +79,7 @@ def _reduce(kind: type[Sum] | type[Mean], x: Any, axis: Any, keepdims: Any) -> N
 
 
 def _factors_of(kind: type[Sum] | type[Mean], grade: Grade) -> tuple[AnyRule, ...]:
-    """Return the rules for factors of a summed product: numbers, or at a lower grade any
-    scalars."""
+    """Return the rules for factors under a sum: numbers, or at a lower grade any scalars."""
     what, where, c = _factor_of(grade)
     common: dict[str, Any] = {"attributes": ("axis", "keepdims"), "where": where, "grade": grade}
     example = {"axis": -1, "keepdims": False, "c": c}

@@ -76,8 +76,7 @@ def _linear_in_adjoints(rule: AnyRule) -> AnyRule:
 
 
 def _slopes_of_log_shares() -> tuple[AnyRule, ...]:
-    """Return rules for the derivative of log(exp(x) / Σ exp(x)), also with the maximum subtracted
-    from x."""
+    """Return rules for the derivative of log(exp(x) / Σ exp(x)), also for x minus its maximum."""
     common: dict[str, Any] = {"attributes": _AXIS, "example": {"axis": -1, "u": (2, 1)}}
     shifted: dict[str, Any] = {
         "attributes": _AXIS,
