@@ -1,8 +1,8 @@
-"""What can go wrong, told to the user.
+"""The exceptions that symad raises.
 
 Every error that a user can cause derives from :class:`SymadError`, and its message has up to four
 parts: what is wrong, where (the user's file and line), the types involved, and the remedy.
-A fault of symad's own is an :class:`InternalError`, which says so and asks for a report.
+A fault in symad itself is an :class:`InternalError`, which says so and asks for a report.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 
 class SymadError(Exception):
-    """Base of all errors raised by symad; each is also one of Python's own where one fits.
+    """Base of all errors raised by symad; each also derives from a built-in error where one fits.
 
     Parameters
     ----------
@@ -53,15 +53,15 @@ def _rebuild(kind: type[SymadError], message: str, where: str, remedy: str) -> S
 
 
 class GraphTypeError(SymadError, TypeError):
-    """An op was applied to values of a kind or dtype that it does not take."""
+    """An op was applied to values of a kind or dtype that it does not accept."""
 
 
 class ShapeError(SymadError, ValueError):
-    """Shapes do not fit together."""
+    """Shapes do not match."""
 
 
 class GradientError(SymadError, ValueError):
-    """A gradient was asked for that does not exist."""
+    """A requested gradient does not exist."""
 
 
 class FeedError(SymadError, ValueError):
@@ -73,15 +73,15 @@ class EvaluationError(SymadError, RuntimeError):
 
 
 class GraphError(SymadError, ValueError):
-    """A graph is malformed: a cycle, a foreign object, an input that is not there."""
+    """A graph is malformed: a cycle, a foreign object, a missing input."""
 
 
 class ExpressionError(SymadError, ValueError):
-    """The text of an expression is not one that symad reads."""
+    """The text of an expression is not one that symad can read."""
 
 
 class MissingExtraError(SymadError, ImportError):
-    """Something was asked for that needs a package which is not installed."""
+    """A requested feature needs a package that is not installed."""
 
 
 class RenderError(SymadError, RuntimeError):
@@ -89,7 +89,7 @@ class RenderError(SymadError, RuntimeError):
 
 
 class InternalError(SymadError, AssertionError):
-    """A fault of symad's own."""
+    """A fault in symad itself."""
 
     def __init__(self, message: str, *, where: str = "", remedy: str = "") -> None:
         remedy = remedy or "This is a fault in symad: please report it with the code that shows it."

@@ -1,7 +1,8 @@
 """The expression reader: ``"log(x1) + x1*x2 - sin(x2)"`` becomes a graph.  Nothing is evaluated.
 
-The text is parsed by Python's own parser, and the tree it gives is walked with a stack of our own.
-Kinds of tree nodes, functions and constants are white-listed; all else is refused with the column.
+The text is parsed by Python's own parser, and the resulting tree is walked with an explicit stack.
+Only listed kinds of tree nodes, functions and constants are accepted; all else is refused with the
+column.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS
 from symad.graph.provenance import EXPRESSION, Creation, Site, creating
 
 LONGEST = 4000
-"""How many characters an expression may have."""
+"""The most characters that an expression may have."""
 
 CONSTANTS = {"pi": math.pi, "e": math.e}
 
@@ -49,14 +50,14 @@ _KEYWORDS = ("axis", "keepdims")
 _REFUSED = {
     ast.BoolOp: "write logical_and(a, b) or logical_or(a, b) for `and` and `or`",
     ast.IfExp: "write where(condition, a, b) for a choice",
-    ast.Subscript: "an expression takes no items; write that part in Python",
+    ast.Subscript: "an expression has no indexing; write that part in Python",
     ast.Lambda: "an expression defines no functions",
     ast.Attribute: "only .T and .mT are known after a point",
 }
 
 
 def function_table() -> dict[str, Callable[..., Any]]:
-    """Return the functions that an expression may call, by name: ops say it of themselves."""
+    """Return the functions that an expression may call, by name, as the ops declare."""
     return {
         path.rpartition(".")[2]: function
         for path, function in FUNCTIONS.items()
@@ -71,7 +72,7 @@ def _is_op_for_expressions(path: str, function: Callable[..., Any]) -> bool:
 
 @dataclass(frozen=True)
 class Expression:
-    """What was read.
+    """An expression that was read.
 
     Attributes
     ----------
@@ -90,13 +91,13 @@ class Expression:
 def read_expression(text: str) -> Expression:
     """Read an expression such as ``"log(x1) + x1*x2 - sin(x2)"``.
 
-    It may hold numbers, ``pi`` and ``e``, variables, which are made as they appear, the operators
-    ``+ - * / // % ** @``, comparisons, and calls of mathematical functions of symad.
+    It may contain numbers, ``pi`` and ``e``, variables, which are created as they appear, the
+    operators ``+ - * / // % ** @``, comparisons, and calls of mathematical functions of symad.
 
     Raises
     ------
     ExpressionError
-        If the text is not such an expression; the message is one line and has the column.
+        If the text is not such an expression; the message is one line and names the column.
 
     Examples
     --------
@@ -114,7 +115,7 @@ def read_expression(text: str) -> Expression:
         raise ExpressionError(f"an expression is text, not {type(text).__name__}")
     if len(text) > LONGEST:
         at = f"column {LONGEST + 1}"
-        raise ExpressionError(f"{at}: an expression has {LONGEST} characters at most")
+        raise ExpressionError(f"{at}: an expression has at most {LONGEST} characters")
     source = text.strip()
     if not source:
         raise ExpressionError("column 1: the expression is empty")
@@ -156,7 +157,7 @@ class _Reader:
     _functions: dict[str, Callable[..., Any]] = field(default_factory=function_table)
 
     def read(self) -> Any:
-        """Return the value of the whole: a node, or a number where it is one literal."""
+        """Return the value of the expression: a node, or a number if it is a single literal."""
         values: list[Any] = []
         pending: list[tuple[ast.AST, int, _Build | None]] = [(self.root, 0, None)]
         while pending:
@@ -185,7 +186,7 @@ class _Reader:
             raise self._refusal(tree, " ".join(str(error).split())) from None
 
     def _open(self, tree: ast.AST) -> tuple[list[ast.expr], _Build]:
-        """Return the children of a tree node, and what makes its value of theirs."""
+        """Return the children of a tree node, and how its value is computed from theirs."""
         match tree:
             case ast.Constant():
                 number = self._number(tree)
@@ -237,13 +238,13 @@ class _Reader:
             for value in values:
                 self._require_value(tree, value)
             if not any(isinstance(value, Node) for value in values):
-                values = [Constant(float(values[0])), *values[1:]]  # 9**9**9 makes nodes
+                values = [Constant(float(values[0])), *values[1:]]  # 9**9**9 stays a node
             return FUNCTIONS[name](*values)
 
         return build
 
     def _sequence(self, tree: ast.AST, values: list[Any]) -> Any:
-        """Return numbers in a list: an array, or the axes of a reduction."""
+        """Return a list of numbers as an array, or as the axes of a reduction."""
         if any(isinstance(value, Node) for value in values):
             raise self._refusal(tree, "a list holds numbers only")
         return tuple(values) if isinstance(tree, ast.Tuple) else values
@@ -277,7 +278,7 @@ class _Reader:
         """Return the value of ``axis=``, an integer or a tuple of some, or of ``keepdims=``."""
         if keyword.arg not in _KEYWORDS:
             named = "**" if keyword.arg is None else f"{_shortened(keyword.arg)}="
-            raise self._refusal(keyword, f"{named} is not known here; axis= and keepdims= are")
+            raise self._refusal(keyword, f"{named} is not known here; only axis= and keepdims= are")
         try:
             value = ast.literal_eval(keyword.value)
         except (ValueError, TypeError, RecursionError, MemoryError):
@@ -291,7 +292,7 @@ class _Reader:
 
     def _require_value(self, tree: ast.AST, value: Any) -> None:
         if isinstance(value, (tuple, list)):
-            raise self._refusal(tree, "a list of numbers stands only as an argument of a function")
+            raise self._refusal(tree, "a list of numbers may only be an argument of a function")
 
     def _refused(self, tree: ast.AST) -> ExpressionError:
         if isinstance(tree, ast.Compare):

@@ -1,4 +1,4 @@
-"""For tests of graphs, ops and rules: are the derivatives right, are two graphs the same?"""
+"""Checks for tests: of derivatives against differences, and of graphs for the same structure."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from symad.types import TensorType
 Array = np.ndarray[Any, Any]
 
 _RTOL = {np.dtype("float64"): 1e-6, np.dtype("float32"): 1e-2, np.dtype("float16"): 1e-1}
-"""Central differences with the best step err by ~ε^(2/3): 4e-11, 2e-5 and 1e-2.  The rest is room
-for third derivatives larger than the function; a rule wrong by 0.1 % is far outside in float64."""
+"""Central differences with the best step err by ~ε^(2/3): 4e-11, 2e-5 and 1e-2.  The rest allows
+for third derivatives larger than the function; in float64 a rule wrong by 0.1 % still fails
+clearly."""
 
 
 class GradientMismatch(SymadError, AssertionError):
-    """A derivative is not what differences say.
+    """A derivative differs from central differences.
 
     Attributes
     ----------
@@ -37,9 +38,9 @@ class GradientMismatch(SymadError, AssertionError):
     order : int
         1 for the derivative itself, 2 for the derivative of the derivative, ...
     variable : str
-        With respect to what.
+        The variable of differentiation.
     expected, got : array
-        Both along a random direction, for reverse mode also weighted by random cotangents.
+        Both along a random direction; in reverse mode also weighted by random cotangents.
     relative_error : float
         The largest deviation, relative to the largest expected element.
 
@@ -89,31 +90,31 @@ def check_gradients(
 ) -> None:
     """Check the derivatives of ``y`` by central differences along random directions.
 
-    Variable by variable: forward mode Jt is compared with differences element by element, reverse
-    mode as ⟨Jᵀg, t⟩ with ⟨g, differences⟩ for random cotangents g.  For order 2, the derivatives so
-    found are then differentiated and checked likewise, in all combinations of modes.
+    For each variable, forward mode Jt is compared with differences element by element, and reverse
+    mode as ⟨Jᵀg, t⟩ with ⟨g, differences⟩ for random cotangents g.  For order 2, these derivatives
+    are differentiated and checked in the same way, in all combinations of modes.
 
     Parameters
     ----------
     y : Node or nested structure of nodes
-        Integer and boolean values are left out.
+        Integer and boolean values are skipped.
     xs : Node or nested structure of nodes
-        With respect to what; each must be fed in ``at``.
+        The variables of differentiation; each must be fed in ``at``.
     at : dict from Node to value
         The point: a value for each variable.
     order : int
     modes : sequence of {"reverse", "forward"}
     rtol : float, optional
-        Relative to the largest element; 1e-6 in float64 and 1e-2 in float32 unless given.
+        Relative to the largest element; by default 1e-6 in float64 and 1e-2 in float32.
     atol : float, optional
-        The rounding error of the differences unless given.
+        By default the rounding error of the differences.
     seed : int
-        Of the random directions.
+        Seed of the random directions.
 
     Raises
     ------
     GradientMismatch
-        Which is also an AssertionError.
+        If a derivative is wrong; it is also an AssertionError.
     GradientError
         If there is nothing to check, or one of ``xs`` is not fed.
 
@@ -140,7 +141,7 @@ def check_gradients(
 
 
 class _Level:
-    """The check of the first derivatives of ``outputs``, themselves of order ``order - 1``."""
+    """Checks the first derivatives of ``outputs``, which are derivatives of order ``order - 1``."""
 
     def __init__(
         self,
@@ -231,7 +232,7 @@ class _Level:
 
 
 _ROUNDINGS = 20.0
-"""How many units in the last place of the largest value the values are taken to be off by."""
+"""The assumed error of the values, in units in the last place of the largest value."""
 
 
 def _coarsest_dtype(nodes: Sequence[Node]) -> np.dtype[Any]:
@@ -242,7 +243,7 @@ def _coarsest_dtype(nodes: Sequence[Node]) -> np.dtype[Any]:
 
 
 def _random_like(array: Any, rng: np.random.Generator) -> Array:
-    """Return numbers of either sign, none near zero, so that each element has a say."""
+    """Return numbers of either sign, none near zero, so that each element matters."""
     shape = np.shape(array)
     size = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
     return np.asarray(size).astype(array.dtype)
@@ -263,7 +264,7 @@ def assert_graphs_equal(a: Graph | Node, b: Graph | Node) -> None:
     Raises
     ------
     AssertionError
-        With the text of both graphs, and how they differ.
+        If they differ; the message has the text of both graphs and the difference.
 
     Examples
     --------
@@ -284,7 +285,7 @@ def assert_graphs_equal(a: Graph | Node, b: Graph | Node) -> None:
 
 
 def _describe(graph: Graph) -> tuple[list[Any], list[Graph]]:
-    """Return what makes each node of a graph, comparable by ``==``; and the graphs inside ops."""
+    """Return what defines each node of a graph, comparable by ``==``, and the graphs inside ops."""
     index = {node: i for i, node in enumerate(dict.fromkeys((*graph.inputs, *graph.nodes)))}
     bodies: list[Graph] = []
     given = set(graph.inputs)
@@ -309,5 +310,5 @@ def _describe_op(op: Op, bodies: list[Graph]) -> Any:
 def _difference(first: Graph, second: Graph) -> str:
     a, b = str(first), str(second)
     lines = difflib.unified_diff(a.splitlines(), b.splitlines(), "first", "second", lineterm="")
-    changes = "\n".join(lines) or "(they differ in what this form does not show: see the types)"
+    changes = "\n".join(lines) or "(the difference is not visible in this form: see the types)"
     return f"the graphs differ\n\n{a}\n\n{b}\n\n{changes}"

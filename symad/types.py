@@ -4,10 +4,10 @@ A **dimension** is an ``int``, a name (``str``) or an :class:`UnknownDim`; names
 dimensions are equal only to themselves.  A **shape** is a tuple of dimensions, or an
 :class:`UnknownShape` when not even the number of axes is known.
 
-Broadcasting is a join: commutative, associative and idempotent, with size 1 (the scalar shape)
-as its unit.  An unknown shape is the set of things that were joined to make it, so that
-``x * x + 1`` is known to have the shape of ``x`` although that shape is not known.  This is what
-lets the gradient pass leave out shape repairs where none can ever be needed.
+Broadcasting is a join: commutative, associative and idempotent, with size 1 (the scalar shape) as
+its identity.  An unknown shape is the set of shapes that were joined to make it, so that
+``x * x + 1`` is known to have the shape of ``x`` although that shape is not known.  This lets
+the gradient pass leave out shape repairs that are never needed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def dtype_code(dtype: np.dtype[Any]) -> str:
 
 @lru_cache(maxsize=4096)
 def _is_static(shape: Shape) -> bool:
-    """Return whether every dimension is a number; graphs ask for the same shapes all the time."""
+    """Return whether every dimension is a number; cached, since graphs repeat the same shapes."""
     return not isinstance(shape, UnknownShape) and all(isinstance(size, int) for size in shape)
 
 
@@ -75,16 +75,16 @@ def _is_static(shape: Shape) -> bool:
 class TensorType:
     """The type of an array: its dtype, its shape, and whether the dtype is weak.
 
-    Sizes of axes are weak, as Python's numbers are: beside a float32 array they are float32.
+    Sizes of axes are weak, as Python's numbers are: combined with a float32 array they are float32.
 
     Attributes
     ----------
     dtype : numpy.dtype
     shape : tuple of int, str and UnknownDim, or UnknownShape
-        Sizes, names of dimensions, and sizes that are not known; the latter where not even the
-        number of axes is.
+        Sizes, names of dimensions, and unknown sizes; an UnknownShape if not even the number of
+        axes is known.
     weak : bool
-        Takes no part in comparisons.
+        Ignored in comparisons.
 
     Examples
     --------
@@ -307,7 +307,7 @@ def _join_known(a: KnownRank, b: KnownRank) -> KnownRank:
 
 
 def _join_unknown(shapes: Iterable[Shape]) -> UnknownShape:
-    """Join shapes of which one at least has no known rank."""
+    """Join shapes, at least one of which has unknown rank."""
     parts: set[Any] = set()
     for shape in shapes:
         if isinstance(shape, UnknownShape):

@@ -1,4 +1,4 @@
-"""Text of the user's on one line, with what cannot be seen made visible."""
+"""User text on one line, with invisible characters made visible."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _LONGEST = 40
 def visible(text: str, longest: int = _LONGEST) -> str:
     """Return ``text`` on one line, shortened, with control characters made visible.
 
-    Marks that reorder the text around them, half of a surrogate pair and what is no character count
-    as control characters.  Letters that are written from right to left stay as they are.
+    Marks that reorder the text around them, lone surrogates and code points that are not characters
+    count as control characters.  Letters that are written from right to left stay as they are.
 
     Examples
     --------

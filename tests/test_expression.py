@@ -124,9 +124,9 @@ REFUSED = {
     "...": (1, "not a real number"),
     "1e999": (1, "too large"),
     "9" * 400: (1, "too large"),
-    "x[0]": (1, "takes no items"),
-    "[1, 2] + x": (1, "stands only as an argument"),
-    "[1, 2]": (1, "stands only as an argument"),
+    "x[0]": (1, "has no indexing"),
+    "[1, 2] + x": (1, "may only be an argument"),
+    "[1, 2]": (1, "may only be an argument"),
     "sum([1, x])": (5, "numbers only"),
     "a < b < c": (1, "two values at a time"),
     "a and b": (1, "logical_and"),
@@ -156,7 +156,7 @@ REFUSED = {
     "x\x00": (2, "null"),
     "\ud800": (1, "surrogates"),
     "(" * 500 + "x" + ")" * 500: (201, "nested"),
-    "x" * (LONGEST + 1): (LONGEST + 1, "4000 characters at most"),
+    "x" * (LONGEST + 1): (LONGEST + 1, "at most 4000 characters"),
 }
 
 

@@ -1,4 +1,4 @@
-"""What both modes ask first: is the request sensible, and which nodes take part in it?"""
+"""Checks of a request for derivatives, and the nodes that take part, for both modes."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def active_nodes(order: Sequence[Node], targets: Sequence[Node]) -> set[Node]:
 def seed_nodes(
     outputs: Sequence[Node], y: Any, seed: Any, generation: int
 ) -> Iterator[tuple[Node, Node]]:
-    """Yield each output with its seed, a node whose role says so.
+    """Yield each output with its seed, a node with the role of a seed.
 
     Seeds are matched with ``y`` by key.
     """
@@ -115,7 +115,7 @@ def _seed_node(output: Node, value: Any) -> Node:
 
 
 def unused_target(target: Node, record: Extension, unused: str) -> Node | None:
-    """Return what ``unused`` asks for where the outputs do not depend on ``target``."""
+    """Return the result requested by ``unused`` if the outputs do not depend on ``target``."""
     if unused == "none":
         return None
     if unused == "zero":
@@ -134,7 +134,7 @@ def unused_target(target: Node, record: Extension, unused: str) -> Node | None:
     raise GradientError(
         message,
         where=target.site.describe(),
-        remedy='Leave it out, or say unused="zero" or unused="none".',
+        remedy='Leave it out, or pass unused="zero" or unused="none".',
     )
 
 

@@ -1,8 +1,8 @@
-"""Where a derivative can differ from zero: conditions, and formulas made of them.
+"""Conditions under which a derivative can differ from zero, and formulas of conditions.
 
-A formula is a set of terms, of which one must hold, and a term is a set of signed conditions, which
-must all hold.  Sets find out what nodes would hide: c or not c is everywhere.  Nodes are made of a
-formula only when it is used.
+A formula is a set of terms, of which at least one must hold; a term is a set of signed conditions,
+which must all hold.  Sets can be simplified, unlike nodes: c or not c is everywhere.  A formula is
+converted to nodes only when it is used.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ class Strength(IntEnum):
     """How far a condition is followed, and where it is used."""
 
     RULE = 0
-    """The choice in relu, maximum and minimum: followed through elementwise ops and views, where it
-    costs nothing."""
+    """The choice in relu, maximum and minimum: followed only through elementwise ops and views,
+    which costs nothing."""
     POSITION = 1
-    """What an op does not read, and seeds that are unit vectors: followed through everything, but
-    used only where a slope can be infinite at finite inputs."""
+    """Elements that an op does not read, and seeds that are unit vectors: followed through
+    everything, but used only where a slope can be infinite at finite inputs."""
     CHOICE = 2
-    """A choice that the program makes: followed and used everywhere, since whatever was not chosen
-    may be infinite or NaN."""
+    """A choice that the program makes: followed and used everywhere, since values that were not
+    chosen may be infinite or NaN."""
 
 
 class Condition:
-    """A boolean node, made when it is first needed; it holds wherever ``implied`` does not fail."""
+    """A boolean node, made when it is first needed; ``implied`` holds wherever it does."""
 
     __slots__ = ("_make", "_node", "implied", "number", "strength")
 
@@ -66,10 +66,9 @@ Term = frozenset[Literal]
 Formula = frozenset[Term]
 
 EVERYWHERE: Formula = frozenset({frozenset()})
-NOWHERE: Formula = frozenset()
 
 _MOST = 4
-"""Formulas with more terms, or terms with more conditions, become conditions of their own: the
+"""Formulas with more terms, or terms with more conditions, become single conditions, so that the
 cost of each step stays constant."""
 
 
@@ -84,7 +83,7 @@ class Conditions:
     def new(
         self, strength: Strength, make: Callable[[], Node], implied: Condition | None = None
     ) -> Condition:
-        """Return a condition that ``make`` makes if it is used."""
+        """Return a condition that ``make`` builds when it is used."""
         self._count += 1
         return Condition(self._count, strength, make, implied)
 
@@ -156,7 +155,7 @@ def _number(literal: Literal) -> int:
 
 
 def _order(term: Term) -> list[tuple[int, bool]]:
-    """Return by what terms are sorted: the order of sets is not the same in every process."""
+    """Return the sort key of terms: the order of sets differs between processes."""
     return sorted((condition.number, holds) for condition, holds in term)
 
 
@@ -169,12 +168,12 @@ def _joined(op: str, nodes: Iterable[Node]) -> Node:
 
 
 def at_least(formula: Formula, strength: Strength) -> Formula:
-    """Return what ``formula`` says without conditions that are weaker than ``strength``."""
+    """Return ``formula`` without conditions that are weaker than ``strength``."""
     return _without(formula, lambda one: one.strength < strength)
 
 
 def without_positions(formula: Formula) -> Formula:
-    """Return what ``formula`` says without conditions on positions."""
+    """Return ``formula`` without conditions on positions."""
     return _without(formula, lambda one: one.strength == Strength.POSITION)
 
 

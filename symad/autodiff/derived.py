@@ -1,4 +1,4 @@
-"""What follows from the two modes: values with gradients, Jacobians, Hessians, products."""
+"""Functions built on the two modes: values with gradients, Jacobians, Hessians, products."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def value_and_gradients(
     Parameters
     ----------
     y, xs, seed, unused
-        As :func:`gradients` takes them.
+        As for :func:`gradients`.
 
     Examples
     --------
@@ -77,15 +77,15 @@ def jacobian(y: Node, xs: Nested, mode: Mode = "reverse") -> Any: ...
 def jacobian(y: Node, xs: Any, mode: Mode = "reverse") -> Any:
     """Return the Jacobian of ``y``: for each x, all ∂y_i/∂x_j in the shape ``y.shape + x.shape``.
 
-    One pullback is built, and mapped over the unit vectors of ``y``; in forward mode one
-    pushforward, mapped over those of x.
+    One pullback is built and mapped over the unit vectors of ``y``; in forward mode, one
+    pushforward is mapped over those of x.
 
     Parameters
     ----------
     y : Node
     xs : Node or nested structure of nodes
     mode : {"reverse", "forward"}
-        Reverse costs one pass per element of ``y``, forward one per element of x.
+        Reverse mode needs one pass per element of ``y``, forward mode one per element of x.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def hessian(y: Node, xs: Any) -> Any:
     Parameters
     ----------
     y : Node
-        A scalar; otherwise its sum is meant.
+        A scalar; otherwise its sum is used.
     xs : Node or nested structure of nodes
 
     Returns
@@ -193,7 +193,7 @@ def hessian_vector_product(y: Node, xs: Any, vectors: Any) -> Any:
     Parameters
     ----------
     y : Node
-        A scalar; otherwise its sum is meant.
+        A scalar; otherwise its sum is used.
     xs : Node or nested structure of nodes
     vectors : array, Node or nested structure like ``xs``
 
@@ -205,7 +205,7 @@ def hessian_vector_product(y: Node, xs: Any, vectors: Any) -> Any:
     ------
     GradientError
         If ``y`` or one of ``xs`` is not floating, ``y`` does not depend on one of ``xs``, or the
-        vectors do not fit.
+        vectors do not match.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The record of an extension: which adjoint belongs to which node, and how it came about."""
+"""The record of an extension: the adjoint of each node, and how it was built."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """The algorithm reaches ``node``, for which ``contributions`` have been left."""
+    """The algorithm reaches ``node``, which has received ``contributions``."""
 
     node: Node
     contributions: tuple[Node, ...]
@@ -40,7 +40,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Summed:
-    """The adjoint of ``node`` is known: their sum node, or the one contribution itself."""
+    """The adjoint of ``node`` is known: the sum node of its contributions, or the only one."""
 
     node: Node
     adjoint: Node
@@ -48,15 +48,15 @@ class Summed:
 
 @dataclass(frozen=True, slots=True)
 class Propagated:
-    """The partial adjoint of ``edge`` has been left at its source.
+    """The partial adjoint of ``edge`` is stored at its source.
 
     Attributes
     ----------
     edge : Edge
     product : Node
-        What the op's rule built, or the identity node where the local derivative is 1.
+        The node built by the op's rule, or the identity node if the local derivative is 1.
     partial : Node
-        The same after shape and dtype repair; it is ``product`` where none was needed.
+        The same after shape and dtype repair; it is ``product`` if none was needed.
     """
 
     edge: Edge
@@ -69,14 +69,14 @@ Step = Visit | Summed | Propagated
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """What :func:`symad.extend` did.
+    """The result of :func:`symad.extend`.
 
     Attributes
     ----------
     outputs : tuple of Node
-        What was differentiated.
+        The differentiated nodes.
     targets : tuple of Node
-        With respect to what.
+        The variables of differentiation.
     seeds : dict
         From each output to its seed node.
     adjoints : dict
@@ -84,9 +84,9 @@ class Extension:
     partials : dict
         From each edge k → i to its partial adjoint v̄_{k→i}.
     steps : list of Step
-        What the algorithm did, in order.
+        The steps of the algorithm, in order.
     generation : int
-        1 for a first derivative, 2 for the derivative of a graph that holds one, ...
+        1 for a first derivative, 2 for the derivative of a graph that contains one, ...
 
     Examples
     --------

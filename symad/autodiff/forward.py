@@ -1,4 +1,4 @@
-"""Forward mode by extending the graph: tangents travel with the values, inputs to outputs."""
+"""Forward mode by extending the graph: tangents are computed from inputs to outputs."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def tangents(y: Any, xs: Any, seeds: Any = None) -> dict[Node, Node]:
     y : Node or nested structure of nodes
     xs : Node or nested structure of nodes
     seeds : array, Node or nested structure like ``xs``, optional
-        The tangents of ``xs``; ones unless given.
+        The tangents of ``xs``; by default ones.
 
     Returns
     -------
     dict
-        From each node to its tangent; a node that is not there has the tangent zero.
+        From each node to its tangent; a missing node has the tangent zero.
 
     Raises
     ------
     GradientError
-        If ``y`` or one of ``xs`` is not floating, or the seeds do not fit.
+        If ``y`` or one of ``xs`` is not floating, or the seeds do not match.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def tangents(y: Any, xs: Any, seeds: Any = None) -> dict[Node, Node]:
 def tangents_guarded(
     y: Any, xs: Any, seeds: Any, active: SeedActivity | None = None
 ) -> tuple[dict[Node, Node], Guard]:
-    """Do as :func:`tangents`; the seeds are 0 where a condition is false, if one is given."""
+    """Return :func:`tangents` for seeds that are 0 where a condition, if given, is false."""
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order([*outputs, *targets])
     moving = active_nodes(order, targets)
@@ -132,7 +132,7 @@ def pushforward(y: Any, xs: Any, seeds: Any) -> Any:
     Raises
     ------
     GradientError
-        If ``y`` or one of ``xs`` is not floating, or the seeds do not fit.
+        If ``y`` or one of ``xs`` is not floating, or the seeds do not match.
 
     Examples
     --------
@@ -163,6 +163,6 @@ def pushforward_where(y: Node, x: Node, seed: Node, condition: Node) -> tuple[No
 
 
 def pushforward_of_unit(y: Node, x: Node, unit: Node) -> Node:
-    """Return :func:`pushforward` for a seed of zeros but for one element."""
+    """Return :func:`pushforward` for a seed with a single nonzero element."""
     known, _ = tangents_guarded(y, x, unit, UNIT)
     return known[y] if y in known else zeros_for(y)

@@ -1,9 +1,9 @@
-"""Rules under conditions: the derivative of what was not taken is exactly 0.
+"""Rules under conditions: the derivative of a branch that is not selected is exactly 0.
 
-0 times an infinite derivative is NaN, so it is not enough that the adjoint of a branch that was not
-taken is 0.  A formula goes beside each adjoint or tangent that can differ from 0 only in places: a
-choice by value narrows it, a sum joins those of its terms, an elementwise rule is selected by it,
-and every other op says how it moves a condition.  Nothing is made where nothing is chosen.
+0 times an infinite derivative is NaN, so an adjoint of 0 for a branch that is not selected is not
+enough.  Each adjoint or tangent that can differ from 0 only in some places has a formula: a choice
+by value narrows it, a sum joins the formulas of its terms, an elementwise rule is masked by it, and
+every other op defines how it moves a condition.  A graph without choices gets no extra nodes.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from symad.ops.structure import MakeStructure, StructureItem, is_structure, stru
 from symad.types import Shape, StructureType
 
 Activity: TypeAlias = "Formula | dict[Any, Activity]"
-"""Where an adjoint can differ from 0; for that of a structure, by the items that it has."""
+"""Where an adjoint can differ from 0; for the adjoint of a structure, item by item."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of an adjoint or a tangent v.
+    """Known facts about an adjoint or a tangent v.
 
     Attributes
     ----------
     active : Formula, or dict for a structure
         Where v can differ from 0.
     kept : Node or None
-        What v is a selection of: rules are applied to this, and selected once, at the end.
+        The unmasked v, if v is masked: rules are applied to this, and the result is masked once.
     by_position : bool
-        Whether v is selected by all of ``active``, and not by choices alone.
+        Whether v is masked by all of ``active``, not only by choices.
     """
 
     active: Activity = EVERYWHERE
@@ -54,17 +54,17 @@ class Known:
 _NOTHING = Known()
 
 SeedActivity = tuple[Strength, Callable[[Node], Node]]
-"""Where seeds can differ from 0: how strong the condition is, and what makes it of a seed."""
+"""Where seeds can differ from 0: the strength of the condition, and a function that makes it."""
 
 UNIT: SeedActivity = (Strength.POSITION, as_truth)
-"""Seeds of zeros but for one element."""
+"""Seeds with a single nonzero element."""
 
 Ruled = tuple[Node | None, Known]
-"""What a rule made, and what is known of that."""
+"""The result of a rule, and the known facts about it."""
 
 
 class Guard:
-    """Applies the rules of one derivative, and remembers what is known of its nodes.
+    """Applies the rules of one derivative, and records the known facts about its nodes.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Guard:
         self._somewhere: Formula = frozenset({frozenset({(somewhere, True)})})
 
     def known(self, v: Node) -> Known:
-        """Return what is known of a derivative."""
+        """Return the known facts about a derivative."""
         return self._known.get(v, _NOTHING)
 
     def node(self, v: Node) -> Node:
@@ -89,32 +89,32 @@ class Guard:
         return self.conditions.node(_formula(self.known(v)))
 
     def note(self, v: Node, known: Known) -> None:
-        """Remember what is known of a derivative."""
+        """Record the known facts about a derivative."""
         if known is not _NOTHING:
             self._known[v] = known
 
     def note_seed(self, seed: Node, active: SeedActivity | None) -> None:
-        """Remember where a seed can differ from 0, if that is known."""
+        """Record where a seed can differ from 0, if that is known."""
         if active is not None:
             strength, make = active
             condition = self.conditions.new(strength, lambda: make(seed))
             self.note(seed, Known(self.conditions.both(EVERYWHERE, (condition, True))))
 
     def note_sum(self, total: Node, terms: Sequence[Node]) -> None:
-        """Remember what is known of a sum node."""
+        """Record the known facts about a sum node."""
         if len(terms) > 1 and any(term in self._known for term in terms):
             self.note(total, Known(self._joined([self.known(term).active for term in terms])))
 
     def _joined(self, parts: Sequence[Activity]) -> Activity:
         formulas = [part for part in parts if not isinstance(part, dict)]
-        if formulas:  # a structure of which nothing is known may be active everywhere
+        if formulas:  # a structure without known facts may be active everywhere
             return self.conditions.either(formulas) if len(formulas) == len(parts) else EVERYWHERE
         structures = [part for part in parts if isinstance(part, dict)]
         keys = dict.fromkeys(key for part in structures for key in part)
         return {key: self._joined([p[key] for p in structures if key in p]) for key in keys}
 
     def fit(self, known: Known, product: Node, partial: Node, like: Node) -> Known:
-        """Return what is known of ``product`` once it has the shape and dtype of ``like``."""
+        """Return the known facts about ``product`` after conversion to the type of ``like``."""
         if known is _NOTHING or partial is product:
             return known
         active = _formula(known)
@@ -123,7 +123,7 @@ class Guard:
         return _NOTHING if active == EVERYWHERE else Known(active)
 
     def _summed(self, active: Formula, product: Node, like: Node) -> Formula:
-        """Return where a sum of elements can differ from 0; a condition that fits stays itself."""
+        """Return where a sum of elements can differ from 0; a condition of that shape is kept."""
         shape = _shape(like)
         fits = frozenset(t for t in active if all(one.has_shape(shape) for one, _ in t))
         if fits == active:
@@ -176,7 +176,7 @@ class Guard:
         return result
 
     def forward(self, op: Op, slot: int, tangent: Node, out: Node) -> Ruled:
-        """Return what the tangent of input ``slot`` contributes to that of ``out``."""
+        """Return the contribution of the tangent of input ``slot`` to that of ``out``."""
         if isinstance(op, Elementwise):
             return self._elementwise(op, op.forward, slot, tangent, out)
         known, source = self.known(tangent), out.inputs[slot]
@@ -197,7 +197,7 @@ class Guard:
         )
 
     def _known_jointly(self, op: Op, tangents: Sequence[Node | None], out: Node) -> Known:
-        """Return what is known of the tangent that a rule made of those of all inputs at once."""
+        """Return the known facts about a tangent that a rule made from those of all inputs."""
         if is_structure(out) or not isinstance(op, JointlyLinear):
             return _NOTHING
         given = [None if v is None else _formula(self.known(v)) for v in tangents]
@@ -256,7 +256,7 @@ class Guard:
     def _chosen(
         self, choice: tuple[Node, bool], known: Known, product: Node | None, out: Node
     ) -> Ruled:
-        """Select a partial derivative where its operand is taken."""
+        """Mask a partial derivative where its operand is not selected."""
         if product is None:
             return None, _NOTHING
         node, holds = choice
@@ -272,7 +272,7 @@ class Guard:
         return self._masked(selected, product), Known(active, product, known.by_position)
 
     def _selected(self, op: Elementwise, known: Known, out: Node) -> Formula:
-        """Return by what a rule must be selected."""
+        """Return the formula by which a rule must be masked."""
         active = _formula(known)
         choices = without_positions(active)
         if choices is active or known.by_position:
@@ -285,7 +285,7 @@ class Guard:
         return mask(self.conditions.node(formula), product)
 
     def _is_unbounded(self, out: Node) -> bool:
-        """Return whether ``out``, or what it is made of, may be infinite at finite inputs."""
+        """Return whether ``out``, or a value it depends on, may be infinite at finite inputs."""
         if self._unbounded is None:
             self._unbounded = set()
             for node in self._order:
@@ -350,11 +350,11 @@ def _formula(known: Known) -> Formula:
 
 
 def _followed(op: Op, known: Known) -> tuple[Formula, Formula]:
-    """Return the conditions that are followed through an op, and those by which it selects."""
+    """Return the conditions that are followed through an op, and those by which it is masked."""
     active = _formula(known)
     if not op.is_view:
         active = at_least(active, Strength.POSITION)
-    inside = isinstance(op, WithBody)  # where there may be slopes of any kind
+    inside = isinstance(op, WithBody)  # where slopes may be infinite
     return active, active if inside else at_least(active, Strength.CHOICE)
 
 

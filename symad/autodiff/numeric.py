@@ -1,11 +1,11 @@
-"""Derivatives by differences: slow, inexact, and independent of every rule, which is their use.
+"""Derivatives by differences: slow and inexact, but independent of every rule.
 
 One-sided:  (f(x + h) - f(x)) / h         errs by h f''/2 + ε f/h, least at h ~ ε^(1/2): ~ ε^(1/2)
 Central:    (f(x + h) - f(x - h)) / 2h    errs by h² f'''/6 + ε f/h, least at h ~ ε^(1/3): ~ ε^(2/3)
 
 where ε is the spacing of floating-point numbers at 1 and ε f/h is the rounding of f: a step that is
-too small ruins the result as surely as one that is too large.  In float64 that leaves 8 correct
-digits of a one-sided and 10 of a central difference, in float32 3 and 5.
+too small spoils the result just like one that is too large.  In float64 this leaves 8 correct
+digits for one-sided and 10 for central differences, in float32 3 and 5.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Point = list[Array]
 Method: TypeAlias = Literal["central", "forward"]
 
 _BEST_POWER = {"central": 1 / 3, "forward": 1 / 2}
-"""Of ε, for the step whose truncation and rounding errors are alike."""
+"""The power of ε for a step whose truncation and rounding errors are similar."""
 
 
 def directional_derivative(
@@ -39,15 +39,16 @@ def directional_derivative(
     Parameters
     ----------
     f : callable or Node
-        A compiled function or any other, of one argument for each item of ``at``.  A node is
+        A compiled or other function with one argument for each item of ``at``.  A node is
         evaluated; compile it first if it is large.
     at : array, list of arguments, or dict from variables to values for a node
-        The point.  A list holds one item for each argument; one argument is an array or a number.
+        The point.  A list has one item for each argument; a single argument is an array or a
+        number.
     direction : like ``at``
     method : {"central", "forward"}
         (f(x + h d) - f(x - h d)) / 2h, or (f(x + h d) - f(x)) / h.
     step : float, optional
-        h, chosen by :func:`choose_step` unless given.
+        h; by default chosen by :func:`choose_step`.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def numerical_gradient(
     Parameters
     ----------
     f, at, method, step
-        As :func:`directional_derivative` takes them; the direction is one element at a time.
+        As for :func:`directional_derivative`; the direction is one element at a time.
 
     Returns
     -------
@@ -119,7 +120,7 @@ def numerical_gradient(
             end = x + h * unit
             before = value if method == "forward" else evaluate(_replaced(point, k, start))
             after = evaluate(_replaced(point, k, end))
-            width = end[index] - start[index]  # the step that was really taken: x + h is rounded
+            width = end[index] - start[index]  # the actual step: x + h is rounded
             gradient[k][index] = _total(_quotient(after, before, width))
     results = [g[()] for g in gradient]
     if isinstance(at, Mapping):
@@ -134,12 +135,12 @@ def _replaced(point: Point, k: int, x: Array) -> Point:
 def choose_step(
     point: Sequence[Any], value: Any, direction: Sequence[Any], method: Method = "central"
 ) -> float:
-    """Return the step for which truncation and rounding errors are alike.
+    """Return the step for which truncation and rounding errors are similar.
 
     That is (ε max(1, |x|))^(1/3) for central and (ε max(1, |x|))^(1/2) for one-sided differences,
     divided by the size of the direction; ε is that of the least precise dtype of the point and of
-    the value.  It suits functions that change over lengths of about 1: give a smaller step near a
-    pole, a larger one where all is smooth.
+    the value.  It suits functions that vary over lengths of about 1: use a smaller step near a
+    pole, a larger one where the function is smooth.
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""Reverse mode by extending the graph: the lecture's algorithm, and this is all of it.
+"""Reverse mode by extending the graph: the complete algorithm of the lecture.
 
 CMU 10-414/714, lecture 4: visit the nodes in reverse topological order; at node i, sum the partial
-adjoints that its consumers left; for each input k, leave the partial adjoint
-v̄_{k→i} = v̄_i ∂v_i/∂v_k at k.  Nothing is evaluated: adjoints are ordinary nodes, which can be
-compiled, drawn and differentiated again.
+adjoints from its consumers; for each input k, store the partial adjoint v̄_{k→i} = v̄_i ∂v_i/∂v_k
+at k.  Nothing is evaluated: adjoints are ordinary nodes, which can be compiled, drawn and
+differentiated again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from symad.ops.structure import fill_absent
 Key = TypeVar("Key")
 AnyNode = TypeVar("AnyNode", bound=Node)
 Unused: TypeAlias = Literal["error", "zero", "none"]
-"""What to return for a variable on which the value does not depend."""
+"""The result for a variable on which the value does not depend."""
 
 
 def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
@@ -43,11 +43,11 @@ def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
     Parameters
     ----------
     y : Node or nested structure of nodes
-        What to differentiate.  A value that is not a scalar counts as its sum, or as ⟨seed, y⟩.
+        The value to differentiate.  If it is not a scalar, its sum or ⟨seed, y⟩ is differentiated.
     xs : Node or nested structure of nodes
-        With respect to what; any node may be named.
+        The variables of differentiation, which may be any nodes.
     seed : array, Node or nested structure like ``y``, optional
-        The adjoint of ``y``; ones unless given.
+        The adjoint of ``y``; by default ones.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
     Raises
     ------
     GradientError
-        If ``y`` or one of ``xs`` is not floating, or the seed does not fit ``y``.
+        If ``y`` or one of ``xs`` is not floating, or the seed does not match ``y``.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
 def extend_guarded(
     y: Any, xs: Any, seed: Any, active: SeedActivity | None = None
 ) -> tuple[Extension, Guard]:
-    """Extend as :func:`extend` does; the seed is 0 where a condition is false, if one is given."""
+    """Extend like :func:`extend`; the seed is 0 where a condition, if given, is false."""
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order(outputs)
     between = active_nodes(order, targets)
@@ -157,7 +157,7 @@ def _apply_rule(edge: Edge, adjoint: Node, generation: int, guard: Guard) -> Rul
     if product.role is local.role:
         product.role = final.role
         return product, known
-    with creating(final):  # the rule returned a node that was there: its local derivative is 1
+    with creating(final):  # the rule returned an existing node: its local derivative is 1
         return identity(product), known
 
 
@@ -202,13 +202,13 @@ def gradients(y: Any, xs: Any, seed: Any = None, unused: Unused = "error") -> An
     Parameters
     ----------
     y : Node or nested structure of nodes
-        What to differentiate.  A value that is not a scalar counts as its sum, or as ⟨seed, y⟩.
+        The value to differentiate.  If it is not a scalar, its sum or ⟨seed, y⟩ is differentiated.
     xs : Node or nested structure of nodes
-        With respect to what; any node may be named.
+        The variables of differentiation, which may be any nodes.
     seed : array, Node or nested structure like ``y``, optional
-        The adjoint of ``y``; ones unless given.
+        The adjoint of ``y``; by default ones.
     unused : {"error", "zero", "none"}
-        What to return for a variable on which ``y`` does not depend.
+        The result for a variable on which ``y`` does not depend.
 
     Returns
     -------
@@ -235,7 +235,7 @@ def gradients(y: Any, xs: Any, seed: Any = None, unused: Unused = "error") -> An
 
 
 def target_adjoints(record: Extension, unused: Unused = "error") -> list[Any]:
-    """Return the adjoints of the targets, with zeros where a structure or all of it has none."""
+    """Return the adjoints of the targets, with zeros where a target or an item has none."""
     results = []
     for target in record.targets:
         adjoint = record.adjoints.get(target)
@@ -264,8 +264,8 @@ def pullback(y: Node | Nested, xs: Nested, seed: Any) -> Any: ...
 def pullback(y: Any, xs: Any, seed: Any) -> Any:
     """Return the vector-Jacobian product: the adjoint of ``xs`` for the adjoint ``seed`` of ``y``.
 
-    As :func:`gradients` with a seed, but a variable on which ``y`` does not depend gets zeros,
-    as the linear map demands.
+    Like :func:`gradients` with a seed, but a variable on which ``y`` does not depend gets zeros, as
+    a linear map requires.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def pullback(y: Any, xs: Any, seed: Any) -> Any:
     Raises
     ------
     GradientError
-        If ``y`` or one of ``xs`` is not floating, or the seed does not fit ``y``.
+        If ``y`` or one of ``xs`` is not floating, or the seed does not match ``y``.
 
     Examples
     --------
@@ -311,7 +311,7 @@ def pullback_where(y: Node, x: Node, seed: Node, condition: Node) -> tuple[Node,
 
 
 def pullback_of_unit(y: Node, x: Node, unit: Node) -> Node:
-    """Return :func:`pullback` for a seed of zeros but for one element."""
+    """Return :func:`pullback` for a seed with a single nonzero element."""
     record, _ = extend_guarded(y, x, unit, UNIT)
     (adjoint,) = target_adjoints(record, "zero")
     result: Node = adjoint

@@ -1,4 +1,4 @@
-"""What it costs to run a graph: operations on numbers, and bytes that are moved.
+"""The cost of running a graph: operations on numbers, and bytes that are moved.
 
 One addition, multiplication, division, square root, comparison or choice of a number is one
 operation.  An elementary function (exp, log, sin, tanh) counts as :data:`ELEMENTARY`, about the
@@ -20,16 +20,16 @@ SPECIAL = 30
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What some nodes cost together; costs add.
+    """The total cost of some nodes; costs can be added.
 
     Attributes
     ----------
     nodes : int
-        How many are computed by an op.
+        How many nodes are computed by an op.
     flops : int
         Operations on numbers, of whichever dtype.
     bytes_read, bytes_written : int
-        Of all inputs and results, each counted in full wherever it is used.  Views move nothing.
+        The bytes of all inputs and results, each counted in full at every use.  Views move nothing.
 
     Examples
     --------
@@ -44,7 +44,7 @@ class Cost:
 
     @property
     def bytes_moved(self) -> int:
-        """The bytes read and those written."""
+        """The sum of the bytes read and the bytes written."""
         return self.bytes_read + self.bytes_written
 
     def __add__(self, other: Cost) -> Cost:
@@ -57,7 +57,7 @@ class Cost:
 
 
 def cost_of(node: Node) -> Cost:
-    """Return what one node costs; nothing for a leaf.
+    """Return the cost of one node; a leaf costs nothing.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def cost_of(node: Node) -> Cost:
 
 
 def total_cost(graph: Graph) -> Cost:
-    """Return what all nodes that the graph computes cost together; see :func:`cost_of`."""
+    """Return the total cost of all nodes that the graph computes; see :func:`cost_of`."""
     given = set(graph.inputs)
     total = Cost()
     for node in graph.nodes:

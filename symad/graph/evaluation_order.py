@@ -1,4 +1,4 @@
-"""The order in which nodes are computed: the one that keeps the fewest bytes."""
+"""The order in which nodes are computed, chosen to keep few bytes in memory."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from symad.graph.traverse import topological_order
 from symad.types import StructureType
 
 _LEAST = 1 << 16
-"""What takes fewer bytes altogether is not worth looking at closely,"""
+"""A graph whose values take fewer bytes in total keeps its order,"""
 _LEAST_EACH = 1 << 10
-"""nor so many nodes that each takes fewer on average."""
+"""and so does one whose nodes take fewer bytes each on average."""
 
 
 def frugal_order(graph: Graph) -> tuple[Node, ...]:
     """Return the nodes of a graph, leaves first and inputs before users, in an order that saves
     memory.
 
-    It is the best of three, by the most bytes that are needed at once: that of the graph, and two
-    in which a node comes as soon as it can if it frees more memory than it takes, so that the last
-    user of a large value does not wait.  Of these two, one goes on as the graph does, the other
-    computes what is at the end of long chains last, as the gradients of first layers are.
+    It is the best of three orders, by peak memory: that of the graph, and two in which a node is
+    computed as early as possible if it frees more memory than it takes, so that the last user of a
+    large value does not wait.  One of these two otherwise follows the graph; the other computes the
+    ends of long chains last, such as the gradients of the first layers.
 
-    If the sizes are not known, or are small, the order is that of the graph.  Takes time in
-    proportion to the size of the graph.
+    If the sizes are not known, or are small, the order is that of the graph.  The time is
+    proportional to the size of the graph.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def frugal_order(graph: Graph) -> tuple[Node, ...]:
 
 
 def _deep_last(graph: Graph) -> list[Node]:
-    """Return the nodes, what is at the end of the shortest chains first."""
+    """Return the nodes with the ends of the shortest chains first."""
     height: dict[Node, int] = dict.fromkeys(graph.inputs, 0)
     for node in graph.nodes:
         if node not in height:
@@ -64,20 +64,20 @@ def _deep_last(graph: Graph) -> list[Node]:
 
 
 class _Uses:
-    """Who reads what.  Views stand for what they are views of: their bases.
+    """Which nodes read which values.  A view is replaced by its base, the value it is a view of.
 
     Attributes
     ----------
     sizes : dict from Node to int
-        The bytes that are taken for each computed node.
+        The bytes that each computed node takes.
     parts : dict from Node to int
-        The bytes that are freed with each: the items of what an op has computed go one by one.
+        The bytes that are freed with each; the items of a structure are freed one by one.
     users : dict from Node to list of Node
-        The nodes that take each computed node.
+        The nodes that have each computed node as an input.
     reads : dict from Node to list of Node
-        The computed bases that a node reads, and that are freed when all have read them.
+        The computed bases that a node reads, which are freed after their last reader.
     readers : dict from Node to list of Node
-        The other way round.
+        The inverse of ``reads``.
     """
 
     def __init__(self, graph: Graph, computed: Sequence[Node]) -> None:
@@ -115,7 +115,7 @@ class _Uses:
         return base
 
     def peak(self, order: Sequence[Node]) -> int:
-        """Return the most bytes that are needed at once, inputs not counted."""
+        """Return the peak memory in bytes, inputs not counted."""
         left = {node: len(readers) for node, readers in self.readers.items()}
         live = peak = 0
         for node in order:
@@ -134,7 +134,7 @@ class _Uses:
 
 
 class _Greedy:
-    """Brings forward what frees memory."""
+    """Computes nodes that free memory as early as possible."""
 
     def __init__(self, uses: _Uses) -> None:
         self._uses = uses
@@ -145,7 +145,7 @@ class _Greedy:
                 self._waiting[user] += 1
 
     def order(self, way: Sequence[Node]) -> list[Node]:
-        """Return the nodes as they come on a way, but those that pay as soon as they can."""
+        """Return the nodes of ``way`` in order, those that free memory as early as possible."""
         found: dict[Node, None] = {}
         for node in way:
             ready = deque([node])
@@ -158,7 +158,7 @@ class _Greedy:
         return list(found)
 
     def _released(self, node: Node) -> Iterator[Node]:
-        """Yield what can be computed now, or may take less memory than before."""
+        """Yield the nodes that can be computed now, or that may free more memory than before."""
         for user in self._uses.users[node]:
             self._waiting[user] -= 1
             if not self._waiting[user]:
@@ -171,7 +171,7 @@ class _Greedy:
     def _pays(self, node: Node) -> bool:
         """Return whether the node can be computed, and frees more than it takes.
 
-        If both are the same, there is no hurry: what it reads may be of use again.
+        If both are equal it waits, since the values that it reads may be used again.
         """
         if self._waiting[node]:
             return False
@@ -186,7 +186,7 @@ def is_view(node: Node) -> bool:
 
 
 def _may_overwrite(node: Node, source: Node) -> bool:
-    """Return whether the result may be written over an input that nobody else needs."""
+    """Return whether the result may be written over an input that no other node needs."""
     if node.op is None or not node.op.is_in_place or node.ndim == 0:
         return False
     return source in node.inputs and source.type == node.type

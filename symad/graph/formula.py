@@ -12,7 +12,7 @@ from symad.graph.node import Node
 from symad.graph.op import Op
 
 SUM, PRODUCT, MINUS, POWER, APPLIED, ATOM = 1, 2, 3, 4, 5, 10
-"""How tightly formulas bind: a + b, a·b, −a, a ** b, sin a, and what stands alone."""
+"""How tightly formulas bind: a + b, a·b, −a, a ** b, sin a, and single symbols."""
 
 SIGNS = ("-", "\N{MINUS SIGN}")
 _OPENING = ("{", "(", "[", ", ", "|", r"\lfloor ", r"\lceil ")
@@ -51,7 +51,7 @@ class Notation:
     Attributes
     ----------
     template : callable
-        Returns the template of an op; where it is empty, the op is written as a call.
+        Returns the template of an op; if it is empty, the op is written as a call.
     call : callable
         Writes an op with its operands as a call.
     left, right : str
@@ -69,7 +69,7 @@ class Notation:
 
 
 def plain_call(op: Op, operands: Sequence[str]) -> Term:
-    """Return ``name(a, b, axis=0)``; attributes that are off, too long, or a body are left out."""
+    """Return ``name(a, b, axis=0)``; attributes that are False, too long, or a body are omitted."""
     given = op.attributes().items()
     on = {k: v for k, v in given if not (v is None or v is False or isinstance(v, Graph))}
     attributes = [f"{key}={value!r}" for key, value in on.items()]
@@ -133,7 +133,7 @@ def format_term(
 
 
 def binding(text: str) -> int:
-    """Return how tightly a formula binds; plain text stands alone."""
+    """Return how tightly a formula binds; plain text counts as a single symbol."""
     return text.precedence if isinstance(text, Term) else ATOM
 
 
@@ -185,7 +185,7 @@ def _placeholders(template: str) -> list[tuple[int, str, str]]:
 
 
 def _is_loose(operand: str, op: Op, first: bool, after: str) -> bool:
-    """Return whether an operand binds less tightly than its place in a template asks for."""
+    """Return whether an operand binds less tightly than its place in a template requires."""
     if after.startswith(_POSTFIX):
         return binding(operand) < ATOM
     if binding(operand) == APPLIED:  # (sin a)·b, but a·sin b

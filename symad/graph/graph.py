@@ -1,4 +1,4 @@
-"""Graph: some outputs, and what they depend on in topological order."""
+"""Graph: outputs and the nodes that they depend on, in topological order."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from symad.visible import visible
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lineage:
-    """What became of the nodes of a graph in another that was made of it.
+    """The nodes that replace those of a graph in another graph made from it.
 
     Attributes
     ----------
     root : Graph
     heirs : dict from Node to Node
-        For nodes of the root the node that has the same value now; those that play no part any
-        more are left out.
+        For each node of the root, the node that has the same value now; unused nodes are omitted.
     """
 
     root: Graph
@@ -36,15 +35,14 @@ class Lineage:
 class Graph:
     """An immutable view of the nodes between ``inputs`` and ``outputs``.
 
-    Graphs are what passes take and return, and the unit of pickling: nodes that belong together
-    stay together.
+    Passes take and return graphs.  A graph is pickled as a whole, so that shared nodes stay shared.
 
     Parameters
     ----------
     outputs : iterable of Node
     inputs : iterable of Node, optional
-        Where values come in; any node may be one, and what it was computed from is then not part
-        of the graph.  Without it, all variables and parameters that the outputs depend on, in
+        The nodes that are fed; any node may be one, and the nodes it was computed from are then not
+        part of the graph.  Without it, all variables and parameters that the outputs depend on, in
         topological order.
 
     Raises
@@ -56,9 +54,9 @@ class Graph:
     ----------
     inputs, outputs : tuple of Node
     nodes : tuple of Node
-        All nodes, those of which others are computed first.
+        All nodes, inputs before users.
     lineage : Lineage or None
-        Of a graph that was made of another one.
+        Set if the graph was made from another one.
 
     Examples
     --------
@@ -97,7 +95,7 @@ class Graph:
             )
 
     def as_root(self) -> Graph:
-        """Return this graph as the root of what is made of it."""
+        """Return this graph as the root of the graphs made from it."""
         graph = Graph.__new__(Graph)
         graph.inputs, graph.outputs, graph.nodes = self.inputs, self.outputs, self.nodes
         graph.lineage = Lineage(self, {node: node for node in self.nodes})
@@ -145,8 +143,8 @@ def rebuild(
 ) -> Graph:
     """Return ``graph`` with each computed node replaced by what ``visit`` returns for it.
 
-    ``visit`` is given the old node and its new inputs.  What it makes inherits the site, the scope
-    and the role of the old node: provenance is the business of this driver, not of rules.
+    ``visit`` is given the old node and its new inputs.  The new nodes inherit the site, the scope
+    and the role of the old node: this driver handles provenance, so rules need not.
 
     Parameters
     ----------
@@ -186,12 +184,12 @@ def replace_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
 
 
 def verify(graph: Graph) -> None:
-    """Check a graph: inputs before users, and every type what the op infers.
+    """Check a graph: inputs before users, and every type as the op infers it.
 
     Raises
     ------
     InternalError
-        If the graph is malformed; run after each pass in the tests.
+        If the graph is malformed; the tests run this check after each pass.
     """
     seen: set[Node] = set()
     inputs = set(graph.inputs)
@@ -256,7 +254,7 @@ def _right_side(node: Node, names: Mapping[Node, str]) -> str:
 
 
 def _format_attribute(value: Any) -> str:
-    """Return an attribute of an op as text; a graph goes on lines of its own."""
+    """Return an attribute of an op as text; a graph takes separate lines."""
     if hasattr(value, "outputs"):
         return "\n" + textwrap.indent(str(value), "    ") + "\n  "
     return getattr(value, "__qualname__", None) or repr(value)

@@ -1,4 +1,4 @@
-"""Nested Python structures of nodes or values: what gradients and compile take and return."""
+"""Nested Python structures of nodes or values, which gradients and compile take and return."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 from symad.errors import SymadError
 
 Nested: TypeAlias = Sequence[Any] | dict[Any, Any]
-"""What holds nodes or values, or structures of them in turn."""
+"""A container of nodes, values or further structures."""
 
 
 
 def is_nested(value: Any) -> bool:
-    """Return whether ``value`` is a tuple, a list or a dict, as against a leaf."""
+    """Return whether ``value`` is a tuple, a list or a dict, not a leaf."""
     return isinstance(value, (tuple, list, dict))
 
 
@@ -44,8 +44,8 @@ def matching_leaves(
 ) -> list[Any]:
     """Return the leaves of ``value``, which must have the structure of ``template``, in its order.
 
-    Items of dicts are matched by key, those of lists and tuples by position.  Where there is
-    ``None`` in place of a structure, all its leaves are.
+    Items of dicts are matched by key, those of lists and tuples by position.  Where ``None``
+    replaces a structure, all its leaves are ``None``.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def matching_leaves(
 
 
 def _odd(template: Any, value: Any) -> str:
-    """Return what is wrong with ``value``: which keys are missing or too many, or what it is."""
+    """Return what is wrong with ``value``: missing or unknown keys, or its type."""
     if not isinstance(value, type(template)) and not (is_sequence(template) and is_sequence(value)):
         return f", not a value of type {type(value).__name__}"
     if not isinstance(value, dict):

@@ -21,12 +21,12 @@ class Variable(Node):
     Parameters
     ----------
     name : str
-        Shown in pictures and tables, and the keyword by which compiled functions take it.
+        The name in pictures and tables, and the keyword argument of compiled functions.
     shape : tuple of int, str or None, optional
         Sizes, names of dimensions (``"batch"``) or ``None`` for a dimension of any size.  Without a
-        shape, the variable takes values of any shape.
+        shape, the variable accepts values of any shape.
     dtype : dtype, optional
-        float64 unless given.
+        By default float64.
 
     Raises
     ------
@@ -78,21 +78,21 @@ class Constant(Node):
 
     @property
     def label(self) -> str:
-        """The value where it is a number, else its type."""
+        """The value if it is a number, else its type."""
         if self.name:
             return self.name
         return f"{self.value.item():.6g}" if self.value.ndim == 0 else f"constant {self.type}"
 
 
 class Parameter(Variable):
-    """State that compiled functions may update: an input that brings its own value.
+    """State that compiled functions may update: an input that stores its own value.
 
     :func:`symad.parameter` makes one.
 
     Attributes
     ----------
     value : array
-        The current value, read-only; assign to replace it by one of the same shape and dtype.
+        The current value, read-only; assign an array of the same shape and dtype to replace it.
     lock : threading.RLock
         Held by functions while they use the parameter.
 
@@ -115,12 +115,12 @@ class Parameter(Variable):
 
     @property
     def value(self) -> np.ndarray[Any, Any]:
-        """The current value, read-only; assign to replace it by one of the same shape and dtype.
+        """The current value, read-only; assign an array of the same shape and dtype to replace it.
 
         Raises
         ------
         FeedError
-            If what is assigned has another shape, or a dtype of another kind.
+            If the assigned value has another shape, or a dtype of another kind.
         """
         return self._value
 
@@ -138,8 +138,8 @@ class Parameter(Variable):
         self.adopt(array.astype(self.type.dtype))
 
     def adopt(self, value: Any) -> None:
-        """Take an array of this type over as the value, without a copy; nobody may change it."""
-        view = np.asarray(value).view()  # the owner of the memory may be used again by others
+        """Use an array of this type as the value, without a copy; the caller must not change it."""
+        view = np.asarray(value).view()  # other code may reuse the owner of the memory
         view.flags.writeable = False
         self._value = view
 
@@ -150,7 +150,7 @@ def as_array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
     Raises
     ------
     GraphTypeError
-        If the value is ragged, or holds objects, text, dates or complex numbers.
+        If the value is ragged, or contains objects, text, dates or complex numbers.
     """
     if isinstance(value, Node):
         raise GraphTypeError(f"{value!r} is a node of a graph: an array of numbers is needed here")
@@ -177,7 +177,8 @@ def apply(op: Op, *inputs: Node) -> Node:
     Raises
     ------
     GraphTypeError, ShapeError
-        If the op does not take such inputs; the message has the op, the types and the user's line.
+        If the op does not accept such inputs; the message names the op, the types and the user's
+        line.
     """
     return Node(op, inputs, infer_type(op, inputs))
 
@@ -195,7 +196,7 @@ def infer_type(op: Op, inputs: tuple[Node, ...]) -> Type:
 class reporting:
     """Make errors in a ``with`` block name a function, its inputs' types and the user's line.
 
-    For functions that make several nodes, or none; :func:`apply` does it for each single one.
+    For functions that make several nodes, or none; :func:`apply` does this for each node.
     """
 
     __slots__ = ("_inputs", "_name")

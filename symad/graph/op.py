@@ -1,4 +1,4 @@
-"""Op and Node: an operation, with all there is to know about it, and the value it makes of others.
+"""Op and Node: an operation with all its properties, and a value that it computes from others.
 
 The two classes refer to one another, so they share a file.
 
@@ -40,8 +40,8 @@ class Op:
     name: ClassVar[str] = ""
     """The name in the op table, in text and in errors; a class without one is abstract."""
     numpy: ClassVar[Callable[..., Any] | str]
-    """What the op means: a function of arrays (attributes as keywords), or ``"module.name"`` of
-    one that is imported on first use."""
+    """The meaning of the op: a function of arrays (attributes as keywords), or the
+    ``"module.name"`` of one that is imported on first use."""
     text: ClassVar[str] = ""
     """Template such as ``"{0} + {1}"``, or ``" + "`` to put between all inputs; empty prints as a
     call."""
@@ -50,44 +50,44 @@ class Op:
     precedence: ClassVar[int] = 10
     """How tightly :attr:`text` binds: + is 1, * is 2, unary minus 3, ** 4, a call 10."""
     symbols: ClassVar[str] = ""
-    """Template of mathematical symbols such as ``"{0}²"``; :attr:`text` in symbols where empty."""
+    """Template of mathematical symbols such as ``"{0}²"``; if empty, :attr:`text` in symbols."""
     short: ClassVar[str] = ""
-    """What stands for :attr:`name` on nodes of pictures and in formulas of symbols: ``"ln"``."""
+    """Replaces :attr:`name` on nodes of pictures and in formulas of symbols: ``"ln"``."""
     commutative: ClassVar[bool] = False
-    """Whether the order of the inputs does not matter."""
+    """Whether the inputs may be exchanged."""
     order_shows: ClassVar[bool] = False
-    """Whether it matters after all for the sign of a zero, as in ``maximum(0.0, -0.0)``."""
+    """Whether exchanging them may change the sign of a zero, as in ``maximum(0.0, -0.0)``."""
     sign: ClassVar[Literal["any", "nonnegative", "as inputs"]] = "any"
-    """Whether a floating result is never less than 0 nor -0.0, or never if no input is; it may be
+    """Whether a floating result is never less than 0 nor -0.0, always or if no input is; it may be
     NaN."""
     domain: ClassVar[str | Callable[..., str]] = ""
-    """Where the op is not defined or infinite, and what to do: a sentence, or a function of the
+    """Where the op is undefined or infinite, and the remedy: a sentence, or a function of the
     result and the inputs, as numbers, that returns one; see :mod:`symad.ops.domains`."""
     derivative_domain: ClassVar[str] = ""
-    """Where the derivative is not defined or infinite, and what to do."""
+    """Where the derivative is undefined or infinite, and the remedy."""
     has_poles: ClassVar[bool] = False
-    """Whether the result is infinite for some finite inputs, and not because it is too large."""
+    """Whether the result is infinite for some finite inputs, other than by overflow."""
     counted_as: ClassVar[
         Literal["additions", "multiplications", "sums", "products", "functions"]
     ] = "functions"
-    """What :func:`symad.compare_derivatives` counts: one of these for each operation, additions of
-    what is summed over, multiplications and additions of them, or calls of a function."""
+    """What :func:`symad.compare_derivatives` counts: one operation of this kind per element,
+    additions of the summed elements, multiplications with additions, or function calls."""
     in_expressions: ClassVar[bool] = False
     """Whether expressions given as text (``symad trace "sin(x)"``) may call it by its name."""
     is_view: ClassVar[bool] = False
-    """Whether the result may share memory with the first input, a structure with all of them."""
+    """Whether the result may share memory with the first input (a structure: with all inputs)."""
     is_in_place: ClassVar[bool] = False
-    """Whether the result may be written over an input of its type that nobody else needs."""
+    """Whether the result may be written over an input of its type that no other node needs."""
     finite_slopes: ClassVar[bool] = False
     """Whether the value and all derivatives are finite wherever the inputs are."""
     may_fail: ClassVar[bool] = False
-    """Whether some values of the inputs are an error: matrices without an inverse or factor."""
+    """Whether some input values are an error: matrices without an inverse or factor."""
     reads_all: ClassVar[bool] = True
-    """Whether every element of the first input takes part in the result."""
+    """Whether the result uses every element of the first input."""
     fills_all: ClassVar[bool] = True
     """Whether every element of the result depends on the input, unlike those of padding."""
     samples: ClassVar[Sequence[Sample]] = ()
-    """Inputs on which the tests check the op; an op without any fails them."""
+    """Inputs on which the tests check the op; the tests fail for an op without samples."""
 
     _fields: ClassVar[tuple[str, ...]] = ()
 
@@ -122,12 +122,12 @@ class Op:
 
     def __hash__(self) -> int:
         known: int | None = self.__dict__.get("_hash")
-        if known is None:  # asked for again and again when graphs are compiled
+        if known is None:  # used many times when graphs are compiled
             known = self.__dict__["_hash"] = hash((type(self), *self._values().values()))
         return known
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: hashes are those of one process."""
+        """Return the pickled state, without the hash, which is valid in one process only."""
         return {key: value for key, value in self.__dict__.items() if key != "_hash"}
 
     def __repr__(self) -> str:
@@ -152,7 +152,7 @@ class Op:
         Raises
         ------
         GraphTypeError, ShapeError
-            If the op does not take such inputs.
+            If the op does not accept such inputs.
         """
         raise InternalError(f"op {self.name!r} has no type inference: write {type(self)}.infer")
 
@@ -165,14 +165,14 @@ class Op:
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         """Return the partial adjoint of input ``slot``: ``adjoint`` times ∂out/∂inputs[slot].
 
-        Return ``adjoint`` itself where the local derivative is 1 (the driver makes an identity
-        node of it), and ``None`` where the output does not depend on the input in a
-        differentiable way.  Broadcasting is undone by the driver, not here.
+        Return ``adjoint`` itself where the local derivative is 1 (the driver then makes an identity
+        node), and ``None`` where the output does not depend on the input in a differentiable way.
+        Broadcasting is undone by the driver, not here.
         """
         raise SymadError(f"op {self.name!r} has no reverse rule")
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
-        """Return what the tangent of input ``slot`` contributes to the tangent of ``out``."""
+        """Return the contribution of the tangent of input ``slot`` to the tangent of ``out``."""
         raise SymadError(f"op {self.name!r} has no forward rule")
 
     def forward_terms(
@@ -193,9 +193,9 @@ class Op:
         return self.finite_slopes
 
     def leaves_zeros(self, slot: int) -> bool:
-        """Return whether the partial adjoint of input ``slot`` has zeros whatever the adjoint is.
+        """Return whether the partial adjoint of input ``slot`` has zeros for every adjoint.
 
-        They are where the op does not read the input, as an index does not read all elements.
+        They are at the elements that the op does not read, such as those outside an index.
         """
         return slot == 0 and not self.reads_all
 
@@ -204,8 +204,8 @@ class Op:
     ) -> Node | None:
         """Return the partial adjoint for an ``adjoint`` that is 0 where a condition is false.
 
-        There the partial adjoint must be 0 as well, even if a derivative is infinite or NaN.
-        ``active`` makes the condition, in the shape of ``out``.
+        There the partial adjoint must also be 0, even if a derivative is infinite or NaN.
+        ``active`` builds the condition, in the shape of ``out``.
         """
         product = self.reverse(slot, adjoint, out, *inputs)
         if product is None:
@@ -215,9 +215,9 @@ class Op:
     def forward_active(
         self, slot: int, tangent: Node, active: Callable[[], Node], out: Node, *inputs: Node
     ) -> Node | None:
-        """Return what :meth:`forward` does, for a ``tangent`` that is 0 where a condition is false.
+        """Return what :meth:`forward` does for a ``tangent`` that is 0 where a condition is false.
 
-        ``active`` makes the condition, in the shape of the input.
+        ``active`` builds the condition, in the shape of the input.
         """
         term = self.forward(slot, tangent, out, *inputs)
         if term is None:
@@ -233,7 +233,7 @@ class Op:
         return call("any", active)
 
     def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
-        """Return where the tangent of ``out`` can differ from 0 on account of input ``slot``.
+        """Return where the tangent of ``out`` can differ from 0 because of input ``slot``.
 
         ``active`` is that for the tangent of the input, in its shape.
         """
@@ -244,11 +244,11 @@ class Op:
         return True
 
     def reads(self, slot: int) -> bool:
-        """Return whether the numbers in input ``slot`` matter, and not its shape alone."""
+        """Return whether the op uses the numbers in input ``slot``, not only its shape."""
         return True
 
     def flops(self, result: Any, *types: Any) -> int:
-        """Return how many operations on numbers the op takes, as :mod:`symad.graph.cost` counts.
+        """Return how many operations on numbers the op needs, as :mod:`symad.graph.cost` counts.
 
         By default none: the op only moves numbers.  All sizes in the types are known.
         """
@@ -268,7 +268,7 @@ class Op:
         return None
 
     def decompose(self, *inputs: Node) -> Node | None:
-        """Return this op in terms of simpler ones, or ``None`` where there are none.
+        """Return this op in terms of simpler ones, or ``None`` if there are none.
 
         For backends that fuse elementwise ops and reductions; the inputs' shapes are known.
         """
@@ -279,7 +279,7 @@ class Node(Operators["Node"]):
     """A value of the graph: the result of ``op`` on ``inputs``, or a leaf.
 
     Nodes are immutable and compared by identity.  Do not call this class: use the functions of
-    :mod:`symad`, which are Python operators and NumPy's names.
+    :mod:`symad`, Python operators and NumPy functions.
 
     Attributes
     ----------
@@ -293,7 +293,7 @@ class Node(Operators["Node"]):
     site : Site
         The user's source line that made it; for an adjoint, the line of its forward node.
     role : Role or None
-        The role in a derivative; ``None`` for what the user wrote.
+        The role in a derivative; ``None`` for nodes that the user wrote.
 
     Examples
     --------

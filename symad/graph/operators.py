@@ -1,6 +1,7 @@
 """Python's operators, NumPy's methods and NumPy's protocols on nodes.
 
-This layer knows no op: it looks functions up by name in a table that :mod:`symad.ops` fills.
+This module does not import ops: it looks functions up by name in a table that :mod:`symad.ops`
+fills.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
 
 IN_EXPRESSIONS: set[str] = set()
-"""Names of those that make several ops and that expressions given as text may call."""
+"""Names of the functions that make several ops and that textual expressions may call."""
 
 NUMPY_NAMES: dict[str, str] = {
     "bitwise_and": "logical_and",
@@ -64,7 +65,7 @@ def _from_numpy(function: Any) -> Callable[..., Any]:
 
 
 class Operators(Generic[NodeT]):
-    """What a node can do in an expression."""
+    """The operators, methods and protocols of a node."""
 
     __slots__ = ()
     __hash__ = object.__hash__
@@ -104,12 +105,12 @@ class Operators(Generic[NodeT]):
 
     __int__ = __index__ = __complex__ = __float__
 
-    if not TYPE_CHECKING:  # with it, checkers would take array + node for an array
+    if not TYPE_CHECKING:  # with it, type checkers would treat array + node as an array
 
         def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
             raise GraphTypeError(
                 f"{self!r} is a node of a graph and cannot become an array",
-                remedy="Use node.eval({variable: value}), or keep to functions that symad has.",
+                remedy="Use node.eval({variable: value}), or use only functions that symad has.",
             )
 
     def __len__(self) -> int:

@@ -1,8 +1,8 @@
-"""Where a node comes from: the user's source line, the scope, and the role in a derivative.
+"""The origin of a node: the user's source line, the scope, and the role in a derivative.
 
 One record serves pictures, tables, explanations, error messages and NaN blame.  Nodes read it from
 the *creation context* in force when they are made: ``scope`` sets the scope, the derivative
-passes set the role, and whoever rebuilds a graph hands all three on from the old node.
+passes set the role, and code that rebuilds a graph copies all three from the old node.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _is_ours(filename: str) -> bool:
 
 
 def _cell(filename: str) -> str:
-    """Return ``In[3]`` for what IPython runs as a cell, and nothing for other files."""
+    """Return ``In[3]`` for the code of an IPython cell, and an empty text for other files."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     found = shell.compile.format_code_name(filename) if shell is not None else None
@@ -41,12 +41,12 @@ def _cell(filename: str) -> str:
 
 
 EXPRESSION = "<expression>"
-"""The file name of what :func:`symad.expression.read_expression` reads."""
+"""The file name of the text that :func:`symad.expression.read_expression` reads."""
 
 
 @lru_cache(maxsize=256)
 def _lines(code: CodeType) -> tuple[list[int], list[int]]:
-    """Return where in the instructions of ``code`` a line begins, and which; to be searched."""
+    """Return the instruction offsets at which lines of ``code`` begin, and these lines."""
     starts, lines = [0], [code.co_firstlineno]
     for start, _, line in code.co_lines():
         if line is not None:
@@ -56,7 +56,7 @@ def _lines(code: CodeType) -> tuple[list[int], list[int]]:
 
 
 class Site:
-    """A line of the user's source; file and line are worked out only when asked for."""
+    """A line of the user's source; file and line are determined only when needed."""
 
     __slots__ = ("_code", "_position")
 
@@ -95,7 +95,7 @@ class Site:
     def place(self, short: bool = False) -> str:
         """Return ``src/file.py:12``, or ``file.py:12``; in a notebook's third cell ``In[3]:12``.
 
-        The lines of an expression that was given as text are its columns.
+        For an expression given as text, the number is the column.
         """
         if self.filename == EXPRESSION:
             return f"column {self.line}"
@@ -117,7 +117,7 @@ class Site:
 
 
 class RoleKind(StrEnum):
-    """What a node of a derivative is for."""
+    """The purpose of a node of a derivative."""
 
     SEED = "seed"
     PARTIAL = "partial"
@@ -125,8 +125,8 @@ class RoleKind(StrEnum):
     SUM = "sum"
     """The sum of the partial adjoints of one node."""
     REPAIR = "repair"
-    """Brings a partial adjoint to the shape and dtype of its node, or a tangent likewise; fills in
-    zeros where a node, or an item of it, has no adjoint."""
+    """Converts a partial adjoint, or a tangent, to the shape and dtype of its node; fills in zeros
+    where a node, or an item of it, has no adjoint."""
     LOCAL = "local"
     """A step inside a rule, such as the cosine in the derivative of a sine."""
     TANGENT = "tangent"
@@ -144,9 +144,9 @@ class Role(Generic[NodeT]):
     node : Node
         The forward node whose adjoint (or tangent) this is or contributes to: k in v̄_{k→i}.
     consumer : Node or None
-        For what belongs to one edge k → i: the forward node i.
+        For a node that belongs to one edge k → i: the forward node i.
     slot : int or None
-        For what belongs to one edge: which argument of the consumer.
+        For a node that belongs to one edge: which argument of the consumer.
     """
 
     kind: RoleKind
@@ -158,7 +158,7 @@ class Role(Generic[NodeT]):
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """The context in which nodes are made: whoever makes one in place of a node gives that node."""
+    """The context in which nodes are made; a replacement takes the replaced node as context."""
 
     scope: tuple[str, ...] = ()
     site: Site | None = None
@@ -166,7 +166,7 @@ class Creation:
 
 
 class Provenance(Protocol):
-    """What says where a node comes from: a :class:`Creation`, or a node that it is made for."""
+    """The origin of a node: a :class:`Creation`, or a node that it is made for."""
 
     @property
     def scope(self) -> tuple[str, ...]: ...
@@ -183,7 +183,7 @@ current_creation = _creation.get
 class creating:
     """Make nodes in ``context`` within a ``with`` block: with the scope, site and role of a node.
 
-    It is a class, as it is entered for each node.
+    It is a class because it is entered for each node, and a generator would be slower.
     """
 
     __slots__ = ("_context", "_token")
@@ -205,7 +205,7 @@ def scope(name: str) -> Iterator[None]:
     Parameters
     ----------
     name : str
-        Scopes may stand inside one another: nodes carry all names, outermost first.
+        Scopes may be nested: nodes carry all names, outermost first.
 
     Returns
     -------

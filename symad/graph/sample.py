@@ -1,6 +1,6 @@
-"""Samples: what the op table gives its tests to try.
+"""Samples: inputs on which the tests try each op.
 
-A :class:`Sample` says how to call an op and what inputs to draw for it.
+A :class:`Sample` defines how to call an op and which inputs to draw for it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 Draw: TypeAlias = "Callable[[np.random.Generator, Any], Array]"
-"""Draws an array, given a random generator and the floating dtype of the test; the text keeps
-``numpy.random`` from being imported with symad."""
+"""Draws an array, given a random generator and the floating dtype of the test; the quoted type
+avoids importing ``numpy.random`` with symad."""
 
 
 def reals(*shape: int, low: float = -2.0, high: float = 2.0) -> Draw:
@@ -33,7 +33,7 @@ def away_from_zero(*shape: int, low: float = 0.3, high: float = 2.0) -> Draw:
 
 
 def distinct(*shape: int, gap: float = 0.25) -> Draw:
-    """Draw real numbers of which any two differ by ``gap`` at least: no ties, no kinks near."""
+    """Draw real numbers that differ pairwise by at least ``gap``: no ties, no kinks nearby."""
 
     def draw(rng: np.random.Generator, dtype: Any) -> Array:
         count = int(np.prod(shape))
@@ -54,7 +54,7 @@ def booleans(*shape: int) -> Draw:
 
 
 def fixed(value: Any, dtype: Any = None) -> Draw:
-    """Always the same array; a floating one takes the dtype of the test unless one is given."""
+    """Return the same array each time; a floating one has the dtype of the test by default."""
     array = np.asarray(value)
     floating = array.dtype.kind == "f"
     return lambda rng, wanted: array.astype(dtype or (wanted if floating else array.dtype))
@@ -98,20 +98,20 @@ class Sample:
     Attributes
     ----------
     call : callable
-        Takes nodes, one for each of ``inputs``, and returns the node to test.
+        Takes one node for each of ``inputs`` and returns the node to test.
     inputs : sequence of Draw
     reference : callable, optional
         An independent NumPy or SciPy function of the same arrays; without it, only the JAX
         comparison and the derivative checks are independent.
     order : int
-        Up to which order derivatives are checked: 2 unless a kink or the cost forbids it.
+        The highest order of derivatives to check: 2 unless a kink or the cost forbids it.
     label : str
-        Tells the samples of one op apart.
+        Distinguishes the samples of one op.
     signed_zeros : bool
         Whether the signs of zeros in the result count: then they must be those of ``reference``.
     needs : {"", "rank", "shape"}
-        What must be known of the inputs' shapes as the graph is built and differentiated: nothing,
-        the number of axes, or all sizes.  The tests check that less is refused with an error.
+        What must be known of the inputs' shapes when the graph is built and differentiated:
+        nothing, the number of axes, or all sizes.  The tests check that knowing less is an error.
     """
 
     call: Callable[..., Any]

@@ -1,4 +1,4 @@
-"""What one element of an elementwise op is, in terms of a few primitives.
+"""The interface that describes one element of an elementwise op by a few primitives.
 
 :meth:`symad.ops.base.Elementwise.scalar` describes an op once, against this interface; each backend
 that generates code (LLVM, JavaScript, ...) implements the interface.
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 Value = Any
-"""A scalar of the generated code; only the builder that made it knows what it is."""
+"""A scalar of the generated code; its type is private to the builder that made it."""
 
 
 class ScalarBuilder(Protocol):
@@ -71,5 +71,5 @@ class ScalarBuilder(Protocol):
     def call(self, function: str, *arguments: Value) -> Value:
         """Call a function of C's mathematical library on floats, by its name for ``double``.
 
-        A backend may not have it, or have more: ``digamma`` is none of C's.
+        A backend may lack it, or have more: ``digamma`` is not in C's library.
         """

@@ -24,7 +24,7 @@ def topological_order(outputs: Iterable[Node], stop: Collection[Node] = ()) -> l
     GraphTypeError
         If something is not a node.
     GraphError
-        If a node depends on itself, which only tampering with nodes can bring about.
+        If a node depends on itself, which is possible only after tampering with nodes.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""How nodes and values are named and written: labels, formulas, numbers."""
+"""Labels, formulas and numbers: the notation of nodes and values."""

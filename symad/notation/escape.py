@@ -1,4 +1,4 @@
-"""Text of the user's in DOT: shown as text whatever it holds, and run nowhere."""
+"""Escaping of user text for DOT, so that it is shown as text and never interpreted."""
 
 from __future__ import annotations
 

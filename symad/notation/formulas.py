@@ -1,4 +1,4 @@
-"""Formulas of the nodes of a view in lecture notation: v̄5·cos v2, with short steps written in."""
+"""Formulas of the nodes of a view in lecture notation: v̄5·cos v2, with short steps inlined."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Formulas:
     """The name and the defining formula of each node of a view.
 
     A node is referred to by its symbol, a constant by its value.  A step inside a rule has no
-    symbol: where it is short its formula is written in, else it is named t1, t2, ...
+    symbol: if it is short, its formula is inlined, else it is named t1, t2, ...
 
     Parameters
     ----------
@@ -30,19 +30,19 @@ class Formulas:
     latex : bool
         Whether formulas are in LaTeX.
     spell : callable, optional
-        Turns a symbol into text: ``str`` unless given, or its LaTeX.
+        Converts a symbol to text; by default ``str``, or its LaTeX.
     named : collection of Node, optional
-        The steps that are named, so that formulas in LaTeX name those that formulas in text do;
-        those whose formula is long unless given.
+        The steps to name, so that formulas in LaTeX and in text name the same steps; by default
+        those with a long formula.
     word : callable, optional
-        Turns a name of the user's into text: as it is unless given, or its LaTeX.
+        Converts a user's name to text; by default unchanged, or its LaTeX.
 
     Attributes
     ----------
     view : View
     labels : Labels
     auxiliary : dict
-        From each step that had to be named to its symbol, in order.
+        From each named step to its symbol, in order.
     right_sides : dict
         From each computed node to its formula.
     steps : iterator of Symbol
@@ -83,7 +83,7 @@ class Formulas:
             self._add(node)
 
     def name(self, node: Node) -> Term:
-        """Return what other formulas call ``node``."""
+        """Return the text by which other formulas refer to ``node``."""
         return self._names[self.view.behind(node)]
 
     def _add(self, node: Node) -> None:
@@ -126,7 +126,7 @@ class Formulas:
             if role.kind is RoleKind.SEED:
                 return self.name(node.inputs[0])
         if role is not None and role.kind is RoleKind.PARTIAL and len(node.inputs) == 1:
-            factor = _FACTORS.get(node.op.name)  # the partial derivative, where it is a number
+            factor = _FACTORS.get(node.op.name)  # the partial derivative, if it is a number
             if factor is not None and self.labels.of(node.inputs[0]) is not None:
                 factor = factor.replace("-", "-" if self._latex else MINUS)
                 return Term(f"{self.name(node.inputs[0])}{self._times}{factor}", PRODUCT)

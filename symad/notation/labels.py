@@ -1,12 +1,12 @@
 """Lecture labels: v_i for values, v̄_i for adjoints, v̄_{k→i} for partial adjoints, v̇_i for tangents.
 
-Variables come first, then level by level what is computed from them: the numbering of the lecture,
-and a topological order.  Constants have no number.  Pictures, tables and explanations all take
-their labels from here.
+Variables come first, then the nodes computed from them, level by level: the numbering of the
+lecture, which is a topological order.  Constants have no number.  Pictures, tables and explanations
+all take their labels from here.
 
-Of a second derivative the whole first extension is the forward graph: its nodes get numbers too,
-which continue, and symbols of generation 2 say so (v̄⁽²⁾_i).  What the user made of derivatives has
-the numbers after theirs.
+For a second derivative, the whole first extension is the forward graph: its nodes also get numbers,
+which continue the sequence, and symbols of generation 2 are marked (v̄⁽²⁾_i).  Nodes that the user
+computed from derivatives get the numbers after those.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class Symbol:
     Attributes
     ----------
     letter : str
-        v, or t for what the lecture has no symbol for.
+        v, or t for nodes without a symbol in the lecture.
     index : tuple of int
-        i, or k and i for what belongs to the edge k → i.
+        i, or k and i for a node of the edge k → i.
     mark : {"", "bar", "dot"}
     generation : int
-        Of the derivative; 0 without a mark.
+        The generation of the derivative; 0 without a mark.
     slot : int or None
-        Counted from 1, where the node k is more than one argument of i.
+        Counted from 1; set if the node k is more than one argument of i.
     copy : int
-        The number of primes: tells apart the derivatives of different outputs.
+        The number of primes, which distinguish the derivatives of different outputs.
 
     Examples
     --------
@@ -106,19 +106,19 @@ class Labels:
     ----------
     view : View
     inside : collection of Node
-        What is in the bodies of loops: it has the numbers after those of the rest.
+        The nodes in the bodies of loops, which get the last numbers.
 
     Attributes
     ----------
     generations : dict
-        From each node to the highest generation of the derivatives that it is made of; 0 for none.
+        From each node to the highest generation of the derivatives that it depends on; 0 for none.
     forward : list of Node
         The numbered nodes that the user wrote, by number.
     numbers : dict
         From each numbered node to its number, from 1.
     symbols : dict
-        From each node that has symbols to them: two for a partial adjoint that is the only
-        contribution and so the adjoint too, or where a node has a number besides.
+        From each node to its symbols, if any: two for a partial adjoint that is the only
+        contribution and therefore also the adjoint, or for a node that also has a number.
 
     Examples
     --------
@@ -158,13 +158,13 @@ class Labels:
         return list(self.symbols.get(node, ())[:1])
 
     def role_of(self, node: Node) -> Role[Node] | None:
-        """Return what ``node`` is for in a derivative."""
+        """Return the purpose of ``node`` in a derivative."""
         return node.role
 
     def _by_generation(
         self, nodes: Sequence[Node]
     ) -> Iterator[tuple[list[Node], list[Node], list[Node]]]:
-        """Yield what is derived in a generation, what has a number, and what the user wrote.
+        """Yield the derived nodes of each generation, the numbered nodes, and those the user wrote.
 
         A derivative has numbers if it is differentiated again.
         """
@@ -228,14 +228,14 @@ class Labels:
 
 
 def unused_steps(nodes: Iterable[Node]) -> Iterator[Symbol]:
-    """Yield t1, t2, ... but for those that the user has called an input of ``nodes``."""
+    """Yield t1, t2, ... except names that the user has given to inputs of ``nodes``."""
     taken = {node.label for node in nodes if node.op is None}
     symbols = (Symbol("t", (number,)) for number in count(1))
     return (symbol for symbol in symbols if str(symbol) not in taken)
 
 
 def _generations(nodes: Iterable[Node]) -> dict[Node, int]:
-    """Return the highest generation of the derivatives that each node is made of."""
+    """Return the highest generation of the derivatives that each node depends on."""
     found: dict[Node, int] = {}
     for node in nodes:
         own = 0 if node.role is None else node.role.generation
@@ -244,7 +244,7 @@ def _generations(nodes: Iterable[Node]) -> dict[Node, int]:
 
 
 def _forward_order(nodes: Iterable[Node]) -> list[Node]:
-    """Return what the user wrote: variables first, then by level, each in topological order."""
+    """Return the nodes the user wrote: variables first, then by level, in topological order."""
     level: dict[Node, int] = {}
     for node in nodes:
         if node.role is None:
@@ -255,7 +255,7 @@ def _forward_order(nodes: Iterable[Node]) -> list[Node]:
 
 
 class _Named:
-    """Which nodes of one generation are final, summed, or the seed of a tangent.
+    """The nodes of one generation that are final, summed, or the seed of a tangent.
 
     A rule and a shape repair may leave several nodes for one edge; the last is the partial adjoint.
     """
@@ -285,7 +285,7 @@ class _Named:
 
 
 def _is_adjoint(role: Role[Node]) -> bool:
-    """Return whether a node of this role is an adjoint by itself, or contributes to one."""
+    """Return whether a node of this role is itself an adjoint, or contributes to one."""
     return role.kind is RoleKind.SUM or role.consumer is not None
 
 
@@ -299,7 +299,7 @@ def _purpose(node: Node) -> tuple[object, ...]:
 
 
 def _components(nodes: Iterable[Node]) -> dict[Node, Node]:
-    """Return, for each node of one generation, a node that stands for all connected with it."""
+    """Return, for each node of one generation, a representative of its connected component."""
     parent: dict[Node, Node] = {}
 
     def find(node: Node) -> Node:

@@ -1,4 +1,4 @@
-"""Text of the user's in LaTeX and Markdown: shown as text whatever it holds, and run nowhere."""
+"""Escaping of user text for LaTeX and Markdown, so that it is shown as text, never interpreted."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ _WORD = re.compile(r"nan|true|false|absent")
 def latex_name(name: str) -> str:
     """Return a name for use in a formula: x1 as x with an index, longer names upright.
 
-    What stands outside letters and digits is escaped by commands that every reader of LaTeX knows
-    in formulas, and so are Greek and accented letters.  Others are for a reader of Unicode.
+    Characters other than letters and digits are escaped by commands that every LaTeX renderer
+    supports in formulas, and so are Greek and accented letters.  Other letters need Unicode
+    support.
 
     Examples
     --------
@@ -83,7 +84,7 @@ def latex_text(text: str) -> str:
 
 
 def latex_code(text: str) -> str:
-    """Return text as it was typed, in letters of equal width.
+    """Return text unchanged, in a monospaced font.
 
     Examples
     --------
@@ -94,7 +95,7 @@ def latex_code(text: str) -> str:
 
 
 def latex_number(text: str) -> str:
-    """Return what :func:`~symad.notation.values.format_value` returned, for use in a formula.
+    """Return the result of :func:`~symad.notation.values.format_value` for use in a formula.
 
     Examples
     --------
@@ -107,7 +108,7 @@ def latex_number(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Return text in which Markdown, HTML and formulas in dollars have no meaning.
+    """Return text in which Markdown, HTML and dollar signs have no special meaning.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Formulas in MathML, which browsers set themselves, from the LaTeX that ops are written in."""
+"""Conversion of the LaTeX of formulas to MathML, which browsers can typeset."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SYMBOLS = {
     r"\backslash": "\\", r"\bmod": "mod", r"\epsilon": "ϵ", r"\phi": "ϕ",
     **{rf"\{name}": letter for letter, name in GREEK.items()},
 }  # fmt: skip
-_PLAIN = "∞∂∇…⋯⊤′"  # symbols that are no operators
+_PLAIN = "∞∂∇…⋯⊤′"  # symbols that are not operators
 _OPENING, _CLOSING = "([{⟨⌊⌈", ")]}⟩⌋⌉"
 _FENCES = f"{_OPENING}{_CLOSING}|‖"
 _BIG = "∑∏∫"
@@ -43,14 +43,14 @@ _THIN = 0.17
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A piece of MathML, and what it is, which decides how much room there is beside it."""
+    """A piece of MathML and its kind, which determines the spacing around it."""
 
     markup: str
     kind: str = ""
     """``"name"`` of a function, ``"operator"``, ``"open"`` or ``"space"``."""
     base: str = ""
     scripts: tuple[str, ...] = ()
-    """Which of ``"_"`` and ``"^"`` the base has, and the markup of each, where it has any."""
+    """The markup of the scripts ``"_"`` and ``"^"`` that the base has."""
 
 
 _Make = Callable[..., _Piece]
@@ -58,16 +58,16 @@ _Make = Callable[..., _Piece]
 
 @dataclass(slots=True)
 class _Group:
-    """What is between two braces or fences, as far as it has been read."""
+    """The content between two braces or fences, as far as it has been read."""
 
     fence: str | None = None
     """The opening fence, for a group between fences."""
     pieces: list[_Piece] = field(default_factory=list)
     waiting: list[tuple[int, _Make, list[_Piece]]] = field(default_factory=list)
-    """Commands that wait for arguments: how many, what makes a piece of them, which are there."""
+    """Commands that wait for arguments: how many, a function that combines them, those found."""
 
     def add(self, piece: _Piece) -> None:
-        """Add a piece, as an argument where a command waits for one."""
+        """Add a piece, as an argument if a command waits for one."""
         while self.waiting:
             count, make, given = self.waiting[-1]
             given.append(piece)
@@ -78,7 +78,7 @@ class _Group:
         self.pieces.append(piece)
 
     def all(self) -> list[_Piece]:
-        """Return all pieces, those included for which a command waited in vain."""
+        """Return all pieces, including the arguments of incomplete commands."""
         return [*self.pieces, *(piece for _, _, given in self.waiting for piece in given)]
 
     def wait(self, count: int, make: _Make) -> None:
@@ -89,9 +89,8 @@ class _Group:
 def mathml(latex: str) -> str:
     r"""Return LaTeX as MathML, without the outermost element.
 
-    This knows what formulas are made of: fractions, roots, scripts, accents, fences, words, Greek
-    letters and symbols; of other commands it shows the arguments.  Names of functions are upright
-    and set apart from what is beside them, as TeX does.
+    It supports fractions, roots, scripts, accents, fences, words, Greek letters and symbols; for
+    other commands it shows the arguments.  Names of functions are upright and spaced as in TeX.
 
     Examples
     --------
@@ -110,7 +109,7 @@ def mathml(latex: str) -> str:
 
 
 def document(latex: str, display: str = "inline") -> str:
-    """Return LaTeX as a whole element of MathML; ``display`` is ``"inline"`` or ``"block"``."""
+    """Return LaTeX as a complete MathML element; ``display`` is ``"inline"`` or ``"block"``."""
     namespace = "http://www.w3.org/1998/Math/MathML"
     return f'<math xmlns="{namespace}" display="{display}">{mathml(latex)}</math>'
 
@@ -144,7 +143,7 @@ def _read(token: str, rest: Iterator[str], groups: list[_Group]) -> None:
 
 
 def _close(groups: list[_Group], fence: str = "") -> None:
-    """Close the last group, which becomes a piece of the one around it; a brace too many is not."""
+    """Close the last group, which becomes a piece of its parent; extra braces are ignored."""
     if len(groups) == 1:
         return
     group = groups.pop()
@@ -157,13 +156,13 @@ def _close(groups: list[_Group], fence: str = "") -> None:
 
 
 def _fence(token: str, form: str) -> str:
-    """Return a fence that is as high as what it encloses; a point stands for none."""
+    """Return a fence as high as its content; a point means no fence."""
     piece = None if token == "." else _symbol(token)
     return "" if piece is None else f'<mo form="{form}" stretchy="true">{_characters(token)}</mo>'
 
 
 def _scripted(base: _Piece, side: str, script: _Piece) -> _Piece:
-    """Return a piece with an index or an exponent, beside those that it has."""
+    """Return a piece with a further index or exponent."""
     inner = base.base or base.markup
     scripts = dict(zip(base.scripts[::2], base.scripts[1::2], strict=True)) | {side: script.markup}
     big = any(f">{symbol}<" in inner for symbol in _BIG)
@@ -189,13 +188,13 @@ def _space(width: float) -> str:
 
 
 def _word(text: str) -> _Piece:
-    """Return upright text; a single letter is upright only where that is said."""
+    """Return upright text; for a single letter, this is marked explicitly."""
     upright = ' mathvariant="normal"' if len(text) == 1 else ""
     return _Piece(f"<mi{upright}>{escape(text)}</mi>", "name" if len(text) > 1 else "")
 
 
 def _text(tokens: Iterator[str]) -> str:
-    """Read an argument of plain text: a group, or else one token."""
+    """Read an argument of plain text: a group or a single token."""
     found, depth, accent = [], 0, ""
     for token in tokens:
         depth += {"{": 1, "}": -1}.get(token, 0)
@@ -228,7 +227,7 @@ def _symbol(token: str) -> _Piece | None:
 
 
 def _characters(token: str) -> str:
-    """Return what a token is written as: nothing for an unknown command."""
+    """Return the characters of a token: none for an unknown command."""
     if token in _SYMBOLS:
         return _SYMBOLS[token]
     if token == "'":

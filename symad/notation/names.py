@@ -1,9 +1,8 @@
-"""One name for each value: what runs has the names of the graph that the user wrote.
+"""Names of values: an optimised graph uses the names of the graph that the user wrote.
 
-A node that passes have made is called as the node of the user's graph that has the same value: v3,
-v̄4→6.  Where several of these have the value, the first name counts, and the others are kept as
-well.  What has no name in the lecture, a step inside a rule or what a pass needed on its way, is
-called t1, t2, ...
+A node made by passes gets the name of the node of the user's graph with the same value: v3, v̄4→6.
+If several of these have the value, the first name is used, and the others are also kept.  Nodes
+without a name in the lecture, such as a step inside a rule or of a pass, are called t1, t2, ...
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from symad.ops.control import WithBody
 from symad.ops.structure import StructureItem
 
 _MOST = 4
-"""Of how many values of the user's graph one node has the names."""
+"""The most names that one node takes from values of the user's graph."""
 
 
 def labels_of(view: View) -> Labels:
-    """Return the symbols of what is seen, also where passes have made it.
+    """Return the symbols of a view, including nodes made by passes.
 
     Examples
     --------
@@ -41,21 +40,21 @@ def labels_of(view: View) -> Labels:
 
 
 class Names(Labels):
-    """The symbols of a graph that passes have made.
+    """The symbols of a graph made by passes.
 
     Parameters
     ----------
     view : View
-        Of such a graph.
+        A view of such a graph.
     formulas : Formulas, optional
-        Have the names of the user's graph; where not given, they are those of a picture of it.
+        The formulas with the names of the user's graph; by default those of a picture of it.
     """
 
     def __init__(self, view: View, formulas: Formulas | None = None) -> None:
         assert view.lineage is not None
         self._view = view
         self.symbols: dict[Node, tuple[Symbol, ...]] = {}
-        self._origin: dict[Node, Node] = {}  # the node of the root that a node is called after
+        self._origin: dict[Node, Node] = {}  # the node of the root that gives a node its name
         self._items = _items_of_structures(view)
         heirs = view.lineage.heirs
         root = View(view.lineage.root, heirs=heirs)
@@ -76,9 +75,9 @@ class Names(Labels):
         self.numbers = {heirs[node]: number for node, number in reversed(numbers) if node in heirs}
 
     def role_of(self, node: Node) -> Role[Node] | None:
-        """Return what ``node`` is for: what the node is that it is called after.
+        """Return the role of ``node``: the role of the node that gives it its name.
 
-        What only a pass has made is a step inside a rule, whatever it was made in place of.
+        A node made only by a pass is a step inside a rule, whichever node it replaces.
         """
         origin, role = self._origin.get(node), node.role
         if origin is not None:
@@ -93,7 +92,7 @@ class Names(Labels):
         return [symbol for item in self._items.get(node, [node]) for symbol in written(item)]
 
     def _inherit(self, heirs: Mapping[Node, Node], view: View, labels: Labels) -> None:
-        """Call nodes after those of the root; a number that the user wrote keeps no other name."""
+        """Name nodes after those of the root; a number that the user wrote gets no other name."""
         self._root = labels
         literal = {
             heirs[node]
@@ -108,7 +107,7 @@ class Names(Labels):
                 self.symbols[heir] = tuple(dict.fromkeys((*known, *symbols)))[:_MOST]
 
     def _name_steps(self, heirs: Mapping[Node, Node], formulas: Formulas) -> None:
-        """Name the steps inside rules, those as formulas do that they name."""
+        """Name the steps inside rules, with the names that formulas give them."""
         seen = {*self._view.nodes, *_nodes_in_bodies(self._view)}
         for node in (*formulas.auxiliary, *formulas.view.nodes):
             heir = heirs.get(node)
@@ -118,7 +117,7 @@ class Names(Labels):
 
 
 def _nodes_in_bodies(view: View) -> Iterator[Node]:
-    """Yield the nodes in the bodies of what is seen."""
+    """Yield the nodes in the bodies of the nodes of a view."""
     for node in view.nodes:
         if isinstance(node.op, WithBody):
             yield from node.op.body.nodes

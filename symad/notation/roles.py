@@ -1,4 +1,4 @@
-"""The parts of a picture: the forward graph, adjoints and tangents; and what each node is for."""
+"""The parts of a picture (forward graph, adjoints, tangents) and the role of each node."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Part:
 
     @property
     def runs_upwards(self) -> bool:
-        """Whether its arrows rise, so that its nodes stand beside those of the forward graph."""
+        """Whether its arrows point up, so that its nodes are next to those of the forward graph."""
         return self.family == "adjoint" and self.generation == 1
 
     def __lt__(self, other: Part) -> bool:
@@ -39,7 +39,7 @@ class Part:
 
     @property
     def _place(self) -> tuple[int, int]:
-        """Tangents stand beside the forward graph, with which they flow."""
+        """Tangents are next to the forward graph and flow in the same direction."""
         return self.generation, ("forward", "tangent", "adjoint").index(self.family)
 
     @property
@@ -52,7 +52,7 @@ class Part:
 
 
 class Kind(StrEnum):
-    """What a node is for, as a picture tells it apart."""
+    """The role of a node, as distinguished in a picture."""
 
     VARIABLE = "variable"
     PARAMETER = "parameter"
@@ -78,7 +78,7 @@ _BY_ROLE = {
 
 
 _COMPUTED = (RoleKind.LOCAL, RoleKind.SUM)
-"""Roles that no number has, though the value of a node in such a role may turn out to be one."""
+"""Roles that a number cannot have, although the value of a node in such a role may be one."""
 _ADDITIONS = ("add", "add_n")
 
 
@@ -93,7 +93,7 @@ def part_of(node: Node, labels: Labels) -> Part:
 
 
 def kind_of(node: Node, labels: Labels) -> Kind:
-    """Return what a node is for."""
+    """Return the role of a node."""
     role = labels.role_of(node)
     if role is not None and role.kind is RoleKind.TANGENT:
         if isinstance(node, Constant):
@@ -104,7 +104,7 @@ def kind_of(node: Node, labels: Labels) -> Kind:
         if role.kind is RoleKind.PARTIAL and op == "identity":
             return Kind.IDENTITY
         if role.kind is RoleKind.SUM and op not in _ADDITIONS:
-            return Kind.OPERATION  # passes have found another way to the same value
+            return Kind.OPERATION  # passes compute the same value in another way
         return _BY_ROLE[role.kind]
     if isinstance(node, Constant):
         return Kind.CONSTANT

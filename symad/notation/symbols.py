@@ -1,4 +1,4 @@
-"""The spelling of formulas as a lecture writes them: in symbols, v̄5·cos v2, and in LaTeX."""
+"""The spelling of formulas as in a lecture: in symbols, v̄5·cos v2, and in LaTeX."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ def _latex_call(op: Op, operands: Sequence[str]) -> Term:
 
 
 def name_of(op: Op) -> str:
-    """Return the name of an op, for the user's own that which the user gave it."""
+    """Return the name of an op; for a user's op, the name that the user gave it."""
     return op.label if isinstance(op, Call) else op.name
 
 
 def _attributes(op: Op) -> str:
-    """Return ``axis=0``; nothing for an op with a body, whose attributes only concern that."""
+    """Return ``axis=0``; empty for an op with a body, whose attributes only concern the body."""
     return "" if isinstance(op, WithBody) else plain_call(op, ())[len(op.name) + 1 : -1]
 
 
 def _swaps_axes(op: Op) -> bool:
-    """Return whether an op is what becomes of a transpose when it is known that x is a matrix."""
+    """Return whether an op is the specialised form of a transpose of a matrix."""
     return isinstance(op, PermuteDims) and op.axes == (1, 0)
 
 

@@ -13,13 +13,13 @@ import numpy as np
 from symad.notation.escape import visible
 
 MINUS = "\N{MINUS SIGN}"
-_SHOWN = 6  # arrays of up to so many elements are written out
+_SHOWN = 6  # arrays of at most this many elements are written out
 _ITEMS = 4  # of a structure
 _LONGEST_KEY = 16
 
 
 def format_number(value: Any, decimals: int = 3) -> str:
-    """Return a number to three decimals, or in scientific notation where these do not show it.
+    """Return a number to three decimals, or in scientific notation if these do not show it.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def format_value(value: Any) -> str:
 
 
 def summarise(value: Any) -> str:
-    """Return a number, or the shape and norm of an array: what fits on a node of a picture.
+    """Return a number, or the shape and norm of an array, to fit on a node of a picture.
 
     Examples
     --------
@@ -129,14 +129,14 @@ def _norm_of(array: np.ndarray[Any, Any]) -> str:
 
 
 def _nested(items: Any) -> str:
-    """Return a small nested list; the depth is that of an array, 64 at most."""
+    """Return a small nested list; the depth is that of an array, at most 64."""
     if not isinstance(items, list):
         return format_number(items)
     return f"[{', '.join(map(_nested, items))}]"
 
 
 def _format_items(value: Any) -> str:
-    """Return the first items of a structure, those that are structures by their size."""
+    """Return the first items of a structure; nested structures are shown by their size."""
     is_dict = isinstance(value, dict)
     pairs = list(value.items() if is_dict else enumerate(value))
     texts = []
@@ -149,7 +149,7 @@ def _format_items(value: Any) -> str:
 
 
 def _format_structure(value: Any) -> str:
-    """Return the kind and the number of items of a structure, whatever its depth."""
+    """Return the kind and the number of items of a structure of any depth."""
     kind = type(value).__name__
     count = len(value)
     return f"{kind} of {count} item{'' if count == 1 else 's'}"

@@ -1,6 +1,6 @@
-"""What is seen of a graph: its nodes, without the shape repairs that do nothing.
+"""Views: the nodes of a graph without the shape repairs that do nothing.
 
-While shapes are unknown, the gradient pass must put a shape repair wherever broadcasting may have
+While shapes are unknown, the gradient pass must add a shape repair wherever broadcasting may have
 happened.  Most do nothing for the shapes that are fed.  A view looks *through* them.
 """
 
@@ -26,12 +26,12 @@ Values = Mapping[Node, Any]
 
 @dataclass(frozen=True)
 class Source:
-    """An input of a node as it is seen.
+    """An input of a node in a view.
 
     Attributes
     ----------
     node : Node
-        The input itself, or what a shape repair that is looked through was given.
+        The input itself, or the input of a shape repair that is looked through.
     slot : int
     repaired : bool
         Whether a shape repair is looked through.
@@ -46,30 +46,31 @@ class Source:
 
 
 class View:
-    """The nodes that some outputs depend on, and those that their roles refer to.
+    """The nodes that some outputs depend on, and the nodes that their roles refer to.
 
-    Of a graph that passes have made, just its nodes are seen, shape repairs too: it is what runs.
+    A graph made by passes is shown as it runs: only its nodes, including shape repairs.
 
     Parameters
     ----------
     seen : iterable of Node, or Graph
     values : mapping from Node to value, optional
-        Of a feed, which decides on which shape repairs do nothing.
+        The values of a feed, which determine the shape repairs that do nothing.
     repairs : bool
-        Whether nothing is looked through.
+        Whether to show all shape repairs.
     heirs : mapping from Node to Node, optional
-        Of a graph that passes have made of this one: a repair that has gone there does nothing.
+        The heirs in a graph made by passes from this one: a repair that is missing there does
+        nothing.
 
     Attributes
     ----------
     outputs : tuple of Node
     lineage : Lineage or None
-        Of a graph that passes have made.
+        Set for a graph made by passes.
     nodes : list of Node
-        What the outputs depend on, inputs before users, without what is looked through.
+        The nodes that the outputs depend on, inputs before users, without skipped shape repairs.
     related : list of Node
         The same together with all nodes that roles refer to, such as the output whose seed is a
-        constant; nothing is left out.
+        constant, and all shape repairs.
     through : dict
         From each shape repair that is looked through to the node behind it.
     values : mapping from Node to value
@@ -100,11 +101,11 @@ class View:
         self.nodes += [n for n in map(self.behind, self.outputs) if n not in known]
 
     def behind(self, node: Node) -> Node:
-        """Return the node that is seen where ``node`` stands."""
+        """Return the node that is shown in place of ``node``."""
         return self.through.get(node, node)
 
     def sources(self, node: Node) -> list[Source]:
-        """Return the inputs of ``node`` as they are seen."""
+        """Return the inputs of ``node`` as shown."""
         reads = node.op.reads if node.op is not None else None
         return [
             Source(self.behind(source), slot, source in self.through, not (reads and reads(slot)))
@@ -115,8 +116,8 @@ class View:
 def _related(outputs: tuple[Node, ...], reached: list[Node]) -> list[Node]:
     """Return all nodes that ``outputs`` or roles refer to, inputs before users.
 
-    The order puts the forward outputs first, then what was differentiated, so that it does not
-    depend on which derivatives are among the outputs.
+    The forward outputs come first, then the differentiated nodes, so that the order does not depend
+    on which derivatives are among the outputs.
     """
     known = dict.fromkeys(reached)
     referred: list[Node] = []
@@ -138,7 +139,7 @@ def _related(outputs: tuple[Node, ...], reached: list[Node]) -> list[Node]:
 def _does_nothing(
     node: Node, values: Values, through: Mapping[Node, Node], heirs: Mapping[Node, Node]
 ) -> bool:
-    """Return whether a shape repair does nothing, or, without values, may well do nothing."""
+    """Return whether a shape repair does nothing, or, without values, possibly does nothing."""
     role = node.role
     if role is None or not isinstance(node.op, ShapeRepair):
         return False

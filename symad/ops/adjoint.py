@@ -1,4 +1,4 @@
-"""The ops that extending a graph brings in: identity and sum nodes, seeds, shape repairs, casts."""
+"""The ops that derivatives add to a graph: identity and sum nodes, seeds, shape repairs, casts."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Identity(PerElement, Linear):
 
 
 class StopGradient(Unary):
-    """Return ``x``, as a value that does not depend on anything: no derivative passes.
+    """Return ``x`` as a constant for differentiation: its derivative is zero.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def add_n(terms: Sequence[Operand]) -> Node:
     np.float64(3.0)
     """
     if not terms:
-        raise GraphTypeError("add_n needs one term at least")
+        raise GraphTypeError("add_n needs at least one term")
     nodes = as_nodes(*terms)
     return identity(nodes[0]) if len(nodes) == 1 else apply(AddN(), *nodes)
 
@@ -266,8 +266,8 @@ class ZerosLike(_Filled):
 class Cast(Elementwise):
     """Convert to another dtype, as ``x.astype(dtype)`` does where C defines what that is.
 
-    Of floats that no integer of the dtype can hold, NumPy makes what the processor happens to make.
-    Here NaN becomes 0, and any other the nearest integer that the dtype has.
+    For floats outside the range of the integer dtype, NumPy's result depends on the processor.
+    Here NaN becomes 0, and any other value the nearest integer of the dtype.
     """
 
     dtype: np.dtype[Any]
@@ -288,7 +288,7 @@ class Cast(Elementwise):
         if x.dtype.kind != "f" or dtype.kind not in "iu":
             return x.astype(dtype)[()]
         limits = np.iinfo(dtype)
-        wide = x if x.itemsize > 2 else x.astype("float32")  # which has all powers of 2
+        wide = x if x.itemsize > 2 else x.astype("float32")  # float16 ends at 65504
         end = 2.0 ** (limits.bits - (dtype.kind == "i"))
         fits = (wide >= limits.min) & (wide < end)
         if np.all(fits):
@@ -335,9 +335,9 @@ def cast(x: Operand, dtype: Any) -> Node:
 
     Notes
     -----
-    A cast to an integer drops the fraction; NaN becomes 0, and what is out of range the nearest
-    integer that the dtype has.  Between floating dtypes derivatives pass, cast back;
-    through an integer or boolean none does.
+    A cast to an integer drops the fraction; NaN becomes 0, and a value out of range becomes the
+    nearest integer of the dtype.  Between floating dtypes, the derivative is cast back; a cast to
+    or from an integer or boolean has none.
 
     Examples
     --------
@@ -352,7 +352,7 @@ def cast(x: Operand, dtype: Any) -> Node:
 
 
 class ShapeRepair(FixedLinear):
-    """An op that takes the value of its first input and only the shape of its second."""
+    """An op that uses the value of its first input and only the shape of its second."""
 
     def infer(self, *types: Any) -> Type:
         x, like = tensor_types(*types)
@@ -381,7 +381,7 @@ def _sum_like(x: Any, like: Any) -> Any:
 
 
 class SumLike(ShapeRepair):
-    """Sum ``x`` over what broadcasting added, to the shape of ``like``: undoes broadcasting.
+    """Sum ``x`` over the broadcast axes, to the shape of ``like``: the transpose of broadcasting.
 
     Examples
     --------
@@ -488,7 +488,7 @@ def _reshape_like(x: Any, like: Any) -> Any:
 
 
 class ReshapeLike(ShapeRepair):
-    """Reshape ``x`` to the shape of ``like``, which has as many elements.
+    """Reshape ``x`` to the shape of ``like``, which has the same number of elements.
 
     Examples
     --------
@@ -576,7 +576,7 @@ register(cast, "astype")
 
 
 def match(value: Node, like: Node, fit: ShapeRepair) -> Node:
-    """Return ``value`` with the shape and dtype of ``like``; itself where they agree already.
+    """Return ``value`` with the shape and dtype of ``like``; ``value`` itself if they agree.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The order in which values are computed, where memory depends on it."""
+"""An op that delays a value until another one has been computed, to save memory."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def _first(x: Any, earlier: Any) -> Any:
 class After(Linear):
     """Return ``x``, but not before ``earlier`` has been computed.
 
-    It comes from :func:`symad.passes.recompute.recompute`: what is computed again from ``x`` is
-    another value than what was computed from it before, and is made late.
+    :func:`symad.passes.recompute.recompute` makes it, so that values recomputed from ``x`` are
+    distinct from the earlier ones and are computed late.
     """
 
     name = "after"

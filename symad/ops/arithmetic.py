@@ -120,7 +120,7 @@ class Divide(Binary):
     has_poles = True
     domain = quotient
     derivative_domain = (
-        "The derivative of x / y at y = 0 is infinite. Mask it where it is made: "
+        "The derivative of x / y at y = 0 is infinite. Mask it where it is computed: "
         "sm.where(sm.not_equal(y, 0), x / y, 0)."
     )
     numpy = np.divide
@@ -184,7 +184,7 @@ class Power(Binary):
     """Raise ``x`` to the power ``y``, element by element, with broadcasting; also ``x ** y``.
 
     d/dx = y·x^(y-1), which is 0 where y is 0; d/dy = x^y·ln x, which is 0 at x = 0 and y ≥ 0, and
-    NaN for x < 0, where no derivative exists.  The value for x < 0 is NaN unless y is whole.
+    NaN for x < 0, where no derivative exists.  The value for x < 0 is NaN unless y is an integer.
     An integer to a negative integer power is an error when the graph runs: cast one to a float.
 
     Examples
@@ -203,7 +203,7 @@ class Power(Binary):
     domain = power_of
     derivative_domain = (
         "The derivative of x ** p at 0 is infinite for p < 1, and so is that of p at x = 0. "
-        "Mask it where it is made: sm.where(x > 0, x ** p, 0)."
+        "Mask it where it is computed: sm.where(x > 0, x ** p, 0)."
     )
     operations = 2 * ELEMENTARY
     numpy = np.power
@@ -232,7 +232,7 @@ class Power(Binary):
     )  # fmt: skip
 
     def has_finite_slopes(self, *inputs: Node) -> bool:
-        """Return whether the exponents are known whole numbers that are not negative."""
+        """Return whether the exponents are known nonnegative integers."""
         if not isinstance(inputs[1], Constant):
             return False
         exponents = inputs[1].value
@@ -240,7 +240,7 @@ class Power(Binary):
 
 
 def _needs_step(b: ScalarBuilder, remainder: Value, y: Value) -> Value:
-    """Return whether a remainder of truncated division is not that of floored division."""
+    """Return whether truncated and floored division have different remainders."""
     zero = b.constant(0, b.dtype(y))
     differ = b.logical_not(b.equal(b.less(y, zero), b.less(remainder, zero)))
     return b.logical_and(differ, b.logical_not(b.equal(remainder, zero)))
@@ -258,7 +258,7 @@ def _mod(b: ScalarBuilder, x: Value, y: Value) -> Value:
 class Mod(Binary):
     """Return the remainder of ``x / y`` with the sign of ``y``, element by element; also ``x % y``.
 
-    x - y·⌊x/y⌋.  d/dx = 1 and d/dy = -⌊x/y⌋, at the steps too.
+    x - y·⌊x/y⌋.  d/dx = 1 and d/dy = -⌊x/y⌋, including the steps.
 
     Examples
     --------
@@ -297,7 +297,7 @@ def _floor_divide(b: ScalarBuilder, x: Value, y: Value) -> Value:
     if b.dtype(y).kind != "f":
         quotient = b.truncated_divide(x, y)
         return b.select(_needs_step(b, remainder, y), b.subtract(quotient, one), quotient)
-    whole = b.divide(b.subtract(x, remainder), y)  # but for rounding, which is undone below
+    whole = b.divide(b.subtract(x, remainder), y)  # up to rounding, which is undone below
     whole = b.select(_needs_step(b, remainder, y), b.subtract(whole, one), whole)
     below = b.call("floor", whole)
     half = b.constant(0.5, b.dtype(y))
@@ -311,7 +311,7 @@ def _floor_divide(b: ScalarBuilder, x: Value, y: Value) -> Value:
 class FloorDivide(Binary):
     """Return the largest integer that is at most ``x / y``, element by element; also ``x // y``.
 
-    Both derivatives are 0 everywhere, at the steps too.
+    Both derivatives are 0 everywhere, including the steps.
 
     Examples
     --------
@@ -337,7 +337,7 @@ class FloorDivide(Binary):
 
 
 def _fmod(b: ScalarBuilder, x: Value, y: Value) -> Value:
-    """Return the remainder with the sign of x; of integers, 0 where y is 0."""
+    """Return the remainder with the sign of x; for integers, 0 where y is 0."""
     if b.dtype(y).kind == "f":
         return b.call("fmod", x, y)
     zero = b.constant(0, b.dtype(y))
@@ -348,7 +348,7 @@ def _fmod(b: ScalarBuilder, x: Value, y: Value) -> Value:
 class Fmod(Binary):
     """Return the remainder of ``x / y`` with the sign of ``x``, element by element.
 
-    x - y·trunc(x/y), as C and IEEE have it.  d/dx = 1 and d/dy = -trunc(x/y), at the steps too.
+    x - y·trunc(x/y), as in C and IEEE 754.  d/dx = 1 and d/dy = -trunc(x/y), including the steps.
 
     Examples
     --------
@@ -362,7 +362,7 @@ class Fmod(Binary):
     operations = 3
     numpy = np.fmod
     element = _fmod
-    # (a - y) / b is whole but for rounding, unlike a / b, which may round over a step.
+    # (a - y) / b is an integer up to rounding, unlike a / b, which may round across a step.
     chain = (lambda v, y, a, b: v, lambda v, y, a, b: -(v * round((a - y) / b)))
     samples = (
         Sample(
@@ -421,7 +421,7 @@ def _sign(b: ScalarBuilder, x: Value) -> Value:
 class Sign(Unary):
     """Return -1, 0 or 1, the sign of ``x``, element by element; NaN for NaN.
 
-    The derivative is 0 everywhere, at 0 too.
+    The derivative is 0 everywhere, including 0.
 
     Examples
     --------
@@ -449,14 +449,14 @@ def _reciprocal(b: ScalarBuilder, x: Value) -> Value:
     dtype = b.dtype(x)
     if dtype.kind == "f":
         return b.divide(b.constant(1, dtype), x)
-    with np.errstate(divide="ignore", invalid="ignore"):  # of 0, it is what the processor makes
+    with np.errstate(divide="ignore", invalid="ignore"):  # for 0, it depends on the processor
         at_zero = b.constant(np.reciprocal(np.zeros((), dtype)).item(), dtype)
     whole = b.truncated_divide(b.constant(1, dtype), x)
     return b.select(b.equal(x, b.constant(0, dtype)), at_zero, whole)
 
 
 class Reciprocal(Unary):
-    """Return 1 / ``x``, element by element; of integers, the integer part, as NumPy does.
+    """Return 1 / ``x``, element by element; for integers, the integer part, as in NumPy.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Bases from which most ops get their types and their derivatives: elementwise, linear, tables."""
+"""Base classes that supply types and derivatives to most ops: elementwise, linear, multilinear."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from symad.types import StructureType, TensorType, Type, broadcast_shapes
 Operand: TypeAlias = (
     Node | float | np.ndarray[Any, Any] | np.generic | list[Any] | tuple[Any, ...]
 )
-"""What functions of nodes take: a node, a Python number, an array or a nested list of numbers."""
+"""The operands of functions: a node, a Python number, an array or a nested list of numbers."""
 
 Chain = Callable[..., Node] | None
 """``(v, y, *xs) -> v ∂y/∂x_k``, with ``y`` the result; ``None`` where there is no derivative."""
@@ -29,10 +29,10 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
 def register(function: AnyFunction, name: str = "", in_expressions: bool = False) -> AnyFunction:
-    """Put a public function, or an op that is called itself, in the table for operators.
+    """Register a public function, or an op that is itself called, in the table of functions.
 
-    Expressions given as text may call it if its op says so, or, for a function that makes several
-    ops, if this is said here.
+    Expressions given as text may call it if its op allows that, or, for a function that makes
+    several ops, if the argument here does.
     """
     key = name or _name_of(function)
     FUNCTIONS[key] = function
@@ -56,14 +56,14 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     ----------
     value : node, number, array or nested list
     like : Node, optional
-        Where given, a Python number takes the dtype that NumPy would give it beside this node:
-        Python numbers are weak.
+        If given, a Python number takes the dtype that NumPy would give it in an operation with this
+        node: Python numbers are weak.
 
     Raises
     ------
     GraphTypeError
-        If the value holds nodes in a list, objects, text or complex numbers, or is a Python integer
-        beyond the range of ``like``.
+        If the value contains nodes in a list, objects, text or complex numbers, or is a Python
+        integer beyond the range of ``like``.
     """
     if isinstance(value, Node):
         return value
@@ -77,7 +77,7 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
 
 
 def _weak_dtype(value: bool | int | float, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype that a Python number takes beside an array of ``dtype``."""
+    """Return the dtype that a Python number takes in an operation with an array of ``dtype``."""
     result = np.result_type(dtype, value)
     if result.kind in "iu" and not np.iinfo(result).min <= value <= np.iinfo(result).max:
         raise GraphTypeError(
@@ -116,7 +116,7 @@ def _weak_constant(value: bool | int | float) -> Node:
 
 
 def _beside(value: Any, like: Node) -> Node:
-    """Return a weak value in the dtype that NumPy gives a Python number beside ``like``."""
+    """Return a weak value in the dtype that NumPy gives a Python number with ``like``."""
     if type(value) in _NUMBERS:
         return as_node(value, like)
     number = 1.0 if value.dtype.kind == "f" else 1
@@ -164,9 +164,9 @@ def ufunc_dtype(ufunc: np.ufunc, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
 
 
 class PerElement(Op):
-    """An op that makes each element of its result from one element of each broadcast operand.
+    """An op that computes each element of its result from one element of each broadcast operand.
 
-    :attr:`element` says how, for backends that generate code.
+    :attr:`element` describes this for backends that generate code.
     """
 
     element: ClassVar[Callable[..., Value] | str] = ""
@@ -174,7 +174,7 @@ class PerElement(Op):
     function of floats for :meth:`ScalarBuilder.call`, or a function of a builder and one value from
     each operand.  Without one, the op is always computed by :attr:`numpy`."""
     operations: ClassVar[int] = 1
-    """How many operations on numbers one element takes, as :mod:`symad.graph.cost` counts."""
+    """How many operations on numbers one element needs, as :mod:`symad.graph.cost` counts."""
 
     def flops(self, result: Any, *types: Any) -> int:
         return type(self).operations * int(result.size)
@@ -204,19 +204,19 @@ class PerElement(Op):
 class Elementwise(PerElement):
     """An op on broadcast operands, element by element.
 
-    :attr:`chain` gives the partial derivatives once, each already multiplied by what comes from
-    outside: ``chain[k](v, y, *xs)`` is v ∂y/∂x_k.  With an adjoint for v that is the reverse rule,
-    with a tangent the forward rule.  Return ``v`` itself where the derivative is 1.
+    :attr:`chain` gives the partial derivatives once, each already multiplied by the outer
+    derivative: ``chain[k](v, y, *xs)`` is v ∂y/∂x_k.  With an adjoint for v, this is the reverse
+    rule; with a tangent, the forward rule.  Return ``v`` itself where the derivative is 1.
 
-    Where a choice by value leaves the operand out, :meth:`choice` says so, and the rule is selected
-    by it.
+    If the op selects an operand by value, :meth:`choice` returns the condition, and the rule is
+    masked by it.
     """
 
     is_in_place = True
     in_expressions = True
     chain: ClassVar[tuple[Chain, ...]] = ()
     constant_slopes: ClassVar[bool] = False
-    """Whether all derivatives are fixed numbers, so that v = 0 gives 0 whatever the operands."""
+    """Whether all derivatives are fixed numbers, so that v = 0 gives 0 for all operands."""
 
     def infer(self, *types: Any) -> Type:
         tensors = tensor_types(*types)
@@ -250,14 +250,15 @@ class Elementwise(PerElement):
         return self.chain[slot] is not None if slot < len(self.chain) else False
 
     def choice(self, slot: int, out: Node, *inputs: Node) -> tuple[Node, bool] | None:
-        """Return a condition, and whether it must hold for operand ``slot`` to be taken.
+        """Return a condition, and whether it must hold for operand ``slot`` to be selected.
 
-        Elsewhere the operand plays no part in the result.  ``None`` where it always plays one.
+        Elsewhere the result does not depend on the operand.  ``None`` if it depends on it
+        everywhere.
         """
         return None
 
     def partial(self, slot: int, v: Node, out: Node, *inputs: Node) -> Node | None:
-        """Return v ∂out/∂inputs[slot] where the operand is taken."""
+        """Return v ∂out/∂inputs[slot] where the operand is selected."""
         rule = self.chain[slot]
         return None if rule is None else rule(v, out, *inputs)
 
@@ -307,7 +308,7 @@ class Predicate(Elementwise):
 class FixedLinear(Op):
     """An op that is linear, with coefficients that are never negative and depend on shapes only.
 
-    So its rules move conditions as they move adjoints and tangents.
+    Its rules therefore apply to conditions as they do to adjoints and tangents.
     """
 
     finite_slopes = True
@@ -330,7 +331,7 @@ class FixedLinear(Op):
 
 
 def as_number(condition: Node) -> Node:
-    """Return 1 where a condition holds, else 0, for ops that take no booleans."""
+    """Return 1 where a condition holds, else 0, for ops that do not accept booleans."""
     result: Node = call("cast", condition, "float32")
     return result
 
@@ -365,8 +366,9 @@ class JointlyLinear(FixedLinear):
 class Multilinear(Linear):
     """An op that is linear in each of its inputs: forward mode replaces one at a time.
 
-    A condition moves to one input as an adjoint would if the others were ones.  The others must not
-    bring an infinity or NaN to where the adjoint is 0, so they are masked where all of it is.
+    A condition moves to one input as an adjoint would if the others were ones.  An infinity or NaN
+    in the others must not reach places where the adjoint is 0, so they are masked where it is 0
+    throughout.
     """
 
     def reverse_active(
@@ -386,7 +388,7 @@ class Multilinear(Linear):
 
 
 def _fitting(condition: Node, like: Node) -> Node:
-    """Return a condition that does not widen ``like``: where it holds in any of its copies."""
+    """Return a condition reduced to the shape of ``like``: true if it holds in any copy."""
     (type_,) = tensor_types(condition.type)
     (wanted,) = tensor_types(like.type)
     if broadcast_shapes(type_.shape, wanted.shape) == wanted.shape:
@@ -403,7 +405,7 @@ def _ones_beside(slot: int, inputs: Sequence[Node]) -> list[Node]:
 def wide_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype in which elements are counted and added up: float32 for float16.
 
-    A float16 cannot count beyond 2048 in steps of one, and ends at 65504.
+    A float16 cannot count beyond 2048 in steps of one, and its largest number is 65504.
     """
     return np.result_type(dtype, np.float32)
 

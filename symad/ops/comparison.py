@@ -175,7 +175,7 @@ class GreaterEqual(Predicate, Binary):
 
 
 class _Logical(Predicate):
-    """Logic on booleans; numbers are refused, as their truth is a comparison to be written."""
+    """Logic on booleans; numbers are refused, since they need an explicit comparison."""
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         for dtype in dtypes:
@@ -358,7 +358,7 @@ class IsFinite(Predicate, Unary):
 
 
 class Where(Elementwise):
-    """Take ``x`` where the condition holds and ``y`` elsewhere."""
+    """Select ``x`` where the condition holds and ``y`` elsewhere."""
 
     name = "where"
     numpy = np.where
@@ -391,7 +391,7 @@ class Where(Elementwise):
         condition = types[0]
         if getattr(condition, "dtype", None) != np.dtype(bool):
             raise GraphTypeError(
-                f"the condition is {condition}, and a boolean is needed",
+                f"the condition is {condition}, but a boolean is needed",
                 remedy="Write a comparison, such as x > 0 or sm.not_equal(x, 0).",
             )
         return super().infer(*types)
@@ -421,9 +421,9 @@ def where(condition: Operand, x: Operand, y: Operand) -> Node:
 
     Notes
     -----
-    The adjoint v of the result reaches ``x`` as where(c, v, 0) and ``y`` as where(¬c, v, 0).  What
-    was not taken has no part in the derivative, whatever it is made of, in every mode and order: an
-    element that was not taken contributes 0, even where its derivative is infinite or NaN.
+    The adjoint v of the result reaches ``x`` as where(c, v, 0) and ``y`` as where(¬c, v, 0).  In
+    every mode and order, an element that is not selected contributes 0 to the derivative, even
+    where its own derivative is infinite or NaN.
 
     Examples
     --------
@@ -450,7 +450,7 @@ def _shared(v: Node, y: Node, a: Node, b: Node) -> Node:
 
 
 def _extreme(b: ScalarBuilder, first_wins: Value, x: Value, y: Value) -> Value:
-    """Return ``x`` if it wins or is NaN, else ``y``: of -0.0 and 0.0 the second, as in NumPy.
+    """Return ``x`` if it wins or is NaN, else ``y``; for -0.0 and 0.0 the second, as in NumPy.
 
     NumPy takes the first in float16 only.
     """
@@ -545,13 +545,13 @@ def clip(x: Operand, min: Operand | None = None, max: Operand | None = None) -> 
     ----------
     x : node, number or array
     min, max : node, number or array, optional
-        Without one, there is no limit on that side.
+        If omitted, there is no limit on that side.
 
     Notes
     -----
-    This is minimum(maximum(x, min), max), with the gradient of these: 1 inside, 0 outside, and half
-    of the adjoint on a limit; the limits get what ``x`` does not get.  Where min > max, the result
-    is ``max``.
+    This is minimum(maximum(x, min), max) with its gradient: 1 inside, 0 outside, and half of the
+    adjoint on a limit; the limits get the rest of the adjoint.  Where min > max, the result is
+    ``max``.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Ops whose meaning is a graph of their own: mapping a body over sequences, and calling one.
+"""Ops with a body, which is a graph: mapping a body over sequences, and calling one.
 
-A body is a closed graph: what it needs from outside comes in through its inputs, so that it can be
-differentiated, specialised and compiled like any graph.  Backends compile the body and hand the
-program to :meth:`WithBody.kernel_of`.
+A body is a closed graph: outside values enter through its inputs, so that it can be differentiated,
+specialised and compiled like any graph.  Backends compile the body and hand the program to
+:meth:`WithBody.kernel_of`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class WithBody(Op):
         raise NotImplementedError
 
     def values_inside(self, index: tuple[int, ...], values: Sequence[Any]) -> Sequence[Any]:
-        """Return the body's inputs when it makes the element at ``index`` of the result."""
+        """Return the body's inputs for the element at ``index`` of the result."""
         return values
 
     def source_of(self, body: str, arguments: Sequence[str]) -> str:
@@ -62,20 +62,20 @@ class WithBody(Op):
 
 
 def placeholder(like: Node, type_: Type | None = None) -> Node:
-    """Return a leaf that stands for ``like`` inside a body."""
+    """Return a leaf that represents ``like`` inside a body."""
     with creating(like):
         return Node(None, (), like.type if type_ is None else type_, like.label)
 
 
 def close_over(output: Node, arguments: Sequence[Node]) -> tuple[Graph, list[Node]]:
-    """Return a closed body that computes ``output`` from ``arguments``, and what it captures.
+    """Return a closed body that computes ``output`` from ``arguments``, and the captured nodes.
 
     Returns
     -------
     body : Graph
         Its inputs are placeholders for the arguments, then for the captured nodes.
     captured : list of Node
-        The nodes that do not depend on the arguments and which the body uses.
+        The nodes used by the body that do not depend on the arguments.
     """
     order = topological_order([output], stop=set(arguments))
     inside = set(arguments)
@@ -91,9 +91,9 @@ def close_over(output: Node, arguments: Sequence[Node]) -> tuple[Graph, list[Nod
 
 
 class Map(WithBody):
-    """Run the body for each element of the first inputs, and stack what it returns.
+    """Run the body for each element of the first inputs, and stack the results.
 
-    The body's first ``sequences`` inputs are elements, along the first axis, of the op's; the
+    The body's first ``sequences`` inputs are elements of the op's inputs along the first axis; the
     others are passed whole.
     """
 
@@ -121,7 +121,7 @@ class Map(WithBody):
         length: Any = UnknownDim()
         for sequence in tensor_types(*types[: self.sequences]):
             if sequence.shape == ():
-                raise ShapeError("a sequence needs one axis at least")
+                raise ShapeError("a sequence needs at least one axis")
             if not isinstance(sequence.shape, UnknownShape):
                 length = _same_length(length, sequence.shape[0])
         if isinstance(result.shape, UnknownShape):
@@ -203,7 +203,7 @@ class Map(WithBody):
         sequences: Sequence[Node],
         inputs: Sequence[Node],
     ) -> Node:
-        """Map ``result`` over more sequences; what is passed whole collects all rows."""
+        """Map ``result`` over more sequences; an input passed whole gets the sum over rows."""
         body = Graph([result], [*elements, *self.body.inputs])
         mapped = apply(Map(body, self.sequences + len(elements)), *sequences, *inputs)
         if slot < self.sequences:
@@ -226,7 +226,7 @@ class Map(WithBody):
         return self._pushed(slot, moved, [where], [active], inputs)
 
     def _pushed_where(self, slot: int, active: Node) -> tuple[Node, Node, Sequence[Node]]:
-        """Return stand-ins for the tangent and its condition, and what they become."""
+        """Return placeholders for the tangent and its condition, and their replacements."""
         wanted = self.body.inputs[slot]
         seed = placeholder(wanted)
         where = self._element_of(active) if slot < self.sequences else placeholder(active)
@@ -241,7 +241,7 @@ class Map(WithBody):
         given: Sequence[Node],
         inputs: Sequence[Node],
     ) -> Node:
-        """Map ``result``, which takes more of the kind of input ``slot``."""
+        """Map ``result``, which has more inputs of the same kind as input ``slot``."""
         if slot < self.sequences:
             body = Graph([result], [*stand_ins, *self.body.inputs])
             return apply(Map(body, self.sequences + len(given)), *given, *inputs)
@@ -292,7 +292,7 @@ def _element_type(type_: Type) -> TensorType:
     if isinstance(tensor.shape, UnknownShape):
         return tensor.with_shape(UnknownShape.fresh())
     if not tensor.shape:
-        raise ShapeError("a sequence needs one axis at least")
+        raise ShapeError("a sequence needs at least one axis")
     return tensor.with_shape(tensor.shape[1:])
 
 
@@ -301,7 +301,7 @@ def _pull_square(adjoint: Node, out: Node, x: Node) -> Node:
 
 
 class Call(WithBody):
-    """Run the body as one node, with rules of the user's own where they are given.
+    """Run the body as one node, with the user's rules if given.
 
     The rules are functions ``reverse(adjoint, out, *inputs)``, which returns one partial adjoint
     per input, and ``forward(tangents, out, *inputs)``; without one, the body is differentiated.
@@ -376,7 +376,7 @@ class Call(WithBody):
         return self._pulled_where(slot, zeros_like(out), active, inputs)[1]
 
     def _passes(self, slot: int) -> bool:
-        """Return whether the body has a derivative, from which a rule of its own may differ."""
+        """Return whether the body has a derivative, which the user's rule may replace."""
         adjoint = FUNCTIONS["gradients"](
             self.body.outputs[0], self.body.inputs[slot], unused="none"
         )
@@ -411,7 +411,7 @@ class Call(WithBody):
 
 
 def _inline(body: Graph, inputs: Sequence[Node]) -> Node:
-    """Copy a body's nodes in the present context, with ``inputs`` in place of its own."""
+    """Copy a body's nodes in the current context, with ``inputs`` in place of its own."""
     context = current_creation()
 
     def copy(node: Node, sources: tuple[Node, ...]) -> Node:
@@ -427,7 +427,7 @@ def custom(
     forward: Callable[..., Any] | None = None,
     name: str | None = None,
 ) -> Callable[..., Node]:
-    """Return ``function`` as one that makes a single node, with derivative rules of your own.
+    """Return ``function`` as one that makes a single node, with your own derivative rules.
 
     Parameters
     ----------
@@ -439,12 +439,12 @@ def custom(
     forward : callable, optional
         ``forward(tangents, out, *inputs)`` returns the tangent of ``out``.
     name : str, optional
-        What pictures and tables call it; the function's name unless given.
+        The name in pictures and tables; by default the function's name.
 
     Returns
     -------
     callable
-        Without a rule, a mode differentiates the function as it is written.
+        A mode without a rule differentiates the body of the function.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """New arrays: filled with one value, counting, or the identity matrix.
 
-A filled array is a number that is broadcast, so that it takes no memory, its sizes may be nodes,
-and a gradient flows to the number.
+A filled array is a broadcast number: it takes no memory, its sizes may be nodes, and the number
+gets a gradient.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def full(shape: Any, fill_value: Operand, dtype: Any = None) -> Node:
     ----------
     shape : int, integer node, or sequence of these
     fill_value : Operand
-        A number or node that broadcasts to ``shape``; a gradient flows to it.
+        A number or node that broadcasts to ``shape``; it gets a gradient.
     dtype : dtype, optional
-        That of ``fill_value`` unless given.
+        By default that of ``fill_value``.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def zeros(shape: Any, dtype: Any = "float64") -> Node:
     ----------
     shape : int, or sequence of int or integer nodes
     dtype : dtype
-        float64 unless given.
+        By default float64.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def ones(shape: Any, dtype: Any = "float64") -> Node:
     ----------
     shape : int, or sequence of int or integer nodes
     dtype : dtype
-        float64 unless given.
+        By default float64.
 
     Examples
     --------
@@ -86,9 +86,9 @@ def full_like(x: Operand, fill_value: Operand, dtype: Any = None) -> Node:
     ----------
     x : node, number or array
     fill_value : Operand
-        A number or node that broadcasts to the shape of ``x``; a gradient flows to it.
+        A number or node that broadcasts to the shape of ``x``; it gets a gradient.
     dtype : dtype, optional
-        That of ``x`` unless given.
+        By default that of ``x``.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def full_like(x: Operand, fill_value: Operand, dtype: Any = None) -> Node:
 
 
 class Arange(Op):
-    """Count from ``start`` to before ``stop`` in steps, of which one at least is a node."""
+    """Count from ``start`` to before ``stop`` in steps; at least one of the three is a node."""
 
     dims: KnownRank
     dtype: np.dtype[Any]
@@ -141,12 +141,12 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> No
     start, stop, step : number or integer node
         With one argument, it is ``stop``, and ``start`` is 0.
     dtype : dtype, optional
-        int64 for integers, float64 for floats, unless given.
+        By default int64 for integers and float64 for floats.
 
     Raises
     ------
     GraphTypeError
-        If a node is not one integer.
+        If a node is not a single integer.
 
     Examples
     --------
@@ -177,7 +177,7 @@ def linspace(
     Parameters
     ----------
     start, stop : node, number or array
-        Nodes get gradients.  Where they have axes, the numbers run along a new first axis.
+        Nodes get gradients.  If they have axes, the numbers run along a new first axis.
     num : int
     endpoint : bool
         Whether ``stop`` is the last number.
@@ -190,7 +190,7 @@ def linspace(
 
     Notes
     -----
-    With nodes, (1 - t)·start + t·stop, which is exact at both ends.
+    With nodes, this is (1 - t)·start + t·stop, which is exact at both ends.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Sums and products of all elements up to each, and the recurrence behind their derivatives."""
+"""Cumulative sums and products, and the linear recurrence that their derivatives need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from symad.types import TensorType, Type, UnknownShape, broadcast_shapes, normal
 
 
 class Cumulative(Op):
-    """An op that walks along one axis, from its first element or, if so asked, from its last."""
+    """An op that accumulates along one axis, from its first element or, on request, its last."""
 
     axis: int
     from_end: bool = False
@@ -42,7 +42,7 @@ class Cumulative(Op):
 
 
 def _along(x: Operand, axis: Any) -> tuple[Node, int]:
-    """Return ``x`` and the axis to walk along; without one, all elements in one axis."""
+    """Return ``x`` and the axis to accumulate along; without an axis, ``x`` is flattened."""
     node, along = as_node(x), as_axis(axis)
     if isinstance(along, tuple):
         raise GraphTypeError(
@@ -66,14 +66,14 @@ def cumsum(x: Operand, axis: Any = None, *, from_end: bool = False) -> Node:
     ----------
     x : node, number or array
     axis : int, optional
-        Along which axis; unless given, all elements in order, and the result has one axis.
+        Without it, ``x`` is flattened first.
     from_end : bool
         Sum from each element to the last instead: y_j = Σ_{i≥j} x_i.
 
     Returns
     -------
     Node
-        Of the shape and dtype of ``x``; booleans and small integers are summed as int64 or uint64.
+        It has the shape and dtype of ``x``; booleans and small integers become int64 or uint64.
 
     Raises
     ------
@@ -143,13 +143,13 @@ def cumprod(
 ) -> Node:
     """Return the product of all elements up to each along ``axis``: y_j = Π_{i≤j} x_i.
 
-    Derivatives never divide, so they are right to any order where elements are zero.
+    Derivatives never divide, so they are correct to any order where elements are zero.
 
     Parameters
     ----------
     x : node, number or array
     axis : int, optional
-        Along which axis; unless given, all elements in order, and the result has one axis.
+        Without it, ``x`` is flattened first.
     from_end : bool
         Multiply from each element to the last instead: y_j = Π_{i≥j} x_i.
     exclusive : bool
@@ -158,7 +158,7 @@ def cumprod(
     Returns
     -------
     Node
-        Of the shape and dtype of ``x``; int64 or uint64 for booleans and small integers.
+        It has the shape and dtype of ``x``; int64 or uint64 for booleans and small integers.
 
     Raises
     ------
@@ -183,7 +183,7 @@ class CumProd(Cumulative):
     """y_j = Π_{i≤j} x_i, or Π_{i<j} x_i if ``exclusive``: see :func:`cumprod`.
 
     The products p_j before each element obey p_{j+1} = x_j p_j.  Differentiated, this is a linear
-    recurrence, ṗ_{j+1} = x_j ṗ_j + ẋ_j p_j, in which nothing is divided.
+    recurrence, ṗ_{j+1} = x_j ṗ_j + ẋ_j p_j, which needs no division.
     """
 
     exclusive: bool = False
@@ -265,12 +265,12 @@ def _linear_recurrence(a: Any, b: Any, axis: int, from_end: bool) -> Any:
 
 
 def linear_recurrence(a: Node, b: Node, axis: int, from_end: bool = False) -> Node:
-    """Return y with y_0 = 0 and y_{j+1} = a_j y_j + b_j along ``axis``; from the end if so asked.
+    """Return y with y_0 = 0 and y_{j+1} = a_j y_j + b_j along ``axis``, or from its end.
 
     Parameters
     ----------
     a, b : Node
-        Of one shape.
+        Two arrays of the same shape.
     axis : int
     from_end : bool
         Begin at the last element: y_{j-1} = a_j y_j + b_j.
@@ -287,8 +287,8 @@ def linear_recurrence(a: Node, b: Node, axis: int, from_end: bool = False) -> No
 class LinearRecurrence(Cumulative):
     """y_{j+1} = a_j y_j + b_j from y_0 = 0: see :func:`linear_recurrence`.
 
-    The adjoint of b is the same recurrence walked the other way, b̄_j = a_{j+1} b̄_{j+1} + ȳ_{j+1},
-    and ā_j = b̄_j y_j.
+    The adjoint of b is the same recurrence in the other direction, b̄_j = a_{j+1} b̄_{j+1} +
+    ȳ_{j+1}, and ā_j = b̄_j y_j.
     """
 
     name = "linear_recurrence"

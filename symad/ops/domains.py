@@ -1,4 +1,4 @@
-"""Where ops are defined, and what to do elsewhere: sentences that several ops share.
+"""The domains of ops, and remedies outside them: sentences that several ops share.
 
 :attr:`symad.graph.op.Op.domain` is a sentence, or a function of the result and of the operands, as
 numbers, that returns one.  :func:`symad.find_nan` shows them.
@@ -17,8 +17,8 @@ Number = Any
 def masked(condition: str, call: str) -> str:
     """Return how to mask a value whose derivative is infinite where a condition does not hold."""
     return (
-        f"Mask it where it is made: sm.where({condition}, {call}, 0) has the derivative 0 wherever "
-        "the condition does not hold."
+        f"Mask it where it is computed: sm.where({condition}, {call}, 0) has the derivative 0 "
+        "wherever the condition does not hold."
     )
 
 
@@ -37,37 +37,37 @@ def overflows(name: str, rate: float = 1.0) -> Callable[[Number, Number], str]:
 
 
 def logarithm(y: Number, x: Number) -> str:
-    """Return what to do about the logarithm of a number that is not positive."""
+    """Return the remedy for the logarithm of a number that is not positive."""
     if x < 0:
-        return "The logarithm of a negative number is NaN: is this the argument you meant?"
+        return "The logarithm of a negative number is NaN: check the argument."
     return (
         "The logarithm of 0 is −∞. For probabilities, take sm.log_softmax or sm.logsumexp of the "
-        "logits; where 0 is to be left out, write sm.where(x > 0, sm.log(x), 0)."
+        "logits; to skip zeros, write sm.where(x > 0, sm.log(x), 0)."
     )
 
 
 def quotient(y: Number, *operands: Number) -> str:
-    """Return what to do about a division by 0, or of two infinities."""
+    """Return the remedy for a division by 0, or of two infinities."""
     if operands[-1] != 0:
-        return "∞/∞: see where the infinities come from." if np.isnan(y) else ""
+        return "∞/∞ is NaN: find where the infinities first appear." if np.isnan(y) else ""
     what = "0/0 is NaN" if np.isnan(y) else "Division by 0"
     return f"{what}. Where the divisor may be 0, write sm.where(sm.not_equal(y, 0), x / y, 0)."
 
 
 def product(y: Number, *factors: Number) -> str:
-    """Return what to do about 0 · ∞."""
-    return "0 · ∞ is NaN: see where the infinity comes from." if np.isnan(y) else ""
+    """Return the remedy for 0 · ∞."""
+    return "0 · ∞ is NaN: find where the infinity first appears." if np.isnan(y) else ""
 
 
 def difference(y: Number, *terms: Number) -> str:
-    """Return what to do about ∞ − ∞."""
-    return "∞ − ∞ is NaN: see where the infinities come from." if np.isnan(y) else ""
+    """Return the remedy for ∞ − ∞."""
+    return "∞ − ∞ is NaN: find where the infinities first appear." if np.isnan(y) else ""
 
 
 def power_of(y: Number, base: Number, exponent: Number) -> str:
-    """Return what to do about a root of a negative number, or a negative power of 0."""
+    """Return the remedy for a root of a negative number, or a negative power of 0."""
     if base < 0 and np.isnan(y):
-        return "A negative number to a power that is no integer is NaN: use sm.abs(x) ** p."
+        return "A negative number to a non-integer power is NaN: use sm.abs(x) ** p."
     if base == 0 and exponent < 0:
         return "0 to a negative power is ∞: sm.where(sm.not_equal(x, 0), x ** p, 0)."
     return ""

@@ -55,7 +55,7 @@ def _read(subscripts: Any) -> tuple[list[str], str]:
         letters = _letters(term)
         if term.count(_ELLIPSIS) > 1 or (letters and not (letters.isascii() and letters.isalpha())):
             raise ShapeError(
-                f"{subscripts!r} cannot be read at {term!r}",
+                f"{subscripts!r} is invalid at {term!r}",
                 remedy='Subscripts are letters, commas, "..." and "->": "...ij,jk->...ik".',
             )
     return terms, result
@@ -73,7 +73,7 @@ def _check_terms(terms: Sequence[str], result: str, count: int) -> None:
     if (_ELLIPSIS in result) != any(_ELLIPSIS in term for term in terms):
         raise ShapeError(
             '"..." must be in the result and in an operand, or in neither',
-            remedy="Sum over the axes that it stands for with sm.sum.",
+            remedy="Sum over its axes with sm.sum.",
         )
 
 
@@ -82,11 +82,11 @@ def _einsum(*operands: Any, subscripts: str) -> Any:
 
 
 class Einsum(Multilinear):
-    """A sum of products over named axes, in the form in which its gradient is another one.
+    """A sum of products over named axes, in a form whose gradients have the same form.
 
-    There are two operands at least.  In the term of each, the letters differ and the ellipsis, if
-    any, comes first; a letter that no other operand has is in the result.  :func:`einsum` brings
-    the user's operands into this form.
+    There are at least two operands.  In the term of each, the letters differ and the ellipsis, if
+    any, comes first; a letter that no other operand has is in the result.  :func:`einsum` converts
+    the user's operands to this form.
     """
 
     subscripts: str
@@ -144,9 +144,9 @@ class Einsum(Multilinear):
         return TensorType(dtype, (*left, *batch, *right))
 
     def flops(self, result: Any, *types: Any) -> int:
-        """As one loop nest over all axes, with as many operations at each point as operands.
+        """Count one loop nest over all axes, with one operation per operand at each point.
 
-        With more than two operands, it is computed as several products, which take less.
+        With more than two operands, it is computed as several products, which cost less.
         """
         terms, _ = _read(self.subscripts)
         sizes: dict[str, Any] = {}
@@ -181,7 +181,7 @@ def _read_sizes(term: str, shape: Shape, sizes: dict[str, Dimension]) -> Shape:
 
 
 def _same_size(a: Dimension, b: Dimension, what: str) -> Dimension:
-    """Return the size of axes that must agree: the one that is known best."""
+    """Return the size of axes that must agree: a known size if there is one."""
     if isinstance(a, int) and isinstance(b, int) and a != b:
         raise ShapeError(
             f"the {what} have sizes {a} and {b}",
@@ -199,24 +199,24 @@ def einsum(subscripts: str, *operands: Operand) -> Node:
         A letter for each axis of each operand, and after ``->`` those of the result, as in
         ``"ij,jk->ik"``; the other letters are summed over.  Without ``->`` the result has the
         letters that appear once, in alphabetic order.  A letter that one operand has twice takes
-        its diagonal.  ``...`` stands for axes that broadcast.
+        its diagonal.  ``...`` denotes axes that broadcast.
     *operands : Node, array or number
 
     Returns
     -------
     Node
-        Of the dtype that the operands promote to.
+        It has the dtype that the operands promote to.
 
     Raises
     ------
     ShapeError
-        If the subscripts cannot be read, or do not fit the operands.
+        If the subscripts are invalid, or do not match the operands.
 
     Notes
     -----
-    The sum is linear in each operand, and the adjoint of one is the sum of products of the result's
-    adjoint with the other operands, whose result is named as that operand.  Diagonals and sums over
-    a letter that only one operand has are nodes of their own, taken first.
+    The sum is linear in each operand.  The adjoint of an operand is the sum of products of the
+    result's adjoint and the other operands, with the axes of that operand.  Diagonals and sums over
+    a letter that only one operand has are separate nodes, computed first.
 
     Examples
     --------
@@ -228,7 +228,7 @@ def einsum(subscripts: str, *operands: Operand) -> Node:
     np.float64(5.0)
     """
     nodes = as_nodes(*operands)
-    infer_type(Einsum(subscripts), nodes)  # for an error in the user's own terms
+    infer_type(Einsum(subscripts), nodes)  # so that an error names the user's terms
     terms, result = _read(subscripts)
     return contract(nodes, terms, result)
 
@@ -237,7 +237,7 @@ register(einsum)
 
 
 def contract(nodes: Sequence[Node], terms: Sequence[str], result: str) -> Node:
-    """Return the sum of products, with the operands brought into the form of :class:`Einsum`."""
+    """Return the sum of products, with the operands converted to the form of :class:`Einsum`."""
     times = Counter(letter for term in (*terms, result) for letter in set(_letters(term)))
     prepared = []
     for node, term in zip(nodes, terms, strict=True):
@@ -259,7 +259,7 @@ def _axis(term: str, position: int) -> int:
 
 
 def _take_diagonals(node: Node, term: str) -> tuple[Node, str]:
-    """Return the operand with one axis, at the end, for each letter that it has twice."""
+    """Return the operand with each letter that it has twice replaced by one axis at the end."""
     letter = next((i for i in term if i != "." and term.count(i) > 1), None)
     while letter is not None:
         letters = _letters(term)
@@ -277,7 +277,7 @@ def _same(x: Any, axis1: int, axis2: int) -> Any:
 
 
 class SquareAxes(Linear):
-    """Return ``x``, of which two axes must have the same size: checked as soon as it is known."""
+    """Return ``x`` after checking that two axes have the same size, as soon as it is known."""
 
     axis1: int
     axis2: int
@@ -305,7 +305,7 @@ class SquareAxes(Linear):
 
 
 def _square(node: Node, axis1: int, axis2: int) -> Node:
-    """Return ``node`` with two axes of the same size, to be checked unless they are known."""
+    """Return ``node`` with two axes of the same size, checked later if they are not known."""
     (x,) = tensor_types(node.type)
     known = not isinstance(x.shape, UnknownShape) and x.shape[axis1] == x.shape[axis2]
     return node if known else apply(SquareAxes(axis1, axis2), node)
@@ -319,7 +319,7 @@ def _ellipsis_first(node: Node, term: str) -> tuple[Node, str]:
 
 
 def _permuted(node: Node, term: str, result: str) -> Node:
-    """Return ``node``, whose axes ``term`` names, with its axes as in ``result``."""
+    """Return ``node``, whose axes are named by ``term``, with its axes as in ``result``."""
     if term == result:
         return node
     names, wanted = _letters(term), _letters(result)

@@ -1,4 +1,4 @@
-"""Exponentials and logarithms, and the logistic functions made of them."""
+"""Exponentials, logarithms and logistic functions."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Exp2(Unary):
 
 
 class Expm1(Unary):
-    """Return e to the power ``x`` minus 1, element by element, exactly for small ``x`` too.
+    """Return e to the power ``x`` minus 1, element by element, accurate for small ``x``.
 
     The derivative is computed as e^x, not as y + 1, which is 0 for x < -37.
 
@@ -183,7 +183,7 @@ class Log10(Unary):
 
 
 class Log1p(Unary):
-    """Return the natural logarithm of 1 + ``x``, element by element, exactly for small ``x`` too.
+    """Return the natural logarithm of 1 + ``x``, element by element, accurate for small ``x``.
 
     Examples
     --------
@@ -211,7 +211,7 @@ class Log1p(Unary):
 
 
 def _share(a: Node, b: Node) -> Node:
-    """Return e^a / (e^a + e^b); one half where both are the same infinity."""
+    """Return e^a / (e^a + e^b); 1/2 where both are the same infinity."""
     same = equal(a, b) & isinf(a)
     return sigmoid(where(same, 0, a - b))
 
@@ -220,7 +220,7 @@ def _add_logarithms(b: ScalarBuilder, x: Value, y: Value) -> Value:
     larger = b.select(b.less(y, x), x, y)
     decay = b.call("exp", b.negate(b.call("fabs", b.subtract(x, y))))  # at most 1
     total = b.add(larger, b.call("log1p", decay))
-    doubled = b.add(x, b.constant(math.log(2), b.dtype(x)))  # right for infinities too
+    doubled = b.add(x, b.constant(math.log(2), b.dtype(x)))  # also correct for infinities
     return b.select(b.equal(x, y), doubled, total)
 
 
@@ -322,7 +322,7 @@ def _logistic_slope(b: ScalarBuilder, x: Value) -> Value:
 class SigmoidSlope(Unary):
     """The derivative of the sigmoid, σ′(x) = σ(x)·σ(-x) = e / (1 + e)² with e = e^-|x|.
 
-    As y·(1 - y) it would be 0 from 37 on, where 1 - y is rounded to 0.  Its own derivative is
+    Computed as y·(1 - y), it would be 0 for x > 37, where 1 - y rounds to 0.  Its own derivative is
     -σ′(x)·tanh(x/2).
     """
 

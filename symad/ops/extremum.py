@@ -1,4 +1,4 @@
-"""Extremes along axes, and where they are."""
+"""Maximum, minimum, and their positions along axes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Extremum(Reduction):
 
     reads_all = False
     beaten: ClassVar[str]
-    """The comparison with the result that holds for the elements that are not taken."""
+    """The comparison with the result that holds for the elements that are not selected."""
 
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(*types)
@@ -40,7 +40,7 @@ class Extremum(Reduction):
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         ties: Node = call("equal", x, y)
         count = cast(sum(ties, self.axis, keepdims=True), wide_dtype(v.dtype))
-        # A NaN equals nothing, so that its count is 0, and 0 / 0 hands the NaN on.
+        # A NaN equals nothing, so its count is 0, and 0 / 0 propagates the NaN.
         shares: Node = call("where", ties, v / count, 0 / count)
         return shares
 
@@ -52,8 +52,8 @@ def _require_elements(shape: Shape, axis: Axis, name: str) -> None:
     for one in normalize_axes(axis, len(shape)):
         if shape[one] == 0:
             raise ShapeError(
-                f"axis {one} is empty, and there is no {name} of no elements",
-                remedy="Feed one element at least along each reduced axis.",
+                f"axis {one} is empty, and the {name} of no elements is undefined",
+                remedy="Feed at least one element along each reduced axis.",
             )
 
 
@@ -72,14 +72,14 @@ def max(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     ----------
     x : node, number or array
     axis : int or tuple of int, optional
-        Along which axes; all unless given.  Negative axes count from the last.
+        The axes to reduce; by default all.  Negative axes count from the last.
     keepdims : bool
         Keep the reduced axes, of size 1.
 
     Returns
     -------
     Node
-        Of the dtype of ``x``.
+        It has the dtype of ``x``.
 
     Raises
     ------
@@ -136,14 +136,14 @@ def min(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     ----------
     x : node, number or array
     axis : int or tuple of int, optional
-        Along which axes; all unless given.  Negative axes count from the last.
+        The axes to reduce; by default all.  Negative axes count from the last.
     keepdims : bool
         Keep the reduced axes, of size 1.
 
     Returns
     -------
     Node
-        Of the dtype of ``x``.
+        It has the dtype of ``x``.
 
     Raises
     ------
@@ -194,7 +194,7 @@ class PositionReduction(Reduction):
         (x,) = tensor_types(*types)
         if isinstance(self.axis, tuple):
             raise GraphTypeError(
-                f"axis {self.axis} is a tuple, but a position is along one axis",
+                f"axis {self.axis} is a tuple, but a position needs a single axis",
                 remedy="Give one axis, or None for the position among all elements in order.",
             )
         _require_elements(x.shape, self.axis, self.name)
@@ -212,14 +212,14 @@ def argmax(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     ----------
     x : node, number or array
     axis : int, optional
-        Along which axis; unless given, among all elements in order.
+        By default, ``x`` is flattened first.
     keepdims : bool
         Keep the reduced axes, of size 1.
 
     Returns
     -------
     Node
-        Of int64; it has no derivative.  A NaN counts as the largest.
+        The position as int64, without a derivative.  A NaN counts as the largest.
 
     Raises
     ------
@@ -260,14 +260,14 @@ def argmin(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     ----------
     x : node, number or array
     axis : int, optional
-        Along which axis; unless given, among all elements in order.
+        By default, ``x`` is flattened first.
     keepdims : bool
         Keep the reduced axes, of size 1.
 
     Returns
     -------
     Node
-        Of int64; it has no derivative.  A NaN counts as the smallest.
+        The position as int64, without a derivative.  A NaN counts as the smallest.
 
     Raises
     ------

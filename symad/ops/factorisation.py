@@ -26,7 +26,7 @@ from symad.ops.matrices import (
     factor_dtype,
     per_matrix,
     require_matrix,
-    require_square,
+    square_type,
 )
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims
@@ -102,9 +102,9 @@ class Cholesky(PerMatrix):
 
     Notes
     -----
-    Ā is the symmetric part of L⁻ᵀ Φ(Lᵀ L̄) L⁻¹, and L̇ = L Φ(L⁻¹ Ȧ L⁻ᵀ) with the symmetric part of Ȧ,
-    where Φ takes the lower triangle and half of the diagonal (Murray 2016).  Derivatives are thus
-    those along symmetric matrices, although the value reads one triangle.
+    Ā is the symmetric part of L⁻ᵀ Φ(Lᵀ L̄) L⁻¹, and L̇ = L Φ(L⁻¹ Ȧ L⁻ᵀ) with the symmetric part of
+    Ȧ, where Φ takes the lower triangle and half of the diagonal (Murray 2016).  Derivatives are
+    therefore taken along symmetric matrices, although the value reads one triangle.
 
     Examples
     --------
@@ -133,9 +133,7 @@ class Cholesky(PerMatrix):
         return per_matrix(types[0], lambda n, _: n**3 // 3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        return a.with_dtype(factor_dtype(a.dtype))
+        return square_type(*types)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         inside = _lower_half(out.mT @ adjoint)
@@ -179,7 +177,7 @@ class QR(PerMatrix):
     )
 
     def flops(self, result: Any, *types: Any) -> int:
-        # R by Householder reflections, and as much again to form Q.
+        # R by Householder reflections, and the same count again to form Q.
         return per_matrix(types[0], lambda m, n: 4 * _tall(m, n) - 4 * min(m, n) ** 3 // 3)
 
     def infer(self, *types: Any) -> Type:
@@ -254,7 +252,7 @@ def qr(a: Operand) -> QRResult:
     Raises
     ------
     GradientError
-        If derivatives are asked for and m < n.
+        If derivatives are requested and m < n.
 
     Notes
     -----
@@ -325,10 +323,8 @@ class Eigh(PerMatrix):
         return per_matrix(types[0], lambda n, _: 9 * n**3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        vectors = a.with_dtype(factor_dtype(a.dtype))
-        return _tuple_type(vectors.with_shape(batch_of(a.shape, 1)), vectors)
+        vectors = square_type(*types)
+        return _tuple_type(vectors.with_shape(batch_of(vectors.shape, 1)), vectors)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         values, vectors = (structure_item(out, key) for key in range(2))
@@ -358,7 +354,7 @@ def eigh(a: Operand) -> EighResult:
     -------
     eigenvalues : (..., n) Node
     eigenvectors : (..., n, n) Node
-        In columns.  Their signs are LAPACK's choice.
+        In columns.  LAPACK chooses their signs.
 
     Raises
     ------
@@ -374,8 +370,9 @@ def eigh(a: Operand) -> EighResult:
     Ā is the symmetric part of V (diag(λ̄) + F ∘ (Vᵀ V̄)) Vᵀ with F_ij = 1 / (λ_j − λ_i) off the
     diagonal (Giles 2008): derivatives along symmetric matrices, as for :func:`cholesky`.  Where
     eigenvalues are equal, eigenvectors have no derivative, and one that uses them is infinite or
-    NaN.  The first derivative of the eigenvalues does not use F; for equal ones it depends on the
-    chosen vectors, but that of a symmetric function of them, such as the sum, does not.
+    NaN.  The first derivative of the eigenvalues does not use F; for equal eigenvalues it depends
+    on the choice of vectors, but the derivative of a symmetric function of them, such as the sum,
+    does not.
 
     Examples
     --------
@@ -432,9 +429,8 @@ class Eigvalsh(PerMatrix):
         return per_matrix(types[0], lambda n, _: 4 * n**3 // 3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        return TensorType(factor_dtype(a.dtype), batch_of(a.shape, 1))
+        a = square_type(*types)
+        return a.with_shape(batch_of(a.shape, 1))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         vectors = eigh(inputs[0]).eigenvectors
@@ -521,7 +517,7 @@ class SVD(PerMatrix):
 
 
 def _vector_adjoint(vectors: Node, values: Node, adjoint: Node) -> Node:
-    """Return U [F ∘ (Uᵀ Ū − Ūᵀ U)] S + (1 − U Uᵀ) Ū S⁻¹, what Ū adds to Ā V."""
+    """Return U [F ∘ (Uᵀ Ū − Ūᵀ U)] S + (1 − U Uᵀ) Ū S⁻¹, the contribution of Ū to Ā V."""
     inside = vectors.mT @ adjoint
     turn = vectors @ (_gaps(values * values) * (inside - inside.mT))
     return _scaled_columns(turn, values) + _outside(vectors, adjoint / expand_dims(values, -2))
@@ -561,12 +557,11 @@ def svd(a: Operand) -> SVDResult:
 
     Notes
     -----
-    With F_ij = 1 / (s_j² − s_i²) off the diagonal,
-    Ā = U diag(s̄) Vᵀ + (U [F ∘ (Uᵀ Ū − Ūᵀ U)] S + (1 − U Uᵀ) Ū S⁻¹) Vᵀ and likewise for V
-    (Townsend 2016).  A pair of vectors may change sign together, which is LAPACK's choice:
-    differentiate functions that do not depend on it.  Where singular values are equal or zero, the
-    vectors have no derivative, and one that uses them is infinite or NaN; the first derivative of
-    the singular values uses neither F nor S⁻¹.
+    With F_ij = 1 / (s_j² − s_i²) off the diagonal, Ā = U diag(s̄) Vᵀ + (U [F ∘ (Uᵀ Ū − Ūᵀ U)] S +
+    (1 − U Uᵀ) Ū S⁻¹) Vᵀ and likewise for V (Townsend 2016).  The sign of a pair of vectors is
+    LAPACK's choice: differentiate only functions that do not depend on it.  Where singular values
+    are equal or zero, the vectors have no derivative, and one that uses them is infinite or NaN;
+    the first derivative of the singular values uses neither F nor S⁻¹.
 
     Examples
     --------
@@ -582,7 +577,7 @@ def svd(a: Operand) -> SVDResult:
 
 
 def _svd_as_numpy(a: Operand, full_matrices: bool = True) -> SVDResult:
-    """``np.linalg.svd`` of a node, which must ask for the reduced form: NumPy's default is not."""
+    """``np.linalg.svd`` of a node, in the reduced form only, which is not NumPy's default."""
     if full_matrices:
         raise GraphTypeError(
             "the full form of a singular value decomposition has no counterpart for symad nodes",
@@ -605,8 +600,8 @@ class Svdvals(PerMatrix):
 
     Notes
     -----
-    As :func:`svd`, without computing the vectors until a derivative needs them.  At a singular
-    value of zero, which has a kink, the derivative is that along LAPACK's choice of vectors.
+    As :func:`svd`, without computing the vectors until a derivative needs them.  A singular value
+    of zero has a kink: the derivative there is the one for LAPACK's choice of vectors.
 
     Examples
     --------

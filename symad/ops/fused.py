@@ -1,4 +1,4 @@
-"""One loop nest in place of many: what a backend that generates code computes in one go."""
+"""The fused op: one loop nest, which a backend that generates code computes in one pass."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _two_at_once(x: Node) -> Node:
 class Fused(WithBody):
     """Compute the body's outputs in one loop nest; the value is a tuple if there are several.
 
-    It comes from :func:`symad.passes.fuse.fuse`, after differentiation, and has no derivative.
+    :func:`symad.passes.fuse.fuse` makes it after differentiation; it has no derivative.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Fused(WithBody):
     space : tuple of int
         The axes of the loop nest.
     split : int or None
-        How many of the axes are before those of a row; ``None`` where nothing is made per row.
+        How many of the axes are before those of a row; ``None`` if nothing is computed per row.
     """
 
     space: tuple[int, ...]
@@ -51,7 +51,7 @@ class Fused(WithBody):
     def infer(self, *types: Any) -> Type:
         taken = tensor_types(*[node.type for node in self.body.inputs])
         if not all(type_.is_static for type_ in taken):
-            raise ShapeError("a loop nest is made for shapes that are known")
+            raise ShapeError("a loop nest needs known shapes")
         made = [node.type for node in self.body.outputs]
         return made[0] if len(made) == 1 else StructureType("tuple", tuple(enumerate(made)))
 

@@ -33,7 +33,7 @@ def take(x: Operand, indices: Operand, axis: int | None = None) -> Node:
     ----------
     x : node, number or array
     indices : int, integer array or integer node
-        Their axes take the place of ``axis`` in the result.  Negative ones count from the end.
+        Their axes replace ``axis`` in the result.  Negative ones count from the end.
     axis : int, optional
         Without it, ``x`` is flattened first.
 
@@ -145,9 +145,9 @@ class AddAlongAxis(Linear):
         return apply(TakeAlongAxis(self.axis), adjoint, inputs[2])
 
     def decompose(self, *inputs: Node) -> Node | None:
-        """Where there is one index along the axis: v where that is the place, 0 elsewhere.
+        """The case of one index along the axis: v at that position, 0 elsewhere.
 
-        Taking the places by the index, too, turns a negative one around and refuses a wrong one.
+        Indexing the positions as well resolves a negative index and refuses one out of range.
         """
         v, like, index = inputs
         shape, axis = like.shape, normalize_axis(self.axis, len(like.shape))
@@ -169,7 +169,7 @@ def take_along_axis(x: Operand, indices: Operand, axis: int | None = -1) -> Node
     ----------
     x : node, number or array
     indices : integer array or node
-        With as many axes as ``x``; the other axes broadcast against those of ``x``.
+        It has as many axes as ``x``; the other axes broadcast against those of ``x``.
     axis : int, optional
         ``None`` flattens ``x`` first.
 
@@ -196,7 +196,7 @@ def _one_hot(indices: Any, depth: int, dtype: Any) -> Any:
 
 
 class OneHot(Op):
-    """Turn each integer into a row of zeros with a one at that place."""
+    """Turn each integer into a row of zeros with a one at that position."""
 
     depth: int
     dtype: np.dtype[Any]
@@ -222,7 +222,7 @@ class OneHot(Op):
     def decompose(self, *inputs: Node) -> Node | None:
         (indices,) = inputs
         places = _places(self.depth)
-        if not np.can_cast(indices.dtype, places.dtype):  # 32 bits do where 64 have been given
+        if not np.can_cast(indices.dtype, places.dtype):  # 32 bits suffice, even for int64 indices
             indices = call("clip", indices, -1 if indices.dtype.kind == "i" else 0, self.depth)
         narrow = call("expand_dims", cast(indices, places.dtype), -1)
         hits: Node = call("equal", narrow, places)
@@ -230,12 +230,12 @@ class OneHot(Op):
 
 
 def one_hot(indices: Operand, depth: int, dtype: Any = "float64") -> Node:
-    """Return, for each integer, ``depth`` numbers that are 0 but for a 1 at that place.
+    """Return, for each integer, ``depth`` numbers: 1 at that position and 0 elsewhere.
 
     Parameters
     ----------
     indices : integer array or node
-        An integer that is not in [0, depth) gives zeros only.
+        An integer outside [0, depth) gives only zeros.
     depth : int
     dtype : dtype
 

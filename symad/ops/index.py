@@ -1,7 +1,7 @@
 """Indexing ``x[...]``, its adjoint, and new arrays that differ from ``x`` at an index.
 
-For a subscript that names no element twice, reading and writing are each other's transposes.
-Index arrays may name an element several times: then adjoints add up there.
+For a subscript that names no element twice, reading and writing are transposes of each other.  If
+index arrays name an element several times, its adjoints are summed.
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ class Index(Linear, _Subscripted):
 
     @property
     def text(self) -> str:  # type: ignore[override]
-        """The template with the key in it."""
+        """The template with the key inserted."""
         return f"{{0}}[{format_key(self.key)}]"
 
     @property
     def latex(self) -> str:  # type: ignore[override]
-        """The template with the key in brackets: operands may have subscripts of their own."""
+        """The template with the key in brackets, since operands may have subscripts."""
         return self.text
 
     def infer(self, *types: Any) -> Type:
@@ -92,7 +92,7 @@ class Index(Linear, _Subscripted):
 
 
 class ArrayIndex(Index):
-    """Select elements by arrays of integers, with slices and numbers beside them: a copy."""
+    """Select elements by arrays of integers, possibly with slices and numbers: a copy."""
 
     name = "array_index"
     is_view = False
@@ -118,7 +118,7 @@ def _scatter_add(v: Any, like: Any, *indices: Any, key: Key) -> Any:
 
 
 def _add_into(total: Any, index: tuple[Any, ...], v: Any) -> None:
-    """Add ``v`` to ``total[index]``, as often as an element is named."""
+    """Add ``v`` to ``total[index]``, once for each time that an element is named."""
     if not any(isinstance(entry, np.ndarray) for entry in index):
         total[index] += v
     elif len(index) == 1 and total.ndim > 1 and total.flags.c_contiguous:
@@ -181,7 +181,7 @@ def _check_value(value: TensorType, selected: Shape) -> None:
         fits = False
     if not fits:
         raise ShapeError(
-            f"a value of shape {format_shape(value.shape)} does not fit what the index selects, "
+            f"a value of shape {format_shape(value.shape)} does not match the selected elements, "
             f"{format_shape(selected)}"
         )
 
@@ -199,9 +199,9 @@ def scatter_add(v: Operand, like: Operand, index: Any) -> Node:
     Parameters
     ----------
     v : node, number or array
-        What is added; it broadcasts to the shape of what ``index`` names.
+        The values to add; they broadcast to the selected elements.
     like : node or array
-        Of which only the shape matters.
+        Only its shape matters.
     index : int, slice, None, ..., integer array or node, or a tuple of these
 
     Examples
@@ -256,7 +256,7 @@ register(scatter_add)
 def _set_at(x: Any, value: Any, *indices: Any, key: Key) -> Any:
     result = np.array(x)
     index = fill_key(key, indices)
-    # In C order the last of several values for one element wins, here and in _last_of.
+    # In C order, the last of several values for one element is stored, here and in _last_of.
     result[index] = np.array(np.broadcast_to(value, np.shape(result[index])), order="C")
     return result
 
@@ -336,9 +336,10 @@ def _last_of(x: Any, *indices: Any, key: Key) -> Any:
 
 
 class IndexLast(Linear, _Subscripted):
-    """Select elements, but zero where the same element is selected again later.
+    """Select elements; the result is zero where the same element is selected again later.
 
-    The transpose of writing at an index, where the last of several values for one element wins.
+    The transpose of writing at an index, where the last of several values for one element is
+    stored.
     """
 
     name = "index_last"
@@ -363,18 +364,18 @@ def set_at(x: Operand, index: Any, value: Operand) -> Node:
     x : node, number or array
     index : as in ``x[index]``
     value : node, number or array
-        Broadcast to what the index selects.  Where index arrays name an element several times, the
-        last value stays, and only that one gets a gradient.
+        It broadcasts to the selected elements.  If index arrays name an element several times, the
+        last value is stored, and only that one gets a gradient.
 
     Returns
     -------
     Node
-        Of the shape and dtype of ``x``.
+        It has the shape and dtype of ``x``.
 
     Raises
     ------
     ShapeError
-        If ``value`` does not fit, or the index is out of range.
+        If ``value`` does not match, or the index is out of range.
     GraphTypeError
         If ``value`` is floating and ``x`` is not.
 
@@ -399,17 +400,17 @@ def add_at(x: Operand, index: Any, value: Operand) -> Node:
     x : node, number or array
     index : as in ``x[index]``
     value : node, number or array
-        Broadcast to what the index selects.
+        It broadcasts to the selected elements.
 
     Returns
     -------
     Node
-        Of the shape and dtype of ``x``.
+        It has the shape and dtype of ``x``.
 
     Raises
     ------
     ShapeError
-        If ``value`` does not fit, or the index is out of range.
+        If ``value`` does not match, or the index is out of range.
     GraphTypeError
         If ``value`` is floating and ``x`` is not.
 

@@ -20,17 +20,16 @@ from symad.ops.linear_system import solve_triangular
 from symad.ops.matrices import (
     PerMatrix,
     batch_of,
-    factor_dtype,
     over_matrices,
     per_matrix,
     require_square,
+    square_type,
 )
 from symad.ops.reduce import sum as sum_of
 from symad.ops.structure import adjoint_items, only_item, structure_item
 from symad.types import (
     KnownRank,
     StructureType,
-    TensorType,
     Type,
     UnknownShape,
 )
@@ -85,9 +84,7 @@ class Inv(PerMatrix):
         return per_matrix(types[0], lambda n, _: 2 * n**3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        return a.with_dtype(factor_dtype(a.dtype))
+        return square_type(*types)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return -(out.mT @ adjoint @ out.mT)
@@ -116,8 +113,8 @@ class Det(PerMatrix):
 
     Notes
     -----
-    Ā = d̄ C, with the matrix C of cofactors, which is right for singular matrices as well.  The
-    second derivative exists in formula only where ``a`` is invertible: it is NaN where it is not.
+    Ā = d̄ C, with the matrix C of cofactors, which is also correct for singular matrices.  The
+    second derivative has a formula only where ``a`` is invertible: elsewhere it is NaN.
 
     Examples
     --------
@@ -154,9 +151,8 @@ class Det(PerMatrix):
         return per_matrix(types[0], lambda n, _: 2 * n**3 // 3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        return TensorType(factor_dtype(a.dtype), batch_of(a.shape))
+        a = square_type(*types)
+        return a.with_shape(batch_of(a.shape))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return over_matrices(adjoint) * apply(Cofactors(), *inputs)
@@ -175,10 +171,10 @@ def _cofactors(a: Any) -> Any:
 
 
 class Cofactors(PerMatrix):
-    """The matrix of cofactors, C = det(A) A⁻ᵀ, which exists for singular matrices as well.
+    """The matrix of cofactors, C = det(A) A⁻ᵀ, which also exists for singular matrices.
 
-    From the singular value decomposition A = U S Vᵀ it is det(U V) U S' Vᵀ, where S' has, in place
-    of each singular value, the product of the others.
+    From the singular value decomposition A = U S Vᵀ it is det(U V) U S' Vᵀ, where S' replaces each
+    singular value by the product of the others.
     """
 
     name = "cofactors"
@@ -211,9 +207,7 @@ class Cofactors(PerMatrix):
         return per_matrix(types[0], lambda n, _: 22 * n**3 + 4 * n**3 // 3 + 2 * n**3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        return a.with_dtype(factor_dtype(a.dtype))
+        return square_type(*types)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         # Ċ = (<C, Ȧ> C - C Ȧᵀ C) / det A is a symmetric map of Ȧ.
@@ -252,9 +246,8 @@ class Slogdet(PerMatrix):
         return per_matrix(types[0], lambda n, _: 2 * n**3 // 3)
 
     def infer(self, *types: Any) -> Type:
-        (a,) = tensor_types(*types)
-        require_square(a.shape)
-        item = TensorType(factor_dtype(a.dtype), batch_of(a.shape))
+        a = square_type(*types)
+        item = a.with_shape(batch_of(a.shape))
         return StructureType("tuple", ((0, item), (1, item)))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
@@ -286,8 +279,8 @@ def slogdet(a: Operand) -> SlogdetResult:
 
     Notes
     -----
-    For the logarithm l, Ā = l̄ A⁻ᵀ; at a singular matrix, where l has no derivative, that is an
-    EvaluationError.  The sign changes in steps: its derivative is zero.
+    For the logarithm l, Ā = l̄ A⁻ᵀ; at a singular matrix, where l has no derivative, this raises an
+    EvaluationError.  The sign is piecewise constant: its derivative is zero.
 
     Examples
     --------
@@ -305,7 +298,7 @@ def _identity_matrix(like: Any) -> Any:
 
 
 class IdentityMatrix(Op):
-    """The identity matrix of the size of the square matrices in ``like``, of its dtype."""
+    """The identity matrix of the size of the square matrices in ``like``, with its dtype."""
 
     name = "identity_matrix"
     numpy = staticmethod(_identity_matrix)
@@ -339,7 +332,7 @@ def matrix_power(a: Operand, n: int) -> Node:
 
     Notes
     -----
-    Made by repeated squaring, of at most 2·log₂(abs(n)) matrix products.
+    Computed by repeated squaring, with at most 2·log₂(abs(n)) matrix products.
 
     Examples
     --------

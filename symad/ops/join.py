@@ -1,4 +1,4 @@
-"""Ops that join arrays along an axis, and take them apart again."""
+"""Ops that join arrays along an axis or split them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _concat(*xs: Any, axis: int) -> Any:
 
 
 class Concat(JointlyLinear):
-    """Join arrays along an axis that they have."""
+    """Join arrays along an existing axis."""
 
     axis: int
 
@@ -65,7 +65,7 @@ class Concat(JointlyLinear):
 
 
 def _unify(shapes: Sequence[KnownRank], axis: int) -> KnownRank:
-    """Return what ``shapes`` agree on, in all axes but one."""
+    """Return the common shape of ``shapes`` in all axes but one."""
     result = shapes[0]
     for other in shapes[1:]:
         fits = len(result) == len(other)
@@ -124,7 +124,7 @@ class _Part(Linear):
 
 
 class ConcatPart(_Part):
-    """Take from ``v`` the part that input number ``part`` of a concatenation has in it."""
+    """Take from ``v`` the part that comes from input number ``part`` of a concatenation."""
 
     name = "concat_part"
     reads_all = False
@@ -159,7 +159,7 @@ def _concat_place(v: Any, *xs: Any, axis: int, part: int) -> Any:
 
 
 class ConcatPlace(_Part):
-    """Put ``v`` where input number ``part`` of a concatenation goes, among zeros."""
+    """Put ``v`` at the position of input number ``part`` of a concatenation, among zeros."""
 
     name = "concat_place"
     fills_all = False
@@ -179,7 +179,7 @@ class ConcatPlace(_Part):
 
 
 def concat(arrays: Sequence[Operand], axis: int | None = 0) -> Node:
-    """Return ``arrays`` joined along an axis that they have.
+    """Return ``arrays`` joined along an existing axis.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def _some_nodes(arrays: Any, what: str) -> tuple[Node, ...]:
         arrays = list(arrays)
     nodes = as_nodes(*arrays)
     if not nodes:
-        raise GraphTypeError(f"{what} needs one array at least")
+        raise GraphTypeError(f"{what} needs at least one array")
     return nodes
 
 
@@ -224,7 +224,7 @@ def _stack(*xs: Any, axis: int) -> Any:
 
 
 class Stack(JointlyLinear):
-    """Join arrays of one shape along a new axis."""
+    """Join arrays of the same shape along a new axis."""
 
     axis: int
 
@@ -252,7 +252,7 @@ class Stack(JointlyLinear):
 
 
 def stack(arrays: Sequence[Operand], axis: int = 0) -> Node:
-    """Return ``arrays``, all of one shape, joined along a new axis.
+    """Return ``arrays``, all of the same shape, joined along a new axis.
 
     Parameters
     ----------
@@ -293,7 +293,7 @@ def vstack(arrays: Sequence[Operand]) -> Node:
 
 
 def hstack(arrays: Sequence[Operand]) -> Node:
-    """Return ``arrays`` joined along the second axis, vectors along their only one.
+    """Return ``arrays`` joined along the second axis, vectors along their only axis.
 
     Parameters
     ----------
@@ -310,7 +310,7 @@ def hstack(arrays: Sequence[Operand]) -> Node:
 
 
 def atleast_1d(x: Operand) -> Node:
-    """Return ``x``, a scalar as a vector of one element.
+    """Return ``x``; a scalar becomes a vector of one element.
 
     Parameters
     ----------
@@ -326,7 +326,7 @@ def atleast_1d(x: Operand) -> Node:
 
 
 def atleast_2d(x: Operand) -> Node:
-    """Return ``x``, a vector as a matrix of one row.
+    """Return ``x``; a vector becomes a matrix of one row.
 
     Parameters
     ----------
@@ -352,7 +352,7 @@ def _at_least(x: Node, rank: int) -> Node:
     return expand_dims(x, tuple(range(missing))) if missing > 0 else x
 
 
-# Taking apart
+# Splitting
 
 
 def _quotient(n: Any, count: int) -> Any:
@@ -379,7 +379,7 @@ class EqualPart(Op):
 
 
 def split(x: Operand, indices_or_sections: Any, axis: int = 0) -> tuple[Node, ...]:
-    """Return ``x`` in parts along an axis.
+    """Split ``x`` into parts along an axis.
 
     Parameters
     ----------
@@ -395,8 +395,8 @@ def split(x: Operand, indices_or_sections: Any, axis: int = 0) -> tuple[Node, ..
     Raises
     ------
     ShapeError
-        If the axis cannot be split into equal parts; where its size is not known, this is checked
-        when the graph runs.
+        If the axis cannot be split into equal parts; if its size is not known, this is checked when
+        the graph runs.
 
     Examples
     --------

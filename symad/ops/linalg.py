@@ -1,4 +1,4 @@
-"""Linear algebra by NumPy's names: ``sm.linalg.solve(a, b)``, ``np.linalg.solve(node, b)``."""
+"""Linear algebra under NumPy's names: ``sm.linalg.solve(a, b)``, ``np.linalg.solve(node, b)``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = [
 def trace(x: Operand, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Node:
     """Return the trace of matrices: the sum along their diagonal.
 
-    As ``np.trace(x)``, but for the last two axes unless others are named.
+    Like ``np.trace(x)``, but by default for the last two axes.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def _root_of_squares(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     limits = np.finfo(wide)
     if np.all((limits.tiny / limits.eps < total) & (total < np.inf)):
         return np.sqrt(total).astype(dtype)
-    # Squares that overflow or lose digits are made of numbers scaled to at most 1.
+    # Where squares overflow or lose digits, the numbers are first scaled to at most 1.
     size = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
     scale = np.where((size > 0) & (size < np.inf), size, 1).astype(wide)
     total = np.sum(np.square(x / scale), axis=axis, keepdims=True)
@@ -130,13 +130,13 @@ def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) 
     ----------
     x : Node or array
     ord : {None, 1, 2, inf, -inf, "fro", "nuc", -1, -2}
-        By default the root of the sum of all squares.  Of vectors: 1 is the sum of magnitudes, 2
-        the root of the sum of squares, ±inf the largest or smallest magnitude.  Of matrices: ±1 is
+        By default the root of the sum of all squares.  For vectors: 1 is the sum of magnitudes, 2
+        the root of the sum of squares, ±inf the largest or smallest magnitude.  For matrices: ±1 is
         the largest or smallest sum of magnitudes of a column, ±inf of a row, ±2 the largest or
         smallest singular value, "fro" the root of the sum of squares, "nuc" the sum of singular
         values.
     axis : int or tuple of int, optional
-        One axis for vectors, two for matrices (the rows along the first); all unless given.
+        One axis for vectors, two for matrices (the rows along the first); by default all.
     keepdims : bool
         Keep the axes, of size 1.
 
@@ -149,7 +149,7 @@ def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) 
     GraphTypeError
         If there is no such ``ord``.
     ShapeError
-        If an axis does not exist, or ``ord`` is given and the axes are neither one nor two.
+        If an axis does not exist, or ``ord`` is given without one or two axes.
 
     Notes
     -----
@@ -177,12 +177,12 @@ def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) 
 
 
 def _norm_axes(x: Node, axis: Any) -> tuple[int, ...]:
-    """Return the one or two axes of the vectors or matrices, in the order given."""
+    """Return the one or two axes of the vectors or matrices, in the given order."""
     wanted = as_axis(axis)
     if wanted is None:
         if x.ndim is None:
             raise ShapeError(
-                "how many axes the operand has must be known",
+                "the number of axes of the operand must be known",
                 remedy="Declare it, or name the axes: norm(x, ord, axis=-1).",
             )
         wanted = tuple(range(x.ndim))
@@ -191,7 +191,7 @@ def _norm_axes(x: Node, axis: Any) -> tuple[int, ...]:
         normalize_axes(axes, x.ndim)
     if len(axes) not in (1, 2):
         raise ShapeError(
-            f"an order of a norm is for vectors or matrices, not for {len(axes)} axes",
+            f"ord= needs vectors or matrices, not {len(axes)} axes",
             remedy="Name one axis or two: norm(x, ord, axis=-1).",
         )
     return axes
@@ -228,7 +228,7 @@ def _matrix_norm(x: Node, ord: Any, axes: tuple[int, ...], keepdims: bool) -> No
     return expand_dims(result, axes) if keepdims else result
 
 
-_ORDERS = 'Of vectors: 1, 2, inf, -inf.  Of matrices: 1, 2, inf, their negatives, "fro", "nuc".'
+_ORDERS = 'For vectors: 1, 2, inf, -inf.  For matrices: 1, 2, inf, their negatives, "fro", "nuc".'
 
 register(norm, "linalg.norm")
 register(trace, "linalg.trace", in_expressions=True)

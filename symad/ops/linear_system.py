@@ -1,4 +1,4 @@
-"""Linear systems: solving them, of general and of triangular matrices.
+"""Solving linear systems with general and triangular matrices.
 
 The rules are those of M. Giles, "An extended collection of matrix derivative results for forward
 and reverse mode algorithmic differentiation" (2008), unless a docstring names another source.
@@ -35,7 +35,7 @@ from symad.types import (
 
 
 class _LinearSolve(Op):
-    """An op that solves A X = B; subclasses say which part of A they read."""
+    """An op that solves A X = B; subclasses define which part of A they read."""
 
     def infer(self, *types: Any) -> Type:
         a, b = tensor_types(*types)
@@ -104,7 +104,7 @@ def _require_rows(unknowns: Dimension, rows: Dimension) -> None:
     if isinstance(unknowns, int) and isinstance(rows, int) and unknowns != rows:
         raise ShapeError(
             f"there are {unknowns} unknowns, but the right-hand side has {rows} rows",
-            remedy="It is (n,) for one system, or (..., n, k) for k systems with the same matrix.",
+            remedy="It has the shape (n,) for one system, or (..., n, k) for k systems.",
         )
 
 
@@ -175,7 +175,7 @@ def _solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
     columns = b[:, None] if b.ndim == 1 else b
     dtype = factor_dtype(a.dtype, b.dtype)
     if not unit_diagonal and not np.all(np.diagonal(a, axis1=-2, axis2=-1)):
-        raise np.linalg.LinAlgError("singular matrix: a zero stands on its diagonal")
+        raise np.linalg.LinAlgError("singular matrix: its diagonal contains a zero")
     a = a.astype(dtype, copy=False)
     batch = np.broadcast_shapes(a.shape[:-2], columns.shape[:-2])
     columns = np.broadcast_to(columns, (*batch, *columns.shape[-2:]))
@@ -192,7 +192,7 @@ def _solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
 def _substitute(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> None:
     """Replace ``b``, in C order, by the solution of a x = b.
 
-    BLAS, which has matrices in Fortran order, sees xᵀ aᵀ = bᵀ and copies nothing.
+    BLAS expects Fortran order: it solves xᵀ aᵀ = bᵀ without copying.
     """
     from scipy.linalg import blas
 
@@ -254,7 +254,7 @@ class SolveTriangular(_LinearSolve):
 def solve_triangular(
     a: Operand, b: Operand, *, lower: bool = False, unit_diagonal: bool = False
 ) -> Node:
-    """Solve ``a @ x = b`` for a triangular matrix ``a``, of which only that part is read.
+    """Solve ``a @ x = b`` for a triangular matrix ``a``, of which only the triangle is read.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def solve_triangular(
     b : (n,) or (..., n, k) Node or array
         As for :func:`solve`; leading axes broadcast.
     lower : bool
-        Whether the lower triangle is read, else the upper.
+        Whether the lower triangle is read, rather than the upper.
     unit_diagonal : bool
         Whether the diagonal counts as ones and is not read.
 
@@ -275,11 +275,11 @@ def solve_triangular(
     ShapeError
         If ``a`` is not square, or the rows of ``a`` and ``b`` differ.
     EvaluationError
-        If there is a zero on the diagonal, when values are fed.
+        If the diagonal contains a zero, when values are fed.
 
     Notes
     -----
-    The rules are those of :func:`solve`; the adjoint of ``a`` is triangular as well.
+    The rules are those of :func:`solve`; the adjoint of ``a`` is also triangular.
 
     Examples
     --------

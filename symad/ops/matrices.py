@@ -1,4 +1,4 @@
-"""What ops on matrices and stacks of them have in common: their shapes, dtypes and costs."""
+"""Shapes, dtypes and costs of ops on matrices and stacks of matrices."""
 
 from __future__ import annotations
 
@@ -51,6 +51,13 @@ def require_square(shape: Shape) -> None:
         raise ShapeError(f"a square matrix is needed; this is {format_shape(shape)}")
 
 
+def square_type(*types: Type) -> TensorType:
+    """Return the type of a square operand, in the dtype in which LAPACK computes."""
+    (a,) = tensor_types(*types)
+    require_square(a.shape)
+    return a.with_dtype(factor_dtype(a.dtype))
+
+
 def batch_of(shape: Shape, matrix_axes: int = 2) -> Shape:
     """Return ``shape`` without the axes of the matrix."""
     if isinstance(shape, UnknownShape):
@@ -70,12 +77,12 @@ def per_matrix(type_: Any, flops: Callable[[int, int], int]) -> int:
 
 
 def over_matrices(x: Node) -> Node:
-    """Return numbers, one for each matrix of a stack, so that they broadcast to the matrices."""
+    """Return one number per matrix of a stack, shaped to broadcast to the matrices."""
     return expand_dims(x, (-2, -1))
 
 
 class PerMatrix(Op):
-    """An op on each matrix of a stack by itself: a condition for one is that for all of it."""
+    """An op on each matrix of a stack separately: a condition applies to whole matrices."""
 
     result_axes: ClassVar[tuple[int, ...]]
     """How many axes of each result belong to one matrix."""
@@ -101,7 +108,7 @@ def _any_of_matrix(condition: Node, axes: int) -> Node:
 
 
 def _nan_on_failure(*arrays: Any, op: Op) -> Any:
-    """Return what ``op`` computes; NaN for each matrix of a stack for which that is an error."""
+    """Return the result of ``op``, with NaN for each matrix of a stack for which it fails."""
     kernel = op.kernel()
     try:
         return kernel(*arrays)
@@ -133,9 +140,9 @@ def _stacked(items: Sequence[Any], batch: tuple[int, ...]) -> Any:
 
 
 class NanOnFailure(Op):
-    """An op on matrices that gives NaN for what would be an error.
+    """An op on matrices that gives NaN instead of an error.
 
-    It comes from :func:`symad.passes.failures.allow_failures`, which no derivative follows.
+    :func:`symad.passes.failures.allow_failures` makes it after differentiation.
     """
 
     op: Op
@@ -241,7 +248,7 @@ class FromColumns(_ByRank):
 
 
 def to_columns(x: Node, like: Node) -> Node:
-    """Return ``x`` with a last axis of size 1 if ``like`` is a vector, which may be open yet."""
+    """Return ``x`` with a last axis of size 1 if ``like`` is a vector, which may be unknown yet."""
     if like.ndim is None:
         return apply(ToColumns(), x, like)
     return expand_dims(x, -1) if like.ndim == 1 else x

@@ -39,9 +39,9 @@ def var(
     ----------
     x : node, number or array
     axis : int or tuple of int, optional
-        Along which axes; all unless given.  Negative axes count from the last.
+        The axes to reduce; by default all.  Negative axes count from the last.
     correction : float
-        The c that is taken from the number n of elements: 0 for a whole population, 1 for the
+        The c that is subtracted from the number n of elements: 0 for a whole population, 1 for the
         unbiased estimate from a sample.
     keepdims : bool
         Keep the reduced axes, of size 1.
@@ -51,7 +51,7 @@ def var(
     Returns
     -------
     Node
-        Of the dtype of ``x``; float64 for integers and booleans.  Where n ≤ c it is NaN or
+        It has the dtype of ``x``; float64 for integers and booleans.  Where n ≤ c it is NaN or
         infinite.
 
     Raises
@@ -95,13 +95,13 @@ def _std(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0
 
 
 _WIDER = {np.dtype("float16"): np.dtype("float32"), np.dtype("float32"): np.dtype("float64")}
-"""In which squares neither overflow nor underflow."""
+"""Magnitudes whose squares neither overflow nor underflow."""
 
 
 class Var(Reduction):
     """y = Σ_j d_j² / m with d = x − mean(x) and m = n − c: see :func:`var`.
 
-    ∂y/∂x_j = 2 d_j / m: the mean moves too, but that adds a multiple of Σ_j d_j, which is 0.
+    ∂y/∂x_j = 2 d_j / m: the mean also changes, but this adds a multiple of Σ_j d_j, which is 0.
     """
 
     correction: float = 0
@@ -147,16 +147,16 @@ def std(
 ) -> Node:
     """Return the standard deviation of the elements of ``x`` along ``axis``: the root of ``var``.
 
-    Where all elements are equal the function has a kink, as the absolute value has at 0: the
-    derivative is taken to be 0 there, which is a subgradient, instead of 0 / 0.
+    Where all elements are equal, the function has a kink, like the absolute value at 0: the
+    derivative is defined as 0 there, which is a subgradient, instead of 0 / 0.
 
     Parameters
     ----------
     x : node, number or array
     axis : int or tuple of int, optional
-        Along which axes; all unless given.  Negative axes count from the last.
+        The axes to reduce; by default all.  Negative axes count from the last.
     correction : float
-        What is taken from the number of elements; see :func:`var`.
+        The number subtracted from the number of elements; see :func:`var`.
     keepdims : bool
         Keep the reduced axes, of size 1.
     ddof : float, optional
@@ -165,8 +165,8 @@ def std(
     Returns
     -------
     Node
-        Of the dtype of ``x``; float64 for integers and booleans.  Where there are no more elements
-        than ``correction`` it is NaN or infinite.
+        It has the dtype of ``x``; float64 for integers and booleans.  It is NaN or infinite if
+        there are no more elements than ``correction``.
 
     Raises
     ------
@@ -218,6 +218,6 @@ class Std(Reduction):
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         deviations = x - mean(x, self.axis, keepdims=True)
-        # Dividing by infinity makes the derivatives of every order 0 where there is no spread.
+        # Dividing by infinity makes the derivatives of every order 0 where all elements are equal.
         divisor: Node = call("where", call("equal", y, 0), np.inf, y)
         return v / (element_count(x, self.axis, self.correction) * divisor) * deviations

@@ -23,7 +23,7 @@ def _floating(x: Operand) -> Node:
 
 
 def _wide(x: Node) -> Node:
-    """Return ``x`` in the dtype in which its elements are added up."""
+    """Return ``x`` in the dtype in which its elements are summed."""
     return cast(x, wide_dtype(x.dtype))
 
 
@@ -55,23 +55,23 @@ def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
 def logsumexp(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     """Return ln Σ exp(x) along ``axis``, without overflow.
 
-    The largest element is taken out of the sum first: m + ln Σ exp(x − m).  The derivative is
-    ``softmax(x)``.  Where all elements are −∞ the result is −∞ and the derivative is taken to be
-    zero, so that a row that is masked out entirely leaves no NaN behind.  Where one is +∞ the
-    result is +∞, and the derivative with respect to that element is NaN.
+    The largest element is factored out first: m + ln Σ exp(x − m).  The derivative is
+    ``softmax(x)``.  Where all elements are −∞, the result is −∞ and the derivative is defined as
+    zero, so that a fully masked row does not cause a NaN.  Where one is +∞, the result is +∞, and
+    the derivative with respect to that element is NaN.
 
     Parameters
     ----------
     x : node, number or array
     axis : int or tuple of int, optional
-        Along which axes; all unless given.  Negative axes count from the last.
+        The axes to reduce; by default all.  Negative axes count from the last.
     keepdims : bool
         Keep the reduced axes, of size 1.
 
     Returns
     -------
     Node
-        Of the dtype of ``x``; float64 for integers and booleans.  It is −∞ for no elements.
+        It has the dtype of ``x``; float64 for integers and booleans.  It is −∞ for no elements.
 
     Raises
     ------
@@ -139,7 +139,7 @@ class LogSumExp(Reduction):
     def decompose(self, *inputs: Node) -> Node | None:
         x = _wide(inputs[0])
         top: Node = call("max", x, self.axis, keepdims=True)
-        largest = float(np.finfo(x.dtype).max)  # beside +inf, exp(x - shift) stays finite
+        largest = float(np.finfo(x.dtype).max)  # finite even with a +inf in x
         shift: Node = call("clip", top, -largest, largest)
         total = sum(call("exp", x - shift), self.axis, keepdims=True)
         result = cast(call("log", total) + shift, inputs[0].dtype)
@@ -147,14 +147,14 @@ class LogSumExp(Reduction):
         return result if self.keepdims else call("reshape", result, type_.shape)
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
-        # Where all elements are −∞, so is y: exp(x − 0) is 0 there, and exp(x − y) is NaN.
+        # Where all elements are −∞, y is too: exp(x − 0) is 0 there, but exp(x − y) is NaN.
         shift: Node = call("where", call("equal", y, -np.inf), 0, y)
         weights: Node = call("exp", x - shift)
         return v * weights
 
 
 class Normalized(Op):
-    """An op that scales elements by what all along ``axis`` amount to; it keeps the shape."""
+    """An op that normalises elements along ``axis``; it keeps the shape."""
 
     axis: Axis
 
@@ -164,7 +164,8 @@ class Normalized(Op):
     active_output = active_input
 
     def flops(self, result: Any, *types: Any) -> int:
-        # The maximum, what is left of each element, its exponential, their sum, and the quotient.
+        # The maximum, the difference for each element, its exponential, their sum, and the
+        # quotient.
         return (ELEMENTARY + 4) * int(result.size)
 
     def infer(self, *types: Any) -> Type:
@@ -180,9 +181,9 @@ def _at_largest(v: Any, y: Any, axis: Any) -> Any:
 
 
 class AtLargest(Normalized):
-    """The element of v that is where y is largest along ``axis``: of ties, the largest of them.
+    """The element of v where y is largest along ``axis``; for ties, the largest such element.
 
-    It has no derivative, because what it is subtracted from does not depend on it.
+    It has no derivative, because the expression that subtracts it does not depend on it.
     """
 
     name = "at_largest"
@@ -224,19 +225,18 @@ def softmax(x: Operand, axis: Any = -1) -> Node:
     """Return exp(x) / Σ exp(x) along ``axis``: positive numbers that add up to 1.
 
     The largest element is subtracted first, so that nothing overflows.  An element −∞ gives 0; a
-    row of nothing but −∞ gives NaN, for there is nothing to choose from, and so does a row that
-    holds +∞ or NaN.  These are SciPy's conventions.
+    row of only −∞ gives NaN, and so does a row with +∞ or NaN.  These are SciPy's conventions.
 
     Parameters
     ----------
     x : node, number or array
     axis : int, tuple of int or None
-        Along which axes; the last unless given, ``None`` for all.
+        By default the last axis; ``None`` for all.
 
     Returns
     -------
     Node
-        Of the shape and dtype of ``x``; float64 for integers and booleans.
+        It has the shape and dtype of ``x``; float64 for integers and booleans.
 
     Raises
     ------
@@ -255,15 +255,15 @@ def softmax(x: Operand, axis: Any = -1) -> Node:
 class Softmax(Normalized):
     """y_j = exp x_j / Σ_i exp x_i: see :func:`softmax`.
 
-    The Jacobian ∂y_i/∂x_j = y_i (δ_ij − y_j) is symmetric, so one formula serves both modes:
-    y (v − Σ v y).  Because the y add up to 1, a number may be taken from v beforehand.  It is the v
-    of the largest y: without it, a y near 1 would get the difference of nearly equal numbers.
+    The Jacobian ∂y_i/∂x_j = y_i (δ_ij − y_j) is symmetric, so one formula serves both modes: y (v −
+    Σ v y).  Because the y sum to 1, a constant may be subtracted from v first.  This is the v of
+    the largest y: otherwise, a y near 1 would get the difference of nearly equal numbers.
     """
 
     name = "softmax"
     in_expressions = True
     sign = "nonnegative"
-    domain = "A row of nothing but −∞ leaves nothing to choose from: leave one element unmasked."
+    domain = "The softmax of a row of only −∞ is undefined: leave one element unmasked."
     finite_slopes = True
     numpy = staticmethod(_softmax)
     samples = (
@@ -316,21 +316,22 @@ def _log_softmax(x: Any, axis: Any) -> Any:
 
 @register
 def log_softmax(x: Operand, axis: Any = -1) -> Node:
-    """Return x − ln Σ exp(x) along ``axis``: the logarithm of :func:`softmax`, without its loss.
+    """Return x − ln Σ exp(x) along ``axis``: the logarithm of :func:`softmax`, computed without
+    loss.
 
-    The largest element is subtracted first, so that nothing overflows, and no logarithm is taken of
-    a probability that has underflown.  An element −∞ gives −∞; a row of nothing but −∞ gives NaN.
+    The largest element is subtracted first, so that nothing overflows, and no logarithm of an
+    underflowed probability is taken.  An element −∞ gives −∞; a row of only −∞ gives NaN.
 
     Parameters
     ----------
     x : node, number or array
     axis : int, tuple of int or None
-        Along which axes; the last unless given, ``None`` for all.
+        By default the last axis; ``None`` for all.
 
     Returns
     -------
     Node
-        Of the shape and dtype of ``x``; float64 for integers and booleans.
+        It has the shape and dtype of ``x``; float64 for integers and booleans.
 
     Raises
     ------
@@ -351,7 +352,7 @@ class LogSoftmax(Normalized):
 
     name = "log_softmax"
     in_expressions = True
-    domain = "A row of nothing but −∞ leaves nothing to choose from: leave one unmasked."
+    domain = "A row of only −∞ has no log_softmax: leave one element unmasked."
     finite_slopes = True
     numpy = staticmethod(_log_softmax)
     samples = (

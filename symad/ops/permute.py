@@ -1,4 +1,4 @@
-"""Ops that put the axes of an array in another order; all are linear and views."""
+"""Ops that permute the axes of an array; all are linear and views."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Permutation(Linear):
     is_view = True
 
     def order(self, ndim: int) -> tuple[int, ...]:
-        """Return, for each axis of the result, which axis of the operand it is."""
+        """Return, for each axis of the result, the corresponding axis of the operand."""
         raise NotImplementedError
 
     def unknown(self) -> Shape:
@@ -217,7 +217,7 @@ class SwapAxes(_Permutation):
 
 
 def swapaxes(x: Operand, axis1: int = -2, axis2: int = -1) -> Node:
-    """Return ``x`` with two axes swapped: the last two unless others are named.
+    """Return ``x`` with two axes swapped, by default the last two.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def moveaxis(x: Operand, source: Any, destination: Any) -> Node:
     ----------
     x : node, number or array
     source, destination : int or sequence of int
-        As many of each; negative ones count from the last axis.
+        The same number of each; negative ones count from the last axis.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Products and contractions of arrays: matmul, and those that are made of it or of einsum."""
+"""Products and contractions of arrays: matmul, and functions based on it or on einsum."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Matmul(Multilinear):
 
     Notes
     -----
-    For Z = X Y, the adjoints are X̄ = Z̄ Yᵀ and Ȳ = Xᵀ Z̄, summed over broadcast leading axes; those
-    of vectors are products of the same kind.
+    For Z = X Y, the adjoints are X̄ = Z̄ Yᵀ and Ȳ = Xᵀ Z̄, summed over broadcast leading axes; for
+    vectors they are analogous products.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def _right_adjoint(v: Any, x: Any, y: Any) -> Any:
 
 
 def _operand_adjoint(slot: int, adjoint: Node, x: Node, y: Node) -> Node:
-    """Return the adjoint of an operand of ``x @ y``: one node while ranks leave products open."""
+    """Return the adjoint of an operand of ``x @ y``: a single node while ranks are unknown."""
     products, whole = (
         (_left_adjoint, left_adjoint) if slot == 0 else (_right_adjoint, right_adjoint)
     )
@@ -176,8 +176,8 @@ def _operand_adjoint(slot: int, adjoint: Node, x: Node, y: Node) -> Node:
 class _MatmulAdjoint(Multilinear):
     """The adjoint of an operand of ``x @ y``, from v, x and y, while ranks are not known.
 
-    It becomes products, transposes and sums when the graph is specialised.  Of the operand itself,
-    only the shape matters.
+    Specialisation replaces it by products, transposes and sums.  Only the shape of the operand
+    matters.
     """
 
     slot: ClassVar[int]
@@ -290,7 +290,7 @@ def _known_ranks(*nodes: Node) -> list[int]:
     ranks = [node.ndim for node in nodes if node.ndim is not None]
     if len(ranks) < len(nodes):
         raise ShapeError(
-            "how many axes the operands have must be known",
+            "the numbers of axes of the operands must be known",
             remedy='Declare it, as in Variable("x", shape=(None, None)), or use matmul.',
         )
     return ranks
@@ -358,7 +358,7 @@ def _axis_pairs(axes: Any, left: int, right: int) -> list[tuple[int, int]]:
 
 def _letters(count: int) -> str:
     if count > len(ascii_letters):
-        raise ShapeError(f"{count} axes are too many: {len(ascii_letters)} can be told apart")
+        raise ShapeError(f"{count} axes are too many: at most {len(ascii_letters)} are supported")
     return ascii_letters[:count]
 
 
@@ -371,9 +371,9 @@ def _size(node: Node, axis: int) -> Dimension:
 def dot(x: Operand, y: Operand) -> Node:
     """Return NumPy's dot product.
 
-    Of vectors or matrices it is ``x @ y``, with a scalar it is ``x * y``, and otherwise it is the
-    sum over the last axis of ``x`` and the last but one of ``y``, whose leading axes do not
-    broadcast but are all kept.
+    For vectors or matrices it is ``x @ y``, with a scalar it is ``x * y``, and otherwise it is the
+    sum over the last axis of ``x`` and the second-to-last axis of ``y``; all leading axes are kept
+    and do not broadcast.
 
     Parameters
     ----------
@@ -404,7 +404,7 @@ def dot(x: Operand, y: Operand) -> Node:
 def inner(x: Operand, y: Operand) -> Node:
     """Return the sums of products over the last axes of ``x`` and ``y``, all others kept.
 
-    This is NumPy's inner.
+    This is ``numpy.inner``.
 
     Parameters
     ----------
@@ -435,7 +435,7 @@ def outer(x: Operand, y: Operand) -> Node:
     Parameters
     ----------
     x, y : node, number or array
-        Of any shape.
+        Arrays of any shape.
 
     Returns
     -------
@@ -459,7 +459,8 @@ def trace(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
     """Return the sum along a diagonal of each matrix in two axes of ``x``.
 
     This is what ``np.trace(node)`` and ``node.trace()`` mean; :func:`symad.linalg.trace` takes the
-    last two axes.  (:func:`symad.trace` is another thing: a table of a derivative, step by step.)
+    last two axes.  (:func:`symad.trace` is unrelated: it makes a table of a derivative, step by
+    step.)
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Ops that put the elements of an array in other places: flip, roll, tile, repeat, pad."""
+"""Ops that move or repeat the elements of an array: flip, roll, tile, repeat, pad."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class _SameShape(Linear):
         return x
 
     def check(self, ndim: int) -> None:
-        """Raise an error if the op is not for arrays of ``ndim`` axes."""
+        """Raise an error if the op does not support arrays of ``ndim`` axes."""
 
 
 class _TransposeOf(Op):
-    """The transpose of an op: takes an adjoint and what the op was applied to."""
+    """The transpose of an op: takes an adjoint and the operand of the op."""
 
     def reads(self, slot: int) -> bool:
         return slot == 0
@@ -88,7 +88,7 @@ def flip(x: Operand, axis: int | Sequence[int] | None = None) -> Node:
     ----------
     x : node, number or array
     axis : int or sequence of int, optional
-        Along which axes; all unless given.
+        By default all axes.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def flip(x: Operand, axis: int | Sequence[int] | None = None) -> Node:
 
 
 class Roll(_SameShape):
-    """Shift elements along axes; what leaves at one end comes in at the other."""
+    """Shift elements along axes; elements that leave at one end re-enter at the other."""
 
     shift: int | tuple[int, ...]
     axis: Axis
@@ -129,7 +129,7 @@ class Roll(_SameShape):
 
 
 def roll(x: Operand, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Node:
-    """Return ``x`` with its elements shifted along ``axis``, round and round.
+    """Return ``x`` with its elements shifted cyclically along ``axis``.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def _integers(value: Any, what: str) -> int | tuple[int, ...]:
 
 
 class Tile(Linear):
-    """Repeat the whole of ``x`` along each axis."""
+    """Repeat ``x`` as a whole along each axis."""
 
     reps: tuple[int, ...]
 
@@ -203,7 +203,7 @@ def _tile_sum(v: Any, like: Any, reps: tuple[int, ...]) -> Any:
 
 
 class TileSum(_TransposeOf, Linear):
-    """Sum the copies that tiling made: its transpose."""
+    """Sum the copies made by tiling: its transpose."""
 
     reps: tuple[int, ...]
 
@@ -225,7 +225,7 @@ def tile(x: Operand, reps: int | Sequence[int]) -> Node:
     ----------
     x : node, number or array
     reps : int or sequence of int
-        For the last axes; missing ones count as 1, and axes that ``x`` lacks are added in front.
+        For the last axes; missing counts are 1, and axes that ``x`` lacks are added in front.
 
     Examples
     --------
@@ -287,7 +287,7 @@ def _repeat_sum(v: Any, like: Any, repeats: int | tuple[int, ...], axis: int) ->
 
 
 class RepeatSum(_TransposeOf, Linear):
-    """Sum what repeating made of each element: its transpose."""
+    """Sum the repetitions of each element: the transpose of repeating."""
 
     repeats: int | tuple[int, ...]
     axis: int
@@ -311,7 +311,7 @@ def repeat(x: Operand, repeats: int | Sequence[int], axis: int | None = None) ->
     ----------
     x : node, number or array
     repeats : int or sequence of int
-        How often, or how often each.
+        The number of repetitions, or one number for each element.
     axis : int, optional
         Without it, ``x`` is flattened first.
 
@@ -337,7 +337,7 @@ def repeat(x: Operand, repeats: int | Sequence[int], axis: int | None = None) ->
 # Pad
 
 Widths = tuple[tuple[int, int], ...]
-"""How much to add before and after each axis; one pair stands for all axes."""
+"""How many elements to add before and after each axis; one pair applies to all axes."""
 
 PadMode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 _MODES = get_args(PadMode)
@@ -350,7 +350,7 @@ def _pad(x: Any, widths: Widths, mode: str, value: float) -> Any:
 
 
 class Pad(FixedLinear):
-    """Add elements before and after each axis: a value, or what the array continues to."""
+    """Add elements before and after each axis: a value, or a continuation of the array."""
 
     widths: Widths
     mode: str = "constant"
@@ -412,7 +412,7 @@ def _pad_sum(v: Any, like: Any, widths: Widths, mode: str) -> Any:
 
 
 class PadSum(_TransposeOf, Linear):
-    """Cut off what padding added, and add it where it came from: the transpose of padding."""
+    """Cut off the padding, and add it to the elements it came from: the transpose of padding."""
 
     widths: Widths
     mode: str

@@ -1,7 +1,7 @@
 """Reductions: their base, and sum, mean and product.
 
-A reduction gives its derivative once, element by element, in :meth:`Reduction.chain`, and both
-modes follow: reverse mode spreads the adjoint back over the reduced axes and multiplies, forward
+A reduction defines its derivative once, element by element, in :meth:`Reduction.chain`, and both
+modes use it: reverse mode spreads the adjoint back over the reduced axes and multiplies, forward
 mode multiplies the tangent and sums.  Axes are taken from the op's attributes and never guessed
 from sizes, so one graph serves arrays of any shape.
 """
@@ -48,7 +48,7 @@ def as_axis(axis: Any) -> Axis:
 
 
 def reduced_shape(shape: Shape, axis: Axis, keepdims: bool) -> Shape:
-    """Return the shape that is left of ``shape`` when ``axis`` is reduced.
+    """Return the shape that remains of ``shape`` when ``axis`` is reduced.
 
     Examples
     --------
@@ -71,13 +71,13 @@ def result_dtype_of(function: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 class Reduction(Op):
-    """An op that makes one number of all elements along some axes."""
+    """An op that computes one number from all elements along some axes."""
 
     axis: Axis = None
     keepdims: bool = False
 
     operations: ClassVar[int] = 1
-    """How many operations on numbers each element takes, as :mod:`symad.graph.cost` counts."""
+    """How many operations on numbers each element needs, as :mod:`symad.graph.cost` counts."""
 
     def flops(self, result: Any, *types: Any) -> int:
         return type(self).operations * int(types[0].size)
@@ -92,7 +92,7 @@ class Reduction(Op):
         return result_dtype_of(resolve(type(self).numpy), dtype)
 
     def spread(self, result: Node) -> Node:
-        """Return ``result`` with the reduced axes back, of size 1: it broadcasts to the input."""
+        """Return ``result`` with the reduced axes restored: it broadcasts to the input."""
         if self.keepdims or self.axis in (None, ()):
             return result
         expanded: Node = call("expand_dims", result, self.axis)
@@ -116,8 +116,8 @@ class Reduction(Op):
         return sum(terms, self.axis, keepdims=self.keepdims)
 
 
-# The public functions stand before their ops, because samples name them and some of these names
-# are Python's as well.
+# The public functions come before their ops, because samples use them and some of their names are
+# also Python built-ins.
 
 
 @register
@@ -128,14 +128,14 @@ def sum(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     ----------
     x : node, number or array
     axis : int or tuple of int, optional
-        Along which axes; all unless given.  Negative axes count from the last.
+        The axes to reduce; by default all.  Negative axes count from the last.
     keepdims : bool
         Keep the reduced axes, of size 1.
 
     Returns
     -------
     Node
-        Of the dtype of ``x``; booleans and small integers are summed as int64 or uint64.
+        It has the dtype of ``x``; booleans and small integers are summed as int64 or uint64.
 
     Raises
     ------
@@ -178,10 +178,10 @@ class Sum(Linear, Reduction):
 
 
 def element_count(x: Node, axis: Axis, correction: float = 0) -> Node:
-    """Return how many elements one result of a reduction is made of, less ``correction``.
+    """Return how many elements are reduced to one, minus ``correction``.
 
-    The result is a floating scalar, not below zero: a constant where the sizes are known, else a
-    node that becomes one when they are.
+    The result is a floating scalar, at least zero: a constant if the sizes are known, else a node
+    that becomes one once they are.
     """
     op = ElementCount(axis, correction)
     known = op.specialise(x)
@@ -189,7 +189,7 @@ def element_count(x: Node, axis: Axis, correction: float = 0) -> Node:
 
 
 class ElementCount(Op):
-    """The number of elements along some axes, less a correction; it depends on shapes only.
+    """The number of elements along some axes, minus a correction; it depends on shapes only.
 
     A float16 cannot count beyond 65504, so the count of float16 elements is a float32.
     """
@@ -241,14 +241,14 @@ def mean(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     ----------
     x : node, number or array
     axis : int or tuple of int, optional
-        Along which axes; all unless given.  Negative axes count from the last.
+        The axes to reduce; by default all.  Negative axes count from the last.
     keepdims : bool
         Keep the reduced axes, of size 1.
 
     Returns
     -------
     Node
-        Of the dtype of ``x``; float64 for integers and booleans.  The mean of no elements is NaN.
+        It has the dtype of ``x``; float64 for integers and booleans.  It is NaN for no elements.
 
     Raises
     ------
@@ -310,21 +310,21 @@ class Mean(Linear, Reduction):
 def prod(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     """Return the product of the elements of ``x`` along ``axis``.
 
-    Derivatives multiply the other elements and never divide, so they are right to any order where
+    Derivatives multiply the other elements and never divide, so they are correct to any order where
     elements are zero.
 
     Parameters
     ----------
     x : node, number or array
     axis : int or tuple of int, optional
-        Along which axes; all unless given.  Negative axes count from the last.
+        The axes to reduce; by default all.  Negative axes count from the last.
     keepdims : bool
         Keep the reduced axes, of size 1.
 
     Returns
     -------
     Node
-        Of the dtype of ``x``; int64 or uint64 for booleans and small integers.
+        It has the dtype of ``x``; int64 or uint64 for booleans and small integers.
 
     Raises
     ------
@@ -373,8 +373,9 @@ class Prod(Reduction):
 def _product_of_others(x: Node, axis: Axis) -> Node:
     """Return, for each element, the product of all the others along ``axis``.
 
-    Along one axis, this is the product of those before times the product of those after.  For
-    several axes, the others are those along the first, times whole lines along it.
+    Along one axis, this is the product of the elements before times that of the elements after.
+    For several axes, it is the product of the others along the first axis, times whole lines
+    along it.
     """
     if axis is None:
         return reshape_like(_product_of_others(call("reshape", x, (-1,)), 0), x)

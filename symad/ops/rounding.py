@@ -1,4 +1,4 @@
-"""Rounding: functions that change in steps, so that their derivative is zero."""
+"""Rounding: piecewise constant functions, whose derivative is zero."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HALVES = fixed([0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -0.2, 1e16, np.inf, -np.inf, np
 
 
 class _ToInteger(Unary):
-    """Rounds to an integer; an integer stays as it is."""
+    """Rounds to an integer; an integer is unchanged."""
 
     finite_slopes = True
 
@@ -28,7 +28,7 @@ class _ToInteger(Unary):
 class Floor(_ToInteger):
     """Return the largest integer that is at most ``x``, element by element, in the dtype of ``x``.
 
-    The derivative is 0 everywhere, at the steps too.
+    The derivative is 0 everywhere, including the steps.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class Floor(_ToInteger):
 class Ceil(_ToInteger):
     """Return the smallest integer that is at least ``x``, element by element, in its dtype.
 
-    The derivative is 0 everywhere, at the steps too.
+    The derivative is 0 everywhere, including the steps.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class Ceil(_ToInteger):
 class Trunc(_ToInteger):
     """Return ``x`` without its fraction, element by element, in its dtype.
 
-    The derivative is 0 everywhere, at the steps too.
+    The derivative is 0 everywhere, including the steps.
 
     Examples
     --------
@@ -126,7 +126,7 @@ class Round(Elementwise):
         if dtype.kind == "f":
             return _round_scalar(builder, x, self.decimals)
         if dtype.kind == "b" or self.decimals < 0:
-            raise NotImplementedError(f"{dtype} is not rounded to {self.decimals} decimals here")
+            raise NotImplementedError(f"cannot round {dtype} to {self.decimals} decimals here")
         return x
 
 
@@ -143,7 +143,7 @@ def _round_scalar(b: ScalarBuilder, x: Value, decimals: int) -> Value:
 def round(x: Operand, decimals: int = 0) -> Node:
     """Return ``x`` rounded to ``decimals`` places, element by element, in its dtype.
 
-    A half goes to the even neighbour.  The derivative is 0 everywhere, at the steps too.
+    Halves round to even.  The derivative is 0 everywhere, including the steps.
 
     Parameters
     ----------

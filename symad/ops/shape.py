@@ -1,4 +1,4 @@
-"""Ops that give an array another shape, with the elements in the same order.
+"""Ops that reshape an array without changing the order of its elements.
 
 All are linear and views.  Sizes may be integer nodes such as ``x.shape[0]``.
 """
@@ -127,7 +127,7 @@ def _elements(shape: Shape) -> int | None:
 def _missing_size(shape: Shape, others: Sequence[Dimension]) -> Dimension:
     """Return the size for which ``others`` times it is the number of elements of ``shape``.
 
-    Symbols that stand on both sides cancel, so that (batch, 3, 4) as (batch, -1) is (batch, 12).
+    Symbols on both sides cancel, so that (batch, 3, 4) as (batch, -1) is (batch, 12).
     """
     if isinstance(shape, UnknownShape):
         return UnknownDim()
@@ -144,7 +144,7 @@ def _missing_size(shape: Shape, others: Sequence[Dimension]) -> Dimension:
         return symbols[0] if len(symbols) == 1 and count == known != 0 else UnknownDim()
     if known == 0 or count % known:
         raise ShapeError(
-            f"there is no size in place of -1 for which {format_shape(shape)} has as many "
+            f"no size can replace -1 so that {format_shape(shape)} has as many "
             f"elements as {format_shape((*others, -1))}"
         )
     return count // known
@@ -157,7 +157,7 @@ def reshape(x: Operand, shape: Any) -> Node:
     ----------
     x : node, number or array
     shape : int, integer node, or sequence of these
-        One size may be -1: it is inferred.  A shape of unknown rank, ``y.shape``, will do as well.
+        One size may be -1: it is inferred.  A shape of unknown rank, ``y.shape``, is also accepted.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def _number_at(shape: Shape, axis: int) -> bool:
 
 
 def ravel(x: Operand) -> Node:
-    """Return all elements of ``x`` in one axis.
+    """Return ``x`` flattened to one axis.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ def one_axis(axis: Any) -> int:
     """Return one axis as an attribute of an op."""
     result = as_axis(axis)
     if not isinstance(result, int):
-        raise GraphTypeError(f"one axis is needed here, not {axis!r}")
+        raise GraphTypeError(f"a single axis is needed, not {axis!r}")
     return result
 
 
@@ -286,7 +286,7 @@ def as_axes(axes: Any) -> tuple[int, ...]:
     """Return one axis or several as a tuple."""
     given = as_axis(axes)
     if given is None:
-        raise ShapeError("an axis is needed here, not None")
+        raise ShapeError("an axis is needed, not None")
     return given if isinstance(given, tuple) else (given,)
 
 
@@ -402,7 +402,7 @@ def squeeze(x: Operand, axis: int | Iterable[int] | None = None) -> Node:
     ----------
     x : node, number or array
     axis : int or iterable of int, optional
-        Which axes; all of size 1 unless given.
+        By default all axes of size 1.
 
     Raises
     ------

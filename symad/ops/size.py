@@ -1,7 +1,7 @@
-"""Sizes of axes as values: numbers where they are known, integer nodes where they are not.
+"""Sizes of axes as values: numbers if they are known, else integer nodes.
 
 A shape given to an op may mix both.  The op keeps it as a tuple of dimensions, in which each
-dimension that is not a number stands for one integer input; when the graph is specialised the
+dimension that is not a number represents one integer input; when the graph is specialised the
 integers are constants, and become numbers.
 """
 
@@ -165,7 +165,7 @@ def size(x: Operand, axis: int | None = None) -> Size:
     ----------
     x : node, number or array
     axis : int, optional
-        Count along this axis; all elements unless given.
+        Count along this axis; by default all elements.
 
     Examples
     --------
@@ -228,7 +228,7 @@ def _elements(vector: Node) -> tuple[Size, ...]:
     length = type_.shape[0] if known else None  # type: ignore[index]
     if not isinstance(length, int):
         raise GraphTypeError(
-            f"{vector!r} is not a shape of a known number of axes",
+            f"{vector!r} is not a shape with a known number of axes",
             remedy="Give a tuple of sizes, or use reshape_like(x, y) or broadcast_like(x, y).",
         )
     return tuple(as_size(call("index_array", vector, i)) for i in range(length))
@@ -250,7 +250,7 @@ def as_size(value: Any) -> Size:
 
 
 def dimensions(sizes: Sequence[Size]) -> tuple[KnownRank, tuple[Node, ...]]:
-    """Return sizes as dimensions, of which the symbolic ones stand for the nodes that follow."""
+    """Return sizes as dimensions, and the nodes that the symbolic ones represent."""
     dims = tuple(_dimension(value) if isinstance(value, Node) else value for value in sizes)
     return dims, tuple(value for value in sizes if isinstance(value, Node))
 
@@ -263,7 +263,7 @@ def _dimension(node: Node) -> Dimension:
 
 
 def sizes_of(dims: KnownRank, nodes: Sequence[Node]) -> tuple[Size, ...]:
-    """Return the sizes that :func:`dimensions` took apart; constants become numbers."""
+    """Return the sizes that :func:`dimensions` separated; constants become numbers."""
     rest: Iterator[Node] = iter(nodes)
     return tuple(dim if isinstance(dim, int) else as_size(next(rest)) for dim in dims)
 

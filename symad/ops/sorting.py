@@ -20,7 +20,7 @@ _SPECIAL = fixed([[1.0, np.inf, -np.inf, np.nan], [0.0, -0.0, np.nan, -1.0]])
 
 
 def _argsort(x: Any, axis: int, descending: bool) -> Any:
-    """Return positions by value; those of equal values stay in order, whichever way it goes."""
+    """Return positions sorted by value; equal values keep their order in both directions."""
     if not descending:
         return np.argsort(x, axis=axis, stable=True)
     last = x.shape[axis] - 1
@@ -29,7 +29,7 @@ def _argsort(x: Any, axis: int, descending: bool) -> Any:
 
 @register
 def argsort(x: Operand, axis: int | None = -1, *, descending: bool = False) -> Node:
-    """Return the positions that put ``x`` in order along ``axis``.
+    """Return the positions that sort ``x`` along ``axis``.
 
     Parameters
     ----------
@@ -37,13 +37,13 @@ def argsort(x: Operand, axis: int | None = -1, *, descending: bool = False) -> N
     axis : int, optional
         ``None`` flattens ``x`` first.
     descending : bool
-        Whether the largest comes first.
+        Whether the largest element comes first.
 
     Returns
     -------
     Node
-        Of int64; it has no derivative.  Equal elements stay in their order.  A NaN counts as the
-        largest.
+        The positions as int64, without a derivative.  Equal elements keep their order.  A NaN
+        counts as the largest.
 
     Raises
     ------
@@ -94,7 +94,7 @@ class Argsort(Op):
 
     def flops(self, result: Any, *types: Any) -> int:
         length = int(result.shape[self.axis])
-        return int(result.size) * max(length - 1, 0).bit_length()  # comparisons of a merge sort
+        return int(result.size) * max(length - 1, 0).bit_length()  # the comparisons of a merge sort
 
     def differentiable(self, slot: int) -> bool:
         return False
@@ -102,9 +102,9 @@ class Argsort(Op):
 
 @register
 def sort(x: Operand, axis: int | None = -1, *, descending: bool = False) -> Node:
-    """Return the elements of ``x`` in order along ``axis``.
+    """Return the elements of ``x`` sorted along ``axis``.
 
-    The derivative goes back to where each element stood; of equal elements, to each its own.
+    The derivative returns to the original position of each element, also for equal elements.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def sort(x: Operand, axis: int | None = -1, *, descending: bool = False) -> Node
     axis : int, optional
         ``None`` flattens ``x`` first.
     descending : bool
-        Whether the largest comes first.  A NaN counts as the largest.
+        Whether the largest element comes first.  A NaN counts as the largest.
 
     Raises
     ------

@@ -54,7 +54,7 @@ class Erf(Unary):
 
 
 class Erfc(Unary):
-    """Return 1 - erf(``x``), element by element, exactly for large ``x`` too.
+    """Return 1 - erf(``x``), element by element, accurate for large ``x``.
 
     Examples
     --------
@@ -81,7 +81,7 @@ class Erfc(Unary):
 class ErfInv(Unary):
     """Return the inverse of the error function, element by element.
 
-    It is inf at 1, -inf at -1 and NaN beyond; the derivative √π/2 e^(y²) is inf at ±1.
+    It is inf at 1, -inf at -1 and NaN outside; the derivative √π/2 e^(y²) is inf at ±1.
 
     Examples
     --------
@@ -110,8 +110,8 @@ class ErfInv(Unary):
 def _gammaln(x: Any) -> Any:
     from scipy import special
 
-    # SciPy's function of real numbers loses its digits near the zeros at 1 and 2; its function of
-    # complex numbers has a series there.
+    # SciPy's function for real numbers loses digits near the zeros at 1 and 2; its function for
+    # complex numbers uses a series there.
     values = special.gammaln(x)
     x = np.asarray(x, values.dtype)
     near_zero = np.minimum(np.abs(x - 1), np.abs(x - 2)) < 0.1
@@ -122,7 +122,7 @@ def _gammaln(x: Any) -> Any:
 
 
 def _log_gamma(b: ScalarBuilder, x: Value) -> Value:
-    lowest = b.constant(-math.inf, b.dtype(x))  # where SciPy has -inf and C has inf
+    lowest = b.constant(-math.inf, b.dtype(x))  # where SciPy returns -inf and C returns inf
     return b.select(b.equal(x, lowest), x, b.call("lgamma", x))
 
 

@@ -1,4 +1,4 @@
-"""Structures as values of the graph: tuples, lists and dicts, made and taken apart by nodes."""
+"""Structures as values of the graph: ops that build tuples, lists and dicts, and take items."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def structure_item(node: Node, key: Any) -> Node:
 
 
 def item_or_none(node: Node, key: Any) -> Node | None:
-    """Return the item at ``key``, or ``None`` where it is absent; looks through its making."""
+    """Return the item at ``key``, or ``None`` if absent; items of a made structure are reused."""
     assert isinstance(node.type, StructureType)
     if node.type.item(key) is None:
         return None
@@ -175,7 +175,7 @@ def items_of(node: Node) -> list[Node]:
 
 
 def adjoint_items(adjoint: Node, count: int) -> Sequence[Node | None]:
-    """Return the adjoints of the ``count`` results of an op; ``None`` where one is zero."""
+    """Return the adjoints of the ``count`` results of an op; ``None`` for zero."""
     return [item_or_none(adjoint, key) for key in range(count)]
 
 

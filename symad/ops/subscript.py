@@ -1,7 +1,7 @@
-"""What a subscript means: ``x[...]`` as an attribute of an op, its result shape, its NumPy form.
+"""Subscripts ``x[...]``: their form as an attribute of an op, result shape, and NumPy form.
 
 A **key** is a tuple with one entry per part of a subscript: an ``int``; ``None`` for a new axis;
-``...``; a slice as a tuple ``(start, stop, step)``; or ``"?"``, which stands for an integer input
+``...``; a slice as a tuple ``(start, stop, step)``; or ``"?"``, which represents an integer input
 of the op, in order: an index (a number or an array) or a bound of a slice.
 """
 
@@ -47,7 +47,7 @@ def parse(index: Any) -> tuple[Key, tuple[Node, ...]]:
         key.append(entry)
         nodes += inputs
     if key.count(Ellipsis) > 1:
-        raise GraphTypeError("a subscript can have one ... only")
+        raise GraphTypeError("a subscript can have only one ...")
     return tuple(key), tuple(nodes)
 
 
@@ -88,7 +88,7 @@ def _parse_slice(item: slice) -> tuple[Any, list[Node]]:
 
 
 def fill_key(key: Key, values: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the subscript that :func:`parse` took apart, with ``values`` for its inputs."""
+    """Return the subscript that :func:`parse` analysed, with ``values`` for its inputs."""
     rest = iter(values)
     return tuple(_fill_entry(entry, rest) for entry in key)
 
@@ -120,8 +120,8 @@ def has_arrays(key: Key, types: Sequence[TensorType]) -> bool:
 def result_shape(key: Key, shape: Shape, types: Sequence[TensorType]) -> Shape:
     """Return the shape of ``x[key]`` for an ``x`` of ``shape``.
 
-    Indices that are arrays broadcast together; numbers beside them count as arrays.  The broadcast
-    axes take the place of the indices where these stand side by side, else they come first.
+    Indices that are arrays broadcast together; numbers among them count as arrays.  The broadcast
+    axes replace the indices if these are adjacent, else they come first.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def result_shape(key: Key, shape: Shape, types: Sequence[TensorType]) -> Shape:
     joined = broadcast_shapes(*[type_.shape for type_ in indices]) if indices else ()
     assert not isinstance(joined, UnknownShape)
     result: list[Dimension] = []
-    place: int | None = None  # where the broadcast axes go
+    place: int | None = None  # the position of the broadcast axes
     apart, last = False, False
     axes = iter(shape)
     for entry in full_key(key, shape):
@@ -153,7 +153,7 @@ def result_shape(key: Key, shape: Shape, types: Sequence[TensorType]) -> Shape:
 
 
 def full_key(key: Key, shape: KnownRank) -> Key:
-    """Return ``key`` with ``...``, written or not, replaced by full slices; one stays as a mark."""
+    """Return ``key`` with ``...``, written or not, expanded to full slices; a written one stays."""
     missing = len(shape) - sum(entry is not None and entry is not Ellipsis for entry in key)
     if missing < 0:
         raise ShapeError(f"{len(shape) - missing} indices for an array of {len(shape)} axes")
@@ -207,7 +207,7 @@ def along_axis(axis: int, item: Any) -> tuple[Any, ...]:
 
 
 def format_key(key: Key) -> str:
-    """Return a key as it was written, with ``{1}``, ``{2}``, ... where inputs stand.
+    """Return a key as it was written, with ``{1}``, ``{2}``, ... in place of inputs.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Triangles and diagonals of matrices, and stacks of them."""
+"""Triangles and diagonals of matrices and stacks of matrices."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def diag(x: Operand, k: int = 0) -> Node:
         return diagonal(node, k)
     if node.ndim is None:
         raise ShapeError(
-            f"whether {node!r} is a vector or a matrix is not known",
+            f"it is not known whether {node!r} is a vector or a matrix",
             where=node.site.describe(),
             remedy="Use sm.diagonal for a matrix, or declare the shape of its variable.",
         )

@@ -103,10 +103,10 @@ def _unit_complement(b: ScalarBuilder, x: Value) -> Value:
 
 
 class OneMinusSquare(Unary):
-    """1 - x² as (1 - x)·(1 + x), which keeps its digits near ±1; its derivative is -2x.
+    """1 - x² as (1 - x)·(1 + x), which is accurate near ±1; its derivative is -2x.
 
-    Written as that product, its derivative would be the difference of 1 - x and 1 + x, which has
-    few digits near 0.
+    The derivative of that product would be the difference of 1 - x and 1 + x, which is inaccurate
+    near 0.
     """
 
     name = "one_minus_square"
@@ -125,9 +125,9 @@ class OneMinusSquare(Unary):
 
 
 class Asin(Unary):
-    """Return the angle in [-π/2, π/2] whose sine is ``x``, element by element; NaN beyond ±1.
+    """Return the angle in [-π/2, π/2] whose sine is ``x``, element by element; NaN outside ±1.
 
-    The derivative is inf at ±1; it is computed as 1/√((1 - x)(1 + x)), which loses nothing there.
+    The derivative is inf at ±1; it is computed as 1/√((1 - x)(1 + x)), which loses no digits there.
 
     Examples
     --------
@@ -138,7 +138,7 @@ class Asin(Unary):
 
     name = "asin"
     sign = "as inputs"
-    domain = "arcsin is defined from −1 to 1: sm.clip(x, -1, 1) undoes rounding beyond."
+    domain = "arcsin is defined from −1 to 1: sm.clip(x, -1, 1) removes rounding errors."
     derivative_domain = "The derivative of arcsin at ±1 is infinite: keep x inside with sm.clip."
     operations = ELEMENTARY
     numpy = np.arcsin
@@ -158,7 +158,7 @@ class Asin(Unary):
 
 
 class Acos(Unary):
-    """Return the angle in [0, π] whose cosine is ``x``, element by element; NaN beyond ±1.
+    """Return the angle in [0, π] whose cosine is ``x``, element by element; NaN outside ±1.
 
     The derivative is -inf at ±1.
 
@@ -171,7 +171,7 @@ class Acos(Unary):
 
     name = "acos"
     sign = "nonnegative"
-    domain = "arccos is defined from −1 to 1: sm.clip(x, -1, 1) undoes rounding beyond."
+    domain = "arccos is defined from −1 to 1: sm.clip(x, -1, 1) removes rounding errors."
     derivative_domain = "The derivative of arccos at ±1 is infinite: keep x inside with sm.clip."
     operations = ELEMENTARY
     numpy = np.arccos
@@ -260,7 +260,7 @@ class Atan2(Binary):
 class Hypot(Binary):
     """Return √(x² + y²), element by element, without overflow.
 
-    The derivatives are x/r and y/r; at the origin both are 0, as that of abs is.
+    The derivatives are x/r and y/r; at the origin both are 0, like that of abs.
 
     Examples
     --------
@@ -389,7 +389,7 @@ def _hyperbolic_slope(b: ScalarBuilder, x: Value) -> Value:
 class TanhSlope(Unary):
     """The derivative of tanh, 1/cosh²(x) = (2e / (1 + e²))² with e = e^-|x|, without overflow.
 
-    As 1 - y² it would be 0 from 19 on, where y is rounded to 1.  Its own derivative is
+    Computed as 1 - y², it would be 0 for x > 19, where y rounds to 1.  Its own derivative is
     -2·tanh(x)/cosh²(x).
     """
 
@@ -454,7 +454,7 @@ class Acosh(Unary):
 
     name = "acosh"
     sign = "nonnegative"
-    domain = "arcosh is defined from 1 on: sm.maximum(x, 1) undoes rounding below."
+    domain = "arcosh is defined for x ≥ 1: sm.maximum(x, 1) removes rounding errors."
     operations = ELEMENTARY
     numpy = np.arccosh
     element = "acosh"
@@ -473,7 +473,7 @@ class Acosh(Unary):
 
 
 class Atanh(Unary):
-    """Return the inverse hyperbolic tangent of ``x``, element by element; NaN beyond ±1.
+    """Return the inverse hyperbolic tangent of ``x``, element by element; NaN outside ±1.
 
     The derivative 1/((1 - x)(1 + x)) is inf at ±1.
 
@@ -509,7 +509,7 @@ def _radians(b: ScalarBuilder, x: Value) -> Value:
 
 
 class Deg2Rad(Unary):
-    """Return an angle of ``x`` degrees in radians, element by element.
+    """Convert ``x`` from degrees to radians, element by element.
 
     Examples
     --------
@@ -531,7 +531,7 @@ def _degrees(b: ScalarBuilder, x: Value) -> Value:
 
 
 class Rad2Deg(Unary):
-    """Return an angle of ``x`` radians in degrees, element by element.
+    """Convert ``x`` from radians to degrees, element by element.
 
     Examples
     --------

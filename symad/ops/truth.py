@@ -18,7 +18,7 @@ class TruthReduction(Reduction):
     """Whether the elements are true: a boolean, without a derivative."""
 
     extremum: ClassVar[str]
-    """Of booleans, any is the maximum and all the minimum."""
+    """For booleans, any is the maximum and all the minimum."""
 
     def differentiable(self, slot: int) -> bool:
         return False
@@ -38,14 +38,14 @@ def any(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     ----------
     x : node, number or array
     axis : int or tuple of int, optional
-        Along which axes; all unless given.  Negative axes count from the last.
+        The axes to reduce; by default all.  Negative axes count from the last.
     keepdims : bool
         Keep the reduced axes, of size 1.
 
     Returns
     -------
     Node
-        Of booleans; false for no elements.
+        A boolean; false for no elements.
 
     Raises
     ------
@@ -85,14 +85,14 @@ def all(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     ----------
     x : node, number or array
     axis : int or tuple of int, optional
-        Along which axes; all unless given.  Negative axes count from the last.
+        The axes to reduce; by default all.  Negative axes count from the last.
     keepdims : bool
         Keep the reduced axes, of size 1.
 
     Returns
     -------
     Node
-        Of booleans; true for no elements.
+        A boolean; true for no elements.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Write ops such as ``softmax`` out as elementwise ops and reductions: loop nests are made of them.
+"""Decompose ops such as ``softmax`` into elementwise ops and reductions, for fusion.
 
-What several of them have in common is one node then: the exponentials of ``logsumexp`` are those of
-its derivative.
+Common parts of several ops then become one node: ``logsumexp`` and its derivative share their
+exponentials.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from symad.passes.signs import is_nonnegative
 _VIEWS = (ExpandDims, Squeeze, Reshape)
 """Ops that leave the elements in their order."""
 _LEAST = 2.0**-100
-"""Of a number that keeps a root away from 0."""
+"""The least number that keeps a root away from 0."""
 
 
 def decompose(graph: Graph, record: Recorder | None = None) -> Graph:
-    """Return ``graph`` with its ops written out where that is possible; equal nodes are shared.
+    """Return ``graph`` with its ops decomposed where possible; equal nodes are shared.
 
     Parameters
     ----------
     graph : Graph
         All types are static.
     record : callable, optional
-        Is told of each rewrite.
+        Called with each rewrite.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def _through_views(node: Node) -> Node:
 def _share_of_sum(node: Node) -> Node | None:
     """exp(x − y) = exp(x − m) / s where y = ln s + m, s = Σ exp(x − m): two exponentials are one.
 
-    Where all x are −∞, s is 0, and :func:`symad.logsumexp` takes the derivative for 0 as well.
+    Where all x are −∞, s is 0; :func:`symad.logsumexp` also defines the derivative as 0 there.
     """
     if not isinstance(node.inputs[0].op, Subtract):
         return None
@@ -114,7 +114,7 @@ def _sum_in(y: Node, x: Node) -> Node | None:
 
 
 def _is_in_place(y: Node, total: Node) -> bool:
-    """Return whether the numbers in ``y`` meet the same elements as those in ``total`` do."""
+    """Return whether the numbers in ``y`` broadcast to the same elements as those in ``total``."""
     shape, its = static_shape(y), static_shape(total)
     return its is not None and (shape == its or (shape == () and math.prod(its) == 1))
 
@@ -122,7 +122,7 @@ def _is_in_place(y: Node, total: Node) -> bool:
 def _by_reciprocal(node: Node) -> Node | None:
     """x / y = x (1 / y), for y = √(v + c) with v ≥ 0 and c > 0: 1 / y is a normal number then.
 
-    It pays where y is smaller than x, as in normalisation: a division takes several products.
+    It saves time if y is smaller than x, as in normalisation: a division costs several products.
     """
     x, y = node.inputs
     size, smaller = static_shape(node), static_shape(y)

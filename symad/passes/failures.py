@@ -1,7 +1,7 @@
-"""Linear algebra that fails where its result is not taken gives NaN instead of an error.
+"""Failures of linear algebra become NaN where a choice discards the result.
 
-``where(is_definite, f(cholesky(a)), 0)`` computes the factor for all matrices.  One that has none
-is an error, unless all that is made of it goes through a choice.
+``where(is_definite, f(cholesky(a)), 0)`` computes the factor for all matrices.  A matrix without
+one is an error, unless all uses of the result go through a choice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from symad.ops.matrices import NanOnFailure
 
 
 def allow_failures(graph: Graph) -> Graph:
-    """Return ``graph`` with NaN in place of failures in what reaches outputs by choices alone.
+    """Return ``graph`` with NaN instead of failures in values that reach outputs only by choices.
 
     Examples
     --------

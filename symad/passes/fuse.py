@@ -1,19 +1,19 @@
 """Fuse elementwise ops, and the reductions around them, into loop nests: :class:`Fused` ops.
 
-Nodes are visited from the outputs back.  Each joins the group of those that use it, if it can be
-computed in the same loop nest; a group that two such groups can make together is merged.  What is
+Nodes are visited from the outputs back.  Each joins the group of its users if it can be computed in
+the same loop nest; groups of its users that can share one loop nest are merged.  A value that is
 used by several groups, or by an op that is not fused, is computed in the earliest of them and
 written out.
 
-Each group has a *level*: all that a member is used by outside of its group is at a lower level, so
-that groups never wait for each other.  A node joins groups at the highest level among its users;
-another of their groups is lifted to that level, and what it uses above it, unless that is itself
-among the users.
+Each group has a *level*: all users of its members outside the group are at a lower level, so that
+groups never wait for each other.  A node joins groups at the highest level among its users; another
+of their groups is lifted to that level, and its sources above it, unless they are themselves among
+the users.
 
-In a group, a value is made per element of the nest, per row (of the axes from the group's
+In a group, a value is computed per element of the nest, per row (of the axes from the group's
 ``split`` on), or at the end of the nest, by a reduction over all axes or over those before
-``split``.  A row is what makes softmax or layer normalisation one group: reduce along the row,
-then go on with the result.
+``split``.  Rows allow softmax or layer normalisation to be one group: reduce along the row, then
+use the result.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ Shape = tuple[int, ...]
 Form = tuple[Shape, int | None]
 """Space and split of a group."""
 Users = dict[Node, list[tuple[Node, int]]]
-"""As :meth:`Graph.consumers` returns them."""
+"""The uses of each node, as returned by :meth:`Graph.consumers`."""
 Supports = Callable[[Node], bool]
 """Whether a backend has code for one element of a node's op."""
 
 _SHORTEST_ROW = 8
-"""Shorter rows leave too little to vectorise."""
+"""The least length of a row: shorter rows leave too little to vectorise."""
 _MOST_MEMBERS = 64
-"""More would keep the compiler busy, and gain nothing."""
+"""The most members of a group: more would only slow the compiler down."""
 _MOST_LIFTED = 16
-"""How many groups and nodes are lifted for one: it bounds the cost of a node."""
+"""The most groups and nodes that are lifted for one node, which bounds its cost."""
 _LONGEST_ROW = 1 << 15
-"""All elements are taken as one row, which is not split over threads, only up to here."""
+"""The most elements that may form one row, which is not split over threads."""
 
 
 def fuse(graph: Graph, supports: Supports) -> Graph:
@@ -60,9 +60,9 @@ def fuse(graph: Graph, supports: Supports) -> Graph:
     Parameters
     ----------
     graph : Graph
-        All types are static, and ops are written out; see :mod:`symad.passes.decompose`.
+        All types are static, and ops are decomposed; see :mod:`symad.passes.decompose`.
     supports : callable
-        Tells for an elementwise node whether the backend has code for one element of it.
+        Returns, for an elementwise node, whether the backend has code for one element of it.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def fuse(graph: Graph, supports: Supports) -> Graph:
 
 
 def is_of_numbers(graph: Graph) -> bool:
-    """Return whether nothing has axes and all ops are elementwise: nothing is looped over."""
+    """Return whether no value has axes and all ops are elementwise, so that there are no loops."""
     return all(
         isinstance(node.type, TensorType)
         and node.type.shape == ()
@@ -106,7 +106,7 @@ def shape_of(node: Node) -> Shape:
 
 
 def row_shapes(space: Shape, split: int) -> tuple[Shape, Shape]:
-    """Return the two shapes that one number per row has: without and with the row's axes."""
+    """Return the two possible shapes of one number per row: without and with the row's axes."""
     return space[:split], space[:split] + (1,) * (len(space) - split)
 
 
@@ -122,11 +122,11 @@ class Group:
     Attributes
     ----------
     level : int
-        More than that of any group that uses one of its members.
+        Higher than that of any group that uses one of its members.
     space : tuple of int
     split : int or None
     members : list of Node
-        Users before what they use.
+        Users before their sources.
     """
 
     def __init__(self, level: int, space: Shape, split: int | None) -> None:
@@ -136,14 +136,14 @@ class Group:
         self.members: list[Node] = []
 
     def holds_rows_of(self, space: Shape, split: int) -> bool:
-        """Return whether this group's nest is one over rows of ``space``, and can become it."""
+        """Return whether this group's nest is, or can become, one over rows of ``space``."""
         if self.split is not None or self.space not in row_shapes(space, split):
             return False
         return math.prod(space[split:]) >= _SHORTEST_ROW
 
 
 Unit = Node | Group
-"""What is computed at once."""
+"""A group or a single node, which is computed at once."""
 
 
 class _Grouping:
@@ -160,7 +160,7 @@ class _Grouping:
         self._rows = self._find_rows()
 
     def groups(self) -> list[Group]:
-        """Return the groups of two members and more, users before what they use."""
+        """Return the groups of at least two members, users before their sources."""
         given = set(self._graph.inputs)
         for node in reversed(self._graph.nodes):
             if node.op is not None and node not in given:
@@ -172,10 +172,10 @@ class _Grouping:
         return list(dict.fromkeys(self._root(group) for group in self._group.values()))
 
     def _merge_outputs(self) -> None:
-        """Merge groups that make nothing but outputs, and read an array that is as large.
+        """Merge groups that compute only outputs and read an array of the same size.
 
-        Groups of one level do not wait for each other.  What others wait for is better made when
-        they need it: it takes memory from then on.
+        Groups of one level do not wait for each other.  Values that others wait for are better
+        computed when they are needed, since they take memory from then on.
         """
         fetched = set(self._graph.outputs)
         reader: dict[tuple[int, Shape, Node], Group] = {}
@@ -196,12 +196,12 @@ class _Grouping:
                 reader[place] = group
 
     def _is_inside(self, node: Node) -> bool:
-        """Return whether only the group of a node uses it."""
+        """Return whether a node is used only in its group."""
         group = self._group_of(node)
         return all(self._group_of(user) is group for user, _ in self._users[node])
 
     def _find_rows(self) -> dict[Node, tuple[Shape, int]]:
-        """Return the nodes that are one number per row, with space and split of their rows."""
+        """Return the nodes with one number per row, with space and split of their rows."""
         rows: dict[Node, tuple[Shape, int]] = {}
         given = set(self._graph.inputs)
         for node in self._graph.nodes:
@@ -227,7 +227,7 @@ class _Grouping:
         return None if group is None else self._root(group)
 
     def _place(self, node: Node) -> None:
-        """Let ``node`` join groups of its users, or start one, or stay alone."""
+        """Let ``node`` join groups of its users, start a group, or stay alone."""
         users = list(dict.fromkeys(user for user, _ in self._users[node]))
         level = 1 + max(map(self._level_of, users), default=-1)
         group = None
@@ -247,7 +247,7 @@ class _Grouping:
         return unit.level if isinstance(unit, Group) else self._level[unit]
 
     def _lift(self, group: Group, level: int, users: Sequence[Node]) -> bool:
-        """Lift a group, and what it uses above it; return whether that spares other ``users``."""
+        """Lift a group and its sources above it; return whether other ``users`` stay in place."""
         fixed = {self._unit_of(user) for user in users}
         lifted: dict[Unit, int] = {group: level}
         pending: list[Unit] = [group]
@@ -295,7 +295,7 @@ class _Grouping:
         return None
 
     def _join(self, node: Node, users: Sequence[Node], top: int) -> Group | None:
-        """Return the group that ``node`` can join, made of those of its users; or ``None``.
+        """Return the group that ``node`` can join, merged from those of its users, or ``None``.
 
         Parameters
         ----------
@@ -327,7 +327,7 @@ class _Grouping:
     def _form_of(
         self, node: Node, groups: Sequence[Group], users_of: dict[Group, list[Node]]
     ) -> Form | None:
-        """Return space and split of what ``groups`` make together with ``node``, if they can."""
+        """Return space and split of ``groups`` merged with ``node``, if that is possible."""
         if sum(len(group.members) for group in groups) >= _MOST_MEMBERS:
             return None
         form = _joint_form(groups)
@@ -365,7 +365,7 @@ class _Grouping:
 
 
 def _joint_form(groups: Sequence[Group]) -> Form | None:
-    """Return space and split of the group that ``groups`` make together, if they can."""
+    """Return space and split of ``groups`` merged into one, if that is possible."""
     widest = max(groups, key=lambda group: (math.prod(group.space), group.split is not None))
     for group in groups:
         same = group.space == widest.space and group.split in (None, widest.split)
@@ -376,7 +376,7 @@ def _joint_form(groups: Sequence[Group]) -> Form | None:
 
 
 def _accepts(user: Node, node: Node, space: Shape, split: int | None) -> bool:
-    """Return whether ``user``, in a nest of that form, finds ``node`` where it looks for it."""
+    """Return whether ``user``, in a nest of that form, can read ``node`` where it needs it."""
     shape, its = shape_of(node), shape_of(user)
     if shape == space:
         return True

@@ -1,9 +1,9 @@
-"""Products of matrices: in which order chains of them are computed, and which way round.
+"""Matrix products: the order in which chains are computed, and their transposition.
 
-A chain is bracketed so that it costs least: (A B) x costs more than A (B x).  A product that is
-used transposed is made that way round: (Aᵀ B)ᵀ = Bᵀ A.  Transposing an operand of a product costs
-nothing, transposing its result a copy.  Derivatives have such products: that for the B of A Bᵀ is
-(Aᵀ v̄)ᵀ.
+Parentheses are placed so that a chain costs least: (A B) x costs more than A (B x).  A product that
+is used transposed is computed transposed: (Aᵀ B)ᵀ = Bᵀ A.  Transposing an operand of a product
+costs nothing; transposing its result costs a copy.  Derivatives contain such products: the one for
+B in A Bᵀ is (Aᵀ v̄)ᵀ.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from symad.passes.rule import static_shape
 # The order of products
 
 _LONGEST = 16
-"""Factors that are ordered together: finding the order takes a time that grows with their cube."""
+"""The most factors that are ordered together: the time grows with the cube of their number."""
 
 _Splits = dict[tuple[int, int], int]
-"""For the product of the factors from i to j, after which one it is split."""
+"""For the product of the factors from i to j, the factor after which it is split."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class _Chain:
     Attributes
     ----------
     factors : tuple of Node
-        Matrices, of which the first and the last may be vectors.
+        Matrices; the first and the last may be vectors.
     cost : int
-        Multiplications that the product takes in the order in which it is written.
+        The multiplications that the product needs in the order in which it is written.
     """
 
     factors: tuple[Node, ...]
@@ -46,7 +46,7 @@ class _Chain:
 
 
 def order_products(graph: Graph) -> Graph:
-    """Return ``graph`` with chains of matrix products in the order in which they cost least.
+    """Return ``graph`` with chains of matrix products in their cheapest order.
 
     Products that have another use are left as they are.
 
@@ -84,7 +84,7 @@ def order_products(graph: Graph) -> Graph:
 
 
 def _chains(graph: Graph) -> dict[Node, _Chain]:
-    """Return the chain that ends at each product; one that belongs to a longer chain is no end."""
+    """Return the chain that ends at each product, unless the product is inside a longer chain."""
     uses = graph.use_counts()
     chains: dict[Node, _Chain] = {}
     for node in graph.nodes:
@@ -131,7 +131,7 @@ def _sizes(factors: Sequence[Node]) -> list[int]:
 
 
 def _best_order(sizes: Sequence[int]) -> tuple[int, _Splits]:
-    """Return the least number of multiplications, and how to get by with them.
+    """Return the least number of multiplications, and the splits that achieve it.
 
     The cost of the factors from i to j is the least, over the factor k after which they are split,
     of cost(i, k) + cost(k + 1, j) + p[i] p[k + 1] p[j + 1].
@@ -150,7 +150,7 @@ def _best_order(sizes: Sequence[int]) -> tuple[int, _Splits]:
 
 
 def _product(factors: Sequence[Node], splits: _Splits) -> Node:
-    """Return the product in the order that ``splits`` says; as deep as there are factors, 16."""
+    """Return the product in the order given by ``splits``; the depth is at most 16 factors."""
 
     def between(i: int, j: int) -> Node:
         if i == j:
@@ -165,13 +165,13 @@ def _product(factors: Sequence[Node], splits: _Splits) -> Node:
 
 
 class _Product(NamedTuple):
-    """A product of matrices, and its multiples by numbers, each made of the one before it.
+    """A product of matrices, and its multiples by numbers, each computed from the previous one.
 
     Attributes
     ----------
     node : Node
     multiples : tuple of (node, slot)
-        Which input of a multiple is the one before it.
+        Each multiple, and which of its inputs is the previous one.
     """
 
     node: Node
@@ -179,10 +179,10 @@ class _Product(NamedTuple):
 
 
 def transpose_products(graph: Graph) -> Graph:
-    """Return ``graph`` with products the way round in which they are used.
+    """Return ``graph`` with products transposed where they are only used transposed.
 
-    Products that have another use are left as they are, and so are those of two matrices as they
-    stand, which rules on views take out of transpositions.
+    Products that have another use are left as they are, and so are those of two untransposed
+    matrices, which rules on views handle.
 
     Examples
     --------
@@ -220,7 +220,7 @@ def transpose_products(graph: Graph) -> Graph:
 
 
 def _transposable(graph: Graph) -> dict[Node, _Product]:
-    """Return the products that only a transposition uses, by that; each node is looked at once."""
+    """Return the products used only by a transposition, by that; each node is visited once."""
     transposed = [node for node in graph.nodes if _is_transposition(node)]
     if not transposed:
         return {}

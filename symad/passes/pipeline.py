@@ -1,4 +1,4 @@
-"""The old place of what :mod:`symad.passes.rules` has now, until version 0.3."""
+"""Deprecated aliases of names that moved to :mod:`symad.passes.rules`, until version 0.3."""
 
 from __future__ import annotations
 

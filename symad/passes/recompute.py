@@ -1,13 +1,13 @@
-"""Recompute cheap residuals: what the forward part makes is made again where the backward part
-needs it, rather than kept.
+"""Recompute cheap residuals: values of the forward part are computed again for the backward part
+instead of being kept.
 
-A value is *cheap* if an elementwise op makes it.  It is made again if all that this takes is kept
-anyway, or cheap itself, or small beside it.  Products of matrices, reductions and other ops are
-worth their memory.
+A value is *cheap* if an elementwise op computes it.  It is recomputed if all sources are kept
+anyway, or are themselves cheap, or are small compared with it.  Results of matrix products,
+reductions and other ops are kept.
 
-The new nodes take what is kept by :class:`~symad.ops.after.After` the last product, or other op
-that no loop nest takes in, before them.  That makes them late, and other nodes than the old ones
-even where equal nodes are shared.
+The new nodes read the kept values through :class:`~symad.ops.after.After` the last product, or
+other op that cannot be fused, before them.  This delays them, and keeps them distinct from the old
+nodes even where equal nodes are shared.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from symad.ops.base import PerElement
 from symad.ops.reduce import Reduction
 
 _LEAST = 4096
-"""Smaller values, in bytes, are kept."""
+"""Values smaller than this, in bytes, are kept."""
 _SMALL = 16
-"""Values that take together so many times less than another may be kept to make it again."""
+"""Values that together are this many times smaller than another may be kept to recompute it."""
 _LONGEST = 16
-"""So many ops at most are run again for one value: it bounds the cost of a node."""
+"""The most ops that are run again for one value, which bounds the cost of a node."""
 _NEAR = 64
-"""What has been made again not more than so many nodes ago is taken as it is."""
+"""A value recomputed at most this many nodes ago is reused."""
 
 
 def recompute(graph: Graph) -> Graph:
-    """Return ``graph`` with cheap residuals of derivatives computed again rather than kept.
+    """Return ``graph`` with cheap residuals of derivatives recomputed instead of kept.
 
-    The same ops are applied to the same values.  What has a size that is not known is kept.
+    The same ops are applied to the same values.  Values of unknown size are kept.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def recompute(graph: Graph) -> Graph:
 
 
 class _Search:
-    """Finds what to compute again.
+    """Finds the values to recompute.
 
-    Views stand for what they are views of: their bases.
+    Views are replaced by their bases, the values they are views of.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class _Search:
         self._anchors = [self.place[node] for node in computed if not _is_fused(node)]
 
     def anchors(self) -> dict[Node, Node]:
-        """Return what to compute again, each with the op after which that is to be."""
+        """Return the values to recompute, each with the op after which that happens."""
         found: dict[Node, Node] = {}
         for node in self._nodes:
             if not self._is_worthwhile(node):
@@ -123,12 +123,12 @@ class _Search:
         return None
 
     def stays(self, node: Node, anchor: int) -> bool:
-        """Return whether the value is there after the place ``anchor`` in any case."""
+        """Return whether the value is in memory after the place ``anchor`` anyway."""
         base = self.base[node]
         return base in self._kept or self._last[base] > anchor
 
     def _sources(self, node: Node, anchor: int) -> list[Node] | None:
-        """Return what must be kept to compute ``node`` again, ``None`` if that is too much."""
+        """Return the values to keep for recomputing ``node``, ``None`` if they are too many."""
         found: list[Node] = []
         small = count = 0
         pending = [node]
@@ -148,12 +148,12 @@ class _Search:
 
 
 def _is_fused(node: Node) -> bool:
-    """Return whether a loop nest may take the node in: then it is no point in time."""
+    """Return whether the node may be fused into a loop nest, and so has no fixed time."""
     return isinstance(node.op, (PerElement, Reduction)) or is_view(node)
 
 
 def _is_forward(node: Node) -> bool:
-    """Return whether the node is no adjoint; steps inside of rules may not depend on any."""
+    """Return whether the node is not an adjoint; a step inside a rule must not depend on one."""
     return node.role is None or node.role.kind is RoleKind.LOCAL
 
 
@@ -163,7 +163,7 @@ def _size(node: Node) -> int:
 
 
 class _Rewriting:
-    """Makes the new graph."""
+    """Builds the new graph."""
 
     def __init__(self, graph: Graph, search: _Search, anchors: dict[Node, Node]) -> None:
         self._graph, self._search, self._anchors = graph, search, anchors
@@ -171,7 +171,7 @@ class _Rewriting:
         self._late: dict[Node, tuple[int, Node]] = {}
 
     def graph(self) -> Graph:
-        """Return the graph with late users on what is computed again."""
+        """Return the graph in which late users read the recomputed values."""
         return rebuild(self._graph, self._visit)
 
     def _visit(self, node: Node, inputs: tuple[Node, ...]) -> Node:
@@ -186,7 +186,7 @@ class _Rewriting:
         return self._new[node]
 
     def _again(self, node: Node, anchor: Node, role: Role[Node] | None) -> Node:
-        """Return a node like ``node`` that is made after ``anchor``."""
+        """Return a node like ``node`` that is computed after ``anchor``."""
         role = role and replace(role, kind=RoleKind.LOCAL)
         for missing in self._missing(node, self._search.place[anchor]):
             inputs = tuple(self._there(source, anchor) for source in missing.inputs)
@@ -196,7 +196,7 @@ class _Rewriting:
         return self._there(node, anchor)
 
     def _missing(self, node: Node, anchor: int) -> list[Node]:
-        """Return the nodes to make anew for ``node``, sources first."""
+        """Return the nodes to recompute for ``node``, sources first."""
         found: set[Node] = set()
         pending = [node]
         while pending:
@@ -208,11 +208,11 @@ class _Rewriting:
         return sorted(found, key=self._search.place.__getitem__)
 
     def _is_late(self, node: Node, anchor: int) -> bool:
-        """Return whether the node has been made anew, and not too long ago."""
+        """Return whether the node has been recomputed recently."""
         return node in self._late and anchor - self._late[node][0] <= _NEAR
 
     def _there(self, node: Node, anchor: Node) -> Node:
-        """Return the value of a node as it is there after ``anchor``."""
+        """Return the node for the value of ``node`` after ``anchor``."""
         if isinstance(node, Constant):
             return node
         place = self._search.place[anchor]

@@ -1,9 +1,9 @@
 """The driver of rewrite rules: one walk over the graph, inputs before users.
 
-Each node is brought to a form to which no rule applies, before its users are looked at.  A rule
-looks only at what a node is computed from, so one walk is enough; the nodes that a rule makes are
-treated in the same way.  Nodes that compute the same are shared on the way: a rule whose wildcard
-occurs twice finds the same node in both places.
+Each node is rewritten until no rule applies, before its users are visited.  A rule reads only the
+sources of a node, so one walk is enough; the nodes that a rule makes are treated in the same way.
+Nodes that compute the same value are shared in the same walk, so that a rule whose wildcard occurs
+twice finds the same node in both places.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from symad.graph.provenance import creating
 from symad.passes.rule import LOOKED_AT, AnyRule, Procedure, head
 
 _MOST_REWRITES = 64
-"""In a row: a bound on the cost, which rules that come to an end are far from."""
+"""The most rewrites in a row; terminating rules stay far below this bound."""
 _COMPARED_BYTES = 65536
-"""Larger constants are shared only if they are the same node: reading them would cost more."""
+"""The largest constants to compare by value: reading larger ones would cost more."""
 SHARE = Procedure("share", lambda node: None, "nodes that compute the same become one", (Op,))
-"""What is recorded where a node of the graph is found to compute what an earlier one computes."""
+"""The record for a node that computes the same value as an earlier one."""
 
 
 class Rewriting(NamedTuple):
@@ -45,7 +45,7 @@ Recorder = Callable[[Rewriting], None]
 
 
 class RuleSet:
-    """Rules in order, found by the classes of a node's op and of its inputs."""
+    """Rules in order, indexed by the classes of a node's op and of its inputs."""
 
     def __init__(self, rules: Iterable[AnyRule]) -> None:
         self.rules = tuple(rules)
@@ -81,7 +81,7 @@ class RuleSet:
 def rewrite(
     graph: Graph, rules: RuleSet | Iterable[AnyRule], record: Recorder | None = None
 ) -> Graph:
-    """Return ``graph`` with rules applied until none applies; the nodes of a kind are shared.
+    """Return ``graph`` with rules applied until none applies; equal nodes are shared.
 
     New nodes inherit the site, the scope and the role of the node that they replace.
 
@@ -89,9 +89,9 @@ def rewrite(
     ----------
     graph : Graph
     rules : RuleSet or iterable of rules
-        Tried in order; the first that applies is taken.  Without any, nodes are only shared.
+        Tried in order; the first that applies is used.  Without rules, nodes are only shared.
     record : callable, optional
-        Is told of each rewrite.
+        Called with each rewrite.
 
     Examples
     --------
@@ -110,9 +110,9 @@ def rewrite(
 
 
 def closed(graph: Graph) -> Graph:
-    """Return ``graph`` with leaves for inputs that are computed: what they are made of is hidden.
+    """Return ``graph`` with leaves for computed inputs, which hides their sources.
 
-    Any node may be fed, a constant too.  A rule must not look behind it.
+    Any node may be fed, even a constant, and a rule must not see its sources.
     """
     leaves: dict[Node, Node] = {}
     for node in graph.inputs:
@@ -123,7 +123,7 @@ def closed(graph: Graph) -> Graph:
 
 
 def with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
-    """Return ``node`` with other inputs of the same types; a new node is made in its place."""
+    """Return a new node like ``node`` with other inputs of the same types."""
     if all(map(is_, inputs, node.inputs)):
         return node
     with creating(node):
@@ -131,10 +131,10 @@ def with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
 
 
 class _Interner:
-    """Finds the node that was made before for the same op on the same inputs.
+    """Finds an earlier node with the same op on the same inputs.
 
-    Operands of a commutative op count as the same in either order.  Sums of three and more are told
-    apart by their order, in which they are rounded.
+    Operands of a commutative op count as equal in either order.  Sums of at least three terms are
+    distinguished by their order, which affects rounding.
     """
 
     def __init__(self) -> None:
@@ -165,12 +165,12 @@ class _Interner:
 
 
 def _is_same_op(a: Op | None, b: Op | None) -> bool:
-    """Return whether ops that are equal are so in the sign of attributes that are 0 as well."""
+    """Return whether equal ops also agree in the sign of attributes that are 0."""
     return a is b or repr(a) == repr(b)
 
 
 class _Walk:
-    """Brings nodes to their final form; :attr:`final` knows that of all nodes met so far."""
+    """Rewrites nodes to their final form; :attr:`final` has that of all nodes visited so far."""
 
     def __init__(self, rules: RuleSet, record: Recorder | None) -> None:
         self.rules, self.record = rules, record
@@ -191,7 +191,7 @@ class _Walk:
         return Graph(outputs, graph.inputs, descend(graph, final))
 
     def _visit(self, node: Node) -> Node:
-        """Return the final form of a node whose inputs have theirs."""
+        """Return the final form of a node whose inputs are final."""
         root = self._with_final_inputs(node)
         same = self.interner.intern(root)
         if same is not root:
@@ -205,10 +205,10 @@ class _Walk:
         return root
 
     def _settle(self, root: Node, new: Node) -> Node:
-        """Return the final form of a node to which a rule has been applied, with what this made."""
+        """Return the final form of a node to which a rule has been applied."""
         final = self.final
         follows = {root: new}  # in the end, a key has the final form of its value
-        rewrites = {root: 0, new: 1}  # how many led to a node
+        rewrites = {root: 0, new: 1}  # how many rewrites led to a node
         stack = [root, new]
         while stack:
             top = stack[-1]
@@ -219,7 +219,7 @@ class _Walk:
             elif missing := [source for source in top.inputs if source not in final]:
                 for source in missing:
                     rewrites.setdefault(source, rewrites[top])
-                    if source in follows:  # rules that run in a circle: it stays as it is
+                    if source in follows:  # cyclic rules: the node stays as it is
                         final[source] = source
                 stack += missing
             else:
@@ -248,7 +248,7 @@ class _Walk:
         return with_inputs(node, tuple([final[source] for source in node.inputs]))
 
     def _apply_rule(self, node: Node) -> Node | None:
-        """Return what the first rule that applies makes of a node, ``None`` if none does."""
+        """Return the result of the first rule that applies to a node, ``None`` if none does."""
         rules = self.rules.of(node)
         if not rules:
             return None

@@ -1,8 +1,8 @@
-"""Rewrite rules as data: what is replaced by what, by which equation, and how exactly it holds.
+"""Rewrite rules as data: pattern, replacement, equation, and how exactly it holds.
 
 A :class:`Rule` is written as two expressions over the same wildcards; matching, printing and
-testing all come from these two.  A :class:`Procedure` is a rule that a pattern cannot say, because
-it holds for any number of inputs or depends on shapes.
+testing all use these two.  A :class:`Procedure` is a rule that a pattern cannot express, because it
+holds for any number of inputs or depends on shapes.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Grade(IntEnum):
     """How exactly the two sides of a rule are equal; a pipeline uses all rules up to its grade."""
 
     EXACT = 0
-    """Bitwise, but for the sign and payload of NaN."""
+    """Bitwise, except for the sign and payload of NaN."""
     ROUNDING = 1
-    """Up to rounding, or nearer to the true value: intermediate results may be rounded, overflow
-    and underflow at other places, and the sign of a zero may differ."""
+    """Up to rounding, or nearer to the true value: rounding, overflow and underflow of intermediate
+    results may differ, and so may the sign of a zero."""
     FINITE = 2
     """For finite numbers inside the domain only: wrong at some zeros, infinities or NaN."""
 
@@ -42,18 +42,18 @@ FLOATS = "f"
 NUMBERS = "iuf"
 ARRAYS = "biuf"
 VALUES = "biuf*"
-"""Kinds of values that wildcards stand for: floats, numbers, booleans too, structures as well."""
+"""Kinds of values that wildcards match: floats, numbers, also booleans, also structures."""
 
 Binding = dict[str, Any]
-"""What the wildcards of a pattern stand for: nodes, and values of attributes."""
+"""The matches of the wildcards of a pattern: nodes, and values of attributes."""
 
 
 class AnyRule(Protocol):
-    """What the driver needs to know of a rule."""
+    """The interface of a rule to the driver."""
 
     @property
     def name(self) -> str:
-        """What reports and the viewer call the rule."""
+        """The name in reports and the viewer."""
 
     @property
     def grade(self) -> Grade:
@@ -61,14 +61,15 @@ class AnyRule(Protocol):
 
     @property
     def equation(self) -> str:
-        """What it says, as text."""
+        """The equation of the rule as text."""
 
     @property
     def roots(self) -> tuple[type[Op], ...]:
         """The classes of the ops whose nodes it may replace."""
 
     def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
-        """Return whether it can apply to some node of an op of class ``kind``, one of the roots.
+        """Return whether the rule can apply to some node of an op of class ``kind``, one of the
+        roots.
 
         The first inputs of the node, :data:`LOOKED_AT` at most, have these heads.
         """
@@ -78,16 +79,16 @@ class AnyRule(Protocol):
 
 
 LOOKED_AT = 3
-"""How many inputs of a node are looked at to find the rules that are tried."""
+"""How many inputs of a node are used to select the rules to try."""
 
 
 def head(node: Node) -> type:
-    """Return the class of what computes a node, :class:`Constant` for a constant."""
+    """Return the class of a node's op, :class:`Constant` for a constant."""
     return Constant if type(node) is Constant else type(node.op)
 
 
 class Attribute:
-    """Stands for any value of one attribute of an op in a pattern."""
+    """Matches any value of one attribute of an op in a pattern."""
 
     __slots__ = ("name",)
 
@@ -104,33 +105,34 @@ class LinearWildcard(Variable):
 
 @dataclass(frozen=True)
 class Rule:
-    """Replace what looks like ``pattern`` by ``replacement``.
+    """Replace instances of ``pattern`` by ``replacement``.
 
     Attributes
     ----------
     name : str
     pattern, replacement : callable
         Return an expression of their parameters, which are the wildcards.  The pattern is called
-        once, with variables that stand for any node; the replacement is called at each match, with
-        the nodes that were found.
+        once, with variables that match any node; the replacement is called at each match, with the
+        matched nodes.
     grade : Grade
     where : callable, optional
         A condition on some of the wildcards.
     kinds : str
         The kinds of values for which the rule holds.
     attributes : tuple of str
-        Wildcards that stand for attributes of ops, such as an axis.
+        Wildcards that match attributes of ops, such as an axis.
     masks : tuple of str
-        Wildcards that stand for booleans.
+        Wildcards that match booleans.
     linear : tuple of str
-        Wildcards in which the pattern is linear, as in an adjoint.  A part of it that holds one may
-        be masked, where(c, part, 0): the rule then applies with where(c, v, 0) for each v in it.
+        Wildcards in which the pattern is linear, as in an adjoint.  A part of it that contains one
+        may be masked, where(c, part, 0): the rule then applies with where(c, v, 0) for each v in
+        it.
     mixed : bool
-        Whether the rule holds if wildcards are not of the dtype of the result.
+        Whether the rule also holds if wildcards do not have the dtype of the result.
     example : mapping
         For tests and explanations: values of attributes, numbers for wildcards that must be
-        constants, shapes where not all are the same, functions of a variable where a wildcard
-        must be of some form.
+        constants, shapes where not all are the same, functions of a variable where a wildcard must
+        have a certain form.
     domain : tuple of float
         For tests: the interval of numbers on which the two sides are compared.
 
@@ -160,7 +162,7 @@ class Rule:
 
     @cached_property
     def wildcards(self) -> dict[str, Any]:
-        """The wildcards by name, as the pattern holds them."""
+        """The wildcards by name, as they occur in the pattern."""
         return {name: self._wildcard(name) for name in _parameters(self.pattern)}
 
     def _wildcard(self, name: str) -> Any:
@@ -176,7 +178,7 @@ class Rule:
 
     @cached_property
     def equation(self) -> str:
-        """What the rule says, as text."""
+        """The equation of the rule as text."""
         new = as_node(_call(self.replacement, self._needed, self.wildcards))
         return f"{_formula(self.tree)} = {_formula(new)}"
 
@@ -195,7 +197,7 @@ class Rule:
         return (type(self.tree.op),)
 
     def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
-        """Return whether the classes of a node's op and of its inputs are those of the pattern."""
+        """Return whether the classes of a node's op and of its inputs match the pattern."""
         op, wanted = self.tree.op, self.tree.inputs
         if op is None or type(op) is not kind:
             return False
@@ -204,7 +206,7 @@ class Rule:
 
     @cached_property
     def _is_twice(self) -> bool:
-        """Whether the root has one wildcard for both its inputs, as in x + x."""
+        """Whether both inputs of the root are the same wildcard, as in x + x."""
         inputs = self.tree.inputs
         return len(inputs) == 2 and inputs[0] is inputs[1]
 
@@ -223,7 +225,7 @@ class Rule:
                 new = as_node(_call(self.replacement, self._needed, bound), like=node)
             except ShapeError:  # operands that broadcast in the pattern may not fit elsewhere
                 continue
-            forwarded = new in nodes  # a value is only handed on: converting it is exact
+            forwarded = new in nodes  # the value is only passed on: converting it is exact
             if forwarded or self.mixed or self._is_uniform(nodes, node):
                 return fit(new, node, forwarded)
         return None
@@ -234,7 +236,7 @@ class Rule:
         return "*" in self.kinds
 
     def _is_uniform(self, nodes: list[Node], root: Node) -> bool:
-        """Return whether all is computed in one dtype, so that nothing is rounded to less."""
+        """Return whether everything is computed in one dtype, so that no precision is lost."""
         dtype = root.dtype
         return all(node.dtype == dtype or (self.masks and node.dtype == bool) for node in nodes)
 
@@ -253,9 +255,10 @@ class Procedure:
     examples : tuple of callable
         Return expressions of variables, whose names are the parameters, to which the rule applies.
     shapes : mapping
-        The shapes of these variables where they are not (2, 3).
+        The shapes of these variables if they are not (2, 3).
     when : callable, optional
-        Whether it may apply, by the class of a node's op and the heads of its first inputs.
+        Returns whether it may apply, given the class of a node's op and the heads of its first
+        inputs.
     """
 
     name: str
@@ -272,7 +275,7 @@ class Procedure:
         return self.when is None or self.when(kind, heads)
 
     def apply(self, node: Node) -> Node | None:
-        """Return what the function finds, in the type of ``node``."""
+        """Return the result of the function, in the type of ``node``."""
         new = self.function(node)
         return None if new is None else fit(new, node)
 
@@ -284,7 +287,7 @@ def fit(new: Node, old: Node, convert: bool = False) -> Node | None:
     ----------
     new, old : Node
     convert : bool
-        Whether another dtype is converted, rather than refused.
+        Whether another dtype is converted rather than refused.
     """
     if new.type == old.type:
         return new
@@ -312,7 +315,7 @@ def static_shape(node: Node) -> tuple[int, ...] | None:
 
 
 def number_of(node: Node) -> Any:
-    """Return the number that all elements of ``node`` are known to be, or ``None``."""
+    """Return the number that all elements of ``node`` are known to equal, or ``None``."""
     if isinstance(node.op, BroadcastTo):
         node = node.inputs[0]
     return node.value[()] if isinstance(node, Constant) and node.value.ndim == 0 else None
@@ -324,16 +327,16 @@ def is_scalar(node: Node) -> bool:
 
 
 def _is_same_number(number: Any, value: Any) -> bool:
-    """Return whether numbers are equal, in the sign of zero too."""
+    """Return whether numbers are equal, including the sign of zero."""
     return bool(number == value) and math.copysign(1, number) == math.copysign(1, value)
 
 
 _MASK = " mask"
-"""The condition under which a linear wildcard was found is bound to its name and this."""
+"""A suffix: a linear wildcard's name with it is bound to the condition of its mask."""
 
 
 def _masked(bound: Binding) -> Binding:
-    """Return what wildcards stand for, masked where they were found inside a mask."""
+    """Return the matches of wildcards, masked where they were found inside a mask."""
     found = {name: value for name, value in bound.items() if not name.endswith(_MASK)}
     for name, value in found.items():
         condition = bound.get(name + _MASK)
@@ -355,7 +358,7 @@ def _through_mask(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding
 
 
 def _unify(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
-    """Yield each way in which ``node`` is an instance of ``pattern``, given what is bound."""
+    """Yield each way in which ``node`` is an instance of ``pattern``, given the bindings so far."""
     if isinstance(pattern, Variable):
         known = bound.setdefault(pattern.name or "", node)
         if known is node:
@@ -384,7 +387,7 @@ def _unify_attributes(pattern: Op, op: Op, bound: Binding) -> Binding | None:
 
 
 def _unify_inputs(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
-    """Match all inputs in order, and those of a commutative op the other way round as well."""
+    """Match all inputs in order, and those of a commutative op also in reverse order."""
     orders = [node.inputs]
     assert pattern.op is not None
     if pattern.op.commutative and len(node.inputs) == 2 and node.inputs[0] is not node.inputs[1]:
@@ -424,11 +427,11 @@ def _call(function: Callable[..., Any], names: tuple[str, ...], values: Mapping[
 
 
 def _formula(node: Node) -> Term:
-    """Return a pattern as text; patterns are small, so that recursion is no danger."""
+    """Return a pattern as text; patterns are small, so recursion is safe."""
     if node.op is None:
         label = node.label.removesuffix(".0")
         return Term.number(label) if isinstance(node, Constant) else Term(label)
-    if node.op.text == "{0}":  # an identity shows as one
+    if node.op.text == "{0}":  # an identity is shown as one
         return plain_call(node.op, [_formula(source) for source in node.inputs])
     return format_term(node, partial(_operand, node))
 

@@ -1,4 +1,4 @@
-"""What is known of the sign of a value from the ops that made it."""
+"""Inference of the sign of a value from the ops that computed it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from symad.ops.arithmetic import Multiply
 from symad.passes.rule import number_of
 
 _LOOKED_AT = 16
-"""So many nodes at most are looked at for the sign of one: it bounds the cost of a node."""
+"""The most nodes that are examined for the sign of one, which bounds its cost."""
 
 
 def is_nonnegative(x: Node) -> bool:

@@ -1,7 +1,7 @@
 """Specialise a graph for the shapes that are fed: every type becomes concrete.
 
-Shape repairs fade into nothing, a sum or a reshape; sizes become numbers, and integer arithmetic on
-them is done here, so that a shape computed from other shapes is a plain shape afterwards.
+Shape repairs vanish or become a sum or a reshape; sizes become numbers, and integer arithmetic on
+them is evaluated, so that a shape computed from other shapes becomes a plain shape.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from symad.ops.control import WithBody
 from symad.types import TensorType, Type
 
 _FOLDED_SIZE = 64
-"""Integers of up to so many elements in all are shapes, axes and indices: worth folding."""
+"""The most elements in integers that are folded: those of shapes, axes and indices."""
 
 
 def specialise(graph: Graph, types: Sequence[Type]) -> Graph:
@@ -34,7 +34,7 @@ def specialise(graph: Graph, types: Sequence[Type]) -> Graph:
     Raises
     ------
     ShapeError
-        If the shapes do not fit together; the message names op, types and the user's line.
+        If the shapes do not match; the message names op, types and the user's line.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def _specialise_node(node: Node, inputs: tuple[Node, ...]) -> Node:
     try:
         simpler = node.op.specialise(*inputs)
     except SymadError:
-        infer_type(node.op, inputs)  # makes the same complaint with op, types and the user's line
+        infer_type(node.op, inputs)  # raises the same error with op, types and the user's line
         raise
     if simpler is None:
         simpler = replace_inputs(node, inputs)
@@ -95,5 +95,5 @@ def _fold_integers(node: Node) -> Node:
 
 
 def _size(type_: TensorType) -> float:
-    """Return the number of elements, infinite where it is not known."""
+    """Return the number of elements, infinite if it is not known."""
     return math.prod(type_.shape) if type_.is_static else math.inf  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""Where values are stored: buffers that are never needed together may share memory.
+"""Assigns memory to buffers; buffers that are never needed together may share it.
 
-:func:`assign` finds a place for each buffer: where an argument was stored that nobody needs any
-more, in a result until this is written, or in an arena, whose offsets :func:`arrange` finds.
+:func:`assign` finds a place for each buffer: in the memory of an argument that is no longer needed,
+in a result before it is written, or in an arena, whose offsets :func:`arrange` computes.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy as np
 from symad.plan.liveness import Span, spans
 
 _SEARCHED = 512
-"""Up to how many values placements are tried that take quadratic time: some milliseconds."""
+"""The most values for which quadratic-time placements are tried, which takes milliseconds."""
 _LENDERS = 8
-"""So many results at most lend their memory: it bounds the cost of a value."""
+"""The most results that lend their memory, which bounds the cost per value."""
 _LENT = 4096
-"""Smaller values, in bytes, do not borrow."""
+"""Values smaller than this, in bytes, do not borrow memory."""
 
 
 class StorageKind(Enum):
-    """Where memory is."""
+    """The kind of memory."""
 
     ARENA = auto()
     """At an offset in the arena."""
@@ -45,7 +45,7 @@ class Storage:
     place: int
 
     def __str__(self) -> str:
-        """Return it in words.
+        """Return a description in words.
 
         Examples
         --------
@@ -60,14 +60,14 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class BufferUse:
-    """What one step does with buffers, which are numbered.
+    """The use of buffers by one step; buffers are numbered.
 
     Attributes
     ----------
     touched : collection of int
-        Those that it reads or writes.
+        The buffers that it reads or writes.
     over : sequence of (int, int)
-        Buffers that it writes, each with one that it reads and whose memory it may take.
+        Pairs of a buffer that it writes and one that it reads, whose memory the first may take.
     """
 
     touched: Collection[int]
@@ -82,7 +82,7 @@ class Assignment:
     ----------
     storages : tuple of Storage
     over : dict from int to int
-        For buffers in whose memory something else was stored before: its last user.
+        For each buffer whose memory was used before, the last user of that memory.
     arena : int
         The size of the arena in bytes.
     """
@@ -94,7 +94,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """How large a value is and when it is needed.
+    """The size of a value and the steps at which it is needed.
 
     Attributes
     ----------
@@ -103,7 +103,8 @@ class Lifetime:
     first : int
         The step that writes it.
     last : int
-        The last step that reads it, at least ``first``; what that step writes stands elsewhere.
+        The last step that reads it, at least ``first``; values written by that step are stored
+        elsewhere.
     """
 
     size: int
@@ -120,9 +121,9 @@ class Arrangement:
     offsets : tuple of int
         Where each value begins, in bytes; multiples of the alignment.
     size : int
-        Of the arena, in bytes.
+        The size of the arena in bytes.
     lower_bound : int
-        The most bytes that are needed at any one step: no arena can be smaller.
+        The most bytes that are needed at any step: no arena can be smaller.
     """
 
     offsets: tuple[int, ...]
@@ -131,11 +132,11 @@ class Arrangement:
 
 
 def arrange(lifetimes: Sequence[Lifetime], alignment: int = 64) -> Arrangement:
-    """Return where values may stand so that no two overlap that are needed at the same step.
+    """Return offsets such that values needed at the same step do not overlap.
 
-    The smallest arena is NP-hard to find.  The values are placed as time goes on, each in the
-    smallest gap that holds it, and as time goes back; where that wastes memory and the values are
-    few, also from the largest to the smallest, and from the longest-lived on.
+    Finding the smallest arena is NP-hard.  The values are placed in order of time and in reverse
+    order, each in the smallest gap that holds it.  If that wastes memory and there are few values,
+    two more orders are tried: by decreasing size and by decreasing lifetime.
 
     Parameters
     ----------
@@ -164,7 +165,7 @@ def arrange(lifetimes: Sequence[Lifetime], alignment: int = 64) -> Arrangement:
 
 
 def most_live(lifetimes: Iterable[Lifetime], sizes: Iterable[int]) -> int:
-    """Return the most bytes that are needed at any one step."""
+    """Return the most bytes that are needed at any step."""
     changes: dict[int, int] = {}
     for life, size in zip(lifetimes, sizes, strict=True):
         changes[life.first] = changes.get(life.first, 0) + size
@@ -185,7 +186,7 @@ def _backwards(lifetimes: Sequence[Lifetime], sizes: Sequence[int]) -> list[int]
 
 
 def _in_time(spans: Sequence[tuple[int, int]], sizes: Sequence[int]) -> list[int]:
-    """Place values in the order in which they begin; of those that begin together, large first."""
+    """Place values in the order in which they begin, larger ones first if they begin together."""
     gaps = _Gaps()
     offsets = [0] * len(sizes)
     ending: list[tuple[int, int]] = []
@@ -202,7 +203,7 @@ def _in_time(spans: Sequence[tuple[int, int]], sizes: Sequence[int]) -> list[int
 
 
 class _Gaps:
-    """What is free in an arena that grows as needed."""
+    """The free gaps of an arena that grows as needed."""
 
     def __init__(self) -> None:
         self._size = 0
@@ -227,7 +228,7 @@ class _Gaps:
         return begin
 
     def give_back(self, begin: int, size: int) -> None:
-        """Free what stands there, and join it with the gaps on both sides."""
+        """Free a value, and join its memory with the gaps on both sides."""
         after = self._begins.get(begin + size, 0)
         if after:
             self._remove(begin + size)
@@ -259,7 +260,7 @@ def _by_rank(
     sizes: Sequence[int],
     rank: Callable[[Lifetime], tuple[int, int]],
 ) -> list[int]:
-    """Place values in an order of choice, each in the smallest gap between those placed before."""
+    """Place values in a given order, each in the smallest gap between those already placed."""
     order = sorted(range(len(sizes)), key=lambda value: rank(lifetimes[value]))
     offsets = [0] * len(sizes)
     placed = np.empty((4, 0), np.int64)  # begin, end, first step, last step: sorted by begin
@@ -286,7 +287,7 @@ def _smallest_gap(begin: np.ndarray, end: np.ndarray, size: int) -> int:
 
 
 _PLACEMENTS = (_forwards, _backwards, _large_first, _long_first)
-"""From the fastest on."""
+"""The methods, fastest first."""
 
 
 # Buffers of all kinds
@@ -304,11 +305,11 @@ def assign(
     ----------
     steps : sequence of BufferUse
     buffers : sequence of Storage or int
-        The size in bytes of those that have no place yet.
+        The storage, or the size in bytes if there is no place yet.
     results : mapping
-        The storages of buffers that are handed out.
+        The storages of buffers that are returned.
     kept : collection of int
-        More buffers that are needed when all steps are done.
+        Further buffers that are needed after all steps.
 
     Examples
     --------
@@ -350,7 +351,7 @@ def _size(buffer: Storage | int) -> int:
 def _homes(
     steps: Sequence[BufferUse], buffers: Sequence[Storage | int], needed: Mapping[int, Span]
 ) -> list[tuple[int, int, int]]:
-    """Return the buffers that take the place of others, those, and the last ones in that place."""
+    """Return which buffers replace which others, and the last buffer in each place."""
     homes: dict[int, int] = {}
     found: list[tuple[int, int, int]] = []
     for step, use in reversed(list(enumerate(steps))):
@@ -368,9 +369,9 @@ def _borrowed(
     all_values: Mapping[int, Lifetime],
     results: Mapping[int, Storage],
 ) -> dict[int, Storage]:
-    """Return the places of values that stand in a result until this is written, the largest first.
+    """Return the places of values that are stored in a result before it is written, largest first.
 
-    The arrays of the results are there when the first step runs.
+    The arrays of the results exist when the first step runs.
     """
     large = [k for k, life in values.items() if life.size >= _LENT]
     waiting = sorted(large, key=lambda k: (-values[k].size, values[k].first))
@@ -388,7 +389,7 @@ def _borrowed(
 
 
 def _is_free(taken: Sequence[Span], life: Lifetime) -> bool:
-    """Return whether none of some spans, in order and apart, meets that of a value."""
+    """Return whether no span of a sorted, disjoint list overlaps that of a value."""
     after = bisect_left(taken, (life.first, life.last))
     ends_in_time = after == len(taken) or life.last < taken[after][0]
     return ends_in_time and (after == 0 or taken[after - 1][1] < life.first)

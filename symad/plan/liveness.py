@@ -1,4 +1,4 @@
-"""Liveness: from which step to which something is needed, and which values share memory."""
+"""Liveness: the steps between which values are needed, and which values share memory."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Sharing: TypeAlias = dict[Node, tuple[Node, ...]]
 Thing = TypeVar("Thing")
 
 Span = tuple[int, int]
-"""The first and the last step that need something."""
+"""The first and the last step that need a thing."""
 
 
 def spans(steps: Sequence[Iterable[Thing]], kept: Iterable[Thing] = ()) -> dict[Thing, Span]:
-    """Return from which step to which each thing is needed.
+    """Return the first and the last step at which each thing is needed.
 
     Parameters
     ----------
     steps : sequence of iterable
-        What each step reads or writes: values, or the memory they are stored in.
+        The things that each step reads or writes: values, or the memory they are stored in.
     kept : iterable
-        What is needed when all steps are done.
+        The things that are needed after all steps.
 
     Examples
     --------
@@ -51,14 +51,14 @@ def sharing_of(graph: Graph, copied: Container[Node] = ()) -> Sharing:
     """Return, for each node, the nodes whose memory it may share: itself alone unless it is a view.
 
     A view shares the memory of its first input, a structure that of everything put into it.  The
-    items of a structure that an op has computed have memory of their own, which stands under the
-    name of the first node that takes the item.
+    items of a structure that an op has computed have separate memory, which is represented by the
+    first node that takes the item.
 
     Parameters
     ----------
     graph : Graph
     copied : container of Node
-        Those that are not views although their ops may return some.
+        Nodes that are not views although their ops may return views.
     """
     sharing: Sharing = {node: (node,) for node in graph.inputs}
     items = _computed_items(graph)
@@ -83,9 +83,9 @@ def sharing_of(graph: Graph, copied: Container[Node] = ()) -> Sharing:
 
 
 def _computed_items(graph: Graph) -> dict[Node, Node]:
-    """Return the nodes that take an item out of what an op has computed; the first for each item.
+    """Return the first node that takes each item of a structure that an op has computed.
 
-    An item that is a structure itself is left out.
+    Items that are themselves structures are skipped.
     """
     first: dict[tuple[Node, Any], Node] = {}
     items: dict[Node, Node] = {}

@@ -1,4 +1,4 @@
-"""What memory a plan takes, and when: each value from the step that makes it to its last use."""
+"""The memory of a plan over time: each value from the step that makes it to its last use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from symad.types import StructureType
 
 
 class BlockKind(StrEnum):
-    """Whose memory it is."""
+    """The owner of the memory."""
 
     INPUT = "input"
     CONSTANT = "constant"
@@ -27,17 +27,17 @@ class BlockKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Memory of one value, of the views of it, and of what is written over it in place.
+    """The memory of a value, of its views, and of values written over it in place.
 
     Attributes
     ----------
     values : tuple of Node
-        Those that are not views, in the order in which they are written.
+        The values that are not views, in the order in which they are written.
     size : int
         In bytes.
     first, last : int
-        The instructions that write it first and read it last, counted from 0.  Inputs and
-        constants are there before, at -1; outputs stay after the last instruction.
+        The instructions that write it first and read it last, counted from 0.  Inputs and constants
+        exist before, at -1; outputs stay after the last instruction.
     kind : BlockKind
     is_residual : bool
         Whether the forward part makes a value that the backward part reads.
@@ -60,10 +60,10 @@ class MemoryUse:
     blocks : tuple of Block
         Inputs and constants first, then in the order in which they are written.
     live : tuple of int
-        The bytes of temporaries and outputs that are needed during each instruction, what it reads
-        and what it writes; at last, those needed when the outputs are handed out.
+        The bytes of temporaries and outputs that are needed during each instruction, which it reads
+        or writes or which are read later; the last item is for when the outputs are returned.
     arena : Arrangement
-        Where temporaries and outputs can stand in one block of memory, in the order of
+        Where temporaries and outputs can be placed in one block of memory, in the order of
         :attr:`made`.
     """
 
@@ -73,21 +73,21 @@ class MemoryUse:
 
     @property
     def lower_bound(self) -> int:
-        """The most of :attr:`live`: this schedule cannot do with less.
+        """The maximum of :attr:`live`: the least memory that this schedule needs.
 
-        Inputs, parameters and constants are not counted: they are there before a call.  Outputs
-        are, from the instruction that writes them; results written in place count once.
+        Inputs, parameters and constants are not counted: they exist before a call.  Outputs are
+        counted from the instruction that writes them; results written in place count once.
         """
         return max(self.live)
 
     @property
     def peak_step(self) -> int:
-        """The instruction during which most is needed, the first such."""
+        """The first instruction that needs the most memory."""
         return self.live.index(max(self.live))
 
     @property
     def peak(self) -> int:
-        """The bytes of the arena: the lower bound, and what gaps and alignment waste."""
+        """The bytes of the arena: the lower bound plus the waste by gaps and alignment."""
         return self.arena.size
 
     @property
@@ -97,7 +97,7 @@ class MemoryUse:
 
     @property
     def residuals(self) -> tuple[Block, ...]:
-        """What the forward part of a derivative keeps for the backward part."""
+        """The values that the forward part of a derivative keeps for the backward part."""
         return tuple(block for block in self.blocks if block.is_residual)
 
     def at(self, step: int) -> tuple[Block, ...]:
@@ -107,21 +107,20 @@ class MemoryUse:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the values of a plan are stored, as far as they share memory.
+    """How the values of a plan share memory.
 
     Attributes
     ----------
     over : mapping from Node to Node
-        For values that are written over another one in its memory, that one.
+        For each value that is written over another one, that other value.
     stored : mapping from Node to str
-        Where values are stored, in words; empty if the backend leaves that to NumPy.
+        Descriptions of where values are stored; empty if NumPy allocates them.
     early : mapping from Node to sequence of Node
-        The results whose memory is there from the instruction of a node on, before they are
-        written.
+        The results whose memory exists from the instruction of a node on, before they are written.
     inside : mapping from Node to Node
-        For values that are stored in such a result until it is written, that result.
+        For each value that is stored in such a result before it is written, that result.
     results : sequence of Node
-        The outputs, or copies of them that are no nodes of the graph; empty if no output is there
+        The outputs, or copies of them that are not nodes of the graph; empty if no output exists
         early.
     """
 
@@ -135,9 +134,9 @@ class Placement:
 def memory_use(
     graph: Graph, order: Sequence[Node], copied: Sequence[bool], placement: Placement
 ) -> MemoryUse | None:
-    """Return what memory a schedule takes; ``None`` if not all sizes are known.
+    """Return the memory that a schedule needs; ``None`` if not all sizes are known.
 
-    A reshape of what is permuted or repeated counts as a copy, other views do not count.
+    A reshape of a permuted or repeated array counts as a copy; other views do not count.
 
     Parameters
     ----------
@@ -145,7 +144,7 @@ def memory_use(
     order : sequence of Node
         The computed nodes, in the order in which they run.
     copied : sequence of bool
-        For each output, whether it is copied before it is handed out.
+        For each output, whether it is copied before it is returned.
     placement : Placement
 
     Examples
@@ -180,7 +179,7 @@ def _live(blocks: Sequence[Block], steps: int) -> tuple[int, ...]:
 
 @dataclass(slots=True)
 class _Open:
-    """A block that is still being put together."""
+    """A block under construction."""
 
     values: list[Node]
     size: int
@@ -198,10 +197,10 @@ class _Tracing:
         self._sharing = sharing_of(graph, _copying_reshapes(graph))
         self._block_of: dict[Node, _Open] = {}
         self._blocks: list[_Open] = []
-        self._early: set[Node] = set()  # results that are there, and not written yet
+        self._early: set[Node] = set()  # results that exist but are not written yet
 
     def blocks(self, order: Sequence[Node], copied: Sequence[bool]) -> tuple[Block, ...]:
-        """Return all blocks; those without any bytes are left out."""
+        """Return all blocks, except those without any bytes."""
         for node in self._graph.inputs:
             self._block_of[node] = self._open(node, node.type.nbytes, -1, BlockKind.INPUT)
         for node in self._graph.nodes:
@@ -243,7 +242,7 @@ class _Tracing:
         sizes = {part: part.type.nbytes for part in parts}
         if isinstance(node.type, StructureType):
             items = sum(part.type.nbytes for part in self._sharing[node][1:])
-            sizes[node] = max(0, sizes[node] - items)  # 0 if it is put together from others
+            sizes[node] = max(0, sizes[node] - items)  # 0 if it consists of others
         for part, size in sizes.items():
             taken = placement.inside.get(part, placement.over.get(part))
             if taken in self._block_of:
@@ -270,7 +269,7 @@ class _Tracing:
 
 
 def _copying_reshapes(graph: Graph) -> set[Node]:
-    """Return the reshapes of what is permuted or repeated, which no strides can express."""
+    """Return the reshapes of permuted or repeated arrays, which no strides can express."""
     strided: set[Node] = set()
     copying: set[Node] = set()
     given = set(graph.inputs)

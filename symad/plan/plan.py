@@ -1,8 +1,8 @@
-"""A plan: the flat schedule of a graph, and where its values are stored.
+"""Plans: the flat schedule of a graph, and where its values are stored.
 
-An instruction computes a node from registers into a register, which holds one value; it is given
-to another value as soon as the last user has run.  An instruction may also write its result over an
-input that dies with it, where the op allows that.
+An instruction computes a node from registers into a register, which holds one value; it is reused
+for another value as soon as the last user has run.  An instruction may also write its result over
+an input that it is the last to use, if the op allows that.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Plan:
     ----------
     graph : Graph
     registers : int
-        How many there are.
+        The number of registers.
     inputs : tuple of int
         The register of each graph input.
     constants : tuple of (int, Constant)
@@ -59,7 +59,7 @@ class Plan:
     outputs : tuple of int
         The register of each graph output.
     copied : tuple of bool
-        For each output, whether it must be copied before it is handed out, because it shares
+        For each output, whether it must be copied before it is returned, because it shares
         memory with an input, a constant or another output.
     placement : Placement
         Where values are stored.
@@ -81,13 +81,13 @@ class Plan:
 
     @property
     def memory(self) -> MemoryUse | None:
-        """What memory the values take, and when; ``None`` where sizes are not known."""
+        """The memory of the values over time; ``None`` if sizes are not known."""
         order = [step.node for step in self.instructions]
         return memory_use(self.graph, order, self.copied, self.placement)
 
     @property
     def lower_bound(self) -> int | None:
-        """The least bytes beyond the inputs with which this schedule can do; see :attr:`memory`."""
+        """The least bytes that this schedule needs, not counting the inputs; see :attr:`memory`."""
         use = self.memory
         return None if use is None else use.lower_bound
 
@@ -96,7 +96,7 @@ class Plan:
 
 
 def make_plan(graph: Graph) -> Plan:
-    """Return the plan of a graph: a frugal order, with registers given out greedily.
+    """Return the plan of a graph: a memory-saving order, with greedily assigned registers.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def plan_of_order(
     order : sequence of Node
         The computed nodes, in the order in which they run.
     copied : tuple of bool
-        As :func:`copied_outputs` returns it.
+        As returned by :func:`copied_outputs`.
     placement : Placement
     """
     constants = [node for node in graph.nodes if isinstance(node, Constant)]
@@ -184,7 +184,7 @@ def _instructions(
 
 
 class _Registers:
-    """Gives out the lowest free register."""
+    """Assigns the lowest free register."""
 
     def __init__(self) -> None:
         self.of: dict[Node, int] = {}
@@ -206,7 +206,7 @@ class _Registers:
 class _Overwriting:
     """Finds the inputs that results may be written over.
 
-    The kernels that write where they are told are NumPy's ufuncs.
+    Only NumPy's ufuncs can write to a given array.
     """
 
     def __init__(self, graph: Graph, sharing: Sharing, steps: Sequence[tuple[Node, ...]]) -> None:
@@ -214,13 +214,13 @@ class _Overwriting:
 
     @cached_property
     def _needed(self) -> dict[Node, Span]:
-        """From which step to which memory is needed, by the nodes that own it."""
+        """The steps between which memory is needed, by the nodes that own it."""
         sharing = self._sharing
         memory = [{part for value in values for part in sharing[value]} for values in self._steps]
         return spans(memory, [part for node in self._graph.outputs for part in sharing[node]])
 
     def input_for(self, node: Node, dead: list[Node], step: int) -> Node | None:
-        """Return an input that dies here and whose memory has just the form of the result."""
+        """Return an input whose last use is here and whose memory has the layout of the result."""
         assert node.op is not None
         if not dead or not node.op.is_in_place or node.ndim == 0 or not node.type.is_static:
             return None
@@ -242,7 +242,7 @@ def copied_outputs(graph: Graph, sharing: Sharing) -> tuple[bool, ...]:
 
 
 _WIDEST_VALUE = 60
-"""Longer values push their remarks to the right, rather than those of all rows."""
+"""Longer values shift only their own remarks to the right."""
 
 
 def format_plan(plan: Plan) -> str:

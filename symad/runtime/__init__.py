@@ -1,1 +1,1 @@
-"""Compiled functions: arguments checked, specialised, run, and their results handed out."""
+"""Compiled functions: checking of arguments, specialisation, and calls."""

@@ -1,4 +1,4 @@
-"""compile and Executor: where graphs become functions."""
+"""compile and Executor, which turn graphs into functions."""
 
 from __future__ import annotations
 
@@ -34,36 +34,36 @@ def compile(
     recompute: bool = False,
     fastmath: bool = False,
 ) -> Function:
-    """Compile a graph into a function that can be called again and again.
+    """Compile a graph into a function that can be called repeatedly.
 
     Parameters
     ----------
     inputs : sequence of Node, or nested structures of nodes
-        What the function takes, in order; any node may be an input.
+        The arguments of the function, in order; any node may be an input.
     outputs : Node or nested structure of nodes
-        What it returns, in the same structure.
+        The results of the function, in the same structure.
     updates : dict from Parameter to Node, optional
         New values of parameters: all are computed from the old ones and stored together.
     givens : dict from Node to Node, optional
-        Nodes to put in place of others.
+        Replacements for other nodes.
     backend : {"auto", "numpy", "native"} or Backend
-        ``"auto"`` is native code where llvmlite is installed, else NumPy.
+        ``"auto"`` is native code if llvmlite is installed, else NumPy.
     name : str, optional
-        For messages and printing.
+        The name in messages and printed output.
     threads : int
-        Between how many threads large arrays are split.
+        The number of threads between which large arrays are split.
     rewrites : {"exact", "rounding", "finite"}
-        How exact rewrites must be: bitwise; up to rounding, or nearer to the true value; or
-        right for finite numbers inside the domain of each function only.
+        How exact rewrites must be: bitwise; up to rounding, or nearer to the true value; or correct
+        only for finite numbers inside the domain of each function.
     recompute : bool
-        Whether the backward part of derivatives computes again what elementwise ops make of values
-        that are kept anyway, rather than keep it.  It takes less memory and more operations,
-        :attr:`Function.trade` tells how much.  Results are the same to the last bit, except that
-        machine code may add up rows in another order.
+        Whether the backward part of derivatives recomputes the results of elementwise ops on values
+        that are kept anyway, instead of keeping them.  This needs less memory and more operations;
+        :attr:`Function.trade` reports how much.  Results are bitwise the same, except that machine
+        code may sum rows in another order.
     fastmath : bool
         Whether machine code may reassociate sums and products, contract them into fused operations,
-        divide by multiplying with a reciprocal, and lose the sign of a zero.  Sums are not
-        compensated then.  NaN and infinities stay.  The NumPy backend ignores it.
+        divide by multiplying with a reciprocal, and lose the sign of a zero.  Sums are then not
+        compensated.  NaN and infinities are preserved.  The NumPy backend ignores it.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def compile(
     GraphError
         If an output depends on a variable that is not an input, or an input is named twice.
     GraphTypeError
-        If an input is not a node, what is updated is not a parameter, or its new value does not
+        If an input is not a node, an updated node is not a parameter, or its new value does not
         have its dtype and shape.
 
     Examples
@@ -119,7 +119,7 @@ def _grade(rewrites: str) -> Grade:
 def _with_leaves(
     fed: Sequence[Node], nodes: Sequence[Node], kind: type[Variable]
 ) -> tuple[Node, ...]:
-    """Return ``fed``, and the leaves of a kind that ``nodes`` are or depend on besides."""
+    """Return ``fed``, and other leaves of a kind among ``nodes`` and the nodes they depend on."""
     known = set(fed)
     order = topological_order(nodes, stop=known)
     return (*fed, *(node for node in order if isinstance(node, kind) and node not in known))
@@ -151,12 +151,12 @@ def _substitute(outputs: list[Node], fed: list[Node], givens: Mapping[Node, Any]
 
 
 class Executor:
-    """Runs nodes for feeds of any nodes, as a dictionary; compiled once per set of fed nodes.
+    """Runs nodes for a dictionary of fed nodes; compiled once per set of fed nodes.
 
     Parameters
     ----------
     nodes : Node or nested structure of nodes
-        What to fetch.
+        The nodes to evaluate.
     backend : {"auto", "numpy", "native"} or Backend
         As for :func:`compile`.
 
@@ -197,7 +197,7 @@ class Executor:
         return function(*[feed[node] for node in leaves(function.inputs)])
 
     def function(self, feed: Mapping[Node, Any] | None = None) -> Function:
-        """Return the function of those nodes of ``feed`` that play a part, in its order."""
+        """Return the function of the relevant nodes of ``feed``, in its order."""
         fed = tuple(feed or {})
         function = self._functions.get(fed)
         if function is None:
@@ -233,15 +233,15 @@ class Executor:
 
 @register
 def eval(node: Node, feed: Mapping[Node, Any] | None = None) -> Any:
-    """Return the value of ``node``, for a quick look.
+    """Return the value of ``node``, for interactive use.
 
-    Each call compiles anew: use :func:`compile` or :class:`Executor` for repeated calls.
+    Each call compiles the graph again: use :func:`compile` or :class:`Executor` for repeated calls.
 
     Parameters
     ----------
     node : Node
     feed : dict from Node to value, optional
-        As :meth:`Executor.run` takes it.
+        As for :meth:`Executor.run`.
 
     Raises
     ------
@@ -255,4 +255,4 @@ def eval(node: Node, feed: Mapping[Node, Any] | None = None) -> Any:
     >>> (x + 1).eval({x: 2.0})
     np.float64(3.0)
     """
-    return Executor(node, backend="numpy").run(feed)  # for one call, no machine code
+    return Executor(node, backend="numpy").run(feed)  # for a single call, no machine code

@@ -1,4 +1,4 @@
-"""Function: a compiled graph, called again and again with new values."""
+"""Function: a compiled graph, which can be called repeatedly with new values."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from symad.runtime.pipeline import Optimised
 
 _CACHED_PROGRAMS = 64
-"""How many input signatures one function keeps a program for."""
+"""The most input signatures for which one function keeps a program."""
 _CHAINED = 4
-"""How many native functions a call may try, one after another, before it takes the general path."""
+"""The most native functions that a call tries in turn before it uses the general path."""
 
 
 @dataclass(eq=False, slots=True)
 class Specialisation:
-    """What a function runs for one signature of its inputs.
+    """The program of a function for one signature of its inputs.
 
     Attributes
     ----------
     program : Program
     passes : Optimised
     memory : int
-        The bytes beside the inputs that a call needs, if they are worth checking, else 0.
+        The bytes that a call needs besides the inputs, if they are worth checking, else 0.
     was_entered : bool
-        Whether calls go to native code without Python's help, if they can.
+        Whether calls go directly to native code, if they can.
     """
 
     program: Program
@@ -54,7 +54,7 @@ class Specialisation:
 
 
 class Function:
-    """A compiled graph, to be called again and again with new values.
+    """A compiled graph, which can be called repeatedly with new values.
 
     Made by :func:`symad.compile`.  Calls are thread-safe.  The first call with new input shapes
     specialises the graph for them, which takes milliseconds; the result is kept.
@@ -63,9 +63,9 @@ class Function:
     ----------
     name : str
     graph : Graph
-        What was compiled: all outputs, then the new values of the updated parameters.
+        The compiled graph: all outputs, then the new values of the updated parameters.
     inputs, outputs : nested structures of nodes
-        As they were given to :func:`symad.compile`.
+        As given to :func:`symad.compile`.
     parameters : tuple of Parameter
         All parameters that are read or updated.
     updates : dict
@@ -111,25 +111,25 @@ class Function:
         self._lock = threading.Lock()
 
     def __call__(self, *args: Any, out: Any = None, **keywords: Any) -> Any:
-        """Return the outputs for the given inputs, in the structure they were asked for.
+        """Return the outputs for the given inputs, in the structure given to :func:`symad.compile`.
 
         Parameters
         ----------
         *args, **keywords
             A value for each input, in order or by name.
         out : nested structure of arrays, optional
-            Like the outputs: arrays of just their dtypes and shapes, to which they are written and
-            which are returned; the call makes an array where there is ``None``.  They may be views,
-            and share memory with inputs, but not with each other.  If the call fails, they hold
-            anything.  An input that is named ``out`` takes this keyword.
+            Like the outputs: arrays of exactly their dtypes and shapes, to which they are written
+            and which are returned; for ``None`` the call makes an array.  They may be views and
+            share memory with inputs, but not with each other.  If the call fails, their contents
+            are undefined.  An input named ``out`` has precedence over this keyword.
 
         Raises
         ------
         FeedError
             If an input is missing, unknown, given twice, or of the wrong type or shape, or
-            something in ``out`` does not fit.
+            something in ``out`` does not match.
         EvaluationError
-            If an op fails, or the call needs more memory than there is; no parameter has changed
+            If an op fails, or the call needs more memory than available; no parameter is changed
             then.
 
         Examples
@@ -160,13 +160,13 @@ class Function:
         return rebuild(self.outputs, iter(results))
 
     def arguments(self, *args: Any, **keywords: Any) -> list[Any]:
-        """Return what a call with these arguments would run on: the checked value of each input
-        of :attr:`graph`, those of the parameters last.
+        """Return the checked value of each input of :attr:`graph` for a call with these arguments,
+        those of the parameters last.
 
         Raises
         ------
         FeedError
-            As a call does.
+            As for a call.
         """
         sizes: dict[Dimension, int] = {}
         given = self._binding.values(args, keywords)
@@ -191,7 +191,7 @@ class Function:
             parameter.adopt(value)
 
     def _find(self, values: Sequence[Any]) -> Specialisation:
-        """Return what runs for the shapes of ``values``, making it if there is none."""
+        """Return the program for the shapes of ``values``, made on first use."""
         key = tuple([_signature(value) for value in values])  # a list is faster than a generator
         found = self._specialisations.get(key)
         if found is None:
@@ -202,7 +202,7 @@ class Function:
                 if len(self._specialisations) > _CACHED_PROGRAMS:
                     self._specialisations.popitem(last=False)
         else:
-            if not found.was_entered:  # not worth its while for shapes that come once
+            if not found.was_entered:  # not worthwhile for shapes that occur once
                 self._enter_natively(found)
             if not self.settings.backend.keeps_memory:
                 self._check_memory(found)
@@ -210,7 +210,7 @@ class Function:
         return found
 
     def _specialise(self, types: Sequence[Type]) -> Specialisation:
-        from symad.runtime.pipeline import compile_graph  # its rules take time to import
+        from symad.runtime.pipeline import compile_graph  # its rules are slow to import
 
         passes, program = compile_graph(self.graph, types, self.settings, self._workspace)
         memory = program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
@@ -221,10 +221,10 @@ class Function:
             check_memory(found.memory, found.program.plan, self.name)
 
     def _enter_natively(self, found: Specialisation) -> None:
-        """Let calls with such values go straight to native code, if all is native.
+        """Let calls with such values go directly to native code, if the whole program is native.
 
-        Python looks ``__call__`` up in the class, so this function gets a class of its own.  What
-        does not expect the values of a call hands them on to the one that was made before it.
+        Python looks ``__call__`` up in the class, so this function gets its own class.  An entry
+        that does not match the values of a call passes them on to the previous entry.
         """
         with self._lock:
             if found.was_entered:  # by another thread
@@ -244,7 +244,7 @@ class Function:
     def _entry(
         self, program: Program, fallback: Callable[..., Any], mark: CallMark
     ) -> Callable[..., Any] | None:
-        """Return what takes the arguments of a call natively, or hands them on to ``fallback``."""
+        """Return a native entry for calls, which passes other arguments on to ``fallback``."""
         if not isinstance(program, DirectProgram):
             return None
         if not self.parameters:
@@ -262,19 +262,19 @@ class Function:
                         return rebuild(self.outputs, iter(results))
             return fallback(*args, **keywords)
 
-        return staticmethod(call)  # as a builtin, it is not given the function that is called
+        return staticmethod(call)  # as a builtin, it does not receive the called function
 
     def _call(self, *args: Any, **keywords: Any) -> Any:
         return Function.__call__(self, *args, **keywords)
 
     def specialised(self, values: Sequence[Any] | None = None) -> Specialisation:
-        """Return what a call runs.
+        """Return the program that a call runs.
 
         Parameters
         ----------
         values : sequence, optional
-            As :meth:`arguments` returns them.  Without them, what the latest call ran; before the
-            first call, what the declared types give.
+            As returned by :meth:`arguments`.  By default, the program of the latest call, or before
+            the first call the one for the declared types.
         """
         if values is not None:
             return self._find(values)
@@ -287,9 +287,9 @@ class Function:
 
     @property
     def passes(self) -> Optimised:
-        """What each step of the pipeline did for the latest call.
+        """The report of each step of the pipeline for the latest call.
 
-        For passes: nodes before and after, time, rules used; for the stages after them, time.
+        For passes: nodes before and after, time, rules used; for the later stages: time.
         """
         return self.specialised().passes
 
@@ -300,9 +300,9 @@ class Function:
 
     @property
     def trade(self) -> Trade | None:
-        """What ``recompute=True`` gives and costs in the latest call.
+        """The memory saved and operations added by ``recompute=True`` in the latest call.
 
-        ``None`` if it was not asked for, or sizes are not known.
+        ``None`` if it was not requested, or sizes are not known.
 
         Examples
         --------
@@ -329,12 +329,12 @@ class Function:
 
     @property
     def source(self) -> str:
-        """The graph that runs as readable NumPy source that runs too.
+        """The optimised graph as readable, executable NumPy source.
 
-        Values have the names of the graph as it was written: ``v3``, ``v4_bar`` for v̄4,
-        ``v4_bar_6`` for v̄4→6; ``t1``, ... are steps that have no name there.
+        Values have the names of the graph as written: ``v3``, ``v4_bar`` for v̄4,
+        ``v4_bar_6`` for v̄4→6; ``t1``, ... are steps without a name there.
 
-        Arrays that are too large to be written out are looked up in a dictionary
+        Arrays that are too large to write out are looked up in a dictionary
         :attr:`constants`.
 
         Examples
@@ -363,7 +363,7 @@ class Function:
         return writer.constants
 
     def write_source(self, writer: SourceWriter) -> str:
-        """Return :attr:`source`, and let ``writer`` know the names and the constants in it.
+        """Return :attr:`source`, and give ``writer`` its names and constants.
 
         The outputs come in their structure; with updates, a dict of new values follows.
         """
@@ -413,7 +413,7 @@ def _signature(value: Any) -> Any:
 def _restore(
     graph: Graph, inputs: Any, outputs: Any, updates: list[int], settings: Settings, name: str
 ) -> Function:
-    """Return a function from its parts, in which nodes are given by their places in the graph."""
+    """Return a function from its parts, in which nodes are given by their indices in the graph."""
     count = len(list(leaves(outputs)))
     pairs = zip(updates, graph.outputs[count:], strict=True)
     stored = {cast(Parameter, graph.inputs[place]): new for place, new in pairs}

@@ -1,4 +1,4 @@
-"""Arguments of calls: matched with inputs, and checked; nothing is cast in silence."""
+"""Arguments of calls: matching with inputs, and checks; nothing is cast silently."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from symad.types import (
 
 
 def accept(value: Any, node: Node, sizes: dict[Dimension, int]) -> Any:
-    """Return ``value`` as an array, or as a NumPy scalar where it has no axes.
+    """Return ``value`` as an array, or as a NumPy scalar if it has no axes.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def accept(value: Any, node: Node, sizes: dict[Dimension, int]) -> Any:
     node : Node
         The input that takes it.
     sizes : dict
-        The sizes that named dimensions have in this call; extended here.
+        The sizes of named dimensions in this call; extended here.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def accept(value: Any, node: Node, sizes: dict[Dimension, int]) -> Any:
 
 
 def _accept_array(value: Any, type_: TensorType, node: Node, sizes: dict[Dimension, int]) -> Any:
-    plain = type(value) is np.ndarray and value.dtype == type_.dtype  # what most calls bring
+    plain = type(value) is np.ndarray and value.dtype == type_.dtype  # the common case
     array = value if plain else _as_dtype(value, type_.dtype, node)
     if array.shape != type_.shape:
         _check_shape(array, type_, node, sizes)
@@ -87,13 +87,13 @@ def _item(value: Any, type_: Type | None, node: Node, sizes: dict[Dimension, int
 
 
 def _is_masked(value: Any) -> bool:
-    """Return whether a value is a masked array, without importing what has none."""
+    """Return whether a value is a masked array, without importing ``numpy.ma``."""
     masked = sys.modules.get("numpy.ma")
     return masked is not None and isinstance(value, masked.MaskedArray)
 
 
 def _as_dtype(value: Any, dtype: np.dtype[Any], node: Node) -> np.ndarray[Any, Any]:
-    """Return the value as an array of ``dtype``, if that loses nothing."""
+    """Return the value as an array of ``dtype``, if that loses no information."""
     if _is_masked(value):
         raise FeedError(
             f"{node.label!r} was fed a masked array, whose mask would be lost",
@@ -121,7 +121,7 @@ def _as_dtype(value: Any, dtype: np.dtype[Any], node: Node) -> np.ndarray[Any, A
 
 
 def _weakly_castable(value: Any, array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> bool:
-    """Return whether the value is made of Python numbers, which take any dtype that holds them."""
+    """Return whether the value consists of Python numbers, which take any dtype that fits them."""
     if isinstance(value, np.generic) or not isinstance(value, (bool, int, float, list, tuple)):
         return False
     if is_nested(value) and not all(type(leaf) in (bool, int, float) for leaf in leaves(value)):
@@ -164,7 +164,7 @@ def _check_shape(
         )
 
 
-# Which argument is for which input
+# Matching arguments with inputs
 
 
 class Binding:
@@ -173,14 +173,14 @@ class Binding:
     Parameters
     ----------
     name : str
-        The function's, for messages.
+        The name of the function, for messages.
     inputs : nested structure of nodes
-        A list or tuple stands for several arguments, anything else for one.
+        A list or tuple represents several arguments, anything else one.
 
     Attributes
     ----------
     nodes : tuple of Node
-        All inputs, flat.
+        All inputs, flattened.
     is_flat : bool
         Whether each argument is the value of a node.
     takes_out : bool

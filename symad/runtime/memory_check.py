@@ -1,4 +1,4 @@
-"""How much memory there is: calls that need more are refused before they start."""
+"""The check of available memory: calls that need more are refused before they start."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from symad.graph.graph import Graph
 from symad.plan.plan import Plan
 
 _CHECKED_FROM = 1 << 26
-"""Calls that need less are not worth finding out how much there is, which takes 0.1 ms."""
+"""Calls that need fewer bytes are not checked, since the check takes 0.1 ms."""
 
 _GROUPS = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 60
 
 
 def is_worth_checking(graph: Graph) -> bool:
-    """Return whether what a graph computes may take much memory, and it is known how much."""
+    """Return whether the values of a graph have known sizes and may need much memory."""
     given = set(graph.inputs)
     types = [node.type for node in graph.nodes if node.op is not None and node not in given]
     if not all(type_.is_static for type_ in types):
@@ -26,12 +26,12 @@ def is_worth_checking(graph: Graph) -> bool:
 
 
 def check_memory(needed: int, plan: Plan, name: str) -> None:
-    """Refuse a call that needs more memory than there is.
+    """Refuse a call that needs more memory than available.
 
     Raises
     ------
     EvaluationError
-        It says how much is needed, and for what most, and how much there is.
+        With the needed and the available memory, and the value that needs most.
     """
     there_is = available_memory()
     if there_is is None or needed <= there_is:
@@ -42,18 +42,18 @@ def check_memory(needed: int, plan: Plan, name: str) -> None:
     node = largest.values[-1]
     most = format_bytes(largest.size)
     raise EvaluationError(
-        f"{name} needs {format_bytes(needed)} of memory beside its inputs, but there is "
-        f"{format_bytes(there_is)}; {most} of that are for {node.label}: {node.type}",
+        f"{name} needs {format_bytes(needed)} of memory besides its inputs, but only "
+        f"{format_bytes(there_is)} is available; {most} of that is for {node.label}: {node.type}",
         where=node.site.describe(),
         remedy="Feed smaller arrays, a few at a time, or use float32.",
     )
 
 
 def available_memory() -> int | None:
-    """Return how many bytes this process can still get, swap included; ``None`` if not known.
+    """Return how many bytes this process can still allocate, swap included; ``None`` if unknown.
 
-    On Linux that is the least of what the system has and what the limits of the control groups
-    leave, such as those of containers.  Elsewhere it is not known.
+    On Linux this is the least of the memory available in the system and the memory left by the
+    limits of control groups, such as those of containers.  On other systems it is unknown.
     """
     system = _fields(Path("/proc/meminfo"))
     if "MemAvailable:" not in system:
@@ -63,7 +63,7 @@ def available_memory() -> int | None:
 
 
 def _left_in_groups() -> Iterator[int]:
-    """Yield what is left in each control group of this process; caches of files can be dropped."""
+    """Yield the memory left in each control group of this process; file caches count as free."""
     for line in _text(Path("/proc/self/cgroup")).splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:

@@ -1,4 +1,4 @@
-"""Arrays of the caller's that results are written to: checked before a call, and filled by it."""
+"""The ``out=`` argument: arrays of the caller, checked before a call and filled by it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from symad.types import TensorType, Type, compatible_shapes, dtype_code, format_
 _Array = np.ndarray[Any, Any]
 
 _MOST_WORK = 10_000
-"""How long to look for a byte that two strided arrays share before that is taken for granted."""
+"""The effort to prove that two strided arrays share no byte, before they count as sharing."""
 
 
 class Targets:
-    """What was given as ``out=`` for the outputs of one call.
+    """The arrays given as ``out=`` for the outputs of one call.
 
     Parameters
     ----------
     out : nested structure
-        Like ``template``; with ``None`` in place of an array, or of a structure of them, the call
-        makes one.
+        Like ``template``; for ``None`` in place of an array or a structure, the call makes one.
     template : nested structure
         The outputs of the function.
     types : sequence of Type
-        Of the outputs, as far as they are known before the call.
+        The types of the outputs, as far as they are known before the call.
 
     Raises
     ------
@@ -53,7 +52,8 @@ class Targets:
         ----------
         count : int
         values : iterable
-            What is read meanwhile; a target that may share memory with it is filled afterwards.
+            The arrays that are read meanwhile; a target that may share memory with them is filled
+            afterwards.
         """
         read = [value for value in leaves(list(values)) if isinstance(value, np.ndarray)]
         found: list[_Array | None] = [None] * count
@@ -63,14 +63,14 @@ class Targets:
         return found
 
     def check(self, results: Sequence[Any]) -> None:
-        """Check what was not known before the call: the shapes of some results."""
+        """Check the shapes of results that were not known before the call."""
         for i, target in self._arrays.items():
             type_ = TensorType(target.dtype, np.shape(results[i]))
             if target.shape != type_.shape:
                 raise _misfit(target, self._paths[i], type_)
 
     def fill(self, results: Sequence[Any]) -> list[Any]:
-        """Return the results, those with targets as these."""
+        """Return the results, with targets in place of the results written to them."""
         filled = list(results)
         for i, target in self._arrays.items():
             if not _is_same(target, results[i]):
@@ -97,7 +97,7 @@ def _is_same(target: _Array, result: Any) -> bool:
 def _check(target: Any, path: str, type_: Type) -> None:
     if not isinstance(type_, TensorType):
         raise FeedError(
-            f"{path} is for {type_}, which is no array",
+            f"{path} is for {type_}, which is not an array",
             remedy="Give None, or compile the items as outputs.",
         )
     if not isinstance(target, np.ndarray) or isinstance(target, np.ma.MaskedArray):
@@ -117,7 +117,7 @@ def _misfit(target: _Array, path: str, type_: TensorType) -> FeedError:
 
 
 def _check_overlaps(targets: Sequence[tuple[str, _Array]]) -> None:
-    """Go through the targets as they lie in memory; those without elements overlap nothing."""
+    """Check the targets in memory order; targets without elements overlap nothing."""
     spans = [
         (*np.lib.array_utils.byte_bounds(target), path, target)
         for path, target in targets
@@ -130,7 +130,7 @@ def _check_overlaps(targets: Sequence[tuple[str, _Array]]) -> None:
             if _share(array, target):
                 raise FeedError(
                     f"{other} and {path} share memory: one result would overwrite the other",
-                    remedy="Give each output an array of its own, or None.",
+                    remedy="Give each output a separate array, or None.",
                 )
         reaching.append((end, path, target))
 

@@ -1,7 +1,7 @@
-"""The pipeline: every step between the graph of a function and what runs, in one list.
+"""The pipeline: all steps from the graph of a function to its program, in one list.
 
 Passes turn a graph into a graph: they are pure functions of :mod:`symad.passes`.  The stages after
-them turn the last graph into a program: they are methods of the backend, which hand a schedule, a
+them turn the last graph into a program: they are methods of the backend, which pass a schedule, a
 plan and a program from one to the next.
 """
 
@@ -32,18 +32,18 @@ from symad.types import Type
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a graph is compiled for.
+    """The settings for which a graph is compiled.
 
     Attributes
     ----------
     grade : Grade
         Which rules may be used.
     types : sequence of Type, optional
-        Those of the inputs; without them the graph is specialised already.
+        The types of the inputs; without them, the graph is already specialised.
     recompute : bool
-        Whether cheap residuals are computed again rather than kept.
+        Whether cheap residuals are recomputed instead of kept.
     backend : Backend, optional
-        Which will run the graph; without one, nothing is done for its sake.
+        The backend that will run the graph; without one, steps for a backend are skipped.
     """
 
     grade: Grade
@@ -60,9 +60,9 @@ class Pass:
     ----------
     name : str
     run : callable
-        Takes the graph, the job, and what is told of each rewrite.
+        Takes the graph, the job, and a function that is called with each rewrite.
     applies : callable
-        Whether the step is taken; else the graph stays as it is.
+        Whether the step is run; else the graph is unchanged.
     """
 
     name: str
@@ -78,8 +78,8 @@ class BackendStage:
     ----------
     name : str
     run : callable
-        A method of the backend: takes what the stage before it returned, the settings, and what
-        the programs of one function share.
+        A method of the backend: takes the result of the previous stage, the settings, and the
+        workspace shared by the programs of one function.
     """
 
     name: str
@@ -87,13 +87,13 @@ class BackendStage:
 
 
 def _optimise_bodies(graph: Graph, job: Job, record: Recorder) -> Graph:
-    """Optimise the bodies of loops and calls; one body of several nodes stays one."""
+    """Optimise the bodies of loops and calls; a body shared by several nodes stays shared."""
     inner = Job(job.grade, recompute=job.recompute)
     return _in_bodies(graph, lambda body: run_passes(body, inner, record).graph)
 
 
 def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
-    """Return the graph with its bodies changed, but for those of loop nests."""
+    """Return the graph with its bodies changed, except those of loop nests."""
     bodies = {node.op for node in graph.nodes if isinstance(node.op, WithBody)}
     new = {op: op.with_body(change(op.body)) for op in bodies if not isinstance(op, Fused)}
     if not new:
@@ -117,12 +117,12 @@ def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
 
 
 def _rounds(graph: Graph, job: Job) -> bool:
-    """Return whether sums may be made in another order."""
+    """Return whether sums may be reordered."""
     return job.grade >= Grade.ROUNDING
 
 
 def _is_fused(graph: Graph, job: Job) -> bool:
-    """Return whether the backend makes loop nests, and there is anything to loop over."""
+    """Return whether the backend makes loop nests and the graph has values to loop over."""
     return job.backend is not None and job.backend.fuses and not is_of_numbers(graph)
 
 
@@ -146,21 +146,21 @@ PIPELINE: tuple[Pass | BackendStage, ...] = (
 )  # fmt: skip
 """All steps, in order.
 
-``rewrite`` shares nodes that compute the same as well.  Dead nodes need no step: a graph holds what
-its outputs depend on.
+``rewrite`` also shares nodes that compute the same value.  Dead nodes need no step: a graph
+contains only nodes that its outputs depend on.
 """
 
 PASSES = tuple(step for step in PIPELINE if isinstance(step, Pass))
 STAGES = tuple(step for step in PIPELINE if isinstance(step, BackendStage))
 _LAST_READABLE = "recompute"
-"""What the passes after it make is for a backend, and has no NumPy source."""
+"""The last pass whose graph has NumPy source; later passes work for a backend."""
 
 
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class PassReport(NamedTuple):
-    """What one pass did.
+    """The report of one pass.
 
     Attributes
     ----------
@@ -170,9 +170,9 @@ class PassReport(NamedTuple):
     rules : mapping from str to int
         How often each rule was used.
     rewritings : tuple of Rewriting
-        The uses of rules, in order; kept where it was asked for.
+        The uses of rules, in order; kept if requested.
     before, after : Graph or None
-        Likewise.
+        The graphs, kept if requested.
     """
 
     name: str
@@ -186,7 +186,7 @@ class PassReport(NamedTuple):
 
 
 class StageReport(NamedTuple):
-    """How long one stage took.
+    """The time of one stage.
 
     Attributes
     ----------
@@ -200,18 +200,18 @@ class StageReport(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Optimised:
-    """A graph, and the steps that made it and the program.
+    """An optimised graph, and the reports of the steps.
 
     Attributes
     ----------
     graph : Graph
-        What is left before anything is done for the sake of a backend: it can be read.
+        The readable graph, before the steps for a backend.
     final : Graph
-        What the backend was given: with loop nests, where it makes any.
+        The graph given to the backend: with loop nests, if it makes any.
     reports : tuple of PassReport
-        One for each pass of the pipeline, those that were left out too.
+        One for each pass of the pipeline, including skipped ones.
     stages : tuple of StageReport
-        Those after the passes, if there is a program.
+        The stages after the passes, if there is a program.
     """
 
     graph: Graph
@@ -226,7 +226,7 @@ class Optimised:
 def compile_graph(
     graph: Graph, types: Sequence[Type], settings: Settings, workspace: Any = None
 ) -> tuple[Optimised, Program]:
-    """Return a program for inputs of concrete types, and what each step of the pipeline did.
+    """Return a program for inputs of concrete types, and the report of each pipeline step.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def compile_graph(
         One for each input.
     settings : Settings
     workspace : optional
-        What :meth:`Backend.workspace` returned.
+        The result of :meth:`Backend.workspace`.
     """
     backend = settings.backend
     made = run_passes(graph, Job(settings.grade, types, settings.recompute, backend))
@@ -251,16 +251,16 @@ def compile_graph(
 def run_passes(
     graph: Graph, job: Job, record: Recorder | None = None, keep: bool = False
 ) -> Optimised:
-    """Take all passes for a job.
+    """Run all passes for a job.
 
     Parameters
     ----------
     graph : Graph
     job : Job
     record : callable, optional
-        Is told of each rewrite.
+        Called with each rewrite.
     keep : bool
-        Whether reports hold each rewrite, and the graphs before and after.
+        Whether reports contain each rewrite, and the graphs before and after.
     """
     reports: list[PassReport] = []
     readable = graph
@@ -279,7 +279,7 @@ def run_passes(
 def _take(
     step: Pass, graph: Graph, job: Job, record: Recorder | None, keep: bool
 ) -> tuple[Graph, PassReport]:
-    """Take one step, and see what it does."""
+    """Run one pass and report on it."""
     used: dict[str, int] = {}
     kept: list[Rewriting] = []
 
@@ -307,21 +307,20 @@ def optimise(
     record: Recorder | None = None,
     recompute: bool = False,
 ) -> Optimised:
-    """Return a graph of the same meaning that is cheaper and nearer to the true values.
+    """Return an equivalent graph that is cheaper and nearer to the true values.
 
-    Inputs stay in order and number; one that is computed by an op, because an inner node is fed,
-    becomes a leaf.
+    The inputs keep their order and number; a fed inner node becomes a leaf.
 
     Parameters
     ----------
     graph : Graph
-        Specialised: rules on shapes need to know them.
+        It must be specialised, since some rules need shapes.
     grade : Grade
         Which rules may be used.
     record : callable, optional
-        Is told of each rewrite.
+        Called with each rewrite.
     recompute : bool
-        Whether cheap residuals are computed again rather than kept.
+        Whether cheap residuals are recomputed instead of kept.
 
     Examples
     --------
@@ -341,7 +340,7 @@ def optimise(
 
 
 def format_reports(reports: Sequence[PassReport], stages: Sequence[StageReport] = ()) -> str:
-    """Return what the steps did as a table.
+    """Return the reports of the steps as a table.
 
     Examples
     --------

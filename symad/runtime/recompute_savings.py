@@ -1,4 +1,4 @@
-"""What it gives and costs to compute residuals again rather than keep them."""
+"""Memory saved and operations added by recomputing residuals."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from symad.runtime.memory_check import format_bytes
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """Memory against operations, with all residuals kept and as it is.
+    """Memory and operations with all residuals kept, and with recomputation.
 
     Attributes
     ----------
     bytes_kept, bytes : int
-        What the plan needs beside the inputs; :attr:`symad.plan.memory.MemoryUse.lower_bound`.
+        The memory of the plan besides the inputs; :attr:`symad.plan.memory.MemoryUse.lower_bound`.
     flops_kept, flops : int
         Operations on numbers, as :mod:`symad.graph.cost` counts them.
     """
@@ -25,7 +25,7 @@ class Trade:
     flops: int
 
     def __str__(self) -> str:
-        """Return it as a line.
+        """Return a one-line summary.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""The values of all nodes of a graph, as they are when nothing rewrites it."""
+"""The values of all nodes of a graph, without any rewriting."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Feed = Mapping[Node, Any]
 
 
 def node_values(nodes: Iterable[Node], feed: Feed) -> dict[Node, Any]:
-    """Return the values of all nodes that ``nodes`` depend on, down to what is fed.
+    """Return the values of all nodes that ``nodes`` depend on, down to the fed nodes.
 
-    They are those of the graph as it was written: no pass has mended or reordered anything, so that
-    each value is what its formula makes of those before it.
+    They are the values of the graph as written: no pass has corrected or reordered anything, so
+    each value follows from the previous ones by its formula.
     """
     for node in feed:
         if isinstance(node, Node) and node.op is not None:

@@ -9,7 +9,7 @@ from symad.notation.escape import visible
 from symad.notation.latex_escape import latex_code, latex_text, markdown_code, markdown_text
 from symad.tables.table import display_width
 
-_WIDEST = 56  # columns of formulas beside which remarks are aligned
+_WIDEST = 56  # the widest column of formulas with aligned remarks
 _LONGEST = 100_000  # characters of a piece of text
 
 
@@ -23,7 +23,7 @@ class Maths:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Text that is shown as it would be typed."""
+    """Text that is shown as code."""
 
     text: str
 
@@ -34,15 +34,15 @@ Phrase = tuple[str | Maths | Code, ...]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What is said on one line.
+    """One line of a document.
 
     Attributes
     ----------
     formula : Maths, Code or None
     remark : Phrase
-        Why it is so.
+        The explanation of the formula.
     depth : int
-        How far it is indented: what is under it belongs to the line above.
+        The indentation: a deeper line belongs to the line above.
     """
 
     formula: Maths | Code | None
@@ -108,7 +108,7 @@ class Document:
 
     @property
     def latex(self) -> str:
-        """The document in LaTeX, to stand in the body of an article that uses ``amsmath``."""
+        """The document in LaTeX, for the body of an article that uses ``amsmath``."""
         return "\n\n".join("\n".join(_section_latex(section)) for section in self.sections)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Tables: aligned text, Markdown and HTML, of the same cells."""
+"""Tables as aligned text, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GAP = "   "
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of text under titles.
+    """A table of text cells with column titles.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Table:
     rows : sequence of sequences of str
         One cell for each title.
     numbers : collection of int
-        The columns that are aligned at the right.
+        The columns that are right-aligned.
     notes : sequence of str
         Sentences below the table.
 
@@ -84,7 +84,7 @@ class Table:
 
 
 class Tabular(ABC):
-    """What is shown as a table: in a terminal, in Markdown, in a notebook."""
+    """Base class of objects shown as a table: in a terminal, in Markdown, in a notebook."""
 
     @property
     @abstractmethod
@@ -117,7 +117,7 @@ class Tabular(ABC):
 
 
 def display_width(text: str) -> int:
-    """Return how many columns of a terminal ``text`` takes.
+    """Return how many columns of a terminal ``text`` needs.
 
     Examples
     --------

@@ -31,16 +31,16 @@ class Entry:
     ----------
     symbol : Symbol
     alias : Symbol or None
-        In the forward trace, the symbol of an adjoint that is node i of what is differentiated.
+        In the forward trace, the symbol of an adjoint that is node i of the differentiated graph.
     node : Node
-        What has the value.
+        The node of this line.
     formula : str
     terms : tuple
         The values of the terms of a sum; empty otherwise.
     value
-        ``None`` in a trace without values, which shows types in its place where they are known.
+        ``None`` in a trace without values, which shows types instead where they are known.
     name : str
-        What the user calls it, shown last.
+        The user's name for it, shown last.
     """
 
     symbol: Symbol
@@ -65,7 +65,7 @@ class Entry:
 
 
 def _size(type_: Type) -> str:
-    """Return the type of what has axes; nothing for a number, and where the shape is unknown."""
+    """Return the type of an array; empty for a number, and if the shape is unknown."""
     if isinstance(type_, TensorType) and (
         type_.shape == () or isinstance(type_.shape, UnknownShape)
     ):
@@ -78,7 +78,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _sum(terms: Sequence[Any]) -> str:
-    """Return ``a + b − c``, shortened in the middle where there are many."""
+    """Return ``a + b − c``, shortened in the middle if there are many terms."""
     texts = [format_value(term) for term in terms]
     result = texts[0]
     for text in texts[1:]:
@@ -94,7 +94,7 @@ class Trace(Tabular):
     titles : tuple of str
         The headings of the three columns.
     forward, tangents, adjoints : tuple of Entry
-        The forward trace and the tangents from v1 to y, the adjoints the other way.
+        The forward trace and the tangents from v1 to y, the adjoints in reverse order.
     """
 
     def __init__(
@@ -128,14 +128,14 @@ def _cell(entry: Entry | None) -> str:
 
 
 class Scribe:
-    """Writes the entries of a trace from a view that holds all its nodes.
+    """Writes the entries of a trace from a view that contains all its nodes.
 
     Parameters
     ----------
     view : View
         Its values are those of the trace; empty for a trace in symbols.
     output : Node
-        What is traced: y.
+        The traced node y.
     """
 
     def __init__(self, view: View, output: Node) -> None:
@@ -143,7 +143,7 @@ class Scribe:
         self._output = output
         self._labels = Labels(view)
         self._formulas = Formulas(view, self._labels)
-        self._told: set[Node] = set()  # the steps t1, t2, ... that have their line
+        self._told: set[Node] = set()  # the steps t1, t2, ... that already have a line
         self._nodes = list(self._in_order())
 
     def _in_order(self) -> Iterator[Node]:
@@ -166,7 +166,7 @@ class Scribe:
         return [self._numbered(entry) for entry in entries]
 
     def _numbered(self, entry: Entry) -> Entry:
-        """Return an entry that says which v_i an adjoint is, where the next derivative says so."""
+        """Return an entry that equates an adjoint with its v_i in the next derivative."""
         number = self._labels.numbers.get(entry.node)
         if number is None or not entry.symbol.mark:
             return entry
@@ -235,7 +235,7 @@ class Scribe:
 
 
 def _dotted(entry: Entry) -> Entry:
-    """Return an entry of the tangents; a seed that nothing uses does not say whose it is."""
+    """Return an entry of the tangents; an unused seed may still have the mark of an adjoint."""
     if entry.symbol.mark != "bar":
         return entry
     return replace(entry, symbol=replace(entry.symbol, mark="dot", copy=0))

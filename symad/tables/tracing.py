@@ -1,4 +1,4 @@
-"""Traces and derivations of a node: its tangents and adjoints are built, and then written down."""
+"""Traces and derivations of a node: builds its tangents and adjoints, and lists them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
     y : Node
     feed : dict from Node to value, optional
         Values of the variables.  Numbers are shown as such, arrays by their sizes, first elements
-        and norm, structures item by item; all are those of the graph as it was written, which the
-        passes of :func:`symad.compile` may mend.  Without a feed, the trace has the formulas, and
-        the types where they are known.
+        and norm, structures item by item; all are values of the graph as written, without the
+        corrections by the passes of :func:`symad.compile`.  Without a feed, the trace has the
+        formulas, and the types where they are known.
     wrt : Node, optional
-        The variable for which tangents are shown, v̇_i = ∂v_i/∂x; the first unless given.  Where
-        it is an array, all its elements change at the same rate.
+        The variable for which tangents are shown, v̇_i = ∂v_i/∂x; by default the first.  If it is
+        an array, all its elements change at the same rate.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
     Raises
     ------
     FeedError
-        If the feed does not fit.
+        If the feed does not match.
     GradientError
         If ``y`` is not floating.
     GraphError

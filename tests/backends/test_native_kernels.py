@@ -398,7 +398,7 @@ def test_linear_algebra_of_integers_is_in_float64() -> None:
         (sm.linalg.inv, "Singular matrix"),
         (lambda a: sm.linalg.solve(a, np.ones(2)), "Singular matrix"),
         (sm.linalg.cholesky, "Matrix is not positive definite"),
-        (lambda a: sm.linalg.solve_triangular(a, np.ones(2)), "a zero stands on its diagonal"),
+        (lambda a: sm.linalg.solve_triangular(a, np.ones(2)), "its diagonal contains a zero"),
     ],
 )
 def test_what_fails_in_numpy_gives_an_error_code(build: Any, message: str) -> None:

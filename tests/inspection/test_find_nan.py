@@ -33,7 +33,7 @@ FORWARD = [
     (x / x, 0.0, "divide", None, "0/0"),
     (sm.exp(x), [0.0, 800.0], "exp", (1,), "overflows above 709.78"),
     (sm.sum(x * x), [1e200, 1.0], "multiply", (0,), "beyond the largest float64"),
-    (x ** sm.constant(0.5), [-1.0], "power", (0,), "no integer"),
+    (x ** sm.constant(0.5), [-1.0], "power", (0,), "non-integer"),
     (x ** sm.constant(-1.0), [0.0], "power", (0,), "negative power"),
     (sm.asin(x), [2.0], "asin", (0,), "from −1 to 1"),
     (sm.mean(x), np.zeros(0), "mean", None, "no elements"),

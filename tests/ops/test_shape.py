@@ -289,7 +289,7 @@ def test_gradients_reach_what_fills() -> None:
     ("call", "error", "words"),
     [
         (lambda x: sm.reshape(x, (4, 2)), ShapeError, "6 elements"),
-        (lambda x: sm.reshape(x, (4, -1)), ShapeError, "no size in place of -1"),
+        (lambda x: sm.reshape(x, (4, -1)), ShapeError, "no size can replace -1"),
         (lambda x: sm.reshape(x, (-1, -1)), ShapeError, "only one size"),
         (lambda x: sm.reshape(x, (-2, 3)), ShapeError, "-2 is not the size"),
         (lambda x: sm.reshape(x, ("batch", 3)), GraphTypeError, r"x\.shape\[0\]"),

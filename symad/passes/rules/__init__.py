@@ -1,4 +1,4 @@
-"""The rewrite rules, by family; :func:`all_rules` has them in the order in which they are tried."""
+"""The rewrite rules, by family; :func:`all_rules` returns them in the order they are tried."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from symad.passes.rule import AnyRule, Grade
 def all_rules() -> tuple[AnyRule, ...]:
     """Return all rules, by family: the general ones come last.
 
-    Rules that clear away come first, so that patterns meet a formula in one form only: a reciprocal
-    is 1/x, a product of a node with itself is a square, signs stand outside.  They are imported,
-    and their patterns built, when a graph is optimised for the first time.
+    Simplifying rules come first, so that later patterns see only one form of a formula: a
+    reciprocal is 1/x, a product of a node with itself is a square, signs are outermost.  Rules are
+    imported, and their patterns built, when a graph is optimised for the first time.
     """
     from symad.passes.rules import (
         algebra,

@@ -1,7 +1,7 @@
 """Rules that make a formula cheaper: powers, factors, sums of products.
 
-A transpose stays where it is: it is a view, and a matrix product takes a transposed operand at no
-cost.  A product is never made anew next to one that stays in use.
+Transposes are not moved: they are views, and a matrix product accepts a transposed operand at no
+cost.  A product is never duplicated while the old one remains in use.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _is_scaling(c: Node, x: Node) -> bool:
 
 
 def _is_scaling_number(c: Node, x: Node) -> bool:
-    """Return whether ``c`` is a number, neither 0 nor infinite: these may make or hide a NaN."""
+    """Return whether ``c`` is a number other than 0 and infinity, which may make or hide a NaN."""
     number = number_of(c)
     return number is not None and _is_scaling(c, x) and bool(np.isfinite(number)) and number != 0
 
@@ -79,7 +79,7 @@ def _reduce(kind: type[Sum] | type[Mean], x: Any, axis: Any, keepdims: Any) -> N
 
 
 def _factors_of(kind: type[Sum] | type[Mean], grade: Grade) -> tuple[AnyRule, ...]:
-    """Return the rules for factors of what is summed: numbers, or with less care any scalars."""
+    """Return the rules for factors under a sum: numbers, or at a lower grade any scalars."""
     what, where, c = _factor_of(grade)
     common: dict[str, Any] = {"attributes": ("axis", "keepdims"), "where": where, "grade": grade}
     example = {"axis": -1, "keepdims": False, "c": c}
@@ -100,7 +100,7 @@ def _factors_of(kind: type[Sum] | type[Mean], grade: Grade) -> tuple[AnyRule, ..
 
 
 def _factor_of(grade: Grade) -> tuple[str, Callable[[Node, Node], bool], Any]:
-    """Return what a factor is called, the condition on it, and an example."""
+    """Return the name of a factor, the condition on it, and an example."""
     if grade < Grade.FINITE:
         return "number", _is_scaling_number, 0.7
     return "scalar", _is_scaling, ()

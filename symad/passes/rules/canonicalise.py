@@ -1,4 +1,4 @@
-"""Rules that remove what changes nothing, and bring sums, products and signs to one form."""
+"""Rules that remove ops without effect, and bring sums, products and signs to one form."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _cast(x: Any, dtype: Any) -> Node:
 
 
 def _keeps_all(given: np.dtype[Any], wider: np.dtype[Any]) -> bool:
-    """Return whether conversion loses nothing: float to wider float, integer to wider integer."""
+    """Return whether conversion is lossless: float to wider float, integer to wider integer."""
     same_kind = given.kind == wider.kind or given.kind == "b" or (given.kind + wider.kind == "ui")
     return same_kind and np.can_cast(given, wider, "safe")
 

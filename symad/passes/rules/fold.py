@@ -1,4 +1,4 @@
-"""Fold constants: what does not depend on any input is computed once, while compiling."""
+"""Constant folding: nodes that depend on no input are computed once, while compiling."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from symad.passes.rule import Grade, Procedure
 from symad.types import TensorType
 
 _SMALL = 64
-"""A result of so many elements may be larger than what it was computed from."""
+"""A result with at most this many elements may be larger than its operands."""
 
 _VIEWS_OF_NUMBERS = (BroadcastTo, WithBody)
-"""Not folded: a number that is broadcast takes no memory, and rules see that it is a number."""
+"""Ops that are not folded: a broadcast number needs no memory, and rules recognise it."""
 
 
 def _fold(node: Node) -> Node | None:
@@ -37,7 +37,7 @@ def _fold(node: Node) -> Node | None:
     try:
         with np.errstate(all="ignore"):
             return Constant(node.op.kernel()(*arrays), node.type.dtype)
-    except Exception:  # it will fail in the same way when it runs, with an error that says where
+    except Exception:  # it fails in the same way when it runs, with an error that names the line
         return None
 
 

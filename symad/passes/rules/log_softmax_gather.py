@@ -1,7 +1,7 @@
-"""Logarithms of a few elements of a softmax, as in log-likelihoods of labels.
+"""Rules for logarithms of a few elements of a softmax, as in log-likelihoods of labels.
 
-The logarithm of p[k] for p = softmax(x) is log_softmax(x)[k], which does not become log 0.  The
-derivative brings 1/p[k] back to where p[k] was taken, and multiplies it by p: there it is 1.
+The logarithm of p[k] for p = softmax(x) is log_softmax(x)[k], which avoids log 0.  The derivative
+scatters 1/p[k] to the position of p[k] and multiplies it by p, which gives 1 there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from symad.passes.rule import AnyRule, Grade, Procedure, static_shape
 _TAKING = (Index, ArrayIndex, TakeAlongAxis)
 _VIEWS = (ExpandDims, Squeeze, Reshape)
 _DEEPEST = 3
-"""So many views at most may be between."""
+"""The most views that may be in between."""
 
 
 def _log_of_taken(node: Node) -> Node | None:
@@ -41,7 +41,7 @@ def _log_of_taken(node: Node) -> Node | None:
 
 
 def _placed_back(placed: Node, share: Node) -> Node | None:
-    """Return what puts v/p[k] where p[k] was taken, times p: it puts v there."""
+    """Replace p times the scatter of v/p[k] to the position of p[k] by the scatter of v."""
     if not isinstance(placed.op, (ScatterAdd, AddAlongAxis)) or not isinstance(share.op, Softmax):
         return None
     put, _, *places = placed.inputs
@@ -65,7 +65,7 @@ def _through_views(node: Node) -> Node:
 
 
 def _times_share(node: Node) -> Node | None:
-    """Multiply what puts v/p[k] back by p, also if something is taken from it."""
+    """Multiply a scatter of v/p[k] by p, also if something is subtracted from it."""
     for placed, share in (node.inputs, node.inputs[::-1]):
         taken_from: list[Node] = []
         while isinstance(placed.op, Subtract) and len(taken_from) < _DEEPEST:

@@ -1,7 +1,7 @@
 """The slope of a sum of logarithms of a sigmoid and of its complement, as in log-likelihoods.
 
-With s = sigmoid(x), the derivative of a log(s) + b log(1 − s) is (a/s − b/(1 − s)) s (1 − s), where
-0/0 and 1/0 occur as soon as s is 0 or 1.  It is a (1 − s) − b s.
+With s = sigmoid(x), the derivative of a log(s) + b log(1 − s) is (a/s − b/(1 − s)) s (1 − s), in
+which 0/0 and 1/0 occur if s is 0 or 1.  It is equal to a (1 − s) − b s.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from symad.ops.exponential import Sigmoid, SigmoidSlope, sigmoid, sigmoid_slope
 from symad.passes.rule import AnyRule, Grade, Procedure, number_of
 
 _MOST = 8
-"""How many terms or factors are looked at: it bounds the cost of a node."""
+"""The most terms or factors that are examined, which bounds the cost of a node."""
 
 _Shares = dict["_Share", Node]
 """At most one node for s, and one for 1 − s."""
 
 
 class _Share(NamedTuple):
-    """Stands for sigmoid(x), or for 1 − sigmoid(x), which is sigmoid(−x)."""
+    """Represents sigmoid(x), or 1 − sigmoid(x), which is sigmoid(−x)."""
 
     x: Node
     is_rest: bool
@@ -37,7 +37,7 @@ class _Term(NamedTuple):
 
 
 def _slope(node: Node) -> Node | None:
-    """Return a product by s, by 1 − s or by both multiplied out over a sum of quotients by them."""
+    """Distribute a factor s, 1 − s or both over a sum of quotients by them."""
     if not any(map(_has_share, node.inputs)) or node.dtype.kind != "f":
         return None
     shares: _Shares = {}
@@ -56,7 +56,7 @@ def _slope(node: Node) -> Node | None:
 
 
 def _has_share(factor: Node) -> bool:
-    """Take a quick look: products inside of products have had their turn."""
+    """Check quickly; products inside products have already been handled."""
     factors = factor.inputs if isinstance(factor.op, Multiply) else (factor,)
     return any(isinstance(f.op, SigmoidSlope) or _share(f) is not None for f in factors)
 
@@ -102,7 +102,7 @@ def _terms(node: Node) -> list[_Term]:
 
 
 def _multiplied_out(node: Node, shares: _Shares) -> Node | None:
-    """Return a sum times ``shares``, if that spares some quotient."""
+    """Return a sum times ``shares``, if that removes some quotient."""
     total: Node | None = None
     is_simpler = False
     for is_minus, term in _terms(node):
@@ -129,7 +129,7 @@ def _spared(term: Node, shares: _Shares) -> Node | None:
 
 
 def _times(factor: Node, share: _Share) -> Node | None:
-    """Return v/s times s, also where it is chosen; ``None`` if the factor is no such quotient."""
+    """Return v/s times s, also inside a choice; ``None`` if the factor is not such a quotient."""
     if not isinstance(factor.op, Where):
         return _dividend(factor, share)
     mask, one, other = factor.inputs

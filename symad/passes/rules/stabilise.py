@@ -1,12 +1,13 @@
-"""Rules that put a formula in a form without overflow, cancellation or 0 · inf.
+"""Rules that rewrite a formula to avoid overflow, cancellation or 0 · inf.
 
-Each says the same as what was written, nearer to the true value.  Derivatives come from the formula
-that was written, so the products that the gradient pass makes of it have rules of their own: of
-log(1 + exp(x)) the derivative 1/(1 + exp(x)) · exp(x) is 0 · inf at 800, and sigmoid(x) is 1.
+The replacement is mathematically equal and numerically nearer to the true value.  Derivatives are
+built from the original formula, so the products that the gradient pass makes have separate rules:
+for log(1 + exp(x)), the derivative 1/(1 + exp(x)) · exp(x) is 0 · inf at 800, where sigmoid(x) is
+1.
 
-Where a formula is NaN or infinite because a step of it overflowed, the replacement is the true
-value.  One value may become NaN: where x holds +inf, exp(x) / sum(exp(x)) is 0 for the finite
-elements, beside the NaN of the infinite one, and softmax(x) is NaN for all.
+Where a formula is NaN or infinite because a step overflowed, the replacement gives the true value.
+In one case values become NaN: if x contains +inf, exp(x) / sum(exp(x)) is 0 for the finite elements
+and NaN for the infinite one, but softmax(x) is NaN for all.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def _spread(x: Any, place: Any) -> Node:
 
 
 def _is_spread_back(v: Node, x: Node, axis: Any, place: Any) -> bool:
-    """Return whether ``place`` puts back the axes of ``x`` that were summed, beside those of v."""
+    """Return whether ``place`` restores the summed axes of ``x``, besides those of v."""
     if axis is None or x.ndim is None or as_axes(axis) != place:
         return False
     return is_scalar(v) or v.ndim == x.ndim - len(place)
@@ -75,7 +76,7 @@ def _linear_in_adjoints(rule: AnyRule) -> AnyRule:
 
 
 def _slopes_of_log_shares() -> tuple[AnyRule, ...]:
-    """Return rules for the derivative of log(exp(x) / Σ exp(x)), also with x less its maximum."""
+    """Return rules for the derivative of log(exp(x) / Σ exp(x)), also for x minus its maximum."""
     common: dict[str, Any] = {"attributes": _AXIS, "example": {"axis": -1, "u": (2, 1)}}
     shifted: dict[str, Any] = {
         "attributes": _AXIS,
@@ -137,7 +138,7 @@ LOGARITHMS: tuple[AnyRule, ...] = (
     Rule("softplus", lambda x: log1p(exp(x)), lambda x: softplus(x)),
     Rule("log1p", lambda x: log(1 + x), lambda x: log1p(x), domain=(-0.9, 3.0)),
     Rule("log1p of minus", lambda x: log(1 - x), lambda x: log1p(-x), domain=(-3.0, 0.9)),
-    # Of a negative y the logarithm is NaN, but log(exp(-inf) * y) is -inf.
+    # The logarithm of a negative y is NaN, but log(exp(-inf) * y) is -inf.
     Rule(
         "log of a product with exp", lambda x, y: log(exp(x) * y), lambda x, y: x + log(y),
         where=lambda y: is_nonnegative(y), example={"y": abs}, domain=(0.5, 3.0),
@@ -183,7 +184,7 @@ EXPONENTIALS: tuple[AnyRule, ...] = (
 )  # fmt: skip
 
 
-# What the gradient pass makes of the formulas above
+# Derivatives of the formulas above
 
 _DERIVATIVES: tuple[AnyRule, ...] = (
     Rule("softplus slope", lambda v, x: v / (1 + exp(x)) * exp(x), lambda v, x: v * sigmoid(x)),

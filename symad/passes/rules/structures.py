@@ -1,4 +1,4 @@
-"""Rules that take structures and sum nodes apart, so that only tensors and plain sums are left."""
+"""Rules that decompose structures and sum nodes into tensors and plain sums."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from symad.types import StructureType
 
 
 def _item_of_made(node: Node) -> Node | None:
-    """Return what was put into the structure."""
+    """Return the item that was put into the structure."""
     made = node.inputs[0]
     assert isinstance(node.op, StructureItem)
     if not isinstance(made.op, MakeStructure):

@@ -1,11 +1,11 @@
-"""A sum of a broadcast product is a matrix product: the large product need not be made.
+"""A rule for sums of broadcast products: a matrix product avoids the large product.
 
-The axes of ``sum(a * b)`` are of four kinds: those of both operands that are summed (k), those of
-both that stay (batch), and those of which only a (m) or only b (n) has more than one.  With some of
-k, m and n each, this is ``a @ b`` for a as (batch, m, k) and b as (batch, k, n).
+The axes of ``sum(a * b)`` are of four kinds: summed axes of both operands (k), kept axes of both
+(batch), and axes along which only a (m) or only b (n) has more than one element.  With some of k, m
+and n each, this is ``a @ b`` for a as (batch, m, k) and b as (batch, k, n).
 
-Without m or n the product is no larger than an operand.  It stays a sum: a loop nest takes it in
-together with what the operands are made of, which a matrix product would need in memory.
+Without m or n, the product is not larger than an operand.  It stays a sum, which can be fused with
+the ops that compute the operands; a matrix product would need these in memory.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Kinds:
 
 
 def _sort(a: Sequence[int], b: Sequence[int], reduced: Sequence[int]) -> _Kinds | None:
-    """Return the kinds of the axes, ``None`` if this is no matrix product."""
+    """Return the kinds of the axes, ``None`` if this is not a matrix product."""
     axes = range(len(a))
     summed = tuple(i for i in axes if i in reduced)
     left = tuple(i for i in axes if i not in reduced and a[i] > 1 == b[i])
@@ -79,7 +79,7 @@ def _padded(node: Node, rank: int) -> tuple[int, ...] | None:
 def _as_matrices(node: Node, shape: tuple[int, ...], groups: tuple[_Axes, _Axes, _Axes]) -> Node:
     """Return ``node`` with one axis for each of the last two groups of its axes.
 
-    Axes of no group have size 1.
+    Axes in no group have size 1.
     """
     batch, rows, columns = groups
     order = (*batch, *rows, *columns)

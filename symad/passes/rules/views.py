@@ -1,4 +1,4 @@
-"""Rules on shapes: chains of views become one, and broadcasting waits for as long as it can."""
+"""Rules on shapes: chains of views become one view, and broadcasting is delayed."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from symad.passes.rule import AnyRule, Grade, Procedure, is_scalar, static_shape
 from symad.types import normalize_axes
 
 _SAME_ORDER = (Reshape, ExpandDims, Squeeze)
-"""Views with the elements in the same order."""
+"""Views that keep the order of the elements."""
 
 _WHOLE = (None, Ellipsis, (None, None, None))
-"""What a subscript consists of that leaves nothing out: new axes, ``...`` and ``:``."""
+"""The parts of a subscript that selects all elements: new axes, ``...`` and ``:``."""
 
 
 def is_constant_along(c: Node, x: Node, axis: Any) -> bool:
@@ -60,7 +60,7 @@ def is_constant_along(c: Node, x: Node, axis: Any) -> bool:
 
 
 def _join_reshapes(node: Node) -> Node | None:
-    """reshape(reshape(x, s), t) = reshape(x, t), for inserted and removed axes as well."""
+    """reshape(reshape(x, s), t) = reshape(x, t), also for inserted and removed axes."""
     shape, inner = static_shape(node), node.inputs[0]
     if shape is None:
         return None
@@ -79,9 +79,9 @@ def _is_repeated_number(node: Node) -> bool:
 
 
 def _new_axes(node: Node) -> Node | None:
-    """x[:, None] = reshape(x, s), and the adjoint of such a subscript is a reshape as well.
+    """x[:, None] = reshape(x, s), and the adjoint of such a subscript is also a reshape.
 
-    A number leaves out an axis of size 1: otherwise there would be fewer elements.
+    A number removes an axis of size 1: otherwise there would be fewer elements.
     """
     shape, x = static_shape(node), node.inputs[0]
     given = static_shape(x)
@@ -106,7 +106,7 @@ def _join_broadcasts(node: Node) -> Node | None:
 
 
 def _as_permutation(node: Node) -> Node | None:
-    """Other ops of this kind are made where the number of axes was not known."""
+    """Replace ops that were made while the number of axes was not known."""
     assert node.op is not None
     return node.op.specialise(*node.inputs)
 
@@ -135,7 +135,7 @@ def _sign_out(node: Node) -> Node | None:
 
 
 def _keep_axes(node: Node) -> Node | None:
-    """A sum whose axes are put back is one that keeps them."""
+    """Replace a sum whose axes are restored by a sum that keeps them."""
     inner, shape = node.inputs[0], static_shape(node)
     if not isinstance(inner.op, Sum) or inner.op.keepdims or shape is None:
         return None
@@ -173,7 +173,7 @@ def _before_broadcast(node: Node) -> Node:
 
 
 def _is_uniform(value: np.ndarray[Any, Any]) -> bool:
-    """Return whether all elements are the same number, in the sign of zero too."""
+    """Return whether all elements are the same number, including the sign of zero."""
     if not value.size:
         return False
     first = value.flat[0]
@@ -193,7 +193,7 @@ def _axes(node: Node) -> tuple[int, ...] | None:
 
 
 def _reduce_one(node: Node) -> Node | None:
-    """A reduction over axes of size 1 hands on the one element."""
+    """Replace a reduction over axes of size 1 by its only element."""
     axes, x = _axes(node), node.inputs[0]
     shape = static_shape(x)
     if axes is None or shape is None or node.dtype != x.dtype:
@@ -204,7 +204,7 @@ def _reduce_one(node: Node) -> Node | None:
 
 
 def _reduce_copies(node: Node) -> Node | None:
-    """A reduction over copies that broadcasting made needs one of them."""
+    """Replace a reduction over broadcast copies by one that reads a single copy."""
     axes, wide = _axes(node), node.inputs[0]
     if axes is None or not isinstance(wide.op, BroadcastTo) or node.dtype != wide.dtype:
         return None
@@ -227,7 +227,7 @@ def _reduce_copies(node: Node) -> Node | None:
 
 
 def _largest(dtype: np.dtype[Any]) -> float:
-    """Return the largest finite number: float16 ends at 65504."""
+    """Return the largest finite number: for float16, this is 65504."""
     return float(np.finfo(dtype).max if dtype.kind == "f" else np.iinfo(dtype).max)
 
 
