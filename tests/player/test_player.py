@@ -415,7 +415,7 @@ def test_a_large_graph_is_folded_by_scope() -> None:
 def test_sliders_are_for_graphs_that_a_page_computes_at_once() -> None:
     y, xs, feed = chain(320, block=20)
     player = sm.play(y, xs, feed)
-    assert "No sliders: they are for up to 3,000 nodes." in player.notes
+    assert "No sliders: the graph has more than 3,000 nodes." in player.notes
     assert data_of(player.html)["inputs"] == []
 
 
