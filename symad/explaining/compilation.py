@@ -101,7 +101,8 @@ class Compilation:
 
 def _line(name: str, before: int, after: int) -> Line:
     nodes = counted(after, "node")
-    return Line(Code(name), (f"{nodes}, as before" if before == after else f"{before:,} → {nodes}",))
+    count = f"{nodes}, as before" if before == after else f"{before:,} → {nodes}"
+    return Line(Code(name), (count,))
 
 
 def _specialised(graph: Graph, values: Mapping[Node, Any]) -> tuple[Graph, Phrase]:

@@ -52,8 +52,8 @@ class DifferenceErrors(Tabular):
             return "No step gives a finite error."
         return (
             f"The derivative is {format_number(self.exact)}. Smallest errors: one-sided at "
-            f"{best[0]:.0e}, central at {best[1]:.0e}. Truncation errors grow like ε and ε², rounding "
-            "errors like 1/ε."
+            f"{best[0]:.0e}, central at {best[1]:.0e}. Truncation errors grow like ε and ε², "
+            "rounding errors like 1/ε."
         )
 
     def plot(self, axes: Any = None) -> Any:

@@ -483,7 +483,9 @@ def test_latex_is_balanced(name: str) -> None:
     assert latex.count(r"\begin{itemize}") == latex.count(r"\end{itemize}")
     assert latex.count(r"\left") == latex.count(r"\right")
     for line in latex.splitlines():
-        assert re.match(r"\s*\\(subsection|begin|end|item)\b|In |The derivatives |\S+ (and|may) |$", line)
+        assert re.match(
+            r"\s*\\(subsection|begin|end|item)\b|In |The derivatives |\S+ (and|may) |$", line
+        )
 
 
 HOSTILE = '<script>alert(1)</script>\\input{/etc/passwd}$x$ %_^&#~`|*"\n\u202e'

@@ -559,7 +559,11 @@ def graphs_of(case: Played) -> tuple[list[sm.Graph], dict[Any, Any]]:
     values = [case.feed[n] if n in case.feed else n.eval() for n in raw.inputs]
     types = [sm.TensorType(np.dtype("float64"), np.shape(value)) for value in values]
     first = specialise(raw, types)
-    graphs = [raw, first, *(r.after for r in run_passes(first, Job(Grade.ROUNDING), keep=True).reports)]
+    graphs = [
+        raw,
+        first,
+        *(r.after for r in run_passes(first, Job(Grade.ROUNDING), keep=True).reports),
+    ]
     graphs.append(fuse(decompose(graphs[-1]), lambda node: True))
     known = {n: v for g in graphs for n, v in zip(g.inputs, values, strict=True)}
     return graphs, known
