@@ -1,1 +1,1 @@
-"""Functions of one number in a few instructions, which vectorise."""
+"""Scalar functions as a few vectorisable instructions."""

@@ -1,10 +1,10 @@
-"""The hyperbolic tangent in a few instructions, from the exponential that its derivative needs too.
+"""The hyperbolic tangent in a few instructions, from the exponential.
 
 From 0.55 on, tanh x = (1 − e) / (1 + e) with e = exp(−2x), made as the square of exp(−x).  Below,
 where 1 − e would lose digits, tanh x = x + x t p(t) with t = x²; p is Chebyshev's approximation of
 (tanh x / x − 1) / t, whose error is 0.02 of the last place of float64, 0.07 of that of float32.
-The result is within three units in the last place of the exact one, as far as the exponential is
-within one.
+The error of the result is at most three units in the last place if that of the exponential is at
+most one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _POLYNOMIALS = {
         0.13333333333332714, -0.3333333333333333,
     ),
 }  # fmt: skip
-"""By the bytes of a number; the coefficient of the highest power first."""
+"""Coefficients by the size of a number in bytes, highest power first."""
 
 
 def tanh(builder: Any, x: Value) -> Value:

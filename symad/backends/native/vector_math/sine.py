@@ -1,11 +1,11 @@
-"""Sine and cosine of one float64 in a few instructions: together they cost little more than one.
+"""Sine and cosine of float64 in a few instructions: both together cost little more than one.
 
-x = n π/2 + r with |r| ≤ π/4, where n is the integer next to 2x/π.  π/2 is taken in three parts, of
-which n times the first two is exact, and r in two, so that it has all its digits beside multiples
-of π/2 as well.  Then sin r = r + r³ S(r²) and cos r = 1 − r²/2 + r⁴ C(r²), with polynomials of
-degree 5 that interpolate at Chebyshev points: their error is below 2⁻⁵⁶ of the result.  The
-quadrant n says which of the two it is, and its sign.  The result is within one unit in the last
-place of the exact one.  Large numbers, infinities and NaN are left to the C library.
+x = n π/2 + r with |r| ≤ π/4, where n is the integer nearest to 2x/π.  π/2 is split into three
+parts; the products of n with the first two are exact.  r is the sum of two floats, so it has all
+its digits near multiples of π/2 too.  Then sin r = r + r³ S(r²) and cos r = 1 − r²/2 + r⁴ C(r²),
+with polynomials of degree 5 that interpolate at Chebyshev points: their relative error is below
+2⁻⁵⁶.  The quadrant n selects one of the two and its sign.  The error of the result is at most one
+unit in the last place.  The C library handles large numbers, infinities and NaN.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from symad.graph.scalar import Value
 _FLOAT, _INTEGER = np.dtype("float64"), np.dtype("int64")
 
 LARGEST = 2.0**18
-"""Up to here n has less than the 20 bits that two parts of π/2 leave free."""
+"""Below this limit n has fewer than the 20 bits that two parts of π/2 leave free."""
 _HALF_PI = tuple(
     map(float.fromhex, ("0x1.921fb544p+0", "0x1.0b4611a6p-34", "0x1.3198a2e037073p-69"))
 )
@@ -32,11 +32,11 @@ _COSINE = (
     2.480158729876456e-05, -0.0013888888888887398, 0.041666666666666664,
 )  # fmt: skip
 _ROUNDER = 1.5 * 2.0**52
-"""A number of this size has no digits after the point, and its last bits are those of n."""
+"""A number of this size has no fractional digits; its last bits are those of n."""
 
 
 def sine_or_cosine(builder: Any, function: str, x: Value) -> Value:
-    """Return ``sin`` or ``cos`` of a number of an ``LLVMScalarBuilder``; calls for large ones."""
+    """Return ``sin`` or ``cos`` of a number of an ``LLVMScalarBuilder``, by a call if large."""
     n, quadrant = _quarters(builder, x)
     r, rest = _remainder(builder, x, n)
     sine, cosine = _both(builder, r, rest)
@@ -45,7 +45,7 @@ def sine_or_cosine(builder: Any, function: str, x: Value) -> Value:
     is_odd = builder.cast(builder.logical_and(quadrant, builder.constant(1, _INTEGER)), _BOOLEAN)
     result = builder.select(is_odd, cosine, sine)
     result = builder.with_sign_flipped(result, quadrant, 1)
-    if function == "sin":  # of −0 it is −0
+    if function == "sin":  # sin(−0) is −0
         result = builder.select(builder.equal(x, builder.constant(0, _FLOAT)), x, result)
     is_small = builder.less_equal(builder.call("fabs", x), builder.constant(LARGEST, _FLOAT))
     return builder.unless(is_small, result, lambda: builder.call_library(function, x))
@@ -55,14 +55,14 @@ _BOOLEAN = np.dtype(bool)
 
 
 def _quarters(builder: Any, x: Value) -> tuple[Value, Value]:
-    """Return the integer next to 2x/π, as a float, and as the last bits of an integer."""
+    """Return the integer nearest to 2x/π, as a float and as the last bits of an integer."""
     rounder = builder.constant(_ROUNDER, _FLOAT)
     shifted = builder.intrinsic("fma", x, builder.constant(2 / np.pi, _FLOAT), rounder)
     return builder.subtract(shifted, rounder), builder.reinterpret(shifted, _INTEGER)
 
 
 def _remainder(builder: Any, x: Value, n: Value) -> tuple[Value, Value]:
-    """Return x − n π/2 as a float and what rounding took from it."""
+    """Return x − n π/2 as a float, and its rounding error."""
     minus = builder.negate(n)
     first, second, third = (builder.constant(part, _FLOAT) for part in _HALF_PI)
     t = builder.intrinsic("fma", minus, first, x)
