@@ -390,7 +390,7 @@ def test_a_graph_without_names_has_the_same_source() -> None:
         (lambda x, v, n: n**n, "pow of int64"),
         (lambda x, v, n: sm.zeros((2,)) + x, "is not a scalar but has the type f64[2]"),
         (lambda x, v, n: x @ x, "not defined for scalars: matmul"),
-        (lambda x, v, n: sm.structure({"a": x})["a"], "is not a number"),
+        (lambda x, v, n: sm.structure({"a": x})["a"], "is not a scalar"),
     ],
 )
 def test_what_is_refused_and_why(make: Any, reason: str) -> None:
