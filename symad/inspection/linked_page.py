@@ -49,10 +49,7 @@ def write_listing(title: str, svg: str, blocks: Sequence[PageBlock]) -> str:
         Blocks of lines beside the picture, one below the other.
     """
     picture = svg[svg.index("<svg") :]
-    policy = (
-        f"default-src 'none'; script-src {_hash(_SCRIPT)}; style-src {_hash(_STYLE)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    policy = content_policy(_SCRIPT, _STYLE)
     body = "".join(map(_block, blocks))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -79,6 +76,14 @@ def _line(line: PageLine) -> str:
         return f'<div class="line">{symbol}{text}</div>'
     ids = escape(" ".join(line.ids))
     return f'<div class="line linked" tabindex="0" data-ids="{ids}">{symbol}{text}</div>'
+
+
+def content_policy(script: str, style: str, images: str = "'none'") -> str:
+    """Return a content security policy that allows only this script and this style."""
+    return (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        f"img-src {images}; base-uri 'none'; form-action 'none'"
+    )
 
 
 def _hash(text: str) -> str:

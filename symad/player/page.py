@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64encode
 from collections.abc import Sequence
-from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from typing import Any
 
 from symad.drawing.style import hue_class, hue_of
+from symad.inspection.linked_page import content_policy
 from symad.notation.roles import Part
 
 _SCRIPTS = ("numbers.js", "story.js", "markup.js", "picture.js", "panels.js", "player.js")
@@ -42,13 +41,9 @@ def write_page(title: str, data: dict[str, Any], pictures: Sequence[str], evalua
     script = "\n".join(
         ['"use strict";', f"const evaluateGraph = {evaluate};", *map(_short, _SCRIPTS)]
     )
-    policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
-        "img-src blob: data:; base-uri 'none'; form-action 'none'"
-    )
     parts = {
         "title": escape(title),
-        "policy": policy,
+        "policy": content_policy(script, style, images="blob: data:"),
         "style": style,
         "pictures": "".join(pictures),
         "data": _embedded(data),
@@ -65,10 +60,6 @@ def _short(name: str) -> str:
     """Return a style or a script without indentation and comment lines."""
     lines = (line.strip() for line in _asset(name).splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
 def _embedded(data: dict[str, Any]) -> str:

@@ -22,7 +22,6 @@ class Vectors:
         self.lanes = lanes or vector_unit().bits // (8 * dtype.itemsize)
         self.item = stored_type(dtype)
         self.type = ir.VectorType(self.item, self.lanes)
-        self._bits = ir.VectorType(ir.IntType(1), self.lanes)
         letter = "f" if dtype.kind == "f" else "i"
         self._suffix = f"v{self.lanes}{letter}{8 * dtype.itemsize}"
 
