@@ -1,4 +1,4 @@
-"""What a backend is: a class that turns graphs into programs, and the settings that it follows."""
+"""The base class of backends, which turn graphs into programs, and their settings."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from symad.plan.plan import Plan, make_plan
 
 
 class Program(Protocol):
-    """A plan ready to run; calls share nothing, so that threads may run one program at once."""
+    """A plan that is ready to run; calls share no state, so several threads may run it."""
 
     @property
     def plan(self) -> Plan:
-        """What is run."""
+        """The plan that is run."""
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
         """Return the outputs for ``values``, one for each input of the graph.
 
-        Where ``targets`` has an array for an output, it may be written there, and that array
-        returned: it is contiguous, of the type of the output, and shares memory with nothing else.
+        If ``targets`` has an array for an output, the program may write the output there and return
+        that array.  The array is contiguous, has the type of the output, and shares no memory.
         """
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
-        """Run once, and return what was computed one after another, each with its seconds."""
+        """Run once, and return the computed nodes in order, each with its seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +42,22 @@ class CallMark:
 
 @runtime_checkable
 class DirectProgram(Program, Protocol):
-    """A program that can also take the arguments of a call without any Python in between."""
+    """A program that can take the arguments of a call without intermediate Python code."""
 
     def entry(
         self, outputs: Any, fallback: Callable[..., Any], name: str, mark: CallMark
     ) -> Callable[..., Any] | None:
-        """Return a function that takes arguments as Python passes them, ``None`` if there is none.
+        """Return a function that takes arguments as passed by Python, or ``None``.
 
         Parameters
         ----------
         outputs : nested structure
-            What a call returns.
+            The structure of the result of a call.
         fallback : callable
             Called with the same arguments if they are not what the function expects.
         name : str
         mark : CallMark
-            Left by each call, except where all values are numbers.
+            Set by each call, unless all values are numbers.
         """
 
 
@@ -69,11 +69,11 @@ class Settings:
     ----------
     backend : Backend
     threads : int
-        Between how many threads large arrays are split.
+        The number of threads that share large arrays.
     grade : Grade
         How exact rewrites must be.
     recompute : bool
-        Whether cheap residuals are computed again rather than kept.
+        Whether cheap residuals are recomputed instead of stored.
     fastmath : bool
         Whether machine code may reassociate and contract arithmetic on floats.
     """
@@ -89,18 +89,18 @@ class Backend:
     """Runs plans.
 
     A backend needs a :attr:`name` and :meth:`emit`.  The other methods are the stages of the
-    pipeline between the last graph and the program; what they do by default suits a backend that
-    runs a plan op by op.
+    pipeline between the last graph and the program; their defaults suit a backend that runs a plan
+    op by op.
 
     Attributes
     ----------
     name : str
-        By which :func:`symad.compile` knows it, if it is registered.
+        The name for :func:`symad.compile`, if the backend is registered.
     fuses : bool
-        Whether it computes elementwise ops and reductions as loop nests: then the pipeline writes
-        ops out and makes nests of what :meth:`supports` says yes to.
+        Whether it computes elementwise ops and reductions as loop nests: the pipeline then
+        decomposes ops and fuses those for which :meth:`supports` returns true.
     keeps_memory : bool
-        Whether calls use the memory of those before them again, rather than new memory.
+        Whether calls reuse the memory of previous calls.
     """
 
     name: ClassVar[str]
@@ -108,26 +108,26 @@ class Backend:
     keeps_memory: ClassVar[bool] = False
 
     def supports(self, node: Node) -> bool:
-        """Return whether the backend has code of its own for an op of these types.
+        """Return whether the backend has its own code for an op on these types.
 
-        What it has none for is computed by NumPy's kernels.
+        NumPy's kernels compute all other ops.
         """
         return True
 
     def workspace(self) -> Any:
-        """Return what the programs of one function share, whatever the shapes of their inputs."""
+        """Return the state that the programs of one function share, for all input shapes."""
         return None
 
     def schedule(self, graph: Graph, settings: Settings) -> Any:
-        """Return what runs together, and in which order."""
+        """Return the schedule: the parts that run together, in order."""
         return graph
 
     def lower(self, schedule: Any, settings: Settings) -> Any:
-        """Return the schedule with the code that computes each part of it."""
+        """Return the schedule with the code for each part."""
         return schedule
 
     def assign_buffers(self, lowered: Any, settings: Settings) -> Plan:
-        """Return the plan: where each value is stored, and for how long."""
+        """Return the plan: the storage and the lifetime of each value."""
         return make_plan(lowered)
 
     def emit(self, plan: Any, settings: Settings, workspace: Any) -> Program:

@@ -1,4 +1,4 @@
-"""Graphs run as they were written, one node after another: for looking at values, not for speed."""
+"""Runs graphs as written, node by node, to inspect values; it is not meant to be fast."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from symad.graph.op import Op
 from symad.plan.liveness import spans
 
 Step = tuple[Node, list[Any], Any]
-"""A computed node, the values of its inputs, and its own."""
+"""A computed node, the values of its inputs, and its own value."""
 
 
 class Evaluation:
     """A run of a specialised graph with NumPy, one node after another; iterate over its steps.
 
-    Values are forgotten after their last use.
+    Values are dropped after their last use.
 
     Attributes
     ----------
     graph : Graph
     values : sequence
-        Of the inputs of the graph.
+        The values of the inputs of the graph.
     node : Node or None
-        What is computed at the moment; what failed, if a kernel raised an EvaluationError.
+        The current node, or the failed node if a kernel raised an EvaluationError.
     """
 
     def __init__(self, graph: Graph, values: Sequence[Any]) -> None:

@@ -23,7 +23,7 @@ _Code = tuple[Callable[..., Any], tuple[int, ...], int, tuple[int, ...], int | N
 
 
 class NumpyBackend(Backend):
-    """Runs plans with NumPy: always there, and what all others must agree with."""
+    """Runs plans with NumPy: always available, and the reference for all other backends."""
 
     name = "numpy"
 
@@ -32,15 +32,15 @@ class NumpyBackend(Backend):
 
 
 class NumpyProgram:
-    """A plan ready to run; calls share nothing, so threads may run one program at once.
+    """A plan that is ready to run; calls share no state, so several threads may run it.
 
     Parameters
     ----------
     plan : Plan
     registers : list
-        All registers as they are before the inputs are there: constants have their values.
+        All registers before a call: constants have their values.
     code : list
-        What computes each instruction, with the registers that it takes.
+        The function of each instruction, with its registers.
     """
 
     def __init__(self, plan: Plan, registers: list[Any], code: list[_Code]) -> None:
@@ -57,8 +57,8 @@ class NumpyProgram:
         ----------
         values : sequence
         targets : sequence of array or None, optional
-            For each output, contiguous memory of its type that nothing else shares, to be returned
-            with the result.
+            For each output, contiguous, unshared memory of its type, which is returned with the
+            result.
 
         Raises
         ------
@@ -82,7 +82,7 @@ class NumpyProgram:
         return [*map(result_of, found, self.plan.copied)]
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
-        """Run once, and return for each instruction its node and how many seconds it took."""
+        """Run once, and return the node of each instruction and its time in seconds."""
         registers = self._start(values)
         times = []
         with np.errstate(all="ignore"):
@@ -96,7 +96,7 @@ class NumpyProgram:
         return times
 
     def _start(self, values: Sequence[Any]) -> list[Any]:
-        """Return all registers as they are before the first instruction."""
+        """Return all registers before the first instruction."""
         registers = self._registers.copy()
         for register, value in zip(self.plan.inputs, values, strict=True):
             registers[register] = value
@@ -104,7 +104,7 @@ class NumpyProgram:
 
     @cached_property
     def _code_into(self) -> list[_Code]:
-        """The code that has the targets of the outputs as further registers, and writes to them."""
+        """The code that writes outputs to their targets, which are additional registers."""
         outputs = zip(self.plan.graph.outputs, self.plan.copied, strict=True)
         places = {
             node: place
@@ -172,7 +172,7 @@ def _run(code: _Code, registers: list[Any]) -> None:
 
 
 def result_of(value: Any, copied: bool) -> Any:
-    """Return an output as the caller may keep and change it."""
+    """Return an output that the caller may keep and modify."""
     if isinstance(value, dict):
         return {key: result_of(item, copied) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
@@ -185,7 +185,7 @@ def result_of(value: Any, copied: bool) -> Any:
 
 
 def result_into(value: Any, copied: bool, target: _Array | None) -> Any:
-    """Return ``target`` with the value of an output, or without one, as :func:`result_of` does."""
+    """Return ``target`` with the value of an output; without a target, see :func:`result_of`."""
     if target is None:
         return result_of(value, copied)
     if value is not target:
@@ -194,7 +194,7 @@ def result_into(value: Any, copied: bool, target: _Array | None) -> Any:
 
 
 def failure_of(node: Node, error: Exception) -> EvaluationError:
-    """Return what is told when a kernel fails: the op, its input types, the user's line."""
+    """Return the error for a failed kernel: the op, its input types, the user's line."""
     assert node.op is not None
     types = ", ".join(str(source.type) for source in node.inputs)
     reason = error.message if isinstance(error, SymadError) else f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""The registry of backends: their names, and which one is taken."""
+"""The registry of backends, and the selection of the default backend."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from symad.backends.numpy import NumpyBackend
 from symad.errors import GraphTypeError, did_you_mean
 
 BackendName = Literal["auto", "numpy", "native"]
-"""The names that :func:`symad.compile` knows without anybody's registering more."""
+"""The names of the built-in backends."""
 
 BACKENDS: dict[str, Backend] = {}
 """All backends by name."""
 
 
 def register_backend(backend: Backend) -> Backend:
-    """Let :func:`symad.compile` find a backend by its name, and return it.
+    """Register a backend under its name for :func:`symad.compile`, and return it.
 
     Raises
     ------
     GraphTypeError
-        If it has no name, or another one has it.
+        If it has no name, or its name is taken.
     """
     name = getattr(backend, "name", None)
     if not isinstance(backend, Backend) or not isinstance(name, str) or name == "auto":
         raise GraphTypeError(
             f"{backend!r} cannot be registered as a backend",
-            remedy="Register an instance of a subclass of Backend that has a name.",
+            remedy="Register an instance of a subclass of Backend with a name.",
         )
     known = BACKENDS.setdefault(name, backend)
     if type(known) is not type(backend):
-        raise GraphTypeError(f"there is a backend {name!r} already", remedy="Take another name.")
+        raise GraphTypeError(f"a backend {name!r} already exists", remedy="Choose another name.")
     BACKENDS[name] = backend
     return backend
 
@@ -45,12 +45,12 @@ NATIVE = register_backend(NativeBackend())
 
 
 def choose_backend(backend: str | Backend) -> Backend:
-    """Return the backend that is meant: by name, or itself.
+    """Return a backend, which is given by its name or as an object.
 
     Raises
     ------
     GraphTypeError
-        If there is none of that name, or what it needs is not installed.
+        If there is no backend of this name, or its requirements are not installed.
     """
     if isinstance(backend, Backend):
         return backend
@@ -71,12 +71,12 @@ def choose_backend(backend: str | Backend) -> Backend:
 
 @cache
 def best_backend() -> Backend:
-    """Return native code where it can be made here, else NumPy; it is found out once a process."""
+    """Return native code if it is available, else NumPy; checked once per process."""
     why = missing()
     if why is None:
         return NATIVE
     warnings.warn(
-        f"symad runs on NumPy, many times slower: {why.message}. {why.remedy}",
+        f"symad runs on NumPy, which is many times slower: {why.message}. {why.remedy}",
         RuntimeWarning,
         stacklevel=2,
     )

@@ -1,10 +1,9 @@
-"""A plan as readable, runnable NumPy source: what the reference backend does, line by line.
+"""Writes a plan as readable, runnable NumPy source, with one line per instruction.
 
-Values have the names that they have in pictures and tables, as Python spells them: ``v3``,
-``v4_bar``, ``v4_bar_6`` for v̄4→6 (see :attr:`symad.notation.labels.Symbol.identifier`); ``t1``,
-``t2``, ... are steps inside rules and what passes needed, ``c1``, ``c2``, ... numbers and arrays.
-Parameters have the user's names.  The bodies of loops are functions of their own, with ``t1``, ...
-for all that they compute.
+Values have the names used in pictures and tables, as Python identifiers: ``v3``, ``v4_bar``,
+``v4_bar_6`` for v̄4→6 (see :attr:`symad.notation.labels.Symbol.identifier`); ``t1``, ``t2``, ...
+are steps inside rules or from passes, ``c1``, ``c2``, ... numbers and arrays.  Parameters have the
+user's names.  The bodies of loops are separate functions, with ``t1``, ... for all their values.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from symad.plan.plan import Plan, make_plan
 from symad.visible import visible
 
 _LITERAL_SIZE = 16
-"""Arrays of up to so many elements are written out; larger ones are looked up in `constants`."""
+"""The largest array, in elements, that is written out; others are looked up in `constants`."""
 
 
 class SourceWriter:
@@ -40,7 +39,7 @@ class SourceWriter:
     ----------
     constants : dict
         The arrays that are too large to be written out, by name; the source looks them up in a
-        dictionary of this name, which must be there when it runs.
+        dictionary of this name, which must exist when it runs.
     names : dict
         From each node to its name in the function itself, which is the last in the module.
     """
@@ -102,7 +101,7 @@ class SourceWriter:
         return f"{self._reference(type(op).numpy)}({', '.join([*arguments, *keywords])})"
 
     def _reference(self, function: Callable[..., Any] | str) -> str:
-        """Return the name by which the source refers to a kernel, and see that it is imported."""
+        """Return the name of a kernel in the source, and import it there."""
         if isinstance(function, str):
             self._imports[f"import {function.rpartition('.')[0]}"] = None
             return function
@@ -118,7 +117,7 @@ class SourceWriter:
         return path
 
     def _constant(self, node: Constant) -> tuple[str, ...]:
-        """Return the value of a constant, and its type where that is not seen."""
+        """Return the value of a constant, and its type if the value does not show it."""
         value = node.value
         if value.size > _LITERAL_SIZE:
             name = f"c{len(self.constants) + 1}"
@@ -171,7 +170,7 @@ def _display_parts(form: Any) -> Iterator[str]:
 
 
 def _identifier(label: str) -> str:
-    """Return a Python name for what a user called something."""
+    """Return a Python identifier for a name of the user."""
     name = re.sub(r"\W", "_", label, flags=re.ASCII)
     if not name or name[0].isdigit() or keyword.iskeyword(name):
         name = f"_{name}"
@@ -204,12 +203,12 @@ class _LocalNames:
         return self._given.take(f"{name}_" if name in lecture else name)
 
     def give(self, node: Node, letter: str) -> None:
-        """Name a value that the lecture has no name for."""
+        """Name a value without a symbol."""
         if node not in self.of:
             self.of[node] = self._given.take(letter, first=1)
 
     def line(self, node: Node, right: str, *remarks: str) -> str:
-        """Return an assignment with its remarks, and the names that the value has as well."""
+        """Return an assignment with its remarks and the other names of the value."""
         if node in self._more:
             names = ", ".join(symbol.identifier for symbol in self._more[node])
             remarks = (*remarks, f"also {names}")
@@ -218,7 +217,7 @@ class _LocalNames:
 
 
 class _Names:
-    """Gives out names that differ: ``x``, ``x1``, ``x2``, ..., at constant cost each."""
+    """Generates unique names, ``x``, ``x1``, ``x2``, ..., at constant cost each."""
 
     def __init__(self, *taken: str) -> None:
         self._taken = set(taken)

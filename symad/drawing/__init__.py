@@ -1,1 +1,1 @@
-"""Pictures and tables of graphs: labels, formulas, DOT, SVG and PNG, text and HTML."""
+"""Pictures of graphs, as SVG, DOT, PNG and PDF."""

@@ -1,4 +1,4 @@
-"""From a view of a graph to the picture of it: which boxes, arrows and rows there are."""
+"""Composes the picture of a view: its boxes, arrows, rows and legend."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from symad.notation.view import Source, View
 
 
 class Lettering(Protocol):
-    """Writes what stands on nodes and on arrows."""
+    """Writes the text on nodes and arrows."""
 
     def lines(self, box: Box, kind: Kind) -> Iterable[TextLine]:
-        """Return what stands on a box."""
+        """Return the text on a box."""
 
     def tip(self, box: Box, kind: Kind, lines: Sequence[TextLine]) -> str:
-        """Return what is said when a box is pointed at."""
+        """Return the tooltip of a box."""
 
     def edge_note(self, node: Node, source: Source) -> TextLine | None:
-        """Return what stands on the arrow to a node from one of its inputs."""
+        """Return the text on the arrow to a node from one of its inputs."""
 
 
 def compose(
@@ -36,19 +36,19 @@ def compose(
     notes: Sequence[str] = (),
     requested: Collection[Node] | None = None,
 ) -> Picture:
-    """Return what a picture of a view shows.
+    """Return the picture of a view.
 
     Parameters
     ----------
     view : View
     labels : Labels
     boxes : sequence of Box
-        What its nodes are drawn as.
+        The boxes of its nodes.
     lettering : Lettering
     notes : sequence of str
-        What the picture leaves out.
+        Notes on what the picture leaves out.
     requested : collection of Node, optional
-        What stands out; the outputs unless given.
+        The highlighted nodes; by default the outputs.
     """
     if requested is None:
         requested = {view.behind(node) for node in view.outputs}
@@ -56,7 +56,7 @@ def compose(
 
 
 class _Composer:
-    """Decides how boxes and arrows look."""
+    """Chooses the looks of boxes and arrows."""
 
     def __init__(
         self, view: View, labels: Labels, boxes: Sequence[Box], lettering: Lettering,
@@ -73,7 +73,7 @@ class _Composer:
     def picture(self, notes: tuple[str, ...]) -> Picture:
         arrows = {(node, slot): arrow for node, slot, arrow in self._all_arrows()}
         distinct: dict[str, Arrow] = {}
-        for arrow in arrows.values():  # of several between folded boxes, one that ranks them
+        for arrow in arrows.values():  # of several arrows between folded boxes, one that ranks them
             if arrow.id not in distinct or arrow.ranks:
                 distinct[arrow.id] = arrow
         return Picture(
@@ -119,7 +119,7 @@ class _Composer:
         )
 
     def _flows_down(self, start: Box, end: Box) -> bool:
-        """Return whether what leads to another part may be ranked by it: tangents run along."""
+        """Return whether an arrow to another part may constrain heights, as for tangents."""
         source, node, part = start.node, end.node, end.part
         if source is None or node is None or node.role is None or part.generation > 1:
             return False

@@ -1,8 +1,8 @@
-"""DOT: a picture as text, which Graphviz lays out.
+"""Writes a picture as DOT text, for a layout by Graphviz.
 
-The forward part and each family of derivatives are clusters side by side.  Adjoints stand at the
-height of their nodes: beside each of their edges runs an invisible one the other way, so that the
-layout ranks them upwards, and each adjoint shares the rank of its node.
+The forward part and each family of derivatives are clusters side by side.  Adjoints are drawn at
+the height of their nodes: each adjoint shares the rank of its node, and each of its edges has an
+invisible edge in the opposite direction, so that the layout ranks adjoints upwards.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from symad.notation.roles import Part
 
 
 def to_dot(picture: Picture) -> str:
-    """Return the whole DOT text."""
+    """Return the DOT text."""
     lines = ["digraph symad {", *_HEAD]
     for part in picture.parts:
         lines += _cluster(part, [shape for shape in picture.shapes if shape.box.part == part])
@@ -33,9 +33,9 @@ def to_dot(picture: Picture) -> str:
 def _in_order(parts: Sequence[Part]) -> Iterator[str]:
     """Keep the parts in order, from left to right.
 
-    Graphviz heeds an order on one rank only among nodes that are in no cluster.  So there is one
-    above each cluster, and an edge down to it from there: crossings of edges within a group of
-    nodes are the ones that are avoided at almost any price.
+    Graphviz respects an order within a rank only for nodes outside clusters.  So each cluster has
+    such a node above it, with an edge down to it: Graphviz avoids crossings of edges within a group
+    of nodes above all others.
     """
     above = [f"{_anchor(part)}_above" for part in parts]
     for part, node in zip(parts, above, strict=True):
@@ -51,7 +51,7 @@ def _cluster(part: Part, shapes: Sequence[Shape]) -> Iterator[str]:
     yield f'    style="rounded,filled"; color="{hue.ground}"; fillcolor="{hue.ground}";'
     yield f'    fontcolor="{hue.strong}"; fontsize=15; labelloc=t; labeljust=l; margin=14;'
     yield f"    {_anchor(part)} [shape=point style=invis group={part.id}];"
-    inside: list[str] = []  # the scopes whose boxes are open
+    inside: list[str] = []  # the scopes whose clusters are open
     for shape in sorted(shapes, key=lambda shape: shape.box.scope):
         scope = shape.box.scope
         while tuple(inside) != scope[: len(inside)]:
@@ -86,7 +86,7 @@ def _edge(arrow: Arrow) -> Iterator[str]:
 
 
 def attributes(look: dict[str, str]) -> str:
-    """Return a look as attributes of DOT."""
+    """Return a look as DOT attributes."""
     return " ".join(f'{key}="{value}"' for key, value in look.items())
 
 

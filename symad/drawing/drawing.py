@@ -1,7 +1,7 @@
-"""Drawing: a picture of a graph, as DOT, SVG, PNG or PDF, and in a notebook.
+"""The class ``Drawing``: a picture of a graph, as DOT, SVG, PNG or PDF, and in a notebook.
 
-symad lays it out, the same in all formats and on all machines, unless Graphviz is asked to; PNG and
-PDF are painted by Graphviz.
+symad computes the layout, the same in all formats and on all machines, unless the engine is
+Graphviz; Graphviz renders PNG and PDF.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ class Drawing:
     Attributes
     ----------
     source : str
-        The picture as DOT text without places, for Graphviz to lay out.
+        The picture as DOT text without positions, for a layout by Graphviz.
     notes : tuple of str
-        What the picture leaves out: it says the same below the graph.
+        Notes on what the picture leaves out, which it also shows below the graph.
     ids : dict
-        From each node to the ``id`` of what shows it, in DOT and in SVG.
+        From each node to the ``id`` of its box, in DOT and in SVG.
     edge_ids : dict
         From each argument (node, slot) to the ``id`` of its arrow, in DOT and in SVG: ``e``, the
-        numbers of both boxes, and the slot.  An argument inside of a folded box has none, and two
-        that are drawn as one arrow between folded boxes have the same.
+        numbers of both boxes, and the slot.  An argument inside a folded box has none, and
+        arguments that are drawn as one arrow between folded boxes share one.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class Drawing:
     ) -> None:
         if engine not in ("symad", "dot"):
             raise RenderError(
-                f"there is no engine {engine!r} to lay a picture out",
-                remedy='Use engine="symad" or engine="dot"; drawing.to_graphviz() has the others.',
+                f"there is no layout engine {engine!r}",
+                remedy='Use engine="symad" or engine="dot"; drawing.to_graphviz() has others.',
             )
         labels = labels_of(view)
         boxes, note = make_boxes(view, labels, limit)
@@ -76,17 +76,17 @@ class Drawing:
 
     @property
     def rendered_by(self) -> str:
-        """What drew the picture last: ``"symad"``, ``"dot"`` or ``"pygraphviz"``."""
+        """The renderer that was used last: ``"symad"``, ``"dot"`` or ``"pygraphviz"``."""
         return self._rendered_by
 
     @property
     def dot(self) -> str:
         """The old name of ``source``."""
-        warnings.warn("Drawing.dot is called Drawing.source now", DeprecationWarning, stacklevel=2)
+        warnings.warn("Drawing.dot is now called Drawing.source", DeprecationWarning, stacklevel=2)
         return self.source
 
     def to_graphviz(self) -> graphviz.Source:
-        """Return the picture for the package ``graphviz``, which lays it out again.
+        """Return the picture for the package ``graphviz``, which computes a new layout.
 
         Examples
         --------
@@ -108,17 +108,17 @@ class Drawing:
         Raises
         ------
         RenderError
-            If Graphviz is to lay it out, and there is none, or it fails.
+            If the engine is Graphviz, and it is not installed or fails.
         """
         return self._render("svg").decode()
 
     def png(self) -> bytes:
-        """Return the picture as PNG, at 144 dots per inch or, if it is very large, fewer.
+        """Return the picture as PNG, at 144 dots per inch, or fewer for a very large picture.
 
         Raises
         ------
         RenderError
-            If there is no Graphviz, or it fails.
+            If Graphviz is not installed, or fails.
         """
         return self._render("png")
 
@@ -127,13 +127,13 @@ class Drawing:
         return self._render("pdf")
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture to a file, in the format that its name ends in.
+        """Write the picture to a file, in the format of its suffix.
 
         Raises
         ------
         RenderError
-            If the name ends in none of .svg, .png, .pdf and .dot, or if there is no Graphviz for
-            PNG and PDF.
+            If the suffix is not .svg, .png, .pdf or .dot, or if PNG or PDF is requested and
+            Graphviz is not installed.
         """
         target = Path(path)
         format = target.suffix.lower().removeprefix(".")
@@ -143,8 +143,8 @@ class Drawing:
             target.write_bytes(self._render(format))
         else:
             raise RenderError(
-                f"{str(path)!r} does not say in which format to draw",
-                remedy="Let the name end in .svg, .png, .pdf or .dot.",
+                f"the format of {str(path)!r} is unknown",
+                remedy="Use a name that ends in .svg, .png, .pdf or .dot.",
             )
 
     def _render(self, format: str) -> bytes:

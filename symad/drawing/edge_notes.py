@@ -1,4 +1,4 @@
-"""Notes on arrows: each where it covers nothing, as far as there is such a place."""
+"""Places notes on arrows, where possible without covering anything."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from symad.drawing.layout.curves import Point, along
 from symad.drawing.metrics import text_width
 from symad.drawing.picture import Arrow
 
-_AIR = (10.0, 8.0)  # more than the text, in both directions
-_HEAD = (19.0, 19.0)  # what is kept free around the head of an arrow
-_STEP, _MOST_PLACES = 12.0, 24  # between the places on an arrow that are tried, and how many
-_LINE = (3.0, 3.0)  # what each of those takes: a note had better stand on one arrow alone
-_ASIDE = 4.0  # between a note beside an arrow and the arrow
+_AIR = (10.0, 8.0)  # margin around the text, in both directions
+_HEAD = (19.0, 19.0)  # free space around the head of an arrow
+_STEP, _MOST_PLACES = 12.0, 24  # distance between the places tried on an arrow, and their number
+_LINE = (3.0, 3.0)  # size of each such place: a note should cover only its own arrow
+_ASIDE = 4.0  # distance of a note from its arrow
 _SQUARE = 80.0
 
 Extent = tuple[Point, Point]
@@ -22,7 +22,7 @@ Extent = tuple[Point, Point]
 
 @dataclass(frozen=True, slots=True)
 class PlacedNote:
-    """What stands on an arrow, or right beside it, in a box around a middle."""
+    """A note on an arrow, or right beside it, in a box around ``middle``."""
 
     arrow: Arrow
     centre: Point
@@ -32,7 +32,7 @@ class PlacedNote:
 def place_notes(
     arrows: Sequence[tuple[Arrow, Sequence[Point]]], taken: Iterable[Extent], width: float
 ) -> list[PlacedNote]:
-    """Return the notes of arrows, which are given with their curves, in a picture of a width."""
+    """Return the notes of arrows, given with their curves, in a picture of this width."""
     notes: list[PlacedNote] = []
     if not any(arrow.note for arrow, _ in arrows):
         return notes
@@ -55,18 +55,18 @@ def place_notes(
 
 
 class _Covered:
-    """Rectangles that are taken, found by the squares of the picture that they touch."""
+    """Occupied rectangles, indexed by the grid squares that they touch."""
 
     def __init__(self) -> None:
         self._extents: dict[tuple[int, int], list[tuple[Point, Point, str]]] = {}
 
     def add(self, centre: Point, size: Point, arrow: str = "") -> None:
-        """Take a rectangle, which may be a piece of an arrow."""
+        """Mark a rectangle, which may be a piece of an arrow, as occupied."""
         for square in self._squares(centre, size):
             self._extents.setdefault(square, []).append((centre, size, arrow))
 
     def area(self, centre: Point, size: Point, arrow: str) -> float:
-        """Return how much of what is taken a rectangle would cover, but for an arrow."""
+        """Return the occupied area that a rectangle would cover, ignoring one arrow."""
         squares = self._squares(centre, size)
         total = 0.0
         for (x, y), (width, height), of in {e for s in squares for e in self._extents.get(s, ())}:
@@ -88,7 +88,7 @@ class _Covered:
 def _free_place(
     arrow: str, curve: Sequence[Point], size: Point, covered: _Covered, width: float
 ) -> Point:
-    """Return a place on a curve, or right beside it, where a box covers least; near the middle."""
+    """Return the place near the middle of a curve, on or beside it, where a box covers least."""
     places = list(along(curve, _STEP))
     places = places[:: len(places) // _MOST_PLACES + 1]
     half = size[0] / 2

@@ -1,8 +1,8 @@
-"""Which way a derivative flows, so that each of its nodes can stand beside what it belongs to.
+"""The direction of each derivative, so that its nodes can be drawn beside their own nodes.
 
-The forward graph flows down.  Adjoints flow against what they are the adjoints of, tangents along
-with it.  A second derivative has adjoints of the forward graph, which rise, and adjoints of the
-first adjoints, which come down again; between the two no height is given.
+The forward graph flows down.  Adjoints flow in the opposite direction of their nodes, tangents in
+the same direction.  A second derivative has adjoints of the forward graph, which flow up, and
+adjoints of the first adjoints, which flow down; arrows between the two constrain no height.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class Flow:
             self._rises[node] = node.role is not None and self._rises[beside] != against
 
     def rises(self, node: Node) -> bool:
-        """Return whether what ``node`` is computed from stands below it."""
+        """Return whether the inputs of ``node`` are drawn below it."""
         return self._rises[node]
 
     def agrees(self, source: Node, node: Node) -> bool:
-        """Return whether an arrow within a part gives heights: both ends flow the same way."""
+        """Return whether an arrow in a part constrains heights: both ends flow the same way."""
         if source.role is None or node.role is None or source.role.kind is RoleKind.LOCAL:
             return True
         return self._part[self._beside(source)] == self._part[self._beside(node)]
 
     def _beside(self, node: Node) -> Node:
-        """Return the node that a derivative stands beside."""
+        """Return the node that a derivative is drawn beside."""
         return node if node.role is None else node.role.node
 
 

@@ -1,4 +1,4 @@
-"""Folding: a graph too large to be read is drawn with a box for each scope, or run of nodes."""
+"""Folding: a large graph is drawn with one box for each scope or run of nodes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from symad.notation.labels import Labels, Symbol
 from symad.notation.roles import Part, part_of
 from symad.notation.view import View
 
-_CHUNKS = 24  # into how many boxes a part without scopes is cut
+_CHUNKS = 24  # the number of boxes for a part without scopes
 
 
 @dataclass(frozen=True)
 class Box:
-    """One thing in a picture: a node, or several folded into one.
+    """One box of a picture: a node, or several nodes folded into one.
 
     Attributes
     ----------
@@ -23,10 +23,10 @@ class Box:
         The ``id`` in DOT and SVG.
     part : Part
     scope : tuple of str
-        The scopes that it is drawn inside.
+        The scopes around it.
     nodes : tuple of Node
     title : str
-        Of a folded box.
+        The title of a folded box.
     """
 
     id: str
@@ -37,7 +37,7 @@ class Box:
 
     @property
     def node(self) -> Node | None:
-        """The node, unless several are folded."""
+        """The node, or ``None`` for a folded box."""
         return None if self.title else self.nodes[0]
 
 
@@ -49,7 +49,7 @@ def make_boxes(view: View, labels: Labels, limit: int) -> tuple[list[Box], str]:
     view : View
     labels : Labels
     limit : int
-        Above how many nodes a graph is folded.
+        A graph with more nodes is folded.
     """
     parts = {node: part_of(node, labels) for node in view.nodes}
     if len(view.nodes) <= limit:
@@ -66,7 +66,7 @@ def make_boxes(view: View, labels: Labels, limit: int) -> tuple[list[Box], str]:
 
 
 _Key = tuple[tuple[str, ...], str]
-"""The scope that a folded box is drawn inside, and its title."""
+"""The scope around a folded box, and its title."""
 
 
 def _collect(
@@ -96,7 +96,7 @@ def _scope_key(node: Node, depth: int) -> _Key | None:
 
 
 def _scope_depth(nodes: Sequence[Node], parts: dict[Node, Part], limit: int) -> int:
-    """Return the greatest depth at which folding the scopes leaves few enough boxes, or 0."""
+    """Return the greatest depth of scopes that gives few enough boxes, or 0."""
     deepest = max(len(node.scope) for node in nodes)
     for depth in range(deepest, 0, -1):
         shown: set[object] = set()
@@ -109,7 +109,7 @@ def _scope_depth(nodes: Sequence[Node], parts: dict[Node, Part], limit: int) -> 
 
 
 def _chunks(view: View, labels: Labels, parts: dict[Node, Part]) -> dict[Node, _Key]:
-    """Return runs of nodes; the adjoints of a run of forward nodes are a run too."""
+    """Return runs of nodes; the adjoints of a run of forward nodes form a run too."""
     size = -(-len(labels.forward) // _CHUNKS)
     place = {node: i // size for i, node in enumerate(labels.forward)}
     chunk: dict[Node, _Key] = {}

@@ -1,7 +1,7 @@
-"""A picture as DOT in which everything has its place: Graphviz only paints it, as PNG or PDF.
+"""Writes a laid-out picture as DOT with positions, which Graphviz only renders, as PNG or PDF.
 
-The engine that this text is for, ``nop2``, takes the places of nodes, of curves and of clusters
-from their attributes.  Text that belongs to no node is a node without an outline.
+The Graphviz engine for this text, ``nop2``, takes the positions of nodes, curves and clusters from
+their attributes.  Text outside nodes is a node without an outline.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from symad.drawing.style import FONT, INK, hue_of
 
 _INCH = 72.0
 _HOUSE = 0.904  # of the height of a house that it fills; the rest is below
-_DOTS = 144  # per inch, unless that were more than what programs can open
+_DOTS = 144  # per inch, unless the image were then too large for programs
 _MOST_DOTS, _LONGEST = 5e7, 30_000.0  # in all, and along one side
-_BASE = 0.38  # from the middle of a line of text down to its base, in relation to its size
+_BASE = 0.38  # distance of the baseline below the middle of a line, relative to its size
 
 
 def to_placed_dot(picture: PlacedPicture) -> str:
@@ -29,7 +29,7 @@ def to_placed_dot(picture: PlacedPicture) -> str:
 
 
 class _PlacedWriter:
-    """Heights are counted from below in DOT, and from the top in a picture."""
+    """Writes the text; y runs upwards in DOT and downwards in a picture."""
 
     def __init__(self, picture: PlacedPicture) -> None:
         self._picture = picture
@@ -106,9 +106,9 @@ class _PlacedWriter:
 
 
 def _skew(width: float) -> float:
-    """Return the skew at which the sides of a parallelogram lean by :data:`SLANT`.
+    """Return the skew for which the sides of a parallelogram lean by :data:`SLANT`.
 
-    A fit to what Graphviz draws: the slant is skew / (2 + 1.2 skew) of the width.
+    Fitted to Graphviz's output: the slant is skew / (2 + 1.2 skew) of the width.
     """
     share = SLANT / width
     return 2 * share / (1 - 1.2 * share)

@@ -1,4 +1,4 @@
-"""Marks on a picture: lines and colours that say how much of something each node has."""
+"""Marks on a picture: lines and colours that show the share of each node."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from symad.notation.escape import visible
 
 _CELLS = 8
 _STOPS = ((255, 255, 255), (255, 236, 170), (255, 196, 92), (255, 143, 66))
-"""From nothing to all: light enough for near-black text, and lighter to darker without colour."""
+"""The colours of shares 0 to 1: light enough for near-black text, darker for larger shares."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeMark:
-    """What is marked on one node.
+    """The mark on one node.
 
     Attributes
     ----------
     text : str
-        Added below the label; empty for none.
+        Text below the label; empty for none.
     share : float or None
-        From 0 to 1: fills the node and draws a bar.  Those of nodes folded into one box add up.
+        From 0 to 1, shown as a fill colour and a bar; the shares in a folded box add up.
     """
 
     text: str = ""
@@ -31,14 +31,14 @@ class NodeMark:
 
 
 def marked(picture: Picture, marks: Mapping[Node, NodeMark], what: str) -> Picture:
-    """Return a picture with marks on it.
+    """Return a picture with marks.
 
     Parameters
     ----------
     picture : Picture
     marks : dict from Node to NodeMark
     what : str
-        What the shares are of, for the legend; empty if there are none.
+        The description of shares in the legend; empty if there are none.
     """
     shapes = [_marked(shape, marks, bool(what)) for shape in picture.shapes]
     legend = list(picture.legend)
@@ -48,7 +48,7 @@ def marked(picture: Picture, marks: Mapping[Node, NodeMark], what: str) -> Pictu
 
 
 def heat(share: float) -> str:
-    """Return the colour of a share; small ones are spread.
+    """Return the colour of a share, on a scale that spreads small shares.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def heat(share: float) -> str:
 
 
 def bar(share: float, cells: int = _CELLS) -> str:
-    """Return a share as a bar of blocks; nothing where it is less than half a block.
+    """Return a share as a bar of blocks; empty below half a block.
 
     Examples
     --------

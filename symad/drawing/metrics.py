@@ -1,7 +1,7 @@
-"""How wide text is, and where to break it: for a layout that no font engine takes part in.
+"""Text widths and line breaks, for a layout without a font engine.
 
-The widths are those of DejaVu Sans, rounded up, the font that pictures ask for first; others that
-are likely to stand in for it are as wide or narrower.
+The widths are those of DejaVu Sans, the first choice of font in pictures, rounded up; likely
+substitutes are as wide or narrower.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _WIDTHS = {
     for character in characters
 }  # fmt: skip
 _USUAL, _WIDE, _PICTURE = 0.8, 1.1, 1.4
-_BOLD = 0.075  # what bold adds to each character
+_BOLD = 0.075  # extra width of each bold character
 Measure = Callable[[str, float, bool], float]
-"""Tells the width of a text, of a size, in bold or not."""
+"""Returns the width of a text, for a size and for bold or normal type."""
 
-_BREAKS = re.compile("(?<=[ ,(])(?! )")  # a line may end after these
+_BREAKS = re.compile("(?<=[ ,(])(?! )")  # the places where a line may end
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """Return the width of a line of text, in the unit of its size.
+    """Return the width of a line of text, in the same unit as its size.
 
     Examples
     --------
@@ -45,9 +45,9 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 def broken(
     text: str, size: float, room: float, bold: bool = False, width: Measure = text_width
 ) -> list[str]:
-    """Return text on as few lines as fit into a width, and those about equally wide.
+    """Return text on as few lines as fit a width, with lines of similar widths.
 
-    Lines end after a space, a comma or an opening bracket; what holds none of them is not broken.
+    Lines end after a space, a comma or an opening bracket, and nowhere else.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def _filled(
 
 @lru_cache(maxsize=4096)
 def _width(character: str) -> float:
-    """Return the width of a character in a font of size 1; an estimate for what is not listed."""
+    """Return the width of a character in a font of size 1; an estimate for unlisted ones."""
     if character in _WIDTHS:
         return _WIDTHS[character]
     category = unicodedata.category(character)

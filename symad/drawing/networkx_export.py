@@ -1,4 +1,4 @@
-"""Graphs for networkx, with plain attributes that every format of it can write."""
+"""Graphs for networkx, with plain attributes that all its file formats support."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands on the nodes of a drawing: symbols, formulas, values and sizes."""
+"""The text on the nodes of a drawing: symbols, formulas, values and sizes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from symad.notation.view import Source, View
 from symad.types import TensorType, UnknownShape
 
 _LONGEST = 88  # characters of a formula
-_FORMULA_ROOM, _SYMBOL_ROOM = 195.0, 130.0  # for a line of a node
+_FORMULA_ROOM, _SYMBOL_ROOM = 195.0, 130.0  # the width of a line on a node
 
 
 class NodeText:
-    """Writes what stands on the nodes of a view.
+    """Writes the text on the nodes of a view.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class NodeText:
         yield from self._annotations(node, kind)
 
     def tip(self, box: Box, kind: Kind, lines: Sequence[TextLine]) -> str:
-        """Return the op, the type and the user's line; of a folded box, its title."""
+        """Return the op, the type and the user's line, or the title of a folded box."""
         node = box.node
         if node is None:
             return visible(box.title)
@@ -71,10 +71,10 @@ class NodeText:
         return visible(f"{op}: {node.type}, {where}:{node.site.line}", 200)
 
     def edge_note(self, node: Node, source: Source) -> None:
-        """Arrows have no notes."""
+        """Return ``None``: arrows have no notes."""
 
     def _operation(self, node: Node) -> list[str]:
-        """Return the sign of an op; its formula where that says more, or has to define a symbol."""
+        """Return the sign of an op, or its formula if that shows more or defines a symbol."""
         if isinstance(node, Constant):
             return [visible(format_value(node.value), 24)]
         if node.op is None:
@@ -91,7 +91,7 @@ class NodeText:
         return broken(visible(formula, _LONGEST), MIDDLE, _FORMULA_ROOM)
 
     def _annotations(self, node: Node, kind: Kind) -> Iterator[TextLine]:
-        """Yield the value, and the adjoint's magnitude; without a feed, the sizes where known."""
+        """Yield the value, and the adjoint's magnitude; without a feed, the sizes if known."""
         values = self._view.values
         if node in values and not isinstance(node, Constant):
             number = np.ndim(values[node]) == 0
@@ -104,7 +104,7 @@ class NodeText:
                 yield TextLine(visible(format_size(node.type.shape)))
 
     def _adjoint_line(self, adjoint: Node, number: bool) -> TextLine:
-        """Return the adjoint of a forward node: its value, or its magnitude for an array."""
+        """Return the adjoint of a forward node: its value, or the magnitude of an array."""
         name, value = self._formulas.name(adjoint), self._view.values[adjoint]
         if number:
             text = f"{name} = {format_value(value)}"

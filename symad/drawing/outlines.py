@@ -1,7 +1,7 @@
-"""The outlines of nodes in SVG: how large they must be for their text, and where arrows meet them.
+"""The outlines of nodes in SVG: sizes for their text, and points where arrows meet them.
 
-Forms and looks have the names that Graphviz gives them.  Two are ours: ``"pill"``, a box with round
-ends, and ``"gem"``, a hexagon whose points do not grow with it.
+Forms and looks have Graphviz's names, plus two of symad: ``"pill"``, a box with round ends, and
+``"gem"``, a hexagon whose points have a fixed size.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ Look = Mapping[str, str]
 
 _MARGIN = (11.0, 5.0)
 _LEAST = (50.0, 34.0)
-_ROUNDEST = 1.15  # width of an ellipse in relation to its height, at least
-_BULGE = 0.3  # by which a pill is wider than a box with the same text, in relation to its height
+_ROUNDEST = 1.15  # least ratio of the width of an ellipse to its height
+_BULGE = 0.3  # extra width of a pill compared with a box, relative to its height
 _ROOF = 0.26  # of the height of a house
 SLANT = 16.0  # of a parallelogram
 _POINT = 0.25  # of the width of a hexagon, at either end
@@ -28,14 +28,14 @@ def size_around(look: Look, width: float, height: float) -> Point:
     """Return the size of a node that holds text of ``width`` and ``height``."""
     form = look["shape"]
     width, height = width + 2 * _MARGIN[0], height + 2 * _MARGIN[1]
-    if form == "ellipse":  # with text in the corners of the rectangle that fits best
+    if form == "ellipse":  # the text fills the best inscribed rectangle
         width, height = math.sqrt(2) * (width - _MARGIN[0]), math.sqrt(2) * (height - _MARGIN[1])
         width = max(width, _ROUNDEST * height)
     elif form == "pill":
         width += _BULGE * (height - 2 * _MARGIN[1])
     elif form == "house":
         height = (height + 6) / (1 - _ROOF)
-    elif form == "hexagon":  # with text in its corners, which are nearer to the middle
+    elif form == "hexagon":  # the text reaches the corners, which are nearer to the middle
         width /= 1 - 2 * _POINT * (1 - 2 * _MARGIN[1] / height)
     elif form in ("parallelogram", "gem"):
         width += 2 * (SLANT if form == "parallelogram" else _CUT)
@@ -46,7 +46,7 @@ def size_around(look: Look, width: float, height: float) -> Point:
 
 
 def text_drop(look: Look, size: Point) -> float:
-    """Return how far below the middle of a node the middle of its text is."""
+    """Return the distance of the middle of the text below the middle of the node."""
     if look["shape"] == "house":
         return _ROOF * size[1] / 2
     return _DEPTH / 2 if look["shape"] == "box3d" else 0.0
@@ -98,7 +98,7 @@ def _corners(form: str, centre: Point, size: Point) -> list[Point]:
 
 
 def meeting(look: Look, centre: Point, size: Point, point: Point, vertical: bool) -> Point:
-    """Return where an arrow to ``point``, on the rectangle around a node, meets its outline.
+    """Return where an arrow to ``point``, on the bounding box of a node, meets its outline.
 
     Parameters
     ----------
@@ -127,12 +127,12 @@ def meeting(look: Look, centre: Point, size: Point, point: Point, vertical: bool
 
 
 def _point(form: str, size: Point) -> float:
-    """Return how far the points of a hexagon reach at either end."""
+    """Return the width of the points of a hexagon."""
     return _POINT * size[0] if form == "hexagon" else _CUT
 
 
 def rectangle(centre: Point, size: Point, radius: float, paint: str) -> str:
-    """Return a rectangle as an SVG element, with round corners where there is a radius."""
+    """Return a rectangle as an SVG element, with round corners if it has a radius."""
     x, y, width, height = map(
         number, (centre[0] - size[0] / 2, centre[1] - size[1] / 2, size[0], size[1])
     )
@@ -141,15 +141,15 @@ def rectangle(centre: Point, size: Point, radius: float, paint: str) -> str:
 
 
 def points(corners: Sequence[Point]) -> str:
-    """Return points as SVG writes them."""
+    """Return points as SVG text."""
     return " ".join(f"{number(x)},{number(y)}" for x, y in corners)
 
 
 def number(value: float) -> str:
-    """Return a coordinate as SVG writes it: to a tenth."""
+    """Return a coordinate as SVG text, rounded to a tenth."""
     return f"{round(value, 1):.7g}"
 
 
 def is_double(look: Look) -> bool:
-    """Return whether a node has two outlines, one inside of the other."""
+    """Return whether a node has two outlines, one inside the other."""
     return look.get("peripheries") == "2"

@@ -1,7 +1,7 @@
-"""What a picture of a graph shows, before anything has a place.
+"""The contents of a picture of a graph, without positions.
 
 symad lays it out (:mod:`symad.drawing.placed_picture`) and writes it as SVG
-(:mod:`symad.drawing.svg`); as DOT (:mod:`symad.drawing.dot`) it has no places.
+(:mod:`symad.drawing.svg`); DOT text (:mod:`symad.drawing.dot`) has no positions.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from symad.graph.node import Node
 from symad.notation.roles import Kind, Part
 
 BIG, MIDDLE, SMALL = 17, 15, 12
-"""The sizes of text: of symbols, of formulas, and of what is less important."""
+"""The font sizes of symbols, formulas, and less important text."""
 
 ARROW_LETTERS = {"n": "e", "p": "f", "q": "g"}
-"""With what the ``id`` of an arrow begins, by the first letter of the boxes that it joins."""
+"""The first letter of the ``id`` of an arrow, by the first letter of its boxes."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextLine:
-    """A line of text in a picture; it holds nothing but visible characters.
+    """A line of text in a picture, with visible characters only.
 
     Attributes
     ----------
@@ -32,11 +32,11 @@ class TextLine:
     color : str
     bold, italic : bool
     code : str
-        The text for a page that writes symbols and values itself; empty where it is the same.
+        The text for a page that writes symbols and values itself; empty if it is the same.
     key : str
-        What the steps of a page call the line, which then appears when a step shows it.
+        The key of the line for the steps of a page; the line appears when a step shows it.
     value : int or None
-        The place of the value that a page shows here.
+        The index of the value that a page shows here.
     """
 
     text: str
@@ -51,7 +51,7 @@ class TextLine:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A box of a picture as it looks.
+    """The appearance of a box in a picture.
 
     Attributes
     ----------
@@ -59,13 +59,13 @@ class Shape:
     kind : Kind
     lines : tuple of TextLine
     tip : str
-        What is said when it is pointed at.
+        The tooltip.
     requested : bool
         Whether it is an output.
     fill : str
-        Its colour, where that is not the one of its part.
+        Its colour, if it differs from the colour of its part.
     at : str
-        The ``id`` of the shape in whose place it appears later; empty for a place of its own.
+        The ``id`` of an earlier shape that it replaces; empty if it has its own place.
     """
 
     box: Box
@@ -78,12 +78,12 @@ class Shape:
 
     @property
     def place(self) -> str:
-        """The ``id`` of the shape whose place it has: usually its own."""
+        """The ``id`` of the shape at its place: usually its own."""
         return self.at or self.box.id
 
     @property
     def look(self) -> dict[str, str]:
-        """Form and colours, as Graphviz names them."""
+        """Form and colours, as attributes of Graphviz."""
         hue = hue_of(self.box.part)
         look = {"color": hue.strong, "fillcolor": hue.pale, **SHAPES[self.kind]}
         if self.fill:
@@ -99,15 +99,15 @@ class Arrow:
     ----------
     source, target : Box
     slot : int
-        Which argument it is; -1 if one end is folded.
+        The argument slot; -1 if one end is folded.
     repaired, shape_only : bool
         As in :class:`symad.notation.view.Source`.
     ranks : bool
-        Whether it decides which of its ends stands higher.
+        Whether it decides which of its ends is drawn higher.
     rises : bool
-        Whether it points upwards: adjoints flow against what they are the adjoints of.
+        Whether it points upwards, as arrows between adjoints do.
     note : TextLine or None
-        Stands on the arrow.
+        Text on the arrow.
     """
 
     source: Box
@@ -133,18 +133,18 @@ class Arrow:
 
     @property
     def ordered(self) -> bool:
-        """Whether its place among the arguments shows: not where they may be swapped."""
+        """Whether the order of the arguments is visible: not if they may be swapped."""
         op = None if self.target.node is None else self.target.node.op
         return op is not None and not op.commutative
 
     @property
     def part(self) -> Part:
-        """The part whose colour it has."""
+        """The part that gives its colour."""
         return self.source.part if self.crosses else self.target.part
 
     @property
     def look(self) -> dict[str, str]:
-        """Colour, line and head, as Graphviz names them."""
+        """Colour, line and head, as attributes of Graphviz."""
         look = {"color": hue_of(self.part).strong}
         if self.repaired:
             look["style"] = "dashed"
@@ -172,13 +172,12 @@ class Picture:
         In topological order.
     arrows : sequence of Arrow
     rows : sequence of sequences of Box
-        Forward nodes and their derivatives, which stand side by side.
+        Forward nodes and their derivatives, which are drawn side by side.
     legend : sequence of Swatch
     notes : tuple of str
-        What the picture leaves out.
+        Notes on what the picture leaves out.
     edge_ids : dict from (Node, int) to str
-        The ``id`` of the arrow that shows an argument (node, slot); not for what is inside of one
-        folded box.
+        The ``id`` of the arrow for an argument (node, slot), except inside a folded box.
     """
 
     shapes: Sequence[Shape]
@@ -190,5 +189,5 @@ class Picture:
 
     @property
     def parts(self) -> list[Part]:
-        """The parts that there are, from left to right."""
+        """The parts of the picture, from left to right."""
         return sorted({shape.box.part for shape in self.shapes})

@@ -1,4 +1,4 @@
-"""A picture in which everything has its place, before it is written in any format."""
+"""A picture with the positions of all its elements, independent of any format."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from symad.drawing.style import hue_of
 from symad.notation.escape import visible
 from symad.notation.roles import Part
 
-_DROP = 0.32  # from the middle of a line of text down to its base
+_DROP = 0.32  # distance of the baseline below the middle of a line
 _HEAD = (9.5, 3.8)  # length and half the width of an arrow's head
-_HEAD_ROOM, _MOST_HEAD_ROOM = 15.0, 300.0  # on the side of a node, for one and for all
+_HEAD_ROOM, _MOST_HEAD_ROOM = 15.0, 300.0  # on a side of a node, per head and in all
 _COLUMN_GAP = 22.0
 _COLUMNS = 4
 _GLYPH = 31.0
 _NARROWEST = 480.0
 _ROW = 25.0  # of the legend
-_NOTE = 13  # the size of the letters of a note
+_NOTE = 13  # the font size of a note
 _PART_TITLE, _SCOPE_TITLE = 15, 13
 _INDENT = 10.0  # of the title of a frame
-_STEP = 6.0  # between points of arrows that a title might meet
+_STEP = 6.0  # between points of arrows that a title might touch
 
 
 @dataclass(frozen=True, slots=True)
 class Density:
-    """How much room there is in a picture.
+    """The spacing of a picture.
 
     Attributes
     ----------
     spacing : Spacing
-        Of the layout.
+        The gaps of the layout.
     leading : float
-        Of lines on a node, in relation to their size.
+        The line height on a node, relative to the font size.
     margin : float
         Around the picture.
     forms : dict from str to str
-        Forms that need less room, by those that nodes have by their look.
+        Smaller forms that replace the forms of looks.
     """
 
     spacing: Spacing
@@ -60,7 +60,7 @@ COMPACT = Density(Spacing.compact, 1.15, 6.0, {"ellipse": "pill", "hexagon": "ge
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A line of text, with its base at ``place``: the middle of the line, or where it starts."""
+    """A line of text, with the middle or the start of its baseline at ``place``."""
 
     line: TextLine
     place: Point
@@ -69,7 +69,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What lies behind the nodes of a part or of a scope, with its title."""
+    """The background of a part or a scope, with its title."""
 
     frame: LayoutFrame
     part: Part
@@ -78,7 +78,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Shaft:
-    """An arrow: a Bézier curve to the base of its head, and the corners of that, the tip first."""
+    """An arrow: a Bézier curve to the base of its head, and the head's corners, tip first."""
 
     arrow: Arrow
     curve: list[Point]
@@ -87,7 +87,7 @@ class Shaft:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A node, with its text; its look may have another form than that of the shape."""
+    """A node with its text; the form of its look may differ from that of the shape."""
 
     shape: Shape
     look: Look
@@ -98,19 +98,19 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class PlacedPicture:
-    """A picture, laid out; all places are counted from the top left, inside of a margin.
+    """A laid-out picture; positions are measured from the top left, inside the margin.
 
     Attributes
     ----------
     size : (float, float)
-        With the margin.
+        Including the margin.
     margin : float
     grounds : list of Ground
         Outer before inner ones.
     shafts : list of Shaft
     figures : list of Figure
     notes : list of PlacedNote
-        What stands on arrows.
+        The notes on arrows.
     legend : list of Text
     """
 
@@ -124,7 +124,7 @@ class PlacedPicture:
 
 
 def place_picture(picture: Picture, density: Density = NORMAL) -> PlacedPicture:
-    """Return a picture, laid out."""
+    """Return the layout of a picture."""
     sizes = _sizes(picture, density)
     layout = lay_out(_diagram(picture, sizes), density.spacing)
     shapes = [(shape, _look(shape, density)) for shape in picture.shapes]
@@ -151,7 +151,7 @@ def place_picture(picture: Picture, density: Density = NORMAL) -> PlacedPicture:
 
 
 def _diagram(picture: Picture, sizes: dict[str, Point]) -> Diagram:
-    """Return what the layout must know of a picture."""
+    """Return a picture as input for the layout."""
     bands = {part: place for place, part in enumerate(picture.parts)}
     items = [
         Item(shape.box.id, bands[shape.box.part], shape.box.scope, sizes[shape.box.id])
@@ -180,7 +180,7 @@ def _frame_title(part: Part, scope: tuple[str, ...]) -> TextLine:
 
 
 def _extent(text: Text) -> tuple[Point, Point]:
-    """Return the middle and the size of what a title covers."""
+    """Return the middle and the size of the area of a title."""
     line, (x, base) = text.line, text.place
     width = text_width(line.text, line.size, line.bold)
     return (x + width / 2, base - line.size / 3), (width, line.size)
@@ -195,7 +195,7 @@ def _look(shape: Shape, density: Density) -> Look:
 
 
 def _sizes(picture: Picture, density: Density = NORMAL) -> dict[str, Point]:
-    """Return the size of each place: room for the text of its shapes, and for arrow heads."""
+    """Return the size of each place, with room for the text of its shapes and arrow heads."""
     arriving = Counter(arrow.target.id for arrow in picture.arrows)
     sizes: dict[str, Point] = {}
     for shape in picture.shapes:
@@ -238,7 +238,7 @@ def _shaft(
 
 
 def _with_head(curve: Sequence[Point], scale: float) -> tuple[list[Point], list[Point]]:
-    """Return a curve that ends at the base of its arrow head, and the corners of the head."""
+    """Return a curve that ends at the base of its arrow head, and the head's corners."""
     length, half = _HEAD[0] * scale, _HEAD[1] * scale
     tip, before = curve[-1], curve[-2]
     span = math.dist(tip, before) or 1.0
@@ -272,16 +272,16 @@ def _grounds(
 
 
 class _Passing:
-    """Where arrows run at the heights of titles.
+    """The positions of arrows at the heights of titles.
 
-    Rows are as high as a title.  Arrows that run together straight down, however many, are one
-    vertical line; of all others there are points.
+    Rows are as high as a title.  A bundle of vertical arrows counts as one vertical line; other
+    arrows are represented by points.
     """
 
     def __init__(self, curves: Iterable[Sequence[Point]], bases: Iterable[float]) -> None:
         self._points: dict[int, list[float]] = {row: [] for base in bases for row in _rows(base)}
         lines: dict[float, Point] = {}
-        seen: set[tuple[Point, ...]] = set()  # by arrows that run together
+        seen: set[tuple[Point, ...]] = set()  # by bundle of arrows
         for curve in curves if self._points else ():
             for first in range(0, len(curve) - 1, 3):
                 piece = tuple(curve[first : first + 4])
@@ -316,7 +316,7 @@ class _Passing:
 
 
 def _rows(base: float) -> Iterable[int]:
-    """Return the rows that a title reaches into."""
+    """Return the rows that a title overlaps."""
     return range(int((base - _SCOPE_TITLE) // _SCOPE_TITLE), int(base // _SCOPE_TITLE) + 1)
 
 
@@ -324,7 +324,7 @@ def _rows(base: float) -> Iterable[int]:
 
 
 class _Legend:
-    """The rows below the picture: the signs in columns, then the notes."""
+    """The rows below the picture: signs in columns, then notes."""
 
     def __init__(self, picture: Picture, room: float) -> None:
         room = max(room, _NARROWEST)

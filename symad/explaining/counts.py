@@ -1,8 +1,8 @@
-"""How many operations on numbers a graph takes: multiplications, additions, and the rest.
+"""Counts scalar operations of a graph: multiplications, additions, and function calls.
 
-Divisions, squares and reciprocals count as multiplications, subtractions and changes of sign as
-additions.  Whatever else computes something (sin, exp, a power, a comparison) is a function, called
-once per element of its result.  Moving, copying and converting numbers counts nothing.
+Divisions, squares and reciprocals count as multiplications; subtractions and negations count as
+additions.  All other computations (sin, exp, a power, a comparison) are functions, with one call
+per element of the result.  Moving, copying and converting numbers is not counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from symad.types import TensorType
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """Operations on numbers; they add, and multiply by how often they are done.
+    """Numbers of scalar operations; they can be added, and multiplied by a count.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Operations:
 
 
 def operations_of(node: Node) -> Operations:
-    """Return what one node takes; its type and those of its inputs are concrete.
+    """Return the operations of one node; its type and those of its inputs must be concrete.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def operations_of(node: Node) -> Operations:
 
 
 def operations_of_all(nodes: Iterable[Node]) -> Operations:
-    """Return what some nodes take together."""
+    """Return the total operations of some nodes."""
     total = Operations()
     for node in nodes:
         total += operations_of(node)

@@ -1,7 +1,7 @@
-"""The derivation of the derivatives in a graph: a line for each edge, and why it is there.
+"""The derivation of the derivatives in a graph: a line for each edge, with its reason.
 
-Nothing is differentiated here.  The nodes of a derivative know their roles, and the labels of the
-view their symbols; this module says in words what these amount to.
+This module does not differentiate.  It puts into words the roles that are stored on the nodes of a
+derivative, and the symbols that the labels of the view give them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from symad.types import TensorType, UnknownShape, format_shape
 
 
 def forward_section(spelled: Spelled, generation: int) -> Section:
-    """Return v1 = x1, v3 = ln v1, ...: what the user wrote, with the text of each line once.
+    """Return v1 = x1, v3 = ln v1, ...: the user's graph, with the text of each line once.
 
-    Of a graph that holds derivatives, this is the part that is made of those of one generation; 0
-    is the part without any.
+    In a graph with derivatives, this is the part computed from the derivatives of one generation;
+    generation 0 is the part without derivatives.
     """
     lines, quoted = [], None
     for node in spelled.labels.forward:
@@ -46,13 +46,13 @@ def forward_section(spelled: Spelled, generation: int) -> Section:
         lines.append(Line(equation(*sides), where))
         quoted = site
     return Section(
-        ("What was made of these derivatives" if generation else "The forward graph",), lines
+        ("What was computed from these derivatives" if generation else "The forward graph",), lines
     )
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Key:
-    """One extension: the derivatives of several outputs have different copies."""
+    """Identifies one extension: the derivatives of several outputs have different copies."""
 
     generation: int
     copy: int
@@ -61,18 +61,18 @@ class _Key:
 
 @dataclass
 class _Extension:
-    """The lines of one extension, by the number of the forward node that they belong to."""
+    """The lines of one extension, by the number of their forward node."""
 
     heads: dict[int, Line] = field(default_factory=dict)
     """The seed, the sum of partial adjoints, or the tangent of node i."""
     edges: dict[int, list[tuple[int, list[Line]]]] = field(default_factory=dict)
-    """The partial adjoints that node i leaves at its inputs, each with its argument slot."""
+    """The partial adjoints of node i for its inputs, each with its argument slot."""
     filled: dict[int, Line] = field(default_factory=dict)
-    """The adjoint of node i with zeros in place of what it has none for."""
+    """The adjoint of node i with zeros for the parts that have no adjoint."""
     outputs: list[Maths] = field(default_factory=list)
 
     def lines_of(self, number: int) -> list[Line]:
-        """Return the lines of what node i leaves at its inputs, in the order of these."""
+        """Return the lines of the partial adjoints of node i, in the order of its inputs."""
         slots = sorted(self.edges.get(number, ()), key=lambda pair: pair[0])
         return [line for _, lines in slots for line in lines]
 
@@ -90,21 +90,21 @@ class Derivations:
         self._view, self._labels = spelled.view, spelled.labels
         self._order = {node: i for i, node in enumerate(self._view.nodes)}
         self._numbered = {number: node for node, number in self._labels.numbers.items()}
-        self._told: set[Node] = set()  # the steps inside rules that have their line
+        self._told: set[Node] = set()  # steps inside rules that already have a line
         self._known = {symbol for symbols in self._labels.symbols.values() for symbol in symbols}
         self._found: dict[_Key, _Extension] = {}
-        # In the order of the lines: a step of a rule stands with the first edge that uses it.
+        # In the order of the lines: a step of a rule goes with the first edge that uses it.
         for node in sorted(self._view.nodes, key=self._turn):
             self._add(node)
 
     def sections(self, generation: int) -> list[Section]:
-        """Return a section for each extension of the graph that makes this generation."""
+        """Return a section for each extension of this generation."""
         return [self._section(key) for key in sorted(self._found) if key.generation == generation]
 
     # Collecting
 
     def _turn(self, node: Node) -> tuple[int, int, int]:
-        """Return when a node has its turn: edges from the output on, tangents the other way."""
+        """Return the sort key of a node: edges start at the output, tangents at the inputs."""
         role = node.role
         if role is None:
             return 0, 0, 0
@@ -141,9 +141,9 @@ class Derivations:
             found.edges.setdefault(user, []).append((node.role.slot or 0, lines))
 
     def _fill(self, node: Node, role: Role[Node], marked: Sequence[Symbol]) -> None:
-        """Note an adjoint with zeros filled in, or of nothing but zeros, which has a symbol.
+        """Record an adjoint that is partly or entirely zeros and has a symbol.
 
-        Of several steps the last one counts.
+        The last of several steps counts.
         """
         symbol = marked[0] if marked else self._spelled.adjoint_of(role)
         found = self._found.setdefault(_Key(symbol.generation, symbol.copy, "bar"), _Extension())
@@ -151,7 +151,7 @@ class Derivations:
         if marked:
             line = Line(equation(symbol_of(symbol), value), ("zeros: it has no pathway",))
         else:
-            line = Line(value, (symbol_of(symbol), " with zeros for what has no pathway"))
+            line = Line(value, (symbol_of(symbol), " with zeros for the parts without a pathway"))
         found.filled[symbol.index[0]] = line
 
     def _steps(self, node: Node, depth: int) -> list[Line]:
@@ -185,9 +185,9 @@ class Derivations:
         formula = equation(names, self._spelled.right_side(node))
         derivative = derivative_of(output, output)
         if node.op is not None and node.op.name != "ones_like":
-            return Line(formula, ("seed: it was given",))
+            return Line(formula, ("seed: given",))
         if isinstance(node, Constant) and not np.all(node.value == 1):
-            return Line(formula, ("seed: it was given",))
+            return Line(formula, ("seed: given",))
         if self._has_axes(node):
             ones = "seed: ones, since the derivative of an array is that of its sum"
             return Line(formula, (ones,))
@@ -226,7 +226,7 @@ class Derivations:
         of_user = Symbol("v", edge.index[-1:], "bar", edge.generation, copy=edge.copy)
         derivative = derivative_of(self._spelled.number(consumer), self._spelled.number(role.node))
         sides = [names, self._spelled.right_side(node)]
-        # A rule that hands a mask on does without the adjoint of its node.
+        # A rule that passes a mask on does not use the adjoint of its node.
         if len(edge.index) == 2 and edge.slot is None and of_user in self._known:
             text, latex = str(of_user), of_user.latex
             chain = Maths(f"{text}·{derivative.text}", f"{latex} \\, {derivative.latex}")
@@ -240,22 +240,22 @@ class Derivations:
         assert consumer.op is not None
         product = self._product(node)
         if product.op is not None and product.op.name == "identity":
-            yield from ("identity: ", derivative, " = 1, so the adjoint is handed on")
+            yield from ("identity: ", derivative, " = 1, so the adjoint is passed on")
         else:
             yield f"rule of {name_of(consumer.op)}"
         if edge.slot is not None:
-            yield f", argument {edge.slot}: each use is a pathway of its own"
+            yield f", argument {edge.slot}: each use is a separate pathway"
         if product is not node:
             yield from self._repair(node, role)
 
     def _product(self, node: Node) -> Node:
-        """Return what the rule made, before its shape and dtype were repaired."""
+        """Return the node that the rule made, before shape and dtype repairs."""
         while node.role is not None and node.role.kind is RoleKind.REPAIR:
             node = self._view.behind(node.inputs[0])
         return node
 
     def _repair(self, node: Node, role: Role[Node]) -> Iterator[str | Maths]:
-        """Yield why a shape or dtype is repaired on an edge, and where that came about."""
+        """Yield why a shape or dtype is repaired on an edge, and the line that caused it."""
         consumer, spelled = _consumer(role), self._spelled
         while node.role is not None and node.role.kind is RoleKind.REPAIR:
             if node.op is not None and node.op.name == "cast":
@@ -301,7 +301,7 @@ class Derivations:
             yield from found.lines_of(number)
 
     def _backwards(self, found: _Extension) -> Iterator[Line]:
-        """Yield what the algorithm does, in reverse topological order."""
+        """Yield the steps of the algorithm, in reverse topological order."""
         for number in sorted({*found.heads, *found.edges, *found.filled}, reverse=True):
             heads = found.heads.get(number), found.filled.get(number)
             yield from (line for line in heads if line is not None)
@@ -313,8 +313,7 @@ class Derivations:
 
     def _opening(self, key: _Key) -> Iterator[str | Maths]:
         if key.generation > 1:
-            yield "What is differentiated now includes the derivatives above, and these have "
-            yield "numbers too. "
+            yield "The derivatives above, with numbers of their own, are now part of the graph. "
         if key.mark == "dot":
             yield from ("In topological order: ", _FORWARD_MODE, ".")
         else:
@@ -328,9 +327,10 @@ class Derivations:
         count = sum(role is not None and role.generation == generation for role in roles)
         if not count:
             return ""
-        repairs = f"{count} shape repairs do" if count > 1 else "One shape repair does"
         when = "for the shapes fed" if self._view.values else "unless something was broadcast"
-        return f" {repairs} nothing {when}, and what does nothing is left out."
+        if count == 1:
+            return f" One shape repair does nothing {when} and is left out."
+        return f" {count} shape repairs do nothing {when} and are left out."
 
 
 def _consumer(role: Role[Node]) -> Node:

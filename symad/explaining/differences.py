@@ -1,4 +1,4 @@
-"""The error of differences against their step: truncation on one side, rounding on the other."""
+"""The errors of finite differences by step size: truncation and rounding errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COLOURS = {"one-sided": "#b84a00", "central": "#0063a0"}
 
 @dataclass(frozen=True)
 class DifferenceErrors(Tabular):
-    """The errors of differences for many steps; made by :func:`symad.difference_errors`.
+    """The errors of finite differences for many steps; made by :func:`symad.difference_errors`.
 
     Attributes
     ----------
@@ -49,20 +49,20 @@ class DifferenceErrors(Tabular):
     def _note(self) -> str:
         best = [self.steps[np.nanargmin(e)] for e in (self.one_sided, self.central) if _any(e)]
         if len(best) < 2:
-            return "No step gives a number here."
+            return "No step gives a finite error."
         return (
             f"The derivative is {format_number(self.exact)}. Smallest errors: one-sided at "
-            f"{best[0]:.0e}, central at {best[1]:.0e}. Larger steps err by truncation, ε and ε²; "
-            "smaller ones by rounding, 1/ε."
+            f"{best[0]:.0e}, central at {best[1]:.0e}. Truncation errors grow like ε and ε², "
+            "rounding errors like 1/ε."
         )
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the errors against the step with Matplotlib, both logarithmic.
+        """Plot the errors against the step with Matplotlib, on logarithmic axes.
 
         Parameters
         ----------
         axes : matplotlib Axes, optional
-            Where to draw; a figure is made unless given.
+            The axes to draw on; by default those of a new figure.
 
         Returns
         -------
@@ -109,7 +109,7 @@ def measure_differences(
 
 
 def _direction(point: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
-    """Return a direction of length 1 that favours no variable, the same each time."""
+    """Return a direction of length 1 that weights all variables alike, always the same."""
     rng = np.random.default_rng(0)
     parts = [np.asarray(rng.normal(size=x.shape)) for x in point]
     length = np.sqrt(sum(np.sum(np.square(part)) for part in parts))
@@ -129,7 +129,7 @@ def _new_axes() -> Any:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError(
-            "errors are plotted by Matplotlib, which is not installed",
+            "plotting the errors needs Matplotlib, which is not installed",
             remedy='Install it: pip install "symad[plot]".',
         ) from None
     return Figure(figsize=(6, 4), layout="constrained").subplots()

@@ -1,14 +1,15 @@
-"""Symbolic differentiation, which writes a formula out: how large it becomes, without writing it.
+"""Counts the operations in formulas from symbolic differentiation without writing them out.
 
-The textbook differentiates formulas: D(u·w) = Du·w + u·Dw, with Dx = 1 for the variable itself and
-terms left out whose derivative is 0.  A formula is a tree, so a value that is used twice is written
-out twice, and so is everything inside it.  Counted on the graph, each node once:
+Textbooks differentiate formulas: D(u·w) = Du·w + u·Dw, with Dx = 1 for the variable itself and
+without terms whose derivative is 0.  A formula is a tree: a value that is used twice is written out
+twice, with everything inside it.  The counts are computed on the graph, once for each node:
 
     T(v)   = operations of v + Σ T(inputs)                       the formula of v, written out
     S(v)   = Σ_x of the operations in D_x v                      all partial derivatives of v
 
-where S(v) follows from the rule of each input u of v: its own operations and what it writes out,
-once for each x that u depends on, and S(u).  The numbers grow exponentially, the work does not.
+where S(v) sums over the inputs u of v: S(u), and once for each x that u depends on, the operations
+of the rule and of the formulas that it writes out.  The counts grow exponentially; the work does
+not.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ _NONE = Operations()
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """The size of formulas, written out.
+    """The numbers of operations in formulas, written out.
 
     Attributes
     ----------
     formula : Operations
-        Of y.
+        For y.
     derivatives : Operations
-        Of all its partial derivatives together.
+        For all its partial derivatives together.
     """
 
     formula: Operations
@@ -41,12 +42,12 @@ class Expansion:
 
 
 def expand(y: Node, xs: Sequence[Node]) -> Expansion:
-    """Return how many operations ``y`` and its derivatives take where nothing is shared.
+    """Return how many operations ``y`` and its derivatives take if nothing is shared.
 
     Parameters
     ----------
     y : Node
-        All types in its graph are concrete.
+        All types in its graph must be concrete.
     xs : sequence of Node
 
     Examples
@@ -66,22 +67,22 @@ def expand(y: Node, xs: Sequence[Node]) -> Expansion:
 
 
 class _Walk:
-    """The sizes of formulas of all nodes met so far; sets of xs are the bits of integers."""
+    """The formula sizes of all visited nodes; the bits of an integer represent a set of xs."""
 
     def __init__(self, xs: Sequence[Node]) -> None:
         self.formula: dict[Node, Operations] = {}
         self.derivatives: dict[Node, Operations] = {}
         self._depends: dict[Node, int] = {x: 1 << i for i, x in enumerate(xs)}
         self._ones = {x: bit for x, bit in self._depends.items() if _is_number(x)}
-        """By which xs a node has the derivative 1."""
+        """The xs with respect to which a node has the derivative 1."""
         self._targets = set(xs)
-        self._sizes: dict[int, int] = {}  # from a size to the xs that have it
+        self._sizes: dict[int, int] = {}  # from a size to the xs of this size
         for x, bit in self._depends.items():
             size = size_of(x.type)
             self._sizes[size] = self._sizes.get(size, 0) | bit
 
     def visit(self, node: Node) -> None:
-        """Work out the sizes for a node whose inputs are known."""
+        """Compute the sizes for a node whose inputs are known."""
         total = operations_of(node)
         for source in node.inputs:
             total += self.formula[source]
@@ -93,7 +94,7 @@ class _Walk:
         assert node.op is not None
         depends = several = ones = terms = 0
         total = _NONE
-        if node.op.name == "subtract":  # Du − Dw: the change of sign and the sum are one operation
+        if node.op.name == "subtract":  # Du − Dw: negation and sum are one operation
             both = self._depends.get(node.inputs[0], 0) & self._depends.get(node.inputs[1], 0)
             total += -self._count(both) * _addition(node)
         for slot, source in enumerate(node.inputs):
@@ -112,13 +113,13 @@ class _Walk:
             self.derivatives[node] = total + (terms - self._count(depends)) * _addition(node)
 
     def _count(self, bits: int) -> int:
-        """Return how many numbers there are in the xs that bits stand for."""
+        """Return the number of elements in a set of xs."""
         return sum(size * (bits & mask).bit_count() for size, mask in self._sizes.items())
 
     def _rule(self, node: Node, slot: int) -> tuple[Operations, bool]:
-        """Return what the rule of one input writes out for all xs, and whether it writes nothing.
+        """Return the size of what the rule of one input writes for all xs, and whether it is empty.
 
-        Where the derivative of the input is 1, it is not written as a factor.
+        A derivative of the input that is 1 is not written as a factor.
         """
         source = node.inputs[slot]
         assert node.op is not None
@@ -139,7 +140,7 @@ class _Walk:
         return total, made == [tangent]
 
     def _written(self, term: Node) -> Operations:
-        """Return the size of the formula of what a rule made, with the inputs written out."""
+        """Return the size of the formula of a term of a rule, with its inputs written out."""
         sizes: dict[Node, Operations] = {}
         for node in topological_order([term], stop=self.formula):
             if node not in self.formula:
@@ -155,7 +156,7 @@ def _is_number(x: Node) -> bool:
 
 
 def _addition(node: Node) -> Operations:
-    """Return what one addition of values like that of ``node`` takes; items add one by one."""
+    """Return the cost of one addition of values like that of ``node``; items count separately."""
     is_array = isinstance(node.type, TensorType)
     return Operations(additions=size_of(node.type) if is_array else 0)
 

@@ -1,4 +1,4 @@
-"""Explanations: the derivation of derivatives, what the passes did with them, and what runs."""
+"""Explanations: the derivation of derivatives, the passes, and what runs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from symad.tables.document import Document, Section
 
 
 class Explanation(Document):
-    """How derivatives came about; made by :func:`symad.explain`.
+    """How derivatives are built and compiled; made by :func:`symad.explain`.
 
     Attributes
     ----------
     sections : tuple of Section
-        The forward graph; the derivatives, a section for each extension of the graph; what the
-        passes did; what runs.
+        The forward graph; the derivatives, one section for each extension of the graph; the passes;
+        what runs.
     """
 
     def __repr__(self) -> str:
@@ -34,21 +34,21 @@ class Explanation(Document):
 def explain_nodes(
     nodes: Sequence[Node], feed: Mapping[Node, Any] | None, made: Sequence[Node] = ()
 ) -> Explanation:
-    """Return the explanation of derivatives that are in the graph of ``nodes``.
+    """Return the explanation of the derivatives in the graph of ``nodes``.
 
     Parameters
     ----------
     nodes : sequence of Node
     feed : dict from Node to value, optional
     made : sequence of Node
-        What was made on the way to ``nodes``, though these may do without some of it.
+        All nodes that the extension made, even if ``nodes`` do not depend on them.
 
     Raises
     ------
     GradientError
-        If there are none.
+        If there are no derivatives.
     """
-    # What was differentiated belongs to it, also where the derivative does not need it.
+    # Includes the differentiated nodes, even if the derivatives do not use them.
     outside = View([*nodes, *made]).related
     values = None if feed is None else node_values(outside, feed)
     inside, elements = opened(outside)

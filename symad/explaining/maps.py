@@ -1,6 +1,7 @@
-"""Derivatives inside maps: a Jacobian is a pullback that is mapped over unit vectors.
+"""Opens maps for explanations: a Jacobian is a pullback mapped over unit vectors.
 
-The body of a map is a graph of its own.  Here it is opened, so that it can be told like any other.
+The body of a map is a separate graph.  This module opens it, so that its derivatives are explained
+like any others.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from symad.ops.control import Map, WithBody
 
 
 def opened(nodes: Iterable[Node]) -> tuple[list[Node], set[Node]]:
-    """Open all bodies with derivatives that ``nodes`` depend on, at any depth.
+    """Open all bodies with derivatives, at any depth, that ``nodes`` depend on.
 
     Returns
     -------
     outputs : list of Node
-        What the bodies compute.
+        The outputs of the bodies.
     elements : set of Node
-        Their inputs that are elements of what is mapped over.
+        The inputs of the bodies that are elements of a mapped sequence.
     """
     outputs: list[Node] = []
     elements: set[Node] = set()
@@ -40,10 +41,10 @@ def opened(nodes: Iterable[Node]) -> tuple[list[Node], set[Node]]:
 
 
 def _beside(node: Node, body: Graph, first: int) -> Sequence[Node]:
-    """Return the outputs of a body with derivatives as nodes beside those outside.
+    """Return the outputs of a body with derivatives as nodes of the outer graph.
 
-    Where the derivative is that of something outside, its nodes refer to that, and so the stand-ins
-    for nodes outside, from the ``first`` on, are replaced by these.
+    If the body differentiates an outer node, its roles refer to that node.  The inputs of the body
+    that represent outer nodes, from ``first`` on, are therefore replaced by these nodes.
     """
     roles = [inner.role for inner in body.nodes if inner.role is not None]
     own = {node for role in roles for node in (role.node, role.consumer)}

@@ -25,17 +25,17 @@ class Spelled:
     ----------
     view : View
     elements : collection of Node
-        What stands for each element of something in turn, inside a map.
+        Nodes inside maps that represent the elements of a mapped sequence.
     inside : collection of Node
-        What is in the bodies of maps.
+        The nodes in the bodies of maps.
 
     Attributes
     ----------
     labels : Labels
     formulas : Formulas
-        In text.
+        The formulas as text.
     auxiliary : dict
-        From each step that had to be named to its symbol: t1, t2, ...
+        From each auxiliary step to its symbol: t1, t2, ...
     """
 
     def __init__(
@@ -50,16 +50,16 @@ class Spelled:
         self._output = _only_output(view)
 
     def name(self, node: Node) -> Maths:
-        """Return what formulas call ``node``."""
+        """Return the name of ``node`` in formulas."""
         return Maths(self.formulas.name(node), self._latex.name(node))
 
     def number(self, node: Node) -> Maths:
-        """Return v_i for node i, even where that is an adjoint and has another name."""
+        """Return v_i for node i, even if it is an adjoint with another name."""
         number = self.labels.numbers.get(self.view.behind(node))
         return self.name(node) if number is None else symbol_of(Symbol("v", (number,)))
 
     def title(self, node: Node) -> Maths | None:
-        """Return the user's name of a computed node, y for the one that is differentiated."""
+        """Return the user's name of a computed node, or y for the differentiated node."""
         if node.op is None:
             return None
         given = None if node.name == name_of(node.op) else node.name
@@ -72,7 +72,7 @@ class Spelled:
         return Symbol("v", (number,), "bar", role.generation)
 
     def derivative(self, symbol: Symbol) -> Maths | None:
-        """Return ∂y/∂x for the symbol of the adjoint of a variable in a first derivative."""
+        """Return ∂y/∂x if ``symbol`` is the adjoint of a variable in a first derivative."""
         if symbol.mark != "bar" or symbol.generation != 1 or len(symbol.index) != 1:
             return None
         variable = self.labels.forward[symbol.index[0] - 1]
@@ -82,7 +82,7 @@ class Spelled:
         return derivative_of(of, Maths(visible(variable.label), latex_name(variable.label)))
 
     def right_side(self, node: Node) -> Maths:
-        """Return the formula of ``node``, its label for a leaf; a long sum is shortened."""
+        """Return the formula of ``node``, or the label of a leaf; a long sum is shortened."""
         node = self.view.behind(node)
         if node.op is not None and node.op.name == "add_n" and len(node.inputs) > _MOST_TERMS:
             return _shortened([self.name(source) for source in node.inputs])
@@ -98,23 +98,23 @@ def derivative_of(of: Maths, by: Maths) -> Maths:
 
 
 def is_filled(node: Node) -> bool:
-    """Return whether a node is an adjoint in which zeros were filled in."""
+    """Return whether a node is an adjoint filled up with zeros."""
     role = node.role
     return role is not None and role.kind is RoleKind.REPAIR and role.consumer is None
 
 
 def symbol_of(symbol: Symbol) -> Maths:
-    """Return a symbol in both spellings."""
+    """Return a symbol as text and as LaTeX."""
     return Maths(str(symbol), symbol.latex)
 
 
 def equation(*sides: Maths) -> Maths:
-    """Return a = b = c; what says the same as a side before it is left out."""
+    """Return a = b = c; repeated sides are left out."""
     return _joined(list(dict.fromkeys(sides)), " = ")
 
 
 def listed(names: Sequence[Maths | str], most: int = 6) -> Phrase:
-    """Return ``a, b and c``, or the first of many and their number."""
+    """Return ``a, b and c``, or the first of many names and the number of others."""
     pieces: list[str | Maths | Code] = []
     shown = names if len(names) <= most else names[: most - 1]
     for i, name in enumerate(shown):
@@ -140,7 +140,7 @@ def line_of(node: Node) -> str:
 
 
 def _only_output(view: View) -> Node | None:
-    """Return what the first derivatives in a view are of, if it is one node."""
+    """Return the node that the first derivatives in a view differentiate, if it is only one."""
     seeds = [node.role for node in view.related if node.role and node.role.kind is RoleKind.SEED]
     outputs = {view.behind(role.node) for role in seeds if role.generation == 1}
     return outputs.pop() if len(outputs) == 1 else None
@@ -153,5 +153,5 @@ def _joined(parts: Sequence[Maths], between: str) -> Maths:
 
 
 def _shortened(terms: Sequence[Maths]) -> Maths:
-    """Return the first terms of a long sum, and the last."""
+    """Return the first terms of a long sum and the last one."""
     return _joined([*terms[: _MOST_TERMS - 1], Maths("…", r"\ldots"), terms[-1]], " + ")

@@ -1,7 +1,7 @@
-"""Looking inside: where a NaN arose, what a graph costs, what memory and time it takes, its code.
+"""Inspection functions: origin of NaN values, costs, memory, run time and code of a function.
 
 Each function takes a compiled function and its arguments, or nodes and a feed.  The modules of this
-package are loaded when something is looked into.
+package are loaded on the first call.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def find_nan(target: Any, *feed: Any, **keywords: Any) -> Blame:
-    """Return which node made the first NaN or infinity of those in the results.
+    """Find the node that produced the first NaN or infinity among those in the results.
 
-    The graph is run as it was written, node by node, twice at most.  An infinity that is masked on
-    its way to the results is not blamed.
+    The graph is run as written, node by node, at most twice.  An infinity that does not reach the
+    results because it is masked is not blamed.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def find_nan(target: Any, *feed: Any, **keywords: Any) -> Blame:
     Returns
     -------
     Blame
-        False where all results are finite.  Printed, it tells what is known: the node, the edge and
-        the rule in a derivative, the values, the user's line, whether what runs after the passes is
-        affected, and what to do.
+        False if all results are finite.  Printed, it reports the node, the edge and rule of a
+        derivative, the values, the user's line, whether the optimised graph is affected, and a
+        remedy.
 
     Raises
     ------
@@ -60,24 +60,24 @@ def find_nan(target: Any, *feed: Any, **keywords: Any) -> Blame:
 
 
 def cost(target: Any, *feed: Any, **keywords: Any) -> Ledger:
-    """Return what a graph costs: as it was written, and after each pass up to what runs.
+    """Return the cost of a graph, as written and after each pass.
 
-    With derivatives among the outputs, each stage shows the forward graph alone beside the
-    extended graph, and how many times as many operations that takes.
+    With derivatives among the outputs, each stage shows the forward graph alone, the extended
+    graph, and the ratio of their numbers of operations.
 
     Parameters
     ----------
     target : Function, or Node, Graph or nested structure of nodes
     *feed, **keywords
         For a function its arguments, as in a call, or none if its shapes are known; for nodes a
-        dict from nodes to values.  In a dict, a :class:`TensorType` stands for a value.
+        dict from nodes to values.  In a dict, a :class:`TensorType` may replace a value.
 
     Returns
     -------
     Ledger
-        Its flops are operations on numbers of any dtype.  An elementary function counts as 10, a
-        special one as 30, a factorisation by the leading term of its textbook count.  Bytes count
-        every input and result in full, wherever it is used; views move nothing.
+        Flops are scalar operations of any dtype.  An elementary function counts as 10, a special
+        function as 30, a factorisation as the leading term of its textbook count.  Bytes count
+        every input and result in full for each use; views move no bytes.
 
     Raises
     ------
@@ -105,8 +105,8 @@ def cost(target: Any, *feed: Any, **keywords: Any) -> Ledger:
 def memory(target: Any, *feed: Any, limit: int = 40, **keywords: Any) -> MemoryChart:
     """Return a chart of the memory that a compiled function needs: buffers × steps.
 
-    Values that the forward part makes and the backward part reads, the residuals, stand out: they
-    are what reverse mode costs in memory.
+    The chart highlights the residuals, which the forward part computes and the backward part
+    reads: they are the memory cost of reverse mode.
 
     Parameters
     ----------
@@ -115,14 +115,15 @@ def memory(target: Any, *feed: Any, limit: int = 40, **keywords: Any) -> MemoryC
         For a function its arguments, as in a call, or none if it has been called or its shapes are
         declared; for nodes a dict from nodes to values.
     limit : int
-        How many buffers are shown: the largest residuals, temporaries and inputs.
+        The number of buffers shown: the largest residuals, temporaries and inputs.
     **keywords
         Arguments by name.
 
     Returns
     -------
     MemoryChart
-        A notebook shows it, ``save("memory.svg")`` writes it, printed it is in characters.
+        A notebook displays it, ``save("memory.svg")`` writes it to a file, ``print`` shows it as
+        text.
 
     Raises
     ------
@@ -139,7 +140,7 @@ def memory(target: Any, *feed: Any, limit: int = 40, **keywords: Any) -> MemoryC
     >>> f = sm.compile([x], [y, sm.gradients(y, x)], backend="numpy", name="f")
     >>> chart = sm.memory(f)
     >>> chart
-    <MemoryChart of f: 8.01 kB at most>
+    <MemoryChart of f: at most 8.01 kB>
     >>> [block.values[0].label for block in chart.residuals]
     ['sqrt']
     """
@@ -151,8 +152,8 @@ def memory(target: Any, *feed: Any, limit: int = 40, **keywords: Any) -> MemoryC
 def profile(target: Any, *feed: Any, runs: int = 20, **keywords: Any) -> Profile:
     """Return how long each instruction of a compiled function takes.
 
-    The function is run, with one run before to warm up, but no parameter is updated.  What is timed
-    is what runs: the graph after all passes, with loop nests fused where there is native code.
+    The function is run after one warm-up run; no parameter is updated.  The profile times the graph
+    after all passes, with fused loop nests in native code.
 
     Parameters
     ----------
@@ -161,14 +162,15 @@ def profile(target: Any, *feed: Any, runs: int = 20, **keywords: Any) -> Profile
     *feed
         For a function its arguments, as in a call; for nodes a dict from nodes to values.
     runs : int
-        Times are medians of so many runs; an input of this name is given by position.
+        The number of runs; times are their medians.  An input named ``runs`` must be given by
+        position.
     **keywords
         Arguments by name.
 
     Returns
     -------
     Profile
-        A table; its method ``draw`` gives a picture.
+        A table; its method ``draw`` returns a picture.
 
     Raises
     ------
@@ -179,7 +181,7 @@ def profile(target: Any, *feed: Any, runs: int = 20, **keywords: Any) -> Profile
 
     Notes
     -----
-    Each reading of the clock adds some 50 ns, which shows where instructions are as short.
+    Each reading of the clock adds about 50 ns, which matters for instructions as short as that.
 
     Examples
     --------
@@ -196,27 +198,28 @@ def profile(target: Any, *feed: Any, runs: int = 20, **keywords: Any) -> Profile
 
 
 def listing(function: Function, *, limit: int = 200) -> Listing:
-    """Return the graph that runs beside its NumPy source and its plan, as a page.
+    """Return a page that shows the optimised graph beside its NumPy source and its plan.
 
-    Pointing at a node lights up its lines, and the other way round; the margin of the source has
-    the symbols of the picture.
+    Pointing at a node highlights its lines, and vice versa; the margin of the source shows the
+    symbols of the picture.
 
     Parameters
     ----------
     function : Function
-        What its latest call ran is shown; before the first call, what the declared types give.
+        The page shows the program of its latest call, or before the first call, the program for
+        the declared types.
     limit : int
-        A graph of more nodes is folded, as by :func:`symad.draw`.
+        A graph with more nodes is folded, as by :func:`symad.draw`.
 
     Returns
     -------
     Listing
-        A notebook shows it, ``save("f.html")`` writes it to a file for any browser.
+        A notebook displays it, ``save("f.html")`` writes it to a file for any browser.
 
     Raises
     ------
     GraphTypeError
-        If it is not a compiled function.
+        If ``function`` is not a compiled function.
 
     Examples
     --------

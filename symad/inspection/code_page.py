@@ -1,4 +1,4 @@
-"""The code of a compiled function beside the graph that it was made from."""
+"""The listing: a page with the optimised graph of a function, its NumPy source and its plan."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _HEIGHT = 720  # of the frame in a notebook, in pixels
 
 
 class Listing:
-    """The graph that runs, its source and its plan, side by side; made by :func:`symad.listing`.
+    """An optimised graph, its source and its plan, side by side; made by :func:`symad.listing`.
 
     Attributes
     ----------
     drawing : Drawing
         The graph after all passes.
     source : str
-        The same as NumPy source.
+        The NumPy source of the same graph.
     """
 
     def __init__(self, function: Function, limit: int) -> None:
@@ -47,7 +47,7 @@ class Listing:
 
     @property
     def html(self) -> str:
-        """The page: one file that loads nothing."""
+        """The page: one self-contained file."""
         blocks = [
             PageBlock("NumPy source", list(self._source_lines())),
             PageBlock(f"plan ({self._function.settings.backend})", list(self._plan_lines())),
@@ -56,12 +56,12 @@ class Listing:
         return write_listing(title, self.drawing.svg(), blocks)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page to a file whose name ends in .html.
+        """Write the page to a file with the suffix ``.html``.
 
         Raises
         ------
         RenderError
-            If it ends in something else.
+            If the file has another suffix.
         """
         save_text(path, self.html, ".html", ".htm")
 
@@ -80,7 +80,7 @@ class Listing:
                 yield PageLine(line) if node is None else self._line(line, [node])
 
     def _plan_lines(self) -> Iterator[PageLine]:
-        """Yield the rows of the plan; a fused one belongs to all nodes that it computes."""
+        """Yield the rows of the plan; a fused row belongs to all nodes that it computes."""
         plan = self._function.plan
         of = self._drawn_nodes(plan.graph)
         head, *rows = str(plan).splitlines()
@@ -95,7 +95,7 @@ class Listing:
             yield self._line(row, list(dict.fromkeys(owner)))
 
     def _drawn_nodes(self, graph: Graph) -> dict[Node, list[Node]]:
-        """Return the nodes of the picture that each node of ``graph``, or inside one, computes."""
+        """Return the nodes of the picture that each node of ``graph`` computes."""
         found: dict[Node, list[Node]] = {}
         drawn = self._function.passes.graph
         if graph is drawn or graph.lineage is None:
@@ -126,7 +126,7 @@ class Listing:
 
 
 def make_listing(function: Function, limit: int) -> Listing:
-    """Return the page of a function."""
+    """Return the listing of a function."""
     if not isinstance(function, Function):
         raise GraphTypeError(
             f"{function!r} is not a compiled function",

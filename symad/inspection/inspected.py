@@ -1,4 +1,4 @@
-"""What is looked into: a compiled function and its arguments, or nodes and a feed."""
+"""The subject of an inspection: a compiled function and its arguments, or nodes and a feed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from symad.types import Dimension, TensorType, Type, compatible_shapes
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A function and what it is given.
+    """A function and its input values.
 
     Attributes
     ----------
     function : Function
-        Where nodes are looked into, what would be compiled for them.
+        The inspected function; for nodes, the function compiled from them.
     values : list or None
-        One for each input of its graph, those of the parameters last; an input of which only the
-        type is given has that.  ``None`` where nothing is given.
+        One value for each input of its graph, with parameters last; a type if only the type of an
+        input is given.  ``None`` if nothing is given.
     """
 
     function: Function
@@ -34,21 +34,21 @@ class Subject:
 
     @property
     def types(self) -> list[Type]:
-        """The types of the inputs: of what is given, else of the latest call, else as declared."""
+        """The types of the given inputs, else those of the latest call, else the declared types."""
         if self.values is not None:
             return [_type(value) for value in self.values]
         return [node.type for node in self.function.specialised().passes.graph.inputs]
 
 
 def subject_of(target: Any, args: Sequence[Any], keywords: Mapping[str, Any]) -> Subject:
-    """Return what is looked into.
+    """Return the subject of an inspection.
 
     Parameters
     ----------
     target : Function, or Node, Graph or nested structure of nodes
     args, keywords
-        The arguments of a function, as in a call of it, or one dict from nodes to values, or to
-        types where these will do.
+        The arguments of a function, as in a call, or one dict from nodes to values, or to types
+        if types suffice.
 
     Raises
     ------
@@ -78,12 +78,12 @@ def given_values(subject: Subject) -> list[Any]:
     Raises
     ------
     FeedError
-        If there are none, or types in place of them.
+        If a value is missing, or only its type is given.
     """
     values = subject.values
     if values is None or any(isinstance(value, TensorType) for value in values):
         raise FeedError(
-            f"{subject.function.name} must run, and its inputs have no values",
+            f"{subject.function.name} must run, but its inputs have no values",
             remedy="Give its arguments, or a dict from nodes to values.",
         )
     return values
@@ -103,7 +103,7 @@ def _fed(function: Function, feed: Mapping[Node, Any]) -> list[Any]:
     missing = [node.label for node in inputs if node not in feed]
     extra = [node.label for node in feed if node not in set(inputs)]
     if missing or extra:
-        what = f"has no value for {missing[0]!r}" if missing else f"names {extra[0]!r}"
+        what = f"has no value for {missing[0]!r}" if missing else f"has a value for {extra[0]!r}"
         known = ", ".join(node.label for node in inputs) or "none"
         raise FeedError(f"the feed {what}; the inputs of {function.name} are: {known}")
     sizes: dict[Dimension, int] = {}
@@ -117,5 +117,5 @@ def _accept(value: Any, node: Node, sizes: dict[Dimension, int]) -> Any:
     declared = node.type
     fits = isinstance(declared, TensorType) and value.dtype == declared.dtype
     if not fits or not compatible_shapes(declared.shape, value.shape):  # type: ignore[union-attr]
-        raise FeedError(f"{node.label!r} is {declared} and cannot be {value}")
+        raise FeedError(f"{node.label!r} has the type {declared}, which does not allow {value}")
     return value

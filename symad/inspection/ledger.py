@@ -19,22 +19,22 @@ from symad.tables.table import Table, Tabular
 from symad.types import Type
 
 BOUND = 5
-"""How many times as many operations as a rational function itself, its value and its gradient take
-at most: each + − × ÷ is done once, and for each of its two arguments leaves a product and a sum."""
+"""The bound on the operations for value and gradient of a rational function, relative to the value
+alone: each + − × ÷ runs once, and adds a product and a sum for each of its two arguments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a graph costs at one stage.
+    """The cost of a graph at one stage.
 
     Attributes
     ----------
     name : str
-        ``"as written"``, or the pass that made it.
+        ``"as written"``, or the name of the pass.
     forward : Cost
-        Of what is differentiated, alone, at the same stage.
+        The cost of the forward graph alone, at the same stage.
     whole : Cost
-        Of everything: with derivatives, the extended graph.
+        The cost of the whole graph, with derivatives.
     """
 
     name: str
@@ -43,17 +43,17 @@ class Stage:
 
     @property
     def factor(self) -> float:
-        """How many times as many operations the whole takes as the forward graph alone."""
+        """The operations of the whole graph divided by those of the forward graph."""
         return self.whole.flops / self.forward.flops if self.forward.flops else 1.0
 
 
 class Ledger(Tabular):
-    """What a graph costs, stage by stage; made by :func:`symad.cost`.
+    """The cost of a graph, stage by stage; made by :func:`symad.cost`.
 
     Attributes
     ----------
     stages : tuple of Stage
-        As written, and after each pass.
+        The graph as written, and after each pass.
     generation : int
         The highest order of derivatives in the graph; 0 without derivatives.
     """
@@ -64,7 +64,7 @@ class Ledger(Tabular):
 
     @property
     def written(self) -> Stage:
-        """The first stage: the graph as it was written."""
+        """The first stage: the graph as written."""
         return self.stages[0]
 
     @property
@@ -74,12 +74,12 @@ class Ledger(Tabular):
 
     @property
     def bound(self) -> int:
-        """The theory's bound on :attr:`Stage.factor` for one output, where all is + − × ÷.
+        """The theoretical bound on :attr:`Stage.factor` for one output and only the ops + − × ÷.
 
         Notes
         -----
         W. Baur and V. Strassen, "The complexity of partial derivatives" (1983); A. Griewank and
-        A. Walther, "Evaluating Derivatives" (2008), find 3 to 4 with memory counted in.
+        A. Walther, "Evaluating Derivatives" (2008), give 3 to 4 if memory accesses count too.
         """
         bound: int = BOUND**self.generation
         return bound
@@ -96,19 +96,19 @@ class Ledger(Tabular):
         rows = list(map(_row, self.stages))
         notes = (
             f"Value and derivatives take {self.written.factor:.2f} times the operations of the "
-            f"value alone as written, {self.final.factor:.2f} times in what runs.",
+            f"value alone as written, and {self.final.factor:.2f} times after all passes.",
             f"The bound for one output is {self.bound}: reverse mode costs a small multiple of the "
-            "function, however many inputs there are.",
+            "function, for any number of inputs.",
         )
         return Table([*titles, "factor"], rows, frozenset(range(1, 8)), notes)
 
     def __repr__(self) -> str:
         written, final = self.written.whole, self.final.whole
-        return f"<Ledger: {written.flops:,} flops as written, {final.flops:,} in what runs>"
+        return f"<Ledger: {written.flops:,} flops as written, {final.flops:,} after all passes>"
 
 
 def make_ledger(target: Any, feed: Sequence[Any], keywords: Mapping[str, Any]) -> Ledger:
-    """Return what a graph costs, stage by stage."""
+    """Return the cost of a graph, stage by stage."""
     subject = subject_of(target, feed, keywords)
     function, types = subject.function, subject.types
     forward = Graph(_differentiated(function.graph), function.graph.inputs)
@@ -125,8 +125,8 @@ def _generation(graph: Graph) -> int:
 
 
 def _differentiated(graph: Graph) -> list[Node]:
-    """Return the outputs of the forward graph: those that no derivative is in, and what the
-    derivatives are of, as far as it depends on the same inputs."""
+    """Return the outputs of the forward graph: the outputs without derivatives, and the
+    differentiated nodes that depend on the same inputs."""
     seeds = [n.role.node for n in graph.nodes if n.role and n.role.kind is RoleKind.SEED]
     inputs = set(graph.inputs)
     known: set[Node] = set()
@@ -141,7 +141,7 @@ def _differentiated(graph: Graph) -> list[Node]:
 def _versions(
     graph: Graph, types: Sequence[Type], function: Function
 ) -> Iterator[tuple[str, Graph]]:
-    """Yield a graph as it was written and as each step towards what runs leaves it."""
+    """Yield a graph as written and after each pass."""
     yield "as written", _with_types(graph, types)
     settings = function.settings
     job = Job(settings.grade, types, settings.recompute, settings.backend)
@@ -151,7 +151,7 @@ def _versions(
 
 
 def _with_types(graph: Graph, types: Sequence[Type]) -> Graph:
-    """Return the same nodes with the types that they have for inputs of such types."""
+    """Return the same nodes, with their types for the given input types."""
     stand_ins: dict[Node, Node] = {}
     for node, type_ in zip(graph.inputs, types, strict=True):
         if not isinstance(node, Parameter):

@@ -1,4 +1,4 @@
-"""A page that shows a picture beside lines of text, and what belongs together when pointed at."""
+"""Writes a page with a picture beside lines of text; pointing highlights related parts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class PageLine:
     ----------
     text : str
     symbol : str
-        What the picture calls the same; stands in the margin.
+        The symbol of the line in the picture, shown in the margin.
     ids : tuple of str
-        The ``id`` of everything in the picture that belongs to it.
+        The ``id`` of each related element of the picture.
     """
 
     text: str
@@ -29,38 +29,35 @@ class PageLine:
 
 @dataclass(frozen=True, slots=True)
 class PageBlock:
-    """Lines under a title."""
+    """A title and its lines."""
 
     title: str
     lines: Sequence[PageLine]
 
 
 def write_listing(title: str, svg: str, blocks: Sequence[PageBlock]) -> str:
-    """Return the page as HTML, which loads nothing.
+    """Return the page as self-contained HTML.
 
-    A policy in its head forbids everything but the style and the script that stand in it.
+    A content security policy allows only the style and the script of the page.
 
     Parameters
     ----------
     title : str
     svg : str
-        The picture; text around its element is left out.
+        The picture; text outside its ``svg`` element is dropped.
     blocks : sequence of PageBlock
-        Beside the picture, one below the other.
+        Blocks of lines beside the picture, one below the other.
     """
     picture = svg[svg.index("<svg") :]
-    policy = (
-        f"default-src 'none'; script-src {_hash(_SCRIPT)}; style-src {_hash(_STYLE)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    policy = content_policy(_SCRIPT, _STYLE)
     body = "".join(map(_block, blocks))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f"<header><h1>{escape(title)}</h1><p>Point at a node or a line, or reach it with the Tab "
-        'key: what belongs together lights up.</p><button type="button" id="fit" '
+        f"<header><h1>{escape(title)}</h1><p>Point at a node or a line, or move to it with the Tab "
+        'key, to highlight related parts.</p><button type="button" id="fit" '
         'aria-pressed="true">fit the picture</button></header>'
         f'<main><section class="picture fitted" aria-label="graph">{picture}</section>'
         f'<section class="texts">{body}</section></main><script>{_SCRIPT}</script></body></html>\n'
@@ -79,6 +76,14 @@ def _line(line: PageLine) -> str:
         return f'<div class="line">{symbol}{text}</div>'
     ids = escape(" ".join(line.ids))
     return f'<div class="line linked" tabindex="0" data-ids="{ids}">{symbol}{text}</div>'
+
+
+def content_policy(script: str, style: str, images: str = "'none'") -> str:
+    """Return a content security policy that allows only this script and this style."""
+    return (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        f"img-src {images}; base-uri 'none'; form-action 'none'"
+    )
 
 
 def _hash(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The memory chart of a compiled function: which values are kept, from when to when, and why."""
+"""The memory chart of a compiled function: size, lifetime and purpose of its buffers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from symad.inspection.memory_timeline import (
 from symad.inspection.saving import save_text
 from symad.inspection.timing import parts_of
 from symad.notation.names import labels_of
-from symad.notation.values import format_bytes
+from symad.notation.values import counted, format_bytes
 from symad.notation.view import View
 from symad.ops.control import WithBody
 from symad.ops.fused import Fused
@@ -32,17 +32,17 @@ from symad.tables.table import Table, Tabular
 
 
 class MemoryChart(Tabular):
-    """Buffers × steps of what runs; made by :func:`symad.memory`.
+    """The buffers of a plan over its steps; made by :func:`symad.memory`.
 
     Attributes
     ----------
     name : str
-        Of the function.
+        The name of the function.
     plan : Plan
     use : MemoryUse
-        The figures: bytes and lifetimes of all buffers, what is live at each step, residuals.
+        Bytes and lifetimes of all buffers, the bytes in use at each step, and the residuals.
     limit : int
-        How many buffers are shown, the largest of each kind.
+        The number of buffers shown, the largest of each kind.
     """
 
     def __init__(self, name: str, plan: Plan, use: MemoryUse, limit: int) -> None:
@@ -55,26 +55,26 @@ class MemoryChart(Tabular):
 
     @property
     def peak(self) -> int:
-        """The most bytes that are needed at once, beside what is given."""
+        """The most bytes in use at once, not counting inputs, parameters and constants."""
         return self.use.lower_bound
 
     @property
     def residuals(self) -> tuple[Block, ...]:
-        """What the forward part keeps for the backward part."""
+        """The buffers that the forward part keeps for the backward part."""
         return self.use.residuals
 
     @property
     def chart(self) -> Timeline:
-        """What the chart shows."""
+        """The data of the chart."""
         blocks = [block for block in self.use.blocks if not _is_number(block)]
         shown = set(_most_telling(blocks, self.limit))
         bars = [self._bar(block) for block in blocks if block in shown]
-        title = f"Memory of {self.name}: {format_bytes(self.peak)} at most, beside what is given"
+        title = f"Memory of {self.name}: at most {format_bytes(self.peak)}, not counting the inputs"
         notes = tuple(self._notes(len(blocks) - len(bars)))
         return Timeline(bars, list(self._steps()), self.use.live, title, notes)
 
     def _steps(self) -> Iterator[Step]:
-        """Yield the steps; a view, which does nothing, is of the part of the step before it."""
+        """Yield the steps; a view belongs to the part of the step before it."""
         backward = False
         for step in self.plan.instructions:
             if step.node.op is None or not step.node.op.is_view:
@@ -82,22 +82,22 @@ class MemoryChart(Tabular):
             yield Step(_op_name(step.node), backward)
 
     def svg(self) -> str:
-        """Return the chart as SVG text, which needs nothing else."""
+        """Return the chart as self-contained SVG text."""
         return to_svg(self.chart)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the chart to a file whose name ends in .svg.
+        """Write the chart to a file with the suffix ``.svg``.
 
         Raises
         ------
         RenderError
-            If it ends in something else.
+            If the file has another suffix.
         """
         save_text(path, self.svg(), ".svg")
 
     @property
     def table(self) -> Table:
-        """The chart in characters."""
+        """The chart as text."""
         chart = self.chart
         titles = ("buffer", "size", f"steps 0 to {len(chart.live) - 1}")
         return Table(titles, text_rows(chart), frozenset({1}), (text_legend(), *chart.notes))
@@ -105,14 +105,13 @@ class MemoryChart(Tabular):
     def _notes(self, hidden: int) -> Iterable[str]:
         kept = sum(block.size for block in self.residuals)
         if self.residuals:
-            yield (
-                f"{len(self.residuals)} residuals, {format_bytes(kept)}, cross from the forward to "
-                "the backward part."
-            )
+            crossing = counted(len(self.residuals), "residual crosses", "residuals cross")
+            yield f"{crossing} from the forward to the backward part: {format_bytes(kept)}."
         arena = format_bytes(self.use.peak)
-        yield f"Where buffers share memory, each aligned to 64 bytes, all of them take {arena}."
+        yield f"With shared memory, aligned to 64 bytes, all buffers take {arena}."
         if hidden:
-            yield f"{hidden:,} buffers are not shown; the largest of each kind are."
+            buffers = counted(hidden, "buffer is", "buffers are")
+            yield f"{buffers} not shown; the chart shows the largest of each kind."
 
     def _bar(self, block: Block) -> Bar:
         node = block.values[0]
@@ -121,7 +120,7 @@ class MemoryChart(Tabular):
         steps = f"steps {max(block.first, 0)} to {block.last}"
         tip = f"{names}: {node.type}, {format_bytes(block.size)}, {steps}, {line}"
         is_output = block.kind is BlockKind.OUTPUT
-        # Of a residual, the value that is kept, and not what is written over it in the end.
+        # For a residual, the value that is kept, not the value that later overwrites it.
         forward = [value for value in block.values if value.role is None]
         last = (forward if block.is_residual else block.values)[-1]
         label = self._name(node)
@@ -152,7 +151,7 @@ class MemoryChart(Tabular):
         return self.svg()
 
     def __repr__(self) -> str:
-        return f"<MemoryChart of {self.name}: {format_bytes(self.peak)} at most>"
+        return f"<MemoryChart of {self.name}: at most {format_bytes(self.peak)}>"
 
 
 def make_chart(
@@ -165,15 +164,15 @@ def make_chart(
     use = plan.memory
     if use is None:
         raise ShapeError(
-            f"the memory of {subject.function.name} is not known: its shapes are not",
+            f"the memory of {subject.function.name} is unknown, because its shapes are unknown",
             remedy="Give values, or call the function first.",
         )
     return MemoryChart(subject.function.name, plan, use, limit)
 
 
 def _most_telling(blocks: Sequence[Block], limit: int) -> list[Block]:
-    """Return the largest blocks: half of them residuals, and a quarter what is given, if there are
-    as many; the rest is what is made and needed for a while."""
+    """Return the largest blocks: half of them residuals and a quarter inputs, if there are enough;
+    the others are temporaries and outputs."""
     ranked = sorted(blocks, key=lambda block: -block.size)
     residuals = [block for block in ranked if block.is_residual]
     given = [b for b in ranked if b.kind in (BlockKind.INPUT, BlockKind.CONSTANT)]
@@ -186,13 +185,13 @@ def _most_telling(blocks: Sequence[Block], limit: int) -> list[Block]:
 
 
 def _is_number(block: Block) -> bool:
-    """Return whether it is a constant without axes, which every graph has many of."""
+    """Return whether a block is a scalar constant, of which every graph has many."""
     (node, *_) = block.values
     return isinstance(node, Constant) and node.value.ndim == 0
 
 
 def _op_name(node: Node) -> str:
-    """Return the op of a node, of what a loop nest makes that in the nest; the name of a leaf."""
+    """Return the op of a node, the op inside a loop nest, or the name of a leaf."""
     if isinstance(node.op, StructureItem) and isinstance(node.inputs[0].op, WithBody):
         results = node.inputs[0].op.body.outputs
         return _op_name(results[node.op.key]) if len(results) > 1 else node.op.name

@@ -1,7 +1,7 @@
-"""A chart of memory: buffers × steps, and above them what is needed at each step.
+"""Draws a chart of memory: buffers × steps, with the memory in use at each step above them.
 
-Forward and backward steps have the colours that they have in pictures.  What crosses from the
-forward to the backward part stands out by stripes, which are seen without colour too.
+Forward and backward steps have the same colours as in pictures.  Residuals, which cross from the
+forward to the backward part, are striped, so that they are visible without colour.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FORWARD, BACKWARD = hue_of(Part(0, "forward")), hue_of(Part(1, "adjoint"))
 
 
 class BarKind(StrEnum):
-    """What a buffer is for."""
+    """The purpose of a buffer."""
 
     GIVEN = "input, parameter, constant"
     FORWARD = "forward"
@@ -36,11 +36,11 @@ class Bar:
     ----------
     label : str
     tip : str
-        What is said when it is pointed at.
+        The tooltip.
     size : int
         In bytes.
     first, last : int
-        The steps between which it is needed; what is given is there before, at −1.
+        The first and the last step that need it; inputs, parameters and constants start at −1.
     kind : BarKind
     is_output : bool
     """
@@ -56,7 +56,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: its name, and whether it is of the backward part."""
+    """One step: its name, and whether it belongs to the backward part."""
 
     name: str
     is_backward: bool
@@ -64,7 +64,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What a chart of memory shows.
+    """The data of a memory chart.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Timeline:
         From top to bottom.
     steps : sequence of Step
     live : sequence of int
-        The bytes needed during each step; one more at the end, for what is handed out.
+        The bytes needed during each step, and a last entry for the return of the results.
     title : str
     notes : sequence of str
     """
@@ -85,7 +85,7 @@ class Timeline:
 
     @property
     def peak(self) -> int:
-        """The step at which most is needed, the first such."""
+        """The first step that needs the most bytes."""
         return self.live.index(max(self.live))
 
 
@@ -93,11 +93,11 @@ _LEFT, _RIGHT, _TOP = 210, 76, 82
 _ROW, _AREA, _GAP = 20, 120, 14
 _WIDTH = 960
 _NAME = 14
-"""How long the name of a step may be, in characters."""
+"""The longest name of a step, in characters."""
 _NAME_OF_PART = 64
-"""How much room the name of a part takes."""
+"""The width of the name of a part."""
 _NAMED_STEPS = 28
-"""Up to how many steps are named below the chart."""
+"""The most steps that are named below the chart."""
 _PATTERN = (
     '<pattern id="symad-residual" width="8" height="8" patternUnits="userSpaceOnUse" '
     f'patternTransform="rotate(45)"><rect width="8" height="8" fill="{FORWARD.strong}"/>'
@@ -112,7 +112,7 @@ _FILLS = {
 
 
 def to_svg(chart: Timeline) -> str:
-    """Return a chart as SVG text, which needs nothing else."""
+    """Return a chart as self-contained SVG text."""
     return _Painter(chart).svg()
 
 
@@ -148,7 +148,7 @@ class _Painter:
         )
 
     def _slant(self) -> int:
-        """Return how much room the slanted names of the steps take."""
+        """Return the height of the slanted names of the steps."""
         longest = max((min(len(step.name), _NAME) for step in self._chart.steps), default=0)
         return 34 + 5 * max(longest, len("return"))
 
@@ -156,7 +156,7 @@ class _Painter:
         return round(_LEFT + column * self._column, 2)
 
     def _grounds(self) -> Iterator[str]:
-        """Yield the colour of the part that each step belongs to, behind everything."""
+        """Yield the background colour of each step, which shows its part."""
         for first, last, is_backward in _runs(self._chart.steps):
             hue = BACKWARD if is_backward else FORWARD
             x, width = self._x(first), (last - first + 1) * self._column
@@ -167,14 +167,14 @@ class _Painter:
                 yield self._text(left, _TOP - 5, name, size=12, color=hue.strong)
 
     def _beside_peak(self, left: float, width: float) -> tuple[float, float]:
-        """Return where the name of a part may start, and its room: the peak's line crosses none."""
+        """Return the start of the name of a part, and its room, clear of the line of the peak."""
         line = self._x(self._chart.peak + 0.5)
         if left - 4 <= line <= left + _NAME_OF_PART:
             return line + 6, left + width - line - 6
         return left, width
 
     def _live(self) -> Iterator[str]:
-        """Yield the area of what is needed at each step, and its scale."""
+        """Yield the area of the memory in use at each step, and its scale."""
         live = self._chart.live
         most = max(live) or 1
         points = [f"{self._x(0)},{self._area}"]
@@ -188,7 +188,7 @@ class _Painter:
         )
         yield self._text(_LEFT - 8, self._area, "0", anchor="end")
         yield self._text(_LEFT - 8, _TOP + 18, format_bytes(most), anchor="end")
-        yield self._text(_LEFT - 8, _TOP + _AREA / 2 + 8, "needed at once", anchor="end")
+        yield self._text(_LEFT - 8, _TOP + _AREA / 2 + 8, "memory in use", anchor="end")
 
     def _bar(self, row: int, bar: Bar) -> Iterator[str]:
         y = self._rows + row * _ROW
@@ -214,7 +214,7 @@ class _Painter:
         )
         middle = x + width / 2
         name = f"peak: {format_bytes(max(chart.live))} during {self._step_name(chart.peak)}"
-        # Above the chart, on the side that has more room.
+        # Above the chart, on the side with more room.
         to_left = middle > (_LEFT + _WIDTH) / 2
         end = x + width if to_left else x
         yield self._text(end, _TOP - 24, name, anchor="end" if to_left else "start", bold=True)
@@ -300,7 +300,7 @@ def _safe(text: str) -> str:
 
 
 def _runs(steps: Sequence[Step]) -> Iterator[tuple[int, int, bool]]:
-    """Yield the first and the last step of each run of steps of the same part."""
+    """Yield the first and the last step of each run of steps in the same part."""
     begin = 0
     for place in range(1, len(steps) + 1):
         if place == len(steps) or steps[place].is_backward != steps[begin].is_backward:
@@ -320,7 +320,7 @@ _TEXT_COLUMNS = 60
 def text_rows(chart: Timeline) -> list[tuple[str, str, str]]:
     """Return rows of text: the buffer, its size, and its bar over the steps.
 
-    Where there are more steps than columns, several share one.
+    If there are more steps than columns, several steps share a column.
     """
     steps = max(len(chart.live), 1)
     each = -(-steps // _TEXT_COLUMNS)
@@ -336,5 +336,5 @@ def text_rows(chart: Timeline) -> list[tuple[str, str, str]]:
 
 
 def text_legend() -> str:
-    """Return what the signs of :func:`text_rows` mean."""
+    """Return the legend of :func:`text_rows`."""
     return ", ".join(f"{sign} {kind.value}" for kind, sign in _SIGNS.items())

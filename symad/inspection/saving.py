@@ -1,4 +1,4 @@
-"""Text that is saved to a file whose name says what it is."""
+"""Saves text to a file and checks its suffix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def save_text(path: str | os.PathLike[str], text: str, *suffixes: str) -> None:
     Raises
     ------
     RenderError
-        If it ends in something else.
+        If the name has another suffix.
     """
     target = Path(path)
     if target.suffix.lower() not in suffixes:

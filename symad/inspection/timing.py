@@ -15,6 +15,7 @@ from symad.inspection.inspected import given_values, subject_of
 from symad.notation.escape import visible
 from symad.notation.labels import Symbol
 from symad.notation.names import labels_of
+from symad.notation.values import counted
 from symad.notation.view import View
 from symad.ops.control import WithBody
 from symad.tables.table import Table, Tabular
@@ -23,26 +24,26 @@ if TYPE_CHECKING:
     from symad.drawing.drawing import Drawing
 
 _NAMED, _NAMED_ON_PICTURE = 6, 2
-"""How many values, ops and lines of a fused node a table names, and a picture."""
+"""The most values, ops and lines of a fused node that a table or a picture names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long one instruction takes.
+    """The run time of one instruction.
 
     Attributes
     ----------
     node : Node
-        Of the graph that runs.
+        A node of the optimised graph.
     seconds : float
         The median of all runs.
     share : float
-        Of the sum over all instructions.
+        The fraction of the sum over all instructions.
     part : {"forward", "backward", "both"}
-        Backward is what belongs to a derivative, or is made of one.
+        Backward instructions belong to a derivative or use one.
     values : tuple of Symbol
-        The names of what is computed, as in pictures and traces: v3, v̄4; several for some loop
-        nests.
+        The symbols of the results, as in pictures and traces: v3, v̄4; some loop nests have
+        several.
     """
 
     node: Node
@@ -53,12 +54,12 @@ class Timing:
 
     @property
     def ops(self) -> tuple[str, ...]:
-        """The name of the op; of a fused or looping node, those inside it, each once."""
+        """The op, or the distinct ops inside a fused or looping node."""
         return tuple(dict.fromkeys(n.op.name for n in nodes_inside(self.node) if n.op is not None))
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The user's lines, ``file.py:12``, that the node computes something of."""
+        """The user's lines, ``file.py:12``, that the node computes."""
         sites = (node.site for node in nodes_inside(self.node))
         return tuple(dict.fromkeys(site.place(short=True) for site in sites))
 
@@ -66,7 +67,7 @@ class Timing:
 def parts_of(graph: Graph) -> dict[Node, str]:
     """Return for each node ``"forward"``, ``"backward"``, or ``"both"`` if it computes for both.
 
-    Backward are the nodes of a derivative, and what is made of them, such as new parameters.
+    Nodes of a derivative, and nodes computed from them, such as new parameters, are backward.
     """
     found: dict[Node, str] = {}
     for node in graph.nodes:
@@ -78,7 +79,7 @@ def parts_of(graph: Graph) -> dict[Node, str]:
 
 
 def nodes_inside(node: Node) -> Iterator[Node]:
-    """Yield what a node computes: itself, or the computed nodes of its body."""
+    """Yield the nodes that a node computes: itself, or the computed nodes of its body."""
     if not isinstance(node.op, WithBody):
         yield node
         return
@@ -89,18 +90,18 @@ def nodes_inside(node: Node) -> Iterator[Node]:
 
 
 class Profile(Tabular):
-    """How long each instruction of a function takes; made by :func:`symad.profile`.
+    """The run time of each instruction of a function; made by :func:`symad.profile`.
 
     Attributes
     ----------
     graph : Graph
-        What runs.
+        The optimised graph.
     timings : tuple of Timing
-        In the order in which they run.
+        The timings, in the order of execution.
     runs : int
-        Of how many runs times are the medians.
+        The number of runs; times are their medians.
     call : float
-        How many seconds a whole run takes, without the clock between instructions.
+        The seconds of a whole run, without reading the clock between instructions.
     """
 
     def __init__(self, graph: Graph, timings: Sequence[Timing], runs: int, call: float) -> None:
@@ -116,7 +117,7 @@ class Profile(Tabular):
 
     @property
     def table(self) -> Table:
-        """The instructions, those that take longest first."""
+        """The instructions, longest first."""
         order = sorted(self.timings, key=lambda timing: -timing.seconds)
         rows = [
             (
@@ -127,19 +128,19 @@ class Profile(Tabular):
             for timing in order
         ]  # fmt: skip
         notes = (
-            f"Medians of {self.runs} runs. The instructions add up to {format_time(self.seconds)}; "
-            f"a run without the clock takes {format_time(self.call)}.",
+            f"Medians of {counted(self.runs, 'run')}. The instructions add up to "
+            f"{format_time(self.seconds)}; a run without timers takes {format_time(self.call)}.",
         )
         titles = ("value", "time", "share", "op", "type", "part", "line")
         return Table(titles, rows, frozenset({1, 2}), notes)
 
     def draw(self, limit: int = 200) -> Drawing:
-        """Return a picture of what runs, in which warm colours and bars show the shares of time.
+        """Return a picture of the optimised graph with shares of time as warm colours and bars.
 
         Parameters
         ----------
         limit : int
-            A graph of more nodes is folded, as by :func:`symad.draw`.
+            A graph with more nodes is folded, as by :func:`symad.draw`.
         """
         from symad.drawing.drawing import Drawing
         from symad.drawing.marks import NodeMark
@@ -148,15 +149,16 @@ class Profile(Tabular):
         return Drawing(View(self.graph), limit, marks, "of the time")
 
     def __repr__(self) -> str:
-        return f"<Profile: {len(self.timings)} instructions, {format_time(self.seconds)}>"
+        count = counted(len(self.timings), "instruction")
+        return f"<Profile: {count}, {format_time(self.seconds)}>"
 
 
 def make_profile(
     target: Any, feed: Sequence[Any], keywords: Mapping[str, Any], runs: int
 ) -> Profile:
-    """Return how long each instruction takes."""
+    """Return the profile of a function."""
     if not isinstance(runs, int) or runs < 1:
-        raise GraphTypeError(f"runs is {runs!r}, which is not a number of runs")
+        raise GraphTypeError(f"runs must be a positive integer, not {runs!r}")
     subject = subject_of(target, feed, keywords)
     values = given_values(subject)
     program = subject.function.specialised(values).program
@@ -185,7 +187,7 @@ def _time_of_call(program: Any, values: Sequence[Any], runs: int) -> float:
 
 
 def format_time(seconds: float) -> str:
-    """Return a time in the unit that suits it.
+    """Return a time with a suitable unit.
 
     Examples
     --------

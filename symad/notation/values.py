@@ -104,6 +104,11 @@ def format_bytes(count: float) -> str:
     return f"{size:.3g} {unit}"
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: ``1 node``, ``1,200 nodes``."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def magnitude(value: Any) -> float:
     """Return the Euclidean norm of all numbers in a value."""
     squares = (np.sum(np.square(np.asarray(leaf, dtype="float64"))) for leaf in numbers_in(value))

@@ -1,4 +1,4 @@
-"""How a player's page is built: chapters on what differentiation, passes and the plan did."""
+"""Builds the page of a player: the chapters on differentiation, values, passes and the plan."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from symad.types import Type
 
 _LONGEST_TITLE = 72
 _EXACT_INTEGER = 2**53
-_MOST_COMPUTED = 3000  # nodes that the page computes anew: a line of JavaScript for each
+_MOST_COMPUTED = 3000  # nodes that the page recomputes: a line of JavaScript for each
 
 
 class PageBuilder:
@@ -54,11 +54,11 @@ class PageBuilder:
     ----------
     y : Node
     record : Extension
-        What the gradient pass did.
+        The record of the gradient pass.
     results : sequence of Node
         The adjoints that the page is about.
     values : mapping from Node to value, or None
-        Of all nodes that were made, and those that they depend on.
+        The values of all new nodes, and of those that they depend on.
     limit : int
         A graph of more nodes is folded.
     """
@@ -87,12 +87,12 @@ class PageBuilder:
 
     @property
     def title(self) -> str:
-        """What is differentiated, as a formula."""
+        """The differentiated node, as a formula."""
         return self._story.title
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the page leaves out."""
+        """Notes on what the page leaves out."""
         return tuple(self._story.notes)
 
     def page(self) -> str:
@@ -138,7 +138,7 @@ class PageBuilder:
         self._drawn += [*passes.drawn(), *run.drawn()]
 
     def _wires(self, raw: Graph) -> Wires:
-        """Return the wires of a graph, without the repairs that the page does not show."""
+        """Return the wires of a graph, without the repairs that the page hides."""
         wires, there = Wires(raw), set(raw.nodes)
         for repair, behind in self._graph.view.through.items():
             if repair in there:
@@ -148,9 +148,9 @@ class PageBuilder:
     def _wire_names(
         self, raw: Graph, wires: Wires, left: Graph, reports: Sequence[PassReport]
     ) -> WireNames:
-        """Return names and parts of what there was before the passes, and names of what is left.
+        """Return names and parts of the wires before the passes, and names of those after them.
 
-        A wire has one name in all steps, so the passes are gone through once beforehand.
+        A wire keeps its name in all steps, so the passes are replayed once beforehand.
         """
         graph, ahead = self._graph, self._wires(raw)
         for report in reports:
@@ -171,12 +171,12 @@ class PageBuilder:
         return type_of(self._values[node])
 
     def _sliders(self) -> str:
-        """Return the graph in JavaScript, and set the sliders up; ``null`` where there are none."""
+        """Set the sliders up, and return the graph in JavaScript; ``null`` without sliders."""
         graph, story = self._graph, self._story
         if not self._values:
             return "null"
         if len(graph.view.nodes) > _MOST_COMPUTED:
-            story.notes.append(f"No sliders: they are for up to {_MOST_COMPUTED:,} nodes.")
+            story.notes.append(f"No sliders: the graph has more than {_MOST_COMPUTED:,} nodes.")
             return "null"
         inputs = Graph(self._outputs).inputs
         try:
@@ -187,14 +187,14 @@ class PageBuilder:
         for node in inputs:
             value = self._values[node]
             if not np.issubdtype(value.dtype, np.floating) or not np.isfinite(value):
-                story.notes.append("No sliders: they are for finite real numbers.")
+                story.notes.append("No sliders: not every input is a finite real number.")
                 story.inputs = []
                 return "null"
             story.inputs.append(_slider(node, float(value), graph))
         return source
 
     def _svg(self, place: int, picture: Picture) -> str:
-        """Return a picture as SVG, and let the page know what is in it."""
+        """Return a picture as SVG, and add the descriptions of its nodes to the story."""
         for shape in picture.shapes:
             kind = shape.kind
             self._story.nodes[shape.box.id] = shape.tip
@@ -203,13 +203,13 @@ class PageBuilder:
 
 
 def _passes(graph: Graph, types: Sequence[Type]) -> tuple[list[PassReport], Graph]:
-    """Return what each pass did with a graph, and the graph that is left."""
+    """Return the report of each pass on a graph, and the optimised graph."""
     optimised = run_passes(graph, Job(Grade.ROUNDING, types), keep=True)
     return list(optimised.reports), optimised.graph
 
 
 def _value(value: Any) -> Any:
-    """Return a value for the page: a number, or its text and whether it holds NaN or infinity."""
+    """Return a value for the page: a number, or its text and a mark for NaN or infinity."""
     if isinstance(value, (np.floating, np.integer)) and abs(value) <= _EXACT_INTEGER:
         return value.item()
     if isinstance(value, (np.floating, float)):
@@ -223,7 +223,7 @@ def _value(value: Any) -> Any:
 
 
 def _slider(node: Node, value: float, graph: PlayedGraph) -> dict[str, Any]:
-    """Return the data of a slider: it spans the value and its neighbourhood, on round numbers."""
+    """Return the data of a slider, whose range has round limits and includes the value."""
     reach = 10.0 ** math.ceil(math.log10(max(abs(value), 1.0)))
     return {
         "n": graph.ids[node],
@@ -237,7 +237,7 @@ def _slider(node: Node, value: float, graph: PlayedGraph) -> dict[str, Any]:
 
 
 def _sources(drawn: Iterable[tuple[str, Node]]) -> list[dict[str, str]]:
-    """Return the user's lines that made the nodes of pictures, which are given with their ids."""
+    """Return the user's lines that made the drawn nodes, with the ids of these nodes."""
     nodes: dict[tuple[str, int], dict[str, None]] = {}
     for name, node in drawn:
         nodes.setdefault((node.site.filename, node.site.line), {})[name] = None
@@ -251,7 +251,7 @@ def _sources(drawn: Iterable[tuple[str, Node]]) -> list[dict[str, str]]:
 
 
 def _title(y: Node, word: Callable[[str], str]) -> str:
-    """Return y = ln x1 + x1·x2 − sin x2, as far as that is short; ``word`` writes names."""
+    """Return y = ln x1 + x1·x2 − sin x2, shortened if long; ``word`` writes names."""
     terms: dict[Node, Term] = {}
     for node in topological_order([y]):
         if isinstance(node, Constant):

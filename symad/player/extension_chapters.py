@@ -1,7 +1,7 @@
-"""The chapters on the gradient: the graph as it was written, and its extension.
+"""The chapters on the gradient: the graph as written, and its extension.
 
-They follow the algorithm of CMU 10-414/714, lecture 4, as it ran: one step for each node that was
-visited, for each sum node, and for each partial adjoint.
+They follow the algorithm of CMU 10-414/714, lecture 4, with one step for each node visited, each
+sum node, and each partial adjoint.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from symad.autodiff.extension import Propagated, Step, Visit
 from symad.drawing.fold import Box
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import RoleKind
+from symad.notation.values import counted
 from symad.player.played_graph import equation
 from symad.player.story import Chapter, StoryStep
 from symad.player.walk import GradientWalk, has_role
 
 _SEEDED, _VISITED, _SUMMED, _MULTIPLIED, _RETURNED = 1, 2, 3, 5, 7
-"""The lines of the algorithm, as the page prints it."""
+"""Line numbers of the algorithm, as printed on the page."""
 
-_MOST_TERMS = 8  # of a sum that is written out in a caption
+_MOST_TERMS = 8  # of a sum in a caption
 
 
 class ExtensionChapters:
-    """How a gradient is built."""
+    """Builds the chapters on how a gradient is built."""
 
     def __init__(self, walk: GradientWalk) -> None:
         self._walk = walk
@@ -40,7 +41,7 @@ class ExtensionChapters:
             Chapter("Extending it", "grads", 0, list(self._extended())),
         ]
 
-    # The graph as it was written
+    # The graph as written
 
     def _overview(self) -> StoryStep:
         graph = self._graph
@@ -52,7 +53,7 @@ class ExtensionChapters:
             ", with the derivatives that it holds" if self._record.generation > 1 else ", in blue"
         )
         return StoryStep(
-            f"This is what will be built: the graph as it was written{derived}, and the adjoint "
+            f"The complete graph: the graph as written{derived}, and the adjoint "
             "graph that reverse mode adds to it. Press play, or step with the arrow keys.",
             show=[*everything, *arrows, *values],
         )
@@ -86,7 +87,7 @@ class ExtensionChapters:
             return f"The constant {name}."
         if node.op is None:
             return f"{name} is an input."
-        derived = "" if node.role is None else ", which belongs to an earlier derivative"
+        derived = "" if node.role is None else ", part of an earlier derivative"
         return f"{name} is a node of the op {node.op.name}{derived}. It is not computed yet."
 
     def _defined(self, node: Node) -> str:
@@ -132,7 +133,7 @@ class ExtensionChapters:
         if len(visit.contributions) > 1:
             names = self._partial_names(visit)
             return StoryStep(
-                f"Visit {name}. Its consumers have left {len(names)} partial adjoints in its list: "
+                f"Visit {name}. Its list holds {len(names)} partial adjoints, one for each use: "
                 f"{_shortened(names, ', ', '…')}.",
                 show=[f"o-{here}"],
                 now=[here, f"o-{here}"],
@@ -193,7 +194,8 @@ class ExtensionChapters:
         where = f"the edge from {name} to {graph.forward_name(edge.consumer)}"
         if edge.consumer.inputs.count(edge.source) > 1:
             where += f", where it is argument {edge.slot + 1}"
-        say = f"Along {where}: {adjoint} times the local derivative, left in the list of {name}."
+        product = f"{adjoint} times the local derivative"
+        say = f"Along {where}: {product}, appended to the list of {name}."
         if step.product.op is not None and step.product.op.name == "identity":
             say += " It is 1 here: an identity node."
         if graph.view.behind(step.partial) is not graph.view.behind(step.product):
@@ -201,7 +203,7 @@ class ExtensionChapters:
         return say
 
     def _rule(self, step: Propagated, made: Sequence[Node]) -> list[str]:
-        """Return v̄_{k→i} = v̄_i ∂v_i/∂v_k = ..., and lines for the steps that have names."""
+        """Return v̄_{k→i} = v̄_i ∂v_i/∂v_k = ..., and a line for each named step."""
         graph, edge, sides = self._graph, step.edge, self._latex.right_sides
         ends = (graph.forward_name(edge.consumer), graph.forward_name(edge.source))
         derivative = rf"\frac{{\partial {ends[0]}}}{{\partial {ends[1]}}}"
@@ -237,7 +239,7 @@ class ExtensionChapters:
         return self._shown([self._graph.view.behind(node)])
 
     def _shown(self, nodes: Iterable[Node]) -> list[str]:
-        """Return the ids of nodes, of constants that they use, and of the arrows into them."""
+        """Return the ids of nodes, of the constants that they use, and of the arrows into them."""
         graph = self._graph
         ids: list[str] = []
         for node in nodes:
@@ -247,7 +249,7 @@ class ExtensionChapters:
         return list(dict.fromkeys(ids))
 
     def _extended_by_box(self) -> Iterator[StoryStep]:
-        """Yield one step of a folded graph for all visits in a row to nodes of one box."""
+        """Yield one step of a folded graph for consecutive visits to nodes of the same box."""
         graph = self._graph
         arrows = graph.picture.arrows
         seen = {graph.ids[node] for node in self._walk.forward_with_constants()}
@@ -279,8 +281,8 @@ class ExtensionChapters:
         if box.node is None:
             title = self._graph.glyphs.text(box.title)
         return (
-            f"Visit {title}, in reverse topological order: {_count(len(visits), 'node')}, "
-            f"{_count(sums, 'sum node')}, {_count(partials, 'partial adjoint')}."
+            f"Visit {title}, in reverse topological order: {counted(len(visits), 'node')}, "
+            f"{counted(sums, 'sum node')}, {counted(partials, 'partial adjoint')}."
         )
 
     # The panel
@@ -302,11 +304,7 @@ class ExtensionChapters:
 
 
 def _shortened(names: Sequence[str], between: str, gap: str) -> str:
-    """Return a list in which the middle is left out where it is long."""
+    """Return the names joined; the middle of a long list is left out."""
     if len(names) > _MOST_TERMS:
         names = [*names[: _MOST_TERMS - 2], gap, names[-1]]
     return between.join(names)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,9 +1,8 @@
-"""Symbols inside formulas: each stands as one private character, which the page writes out.
+"""Glyphs: private Unicode characters that represent symbols, values and texts in formulas.
 
-A formula for the page is text, or MathML, in which v̄₂→₅ is a single character of a private plane of
-Unicode.  The page replaces it by markup that knows its node, so that a formula can be pointed at;
-and by the node's current value where that is wanted.  What the user wrote travels beside the
-formulas, in a table, and is never part of markup.
+A formula for the page is text, or MathML, in which v̄₂→₅ is one character of a private plane of
+Unicode.  The page replaces it by markup that refers to its node, so that the reader can point at
+it, or by the node's current value.  The user's own texts are in a separate table, never in markup.
 """
 
 from __future__ import annotations
@@ -17,23 +16,23 @@ from symad.notation.escape import visible
 from symad.notation.labels import Symbol
 
 FIRST = 0xF0000
-"""The private character of the first glyph; the page has the same number."""
+"""The code point of the first glyph; the page uses the same number."""
 
 _PRIVATE = re.compile(f"[{chr(FIRST)}-{chr(FIRST + 0xFFFD)}]")
 _MARKS = {"": "", "bar": "\N{COMBINING MACRON}", "dot": "\N{COMBINING DOT ABOVE}"}
-_VALUE = "−0.284"  # as much room as a value may need
+_VALUE = "−0.284"  # the width reserved for a value
 _ROOM = 165.0  # for a line of a formula on a node
 _MOST_LINES = 3
 
 
 class Glyphs:
-    """The symbols, values and words of the user's that formulas of one page hold.
+    """The symbols, values and user texts in the formulas of one page.
 
     Attributes
     ----------
     entries : list of dict
-        What the page writes for each private character, in order: ``l`` letter, ``i`` index, ``u``
-        upper index, ``n`` the id of the node; or ``v``, the place of a value, with ``p`` if it may
+        What the page shows for each private character, in order: ``l`` letter, ``i`` index, ``u``
+        upper index, ``n`` the id of the node; or ``v``, the index of a value, with ``p`` if it may
         need parentheses; or ``t``, a text.
     """
 
@@ -43,7 +42,7 @@ class Glyphs:
         self._known: dict[object, str] = {}
 
     def symbol(self, symbol: Symbol, target: str = "") -> str:
-        """Return the character that stands for a symbol of the node with the id ``target``."""
+        """Return the character for a symbol of the node with the id ``target``."""
         slot = "" if symbol.slot is None else f",{symbol.slot}"
         entry: dict[str, Any] = {
             "l": symbol.letter + _MARKS[symbol.mark],
@@ -56,19 +55,19 @@ class Glyphs:
         return self._character((symbol, target), entry, symbol.subscripted)
 
     def aim(self, character: str, target: str) -> None:
-        """Say which node a symbol belongs to that was written before its node had an id."""
+        """Set the node id of a symbol that was written before its node had an id."""
         self.entries[ord(character) - FIRST]["n"] = target
 
     def value(self, place: int, inner: bool = False) -> str:
-        """Return the character that stands for the current value at a place.
+        """Return the character for the current value at an index.
 
-        One that is part of a formula is put in parentheses where it is negative.
+        Inside a formula, a negative value is put in parentheses.
         """
         entry = {"v": place} | ({"p": 1} if inner else {})
         return self._character(("value", place, inner), entry, _VALUE)
 
     def text(self, text: str, longest: int = 40) -> str:
-        """Return the character that stands for a text of the user's, shortened."""
+        """Return the character for a text of the user, shortened."""
         shown = visible(text, longest)
         return self._character(("text", text, longest), {"t": shown}, shown)
 
@@ -83,7 +82,7 @@ class Glyphs:
     # On nodes
 
     def plain(self, text: str) -> str:
-        """Return a text as a reader sees it."""
+        """Return a text as the page shows it."""
         return "".join(map(self._spelled, text))
 
     def _spelled(self, character: str) -> str:
@@ -94,11 +93,11 @@ class Glyphs:
         return TextLine(self.plain(text), size, code=text, **more)
 
     def symbol_line(self, text: str) -> TextLine:
-        """Return the line of a symbol, or of a title."""
+        """Return a line that holds a symbol or a title."""
         return self.line(text, BIG, bold=True)
 
     def formula_lines(self, formula: str) -> list[TextLine]:
-        """Return a formula on a few lines; what is too long for them is cut."""
+        """Return a formula on a few lines; a longer formula is cut."""
         rows = broken(formula, MIDDLE, _ROOM, width=self._width)
         if len(rows) > _MOST_LINES:
             rows = [*rows[: _MOST_LINES - 1], f"{rows[_MOST_LINES - 1].rstrip(' +')} …"]

@@ -1,4 +1,4 @@
-"""The chapters on the numbers: forward, then backward; and the table of both."""
+"""The chapters on the values, forward and backward, and the table of both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from symad.player.walk import GradientWalk
 
 
 class NumberChapters:
-    """What a graph and its extension compute."""
+    """Builds the chapters on the values of a graph and its extension."""
 
     def __init__(self, walk: GradientWalk) -> None:
         self._walk = walk
@@ -30,12 +30,12 @@ class NumberChapters:
         return [chapter for chapter in chapters if chapter.steps]
 
     def _forward_values(self) -> Iterator[StoryStep]:
-        yield from self._computed(self._walk.forward, "Now the numbers, inputs first. ")
+        yield from self._computed(self._walk.forward, "The forward values, inputs first. ")
         yield from self._hidden_faults(derived=False)
 
     def _adjoint_values(self) -> Iterator[StoryStep]:
         nodes = [node for step in self._walk.record.steps for node in self._walk.made_by(step)]
-        yield from self._computed(nodes, "The adjoint graph is computed like any other. ")
+        yield from self._computed(nodes, "The adjoint graph is computed like any other graph. ")
         yield from self._hidden_faults(derived=True)
 
     def _computed(self, nodes: Iterable[Node], opening: str) -> Iterator[StoryStep]:
@@ -79,13 +79,13 @@ class NumberChapters:
         return f"Along {edge}: {name} is {value}."
 
     def _is_of_numbers(self, node: Node) -> bool:
-        """Return whether a node and all that it is computed from are numbers."""
+        """Return whether a node and all its inputs are numbers."""
         view = self._graph.view
         nodes = [node, *[source.node for source in view.sources(node)]]
         return all(is_number(view.values[n]) for n in nodes if not isinstance(n, Constant))
 
     def _hidden_faults(self, derived: bool) -> Iterator[StoryStep]:
-        """Yield a step for each NaN or infinity that first appears inside of a box."""
+        """Yield a step for each NaN or infinity that first appears inside a box."""
         graph = self._graph
         for node in graph.view.nodes:
             if node in graph.places or self._walk.is_old(node) is derived:
@@ -96,7 +96,7 @@ class NumberChapters:
                 box, formula = graph.box_of[node], graph.formulas.right_sides[node]
                 title = graph.glyphs.text(box.title)
                 yield StoryStep(
-                    f"Inside of {title}, a value that is not finite first appears: "
+                    f"A value that is not finite first appears inside {title}: "
                     f"{graph.name(node)} = {formula} = {summarise(values[node])}.",
                     now=[box.id],
                 )
@@ -104,7 +104,7 @@ class NumberChapters:
     # The panel
 
     def trace(self) -> list[dict[str, Any]]:
-        """Return the rows of the trace: forward node, adjoint, and their formulas."""
+        """Return the rows of the trace: forward nodes, adjoints and their formulas."""
         graph = self._graph
         behind = graph.view.behind
         record = self._walk.record

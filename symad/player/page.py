@@ -1,17 +1,16 @@
-"""The page: story, pictures and assets in one file, which loads nothing and needs nothing."""
+"""Writes the page: story, pictures and assets in one self-contained file that loads nothing."""
 
 from __future__ import annotations
 
 import json
 import re
-from base64 import b64encode
 from collections.abc import Sequence
-from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from typing import Any
 
 from symad.drawing.style import hue_class, hue_of
+from symad.inspection.linked_page import content_policy
 from symad.notation.roles import Part
 
 _SCRIPTS = ("numbers.js", "story.js", "markup.js", "picture.js", "panels.js", "player.js")
@@ -25,14 +24,14 @@ _PARTS = (
 def write_page(title: str, data: dict[str, Any], pictures: Sequence[str], evaluate: str) -> str:
     """Return the page as HTML.
 
-    A policy in its head forbids everything but the style and the script that stand in it, which
-    are known by their hashes: no text of the user's can become one.
+    A content security policy allows only the style and the script of the page, which it identifies
+    by their hashes: no text of the user can be executed.
 
     Parameters
     ----------
     title : str
     data : dict
-        The story, as JSON knows it.
+        The story, as JSON values.
     pictures : sequence of str
         SVG.
     evaluate : str
@@ -42,13 +41,9 @@ def write_page(title: str, data: dict[str, Any], pictures: Sequence[str], evalua
     script = "\n".join(
         ['"use strict";', f"const evaluateGraph = {evaluate};", *map(_short, _SCRIPTS)]
     )
-    policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
-        "img-src blob: data:; base-uri 'none'; form-action 'none'"
-    )
     parts = {
         "title": escape(title),
-        "policy": policy,
+        "policy": content_policy(script, style, images="blob: data:"),
         "style": style,
         "pictures": "".join(pictures),
         "data": _embedded(data),
@@ -62,27 +57,23 @@ def _asset(name: str) -> str:
 
 
 def _short(name: str) -> str:
-    """Return a style or a script without indents and lines of comments."""
+    """Return a style or a script without indentation and comment lines."""
     lines = (line.strip() for line in _asset(name).splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
-def _hash(text: str) -> str:
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
-
-
 def _embedded(data: dict[str, Any]) -> str:
-    """Return JSON that no HTML parser takes for anything else."""
+    """Return JSON that is safe inside an HTML script element."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 _UNSAFE = re.compile("[<\u2028\u2029\ud800-\udfff]")
-"""What ends a script, what JavaScript took for the end of a line, and what UTF-8 has not."""
+"""Characters that end a script, line separators of old JavaScript, and surrogates (not UTF-8)."""
 
 
 def _palette() -> str:
-    """Return the colours of pictures as custom properties, one set for each part."""
+    """Return the colours of pictures as CSS custom properties, one set for each part."""
     rules = []
     for part in _PARTS:
         hue, name = hue_of(part), hue_class(part)

@@ -1,4 +1,4 @@
-"""The chapter on the passes: the graph gets smaller, rewrite by rewrite."""
+"""The chapter on the passes: how each rewrite changes the graph."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from symad.drawing.picture import Arrow, Picture, Shape, TextLine
 from symad.graph.formula import plain_call
 from symad.graph.node import Constant, Node
 from symad.notation.mathml import mathml
+from symad.notation.values import counted
 from symad.passes.rewrite import Rewriting
 from symad.player.story import Chapter, StoryStep
 from symad.player.wire_view import WireView
@@ -18,34 +19,33 @@ from symad.player.wires import Wires
 from symad.runtime.pipeline import PassReport
 
 _DONE = {
-    "specialise": "types become those of the feed, and shape repairs that do nothing go",
-    "bodies": "the bodies of loops are optimised on their own",
-    "share": "nodes that compute the same become one",
-    "decompose": "ops become several simpler ones",
-    "fuse": "elementwise ops become one loop",
+    "specialise": "types become those of the feed, and shape repairs that do nothing are removed",
+    "bodies": "the bodies of loops are optimised separately",
+    "decompose": "some ops are replaced by several simpler ones",
+    "fuse": "elementwise ops are fused into one loop",
 }
-"""What passes do that are not made of rules."""
+"""What the passes that have no rules do."""
 
 
 class PassesChapter:
-    """What the passes did with a graph.
+    """Builds the chapter on what the passes did with a graph.
 
     Parameters
     ----------
     wires : Wires
-        Those of the graph that the passes were given.
+        The wires of the graph before the passes.
     view : WireView
     reports : sequence of PassReport
         With their graphs and rewritings.
     pairs : iterable of (Node, Node)
-        Nodes that stand at the same height in the picture: forward nodes and their adjoints.
+        Nodes drawn at the same height in the picture: forward nodes and their adjoints.
     picture : int
-        The place of the picture on the page.
+        The index of the picture on the page.
 
     Attributes
     ----------
     rows : list of dict
-        The lines of the panel, once the chapter has been made.
+        The lines of the panel, filled when the chapter is built.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class PassesChapter:
         self._reports = reports
         self._pairs = [(wires.wire(a), wires.wire(b)) for a, b in pairs]
         self._place = picture
-        self._texts: dict[int, tuple[Any, tuple[TextLine, ...], str]] = {}  # by wire, with the id
+        self._texts: dict[int, tuple[Any, tuple[TextLine, ...], str]] = {}  # by wire
         self._shapes: dict[str, Shape] = {}
         self._arrows: dict[str, Arrow] = {}
         self._shown: dict[str, None] = {}
@@ -74,8 +74,8 @@ class PassesChapter:
     def _steps(self) -> Iterator[StoryStep]:
         shown, _ = self._changes()
         yield StoryStep(
-            "The compiler takes forward and adjoint graph as one: "
-            f"{len(self._wires.alive())} nodes. Its passes make it smaller, rewrite by rewrite.",
+            "The compiler treats the forward and the adjoint graph as one graph of "
+            f"{len(self._wires.alive())} nodes. Its passes simplify it, one rewrite at a time.",
             show=shown,
         )
         for report in self._reports:
@@ -86,10 +86,10 @@ class PassesChapter:
                 yield step
 
     def _rewritten(self, rewriting: Rewriting, report: PassReport) -> Iterator[StoryStep]:
-        """Yield the step of a rewriting, unless an earlier one has made it already."""
+        """Yield the step of a rewriting, unless an earlier one has already made it."""
         wires, rule = self._wires, rewriting.rule
         wire = wires.wire(rewriting.old)
-        if wire not in wires.alive():  # inside of a body
+        if wire not in wires.alive():  # inside a body
             return
         before, call = self._view.formula(wire, latex=True), self._call(wire)
         name = self._view.name(wire)
@@ -115,16 +115,16 @@ class PassesChapter:
         )
 
     def _outcome(self, name: str, wire: int, call: str) -> str:
-        """Return in words what became of a wire that had a name and was the call of an op."""
+        """Return a sentence on the result of rewriting a wire with this name and call."""
         after = self._wires.find(wire)
         if isinstance(self._wires.node[after], Constant):
-            return f"{name} is the constant {self._view.name(after)}."
+            return f"{name} becomes the constant {self._view.name(after)}."
         if after != wire:
-            return f"{name} is {self._view.name(after)}, which is there already."
+            return f"{name} becomes {self._view.name(after)}, which already exists."
         return f"{name}: {call} becomes {self._call(wire)}."
 
     def _finished(self, report: PassReport) -> StoryStep:
-        """Return the step of a pass as a whole: what it changed beside its rewritings."""
+        """Return the step for a whole pass: what it changed apart from its rewritings."""
         if report.after is not None:
             self._wires.follow(report.after)
         shown, hidden = self._changes()
@@ -136,7 +136,7 @@ class PassesChapter:
         return StoryStep(_in_short(report), show=[*shown, row], hide=hidden, now=[row, *fresh])
 
     def _row(self, rule: str, equation: str, grade: str, name: str, *about: str) -> str:
-        """Add a line on shapes of the picture to the panel, and return its key."""
+        """Add a line about shapes of the picture to the panel, and return its key."""
         key = f"w-{len(self.rows)}"
         row = {"k": key, "r": rule, "e": equation, "g": grade, "s": name}
         nodes = " ".join(dict.fromkeys(map(_place, about)))
@@ -150,7 +150,7 @@ class PassesChapter:
     # The picture
 
     def _changes(self) -> tuple[list[str], list[str]]:
-        """Return what has appeared in the picture, and what has gone, since the last call."""
+        """Return the ids that appeared in the picture, and those that went, since the last call."""
         alive = self._wires.alive()
         now = dict.fromkeys(map(self._draw, alive))
         for edge in self._wires.edges(alive):
@@ -163,7 +163,7 @@ class PassesChapter:
         return shown, hidden
 
     def _key(self, wire: int) -> str:
-        """Return the id of the shape of a wire: another one each time that its text changes."""
+        """Return the id of the shape of a wire: a new one whenever its text changes."""
         nodes = self._wires.node
         state = nodes[wire], [(source, nodes[source]) for source in self._wires.sources(wire)]
         before, known, key = self._texts.get(wire, (None, (), ""))
@@ -192,7 +192,7 @@ class PassesChapter:
                 yield self._view.id(wire), node
 
     def picture(self) -> Picture:
-        """Return the picture of all that there was."""
+        """Return the picture of everything that appears in the chapter."""
         rows: dict[str, list[str]] = {}
         for first, second in self._pairs:
             one = self._view.id(first)
@@ -212,21 +212,20 @@ def _in_short(report: PassReport) -> str:
 
 
 def _unseen(report: PassReport) -> str:
-    count = len(report.rewritings)
-    if count:
-        return f"changes only the bodies of loops: {count} rewrite{'s' * (count > 1)}"
+    if report.rewritings:
+        return f"changes only the bodies of loops: {counted(len(report.rewritings), 'rewrite')}"
     return "changes nothing here"
 
 
 def _place(key: str) -> str:
-    """Return the id of the first shape that stood where this one does; arrows have one id."""
+    """Return the id of the first shape drawn in the same place; an arrow has only one id."""
     return key.partition("_")[0] if key.startswith("p") else key
 
 
 def passes_in_short(
     reports: Sequence[PassReport], instructions: int, registers: int
 ) -> tuple[Chapter, list[dict[str, Any]]]:
-    """Return the chapter on a graph that is too large for single rewrites, and its panel."""
+    """Return the chapter, and its panel, for a graph too large to show each rewrite."""
     steps: list[StoryStep] = []
     rows: list[dict[str, Any]] = []
     for report in reports:
@@ -238,6 +237,6 @@ def passes_in_short(
             row = {"k": keys[-1], "r": name, "e": equation, "g": grade.name.lower()}
             rows.append(row | {"s": report.name})
         steps.append(StoryStep(_in_short(report), show=keys, now=keys))
-    count = f"{instructions:,} instructions over {registers:,} registers"
-    steps.append(StoryStep(f"The plan computes what is left in {count}."))
+    size = f"{counted(instructions, 'instruction')} with {counted(registers, 'register')}"
+    steps.append(StoryStep(f"The plan computes the optimised graph in {size}."))
     return Chapter("Passes", "passes", 0, steps), rows

@@ -1,4 +1,4 @@
-"""The chapter on the plan: the graph that is left, computed step by step over registers."""
+"""The chapter on the plan: how the optimised graph is computed in registers, step by step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from symad.drawing.picture import MIDDLE, Arrow, Picture, Shape, TextLine
 from symad.graph.node import Node
 from symad.notation.mathml import mathml
+from symad.notation.values import counted
 from symad.plan.plan import Instruction, Plan
 from symad.player.story import Chapter, StoryStep
 from symad.player.wire_view import WireView
@@ -15,16 +16,16 @@ from symad.player.wires import Wires
 
 
 class PlanChapter:
-    """What a plan does.
+    """Builds the chapter on a plan.
 
     Parameters
     ----------
     plan : Plan
     wires : Wires
-        As the passes left them.
+        The wires after all passes.
     view : WireView
     picture : int
-        The place of the picture on the page.
+        The index of the picture on the page.
     """
 
     def __init__(self, plan: Plan, wires: Wires, view: WireView, picture: int) -> None:
@@ -35,7 +36,7 @@ class PlanChapter:
         self._given = [*zip(plan.inputs, plan.graph.inputs, strict=True), *plan.constants]
         self._register: dict[Node, int] = {node: register for register, node in self._given}
         self._register |= {step.node: step.output for step in plan.instructions}
-        self._cells: dict[int, list[dict[str, str]]] = {}  # what each register holds, in order
+        self._cells: dict[int, list[dict[str, str]]] = {}  # the values of each register, in order
 
     def chapter(self) -> Chapter:
         """Return the chapter."""
@@ -61,18 +62,19 @@ class PlanChapter:
         registers = [self._register[node] for node in self._plan.graph.outputs]
         results = map(self._id, self._plan.graph.outputs)
         yield StoryStep(
-            "The results are returned. The same plan runs for every feed of these shapes.",
+            "The plan returns the results. The same plan runs for every feed of these shapes.",
             now=[*results, *[held[register] for register in registers if register in held]],
         )
 
     def _begun(self, held: dict[int, str]) -> StoryStep:
         picture = self.picture()
         instructions = self._plan.instructions
+        steps = counted(len(instructions), "instruction")
         count = len({step.output for step in instructions} | set(held))
         filled = [f"{self._id(node)}v" for _, node in self._given]
         return StoryStep(
-            f"This graph is left. The plan computes it in {len(instructions)} instructions "
-            f"over {count} registers; inputs and constants are there from the start.",
+            f"This is the optimised graph. The plan computes it in {steps} with "
+            f"{counted(count, 'register')}; inputs and constants are available from the start.",
             show=[*(shape.box.id for shape in picture.shapes), *(a.id for a in picture.arrows),
                   *filled, *held.values()],
             now=list(held.values()),
@@ -87,9 +89,9 @@ class PlanChapter:
     def _in_words(self, place: int, step: Instruction) -> str:
         count = len(self._plan.instructions)
         name = self._name(step.node)
-        say = f"Instruction {place + 1} of {count}: r{step.output} takes {name}."
+        say = f"Instruction {place + 1} of {count}: r{step.output} receives {name}."
         if step.overwrites is not None:
-            say += f" The result is written over r{step.overwrites}, which is not needed again."
+            say += f" The result overwrites r{step.overwrites}, which is no longer needed."
         freed = [f"r{register}" for register in step.frees]
         if freed:
             say += f" {' and '.join(freed)} {'is' if len(freed) == 1 else 'are'} free again."
@@ -115,7 +117,7 @@ class PlanChapter:
         }
 
     def registers(self) -> list[dict[str, Any]]:
-        """Return the registers, each with all that it holds in turn."""
+        """Return the registers, each with its successive values."""
         return [{"r": f"r{register}", "l": cell} for register, cell in sorted(self._cells.items())]
 
     def _name(self, node: Node) -> str:
@@ -127,12 +129,12 @@ class PlanChapter:
     # The picture
 
     def drawn(self) -> Iterator[tuple[str, Node]]:
-        """Yield the ids of nodes in the picture with them."""
+        """Yield the id of each node in the picture, with the node."""
         for node in self._plan.graph.nodes:
             yield self._id(node), node
 
     def picture(self) -> Picture:
-        """Return the picture: each node with the register that its value is in."""
+        """Return the picture: each node with the register that holds its value."""
         given = set(self._plan.graph.inputs)
         shapes: dict[str, Shape] = {}
         arrows: list[Arrow] = []

@@ -1,4 +1,4 @@
-"""The extended graph as the player shows it: names and formulas of nodes, and their picture."""
+"""The extended graph as shown by the player: names, formulas and picture of its nodes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from symad.notation.view import Source, View
 from symad.player.glyphs import Glyphs
 
 _LONGEST_NAME = 24
-_MOST_TERMS = 12  # of what is written out in a table, or on a node
+_MOST_TERMS = 12  # in a table, or on a node
 
 
 class PlayedGraph:
@@ -33,7 +33,7 @@ class PlayedGraph:
     ----------
     view : View
     asked : iterable of Node
-        The results, which stand out.
+        The results, which are highlighted.
     limit : int
         A view of more nodes is folded.
     glyphs : Glyphs
@@ -43,10 +43,10 @@ class PlayedGraph:
     ids : dict
         From each node to the id of the shape that shows it.
     places : dict
-        From each node that has a shape of its own to the place of its value.
+        From each node that has its own shape to the index of its value.
     picture : Picture
     note : str
-        What was folded.
+        A note on how the graph was folded; empty if it was not.
     """
 
     def __init__(self, view: View, asked: Iterable[Node], limit: int, glyphs: Glyphs) -> None:
@@ -75,7 +75,7 @@ class PlayedGraph:
 
     @property
     def is_folded(self) -> bool:
-        """Whether shapes stand for several nodes."""
+        """Whether shapes represent several nodes."""
         return bool(self.note)
 
     def spell(self, symbol: Symbol) -> str:
@@ -83,23 +83,23 @@ class PlayedGraph:
         return self.glyphs.symbol(symbol, self._targets.get(symbol, ""))
 
     def name(self, node: Node) -> str:
-        """Return what formulas call a node."""
+        """Return the name of a node in formulas."""
         return self.formulas.name(node)
 
     def forward_name(self, node: Node) -> str:
-        """Return v_i for a node that is differentiated; it may be an adjoint itself."""
+        """Return v_i for a differentiated node, which may itself be an adjoint."""
         symbols = self.labels.symbols.get(self.view.behind(node), ())
         plain = [symbol for symbol in symbols if not symbol.mark]
         return self.spell(plain[0]) if plain else self.name(node)
 
     def partial_name(self, node: Node) -> str:
-        """Return v̄_{k→i} for a partial adjoint that may be v̄_k as well."""
+        """Return v̄_{k→i} for a partial adjoint, which may also be v̄_k."""
         symbols = self.labels.symbols.get(self.view.behind(node), ())
         edges = [symbol for symbol in symbols if len(symbol.index) == 2]
         return self.spell(edges[0]) if edges else self.name(node)
 
     def adjoint_name(self, node: Node) -> str:
-        """Return v̄_k for an adjoint that may be v̄_{k→i} as well."""
+        """Return v̄_k for an adjoint, which may also be v̄_{k→i}."""
         symbols = self.labels.symbols.get(self.view.behind(node), ())
         return self.spell(symbols[0]) if symbols else self.name(node)
 
@@ -108,7 +108,7 @@ class PlayedGraph:
         return Formulas(self.view, self.labels, True, self.spell, self._named, self.glyphs.text)
 
     def substituted(self) -> Formulas:
-        """Return all formulas in LaTeX with the values of nodes in place of their symbols."""
+        """Return all formulas in LaTeX with values in place of symbols."""
         nodes = {s: node for node, symbols in self.labels.symbols.items() for s in symbols}
         nodes |= {symbol: node for node, symbol in self.formulas.auxiliary.items()}
 
@@ -121,7 +121,7 @@ class PlayedGraph:
         return Formulas(self.view, self.labels, True, spell, self._named, self.glyphs.text)
 
     def edge_into(self, node: Node, slot: int) -> str:
-        """Return the id of the arrow to an argument; empty inside of a folded box."""
+        """Return the id of the arrow to an argument; empty inside a folded box."""
         return self.picture.edge_ids.get((node, slot), "")
 
     def edges_into(self, node: Node) -> list[str]:
@@ -130,12 +130,12 @@ class PlayedGraph:
         return [edge for edge in edges if edge]
 
     def uses(self, node: Node) -> list[str]:
-        """Return the ids of what a node is computed from, and of the arrows."""
+        """Return the ids of the inputs of a node, and of the arrows from them."""
         inputs = [self.ids[source.node] for source in self.view.sources(node)]
         return list(dict.fromkeys([*inputs, *self.edges_into(node)]))
 
     def adjoint_sum(self, node: Node) -> str:
-        """Return the formula of an adjoint, with those of the terms of a sum written in."""
+        """Return the formula of an adjoint, with the terms of a sum written out."""
         seen = self.view.behind(node)
         if seen.role is not None and seen.role.kind is RoleKind.SUM:
             terms = self.formulas.right_sides
@@ -145,10 +145,10 @@ class PlayedGraph:
             return format_term(seen, lambda term: terms.get(self.view.behind(term), term.label))
         return self.formulas.right_sides.get(seen, self.name(seen))
 
-    # What stands on nodes and arrows
+    # Text on nodes and arrows
 
     def lines(self, box: Box, kind: Kind) -> Iterator[TextLine]:
-        """Yield the lines of a box: symbols, formula, and the value, which appears later."""
+        """Yield the lines of a box: symbols, formula, and the value, which is shown later."""
         glyphs, node = self.glyphs, box.node
         if node is None:
             yield glyphs.symbol_line(glyphs.text(box.title))
@@ -178,7 +178,7 @@ class PlayedGraph:
         return self.formulas.right_sides.get(node, node.label)
 
     def tip(self, box: Box, kind: Kind, lines: Sequence[TextLine]) -> str:
-        """Return the kind of a box and what stands on it, but for the value."""
+        """Return the kind of a box and its lines, except for the value."""
         return tip_of(kind, lines)
 
     def edge_note(self, node: Node, source: Source) -> TextLine | None:
@@ -201,21 +201,21 @@ class PlayedGraph:
 
 
 def tip_of(kind: Kind, lines: Sequence[TextLine]) -> str:
-    """Return what is said of a node: its kind, and the lines that are always there."""
+    """Return the tooltip of a node: its kind and its permanent lines."""
     texts = dict.fromkeys(line.code or line.text for line in lines if not line.key)
     return f"{kind}: {', '.join(texts)}"
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a single number, and no array or structure."""
+    """Return whether a value is a single number, not an array or a structure."""
     return not isinstance(value, (dict, list, tuple)) and np.ndim(value) == 0
 
 
 def is_finite(value: Any) -> bool:
-    """Return whether a value, or all that a structure holds, is finite."""
+    """Return whether a value, or every item of a structure, is finite."""
     return all(np.all(np.isfinite(array)) for array in numbers_in(value))
 
 
 def equation(*sides: str) -> str:
-    """Return an equation of sides in LaTeX as MathML; sides that repeat are left out."""
+    """Return an equation of LaTeX sides as MathML; repeated sides are left out."""
     return mathml(" = ".join(dict.fromkeys(side for side in sides if side)))

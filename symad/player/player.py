@@ -1,4 +1,4 @@
-"""The player: a page that steps through how a gradient is built, computed and compiled."""
+"""``symad.play``, which returns a page that steps through a gradient."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from symad.graph.node import Node, Variable
 from symad.graph.traverse import topological_order
 from symad.runtime.values import Feed, node_values
 
-_HEIGHT = 640  # of the page in a notebook, in pixels
+_HEIGHT = 640  # of the frame in a notebook, in pixels
 
 
 class Player:
@@ -23,9 +23,9 @@ class Player:
     Attributes
     ----------
     html : str
-        The whole page: one file that loads nothing.
+        The page: one self-contained file that loads nothing.
     notes : tuple of str
-        What the page leaves out: it says the same.
+        Notes on what the page leaves out; the page shows them too.
     """
 
     def __init__(self, html: str, title: str, notes: tuple[str, ...]) -> None:
@@ -51,33 +51,34 @@ class Player:
 def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200) -> Player:
     """Return a page that plays how the gradient of ``y`` is built, computed and compiled.
 
-    It steps through the nodes as they were written; reverse mode, which visits them in reverse
-    topological order and leaves a partial adjoint on each edge; the values, forward and backward;
-    the rewrites of the compiler; and the plan that runs.  Where all inputs are numbers, sliders
-    change them, and the page computes everything anew.
+    It steps through the nodes as written; reverse mode, which visits them in reverse topological
+    order and makes a partial adjoint for each edge; the values, forward and backward; the rewrites
+    of the compiler; and the plan that runs.  If all inputs are numbers, sliders change them, and
+    the page recomputes everything.
 
     Parameters
     ----------
     y : Node
-        What is differentiated.
+        The node to differentiate.
     xs : Node or nested structure of nodes, optional
-        With respect to what; all floating variables that ``y`` depends on, unless given.
+        The nodes to differentiate with respect to; by default all floating-point variables that
+        ``y`` depends on.
     feed : dict from Node to value, optional
         Values of the variables.  Without a feed, the page shows no numbers.
     limit : int
-        A graph of more nodes is folded, by scope where it has scopes, and the page says so.
+        A graph with more nodes is folded, by scope where it has scopes; the page notes it.
 
     Returns
     -------
     Player
-        A notebook shows it; ``.save("page.html")`` writes it to a file, ``.html`` is the text.
+        A notebook displays it; ``.save("page.html")`` writes it to a file; ``.html`` is its text.
 
     Raises
     ------
     FeedError
         If the feed does not fit.
     GradientError
-        If ``y`` is not floating, or does not depend on one of ``xs``.
+        If ``y`` is not floating-point, or does not depend on one of ``xs``.
     GraphTypeError
         If ``y`` is not a node.
 
@@ -92,14 +93,14 @@ def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200)
 
     if not isinstance(y, Node):
         raise GraphTypeError(
-            f"a player shows the gradient of one node, not of {y!r}",
+            f"the player shows the gradient of one node, not of {y!r}",
             remedy="Play the outputs one at a time.",
         )
     targets = _targets(y, xs)
-    gradients(y, targets)  # complains of a target that plays no part
+    gradients(y, targets)  # raises if y does not depend on a target
     record = extend(y, targets)
     results = [record.adjoints[target] for target in targets]
-    made = [y, *record.adjoints.values(), *record.partials.values()]  # rules may pass some by
+    made = [y, *record.adjoints.values(), *record.partials.values()]  # rules may skip some
     values = None if feed is None else node_values(made, feed)
     builder = PageBuilder(y, record, results, values, limit)
     return Player(builder.page(), builder.title, builder.notes)

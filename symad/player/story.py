@@ -1,4 +1,4 @@
-"""A story: chapters of steps, each a small change of what the page shows; and how it is written."""
+"""The story of a page: chapters of steps, each of which changes what the page shows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class StoryStep:
-    """A change of what is shown.  Things are referred to by their ids, or other keys of the page.
+    """One change of the page.  Elements are given by their ids, or by other keys of the page.
 
     Attributes
     ----------
@@ -18,13 +18,13 @@ class StoryStep:
     maths : sequence of str
         Formulas as MathML, with glyphs.
     show, hide : sequence of str
-        What appears, and what goes, from this step on.
+        The elements that appear, and those that disappear, from this step on.
     now, use : sequence of str
-        What the step is about, and what it uses: lit during this step only.
+        The elements that the step is about, and those that it uses: lit during this step only.
     line : int
-        The line of the algorithm that runs, from 1; 0 for none.
+        The current line of the algorithm, from 1; 0 for none.
     clear : bool
-        Whether all that earlier steps have shown is hidden first.
+        Whether everything shown by earlier steps is hidden first.
     """
 
     say: str
@@ -45,9 +45,9 @@ class Chapter:
     ----------
     title : str
     panel : str
-        The panel of the page.
+        The panel beside the picture.
     picture : int
-        The place of the picture.
+        The index of the picture.
     steps : list of StoryStep
     """
 
@@ -68,19 +68,19 @@ class Story:
         The title with glyphs.
     chapters : list of Chapter
     panels : dict
-        What the panels of the page show, by name.
+        The contents of the panels, by name.
     values : list
-        The values of the nodes, by place.
+        The values of the nodes, by index.
     inputs : list of dict
         The sliders.
     notes : list of str
-        What the page says about itself.
+        Notes on what the page leaves out.
     nodes : dict
-        What is said of each node of a picture, by id.
+        The description of each node of a picture, by id.
     kinds : dict
-        The kinds of nodes in the pictures, each with its sign and its name, for the legend.
+        The kinds of nodes in the pictures, each with its sign and name, for the legend.
     hue : str
-        The class of the colour that the adjoints have.
+        The CSS class for the colour of the adjoints.
     """
 
     title: str
@@ -95,7 +95,7 @@ class Story:
     hue: str = "a1"
 
     def data(self, glyphs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Return the story as data for the page; formulas that repeat are written once."""
+        """Return the story as data for the page; repeated formulas are stored once."""
         formulas: dict[str, int] = {}
         chapters: list[dict[str, Any]] = []
         steps: list[dict[str, Any]] = []
@@ -127,7 +127,7 @@ class Story:
 
 
 def _written(step: StoryStep, formulas: dict[str, int]) -> dict[str, Any]:
-    """Return a step without what is empty, and with the places of its formulas."""
+    """Return a step without empty entries, with its formulas replaced by their indices."""
     maths = [formulas.setdefault(formula, len(formulas)) for formula in step.maths]
     parts = {
         "say": step.say,

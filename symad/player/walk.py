@@ -1,4 +1,4 @@
-"""The walk of the gradient pass over a graph, as the chapters of the player follow it."""
+"""The order in which the gradient pass visits a graph, for the chapters of the player."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class GradientWalk:
     Attributes
     ----------
     forward : list of Node
-        What was differentiated: by number, and then the derivatives that were there before.
+        The differentiated nodes by number, then those of earlier derivatives.
     """
 
     def __init__(self, graph: PlayedGraph, record: Extension, results: Sequence[Node]) -> None:
@@ -41,15 +41,15 @@ class GradientWalk:
 
     @property
     def visits(self) -> list[Visit]:
-        """The nodes in the order in which they were visited."""
+        """The nodes in the order of the visits."""
         return [step for step in self.record.steps if isinstance(step, Visit)]
 
     def is_old(self, node: Node) -> bool:
-        """Return whether a node was there before the extension."""
+        """Return whether a node existed before the extension."""
         return node.role is None or node.role.generation < self.record.generation
 
     def made_for(self, step: Propagated) -> list[Node]:
-        """Return what the rule made for an edge, without what is looked through."""
+        """Return the nodes that the rule made for an edge, without hidden repairs."""
         edge = step.edge
         return self._made.get((self.graph.view.behind(edge.source), edge.consumer, edge.slot), [])
 
@@ -63,7 +63,7 @@ class GradientWalk:
         yield from found
 
     def made_by(self, step: Visit | Summed | Propagated) -> list[Node]:
-        """Return the nodes that a step has made, or found in a list."""
+        """Return the nodes that a step made, or found in a list."""
         match step:
             case Visit():
                 return list(step.contributions)
@@ -74,5 +74,5 @@ class GradientWalk:
 
 
 def has_role(node: Node, kind: RoleKind) -> bool:
-    """Return whether a node plays a part in a derivative, and which."""
+    """Return whether a node has a role of this kind in a derivative."""
     return node.role is not None and node.role.kind is kind

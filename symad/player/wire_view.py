@@ -1,4 +1,4 @@
-"""How wires look in a picture of the compiler's chapters: names, formulas, boxes and arrows."""
+"""Names, formulas, boxes and arrows of wires in the pictures of the compiler's chapters."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _LONGEST_NAME = 24
 
 
 class WireNames:
-    """The symbols and the parts of wires: those that their nodes had before the passes.
+    """The symbols and parts of wires, taken from their nodes before the passes.
 
     Parameters
     ----------
     wires : Wires
     symbols : mapping from Node to Symbol
-        For nodes of the graph that the passes are given.
+        For nodes of the graph before the passes.
     parts : mapping from Node to Part
     made : mapping from int to Symbol
-        For wires of the graph that is left.
+        For wires of the graph after the passes.
     steps : iterator of Symbol
-        For what has no symbol: t1, t2, ...
+        Symbols for all other wires: t1, t2, ...
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class WireNames:
         self._steps = steps
 
     def part(self, wire: int) -> Part:
-        """Return the part that a wire belongs to; what a rule makes is in that of its node."""
+        """Return the part that a wire belongs to; a wire made by a rule takes it from its node."""
         if wire not in self._parts:
             role = self._wires.node[wire].role
             family = "adjoint" if role else "forward"
@@ -62,7 +62,7 @@ class WireNames:
         return self._parts[wire]
 
     def symbol(self, wire: int) -> Symbol:
-        """Return the symbol of a wire; what had none gets one at its first use."""
+        """Return the symbol of a wire; one without a symbol gets one at its first use."""
         if wire not in self._symbols:
             made = self._made.get(wire)
             self._symbols[wire] = next(self._steps) if made is None else made
@@ -70,7 +70,7 @@ class WireNames:
 
 
 class WireView:
-    """The wires as one picture shows them.
+    """The wires as shown in one picture.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class WireView:
     names : WireNames
     glyphs : Glyphs
     letter : str
-        With what the ids of its boxes begin.
+        The first letter of the ids of its boxes.
     """
 
     def __init__(self, wires: Wires, names: WireNames, glyphs: Glyphs, letter: str) -> None:
@@ -88,11 +88,11 @@ class WireView:
         self._letter = letter
 
     def id(self, wire: int) -> str:
-        """Return the id of the place of a wire."""
+        """Return the id of the box of a wire."""
         return f"{self._letter}{wire}"
 
     def name(self, wire: int, latex: bool = False) -> Term:
-        """Return what formulas call a wire: a number where it is one, else its symbol."""
+        """Return the name of a wire in formulas: the value of an unnamed number, else a symbol."""
         node = self._wires.node[wire]
         if not isinstance(node, Constant):
             return Term(self.glyphs.symbol(self._names.symbol(wire), self.id(wire)))
@@ -102,7 +102,7 @@ class WireView:
         return Term.number(latex_number(text) if latex else text)
 
     def formula(self, wire: int, latex: bool = False) -> str:
-        """Return the formula of a wire, as it is now."""
+        """Return the current formula of a wire."""
         node = self._wires.node[wire]
         if node.op is None:
             return self.name(wire, latex)
@@ -111,7 +111,7 @@ class WireView:
         return format_term(node, lambda source: next(operands), notation=notation)
 
     def lines(self, wire: int) -> tuple[TextLine, ...]:
-        """Return what stands on the box of a wire: its symbol, and its formula as it is now."""
+        """Return the text on the box of a wire: its symbol and its current formula."""
         glyphs, node = self.glyphs, self._wires.node[wire]
         if isinstance(node, Constant):
             return (glyphs.line(glyphs.text(node.name or format_value(node.value), _LONGEST_NAME)),)
@@ -125,7 +125,7 @@ class WireView:
         return Box(self.id(wire), self._names.part(wire), (), (self._wires.node[wire],))
 
     def shape(self, wire: int, *more: TextLine) -> Shape:
-        """Return a box as it looks now, with more lines below."""
+        """Return the current shape of a wire, with ``more`` lines below."""
         node = self._wires.node[wire]
         kind = Kind.OPERATION if node.op else Kind.VARIABLE
         kind = Kind.CONSTANT if isinstance(node, Constant) else kind
@@ -134,7 +134,7 @@ class WireView:
         return Shape(self.box(wire), kind, lines, tip_of(kind, lines), requested)
 
     def arrow(self, source: int, user: int, slot: int) -> Arrow:
-        """Return the arrow to an argument of a wire."""
+        """Return the arrow from ``source`` to argument ``slot`` of ``user``."""
         start, end = self.box(source), self.box(user)
         inside = start.part == end.part
         rises = inside and end.part.runs_upwards

@@ -1,8 +1,8 @@
-"""Wires: a graph while rewrite rules change it, value by value.
+"""Wires: the values of a graph, followed while rewrite rules change the graph.
 
-A rule replaces a node by another that computes the same.  A *wire* is what stays the same: the
-value.  Its node may be replaced by one of another op, or the wire may be joined to another that has
-the same value.  So a picture can keep a wire in its place while the graph around it changes.
+A rule replaces a node by another that computes the same value.  A *wire* represents this value.
+Its node may be replaced by a node of another op, or the wire may be joined to another wire of the
+same value.  A picture can therefore keep a wire in its place while the graph around it changes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from symad.graph.traverse import topological_order
 
 
 class Wires:
-    """The wires of a graph, which follow it from rewrite to rewrite.
+    """The wires of a graph, updated with each rewrite.
 
     Attributes
     ----------
     node : list of Node
-        For each wire, the node that computes it now, or did last.
+        For each wire, the node that computes it, or the last one that did.
     inputs : list of list of int
         For each wire, the wires that it is computed from.
 
@@ -42,8 +42,8 @@ class Wires:
         self.inputs: list[list[int]] = []
         self._wire_of: dict[Node, int] = {}
         self._joined: dict[int, int] = {}
-        self._known: dict[object, int] = {}  # from what a wire computes to the wire
-        self._replaced: dict[object, int] = {}  # the same, for what rules have replaced
+        self._known: dict[object, int] = {}  # from the key of a computation to its wire
+        self._replaced: dict[object, int] = {}  # the same, for computations that rules replaced
         for node in graph.nodes:
             self._add(node, [self._wire_of[source] for source in node.inputs])
         self._inputs = [self._wire_of[n] for n in graph.inputs if n in self._wire_of]
@@ -56,7 +56,7 @@ class Wires:
         return wire
 
     def wire(self, node: Node) -> int:
-        """Return the wire that has the value of a node; a new one if there is none."""
+        """Return the wire that has the value of a node; a new wire if there is none."""
         for part in topological_order([node], stop=self._wire_of):
             if part in self._wire_of:
                 continue
@@ -81,16 +81,16 @@ class Wires:
         self.share()
 
     def join(self, wire: int, other: int) -> None:
-        """Let a wire be another one from now on."""
+        """Join a wire to another one."""
         wire, other = self.find(wire), self.find(other)
         if wire != other:
             self._joined[wire] = other
 
     def follow(self, graph: Graph) -> None:
-        """Follow a pass that has made ``graph``.
+        """Follow a pass whose result is ``graph``.
 
-        A node that is new takes the wire of one that is gone: that had the same role and op, or
-        computed the same, or came from the same place; an output that of the output before.
+        A new node takes the wire of a removed node that had the same role and op, computed the
+        same, or came from the same line; an output takes that of the previous output.
         """
         before, count = self.outputs(), len(self.node)
         for wire, node in zip(self._inputs, graph.inputs, strict=False):
@@ -123,7 +123,7 @@ class Wires:
 
     @staticmethod
     def _traits(node: Node, inputs: list[int]) -> Iterator[object]:
-        """Yield what a node has in common with one that replaces it, the surest sign first."""
+        """Yield the traits that a node shares with its replacement, the most reliable first."""
         if node.role is not None:
             yield node.op, node.role
             yield node.role
@@ -131,20 +131,19 @@ class Wires:
         yield type(node.op), node.site, node.name
 
     def _put(self, wire: int, node: Node, inputs: list[int]) -> None:
-        """Let a node have a wire, which may be a new one."""
+        """Assign a wire, which may be new, to a node."""
         if wire == len(self.node):
             self._add(node, inputs)
         else:
             self._wire_of[node] = wire
             self.node[wire], self.inputs[wire] = node, inputs
 
-    def share(self) -> list[tuple[int, int]]:
-        """Join wires that compute the same, and return the pairs that were joined.
+    def share(self) -> None:
+        """Join wires that compute the same.
 
-        What computes the same as something that a rule has replaced is replaced with it: the driver
-        of the rules shares nodes on its way, and applies a rule once.
+        A wire that computes the same as one that a rule has replaced is replaced too: the rewriter
+        shares equal nodes, and so applies the rule only once.
         """
-        pairs = []
         self._known = {}
         for wire in self.alive():
             key = self._key(wire)
@@ -152,11 +151,9 @@ class Wires:
             first = self.find(first if first != wire else self._known.setdefault(key, wire))
             if first != wire:
                 self._joined[wire] = first
-                pairs.append((wire, first))
-        return pairs
 
     def sources(self, wire: int) -> list[int]:
-        """Return the wires that a wire is computed from, as they are joined now."""
+        """Return the wires that a wire is computed from, with joins resolved."""
         return [self.find(source) for source in self.inputs[wire]]
 
     def alive(self) -> list[int]:
@@ -195,7 +192,7 @@ class Wires:
 
 
 def _key(node: Node, inputs: list[int]) -> object:
-    """Return what nodes that compute the same have in common."""
+    """Return a key that is equal for nodes that compute the same."""
     if isinstance(node, Constant):
         return node.type, node.value.tobytes()
     if node.op is None:

@@ -385,12 +385,12 @@ def test_a_graph_without_names_has_the_same_source() -> None:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda x, v, n: v.sum() + x, "v is not a number: its type is f64[3]"),
+        (lambda x, v, n: v.sum() + x, "v is not a scalar but has the type f64[3]"),
         (lambda x, v, n: sm.erfinv(x), "erfinv has no code for one element"),
         (lambda x, v, n: n**n, "pow of int64"),
-        (lambda x, v, n: sm.zeros((2,)) + x, "is not a number: its type is f64[2]"),
-        (lambda x, v, n: x @ x, "not defined for numbers: matmul"),
-        (lambda x, v, n: sm.structure({"a": x})["a"], "is not a number"),
+        (lambda x, v, n: sm.zeros((2,)) + x, "is not a scalar but has the type f64[2]"),
+        (lambda x, v, n: x @ x, "not defined for scalars: matmul"),
+        (lambda x, v, n: sm.structure({"a": x})["a"], "is not a scalar"),
     ],
 )
 def test_what_is_refused_and_why(make: Any, reason: str) -> None:

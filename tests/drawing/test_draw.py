@@ -470,7 +470,7 @@ def test_formats(tmp_path: Path) -> None:
     assert drawing.svg() and drawing.rendered_by == "symad"
     bundle = drawing._repr_mimebundle_()
     assert bundle["image/svg+xml"] == drawing.svg()
-    with pytest.raises(RenderError, match="in which format"):
+    with pytest.raises(RenderError, match="the format of"):
         drawing.save(tmp_path / "picture.gif")
 
 
@@ -606,7 +606,7 @@ def test_dot_lays_out_where_it_is_asked_to() -> None:
 
 def test_an_engine_that_is_missing_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     y, _ = running_example()
-    with pytest.raises(RenderError, match="no engine 'neato'.*\n.*to_graphviz"):
+    with pytest.raises(RenderError, match="no layout engine 'neato'.*\n.*to_graphviz"):
         sm.draw(y, engine="neato")  # type: ignore[arg-type]
     monkeypatch.setattr(render, "find_renderer", lambda: "")
     drawing = sm.draw(y, engine="dot")

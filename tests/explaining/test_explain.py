@@ -68,7 +68,7 @@ def pieces(document: Document) -> list[Any]:
 def test_the_lectures_derivation() -> None:
     y, xs = running_example()
     lines = section(sm.explain(y, xs), "Adjoints")
-    handed_on = "so the adjoint is handed on"
+    handed_on = "so the adjoint is passed on"
     at = [f"{HERE}:{y.site.line}"] * 5
     assert lines[1:] == [
         "v̄7 = 1 seed: ∂v7/∂v7 = 1",
@@ -211,7 +211,7 @@ def test_without_a_feed_repairs_are_counted() -> None:
     opening = section(sm.explain(y, xs), "Adjoints")[0]
     assert "4 shape repairs do nothing unless something was broadcast" in opening
     passes = section(sm.explain(y, xs), "What the passes did")
-    assert passes[0] == "x1 and x2 may have any shape, and are taken as numbers here."
+    assert passes[0] == "x1 and x2 may have any shape; they are treated as scalars here."
 
 
 def test_dtype_repairs() -> None:
@@ -226,7 +226,7 @@ def test_dtype_repairs() -> None:
 def test_an_argument_used_twice() -> None:
     x = sm.Variable("x", shape=())
     lines = section(sm.explain(x * x, x), "Adjoints")
-    assert "v̄1→2,1 = v̄2·v1 rule of multiply, argument 1: each use is a pathway of its own" in lines
+    assert "v̄1→2,1 = v̄2·v1 rule of multiply, argument 1: each use is a separate pathway" in lines
     assert "v̄1 = v̄1→2,1 + v̄1→2,2 sum: 2 pathways, through v2" in lines
 
 
@@ -236,7 +236,7 @@ def test_seeds() -> None:
         sm.explain(sm.sin(x), x), "Adjoints"
     )
     given = sm.gradients(sm.sin(x), x, seed=[1.0, 2.0, 3.0])
-    assert "v̄2 = [1, 2, 3] seed: it was given" in section(sm.explain(given), "Adjoints")
+    assert "v̄2 = [1, 2, 3] seed: given" in section(sm.explain(given), "Adjoints")
 
 
 def test_functions_of_the_users_own_have_their_names() -> None:
@@ -267,7 +267,7 @@ def test_structures() -> None:
     assert "v̄3 = v̄3→4 = v̄4·∂v4/∂v3 = {cat: v̄4} rule of item" in section(explanation, "Adjoints")
     assert r"\{\mathrm{cat}: \bar{v}_{4}\}" in explanation.latex
     filled = section(sm.explain(y, d), "Adjoints")
-    assert filled[-1] == "{cat: v̄4, dog: 0} v̄3 with zeros for what has no pathway"
+    assert filled[-1] == "{cat: v̄4, dog: 0} v̄3 with zeros for the parts without a pathway"
 
 
 def test_a_structure_that_is_used_twice() -> None:
@@ -316,7 +316,7 @@ def test_tangents_of_a_gradient() -> None:
     explanation = sm.explain(product)
     assert "v6 = v5·v4 = y" in formulas(explanation, "The forward graph")
     lines = section(explanation, "Tangents: generation 2")
-    assert any(line.startswith("v̇⁽²⁾1 = v2 seed: it was given") for line in lines)
+    assert any(line.startswith("v̇⁽²⁾1 = v2 seed: given") for line in lines)
     assert any("forward rule of power, test_explain.py:" in line for line in lines)
 
 
@@ -336,12 +336,12 @@ def test_a_jacobian_is_a_pullback_inside_a_map() -> None:
     x = sm.Variable("x", shape=(3,))
     explanation = sm.explain(sm.jacobian(sm.sin(x) * x, x), feed={x: [1.0, 2.0, 3.0]})
     lines = section(explanation, "Adjoints v̄i = ∂v3/∂vi")
-    assert "v̄3 = v7 seed: it was given" in lines
+    assert "v̄3 = v7 seed: given" in lines
     assert "v̄1→2 = v̄2·∂v2/∂v1 = v̄2·cos v1 rule of sin" in lines
     forward = formulas(explanation, "The forward graph")
     # What is inside the map comes last: outside, numbers are those of pictures.
     assert forward[3] == "v6 = constant f64[3,3][i]" and forward[4] == "v7 = reshape_like(v6, v3)"
-    made = formulas(explanation, "What was made of these derivatives")
+    made = formulas(explanation, "What was computed from these derivatives")
     assert made[0].startswith("v4 = map(") and made[1] == "v5 = reshape_outer(v4, v3, v1)"
     assert used_too_early(explanation) == set()
     second = sm.explain(sm.hessian(sm.sum(sm.sin(x) * x), x))
@@ -483,7 +483,9 @@ def test_latex_is_balanced(name: str) -> None:
     assert latex.count(r"\begin{itemize}") == latex.count(r"\end{itemize}")
     assert latex.count(r"\left") == latex.count(r"\right")
     for line in latex.splitlines():
-        assert re.match(r"\s*\\(subsection|begin|end|item)\b|In |What is |\S+ (and|may) |$", line)
+        assert re.match(
+            r"\s*\\(subsection|begin|end|item)\b|In |The derivatives |\S+ (and|may) |$", line
+        )
 
 
 HOSTILE = '<script>alert(1)</script>\\input{/etc/passwd}$x$ %_^&#~`|*"\n\u202e'

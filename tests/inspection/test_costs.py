@@ -220,7 +220,7 @@ def test_types_do_in_place_of_values() -> None:
     by_type = sm.cost(f, {x: TensorType(np.dtype("float64"), (32, 784))})
     assert by_type.stages == sm.cost(f, np.zeros((32, 784))).stages
     assert f([[1.0] * 784])[0] == 784  # looking has changed nothing
-    with pytest.raises(FeedError, match="cannot be f32"):
+    with pytest.raises(FeedError, match="does not allow f32"):
         sm.cost(f, {x: TensorType(np.dtype("float32"), (32, 784))})
 
 
@@ -279,7 +279,7 @@ def test_feeds_that_do_not_fit() -> None:
     f = sm.compile([x], x + 1)
     with pytest.raises(FeedError, match="has no value for 'x'"):
         sm.cost(f, {sm.Variable("z"): 1.0})
-    with pytest.raises(FeedError, match="names 'z'"):
+    with pytest.raises(FeedError, match="has a value for 'z'"):
         sm.cost(f, {x: 1.0, sm.Variable("z"): 1.0})
     with pytest.raises(FeedError, match="one dict"):
         sm.cost(x + 1, 1.0)

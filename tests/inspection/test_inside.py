@@ -124,7 +124,7 @@ def test_heat_gets_darker() -> None:
 def test_profiles_of_nodes_and_of_wrong_arguments() -> None:
     x = sm.Variable("x")
     assert sm.profile(sm.exp(x), {x: 1.0}, runs=1).timings[0].ops == ("exp",)
-    with pytest.raises(GraphTypeError, match="not a number of runs"):
+    with pytest.raises(GraphTypeError, match="must be a positive integer"):
         sm.profile(sm.exp(x), {x: 1.0}, runs=0)
     with pytest.raises(FeedError, match="must run"):
         sm.profile(sm.compile([x], x))
@@ -242,7 +242,7 @@ def test_residuals_are_shown_before_large_inputs() -> None:
 def test_charts_that_cannot_be_made(tmp_path: Path) -> None:
     x = sm.Variable("x", shape=("n",))
     f = sm.compile([x], sm.exp(x), name="f")
-    with pytest.raises(ShapeError, match="memory of f is not known"):
+    with pytest.raises(ShapeError, match="memory of f is unknown"):
         sm.memory(f)
     f([1.0])
     assert sm.memory(f).peak == 8
@@ -389,4 +389,4 @@ def test_nan_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "by the rule of sqrt" in said and "element [1]: 0/0 = NaN" in said
     assert main(["nan", "sqrt(x) * x", "x=[1, 4]"]) == 0
-    assert "No NaN" in capsys.readouterr().out
+    assert "no NaN" in capsys.readouterr().out

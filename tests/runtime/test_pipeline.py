@@ -153,7 +153,7 @@ def test_registered_backends_have_a_name(monkeypatch: pytest.MonkeyPatch) -> Non
         class Other(Backend):
             name = "counting"
 
-        with pytest.raises(GraphTypeError, match="there is a backend 'counting' already"):
+        with pytest.raises(GraphTypeError, match="a backend 'counting' already exists"):
             register_backend(Other())
     finally:
         del BACKENDS["counting"]

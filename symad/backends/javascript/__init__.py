@@ -1,1 +1,1 @@
-"""Graphs of numbers as JavaScript, for pages whose sliders compute."""
+"""Scalar graphs as JavaScript, for pages with sliders."""

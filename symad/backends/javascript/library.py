@@ -1,6 +1,6 @@
-"""Functions of one or two numbers that JavaScript lacks, or has with other special values than C.
+"""Scalar functions that JavaScript lacks, or whose special values differ from those in C.
 
-The coefficients were computed with 40 digits from the formulas that stand beside them.
+The coefficients were computed with 40 digits from the formulas given below them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 FUNCTIONS = {"copysign", "digamma", "erf", "erfc", "lgamma", "pow", "rint"}
-"""Those that ops may call, by the names of C, which has no digamma."""
+"""The functions that ops may call, by their C names, plus digamma."""
 
 
 def definitions(used: Iterable[str]) -> str:
@@ -37,7 +37,7 @@ _SCALED_ERFC = (
     3.3478119482868056e-14, -1.864562880419313e-15, -1.2507950530688648e-15, 7.418235256624043e-17,
     5.068148904796111e-17, -2.237056659436e-18, -2.1873429443030182e-18,
 )  # fmt: skip
-"""Of the Chebyshev series in t = (x - 3.75) / (x + 3.75) of (1 + 2x) e^(x²) erfc(x), x ≥ 0."""
+"""Chebyshev series in t = (x - 3.75) / (x + 3.75) of (1 + 2x) e^(x²) erfc(x), x ≥ 0."""
 
 _LOG_GAMMA = (
     0.3224670334241132, -0.0673523010531981, 0.020580808427784546,

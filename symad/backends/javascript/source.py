@@ -1,9 +1,9 @@
-"""Graphs of numbers as JavaScript: what a page computes when somebody moves a slider.
+"""Writes scalar graphs as JavaScript, which a page runs when a slider moves.
 
 A value of the graph is a number; a 64-bit integer is a BigInt, a boolean is a boolean.  Floats of
-fewer bits are rounded after each operation.  The text has no names and no strings of the user's,
-looks at no globals but ``Math``, ``BigInt`` and ``Number``, and computes the same in each engine
-but for the last digits of the functions of ``Math``.
+fewer bits are rounded after each operation.  The text contains no names or strings of the user,
+uses no globals except ``Math``, ``BigInt`` and ``Number``, and gives the same results in each
+engine, except for the last digits of the functions of ``Math``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MATH = {name: f"Math.{name}({{}})" for name in (
     "hypot": "Math.hypot({}, {})",
     "fmod": "{} % {}",
 }  # fmt: skip
-"""JavaScript for functions of C that it has, with the same special values."""
+"""C functions that JavaScript has with the same special values."""
 
 
 def javascript_source(graph: Graph) -> str:
@@ -47,20 +47,20 @@ def javascript_source(graph: Graph) -> str:
 
     The function takes one array with a value for each input of the graph, in order, and returns an
     array with the value of each output, in order.  It is pure.  Numbers and booleans are passed
-    and returned as such, except that values of int64 and uint64 are returned as BigInts; for such
-    inputs whole numbers and BigInts are taken.
+    and returned unchanged, except that int64 and uint64 values are returned as BigInts; such inputs
+    accept whole numbers and BigInts.
 
     Parameters
     ----------
     graph : Graph
-        Its outputs are the nodes whose values are wanted.  All inputs are taken to be numbers, if
-        their types leave it open, and so must be all values.
+        A graph whose outputs are the requested values.  Inputs of unknown shape are treated as
+        scalars; all values must be scalars.
 
     Raises
     ------
     NotImplementedError
-        If a value is an array or a structure, or an op has no meaning for one element; the message
-        says in words for the user which it is.
+        If a value is an array or a structure, or an op is not defined for one element; the message
+        tells the user which.
 
     Examples
     --------
@@ -95,11 +95,11 @@ def javascript_source(graph: Graph) -> str:
 
 
 def _no_number(node: Node) -> str:
-    return f"{visible(node.label)} is not a number: its type is {node.type}"
+    return f"{visible(node.label)} is not a scalar but has the type {node.type}"
 
 
 def _of_numbers(graph: Graph) -> Graph:
-    """Return ``graph`` for inputs that are numbers, or refuse."""
+    """Return ``graph`` for scalar inputs, or raise an error."""
     types = []
     for node in graph.inputs:
         if not _may_be_number(node):
@@ -108,7 +108,7 @@ def _of_numbers(graph: Graph) -> Graph:
     try:
         specialised = specialise(graph, types)
     except SymadError as error:
-        raise NotImplementedError(f"not defined for numbers: {error.message}") from error
+        raise NotImplementedError(f"not defined for scalars: {error.message}") from error
     for node in specialised.nodes:
         if not isinstance(node.type, TensorType) or node.type.shape != ():
             raise NotImplementedError(_no_number(node))
@@ -124,7 +124,7 @@ def _may_be_number(node: Node) -> bool:
 def _element(
     builder: JavaScriptBuilder, node: Node, inputs: Sequence[JavaScriptValue]
 ) -> JavaScriptValue:
-    """Return what an op makes of numbers."""
+    """Return the result of an op on numbers."""
     op = node.op
     if not isinstance(op, PerElement):
         raise NotImplementedError(f"{node.op and node.op.name} has no code for one element")
@@ -136,7 +136,7 @@ def _element(
 
 @dataclass(frozen=True, slots=True)
 class JavaScriptValue:
-    """A name or a literal, and the dtype of what it stands for."""
+    """A name or a literal, and the dtype of its value."""
 
     text: str
     dtype: np.dtype[Any]
@@ -159,7 +159,7 @@ class JavaScriptBuilder:
         return f"(() => {{\n{body}\n}})()"
 
     def received(self, text: str, dtype: np.dtype[Any]) -> JavaScriptValue:
-        """Return what was passed in as a value of ``dtype``."""
+        """Return an argument converted to ``dtype``."""
         if dtype.kind == "b":
             return self._let(f"!!{text}", dtype)
         if _is_wide(dtype):
@@ -241,7 +241,7 @@ class JavaScriptBuilder:
         Raises
         ------
         NotImplementedError
-            For integers, and where there is no such function.
+            For integers, and if there is no such function.
         """
         dtype = arguments[0].dtype
         if dtype.kind != "f":
@@ -250,7 +250,7 @@ class JavaScriptBuilder:
         if function in _MATH:
             return self._float(_MATH[function].format(*texts), dtype)
         if function not in FUNCTIONS:
-            raise NotImplementedError(f"{function} has no JavaScript")
+            raise NotImplementedError(f"{function} has no JavaScript code")
         return self._float(self._helped(function, *texts), dtype)
 
     def cast(self, x: JavaScriptValue, dtype: np.dtype[Any]) -> JavaScriptValue:
@@ -279,7 +279,7 @@ class JavaScriptBuilder:
         return self._let(_wrapped(text, dtype), dtype)
 
     def _from_float(self, x: JavaScriptValue, dtype: np.dtype[Any]) -> JavaScriptValue:
-        """NaN becomes 0, and what does not fit the nearest integer that ``dtype`` has."""
+        """Convert to integers: NaN becomes 0, and values out of range the nearest integer."""
         if dtype.kind == "f":
             wider = dtype.itemsize > x.dtype.itemsize
             return JavaScriptValue(x.text, dtype) if wider else self._float(x.text, dtype)
@@ -312,12 +312,12 @@ class JavaScriptBuilder:
 
 
 def _is_wide(dtype: np.dtype[Any]) -> bool:
-    """Return whether values are BigInts: integers that a double does not hold."""
+    """Return whether values are BigInts: integers that do not fit a double."""
     return dtype.kind in "iu" and dtype.itemsize == 8
 
 
 def _wrapped(text: str, dtype: np.dtype[Any]) -> str:
-    """Return an expression of integers, cut to the bits of ``dtype``; of booleans, as it is."""
+    """Return an integer expression truncated to the bits of ``dtype``; booleans are unchanged."""
     bits = 8 * dtype.itemsize
     if dtype.kind == "b":
         return text

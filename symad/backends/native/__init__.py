@@ -1,1 +1,1 @@
-"""The native backend: plans as machine code, made by LLVM; needs the extra ``native``."""
+"""The native backend: plans as machine code by LLVM; needs the extra ``native``."""

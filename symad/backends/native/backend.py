@@ -1,7 +1,7 @@
-"""The native backend: what it supports, and its stages of the pipeline.
+"""The native backend and its stages of the pipeline.
 
-A graph of numbers alone becomes one function of numbers; its plan is run by NumPy's kernels where
-it is too long for that.  Every other graph becomes segments of kernel calls.
+A graph of scalars becomes one scalar function; if its plan is too long, NumPy's kernels run it.
+Every other graph becomes segments of kernel calls.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from symad.plan.plan import Plan, make_plan
 
 
 class NativeBackend(Backend):
-    """Machine code by LLVM, in one module of code for each kernel; see :doc:`/compiler`."""
+    """Machine code by LLVM, with one module for each kernel; see :doc:`/compiler`."""
 
     name = "native"
     fuses = True
@@ -64,7 +64,7 @@ class NativeBackend(Backend):
 
 
 def number_program(plan: Plan, is_fast: bool) -> NumberProgram:
-    """Return the program of a plan of numbers."""
+    """Return the program of a plan of scalars."""
     kernels = numpy_program(plan)
 
     def by_kernels(*values: Any) -> list[Any]:
@@ -75,7 +75,7 @@ def number_program(plan: Plan, is_fast: bool) -> NumberProgram:
 
 
 class NumberProgram:
-    """A plan of numbers as a native function; by NumPy's kernels where there can be none.
+    """A plan of scalars as a native function, or run by NumPy's kernels if there is none.
 
     Parameters
     ----------
@@ -94,18 +94,18 @@ class NumberProgram:
         self._kernels, self._run, self._is_fast = kernels, run, is_fast
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
-        """Return the outputs, as :meth:`entry` makes them."""
+        """Return the outputs, as :meth:`entry` does."""
         results: list[Any] = self._run(*values)
         return results
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
-        """Run the kernels once, and return each node with how many seconds it took."""
+        """Run the kernels once, and return each node with its time in seconds."""
         return self._kernels.profile(values)
 
     def entry(
         self, outputs: Any, fallback: Callable[..., Any], name: str, mark: CallMark
     ) -> Callable[..., Any] | None:
-        """Return the native function; it leaves no mark."""
+        """Return the native function, which sets no mark."""
         return _native(self.plan, outputs, fallback, self._is_fast, name)
 
 

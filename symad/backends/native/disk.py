@@ -1,14 +1,14 @@
-"""Machine code kept on disk, so that another process need not make it again.
+"""The disk cache of machine code, which other processes reuse.
 
-The environment variable ``SYMAD_CACHE_DIR`` names the folder; set to nothing it turns the cache
-off.  Otherwise the folder is ``symad`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``.
+The environment variable ``SYMAD_CACHE_DIR`` names the folder; an empty value turns the cache off.
+By default the folder is ``symad`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``.
 
-What the files hold is run.  So the folder and the files must belong to the user, nobody else may
-be able to write to them, and nobody else may be able to put another folder in their place.  All
-this is asked of what has been opened, not of its name, which may refer to something else a moment
-later.  Where the system cannot do that, as on Windows, there is no cache.  Files appear whole or
-not at all, with a digest of their key and their contents, so processes may share the folder.
-Anything that is not as it should be is as good as absent.
+The contents of the files are executed.  Therefore the folder and the files must belong to the user,
+and nobody else may be able to write to them or to replace the folder.  These checks apply to the
+opened folder and files, not to their names, which may refer to something else a moment later.  If
+the system does not support this, as on Windows, there is no cache.  Files are written atomically,
+with a digest of their key and their contents, so processes may share the folder.  Invalid files are
+ignored.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _MOST_BYTES = 1 << 28
-"""When a process first adds to a folder that holds more, the oldest half goes."""
+"""When a process first adds to a folder with more files, the older half is removed."""
 _LARGEST = 1 << 26
-"""A file that is larger, in bytes, is not read."""
+"""Larger files, in bytes, are not read."""
 _SUFFIX = ".code"
 _DIGEST = 32
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _MOST_PARENTS = 64
 _RELATIVE = {os.open, os.stat, os.rename, os.unlink}
-"""What must work relative to an open folder."""
+"""The functions that must work relative to an open folder."""
 
 _pruned: set[tuple[int, int]] = set()
 _serial = itertools.count()
 
 
 def load(key: str) -> bytes | None:
-    """Return what was stored under ``key``, if it is there and undamaged."""
+    """Return the code that was stored under ``key``, if it exists and is intact."""
     with suppress(OSError), PrivateFolder.opened() as folder:
         content = folder.read(key + _SUFFIX)
         digest, code = content[:_DIGEST], content[_DIGEST:]
@@ -45,7 +45,7 @@ def load(key: str) -> bytes | None:
 
 
 def store(key: str, code: bytes) -> None:
-    """Keep ``code`` under ``key``; where the folder cannot be written to, do nothing."""
+    """Store ``code`` under ``key``; do nothing if the folder is not writable."""
     with suppress(OSError), PrivateFolder.opened(is_made=True) as folder:
         if folder.identity not in _pruned:
             _pruned.add(folder.identity)
@@ -63,12 +63,12 @@ class PrivateFolder:
     Parameters
     ----------
     descriptor : int
-        Of a folder.
+        The descriptor of the folder.
 
     Raises
     ------
     PermissionError
-        If another user could put files there, or another folder in its place.
+        If another user could add files to the folder, or replace it.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -82,12 +82,12 @@ class PrivateFolder:
     @classmethod
     @contextmanager
     def opened(cls, is_made: bool = False) -> Iterator[PrivateFolder]:
-        """Give the folder of the cache; with ``is_made``, make it if there is none.
+        """Yield the folder of the cache; with ``is_made``, create it if it does not exist.
 
         Raises
         ------
         OSError
-            If there is none that can be used.
+            If there is no usable folder.
         """
         path = _path()
         if path is None or not _RELATIVE <= os.supports_dir_fd:
@@ -101,7 +101,7 @@ class PrivateFolder:
             os.close(descriptor)
 
     def _check_parents(self) -> None:
-        """Refuse a folder that somebody else could give another name, or one above it."""
+        """Raise an error if somebody else could rename the folder, or one above it."""
         below = os.fstat(self._descriptor)
         for height in range(1, _MOST_PARENTS):
             state = os.stat("/".join([".."] * height), dir_fd=self._descriptor)
@@ -111,7 +111,7 @@ class PrivateFolder:
             if is_open or state.st_uid not in (0, os.geteuid()):
                 raise PermissionError("others can replace the folder")
             below = state
-        raise PermissionError("the folder lies too deep")
+        raise PermissionError("the folder is nested too deeply")
 
     def read(self, name: str) -> bytes:
         """Return the content of a file.
@@ -119,7 +119,7 @@ class PrivateFolder:
         Raises
         ------
         OSError
-            If there is none, or it is no file of this user alone.
+            If it does not exist, or is not a file of this user alone.
         """
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         descriptor = os.open(name, flags, dir_fd=self._descriptor)
@@ -127,11 +127,11 @@ class PrivateFolder:
             state = os.fstat(descriptor)
             is_ours = state.st_uid == os.geteuid() and not state.st_mode & _OTHERS_WRITE
             if not stat.S_ISREG(state.st_mode) or not is_ours or state.st_size > _LARGEST:
-                raise PermissionError(f"{name} is no file of this user alone")
+                raise PermissionError(f"{name} is not a file of this user alone")
             return file.read(state.st_size)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file under a name of this process, then give it its own."""
+        """Write a file under a temporary name, then rename it."""
         draft = f"{name}.{os.getpid()}.{next(_serial)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(draft, flags, 0o600, dir_fd=self._descriptor), "wb") as file:
@@ -145,11 +145,11 @@ class PrivateFolder:
                 raise
 
     def prune(self) -> None:
-        """Remove the older half of the files if they have become too many."""
+        """Remove the older half of the files if there are too many."""
         files = []
         with os.scandir(self._descriptor) as entries:
             for entry in entries:
-                if _SUFFIX in entry.name:  # drafts of processes that died as well
+                if _SUFFIX in entry.name:  # including temporary files of processes that died
                     state = entry.stat(follow_symlinks=False)
                     files.append((state.st_mtime, state.st_size, entry.name))
         if sum(size for _, size, _ in files) <= _MOST_BYTES:

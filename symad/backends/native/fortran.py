@@ -1,11 +1,11 @@
-"""Where BLAS and LAPACK are: the addresses of their functions, as Fortran calls them.
+"""Finds BLAS and LAPACK: the addresses of their functions, with Fortran's calling convention.
 
-NumPy's own library is taken where its functions can be found, for it is loaded already, and its
-threads are not joined by those of another; else that of SciPy, by the pointers which it publishes.
+NumPy's own library is used if its functions can be found: it is already loaded, and no second
+library adds its threads.  Otherwise SciPy's library is used, by the pointers that it publishes.
 
-Fortran takes every argument by address.  An integer that fits 32 bits is read rightly from a
-little-endian word of 64 bits whatever the width that the library was built for, so that only arrays
-of integers depend on it.
+Fortran takes every argument by address.  On little-endian machines, an integer that fits 32 bits is
+read correctly from a 64-bit word for either integer width of the library, so only arrays of
+integers depend on this width.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from functools import cache
 import numpy as np
 
 _NAMES = ("scipy_{}_64_", "{}_64_", "scipy_{}_", "{}_")
-"""What builds of NumPy call a function of Fortran."""
+"""The names of a Fortran function in builds of NumPy."""
 
 _Find = Callable[[str], int]
 
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A library that has BLAS and LAPACK.
+    """A library with BLAS and LAPACK.
 
     Attributes
     ----------
     find : callable
         Returns the address of a function.
     integer_bits : int
-        How wide its integers are.
+        The width of its integers.
     """
 
     find: _Find
     integer_bits: int
 
     def takes(self, *sizes: int) -> bool:
-        """Return whether numbers fit its integers."""
+        """Return whether numbers fit the integers of the library."""
         return all(-(2**31) <= size < 2**31 for size in sizes) or self.integer_bits == 64
 
 
 @cache
 def library() -> Library | None:
-    """Return the library of this process, ``None`` if there is none that can be called."""
+    """Return the library of this process, or ``None`` if none can be called."""
     if sys.byteorder != "little":
         return None
     for candidate in (_find_in_numpy, _find_in_scipy):
@@ -64,7 +64,7 @@ def _find_in_numpy() -> _Find:
     handle = ctypes.CDLL(_umath_linalg.__file__)
     names = [name for name in _NAMES if hasattr(handle, name.format("dgetrf"))]
     if not names or not hasattr(handle, names[0].format("dgemm")):
-        raise LookupError("NumPy shows no BLAS")
+        raise LookupError("NumPy exposes no BLAS")
 
     def find(function: str) -> int:
         return ctypes.cast(handle[names[0].format(function)], ctypes.c_void_p).value or 0
@@ -88,7 +88,7 @@ def _find_in_scipy() -> _Find:
 
 
 def _integer_bits(getrf: int) -> int:
-    """Factorise a matrix that swaps two rows: both pivots are 2, side by side."""
+    """Factorise a matrix that needs a swap of two rows, so that both pivots are 2."""
     size, information = ctypes.c_int64(2), ctypes.c_int64(0)
     matrix, pivots = np.array([[0.0, 1.0], [1.0, 0.0]]), np.zeros(2, "int64")
     call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 6)(getrf)

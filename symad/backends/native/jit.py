@@ -1,8 +1,8 @@
-"""LLVM text to machine code of this process: parse, optimise for the host, link, give addresses.
+"""Compiles LLVM text to machine code in this process: parse, optimise for the host, link.
 
-The same text is the same code, which is made once for all processes (see ``disk.py``).
+The same text gives the same code, which is compiled once for all processes (see ``disk.py``).
 
-Everything of llvmlite is imported on first use.
+llvmlite is imported on first use.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from symad.errors import InternalError, MissingExtraError
 Value = TypeVar("Value")
 
 _LOCK = threading.RLock()
-"""LLVM's global context must not be used by two threads at once."""
+"""Guards LLVM's global context, which only one thread may use at a time."""
 
 _DROPPED: list[Any] = []
-"""The trackers of machine code to be unloaded."""
+"""The resource trackers of machine code to be unloaded."""
 
 _ADDED: dict[str, int] = {}
-"""Functions that are not C's, by name."""
+"""The addresses of functions outside the C library, by name."""
 
 _FOUND: set[str] = set()
-"""Functions of C that native code can call."""
+"""Functions of the C library that native code can call."""
 
 _OPTIONS = {
     "speed_level": 3,
     "loop_vectorization": True,
-    # Wider copies of a loop made it no faster here, and took 40 % more time to compile.
+    # Wider copies of a loop were no faster, and took 40 % longer to compile.
     "loop_interleaving": False,
     "loop_unrolling": False,
     "slp_vectorization": False,
@@ -56,16 +56,16 @@ _MATH_LIBRARIES = ("libm.so.6", "libmvec.so.1") if sys.platform == "linux" else 
 
 @contextmanager
 def _llvm() -> Iterator[Any]:
-    """Give the binding of LLVM; meanwhile no other thread uses it, and no signal interrupts it."""
+    """Yield LLVM's binding, without interference by other threads or signals."""
     with _LOCK, DeferredSignals():
         yield _binding()
 
 
 def _memory_of(tracker: Any) -> Any:
-    """Return an object that stands for machine code, which is unloaded when it is freed.
+    """Return an object that represents machine code, which is unloaded when the object is freed.
 
-    It is an array, since the garbage collector does not know these.  Before the collector frees a
-    cycle of objects, it runs all their finalisers, some of which may still call functions.
+    The object is an array, which the garbage collector does not track.  Before the collector frees
+    a cycle of objects, it runs all their finalisers, some of which may still call functions.
     """
     memory = np.empty(0)
     weakref.finalize(memory, _drop, tracker).atexit = False
@@ -78,7 +78,7 @@ def _drop(tracker: Any) -> None:
 
 
 def _unload() -> None:
-    """Unload what was dropped; where another thread uses LLVM, leave it to that thread."""
+    """Unload dropped code; if another thread uses LLVM, that thread unloads it."""
     if _DROPPED and _LOCK.acquire(blocking=False):
         try:
             with DeferredSignals():
@@ -90,14 +90,14 @@ def _unload() -> None:
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class CompiledModule:
-    """Machine code that stays loaded as long as this object, or its memory, lives."""
+    """Machine code that stays loaded while this object, or its memory, exists."""
 
     name: str
     memory: Any
     addresses: Mapping[str, int]
 
     def address(self, function: str) -> int:
-        """Return the address of a function that the module was compiled to export.
+        """Return the address of an exported function.
 
         Raises
         ------
@@ -114,15 +114,15 @@ class CompiledModule:
 
 @dataclass(frozen=True, slots=True)
 class VectorUnit:
-    """What vector code for this machine looks like.
+    """The vector instructions of this machine.
 
     Attributes
     ----------
     bits : int
         The width of the widest registers.
     letter : str
-        How the vector function ABI names the instruction set: ``e`` for AVX-512, ``d`` for AVX2,
-        ``b`` for SSE; empty where the C library has no vector functions for it.
+        The letter of the instruction set in the vector function ABI: ``e`` for AVX-512, ``d`` for
+        AVX2, ``b`` for SSE; empty if the C library has no vector functions for it.
     """
 
     bits: int
@@ -139,7 +139,7 @@ class _Host:
 
 @cache
 def available() -> bool:
-    """Return whether native code can be made here."""
+    """Return whether native code is available."""
     try:
         _host()
     except MissingExtraError:
@@ -160,7 +160,7 @@ def has_symbol(name: str) -> bool:
 
 
 def vector_unit() -> VectorUnit:
-    """Return what vector code for this machine looks like."""
+    """Return the vector instructions of this machine."""
     return _host().vectors
 
 
@@ -169,7 +169,7 @@ def _address_of(name: str) -> int | None:
 
 
 def add_symbol(name: str, address: int) -> None:
-    """Let native code call the function at ``address`` by ``name``; it must never be freed."""
+    """Make the function at ``address`` callable by ``name``; it must never be freed."""
     with _LOCK:
         _ADDED[name] = address
 
@@ -186,7 +186,7 @@ def _binding() -> Any:
 
 
 def _host() -> _Host:
-    with _LOCK:  # two hosts would unload one another's code
+    with _LOCK:  # two hosts would unload each other's code
         return _make_host()
 
 
@@ -202,10 +202,10 @@ def _make_host() -> _Host:
         features = binding.get_host_cpu_features()
         for library in _MATH_LIBRARIES:
             _load(binding, library)
-        # Vectors as wide as the machine has them, also where LLVM would rather take half.
+        # Vectors of full width, even if LLVM prefers half of it.
         flags = features.flatten() + (",-prefer-256-bit" if features.get("avx512f") else "")
         machine = _target_machine(binding, flags)
-        # The linker takes possession of its target machine, hence a second one.
+        # The linker takes ownership of its target machine, so a second one is needed.
         linker = binding.create_lljit_compiler(
             _target_machine(binding, flags), suppress_errors=True
         )
@@ -214,7 +214,7 @@ def _make_host() -> _Host:
 
 
 def hold_in_forks(lock: Any) -> None:
-    """Let forks wait for the lock: in a child, nobody would release it for other threads."""
+    """Make forks wait for the lock: in a child, no thread would release it."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=lock.__enter__,
@@ -224,19 +224,19 @@ def hold_in_forks(lock: Any) -> None:
 
 
 class Latest(Generic[Value]):
-    """The values that were used last, by what they depend on; threads and forks may share it."""
+    """A cache of the most recently used values by key; threads and forks may share it."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._values: OrderedDict[Any, Value] = OrderedDict()
-        self._lock = threading.RLock()  # the garbage collector may run code that comes here
+        self._lock = threading.RLock()  # the garbage collector may run code that calls this
         hold_in_forks(self._lock)
 
     def __len__(self) -> int:
         return len(self._values)
 
     def get(self, key: Any, make: Callable[[], Value]) -> Value:
-        """Return the value for ``key``; ``make`` is called if there is none."""
+        """Return the value for ``key``, created by ``make`` if it is missing."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
@@ -269,7 +269,7 @@ def _vector_unit(features: Any) -> VectorUnit:
 
 
 def _load(binding: Any, library: str) -> None:
-    """Load a shared library, if there is one of that name, so that its functions can be called."""
+    """Load a shared library, if it exists, so that its functions can be called."""
     try:
         ctypes.CDLL(library)
     except OSError:
@@ -280,7 +280,7 @@ def _load(binding: Any, library: str) -> None:
 _serial = itertools.count()
 
 _loaded: weakref.WeakValueDictionary[str, CompiledModule] = weakref.WeakValueDictionary()
-"""The machine code of this process, by what it depends on."""
+"""The machine code of this process, by its key."""
 
 
 def compile_module(ir: Any, name: str = "module") -> CompiledModule:
@@ -289,7 +289,7 @@ def compile_module(ir: Any, name: str = "module") -> CompiledModule:
     Parameters
     ----------
     ir : llvmlite.ir.Module or str
-        Its functions with bodies that are not ``internal`` or ``private`` are exported.
+        Functions with bodies are exported unless they are ``internal`` or ``private``.
     name : str
         For error messages.
 
@@ -298,7 +298,7 @@ def compile_module(ir: Any, name: str = "module") -> CompiledModule:
     MissingExtraError
         If llvmlite is not installed.
     InternalError
-        If the text is not valid, or calls a function that this process does not have.
+        If the text is invalid, or calls a function that does not exist in this process.
     """
     text = str(ir)
     key = _key(text)
@@ -315,7 +315,7 @@ def compile_module(ir: Any, name: str = "module") -> CompiledModule:
 
 
 def _key(text: str) -> str:
-    """Return a name for the machine code of a text: it says all that the code depends on."""
+    """Return a key for the machine code of a text, with everything that the code depends on."""
     binding, host = _binding(), _host()
     versions = binding.llvm_version_info, host.machine.triple
     parts = [text, host.target, repr(_OPTIONS), repr(versions)]
@@ -323,7 +323,7 @@ def _key(text: str) -> str:
 
 
 def _is_portable(text: str) -> bool:
-    """Return whether code may be used in other processes: it holds no address of this one."""
+    """Return whether other processes may use the code: it contains no addresses."""
     return not re.search(r"inttoptr \(|inttoptr i\d+ \d", text)
 
 
@@ -356,7 +356,7 @@ def _compile(text: str, name: str) -> _ObjectFile:
 
 
 def optimised_text(ir: Any) -> str:
-    """Return the text of a module after optimisation, to be read."""
+    """Return the text of a module after optimisation."""
     with _llvm():
         return str(_optimised(ir, "text"))
 
@@ -370,7 +370,7 @@ def _optimised(ir: Any, name: str) -> Any:
         module.data_layout = str(host.machine.target_data)
         module.verify()
     except RuntimeError as error:
-        raise InternalError(f"native module {name!r} is not valid: {error}") from None
+        raise InternalError(f"native module {name!r} is invalid: {error}") from None
     _require_symbols(module, name)
     options = binding.create_pipeline_tuning_options()
     for option, value in _OPTIONS.items():
@@ -385,7 +385,7 @@ def _optimised(ir: Any, name: str) -> Any:
 
 
 def _dispose(manager: Any) -> None:
-    """Free a pass manager: llvmlite does not, as it inherits an empty ``_dispose`` first."""
+    """Free a pass manager: llvmlite inherits an empty ``_dispose`` and does not free it."""
     ffi = _binding().ffi
     free = getattr(ffi.lib, "LLVMPY_DisposeNewModulePassManger", None)
     if type(manager)._dispose is ffi.ObjectRef._dispose and free is not None:
@@ -396,7 +396,7 @@ def _dispose(manager: Any) -> None:
 
 
 def _require_symbols(module: Any, name: str) -> None:
-    """Raise an error if the module calls a function that this process does not have."""
+    """Raise an error if the module calls a function that does not exist in this process."""
     for function in module.functions:
         called = function.name
         if function.is_declaration and not called.startswith("llvm.") and not has_symbol(called):

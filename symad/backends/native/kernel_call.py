@@ -1,4 +1,4 @@
-"""What machine code is given: views of memory, and the words of a call."""
+"""The arguments of machine code: views of memory, and the words of a call."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class BufferView:
     Attributes
     ----------
     block : int
-        Which block: the arena, an input, an output, a constant.
+        The number of the block: the arena, an input, an output, a constant.
     offset : int
-        Where in the block the first element stands, in bytes.
+        The position of the first element in the block, in bytes.
     shape : tuple of int
     strides : tuple of int
         In elements, not bytes; 0 along an axis that repeats.
@@ -41,14 +41,14 @@ class BufferView:
 
     @property
     def is_contiguous(self) -> bool:
-        """Whether the elements stand one after another, in C order."""
+        """Whether the elements are contiguous, in C order."""
         if 0 in self.shape:
             return True
         pairs = zip(self.shape, self.strides, contiguous_strides(self.shape), strict=True)
         return all(size == 1 or stride == expected for size, stride, expected in pairs)
 
     def reshaped(self, shape: Shape) -> BufferView | None:
-        """Return the same elements in another shape, or ``None`` where that takes a copy."""
+        """Return the same elements in another shape, or ``None`` if that needs a copy."""
         if not self.is_contiguous:
             return None
         return replace(self, shape=shape, strides=contiguous_strides(shape))
@@ -87,24 +87,24 @@ def contiguous_strides(shape: Shape) -> Shape:
 class KernelCall:
     """One call of machine code, ``int64 code(int64 *words)``, which returns 0 or an error code.
 
-    It may be done in parts: one call for each, with arguments of its own.
+    It may be split into parts: one call for each, with its own arguments.
 
     Attributes
     ----------
     address : int
     arguments : tuple of int or BufferView
-        Those of all parts; a view stands for the address of its first element.
+        The arguments of all parts; a view represents the address of its first element.
     module : CompiledModule or None
-        What must stay loaded.
+        The module that must stay loaded.
     node : Node
-        What is computed, for messages and profiles.
+        The computed node, for messages and profiles.
     work : float
-        About how many nanoseconds it takes.
+        The estimated time in nanoseconds.
     over : tuple of pairs of BufferView
-        Results, each with an argument that it may take the place of.
+        Results, each with an argument that it may overwrite.
     parts : int
     threads : int
-        How many threads share the parts.
+        The number of threads that share the parts.
     """
 
     address: int

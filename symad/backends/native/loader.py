@@ -1,8 +1,8 @@
-"""Loads object files that LLVM made for x86-64 Linux.
+"""Loads object files from LLVM on x86-64 Linux.
 
-llvmlite's own linker, which loads all others, keeps about 10 kB for each object file for ever, and
-takes 70 kB for one that is loaded.  Here an object file takes as much memory as its contents, and
-is unloaded when nothing refers to that memory any more.
+llvmlite's own linker, used on other systems, permanently keeps about 10 kB for each object file and
+takes 70 kB while it is loaded.  Here an object file takes only the size of its contents, and is
+unloaded when nothing refers to its memory any more.
 
 The format is that of the System V ABI: https://refspecs.linuxfoundation.org/elf/elf.pdf
 """
@@ -24,7 +24,7 @@ _PROGRAM, _SYMBOLS, _RELOCATIONS, _UNWINDING = 1, 2, 4, 0x70000001
 _WRITTEN, _LOADED = 1, 2
 _UNDEFINED = 0
 _ABSOLUTE = 1
-"""The one kind of relocation in LLVM's large code model: an address of 64 bits."""
+"""The only relocation type in LLVM's large code model: a 64-bit address."""
 
 _Find = Callable[[str], int | None]
 
@@ -43,26 +43,26 @@ class _ElfSection(NamedTuple):
 
 
 class _Unknown(Exception):
-    """The object file holds something that is not known here."""
+    """The object file contains something that this loader does not support."""
 
 
 def load(
     image: bytes, exported: Collection[str], address_of: _Find
 ) -> tuple[Any, Mapping[str, int]] | None:
-    """Return the memory with the code of an object file, and where the exported functions are.
+    """Return the memory with the code of an object file, and the exported addresses.
 
     Parameters
     ----------
     image : bytes
-        The object file, undamaged.
+        The object file, which must be intact.
     exported : collection of str
     address_of : callable
-        Returns the address of a function that the object file does not hold, if there is one.
+        Returns the address of a function outside the object file, if it exists.
 
     Returns
     -------
     tuple or None
-        ``None`` where another linker is needed.
+        ``None`` if another linker is needed.
     """
     if sys.platform != "linux" or not image.startswith(_MAGIC):
         return None
@@ -108,7 +108,7 @@ def _load(
 def _symbols(
     image: bytes, sections: list[_ElfSection], homes: Mapping[int, int], address_of: _Find
 ) -> Iterator[tuple[str, int | None]]:
-    """Yield each symbol with its address, if it has one."""
+    """Yield each symbol with its address, or ``None``."""
     for section in sections:
         if section.kind != _SYMBOLS:
             continue

@@ -1,8 +1,8 @@
-"""What a fused loop nest makes, where, in which order and from what.
+"""The structure of a fused loop nest: values, their loops, their order and their reads.
 
-A nest has an outer loop over rows and, for each row, one inner loop per *stage*.  A stage makes the
-reductions along the row that need no other reduction of the same row but those of the stages before
-it; what is made per row is made between the stages.
+A nest has an outer loop over rows and, for each row, one inner loop per *stage*.  A stage computes
+the reductions along the row that only need reductions of earlier stages; values per row are
+computed between the stages.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.passes.fuse import Shape, reduced_axes, shape_of
 
 RAGGED_ROW = 4096
-"""Where all operands are one contiguous line, it is cut into rows of so many elements."""
+"""The row length if all operands are one contiguous line, which is split into rows."""
 
 _RECOMPUTED = 6
-"""What takes no more instructions is made again in a later stage, not stored."""
+"""Values with at most this many instructions are recomputed in later stages, not stored."""
 _CALL = 20
-"""What a call counts for."""
+"""The number of instructions that a call counts for."""
 _DIVISION = 4
 _OTHERS = (Sum, Max, Min, BroadcastTo, ExpandDims, Squeeze, Reshape)
-"""What a nest may hold besides elementwise ops."""
+"""The ops that a nest may contain besides elementwise ops."""
 
 
 def supports(node: Node) -> bool:
@@ -47,14 +47,14 @@ def supports(node: Node) -> bool:
 
 
 def has_code(op: Fused) -> bool:
-    """Return whether a nest can be made: a body may hold other ops if it was not made by fusion."""
+    """Return whether a body can become a nest: only fusion ensures that its ops can."""
     nodes = set(op.body.nodes).difference(op.body.inputs)
     return all(n.op is None or isinstance(n.op, _OTHERS) or supports(n) for n in nodes)
 
 
 @lru_cache(maxsize=4096)
 def cost_of(op: PerElement, dtypes: tuple[np.dtype[Any], ...], dtype: np.dtype[Any]) -> int | None:
-    """Return about how many instructions one element takes, ``None`` if there is no code for it."""
+    """Return the estimated instructions per element, or ``None`` if there is no code."""
     from llvmlite import ir
 
     try:
@@ -75,44 +75,44 @@ def _cost_of_instruction(instruction: Any) -> int:
 
 
 class ValueKind(Enum):
-    """Where in a nest a value is made, or how often it is read."""
+    """The loop of a nest in which a value is computed or read."""
 
     FULL = "full"
     """For each element."""
     ROW = "row"
     """For each row."""
     COLUMN = "column"
-    """For each place of a row, when all rows are done: a reduction over the rows."""
+    """For each place of a row, after all rows: a reduction over the rows."""
     TOTAL = "total"
-    """When all rows are done: a reduction of everything."""
+    """After all rows: a reduction of everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How the nest reads an input: the steps between its elements along each axis of the space."""
+    """The access to an input: the steps between its elements along each axis of the space."""
 
     source: Node
     strides: Shape
 
 
 class Nest:
-    """What a :class:`Fused` op does where: kinds, accesses and stages of the values in its body.
+    """Kinds, accesses and stages of the values in the body of a :class:`Fused` op.
 
     Attributes
     ----------
     kinds : dict
         The kind of each computed value.
     accesses : dict
-        By user and source, how the user reads an input of the body.
+        The access of a user to an input of the body, by user and source.
     stage : dict
-        In which inner loop a value per element is first made; for a value per row, before which.
+        The inner loop that first computes a value per element, or that a value per row precedes.
     stages : int
     numbers : list of Constant
-        The constants that come in at run time, as they may depend on sizes.
+        The constants that are run-time arguments, because they may depend on sizes.
     loops : list of list of Node
-        The values that each stage makes per element, and what it reduces, sources first.
+        The values per element and the reductions of each stage, sources first.
     stored : list of Node
-        The values per element that one stage keeps for later ones.
+        The values per element that one stage stores for later ones.
     is_fast : bool
         Whether arithmetic on floats may be reassociated and contracted.
     """
@@ -142,7 +142,7 @@ class Nest:
 
     @cached_property
     def lanes(self) -> int:
-        """How many elements are computed at once."""
+        """The number of elements that are computed at once."""
         return vector_unit().bits // (8 * self._widest())
 
     def _kind(self, node: Node) -> ValueKind:
@@ -156,21 +156,21 @@ class Nest:
         return ValueKind.TOTAL if len(axes) == rank else ValueKind.COLUMN
 
     def kind_of(self, node: Node) -> ValueKind:
-        """Return the kind of a computed value, or of an input that a reduction or a view reads."""
+        """Return the kind of a computed value, or of an input of a reduction or a view."""
         if node in self.kinds:
             return self.kinds[node]
         return ValueKind.FULL if shape_of(node) == self.space else ValueKind.ROW
 
     def is_computed(self, node: Node, kind: ValueKind) -> bool:
-        """Return whether the nest makes this value, and as which kind."""
+        """Return whether the nest computes this value with this kind."""
         return self.kinds.get(node) is kind
 
     def reduces_elements(self, node: Node) -> bool:
-        """Return whether a value is a reduction that is made in an inner loop."""
+        """Return whether a value is a reduction in an inner loop."""
         return isinstance(node.op, Reduction) and self.kind_of(node.inputs[0]) is ValueKind.FULL
 
     def is_made_in_loop(self, node: Node) -> bool:
-        """Return whether a value is made in an inner loop, per element or by a reduction."""
+        """Return whether an inner loop computes a value, per element or by a reduction."""
         return self.kinds[node] is ValueKind.FULL or self.reduces_elements(node)
 
     def _available(self, node: Node) -> int:
@@ -181,19 +181,19 @@ class Nest:
         return self.stage[node] + is_row_of_loop
 
     def _strides(self, user: Node, source: Node) -> Shape:
-        """Return the steps of ``source`` along the axes of the space, as ``user`` reads it."""
+        """Return the steps of ``source`` along the axes of the space for ``user``."""
         shape = shape_of(source)
         if isinstance(user.op, (ExpandDims, Squeeze, Reshape)):  # one number per row, in order
             shape = self.space[: self.split]
         broadcasts = isinstance(user.op, (PerElement, BroadcastTo))
-        # A value per row may have no more axes than those before the row.
+        # A value per row may only have the axes before the row.
         rank = len(shape_of(user) if broadcasts else shape)
         pairs = zip(shape, contiguous_strides(shape), strict=True)
         strides = tuple(0 if size == 1 else stride for size, stride in pairs)
         return (0,) * (rank - len(shape)) + strides + (0,) * (len(self.space) - rank)
 
     def _plan(self) -> tuple[list[set[Node]], set[Node]]:
-        """Return what each stage makes, and what it stores for later ones, from the last back."""
+        """Return the values of each stage, and those stored for later ones, starting at the end."""
         stored: set[Node] = set()
         made: list[set[Node]] = [set() for _ in range(self.stages)]
         outputs = set(self.body.outputs)
@@ -224,20 +224,20 @@ class Nest:
         return made, stored
 
     def _widest(self) -> int:
-        """Return the most bytes that an element takes in a register: float16 is computed wider."""
+        """Return the largest element size in registers, in bytes: float16 is computed wider."""
         looped = [node for loop in self.loops for node in loop]
         nodes = [*looped, *(source for node in looped for source in node.inputs)]
         dtypes = {node.dtype for node in nodes}
         return max((4 if d == "float16" else d.itemsize for d in dtypes), default=8)
 
     def own_cost(self, node: Node) -> int:
-        """Return about how many instructions one element takes, once its operands are there."""
+        """Return the estimated instructions per element, without those of its operands."""
         if not isinstance(node.op, PerElement):
             return 0
         return cost_of(node.op, tuple(source.dtype for source in node.inputs), node.dtype) or 0
 
     def _costs(self) -> dict[Node, int]:
-        """Return about how many instructions it takes to make a value from the inputs."""
+        """Return the estimated instructions to compute a value from the inputs."""
         costs: dict[Node, int] = {}
         for node in self.computed:
             if self.kinds[node] is not ValueKind.FULL:
@@ -248,7 +248,7 @@ class Nest:
 
 
 def is_plain(constant: Constant) -> bool:
-    """Return whether a number is part of the formula rather than the size of something."""
+    """Return whether a number is part of the formula, not a size."""
     value = constant.value.item()
     return isinstance(value, bool) or value != value or value in (0, 0.5, 1, 2, -0.5, -1, -2, *_INF)
 
@@ -258,19 +258,19 @@ _INF = (math.inf, -math.inf)
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A read of the nest, with the axes of the space taken together where that is possible.
+    """A read of the nest, with the axes of the space merged where possible.
 
     Attributes
     ----------
     slot : int
-        Which input of the body.
+        The index of the input of the body.
     inner : int
-        The step along a row: 1, or 0 if there is one value for the row.
+        The step along a row: 1, or 0 for one value per row.
     outer : tuple of int
         The steps along the outer axes.
     expanded : bool
         Whether the input is first copied to the shape of the space, because its steps along a row
-        are not even.
+        are uneven.
     """
 
     slot: int
@@ -289,7 +289,7 @@ class NestLayout:
     row : int
         The length of a row.
     is_line : bool
-        Whether everything is one line, cut into rows, of which the last may be shorter.
+        Whether everything is one line, split into rows, of which the last may be shorter.
     reads : list of Read
     read_of : dict
         By user and source, the index in ``reads``.
@@ -329,7 +329,7 @@ class NestLayout:
             self.reads = [Read(r.slot, r.inner, (r.inner * self.row,), False) for r in self.reads]
 
     def reads_in_order(self, read: Read) -> bool:
-        """Return whether a read takes one element after another, as outputs are written."""
+        """Return whether a read takes consecutive elements, in the order of the outputs."""
         if read.expanded or not read.inner:
             return False
         steps = (self.row * math.prod(self.outer[axis + 1 :]) for axis in range(len(self.outer)))
@@ -337,12 +337,12 @@ class NestLayout:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return -(-self.elements // self.row)
 
 
 def _even_from(sizes: Shape, strides: list[Shape]) -> int:
-    """Return the first axis from which on every operand is one contiguous line or one value."""
+    """Return the first axis from which every operand is a contiguous line or one value."""
     split = len(sizes) - 1
     while split > 0 and all(_is_even(sizes[split - 1 :], s[split - 1 :]) for s in strides):
         split -= 1
@@ -354,7 +354,7 @@ def _is_even(sizes: Shape, strides: Shape) -> bool:
 
 
 def _merge(sizes: Shape, strides: list[Shape]) -> list[tuple[int, Shape]]:
-    """Return axes with the steps of every operand, neighbours taken together where all agree."""
+    """Return axes with the steps of every operand, merging neighbours where possible."""
     merged: list[tuple[int, Shape]] = []
     for axis in reversed(range(len(sizes))):
         steps = tuple(s[axis] for s in strides)

@@ -1,4 +1,4 @@
-"""Memory that calls use again, whatever their sizes: fresh pages cost more than filling them."""
+"""Memory that calls reuse: fresh pages cost more than filling them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 
 LARGE = 1 << 16
-"""Buffers of so many bytes and more are kept for the next call."""
+"""Buffers of at least this many bytes are kept for the next call."""
 _LINE = 64
-"""How many bytes a line of the cache has."""
+"""The size of a cache line in bytes."""
 _KEPT = 4
-"""How many buffers of one size are kept."""
+"""The number of buffers of one size that are kept."""
 _SIZES = 32
-"""Of how many sizes buffers are kept."""
+"""The number of sizes for which buffers are kept."""
 _STEPS = 32
-"""Sizes are rounded up to this many between a power of two and the next."""
+"""The number of rounded sizes between a power of two and the next."""
 
 _Array = np.ndarray[Any, Any]
 
 
 class Arena:
-    """Memory for the values of one call at a time; the word before it tells whether it is in use.
+    """Memory for the values of one call at a time; the word before it is a flag for its use.
 
     Attributes
     ----------
@@ -47,11 +47,11 @@ class Arena:
 
 
 class Memory:
-    """What the programs of one function have in common: an arena, and buffers for large results.
+    """The shared memory of the programs of one function: an arena, and buffers for large results.
 
-    A buffer is kept and given out again as soon as nobody else refers to it.  What is given out is
-    a new array over that memory each time.  Whoever refers to it, to a view of it or to a buffer of
-    it, refers to the memory; its attributes and weak references end with it.
+    A buffer is kept, and reused as soon as nothing else refers to it.  Each use returns a new array
+    over its memory.  A reference to that array, or to a view or a buffer of it, is a reference to
+    the memory; attributes and weak references of the array end with it.
     """
 
     def __init__(self) -> None:
@@ -62,8 +62,8 @@ class Memory:
     def arena(self, size: int) -> Arena:
         """Return an arena of at least ``size`` bytes.
 
-        Programs that have an earlier one keep it: a new one is larger by half, so that few are
-        made.  Pages that nobody writes take no memory.
+        Programs with an earlier arena keep it.  A new arena is larger by half, so that few are
+        made.  Unwritten pages take no memory.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Memory:
         if size < LARGE or not counts_references():
             return np.empty(shape, dtype)
         kept = self._buffers(_rounded(size))
-        # Another thread that looks at the same memory refers to it, and neither takes it then.
+        # If another thread checks the same memory, both see a reference, and neither takes it.
         for memory in kept:
             if sys.getrefcount(memory) <= self._in_use:
                 return _over(memory, shape, dtype)
@@ -90,9 +90,9 @@ class Memory:
         return _over(memory, shape, dtype)
 
     def _buffers(self, size: int) -> list[_Array]:
-        """Return the buffers of one size, and forget the size that has not been used for longest.
+        """Return the buffers of one size, and drop the least recently used size.
 
-        A thread that comes in between finds none, and has its own.
+        A thread that runs in between finds none, and makes its own.
         """
         kept = self._kept.pop(size, [])
         self._kept[size] = kept
@@ -102,32 +102,32 @@ class Memory:
 
 
 def _rounded(size: int) -> int:
-    """Return the size of a buffer: close sizes have the same, so that they share buffers."""
+    """Return the rounded size of a buffer, so that close sizes share buffers."""
     step = (1 << (size - 1).bit_length() - 1) // _STEPS
     return -(-size // step) * step
 
 
 def _over(memory: _Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:
-    """Return an array that begins where a line of the cache does.
+    """Return an array that starts at a cache line.
 
-    It refers to the memory itself: references to a view of it would not be seen.
+    Its base is the memory itself: references to a view of the memory would not be counted.
     """
     begin = -memory.__array_interface__["data"][0] % _LINE
     return np.ndarray(shape, dtype, memory, begin)
 
 
 def _references(kept: list[_Array]) -> int:
-    """Return how many references there are to an array that is kept but not in use."""
+    """Return the number of references to an array that is kept but not in use."""
     for memory in kept:
         return sys.getrefcount(memory)
     return 0
 
 
 def counts_references() -> bool:
-    """Return whether a count of references tells whether anybody else has an object.
+    """Return whether reference counts show if anything else refers to an object.
 
-    It does not where Python is built to run threads side by side, not even while they take turns:
-    an object has several counts there, and some references are not counted.
+    They do not in free-threaded builds of Python, even with the GIL enabled: an object has several
+    counts there, and some references are not counted.
     """
     if not hasattr(sys, "getrefcount"):
         return False

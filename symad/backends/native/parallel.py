@@ -1,8 +1,8 @@
 """Threads that help with kernel calls in parts.
 
-A call asks them, does parts itself as well, and waits until nobody is at one any more.  Whoever is
-free takes the next part that nobody has begun: the parts, and so the results, do not depend on how
-many threads there are.
+A call requests help, works on parts itself, and waits until all parts are finished.  Each free
+thread takes the next part.  The parts, and therefore the results, do not depend on the number of
+threads.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 _MOST_WAITING = 64
-"""So many requests wait at most: threads that come late find nothing left to do."""
+"""The most waiting requests: late threads would find no parts left."""
 
 
 class Helpers:
@@ -24,9 +24,9 @@ class Helpers:
     Parameters
     ----------
     do_parts : callable
-        Takes the address of the words about a call, and does parts of it until none is left.
+        Takes the address of the words of a call, and does parts of it until none is left.
     count : int
-        How many threads to ask.
+        The number of threads to ask.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Helpers:
         self.table: Any = None
 
     def __call__(self, call: int) -> None:
-        """Ask for help with one call; this returns at once."""
+        """Request help with one call, without waiting."""
         for _ in range(self._count):
             _team().ask(self._count, self._do_parts, call, self.table)
 
@@ -57,7 +57,7 @@ class _Team:
             self._size += 1
             try:
                 threading.Thread(target=self._serve, name="symad", daemon=True).start()
-            except RuntimeError:  # the interpreter is about to end
+            except RuntimeError:  # the interpreter is shutting down
                 self._size -= 1
                 return
         if self._requests.qsize() < _MOST_WAITING:
@@ -69,7 +69,7 @@ class _Team:
 
 
 def _help(do_parts: Callable[[int], Any], call: int, table: Any) -> None:
-    """Do parts of a call; ``table`` is passed so that its memory stays."""
+    """Do parts of a call; ``table`` is passed to keep its memory alive."""
     do_parts(call)
 
 
@@ -79,4 +79,4 @@ def _team() -> _Team:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_team.cache_clear)  # a child has none of the threads
+    os.register_at_fork(after_in_child=_team.cache_clear)  # a child process has no helper threads

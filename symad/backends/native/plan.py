@@ -1,4 +1,4 @@
-"""The plan of native code: what runs together, what it takes, and where values are stored."""
+"""The plan of native code: its steps, their arguments, and the storage of values."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from symad.plan.plan import Plan, plan_of_order
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """A schedule, and the kernel calls of those of its parts that are native.
+    """A schedule, with the kernel calls of its native parts.
 
     Attributes
     ----------
     schedule : Schedule
     segments : tuple of LoweredSegment or None
-        One for each part; ``None`` for a part that is one node with a kernel of its own.
+        One for each part; ``None`` for a part that is one node with its own kernel.
     """
 
     schedule: Schedule
@@ -35,15 +35,15 @@ class Lowered:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """What is called at once.
+    """One step of a plan.
 
     Attributes
     ----------
     source : PlacedSegment or Node
     inputs, made : tuple of Node
-        What it takes and returns.
+        Its arguments and results.
     dead : tuple of Node
-        What nothing needs after it.
+        The values that nothing needs after it.
     """
 
     source: PlacedSegment | Node
@@ -54,7 +54,7 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True)
 class NativePlan:
-    """What a native program does.
+    """The steps of a native program.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class NativePlan:
 
     @property
     def whole(self) -> PlacedSegment | None:
-        """The segment that takes all inputs and returns all outputs, if there is one."""
+        """The segment that takes all inputs and returns all outputs, or ``None``."""
         parts = self.schedule.parts
         is_whole = len(parts) == 1 and parts[0].is_segment
         source = self.steps[0].source if is_whole else None
@@ -84,7 +84,7 @@ def lower_parts(schedule: Schedule, is_fast: bool, threads: int) -> Lowered:
 
 
 def make_native_plan(lowered: Lowered) -> NativePlan:
-    """Return the plan in which each value has its place."""
+    """Return the plan with the storage of each value."""
     return NativePlan(lowered.schedule, tuple(_steps(lowered)))
 
 
@@ -113,11 +113,11 @@ def _steps(lowered: Lowered) -> Iterator[PlannedStep]:
         )
 
 
-# What is shown
+# Text form
 
 
 def node_by_node(native: NativePlan) -> Plan:
-    """Return a plan as a list of nodes, in the order in which they run, with their places."""
+    """Return a plan as a list of nodes in the order of execution, with their storage."""
     schedule = native.schedule
     graph = schedule.graph
     pairs = zip(graph.outputs, schedule.outputs, schedule.copied, strict=True)
@@ -127,7 +127,7 @@ def node_by_node(native: NativePlan) -> Plan:
 
 
 def _order(schedule: Schedule) -> list[Node]:
-    """Return the computed nodes in the order in which they run; views come when they are used."""
+    """Return the computed nodes in the order of execution; views come at their first use."""
     graph = schedule.graph
     known = {*graph.inputs, *(node for node in graph.nodes if node.op is None)}
     order = []
@@ -141,7 +141,7 @@ def _order(schedule: Schedule) -> list[Node]:
 
 
 def _placement(schedule: Schedule, steps: Sequence[PlannedStep]) -> Placement:
-    """Return where each value is stored."""
+    """Return a description of the storage of each value."""
     placed = [step.source for step in steps if isinstance(step.source, PlacedSegment)]
     result = {node: f"result {k}" for k, node in enumerate(schedule.outputs)}
     stored: dict[Node, str] = {}
@@ -167,7 +167,7 @@ def _placement(schedule: Schedule, steps: Sequence[PlannedStep]) -> Placement:
 
 
 def _inside(segment: PlacedSegment) -> dict[Node, Node]:
-    """Return the values that are stored in a result before this is written, with the result."""
+    """Return the values that are stored in the memory of a result before it, with the result."""
     found = {}
     for node, places in segment.stored.items():
         if len(places) == 1 and places[0].kind is StorageKind.OUTPUT:
@@ -178,21 +178,21 @@ def _inside(segment: PlacedSegment) -> dict[Node, Node]:
 
 
 def _how(node: Node) -> str:
-    """Return what a node is whose kernel Python calls."""
+    """Return the description of a node whose kernel is called from Python."""
     if is_view(node):
         return "view"
     return "array, by NumPy"
 
 
 def _in_words(segment: PlacedSegment, result: Mapping[Node, str], prefix: str) -> dict[Node, str]:
-    """Return where the values of a segment are stored, and how many kernels make each, if more
-    than one."""
+    """Return the storage of the values of a segment, and the number of kernels for each if
+    there are several."""
     names = [result.get(node, "array") for node in segment.outputs]
     calls = Counter(call.node for call in segment.code.calls)
     words = {}
     for node, places in segment.stored.items():
         where = [names[p.place] if p.kind is StorageKind.OUTPUT else str(p) for p in places]
-        if node in result:  # a number is computed in the arena, and made an object of at the end
+        if node in result:  # computed in the arena, then converted to an object
             where = [result[node]]
         kernels = f"{calls[node]} kernels, " if calls[node] > 1 else ""
         words[node] = f"{prefix}{kernels}{', '.join(where)}"

@@ -1,4 +1,4 @@
-"""The program of a plan: native code as far as there is any, NumPy's kernels for the other ops."""
+"""The program of a plan: native code where available, NumPy's kernels for all other ops."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class _RegisterCall:
     run : callable
     inputs : tuple of int
     outputs : tuple of int
-        The registers of the results of a segment, which come as a list; of a kernel there is one.
+        The registers of the results: a list for a segment, one for a kernel.
     frees : tuple of int
-        The registers that are not needed after it.
+        The registers that are no longer needed after it.
     source : Node or Segment
     targets : tuple of int or None
-        Which output of the program each array is that a segment makes: it may be given memory for
-        them, after the inputs.
+        The index of the program's output for each array that a segment makes; memory for these
+        outputs may be passed after the inputs.
     """
 
     run: Callable[..., Any]
@@ -58,7 +58,7 @@ class _RegisterCall:
 
 
 def schedule_natively(graph: Graph) -> Schedule:
-    """Return the parts of a graph for this machine."""
+    """Return the schedule of a graph for this machine."""
     return schedule(graph, runtime() is not None)
 
 
@@ -70,7 +70,7 @@ def native_program(plan: NativePlan, settings: Settings, memory: Memory) -> Nati
     plan : NativePlan
     settings : Settings
     memory : Memory
-        It may be shared with other programs.
+        Memory that may be shared with other programs.
     """
     if plan.whole is not None:
         return NativeProgram(plan, _segment(plan.whole, memory), (), (), ())
@@ -125,7 +125,7 @@ def _kernel(
 
 
 def _targets_of(schedule: Schedule, step: PlannedStep) -> tuple[int | None, ...]:
-    """Return which output of the program each array is that a segment makes."""
+    """Return the index of the program's output for each array that a segment makes."""
     if isinstance(step.source, Node):
         return ()
     pairs = enumerate(zip(schedule.outputs, schedule.copied, strict=True))
@@ -134,10 +134,10 @@ def _targets_of(schedule: Schedule, step: PlannedStep) -> tuple[int | None, ...]
 
 
 class NativeProgram:
-    """A plan ready to run; calls share nothing, so threads may run one program at once.
+    """A plan that is ready to run; calls share no state, so several threads may run it.
 
-    Large buffers are kept from call to call; one that was handed out is used again only when
-    nobody holds it any more.
+    Large buffers are kept between calls; a returned buffer is reused only when nothing refers to it
+    any more.
 
     Parameters
     ----------
@@ -166,13 +166,13 @@ class NativeProgram:
 
     @cached_property
     def plan(self) -> Plan:
-        """What is run, node by node."""
+        """The plan that is run, node by node."""
         return node_by_node(self._plan)
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
         """Run on ``values``, one for each input of the graph, and return the outputs.
 
-        Where ``targets`` has an array for an output, this may be written there, and returned.
+        If ``targets`` has an array for an output, the output may be written there and returned.
 
         Raises
         ------
@@ -191,7 +191,7 @@ class NativeProgram:
     def entry(
         self, outputs: Any, fallback: Callable[..., Any], name: str, mark: CallMark
     ) -> Callable[..., Any] | None:
-        """Return a native function that takes arguments as Python passes them, or ``None``.
+        """Return a native function that takes arguments as passed by Python, or ``None``.
 
         See :meth:`symad.backends.base.DirectProgram.entry`.
         """
@@ -203,7 +203,7 @@ class NativeProgram:
         return [result_of(registers[place], copied) for place, copied in self._outputs]
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
-        """Run once, and return what was computed one after another, each with its seconds."""
+        """Run once, and return the computed nodes in order, each with its seconds."""
         if self._whole is not None:
             return self._whole.profile(values)
         registers = [*values, *self._registers]

@@ -1,4 +1,4 @@
-"""What native code needs, and whether it is there: llvmlite, of a version that works."""
+"""The requirement of native code: llvmlite, in a supported version."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 
 LEAST_VERSION = (0, 46)
-"""Of llvmlite: what is older fails."""
+"""The oldest supported version of llvmlite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why there is no native code here, and what to do about it."""
+    """The reason why native code is unavailable, and a remedy."""
 
     message: str
     remedy: str
@@ -20,19 +20,19 @@ class Missing:
 
 @cache
 def missing() -> Missing | None:
-    """Return why there is no native code here, ``None`` if there is; found out once a process."""
+    """Return why native code is unavailable, or ``None`` if it is; checked once per process."""
     needed = ".".join(map(str, LEAST_VERSION))
     remedy = f'Run `pip install "llvmlite>={needed}"`, or use backend="numpy".'
     version = found_version()
     if version is None:
         return Missing(f"native code needs llvmlite {needed}, which is not installed", remedy)
     if _numbers(version) < LEAST_VERSION:
-        return Missing(f"native code needs llvmlite {needed}, and {version} is installed", remedy)
+        return Missing(f"native code needs llvmlite {needed}, but {version} is installed", remedy)
     return None
 
 
 def found_version() -> str | None:
-    """Return the version of llvmlite that is installed, ``None`` if there is none."""
+    """Return the installed version of llvmlite, or ``None``."""
     try:
         from llvmlite import __version__
     except ImportError:
@@ -41,7 +41,7 @@ def found_version() -> str | None:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """Return the numbers that a version begins with.
+    """Return the leading numbers of a version.
 
     Examples
     --------

@@ -1,11 +1,11 @@
-"""One element of an elementwise op as LLVM instructions: what :class:`ScalarBuilder` asks for.
+"""Elementwise ops as LLVM instructions: an implementation of :class:`ScalarBuilder`.
 
-The same instructions work on vectors, on one element in each lane.
+The same instructions work on vectors, with one element in each lane.
 
-Arithmetic is IEEE 754 without any licence to reassociate or to contract, unless that is given;
+Arithmetic follows strict IEEE 754, without reassociation or contraction, unless ``is_fast`` is set;
 integers wrap around.
 Functions of the C library, and their vector forms, are within 4 ulps of NumPy's; of SciPy's too,
-except where those lose digits: ``erfc`` of large numbers, ``gammaln`` near its zeros below 0.
+except where SciPy loses digits: ``erfc`` of large numbers, ``gammaln`` near its zeros below 0.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ _INTRINSICS = {"ceil", "copysign", "fabs", "floor", "rint", "sqrt", "trunc"}
 """Functions that are instructions, not calls."""
 
 _LICENCE = ("reassoc", "nsz", "arcp", "contract", "afn")
-"""What fast arithmetic may do: all that LLVM knows of, but NaN and infinities stay."""
+"""The flags of fast arithmetic: all of LLVM's, except those that ignore NaN and infinities."""
 
 _LETTERS = {512: "e", 256: "d", 128: "b"}
-"""How the vector function ABI names the instruction set, by the bits of a vector."""
+"""The letter of the instruction set in the vector function ABI, by the bits of a vector."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """An LLVM value and the dtype it stands for: LLVM's integers have no sign."""
+    """An LLVM value and its dtype: LLVM's integers do not record signedness."""
 
     value: Any
     dtype: np.dtype[Any]
 
 
 def llvm_type(dtype: np.dtype[Any]) -> Any:
-    """Return the LLVM type of a value in a register; a boolean has one bit.
+    """Return the LLVM type of a value in a register, where a boolean takes one bit.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def llvm_type(dtype: np.dtype[Any]) -> Any:
 
 
 def has_type(dtype: np.dtype[Any]) -> bool:
-    """Return whether there is a type for ``dtype`` here: see :func:`llvm_type`."""
+    """Return whether ``dtype`` has a type: see :func:`llvm_type`."""
     return dtype.kind != "f" or dtype.itemsize != 2 or _converts_half()
 
 
@@ -81,7 +81,7 @@ class LLVMScalarBuilder:
     ----------
     builder : llvmlite.ir.IRBuilder
     lanes : int
-        How many elements are computed at once, as vectors; 0 for one, as a scalar.
+        The number of elements that are computed at once, as vectors; 0 for one scalar.
     is_fast : bool
         Whether arithmetic on floats may be reassociated and contracted.
     """
@@ -121,7 +121,7 @@ class LLVMScalarBuilder:
         return Scalar(self.builder.fdiv(x.value, y.value, flags=self._licence), x.dtype)
 
     def truncated_divide(self, x: Scalar, y: Scalar) -> Scalar:
-        """Division of integers traps where y is 0 or the quotient overflows: there, divide by 1."""
+        """Divide integers; divide by 1 if y is 0 or the quotient overflows, which would trap."""
         zero, one = self.constant(0, y.dtype), self.constant(1, y.dtype)
         by_zero = self.equal(y, zero)
         if x.dtype.kind == "u":
@@ -161,12 +161,12 @@ class LLVMScalarBuilder:
         return Scalar(self.builder.select(condition.value, x.value, y.value), x.dtype)
 
     def call(self, function: str, *arguments: Scalar) -> Scalar:
-        """Call a function of C; of float16, in float32.
+        """Call a function of the C library; float16 is computed in float32.
 
         Raises
         ------
         NotImplementedError
-            For integers, and where the C library does not have the function.
+            For integers, and if the C library does not have the function.
         """
         dtype = arguments[0].dtype
         if dtype.kind != "f":
@@ -188,7 +188,7 @@ class LLVMScalarBuilder:
         return self.call_library(function, *arguments)
 
     def call_library(self, function: str, *arguments: Scalar) -> Scalar:
-        """Call a function of C itself; see :meth:`call`."""
+        """Call a function of the C library; see :meth:`call`."""
         dtype = arguments[0].dtype
         name = function if dtype == _FLOAT64 else f"{function}f"
         if not has_symbol(name):
@@ -197,7 +197,7 @@ class LLVMScalarBuilder:
         return Scalar(self._call(name, dtype, values), dtype)
 
     def unless(self, condition: Scalar, value: Scalar, otherwise: Callable[[], Scalar]) -> Scalar:
-        """Return ``value`` of one element if ``condition`` holds, as it is likely to."""
+        """Return ``value`` for one element if ``condition`` holds, which is likely."""
         here = self.builder.block
         with self.builder.if_then(self.builder.not_(condition.value), likely=False):
             other, there = otherwise(), self.builder.block
@@ -230,7 +230,7 @@ class LLVMScalarBuilder:
         return Scalar(made, x.dtype)
 
     def _compare(self, relation: str, x: Scalar, y: Scalar) -> Scalar:
-        if x.dtype != y.dtype:  # of signed with unsigned, which share no dtype
+        if x.dtype != y.dtype:  # signed and unsigned, which have no common dtype
             raise NotImplementedError(f"{x.dtype} and {y.dtype} are not compared here")
         compare = {
             "f": self.builder.fcmp_ordered,
@@ -268,7 +268,7 @@ class LLVMScalarBuilder:
         return Scalar(convert(x.value, self.type_of(dtype)), dtype)
 
     def _float_to_integer(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
-        """NaN becomes 0, and what does not fit the nearest integer that ``dtype`` has."""
+        """Convert to integers: NaN becomes 0, and values out of range the nearest integer."""
         if x.dtype.itemsize == 2:
             x = self._from_float(x, _FLOAT32)
         kind = "fptosi" if dtype.kind == "i" else "fptoui"
@@ -277,12 +277,12 @@ class LLVMScalarBuilder:
         return Scalar(self.builder.call(declared, [x.value]), dtype)
 
     def multiply_add(self, x: Scalar, y: Scalar, z: Scalar) -> Scalar:
-        """Return x y + z of floats, rounded once where the machine has an instruction for it."""
+        """Return x y + z of floats, rounded once if the machine has an instruction for it."""
         return self.intrinsic("fmuladd", x, y, z)
 
     @property
     def can_scale(self) -> bool:
-        """Whether there is an instruction for :meth:`scale`."""
+        """Whether the machine has an instruction for :meth:`scale`."""
         return vector_unit().letter == "e" and self.lanes == 16
 
     def scale(self, x: Scalar, n: Scalar) -> Scalar:
@@ -300,15 +300,15 @@ class LLVMScalarBuilder:
         return Scalar(self.builder.bitcast(x.value, self.type_of(dtype)), dtype)
 
     def shift_left(self, x: Scalar, bits: int) -> Scalar:
-        """Return the bits of an integer farther left."""
+        """Return an integer shifted left."""
         return Scalar(self.builder.shl(x.value, self.constant(bits, x.dtype).value), x.dtype)
 
     def shift_right(self, x: Scalar, bits: int) -> Scalar:
-        """Return the bits of a signed integer farther right."""
+        """Return a signed integer shifted right."""
         return Scalar(self.builder.ashr(x.value, self.constant(bits, x.dtype).value), x.dtype)
 
     def with_sign_flipped(self, x: Scalar, n: Scalar, bit: int) -> Scalar:
-        """Return a float64 with its sign changed if that bit of a 64-bit integer is set."""
+        """Return a float64, negated if the sign bit of a 64-bit integer is set."""
         moved = self.shift_left(n, 63 - bit)
         sign = self.logical_and(moved, self.constant(np.iinfo(n.dtype).min, n.dtype))
         bits = self.builder.xor(self.reinterpret(x, n.dtype).value, sign.value)
@@ -325,7 +325,7 @@ class LLVMScalarBuilder:
         return Scalar(self.builder.shuffle_vector(single, undefined, zeros), x.dtype)
 
     def over_lanes(self, operation: str, vector: Scalar, flag: str = "") -> Scalar:
-        """Return what LLVM's ``vector.reduce`` makes of all lanes; ``flag`` says how freely."""
+        """Return LLVM's ``vector.reduce`` of all lanes; ``flag`` is a fast-math flag."""
         single = llvm_type(vector.dtype)
         operands = [single(-0.0)] if operation == "fadd" else []
         operands.append(vector.value)
@@ -335,14 +335,14 @@ class LLVMScalarBuilder:
         return Scalar(self.builder.call(function, operands, fastmath=flags), vector.dtype)
 
     def intrinsic(self, function: str, *operands: Scalar, flags: Sequence[str] = ()) -> Scalar:
-        """Call a function of LLVM's own, whose result is like the first operand.
+        """Call an intrinsic of LLVM whose result has the type of the first operand.
 
         Parameters
         ----------
         function : str
         *operands : Scalar
         flags : sequence of str
-            What LLVM need not respect.
+            Fast-math flags.
         """
         dtype, values = operands[0].dtype, [operand.value for operand in operands]
         name = f"llvm.{function}.{self._suffix(dtype)}"
@@ -350,12 +350,12 @@ class LLVMScalarBuilder:
         return Scalar(self.builder.call(declared, values, fastmath=flags), dtype)
 
     def _suffix(self, dtype: np.dtype[Any]) -> str:
-        """Return how names of LLVM's own functions tell of a type."""
+        """Return the type suffix in the names of LLVM's intrinsics."""
         lanes = f"v{self.lanes}" if self.lanes else ""
         return f"{lanes}{llvm_type(dtype).intrinsic_name}"
 
     def _call(self, name: str, dtype: np.dtype[Any], values: Sequence[Any]) -> Any:
-        """Call a C function: its vector form, or the function itself for each lane."""
+        """Call a C function: its vector form, or the function for each lane."""
         if not self.lanes:
             return self.builder.call(self._declare(name, llvm_type(dtype), values), values)
         form = _vector_form(name, 8 * dtype.itemsize, self.lanes, len(values))
@@ -371,7 +371,7 @@ class LLVMScalarBuilder:
         return result
 
     def _declare(self, name: str, result: Any, operands: Sequence[Any]) -> Any:
-        """Return a function of such operands, declared as one that only computes a value."""
+        """Return a function of such operands, declared as free of side effects."""
         from llvmlite import ir
 
         module = self.builder.module
@@ -380,14 +380,14 @@ class LLVMScalarBuilder:
         signature = ir.FunctionType(result, [operand.type for operand in operands])
         declared = ir.Function(module, signature, name)
         if not name.startswith("llvm."):
-            # LLVM knows these attributes, llvmlite's own list of them does not.
+            # LLVM supports these attributes, but llvmlite's list lacks them.
             set.update(declared.attributes, ("memory(none)", "nounwind", "willreturn"))
         return declared
 
 
 @cache
 def _vector_form(name: str, bits: int, lanes: int, arity: int) -> str | None:
-    """Return the C library's vector form of a function, as the x86-64 vector ABI names it."""
+    """Return the C library's vector form of a function, named by the x86-64 vector ABI."""
     letter = _LETTERS.get(bits * lanes)
     if letter is None or not vector_unit().letter:
         return None
@@ -398,7 +398,7 @@ def _vector_form(name: str, bits: int, lanes: int, arity: int) -> str | None:
 def element(
     builder: LLVMScalarBuilder, op: PerElement, inputs: Sequence[Scalar], dtype: np.dtype[Any]
 ) -> Value:
-    """Return one element of the result of ``op``, which is of ``dtype``.
+    """Return one element of the result of ``op``, which has the dtype ``dtype``.
 
     Raises
     ------

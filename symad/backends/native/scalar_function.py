@@ -1,7 +1,7 @@
-"""Scalar functions: a whole plan as one native function, called as CPython calls its own.
+"""Scalar functions: a whole plan as one native function with CPython's calling convention.
 
-What a small function costs is the way in and out, not its arithmetic; see ``cpython.py``.  The code
-of one function serves all of the same structure.
+The cost of a small function is the conversion of arguments and results, not its arithmetic; see
+``cpython.py``.  All functions of the same structure share their code.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from symad.plan.plan import Plan
 from symad.types import TensorType
 
 MOST_INSTRUCTIONS = 2000
-"""Plans of more instructions are declined: all told, each takes some 50 microseconds to compile."""
+"""Plans with more instructions are declined: each takes about 50 microseconds to compile."""
 
 _INSTRUCTIONS_PER_NUMBER = 10
-"""What an argument or a result counts for: finding out what it is, and making objects."""
+"""The instructions counted for an argument or a result: type checks, and making objects."""
 
 _EXPORTED = "call"
 """The name of the function in its module."""
@@ -46,13 +46,13 @@ def native_function(
     Parameters
     ----------
     plan : Plan
-        Of a graph whose values are all known to have no axes.
+        The plan of a graph whose values are all known to be scalars.
     outputs : nested structure
-        What the function returns: tuples, lists and dicts whose leaves stand for the outputs of the
-        plan in order.
+        The structure of the result: tuples, lists and dicts whose leaves represent the outputs of
+        the plan in order.
     fallback : callable
-        Called with the same arguments when there are keywords, when their number is wrong, or when
-        one is neither a Python number that its input takes as it is nor a NumPy scalar of just its
+        Called with the same arguments if there are keywords, if their number is wrong, or if one is
+        neither a Python number that its input accepts unchanged nor a NumPy scalar of exactly its
         dtype.
     name : str
     is_fast : bool
@@ -61,8 +61,8 @@ def native_function(
     Returns
     -------
     builtin_function_or_method or None
-        ``None`` if the plan has a value with axes or a structure, an op without native code, more
-        than :data:`MOST_INSTRUCTIONS` instructions, or if llvmlite or CPython is missing.
+        ``None`` if the plan contains an array, a structure, an op without native code, or more than
+        :data:`MOST_INSTRUCTIONS` instructions, or if llvmlite or CPython is missing.
     """
     if not _is_plain(plan) or not _is_simple(outputs) or not can_read_numbers():
         return None
@@ -82,7 +82,7 @@ class _ScalarCode:
     ----------
     module : CompiledModule
     kept : list
-        The objects that it looks for in its first argument, or what stands for them.
+        The objects that it expects in its first argument, or their placeholders.
     """
 
     module: CompiledModule
@@ -102,7 +102,7 @@ _codes: Latest[_ScalarCode | None] = Latest(256)
 
 
 def _structure_of(plan: Plan, outputs: Any, is_fast: bool) -> Any:
-    """Return what the machine code of a function depends on."""
+    """Return a key of everything that the machine code of a function depends on."""
     inputs = [node.dtype for node in plan.graph.inputs]
     constants = [(register, c.dtype, c.value.tobytes()) for register, c in plan.constants]
     steps = []
@@ -114,7 +114,7 @@ def _structure_of(plan: Plan, outputs: Any, is_fast: bool) -> Any:
 
 
 def _form_of(template: Any) -> Any:
-    """Return the structure of results as something to compare; 1 and True are different keys."""
+    """Return the structure of results in a comparable form; 1 and True are different keys."""
     if not is_nested(template):
         return None
     if isinstance(template, dict):
@@ -152,7 +152,7 @@ def _results(writer: NumberFunctionWriter, plan: Plan) -> list[Scalar]:
 
 
 def _is_plain(plan: Plan) -> bool:
-    """Return whether a plan has numbers only, and ops with a meaning for one element."""
+    """Return whether a plan has only scalars, and ops that are defined for one element."""
     nodes = [*plan.graph.inputs, *plan.graph.nodes]
     numbers = len(plan.inputs) + len(plan.outputs)
     return (
@@ -163,7 +163,7 @@ def _is_plain(plan: Plan) -> bool:
 
 
 def _is_simple(template: Any) -> bool:
-    """Return whether a structure is built by CPython's own types: named tuples are not."""
+    """Return whether a structure has only built-in types, which excludes named tuples."""
     if not is_nested(template):
         return True
     items = template.values() if isinstance(template, dict) else template

@@ -1,4 +1,4 @@
-"""Which nodes run together as native code, and in which order."""
+"""The schedule: which nodes run together as native code, and in which order."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from symad.plan.plan import copied_outputs
 from symad.types import TensorType
 
 _LARGE = 1 << 20
-"""To make so many bytes takes much longer than to call a segment."""
+"""Computing this many bytes takes much longer than calling a segment."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulePart:
-    """What is done at once: many nodes by native code, or one by a kernel of its own."""
+    """Nodes that run together: many nodes as native code, or one with its own kernel."""
 
     nodes: tuple[Node, ...]
     is_segment: bool
@@ -37,11 +37,11 @@ class Schedule:
     ----------
     graph : Graph
     outputs : tuple of Node
-        Those of the graph; in place of what shares memory with something else, a copy of it.
+        The outputs of the graph; an output that shares memory is replaced by a copy.
     copies : frozenset of Node
         These copies.
     copied : tuple of bool
-        Which outputs must be copied still before they are handed out.
+        Which outputs must still be copied before they are returned.
     parts : tuple of SchedulePart
     """
 
@@ -53,17 +53,17 @@ class Schedule:
 
 
 def schedule(graph: Graph, has_native_code: bool) -> Schedule:
-    """Return the parts of a graph: of what is ready, all that is native goes first.
+    """Return the parts of a graph; of the nodes that are ready, native ones run first.
 
-    Beside large nests the number of segments does not matter, but memory does: where there are any,
-    everything runs in the order that keeps the fewest bytes.
+    Compared with large nests, the number of segments does not matter, but memory does: if there are
+    large nests, everything runs in the order that keeps the fewest bytes.
 
     Parameters
     ----------
     graph : Graph
         All types are static.
     has_native_code : bool
-        Whether there can be segments at all.
+        Whether native segments are possible.
     """
     outputs, copies = list(graph.outputs), set()
     copied = list(copied_outputs(graph, sharing_of(graph)))
@@ -88,7 +88,7 @@ class _Scheduler:
         self._nodes = [node for node in computed if not self._is_view(node)]
         self._index = {node: k for k, node in enumerate(self._nodes)}
         self._roots: dict[Node, Node] = {}
-        self._before: dict[Node, list[Node]] = {}  # what views wait for besides their roots
+        self._before: dict[Node, list[Node]] = {}  # what views depend on besides their roots
         for node in computed:
             if self._is_view(node):
                 source, *earlier = node.inputs
@@ -99,13 +99,13 @@ class _Scheduler:
         self._waiting: dict[Node, int] = {}
         self._users: dict[Node, list[Node]] = {}
         self._outputs = outputs
-        self._values: set[Node] = set()  # the views that Python has
+        self._values: set[Node] = set()  # the views that exist in Python
 
     def _is_view(self, node: Node) -> bool:
         return is_view(node) and node not in self._copies and node not in self._given
 
     def _root(self, node: Node) -> Node:
-        """Return what a node is a view of; nodes are visited sources first."""
+        """Return the node that a node is a view of; sources are visited first."""
         return self._roots.get(node, node)
 
     def parts(self) -> list[SchedulePart]:
@@ -115,9 +115,9 @@ class _Scheduler:
         return parts + [SchedulePart((view,), False) for view in self._views_for(self._outputs)]
 
     def _in_order(self) -> list[SchedulePart]:
-        """Return the parts in the order of the graph: neighbours that are native are a segment.
+        """Return the parts in the order of the graph: consecutive native nodes form a segment.
 
-        The results of a segment are there from its beginning, so that it ends with a large one.
+        The results of a segment take memory from its start, so a segment ends with a large one.
         """
         parts: list[SchedulePart] = []
         segment: list[Node] = []
@@ -133,7 +133,7 @@ class _Scheduler:
         return parts + [SchedulePart(tuple(segment), True)] * bool(segment)
 
     def _with_items(self) -> list[Node]:
-        """Return the nodes in order, but items of a structure together with it."""
+        """Return the nodes in order, with the items of a structure next to it."""
         items: dict[Node, list[Node]] = {}
         others = []
         for node in self._nodes:
@@ -166,7 +166,7 @@ class _Scheduler:
         return parts
 
     def _alone(self, node: Node) -> list[SchedulePart]:
-        """Return a node as a part, after the views that its kernel takes."""
+        """Return a node as a part, preceded by the views that its kernel takes."""
         return [SchedulePart((each,), False) for each in (*self._views_for(node.inputs), node)]
 
     def _is_native(self, node: Node) -> bool:
@@ -183,14 +183,14 @@ class _Scheduler:
                 self._enqueue(user)
 
     def _ready_natives(self) -> Iterable[Node]:
-        """Yield the native nodes that are ready, and all that they make ready."""
+        """Yield the native nodes that are ready, and those that become ready by them."""
         while self._native:
             node = self._nodes[heapq.heappop(self._native)]
             yield node
             self._finish(node)
 
     def _views_for(self, nodes: Sequence[Node]) -> Iterable[Node]:
-        """Return the views that Python needs of nodes and does not have, sources first."""
+        """Return the missing views of nodes that Python needs, sources first."""
         views: list[Node] = []
         for source in nodes:
             chain = []
@@ -203,6 +203,6 @@ class _Scheduler:
 
 
 def _is_large_result(node: Node) -> bool:
-    """Return whether a node makes a large array; items are handed out all together."""
+    """Return whether a node makes a large array; items are returned all together."""
     is_array = isinstance(node.type, TensorType) and not isinstance(node.op, StructureItem)
     return is_array and node.type.nbytes >= _LARGE

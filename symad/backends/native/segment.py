@@ -35,8 +35,8 @@ class Segment:
     ----------
     inputs, outputs : sequence of Node
     run : callable
-        Takes the inputs, and then, if wanted, an array or ``None`` for each output; returns a list
-        of the outputs.
+        Takes the inputs and, optionally, an array or ``None`` for each output; returns a list of
+        the outputs.
     """
 
     def __init__(self, placed: PlacedSegment, runtime: Runtime, memory: Memory) -> None:
@@ -48,7 +48,7 @@ class Segment:
         self.run: Callable[..., Any] = self._run_otherwise
 
     def enter(self) -> None:
-        """Get memory, and make :attr:`run` native."""
+        """Allocate memory, and make :attr:`run` native."""
         self._arena = self._arena_from(self._memory.arena)
         self.run = self.entry(CallConvention(self._run_otherwise, takes_targets=True))
 
@@ -57,13 +57,13 @@ class Segment:
         return numpy_program(make_plan(Graph(self.outputs, self.inputs)))
 
     def entry(self, convention: CallConvention) -> Callable[..., Any]:
-        """Return a native function that is called in some convention."""
+        """Return a native function with a given calling convention."""
         if self._arena is None:
             return convention.fallback
         return self._frame(convention, self._arena).entry
 
     def _arena_from(self, make: Callable[[int], Arena]) -> Arena | None:
-        """Return memory for one call at a time, if there is so much."""
+        """Return memory for one call at a time, or ``None`` if there is not enough."""
         try:
             return make(self._code.arena)
         except MemoryError:
@@ -73,15 +73,15 @@ class Segment:
         return CallTable(self._runtime, self._code, arena, convention, self._memory.take)
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
-        """Run once, call by call; return what each computed, and its seconds."""
+        """Run once, call by call; return the node of each call, and its seconds."""
         arena = self._arena_from(Arena)
         if arena is None:
             return self._kernels.profile(values)
         frame = self._frame(CallConvention(lambda *given: None), arena)
         calls = frame.as_calls()
         in_order = [self._in_order(*pair) for pair in zip(values, self.inputs, strict=True)]
-        results = frame.entry(*in_order)  # with all addresses in place, and nothing computed
-        # Once beforehand, so that code and memory are at hand.
+        results = frame.entry(*in_order)  # sets all addresses, and computes nothing
+        # A warm-up run, which loads code and memory.
         if results is None or any(self._runtime.run(address, 1) for _, address in calls):
             return self._kernels.profile(values)
         overhead = min(_seconds(self._runtime.run, 0, 0) for _ in range(9))
@@ -90,7 +90,7 @@ class Segment:
         return [(node, max(seconds - overhead, 0.0)) for node, seconds in times]
 
     def _run_otherwise(self, *given: Any) -> Any:
-        """Run on arrays that are not in order, while another thread runs, or as NumPy does."""
+        """Run on non-contiguous arrays, while another thread runs, or by NumPy's kernels."""
         count = len(self.inputs)
         in_order = [self._in_order(*pair) for pair in zip(given, self.inputs, strict=False)]
         if any(new is not old for new, old in zip(in_order, given, strict=False)):
@@ -108,9 +108,9 @@ class Segment:
             self._spare.append(frame)
 
     def _in_order(self, value: Any, node: Node) -> Any:
-        """Return a value as native code takes it: C-contiguous, aligned, of the right type.
+        """Return a value in the form that native code requires: C-contiguous, aligned, right type.
 
-        Native code would read past the end of what is smaller than the type of its node says.
+        Native code would read past the end of an array that is smaller than the type of its node.
         """
         type_ = node.type
         assert isinstance(type_, TensorType)
@@ -133,7 +133,7 @@ class Segment:
         return next((n for n in graph.nodes if node in n.inputs), graph.outputs[0])
 
     def _run_by_kernels(self, *given: Any) -> list[Any]:
-        """Run by NumPy's kernels, which tell what native code only sees that it fails."""
+        """Run by NumPy's kernels, which report the cause of a failure in native code."""
         count = len(self.inputs)
         return self._kernels(given[:count], given[count:] or None)
 

@@ -1,7 +1,7 @@
-"""Signals that wait until LLVM has finished.
+"""Delays signals until LLVM has finished.
 
-Python runs the handlers of signals in the main thread, between any two of its instructions.  What a
-handler raises inside llvmlite would leave the lock of llvmlite taken, or be lost in a finaliser.
+Python runs signal handlers in the main thread, between any two instructions.  An exception from a
+handler inside llvmlite would leave the lock of llvmlite taken, or be lost in a finaliser.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from types import FrameType
 from typing import Any
 
 _NUMBERS = tuple(map(int, signal.Signals))
-"""The signals that have names; to ask about all others as well takes twice the time."""
+"""The signals with names; checking all others too takes twice the time."""
 
 
 class DeferredSignals:
-    """A context in which no handler of a signal runs; those of signals that came run at its end.
+    """A context in which no signal handler runs; delayed handlers run at its end.
 
-    It concerns handlers written in Python; others never raise exceptions.
+    It affects handlers written in Python; others never raise exceptions.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class DeferredSignals:
 
     def __enter__(self) -> None:
         if threading.current_thread() is not threading.main_thread():
-            return  # handlers run in the main thread only
+            return  # handlers only run in the main thread
         try:
             for number in _NUMBERS:
                 handler = signal.getsignal(number)
@@ -43,13 +43,13 @@ class DeferredSignals:
             raise
 
     def __exit__(self, *error: object) -> None:
-        with ExitStack() as pending:  # the next one also if one raises an exception
+        with ExitStack() as pending:  # the next one runs even if one raises an exception
             self._restore()
             for number in self._arrived:
                 pending.callback(signal.raise_signal, number)
 
     def _defer(self, number: int, frame: FrameType | None) -> None:
-        if self._is_over:  # it came while the handlers were put back
+        if self._is_over:  # it arrived while the handlers were restored
             self._handlers[number](number, frame)
         else:
             self._arrived[number] = None

@@ -1,4 +1,4 @@
-"""A layered layout: where the nodes, arrows and frames of a picture stand."""
+"""A layered layout: positions of the nodes, arrows and frames of a picture."""
 
 from symad.drawing.layout.heights import LayoutFrame
 from symad.drawing.layout.layered import Diagram, DiagramLayout, Item, Link, lay_out

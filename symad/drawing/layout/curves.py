@@ -1,4 +1,4 @@
-"""Smooth curves through points: x as a function of y that never swings beyond them."""
+"""Smooth curves through points: x as a function of y, without overshooting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SAME = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Knot:
-    """A point of a curve; where it is not free, the curve is vertical."""
+    """A point of a curve; the curve is vertical there unless the knot is free."""
 
     x: float
     y: float
@@ -20,10 +20,10 @@ class Knot:
 
 
 def tangents(knots: Sequence[Knot]) -> list[float]:
-    """Return the slopes dx/dy at all knots, so that x is monotone wherever the knots are.
+    """Return the slopes dx/dy at all knots, so that x is monotone where the knots are.
 
-    The slope at a free knot is the harmonic mean of those to its neighbours (Fritsch and Butland,
-    1984); 0 where they differ in sign.
+    The slope at a free knot is the harmonic mean of the slopes to its neighbours (Fritsch and
+    Butland, 1984), or 0 if these differ in sign.
     """
     slopes = [0.0] * len(knots)
     for i in range(1, len(knots) - 1):
@@ -55,7 +55,7 @@ def smooth(knots: Sequence[Knot]) -> list[Point]:
 
 
 def between(a: Knot, slope: float, b: Knot, other_slope: float, y: float) -> float:
-    """Return x at the height ``y`` on the piece of a curve from ``a`` to ``b``."""
+    """Return x at ``y`` on the piece of a curve from ``a`` to ``b``."""
     height = b.y - a.y
     t = (y - a.y) / height if height else 0.0
     from_a = a.x + slope * (y - a.y)

@@ -1,4 +1,4 @@
-"""The heights of layers and frames: room for nodes, titles, and arrows that run sideways."""
+"""The heights of layers and frames, with room for nodes, titles and sideways arrows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Span = tuple[float, float]
 
 _MOST_TRACKS = 12
 _SIDEWAYS = 60.0
-_DEPTH = 10.0  # below a layer, of the first arrow from one of its nodes to another
+_DEPTH = 10.0  # distance below a layer of the first arrow between two of its nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ class LayoutFrame:
 
 
 class Heights:
-    """Vertical places.
+    """Vertical positions.
 
     Parameters
     ----------
     ordering : Ordering
     places : Places
     heights : sequence of float
-        Of the nodes.
+        The heights of the nodes.
     titles : dict from (int, tuple of str) to float
         The height of the title of each frame, a band and a scope.
     spacing : Spacing
@@ -45,7 +45,7 @@ class Heights:
     Attributes
     ----------
     tops, bottoms : list of float
-        Of the layers.
+        The tops and bottoms of the layers.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class Heights:
         self.tops, self.bottoms = self._stack(heights)
 
     def middle(self, number: int) -> float:
-        """Return the height of an element: the middle of its layer."""
+        """Return the vertical position of an element: the middle of its layer."""
         layer = self._layer(number)
         return (self.tops[layer] + self.bottoms[layer]) / 2
 
     def track(self, tail: int) -> float:
-        """Return at what height arrows run from a node to others in its layer."""
+        """Return the height of arrows from a node to others in its layer."""
         layer = self._layer(tail)
         room = (
             self._below[layer]
@@ -77,7 +77,7 @@ class Heights:
         return self.bottoms[layer] + room
 
     def frames(self) -> list[LayoutFrame]:
-        """Return all frames, outer before inner ones; those of bands are equally high."""
+        """Return all frames, outer before inner ones; the frames of bands have equal heights."""
         frames = []
         deepest = max((self.track(tail) for tail in self._around), default=0.0)
         end = max(self.bottoms[-1] + self._below[-1], deepest + self._spacing.padding)
@@ -108,7 +108,7 @@ class Heights:
         return self._titles[lane // 2, scope]
 
     def _frame_edges(self) -> tuple[dict[int, float], dict[int, float]]:
-        """Return how far each frame rises above its first layer, and falls below its last."""
+        """Return how far each frame extends above its first layer and below its last."""
         outer: dict[int, int] = {}
         for chain in self._ordering.chains:
             outer.update(zip(chain[1:], chain, strict=False))
@@ -147,7 +147,7 @@ class Heights:
         return tops, bottoms
 
     def _tracks(self, count: int) -> list[int]:
-        """Return how many arrows run sideways one over the other below each layer."""
+        """Return the number of tracks for sideways arrows below each layer."""
         spans: list[dict[int, Span]] = [{} for _ in range(count)]  # by node
         x = self._places.middles
         for upper, lower in self._ordering.segments:
@@ -162,7 +162,7 @@ class Heights:
         return tracks
 
     def _sorted_tracks(self) -> dict[int, int]:
-        """Return at which depth arrows run that lead from a node to others in its layer."""
+        """Return the track of arrows from a node to others in its layer."""
         tracks: dict[int, int] = {}
         used = [0] * len(self._ordering.layers)
         for path in self._ordering.paths:
@@ -175,7 +175,7 @@ class Heights:
 
 
 def _depth(spans: Iterable[Span]) -> int:
-    """Return how many of ``spans`` lie over one place at most.
+    """Return the largest number of ``spans`` that overlap at one place.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""The order of nodes in each layer: few crossings, and frames in one piece.
+"""The order of nodes in each layer: few crossings, and contiguous frames.
 
-Each element has a key: the places of the frames around it, the outermost first, then its own.
-Layers are sorted by these keys.  A frame has one place for all layers, so that of two frames one is
-left of the other wherever both are.
+Each element has a key: the places of the frames around it, the outermost first, then its own place.
+Layers are sorted by these keys.  A frame has the same place in all layers, so two frames have the
+same order in every layer.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _SWEEPS = 24
 _PATIENCE = 6  # sweeps without progress
 _SWAPS = 8
 _FEW_SWAPS = 2
-_OPERANDS = 4  # the cost of two operands that stand the wrong way round
-_INSIDE = 8  # the weight of a segment inside of a lane
-_LANE = 1e6  # puts the lanes one beside the other, whatever their widths
-FEW = 3  # as many long arrows to one node run alone
+_OPERANDS = 4  # the cost of two operands in the wrong order
+_INSIDE = 8  # the weight of a segment inside a lane
+_LANE = 1e6  # places the lanes side by side, whatever their widths
+FEW = 3  # up to this many long arrows to a node are not bundled
 
 
 @dataclass(slots=True)
 class Element:
-    """A node, or a bend of an arrow where it passes a layer.
+    """A node, or the bend of an arrow in a layer that it passes.
 
     Attributes
     ----------
@@ -52,18 +52,18 @@ class Ordering:
     Attributes
     ----------
     elements : list of Element
-        Nodes first, then bends, then what keeps the place of a frame in a layer.
+        Nodes first, then bends, then placeholders that keep a frame's place in a layer.
     chains : list of tuple of int
         For each element, the frames around it; the first is that of its lane.
     frames : list of (int, tuple of str)
-        Lane and scope of each frame.  Lane 2b is band b; the one before is the channel on the left
-        of it, where arrows from other bands run.
+        Lane and scope of each frame.  Lane 2b is band b; lane 2b - 1 is the channel on its left,
+        for arrows from other bands.
     paths : list of list of int
         For each arrow its elements from tail to head; none for an arrow from a node to itself.
     layers : list of list of int
         The elements of each layer, from left to right.
     segments : list of (int, int)
-        Neighbours in neighbouring layers, the upper first.
+        Pairs of connected elements in adjacent layers, the upper first.
     """
 
     elements: list[Element]
@@ -79,7 +79,7 @@ class Ordering:
         return {number: i for layer in self.layers for i, number in enumerate(layer)}
 
     def are_neighbours(self, one: int, other: int) -> bool:
-        """Return whether two elements stand side by side in one layer."""
+        """Return whether two elements are adjacent in a layer."""
         same = self.elements[one].layer == self.elements[other].layer
         return same and abs(self.position[one] - self.position[other]) == 1
 
@@ -92,7 +92,7 @@ def order(
 ) -> Ordering:
     """Return the order of ``elements`` and of the bends of ``links``, pairs (tail, head).
 
-    Of those links that are ``ordered``, all unless given, the first arrive on the left.
+    Links that are ``ordered`` (by default all) arrive at their head from left to right.
     """
     ordering = _Bender(elements, links).ordering
     _Sorter(ordering, ordered or [True] * len(links), spacing).sort()
@@ -100,7 +100,7 @@ def order(
 
 
 class _Bender:
-    """Puts bends into long arrows, and keeps frames in one piece."""
+    """Adds bends to long arrows, and keeps frames contiguous."""
 
     def __init__(self, elements: Sequence[Element], links: Iterable[tuple[int, int]]) -> None:
         self.ordering = Ordering(list(elements))
@@ -121,7 +121,7 @@ class _Bender:
         self.ordering.frames = list(self._frames)
 
     def _stretch(self, element: Element) -> None:
-        """Let the scopes around an element reach as far as its layer."""
+        """Extend the scopes around an element to its layer."""
         layer = element.layer
         for depth in range(1, len(element.scope) + 1):
             key = element.band, element.scope[:depth]
@@ -135,7 +135,7 @@ class _Bender:
         return list(dict.fromkeys((a, b) for a, b in pairs if layer_of[a] != layer_of[b]))
 
     def _chain(self, lane: int, scope: tuple[str, ...]) -> Chain:
-        """Return the numbers of the frames around what is in a scope."""
+        """Return the numbers of the frames around the elements of a scope."""
         outer = (scope[:depth] for depth in range(len(scope) + 1))
         return tuple(self._frames.setdefault((lane, s), len(self._frames)) for s in outer)
 
@@ -148,7 +148,7 @@ class _Bender:
         return [tail, *(self._bend(bundle, tail, head, layer) for layer in layers), head]
 
     def _bend(self, bundle: int, tail: int, head: int, layer: int) -> int:
-        """Return the bend, in a layer, of the arrows that one end has in common."""
+        """Return the bend, in a layer, of the arrows that share one end."""
         start, end = self.ordering.elements[tail], self.ordering.elements[head]
         if start.band == end.band:
             lane, scope = 2 * start.band, self._scope_in(layer, start, end)
@@ -161,9 +161,9 @@ class _Bender:
         return self._bends[key]
 
     def _scope_in(self, layer: int, start: Element, end: Element) -> tuple[str, ...]:
-        """Return the innermost scope of one end of an arrow that reaches as far as a layer.
+        """Return the innermost scope of one end of an arrow that extends to a layer.
 
-        So arrows enter a frame at its top or its bottom, not from a side.
+        Arrows therefore enter a frame at its top or its bottom, not at a side.
         """
         depth = 0
         while start.scope[: depth + 1] == end.scope[: depth + 1] and depth < len(start.scope):
@@ -186,7 +186,7 @@ class _Bender:
         return len(self.ordering.elements) - 1
 
     def _hold_frames(self) -> None:
-        """Put something into each layer that a scope spans and has nothing in."""
+        """Add a placeholder to each layer that a scope spans without an element."""
         layers: dict[Chain, set[int]] = {}
         for element, chain in zip(self.ordering.elements, self.ordering.chains, strict=True):
             for depth in range(2, len(chain) + 1):
@@ -227,20 +227,20 @@ class _Sorter:
             self._layers[element.layer].append(number)
 
     def sort(self) -> None:
-        """Find the best order and leave it in the ordering."""
+        """Find the best order and store it in the ordering."""
         given = self._where
         found = [self._polished(given), self._polished([-place for place in given])]
         _, self._ordering.layers = min(found, key=lambda pair: pair[0])
 
     def _polished(self, where: Sequence[float]) -> tuple[int, list[list[int]]]:
-        """Return the cost and the order that sweeps, swaps and mirrors find from places."""
+        """Return cost and order after sweeps, swaps and mirroring, starting from places."""
         self._restore(self._best(where)[1])
         self._swap_neighbours(_SWAPS)
         self._mirror_lanes()
         return self._cost(), self._copy()
 
     def _best(self, where: Sequence[float]) -> tuple[int, list[list[int]]]:
-        """Return the best of the orders that sweeps find, and its cost, beginning with places."""
+        """Return the best order that sweeps find, and its cost, starting from places."""
         self._where = list(where)
         self._place_frames()
         for layer in self._layers:
@@ -266,7 +266,7 @@ class _Sorter:
             self._spread(layer)
 
     def _mirror_lanes(self) -> None:
-        """Mirror each lane where that is better: so far, left and right were alike inside of it."""
+        """Mirror each lane if that is better: the sweeps treat left and right alike."""
         cost = self._cost()
         for lane in sorted(set(self._lanes)):
             before = self._copy()
@@ -282,7 +282,7 @@ class _Sorter:
                 self._restore(before)
 
     def _first_places(self) -> list[float]:
-        """Return the places to begin with: nodes as they are given, bends between their ends."""
+        """Return the initial places: nodes in their given order, bends between their ends."""
         where = [float(number) for number in range(len(self._elements))]
         for path in self._ordering.paths:
             if len(path) > 2:
@@ -292,7 +292,7 @@ class _Sorter:
         return where
 
     def _pairs_of_operands(self) -> list[tuple[int, int]]:
-        """Return what arrives at one node, from one layer of its lane, from left to right."""
+        """Return the elements that lead to a node from one layer of its lane, left to right."""
         last: dict[tuple[int, int], int] = {}
         pairs = []
         for path, ordered in zip(self._ordering.paths, self._ordered, strict=True):
@@ -305,7 +305,7 @@ class _Sorter:
         return [*pairs, *self._pairs_of_sources()]
 
     def _pairs_of_sources(self) -> list[tuple[int, int]]:
-        """Return the nodes at the top that nothing leads to, as they are given; each pair twice."""
+        """Return pairs of top nodes without inputs, in their given order; each pair twice."""
         used = {path[-1] for path in self._ordering.paths if path}
         last: dict[Chain, int] = {}
         pairs = []
@@ -318,7 +318,7 @@ class _Sorter:
         return pairs
 
     def _place_frames(self) -> None:
-        """Put each frame where its elements are on average."""
+        """Place each frame at the average of its elements."""
         sums = [0.0] * len(self._frame_places)
         counts = [0] * len(self._frame_places)
         for number, chain in enumerate(self._chains):
@@ -328,7 +328,7 @@ class _Sorter:
         self._frame_places = [s / max(c, 1) for s, c in zip(sums, counts, strict=True)]
 
     def _arrange(self, layer: list[int], wanted: Sequence[float]) -> None:
-        """Sort a layer by where its elements want to be, and give out places."""
+        """Sort a layer by the preferred places of its elements, and assign places."""
         places, lanes = self._frame_places, self._lanes
 
         def key(number: int) -> tuple[tuple[float, int], ...]:
@@ -340,7 +340,7 @@ class _Sorter:
         self._spread(layer)
 
     def _spread(self, layer: Sequence[int]) -> None:
-        """Give out places in a layer: one beside the other, the middle of each lane at 0."""
+        """Assign places in a layer: side by side, with the middle of each lane at 0."""
         widths: dict[int, float] = {}
         gaps = self._spacing
         for number in layer:
@@ -355,7 +355,7 @@ class _Sorter:
             self._halves[lane] = max(self._halves.get(lane, 0.0), width / 2)
 
     def _sweep(self, down: bool, reverse_ties: bool) -> None:
-        """Move each element to the average of its neighbours in the layer before."""
+        """Move each element to the average of its neighbours in the previous layer."""
         self._place_frames()
         layers = self._layers if down else self._layers[::-1]
         near = self._above if down else self._below
@@ -366,13 +366,13 @@ class _Sorter:
                 if seen:
                     wanted[number] = sum(seen) / len(seen)
             if reverse_ties:
-                layer.reverse()  # sorting keeps the order of what is equal
+                layer.reverse()  # sorting is stable
             self._arrange(layer, wanted)
 
     def _seen_from(self, number: int, near: Sequence[tuple[int, int]]) -> list[float]:
-        """Return where the neighbours of an element are that it follows: those in its lane.
+        """Return the places of the neighbours that an element follows: those in its lane.
 
-        Where it has none, all; they are where they leave its lane.
+        If there are none, all neighbours count, at the place where they leave its lane.
         """
         lane = self._lanes[number]
         inside = [self._where[n] for n, _ in near if self._lanes[n] == lane]
@@ -380,7 +380,7 @@ class _Sorter:
         return inside or [min(max(self._where[n], middle - half), middle + half) for n, _ in near]
 
     def _cost(self) -> int:
-        """Return what is wrong with the order, by weight: crossings, and operands out of order."""
+        """Return the cost of the order: weighted crossings, and operands in the wrong order."""
         found = _OPERANDS * sum(self._where[a] > self._where[b] for a, b in self._operands)
         for layer in self._layers[1:]:
             ends = sorted(
@@ -392,7 +392,7 @@ class _Sorter:
         return found
 
     def _swap_neighbours(self, rounds: int) -> None:
-        """Swap neighbours in one frame as long as that leaves fewer crossings."""
+        """Swap neighbours in the same frame as long as that reduces crossings."""
         for _ in range(rounds):
             swapped = False
             for layer in self._layers:
@@ -407,7 +407,7 @@ class _Sorter:
                 return
 
     def _gain(self, left: int, right: int) -> int:
-        """Return how many crossings fewer there are with ``right`` before ``left``."""
+        """Return by how many crossings ``right`` before ``left`` is better."""
         gain, where = 0, self._where
         for near in (self._above, self._below):
             rights = [(where[number], weight) for number, weight in near[right]]

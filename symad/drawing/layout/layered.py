@@ -1,10 +1,10 @@
-"""A layered layout: ranks, then the order in each layer, then places, heights and curves.
+"""Layered layout: ranks, then the order in each layer, then positions, heights and curves.
 
-Layers come from a network simplex that makes arrows short; long arrows get bends, one for each
-layer that they pass; sweeps over the layers order them against crossings (Sugiyama, Tagawa and Toda
-1981); the same simplex finds the places (Gansner, Koutsofios, North and Vo 1993).  Frames, around
-bands and scopes, are part of the order and of the places: nothing foreign stands inside of one.
-Long arrows from one node, or to one, share their bends: they run as a bundle as far as they can.
+A network simplex assigns layers so that arrows are short.  Long arrows get a bend in each layer
+that they pass.  Sweeps over the layers reduce crossings (Sugiyama, Tagawa and Toda 1981).  The same
+simplex computes the positions (Gansner, Koutsofios, North and Vo 1993).  Order and positions
+respect frames, around bands and scopes: a frame contains only its own elements.  Long arrows from
+or to the same node share bends, so that they run in a bundle as far as possible.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _EARLY, _EARLY_UP = 10_000, 1_000  # and one from the beginning of the graph
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What is to be placed.
+    """A node to be placed.
 
     Attributes
     ----------
     id : str
     band : int
-        Bands stand side by side.
+        Bands are placed side by side.
     scope : tuple of str
-        The frames that it stands inside, from the outermost.
+        The frames around it, from the outermost.
     size : (float, float)
         Width and height.
     """
@@ -55,11 +55,11 @@ class Link:
     ----------
     id, tail, head : str
     ranks : bool
-        Whether its ends must stand at different heights.
+        Whether its ends must have different heights.
     rises : bool
         Whether its head is the higher end.
     ordered : bool
-        Whether it is to arrive at its head left of those that are given after it.
+        Whether it should arrive at its head left of later links.
     """
 
     id: str
@@ -72,16 +72,16 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Diagram:
-    """What is to be laid out.
+    """The input of a layout.
 
     Attributes
     ----------
     items : list of Item
-        In an order that is kept where arrows do not speak against it.
+        In an order that is kept unless arrows contradict it.
     links : list of Link
-        Arrows from one item to itself are left out.
+        Arrows from an item to itself are ignored.
     rows : list of list of str
-        Ids of items that stand at the same height.
+        Ids of items at the same height.
     titles : dict from (int, tuple of str) to (float, float)
         For each frame, a band and a scope, the size of its title.
     """
@@ -94,15 +94,15 @@ class Diagram:
 
 @dataclass(frozen=True, slots=True)
 class DiagramLayout:
-    """Places, from the top left.
+    """Positions, measured from the top left.
 
     Attributes
     ----------
     size : (float, float)
     centres : dict from str to point
-        Of each item.
+        The centre of each item.
     curves : dict from str to list of points
-        For each link a Bézier curve, of 3n + 1 points, from the border of the tail's rectangle to
+        For each link a Bézier curve of 3n + 1 points, from the border of the tail's rectangle to
         that of the head's.
     frames : list of LayoutFrame
         Outer before inner ones.
@@ -115,7 +115,7 @@ class DiagramLayout:
 
 
 def lay_out(diagram: Diagram, spacing: Spacing = Spacing.normal) -> DiagramLayout:
-    """Return the layout of a diagram, with gaps as ``spacing`` gives them.
+    """Return the layout of a diagram, with the gaps in ``spacing``.
 
     Examples
     --------
@@ -165,11 +165,11 @@ def arrange(diagram: Diagram, spacing: Spacing = Spacing.normal) -> Ordering:
 
 
 def _weights(ranking: Sequence[tuple[Link, tuple[int, int]]]) -> list[int]:
-    """Return how much the length of each arrow counts, where several layouts are as short.
+    """Return the weight of the length of each arrow.
 
-    Long arrows of one tail or one head run together, and take the room of one.  Of the others early
-    ones are short, so that nodes follow their inputs; those that fall have the say before those
-    that rise.
+    Long arrows with the same tail or head run together and take the space of one.  Of the others,
+    early arrows should be short, so that nodes follow their inputs; falling arrows have priority
+    over rising arrows.
     """
     leaving = Counter(tail for _, (tail, _) in ranking)
     arriving = Counter(head for _, (_, head) in ranking)

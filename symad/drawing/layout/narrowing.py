@@ -1,11 +1,11 @@
-"""Layers that cost no more and make a picture narrower: nodes move where there is room."""
+"""Narrows a picture: moves nodes to layers with room, without longer arrows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
 _ROUNDS = 4
-_LEAST = 1.0  # by which a move must make the picture narrower
+_LEAST = 1.0  # least gain in width of a move
 
 Pair = tuple[int, int]
 
@@ -21,11 +21,11 @@ def narrow(
     Parameters
     ----------
     layers : list of int
-        Of the groups, each at its first node; changed.
+        The layers of the groups, each at the index of its first node; modified in place.
     conditions : dict from (int, int) to (int, int)
-        The least distance of two groups, each named by its first node, and how much it counts.
+        The least distance of two groups, given by their first nodes, and its weight.
     groups : iterable of sequences of int
-        Nodes that share a layer, which is that of the first.
+        Nodes that share a layer, the layer of the first.
     widths : sequence of (int, float)
         The band and the width of each node.
 
@@ -44,7 +44,7 @@ def narrow(
 
 
 class _Narrower:
-    """Keeps account of how wide each layer of each band is."""
+    """Tracks the width of each layer of each band."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class _Narrower:
             self._fill(group, layers[group[0]], 1)
 
     def improve(self) -> bool:
-        """Move each group where the bands are narrowest, and return whether one moved."""
+        """Move each group to where bands are narrowest, and return whether any group moved."""
         return any([self._improve(group) for group in self._groups])
 
     def _improve(self, group: Sequence[int]) -> bool:
@@ -83,7 +83,7 @@ class _Narrower:
         return best != start
 
     def _choices(self, leader: int) -> list[int]:
-        """Return the layers to which a group may move, and nothing becomes longer."""
+        """Return the layers to which a group can move without making arrows longer."""
         above, below = self._above.get(leader, []), self._below.get(leader, [])
         start = self._layers[leader]
         pull = sum(weight for *_, weight in below) - sum(weight for *_, weight in above)

@@ -1,8 +1,8 @@
-"""The network simplex: whole numbers that keep given distances, and stay close in all.
+"""The network simplex: integers with given least distances and a minimal weighted sum of lengths.
 
 Minimises Σ w (x_v - x_u) over all edges (u, v), such that x_v - x_u ≥ d for each: the dual of a
-flow of least cost.  A basis is a spanning tree of edges that are as short as they may be (Gansner,
-Koutsofios, North and Vo 1993).  All numbers are whole, so the result is exact.
+minimum-cost flow.  A basis is a spanning tree of edges of least length (Gansner, Koutsofios, North
+and Vo 1993).  All numbers are integers, so the result is exact.
 """
 
 from __future__ import annotations
@@ -14,27 +14,26 @@ Edge = tuple[int, int]
 
 
 def shortest(size: int, edges: Mapping[Edge, tuple[int, int]], candidates: int = 1) -> list[int]:
-    """Return numbers for ``size`` nodes, the least 0, at which the sum of lengths is least.
+    """Return numbers for ``size`` nodes, the least 0, with a minimal sum of lengths.
 
     Parameters
     ----------
     size : int
     edges : dict from (int, int) to (int, int)
-        For each edge, from a node to one that is to be greater, the least length that it may have
-        and its weight, at least 0.
+        For each edge, from a node to a greater one, its least length and its weight, at least 0.
     candidates : int
-        Of how many edges of the tree the one is let go that gains most.  More make fewer steps, and
-        dearer ones where much hangs on each.
+        The number of tree edges among which the most profitable one is removed.  With more there
+        are fewer steps, but each costs more if subtrees are large.
 
     Returns
     -------
     list of int
-        Of several solutions the one whose sum is least.
+        Of several solutions, the one with the least sum of numbers.
 
     Raises
     ------
     ValueError
-        If the edges lead in a circle.
+        If the edges form a cycle.
 
     Examples
     --------
@@ -45,22 +44,22 @@ def shortest(size: int, edges: Mapping[Edge, tuple[int, int]], candidates: int =
 
 
 class _Tree:
-    """A spanning tree, with a root below all nodes from which an edge of length 0 leads to each.
+    """A spanning tree, with an extra root that has an edge of length 0 to each node.
 
     Attributes
     ----------
     x : list of int
-        The numbers, that of the root last.
+        The numbers, with that of the root last.
     out, into : list of list of (int, int, int)
         The edges at each node: its other end, its length, and its own number.
     parent, edge : list of int
-        Of each node, and the number of the edge that leads there.
+        The parent of each node, and the number of the edge to it.
     above : list of bool
         Whether a node is the greater end of that edge.
     children : list of dict
-        Of each node; the dicts are ordered sets.
+        The children of each node; the dicts are ordered sets.
     pull : list of int
-        By how much the sum grows when a node, and all that hang on it, grow by 1.
+        The change of the sum when a node and its subtree grow by 1.
     """
 
     def __init__(self, size: int, edges: Mapping[Edge, tuple[int, int]]) -> None:
@@ -68,7 +67,7 @@ class _Tree:
         self.x = [0] * (size + 1)
         self.out: list[list[tuple[int, int, int]]] = [[] for _ in range(size + 1)]
         self.into: list[list[tuple[int, int, int]]] = [[] for _ in range(size + 1)]
-        self.pull = [1] * size + [-size]  # the root draws all, with a weight that decides last
+        self.pull = [1] * size + [-size]  # the weight of the root only breaks ties
         self.parent = [size] * size + [-1]
         self.edge = [*range(size), -1]
         self.above = [True] * (size + 1)
@@ -86,7 +85,7 @@ class _Tree:
         self.into[high].append((low, length, number))
 
     def _grow(self) -> None:
-        """Begin with the longest path to each node from the root; then let loose ends follow."""
+        """Start with the longest path from the root to each node; then move loose ends closer."""
         missing = [len(edges) for edges in self.into]
         order = [self.root]
         for node in order:  # grows as it goes
@@ -98,7 +97,7 @@ class _Tree:
                 if not missing[other]:
                     order.append(other)
         if len(order) <= self.root:
-            raise ValueError("the edges lead in a circle")
+            raise ValueError("the edges form a cycle")
         for node in reversed(order[1:]):
             self.pull[self.parent[node]] += self.pull[node]
             self.children[self.parent[node]][node] = None
@@ -107,10 +106,10 @@ class _Tree:
                 self._pivot(node)
 
     def solve(self, candidates: int) -> list[int]:
-        """Let edges go, and take others in, until nothing is gained."""
+        """Exchange edges of the tree until nothing is gained."""
         place = still = 0
         while True:
-            strictly = still > self.root  # nothing has moved for long: one rule is known to end
+            strictly = still > self.root  # no progress for long: this rule is known to terminate
             node, place = self._first() if strictly else self._leaving(place, candidates)
             if node < 0:
                 least = min(self.x[:-1], default=0)
@@ -118,13 +117,13 @@ class _Tree:
             still = 0 if self._pivot(node, strictly) else still + 1
 
     def _first(self) -> tuple[int, int]:
-        """Return the same by the number of the edge: no circle of steps leads on (Bland 1977)."""
+        """Return the same by the number of the edge, which avoids cycling (Bland 1977)."""
         signs = zip(self.pull, self.above, strict=True)
         gaining = [n for n, (pull, above) in enumerate(signs) if (pull < 0 if above else pull > 0)]
         return min(gaining, key=self.edge.__getitem__, default=-1), 0
 
     def _leaving(self, start: int, candidates: int) -> tuple[int, int]:
-        """Return the node whose edge to its parent is let go, or -1; and where to look next."""
+        """Return the node whose edge to its parent is removed, or -1; and where to look next."""
         best, most = -1, 0
         for node in chain(range(start, self.root), range(start)):
             gain = -self.pull[node] if self.above[node] else self.pull[node]
@@ -137,7 +136,7 @@ class _Tree:
         return best, start
 
     def _pivot(self, node: int, strictly: bool = False) -> int:
-        """Move all that hangs on a node until another edge holds it, and return how far."""
+        """Move the subtree of a node until another edge limits it, and return the distance."""
         up, x = self.above[node], self.x
         moved = [node]
         for other in moved:  # grows as it goes
@@ -151,7 +150,7 @@ class _Tree:
                     if found is None or slack <= found[0]:
                         edge = slack, number if strictly else far, near, far, number
                         found = edge if found is None else min(edge, found)
-        assert found is not None  # or the sum would have no least value
+        assert found is not None  # otherwise the sum would have no minimum
         slack, _, near, far, number = found
         for other in moved:
             x[other] += slack if up else -slack
@@ -159,7 +158,7 @@ class _Tree:
         return slack
 
     def _hang(self, node: int, near: int, far: int, number: int) -> None:
-        """Hang what hangs on ``node`` onto ``far``, by the edge from there to ``near``."""
+        """Move the subtree of ``node`` under ``far``, by the edge from ``far`` to ``near``."""
         total, above = self.pull[node], not self.above[node]
         self._add(self.parent[node], -total)
         before, other, gone = far, near, 0

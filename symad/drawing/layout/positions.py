@@ -1,9 +1,9 @@
-"""Where the elements of each layer stand: in order, at a distance, above and below each other.
+"""Horizontal positions of the elements of each layer: in order, and at given distances.
 
-The sum of the widths of the frames and of what arrows run sideways is least, by the network simplex
-that also finds the layers: all conditions have the form x_b - x_a ≥ d, and the length |x_a - x_b|
-of a segment is that of two edges from a point left of both ends (Gansner, Koutsofios, North and Vo
-1993).
+The weighted sum of the widths of frames and the sideways lengths of arrows is minimal, by the
+network simplex that also assigns the layers: all conditions have the form x_b - x_a ≥ d, and the
+length |x_a - x_b| of a segment is that of two edges from a point left of both ends (Gansner,
+Koutsofios, North and Vo 1993).
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from symad.drawing.layout.layer_order import Ordering
 from symad.drawing.layout.network_simplex import shortest
 from symad.drawing.layout.spacing import Spacing
 
-_STRAIGHT = (2, 4, 16)  # how much a segment counts that has no, one or two bends at its ends
-_WIDTH, _SCOPE_WIDTH = 40, 10  # and the width of a band and of a scope
+_STRAIGHT = (2, 4, 16)  # weights of a segment with no, one or two bends at its ends
+_WIDTH, _SCOPE_WIDTH = 40, 10  # weights of the width of a band and of a scope
 
 
 @dataclass(frozen=True)
 class Places:
-    """Horizontal places.
+    """Horizontal positions.
 
     Attributes
     ----------
     middles : list of float
-        Of the elements.
+        The middles of the elements.
     lefts, rights : list of float
-        Of the frames.
+        The borders of the frames.
     """
 
     middles: list[float]
@@ -40,12 +40,12 @@ class Places:
 def place(
     ordering: Ordering, titles: dict[tuple[int, tuple[str, ...]], float], spacing: Spacing
 ) -> Places:
-    """Return the places of an ordering; each frame is as wide as its title, by band and scope."""
+    """Return the positions of an ordering; each frame has room for its title."""
     return _Placer(ordering, titles, spacing).places()
 
 
 class _Placer:
-    """Variables are the middles of elements, and then two borders for each frame."""
+    """The variables: the middles of elements, then two borders for each frame."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class _Placer:
         self._hold_frames_apart(titles)
 
     def places(self) -> Places:
-        """Return the places, from 0."""
+        """Return the positions, from 0."""
         frames = range(len(self._ordering.frames))
         size = self._count + 2 * len(frames)
         segments = self._segments(size)
@@ -79,7 +79,7 @@ class _Placer:
         return self._count + 2 * frame + 1
 
     def _segments(self, size: int) -> dict[tuple[int, int], tuple[int, int]]:
-        """Return edges that draw the ends of each segment together, if they are in one lane."""
+        """Return edges that pull the ends of each segment together if they are in one lane."""
         lanes = [chain[0] for chain in self._ordering.chains]
         edges: dict[tuple[int, int], tuple[int, int]] = {}
         for a, b in self._ordering.segments:
@@ -105,7 +105,7 @@ class _Placer:
             last = self._require(last, self._right(frame))
 
     def _require(self, a: int, b: int) -> int:
-        """Let ``b`` stand right of ``a``, if there is one, and return it."""
+        """Require ``b`` to be right of ``a``, if given, and return ``b``."""
         if a >= 0:
             distance = math.ceil(self._half(a) + self._half(b) + self._gap(a, b))
             self._edges[a, b] = max(distance, self._edges.get((a, b), (0, 0))[0]), 0
@@ -125,7 +125,7 @@ class _Placer:
         return gaps.nodes if self._half(a) and self._half(b) else gaps.bends
 
     def _hold_frames_apart(self, titles: dict[tuple[int, tuple[str, ...]], float]) -> None:
-        """Give frames room for their titles, and put lanes side by side."""
+        """Give frames room for their titles, and place lanes side by side."""
         lanes: dict[int, int] = {}
         for frame, (lane, scope) in enumerate(self._ordering.frames):
             title = 0.0

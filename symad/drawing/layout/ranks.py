@@ -1,4 +1,4 @@
-"""The layer of each node: arrows point downwards, and are short in all."""
+"""The layer of each node: arrows point downwards, and their total length is minimal."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def ranks(
     ----------
     size : int
     pairs : sequence of (int, int)
-        Nodes of which the first must be above the second.  Where that goes in circles, one
-        condition of each circle is dropped.
+        The first node of each pair must be above the second.  One condition of each cycle is
+        dropped.
     rows : sequence of sequences of int
         Nodes in one layer.
     weights : sequence of int, optional
-        How much the distance of each pair counts; 1 unless given.
+        The weight of each distance; 1 by default.
     frames : sequence of sequences of int
-        Nodes that are framed together.  Where all pairs lead from one frame to another, and none
-        back, one stands above the other as a whole.
+        Nodes that are framed together.  If all pairs between two frames lead from one to the other,
+        the first is entirely above the second.
     widths : sequence of (int, float), optional
-        The band and the width of each node, if bands are to be narrow: then a node moves where that
-        makes them narrower, and pairs no longer in all.
+        The band and the width of each node, if bands should be narrow: nodes then move if that
+        makes bands narrower without increasing the total distance.
 
     Notes
     -----
-    The sum of the distances of all pairs is least: min Σ w (r_v - r_u) with r_v - r_u ≥ 1.
+    The weighted sum of all distances is minimal: min Σ w (r_v - r_u) with r_v - r_u ≥ 1.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def ranks(
             times[edge] += 1
     conditions = {edge: (1, edges[edge]) for edge in _acyclic(size, edges)}
     for upper, lower in _stacked(size, pairs, rows, frames):
-        end = size + 2 * upper  # one below the first frame, and at the top of the second
+        end = size + 2 * upper  # below the first frame, and at the top of the second
         conditions |= {(group[node], end): (1, 0) for node in frames[upper]}
         conditions |= {(size + 2 * lower + 1, group[node]): (0, 0) for node in frames[lower]}
         conditions[end, size + 2 * lower + 1] = 0, 0
@@ -78,7 +78,7 @@ def _stacked(
     rows: Sequence[Sequence[int]],
     frames: Sequence[Sequence[int]],
 ) -> list[Pair]:
-    """Return the frames of which the first can stand above the second as a whole."""
+    """Return pairs of frames of which the first can be entirely above the second."""
     frame_of = {node: frame for frame, nodes in enumerate(frames) for node in nodes}
     links = [(a, b) for a, b in pairs if frame_of.get(a, -1) != frame_of.get(b, -1)]
     between = dict.fromkeys(
@@ -92,7 +92,7 @@ def _stacked(
 
 
 def _circles(size: int, links: Iterable[Pair]) -> list[int]:
-    """Return for each node a number that it shares with all that stand in a circle with it.
+    """Return the strongly connected component of each node, as a number.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def _circles(size: int, links: Iterable[Pair]) -> list[int]:
     for a, b in links:
         after[a].append(b)
         before[b].append(a)
-    seen, left = [False] * size, []  # in the order in which a walk in depth leaves them
+    seen, left = [False] * size, []  # in the order in which a depth-first search leaves them
     for root in range(size):
         ready = [root]
         while ready:
@@ -127,7 +127,7 @@ def _circles(size: int, links: Iterable[Pair]) -> list[int]:
 
 
 def _groups(size: int, rows: Iterable[Sequence[int]]) -> list[int]:
-    """Return, for each node, the node that stands for all that must share its layer."""
+    """Return, for each node, the representative of all nodes that must share its layer."""
     parent = list(range(size))
 
     def find(node: int) -> int:
@@ -143,7 +143,7 @@ def _groups(size: int, rows: Iterable[Sequence[int]]) -> list[int]:
 
 
 def _acyclic(size: int, edges: Iterable[Pair]) -> list[Pair]:
-    """Return ``edges`` without those that close a circle, those from above first."""
+    """Return ``edges`` without those that close a cycle, edges from above first."""
     users: dict[int, list[int]] = {}
     missing = [0] * size
     for upper, lower in edges:
@@ -151,7 +151,7 @@ def _acyclic(size: int, edges: Iterable[Pair]) -> list[Pair]:
         missing[lower] += 1
     place: dict[int, int] = {}
     sources = [node for node in range(size) if not missing[node]]
-    for start in [*sources, *range(size)]:  # what no source leads to is in a circle, or below one
+    for start in [*sources, *range(size)]:  # sources do not reach cycles
         ready = [start]
         while ready:
             node = ready.pop()

@@ -1,4 +1,4 @@
-"""The curves of arrows: through their bends, past what stands beside them."""
+"""The curves of arrows: through their bends and past their neighbours."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from symad.drawing.layout.layer_order import Ordering
 from symad.drawing.layout.positions import Places
 
 _PORT = 15.0  # between arrows that end on one side
-_NEAR = 6.0  # between an arrow and what it passes
+_NEAR = 6.0  # between an arrow and its neighbours
 _FAR = 80.0
 _SAME = 0.01
-_GATE = 6.0  # between a band and where arrows leave it
+_GATE = 6.0  # between a band and the point where arrows leave it
 
 Knots = list[Knot]
 """The points of an arrow in one layer."""
@@ -23,11 +23,11 @@ Gate = tuple[int, int, int]
 """A node; 1 if arrows leave it at its bottom, else -1; 1 if they lead to the right, else -1."""
 
 Port = tuple[float, int, int]
-"""Where an arrow comes from: place and number of the element, and the link, if that is a node."""
+"""The origin of an arrow: place and number of the element, and the link if it is a node."""
 
 
 class Router:
-    """Finds the curves of arrows.
+    """Computes the curves of arrows.
 
     Parameters
     ----------
@@ -62,10 +62,10 @@ class Router:
         return -1 if self._layer(other) < self._layer(number) else 1
 
     def _all_ports(self) -> tuple[dict[int, float], dict[tuple[int, int], float]]:
-        """Return how far from the middle of a side arrows meet it.
+        """Return the ports of arrows, as distances from the middle of a side.
 
-        Arrows that end at a side have a port for each bend that they come from, or one of their
-        own, by link; all that leave from there have one in common, by node and side.
+        Arrows that end at a side share a port per bend that they come from, or have their own, by
+        link; all arrows that leave a side share one port, by node and side.
         """
         x, count = self._places.middles, len(self._sizes)
         sides: dict[tuple[int, int], dict[Port, list[int]]] = {}
@@ -97,9 +97,9 @@ class Router:
         return elements[path[0]].band, elements[path[-1]].band
 
     def _all_gates(self) -> dict[Gate, Knot]:
-        """Return where arrows from one node leave its band for the bands on one side: at one point.
+        """Return the gates: the points where arrows from a node leave its band on one side.
 
-        Gates of one gap stand one below the other: the nearer the node, the nearer its layer.
+        Gates of one gap are one below the other: the nearer the node, the nearer to its layer.
         """
         found: dict[tuple[int, int, int, int], dict[int, None]] = {}
         for path in self._ordering.paths:
@@ -124,7 +124,7 @@ class Router:
         return gates
 
     def _gap(self, layer: int, side: int) -> tuple[float, float]:
-        """Return the heights between which lies the gap below a layer, or above it."""
+        """Return the limits of the gap below a layer, or above it."""
         if side > 0:
             return self._heights.bottoms[layer], self._heights.tops[layer + 1]
         return self._heights.tops[layer], self._heights.bottoms[layer - 1]
@@ -141,7 +141,7 @@ class Router:
         return path[0], self._side(path[0], path[1]), 1 if end > start else -1
 
     def _all_forks(self) -> set[int]:
-        """Return the bends where arrows that run together part: all run straight there."""
+        """Return the bends where bundled arrows separate: all of them are straight there."""
         beside: dict[int, set[tuple[int, int]]] = {}
         for path in self._ordering.paths:
             for before, number, after in zip(path, path[1:], path[2:], strict=False):
@@ -149,7 +149,7 @@ class Router:
         return {number for number, pairs in beside.items() if len(pairs) > 1}
 
     def _is_shared(self, path: Sequence[int]) -> bool:
-        """Return whether others run along with an arrow: all leave the bundle, or none."""
+        """Return whether an arrow is part of a bundle: all arrows leave a bundle, or none."""
         return any(self._uses[number] > 1 for number in path[1:-1])
 
     def curve(self, link: int) -> list[Point]:
@@ -174,7 +174,7 @@ class Router:
         return smooth([knot for group in groups for knot in group])
 
     def _without_straight_runs(self, path: Sequence[int]) -> list[int]:
-        """Return a path without the bends between two others right above and below."""
+        """Return a path without bends that are between two others in a vertical line."""
         x = self._places.middles
         inner = [
             b
@@ -194,13 +194,13 @@ class Router:
         return [self._edge(end[0], path[-1], not down), Knot(*end)]
 
     def _is_clear(self, path: Sequence[int], first: Knots, last: Knots) -> bool:
-        """Return whether an arrow that heeds none of its bends comes close to nothing."""
+        """Return whether an arrow without any of its bends keeps clear of everything."""
         return all(self._passes(number, first[-1], 0.0, last[0], 0.0) for number in path[1:-1])
 
     def _through_bends(self, path: Sequence[int], first: Knots, last: Knots) -> list[Knots]:
-        """Return the points of an arrow: at its ends, and of each bend the middle if there is room.
+        """Return the points of an arrow: its ends, and the middle of each bend with enough room.
 
-        Through a layer without room it runs straight down.
+        In a layer without room, the arrow runs straight down.
         """
         steep = self._forks.intersection(path)
         down = self._layer(path[-1]) > self._layer(path[0])
@@ -225,7 +225,7 @@ class Router:
         return Knot(x, self._heights.bottoms[layer] if bottom else self._heights.tops[layer])
 
     def _tight(self, path: Sequence[int], groups: Sequence[Sequence[Knot]]) -> set[int]:
-        """Return the bends where a curve comes too close to what stands beside it."""
+        """Return the bends where a curve comes too close to its neighbours."""
         knots = [knot for group in groups for knot in group]
         slopes = dict(zip(map(id, knots), tangents(knots), strict=True))
         tight = set()
@@ -248,7 +248,7 @@ class Router:
         return all(low <= between(a, slope, b, other_slope, y) <= high for y in ys)
 
     def _clearance(self, number: int) -> Point:
-        """Return between what places nothing stands in the layer of a bend."""
+        """Return the limits of the free space around a bend in its layer."""
         layer = self._ordering.layers[self._layer(number)]
         place = self._ordering.position[number]
         x, elements = self._places.middles, self._ordering.elements

@@ -1,4 +1,4 @@
-"""How far apart things stand in a layout."""
+"""The gaps between the elements of a layout."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ class Spacing:
     Attributes
     ----------
     nodes, bends : float
-        Between two nodes of a layer, and beside an arrow that passes it.
+        Between two nodes of a layer, and beside an arrow that passes through it.
     margin, frames : float
-        Between the sides of a frame and what it holds, and between two frames.
+        Between the sides of a frame and its contents, and between two frames.
     channel : float
-        Between bands, at least.
+        The least gap between bands.
     layers, tracks : float
-        Between layers, and more for each arrow that runs sideways there.
+        Between layers, and the extra gap for each arrow that runs sideways there.
     padding : float
-        Between the top or the bottom of a frame and what it holds.
+        Between the top or the bottom of a frame and its contents.
     narrow : bool
-        Whether nodes move to another layer where that makes a band narrower and no arrow longer.
+        Whether nodes move to another layer if that makes a band narrower and no arrow longer.
 
     Examples
     --------

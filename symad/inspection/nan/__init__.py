@@ -1,1 +1,1 @@
-"""Where a NaN or an infinity arose, and what to do about it."""
+"""Finds where a NaN or an infinity first appears, and suggests a remedy."""

@@ -1,4 +1,4 @@
-"""One value that is not finite: which element, and what it was made of."""
+"""The event: one element that is not finite, and the values it was computed from."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from symad.ops.base import PerElement
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One value that is not finite, and what it was made of.
+    """One value that is not finite, and the values it was computed from.
 
     Attributes
     ----------
     node : Node
     where : {"forward", "backward", "feed", "parameter", "constant"}
-        In which part of the graph, or how it came in.
+        The part of the graph, or the kind of input.
     index : tuple of int or None
-        Which element, the first of several; ``None`` where there is one number, or a structure.
+        The first such element; ``None`` for a scalar or a structure.
     value : NumPy scalar
         NaN, ∞ or −∞.
     count, size : int
-        How many elements of the node are not finite, of how many.
+        The number of elements that are not finite, and the number of all elements.
     inputs : tuple of (Node, value)
-        What was read: the elements that made this one, or whole arrays where all may have.
+        The elements it was computed from, or whole arrays if all of them may matter.
     """
 
     node: Node
@@ -42,24 +42,24 @@ class Event:
 
 
 def event_of_leaf(node: Node, value: Any) -> Event:
-    """Return what came in with the value of an input or a constant."""
+    """Return the event in the value of an input or a constant."""
     kinds = ((Parameter, "parameter"), (Constant, "constant"))
     way_in = next((name for kind, name in kinds if isinstance(node, kind)), "feed")
     return _event(node, way_in, value, _not_finite(value))
 
 
 def event_of_node(node: Node, value: Any, read: Sequence[tuple[Node, Any]], turned: bool) -> Event:
-    """Return what happened where a node was computed.
+    """Return the event in the value of a computed node.
 
     Parameters
     ----------
     node : Node
     value
-        What it is.
+        The value of the node.
     read : sequence of (Node, value)
-        What it was made of.
+        The inputs it was computed from.
     turned : bool
-        Whether to show where infinities turn into NaN, rather than what is made of finite values.
+        Whether to look for infinities that turn into NaN, instead of results of finite values.
     """
     where = "forward" if node.role is None else "backward"
     if isinstance(value, (dict, tuple, list)) or not isinstance(node.op, PerElement):
@@ -75,7 +75,7 @@ def event_of_node(node: Node, value: Any, read: Sequence[tuple[Node, Any]], turn
 
 
 def _not_finite(value: Any) -> Any:
-    """Return where an array is not finite; nothing for a structure."""
+    """Return where an array is not finite; ``None`` for a structure."""
     return None if isinstance(value, (dict, tuple, list)) else ~np.isfinite(value)
 
 

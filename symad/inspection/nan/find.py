@@ -1,4 +1,4 @@
-"""find_nan: which node made the first NaN or infinity, of what, why, and what to do about it."""
+"""The implementation of ``find_nan``: finds the node that produced the first NaN or infinity."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from symad.types import Type
 
 
 def find_blame(target: Any, feed: Sequence[Any], keywords: Mapping[str, Any]) -> Blame:
-    """Run a graph as it was written, and as it runs, and return what is to blame."""
+    """Run a graph as written and as optimised, and return what is to blame."""
     subject = subject_of(target, feed, keywords)
     values, types = given_values(subject), subject.types
     graph = subject.function.graph
@@ -43,14 +43,14 @@ def find_blame(target: Any, feed: Sequence[Any], keywords: Mapping[str, Any]) ->
 
 
 def _differentiated(graph: Graph) -> list[Node]:
-    """Return what is differentiated, to be computed before its derivatives."""
+    """Return the differentiated nodes, which are computed before their derivatives."""
     reached = set(graph.nodes).difference(graph.inputs)
     seeds = [n.role.node for n in graph.nodes if n.role and n.role.kind is RoleKind.SEED]
     return [node for node in dict.fromkeys(seeds) if node in reached]
 
 
 def _specialised(graph: Graph, types: Sequence[Type]) -> tuple[Graph, dict[Node, Node]]:
-    """Return the graph for types, and the node as written for each of its nodes that has one."""
+    """Return the graph for these types, and a mapping from its nodes to the nodes as written."""
     order = topological_order(graph.outputs, stop=set(graph.inputs))
     everything = specialise(Graph(order, graph.inputs), types)
     new = dict(zip(order, everything.outputs, strict=True))
@@ -65,7 +65,7 @@ def _search(
 ) -> Blame:
     """Return what is to blame in a specialised graph for its outputs from ``first`` on.
 
-    ``written`` has the user's own nodes.
+    ``written`` maps nodes to the user's own nodes.
     """
     evaluation = Evaluation(graph, values)
     found, bad, failure = scan(evaluation, first)
@@ -80,7 +80,7 @@ def _search(
 
 
 def _inside(node: Node, event: Event) -> Blame | None:
-    """Return what is to blame in the body of a node that has one."""
+    """Return what is to blame in the body of a node, if it has one."""
     if not isinstance(node.op, WithBody) or event.where not in ("forward", "backward"):
         return None
     values = [value for _, value in event.inputs]
@@ -90,9 +90,9 @@ def _inside(node: Node, event: Event) -> Blame | None:
 def _events(
     evaluation: Evaluation, wanted: Sequence[Node], written: Mapping[Node, Node]
 ) -> list[Event]:
-    """Run the graph again, up to the last of ``wanted``, and return what happens there.
+    """Run the graph again, up to the last of ``wanted``, and return the events there.
 
-    Of two, the second is where an infinity turns into NaN.
+    The second node, if any, is where an infinity turns into NaN.
     """
     leaves = evaluation.leaves()
     events = {
@@ -113,11 +113,11 @@ def _events(
 
 
 _NEAR = 2
-"""How many uses away from a node rules count as concerning it."""
+"""Rules count for a node if they were used at most this many uses away from it."""
 
 
 def _rules_near(recorded: Sequence[Rewriting], blame: Blame) -> tuple[str, ...]:
-    """Return the rules that were used at what is to blame, or at what uses it."""
+    """Return the rules that were used at the blamed nodes, or near them."""
     uses = blame.graph.consumers()
     near = [event.node for event in (blame.origin, blame.turned) if event is not None]
     for _ in range(_NEAR):

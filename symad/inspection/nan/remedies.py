@@ -1,4 +1,4 @@
-"""What to do about a NaN or an infinity, by the op that made it and what it was made of."""
+"""Remedies for a NaN or an infinity, chosen by its op and by the inputs of the op."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from symad.graph.provenance import Role, RoleKind
 
 
 def remedy_of(node: Node, inputs: Sequence[Any], value: Any) -> str:
-    """Return what to do about ``value``, which ``node`` made of ``inputs``; empty if unknown.
+    """Return a remedy for ``value``, which ``node`` computed from ``inputs``; empty if unknown.
 
     Parameters
     ----------
     node : Node
     inputs : sequence
-        The numbers it was made of, or arrays where no single numbers made it.
+        The numbers it was computed from, or whole arrays.
     value : number
         NaN or infinite.
     """
@@ -33,7 +33,7 @@ def remedy_of(node: Node, inputs: Sequence[Any], value: Any) -> str:
 
 
 def _of_op(op: Op, inputs: Sequence[Any], value: Any) -> str:
-    """Return what the op itself says of a result; a sentence is not about results too large."""
+    """Return the remedy that the op declares; a plain string does not apply to overflow."""
     domain = type(op).domain
     if isinstance(domain, str):
         return domain if np.isnan(value) or op.has_poles else ""
@@ -50,7 +50,7 @@ def _differentiated(role: Role[Node] | None) -> Op | None:
 def _overflow(node: Node) -> str:
     wider = "cast to float64, " if node.dtype != np.float64 else ""
     return (
-        f"The result is beyond the largest {node.dtype}, {np.finfo(node.dtype).max:.1e}: {wider}"
+        f"The result exceeds the largest {node.dtype}, {np.finfo(node.dtype).max:.1e}: {wider}"
         "scale the values, or work with logarithms."
     )
 

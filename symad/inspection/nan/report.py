@@ -1,4 +1,4 @@
-"""What :func:`symad.find_nan` found out about a NaN or an infinity, and its report in sentences."""
+"""The result of :func:`symad.find_nan`, and its report on a NaN or an infinity."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from symad.notation.escape import visible
 from symad.notation.formulas import Formulas
 from symad.notation.names import labels_of
 from symad.notation.symbols import SYMBOLS
-from symad.notation.values import MINUS, format_number, format_value
+from symad.notation.values import MINUS, counted, format_number, format_value
 from symad.notation.view import View
 
 _LONGEST = 80
 _WAYS_IN = {
-    "feed": "comes in by the feed",
+    "feed": "is in the feed",
     "parameter": "is in a parameter",
     "constant": "is in a constant",
 }
@@ -34,30 +34,30 @@ _WAYS_IN = {
 
 @dataclass(frozen=True)
 class Blame:
-    """What made a NaN or an infinity; made by :func:`symad.find_nan`, and false if nothing did.
+    """The origin of a NaN or an infinity, found by :func:`symad.find_nan`; false if there is none.
 
     Attributes
     ----------
     graph : Graph
-        What was looked into.
+        The inspected graph.
     origin : Event or None
-        The first value that is not finite and was made of finite ones, or came in from outside.
+        The first value that is not finite but was computed from finite values, or is in an input.
     turned : Event or None
-        The first NaN, where an infinity came before.
+        The first NaN, if it results from an infinity.
     outputs : tuple of Node
         The outputs that are not finite.
     inside : Blame or None
-        Where the origin is a loop or a call, what is to blame in its body.
+        If the origin is a loop or a call, the origin in its body.
     failure : EvaluationError or None
-        What an op said that failed on a value that is not finite.
+        The error of an op that failed on a value that is not finite.
     masked : int
-        If all outputs are finite, in how many nodes inside there are NaN or infinities.
+        If all outputs are finite, the number of inner nodes with NaN or infinities.
     only_written : bool
-        Whether what runs is finite: the passes have mended what was written.
+        Whether only the graph as written is not finite: the passes remove the problem.
     only_run : bool
-        Whether what was written is finite, and not what the passes made of it.
+        Whether only the optimised graph is not finite: the passes cause the problem.
     rules : tuple of str
-        The rewrite rules that were used on the lines concerned.
+        The rewrite rules that were used on these lines.
     """
 
     graph: Graph
@@ -76,17 +76,17 @@ class Blame:
 
     @property
     def node(self) -> Node | None:
-        """The node at fault."""
+        """The node that is to blame."""
         return None if self.origin is None else self.origin.node
 
     @property
     def where(self) -> str:
-        """Where the node is: see :class:`Event`; empty if there is none."""
+        """The location of the node, see :class:`Event`; empty if there is none."""
         return "" if self.origin is None else self.origin.where
 
     @property
     def site(self) -> Site | None:
-        """The user's line; for a node of a derivative, that of its forward node."""
+        """The user's line; for a node of a derivative, the line of its forward node."""
         return None if self.node is None else self.node.site
 
     @property
@@ -96,7 +96,7 @@ class Blame:
 
     @property
     def edge(self) -> Edge | None:
-        """The forward edge k → i for which a rule made the node; ``None`` in the forward graph."""
+        """The forward edge k → i whose rule made the node; ``None`` in the forward graph."""
         role = self.role
         if role is None or role.consumer is None or role.slot is None:
             return None
@@ -104,7 +104,7 @@ class Blame:
 
     @property
     def remedy(self) -> str:
-        """What to do about it, as far as that is known; empty otherwise."""
+        """A suggested remedy; empty if none is known."""
         if self.inside is not None:
             return self.inside.remedy
         for event in (self.origin, self.turned):
@@ -126,7 +126,7 @@ class Blame:
 
 
 class _Report:
-    """Writes with the symbols that pictures and traces of the same graph use."""
+    """Writes the report, with the symbols of pictures and traces of the same graph."""
 
     def __init__(self, blame: Blame) -> None:
         self._blame = blame
@@ -136,9 +136,10 @@ class _Report:
     def lines(self) -> Iterator[str]:
         blame = self._blame
         if blame.origin is None:
-            yield "No NaN and no infinity is in the results."
+            yield "The results contain no NaN and no infinity."
             if blame.masked:
-                yield f"Inside, {_count(blame.masked, 'node is', 'nodes are')} not finite: masked."
+                nodes = counted(blame.masked, "inner node is", "inner nodes are")
+                yield f"{nodes} not finite, but masked."
             return
         yield from self.events()
         if blame.failure is not None:
@@ -148,7 +149,7 @@ class _Report:
             yield f"Remedy: {blame.remedy}"
 
     def events(self) -> Iterator[str]:
-        """Yield what happened, without what follows from it."""
+        """Yield the lines on what happened, without the conclusions."""
         blame = self._blame
         if blame.origin is None:
             return
@@ -164,10 +165,10 @@ class _Report:
     def _headline(self, event: Event) -> str:
         if event.where in _WAYS_IN:
             return f"{_spell(event.value)} {_WAYS_IN[event.where]}:"
-        return f"{_spell(event.value)} is made {self._place(event)}:"
+        return f"{_spell(event.value)} is produced {self._place(event)}:"
 
     def _place(self, event: Event) -> str:
-        """Return ``in the forward graph, by log``, or which rule of the derivative made it."""
+        """Return ``in the forward graph, by log``, or the rule of the derivative."""
         node = event.node
         name = "a step inside a rule" if node.op is None else visible(node.op.name)
         role = node.role
@@ -178,10 +179,10 @@ class _Report:
             return f"in the derivative, in the {what} for {self._name(role.node)}"
         rule = f"the rule of {visible(role.consumer.label)}"
         edge = self._edge(role.node, role.consumer)
-        return f"in the derivative, by {rule} for its argument {role.slot + 1}, the edge {edge}"
+        return f"in the derivative, by {rule} for argument {role.slot + 1}, edge {edge}"
 
     def _edge(self, source: Node, consumer: Node) -> str:
-        """Return ``v1 → v2 (x → sqrt)``; the labels alone where there are no symbols."""
+        """Return ``v1 → v2 (x → sqrt)``; only the labels if there are no symbols."""
         names = f"{self._name(source)} → {self._name(consumer)}"
         labels = f"{visible(source.label)} → {visible(consumer.label)}"
         return names if names == labels else f"{names} ({labels})"
@@ -232,25 +233,25 @@ class _Report:
     def _name(self, node: Node) -> str:
         try:
             return self._formulas.name(node)
-        except KeyError:  # a step that exists only for the shapes fed
+        except KeyError:  # a step that exists only for the shapes of the feed
             return visible(node.label)
 
     def _what_runs(self) -> Iterator[str]:
         blame = self._blame
         if blame.only_run:
             yield (
-                "What was written is finite, and this is what the passes have made of it: compile "
-                'with rewrites="rounding" or "exact".'
+                "The graph as written is finite; the passes cause this value. Compile with "
+                'rewrites="rounding" or "exact".'
             )
         elif blame.only_written:
             rules = f" (rules: {', '.join(blame.rules)})" if blame.rules else ""
-            yield f"What runs is finite: the passes have rewritten this{rules}."
+            yield f"The optimised graph is finite: the passes rewrite this part{rules}."
         elif blame.where in ("forward", "backward"):
-            yield "What runs after the passes is not finite either."
+            yield "The optimised graph is not finite either."
 
 
 def _place_of(site: Site) -> str:
-    """Return ``path/file.py:12: text``; of these only the text of the line is shortened."""
+    """Return ``path/file.py:12: text``; only the text of the line is shortened."""
     where = visible(site.place(), 10 * _LONGEST)
     return f"{where}: {visible(site.source, _LONGEST)}" if site.source else where
 
@@ -262,21 +263,17 @@ def _spell(value: Any) -> str:
 
 
 def _precise(value: Any) -> str:
-    """Return a number with enough digits to see on which side of a limit it is."""
+    """Return a number with enough digits to show on which side of a limit it is."""
     if isinstance(value, (bool, np.bool_)) or not np.isfinite(value):
         return format_number(value)
     return f"{value:.6g}".replace("-", MINUS)
 
 
 def _range(value: Any) -> str:
-    """Return an array in short, with its smallest and largest element."""
+    """Return a summary of an array, with its smallest and largest element."""
     text = format_value(value)
     array = None if isinstance(value, (dict, tuple, list)) else np.asarray(value)
     if array is None or array.size < 2 or array.dtype.kind not in "fiu":
         return text
     low, high = format_number(np.min(array)), format_number(np.max(array))
     return f"{text}, from {low} to {high}"
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"

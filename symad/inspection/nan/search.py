@@ -1,4 +1,4 @@
-"""Where a NaN or an infinity arose: the search through a graph that is run node by node."""
+"""The search for the origin of a NaN or an infinity in a graph that is run node by node."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from symad.types import TensorType
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is not finite in the value of a node.
+    """Non-finite elements in the value of a node.
 
     Attributes
     ----------
     nan, infinite : bool
-        Whether some element is NaN, is infinite.
+        Whether some element is NaN; whether some element is infinite.
     made : bool
-        Whether some element that is not finite was made of finite ones.
+        Whether some element that is not finite was computed from finite elements.
     nan_made : bool
-        Whether some NaN was made of elements that are not NaN.
+        Whether some NaN was computed from elements that are not NaN.
     culprits : tuple of Node
-        The inputs whose infinities a NaN was made of.
+        The inputs whose infinities produced a NaN.
     """
 
     nan: bool
@@ -41,21 +41,21 @@ class State:
 
 @dataclass(slots=True)
 class Scan:
-    """The states of all values that are not finite, in the order in which they were computed."""
+    """The states of all values that are not finite, in the order of computation."""
 
     states: dict[Node, State] = field(default_factory=dict)
     order: dict[Node, int] = field(default_factory=dict)
 
     def origins(self, outputs: Iterable[Node]) -> tuple[Node, Node | None] | None:
-        """Return the first node at fault for what is not finite in ``outputs``, if anything is.
+        """Return the first node to blame for values in ``outputs`` that are not finite, if any.
 
         Returns
         -------
         origin : Node
-            What made a NaN or an infinity of finite values, or brought it in.
+            The node that computed a NaN or an infinity from finite values, or an input with one.
         turned : Node or None
-            What made the first NaN, of that infinity or others; ``None`` if that is the origin,
-            or there is no NaN.
+            The node that computed the first NaN from infinities; ``None`` if that is the origin, or
+            there is no NaN.
         """
         bad = [node for node in outputs if node in self.states]
         if not bad:
@@ -70,7 +70,7 @@ class Scan:
         return self._first(self._reach(culprits, nan=False)), turned
 
     def _reach(self, nodes: Iterable[Node], nan: bool) -> list[Node]:
-        """Return which of the nodes that made a NaN, or an infinity, lead to ``nodes``."""
+        """Return the nodes that produced a NaN, or an infinity, and lead to ``nodes``."""
         found: list[Node] = []
         seen: set[Node] = set()
         pending = list(nodes)
@@ -93,16 +93,16 @@ class Scan:
 
 
 def scan(evaluation: Evaluation, first: int = 0) -> tuple[Scan, list[Node], EvaluationError | None]:
-    """Run a graph, and return what is not finite, and in which outputs it is.
+    """Run a graph; return the states that are not finite, the affected outputs, and an error.
 
-    Where a kernel fails on values that are not finite, these count as outputs, and the error is
+    If a kernel fails on values that are not finite, these count as outputs, and the error is
     returned.
 
     Parameters
     ----------
     evaluation : Evaluation
     first : int
-        Of which outputs the first counts.
+        The index of the first output that counts.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def _state(node: Node, arguments: Sequence[Any], value: Any) -> State | None:
 
 
 def slots_read(node: Node) -> list[int]:
-    """Return the arguments whose numbers matter."""
+    """Return the slots of the arguments whose values are read."""
     assert node.op is not None
     return [slot for slot in range(len(node.inputs)) if node.op.reads(slot)]
 
@@ -170,7 +170,7 @@ def _has_infinity(value: Any) -> bool:
 
 
 def float_arrays(value: Any) -> Iterator[Any]:
-    """Yield the floating arrays in a value, which may be a structure with absent items."""
+    """Yield the floating-point arrays in a value, which may be a structure with absent items."""
     for leaf in leaves(value):
         if leaf is not None and leaf.dtype.kind == "f":
             yield leaf

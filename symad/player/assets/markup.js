@@ -1,9 +1,9 @@
-// Texts with glyphs: private characters that stand for symbols, values and words of the user's.
-// Everything is made of elements and text nodes; nothing of the user's is parsed as markup.
+// Texts with glyphs: private characters that represent symbols, values and texts of the user.
+// Everything is built of elements and text nodes; no text of the user is parsed as markup.
 
 const FIRST_GLYPH = 0xf0000;
 const GLYPHS = /[\u{f0000}-\u{ffffd}]/u;
-const DROP = 4; // how many pixels lower an index stands in a picture
+const DROP = 4; // how many pixels an index is lowered in a picture
 const MATHS = "http://www.w3.org/1998/Math/MathML";
 
 function make(tag, properties = {}, ...children) {
@@ -53,7 +53,7 @@ class Markup {
     return symbol;
   }
 
-  // Replaces the text of an SVG element by pieces, in which indices stand lower.
+  // Replaces the text of an SVG element by pieces, with lowered indices.
   typeset(element) {
     const pieces = element.textContent.split(/([\u{f0000}-\u{ffffd}])/u);
     element.replaceChildren();
@@ -88,7 +88,7 @@ class Markup {
     }).join("");
   }
 
-  // A formula as elements.  The MathML comes from the page's maker and has no text of the user's.
+  // A formula as elements.  The MathML comes from symad and contains no text of the user.
   maths(text) {
     const root = new DOMParser().parseFromString(`<math xmlns="${MATHS}">${text}</math>`, "text/xml");
     const math = document.importNode(root.documentElement, true);

@@ -1,5 +1,5 @@
-// Numbers on one short line: to three decimals, or in scientific notation where these do not show
-// it.  The same texts as Python writes, to the last digit: ties go to the even digit.
+// Numbers as short texts: with three decimals, or in scientific notation if three decimals do not
+// suffice.  Every digit equals that of the Python code: ties are rounded to even.
 
 const MINUS = "\u2212";
 

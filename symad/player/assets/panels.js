@@ -1,4 +1,4 @@
-// The panels beside the picture.  Each is built once; steps show and light what is in it.
+// The panels beside the picture.  Each is built once; steps show and highlight its entries.
 
 const ALGORITHM = [
   "node_to_grad = {output: [seed]}",
@@ -31,7 +31,7 @@ class Panels {
     return make("div", { className: `panel ${name}` }, ...children);
   }
 
-  // Roles are said aloud: rows that are blocks are no table to a screen reader else.
+  // Explicit roles: without them, screen readers do not see a table in rows that are blocks.
   trace() {
     const rows = this.story.panels.trace || [];
     const table = make("table", { className: "rows", role: "table", "aria-label": "Forward nodes and their adjoints" });
@@ -122,7 +122,7 @@ class Panels {
       const item = make("li", { "data-k": row.k, "data-n": row.n, className: "unseen", tabindex: "0" });
       item.append(make("b", { textContent: row.r }), make("span", { className: `grade ${row.g}`, textContent: row.g }),
         make("span", { className: "pass", textContent: row.s === row.r ? "" : row.s }), make("code", { textContent: row.e }));
-      if (row.c) item.append(make("span", { className: "count", textContent: `${row.c} nodes` }));
+      if (row.c) item.append(make("span", { className: "count", textContent: `${row.c} node${row.c === 1 ? "" : "s"}` }));
       list.append(item);
     }
     return this.section("passes", make("h2", { textContent: "Rewrites" }), list);

@@ -1,18 +1,18 @@
-// The pictures: zoom, pan, and saving what is seen.
+// The pictures: zooming, panning, and saving the visible picture.
 
 const SVG = "http://www.w3.org/2000/svg";
 const SAVED = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size",
   "font-weight", "font-style", "text-anchor", "transform"];
-const TYPE = 15; // the size of type in pictures, in their own units
-const READABLE = 0.024; // how large type must be, in relation to the height of the window
-const LARGEST = 0.045; // how large it may be
-const SMALLEST = 0.65; // how much smaller it may be where everything is seen for that
-const AROUND = 50; // what is shown around the things that are followed
+const TYPE = 15; // the font size in pictures, in their own units
+const READABLE = 0.024; // the smallest readable font size, relative to the height of the window
+const LARGEST = 0.045; // the largest font size, relative to the height of the window
+const SMALLEST = 0.65; // how far the font may shrink below that if everything then fits
+const AROUND = 50; // the margin around the elements that are followed
 const GLIDE = 250; // milliseconds
-const CLOSEST = 12; // how many times as large as the whole a picture may be shown
+const CLOSEST = 12; // the largest zoom factor, relative to the whole picture
 
-// A picture moves by a transform of the whole: a change of its view box would lay out all of its
-// text anew, in each frame.
+// A picture moves by a transform of the whole: changing its view box would lay out all its text
+// again in each frame.
 class Picture {
   constructor(svg, onMove) {
     this.svg = svg;
@@ -21,12 +21,12 @@ class Picture {
     const box = svg.viewBox.baseVal;
     this.whole = { x: box.x, y: box.y, width: box.width, height: box.height };
     this.view = this.everything();
-    this.boxes = new Map(); // of nodes and edges by id, as they are asked for
+    this.boxes = new Map(); // of nodes and edges by id, filled on demand
     this.nodes = [...svg.querySelectorAll(".node")];
     this.bindPointer();
   }
 
-  // A picture that is not shown lies below, where no pointer and no screen reader finds it.
+  // A hidden picture is placed below, out of reach of pointers and screen readers.
   show(shown, title) {
     this.svg.classList.toggle("off", !shown);
     this.svg.setAttribute("tabindex", shown ? "0" : "-1");
@@ -34,14 +34,14 @@ class Picture {
     this.svg.setAttribute("aria-label", title);
   }
 
-  // How a part of the picture is fitted into the room: pixels for each unit, and those in front.
+  // How a part of the picture is fitted into the window: pixels per unit, and the offset in pixels.
   fitted({ x, y, width, height }) {
     const { clientWidth, clientHeight } = this.room;
     const scale = Math.min(clientWidth / width, clientHeight / height);
     return { scale, left: (clientWidth - width * scale) / 2 - x * scale, top: (clientHeight - height * scale) / 2 - y * scale };
   }
 
-  // Keeps the point at (x, y), in pixels of the page, where it is.
+  // Zooms around the point (x, y), in pixels of the page, which stays in place.
   zoom(factor, x, y) {
     cancelAnimationFrame(this.gliding);
     const { view, whole } = this;
@@ -66,8 +66,8 @@ class Picture {
     this.apply();
   }
 
-  // The part of the picture that is shown where everything is: more than the whole of a small one,
-  // which would be blown up else.
+  // The part shown when the whole picture is fitted.  It is larger than a small picture, which would
+  // otherwise be enlarged too much.
   everything() {
     const { whole } = this;
     const least = this.room.clientHeight / (LARGEST * Math.max(window.innerHeight, 1) / TYPE);
@@ -85,8 +85,8 @@ class Picture {
     return this.boxes.get(element);
   }
 
-  // Shows everything where that is large enough to be read; else what is given, with its
-  // surroundings, in a size that can be read.
+  // Shows the whole picture if it is then readable; otherwise the given elements and their
+  // surroundings, at a readable size.
   follow(elements) {
     const bounds = this.room.getBoundingClientRect();
     const { whole } = this;
@@ -143,7 +143,7 @@ class Picture {
     if (Number.isFinite(scale)) this.svg.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
   }
 
-  // One pointer moves the picture; two that move apart, or together, zoom.
+  // One pointer moves the picture; two pointers zoom it (pinch).
   bindPointer() {
     const pointers = new Map();
     this.listen("pointerdown", (event) => {
@@ -180,7 +180,7 @@ class Picture {
     this.room.addEventListener(type, heard, { passive: false });
   }
 
-  // What is seen now, as SVG text that needs no style sheet.
+  // The visible picture as SVG text that needs no style sheet.
   source(title) {
     const copy = this.svg.cloneNode(true);
     const pairs = [[this.svg, copy]];

@@ -1,8 +1,8 @@
-// The player: where story, pictures, panels and controls meet.
+// The player: connects story, pictures, panels and controls.
 
-const NODE_LETTER = { e: "n", f: "p", g: "q" }; // of the nodes that an arrow e3_5_0 joins
+const NODE_LETTER = { e: "n", f: "p", g: "q" }; // the letter in the ids of the nodes that an arrow e3_5_0 joins
 const SLOWEST = 0;
-const PANNED = 80; // pixels that a key moves the picture
+const PANNED = 80; // pixels by which a key moves the picture
 
 const byId = (id) => document.getElementById(id);
 
@@ -17,7 +17,7 @@ class Player {
     this.values = data.values;
     this.index = -1;
     this.shown = new Set();
-    this.marked = new Map(); // of each node, how its value is marked
+    this.marked = new Map(); // the mark of each node's value
     this.timer = null;
     byId("title").append(this.markup.write(data.heading));
     byId("title").title = data.title;
@@ -34,7 +34,7 @@ class Player {
     this.go(0);
   }
 
-  // What steps refer to: each key stands for one or several elements.
+  // What steps refer to: each key identifies one or several elements.
 
   register() {
     this.elements = new Map();
@@ -155,7 +155,7 @@ class Player {
     for (const element of new Set([lit[0], lit[lit.length - 1]])) element?.scrollIntoView({ block: "nearest" });
   }
 
-  // Keeps what the step is about in sight.
+  // Moves the picture so that the elements of the current step are visible.
   follow() {
     if (!this.picture) return;
     const { now, use } = this.story.steps[this.index];
@@ -163,7 +163,7 @@ class Player {
     this.picture.follow(found.filter((element) => element.matches(".node, .edge") && this.picture.svg.contains(element)));
   }
 
-  // A page in a frame may have no size at first.
+  // A page in a frame may at first have no size.
   resize() {
     for (const picture of this.pictures) picture.apply();
     if (this.following) this.follow();
@@ -219,20 +219,20 @@ class Player {
     byId("maths").replaceChildren(...step.maths.map((place) => this.markup.maths(this.story.formulas[place])));
     byId("say").replaceChildren(this.markup.write(step.say), this.arising(step));
     for (const element of byId("caption").querySelectorAll("[data-v]")) this.write(element);
-    this.litName = undefined; // the symbols are others now
+    this.litName = undefined; // the caption has new symbols
     clearTimeout(this.speaking);
     this.speaking = setTimeout(() => {
       byId("live").textContent = this.markup.speak(step.say, (place) => this.textOf(place)) + this.arising(step);
     }, 150);
   }
 
-  // What to say where a value that is not finite first appears.
+  // The sentence for a step at which a value that is not finite first appears.
   arising(step) {
     for (const key of step.now) {
       if (key.endsWith("v") && this.arises(key.slice(0, -1))) {
         const text = this.textOf(this.placeOf.get(key.slice(0, -1)));
         const what = text === "nan" || !/∞/.test(text) ? "A NaN" : "An infinity";
-        return ` ${what} first appears here: everything that this node is computed from is finite.`;
+        return ` ${what} first appears here: all inputs of this node are finite.`;
       }
     }
     return "";
@@ -390,7 +390,7 @@ class Player {
     this.showTheme();
   }
 
-  // The reader's choice, else that of the system.
+  // The theme that the reader chose, or that of the system.
   showTheme() {
     const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
     const theme = this.theme || system;

@@ -1,4 +1,4 @@
-// The story: what is shown at each step is what the steps up to it have shown and not hidden.
+// The story: a step shows everything that the steps up to it have shown and not hidden.
 
 const keysOf = (text) => (text ? text.split(" ") : []);
 
@@ -13,8 +13,8 @@ class Story {
       now: new Set(keysOf(step.now)),
       use: new Set(keysOf(step.use)),
     }));
-    this.madeAt = new Map(); // the step that first shows a thing, or is about it; not the overview
-    this.appearing = new Set(); // what is hidden until a step shows it
+    this.madeAt = new Map(); // the first step, except the overview, that shows an element or is about it
+    this.appearing = new Set(); // the elements that are hidden until a step shows them
     this.steps.forEach((step, index) => {
       for (const key of step.show) this.appearing.add(key);
       for (const key of index ? [...step.show, ...step.now] : []) {

@@ -1,1 +1,1 @@
-"""The machine code of kernels: loop nests, copies, products, walks along an axis."""
+"""The machine code of kernels: loop nests, copies, products, scans along an axis."""

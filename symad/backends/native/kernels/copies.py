@@ -34,10 +34,10 @@ def zeros_kernel() -> Kernel:
 
 
 def strided_kernel(source: np.dtype[Any], target: np.dtype[Any], repeats: bool = False) -> Kernel:
-    """Return the kernel that copies elements, converted from one dtype to another.
+    """Return the kernel that copies elements and converts their dtype.
 
     Words: source, target, size of the inner axis, its stride in both; the outer axes of both.  With
-    ``repeats`` the source is one number, which stands in the word itself, and has no strides.
+    ``repeats`` the source is one number, which is stored in the word itself, without strides.
     """
     name = f"copy {'number ' if repeats else ''}{source.str} {target.str}"
     return kernel(name, lambda writer: _write_strided(writer, source, target, repeats))
@@ -63,7 +63,7 @@ def _write_strided(
 
 
 def triangle_kernel(size: int, lower: bool) -> Kernel:
-    """Return the kernel that copies a triangle and sets the other one to zero.
+    """Return the kernel that copies one triangle of a matrix and sets the other to zero.
 
     Words: source, target, rows, columns, number of the diagonal, the strides of rows and columns in
     the source and of rows in the target; the outer axes of both.

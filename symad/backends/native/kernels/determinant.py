@@ -1,4 +1,4 @@
-"""The machine code of what is read off a factorisation: determinants, and zeros on a diagonal."""
+"""The machine code for factorised matrices: determinants, and the check for zero pivots."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 def determinant_kernel(dtype: np.dtype[Any], integer_bits: int) -> Kernel:
     """Return the kernel for sign and logarithm of the determinant of P L U, from U and P.
 
-    Words: U, the pivots of P, sign, logarithm, number of rows; the outer axes of the four.  With a
-    zero on the diagonal of U they are 0 and −∞.
+    Words: U, the pivots of P, sign, logarithm, number of rows; the outer axes of the four.  If U
+    has a zero on its diagonal, sign and logarithm are 0 and −∞.
     """
     name = f"determinant {dtype.str} {integer_bits}"
     return kernel(name, lambda writer: _write_determinant(writer, dtype, integer_bits))
@@ -51,7 +51,7 @@ def _write_determinant(writer: KernelWriter, dtype: np.dtype[Any], integer_bits:
 
 
 def exponential_kernel(dtype: np.dtype[Any]) -> Kernel:
-    """Return the kernel of y = s exp(l) for arrays side by side.  Words: s, l, y, their size."""
+    """Return the kernel of y = s exp(l) for contiguous arrays.  Words: s, l, y, their size."""
 
     def write(writer: KernelWriter) -> None:
         sign, logarithm, out = map(writer.address, range(3))
@@ -64,7 +64,7 @@ def exponential_kernel(dtype: np.dtype[Any]) -> Kernel:
 
 
 def diagonal_kernel(dtype: np.dtype[Any]) -> Kernel:
-    """Return the kernel that fails where a zero stands on the diagonal of a matrix.
+    """Return the kernel that fails if the diagonal of a matrix contains a zero.
 
     Words: matrix, its rows, the stride of its diagonal; the outer axes.
     """

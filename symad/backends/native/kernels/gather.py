@@ -1,7 +1,7 @@
 """The machine code of reading and writing at indices.
 
-A place is named by several index arrays, each along one axis, of which all have the same shape.
-What is at a place may be an array itself: its axes are the inner ones.
+A place is given by several index arrays of the same shape, each along one axis.  The item at a
+place may itself be an array, with the inner axes.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import numpy as np
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 
 HEAD = 9
-"""How many words stand before those of the index arrays."""
+"""The number of words before those of the index arrays."""
 _PER_INDEX = 4
 
 _Place = tuple[Any, Any]  # a pointer, and an index from there
 
 
 def gather_kernel(item_size: int, indices: Sequence[np.dtype[Any]], single: bool) -> Kernel:
-    """Return the kernel that copies what is at indices of ``source``.
+    """Return the kernel that copies the items at indices of ``source``.
 
     It fails if an index is out of range.  Words:
 
     * source, target;
     * the size of the last axis of the index arrays, its strides in source and target;
-    * the size of the innermost axis of what is at a place, its strides in source and target, and
-      where the words of the other inner axes begin;
+    * the size of the innermost axis of an item, its strides in source and target, and the start of
+      the words of the other inner axes;
     * for each index array its address, its stride along its last axis, and size and stride of the
       axis that it selects from;
     * the outer axes of the index arrays, the source and the target;
@@ -41,7 +41,7 @@ def gather_kernel(item_size: int, indices: Sequence[np.dtype[Any]], single: bool
         Bytes of an element.
     indices : sequence of dtype
     single : bool
-        Whether one element is at each place.
+        Whether each item is one element.
     """
     name = " ".join(["gather", str(item_size), str(single), *(dtype.str for dtype in indices)])
     dtype = np.dtype(f"u{item_size}")
@@ -55,9 +55,9 @@ def scatter_kernel(
     single: bool,
     adds: bool,
 ) -> Kernel:
-    """Return the kernel that sets what is at indices of ``target``, or adds to it.
+    """Return the kernel that sets the items at indices of ``target``, or adds to them.
 
-    Words are those of :func:`gather_kernel`; indices are along axes of the target.
+    The words are those of :func:`gather_kernel`; indices are along axes of the target.
     """
     verb = "add" if adds else "set"
     name = " ".join([verb, str(single), *(dtype.str for dtype in (source, target, *indices))])
@@ -79,7 +79,7 @@ class _Gathering:
         self._dtypes = source, target
 
     def gather(self) -> None:
-        """Write the loops of a copy out of the source."""
+        """Write the loops of a copy from the source."""
         writer = self._writer
         with self._places() as (place, from_, to):
             with self._elements(writer.builder.add(from_, place), to) as (read, write):
@@ -98,7 +98,7 @@ class _Gathering:
 
     @contextmanager
     def _places(self) -> Iterator[tuple[Any, Any, Any]]:
-        """Repeat for each place: yield how far the indices lead, and offsets of both arrays."""
+        """Loop over the places: yield the offset of the indices, and offsets of both arrays."""
         writer, builder = self._writer, self._writer.builder
         count, *steps = writer.words(2, 3)
         outer = HEAD + _PER_INDEX * len(self._indices)
@@ -114,7 +114,7 @@ class _Gathering:
                 yield place, offsets[0], offsets[1]
 
     def _distance(self, k: int, start: Any, number: Any) -> Any:
-        """Return how far one index leads; fail if it is out of range."""
+        """Return the offset of one index; fail if it is out of range."""
         writer, builder = self._writer, self._writer.builder
         first = HEAD + _PER_INDEX * k
         step, size, stride = writer.words(first + 1, 3)
@@ -128,7 +128,7 @@ class _Gathering:
 
     @contextmanager
     def _elements(self, from_: Any, to: Any) -> Iterator[tuple[_Place, _Place]]:
-        """Repeat for all elements at a place: yield pointer and index in both arrays."""
+        """Loop over the elements of an item: yield pointer and index in both arrays."""
         writer, builder = self._writer, self._writer.builder
         pointers = [writer.address(0), writer.address(1)]
         if self._single:

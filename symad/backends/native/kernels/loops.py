@@ -1,16 +1,16 @@
 """The machine code of fused loop nests, by LLVM.
 
-Inner loops work on vectors, with the vector functions of the C library; what does not fill a vector
-is done in one with a mask, so that short rows cost no more than a vector does.  Sizes, strides and
-numbers come in at run time, so that one machine code serves all batch sizes; it is kept by the
-structure of the nest.
+Inner loops work on vectors, with the vector functions of the C library.  An incomplete vector is
+masked, so a short row costs no more than one vector.  Sizes, strides and numbers are run-time
+arguments, so the same machine code serves all batch sizes; it is cached by the structure of the
+nest.
 
-Sums are made in the lanes of vectors, in blocks of 16 elements to a lane; the sums of the blocks
+Sums are computed in the lanes of vectors, in blocks of 16 elements per lane; the sums of the blocks
 are added with Neumaier's compensation.  The error is smaller than that of NumPy's pairwise
 summation.
 
-An output may stand where an input stands that no later stage reads: each vector is written after
-the same elements of the inputs have been read.
+An output may overwrite an input that no later stage reads: each vector is written after the same
+elements of the inputs have been read.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ from symad.ops.extremum import Max
 from symad.ops.reduce import Reduction, Sum
 
 ADDED = 16
-"""How many elements a lane adds up without compensation."""
+"""The number of elements that a lane adds up without compensation."""
 
 _UNROLLED = 4
-"""How many vectors at once a loop takes that would wait for the last sum or maximum."""
+"""The number of vectors per iteration of a loop limited by the latency of its reduction."""
 _WAITS = 12
-"""How many instructions for an element are too few to fill that time."""
+"""Loops with fewer instructions per element are limited by that latency."""
 
 _KEPT = 1024
-"""How many machine codes are kept."""
+"""The number of cached machine codes."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoopCode:
     """The machine code of a nest, for any sizes.
 
-    Its one argument is the address of an array of 8-byte words: the range of rows to do, the number
-    of this part among all parts, the row's length, the number of elements; the sizes of the outer
-    axes; the steps along them for each read; the numbers; and the addresses of data: for each read,
-    for each output, and for each value that is stored between stages.  It returns 0.
+    Its only argument is the address of an array of 8-byte words: the range of rows, the index of
+    this part, the length of a row, the number of elements; the sizes of the outer axes; the steps
+    along them for each read; the numbers; and the addresses of each read, each output, and each
+    value that is stored between stages.  It returns 0.
     """
 
     module: jit.CompiledModule
@@ -61,7 +61,7 @@ _codes: jit.Latest[LoopCode] = jit.Latest(_KEPT)
 
 
 def loop_code(nest: Nest, layout: NestLayout) -> LoopCode:
-    """Return the machine code of a nest; that of another with the same structure will do."""
+    """Return the machine code of a nest; nests of the same structure share it."""
 
     def make() -> LoopCode:
         module = jit.compile_module(loop_text(nest, layout), "fused loops")
@@ -76,7 +76,7 @@ def loop_text(nest: Nest, layout: NestLayout) -> str:
 
 
 def structure_of(nest: Nest, layout: NestLayout) -> Any:
-    """Return what the machine code of a nest depends on: everything but sizes and numbers."""
+    """Return the structure of a nest, a key for its code: everything but sizes and numbers."""
     index: dict[Node, int] = {}
     steps: list[Any] = []
     given = set(nest.body.inputs)
@@ -98,7 +98,7 @@ def structure_of(nest: Nest, layout: NestLayout) -> Any:
 
 
 _FIRST_SIZE = 5
-"""The words before: first row, end of rows, part, length of a row, number of elements."""
+"""The first words: first row, end of rows, part, length of a row, number of elements."""
 
 
 class _NestWriter(KernelWriter):
@@ -163,7 +163,7 @@ class _NestWriter(KernelWriter):
                     self._values[node] = self.scalars.constant(node.value.item(), node.dtype)
 
     def _clear_columns(self) -> None:
-        """Set what is reduced over rows to what changes nothing."""
+        """Initialise the reductions over rows with their neutral elements."""
         first = self.builder.mul(self._part, self._row)
         for node in self._nest.body.outputs:
             if self._nest.kinds[node] is ValueKind.COLUMN:
@@ -195,7 +195,7 @@ class _NestWriter(KernelWriter):
                 self.store(self._values[node], self._targets[node], row)
 
     def _open_row(self, row: Any) -> None:
-        """Find where the row starts in each operand, and read what has one value for the row."""
+        """Compute the start of the row in each operand, and read the values per row."""
         builder, nest = self.builder, self._nest
         places = self._outer_indices(row)
         self._row_sources = []
@@ -232,7 +232,7 @@ class _NestWriter(KernelWriter):
         return [row, *reversed(places)]
 
     def _write_row_value(self, node: Node) -> None:
-        """Make a value per row from other such values."""
+        """Compute a value per row from other values per row."""
         if node in self._sums:
             (source,) = node.inputs
             self._sums[node].add_alone(self.value(node, source))
@@ -240,7 +240,7 @@ class _NestWriter(KernelWriter):
             self._values[node] = _compute(self.scalars, node, self.value)
 
     def value(self, user: Node, source: Node) -> Scalar:
-        """Return a value that does not change within the row."""
+        """Return a value that is constant in the row."""
         found = self._values.get(source)
         return self._read_values[self._layout.read_of[user, source]] if found is None else found
 
@@ -263,7 +263,7 @@ class _NestWriter(KernelWriter):
                 self._values[node] = self._sums[node].result()
 
     def _write_block(self, stage: int, begin: Any, end: Any) -> None:
-        """Repeat for whole vectors, then with a mask for those elements that do not fill one."""
+        """Loop over full vectors, then handle the remaining elements with a mask."""
         builder, lanes, at_once = self.builder, self._nest.lanes, self._at_once(stage)
         whole = builder.and_(builder.sub(end, begin), self.integer(-lanes * at_once))
         middle = builder.add(begin, whole)
@@ -275,7 +275,7 @@ class _NestWriter(KernelWriter):
             self._write_vector(stage, index, 0, mask)
 
     def _at_once(self, stage: int) -> int:
-        """Return how many vectors are taken at once: several where little is done but to reduce."""
+        """Return the number of vectors per iteration: several for loops that mainly reduce."""
         nest = self._nest
         costs = (nest.own_cost(node) for node in nest.loops[stage])
         is_short = any(node in self._sums for node in nest.loops[stage]) and sum(costs) < _WAITS
@@ -294,7 +294,7 @@ class _NestWriter(KernelWriter):
                 made.values[node] = value = _compute(self.vectors, node, made)
                 if node in self._row_targets and nest.stage[node] == stage:
                     kept[node] = value
-        for node, value in kept.items():  # when all has been read
+        for node, value in kept.items():  # after all reads
             self._store_vector(value, self._row_targets[node], index, mask)
 
     def _add_to_column(self, node: Node, value: Scalar, index: Any, mask: Any) -> None:
@@ -306,7 +306,7 @@ class _NestWriter(KernelWriter):
     # Vectors
 
     def memory(self, dtype: np.dtype[Any]) -> Vectors:
-        """Return what reads and writes vectors of ``dtype``."""
+        """Return the vector arithmetic for ``dtype``."""
         if dtype not in self._memory:
             self._memory[dtype] = Vectors(self, dtype, self._nest.lanes)
         return self._memory[dtype]
@@ -325,7 +325,7 @@ class _NestWriter(KernelWriter):
         memory.store(vector, pointer, index, mask)
 
     def elements_of(self, user: Node, source: Node, index: Any, mask: Any) -> Scalar:
-        """Return a vector of what the present stage does not make."""
+        """Return a vector of a value that the current stage does not compute."""
         nest = self._nest
         if nest.is_computed(source, ValueKind.FULL):
             return self._load_vector(self._row_targets[source], index, source.dtype, mask)
@@ -335,7 +335,7 @@ class _NestWriter(KernelWriter):
         return self.vectors.repeat(self.value(user, source))
 
     def key_of(self, user: Node, source: Node) -> Any:
-        """Return what is the same for all users that read the same of ``source``."""
+        """Return a key that is equal for users that read the same elements of ``source``."""
         return self._layout.read_of.get((user, source), source)
 
 
@@ -347,7 +347,7 @@ class _Elements:
         self._writer, self._index, self._mask = writer, index, mask
 
     def __call__(self, user: Node, source: Node) -> Scalar:
-        """Return the value that ``user`` reads of ``source``."""
+        """Return the value that ``user`` reads from ``source``."""
         key = self._writer.key_of(user, source)
         if key not in self.values:
             found = self._writer.elements_of(user, source, self._index, self._mask)
@@ -358,7 +358,7 @@ class _Elements:
 def _compute(
     builder: LLVMScalarBuilder, node: Node, value: Callable[[Node, Node], Scalar]
 ) -> Scalar:
-    """Return what ``node`` makes of the values that it reads."""
+    """Return the value of ``node`` for the values that it reads."""
     operands = [value(node, source) for source in node.inputs]
     if not isinstance(node.op, PerElement):
         return operands[0]  # another shape of the same numbers
@@ -392,7 +392,7 @@ def _over_lanes(builder: LLVMScalarBuilder, node: Node, vector: Scalar) -> Scala
 
 
 def identity_of(node: Node) -> Any:
-    """Return the value that changes nothing when a reduction meets it."""
+    """Return the neutral element of a reduction."""
     dtype = node.dtype
     if isinstance(node.op, Sum):
         return dtype.type(0)
@@ -406,11 +406,11 @@ def identity_of(node: Node) -> Any:
 
 
 class _Accumulator:
-    """What a reduction has come to so far.
+    """The accumulator of a reduction.
 
-    Elements are taken in by the lanes of several vectors, values per row by a scalar.  A sum of
-    floats is compensated: that of each block is added to ``total``, and ``rest`` collects what
-    rounding took from it, in each lane.
+    Elements are accumulated in the lanes of several vectors, values per row in a scalar.  A sum of
+    floats is compensated: the sum of each block is added to ``total``, and ``rest`` collects the
+    rounding errors, in each lane.
     """
 
     def __init__(self, writer: _NestWriter, nest: Nest, node: Node) -> None:
@@ -426,12 +426,12 @@ class _Accumulator:
         self._pending = writer.variable(writer.integer(0))
 
     def reset(self) -> None:
-        """Start again."""
+        """Reset the accumulator."""
         for place in (self._total, self._rest, *self._parts):
             self._builder.store(self._identity.value, place)
 
     def add(self, elements: Scalar, part: int, mask: Any) -> None:
-        """Take in a vector of elements, of which a mask may leave some out."""
+        """Accumulate a vector of elements, optionally with a mask."""
         elements = self._values.cast(elements, self._node.dtype)
         if mask is not None:
             used = Scalar(mask, np.dtype(bool))
@@ -439,7 +439,7 @@ class _Accumulator:
         self._combine(self._parts[part], elements)
 
     def add_alone(self, value: Scalar) -> None:
-        """Take in one value per row."""
+        """Accumulate one value per row."""
         value = self._values.cast(value, self._node.dtype)
         if self.is_compensated:
             self._add_compensated(value)
@@ -451,7 +451,7 @@ class _Accumulator:
         self._builder.store(combined.value, place)
 
     def close_block(self, begin: Any, end: Any, length: Any, size: int) -> None:
-        """Add the present block to the total, if there is more to come or enough has come."""
+        """Add the current block to the total when it is complete."""
         if not self.is_compensated:
             return
         builder = self._builder
@@ -467,7 +467,7 @@ class _Accumulator:
                 builder.store(self._identity.value, part)
 
     def result(self) -> Scalar:
-        """Return the whole; where infinities spoilt the compensation, without it."""
+        """Return the result; without the compensation if infinities made it invalid."""
         total = self._get(self._total)
         if self.is_compensated:
             total = self._compensated(total, self._get(self._rest))
@@ -477,13 +477,13 @@ class _Accumulator:
         return _over_lanes(self._values, self._node, whole)
 
     def _compensated(self, total: Scalar, rest: Scalar) -> Scalar:
-        """Return the sum; where the total is infinite, the rest is NaN or infinite."""
+        """Return the sum; if the total is infinite, the rest is NaN or infinite."""
         s = self._values
         is_finite = s.less(s.call("fabs", rest), s.constant(np.inf, rest.dtype))
         return s.select(is_finite, s.add(total, rest), total)
 
     def _block(self) -> Scalar:
-        """Return what the lanes hold of the present block."""
+        """Return the current block's partial results in the lanes."""
         parts = [self._get(part) for part in self._parts]
         while len(parts) > 1:
             pairs = zip(parts[::2], parts[1::2], strict=True)
@@ -494,7 +494,7 @@ class _Accumulator:
         return Scalar(self._builder.load(place), self._node.dtype)
 
     def _add_compensated(self, value: Scalar) -> None:
-        """Add by Neumaier's method: s ← s + v, and c ← c + what s + v lost of the smaller."""
+        """Add by Neumaier's method: s ← s + v, and c ← c + rounding error of s + v."""
         s = self._values
         total = self._get(self._total)
         new = s.add(total, value)

@@ -1,9 +1,8 @@
 """The machine code of matrix products without BLAS.
 
-It is for small products with a vector, which take less time than a call, and for integers, which
-wrap around as NumPy's do.  One operand's elements must stand side by side along the axis that
-vectors hold; lowering sees to that.  What does not fill a vector is masked; so few loops keep the
-time to compile them short.
+It is used for small products with a vector, which are faster than a call, and for integers, which
+wrap around like NumPy's.  One operand must be contiguous along the vectorised axis, which lowering
+ensures.  Incomplete vectors are masked, so there are few loops and the compile time is short.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from symad.backends.native.kernels.vectors import Vectors
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 
 _TOGETHER = 4
-"""How many sums are under way at once, for each has to wait for its last addition."""
+"""The number of parallel sums, because each addition depends on the previous one."""
 
 
 def rows_kernel(dtype: np.dtype[Any]) -> Kernel:
@@ -113,7 +112,7 @@ def _write_tiles(writer: KernelWriter, dtype: np.dtype[Any]) -> None:
 
 
 def _neighbours(writer: KernelWriter, first: Any, size: Any, step: int = 1) -> Sequence[Any]:
-    """Return the numbers of some rows that are made together: at the end, the last repeatedly."""
+    """Return the indices of rows that are computed together; at the end, the last repeats."""
     builder = writer.builder
     last = builder.and_(builder.sub(size, writer.integer(1)), writer.integer(-step))
     following = (builder.add(first, writer.integer(k * step)) for k in range(_TOGETHER))

@@ -1,4 +1,4 @@
-"""The machine code of what walks along one axis: cumulative sums and products, positions."""
+"""The machine code of scans along one axis: cumulative sums and products, positions."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def sums_kernel(source: np.dtype[Any], target: np.dtype[Any]) -> Kernel:
 
 
 def products_kernel(source: np.dtype[Any], target: np.dtype[Any], exclusive: bool) -> Kernel:
-    """Return the kernel of y_j = Π_{i≤j} x_i, or of those with i < j if ``exclusive``.
+    """Return the kernel of y_j = Π_{i≤j} x_i, or Π_{i<j} x_i if ``exclusive``.
 
-    Words are those of :func:`sums_kernel`.
+    The words are those of :func:`sums_kernel`.
     """
 
     def write(writer: KernelWriter) -> None:
@@ -79,7 +79,7 @@ def recurrence_kernel(dtype: np.dtype[Any]) -> Kernel:
 
 
 def position_kernel(dtype: np.dtype[Any], largest: bool) -> Kernel:
-    """Return the kernel of the position of the first largest or smallest element; NaN goes first.
+    """Return the kernel of the position of the first largest or smallest element, or first NaN.
 
     Words: x, y, the size of the axis, which has elements, its stride in x, the outer axes of both.
     """
@@ -100,7 +100,7 @@ def position_kernel(dtype: np.dtype[Any], largest: bool) -> Kernel:
                     writer.scalar(best, dtype),
                 )
                 pair = (element, so_far) if largest else (so_far, element)
-                # Unless NaN has been found, NaN is better as well.
+                # NaN also replaces the best element, unless that is NaN.
                 is_better = s.logical_and(
                     s.logical_not(s.less_equal(*pair)), s.equal(so_far, so_far)
                 )
@@ -112,7 +112,7 @@ def position_kernel(dtype: np.dtype[Any], largest: bool) -> Kernel:
 
 
 def _lines(writer: KernelWriter, offsets: list[Any], *dtypes: np.dtype[Any]) -> list[Any]:
-    """Return where the present line of each operand begins."""
+    """Return the start of the current line in each operand."""
     return [
         writer.element(writer.address(k), offset, writer.stored(dtype))
         for k, (offset, dtype) in enumerate(zip(offsets, dtypes, strict=True))

@@ -1,4 +1,4 @@
-"""Arithmetic on vectors as LLVM instructions, with masks for what does not fill a vector."""
+"""Arithmetic on vectors as LLVM instructions, with masks for incomplete vectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from symad.backends.native.kernels.writer import KernelWriter, stored_type
 
 
 class Vectors:
-    """Writes arithmetic on vectors of one dtype: as many elements as a register holds, or given."""
+    """Writes arithmetic on vectors of one dtype, by default of the width of a register."""
 
     def __init__(self, writer: KernelWriter, dtype: np.dtype[Any], lanes: int = 0) -> None:
         from llvmlite import ir
@@ -22,7 +22,6 @@ class Vectors:
         self.lanes = lanes or vector_unit().bits // (8 * dtype.itemsize)
         self.item = stored_type(dtype)
         self.type = ir.VectorType(self.item, self.lanes)
-        self._bits = ir.VectorType(ir.IntType(1), self.lanes)
         letter = "f" if dtype.kind == "f" else "i"
         self._suffix = f"v{self.lanes}{letter}{8 * dtype.itemsize}"
 
@@ -31,14 +30,14 @@ class Vectors:
         return self._ir.Constant(self.type, None)
 
     def mask(self, count: Any) -> Any:
-        """Return which lanes are used where only ``count`` elements are left."""
+        """Return the mask of used lanes if only ``count`` elements are left."""
         word = self._ir.IntType(64)
         numbers = self._ir.VectorType(word, self.lanes)
         lanes = self._ir.Constant(numbers, [word(lane) for lane in range(self.lanes)])
         return self.builder.icmp_unsigned("<", lanes, self._splat(count, numbers))
 
     def load(self, pointer: Any, index: Any, mask: Any = None) -> Any:
-        """Return a vector from memory; with a mask, zeros in the lanes that are not used."""
+        """Return a vector from memory; with a mask, unused lanes are zero."""
         place = self.writer.element(pointer, index, self.item)
         align = self.dtype.itemsize
         if mask is None:
@@ -48,7 +47,7 @@ class Vectors:
         return self.builder.call(self._declare(name, self.type, arguments), arguments)
 
     def store(self, vector: Any, pointer: Any, index: Any, mask: Any = None) -> None:
-        """Write a vector to memory; with a mask, only the lanes that are used."""
+        """Write a vector to memory; with a mask, only the used lanes."""
         place = self.writer.element(pointer, index, self.item)
         align = self.dtype.itemsize
         if mask is None:
@@ -59,12 +58,12 @@ class Vectors:
         self.builder.call(self._declare(name, self._ir.VoidType(), arguments), arguments)
 
     def repeat(self, pointer: Any, index: Any) -> Any:
-        """Return a vector whose lanes are all the one element in memory."""
+        """Return a vector with one element from memory in all lanes."""
         place = self.writer.element(pointer, index, self.item)
         return self._splat(self.builder.load(place, typ=self.item), self.type)
 
     def multiply_add(self, x: Any, y: Any, total: Any) -> Any:
-        """Return x y + total: of floats rounded once where the machine can, of booleans or, and."""
+        """Return x y + total: floats are rounded once if possible; booleans use and, or."""
         if self.dtype.kind == "f":
             arguments = [x, y, total]
             fused = self._declare(f"llvm.fmuladd.{self._suffix}", self.type, arguments)
@@ -74,7 +73,7 @@ class Vectors:
         return self.builder.add(self.builder.mul(x, y), total)
 
     def add(self, x: Any, y: Any) -> Any:
-        """Return x + y, of booleans or."""
+        """Return x + y; for booleans, x or y."""
         names = {"f": "fadd", "b": "or_"}
         return getattr(self.builder, names.get(self.dtype.kind, "add"))(x, y)
 

@@ -1,7 +1,7 @@
-"""Writes kernels: machine code ``int64 f(int64 *words)`` that finds all it needs in its words.
+"""Writes kernels: machine code ``int64 f(int64 *words)`` whose words hold all arguments.
 
-Sizes, strides, numbers and addresses stand in words of 8 bytes, so that one machine code serves all
-sizes.  It is kept by the name of what it does, and made when it is first asked for.
+Sizes, strides, numbers and addresses are words of 8 bytes, so the same machine code serves all
+sizes.  It is cached by name, and compiled on first use.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from symad.backends.native import jit
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, llvm_type
 
 MOST_AXES = 64
-"""As many axes as an array can have."""
+"""The largest number of axes of an array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ _kernels: jit.Latest[Kernel] = jit.Latest(1024)
 
 
 def kernel(name: str, write: Callable[[KernelWriter], None]) -> Kernel:
-    """Return the kernel called ``name``, which ``write`` writes if there is none yet.
+    """Return the kernel called ``name``, written by ``write`` on first use.
 
-    Whatever the code depends on must be part of the name.
+    The name must contain everything that the code depends on.
     """
 
     def make() -> Kernel:
@@ -47,7 +47,7 @@ def kernel(name: str, write: Callable[[KernelWriter], None]) -> Kernel:
 
 
 def stored_type(dtype: np.dtype[Any]) -> Any:
-    """Return the LLVM type of a value in memory: a boolean has a byte there."""
+    """Return the LLVM type of a value in memory, where a boolean takes a byte."""
     from llvmlite import ir
 
     return ir.IntType(8) if dtype.kind == "b" else llvm_type(dtype)
@@ -76,7 +76,7 @@ class KernelWriter:
         self.scalars = LLVMScalarBuilder(self.builder)
 
     def finish(self) -> Any:
-        """Return the module of a kernel that succeeds where it has not failed before."""
+        """Return the module of a kernel, which returns success at its end."""
         self.builder.ret(self.integer(0))
         return self._module
 
@@ -87,7 +87,7 @@ class KernelWriter:
         return self._word(value)
 
     def place(self, k: Any) -> Any:
-        """Return where word number ``k`` stands: Fortran takes numbers by address."""
+        """Return the address of word number ``k``: Fortran takes numbers by address."""
         index = self.integer(k) if isinstance(k, int) else k
         return self.builder.gep(self._words, [index], source_etype=self._word)
 
@@ -110,7 +110,7 @@ class KernelWriter:
         return stored_type(dtype)
 
     def scalar(self, place: Any, dtype: np.dtype[Any]) -> Scalar:
-        """Return the number that a variable holds."""
+        """Return the value of a variable."""
         return Scalar(self.builder.load(place), dtype)
 
     def element(self, pointer: Any, index: Any, type_: Any) -> Any:
@@ -151,7 +151,7 @@ class KernelWriter:
         self.builder.call(function, values)
 
     def variable(self, value: Any) -> Any:
-        """Return memory on the stack, which LLVM turns into a register, that holds ``value``."""
+        """Return a variable with ``value`` on the stack, which LLVM turns into a register."""
         with self.builder.goto_entry_block():
             place = self.builder.alloca(value.type)
         self.builder.store(value, place)
@@ -161,7 +161,7 @@ class KernelWriter:
 
     @contextmanager
     def loop(self, start: Any, end: Any, step: int = 1) -> Iterator[Any]:
-        """Repeat what is written inside for each index from ``start`` up to ``end``."""
+        """Repeat the enclosed code for each index from ``start`` up to ``end``."""
         builder = self.builder
         counter = self.variable(start)
         head, body, done = (builder.append_basic_block() for _ in range(3))
@@ -195,10 +195,10 @@ class KernelWriter:
 
     @contextmanager
     def walk(self, first: Any, operands: int) -> Iterator[list[Any]]:
-        """Repeat what is written inside for each place along the outer axes of some operands.
+        """Repeat the enclosed code for each index along the outer axes of some operands.
 
-        Word number ``first`` is the number of axes, none of them empty; their sizes follow, then
-        their strides for each operand.  The offsets of the operands are yielded.
+        Word number ``first`` is the number of axes, none of them empty; it is followed by their
+        sizes, then by their strides for each operand.  Yields the offsets of the operands.
         """
         builder, zero, one = self.builder, self.integer(0), self.integer(1)
         start = self.integer(first) if isinstance(first, int) else first

@@ -1,1 +1,1 @@
-"""From nodes of a graph to calls of kernels: a module per family of ops."""
+"""Lowering of nodes to kernel calls, with one module per family of ops."""

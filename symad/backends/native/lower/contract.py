@@ -1,9 +1,9 @@
 """Calls for sums of products over named axes: matmul and einsum of two operands.
 
-The axes of C = Σ A B are of four kinds: those of all three (batch), those that only A (i) or only B
-(j) shares with C, and those that are summed over (k).  Those of one kind that each operand steps
-over evenly are one axis.  What is left over of i and j counts as batch; k must be one axis, for
-which an operand is copied if need be.
+The axes of C = Σ A B are of four kinds: axes of all three (batch), axes that only A (i) or only B
+(j) shares with C, and axes that are summed over (k).  Axes of the same kind are merged if all
+operands have even steps over them.  Remaining axes i and j count as batch; k must be one axis, for
+which an operand is copied if necessary.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from symad.ops.product import Matmul
 from symad.passes.fuse import shape_of
 
 _OWN = 1024
-"""Up to so many terms, own loops do a product with a vector faster than BLAS."""
+"""Up to this many terms, symad's loops are faster than BLAS for a product with a vector."""
 _PER_TERM = 0.03
-"""About how many nanoseconds the product of two numbers takes."""
+"""The estimated nanoseconds for the product of two numbers."""
 _PER_MATRIX = 40.0
 
 _DOTS = "..."
@@ -65,7 +65,7 @@ class _LabelledView:
         return self.view.shape[self.names.index(name)]
 
     def stride(self, name: str) -> int:
-        """Return the stride along an axis, 0 where there is none of that name."""
+        """Return the stride along an axis, or 0 if there is no axis of that name."""
         if name not in self.names:
             return 0
         axis = self.names.index(name)
@@ -77,7 +77,7 @@ class _LabelledView:
 
 
 def _matmul(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
-    """Vectors lack an axis; leading axes are named by their distance from the last."""
+    """Lower matmul; vectors lack an axis, and leading axes are named from the last one on."""
     left, right = inputs
     batch = [f"b{k}" for k in reversed(range(max(len(left.shape), len(right.shape))))]
     row, column = ("i",) * (len(left.shape) > 1), ("j",) * (len(right.shape) > 1)
@@ -101,7 +101,7 @@ def _einsum(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> 
 
 
 def _names(term: str, rank: int) -> tuple[str, ...]:
-    """Return a name for each axis; those of an ellipsis go by their distance from its last."""
+    """Return a name for each axis; axes of an ellipsis are named from its last one on."""
     before, dots, after = term.partition(_DOTS)
     count = rank - len(before) - len(after) if dots else 0
     return (*before, *(f"{_DOTS}{k}" for k in reversed(range(count))), *after)
@@ -135,7 +135,7 @@ class _Contraction:
         self._before: Calls = []
 
     def calls(self, summed: Sequence[str]) -> Calls:
-        """Return all calls; those of a copy of the result come last."""
+        """Return all calls, with the copy of the result last."""
         left, right, whole = self._operands
         rows = [name for name in whole.names if name not in right.names]
         columns = [name for name in whole.names if name not in left.names]
@@ -147,7 +147,7 @@ class _Contraction:
             self._copy(1, [n for n in (*batch, *summed, *columns) if n in right.names])
             self._set_apart(2, [*batch, *rows, *columns])
             made = self._lower(batch, rows, columns, summed)
-        assert made is not None, "operands that are copied fit, as the condition says"
+        assert made is not None, "copied operands fit, as the condition ensures"
         apart = self._operands[2]
         if apart.view.block != whole.view.block:
             made += copy(self._node, apart.ordered(whole.names).view, whole.view)
@@ -168,7 +168,7 @@ class _Contraction:
         return _lowered(self._node, (left, right, out), (i, j, k), outer)
 
     def _axes(self, names: Sequence[str]) -> list[_Axis]:
-        """Return size and strides of the axes of one kind, taken together if possible."""
+        """Return size and strides of the axes of one kind, merged if possible."""
         if not names:
             return []
         operands = self._operands
@@ -176,7 +176,7 @@ class _Contraction:
         return merged_axes(shape, *(tuple(o.stride(n) for n in names) for o in operands))
 
     def _join(self, summed: Sequence[str]) -> Sequence[str]:
-        """Return the summed axes in an order in which they are one; copy what prevents that."""
+        """Return the summed axes in an order that merges them; copy operands if necessary."""
         if len(summed) <= 1:
             return summed
         for kept in (0, 1):
@@ -210,7 +210,7 @@ class _Contraction:
             self._before += copy(self._node, source, target)
 
     def _set_apart(self, side: int, names: Sequence[str]) -> None:
-        """Give an operand memory of its own, unless its axes are in that order already."""
+        """Copy an operand unless its axes are already in that order."""
         operand = self._operands[side].ordered(names)
         if not operand.view.is_contiguous:
             place = self._scratch(operand.view.shape, operand.view.dtype)
@@ -236,7 +236,7 @@ def _swapped(axis: _Axis) -> _Axis:
 def _lowered(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> Calls | None:
     """Return the calls for a product whose axes i, j and k have these sizes and strides.
 
-    ``None`` where an operand needs a copy first.
+    ``None`` if an operand must be copied first.
     """
     left, right, out = views
     i, j, k = axes
@@ -287,7 +287,7 @@ def _by_tiles(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> Ker
 def _by_blas(
     node: Node, found: Library, views: _Views, axes: _Axes, outer: list[_Axis]
 ) -> KernelCall | None:
-    """BLAS, which has matrices in Fortran order, sees Cᵀ = Bᵀ Aᵀ."""
+    """Return the call of BLAS, which computes Cᵀ = Bᵀ Aᵀ in Fortran order."""
     left, right, out = views
     i, j, k = axes
     of_left, of_right, of_out = _form(i, k, 1), _form(k, j, 2), _leading(i, j, 3)
@@ -302,7 +302,7 @@ def _by_blas(
 
 
 def _by_dot(node: Node, found: Library, views: _Views, terms: _Axis) -> KernelCall | None:
-    """A vector, as a matrix of one column, times a vector: of long ones, ``gemm`` is slow."""
+    """Return the call for a dot product as matrix times vector: ``gemm`` is slow for it."""
     left, right, out = views
     size, left_step, right_step, _ = terms
     if left_step != 1 or right_step < 1:
@@ -312,7 +312,7 @@ def _by_dot(node: Node, found: Library, views: _Views, terms: _Axis) -> KernelCa
 
 
 def _form(rows: _Axis, columns: _Axis, operand: int) -> tuple[str, int] | None:
-    """Return how BLAS is to take a matrix, as it is or transposed, and its leading dimension."""
+    """Return ``"N"``, or ``"T"`` for a transposed matrix, and its leading dimension for BLAS."""
     leading = _leading(rows, columns, operand)
     if leading is not None:
         return "N", leading
@@ -321,9 +321,9 @@ def _form(rows: _Axis, columns: _Axis, operand: int) -> tuple[str, int] | None:
 
 
 def _leading(lines: _Axis, inner: _Axis, operand: int) -> int | None:
-    """Return the stride between the lines of a matrix whose elements stand side by side in each.
+    """Return the stride between the lines of a matrix, each of which is contiguous.
 
-    ``None`` if it has none that BLAS takes: lines must not overlap.
+    ``None`` if BLAS does not support the stride: lines must not overlap.
     """
     if inner[0] > 1 and inner[operand] != 1:
         return None
@@ -333,7 +333,7 @@ def _leading(lines: _Axis, inner: _Axis, operand: int) -> int | None:
 
 
 def _has_code(node: Node) -> bool:
-    """Return whether a product has code: no float16, and sizes that BLAS takes."""
+    """Return whether a product has code: no float16, and sizes that BLAS supports."""
     if node.dtype == np.float16 and 0 not in shape_of(node):
         return False
     if isinstance(node.op, Einsum) and len(node.inputs) != 2:
@@ -345,6 +345,6 @@ def _has_code(node: Node) -> bool:
 
 
 TABLE: dict[type[Op], Lower] = {Matmul: _matmul, Einsum: _einsum}
-"""What lowers each op."""
+"""The lowering function of each op."""
 
 CONDITIONS: dict[type[Op], Condition] = dict.fromkeys(TABLE, _has_code)

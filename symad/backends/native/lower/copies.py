@@ -31,24 +31,24 @@ from symad.types import normalize_axis
 Calls = list[KernelCall]
 Scratch = Callable[[Shape, np.dtype[Any]], BufferView]
 Lower = Callable[[Node, Views, BufferView, Scratch], Calls]
-"""Returns the calls that compute a node."""
+"""A function that returns the calls for a node."""
 Condition = Callable[[Node], bool]
-"""Whether there is code for a node; it depends on the op and on types only."""
+"""A function that returns whether a node has code, which depends only on op and types."""
 
 _CALL = 10.0
-"""About how many nanoseconds a call takes for nothing."""
+"""The estimated overhead of a call in nanoseconds."""
 _PER_LINE = 4.0
 _PER_BYTE = 0.05
 _PER_ELEMENT = 0.6
 _BAND = 32
-"""How many columns of a large matrix are transposed together."""
+"""The number of columns of a large matrix that are transposed together."""
 
 _Axis = tuple[int, ...]
 """The size of an axis, then its strides in some operands."""
 
 
 def call_of(code: Kernel, words: Sequence[Any], node: Node, work: float) -> KernelCall:
-    """Return the call that calls a kernel; ``work`` nanoseconds go beyond the call.
+    """Return the call of a kernel; ``work`` is its time in nanoseconds without the overhead.
 
     The words are integers and views.
     """
@@ -69,9 +69,9 @@ def outer_words(axes: Sequence[_Axis], scale: int = 1) -> list[int]:
 
 
 def merged_axes(shape: Shape, *strides: Shape) -> list[_Axis]:
-    """Return size and strides of the axes with more than one element, taken together if possible.
+    """Return size and strides of the axes with more than one element, merged if possible.
 
-    Two neighbours are one axis where each operand steps evenly over both.
+    Two neighbouring axes are merged if each operand has even steps over both.
     """
     axes: list[_Axis] = []
     for size, *steps in zip(shape, *strides, strict=True):
@@ -96,7 +96,7 @@ def part(view: BufferView, axis: int, start: int, count: int) -> BufferView:
 
 
 def moved(view: BufferView, elements: int) -> BufferView:
-    """Return the view of memory so many elements further on."""
+    """Return the view moved by a number of elements."""
     return replace(view, offset=view.offset + elements * view.dtype.itemsize)
 
 
@@ -111,7 +111,7 @@ def without_axis(view: BufferView, axis: int, index: int = 0) -> BufferView:
 
 
 def converts(source: np.dtype[Any], target: np.dtype[Any]) -> bool:
-    """Return whether there is code that converts elements of one dtype to another."""
+    """Return whether there is code that converts one dtype to another."""
     if source == target:
         return True
     half = np.dtype(np.float16)
@@ -128,7 +128,7 @@ def convert_all(node: Node) -> bool:
 def copy(node: Node, source: BufferView, target: BufferView) -> Calls:
     """Return the calls that copy ``source`` into ``target``, of the same shape.
 
-    Elements are converted as NumPy does, where they :func:`convert <converts>`.
+    Elements are converted like NumPy's, if they :func:`convert <converts>`.
     """
     if 0 in target.shape:
         return []
@@ -164,7 +164,7 @@ def _is_large_transposition(outer: Sequence[_Axis], inner: _Axis) -> bool:
 def _in_bands(
     node: Node, source: BufferView, target: BufferView, outer: list[_Axis], inner: _Axis
 ) -> Calls:
-    """Copy some columns of the target at a time, which take whole lines of the source together."""
+    """Copy blocks of columns of the target, which read whole cache lines of the source."""
     size, *steps = inner
     bands, rest = divmod(size, _BAND)
     band = (bands, *(_BAND * step for step in steps))
@@ -176,7 +176,7 @@ def _in_bands(
 
 
 def _carriers(source: np.dtype[Any], target: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """Return the dtypes to copy by: what is not converted is integers of the same size."""
+    """Return the dtypes to copy: without conversion, integers of the same size."""
     if source != target:
         return source, target
     same = np.dtype(f"u{source.itemsize}")
@@ -200,7 +200,7 @@ def fill(node: Node, number: Any, target: BufferView) -> Calls:
 def contiguous(
     node: Node, view: BufferView, scratch: Scratch, dtype: np.dtype[Any] | None = None
 ) -> tuple[BufferView, Calls]:
-    """Return a view with the same elements in C order, in ``dtype``, and what makes it."""
+    """Return a contiguous view of the same elements in ``dtype``, and the calls for it."""
     wanted = view.dtype if dtype is None else dtype
     if view.is_contiguous and view.dtype == wanted:
         return view, []
@@ -211,7 +211,7 @@ def contiguous(
 def converted(
     node: Node, view: BufferView, scratch: Scratch, dtype: np.dtype[Any]
 ) -> tuple[BufferView, Calls]:
-    """Return a view of the same numbers in ``dtype``, and what makes it."""
+    """Return a view of the same numbers in ``dtype``, and the calls for it."""
     return (view, []) if view.dtype == dtype else contiguous(node, view, scratch, dtype)
 
 
@@ -257,7 +257,7 @@ def _concat_place(node: Node, inputs: Views, output: BufferView, scratch: Scratc
 
 
 def _roll(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
-    """Each axis that is rolled has two parts, which change places."""
+    """Lower roll: each rolled axis has two parts, which are swapped."""
     assert isinstance(node.op, Roll)
     (source,), shift, axis = inputs, node.op.shift, node.op.axis
     before: Calls = []
@@ -290,7 +290,7 @@ def _rolled(
 
 
 def _tile(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
-    """As seen with an axis of copies before each axis, tiling is broadcasting."""
+    """Lower tile, which broadcasts along an extra axis before each axis."""
     assert isinstance(node.op, Tile)
     (source,), rank = inputs, len(output.shape)
     missing = rank - len(source.shape)
@@ -309,7 +309,7 @@ def _tile(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Ca
 
 
 def _repeat(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
-    """As seen with an axis of copies after the axis, repeating is broadcasting."""
+    """Lower repeat, which broadcasts along an extra axis after the axis."""
     op, (source,) = node.op, inputs
     assert isinstance(op, Repeat) and isinstance(op.repeats, int)
     axis = normalize_axis(op.axis, len(source.shape))
@@ -379,7 +379,7 @@ def _on_diagonal(
 
 
 def _diagonal(matrix: BufferView, offset: int, axis1: int, axis2: int) -> BufferView:
-    """Return the view of a diagonal of each matrix: its last axis."""
+    """Return the view of a diagonal of each matrix, as the last axis."""
     rank = len(matrix.shape)
     first, second = normalize_axis(axis1, rank), normalize_axis(axis2, rank)
     rows, columns = matrix.shape[first], matrix.shape[second]
@@ -412,7 +412,7 @@ TABLE: dict[type[Op], Lower] = {
     DiagonalMatrix: _diagonal_matrix,
     IdentityMatrix: _identity_matrix,
 }
-"""What lowers each op."""
+"""The lowering function of each op."""
 
 CONDITIONS: dict[type[Op], Condition] = {
     Concat: convert_all,
@@ -420,4 +420,4 @@ CONDITIONS: dict[type[Op], Condition] = {
     Repeat: lambda node: isinstance(node.op, Repeat) and isinstance(node.op.repeats, int),
     Pad: lambda node: isinstance(node.op, Pad) and node.op.mode == "constant",
 }
-"""On which types of what an op takes and gives it depends whether it has code, if it does."""
+"""The condition on the types under which each op has code, if any."""

@@ -1,8 +1,7 @@
 """Lowering: from nodes of a graph to kernel calls over buffers.
 
-Whether there is native code for an op on given types is said by :func:`supports`, and nowhere
-else.  What it says yes to can be lowered, whatever the strides of its operands: what does not suit
-is copied.
+Only :func:`supports` decides whether there is native code for an op on given types.  Every
+supported op can be lowered for operands of any strides: unsuitable operands are copied.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ from symad.types import StructureType, TensorType
 
 @cache
 def _table() -> dict[type[Op], copies.Lower]:
-    """Return what lowers each op that has machine code besides nests and views."""
+    """Return the lowering function of each op that is neither a nest nor a view."""
     return {**copies.TABLE, **contract.TABLE, **lapack.TABLE, **index.TABLE}
 
 
 @cache
 def _conditions() -> dict[type[Op], copies.Condition]:
-    """Return the conditions under which these have code, where there are any."""
+    """Return the conditions under which these ops have code, if any."""
     tables = copies.CONDITIONS, contract.CONDITIONS, lapack.CONDITIONS, index.CONDITIONS
     return {kind: condition for table in tables for kind, condition in table.items()}
 
@@ -62,7 +61,7 @@ def supports(node: Node) -> bool:
 
 
 def is_large(node: Node) -> bool:
-    """Return whether a node, or what it is an item of, is a large nest."""
+    """Return whether a node, or the structure of which it is an item, is a large nest."""
     whole = node.inputs[0] if isinstance(node.op, StructureItem) else node
     return loops.is_large(whole)
 
@@ -73,7 +72,7 @@ def _is_known(node: Node | TensorType) -> bool:
 
 
 def _parts(node: Node) -> list[Any]:
-    """Return the types of a value and, of a structure, of its items."""
+    """Return the type of a value, or the types of the items of a structure."""
     if isinstance(node.type, StructureType):
         return [type_ for _, type_ in node.type.fields]
     return [node.type]
@@ -81,22 +80,22 @@ def _parts(node: Node) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class LoweredSegment:
-    """Nodes that are computed together, as kernel calls over buffers that have no place yet.
+    """Nodes that are computed together, as kernel calls on buffers without addresses.
 
     Attributes
     ----------
     nodes : tuple of Node
-        What is computed, in order.
+        The computed nodes, in order.
     calls : tuple of KernelCall
     buffers : tuple of Storage or int
-        What the views among the words of calls refer to; an integer is the size of what has no
-        place yet.
+        The buffers of the views among the words of calls; an integer is the size of a buffer
+        without a place.
     views : dict
-        Where each value is; a list where it has several parts.
+        The view of each value; a list for a value with several parts.
     given : dict from int to Node
-        The buffers that come from outside.
+        The buffers of values from outside.
     constants : tuple of arrays
-        The memory at fixed addresses.
+        Arrays at fixed addresses.
     """
 
     nodes: tuple[Node, ...]
@@ -108,7 +107,7 @@ class LoweredSegment:
 
     @property
     def inputs(self) -> list[Node]:
-        """The values that calls read from outside."""
+        """The outside values that calls read."""
         used = {
             word.block for c in self.calls for word in c.arguments if isinstance(word, BufferView)
         }
@@ -116,12 +115,12 @@ class LoweredSegment:
 
 
 def lower(nodes: Sequence[Node], is_fast: bool = False, threads: int = 1) -> LoweredSegment:
-    """Return the kernel calls that compute nodes, all of which :func:`supports` says yes to.
+    """Return the kernel calls that compute nodes, all of which must be supported.
 
     Parameters
     ----------
     nodes : sequence of Node
-        Inputs before users; a view among them is given memory of its own.
+        Inputs before users; a view among them gets its own memory.
     is_fast : bool
         Whether arithmetic on floats may be reassociated and contracted.
     threads : int
@@ -145,7 +144,7 @@ class _Lowering:
         self._constants: list[Any] = []
 
     def segment(self, nodes: Sequence[Node]) -> LoweredSegment:
-        """Return what has been collected."""
+        """Return the collected code."""
         return LoweredSegment(
             tuple(nodes),
             tuple(self._calls),
@@ -178,16 +177,16 @@ class _Lowering:
         return loops.lower(node, inputs, parts, self.scratch, self._is_fast, self._threads)
 
     def scratch(self, shape: Shape, dtype: np.dtype[Any]) -> BufferView:
-        """Return memory without a place yet, which is taken as long as calls refer to it."""
+        """Return a buffer without a place, which is in use while calls refer to it."""
         self._buffers.append(math.prod(shape) * dtype.itemsize)
         return self._whole(shape, dtype)
 
     def _whole(self, shape: Shape, dtype: np.dtype[Any]) -> BufferView:
-        """Return the view of all of the latest buffer."""
+        """Return the view of the whole latest buffer."""
         return BufferView(len(self._buffers) - 1, 0, shape, contiguous_strides(shape), dtype)
 
     def view_of(self, node: Node) -> BufferView:
-        """Return where a value is: one that comes from outside is an input of the segment."""
+        """Return the view of a value; a value from outside becomes an input of the segment."""
         chain = []
         while node not in self._views and is_view(node):
             chain.append(node)
@@ -197,7 +196,7 @@ class _Lowering:
         found: BufferView = self._views[node]
         for step in reversed(chain):
             seen = view(step, found)
-            if seen is None:  # there is none but of a copy
+            if seen is None:  # only a copy has one
                 copied, calls = copies.contiguous(step, found, self.scratch)
                 self._calls += calls
                 seen = view(step, copied)
@@ -223,17 +222,17 @@ class _Lowering:
 
 @dataclass(frozen=True, slots=True)
 class PlacedSegment:
-    """A segment for certain inputs and outputs, with all buffers in place.
+    """A segment with given inputs and outputs, and a place for each buffer.
 
     Attributes
     ----------
     code : SegmentCode
     inputs, outputs : tuple of Node
-        What it takes and returns, in order.
+        Its arguments and results, in order.
     stored : dict from Node to sequence of Storage
-        Where each value is stored: one place for each part of it.
+        The storage of each value: one place for each of its parts.
     over : dict from Node to Node
-        For values that are written over another one, that one.
+        From each value that overwrites another one to that one.
     """
 
     code: SegmentCode
@@ -246,9 +245,9 @@ class PlacedSegment:
 def place(
     segment: LoweredSegment, inputs: Sequence[Node], outputs: Sequence[Node]
 ) -> PlacedSegment:
-    """Return a segment with all buffers in place, for these inputs and outputs.
+    """Return a segment with these inputs and outputs, and a place for each buffer.
 
-    The outputs are among its nodes, no two in the same memory.
+    The outputs are among its nodes, and no two share memory.
     """
     number = {node: k for k, node in enumerate(inputs)}
     buffers = list(segment.buffers)
@@ -280,7 +279,7 @@ def _use(call: KernelCall) -> BufferUse:
 def _by_node(
     segment: LoweredSegment, made: Assignment
 ) -> tuple[dict[Node, Sequence[Storage]], dict[Node, Node]]:
-    """Return where the values of a segment are stored, and which are written over which."""
+    """Return the storage of the values of a segment, and which values overwrite which."""
     stored: dict[Node, Sequence[Storage]] = {}
     owner: dict[int, Node] = {}
     for node in segment.nodes:

@@ -1,4 +1,4 @@
-"""Calls for indexing by arrays, writing at indices, and walks along one axis."""
+"""Calls for indexing by arrays, writing at indices, and scans along one axis."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ from symad.types import normalize_axis
 _PER_PLACE = 3.0
 _PER_ELEMENT = 1.0
 _MOST_POSITIONS = 32
-"""Among more elements NumPy finds a position faster, by comparing many at once."""
+"""For more elements, NumPy finds a position faster, because it compares many at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Indices:
-    """Integers that name places along one axis of an array."""
+    """Integer indices along one axis of an array."""
 
     view: BufferView
     size: int
@@ -61,7 +61,7 @@ class _Indices:
 
 @dataclass(frozen=True, slots=True)
 class _Selection:
-    """What a subscript names in an array.
+    """The selection of a subscript in an array.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class _Selection:
         The array at index 0 of each axis that index arrays select from, without these axes.
     indices : list of _Indices
     start : int
-        Where, among the axes of the result, those of the index arrays stand.
+        The position of the axes of the index arrays among those of the result.
     """
 
     view: BufferView
@@ -82,7 +82,7 @@ class _Selection:
         return np.broadcast_shapes(*(index.view.shape for index in self.indices))
 
     def split(self, result: BufferView) -> tuple[BufferView, BufferView]:
-        """Return the axes of a result that are those of the index arrays, and the others."""
+        """Return the axes of a result that belong to the index arrays, and the others."""
         rank, count = len(result.shape), len(self.joined)
         chosen = tuple(range(self.start, self.start + count))
         others = tuple(axis for axis in range(rank) if axis not in chosen)
@@ -90,14 +90,14 @@ class _Selection:
 
     @property
     def is_across(self) -> bool:
-        """Whether indices lead to neighbours, rather than the axes of what stands at a place."""
+        """Whether the contiguous axis is indexed, rather than an axis of the items."""
         steps = [abs(index.stride) for index in self.indices]
         pairs = zip(self.view.shape, self.view.strides, strict=True)
         own = [abs(stride) for size, stride in pairs if size != 1]
         return bool(steps and own) and own[-1] > min(steps)
 
     def spread(self, shape: Shape) -> tuple[list[_Indices], BufferView]:
-        """Return indices and view with all axes of a result, each element of which is a place."""
+        """Return indices and view with all axes of a result, so that each element is a place."""
         joined, strides = self.joined, self.view.strides
         after = (0,) * (len(shape) - self.start - len(joined))
         indices = []
@@ -116,7 +116,7 @@ def _axes_of(view: BufferView, axes: Shape) -> BufferView:
 
 
 def _select(key: Key, array: BufferView, given: Views) -> _Selection | None:
-    """Return what a subscript names; ``None`` if it has bounds that are not known."""
+    """Return the selection of a subscript, or ``None`` if its bounds are unknown."""
     entries = full_key(key, array.shape)
     rest, axes = iter(given), iter(zip(array.shape, array.strides, strict=True))
     offset = 0
@@ -148,12 +148,12 @@ def _select(key: Key, array: BufferView, given: Views) -> _Selection | None:
 
 def _selection(key: Key, array: BufferView, given: Views) -> _Selection:
     found = _select(key, array, given)
-    assert found is not None, "what a subscript names is known, as the condition says"
+    assert found is not None, "the selection is known, as the condition ensures"
     return found
 
 
 def _start(entries: Key) -> int:
-    """Return where the axes of index arrays go: in their place if they stand side by side."""
+    """Return the position of the axes of index arrays: their own if they are adjacent."""
     runs = [
         (is_index, list(run))
         for is_index, run in itertools.groupby(entries, lambda e: isinstance(e, (int, str)))
@@ -175,7 +175,7 @@ def _at_places(
     inner: Any,
     adds: Any,
 ) -> Calls:
-    """Return the call for a copy or an addition at the places that indices name.
+    """Return the call for a copy or an addition at indices.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def _at_places(
     source, target : BufferView
         With the axes of the index arrays.
     inner : list
-        Size and strides of the axes of what stands at a place.
+        Size and strides of the axes of an item.
     adds : bool or None
         ``None`` if the indices are those of the source.
     """
@@ -229,7 +229,7 @@ def _gather(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> 
 def _scatter(
     node: Node, key: Key, value: BufferView, target: BufferView, given: Views, adds: bool
 ) -> Calls:
-    """Return the calls that write a value, which broadcasts, into what a subscript names."""
+    """Return the calls that write a value, which broadcasts, to a selection."""
     selection = _selection(key, target, given)
     rest, start = selection.view.shape, selection.start
     shape = (*rest[:start], *selection.joined, *rest[start:])
@@ -293,7 +293,7 @@ def _add_along(node: Node, inputs: Views, output: BufferView, scratch: Scratch) 
     return cleared + _at_places(node, indices, value.broadcast_to(shape), target, [], adds=True)
 
 
-# Walks along one axis
+# Scans along one axis
 
 
 def _flipped(view: BufferView, axis: int) -> BufferView:
@@ -328,7 +328,7 @@ def _scan(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Ca
 
 
 def _around(operands: Views, axis: int) -> tuple[list[int], list[int]]:
-    """Return the words of all axes but one, and the strides along that one."""
+    """Return the words of all other axes, and the strides along the given one."""
     others = [_without(view, axis) for view in operands]
     axes = merged_axes(others[0].shape, *(view.strides for view in others))
     return outer_words(axes), [view.strides[axis] for view in operands]
@@ -367,9 +367,9 @@ def _is_float16(*nodes: Node) -> bool:
 
 
 def _reaches(node: Node, key: Key, array: Node, given: Sequence[Node], written: bool) -> bool:
-    """Return whether it is known what a subscript names, and indices are checked if there are any.
+    """Return whether the selection is known, and its indices, if any, are checked.
 
-    Where nothing is selected, there is nothing that checks them.
+    Nothing checks indices if the selection is empty.
     """
     selection = _select(key, _placeholder(array), [_placeholder(index) for index in given])
     if selection is None:
@@ -433,7 +433,7 @@ TABLE: dict[type[Op], Lower] = {
     ArgMax: _position,
     ArgMin: _position,
 }
-"""What lowers each op."""
+"""The lowering function of each op."""
 
 CONDITIONS: dict[type[Op], Condition] = {
     Index: _can_gather,

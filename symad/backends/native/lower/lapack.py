@@ -1,6 +1,6 @@
 """Calls for linear algebra by LAPACK: Cholesky factors, linear systems, inverses, determinants.
 
-LAPACK has matrices in Fortran order: what stands in C order it sees transposed.
+LAPACK uses Fortran order: it sees a matrix in C order as its transpose.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ from symad.passes.fuse import shape_of
 from symad.types import TensorType
 
 _PER_TERM = 0.05
-"""About how many nanoseconds the product of two numbers takes."""
+"""The estimated nanoseconds for the product of two numbers."""
 _BLOCK = 64
-"""How many columns LAPACK works on at once."""
+"""The block size of LAPACK in columns."""
 _INTEGER = np.dtype("int64")
 _FAR = 1 << 31
 
 
 def _stack(batch: Shape, *views: BufferView) -> list[tuple[int, ...]]:
-    """Return size and strides of the leading axes, which are those of a stack."""
+    """Return size and strides of the leading axes, the axes of the stack."""
     return merged_axes(batch, *(view.strides[: len(batch)] for view in views))
 
 
@@ -69,16 +69,16 @@ def _call(
     work: float = 0,
     fails: bool = False,
 ) -> KernelCall:
-    """Return the call that calls a function of BLAS or LAPACK, which takes such sizes."""
+    """Return the call of a function of BLAS or LAPACK that supports such sizes."""
     made = library_call(node, _library(), function, arguments, outer, work, fails)
-    assert made is not None, f"{function} does not take sizes so large"
+    assert made is not None, f"{function} does not support such large sizes"
     return made
 
 
 def _order(matrix: BufferView) -> tuple[bool, int] | None:
-    """Return whether columns stand side by side, not rows, and the stride between them.
+    """Return whether columns, not rows, are contiguous, and the stride between them.
 
-    ``None`` if elements stand in another way, or too far apart for LAPACK's integers.
+    ``None`` for other strides, or strides too large for LAPACK's integers.
     """
     if max(matrix.strides[-2:], default=0) >= _FAR:
         return None
@@ -95,7 +95,7 @@ def _order(matrix: BufferView) -> tuple[bool, int] | None:
 
 
 def _cholesky(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
-    """The lower triangle in C order is the upper one in Fortran order."""
+    """Lower cholesky: the lower triangle in C order is the upper one in Fortran order."""
     if 0 in output.shape:
         return []
     source, before = converted(node, inputs[0], scratch, output.dtype)
@@ -107,7 +107,7 @@ def _cholesky(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -
 
 
 def _solve_triangular(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
-    """The solutions take the place of the right-hand sides, which are copied there."""
+    """Lower a triangular solve: solutions overwrite copies of the right-hand sides."""
     op, (given, right) = node.op, inputs
     assert isinstance(op, SolveTriangular)
     check = [] if op.unit_diagonal else _check_diagonal(node, given)
@@ -163,7 +163,7 @@ def _as_columns(
 
 
 def _solve(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
-    """Matrix and right-hand sides are copied into Fortran order, the solutions out of it."""
+    """Lower solve: copy the operands to Fortran order, and the solutions from it."""
     matrix, right = inputs
     if 0 in output.shape:
         return []
@@ -205,7 +205,7 @@ def _factorised(
 
 
 def _inv(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
-    """Inverting and transposing may change places."""
+    """Lower inv: inversion and transposition commute."""
     if 0 in output.shape:
         return []
     batch, size = output.shape[:-2], output.shape[-1]
@@ -229,7 +229,7 @@ def _slogdet(
 def _logarithm(
     node: Node, matrix: BufferView, sign: BufferView, logarithm: BufferView, scratch: Scratch
 ) -> Calls:
-    """Return the calls for sign and logarithm of the determinant, that of Aᵀ."""
+    """Return the calls for sign and logarithm of the determinant of A, which is that of Aᵀ."""
     batch, size, dtype = sign.shape, matrix.shape[-1], sign.dtype
     if 0 in batch:
         return []
@@ -252,7 +252,7 @@ def _det(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Cal
 
 
 def _has_code(node: Node) -> bool:
-    """Return whether there is a LAPACK that takes such sizes."""
+    """Return whether there is a LAPACK that supports such sizes."""
     found = library()
     if found is None:
         return False
@@ -269,6 +269,6 @@ TABLE: dict[type[Op], Lower] = {
     Det: _det,
     Slogdet: _slogdet,  # type: ignore[dict-item]
 }
-"""What lowers each op; one with several results gets a tuple of views."""
+"""The lowering function of each op; an op with several results gets a tuple of views."""
 
 CONDITIONS: dict[type[Op], Condition] = dict.fromkeys(TABLE, _has_code)

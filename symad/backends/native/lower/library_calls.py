@@ -1,4 +1,4 @@
-"""The machine code that calls a function of BLAS or LAPACK for each matrix of a stack."""
+"""Machine code that calls a function of BLAS or LAPACK for each matrix of a stack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from symad.backends.native.lower.copies import call_of, outer_words
 from symad.graph.node import Node
 
 Argument = int | str | float | BufferView | None
-"""A number, a letter, an array, or ``None`` for where the function says whether it has failed."""
+"""A number, a letter, an array, or ``None`` for the status of the function."""
 
 
 def library_call(
@@ -28,7 +28,7 @@ def library_call(
     work: float = 0,
     fails: bool = False,
 ) -> KernelCall | None:
-    """Return the call that calls ``function``; ``None`` if it cannot take numbers so large.
+    """Return the kernel call for ``function``, or ``None`` if its integers are too small.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def library_call(
     outer : sequence of tuple
         Size and strides, in elements, of the axes of the stack for each array.
     work : float
-        About how many nanoseconds one call takes.
+        The estimated nanoseconds of one call.
     fails : bool
-        Whether it is an error if the function says that it has failed.
+        Whether a failure status of the function is an error.
     """
     integers = [value for value in arguments if isinstance(value, int)]
     if not library.takes(*integers):
@@ -87,11 +87,11 @@ def call_kernel(places: str, letters: int, fails: bool) -> Kernel:
     ----------
     places : str
         For each argument, ``n`` for a number or a letter in its word, ``a`` for the address of an
-        array, ``i`` for the information whether it has failed.
+        array, ``i`` for the status.
     letters : int
-        How many arguments are letters, of whose lengths Fortran is told at the end.
+        The number of letters, whose lengths Fortran expects as final arguments.
     fails : bool
-        Whether information other than 0 is an error.
+        Whether a status other than 0 is an error.
     """
     name = f"call {places} {letters} {fails}"
     return kernel(name, lambda writer: _write_call(writer, places, letters, fails))

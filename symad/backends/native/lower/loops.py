@@ -1,4 +1,4 @@
-"""Calls for loop nests: fused ops, and elementwise ops and reductions that stand alone."""
+"""Calls for loop nests: fused ops, and single elementwise ops and reductions."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from symad.passes.fuse import Shape, reduced_axes, shape_of
 from symad.passes.rule import static_shape
 
 SPLIT_FROM = 1 << 17
-"""Nests of so many elements and more are done in parts, which threads share."""
+"""Nests with at least this many elements are split into parts, which threads share."""
 
 _PARTS = 16
-"""Into how many parts reductions of all rows are cut, however many threads there are."""
+"""The number of parts of reductions over rows, for any number of threads."""
 _ROWS_OF_PART = 16
-"""At least, where each part has a row of its own to add to."""
+"""The least number of rows per part if each part has its own row of results."""
 _PARTS_OF_THREAD = 4
-"""Where nothing is reduced over rows: a thread that comes late does fewer of them."""
+"""The parts per thread without reductions over rows: late threads do fewer parts."""
 
 _PER_STEP = 0.5
-"""About how many nanoseconds one op takes for one element."""
+"""The estimated nanoseconds of one op for one element."""
 
 Scratch = Callable[[Shape, np.dtype[Any]], BufferView]
 
 
 def has_nest(node: Node) -> bool:
-    """Return whether a node can be computed by one nest; it depends on its op and on types only."""
+    """Return whether one nest can compute a node, which depends only on its op and types."""
     op = node.op
     if isinstance(op, Fused):
         return has_code(op)
@@ -50,7 +50,7 @@ def has_nest(node: Node) -> bool:
 
 
 def is_large(node: Node) -> bool:
-    """Return whether a node is a nest that is done in parts, which threads share."""
+    """Return whether a node is a nest in parts, which threads share."""
     if isinstance(node.op, Fused):
         return math.prod(node.op.space) >= SPLIT_FROM
     if not isinstance(node.op, (PerElement, Sum, Max, Min)):
@@ -114,9 +114,9 @@ def lower(
 
 
 def _parts(nest: Nest, layout: NestLayout, threads: int) -> int:
-    """Return into how many parts a nest is cut; where rows are reduced, for any number of threads.
+    """Return the number of parts of a nest.
 
-    The result then does not depend on that number.
+    With reductions over rows, neither the number nor the result depends on the threads.
     """
     if layout.elements < SPLIT_FROM:
         return 1
@@ -132,7 +132,7 @@ def _parts(nest: Nest, layout: NestLayout, threads: int) -> int:
 def _targets(
     nest: Nest, layout: NestLayout, parts: int, outputs: Views, scratch: Scratch
 ) -> tuple[list[BufferView], list[KernelCall]]:
-    """Return where a nest writes its outputs, and the calls that join those of several parts."""
+    """Return the views for the outputs of a nest, and the calls that combine its parts."""
     targets, calls = list(outputs), []
     for k, node in enumerate(nest.body.outputs):
         kind = nest.kinds[node]
@@ -151,7 +151,7 @@ def _targets(
 def _replaceable(
     nest: Nest, layout: NestLayout, reads: Views, outputs: Views
 ) -> tuple[tuple[BufferView, BufferView], ...]:
-    """Return pairs of an output and an input, read just where the output is written and no later.
+    """Return pairs of an output and an input that the output may overwrite.
 
     Each vector of an output is written after the same elements of the inputs have been read.
     """
@@ -175,7 +175,7 @@ def _replaceable(
 
 
 def constant_words(nest: Nest, layout: NestLayout) -> list[int]:
-    """Return the words that are the same for all parts of a nest, which follow those of a part."""
+    """Return the words that are the same for all parts; they follow those of a part."""
     words = [layout.row, layout.elements, *layout.outer]
     words += [step for read in layout.reads for step in read.outer]
     for number in nest.numbers:
@@ -195,7 +195,7 @@ def _nest_of(node: Node) -> Fused:
 
 
 def _form_of(node: Node) -> tuple[Shape, int | None] | None:
-    """Return space and split of the nest of a lone node."""
+    """Return space and split of the nest of a single node."""
     if isinstance(node.op, PerElement):
         return (shape_of(node), None) if supports(node) else None
     if not isinstance(node.op, (Sum, Max, Min)):

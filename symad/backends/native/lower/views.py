@@ -1,4 +1,4 @@
-"""Ops that cost nothing: they look at memory in another way."""
+"""Views: ops that only reinterpret memory, at no cost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _VIEWS = (
 
 
 def is_view(node: Node) -> bool:
-    """Return whether the value is a view of that of the first input, of types that are known."""
+    """Return whether a node is a view of its first input, and all types are known."""
     if type(node.op) not in _VIEWS or len(node.inputs) != 1 + isinstance(node.op, After):
         return False
     types = (node.type, node.inputs[0].type)
@@ -44,7 +44,7 @@ def is_view(node: Node) -> bool:
 
 
 def view(node: Node, source: BufferView) -> BufferView | None:
-    """Return what a node that :func:`is_view` is of ``source``, ``None`` where that is a copy."""
+    """Return the view of ``source`` that a node represents, or ``None`` if it needs a copy."""
     assert isinstance(node.type, TensorType)
     if isinstance(node.op, After):
         return source
@@ -60,7 +60,7 @@ def view(node: Node, source: BufferView) -> BufferView | None:
 
 
 def _subscript(op: Index) -> Callable[[Any], Any]:
-    """Return the function that selects, as a view even where one element is selected."""
+    """Return a function that selects a view, even for a single element."""
     key = fill_key(op.key, ())
     return lambda array: array[key if Ellipsis in key else (*key, ...)]
 
@@ -68,7 +68,7 @@ def _subscript(op: Index) -> Callable[[Any], Any]:
 def _as_numpy_sees_it(node: Node, source: BufferView) -> BufferView:
     """Apply NumPy's function, which reads no element, to an array with the strides of ``source``.
 
-    Its memory is one element, the rest of it is not there.
+    The memory of this array is one element; the rest does not exist.
     """
     assert node.op is not None
     if not source.shape and not shape_of(node):
