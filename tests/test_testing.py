@@ -53,7 +53,7 @@ def binary(**body: Any) -> type[Op]:
         "name": "broken",
         "numpy": staticmethod(np.subtract),
         "chain": (lambda v, y, a, b: v, lambda v, y, a, b: -v),
-        "samples": (Sample(lambda a, b: kind()(a, b), [reals(3), reals(3)]),),
+        "samples": (Sample(lambda a, b: kind()(a, b), [reals(16), reals(16)]),),
         "result_dtype": lambda self, a, b: np.result_type(a, b),
     }
     kind = type("Broken", (Binary,), {**right, **body})
