@@ -171,8 +171,9 @@ def make_profile(
     parts = parts_of(graph)
     names = labels_of(View(graph))
     timings = [
-        Timing(n, t, t / total, parts[n], tuple(names.written(n)))
-        for n, t in zip(nodes, times, strict=True)
+        Timing(node, time, time / total, parts[shown], tuple(names.written(shown)))
+        for node, time in zip(nodes, times, strict=True)
+        for shown in [node if node in parts else node.inputs[0]]  # an output may be a copy
     ]
     return Profile(graph, timings, runs, _time_of_call(program, values, runs))
 

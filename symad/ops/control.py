@@ -184,7 +184,8 @@ class Map(WithBody):
     def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
         seed, where = placeholder(self.body.outputs[0]), self._element_of(active)
         _, moved = self._pulled(slot, seed, where)
-        return self._mapped(slot, moved, [where], [active], inputs)
+        # The condition may take its shape from the adjoint, which has that of the result.
+        return self._mapped(slot, moved, [seed, where], [out, active], inputs)
 
     def _element_of(self, condition: Node) -> Node:
         return placeholder(condition, _element_type(condition.type))
@@ -222,8 +223,8 @@ class Map(WithBody):
         return self._pushed(slot, pushed, [seed, where], [tangent, active()], inputs)
 
     def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
-        _, where, (_, moved) = self._pushed_where(slot, active)
-        return self._pushed(slot, moved, [where], [active], inputs)
+        seed, where, (_, moved) = self._pushed_where(slot, active)
+        return self._pushed(slot, moved, [seed, where], [inputs[slot], active], inputs)
 
     def _pushed_where(self, slot: int, active: Node) -> tuple[Node, Node, Sequence[Node]]:
         """Return placeholders for the tangent and its condition, and their replacements."""

@@ -186,7 +186,8 @@ class PageBuilder:
             return "null"
         for node in inputs:
             value = self._values[node]
-            if not np.issubdtype(value.dtype, np.floating) or not np.isfinite(value):
+            is_real = value.ndim == 0 and np.issubdtype(value.dtype, np.floating)
+            if not is_real or not np.isfinite(value):
                 story.notes.append("No sliders: not every input is a finite real number.")
                 story.inputs = []
                 return "null"

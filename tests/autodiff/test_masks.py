@@ -296,3 +296,16 @@ def test_what_is_not_read_has_no_part(name: str) -> None:
     for result in (first, sm.gradients(first, u), sm.pushforward(first, u, 1.0)):
         got = result.eval({u: [1.0, 4.0, 0.0]})
         assert np.isfinite(got).all() and got[2] == 0
+
+
+@pytest.mark.parametrize("shape", [None, ("n",), (2,)], ids=["undeclared", "named", "declared"])
+def test_a_mask_of_a_map_over_what_is_computed(shape: Any) -> None:
+    """The condition inside of the map may take its shape from the adjoint."""
+    x = sm.Variable("x", shape=shape)
+    y = sm.where(x > 0, sm.map_over(lambda e: e * e, [x * 2]), 0.0)
+    at = {x: np.array([1.0, -2.0])}
+    gradient = sm.gradients(y, x)
+    assert gradient.eval(at).tolist() == [8, 0]
+    assert sm.gradients(gradient, x).eval(at).tolist() == [8, 0]
+    assert sm.pushforward(gradient, x, sm.ones_like(x)).eval(at).tolist() == [8, 0]
+    assert sm.gradients(sm.pushforward(y, x, sm.ones_like(x)), x).eval(at).tolist() == [8, 0]

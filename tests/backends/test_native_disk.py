@@ -132,12 +132,13 @@ def test_old_code_goes_when_there_is_too_much(
 ) -> None:
     monkeypatch.setattr(disk, "_MOST_BYTES", 1000)
     for age in range(10):
-        disk.store(f"old{age}", b"x" * 200)
-        os.utime(folder / f"old{age}.code", (age, age))
+        disk.store(f"{age:064x}", b"x" * 200)
+        os.utime(folder / f"{age:064x}.code", (age, age))
+    (folder / "my.codebook.csv").write_bytes(b"x" * 2000)  # of somebody else
     disk._pruned.clear()
-    disk.store("new", b"x")
-    left = sorted(path.stem for path in folder.iterdir())
-    assert left == ["new", "old5", "old6", "old7", "old8", "old9"]
+    disk.store(f"{10:064x}", b"x")
+    left = sorted(path.name.lstrip("0") for path in folder.iterdir())
+    assert left == ["5.code", "6.code", "7.code", "8.code", "9.code", "a.code", "my.codebook.csv"]
 
 
 # Files that are not what was stored

@@ -390,3 +390,10 @@ def test_nan_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "by the rule of sqrt" in said and "element [1]: 0/0 = NaN" in said
     assert main(["nan", "sqrt(x) * x", "x=[1, 4]"]) == 0
     assert "no NaN" in capsys.readouterr().out
+
+
+def test_outputs_that_are_views_or_inputs_have_a_profile(backend: str) -> None:
+    x = sm.Variable("x")
+    for outputs in (x[::-1], x, sm.transpose(x), [x, x * 2]):
+        f = sm.compile([x], outputs, backend=backend)
+        assert "v" in str(sm.profile(f, np.arange(3.0)))

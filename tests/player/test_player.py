@@ -748,3 +748,9 @@ def test_a_glyph_is_one_for_each_symbol() -> None:
     first, again, other = glyphs.text("a"), glyphs.text("a"), glyphs.text("b")
     assert first == again != other
     assert [entry["t"] for entry in glyphs.entries] == ["a", "b"]
+
+
+def test_arrays_with_choices_have_no_sliders() -> None:
+    x = sm.Variable("x")
+    player = sm.play(sm.where(x > 0, sm.log(x), x * x), [x], {x: np.array([0.0, 2.0])})
+    assert any(note.startswith("No sliders") for note in player.notes)

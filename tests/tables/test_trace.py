@@ -365,3 +365,8 @@ def test_the_time_is_linear() -> None:
 
     calls(5)
     assert calls(200) < 4.2 * calls(50)
+
+
+def test_a_jacobian_has_a_trace() -> None:
+    x = sm.Variable("x", shape=(2,))
+    assert "reshape_outer" in str(sm.trace(sm.jacobian(sm.sin(x), x), {x: np.array([1.0, 2.0])}))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,8 @@ _MOST_BYTES = 1 << 28
 _LARGEST = 1 << 26
 """Larger files, in bytes, are not read."""
 _SUFFIX = ".code"
+_OURS = re.compile(r"[0-9a-f]{64}\.code\b")
+"""The names of files that this cache writes."""
 _DIGEST = 32
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _MOST_PARENTS = 64
@@ -149,7 +152,7 @@ class PrivateFolder:
         files = []
         with os.scandir(self._descriptor) as entries:
             for entry in entries:
-                if _SUFFIX in entry.name:  # including temporary files of processes that died
+                if _OURS.match(entry.name):  # including temporary files of processes that died
                     state = entry.stat(follow_symlinks=False)
                     files.append((state.st_mtime, state.st_size, entry.name))
         if sum(size for _, size, _ in files) <= _MOST_BYTES:
