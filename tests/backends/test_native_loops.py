@@ -788,7 +788,7 @@ def test_errors_name_the_node():
 
 
 def test_modules_that_are_wrong_are_refused_without_a_crash(capfd):
-    with pytest.raises(InternalError, match="not valid"):
+    with pytest.raises(InternalError, match="is invalid"):
         jit.compile_module("define nonsense")
     text = "declare double @no_such(double)\ndefine double @f(double %x) {\n"
     text += "  %y = call double @no_such(double %x)\n  ret double %y\n}"

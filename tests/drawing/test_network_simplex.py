@@ -70,7 +70,7 @@ def test_the_rule_that_is_known_to_end_finds_the_same(problem: tuple[int, Edges]
               {(2, 0): (1, 1), (0, 1): (0, 1), (1, 2): (0, 0)}],
 )  # fmt: skip
 def test_circles_are_refused(edges: Edges) -> None:
-    with pytest.raises(ValueError, match="circle"):
+    with pytest.raises(ValueError, match="cycle"):
         shortest(3, edges)
 
 

@@ -229,7 +229,7 @@ def test_out_of_range_at_run_time_names_the_line() -> None:
 
 def test_bad_values() -> None:
     x = sm.Variable("x", (2, 3))
-    with pytest.raises(ShapeError, match="does not fit"):
+    with pytest.raises(ShapeError, match="does not match"):
         sm.set_at(x, 0, [1.0, 2.0])
     with pytest.raises(GraphTypeError, match="cannot be stored"):
         sm.set_at(sm.Variable("n", (3,), "int64"), 0, 1.5)

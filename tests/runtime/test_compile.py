@@ -426,7 +426,7 @@ def llvmlite(monkeypatch):
 
 @pytest.mark.parametrize(
     ("version", "told"),
-    [(None, "0.46, which is not installed"), ("0.45.1", "0.46, and 0.45.1 is"), ("0.9", "0.9 is")],
+    [(None, "0.46, which is not installed"), ("0.45.1", "0.46, but 0.45.1 is"), ("0.9", "0.9 is")],
 )
 def test_without_the_right_llvmlite(llvmlite, version, told):
     """The best backend is NumPy then, which is said once; native code is refused."""
