@@ -21,6 +21,7 @@ from symad.errors import SymadError
 from symad.explaining import compare_derivatives, difference_errors, explain
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter, Variable
+from symad.graph.operators import ON_FIRST_USE as _ON_FIRST_USE
 from symad.graph.provenance import scope
 from symad.inspection import cost, find_nan, listing, memory, profile
 from symad.ops import linalg
@@ -177,19 +178,26 @@ __all__ = [
     "value_and_gradients", "var", "vstack", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 
-_ON_FIRST_USE = ("demo", "testing")
+_MODULES_ON_FIRST_USE = ("demo", "testing")
 """Public modules that are loaded when they are asked for."""
+
+_FUNCTIONS_ON_FIRST_USE: dict[str, str] = {}
+"""Public functions that are loaded when they are asked for, each with its module."""
+
+_ON_FIRST_USE.update(_FUNCTIONS_ON_FIRST_USE)
 
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 
     def __getattr__(name: str) -> Any:
-        if name in _ON_FIRST_USE:
+        if name in _MODULES_ON_FIRST_USE:
             return import_module(f"symad.{name}")
+        if name in _FUNCTIONS_ON_FIRST_USE:
+            return getattr(import_module(_FUNCTIONS_ON_FIRST_USE[name]), name)
         raise AttributeError(f"module 'symad' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_ON_FIRST_USE})
+    return sorted({*__all__, *_MODULES_ON_FIRST_USE})
 
 
 def constant(value: Any, dtype: Any = None, name: str | None = None) -> Constant:

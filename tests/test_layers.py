@@ -22,6 +22,8 @@ LAYERS = (
     ("types",),
     ("graph",),
     ("ops",),
+    ("functions",),
+    ("special", "stats", "nn", "random", "optimise"),
     ("autodiff", "passes"),
     ("notation",),
     ("plan",),

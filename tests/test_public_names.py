@@ -33,8 +33,8 @@ def _is_public(module: ModuleType, name: str, value: Any) -> bool:
 NAMES = {
     f"{prefix}.{name}": value
     for prefix, module in MODULES.items()
-    for name, value in vars(module).items()
-    if _is_public(module, name, value)
+    for name in getattr(module, "__all__", vars(module))
+    if _is_public(module, name, value := getattr(module, name))
 }
 FUNCTIONS = [name for name, value in NAMES.items() if inspect.isfunction(value)]
 

@@ -7,6 +7,7 @@ fills.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -22,6 +23,9 @@ NodeT = TypeVar("NodeT")
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
+
+ON_FIRST_USE: dict[str, str] = {}
+"""Modules whose import registers a function, by its name; filled by :mod:`symad`."""
 
 IN_EXPRESSIONS: set[str] = set()
 """Names of the functions that make several ops and that textual expressions may call."""
@@ -56,6 +60,8 @@ def _from_numpy(function: Any) -> Callable[..., Any]:
     module = getattr(function, "__module__", None) or "numpy"
     prefix = module.rpartition(".")[2]
     for candidate in (f"{prefix}.{name}", name):
+        if candidate in ON_FIRST_USE:
+            import_module(ON_FIRST_USE[candidate])
         if candidate in FUNCTIONS:
             return FUNCTIONS[candidate]
     raise GraphTypeError(
