@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.jit import has_symbol, vector_unit
+from symad.backends.native.jit import has_symbol, host_features, vector_unit
 from symad.backends.native.vector_math import exp_float32, sine_or_cosine, tanh
 from symad.graph.scalar import Value
 from symad.ops.base import PerElement
@@ -68,9 +68,7 @@ def has_type(dtype: np.dtype[Any]) -> bool:
 
 @cache
 def _converts_half() -> bool:
-    from llvmlite import binding
-
-    features = binding.get_host_cpu_features()
+    features = host_features()
     return bool(features.get("f16c", "sse2" not in features))
 
 
