@@ -16,8 +16,9 @@ from symad.notation.labels import Symbol
 from symad.notation.names import Names
 from symad.notation.values import counted
 from symad.notation.view import View, has_unknown_shape
+from symad.passes.grade import Grade
 from symad.passes.rewrite import Rewriting
-from symad.passes.rule import AnyRule, Grade
+from symad.passes.rule import AnyRule
 from symad.passes.specialise import specialise
 from symad.runtime.inputs import type_of
 from symad.runtime.pipeline import optimise

@@ -22,7 +22,8 @@ from symad.ops.comparison import (
     where,
 )
 from symad.ops.index import scatter_add
-from symad.passes.rule import ARRAYS, NUMBERS, VALUES, AnyRule, Grade, Procedure, Rule, number_of
+from symad.passes.grade import Grade
+from symad.passes.rule import ARRAYS, NUMBERS, VALUES, AnyRule, Procedure, Rule, number_of
 
 
 def _cast(x: Any, dtype: Any) -> Node:
