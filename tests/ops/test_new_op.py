@@ -23,7 +23,6 @@ from symad.notation.symbols import LATEX_SYMBOLS, SYMBOLS
 from symad.ops.base import Unary, register
 from symad.passes.signs import is_nonnegative
 from tests.support import op_checks as checks
-from tests.test_testing import ALL_CHECKS
 
 
 def _barrier(x: Any) -> Any:
@@ -83,8 +82,7 @@ def barrier(monkeypatch: pytest.MonkeyPatch) -> Iterator[Unary]:
 def test_the_op_table_checks_it(barrier: Unary) -> None:
     checks.check_has_samples(type(barrier))
     for case in checks.cases_of(type(barrier)):
-        for check in ALL_CHECKS:
-            check(case)
+        checks.check_all(case, but=["identity"])  # a class in a function is not pickled
 
 
 @pytest.mark.parametrize("backend", ["numpy", "native"])

@@ -613,4 +613,4 @@ def answer(requests: Sequence[Request]) -> list[tuple[list[Any], list[Any]]]:
         pairs = zip(requests, values, strict=True)
         return [values_and_gradients(replace(request, values=v)) for request, v in pairs]
 
-    return jax.jit(run)([request.values for request in requests])  # type: ignore[no-any-return]
+    return _run(run, [request.values for request in requests])  # type: ignore[no-any-return]
