@@ -60,14 +60,19 @@ def _from_numpy(function: Any) -> Callable[..., Any]:
     module = getattr(function, "__module__", None) or "numpy"
     prefix = module.rpartition(".")[2]
     for candidate in (f"{prefix}.{name}", name):
-        if candidate in ON_FIRST_USE:
-            import_module(ON_FIRST_USE[candidate])
-        if candidate in FUNCTIONS:
-            return FUNCTIONS[candidate]
+        if candidate in FUNCTIONS or candidate in ON_FIRST_USE:
+            return function_named(candidate)
     raise GraphTypeError(
         f"numpy.{function.__name__} has no counterpart for symad nodes",
         remedy="Compute it on arrays before feeding them, or define an op (docs/adding_an_op.md).",
     )
+
+
+def function_named(name: str) -> Callable[..., Any]:
+    """Return the function that is registered under ``name``, and load its module if needed."""
+    if name not in FUNCTIONS and name in ON_FIRST_USE:
+        import_module(ON_FIRST_USE[name])
+    return FUNCTIONS[name]
 
 
 class Operators(Generic[NodeT]):
