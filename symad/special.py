@@ -50,7 +50,7 @@ from symad.ops.special_logarithms import (
     xlog1py,
     xlogy,
 )
-from symad.ops.special_normal import erfcinv, erfcx, log_ndtr, ndtr, ndtri, real
+from symad.ops.special_normal import erfcinv, erfcx, log_ndtr, ndtr, ndtri
 from symad.ops.special_series import (
     exp1,
     expi,
@@ -62,6 +62,7 @@ from symad.ops.special_series import (
     i0e,
     i1,
     i1e,
+    real,
     spence,
 )
 
@@ -92,7 +93,7 @@ def entr(x: Operand) -> Node:
     array([ 0.        ,  0.34657359, -0.        ])
     """
     node = real(x)
-    return where(node < 0, -np.inf, -xlogy(node, node))
+    return where(node < 0, -np.inf, xlogy(-node, node))
 
 
 @register

@@ -12,7 +12,9 @@ from symad.graph.node import Node, apply
 from symad.graph.op import resolve
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops.adjoint import zeros_like
+from symad.ops.arithmetic import power
 from symad.ops.base import Binary, Elementwise, Operand, Unary, as_nodes, register
+from symad.ops.comparison import equal, minimum, where
 from symad.ops.exponential import exp
 from symad.ops.special import digamma, gammaln, polygamma
 from symad.ops.special_logarithms import xlog1py, xlogy
@@ -177,7 +179,7 @@ class BetaLn(Binary):
     --------
     >>> import symad as sm
     >>> sm.special.betaln(sm.constant(200.0), 300.0).eval()
-    np.float64(-337.9490225)
+    np.float64(-337.9801130655)
     """
 
     name = "betaln"
@@ -270,13 +272,26 @@ class Binom(Binary):
 
 
 def gamma_density(a: Node, x: Node) -> Node:
-    """Return x^(a-1) e^(-x) / Γ(a), the derivative of gammainc by ``x``."""
-    return exp(xlogy(a - 1, x) - x - gammaln(a))
+    """Return x^(a-1) e^(-x) / Γ(a), the derivative of gammainc by ``x``.
+
+    A power has its derivatives at 0 as well, where the logarithm is infinite.
+    """
+    log_gamma = gammaln(a)
+    small = power(x, a - 1) * exp(-x - log_gamma)
+    return where(x < 1, small, exp(xlogy(a - 1, x) - x - log_gamma))
 
 
 def beta_density(a: Node, b: Node, x: Node) -> Node:
-    """Return x^(a-1) (1 - x)^(b-1) / B(a, b), the derivative of betainc by ``x``."""
-    return exp(xlogy(a - 1, x) + xlog1py(b - 1, -x) - betaln(a, b))
+    """Return x^(a-1) (1 - x)^(b-1) / B(a, b), the derivative of betainc by ``x``.
+
+    Powers have their derivatives at 0 and 1 as well, where the logarithms are infinite; if 1/B
+    overflows, one of the powers and its slope are 0 there.
+    """
+    log_beta = betaln(a, b)
+    finite = exp(minimum(-log_beta, math.log(np.finfo(log_beta.dtype).max)))
+    at_end = power(x, a - 1) * power(1 - x, b - 1) * finite
+    inside = exp(xlogy(a - 1, x) + xlog1py(b - 1, -x) - log_beta)
+    return where(equal(x * (1 - x), 0), at_end, inside)
 
 
 class GammaInc(Binary):

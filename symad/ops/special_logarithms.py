@@ -104,7 +104,7 @@ class XLog1PY(Binary):
 
 
 def _divide(x: Any, y: Any) -> Any:
-    return np.where((x == 0) & (y == y), x, np.divide(x, y))
+    return np.where((x == 0) & (y == y), 0, np.divide(x, y))
 
 
 def _quotient(b: ScalarBuilder, x: Value, y: Value) -> Value:

@@ -11,12 +11,11 @@ from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
 from symad.graph.op import resolve
 from symad.graph.sample import Sample, fixed, reals, special_points
-from symad.ops.adjoint import cast
 from symad.ops.base import Elementwise, Operand, Unary, as_node, register
 from symad.ops.comparison import where
 from symad.ops.exponential import exp
 from symad.ops.special import erfc
-from symad.ops.special_series import scipy_dtype
+from symad.ops.special_series import real, scipy_dtype
 
 _ROOT_2PI = math.sqrt(2 * math.pi)
 _TERMS = 90
@@ -116,12 +115,6 @@ class ErfcInv(Unary):
             lambda x: np.array([-0.0, np.inf, -np.inf, np.nan, np.nan, np.nan], x.dtype),
         ),
     )  # fmt: skip
-
-
-def real(x: Operand) -> Node:
-    """Return ``x`` in the dtype in which SciPy computes functions of it."""
-    node = as_node(x)
-    return cast(node, scipy_dtype(node.dtype))
 
 
 def ndtr(x: Operand) -> Node:

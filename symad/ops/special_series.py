@@ -11,6 +11,7 @@ from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
 from symad.graph.op import resolve
 from symad.graph.sample import Sample, fixed, reals, special_points
+from symad.ops.adjoint import cast
 from symad.ops.arithmetic import abs, sign
 from symad.ops.base import Chain, Elementwise, Operand, Unary, as_node, as_nodes, register
 from symad.ops.comparison import where
@@ -21,6 +22,12 @@ def scipy_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype in which SciPy computes functions of ``dtypes``: float32 or float64."""
     dtype = np.result_type(*dtypes)
     return dtype if dtype == np.float32 else np.dtype("float64")
+
+
+def real(x: Operand) -> Node:
+    """Return ``x`` in the dtype in which SciPy computes functions of it."""
+    node = as_node(x)
+    return cast(node, scipy_dtype(node.dtype))
 
 
 def refused(name: str, parameter: str) -> Chain:
@@ -260,7 +267,7 @@ def i0e(x: Operand) -> Node:
     --------
     >>> import symad as sm
     >>> sm.special.i0e(sm.constant([0.0, 1000.0])).eval()
-    array([1.        , 0.01261726])
+    array([1.        , 0.01261724])
     """
     return apply(ScaledBesselI(0), as_node(x))
 
