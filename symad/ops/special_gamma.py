@@ -83,44 +83,64 @@ class GammaSgn(Unary):
     )  # fmt: skip
 
 
-_BERNOULLI = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
-"""B₂ₖ / 2k for k = 1, 2, ...: ψ(x) ~ ln x - 1/2x - Σ B₂ₖ / (2k x²ᵏ)."""
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6)
+_SHIFT = 10
+"""From here on, asymptotic series with these Bernoulli numbers B₂, B₄, ... are exact enough."""
 
 
-def _digamma_step(a: Any, b: Any) -> Any:
-    """Add up differences, of which none cancels, to reach the asymptotic series of both terms."""
-    dtype = scipy_dtype(*(np.asarray(value).dtype for value in (a, b)))
+def _series(n: int) -> list[tuple[float, int]]:
+    """Return c, m of the terms c/xᵐ in (-1)ⁿ⁺¹ ψ⁽ⁿ⁾(x), but for the logarithm in ψ (DLMF 5.15.8)."""
+    even = [
+        (number * math.factorial(k + n - 1) / math.factorial(k), k + n)
+        for k, number in zip(range(2, 16, 2), _BERNOULLI, strict=True)
+    ]
+    first = [(float(math.factorial(n - 1)), n)] if n else []
+    return [*first, (math.factorial(n) / 2, n + 1), *even]
+
+
+def _step(a: Any, b: Any, n: int) -> Any:
+    """Add up ψ⁽ⁿ⁾(a + b) - ψ⁽ⁿ⁾(a) for positive a and a + b: no difference cancels."""
+    sign = (-1.0) ** (n + 1)
+    total = np.zeros(np.broadcast_shapes(a.shape, b.shape))
+    for k in range(_SHIFT):  # ψ⁽ⁿ⁾(x) = ψ⁽ⁿ⁾(x + 1) + (-1)ⁿ⁺¹ n!/xⁿ⁺¹
+        power = np.expm1(-(n + 1) * np.log1p(b / (a + k))) / (a + k) ** (n + 1.0)
+        total += sign * math.factorial(n) * power
+    low = a + _SHIFT
+    growth = np.log1p(b / low)
+    for coefficient, m in _series(n):
+        total += sign * coefficient * np.expm1(-m * growth) * low ** float(-m)
+    return total + growth if n == 0 else total
+
+
+def _polygamma_step(a: Any, b: Any, n: int) -> Any:
+    dtype = scipy_dtype(a.dtype, b.dtype)
     a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
-    psi = resolve("scipy.special.psi")
     regular = (a > 0) & (a + b > 0) & np.isfinite(b)
-    low, step = np.where(regular, a, 1.0), np.where(regular, b, 0.0)
-    total = sum(step / ((low + k) * (low + step + k)) for k in range(10))
-    low = low + 10
-    growth = np.log1p(step / low)
-    total = total + growth + step / (2 * low * (low + step))
-    for k, coefficient in enumerate(_BERNOULLI, start=1):
-        total = total - coefficient * low ** (-2.0 * k) * np.expm1(-2 * k * growth)
-    return np.where(regular, total, psi(a + b) - psi(a)).astype(dtype)[()]
+    polygamma = resolve("scipy.special.polygamma")
+    difference = polygamma(n, a + b) - polygamma(n, a)
+    step = _step(np.where(regular, a, 1.0), np.where(regular, b, 0.0), n)
+    return np.where(regular, step, difference).astype(dtype)[()]
 
 
-class DigammaStep(Binary):
-    """ψ(a + b) - ψ(a), with all digits where b is small beside a.
+class PolygammaStep(Elementwise):
+    """ψ⁽ⁿ⁾(a + b) - ψ⁽ⁿ⁾(a), with all digits where b is small beside a.
 
-    It is the derivative of ln Γ(a + b) - ln Γ(a) by a, for numbers a > 0 and a + b > 0 to the last
-    digits; elsewhere, it is computed as a difference.
+    For n = 0 it is the derivative of ln Γ(a + b) - ln Γ(a) by a.  Where a or a + b is not positive,
+    it is computed as a difference.
     """
 
-    name = "digamma_step"
+    n: int
+
+    name = "polygamma_step"
     in_expressions = False
     has_poles = True
     domain = "The digamma function has poles at 0, -1, -2, ..."
     operations = 2 * SPECIAL
-    numpy = staticmethod(_digamma_step)
-    latex = r"\psi({0} + {1}) - \psi({0})"
-    precedence = 1
+    numpy = staticmethod(_polygamma_step)
+    latex = r"(\psi^{{({op.n})}}({0} + {1}) - \psi^{{({op.n})}}({0}))"
     chain = (
-        lambda v, y, a, b: v * (polygamma(1, a + b) - polygamma(1, a)),
-        lambda v, y, a, b: v * polygamma(1, a + b),
+        lambda v, y, a, b: v * apply(PolygammaStep(y.op.n + 1), a, b),
+        lambda v, y, a, b: v * polygamma(y.op.n + 1, a + b),
     )
     samples = (
         Sample(
@@ -137,6 +157,11 @@ class DigammaStep(Binary):
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return scipy_dtype(*dtypes)
+
+
+def digamma_step(a: Operand, b: Operand) -> Node:
+    """Return ψ(a + b) - ψ(a) with all digits."""
+    return apply(PolygammaStep(0), *as_nodes(a, b))
 
 
 class Beta(Binary):
@@ -517,7 +542,6 @@ def zeta(x: Operand, q: Operand = 1.0) -> Node:
 
 gamma: Unary = register(Gamma())
 gammasgn: Unary = register(GammaSgn())
-digamma_step: Binary = DigammaStep()
 beta: Binary = register(Beta())
 betaln: Binary = register(BetaLn())
 poch: Binary = register(Poch())

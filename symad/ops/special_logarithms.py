@@ -219,7 +219,7 @@ class RelEntr(Binary):
 
 def _by_other(v: Node, z: Node, x: Node, y: Node) -> Node:
     """Return v·(1 - x/y), with all digits where x and y are nearly equal; 1 at x = y = 0."""
-    return v * where(equal(y, 0), 1 - xdivy(x, y), (y - x) / y)
+    return v * where(abs(x - y) < 0.5 * y, (y - x) / y, 1 - xdivy(x, y))
 
 
 class KLDiv(Binary):

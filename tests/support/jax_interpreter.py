@@ -128,7 +128,7 @@ TABLE.update(
     {
         "bessel_i": _order(special.i0, special.i1),
         "binom": lambda n, k: special.comb(n, k),
-        "digamma_step": lambda a, b: special.digamma(a + b) - special.digamma(a),
+        "polygamma_step": lambda a, b, n: special.polygamma(n, a + b) - special.polygamma(n, a),
         "expn": lambda x, n: special.expn(n, x),
         "exprel": lambda x: jnp.expm1(x) / x,
         "inv_boxcox": lambda y, p: jnp.exp(jnp.log1p(p * y) / p),
