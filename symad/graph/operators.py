@@ -21,29 +21,37 @@ if TYPE_CHECKING:
 NodeT = TypeVar("NodeT")
 """The class of nodes, which derives from :class:`Operators`."""
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
-"""symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
-
 ON_FIRST_USE: dict[str, str] = {}
 """Modules whose import registers a function, by its name; filled by :mod:`symad`."""
+
+
+class _Functions(dict[str, Callable[..., Any]]):
+    """Functions by name; one that is not there yet is loaded, if its module is known."""
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        import_module(ON_FIRST_USE[name])
+        return self[name]
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = _Functions()
+"""symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
 
 IN_EXPRESSIONS: set[str] = set()
 """Names of the functions that make several ops and that textual expressions may call."""
 
 NUMPY_NAMES: dict[str, str] = {
-    "bitwise_and": "logical_and",
-    "bitwise_or": "logical_or",
-    "bitwise_xor": "logical_xor",
     "concatenate": "concat",
     "conjugate": "identity",
     "degrees": "rad2deg",
     "expit": "sigmoid",
     "fabs": "abs",
     "fix": "trunc",
-    "invert": "logical_not",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
     "positive": "identity",
     "psi": "digamma",
     "radians": "deg2rad",
+    "right_shift": "bitwise_right_shift",
     "rint": "round",
     "true_divide": "divide",
     "amax": "max",
@@ -61,18 +69,11 @@ def _from_numpy(function: Any) -> Callable[..., Any]:
     prefix = module.rpartition(".")[2]
     for candidate in (f"{prefix}.{name}", name):
         if candidate in FUNCTIONS or candidate in ON_FIRST_USE:
-            return function_named(candidate)
+            return FUNCTIONS[candidate]
     raise GraphTypeError(
         f"numpy.{function.__name__} has no counterpart for symad nodes",
         remedy="Compute it on arrays before feeding them, or define an op (docs/adding_an_op.md).",
     )
-
-
-def function_named(name: str) -> Callable[..., Any]:
-    """Return the function that is registered under ``name``, and load its module if needed."""
-    if name not in FUNCTIONS and name in ON_FIRST_USE:
-        import_module(ON_FIRST_USE[name])
-    return FUNCTIONS[name]
 
 
 class Operators(Generic[NodeT]):
@@ -169,6 +170,29 @@ class Operators(Generic[NodeT]):
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
         return _from_numpy(function)(*args, **keywords)
 
+    # The protocol of the Array API standard
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        if api_version is not None and api_version > "2025.12":
+            raise GraphTypeError(f"version {api_version!r} of the Array API standard is not known")
+        return import_module("symad")
+
+    @property
+    def device(self) -> str:
+        """The device of the value: always the CPU."""
+        return "cpu"
+
+    def to_device(self, device: Any, *, stream: Any = None) -> Any:
+        """Return the node itself, for the one device there is."""
+        if device != "cpu":
+            raise GraphTypeError(f"there is no device {device!r}", remedy="Nodes live on the CPU.")
+        return self
+
+    def __dlpack__(self, **keywords: Any) -> Any:
+        return self.__float__()
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
     # Arithmetic
     def __add__(self, other: Any) -> NodeT:
         return self._call("add", self, other)
@@ -246,22 +270,34 @@ class Operators(Generic[NodeT]):
         return self._call("abs", self)
 
     def __invert__(self) -> NodeT:
-        return self._call("logical_not", self)
+        return self._call("bitwise_invert", self)
 
     def __and__(self, other: Any) -> NodeT:
-        return self._call("logical_and", self, other)
+        return self._call("bitwise_and", self, other)
 
     __rand__ = __and__
 
     def __or__(self, other: Any) -> NodeT:
-        return self._call("logical_or", self, other)
+        return self._call("bitwise_or", self, other)
 
     __ror__ = __or__
 
     def __xor__(self, other: Any) -> NodeT:
-        return self._call("logical_xor", self, other)
+        return self._call("bitwise_xor", self, other)
 
     __rxor__ = __xor__
+
+    def __lshift__(self, other: Any) -> NodeT:
+        return self._call("bitwise_left_shift", self, other)
+
+    def __rlshift__(self, other: Any) -> NodeT:
+        return self._call("bitwise_left_shift", other, self)
+
+    def __rshift__(self, other: Any) -> NodeT:
+        return self._call("bitwise_right_shift", self, other)
+
+    def __rrshift__(self, other: Any) -> NodeT:
+        return self._call("bitwise_right_shift", other, self)
 
     def __lt__(self, other: Any) -> NodeT:
         return self._call("less", self, other)
@@ -315,8 +351,8 @@ class Operators(Generic[NodeT]):
         """Return the value for ``feed``, a dict from variables to values."""
         return FUNCTIONS["eval"](self, feed)
 
-    def astype(self, dtype: Any) -> NodeT:
-        """Cast to another dtype."""
+    def astype(self, dtype: Any, copy: bool = True) -> NodeT:
+        """Cast to another dtype; nodes never change, so there is nothing to copy."""
         return self._call("cast", self, dtype)
 
     def reshape(self, *shape: Any) -> NodeT:
