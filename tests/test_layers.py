@@ -18,7 +18,7 @@ ROOT = Path(symad.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "visible"),
+    ("errors", "visible", "catalogue"),
     ("types",),
     ("graph",),
     ("ops",),

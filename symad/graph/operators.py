@@ -44,7 +44,6 @@ NUMPY_NAMES: dict[str, str] = {
     "conjugate": "identity",
     "degrees": "rad2deg",
     "expit": "sigmoid",
-    "fabs": "abs",
     "fix": "trunc",
     "invert": "bitwise_invert",
     "left_shift": "bitwise_left_shift",
