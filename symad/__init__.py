@@ -147,44 +147,83 @@ from symad.types import TensorType
 
 if TYPE_CHECKING:
     from symad import testing
+    from symad.functions.averages import average, corrcoef, cov
+    from symad.functions.choices import piecewise, select
+    from symad.functions.comparing import allclose, array_equal, fabs, fmax, fmin, heaviside, isclose
+    from symad.functions.creation import geomspace, indices, logspace, tri
+    from symad.functions.differences import central_differences, cumulative_trapezoid, diff, ediff1d, trapezoid
+    from symad.functions.joining import append, array_split, atleast_3d, block, column_stack, dsplit, dstack, fliplr, flipud, hsplit, rollaxis, rot90, vsplit
+    from symad.functions.nan_reductions import nan_to_num, nancumprod, nancumsum, nanmax, nanmean, nanmin, nanprod, nanstd, nansum, nanvar
+    from symad.functions.order_statistics import argpartition, median, nanmedian, nanpercentile, nanquantile, partition, percentile, ptp, quantile, top_k
+    from symad.functions.polynomials import polyadd, polyder, polyint, polysub, polyval, vander
+    from symad.functions.products import cross, kron, vdot
 
 __version__ = "0.2.0"
 
 __all__ = [
     "Constant", "Edge", "Executor", "Extension", "Function", "Graph", "Node", "Parameter",
     "SymadError", "TensorType", "Variable", "__version__", "abs", "absolute", "acos", "acosh",
-    "add", "add_at", "add_n", "all", "amax", "amin", "any", "arange", "arccos", "arccosh", "arcsin",
-    "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "asin", "asinh",
-    "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "broadcast_like", "broadcast_to", "cast",
-    "cbrt", "ceil", "clip", "compare_derivatives", "compile", "concat", "concatenate", "constant",
-    "cos", "cosh", "cost", "cumprod", "cumsum", "custom", "deg2rad", "degrees", "diag", "diagonal",
-    "difference_errors", "digamma", "directional_derivative", "divide", "dot", "draw", "einsum",
+    "add", "add_at", "add_n", "all", "allclose", "amax", "amin", "any", "append", "arange",
+    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
+    "argpartition", "argsort", "array_equal", "array_split", "asin", "asinh", "atan", "atan2",
+    "atanh", "atleast_1d", "atleast_2d", "atleast_3d", "average", "block", "broadcast_like",
+    "broadcast_to", "cast", "cbrt", "ceil", "central_differences", "clip", "column_stack",
+    "compare_derivatives", "compile", "concat", "concatenate", "constant", "corrcoef", "cos",
+    "cosh", "cost", "cov", "cross", "cumprod", "cumsum", "cumulative_trapezoid", "custom",
+    "deg2rad", "degrees", "diag", "diagonal", "diff", "difference_errors", "digamma",
+    "directional_derivative", "divide", "dot", "draw", "dsplit", "dstack", "ediff1d", "einsum",
     "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2", "expand_dims", "explain", "expm1",
-    "extend", "eye", "find_nan", "flatten", "flip", "floor", "floor_divide", "fmod", "full",
-    "full_like", "gammaln", "gradients", "greater", "greater_equal", "hessian",
-    "hessian_vector_product", "hstack", "hypot", "identity", "index_array", "inner", "isfinite",
-    "isinf", "isnan", "jacobian", "less", "less_equal", "linalg", "linspace", "listing", "log",
-    "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "logsumexp", "map_over", "matmul", "matrix_transpose", "max",
-    "maximum", "mean", "memory", "min", "minimum", "mod", "moveaxis", "multiply", "negative",
-    "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like", "outer", "pad", "parameter",
-    "permute_dims", "play", "polygamma", "pow", "power", "prod", "profile", "pullback",
-    "pushforward", "rad2deg", "radians", "ravel", "reciprocal", "relu", "remainder", "repeat",
-    "reshape", "reshape_like", "reshape_outer", "roll", "round", "scatter_add", "scope", "set_at",
-    "shape", "sigmoid", "sign", "sin", "sinh", "size", "softmax", "softplus", "sort", "split",
-    "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "structure", "subtract", "sum",
-    "sum_like", "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot",
-    "testing", "tile", "to_networkx", "trace", "transpose", "tril", "triu", "true_divide", "trunc",
-    "value_and_gradients", "var", "vstack", "where", "zeros", "zeros_like",
+    "extend", "eye", "fabs", "find_nan", "flatten", "flip", "fliplr", "flipud", "floor",
+    "floor_divide", "fmax", "fmin", "fmod", "full", "full_like", "gammaln", "geomspace",
+    "gradients", "greater", "greater_equal", "heaviside", "hessian", "hessian_vector_product",
+    "hsplit", "hstack", "hypot", "identity", "index_array", "indices", "inner", "isclose",
+    "isfinite", "isinf", "isnan", "jacobian", "kron", "less", "less_equal", "linalg", "linspace",
+    "listing", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp", "map_over", "matmul",
+    "matrix_transpose", "max", "maximum", "mean", "median", "memory", "min", "minimum", "mod",
+    "moveaxis", "multiply", "nan_to_num", "nancumprod", "nancumsum", "nanmax", "nanmean",
+    "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar",
+    "negative", "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like", "outer", "pad",
+    "parameter", "partition", "percentile", "permute_dims", "piecewise", "play", "polyadd",
+    "polyder", "polygamma", "polyint", "polysub", "polyval", "pow", "power", "prod", "profile",
+    "ptp", "pullback", "pushforward", "quantile", "rad2deg", "radians", "ravel", "reciprocal",
+    "relu", "remainder", "repeat", "reshape", "reshape_like", "reshape_outer", "roll", "rollaxis",
+    "rot90", "round", "scatter_add", "scope", "select", "set_at", "shape", "sigmoid", "sign", "sin",
+    "sinh", "size", "softmax", "softplus", "sort", "split", "sqrt", "square", "squeeze", "stack",
+    "std", "stop_gradient", "structure", "subtract", "sum", "sum_like", "swapaxes", "take",
+    "take_along_axis", "tan", "tangents", "tanh", "tensordot", "testing", "tile", "to_networkx",
+    "top_k", "trace", "transpose", "trapezoid", "tri", "tril", "triu", "true_divide", "trunc",
+    "value_and_gradients", "vander", "var", "vdot", "vsplit", "vstack", "where", "zeros",
+    "zeros_like",
 ]  # fmt: skip
 
 _MODULES_ON_FIRST_USE = ("demo", "testing")
 """Public modules that are loaded when they are asked for."""
 
-_FUNCTIONS_ON_FIRST_USE: dict[str, str] = {}
+_FUNCTIONS = {
+    "averages": "average corrcoef cov",
+    "choices": "piecewise select",
+    "comparing": "allclose array_equal fabs fmax fmin heaviside isclose",
+    "creation": "geomspace indices logspace tri",
+    "differences": "central_differences cumulative_trapezoid diff ediff1d trapezoid",
+    "joining": "append array_split atleast_3d block column_stack dsplit dstack fliplr flipud "
+    "hsplit rollaxis rot90 vsplit",
+    "nan_reductions": "nan_to_num nancumprod nancumsum nanmax nanmean nanmin nanprod nanstd nansum "
+    "nanvar",
+    "order_statistics": "argpartition median nanmedian nanpercentile nanquantile partition "
+    "percentile ptp quantile top_k",
+    "polynomials": "polyadd polyder polyint polysub polyval vander",
+    "products": "cross kron vdot",
+}
+_FUNCTIONS_ON_FIRST_USE: dict[str, str] = {
+    name: f"symad.functions.{module}"
+    for module, names in _FUNCTIONS.items()
+    for name in names.split()
+}
 """Public functions that are loaded when they are asked for, each with its module."""
 
 _ON_FIRST_USE.update(_FUNCTIONS_ON_FIRST_USE)
+_ON_FIRST_USE["gradient"] = "symad.functions.differences"  # NumPy's name of central_differences
 
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 
