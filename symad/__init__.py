@@ -149,14 +149,68 @@ if TYPE_CHECKING:
     from symad import testing
     from symad.functions.averages import average, corrcoef, cov
     from symad.functions.choices import piecewise, select
-    from symad.functions.comparing import allclose, array_equal, fabs, fmax, fmin, heaviside, isclose
+    from symad.functions.comparing import (
+        allclose,
+        array_equal,
+        fabs,
+        fmax,
+        fmin,
+        heaviside,
+        isclose,
+    )
     from symad.functions.creation import geomspace, indices, logspace, tri
-    from symad.functions.differences import central_differences, cumulative_trapezoid, diff, ediff1d, trapezoid
-    from symad.functions.joining import append, array_split, atleast_3d, block, column_stack, dsplit, dstack, fliplr, flipud, hsplit, rollaxis, rot90, vsplit
-    from symad.functions.nan_reductions import nan_to_num, nancumprod, nancumsum, nanmax, nanmean, nanmin, nanprod, nanstd, nansum, nanvar
-    from symad.functions.order_statistics import argpartition, median, nanmedian, nanpercentile, nanquantile, partition, percentile, ptp, quantile, top_k
+    from symad.functions.differences import (
+        central_differences,
+        cumulative_trapezoid,
+        diff,
+        ediff1d,
+        trapezoid,
+    )
+    from symad.functions.elementwise import logaddexp2
+    from symad.functions.joining import (
+        append,
+        array_split,
+        atleast_3d,
+        block,
+        column_stack,
+        dsplit,
+        dstack,
+        fliplr,
+        flipud,
+        hsplit,
+        rollaxis,
+        rot90,
+        vsplit,
+    )
+    from symad.functions.nan_reductions import (
+        nan_to_num,
+        nancumprod,
+        nancumsum,
+        nanmax,
+        nanmean,
+        nanmin,
+        nanprod,
+        nanstd,
+        nansum,
+        nanvar,
+    )
+    from symad.functions.order_statistics import (
+        argpartition,
+        median,
+        nanmedian,
+        nanpercentile,
+        nanquantile,
+        partition,
+        percentile,
+        ptp,
+        quantile,
+        top_k,
+    )
     from symad.functions.polynomials import polyadd, polyder, polyint, polysub, polyval, vander
     from symad.functions.products import cross, kron, vdot
+    from symad.functions.signal import convolve, correlate
+    from symad.ops.running_extremum import cummax, cummin
+    from symad.ops.sinc import sinc
 
 __version__ = "0.2.0"
 
@@ -168,56 +222,59 @@ __all__ = [
     "argpartition", "argsort", "array_equal", "array_split", "asin", "asinh", "atan", "atan2",
     "atanh", "atleast_1d", "atleast_2d", "atleast_3d", "average", "block", "broadcast_like",
     "broadcast_to", "cast", "cbrt", "ceil", "central_differences", "clip", "column_stack",
-    "compare_derivatives", "compile", "concat", "concatenate", "constant", "corrcoef", "cos",
-    "cosh", "cost", "cov", "cross", "cumprod", "cumsum", "cumulative_trapezoid", "custom",
-    "deg2rad", "degrees", "diag", "diagonal", "diff", "difference_errors", "digamma",
-    "directional_derivative", "divide", "dot", "draw", "dsplit", "dstack", "ediff1d", "einsum",
-    "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2", "expand_dims", "explain", "expm1",
-    "extend", "eye", "fabs", "find_nan", "flatten", "flip", "fliplr", "flipud", "floor",
-    "floor_divide", "fmax", "fmin", "fmod", "full", "full_like", "gammaln", "geomspace",
-    "gradients", "greater", "greater_equal", "heaviside", "hessian", "hessian_vector_product",
-    "hsplit", "hstack", "hypot", "identity", "index_array", "indices", "inner", "isclose",
-    "isfinite", "isinf", "isnan", "jacobian", "kron", "less", "less_equal", "linalg", "linspace",
-    "listing", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp", "map_over", "matmul",
-    "matrix_transpose", "max", "maximum", "mean", "median", "memory", "min", "minimum", "mod",
-    "moveaxis", "multiply", "nan_to_num", "nancumprod", "nancumsum", "nanmax", "nanmean",
-    "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar",
-    "negative", "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like", "outer", "pad",
-    "parameter", "partition", "percentile", "permute_dims", "piecewise", "play", "polyadd",
-    "polyder", "polygamma", "polyint", "polysub", "polyval", "pow", "power", "prod", "profile",
-    "ptp", "pullback", "pushforward", "quantile", "rad2deg", "radians", "ravel", "reciprocal",
-    "relu", "remainder", "repeat", "reshape", "reshape_like", "reshape_outer", "roll", "rollaxis",
-    "rot90", "round", "scatter_add", "scope", "select", "set_at", "shape", "sigmoid", "sign", "sin",
-    "sinh", "size", "softmax", "softplus", "sort", "split", "sqrt", "square", "squeeze", "stack",
-    "std", "stop_gradient", "structure", "subtract", "sum", "sum_like", "swapaxes", "take",
-    "take_along_axis", "tan", "tangents", "tanh", "tensordot", "testing", "tile", "to_networkx",
-    "top_k", "trace", "transpose", "trapezoid", "tri", "tril", "triu", "true_divide", "trunc",
-    "value_and_gradients", "vander", "var", "vdot", "vsplit", "vstack", "where", "zeros",
-    "zeros_like",
+    "compare_derivatives", "compile", "concat", "concatenate", "constant", "convolve", "corrcoef",
+    "correlate", "cos", "cosh", "cost", "cov", "cross", "cummax", "cummin", "cumprod", "cumsum",
+    "cumulative_trapezoid", "custom", "deg2rad", "degrees", "diag", "diagonal", "diff",
+    "difference_errors", "digamma", "directional_derivative", "divide", "dot", "draw", "dsplit",
+    "dstack", "ediff1d", "einsum", "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2",
+    "expand_dims", "explain", "expm1", "extend", "eye", "fabs", "find_nan", "flatten", "flip",
+    "fliplr", "flipud", "floor", "floor_divide", "fmax", "fmin", "fmod", "full", "full_like",
+    "gammaln", "geomspace", "gradients", "greater", "greater_equal", "heaviside", "hessian",
+    "hessian_vector_product", "hsplit", "hstack", "hypot", "identity", "index_array", "indices",
+    "inner", "isclose", "isfinite", "isinf", "isnan", "jacobian", "kron", "less", "less_equal",
+    "linalg", "linspace", "listing", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp",
+    "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logspace",
+    "logsumexp", "map_over", "matmul", "matrix_transpose", "max", "maximum", "mean", "median",
+    "memory", "min", "minimum", "mod", "moveaxis", "multiply", "nan_to_num", "nancumprod",
+    "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod",
+    "nanquantile", "nanstd", "nansum", "nanvar", "negative", "not_equal", "numerical_gradient",
+    "one_hot", "ones", "ones_like", "outer", "pad", "parameter", "partition", "percentile",
+    "permute_dims", "piecewise", "play", "polyadd", "polyder", "polygamma", "polyint", "polysub",
+    "polyval", "pow", "power", "prod", "profile", "ptp", "pullback", "pushforward", "quantile",
+    "rad2deg", "radians", "ravel", "reciprocal", "relu", "remainder", "repeat", "reshape",
+    "reshape_like", "reshape_outer", "roll", "rollaxis", "rot90", "round", "scatter_add", "scope",
+    "select", "set_at", "shape", "sigmoid", "sign", "sin", "sinc", "sinh", "size", "softmax",
+    "softplus", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient",
+    "structure", "subtract", "sum", "sum_like", "swapaxes", "take", "take_along_axis", "tan",
+    "tangents", "tanh", "tensordot", "testing", "tile", "to_networkx", "top_k", "trace",
+    "transpose", "trapezoid", "tri", "tril", "triu", "true_divide", "trunc", "value_and_gradients",
+    "vander", "var", "vdot", "vsplit", "vstack", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _MODULES_ON_FIRST_USE = ("demo", "testing")
 """Public modules that are loaded when they are asked for."""
 
-_FUNCTIONS = {
-    "averages": "average corrcoef cov",
-    "choices": "piecewise select",
-    "comparing": "allclose array_equal fabs fmax fmin heaviside isclose",
-    "creation": "geomspace indices logspace tri",
-    "differences": "central_differences cumulative_trapezoid diff ediff1d trapezoid",
-    "joining": "append array_split atleast_3d block column_stack dsplit dstack fliplr flipud "
-    "hsplit rollaxis rot90 vsplit",
-    "nan_reductions": "nan_to_num nancumprod nancumsum nanmax nanmean nanmin nanprod nanstd nansum "
-    "nanvar",
-    "order_statistics": "argpartition median nanmedian nanpercentile nanquantile partition "
-    "percentile ptp quantile top_k",
-    "polynomials": "polyadd polyder polyint polysub polyval vander",
-    "products": "cross kron vdot",
-}
-_FUNCTIONS_ON_FIRST_USE: dict[str, str] = {
-    name: f"symad.functions.{module}"
-    for module, names in _FUNCTIONS.items()
+_FUNCTIONS_ON_FIRST_USE = {
+    name: f"symad.{module}"
+    for module, names in {
+        "functions.averages": "average corrcoef cov",
+        "functions.choices": "piecewise select",
+        "functions.comparing": "allclose array_equal fabs fmax fmin heaviside isclose",
+        "functions.creation": "geomspace indices logspace tri",
+        "functions.differences": "central_differences cumulative_trapezoid diff ediff1d trapezoid",
+        "functions.elementwise": "logaddexp2",
+        "functions.joining": "append array_split atleast_3d block column_stack dsplit dstack "
+        "fliplr flipud hsplit rollaxis rot90 vsplit",
+        "functions.nan_reductions": "nan_to_num nancumprod nancumsum nanmax nanmean nanmin "
+        "nanprod nanstd nansum nanvar",
+        "functions.order_statistics": "argpartition median nanmedian nanpercentile "
+        "nanquantile partition percentile ptp quantile top_k",
+        "functions.polynomials": "polyadd polyder polyint polysub polyval vander",
+        "functions.products": "cross kron vdot",
+        "functions.signal": "convolve correlate",
+        "ops.running_extremum": "cummax cummin",
+        "ops.sinc": "sinc",
+    }.items()
     for name in names.split()
 }
 """Public functions that are loaded when they are asked for, each with its module."""

@@ -17,6 +17,7 @@ from symad.ops.permute import matrix_transpose
 from symad.ops.reduce import element_count, mean
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims
+from symad.ops.size import axis_size
 from symad.ops.triangle import diagonal
 
 
@@ -74,7 +75,7 @@ def average(
 
 def _fitting_weights(weights: Node, x: Node, axis: Any) -> Node:
     """Return weights that broadcast to ``x``: of its shape, or a vector along one axis."""
-    if weights.ndim == x.ndim:
+    if known_rank("average", weights) == known_rank("average", x):
         return weights
     with reporting("average", x, weights):
         if weights.ndim != 1 or not isinstance(axis, int):
@@ -94,6 +95,8 @@ def cov(
     ddof: float | None = None,
     fweights: Operand | None = None,
     aweights: Operand | None = None,
+    *,
+    dtype: Any = None,
 ) -> Node:
     """Return the covariances of variables, estimated from observations.
 
@@ -111,11 +114,13 @@ def cov(
         What is subtracted from the number of observations, whatever ``bias`` says.
     fweights, aweights : node or array, optional
         How often each observation counts, and how much it weighs.
+    dtype : dtype, optional
+        By default float64, as in NumPy.
 
     Returns
     -------
     Node
-        A symmetric matrix; for one variable, a scalar: its variance.
+        A symmetric matrix; if there is known to be one variable, a scalar: its variance.
 
     Raises
     ------
@@ -129,9 +134,9 @@ def cov(
     array([[ 1., -1.],
            [-1.,  1.]])
     """
-    rows = _variables("cov", x, rowvar)
+    rows = _variables("cov", x, rowvar, dtype)
     if y is not None:
-        rows = concat([rows, _variables("cov", y, rowvar)])
+        rows = concat([rows, _variables("cov", y, rowvar, dtype)])
     removed = (0 if bias else 1) if ddof is None else ddof
     weights = _observation_weights(fweights, aweights)
     if weights is None:
@@ -148,7 +153,9 @@ def cov(
 
 
 @register
-def corrcoef(x: Operand, y: Operand | None = None, rowvar: bool = True) -> Node:
+def corrcoef(
+    x: Operand, y: Operand | None = None, rowvar: bool = True, *, dtype: Any = None
+) -> Node:
     """Return the correlation coefficients of variables: covariances over standard deviations.
 
     Parameters
@@ -157,12 +164,14 @@ def corrcoef(x: Operand, y: Operand | None = None, rowvar: bool = True) -> Node:
         Observations, as for :func:`cov`.
     rowvar : bool
         Whether rows are variables; if not, columns are.
+    dtype : dtype, optional
+        By default float64, as in NumPy.
 
     Returns
     -------
     Node
-        A symmetric matrix; for one variable, the number 1.  Unlike NumPy's, rounded values are not
-        cut at ±1, where that would be a kink.
+        A symmetric matrix; if there is known to be one variable, the number 1.  Unlike
+        NumPy's, rounded values are not cut at ±1, where that would be a kink.
 
     Raises
     ------
@@ -176,16 +185,16 @@ def corrcoef(x: Operand, y: Operand | None = None, rowvar: bool = True) -> Node:
     array([[ 1., -1.],
            [-1.,  1.]])
     """
-    covariances = cov(x, y, rowvar)
+    covariances = cov(x, y, rowvar, dtype=dtype)
     if covariances.ndim == 0:
         return covariances / covariances
     deviations = sqrt(diagonal(covariances))
     return covariances / deviations[:, None] / deviations
 
 
-def _variables(name: str, x: Operand, rowvar: bool) -> Node:
+def _variables(name: str, x: Operand, rowvar: bool, dtype: Any) -> Node:
     """Return observations as a matrix with one row for each variable."""
-    node = as_floats(as_node(x))
+    node = cast(as_node(x), "float64" if dtype is None else dtype)
     rank = known_rank(name, node)
     if rank > 2:
         with reporting(name, node):
@@ -206,4 +215,5 @@ def _observation_weights(frequencies: Operand | None, weights: Operand | None) -
 
 
 def _scalar_if_one(matrix: Node) -> Node:
-    return matrix[0, 0] if matrix.shape[0] == 1 else matrix
+    count = axis_size(matrix, 0)
+    return matrix[0, 0] if isinstance(count, int) and count == 1 else matrix

@@ -115,6 +115,7 @@ def geomspace(
     endpoint : bool
         Whether ``stop`` is the last number.
     dtype : dtype, optional
+        By default float64, as in NumPy.
 
     Examples
     --------
@@ -125,4 +126,4 @@ def geomspace(
     first = as_node(start)
     ratio = log(as_node(stop) / first)
     numbers = first * exp(linspace(ratio * 0.0, ratio, num, endpoint))
-    return numbers if dtype is None else cast(numbers, dtype)
+    return cast(numbers, "float64" if dtype is None else dtype)

@@ -7,6 +7,7 @@ from typing import Any
 from symad.errors import GraphTypeError, ShapeError
 from symad.functions.along import aligned, as_floats, axis_of, known_rank, part, require_size
 from symad.graph.node import Node, reporting
+from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, register
 from symad.ops.comparison import not_equal
 from symad.ops.cumulative import cumsum
@@ -153,22 +154,22 @@ def central_differences(
     rank = known_rank("central_differences", node)
     with reporting("central_differences", node):
         axes = normalize_axes(axis, rank)
-        steps = _steps(spacing, len(axes))
+        steps = _steps(node, spacing, len(axes))
         if edge_order not in (1, 2):
             raise GraphTypeError(f"edge_order is {edge_order!r}; it must be 1 or 2")
     slopes = []
     for along, step in zip(axes, steps, strict=True):
         require_size("central_differences", node, along, edge_order + 1)
-        slopes.append(_slopes(node, along, step, edge_order))
+        slopes.append(cast(_slopes(node, along, step, edge_order), node.dtype))
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
 
 
 register(central_differences, "gradient")
 
 
-def _steps(spacing: tuple[Operand, ...], count: int) -> list[Node]:
+def _steps(f: Node, spacing: tuple[Operand, ...], count: int) -> list[Node]:
     """Return, for each axis, a distance, or the distances between its coordinates."""
-    steps = [as_node(value) for value in spacing] or [as_node(1.0)]
+    steps = [as_node(value, f) for value in spacing or (1.0,)]
     if len(steps) == 1 and (count == 1 or steps[0].ndim == 0):
         steps *= count
     if len(steps) != count:
@@ -291,6 +292,8 @@ def _trapezoids(y: Node, x: Operand | None, dx: Operand, axis: int) -> Node:
     if x is None:
         return dx * sums / 2.0
     places = as_node(x)
+    if axis != -1:
+        known_rank("trapezoid", places)
     if places.ndim == 1:
         return aligned(_difference(places, 0), y, axis) * sums / 2.0
     return _difference(places, axis) * sums / 2.0

@@ -151,7 +151,8 @@ def block(arrays: Any) -> Node:
     array([[3., 0.],
            [1., 2.]])
     """
-    depth, rank = _depth(arrays), _largest_rank(arrays)
+    with reporting("block"):
+        depth, rank = _depth(arrays), _largest_rank(arrays)
     return _joined(arrays, depth, max(depth, rank))
 
 
@@ -161,7 +162,7 @@ def _depth(arrays: Any) -> int:
     depths = {_depth(x) for x in arrays}
     if len(depths) != 1:
         raise GraphTypeError(
-            "block: the lists are empty or not equally deep",
+            "the lists are empty or not equally deep",
             remedy="Write [[a, b], [c, d]]: a list of rows, each a list of blocks.",
         )
     return 1 + depths.pop()

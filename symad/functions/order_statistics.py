@@ -342,7 +342,10 @@ def _quantiles(
     keeps_dtype = method in ("lower", "higher", "nearest")
     ordered = _sorted(name, node if keeps_dtype else as_floats(node), axis)
     vector = reshape(share if whole == 1 else share / whole, (-1,))
-    result = moveaxis(_at_shares(ordered, vector, method, name.startswith("nan")), -1, 0)
+    result = _at_shares(ordered, vector, method, name.startswith("nan"))
+    if not isinstance(share, Constant):
+        result = where(logical_and(vector >= 0, vector <= 1), result, np.nan)
+    result = moveaxis(result, -1, 0)
     if keepdims:
         result = _restored(name, result, node, axis)
     if rank == 1:
@@ -371,9 +374,7 @@ def _at_shares(ordered: Node, q: Node, method: str, skip_nan: bool) -> Node:
     if not skip_nan:
         last = at(ordered, -1, slice(-1, None))
         value = where(isnan(last), last, value)
-    if isinstance(q, Constant):
-        return value
-    return where(logical_and(q >= 0, q <= 1), value, np.nan)
+    return value
 
 
 def _places(q: Node, count: Any, method: str) -> Node:

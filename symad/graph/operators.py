@@ -38,7 +38,6 @@ NUMPY_NAMES: dict[str, str] = {
     "conjugate": "identity",
     "degrees": "rad2deg",
     "expit": "sigmoid",
-    "fabs": "abs",
     "fix": "trunc",
     "invert": "logical_not",
     "positive": "identity",

@@ -226,7 +226,8 @@ class Elementwise(PerElement):
                 shape = broadcast_shapes(*[tensor.shape for tensor in tensors])
                 break
         dtype = self.result_dtype(*[tensor.dtype for tensor in tensors])
-        return TensorType(dtype, shape, weak=all(tensor.weak for tensor in tensors))
+        weak = dtype.kind != "b" and all(tensor.weak for tensor in tensors)
+        return TensorType(dtype, shape, weak=weak)
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype of the result: what NumPy's function gives."""

@@ -164,7 +164,9 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> No
         return Constant(np.arange(start, stop, step, dtype=wanted))
     sizes = [as_size(bound) for bound in (start, stop, step)]
     dims: KnownRank = (UnknownDim(),)
-    if sizes[0] == 0 and isinstance(sizes[1], Node) and isinstance(sizes[2], int) and sizes[2] == 1:
+    start, stop, step = sizes
+    counts = isinstance(start, int) and isinstance(step, int) and (start, step) == (0, 1)
+    if counts and isinstance(stop, Node):
         dims, _ = dimensions(sizes[1:2])
     return apply(Arange(dims, wanted or np.dtype("int64")), *map(as_node, sizes))
 
