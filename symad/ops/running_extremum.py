@@ -15,6 +15,66 @@ from symad.ops.comparison import equal, where
 from symad.ops.cumulative import Cumulative, flat_or_along, linear_recurrence
 
 
+@register
+def cummax(x: Operand, axis: Any = None) -> Node:
+    """Return the largest of all elements up to each along ``axis``: ``numpy.maximum.accumulate``.
+
+    Elements that tie for the largest share its derivative equally.  From a NaN on, the result is
+    NaN.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int, optional
+        Without it, ``x`` is flattened first.
+
+    Raises
+    ------
+    GraphTypeError
+        If ``axis`` is a tuple.
+    ShapeError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.cummax(sm.constant([1.0, 3.0, 2.0, 5.0])).eval()
+    array([1., 3., 3., 5.])
+    """
+    node, axis = flat_or_along(x, axis)
+    return apply(CumMax(axis), node)
+
+
+@register
+def cummin(x: Operand, axis: Any = None) -> Node:
+    """Return the smallest of all elements up to each along ``axis``: ``numpy.minimum.accumulate``.
+
+    Elements that tie for the smallest share its derivative equally.  From a NaN on, the result is
+    NaN.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int, optional
+        Without it, ``x`` is flattened first.
+
+    Raises
+    ------
+    GraphTypeError
+        If ``axis`` is a tuple.
+    ShapeError
+        If the axis does not exist.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.cummin(sm.constant([4.0, 3.0, 5.0, 1.0])).eval()
+    array([4., 3., 3., 1.])
+    """
+    node, axis = flat_or_along(x, axis)
+    return apply(CumMin(axis), node)
+
+
 class RunningExtremum(Cumulative):
     """The extreme of the elements up to each, c_j of which tie for it and share its derivative.
 
@@ -90,63 +150,3 @@ class CumMin(RunningExtremum):
         Sample(lambda x: cummin(x, axis=1), [_SPECIAL], order=0, label="special: NaN"),
         Sample(lambda x: cummin(x), [integers(4)], np.minimum.accumulate, label="integers"),
     )
-
-
-@register
-def cummax(x: Operand, axis: Any = None) -> Node:
-    """Return the largest of all elements up to each along ``axis``: ``numpy.maximum.accumulate``.
-
-    Elements that tie for the largest share its derivative equally.  From a NaN on, the result is
-    NaN.
-
-    Parameters
-    ----------
-    x : node, number or array
-    axis : int, optional
-        Without it, ``x`` is flattened first.
-
-    Raises
-    ------
-    GraphTypeError
-        If ``axis`` is a tuple.
-    ShapeError
-        If the axis does not exist.
-
-    Examples
-    --------
-    >>> import symad as sm
-    >>> sm.cummax(sm.constant([1.0, 3.0, 2.0, 5.0])).eval()
-    array([1., 3., 3., 5.])
-    """
-    node, axis = flat_or_along(x, axis)
-    return apply(CumMax(axis), node)
-
-
-@register
-def cummin(x: Operand, axis: Any = None) -> Node:
-    """Return the smallest of all elements up to each along ``axis``: ``numpy.minimum.accumulate``.
-
-    Elements that tie for the smallest share its derivative equally.  From a NaN on, the result is
-    NaN.
-
-    Parameters
-    ----------
-    x : node, number or array
-    axis : int, optional
-        Without it, ``x`` is flattened first.
-
-    Raises
-    ------
-    GraphTypeError
-        If ``axis`` is a tuple.
-    ShapeError
-        If the axis does not exist.
-
-    Examples
-    --------
-    >>> import symad as sm
-    >>> sm.cummin(sm.constant([4.0, 3.0, 5.0, 1.0])).eval()
-    array([4., 3., 3., 1.])
-    """
-    node, axis = flat_or_along(x, axis)
-    return apply(CumMin(axis), node)

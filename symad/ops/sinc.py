@@ -13,6 +13,29 @@ from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops.base import Elementwise, Operand, as_node, float_dtype, register
 
 
+@register
+def sinc(x: Operand) -> Node:
+    """Return sin(πx) / (πx), element by element, and 1 at 0, where it is smooth.
+
+    Parameters
+    ----------
+    x : node, number or array
+
+    Returns
+    -------
+    Node
+        Derivatives of all orders are accurate, near 0 as well.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=())
+    >>> sm.sinc(x).eval({x: 0.5}), sm.hessian(sm.sinc(x), x).eval({x: 0.0})  # −π²/3
+    (np.float64(0.6366197724), np.float64(-3.2898681337))
+    """
+    return apply(Sinc(), as_node(x))
+
+
 def _sinc(x: Any, order: int) -> Any:
     """Return πⁿ s_n(πx), where s_n is the derivative of order n of s_0(u) = sin(u) / u.
 
@@ -71,26 +94,3 @@ class Sinc(Elementwise):
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return float_dtype(*dtypes)
-
-
-@register
-def sinc(x: Operand) -> Node:
-    """Return sin(πx) / (πx), element by element, and 1 at 0, where it is smooth.
-
-    Parameters
-    ----------
-    x : node, number or array
-
-    Returns
-    -------
-    Node
-        Derivatives of all orders are accurate, near 0 as well.
-
-    Examples
-    --------
-    >>> import symad as sm
-    >>> x = sm.Variable("x", shape=())
-    >>> sm.sinc(x).eval({x: 0.5}), sm.hessian(sm.sinc(x), x).eval({x: 0.0})  # −π²/3
-    (np.float64(0.6366197724), np.float64(-3.2898681337))
-    """
-    return apply(Sinc(), as_node(x))

@@ -51,7 +51,20 @@ def _top_k(x: Any, k: int, axis: int = -1) -> Any:
     return np.take_along_axis(x, order, axis), order
 
 
-NUMPY = Namespace(np, top_k=_top_k, cumulative_trapezoid=_cumulative_trapezoid)
+def _accumulated(function: np.ufunc) -> Callable[..., Any]:
+    def accumulate(x: Any, axis: Any = None) -> Any:
+        return function.accumulate(np.ravel(x) if axis is None else x, axis or 0)
+
+    return accumulate
+
+
+NUMPY = Namespace(
+    np,
+    top_k=_top_k,
+    cumulative_trapezoid=_cumulative_trapezoid,
+    cummax=_accumulated(np.maximum),
+    cummin=_accumulated(np.minimum),
+)
 SYMAD = Namespace(sm, gradient=sm.central_differences)
 
 
@@ -294,8 +307,54 @@ CREATION = [
     case(lambda m, a: m.geomspace(a, -8.0, 4, endpoint=False), np.array([-0.5, -1.0])),
 ]
 
+SIGNAL = [
+    case(lambda m, x: m.sinc(x), np.array([0.0, 0.3, -1.0, 2.5])),
+    case(lambda m, x: m.sinc(x), INTEGERS, rtol=1e-10),
+    case(lambda m, x, y: m.logaddexp2(x, y), smooth(3), smooth(2, 1)),
+    case(lambda m, x: m.logaddexp2(x, x), np.array([5000.0, -INF, INF, 0.0]), order=0),
+    case(lambda m, x: [m.cummax(x), m.cummin(x)], smooth(2, 3), dispatched=False),
+    case(lambda m, x: [m.cummax(x, 1), m.cummin(x, axis=-1)], smooth(2, 4), dispatched=False),
+    case(lambda m, x: [m.cummax(x, 1), m.cummin(x, axis=0)], HOLES, order=0, dispatched=False),
+    *[
+        case(lambda m, x, y, mode=mode: [m.convolve(x, y, mode), m.correlate(x, y, mode)],
+             smooth(n), smooth(k))
+        for mode in ("full", "same", "valid")
+        for n, k in ((5, 3), (5, 2), (2, 5), (3, 4), (4, 4), (1, 1), (4, 1))
+    ],
+    case(lambda m, x, y: [m.convolve(x, y), m.correlate(x, y)], smooth(4), smooth(2)),
+    case(lambda m, x: m.convolve(x, [1, 2]), INTEGERS),
+]  # fmt: skip
+
+PLACES = np.array([-1.0, 0.3, 0.5, 2.0])
+INTERPOLATION = [
+    case(lambda m, x, xp, fp: m.interp(x, xp, fp), np.array([-0.7, 0.4, 1.9, -3.0, 5.0]), PLACES,
+         smooth(4)),
+    case(lambda m, x, xp, fp, a: m.interp(x, xp, fp, left=a, right=7), smooth(2, 3), PLACES,
+         smooth(4), 0.5),
+    case(lambda m, x, xp, fp: m.interp(x, xp, fp, period=2.3), np.array([-0.7, 0.4, 1.9, 5.0]),
+         np.array([0.3, -1.0, 4.0]), smooth(3)),
+    case(lambda m, x, xp, fp: m.interp(x, xp, fp), PLACES, PLACES, smooth(4), order=0),
+    case(lambda m, x, xp, fp: m.interp(x, xp, fp), np.array([1.0, 0.5, NAN, INF, -INF]),
+         np.array([0.0, 1.0, 1.0]), smooth(3), order=0),
+    case(lambda m, x, fp: m.interp(x, [2.0], fp), smooth(3), smooth(1)),
+    case(lambda m, x: m.interp(x, [1, 2, 4], [3, 1, 0]), INTEGERS),
+    case(lambda m, x: m.digitize(x, [-1.0, 0.0, 1.0]), smooth(2, 4)),
+    case(lambda m, x: m.digitize(x, [9, 5, 2], right=True), INTEGERS),
+    case(lambda m, x: m.digitize(x, [9, 5, 2]), INTEGERS),
+    case(lambda m, x: m.digitize(x, [2, 5, 9], right=True), INTEGERS),
+    case(lambda m, x: m.bincount(x), INTEGERS),
+    case(lambda m, x, w: m.bincount(x, w, minlength=12), INTEGERS, smooth(5)),
+    case(lambda m, x: m.bincount(x, weights=[1, 2, 3, 4, 5]), INTEGERS),
+    case(lambda m, x: m.bincount(x, minlength=2), np.zeros(0, "int64")),
+    case(lambda m, x: m.histogram(x), smooth(20), order=0),
+    case(lambda m, x: m.histogram(x, bins=3, range=(-1.0, 1.0)), smooth(20), order=0),
+    case(lambda m, x, w: m.histogram(x, 4, weights=w), smooth(8), smooth(8), order=0),
+    case(lambda m, x: m.histogram(x, bins=[-1.0, 0.0, 2.0], density=True), smooth(3, 4), order=0),
+    case(lambda m, x: m.histogram(x, bins=2), np.array([2.0, 2.0]), order=0),
+]  # fmt: skip
+
 TABLE = [*DIFFERENCES, *STATISTICS, *NAN_REDUCTIONS, *COMPARING, *CHOICES, *JOINING, *PRODUCTS,
-         *CREATION]  # fmt: skip
+         *CREATION, *SIGNAL, *INTERPOLATION]  # fmt: skip
 for_each_case = pytest.mark.parametrize("case", TABLE, ids=[case.names for case in TABLE])
 
 
@@ -404,6 +463,11 @@ def test_nan_elements_have_no_derivative() -> None:
 def test_ties_and_kinks() -> None:
     assert slope(sm.median, [1.0, 2.0, 2.0, 5.0]) == [0.0, 0.5, 0.5, 0.0]
     assert slope(sm.ptp, [1.0, 3.0, 3.0]) == [-1.0, 0.5, 0.5]
+    assert slope(sm.cummax, [1.0, 1.0, 3.0, 2.0, 3.0]) == [1.5, 0.5, 2.5, 0.0, 0.5]
+    assert slope(sm.cummin, [1.0, NAN, 0.5]) == [1.0, 0.0, 0.0]
+    assert slope(lambda x: sm.interp(x, [0.0, 1.0, 2.0], [0.0, 3.0, 4.0]), [0.0, 1.0, 2.0]) == [
+        3.0, 1.0, 1.0,
+    ]  # fmt: skip
     assert slope(sm.nanstd, [2.0, 2.0]) == [0.0, 0.0]
     assert slope(lambda x: sm.fmax(x, 1.0), [1.0, NAN]) == [0.5, 0.0]
     assert slope(lambda x: sm.heaviside(1.0, x), [3.0]) == [0.0]
@@ -464,6 +528,16 @@ ERRORS = {
     "3 functions do not fit 1 conditions": lambda: sm.piecewise(x, [x > 0], [1, 2, 3]),
     "the lists are empty or not equally deep": lambda: sm.block([[x], x]),
     "cannot be split into 0 parts": lambda: sm.array_split(x, 0),
+    "convolve.*vectors are needed": lambda: sm.convolve(x, x[0]),
+    "convolve.*an operand is empty": lambda: sm.convolve(x[0], x[0, :0]),
+    "mode is 'wrap'": lambda: sm.convolve(x[0], x[0], "wrap"),
+    "correlate.*sizes of the operands must be known": lambda: sm.correlate(
+        sm.Variable("u", shape=(None,)), x[0]
+    ),
+    "there are 4 places but 3 values": lambda: sm.interp(x, x[0], x[:, 0]),
+    "must increase or decrease throughout": lambda: sm.digitize(x, [1.0, 3.0, 2.0]),
+    "bincount.*integers are counted, not float64": lambda: sm.bincount(x),
+    "there cannot be 0 intervals": lambda: sm.histogram(x, 0),
     "rot90.*names one axis twice": lambda: sm.rot90(x, axes=(0, -2)),
     "start is 9": lambda: sm.rollaxis(x, 0, 9),
     "vectors with 3 components are needed": lambda: sm.cross(x, x),
