@@ -285,6 +285,13 @@ _FUNCTIONS_ON_FIRST_USE = {
 """Public functions that are loaded when they are asked for, each with its module."""
 
 _ON_FIRST_USE.update(_FUNCTIONS_ON_FIRST_USE)
+_ON_FIRST_USE.update(
+    {
+        f"linalg.{name}": "symad.functions.matrix_functions"
+        for name in "block_diag cho_factor cho_solve cond eig eigvals expm lu multi_dot "
+        "solve_sylvester tensorinv tensorsolve toeplitz".split()
+    }
+)
 _ON_FIRST_USE["gradient"] = "symad.functions.differences"  # NumPy's name of central_differences
 
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist

@@ -214,7 +214,7 @@ def _edge(f: Node, axis: int, step: Node, end: int, order: int) -> Node:
 
 @register
 def trapezoid(y: Operand, x: Operand | None = None, dx: Operand = 1.0, axis: int = -1) -> Node:
-    """Integrate samples along an axis by the trapezoidal rule, and return the integral.
+    """Return the integral of samples along an axis, by the trapezoidal rule.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def cumulative_trapezoid(
     axis: int = -1,
     initial: Operand | None = None,
 ) -> Node:
-    """Integrate samples up to each of them by the trapezoidal rule, and return the integrals.
+    """Return the integral of samples up to each of them, by the trapezoidal rule.
 
     This is ``scipy.integrate.cumulative_trapezoid``.
 

@@ -48,7 +48,7 @@ def append(x: Operand, values: Operand, axis: int | None = None) -> Node:
 
 @register
 def column_stack(arrays: Sequence[Operand]) -> Node:
-    """Join vectors as the columns of a matrix, and matrices along their columns, and return it.
+    """Return vectors as the columns of a matrix, joined with the columns of matrices.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def column_stack(arrays: Sequence[Operand]) -> Node:
 
 @register
 def dstack(arrays: Sequence[Operand]) -> Node:
-    """Join arrays along their third axis, which is added where it is missing, and return them.
+    """Return arrays joined along their third axis, which is added where it is missing.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def _smaller(a: int, b: Any) -> Any:
 
 @register
 def hsplit(x: Operand, indices_or_sections: Any) -> tuple[Node, ...]:
-    """Split ``x`` along its second axis, or a vector along its only one, and return the parts.
+    """Return the parts of ``x`` along its second axis, or of a vector along its only one.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ def hsplit(x: Operand, indices_or_sections: Any) -> tuple[Node, ...]:
 
 @register
 def vsplit(x: Operand, indices_or_sections: Any) -> tuple[Node, ...]:
-    """Split ``x`` along its first axis, and return the parts.
+    """Return the parts of ``x`` along its first axis.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def vsplit(x: Operand, indices_or_sections: Any) -> tuple[Node, ...]:
 
 @register
 def dsplit(x: Operand, indices_or_sections: Any) -> tuple[Node, ...]:
-    """Split ``x`` along its third axis, and return the parts.
+    """Return the parts of ``x`` along its third axis.
 
     Parameters
     ----------

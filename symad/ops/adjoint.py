@@ -157,6 +157,13 @@ class AddN(PerElement, JointlyLinear):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return adjoint
 
+    def forward_terms(
+        self, tangents: Sequence[Node | None], out: Node, *inputs: Node
+    ) -> list[Node | None]:
+        if isinstance(out.type, StructureType):  # in which absent items are zero
+            return list(tangents)
+        return super().forward_terms(tangents, out, *inputs)
+
 
 def _sum_type(a: Type, b: Type) -> Type:
     if isinstance(a, StructureType) and isinstance(b, StructureType):

@@ -14,7 +14,7 @@ from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply, infer_type, reporting
 from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import cast, identity
-from symad.ops.base import Linear, Multilinear, Operand, as_nodes, register, tensor_types
+from symad.ops.base import Linear, Multilinear, as_nodes, register, tensor_types
 from symad.ops.permute import moveaxis, permute_dims
 from symad.ops.reduce import sum as sum_of
 from symad.ops.triangle import diagonal
@@ -186,10 +186,10 @@ def _same_size(a: Dimension, b: Dimension, what: str) -> Dimension:
     return b if isinstance(b, int) or isinstance(a, UnknownDim) else a
 
 
-def _from_lists(arguments: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+def _from_lists(arguments: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
     """Return the subscripts and operands of ``einsum(x, [0, 1], y, [1, 2], [0, 2])``."""
     *pairs, result = arguments if len(arguments) % 2 else (*arguments, None)
-    operands, lists = pairs[::2], pairs[1::2]
+    operands, lists = tuple(pairs[::2]), pairs[1::2]
     subscripts = ",".join(map(_term_of, lists))
     return subscripts if result is None else f"{subscripts}->{_term_of(result)}", operands
 

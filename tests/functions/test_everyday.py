@@ -16,6 +16,7 @@ import pytest
 
 import symad as sm
 from symad.errors import ShapeError, SymadError
+from symad.functions import matrix_functions
 from symad.graph.nested import leaves
 from symad.testing import assert_graphs_equal, check_gradients
 
@@ -51,6 +52,15 @@ def _top_k(x: Any, k: int, axis: int = -1) -> Any:
     return np.take_along_axis(x, order, axis), order
 
 
+class _LinearAlgebra:
+    """The linear algebra of NumPy, and of SciPy where NumPy lacks a function."""
+
+    def __getattr__(self, name: str) -> Any:
+        import scipy.linalg
+
+        return getattr(np.linalg if hasattr(np.linalg, name) else scipy.linalg, name)
+
+
 def _accumulated(function: np.ufunc) -> Callable[..., Any]:
     def accumulate(x: Any, axis: Any = None) -> Any:
         return function.accumulate(np.ravel(x) if axis is None else x, axis or 0)
@@ -64,8 +74,11 @@ NUMPY = Namespace(
     cumulative_trapezoid=_cumulative_trapezoid,
     cummax=_accumulated(np.maximum),
     cummin=_accumulated(np.minimum),
+    linalg=_LinearAlgebra(),
 )
-SYMAD = Namespace(sm, gradient=sm.central_differences)
+SYMAD = Namespace(
+    sm, gradient=sm.central_differences, linalg=Namespace(sm.linalg, **vars(matrix_functions))
+)
 
 
 @dataclass(frozen=True)
@@ -358,8 +371,39 @@ INTERPOLATION = [
     case(lambda m, x: m.histogram(x, bins=2), np.array([2.0, 2.0]), order=0),
 ]  # fmt: skip
 
+SQUARE, OTHER = smooth(3, 3) + 2 * np.eye(3), smooth(2, 2) + 3 * np.eye(2)
+DEFINITE = SQUARE @ SQUARE.T + np.eye(3)
+LINEAR_ALGEBRA = [
+    case(lambda m, a, b: m.linalg.multi_dot([a, b, a]), smooth(2, 3), smooth(3, 2)),
+    case(lambda m, a, b, x: m.linalg.multi_dot([x, a, b]), smooth(2, 3), smooth(3, 2), smooth(2)),
+    *[case(lambda m, a, p=p: m.linalg.cond(a, p), SQUARE, rtol=1e-10)
+      for p in (None, 1, 2, -2, np.inf, "fro")],
+    case(lambda m, a, b: m.linalg.tensorsolve(a, b), smooth(2, 3, 6), smooth(2, 3), rtol=1e-9),
+    case(lambda m, a, b: m.linalg.tensorsolve(a, b, axes=(0,)), smooth(6, 2, 3), smooth(2, 3),
+         rtol=1e-9),
+    case(lambda m, a: m.linalg.tensorinv(a, ind=1), smooth(4, 2, 2), rtol=1e-9),
+    case(lambda m, a: m.linalg.expm(a), SQUARE, dispatched=False, rtol=1e-10),
+    case(lambda m, a: m.linalg.expm(a), smooth(2, 2, 2), dispatched=False, rtol=1e-10),
+    case(lambda m, a: m.linalg.lu(a), SQUARE, dispatched=False),
+    case(lambda m, a: m.linalg.lu(a), smooth(4, 2), dispatched=False),
+    case(lambda m, a: m.linalg.lu(a), smooth(2, 4), dispatched=False),
+    case(lambda m, a: m.linalg.lu(a), smooth(2, 2, 3), dispatched=False),
+    case(lambda m, a: m.linalg.lu(a, permute_l=True), SQUARE, dispatched=False),
+    case(lambda m, a, b: m.linalg.solve_sylvester(a, b, a[:, :2]), SQUARE, OTHER,
+         dispatched=False),
+    case(lambda m, a, b: m.linalg.block_diag(a, b, 2.5, a[0]), smooth(2, 3), smooth(1, 2),
+         dispatched=False),
+    case(lambda m, a: m.linalg.block_diag(a), smooth(2, 3), dispatched=False),
+    case(lambda m, a, b: m.linalg.toeplitz(a, b), smooth(3), smooth(4), dispatched=False),
+    case(lambda m, a: m.linalg.toeplitz(a), smooth(3), dispatched=False),
+    case(lambda m, a, b: m.linalg.cho_solve(m.linalg.cho_factor(a + a.T), b), DEFINITE, smooth(3, 2),
+         dispatched=False, order=1),
+    case(lambda m, a, b: m.linalg.cho_solve(m.linalg.cho_factor(a + a.T, lower=True), b), DEFINITE,
+         smooth(3), dispatched=False),
+]  # fmt: skip
+
 TABLE = [*DIFFERENCES, *STATISTICS, *NAN_REDUCTIONS, *COMPARING, *CHOICES, *JOINING, *PRODUCTS,
-         *CREATION, *SIGNAL, *INTERPOLATION]  # fmt: skip
+         *CREATION, *SIGNAL, *INTERPOLATION, *LINEAR_ALGEBRA]  # fmt: skip
 for_each_case = pytest.mark.parametrize("case", TABLE, ids=[case.names for case in TABLE])
 
 

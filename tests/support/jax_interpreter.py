@@ -60,6 +60,28 @@ def _argsort(x: Any, axis: int, descending: bool) -> Any:
     return x.shape[axis] - 1 - jnp.flip(turned, axis)
 
 
+def _sinc(x: Any, order: int) -> Any:
+    def derivative(f: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda x: jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
+
+    function = jnp.sinc
+    for _ in range(order):
+        function = derivative(function)
+    return function(floating(x))
+
+
+def _lu(a: Any) -> Any:
+    stack = jnp.reshape(a, (-1, *a.shape[-2:]))
+    parts = jax.vmap(jax.scipy.linalg.lu)(stack)
+    return tuple(jnp.reshape(part, (*a.shape[:-2], *part.shape[-2:])) for part in parts)
+
+
+def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
+    """vec(A X + X B) = (1 ⊗ A + Bᵀ ⊗ 1) vec X, with the columns of X one after another."""
+    system = jnp.kron(jnp.eye(len(b)), a) + jnp.kron(b.T, jnp.eye(len(a)))
+    return jnp.linalg.solve(system, q.T.ravel()).reshape(q.T.shape).T
+
+
 TABLE.update(
     {
         "identity": lambda x: x,
@@ -71,6 +93,14 @@ TABLE.update(
         "log_softmax": lambda x, axis: jax.nn.log_softmax(x, axis=axis),
         "logsumexp": lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims),
         "softmax": lambda x, axis: jax.nn.softmax(x, axis=axis),
+        "sinc": _sinc,
+        "cummax": lambda x, axis, from_end: jax.lax.cummax(x, axis % jnp.ndim(x)),
+        "cummin": lambda x, axis, from_end: jax.lax.cummin(x, axis % jnp.ndim(x)),
+        "convolve": jnp.convolve,
+        "expm": lambda a: jnp.vectorize(jax.scipy.linalg.expm, signature="(n,n)->(n,n)")(a),
+        "lu": _lu,
+        "solve_sylvester": _solve_sylvester,
+        "searchsorted": lambda x, v, side: jnp.searchsorted(x, v, side).astype("int64"),
         "polygamma": lambda x, n: special.polygamma(n, x),
         # Sizes are numbers, not arrays: JAX's shapes are static.
         "axis_size": lambda x, axis: np.int64(np.shape(x)[axis]),
