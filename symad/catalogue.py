@@ -54,5 +54,5 @@ STEPS = {
 }
 """Functions that are not public, but looked up by name."""
 
-MODULES = ("demo", "linalg", "testing")
+MODULES = ("demo", "linalg", "random", "special", "stats", "testing")
 """Public modules that are loaded on first use."""

@@ -14,6 +14,19 @@ from symad.functions.linear_algebra import (
     vecdot,
     vector_norm,
 )
+from symad.functions.matrix_functions import (
+    block_diag,
+    cho_factor,
+    cho_solve,
+    cond,
+    expm,
+    lu,
+    multi_dot,
+    solve_sylvester,
+    tensorinv,
+    tensorsolve,
+    toeplitz,
+)
 from symad.ops.factorisation import cholesky, eigh, eigvalsh, qr, svd, svdvals
 from symad.ops.inverse import det, inv, matrix_power, slogdet
 from symad.ops.linalg import norm, trace
@@ -23,9 +36,11 @@ from symad.ops.product import matmul, tensordot
 from symad.ops.pseudo_inverse import pinv
 
 __all__ = [
-    "cholesky", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "matmul", "matrix_norm",
-    "matrix_power", "matrix_rank", "matrix_transpose", "norm", "outer", "pinv", "qr", "slogdet",
-    "solve", "solve_triangular", "svd", "svdvals", "tensordot", "trace", "vecdot", "vector_norm",
+    "block_diag", "cho_factor", "cho_solve", "cholesky", "cond", "cross", "det", "diagonal", "eigh",
+    "eigvalsh", "expm", "inv", "lu", "matmul", "matrix_norm", "matrix_power", "matrix_rank",
+    "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve",
+    "solve_sylvester", "solve_triangular", "svd", "svdvals", "tensordot", "tensorinv",
+    "tensorsolve", "toeplitz", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist

@@ -103,7 +103,6 @@ TABLE.update(
         "expm": lambda a: jnp.vectorize(jax.scipy.linalg.expm, signature="(n,n)->(n,n)")(a),
         "lu": _lu,
         "solve_sylvester": _solve_sylvester,
-        "searchsorted": lambda x, v, side: jnp.searchsorted(x, v, side).astype("int64"),
         "polygamma": lambda x, n: special.polygamma(n, x),
         # Sizes are numbers, not arrays: JAX's shapes are static.
         "axis_size": lambda x, axis: np.int64(np.shape(x)[axis]),
