@@ -146,7 +146,7 @@ from symad.tables.tracing import trace
 from symad.types import TensorType
 
 if TYPE_CHECKING:
-    from symad import testing
+    from symad import random, testing
 
 __version__ = "0.2.0"
 
@@ -169,16 +169,16 @@ __all__ = [
     "maximum", "mean", "memory", "min", "minimum", "mod", "moveaxis", "multiply", "negative",
     "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like", "outer", "pad", "parameter",
     "permute_dims", "play", "polygamma", "pow", "power", "prod", "profile", "pullback",
-    "pushforward", "rad2deg", "radians", "ravel", "reciprocal", "relu", "remainder", "repeat",
-    "reshape", "reshape_like", "reshape_outer", "roll", "round", "scatter_add", "scope", "set_at",
-    "shape", "sigmoid", "sign", "sin", "sinh", "size", "softmax", "softplus", "sort", "split",
-    "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "structure", "subtract", "sum",
-    "sum_like", "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot",
-    "testing", "tile", "to_networkx", "trace", "transpose", "tril", "triu", "true_divide", "trunc",
-    "value_and_gradients", "var", "vstack", "where", "zeros", "zeros_like",
+    "pushforward", "rad2deg", "radians", "random", "ravel", "reciprocal", "relu", "remainder",
+    "repeat", "reshape", "reshape_like", "reshape_outer", "roll", "round", "scatter_add", "scope",
+    "set_at", "shape", "sigmoid", "sign", "sin", "sinh", "size", "softmax", "softplus", "sort",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "structure", "subtract",
+    "sum", "sum_like", "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh",
+    "tensordot", "testing", "tile", "to_networkx", "trace", "transpose", "tril", "triu",
+    "true_divide", "trunc", "value_and_gradients", "var", "vstack", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 
-_MODULES_ON_FIRST_USE = ("demo", "testing")
+_MODULES_ON_FIRST_USE = ("demo", "random", "testing")
 """Public modules that are loaded when they are asked for."""
 
 _FUNCTIONS_ON_FIRST_USE: dict[str, str] = {}

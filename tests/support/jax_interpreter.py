@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.special as special
 import numpy as np
+from jax.extend.random import threefry2x32_p
 
 import symad as sm
 from symad.graph.node import Constant, Node
@@ -60,6 +61,13 @@ def _argsort(x: Any, axis: int, descending: bool) -> Any:
     return x.shape[axis] - 1 - jnp.flip(turned, axis)
 
 
+def _threefry(*words: Any, part: str) -> Any:
+    words = (jnp.asarray(word).astype("uint32") for word in words)
+    x, y = threefry2x32_p.bind(*jnp.broadcast_arrays(*words))
+    joined = (x.astype("uint64") << 32) | y
+    return {"first": x, "second": y, "mixed": x ^ y, "joined": joined}[part]
+
+
 TABLE.update(
     {
         "identity": lambda x: x,
@@ -70,6 +78,7 @@ TABLE.update(
         "cast": lambda x, dtype: jnp.asarray(x).astype(dtype),
         "log_softmax": lambda x, axis: jax.nn.log_softmax(x, axis=axis),
         "logsumexp": lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims),
+        "threefry": lambda *words, part: _threefry(*words, part=part),
         "softmax": lambda x, axis: jax.nn.softmax(x, axis=axis),
         "polygamma": lambda x, n: special.polygamma(n, x),
         # Sizes are numbers, not arrays: JAX's shapes are static.
