@@ -51,7 +51,6 @@ class SearchSorted(Op):
         return False
 
 
-@register
 def searchsorted(
     x: Operand, values: Operand, side: str = "left", sorter: Operand | None = None
 ) -> Node:
@@ -93,3 +92,6 @@ def searchsorted(
     if sorter is not None:
         array = take(array, as_node(sorter), axis=0)
     return apply(SearchSorted(side), array, wanted)
+
+
+register(searchsorted)

@@ -396,8 +396,8 @@ LINEAR_ALGEBRA = [
     case(lambda m, a: m.linalg.block_diag(a), smooth(2, 3), dispatched=False),
     case(lambda m, a, b: m.linalg.toeplitz(a, b), smooth(3), smooth(4), dispatched=False),
     case(lambda m, a: m.linalg.toeplitz(a), smooth(3), dispatched=False),
-    case(lambda m, a, b: m.linalg.cho_solve(m.linalg.cho_factor(a + a.T), b), DEFINITE, smooth(3, 2),
-         dispatched=False, order=1),
+    case(lambda m, a, b: m.linalg.cho_solve(m.linalg.cho_factor(a + a.T), b),
+         DEFINITE, smooth(3, 2), dispatched=False, order=1),
     case(lambda m, a, b: m.linalg.cho_solve(m.linalg.cho_factor(a + a.T, lower=True), b), DEFINITE,
          smooth(3), dispatched=False),
 ]  # fmt: skip

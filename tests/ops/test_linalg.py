@@ -465,13 +465,6 @@ def test_results_of_one_op_of_which_one_adjoint_has_a_tangent() -> None:
     sm.testing.check_gradients(sm.sum(q * at) + sm.sum(r * r * r), a, at={a: at})
 
 
-def test_results_of_one_op_of_which_one_adjoint_has_a_tangent() -> None:
-    a = sm.Variable("a", shape=(3, 2))
-    q, r = sm.linalg.qr(a)
-    at = RNG.normal(size=(3, 2))
-    sm.testing.check_gradients(sm.sum(q * at) + sm.sum(r * r * r), a, at={a: at})
-
-
 def test_gradient_of_wide_qr_is_refused() -> None:
     a = sm.Variable("a", shape=(2, 3))
     with pytest.raises(GradientError, match="2 by 3"):

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.special as special
 import numpy as np
+from jax.extend.random import threefry2x32_p
 
 import symad as sm
 from symad.graph.node import Constant, Node
@@ -84,6 +85,13 @@ def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     return jnp.linalg.solve(system, q.T.ravel()).reshape(q.T.shape).T
 
 
+def _threefry(*words: Any, part: str) -> Any:
+    words = (jnp.asarray(word).astype("uint32") for word in words)
+    x, y = threefry2x32_p.bind(*jnp.broadcast_arrays(*words))
+    joined = (x.astype("uint64") << 32) | y
+    return {"first": x, "second": y, "mixed": x ^ y, "joined": joined}[part]
+
+
 TABLE.update(
     {
         "identity": lambda x: x,
@@ -95,6 +103,7 @@ TABLE.update(
         "cast": lambda x, dtype: jnp.asarray(x).astype(dtype),
         "log_softmax": lambda x, axis: jax.nn.log_softmax(x, axis=axis),
         "logsumexp": lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims),
+        "threefry": lambda *words, part: _threefry(*words, part=part),
         "softmax": lambda x, axis: jax.nn.softmax(x, axis=axis),
         "sinc": _sinc,
         "cummax": lambda x, axis, from_end: jax.lax.cummax(x, axis % jnp.ndim(x)),
