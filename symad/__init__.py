@@ -185,6 +185,10 @@ _FUNCTIONS_ON_FIRST_USE: dict[str, str] = {}
 """Public functions that are loaded when they are asked for, each with its module."""
 
 _ON_FIRST_USE.update(_FUNCTIONS_ON_FIRST_USE)
+_ON_FIRST_USE.update({f"{name}.": f"symad.{name}" for name in _MODULES_ON_FIRST_USE})
+_ON_FIRST_USE.update(
+    dict.fromkeys(("numpy_function", "numpy_ufunc"), "symad.functions.numpy_protocol")
+)
 
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 

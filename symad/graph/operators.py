@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from symad.errors import GraphTypeError
+from symad.graph.provenance import Site
 from symad.types import StructureType, UnknownShape
 
 if TYPE_CHECKING:
@@ -21,53 +22,39 @@ if TYPE_CHECKING:
 NodeT = TypeVar("NodeT")
 """The class of nodes, which derives from :class:`Operators`."""
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
-"""symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
-
 ON_FIRST_USE: dict[str, str] = {}
 """Modules whose import registers a function, by its name; filled by :mod:`symad`."""
+
+
+class _Functions(dict[str, Callable[..., Any]]):
+    """Functions by name; one that is not there yet is loaded, if its module is known."""
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        import_module(ON_FIRST_USE[name])
+        return self[name]
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = _Functions()
+"""symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
 
 IN_EXPRESSIONS: set[str] = set()
 """Names of the functions that make several ops and that textual expressions may call."""
 
 NUMPY_NAMES: dict[str, str] = {
+    "concatenate": "concat",
+    "identity": "eye",
+    "invert": "logical_not",
     "bitwise_and": "logical_and",
     "bitwise_or": "logical_or",
     "bitwise_xor": "logical_xor",
-    "concatenate": "concat",
-    "conjugate": "identity",
-    "degrees": "rad2deg",
-    "expit": "sigmoid",
-    "fabs": "abs",
-    "fix": "trunc",
-    "invert": "logical_not",
-    "positive": "identity",
-    "psi": "digamma",
-    "radians": "deg2rad",
-    "rint": "round",
-    "true_divide": "divide",
-    "amax": "max",
-    "amin": "min",
-    "around": "round",
-    "transpose": "transpose",
+    "linalg.matmul": "matmul",
+    "linalg.tensordot": "tensordot",
 }
-"""NumPy names that differ from symad's; registering an op adds the name of its ufunc."""
+"""symad's name for a NumPy function that has another; registering a function adds to it.
 
-
-def _from_numpy(function: Any) -> Callable[..., Any]:
-    """Return symad's function for a NumPy function, or raise an error that names it."""
-    name = NUMPY_NAMES.get(function.__name__, function.__name__)
-    module = getattr(function, "__module__", None) or "numpy"
-    prefix = module.rpartition(".")[2]
-    for candidate in (f"{prefix}.{name}", name):
-        if candidate in ON_FIRST_USE:
-            import_module(ON_FIRST_USE[candidate])
-        if candidate in FUNCTIONS:
-            return FUNCTIONS[candidate]
-    raise GraphTypeError(
-        f"numpy.{function.__name__} has no counterpart for symad nodes",
-        remedy="Compute it on arrays before feeding them, or define an op (docs/adding_an_op.md).",
-    )
+NumPy's functions are named by their path below ``numpy``, such as ``"linalg.norm"``, and SciPy's
+ufuncs by that below ``scipy``, such as ``"special.expit"``.
+"""
 
 
 class Operators(Generic[NodeT]):
@@ -116,7 +103,10 @@ class Operators(Generic[NodeT]):
         def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
             raise GraphTypeError(
                 f"{self!r} is a node of a graph and cannot become an array",
-                remedy="Use node.eval({variable: value}), or use only functions that symad has.",
+                where=Site.capture().describe(),
+                remedy="Write sm.stack([x, y]) for np.array([x, y]), sm.concat for np.r_, and "
+                "symad's function where NumPy's does not take nodes; node.eval({variable: value}) "
+                "computes a value.",
             )
 
     def __len__(self) -> int:
@@ -151,18 +141,12 @@ class Operators(Generic[NodeT]):
     def __getitem__(self, index: Any) -> NodeT:
         return self._call("get_item", self, index)
 
-    # NumPy's protocols
+    # NumPy's protocols, in symad.functions.numpy_protocol
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **keywords: Any) -> Any:
-        if method != "__call__" or keywords:
-            detail = f".{method}" if method != "__call__" else f" with {', '.join(keywords)}="
-            raise GraphTypeError(
-                f"numpy.{ufunc.__name__}{detail} is not available for symad nodes",
-                remedy="Use the plain function, and sum, max, where, astype around it.",
-            )
-        return _from_numpy(ufunc)(*args)
+        return FUNCTIONS["numpy_ufunc"](ufunc, method, args, keywords)
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
-        return _from_numpy(function)(*args, **keywords)
+        return FUNCTIONS["numpy_function"](function, args, keywords)
 
     # Arithmetic
     def __add__(self, other: Any) -> NodeT:
