@@ -48,11 +48,14 @@ FUNCTIONS = {
 }
 """The module of each public function that is loaded on first use, by its path below ``symad``."""
 
-STEPS = {
-    "gradient": "symad.functions.differences",  # NumPy's name of central_differences
-    "orthogonal_complement": "symad.ops.bases",
-}
-"""Functions that are not public, but looked up by name."""
-
 MODULES = ("demo", "linalg", "random", "special", "stats", "testing")
 """Public modules that are loaded on first use."""
+
+INTERNAL = {
+    "gradient": "symad.functions.differences",  # NumPy's name of central_differences
+    "numpy_function": "symad.functions.numpy_protocol",
+    "numpy_ufunc": "symad.functions.numpy_protocol",
+    "orthogonal_complement": "symad.ops.bases",
+    **{f"{name}.": f"symad.{name}" for name in MODULES},  # whatever function of the module
+}
+"""What is looked up by name, but not public under that name."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from symad.errors import GraphTypeError
+from symad.graph.provenance import Site
 from symad.types import StructureType, UnknownShape
 
 if TYPE_CHECKING:
@@ -41,38 +42,18 @@ IN_EXPRESSIONS: set[str] = set()
 
 NUMPY_NAMES: dict[str, str] = {
     "concatenate": "concat",
-    "conjugate": "identity",
-    "degrees": "rad2deg",
-    "expit": "sigmoid",
-    "fix": "trunc",
+    "identity": "eye",
     "invert": "bitwise_invert",
     "left_shift": "bitwise_left_shift",
-    "positive": "identity",
-    "psi": "digamma",
-    "radians": "deg2rad",
     "right_shift": "bitwise_right_shift",
-    "rint": "round",
-    "true_divide": "divide",
-    "amax": "max",
-    "amin": "min",
-    "around": "round",
-    "transpose": "transpose",
+    "linalg.matmul": "matmul",
+    "linalg.tensordot": "tensordot",
 }
-"""NumPy names that differ from symad's; registering an op adds the name of its ufunc."""
+"""symad's name for a NumPy function that has another; registering a function adds to it.
 
-
-def _from_numpy(function: Any) -> Callable[..., Any]:
-    """Return symad's function for a NumPy function, or raise an error that names it."""
-    name = NUMPY_NAMES.get(function.__name__, function.__name__)
-    module = getattr(function, "__module__", None) or "numpy"
-    prefix = module.rpartition(".")[2]
-    for candidate in (f"{prefix}.{name}", name):
-        if candidate in FUNCTIONS or candidate in ON_FIRST_USE:
-            return FUNCTIONS[candidate]
-    raise GraphTypeError(
-        f"numpy.{function.__name__} has no counterpart for symad nodes",
-        remedy="Compute it on arrays before feeding them, or define an op (docs/adding_an_op.md).",
-    )
+NumPy's functions are named by their path below ``numpy``, such as ``"linalg.norm"``, and SciPy's
+ufuncs by that below ``scipy``, such as ``"special.expit"``.
+"""
 
 
 class Operators(Generic[NodeT]):
@@ -121,7 +102,10 @@ class Operators(Generic[NodeT]):
         def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
             raise GraphTypeError(
                 f"{self!r} is a node of a graph and cannot become an array",
-                remedy="Use node.eval({variable: value}), or use only functions that symad has.",
+                where=Site.capture().describe(),
+                remedy="Write sm.stack([x, y]) for np.array([x, y]), sm.concat for np.r_, and "
+                "symad's function where NumPy's does not take nodes; node.eval({variable: value}) "
+                "computes a value.",
             )
 
     def __len__(self) -> int:
@@ -156,18 +140,12 @@ class Operators(Generic[NodeT]):
     def __getitem__(self, index: Any) -> NodeT:
         return self._call("get_item", self, index)
 
-    # NumPy's protocols
+    # NumPy's protocols, in symad.functions.numpy_protocol
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **keywords: Any) -> Any:
-        if method != "__call__" or keywords:
-            detail = f".{method}" if method != "__call__" else f" with {', '.join(keywords)}="
-            raise GraphTypeError(
-                f"numpy.{ufunc.__name__}{detail} is not available for symad nodes",
-                remedy="Use the plain function, and sum, max, where, astype around it.",
-            )
-        return _from_numpy(ufunc)(*args)
+        return FUNCTIONS["numpy_ufunc"](ufunc, method, args, keywords)
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
-        return _from_numpy(function)(*args, **keywords)
+        return FUNCTIONS["numpy_function"](function, args, keywords)
 
     # The protocol of the Array API standard
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:

@@ -569,7 +569,7 @@ class ReshapeOuter(ShapeRepair):
         return call("reshape", inputs[0], (*_static(a), *_static(b)))
 
 
-identity: Identity = register(Identity())
+identity: Identity = register(Identity(), numpy=("positive", "conjugate", "copy"))
 positive = identity
 stop_gradient: StopGradient = register(StopGradient())
 ones_like: OnesLike = register(OnesLike())

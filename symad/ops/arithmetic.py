@@ -590,12 +590,12 @@ power: Binary = register(Power())
 mod: Binary = register(Mod())
 floor_divide: Binary = register(FloorDivide())
 fmod: Binary = register(Fmod())
-abs: Unary = register(Abs())
+abs: Unary = register(Abs(), numpy="fabs")
 sign: Unary = register(Sign())
 reciprocal: Unary = register(Reciprocal())
 square: Unary = register(Square())
 sqrt: Unary = register(Sqrt())
-cbrt: Unary = register(Cbrt())
+cbrt: Unary = register(Cbrt(), numpy="special.cbrt")
 
 absolute = abs
 pow = power

@@ -15,9 +15,7 @@ from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.types import StructureType, TensorType, Type, broadcast_shapes
 
-Operand: TypeAlias = (
-    Node | float | np.ndarray[Any, Any] | np.generic | list[Any] | tuple[Any, ...]
-)
+Operand: TypeAlias = Node | float | np.ndarray[Any, Any] | np.generic | list[Any] | tuple[Any, ...]
 """The operands of functions: a node, a Python number, an array or a nested list of numbers."""
 
 Chain = Callable[..., Node] | None
@@ -28,20 +26,40 @@ _NUMBERS = (bool, int, float)
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
-def register(function: AnyFunction, name: str = "", in_expressions: bool = False) -> AnyFunction:
+def register(
+    function: AnyFunction,
+    name: str = "",
+    in_expressions: bool = False,
+    numpy: str | tuple[str, ...] = (),
+) -> AnyFunction:
     """Register a public function, or an op that is itself called, in the table of functions.
 
-    Expressions given as text may call it if its op allows that, or, for a function that makes
-    several ops, if the argument here does.
+    Parameters
+    ----------
+    function : callable
+    name : str
+        The path below ``symad``, such as ``"linalg.norm"``; by default the name of the function.
+    in_expressions : bool
+        Expressions given as text may call an op if its class allows that, and a function that makes
+        several ops if this is true.
+    numpy : str or tuple of str
+        Paths below ``numpy`` of functions whose calls on nodes it answers, apart from the one that
+        ``name`` is and the ufunc that an op computes: ``"linalg.norm"``; ``"special.expit"`` for a
+        ufunc of SciPy.  It must do what they do: parameters correspond by name, the leading ones
+        also by position, and what has no counterpart here is refused unless it is NumPy's default.
+        Where that is not enough, :mod:`symad.functions.numpy_functions` has a function with
+        NumPy's signature.
     """
     key = name or _name_of(function)
     FUNCTIONS[key] = function
     if in_expressions:
         IN_EXPRESSIONS.add(key)
+    for path in (numpy,) if isinstance(numpy, str) else numpy:
+        NUMPY_NAMES[path] = key
     kernel: Any = getattr(function, "numpy", None)
     if isinstance(kernel, (str, np.ufunc)):
-        known = kernel.rpartition(".")[2] if isinstance(kernel, str) else kernel.__name__
-        NUMPY_NAMES.setdefault(known, key)
+        computed = kernel.partition(".")[2] if isinstance(kernel, str) else kernel.__name__
+        NUMPY_NAMES.setdefault(computed, key)
     return function
 
 

@@ -396,13 +396,13 @@ class Softplus(Unary):
 
 
 exp: Unary = register(Exp())
-exp2: Unary = register(Exp2())
-expm1: Unary = register(Expm1())
+exp2: Unary = register(Exp2(), numpy="special.exp2")
+expm1: Unary = register(Expm1(), numpy="special.expm1")
 log: Unary = register(Log())
 log2: Unary = register(Log2())
 log10: Unary = register(Log10())
-log1p: Unary = register(Log1p())
+log1p: Unary = register(Log1p(), numpy="special.log1p")
 logaddexp: Binary = register(LogAddExp())
-sigmoid: Unary = register(Sigmoid())
+sigmoid: Unary = register(Sigmoid(), numpy="special.expit")
 sigmoid_slope: Unary = SigmoidSlope()
-softplus: Unary = register(Softplus())
+softplus: Unary = register(Softplus(), numpy="special.softplus")
