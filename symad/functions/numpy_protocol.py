@@ -277,7 +277,8 @@ def _in_dtypes(
     """Compute in the dtypes of the loop that a ufunc selects."""
     given = [arg if type(arg) in (bool, int, float) else as_node(arg) for arg in args]
     kinds = [node.dtype if isinstance(node, Node) else type(node) for node in given]
-    loop = ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout), signature=signature)
+    selected = {} if signature is None else {"signature": signature}
+    loop = ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout), **selected)
     result = target(*[cast(as_node(x), d) for x, d in zip(given, loop, strict=False)])
     return result if isinstance(result, tuple) else cast(result, loop[-1])
 
