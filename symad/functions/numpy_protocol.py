@@ -62,8 +62,10 @@ def find(path: str) -> Callable[..., Any] | None:
     family = f"{path.partition('.')[0]}."
     if family in ON_FIRST_USE:
         import_module(ON_FIRST_USE[family])
-    name = NUMPY_NAMES.get(path, path)
-    return FUNCTIONS[name] if name in FUNCTIONS or name in ON_FIRST_USE else None
+    try:
+        return FUNCTIONS[NUMPY_NAMES.get(path, path)]
+    except KeyError:
+        return None
 
 
 def path_of(function: Any) -> str:
@@ -161,7 +163,8 @@ def translate(
     named: dict[str, Any] = {}
     for name, value in bound.arguments.items():
         if parameters[name].kind is Parameter.VAR_POSITIONAL:
-            positional += value
+            before = [key for key in _leading(_parameters(target)) if value and key in named]
+            positional = [*[named.pop(key) for key in before], *value]
         elif parameters[name].kind is Parameter.VAR_KEYWORD:
             named |= {key: item for key, item in value.items() if _takes(target, key, item)}
         elif names[name] and value is not np._NoValue:
@@ -277,7 +280,8 @@ def _in_dtypes(
     """Compute in the dtypes of the loop that a ufunc selects."""
     given = [arg if type(arg) in (bool, int, float) else as_node(arg) for arg in args]
     kinds = [node.dtype if isinstance(node, Node) else type(node) for node in given]
-    loop = ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout), signature=signature)
+    selected = {} if signature is None else {"signature": signature}
+    loop = ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout), **selected)
     result = target(*[cast(as_node(x), d) for x, d in zip(given, loop, strict=False)])
     return result if isinstance(result, tuple) else cast(result, loop[-1])
 

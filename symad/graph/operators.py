@@ -31,7 +31,9 @@ class _Functions(dict[str, Callable[..., Any]]):
 
     def __missing__(self, name: str) -> Callable[..., Any]:
         import_module(ON_FIRST_USE[name])
-        return self[name]
+        if name in self:
+            return self[name]
+        raise KeyError(name)  # something else than a function of nodes
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = _Functions()
@@ -61,6 +63,7 @@ class Operators(Generic[NodeT]):
 
     __slots__ = ()
     __hash__ = object.__hash__
+    __pandas_priority__ = 5000  # above that of Series and DataFrame, which leave operators to us
 
     if TYPE_CHECKING:
         type: Type
@@ -328,23 +331,50 @@ class Operators(Generic[NodeT]):
         """Return the value for ``feed``, a dict from variables to values."""
         return FUNCTIONS["eval"](self, feed)
 
-    def astype(self, dtype: Any, copy: bool = True) -> NodeT:
-        """Cast to another dtype; nodes never change, so there is nothing to copy."""
+    def _as_numpy(self, name: str, *args: Any, **keywords: Any) -> NodeT:
+        """Return the value of a method that has arguments as NumPy's function of that name."""
+        result: NodeT = FUNCTIONS["numpy_function"](getattr(np, name), (self, *args), keywords)
+        return result
+
+    def _reduced(self, name: str, axis: Any, more: tuple[Any, ...], **keywords: Any) -> NodeT:
+        """Call symad's reduction, or NumPy's with arguments that only that has."""
+        if more or not keywords.keys() <= {"keepdims", "correction"}:
+            return self._as_numpy(name, axis, *more, **keywords)
+        return self._call(name, self, axis=axis, **keywords)
+
+    def astype(
+        self, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True,
+        copy: bool = True,
+    ) -> NodeT:  # fmt: skip
+        """Cast to another dtype, if ``casting`` allows it; the rest has no effect on nodes."""
+        if casting != "unsafe" and not np.can_cast(self.dtype, dtype, casting):
+            raise GraphTypeError(
+                f"{self!r} cannot be cast to {dtype} with casting={casting!r}",
+                where=Site.capture().describe(),
+                remedy="Leave casting= out.",
+            )
         return self._call("cast", self, dtype)
 
-    def reshape(self, *shape: Any) -> NodeT:
+    def reshape(self, *shape: Any, **others: Any) -> NodeT:
         """See :func:`symad.reshape`."""
         one = len(shape) == 1 and not isinstance(shape[0], int)
-        return self._call("reshape", self, shape[0] if one else shape)
+        wanted = shape[0] if one else shape
+        return (
+            self._as_numpy("reshape", wanted, **others)
+            if others
+            else self._call("reshape", self, wanted)
+        )
 
     def transpose(self, *axes: Any) -> NodeT:
         """See :func:`symad.permute_dims`; without axes, all are reversed."""
-        if not axes:
+        if not axes or axes == (None,):
             return self.T
         return self._call("permute_dims", self, axes[0] if len(axes) == 1 else axes)
 
-    def flatten(self) -> NodeT:
+    def flatten(self, order: str = "C") -> NodeT:
         """Return all elements in one axis."""
+        if order != "C":
+            return self._as_numpy("ravel", order)
         return self._call("reshape", self, (-1,))
 
     ravel = flatten
@@ -357,82 +387,88 @@ class Operators(Generic[NodeT]):
         """See :func:`symad.squeeze`."""
         return self._call("squeeze", self, axis)
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.sum`."""
-        return self._call("sum", self, axis=axis, keepdims=keepdims)
+    def sum(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.sum`; also with the other arguments of NumPy's method."""
+        return self._reduced("sum", axis, more, keepdims=keepdims, **others)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.mean`."""
-        return self._call("mean", self, axis=axis, keepdims=keepdims)
+    def mean(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.mean`; also with the other arguments of NumPy's method."""
+        return self._reduced("mean", axis, more, keepdims=keepdims, **others)
 
-    def prod(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.prod`."""
-        return self._call("prod", self, axis=axis, keepdims=keepdims)
+    def prod(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.prod`; also with the other arguments of NumPy's method."""
+        return self._reduced("prod", axis, more, keepdims=keepdims, **others)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.max`."""
-        return self._call("max", self, axis=axis, keepdims=keepdims)
+    def max(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.max`; also with the other arguments of NumPy's method."""
+        return self._reduced("max", axis, more, keepdims=keepdims, **others)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.min`."""
-        return self._call("min", self, axis=axis, keepdims=keepdims)
+    def min(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.min`; also with the other arguments of NumPy's method."""
+        return self._reduced("min", axis, more, keepdims=keepdims, **others)
 
-    def var(self, axis: Any = None, keepdims: bool = False, correction: float = 0) -> NodeT:
-        """See :func:`symad.var`."""
-        return self._call("var", self, axis=axis, keepdims=keepdims, correction=correction)
+    def var(
+        self, axis: Any = None, *more: Any, keepdims: bool = False, correction: float = 0, **o: Any
+    ) -> NodeT:
+        """See :func:`symad.var`; also with the other arguments of NumPy's method."""
+        return self._reduced("var", axis, more, keepdims=keepdims, correction=correction, **o)
 
-    def std(self, axis: Any = None, keepdims: bool = False, correction: float = 0) -> NodeT:
-        """See :func:`symad.std`."""
-        return self._call("std", self, axis=axis, keepdims=keepdims, correction=correction)
+    def std(
+        self, axis: Any = None, *more: Any, keepdims: bool = False, correction: float = 0, **o: Any
+    ) -> NodeT:
+        """See :func:`symad.std`; also with the other arguments of NumPy's method."""
+        return self._reduced("std", axis, more, keepdims=keepdims, correction=correction, **o)
 
-    def any(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.any`."""
-        return self._call("any", self, axis=axis, keepdims=keepdims)
+    def any(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.any`; also with the other arguments of NumPy's method."""
+        return self._reduced("any", axis, more, keepdims=keepdims, **others)
 
-    def all(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.all`."""
-        return self._call("all", self, axis=axis, keepdims=keepdims)
+    def all(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.all`; also with the other arguments of NumPy's method."""
+        return self._reduced("all", axis, more, keepdims=keepdims, **others)
 
-    def argmax(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.argmax`."""
-        return self._call("argmax", self, axis=axis, keepdims=keepdims)
+    def argmax(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.argmax`; also with the other arguments of NumPy's method."""
+        return self._reduced("argmax", axis, more, keepdims=keepdims, **others)
 
-    def argmin(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.argmin`."""
-        return self._call("argmin", self, axis=axis, keepdims=keepdims)
+    def argmin(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.argmin`; also with the other arguments of NumPy's method."""
+        return self._reduced("argmin", axis, more, keepdims=keepdims, **others)
 
-    def cumsum(self, axis: Any = None) -> NodeT:
-        """See :func:`symad.cumsum`."""
-        return self._call("cumsum", self, axis=axis)
+    def cumsum(self, axis: Any = None, *more: Any, **others: Any) -> NodeT:
+        """See :func:`symad.cumsum`; also with the other arguments of NumPy's method."""
+        return self._reduced("cumsum", axis, more, **others)
 
-    def cumprod(self, axis: Any = None) -> NodeT:
-        """See :func:`symad.cumprod`."""
-        return self._call("cumprod", self, axis=axis)
+    def cumprod(self, axis: Any = None, *more: Any, **others: Any) -> NodeT:
+        """See :func:`symad.cumprod`; also with the other arguments of NumPy's method."""
+        return self._reduced("cumprod", axis, more, **others)
 
-    def clip(self, low: Any = None, high: Any = None) -> NodeT:
-        """See :func:`symad.clip`."""
-        return self._call("clip", self, low, high)
+    def clip(self, *args: Any, **keywords: Any) -> NodeT:
+        """See :func:`symad.clip`; also with the arguments of NumPy's method."""
+        return self._as_numpy("clip", *args, **keywords)
 
-    def round(self, decimals: int = 0) -> NodeT:
+    def round(self, decimals: int = 0, *more: Any, **others: Any) -> NodeT:
         """See :func:`symad.round`."""
-        return self._call("round", self, decimals)
+        return self._as_numpy("round", decimals, *more, **others)
 
-    def dot(self, other: Any) -> NodeT:
+    def dot(self, other: Any, *more: Any, **others: Any) -> NodeT:
         """See :func:`symad.dot`."""
-        return self._call("dot", self, other)
+        return self._as_numpy("dot", other, *more, **others)
 
     def repeat(self, repeats: Any, axis: Any = None) -> NodeT:
         """See :func:`symad.repeat`."""
         return self._call("repeat", self, repeats, axis=axis)
 
-    def take(self, indices: Any, axis: Any = None) -> NodeT:
-        """See :func:`symad.take`."""
-        return self._call("take", self, indices, axis=axis)
+    def take(self, indices: Any, axis: Any = None, *more: Any, **others: Any) -> NodeT:
+        """See :func:`symad.take`; also with the other arguments of NumPy's method."""
+        return self._as_numpy("take", indices, axis, *more, **others)
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> NodeT:
         """See :func:`symad.diagonal`."""
         return self._call("diagonal", self, offset, axis1, axis2)
 
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> NodeT:
-        """See :func:`symad.linalg.trace`."""
-        return self._call("linalg.trace", self, offset, axis1, axis2)
+    def trace(
+        self, offset: int = 0, axis1: int = 0, axis2: int = 1, *more: Any, **others: Any
+    ) -> NodeT:
+        """See :func:`symad.linalg.trace`; also with the other arguments of NumPy's method."""
+        return self._as_numpy("trace", offset, axis1, axis2, *more, **others)

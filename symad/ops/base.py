@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 import numpy as np
 
 from symad.errors import GraphTypeError
-from symad.graph.node import Constant, Node, apply, as_array
+from symad.graph.node import Constant, Node, apply, as_array, reporting
 from symad.graph.op import Op, call, resolve
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
 from symad.graph.scalar import ScalarBuilder, Value
@@ -22,6 +22,8 @@ Chain = Callable[..., Node] | None
 """``(v, y, *xs) -> v ∂y/∂x_k``, with ``y`` the result; ``None`` where there is no derivative."""
 
 _NUMBERS = (bool, int, float)
+_FLAGS = (bool, np.bool_)
+_MOST_AXES = 64
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
@@ -73,6 +75,7 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     Parameters
     ----------
     value : node, number, array or nested list
+        Nodes in a list are stacked.
     like : Node, optional
         If given, a Python number takes the dtype that NumPy would give it in an operation with this
         node: Python numbers are weak.
@@ -80,18 +83,19 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     Raises
     ------
     GraphTypeError
-        If the value contains nodes in a list, objects, text or complex numbers, or is a Python
-        integer beyond the range of ``like``.
+        If the value contains objects, text or complex numbers, or is a Python integer beyond the
+        range of ``like``.
+    ShapeError
+        If nodes in a list have different shapes.
     """
     if isinstance(value, Node):
         return value
     if isinstance(value, (list, tuple)) and holds_node(value):
-        raise GraphTypeError(
-            "a list of nodes is not an array", remedy="Use sm.stack([...]) or sm.concat([...])."
-        )
-    if like is not None and type(value) in (bool, int, float):
-        return Constant(value, _weak_dtype(value, like.dtype))  # type: ignore[arg-type]
-    return Constant(as_array(value, None))
+        return call("stack", value)
+    with reporting(""):
+        if like is not None and type(value) in (bool, int, float):
+            return Constant(value, _weak_dtype(value, like.dtype))  # type: ignore[arg-type]
+        return Constant(as_array(value, None))
 
 
 def _weak_dtype(value: bool | int | float, dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -114,10 +118,21 @@ def require_cpu(device: Any) -> None:
 
 
 def holds_node(values: Sequence[Any]) -> bool:
-    """Return whether a nested list contains a node."""
-    return any(
-        isinstance(v, Node) or (isinstance(v, (list, tuple)) and holds_node(v)) for v in values
-    )
+    """Return whether a nested list contains a node.
+
+    Raises
+    ------
+    GraphTypeError
+        If it is nested more deeply than arrays can be.
+    """
+    level = list(values)
+    for _ in range(_MOST_AXES):
+        if any(isinstance(value, Node) for value in level):
+            return True
+        level = [v for value in level if isinstance(value, (list, tuple)) for v in value]
+        if not level:
+            return False
+    raise GraphTypeError(f"a list nested {_MOST_AXES} times is not an array")
 
 
 def as_nodes(*values: Operand) -> tuple[Node, ...]:
@@ -319,6 +334,34 @@ class Binary(Elementwise):
 
     def __call__(self, x: Operand, y: Operand) -> Node:
         return apply(self, *as_nodes(x, y))
+
+
+class Arithmetic(Binary):
+    """A binary op of numbers, which does not take a Python or NumPy bool beside a node.
+
+    It would most likely be ``a == b`` on nodes, which compares identity.
+    """
+
+    def __call__(self, x: Operand, y: Operand) -> Node:
+        refuse_flags(self.name, x, y)
+        return apply(self, *as_nodes(x, y))
+
+
+def refuse_flags(name: str, x: Operand, y: Operand) -> None:
+    """Raise the error for a Python or NumPy bool among the operands of arithmetic, if there is one.
+
+    Raises
+    ------
+    GraphTypeError
+    """
+    if type(x) not in _FLAGS and type(y) not in _FLAGS:
+        return
+    with reporting(name, *[operand for operand in (x, y) if isinstance(operand, Node)]):
+        raise GraphTypeError(
+            f"{x if type(x) in _FLAGS else y} is not a number: == on nodes compares identity and "
+            "gives a bool",
+            remedy="Write sm.equal(x, y) to compare values, float(flag) for a number.",
+        )
 
 
 class Predicate(Elementwise):
