@@ -606,20 +606,21 @@ def to_order_two(request: Request, turns: Sequence[Any]) -> list[Any]:
         return sum(terms, jnp.zeros(())), (results, gradients)
 
     moving = [request.values[request.graph.inputs.index(x)] for x in request.xs]
-    second, (results, gradients) = _run(jax.grad(turned, has_aux=True), moving)
+    second, (results, gradients) = compiled(jax.grad(turned, has_aux=True), moving)
     return [*results, *gradients, *second]
 
 
 def run(graph: sm.Graph, values: Sequence[Any]) -> list[Any]:
     """Return the outputs of ``graph``; compiling all ops at once is faster than one by one."""
-    return _run(lambda given: evaluate(graph, given), list(values))  # type: ignore[no-any-return]
+    return compiled(lambda given: evaluate(graph, given), list(values))  # type: ignore[no-any-return]
 
 
-def _run(function: Callable[..., Any], values: Sequence[Any]) -> Any:
-    """Return what a function gives, compiled with :data:`OPTIONS` if XLA can do that."""
+def compiled(function: Callable[..., Any], values: Any, but: Sequence[str] = ()) -> Any:
+    """Return what a function gives, compiled with :data:`OPTIONS` but some, if XLA can."""
+    options = {name: value for name, value in _options().items() if name not in but}
     with np.errstate(all="ignore"):  # JAX converts constants by NumPy
         try:
-            return jax.jit(function, compiler_options=_options())(values)
+            return jax.jit(function, compiler_options=options)(values)
         except jax.errors.JaxRuntimeError as error:
             if "INTERNAL" not in str(error):
                 raise
@@ -689,11 +690,42 @@ def _is_in_range(node: Node, value: Any) -> bool:
     return bool(np.all(np.isfinite(value) & (np.abs(value) >= least)))
 
 
-def answer(requests: Sequence[Request]) -> list[tuple[list[Any], list[Any]]]:
-    """Return what requests with floating inputs ask for; compiled all at once, which is faster."""
+def answer(requests: Sequence[Request]) -> list[Any]:
+    """Return what requests ask for, or the error of each that fails.
 
-    def run(values: Sequence[Sequence[Any]]) -> Any:
-        pairs = zip(requests, values, strict=True)
-        return [values_and_gradients(replace(request, values=v)) for request, v in pairs]
+    They are compiled all at once, which is many times as fast as op by op.  A request is run op by
+    op if it cannot be compiled because an op reads a value that only a run knows.
+    """
+    apart: set[int] = set()
 
-    return _run(run, [request.values for request in requests])  # type: ignore[no-any-return]
+    def traced(place: int, moving: Mapping[Node, Any]) -> Any:
+        request = requests[place]
+        pairs = zip(request.graph.inputs, request.values, strict=True)
+        values = [moving.get(node, value) for node, value in pairs]
+        try:
+            return values_and_gradients(replace(request, values=values))
+        except Exception:
+            apart.add(place)
+            return None
+
+    moving = [
+        {k: v for k, v in enumerate(request.values) if np.asarray(v).dtype.kind == "f"}
+        for request in requests
+    ]
+    found = compiled(
+        lambda given: [
+            traced(place, {requests[place].graph.inputs[k]: v for k, v in values.items()})
+            for place, values in enumerate(given)
+        ],
+        moving,
+        but=["xla_disable_hlo_passes"],  # without algsimp, 0.10.2 crashes on scatters of one number
+    )
+    return [_alone(requests[k]) if k in apart else found[k] for k in range(len(requests))]
+
+
+def _alone(request: Request) -> Any:
+    with np.errstate(all="ignore"):
+        try:
+            return values_and_gradients(request)
+        except Exception as error:
+            return error
