@@ -146,7 +146,7 @@ from symad.tables.tracing import trace
 from symad.types import TensorType
 
 if TYPE_CHECKING:
-    from symad import testing
+    from symad import special, stats, testing
 
 __version__ = "0.2.0"
 
@@ -171,20 +171,29 @@ __all__ = [
     "permute_dims", "play", "polygamma", "pow", "power", "prod", "profile", "pullback",
     "pushforward", "rad2deg", "radians", "ravel", "reciprocal", "relu", "remainder", "repeat",
     "reshape", "reshape_like", "reshape_outer", "roll", "round", "scatter_add", "scope", "set_at",
-    "shape", "sigmoid", "sign", "sin", "sinh", "size", "softmax", "softplus", "sort", "split",
-    "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "structure", "subtract", "sum",
-    "sum_like", "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot",
-    "testing", "tile", "to_networkx", "trace", "transpose", "tril", "triu", "true_divide", "trunc",
-    "value_and_gradients", "var", "vstack", "where", "zeros", "zeros_like",
+    "shape", "sigmoid", "sign", "sin", "sinh", "size", "softmax", "softplus", "sort", "special",
+    "split", "sqrt", "square", "squeeze", "stack", "stats", "std", "stop_gradient", "structure",
+    "subtract", "sum", "sum_like", "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh",
+    "tensordot", "testing", "tile", "to_networkx", "trace", "transpose", "tril", "triu",
+    "true_divide", "trunc", "value_and_gradients", "var", "vstack", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 
-_MODULES_ON_FIRST_USE = ("demo", "testing")
+_MODULES_ON_FIRST_USE = ("demo", "special", "stats", "testing")
 """Public modules that are loaded when they are asked for."""
 
 _FUNCTIONS_ON_FIRST_USE: dict[str, str] = {}
 """Public functions that are loaded when they are asked for, each with its module."""
 
 _ON_FIRST_USE.update(_FUNCTIONS_ON_FIRST_USE)
+_ON_FIRST_USE.update(
+    dict.fromkeys(
+        "beta betainc betaincinv betaln binom boxcox boxcox1p comb entr erfcinv erfcx exp1 expi "
+        "expn exprel factorial gamma gammainc gammaincc gammaincinv gammasgn hyp1f1 hyp2f1 i0 i0e "
+        "i1 i1e inv_boxcox kl_div log1mexp log_expit log_ndtr loggamma logit multigammaln ndtr ndtri poch "
+        "rel_entr spence xlog1py xlogy zeta".split(),
+        "symad.special",
+    )
+)
 
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 

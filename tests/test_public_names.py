@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 import symad as sm
-from symad import linalg, testing
+from symad import linalg, special, stats, testing
 from tests.support import names_of_0_1_0 as before
 
-MODULES = {"sm": sm, "sm.linalg": linalg, "sm.testing": testing}
+MODULES = {
+    "sm": sm, "sm.linalg": linalg, "sm.special": special, "sm.stats": stats, "sm.testing": testing
+}  # fmt: skip
 
 
 def _is_public(module: ModuleType, name: str, value: Any) -> bool:
@@ -108,7 +110,8 @@ def test_names_that_do_not_exist_are_errors() -> None:
 def test_public_modules_are_loaded_on_first_use() -> None:
     code = """if True:
         import sys, symad as sm
-        loaded = [name for name in ("symad.demo", "symad.testing") if name in sys.modules]
+        names = ["demo", "special", "stats", "testing"]
+        loaded = [name for name in names if f"symad.{name}" in sys.modules]
         print(loaded, sm.testing.check_gradients.__name__, sm.demo.running_example.__name__)
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

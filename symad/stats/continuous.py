@@ -26,7 +26,7 @@ from symad.ops.special_gamma import (
 from symad.ops.special_logarithms import logit, xlog1py, xlogy
 from symad.ops.special_normal import log_ndtr, ndtr, ndtri
 from symad.ops.trigonometric import atan2, hypot, tan
-from symad.stats.distribution import Continuous, Cumulative
+from symad.stats.distribution import Continuous, CumulativeDistribution
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -35,7 +35,7 @@ def _negative(z: Node, *shapes: Node) -> Node:
     return z < 0
 
 
-class norm(Cumulative):
+class norm(CumulativeDistribution):
     """The normal distribution with mean ``loc`` and standard deviation ``scale``.
 
     Examples
@@ -55,7 +55,7 @@ class norm(Cumulative):
     quantile = staticmethod(lambda p: ndtri(p))
 
 
-class lognorm(Cumulative):
+class lognorm(CumulativeDistribution):
     """The log-normal distribution: ln(x / scale) is normal with standard deviation ``s``.
 
     Its parameters are ``s``, ``loc`` and ``scale``.
@@ -79,7 +79,7 @@ class lognorm(Cumulative):
     quantile = staticmethod(lambda p, s: exp(s * ndtri(p)))
 
 
-class laplace(Cumulative):
+class laplace(CumulativeDistribution):
     """The Laplace distribution with median ``loc``.
 
     Examples
@@ -97,7 +97,7 @@ class laplace(Cumulative):
     quantile = staticmethod(lambda p: where(p < 0.5, log(2 * p), -log(2 * (1 - p))))
 
 
-class logistic(Cumulative):
+class logistic(CumulativeDistribution):
     """The logistic distribution with mean ``loc``; its distribution function is the sigmoid.
 
     Examples
@@ -115,7 +115,7 @@ class logistic(Cumulative):
     quantile = staticmethod(lambda p: logit(p))
 
 
-class cauchy(Cumulative):
+class cauchy(CumulativeDistribution):
     """The Cauchy distribution with median ``loc``.
 
     Examples
@@ -133,7 +133,7 @@ class cauchy(Cumulative):
     )
 
 
-class uniform(Cumulative):
+class uniform(CumulativeDistribution):
     """The uniform distribution from ``loc`` to ``loc + scale``.
 
     Examples
@@ -152,7 +152,7 @@ class uniform(Cumulative):
     quantile = staticmethod(lambda p: p)
 
 
-class expon(Cumulative):
+class expon(CumulativeDistribution):
     """The exponential distribution with mean ``scale``, from ``loc``.
 
     Examples
@@ -170,7 +170,7 @@ class expon(Cumulative):
     quantile = staticmethod(lambda p: -log1p(-p))
 
 
-class gamma(Cumulative):
+class gamma(CumulativeDistribution):
     """The gamma distribution of shape ``a`` from ``loc``; its mean is ``loc + a·scale``.
 
     Derivatives of ``cdf``, ``sf`` and ``ppf`` with respect to ``a`` are refused.
@@ -192,7 +192,7 @@ class gamma(Cumulative):
     quantile = staticmethod(lambda p, a: gammaincinv(a, p))
 
 
-class chi2(Cumulative):
+class chi2(CumulativeDistribution):
     """The χ² distribution with ``df`` degrees of freedom, from ``loc``.
 
     Derivatives of ``cdf``, ``sf`` and ``ppf`` with respect to ``df`` are refused.
@@ -213,7 +213,7 @@ class chi2(Cumulative):
     quantile = staticmethod(lambda p, df: 2 * gammaincinv(df / 2, p))
 
 
-class beta(Cumulative):
+class beta(CumulativeDistribution):
     """The beta distribution of shape ``a`` and ``b``, from ``loc`` to ``loc + scale``.
 
     Derivatives of ``cdf``, ``sf`` and ``ppf`` with respect to ``a`` and ``b`` are refused.

@@ -115,7 +115,7 @@ class Continuous(Distribution):
         return value if scale is None else value / scale
 
 
-class Cumulative(Continuous):
+class CumulativeDistribution(Continuous):
     """A distribution whose distribution function is known too."""
 
     cumulative: ClassVar[Formula]
