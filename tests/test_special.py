@@ -1,4 +1,4 @@
-"""sm.special: values against SciPy, derivatives against mpmath, NumPy's protocol, what is refused."""
+"""sm.special: values against SciPy, derivatives against mpmath, NumPy's protocol, refusals."""
 
 from __future__ import annotations
 
