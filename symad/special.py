@@ -25,7 +25,6 @@ from symad.ops.nn import softmax as _softmax
 from symad.ops.reduce import sum
 from symad.ops.special import digamma, erf, erfc, erfinv, gammaln, polygamma
 from symad.ops.special import digamma as psi
-from symad.ops.special import gammaln as loggamma
 from symad.ops.special_gamma import (
     beta,
     betainc,
@@ -76,7 +75,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-@register
 def entr(x: Operand) -> Node:
     """Return -x·ln x, element by element: the terms of an entropy.
 
@@ -96,7 +94,6 @@ def entr(x: Operand) -> Node:
     return where(node < 0, -np.inf, xlogy(-node, node))
 
 
-@register
 def log_expit(x: Operand) -> Node:
     """Return ln(1 / (1 + e^-x)), element by element, accurate for all ``x``.
 
@@ -113,7 +110,6 @@ def log_expit(x: Operand) -> Node:
     return -softplus(-real(x))
 
 
-@register
 def log1mexp(x: Operand) -> Node:
     """Return ln(1 - e^-x), element by element, accurate for all ``x`` > 0, as ``jax.nn.log1mexp``.
 
@@ -131,6 +127,23 @@ def log1mexp(x: Operand) -> Node:
     """
     node = real(x)
     return where(node > math.log(2), log1p(-exp(-node)), log(-expm1(-node)))
+
+
+def loggamma(x: Operand) -> Node:
+    """Return ln Γ(x), element by element; NaN for x < 0, where :func:`gammaln` is ln(abs(Γ(x))).
+
+    Parameters
+    ----------
+    x : node, number or array
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.special.loggamma(sm.constant([5.0, -0.5])).eval()
+    array([3.17805383,        nan])
+    """
+    node = real(x)
+    return where(node < 0, np.nan, gammaln(node))
 
 
 def softmax(x: Operand, axis: Any = None) -> Node:
@@ -312,3 +325,7 @@ def multigammaln(a: Operand, d: int) -> Node:
     parts = gammaln(call("expand_dims", node, -1) - np.arange(d, dtype=node.dtype) / 2)
     value = sum(parts, -1) + d * (d - 1) / 4 * math.log(math.pi)
     return where(greater(node, (d - 1) / 2), value, np.nan)
+
+
+for _function in (comb, entr, factorial, log1mexp, log_expit, loggamma, multigammaln):
+    register(_function, in_expressions=True)

@@ -89,7 +89,7 @@ _SHIFT = 10
 
 
 def _series(n: int) -> list[tuple[float, int]]:
-    """Return c, m of the terms c/xᵐ in (-1)ⁿ⁺¹ ψ⁽ⁿ⁾(x), without the log in ψ (DLMF 5.15.8)."""
+    """Return c, m of the terms c/xᵐ in (-1)ⁿ⁺¹ ψ⁽ⁿ⁾(x); see DLMF 5.15.8.  ψ has ln x as well."""
     even = [
         (number * math.factorial(k + n - 1) / math.factorial(k), k + n)
         for k, number in zip(range(2, 16, 2), _BERNOULLI, strict=True)

@@ -204,5 +204,5 @@ class NdtrI(Unary):
 erfcinv: Unary = register(ErfcInv())
 log_ndtr: Unary = register(LogNdtr())
 ndtri: Unary = register(NdtrI())
-register(erfcx)
-register(ndtr)
+register(erfcx, in_expressions=True)
+register(ndtr, in_expressions=True)
