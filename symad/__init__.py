@@ -147,6 +147,14 @@ from symad.types import TensorType
 
 if TYPE_CHECKING:
     from symad import testing
+    from symad.ops.bits import (
+        bitwise_and,
+        bitwise_invert,
+        bitwise_left_shift,
+        bitwise_or,
+        bitwise_right_shift,
+        bitwise_xor,
+    )
 
 __version__ = "0.2.0"
 
@@ -155,16 +163,17 @@ __all__ = [
     "SymadError", "TensorType", "Variable", "__version__", "abs", "absolute", "acos", "acosh",
     "add", "add_at", "add_n", "all", "amax", "amin", "any", "arange", "arccos", "arccosh", "arcsin",
     "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "asin", "asinh",
-    "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "broadcast_like", "broadcast_to", "cast",
-    "cbrt", "ceil", "clip", "compare_derivatives", "compile", "concat", "concatenate", "constant",
-    "cos", "cosh", "cost", "cumprod", "cumsum", "custom", "deg2rad", "degrees", "diag", "diagonal",
-    "difference_errors", "digamma", "directional_derivative", "divide", "dot", "draw", "einsum",
-    "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2", "expand_dims", "explain", "expm1",
-    "extend", "eye", "find_nan", "flatten", "flip", "floor", "floor_divide", "fmod", "full",
-    "full_like", "gammaln", "gradients", "greater", "greater_equal", "hessian",
-    "hessian_vector_product", "hstack", "hypot", "identity", "index_array", "inner", "isfinite",
-    "isinf", "isnan", "jacobian", "less", "less_equal", "linalg", "linspace", "listing", "log",
-    "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and", "logical_not",
+    "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "bitwise_and", "bitwise_invert",
+    "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "broadcast_like",
+    "broadcast_to", "cast", "cbrt", "ceil", "clip", "compare_derivatives", "compile", "concat",
+    "concatenate", "constant", "cos", "cosh", "cost", "cumprod", "cumsum", "custom", "deg2rad",
+    "degrees", "diag", "diagonal", "difference_errors", "digamma", "directional_derivative",
+    "divide", "dot", "draw", "einsum", "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2",
+    "expand_dims", "explain", "expm1", "extend", "eye", "find_nan", "flatten", "flip", "floor",
+    "floor_divide", "fmod", "full", "full_like", "gammaln", "gradients", "greater", "greater_equal",
+    "hessian", "hessian_vector_product", "hstack", "hypot", "identity", "index_array", "inner",
+    "isfinite", "isinf", "isnan", "jacobian", "less", "less_equal", "linalg", "linspace", "listing",
+    "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and", "logical_not",
     "logical_or", "logical_xor", "logsumexp", "map_over", "matmul", "matrix_transpose", "max",
     "maximum", "mean", "memory", "min", "minimum", "mod", "moveaxis", "multiply", "negative",
     "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like", "outer", "pad", "parameter",
@@ -181,7 +190,14 @@ __all__ = [
 _MODULES_ON_FIRST_USE = ("demo", "testing")
 """Public modules that are loaded when they are asked for."""
 
-_FUNCTIONS_ON_FIRST_USE: dict[str, str] = {}
+_FUNCTIONS_ON_FIRST_USE = {
+    name: f"symad.{module}"
+    for module, names in {
+        "ops.bits": "bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift "
+        "bitwise_xor",
+    }.items()
+    for name in names.split()
+}
 """Public functions that are loaded when they are asked for, each with its module."""
 
 _ON_FIRST_USE.update(_FUNCTIONS_ON_FIRST_USE)

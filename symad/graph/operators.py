@@ -21,29 +21,37 @@ if TYPE_CHECKING:
 NodeT = TypeVar("NodeT")
 """The class of nodes, which derives from :class:`Operators`."""
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
-"""symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
-
 ON_FIRST_USE: dict[str, str] = {}
 """Modules whose import registers a function, by its name; filled by :mod:`symad`."""
+
+
+class _Functions(dict[str, Callable[..., Any]]):
+    """Functions by name; one that is not there yet is loaded, if its module is known."""
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        import_module(ON_FIRST_USE[name])
+        return self[name]
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = _Functions()
+"""symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
 
 IN_EXPRESSIONS: set[str] = set()
 """Names of the functions that make several ops and that textual expressions may call."""
 
 NUMPY_NAMES: dict[str, str] = {
-    "bitwise_and": "logical_and",
-    "bitwise_or": "logical_or",
-    "bitwise_xor": "logical_xor",
     "concatenate": "concat",
     "conjugate": "identity",
     "degrees": "rad2deg",
     "expit": "sigmoid",
     "fabs": "abs",
     "fix": "trunc",
-    "invert": "logical_not",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
     "positive": "identity",
     "psi": "digamma",
     "radians": "deg2rad",
+    "right_shift": "bitwise_right_shift",
     "rint": "round",
     "true_divide": "divide",
     "amax": "max",
@@ -60,9 +68,7 @@ def _from_numpy(function: Any) -> Callable[..., Any]:
     module = getattr(function, "__module__", None) or "numpy"
     prefix = module.rpartition(".")[2]
     for candidate in (f"{prefix}.{name}", name):
-        if candidate in ON_FIRST_USE:
-            import_module(ON_FIRST_USE[candidate])
-        if candidate in FUNCTIONS:
+        if candidate in FUNCTIONS or candidate in ON_FIRST_USE:
             return FUNCTIONS[candidate]
     raise GraphTypeError(
         f"numpy.{function.__name__} has no counterpart for symad nodes",
@@ -241,22 +247,34 @@ class Operators(Generic[NodeT]):
         return self._call("abs", self)
 
     def __invert__(self) -> NodeT:
-        return self._call("logical_not", self)
+        return self._call("bitwise_invert", self)
 
     def __and__(self, other: Any) -> NodeT:
-        return self._call("logical_and", self, other)
+        return self._call("bitwise_and", self, other)
 
     __rand__ = __and__
 
     def __or__(self, other: Any) -> NodeT:
-        return self._call("logical_or", self, other)
+        return self._call("bitwise_or", self, other)
 
     __ror__ = __or__
 
     def __xor__(self, other: Any) -> NodeT:
-        return self._call("logical_xor", self, other)
+        return self._call("bitwise_xor", self, other)
 
     __rxor__ = __xor__
+
+    def __lshift__(self, other: Any) -> NodeT:
+        return self._call("bitwise_left_shift", self, other)
+
+    def __rlshift__(self, other: Any) -> NodeT:
+        return self._call("bitwise_left_shift", other, self)
+
+    def __rshift__(self, other: Any) -> NodeT:
+        return self._call("bitwise_right_shift", self, other)
+
+    def __rrshift__(self, other: Any) -> NodeT:
+        return self._call("bitwise_right_shift", other, self)
 
     def __lt__(self, other: Any) -> NodeT:
         return self._call("less", self, other)

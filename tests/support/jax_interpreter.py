@@ -38,7 +38,9 @@ UNTRANSLATED: dict[str, str] = {}
 """Ops that JAX cannot check, and why."""
 
 SAME_NAME = (
-    "abs acos acosh add all any argmax argmin asin asinh atan atan2 atanh cbrt ceil cos cosh "
+    "abs acos acosh add all any argmax argmin asin asinh atan atan2 atanh "
+    "bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor "
+    "cbrt ceil cos cosh "
     "deg2rad diag diagonal divide equal exp exp2 expand_dims expm1 flip floor "
     "greater greater_equal hypot isfinite isinf isnan less less_equal log log10 log1p log2 "
     "logaddexp logical_and logical_not logical_or logical_xor matrix_transpose maximum "
