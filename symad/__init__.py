@@ -31,6 +31,7 @@ from symad.ops.adjoint import (
     cast,
     identity,
     ones_like,
+    positive,
     reshape_like,
     reshape_outer,
     stop_gradient,
@@ -147,6 +148,32 @@ from symad.types import TensorType
 
 if TYPE_CHECKING:
     from symad import testing
+    from symad.functions.accumulation import cumulative_prod, cumulative_sum
+    from symad.functions.broadcasting import broadcast_arrays, broadcast_shapes
+    from symad.functions.constants import e, inf, nan, newaxis, pi
+    from symad.functions.counting import count_nonzero, isin
+    from symad.functions.creation import asarray, empty, empty_like, from_dlpack, meshgrid
+    from symad.functions.dtypes import (
+        astype,
+        bool,
+        can_cast,
+        finfo,
+        float16,
+        float32,
+        float64,
+        iinfo,
+        int8,
+        int16,
+        int32,
+        int64,
+        isdtype,
+        result_type,
+        uint8,
+        uint16,
+        uint32,
+        uint64,
+    )
+    from symad.functions.pieces import unstack
     from symad.ops.bits import (
         bitwise_and,
         bitwise_invert,
@@ -155,6 +182,8 @@ if TYPE_CHECKING:
         bitwise_right_shift,
         bitwise_xor,
     )
+    from symad.ops.floats import copysign, nextafter, signbit
+    from symad.ops.searching import searchsorted
 
 __version__ = "0.2.0"
 
@@ -162,29 +191,35 @@ __all__ = [
     "Constant", "Edge", "Executor", "Extension", "Function", "Graph", "Node", "Parameter",
     "SymadError", "TensorType", "Variable", "__version__", "abs", "absolute", "acos", "acosh",
     "add", "add_at", "add_n", "all", "amax", "amin", "any", "arange", "arccos", "arccosh", "arcsin",
-    "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "asin", "asinh",
-    "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "bitwise_and", "bitwise_invert",
-    "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "broadcast_like",
-    "broadcast_to", "cast", "cbrt", "ceil", "clip", "compare_derivatives", "compile", "concat",
-    "concatenate", "constant", "cos", "cosh", "cost", "cumprod", "cumsum", "custom", "deg2rad",
-    "degrees", "diag", "diagonal", "difference_errors", "digamma", "directional_derivative",
-    "divide", "dot", "draw", "einsum", "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2",
-    "expand_dims", "explain", "expm1", "extend", "eye", "find_nan", "flatten", "flip", "floor",
-    "floor_divide", "fmod", "full", "full_like", "gammaln", "gradients", "greater", "greater_equal",
-    "hessian", "hessian_vector_product", "hstack", "hypot", "identity", "index_array", "inner",
-    "isfinite", "isinf", "isnan", "jacobian", "less", "less_equal", "linalg", "linspace", "listing",
-    "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "logsumexp", "map_over", "matmul", "matrix_transpose", "max",
-    "maximum", "mean", "memory", "min", "minimum", "mod", "moveaxis", "multiply", "negative",
-    "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like", "outer", "pad", "parameter",
-    "permute_dims", "play", "polygamma", "pow", "power", "prod", "profile", "pullback",
-    "pushforward", "rad2deg", "radians", "ravel", "reciprocal", "relu", "remainder", "repeat",
-    "reshape", "reshape_like", "reshape_outer", "roll", "round", "scatter_add", "scope", "set_at",
-    "shape", "sigmoid", "sign", "sin", "sinh", "size", "softmax", "softplus", "sort", "split",
-    "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "structure", "subtract", "sum",
-    "sum_like", "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot",
-    "testing", "tile", "to_networkx", "trace", "transpose", "tril", "triu", "true_divide", "trunc",
-    "value_and_gradients", "var", "vstack", "where", "zeros", "zeros_like",
+    "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "asarray", "asin",
+    "asinh", "astype", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "bitwise_and",
+    "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
+    "bool", "broadcast_arrays", "broadcast_like", "broadcast_shapes", "broadcast_to", "can_cast",
+    "cast", "cbrt", "ceil", "clip", "compare_derivatives", "compile", "concat", "concatenate",
+    "constant", "copysign", "cos", "cosh", "cost", "count_nonzero", "cumprod", "cumsum",
+    "cumulative_prod", "cumulative_sum", "custom", "deg2rad", "degrees", "diag", "diagonal",
+    "difference_errors", "digamma", "directional_derivative", "divide", "dot", "draw", "e",
+    "einsum", "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2",
+    "expand_dims", "explain", "expm1", "extend", "eye", "find_nan", "finfo", "flatten", "flip",
+    "float16", "float32", "float64", "floor", "floor_divide", "fmod", "from_dlpack", "full",
+    "full_like", "gammaln", "gradients", "greater", "greater_equal", "hessian",
+    "hessian_vector_product", "hstack", "hypot", "identity", "iinfo", "index_array", "inf", "inner",
+    "int16", "int32", "int64", "int8", "isdtype", "isfinite", "isin", "isinf", "isnan", "jacobian",
+    "less", "less_equal", "linalg", "linspace", "listing", "log", "log10", "log1p", "log2",
+    "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "logsumexp", "map_over", "matmul", "matrix_transpose", "max", "maximum", "mean", "memory",
+    "meshgrid", "min", "minimum", "mod", "moveaxis", "multiply", "nan", "negative", "newaxis",
+    "nextafter", "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like", "outer", "pad",
+    "parameter", "permute_dims", "pi", "play", "polygamma", "positive", "pow", "power", "prod",
+    "profile", "pullback", "pushforward", "rad2deg", "radians", "ravel", "reciprocal", "relu",
+    "remainder", "repeat", "reshape", "reshape_like", "reshape_outer", "result_type", "roll",
+    "round", "scatter_add", "scope", "searchsorted", "set_at", "shape", "sigmoid", "sign",
+    "signbit", "sin", "sinh", "size", "softmax", "softplus", "sort", "split", "sqrt", "square",
+    "squeeze", "stack", "std", "stop_gradient", "structure", "subtract", "sum", "sum_like",
+    "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot", "testing",
+    "tile", "to_networkx", "trace", "transpose", "tril", "triu", "true_divide", "trunc", "uint16",
+    "uint32", "uint64", "uint8", "unstack", "value_and_gradients", "var", "vstack", "where",
+    "zeros", "zeros_like",
 ]  # fmt: skip
 
 _MODULES_ON_FIRST_USE = ("demo", "testing")
@@ -193,8 +228,19 @@ _MODULES_ON_FIRST_USE = ("demo", "testing")
 _FUNCTIONS_ON_FIRST_USE = {
     name: f"symad.{module}"
     for module, names in {
+        "functions.accumulation": "cumulative_prod cumulative_sum",
+        "functions.broadcasting": "broadcast_arrays broadcast_shapes",
+        "functions.constants": "e inf nan newaxis pi",
+        "functions.counting": "count_nonzero isin",
+        "functions.creation": "asarray empty empty_like from_dlpack meshgrid",
+        "functions.dtypes": "astype bool can_cast finfo float16 float32 float64 iinfo int16 int32 "
+        "int64 int8 isdtype result_type uint16 uint32 uint64 uint8",
+        "functions.namespace": "__array_namespace_info__",
+        "functions.pieces": "unstack",
         "ops.bits": "bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift "
         "bitwise_xor",
+        "ops.floats": "copysign nextafter signbit",
+        "ops.searching": "searchsorted",
     }.items()
     for name in names.split()
 }

@@ -170,6 +170,29 @@ class Operators(Generic[NodeT]):
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
         return _from_numpy(function)(*args, **keywords)
 
+    # The protocol of the Array API standard
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        if api_version is not None and api_version > "2025.12":
+            raise GraphTypeError(f"version {api_version!r} of the Array API standard is not known")
+        return import_module("symad")
+
+    @property
+    def device(self) -> str:
+        """The device of the value: always the CPU."""
+        return "cpu"
+
+    def to_device(self, device: Any, *, stream: Any = None) -> Any:
+        """Return the node itself, for the one device there is."""
+        if device != "cpu":
+            raise GraphTypeError(f"there is no device {device!r}", remedy="Nodes live on the CPU.")
+        return self
+
+    def __dlpack__(self, **keywords: Any) -> Any:
+        return self.__float__()
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
     # Arithmetic
     def __add__(self, other: Any) -> NodeT:
         return self._call("add", self, other)
@@ -328,8 +351,8 @@ class Operators(Generic[NodeT]):
         """Return the value for ``feed``, a dict from variables to values."""
         return FUNCTIONS["eval"](self, feed)
 
-    def astype(self, dtype: Any) -> NodeT:
-        """Cast to another dtype."""
+    def astype(self, dtype: Any, copy: bool = True) -> NodeT:
+        """Cast to another dtype; nodes never change, so there is nothing to copy."""
         return self._call("cast", self, dtype)
 
     def reshape(self, *shape: Any) -> NodeT:

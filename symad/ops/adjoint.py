@@ -23,6 +23,7 @@ from symad.ops.base import (
     as_node,
     as_nodes,
     register,
+    require_cpu,
     tensor_types,
 )
 from symad.ops.domains import difference
@@ -205,6 +206,11 @@ class _Filled(Elementwise):
     in_expressions = False
     finite_slopes = True
 
+    def __call__(self, x: Operand, dtype: Any = None, *, device: Any = None) -> Node:
+        require_cpu(device)
+        filled = apply(self, as_node(x))
+        return filled if dtype is None else cast(filled, dtype)
+
     def reads(self, slot: int) -> bool:
         return False
 
@@ -222,7 +228,7 @@ class _Filled(Elementwise):
 
 
 class OnesLike(_Filled):
-    """Return ones of the shape and dtype of ``x``: the seed of a derivative.
+    """Return ones of the shape and dtype of ``x``, or of another ``dtype``.
 
     Examples
     --------
@@ -238,12 +244,9 @@ class OnesLike(_Filled):
     fill = 1
     samples = (Sample(lambda x: ones_like(x) * x, [reals(3)]),)
 
-    def __call__(self, x: Operand) -> Node:
-        return apply(self, as_node(x))
-
 
 class ZerosLike(_Filled):
-    """Return zeros of the shape and dtype of ``x``.
+    """Return zeros of the shape and dtype of ``x``, or of another ``dtype``.
 
     Examples
     --------
@@ -258,9 +261,6 @@ class ZerosLike(_Filled):
     numpy = np.zeros_like
     fill = 0
     samples = (Sample(lambda x: zeros_like(x) + x, [reals(3)]),)
-
-    def __call__(self, x: Operand) -> Node:
-        return apply(self, as_node(x))
 
 
 class Cast(Elementwise):
@@ -563,6 +563,7 @@ class ReshapeOuter(ShapeRepair):
 
 
 identity: Identity = register(Identity())
+positive = identity
 stop_gradient: StopGradient = register(StopGradient())
 ones_like: OnesLike = register(OnesLike())
 zeros_like: ZerosLike = register(ZerosLike())

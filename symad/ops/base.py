@@ -67,7 +67,7 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     """
     if isinstance(value, Node):
         return value
-    if isinstance(value, (list, tuple)) and _holds_node(value):
+    if isinstance(value, (list, tuple)) and holds_node(value):
         raise GraphTypeError(
             "a list of nodes is not an array", remedy="Use sm.stack([...]) or sm.concat([...])."
         )
@@ -87,9 +87,18 @@ def _weak_dtype(value: bool | int | float, dtype: np.dtype[Any]) -> np.dtype[Any
     return result
 
 
-def _holds_node(values: Sequence[Any]) -> bool:
+def require_cpu(device: Any) -> None:
+    """Raise an error for a device other than the one there is: see the Array API standard."""
+    if device not in (None, "cpu"):
+        raise GraphTypeError(
+            f"there is no device {device!r}", remedy='Leave device= out, or write device="cpu".'
+        )
+
+
+def holds_node(values: Sequence[Any]) -> bool:
+    """Return whether a nested list contains a node."""
     return any(
-        isinstance(v, Node) or (isinstance(v, (list, tuple)) and _holds_node(v)) for v in values
+        isinstance(v, Node) or (isinstance(v, (list, tuple)) and holds_node(v)) for v in values
     )
 
 

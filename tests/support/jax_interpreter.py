@@ -40,12 +40,12 @@ UNTRANSLATED: dict[str, str] = {}
 SAME_NAME = (
     "abs acos acosh add all any argmax argmin asin asinh atan atan2 atanh "
     "bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor "
-    "cbrt ceil cos cosh "
+    "cbrt ceil copysign cos cosh "
     "deg2rad diag diagonal divide equal exp exp2 expand_dims expm1 flip floor "
     "greater greater_equal hypot isfinite isinf isnan less less_equal log log10 log1p log2 "
     "logaddexp logical_and logical_not logical_or logical_xor matrix_transpose maximum "
     "minimum moveaxis multiply negative not_equal ones_like power prod "
-    "rad2deg roll sign sin sinh sqrt square squeeze subtract sum swapaxes tan "
+    "rad2deg roll sign signbit sin sinh sqrt square squeeze subtract sum swapaxes tan "
     "tanh tile transpose tril triu trunc where zeros_like"
 )
 TABLE.update((name, getattr(jnp, name)) for name in SAME_NAME.split())
@@ -68,6 +68,7 @@ TABLE.update(
         "argsort": lambda x, axis, descending: _argsort(x, axis, descending),
         "after": lambda x, earlier: x,
         "square_axes": lambda x, **_: x,
+        "searchsorted": lambda x, v, side: jnp.searchsorted(x, v, side).astype("int64"),
         "stop_gradient": jax.lax.stop_gradient,
         "cast": lambda x, dtype: jnp.asarray(x).astype(dtype),
         "log_softmax": lambda x, axis: jax.nn.log_softmax(x, axis=axis),
@@ -145,6 +146,13 @@ def floating(x: Any) -> Any:
 def round_(x: Any, decimals: int) -> Any:
     integer = np.dtype(x.dtype).kind in "iu"  # which JAX does not round to tens
     return np.round(np.asarray(x), decimals) if integer else jnp.round(x, decimals)
+
+
+@translates("nextafter")
+def nextafter(x: Any, y: Any) -> Any:
+    """JAX has no derivative of it."""
+    moved = jnp.where(jnp.isfinite(x), x - jax.lax.stop_gradient(x), 0)
+    return jnp.nextafter(*map(jax.lax.stop_gradient, (x, y))) + moved
 
 
 @translates("reciprocal")
