@@ -24,7 +24,7 @@ from symad.graph.node import Constant, Node, Parameter, Variable
 from symad.graph.operators import ON_FIRST_USE as _ON_FIRST_USE
 from symad.graph.provenance import scope
 from symad.inspection import cost, find_nan, listing, memory, profile
-from symad.ops import linalg
+from symad.ops import linalg as _norms  # noqa: F401  (registers its functions)
 from symad.ops.adjoint import (
     add_n,
     broadcast_like,
@@ -147,12 +147,12 @@ from symad.tables.tracing import trace
 from symad.types import TensorType
 
 if TYPE_CHECKING:
-    from symad import testing
+    from symad import linalg, testing
     from symad.functions.accumulation import cumulative_prod, cumulative_sum
+    from symad.functions.arrays import asarray, empty, empty_like, from_dlpack, meshgrid
     from symad.functions.broadcasting import broadcast_arrays, broadcast_shapes
     from symad.functions.constants import e, inf, nan, newaxis, pi
     from symad.functions.counting import count_nonzero, isin
-    from symad.functions.creation import asarray, empty, empty_like, from_dlpack, meshgrid
     from symad.functions.dtypes import (
         astype,
         bool,
@@ -173,6 +173,7 @@ if TYPE_CHECKING:
         uint32,
         uint64,
     )
+    from symad.functions.linear_algebra import vecdot
     from symad.functions.pieces import unstack
     from symad.ops.bits import (
         bitwise_and,
@@ -218,11 +219,11 @@ __all__ = [
     "squeeze", "stack", "std", "stop_gradient", "structure", "subtract", "sum", "sum_like",
     "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot", "testing",
     "tile", "to_networkx", "trace", "transpose", "tril", "triu", "true_divide", "trunc", "uint16",
-    "uint32", "uint64", "uint8", "unstack", "value_and_gradients", "var", "vstack", "where",
-    "zeros", "zeros_like",
+    "uint32", "uint64", "uint8", "unstack", "value_and_gradients", "var", "vecdot", "vstack",
+    "where", "zeros", "zeros_like",
 ]  # fmt: skip
 
-_MODULES_ON_FIRST_USE = ("demo", "testing")
+_MODULES_ON_FIRST_USE = ("demo", "linalg", "testing")
 """Public modules that are loaded when they are asked for."""
 
 _FUNCTIONS_ON_FIRST_USE = {
@@ -232,9 +233,10 @@ _FUNCTIONS_ON_FIRST_USE = {
         "functions.broadcasting": "broadcast_arrays broadcast_shapes",
         "functions.constants": "e inf nan newaxis pi",
         "functions.counting": "count_nonzero isin",
-        "functions.creation": "asarray empty empty_like from_dlpack meshgrid",
+        "functions.arrays": "asarray empty empty_like from_dlpack meshgrid",
         "functions.dtypes": "astype bool can_cast finfo float16 float32 float64 iinfo int16 int32 "
         "int64 int8 isdtype result_type uint16 uint32 uint64 uint8",
+        "functions.linear_algebra": "vecdot",
         "functions.namespace": "__array_namespace_info__",
         "functions.pieces": "unstack",
         "ops.bits": "bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift "
@@ -247,6 +249,14 @@ _FUNCTIONS_ON_FIRST_USE = {
 """Public functions that are loaded when they are asked for, each with its module."""
 
 _ON_FIRST_USE.update(_FUNCTIONS_ON_FIRST_USE)
+_ON_FIRST_USE.update(
+    {
+        f"linalg.{name}": "symad.functions.linear_algebra"
+        for name in "cross diagonal matrix_norm matrix_rank outer vecdot vector_norm".split()
+    }
+)
+_ON_FIRST_USE["linalg.pinv"] = "symad.ops.pseudo_inverse"
+_ON_FIRST_USE["orthogonal_complement"] = "symad.ops.bases"
 
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 
@@ -255,7 +265,11 @@ if not TYPE_CHECKING:  # so that checkers see that other names do not exist
             return import_module(f"symad.{name}")
         if name in _FUNCTIONS_ON_FIRST_USE:
             return getattr(import_module(_FUNCTIONS_ON_FIRST_USE[name]), name)
-        raise AttributeError(f"module 'symad' has no attribute {name!r}")
+        if name.startswith("_"):
+            raise AttributeError(f"module 'symad' has no attribute {name!r}")
+        linalg = import_module("symad.linalg")
+        known = {"symad": __all__, "symad.linalg": linalg.__all__}
+        raise AttributeError(import_module("symad.functions.absent").absence("symad", name, known))
 
 
 def __dir__() -> list[str]:

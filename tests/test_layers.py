@@ -23,7 +23,7 @@ LAYERS = (
     ("graph",),
     ("ops",),
     ("functions",),
-    ("special", "stats", "nn", "random", "optimise"),
+    ("linalg", "special", "stats", "nn", "random", "optimise"),
     ("autodiff", "passes"),
     ("notation",),
     ("plan",),

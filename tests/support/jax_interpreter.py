@@ -111,6 +111,9 @@ TABLE.update(
         "eigh": lambda a: tuple(jnp.linalg.eigh(a)),
         "qr": lambda a: tuple(jnp.linalg.qr(a)),
         "svd": lambda a: tuple(jnp.linalg.svd(a, full_matrices=False)),
+        "pinv": lambda a, rtol=None: jnp.linalg.pinv(a, rtol=rtol),
+        "sized_axis": lambda x, **_: x,
+        "orthogonal_complement": lambda q: jnp.linalg.qr(q, mode="complete")[0][..., q.shape[-1] :],
         "solve": lambda a, b: (
             jnp.linalg.solve(a, b) if b.ndim > 1 else jnp.linalg.solve(a, b[:, None])[..., 0]
         ),
