@@ -200,7 +200,11 @@ def _operand(value: Any) -> Any:
     if isinstance(value, Node):
         (type_,) = tensor_types(value.type)
         return type_.dtype.type(0).item() if type_.weak else type_.dtype
-    return as_array(value, None).dtype if isinstance(value, (list, tuple)) else _dtype_of(value)
+    return (
+        as_array(value, None).dtype
+        if isinstance(value, (list, tuple, complex))
+        else _dtype_of(value)
+    )
 
 
 def astype(x: Operand, dtype: Any, *, copy: Any = True, device: Any = None) -> Node:
