@@ -79,8 +79,8 @@ def finfo(type: Any) -> FloatInfo:
     if dtype.kind != "f":
         raise GraphTypeError(f"{dtype} is not a floating dtype", remedy="Use sm.iinfo.")
     found = np.finfo(dtype)
-    limits = map(float, (found.eps, found.max, found.min, found.smallest_normal))
-    return FloatInfo(found.bits, *limits, dtype)
+    eps, most, least = float(found.eps), float(found.max), float(found.min)
+    return FloatInfo(found.bits, eps, most, least, float(found.smallest_normal), dtype)
 
 
 def iinfo(type: Any) -> IntegerInfo:
