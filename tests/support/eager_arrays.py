@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import operator
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -44,6 +44,9 @@ class Array:
 
         sm.constant(0).__array_namespace__(api_version=api_version)
         return namespace
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[place] for place in range(len(self.value)))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.value[...] = eager(sm.set_at)(self, key, value).value
