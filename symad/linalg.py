@@ -27,6 +27,7 @@ from symad.functions.matrix_functions import (
     tensorsolve,
     toeplitz,
 )
+from symad.graph.operators import FUNCTIONS
 from symad.ops.factorisation import cholesky, eigh, eigvalsh, qr, svd, svdvals
 from symad.ops.inverse import det, inv, matrix_power, slogdet
 from symad.ops.linalg import norm, trace
@@ -46,4 +47,5 @@ __all__ = [
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 
     def __getattr__(name: str) -> Any:
-        raise AttributeError(absence("symad.linalg", name, {"symad.linalg": __all__}))
+        known = {"symad.linalg": __all__, "symad": FUNCTIONS}
+        raise AttributeError(absence("symad.linalg", name, known))

@@ -79,8 +79,8 @@ def finfo(type: Any) -> FloatInfo:
     if dtype.kind != "f":
         raise GraphTypeError(f"{dtype} is not a floating dtype", remedy="Use sm.iinfo.")
     found = np.finfo(dtype)
-    eps, most, least, normal = map(float, (found.eps, found.max, found.min, found.smallest_normal))
-    return FloatInfo(found.bits, eps, most, least, normal, dtype)
+    eps, most, least = float(found.eps), float(found.max), float(found.min)
+    return FloatInfo(found.bits, eps, most, least, float(found.smallest_normal), dtype)
 
 
 def iinfo(type: Any) -> IntegerInfo:
@@ -200,7 +200,11 @@ def _operand(value: Any) -> Any:
     if isinstance(value, Node):
         (type_,) = tensor_types(value.type)
         return type_.dtype.type(0).item() if type_.weak else type_.dtype
-    return as_array(value, None).dtype if isinstance(value, (list, tuple)) else _dtype_of(value)
+    return (
+        as_array(value, None).dtype
+        if isinstance(value, (list, tuple, complex))
+        else _dtype_of(value)
+    )
 
 
 def astype(x: Operand, dtype: Any, *, copy: Any = True, device: Any = None) -> Node:

@@ -167,7 +167,14 @@ class Operators(Generic[NodeT]):
             raise GraphTypeError(f"there is no device {device!r}", remedy="Nodes live on the CPU.")
         return self
 
-    def __dlpack__(self, **keywords: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: Any = None,
+        dl_device: Any = None,
+        copy: Any = None,
+    ) -> Any:
         return self.__float__()
 
     def __dlpack_device__(self) -> tuple[int, int]:

@@ -54,7 +54,9 @@ def trace(
     >>> sm.linalg.trace(sm.Variable("x", shape=("batch", 3, 3))).type
     f64[batch]
     """
-    return product.trace(x if dtype is None else cast(x, dtype), offset, axis1, axis2)
+    if dtype is not None:
+        return cast(product.trace(cast(x, dtype), offset, axis1, axis2), dtype)
+    return product.trace(x, offset, axis1, axis2)
 
 
 def _root_of_squares(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
