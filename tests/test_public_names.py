@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 import symad as sm
-from symad import linalg, nn, random, testing
+from symad import linalg, nn, optimise, random, testing
 from tests.support import names_of_0_1_0 as before
 
 MODULES = {
-    "sm": sm, "sm.linalg": linalg, "sm.nn": nn, "sm.random": random, "sm.testing": testing,
+    "sm": sm, "sm.linalg": linalg, "sm.nn": nn, "sm.optimise": optimise, "sm.random": random,
+    "sm.testing": testing,
 }  # fmt: skip
 
 
