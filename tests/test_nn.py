@@ -496,6 +496,14 @@ def test_a_target_of_probability_0_adds_nothing() -> None:
     )
     assert value == 0.0
     np.testing.assert_array_equal(slope, [-0.5, -0.5, 0.0])
+    p = sm.Variable("p", (3,))
+    slope = sm.gradients(nn.kl_divergence(np.zeros(3), p), p).eval({p: [0.5, 0.5, 0.0]})
+    np.testing.assert_allclose(slope, [1 + np.log(0.5), 1 + np.log(0.5), -np.inf])
+    logs = sm.Variable("logs", (3,))
+    y = nn.kl_divergence(logs, logs, log_targets=True)
+    value, slope = sm.compile([logs], [y, sm.gradients(y, logs)])(np.array([-1.0, -0.5, -np.inf]))
+    assert value == 0.0
+    np.testing.assert_allclose(slope, np.zeros(3), atol=1e-15)
 
 
 # Errors

@@ -10,12 +10,13 @@ from symad.nn.activations import floating
 from symad.ops.adjoint import cast
 from symad.ops.arithmetic import abs, square
 from symad.ops.base import Operand, as_node, as_nodes
-from symad.ops.comparison import where
-from symad.ops.exponential import exp, log, softplus
+from symad.ops.comparison import equal, where
+from symad.ops.exponential import exp, softplus
 from symad.ops.gather import take_along_axis
 from symad.ops.nn import log_softmax
 from symad.ops.reduce import mean, sum
 from symad.ops.shape import expand_dims, squeeze
+from symad.ops.special_logarithms import xlogy
 
 Kind = Literal["mean", "sum", "none"]
 
@@ -207,7 +208,7 @@ def kl_divergence(
     log_predictions : node or array
         ln q, such as :func:`log_softmax` gives.
     targets : node or array
-        p, or ln p.  A probability of 0 adds nothing, with derivative 0.
+        p, or ln p.  A probability p of 0 adds nothing, and has the derivative -∞.
     axis : int
         The axis along which the probabilities add up to 1.
     log_targets : bool
@@ -222,7 +223,8 @@ def kl_divergence(
     np.float64(0.69314718)
     """
     logs, p = as_nodes(log_predictions, targets)
-    log_p = p if log_targets else log(p)
     if log_targets:
-        p = exp(p)
-    return _reduced(sum(where(p > 0, p * (log_p - logs), 0), axis), reduction)
+        terms = where(equal(exp(p), 0), 0, exp(p) * (p - logs))
+    else:
+        terms = cast(xlogy(p, p), p.dtype) - where(equal(p, 0), 0, p * logs)
+    return _reduced(sum(terms, axis), reduction)
