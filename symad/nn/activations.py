@@ -150,7 +150,7 @@ def celu(x: Operand, alpha: Operand = 1.0) -> Node:
 
 
 def selu(x: Operand) -> Node:
-    """Return :func:`elu` with the scale and alpha that keep mean 0 and variance 1.
+    """Return :func:`symad.nn.elu` with the scale and alpha that keep mean 0 and variance 1.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def hard_tanh(x: Operand) -> Node:
 
 
 def hard_silu(x: Operand) -> Node:
-    """Return x times :func:`hard_sigmoid`, also called hard swish.
+    """Return x times :func:`symad.nn.hard_sigmoid`, also called hard swish.
 
     Parameters
     ----------

@@ -105,7 +105,7 @@ def conv_transpose(
     dilation: Numbers = 1,
     groups: int = 1,
 ) -> Node:
-    """Return the transpose of :func:`conv`: each element of ``x`` adds a window to the result.
+    """Return the transpose of :func:`symad.nn.conv`: each element of ``x`` adds a window to the result.
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ def dropout(key: Node, x: Operand, rate: Operand = 0.5) -> Node:
     Parameters
     ----------
     key : node
-        Of :mod:`symad.random`; another one for each step.
+        Of ``sm.random``; another one for each step.
     x : node or array
         The number of its axes must be known.
     rate : number or node

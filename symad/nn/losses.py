@@ -206,7 +206,7 @@ def kl_divergence(
     Parameters
     ----------
     log_predictions : node or array
-        ln q, such as :func:`log_softmax` gives.
+        ln q, such as :func:`symad.log_softmax` gives.
     targets : node or array
         p, or ln p.  A probability p of 0 adds nothing, and has the derivative -∞.
     axis : int
