@@ -325,7 +325,7 @@ __all__ = [
     "zeros", "zeros_like",
 ]  # fmt: skip
 
-_ON_FIRST_USE.update(_catalogue.FUNCTIONS | _catalogue.STEPS)
+_ON_FIRST_USE.update(_catalogue.FUNCTIONS | _catalogue.INTERNAL)
 
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 

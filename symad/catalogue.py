@@ -51,7 +51,9 @@ FUNCTIONS = {
 }
 """The module of each public function that is loaded on first use, by its path below ``symad``."""
 
-MODULES = ("demo", "linalg", "random", "special", "stats", "testing")
+MODULES = (
+    "demo", "linalg", "nn", "optimise", "random", "special", "stats", "testing",
+)  # fmt: skip
 """Public modules that are loaded on first use."""
 
 INTERNAL = {

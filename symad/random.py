@@ -34,9 +34,10 @@ from symad.ops.cumulative import cumsum
 from symad.ops.exponential import log, log1p
 from symad.ops.extremum import argmax
 from symad.ops.factorisation import cholesky
+from symad.ops.floats import nextafter
 from symad.ops.gather import take
 from symad.ops.join import stack
-from symad.ops.reduce import sum
+from symad.ops.searching import searchsorted
 from symad.ops.shape import expand_dims, reshape
 from symad.ops.size import Size, as_sizes
 from symad.ops.size import shape as shape_of
@@ -80,7 +81,7 @@ def key(seed: Operand) -> Node:
         return Constant(np.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], WORD))
     node = _integer(seed, "a seed")
     wide = node.dtype.itemsize == 8
-    high = cast(node // 2**32, WORD) if wide else Constant(0, WORD)
+    high = cast(node >> 32, WORD) if wide else Constant(0, WORD)
     return stack([high, cast(node, WORD)])
 
 
@@ -227,7 +228,7 @@ def uniform(
     wanted = _floating(dtype)
     digits = np.finfo(wanted).nmant
     width = 8 * wanted.itemsize
-    whole = bits(key, shape, f"uint{width}") // 2 ** (width - digits)
+    whole = bits(key, shape, f"uint{width}") >> (width - digits)
     fraction: Node = cast(whole, wanted) * wanted.type(2.0**-digits)
     low, high = _bounds(wanted, minval, maxval)
     if (
@@ -315,7 +316,8 @@ def truncated_normal(
         shape = _common_shape(low, high)
     root = wanted.type(math.sqrt(2))
     x = _quantile(uniform(key, shape, wanted, erf(low / root), erf(high / root)))
-    return clip(x, stop_gradient(low), stop_gradient(high))
+    first, last = nextafter(stop_gradient(low), np.inf), nextafter(stop_gradient(high), -np.inf)
+    return clip(x, first, last)
 
 
 def exponential(key: Node, shape: Any = (), dtype: Any = "float64") -> Node:
@@ -691,8 +693,7 @@ def _weighted(key: Node, p: Node, shape: Sequence[Size], count: int, replace: bo
         scores = gumbel(key, p.shape, p.dtype) + log(p)
         return reshape(argsort(scores, descending=True)[:count], shape)
     sums = cumsum(p, 0)
-    level = sums[-1] * (1 - uniform(key, shape, p.dtype))
-    return sum(cast(sums < expand_dims(level, -1), "int64"), axis=-1)
+    return searchsorted(sums, sums[-1] * (1 - uniform(key, shape, p.dtype)))
 
 
 def _floating(dtype: Any) -> np.dtype[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from numpydoc.docscrape_sphinx import get_doc_object
 
 import symad
-from symad import demo, errors, linalg, testing
+from symad import demo, errors, linalg, nn, optimise, random, testing
 from symad.graph.node import Node
 from symad.graph.op import Op
 
@@ -49,10 +49,16 @@ FAMILIES = {
 }
 """Which modules define what; a public name from any other module is an error of the build."""
 
-MODULES = {"symad": symad, "symad.linalg": linalg, "symad.testing": testing}
+MODULES = {
+    "symad": symad, "symad.linalg": linalg, "symad.nn": nn, "symad.random": random,
+    "symad.optimise": optimise, "symad.testing": testing,
+}  # fmt: skip
 MORE_MODULES = {"symad.errors": errors, "symad.demo": demo}
 OF_MODULES = {
     "symad.linalg": "Linear algebra",
+    "symad.nn": "Networks",
+    "symad.random": "Random numbers",
+    "symad.optimise": "Optimisers",
     "symad.testing": "Testing",
     "symad.errors": "Errors",
     "symad.demo": "The lecture's examples",

@@ -94,7 +94,15 @@ class Threefry(Elementwise):
 
     def scalar(self, builder: ScalarBuilder, *inputs: Value) -> Value:
         b = builder
-        x, y = _words(b.add, b.bitwise_xor, b.rotate_left, lambda n: b.constant(n, WORD), *inputs)
+
+        def constant(number: int) -> Value:
+            return b.constant(number, WORD)
+
+        def rotate(x: Value, bits: int) -> Value:
+            high, low = b.left_shift(x, constant(bits)), b.right_shift(x, constant(32 - bits))
+            return b.bitwise_or(high, low)
+
+        x, y = _words(b.add, b.bitwise_xor, rotate, constant, *inputs)
         if self.part == "joined":
             high = b.multiply(b.cast(x, PAIR), b.constant(2**32, PAIR))
             return b.add(high, b.cast(y, PAIR))

@@ -194,6 +194,17 @@ UNTRANSLATED.update(
         "spence": "JAX's derivative at 1 is NaN",
     }
 )
+def _windows(x: Any, sizes: Any, steps: Any, gaps: Any) -> Any:
+    rank, places = len(sizes), []
+    for d, (size, step, gap) in enumerate(zip(sizes, steps, gaps, strict=True)):
+        count = (x.shape[d - rank] - gap * (size - 1) - 1) // step + 1
+        shape = [1] * (2 * rank)
+        shape[d], shape[rank + d] = size, count
+        places.append(np.add.outer(np.arange(size) * gap, np.arange(count) * step).reshape(shape))
+    return x[(..., *places)]
+
+
+TABLE["windows"] = _windows
 
 
 def translates(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -365,6 +376,7 @@ def index_last(x: Any, *indices: Any, key: Any) -> Any:
 
 TABLE["add_along_axis"] = transposed(TABLE["take_along_axis"])
 TABLE["pad_sum"] = transposed(lambda x, **attributes: TABLE["pad"](x, **{"value": 0, **attributes}))
+TABLE["window_sum"] = transposed(TABLE["windows"])
 TABLE["repeat_sum"] = transposed(TABLE["repeat"])
 TABLE["tile_sum"] = transposed(TABLE["tile"])
 TABLE["diagonal_place"] = transposed(jnp.diagonal)
