@@ -10,7 +10,7 @@ from symad.graph.op import call
 from symad.graph.sample import Sample, away_from_zero, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import zeros_like
-from symad.ops.base import Binary, Unary, register
+from symad.ops.base import Binary, Unary, register, ufunc_dtype
 from symad.ops.comparison import equal, where
 from symad.ops.domains import difference, masked, power_of, product, quotient
 from symad.ops.rounding import round
@@ -141,6 +141,35 @@ class Divide(Binary):
 
     def has_finite_slopes(self, *inputs: Node) -> bool:
         return isinstance(inputs[1], Constant) and bool(inputs[1].value.all())
+
+
+def _direction(b: ScalarBuilder, x: Value, length: Value) -> Value:
+    zero = b.constant(0, b.dtype(length))
+    return b.select(b.equal(length, zero), zero, b.divide(x, length))
+
+
+class Direction(Binary):
+    """``x`` / ``y``, but 0 where the length y is 0: the slope of a length, which has a kink there.
+
+    Its own derivatives divide by y and are NaN where y is 0: the curvature has no bound.
+    """
+
+    name = "direction"
+    numpy = staticmethod(lambda x, y: np.where(y == 0, 0, np.divide(x, y)))
+    element = _direction
+    latex = r"\frac{{{0}}}{{{1}}}"
+    precedence = 2
+    chain = (lambda v, d, x, y: v / y, lambda v, d, x, y: -(v * d / y))
+    samples = (
+        Sample(lambda x, y: direction(x, y), [reals(3), away_from_zero(3)], lambda x, y: x / y),
+        special_points(
+            lambda x, y: direction(x, y), [fixed([0.0, 1.0, np.nan]), fixed([0.0, 0.0, 1.0])],
+            lambda x, y: np.array([0.0, 0.0, np.nan]),
+        ),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return ufunc_dtype(np.divide, *dtypes)
 
 
 class Negative(Unary):
@@ -585,6 +614,7 @@ add: Binary = register(Add())
 subtract: Binary = register(Subtract())
 multiply: Binary = register(Multiply())
 divide: Binary = register(Divide())
+direction: Binary = Direction()
 negative: Unary = register(Negative())
 power: Binary = register(Power())
 mod: Binary = register(Mod())

@@ -11,8 +11,8 @@ from symad.graph.node import Node, apply, reporting
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops import product
 from symad.ops.arithmetic import abs as magnitude
+from symad.ops.arithmetic import direction
 from symad.ops.base import Operand, as_node, float_dtype, register, wide_dtype
-from symad.ops.comparison import equal, where
 from symad.ops.extremum import max as largest
 from symad.ops.extremum import min as smallest
 from symad.ops.factorisation import cholesky, eigh, eigvalsh, qr, svd, svdvals
@@ -83,7 +83,8 @@ def _root_of_squares(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 class EuclideanNorm(Reduction):
     """The root of the sum of squares, y = √Σ x_j²: see :func:`norm`.
 
-    ∂y/∂x_j = x_j / y.  At zero, where the norm has a kink, all derivatives are 0.
+    ∂y/∂x_j = x_j / y.  At zero, where the norm has a kink, the derivative is 0, which is the
+    subgradient of least size, and the second derivatives are NaN.
     """
 
     name = "norm"
@@ -119,8 +120,7 @@ class EuclideanNorm(Reduction):
     )
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
-        zero = equal(y, 0)
-        return where(zero, 0, v) * (x / where(zero, 1, y))
+        return v * direction(x, y)
 
 
 def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Node:
