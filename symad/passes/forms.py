@@ -74,11 +74,11 @@ class _Forms(Walk):
     def of(self, order: Sequence[Node], targets: set[Node]) -> dict[Node, Node]:
         forms: dict[Node, Node] = {}
         for node in order:
-            if node.op is None:
-                final = self.final[node] = self.interner.intern(node)
-            elif node in targets:
+            if node in targets:  # also a constant is unknown to rules here
                 with creating(node):
                     final = self.final[node] = Node(None, (), node.type, node.label)
+            elif node.op is None:
+                final = self.final[node] = self.interner.intern(node)
             else:
                 final = self.final[node] = self._visit(node)
                 if self._is_mended(node):

@@ -306,8 +306,8 @@ class Procedure:
 
     @property
     def needs(self) -> frozenset[type[Op]]:
-        """The class of its root, if there is only one."""
-        return frozenset(self.roots if len(self.roots) == 1 else ())
+        """The class of its root, if there is only one, other than that of all ops."""
+        return frozenset(self.roots if len(self.roots) == 1 and Op not in self.roots else ())
 
     def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
         """Return whether the function is to be called for such a node."""

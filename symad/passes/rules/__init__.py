@@ -47,12 +47,14 @@ def all_rules() -> tuple[AnyRule, ...]:
 @cache
 def rules_of_forms() -> tuple[AnyRule, ...]:
     """Return the rules by which :mod:`symad.passes.forms` reads formulas, in order."""
-    from symad.passes.rules import algebra, canonicalise, kinks, stabilise
+    from symad.passes.rules import algebra, canonicalise, fold, kinks, stabilise
 
     return (
+        *fold.NUMBERS,
         *[rule for rule in canonicalise.IDENTITIES if rule.name != "stop gradient"],
         *canonicalise.NEUTRAL,
         *kinks.KINKS,
+        *stabilise.FOR_DERIVATIVES,
         *stabilise.FORMULAS,
         *canonicalise.SIGNS,
         *algebra.POWERS,

@@ -255,13 +255,10 @@ _OF_EXPONENTIALS: tuple[Rule, ...] = (
     Rule("power of exp", lambda x, c: exp(x) ** c, lambda x, c: exp(c * x),
          where=_is_finite_number, example={"c": -1.3}),
     Rule("exp of log sigmoid", lambda x: exp(-softplus(x)), lambda x: sigmoid(-x)),
-    Rule("exp of log", lambda x: exp(log(x)), lambda x: _unless_negative(x, x)),
-    Rule("exp of number times log", lambda c, x: exp(c * log(x)),
-         lambda c, x: _unless_negative(x, x**c), where=_is_positive_number, example={"c": 2.5},
+    Rule("softplus of log", lambda x: softplus(log(x)), lambda x: _unless_negative(x, log1p(x)),
          domain=(0.1, 3.0)),
-    Rule("softplus of log", lambda x: softplus(log(x)), lambda x: _unless_negative(x, log1p(x))),
     Rule("sigmoid of log", lambda x: sigmoid(log(x)),
-         lambda x: _unless_negative(x, -expm1(-log1p(x)))),
+         lambda x: _unless_negative(x, -expm1(-log1p(x))), domain=(0.1, 3.0)),
     Rule("sum of exp and exp of minus", lambda x: exp(x) + exp(-x), lambda x: 2 * cosh(x)),
     Rule("tanh", lambda x: sinh(x) / cosh(x), lambda x: tanh(x)),
     Rule("scaled tanh", lambda c, x: c * sinh(x) / (c * cosh(x)), lambda x: tanh(x),
@@ -292,6 +289,14 @@ VALUES: tuple[AnyRule, ...] = (
     Rule("one less erfc", lambda x: 1 - erfc(x), lambda x: erf(x)),
 )  # fmt: skip
 """Rules for values: the derivatives of both sides are computed alike."""
+
+FOR_DERIVATIVES = mending(
+    Rule("exp of log", lambda x: exp(log(x)), lambda x: _unless_negative(x, x), domain=(0.1, 3.0)),
+    Rule("exp of number times log", lambda c, x: exp(c * log(x)),
+         lambda c, x: _unless_negative(x, x**c), where=_is_positive_number, example={"c": 2.5},
+         domain=(0.1, 3.0)),
+)  # fmt: skip
+"""Rules that make no value more exact, but derivatives at 0."""
 
 FORMULAS: tuple[AnyRule, ...] = (
     *mending(*_OF_SOFTMAX), *mending(*_OF_LOGARITHMS), *VALUES, *mending(*_OF_EXPONENTIALS)
