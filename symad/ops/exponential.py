@@ -242,7 +242,7 @@ class Log1mExp(Unary):
         special_points(
             lambda x: log1mexp(x), [fixed([0.0, -0.0, -1e-20, -50.0, -np.inf, 1.0, np.nan])],
             lambda x: np.array(
-                [-np.inf, -np.inf, np.log(1e-20), -np.exp(-50.0), 0.0, np.nan, np.nan]
+                [-np.inf, -np.inf, np.log(1e-20), -np.exp(-50.0), -0.0, np.nan, np.nan]
             ),
         ),
     )  # fmt: skip

@@ -44,6 +44,7 @@ from symad.ops.shape import ExpandDims, as_axes
 from symad.ops.special import erf, erfc
 from symad.ops.trigonometric import Cosh, cosh, hypot, log_cosh, sinh, tanh
 from symad.passes.rule import AnyRule, Rule, is_scalar, mending, number_of
+from symad.passes.rules.exponents import EXPONENTS
 from symad.passes.rules.log_softmax_gather import TAKEN
 from symad.passes.rules.sigmoid_slopes import LOGISTIC
 from symad.passes.rules.views import is_constant_along
@@ -249,20 +250,23 @@ _OF_EXPONENTIALS: tuple[Rule, ...] = (
     Rule("number over number and exp", lambda c, d, x: c / (d + exp(x)),
          lambda c, d, x: c / d * sigmoid(log(d) - x), example={"c": 0.7, "d": 2.5},
          where=lambda c, d: _is_finite_number(c) and _is_positive_number(d)),
-    Rule("exp over exp", lambda x, y: exp(x) / exp(y), lambda x, y: exp(x - y)),
-    Rule("over exp", lambda x, y: x / exp(y), lambda x, y: x * exp(-y)),
-    Rule("root of exp", lambda x: sqrt(exp(x)), lambda x: exp(0.5 * x)),
-    Rule("power of exp", lambda x, c: exp(x) ** c, lambda x, c: exp(c * x),
-         where=_is_finite_number, example={"c": -1.3}),
     Rule("exp of log sigmoid", lambda x: exp(-softplus(x)), lambda x: sigmoid(-x)),
     Rule("softplus of log", lambda x: softplus(log(x)), lambda x: _unless_negative(x, log1p(x)),
          domain=(0.1, 3.0)),
     Rule("sigmoid of log", lambda x: sigmoid(log(x)),
          lambda x: _unless_negative(x, -expm1(-log1p(x))), domain=(0.1, 3.0)),
     Rule("sum of exp and exp of minus", lambda x: exp(x) + exp(-x), lambda x: 2 * cosh(x)),
+    Rule("sum of exps of opposites", lambda x, y: exp(x - y) + exp(y - x),
+         lambda x, y: 2 * cosh(x - y)),
     Rule("tanh", lambda x: sinh(x) / cosh(x), lambda x: tanh(x)),
-    Rule("scaled tanh", lambda c, x: c * sinh(x) / (c * cosh(x)), lambda x: tanh(x),
-         where=_is_finite_number, example={"c": 2.0}),
+    Rule("scaled tanh", lambda c, d, x: c * sinh(x) / (d * cosh(x)),
+         lambda c, d, x: c / d * tanh(x), example={"c": -2.0, "d": 2.0},
+         where=lambda c, d: _is_finite_number(c) and _is_finite_number(d)),
+    Rule("root of sigmoid", lambda x: sqrt(sigmoid(x)), lambda x: exp(-0.5 * softplus(-x))),
+    Rule("power of sigmoid", lambda x, c: sigmoid(x) ** c, lambda x, c: exp(-c * softplus(-x)),
+         where=lambda c: _is_finite_number(c) and number_of(c) < 1, example={"c": -1.3}),
+    Rule("number over sigmoid", lambda c, x: c / sigmoid(x), lambda c, x: c * (1 + exp(-x)),
+         where=_is_finite_number, example={"c": 0.7}),
     Rule("tanh of half", lambda x: expm1(x) / (1 + exp(x)), lambda x: tanh(0.5 * x)),
     Rule("tanh as a sigmoid", lambda x: 2 * sigmoid(x) - 1, lambda x: tanh(0.5 * x)),
     Rule("minus tanh as a sigmoid", lambda x: 1 - 2 * sigmoid(x), lambda x: -tanh(0.5 * x)),
@@ -282,8 +286,11 @@ VALUES: tuple[AnyRule, ...] = (
     Rule("log1p of minus", lambda x: log(1 - x), lambda x: log1p(-x), domain=(-3.0, 0.9)),
     Rule("log of a root", lambda x: log(sqrt(x)), lambda x: 0.5 * log(x), domain=(0.1, 3.0)),
     Rule("difference of exp and exp of minus", lambda x: exp(x) - exp(-x), lambda x: 2 * sinh(x)),
+    Rule("difference of exp of minus and exp", lambda x: exp(-x) - exp(x), lambda x: -2 * sinh(x)),
     Rule("expm1", lambda x: exp(x) - 1, lambda x: expm1(x)),
     Rule("minus expm1", lambda x: 1 - exp(x), lambda x: -expm1(x)),
+    Rule("difference of exps of opposites", lambda x, y: exp(x - y) - exp(y - x),
+         lambda x, y: 2 * sinh(x - y)),
     Rule("one and erf", lambda x: 1 + erf(x), lambda x: erfc(-x)),
     Rule("one less erf", lambda x: 1 - erf(x), lambda x: erfc(x)),
     Rule("one less erfc", lambda x: 1 - erfc(x), lambda x: erf(x)),
@@ -299,7 +306,8 @@ FOR_DERIVATIVES = mending(
 """Rules that make no value more exact, but derivatives at 0."""
 
 FORMULAS: tuple[AnyRule, ...] = (
-    *mending(*_OF_SOFTMAX), *mending(*_OF_LOGARITHMS), *VALUES, *mending(*_OF_EXPONENTIALS)
+    *mending(*_OF_SOFTMAX), *mending(*_OF_LOGARITHMS), *VALUES, *mending(*_OF_EXPONENTIALS),
+    *EXPONENTS,
 )  # fmt: skip
 
 
