@@ -97,6 +97,13 @@ TABLE.update(
             x > -np.log(2), jnp.log(-jnp.expm1(x)), jnp.log1p(-jnp.exp(x))
         ),
         "log_cosh": lambda x: jnp.logaddexp(x, -x) - np.log(2),
+        "power_slope": lambda x, c: jnp.where(c == 0, 0, c * x ** (c - 1)),
+        "power_log": lambda y, x, c: y * jnp.log(jnp.where(x == 0, 1, x)),
+        "power_mixed": lambda x, c: jnp.where(
+            x == 0,
+            jnp.where(c > 1, 0, jnp.where(c > 0, -jnp.inf, jnp.inf)),
+            x ** (c - 1) * (1 + c * jnp.log(x)),
+        ),
         "direction": lambda x, y: jnp.where(y == 0, 0, x / y),
         "one_minus_square": lambda x: (1 - x) * (1 + x),
         "at_largest": lambda v, y, axis: jnp.max(
