@@ -17,8 +17,10 @@ from symad.errors import GradientError, GraphTypeError
 from symad.graph.node import Node, apply
 from symad.graph.op import call
 from symad.graph.sample import Sample, positive_definite, reals, well_conditioned
-from symad.ops.adjoint import add_n, zeros_like
+from symad.ops.adjoint import add_n, stop_gradient, zeros_like
+from symad.ops.arithmetic import direction
 from symad.ops.base import Operand, as_node, register, tensor_types
+from symad.ops.comparison import where
 from symad.ops.inverse import identity_matrix
 from symad.ops.join import concat
 from symad.ops.linear_system import solve_triangular
@@ -626,7 +628,7 @@ class Svdvals(PerMatrix):
     Notes
     -----
     As :func:`svd`, without computing the vectors until a derivative needs them.  A singular value
-    of zero has a kink: the derivative there is the one for LAPACK's choice of vectors.
+    of zero (up to rounding) has a kink, like a magnitude: its derivative is 0, the second one NaN.
 
     Examples
     --------
@@ -661,11 +663,18 @@ class Svdvals(PerMatrix):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         u, _, vh = svd(inputs[0])
-        return _scaled_columns(u, adjoint) @ vh
+        return _scaled_columns(u, adjoint * _signs(out)) @ vh
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         u, _, vh = svd(inputs[0])
-        return sum_of(u * (tangent @ vh.mT), axis=-2)
+        return _signs(out) * sum_of(u * (tangent @ vh.mT), axis=-2)
+
+
+def _signs(values: Node) -> Node:
+    """Return 1 for singular values, but 0 for those that are 0 up to rounding."""
+    least = float(np.finfo(values.dtype).eps) * sum_of(values, axis=-1, keepdims=True)
+    kept = values - stop_gradient(where(values > least, 0, values))
+    return direction(kept, kept)
 
 
 cholesky: Cholesky = register(Cholesky(), "linalg.cholesky")

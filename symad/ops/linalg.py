@@ -12,6 +12,7 @@ from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops import product
 from symad.ops.adjoint import cast, stop_gradient
 from symad.ops.arithmetic import abs as magnitude
+from symad.ops.arithmetic import direction
 from symad.ops.base import (
     Operand,
     as_node,
@@ -77,7 +78,8 @@ def _root_of_squares(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 class EuclideanNorm(Reduction):
     """The root of the sum of squares, y = √Σ x_j²: see :func:`norm`.
 
-    ∂y/∂x_j = x_j / y.  At zero, where the norm has a kink, all derivatives are 0.
+    ∂y/∂x_j = x_j / y.  At zero, where the norm has a kink, the derivative is 0, which is the
+    subgradient of least size, and the second derivatives are NaN.
     """
 
     name = "norm"
@@ -113,8 +115,7 @@ class EuclideanNorm(Reduction):
     )
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
-        zero = equal(y, 0)
-        return where(zero, 0, v) * (x / where(zero, 1, y))
+        return v * direction(x, y)
 
 
 def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Node:

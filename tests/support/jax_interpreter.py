@@ -135,6 +135,18 @@ TABLE.update(
         "sigmoid": lambda x: jax.nn.sigmoid(floating(x)),
         "sigmoid_slope": lambda x: jax.nn.sigmoid(x) * jax.nn.sigmoid(-x),
         "tanh_slope": lambda x: 4 * jax.nn.sigmoid(2 * x) * jax.nn.sigmoid(-2 * x),
+        "log1mexp": lambda x: jnp.where(
+            x > -np.log(2), jnp.log(-jnp.expm1(x)), jnp.log1p(-jnp.exp(x))
+        ),
+        "log_cosh": lambda x: jnp.logaddexp(x, -x) - np.log(2),
+        "power_slope": lambda x, c: jnp.where(c == 0, 0, c * x ** (c - 1)),
+        "power_log": lambda y, x, c: y * jnp.log(jnp.where(x == 0, 1, x)),
+        "power_mixed": lambda x, c: jnp.where(
+            x == 0,
+            jnp.where(c > 1, 0, jnp.where(c > 0, -jnp.inf, jnp.inf)),
+            x ** (c - 1) * (1 + c * jnp.log(x)),
+        ),
+        "direction": lambda x, y: jnp.where(y == 0, 0, x / y),
         "one_minus_square": lambda x: (1 - x) * (1 + x),
         "at_largest": lambda v, y, axis: jnp.max(
             jnp.where(y == jnp.max(y, axis, keepdims=True), v, -jnp.inf), axis, keepdims=True

@@ -46,6 +46,24 @@ def all_rules() -> tuple[AnyRule, ...]:
 
 
 @cache
+def rules_of_forms() -> tuple[AnyRule, ...]:
+    """Return the rules by which :mod:`symad.passes.forms` reads formulas, in order."""
+    from symad.passes.rules import algebra, canonicalise, fold, kinks, stabilise
+
+    return (
+        *fold.NUMBERS,
+        *[rule for rule in canonicalise.IDENTITIES if rule.name != "stop gradient"],
+        *canonicalise.NEUTRAL,
+        *kinks.KINKS,
+        *stabilise.FOR_DERIVATIVES,
+        *stabilise.FORMULAS,
+        *canonicalise.SIGNS,
+        *algebra.POWERS,
+        *algebra.FACTORS[:1],
+    )
+
+
+@cache
 def rules_of(grade: Grade) -> RuleSet:
     """Return all rules up to a grade, in the order in which they are tried."""
     return RuleSet(rule for rule in all_rules() if rule.grade <= grade)
