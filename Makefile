@@ -36,7 +36,7 @@ test: $(VENV)/.has-test
 	@status=0; \
 	$(PY) -m ruff check || status=1; \
 	$(PY) -m mypy || status=1; \
-	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --dist loadgroup --doctest-modules symad tests || status=1; \
+	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --doctest-modules symad tests || status=1; \
 	exit $$status
 
 # mypy and the sample run in parallel; the output of mypy is printed at the end.
@@ -44,7 +44,7 @@ quick: $(VENV)/.has-test
 	@status=0; \
 	$(PY) -m ruff check || status=1; \
 	$(PY) -m mypy >$(VENV)/.mypy-output 2>&1 & types=$$!; \
-	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --dist loadgroup --quick tests || status=1; \
+	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --quick tests || status=1; \
 	wait $$types || status=1; \
 	cat $(VENV)/.mypy-output; \
 	exit $$status

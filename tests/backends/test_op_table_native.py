@@ -21,6 +21,7 @@ pytest.importorskip("llvmlite")
 from symad.ops.fused import Fused  # noqa: E402
 from tests.support.native import native_graph  # noqa: E402
 
+
 def compare(inputs: Any, nodes: list[Node], arrays: Any) -> bool:
     """Compare both backends, unless there is nothing to run natively."""
     reference = sm.compile(list(inputs), nodes, backend="numpy")
