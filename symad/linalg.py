@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from symad.functions.absent import absence
+from symad.functions.absent import absent
 from symad.functions.linear_algebra import (
     cross,
     diagonal,
@@ -46,4 +46,4 @@ __all__ = [
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 
     def __getattr__(name: str) -> Any:
-        raise AttributeError(absence("symad.linalg", name, {"symad.linalg": __all__}))
+        raise absent("symad.linalg", name)
