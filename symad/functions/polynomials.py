@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.functions.along import known_rank, part
+from symad.functions.along import as_floats, known_rank, part
+from symad.functions.signal import convolve
 from symad.graph.node import Node, reporting
 from symad.ops.adjoint import broadcast_like, cast, zeros_like
 from symad.ops.arithmetic import divide, power
@@ -162,6 +163,60 @@ def polyadd(p: Operand, q: Operand) -> Node:
     """
     first, second = _same_length("polyadd", p, q)
     return first + second
+
+
+@register
+def polymul(p: Operand, q: Operand) -> Node:
+    """Return the coefficients of the product of two polynomials.
+
+    Parameters
+    ----------
+    p, q : node or array
+        The coefficients, the highest power first; leading zeros are kept, unlike in NumPy.
+
+    Raises
+    ------
+    ShapeError
+        If ``p`` or ``q`` is not a vector.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.polymul(sm.constant([1.0, 2.0]), [1.0, -2.0]).eval()
+    array([ 1.,  0., -4.])
+    """
+    return convolve(_coefficients("polymul", p), _coefficients("polymul", q))
+
+
+@register
+def poly(roots: Operand) -> Node:
+    """Return the coefficients of the polynomial with the given roots, the highest power first.
+
+    Parameters
+    ----------
+    roots : node or array
+        A vector of known size.
+
+    Raises
+    ------
+    ShapeError
+        If the operand is not a vector, or its size is not known.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.poly(sm.constant([2.0, 3.0])).eval()
+    array([ 1., -5.,  6.])
+    """
+    zeros = as_floats(_coefficients("poly", roots))
+    count = axis_size(zeros, 0)
+    with reporting("poly", zeros):
+        if not isinstance(count, int):
+            raise ShapeError("the number of roots must be known")
+    product = as_node(np.ones(1, zeros.dtype))
+    for k in range(count):
+        product = pad(product, (0, 1)) - pad(product, (1, 0)) * zeros[k]
+    return product
 
 
 @register
