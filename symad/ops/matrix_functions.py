@@ -1,4 +1,4 @@
-"""The matrix exponential, LU factorisation, and Sylvester's equation; SciPy computes the values."""
+"""Matrix exponentials and roots, LU factors, Sylvester's equation; SciPy computes the values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from symad.errors import GradientError, ShapeError
 from symad.graph.node import Constant, Node, apply
-from symad.graph.sample import Sample, reals, well_conditioned
+from symad.graph.sample import Sample, fixed, positive_definite, reals, well_conditioned
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import tensor_types
 from symad.ops.join import concat
@@ -72,6 +72,46 @@ def _directional_exponential(a: Node, direction: Node) -> Node:
     above, below = concat([a, direction], -1), concat([zeros_like(a), a], -1)
     exponential = apply(Expm(), concat([above, below], -2))
     return exponential[..., :n, n:]
+
+
+def _sqrtm(a: Any) -> Any:
+    from scipy import linalg
+
+    root = linalg.sqrtm(a)
+    return (root * np.nan if np.iscomplexobj(root) else root).real.astype(a.dtype)
+
+
+class Sqrtm(PerMatrix):
+    """X with X X = A, whose eigenvalues are not negative: Ẋ solves X Ẋ + Ẋ X = Ȧ."""
+
+    name = "sqrtm"
+    may_fail = True
+    derivative_domain = "The root of a singular matrix has an infinite derivative."
+    result_axes = (2,)
+    numpy = staticmethod(_sqrtm)
+    latex = "{0}^{{1/2}}"
+    precedence = 4
+    samples = (
+        Sample(lambda a: apply(Sqrtm(), a @ a.mT), [well_conditioned(3, 3)]),
+        Sample(lambda a: apply(Sqrtm(), a), [positive_definite(2, 2)], label="symmetric"),
+        Sample(lambda a: apply(Sqrtm(), a), [fixed([[-1.0, 0.0], [0.0, 4.0]])],
+               lambda a: a * np.nan, order=0, label="special: not real"),
+    )  # fmt: skip
+
+    def infer(self, *types: Any) -> Type:
+        (a,) = tensor_types(*types)
+        if a.ndim not in (2, None):
+            raise ShapeError(f"one matrix is needed, not {a}")
+        return square_type(a)
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return per_matrix(types[0], lambda n, _: 28 * n**3)
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(SolveSylvester(), out.mT, out.mT, adjoint)
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(SolveSylvester(), out, out, tangent)
 
 
 # LU factorisation

@@ -111,6 +111,7 @@ TABLE.update(
         "convolve": jnp.convolve,
         "expm": lambda a: jnp.vectorize(jax.scipy.linalg.expm, signature="(n,n)->(n,n)")(a),
         "lu": _lu,
+        "sqrtm": lambda a: jax.scipy.linalg.sqrtm(a).real,
         "solve_sylvester": _solve_sylvester,
         "polygamma": lambda x, n: special.polygamma(n, x),
         # Sizes are numbers, not arrays: JAX's shapes are static.
