@@ -148,7 +148,7 @@ from symad.tables.tracing import trace
 from symad.types import TensorType
 
 if TYPE_CHECKING:
-    from symad import linalg, random, special, stats, testing
+    from symad import linalg, nn, optimise, random, special, stats, testing
     from symad.functions.accumulation import cumulative_prod, cumulative_sum
     from symad.functions.arrays import asarray, empty, empty_like, from_dlpack, meshgrid
     from symad.functions.averages import average, corrcoef, cov
@@ -284,19 +284,20 @@ __all__ = [
     "median", "memory", "meshgrid", "min", "minimum", "mod", "moveaxis", "multiply", "nan",
     "nan_to_num", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin",
     "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "negative", "newaxis",
-    "nextafter", "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like", "outer", "pad",
-    "parameter", "partition", "percentile", "permute_dims", "pi", "piecewise", "play", "polyadd",
-    "polyder", "polygamma", "polyint", "polysub", "polyval", "positive", "pow", "power", "prod",
-    "profile", "ptp", "pullback", "pushforward", "quantile", "rad2deg", "radians", "random",
-    "ravel", "reciprocal", "relu", "remainder", "repeat", "reshape", "reshape_like",
-    "reshape_outer", "result_type", "roll", "rollaxis", "rot90", "round", "scatter_add", "scope",
-    "searchsorted", "select", "set_at", "shape", "sigmoid", "sign", "signbit", "sin", "sinc",
-    "sinh", "size", "softmax", "softplus", "sort", "special", "split", "sqrt", "square", "squeeze",
-    "stack", "stats", "std", "stop_gradient", "structure", "subtract", "sum", "sum_like",
-    "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot", "testing",
-    "tile", "to_networkx", "top_k", "trace", "transpose", "trapezoid", "tri", "tril", "triu",
-    "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unstack", "value_and_gradients",
-    "vander", "var", "vdot", "vecdot", "vsplit", "vstack", "where", "zeros", "zeros_like",
+    "nextafter", "nn", "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like",
+    "optimise", "outer", "pad", "parameter", "partition", "percentile", "permute_dims", "pi",
+    "piecewise", "play", "polyadd", "polyder", "polygamma", "polyint", "polysub", "polyval",
+    "positive", "pow", "power", "prod", "profile", "ptp", "pullback", "pushforward", "quantile",
+    "rad2deg", "radians", "random", "ravel", "reciprocal", "relu", "remainder", "repeat", "reshape",
+    "reshape_like", "reshape_outer", "result_type", "roll", "rollaxis", "rot90", "round",
+    "scatter_add", "scope", "searchsorted", "select", "set_at", "shape", "sigmoid", "sign",
+    "signbit", "sin", "sinc", "sinh", "size", "softmax", "softplus", "sort", "special", "split",
+    "sqrt", "square", "squeeze", "stack", "stats", "std", "stop_gradient", "structure", "subtract",
+    "sum", "sum_like", "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh",
+    "tensordot", "testing", "tile", "to_networkx", "top_k", "trace", "transpose", "trapezoid",
+    "tri", "tril", "triu", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unstack",
+    "value_and_gradients", "vander", "var", "vdot", "vecdot", "vsplit", "vstack", "where", "zeros",
+    "zeros_like",
 ]  # fmt: skip
 
 _ON_FIRST_USE.update(_catalogue.FUNCTIONS | _catalogue.INTERNAL)
