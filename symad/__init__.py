@@ -336,8 +336,8 @@ if not TYPE_CHECKING:  # so that checkers see that other names do not exist
             return getattr(import_module(_catalogue.FUNCTIONS[name]), name)
         if name.startswith("_"):
             raise AttributeError(f"module 'symad' has no attribute {name!r}")
-        linalg = import_module("symad.linalg")
-        known = {"symad": __all__, "symad.linalg": linalg.__all__}
+        others = (f"symad.{module}" for module in ("linalg", "special", "stats"))
+        known = {"symad": __all__, **{path: import_module(path).__all__ for path in others}}
         raise AttributeError(import_module("symad.functions.absent").absence("symad", name, known))
 
 

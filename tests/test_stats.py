@@ -233,6 +233,15 @@ def test_wrong_parameters(call: Any) -> None:
     assert "(x, " in caught.value.remedy
 
 
+def test_names_that_are_not_there() -> None:
+    with pytest.raises(AttributeError, match="Did you mean 'poisson'"):
+        stats.poison  # noqa: B018
+    with pytest.raises(AttributeError, match="Did you mean 'sm.stats.poisson'"):
+        sm.poisson  # noqa: B018
+    with pytest.raises(AttributeError, match="Did you mean 'xlogy'"):
+        sm.special.xlogyy  # noqa: B018
+
+
 def test_derivatives_by_shapes_that_are_not_known() -> None:
     a = sm.Variable("a", shape=())
     with pytest.raises(GradientError, match="gammainc with respect to a"):
