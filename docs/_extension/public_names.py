@@ -12,7 +12,7 @@ from typing import Any
 from numpydoc.docscrape_sphinx import get_doc_object
 
 import symad
-from symad import demo, errors, linalg, nn, optimise, random, testing
+from symad import demo, errors, linalg, nn, optimise, random, special, stats, testing
 from symad.graph.node import Node
 from symad.graph.op import Op
 
@@ -53,9 +53,13 @@ MODULES = {
     "symad": symad, "symad.linalg": linalg, "symad.nn": nn, "symad.random": random,
     "symad.optimise": optimise, "symad.testing": testing,
 }  # fmt: skip
-MORE_MODULES = {"symad.errors": errors, "symad.demo": demo}
+MORE_MODULES = {
+    "symad.special": special, "symad.stats": stats, "symad.errors": errors, "symad.demo": demo
+}  # fmt: skip
 OF_MODULES = {
     "symad.linalg": "Linear algebra",
+    "symad.special": "Special functions",
+    "symad.stats": "Densities",
     "symad.nn": "Networks",
     "symad.random": "Random numbers",
     "symad.optimise": "Optimisers",
