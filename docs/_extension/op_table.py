@@ -70,7 +70,8 @@ def public_functions() -> dict[str, str]:
     """Return where the reference has the function of an op."""
     found = {}
     for prefix, module in (("symad.linalg", linalg), ("symad", symad)):
-        for name, value in vars(module).items():
+        for name in module.__all__:
+            value = getattr(module, name)
             known = value.name if isinstance(value, Op) else name
             if (
                 callable(value)

@@ -24,7 +24,7 @@ bool = np.dtype("bool")
 
 @dataclass(frozen=True)
 class FloatInfo:
-    """What :func:`finfo` returns: the limits of a floating dtype, as Python floats."""
+    """The limits of a floating dtype, as Python floats: what :func:`symad.finfo` returns."""
 
     bits: int
     eps: float
@@ -36,7 +36,7 @@ class FloatInfo:
 
 @dataclass(frozen=True)
 class IntegerInfo:
-    """What :func:`iinfo` returns: the limits of an integer dtype, as Python integers."""
+    """The limits of an integer dtype, as Python integers: what :func:`symad.iinfo` returns."""
 
     bits: int
     max: int
