@@ -69,10 +69,9 @@ def row(name: str, op_class: type[Op], edges: Sequence[str]) -> str:
 def public_functions() -> dict[str, str]:
     """Return where the reference has the function of an op."""
     found = {}
-    for prefix, module in (
-        ("symad.special", special), ("symad.linalg", linalg), ("symad", symad)
-    ):  # fmt: skip
-        for name in getattr(module, "__all__", vars(module)):
+    modules = {"symad.special": special, "symad.linalg": linalg, "symad": symad}
+    for prefix, module in modules.items():
+        for name in module.__all__:
             value = getattr(module, name)
             known = value.name if isinstance(value, Op) else name
             if (
