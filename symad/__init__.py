@@ -139,8 +139,8 @@ from symad.ops.trigonometric import (
     tanh,
 )
 from symad.ops.truth import all, any
+from symad.passes import forms as _forms  # noqa: F401 (gradients ask for it by name)
 from symad.player.player import play
-from symad.passes import forms as _forms  # gradients ask for it by name
 from symad.runtime.compiler import Executor, compile
 from symad.runtime.function import Function
 from symad.tables.tracing import trace

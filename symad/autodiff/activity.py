@@ -17,7 +17,6 @@ from symad.ops.adjoint import broadcast_like, identity, match, ones_like, zeros_
 from symad.ops.structure import is_structure, items_of, structure_item, zeros_for
 from symad.types import StructureType, TensorType, format_shape
 
-
 Forms: TypeAlias = Mapping[Node, Node]
 """From some nodes to nodes of the same value of which derivatives are taken in their place."""
 

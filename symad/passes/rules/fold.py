@@ -13,7 +13,7 @@ from symad.ops.arithmetic import sqrt
 from symad.ops.control import WithBody
 from symad.ops.join import stack
 from symad.ops.shape import BroadcastTo
-from symad.passes.rule import Grade, Procedure
+from symad.passes.rule import Grade, Procedure, is_scalar
 from symad.types import TensorType
 
 _SMALL = 64
@@ -60,7 +60,7 @@ FOLD = (
 NUMBERS = (
     Procedure(
         "fold numbers",
-        lambda node: _fold(node) if all(source.type.shape == () for source in node.inputs) else None,
+        lambda node: _fold(node) if all(map(is_scalar, node.inputs)) else None,
         "f(numbers) = number",
         (Op,),
         (lambda: Constant(2.0) * Constant(3.0),),
