@@ -17,7 +17,7 @@ from symad.graph.op import Op
 from symad.graph.provenance import creating
 from symad.graph.traverse import topological_order
 from symad.ops.base import register
-from symad.passes.rewrite import Rewriting, RuleSet, RewriteWalk, with_inputs
+from symad.passes.rewrite import RewriteWalk, Rewriting, RuleSet, with_inputs
 
 
 @register
