@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import symad.ops
 from symad.graph.op import OP_CLASSES, Op
+
+for module in pkgutil.walk_packages(symad.ops.__path__, "symad.ops."):
+    importlib.import_module(module.name)  # some are loaded when a function is asked for
 
 collect_ignore = ["packaging/users"]
 """Programs for type checkers, one of them wrong on purpose."""

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import symad as sm
-from symad import linalg, testing
+from symad import linalg, random, testing
 from tests.support import names_of_0_1_0 as before
 
-MODULES = {"sm": sm, "sm.linalg": linalg, "sm.testing": testing}
+MODULES = {"sm": sm, "sm.linalg": linalg, "sm.random": random, "sm.testing": testing}
 
 
 def _is_public(module: ModuleType, name: str, value: Any) -> bool:

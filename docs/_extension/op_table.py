@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 
 import numpy as np
 from edges import edges_by_op
 
-import symad
+import symad.ops
 from symad import linalg
 from symad.errors import SymadError
 from symad.graph.formula import Term, format_term
@@ -17,6 +19,9 @@ from symad.graph.op import OP_CLASSES, Op
 from symad.graph.sample import Sample
 from symad.graph.traverse import topological_order
 from symad.types import TensorType
+
+for _module in iter_modules(symad.ops.__path__, "symad.ops."):
+    import_module(_module.name)  # some ops are loaded when a function is asked for
 
 _NAMES = "abcdefgh"
 _LONGEST = 160

@@ -27,15 +27,23 @@ FAMILIES = {
     "Looking inside": ("symad.inspection",),
     "Arithmetic": ("symad.ops.arithmetic", "symad.ops.rounding"),
     "Exponentials, trigonometry, special functions": ("symad.ops.exponential",)
-    + ("symad.ops.trigonometric", "symad.ops.special"),
-    "Comparison and choice": ("symad.ops.comparison", "symad.ops.truth"),
+    + ("symad.ops.trigonometric", "symad.ops.special", "symad.ops.sinc")
+    + ("symad.functions.elementwise",),
+    "Comparison and choice": ("symad.ops.comparison", "symad.ops.truth")
+    + ("symad.functions.comparing", "symad.functions.choices"),
     "Reductions": ("symad.ops.reduce", "symad.ops.extremum", "symad.ops.moments")
-    + ("symad.ops.cumulative",),
+    + ("symad.ops.cumulative", "symad.ops.running_extremum", "symad.functions.nan_reductions"),
+    "Statistics": ("symad.functions.averages", "symad.functions.order_statistics")
+    + ("symad.functions.histograms",),
+    "Differences and interpolation": ("symad.functions.differences",)
+    + ("symad.functions.interpolation", "symad.functions.polynomials"),
     "Shapes": ("symad.ops.shape", "symad.ops.permute", "symad.ops.join", "symad.ops.rearrange")
-    + ("symad.ops.size", "symad.ops.create", "symad.ops.triangle"),
+    + ("symad.ops.size", "symad.ops.create", "symad.ops.triangle")
+    + ("symad.functions.joining", "symad.functions.creation"),
     "Indexing": ("symad.ops.index", "symad.ops.gather", "symad.ops.subscript")
     + ("symad.ops.sorting",),
-    "Products": ("symad.ops.product", "symad.ops.einsum"),
+    "Products": ("symad.ops.product", "symad.ops.einsum", "symad.functions.products")
+    + ("symad.functions.signal",),
     "Neural networks": ("symad.ops.nn",),
     "Control": ("symad.ops.control",),
 }

@@ -13,13 +13,13 @@ from symad.graph.op import call
 from symad.graph.sample import Sample, away_from_zero, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import zeros_like
-from symad.ops.base import Binary, Elementwise, Unary, register, ufunc_dtype
+from symad.ops.base import Arithmetic, Binary, Elementwise, Unary, register, ufunc_dtype
 from symad.ops.comparison import equal, where
 from symad.ops.domains import difference, masked, power_of, product, quotient
 from symad.ops.rounding import round
 
 
-class Add(Binary):
+class Add(Arithmetic):
     """Add ``x`` and ``y`` element by element, with broadcasting.
 
     Examples
@@ -49,7 +49,7 @@ class Add(Binary):
     )
 
 
-class Subtract(Binary):
+class Subtract(Arithmetic):
     """Subtract ``y`` from ``x`` element by element, with broadcasting.
 
     Examples
@@ -76,7 +76,7 @@ class Subtract(Binary):
     )
 
 
-class Multiply(Binary):
+class Multiply(Arithmetic):
     """Multiply ``x`` and ``y`` element by element, with broadcasting.
 
     Examples
@@ -106,7 +106,7 @@ class Multiply(Binary):
     )
 
 
-class Divide(Binary):
+class Divide(Arithmetic):
     """Divide ``x`` by ``y`` element by element, with broadcasting; integers give floats.
 
     Examples
@@ -315,7 +315,7 @@ class PowerMixed(Binary):
         return ufunc_dtype(np.divide, *dtypes)
 
 
-class Power(Binary):
+class Power(Arithmetic):
     """Raise ``x`` to the power ``y``, element by element, with broadcasting; also ``x ** y``.
 
     d/dx = y·x^(y-1), which is 0 where y is 0; d/dy = x^y·ln x, which is 0 at x = 0 and y ≥ 0, and
@@ -390,7 +390,7 @@ def _mod(b: ScalarBuilder, x: Value, y: Value) -> Value:
     return b.select(b.equal(remainder, zero), b.call("copysign", zero, y), stepped)
 
 
-class Mod(Binary):
+class Mod(Arithmetic):
     """Return the remainder of ``x / y`` with the sign of ``y``, element by element; also ``x % y``.
 
     x - y·⌊x/y⌋.  d/dx = 1 and d/dy = -⌊x/y⌋, including the steps.
@@ -443,7 +443,7 @@ def _floor_divide(b: ScalarBuilder, x: Value, y: Value) -> Value:
     return b.select(b.equal(y, zero), ratio, signed)
 
 
-class FloorDivide(Binary):
+class FloorDivide(Arithmetic):
     """Return the largest integer that is at most ``x / y``, element by element; also ``x // y``.
 
     Both derivatives are 0 everywhere, including the steps.
@@ -729,12 +729,12 @@ power_mixed: Binary = PowerMixed()
 mod: Binary = register(Mod())
 floor_divide: Binary = register(FloorDivide())
 fmod: Binary = register(Fmod())
-abs: Unary = register(Abs())
+abs: Unary = register(Abs(), numpy="fabs")
 sign: Unary = register(Sign())
 reciprocal: Unary = register(Reciprocal())
 square: Unary = register(Square())
 sqrt: Unary = register(Sqrt())
-cbrt: Unary = register(Cbrt())
+cbrt: Unary = register(Cbrt(), numpy="special.cbrt")
 
 absolute = abs
 pow = power

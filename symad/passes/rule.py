@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from functools import cached_property, partial
 from typing import Any, Protocol
 
@@ -23,20 +22,8 @@ from symad.ops.adjoint import cast
 from symad.ops.base import as_node
 from symad.ops.comparison import Where, where
 from symad.ops.shape import BroadcastTo, broadcast_to
+from symad.passes.grade import Grade
 from symad.types import TensorType, UnknownShape
-
-
-class Grade(IntEnum):
-    """How exactly the two sides of a rule are equal; a pipeline uses all rules up to its grade."""
-
-    EXACT = 0
-    """Bitwise, except for the sign and payload of NaN."""
-    ROUNDING = 1
-    """Up to rounding, or nearer to the true value: rounding, overflow and underflow of intermediate
-    results may differ, and so may the sign of a zero."""
-    FINITE = 2
-    """For finite numbers inside the domain only: wrong at some zeros, infinities or NaN."""
-
 
 FLOATS = "f"
 NUMBERS = "iuf"

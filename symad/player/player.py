@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from html import escape
-from pathlib import Path
 from typing import Any
 
 from symad.autodiff.reverse import extend, gradients
@@ -35,9 +33,13 @@ class Player:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page to a file, for any browser."""
+        from pathlib import Path
+
         Path(path).write_text(self.html, encoding="utf-8")
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         page = escape(self.html)
         return (
             f'<iframe sandbox="allow-scripts allow-downloads" srcdoc="{page}" '

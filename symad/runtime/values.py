@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from symad.backends.evaluation import Evaluation
-from symad.backends.numpy import result_of
 from symad.errors import FeedError
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
@@ -23,6 +21,9 @@ def node_values(nodes: Iterable[Node], feed: Feed) -> dict[Node, Any]:
     They are the values of the graph as written: no pass has corrected or reordered anything, so
     each value follows from the previous ones by its formula.
     """
+    from symad.backends.evaluation import Evaluation  # slow to import
+    from symad.backends.numpy import result_of
+
     for node in feed:
         if isinstance(node, Node) and node.op is not None:
             raise FeedError(

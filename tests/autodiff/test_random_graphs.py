@@ -62,9 +62,11 @@ def test_against_jax(first: int) -> None:
         )
         requests.append(request)
     answers = jax_interpreter.answer(requests)
-    for sample, got, request, (want, gradients) in zip(
-        samples, values, requests, answers, strict=True
-    ):
+    for sample, got, request, answer in zip(samples, values, requests, answers, strict=True):
+        with told(sample):
+            if isinstance(answer, Exception):
+                raise answer
+        want, gradients = answer
         assert_all_close("value", sample, got, want)
         outputs, seeds = list(request.seeds), list(request.seeds.values())
         with told(sample):

@@ -12,16 +12,14 @@ import pytest
 
 import symad as sm
 from symad.graph.node import Node
-from tests.ops.test_op_table import CASES
-from tests.support.op_checks import Case, build, probe
+from tests.ops.test_op_table import for_each_case
+from tests.support.op_checks import DTYPES, Case, build, probe
 from tests.support.stochastic import spread
 
 pytest.importorskip("llvmlite")
 
 from symad.ops.fused import Fused  # noqa: E402
 from tests.support.native import native_graph  # noqa: E402
-
-DTYPES = ("float64", "float32")
 
 
 def compare(inputs: Any, nodes: list[Node], arrays: Any) -> bool:
@@ -51,17 +49,13 @@ def _has_one_zero(graph: sm.Graph) -> bool:
     return not names & {"max", "min", "maximum", "minimum", "softmax", "logsumexp", "log_softmax"}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-def test_values(case: Case, dtype: str) -> None:
-    built = build(case, dtype)
-    # In company: one op alone is left to its kernel.
-    outputs = [sm.negative(y) + y if y.type.is_float else y for y in built.outputs]
-    compare(built.inputs, [*built.outputs, *outputs], built.arrays)
-
-
-@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-def test_gradients(case: Case) -> None:
+@for_each_case
+def test_values_and_gradients(case: Case) -> None:
+    for dtype in DTYPES:
+        built = build(case, dtype)
+        # In company: one op alone is left to its kernel.
+        outputs = [sm.negative(y) + y if y.type.is_float else y for y in built.outputs]
+        compare(built.inputs, [*built.outputs, *outputs], built.arrays)
     found = probe(case)
     if found is not None:
         compare(found.inputs, [*found.pulled, *found.pushed], found.arrays)

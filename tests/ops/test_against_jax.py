@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,11 +24,26 @@ for module in pkgutil.walk_packages(symad.ops.__path__, "symad.ops."):
 
 OPS = sorted(OP_CLASSES)
 CASES = [case for name in OPS for case in cases_of(OP_CLASSES[name])]
-for_each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+BATCH = 40
+"""How many cases JAX compiles at once."""
 
-DIFFERENT_VALUE = {
+DIFFERENT = {
+    "bessel_i-special": "JAX gives NaN at infinity",
+    "beta-special": "JAX gives NaN at infinity, where the limit is 0",
+    "betaln-special": "JAX gives NaN at infinity, where the limit is -inf",
+    "exp1-special": "JAX gives NaN at infinity, where the limit is 0",
+    "expi-special": "JAX gives NaN at 0 and at the infinities",
+    "expn-special": "JAX gives 0.5 at 0, where the value is 1",
+    "exprel-special": "a quotient of zeros in JAX",
+    "inv_boxcox-p = 0": "JAX differentiates the branch that is not taken",
     "nan_on_failure-special": "JAX gives infinity for the inverse of a singular matrix",
     "polygamma-special": "JAX gives NaN at infinity, where the limit is 0",
+    "polygamma_step-special": "a difference of infinities in JAX",
+    "rel_entr-special": "JAX gives infinity at NaN",
+    "xdivy-special": "JAX gives 0 for 0 / NaN",
+    "xlog1py-0 ln(1 + y)": "JAX's derivative by y at -1 is NaN",
+    "xlogy-0 ln y": "JAX's derivative by y at 0 is NaN",
+    "zeta-special": "JAX gives NaN at infinity, where the limit is 1",
 }
 """Samples on which JAX is not the reference, and why; the op table has another."""
 
@@ -40,6 +57,8 @@ def test_every_op_is_translated() -> None:
 
 def graph_of(case: Case) -> sm.Graph:
     """Return the graph of a case; skip where an op in it is not translated, and say why."""
+    if case.id in DIFFERENT:
+        pytest.skip(DIFFERENT[case.id])
     built = build(case)
     for node in built.nodes:
         assert node.op is not None
@@ -50,30 +69,45 @@ def graph_of(case: Case) -> sm.Graph:
     return sm.Graph(built.outputs, built.inputs)
 
 
-@for_each_case
-def test_values_and_gradients(case: Case) -> None:
-    graph = graph_of(case)
-    arrays = build(case).arrays
-    checked = case.sample.order > 0
-    xs = [x for x in graph.inputs if checked and x.type.is_float]
-    ys = [y for y in dict.fromkeys(graph.outputs) if xs and y.type.is_float]
-    values = run(graph.inputs, list(graph.outputs), arrays)
+def request_of(case: Case) -> jax_interpreter.Request:
+    """Return what to ask JAX: all outputs, and gradients of those that have them."""
+    graph, built = graph_of(case), build(case)
+    xs = [x for x in graph.inputs if case.sample.order > 0 and x.type.is_float]
     rng = case.rng()
     seeds = {
         y: rng.uniform(0.5, 1.5, np.shape(value)).astype(value.dtype)
-        for y, value in zip(graph.outputs, values, strict=True)
-        if y in ys
+        for y, value in zip(graph.outputs, built.values, strict=True)
+        if xs and y.type.is_float
     }
-    if not ys:
-        expected, gradients = jax_interpreter.evaluate(graph, arrays), []
-        actual: list[Any] = []
-    else:
-        request = jax_interpreter.Request(graph, arrays, xs, seeds)
-        expected, gradients = jax_interpreter.values_and_gradients(request)
-        pulled = sm.gradients(ys, xs, seed=[seeds[y] for y in ys], unused="zero")
+    return jax_interpreter.Request(graph, built.arrays, xs if seeds else [], seeds)
+
+
+@cache
+def answers_from(first: int) -> dict[str, tuple[jax_interpreter.Request, Any]]:
+    """Return requests and answers for so many cases, by their ids."""
+    requests = {}
+    for case in CASES[first : first + BATCH]:
+        with suppress(pytest.skip.Exception):
+            requests[case.id] = request_of(case)
+    answers = jax_interpreter.answer(list(requests.values()))
+    return dict(zip(requests, zip(requests.values(), answers, strict=True), strict=True))
+
+
+@pytest.mark.parametrize("place", range(len(CASES)), ids=[case.id for case in CASES])
+def test_values_and_gradients(place: int) -> None:
+    case = CASES[place]
+    graph_of(case)
+    request, answer = answers_from(place - place % BATCH)[case.id]
+    if isinstance(answer, Exception):
+        raise answer
+    expected, gradients = answer
+    graph, seeds, arrays = request.graph, request.seeds, request.values
+    values, actual = run(graph.inputs, list(graph.outputs), arrays), []
+    if seeds:
+        seed = list(seeds.values())
+        pulled = sm.gradients(list(seeds), request.xs, seed=seed, unused="zero")
         actual = run(graph.inputs, pulled, arrays)
-    if case.id not in DIFFERENT_VALUE:
-        assert_close(values, [np.asarray(y) for y in expected], rtol=1e-10)
+    assert_close(values, [np.asarray(y) for y in expected], rtol=1e-10)
     assert_close(actual, [np.asarray(g) for g in gradients], rtol=1e-9, atol=1e-9)
 
 

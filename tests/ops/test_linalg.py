@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -300,16 +301,9 @@ SCALARS: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", SCALARS)
-def test_against_jax(name: str) -> None:
-    jax = pytest.importorskip("jax")
-    jax.config.update("jax_enable_x64", True)
-    function, arrays = SCALARS[name]
-    xs = variables(arrays)
-    y = function(sm, *xs)
-    first = sm.gradients(y, xs)
-    second = sm.gradients(sum(sm.sum(g * sm.cos(g)) for g in first), xs)
-    value, got_first, got_second = sm.compile(xs, (y, first, second))(*arrays)
+def in_jax(function: Callable[..., Any], arrays: Sequence[Any]) -> Any:
+    """Return the value, the gradient, and the gradient of a function of it."""
+    import jax
 
     jnp, positions = jax.numpy, tuple(range(len(arrays)))
     gradient = jax.grad(lambda *args: function(jnp, *args), argnums=positions)
@@ -317,11 +311,35 @@ def test_against_jax(name: str) -> None:
     def of_gradient(*args: Any) -> Any:
         return sum(jnp.sum(g * jnp.cos(g)) for g in gradient(*args))
 
-    np.testing.assert_allclose(value, function(jnp, *arrays), rtol=1e-10)
-    for got, want in zip(got_first, gradient(*arrays), strict=True):
+    second = jax.grad(of_gradient, argnums=positions)
+    return function(jnp, *arrays), gradient(*arrays), second(*arrays)
+
+
+@cache
+def all_in_jax() -> dict[str, Any]:
+    """Return what JAX says of all functions; compiled at once, which is faster."""
+    from tests.support.jax_interpreter import compiled
+
+    def run(points: dict[str, Any]) -> dict[str, Any]:
+        return {name: in_jax(SCALARS[name][0], arrays) for name, arrays in points.items()}
+
+    return compiled(run, {name: arrays for name, (_, arrays) in SCALARS.items()})
+
+
+@pytest.mark.parametrize("name", SCALARS)
+def test_against_jax(name: str) -> None:
+    pytest.importorskip("jax")
+    function, arrays = SCALARS[name]
+    xs = variables(arrays)
+    y = function(sm, *xs)
+    first = sm.gradients(y, xs)
+    second = sm.gradients(sum(sm.sum(g * sm.cos(g)) for g in first), xs)
+    value, got_first, got_second = sm.compile(xs, (y, first, second))(*arrays)
+    wanted, first_wanted, second_wanted = all_in_jax()[name]
+    np.testing.assert_allclose(value, wanted, rtol=1e-10)
+    for got, want in zip(got_first, first_wanted, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-8, atol=1e-10)
-    expected = jax.grad(of_gradient, argnums=positions)(*arrays)
-    for got, want in zip(got_second, expected, strict=True):
+    for got, want in zip(got_second, second_wanted, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-7 * np.max(np.abs(want)))
 
 
@@ -428,11 +446,41 @@ def test_bad_shapes_are_refused_at_the_users_line() -> None:
     refused(lambda: sm.linalg.inv(half), GraphTypeError, "float16")
 
 
-def test_full_svd_by_its_numpy_name_is_refused() -> None:
+@pytest.mark.parametrize("shape", [(3, 2), (2, 3), (2, 4, 2), (2, 2)])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_full_factors_are_square_and_orthogonal(shape: tuple[int, ...], is_known: bool) -> None:
+    a = sm.Variable("a", shape if is_known else None)
+    value = np.random.default_rng(0).standard_normal(shape)
+    u, s, vh = (part.eval({a: value}) for part in np.linalg.svd(a))
+    q, r = (part.eval({a: value}) for part in sm.linalg.qr(a, mode="complete"))
+    rows, columns = shape[-2:]
+    least = min(rows, columns)
+    for basis, size in ((u, rows), (vh, columns), (q, rows)):
+        np.testing.assert_allclose(basis @ basis.mT, np.broadcast_to(np.eye(size), basis.shape),
+                                   atol=1e-14)  # fmt: skip
+    whole = u[..., :least] * s[..., None, :] @ vh[..., :least, :]
+    np.testing.assert_allclose(whole, value, atol=1e-14)
+    np.testing.assert_allclose(q @ r, value, atol=1e-14)
+    assert r.shape == shape
+    assert np.linalg.svd(a, full_matrices=False).U.eval({a: value}).shape[-1] == least
+
+
+def test_only_what_completes_a_basis_has_no_derivative() -> None:
     a = sm.Variable("a", shape=(3, 2))
-    with pytest.raises(GraphTypeError, match="full_matrices=False"):
-        np.linalg.svd(a)
-    assert np.linalg.svd(a, full_matrices=False).U.type.shape == (3, 2)
+    value = np.random.default_rng(0).standard_normal((3, 2))
+    full, reduced = sm.linalg.svd(a, full_matrices=True).U, sm.linalg.svd(a).U
+    want = sm.gradients(sm.sum(reduced**3), a).eval({a: value})
+    np.testing.assert_allclose(sm.gradients(sm.sum(full[:, :2] ** 3), a).eval({a: value}), want)
+    assert np.isnan(sm.gradients(sm.sum(full**3), a).eval({a: value})).all()
+    tangent = sm.pushforward(full, {a: np.ones((3, 2))}).eval({a: value})
+    assert np.isfinite(tangent[:, :2]).all() and np.isnan(tangent[:, 2]).all()
+
+
+def test_results_of_one_op_of_which_one_adjoint_has_a_tangent() -> None:
+    a = sm.Variable("a", shape=(3, 2))
+    q, r = sm.linalg.qr(a)
+    at = RNG.normal(size=(3, 2))
+    sm.testing.check_gradients(sm.sum(q * at) + sm.sum(r * r * r), a, at={a: at})
 
 
 def test_gradient_of_wide_qr_is_refused() -> None:

@@ -19,9 +19,10 @@ from symad.ops.arithmetic import Add
 from symad.ops.control import WithBody
 from symad.passes.decompose import decompose
 from symad.passes.fuse import fuse
+from symad.passes.grade import Grade
 from symad.passes.matrix_products import order_products
 from symad.passes.rewrite import rewrite
-from symad.passes.rule import Grade, Rule
+from symad.passes.rule import Rule
 from symad.passes.rules import all_rules
 from symad.passes.specialise import specialise
 from symad.runtime.inputs import type_of

@@ -20,8 +20,9 @@ from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.ops.base import as_node
 from symad.passes.decompose import DECOMPOSE
+from symad.passes.grade import Grade
 from symad.passes.rewrite import rewrite
-from symad.passes.rule import Grade, Procedure, Rule, fit
+from symad.passes.rule import Procedure, Rule, fit
 from symad.passes.rules import all_rules
 from symad.passes.rules.stabilise import STABILISE
 from symad.runtime.pipeline import optimise

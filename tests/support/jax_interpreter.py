@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.special as special
 import numpy as np
+from jax.extend.random import threefry2x32_p
 
 import symad as sm
 from symad.graph.node import Constant, Node
@@ -38,12 +39,14 @@ UNTRANSLATED: dict[str, str] = {}
 """Ops that JAX cannot check, and why."""
 
 SAME_NAME = (
-    "abs acos acosh add all any argmax argmin asin asinh atan atan2 atanh cbrt ceil cos cosh "
+    "abs acos acosh add all any argmax argmin asin asinh atan atan2 atanh "
+    "bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor "
+    "cbrt ceil copysign cos cosh "
     "deg2rad diag diagonal divide equal exp exp2 expand_dims expm1 flip floor "
     "greater greater_equal hypot isfinite isinf isnan less less_equal log log10 log1p log2 "
     "logaddexp logical_and logical_not logical_or logical_xor matrix_transpose maximum "
     "minimum moveaxis multiply negative not_equal ones_like power prod "
-    "rad2deg roll sign sin sinh sqrt square squeeze subtract sum swapaxes tan "
+    "rad2deg roll sign signbit sin sinh sqrt square squeeze subtract sum swapaxes tan "
     "tanh tile transpose tril triu trunc where zeros_like"
 )
 TABLE.update((name, getattr(jnp, name)) for name in SAME_NAME.split())
@@ -60,17 +63,55 @@ def _argsort(x: Any, axis: int, descending: bool) -> Any:
     return x.shape[axis] - 1 - jnp.flip(turned, axis)
 
 
+def _sinc(x: Any, order: int) -> Any:
+    def derivative(f: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda x: jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
+
+    function = jnp.sinc
+    for _ in range(order):
+        function = derivative(function)
+    return function(floating(x))
+
+
+def _lu(a: Any) -> Any:
+    stack = jnp.reshape(a, (-1, *a.shape[-2:]))
+    parts = jax.vmap(jax.scipy.linalg.lu)(stack)
+    return tuple(jnp.reshape(part, (*a.shape[:-2], *part.shape[-2:])) for part in parts)
+
+
+def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
+    """vec(A X + X B) = (1 ⊗ A + Bᵀ ⊗ 1) vec X, with the columns of X one after another."""
+    system = jnp.kron(jnp.eye(len(b)), a) + jnp.kron(b.T, jnp.eye(len(a)))
+    return jnp.linalg.solve(system, q.T.ravel()).reshape(q.T.shape).T
+
+
+def _threefry(*words: Any, part: str) -> Any:
+    words = (jnp.asarray(word).astype("uint32") for word in words)
+    x, y = threefry2x32_p.bind(*jnp.broadcast_arrays(*words))
+    joined = (x.astype("uint64") << 32) | y
+    return {"first": x, "second": y, "mixed": x ^ y, "joined": joined}[part]
+
+
 TABLE.update(
     {
         "identity": lambda x: x,
         "argsort": lambda x, axis, descending: _argsort(x, axis, descending),
         "after": lambda x, earlier: x,
         "square_axes": lambda x, **_: x,
+        "searchsorted": lambda x, v, side: jnp.searchsorted(x, v, side).astype("int64"),
         "stop_gradient": jax.lax.stop_gradient,
         "cast": lambda x, dtype: jnp.asarray(x).astype(dtype),
         "log_softmax": lambda x, axis: jax.nn.log_softmax(x, axis=axis),
         "logsumexp": lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims),
+        "threefry": lambda *words, part: _threefry(*words, part=part),
         "softmax": lambda x, axis: jax.nn.softmax(x, axis=axis),
+        "sinc": _sinc,
+        "cummax": lambda x, axis, from_end: jax.lax.cummax(x, axis % jnp.ndim(x)),
+        "cummin": lambda x, axis, from_end: jax.lax.cummin(x, axis % jnp.ndim(x)),
+        "convolve": jnp.convolve,
+        "expm": lambda a: jnp.vectorize(jax.scipy.linalg.expm, signature="(n,n)->(n,n)")(a),
+        "lu": _lu,
+        "solve_sylvester": _solve_sylvester,
         "polygamma": lambda x, n: special.polygamma(n, x),
         # Sizes are numbers, not arrays: JAX's shapes are static.
         "axis_size": lambda x, axis: np.int64(np.shape(x)[axis]),
@@ -120,6 +161,9 @@ TABLE.update(
         "eigh": lambda a: tuple(jnp.linalg.eigh(a)),
         "qr": lambda a: tuple(jnp.linalg.qr(a)),
         "svd": lambda a: tuple(jnp.linalg.svd(a, full_matrices=False)),
+        "pinv": lambda a, rtol=None: jnp.linalg.pinv(a, rtol=rtol),
+        "sized_axis": lambda x, **_: x,
+        "orthogonal_complement": lambda q: jnp.linalg.qr(q, mode="complete")[0][..., q.shape[-1] :],
         "solve": lambda a, b: (
             jnp.linalg.solve(a, b) if b.ndim > 1 else jnp.linalg.solve(a, b[:, None])[..., 0]
         ),
@@ -127,6 +171,38 @@ TABLE.update(
         "from_columns": lambda x, like: x[..., 0] if np.ndim(like) == 1 else x,
         "identity_matrix": lambda like: jnp.eye(like.shape[-1], dtype=like.dtype),
         "item": lambda whole, key: whole[key],
+    }
+)
+
+
+def _order(*functions: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of an order, which JAX has for the first few."""
+    return lambda x, order: functions[order](x)
+
+
+TABLE.update(
+    {
+        "bessel_i": _order(special.i0, special.i1),
+        "binom": lambda n, k: special.comb(n, k),
+        "polygamma_step": lambda a, b, n: special.polygamma(n, a + b) - special.polygamma(n, a),
+        "expn": lambda x, n: special.expn(n, x),
+        "exprel": lambda x: jnp.expm1(x) / x,
+        "inv_boxcox": lambda y, p: jnp.exp(jnp.log1p(p * y) / p),
+        "log_ratio": lambda x, y: jnp.log(x / y),
+        "scaled_bessel_i": _order(special.i0e, special.i1e),
+        "scaled_erfc": lambda x, n: special.erfcx(x),
+        "xdivy": lambda x, y: x * jnp.where((x == 0) & (y == 0), 0, 1 / y),
+    }
+)
+UNTRANSLATED.update(
+    {
+        "betaincinv": "JAX does not have it",
+        "boxcox": "JAX takes the derivative by p at p = 0 for 0",
+        "erfcinv": "JAX does not have it",
+        "gammaincinv": "JAX does not have it",
+        "hyp1f1": "JAX's series is off by 1e-4 at -30",
+        "hyp2f1": "JAX's series is off by 1e69 at -1.2",
+        "spence": "JAX's derivative at 1 is NaN",
     }
 )
 
@@ -155,6 +231,13 @@ def floating(x: Any) -> Any:
 def round_(x: Any, decimals: int) -> Any:
     integer = np.dtype(x.dtype).kind in "iu"  # which JAX does not round to tens
     return np.round(np.asarray(x), decimals) if integer else jnp.round(x, decimals)
+
+
+@translates("nextafter")
+def nextafter(x: Any, y: Any) -> Any:
+    """JAX has no derivative of it."""
+    moved = jnp.where(jnp.isfinite(x), x - jax.lax.stop_gradient(x), 0)
+    return jnp.nextafter(*map(jax.lax.stop_gradient, (x, y))) + moved
 
 
 @translates("reciprocal")
@@ -535,20 +618,21 @@ def to_order_two(request: Request, turns: Sequence[Any]) -> list[Any]:
         return sum(terms, jnp.zeros(())), (results, gradients)
 
     moving = [request.values[request.graph.inputs.index(x)] for x in request.xs]
-    second, (results, gradients) = _run(jax.grad(turned, has_aux=True), moving)
+    second, (results, gradients) = compiled(jax.grad(turned, has_aux=True), moving)
     return [*results, *gradients, *second]
 
 
 def run(graph: sm.Graph, values: Sequence[Any]) -> list[Any]:
     """Return the outputs of ``graph``; compiling all ops at once is faster than one by one."""
-    return _run(lambda given: evaluate(graph, given), list(values))  # type: ignore[no-any-return]
+    return compiled(lambda given: evaluate(graph, given), list(values))  # type: ignore[no-any-return]
 
 
-def _run(function: Callable[..., Any], values: Sequence[Any]) -> Any:
-    """Return what a function gives, compiled with :data:`OPTIONS` if XLA can do that."""
+def compiled(function: Callable[..., Any], values: Any, but: Sequence[str] = ()) -> Any:
+    """Return what a function gives, compiled with :data:`OPTIONS` but some, if XLA can."""
+    options = {name: value for name, value in _options().items() if name not in but}
     with np.errstate(all="ignore"):  # JAX converts constants by NumPy
         try:
-            return jax.jit(function, compiler_options=_options())(values)
+            return jax.jit(function, compiler_options=options)(values)
         except jax.errors.JaxRuntimeError as error:
             if "INTERNAL" not in str(error):
                 raise
@@ -618,11 +702,42 @@ def _is_in_range(node: Node, value: Any) -> bool:
     return bool(np.all(np.isfinite(value) & (np.abs(value) >= least)))
 
 
-def answer(requests: Sequence[Request]) -> list[tuple[list[Any], list[Any]]]:
-    """Return what requests with floating inputs ask for; compiled all at once, which is faster."""
+def answer(requests: Sequence[Request]) -> list[Any]:
+    """Return what requests ask for, or the error of each that fails.
 
-    def run(values: Sequence[Sequence[Any]]) -> Any:
-        pairs = zip(requests, values, strict=True)
-        return [values_and_gradients(replace(request, values=v)) for request, v in pairs]
+    They are compiled all at once, which is many times as fast as op by op.  A request is run op by
+    op if it cannot be compiled because an op reads a value that only a run knows.
+    """
+    apart: set[int] = set()
 
-    return jax.jit(run)([request.values for request in requests])  # type: ignore[no-any-return]
+    def traced(place: int, moving: Mapping[Node, Any]) -> Any:
+        request = requests[place]
+        pairs = zip(request.graph.inputs, request.values, strict=True)
+        values = [moving.get(node, value) for node, value in pairs]
+        try:
+            return values_and_gradients(replace(request, values=values))
+        except Exception:
+            apart.add(place)
+            return None
+
+    moving = [
+        {k: v for k, v in enumerate(request.values) if np.asarray(v).dtype.kind == "f"}
+        for request in requests
+    ]
+    found = compiled(
+        lambda given: [
+            traced(place, {requests[place].graph.inputs[k]: v for k, v in values.items()})
+            for place, values in enumerate(given)
+        ],
+        moving,
+        but=["xla_disable_hlo_passes"],  # without algsimp, 0.10.2 crashes on scatters of one number
+    )
+    return [_alone(requests[k]) if k in apart else found[k] for k in range(len(requests))]
+
+
+def _alone(request: Request) -> Any:
+    with np.errstate(all="ignore"):
+        try:
+            return values_and_gradients(request)
+        except Exception as error:
+            return error

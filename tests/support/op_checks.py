@@ -1,16 +1,20 @@
 """What must hold for every op on each of its samples; the op table and the tests of it use these.
 
 Each check takes a :class:`Case` and raises an AssertionError (or the op's own error) if the op is
-wrong.  Derivatives are probed along random directions: a wrong rule escapes with probability 0.
+wrong; :func:`check_all` runs all of them.  Derivatives are probed along random directions: a wrong
+rule escapes with probability 0.
+
+Most of the time goes into compiling.  So graphs and values are kept while checks of one case follow
+one another, and what is evaluated of a graph is compiled at once.
 """
 
 from __future__ import annotations
 
 import pickle
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +26,7 @@ from symad.errors import GradientError, SymadError
 from symad.graph.formula import format_term
 from symad.graph.graph import verify
 from symad.graph.nested import leaves
-from symad.graph.node import Node
+from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.graph.sample import Sample
 from symad.ops.adjoint import Cast
@@ -101,6 +105,17 @@ class Built:
     result: Any
     outputs: tuple[Node, ...]
 
+    @cached_property
+    def values(self) -> list[Any]:
+        """The values of ``outputs``."""
+        values: list[Any] = run(self.inputs, list(self.outputs), self.arrays)
+        return values
+
+    @cached_property
+    def answers(self) -> list[Any]:
+        """The tensors in the value of ``result``, and ``None`` for items that are absent."""
+        return list(leaves(run(self.inputs, self.result, self.arrays)))
+
     @property
     def precision(self) -> Precision:
         """What can be asked of numbers: float64, unless the sample itself casts to less."""
@@ -149,9 +164,10 @@ class Probe:
     pulled: tuple[Node, ...]
     pushed: tuple[Node, ...]
 
-    def evaluate(self, nodes: Sequence[Node]) -> list[Array]:
-        """Return the values of ``nodes``."""
-        values: list[Array] = run(self.inputs, list(nodes), self.arrays)
+    @cached_property
+    def values(self) -> list[Array]:
+        """The values of ``pulled`` and of ``pushed``, one after the other."""
+        values: list[Array] = run(self.inputs, [*self.pulled, *self.pushed], self.arrays)
         return values
 
 
@@ -159,13 +175,13 @@ def probe_at(
     inputs: Sequence[sm.Variable],
     arrays: Sequence[Array],
     moving: Sequence[sm.Variable],
-    outputs: Sequence[Node],
+    outputs: Mapping[Node, Any],
     rng: np.random.Generator,
     knowledge: str,
 ) -> Probe:
-    """Return the probe of ``outputs`` as functions of ``moving``, all else held."""
+    """Return the probe of ``outputs``, which have values, by ``moving``, all else held."""
     where = dict(zip(inputs, arrays, strict=True))
-    cotangents = [_random_like(y, rng) for y in run(inputs, list(outputs), arrays)]
+    cotangents = [_random_like(value, rng) for value in outputs.values()]
     tangents = [_random_like(where[x], rng) for x in moving]
     number = len(inputs)
     seeds = [
@@ -198,17 +214,18 @@ def probe(
     """
     built = build(case, dtype, knowledge)
     moving = [x for x in built.inputs if x.type.is_float]
-    outputs = [y for y in built.outputs if y.type.is_float]
-    if case.sample.order < order or not moving or not outputs:
+    is_smooth = any(y.type.is_float for y in built.outputs)
+    if case.sample.order < order or not moving or not is_smooth:
         return None
     rng = case.rng()
     if order == 1:
+        pairs = zip(built.outputs, built.values, strict=True)
+        outputs = {node: value for node, value in pairs if node.type.is_float}
         return probe_at(built.inputs, built.arrays, moving, outputs, rng, knowledge)
     first = probe(case, order - 1, dtype, knowledge)
     assert first is not None
-    return probe_at(
-        first.inputs, first.arrays, moving, (*first.pulled, *first.pushed), rng, knowledge
-    )
+    outputs = dict(zip((*first.pulled, *first.pushed), first.values, strict=True))
+    return probe_at(first.inputs, first.arrays, moving, outputs, rng, knowledge)
 
 
 # Checks of values and types
@@ -237,27 +254,53 @@ def check_types(case: Case, dtype: str, knowledge: str) -> None:
     if _refuses(case, knowledge):
         return
     built = build(case, dtype, knowledge)
-    check_node_types(sm.Graph(built.outputs, built.inputs), built.arrays)
+    check_node_types(sm.Graph(built.outputs, built.inputs), built.arrays, built.values)
     found = probe(case, 1, dtype, knowledge)
     if found is not None:
-        check_node_types(sm.Graph([*found.pulled, *found.pushed], found.inputs), found.arrays)
+        graph = sm.Graph([*found.pulled, *found.pushed], found.inputs)
+        check_node_types(graph, found.arrays, found.values)
 
 
-def check_node_types(graph: sm.Graph, arrays: Sequence[Array]) -> None:
-    """The declared type of each node admits its value; once specialised it is exact."""
+def check_node_types(graph: sm.Graph, arrays: Sequence[Array], results: Sequence[Any]) -> None:
+    """The declared type of each node admits its value; once specialised it is exact.
+
+    ``results`` are the values of the outputs, as they are compiled; the values of all nodes are
+    those of their kernels.
+    """
     verify(graph)
-    nodes = [node for node in graph.nodes if node not in set(graph.inputs)]
-    values = run(graph.inputs, nodes, arrays)
-    for node, value in zip(nodes, values, strict=True):
+    nodes = list(dict.fromkeys(node for node in graph.nodes if node not in set(graph.inputs)))
+    whole = specialise(
+        sm.Graph([*nodes, *graph.outputs], graph.inputs),
+        [type_of(np.asarray(array)) for array in arrays],
+    )
+    verify(whole)
+    values = run_kernels(whole, arrays)
+    for node, exact, value in zip(nodes, whole.outputs, values, strict=False):
         actual = type_of_value(value)
         assert _admits(node.type, actual), f"{node!r} has a value of type {actual}"
-    concrete = specialise(graph, [type_of(np.asarray(array)) for array in arrays])
-    verify(concrete)
-    for output, value in zip(
-        concrete.outputs, run(graph.inputs, list(graph.outputs), arrays), strict=True
-    ):
-        actual = type_of_value(value)
-        assert output.type == actual, f"{output!r}, specialised, has a value of type {actual}"
+        assert exact.type == actual, f"{exact!r}, specialised, has a value of type {actual}"
+    for exact, result in zip(whole.outputs[len(nodes) :], results, strict=True):
+        actual = type_of_value(result)
+        assert exact.type == actual, f"{exact!r}, specialised, has a result of type {actual}"
+
+
+def run_kernels(graph: sm.Graph, arrays: Sequence[Any]) -> list[Any]:
+    """Return the outputs of a specialised graph, op by op, by the kernels that NumPy runs."""
+    given = [np.asarray(array)[()] for array in arrays]
+    values: dict[Node, Any] = dict(zip(graph.inputs, given, strict=True))
+    with np.errstate(all="ignore"):
+        for node in graph.nodes:
+            if node not in values:
+                values[node] = _run_kernel(node, [values[x] for x in node.inputs])
+    return [values[node] for node in graph.outputs]
+
+
+def _run_kernel(node: Node, inputs: Sequence[Any]) -> Any:
+    if isinstance(node, Constant):
+        return node.value[()]
+    assert node.op is not None
+    value = kernel_of(node.op)(*inputs)
+    return value[()] if isinstance(value, np.ndarray) else value
 
 
 def type_of_value(value: Any) -> Any:
@@ -306,16 +349,13 @@ def check_partial_knowledge(case: Case, knowledge: str) -> None:
     if _refuses(case, knowledge):
         return
     full, less = build(case), build(case, "float64", knowledge)
-    expected = run(full.inputs, full.result, full.arrays)
-    actual = run(less.inputs, less.result, less.arrays)
-    assert_close(list(leaves(actual)), list(leaves(expected)), rtol=1e-12, dtype=True)
+    assert_close(less.answers, full.answers, rtol=1e-12, dtype=True)
     for order in range(1, case.sample.order + 1):
         exact, found = probe(case, order), probe(case, order, "float64", knowledge)
         if exact is None or found is None:
             assert exact is found
             return
-        for one, other in ((exact.pulled, found.pulled), (exact.pushed, found.pushed)):
-            assert_close(found.evaluate(other), exact.evaluate(one), rtol=1e-10, dtype=True)
+        assert_close(found.values, exact.values, rtol=1e-10, dtype=True)
 
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
@@ -327,7 +367,7 @@ def check_reference(case: Case, dtype: str) -> None:
     if case.sample.reference is None:
         return
     built = build(case, dtype)
-    actual = list(leaves(run(built.inputs, built.result, built.arrays)))
+    actual = built.answers
     with np.errstate(all="ignore"):
         expected = case.sample.reference(*built.arrays)
     wanted = [np.asarray(leaf) for leaf in leaves(expected)]
@@ -354,8 +394,7 @@ def check_float32(case: Case) -> None:
         derivatives = sm.Graph([*few.pulled, *few.pushed], few.inputs)
         assert not (all_narrow and _float64_nodes(derivatives)), _float64_nodes(derivatives)
         # Derivatives are of size 1; where they vanish, those of float32 are rounding noise.
-        assert_close(few.evaluate(few.pulled), many.evaluate(many.pulled), rtol=2e-3, atol=2e-3)
-        assert_close(few.evaluate(few.pushed), many.evaluate(many.pushed), rtol=2e-3, atol=2e-3)
+        assert_close(few.values, many.values, rtol=2e-3, atol=2e-3)
 
 
 def _float64_nodes(graph: sm.Graph) -> list[Node]:
@@ -412,7 +451,7 @@ def check_dot(case: Case, order: int) -> None:
     found = probe(case, order)
     if found is None:
         return
-    pulled, pushed = found.evaluate(found.pulled), found.evaluate(found.pushed)
+    pulled, pushed = found.values[: len(found.pulled)], found.values[len(found.pulled) :]
     left, left_scale = inner(pulled, found.tangents)
     right, right_scale = inner(found.cotangents, pushed)
     # Intermediate terms of a second derivative may cancel: what is left carries their rounding.
@@ -435,13 +474,13 @@ def check_adjoint_types(case: Case, dtype: str) -> None:
     built = build(case, dtype)
     ys = [y for y in built.outputs if y.type.is_float]
     xs = [x for x in built.inputs if x.type.is_float]
-    for derivatives in (sm.extend(ys, xs).adjoints, sm.tangents(ys, xs)):
-        pairs = [pair for pair in derivatives.items() if isinstance(pair[0].type, TensorType)]
-        values = run(built.inputs, [list(pair) for pair in pairs], built.arrays)
-        for (node, _), (value, derivative) in zip(pairs, values, strict=True):
-            what = f"derivative at {node!r}"
-            assert derivative.dtype == value.dtype, f"{what} is {derivative.dtype}"
-            assert derivative.shape == value.shape, f"{what} has shape {derivative.shape}"
+    derivatives = [*sm.extend(ys, xs).adjoints.items(), *sm.tangents(ys, xs).items()]
+    pairs = [pair for pair in derivatives if isinstance(pair[0].type, TensorType)]
+    values = run(built.inputs, [list(pair) for pair in pairs], built.arrays)
+    for (node, _), (value, derivative) in zip(pairs, values, strict=True):
+        what = f"derivative at {node!r}"
+        assert derivative.dtype == value.dtype, f"{what} is {derivative.dtype}"
+        assert derivative.shape == value.shape, f"{what} has shape {derivative.shape}"
 
 
 def check_no_gradient(case: Case) -> None:
@@ -559,6 +598,53 @@ def check_identity(case: Case) -> None:
     graph = sm.Graph(built.outputs, built.inputs)
     restored = pickle.loads(pickle.dumps(graph))
     assert_graphs_equal(restored, graph)
-    expected = run(graph.inputs, list(graph.outputs), built.arrays)
     actual = run(restored.inputs, list(restored.outputs), built.arrays)
-    assert_close(actual, expected, rtol=0, dtype=True)
+    assert_close(actual, built.values, rtol=0, dtype=True)
+
+
+# All of them
+
+DTYPES = ("float64", "float32")
+
+CHECKS: dict[str, Callable[[Case], None]] = {
+    "sample applies op": check_sample_applies_op,
+    **{
+        f"types, {knowledge}, {dtype}": partial(check_types, dtype=dtype, knowledge=knowledge)
+        for knowledge in KNOWLEDGE
+        for dtype in DTYPES
+    },
+    "partial knowledge, named": partial(check_partial_knowledge, knowledge="named"),
+    "partial knowledge, unknown": partial(check_partial_knowledge, knowledge="unknown"),
+    **{f"reference, {dtype}": partial(check_reference, dtype=dtype) for dtype in DTYPES},
+    "float32": check_float32,
+    "derivatives": check_derivatives,
+    "dot, order 1": partial(check_dot, order=1),
+    "dot, order 2": partial(check_dot, order=2),
+    **{f"adjoint types, {dtype}": partial(check_adjoint_types, dtype=dtype) for dtype in DTYPES},
+    "no gradient": check_no_gradient,
+    "rendering": check_rendering,
+    "facts": check_facts,
+    "memory": check_memory,
+    "identity": check_identity,
+}
+
+
+def check_all(case: Case, but: Sequence[str] = ()) -> None:
+    """Run every check of a case, but those that are named.
+
+    Raises
+    ------
+    ExceptionGroup
+        Of the errors of all checks that fail, each with a note that says which it was.
+    """
+    errors = []
+    for name, check in CHECKS.items():
+        if name in but:
+            continue
+        try:
+            check(case)
+        except Exception as error:
+            error.add_note(f"check of {case.id}: {name}")
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup(f"{case.id} fails {len(errors)} of {len(CHECKS)} checks", errors)

@@ -212,6 +212,11 @@ class JavaScriptBuilder:
         text = f"-{x.text}"
         return self._let(text if x.dtype.kind == "f" else _wrapped(text, x.dtype), x.dtype)
 
+    def rotate_left(self, x: JavaScriptValue, bits: int) -> JavaScriptValue:
+        width = 8 * x.dtype.itemsize
+        high = self.multiply(x, self.constant(2**bits, x.dtype))
+        return self.add(high, self.truncated_divide(x, self.constant(2 ** (width - bits), x.dtype)))
+
     def less(self, x: JavaScriptValue, y: JavaScriptValue) -> JavaScriptValue:
         return self._let(f"{x.text} < {y.text}", _BOOL)
 
@@ -229,6 +234,22 @@ class JavaScriptBuilder:
 
     def logical_not(self, x: JavaScriptValue) -> JavaScriptValue:
         return self._let(f"!{x.text}", _BOOL)
+
+    def bitwise_and(self, x: JavaScriptValue, y: JavaScriptValue) -> JavaScriptValue:
+        return self._arithmetic("&", x, y)
+
+    def bitwise_or(self, x: JavaScriptValue, y: JavaScriptValue) -> JavaScriptValue:
+        return self._arithmetic("|", x, y)
+
+    def bitwise_xor(self, x: JavaScriptValue, y: JavaScriptValue) -> JavaScriptValue:
+        return self._arithmetic("^", x, y)
+
+    def left_shift(self, x: JavaScriptValue, y: JavaScriptValue) -> JavaScriptValue:
+        return self._arithmetic("<<", x, y)
+
+    def right_shift(self, x: JavaScriptValue, y: JavaScriptValue) -> JavaScriptValue:
+        unsigned = x.dtype.kind == "u" and not _is_wide(x.dtype)
+        return self._arithmetic(">>>" if unsigned else ">>", x, y)
 
     def select(
         self, condition: JavaScriptValue, x: JavaScriptValue, y: JavaScriptValue

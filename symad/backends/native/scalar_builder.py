@@ -137,6 +137,9 @@ class LLVMScalarBuilder:
             return Scalar(self.builder.fneg(x.value), x.dtype)
         return self.subtract(self.constant(0, x.dtype), x)
 
+    def rotate_left(self, x: Scalar, bits: int) -> Scalar:
+        return self.intrinsic("fshl", x, x, self.constant(bits, x.dtype))
+
     def less(self, x: Scalar, y: Scalar) -> Scalar:
         return self._compare("<", x, y)
 
@@ -154,6 +157,18 @@ class LLVMScalarBuilder:
 
     def logical_not(self, x: Scalar) -> Scalar:
         return Scalar(self.builder.not_(x.value), x.dtype)
+
+    bitwise_and, bitwise_or = logical_and, logical_or
+
+    def bitwise_xor(self, x: Scalar, y: Scalar) -> Scalar:
+        return Scalar(self.builder.xor(x.value, y.value), x.dtype)
+
+    def left_shift(self, x: Scalar, y: Scalar) -> Scalar:
+        return Scalar(self.builder.shl(x.value, y.value), x.dtype)
+
+    def right_shift(self, x: Scalar, y: Scalar) -> Scalar:
+        shift = self.builder.ashr if x.dtype.kind == "i" else self.builder.lshr
+        return Scalar(shift(x.value, y.value), x.dtype)
 
     def select(self, condition: Scalar, x: Scalar, y: Scalar) -> Scalar:
         return Scalar(self.builder.select(condition.value, x.value, y.value), x.dtype)
@@ -299,11 +314,11 @@ class LLVMScalarBuilder:
 
     def shift_left(self, x: Scalar, bits: int) -> Scalar:
         """Return an integer shifted left."""
-        return Scalar(self.builder.shl(x.value, self.constant(bits, x.dtype).value), x.dtype)
+        return self.left_shift(x, self.constant(bits, x.dtype))
 
     def shift_right(self, x: Scalar, bits: int) -> Scalar:
-        """Return a signed integer shifted right."""
-        return Scalar(self.builder.ashr(x.value, self.constant(bits, x.dtype).value), x.dtype)
+        """Return an integer shifted right."""
+        return self.right_shift(x, self.constant(bits, x.dtype))
 
     def with_sign_flipped(self, x: Scalar, n: Scalar, bit: int) -> Scalar:
         """Return a float64, negated if the sign bit of a 64-bit integer is set."""

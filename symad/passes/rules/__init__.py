@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
+from symad.passes.grade import Grade
 from symad.passes.rewrite import RuleSet
-from symad.passes.rule import AnyRule, Grade
+from symad.passes.rule import AnyRule
 
 
 @cache

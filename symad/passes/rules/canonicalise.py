@@ -23,7 +23,8 @@ from symad.ops.comparison import (
 )
 from symad.ops.exponential import exp
 from symad.ops.index import scatter_add
-from symad.passes.rule import ARRAYS, NUMBERS, VALUES, AnyRule, Grade, Procedure, Rule, number_of
+from symad.passes.grade import Grade
+from symad.passes.rule import ARRAYS, NUMBERS, VALUES, AnyRule, Procedure, Rule, number_of
 from symad.passes.signs import is_nonnegative
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from symad.graph.node import Constant, Node
 from symad.ops.arithmetic import Divide, Multiply, Negative, Power, Sqrt, Square, sqrt
 from symad.ops.exponential import Exp, exp
-from symad.passes.rule import AnyRule, Grade, Procedure, number_of
+from symad.passes.grade import Grade
+from symad.passes.rule import AnyRule, Procedure, number_of
 
 _DEEPEST = 4
 """The most factors that are examined."""

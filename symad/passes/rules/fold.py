@@ -13,7 +13,8 @@ from symad.ops.arithmetic import sqrt
 from symad.ops.control import WithBody
 from symad.ops.join import stack
 from symad.ops.shape import BroadcastTo
-from symad.passes.rule import Grade, Procedure, is_scalar
+from symad.passes.grade import Grade
+from symad.passes.rule import Procedure, is_scalar
 from symad.types import TensorType
 
 _SMALL = 64
