@@ -17,7 +17,7 @@ from symad.graph.op import Op
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.base import register
-from symad.passes.rewrite import Rewriting, RuleSet, Walk
+from symad.passes.rewrite import RewriteWalk, Rewriting, RuleSet
 
 
 @register
@@ -65,7 +65,7 @@ def _rules_for(ops: frozenset[type[Op]]) -> RuleSet | None:
     return RuleSet(rule for rule in rules_of_forms() if rule not in left)
 
 
-class _Forms(Walk):
+class _Forms(RewriteWalk):
     """Finds the stable forms of nodes."""
 
     def __init__(self, rules: RuleSet, generation: int) -> None:
