@@ -254,7 +254,7 @@ def test_nothing_of_it_is_loaded_before_it_is_used() -> None:
         print(before, sorted(names() - before))
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("set() ['symad.functions.absent', 'symad.functions.constants'")
+    assert done.stdout.startswith("set() [") and "'symad.functions.constants'" in done.stdout
 
 
 # The namespace, dtypes and constants
