@@ -11,6 +11,9 @@ SEED ?= 1
 ENVIRONMENT := MPLBACKEND=agg JAX_PLATFORMS=cpu OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 \
 	SYMAD_CACHE_DIR=$(CURDIR)/.pytest_cache/symad
 
+# Tests start many processes: without compiled files, each would compile all of symad again.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 PY := $(VENV)/bin/python
 

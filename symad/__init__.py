@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from symad import catalogue as _catalogue
 from symad import errors
 from symad.autodiff.derived import (
     hessian,
@@ -24,13 +25,14 @@ from symad.graph.node import Constant, Node, Parameter, Variable
 from symad.graph.operators import ON_FIRST_USE as _ON_FIRST_USE
 from symad.graph.provenance import scope
 from symad.inspection import cost, find_nan, listing, memory, profile
-from symad.ops import linalg
+from symad.ops import linalg as _norms  # noqa: F401  (registers its functions)
 from symad.ops.adjoint import (
     add_n,
     broadcast_like,
     cast,
     identity,
     ones_like,
+    positive,
     reshape_like,
     reshape_outer,
     stop_gradient,
@@ -146,58 +148,197 @@ from symad.tables.tracing import trace
 from symad.types import TensorType
 
 if TYPE_CHECKING:
-    from symad import testing
+    from symad import linalg, nn, optimise, random, special, stats, testing
+    from symad.functions.accumulation import cumulative_prod, cumulative_sum
+    from symad.functions.arrays import asarray, empty, empty_like, from_dlpack, meshgrid
+    from symad.functions.averages import average, corrcoef, cov
+    from symad.functions.broadcasting import broadcast_arrays, broadcast_shapes
+    from symad.functions.choices import piecewise, select
+    from symad.functions.comparing import (
+        allclose,
+        array_equal,
+        array_equiv,
+        fabs,
+        fmax,
+        fmin,
+        heaviside,
+        isclose,
+        isneginf,
+        isposinf,
+    )
+    from symad.functions.constants import e, inf, nan, newaxis, pi
+    from symad.functions.counting import count_nonzero, isin
+    from symad.functions.creation import geomspace, indices, logspace, tri
+    from symad.functions.differences import (
+        central_differences,
+        cumulative_trapezoid,
+        diff,
+        ediff1d,
+        trapezoid,
+    )
+    from symad.functions.dtypes import (
+        astype,
+        bool,
+        can_cast,
+        finfo,
+        float16,
+        float32,
+        float64,
+        iinfo,
+        int8,
+        int16,
+        int32,
+        int64,
+        isdtype,
+        result_type,
+        uint8,
+        uint16,
+        uint32,
+        uint64,
+    )
+    from symad.functions.editing import (
+        delete,
+        diagflat,
+        insert,
+        ravel_multi_index,
+        resize,
+        unravel_index,
+    )
+    from symad.functions.elementwise import float_power, logaddexp2, modf, unwrap
+    from symad.functions.histograms import bincount, histogram
+    from symad.functions.interpolation import digitize, interp
+    from symad.functions.joining import (
+        append,
+        array_split,
+        atleast_3d,
+        block,
+        column_stack,
+        dsplit,
+        dstack,
+        fliplr,
+        flipud,
+        hsplit,
+        rollaxis,
+        rot90,
+        vsplit,
+    )
+    from symad.functions.linear_algebra import vecdot
+    from symad.functions.nan_reductions import (
+        nan_to_num,
+        nanargmax,
+        nanargmin,
+        nancumprod,
+        nancumsum,
+        nanmax,
+        nanmean,
+        nanmin,
+        nanprod,
+        nanstd,
+        nansum,
+        nanvar,
+    )
+    from symad.functions.order_statistics import (
+        argpartition,
+        median,
+        nanmedian,
+        nanpercentile,
+        nanquantile,
+        partition,
+        percentile,
+        ptp,
+        quantile,
+        top_k,
+    )
+    from symad.functions.pieces import unstack
+    from symad.functions.polynomials import (
+        poly,
+        polyadd,
+        polyder,
+        polyfit,
+        polyint,
+        polymul,
+        polysub,
+        polyval,
+        vander,
+    )
+    from symad.functions.products import cross, kron, matvec, vdot, vecmat
+    from symad.functions.signal import convolve, correlate
+    from symad.ops.bits import (
+        bitwise_and,
+        bitwise_invert,
+        bitwise_left_shift,
+        bitwise_or,
+        bitwise_right_shift,
+        bitwise_xor,
+    )
+    from symad.ops.floats import copysign, nextafter, signbit
+    from symad.ops.running_extremum import cummax, cummin
+    from symad.ops.searching import searchsorted
+    from symad.ops.sinc import sinc
 
 __version__ = "0.2.0"
 
 __all__ = [
     "Constant", "Edge", "Executor", "Extension", "Function", "Graph", "Node", "Parameter",
     "SymadError", "TensorType", "Variable", "__version__", "abs", "absolute", "acos", "acosh",
-    "add", "add_at", "add_n", "all", "amax", "amin", "any", "arange", "arccos", "arccosh", "arcsin",
-    "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "asin", "asinh",
-    "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "broadcast_like", "broadcast_to", "cast",
-    "cbrt", "ceil", "clip", "compare_derivatives", "compile", "concat", "concatenate", "constant",
-    "cos", "cosh", "cost", "cumprod", "cumsum", "custom", "deg2rad", "degrees", "diag", "diagonal",
-    "difference_errors", "digamma", "directional_derivative", "divide", "dot", "draw", "einsum",
+    "add", "add_at", "add_n", "all", "allclose", "amax", "amin", "any", "append", "arange",
+    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
+    "argpartition", "argsort", "array_equal", "array_equiv", "array_split", "asarray", "asin",
+    "asinh", "astype", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d",
+    "average", "bincount", "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "block", "bool", "broadcast_arrays", "broadcast_like",
+    "broadcast_shapes", "broadcast_to", "can_cast", "cast", "cbrt", "ceil", "central_differences",
+    "clip", "column_stack", "compare_derivatives", "compile", "concat", "concatenate", "constant",
+    "convolve", "copysign", "corrcoef", "correlate", "cos", "cosh", "cost", "count_nonzero", "cov",
+    "cross", "cummax", "cummin", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum",
+    "cumulative_trapezoid", "custom", "deg2rad", "degrees", "delete", "diag", "diagflat",
+    "diagonal", "diff", "difference_errors", "digamma", "digitize", "directional_derivative",
+    "divide", "dot", "draw", "dsplit", "dstack", "e", "ediff1d", "einsum", "empty", "empty_like",
     "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2", "expand_dims", "explain", "expm1",
-    "extend", "eye", "find_nan", "flatten", "flip", "floor", "floor_divide", "fmod", "full",
-    "full_like", "gammaln", "gradients", "greater", "greater_equal", "hessian",
-    "hessian_vector_product", "hstack", "hypot", "identity", "index_array", "inner", "isfinite",
-    "isinf", "isnan", "jacobian", "less", "less_equal", "linalg", "linspace", "listing", "log",
-    "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "logsumexp", "map_over", "matmul", "matrix_transpose", "max",
-    "maximum", "mean", "memory", "min", "minimum", "mod", "moveaxis", "multiply", "negative",
-    "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like", "outer", "pad", "parameter",
-    "permute_dims", "play", "polygamma", "pow", "power", "prod", "profile", "pullback",
-    "pushforward", "rad2deg", "radians", "ravel", "reciprocal", "relu", "remainder", "repeat",
-    "reshape", "reshape_like", "reshape_outer", "roll", "round", "scatter_add", "scope", "set_at",
-    "shape", "sigmoid", "sign", "sin", "sinh", "size", "softmax", "softplus", "sort", "split",
-    "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "structure", "subtract", "sum",
-    "sum_like", "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot",
-    "testing", "tile", "to_networkx", "trace", "transpose", "tril", "triu", "true_divide", "trunc",
-    "value_and_gradients", "var", "vstack", "where", "zeros", "zeros_like",
+    "extend", "eye", "fabs", "find_nan", "finfo", "flatten", "flip", "fliplr", "flipud", "float16",
+    "float32", "float64", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod",
+    "from_dlpack", "full", "full_like", "gammaln", "geomspace", "gradients", "greater",
+    "greater_equal", "heaviside", "hessian", "hessian_vector_product", "histogram", "hsplit",
+    "hstack", "hypot", "identity", "iinfo", "index_array", "indices", "inf", "inner", "insert",
+    "int16", "int32", "int64", "int8", "interp", "isclose", "isdtype", "isfinite", "isin", "isinf",
+    "isnan", "isneginf", "isposinf", "jacobian", "kron", "less", "less_equal", "linalg", "linspace",
+    "listing", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp", "map_over",
+    "matmul", "matrix_transpose", "matvec", "max", "maximum", "mean", "median", "memory",
+    "meshgrid", "min", "minimum", "mod", "modf", "moveaxis", "multiply", "nan", "nan_to_num",
+    "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin",
+    "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "negative", "newaxis",
+    "nextafter", "nn", "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like",
+    "optimise", "outer", "pad", "parameter", "partition", "percentile", "permute_dims", "pi",
+    "piecewise", "play", "poly", "polyadd", "polyder", "polyfit", "polygamma", "polyint", "polymul",
+    "polysub", "polyval", "positive", "pow", "power", "prod", "profile", "ptp", "pullback",
+    "pushforward", "quantile", "rad2deg", "radians", "random", "ravel", "ravel_multi_index",
+    "reciprocal", "relu", "remainder", "repeat", "reshape", "reshape_like", "reshape_outer",
+    "resize", "result_type", "roll", "rollaxis", "rot90", "round", "scatter_add", "scope",
+    "searchsorted", "select", "set_at", "shape", "sigmoid", "sign", "signbit", "sin", "sinc",
+    "sinh", "size", "softmax", "softplus", "sort", "special", "split", "sqrt", "square", "squeeze",
+    "stack", "stats", "std", "stop_gradient", "structure", "subtract", "sum", "sum_like",
+    "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot", "testing",
+    "tile", "to_networkx", "top_k", "trace", "transpose", "trapezoid", "tri", "tril", "triu",
+    "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unravel_index", "unstack",
+    "unwrap", "value_and_gradients", "vander", "var", "vdot", "vecdot", "vecmat", "vsplit",
+    "vstack", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 
-_MODULES_ON_FIRST_USE = ("demo", "testing")
-"""Public modules that are loaded when they are asked for."""
-
-_FUNCTIONS_ON_FIRST_USE: dict[str, str] = {}
-"""Public functions that are loaded when they are asked for, each with its module."""
-
-_ON_FIRST_USE.update(_FUNCTIONS_ON_FIRST_USE)
+_ON_FIRST_USE.update(_catalogue.FUNCTIONS | _catalogue.INTERNAL)
 
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 
     def __getattr__(name: str) -> Any:
-        if name in _MODULES_ON_FIRST_USE:
+        if name in _catalogue.MODULES:
             return import_module(f"symad.{name}")
-        if name in _FUNCTIONS_ON_FIRST_USE:
-            return getattr(import_module(_FUNCTIONS_ON_FIRST_USE[name]), name)
-        raise AttributeError(f"module 'symad' has no attribute {name!r}")
+        if name in _catalogue.FUNCTIONS:
+            return getattr(import_module(_catalogue.FUNCTIONS[name]), name)
+        raise import_module("symad.functions.absent").absent("symad", name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_MODULES_ON_FIRST_USE})
+    return sorted({*__all__, *_catalogue.MODULES})
 
 
 def constant(value: Any, dtype: Any = None, name: str | None = None) -> Constant:

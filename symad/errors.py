@@ -7,7 +7,6 @@ A fault in symad itself is an :class:`InternalError`, which says so and asks for
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -104,5 +103,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("weigths", ["weights", "bias"])
     " Did you mean 'weights'?"
     """
+    import difflib  # slow to import
+
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""

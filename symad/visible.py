@@ -1,4 +1,4 @@
-"""User text on one line, with invisible characters made visible."""
+"""User text on one line, with invisible characters made visible; and the width of text."""
 
 from __future__ import annotations
 
@@ -34,3 +34,21 @@ def _visible_character(character: str) -> str:
 
 
 _REORDERING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+
+
+def display_width(text: str) -> int:
+    """Return how many columns of a terminal ``text`` needs.
+
+    Examples
+    --------
+    >>> len("v̄1"), display_width("v̄1")
+    (3, 2)
+    """
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+@lru_cache(maxsize=4096)
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -4,15 +4,21 @@ processor time of each test; and how tests are shared out among processes."""
 from __future__ import annotations
 
 import gc
+import importlib
+import pkgutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import symad.ops
 from symad.graph.op import OP_CLASSES, Op
 from tests.support import time_limit
 from tests.support.time_limit import pytest_runtest_call as pytest_runtest_call
+
+for module in pkgutil.walk_packages(symad.ops.__path__, "symad.ops."):
+    importlib.import_module(module.name)  # some are loaded when a function is asked for
 
 collect_ignore = ["packaging/users"]
 """Programs for type checkers, one of them wrong on purpose."""

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from symad.autodiff.extension import Extension
 from symad.errors import GradientError, GraphTypeError, ShapeError
 from symad.graph.nested import leaves_with_paths, map_leaves, matching_leaves
 from symad.graph.node import Constant, Node
+from symad.graph.operators import FUNCTIONS
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import broadcast_like, identity, match, ones_like, zeros_like
 from symad.ops.structure import is_structure, items_of, structure_item, zeros_for
 from symad.types import StructureType, TensorType, format_shape
+
+Forms: TypeAlias = Mapping[Node, Node]
+"""From some nodes to nodes of the same value of which derivatives are taken in their place."""
+
+FormsOf: TypeAlias = Callable[[Sequence[Node], Sequence[Node], int], Forms]
+"""Takes outputs, targets, and the generation of the derivative."""
+
+
+def as_written(outputs: Sequence[Node], targets: Sequence[Node], generation: int) -> Forms:
+    """Return no other forms: the graph is differentiated as it is."""
+    return {}
+
+
+def stable_forms(outputs: Sequence[Node], targets: Sequence[Node], generation: int) -> Forms:
+    """Return stable forms of formulas between ``targets`` and ``outputs``, by the rewrite rules."""
+    found: Forms = FUNCTIONS["stable_forms"](outputs, targets, generation)
+    return found
 
 
 def output_leaves(y: Any) -> list[Node]:
@@ -37,6 +56,15 @@ def target_leaves(xs: Any) -> list[Node]:
         _require_float(leaf, "differentiated with respect to")
         found.append(leaf)
     return found
+
+
+def require_some(targets: Sequence[Any]) -> None:
+    """Raise an error if there is nothing with respect to which to differentiate."""
+    if not targets:
+        raise GradientError(
+            "there is nothing to differentiate with respect to",
+            remedy="There must be at least one floating-point variable.",
+        )
 
 
 def _require_node(value: Any, where: str) -> None:
@@ -63,11 +91,17 @@ def generation_of(order: Iterable[Node]) -> int:
     return 1 + max((node.role.generation for node in order if node.role), default=0)
 
 
-def active_nodes(order: Sequence[Node], targets: Sequence[Node]) -> set[Node]:
+def active_nodes(
+    order: Sequence[Node], targets: Sequence[Node], forms: Forms = MappingProxyType({})
+) -> set[Node]:
     """Return the nodes of ``order`` that depend on ``targets`` in a differentiable way."""
     active = set(targets)
     for node in order:
         if node.op is None or not node.type.is_float:
+            continue
+        if node in forms:
+            if forms[node] in active:
+                active.add(node)
             continue
         for slot, source in enumerate(node.inputs):
             if source in active and node.op.differentiable(slot):

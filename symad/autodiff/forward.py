@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Any, overload
 
 from symad.autodiff.activity import (
+    FormsOf,
     active_nodes,
+    as_written,
     generation_of,
     output_leaves,
     seed_nodes,
+    stable_forms,
     target_leaves,
 )
 from symad.autodiff.conditions import Strength
@@ -53,23 +56,35 @@ def tangents(y: Any, xs: Any, seeds: Any = None) -> dict[Node, Node]:
     >>> sm.tangents(y, x1)[y].eval({x1: 2.0, x2: 5.0})
     np.float64(5.0)
     """
-    return tangents_guarded(y, xs, seeds)[0]
+    return _tangents(y, xs, seeds, as_written)[0]
 
 
-def tangents_guarded(
+def _stable_tangents(
     y: Any, xs: Any, seeds: Any, active: SeedActivity | None = None
 ) -> tuple[dict[Node, Node], Guard]:
-    """Return :func:`tangents` for seeds that are 0 where a condition, if given, is false."""
+    """Return the tangents of stable forms, for seeds that are 0 where a condition is false."""
+    return _tangents(y, xs, seeds, stable_forms, active)
+
+
+def _tangents(
+    y: Any, xs: Any, seeds: Any, forms_of: FormsOf, active: SeedActivity | None = None
+) -> tuple[dict[Node, Node], Guard]:
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order([*outputs, *targets])
-    moving = active_nodes(order, targets)
-    generation, guard = generation_of(order), Guard(order)
+    generation = generation_of(order)
+    forms = forms_of(outputs, targets, generation)
+    if forms:
+        order = topological_order([*outputs, *targets], instead=forms)
+    moving, guard = active_nodes(order, targets, forms), Guard(order)
     known = dict(seed_nodes(targets, xs, seeds, generation))
     for seed in known.values():
         guard.note_seed(seed, active)
     for node in order:
         if node in moving and node not in known and node.op is not None:
-            tangent = _tangent(node, known, generation, guard)
+            if node in forms:
+                tangent = known.get(forms[node])
+            else:
+                tangent = _tangent(node, known, generation, guard)
             if tangent is not None:
                 known[node] = tangent
     return known, guard
@@ -141,7 +156,7 @@ def pushforward(y: Any, xs: Any, seeds: Any) -> Any:
     >>> sm.pushforward(x * x, x, [1.0, 10.0]).eval({x: [1.0, 2.0]})
     array([ 2., 40.])
     """
-    known = tangents(y, xs, seeds)
+    known, _ = _stable_tangents(y, xs, seeds)
     results = [known[leaf] if leaf in known else zeros_for(leaf) for leaf in leaves(y)]
     return rebuild(y, iter(results))
 
@@ -156,7 +171,7 @@ def pushforward_where(y: Node, x: Node, seed: Node, condition: Node) -> tuple[No
     active : Node
         Where the tangent can differ from 0.
     """
-    known, guard = tangents_guarded(y, x, seed, (Strength.CHOICE, lambda seed: condition))
+    known, guard = _stable_tangents(y, x, seed, (Strength.CHOICE, lambda seed: condition))
     if y not in known:
         return zeros_for(y), broadcast_like(Constant(False), y)
     return known[y], broadcast_like(guard.node(known[y]), y)
@@ -164,5 +179,5 @@ def pushforward_where(y: Node, x: Node, seed: Node, condition: Node) -> tuple[No
 
 def pushforward_of_unit(y: Node, x: Node, unit: Node) -> Node:
     """Return :func:`pushforward` for a seed with a single nonzero element."""
-    known, _ = tangents_guarded(y, x, unit, UNIT)
+    known, _ = _stable_tangents(y, x, unit, UNIT)
     return known[y] if y in known else zeros_for(y)

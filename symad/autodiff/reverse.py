@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from symad.autodiff.activity import (
+    FormsOf,
     active_nodes,
+    as_written,
     generation_of,
     output_leaves,
     seed_nodes,
+    stable_forms,
     target_leaves,
     unused_target,
 )
@@ -54,6 +57,11 @@ def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
     Extension
         Adjoints by node, partial adjoints by edge, and the steps in order.
 
+    Notes
+    -----
+    The graph is differentiated as it is written.  :func:`gradients` does the same, except where a
+    formula such as log(1 + exp(x)) has a stable form, here softplus(x): it differentiates that one.
+
     Raises
     ------
     GradientError
@@ -69,17 +77,26 @@ def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
     >>> record.adjoints[x1].eval({x1: 2.0, x2: 5.0})
     np.float64(5.5)
     """
-    return extend_guarded(y, xs, seed)[0]
+    return _extend(y, xs, seed, as_written)[0]
 
 
-def extend_guarded(
+def _extend_stable(
     y: Any, xs: Any, seed: Any, active: SeedActivity | None = None
 ) -> tuple[Extension, Guard]:
-    """Extend like :func:`extend`; the seed is 0 where a condition, if given, is false."""
+    """Extend the graph of stable forms; the seed is 0 where a condition, if given, is false."""
+    return _extend(y, xs, seed, stable_forms, active)
+
+
+def _extend(
+    y: Any, xs: Any, seed: Any, forms_of: FormsOf, active: SeedActivity | None = None
+) -> tuple[Extension, Guard]:
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order(outputs)
-    between = active_nodes(order, targets)
-    record, guard = Extension(tuple(outputs), tuple(targets), generation_of(order)), Guard(order)
+    record = Extension(tuple(outputs), tuple(targets), generation_of(order))
+    forms = forms_of(outputs, targets, record.generation)
+    if forms:
+        order = topological_order(outputs, instead=forms)
+    between, guard = active_nodes(order, targets, forms), Guard(order)
     left: dict[Node, list[Node]] = {}  # the lecture's node_to_grad
     for output, seed_node in seed_nodes(outputs, y, seed, record.generation):
         record.seeds[output] = seed_node
@@ -91,12 +108,28 @@ def extend_guarded(
         contributions = left.pop(node)
         record.steps.append(Visit(node, tuple(contributions)))
         adjoint = _sum_node(node, contributions, record, guard)
+        if node in forms:
+            handed = _adjoint_of_form(forms[node], node, adjoint, record.generation, guard)
+            left.setdefault(forms[node], []).append(handed)
+            continue
         for slot, source in enumerate(node.inputs):
             if source in between and node.op is not None and node.op.differentiable(slot):
                 partial = _partial_adjoint(Edge(source, node, slot), adjoint, record, guard)
                 if partial is not None:
                     left.setdefault(source, []).append(partial)
     return record, guard
+
+
+def _adjoint_of_form(
+    form: Node, node: Node, adjoint: Node, generation: int, guard: Guard
+) -> Node:
+    """Return the adjoint of a stable form of ``node``; a form that was there before has an edge."""
+    if form.role is not None and form.role.is_of_form and form.role.node is node:
+        return adjoint
+    with creating(_context(Edge(form, node, 0), RoleKind.PARTIAL, generation)):
+        partial = identity(adjoint)
+    guard.note(partial, guard.known(adjoint))
+    return partial
 
 
 def _sum_node(node: Node, contributions: Sequence[Node], record: Extension, guard: Guard) -> Node:
@@ -230,7 +263,7 @@ def gradients(y: Any, xs: Any, seed: Any = None, unused: Unused = "error") -> An
     >>> sm.gradients(gradient, x).eval({x: 2.0})
     np.float64(12.0)
     """
-    record = extend(y, xs, seed)
+    record, _ = _extend_stable(y, xs, seed)
     return rebuild(xs, iter(target_adjoints(record, unused)))
 
 
@@ -303,7 +336,7 @@ def pullback_where(y: Node, x: Node, seed: Node, condition: Node) -> tuple[Node,
     active : Node
         Where the adjoint can differ from 0.
     """
-    record, guard = extend_guarded(y, x, seed, (Strength.CHOICE, lambda seed: condition))
+    record, guard = _extend_stable(y, x, seed, (Strength.CHOICE, lambda seed: condition))
     (adjoint,) = target_adjoints(record, "zero")
     found = record.adjoints.get(x)
     active = Constant(False) if found is None else guard.node(found)
@@ -312,7 +345,7 @@ def pullback_where(y: Node, x: Node, seed: Node, condition: Node) -> tuple[Node,
 
 def pullback_of_unit(y: Node, x: Node, unit: Node) -> Node:
     """Return :func:`pullback` for a seed with a single nonzero element."""
-    record, _ = extend_guarded(y, x, unit, UNIT)
+    record, _ = _extend_stable(y, x, unit, UNIT)
     (adjoint,) = target_adjoints(record, "zero")
     result: Node = adjoint
     return result

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from symad.graph.graph import Graph
 from symad.graph.node import Node
-from symad.passes.rule import Grade
-from symad.plan.plan import Plan, make_plan
+from symad.passes.grade import Grade
+
+if TYPE_CHECKING:
+    from symad.plan.plan import Plan
+
+BackendName = Literal["auto", "numpy", "native"]
+"""The names of the built-in backends."""
 
 
 class Program(Protocol):
@@ -128,6 +133,8 @@ class Backend:
 
     def assign_buffers(self, lowered: Any, settings: Settings) -> Plan:
         """Return the plan: the storage and the lifetime of each value."""
+        from symad.plan.plan import make_plan  # slow to import
+
         return make_plan(lowered)
 
     def emit(self, plan: Any, settings: Settings, workspace: Any) -> Program:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
-from typing import Literal
 
 from symad.backends.base import Backend
 from symad.backends.native.backend import NativeBackend
 from symad.backends.native.requirement import missing
 from symad.backends.numpy import NumpyBackend
 from symad.errors import GraphTypeError, did_you_mean
-
-BackendName = Literal["auto", "numpy", "native"]
-"""The names of the built-in backends."""
 
 BACKENDS: dict[str, Backend] = {}
 """All backends by name."""

@@ -15,14 +15,15 @@ from symad.notation.escape import visible
 from symad.notation.labels import Symbol
 from symad.notation.names import Names
 from symad.notation.values import counted
-from symad.notation.view import View
+from symad.notation.view import View, has_unknown_shape
+from symad.passes.grade import Grade
 from symad.passes.rewrite import Rewriting
-from symad.passes.rule import AnyRule, Grade
+from symad.passes.rule import AnyRule
 from symad.passes.specialise import specialise
 from symad.runtime.inputs import type_of
 from symad.runtime.pipeline import optimise
 from symad.tables.document import Code, Line, Maths, Phrase, Section
-from symad.types import TensorType, Type, UnknownShape
+from symad.types import TensorType, Type
 
 _MOST_PLACES = 4
 
@@ -109,7 +110,7 @@ def _specialised(graph: Graph, values: Mapping[Node, Any]) -> tuple[Graph, Phras
     """Return the graph for the shapes of ``values``, and the assumption made without values."""
     if values:
         return specialise(graph, [type_of(values[node]) for node in graph.inputs]), ()
-    unknown = [node for node in graph.inputs if _is_unknown(node)]
+    unknown = [node for node in graph.inputs if has_unknown_shape(node)]
     if unknown:
         try:
             scalars = specialise(graph, [_as_number(node) for node in graph.inputs])
@@ -121,12 +122,7 @@ def _specialised(graph: Graph, values: Mapping[Node, Any]) -> tuple[Graph, Phras
     return specialise(graph, [node.type for node in graph.inputs]), ()
 
 
-def _is_unknown(node: Node) -> bool:
-    type_ = node.type
-    return isinstance(type_, TensorType) and isinstance(type_.shape, UnknownShape)
-
-
 def _as_number(node: Node) -> Type:
-    if not _is_unknown(node) or isinstance(node, Parameter):
+    if not has_unknown_shape(node) or isinstance(node, Parameter):
         return node.type
     return TensorType(node.dtype, ())

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from symad.explaining.counts import Operations, operations_of, size_of
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
+from symad.passes.rule import is_scalar
 from symad.types import TensorType
 
 _NONE = Operations()
@@ -73,7 +74,7 @@ class _Walk:
         self.formula: dict[Node, Operations] = {}
         self.derivatives: dict[Node, Operations] = {}
         self._depends: dict[Node, int] = {x: 1 << i for i, x in enumerate(xs)}
-        self._ones = {x: bit for x, bit in self._depends.items() if _is_number(x)}
+        self._ones = {x: bit for x, bit in self._depends.items() if is_scalar(x)}
         """The xs with respect to which a node has the derivative 1."""
         self._targets = set(xs)
         self._sizes: dict[int, int] = {}  # from a size to the xs of this size
@@ -149,10 +150,6 @@ class _Walk:
                     total += sizes[source] if source in sizes else self.formula[source]
                 sizes[node] = total
         return sizes[term] if term in sizes else self.formula[term]
-
-
-def _is_number(x: Node) -> bool:
-    return isinstance(x.type, TensorType) and x.type.shape == ()
 
 
 def _addition(node: Node) -> Operations:

@@ -144,6 +144,12 @@ class Parameter(Variable):
         self._value = view
 
 
+def from_exchange(value: Any) -> Any:
+    """Return an array of another library that NumPy knows by ``__dlpack__`` alone as an array."""
+    dlpack_alone = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
+    return np.from_dlpack(value) if dlpack_alone else value
+
+
 def as_array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
     """Return ``value`` as an array of a dtype that symad supports.
 
@@ -155,14 +161,20 @@ def as_array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
     if isinstance(value, Node):
         raise GraphTypeError(f"{value!r} is a node of a graph: an array of numbers is needed here")
     try:
-        array = np.asarray(value)
+        array = np.asarray(from_exchange(value))
+    except SymadError:
+        raise
     except ValueError as error:
         raise GraphTypeError(
             f"a ragged list is not an array: {error}",
             remedy="Make all rows the same length, or keep them in a list of arrays.",
         ) from None
-    except (TypeError, OverflowError) as error:
-        raise GraphTypeError(f"{type(value).__name__} is not an array: {error}") from None
+    except (TypeError, OverflowError, RuntimeError, BufferError) as error:
+        tensor = hasattr(value, "detach")
+        raise GraphTypeError(
+            f"{type(value).__name__} is not an array: {error}",
+            remedy="Convert it: value.detach().cpu().numpy()." if tensor else "",
+        ) from None
     if array.dtype == object:
         raise GraphTypeError(f"a {type(value).__name__} is not a number or an array of numbers")
     as_dtype(array.dtype)
@@ -196,7 +208,8 @@ def infer_type(op: Op, inputs: tuple[Node, ...]) -> Type:
 class reporting:
     """Make errors in a ``with`` block name a function, its inputs' types and the user's line.
 
-    For functions that make several nodes, or none; :func:`apply` does this for each node.
+    For functions that make several nodes, or none; :func:`apply` does this for each node.  Without
+    a name, the line is added only.
     """
 
     __slots__ = ("_inputs", "_name")
@@ -216,4 +229,5 @@ class reporting:
 def _located(error: SymadError, name: str, inputs: Sequence[Node]) -> SymadError:
     types = ", ".join(f"{node.label}: {node.type}" for node in inputs)
     where = (current_creation().site or Site.capture()).describe()
-    return type(error)(f"{name}({types}): {error.message}", where=where, remedy=error.remedy)
+    message = f"{name}({types}): {error.message}" if name else error.message
+    return type(error)(message, where=where, remedy=error.remedy)

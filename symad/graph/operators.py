@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from symad.errors import GraphTypeError
+from symad.errors import GraphTypeError, did_you_mean
+from symad.graph.provenance import Site
 from symad.types import StructureType, UnknownShape
 
 if TYPE_CHECKING:
@@ -21,53 +22,40 @@ if TYPE_CHECKING:
 NodeT = TypeVar("NodeT")
 """The class of nodes, which derives from :class:`Operators`."""
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
-"""symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
-
 ON_FIRST_USE: dict[str, str] = {}
 """Modules whose import registers a function, by its name; filled by :mod:`symad`."""
+
+
+class _Functions(dict[str, Callable[..., Any]]):
+    """Functions by name; one that is not there yet is loaded, if its module is known."""
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        import_module(ON_FIRST_USE[name])
+        if name in self:
+            return self[name]
+        raise KeyError(name)  # something else than a function of nodes
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = _Functions()
+"""symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
 
 IN_EXPRESSIONS: set[str] = set()
 """Names of the functions that make several ops and that textual expressions may call."""
 
 NUMPY_NAMES: dict[str, str] = {
-    "bitwise_and": "logical_and",
-    "bitwise_or": "logical_or",
-    "bitwise_xor": "logical_xor",
     "concatenate": "concat",
-    "conjugate": "identity",
-    "degrees": "rad2deg",
-    "expit": "sigmoid",
-    "fabs": "abs",
-    "fix": "trunc",
-    "invert": "logical_not",
-    "positive": "identity",
-    "psi": "digamma",
-    "radians": "deg2rad",
-    "rint": "round",
-    "true_divide": "divide",
-    "amax": "max",
-    "amin": "min",
-    "around": "round",
-    "transpose": "transpose",
+    "identity": "eye",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
+    "right_shift": "bitwise_right_shift",
+    "linalg.matmul": "matmul",
+    "linalg.tensordot": "tensordot",
 }
-"""NumPy names that differ from symad's; registering an op adds the name of its ufunc."""
+"""symad's name for a NumPy function that has another; registering a function adds to it.
 
-
-def _from_numpy(function: Any) -> Callable[..., Any]:
-    """Return symad's function for a NumPy function, or raise an error that names it."""
-    name = NUMPY_NAMES.get(function.__name__, function.__name__)
-    module = getattr(function, "__module__", None) or "numpy"
-    prefix = module.rpartition(".")[2]
-    for candidate in (f"{prefix}.{name}", name):
-        if candidate in ON_FIRST_USE:
-            import_module(ON_FIRST_USE[candidate])
-        if candidate in FUNCTIONS:
-            return FUNCTIONS[candidate]
-    raise GraphTypeError(
-        f"numpy.{function.__name__} has no counterpart for symad nodes",
-        remedy="Compute it on arrays before feeding them, or define an op (docs/adding_an_op.md).",
-    )
+NumPy's functions are named by their path below ``numpy``, such as ``"linalg.norm"``, and SciPy's
+ufuncs by that below ``scipy``, such as ``"special.expit"``.
+"""
 
 
 class Operators(Generic[NodeT]):
@@ -75,6 +63,7 @@ class Operators(Generic[NodeT]):
 
     __slots__ = ()
     __hash__ = object.__hash__
+    __pandas_priority__ = 5000  # above that of Series and DataFrame, which leave operators to us
 
     if TYPE_CHECKING:
         type: Type
@@ -83,6 +72,20 @@ class Operators(Generic[NodeT]):
         """Return the node that the function registered under ``name`` makes."""
         node: NodeT = FUNCTIONS[name](*args, **keywords)
         return node
+
+    def __str__(self) -> str:
+        text: str = FUNCTIONS["short_formula"](self)
+        return text
+
+    if not TYPE_CHECKING:  # so that checkers see that other attributes do not exist
+
+        def __getattr__(self, name: str) -> Any:
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name.startswith("_"):
+                raise AttributeError(message)
+            is_function = name in FUNCTIONS or name in ON_FIRST_USE
+            hint = f" Did you mean sm.{name}(x)?" if is_function else ""
+            raise AttributeError(f"{message}.{hint or did_you_mean(name, dir(type(self)))}")
 
     # Comparison is by identity, so that nodes can be keys; see equal().
     def __eq__(self, other: object) -> bool:
@@ -116,7 +119,10 @@ class Operators(Generic[NodeT]):
         def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
             raise GraphTypeError(
                 f"{self!r} is a node of a graph and cannot become an array",
-                remedy="Use node.eval({variable: value}), or use only functions that symad has.",
+                where=Site.capture().describe(),
+                remedy="Write sm.stack([x, y]) for np.array([x, y]), sm.concat for np.r_, and "
+                "symad's function where NumPy's does not take nodes; node.eval({variable: value}) "
+                "computes a value.",
             )
 
     def __len__(self) -> int:
@@ -151,18 +157,42 @@ class Operators(Generic[NodeT]):
     def __getitem__(self, index: Any) -> NodeT:
         return self._call("get_item", self, index)
 
-    # NumPy's protocols
+    # NumPy's protocols, in symad.functions.numpy_protocol
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **keywords: Any) -> Any:
-        if method != "__call__" or keywords:
-            detail = f".{method}" if method != "__call__" else f" with {', '.join(keywords)}="
-            raise GraphTypeError(
-                f"numpy.{ufunc.__name__}{detail} is not available for symad nodes",
-                remedy="Use the plain function, and sum, max, where, astype around it.",
-            )
-        return _from_numpy(ufunc)(*args)
+        return FUNCTIONS["numpy_ufunc"](ufunc, method, args, keywords)
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
-        return _from_numpy(function)(*args, **keywords)
+        return FUNCTIONS["numpy_function"](function, args, keywords)
+
+    # The protocol of the Array API standard
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        if api_version is not None and api_version > "2025.12":
+            raise GraphTypeError(f"version {api_version!r} of the Array API standard is not known")
+        return import_module("symad")
+
+    @property
+    def device(self) -> str:
+        """The device of the value: always the CPU."""
+        return "cpu"
+
+    def to_device(self, device: Any, *, stream: Any = None) -> Any:
+        """Return the node itself, for the one device there is."""
+        if device != "cpu":
+            raise GraphTypeError(f"there is no device {device!r}", remedy="Nodes live on the CPU.")
+        return self
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: Any = None,
+        dl_device: Any = None,
+        copy: Any = None,
+    ) -> Any:
+        return self.__float__()
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
 
     # Arithmetic
     def __add__(self, other: Any) -> NodeT:
@@ -241,22 +271,34 @@ class Operators(Generic[NodeT]):
         return self._call("abs", self)
 
     def __invert__(self) -> NodeT:
-        return self._call("logical_not", self)
+        return self._call("bitwise_invert", self)
 
     def __and__(self, other: Any) -> NodeT:
-        return self._call("logical_and", self, other)
+        return self._call("bitwise_and", self, other)
 
     __rand__ = __and__
 
     def __or__(self, other: Any) -> NodeT:
-        return self._call("logical_or", self, other)
+        return self._call("bitwise_or", self, other)
 
     __ror__ = __or__
 
     def __xor__(self, other: Any) -> NodeT:
-        return self._call("logical_xor", self, other)
+        return self._call("bitwise_xor", self, other)
 
     __rxor__ = __xor__
+
+    def __lshift__(self, other: Any) -> NodeT:
+        return self._call("bitwise_left_shift", self, other)
+
+    def __rlshift__(self, other: Any) -> NodeT:
+        return self._call("bitwise_left_shift", other, self)
+
+    def __rshift__(self, other: Any) -> NodeT:
+        return self._call("bitwise_right_shift", self, other)
+
+    def __rrshift__(self, other: Any) -> NodeT:
+        return self._call("bitwise_right_shift", other, self)
 
     def __lt__(self, other: Any) -> NodeT:
         return self._call("less", self, other)
@@ -310,23 +352,50 @@ class Operators(Generic[NodeT]):
         """Return the value for ``feed``, a dict from variables to values."""
         return FUNCTIONS["eval"](self, feed)
 
-    def astype(self, dtype: Any) -> NodeT:
-        """Cast to another dtype."""
+    def _as_numpy(self, name: str, *args: Any, **keywords: Any) -> NodeT:
+        """Return the value of a method that has arguments as NumPy's function of that name."""
+        result: NodeT = FUNCTIONS["numpy_function"](getattr(np, name), (self, *args), keywords)
+        return result
+
+    def _reduced(self, name: str, axis: Any, more: tuple[Any, ...], **keywords: Any) -> NodeT:
+        """Call symad's reduction, or NumPy's with arguments that only that has."""
+        if more or not keywords.keys() <= {"keepdims", "correction"}:
+            return self._as_numpy(name, axis, *more, **keywords)
+        return self._call(name, self, axis=axis, **keywords)
+
+    def astype(
+        self, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True,
+        copy: bool = True,
+    ) -> NodeT:  # fmt: skip
+        """Cast to another dtype, if ``casting`` allows it; the rest has no effect on nodes."""
+        if casting != "unsafe" and not np.can_cast(self.dtype, dtype, casting):
+            raise GraphTypeError(
+                f"{self!r} cannot be cast to {dtype} with casting={casting!r}",
+                where=Site.capture().describe(),
+                remedy="Leave casting= out.",
+            )
         return self._call("cast", self, dtype)
 
-    def reshape(self, *shape: Any) -> NodeT:
+    def reshape(self, *shape: Any, **others: Any) -> NodeT:
         """See :func:`symad.reshape`."""
         one = len(shape) == 1 and not isinstance(shape[0], int)
-        return self._call("reshape", self, shape[0] if one else shape)
+        wanted = shape[0] if one else shape
+        return (
+            self._as_numpy("reshape", wanted, **others)
+            if others
+            else self._call("reshape", self, wanted)
+        )
 
     def transpose(self, *axes: Any) -> NodeT:
         """See :func:`symad.permute_dims`; without axes, all are reversed."""
-        if not axes:
+        if not axes or axes == (None,):
             return self.T
         return self._call("permute_dims", self, axes[0] if len(axes) == 1 else axes)
 
-    def flatten(self) -> NodeT:
+    def flatten(self, order: str = "C") -> NodeT:
         """Return all elements in one axis."""
+        if order != "C":
+            return self._as_numpy("ravel", order)
         return self._call("reshape", self, (-1,))
 
     ravel = flatten
@@ -339,82 +408,88 @@ class Operators(Generic[NodeT]):
         """See :func:`symad.squeeze`."""
         return self._call("squeeze", self, axis)
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.sum`."""
-        return self._call("sum", self, axis=axis, keepdims=keepdims)
+    def sum(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.sum`; also with the other arguments of NumPy's method."""
+        return self._reduced("sum", axis, more, keepdims=keepdims, **others)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.mean`."""
-        return self._call("mean", self, axis=axis, keepdims=keepdims)
+    def mean(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.mean`; also with the other arguments of NumPy's method."""
+        return self._reduced("mean", axis, more, keepdims=keepdims, **others)
 
-    def prod(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.prod`."""
-        return self._call("prod", self, axis=axis, keepdims=keepdims)
+    def prod(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.prod`; also with the other arguments of NumPy's method."""
+        return self._reduced("prod", axis, more, keepdims=keepdims, **others)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.max`."""
-        return self._call("max", self, axis=axis, keepdims=keepdims)
+    def max(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.max`; also with the other arguments of NumPy's method."""
+        return self._reduced("max", axis, more, keepdims=keepdims, **others)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.min`."""
-        return self._call("min", self, axis=axis, keepdims=keepdims)
+    def min(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.min`; also with the other arguments of NumPy's method."""
+        return self._reduced("min", axis, more, keepdims=keepdims, **others)
 
-    def var(self, axis: Any = None, keepdims: bool = False, correction: float = 0) -> NodeT:
-        """See :func:`symad.var`."""
-        return self._call("var", self, axis=axis, keepdims=keepdims, correction=correction)
+    def var(
+        self, axis: Any = None, *more: Any, keepdims: bool = False, correction: float = 0, **o: Any
+    ) -> NodeT:
+        """See :func:`symad.var`; also with the other arguments of NumPy's method."""
+        return self._reduced("var", axis, more, keepdims=keepdims, correction=correction, **o)
 
-    def std(self, axis: Any = None, keepdims: bool = False, correction: float = 0) -> NodeT:
-        """See :func:`symad.std`."""
-        return self._call("std", self, axis=axis, keepdims=keepdims, correction=correction)
+    def std(
+        self, axis: Any = None, *more: Any, keepdims: bool = False, correction: float = 0, **o: Any
+    ) -> NodeT:
+        """See :func:`symad.std`; also with the other arguments of NumPy's method."""
+        return self._reduced("std", axis, more, keepdims=keepdims, correction=correction, **o)
 
-    def any(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.any`."""
-        return self._call("any", self, axis=axis, keepdims=keepdims)
+    def any(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.any`; also with the other arguments of NumPy's method."""
+        return self._reduced("any", axis, more, keepdims=keepdims, **others)
 
-    def all(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.all`."""
-        return self._call("all", self, axis=axis, keepdims=keepdims)
+    def all(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.all`; also with the other arguments of NumPy's method."""
+        return self._reduced("all", axis, more, keepdims=keepdims, **others)
 
-    def argmax(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.argmax`."""
-        return self._call("argmax", self, axis=axis, keepdims=keepdims)
+    def argmax(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.argmax`; also with the other arguments of NumPy's method."""
+        return self._reduced("argmax", axis, more, keepdims=keepdims, **others)
 
-    def argmin(self, axis: Any = None, keepdims: bool = False) -> NodeT:
-        """See :func:`symad.argmin`."""
-        return self._call("argmin", self, axis=axis, keepdims=keepdims)
+    def argmin(self, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> NodeT:
+        """See :func:`symad.argmin`; also with the other arguments of NumPy's method."""
+        return self._reduced("argmin", axis, more, keepdims=keepdims, **others)
 
-    def cumsum(self, axis: Any = None) -> NodeT:
-        """See :func:`symad.cumsum`."""
-        return self._call("cumsum", self, axis=axis)
+    def cumsum(self, axis: Any = None, *more: Any, **others: Any) -> NodeT:
+        """See :func:`symad.cumsum`; also with the other arguments of NumPy's method."""
+        return self._reduced("cumsum", axis, more, **others)
 
-    def cumprod(self, axis: Any = None) -> NodeT:
-        """See :func:`symad.cumprod`."""
-        return self._call("cumprod", self, axis=axis)
+    def cumprod(self, axis: Any = None, *more: Any, **others: Any) -> NodeT:
+        """See :func:`symad.cumprod`; also with the other arguments of NumPy's method."""
+        return self._reduced("cumprod", axis, more, **others)
 
-    def clip(self, low: Any = None, high: Any = None) -> NodeT:
-        """See :func:`symad.clip`."""
-        return self._call("clip", self, low, high)
+    def clip(self, *args: Any, **keywords: Any) -> NodeT:
+        """See :func:`symad.clip`; also with the arguments of NumPy's method."""
+        return self._as_numpy("clip", *args, **keywords)
 
-    def round(self, decimals: int = 0) -> NodeT:
+    def round(self, decimals: int = 0, *more: Any, **others: Any) -> NodeT:
         """See :func:`symad.round`."""
-        return self._call("round", self, decimals)
+        return self._as_numpy("round", decimals, *more, **others)
 
-    def dot(self, other: Any) -> NodeT:
+    def dot(self, other: Any, *more: Any, **others: Any) -> NodeT:
         """See :func:`symad.dot`."""
-        return self._call("dot", self, other)
+        return self._as_numpy("dot", other, *more, **others)
 
     def repeat(self, repeats: Any, axis: Any = None) -> NodeT:
         """See :func:`symad.repeat`."""
         return self._call("repeat", self, repeats, axis=axis)
 
-    def take(self, indices: Any, axis: Any = None) -> NodeT:
-        """See :func:`symad.take`."""
-        return self._call("take", self, indices, axis=axis)
+    def take(self, indices: Any, axis: Any = None, *more: Any, **others: Any) -> NodeT:
+        """See :func:`symad.take`; also with the other arguments of NumPy's method."""
+        return self._as_numpy("take", indices, axis, *more, **others)
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> NodeT:
         """See :func:`symad.diagonal`."""
         return self._call("diagonal", self, offset, axis1, axis2)
 
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> NodeT:
-        """See :func:`symad.linalg.trace`."""
-        return self._call("linalg.trace", self, offset, axis1, axis2)
+    def trace(
+        self, offset: int = 0, axis1: int = 0, axis2: int = 1, *more: Any, **others: Any
+    ) -> NodeT:
+        """See :func:`symad.linalg.trace`; also with the other arguments of NumPy's method."""
+        return self._as_numpy("trace", offset, axis1, axis2, *more, **others)

@@ -65,6 +65,21 @@ class ScalarBuilder(Protocol):
     def logical_not(self, x: Value) -> Value:
         """Return not x of a boolean."""
 
+    def bitwise_and(self, x: Value, y: Value) -> Value:
+        """Return the bits that are set in both integers."""
+
+    def bitwise_or(self, x: Value, y: Value) -> Value:
+        """Return the bits that are set in either integer."""
+
+    def bitwise_xor(self, x: Value, y: Value) -> Value:
+        """Return the bits that are set in just one integer."""
+
+    def left_shift(self, x: Value, y: Value) -> Value:
+        """Return x 2^y of integers, 0 ≤ y < the number of bits; wraps around."""
+
+    def right_shift(self, x: Value, y: Value) -> Value:
+        """Return ⌊x / 2^y⌋ of integers, 0 ≤ y < the number of bits."""
+
     def select(self, condition: Value, x: Value, y: Value) -> Value:
         """Return x where the condition is true, else y; both are computed."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from symad.errors import GraphError, GraphTypeError
 from symad.graph.node import Node
 
 
-def topological_order(outputs: Iterable[Node], stop: Collection[Node] = ()) -> list[Node]:
+def topological_order(
+    outputs: Iterable[Node], stop: Collection[Node] = (), instead: Mapping[Node, Node] | None = None
+) -> list[Node]:
     """Return the nodes that ``outputs`` depend on, inputs before users.
 
     The order is that of a depth-first walk which takes inputs from left to right, each node once.
@@ -18,6 +20,8 @@ def topological_order(outputs: Iterable[Node], stop: Collection[Node] = ()) -> l
     outputs : iterable of Node
     stop : collection of Node
         Nodes whose inputs are not followed; they are in the result if they are reached.
+    instead : mapping, optional
+        From some nodes to another one that is followed in place of their inputs.
 
     Raises
     ------
@@ -46,7 +50,8 @@ def topological_order(outputs: Iterable[Node], stop: Collection[Node] = ()) -> l
             node = stack[-1]
             if node not in is_done and node.inputs and node not in stop:
                 is_done[node] = False
-                _push_inputs(node, stack, is_done)
+                other = instead.get(node) if instead else None
+                _push(node, node.inputs if other is None else (other,), stack, is_done)
                 continue
             stack.pop()
             if not is_done.get(node):
@@ -55,8 +60,10 @@ def topological_order(outputs: Iterable[Node], stop: Collection[Node] = ()) -> l
     return order
 
 
-def _push_inputs(node: Node, stack: list[Node], is_done: dict[Node, bool]) -> None:
-    for child in reversed(node.inputs):
+def _push(
+    node: Node, children: tuple[Node, ...], stack: list[Node], is_done: dict[Node, bool]
+) -> None:
+    for child in reversed(children):
         known = is_done.get(child)
         if known is None:
             stack.append(child)

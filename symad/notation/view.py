@@ -151,9 +151,10 @@ def _does_nothing(
         return np.shape(values[node]) == np.shape(values[x])
     if node in heirs or x in heirs:
         return node not in heirs or heirs[node] is heirs.get(x)
-    return _shape_unknown(x) or _shape_unknown(like)
+    return has_unknown_shape(x) or has_unknown_shape(like)
 
 
-def _shape_unknown(node: Node) -> bool:
+def has_unknown_shape(node: Node) -> bool:
+    """Return whether not even the number of axes of ``node`` is known."""
     type_ = node.type
     return isinstance(type_, TensorType) and isinstance(type_.shape, UnknownShape)

@@ -23,6 +23,7 @@ from symad.ops.base import (
     as_node,
     as_nodes,
     register,
+    require_cpu,
     tensor_types,
 )
 from symad.ops.domains import difference
@@ -157,6 +158,13 @@ class AddN(PerElement, JointlyLinear):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return adjoint
 
+    def forward_terms(
+        self, tangents: Sequence[Node | None], out: Node, *inputs: Node
+    ) -> list[Node | None]:
+        if isinstance(out.type, StructureType):  # in which absent items are zero
+            return list(tangents)
+        return super().forward_terms(tangents, out, *inputs)
+
 
 def _sum_type(a: Type, b: Type) -> Type:
     if isinstance(a, StructureType) and isinstance(b, StructureType):
@@ -205,6 +213,11 @@ class _Filled(Elementwise):
     in_expressions = False
     finite_slopes = True
 
+    def __call__(self, x: Operand, dtype: Any = None, *, device: Any = None) -> Node:
+        require_cpu(device)
+        filled = apply(self, as_node(x))
+        return filled if dtype is None else cast(filled, dtype)
+
     def reads(self, slot: int) -> bool:
         return False
 
@@ -222,7 +235,7 @@ class _Filled(Elementwise):
 
 
 class OnesLike(_Filled):
-    """Return ones of the shape and dtype of ``x``: the seed of a derivative.
+    """Return ones of the shape and dtype of ``x``, or of another ``dtype``.
 
     Examples
     --------
@@ -238,12 +251,9 @@ class OnesLike(_Filled):
     fill = 1
     samples = (Sample(lambda x: ones_like(x) * x, [reals(3)]),)
 
-    def __call__(self, x: Operand) -> Node:
-        return apply(self, as_node(x))
-
 
 class ZerosLike(_Filled):
-    """Return zeros of the shape and dtype of ``x``.
+    """Return zeros of the shape and dtype of ``x``, or of another ``dtype``.
 
     Examples
     --------
@@ -258,9 +268,6 @@ class ZerosLike(_Filled):
     numpy = np.zeros_like
     fill = 0
     samples = (Sample(lambda x: zeros_like(x) + x, [reals(3)]),)
-
-    def __call__(self, x: Operand) -> Node:
-        return apply(self, as_node(x))
 
 
 class Cast(Elementwise):
@@ -562,7 +569,8 @@ class ReshapeOuter(ShapeRepair):
         return call("reshape", inputs[0], (*_static(a), *_static(b)))
 
 
-identity: Identity = register(Identity())
+identity: Identity = register(Identity(), numpy=("positive", "conjugate", "copy"))
+positive = identity
 stop_gradient: StopGradient = register(StopGradient())
 ones_like: OnesLike = register(OnesLike())
 zeros_like: ZerosLike = register(ZerosLike())

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from symad.graph.cost import ELEMENTARY
-from symad.graph.node import Constant, Node
+from symad.graph.node import Constant, Node, apply
 from symad.graph.op import call
 from symad.graph.sample import Sample, away_from_zero, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import zeros_like
-from symad.ops.base import Binary, Unary, register
+from symad.ops.base import Arithmetic, Binary, Elementwise, Unary, register, ufunc_dtype
 from symad.ops.comparison import equal, where
 from symad.ops.domains import difference, masked, power_of, product, quotient
 from symad.ops.rounding import round
 
 
-class Add(Binary):
+class Add(Arithmetic):
     """Add ``x`` and ``y`` element by element, with broadcasting.
 
     Examples
@@ -46,7 +49,7 @@ class Add(Binary):
     )
 
 
-class Subtract(Binary):
+class Subtract(Arithmetic):
     """Subtract ``y`` from ``x`` element by element, with broadcasting.
 
     Examples
@@ -73,7 +76,7 @@ class Subtract(Binary):
     )
 
 
-class Multiply(Binary):
+class Multiply(Arithmetic):
     """Multiply ``x`` and ``y`` element by element, with broadcasting.
 
     Examples
@@ -103,7 +106,7 @@ class Multiply(Binary):
     )
 
 
-class Divide(Binary):
+class Divide(Arithmetic):
     """Divide ``x`` by ``y`` element by element, with broadcasting; integers give floats.
 
     Examples
@@ -143,6 +146,35 @@ class Divide(Binary):
         return isinstance(inputs[1], Constant) and bool(inputs[1].value.all())
 
 
+def _direction(b: ScalarBuilder, x: Value, length: Value) -> Value:
+    zero = b.constant(0, b.dtype(length))
+    return b.select(b.equal(length, zero), zero, b.divide(x, length))
+
+
+class Direction(Binary):
+    """``x`` / ``y``, but 0 where the length y is 0: the slope of a length, which has a kink there.
+
+    Its own derivatives divide by y and are NaN where y is 0: the curvature has no bound.
+    """
+
+    name = "direction"
+    numpy = staticmethod(lambda x, y: np.where(y == 0, 0, np.divide(x, y)))
+    element = _direction
+    latex = r"\frac{{{0}}}{{{1}}}"
+    precedence = 2
+    chain = (lambda v, d, x, y: v / y, lambda v, d, x, y: -(v * d / y))
+    samples = (
+        Sample(lambda x, y: direction(x, y), [reals(3), away_from_zero(3)], lambda x, y: x / y),
+        special_points(
+            lambda x, y: direction(x, y), [fixed([0.0, 1.0, np.nan]), fixed([0.0, 0.0, 1.0])],
+            lambda x, y: np.array([0.0, 0.0, np.nan]),
+        ),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return ufunc_dtype(np.divide, *dtypes)
+
+
 class Negative(Unary):
     """Negate ``x`` element by element.
 
@@ -170,17 +202,120 @@ def _by_base(v: Node, y: Node, x: Node, c: Node) -> Node:
     if isinstance(c, Constant):
         less = Constant(np.where(c.value == 0, 0, c.value - 1), c.dtype)
         return v * (c * (x if (less.value == 1).all() else power(x, less)))
-    return v * (c * power(x, where(equal(x, 0) & equal(c, 0), 0, c - 1)))
+    return v * power_slope(x, c)
 
 
 def _by_exponent(v: Node, y: Node, x: Node, c: Node) -> Node:
     """Return v x^c ln x; where x is 0 the logarithm counts as 0."""
-    never_zero = isinstance(x, Constant) and x.value.all()
-    log: Node = call("log", x if never_zero else where(equal(x, 0), 1, x))
-    return v * (y * log)
+    if isinstance(x, Constant) and x.value.all():
+        return v * (y * call("log", x))
+    return v * apply(power_log, y, x, c)
 
 
-class Power(Binary):
+def _slope_of_power(b: ScalarBuilder, x: Value, c: Value) -> Value:
+    zero, one = b.constant(0, b.dtype(c)), b.constant(1, b.dtype(c))
+    slope = b.multiply(c, b.call("pow", x, b.subtract(c, one)))
+    return b.select(b.equal(c, zero), zero, slope)
+
+
+class PowerSlope(Binary):
+    """c x^(c-1), the derivative of a power by its base; 0 where c is 0."""
+
+    name = "power_slope"
+    has_poles = True
+    operations = 2 * ELEMENTARY
+    numpy = staticmethod(lambda x, c: np.where(c == 0, 0, c * np.power(x, c - 1.0)))
+    element = _slope_of_power
+    latex = "{1} \\, {0}^{{{1} - 1}}"
+    chain = (
+        lambda v, y, x, c: v * (c * power_slope(x, c - 1)),
+        lambda v, y, x, c: v * power_mixed(x, c),
+    )
+    samples = (
+        Sample(
+            lambda x, c: power_slope(x, c), [reals(3, low=0.3), reals(3)],
+            lambda x, c: c * x ** (c - 1),
+        ),
+        Sample(lambda x, n: power_slope(x, n), [away_from_zero(3), integers(3)], label="integers"),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return ufunc_dtype(np.divide, *dtypes)
+
+
+def _log_times(b: ScalarBuilder, y: Value, x: Value, c: Value) -> Value:
+    zero, one = b.constant(0, b.dtype(x)), b.constant(1, b.dtype(x))
+    return b.multiply(y, b.call("log", b.select(b.equal(x, zero), one, x)))
+
+
+class PowerLog(Elementwise):
+    """x^c ln x, the derivative of the power y = x^c by its exponent; 0 where x is 0 and c ≥ 0."""
+
+    name = "power_log"
+    has_poles = True
+    operations = ELEMENTARY
+    numpy = staticmethod(lambda y, x, c: y * np.log(np.where(x == 0, 1, x)))
+    element = _log_times
+    latex = r"{0} \ln {1}"
+    chain = (
+        None,
+        lambda v, out, y, x, c: v * power_mixed(x, c),
+        lambda v, out, y, x, c: v * (out * call("log", where(equal(x, 0), 1, x))),
+    )
+    samples = (
+        Sample(
+            lambda x, c: apply(power_log, x**c, x, c), [reals(3, low=0.3), reals(3)],
+            lambda x, c: x**c * np.log(x),
+        ),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return np.result_type(*dtypes)
+
+
+def _mixed(x: Any, c: Any) -> Any:
+    at_zero = np.where(c > 1, 0, np.where(c > 0, -np.inf, np.inf)).astype(x.dtype)
+    return np.where(x == 0, at_zero, np.power(x, c - 1) * (1 + c * np.log(x)))
+
+
+def _mixed_element(b: ScalarBuilder, x: Value, c: Value) -> Value:
+    zero, one, infinity = (b.constant(value, b.dtype(x)) for value in (0.0, 1.0, math.inf))
+    low = b.select(b.less(zero, c), b.negate(infinity), infinity)
+    power = b.call("pow", x, b.subtract(c, one))
+    value = b.multiply(power, b.add(one, b.multiply(c, b.call("log", x))))
+    return b.select(b.equal(x, zero), b.select(b.less(one, c), zero, low), value)
+
+
+class PowerMixed(Binary):
+    """x^(c-1) (1 + c ln x), the derivative of a power by base and exponent; its limit at x = 0."""
+
+    name = "power_mixed"
+    has_poles = True
+    operations = 3 * ELEMENTARY
+    numpy = staticmethod(_mixed)
+    element = _mixed_element
+    chain = (
+        lambda v, y, x, c: v * (
+            power(x, c - 2) * ((c - 1) * (1 + c * call("log", x)) + c)
+        ),
+        lambda v, y, x, c: v * (power(x, c - 1) * call("log", x) * (2 + c * call("log", x))),
+    )  # fmt: skip
+    samples = (
+        Sample(
+            lambda x, c: power_mixed(x, c), [reals(3, low=0.3), reals(3)],
+            lambda x, c: x ** (c - 1) * (1 + c * np.log(x)),
+        ),
+        special_points(
+            lambda x, c: power_mixed(x, c), [fixed([0.0] * 5), fixed([2.0, 1.0, 0.5, 0.0, -1.0])],
+            lambda x, c: np.array([0.0, -np.inf, -np.inf, np.inf, np.inf]),
+        ),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return ufunc_dtype(np.divide, *dtypes)
+
+
+class Power(Arithmetic):
     """Raise ``x`` to the power ``y``, element by element, with broadcasting; also ``x ** y``.
 
     d/dx = y·x^(y-1), which is 0 where y is 0; d/dy = x^y·ln x, which is 0 at x = 0 and y ≥ 0, and
@@ -255,7 +390,7 @@ def _mod(b: ScalarBuilder, x: Value, y: Value) -> Value:
     return b.select(b.equal(remainder, zero), b.call("copysign", zero, y), stepped)
 
 
-class Mod(Binary):
+class Mod(Arithmetic):
     """Return the remainder of ``x / y`` with the sign of ``y``, element by element; also ``x % y``.
 
     x - y·⌊x/y⌋.  d/dx = 1 and d/dy = -⌊x/y⌋, including the steps.
@@ -308,7 +443,7 @@ def _floor_divide(b: ScalarBuilder, x: Value, y: Value) -> Value:
     return b.select(b.equal(y, zero), ratio, signed)
 
 
-class FloorDivide(Binary):
+class FloorDivide(Arithmetic):
     """Return the largest integer that is at most ``x / y``, element by element; also ``x // y``.
 
     Both derivatives are 0 everywhere, including the steps.
@@ -585,17 +720,21 @@ add: Binary = register(Add())
 subtract: Binary = register(Subtract())
 multiply: Binary = register(Multiply())
 divide: Binary = register(Divide())
+direction: Binary = Direction()
 negative: Unary = register(Negative())
 power: Binary = register(Power())
+power_slope: Binary = PowerSlope()
+power_log: Elementwise = PowerLog()
+power_mixed: Binary = PowerMixed()
 mod: Binary = register(Mod())
 floor_divide: Binary = register(FloorDivide())
 fmod: Binary = register(Fmod())
-abs: Unary = register(Abs())
+abs: Unary = register(Abs(), numpy="fabs")
 sign: Unary = register(Sign())
 reciprocal: Unary = register(Reciprocal())
 square: Unary = register(Square())
 sqrt: Unary = register(Sqrt())
-cbrt: Unary = register(Cbrt())
+cbrt: Unary = register(Cbrt(), numpy="special.cbrt")
 
 absolute = abs
 pow = power

@@ -9,39 +9,59 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 import numpy as np
 
 from symad.errors import GraphTypeError
-from symad.graph.node import Constant, Node, apply, as_array
+from symad.graph.node import Constant, Node, apply, as_array, reporting
 from symad.graph.op import Op, call, resolve
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.types import StructureType, TensorType, Type, broadcast_shapes
 
-Operand: TypeAlias = (
-    Node | float | np.ndarray[Any, Any] | np.generic | list[Any] | tuple[Any, ...]
-)
+Operand: TypeAlias = Node | float | np.ndarray[Any, Any] | np.generic | list[Any] | tuple[Any, ...]
 """The operands of functions: a node, a Python number, an array or a nested list of numbers."""
 
 Chain = Callable[..., Node] | None
 """``(v, y, *xs) -> v ∂y/∂x_k``, with ``y`` the result; ``None`` where there is no derivative."""
 
 _NUMBERS = (bool, int, float)
+_FLAGS = (bool, np.bool_)
+_MOST_AXES = 64
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
-def register(function: AnyFunction, name: str = "", in_expressions: bool = False) -> AnyFunction:
+def register(
+    function: AnyFunction,
+    name: str = "",
+    in_expressions: bool = False,
+    numpy: str | tuple[str, ...] = (),
+) -> AnyFunction:
     """Register a public function, or an op that is itself called, in the table of functions.
 
-    Expressions given as text may call it if its op allows that, or, for a function that makes
-    several ops, if the argument here does.
+    Parameters
+    ----------
+    function : callable
+    name : str
+        The path below ``symad``, such as ``"linalg.norm"``; by default the name of the function.
+    in_expressions : bool
+        Expressions given as text may call an op if its class allows that, and a function that makes
+        several ops if this is true.
+    numpy : str or tuple of str
+        Paths below ``numpy`` of functions whose calls on nodes it answers, apart from the one that
+        ``name`` is and the ufunc that an op computes: ``"linalg.norm"``; ``"special.expit"`` for a
+        ufunc of SciPy.  It must do what they do: parameters correspond by name, the leading ones
+        also by position, and what has no counterpart here is refused unless it is NumPy's default.
+        Where that is not enough, :mod:`symad.functions.numpy_functions` has a function with
+        NumPy's signature.
     """
     key = name or _name_of(function)
     FUNCTIONS[key] = function
     if in_expressions:
         IN_EXPRESSIONS.add(key)
+    for path in (numpy,) if isinstance(numpy, str) else numpy:
+        NUMPY_NAMES[path] = key
     kernel: Any = getattr(function, "numpy", None)
     if isinstance(kernel, (str, np.ufunc)):
-        known = kernel.rpartition(".")[2] if isinstance(kernel, str) else kernel.__name__
-        NUMPY_NAMES.setdefault(known, key)
+        computed = kernel.partition(".")[2] if isinstance(kernel, str) else kernel.__name__
+        NUMPY_NAMES.setdefault(computed, key)
     return function
 
 
@@ -55,6 +75,7 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     Parameters
     ----------
     value : node, number, array or nested list
+        Nodes in a list are stacked.
     like : Node, optional
         If given, a Python number takes the dtype that NumPy would give it in an operation with this
         node: Python numbers are weak.
@@ -62,18 +83,19 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     Raises
     ------
     GraphTypeError
-        If the value contains nodes in a list, objects, text or complex numbers, or is a Python
-        integer beyond the range of ``like``.
+        If the value contains objects, text or complex numbers, or is a Python integer beyond the
+        range of ``like``.
+    ShapeError
+        If nodes in a list have different shapes.
     """
     if isinstance(value, Node):
         return value
-    if isinstance(value, (list, tuple)) and _holds_node(value):
-        raise GraphTypeError(
-            "a list of nodes is not an array", remedy="Use sm.stack([...]) or sm.concat([...])."
-        )
-    if like is not None and type(value) in (bool, int, float):
-        return Constant(value, _weak_dtype(value, like.dtype))  # type: ignore[arg-type]
-    return Constant(as_array(value, None))
+    if isinstance(value, (list, tuple)) and holds_node(value):
+        return call("stack", value)
+    with reporting(""):
+        if like is not None and type(value) in (bool, int, float):
+            return Constant(value, _weak_dtype(value, like.dtype))  # type: ignore[arg-type]
+        return Constant(as_array(value, None))
 
 
 def _weak_dtype(value: bool | int | float, dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -87,10 +109,30 @@ def _weak_dtype(value: bool | int | float, dtype: np.dtype[Any]) -> np.dtype[Any
     return result
 
 
-def _holds_node(values: Sequence[Any]) -> bool:
-    return any(
-        isinstance(v, Node) or (isinstance(v, (list, tuple)) and _holds_node(v)) for v in values
-    )
+def require_cpu(device: Any) -> None:
+    """Raise an error for a device other than the one there is: see the Array API standard."""
+    if device not in (None, "cpu"):
+        raise GraphTypeError(
+            f"there is no device {device!r}", remedy='Leave device= out, or write device="cpu".'
+        )
+
+
+def holds_node(values: Sequence[Any]) -> bool:
+    """Return whether a nested list contains a node.
+
+    Raises
+    ------
+    GraphTypeError
+        If it is nested more deeply than arrays can be.
+    """
+    level = list(values)
+    for _ in range(_MOST_AXES):
+        if any(isinstance(value, Node) for value in level):
+            return True
+        level = [v for value in level if isinstance(value, (list, tuple)) for v in value]
+        if not level:
+            return False
+    raise GraphTypeError(f"a list nested {_MOST_AXES} times is not an array")
 
 
 def as_nodes(*values: Operand) -> tuple[Node, ...]:
@@ -226,7 +268,8 @@ class Elementwise(PerElement):
                 shape = broadcast_shapes(*[tensor.shape for tensor in tensors])
                 break
         dtype = self.result_dtype(*[tensor.dtype for tensor in tensors])
-        return TensorType(dtype, shape, weak=all(tensor.weak for tensor in tensors))
+        weak = dtype.kind != "b" and all(tensor.weak for tensor in tensors)
+        return TensorType(dtype, shape, weak=weak)
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype of the result: what NumPy's function gives."""
@@ -291,6 +334,34 @@ class Binary(Elementwise):
 
     def __call__(self, x: Operand, y: Operand) -> Node:
         return apply(self, *as_nodes(x, y))
+
+
+class Arithmetic(Binary):
+    """A binary op of numbers, which does not take a Python or NumPy bool beside a node.
+
+    It would most likely be ``a == b`` on nodes, which compares identity.
+    """
+
+    def __call__(self, x: Operand, y: Operand) -> Node:
+        refuse_flags(self.name, x, y)
+        return apply(self, *as_nodes(x, y))
+
+
+def refuse_flags(name: str, x: Operand, y: Operand) -> None:
+    """Raise the error for a Python or NumPy bool among the operands of arithmetic, if there is one.
+
+    Raises
+    ------
+    GraphTypeError
+    """
+    if type(x) not in _FLAGS and type(y) not in _FLAGS:
+        return
+    with reporting(name, *[operand for operand in (x, y) if isinstance(operand, Node)]):
+        raise GraphTypeError(
+            f"{x if type(x) in _FLAGS else y} is not a number: == on nodes compares identity and "
+            "gives a bool",
+            remedy="Write sm.equal(x, y) to compare values, float(flag) for a number.",
+        )
 
 
 class Predicate(Elementwise):

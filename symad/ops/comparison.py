@@ -182,8 +182,8 @@ class _Logical(Predicate):
             if dtype.kind != "b":
                 raise GraphTypeError(
                     f"booleans are needed, not {dtype}",
-                    remedy="Compare first: sm.not_equal(x, 0).  &, |, ^ and ~ are logical; there "
-                    "are no bitwise operations on integers.",
+                    remedy="Compare first: sm.not_equal(x, 0).  The operators &, |, ^ and ~ work "
+                    "on the bits of integers.",
                 )
         return np.dtype(bool)
 

@@ -15,13 +15,13 @@ from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import broadcast_like, cast
-from symad.ops.base import Operand, as_node, as_nodes, register, tensor_types
+from symad.ops.base import Operand, as_node, as_nodes, register, require_cpu, tensor_types
 from symad.ops.shape import broadcast_to, expand_dims
 from symad.ops.size import AxisSize, as_size, check_sizes, dimensions
 from symad.types import KnownRank, TensorType, Type, UnknownDim, as_dtype
 
 
-def full(shape: Any, fill_value: Operand, dtype: Any = None) -> Node:
+def full(shape: Any, fill_value: Operand, dtype: Any = None, *, device: Any = None) -> Node:
     """Return an array of ``shape`` filled with one value.
 
     Parameters
@@ -31,6 +31,7 @@ def full(shape: Any, fill_value: Operand, dtype: Any = None) -> Node:
         A number or node that broadcasts to ``shape``; it gets a gradient.
     dtype : dtype, optional
         By default that of ``fill_value``.
+    device : {None, "cpu"}
 
     Examples
     --------
@@ -39,11 +40,12 @@ def full(shape: Any, fill_value: Operand, dtype: Any = None) -> Node:
     >>> sm.full((x.shape[0], 2), 7.0).type
     f64[batch,2]
     """
+    require_cpu(device)
     value = as_node(fill_value)
     return broadcast_to(value if dtype is None else cast(value, dtype), shape)
 
 
-def zeros(shape: Any, dtype: Any = "float64") -> Node:
+def zeros(shape: Any, dtype: Any = "float64", *, device: Any = None) -> Node:
     """Return an array of ``shape`` filled with zeros; sizes may be integer nodes.
 
     Parameters
@@ -51,6 +53,7 @@ def zeros(shape: Any, dtype: Any = "float64") -> Node:
     shape : int, or sequence of int or integer nodes
     dtype : dtype
         By default float64.
+    device : {None, "cpu"}
 
     Examples
     --------
@@ -58,10 +61,11 @@ def zeros(shape: Any, dtype: Any = "float64") -> Node:
     >>> sm.zeros((2,)).eval()
     array([0., 0.])
     """
-    return broadcast_to(Constant(0, as_dtype(dtype)), shape)
+    require_cpu(device)
+    return broadcast_to(Constant(0, as_dtype("float64" if dtype is None else dtype)), shape)
 
 
-def ones(shape: Any, dtype: Any = "float64") -> Node:
+def ones(shape: Any, dtype: Any = "float64", *, device: Any = None) -> Node:
     """Return an array of ``shape`` filled with ones; sizes may be integer nodes.
 
     Parameters
@@ -69,6 +73,7 @@ def ones(shape: Any, dtype: Any = "float64") -> Node:
     shape : int, or sequence of int or integer nodes
     dtype : dtype
         By default float64.
+    device : {None, "cpu"}
 
     Examples
     --------
@@ -76,10 +81,11 @@ def ones(shape: Any, dtype: Any = "float64") -> Node:
     >>> sm.ones((2,)).eval()
     array([1., 1.])
     """
-    return broadcast_to(Constant(1, as_dtype(dtype)), shape)
+    require_cpu(device)
+    return broadcast_to(Constant(1, as_dtype("float64" if dtype is None else dtype)), shape)
 
 
-def full_like(x: Operand, fill_value: Operand, dtype: Any = None) -> Node:
+def full_like(x: Operand, fill_value: Operand, dtype: Any = None, *, device: Any = None) -> Node:
     """Return an array of the shape and dtype of ``x`` filled with one value.
 
     Parameters
@@ -89,6 +95,7 @@ def full_like(x: Operand, fill_value: Operand, dtype: Any = None) -> Node:
         A number or node that broadcasts to the shape of ``x``; it gets a gradient.
     dtype : dtype, optional
         By default that of ``x``.
+    device : {None, "cpu"}
 
     Examples
     --------
@@ -96,6 +103,7 @@ def full_like(x: Operand, fill_value: Operand, dtype: Any = None) -> Node:
     >>> sm.full_like(sm.constant([1.0, 2.0]), 7).eval()
     array([7., 7.])
     """
+    require_cpu(device)
     like = as_node(x)
     return broadcast_like(cast(as_node(fill_value), dtype or like.dtype), like)
 
@@ -133,7 +141,9 @@ def _length(x: Node) -> Node:
     return apply(AxisSize(0), x)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Node:
+def arange(
+    start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, device: Any = None
+) -> Node:
     """Return the numbers from ``start`` to before ``stop`` in steps.
 
     Parameters
@@ -142,6 +152,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> No
         With one argument, it is ``stop``, and ``start`` is 0.
     dtype : dtype, optional
         By default int64 for integers and float64 for floats.
+    device : {None, "cpu"}
 
     Raises
     ------
@@ -157,6 +168,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> No
     >>> sm.arange(x.shape[0]).type
     i64[batch]
     """
+    require_cpu(device)
     if stop is None:
         start, stop = 0, start
     wanted = None if dtype is None else as_dtype(dtype)
@@ -164,13 +176,21 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> No
         return Constant(np.arange(start, stop, step, dtype=wanted))
     sizes = [as_size(bound) for bound in (start, stop, step)]
     dims: KnownRank = (UnknownDim(),)
-    if sizes[0] == 0 and isinstance(sizes[1], Node) and isinstance(sizes[2], int) and sizes[2] == 1:
+    start, stop, step = sizes
+    counts = isinstance(start, int) and isinstance(step, int) and (start, step) == (0, 1)
+    if counts and isinstance(stop, Node):
         dims, _ = dimensions(sizes[1:2])
     return apply(Arange(dims, wanted or np.dtype("int64")), *map(as_node, sizes))
 
 
 def linspace(
-    start: Operand, stop: Operand, num: int = 50, endpoint: bool = True, dtype: Any = None
+    start: Operand,
+    stop: Operand,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: Any = None,
+    *,
+    device: Any = None,
 ) -> Node:
     """Return ``num`` evenly spaced numbers from ``start`` to ``stop``.
 
@@ -182,6 +202,7 @@ def linspace(
     endpoint : bool
         Whether ``stop`` is the last number.
     dtype : dtype, optional
+    device : {None, "cpu"}
 
     Raises
     ------
@@ -198,6 +219,7 @@ def linspace(
     >>> sm.linspace(0, 1, 5).eval()
     array([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
+    require_cpu(device)
     wanted = None if dtype is None else as_dtype(dtype)
     if not isinstance(start, Node) and not isinstance(stop, Node):
         first_and_last: tuple[Any, Any] = start, stop
@@ -215,7 +237,7 @@ def linspace(
     return result if wanted is None else cast(result, wanted)
 
 
-def eye(n: Any, m: Any = None, k: int = 0, dtype: Any = "float64") -> Node:
+def eye(n: Any, m: Any = None, k: int = 0, dtype: Any = "float64", *, device: Any = None) -> Node:
     """Return a matrix with ones on a diagonal and zeros elsewhere.
 
     Parameters
@@ -225,6 +247,7 @@ def eye(n: Any, m: Any = None, k: int = 0, dtype: Any = "float64") -> Node:
     k : int
         Which diagonal: 0 is the main one, positive ones are above it.
     dtype : dtype
+    device : {None, "cpu"}
 
     Examples
     --------
@@ -233,7 +256,8 @@ def eye(n: Any, m: Any = None, k: int = 0, dtype: Any = "float64") -> Node:
     array([[1., 0.],
            [0., 1.]])
     """
-    wanted = as_dtype(dtype)
+    require_cpu(device)
+    wanted = as_dtype("float64" if dtype is None else dtype)
     rows = as_size(n)
     columns = rows if m is None else as_size(m)
     if isinstance(rows, int) and isinstance(columns, int):

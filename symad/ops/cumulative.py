@@ -41,7 +41,7 @@ class Cumulative(Op):
         return np.result_type(*dtypes)
 
 
-def _along(x: Operand, axis: Any) -> tuple[Node, int]:
+def flat_or_along(x: Operand, axis: Any) -> tuple[Node, int]:
     """Return ``x`` and the axis to accumulate along; without an axis, ``x`` is flattened."""
     node, along = as_node(x), as_axis(axis)
     if isinstance(along, tuple):
@@ -90,7 +90,7 @@ def cumsum(x: Operand, axis: Any = None, *, from_end: bool = False) -> Node:
     >>> sm.cumsum(sm.constant([1.0, 2.0, 3.0]), from_end=True).eval()
     array([6., 5., 3.])
     """
-    node, along = _along(x, axis)
+    node, along = flat_or_along(x, axis)
     return apply(CumSum(along, bool(from_end)), node)
 
 
@@ -175,7 +175,7 @@ def cumprod(
     >>> sm.cumprod(sm.constant([2.0, 3.0, 4.0]), exclusive=True).eval()
     array([1., 2., 6.])
     """
-    node, along = _along(x, axis)
+    node, along = flat_or_along(x, axis)
     return apply(CumProd(along, bool(from_end), bool(exclusive)), node)
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.graph.node import Node, apply, infer_type
+from symad.graph.node import Node, apply, infer_type, reporting
 from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import cast, identity
-from symad.ops.base import Linear, Multilinear, Operand, as_nodes, register, tensor_types
+from symad.ops.base import Linear, Multilinear, as_nodes, register, tensor_types
 from symad.ops.permute import moveaxis, permute_dims
 from symad.ops.reduce import sum as sum_of
 from symad.ops.triangle import diagonal
@@ -35,16 +36,11 @@ def _letters(term: str) -> str:
     return term.replace(_ELLIPSIS, "")
 
 
-def _read(subscripts: Any) -> tuple[list[str], str]:
+def _read(subscripts: str) -> tuple[list[str], str]:
     """Return the terms of the operands and of the result.
 
     Without ``->``, the result has, after the ellipsis, the letters that appear once, in order.
     """
-    if not isinstance(subscripts, str):
-        raise GraphTypeError(
-            f"the subscripts must be text, not {subscripts!r}",
-            remedy='Write einsum("ij,jk->ik", a, b).',
-        )
     operands, arrow, result = subscripts.replace(" ", "").partition("->")
     terms = operands.split(",")
     if not arrow:
@@ -190,17 +186,41 @@ def _same_size(a: Dimension, b: Dimension, what: str) -> Dimension:
     return b if isinstance(b, int) or isinstance(a, UnknownDim) else a
 
 
-def einsum(subscripts: str, *operands: Operand) -> Node:
+def _from_lists(arguments: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
+    """Return the subscripts and operands of ``einsum(x, [0, 1], y, [1, 2], [0, 2])``."""
+    *pairs, result = arguments if len(arguments) % 2 else (*arguments, None)
+    operands, lists = tuple(pairs[::2]), pairs[1::2]
+    subscripts = ",".join(map(_term_of, lists))
+    return subscripts if result is None else f"{subscripts}->{_term_of(result)}", operands
+
+
+def _term_of(indices: Any) -> str:
+    letters = ascii_uppercase + ascii_lowercase  # sorted, as results without a list are
+    try:
+        return "".join(_ELLIPSIS if i is Ellipsis else letters[range(52)[i]] for i in indices)
+    except (TypeError, IndexError):
+        raise GraphTypeError(
+            f"{indices!r} is not a list of the axes of an operand",
+            remedy='Write einsum("ij,jk->ik", a, b), or einsum(a, [0, 1], b, [1, 2], [0, 2]) with '
+            "integers from 0 to 51.",
+        ) from None
+
+
+def einsum(subscripts: Any, *operands: Any, optimize: Any = None) -> Node:
     """Sum products of elements over named axes: Einstein's summation convention.
 
     Parameters
     ----------
-    subscripts : str
+    subscripts : str, or Operand
         A letter for each axis of each operand, and after ``->`` those of the result, as in
         ``"ij,jk->ik"``; the other letters are summed over.  Without ``->`` the result has the
         letters that appear once, in alphabetic order.  A letter that one operand has twice takes
         its diagonal.  ``...`` denotes axes that broadcast.
     *operands : Node, array or number
+        Instead of subscripts, a list of integers may follow each operand, one for each axis, with
+        the list of the result at the end: ``einsum(x, [0, 1], y, [1, 2], [0, 2])``.
+    optimize : object
+        Ignored: symad chooses the order of the products.
 
     Returns
     -------
@@ -227,6 +247,9 @@ def einsum(subscripts: str, *operands: Operand) -> Node:
     >>> sm.einsum("ii", a).eval()
     np.float64(5.0)
     """
+    if not isinstance(subscripts, str):
+        with reporting("einsum"):
+            subscripts, operands = _from_lists((subscripts, *operands))
     nodes = as_nodes(*operands)
     infer_type(Einsum(subscripts), nodes)  # so that an error names the user's terms
     terms, result = _read(subscripts)

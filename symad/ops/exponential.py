@@ -210,6 +210,47 @@ class Log1p(Unary):
     )  # fmt: skip
 
 
+def _log1mexp(x: Any) -> Any:
+    return np.where(x > -math.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
+
+
+def _log_one_minus_exp(b: ScalarBuilder, x: Value) -> Value:
+    near = b.call("log", b.negate(b.call("expm1", x)))
+    far = b.call("log1p", b.negate(b.call("exp", x)))
+    return b.select(b.less(b.constant(-math.log(2), b.dtype(x)), x), near, far)
+
+
+class Log1mExp(Unary):
+    """The logarithm of 1 - e^x for x ≤ 0, to its last digits; NaN for x > 0.
+
+    The derivative is e^x / (e^x - 1).
+    """
+
+    name = "log1mexp"
+    has_poles = True
+    domain = "ln(1 − e^x) is defined for x < 0."
+    operations = 2 * ELEMENTARY
+    numpy = staticmethod(_log1mexp)
+    element = _log_one_minus_exp
+    latex = r"\ln (1 - e^{{{0}}})"
+    chain = (lambda v, y, x: v * (exp(x) / expm1(x)),)
+    samples = (
+        Sample(
+            lambda x: log1mexp(x), [reals(3, 2, low=-4, high=-0.2)],
+            lambda x: np.log(1 - np.exp(x)),
+        ),
+        special_points(
+            lambda x: log1mexp(x), [fixed([0.0, -0.0, -1e-20, -50.0, -np.inf, 1.0, np.nan])],
+            lambda x: np.array(
+                [-np.inf, -np.inf, np.log(1e-20), -np.exp(-50.0), -0.0, np.nan, np.nan]
+            ),
+        ),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return float_dtype(*dtypes)
+
+
 def _share(a: Node, b: Node) -> Node:
     """Return e^a / (e^a + e^b); 1/2 where both are the same infinity."""
     same = equal(a, b) & isinf(a)
@@ -396,13 +437,14 @@ class Softplus(Unary):
 
 
 exp: Unary = register(Exp())
-exp2: Unary = register(Exp2())
-expm1: Unary = register(Expm1())
+exp2: Unary = register(Exp2(), numpy="special.exp2")
+expm1: Unary = register(Expm1(), numpy="special.expm1")
 log: Unary = register(Log())
 log2: Unary = register(Log2())
 log10: Unary = register(Log10())
-log1p: Unary = register(Log1p())
+log1p: Unary = register(Log1p(), numpy="special.log1p")
+log1mexp: Unary = Log1mExp()
 logaddexp: Binary = register(LogAddExp())
-sigmoid: Unary = register(Sigmoid())
+sigmoid: Unary = register(Sigmoid(), numpy="special.expit")
 sigmoid_slope: Unary = SigmoidSlope()
-softplus: Unary = register(Softplus())
+softplus: Unary = register(Softplus(), numpy="special.softplus")

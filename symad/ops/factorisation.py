@@ -15,10 +15,14 @@ import numpy as np
 
 from symad.errors import GradientError, GraphTypeError
 from symad.graph.node import Node, apply
+from symad.graph.op import call
 from symad.graph.sample import Sample, positive_definite, reals, well_conditioned
-from symad.ops.adjoint import add_n
+from symad.ops.adjoint import add_n, stop_gradient, zeros_like
+from symad.ops.arithmetic import direction
 from symad.ops.base import Operand, as_node, register, tensor_types
+from symad.ops.comparison import where
 from symad.ops.inverse import identity_matrix
+from symad.ops.join import concat
 from symad.ops.linear_system import solve_triangular
 from symad.ops.matrices import (
     PerMatrix,
@@ -88,6 +92,8 @@ class Cholesky(PerMatrix):
     ----------
     a : (..., n, n)
         Only the lower triangle is read.
+    upper : bool
+        Return the upper triangular U with Uᵀ U = A, and read only the upper triangle.
 
     Returns
     -------
@@ -123,11 +129,18 @@ class Cholesky(PerMatrix):
         Sample(lambda a: cholesky(_symmetric(a)), [positive_definite(3, 3)]),
         Sample(lambda a: cholesky(_symmetric(a)), [positive_definite(2, 2, 2)], label="stack"),
         Sample(lambda a: cholesky(a), [positive_definite(1, 1)], label="size 1"),
+        Sample(
+            lambda a: cholesky(_symmetric(a), upper=True),
+            [positive_definite(3, 3)],
+            lambda a: np.linalg.cholesky(a).T,
+            label="upper",
+        ),
         Sample(lambda a: cholesky(a), [reals(0, 0)], label="empty"),
     )
 
-    def __call__(self, a: Operand) -> Node:
-        return apply(self, as_node(a))
+    def __call__(self, a: Operand, *, upper: bool = False) -> Node:
+        node = as_node(a)
+        return apply(self, node.mT).mT if upper else apply(self, node)
 
     def flops(self, result: Any, *types: Any) -> int:
         return per_matrix(types[0], lambda n, _: n**3 // 3)
@@ -236,21 +249,26 @@ def _require_tall(a: Node) -> None:
         )
 
 
-def qr(a: Operand) -> QRResult:
+def qr(a: Operand, *, mode: str = "reduced") -> QRResult:
     """Return Q with orthonormal columns and an upper triangular R with Q R = A.
 
     Parameters
     ----------
     a : (..., m, n) Node or array
+    mode : {"reduced", "complete"}
+        In the complete form, Q is square: its last columns complete the others to a basis, and a
+        derivative that depends on them is NaN.  R has rows of zeros to match.
 
     Returns
     -------
     Q : (..., m, k) Node
     R : (..., k, n) Node
-        With k the smaller of m and n: NumPy's reduced form, with LAPACK's choice of signs.
+        With k the smaller of m and n, or m in the complete form.  LAPACK chooses the signs.
 
     Raises
     ------
+    GraphTypeError
+        If there is no such mode.
     GradientError
         If derivatives are requested and m < n.
 
@@ -266,8 +284,14 @@ def qr(a: Operand) -> QRResult:
     >>> abs(r[0, 0]).eval().round(12)
     np.float64(5.0)
     """
+    if mode not in ("reduced", "complete"):
+        raise GraphTypeError(f"{mode!r} is not a mode", remedy='Write "reduced" or "complete".')
     pair = apply(QR(), as_node(a))
-    return QRResult(structure_item(pair, 0), structure_item(pair, 1))
+    q, r = structure_item(pair, 0), structure_item(pair, 1)
+    if mode == "complete":
+        rest = call("orthogonal_complement", q)
+        q, r = concat([q, rest], -1), concat([r, zeros_like(rest.mT @ as_node(a))], -2)
+    return QRResult(q, r)
 
 
 # Symmetric eigenvalues
@@ -535,21 +559,25 @@ def _outside(vectors: Node, x: Node) -> Node:
     return x - vectors @ (vectors.mT @ x)
 
 
-def svd(a: Operand) -> SVDResult:
-    """Return the singular value decomposition U diag(S) Vh = A, in its reduced form.
+def svd(a: Operand, *, full_matrices: bool = False) -> SVDResult:
+    """Return the singular value decomposition U diag(S) Vh = A.
 
     Parameters
     ----------
     a : (..., m, n) Node or array
+    full_matrices : bool
+        Return square U and Vh, whose further vectors complete the others to a basis; a derivative
+        that depends on those is NaN.  NumPy's default is true, as is that of the Array API
+        standard: here it is the reduced form, which has all its derivatives.
 
     Returns
     -------
     U : (..., m, k) Node
-        Orthonormal columns, where k is the smaller of m and n.
+        Orthonormal columns, where k is the smaller of m and n, or m in the full form.
     S : (..., k) Node
         Singular values, descending.
     Vh : (..., k, n) Node
-        Orthonormal rows.
+        Orthonormal rows; k is n in the full form.
 
     See Also
     --------
@@ -573,17 +601,16 @@ def svd(a: Operand) -> SVDResult:
     f64[3,2]
     """
     triple = apply(SVD(), as_node(a))
-    return SVDResult(*[structure_item(triple, key) for key in range(3)])
+    u, s, vh = (structure_item(triple, key) for key in range(3))
+    if full_matrices:
+        u = concat([u, call("orthogonal_complement", u)], -1)
+        vh = concat([vh, call("orthogonal_complement", vh.mT).mT], -2)
+    return SVDResult(u, s, vh)
 
 
 def _svd_as_numpy(a: Operand, full_matrices: bool = True) -> SVDResult:
-    """``np.linalg.svd`` of a node, in the reduced form only, which is not NumPy's default."""
-    if full_matrices:
-        raise GraphTypeError(
-            "the full form of a singular value decomposition has no counterpart for symad nodes",
-            remedy="Write np.linalg.svd(x, full_matrices=False), or sm.linalg.svd(x).",
-        )
-    return svd(a)
+    """``np.linalg.svd`` of a node, with NumPy's default form."""
+    return svd(a, full_matrices=full_matrices)
 
 
 class Svdvals(PerMatrix):
@@ -601,7 +628,7 @@ class Svdvals(PerMatrix):
     Notes
     -----
     As :func:`svd`, without computing the vectors until a derivative needs them.  A singular value
-    of zero has a kink: the derivative there is the one for LAPACK's choice of vectors.
+    of zero (up to rounding) has a kink, like a magnitude: its derivative is 0, the second one NaN.
 
     Examples
     --------
@@ -636,11 +663,18 @@ class Svdvals(PerMatrix):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         u, _, vh = svd(inputs[0])
-        return _scaled_columns(u, adjoint) @ vh
+        return _scaled_columns(u, adjoint * _signs(out)) @ vh
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         u, _, vh = svd(inputs[0])
-        return sum_of(u * (tangent @ vh.mT), axis=-2)
+        return _signs(out) * sum_of(u * (tangent @ vh.mT), axis=-2)
+
+
+def _signs(values: Node) -> Node:
+    """Return 1 for singular values, but 0 for those that are 0 up to rounding."""
+    least = float(np.finfo(values.dtype).eps) * sum_of(values, axis=-1, keepdims=True)
+    kept = values - stop_gradient(where(values > least, 0, values))
+    return direction(kept, kept)
 
 
 cholesky: Cholesky = register(Cholesky(), "linalg.cholesky")

@@ -43,7 +43,7 @@ class Fused(WithBody):
     """
 
     space: tuple[int, ...]
-    split: int | None
+    split: int | None = None
 
     name = "fused"
     samples = (Sample(_two_at_once, [reals(2, 3)], np.exp, order=0, needs="shape"),)

@@ -46,11 +46,16 @@ class _Subscripted(Op):
     def differentiable(self, slot: int) -> bool:
         return slot < self.operands
 
+    def indexed(self, inputs: Sequence[Node]) -> Node:
+        """Return the input to which the key applies."""
+        return inputs[0]
+
     def specialise(self, *inputs: Node) -> Node | None:
-        """Make constants among the integer inputs part of the key."""
+        """Make constants among the integer inputs part of the key, and masks positions."""
         arrays, indices = inputs[: self.operands], inputs[self.operands :]
-        key, nodes = parse(fill_key(self.key, indices))
-        return None if key == self.key else apply(type(self)(key), *arrays, *nodes)
+        key, nodes = parse(fill_key(self.key, indices), self.indexed(inputs))
+        same = key == self.key and nodes == tuple(indices)
+        return None if same else apply(type(self)(key), *arrays, *nodes)
 
 
 def _index(x: Any, *indices: Any, key: Key) -> Any:
@@ -64,7 +69,7 @@ class Index(Linear, _Subscripted):
     reads_all = False
     numpy = staticmethod(_index)
     is_view = True
-    samples = (
+    samples: ClassVar[Sequence[Sample]] = (
         Sample(lambda x: x[1], [reals(3, 2)]),
         Sample(lambda x: x[-1, None, ..., ::-2], [reals(3, 2, 5)], label="all kinds"),
         Sample(lambda x: x[...], [reals()], label="scalar"),
@@ -102,12 +107,13 @@ class ArrayIndex(Index):
         Sample(lambda x: x[[[0], [1]], :, [0, 2, 2]], [reals(2, 3, 4)], label="apart"),
         Sample(lambda x: x[1:, [0, 1], 1], [reals(3, 2, 2)], label="side by side"),
         Sample(lambda x: x[[]], [reals(3, 2)], label="none"),
+        Sample(lambda x: x[np.array([True, False, True]), 1:], [reals(3, 2)], label="mask"),
     )
 
 
 def _check_integers(types: Sequence[TensorType]) -> None:
     for type_ in types:
-        if type_.dtype.kind not in "iu":
+        if type_.dtype.kind not in "iub":  # a bool is a constant mask
             raise GraphTypeError(f"an index must be an integer, not {type_.dtype}")
 
 
@@ -121,7 +127,12 @@ def _add_into(total: Any, index: tuple[Any, ...], v: Any) -> None:
     """Add ``v`` to ``total[index]``, once for each time that an element is named."""
     if not any(isinstance(entry, np.ndarray) for entry in index):
         total[index] += v
-    elif len(index) == 1 and total.ndim > 1 and total.flags.c_contiguous:
+    elif (
+        len(index) == 1
+        and index[0].dtype != bool
+        and total.ndim > 1
+        and total.flags.c_contiguous
+    ):
         _add_rows(total, index[0], v)
     else:
         np.add.at(total, index, v)
@@ -160,6 +171,9 @@ class ScatterAdd(Linear, _Subscripted):
 
     def reads(self, slot: int) -> bool:
         return slot != 1
+
+    def indexed(self, inputs: Sequence[Node]) -> Node:
+        return inputs[1]
 
     def flops(self, result: Any, *types: Any) -> int:
         return int(types[0].size)
@@ -210,8 +224,9 @@ def scatter_add(v: Operand, like: Operand, index: Any) -> Node:
     >>> sm.scatter_add(sm.constant([1.0, 2.0, 4.0]), sm.constant([0.0, 0.0]), [0, 1, 1]).eval()
     array([1., 6.])
     """
-    key, nodes = parse(index)
-    return apply(ScatterAdd(key), as_node(v), as_node(like), *nodes)
+    shaped = as_node(like)
+    key, nodes = parse(index, shaped)
+    return apply(ScatterAdd(key), as_node(v), shaped, *nodes)
 
 
 def index_array(x: Operand, index: Any) -> Node:
@@ -220,15 +235,15 @@ def index_array(x: Operand, index: Any) -> Node:
     Parameters
     ----------
     x : node, number or array
-    index : int, slice, None, ..., integer array or node, or a tuple of these
-        Integer nodes may be indices and bounds of slices.
+    index : int, slice, None, ..., integer array or node, boolean array, or a tuple of these
+        Integer nodes may be indices and bounds of slices.  A mask is an array, not a node.
 
     Raises
     ------
     ShapeError
         If there are too many indices, or one is out of range for an axis of known size.
     GraphTypeError
-        For a boolean mask, whose result has a shape that depends on values: use ``sm.where``.
+        For a mask that is a node: its result has a shape that depends on values.  Use ``sm.where``.
 
     Examples
     --------
@@ -240,8 +255,8 @@ def index_array(x: Operand, index: Any) -> Node:
     array([[2., 2., 2.],
            [1., 1., 1.]])
     """
-    key, nodes = parse(index)
     node = as_node(x)
+    key, nodes = parse(index, node)
     result = _select(key, node, nodes)
     check_constant_indices(key, tensor_types(node.type)[0].shape, nodes)
     return result
@@ -424,8 +439,8 @@ def add_at(x: Operand, index: Any, value: Operand) -> Node:
 
 
 def _update(kind: type[_Update], x: Operand, index: Any, value: Operand) -> Node:
-    key, nodes = parse(index)
     node = as_node(x)
+    key, nodes = parse(index, node)
     result = apply(kind(key), node, as_node(value, like=node), *nodes)
     check_constant_indices(key, tensor_types(node.type)[0].shape, nodes)
     return result

@@ -1,4 +1,4 @@
-"""Linear algebra under NumPy's names: ``sm.linalg.solve(a, b)``, ``np.linalg.solve(node, b)``."""
+"""Norms and traces."""
 
 from __future__ import annotations
 
@@ -10,40 +10,31 @@ from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply, reporting
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops import product
+from symad.ops.adjoint import cast, stop_gradient
 from symad.ops.arithmetic import abs as magnitude
-from symad.ops.base import Operand, as_node, float_dtype, register, wide_dtype
-from symad.ops.comparison import equal, where
+from symad.ops.arithmetic import direction
+from symad.ops.base import (
+    Operand,
+    as_node,
+    float_dtype,
+    register,
+    tensor_types,
+    wide_dtype,
+)
+from symad.ops.comparison import equal, not_equal, where
 from symad.ops.extremum import max as largest
 from symad.ops.extremum import min as smallest
-from symad.ops.factorisation import cholesky, eigh, eigvalsh, qr, svd, svdvals
-from symad.ops.inverse import det, inv, matrix_power, slogdet
-from symad.ops.linear_system import solve, solve_triangular
+from symad.ops.factorisation import svdvals
 from symad.ops.permute import matrix_transpose, moveaxis
-from symad.ops.reduce import Reduction, as_axis
+from symad.ops.reduce import Axis, Reduction, as_axis
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims
 from symad.types import normalize_axes
 
-__all__ = [
-    "cholesky",
-    "det",
-    "eigh",
-    "eigvalsh",
-    "inv",
-    "matrix_power",
-    "matrix_transpose",
-    "norm",
-    "qr",
-    "slogdet",
-    "solve",
-    "solve_triangular",
-    "svd",
-    "svdvals",
-    "trace",
-]
 
-
-def trace(x: Operand, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Node:
+def trace(
+    x: Operand, offset: int = 0, axis1: int = -2, axis2: int = -1, *, dtype: Any = None
+) -> Node:
     """Return the trace of matrices: the sum along their diagonal.
 
     Like ``np.trace(x)``, but by default for the last two axes.
@@ -55,6 +46,8 @@ def trace(x: Operand, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Node
         Which diagonal: 0 is the main one, positive ones are above it.
     axis1, axis2 : int
         The axes of the rows and the columns.
+    dtype : dtype, optional
+        That in which to sum; by default that of ``x``, and int64 or uint64 for small integers.
 
     Examples
     --------
@@ -62,6 +55,8 @@ def trace(x: Operand, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Node
     >>> sm.linalg.trace(sm.Variable("x", shape=("batch", 3, 3))).type
     f64[batch]
     """
+    if dtype is not None:
+        return cast(product.trace(cast(x, dtype), offset, axis1, axis2), dtype)
     return product.trace(x, offset, axis1, axis2)
 
 
@@ -83,7 +78,8 @@ def _root_of_squares(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 class EuclideanNorm(Reduction):
     """The root of the sum of squares, y = √Σ x_j²: see :func:`norm`.
 
-    ∂y/∂x_j = x_j / y.  At zero, where the norm has a kink, all derivatives are 0.
+    ∂y/∂x_j = x_j / y.  At zero, where the norm has a kink, the derivative is 0, which is the
+    subgradient of least size, and the second derivatives are NaN.
     """
 
     name = "norm"
@@ -119,8 +115,7 @@ class EuclideanNorm(Reduction):
     )
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
-        zero = equal(y, 0)
-        return where(zero, 0, v) * (x / where(zero, 1, y))
+        return v * direction(x, y)
 
 
 def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Node:
@@ -129,9 +124,10 @@ def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) 
     Parameters
     ----------
     x : Node or array
-    ord : {None, 1, 2, inf, -inf, "fro", "nuc", -1, -2}
-        By default the root of the sum of all squares.  For vectors: 1 is the sum of magnitudes, 2
-        the root of the sum of squares, ±inf the largest or smallest magnitude.  For matrices: ±1 is
+    ord : {None, 1, 2, inf, -inf, "fro", "nuc", -1, -2} or float
+        By default the root of the sum of all squares.  For vectors: any number p,
+        (Σ |x_j|^p)^(1/p); ±inf is the largest or smallest magnitude, 0 the number of elements that
+        are not 0.  For matrices: ±1 is
         the largest or smallest sum of magnitudes of a column, ±inf of a row, ±2 the largest or
         smallest singular value, "fro" the root of the sum of squares, "nuc" the sum of singular
         values.
@@ -172,8 +168,8 @@ def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) 
     with reporting("norm", node):
         axes = _norm_axes(node, axis)
         if len(axes) == 1:
-            return _vector_norm(node, ord, axes, keepdims)
-        return _matrix_norm(node, ord, axes, keepdims)
+            return vector_norm_of(node, ord, axes, keepdims)
+        return matrix_norm_of(node, ord, axes, keepdims)
 
 
 def _norm_axes(x: Node, axis: Any) -> tuple[int, ...]:
@@ -197,16 +193,38 @@ def _norm_axes(x: Node, axis: Any) -> tuple[int, ...]:
     return axes
 
 
-def _vector_norm(x: Node, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Node:
+def vector_norm_of(x: Node, ord: Any, axis: Axis, keepdims: bool) -> Node:
+    """Return the norm of vectors along one axis or several: see :func:`norm`."""
     if ord == 2:
-        return apply(EuclideanNorm(axes, bool(keepdims)), x)
+        return apply(EuclideanNorm(axis, bool(keepdims)), x)
+    x = x if tensor_types(x.type)[0].is_float else cast(x, "float64")
+    if ord == 0:
+        return cast(sum_of(not_equal(x, 0), axis, keepdims=keepdims), x.dtype)
     reductions = {1: sum_of, np.inf: largest, -np.inf: smallest}
-    if ord not in reductions:
+    if ord in reductions:
+        return reductions[ord](magnitude(x), axis, keepdims=keepdims)
+    if not isinstance(ord, (int, float)):
         raise GraphTypeError(f"{ord!r} is not an order of a vector norm", remedy=_ORDERS)
-    return reductions[ord](magnitude(x), axes, keepdims=keepdims)
+    return _p_norm(x, float(ord), axis, bool(keepdims))
 
 
-def _matrix_norm(x: Node, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Node:
+def _p_norm(x: Node, p: float, axis: Axis, keepdims: bool) -> Node:
+    """Return m (Σ |x_j / m|^p)^(1/p), where no power overflows, for a constant m.
+
+    Where the sum is 0, the Euclidean norm has the same value and the same kink.
+    """
+    op = EuclideanNorm(axis, keepdims)
+    euclidean = apply(op, x)
+    of_order = smallest(magnitude(x), axis, keepdims=keepdims) if p < 0 else euclidean
+    scale = stop_gradient(of_order)
+    scale = where((scale > 0) & (scale < np.inf), scale, 1)
+    total = sum_of((magnitude(x) / op.spread(scale)) ** p, axis, keepdims=keepdims)
+    is_zero = equal(total, 0)
+    return where(is_zero, euclidean, scale * where(is_zero, 1, total) ** (1 / p))
+
+
+def matrix_norm_of(x: Node, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Node:
+    """Return the norm of matrices in two axes: see :func:`norm`."""
     rows, columns = axes
     if ord == "fro":
         return apply(EuclideanNorm(axes, bool(keepdims)), x)
@@ -228,7 +246,9 @@ def _matrix_norm(x: Node, ord: Any, axes: tuple[int, ...], keepdims: bool) -> No
     return expand_dims(result, axes) if keepdims else result
 
 
-_ORDERS = 'For vectors: 1, 2, inf, -inf.  For matrices: 1, 2, inf, their negatives, "fro", "nuc".'
+_ORDERS = (
+    'For vectors: any number, inf, -inf.  For matrices: 1, 2, inf, their negatives, "fro", "nuc".'
+)
 
 register(norm, "linalg.norm")
 register(trace, "linalg.trace", in_expressions=True)

@@ -12,6 +12,7 @@ from symad.graph.node import Node, apply
 from symad.graph.op import call
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.ops.adjoint import cast
+from symad.ops.arithmetic import direction
 from symad.ops.base import Operand, as_node, float_dtype, register
 from symad.ops.reduce import (
     Reduction,
@@ -148,7 +149,7 @@ def std(
     """Return the standard deviation of the elements of ``x`` along ``axis``: the root of ``var``.
 
     Where all elements are equal, the function has a kink, like the absolute value at 0: the
-    derivative is defined as 0 there, which is a subgradient, instead of 0 / 0.
+    derivative is defined as 0 there, the subgradient of least size, and the second one is NaN.
 
     Parameters
     ----------
@@ -218,6 +219,4 @@ class Std(Reduction):
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         deviations = x - mean(x, self.axis, keepdims=True)
-        # Dividing by infinity makes the derivatives of every order 0 where all elements are equal.
-        divisor: Node = call("where", call("equal", y, 0), np.inf, y)
-        return v / (element_count(x, self.axis, self.correction) * divisor) * deviations
+        return v / element_count(x, self.axis, self.correction) * direction(deviations, y)

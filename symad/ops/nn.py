@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
-from symad.ops.adjoint import cast
+from symad.ops.adjoint import cast, stop_gradient
 from symad.ops.base import Operand, as_node, float_dtype, register, tensor_types, wide_dtype
 from symad.ops.reduce import Axis, Reduction, Sum, as_axis, sum
 from symad.types import TensorType, Type, UnknownShape, normalize_axes
@@ -88,7 +88,7 @@ def logsumexp(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
 
 
 class LogSumExp(Reduction):
-    """y = ln Σ_j exp x_j, with the derivative ∂y/∂x_j = exp(x_j − y): see :func:`logsumexp`."""
+    """y = ln Σ_j exp x_j, whose derivative is the softmax: see :func:`logsumexp`."""
 
     name = "logsumexp"
     has_poles = True
@@ -137,20 +137,22 @@ class LogSumExp(Reduction):
         return dtype
 
     def decompose(self, *inputs: Node) -> Node | None:
-        x = _wide(inputs[0])
-        top: Node = call("max", x, self.axis, keepdims=True)
-        largest = float(np.finfo(x.dtype).max)  # finite even with a +inf in x
-        shift: Node = call("clip", top, -largest, largest)
-        total = sum(call("exp", x - shift), self.axis, keepdims=True)
+        shift, _, total = _shifted_sum(inputs[0], self.axis)
         result = cast(call("log", total) + shift, inputs[0].dtype)
-        (type_,) = tensor_types(self.infer(x.type))
+        (type_,) = tensor_types(self.infer(inputs[0].type))
         return result if self.keepdims else call("reshape", result, type_.shape)
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
-        # Where all elements are −∞, y is too: exp(x − 0) is 0 there, but exp(x − y) is NaN.
-        shift: Node = call("where", call("equal", y, -np.inf), 0, y)
-        weights: Node = call("exp", x - shift)
-        return v * weights
+        return v * apply(LogSumExpSlope(self.axis), x)
+
+
+def _shifted_sum(x: Node, axis: Axis) -> tuple[Node, Node, Node]:
+    """Return a finite s near the largest x, exp(x − s), and the sum of these."""
+    wide = _wide(x)
+    largest = float(np.finfo(wide.dtype).max)  # finite even with an infinity in x
+    shift: Node = call("clip", call("max", wide, axis, keepdims=True), -largest, largest)
+    exponentials: Node = call("exp", wide - shift)
+    return shift, exponentials, sum(exponentials, axis, keepdims=True)
 
 
 class Normalized(Op):
@@ -266,7 +268,7 @@ class Softmax(Normalized):
     domain = "The softmax of a row of only −∞ is undefined: leave one element unmasked."
     finite_slopes = True
     numpy = staticmethod(_softmax)
-    samples = (
+    samples: ClassVar[tuple[Sample, ...]] = (
         Sample(lambda x: softmax(x), [reals(3, 4)], _scipy("softmax")),
         Sample(
             lambda x: softmax(x, axis=0),
@@ -306,6 +308,42 @@ class Softmax(Normalized):
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return self.reverse(slot, tangent, out, *inputs)
+
+
+def _logsumexp_slope(x: Any, axis: Any) -> Any:
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    exponentials = np.exp(x - np.where(np.isfinite(top), top, 0))
+    total = np.sum(exponentials, axis=axis, keepdims=True, dtype=wide_dtype(x.dtype))
+    return (exponentials / np.where(total == 0, 1, total)).astype(x.dtype, copy=False)
+
+
+class LogSumExpSlope(Softmax):
+    """The derivative of logsumexp: :func:`softmax`, but 0 for elements that are all −∞.
+
+    Where an element is +∞, only that element is NaN.
+    """
+
+    name = "logsumexp_slope"
+    in_expressions = False
+    numpy = staticmethod(_logsumexp_slope)
+    samples = (
+        Sample(lambda x: apply(LogSumExpSlope(-1), x), [reals(3, 4)], _scipy("softmax")),
+        Sample(
+            lambda x: apply(LogSumExpSlope(1), x), [_MASKED],
+            lambda x: np.stack([_softmax(x[0], -1), np.zeros_like(x[1])]), order=0,
+            label="special: masked",
+        ),
+        Sample(
+            lambda x: apply(LogSumExpSlope(1), x), [_INFINITE],
+            lambda x: np.array([[0, np.nan, 0], [np.nan] * 3], x.dtype), order=0,
+            label="special: infinite",
+        ),
+    )  # fmt: skip
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        _, exponentials, total = _shifted_sum(inputs[0], self.axis)
+        divisor: Node = call("where", call("equal", total, 0), 1, total)
+        return cast(exponentials / divisor, inputs[0].dtype)
 
 
 def _log_softmax(x: Any, axis: Any) -> Any:
@@ -348,7 +386,11 @@ def log_softmax(x: Operand, axis: Any = -1) -> Node:
 
 
 class LogSoftmax(Normalized):
-    """y_j = x_j − ln Σ_i exp x_i, with x̄_j = ȳ_j − exp(y_j) Σ_i ȳ_i: see :func:`log_softmax`."""
+    """y_j = x_j − ln Σ_i exp x_i, with x̄_j = ȳ_j − exp(y_j) Σ_i ȳ_i: see :func:`log_softmax`.
+
+    The x̄ add up to 0, and so does the change of exp(y).  Where exp(y) is nearly 1, this gives the
+    digits that are lost in a difference from 1.
+    """
 
     name = "log_softmax"
     in_expressions = True
@@ -396,8 +438,11 @@ class LogSoftmax(Normalized):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         probabilities: Node = call("exp", out)
-        return adjoint - probabilities * sum(_wide(adjoint), self.axis, keepdims=True)
+        first = adjoint - probabilities * sum(_wide(adjoint), self.axis, keepdims=True)
+        rest = sum(_wide(first), self.axis, keepdims=True)
+        return first - stop_gradient(call("where", probabilities > 0.5, rest, 0))
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         probabilities: Node = call("exp", out)
-        return tangent - sum(_wide(probabilities * tangent), self.axis, keepdims=True)
+        v = tangent - apply(AtLargest(self.axis), tangent, out)
+        return v - sum(_wide(probabilities * v), self.axis, keepdims=True)

@@ -13,7 +13,15 @@ from symad.graph.node import Node, apply, reporting
 from symad.graph.op import call
 from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import sum_like
-from symad.ops.base import Multilinear, Operand, as_nodes, register, tensor_types, ufunc_dtype
+from symad.ops.base import (
+    Multilinear,
+    Operand,
+    as_nodes,
+    refuse_flags,
+    register,
+    tensor_types,
+    ufunc_dtype,
+)
 from symad.ops.einsum import contract
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims, reshape
@@ -90,6 +98,7 @@ class Matmul(Multilinear):
     )
 
     def __call__(self, x: Operand, y: Operand) -> Node:
+        refuse_flags(self.name, x, y)
         return apply(self, *as_nodes(x, y))
 
     def flops(self, result: Any, *types: Any) -> int:

@@ -153,7 +153,10 @@ def _integers(value: Any, what: str) -> int | tuple[int, ...]:
         return int(value)
     numbers = np.asarray(value) if isinstance(value, (tuple, list, np.ndarray)) else None
     if numbers is None or numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-        raise GraphTypeError(f"{what} must be an integer or a tuple of integers, not {value!r}")
+        raise GraphTypeError(
+            f"{what} must be an integer or a tuple of integers, not {value!r}",
+            remedy="It settles the shape, so it cannot be a node; use x[index] with an index node.",
+        )
     return tuple(int(number) for number in numbers)
 
 
@@ -311,7 +314,8 @@ def repeat(x: Operand, repeats: int | Sequence[int], axis: int | None = None) ->
     ----------
     x : node, number or array
     repeats : int or sequence of int
-        The number of repetitions, or one number for each element.
+        The number of repetitions, or one number for each element; sizes follow from them, so they
+        cannot be nodes.
     axis : int, optional
         Without it, ``x`` is flattened first.
 
@@ -327,6 +331,8 @@ def repeat(x: Operand, repeats: int | Sequence[int], axis: int | None = None) ->
     array([1, 1, 3])
     """
     counts = _integers(repeats, "a number of repeats")
+    if isinstance(counts, tuple) and len(counts) == 1:  # it broadcasts
+        (counts,) = counts
     if any(count < 0 for count in (counts if isinstance(counts, tuple) else (counts,))):
         raise ShapeError(f"{repeats!r} is not a number of repeats")
     if axis is None:

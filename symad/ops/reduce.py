@@ -121,7 +121,7 @@ class Reduction(Op):
 
 
 @register
-def sum(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
+def sum(x: Operand, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) -> Node:
     """Return the sum of the elements of ``x`` along ``axis``.
 
     Parameters
@@ -129,6 +129,8 @@ def sum(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     x : node, number or array
     axis : int or tuple of int, optional
         The axes to reduce; by default all.  Negative axes count from the last.
+    dtype : dtype, optional
+        That in which to sum; by default that of the result, as below.
     keepdims : bool
         Keep the reduced axes, of size 1.
 
@@ -148,6 +150,8 @@ def sum(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     >>> sm.sum(sm.constant([[1.0, 2.0], [3.0, 4.0]]), axis=0).eval()
     array([4., 6.])
     """
+    if dtype is not None:
+        return cast(sum(cast(x, dtype), axis, keepdims=keepdims), dtype)
     return apply(Sum(as_axis(axis), bool(keepdims)), as_node(x))
 
 
@@ -307,7 +311,7 @@ class Mean(Linear, Reduction):
 
 
 @register
-def prod(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
+def prod(x: Operand, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) -> Node:
     """Return the product of the elements of ``x`` along ``axis``.
 
     Derivatives multiply the other elements and never divide, so they are correct to any order where
@@ -318,6 +322,8 @@ def prod(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     x : node, number or array
     axis : int or tuple of int, optional
         The axes to reduce; by default all.  Negative axes count from the last.
+    dtype : dtype, optional
+        That in which to multiply; by default that of the result, as below.
     keepdims : bool
         Keep the reduced axes, of size 1.
 
@@ -338,6 +344,8 @@ def prod(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     >>> sm.gradients(sm.prod(x), x).eval({x: [2.0, 0.0, 3.0]})
     array([0., 6., 0.])
     """
+    if dtype is not None:
+        return cast(prod(cast(x, dtype), axis, keepdims=keepdims), dtype)
     return apply(Prod(as_axis(axis), bool(keepdims)), as_node(x))
 
 

@@ -164,5 +164,5 @@ def round(x: Operand, decimals: int = 0) -> Node:
 
 floor: Unary = register(Floor())
 ceil: Unary = register(Ceil())
-trunc: Unary = register(Trunc())
-register(round)
+trunc: Unary = register(Trunc(), numpy="fix")
+register(round, numpy=("around", "rint", "special.round"))

@@ -150,7 +150,7 @@ def _missing_size(shape: Shape, others: Sequence[Dimension]) -> Dimension:
     return count // known
 
 
-def reshape(x: Operand, shape: Any) -> Node:
+def reshape(x: Operand, shape: Any, *, copy: bool | None = None) -> Node:
     """Return ``x`` with another shape: the same elements in the same (row-major) order.
 
     Parameters
@@ -158,6 +158,8 @@ def reshape(x: Operand, shape: Any) -> Node:
     x : node, number or array
     shape : int, integer node, or sequence of these
         One size may be -1: it is inferred.  A shape of unknown rank, ``y.shape``, is also accepted.
+    copy : bool, optional
+        Ignored: nodes never change, so there is no need to copy one.
 
     Raises
     ------

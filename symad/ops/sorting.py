@@ -28,7 +28,9 @@ def _argsort(x: Any, axis: int, descending: bool) -> Any:
 
 
 @register
-def argsort(x: Operand, axis: int | None = -1, *, descending: bool = False) -> Node:
+def argsort(
+    x: Operand, axis: int | None = -1, *, descending: bool = False, stable: bool = True
+) -> Node:
     """Return the positions that sort ``x`` along ``axis``.
 
     Parameters
@@ -38,12 +40,13 @@ def argsort(x: Operand, axis: int | None = -1, *, descending: bool = False) -> N
         ``None`` flattens ``x`` first.
     descending : bool
         Whether the largest element comes first.
+    stable : bool
+        Ignored: equal elements always keep their order.
 
     Returns
     -------
     Node
-        The positions as int64, without a derivative.  Equal elements keep their order.  A NaN
-        counts as the largest.
+        The positions as int64, without a derivative.  A NaN counts as the largest.
 
     Raises
     ------
@@ -101,7 +104,9 @@ class Argsort(Op):
 
 
 @register
-def sort(x: Operand, axis: int | None = -1, *, descending: bool = False) -> Node:
+def sort(
+    x: Operand, axis: int | None = -1, *, descending: bool = False, stable: bool = True
+) -> Node:
     """Return the elements of ``x`` sorted along ``axis``.
 
     The derivative returns to the original position of each element, also for equal elements.
@@ -113,6 +118,8 @@ def sort(x: Operand, axis: int | None = -1, *, descending: bool = False) -> Node
         ``None`` flattens ``x`` first.
     descending : bool
         Whether the largest element comes first.  A NaN counts as the largest.
+    stable : bool
+        Ignored: equal elements always keep their order.
 
     Raises
     ------

@@ -259,6 +259,6 @@ def polygamma(n: int, x: Operand) -> Node:
 erf: Unary = register(Erf())
 erfc: Unary = register(Erfc())
 erfinv: Unary = register(ErfInv())
-gammaln: Unary = register(GammaLn())
+gammaln: Unary = register(GammaLn(), numpy="special.gammaln")
 digamma: Unary = register(Digamma())
 register(polygamma)

@@ -2,7 +2,8 @@
 
 A **key** is a tuple with one entry per part of a subscript: an ``int``; ``None`` for a new axis;
 ``...``; a slice as a tuple ``(start, stop, step)``; or ``"?"``, which represents an integer input
-of the op, in order: an index (a number or an array) or a bound of a slice.
+of the op, in order: an index (a number or an array) or a bound of a slice.  A constant mask becomes
+the positions where it is true, as soon as the sizes of its axes are known.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.graph.node import Constant, Node
-from symad.ops.base import as_node, tensor_types
+from symad.graph.node import Constant, Node, reporting
+from symad.ops.base import as_node, holds_node, tensor_types
 from symad.ops.size import as_size
 from symad.types import (
     Dimension,
@@ -24,6 +25,7 @@ from symad.types import (
     UnknownDim,
     UnknownShape,
     broadcast_shapes,
+    format_shape,
 )
 
 Key = tuple[Any, ...]
@@ -32,23 +34,25 @@ HOLE = "?"
 _FULL = (None, None, None)
 
 
-def parse(index: Any) -> tuple[Key, tuple[Node, ...]]:
-    """Return the key of a subscript that a user wrote, and the nodes that are its inputs.
+def parse(index: Any, x: Node) -> tuple[Key, tuple[Node, ...]]:
+    """Return the key of a subscript of ``x`` that a user wrote, and the nodes that are its inputs.
 
     Raises
     ------
     GraphTypeError
-        If part of it is not an integer, slice, ``None``, ``...`` or array of integers.
+        If part of it is not an integer, slice, ``None``, ``...``, array of integers, or constant
+        mask.
+    ShapeError
+        If a mask has other sizes than the axes to which it applies.
     """
-    key: list[Any] = []
-    nodes: list[Node] = []
-    for item in index if isinstance(index, tuple) else (index,):
-        entry, inputs = _parse_entry(item)
-        key.append(entry)
-        nodes += inputs
-    if key.count(Ellipsis) > 1:
-        raise GraphTypeError("a subscript can have only one ...")
-    return tuple(key), tuple(nodes)
+    items = index if isinstance(index, tuple) else (index,)
+    with reporting("index", x):
+        if sum(item is Ellipsis for item in items) > 1:
+            raise GraphTypeError("a subscript can have only one ...")
+        (type_,) = tensor_types(x.type)
+        entries = [_parse_entry(item) for item in _positions(items, type_.shape)]
+    key = tuple(entry for entry, _ in entries)
+    return key, tuple(node for _, nodes in entries for node in nodes)
 
 
 def _parse_entry(item: Any) -> tuple[Any, list[Node]]:
@@ -60,16 +64,59 @@ def _parse_entry(item: Any) -> tuple[Any, list[Node]]:
         item = np.zeros(0, "int64")
     node = as_node(item)
     (type_,) = tensor_types(node.type)
-    if type_.dtype.kind == "b":
+    if type_.dtype.kind == "b" and not (isinstance(node, Constant) and node.ndim):
         raise GraphTypeError(
-            "a boolean mask gives a shape that depends on values",
+            "a boolean mask that is computed gives a shape that depends on values"
+            if type_.ndim != 0
+            else "a single boolean is not an index; == on nodes compares identity",
             remedy="Write sm.where(mask, x, 0), and sm.sum(mask) to count.",
         )
-    if type_.dtype.kind not in "iu":
-        raise GraphTypeError(f"an index must be an integer, not {type_.dtype}")
+    if type_.dtype.kind not in "iub":
+        raise GraphTypeError(
+            f"an index must be an integer, not {type_.dtype}",
+            remedy="Cast it: index.astype('int64').",
+        )
     if isinstance(node, Constant) and node.ndim == 0:
         return int(node.value), []
     return HOLE, [node]
+
+
+def _positions(items: tuple[Any, ...], shape: Shape) -> list[Any]:
+    """Return the items of a subscript with the positions where a mask is true in its place.
+
+    A mask for axes of unknown size stays, so that the sizes are checked when they are known.
+    """
+    masks = [_mask(item) for item in items]
+    if isinstance(shape, UnknownShape) or all(mask is None for mask in masks):
+        return list(items)
+    taken = [
+        mask.ndim if mask is not None else int(item is not None and item is not Ellipsis)
+        for item, mask in zip(items, masks, strict=True)
+    ]
+    axis, result = 0, []
+    for item, mask, count in zip(items, masks, taken, strict=True):
+        dims = shape[axis : axis + count]
+        axis += len(shape) - sum(taken) if item is Ellipsis else count
+        if mask is None or not all(isinstance(dim, int) for dim in dims):
+            result.append(item)
+        elif dims != mask.shape:
+            raise ShapeError(
+                f"a mask of shape {format_shape(mask.shape)} does not fit axes of "
+                f"{format_shape(dims)}"
+            )
+        else:
+            result += mask.nonzero()
+    return result
+
+
+def _mask(item: Any) -> np.ndarray[Any, Any] | None:
+    """Return the mask that an item of a subscript is, ``None`` if it is something else."""
+    if isinstance(item, Constant):
+        item = item.value
+    if isinstance(item, list) and item and not holds_node(item):
+        item = np.asarray(item)
+    is_mask = isinstance(item, np.ndarray) and item.dtype == bool and item.ndim > 0
+    return item if is_mask else None
 
 
 def _parse_slice(item: slice) -> tuple[Any, list[Node]]:
@@ -129,7 +176,7 @@ def result_shape(key: Key, shape: Shape, types: Sequence[TensorType]) -> Shape:
         If there are too many indices, or one is out of range.
     """
     indices = index_types(key, types)
-    if isinstance(shape, UnknownShape) or any(type_.ndim is None for type_ in indices):
+    if isinstance(shape, UnknownShape) or any(map(_has_unknown_rank, indices)):
         return UnknownShape.fresh()
     joined = broadcast_shapes(*[type_.shape for type_ in indices]) if indices else ()
     assert not isinstance(joined, UnknownShape)
@@ -150,6 +197,11 @@ def result_shape(key: Key, shape: Shape, types: Sequence[TensorType]) -> Shape:
         last = index
     start = 0 if apart or place is None else place
     return (*result[:start], *joined, *result[start:])
+
+
+def _has_unknown_rank(index: TensorType) -> bool:
+    """Return whether it is not known how many axes an index gives; a mask stands for several."""
+    return index.ndim is None or index.dtype.kind == "b"
 
 
 def full_key(key: Key, shape: KnownRank) -> Key:
@@ -183,7 +235,7 @@ def check_constant_indices(key: Key, shape: Shape, nodes: Sequence[Node]) -> Non
     ShapeError
         If one is out of range.
     """
-    if isinstance(shape, UnknownShape):
+    if isinstance(shape, UnknownShape) or any(node.dtype.kind == "b" for node in nodes):
         return
     axes, rest = iter(shape), iter(nodes)
     for entry in full_key(key, shape):

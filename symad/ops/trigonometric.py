@@ -11,9 +11,8 @@ from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Node
 from symad.graph.sample import Sample, fixed, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
-from symad.ops.arithmetic import sqrt
-from symad.ops.base import Binary, Unary, float_dtype, mask, register
-from symad.ops.comparison import not_equal
+from symad.ops.arithmetic import direction, sqrt
+from symad.ops.base import Binary, Unary, float_dtype, register
 from symad.ops.domains import overflows
 
 _EDGES = fixed([0.0, -0.0, np.inf, -np.inf, np.nan])
@@ -260,7 +259,8 @@ class Atan2(Binary):
 class Hypot(Binary):
     """Return √(x² + y²), element by element, without overflow.
 
-    The derivatives are x/r and y/r; at the origin both are 0, like that of abs.
+    The derivatives are x/r and y/r; at the origin both are 0, like that of abs, and the second ones
+    are NaN.
 
     Examples
     --------
@@ -278,8 +278,8 @@ class Hypot(Binary):
     latex = r"\sqrt{{{0}^2 + {1}^2}}"
     commutative = True
     chain = (
-        lambda v, r, x, y: mask(not_equal(r, 0), v * (x / r)),
-        lambda v, r, x, y: mask(not_equal(r, 0), v * (y / r)),
+        lambda v, r, x, y: v * direction(x, r),
+        lambda v, r, x, y: v * direction(y, r),
     )
     samples = (
         Sample(
@@ -342,6 +342,49 @@ class Cosh(Unary):
             lambda x: cosh(x), [_EDGES], lambda x: np.array([1, 1, np.inf, np.inf, np.nan])
         ),
     )  # fmt: skip
+
+
+def _log_cosh(x: Any) -> Any:
+    size = np.abs(1.0 * x)
+    near = np.log1p(2 * np.square(np.sinh(0.5 * size)))
+    return np.where(size < 1, near, size + np.log1p(np.exp(-2 * size)) - math.log(2))
+
+
+def _logarithm_of_cosh(b: ScalarBuilder, x: Value) -> Value:
+    def number(value: float) -> Value:
+        return b.constant(value, b.dtype(x))
+
+    size = b.call("fabs", x)
+    half = b.call("sinh", b.multiply(number(0.5), size))
+    near = b.call("log1p", b.multiply(number(2), b.multiply(half, half)))
+    rest = b.call("log1p", b.call("exp", b.multiply(number(-2), size)))
+    far = b.subtract(b.add(size, rest), number(math.log(2)))
+    return b.select(b.less(size, number(1)), near, far)
+
+
+class LogCosh(Unary):
+    """The logarithm of cosh, without overflow, and to its last digits near 0; d/dx = tanh(x)."""
+
+    name = "log_cosh"
+    sign = "nonnegative"
+    finite_slopes = True
+    operations = 3 * ELEMENTARY
+    numpy = staticmethod(_log_cosh)
+    element = _logarithm_of_cosh
+    latex = r"\ln \cosh {0}"
+    chain = (lambda v, y, x: v * tanh(x),)
+    samples = (
+        Sample(lambda x: log_cosh(x), [reals(3, 2)], lambda x: np.log(np.cosh(x))),
+        special_points(
+            lambda x: log_cosh(x), [fixed([0.0, 1e-10, 1000.0, -1000.0, np.inf, -np.inf, np.nan])],
+            lambda x: np.array(
+                [0.0, 5e-21, 1000 - np.log(2), 1000 - np.log(2), np.inf, np.inf, np.nan]
+            ),
+        ),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return float_dtype(*dtypes)
 
 
 class Tanh(Unary):
@@ -560,6 +603,7 @@ hypot: Binary = register(Hypot())
 sinh: Unary = register(Sinh())
 cosh: Unary = register(Cosh())
 tanh: Unary = register(Tanh())
+log_cosh: Unary = LogCosh()
 tanh_slope: Unary = TanhSlope()
 asinh: Unary = register(Asinh())
 acosh: Unary = register(Acosh())

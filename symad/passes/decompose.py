@@ -25,8 +25,9 @@ from symad.ops.exponential import Exp, Log, exp
 from symad.ops.nn import LogSumExp, log_softmax, logsumexp, softmax
 from symad.ops.reduce import Sum, mean, sum
 from symad.ops.shape import ExpandDims, Reshape, Squeeze, expand_dims
+from symad.passes.grade import Grade
 from symad.passes.rewrite import Recorder, RuleSet, rewrite
-from symad.passes.rule import AnyRule, Grade, Procedure, number_of, static_shape
+from symad.passes.rule import AnyRule, Procedure, number_of, static_shape
 from symad.passes.signs import is_nonnegative
 
 _VIEWS = (ExpandDims, Squeeze, Reshape)

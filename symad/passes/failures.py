@@ -1,14 +1,18 @@
 """Failures of linear algebra become NaN where a choice discards the result.
 
 ``where(is_definite, f(cholesky(a)), 0)`` computes the factor for all matrices.  A matrix without
-one is an error, unless all uses of the result go through a choice.
+one is an error, unless all uses of the result go through a choice.  This also holds for the bodies
+of maps and calls.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
 from symad.ops.comparison import Where
+from symad.ops.control import WithBody
 from symad.ops.matrices import NanOnFailure
 
 
@@ -23,17 +27,46 @@ def allow_failures(graph: Graph) -> Graph:
     >>> y.eval({a: np.zeros((2, 2)), c: False})
     np.float64(0.0)
     """
-    if not any(node.op is not None and node.op.may_fail for node in graph.nodes):
+    if not any(map(_may_fail, graph.nodes)):
         return graph
-    exposed = set(graph.outputs)
+    return _allow(graph, graph.outputs)
+
+
+def _may_fail(node: Node) -> bool:
+    if isinstance(node.op, WithBody):
+        return any(map(_may_fail, node.op.body.nodes))
+    return node.op is not None and node.op.may_fail
+
+
+def _exposed(graph: Graph, outputs: Sequence[Node]) -> set[Node]:
+    """Return the nodes on which ``outputs`` depend other than by choices."""
+    exposed = set(outputs)
     for node in reversed(graph.nodes):
-        if node in exposed and node.op is not None:
-            read = node.inputs[:1] if isinstance(node.op, Where) else node.inputs
-            exposed.update(source for slot, source in enumerate(read) if node.op.reads(slot))
+        if node not in exposed or node.op is None:
+            continue
+        read = node.inputs[:1] if isinstance(node.op, Where) else node.inputs
+        if isinstance(node.op, WithBody):
+            body = node.op.body
+            inner = _exposed(body, body.outputs)
+            read = tuple([x for x, y in zip(read, body.inputs, strict=True) if y in inner])
+        else:
+            read = tuple([source for slot, source in enumerate(read) if node.op.reads(slot)])
+        exposed.update(read)
+    return exposed
+
+
+def _allow(graph: Graph, outputs: Sequence[Node]) -> Graph:
+    """Return ``graph`` with NaN instead of failures in values on which no output depends so."""
+    exposed = _exposed(graph, outputs)
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-        if node.op is None or node in exposed or not node.op.may_fail:
+        op = node.op
+        if op is None or not _may_fail(node):
             return replace_inputs(node, inputs)
-        return Node(NanOnFailure(node.op), inputs, node.type, node.name)
+        if isinstance(op, WithBody):
+            op = op.with_body(_allow(op.body, op.body.outputs if node in exposed else ()))
+        elif node not in exposed:
+            op = NanOnFailure(op)
+        return Node(op, inputs, node.type, node.name)
 
     return rebuild(graph, visit)

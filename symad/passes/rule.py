@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
 
@@ -23,20 +22,8 @@ from symad.ops.adjoint import cast
 from symad.ops.base import as_node
 from symad.ops.comparison import Where, where
 from symad.ops.shape import BroadcastTo, broadcast_to
-from symad.types import TensorType
-
-
-class Grade(IntEnum):
-    """How exactly the two sides of a rule are equal; a pipeline uses all rules up to its grade."""
-
-    EXACT = 0
-    """Bitwise, except for the sign and payload of NaN."""
-    ROUNDING = 1
-    """Up to rounding, or nearer to the true value: rounding, overflow and underflow of intermediate
-    results may differ, and so may the sign of a zero."""
-    FINITE = 2
-    """For finite numbers inside the domain only: wrong at some zeros, infinities or NaN."""
-
+from symad.passes.grade import Grade
+from symad.types import TensorType, UnknownShape
 
 FLOATS = "f"
 NUMBERS = "iuf"
@@ -66,6 +53,18 @@ class AnyRule(Protocol):
     @property
     def roots(self) -> tuple[type[Op], ...]:
         """The classes of the ops whose nodes it may replace."""
+
+    @property
+    def needs(self) -> frozenset[type[Op]]:
+        """Classes of ops without which it cannot apply."""
+
+    @property
+    def makes(self) -> frozenset[type[Op]]:
+        """Classes of the ops that it may bring in."""
+
+    @property
+    def mends(self) -> bool:
+        """Whether its replacement also has more exact derivatives: see :func:`mending`."""
 
     def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
         """Return whether the rule can apply to some node of an op of class ``kind``, one of the
@@ -127,6 +126,8 @@ class Rule:
         Wildcards in which the pattern is linear, as in an adjoint.  A part of it that contains one
         may be masked, where(c, part, 0): the rule then applies with where(c, v, 0) for each v in
         it.
+    mends : bool
+        See :func:`mending`.
     mixed : bool
         Whether the rule also holds if wildcards do not have the dtype of the result.
     example : mapping
@@ -156,6 +157,7 @@ class Rule:
     attributes: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
     linear: tuple[str, ...] = ()
+    mends: bool = False
     mixed: bool = False
     example: Mapping[str, Any] = field(default_factory=dict)
     domain: tuple[float, float] = (-3.0, 3.0)
@@ -177,10 +179,23 @@ class Rule:
         return self.pattern(**self.wildcards)
 
     @cached_property
+    def _new_tree(self) -> Node:
+        return as_node(_call(self.replacement, self._needed, self.wildcards))
+
+    @cached_property
     def equation(self) -> str:
         """The equation of the rule as text."""
-        new = as_node(_call(self.replacement, self._needed, self.wildcards))
-        return f"{_formula(self.tree)} = {_formula(new)}"
+        return f"{_formula(self.tree)} = {_formula(self._new_tree)}"
+
+    @cached_property
+    def needs(self) -> frozenset[type[Op]]:
+        """The classes of the pattern's ops."""
+        return _ops_in(self.tree)
+
+    @cached_property
+    def makes(self) -> frozenset[type[Op]]:
+        """The classes of the replacement's ops."""
+        return _ops_in(self._new_tree)
 
     @cached_property
     def _needed(self) -> tuple[str, ...]:
@@ -259,6 +274,10 @@ class Procedure:
     when : callable, optional
         Returns whether it may apply, given the class of a node's op and the heads of its first
         inputs.
+    makes : frozenset of op classes
+        Those of the ops that it brings in, if other rules are to apply to them.
+    mends : bool
+        See :func:`mending`.
     """
 
     name: str
@@ -269,6 +288,13 @@ class Procedure:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     grade: Grade = Grade.EXACT
     when: Callable[[type[Op], Sequence[type]], bool] | None = None
+    makes: frozenset[type[Op]] = frozenset()
+    mends: bool = False
+
+    @property
+    def needs(self) -> frozenset[type[Op]]:
+        """The class of its root, if there is only one, other than that of all ops."""
+        return frozenset(self.roots if len(self.roots) == 1 and Op not in self.roots else ())
 
     def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
         """Return whether the function is to be called for such a node."""
@@ -278,6 +304,14 @@ class Procedure:
         """Return the result of the function, in the type of ``node``."""
         new = self.function(node)
         return None if new is None else fit(new, node)
+
+
+def mending(*rules: Rule) -> tuple[Rule, ...]:
+    """Return rules whose replacements also have more exact derivatives than their patterns.
+
+    Derivatives are taken of the replacement: see :mod:`symad.passes.forms`.
+    """
+    return tuple(replace(rule, mends=True) for rule in rules)
 
 
 def fit(new: Node, old: Node, convert: bool = False) -> Node | None:
@@ -300,6 +334,8 @@ def fit(new: Node, old: Node, convert: bool = False) -> Node | None:
     shape = old.type.shape
     if new.type == old.type:
         return new
+    if isinstance(shape, UnknownShape):  # equal values have equal shapes, under whatever names
+        return Node(new.op, new.inputs, old.type, new.name) if new.op is not None else None
     try:
         return broadcast_to(new, shape) if old.type.is_static else None
     except ShapeError:
@@ -414,6 +450,10 @@ def _may_be(pattern: Node, given: type) -> bool:
     if given is Where:
         return any(isinstance(node, LinearWildcard) for node in topological_order([pattern]))
     return wanted is Constant and given is BroadcastTo  # of a number
+
+
+def _ops_in(tree: Node) -> frozenset[type[Op]]:
+    return frozenset([type(node.op) for node in topological_order([tree]) if node.op is not None])
 
 
 def _parameters(function: Any) -> tuple[str, ...]:

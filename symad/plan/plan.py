@@ -16,9 +16,12 @@ import numpy as np
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
+from symad.notation.labels import unused_steps
+from symad.notation.names import Names, labels_of
+from symad.notation.view import View
 from symad.plan.liveness import Sharing, Span, sharing_of, spans
 from symad.plan.memory import MemoryUse, Placement, memory_use
-from symad.visible import visible
+from symad.visible import display_width, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +106,13 @@ def make_plan(graph: Graph) -> Plan:
     >>> import symad as sm
     >>> x = sm.Variable("x", shape=(3,))
     >>> print(make_plan(sm.Graph([sm.sin(x) * 2 + x])))
-    register  value
-    r0        input x: f64[3]
-    r1        constant 2
-    r2        sin(r0): f64[3]
-    r2        multiply(r2, r1): f64[3]          over r2
-    r2        add(r2, r0): f64[3]               over r2
-    return    r2
+    register  value   computed as
+    r0        v1      input x: f64[3]
+    r1                constant 2
+    r2        v2      sin(v1): f64[3]
+    r2        v3      multiply(v2, 2): f64[3]  over v2
+    r2        v4      add(v3, v1): f64[3]      over v3
+              return  v4
     """
     sharing = sharing_of(graph)
     registers = _Registers()
@@ -246,37 +249,62 @@ _WIDEST_VALUE = 60
 
 
 def format_plan(plan: Plan) -> str:
-    """Return a plan as a table; see :func:`make_plan`."""
-    register_of = (
-        {step.node: step.output for step in plan.instructions} if plan.placement.stored else {}
-    )
-    rows = [("register", "value", "stored" if plan.placement.stored else "")]
+    """Return a plan as a table; values have the names that pictures give them."""
+    view = View(plan.graph)
+    labels = labels_of(view)
+    steps = labels.steps if isinstance(labels, Names) else unused_steps(view.related)
+    names: dict[Node, str] = {node: visible(node.label) for _, node in plan.constants}
+    for node in (*plan.graph.inputs, *(step.node for step in plan.instructions)):
+        names[node] = str(labels.of(node) or next(steps))
+    is_stored = bool(plan.placement.stored)
+    rows = [("register", "value", "computed as", "stored" if is_stored else "")]
     for register, node in zip(plan.inputs, plan.graph.inputs, strict=True):
-        rows.append((f"r{register}", f"input {visible(node.label)}: {node.type}", ""))
+        what = f"input {visible(node.label)}: {node.type}"
+        rows.append((f"r{register}", names[node], what, ""))
     for register, constant in plan.constants:
-        rows.append((f"r{register}", f"constant {visible(constant.label)}", ""))
+        rows.append((f"r{register}", "", f"constant {names[constant]}", ""))
+    of_register = dict(zip(plan.inputs, plan.graph.inputs, strict=True))
     for step in plan.instructions:
-        rows.append((f"r{step.output}", _describe(step), _remarks(step, plan, register_of)))
-    rows.append(("return", ", ".join(f"r{register}" for register in plan.outputs), ""))
-    width = min(max(len(row[1]) for row in rows), _WIDEST_VALUE)
-    lines = (f"{first:<10}{value:<{width}}  {note}".rstrip() for first, value, note in rows)
-    return "\n".join(lines)
+        remarks = _remarks(step, plan, names, of_register)
+        rows.append((f"r{step.output}", names[step.node], _describe(step, names), remarks))
+        of_register[step.output] = step.node
+    rows.append(("", "return", ", ".join(names[node] for node in plan.graph.outputs), ""))
+    return _as_columns([row[is_stored:] for row in rows])
 
 
-def _describe(step: Instruction) -> str:
+def _as_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as lines; cells are aligned, except after one that is too wide."""
+    columns = zip(*rows, strict=True)
+    widths = [min(max(map(display_width, cells)), _WIDEST_VALUE) for cells in columns]
+    lines = (
+        "  ".join(
+            cell + " " * (width - display_width(cell))
+            for cell, width in zip(row, widths, strict=True)
+        )
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _describe(step: Instruction, names: Mapping[Node, str]) -> str:
     assert step.node.op is not None
-    arguments = [f"r{register}" for register in step.inputs]
-    arguments += [f"{key}={value!r}" for key, value in step.node.op.attributes().items()]
+    arguments = [names[source] for source in step.node.inputs]
+    for key, value in step.node.op.attributes().items():
+        if value != getattr(type(step.node.op), key, ...):  # not the default
+            arguments.append(f"{key}={value!r}")
     return f"{step.node.op.name}({', '.join(arguments)}): {step.node.type}"
 
 
-def _remarks(step: Instruction, plan: Plan, register_of: Mapping[Node, int]) -> str:
+def _remarks(
+    step: Instruction, plan: Plan, names: Mapping[Node, str], of_register: Mapping[int, Node]
+) -> str:
+    """Return where a value is stored; ``of_register`` has the values before the instruction."""
     placement = plan.placement
     notes = [placement.stored[step.node]] if step.node in placement.stored else []
     if step.overwrites is not None:
-        notes.append(f"over r{step.overwrites}")
-    elif placement.over.get(step.node) in register_of:
-        notes.append(f"over r{register_of[placement.over[step.node]]}")
+        notes.append(f"over {names[of_register[step.overwrites]]}")
+    elif placement.stored and placement.over.get(step.node) in names:
+        notes.append(f"over {names[placement.over[step.node]]}")
     if step.frees:
         notes.append("frees " + ", ".join(f"r{register}" for register in step.frees))
     return "; ".join(notes)

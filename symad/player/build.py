@@ -25,7 +25,7 @@ from symad.notation.roles import Part
 from symad.notation.symbols import SYMBOLS
 from symad.notation.values import format_value, summarise
 from symad.notation.view import Values, View
-from symad.passes.rule import Grade
+from symad.passes.grade import Grade
 from symad.plan.plan import make_plan
 from symad.player.extension_chapters import ExtensionChapters
 from symad.player.glyphs import Glyphs

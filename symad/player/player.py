@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from html import escape
-from pathlib import Path
 from typing import Any
 
+from symad.autodiff.activity import require_some
 from symad.autodiff.reverse import extend, gradients
 from symad.errors import GraphTypeError
 from symad.graph.nested import leaves
@@ -35,9 +34,13 @@ class Player:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page to a file, for any browser."""
+        from pathlib import Path
+
         Path(path).write_text(self.html, encoding="utf-8")
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         page = escape(self.html)
         return (
             f'<iframe sandbox="allow-scripts allow-downloads" srcdoc="{page}" '
@@ -107,9 +110,8 @@ def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200)
 
 
 def _targets(y: Node, xs: Any) -> list[Node]:
-    if xs is not None:
-        return list(dict.fromkeys(leaves(xs)))
-    found = [n for n in topological_order([y]) if isinstance(n, Variable) and n.type.is_float]
-    if not found:
-        raise GraphTypeError(f"{y!r} depends on no variable with a derivative")
-    return list(found)
+    order = topological_order([y]) if xs is None else []
+    found = [n for n in order if isinstance(n, Variable) and n.type.is_float]
+    targets = list(dict.fromkeys(found if xs is None else leaves(xs)))
+    require_some(targets)
+    return targets

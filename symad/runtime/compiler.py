@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from symad.backends.base import Backend, Settings
-from symad.backends.select import BackendName, choose_backend
+from symad.backends.base import Backend, BackendName, Settings
 from symad.errors import FeedError, GraphError, GraphTypeError
 from symad.graph.graph import Graph, replace_inputs
 from symad.graph.graph import rebuild as rebuild_graph
@@ -15,7 +14,7 @@ from symad.graph.node import Node, Parameter, Variable
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import broadcast_like, match
 from symad.ops.base import as_node, register
-from symad.passes.rule import Grade
+from symad.passes.grade import Grade
 from symad.runtime.function import Function
 from symad.types import TensorType, compatible_shapes
 
@@ -89,6 +88,8 @@ def compile(
     """
     if not isinstance(threads, int) or threads < 1:
         raise GraphTypeError(f"threads is {threads!r}, which is not a number of threads")
+    from symad.backends.select import choose_backend  # slow to import
+
     settings = Settings(
         choose_backend(backend), threads, _grade(rewrites), bool(recompute), bool(fastmath)
     )
@@ -175,6 +176,8 @@ class Executor:
 
     def __init__(self, nodes: Any, backend: BackendName | Backend = "auto") -> None:
         self.nodes = nodes
+        from symad.backends.select import choose_backend
+
         self.backend = choose_backend(backend)
         self._functions: dict[tuple[Node, ...], Function] = {}
 

@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from symad.backends.base import CallMark, DirectProgram, Program, Settings
-from symad.backends.source import SourceWriter
-from symad.graph.cost import total_cost
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node, Parameter
-from symad.plan.plan import Plan, make_plan
 from symad.runtime.inputs import Binding, accept, type_of
-from symad.runtime.memory_check import check_memory, is_worth_checking
+from symad.runtime.introspection import OfInstances, documentation_of, signature_of
 from symad.runtime.out_argument import Targets
-from symad.runtime.recompute_savings import Trade
 from symad.types import Dimension, Type
 from symad.visible import visible
 
 if TYPE_CHECKING:
+    from symad.backends.source import SourceWriter
+    from symad.plan.plan import Plan
     from symad.runtime.pipeline import Optimised
+    from symad.runtime.recompute_savings import Trade
 
 _CACHED_PROGRAMS = 64
 """The most input signatures for which one function keeps a program."""
@@ -210,7 +209,9 @@ class Function:
         return found
 
     def _specialise(self, types: Sequence[Type]) -> Specialisation:
-        from symad.runtime.pipeline import compile_graph  # its rules are slow to import
+        # What only the compiler needs is slow to import.
+        from symad.runtime.memory_check import is_worth_checking
+        from symad.runtime.pipeline import compile_graph
 
         passes, program = compile_graph(self.graph, types, self.settings, self._workspace)
         memory = program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
@@ -218,6 +219,8 @@ class Function:
 
     def _check_memory(self, found: Specialisation) -> None:
         if found.memory:
+            from symad.runtime.memory_check import check_memory
+
             check_memory(found.memory, found.program.plan, self.name)
 
     def _enter_natively(self, found: Specialisation) -> None:
@@ -315,7 +318,9 @@ class Function:
         """
         if not self.settings.recompute:
             return None
+        from symad.graph.cost import total_cost
         from symad.runtime.pipeline import compile_graph
+        from symad.runtime.recompute_savings import Trade
 
         found = self.specialised()
         types = [node.type for node in found.passes.graph.inputs]
@@ -353,11 +358,15 @@ class Function:
             return v3
         <BLANKLINE>
         """
+        from symad.backends.source import SourceWriter
+
         return self.write_source(SourceWriter())
 
     @property
     def constants(self) -> dict[str, Any]:
         """The arrays that :attr:`source` looks up by name."""
+        from symad.backends.source import SourceWriter
+
         writer = SourceWriter()
         self.write_source(writer)
         return writer.constants
@@ -370,6 +379,8 @@ class Function:
         form: Any = self.outputs
         if self.updates:
             form = (form, {parameter.label: new for parameter, new in self.updates.items()})
+        from symad.plan.plan import make_plan
+
         return writer.module(make_plan(self.passes.graph), self.name, form)
 
     def __reduce__(self) -> tuple[Callable[..., Function], tuple[Any, ...]]:
@@ -379,9 +390,20 @@ class Function:
         updates = [index[parameter] for parameter in self.updates]
         return _restore, (self.graph, inputs, outputs, updates, self.settings, self.name)
 
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    __signature__ = OfInstances(lambda f: signature_of(f.inputs, f.outputs))
+
     def __repr__(self) -> str:
         inputs = ", ".join(f"{visible(n.label)}: {n.type}" for n in self._binding.nodes)
         return f"<Function {visible(self.name)}({inputs}), {len(self.graph)} nodes>"
+
+
+Function.__doc__ = OfInstances(  # type: ignore[assignment]
+    lambda f: documentation_of(f.name, f.inputs, f.outputs), Function.__doc__
+)
 
 
 class _Locks:

@@ -21,10 +21,10 @@ from symad.ops.fused import Fused
 from symad.passes.decompose import decompose
 from symad.passes.failures import allow_failures
 from symad.passes.fuse import fuse, is_of_numbers
+from symad.passes.grade import Grade
 from symad.passes.matrix_products import order_products, transpose_products
 from symad.passes.recompute import recompute
 from symad.passes.rewrite import Recorder, Rewriting, closed, rewrite
-from symad.passes.rule import Grade
 from symad.passes.rules import rules_of
 from symad.passes.specialise import specialise
 from symad.types import Type

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from symad.notation.escape import visible
 from symad.notation.latex_escape import latex_code, latex_text, markdown_code, markdown_text
-from symad.tables.table import display_width
+from symad.visible import display_width
 
 _WIDEST = 56  # the widest column of formulas with aligned remarks
 _LONGEST = 100_000  # characters of a piece of text

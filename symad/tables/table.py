@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from html import escape
 
 from symad.notation.latex_escape import markdown_text
+from symad.visible import display_width
 
 _GAP = "   "
 
@@ -114,21 +113,3 @@ class Tabular(ABC):
 
     def _repr_html_(self) -> str:
         return self.html
-
-
-def display_width(text: str) -> int:
-    """Return how many columns of a terminal ``text`` needs.
-
-    Examples
-    --------
-    >>> len("v̄1"), display_width("v̄1")
-    (3, 2)
-    """
-    return len(text) if text.isascii() else sum(map(_columns, text))
-
-
-@lru_cache(maxsize=4096)
-def _columns(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -21,6 +21,7 @@ from symad.graph.op import OP_CLASSES
 from symad.ops.adjoint import Cast
 from symad.ops.base import Binary, PerElement
 from symad.ops.rounding import Round
+from symad.ops.threefry import Threefry
 from symad.passes.specialise import specialise
 from symad.types import TensorType
 from tests.ops.test_op_table import CASES
@@ -37,7 +38,12 @@ from tests.support.random_graphs import (
 from tests.support.stochastic import spread
 
 DTYPES = [np.dtype(name) for name in "f8 f4 f2 i8 i4 i2 i1 u8 u4 u2 u1 ?".split()]
-WITHOUT_CODE = {"erfinv", "polygamma"}
+WITHOUT_CODE = set(
+    "bessel_i beta betainc betaincinv betaln binom boxcox boxcox1p erfcinv erfcx erfinv exp1 expi "
+    "expn exprel gamma gammainc gammaincc gammaincinv gammasgn hyp1f1 hyp2f1 inv_boxcox kl_div "
+    "log_ndtr log_ratio ndtri nextafter poch polygamma polygamma_step rel_entr scaled_bessel_i "
+    "scaled_erfc sinc spence zeta".split()
+)
 
 _RUN = """
 const text = (x) => Object.is(x, -0) ? "-0" : typeof x === "bigint" ? `${x}n` : String(x);
@@ -124,8 +130,9 @@ SPECIAL = [
 def all_ops() -> list[PerElement]:
     """Return all ops that work per element, with some attributes where they have any."""
     found: list[PerElement] = [Round(0), Round(2), Round(-1), *map(Cast, DTYPES)]
+    found += map(Threefry, ("first", "second", "mixed", "joined"))
     for name, kind in OP_CLASSES.items():
-        if issubclass(kind, PerElement) and kind not in (Round, Cast) and name not in WITHOUT_CODE:
+        if issubclass(kind, PerElement) and not kind._fields and name not in WITHOUT_CODE:
             found.append(kind())
     return found
 
@@ -133,6 +140,8 @@ def all_ops() -> list[PerElement]:
 def operand_dtypes(op: PerElement, dtype: np.dtype[Any]) -> list[np.dtype[Any]]:
     if op.name in ("where", "add_n"):
         return [np.dtype(bool) if op.name == "where" else dtype, dtype, dtype]
+    if op.name == "threefry":
+        return [dtype] * 4
     return [dtype] * (2 if isinstance(op, Binary) else 1)
 
 

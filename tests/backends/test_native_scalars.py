@@ -22,6 +22,7 @@ from symad.graph.op import OP_CLASSES
 from symad.ops.adjoint import Cast
 from symad.ops.base import Binary, PerElement
 from symad.ops.rounding import Round
+from symad.ops.threefry import Threefry
 from symad.passes.specialise import specialise
 from symad.plan.plan import make_plan
 from symad.types import TensorType
@@ -127,8 +128,9 @@ def all_ops() -> list[PerElement]:
     """Return all ops that work per element, with some attributes where they have any."""
     found: list[PerElement] = [Round(0), Round(2), Round(-1)]
     found += [Cast(dtype) for dtype in DTYPES]
+    found += map(Threefry, ("first", "second", "mixed", "joined"))
     for kind in OP_CLASSES.values():
-        if issubclass(kind, PerElement) and kind not in (Round, Cast, *without_code()):
+        if issubclass(kind, PerElement) and not kind._fields and kind not in without_code():
             found.append(kind())
     return found
 
@@ -138,8 +140,8 @@ def without_code() -> list[Any]:
 
 
 def arity(op: PerElement) -> int:
-    if op.name in ("where", "add_n"):
-        return 3
+    if op.name in ("where", "add_n", "threefry"):
+        return 4 if op.name == "threefry" else 3
     return 2 if isinstance(op, Binary) else 1
 
 
@@ -152,7 +154,7 @@ def operand_dtypes(op: PerElement, dtype: np.dtype[Any]) -> list[np.dtype[Any]]:
 def cases_of(op: PerElement) -> list[Any]:
     """Return the dtypes for which the op exists and has code."""
     cases = []
-    for dtype in DTYPES:
+    for dtype in [np.dtype("u4")] if op.name == "threefry" else DTYPES:
         dtypes = operand_dtypes(op, dtype)
         try:
             result = op.infer(*[TensorType(d, ()) for d in dtypes])
@@ -179,7 +181,7 @@ def draws(op: PerElement, dtypes: Any, result: np.dtype[Any]) -> list[Any]:
     """Return operands: all pairs of points, or as many triples; without what C leaves undefined."""
     rng = np.random.default_rng(7)
     axes = [points(dtype, rng) for dtype in dtypes]
-    if len(axes) == 3:
+    if len(axes) >= 3:
         return [rng.choice(axis, 20_000) for axis in axes]
     return [np.ascontiguousarray(grid.ravel()) for grid in np.meshgrid(*axes)]
 

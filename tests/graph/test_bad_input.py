@@ -1,5 +1,7 @@
 """What bad input gets: a clear error that names op, types, line and remedy, and loses nothing."""
 
+import operator
+
 import numpy as np
 import pytest
 
@@ -151,10 +153,136 @@ def test_variables_need_names_and_dtypes():
         sm.Variable("z", shape=(-1,))
 
 
-def test_lists_of_nodes_are_no_arrays():
+def nested(value, depth):
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_lists_of_nodes_are_stacked():
+    x, y = sm.Variable("x", shape=(3,)), sm.Variable("y")
+    rows = np.array([1.0, 2.0, 4.0])
+    assert sm.sum([x, x]).eval({x: rows}) == 14.0
+    assert sm.mean([[y, 1.0], (2, y)]).eval({y: 4.0}) == 2.75
+    np.testing.assert_array_equal((x * [y, 1.0, y]).eval({x: rows, y: 2.0}), [2.0, 2.0, 8.0])
+    np.testing.assert_array_equal(sm.max([x, np.ones(3)], axis=0).eval({x: rows}), rows)
+    assert sm.gradients(sm.linalg.norm([y, 3.0]), y).eval({y: 4.0}) == 0.8
+    assert sm.sum(nested(y, 10)).type.shape == ()
+
+
+def test_lists_of_nodes_that_cannot_be_stacked():
+    x, y = sm.Variable("x", shape=(3,)), sm.Variable("y", shape=(2,))
+    with pytest.raises(ShapeError, match=r"(?s)stack\(x: f64\[3\], y: f64\[2\]\).*made at"):
+        sm.sum([x, y])
+    with pytest.raises(GraphTypeError, match="nested 64 times"):
+        sm.sum(nested(x, 100_000))
+    with pytest.raises(GraphTypeError, match=r"(?s)sm.stack\(\[x, y\]\) for np.array"):
+        sm.constant([x, x])
+    with pytest.raises(FeedError, match="'y'.*cannot become an array"):
+        sm.compile([y], y)([x, x])
+
+
+FLAGS = [True, False, np.True_]
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+@pytest.mark.parametrize(
+    "name", ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"]
+)
+def test_bools_are_no_numbers_beside_nodes(name, flag):
+    operation = getattr(operator, name)
+    x = sm.Variable("x", shape=(3,))
+    for operands in ((x, flag), (flag, x)):
+        with pytest.raises(GraphTypeError, match=r"\(x: f64\[3\]\).*compares identity") as caught:
+            operation(*operands)
+        assert "sm.equal(x, y)" in caught.value.remedy and "float(flag)" in caught.value.remedy
+        assert "test_bad_input.py" in caught.value.where
+
+
+def test_comparing_nodes_by_value_by_mistake():
+    x, y = sm.Variable("x"), sm.Variable("y")
+    for mistake in (lambda: (x == y) * x, lambda: x - (x != y), lambda: sm.multiply(x == y, x)):
+        with pytest.raises(GraphTypeError, match="sm.equal"):
+            mistake()
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_where_bools_are_meant(flag):
+    x, b = sm.Variable("x"), sm.Variable("b", dtype="bool")
+    assert (b & flag).eval({b: True}) == flag
+    assert (flag | b).eval({b: False}) == flag
+    assert (b ^ flag).eval({b: True}) != flag
+    assert sm.equal(b, flag).eval({b: True}) == flag
+    assert sm.where(b, flag, False).eval({b: True}) == flag
+    assert ((x > 0) * x).eval({x: 3.0}) == 3.0
+    np.testing.assert_array_equal((x * np.array([flag, True])).eval({x: 2.0}), [2 * flag, 2])
+
+
+class Exchanged:
+    """An array of another library that can only be exchanged."""
+
+    def __init__(self, array, error=None):
+        self.array, self.error = array, error
+
+    def __dlpack__(self, **keywords):
+        if self.error:
+            raise self.error
+        return self.array.__dlpack__(**keywords)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+    def detach(self):
+        return Exchanged(self.array)
+
+
+class Tensor(Exchanged):
+    """The same with NumPy's protocol, as torch's tensors have it."""
+
+    def __array__(self, dtype=None, copy=None):
+        if self.error:
+            raise self.error
+        return self.array
+
+
+@pytest.mark.parametrize("kind", [Exchanged, Tensor])
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_arrays_of_other_libraries(kind, backend):
+    x = sm.Variable("weights")
+    value = kind(np.array([1.0, 2.0]))
+    f = sm.compile([x], x * 2, backend=backend)
+    for _ in range(3):  # calls of native code do not pass Python from the second on
+        np.testing.assert_array_equal(f(value), [2.0, 4.0])
+    np.testing.assert_array_equal((x + sm.constant(value) * value).eval({x: value}), [2.0, 6.0])
+    error = RuntimeError("Can't call numpy() on Tensor that requires grad.")
+    for _ in range(2):
+        with pytest.raises(FeedError, match=r"'weights'.*requires grad") as caught:
+            f(kind(value.array, error))
+        assert "detach()" in caught.value.remedy
+    with pytest.raises(GraphTypeError, match=r"(?s)requires grad.*made at"):
+        x * kind(value.array, error)
+
+
+class Series:
+    """Like pandas' Series, which leaves an operator to an operand of higher priority."""
+
+    __pandas_priority__ = 3000
+
+    def __init__(self, values):
+        self.values = np.array(values)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+    def __mul__(self, other):
+        if getattr(other, "__pandas_priority__", 0) > self.__pandas_priority__:
+            return NotImplemented
+        return Series([value * other for value in self.values])
+
+
+def test_pandas_leaves_operators_to_nodes():
     x = sm.Variable("x")
-    with pytest.raises(GraphTypeError, match="sm.stack"):
-        sm.sin([x, x])
+    np.testing.assert_array_equal((Series([1.0, 2.0]) * x).eval({x: 3.0}), [3.0, 6.0])
 
 
 def test_weak_python_numbers_and_strong_arrays():

@@ -286,7 +286,7 @@ def test_a_node_is_linked_with_its_source_and_its_row_of_the_plan(page: str) -> 
         for id in ids:
             places.setdefault(id, []).append(text)
     tanh = [texts for texts in places.values() if any("np.tanh" in text for text in texts)]
-    assert len(tanh) == 1 and any("tanh(r" in text for text in tanh[0])
+    assert len(tanh) == 1 and any("tanh(v4)" in text for text in tanh[0])
 
 
 def test_fused_rows_are_linked_with_what_they_compute() -> None:

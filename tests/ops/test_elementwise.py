@@ -6,6 +6,7 @@ Values and smooth derivatives are tested for every op by test_op_table.py.
 from __future__ import annotations
 
 import math
+import operator
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 
 import symad as sm
 from symad.errors import EvaluationError, GraphTypeError
+from symad.graph.node import Node
 
 INF, NAN = np.inf, np.nan
 
@@ -338,10 +340,24 @@ def test_condition_of_where_must_be_boolean() -> None:
 
 def test_logic_on_numbers_names_the_remedy() -> None:
     n, b = sm.Variable("n", (2,), "int64"), sm.Variable("b", (2,), "bool")
-    for make in (lambda: n & b, lambda: b | n, lambda: n ^ 1, lambda: ~n, lambda: b & 1):
+    binary = sm.logical_and, sm.logical_or, sm.logical_xor
+    refused = [lambda f=f: f(n, b) for f in binary] + [lambda f=f: f(b, 1) for f in binary]
+    for make in (*refused, lambda: sm.logical_not(n)):
         with pytest.raises(GraphTypeError, match="booleans are needed, not int64") as caught:
             make()
-        assert "no bitwise operations" in str(caught.value)
+        assert "bits of integers" in str(caught.value)
+
+
+def test_operators_on_bits_are_those_of_numpy() -> None:
+    n, b = np.array([6, -5, 3]), np.array([True, False, True])
+    v, w = sm.Variable("v", (3,), "int64"), sm.Variable("w", (3,), "bool")
+    for f in (operator.and_, operator.or_, operator.xor, operator.lshift, operator.rshift):
+        for left, right in ((v, w), (w, v), (v, 3), (3, v), (v, np.array(1))):
+            values = [{v: n, w: b}[x] if isinstance(x, Node) else x for x in (left, right)]
+            want, got = f(*values), f(left, right).eval({v: n, w: b})
+            np.testing.assert_array_equal(got, want, strict=True)
+    with pytest.raises(GraphTypeError, match="integers of one kind are needed, not float64"):
+        sm.Variable("x") << 1
 
 
 def test_arithmetic_on_booleans_is_what_numpy_allows() -> None:

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 import symad as sm
 from symad.errors import EvaluationError, GraphTypeError, ShapeError, SymadError
+from symad.testing import check_gradients
 
 Array = np.ndarray[Any, Any]
 
@@ -195,8 +196,8 @@ def test_the_user_writes_what_is_shown() -> None:
         ((0, -4), ShapeError, "out of range"),
         ((0, 0, 0), ShapeError, "3 indices"),
         ([0, 2], ShapeError, "out of range"),
-        (np.array([True, False]), GraphTypeError, "sm.where"),
-        ([[True, False, True]], GraphTypeError, "sm.where"),
+        (np.array([True, False, True]), ShapeError, "mask of shape"),
+        ([[True, False, True]], ShapeError, "mask of shape"),
         (True, GraphTypeError, "sm.where"),
         (1.0, GraphTypeError, "integer"),
         ("a", GraphTypeError, "not"),
@@ -296,3 +297,66 @@ def test_indices_along_the_axis_of_neighbours(case: int, backend: str) -> None:
     for wrong in (6, -7):
         with pytest.raises(EvaluationError, match="out of bounds"):
             f(numbers, np.array([0, wrong, 1, 2]), second, seed)
+
+
+# Masks
+
+MASKS = [
+    ((3,), (np.array([True, False, True]),)),
+    ((3, 2), (np.array([[True, False], [False, False], [True, True]]),)),
+    ((3, 2), (np.array([True, False, True]),)),
+    ((3, 2), (slice(None), [True, False])),
+    ((3, 2), (np.array([True, False, True]), 1)),
+    ((2, 3, 2), (np.array([[True, False, True], [False, True, True]]), [0])),
+    ((2, 3, 2), (..., np.array([[True, False], [False, True], [True, True]]))),
+    ((2, 3, 2), (None, slice(1, None), np.array([True, False, True]))),
+    ((2, 3, 2), (np.array([True, False]), slice(None), np.array([False, True]))),
+    ((2, 3, 2), (np.array([False, True]), ..., [0])),
+    ((3,), (np.zeros(3, bool),)),
+    ((0, 2), (np.zeros((0, 2), bool),)),
+]
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "not declared"])
+@pytest.mark.parametrize(("shape", "key"), MASKS)
+def test_constant_masks_are_indices(shape, key, declared):
+    key = key[0] if len(key) == 1 else key
+    x = sm.Variable("x", shape=shape if declared else None)
+    value = np.random.default_rng(0).normal(size=shape)
+    y = x[key]
+    if declared:
+        assert y.type.shape == value[key].shape
+    slope = sm.gradients(sm.sum(y**2), x)
+    changed, raised = sm.set_at(x, key, 7.0), sm.add_at(x, key, y)
+    expected = value.copy()
+    expected[key] = 7.0
+    for backend in ("numpy", "native"):
+        f = sm.compile([x], [y, slope, changed, raised], backend=backend)
+        results = f(value)
+        np.testing.assert_array_equal(results[0], value[key])
+        np.testing.assert_allclose(results[1], np.where(expected == 7.0, 2 * value, 0))
+        np.testing.assert_array_equal(results[2], expected)
+        np.testing.assert_array_equal(results[3], np.where(expected == 7.0, 2 * value, value))
+    check_gradients(sm.sum(y**3), [x], at={x: value})
+
+
+def test_masks_that_do_not_fit():
+    mask, x, y = np.array([True, False]), sm.Variable("x", shape=(3,)), sm.Variable("y")
+    with pytest.raises(ShapeError, match=r"(?s)index\(x: f64\[3\]\): a mask of shape \(2,\).*made"):
+        x[mask]
+    with pytest.raises(ShapeError, match=r"a mask of shape \(2,\) does not fit axes of \(3,\)"):
+        y[mask].eval({y: np.ones(3)})
+    with pytest.raises(GraphTypeError, match="a single boolean is not an index"):
+        x[True]
+    with pytest.raises(GraphTypeError, match="mask that is computed") as caught:
+        x[x > 0]
+    assert "sm.where" in caught.value.remedy
+    x[sm.constant([True, False, True])].type  # noqa: B018
+
+
+def test_a_mask_for_a_named_dimension():
+    x = sm.Variable("x", shape=("n", 3))
+    y = x[np.array([True, False]), [True, False, True]]
+    value = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(y.eval({x: value}), value[[0, 0], [0, 2]])
+    assert y.ndim is None

@@ -446,11 +446,41 @@ def test_bad_shapes_are_refused_at_the_users_line() -> None:
     refused(lambda: sm.linalg.inv(half), GraphTypeError, "float16")
 
 
-def test_full_svd_by_its_numpy_name_is_refused() -> None:
+@pytest.mark.parametrize("shape", [(3, 2), (2, 3), (2, 4, 2), (2, 2)])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_full_factors_are_square_and_orthogonal(shape: tuple[int, ...], is_known: bool) -> None:
+    a = sm.Variable("a", shape if is_known else None)
+    value = np.random.default_rng(0).standard_normal(shape)
+    u, s, vh = (part.eval({a: value}) for part in np.linalg.svd(a))
+    q, r = (part.eval({a: value}) for part in sm.linalg.qr(a, mode="complete"))
+    rows, columns = shape[-2:]
+    least = min(rows, columns)
+    for basis, size in ((u, rows), (vh, columns), (q, rows)):
+        np.testing.assert_allclose(basis @ basis.mT, np.broadcast_to(np.eye(size), basis.shape),
+                                   atol=1e-14)  # fmt: skip
+    whole = u[..., :least] * s[..., None, :] @ vh[..., :least, :]
+    np.testing.assert_allclose(whole, value, atol=1e-14)
+    np.testing.assert_allclose(q @ r, value, atol=1e-14)
+    assert r.shape == shape
+    assert np.linalg.svd(a, full_matrices=False).U.eval({a: value}).shape[-1] == least
+
+
+def test_only_what_completes_a_basis_has_no_derivative() -> None:
     a = sm.Variable("a", shape=(3, 2))
-    with pytest.raises(GraphTypeError, match="full_matrices=False"):
-        np.linalg.svd(a)
-    assert np.linalg.svd(a, full_matrices=False).U.type.shape == (3, 2)
+    value = np.random.default_rng(0).standard_normal((3, 2))
+    full, reduced = sm.linalg.svd(a, full_matrices=True).U, sm.linalg.svd(a).U
+    want = sm.gradients(sm.sum(reduced**3), a).eval({a: value})
+    np.testing.assert_allclose(sm.gradients(sm.sum(full[:, :2] ** 3), a).eval({a: value}), want)
+    assert np.isnan(sm.gradients(sm.sum(full**3), a).eval({a: value})).all()
+    tangent = sm.pushforward(full, {a: np.ones((3, 2))}).eval({a: value})
+    assert np.isfinite(tangent[:, :2]).all() and np.isnan(tangent[:, 2]).all()
+
+
+def test_results_of_one_op_of_which_one_adjoint_has_a_tangent() -> None:
+    a = sm.Variable("a", shape=(3, 2))
+    q, r = sm.linalg.qr(a)
+    at = RNG.normal(size=(3, 2))
+    sm.testing.check_gradients(sm.sum(q * at) + sm.sum(r * r * r), a, at={a: at})
 
 
 def test_gradient_of_wide_qr_is_refused() -> None:

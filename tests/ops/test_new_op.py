@@ -149,16 +149,16 @@ def test_it_is_counted(barrier: Unary) -> None:
 
 
 def test_numpy_protocols_find_an_op_by_the_name_of_its_ufunc(barrier: Unary) -> None:
-    class Logit(Unary):
-        """Return ln(x / (1 - x))."""
+    class Dawson(Unary):
+        """Return Dawson's integral."""
 
-        name = "log_odds"
-        numpy = "scipy.special.logit"
-        chain = (lambda v, y, x: v / (x * (1 - x)),)
+        name = "dawson"
+        numpy = "scipy.special.dawsn"
+        chain = (lambda v, y, x: v * (1 - 2 * x * y),)
 
-    register(Logit())
-    node = scipy.special.logit(sm.Variable("x"))
-    assert node.op is not None and node.op.name == "log_odds"
+    register(Dawson())
+    node = scipy.special.dawsn(sm.Variable("x"))
+    assert node.op is not None and node.op.name == "dawson"
 
 
 def test_python_text_is_a_call(barrier: Unary) -> None:

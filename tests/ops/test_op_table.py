@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 import pytest
 
-import symad.ops
 from symad.graph.op import OP_CLASSES
 from tests.support import op_checks as checks
 from tests.support.op_checks import Case, cases_of
-
-for module in pkgutil.walk_packages(symad.ops.__path__, "symad.ops."):
-    importlib.import_module(module.name)
 
 OPS = sorted(OP_CLASSES)
 CASES = [case for name in OPS for case in cases_of(OP_CLASSES[name])]

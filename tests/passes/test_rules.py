@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -19,8 +20,9 @@ from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.ops.base import as_node
 from symad.passes.decompose import DECOMPOSE
+from symad.passes.grade import Grade
 from symad.passes.rewrite import rewrite
-from symad.passes.rule import Grade, Procedure, Rule, fit
+from symad.passes.rule import Procedure, Rule, fit
 from symad.passes.rules import all_rules
 from symad.passes.rules.stabilise import STABILISE
 from symad.runtime.pipeline import optimise
@@ -114,6 +116,13 @@ def each_example(*grades: Grade) -> Any:
     return pytest.mark.parametrize("example", found, ids=[example.label for example in found])
 
 
+LONG = {
+    name: np.vectorize(lambda x, f=f: np.longdouble(mpmath.nstr(f(mpmath.mpf(float(x))), 25)))
+    for name, f in (("erf", mpmath.erf), ("erfc", mpmath.erfc))
+}
+"""SciPy's functions, for long doubles that hold doubles."""
+
+
 def evaluate(graph: sm.Graph, arrays: Sequence[Any]) -> list[Any]:
     """Return the outputs, with each op computed in the precision of its operands."""
     values: dict[Node, Any] = dict(zip(graph.inputs, arrays, strict=True))
@@ -123,7 +132,10 @@ def evaluate(graph: sm.Graph, arrays: Sequence[Any]) -> list[Any]:
                 values.setdefault(node, node.value[()])
             elif node not in values:
                 assert node.op is not None
-                values[node] = kernel_of(node.op)(*[values[source] for source in node.inputs])
+                given = [values[source] for source in node.inputs]
+                is_long = any(np.asarray(x).dtype == np.longdouble for x in given)
+                kernel = LONG.get(node.op.name) if is_long else None
+                values[node] = (kernel or kernel_of(node.op))(*given)
     return [values[node] for node in graph.outputs]
 
 

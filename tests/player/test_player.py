@@ -34,7 +34,7 @@ from symad.notation.symbols import LATEX_SYMBOLS
 from symad.ops.fused import Fused
 from symad.passes.decompose import decompose
 from symad.passes.fuse import fuse
-from symad.passes.rule import Grade
+from symad.passes.grade import Grade
 from symad.passes.specialise import specialise
 from symad.player.glyphs import FIRST, Glyphs
 from symad.player.wires import Wires

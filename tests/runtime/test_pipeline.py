@@ -16,8 +16,8 @@ from symad.backends.select import BACKENDS, register_backend
 from symad.errors import GraphTypeError
 from symad.graph.graph import verify
 from symad.ops.fused import Fused
+from symad.passes.grade import Grade
 from symad.passes.rewrite import SHARE
-from symad.passes.rule import Grade
 from symad.runtime.pipeline import PASSES, PIPELINE, STAGES, Job, compile_graph, run_passes
 from tests.support.golden_corpus import CORPUS, Case
 

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.special as special
 import numpy as np
+from jax.extend.random import threefry2x32_p
 
 import symad as sm
 from symad.graph.node import Constant, Node
@@ -38,12 +39,14 @@ UNTRANSLATED: dict[str, str] = {}
 """Ops that JAX cannot check, and why."""
 
 SAME_NAME = (
-    "abs acos acosh add all any argmax argmin asin asinh atan atan2 atanh cbrt ceil cos cosh "
+    "abs acos acosh add all any argmax argmin asin asinh atan atan2 atanh "
+    "bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor "
+    "cbrt ceil copysign cos cosh "
     "deg2rad diag diagonal divide equal exp exp2 expand_dims expm1 flip floor "
     "greater greater_equal hypot isfinite isinf isnan less less_equal log log10 log1p log2 "
     "logaddexp logical_and logical_not logical_or logical_xor matrix_transpose maximum "
     "minimum moveaxis multiply negative not_equal ones_like power prod "
-    "rad2deg roll sign sin sinh sqrt square squeeze subtract sum swapaxes tan "
+    "rad2deg roll sign signbit sin sinh sqrt square squeeze subtract sum swapaxes tan "
     "tanh tile transpose tril triu trunc where zeros_like"
 )
 TABLE.update((name, getattr(jnp, name)) for name in SAME_NAME.split())
@@ -60,17 +63,56 @@ def _argsort(x: Any, axis: int, descending: bool) -> Any:
     return x.shape[axis] - 1 - jnp.flip(turned, axis)
 
 
+def _sinc(x: Any, order: int) -> Any:
+    def derivative(f: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda x: jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
+
+    function = jnp.sinc
+    for _ in range(order):
+        function = derivative(function)
+    return function(floating(x))
+
+
+def _lu(a: Any) -> Any:
+    stack = jnp.reshape(a, (-1, *a.shape[-2:]))
+    parts = jax.vmap(jax.scipy.linalg.lu)(stack)
+    return tuple(jnp.reshape(part, (*a.shape[:-2], *part.shape[-2:])) for part in parts)
+
+
+def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
+    """vec(A X + X B) = (1 ⊗ A + Bᵀ ⊗ 1) vec X, with the columns of X one after another."""
+    system = jnp.kron(jnp.eye(len(b)), a) + jnp.kron(b.T, jnp.eye(len(a)))
+    return jnp.linalg.solve(system, q.T.ravel()).reshape(q.T.shape).T
+
+
+def _threefry(*words: Any, part: str) -> Any:
+    words = (jnp.asarray(word).astype("uint32") for word in words)
+    x, y = threefry2x32_p.bind(*jnp.broadcast_arrays(*words))
+    joined = (x.astype("uint64") << 32) | y
+    return {"first": x, "second": y, "mixed": x ^ y, "joined": joined}[part]
+
+
 TABLE.update(
     {
         "identity": lambda x: x,
         "argsort": lambda x, axis, descending: _argsort(x, axis, descending),
         "after": lambda x, earlier: x,
         "square_axes": lambda x, **_: x,
+        "searchsorted": lambda x, v, side: jnp.searchsorted(x, v, side).astype("int64"),
         "stop_gradient": jax.lax.stop_gradient,
         "cast": lambda x, dtype: jnp.asarray(x).astype(dtype),
         "log_softmax": lambda x, axis: jax.nn.log_softmax(x, axis=axis),
         "logsumexp": lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims),
+        "threefry": lambda *words, part: _threefry(*words, part=part),
         "softmax": lambda x, axis: jax.nn.softmax(x, axis=axis),
+        "sinc": _sinc,
+        "cummax": lambda x, axis, from_end: jax.lax.cummax(x, axis % jnp.ndim(x)),
+        "cummin": lambda x, axis, from_end: jax.lax.cummin(x, axis % jnp.ndim(x)),
+        "convolve": jnp.convolve,
+        "expm": lambda a: jnp.vectorize(jax.scipy.linalg.expm, signature="(n,n)->(n,n)")(a),
+        "lu": _lu,
+        "sqrtm": lambda a: jax.scipy.linalg.sqrtm(a).real,
+        "solve_sylvester": _solve_sylvester,
         "polygamma": lambda x, n: special.polygamma(n, x),
         # Sizes are numbers, not arrays: JAX's shapes are static.
         "axis_size": lambda x, axis: np.int64(np.shape(x)[axis]),
@@ -93,6 +135,18 @@ TABLE.update(
         "sigmoid": lambda x: jax.nn.sigmoid(floating(x)),
         "sigmoid_slope": lambda x: jax.nn.sigmoid(x) * jax.nn.sigmoid(-x),
         "tanh_slope": lambda x: 4 * jax.nn.sigmoid(2 * x) * jax.nn.sigmoid(-2 * x),
+        "log1mexp": lambda x: jnp.where(
+            x > -np.log(2), jnp.log(-jnp.expm1(x)), jnp.log1p(-jnp.exp(x))
+        ),
+        "log_cosh": lambda x: jnp.logaddexp(x, -x) - np.log(2),
+        "power_slope": lambda x, c: jnp.where(c == 0, 0, c * x ** (c - 1)),
+        "power_log": lambda y, x, c: y * jnp.log(jnp.where(x == 0, 1, x)),
+        "power_mixed": lambda x, c: jnp.where(
+            x == 0,
+            jnp.where(c > 1, 0, jnp.where(c > 0, -jnp.inf, jnp.inf)),
+            x ** (c - 1) * (1 + c * jnp.log(x)),
+        ),
+        "direction": lambda x, y: jnp.where(y == 0, 0, x / y),
         "one_minus_square": lambda x: (1 - x) * (1 + x),
         "at_largest": lambda v, y, axis: jnp.max(
             jnp.where(y == jnp.max(y, axis, keepdims=True), v, -jnp.inf), axis, keepdims=True
@@ -108,6 +162,9 @@ TABLE.update(
         "eigh": lambda a: tuple(jnp.linalg.eigh(a)),
         "qr": lambda a: tuple(jnp.linalg.qr(a)),
         "svd": lambda a: tuple(jnp.linalg.svd(a, full_matrices=False)),
+        "pinv": lambda a, rtol=None: jnp.linalg.pinv(a, rtol=rtol),
+        "sized_axis": lambda x, **_: x,
+        "orthogonal_complement": lambda q: jnp.linalg.qr(q, mode="complete")[0][..., q.shape[-1] :],
         "solve": lambda a, b: (
             jnp.linalg.solve(a, b) if b.ndim > 1 else jnp.linalg.solve(a, b[:, None])[..., 0]
         ),
@@ -117,6 +174,49 @@ TABLE.update(
         "item": lambda whole, key: whole[key],
     }
 )
+
+
+def _order(*functions: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of an order, which JAX has for the first few."""
+    return lambda x, order: functions[order](x)
+
+
+TABLE.update(
+    {
+        "bessel_i": _order(special.i0, special.i1),
+        "binom": lambda n, k: special.comb(n, k),
+        "polygamma_step": lambda a, b, n: special.polygamma(n, a + b) - special.polygamma(n, a),
+        "expn": lambda x, n: special.expn(n, x),
+        "exprel": lambda x: jnp.expm1(x) / x,
+        "inv_boxcox": lambda y, p: jnp.exp(jnp.log1p(p * y) / p),
+        "log_ratio": lambda x, y: jnp.log(x / y),
+        "scaled_bessel_i": _order(special.i0e, special.i1e),
+        "xdivy": lambda x, y: x * jnp.where((x == 0) & (y == 0), 0, 1 / y),
+    }
+)
+UNTRANSLATED.update(
+    {
+        "betaincinv": "JAX does not have it",
+        "boxcox": "JAX takes the derivative by p at p = 0 for 0",
+        "erfcinv": "JAX does not have it",
+        "gammaincinv": "JAX does not have it",
+        "scaled_erfc": "JAX does not have it",
+        "hyp1f1": "JAX's series is off by 1e-4 at -30",
+        "hyp2f1": "JAX's series is off by 1e69 at -1.2",
+        "spence": "JAX's derivative at 1 is NaN",
+    }
+)
+def _windows(x: Any, sizes: Any, steps: Any, gaps: Any) -> Any:
+    rank, places = len(sizes), []
+    for d, (size, step, gap) in enumerate(zip(sizes, steps, gaps, strict=True)):
+        count = (x.shape[d - rank] - gap * (size - 1) - 1) // step + 1
+        shape = [1] * (2 * rank)
+        shape[d], shape[rank + d] = size, count
+        places.append(np.add.outer(np.arange(size) * gap, np.arange(count) * step).reshape(shape))
+    return x[(..., *places)]
+
+
+TABLE["windows"] = _windows
 
 
 def translates(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -143,6 +243,13 @@ def floating(x: Any) -> Any:
 def round_(x: Any, decimals: int) -> Any:
     integer = np.dtype(x.dtype).kind in "iu"  # which JAX does not round to tens
     return np.round(np.asarray(x), decimals) if integer else jnp.round(x, decimals)
+
+
+@translates("nextafter")
+def nextafter(x: Any, y: Any) -> Any:
+    """JAX has no derivative of it."""
+    moved = jnp.where(jnp.isfinite(x), x - jax.lax.stop_gradient(x), 0)
+    return jnp.nextafter(*map(jax.lax.stop_gradient, (x, y))) + moved
 
 
 @translates("reciprocal")
@@ -281,6 +388,7 @@ def index_last(x: Any, *indices: Any, key: Any) -> Any:
 
 TABLE["add_along_axis"] = transposed(TABLE["take_along_axis"])
 TABLE["pad_sum"] = transposed(lambda x, **attributes: TABLE["pad"](x, **{"value": 0, **attributes}))
+TABLE["window_sum"] = transposed(TABLE["windows"])
 TABLE["repeat_sum"] = transposed(TABLE["repeat"])
 TABLE["tile_sum"] = transposed(TABLE["tile"])
 TABLE["diagonal_place"] = transposed(jnp.diagonal)

@@ -230,6 +230,22 @@ class JavaScriptBuilder:
     def logical_not(self, x: JavaScriptValue) -> JavaScriptValue:
         return self._let(f"!{x.text}", _BOOL)
 
+    def bitwise_and(self, x: JavaScriptValue, y: JavaScriptValue) -> JavaScriptValue:
+        return self._arithmetic("&", x, y)
+
+    def bitwise_or(self, x: JavaScriptValue, y: JavaScriptValue) -> JavaScriptValue:
+        return self._arithmetic("|", x, y)
+
+    def bitwise_xor(self, x: JavaScriptValue, y: JavaScriptValue) -> JavaScriptValue:
+        return self._arithmetic("^", x, y)
+
+    def left_shift(self, x: JavaScriptValue, y: JavaScriptValue) -> JavaScriptValue:
+        return self._arithmetic("<<", x, y)
+
+    def right_shift(self, x: JavaScriptValue, y: JavaScriptValue) -> JavaScriptValue:
+        unsigned = x.dtype.kind == "u" and not _is_wide(x.dtype)
+        return self._arithmetic(">>>" if unsigned else ">>", x, y)
+
     def select(
         self, condition: JavaScriptValue, x: JavaScriptValue, y: JavaScriptValue
     ) -> JavaScriptValue:

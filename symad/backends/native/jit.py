@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -32,9 +32,6 @@ Value = TypeVar("Value")
 
 _LOCK = threading.RLock()
 """Guards LLVM's global context, which only one thread may use at a time."""
-
-_DROPPED: list[Any] = []
-"""The resource trackers of machine code to be unloaded."""
 
 _ADDED: dict[str, int] = {}
 """The addresses of functions outside the C library, by name."""
@@ -61,34 +58,7 @@ def _llvm() -> Iterator[Any]:
         yield _binding()
 
 
-def _memory_of(tracker: Any) -> Any:
-    """Return an object that represents machine code, which is unloaded when the object is freed.
-
-    The object is an array, which the garbage collector does not track.  Before the collector frees
-    a cycle of objects, it runs all their finalisers, some of which may still call functions.
-    """
-    memory = np.empty(0)
-    weakref.finalize(memory, _drop, tracker).atexit = False
-    return memory
-
-
-def _drop(tracker: Any) -> None:
-    _DROPPED.append(tracker)
-    _unload()
-
-
-def _unload() -> None:
-    """Unload dropped code; if another thread uses LLVM, that thread unloads it."""
-    if _DROPPED and _LOCK.acquire(blocking=False):
-        try:
-            with DeferredSignals():
-                while _DROPPED:
-                    _DROPPED.pop().close()
-        finally:
-            _LOCK.release()
-
-
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CompiledModule:
     """Machine code that stays loaded while this object, or its memory, exists."""
 
@@ -164,6 +134,13 @@ def vector_unit() -> VectorUnit:
     return _host().vectors
 
 
+@cache
+def host_features() -> Any:
+    """Return the instruction sets of this machine, with the names that LLVM uses."""
+    with _llvm() as binding:
+        return binding.get_host_cpu_features()
+
+
 def _address_of(name: str) -> int | None:
     return _ADDED.get(name) or _binding().address_of_symbol(name)
 
@@ -199,7 +176,7 @@ def _make_host() -> _Host:
     with _llvm() as binding:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
-        features = binding.get_host_cpu_features()
+        features = host_features()
         for library in _MATH_LIBRARIES:
             _load(binding, library)
         # Vectors of full width, even if LLVM prefers half of it.
@@ -209,8 +186,9 @@ def _make_host() -> _Host:
         linker = binding.create_lljit_compiler(
             _target_machine(binding, flags), suppress_errors=True
         )
-    target = f"{binding.get_host_cpu_name()} {flags}"
-    return _Host(target, machine, linker, _vector_unit(features))
+        versions = binding.llvm_version_info, machine.triple
+        target = f"{binding.get_host_cpu_name()} {flags} {versions!r}"
+        return _Host(target, machine, linker, _vector_unit(features))
 
 
 def hold_in_forks(lock: Any) -> None:
@@ -279,8 +257,23 @@ def _load(binding: Any, library: str) -> None:
 
 _serial = itertools.count()
 
-_loaded: weakref.WeakValueDictionary[str, CompiledModule] = weakref.WeakValueDictionary()
+
+class _Loaded(NamedTuple):
+    """Machine code in memory: ``memory`` is a weak reference, which says whether it is in use.
+
+    ``tracker`` is what llvmlite's linker needs to unload the code, or ``None``.
+    """
+
+    memory: weakref.ref[Any]
+    addresses: Mapping[str, int]
+    tracker: Any
+
+
+_loaded: OrderedDict[str, _Loaded] = OrderedDict()
 """The machine code of this process, by its key."""
+
+_CHECKED = 4
+"""For each module that is compiled, so many others are checked for being in use."""
 
 
 def compile_module(ir: Any, name: str = "module") -> CompiledModule:
@@ -303,22 +296,37 @@ def compile_module(ir: Any, name: str = "module") -> CompiledModule:
     text = str(ir)
     key = _key(text)
     with _llvm():
-        module = _loaded.get(key)
-        if module is None:
-            found = disk.load(key) if _is_portable(text) else None
-            code = _compile(text, name) if found is None else _unpack(found)
-            module = _loaded[key] = _link(code, name)
-            if found is None and _is_portable(text):
-                disk.store(key, _pack(code))
-    _unload()
-    return module
+        _unload()
+        known = _loaded.get(key)
+        memory = None if known is None else known.memory()
+        if known is not None and memory is not None:
+            return CompiledModule(name, memory, known.addresses)
+        found = disk.load(key) if _is_portable(text) else None
+        code = _compile(text, name) if found is None else _unpack(found)
+        memory, addresses, tracker = _link(code, name)
+        _loaded[key] = _Loaded(weakref.ref(memory), addresses, tracker)
+        if found is None and _is_portable(text):
+            disk.store(key, _pack(code))
+    return CompiledModule(name, memory, addresses)
+
+
+def _unload() -> None:
+    """Check a few modules in turn, and forget those that are no longer in use.
+
+    The callback of a weak reference would do this at once.  But when a signal handler, such as
+    that for Ctrl-C, raises an exception during a callback, Python prints and drops it.
+    """
+    for _ in range(min(_CHECKED, len(_loaded))):
+        key, module = _loaded.popitem(last=False)
+        if module.memory() is not None:
+            _loaded[key] = module
+        elif module.tracker is not None:
+            module.tracker.close()
 
 
 def _key(text: str) -> str:
     """Return a key for the machine code of a text, with everything that the code depends on."""
-    binding, host = _binding(), _host()
-    versions = binding.llvm_version_info, host.machine.triple
-    parts = [text, host.target, repr(_OPTIONS), repr(versions)]
+    parts = [text, _host().target, repr(_OPTIONS)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -405,11 +413,14 @@ def _require_symbols(module: Any, name: str) -> None:
             )
 
 
-def _link(code: _ObjectFile, name: str) -> CompiledModule:
-    """Load an object file; a function that nobody has is an error, not a crash."""
+def _link(code: _ObjectFile, name: str) -> tuple[Any, Mapping[str, int], Any]:
+    """Load an object file, and return the memory, the addresses, and llvmlite's tracker, if any.
+
+    A function that nobody has is an error, not a crash.
+    """
     loaded = loader.load(code.image, code.exported, _address_of)
     if loaded is not None:
-        return CompiledModule(name, *loaded)
+        return *loaded, None
     library = _binding().JITLibraryBuilder().add_object_img(code.image).add_current_process()
     for function, address in _ADDED.items():
         library.import_symbol(function, address)
@@ -420,4 +431,6 @@ def _link(code: _ObjectFile, name: str) -> CompiledModule:
     except RuntimeError as error:
         raise InternalError(f"native module {name!r} cannot be linked: {error}") from None
     addresses = {function: int(tracker[function]) for function in code.exported}
-    return CompiledModule(name, _memory_of(tracker), addresses)
+    # The garbage collector does not track arrays.  Before it frees a cycle of objects, it clears
+    # weak references and runs finalisers, some of which may still call functions.
+    return np.empty(0), addresses, tracker

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.jit import has_symbol, vector_unit
+from symad.backends.native.jit import has_symbol, host_features, vector_unit
 from symad.backends.native.vector_math import exp_float32, sine_or_cosine, tanh
 from symad.graph.scalar import Value
 from symad.ops.base import PerElement
@@ -68,9 +68,7 @@ def has_type(dtype: np.dtype[Any]) -> bool:
 
 @cache
 def _converts_half() -> bool:
-    from llvmlite import binding
-
-    features = binding.get_host_cpu_features()
+    features = host_features()
     return bool(features.get("f16c", "sse2" not in features))
 
 
@@ -156,6 +154,18 @@ class LLVMScalarBuilder:
 
     def logical_not(self, x: Scalar) -> Scalar:
         return Scalar(self.builder.not_(x.value), x.dtype)
+
+    bitwise_and, bitwise_or = logical_and, logical_or
+
+    def bitwise_xor(self, x: Scalar, y: Scalar) -> Scalar:
+        return Scalar(self.builder.xor(x.value, y.value), x.dtype)
+
+    def left_shift(self, x: Scalar, y: Scalar) -> Scalar:
+        return Scalar(self.builder.shl(x.value, y.value), x.dtype)
+
+    def right_shift(self, x: Scalar, y: Scalar) -> Scalar:
+        shift = self.builder.ashr if x.dtype.kind == "i" else self.builder.lshr
+        return Scalar(shift(x.value, y.value), x.dtype)
 
     def select(self, condition: Scalar, x: Scalar, y: Scalar) -> Scalar:
         return Scalar(self.builder.select(condition.value, x.value, y.value), x.dtype)
@@ -301,11 +311,11 @@ class LLVMScalarBuilder:
 
     def shift_left(self, x: Scalar, bits: int) -> Scalar:
         """Return an integer shifted left."""
-        return Scalar(self.builder.shl(x.value, self.constant(bits, x.dtype).value), x.dtype)
+        return self.left_shift(x, self.constant(bits, x.dtype))
 
     def shift_right(self, x: Scalar, bits: int) -> Scalar:
-        """Return a signed integer shifted right."""
-        return Scalar(self.builder.ashr(x.value, self.constant(bits, x.dtype).value), x.dtype)
+        """Return an integer shifted right."""
+        return self.right_shift(x, self.constant(bits, x.dtype))
 
     def with_sign_flipped(self, x: Scalar, n: Scalar, bit: int) -> Scalar:
         """Return a float64, negated if the sign bit of a 64-bit integer is set."""

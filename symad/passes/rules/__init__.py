@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
+from symad.passes.grade import Grade
 from symad.passes.rewrite import RuleSet
-from symad.passes.rule import AnyRule, Grade
+from symad.passes.rule import AnyRule
 
 
 @cache
@@ -41,6 +42,24 @@ def all_rules() -> tuple[AnyRule, ...]:
         *views.REDUCTIONS,
         *sum_to_matmul.CONTRACT,
         *algebra.IN_DOMAIN,
+    )
+
+
+@cache
+def rules_of_forms() -> tuple[AnyRule, ...]:
+    """Return the rules by which :mod:`symad.passes.forms` reads formulas, in order."""
+    from symad.passes.rules import algebra, canonicalise, fold, kinks, stabilise
+
+    return (
+        *fold.NUMBERS,
+        *[rule for rule in canonicalise.IDENTITIES if rule.name != "stop gradient"],
+        *canonicalise.NEUTRAL,
+        *kinks.KINKS,
+        *stabilise.FOR_DERIVATIVES,
+        *stabilise.FORMULAS,
+        *canonicalise.SIGNS,
+        *algebra.POWERS,
+        *algebra.FACTORS[:1],
     )
 
 

@@ -17,7 +17,8 @@ from symad.ops.arithmetic import abs, sqrt, square
 from symad.ops.exponential import exp, expm1, log, log1p
 from symad.ops.product import matmul
 from symad.ops.reduce import Mean, Sum
-from symad.passes.rule import NUMBERS, AnyRule, Grade, Rule, is_scalar, number_of, static_shape
+from symad.passes.grade import Grade
+from symad.passes.rule import NUMBERS, AnyRule, Rule, is_scalar, number_of, static_shape
 from symad.passes.signs import is_nonnegative
 
 # Powers

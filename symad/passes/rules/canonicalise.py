@@ -21,8 +21,11 @@ from symad.ops.comparison import (
     not_equal,
     where,
 )
+from symad.ops.exponential import exp
 from symad.ops.index import scatter_add
-from symad.passes.rule import ARRAYS, NUMBERS, VALUES, AnyRule, Grade, Procedure, Rule, number_of
+from symad.passes.grade import Grade
+from symad.passes.rule import ARRAYS, NUMBERS, VALUES, AnyRule, Procedure, Rule, number_of
+from symad.passes.signs import is_nonnegative
 
 
 def _cast(x: Any, dtype: Any) -> Node:
@@ -100,6 +103,8 @@ SIGNS: tuple[AnyRule, ...] = (
          kinds=NUMBERS),
     Rule("magnitude of negative", lambda x: abs(-x), lambda x: abs(x), Grade.EXACT),
     Rule("magnitude twice", lambda x: abs(abs(x)), lambda x: abs(x), Grade.EXACT, kinds=NUMBERS),
+    Rule("magnitude of what is not negative", lambda x: abs(x), lambda x: x, Grade.EXACT,
+         where=is_nonnegative, example={"x": exp}, domain=(-3.0, 3.0)),
     Rule("magnitude of square", lambda x: abs(square(x)), lambda x: square(x), Grade.EXACT),
 )  # fmt: skip
 

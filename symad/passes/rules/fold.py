@@ -13,7 +13,8 @@ from symad.ops.arithmetic import sqrt
 from symad.ops.control import WithBody
 from symad.ops.join import stack
 from symad.ops.shape import BroadcastTo
-from symad.passes.rule import Grade, Procedure
+from symad.passes.grade import Grade
+from symad.passes.rule import Procedure, is_scalar
 from symad.types import TensorType
 
 _SMALL = 64
@@ -56,3 +57,16 @@ FOLD = (
         when=lambda kind, heads: set(heads) == {Constant},
     ),
 )
+
+NUMBERS = (
+    Procedure(
+        "fold numbers",
+        lambda node: _fold(node) if all(map(is_scalar, node.inputs)) else None,
+        "f(numbers) = number",
+        (Op,),
+        (lambda: Constant(2.0) * Constant(3.0),),
+        grade=Grade.EXACT,
+        when=lambda kind, heads: set(heads) == {Constant},
+    ),
+)
+"""The same for numbers only, whose cost is small."""

@@ -14,7 +14,8 @@ from symad.ops.index import ArrayIndex, Index, ScatterAdd, scatter_add
 from symad.ops.nn import AtLargest, LogSoftmax, Softmax, softmax
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import ExpandDims, Reshape, Squeeze, broadcast_to, reshape
-from symad.passes.rule import AnyRule, Grade, Procedure, static_shape
+from symad.passes.grade import Grade
+from symad.passes.rule import AnyRule, Procedure, static_shape
 
 _TAKING = (Index, ArrayIndex, TakeAlongAxis)
 _VIEWS = (ExpandDims, Squeeze, Reshape)

@@ -13,7 +13,8 @@ from symad.graph.node import Node
 from symad.ops.arithmetic import Add, Divide, Multiply, Negative, Subtract, add, multiply, subtract
 from symad.ops.comparison import Where, where
 from symad.ops.exponential import Sigmoid, SigmoidSlope, sigmoid, sigmoid_slope
-from symad.passes.rule import AnyRule, Grade, Procedure, number_of
+from symad.passes.grade import Grade
+from symad.passes.rule import AnyRule, Procedure, number_of
 
 _MOST = 8
 """The most terms or factors that are examined, which bounds the cost of a node."""

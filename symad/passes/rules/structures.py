@@ -9,7 +9,8 @@ from symad.graph.node import Node, apply
 from symad.ops.adjoint import AddN, add_n
 from symad.ops.arithmetic import add
 from symad.ops.structure import MakeStructure, StructureItem, item_or_none, structure
-from symad.passes.rule import AnyRule, Grade, Procedure
+from symad.passes.grade import Grade
+from symad.passes.rule import AnyRule, Procedure
 from symad.types import StructureType
 
 

@@ -21,7 +21,8 @@ from symad.ops.product import matmul
 from symad.ops.reduce import Sum
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims, reshape
-from symad.passes.rule import AnyRule, Grade, Procedure, static_shape
+from symad.passes.grade import Grade
+from symad.passes.rule import AnyRule, Procedure, static_shape
 from symad.types import normalize_axes
 
 _Axes = tuple[int, ...]

@@ -36,7 +36,8 @@ from symad.ops.shape import (
     reshape,
     squeeze,
 )
-from symad.passes.rule import AnyRule, Grade, Procedure, is_scalar, static_shape
+from symad.passes.grade import Grade
+from symad.passes.rule import AnyRule, Procedure, is_scalar, static_shape
 from symad.types import normalize_axes
 
 _SAME_ORDER = (Reshape, ExpandDims, Squeeze)

@@ -1,0 +1,120 @@
+"""Stable forms of formulas: derivatives are taken of these in place of the formulas as written.
+
+The derivative of log(exp(x)) as it is written is 1/exp(x) · exp(x), which is 0 · ∞ at 800, although
+the value, rewritten to x, is 800.  No rule for such products holds at every order.  So the rules
+that mend values are applied *before* differentiation: where one of them, marked as
+:func:`~symad.passes.rule.mending`, changes a node, the adjoint of this node is handed to the stable
+form.  All other nodes are differentiated as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from symad.graph.node import Node
+from symad.graph.op import Op
+from symad.graph.provenance import Creation, Role, RoleKind, creating
+from symad.graph.traverse import topological_order
+from symad.ops.base import register
+from symad.passes.rewrite import RewriteWalk, Rewriting, RuleSet
+
+
+@register
+def stable_forms(
+    outputs: Sequence[Node], targets: Sequence[Node], generation: int
+) -> dict[Node, Node]:
+    """Return stable forms of nodes between ``targets`` and ``outputs``, which have equal values.
+
+    A form refers to nodes of the graph where these have its parts, so no form contains another.
+
+    Parameters
+    ----------
+    outputs, targets : sequence of Node
+        No formula is looked into beyond a target.
+    generation : int
+        The generation of the derivative, in which forms have the role of local steps.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x")
+    >>> y = sm.log(1 + sm.exp(x))
+    >>> stable_forms([y * y], [x], 1)
+    {<log: f64[...]>: <softplus: f64[...]>}
+    """
+    order = topological_order(outputs, stop=set(targets))
+    rules = _rules_for(frozenset([type(node.op) for node in order if node.op is not None]))
+    if rules is None:
+        return {}
+    return _Forms(rules, generation).of(order, set(targets))
+
+
+@lru_cache(maxsize=256)
+def _rules_for(ops: frozenset[type[Op]]) -> RuleSet | None:
+    """Return the rules that can apply to a graph of such ops; ``None`` if none of them mends."""
+    from symad.passes.rules import rules_of_forms
+
+    left, found, known = list(rules_of_forms()), [], set(ops)
+    while new := [rule for rule in left if rule.needs <= known]:
+        left = [rule for rule in left if not rule.needs <= known]
+        found += new
+        known.update(*[rule.makes for rule in new])
+    if not any(rule.mends for rule in found):
+        return None
+    return RuleSet(rule for rule in rules_of_forms() if rule not in left)
+
+
+class _Forms(RewriteWalk):
+    """Finds the stable forms of nodes."""
+
+    def __init__(self, rules: RuleSet, generation: int) -> None:
+        super().__init__(rules, self._see)
+        self._generation = generation
+        self._mended = False
+        self._roots: set[Node] = set()
+        self._original: dict[Node, Node] = {}  # from a final form to the first node that has it
+
+    def _see(self, rewriting: Rewriting) -> None:
+        self._mended |= rewriting.rule.mends
+
+    def of(self, order: Sequence[Node], targets: set[Node]) -> dict[Node, Node]:
+        forms: dict[Node, Node] = {}
+        for node in order:
+            if node in targets:  # also a constant is unknown to rules here
+                with creating(node):
+                    final = self.final[node] = Node(None, (), node.type, node.label)
+            elif node.op is None:
+                final = self.final[node] = self.interner.intern(node)
+            else:
+                final = self.final[node] = self._visit(node)
+                if self._is_mended(node):
+                    role = Role(RoleKind.LOCAL, self._generation, node)
+                    with creating(Creation(node.scope, node.site, role)):
+                        forms[node] = self._of_originals(final)
+            self._original.setdefault(final, node)
+        return forms
+
+    def _visit(self, node: Node) -> Node:
+        self._mended = False
+        final = super()._visit(node)
+        if self._mended:
+            self._roots.add(self._root(node))
+        return final
+
+    def _root(self, node: Node) -> Node:
+        return self.interner.intern(self._with_final_inputs(node))
+
+    def _is_mended(self, node: Node) -> bool:
+        return bool(self._roots) and self._root(node) in self._roots
+
+    def _of_originals(self, final: Node) -> Node:
+        """Return a final form on the nodes of the graph that have its parts."""
+        made: dict[Node, Node] = {}
+        for node in topological_order([final], stop=self._original):
+            known = self._original.get(node)
+            if known is None and node.op is not None:
+                sources = tuple([made[source] for source in node.inputs])
+                known = Node(node.op, sources, node.type, node.name)
+            made[node] = node if known is None else known
+        return made[final]
