@@ -62,6 +62,7 @@ INTERNAL = {
     "numpy_ufunc": "symad.functions.numpy_protocol",
     "orthogonal_complement": "symad.ops.bases",
     "stable_forms": "symad.passes.forms",
+    "short_formula": "symad.graph.short_formula",
     **{f"{name}.": f"symad.{name}" for name in MODULES},  # whatever function of the module
 }
 """What is looked up by name, but not public under that name."""

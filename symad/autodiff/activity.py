@@ -58,6 +58,15 @@ def target_leaves(xs: Any) -> list[Node]:
     return found
 
 
+def require_some(targets: Sequence[Any]) -> None:
+    """Raise an error if there is nothing with respect to which to differentiate."""
+    if not targets:
+        raise GradientError(
+            "there is nothing to differentiate with respect to",
+            remedy="There must be at least one floating-point variable.",
+        )
+
+
 def _require_node(value: Any, where: str) -> None:
     if not isinstance(value, Node):
         raise GraphTypeError(

@@ -73,6 +73,10 @@ class Operators(Generic[NodeT]):
         node: NodeT = FUNCTIONS[name](*args, **keywords)
         return node
 
+    def __str__(self) -> str:
+        text: str = FUNCTIONS["short_formula"](self)
+        return text
+
     # Comparison is by identity, so that nodes can be keys; see equal().
     def __eq__(self, other: object) -> bool:
         if self is other:

@@ -279,7 +279,6 @@ def test_feeds_that_do_not_fit() -> None:
     f = sm.compile([x], x + 1)
     with pytest.raises(FeedError, match="has no value for 'x'"):
         sm.cost(f, {sm.Variable("z"): 1.0})
-    with pytest.raises(FeedError, match="has a value for 'z'"):
-        sm.cost(f, {x: 1.0, sm.Variable("z"): 1.0})
+    assert str(sm.cost(f, {x: 1.0, sm.Variable("z"): 1.0})) == str(sm.cost(f, {x: 1.0}))
     with pytest.raises(FeedError, match="one dict"):
         sm.cost(x + 1, 1.0)
