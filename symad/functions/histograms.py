@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
+from symad.functions.along import require_size
 from symad.graph.node import Node, reporting
 from symad.ops.adjoint import broadcast_like, cast
 from symad.ops.base import Operand, as_node, register
@@ -123,6 +124,9 @@ def histogram(
     at_end = equal(flat, bounds[-1])
     found = where(at_end, count, searchsorted(bounds, flat, side="right")) - 1
     each = as_node(np.int64(1)) if weights is None else ravel(as_node(weights))
+    if each.dtype.kind == "b":
+        with reporting("histogram", flat, each):
+            raise GraphTypeError("weights are numbers", remedy="Cast: weights.astype('int64').")
     counted = where(inside, each, 0)
     places = where(inside, found, 0)
     counts = scatter_add(counted, zeros((count,), counted.dtype), (places,))
@@ -146,4 +150,6 @@ def _bounds(x: Node, bins: Any, range: Any) -> Node:
     if isinstance(bins, str):
         with reporting("histogram", x):
             raise GraphTypeError(f"bins={bins!r} is not supported", remedy="Give their number.")
-    return as_node(bins)
+    bounds = as_node(bins)
+    require_size("histogram", bounds, 0, 2)
+    return bounds
