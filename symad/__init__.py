@@ -334,11 +334,7 @@ if not TYPE_CHECKING:  # so that checkers see that other names do not exist
             return import_module(f"symad.{name}")
         if name in _catalogue.FUNCTIONS:
             return getattr(import_module(_catalogue.FUNCTIONS[name]), name)
-        if name.startswith("_"):
-            raise AttributeError(f"module 'symad' has no attribute {name!r}")
-        linalg = import_module("symad.linalg")
-        known = {"symad": __all__, "symad.linalg": linalg.__all__}
-        raise AttributeError(import_module("symad.functions.absent").absence("symad", name, known))
+        raise import_module("symad.functions.absent").absent("symad", name)
 
 
 def __dir__() -> list[str]:

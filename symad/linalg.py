@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from symad.functions.absent import absence
+from symad.functions.absent import absent
 from symad.functions.linear_algebra import (
     cross,
     diagonal,
@@ -30,7 +30,6 @@ from symad.functions.matrix_functions import (
     tensorsolve,
     toeplitz,
 )
-from symad.graph.operators import FUNCTIONS
 from symad.ops.factorisation import cholesky, eigh, eigvalsh, qr, svd, svdvals
 from symad.ops.inverse import det, inv, matrix_power, slogdet
 from symad.ops.linalg import norm, trace
@@ -50,5 +49,4 @@ __all__ = [
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 
     def __getattr__(name: str) -> Any:
-        known = {"symad.linalg": __all__, "symad": FUNCTIONS}
-        raise AttributeError(absence("symad.linalg", name, known))
+        raise absent(__name__, name)

@@ -19,11 +19,12 @@ import math
 from collections.abc import Sequence
 from functools import reduce
 from operator import mul
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
+from symad.functions.absent import absent
 from symad.graph.node import Constant, Node
 from symad.ops.adjoint import cast, stop_gradient
 from symad.ops.arithmetic import abs, sign
@@ -716,3 +717,9 @@ def _known_rank(x: Node, what: str) -> tuple[Size, ...]:
 def _common_shape(*bounds: Node) -> tuple[Size, ...]:
     """Return the shape to which nodes broadcast, as sizes."""
     return _known_rank(reduce(lambda a, b: a + b, bounds), "the parameters")
+
+
+if not TYPE_CHECKING:  # so that checkers see that other names do not exist
+
+    def __getattr__(name: str) -> Any:
+        raise absent(__name__, name)

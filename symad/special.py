@@ -7,11 +7,12 @@ ufuncs of these names.  Results are float64, or float32 if all operands are.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from symad.errors import GraphTypeError
+from symad.functions.absent import absent
 from symad.graph.node import Node
 from symad.graph.op import call
 from symad.ops.adjoint import stop_gradient
@@ -329,3 +330,8 @@ def multigammaln(a: Operand, d: int) -> Node:
 
 for _function in (comb, entr, factorial, log1mexp, log_expit, loggamma, multigammaln):
     register(_function, in_expressions=True)
+
+if not TYPE_CHECKING:  # so that checkers see that other names do not exist
+
+    def __getattr__(name: str) -> Any:
+        raise absent(__name__, name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from symad.errors import GraphTypeError
+from symad.errors import GraphTypeError, did_you_mean
 from symad.graph.provenance import Site
 from symad.types import StructureType, UnknownShape
 
@@ -76,6 +76,16 @@ class Operators(Generic[NodeT]):
     def __str__(self) -> str:
         text: str = FUNCTIONS["short_formula"](self)
         return text
+
+    if not TYPE_CHECKING:  # so that checkers see that other attributes do not exist
+
+        def __getattr__(self, name: str) -> Any:
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name.startswith("_"):
+                raise AttributeError(message)
+            is_function = name in FUNCTIONS or name in ON_FIRST_USE
+            hint = f" Did you mean sm.{name}(x)?" if is_function else ""
+            raise AttributeError(f"{message}.{hint or did_you_mean(name, dir(type(self)))}")
 
     # Comparison is by identity, so that nodes can be keys; see equal().
     def __eq__(self, other: object) -> bool:
