@@ -309,8 +309,8 @@ def lstsq(a: Operand, b: Operand, rcond: Operand | None = None) -> LstsqResult:
     a : (m, n) node or array
     b : (m,) or (m, k) node or array
     rcond : float or node, optional
-        Singular values up to this fraction of the largest count as 0; by default, max(m, n) times
-        the precision of the dtype.
+        Singular values up to this fraction of the largest count as 0; by default, and for a number
+        that is no fraction, max(m, n) times the precision of the dtype.
 
     Returns
     -------
@@ -342,6 +342,8 @@ def lstsq(a: Operand, b: Operand, rcond: Operand | None = None) -> LstsqResult:
     with reporting("lstsq", left, right):
         if left.ndim not in (2, None) or right.ndim not in (1, 2, None):
             raise ShapeError("lstsq needs one matrix, and one or two axes on the right")
+    if isinstance(rcond, (int, float)) and not 0 < rcond < 1:  # so does LAPACK
+        rcond = None
     x = pinv(left, rtol=rcond) @ right
     m, n = axis_size(left, 0), axis_size(left, 1)
     residuals = sum_of(square(to_columns(left @ x - right, right)), 0)

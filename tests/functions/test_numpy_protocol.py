@@ -30,6 +30,9 @@ VECTOR, WEIGHTS = A[0], B[1]
 INDEX = np.array([2, 0, 1])
 MASK = np.array([[True, False, True], [True, True, False], [False, True, True]])
 
+for array in (A, B, STACK, OTHER, VECTOR, WEIGHTS, INDEX, MASK):
+    array.flags.writeable = False  # median(overwrite_input=True) would change it for all others
+
 ARGUMENTS: list[tuple[Any, ...]] = [
     (STACK,), (A,), (VECTOR,), (STACK, OTHER), (A, B), (VECTOR, WEIGHTS), (A, VECTOR), ([A, B],),
     ([VECTOR, WEIGHTS],), (A, 1), (A, 2.5), (VECTOR, 1), (A, INDEX), (VECTOR, INDEX), (STACK, 0, 1),
@@ -42,6 +45,9 @@ ARGUMENTS: list[tuple[Any, ...]] = [
 SPECIAL_ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
     "einsum": [("ij,jk", A, B), ("bij->bji", STACK), (A, [0, 1], B, [1, 2], [0, 2])],
     "dsplit": [(STACK, 3), (STACK, [1])],
+    "polyfit": [(VECTOR, WEIGHTS, 1)],
+    "ravel_multi_index": [((INDEX, INDEX), (3, 4))],
+    "unravel_index": [(INDEX, (3, 4))],
     "interp": [(A, np.sort(VECTOR), WEIGHTS), (2.5, np.sort(VECTOR), WEIGHTS)],
     "special.hyp2f1": [(0.5, 1.5, 2.5, B), (B, 0.5, 2.0, 0.25)],
     "linalg.multi_dot": [([A, B, A],)],
@@ -82,6 +88,8 @@ VALUES_OF: dict[str, tuple[Any, ...]] = {
         3,
     ),
     "out": (None,),
+    "period": (None, 1, 2.5),
+    "rcond": (None, 0.1, 1e-3, 2.5, -1),
     "where": (True, False, MASK, MASK[0], MASK[:, :1], 1, A),
     "UPLO": ("L", "U", "X"),
 }
@@ -142,7 +150,8 @@ class Feed(dict[sm.Variable, Any]):
     """Nodes in place of arrays, and their values."""
 
     def node(self, value: Any) -> Any:
-        if isinstance(value, list) and all(isinstance(item, np.ndarray) for item in value):
+        arrays = isinstance(value, (list, tuple)) and [isinstance(v, np.ndarray) for v in value]
+        if arrays and all(arrays):
             return [self.node(item) for item in value]
         if not isinstance(value, np.ndarray):
             return value
