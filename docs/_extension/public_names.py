@@ -39,7 +39,7 @@ FAMILIES = {
     + ("symad.functions.interpolation", "symad.functions.polynomials"),
     "Shapes": ("symad.ops.shape", "symad.ops.permute", "symad.ops.join", "symad.ops.rearrange")
     + ("symad.ops.size", "symad.ops.create", "symad.ops.triangle")
-    + ("symad.functions.joining", "symad.functions.creation"),
+    + ("symad.functions.joining", "symad.functions.creation", "symad.functions.editing"),
     "Indexing": ("symad.ops.index", "symad.ops.gather", "symad.ops.subscript")
     + ("symad.ops.sorting",),
     "Products": ("symad.ops.product", "symad.ops.einsum", "symad.functions.products")

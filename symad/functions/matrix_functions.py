@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.functions.along import known_rank
+from symad.functions.along import as_floats, known_rank
 from symad.functions.linear_algebra import matrix_rank
 from symad.graph.node import Node, apply, reporting
 from symad.ops.adjoint import cast
@@ -338,7 +338,7 @@ def lstsq(a: Operand, b: Operand, rcond: Operand | None = None) -> LstsqResult:
     >>> sm.linalg.lstsq(a, [1.0, 3.0, 5.0]).x.eval().round(9)
     array([1., 2.])
     """
-    left, right = as_nodes(a, b)
+    left, right = (as_floats(node) for node in as_nodes(a, b))
     with reporting("lstsq", left, right):
         if left.ndim not in (2, None) or right.ndim not in (1, 2, None):
             raise ShapeError("lstsq needs one matrix, and one or two axes on the right")
