@@ -92,6 +92,8 @@ def _sqrtm(a: Any) -> Any:
     from scipy import linalg
 
     dtype = factor_dtype(a.dtype)
+    if not np.all(np.isfinite(a)):  # SciPy refuses these
+        return np.full(a.shape, np.nan, dtype)
     root = linalg.sqrtm(np.asarray(a, dtype))
     return (root * np.nan if np.iscomplexobj(root) else root).real.astype(dtype)
 
@@ -137,7 +139,7 @@ def _lu(a: Any) -> Any:
     from scipy import linalg
 
     dtype = factor_dtype(a.dtype)
-    return tuple(part.astype(dtype) for part in linalg.lu(np.asarray(a, dtype)))
+    return tuple(part.astype(dtype) for part in linalg.lu(np.asarray(a, dtype), check_finite=False))
 
 
 class LU(PerMatrix):
@@ -262,6 +264,14 @@ class _Completed:
 # Sylvester's equation
 
 
+def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
+    from scipy import linalg
+
+    if not all(np.all(np.isfinite(x)) for x in (a, b, q)):  # SciPy refuses these
+        return np.full(q.shape, np.nan, factor_dtype(a.dtype, b.dtype, q.dtype))
+    return linalg.solve_sylvester(a, b, q)
+
+
 class SolveSylvester(PerMatrix):
     """X with A X + X B = Q.
 
@@ -271,7 +281,7 @@ class SolveSylvester(PerMatrix):
     name = "solve_sylvester"
     may_fail = True
     result_axes = (2,)
-    numpy = "scipy.linalg.solve_sylvester"
+    numpy = staticmethod(_solve_sylvester)
     samples = (
         Sample(lambda a, b, q: apply(SolveSylvester(), a, b, q),
                [well_conditioned(3, 3), well_conditioned(2, 2), reals(3, 2)]),
