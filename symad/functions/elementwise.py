@@ -12,7 +12,7 @@ from symad.ops.adjoint import cast, stop_gradient
 from symad.ops.arithmetic import abs as magnitude
 from symad.ops.arithmetic import mod, power
 from symad.ops.base import Operand, as_node, as_nodes, register, tensor_types, ufunc_dtype
-from symad.ops.comparison import isinf, where
+from symad.ops.comparison import equal, isinf, where
 from symad.ops.cumulative import cumsum
 from symad.ops.exponential import logaddexp
 from symad.ops.join import concat
@@ -119,8 +119,9 @@ def unwrap(
     node = as_node(x)
     axis = axis_of("unwrap", node, axis)
     steps = part(node, axis, 1) - part(node, axis, None, -1)
-    near = mod(steps + period / 2, period) - period / 2
-    near = where((near <= -period / 2) & (steps > 0), period / 2, near)
-    limit = period / 2 if discont is None else discont
+    high = period / 2
+    near = mod(steps + high, period) - high
+    near = where(equal(near, -high) & (steps > 0), high, near)
+    limit = high if discont is None else discont
     turns = where(magnitude(steps) < limit, 0, stop_gradient(near - steps))
     return concat([part(node, axis, None, 1), part(node, axis, 1) + cumsum(turns, axis)], axis)

@@ -29,6 +29,8 @@ STACK, OTHER = np.stack([A, A * 1.1 + B]), np.stack([B, A])
 VECTOR, WEIGHTS = A[0], B[1]
 INDEX = np.array([2, 0, 1])
 MASK = np.array([[True, False, True], [True, True, False], [False, True, True]])
+for array in (A, B, STACK, OTHER, VECTOR, WEIGHTS, INDEX, MASK):
+    array.setflags(write=False)  # some of NumPy's functions would write to them
 
 ARGUMENTS: list[tuple[Any, ...]] = [
     (STACK,), (A,), (VECTOR,), (STACK, OTHER), (A, B), (VECTOR, WEIGHTS), (A, VECTOR), ([A, B],),
@@ -40,6 +42,9 @@ ARGUMENTS: list[tuple[Any, ...]] = [
 """Arguments that suit most functions: each function is called with those that NumPy takes."""
 
 SPECIAL_ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
+    "polyfit": [(VECTOR, WEIGHTS, 1), (VECTOR, B, 1)],
+    "ravel_multi_index": [([INDEX, INDEX[::-1]], (3, 4))],
+    "unravel_index": [(INDEX, (3, 2)), (INDEX, (3,))],
     "einsum": [("ij,jk", A, B), ("bij->bji", STACK), (A, [0, 1], B, [1, 2], [0, 2])],
     "einsum_path": [("ij,jk", A, B)],
     "linalg.multi_dot": [([A, B, A],)],
@@ -231,9 +236,7 @@ def test_what_is_different_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "AttributeError" in difference(np.prod, (A,), {})
 
 
-@pytest.mark.parametrize(
-    "path", ["emath.sqrt", "fft.fft", "linalg.cond", "linalg.sum", "special.exp", "norm"]
-)
+@pytest.mark.parametrize("path", ["emath.sqrt", "fft.fft", "linalg.sum", "special.exp", "norm"])
 def test_a_function_of_another_module_does_not_answer(path: str) -> None:
     assert find(path) is None
 
