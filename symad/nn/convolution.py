@@ -105,7 +105,9 @@ def conv_transpose(
     dilation: Numbers = 1,
     groups: int = 1,
 ) -> Node:
-    """Return the transpose of :func:`symad.nn.conv`: each element of ``x`` adds a window to the result.
+    """Return the transpose of a convolution: each element of ``x`` adds a window to the result.
+
+    It is that of :func:`symad.nn.conv`.
 
     Parameters
     ----------
