@@ -195,6 +195,18 @@ def test_derivatives(name: str) -> None:
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("p", [0.5, 3, 30, 700, -3])
+def test_vector_norms_of_many_elements(p: float) -> None:
+    for dtype, count in (("float16", 60000), ("float32", 100_000), ("float64", 10_000)):
+        x = sm.Variable("x", ("n",), dtype)
+        found = sm.linalg.vector_norm(x, ord=p).eval({x: np.ones(count, dtype)})
+        with np.errstate(over="ignore"):
+            wanted = np.array(count ** (1 / p)).astype(dtype)
+        np.testing.assert_allclose(found, wanted, rtol=2e-3)
+    empty = sm.linalg.vector_norm(np.zeros((2, 0)), axis=1, ord=p).eval()
+    np.testing.assert_array_equal(empty, [0.0 if p > 0 else np.inf] * 2)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("p", [1.5, 3, -2, 0.5])
 def test_vector_norms_of_extreme_numbers(p: float, dtype: str) -> None:
