@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import symad.ops
+import symad.passes.forms  # before a test keeps the table of functions and restores it
 from symad.graph.op import OP_CLASSES, Op
 
 for module in pkgutil.walk_packages(symad.ops.__path__, "symad.ops."):

@@ -139,7 +139,8 @@ class Writer:
     def share(self) -> str:
         a, b = self.exponent(), self.exponent()
         return self._one_of(
-            f"1/(1+F.exp({a}))", f"F.exp({a})/(1+F.exp({a}))", f"F.exp({a})/(F.exp({a})+F.exp({b}))",
+            f"1/(1+F.exp({a}))", f"F.exp({a})/(1+F.exp({a}))",
+            f"F.exp({a})/(F.exp({a})+F.exp({b}))",
             f"(F.exp({a})-F.exp(-({a})))/(F.exp({a})+F.exp(-({a})))", f"0.7/(2.5+F.exp({a}))",
             f"(F.exp({a})-1)/(F.exp({a})+1)", f"2*F.sigmoid({a})-1", f"1-2/(F.exp({a})+1)",
         )  # fmt: skip
