@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import symad.ops
+import symad.passes.forms  # before a test keeps the table of functions and restores it
 from symad.graph.op import OP_CLASSES, Op
 from tests.support import time_limit
 from tests.support.time_limit import pytest_runtest_call as pytest_runtest_call

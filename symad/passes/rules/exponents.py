@@ -39,6 +39,8 @@ def _monomial(node: Node) -> _Monomial | None:
             number, node = -number, node.inputs[0]
         elif isinstance(node.op, Square) and factor is None and number == 1:
             power, node = 2 * power, node.inputs[0]
+        elif isinstance(node.op, Divide) and power == 1 and number_of(node.inputs[1]):
+            number, node = number / float(number_of(node.inputs[1])), node.inputs[0]
         elif isinstance(node.op, Multiply) and power == 1:
             a, b = node.inputs if not isinstance(node.inputs[0].op, Exp) else node.inputs[::-1]
             known = number_of(a)
