@@ -219,7 +219,10 @@ def parameters_of(case: Case) -> list[str]:
     if isinstance(case.function, np.ufunc):
         plain = ["casting", "order", "dtype", "subok", "signature"]
         return [*plain, "axes", "axis", "keepdims"] if case.function.signature else plain
-    signature = inspect.signature(case.function)
+    try:
+        signature = inspect.signature(case.function)
+    except ValueError:  # older versions of NumPy do not say what some functions take
+        signature = inspect.signature(find(case.path))
     given = signature.bind(*case.args).arguments
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [n for n, p in signature.parameters.items() if n not in given and p.kind not in variadic]
