@@ -64,5 +64,12 @@ INTERNAL = {
     "stable_forms": "symad.passes.forms",
     "short_formula": "symad.graph.short_formula",
     **{f"{name}.": f"symad.{name}" for name in MODULES},  # whatever function of the module
+    **dict.fromkeys(
+        "beta betainc betaincinv betaln binom boxcox boxcox1p comb entr erfcinv erfcx exp1 expi "
+        "expn exprel factorial gamma gammainc gammaincc gammaincinv gammasgn hyp1f1 hyp2f1 i0 i0e "
+        "i1 i1e inv_boxcox kl_div log1mexp log_expit log_ndtr loggamma logit multigammaln ndtr "
+        "ndtri poch rel_entr spence xlog1py xlogy zeta".split(),
+        "symad.special",
+    ),
 }
 """What is looked up by name, but not public under that name."""

@@ -258,7 +258,9 @@ class _Reader:
             self._functions.update(function_table())
         function = self._functions.get(name)
         if function is None:
-            known = did_you_mean(name, {*self._functions, *ON_FIRST_USE})
+            known = did_you_mean(
+                name, {*self._functions, *(n for n in ON_FIRST_USE if n.isidentifier())}
+            )
             raise self._refusal(tree, f"there is no function {_shortened(name)!r}.{known}")
         if name in ("max", "min") and len(args) == 2:
             raise self._refusal(tree, f"write {name}imum(a, b) for the {name}imum of two values")

@@ -152,7 +152,9 @@ def adamw(
     epsilon: float = 1e-8,
     weight_decay: float = 0.01,
 ) -> Updates:
-    """Return the updates of :func:`symad.optimise.adam`, where each step also takes rate · weight_decay · w off w.
+    """Return the updates of Adam, where each step also takes rate · weight_decay · w off w.
+
+    Otherwise as :func:`symad.optimise.adam`.
 
     Parameters
     ----------

@@ -75,6 +75,11 @@ __all__ = [
     "polygamma", "psi", "rel_entr", "softmax", "softplus", "spence", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
 
+if not TYPE_CHECKING:  # so that checkers see that other names do not exist
+
+    def __getattr__(name: str) -> Any:
+        raise absent(__name__, name)
+
 
 def entr(x: Operand) -> Node:
     """Return -x·ln x, element by element: the terms of an entropy.
@@ -329,9 +334,4 @@ def multigammaln(a: Operand, d: int) -> Node:
 
 
 for _function in (comb, entr, factorial, log1mexp, log_expit, loggamma, multigammaln):
-    register(_function, in_expressions=True)
-
-if not TYPE_CHECKING:  # so that checkers see that other names do not exist
-
-    def __getattr__(name: str) -> Any:
-        raise absent(__name__, name)
+    register(_function, in_expressions=True, numpy=f"special.{_function.__name__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from symad.errors import ShapeError
@@ -48,10 +49,8 @@ def cumulative_sum(
     array([0., 1., 3., 6.])
     """
     node, along = _prepared("cumulative_sum", x, axis, dtype)
-    result = cumsum(node, along)
-    if include_initial:
-        result = concat([zeros_like(sum_of(node, along, keepdims=True)), result], along)
-    return result if dtype is None else cast(result, dtype)
+    initial = zeros_like(sum_of(node, along, keepdims=True)) if include_initial else None
+    return _accumulated(cumsum, node, along, initial, dtype)
 
 
 @register
@@ -86,10 +85,8 @@ def cumulative_prod(
     array([ 1.,  2.,  6., 24.])
     """
     node, along = _prepared("cumulative_prod", x, axis, dtype)
-    result = cumprod(node, along)
-    if include_initial:
-        result = concat([ones_like(prod(node, along, keepdims=True)), result], along)
-    return result if dtype is None else cast(result, dtype)
+    initial = ones_like(prod(node, along, keepdims=True)) if include_initial else None
+    return _accumulated(cumprod, node, along, initial, dtype)
 
 
 def _prepared(name: str, x: Operand, axis: int | None, dtype: Any) -> tuple[Node, int]:
@@ -103,3 +100,11 @@ def _prepared(name: str, x: Operand, axis: int | None, dtype: Any) -> tuple[Node
     if axis is None:
         return (permute_dims(node, (0,)) if node.ndim is None else node), 0
     return node, one_axis(axis)
+
+
+def _accumulated(
+    accumulate: Callable[..., Node], x: Node, axis: int, initial: Node | None, dtype: Any
+) -> Node:
+    result = accumulate(x, axis)
+    whole = result if initial is None else concat([initial, result], axis)
+    return whole if dtype is None else cast(whole, dtype)

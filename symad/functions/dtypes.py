@@ -13,7 +13,7 @@ import numpy as np
 from symad.errors import GraphTypeError
 from symad.graph.node import Node, as_array
 from symad.ops.adjoint import cast
-from symad.ops.base import Operand, require_cpu, tensor_types
+from symad.ops.base import Operand, register, require_cpu, tensor_types
 from symad.types import as_dtype
 
 float16, float32, float64 = map(np.dtype, ("float16", "float32", "float64"))
@@ -24,7 +24,7 @@ bool = np.dtype("bool")
 
 @dataclass(frozen=True)
 class FloatInfo:
-    """What :func:`finfo` returns: the limits of a floating dtype, as Python floats."""
+    """The limits of a floating dtype, as Python floats: what :func:`symad.finfo` returns."""
 
     bits: int
     eps: float
@@ -36,7 +36,7 @@ class FloatInfo:
 
 @dataclass(frozen=True)
 class IntegerInfo:
-    """What :func:`iinfo` returns: the limits of an integer dtype, as Python integers."""
+    """The limits of an integer dtype, as Python integers: what :func:`symad.iinfo` returns."""
 
     bits: int
     max: int
@@ -48,9 +48,10 @@ def _dtype_of(value: Any) -> np.dtype[Any]:
     """Return a dtype, or that of a node or an array."""
     if isinstance(value, Node):
         return tensor_types(value.type)[0].dtype
-    return as_dtype(getattr(value, "dtype", value))
+    return as_dtype(value if isinstance(value, type) else getattr(value, "dtype", value))
 
 
+@register
 def finfo(type: Any) -> FloatInfo:
     """Return the limits of a floating dtype.
 
@@ -83,6 +84,7 @@ def finfo(type: Any) -> FloatInfo:
     return FloatInfo(found.bits, eps, most, least, float(found.smallest_normal), dtype)
 
 
+@register
 def iinfo(type: Any) -> IntegerInfo:
     """Return the limits of an integer dtype.
 
@@ -113,6 +115,7 @@ def iinfo(type: Any) -> IntegerInfo:
     return IntegerInfo(found.bits, int(found.max), int(found.min), dtype)
 
 
+@register
 def isdtype(dtype: Any, kind: Any) -> Any:
     """Return whether a dtype is of a kind.
 
@@ -144,6 +147,7 @@ def isdtype(dtype: Any, kind: Any) -> Any:
         raise GraphTypeError(f"{kind!r} is not a kind of dtypes: {error}") from None
 
 
+@register
 def can_cast(from_: Any, to: Any) -> Any:
     """Return whether all values of one dtype can be represented in another.
 
@@ -165,6 +169,7 @@ def can_cast(from_: Any, to: Any) -> Any:
     return np.can_cast(_dtype_of(from_), as_dtype(to))
 
 
+@register
 def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
     """Return the dtype of an operation with all of the operands.
 

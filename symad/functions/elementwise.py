@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 
-from symad.functions.along import as_floats, axis_of, part
-from symad.graph.node import Node
+import numpy as np
+
+from symad.functions.along import axis_of, part
+from symad.graph.node import Node, reporting
 from symad.ops.adjoint import cast, stop_gradient
 from symad.ops.arithmetic import abs as magnitude
 from symad.ops.arithmetic import mod, power
-from symad.ops.base import Operand, as_node, as_nodes, register
-from symad.ops.comparison import isinf, where
+from symad.ops.base import Operand, as_node, as_nodes, register, tensor_types, ufunc_dtype
+from symad.ops.comparison import equal, isinf, where
 from symad.ops.cumulative import cumsum
 from symad.ops.exponential import logaddexp
 from symad.ops.join import concat
@@ -31,8 +33,12 @@ def logaddexp2(x: Operand, y: Operand) -> Node:
     >>> sm.logaddexp2(sm.constant(2000.0), 2000.0).eval()
     np.float64(2001.0)
     """
-    first, second = as_nodes(x, y)
-    return logaddexp(first * math.log(2), second * math.log(2)) / math.log(2)
+    nodes = as_nodes(x, y)
+    with reporting("logaddexp2", *nodes):
+        dtypes = [type_.dtype for type_ in tensor_types(*[node.type for node in nodes])]
+        dtype = ufunc_dtype(np.logaddexp2, *dtypes)
+    first, second = (cast(node, dtype) * math.log(2) for node in nodes)
+    return logaddexp(first, second) / math.log(2)
 
 
 @register
@@ -73,7 +79,9 @@ def modf(x: Operand) -> tuple[Node, Node]:
     >>> fraction.eval(), whole.eval()
     (array([-0.25,  0.5 ]), array([-1.,  3.]))
     """
-    node = as_floats(as_node(x))
+    node = as_node(x)
+    with reporting("modf", node):
+        node = cast(node, ufunc_dtype(np.modf, tensor_types(node.type)[0].dtype))
     whole = trunc(node)
     return where(isinf(node), 0, node - whole), whole
 
@@ -111,8 +119,9 @@ def unwrap(
     node = as_node(x)
     axis = axis_of("unwrap", node, axis)
     steps = part(node, axis, 1) - part(node, axis, None, -1)
-    near = mod(steps + period / 2, period) - period / 2
-    near = where((near <= -period / 2) & (steps > 0), period / 2, near)
-    limit = period / 2 if discont is None else discont
+    high = period / 2
+    near = mod(steps + high, period) - high
+    near = where(equal(near, -high) & (steps > 0), high, near)
+    limit = high if discont is None else discont
     turns = where(magnitude(steps) < limit, 0, stop_gradient(near - steps))
     return concat([part(node, axis, None, 1), part(node, axis, 1) + cumsum(turns, axis)], axis)

@@ -32,7 +32,7 @@ def bincount(
     Parameters
     ----------
     x : node or array
-        A vector of integers that are not negative.
+        A vector of integers that are not negative, or of booleans.
     weights : node or array, optional
         What each element counts, instead of 1; it gets a gradient.
     minlength : int or integer node
@@ -49,7 +49,7 @@ def bincount(
     Raises
     ------
     GraphTypeError
-        If ``x`` has floats or booleans.
+        If ``x`` has floats.
     ShapeError
         If ``x`` is not a vector.
 
@@ -63,16 +63,17 @@ def bincount(
     """
     node = as_node(x)
     with reporting("bincount", node):
-        if node.dtype.kind not in "iu":
+        if node.dtype.kind not in "iub":
             raise GraphTypeError(
                 f"integers are counted, not {node.dtype}",
                 remedy="Cast first: x.astype('int64'), or use sm.histogram for floats.",
             )
         if node.ndim not in (1, None):
             raise ShapeError("the operand must be a vector", remedy="Flatten it: x.ravel().")
+    node = cast(node, "int64")
     each = as_node(np.int64(1)) if weights is None else cast(as_node(weights), "float64")
     if length is None:  # -1 is there for an operand without elements
-        length = maximum(largest(concat([cast(node, "int64"), [-1]])) + 1, minlength)
+        length = maximum(largest(concat([node, [-1]])) + 1, minlength)
     return scatter_add(broadcast_like(each, node), zeros((length,), each.dtype), (node,))
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn
 
+import numpy as np
+
 from symad.errors import GraphTypeError, ShapeError
-from symad.functions.along import known_rank
+from symad.functions.along import as_floats, known_rank
 from symad.functions.linear_algebra import matrix_rank
 from symad.graph.node import Node, apply, reporting
 from symad.ops.adjoint import cast
 from symad.ops.arithmetic import square
 from symad.ops.base import Operand, as_node, as_nodes, register
-from symad.ops.comparison import logical_and, where
+from symad.ops.comparison import equal, isnan, logical_and, where
 from symad.ops.create import arange, zeros
 from symad.ops.factorisation import cholesky, svdvals
 from symad.ops.gather import take
@@ -30,6 +32,7 @@ from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims, ravel, reshape
 from symad.ops.size import axis_size
 from symad.ops.structure import structure_item
+from symad.ops.truth import all as all_true
 
 
 def expm(a: Operand) -> Node:
@@ -309,8 +312,8 @@ def lstsq(a: Operand, b: Operand, rcond: Operand | None = None) -> LstsqResult:
     a : (m, n) node or array
     b : (m,) or (m, k) node or array
     rcond : float or node, optional
-        Singular values up to this fraction of the largest count as 0; by default, and for a number
-        that is no fraction, max(m, n) times the precision of the dtype.
+        Singular values up to this fraction of the largest count as 0; by default, max(m, n) times
+        the precision of the dtype, and the precision itself if it is not between 0 and 1.
 
     Returns
     -------
@@ -338,19 +341,24 @@ def lstsq(a: Operand, b: Operand, rcond: Operand | None = None) -> LstsqResult:
     >>> sm.linalg.lstsq(a, [1.0, 3.0, 5.0]).x.eval().round(9)
     array([1., 2.])
     """
-    left, right = as_nodes(a, b)
+    left, right = (as_floats(node) for node in as_nodes(a, b))
     with reporting("lstsq", left, right):
         if left.ndim not in (2, None) or right.ndim not in (1, 2, None):
             raise ShapeError("lstsq needs one matrix, and one or two axes on the right")
-    if isinstance(rcond, (int, float)) and not 0 < rcond < 1:  # so does LAPACK
-        rcond = None
-    x = pinv(left, rtol=rcond) @ right
+    cutoff = None if rcond is None else _cutoff(as_node(rcond, left), left.dtype)
+    x = pinv(left, rtol=cutoff) @ right
     m, n = axis_size(left, 0), axis_size(left, 1)
     residuals = sum_of(square(to_columns(left @ x - right, right)), 0)
     if isinstance(m, int) and isinstance(n, int) and m <= n:
         residuals = residuals[:0]
-    rank = cast(matrix_rank(left, rtol=rcond), "int32")
+    rank = cast(matrix_rank(left, rtol=cutoff), "int32")
     return LstsqResult(x, residuals, rank, svdvals(left))
+
+
+def _cutoff(rcond: Node, dtype: np.dtype[Any]) -> Node:
+    """Return ``rcond`` if it is a fraction, else the precision of ``dtype``, as LAPACK does."""
+    eps = float(np.finfo(dtype).eps)
+    return where(logical_and(rcond > 0, rcond < 1), cast(rcond, dtype), eps)
 
 
 def block_diag(*arrays: Operand) -> Node:
@@ -444,6 +452,7 @@ def cond(a: Operand, p: Any = None) -> Node:
     Returns
     -------
     (...) Node
+        Infinite for a matrix of zeros.
 
     Raises
     ------
@@ -460,10 +469,13 @@ def cond(a: Operand, p: Any = None) -> Node:
     """
     node, axes = as_node(a), (-2, -1)
     if p in (None, 2):
-        return norm(node, 2, axes) / norm(node, -2, axes)
-    if p == -2:
-        return norm(node, -2, axes) / norm(node, 2, axes)
-    return norm(node, p, axes) * norm(inv(node), p, axes)
+        result = norm(node, 2, axes) / norm(node, -2, axes)
+    elif p == -2:
+        result = norm(node, -2, axes) / norm(node, 2, axes)
+    else:
+        result = norm(node, p, axes) * norm(inv(node), p, axes)
+    is_zero = logical_and(isnan(result), all_true(equal(node, node), axes))  # 0 / 0
+    return where(is_zero, np.inf, result)
 
 
 def tensorsolve(a: Operand, b: Operand, axes: Any = None) -> Node:

@@ -107,7 +107,7 @@ class Op:
         OP_CLASSES[name] = cls
         for base in cls.__mro__:
             if "__call__" in vars(base):
-                cls.__call__ = _named(vars(base)["__call__"], name)  # type: ignore[attr-defined]
+                cls.__call__ = _named(vars(base)["__call__"], name)  # type: ignore[method-assign]
                 break
 
     def __init__(self, *args: Any, **keywords: Any) -> None:

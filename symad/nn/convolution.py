@@ -19,7 +19,7 @@ from symad.ops.base import Operand, as_node, tensor_types
 from symad.ops.create import ones, zeros
 from symad.ops.extremum import max
 from symad.ops.index import index_array
-from symad.ops.permute import matrix_transpose
+from symad.ops.permute import matrix_transpose, moveaxis
 from symad.ops.product import matmul
 from symad.ops.rearrange import pad
 from symad.ops.reduce import mean, sum
@@ -105,7 +105,9 @@ def conv_transpose(
     dilation: Numbers = 1,
     groups: int = 1,
 ) -> Node:
-    """Return the transpose of :func:`symad.nn.conv`: each element of ``x`` adds a window to the result.
+    """Return the transpose of a convolution: each element of ``x`` adds a window to the result.
+
+    It is that of :func:`symad.nn.conv`.
 
     Parameters
     ----------
@@ -248,14 +250,17 @@ def avg_pool(
         inside = ones(shape_of(x)[len(shape_of(x)) - len(axes) :], x.dtype)
         size = window if not isinstance(window, int) else (window,) * len(axes)
         counted, _ = _pooled(inside, size, stride, padding, 1, 0)
-        result: Node = sum(seen, axes) / sum(counted, tuple(range(len(axes))))
+        result: Node = sum(seen, axes) / sum(counted, axes)
         return result
 
 
 def _pooled(
     x: Node, window: Numbers, stride: Any, padding: Padding, dilation: Numbers, value: float
 ) -> tuple[Node, tuple[int, ...]]:
-    """Return the windows of ``x``, and the axes of their elements."""
+    """Return the windows of ``x``, with their elements on the first axes, and these axes.
+
+    Reductions along first axes are fast: each step takes whole rows.
+    """
     count = len(_sizes_of(x)) - 2 if isinstance(window, int) else len(window)
     sizes = _each(window, [0] * count, "the size of a window")
     steps = sizes if stride is None else _each(stride, sizes, "a stride")
@@ -265,7 +270,8 @@ def _pooled(
         if builtins.max(pair) > gap * (size - 1):
             raise ShapeError(f"padding {pair} is as large as a window of {size} elements")
     seen = apply(Windows(sizes, steps, gaps), _padded(x, pairs, value))
-    return seen, tuple(range(-2 * count, -count))
+    first = tuple(range(count))
+    return moveaxis(seen, tuple(k - 2 * count for k in first), first), first
 
 
 def _weight_shape(weight: Node) -> tuple[tuple[int, int], tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -268,7 +268,7 @@ class Softmax(Normalized):
     domain = "The softmax of a row of only −∞ is undefined: leave one element unmasked."
     finite_slopes = True
     numpy = staticmethod(_softmax)
-    samples = (
+    samples: ClassVar[tuple[Sample, ...]] = (
         Sample(lambda x: softmax(x), [reals(3, 4)], _scipy("softmax")),
         Sample(
             lambda x: softmax(x, axis=0),

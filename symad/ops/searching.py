@@ -84,7 +84,7 @@ class SearchSorted(Op):
         if x.ndim not in (1, None):
             raise ShapeError(
                 f"a sorted array has one axis; this has {x.ndim}",
-                remedy="Search row by row: sm.map_over(lambda row: sm.searchsorted(row, v), x).",
+                remedy="Search row by row: sm.map_over(lambda row: sm.searchsorted(row, v), [x]).",
             )
         return TensorType(np.dtype("int64"), values.shape)
 

@@ -104,7 +104,8 @@ class XLog1PY(Binary):
 
 
 def _divide(x: Any, y: Any) -> Any:
-    return np.where((x == 0) & (y == y), 0, np.divide(x, y))
+    quotient = np.divide(x, y)
+    return np.where((x == 0) & (y == y), quotient.dtype.type(0), quotient)
 
 
 def _quotient(b: ScalarBuilder, x: Value, y: Value) -> Value:
@@ -139,8 +140,8 @@ class XDivY(Binary):
         ),
     )  # fmt: skip
 
-    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
-        return np.result_type(*dtypes)
+    def ufunc(self) -> np.ufunc | None:
+        return np.divide  # of which it has the dtypes
 
 
 def _log_ratio(x: Any, y: Any) -> Any:
@@ -174,8 +175,8 @@ class LogRatio(Binary):
         ),
     )  # fmt: skip
 
-    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
-        return np.result_type(*dtypes)
+    def ufunc(self) -> np.ufunc | None:
+        return np.divide  # of which it has the dtypes
 
 
 _SHARES = fixed([0.0, 0.0, 1.0, -1.0, 2.0, np.nan, 0.0])

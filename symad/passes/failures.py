@@ -1,8 +1,8 @@
 """Failures of linear algebra become NaN where a choice discards the result.
 
 ``where(is_definite, f(cholesky(a)), 0)`` computes the factor for all matrices.  A matrix without
-one is an error, unless all uses of the result go through a choice.  The bodies of maps and calls are
-treated alike.
+one is an error, unless all uses of the result go through a choice.  This also holds for the bodies
+of maps and calls.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def rewrite(
       return %2
     """
     known = rules if isinstance(rules, RuleSet) else RuleSet(rules)
-    return Walk(known, record).over(closed(graph))
+    return RewriteWalk(known, record).over(closed(graph))
 
 
 def closed(graph: Graph) -> Graph:
@@ -169,7 +169,7 @@ def _is_same_op(a: Op | None, b: Op | None) -> bool:
     return a is b or repr(a) == repr(b)
 
 
-class Walk:
+class RewriteWalk:
     """Rewrites nodes to their final form; :attr:`final` has that of all nodes visited so far."""
 
     def __init__(self, rules: RuleSet, record: Recorder | None) -> None:

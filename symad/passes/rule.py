@@ -23,7 +23,7 @@ from symad.ops.base import as_node
 from symad.ops.comparison import Where, where
 from symad.ops.shape import BroadcastTo, broadcast_to
 from symad.passes.grade import Grade
-from symad.types import TensorType
+from symad.types import TensorType, UnknownShape
 
 FLOATS = "f"
 NUMBERS = "iuf"
@@ -334,6 +334,8 @@ def fit(new: Node, old: Node, convert: bool = False) -> Node | None:
     shape = old.type.shape
     if new.type == old.type:
         return new
+    if isinstance(shape, UnknownShape):  # equal values have equal shapes, under whatever names
+        return Node(new.op, new.inputs, old.type, new.name) if new.op is not None else None
     try:
         return broadcast_to(new, shape) if old.type.is_static else None
     except ShapeError:

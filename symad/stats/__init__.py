@@ -5,6 +5,8 @@ derivatives.  Outside of the support, a density is 0 and its logarithm -inf, wit
 Where a parameter is not allowed, the result is NaN.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 from symad.functions.absent import absent

@@ -311,6 +311,12 @@ def test_result_types_are_those_of_numpy(operands: tuple[Any, ...]) -> None:
     assert sm.result_type(*of_nodes) == sm.result_type(*of_dtypes) == np.result_type(*of_dtypes)
 
 
+def test_numpys_functions_of_dtypes_take_nodes() -> None:
+    x = sm.Variable("x", dtype="float32")
+    assert np.result_type(x, np.int16) == np.float32 == np.result_type(np.float32, x)
+    assert not np.can_cast(x, np.int8) and sm.finfo(np.float64) == sm.finfo("float64")
+
+
 def test_sizes_are_weak_in_result_types() -> None:
     size = sm.Variable("x", ("batch",)).shape[0]
     assert sm.result_type(size, sm.float32) == np.float32

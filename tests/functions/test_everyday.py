@@ -536,6 +536,22 @@ def test_derivatives(case: Case) -> None:
     check_gradients(nodes, targets, at=feed, order=case.order)
 
 
+@for_each_case
+def test_nothing_comes_from_a_branch_that_is_not_taken(case: Case) -> None:
+    """Where each operand is −∞ with an infinite slope."""
+    xs, flag = variables(case), sm.Variable("flag", shape=(), dtype="bool")
+    targets = [x for x in xs if x.type.is_float]
+    singular = [sm.log(x - x) + x if x.type.is_float else x for x in xs]
+    values = [sm.sum(y) for y in leaves(case.call(SYMAD, *singular)) if y.type.is_float]
+    if not values or not targets:
+        pytest.skip("no derivative is to be checked")
+    y = sm.where(flag, sm.add_n(values), 0.0)
+    tangent = sm.pushforward(y, targets, list(map(sm.ones_like, targets)))
+    derivatives = [*sm.gradients(y, targets, unused="zero"), tangent]
+    for derivative in run(derivatives, [*xs, flag], [*case.arrays, False], "numpy"):
+        assert not np.any(derivative)
+
+
 def slope(f: Callable[[Any], Any], at: Any) -> list[float]:
     x = sm.Variable("x", shape=np.shape(at))
     slopes = sm.gradients(sm.sum(f(x)), x).eval({x: at})

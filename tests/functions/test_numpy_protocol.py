@@ -29,9 +29,8 @@ STACK, OTHER = np.stack([A, A * 1.1 + B]), np.stack([B, A])
 VECTOR, WEIGHTS = A[0], B[1]
 INDEX = np.array([2, 0, 1])
 MASK = np.array([[True, False, True], [True, True, False], [False, True, True]])
-
 for array in (A, B, STACK, OTHER, VECTOR, WEIGHTS, INDEX, MASK):
-    array.flags.writeable = False  # median(overwrite_input=True) would change it for all others
+    array.setflags(write=False)  # some of NumPy's functions would write to them
 
 ARGUMENTS: list[tuple[Any, ...]] = [
     (STACK,), (A,), (VECTOR,), (STACK, OTHER), (A, B), (VECTOR, WEIGHTS), (A, VECTOR), ([A, B],),
@@ -43,11 +42,11 @@ ARGUMENTS: list[tuple[Any, ...]] = [
 """Arguments that suit most functions: each function is called with those that NumPy takes."""
 
 SPECIAL_ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
+    "polyfit": [(VECTOR, WEIGHTS, 1), (VECTOR, B, 1)],
+    "ravel_multi_index": [([INDEX, INDEX[::-1]], (3, 4))],
+    "unravel_index": [(INDEX, (3, 2)), (INDEX, (3,))],
     "einsum": [("ij,jk", A, B), ("bij->bji", STACK), (A, [0, 1], B, [1, 2], [0, 2])],
     "dsplit": [(STACK, 3), (STACK, [1])],
-    "polyfit": [(VECTOR, WEIGHTS, 1)],
-    "ravel_multi_index": [((INDEX, INDEX), (3, 4))],
-    "unravel_index": [(INDEX, (3, 4))],
     "interp": [(A, np.sort(VECTOR), WEIGHTS), (2.5, np.sort(VECTOR), WEIGHTS)],
     "special.hyp2f1": [(0.5, 1.5, 2.5, B), (B, 0.5, 2.0, 0.25)],
     "linalg.multi_dot": [([A, B, A],)],
@@ -251,9 +250,7 @@ def test_what_is_different_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "AttributeError" in difference(np.prod, (A,), {})
 
 
-@pytest.mark.parametrize(
-    "path", ["emath.sqrt", "fft.fft", "linalg.sum", "special.exp", "norm"]
-)
+@pytest.mark.parametrize("path", ["emath.sqrt", "fft.fft", "linalg.sum", "special.exp", "norm"])
 def test_a_function_of_another_module_does_not_answer(path: str) -> None:
     assert find(path) is None
 

@@ -6,6 +6,7 @@ number.  Numbers, signs and one other factor are moved in front.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,8 @@ import numpy as np
 from symad.graph.node import Constant, Node
 from symad.ops.arithmetic import Divide, Multiply, Negative, Power, Sqrt, Square, sqrt
 from symad.ops.exponential import Exp, exp
-from symad.passes.rule import AnyRule, Grade, Procedure, number_of
+from symad.passes.grade import Grade
+from symad.passes.rule import AnyRule, Procedure, number_of
 
 _DEEPEST = 4
 """The most factors that are examined."""
@@ -105,14 +107,13 @@ def _power(node: Node) -> Node | None:
         return _made(float(np.float64(a.number) ** float(number)), [], exponent * a.exponent)
 
 
-def _uniform(function):  # type: ignore[no-untyped-def]
+def _uniform(function: Callable[[Node], Node | None]) -> Callable[[Node], Node | None]:
     """Return a rule's function for floats of one dtype."""
 
     def checked(node: Node) -> Node | None:
         if node.dtype.kind != "f" or any(source.dtype != node.dtype for source in node.inputs):
             return None
-        result: Node | None = function(node)
-        return result
+        return function(node)
 
     return checked
 

@@ -14,7 +14,7 @@ from symad.ops.control import WithBody
 from symad.ops.join import stack
 from symad.ops.shape import BroadcastTo
 from symad.passes.grade import Grade
-from symad.passes.rule import Procedure
+from symad.passes.rule import Procedure, is_scalar
 from symad.types import TensorType
 
 _SMALL = 64
@@ -61,7 +61,7 @@ FOLD = (
 NUMBERS = (
     Procedure(
         "fold numbers",
-        lambda node: _fold(node) if all(source.type.shape == () for source in node.inputs) else None,
+        lambda node: _fold(node) if all(map(is_scalar, node.inputs)) else None,
         "f(numbers) = number",
         (Op,),
         (lambda: Constant(2.0) * Constant(3.0),),

@@ -1,0 +1,131 @@
+"""Derivatives are taken of stable forms: which are found, and that nothing else changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.graph.node import Node
+from symad.graph.traverse import topological_order
+from symad.passes.forms import stable_forms
+from symad.passes.rule import Rule
+from symad.passes.rules import rules_of_forms
+from tests.passes.test_rules import Example, draw, examples_of
+
+MENDING = [
+    example for rule in rules_of_forms() if rule.mends
+    for example in examples_of(rule) if "float32" not in example.label  # type: ignore[arg-type]
+]  # fmt: skip
+
+
+def cosines(x: Node) -> Any:
+    """Return different weights for the elements of ``x``."""
+    shape: Any = x.type.shape  # type: ignore[union-attr]
+    return np.cos(np.arange(float(np.prod(shape)))).reshape(shape)
+
+
+def derivatives(example: Example, written: bool) -> list[Node]:
+    """Return first and second derivatives by all variables, of the formula as written or not."""
+    xs = list(example.variables)
+    weights = [cosines(x) for x in xs]
+
+    def gradients(y: Node) -> list[Node]:
+        if not written:
+            return sm.gradients(y, xs, unused="zero")
+        found = sm.extend(y, xs).adjoints
+        return [found.get(x, sm.zeros_like(x)) for x in xs]
+
+    first = gradients(sm.sum(example.root * cosines(example.root)))
+    total = sm.add_n([sm.sum(g * w) for g, w in zip(first, weights, strict=True)])
+    return [*first, *gradients(total)]
+
+
+@pytest.mark.parametrize("example", MENDING, ids=[example.label for example in MENDING])
+def test_mending_rules_keep_derivatives(example: Example) -> None:
+    """Where nothing overflows, derivatives of both sides agree; a rule that mends finds a form."""
+    assert stable_forms([example.root], example.variables), "no form"
+    xs = list(example.variables)
+    graph = [*derivatives(example, written=True), *derivatives(example, written=False)]
+    f = sm.compile(xs, graph, backend="numpy", rewrites="exact")
+    rng = np.random.default_rng(3)
+    for _ in range(4):
+        found = f(*draw(example, rng, None))
+        half = len(found) // 2
+        for written, stable in zip(found[:half], found[half:], strict=True):
+            np.testing.assert_allclose(stable, written, rtol=1e-7, atol=1e-8)
+
+
+x = sm.Variable("x")
+
+
+def test_a_graph_without_such_formulas_is_differentiated_as_it_is() -> None:
+    a, b = sm.Variable("a"), sm.Variable("b")
+    for y in (sm.log(a) + a * b - sm.sin(b), sm.exp(a) * b, a * a + sm.sqrt(a + b), sm.tanh(a @ b)):
+        assert stable_forms([y], [a, b]) == {}
+
+
+def test_only_the_formula_is_replaced() -> None:
+    """The nodes above and below a formula keep their adjoints."""
+    inner = sm.sin(x)
+    y = sm.cos(sm.log(1 + sm.exp(inner)))
+    softplus = y.inputs[0]
+    assert list(stable_forms([y], [x])) == [softplus]
+    gradient = sm.gradients(y, x)
+    nodes = topological_order([gradient])
+    assert inner in nodes or x in nodes
+    names = {node.op.name for node in nodes if node.op is not None}
+    assert "sigmoid" in names and "divide" not in names
+
+
+def test_a_formula_written_twice_has_one_form() -> None:
+    forms = stable_forms([sm.log(1 + sm.exp(x)) * sm.log(sm.exp(x) + 1)], [x])
+    assert len(forms) == 2
+    first, second = forms.values()
+    assert first is second or second in forms
+
+
+def test_no_formula_reaches_through_a_target() -> None:
+    u = sm.exp(x)
+    y = sm.log(u)
+    assert stable_forms([y], [u]) == {}
+    assert sm.gradients(y, u).eval({x: 2.0}) == pytest.approx(np.exp(-2.0))
+    c = sm.constant(1.0)
+    assert sm.gradients(sm.log(c + sm.exp(x)), c).eval({x: 0.0}) == 0.5
+
+
+def test_stop_gradient_is_respected() -> None:
+    y = sm.log(sm.stop_gradient(sm.exp(x)) * x)
+    assert sm.gradients(y, x).eval({x: 2.0}) == 0.5
+
+
+def test_extend_is_the_lecture() -> None:
+    """The record shows the graph as it is written."""
+    y = sm.log(1 + sm.exp(x))
+    record = sm.extend(y, [x])
+    assert [node.label for node in record.adjoints] == ["log", "add", "exp", "x"]
+    assert sm.tangents(y, x)[y.inputs[0]] is not None
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x: sm.exp(x) / sm.sum(sm.exp(x), axis=1, keepdims=True),
+        lambda x: sm.log(sm.sum(sm.exp(x), axis=1)), lambda x: sm.log(sm.mean(sm.exp(x), axis=1)),
+        lambda x: sm.log(sm.prod(sm.exp(x), axis=1)), lambda x: sm.log(1 + sm.exp(x)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("shape", [(2, 3), ("n", 3), ("n", "m"), None], ids=str)
+def test_shapes_may_be_unknown(write: Callable[[Any], Node], shape: Any) -> None:
+    z = sm.Variable("z", shape=shape)
+    y = write(z)
+    value, gradient = sm.compile([z], [y, sm.gradients(y, z)])(np.array([[800.0, 0, 1], [0, 1, 2]]))
+    assert np.isfinite(value).all() and np.isfinite(gradient).all()
+
+
+def test_rules_of_forms_change_no_meaning() -> None:
+    names = {rule.name for rule in rules_of_forms() if isinstance(rule, Rule)}
+    assert "stop gradient" not in names
