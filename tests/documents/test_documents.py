@@ -16,7 +16,7 @@ import pytest
 
 import symad as sm
 from symad.graph.op import OP_CLASSES
-from symad.graph.operators import FUNCTIONS
+from symad.graph.operators import FUNCTIONS, ON_FIRST_USE
 from tests.support import op_checks as checks
 from tests.support.op_checks import cases_of
 
@@ -81,6 +81,8 @@ def run_session(path: Path, block: Block, namespace: dict[str, Any]) -> None:
 @pytest.fixture
 def op_tables() -> Iterator[None]:
     """Ops that a document defines are gone afterwards."""
+    for module in set(ON_FIRST_USE.values()):  # a module registers its functions once
+        importlib.import_module(module)
     kept = [(table, dict(table)) for table in (OP_CLASSES, FUNCTIONS)]
     yield
     for table, contents in kept:
