@@ -174,6 +174,8 @@ def evaluated(result: Any, feed: Feed) -> Any:
 def same(expected: Any, actual: Any) -> bool:
     if isinstance(expected, (tuple, list)):
         return len(expected) == len(actual) and all(map(same, expected, actual))
+    if isinstance(expected, np.dtype):
+        return bool(expected == actual)
     expected, actual = np.asarray(expected), np.asarray(actual)
     return (
         expected.dtype == actual.dtype
