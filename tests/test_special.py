@@ -20,14 +20,24 @@ from tests.ops.test_digits import LINE, POSITIVE, UNIT, Case, points_of, worst
 
 UNARY = (
     "digamma entr erf erfc erfcinv erfcx erfinv exp1 expi expit exprel factorial gamma gammaln "
-    "gammasgn i0 i0e i1 i1e log_expit log_ndtr loggamma logit ndtr ndtri psi softplus spence zeta"
+    "gammasgn i0 i0e i1 i1e j0 j1 log_expit log_ndtr loggamma logit ndtr ndtri psi rgamma softplus "
+    "spence y0 y1 zeta"
 ).split()
 BINARY = (
-    "beta betaln binom boxcox boxcox1p comb gammainc gammaincc gammaincinv inv_boxcox kl_div poch "
-    "rel_entr xlog1py xlogy zeta"
+    "beta betaln binom boxcox boxcox1p comb gammainc gammaincc gammaincinv inv_boxcox iv jv kl_div "
+    "kv poch rel_entr xlog1py xlogy yv zeta"
 ).split()
 TERNARY = ["betainc", "betaincinv", "hyp1f1"]
-OTHERS = ["expn", "hyp2f1", "log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax"]
+OTHERS = [
+    "expn",
+    "hyp2f1",
+    "log_softmax",
+    "logsumexp",
+    "multigammaln",
+    "polygamma",
+    "softmax",
+    "yn",
+]
 OF_JAX = (
     "beta betainc betaln boxcox boxcox1p comb digamma entr erf erfc erfcx erfinv exp1 expi expit "
     "expn factorial gamma gammainc gammaincc gammaln gammasgn hyp1f1 hyp2f1 i0 i0e i1 i1e kl_div "
