@@ -515,6 +515,7 @@ IMAGE = sm.Variable("image", ("batch", 3, 8, 8))
 KERNEL = sm.constant(np.zeros((4, 3, 3, 3)))
 WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "channels": (lambda: nn.conv(IMAGE, np.zeros((4, 2, 3, 3))), ShapeError, "3 channels"),
+    "bias": (lambda: nn.conv(IMAGE, KERNEL, np.zeros(3)), ShapeError, "4 filters"),
     "groups": (lambda: nn.conv(IMAGE, KERNEL, groups=3), ShapeError, "3 groups"),
     "a large window": (lambda: nn.conv(IMAGE, np.zeros((4, 3, 9, 3))), ShapeError, "9 elements"),
     "stride": (lambda: nn.conv(IMAGE, KERNEL, stride=0), GraphTypeError, "at least 1"),

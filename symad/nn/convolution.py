@@ -27,6 +27,7 @@ from symad.ops.shape import expand_dims, reshape
 from symad.ops.size import Size
 from symad.ops.size import shape as shape_of
 from symad.ops.windows import Windows, WindowSum
+from symad.types import TensorType
 
 Numbers = int | Sequence[int]
 Padding = Numbers | Sequence[tuple[int, int]] | Literal["valid", "same"]
@@ -369,5 +370,8 @@ def _padded(x: Node, pairs: Pairs, value: float) -> Node:
 def _biased(y: Node, bias: Operand | None, rank: int) -> Node:
     if bias is None:
         return y
-    result: Node = y + expand_dims(as_node(bias), tuple(range(1, rank + 1)))
+    shift, filters = as_node(bias), y.shape[-rank - 1]
+    if shift.type != TensorType(shift.dtype, (filters,)) and shift.type.is_static:
+        raise ShapeError(f"the bias must be a number for each of {filters} filters, not {shift!r}")
+    result: Node = y + expand_dims(shift, tuple(range(1, rank + 1)))
     return result
