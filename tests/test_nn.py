@@ -166,14 +166,28 @@ def test_kinks_have_the_subgradient_of_least_size(function: Any, at: float, slop
     assert sm.gradients(function(x), x).eval({x: at}) == slope
 
 
-@pytest.mark.parametrize("function", [nn.elu, nn.selu, nn.celu])
-def test_branches_that_are_not_taken_play_no_part(function: Any) -> None:
-    x = sm.Variable("x")
+@pytest.mark.parametrize("shape", [None, (3,), ("n",)])
+@pytest.mark.parametrize(
+    ("function", "scale", "left"),
+    [(nn.elu, 1, 1), (nn.selu, 1.0507009873554805, 1.7580993408473766), (nn.celu, 1, 1)],
+)
+def test_branches_that_are_not_taken_play_no_part(
+    function: Any, scale: float, left: float, shape: Any
+) -> None:
+    """The square of e^x - 1 is infinite at 1000, and so are its derivatives."""
+    x = sm.Variable("x", shape)
     y = sm.square(function(x))
-    first = sm.gradients(y, x)
+    first = sm.gradients(y, x, seed=sm.ones_like(y))
+    second = sm.gradients(first, x, seed=sm.ones_like(first))
+    third = sm.gradients(second, x, seed=sm.ones_like(second))
     at = np.array([1000.0, 800.0, -1000.0])
-    for node in (first, sm.gradients(first, x, seed=sm.constant(np.ones(3)))):
-        assert np.all(np.isfinite(node.eval({x: at}) if node is not first else 1.0))
+    for backend in BACKENDS:
+        got = sm.compile([x], [y, first, second, third], backend=backend)(at)
+        for value, (right, other) in zip(
+            got, [(at**2, left**2), (2 * at, 0), (2 + 0 * at, 0), (0 * at, 0)], strict=True
+        ):
+            np.testing.assert_allclose(value[:2], scale**2 * right[:2], rtol=1e-14)
+            np.testing.assert_allclose(value[2], other, rtol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
