@@ -15,11 +15,12 @@ from __future__ import annotations
 import math
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from symad.errors import GraphTypeError
+from symad.functions.absent import absent
 from symad.graph.nested import leaves, map_leaves, matching_leaves
 from symad.graph.node import Node, Parameter
 from symad.ops.adjoint import cast
@@ -352,3 +353,9 @@ def _moved(w: Parameter, rate: Operand, direction: Node) -> Node:
     step: Node = as_node(rate, w) if not isinstance(rate, Node) else cast(rate, w.dtype)
     result: Node = w - step * direction
     return result
+
+
+if not TYPE_CHECKING:  # so that checkers see that other names do not exist
+
+    def __getattr__(name: str) -> Any:
+        raise absent(__name__, name)

@@ -599,3 +599,19 @@ def test_networks_are_loaded_on_first_use() -> None:
     code = "import sys, symad as sm; print('symad.nn' in sys.modules, sm.nn.gelu.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False gelu\n"
+
+
+@pytest.mark.parametrize(
+    ("find", "message"),
+    [
+        (lambda: nn.conv2d, "Did you mean 'conv'"),
+        (lambda: nn.mse_loss, "write sm.nn.mse"),
+        (lambda: nn.adam, "Did you mean 'sm.optimise.adam'"),
+        (lambda: random.PRNGKey, "write sm.random.key"),
+        (lambda: random.poisson, "loops whose length depends"),
+        (lambda: sm.optimise.adamm, "Did you mean 'adam"),
+    ],
+)
+def test_a_name_of_others_says_what_there_is_here(find: Any, message: str) -> None:
+    with pytest.raises(AttributeError, match=message):
+        find()

@@ -4,6 +4,11 @@ State is explicit: weights are arguments, dropout takes a key of :mod:`symad.ran
 step changes are parameters that a compiled function updates (see :mod:`symad.optimise`).
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from symad.functions.absent import absent
 from symad.nn.activations import (
     celu,
     elu,
@@ -48,3 +53,9 @@ __all__ = [
     "one_hot", "relu", "relu6", "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid",
     "silu", "softmax", "softplus", "softsign", "swish", "tanh",
 ]  # fmt: skip
+
+
+if not TYPE_CHECKING:  # so that checkers see that other names do not exist
+
+    def __getattr__(name: str) -> Any:
+        raise absent(__name__, name)
