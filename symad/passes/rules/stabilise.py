@@ -169,7 +169,7 @@ def _mean(x: Any, axis: Any, keepdims: Any) -> Node:
 
 
 def _log_of_weighted_shares(w: Node, x: Node, axis: Any, other: Any, keepdims: Any) -> Node:
-    """Return ln Σ w p: the largest p with a weight is divided out of the sum before the logarithm."""
+    """Return ln Σ w p; the largest p that has a weight is divided out of the sum first."""
     logs = _log_softmax(x, axis)
     largest = apply(Max(other, True), where(not_equal(w, 0), logs, -np.inf))
     top = stop_gradient(maximum(largest, float(np.finfo(x.dtype).min)))
