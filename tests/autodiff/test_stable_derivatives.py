@@ -305,3 +305,22 @@ def test_lost_digits_are_found() -> None:
                       truth, 40.0, "float64")  # fmt: skip
     assert misses([-4.248354255291589e-18, 0.0, 0.0], truth, 40.0, "float64")
     assert misses([-4.24835425529e-18, 4.24835425e-18, -4.2483542e-18], truth, 40.0, "float64")
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_the_probability_of_a_label(backend: str, keepdims: bool) -> None:
+    """log Σ w p for labels as one-hot weights, where p is too small for the dtype."""
+    z, weights = sm.Variable("z", shape=(2, 3)), sm.Variable("w", shape=(2, 3))
+    y = sm.log(sm.sum(weights * sm.softmax(z), axis=1, keepdims=keepdims))
+    first = sm.gradients(y, z)
+    second = sm.gradients(first, z, [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    f = sm.compile([z, weights], [y, first, second], backend=backend)
+    at, labels = np.array([[0.0, -900, 3], [1, 2, 3]]), np.array([[0.0, 1, 0], [0.5, 0, 0]])
+    value, slope, curvature = f(at, labels)
+    p = np.exp(at - np.logaddexp.reduce(at, axis=1, keepdims=True))
+    wanted = np.array([-900, 1 + np.log(0.5)]) - np.logaddexp.reduce(at, axis=1)
+    np.testing.assert_allclose(value.ravel(), wanted, rtol=1e-14)
+    np.testing.assert_allclose(slope, (labels > 0) - p, rtol=1e-13, atol=1e-300)
+    expected = -p[:, :1] * ([[1, 0, 0]] - p)
+    np.testing.assert_allclose(curvature, expected, rtol=1e-13, atol=1e-300)
