@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from symad.graph.cost import SPECIAL
-from symad.graph.node import Node
+from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, fixed, reals, special_points
-from symad.ops.base import Binary, Operand, Unary, register
+from symad.ops.base import Elementwise, Operand, Unary, as_nodes, register
 from symad.ops.comparison import where
 from symad.ops.special import digamma
 from symad.ops.special_gamma import gamma
@@ -18,18 +18,21 @@ from symad.ops.special_series import refused, scipy_dtype
 from symad.ops.trigonometric import cos, sin
 
 
-class _Bessel(Binary):
+class _Bessel(Elementwise):
     """A Bessel function of an order, which has no derivative here, and an argument."""
 
     in_expressions = False
     operations = SPECIAL
+
+    def __call__(self, v: Operand, z: Operand) -> Node:
+        return apply(self, *as_nodes(v, z))
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return scipy_dtype(*dtypes)
 
 
 class BesselJ(_Bessel):
-    """Return the Bessel function J of order ``x`` at ``y``, element by element.
+    """Return the Bessel function J of order ``v`` at ``z``, element by element.
 
     2 J_v' = J_(v-1) - J_(v+1).  A derivative with respect to the order is refused.
 
@@ -57,7 +60,7 @@ class BesselJ(_Bessel):
 
 
 class BesselY(_Bessel):
-    """Return the Bessel function Y of order ``x`` at ``y``, element by element; -inf at 0.
+    """Return the Bessel function Y of order ``v`` at ``z``, element by element; -inf at 0.
 
     2 Y_v' = Y_(v-1) - Y_(v+1).  A derivative with respect to the order is refused.
 
@@ -86,7 +89,7 @@ class BesselY(_Bessel):
 
 
 class BesselIOfAnyOrder(_Bessel):
-    """Return the modified Bessel function I of order ``x`` at ``y``, element by element.
+    """Return the modified Bessel function I of order ``v`` at ``z``, element by element.
 
     2 I_v' = I_(v-1) + I_(v+1).  A derivative with respect to the order is refused.
 
@@ -112,7 +115,7 @@ class BesselIOfAnyOrder(_Bessel):
 
 
 class BesselK(_Bessel):
-    """Return the modified Bessel function K of order ``x`` at ``y``, element by element; inf at 0.
+    """Return the modified Bessel function K of order ``v`` at ``z``, element by element; inf at 0.
 
     -2 K_v' = K_(v-1) + K_(v+1).  A derivative with respect to the order is refused.
 
@@ -143,7 +146,7 @@ class BesselK(_Bessel):
     )  # fmt: skip
 
 
-def _difference(function: Binary, order: Node, x: Node) -> Node:
+def _difference(function: _Bessel, order: Node, x: Node) -> Node:
     return 0.5 * (function(order - 1, x) - function(order + 1, x))
 
 
@@ -263,10 +266,10 @@ def _slope_of_rgamma(y: Node, x: Node) -> Node:
     return where(x < 0.5, left, -digamma(x) * y)
 
 
-jv: Binary = register(BesselJ())
-yv: Binary = register(BesselY())
-iv: Binary = register(BesselIOfAnyOrder())
-kv: Binary = register(BesselK())
+jv: BesselJ = register(BesselJ())
+yv: BesselY = register(BesselY())
+iv: BesselIOfAnyOrder = register(BesselIOfAnyOrder())
+kv: BesselK = register(BesselK())
 rgamma: Unary = register(ReciprocalGamma())
 register(j0, in_expressions=True, numpy="special.j0")
 register(j1, in_expressions=True, numpy="special.j1")
