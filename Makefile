@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+COUNT ?= 300
+SEED ?= 1
 
 # One thread for each test process: linear algebra threads of several processes slow each other down.
 # All tests share one cache of machine code.
@@ -17,12 +19,13 @@ PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo quick test lint docs bench clean
+.PHONY: help demo quick test mutants lint docs bench clean
 
 help:
 	@echo 'make demo   set up $(VENV), then run the demo: symad demo'
 	@echo 'make quick  set up $(VENV), then run ruff, mypy and a sample of the tests: a minute and a half on two cores'
 	@echo 'make test   set up $(VENV), then run all checks: ruff, mypy, pytest'
+	@echo 'make mutants  set up $(VENV), then put COUNT=300 small faults into the code and report which the tests miss'
 	@echo 'make lint   set up $(VENV), then run ruff and mypy only'
 	@echo 'make docs   set up $(VENV), then build the site: docs/_build/html/index.html'
 	@echo 'make bench  set up $(VENV), then compare symad with other frameworks and write docs/performance.md'
@@ -39,7 +42,7 @@ test: $(VENV)/.has-test
 	@status=0; \
 	$(PY) -m ruff check || status=1; \
 	$(PY) -m mypy || status=1; \
-	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --dist loadgroup --doctest-modules symad tests || status=1; \
+	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --doctest-modules symad tests || status=1; \
 	exit $$status
 
 # mypy and the sample run in parallel; the output of mypy is printed at the end.
@@ -47,10 +50,13 @@ quick: $(VENV)/.has-test
 	@status=0; \
 	$(PY) -m ruff check || status=1; \
 	$(PY) -m mypy >$(VENV)/.mypy-output 2>&1 & types=$$!; \
-	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --dist loadgroup --quick tests || status=1; \
+	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --quick tests || status=1; \
 	wait $$types || status=1; \
 	cat $(VENV)/.mypy-output; \
 	exit $$status
+
+mutants: $(VENV)/.has-test
+	@$(ENVIRONMENT) $(PY) -m tests.mutants --count $(COUNT) --seed $(SEED) --workers $(WORKERS)
 
 lint: $(VENV)/.has-test
 	@status=0; \

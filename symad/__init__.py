@@ -148,7 +148,7 @@ from symad.tables.tracing import trace
 from symad.types import TensorType
 
 if TYPE_CHECKING:
-    from symad import linalg, random, special, stats, testing
+    from symad import linalg, nn, optimise, random, special, stats, testing
     from symad.functions.accumulation import cumulative_prod, cumulative_sum
     from symad.functions.arrays import asarray, empty, empty_like, from_dlpack, meshgrid
     from symad.functions.averages import average, corrcoef, cov
@@ -157,11 +157,14 @@ if TYPE_CHECKING:
     from symad.functions.comparing import (
         allclose,
         array_equal,
+        array_equiv,
         fabs,
         fmax,
         fmin,
         heaviside,
         isclose,
+        isneginf,
+        isposinf,
     )
     from symad.functions.constants import e, inf, nan, newaxis, pi
     from symad.functions.counting import count_nonzero, isin
@@ -193,7 +196,15 @@ if TYPE_CHECKING:
         uint32,
         uint64,
     )
-    from symad.functions.elementwise import logaddexp2
+    from symad.functions.editing import (
+        delete,
+        diagflat,
+        insert,
+        ravel_multi_index,
+        resize,
+        unravel_index,
+    )
+    from symad.functions.elementwise import float_power, logaddexp2, modf, unwrap
     from symad.functions.histograms import bincount, histogram
     from symad.functions.interpolation import digitize, interp
     from symad.functions.joining import (
@@ -214,6 +225,8 @@ if TYPE_CHECKING:
     from symad.functions.linear_algebra import vecdot
     from symad.functions.nan_reductions import (
         nan_to_num,
+        nanargmax,
+        nanargmin,
         nancumprod,
         nancumsum,
         nanmax,
@@ -237,8 +250,18 @@ if TYPE_CHECKING:
         top_k,
     )
     from symad.functions.pieces import unstack
-    from symad.functions.polynomials import polyadd, polyder, polyint, polysub, polyval, vander
-    from symad.functions.products import cross, kron, vdot
+    from symad.functions.polynomials import (
+        poly,
+        polyadd,
+        polyder,
+        polyfit,
+        polyint,
+        polymul,
+        polysub,
+        polyval,
+        vander,
+    )
+    from symad.functions.products import cross, kron, matvec, vdot, vecmat
     from symad.functions.signal import convolve, correlate
     from symad.ops.bits import (
         bitwise_and,
@@ -254,49 +277,53 @@ if TYPE_CHECKING:
     from symad.ops.sinc import sinc
 
 __version__ = "0.2.0"
+__array_api_version__ = "2025.12"
 
 __all__ = [
     "Constant", "Edge", "Executor", "Extension", "Function", "Graph", "Node", "Parameter",
     "SymadError", "TensorType", "Variable", "__version__", "abs", "absolute", "acos", "acosh",
     "add", "add_at", "add_n", "all", "allclose", "amax", "amin", "any", "append", "arange",
     "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
-    "argpartition", "argsort", "array_equal", "array_split", "asarray", "asin", "asinh", "astype",
-    "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d", "average", "bincount",
-    "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift",
-    "bitwise_xor", "block", "bool", "broadcast_arrays", "broadcast_like", "broadcast_shapes",
-    "broadcast_to", "can_cast", "cast", "cbrt", "ceil", "central_differences", "clip",
-    "column_stack", "compare_derivatives", "compile", "concat", "concatenate", "constant",
+    "argpartition", "argsort", "array_equal", "array_equiv", "array_split", "asarray", "asin",
+    "asinh", "astype", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d",
+    "average", "bincount", "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "block", "bool", "broadcast_arrays", "broadcast_like",
+    "broadcast_shapes", "broadcast_to", "can_cast", "cast", "cbrt", "ceil", "central_differences",
+    "clip", "column_stack", "compare_derivatives", "compile", "concat", "concatenate", "constant",
     "convolve", "copysign", "corrcoef", "correlate", "cos", "cosh", "cost", "count_nonzero", "cov",
     "cross", "cummax", "cummin", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum",
-    "cumulative_trapezoid", "custom", "deg2rad", "degrees", "diag", "diagonal", "diff",
-    "difference_errors", "digamma", "digitize", "directional_derivative", "divide", "dot", "draw",
-    "dsplit", "dstack", "e", "ediff1d", "einsum", "empty", "empty_like", "equal", "erf", "erfc",
-    "erfinv", "errors", "exp", "exp2", "expand_dims", "explain", "expm1", "extend", "eye", "fabs",
-    "find_nan", "finfo", "flatten", "flip", "fliplr", "flipud", "float16", "float32", "float64",
-    "floor", "floor_divide", "fmax", "fmin", "fmod", "from_dlpack", "full", "full_like", "gammaln",
-    "geomspace", "gradients", "greater", "greater_equal", "heaviside", "hessian",
-    "hessian_vector_product", "histogram", "hsplit", "hstack", "hypot", "identity", "iinfo",
-    "index_array", "indices", "inf", "inner", "int16", "int32", "int64", "int8", "interp",
-    "isclose", "isdtype", "isfinite", "isin", "isinf", "isnan", "jacobian", "kron", "less",
-    "less_equal", "linalg", "linspace", "listing", "log", "log10", "log1p", "log2", "log_softmax",
-    "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor",
-    "logspace", "logsumexp", "map_over", "matmul", "matrix_transpose", "max", "maximum", "mean",
-    "median", "memory", "meshgrid", "min", "minimum", "mod", "moveaxis", "multiply", "nan",
-    "nan_to_num", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin",
+    "cumulative_trapezoid", "custom", "deg2rad", "degrees", "delete", "diag", "diagflat",
+    "diagonal", "diff", "difference_errors", "digamma", "digitize", "directional_derivative",
+    "divide", "dot", "draw", "dsplit", "dstack", "e", "ediff1d", "einsum", "empty", "empty_like",
+    "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2", "expand_dims", "explain", "expm1",
+    "extend", "eye", "fabs", "find_nan", "finfo", "flatten", "flip", "fliplr", "flipud", "float16",
+    "float32", "float64", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod",
+    "from_dlpack", "full", "full_like", "gammaln", "geomspace", "gradients", "greater",
+    "greater_equal", "heaviside", "hessian", "hessian_vector_product", "histogram", "hsplit",
+    "hstack", "hypot", "identity", "iinfo", "index_array", "indices", "inf", "inner", "insert",
+    "int16", "int32", "int64", "int8", "interp", "isclose", "isdtype", "isfinite", "isin", "isinf",
+    "isnan", "isneginf", "isposinf", "jacobian", "kron", "less", "less_equal", "linalg", "linspace",
+    "listing", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp", "map_over",
+    "matmul", "matrix_transpose", "matvec", "max", "maximum", "mean", "median", "memory",
+    "meshgrid", "min", "minimum", "mod", "modf", "moveaxis", "multiply", "nan", "nan_to_num",
+    "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin",
     "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "negative", "newaxis",
-    "nextafter", "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like", "outer", "pad",
-    "parameter", "partition", "percentile", "permute_dims", "pi", "piecewise", "play", "polyadd",
-    "polyder", "polygamma", "polyint", "polysub", "polyval", "positive", "pow", "power", "prod",
-    "profile", "ptp", "pullback", "pushforward", "quantile", "rad2deg", "radians", "random",
-    "ravel", "reciprocal", "relu", "remainder", "repeat", "reshape", "reshape_like",
-    "reshape_outer", "result_type", "roll", "rollaxis", "rot90", "round", "scatter_add", "scope",
+    "nextafter", "nn", "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like",
+    "optimise", "outer", "pad", "parameter", "partition", "percentile", "permute_dims", "pi",
+    "piecewise", "play", "poly", "polyadd", "polyder", "polyfit", "polygamma", "polyint", "polymul",
+    "polysub", "polyval", "positive", "pow", "power", "prod", "profile", "ptp", "pullback",
+    "pushforward", "quantile", "rad2deg", "radians", "random", "ravel", "ravel_multi_index",
+    "reciprocal", "relu", "remainder", "repeat", "reshape", "reshape_like", "reshape_outer",
+    "resize", "result_type", "roll", "rollaxis", "rot90", "round", "scatter_add", "scope",
     "searchsorted", "select", "set_at", "shape", "sigmoid", "sign", "signbit", "sin", "sinc",
     "sinh", "size", "softmax", "softplus", "sort", "special", "split", "sqrt", "square", "squeeze",
     "stack", "stats", "std", "stop_gradient", "structure", "subtract", "sum", "sum_like",
     "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot", "testing",
     "tile", "to_networkx", "top_k", "trace", "transpose", "trapezoid", "tri", "tril", "triu",
-    "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unstack", "value_and_gradients",
-    "vander", "var", "vdot", "vecdot", "vsplit", "vstack", "where", "zeros", "zeros_like",
+    "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unravel_index", "unstack",
+    "unwrap", "value_and_gradients", "vander", "var", "vdot", "vecdot", "vecmat", "vsplit",
+    "vstack", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _ON_FIRST_USE.update(_catalogue.FUNCTIONS | _catalogue.INTERNAL)
@@ -308,11 +335,7 @@ if not TYPE_CHECKING:  # so that checkers see that other names do not exist
             return import_module(f"symad.{name}")
         if name in _catalogue.FUNCTIONS:
             return getattr(import_module(_catalogue.FUNCTIONS[name]), name)
-        if name.startswith("_"):
-            raise AttributeError(f"module 'symad' has no attribute {name!r}")
-        linalg = import_module("symad.linalg")
-        known = {"symad": __all__, "symad.linalg": linalg.__all__}
-        raise AttributeError(import_module("symad.functions.absent").absence("symad", name, known))
+        raise import_module("symad.functions.absent").absent("symad", name)
 
 
 def __dir__() -> list[str]:

@@ -8,14 +8,16 @@ _MODULES = {
     "functions.averages": "average corrcoef cov",
     "functions.broadcasting": "broadcast_arrays broadcast_shapes",
     "functions.choices": "piecewise select",
-    "functions.comparing": "allclose array_equal fabs fmax fmin heaviside isclose",
+    "functions.comparing": "allclose array_equal array_equiv fabs fmax fmin heaviside isclose "
+    "isneginf isposinf",
     "functions.constants": "e inf nan newaxis pi",
     "functions.counting": "count_nonzero isin",
     "functions.creation": "geomspace indices logspace tri",
     "functions.differences": "central_differences cumulative_trapezoid diff ediff1d trapezoid",
     "functions.dtypes": "astype bool can_cast finfo float16 float32 float64 iinfo int16 int32 "
     "int64 int8 isdtype result_type uint16 uint32 uint64 uint8",
-    "functions.elementwise": "logaddexp2",
+    "functions.editing": "delete diagflat insert ravel_multi_index resize unravel_index",
+    "functions.elementwise": "float_power logaddexp2 modf unwrap",
     "functions.histograms": "bincount histogram",
     "functions.interpolation": "digitize interp",
     "functions.joining": "append array_split atleast_3d block column_stack dsplit dstack fliplr "
@@ -23,16 +25,17 @@ _MODULES = {
     "functions.linear_algebra": "vecdot linalg.cross linalg.diagonal linalg.matrix_norm "
     "linalg.matrix_rank linalg.outer linalg.vecdot linalg.vector_norm",
     "functions.matrix_functions": "linalg.block_diag linalg.cho_factor linalg.cho_solve "
-    "linalg.cond linalg.eig linalg.eigvals linalg.expm linalg.lu linalg.multi_dot "
-    "linalg.solve_sylvester linalg.tensorinv linalg.tensorsolve linalg.toeplitz",
+    "linalg.cond linalg.eig linalg.eigvals linalg.expm linalg.lstsq linalg.lu "
+    "linalg.multi_dot linalg.solve_banded linalg.solve_sylvester linalg.sqrtm linalg.tensorinv "
+    "linalg.tensorsolve linalg.toeplitz",
     "functions.namespace": "__array_namespace_info__",
-    "functions.nan_reductions": "nan_to_num nancumprod nancumsum nanmax nanmean nanmin nanprod "
-    "nanstd nansum nanvar",
+    "functions.nan_reductions": "nan_to_num nanargmax nanargmin nancumprod nancumsum nanmax "
+    "nanmean nanmin nanprod nanstd nansum nanvar",
     "functions.order_statistics": "argpartition median nanmedian nanpercentile nanquantile "
     "partition percentile ptp quantile top_k",
     "functions.pieces": "unstack",
-    "functions.polynomials": "polyadd polyder polyint polysub polyval vander",
-    "functions.products": "cross kron vdot",
+    "functions.polynomials": "poly polyadd polyder polyfit polyint polymul polysub polyval vander",
+    "functions.products": "cross kron matvec vdot vecmat",
     "functions.signal": "convolve correlate",
     "ops.bits": "bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift "
     "bitwise_xor",
@@ -48,7 +51,9 @@ FUNCTIONS = {
 }
 """The module of each public function that is loaded on first use, by its path below ``symad``."""
 
-MODULES = ("demo", "linalg", "random", "special", "stats", "testing")
+MODULES = (
+    "demo", "linalg", "nn", "optimise", "random", "special", "stats", "testing",
+)  # fmt: skip
 """Public modules that are loaded on first use."""
 
 INTERNAL = {
@@ -57,6 +62,14 @@ INTERNAL = {
     "numpy_ufunc": "symad.functions.numpy_protocol",
     "orthogonal_complement": "symad.ops.bases",
     "stable_forms": "symad.passes.forms",
+    "short_formula": "symad.graph.short_formula",
     **{f"{name}.": f"symad.{name}" for name in MODULES},  # whatever function of the module
+    **dict.fromkeys(
+        "beta betainc betaincinv betaln binom boxcox boxcox1p comb entr erfcinv erfcx exp1 expi "
+        "expn exprel factorial gamma gammainc gammaincc gammaincinv gammasgn hyp1f1 hyp2f1 i0 i0e "
+        "i1 i1e inv_boxcox kl_div log1mexp log_expit log_ndtr loggamma logit multigammaln ndtr "
+        "ndtri poch rel_entr spence xlog1py xlogy zeta".split(),
+        "symad.special",
+    ),
 }
 """What is looked up by name, but not public under that name."""

@@ -14,12 +14,13 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from symad.errors import ExpressionError, SymadError, did_you_mean
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.op import OP_CLASSES, Op
-from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS
+from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, ON_FIRST_USE
 from symad.graph.provenance import EXPRESSION, Creation, Site, creating
 
 LONGEST = 4000
@@ -221,7 +222,7 @@ class _Reader:
         name = tree.id
         if name in CONSTANTS:
             return Constant(CONSTANTS[name], name=name)
-        if name in self._functions:
+        if name in self._functions and name not in ON_FIRST_USE:  # which are names of parameters
             raise self._refusal(tree, f"{name!r} is a function: write {name}(...)")
         return self.variables.setdefault(name, Variable(name))
 
@@ -252,9 +253,14 @@ class _Reader:
     def _call(
         self, tree: ast.AST, name: str, args: list[ast.expr], keywords: list[ast.keyword]
     ) -> tuple[list[ast.expr], _Build]:
+        if name in ON_FIRST_USE and name not in FUNCTIONS:
+            import_module(ON_FIRST_USE[name])
+            self._functions.update(function_table())
         function = self._functions.get(name)
         if function is None:
-            known = did_you_mean(name, self._functions)
+            known = did_you_mean(
+                name, {*self._functions, *(n for n in ON_FIRST_USE if n.isidentifier())}
+            )
             raise self._refusal(tree, f"there is no function {_shortened(name)!r}.{known}")
         if name in ("max", "min") and len(args) == 2:
             raise self._refusal(tree, f"write {name}imum(a, b) for the {name}imum of two values")

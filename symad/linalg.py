@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from symad.functions.absent import absence
+from symad.functions.absent import absent
 from symad.functions.linear_algebra import (
     cross,
     diagonal,
@@ -20,9 +20,12 @@ from symad.functions.matrix_functions import (
     cho_solve,
     cond,
     expm,
+    lstsq,
     lu,
     multi_dot,
+    solve_banded,
     solve_sylvester,
+    sqrtm,
     tensorinv,
     tensorsolve,
     toeplitz,
@@ -37,13 +40,13 @@ from symad.ops.pseudo_inverse import pinv
 
 __all__ = [
     "block_diag", "cho_factor", "cho_solve", "cholesky", "cond", "cross", "det", "diagonal", "eigh",
-    "eigvalsh", "expm", "inv", "lu", "matmul", "matrix_norm", "matrix_power", "matrix_rank",
-    "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve",
-    "solve_sylvester", "solve_triangular", "svd", "svdvals", "tensordot", "tensorinv",
-    "tensorsolve", "toeplitz", "trace", "vecdot", "vector_norm",
+    "eigvalsh", "expm", "inv", "lstsq", "lu", "matmul", "matrix_norm", "matrix_power",
+    "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet",
+    "solve", "solve_banded", "solve_sylvester", "solve_triangular", "sqrtm", "svd", "svdvals",
+    "tensordot", "tensorinv", "tensorsolve", "toeplitz", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 
     def __getattr__(name: str) -> Any:
-        raise AttributeError(absence("symad.linalg", name, {"symad.linalg": __all__}))
+        raise absent(__name__, name)

@@ -7,11 +7,12 @@ ufuncs of these names.  Results are float64, or float32 if all operands are.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from symad.errors import GraphTypeError
+from symad.functions.absent import absent
 from symad.graph.node import Node
 from symad.graph.op import call
 from symad.ops.adjoint import stop_gradient
@@ -25,7 +26,6 @@ from symad.ops.nn import softmax as _softmax
 from symad.ops.reduce import sum
 from symad.ops.special import digamma, erf, erfc, erfinv, gammaln, polygamma
 from symad.ops.special import digamma as psi
-from symad.ops.special import gammaln as loggamma
 from symad.ops.special_gamma import (
     beta,
     betainc,
@@ -75,8 +75,12 @@ __all__ = [
     "polygamma", "psi", "rel_entr", "softmax", "softplus", "spence", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
 
+if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 
-@register
+    def __getattr__(name: str) -> Any:
+        raise absent(__name__, name)
+
+
 def entr(x: Operand) -> Node:
     """Return -x·ln x, element by element: the terms of an entropy.
 
@@ -96,7 +100,6 @@ def entr(x: Operand) -> Node:
     return where(node < 0, -np.inf, xlogy(-node, node))
 
 
-@register
 def log_expit(x: Operand) -> Node:
     """Return ln(1 / (1 + e^-x)), element by element, accurate for all ``x``.
 
@@ -113,7 +116,6 @@ def log_expit(x: Operand) -> Node:
     return -softplus(-real(x))
 
 
-@register
 def log1mexp(x: Operand) -> Node:
     """Return ln(1 - e^-x), element by element, accurate for all ``x`` > 0, as ``jax.nn.log1mexp``.
 
@@ -131,6 +133,23 @@ def log1mexp(x: Operand) -> Node:
     """
     node = real(x)
     return where(node > math.log(2), log1p(-exp(-node)), log(-expm1(-node)))
+
+
+def loggamma(x: Operand) -> Node:
+    """Return ln Γ(x), element by element; NaN for x < 0, where :func:`gammaln` is ln(abs(Γ(x))).
+
+    Parameters
+    ----------
+    x : node, number or array
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.special.loggamma(sm.constant([5.0, -0.5])).eval()
+    array([3.17805383,        nan])
+    """
+    node = real(x)
+    return where(node < 0, np.nan, gammaln(node))
 
 
 def softmax(x: Operand, axis: Any = None) -> Node:
@@ -312,3 +331,7 @@ def multigammaln(a: Operand, d: int) -> Node:
     parts = gammaln(call("expand_dims", node, -1) - np.arange(d, dtype=node.dtype) / 2)
     value = sum(parts, -1) + d * (d - 1) / 4 * math.log(math.pi)
     return where(greater(node, (d - 1) / 2), value, np.nan)
+
+
+for _function in (comb, entr, factorial, log1mexp, log_expit, loggamma, multigammaln):
+    register(_function, in_expressions=True, numpy=f"special.{_function.__name__}")

@@ -1,7 +1,9 @@
-"""What all tests share: ``--quick``, which runs a sample that is the same each time."""
+"""What all tests share: ``--quick``, which runs a sample that is the same each time; a limit on the
+processor time of each test; and how tests are shared out among processes."""
 
 from __future__ import annotations
 
+import gc
 import importlib
 import pkgutil
 from collections.abc import Iterable, Sequence
@@ -13,6 +15,8 @@ import pytest
 import symad.ops
 import symad.passes.forms  # before a test keeps the table of functions and restores it
 from symad.graph.op import OP_CLASSES, Op
+from tests.support import time_limit
+from tests.support.time_limit import pytest_runtest_call as pytest_runtest_call
 
 for module in pkgutil.walk_packages(symad.ops.__path__, "symad.ops."):
     importlib.import_module(module.name)  # some are loaded when a function is asked for
@@ -37,6 +41,15 @@ LONG = (
 )  # fmt: skip
 """What the names of tests hold that compare with JAX, or show on large graphs how costs grow."""
 
+TOGETHER = ("tests/packaging/",)
+"""Folders whose files share what takes long to build."""
+
+FIRST = (
+    "documents/test_site.py",
+    "packaging/",
+)
+"""What takes longest, so that no process runs it while the others have nothing left to do."""
+
 PER_FUNCTION = 2
 """How many of the parameters of a test are taken, of each family of ops where they are ops."""
 
@@ -47,6 +60,7 @@ DTYPES = ("bool", "int", "uint", "float16", "float32")
 def pytest_addoption(parser: pytest.Parser) -> None:
     text = "run a sample of the tests: one dtype, a few of each kind"
     parser.addoption("--quick", action="store_true", help=text)
+    time_limit.pytest_addoption(parser)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -57,10 +71,41 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # a process of pytest-xdist
+        items.sort(key=lambda item: _rank(item.nodeid))
     if config.getoption("--quick"):
         kept = sample(items)
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = [item for item in items if item in kept]
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector all tests and modules: it would walk through them each time."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each process whole files: what a file builds or compiles once is not built twice.
+
+    Giving out single tests would take as long as running the shorter ones.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class InFiles(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return next((folder for folder in TOGETHER if path.startswith(folder)), path)
+
+    config.option.loadscopereorder = False
+    return InFiles(config, log)
+
+
+def _rank(nodeid: str) -> int:
+    """Return where a test stands in :data:`FIRST`."""
+    places = (place for place, path in enumerate(FIRST) if nodeid.startswith(f"tests/{path}"))
+    return next(places, len(FIRST))
 
 
 def sample(items: Iterable[pytest.Item]) -> set[pytest.Item]:

@@ -170,6 +170,14 @@ def test_errors_are_one_line(
     assert message in error
 
 
+@pytest.mark.parametrize("command", ["explain", "play", "backpropagation", "compare"])
+def test_without_variables_there_is_nothing_to_differentiate(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    _, line = failing(capsys, command, "2 + 3")
+    assert "nothing to differentiate with respect to" in line
+
+
 def test_an_expression_may_begin_with_a_minus_sign(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", "--", "-x", "x=1"]) == 0
     assert main(["trace", "-x + 1", "x=1"]) == 0

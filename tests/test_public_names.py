@@ -9,16 +9,19 @@ import re
 import subprocess
 import sys
 import warnings
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 import symad as sm
-from symad import linalg, random, testing
+from symad import catalogue, testing
 from tests.support import names_of_0_1_0 as before
 
-MODULES = {"sm": sm, "sm.linalg": linalg, "sm.random": random, "sm.testing": testing}
+MODULES = {"sm": sm} | {
+    f"sm.{name}": import_module(f"symad.{name}") for name in catalogue.MODULES if name != "demo"
+}
 
 
 def _is_public(module: ModuleType, name: str, value: Any) -> bool:
@@ -105,10 +108,49 @@ def test_names_that_do_not_exist_are_errors() -> None:
     assert not hasattr(sm, "cli_")
 
 
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("sm.solve", "'sm.linalg.solve'"),
+        ("sm.slove", "'sm.linalg.solve'"),
+        ("sm.gammainc", "'sm.special.gammainc'"),
+        ("sm.Varible", "'Variable'"),
+        ("sm.linalg.eihg", "'eigh'"),
+        ("sm.linalg.sin", "'sm.sin'"),
+        ("sm.special.gama", "'gamma'"),
+        ("sm.stats.nrom", "'norm'"),
+        ("sm.stats.normal", "'sm.random.normal'"),
+        ("sm.random.unifrom", "'uniform'"),
+    ],
+)
+def test_a_name_that_is_not_there_says_what_there_is(path: str, hint: str) -> None:
+    module, _, name = path.rpartition(".")
+    found = sm
+    for part in module.split(".")[1:]:
+        found = getattr(found, part)
+    with pytest.raises(AttributeError, match=rf"has no attribute '{name}'\. Did you mean {hint}\?"):
+        getattr(found, name)
+
+
+@pytest.mark.parametrize("name", sorted({*catalogue.MODULES} - {"demo", "testing"}))
+def test_every_module_says_what_there_is(name: str) -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'softmaxx'\. Did you mean '.*softmax'"):
+        getattr(sm, name).softmaxx  # noqa: B018
+
+
+def test_names_of_nodes_say_what_there_is() -> None:
+    x = sm.Variable("x")
+    for name, hint in (("median", r"sm.median\(x\)"), ("summ", "'sum'"), ("argsort", "sm.argsort")):
+        with pytest.raises(AttributeError, match=f"'Variable' object has no .*Did you mean {hint}"):
+            getattr(x, name)
+    assert not hasattr(x, "__array_interface__") and not hasattr(x, "_ipython_display_")
+
+
 def test_public_modules_are_loaded_on_first_use() -> None:
     code = """if True:
         import sys, symad as sm
-        loaded = [name for name in ("symad.demo", "symad.testing") if name in sys.modules]
+        names = ["demo", "special", "stats", "testing"]
+        loaded = [name for name in names if f"symad.{name}" in sys.modules]
         print(loaded, sm.testing.check_gradients.__name__, sm.demo.running_example.__name__)
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""What ``--quick`` takes of the tests, and that a test that hangs fails by its name."""
+"""What ``--quick`` takes of the tests, and that a test that does not end fails by its name."""
 
 from __future__ import annotations
 
@@ -61,3 +61,14 @@ def test_a_test_that_hangs_fails_by_name(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("-o", "timeout=0.5", "-p", "no:cacheprovider")
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["FAILED test_it.py::test_hangs*"])
+
+
+def test_a_test_that_computes_for_ever_fails_by_name(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="def test_power(n=9):\n    n**n**n\ndef test_next():\n    pass\n"
+    )
+    result = pytester.runpytest_subprocess(
+        "-p", "tests.support.time_limit", "--processor-seconds", "0.5", "-p", "no:cacheprovider"
+    )
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["*test_power has computed for 0.5 seconds*"])

@@ -411,6 +411,30 @@ def test_numerical_gradient_takes_functions_and_nodes() -> None:
         np.testing.assert_allclose(from_node[x], expected[k], rtol=1e-8)
 
 
+def test_differences_take_structures() -> None:
+    a, b, p = sm.Variable("a", shape=(2,)), sm.Variable("b", shape=()), sm.Variable("p", shape=())
+    y = {"value": sm.sin(a) * b * p, "rest": [b * p]}
+    layers = {"a": [0.5, 1.0], "b": 3.0}
+    slope = {"a": 6 * np.cos(layers["a"]), "b": 2 * np.sum(np.sin(layers["a"])) + 2}
+    f = sm.compile([{"a": a, "b": b}, p], y)
+    found = numerical_gradient(f, [layers, 2.0])
+    by_node = numerical_gradient(f, {p: 2.0, b: 3.0, a: [0.5, 1.0]})
+    of_nodes = numerical_gradient(y, {p: 2.0, b: 3.0, a: [0.5, 1.0]})
+    for key, node in (("a", a), ("b", b)):
+        np.testing.assert_allclose(found[0][key], slope[key], rtol=1e-7)
+        np.testing.assert_allclose(by_node[node], slope[key], rtol=1e-7)
+        np.testing.assert_allclose(of_nodes[node], slope[key], rtol=1e-7)
+    alone = sm.compile({"a": a, "b": b}, sm.sum(a) * b)
+    np.testing.assert_allclose(numerical_gradient(alone, layers)["b"], 1.5, rtol=1e-7)
+    moved = directional_derivative(f, [layers, 2.0], [{"b": 1.0, "a": [0.0, 0.0]}, 0.0])
+    np.testing.assert_allclose(moved["rest"][0], 2.0)
+    np.testing.assert_allclose(moved["value"], 2 * np.sin(layers["a"]), rtol=1e-7)
+    with pytest.raises(GradientError, match=r"direction\[0\] needs a dict.*'a' missing"):
+        directional_derivative(f, [layers, 2.0], [{"b": 1.0}, 0.0])
+    with pytest.raises(GradientError, match="must be a dict from variables"):
+        numerical_gradient(y, {"p": 2.0})
+
+
 def test_differences_refuse_what_cannot_move() -> None:
     with pytest.raises(GradientError, match="int64"):
         numerical_gradient(np.exp, np.array([1, 2]))

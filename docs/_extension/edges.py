@@ -17,7 +17,7 @@ _ROW = re.compile(r"^\| (`[^|]+`) \| (`[^|]+`) \| (`[^|]+`) \| (`[^|]+`) \|", re
 def edges_by_op() -> dict[str, list[str]]:
     """Return Markdown for each op that the tables have a row of, alone in an expression."""
     text = (Path(__file__).parent.parent / "numerics.md").read_text("utf-8")
-    names = {**vars(symad), "inf": np.inf, "nan": np.nan}
+    names = {**vars(symad.special), **vars(symad), "inf": np.inf, "nan": np.nan}
     found: dict[str, list[str]] = {}
     for expression, point, value, derivative in _ROW.findall(text):
         x = Variable("x", shape=np.shape(eval(point.strip("`"), names)))

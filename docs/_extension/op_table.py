@@ -11,8 +11,8 @@ import numpy as np
 from edges import edges_by_op
 
 import symad.ops
-from symad import linalg
-from symad.errors import SymadError
+from symad import linalg, special
+from symad.errors import GradientError, SymadError
 from symad.graph.formula import Term, format_term
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.op import OP_CLASSES, Op
@@ -69,8 +69,10 @@ def row(name: str, op_class: type[Op], edges: Sequence[str]) -> str:
 def public_functions() -> dict[str, str]:
     """Return where the reference has the function of an op."""
     found = {}
-    for prefix, module in (("symad.linalg", linalg), ("symad", symad)):
-        for name, value in vars(module).items():
+    modules = {"symad.special": special, "symad.linalg": linalg, "symad": symad}
+    for prefix, module in modules.items():
+        for name in module.__all__:
+            value = getattr(module, name)
             known = value.name if isinstance(value, Op) else name
             if (
                 callable(value)
@@ -112,7 +114,11 @@ def rules_of(node: Node) -> list[str]:
     for slot, source in enumerate(node.inputs):
         if not (source.type.is_float and node.op.differentiable(slot)):
             continue
-        partial = node.op.reverse(slot, adjoint, node, *node.inputs)
+        try:
+            partial = node.op.reverse(slot, adjoint, node, *node.inputs)
+        except GradientError:
+            found.append(rf"$\bar {known[source]}$: no known formula")
+            continue
         if partial is not None:
             rule = tree(partial, known | {adjoint: Term(r"\bar v")})
             found.append(rf"$\displaystyle \bar {known[source]} = {rule}$")

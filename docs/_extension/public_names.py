@@ -12,7 +12,7 @@ from typing import Any
 from numpydoc.docscrape_sphinx import get_doc_object
 
 import symad
-from symad import demo, errors, linalg, testing
+from symad import demo, errors, linalg, nn, optimise, random, special, stats, testing
 from symad.graph.node import Node
 from symad.graph.op import Op
 
@@ -25,34 +25,48 @@ FAMILIES = {
     "Seeing and explaining": ("symad.drawing.show", "symad.tables.tracing", "symad.player.player")
     + ("symad.explaining",),
     "Looking inside": ("symad.inspection",),
-    "Arithmetic": ("symad.ops.arithmetic", "symad.ops.rounding"),
+    "Arithmetic": ("symad.ops.arithmetic", "symad.ops.rounding", "symad.ops.bits")
+    + ("symad.ops.floats",),
     "Exponentials, trigonometry, special functions": ("symad.ops.exponential",)
     + ("symad.ops.trigonometric", "symad.ops.special", "symad.ops.sinc")
     + ("symad.functions.elementwise",),
     "Comparison and choice": ("symad.ops.comparison", "symad.ops.truth")
-    + ("symad.functions.comparing", "symad.functions.choices"),
+    + ("symad.functions.comparing", "symad.functions.choices", "symad.functions.counting"),
     "Reductions": ("symad.ops.reduce", "symad.ops.extremum", "symad.ops.moments")
-    + ("symad.ops.cumulative", "symad.ops.running_extremum", "symad.functions.nan_reductions"),
+    + ("symad.ops.cumulative", "symad.ops.running_extremum", "symad.functions.nan_reductions")
+    + ("symad.functions.accumulation",),
     "Statistics": ("symad.functions.averages", "symad.functions.order_statistics")
     + ("symad.functions.histograms",),
     "Differences and interpolation": ("symad.functions.differences",)
     + ("symad.functions.interpolation", "symad.functions.polynomials"),
     "Shapes": ("symad.ops.shape", "symad.ops.permute", "symad.ops.join", "symad.ops.rearrange")
     + ("symad.ops.size", "symad.ops.create", "symad.ops.triangle")
-    + ("symad.functions.joining", "symad.functions.creation"),
+    + ("symad.functions.joining", "symad.functions.creation", "symad.functions.editing")
+    + ("symad.functions.arrays", "symad.functions.broadcasting", "symad.functions.pieces"),
     "Indexing": ("symad.ops.index", "symad.ops.gather", "symad.ops.subscript")
-    + ("symad.ops.sorting",),
+    + ("symad.ops.sorting", "symad.ops.searching"),
     "Products": ("symad.ops.product", "symad.ops.einsum", "symad.functions.products")
-    + ("symad.functions.signal",),
+    + ("symad.functions.signal", "symad.functions.linear_algebra"),
+    "dtypes": ("symad.functions.dtypes",),
     "Neural networks": ("symad.ops.nn",),
     "Control": ("symad.ops.control",),
 }
 """Which modules define what; a public name from any other module is an error of the build."""
 
-MODULES = {"symad": symad, "symad.linalg": linalg, "symad.testing": testing}
-MORE_MODULES = {"symad.errors": errors, "symad.demo": demo}
+MODULES = {
+    "symad": symad, "symad.linalg": linalg, "symad.nn": nn, "symad.random": random,
+    "symad.optimise": optimise, "symad.testing": testing,
+}  # fmt: skip
+MORE_MODULES = {
+    "symad.special": special, "symad.stats": stats, "symad.errors": errors, "symad.demo": demo
+}  # fmt: skip
 OF_MODULES = {
     "symad.linalg": "Linear algebra",
+    "symad.special": "Special functions",
+    "symad.stats": "Densities",
+    "symad.nn": "Networks",
+    "symad.random": "Random numbers",
+    "symad.optimise": "Optimisers",
     "symad.testing": "Testing",
     "symad.errors": "Errors",
     "symad.demo": "The lecture's examples",
@@ -77,6 +91,8 @@ RESULTS = (
     "symad.runtime.pipeline.Optimised",
     "symad.plan.plan.Plan",
     "symad.runtime.recompute_savings.Trade",
+    "symad.functions.dtypes.FloatInfo",
+    "symad.functions.dtypes.IntegerInfo",
     "symad.graph.provenance.Site",
     "symad.graph.provenance.Role",
 )

@@ -20,18 +20,18 @@ from symad.types import StructureType, TensorType, format_shape
 Forms: TypeAlias = Mapping[Node, Node]
 """From some nodes to nodes of the same value of which derivatives are taken in their place."""
 
-FormsOf: TypeAlias = Callable[[Sequence[Node], Sequence[Node]], Forms]
-"""Takes outputs and targets."""
+FormsOf: TypeAlias = Callable[[Sequence[Node], Sequence[Node], int], Forms]
+"""Takes outputs, targets, and the generation of the derivative."""
 
 
-def as_written(outputs: Sequence[Node], targets: Sequence[Node]) -> Forms:
+def as_written(outputs: Sequence[Node], targets: Sequence[Node], generation: int) -> Forms:
     """Return no other forms: the graph is differentiated as it is."""
     return {}
 
 
-def stable_forms(outputs: Sequence[Node], targets: Sequence[Node]) -> Forms:
+def stable_forms(outputs: Sequence[Node], targets: Sequence[Node], generation: int) -> Forms:
     """Return stable forms of formulas between ``targets`` and ``outputs``, by the rewrite rules."""
-    found: Forms = FUNCTIONS["stable_forms"](outputs, targets)
+    found: Forms = FUNCTIONS["stable_forms"](outputs, targets, generation)
     return found
 
 
@@ -56,6 +56,15 @@ def target_leaves(xs: Any) -> list[Node]:
         _require_float(leaf, "differentiated with respect to")
         found.append(leaf)
     return found
+
+
+def require_some(targets: Sequence[Any]) -> None:
+    """Raise an error if there is nothing with respect to which to differentiate."""
+    if not targets:
+        raise GradientError(
+            "there is nothing to differentiate with respect to",
+            remedy="There must be at least one floating-point variable.",
+        )
 
 
 def _require_node(value: Any, where: str) -> None:

@@ -70,10 +70,12 @@ def _tangents(
     y: Any, xs: Any, seeds: Any, forms_of: FormsOf, active: SeedActivity | None = None
 ) -> tuple[dict[Node, Node], Guard]:
     outputs, targets = output_leaves(y), target_leaves(xs)
-    forms = forms_of(outputs, targets)
-    order = topological_order([*outputs, *targets], instead=forms)
-    moving = active_nodes(order, targets, forms)
-    generation, guard = generation_of(order), Guard(order)
+    order = topological_order([*outputs, *targets])
+    generation = generation_of(order)
+    forms = forms_of(outputs, targets, generation)
+    if forms:
+        order = topological_order([*outputs, *targets], instead=forms)
+    moving, guard = active_nodes(order, targets, forms), Guard(order)
     known = dict(seed_nodes(targets, xs, seeds, generation))
     for seed in known.values():
         guard.note_seed(seed, active)

@@ -10,14 +10,16 @@ digits for one-sided and 10 for central differences, in float32 3 and 5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from symad.errors import GradientError
-from symad.graph.nested import leaves, rebuild
+from symad.graph.nested import Nested, leaves, map_leaves, matching_leaves, rebuild
 from symad.graph.node import Node, as_array
+from symad.graph.op import call
+from symad.types import TensorType
 
 Array = np.ndarray[Any, Any]
 Point = list[Array]
@@ -28,7 +30,7 @@ _BEST_POWER = {"central": 1 / 3, "forward": 1 / 2}
 
 
 def directional_derivative(
-    f: Callable[..., Any] | Node,
+    f: Callable[..., Any] | Node | Nested,
     at: Any,
     direction: Any,
     method: Method = "central",
@@ -38,13 +40,15 @@ def directional_derivative(
 
     Parameters
     ----------
-    f : callable or Node
-        A compiled or other function with one argument for each item of ``at``.  A node is
-        evaluated; compile it first if it is large.
-    at : array, list of arguments, or dict from variables to values for a node
-        The point.  A list has one item for each argument; a single argument is an array or a
-        number.
+    f : callable, Node or nested structure of nodes
+        A compiled or other function of the arguments ``at``.  Nodes are evaluated; compile them
+        first if they are large.
+    at : list of arguments, single argument, or dict from variables to values
+        The point.  An argument is a number, an array or a nested structure of these, in which a
+        list of numbers is an array.  For nodes, and for compiled functions if you like, the point
+        is a dict from variables to values.
     direction : like ``at``
+        Items of dicts are matched by key.
     method : {"central", "forward"}
         (f(x + h d) - f(x - h d)) / 2h, or (f(x + h d) - f(x)) / h.
     step : float, optional
@@ -58,7 +62,8 @@ def directional_derivative(
     Raises
     ------
     GradientError
-        If there is no such method, or the point is not floating.
+        If there is no such method, the point is not floating, or the direction has another
+        structure.
 
     Examples
     --------
@@ -68,8 +73,9 @@ def directional_derivative(
     >>> sm.directional_derivative(f, np.array([0.0, np.pi]), np.array([1.0, 10.0]))
     array([  1., -10.])
     """
-    evaluate, point = _evaluator(f, at)
-    move = _as_point(list(_items(direction)), None)
+    evaluate, point, form = _evaluator(f, at)
+    steps = matching_leaves(form, _arrays(direction), "direction", GradientError)
+    move = [as_array(d, None) for d in steps]
     value = evaluate(point)
     h = step or choose_step(point, value, move, method)
     ahead = evaluate([x + x.dtype.type(h) * d for x, d in zip(point, move, strict=True)])
@@ -80,7 +86,10 @@ def directional_derivative(
 
 
 def numerical_gradient(
-    f: Callable[..., Any] | Node, at: Any, method: Method = "central", step: float | None = None
+    f: Callable[..., Any] | Node | Nested,
+    at: Any,
+    method: Method = "central",
+    step: float | None = None,
 ) -> Any:
     """Return the gradient of the sum of ``f`` at a point, one element of it at a time.
 
@@ -91,7 +100,7 @@ def numerical_gradient(
 
     Returns
     -------
-    array, list of arrays, or dict from variables to arrays
+    array, or nested structure of arrays
         Like ``at``.
 
     Raises
@@ -108,7 +117,7 @@ def numerical_gradient(
     >>> print(f"{gradient[x1]:.6f} {gradient[x2]:.6f}")
     5.500000 1.716338
     """
-    evaluate, point = _evaluator(f, at)
+    evaluate, point, form = _evaluator(f, at)
     value = evaluate(point)
     gradient = [np.zeros_like(x) for x in point]
     for k, x in enumerate(point):
@@ -122,10 +131,7 @@ def numerical_gradient(
             after = evaluate(_replaced(point, k, end))
             width = end[index] - start[index]  # the actual step: x + h is rounded
             gradient[k][index] = _total(_quotient(after, before, width))
-    results = [g[()] for g in gradient]
-    if isinstance(at, Mapping):
-        return dict(zip(at, results, strict=True))
-    return results if isinstance(at, (list, tuple)) else results[0]
+    return rebuild(form, iter([g[()] for g in gradient]))
 
 
 def _replaced(point: Point, k: int, x: Array) -> Point:
@@ -158,33 +164,61 @@ def choose_step(
     return float((epsilon * size) ** _BEST_POWER[method] / speed)
 
 
-def _evaluator(f: Callable[..., Any] | Node, at: Any) -> tuple[Callable[[Point], Any], Point]:
-    """Return ``f`` as a function of a list of arrays, and the point as such a list."""
-    if not isinstance(f, Node):
-        return lambda point: f(*[x[()] for x in point]), _as_point(list(_items(at)), None)
-    if not isinstance(at, Mapping):
+def _evaluator(f: Any, at: Any) -> tuple[Callable[[Point], Any], Point, Any]:
+    """Return ``f`` as a function of a list of arrays, the point as such a list, and its form."""
+    form = _arrays(at)
+    by_node = isinstance(form, dict) and any(isinstance(key, Node) for key in form)
+    if callable(f) and not (by_node and hasattr(f, "inputs")):
+        return lambda point: f(*_arguments(rebuild(form, iter(point)))), _as_point(form), form
+    if not by_node:
         raise GradientError(
             "the point at which to evaluate a node must be a dict from variables to values",
             remedy="Write at={x: 2.0}, or compile the node and give its arguments in order.",
         )
-    variables = list(at)
-    node = f
-    point = _as_point(list(at.values()), [variable.dtype for variable in variables])
-    return lambda point: node.eval(dict(zip(variables, point, strict=True))), point
+    outputs = f.outputs if callable(f) else f
+    form = {node: _in_its_dtype(value, node) for node, value in form.items()}
+
+    def evaluate(point: Point) -> Any:
+        feed = rebuild(form, iter(point))
+        return map_leaves(lambda node: call("eval", node, feed), outputs)
+
+    return evaluate, _as_point(form), form
 
 
-def _items(value: Any) -> Sequence[Any]:
-    if isinstance(value, Mapping):
-        return list(value.values())
-    return value if isinstance(value, (list, tuple)) else [value]
+def _arrays(value: Any) -> Any:
+    """Return a nested structure in which lists of numbers, except the outermost, are arrays."""
+    if isinstance(value, dict):
+        return {key: _array(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [_array(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
 
 
-def _as_point(values: Sequence[Any], dtypes: Sequence[Any] | None) -> Point:
+def _array(value: Any) -> Any:
+    numbers = isinstance(value, (list, tuple)) and all(
+        isinstance(leaf, (bool, int, float)) for leaf in leaves(value)
+    )
+    return as_array(value, "float64") if numbers else _arrays(value)
+
+
+def _in_its_dtype(value: Any, node: Any) -> Any:
+    if not isinstance(node, Node):
+        raise GradientError(f"{node!r} is not a node", remedy="Write at={x: 2.0}.")
+    return as_array(value, node.dtype) if isinstance(node.type, TensorType) else value
+
+
+def _arguments(form: Any) -> Sequence[Any]:
+    return form if isinstance(form, (list, tuple)) else [form]
+
+
+def _as_point(form: Any) -> Point:
+    """Return the leaves of a structure as floating arrays."""
     point = []
-    for k, value in enumerate(values):
-        array = as_array(value, dtypes[k] if dtypes else None)
+    for value in leaves(form):
+        array = as_array(value, None)
         if array.dtype.kind != "f":
-            if isinstance(value, (np.ndarray, np.generic)) or dtypes:
+            if isinstance(value, (np.ndarray, np.generic)):
                 raise GradientError(
                     f"a value of dtype {array.dtype} cannot be moved by a small step",
                     remedy="Give it as a floating array, or keep it fixed inside the function.",

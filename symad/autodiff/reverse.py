@@ -91,10 +91,12 @@ def _extend(
     y: Any, xs: Any, seed: Any, forms_of: FormsOf, active: SeedActivity | None = None
 ) -> tuple[Extension, Guard]:
     outputs, targets = output_leaves(y), target_leaves(xs)
-    forms = forms_of(outputs, targets)
-    order = topological_order(outputs, instead=forms)
-    between = active_nodes(order, targets, forms)
-    record, guard = Extension(tuple(outputs), tuple(targets), generation_of(order)), Guard(order)
+    order = topological_order(outputs)
+    record = Extension(tuple(outputs), tuple(targets), generation_of(order))
+    forms = forms_of(outputs, targets, record.generation)
+    if forms:
+        order = topological_order(outputs, instead=forms)
+    between, guard = active_nodes(order, targets, forms), Guard(order)
     left: dict[Node, list[Node]] = {}  # the lecture's node_to_grad
     for output, seed_node in seed_nodes(outputs, y, seed, record.generation):
         record.seeds[output] = seed_node
@@ -107,7 +109,8 @@ def _extend(
         record.steps.append(Visit(node, tuple(contributions)))
         adjoint = _sum_node(node, contributions, record, guard)
         if node in forms:
-            left.setdefault(forms[node], []).append(adjoint)
+            handed = _adjoint_of_form(forms[node], node, adjoint, record.generation, guard)
+            left.setdefault(forms[node], []).append(handed)
             continue
         for slot, source in enumerate(node.inputs):
             if source in between and node.op is not None and node.op.differentiable(slot):
@@ -115,6 +118,18 @@ def _extend(
                 if partial is not None:
                     left.setdefault(source, []).append(partial)
     return record, guard
+
+
+def _adjoint_of_form(
+    form: Node, node: Node, adjoint: Node, generation: int, guard: Guard
+) -> Node:
+    """Return the adjoint of a stable form of ``node``; a form that was there before has an edge."""
+    if form.role is not None and form.role.is_of_form and form.role.node is node:
+        return adjoint
+    with creating(_context(Edge(form, node, 0), RoleKind.PARTIAL, generation)):
+        partial = identity(adjoint)
+    guard.note(partial, guard.known(adjoint))
+    return partial
 
 
 def _sum_node(node: Node, contributions: Sequence[Node], record: Extension, guard: Guard) -> Node:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import symad as sm
+from symad.autodiff.activity import require_some
 from symad.autodiff.extension import Propagated, Summed
 from symad.demo.examples import running_example
 from symad.errors import GradientError
@@ -239,6 +240,7 @@ def compare_with_extension(
         x1, x2, y = running_example(shape=())
         feed = {x1: 2.0, x2: 5.0}
     variables = [node for node in topological_order([y]) if isinstance(node, sm.Variable)]
+    require_some(variables)
     numbers = backpropagate(y, feed)
     record = sm.extend(y, variables)
     rows = list(_steps(y, numbers, record))

@@ -18,11 +18,10 @@ def gradient_step(model: Model, learning_rate: float) -> sm.Function:
     takes batches of any size.
     """
     slopes = sm.gradients(model.loss, model.parameters)
-    pairs = zip(model.parameters, slopes, strict=True)
     return sm.compile(
         [model.images, model.labels],
         (model.loss, accuracy(model.logits, model.labels)),
-        updates={weight: weight - learning_rate * slope for weight, slope in pairs},
+        updates=sm.optimise.sgd(model.parameters, slopes, learning_rate),
         name="gradient_step",
     )
 

@@ -27,7 +27,7 @@ class Flow:
         self._view = view
         self._part: dict[Node, Part] = {}
         self._rises: dict[Node, bool] = {}
-        for node in sorted(view.related, key=_generation):
+        for node in sorted(view.related, key=_rank):
             self._part[node] = part = part_of(node, labels)
             beside = self._beside(node)
             against = part.family == "adjoint"
@@ -48,5 +48,7 @@ class Flow:
         return node if node.role is None else node.role.node
 
 
-def _generation(node: Node) -> int:
-    return 0 if node.role is None else node.role.generation
+def _rank(node: Node) -> tuple[int, bool]:
+    """Return a number that is greater than that of the node which ``node`` is drawn beside."""
+    role = node.role
+    return (0, False) if role is None else (role.generation, not role.is_of_form)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from symad.autodiff.activity import require_some
 from symad.autodiff.reverse import extend, target_adjoints
 from symad.errors import GraphTypeError
 from symad.graph.graph import Graph
@@ -80,6 +81,7 @@ def explain(nodes: Any, xs: Any = None, feed: Mapping[Node, Any] | None = None) 
     from symad.explaining.explanation import explain_nodes
 
     if xs is not None:
+        require_some(list(leaves(xs)))
         record = extend(nodes, xs)
         made = [*record.adjoints.values(), *record.partials.values()]
         return explain_nodes(target_adjoints(record), feed, made)
@@ -193,8 +195,7 @@ def difference_errors(
 def _variables(y: Node, xs: Any) -> list[Node]:
     """Return the variables of a comparison."""
     found = list(leaves(xs))
-    if not found:
-        raise GraphTypeError("there is nothing to differentiate with respect to: xs is empty")
+    require_some(found)
     for node in (y, *found):
         if not isinstance(node, Node):
             raise GraphTypeError(f"{node!r} is not a node of a graph")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
 
-from symad.errors import did_you_mean
+from symad.catalogue import MODULES
 
 _COMPLEX = "symad has no complex numbers"
 _REAL = f"{_COMPLEX}: a real x is its own {{}}"
@@ -40,20 +43,50 @@ _REASONS = {
 """Reasons by the path of a name below ``symad``."""
 
 
-def absence(module: str, name: str, known: Mapping[str, Iterable[str]]) -> str:
-    """Return the message of the error that a module has no such name.
+def absent(module: str, name: str) -> AttributeError:
+    """Return the error that a module has no such name; it says what there is instead.
 
     Parameters
     ----------
-    module, name : str
-    known : mapping from str to iterable of str
-        Modules that may have it, each with its names.
+    module : str
+        Such as ``"symad.linalg"``.
+    name : str
+
+    Examples
+    --------
+    >>> absent("symad", "solve")
+    AttributeError("module 'symad' has no attribute 'solve'. Did you mean 'sm.linalg.solve'?")
+    >>> absent("symad.linalg", "eihg")
+    AttributeError("module 'symad.linalg' has no attribute 'eihg'. Did you mean 'eigh'?")
     """
     message = f"module {module!r} has no attribute {name!r}"
     path = f"{module}.{name}".removeprefix("symad.")
+    if name.startswith("_"):
+        return AttributeError(message)
     if path in _REASONS:
-        return f"{message}: {_REASONS[path]}."
-    elsewhere = [where for where, names in known.items() if name in names]
-    if elsewhere:
-        return f"{message}. Did you mean '{elsewhere[0].replace('symad', 'sm', 1)}.{name}'?"
-    return f"{message}.{did_you_mean(name, known[module])}" if module in known else message
+        return AttributeError(f"{message}: {_REASONS[path]}.")
+    here, places = set(_names(module)), _places()
+    near = [name] if name in places else get_close_matches(name, [*here, *places], 1)
+    hints = [known if known in here else f"{places[known]}.{known}" for known in near]
+    return AttributeError(message + "".join(f". Did you mean {hint!r}?" for hint in hints))
+
+
+def _places() -> dict[str, str]:
+    """Return the module of each public name as users write it: sm, sm.linalg, ..."""
+    found: dict[str, str] = {}
+    for module in ("symad", *(f"symad.{name}" for name in MODULES)):
+        for name in _names(module):
+            found.setdefault(name, module.replace("symad", "sm", 1))
+    return found
+
+
+def _names(module: str) -> Iterable[str]:
+    loaded = import_module(module)
+    return getattr(loaded, "__all__", None) or [
+        name for name, value in vars(loaded).items() if _is_public(name, value)
+    ]
+
+
+def _is_public(name: str, value: Any) -> bool:
+    """Return whether a name of a module is for users: public functions have an example."""
+    return not name.startswith("_") and "Examples\n" in (getattr(value, "__doc__", None) or "")

@@ -50,7 +50,7 @@ def cumulative_sum(
     """
     node, along = _prepared("cumulative_sum", x, axis, dtype)
     initial = zeros_like(sum_of(node, along, keepdims=True)) if include_initial else None
-    return _accumulated(cumsum, node, along, initial)
+    return _accumulated(cumsum, node, along, initial, dtype)
 
 
 @register
@@ -86,7 +86,7 @@ def cumulative_prod(
     """
     node, along = _prepared("cumulative_prod", x, axis, dtype)
     initial = ones_like(prod(node, along, keepdims=True)) if include_initial else None
-    return _accumulated(cumprod, node, along, initial)
+    return _accumulated(cumprod, node, along, initial, dtype)
 
 
 def _prepared(name: str, x: Operand, axis: int | None, dtype: Any) -> tuple[Node, int]:
@@ -102,6 +102,9 @@ def _prepared(name: str, x: Operand, axis: int | None, dtype: Any) -> tuple[Node
     return node, one_axis(axis)
 
 
-def _accumulated(accumulate: Callable[..., Node], x: Node, axis: int, initial: Node | None) -> Node:
+def _accumulated(
+    accumulate: Callable[..., Node], x: Node, axis: int, initial: Node | None, dtype: Any
+) -> Node:
     result = accumulate(x, axis)
-    return result if initial is None else concat([initial, result], axis)
+    whole = result if initial is None else concat([initial, result], axis)
+    return whole if dtype is None else cast(whole, dtype)

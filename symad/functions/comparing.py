@@ -139,6 +139,67 @@ def _same_sizes(x: Node, y: Node) -> list[Node] | None:
 
 
 @register
+def array_equiv(x: Operand, y: Operand) -> Node:
+    """Return whether two arrays have the same elements after broadcasting, as a boolean node.
+
+    Parameters
+    ----------
+    x, y : node, number or array
+        Shapes that are known not to broadcast are not equal.
+
+    Raises
+    ------
+    EvaluationError
+        When run, if sizes that were not known do not broadcast.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.array_equiv(sm.constant([[1.0, 2.0], [1.0, 2.0]]), [1.0, 2.0]).eval()
+    np.True_
+    """
+    first, second = as_node(x), as_node(y)
+    try:
+        return all_true(equal(first, second))
+    except ShapeError:
+        return Constant(np.False_)
+
+
+@register
+def isposinf(x: Operand) -> Node:
+    """Return whether ``x`` is positive infinity, element by element.
+
+    Parameters
+    ----------
+    x : node, number or array
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.isposinf(sm.constant([1.0, float("inf"), -float("inf")])).eval()
+    array([False,  True, False])
+    """
+    return equal(x, np.inf)
+
+
+@register
+def isneginf(x: Operand) -> Node:
+    """Return whether ``x`` is negative infinity, element by element.
+
+    Parameters
+    ----------
+    x : node, number or array
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.isneginf(sm.constant([1.0, float("inf"), -float("inf")])).eval()
+    array([False, False,  True])
+    """
+    return equal(x, -np.inf)
+
+
+@register
 def fmax(x: Operand, y: Operand) -> Node:
     """Return the larger of ``x`` and ``y``, element by element, and the other one for a NaN.
 

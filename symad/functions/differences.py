@@ -13,7 +13,7 @@ from symad.ops.comparison import not_equal
 from symad.ops.cumulative import cumsum
 from symad.ops.join import concat
 from symad.ops.reduce import sum as sum_of
-from symad.ops.shape import broadcast_to, ravel
+from symad.ops.shape import as_axes, broadcast_to, ravel
 from symad.types import normalize_axes
 
 
@@ -153,7 +153,9 @@ def central_differences(
     node = as_floats(as_node(f))
     rank = known_rank("central_differences", node)
     with reporting("central_differences", node):
-        axes = normalize_axes(axis, rank)
+        normalize_axes(axis, rank)
+        given = range(rank) if axis is None else as_axes(axis)
+        axes = [one % rank for one in given]  # in the order given, which is that of the results
         steps = _steps(node, spacing, len(axes))
         if edge_order not in (1, 2):
             raise GraphTypeError(f"edge_order is {edge_order!r}; it must be 1 or 2")

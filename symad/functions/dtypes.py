@@ -13,7 +13,7 @@ import numpy as np
 from symad.errors import GraphTypeError
 from symad.graph.node import Node, as_array
 from symad.ops.adjoint import cast
-from symad.ops.base import Operand, require_cpu, tensor_types
+from symad.ops.base import Operand, register, require_cpu, tensor_types
 from symad.types import as_dtype
 
 float16, float32, float64 = map(np.dtype, ("float16", "float32", "float64"))
@@ -24,7 +24,7 @@ bool = np.dtype("bool")
 
 @dataclass(frozen=True)
 class FloatInfo:
-    """What :func:`finfo` returns: the limits of a floating dtype, as Python floats."""
+    """The limits of a floating dtype, as Python floats: what :func:`symad.finfo` returns."""
 
     bits: int
     eps: float
@@ -36,7 +36,7 @@ class FloatInfo:
 
 @dataclass(frozen=True)
 class IntegerInfo:
-    """What :func:`iinfo` returns: the limits of an integer dtype, as Python integers."""
+    """The limits of an integer dtype, as Python integers: what :func:`symad.iinfo` returns."""
 
     bits: int
     max: int
@@ -48,9 +48,10 @@ def _dtype_of(value: Any) -> np.dtype[Any]:
     """Return a dtype, or that of a node or an array."""
     if isinstance(value, Node):
         return tensor_types(value.type)[0].dtype
-    return as_dtype(getattr(value, "dtype", value))
+    return as_dtype(value if isinstance(value, type) else getattr(value, "dtype", value))
 
 
+@register
 def finfo(type: Any) -> FloatInfo:
     """Return the limits of a floating dtype.
 
@@ -79,10 +80,11 @@ def finfo(type: Any) -> FloatInfo:
     if dtype.kind != "f":
         raise GraphTypeError(f"{dtype} is not a floating dtype", remedy="Use sm.iinfo.")
     found = np.finfo(dtype)
-    eps, most, least, normal = map(float, (found.eps, found.max, found.min, found.smallest_normal))
-    return FloatInfo(found.bits, eps, most, least, normal, dtype)
+    eps, most, least = float(found.eps), float(found.max), float(found.min)
+    return FloatInfo(found.bits, eps, most, least, float(found.smallest_normal), dtype)
 
 
+@register
 def iinfo(type: Any) -> IntegerInfo:
     """Return the limits of an integer dtype.
 
@@ -113,6 +115,7 @@ def iinfo(type: Any) -> IntegerInfo:
     return IntegerInfo(found.bits, int(found.max), int(found.min), dtype)
 
 
+@register
 def isdtype(dtype: Any, kind: Any) -> Any:
     """Return whether a dtype is of a kind.
 
@@ -144,13 +147,16 @@ def isdtype(dtype: Any, kind: Any) -> Any:
         raise GraphTypeError(f"{kind!r} is not a kind of dtypes: {error}") from None
 
 
-def can_cast(from_: Any, to: Any) -> Any:
+@register
+def can_cast(from_: Any, to: Any, casting: Any = "safe") -> Any:
     """Return whether all values of one dtype can be represented in another.
 
     Parameters
     ----------
     from_ : dtype, node or array
     to : dtype
+    casting : {"safe", "no", "equiv", "same_kind", "unsafe"}
+        The kind of cast, as in NumPy; by default, one that keeps values.
 
     Returns
     -------
@@ -162,9 +168,10 @@ def can_cast(from_: Any, to: Any) -> Any:
     >>> sm.can_cast(sm.float32, sm.float64), sm.can_cast(sm.Variable("x"), sm.float32)
     (True, False)
     """
-    return np.can_cast(_dtype_of(from_), as_dtype(to))
+    return np.can_cast(_dtype_of(from_), as_dtype(to), casting)
 
 
+@register
 def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
     """Return the dtype of an operation with all of the operands.
 
@@ -200,7 +207,11 @@ def _operand(value: Any) -> Any:
     if isinstance(value, Node):
         (type_,) = tensor_types(value.type)
         return type_.dtype.type(0).item() if type_.weak else type_.dtype
-    return as_array(value, None).dtype if isinstance(value, (list, tuple)) else _dtype_of(value)
+    return (
+        as_array(value, None).dtype
+        if isinstance(value, (list, tuple, complex))
+        else _dtype_of(value)
+    )
 
 
 def astype(x: Operand, dtype: Any, *, copy: Any = True, device: Any = None) -> Node:

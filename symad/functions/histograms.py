@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
+from symad.functions.along import require_size
 from symad.graph.node import Node, reporting
 from symad.ops.adjoint import broadcast_like, cast
 from symad.ops.base import Operand, as_node, register
@@ -31,7 +32,7 @@ def bincount(
     Parameters
     ----------
     x : node or array
-        A vector of integers that are not negative.
+        A vector of integers that are not negative, or of booleans.
     weights : node or array, optional
         What each element counts, instead of 1; it gets a gradient.
     minlength : int or integer node
@@ -48,7 +49,7 @@ def bincount(
     Raises
     ------
     GraphTypeError
-        If ``x`` has floats or booleans.
+        If ``x`` has floats.
     ShapeError
         If ``x`` is not a vector.
 
@@ -62,16 +63,17 @@ def bincount(
     """
     node = as_node(x)
     with reporting("bincount", node):
-        if node.dtype.kind not in "iu":
+        if node.dtype.kind not in "iub":
             raise GraphTypeError(
                 f"integers are counted, not {node.dtype}",
                 remedy="Cast first: x.astype('int64'), or use sm.histogram for floats.",
             )
         if node.ndim not in (1, None):
             raise ShapeError("the operand must be a vector", remedy="Flatten it: x.ravel().")
+    node = cast(node, "int64")
     each = as_node(np.int64(1)) if weights is None else cast(as_node(weights), "float64")
     if length is None:  # -1 is there for an operand without elements
-        length = maximum(largest(concat([cast(node, "int64"), [-1]])) + 1, minlength)
+        length = maximum(largest(concat([node, [-1]])) + 1, minlength)
     return scatter_add(broadcast_like(each, node), zeros((length,), each.dtype), (node,))
 
 
@@ -123,6 +125,9 @@ def histogram(
     at_end = equal(flat, bounds[-1])
     found = where(at_end, count, searchsorted(bounds, flat, side="right")) - 1
     each = as_node(np.int64(1)) if weights is None else ravel(as_node(weights))
+    if each.dtype.kind == "b":
+        with reporting("histogram", flat, each):
+            raise GraphTypeError("weights are numbers", remedy="Cast: weights.astype('int64').")
     counted = where(inside, each, 0)
     places = where(inside, found, 0)
     counts = scatter_add(counted, zeros((count,), counted.dtype), (places,))
@@ -146,4 +151,6 @@ def _bounds(x: Node, bins: Any, range: Any) -> Node:
     if isinstance(bins, str):
         with reporting("histogram", x):
             raise GraphTypeError(f"bins={bins!r} is not supported", remedy="Give their number.")
-    return as_node(bins)
+    bounds = as_node(bins)
+    require_size("histogram", bounds, 0, 2)
+    return bounds

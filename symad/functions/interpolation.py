@@ -8,8 +8,9 @@ from symad.errors import GraphTypeError, ShapeError
 from symad.functions.along import require_size
 from symad.graph.node import Constant, Node, reporting
 from symad.ops.adjoint import cast
+from symad.ops.arithmetic import abs as magnitude
 from symad.ops.base import Operand, as_node, register
-from symad.ops.comparison import equal, isnan, maximum, minimum, where
+from symad.ops.comparison import equal, isnan, less, maximum, minimum, where
 from symad.ops.gather import take
 from symad.ops.join import concat
 from symad.ops.rearrange import flip
@@ -101,6 +102,7 @@ def _segments(x: Node, places: Node, values: Node, count: int | Node) -> Node:
 
 def _periodic(x: Node, places: Node, values: Node, period: Operand) -> tuple[Node, Node, Node]:
     """Return the places in one period, sorted, with one more from the periods before and after."""
+    period = magnitude(period)
     x, places = x % period, places % period
     order = argsort(places)
     places, values = take(places, order), take(values, order)
@@ -116,7 +118,7 @@ def digitize(x: Operand, bins: Operand, right: bool = False) -> Node:
     ----------
     x : node, number or array
     bins : node or array
-        The bounds: a vector, increasing or, if it is a constant, decreasing.
+        The bounds: a vector, increasing or decreasing.
     right : bool
         Whether intervals include their upper bound; by default they include the lower one.
 
@@ -137,7 +139,11 @@ def digitize(x: Operand, bins: Operand, right: bool = False) -> Node:
     array([1, 2, 3])
     """
     bounds, side = as_node(bins), "left" if right else "right"
-    if isinstance(bounds, Constant) and np.any(np.diff(bounds.value) < 0):
+    if not isinstance(bounds, Constant):
+        falls = less(bounds[-1], bounds[0])
+        found = searchsorted(where(falls, flip(bounds), bounds), x, side=side)
+        return where(falls, axis_size(bounds, 0) - found, found)
+    if np.any(np.diff(bounds.value) < 0):
         with reporting("digitize", bounds):
             if np.any(np.diff(bounds.value) > 0):
                 raise GraphTypeError("the bounds must increase or decrease throughout")

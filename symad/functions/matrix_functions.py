@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn
 
+import numpy as np
+
 from symad.errors import GraphTypeError, ShapeError
-from symad.functions.along import known_rank
+from symad.functions.along import as_floats, known_rank
+from symad.functions.linear_algebra import matrix_rank
 from symad.graph.node import Node, apply, reporting
+from symad.ops.adjoint import cast
+from symad.ops.arithmetic import square
 from symad.ops.base import Operand, as_node, as_nodes, register
-from symad.ops.comparison import where
+from symad.ops.comparison import equal, isnan, logical_and, where
 from symad.ops.create import arange, zeros
-from symad.ops.factorisation import cholesky
+from symad.ops.factorisation import cholesky, svdvals
 from symad.ops.gather import take
+from symad.ops.index import index_array
 from symad.ops.inverse import inv
 from symad.ops.join import concat
 from symad.ops.linalg import norm
 from symad.ops.linear_system import solve, solve_triangular
-from symad.ops.matrix_functions import LU, Expm, SolveSylvester
+from symad.ops.matrices import to_columns
+from symad.ops.matrix_functions import LU, Expm, SolveSylvester, Sqrtm
 from symad.ops.permute import moveaxis
 from symad.ops.product import matmul
+from symad.ops.pseudo_inverse import pinv
+from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims, ravel, reshape
 from symad.ops.size import axis_size
 from symad.ops.structure import structure_item
+from symad.ops.truth import all as all_true
 
 
 def expm(a: Operand) -> Node:
@@ -55,6 +65,39 @@ def expm(a: Operand) -> Node:
            [0., 1.]])
     """
     return apply(Expm(), as_node(a))
+
+
+def sqrtm(a: Operand) -> Node:
+    """Return the square root of a square matrix: the X with X X = A and no negative eigenvalues.
+
+    This is ``scipy.linalg.sqrtm`` where the root is real.
+
+    Parameters
+    ----------
+    a : (n, n) node or array
+
+    Returns
+    -------
+    (n, n) Node
+        NaN if the root is not real.
+
+    Raises
+    ------
+    ShapeError
+        If ``a`` is not one square matrix.
+
+    Notes
+    -----
+    Ẋ solves X Ẋ + Ẋ X = Ȧ, and Ā solves Xᵀ Ā + Ā Xᵀ = X̄: see :func:`solve_sylvester`.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.linalg.sqrtm(sm.constant([[4.0, 0.0], [0.0, 9.0]])).eval()
+    array([[2., 0.],
+           [0., 3.]])
+    """
+    return apply(Sqrtm(), as_node(a))
 
 
 class LUResult(NamedTuple):
@@ -173,6 +216,52 @@ def cho_solve(factor_and_lower: tuple[Operand, bool], b: Operand) -> Node:
     return solve_triangular(lower.mT, solve_triangular(lower, b, lower=True))
 
 
+def solve_banded(l_and_u: tuple[int, int], ab: Operand, b: Operand) -> Node:
+    """Solve ``a @ x = b`` for a matrix of which a few diagonals are given; the others are 0.
+
+    This is ``scipy.linalg.solve_banded``, except that symad solves with the whole matrix.
+
+    Parameters
+    ----------
+    l_and_u : pair of int
+        The numbers of diagonals below and above the main one.
+    ab : (l + u + 1, n) node or array
+        The diagonals in rows, the highest first: the element of row i and column j of ``a`` is in
+        row u + i − j and column j.
+    b : (n,) or (n, k) node or array
+
+    Returns
+    -------
+    (n,) or (n, k) Node
+
+    Raises
+    ------
+    ShapeError
+        If the sizes do not fit.
+    EvaluationError
+        If the matrix is singular, when values are fed.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> ab = sm.constant([[0.0, 1.0], [2.0, 4.0]])  # the matrix [[2, 1], [0, 4]]
+    >>> sm.linalg.solve_banded((0, 1), ab, [4.0, 8.0]).eval()
+    array([1., 2.])
+    """
+    below, above = l_and_u
+    bands, right = as_nodes(ab, b)
+    rows = below + above + 1
+    with reporting("solve_banded", bands, right):
+        count = axis_size(bands, 0)
+        if bands.ndim not in (2, None) or (isinstance(count, int) and count != rows):
+            raise ShapeError(f"the diagonals must be a matrix of {rows} rows, not {bands.type}")
+    columns = arange(axis_size(bands, 1))
+    offsets = expand_dims(columns, 1) - columns
+    inside = logical_and(offsets >= -above, offsets <= below)
+    places = where(inside, offsets + above, 0)
+    return solve(where(inside, index_array(bands, (places, columns)), 0), right)
+
+
 def solve_sylvester(a: Operand, b: Operand, q: Operand) -> Node:
     """Solve Sylvester's equation ``a @ x + x @ b = q``.
 
@@ -204,6 +293,72 @@ def solve_sylvester(a: Operand, b: Operand, q: Operand) -> Node:
            [2.]])
     """
     return apply(SolveSylvester(), *as_nodes(a, b, q))
+
+
+class LstsqResult(NamedTuple):
+    """What :func:`lstsq` returns, in NumPy's order."""
+
+    x: Node
+    residuals: Node
+    rank: Node
+    s: Node
+
+
+def lstsq(a: Operand, b: Operand, rcond: Operand | None = None) -> LstsqResult:
+    """Return the shortest x with the least ‖a x − b‖, and what is known about it.
+
+    Parameters
+    ----------
+    a : (m, n) node or array
+    b : (m,) or (m, k) node or array
+    rcond : float or node, optional
+        Singular values up to this fraction of the largest count as 0; by default, max(m, n) times
+        the precision of the dtype, and the precision itself if it is not between 0 and 1.
+
+    Returns
+    -------
+    x : (n,) or (n, k) Node
+    residuals : (1,) or (k,) Node
+        Σ (a x − b)², empty if m ≤ n is known.  Unlike NumPy's, they are also there for matrices
+        whose rank is less than n.
+    rank : integer Node
+    s : Node
+        The singular values of ``a``.
+
+    Raises
+    ------
+    ShapeError
+        If the operands are not matrices, or vectors, of the same number of rows.
+
+    Notes
+    -----
+    x = a⁺ b: see :func:`pinv` for derivatives.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> a = sm.constant([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+    >>> sm.linalg.lstsq(a, [1.0, 3.0, 5.0]).x.eval().round(9)
+    array([1., 2.])
+    """
+    left, right = (as_floats(node) for node in as_nodes(a, b))
+    with reporting("lstsq", left, right):
+        if left.ndim not in (2, None) or right.ndim not in (1, 2, None):
+            raise ShapeError("lstsq needs one matrix, and one or two axes on the right")
+    cutoff = None if rcond is None else _cutoff(as_node(rcond, left), left.dtype)
+    x = pinv(left, rtol=cutoff) @ right
+    m, n = axis_size(left, 0), axis_size(left, 1)
+    residuals = sum_of(square(to_columns(left @ x - right, right)), 0)
+    if isinstance(m, int) and isinstance(n, int) and m <= n:
+        residuals = residuals[:0]
+    rank = cast(matrix_rank(left, rtol=cutoff), "int32")
+    return LstsqResult(x, residuals, rank, svdvals(left))
+
+
+def _cutoff(rcond: Node, dtype: np.dtype[Any]) -> Node:
+    """Return ``rcond`` if it is a fraction, else the precision of ``dtype``, as LAPACK does."""
+    eps = float(np.finfo(dtype).eps)
+    return where(logical_and(rcond > 0, rcond < 1), cast(rcond, dtype), eps)
 
 
 def block_diag(*arrays: Operand) -> Node:
@@ -297,6 +452,7 @@ def cond(a: Operand, p: Any = None) -> Node:
     Returns
     -------
     (...) Node
+        Infinite for a matrix of zeros.
 
     Raises
     ------
@@ -313,10 +469,13 @@ def cond(a: Operand, p: Any = None) -> Node:
     """
     node, axes = as_node(a), (-2, -1)
     if p in (None, 2):
-        return norm(node, 2, axes) / norm(node, -2, axes)
-    if p == -2:
-        return norm(node, -2, axes) / norm(node, 2, axes)
-    return norm(node, p, axes) * norm(inv(node), p, axes)
+        result = norm(node, 2, axes) / norm(node, -2, axes)
+    elif p == -2:
+        result = norm(node, -2, axes) / norm(node, 2, axes)
+    else:
+        result = norm(node, p, axes) * norm(inv(node), p, axes)
+    is_zero = logical_and(isnan(result), all_true(equal(node, node), axes))  # 0 / 0
+    return where(is_zero, np.inf, result)
 
 
 def tensorsolve(a: Operand, b: Operand, axes: Any = None) -> Node:
@@ -425,46 +584,12 @@ def toeplitz(c: Operand, r: Operand | None = None) -> Node:
 
 
 def eig(a: Operand) -> NoReturn:
-    """Refuse: the eigenvalues of general real matrices are complex, and symad has no such numbers.
-
-    Parameters
-    ----------
-    a : node or array
-
-    Raises
-    ------
-    GraphTypeError
-        Always.  For symmetric matrices, see :func:`eigh`.
-
-    Examples
-    --------
-    >>> import symad as sm
-    >>> sm.linalg.eig(sm.constant([[0.0, 1.0], [-1.0, 0.0]]))
-    Traceback (most recent call last):
-    symad.errors.GraphTypeError: eig(f64[2,2]): the eigenvalues of a general real matrix are ...
-    """
+    """Refuse ``np.linalg.eig(node)``: its results may be complex."""
     _refuse("eig", a)
 
 
 def eigvals(a: Operand) -> NoReturn:
-    """Refuse: the eigenvalues of general real matrices are complex, and symad has no such numbers.
-
-    Parameters
-    ----------
-    a : node or array
-
-    Raises
-    ------
-    GraphTypeError
-        Always.  For symmetric matrices, see :func:`eigvalsh`.
-
-    Examples
-    --------
-    >>> import symad as sm
-    >>> sm.linalg.eigvals(sm.constant([[0.0, 1.0], [-1.0, 0.0]]))
-    Traceback (most recent call last):
-    symad.errors.GraphTypeError: eigvals(f64[2,2]): the eigenvalues of a general real matrix ...
-    """
+    """Refuse ``np.linalg.eigvals(node)``: its results may be complex."""
     _refuse("eigvals", a)
 
 
@@ -472,14 +597,15 @@ def _refuse(name: str, a: Operand) -> NoReturn:
     node = as_node(a)
     with reporting(name, node):
         raise GraphTypeError(
-            "the eigenvalues of a general real matrix are complex, which symad does not support",
+            "the eigenvalues of a general real matrix may be complex, and symad has no complex "
+            "numbers",
             remedy="For a symmetric matrix, use sm.linalg.eigh or eigvalsh; svdvals gives singular "
             "values.",
         )
 
 
 for function in (
-    expm, lu, cho_factor, cho_solve, solve_sylvester, block_diag, multi_dot, cond, tensorsolve,
-    tensorinv, toeplitz, eig, eigvals,
+    expm, sqrtm, lu, cho_factor, cho_solve, solve_banded, solve_sylvester, lstsq, block_diag,
+    multi_dot, cond, tensorsolve, tensorinv, toeplitz, eig, eigvals,
 ):  # fmt: skip
     register(function, f"linalg.{function.__name__}")

@@ -33,9 +33,9 @@ class ArrayNamespaceInfo:
         """Return the device of arrays, which is always the CPU."""
         return "cpu"
 
-    def devices(self) -> list[str]:
+    def devices(self) -> tuple[str, ...]:
         """Return all devices."""
-        return ["cpu"]
+        return ("cpu",)
 
     def default_dtypes(self, *, device: Any = None) -> dict[str, np.dtype[Any]]:
         """Return the dtypes that arrays have by default; there are no complex ones."""

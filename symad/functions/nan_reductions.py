@@ -17,6 +17,7 @@ from symad.ops.arithmetic import square
 from symad.ops.base import Operand, as_node, register, wide_dtype
 from symad.ops.comparison import equal, isnan, where
 from symad.ops.cumulative import cumprod, cumsum
+from symad.ops.extremum import argmax
 from symad.ops.extremum import max as largest
 from symad.ops.extremum import min as smallest
 from symad.ops.linalg import norm
@@ -332,3 +333,62 @@ def nan_to_num(
     for condition, value in cases:
         result = where(condition, cast(as_node(value, node), node.dtype), result)
     return result
+
+
+@register
+def nanargmax(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
+    """Return the position of the largest element that is not NaN, the first of several.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int, optional
+        By default, ``x`` is flattened first.
+    keepdims : bool
+        Keep the reduced axes, of size 1.
+
+    Returns
+    -------
+    Node
+        The position as int64, without a derivative; −1 if all elements are NaN.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.nanargmax(sm.constant([1.0, float("nan"), 3.0])).eval()
+    np.int64(2)
+    """
+    return _place(nanmax, x, axis, keepdims)
+
+
+@register
+def nanargmin(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
+    """Return the position of the smallest element that is not NaN, the first of several.
+
+    Parameters
+    ----------
+    x : node, number or array
+    axis : int, optional
+        By default, ``x`` is flattened first.
+    keepdims : bool
+        Keep the reduced axes, of size 1.
+
+    Returns
+    -------
+    Node
+        The position as int64, without a derivative; −1 if all elements are NaN.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.nanargmin(sm.constant([1.0, float("nan"), 3.0])).eval()
+    np.int64(0)
+    """
+    return _place(nanmin, x, axis, keepdims)
+
+
+def _place(extreme: Any, x: Operand, axis: Any, keepdims: bool) -> Node:
+    node = as_node(x)
+    hits = cast(equal(node, extreme(node, axis, keepdims=axis is not None)), "int8")
+    place = argmax(hits, axis, keepdims=keepdims)
+    return where(equal(largest(hits, axis, keepdims=keepdims), 0), -1, place)

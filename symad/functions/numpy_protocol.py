@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.errors import GraphTypeError, SymadError
+from symad.errors import GraphTypeError, SymadError, did_you_mean
 from symad.functions.numpy_functions import SIGNATURES
 from symad.graph.node import Node, reporting
 from symad.graph.op import resolve
@@ -158,7 +158,7 @@ def translate(
     """
     parameters = _parameters(function) or _parameters(target)
     names = _correspondence(function, target)
-    bound = inspect.Signature(list(parameters.values())).bind(*args, **keywords)
+    bound = _bound(parameters, args, keywords)
     positional: list[Any] = []
     named: dict[str, Any] = {}
     for name, value in bound.arguments.items():
@@ -175,6 +175,19 @@ def translate(
     while leading and leading[0].kind is Parameter.POSITIONAL_ONLY and leading[0].name in named:
         positional.append(named.pop(leading.pop(0).name))
     return positional, named
+
+
+def _bound(
+    parameters: Mapping[str, Parameter], args: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> inspect.BoundArguments:
+    try:
+        return inspect.Signature(list(parameters.values())).bind(*args, **keywords)
+    except TypeError as error:
+        unknown = [name for name in keywords if name not in parameters]
+        hint = did_you_mean(unknown[0], parameters) if unknown else ""
+        raise GraphTypeError(
+            f"{error}.{hint}", remedy=f"It takes {', '.join(f'{name}=' for name in parameters)}."
+        ) from None
 
 
 def _takes(target: Callable[..., Any], name: str, value: Any) -> bool:
@@ -200,7 +213,7 @@ def _has_no_effect(name: str, default: Any, value: Any) -> bool:
 def _refusal(name: str, target: Callable[..., Any]) -> GraphTypeError:
     taken = [f"{key}=" for key in _parameters(target)]
     return GraphTypeError(
-        f"{name}= is not available for symad nodes",
+        f"{name}= is not available for symad nodes.{did_you_mean(name, _parameters(target))}",
         remedy=_REMEDIES.get(name, f"Leave it out; it takes {', '.join(taken)}."),
     )
 

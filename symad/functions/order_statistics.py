@@ -493,7 +493,11 @@ def argpartition(x: Operand, kth: Any, axis: int | None = -1) -> Node:
 
 
 def _check_places(name: str, x: Node, kth: Any, axis: int) -> None:
-    for place in np.atleast_1d(kth).tolist():
+    places = [kth] if isinstance(kth, (int, Node)) else np.atleast_1d(kth).tolist()
+    for place in places:
         if not isinstance(place, int):
-            raise GraphTypeError(f"{name}: kth is {kth!r}, but integers are needed")
+            with reporting(name, x):
+                raise GraphTypeError(
+                    f"kth is {kth!r}, but integers are needed", remedy="It cannot be a node."
+                )
         require_size(name, x, axis, place + 1 if place >= 0 else -place)

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.functions.along import known_rank, part
+from symad.functions.along import as_floats, known_rank, part
+from symad.functions.matrix_functions import lstsq
+from symad.functions.signal import convolve
 from symad.graph.node import Node, reporting
 from symad.ops.adjoint import broadcast_like, cast, zeros_like
 from symad.ops.arithmetic import divide, power
 from symad.ops.base import Operand, as_node, as_nodes, register
 from symad.ops.create import arange
 from symad.ops.join import concat
+from symad.ops.linalg import norm
 from symad.ops.rearrange import pad
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims
@@ -165,6 +168,60 @@ def polyadd(p: Operand, q: Operand) -> Node:
 
 
 @register
+def polymul(p: Operand, q: Operand) -> Node:
+    """Return the coefficients of the product of two polynomials.
+
+    Parameters
+    ----------
+    p, q : node or array
+        The coefficients, the highest power first; leading zeros are kept, unlike in NumPy.
+
+    Raises
+    ------
+    ShapeError
+        If ``p`` or ``q`` is not a vector.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.polymul(sm.constant([1.0, 2.0]), [1.0, -2.0]).eval()
+    array([ 1.,  0., -4.])
+    """
+    return convolve(_coefficients("polymul", p), _coefficients("polymul", q))
+
+
+@register
+def poly(roots: Operand) -> Node:
+    """Return the coefficients of the polynomial with the given roots, the highest power first.
+
+    Parameters
+    ----------
+    roots : node or array
+        A vector of known size.
+
+    Raises
+    ------
+    ShapeError
+        If the operand is not a vector, or its size is not known.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.poly(sm.constant([2.0, 3.0])).eval()
+    array([ 1., -5.,  6.])
+    """
+    zeros = as_floats(_coefficients("poly", roots))
+    count = axis_size(zeros, 0)
+    with reporting("poly", zeros):
+        if not isinstance(count, int):
+            raise ShapeError("the number of roots must be known")
+    product = as_node(np.ones(1, zeros.dtype))
+    for k in range(count):
+        product = pad(product, (0, 1)) - pad(product, (1, 0)) * zeros[k]
+    return product
+
+
+@register
 def polysub(p: Operand, q: Operand) -> Node:
     """Return the coefficients of the difference of two polynomials.
 
@@ -201,6 +258,53 @@ def _same_length(name: str, p: Operand, q: Operand) -> list[Node]:
             )
     longest = max(lengths)
     return [pad(x, (longest - size, 0)) for x, size in zip(nodes, lengths, strict=True)]
+
+
+@register
+def polyfit(
+    x: Operand, y: Operand, deg: int, rcond: Operand | None = None, w: Operand | None = None
+) -> Node:
+    """Return the coefficients of the polynomial that fits points best, by least squares.
+
+    Parameters
+    ----------
+    x : (m,) node or array
+    y : (m,) or (m, k) node or array
+    deg : int
+        The degree.
+    rcond : float or node, optional
+        See :func:`symad.linalg.lstsq`.
+    w : (m,) node or array, optional
+        The weights of the residuals before they are squared.
+
+    Returns
+    -------
+    (deg + 1,) or (deg + 1, k) Node
+        The highest power first.
+
+    Raises
+    ------
+    GraphTypeError
+        If ``deg`` is not a natural number.
+    ShapeError
+        If the operands are not vectors of the same size.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.constant([0.0, 1.0, 2.0, 3.0])
+    >>> sm.polyfit(x, x**2 - 2 * x, 2).eval().round(9) + 0.0
+    array([ 1., -2.,  0.])
+    """
+    places, values = as_floats(as_node(x)), as_floats(as_node(y))
+    powers = vander(places, _order("polyfit", places, deg) + 1)
+    if w is not None:
+        weights = as_floats(as_node(w))
+        powers = powers * weights[:, None]
+        values = values * (weights if values.ndim == 1 else weights[:, None])
+    scale = norm(powers, axis=0)
+    fitted = lstsq(powers / scale, values, rcond).x
+    return fitted / (scale if values.ndim == 1 else scale[:, None])
 
 
 @register

@@ -6,6 +6,7 @@ from symad.errors import ShapeError
 from symad.functions.along import at, axis_of, known_rank
 from symad.graph.node import Node, reporting
 from symad.ops.base import Operand, as_nodes, register
+from symad.ops.einsum import einsum
 from symad.ops.join import stack
 from symad.ops.permute import moveaxis
 from symad.ops.product import dot
@@ -122,3 +123,50 @@ def _components(x: Node, axis: int) -> list[Node]:
                 remedy="Add a component of 0 to vectors in the plane.",
             )
     return [at(x, axis, k) for k in range(3)]
+
+
+@register
+def matvec(x: Operand, y: Operand) -> Node:
+    """Return the products of matrices and vectors: (..., m, n) and (..., n) give (..., m).
+
+    Parameters
+    ----------
+    x, y : node or array
+        Their leading axes broadcast.
+
+    Raises
+    ------
+    ShapeError
+        If the sizes of the last axes differ.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.matvec(sm.constant([[1.0, 2.0], [3.0, 4.0]]), [[1.0, 0.0], [0.0, 1.0]]).eval()
+    array([[1., 3.],
+           [2., 4.]])
+    """
+    return einsum("...mn,...n->...m", x, y)
+
+
+@register
+def vecmat(x: Operand, y: Operand) -> Node:
+    """Return the products of vectors and matrices: (..., m) and (..., m, n) give (..., n).
+
+    Parameters
+    ----------
+    x, y : node or array
+        Their leading axes broadcast.
+
+    Raises
+    ------
+    ShapeError
+        If the sizes of the axes that are summed over differ.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.vecmat(sm.constant([1.0, 10.0]), [[1.0, 2.0], [3.0, 4.0]]).eval()
+    array([31., 42.])
+    """
+    return einsum("...m,...mn->...n", x, y)

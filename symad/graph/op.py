@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, dataclass_transform
 
 from symad.errors import InternalError, SymadError
@@ -104,6 +105,10 @@ class Op:
         if name in OP_CLASSES:
             raise InternalError(f"two op classes are named {name!r}")
         OP_CLASSES[name] = cls
+        for base in cls.__mro__:
+            if "__call__" in vars(base):
+                cls.__call__ = _named(vars(base)["__call__"], name)  # type: ignore[method-assign]
+                break
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         values = dict(zip(self._fields, args, strict=False), **keywords)
@@ -332,6 +337,16 @@ def call(name: str, *args: Any, **keywords: Any) -> Node:
     """Return the node that the function registered under ``name`` makes."""
     node: Node = FUNCTIONS[name](*args, **keywords)
     return node
+
+
+def _named(function: FunctionType, name: str) -> FunctionType:
+    """Return a copy of a function under the name that users call, which Python's errors show."""
+    copy = FunctionType(
+        function.__code__, function.__globals__, name, function.__defaults__, function.__closure__
+    )
+    copy.__kwdefaults__, copy.__annotations__ = function.__kwdefaults__, function.__annotations__
+    copy.__doc__, copy.__qualname__ = function.__doc__, name
+    return copy
 
 
 def _annotations(cls: type) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from symad.errors import GraphTypeError
+from symad.errors import GraphTypeError, did_you_mean
 from symad.graph.provenance import Site
 from symad.types import StructureType, UnknownShape
 
@@ -72,6 +72,20 @@ class Operators(Generic[NodeT]):
         """Return the node that the function registered under ``name`` makes."""
         node: NodeT = FUNCTIONS[name](*args, **keywords)
         return node
+
+    def __str__(self) -> str:
+        text: str = FUNCTIONS["short_formula"](self)
+        return text
+
+    if not TYPE_CHECKING:  # so that checkers see that other attributes do not exist
+
+        def __getattr__(self, name: str) -> Any:
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name.startswith("_"):
+                raise AttributeError(message)
+            is_function = name in FUNCTIONS or name in ON_FIRST_USE
+            hint = f" Did you mean sm.{name}(x)?" if is_function else ""
+            raise AttributeError(f"{message}.{hint or did_you_mean(name, dir(type(self)))}")
 
     # Comparison is by identity, so that nodes can be keys; see equal().
     def __eq__(self, other: object) -> bool:
@@ -167,7 +181,14 @@ class Operators(Generic[NodeT]):
             raise GraphTypeError(f"there is no device {device!r}", remedy="Nodes live on the CPU.")
         return self
 
-    def __dlpack__(self, **keywords: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: Any = None,
+        dl_device: Any = None,
+        copy: Any = None,
+    ) -> Any:
         return self.__float__()
 
     def __dlpack_device__(self) -> tuple[int, int]:

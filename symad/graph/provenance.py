@@ -155,6 +155,11 @@ class Role(Generic[NodeT]):
     consumer: NodeT | None = None
     slot: int | None = None
 
+    @property
+    def is_of_form(self) -> bool:
+        """Whether the node belongs to a formula that :attr:`node` is differentiated as."""
+        return self.kind is RoleKind.LOCAL and self.consumer is None
+
 
 @dataclass(frozen=True, slots=True)
 class Creation:

@@ -47,9 +47,6 @@ class ScalarBuilder(Protocol):
     def negate(self, x: Value) -> Value:
         """Return -x; of a float, only the sign changes."""
 
-    def rotate_left(self, x: Value, bits: int) -> Value:
-        """Return an unsigned integer with its bits rotated to the left."""
-
     def less(self, x: Value, y: Value) -> Value:
         """Return x < y, a boolean; false if one is NaN."""
 

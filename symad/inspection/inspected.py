@@ -48,7 +48,7 @@ def subject_of(target: Any, args: Sequence[Any], keywords: Mapping[str, Any]) ->
     target : Function, or Node, Graph or nested structure of nodes
     args, keywords
         The arguments of a function, as in a call, or one dict from nodes to values, or to types
-        if types suffice.
+        if types suffice; nodes that play no part may be in it.
 
     Raises
     ------
@@ -101,11 +101,11 @@ def _fed(function: Function, feed: Mapping[Node, Any]) -> list[Any]:
     """Return the values or types of a feed in the order of the function's inputs."""
     inputs = list(leaves(function.inputs))
     missing = [node.label for node in inputs if node not in feed]
-    extra = [node.label for node in feed if node not in set(inputs)]
-    if missing or extra:
-        what = f"has no value for {missing[0]!r}" if missing else f"has a value for {extra[0]!r}"
-        known = ", ".join(node.label for node in inputs) or "none"
-        raise FeedError(f"the feed {what}; the inputs of {function.name} are: {known}")
+    if missing:
+        known = ", ".join(node.label for node in inputs)
+        raise FeedError(
+            f"the feed has no value for {missing[0]!r}; the inputs of {function.name} are: {known}"
+        )
     sizes: dict[Dimension, int] = {}
     values = [_accept(feed[node], node, sizes) for node in inputs]
     return values + [parameter.value for parameter in function.parameters]

@@ -132,6 +132,7 @@ class Labels:
 
     def __init__(self, view: View, inside: Collection[Node] = ()) -> None:
         self._view = view
+        self._shown = set(view.nodes)
         self.generations = _generations(view.related)
         self.forward: list[Node] = []
         self.numbers: dict[Node, int] = {}
@@ -172,9 +173,14 @@ class Labels:
         for generation in range(last + 1):
             now = [node for node in nodes if self.generations[node] == generation]
             derived = [node for node in now if node.role is not None]
-            again = [n for n in derived if generation < last and not isinstance(n, Constant)]
+            again = [n for n in derived if generation < last and self._has_number(n)]
             written = _forward_order(now)
             yield derived, again + written, written
+
+    def _has_number(self, node: Node) -> bool:
+        """Return whether a derived node that is differentiated again has a number."""
+        is_hidden = node.role is not None and node.role.is_of_form and node not in self._shown
+        return not isinstance(node, Constant) and not is_hidden
 
     def _number(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
@@ -211,7 +217,7 @@ class Labels:
             if role.node not in named.known:  # zeros were filled in
                 yield whole
         elif role.consumer is not None and node in named.finals:
-            user = self._number_of(role.consumer)
+            user = self._number_of(_written(role.consumer))
             if node not in named.summed:
                 yield whole
             if user is not None:
@@ -225,6 +231,12 @@ class Labels:
         behind = [self._view.behind(source) for source in role.consumer.inputs]
         several = behind.count(self._view.behind(role.node)) > 1
         return role.slot + 1 if several else None
+
+
+def _written(consumer: Node) -> Node:
+    """Return the node of which a consumer is the stable form, if it is one."""
+    role = consumer.role
+    return role.node if role is not None and role.is_of_form else consumer
 
 
 def unused_steps(nodes: Iterable[Node]) -> Iterator[Symbol]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from symad.errors import ShapeError
-from symad.graph.node import Constant, Node, apply
+from symad.graph.node import Constant, Node, apply, infer_type
 from symad.graph.sample import Sample, reals, well_conditioned
 from symad.ops.adjoint import broadcast_like
 from symad.ops.base import Linear, register, tensor_types
@@ -114,5 +114,5 @@ class SizedAxis(Linear):
         return adjoint
 
     def specialise(self, *inputs: Node) -> Node | None:
-        (x,) = tensor_types(inputs[0].type)
+        (x,) = tensor_types(infer_type(self, inputs))
         return inputs[0] if x.is_static else None

@@ -1,4 +1,4 @@
-"""The matrix exponential, LU factorisation, and Sylvester's equation; SciPy computes the values."""
+"""Matrix exponentials and roots, LU factors, Sylvester's equation; SciPy computes the values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import numpy as np
 
 from symad.errors import GradientError, ShapeError
 from symad.graph.node import Constant, Node, apply
-from symad.graph.sample import Sample, reals, well_conditioned
+from symad.graph.sample import (
+    Sample,
+    fixed,
+    integers,
+    positive_definite,
+    reals,
+    well_conditioned,
+)
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import tensor_types
 from symad.ops.join import concat
@@ -35,6 +42,12 @@ from symad.types import (
 )
 
 
+def _expm(a: Any) -> Any:
+    from scipy import linalg
+
+    return linalg.expm(np.asarray(a, factor_dtype(a.dtype)))
+
+
 class Expm(PerMatrix):
     """The matrix exponential Σ_k Aᵏ / k!.
 
@@ -45,12 +58,13 @@ class Expm(PerMatrix):
 
     name = "expm"
     result_axes = (2,)
-    numpy = "scipy.linalg.expm"
+    numpy = staticmethod(_expm)
     latex = "e^{{{0}}}"
     samples = (
         Sample(lambda a: apply(Expm(), a), [reals(3, 3)]),
         Sample(lambda a: apply(Expm(), a), [reals(2, 2, 2)], label="stack"),
         Sample(lambda a: apply(Expm(), a), [reals(1, 1)], np.exp, label="size 1"),
+        Sample(lambda a: apply(Expm(), a), [integers(2, 2, dtype="int8")], label="integers"),
     )
 
     def infer(self, *types: Any) -> Type:
@@ -74,13 +88,58 @@ def _directional_exponential(a: Node, direction: Node) -> Node:
     return exponential[..., :n, n:]
 
 
+def _sqrtm(a: Any) -> Any:
+    from scipy import linalg
+
+    dtype = factor_dtype(a.dtype)
+    if not np.all(np.isfinite(a)):  # SciPy refuses these
+        return np.full(a.shape, np.nan, dtype)
+    root = linalg.sqrtm(np.asarray(a, dtype))
+    return (root * np.nan if np.iscomplexobj(root) else root).real.astype(dtype)
+
+
+class Sqrtm(PerMatrix):
+    """X with X X = A, whose eigenvalues are not negative: Ẋ solves X Ẋ + Ẋ X = Ȧ."""
+
+    name = "sqrtm"
+    may_fail = True
+    derivative_domain = "The root of a singular matrix has an infinite derivative."
+    result_axes = (2,)
+    numpy = staticmethod(_sqrtm)
+    latex = "{0}^{{1/2}}"
+    precedence = 4
+    samples = (
+        Sample(lambda a: apply(Sqrtm(), a @ a.mT), [well_conditioned(3, 3)]),
+        Sample(lambda a: apply(Sqrtm(), a), [positive_definite(2, 2)], label="symmetric"),
+        Sample(lambda a: apply(Sqrtm(), a), [fixed([[-1.0, 0.0], [0.0, 4.0]])],
+               lambda a: a * np.nan, order=0, label="special: not real"),
+        Sample(lambda a: apply(Sqrtm(), a), [fixed([[4, 0], [0, 9]])], np.sqrt, label="integers"),
+    )  # fmt: skip
+
+    def infer(self, *types: Any) -> Type:
+        (a,) = tensor_types(*types)
+        if a.ndim not in (2, None):
+            raise ShapeError(f"one matrix is needed, not {a}")
+        return square_type(a)
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return per_matrix(types[0], lambda n, _: 28 * n**3)
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(SolveSylvester(), out.mT, out.mT, adjoint)
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        return apply(SolveSylvester(), out, out, tangent)
+
+
 # LU factorisation
 
 
 def _lu(a: Any) -> Any:
     from scipy import linalg
 
-    return tuple(np.asarray(part, a.dtype) for part in linalg.lu(a))
+    dtype = factor_dtype(a.dtype)
+    return tuple(part.astype(dtype) for part in linalg.lu(np.asarray(a, dtype), check_finite=False))
 
 
 class LU(PerMatrix):
@@ -102,6 +161,7 @@ class LU(PerMatrix):
         Sample(lambda a: apply(LU(), a), [well_conditioned(4, 2)], order=0, label="tall"),
         Sample(lambda a: apply(LU(), a), [well_conditioned(2, 4)], order=0, label="wide"),
         Sample(lambda a: apply(LU(), a), [reals(1, 1, low=0.5)], label="size 1"),
+        Sample(lambda a: apply(LU(), a), [integers(3, 3, dtype="int8")], label="integers"),
     )
 
     def infer(self, *types: Any) -> Type:
@@ -204,6 +264,14 @@ class _Completed:
 # Sylvester's equation
 
 
+def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
+    from scipy import linalg
+
+    if not all(np.all(np.isfinite(x)) for x in (a, b, q)):  # SciPy refuses these
+        return np.full(q.shape, np.nan, factor_dtype(a.dtype, b.dtype, q.dtype))
+    return linalg.solve_sylvester(a, b, q)
+
+
 class SolveSylvester(PerMatrix):
     """X with A X + X B = Q.
 
@@ -213,7 +281,7 @@ class SolveSylvester(PerMatrix):
     name = "solve_sylvester"
     may_fail = True
     result_axes = (2,)
-    numpy = "scipy.linalg.solve_sylvester"
+    numpy = staticmethod(_solve_sylvester)
     samples = (
         Sample(lambda a, b, q: apply(SolveSylvester(), a, b, q),
                [well_conditioned(3, 3), well_conditioned(2, 2), reals(3, 2)]),

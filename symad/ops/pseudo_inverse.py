@@ -14,7 +14,7 @@ from symad.types import TensorType, Type, UnknownShape
 
 
 def _pinv(a: Any, rtol: Any = None) -> Any:
-    return np.linalg.pinv(a, rtol=rtol)
+    return np.linalg.pinv(a.astype(factor_dtype(a.dtype), copy=False), rtol=rtol)
 
 
 class Pinv(PerMatrix):
@@ -40,6 +40,7 @@ class Pinv(PerMatrix):
         Sample(lambda a: pinv(a), [fixed([[1.0, 2.0], [2.0, 4.0]])], lambda a: a.T / 25, order=0,
                label="rank 1"),
         Sample(lambda a: pinv(a), [fixed(np.eye(3))], label="equal singular values"),
+        Sample(lambda n: pinv(n), [fixed([[1, 2], [3, 4]])], np.linalg.inv, label="integers"),
         Sample(lambda a: pinv(a), [reals(0, 2)], label="empty"),
     )  # fmt: skip
 

@@ -314,7 +314,8 @@ def repeat(x: Operand, repeats: int | Sequence[int], axis: int | None = None) ->
     ----------
     x : node, number or array
     repeats : int or sequence of int
-        The number of repetitions of all elements, or one number for each element.
+        The number of repetitions, or one number for each element; sizes follow from them, so they
+        cannot be nodes.
     axis : int, optional
         Without it, ``x`` is flattened first.
 
@@ -330,7 +331,7 @@ def repeat(x: Operand, repeats: int | Sequence[int], axis: int | None = None) ->
     array([1, 1, 3])
     """
     counts = _integers(repeats, "a number of repeats")
-    if isinstance(counts, tuple) and len(counts) == 1:
+    if isinstance(counts, tuple) and len(counts) == 1:  # it broadcasts
         (counts,) = counts
     if any(count < 0 for count in (counts if isinstance(counts, tuple) else (counts,))):
         raise ShapeError(f"{repeats!r} is not a number of repeats")

@@ -150,8 +150,9 @@ def sum(x: Operand, axis: Any = None, *, dtype: Any = None, keepdims: bool = Fal
     >>> sm.sum(sm.constant([[1.0, 2.0], [3.0, 4.0]]), axis=0).eval()
     array([4., 6.])
     """
-    node = as_node(x) if dtype is None else cast(x, dtype)
-    return apply(Sum(as_axis(axis), bool(keepdims)), node)
+    if dtype is not None:
+        return cast(sum(cast(x, dtype), axis, keepdims=keepdims), dtype)
+    return apply(Sum(as_axis(axis), bool(keepdims)), as_node(x))
 
 
 class Sum(Linear, Reduction):
@@ -343,8 +344,9 @@ def prod(x: Operand, axis: Any = None, *, dtype: Any = None, keepdims: bool = Fa
     >>> sm.gradients(sm.prod(x), x).eval({x: [2.0, 0.0, 3.0]})
     array([0., 6., 0.])
     """
-    node = as_node(x) if dtype is None else cast(x, dtype)
-    return apply(Prod(as_axis(axis), bool(keepdims)), node)
+    if dtype is not None:
+        return cast(prod(cast(x, dtype), axis, keepdims=keepdims), dtype)
+    return apply(Prod(as_axis(axis), bool(keepdims)), as_node(x))
 
 
 class Prod(Reduction):

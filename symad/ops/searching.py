@@ -17,40 +17,7 @@ from symad.types import TensorType, Type
 _SORTED = fixed([-np.inf, -1.0, 0.5, 0.5, 2.0, np.nan])
 
 
-class SearchSorted(Op):
-    """See :func:`searchsorted`."""
-
-    side: str
-
-    name = "searchsorted"
-    numpy = np.searchsorted
-    samples = (
-        Sample(lambda a, v: searchsorted(a, v), [fixed([-1.0, 0.0, 0.5]), reals(2, 3)],
-               lambda a, v: (a[:, None, None] < v).sum(0)),
-        Sample(lambda a, v: searchsorted(a, v, side="right"), [fixed([1, 3, 3]), integers(3)],
-               lambda a, v: (a[:, None] <= v).sum(0), label="integers"),
-        Sample(lambda a: searchsorted(a, 0.5), [_SORTED], lambda a: 2, label="special: a number"),
-        Sample(lambda a, v: searchsorted(a, v, side="right"), [_SORTED, _SORTED],
-               lambda a, v: np.array([1, 2, 4, 4, 5, 6]), label="special: ties and NaN"),
-        Sample(lambda a, v: searchsorted(a, v), [reals(0), reals(2)], label="empty"),
-    )  # fmt: skip
-
-    def infer(self, *types: Any) -> Type:
-        x, values = tensor_types(*types)
-        if x.ndim not in (1, None):
-            raise ShapeError(
-                f"a sorted array has one axis; this has {x.ndim}",
-                remedy="Search row by row: sm.map_over(lambda row: sm.searchsorted(row, v), x).",
-            )
-        return TensorType(np.dtype("int64"), values.shape)
-
-    def flops(self, result: Any, *types: Any) -> int:
-        return int(result.size) * int(types[0].size).bit_length()
-
-    def differentiable(self, slot: int) -> bool:
-        return False
-
-
+@register
 def searchsorted(
     x: Operand, values: Operand, side: str = "left", sorter: Operand | None = None
 ) -> Node:
@@ -94,4 +61,35 @@ def searchsorted(
     return apply(SearchSorted(side), array, wanted)
 
 
-register(searchsorted)
+class SearchSorted(Op):
+    """See :func:`searchsorted`."""
+
+    side: str
+
+    name = "searchsorted"
+    numpy = np.searchsorted
+    samples = (
+        Sample(lambda a, v: searchsorted(a, v), [fixed([-1.0, 0.0, 0.5]), reals(2, 3)],
+               lambda a, v: (a[:, None, None] < v).sum(0)),
+        Sample(lambda a, v: searchsorted(a, v, side="right"), [fixed([1, 3, 3]), integers(3)],
+               lambda a, v: (a[:, None] <= v).sum(0), label="integers"),
+        Sample(lambda a: searchsorted(a, 0.5), [_SORTED], lambda a: 2, label="special: a number"),
+        Sample(lambda a, v: searchsorted(a, v, side="right"), [_SORTED, _SORTED],
+               lambda a, v: np.array([1, 2, 4, 4, 5, 6]), label="special: ties and NaN"),
+        Sample(lambda a, v: searchsorted(a, v), [reals(0), reals(2)], label="empty"),
+    )  # fmt: skip
+
+    def infer(self, *types: Any) -> Type:
+        x, values = tensor_types(*types)
+        if x.ndim not in (1, None):
+            raise ShapeError(
+                f"a sorted array has one axis; this has {x.ndim}",
+                remedy="Search row by row: sm.map_over(lambda row: sm.searchsorted(row, v), [x]).",
+            )
+        return TensorType(np.dtype("int64"), values.shape)
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return int(result.size) * int(types[0].size).bit_length()
+
+    def differentiable(self, slot: int) -> bool:
+        return False

@@ -11,7 +11,7 @@ from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
 from symad.graph.op import resolve
 from symad.graph.sample import Sample, fixed, reals, special_points
-from symad.ops.base import Elementwise, Operand, Unary, as_node, register
+from symad.ops.base import Elementwise, Operand, Unary, register
 from symad.ops.comparison import where
 from symad.ops.exponential import exp
 from symad.ops.special import erfc
@@ -25,8 +25,6 @@ _TERMS = 90
 def _scaled_erfc(x: Any, n: int) -> Any:
     """Return e^(x²) iⁿerfc(x): by recurrence on n where it is stable, by ratios elsewhere."""
     erfcx = resolve("scipy.special.erfcx")
-    if n == 0:
-        return erfcx(x)
     dtype = np.asarray(x).dtype
     x = np.asarray(x, "float64")
     far = x > 1.5
@@ -42,7 +40,7 @@ def _scaled_erfc(x: Any, n: int) -> Any:
 
 
 class ScaledErfc(Elementwise):
-    """e^(x²) iⁿerfc(x), with the n-th integral of the complementary error function.
+    """e^(x²) iⁿerfc(x), with the n-th integral of the complementary error function, for n > 0.
 
     Its derivative is -2(n + 1) times that of n + 1 (DLMF 7.18): nothing cancels, to any order.
     """
@@ -54,9 +52,41 @@ class ScaledErfc(Elementwise):
     sign = "nonnegative"
     operations = SPECIAL
     numpy = staticmethod(_scaled_erfc)
-    symbols = "i{op.n}erfcx({0})"
+    text = "i{op.n}erfcx({0})"
     latex = r"e^{{({0})^2}} \, \mathrm{{i}}^{{{op.n}}} \operatorname{{erfc}}({0})"
     chain = (lambda v, y, x: v * (-2.0 * (y.op.n + 1) * apply(ScaledErfc(y.op.n + 1), x)),)
+    samples = (
+        Sample(
+            lambda x: apply(ScaledErfc(1), x), [reals(3, 2)],
+            lambda x: 1 / math.sqrt(math.pi)
+            - x * np.exp(x * x) * np.vectorize(math.erfc)(x),
+        ),
+        Sample(lambda x: apply(ScaledErfc(2), x), [fixed([-3.0, 1.4, 1.6, 30.0])], label="order 2"),
+        special_points(
+            lambda x: apply(ScaledErfc(1), x), [fixed([0.0, np.inf, -np.inf, np.nan])],
+            lambda x: np.array([1 / math.sqrt(math.pi), 0.0, np.inf, np.nan], x.dtype),
+        ),
+    )  # fmt: skip
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return scipy_dtype(*dtypes)
+
+
+class ErfcX(Unary):
+    """Return e^(x²)·erfc(x), element by element, which does not underflow for large ``x``.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.special.erfcx(sm.constant([0.0, 100.0])).eval()
+    array([1.        , 0.00564161])
+    """
+
+    name = "erfcx"
+    sign = "nonnegative"
+    operations = SPECIAL
+    numpy = "scipy.special.erfcx"
+    chain = (lambda v, y, x: v * (-2.0 * apply(ScaledErfc(1), x)),)
     samples = (
         Sample(
             lambda x: erfcx(x), [reals(3, 2)],
@@ -67,25 +97,6 @@ class ScaledErfc(Elementwise):
             lambda x: np.array([1.0, 0.0, np.inf, np.nan], x.dtype),
         ),
     )  # fmt: skip
-
-    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
-        return scipy_dtype(*dtypes)
-
-
-def erfcx(x: Operand) -> Node:
-    """Return e^(x²)·erfc(x), element by element, which does not underflow for large ``x``.
-
-    Parameters
-    ----------
-    x : node, number or array
-
-    Examples
-    --------
-    >>> import symad as sm
-    >>> sm.special.erfcx(sm.constant([0.0, 100.0])).eval()
-    array([1.        , 0.00564161])
-    """
-    return apply(ScaledErfc(0), as_node(x))
 
 
 class ErfcInv(Unary):
@@ -201,8 +212,8 @@ class NdtrI(Unary):
     )  # fmt: skip
 
 
+erfcx: Unary = register(ErfcX())
 erfcinv: Unary = register(ErfcInv())
 log_ndtr: Unary = register(LogNdtr())
 ndtri: Unary = register(NdtrI())
-register(erfcx)
-register(ndtr)
+register(ndtr, in_expressions=True, numpy="special.ndtr")

@@ -162,7 +162,7 @@ class BesselI(Elementwise):
     operations = SPECIAL
     numpy = staticmethod(_bessel)
     latex = r"I_{{{op.order}}}({0})"
-    symbols = "I{op.order}({0})"
+    text = "i{op.order}({0})"
     chain = (lambda v, y, x: v * _slope_of_bessel(y.op.order, x),)
     samples = (
         Sample(lambda x: i0(x), [reals(3, 2)], lambda x: np.i0(x)),
@@ -197,7 +197,7 @@ class ScaledBesselI(Elementwise):
     operations = SPECIAL
     numpy = staticmethod(_scaled_bessel)
     latex = r"e^{{-|{0}|}} I_{{{op.order}}}({0})"
-    symbols = "I{op.order}e({0})"
+    text = "i{op.order}e({0})"
     chain = (lambda v, y, x: v * _slope_of_scaled_bessel(y.op.order, x),)
     samples = (
         Sample(lambda x: i0e(x), [reals(3, low=0.2)], lambda x: np.exp(-x) * np.i0(x)),
@@ -442,8 +442,8 @@ exprel: Unary = register(ExpRel())
 exp1: Unary = register(Exp1())
 expi: Unary = register(ExpI())
 spence: Unary = register(Spence())
-register(i0)
-register(i1)
-register(i0e)
-register(i1e)
-register(expn)
+register(i0, in_expressions=True, numpy="special.i0")
+register(i1, in_expressions=True, numpy="special.i1")
+register(i0e, in_expressions=True, numpy="special.i0e")
+register(i1e, in_expressions=True, numpy="special.i1e")
+register(expn, in_expressions=True)

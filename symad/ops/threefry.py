@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ WORD, PAIR = np.dtype("uint32"), np.dtype("uint64")
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
+_BLOCK = 1 << 14
 
 
 def _words(
@@ -49,12 +51,19 @@ def _rotate(x: Any, bits: int) -> Any:
 
 
 def _threefry(first: Any, second: Any, high: Any, low: Any, part: str) -> Any:
-    shape = np.broadcast_shapes(*map(np.shape, (first, second, high, low)))
-    arrays = [np.atleast_1d(x) for x in (first, second, high, low)]  # numbers would warn
-    x, y = _words(np.add, np.bitwise_xor, _rotate, lambda n: np.array([n], WORD), *arrays)
-    if part == "joined":
-        return ((x.astype(PAIR) << PAIR.type(32)) | y).reshape(shape)[()]
-    return {"first": x, "second": y, "mixed": x ^ y}[part].reshape(shape)[()]
+    words = [np.asarray(word) for word in (first, second, high, low)]
+    shape = np.broadcast_shapes(*[word.shape for word in words])
+    flat = [x.reshape(1) if x.size == 1 else np.broadcast_to(x, shape).ravel() for x in words]
+    result = np.empty(math.prod(shape), PAIR if part == "joined" else WORD)
+    for start in range(0, result.size, _BLOCK):  # which stays in the cache
+        here = slice(start, start + _BLOCK)
+        inputs = [x if x.size == 1 else x[here] for x in flat]
+        x, y = _words(np.add, np.bitwise_xor, _rotate, lambda n: np.array([n], WORD), *inputs)
+        if part == "joined":
+            result[here] = (x.astype(PAIR) << PAIR.type(32)) | y
+        else:
+            result[here] = {"first": x, "second": y}.get(part, x ^ y)
+    return result.reshape(shape)[()]
 
 
 class Threefry(Elementwise):
@@ -94,7 +103,15 @@ class Threefry(Elementwise):
 
     def scalar(self, builder: ScalarBuilder, *inputs: Value) -> Value:
         b = builder
-        x, y = _words(b.add, b.bitwise_xor, b.rotate_left, lambda n: b.constant(n, WORD), *inputs)
+
+        def constant(number: int) -> Value:
+            return b.constant(number, WORD)
+
+        def rotate(x: Value, bits: int) -> Value:
+            high, low = b.left_shift(x, constant(bits)), b.right_shift(x, constant(32 - bits))
+            return b.bitwise_or(high, low)
+
+        x, y = _words(b.add, b.bitwise_xor, rotate, constant, *inputs)
         if self.part == "joined":
             high = b.multiply(b.cast(x, PAIR), b.constant(2**32, PAIR))
             return b.add(high, b.cast(y, PAIR))

@@ -14,14 +14,16 @@ from functools import lru_cache
 
 from symad.graph.node import Node
 from symad.graph.op import Op
-from symad.graph.provenance import creating
+from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.base import register
-from symad.passes.rewrite import RewriteWalk, Rewriting, RuleSet, with_inputs
+from symad.passes.rewrite import RewriteWalk, Rewriting, RuleSet
 
 
 @register
-def stable_forms(outputs: Sequence[Node], targets: Sequence[Node]) -> dict[Node, Node]:
+def stable_forms(
+    outputs: Sequence[Node], targets: Sequence[Node], generation: int
+) -> dict[Node, Node]:
     """Return stable forms of nodes between ``targets`` and ``outputs``, which have equal values.
 
     A form refers to nodes of the graph where these have its parts, so no form contains another.
@@ -30,18 +32,22 @@ def stable_forms(outputs: Sequence[Node], targets: Sequence[Node]) -> dict[Node,
     ----------
     outputs, targets : sequence of Node
         No formula is looked into beyond a target.
+    generation : int
+        The generation of the derivative, in which forms have the role of local steps.
 
     Examples
     --------
     >>> import symad as sm
     >>> x = sm.Variable("x")
     >>> y = sm.log(1 + sm.exp(x))
-    >>> stable_forms([y * y], [x])
+    >>> stable_forms([y * y], [x], 1)
     {<log: f64[...]>: <softplus: f64[...]>}
     """
     order = topological_order(outputs, stop=set(targets))
     rules = _rules_for(frozenset([type(node.op) for node in order if node.op is not None]))
-    return {} if rules is None else _Forms(rules).of(order, set(targets))
+    if rules is None:
+        return {}
+    return _Forms(rules, generation).of(order, set(targets))
 
 
 @lru_cache(maxsize=256)
@@ -62,8 +68,9 @@ def _rules_for(ops: frozenset[type[Op]]) -> RuleSet | None:
 class _Forms(RewriteWalk):
     """Finds the stable forms of nodes."""
 
-    def __init__(self, rules: RuleSet) -> None:
+    def __init__(self, rules: RuleSet, generation: int) -> None:
         super().__init__(rules, self._see)
+        self._generation = generation
         self._mended = False
         self._roots: set[Node] = set()
         self._original: dict[Node, Node] = {}  # from a final form to the first node that has it
@@ -82,7 +89,9 @@ class _Forms(RewriteWalk):
             else:
                 final = self.final[node] = self._visit(node)
                 if self._is_mended(node):
-                    forms[node] = self._of_originals(final)
+                    role = Role(RoleKind.LOCAL, self._generation, node)
+                    with creating(Creation(node.scope, node.site, role)):
+                        forms[node] = self._of_originals(final)
             self._original.setdefault(final, node)
         return forms
 
@@ -101,9 +110,11 @@ class _Forms(RewriteWalk):
 
     def _of_originals(self, final: Node) -> Node:
         """Return a final form on the nodes of the graph that have its parts."""
-        known = self._original
         made: dict[Node, Node] = {}
-        for node in topological_order([final], stop=known):
-            sources = tuple([made[source] for source in node.inputs]) if node not in known else ()
-            made[node] = known[node] if node in known else with_inputs(node, sources)
+        for node in topological_order([final], stop=self._original):
+            known = self._original.get(node)
+            if known is None and node.op is not None:
+                sources = tuple([made[source] for source in node.inputs])
+                known = Node(node.op, sources, node.type, node.name)
+            made[node] = node if known is None else known
         return made[final]

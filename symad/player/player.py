@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from symad.autodiff.activity import require_some
 from symad.autodiff.reverse import extend, gradients
 from symad.errors import GraphTypeError
 from symad.graph.nested import leaves
@@ -109,9 +110,8 @@ def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200)
 
 
 def _targets(y: Node, xs: Any) -> list[Node]:
-    if xs is not None:
-        return list(dict.fromkeys(leaves(xs)))
-    found = [n for n in topological_order([y]) if isinstance(n, Variable) and n.type.is_float]
-    if not found:
-        raise GraphTypeError(f"{y!r} depends on no variable with a derivative")
-    return list(found)
+    order = topological_order([y]) if xs is None else []
+    found = [n for n in order if isinstance(n, Variable) and n.type.is_float]
+    targets = list(dict.fromkeys(found if xs is None else leaves(xs)))
+    require_some(targets)
+    return targets

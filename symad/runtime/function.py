@@ -15,6 +15,7 @@ from symad.graph.graph import Graph
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node, Parameter
 from symad.runtime.inputs import Binding, accept, type_of
+from symad.runtime.introspection import OfInstances, documentation_of, signature_of
 from symad.runtime.out_argument import Targets
 from symad.types import Dimension, Type
 from symad.visible import visible
@@ -389,9 +390,20 @@ class Function:
         updates = [index[parameter] for parameter in self.updates]
         return _restore, (self.graph, inputs, outputs, updates, self.settings, self.name)
 
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    __signature__ = OfInstances(lambda f: signature_of(f.inputs, f.outputs))
+
     def __repr__(self) -> str:
         inputs = ", ".join(f"{visible(n.label)}: {n.type}" for n in self._binding.nodes)
         return f"<Function {visible(self.name)}({inputs}), {len(self.graph)} nodes>"
+
+
+Function.__doc__ = OfInstances(  # type: ignore[assignment]
+    lambda f: documentation_of(f.name, f.inputs, f.outputs), Function.__doc__
+)
 
 
 class _Locks:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from symad.errors import FeedError
+from symad.graph.nested import leaves
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
 from symad.passes.specialise import specialise
@@ -24,15 +25,16 @@ def node_values(nodes: Iterable[Node], feed: Feed) -> dict[Node, Any]:
     from symad.backends.evaluation import Evaluation  # slow to import
     from symad.backends.numpy import result_of
 
+    order = topological_order(nodes)
+    relevant = set(order)
     for node in feed:
-        if isinstance(node, Node) and node.op is not None:
+        if isinstance(node, Node) and node.op is not None and node in relevant:
             raise FeedError(
                 f"{node!r} is computed, and a picture or a trace follows it to its variables",
                 remedy="Feed the variables.",
             )
-    order = topological_order(nodes)
     function = Executor(order, backend="numpy").function(feed)
-    given = function.arguments(*feed.values())
+    given = function.arguments(*[feed[node] for node in leaves(function.inputs)])
     graph = specialise(function.graph, list(map(type_of, given)))
     run = Evaluation(graph, given)
     found = run.leaves() | {node: value for node, _, value in run}

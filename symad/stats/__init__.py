@@ -5,6 +5,11 @@ derivatives.  Outside of the support, a density is 0 and its logarithm -inf, wit
 Where a parameter is not allowed, the result is NaN.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from symad.functions.absent import absent
 from symad.stats.continuous import (
     beta,
     cauchy,
@@ -25,3 +30,8 @@ __all__ = [
     "bernoulli", "beta", "binom", "cauchy", "chi2", "dirichlet", "expon", "gamma", "laplace",
     "logistic", "lognorm", "multivariate_normal", "norm", "poisson", "t", "uniform",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:  # so that checkers see that other names do not exist
+
+    def __getattr__(name: str) -> Any:
+        raise absent(__name__, name)

@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from symad.graph.node import Node
-from symad.ops.adjoint import zeros_like
 from symad.ops.arithmetic import abs
 from symad.ops.comparison import equal, where
 from symad.ops.exponential import exp, expm1, log, log1p, sigmoid, softplus
@@ -145,7 +144,7 @@ class uniform(CumulativeDistribution):
 
     below = staticmethod(_negative)
     above = staticmethod(lambda z: z > 1)
-    log_density = staticmethod(zeros_like)
+    log_density = staticmethod(lambda z: 0 * z)
     cumulative = staticmethod(lambda z: z)
     survival = staticmethod(lambda z: 1 - z)
     log_survival = staticmethod(lambda z: log1p(-z))

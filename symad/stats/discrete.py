@@ -93,7 +93,7 @@ class bernoulli(Discrete):
     allowed = staticmethod(lambda p: [p >= 0, p <= 1])
     largest = staticmethod(lambda p: 1)
     log_mass = staticmethod(lambda k, p: xlogy(k, p) + xlog1py(1 - k, -p))
-    mass = staticmethod(lambda k, p: where(equal(k, 1), p, 1 - p))
+    mass = staticmethod(lambda k, p: k * p + (1 - k) * (1 - p))
 
 
 class binom(Discrete):

@@ -295,7 +295,7 @@ def test_what_is_refused() -> None:
         sm.compare_derivatives(sm.log(xs[0]), xs, {xs[0]: 1.0})
     with pytest.raises(FeedError, match="x2"):
         sm.compare_derivatives(y, xs, {xs[0]: 1.0})
-    with pytest.raises(GraphTypeError, match="xs is empty"):
+    with pytest.raises(GradientError, match="nothing to differentiate with respect to"):
         sm.compare_derivatives(y, [], feed)
     with pytest.raises(GraphTypeError, match="not a node"):
         sm.compare_derivatives(y, [1.0], feed)

@@ -29,6 +29,8 @@ STACK, OTHER = np.stack([A, A * 1.1 + B]), np.stack([B, A])
 VECTOR, WEIGHTS = A[0], B[1]
 INDEX = np.array([2, 0, 1])
 MASK = np.array([[True, False, True], [True, True, False], [False, True, True]])
+for array in (A, B, STACK, OTHER, VECTOR, WEIGHTS, INDEX, MASK):
+    array.setflags(write=False)  # some of NumPy's functions would write to them
 
 ARGUMENTS: list[tuple[Any, ...]] = [
     (STACK,), (A,), (VECTOR,), (STACK, OTHER), (A, B), (VECTOR, WEIGHTS), (A, VECTOR), ([A, B],),
@@ -40,8 +42,13 @@ ARGUMENTS: list[tuple[Any, ...]] = [
 """Arguments that suit most functions: each function is called with those that NumPy takes."""
 
 SPECIAL_ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
+    "polyfit": [(VECTOR, WEIGHTS, 1), (VECTOR, B, 1)],
+    "ravel_multi_index": [([INDEX, INDEX[::-1]], (3, 4))],
+    "unravel_index": [(INDEX, (3, 2)), (INDEX, (3,))],
     "einsum": [("ij,jk", A, B), ("bij->bji", STACK), (A, [0, 1], B, [1, 2], [0, 2])],
-    "einsum_path": [("ij,jk", A, B)],
+    "dsplit": [(STACK, 3), (STACK, [1])],
+    "interp": [(A, np.sort(VECTOR), WEIGHTS), (2.5, np.sort(VECTOR), WEIGHTS)],
+    "special.hyp2f1": [(0.5, 1.5, 2.5, B), (B, 0.5, 2.0, 0.25)],
     "linalg.multi_dot": [([A, B, A],)],
 }
 
@@ -50,11 +57,17 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 """Values to which a parameter is set."""
 
+WITHOUT_VALUES = {"empty_like"}
+"""Functions whose results have any values."""
+
 VALUES_OF: dict[str, tuple[Any, ...]] = {
-    "axis": (None, 0, 1, -1, (0, 1), (-1,), True, INDEX),
+    "axis": (None, 0, 1, -1, (0, 1), (1, 0), (-1,), True, INDEX),
+    "base": (2, 2.5, 10.0),
+    "bias": (True, False, 0, 1),
     "casting": ("no", "safe", "same_kind", "unsafe", 1),
     "dtype": (None, "float32", "int64", bool, 3),
     "hermitian": (True, False),
+    "invert": (True, False),
     "initial": (0, 1, 2.5, -1, None, A, "a"),
     "keepdims": (True, False, 1),
     "like": (),
@@ -186,11 +199,11 @@ def difference(function: Callable[..., Any], args: Any, keywords: dict[str, Any]
     except Exception as error:
         ours = any("symad" in f.filename for f in traceback.extract_tb(error.__traceback__)[2:])
         return f"{type(error).__name__}: {error}" if ours else ""
-    return (
-        ""
-        if isinstance(expected, Exception) or same(expected, actual)
-        else f"NumPy: {expected!r}, symad: {actual!r}"
-    )
+    if isinstance(expected, Exception) or same(expected, actual):
+        return ""
+    if getattr(function, "__name__", "") in WITHOUT_VALUES:
+        return "" if same(expected * 0, actual * 0) else f"{expected.dtype}, {actual.dtype}"
+    return f"NumPy: {expected!r}, symad: {actual!r}"
 
 
 def problems_of(error: SymadError) -> str:
@@ -231,9 +244,7 @@ def test_what_is_different_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "AttributeError" in difference(np.prod, (A,), {})
 
 
-@pytest.mark.parametrize(
-    "path", ["emath.sqrt", "fft.fft", "linalg.cond", "linalg.sum", "special.exp", "norm"]
-)
+@pytest.mark.parametrize("path", ["emath.sqrt", "fft.fft", "linalg.sum", "special.exp", "norm"])
 def test_a_function_of_another_module_does_not_answer(path: str) -> None:
     assert find(path) is None
 

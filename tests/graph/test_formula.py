@@ -116,3 +116,39 @@ def test_the_text_means_what_the_graph_means(drawn: object) -> None:
         return
     if not isinstance(found, complex):
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+# The text of a node
+
+
+@pytest.mark.parametrize(
+    "node, text",
+    [
+        (x, "x"),
+        (sm.log(x) + x * y - sm.sin(y), "log(x) + x * y - sin(y)"),
+        (x * -2.5, "x * (-2.5)"),
+        (x + [1.0, 2.0], "x + [1, 2]"),
+        (sm.constant([True, False]), "[True, False]"),
+        (x @ sm.constant([[0.0] * 9] * 9), "x @ constant f64[9,9]"),
+        (x[1:, None], "x[1:, None]"),
+        (sm.sum(x, axis=0) / 2, "sum(x, axis=0) / 2"),
+        (sm.Variable("two\nlines") * 2, "two↵lines * 2"),
+        (sm.add_n([x] * 99), "x" + " + x" * 19 + " +…"),
+        (sm.Variable("a" * 99), "a" * 23 + "…"),
+    ],
+)
+def test_the_text_of_a_node_is_its_formula(node: sm.Node, text: str) -> None:
+    assert str(node) == f"{node}" == text and len(text) <= 80
+    assert repr(node).endswith(f": {node.type}>")
+
+
+def doubled(node: sm.Node) -> sm.Node:
+    return node + sm.sin(node)
+
+
+@pytest.mark.parametrize("step", [doubled, sm.identity, lambda x: -x, lambda x: x[None]])
+def test_the_text_of_a_large_graph_is_cut(step: Callable[[sm.Node], sm.Node]) -> None:
+    node: sm.Node = sm.Variable("x", shape=())
+    for _ in range(3000 if step(node).ndim else 20_000):
+        node = step(node)
+    assert len(str(node)) <= 80 and "…" in str(node)

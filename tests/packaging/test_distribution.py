@@ -13,8 +13,6 @@ import pytest
 import symad as sm
 from tests.packaging.conftest import ROOT
 
-pytestmark = pytest.mark.xdist_group("packaging")  # all in one process, which builds them once
-
 PARTS = ("symad", "tests", "docs", "notebooks", "benchmarks", ".github", ".ci")
 FILES = ("LICENSE", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml")
 

@@ -15,8 +15,6 @@ import pytest
 USERS = Path(__file__).parent / "users"
 CHECKERS = ("mypy", "pyright")
 
-pytestmark = pytest.mark.xdist_group("packaging")
-
 
 def lines_with_errors(checker: str, name: str, environment: dict[str, str]) -> dict[int, str]:
     """Return what a checker says of a program, by line."""

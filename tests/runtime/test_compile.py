@@ -1,6 +1,8 @@
 """compile, Function and Executor: binding, specialisation, updates, pickling, threads, leaks."""
 
+import functools
 import gc
+import inspect
 import pickle
 import threading
 import tracemalloc
@@ -551,3 +553,61 @@ def test_hashes_of_ops_do_not_outlive_their_process():
     op = sm.sum(sm.Variable("x"), axis=1).op
     assert hash(op) == hash(op.with_attributes())
     assert b"_hash" not in pickle.dumps(op) and pickle.loads(pickle.dumps(op)) == op
+
+
+# What Python's tools see
+
+
+def test_a_function_says_what_it_takes():
+    x, w = sm.Variable("x", shape=("n",)), sm.Variable("w", shape=())
+    f = sm.compile([x, w], {"loss": sm.sum(x) * w, "slope": [w * 2]}, name="squares")
+    assert f.__name__ == "squares"
+    text = "(x: f64[n], w: f64[], *, out=None) -> {'loss': f64[], 'slope': [f64[]]}"
+    assert str(inspect.signature(f)) == text
+    assert inspect.signature(f).bind(1.0, w=2.0).arguments == {"x": 1.0, "w": 2.0}
+    assert f.__doc__ == f"squares{text}\n\n['loss'] = sum(x) * w\n['slope'][0] = w * 2"
+    assert f.__doc__ in inspect.getdoc(pickle.loads(pickle.dumps(f)))
+
+    @functools.wraps(f)
+    def wrapper(*args, **keywords):
+        return f(*args, **keywords)
+
+    assert wrapper.__name__ == "squares" and inspect.signature(wrapper) == inspect.signature(f)
+
+
+@pytest.mark.parametrize(
+    "labels, text",
+    [
+        (["x", "class", "z"], "(x: f64[...], input1: f64[...], /, z: f64[...], *, out=None)"),
+        (["x", "x"], "(input0: f64[...], input1: f64[...], /, *, out=None)"),
+        (["out", "y z"], "(out: f64[...], input1: f64[...], /)"),
+        ([], "(*, out=None)"),
+    ],
+)
+def test_names_that_are_no_names_in_python(labels, text):
+    inputs = [sm.Variable(label) for label in labels]
+    f = sm.compile(inputs, sm.constant(1.0))
+    assert str(inspect.signature(f)) == f"{text} -> f64[]"
+    assert f(*[1.0 for _ in inputs]) == 1.0
+
+
+def test_the_class_of_functions_is_documented():
+    assert sm.Function.__doc__.startswith("A compiled graph") and sm.Function.__name__ == "Function"
+    assert "graph" in inspect.signature(sm.Function).parameters
+    outputs = [sm.constant(float(k)) for k in range(20)]
+    assert sm.compile([], outputs).__doc__.endswith("[7] = 7\n... and 12 more")
+
+
+def test_feeds_may_contain_other_nodes_everywhere():
+    x, other = sm.Variable("x", shape=()), sm.Variable("other")
+    y = sm.sin(x)
+    feed = {other: 3.0, x: 1.0, other * 2: 1.0}
+    assert sm.Executor(y).run(feed) == y.eval(feed) == np.sin(1.0)
+    assert "v1 = x = 1" in str(sm.trace(y, feed))
+    f = sm.compile([x], [y])
+    for subject in (y, f):
+        assert str(sm.cost(subject, feed)) == str(sm.cost(subject, {x: 1.0}))
+        assert str(sm.find_nan(subject, feed)) == str(sm.find_nan(subject, {x: 1.0}))
+    assert sm.draw(y, feed).svg() == sm.draw(y, {x: 1.0}).svg()
+    with pytest.raises(FeedError, match="other"):
+        sm.trace(y * other, {x: 1.0})

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import operator
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -45,11 +45,21 @@ class Array:
         sm.constant(0).__array_namespace__(api_version=api_version)
         return namespace
 
+    def __iter__(self) -> Iterator[Any]:
+        return (self[place] for place in range(len(self.value)))
+
     def __setitem__(self, key: Any, value: Any) -> None:
         self.value[...] = eager(sm.set_at)(self, key, value).value
 
-    def __dlpack__(self, **keywords: Any) -> Any:
-        return self.value.__dlpack__(**keywords)
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: Any = None,
+        dl_device: Any = None,
+        copy: Any = None,
+    ) -> Any:
+        return self.value.__dlpack__(max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> Any:
         return self.value.__dlpack_device__()
@@ -93,11 +103,15 @@ class Call:
             return variable
         if isinstance(value, (list, tuple)):
             return type(value)(map(self.lift, value))
+        if isinstance(value, slice):
+            parts = value.start, value.stop, value.step
+            return slice(*[part if part is None else operator.index(part) for part in parts])
         return value
 
     def lower(self, value: Any) -> Any:
         if isinstance(value, Node):
-            used = [variable for variable in self.feed if variable in sm.Graph([value]).inputs]
+            read = set(sm.Graph([value]).inputs)
+            used = [variable for variable in self.feed if variable in read]
             function = sm.compile(used, value, backend=BACKEND)
             return Array(np.array(function(*[self.feed[variable] for variable in used])))
         if isinstance(value, tuple):

@@ -112,6 +112,7 @@ TABLE.update(
         "convolve": jnp.convolve,
         "expm": lambda a: jnp.vectorize(jax.scipy.linalg.expm, signature="(n,n)->(n,n)")(a),
         "lu": _lu,
+        "sqrtm": lambda a: jax.scipy.linalg.sqrtm(a).real,
         "solve_sylvester": _solve_sylvester,
         "polygamma": lambda x, n: special.polygamma(n, x),
         # Sizes are numbers, not arrays: JAX's shapes are static.
@@ -191,7 +192,6 @@ TABLE.update(
         "inv_boxcox": lambda y, p: jnp.exp(jnp.log1p(p * y) / p),
         "log_ratio": lambda x, y: jnp.log(x / y),
         "scaled_bessel_i": _order(special.i0e, special.i1e),
-        "scaled_erfc": lambda x, n: special.erfcx(x),
         "xdivy": lambda x, y: x * jnp.where((x == 0) & (y == 0), 0, 1 / y),
     }
 )
@@ -201,11 +201,23 @@ UNTRANSLATED.update(
         "boxcox": "JAX takes the derivative by p at p = 0 for 0",
         "erfcinv": "JAX does not have it",
         "gammaincinv": "JAX does not have it",
+        "scaled_erfc": "JAX does not have it",
         "hyp1f1": "JAX's series is off by 1e-4 at -30",
         "hyp2f1": "JAX's series is off by 1e69 at -1.2",
         "spence": "JAX's derivative at 1 is NaN",
     }
 )
+def _windows(x: Any, sizes: Any, steps: Any, gaps: Any) -> Any:
+    rank, places = len(sizes), []
+    for d, (size, step, gap) in enumerate(zip(sizes, steps, gaps, strict=True)):
+        count = (x.shape[d - rank] - gap * (size - 1) - 1) // step + 1
+        shape = [1] * (2 * rank)
+        shape[d], shape[rank + d] = size, count
+        places.append(np.add.outer(np.arange(size) * gap, np.arange(count) * step).reshape(shape))
+    return x[(..., *places)]
+
+
+TABLE["windows"] = _windows
 
 
 def translates(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -377,6 +389,7 @@ def index_last(x: Any, *indices: Any, key: Any) -> Any:
 
 TABLE["add_along_axis"] = transposed(TABLE["take_along_axis"])
 TABLE["pad_sum"] = transposed(lambda x, **attributes: TABLE["pad"](x, **{"value": 0, **attributes}))
+TABLE["window_sum"] = transposed(TABLE["windows"])
 TABLE["repeat_sum"] = transposed(TABLE["repeat"])
 TABLE["tile_sum"] = transposed(TABLE["tile"])
 TABLE["diagonal_place"] = transposed(jnp.diagonal)

@@ -212,11 +212,6 @@ class JavaScriptBuilder:
         text = f"-{x.text}"
         return self._let(text if x.dtype.kind == "f" else _wrapped(text, x.dtype), x.dtype)
 
-    def rotate_left(self, x: JavaScriptValue, bits: int) -> JavaScriptValue:
-        width = 8 * x.dtype.itemsize
-        high = self.multiply(x, self.constant(2**bits, x.dtype))
-        return self.add(high, self.truncated_divide(x, self.constant(2 ** (width - bits), x.dtype)))
-
     def less(self, x: JavaScriptValue, y: JavaScriptValue) -> JavaScriptValue:
         return self._let(f"{x.text} < {y.text}", _BOOL)
 

@@ -137,9 +137,6 @@ class LLVMScalarBuilder:
             return Scalar(self.builder.fneg(x.value), x.dtype)
         return self.subtract(self.constant(0, x.dtype), x)
 
-    def rotate_left(self, x: Scalar, bits: int) -> Scalar:
-        return self.intrinsic("fshl", x, x, self.constant(bits, x.dtype))
-
     def less(self, x: Scalar, y: Scalar) -> Scalar:
         return self._compare("<", x, y)
 

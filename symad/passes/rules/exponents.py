@@ -58,6 +58,8 @@ def _monomial(node: Node) -> _Monomial | None:
 
 def _made(number: float, factors: list[Node | None], exponent: Node) -> Node | None:
     """Return the product, ``None`` if its number overflows, vanishes or loses digits."""
+    if exponent.dtype.kind != "f":  # the exponential of an integer
+        return None
     limits = np.finfo(exponent.dtype)
     if not float(limits.tiny) <= abs(number) <= float(limits.max):
         return None

@@ -17,6 +17,7 @@ from symad.ops.rearrange import Flip
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.ops.subscript import fill_key
 from symad.ops.triangle import Diagonal
+from symad.ops.windows import Windows
 from symad.passes.fuse import shape_of
 from symad.types import TensorType
 
@@ -32,6 +33,7 @@ _VIEWS = (
     Index,
     Flip,
     Diagonal,
+    Windows,
 )
 
 

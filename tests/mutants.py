@@ -1,0 +1,279 @@
+"""Put small faults into the code, one at a time, and see if tests notice: ``make mutants``.
+
+A fault is a flipped operator, a negated or dropped condition, a constant that is off by one, two
+arguments that change places, a lost result, or a statement left out.  Each is put into a copy of
+the sources, in which the tests of its package run: first a sample of them, then all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+ROOT = Path(__file__).resolve().parents[1]
+
+TESTS = {
+    "ops": ["ops", "autodiff", "backends/test_op_table_native.py", "passes/test_rules.py"],
+    "autodiff": ["autodiff", "ops", "test_testing.py", "inspection/test_find_nan.py"],
+    "passes": ["passes", "plan", "backends/test_native_loops.py", "backends/test_differential.py"],
+    "plan": ["plan", "runtime", "passes/test_golden_plans.py", "inspection", "tables"],
+    "backends": ["backends", "runtime", "plan", "inspection/test_inside.py"],
+    "runtime": ["runtime", "backends/test_native_safety.py", "inspection", "graph"],
+}
+"""The tests that should see a fault in each package, the most likely ones first."""
+
+COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+
+OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Mod: ast.Mult,
+    ast.FloorDiv: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+
+UNTOUCHED = ("samples", "remedy", "__all__")
+"""Names whose values are tests or texts."""
+
+NEVER_SWAPPED = ("isinstance", "issubclass", "getattr", "hasattr")
+"""Functions that fail at once, whatever tests there are, if their arguments change places."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One small fault: ``old``, from ``start`` to ``end`` in a file, becomes ``new``."""
+
+    path: Path
+    kind: str
+    start: int
+    end: int
+    old: str
+    new: str
+    line: int
+
+    def __str__(self) -> str:
+        texts = [" ".join(text.split()) for text in (self.old, self.new)]
+        place = f"{self.path.relative_to(ROOT)}:{self.line}"
+        return f"{place}: {self.kind}: {texts[0][:90]}  →  {texts[1][:90]}"
+
+    def within(self, source: str) -> str:
+        """Return the source with the fault in it; no other line moves."""
+        return source[: self.start] + self.new + source[self.end :]
+
+
+def faults_of(path: Path) -> list[Fault]:
+    """Return all faults of a file."""
+    source = path.read_text("utf-8")
+    starts = [0]
+    for text in source.splitlines(keepends=True):
+        starts.append(starts[-1] + len(text))
+    lines = source.splitlines()
+
+    def offset(line: int, column: int) -> int:  # columns are bytes
+        return starts[line - 1] + len(lines[line - 1].encode()[:column].decode())
+
+    found = []
+    for node, kind, changed in _changes(ast.parse(source)):
+        start, end = (
+            offset(node.lineno, node.col_offset),
+            offset(node.end_lineno or 0, node.end_col_offset or 0),
+        )
+        old, new = source[start:end], ast.unparse(changed)
+        if isinstance(node, ast.expr):
+            new = f"({new}{chr(10) * old.count(chr(10))})"
+        else:
+            new += "\n" * old.count("\n")
+        found.append(Fault(path, kind, start, end, old, new, node.lineno))
+    return found
+
+
+Change = tuple["ast.expr | ast.stmt", str, ast.AST]
+
+
+def _changes(tree: ast.Module) -> Iterator[Change]:
+    """Yield nodes, kinds of faults, and what the nodes become."""
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        yield from _changes_of(node)
+        pending += [child for child in ast.iter_child_nodes(node) if _is_code(child, node)]
+
+
+def _is_code(node: ast.AST, parent: ast.AST) -> bool:
+    """Return whether a node is more than a text, a type, or an error."""
+    if isinstance(node, (ast.JoinedStr, ast.Raise, ast.arguments, ast.Import, ast.ImportFrom)):
+        return False
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return False
+    if node in (getattr(parent, "annotation", None), getattr(parent, "returns", None)):
+        return False
+    targets = [*getattr(node, "targets", []), getattr(node, "target", None)]
+    if any(isinstance(t, ast.Name) and t.id in UNTOUCHED for t in targets):
+        return False
+    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        return False
+    return not (isinstance(parent, ast.FunctionDef) and node in parent.decorator_list)
+
+
+def _changes_of(node: ast.AST) -> Iterator[Change]:
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
+        yield node, "comparison", _with(node, ops=[COMPARISONS[type(node.ops[0])](), *node.ops[1:]])
+    if isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in OPERATORS:
+        yield node, "operator", _with(node, op=OPERATORS[type(node.op)]())
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        yield node, "sign", node.operand
+    if isinstance(node, ast.BoolOp):
+        other = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        yield node, "and for or", _with(node, op=other)
+        for k in range(len(node.values)):
+            yield node, "dropped condition", _without(node, k)
+    yield from _negated(node)
+    if isinstance(node, ast.Constant) and isinstance(node.value, (bool, int, float)):
+        value = node.value
+        yield node, "constant", ast.Constant(not value if isinstance(value, bool) else value + 1)
+    if isinstance(node, ast.Call) and len(node.args) > 1:
+        first, second, *rest = node.args
+        starred = any(isinstance(argument, ast.Starred) for argument in (first, second))
+        if not starred and getattr(node.func, "id", "") not in NEVER_SWAPPED:
+            yield node, "swapped arguments", _with(node, args=[second, first, *rest])
+    if isinstance(node, ast.Return) and node.value is not None and not _is_none(node.value):
+        yield node, "lost result", ast.Return(ast.Constant(None))
+    if isinstance(node, ast.AugAssign) or (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    ):
+        yield node, "statement left out", ast.Pass()
+
+
+def _negated(node: ast.AST) -> Iterator[Change]:
+    tests: list[ast.expr] = list(node.ifs) if isinstance(node, ast.comprehension) else []
+    if isinstance(node, (ast.If, ast.IfExp)):
+        tests.append(node.test)
+    for test in tests:
+        yield test, "negated condition", ast.UnaryOp(ast.Not(), test)
+        if not isinstance(node, ast.IfExp):
+            yield test, "dropped condition", ast.Constant(True)
+
+
+def _with(node: ast.AST, **fields: object) -> ast.AST:
+    changed = copy.copy(node)
+    for name, value in fields.items():
+        setattr(changed, name, value)
+    return changed
+
+
+def _without(node: ast.BoolOp, k: int) -> ast.AST:
+    rest = [*node.values[:k], *node.values[k + 1 :]]
+    return rest[0] if len(rest) == 1 else _with(node, values=rest)
+
+
+def _is_none(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def sample(packages: Sequence[str], count: int, seed: int) -> list[Fault]:
+    """Return so many faults, the same for each seed; packages with more code have more."""
+    found = [
+        fault
+        for package in packages
+        for path in sorted((ROOT / "symad" / package).rglob("*.py"))
+        for fault in faults_of(path)
+    ]
+    return random.Random(seed).sample(found, min(count, len(found)))
+
+
+# Running
+
+
+def copy_sources(folder: Path) -> Path:
+    """Copy what tests need to a folder."""
+    names = ("symad", "tests", "docs", "benchmarks", "notebooks")
+    for name in names:
+        unwanted = shutil.ignore_patterns("__pycache__", "_build", "_generated")
+        shutil.copytree(ROOT / name, folder / name, ignore=unwanted)
+    for path in ROOT.glob("*.*"):
+        if path.is_file():
+            shutil.copy(path, folder)
+    return folder
+
+
+def is_noticed(fault: Fault, sources: Path, seconds: float) -> str:
+    """Return how tests in a copy notice a fault: "failure", "time"; empty if they do not."""
+    target = sources / fault.path.relative_to(ROOT)
+    original = target.read_text("utf-8")
+    target.write_text(fault.within(original), "utf-8")
+    try:
+        paths = [f"tests/{name}" for name in TESTS[fault.path.relative_to(ROOT).parts[1]]]
+        return _run(sources, ["--quick", *paths], seconds) or _run(sources, paths, seconds)
+    finally:
+        target.write_text(original, "utf-8")
+
+
+def _run(sources: Path, arguments: Sequence[str], seconds: float) -> str:
+    """Run tests until one fails, with no machine code of other faults."""
+    with tempfile.TemporaryDirectory() as cache:
+        settings = {"PYTHONPATH": str(sources), "SYMAD_CACHE_DIR": cache, "JAX_PLATFORMS": "cpu"}
+        settings |= {"PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        try:
+            done = subprocess.run(
+                [*command, *arguments],
+                cwd=sources,
+                env={**os.environ, **settings},
+                capture_output=True,
+                timeout=seconds,
+            )
+        except subprocess.TimeoutExpired:
+            return "time"
+    return "" if done.returncode == 0 else "failure"
+
+
+def main() -> int:
+    """Try a sample of faults, and report each that no test notices."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("--count", type=int, default=300, help="how many faults")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=900.0, help="limit for the tests of one")
+    parser.add_argument("--list", action="store_true", help="print the faults, and run nothing")
+    parser.add_argument("packages", nargs="*", default=list(TESTS), help="packages of symad")
+    options = parser.parse_args()
+    faults = sample(options.packages, options.count, options.seed)
+    if options.list:
+        print(*faults, sep="\n")
+        return 0
+    found: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.workers) as pool:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for k in range(options.workers):
+            copies.put(copy_sources(Path(folder) / str(k)))
+
+        def tried(fault: Fault) -> str:
+            sources = copies.get()
+            try:
+                return is_noticed(fault, sources, options.seconds)
+            finally:
+                copies.put(sources)
+
+        for fault, noticed in zip(faults, pool.map(tried, faults), strict=True):
+            found[noticed] += 1
+            print(f"{noticed or 'SURVIVED':8}  {fault}", flush=True)
+    caught = found.total() - found[""]
+    print(f"{caught} of {found.total()} faults caught ({caught / max(found.total(), 1):.0%})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
