@@ -211,6 +211,7 @@ class Log1p(Unary):
 
 
 def _log1mexp(x: Any) -> Any:
+    x = 1.0 * x
     return np.where(x > -math.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
 
 
