@@ -19,6 +19,7 @@ from symad.graph.op import OP_CLASSES
 from symad.graph.operators import FUNCTIONS
 from tests.support import op_checks as checks
 from tests.support.op_checks import cases_of
+from tests.support.tables import restored
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
@@ -81,11 +82,8 @@ def run_session(path: Path, block: Block, namespace: dict[str, Any]) -> None:
 @pytest.fixture
 def op_tables() -> Iterator[None]:
     """Ops that a document defines are gone afterwards."""
-    kept = [(table, dict(table)) for table in (OP_CLASSES, FUNCTIONS)]
-    yield
-    for table, contents in kept:
-        table.clear()
-        table.update(contents)
+    with restored(OP_CLASSES, FUNCTIONS):
+        yield
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -23,6 +23,7 @@ from symad.notation.symbols import LATEX_SYMBOLS, SYMBOLS
 from symad.ops.base import Unary, register
 from symad.passes.signs import is_nonnegative
 from tests.support import op_checks as checks
+from tests.support.tables import restored
 
 
 def _barrier(x: Any) -> Any:
@@ -69,14 +70,10 @@ def make() -> Unary:
 @pytest.fixture
 def barrier(monkeypatch: pytest.MonkeyPatch) -> Iterator[Unary]:
     """Make the op, and forget it after the test."""
-    tables: tuple[dict[str, Any], ...] = (OP_CLASSES, operators.FUNCTIONS, operators.NUMPY_NAMES)
-    before = [dict(table) for table in tables]
-    op = make()
-    monkeypatch.setattr(sm, "barrier", op, raising=False)
-    yield op
-    for table, known in zip(tables, before, strict=True):
-        table.clear()
-        table.update(known)
+    with restored(OP_CLASSES, operators.FUNCTIONS, operators.NUMPY_NAMES):
+        op = make()
+        monkeypatch.setattr(sm, "barrier", op, raising=False)
+        yield op
 
 
 def test_the_op_table_checks_it(barrier: Unary) -> None:
