@@ -21,13 +21,13 @@ from symad.testing import GradientMismatch, assert_graphs_equal, check_gradients
 from symad.types import TensorType
 from tests.support import op_checks as checks
 from tests.support.op_checks import Case, cases_of
-from tests.support.tables import restored
+from tests.support.op_tables import restored
 
 
 @pytest.fixture(autouse=True)
 def op_table_as_before() -> Iterator[None]:
     """Ops defined in a test do not stay in the op table."""
-    with restored(OP_CLASSES):
+    with restored():
         yield
 
 
