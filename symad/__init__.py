@@ -277,6 +277,7 @@ if TYPE_CHECKING:
     from symad.ops.sinc import sinc
 
 __version__ = "0.2.0"
+__array_api_version__ = "2025.12"
 
 __all__ = [
     "Constant", "Edge", "Executor", "Extension", "Function", "Graph", "Node", "Parameter",

@@ -49,4 +49,4 @@ __all__ = [
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 
     def __getattr__(name: str) -> Any:
-        raise absent("symad.linalg", name)
+        raise absent(__name__, name)

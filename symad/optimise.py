@@ -13,6 +13,8 @@ parameter whose value you change.
 from __future__ import annotations
 
 import math
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -298,10 +300,9 @@ def clip_by_global_norm(gradients: Any, limit: Operand) -> Any:
     """
     nodes = [as_node(g) for g in leaves(gradients)]
     squares = [sum(square(cast(g, wide_dtype(g.dtype)))) for g in nodes]
-    total = squares[0]
-    for term in squares[1:]:
-        total = total + term
-    scale = minimum(1, limit / sqrt(total))
+    if not squares:
+        return gradients
+    scale = minimum(1, limit / sqrt(reduce(add, squares)))
     return map_leaves(lambda g: g * cast(scale, g.dtype), gradients)
 
 
@@ -352,7 +353,6 @@ def _moved(w: Parameter, rate: Operand, direction: Node) -> Node:
     step: Node = as_node(rate, w) if not isinstance(rate, Node) else cast(rate, w.dtype)
     result: Node = w - step * direction
     return result
-
 
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 

@@ -16,16 +16,16 @@ Keys have no derivative.  Samples are differentiable with respect to what scales
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Callable, Sequence
+from functools import reduce, wraps
 from operator import mul
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.functions.absent import absent
-from symad.graph.node import Constant, Node
+from symad.graph.node import Constant, Node, reporting
 from symad.ops.adjoint import cast, stop_gradient
 from symad.ops.arithmetic import abs, sign
 from symad.ops.base import Operand, as_node, tensor_types
@@ -40,7 +40,7 @@ from symad.ops.gather import take
 from symad.ops.join import stack
 from symad.ops.searching import searchsorted
 from symad.ops.shape import expand_dims, reshape
-from symad.ops.size import Size, as_sizes
+from symad.ops.size import Size, as_sizes, check_not_negative
 from symad.ops.size import shape as shape_of
 from symad.ops.sorting import argsort
 from symad.ops.special import erf, erfinv
@@ -53,6 +53,21 @@ __all__ = [
     "key", "laplace", "logistic", "multivariate_normal", "normal", "permutation", "rademacher",
     "randint", "split", "truncated_normal", "uniform",
 ]  # fmt: skip
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+
+
+def _of_key(function: AnyFunction) -> AnyFunction:
+    """Return a function that checks its key first, and whose errors name it."""
+
+    @wraps(function)
+    def checked(key: Node, *args: Any, **keywords: Any) -> Any:
+        with reporting(function.__name__, *[x for x in (key, *args) if isinstance(x, Node)]):
+            _words_of(key)
+            return function(key, *args, **keywords)
+
+    return checked  # type: ignore[return-value]
+
 
 # Keys
 
@@ -77,15 +92,18 @@ def key(seed: Operand) -> Node:
     array([0, 7], dtype=uint32)
     """
     if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
-        if not -(2**63) <= seed < 2**64:
-            raise GraphTypeError(f"a seed has 64 bits, and {seed} does not fit")
+        with reporting("key"):
+            if not -(2**63) <= seed < 2**64:
+                raise GraphTypeError(f"a seed has 64 bits, and {seed} does not fit")
         return Constant(np.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], WORD))
-    node = _integer(seed, "a seed")
+    with reporting("key"):
+        node = _integer(seed, "a seed")
     wide = node.dtype.itemsize == 8
     high = cast(node >> 32, WORD) if wide else Constant(0, WORD)
     return stack([high, cast(node, WORD)])
 
 
+@_of_key
 def split(key: Node, n: Any = 2) -> Node:
     """Return ``n`` new keys, made of one that must not be used again.
 
@@ -110,6 +128,7 @@ def split(key: Node, n: Any = 2) -> Node:
     return stack([_bits(key, n, "first"), _bits(key, n, "second")], axis=-1)
 
 
+@_of_key
 def fold_in(key: Node, data: Operand) -> Node:
     """Return a key made of another and a number, such as the number of a step.
 
@@ -152,12 +171,14 @@ def _words_of(key: Node) -> tuple[Node, Node]:
 def _bits(key: Node, shape: Any, part: str) -> Node:
     """Return the bits of Threefry for the counters 0, 1, 2, ... in ``shape``."""
     words, sizes = _words_of(key), as_sizes(shape)
+    check_not_negative(tuple(size for size in sizes if isinstance(size, int)))
     count: Size = reduce(mul, sizes, 1)
     if isinstance(count, int) and count > 2**32:
         raise ShapeError(f"{count} numbers are more than one key gives", remedy="Split the key.")
     return threefry(*words, Constant(0, WORD), reshape(arange(count, dtype=WORD), sizes), part)
 
 
+@_of_key
 def bits(key: Node, shape: Any = (), dtype: Any = "uint32") -> Node:
     """Return random bits, as unsigned integers of any size.
 
@@ -192,6 +213,7 @@ def bits(key: Node, shape: Any = (), dtype: Any = "uint32") -> Node:
 # Numbers of one distribution without parameters, or with bounds
 
 
+@_of_key
 def uniform(
     key: Node,
     shape: Any = (),
@@ -242,6 +264,7 @@ def uniform(
     return result
 
 
+@_of_key
 def normal(key: Node, shape: Any = (), dtype: Any = "float64") -> Node:
     """Return numbers of the standard normal distribution: √2 erf⁻¹(u), u uniform in (-1, 1).
 
@@ -289,6 +312,7 @@ def _positive(key: Node, shape: Any, dtype: Any) -> Node:
     return uniform(key, shape, wanted, np.finfo(wanted).tiny, wanted.type(1))
 
 
+@_of_key
 def truncated_normal(
     key: Node, lower: Operand, upper: Operand, shape: Any = None, dtype: Any = "float64"
 ) -> Node:
@@ -321,6 +345,7 @@ def truncated_normal(
     return clip(x, first, last)
 
 
+@_of_key
 def exponential(key: Node, shape: Any = (), dtype: Any = "float64") -> Node:
     """Return numbers of the exponential distribution with mean 1.
 
@@ -340,6 +365,7 @@ def exponential(key: Node, shape: Any = (), dtype: Any = "float64") -> Node:
     return -log1p(-uniform(key, shape, dtype))
 
 
+@_of_key
 def gumbel(key: Node, shape: Any = (), dtype: Any = "float64") -> Node:
     """Return numbers of the standard Gumbel distribution, -ln(-ln u).
 
@@ -359,6 +385,7 @@ def gumbel(key: Node, shape: Any = (), dtype: Any = "float64") -> Node:
     return -log(-log(_positive(key, shape, dtype)))
 
 
+@_of_key
 def logistic(key: Node, shape: Any = (), dtype: Any = "float64") -> Node:
     """Return numbers of the standard logistic distribution, ln(u / (1 - u)).
 
@@ -379,6 +406,7 @@ def logistic(key: Node, shape: Any = (), dtype: Any = "float64") -> Node:
     return log(u) - log1p(-u)
 
 
+@_of_key
 def laplace(key: Node, shape: Any = (), dtype: Any = "float64") -> Node:
     """Return numbers of the standard Laplace distribution.
 
@@ -399,6 +427,7 @@ def laplace(key: Node, shape: Any = (), dtype: Any = "float64") -> Node:
     return sign(u) * log1p(-abs(u))
 
 
+@_of_key
 def cauchy(key: Node, shape: Any = (), dtype: Any = "float64") -> Node:
     """Return numbers of the standard Cauchy distribution, tan(π(u - 1/2)).
 
@@ -420,6 +449,7 @@ def cauchy(key: Node, shape: Any = (), dtype: Any = "float64") -> Node:
     return tan(wanted.type(math.pi) * (u - wanted.type(0.5)))
 
 
+@_of_key
 def multivariate_normal(
     key: Node, mean: Operand, cov: Operand, shape: Any = None, dtype: Any = "float64"
 ) -> Node:
@@ -455,6 +485,7 @@ def multivariate_normal(
 # Choices, which have no derivative
 
 
+@_of_key
 def bernoulli(key: Node, p: Operand = 0.5, shape: Any = None) -> Node:
     """Return booleans that are true with probability ``p``.
 
@@ -478,6 +509,7 @@ def bernoulli(key: Node, p: Operand = 0.5, shape: Any = None) -> Node:
     return uniform(key, _common_shape(chance) if shape is None else shape, chance.dtype) < chance
 
 
+@_of_key
 def rademacher(key: Node, shape: Any = (), dtype: Any = "int64") -> Node:
     """Return numbers that are -1 or 1, each with probability 1/2.
 
@@ -496,6 +528,7 @@ def rademacher(key: Node, shape: Any = (), dtype: Any = "int64") -> Node:
     return 2 * cast(bernoulli(key, 0.5, shape), dtype) - 1
 
 
+@_of_key
 def randint(key: Node, shape: Any, minval: Operand, maxval: Operand, dtype: Any = "int64") -> Node:
     """Return integers from ``minval`` up to but not including ``maxval``.
 
@@ -552,6 +585,7 @@ def _integers(bound: Operand, dtype: np.dtype[Any], sampled: np.dtype[Any]) -> N
     return cast(node, sampled)
 
 
+@_of_key
 def categorical(key: Node, logits: Operand, axis: int = -1, shape: Any = None) -> Node:
     """Return the positions of elements drawn with the probabilities ``softmax(logits, axis)``.
 
@@ -589,6 +623,7 @@ def categorical(key: Node, logits: Operand, axis: int = -1, shape: Any = None) -
     return argmax(gumbel(key, drawn, scores.dtype) + scores, axis=place)
 
 
+@_of_key
 def permutation(key: Node, x: Operand, axis: int = 0) -> Node:
     """Return ``x`` in random order along an axis.
 
@@ -614,7 +649,10 @@ def permutation(key: Node, x: Operand, axis: int = 0) -> Node:
     if isinstance(x, (int, np.integer)):
         return _order(key, int(x))
     node = as_node(x)
-    size = _known_rank(node, "x")[axis]
+    sizes = _known_rank(node, "x")
+    if not sizes:
+        raise ShapeError(f"{node!r} has no axis to permute", remedy="Give an array or an int.")
+    size = sizes[normalize_axis(axis, len(sizes))]
     if not isinstance(size, int):
         raise ShapeError(
             f"the size of axis {axis} of {node!r} must be known to permute it",
@@ -632,6 +670,7 @@ def _order(key: Node, size: int) -> Node:
     return order
 
 
+@_of_key
 def choice(
     key: Node,
     a: Operand,

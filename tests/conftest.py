@@ -3,6 +3,7 @@ processor time of each test; and how tests are shared out among processes."""
 
 from __future__ import annotations
 
+import gc
 import importlib
 import pkgutil
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import symad.ops
+import symad.passes.forms  # before a test keeps the table of functions and restores it
 from symad.graph.op import OP_CLASSES, Op
 from tests.support import time_limit
 from tests.support.time_limit import pytest_runtest_call as pytest_runtest_call
@@ -43,8 +45,15 @@ TOGETHER = ("tests/packaging/",)
 """Folders whose files share what takes long to build."""
 
 FIRST = (
-    "documents/test_site.py",
     "packaging/",
+    "documents/test_site.py",
+    "player/test_player_browser.py",
+    "ops/test_op_table.py",
+    "backends/test_native_safety.py",
+    "graph/test_scale.py",
+    "ops/test_linalg.py",
+    "documents/",
+    "test_benchmarks.py",
 )
 """What takes longest, so that no process runs it while the others have nothing left to do."""
 
@@ -75,6 +84,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = sample(items)
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = [item for item in items if item in kept]
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector all tests and modules: it would walk through them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

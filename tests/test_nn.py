@@ -15,6 +15,8 @@ import symad as sm
 from symad import nn, random
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.nested import leaves
+from symad.graph.node import apply
+from symad.ops.windows import WindowSum
 from tests.support import jax_interpreter
 
 jax: Any = jax_interpreter.jax  # type: ignore[attr-defined]
@@ -166,14 +168,28 @@ def test_kinks_have_the_subgradient_of_least_size(function: Any, at: float, slop
     assert sm.gradients(function(x), x).eval({x: at}) == slope
 
 
-@pytest.mark.parametrize("function", [nn.elu, nn.selu, nn.celu])
-def test_branches_that_are_not_taken_play_no_part(function: Any) -> None:
-    x = sm.Variable("x")
+@pytest.mark.parametrize("shape", [None, (3,), ("n",)])
+@pytest.mark.parametrize(
+    ("function", "scale", "left"),
+    [(nn.elu, 1, 1), (nn.selu, 1.0507009873554805, 1.7580993408473766), (nn.celu, 1, 1)],
+)
+def test_branches_that_are_not_taken_play_no_part(
+    function: Any, scale: float, left: float, shape: Any
+) -> None:
+    """The square of e^x - 1 is infinite at 1000, and so are its derivatives."""
+    x = sm.Variable("x", shape)
     y = sm.square(function(x))
-    first = sm.gradients(y, x)
+    first = sm.gradients(y, x, seed=sm.ones_like(y))
+    second = sm.gradients(first, x, seed=sm.ones_like(first))
+    third = sm.gradients(second, x, seed=sm.ones_like(second))
     at = np.array([1000.0, 800.0, -1000.0])
-    for node in (first, sm.gradients(first, x, seed=sm.constant(np.ones(3)))):
-        assert np.all(np.isfinite(node.eval({x: at}) if node is not first else 1.0))
+    for backend in BACKENDS:
+        got = sm.compile([x], [y, first, second, third], backend=backend)(at)
+        for value, (right, other) in zip(
+            got, [(at**2, left**2), (2 * at, 0), (2 + 0 * at, 0), (0 * at, 0)], strict=True
+        ):
+            np.testing.assert_allclose(value[:2], scale**2 * right[:2], rtol=1e-14)
+            np.testing.assert_allclose(value[2], other, rtol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -349,6 +365,30 @@ def test_pools_of_integers_and_of_one_number_for_all_axes() -> None:
     np.testing.assert_array_equal(dilated, [3, 4, 5])
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64"])
+@pytest.mark.parametrize(
+    ("windows", "sizes", "steps", "gaps", "last"),
+    [
+        ((64, 3, 3, 30, 28), (3, 3), (1, 1), (1, 1), (32, 30)),
+        ((4, 5, 3, 2, 13, 17), (3, 2), (2, 2), (1, 3), (28, 37)),
+        ((2, 129, 70), (129,), (3,), (1,), (338,)),
+        ((3, 1, 1), (1,), (1,), (1,), (1,)),
+        ((0, 2, 4), (2,), (1,), (1,), (5,)),
+    ],
+)  # fmt: skip
+def test_windows_add_up_to_the_same_bits_everywhere(
+    windows: Any, sizes: Any, steps: Any, gaps: Any, last: Any, dtype: str
+) -> None:
+    like = sm.zeros((*windows[: -2 * len(sizes)], *last), dtype)
+    v = sm.Variable("v", windows, dtype)
+    y = apply(WindowSum(sizes, steps, gaps), v, like)
+    at = (RNG.standard_normal(windows) * 8).astype(dtype)
+    want = sm.compile([v], y, backend="numpy")(at)
+    for threads in (1, 2):
+        got = sm.compile([v], y, backend="native", threads=threads)(at)
+        np.testing.assert_array_equal(got, want, strict=True)
+
+
 # Normalisation
 
 
@@ -515,6 +555,7 @@ IMAGE = sm.Variable("image", ("batch", 3, 8, 8))
 KERNEL = sm.constant(np.zeros((4, 3, 3, 3)))
 WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "channels": (lambda: nn.conv(IMAGE, np.zeros((4, 2, 3, 3))), ShapeError, "3 channels"),
+    "bias": (lambda: nn.conv(IMAGE, KERNEL, np.zeros(3)), ShapeError, "4 filters"),
     "groups": (lambda: nn.conv(IMAGE, KERNEL, groups=3), ShapeError, "3 groups"),
     "a large window": (lambda: nn.conv(IMAGE, np.zeros((4, 3, 9, 3))), ShapeError, "9 elements"),
     "stride": (lambda: nn.conv(IMAGE, KERNEL, stride=0), GraphTypeError, "at least 1"),
@@ -558,3 +599,19 @@ def test_networks_are_loaded_on_first_use() -> None:
     code = "import sys, symad as sm; print('symad.nn' in sys.modules, sm.nn.gelu.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False gelu\n"
+
+
+@pytest.mark.parametrize(
+    ("find", "message"),
+    [
+        (lambda: nn.conv2d, "Did you mean 'conv'"),
+        (lambda: nn.mse_loss, "write sm.nn.mse"),
+        (lambda: nn.adam, "Did you mean 'sm.optimise.adam'"),
+        (lambda: random.PRNGKey, "write sm.random.key"),
+        (lambda: random.poisson, "loops whose length depends"),
+        (lambda: sm.optimise.adamm, "Did you mean 'adam"),
+    ],
+)
+def test_a_name_of_others_says_what_there_is_here(find: Any, message: str) -> None:
+    with pytest.raises(AttributeError, match=message):
+        find()

@@ -212,6 +212,11 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: random.randint(random.key(0), 2, 0.5, 3), GraphTypeError, "must be an integer"
     ),
     "too many": (lambda: random.bits(random.key(0), 2**33), ShapeError, "Split the key"),
+    "a negative size": (lambda: random.normal(random.key(0), (2, -1)), ShapeError, "-1"),
+    "no axis": (lambda: random.permutation(random.key(0), 2.5), ShapeError, "no axis"),
+    "no such axis": (
+        lambda: random.permutation(random.key(0), LOGITS, 3), ShapeError, "axis 3"
+    ),
     "an unknown size": (
         lambda: random.permutation(random.key(0), sm.Variable("x", ("n",))), ShapeError, "known"
     ),
@@ -231,8 +236,9 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_errors_say_what_to_do(name: str) -> None:
     make, error, message = WRONG[name]
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as caught:
         make()
+    assert "test_random.py" in str(caught.value)
 
 
 def test_random_numbers_are_loaded_on_first_use() -> None:

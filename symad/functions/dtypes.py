@@ -148,13 +148,15 @@ def isdtype(dtype: Any, kind: Any) -> Any:
 
 
 @register
-def can_cast(from_: Any, to: Any) -> Any:
-    """Return whether all values of one dtype can be represented in another.
+def can_cast(from_: Any, to: Any, casting: Any = "safe") -> Any:
+    """Return whether one dtype can be converted to another.
 
     Parameters
     ----------
     from_ : dtype, node or array
     to : dtype
+    casting : {"safe", "same_kind", "unsafe", "equiv", "no"}
+        By default, whether all values can be represented in ``to``; see ``numpy.can_cast``.
 
     Returns
     -------
@@ -166,7 +168,7 @@ def can_cast(from_: Any, to: Any) -> Any:
     >>> sm.can_cast(sm.float32, sm.float64), sm.can_cast(sm.Variable("x"), sm.float32)
     (True, False)
     """
-    return np.can_cast(_dtype_of(from_), as_dtype(to))
+    return np.can_cast(_dtype_of(from_), as_dtype(to), casting)
 
 
 @register

@@ -1,8 +1,10 @@
-"""Functions for neural networks, composed of ops, with channels first: (batch, channels, *sizes).
+"""Functions for neural networks, composed of ops, with channels first: (batch, channels, sizes...).
 
 State is explicit: weights are arguments, dropout takes a key of :mod:`symad.random`, and what a
 step changes are parameters that a compiled function updates (see :mod:`symad.optimise`).
 """
+
+from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Convolutions and pooling over one or more axes: channels first, as (..., channels, *sizes).
+"""Convolutions and pooling over one or more axes: channels first, as (..., channels, sizes...).
 
 The number of axes that a window moves over is that of the weight, less two for the channels.
 """
@@ -27,6 +27,7 @@ from symad.ops.shape import expand_dims, reshape
 from symad.ops.size import Size
 from symad.ops.size import shape as shape_of
 from symad.ops.windows import Windows, WindowSum
+from symad.types import TensorType
 
 Numbers = int | Sequence[int]
 Padding = Numbers | Sequence[tuple[int, int]] | Literal["valid", "same"]
@@ -48,8 +49,8 @@ def conv(
 
     Parameters
     ----------
-    x : node or array of shape (..., channels, *sizes)
-    weight : node or array of shape (filters, channels / groups, *window)
+    x : node or array of shape (..., channels, sizes...)
+    weight : node or array of shape (filters, channels / groups, window...)
     bias : node or array of shape (filters,), optional
     stride : int or sequence of int
         The distance between windows, for all axes or for each.
@@ -64,7 +65,7 @@ def conv(
     Returns
     -------
     Node
-        Of shape (..., filters, *counts).
+        Of shape (..., filters, counts...).
 
     Raises
     ------
@@ -111,8 +112,8 @@ def conv_transpose(
 
     Parameters
     ----------
-    x : node or array of shape (..., channels, *sizes)
-    weight : node or array of shape (channels, filters / groups, *window)
+    x : node or array of shape (..., channels, sizes...)
+    weight : node or array of shape (channels, filters / groups, window...)
     bias : node or array of shape (filters,), optional
     stride : int or sequence of int
         The distance between windows, for all axes or for each.
@@ -128,7 +129,7 @@ def conv_transpose(
     Returns
     -------
     Node
-        Of shape (..., filters, *sizes); a size n becomes
+        Of shape (..., filters, sizes...); a size n becomes
         (n - 1) stride + dilation (window - 1) + 1 + output_padding - padding before and after.
 
     Raises
@@ -184,7 +185,7 @@ def max_pool(
 
     Parameters
     ----------
-    x : node or array of shape (..., channels, *sizes)
+    x : node or array of shape (..., channels, sizes...)
     window : int or sequence of int
         The size along each of the last axes; one number is for all axes but the first two.
     stride : int or sequence of int, optional
@@ -222,7 +223,7 @@ def avg_pool(
 
     Parameters
     ----------
-    x : node or array of shape (..., channels, *sizes)
+    x : node or array of shape (..., channels, sizes...)
     window : int or sequence of int
         The size along each of the last axes; one number is for all axes but the first two.
     stride : int or sequence of int, optional
@@ -369,5 +370,8 @@ def _padded(x: Node, pairs: Pairs, value: float) -> Node:
 def _biased(y: Node, bias: Operand | None, rank: int) -> Node:
     if bias is None:
         return y
-    result: Node = y + expand_dims(as_node(bias), tuple(range(1, rank + 1)))
+    shift, filters = as_node(bias), y.shape[-rank - 1]
+    if shift.type != TensorType(shift.dtype, (filters,)) and shift.type.is_static:
+        raise ShapeError(f"the bias must be a number for each of {filters} filters, not {shift!r}")
+    result: Node = y + expand_dims(shift, tuple(range(1, rank + 1)))
     return result

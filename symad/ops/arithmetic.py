@@ -228,7 +228,7 @@ class PowerSlope(Binary):
     element = _slope_of_power
     latex = "{1} \\, {0}^{{{1} - 1}}"
     chain = (
-        lambda v, y, x, c: v * (c * power_slope(x, c - 1)),
+        lambda v, y, x, c: v * (c * power_slope(x, where(equal(x, 0) & equal(c, 0), 1, c - 1))),
         lambda v, y, x, c: v * power_mixed(x, c),
     )
     samples = (

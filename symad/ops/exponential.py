@@ -172,7 +172,7 @@ class Log10(Unary):
     numpy = np.log10
     element = "log10"
     latex = r"\log_{{10}} {0}"
-    chain = (lambda v, y, x: v / x / math.log(10),)
+    chain = (lambda v, y, x: v / (math.log(10) * x),)
     samples = (
         Sample(lambda x: log10(x), [reals(3, low=0.2)], lambda x: np.log(x) / np.log(10)),
         special_points(
@@ -211,6 +211,7 @@ class Log1p(Unary):
 
 
 def _log1mexp(x: Any) -> Any:
+    x = 1.0 * x
     return np.where(x > -math.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
 
 

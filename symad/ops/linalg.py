@@ -29,7 +29,7 @@ from symad.ops.permute import matrix_transpose, moveaxis
 from symad.ops.reduce import Axis, Reduction, as_axis
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims
-from symad.types import normalize_axes
+from symad.types import UnknownShape, normalize_axes
 
 
 def trace(
@@ -203,9 +203,10 @@ def vector_norm_of(x: Node, ord: Any, axis: Axis, keepdims: bool) -> Node:
     reductions = {1: sum_of, np.inf: largest, -np.inf: smallest}
     if ord in reductions:
         return reductions[ord](magnitude(x), axis, keepdims=keepdims)
-    if not isinstance(ord, (int, float)):
+    if not isinstance(ord, (int, float, np.number)):
         raise GraphTypeError(f"{ord!r} is not an order of a vector norm", remedy=_ORDERS)
-    return _p_norm(x, float(ord), axis, bool(keepdims))
+    wide = cast(x, wide_dtype(x.dtype))  # a float16 cannot represent powers of small fractions
+    return cast(_p_norm(wide, float(ord), axis, bool(keepdims)), x.dtype)
 
 
 def _p_norm(x: Node, p: float, axis: Axis, keepdims: bool) -> Node:
@@ -213,14 +214,21 @@ def _p_norm(x: Node, p: float, axis: Axis, keepdims: bool) -> Node:
 
     Where the sum is 0, the Euclidean norm has the same value and the same kink.
     """
-    op = EuclideanNorm(axis, keepdims)
-    euclidean = apply(op, x)
-    of_order = smallest(magnitude(x), axis, keepdims=keepdims) if p < 0 else euclidean
-    scale = stop_gradient(of_order)
+    op, sizes = EuclideanNorm(axis, keepdims), magnitude(x)
+    if _has_no_elements(x, axis):
+        return sum_of(sizes**p, axis, keepdims=keepdims) ** (1 / p)
+    scale = stop_gradient((smallest if p < 0 else largest)(sizes, axis, keepdims=keepdims))
     scale = where((scale > 0) & (scale < np.inf), scale, 1)
-    total = sum_of((magnitude(x) / op.spread(scale)) ** p, axis, keepdims=keepdims)
+    total = sum_of((sizes / op.spread(scale)) ** p, axis, keepdims=keepdims)
     is_zero = equal(total, 0)
-    return where(is_zero, euclidean, scale * where(is_zero, 1, total) ** (1 / p))
+    return where(is_zero, apply(op, x), scale * where(is_zero, 1, total) ** (1 / p))
+
+
+def _has_no_elements(x: Node, axis: Axis) -> bool:
+    """Return whether vectors are known to be empty."""
+    (type_,) = tensor_types(x.type)
+    known = () if isinstance(type_.shape, UnknownShape) else type_.shape
+    return bool(known) and any(known[one] == 0 for one in normalize_axes(axis, len(known)))
 
 
 def matrix_norm_of(x: Node, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Node:

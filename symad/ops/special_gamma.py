@@ -13,7 +13,7 @@ from symad.graph.op import resolve
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops.adjoint import zeros_like
 from symad.ops.arithmetic import power
-from symad.ops.base import Binary, Elementwise, Operand, Unary, as_nodes, register
+from symad.ops.base import Elementwise, Operand, Unary, as_nodes, register
 from symad.ops.comparison import equal, minimum, where
 from symad.ops.exponential import exp
 from symad.ops.special import digamma, gammaln, polygamma
@@ -164,7 +164,14 @@ def digamma_step(a: Operand, b: Operand) -> Node:
     return apply(PolygammaStep(0), *as_nodes(a, b))
 
 
-class Beta(Binary):
+class OfPair(Elementwise):
+    """A function of two symmetric parameters."""
+
+    def __call__(self, a: Operand, b: Operand) -> Node:
+        return apply(self, *as_nodes(a, b))
+
+
+class Beta(OfPair):
     """Return the beta function Γ(a)·Γ(b) / Γ(a + b), element by element.
 
     Examples
@@ -197,7 +204,7 @@ class Beta(Binary):
     )  # fmt: skip
 
 
-class BetaLn(Binary):
+class BetaLn(OfPair):
     """Return ln(abs(B(a, b))), the logarithm of the beta function, element by element.
 
     Examples
@@ -230,7 +237,7 @@ class BetaLn(Binary):
     )  # fmt: skip
 
 
-class Poch(Binary):
+class Poch(Elementwise):
     """Return the rising factorial Γ(z + m) / Γ(z), element by element.
 
     Examples
@@ -261,8 +268,11 @@ class Poch(Binary):
         ),
     )  # fmt: skip
 
+    def __call__(self, z: Operand, m: Operand) -> Node:
+        return apply(self, *as_nodes(z, m))
 
-class Binom(Binary):
+
+class Binom(Elementwise):
     """Return the binomial coefficient of real numbers, n over k, element by element.
 
     Examples
@@ -295,6 +305,9 @@ class Binom(Binary):
         ),
     )  # fmt: skip
 
+    def __call__(self, n: Operand, k: Operand) -> Node:
+        return apply(self, *as_nodes(n, k))
+
 
 def gamma_density(a: Node, x: Node) -> Node:
     """Return x^(a-1) e^(-x) / Γ(a), the derivative of gammainc by ``x``.
@@ -319,7 +332,14 @@ def beta_density(a: Node, b: Node, x: Node) -> Node:
     return where(equal(x * (1 - x), 0), at_end, inside)
 
 
-class GammaInc(Binary):
+class OfShape(Elementwise):
+    """A function of x with the shape a."""
+
+    def __call__(self, a: Operand, x: Operand) -> Node:
+        return apply(self, *as_nodes(a, x))
+
+
+class GammaInc(OfShape):
     """Return the regularised lower incomplete gamma function P(a, x), element by element.
 
     d/dx = x^(a-1) e^(-x) / Γ(a).  A derivative with respect to ``a`` is refused: no formula in
@@ -352,7 +372,7 @@ class GammaInc(Binary):
     )  # fmt: skip
 
 
-class GammaIncC(Binary):
+class GammaIncC(OfShape):
     """Return the regularised upper incomplete gamma function Q(a, x) = 1 - P(a, x), accurately.
 
     Examples
@@ -380,7 +400,7 @@ class GammaIncC(Binary):
     )  # fmt: skip
 
 
-class GammaIncInv(Binary):
+class GammaIncInv(Elementwise):
     """Return the x with P(a, x) = y, element by element: the inverse of :func:`gammainc`.
 
     Examples
@@ -411,6 +431,9 @@ class GammaIncInv(Binary):
             lambda a, y: np.array([0.0, np.inf, np.nan, np.nan], y.dtype),
         ),
     )  # fmt: skip
+
+    def __call__(self, a: Operand, y: Operand) -> Node:
+        return apply(self, *as_nodes(a, y))
 
 
 class BetaInc(Elementwise):
@@ -542,13 +565,13 @@ def zeta(x: Operand, q: Operand = 1.0) -> Node:
 
 gamma: Unary = register(Gamma())
 gammasgn: Unary = register(GammaSgn())
-beta: Binary = register(Beta())
-betaln: Binary = register(BetaLn())
-poch: Binary = register(Poch())
-binom: Binary = register(Binom())
-gammainc: Binary = register(GammaInc())
-gammaincc: Binary = register(GammaIncC())
-gammaincinv: Binary = register(GammaIncInv())
+beta: OfPair = register(Beta())
+betaln: OfPair = register(BetaLn())
+poch: Poch = register(Poch())
+binom: Binom = register(Binom())
+gammainc: OfShape = register(GammaInc())
+gammaincc: OfShape = register(GammaIncC())
+gammaincinv: GammaIncInv = register(GammaIncInv())
 betainc: BetaInc = register(BetaInc())
 betaincinv: BetaIncInv = register(BetaIncInv())
 register(zeta)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from symad.graph.cost import ELEMENTARY
-from symad.graph.node import Node
+from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.arithmetic import abs, power
-from symad.ops.base import Binary, Unary, register
+from symad.ops.base import Binary, Elementwise, Operand, Unary, as_nodes, register
 from symad.ops.comparison import equal, where
 from symad.ops.exponential import exp, log, log1p
 from symad.ops.special_series import hyp1f1, hyp2f1
@@ -304,8 +304,15 @@ def _by_power(v: Node, y: Node, x: Node, p: Node) -> Node:
     return v * where(equal(x, 0), 1 / (p * p), _curve(log(x), p))
 
 
-class BoxCox(Binary):
-    """Return (x^p - 1) / p, element by element, which is ln x for p = 0.
+class OfPower(Elementwise):
+    """A transform of x with a power."""
+
+    def __call__(self, x: Operand, lmbda: Operand) -> Node:
+        return apply(self, *as_nodes(x, lmbda))
+
+
+class BoxCox(OfPower):
+    """Return (x^p - 1) / p for the power p = ``lmbda``, element by element; ln x for p = 0.
 
     The derivatives are x^(p-1), and that by p, which is accurate near p = 0 too.
 
@@ -337,8 +344,8 @@ class BoxCox(Binary):
     )  # fmt: skip
 
 
-class BoxCox1P(Binary):
-    """Return ((1 + x)^p - 1) / p, element by element, accurate for small ``x``.
+class BoxCox1P(OfPower):
+    """Return ((1 + x)^p - 1) / p for p = ``lmbda``, element by element, accurate for small ``x``.
 
     It is ln(1 + x) for p = 0.
 
@@ -378,8 +385,10 @@ def _inverse_by_power(v: Node, x: Node, y: Node, p: Node) -> Node:
     return v * (x * where(abs(product) > 0.5, far, near))
 
 
-class InvBoxCox(Binary):
-    """Return (p·y + 1)^(1/p), element by element, which is e^y for p = 0: see :func:`boxcox`.
+class InvBoxCox(Elementwise):
+    """Return (p·y + 1)^(1/p) for p = ``lmbda``, element by element, which is e^y for p = 0.
+
+    It is the inverse of :func:`boxcox`.
 
     Examples
     --------
@@ -403,6 +412,9 @@ class InvBoxCox(Binary):
                label="p = 0"),
     )  # fmt: skip
 
+    def __call__(self, y: Operand, lmbda: Operand) -> Node:
+        return apply(self, *as_nodes(y, lmbda))
+
 
 xlogy: Binary = register(XLogY())
 xlog1py: Binary = register(XLog1PY())
@@ -411,6 +423,6 @@ log_ratio: Binary = LogRatio()
 rel_entr: Binary = register(RelEntr())
 kl_div: Binary = register(KLDiv())
 logit: Unary = register(Logit())
-boxcox: Binary = register(BoxCox())
-boxcox1p: Binary = register(BoxCox1P())
-inv_boxcox: Binary = register(InvBoxCox())
+boxcox: OfPower = register(BoxCox())
+boxcox1p: OfPower = register(BoxCox1P())
+inv_boxcox: InvBoxCox = register(InvBoxCox())

@@ -274,8 +274,9 @@ class Procedure:
     when : callable, optional
         Returns whether it may apply, given the class of a node's op and the heads of its first
         inputs.
-    makes : frozenset of op classes
-        Those of the ops that it brings in, if other rules are to apply to them.
+    needs, makes : frozenset of op classes
+        Those of the ops without which it cannot apply, and of those that it brings in, if other
+        rules are to apply to them.
     mends : bool
         See :func:`mending`.
     """
@@ -288,13 +289,9 @@ class Procedure:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     grade: Grade = Grade.EXACT
     when: Callable[[type[Op], Sequence[type]], bool] | None = None
+    needs: frozenset[type[Op]] = frozenset()
     makes: frozenset[type[Op]] = frozenset()
     mends: bool = False
-
-    @property
-    def needs(self) -> frozenset[type[Op]]:
-        """The class of its root, if there is only one, other than that of all ops."""
-        return frozenset(self.roots if len(self.roots) == 1 and Op not in self.roots else ())
 
     def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
         """Return whether the function is to be called for such a node."""

@@ -186,6 +186,16 @@ MATRICES: dict[str, Callable[[Any], Any]] = {
     "determinant": lambda a: sm.log(sm.linalg.det(a)),
     "eigenvalues": lambda a: sm.sum(1 / sm.linalg.eigvalsh(a), axis=1),
     "singular values": lambda a: sm.sum(sm.log(sm.linalg.svdvals(a)), axis=1),
+    "pseudo-inverse": lambda a: 1 / sm.linalg.pinv(a)[:, 0, 1],
+    "full factors": lambda a: sm.linalg.svd(1 / a, full_matrices=True).U[:, 0, 0] ** 2,
+    "complete basis": lambda a: sm.linalg.qr(1 / a, mode="complete").R[:, 0, 0] ** 2,
+    "norm of order 3": lambda a: sm.linalg.vector_norm(1 / a, axis=(1, 2), ord=3),
+    "norm of order -2": lambda a: sm.linalg.vector_norm(1 / a, axis=(1, 2), ord=-2) ** 2,
+    "nuclear norm": lambda a: sm.linalg.matrix_norm(1 / a, ord="nuc"),
+    "products": lambda a: sm.vecdot(
+        1 / a, sm.linalg.cross(a[..., :1] * [1, 2, 3], a[..., 1:] * [2, 1, 1])[..., :2]
+    )[:, 0],
+    "cumulative": lambda a: sm.cumulative_prod(1 / a, axis=1, include_initial=True)[:, 2, 0],
 }
 
 
@@ -214,6 +224,8 @@ FAILING: dict[str, Callable[[Any], Any]] = {
     "svd": lambda a: sm.linalg.svd(sm.log(a)).S[:, 0],
     "eigh": lambda a: sm.linalg.eigh(1 / a).eigenvalues[:, 0],
     "qr": lambda a: sm.linalg.qr(1 / a).R[:, 0, 0],
+    "pinv": lambda a: sm.linalg.pinv(1 / a)[:, 0, 0],
+    "complete qr": lambda a: sm.linalg.qr(1 / a, mode="complete").Q[:, 0, 0],
 }
 
 

@@ -25,8 +25,9 @@ WITHOUT_OPERATIONS = {
     "equal_part", "expand_dims", "flip", "from_columns", "identity", "identity_matrix", "index",
     "index_last", "item", "make_structure", "matrix_transpose", "moveaxis", "one_hot", "ones_like",
     "pad", "permute_dims", "repeat", "reshape", "reshape_like", "reshape_outer", "roll", "set_at",
-    "shape", "size", "square_axes", "squeeze", "stack", "stop_gradient", "swapaxes",
-    "take_along_axis", "tile", "to_columns", "transpose", "tril", "triu", "zeros_like",
+    "shape", "size", "sized_axis", "square_axes", "squeeze", "stack", "stop_gradient", "swapaxes",
+    "take_along_axis", "tile", "to_columns", "transpose", "tril", "triu", "windows",
+    "zeros_like",
 }  # fmt: skip
 """Ops that move, fill or cast; any other op must say how many operations it takes."""
 

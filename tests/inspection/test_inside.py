@@ -275,7 +275,7 @@ def test_every_line_that_computes_is_linked(page: str) -> None:
     drawn = set(re.findall(r'<g id="(\w+)" class="node"', page))
     linked = dict(lines_of(page))
     computing = [text for text in linked if re.search(r"v\d+ = np\.|\): f64\[", text)]
-    assert len(computing) > 20
+    assert len(computing) > 15
     for text in computing:
         assert linked[text] and set(linked[text]) <= drawn, text
 
@@ -365,7 +365,7 @@ def test_pointing_in_a_browser(page: str, tmp_path: Path) -> None:
         lit = tab.locator(".lit")
         assert lit.count() == 3  # the node, its line and its row of the plan
         assert "tanh" in tab.locator("g.lit").text_content()
-        tab.locator("g.node", has_text="logsumexp").hover()
+        tab.locator("g.node", has_text="logsumexp").first.hover()
         assert "logsumexp" in tab.locator(".line.lit").first.text_content()
         tab.locator("#fit").click()
         assert tab.locator(".fitted").count() == 0

@@ -16,6 +16,8 @@ import pytest
 
 import symad as sm
 from symad.drawing.show import node_values
+from symad.ops.exponential import log1mexp
+from symad.ops.trigonometric import log_cosh
 
 DTYPES = ("float16", "float32", "float64")
 
@@ -106,6 +108,37 @@ CASES = {
         sm.erf, LINE, lambda x: 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x),
         lambda x: -4 * x / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x), 400,
     ),
+    "exp2": Case(
+        sm.exp2, LINE, lambda x: mpmath.log(2) * 2**x, lambda x: mpmath.log(2) ** 2 * 2**x
+    ),
+    "log2": Case(
+        sm.log2, POSITIVE, lambda x: 1 / (x * mpmath.log(2)), lambda x: -1 / (x**2 * mpmath.log(2))
+    ),
+    "log10": Case(
+        sm.log10, POSITIVE, lambda x: 1 / (x * mpmath.log(10)),
+        lambda x: -1 / (x**2 * mpmath.log(10)),
+    ),
+    "cbrt": Case(
+        sm.cbrt, POSITIVE, lambda x: mpmath.cbrt(x) / (3 * x),
+        lambda x: -2 * mpmath.cbrt(x) / (9 * x**2), 8,
+    ),
+    "atan": Case(
+        sm.atan, LINE[abs(LINE) < 200], lambda x: 1 / (1 + x * x),
+        lambda x: -2 * x / (1 + x * x) ** 2,
+    ),
+    "erfc": Case(
+        sm.erfc, LINE, lambda x: -2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x),
+        lambda x: 4 * x / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x), 400,
+    ),
+    "logaddexp, second operand": Case(
+        lambda x: sm.logaddexp(-0.5, x), LINE, lambda x: 1 / (1 + mpmath.exp(-0.5 - x)),
+        lambda x: sigmoid_slope(x + 0.5),
+    ),
+    "log1mexp": Case(
+        log1mexp, -SIZES, lambda x: mpmath.exp(x) / mpmath.expm1(x),
+        lambda x: -mpmath.exp(x) / mpmath.expm1(x) ** 2, 8,
+    ),
+    "log_cosh": Case(log_cosh, LINE, mpmath.tanh, lambda x: mpmath.sech(x) ** 2),
     "gammaln": Case(
         sm.gammaln, POSITIVE, mpmath.digamma, lambda x: mpmath.polygamma(1, x), 20
     ),
@@ -191,6 +224,35 @@ def test_derivatives_of_a_softmax(dtype: str, backend: str, rank: int | None) ->
         curvature = -slope * mpmath.tanh(mpmath.mpf(gap) / 2)
         for found, exact in zip([*one, two[0]], [slope, -slope, curvature], strict=True):
             assert units_off(found, exact, dtype) < 8, (gap, found)
+
+
+@for_each_backend
+@for_each_dtype
+@pytest.mark.parametrize("axis", [-1, None])
+def test_derivatives_of_logarithms_of_shares(dtype: str, backend: str, axis: Any) -> None:
+    """Where a share p is nearly 1, 1 - p keeps its digits: for log_softmax, in both modes."""
+    gaps = (0.5, 7.0, 11.0) if dtype == "float16" else (0.5, 7.0, 16.0, 40.0, 80.0)
+    z = sm.Variable("z", shape=(3,), dtype=dtype)
+    total, logs = sm.logsumexp(z, axis=axis), sm.log_softmax(z, axis=axis)
+    outputs = [
+        sm.gradients(total, z), sm.hessian(total, z), sm.hessian(logs[0], z),
+        sm.hessian(logs[1], z), sm.jacobian(logs, z), sm.jacobian(logs, z, mode="forward"),
+    ]  # fmt: skip
+    f = sm.compile([z], outputs, backend=backend)
+    for gap in gaps:
+        at = [gap, 0.0, -0.5]
+        with mpmath.workdps(60):
+            weights = [mpmath.exp(mpmath.mpf(x)) for x in at]
+            p = [w / sum(weights) for w in weights]
+            rest = [sum(weights[:k] + weights[k + 1 :]) / sum(weights) for k in range(3)]
+            slopes = [[rest[i] if i == j else -p[j] for j in range(3)] for i in range(3)]
+            covariance = [[p[i] * slope for slope in slopes[i]] for i in range(3)]
+        minus = [[-c for c in row] for row in covariance]
+        wanted = [p, covariance, minus, minus, slopes, slopes]
+        for found, exact in zip(f(np.array(at, dtype)), wanted, strict=True):
+            numbers = np.array(exact, object).ravel()
+            errors = [units_off(a, b, dtype) for a, b in zip(found.ravel(), numbers, strict=True)]
+            assert max(errors) < 8, (gap, found, max(errors))
 
 
 @for_each_backend

@@ -7,7 +7,7 @@ number.  Numbers, signs and one other factor are moved in front.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,8 @@ def _monomial(node: Node) -> _Monomial | None:
             number, node = -number, node.inputs[0]
         elif isinstance(node.op, Square) and factor is None and number == 1:
             power, node = 2 * power, node.inputs[0]
+        elif isinstance(node.op, Divide) and power == 1 and number_of(node.inputs[1]):
+            number, node = number / float(number_of(node.inputs[1])), node.inputs[0]
         elif isinstance(node.op, Multiply) and power == 1:
             a, b = node.inputs if not isinstance(node.inputs[0].op, Exp) else node.inputs[::-1]
             known = number_of(a)
@@ -56,6 +58,8 @@ def _monomial(node: Node) -> _Monomial | None:
 
 def _made(number: float, factors: list[Node | None], exponent: Node) -> Node | None:
     """Return the product, ``None`` if its number overflows, vanishes or loses digits."""
+    if exponent.dtype.kind != "f":  # the exponential of an integer
+        return None
     limits = np.finfo(exponent.dtype)
     if not float(limits.tiny) <= abs(number) <= float(limits.max):
         return None
@@ -118,28 +122,31 @@ def _uniform(function: Callable[[Node], Node | None]) -> Callable[[Node], Node |
     return checked
 
 
-_MADE = frozenset({Exp, Multiply, Negative})
+_COMMON: dict[str, Any] = {
+    "grade": Grade.ROUNDING, "needs": frozenset({Exp}), "mends": True,
+    "makes": frozenset({Exp, Multiply, Negative}),
+}  # fmt: skip
 
 EXPONENTS: tuple[AnyRule, ...] = (
     Procedure(
         "product of exps", _uniform(_product), "(v * exp(x)) * exp(y) = v * exp(x + y)",
         (Multiply,),
         (lambda x, y: exp(x) * exp(y), lambda x, y, v: 3 * (v * exp(x)) * -exp(y)),
-        grade=Grade.ROUNDING, makes=_MADE, mends=True,
+        **_COMMON,
     ),
     Procedure(
         "quotient by exp", _uniform(_quotient), "v / exp(x) = v * exp(-x)", (Divide,),
         (lambda x, v: v / exp(x), lambda x, y: exp(x) / (0.5 * exp(y)), lambda x: 1 / exp(x)),
-        grade=Grade.ROUNDING, makes=_MADE, mends=True,
+        **_COMMON,
     ),
     Procedure(
         "root of exp", _uniform(_root), "sqrt(exp(x)) = exp(x / 2)", (Sqrt,),
         (lambda x: sqrt(exp(x)), lambda x: sqrt(2 * exp(x))),
-        grade=Grade.ROUNDING, makes=_MADE, mends=True,
+        **_COMMON,
     ),
     Procedure(
         "power of exp", _uniform(_power), "exp(x)**c = exp(c * x)", (Power,),
         (lambda x: exp(x) ** -1.3, lambda x: (2 * exp(x)) ** 1.7),
-        grade=Grade.ROUNDING, makes=_MADE, mends=True,
+        **_COMMON,
     ),
 )  # fmt: skip

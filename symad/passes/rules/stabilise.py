@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from symad.graph.node import Constant, Node, apply
+from symad.ops.adjoint import stop_gradient
 from symad.ops.arithmetic import Divide, Multiply, Power, Sqrt, Square, abs, sqrt, square
-from symad.ops.comparison import less, where
+from symad.ops.comparison import less, maximum, minimum, not_equal, where
 from symad.ops.exponential import (
     Exp,
     Sigmoid,
@@ -167,7 +168,23 @@ def _mean(x: Any, axis: Any, keepdims: Any) -> Node:
     return apply(Mean(axis, keepdims), x)
 
 
+def _log_of_weighted_shares(w: Node, x: Node, axis: Any, other: Any, keepdims: Any) -> Node:
+    """Return ln Σ w p; the largest p that has a weight is divided out of the sum first."""
+    logs = _log_softmax(x, axis)
+    largest = apply(Max(other, True), where(not_equal(w, 0), logs, -np.inf))
+    top = stop_gradient(maximum(largest, float(np.finfo(x.dtype).min)))
+    shares = exp(minimum(logs - top, 0.9 * math.log(float(np.finfo(x.dtype).max))))
+    total = log(_sum(w * shares, other, True)) + top
+    return total if keepdims else _sum(total, other, False)
+
+
 _OF_SOFTMAX: tuple[Rule, ...] = (
+    Rule(
+        "log of weighted shares",
+        lambda w, x, axis, other, keepdims: log(_sum(w * _softmax(x, axis), other, keepdims)),
+        _log_of_weighted_shares, attributes=("axis", "other", "keepdims"),
+        example={"axis": -1, "other": -1, "keepdims": False, "w": abs},
+    ),
     Rule(
         "log softmax", lambda x, axis: log(_softmax(x, axis)),
         lambda x, axis: _log_softmax(x, axis), attributes=_AXIS, example={"axis": -1},
