@@ -163,7 +163,7 @@ NUMERIC_ROWS = list(numeric_rows(NUMERICS))
 @pytest.mark.parametrize("row", NUMERIC_ROWS, ids=str)
 def test_the_tables_of_numerics_are_right(row: Row) -> None:
     x = sm.Variable("x", shape=np.shape(row.at))
-    y = eval(row.y, {**vars(sm.special), **vars(sm), "inf": np.inf}, {"x": x})
+    y = eval(row.y, {**vars(sm.special), **vars(sm), "linalg": sm.linalg, "inf": np.inf}, {"x": x})
     value, derivative = sm.compile([x], sm.value_and_gradients(y, x))(np.array(row.at, "float64"))
     np.testing.assert_allclose(value, row.value, rtol=1e-12)
     np.testing.assert_allclose(derivative, row.derivative, rtol=1e-12)
