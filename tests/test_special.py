@@ -36,6 +36,8 @@ OTHERS = [
     "multigammaln",
     "polygamma",
     "softmax",
+    "stdtr",
+    "stdtrit",
     "yn",
 ]
 OF_JAX = (
