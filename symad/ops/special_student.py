@@ -9,7 +9,6 @@ import numpy as np
 
 from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
-from symad.graph.op import resolve
 from symad.graph.sample import Sample, fixed, reals, special_points
 from symad.ops.base import Elementwise, Operand, as_nodes, register
 from symad.ops.exponential import exp, log, log1p
@@ -57,15 +56,11 @@ class StudentCumulative(Elementwise):
         return scipy_dtype(*dtypes)
 
 
-def _stdtrit(df: Any, p: Any) -> Any:
-    values = resolve("scipy.special.stdtrit")(df, p)
-    return np.where(p == 0, -values, values)  # SciPy's is +inf there
-
-
 class StudentQuantile(Elementwise):
     """Return the quantile of ``p`` of Student's t with ``df`` degrees of freedom.
 
-    This is the inverse of :func:`stdtr`.  A derivative with respect to ``df`` is refused.
+    This is the inverse of :func:`stdtr`, except at 0, where SciPy gives +inf.  A derivative with
+    respect to ``df`` is refused.
 
     Examples
     --------
@@ -78,7 +73,7 @@ class StudentQuantile(Elementwise):
     has_poles = True
     domain = "A quantile is infinite at 0 and 1."
     operations = 8 * SPECIAL
-    numpy = staticmethod(_stdtrit)
+    numpy = "scipy.special.stdtrit"
     chain = (refused("stdtrit", "df"), lambda v, t, df, p: v * exp(-student_log_density(t, df)))
     samples = (
         Sample(lambda p: stdtrit(1.0, p), [reals(3, 2, low=0.1, high=0.9)],
@@ -86,8 +81,8 @@ class StudentQuantile(Elementwise):
         Sample(lambda p: stdtrit([[2.5], [9.0]], p), [reals(3, low=0.1, high=0.9)],
                label="broadcast"),
         special_points(
-            lambda p: stdtrit(2.0, p), [fixed([0.0, 1.0, 1.5, np.nan])],
-            lambda p: np.array([-np.inf, np.inf, np.nan, np.nan], p.dtype),
+            lambda p: stdtrit(2.0, p), [fixed([1.0, np.nan])],
+            lambda p: np.array([np.inf, np.nan], p.dtype),
         ),
     )  # fmt: skip
 
@@ -99,4 +94,4 @@ class StudentQuantile(Elementwise):
 
 
 stdtr: StudentCumulative = register(StudentCumulative())
-stdtrit: StudentQuantile = register(StudentQuantile(), numpy="special.stdtrit")
+stdtrit: StudentQuantile = register(StudentQuantile())

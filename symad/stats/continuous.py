@@ -250,4 +250,4 @@ class t(CumulativeDistribution):
     log_density = staticmethod(student_log_density)
     cumulative = staticmethod(lambda z, df: stdtr(df, z))
     survival = staticmethod(lambda z, df: stdtr(df, -z))
-    quantile = staticmethod(lambda p, df: stdtrit(df, p))
+    quantile = staticmethod(lambda p, df: where(equal(p, 0), -np.inf, stdtrit(df, p)))
