@@ -45,8 +45,15 @@ TOGETHER = ("tests/packaging/",)
 """Folders whose files share what takes long to build."""
 
 FIRST = (
-    "documents/test_site.py",
     "packaging/",
+    "documents/test_site.py",
+    "player/test_player_browser.py",
+    "ops/test_op_table.py",
+    "backends/test_native_safety.py",
+    "graph/test_scale.py",
+    "ops/test_linalg.py",
+    "documents/",
+    "test_benchmarks.py",
 )
 """What takes longest, so that no process runs it while the others have nothing left to do."""
 

@@ -15,6 +15,8 @@ import symad as sm
 from symad import nn, random
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.nested import leaves
+from symad.graph.node import apply
+from symad.ops.windows import WindowSum
 from tests.support import jax_interpreter
 
 jax: Any = jax_interpreter.jax  # type: ignore[attr-defined]
@@ -363,6 +365,30 @@ def test_pools_of_integers_and_of_one_number_for_all_axes() -> None:
     np.testing.assert_array_equal(dilated, [3, 4, 5])
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64"])
+@pytest.mark.parametrize(
+    ("windows", "sizes", "steps", "gaps", "last"),
+    [
+        ((64, 3, 3, 30, 28), (3, 3), (1, 1), (1, 1), (32, 30)),
+        ((4, 5, 3, 2, 13, 17), (3, 2), (2, 2), (1, 3), (28, 37)),
+        ((2, 129, 70), (129,), (3,), (1,), (338,)),
+        ((3, 1, 1), (1,), (1,), (1,), (1,)),
+        ((0, 2, 4), (2,), (1,), (1,), (5,)),
+    ],
+)  # fmt: skip
+def test_windows_add_up_to_the_same_bits_everywhere(
+    windows: Any, sizes: Any, steps: Any, gaps: Any, last: Any, dtype: str
+) -> None:
+    like = sm.zeros((*windows[: -2 * len(sizes)], *last), dtype)
+    v = sm.Variable("v", windows, dtype)
+    y = apply(WindowSum(sizes, steps, gaps), v, like)
+    at = (RNG.standard_normal(windows) * 8).astype(dtype)
+    want = sm.compile([v], y, backend="numpy")(at)
+    for threads in (1, 2):
+        got = sm.compile([v], y, backend="native", threads=threads)(at)
+        np.testing.assert_array_equal(got, want, strict=True)
+
+
 # Normalisation
 
 
@@ -573,3 +599,19 @@ def test_networks_are_loaded_on_first_use() -> None:
     code = "import sys, symad as sm; print('symad.nn' in sys.modules, sm.nn.gelu.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False gelu\n"
+
+
+@pytest.mark.parametrize(
+    ("find", "message"),
+    [
+        (lambda: nn.conv2d, "Did you mean 'conv'"),
+        (lambda: nn.mse_loss, "write sm.nn.mse"),
+        (lambda: nn.adam, "Did you mean 'sm.optimise.adam'"),
+        (lambda: random.PRNGKey, "write sm.random.key"),
+        (lambda: random.poisson, "loops whose length depends"),
+        (lambda: sm.optimise.adamm, "Did you mean 'adam"),
+    ],
+)
+def test_a_name_of_others_says_what_there_is_here(find: Any, message: str) -> None:
+    with pytest.raises(AttributeError, match=message):
+        find()

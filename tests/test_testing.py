@@ -21,15 +21,14 @@ from symad.testing import GradientMismatch, assert_graphs_equal, check_gradients
 from symad.types import TensorType
 from tests.support import op_checks as checks
 from tests.support.op_checks import Case, cases_of
+from tests.support.op_tables import restored
 
 
 @pytest.fixture(autouse=True)
 def op_table_as_before() -> Iterator[None]:
     """Ops defined in a test do not stay in the op table."""
-    before = dict(OP_CLASSES)
-    yield
-    OP_CLASSES.clear()
-    OP_CLASSES.update(before)
+    with restored():
+        yield
 
 
 def unary(**body: Any) -> type[Op]:
@@ -237,7 +236,7 @@ CAUGHT_BY: dict[str, tuple[Callable[[], type[Op]], Callable[[Case], None], str]]
             samples=first_sample(lambda x: OP_CLASSES["broken"]()(x), reals(3), needs="rank")
         ),
         lambda case: checks.check_partial_knowledge(case, "unknown"),
-        "DID NOT RAISE",
+        "no error, although the sample needs",
     ),
     "wrong value": (
         lambda: unary(numpy=staticmethod(lambda x: np.sin(x) * (1 + 1e-8))),
@@ -326,7 +325,112 @@ def test_samples_with_one_label_are_caught() -> None:
         checks.check_has_samples(kind)
 
 
+def sine_with(factor: Callable[[Node], float]) -> type[Op]:
+    """Return a sine whose slope is too large by a factor, which may depend on the operand."""
+    return unary(chain=(lambda v, y, x: v * sm.cos(x) * factor(x),))
+
+
+def unless_static(error: float) -> Callable[[Node], float]:
+    return lambda x: 1.0 if x.type.is_static else 1.0 + error
+
+
+def scaled_sample(error: float) -> tuple[Sample]:
+    factor = unless_static(error)
+    return first_sample(lambda x: OP_CLASSES["broken"]()(x) * factor(x), reals(3))
+
+
+NEARLY: dict[str, tuple[Callable[[float], type[Op]], Callable[[Case], None], float, float]] = {
+    "reference": (
+        lambda e: unary(numpy=staticmethod(lambda x: np.sin(x) * (1 + e))),
+        lambda case: checks.check_reference(case, "float64"), 1e-11, 1e-9,
+    ),
+    "reference, float32": (
+        lambda e: unary(numpy=staticmethod(lambda x: np.sin(x) * np.float32(1 + e))),
+        lambda case: checks.check_reference(case, "float32"), 1e-6, 1e-3,
+    ),
+    "derivatives": (
+        lambda e: sine_with(lambda x: 1 + e), checks.check_derivatives, 1e-8, 2e-5,
+    ),
+    "dot": (
+        lambda e: unary(forward=lambda self, slot, t, out, x: t * sm.cos(x) * (1 + e)),
+        lambda case: checks.check_dot(case, 1), 1e-14, 1e-10,
+    ),
+    "values, partial knowledge": (
+        lambda e: unary(samples=scaled_sample(e)),
+        lambda case: checks.check_partial_knowledge(case, "unknown"), 1e-14, 1e-10,
+    ),
+    "gradients, partial knowledge": (
+        lambda e: sine_with(unless_static(e)),
+        lambda case: checks.check_partial_knowledge(case, "named"), 1e-12, 1e-8,
+    ),
+    "float32": (
+        lambda e: sine_with(lambda x: 1 + e * (x.dtype == np.float32)),
+        checks.check_float32, 1e-5, 5e-2,
+    ),
+}  # fmt: skip
+"""Ops that are wrong by so much, a check, and how far off it lets pass, and finds."""
+
+
+@pytest.mark.parametrize("what", NEARLY)
+def test_tolerances_are_as_wide_as_rounding_needs(what: str) -> None:
+    make, check, small, large = NEARLY[what]
+    check(only_case(make(small)))
+    OP_CLASSES.pop("broken")
+    with pytest.raises(AssertionError):
+        check(only_case(make(large)))
+
+
+def test_a_gradient_of_an_integer_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    (case,) = list(cases_of(OP_CLASSES["argsort"]))[:1]
+    checks.check_no_gradient(case)
+    monkeypatch.setattr(sm, "gradients", lambda y, xs: None)
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        checks.check_no_gradient(case)
+
+
+def test_an_op_that_is_not_itself_is_caught() -> None:
+    kind = unary(__eq__=lambda self, other: False, __hash__=lambda self: 0)
+    with pytest.raises(AssertionError):
+        checks.check_identity(only_case(kind))
+
+
+def test_every_failing_check_is_named() -> None:
+    kind = unary(latex=r"\sin{{ {0}", numpy=staticmethod(in_place))
+    with pytest.raises(ExceptionGroup, match=r"broken fails \d+ of \d+ checks") as caught:
+        checks.check_all(only_case(kind))
+    notes = [note for error in caught.value.exceptions for note in error.__notes__]
+    assert {"check of broken: rendering", "check of broken: memory"} <= set(notes)
+
+
 # check_gradients
+
+
+@pytest.mark.parametrize(
+    ("dtype", "small", "large"), [("float64", 1e-8, 1e-5), ("float32", 1e-4, 0.05),
+                                  ("float16", 1e-2, 0.6)]
+)  # fmt: skip
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_check_gradients_is_as_strict_as_differences_are_exact(
+    dtype: str, small: float, large: float, mode: str
+) -> None:
+    x = sm.Variable("x", shape=(3,), dtype=dtype)
+    at = {x: [0.5, 1.0, -0.25]}
+
+    def y(error: float) -> Node:
+        def slope(v: Node, y: Node, x: Node) -> Node:
+            return v * sm.cos(x) * (1 + error)
+
+        def forward(tangents: list[Node], y: Node, x: Node) -> Node:
+            return slope(tangents[0], y, x)
+
+        return sm.custom(lambda x: sm.sin(x), reverse=slope, forward=forward)(x)
+
+    check_gradients(y(small), x, at=at, order=1, modes=[mode])
+    with pytest.raises(GradientMismatch):
+        check_gradients(y(large), x, at=at, order=1, modes=[mode])
+    with pytest.raises(GradientMismatch):
+        check_gradients(y(1e-3), x, at=at, order=1, modes=[mode], rtol=1e-5, atol=1e-5)
+    check_gradients(y(1e-3), x, at=at, order=1, modes=[mode], rtol=1.0, atol=0.0)
 
 
 def test_check_gradients_on_structures_and_float32() -> None:

@@ -18,6 +18,21 @@ _SIZES = (
 _UNIQUE = _SIZES.format("sm.sort(x) has the values in order; find them with NumPy before feeding")
 _FOURIER = f"{_COMPLEX}, which Fourier transforms need; transform with NumPy before feeding"
 
+_LOOPS = "they take loops whose length depends on the numbers; draw them with NumPy, and feed them"
+_BY_REJECTION = (
+    "beta", "binomial", "chisquare", "dirichlet", "f", "gamma", "geometric", "poisson", "t", "wald",
+)  # fmt: skip
+_RENAMED = {
+    "random.PRNGKey": "random.key(seed)",
+    "random.default_rng": "random.key(seed)",
+    "random.seed": "random.key(seed)",
+    "random.shuffle": "random.permutation(key, x)",
+    "nn.mse_loss": "nn.mse",
+    "nn.l1_loss": "nn.l1",
+    "nn.nll_loss": "nn.nll",
+    "nn.huber_loss": "nn.huber",
+}
+
 _REASONS = {
     "conj": _REAL.format("conjugate"),
     "conjugate": _REAL.format("conjugate"),
@@ -39,6 +54,8 @@ _REASONS = {
     "write sm.linalg.eigh",
     "linalg.eigvals": f"{_COMPLEX}, which eigenvalues of a matrix may be; of a symmetric matrix, "
     "write sm.linalg.eigvalsh",
+    **dict.fromkeys((f"random.{name}" for name in _BY_REJECTION), _LOOPS),
+    **{old: f"write sm.{new}" for old, new in _RENAMED.items()},
 }
 """Reasons by the path of a name below ``symad``."""
 

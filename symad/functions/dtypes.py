@@ -149,14 +149,14 @@ def isdtype(dtype: Any, kind: Any) -> Any:
 
 @register
 def can_cast(from_: Any, to: Any, casting: Any = "safe") -> Any:
-    """Return whether all values of one dtype can be represented in another.
+    """Return whether one dtype can be converted to another.
 
     Parameters
     ----------
     from_ : dtype, node or array
     to : dtype
-    casting : {"safe", "no", "equiv", "same_kind", "unsafe"}
-        The kind of cast, as in NumPy; by default, one that keeps values.
+    casting : {"safe", "same_kind", "unsafe", "equiv", "no"}
+        By default, whether all values can be represented in ``to``; see ``numpy.can_cast``.
 
     Returns
     -------

@@ -183,7 +183,13 @@ def _where(condition: Any, x: Any = None, y: Any = None, /) -> Node:
     return choose(condition, x, y)
 
 
-# Shapes
+# Types and shapes
+
+
+@at("can_cast")
+def _can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
+    source = from_.dtype if isinstance(from_, Node) else from_
+    return bool(np.can_cast(source, as_dtype(to), casting))
 
 
 @at("ndim")

@@ -212,8 +212,9 @@ def _has_no_effect(name: str, default: Any, value: Any) -> bool:
 
 def _refusal(name: str, target: Callable[..., Any]) -> GraphTypeError:
     taken = [f"{key}=" for key in _parameters(target)]
+    hint = did_you_mean(name, _parameters(target))
     return GraphTypeError(
-        f"{name}= is not available for symad nodes.{did_you_mean(name, _parameters(target))}",
+        f"{name}= is not available for symad nodes{f'.{hint}' if hint else ''}",
         remedy=_REMEDIES.get(name, f"Leave it out; it takes {', '.join(taken)}."),
     )
 

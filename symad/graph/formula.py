@@ -11,8 +11,8 @@ from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.graph.op import Op
 
-SUM, PRODUCT, MINUS, POWER, APPLIED, ATOM = 1, 2, 3, 4, 5, 10
-"""How tightly formulas bind: a + b, a·b, −a, a ** b, sin a, and single symbols."""
+COMPARISON, SUM, PRODUCT, MINUS, POWER, APPLIED, ATOM = -4, 1, 2, 3, 4, 5, 10
+"""How tightly formulas bind: a < b, a + b, a·b, −a, a ** b, sin a, and single symbols."""
 
 SIGNS = ("-", "\N{MINUS SIGN}")
 _OPENING = ("{", "(", "[", ", ", "|", r"\lfloor ", r"\lceil ")
@@ -192,7 +192,8 @@ def _is_loose(operand: str, op: Op, first: bool, after: str) -> bool:
         return bool(after) and op.precedence >= PRODUCT
     if not first and operand.startswith(SIGNS):
         return True
-    # a - (b - c), but a + b + c; (a ** b) ** c, but a ** b ** c
+    # a - (b - c), but a + b + c; (a ** b) ** c, but a ** b ** c; (a < b) < c, which is no chain
     tighter = first if op.precedence == POWER else not (first or op.commutative)
+    tighter = tighter or op.precedence == COMPARISON
     needed = min(op.precedence + tighter, ATOM)
     return binding(operand) < needed

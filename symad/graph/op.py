@@ -49,7 +49,8 @@ class Op:
     latex: ClassVar[str] = ""
     """LaTeX template such as ``r"\\sin {0}"``; empty prints as a call."""
     precedence: ClassVar[int] = 10
-    """How tightly :attr:`text` binds: + is 1, * is 2, unary minus 3, ** 4, a call 10."""
+    """How tightly :attr:`text` binds: a comparison is -4, | -3, ^ -2, & -1, << 0, + 1, * 2, unary
+    minus 3, ** 4, a call 10."""
     symbols: ClassVar[str] = ""
     """Template of mathematical symbols such as ``"{0}²"``; if empty, :attr:`text` in symbols."""
     short: ClassVar[str] = ""

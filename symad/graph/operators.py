@@ -464,9 +464,11 @@ class Operators(Generic[NodeT]):
         """See :func:`symad.cumprod`; also with the other arguments of NumPy's method."""
         return self._reduced("cumprod", axis, more, **others)
 
-    def clip(self, *args: Any, **keywords: Any) -> NodeT:
-        """See :func:`symad.clip`; also with the arguments of NumPy's method."""
-        return self._as_numpy("clip", *args, **keywords)
+    def clip(self, min: Any = None, max: Any = None, *more: Any, **others: Any) -> NodeT:
+        """See :func:`symad.clip`; also with the other arguments of NumPy's method."""
+        if more or others:
+            return self._as_numpy("clip", min, max, *more, **others)
+        return self._call("clip", self, min, max)
 
     def round(self, decimals: int = 0, *more: Any, **others: Any) -> NodeT:
         """See :func:`symad.round`."""

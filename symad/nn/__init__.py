@@ -1,4 +1,4 @@
-"""Functions for neural networks, composed of ops, with channels first: (batch, channels, *sizes).
+"""Functions for neural networks, composed of ops, with channels first: (batch, channels, sizes...).
 
 State is explicit: weights are arguments, dropout takes a key of :mod:`symad.random`, and what a
 step changes are parameters that a compiled function updates (see :mod:`symad.optimise`).

@@ -1,4 +1,4 @@
-"""Convolutions and pooling over one or more axes: channels first, as (..., channels, *sizes).
+"""Convolutions and pooling over one or more axes: channels first, as (..., channels, sizes...).
 
 The number of axes that a window moves over is that of the weight, less two for the channels.
 """
@@ -49,8 +49,8 @@ def conv(
 
     Parameters
     ----------
-    x : node or array of shape (..., channels, *sizes)
-    weight : node or array of shape (filters, channels / groups, *window)
+    x : node or array of shape (..., channels, sizes...)
+    weight : node or array of shape (filters, channels / groups, window...)
     bias : node or array of shape (filters,), optional
     stride : int or sequence of int
         The distance between windows, for all axes or for each.
@@ -65,7 +65,7 @@ def conv(
     Returns
     -------
     Node
-        Of shape (..., filters, *counts).
+        Of shape (..., filters, counts...).
 
     Raises
     ------
@@ -112,8 +112,8 @@ def conv_transpose(
 
     Parameters
     ----------
-    x : node or array of shape (..., channels, *sizes)
-    weight : node or array of shape (channels, filters / groups, *window)
+    x : node or array of shape (..., channels, sizes...)
+    weight : node or array of shape (channels, filters / groups, window...)
     bias : node or array of shape (filters,), optional
     stride : int or sequence of int
         The distance between windows, for all axes or for each.
@@ -129,7 +129,7 @@ def conv_transpose(
     Returns
     -------
     Node
-        Of shape (..., filters, *sizes); a size n becomes
+        Of shape (..., filters, sizes...); a size n becomes
         (n - 1) stride + dilation (window - 1) + 1 + output_padding - padding before and after.
 
     Raises
@@ -185,7 +185,7 @@ def max_pool(
 
     Parameters
     ----------
-    x : node or array of shape (..., channels, *sizes)
+    x : node or array of shape (..., channels, sizes...)
     window : int or sequence of int
         The size along each of the last axes; one number is for all axes but the first two.
     stride : int or sequence of int, optional
@@ -223,7 +223,7 @@ def avg_pool(
 
     Parameters
     ----------
-    x : node or array of shape (..., channels, *sizes)
+    x : node or array of shape (..., channels, sizes...)
     window : int or sequence of int
         The size along each of the last axes; one number is for all axes but the first two.
     stride : int or sequence of int, optional

@@ -54,7 +54,7 @@ class BitwiseAnd(_Bitwise, Binary):
     element = "bitwise_and"
     text = "{0} & {1}"
     latex = r"{0} \mathbin{{\&}} {1}"
-    precedence = 0
+    precedence = -1
     commutative = True
     samples = _samples(lambda x, y: x & y, lambda x, y: x & y)
 
@@ -67,7 +67,7 @@ class BitwiseOr(_Bitwise, Binary):
     element = "bitwise_or"
     text = "{0} | {1}"
     latex = r"{0} \mathbin{{|}} {1}"
-    precedence = 0
+    precedence = -3
     commutative = True
     samples = _samples(lambda x, y: x | y, lambda x, y: x | y)
 
@@ -80,7 +80,7 @@ class BitwiseXor(_Bitwise, Binary):
     element = "bitwise_xor"
     text = "{0} ^ {1}"
     latex = r"{0} \oplus {1}"
-    precedence = 0
+    precedence = -2
     commutative = True
     samples = _samples(lambda x, y: x ^ y, lambda x, y: x ^ y)
 

@@ -63,7 +63,7 @@ class Equal(Predicate, Binary):
     element = "equal"
     text = "{0} == {1}"
     latex = "{0} = {1}"
-    precedence = -1
+    precedence = -4
     commutative = True
     samples = _comparison_samples(lambda x, y: equal(x, y), lambda x, y: x == y)
 
@@ -87,7 +87,7 @@ class NotEqual(Predicate, Binary):
     element = _differ
     text = "{0} != {1}"
     latex = r"{0} \neq {1}"
-    precedence = -1
+    precedence = -4
     commutative = True
     samples = _comparison_samples(lambda x, y: not_equal(x, y), lambda x, y: x != y)
 
@@ -106,7 +106,7 @@ class Less(Predicate, Binary):
     numpy = np.less
     element = "less"
     text = latex = "{0} < {1}"
-    precedence = -1
+    precedence = -4
     samples = _comparison_samples(lambda x, y: x < y, lambda x, y: x < y)
 
 
@@ -125,7 +125,7 @@ class LessEqual(Predicate, Binary):
     element = "less_equal"
     text = "{0} <= {1}"
     latex = r"{0} \leq {1}"
-    precedence = -1
+    precedence = -4
     samples = _comparison_samples(lambda x, y: x <= y, lambda x, y: x <= y)
 
 
@@ -147,7 +147,7 @@ class Greater(Predicate, Binary):
     numpy = np.greater
     element = _greater
     text = latex = "{0} > {1}"
-    precedence = -1
+    precedence = -4
     samples = _comparison_samples(lambda x, y: x > y, lambda x, y: x > y)
 
 
@@ -170,7 +170,7 @@ class GreaterEqual(Predicate, Binary):
     element = _greater_equal
     text = "{0} >= {1}"
     latex = r"{0} \geq {1}"
-    precedence = -1
+    precedence = -4
     samples = _comparison_samples(lambda x, y: x >= y, lambda x, y: x >= y)
 
 
@@ -208,7 +208,7 @@ class LogicalAnd(_Logical, Binary):
     element = "logical_and"
     text = "{0} & {1}"
     latex = r"{0} \wedge {1}"
-    precedence = 0
+    precedence = -1
     commutative = True
     samples = (
         Sample(lambda a, b: a & b, [booleans(3, 4), booleans(4)], lambda a, b: a & b),
@@ -236,7 +236,7 @@ class LogicalOr(_Logical, Binary):
     element = "logical_or"
     text = "{0} | {1}"
     latex = r"{0} \vee {1}"
-    precedence = 0
+    precedence = -3
     commutative = True
     samples = (Sample(lambda a, b: a | b, [booleans(3, 4), booleans(4)], lambda a, b: a | b),)
 
@@ -261,7 +261,7 @@ class LogicalXor(_Logical, Binary):
     element = _differ
     text = "{0} ^ {1}"
     latex = r"{0} \oplus {1}"
-    precedence = 0
+    precedence = -2
     commutative = True
     samples = (Sample(lambda a, b: a ^ b, [booleans(3, 4), booleans(4)], lambda a, b: a ^ b),)
 

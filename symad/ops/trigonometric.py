@@ -618,5 +618,5 @@ arctan2 = atan2
 arcsinh = asinh
 arccosh = acosh
 arctanh = atanh
-degrees = rad2deg
-radians = deg2rad
+degrees = register(rad2deg, "degrees")
+radians = register(deg2rad, "radians")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import math
 from typing import Any
 
 import numpy as np
 
 from symad.errors import ShapeError
 from symad.graph.node import Node, apply
-from symad.graph.op import Op, call
+from symad.graph.op import Op
 from symad.graph.sample import Sample, reals
 from symad.ops.base import Linear, tensor_types
-from symad.ops.index import scatter_add
 from symad.types import (
     Dimension,
     TensorType,
@@ -25,9 +23,6 @@ from symad.types import (
 )
 
 Sizes = tuple[int, ...]
-
-_MOST_TERMS = 64
-"""The most elements of a window whose adjoints are added in one loop: see `WindowSum`."""
 
 
 class _Sliding(Op):
@@ -141,14 +136,3 @@ class WindowSum(Linear, _Sliding):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(Windows(self.sizes, self.steps, self.gaps), adjoint)
-
-    def decompose(self, *inputs: Node) -> Node | None:
-        """As a sum of arrays, one for each element of a window."""
-        v, like = inputs
-        counts = v.shape[len(v.shape) - len(self.sizes) :]
-        if math.prod(self.sizes) > _MOST_TERMS or 0 in counts:
-            return None
-        places = _places(self.sizes, self.steps, self.gaps, counts)
-        terms = [scatter_add(v[place], like, index) for place, index in places]
-        total: Node = call("add_n", terms)
-        return total

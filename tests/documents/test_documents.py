@@ -16,9 +16,9 @@ import pytest
 
 import symad as sm
 from symad.graph.op import OP_CLASSES
-from symad.graph.operators import FUNCTIONS
 from tests.support import op_checks as checks
 from tests.support.op_checks import cases_of
+from tests.support.op_tables import restored
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
@@ -81,11 +81,8 @@ def run_session(path: Path, block: Block, namespace: dict[str, Any]) -> None:
 @pytest.fixture
 def op_tables() -> Iterator[None]:
     """Ops that a document defines are gone afterwards."""
-    kept = [(table, dict(table)) for table in (OP_CLASSES, FUNCTIONS)]
-    yield
-    for table, contents in kept:
-        table.clear()
-        table.update(contents)
+    with restored():
+        yield
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
@@ -166,7 +163,7 @@ NUMERIC_ROWS = list(numeric_rows(NUMERICS))
 @pytest.mark.parametrize("row", NUMERIC_ROWS, ids=str)
 def test_the_tables_of_numerics_are_right(row: Row) -> None:
     x = sm.Variable("x", shape=np.shape(row.at))
-    y = eval(row.y, {**vars(sm.special), **vars(sm), "inf": np.inf}, {"x": x})
+    y = eval(row.y, {**vars(sm.special), **vars(sm), "linalg": sm.linalg, "inf": np.inf}, {"x": x})
     value, derivative = sm.compile([x], sm.value_and_gradients(y, x))(np.array(row.at, "float64"))
     np.testing.assert_allclose(value, row.value, rtol=1e-12)
     np.testing.assert_allclose(derivative, row.derivative, rtol=1e-12)

@@ -482,13 +482,13 @@ def test_two_thousand_nodes_are_drawn_folded_or_not() -> None:
 
 
 def test_a_large_picture_is_not_quadratic() -> None:
-    """An input is used in each of 1 200 layers: its arrows run straight down together."""
+    """An input is used in each of 600 layers: its arrows run straight down together."""
     x = y = sm.Variable("x", ())
-    for _ in range(400):
+    for _ in range(200):
         y = y + sm.sin(x * y)
     diagram = diagram_of(picture_of([y], limit=5000))
     layout = lay_out(diagram)
-    assert len(layout.centres) == len(diagram.items) > 1200
+    assert len(layout.centres) == len(diagram.items) > 600
     assert sum(map(len, layout.curves.values())) < 60 * len(diagram.links)
 
 

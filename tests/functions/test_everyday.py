@@ -367,6 +367,7 @@ CREATION = [
 SIGNAL = [
     case(lambda m, x: m.sinc(x), np.array([0.0, 0.3, -1.0, 2.5])),
     case(lambda m, x: m.sinc(x), INTEGERS, rtol=1e-10),
+    case(lambda m, x: [m.degrees(x), m.radians(x), m.rad2deg(x), m.deg2rad(x)], smooth(3)),
     case(lambda m, x, y: m.logaddexp2(x, y), smooth(3), smooth(2, 1)),
     case(lambda m, x: m.logaddexp2(x, x), np.array([5000.0, -INF, INF, 0.0]), order=0),
     case(lambda m, x: [m.cummax(x), m.cummin(x)], smooth(2, 3), dispatched=False),

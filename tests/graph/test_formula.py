@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +24,11 @@ def formula(node: sm.Node, latex: bool = False) -> Term:
 
 
 x, y = sm.Variable("x"), sm.Variable("y")
+p, q, i = (
+    sm.Variable("p", dtype="bool"),
+    sm.Variable("q", dtype="bool"),
+    sm.Variable("i", (), "int64"),
+)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +56,10 @@ x, y = sm.Variable("x"), sm.Variable("y")
         ((-x) ** y, "(-x) ** y"),
         (-(x**y), "-x ** y"),
         (x @ (y @ x), "x @ (y @ x)"),
+        ((p | q) & q, "(p | q) & q"),
+        (p | (q & p), "p | q & p"),
+        (sm.equal(x < y, y < x) ^ p, "((x < y) == (y < x)) ^ p"),
+        ((i << i) & ~(i | 1), "i << i & ~(i | 1)"),
     ],
 )
 def test_text(node: sm.Node, text: str) -> None:
@@ -116,6 +128,35 @@ def test_the_text_means_what_the_graph_means(drawn: object) -> None:
         return
     if not isinstance(found, complex):
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+BIT_OPERATIONS: list[Callable[[Any, Any], Any]] = [
+    operator.and_, operator.or_, operator.xor, operator.add, operator.mul, operator.lt,
+    operator.ge, sm.equal, sm.not_equal, lambda a, b: ~a,
+    lambda a, b: a if a.dtype == bool else (a << 2) - (b >> 1) if b.dtype != bool else a << 1,
+]  # fmt: skip
+integers = st.recursive(
+    st.sampled_from(["n", "m"]),  # not numbers, whose comparisons are Python's bools
+    lambda inner: st.tuples(st.sampled_from(range(len(BIT_OPERATIONS))), inner, inner),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(integers)
+def test_the_text_of_bits_and_comparisons_means_what_the_graph_means(drawn: object) -> None:
+    variables = {name: sm.Variable(name, (), "int64") for name in ("n", "m")}
+
+    def build(item: object) -> sm.Node:
+        if isinstance(item, tuple):
+            index, a, b = item
+            return BIT_OPERATIONS[index](build(a), build(b))
+        return variables[str(item)]
+
+    node, values = build(drawn), {"n": np.int64(5), "m": np.int64(-3)}
+    feed = {variables[x.label]: values[x.label] for x in sm.Graph([node]).inputs}
+    with np.errstate(all="ignore"):
+        assert eval(str(formula(node)), values) == node.eval(feed)  # noqa: S307
 
 
 # The text of a node

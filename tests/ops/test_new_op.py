@@ -13,16 +13,15 @@ import symad as sm
 from symad.cli import main
 from symad.explaining.counts import operations_of
 from symad.expression import read_expression
-from symad.graph import operators
 from symad.graph.formula import format_term
 from symad.graph.node import Node
-from symad.graph.op import OP_CLASSES
 from symad.graph.sample import Sample, fixed, reals
 from symad.graph.traverse import topological_order
 from symad.notation.symbols import LATEX_SYMBOLS, SYMBOLS
 from symad.ops.base import Unary, register
 from symad.passes.signs import is_nonnegative
 from tests.support import op_checks as checks
+from tests.support.op_tables import restored
 
 
 def _barrier(x: Any) -> Any:
@@ -69,14 +68,10 @@ def make() -> Unary:
 @pytest.fixture
 def barrier(monkeypatch: pytest.MonkeyPatch) -> Iterator[Unary]:
     """Make the op, and forget it after the test."""
-    tables: tuple[dict[str, Any], ...] = (OP_CLASSES, operators.FUNCTIONS, operators.NUMPY_NAMES)
-    before = [dict(table) for table in tables]
-    op = make()
-    monkeypatch.setattr(sm, "barrier", op, raising=False)
-    yield op
-    for table, known in zip(tables, before, strict=True):
-        table.clear()
-        table.update(known)
+    with restored():
+        op = make()
+        monkeypatch.setattr(sm, "barrier", op, raising=False)
+        yield op
 
 
 def test_the_op_table_checks_it(barrier: Unary) -> None:

@@ -88,6 +88,9 @@ def cases_of(op_class: type[Op]) -> Iterator[Case]:
 KNOWLEDGE = ("static", "named", "unknown")
 """What variables declare: all sizes, names in place of sizes, or no shape at all."""
 
+MIXED = "mixed"
+"""Each variable declares something else."""
+
 
 def declare(name: str, array: Array, knowledge: str) -> sm.Variable:
     """Return a variable for ``array`` that declares what ``knowledge`` says."""
@@ -133,11 +136,19 @@ class Built:
 def build(case: Case, dtype: str = "float64", knowledge: str = "static") -> Built:
     """Return the graph that the sample makes of variables which declare what ``knowledge`` says."""
     arrays = case.draw(dtype)
-    inputs = tuple(declare(f"x{i}", array, knowledge) for i, array in enumerate(arrays))
+    levels = _levels(case, len(arrays)) if knowledge == MIXED else [knowledge] * len(arrays)
+    pairs = zip(arrays, levels, strict=True)
+    inputs = tuple(declare(f"x{i}", array, level) for i, (array, level) in enumerate(pairs))
     result = case.sample.call(*inputs)
     nodes = [leaf for leaf in leaves(result) if isinstance(leaf, Node)]
     assert nodes, "the sample makes no node"
     return Built(inputs, arrays, result, tuple(item for node in nodes for item in items_of(node)))
+
+
+def _levels(case: Case, count: int) -> list[str]:
+    """Return what each of several variables declares: not all of them the same."""
+    order = case.rng().permutation(KNOWLEDGE)
+    return [str(order[k % len(order)]) for k in range(count)]
 
 
 def run(inputs: Sequence[Node], nodes: Any, arrays: Sequence[Array]) -> Any:
@@ -184,6 +195,7 @@ def probe_at(
     cotangents = [_random_like(value, rng) for value in outputs.values()]
     tangents = [_random_like(where[x], rng) for x in moving]
     number = len(inputs)
+    knowledge = "unknown" if knowledge == MIXED else knowledge
     seeds = [
         declare(f"s{number + i}", array, knowledge) for i, array in enumerate(cotangents + tangents)
     ]
@@ -330,17 +342,25 @@ def _admits(declared: Any, actual: Any) -> bool:
 
 
 def _refuses(case: Case, knowledge: str) -> bool:
-    """Whether the sample says that it needs more than ``knowledge``; then an error must say so."""
+    """Whether the sample says that it needs more than ``knowledge``; then an error must say so.
+
+    Mixed knowledge may be enough, or not.
+    """
     needed = {"": 0, "rank": 1, "shape": 2}[case.sample.needs]
-    known = {"unknown": 0, "named": 1, "static": 2}[knowledge]
+    known = {MIXED: 0, "unknown": 0, "named": 1, "static": 2}[knowledge]
     if known >= needed:
         return False
-    with pytest.raises(SymadError) as caught:
+    try:
         build(case, "float64", knowledge)
         probe(case, 1, "float64", knowledge)
+    except SymadError as error:
+        caught = error
+    else:
+        assert knowledge == MIXED, f"no error, although the sample needs {case.sample.needs!r}"
+        return False
     words = ("rank", "axes", "shape", "size", "dimension")
-    assert any(word in str(caught.value) for word in words), caught.value
-    assert caught.value.where, "the error does not name the user's line"
+    assert any(word in str(caught) for word in words), caught
+    assert caught.where, "the error does not name the user's line"
     return True
 
 
@@ -356,6 +376,12 @@ def check_partial_knowledge(case: Case, knowledge: str) -> None:
             assert exact is found
             return
         assert_close(found.values, exact.values, rtol=1e-10, dtype=True)
+
+
+def check_mixed_knowledge(case: Case, check: Callable[..., None]) -> None:
+    """What holds for variables that declare the same holds if each declares something else."""
+    if len(case.sample.inputs) > 1:
+        check(case, knowledge=MIXED)
 
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
@@ -468,13 +494,18 @@ def inner(a: Sequence[Any], b: Sequence[Any]) -> tuple[float, float]:
 
 
 def check_adjoint_types(case: Case, dtype: str) -> None:
-    """Each adjoint has the shape and dtype of the value of its node, and so has each tangent."""
+    """Each adjoint has the shape and dtype of the value of its node, and so has each tangent.
+
+    Also where only one operand moves: no term of another one broadcasts the tangent then.
+    """
     if probe(case, 1, dtype) is None:
         return
     built = build(case, dtype)
     ys = [y for y in built.outputs if y.type.is_float]
     xs = [x for x in built.inputs if x.type.is_float]
-    derivatives = [*sm.extend(ys, xs).adjoints.items(), *sm.tangents(ys, xs).items()]
+    derivatives = [*sm.extend(ys, xs).adjoints.items()]
+    for moving in [xs, *([x] for x in xs if len(xs) > 1)]:
+        derivatives += sm.tangents(ys, moving).items()
     pairs = [pair for pair in derivatives if isinstance(pair[0].type, TensorType)]
     values = run(built.inputs, [list(pair) for pair in pairs], built.arrays)
     for (node, _), (value, derivative) in zip(pairs, values, strict=True):
@@ -615,6 +646,8 @@ CHECKS: dict[str, Callable[[Case], None]] = {
     },
     "partial knowledge, named": partial(check_partial_knowledge, knowledge="named"),
     "partial knowledge, unknown": partial(check_partial_knowledge, knowledge="unknown"),
+    "types, mixed": partial(check_mixed_knowledge, check=partial(check_types, dtype="float64")),
+    "partial knowledge, mixed": partial(check_mixed_knowledge, check=check_partial_knowledge),
     **{f"reference, {dtype}": partial(check_reference, dtype=dtype) for dtype in DTYPES},
     "float32": check_float32,
     "derivatives": check_derivatives,

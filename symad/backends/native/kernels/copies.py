@@ -62,6 +62,30 @@ def _write_strided(
             writer.store(value, to, builder.mul(index, target_step))
 
 
+def add_kernel(dtype: np.dtype[Any], in_lines: bool) -> Kernel:
+    """Return the kernel that adds elements to those of the target.
+
+    Words: source, target, size of the inner axis, its stride in both, which is 1 if ``in_lines``;
+    the outer axes of both.
+    """
+    name = f"add {'lines' if in_lines else 'elements'} {dtype.str}"
+    return kernel(name, lambda writer: _write_add(writer, dtype, in_lines))
+
+
+def _write_add(writer: KernelWriter, dtype: np.dtype[Any], in_lines: bool) -> None:
+    size, *steps = writer.words(2, 3)
+    with writer.walk(5, 2) as offsets:
+        begins = [
+            writer.element(writer.address(k), offset, stored_type(dtype))
+            for k, offset in enumerate(offsets)
+        ]
+        with writer.loop(writer.integer(0), size) as index:
+            source, target = (index if in_lines else writer.builder.mul(index, k) for k in steps)
+            term = writer.load(begins[0], source, dtype)
+            total = writer.load(begins[1], target, dtype)
+            writer.store(writer.scalars.add(total, term), begins[1], target)
+
+
 def triangle_kernel(size: int, lower: bool) -> Kernel:
     """Return the kernel that copies one triangle of a matrix and sets the other to zero.
 

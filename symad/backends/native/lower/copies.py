@@ -13,6 +13,7 @@ import numpy as np
 
 from symad.backends.native.kernel_call import BufferView, KernelCall, Shape, Views
 from symad.backends.native.kernels.copies import (
+    add_kernel,
     lines_kernel,
     strided_kernel,
     triangle_kernel,
@@ -26,6 +27,7 @@ from symad.ops.inverse import IdentityMatrix
 from symad.ops.join import Concat, ConcatPlace, Stack
 from symad.ops.rearrange import Pad, Repeat, Roll, Tile
 from symad.ops.triangle import DiagonalMatrix, DiagonalPlace, Tril, Triu
+from symad.ops.windows import WindowSum
 from symad.types import normalize_axis
 
 Calls = list[KernelCall]
@@ -217,6 +219,37 @@ def converted(
 
 def _copies(node: Node, pairs: Iterable[tuple[BufferView, BufferView]]) -> Calls:
     return [step for source, target in pairs for step in copy(node, source, target)]
+
+
+def _add(node: Node, source: BufferView, target: BufferView) -> Calls:
+    """Return the calls that add ``source`` to ``target``, of the same shape and dtype."""
+    if 0 in target.shape:
+        return []
+    *outer, inner = merged_axes(target.shape, source.strides, target.strides) or [(1, 1, 1)]
+    code = add_kernel(target.dtype, inner[1] == inner[2] == 1)
+    work = math.prod(size for size, *_ in outer) * (_PER_LINE + _PER_ELEMENT * inner[0])
+    return [call_of(code, [source, target, *inner, *outer_words(outer)], node, work)]
+
+
+def _window_sum(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
+    assert isinstance(node.op, WindowSum)
+    windows, rank, calls = inputs[0], len(node.op.sizes), fill(node, 0, output)
+    first = len(windows.shape) - 2 * rank
+    for place in itertools.product(*map(range, node.op.sizes)):
+        term, target = windows, output
+        for axis, (k, gap, step) in enumerate(zip(place, node.op.gaps, node.op.steps, strict=True)):
+            term = without_axis(term, first, k)
+            target = _every(target, first + axis, k * gap, step, windows.shape[axis - rank])
+        calls += _add(node, term, target)
+    return calls
+
+
+def _every(view: BufferView, axis: int, start: int, step: int, count: int) -> BufferView:
+    """Return the view of ``count`` places along an axis, ``step`` apart."""
+    shape, strides = list(view.shape), list(view.strides)
+    begin = moved(view, start * strides[axis])
+    shape[axis], strides[axis] = count, step * strides[axis]
+    return replace(begin, shape=tuple(shape), strides=tuple(strides))
 
 
 # Joins
@@ -411,6 +444,7 @@ TABLE: dict[type[Op], Lower] = {
     DiagonalPlace: _diagonal_place,
     DiagonalMatrix: _diagonal_matrix,
     IdentityMatrix: _identity_matrix,
+    WindowSum: _window_sum,
 }
 """The lowering function of each op."""
 
@@ -418,6 +452,7 @@ CONDITIONS: dict[type[Op], Condition] = {
     Concat: convert_all,
     Stack: convert_all,
     Repeat: lambda node: isinstance(node.op, Repeat) and isinstance(node.op.repeats, int),
+    WindowSum: lambda node: node.dtype != np.float16,
     Pad: lambda node: isinstance(node.op, Pad) and node.op.mode == "constant",
 }
 """The condition on the types under which each op has code, if any."""
