@@ -179,7 +179,8 @@ def misses(
 ) -> str:
     """Say where value or derivatives differ; nothing where they are not numbers of the dtype.
 
-    The derivatives of a product of exponentials are products of it and of a sum, which may cancel.
+    Exponents of a product of exponentials are added, and rounded as numbers of their size.  Its
+    derivatives are products of it and of a sum, which may cancel.
     """
     limits = np.finfo(dtype)
     value, first = abs(truth[0]), abs(truth[1])
@@ -190,7 +191,7 @@ def misses(
         size = abs(exact) + abs(point * truth[order + 1])
         if order == 2 and value:
             size += first * first / value  # what terms of this size leave when they cancel
-        size += (value * (10 + 10 * abs(point)) ** order) if of_product else 0
+        size += value * (10 + 10 * abs(point)) ** max(order, 1) if of_product else 0
         smallest = float(limits.smallest_subnormal) * (4 + 4 * abs(point) ** order)
         error = abs(mpmath.mpf(float(found[order])) - exact) if np.isfinite(found[order]) else None
         if error is None or error > LIMIT * float(limits.eps) * size + smallest:
