@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,3 +218,19 @@ def test_a_terminal_without_the_letters_still_gets_the_table() -> None:
 
     done = run("trace", "x*x", "x=3", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0 and "v2 = v1?v1 = 9" in done.stdout
+
+
+def test_an_interruption_and_a_reader_that_is_gone_have_exit_codes(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*given: Any, **more: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("symad.expression.read_expression", interrupted)
+    assert main(["trace", "x*x", "x=3"]) == 130
+    assert capfd.readouterr().err == "symad: error: interrupted\n"
+    program = [sys.executable, "-m", "symad", "explain", "x*x*sin(x)", "x=3"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout is not None and run.stderr is not None
+        run.stdout.close()
+        assert (run.stderr.read(), run.wait()) == (b"", 1)

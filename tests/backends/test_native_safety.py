@@ -259,14 +259,14 @@ def resident():
 
 
 make = {"scalar": scalar, "arrays": arrays}[sys.argv[1]]
-for k in range(60):
+for k in range(40):
     make(k)
 gc.collect()
 before = resident()
-for k in range(60, 200):
+for k in range(40, 110):
     make(k)
 gc.collect()
-print((resident() - before) / 140)
+print((resident() - before) / 70)
 """
 
 
