@@ -9,6 +9,7 @@ import numpy as np
 
 from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
+from symad.graph.op import call
 from symad.graph.sample import Sample, fixed, reals, special_points
 from symad.ops.base import Elementwise, Operand, Unary, as_nodes, register
 from symad.ops.comparison import where
@@ -220,7 +221,7 @@ def yn(n: Operand, x: Operand) -> Node:
     Parameters
     ----------
     n : node, number or array
-        The order, without a derivative.
+        The order, without a derivative; a floating one is truncated, as in SciPy.
     x : node, number or array
 
     Examples
@@ -229,7 +230,7 @@ def yn(n: Operand, x: Operand) -> Node:
     >>> sm.special.yn(1, sm.constant([1.0, 2.0])).eval()
     array([-0.78121282, -0.10703243])
     """
-    return yv(n, x)
+    return yv(n if isinstance(n, int) else call("trunc", n), x)
 
 
 class ReciprocalGamma(Unary):
