@@ -66,6 +66,7 @@ from symad.ops.special_series import (
     real,
     spence,
 )
+from symad.ops.special_student import stdtr, stdtrit
 
 __all__ = [
     "beta", "betainc", "betaincinv", "betaln", "binom", "boxcox", "boxcox1p", "comb", "digamma",
@@ -74,7 +75,7 @@ __all__ = [
     "hyp2f1", "i0", "i0e", "i1", "i1e", "inv_boxcox", "iv", "j0", "j1", "jv", "kl_div", "kv",
     "log1mexp", "log_expit", "log_ndtr", "log_softmax", "loggamma", "logit", "logsumexp",
     "multigammaln", "ndtr", "ndtri", "poch", "polygamma", "psi", "rel_entr", "rgamma", "softmax",
-    "softplus", "spence", "xlog1py", "xlogy", "y0", "y1", "yn", "yv", "zeta",
+    "softplus", "spence", "stdtr", "stdtrit", "xlog1py", "xlogy", "y0", "y1", "yn", "yv", "zeta",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import networkx as nx
@@ -135,23 +136,26 @@ def dotted(path: Path) -> str:
 MODULES = {dotted(path): path for path in FILES}
 
 
-def imported_files(tree: ast.AST) -> Iterator[str]:
-    """Yield the modules of symad that a file imports, in functions and for checkers included."""
-    for node in ast.walk(tree):
+@cache
+def imported_files(source: str) -> tuple[str, ...]:
+    """Return the modules of symad that a file imports, in functions and for checkers included."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in MODULES)
+            found += (alias.name for alias in node.names if alias.name in MODULES)
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:  # from symad.graph import node, or from symad.graph.node ...
                 inner = f"{node.module}.{alias.name}"
                 if inner in MODULES or node.module in MODULES:
-                    yield inner if inner in MODULES else str(node.module)
+                    found.append(inner if inner in MODULES else str(node.module))
+    return tuple(found)
 
 
 def circles(sources: dict[str, str]) -> set[tuple[str, ...]]:
     """Return the groups of modules each of which leads to all others of its group."""
     graph = nx.DiGraph()
     for name, source in sources.items():
-        graph.add_edges_from((name, other) for other in imported_files(ast.parse(source)))
+        graph.add_edges_from((name, other) for other in imported_files(source))
     found = [sorted(group) for group in nx.strongly_connected_components(graph)]
     return {tuple(g) for g in found if len(g) > 1 or graph.has_edge(g[0], g[0])}
 

@@ -36,6 +36,8 @@ OTHERS = [
     "multigammaln",
     "polygamma",
     "softmax",
+    "stdtr",
+    "stdtrit",
     "yn",
 ]
 OF_JAX = (
@@ -110,10 +112,11 @@ def test_a_ufunc_and_an_expression_load_the_module() -> None:
         from symad.expression import read_expression
         x = sm.Variable("x")
         before = "symad.special" in sys.modules
-        print(before, scipy.special.xlogy(x, 2.0).op.name, read_expression("beta*ndtri(x)").node)
+        y = read_expression("beta*ndtri(x)").node
+        print(before, scipy.special.xlogy(x, 2.0).op.name, y.inputs[1].op.name)
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False xlogy beta * ndtri(x)\n"
+    assert done.stdout == "False xlogy ndtri\n"
 
 
 def test_the_names_that_load_the_module_are_those_it_registers() -> None:

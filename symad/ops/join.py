@@ -116,7 +116,10 @@ class _Part(Linear):
 
     def bounds(self, inputs: Sequence[Node]) -> tuple[int, int, int] | None:
         """Return where the part begins and ends, and the whole size, if all sizes are known."""
-        sizes = [axis_size(x, self.axis) for x in inputs[1:]]
+        shapes = [x.type.shape for x in inputs[1:] if isinstance(x.type, TensorType)]
+        if UnknownShape in map(type, shapes):
+            return None
+        sizes = [shape[self.axis] for shape in shapes]  # type: ignore[index]
         known = [size for size in sizes if isinstance(size, int)]
         if len(known) < len(sizes):
             return None

@@ -20,12 +20,12 @@ from symad.ops.special_gamma import (
     gammainc,
     gammaincc,
     gammaincinv,
-    poch,
 )
 from symad.ops.special_logarithms import logit, xlog1py, xlogy
 from symad.ops.special_normal import log_ndtr, ndtr, ndtri
+from symad.ops.special_student import stdtr, stdtrit, student_log_density
 from symad.ops.trigonometric import atan2, hypot, tan
-from symad.stats.distribution import Continuous, CumulativeDistribution
+from symad.stats.distribution import CumulativeDistribution
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -234,8 +234,10 @@ class beta(CumulativeDistribution):
     quantile = staticmethod(lambda p, a, b: betaincinv(a, b, p))
 
 
-class t(Continuous):
+class t(CumulativeDistribution):
     """Student's t distribution with ``df`` degrees of freedom, a finite number, around ``loc``.
+
+    Derivatives of ``cdf``, ``sf`` and ``ppf`` with respect to ``df`` are refused.
 
     Examples
     --------
@@ -245,7 +247,7 @@ class t(Continuous):
     """
 
     shapes = ("df",)
-    log_density = staticmethod(
-        lambda z, df: log(poch(0.5 * df, 0.5)) - 0.5 * log(math.pi * df)
-        - 0.5 * (df + 1) * log1p(z * (z / df))
-    )  # fmt: skip
+    log_density = staticmethod(student_log_density)
+    cumulative = staticmethod(lambda z, df: stdtr(df, z))
+    survival = staticmethod(lambda z, df: stdtr(df, -z))
+    quantile = staticmethod(lambda p, df: stdtrit(df, p))

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symad.graph.node import Node
+from symad.ops.adjoint import stop_gradient
 from symad.ops.base import Operand
 from symad.ops.comparison import equal, where
 from symad.ops.exponential import log1p
 from symad.ops.rounding import floor
 from symad.ops.special import gammaln
-from symad.ops.special_gamma import beta_density, betaln, gamma_density
+from symad.ops.special_gamma import beta_density, betaln, gamma_density, gammaincc
 from symad.ops.special_logarithms import xlog1py, xlogy
 from symad.stats.distribution import Distribution, Formula
 
@@ -77,6 +78,24 @@ class poisson(Discrete):
     allowed = staticmethod(lambda mu: [mu >= 0])
     log_mass = staticmethod(lambda k, mu: xlogy(k, mu) - gammaln(k + 1) - mu)
     mass = staticmethod(lambda k, mu: gamma_density(k + 1, mu))
+
+    @classmethod
+    def cdf(cls, k: Operand, *args: Operand, **named: Operand) -> Node:
+        """Return the probability of integers up to ``k``, element by element.
+
+        Parameters
+        ----------
+        k : node, number or array
+            Its derivative is 0.
+        *args, **named : node, number or array
+            The parameters of the distribution, and then ``loc``.
+        """
+        node, (mu,), (loc,) = cls.nodes_of(k, args, named)
+        whole = floor(stop_gradient(node if loc is None else node - loc))
+        below, beyond = whole < 0, equal(whole, np.inf)
+        inside = gammaincc(where(below | beyond, 0, whole) + 1, mu)
+        value = where(below, 0.0, where(beyond, 1.0, inside))
+        return cls.where_allowed(cls.allowed(mu), value)
 
 
 class bernoulli(Discrete):

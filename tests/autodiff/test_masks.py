@@ -321,3 +321,28 @@ def test_a_mask_of_a_map_over_what_is_computed(shape: Any) -> None:
     assert sm.gradients(gradient, x).eval(at).tolist() == [8, 0]
     assert sm.pushforward(gradient, x, sm.ones_like(x)).eval(at).tolist() == [8, 0]
     assert sm.gradients(sm.pushforward(y, x, sm.ones_like(x)), x).eval(at).tolist() == [8, 0]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_factors_that_a_choice_discards_do_not_fail_in_bodies(backend: str) -> None:
+    """Of maps, Jacobians in both modes, Hessians and functions with rules of their own."""
+    a, c = sm.Variable("a", shape=(2, 2)), sm.Variable("c", shape=(), dtype="bool")
+    own = sm.custom(lambda a: sm.sum(sm.linalg.cholesky(a)), reverse=lambda v, y, a: v * a)
+    rows = sm.Variable("rows", shape=(3, 2, 2))
+    whole = sm.where(c, sm.sum(sm.map_over(lambda a: sm.linalg.cholesky(a), [rows])), 0.0)
+    y = sm.where(c, sm.sum(sm.linalg.cholesky(a)), 0.0)
+    by_own = sm.where(c, own(a), 0.0)
+    outputs = [
+        sm.hessian(y, a), sm.jacobian(y * a[0], a, mode="forward"), sm.gradients(by_own, a),
+        sm.gradients(whole, rows),
+    ]  # fmt: skip
+    bad = -np.eye(2)
+    f = sm.compile([a, rows, c], outputs, backend=backend)
+    hessian, jacobian, first, by_rows = f(bad, np.stack([bad] * 3), False)
+    assert not hessian.any() and not jacobian.any() and not first.any() and not by_rows.any()
+    each = sm.map_over(lambda a: sm.where(a[0, 0] > 0, sm.linalg.cholesky(a)[0, 0], 0.0), [rows])
+    found = sm.compile([rows], each, backend=backend)(np.stack([4 * np.eye(2), bad, np.eye(2)]))
+    assert found.tolist() == [2.0, 0.0, 1.0]
+    exposed = sm.map_over(lambda a: sm.linalg.cholesky(a)[0, 0], [rows])
+    with pytest.raises(sm.errors.EvaluationError):
+        sm.compile([rows], exposed, backend=backend)(np.stack([bad] * 3))

@@ -138,7 +138,7 @@ def all_ops() -> list[PerElement]:
 
 
 def operand_dtypes(op: PerElement, dtype: np.dtype[Any]) -> list[np.dtype[Any]]:
-    if op.name in ("where", "add_n"):
+    if op.name in ("where", "add_n", "power_log"):
         return [np.dtype(bool) if op.name == "where" else dtype, dtype, dtype]
     if op.name == "threefry":
         return [dtype] * 4
@@ -191,7 +191,7 @@ def error_in_ulps(op: PerElement, got: Any, want: Any) -> Any:
     if got.dtype.kind != "f":
         return np.where(got == want, 0, np.inf)
     scale = np.maximum(np.abs(got), np.abs(want))
-    if op.name in ("gammaln", "digamma", "logaddexp", "softplus"):
+    if op.name in ("gammaln", "digamma", "logaddexp", "softplus", "power_mixed"):
         scale = np.maximum(scale, 1)
     if op.name == "erfc":  # SciPy's loses digits with x², and is 0 where the result is subnormal
         scale = np.maximum(scale, np.finfo(got.dtype).tiny * 2**60)
@@ -220,7 +220,8 @@ def results_of_ops() -> dict[PerElement, list[tuple[sm.Graph, list[Any], Any]]]:
 
 @pytest.mark.parametrize("op", all_ops(), ids=repr)
 def test_one_element_is_what_numpy_computes(op: PerElement) -> None:
-    allowed = 8 if op.name == "digamma" else 5  # SciPy's own errs by 4 below 0
+    # SciPy's digamma errs by 4 below 0; NumPy's float32 powers, and what is made of them, by more.
+    allowed = {"digamma": 8, "power_slope": 8, "power_mixed": 24}.get(op.name, 5)
     for graph, arrays, got in results_of_ops()[op]:
         with np.errstate(all="ignore"):
             want = np.asarray(op.kernel()(*arrays))

@@ -122,10 +122,6 @@ CASES = {
         sm.cbrt, POSITIVE, lambda x: mpmath.cbrt(x) / (3 * x),
         lambda x: -2 * mpmath.cbrt(x) / (9 * x**2), 8,
     ),
-    "atan": Case(
-        sm.atan, LINE[abs(LINE) < 200], lambda x: 1 / (1 + x * x),
-        lambda x: -2 * x / (1 + x * x) ** 2,
-    ),
     "erfc": Case(
         sm.erfc, LINE, lambda x: -2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x),
         lambda x: 4 * x / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x), 400,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -214,6 +215,32 @@ def test_concat_of_unknown_sizes_to_order_two() -> None:
     np.testing.assert_allclose(mixed, [9 * data_a[0] ** 2 * first[0] ** 2, [0, 0]])
     names = {step.node.op.name for step in f.plan.instructions}
     assert "concat_part" not in names and "sum_like" not in names
+
+
+def test_compiling_a_long_concat_and_its_gradient_takes_time_in_proportion() -> None:
+    def calls(count: int) -> int:
+        found = 0
+
+        def see(frame: Any, event: str, argument: Any) -> None:
+            nonlocal found
+            found += event == "call"
+
+        x = sm.Variable("x", shape=(3,))
+        y = sm.sum(sm.sin(sm.concat([x * k for k in range(count)])))
+        f = sm.compile([x], [y, sm.gradients(y, x)], backend="numpy")
+        before = sys.getprofile()
+        sys.setprofile(see)
+        try:
+            value, slope = f(np.ones(3))
+        finally:
+            sys.setprofile(before)
+        scales = np.arange(count)
+        assert value == pytest.approx(3 * np.sum(np.sin(scales)), abs=1e-9)
+        np.testing.assert_allclose(slope, np.sum(scales * np.cos(scales)), rtol=1e-9)
+        return found
+
+    calls(10)
+    assert calls(400) < 4.4 * calls(100)
 
 
 def test_the_gradient_of_a_long_concat_is_linear_in_its_length() -> None:
