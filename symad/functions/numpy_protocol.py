@@ -156,9 +156,9 @@ def translate(
     GraphTypeError
         If one has no counterpart.
     """
-    parameters = _parameters(function) or _parameters(target)
-    names = _correspondence(function, target)
-    bound = _bound(parameters, args, keywords)
+    signature = _signature(function) or _signature(target) or inspect.Signature()
+    parameters, names = signature.parameters, _correspondence(function, target)
+    bound = _bound(signature, args, keywords)
     positional: list[Any] = []
     named: dict[str, Any] = {}
     for name, value in bound.arguments.items():
@@ -178,11 +178,12 @@ def translate(
 
 
 def _bound(
-    parameters: Mapping[str, Parameter], args: tuple[Any, ...], keywords: Mapping[str, Any]
+    signature: inspect.Signature, args: tuple[Any, ...], keywords: Mapping[str, Any]
 ) -> inspect.BoundArguments:
     try:
-        return inspect.Signature(list(parameters.values())).bind(*args, **keywords)
+        return signature.bind(*args, **keywords)
     except TypeError as error:
+        parameters = signature.parameters
         unknown = [name for name in keywords if name not in parameters]
         hint = did_you_mean(unknown[0], parameters) if unknown else ""
         raise GraphTypeError(
@@ -220,12 +221,17 @@ def _refusal(name: str, target: Callable[..., Any]) -> GraphTypeError:
 
 
 @cache
-def _parameters(function: Any) -> Mapping[str, Parameter]:
-    """Return the parameters of a function; none if it does not say what they are."""
+def _signature(function: Any) -> inspect.Signature | None:
+    """Return the signature of a function, ``None`` if it does not say what it takes."""
     try:
-        return inspect.signature(function).parameters
+        return inspect.signature(function)
     except ValueError:
-        return {}
+        return None
+
+
+def _parameters(function: Any) -> Mapping[str, Parameter]:
+    signature = _signature(function)
+    return {} if signature is None else signature.parameters
 
 
 @cache
