@@ -19,13 +19,14 @@ from symad.errors import GraphTypeError, SymadError
 from symad.graph.node import Node, apply
 from symad.graph.op import OP_CLASSES
 from symad.ops.adjoint import Cast
-from symad.ops.base import Binary, PerElement
+from symad.ops.base import PerElement
 from symad.ops.rounding import Round
 from symad.ops.threefry import Threefry
 from symad.passes.specialise import specialise
 from symad.types import TensorType
 from tests.ops.test_op_table import CASES
 from tests.support.op_checks import Case
+from tests.support.per_element import NUMPY_ONLY, arity
 from tests.support.random_graphs import (
     Builder,
     arithmetic,
@@ -38,12 +39,7 @@ from tests.support.random_graphs import (
 from tests.support.stochastic import spread
 
 DTYPES = [np.dtype(name) for name in "f8 f4 f2 i8 i4 i2 i1 u8 u4 u2 u1 ?".split()]
-WITHOUT_CODE = set(
-    "bessel_i beta betainc betaincinv betaln binom boxcox boxcox1p erfcinv erfcx erfinv exp1 expi "
-    "expn exprel gamma gammainc gammaincc gammaincinv gammasgn hyp1f1 hyp2f1 inv_boxcox kl_div "
-    "log_ndtr log_ratio ndtri nextafter poch polygamma polygamma_step rel_entr scaled_bessel_i "
-    "scaled_erfc sinc spence zeta".split()
-)
+WITHOUT_CODE = NUMPY_ONLY | {"nextafter"}
 
 _RUN = """
 const text = (x) => Object.is(x, -0) ? "-0" : typeof x === "bigint" ? `${x}n` : String(x);
@@ -138,11 +134,8 @@ def all_ops() -> list[PerElement]:
 
 
 def operand_dtypes(op: PerElement, dtype: np.dtype[Any]) -> list[np.dtype[Any]]:
-    if op.name in ("where", "add_n", "power_log"):
-        return [np.dtype(bool) if op.name == "where" else dtype, dtype, dtype]
-    if op.name == "threefry":
-        return [dtype] * 4
-    return [dtype] * (2 if isinstance(op, Binary) else 1)
+    first = np.dtype(bool) if op.name == "where" else dtype
+    return [first, *[dtype] * (arity(op) - 1)]
 
 
 def graph_of(op: PerElement, dtypes: Sequence[np.dtype[Any]]) -> sm.Graph | None:

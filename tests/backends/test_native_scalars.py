@@ -20,12 +20,13 @@ import symad as sm
 from symad.errors import FeedError, GraphTypeError
 from symad.graph.op import OP_CLASSES
 from symad.ops.adjoint import Cast
-from symad.ops.base import Binary, PerElement
+from symad.ops.base import PerElement
 from symad.ops.rounding import Round
 from symad.ops.threefry import Threefry
 from symad.passes.specialise import specialise
 from symad.plan.plan import make_plan
 from symad.types import TensorType
+from tests.support.per_element import NUMPY_ONLY, arity
 
 ir = pytest.importorskip("llvmlite.ir")
 
@@ -50,7 +51,7 @@ SPECIAL = [
     1e16, -1e20, 1e300, -1e300, 710, -745, 88.9, -104, 1000, -1000, np.inf, -np.inf, np.nan, 5e-324,
 ]  # fmt: skip
 
-WITHOUT_CODE = {"digamma", "erfinv", "polygamma"}
+WITHOUT_CODE = NUMPY_ONLY | {"digamma"}
 
 
 # One element, in a loop over arrays
@@ -129,20 +130,10 @@ def all_ops() -> list[PerElement]:
     found: list[PerElement] = [Round(0), Round(2), Round(-1)]
     found += [Cast(dtype) for dtype in DTYPES]
     found += map(Threefry, ("first", "second", "mixed", "joined"))
-    for kind in OP_CLASSES.values():
-        if issubclass(kind, PerElement) and not kind._fields and kind not in without_code():
+    for name, kind in OP_CLASSES.items():
+        if issubclass(kind, PerElement) and not kind._fields and name not in WITHOUT_CODE:
             found.append(kind())
     return found
-
-
-def without_code() -> list[Any]:
-    return [OP_CLASSES[name] for name in WITHOUT_CODE]
-
-
-def arity(op: PerElement) -> int:
-    if op.name in ("where", "add_n", "threefry"):
-        return 4 if op.name == "threefry" else 3
-    return 2 if isinstance(op, Binary) else 1
 
 
 def operand_dtypes(op: PerElement, dtype: np.dtype[Any]) -> list[np.dtype[Any]]:
@@ -191,8 +182,11 @@ def error_in_ulps(op: PerElement, got: Any, want: Any) -> Any:
     if got.dtype.kind != "f":
         return np.where(got == want, 0, np.inf)
     scale = np.maximum(np.abs(got), np.abs(want))
-    if op.name in ("gammaln", "logaddexp", "softplus"):  # zeros between numbers of order 1
+    # These have zeros between numbers of order 1.
+    if op.name in ("gammaln", "logaddexp", "power_mixed", "softplus"):
         scale = np.maximum(scale, 1)
+    if op.name == "power_slope":  # its power, a factor of the result, may be subnormal
+        scale = np.maximum(scale, np.finfo(got.dtype).tiny * 2**10)
     if op.name == "erfc":  # SciPy's loses digits with x², and is 0 where the result is subnormal
         scale = np.maximum(scale, np.finfo(got.dtype).tiny * 2**60)
         scale = scale * (1 - np.log(np.minimum(scale, 1)))
@@ -208,7 +202,7 @@ def error_in_ulps(op: PerElement, got: Any, want: Any) -> Any:
 @pytest.mark.parametrize("lanes", [0, 8], ids=["scalar", "vector"])
 @pytest.mark.parametrize("op", all_ops(), ids=repr)
 def test_one_element_is_what_numpy_computes(op: PerElement, lanes: int) -> None:
-    cases = cases_of(op)
+    cases, allowed = cases_of(op), {"log_cosh": 6, "power_mixed": 24}.get(op.name, 4)
     assert cases
     if lanes:  # integers have no vector functions
         cases = [case for case in cases if case[0][-1] in ("f8", "f4")]
@@ -223,7 +217,7 @@ def test_one_element_is_what_numpy_computes(op: PerElement, lanes: int) -> None:
             error[arrays[0] == 5e-324] = 0
             worst = int(np.argmax(error))
         at = [array[worst] for array in arrays]
-        assert error[worst] <= 4, f"{dtypes}: {at}: {got[worst]!r}, NumPy has {want[worst]!r}"
+        assert error[worst] <= allowed, f"{dtypes}: {at}: {got[worst]!r}, NumPy has {want[worst]!r}"
 
 
 def test_vectors_call_the_vector_forms_of_functions() -> None:

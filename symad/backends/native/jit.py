@@ -58,7 +58,7 @@ def _llvm() -> Iterator[Any]:
         yield _binding()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class CompiledModule:
     """Machine code that stays loaded while this object, or its memory, exists."""
 
