@@ -145,7 +145,7 @@ def vecdot(x: Operand, y: Operand, axis: int = -1) -> Node:
 
 
 def vector_norm(x: Operand, *, axis: Any = None, keepdims: bool = False, ord: float = 2) -> Node:
-    """Return the p-norm of vectors, (Σ |x_j|^p)^(1/p).
+    """Return the p-norm of vectors, (Σ abs(x_j)^p)^(1/p).
 
     Parameters
     ----------

@@ -157,7 +157,7 @@ class Role(Generic[NodeT]):
 
     @property
     def is_of_form(self) -> bool:
-        """Whether the node belongs to a formula that :attr:`node` is differentiated as."""
+        """Whether it is part of the stable form in place of which another node was written."""
         return self.kind is RoleKind.LOCAL and self.consumer is None
 
 

@@ -273,6 +273,8 @@ class Elementwise(PerElement):
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype of the result: what NumPy's function gives."""
+        if isinstance(type(self).numpy, str) and dtypes[0].char in "fd" and len(set(dtypes)) == 1:
+            return dtypes[0]  # as SciPy's ufuncs do; it is imported when they compute
         function = self.ufunc()
         return np.result_type(*dtypes) if function is None else ufunc_dtype(function, *dtypes)
 

@@ -126,8 +126,8 @@ def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) 
     x : Node or array
     ord : {None, 1, 2, inf, -inf, "fro", "nuc", -1, -2} or float
         By default the root of the sum of all squares.  For vectors: any number p,
-        (Σ |x_j|^p)^(1/p); ±inf is the largest or smallest magnitude, 0 the number of elements that
-        are not 0.  For matrices: ±1 is
+        (Σ abs(x_j)^p)^(1/p); ±inf is the largest or smallest magnitude, 0 the number of elements
+        that are not 0.  For matrices: ±1 is
         the largest or smallest sum of magnitudes of a column, ±inf of a row, ±2 the largest or
         smallest singular value, "fro" the root of the sum of squares, "nuc" the sum of singular
         values.

@@ -322,7 +322,7 @@ def test_std_where_there_is_no_spread(scale: float) -> None:
     at = scale * np.full(3, 0.1)
     x = sm.Variable("x")
     assert_array_equal(gradient_at(sm.std, np.full(4, 2.0)), np.zeros(4))
-    assert_array_equal(hessian_at(sm.std, np.full(3, 2.0)), np.zeros((3, 3)))
+    assert np.isnan(hessian_at(sm.std, np.full(3, 2.0))).all()  # the curvature has no bound
     assert_array_equal(gradient_at(lambda x: sm.std(x, axis=0), [[5.0, 1.0]]), [[0.0, 0.0]])
     assert np.isfinite(sm.gradients(sm.std(x), x).eval({x: at})).all()
 

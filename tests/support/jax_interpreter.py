@@ -74,7 +74,7 @@ def _sinc(x: Any, order: int) -> Any:
 
 
 def _lu(a: Any) -> Any:
-    stack = jnp.reshape(a, (-1, *a.shape[-2:]))
+    stack = jnp.reshape(floating(a), (-1, *a.shape[-2:]))
     parts = jax.vmap(jax.scipy.linalg.lu)(stack)
     return tuple(jnp.reshape(part, (*a.shape[:-2], *part.shape[-2:])) for part in parts)
 
@@ -110,7 +110,7 @@ TABLE.update(
         "cummax": lambda x, axis, from_end: jax.lax.cummax(x, axis % jnp.ndim(x)),
         "cummin": lambda x, axis, from_end: jax.lax.cummin(x, axis % jnp.ndim(x)),
         "convolve": jnp.convolve,
-        "expm": lambda a: jnp.vectorize(jax.scipy.linalg.expm, signature="(n,n)->(n,n)")(a),
+        "expm": lambda a: jnp.vectorize(jax.scipy.linalg.expm, signature="(n,n)->(n,n)")(floating(a)),
         "lu": _lu,
         "sqrtm": lambda a: jax.scipy.linalg.sqrtm(a).real,
         "solve_sylvester": _solve_sylvester,
