@@ -110,7 +110,9 @@ TABLE.update(
         "cummax": lambda x, axis, from_end: jax.lax.cummax(x, axis % jnp.ndim(x)),
         "cummin": lambda x, axis, from_end: jax.lax.cummin(x, axis % jnp.ndim(x)),
         "convolve": jnp.convolve,
-        "expm": lambda a: jnp.vectorize(jax.scipy.linalg.expm, signature="(n,n)->(n,n)")(floating(a)),
+        "expm": lambda a: jnp.vectorize(jax.scipy.linalg.expm, signature="(n,n)->(n,n)")(
+            floating(a)
+        ),
         "lu": _lu,
         "sqrtm": lambda a: jax.scipy.linalg.sqrtm(a).real,
         "solve_sylvester": _solve_sylvester,
