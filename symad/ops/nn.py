@@ -311,9 +311,11 @@ class Softmax(Normalized):
 
 
 def _logsumexp_slope(x: Any, axis: Any) -> Any:
-    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    exponentials = np.exp(x - np.where(np.isfinite(top), top, 0))
-    total = np.sum(exponentials, axis=axis, keepdims=True, dtype=wide_dtype(x.dtype))
+    wide = np.asarray(x, wide_dtype(x.dtype))
+    largest = np.finfo(wide.dtype).max  # finite even with an infinity in x
+    top = np.clip(np.max(wide, axis=axis, keepdims=True, initial=-np.inf), -largest, largest)
+    exponentials = np.exp(wide - top)
+    total = np.sum(exponentials, axis=axis, keepdims=True)
     return (exponentials / np.where(total == 0, 1, total)).astype(x.dtype, copy=False)
 
 

@@ -22,7 +22,6 @@ from symad.ops.trigonometric import cos, sin
 class _Bessel(Elementwise):
     """A Bessel function of an order, which has no derivative here, and an argument."""
 
-    in_expressions = False
     operations = SPECIAL
 
     def __call__(self, v: Operand, z: Operand) -> Node:

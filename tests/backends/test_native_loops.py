@@ -140,7 +140,7 @@ def ops_by_arity():
 
 EXACT = {"erfc": np.vectorize(math.erfc, otypes=["f8"])}
 """References where SciPy's own function is far from exact."""
-ABSOLUTE = {"logaddexp": 4, "gammaln": 4}
+ABSOLUTE = {"logaddexp": 4, "gammaln": 4, "power_mixed": 24}
 """Functions whose zeros no implementation finds to a few ulps: tolerance in eps of max(1, |x|)."""
 ULPS = {"tanh_slope": 8}
 """Where more than 4 units in the last place are right: the error of an exponential is doubled."""
@@ -174,6 +174,8 @@ def test_each_op_on_special_values(op, arity, dtype):
 
 def check_ulps(name, found, expected, arrays):
     finite = np.isfinite(expected)
+    if not finite.any():  # as for the logits of integers
+        return
     found, expected = found[finite], expected[finite]
     error = np.abs(found.astype("float64") - expected)
     with np.errstate(all="ignore"):

@@ -503,8 +503,17 @@ def test_signals_wait_whenever_llvm_is_used(monkeypatch: pytest.MonkeyPatch) -> 
     assert [name for waits, name in found if not waits] == []
 
 
+@pytest.fixture(autouse=True)
+def _interrupts() -> Iterator[None]:
+    """Ctrl-C raises an exception also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 INTERRUPTED = """
 import os, random, signal, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np, symad as sm
 from symad.backends.native import jit
 from symad.backends.native.kernels import loops
