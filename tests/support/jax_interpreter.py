@@ -152,7 +152,8 @@ TABLE.update(
         "direction": lambda x, y: jnp.where(y == 0, 0, x / y),
         "one_minus_square": lambda x: (1 - x) * (1 + x),
         "at_largest": lambda v, y, axis: jnp.max(
-            jnp.where(y == jnp.max(y, axis, keepdims=True), v, -jnp.inf), axis, keepdims=True
+            jnp.where(y == jnp.max(y, axis, keepdims=True, initial=-jnp.inf), v, -jnp.inf),
+            axis, keepdims=True, initial=-jnp.inf,
         ),
         "norm": lambda x, axis, keepdims: jnp.linalg.vector_norm(
             floating(x), axis=axis, keepdims=keepdims
