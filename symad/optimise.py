@@ -354,6 +354,7 @@ def _moved(w: Parameter, rate: Operand, direction: Node) -> Node:
     result: Node = w - step * direction
     return result
 
+
 if not TYPE_CHECKING:  # so that checkers see that other names do not exist
 
     def __getattr__(name: str) -> Any:

@@ -18,7 +18,8 @@ from symad.graph.op import call
 from symad.ops.adjoint import stop_gradient
 from symad.ops.base import Operand, as_nodes, register
 from symad.ops.comparison import equal, greater, isfinite, isinf, where
-from symad.ops.exponential import exp, expm1, log, log1p, softplus
+from symad.ops.exponential import exp, log, softplus
+from symad.ops.exponential import log1mexp as _log1mexp
 from symad.ops.exponential import sigmoid as expit
 from symad.ops.nn import log_softmax as _log_softmax
 from symad.ops.nn import logsumexp as _logsumexp
@@ -134,8 +135,7 @@ def log1mexp(x: Operand) -> Node:
     >>> sm.special.log1mexp(sm.constant([1e-20, 1.0, 50.0])).eval()
     array([-4.60517019e+01, -4.58675145e-01, -1.92874985e-22])
     """
-    node = real(x)
-    return where(node > math.log(2), log1p(-exp(-node)), log(-expm1(-node)))
+    return _log1mexp(-real(x))
 
 
 def loggamma(x: Operand) -> Node:

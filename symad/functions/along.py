@@ -1,4 +1,4 @@
-"""What functions of arrays along an axis share: checked axes, parts, and aligned vectors."""
+"""What functions of arrays share: checked axes, parts, aligned vectors, and dtypes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from symad.errors import ShapeError
 from symad.graph.node import Node, reporting
 from symad.ops.adjoint import cast
-from symad.ops.base import float_dtype
+from symad.ops.base import float_dtype, tensor_types, ufunc_dtype
 from symad.ops.index import index_array
 from symad.ops.shape import expand_dims, one_axis
 from symad.ops.size import Size, axis_size
@@ -90,3 +90,11 @@ def as_floats(x: Node) -> Node:
     """Return ``x`` in the floating dtype in which NumPy computes a mean of it."""
     dtype: np.dtype[Any] = float_dtype(x.dtype)
     return x if dtype == x.dtype else cast(x, dtype)
+
+
+def as_computed(ufunc: np.ufunc, *nodes: Node) -> list[Node]:
+    """Return nodes in the dtype of what a NumPy function of floats computes of them."""
+    with reporting(ufunc.__name__, *nodes):
+        dtypes = [type_.dtype for type_ in tensor_types(*[node.type for node in nodes])]
+        dtype = ufunc_dtype(ufunc, *dtypes)
+    return [cast(node, dtype) for node in nodes]

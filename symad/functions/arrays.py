@@ -9,6 +9,7 @@ import numpy as np
 
 from symad.errors import GraphTypeError
 from symad.functions.dtypes import result_type
+from symad.graph.nested import leaves
 from symad.graph.node import Constant, Node
 from symad.ops.adjoint import cast, zeros_like
 from symad.ops.base import Operand, as_node, holds_node, register, require_cpu
@@ -47,7 +48,7 @@ def asarray(obj: Any, dtype: Any = None, *, device: Any = None, copy: bool | Non
     """
     require_cpu(device)
     if isinstance(obj, (list, tuple)) and holds_node(obj):
-        obj = _stacked(obj, result_type(*_leaves(obj)) if dtype is None else dtype)
+        obj = _stacked(obj, result_type(*leaves(obj)) if dtype is None else dtype)
     if isinstance(obj, Node):
         return obj if dtype is None else cast(obj, dtype)
     if copy is False:
@@ -55,11 +56,6 @@ def asarray(obj: Any, dtype: Any = None, *, device: Any = None, copy: bool | Non
             "a constant of a graph is a copy of its value", remedy="Leave out copy=False."
         )
     return Constant(obj, dtype)
-
-
-def _leaves(values: Sequence[Any]) -> list[Any]:
-    nested = (_leaves(v) if isinstance(v, (list, tuple)) else [v] for v in values)
-    return [leaf for leaves in nested for leaf in leaves]
 
 
 def _stacked(value: Any, dtype: Any) -> Node:

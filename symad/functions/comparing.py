@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from symad.errors import ShapeError
+from symad.functions.along import as_computed
 from symad.graph.node import Constant, Node, reporting
 from symad.ops.adjoint import cast
 from symad.ops.arithmetic import abs as magnitude
-from symad.ops.base import Operand, as_node, as_nodes, register, tensor_types, ufunc_dtype
+from symad.ops.base import Operand, as_node, as_nodes, register, tensor_types
 from symad.ops.comparison import (
     equal,
     isfinite,
@@ -252,10 +253,8 @@ def fabs(x: Operand) -> Node:
     >>> sm.fabs(sm.constant([-2, 3])).eval()
     array([2., 3.])
     """
-    node = as_node(x)
-    with reporting("fabs", node):
-        dtype = ufunc_dtype(np.fabs, tensor_types(node.type)[0].dtype)
-    return magnitude(cast(node, dtype))
+    (node,) = as_computed(np.fabs, as_node(x))
+    return magnitude(node)
 
 
 @register
@@ -275,10 +274,6 @@ def heaviside(x: Operand, y: Operand) -> Node:
     >>> sm.heaviside(sm.constant([-2.0, 0.0, 3.0]), 0.5).eval()
     array([0. , 0.5, 1. ])
     """
-    first, second = as_nodes(x, y)
-    with reporting("heaviside", first, second):
-        types = tensor_types(first.type, second.type)
-        dtype = ufunc_dtype(np.heaviside, *[type_.dtype for type_ in types])
-    first, second = cast(first, dtype), cast(second, dtype)
-    step = where(first < 0, 0.0, where(first > 0, cast(1.0, dtype), second))
+    first, second = as_computed(np.heaviside, *as_nodes(x, y))
+    step = where(first < 0, 0.0, where(first > 0, cast(1.0, second.dtype), second))
     return where(isnan(first), np.nan, step)

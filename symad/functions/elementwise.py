@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from symad.functions.along import axis_of, part
-from symad.graph.node import Node, reporting
+from symad.functions.along import as_computed, axis_of, part
+from symad.graph.node import Node
 from symad.ops.adjoint import cast, stop_gradient
 from symad.ops.arithmetic import abs as magnitude
 from symad.ops.arithmetic import mod, power
-from symad.ops.base import Operand, as_node, as_nodes, register, tensor_types, ufunc_dtype
+from symad.ops.base import Operand, as_node, as_nodes, register
 from symad.ops.comparison import equal, isinf, where
 from symad.ops.cumulative import cumsum
 from symad.ops.exponential import logaddexp
@@ -33,11 +33,7 @@ def logaddexp2(x: Operand, y: Operand) -> Node:
     >>> sm.logaddexp2(sm.constant(2000.0), 2000.0).eval()
     np.float64(2001.0)
     """
-    nodes = as_nodes(x, y)
-    with reporting("logaddexp2", *nodes):
-        dtypes = [type_.dtype for type_ in tensor_types(*[node.type for node in nodes])]
-        dtype = ufunc_dtype(np.logaddexp2, *dtypes)
-    first, second = (cast(node, dtype) * math.log(2) for node in nodes)
+    first, second = (node * math.log(2) for node in as_computed(np.logaddexp2, *as_nodes(x, y)))
     return logaddexp(first, second) / math.log(2)
 
 
@@ -79,9 +75,7 @@ def modf(x: Operand) -> tuple[Node, Node]:
     >>> fraction.eval(), whole.eval()
     (array([-0.25,  0.5 ]), array([-1.,  3.]))
     """
-    node = as_node(x)
-    with reporting("modf", node):
-        node = cast(node, ufunc_dtype(np.modf, tensor_types(node.type)[0].dtype))
+    (node,) = as_computed(np.modf, as_node(x))
     whole = trunc(node)
     return where(isinf(node), 0, node - whole), whole
 
