@@ -67,6 +67,13 @@ class WithBody(Op):
         """Return Python text that computes the op; each body is a function that returns a tuple."""
         raise NotImplementedError
 
+    def definition_of(self, name: str, bodies: Sequence[str]) -> str:
+        """Return Python text that defines a function of this name, which computes the op.
+
+        Empty for an op that :meth:`source_of` writes as an expression.
+        """
+        return ""
+
     def reverse_all(
         self,
         wanted: Sequence[int],

@@ -133,6 +133,20 @@ class Scan(WithOneBody):
 
         return run
 
+    def definition_of(self, name: str, bodies: Sequence[str]) -> str:
+        first, end = self.carries, self.own_inputs()
+        steps = "reversed(range(length))" if self.backwards else "range(length)"
+        stacks = ", ".join(_empty_text(node.type) for node in self.body.outputs[first:])
+        return f"""def {name}(length, *values):
+    carry, rows, shared = values[:{first}], values[{first}:{end}], values[{end}:]
+    stacks = [{stacks}]
+    for step in {steps}:
+        made = {bodies[0]}(*carry, *(row[step] for row in rows), *shared)
+        carry = made[:{first}]
+        for stack, value in zip(stacks, made[{first}:], strict=True):
+            stack[step] = value
+    return (*carry, *stacks){_first_if_only(len(self.body.outputs))}"""
+
     def own_inputs(self) -> int:
         return self.carries + self.sequences
 
@@ -248,6 +262,18 @@ def in_step(program: Program, step: int, values: Sequence[Any]) -> list[Any]:
         raise
 
 
+def _empty_text(type_: Type) -> str:
+    """Return Python text that makes an array for the results of ``length`` steps."""
+    (tensor,) = tensor_types(type_)
+    shape = tensor.shape if isinstance(tensor.shape, tuple) else ()
+    sizes = ", ".join(["length", *(str(size) if isinstance(size, int) else "0" for size in shape)])
+    return f'np.empty(({sizes},), "{tensor.dtype}")'
+
+
+def _first_if_only(count: int) -> str:
+    return "[0]" if count == 1 else ""
+
+
 def _value(results: Sequence[Any]) -> Any:
     return results[0] if len(results) == 1 else tuple(results)
 
@@ -340,6 +366,27 @@ class While(WithBody):
             return _value([*carry, *made, np.int64(steps)])
 
         return run
+
+    def definition_of(self, name: str, bodies: Sequence[str]) -> str:
+        condition, body = bodies
+        limit = "" if self.max_steps is None else f"""
+        if length == {self.max_steps}:
+            raise RuntimeError("the loop did not end within {self.max_steps} steps")"""
+        stacks = ", ".join("[]" for _ in self.body.outputs[self.carries :])
+        empty = ", ".join(
+            _empty_text(node.type).replace("length", "0")
+            for node in self.body.outputs[self.carries :]
+        )
+        return f"""def {name}(*values):
+    carry, shared, length = values[:{self.carries}], values[{self.carries}:], 0
+    stacks, empty = [{stacks}], [{empty}]
+    while {condition}(*carry, *shared)[0]:{limit}
+        made = {body}(*carry, *shared)
+        carry, length = made[:{self.carries}], length + 1
+        for stack, value in zip(stacks, made[{self.carries}:], strict=True):
+            stack.append(value)
+    stacks = [np.stack(stack) if stack else none for stack, none in zip(stacks, empty)]
+    return (*carry, *stacks, np.int64(length))"""
 
     def own_inputs(self) -> int:
         return self.carries
