@@ -23,7 +23,7 @@ from symad.ops.base import PerElement
 from symad.ops.structure import items_of
 from symad.types import TensorType
 from tests.support import everyday
-from tests.support.op_checks import KNOWLEDGE, Case, cases_of, declare
+from tests.support.op_checks import KNOWLEDGE, Case, cases_of
 from tests.support.random_graphs import (
     MAKERS,
     Array,
