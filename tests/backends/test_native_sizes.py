@@ -62,7 +62,7 @@ OF_VECTORS: dict[str, Callable[..., Any]] = {
     "outer": lambda x, y: [sm.outer(x, y[:3]), x[:, None] * y[:3], sm.dot(x, y)],
     "taken": lambda x, y: [x[sm.argsort(y)], sm.scatter_add(y, sm.zeros(x.shape), sm.argsort(x))],
     "searched": lambda x, y: [sm.searchsorted(sm.sort(x), y), sm.cummax(x), sm.diff(y)],
-    "windows": lambda x, y: [sm.convolve(x, y[:2]), sm.interp(x, [-1.0, 0.0, 1.0], [2.0, 0.0, 1.0])],
+    "windows": lambda x, y: [sm.convolve(x, y[:2]), sm.interp(x, [-1.0, 0.0, 1.0], [2.0, 0, 1.0])],
 }  # fmt: skip
 
 
@@ -124,7 +124,8 @@ SYSTEMS: dict[str, Callable[..., Any]] = {
     "determinant": lambda a, b: [sm.linalg.slogdet(a), sm.linalg.det(a / 40)],
     "cholesky": lambda a, b: [sm.linalg.cholesky(a @ a.T), sm.linalg.cholesky(a @ a.T, upper=True)],
     "triangular": lambda a, b: [
-        sm.linalg.solve_triangular(a, b, lower=True), sm.linalg.solve_triangular(a.T, b, lower=False)
+        sm.linalg.solve_triangular(a, b, lower=True),
+        sm.linalg.solve_triangular(a.T, b, lower=False),
     ],
     "factors": lambda a, b: [sm.linalg.svdvals(a), sm.linalg.eigvalsh(a + a.T)],
 }  # fmt: skip

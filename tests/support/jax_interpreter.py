@@ -663,8 +663,18 @@ def to_order_two(request: Request, turns: Sequence[Any]) -> list[Any]:
 
 
 def run(graph: sm.Graph, values: Sequence[Any]) -> list[Any]:
-    """Return the outputs of ``graph``; compiling all ops at once is faster than one by one."""
-    return compiled(lambda given: evaluate(graph, given), list(values))  # type: ignore[no-any-return]
+    """Return the outputs of ``graph``; compiling all ops at once is faster than one by one.
+
+    Raises
+    ------
+    NotTranslated
+        If an op is not known here, or a size or a bound is an input, or depends on one.
+    """
+    try:
+        return compiled(lambda given: evaluate(graph, given), list(values))  # type: ignore[no-any-return]
+    except (jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError,
+            jax.errors.TracerArrayConversionError) as error:  # fmt: skip
+        raise NotTranslated(str(error)) from None
 
 
 def compiled(function: Callable[..., Any], values: Any, but: Sequence[str] = ()) -> Any:
