@@ -11,12 +11,13 @@ keywords; running, printing as source and testing all use that one function.
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache, partial, update_wrapper
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, dataclass_transform
 
-from symad.errors import InternalError, SymadError
+from symad.errors import GraphTypeError, InternalError, SymadError, did_you_mean
 from symad.graph.operators import FUNCTIONS, Operators
 from symad.graph.provenance import Role, Site, current_creation, current_trace
 from symad.types import Type
@@ -108,7 +109,7 @@ class Op:
         OP_CLASSES[name] = cls
         for base in cls.__mro__:
             if "__call__" in vars(base):
-                cls.__call__ = _named(vars(base)["__call__"], name)  # type: ignore[method-assign]
+                cls.__call__ = _explained(vars(base)["__call__"], name)  # type: ignore[method-assign]
                 break
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
@@ -343,14 +344,73 @@ def call(name: str, *args: Any, **keywords: Any) -> Node:
     return node
 
 
-def _named(function: FunctionType, name: str) -> FunctionType:
-    """Return a copy of a function under the name that users call, which Python's errors show."""
+def explain_calls(function: FunctionType, name: str) -> None:
+    """Let a function of a module explain arguments that it does not take, instead of Python.
+
+    It stays the object that it is, and calls a copy of what it was, :attr:`__wrapped__`.
+    """
+    if function.__closure__ is None and not hasattr(function, "__wrapped__"):
+        wrapped = _copy(function, function.__qualname__)
+        function.__code__, function.__defaults__ = _calling.__code__, None
+        _complete(function, wrapped, name)
+
+
+def _explained(function: FunctionType, name: str) -> FunctionType:
+    """Return a copy of a method under the name that users call, as :func:`explain_calls` does."""
+    copy = FunctionType(_calling.__code__, function.__globals__, name)
+    wrapped = _copy(getattr(function, "__wrapped__", function), name)
+    _complete(update_wrapper(copy, wrapped), wrapped, name)
+    return copy
+
+
+def _copy(function: FunctionType, name: str) -> FunctionType:
     copy = FunctionType(
         function.__code__, function.__globals__, name, function.__defaults__, function.__closure__
     )
     copy.__kwdefaults__, copy.__annotations__ = function.__kwdefaults__, function.__annotations__
     copy.__doc__, copy.__qualname__ = function.__doc__, name
     return copy
+
+
+def _calling(*args: Any, _wrapped: Any, _name: Any, _error: Any, **keywords: Any) -> Any:
+    """Call a function.  The code runs in other modules, whose names it does not use."""
+    try:
+        return _wrapped(*args, **keywords)
+    except TypeError as error:
+        if error.__traceback__.tb_next is not None:  # type: ignore[union-attr]
+            raise  # inside the function
+    raise _error(_wrapped, _name, args, keywords)
+
+
+def _complete(function: Any, wrapped: FunctionType, name: str) -> None:
+    function.__wrapped__ = wrapped
+    function.__kwdefaults__ = {"_wrapped": wrapped, "_name": name, "_error": _wrong_arguments}
+
+
+def _wrong_arguments(
+    function: FunctionType, name: str, args: tuple[Any, ...], keywords: dict[str, Any]
+) -> GraphTypeError:
+    """Return the error for arguments that a function does not take."""
+    signature = inspect.signature(function)
+    known = [key for key in signature.parameters if key != "self"]
+    unknown = [key for key in keywords if key not in known]
+    if unknown:
+        message = f"takes no keyword {unknown[0]!r}.{did_you_mean(unknown[0], known)}"
+    else:
+        message = _refusal(signature, args, keywords)
+    return GraphTypeError(
+        f"{name}(): {message}",
+        where=Site.capture().describe(),
+        remedy=f"Its parameters are {', '.join(known)}.",
+    )
+
+
+def _refusal(signature: inspect.Signature, args: Any, keywords: Any) -> str:
+    try:
+        signature.bind(*args, **keywords)
+    except TypeError as error:
+        return str(error)
+    raise InternalError("arguments that fit were refused")
 
 
 def _annotations(cls: type) -> dict[str, Any]:

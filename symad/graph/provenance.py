@@ -90,7 +90,10 @@ class Site:
     @property
     def source(self) -> str:
         """The text of the line; empty where the file cannot be read."""
-        return linecache.getline(self.filename, self.line).strip()
+        try:
+            return linecache.getline(self.filename, self.line).strip()
+        except (ValueError, UnicodeError):  # no file can have such a name
+            return ""
 
     def place(self, short: bool = False) -> str:
         """Return ``src/file.py:12``, or ``file.py:12``; in a notebook's third cell ``In[3]:12``.

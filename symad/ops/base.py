@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from types import FunctionType
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
 from symad.errors import GraphTypeError
 from symad.graph.node import Constant, Node, apply, as_array, reporting
-from symad.graph.op import Op, call, resolve
+from symad.graph.op import Op, call, explain_calls, resolve
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.types import StructureType, TensorType, Type, broadcast_shapes
@@ -53,6 +54,8 @@ def register(
         NumPy's signature.
     """
     key = name or _name_of(function)
+    if isinstance(function, FunctionType):
+        explain_calls(function, key)
     FUNCTIONS[key] = function
     if in_expressions:
         IN_EXPRESSIONS.add(key)
@@ -75,7 +78,7 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     Parameters
     ----------
     value : node, number, array or nested list
-        Nodes in a list are stacked.
+        Nodes in a list are stacked, as :func:`symad.asarray` does: it has one dtype for all.
     like : Node, optional
         If given, a Python number takes the dtype that NumPy would give it in an operation with this
         node: Python numbers are weak.
@@ -91,7 +94,7 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     if isinstance(value, Node):
         return value
     if isinstance(value, (list, tuple)) and holds_node(value):
-        return call("stack", value)
+        return call("asarray", value)
     with reporting(""):
         if like is not None and type(value) in (bool, int, float):
             return Constant(value, _weak_dtype(value, like.dtype))  # type: ignore[arg-type]
