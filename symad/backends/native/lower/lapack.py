@@ -112,7 +112,7 @@ def _cholesky(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -
         return []
     source, before = converted(node, inputs[0], scratch, output.dtype)
     batch, size = output.shape[:-2], output.shape[-1]
-    if are_small(size):
+    if are_small(size, count=math.prod(batch)):
         return [*before, small_call(node, cholesky, (source, output), _SMALL * size**2)]
     arguments: list[Argument] = ["U", size, output, size, None]
     work = _PER_TERM * size**3 / 3
@@ -124,8 +124,9 @@ def _solve_triangular(node: Node, inputs: Views, output: BufferView, scratch: Sc
     """Lower a triangular solve: solutions overwrite copies of the right-hand sides."""
     op, (given, right) = node.op, inputs
     assert isinstance(op, SolveTriangular)
-    if 0 not in output.shape and are_small(*_as_columns(right, output)[1]):
-        return _small_system(node, substitution(op.lower, op.unit_diagonal), inputs, output, scratch)
+    if _is_small_system(right, output):
+        operation = substitution(op.lower, op.unit_diagonal)
+        return _small_system(node, operation, inputs, output, scratch)
     check = [] if op.unit_diagonal else _check_diagonal(node, given)
     if 0 in output.shape:
         return check
@@ -178,6 +179,11 @@ def _as_columns(
     return batch, size, right.broadcast_to(output.shape), output
 
 
+def _is_small_system(right: BufferView, output: BufferView) -> bool:
+    batch, sizes, *_ = _as_columns(right, output)
+    return are_small(*sizes, count=math.prod(batch))
+
+
 def _small_system(
     node: Node, operation: Write, inputs: Views, output: BufferView, scratch: Scratch
 ) -> Calls:
@@ -197,7 +203,7 @@ def _solve(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> C
     if 0 in output.shape:
         return []
     dtype = output.dtype
-    if are_small(*_as_columns(right, output)[1]):
+    if _is_small_system(right, output):
         return _small_system(node, elimination, inputs, output, scratch)
     batch, (size, columns), right, solution = _as_columns(right, output)
     factor = scratch((*batch, size, size), dtype)
@@ -240,7 +246,7 @@ def _inv(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Cal
     if 0 in output.shape:
         return []
     batch, size = output.shape[:-2], output.shape[-1]
-    if are_small(size):
+    if are_small(size, count=math.prod(batch)):
         source, before = converted(node, inputs[0], scratch, output.dtype)
         return [*before, small_call(node, inverse, (source, output), 2 * _SMALL * size**2)]
     pivots = scratch((*batch, size), _INTEGER)
@@ -258,9 +264,14 @@ def _slogdet(
     node: Node, inputs: Views, outputs: tuple[BufferView, BufferView], scratch: Scratch
 ) -> Calls:
     (matrix,) = inputs
-    if 0 not in outputs[0].shape and are_small(matrix.shape[-1]):
+    if _has_small_determinants(matrix):
         return _small_determinant(node, sign_and_logarithm, matrix, outputs, scratch)
     return _logarithm(node, matrix, *outputs, scratch)
+
+
+def _has_small_determinants(matrix: BufferView) -> bool:
+    *batch, size, _ = matrix.shape
+    return are_small(size, count=math.prod(batch))
 
 
 def _small_determinant(
@@ -290,7 +301,7 @@ def _logarithm(
 
 
 def _det(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
-    if 0 not in output.shape and are_small(inputs[0].shape[-1]):
+    if _has_small_determinants(inputs[0]):
         return _small_determinant(node, determinant, inputs[0], (output,), scratch)
     sign, logarithm = (scratch(output.shape, output.dtype) for _ in range(2))
     count = math.prod(output.shape)

@@ -11,13 +11,24 @@ from symad.backends.native.kernels.small_matrices import MatrixLayout, Write, sm
 from symad.backends.native.lower.copies import call_of, merged_axes, outer_words
 from symad.graph.node import Node
 
-SMALL = 8
+_SMALL = 8
 """The most rows and columns of a small matrix."""
+_IN_STACKS = 12
+"""The same in large stacks, for which it pays to compile more code."""
+_LARGE_STACK = 64
 
 
-def are_small(*sizes: int) -> bool:
-    """Return whether there is code for matrices of such sizes, none of them 0."""
-    return all(0 < size <= SMALL for size in sizes)
+def are_small(*sizes: int, count: int = 1) -> bool:
+    """Return whether matrices of such sizes are better off without LAPACK.
+
+    Parameters
+    ----------
+    *sizes : int
+    count : int
+        The number of matrices.
+    """
+    most = _IN_STACKS if count >= _LARGE_STACK else _SMALL
+    return count > 0 and all(0 < size <= most for size in sizes)
 
 
 def small_call(
