@@ -30,7 +30,7 @@ from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.graph.sample import Sample
 from symad.ops.adjoint import Cast
-from symad.ops.control import WithBody
+from symad.ops.body import WithBody
 from symad.ops.structure import items_of
 from symad.passes.specialise import specialise
 from symad.plan.plan import make_plan
@@ -606,7 +606,7 @@ def check_memory(case: Case, dtype: str = "float64") -> None:
 def kernel_of(op: Op) -> Callable[..., Any]:
     """Return the function of arrays that the NumPy backend runs for ``op``."""
     if isinstance(op, WithBody):
-        return op.kernel_of(numpy_program(make_plan(op.body)))
+        return op.kernel_of(*[numpy_program(make_plan(body)) for body in op.bodies])
     return op.kernel()
 
 
