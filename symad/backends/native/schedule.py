@@ -6,12 +6,12 @@ import heapq
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from symad.backends.native.lower.bodies import own_outputs
 from symad.backends.native.lower.dispatch import is_large, supports
 from symad.backends.native.lower.views import is_view
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
-from symad.graph.node import Node, apply
-from symad.ops.adjoint import identity
+from symad.graph.node import Node
 from symad.ops.structure import StructureItem
 from symad.plan.liveness import sharing_of
 from symad.plan.plan import copied_outputs
@@ -65,16 +65,12 @@ def schedule(graph: Graph, has_native_code: bool) -> Schedule:
     has_native_code : bool
         Whether native segments are possible.
     """
-    outputs, copies = list(graph.outputs), set()
-    copied = list(copied_outputs(graph, sharing_of(graph)))
-    for k, output in enumerate(graph.outputs):
-        known = isinstance(output.type, TensorType) and output.type.is_static
-        if has_native_code and copied[k] and known:
-            outputs[k] = apply(identity, output)
-            copies.add(outputs[k])
-            copied[k] = False
+    copied = copied_outputs(graph, sharing_of(graph))
+    outputs, copies = own_outputs(graph) if has_native_code else (graph.outputs, ())
+    pairs = zip(copied, outputs, strict=True)
+    copied = tuple(is_copied and output not in copies for is_copied, output in pairs)
     parts = _Scheduler(graph, outputs, copies, has_native_code).parts()
-    return Schedule(graph, tuple(outputs), frozenset(copies), tuple(copied), tuple(parts))
+    return Schedule(graph, tuple(outputs), frozenset(copies), copied, tuple(parts))
 
 
 class _Scheduler:
