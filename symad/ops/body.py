@@ -9,6 +9,7 @@ Backends compile the bodies and hand the programs to :meth:`WithBody.kernel_of`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 from symad.errors import InternalError
@@ -107,16 +108,23 @@ class WithBody(Op):
     def flops(self, result: Any, *types: Any) -> int:
         return max(total_cost(body).flops for body in self.bodies)
 
-    def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
-        costs = [total_cost(body) for body in self.bodies]
-        return max(c.bytes_read for c in costs), max(c.bytes_written for c in costs)
-
     def has_finite_slopes(self, *inputs: Node) -> bool:
         nodes = (node for body in self.bodies for node in body.nodes)
         return all(node.op is None or node.op.has_finite_slopes(*node.inputs) for node in nodes)
 
+    @cached_property
+    def generation(self) -> int:
+        """The highest generation of the derivatives in the bodies."""
+        return max((own_generation(n) for body in self.bodies for n in body.nodes), default=0)
+
     def kernel(self) -> Callable[..., Any]:
         raise InternalError(f"{self.name} must be compiled by a backend, which compiles its body")
+
+
+def own_generation(node: Node) -> int:
+    """Return the generation of the derivative that a node, or something in it, belongs to."""
+    inside = node.op.generation if isinstance(node.op, WithBody) else 0
+    return inside if node.role is None else max(inside, node.role.generation)
 
 
 def placeholder(like: Node, type_: Type | None = None) -> Node:
@@ -203,6 +211,8 @@ def pulled(
     ``conditions`` are placeholders of where they can differ from 0.
     """
     given = [k for k, seed in enumerate(seeds) if seed is not None]
+    if not given:
+        return [(None, None) for _ in wanted], []
     with tracing() as made:
         found = FUNCTIONS["pull_body"](
             [body.outputs[k] for k in given],
@@ -223,6 +233,8 @@ def pushed(
     ``seeds`` are placeholders of the tangents of the inputs, ``None`` for those without one.
     """
     given = [k for k, seed in enumerate(seeds) if seed is not None]
+    if not given:
+        return [(None, None) for _ in body.outputs], []
     with tracing() as made:
         found = FUNCTIONS["push_body"](
             body.outputs,

@@ -282,6 +282,10 @@ class Call(WithBody):
     def body_types(self, *types: Any) -> tuple[Type, ...]:
         return types
 
+    def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
+        body = total_cost(self.body)
+        return body.bytes_read, body.bytes_written
+
     def kernel_of(self, *programs: Program) -> Callable[..., Any]:
         (program,) = programs
         if len(self.body.outputs) == 1:
