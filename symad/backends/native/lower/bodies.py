@@ -1,10 +1,11 @@
-"""Calls for ops with bodies: maps.
+"""Calls for ops with bodies: maps and loops.
 
 Each body is lowered by itself, and its calls are run for each step, with words that move.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.kernel_call import BufferView, Views
-from symad.backends.native.lower.copies import Scratch, contiguous, copy, without_axis
+from symad.backends.native.lower.copies import Scratch, contiguous, converted, copy, without_axis
 from symad.backends.native.lower.views import is_view
 from symad.backends.native.segment_code import (
     BodyCalls,
@@ -29,12 +30,13 @@ from symad.graph.op import Op
 from symad.ops.adjoint import identity
 from symad.ops.body import WithBody
 from symad.ops.control import Map
+from symad.ops.loops import Scan, While
 from symad.plan.buffer_assignment import Storage, StorageKind
 from symad.plan.liveness import sharing_of
 from symad.plan.plan import copied_outputs
 from symad.types import TensorType
 
-_BYTE = np.dtype("uint8")
+_BYTE, _TRUTH, _INTEGER = np.dtype("uint8"), np.dtype("bool"), np.dtype("int64")
 _STEP = 3.0
 """The estimated nanoseconds of a step without its kernels."""
 _UNKNOWN = 1000
@@ -99,9 +101,7 @@ def _is_lowered(body: Graph, supports: Callable[[Node], bool]) -> bool:
     return is_static and all(map(supports, computed_nodes(body)))
 
 
-def _whole(
-    node: Node, views: Views, scratch: Scratch
-) -> tuple[list[Operand], list[Call]]:
+def _whole(node: Node, views: Views, scratch: Scratch) -> tuple[list[Operand], list[Call]]:
     """Return operands that do not move, and the calls that copy those that are not in order."""
     pairs = [contiguous(node, view, scratch) for view in views]
     return [Operand(view) for view, _ in pairs], [call for _, calls in pairs for call in calls]
@@ -140,9 +140,77 @@ def _map(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]:
     return [*before, *more, _loop(LoopKind.COUNTED, bodies, steps, node)]
 
 
-def _copies(
-    node: Node, sources: Sequence[Operand], targets: Views, tools: Tools
-) -> BodyCalls:
+@dataclass(frozen=True, slots=True)
+class _Carries:
+    """The carries of a loop: each is read from one of two buffers, and written to the other.
+
+    Attributes
+    ----------
+    before : list of Call
+        The calls that copy the first carries.
+    read, written : list of Operand
+    """
+
+    before: list[Call]
+    read: list[Operand]
+    written: list[Operand]
+
+
+def _carries(node: Node, first: Views, scratch: Scratch) -> _Carries:
+    before, read, written = list[Call](), [], []
+    for view in first:
+        pair = scratch((2, *view.shape), view.dtype)
+        step = math.prod(view.shape) * view.dtype.itemsize
+        here, there = (without_axis(pair, 0, k) for k in range(2))
+        before += copy(node, view, here)
+        read.append(Operand(here, step, alternates=True))
+        written.append(Operand(there, -step, alternates=True))
+    return _Carries(before, read, written)
+
+
+def _scan(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]:
+    op = node.op
+    assert isinstance(op, Scan)
+    first, count, end = inputs[1:], op.carries, op.carries + op.sequences
+    last, stacks = outputs[:count], outputs[count:]
+    if op.length == 0:
+        return [c for pair in zip(first, last, strict=False) for c in copy(node, *pair)]
+    steps, converting = _steps(node, inputs[0], tools.scratch)
+    carries = _carries(node, first[:count], tools.scratch)
+    rows, before = _in_rows(node, first[count:end], tools.scratch, op.backwards)
+    shared, more = _whole(node, first[end:], tools.scratch)
+    made = [*carries.written, *(_rows(view, op.backwards) for view in stacks)]
+    body = tools.body(tools.compiled(op.body), [*carries.read, *rows, *shared], made)
+    bodies = body, _copies(node, carries.read, last, tools)
+    loop = _loop(LoopKind.COUNTED, bodies, steps, node)
+    return [*converting, *carries.before, *before, *more, loop]
+
+
+def _steps(node: Node, length: BufferView, scratch: Scratch) -> tuple[int | BufferView, list[Call]]:
+    """Return the number of steps of a scan, or its place, and the calls that convert it."""
+    assert isinstance(node.op, Scan)
+    if isinstance(node.op.length, int):
+        return node.op.length, []
+    place, calls = converted(node, length, scratch, _INTEGER)
+    return place, [*calls]
+
+
+def _while(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]:
+    op = node.op
+    assert isinstance(op, While)
+    *last, steps = outputs
+    carries = _carries(node, inputs[: op.carries], tools.scratch)
+    shared, more = _whole(node, inputs[op.carries :], tools.scratch)
+    given, flag = [*carries.read, *shared], tools.scratch((), _TRUTH)
+    condition = tools.body(tools.compiled(op.condition), given, [Operand(flag)])
+    body = tools.body(tools.compiled(op.body), given, carries.written)
+    bodies = condition, body, _copies(node, carries.read, last, tools)
+    limit = -1 if op.max_steps is None else op.max_steps
+    loop = _loop(LoopKind.WHILE, bodies, steps, node, flag=flag, limit=limit)
+    return [*carries.before, *more, loop]
+
+
+def _copies(node: Node, sources: Sequence[Operand], targets: Views, tools: Tools) -> BodyCalls:
     """Return the calls that copy operands to where they are at the end."""
     calls: list[Call] = []
     blocks: list[Storage] = []
@@ -162,5 +230,5 @@ def _loop(
     return LoopCall(kind, bodies, steps, node, work, **more)
 
 
-TABLE: dict[type[Op], LowerLoop] = {Map: _map}
+TABLE: dict[type[Op], LowerLoop] = {Map: _map, Scan: _scan, While: _while}
 """The lowering function of each op."""
