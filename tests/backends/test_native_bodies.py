@@ -177,6 +177,77 @@ def test_empty_carries() -> None:
     )
 
 
+# While loops, and loops whose number of steps is an input
+
+
+def halved(x: Any, w: Any) -> Any:
+    return sm.while_loop(lambda c: sm.sum(c * c) > 1e-3, lambda c: sm.sin(c) * w, x)
+
+
+def test_while_loops_and_their_derivatives() -> None:
+    for scale in (0.0, 1.0, 100.0):
+        same(halved, scale * normal(3), np.float64(0.5), wrt=(0, 1))
+        same(halved, scale * normal(3), np.float64(0.99), wrt=(0, 1))
+
+
+def test_the_number_of_steps_is_an_input() -> None:
+    def steps(n: Any, x: Any, w: Any) -> Any:
+        return sm.fori_loop(0, n, lambda i, c: sm.cos(w * c) + i, x)
+
+    compiled = same(steps, np.int64(7), normal(3), normal(3), wrt=(1, 2))
+    reference = same(steps, np.int64(1), normal(3), normal(3), wrt=(1, 2))
+    for n in (0, 1, 2, 3, 100, 5000, 4):
+        for found, wanted in zip(
+            compiled(n, normal(3), normal(3)), reference(n, normal(3), normal(3)), strict=True
+        ):
+            np.testing.assert_array_equal(found, wanted)
+    same(steps, np.int8(5), normal(3), normal(3), wrt=(1, 2))
+
+
+def test_second_derivatives_of_while_loops() -> None:
+    def product(x: Any, w: Any) -> Any:
+        return sm.hessian_vector_product(sm.sum(halved(x, w) ** 2), x, sm.ones(3))
+
+    same(product, normal(3), np.float64(0.7), wrt=(1,))
+
+
+def test_while_loops_in_scans() -> None:
+    def rows(x: Any, w: Any) -> Any:
+        return sm.scan(lambda c, e: (c + halved(e, w), c), sm.zeros(3), x)
+
+    same(rows, normal(5, 3), np.float64(0.6), wrt=(0, 1))
+
+
+def test_scans_in_while_loops() -> None:
+    def body(c: Any, x: Any) -> Any:
+        return sm.scan(lambda d, e: (d * 0.9 + 0.01 * e, None), c, x)[0]
+
+    same(
+        lambda x, c: sm.while_loop(lambda c: sm.sum(c * c) > 0.1, lambda c: body(c, x), c),
+        normal(5, 3),
+        normal(3),
+        wrt=(0, 1),
+    )
+
+
+def test_stacks_that_others_read_are_made_from_python() -> None:
+    def powers(n: Any, x: Any) -> Any:
+        return sm.scan(lambda c, _: (c * x, c), x, length=n)[1]
+
+    same(powers, np.int64(4), normal(3), wrt=(1,), is_native=False)
+    same(lambda n, x: sm.sum(powers(n, x), axis=0), np.int64(4), normal(3), is_native=False)
+
+
+def test_a_while_loop_that_does_not_end() -> None:
+    x = sm.Variable("x", shape=(3,))
+    last = sm.while_loop(lambda c: sm.sum(c) < 1e9, lambda c: c * 1.0, x, max_steps=50)
+    compiled = sm.compile([x], last, backend="native")
+    assert is_one_segment(compiled) or compiled(np.full(3, 1e9)) is not None
+    with pytest.raises(sm.errors.EvaluationError, match="max_steps=50"):
+        compiled(np.ones(3))
+    np.testing.assert_array_equal(compiled(np.full(3, 1e9)), np.full(3, 1e9))
+
+
 # Errors, signals and threads
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +19,8 @@ from symad.backends.native.loop_runtime import (
     BranchWord,
     CursorWord,
     LoopWord,
+    StackWord,
+    UseWord,
     loop_runtime,
 )
 from symad.backends.native.memory_pool import LARGE, Arena
@@ -152,7 +156,9 @@ class _TableWriter:
         self._words: list[int] = [0] * len(TableWord)
         self._pointers: list[int] = []
         self._places: dict[Storage, _Words] = {}
-        self.kept: list[Any] = []
+        self._stacks: dict[tuple[_Scope, Storage], int] = {}
+        self._growing = _GrowingMemory()
+        self.kept: list[Any] = [self._growing]
         self._write_calls()
         self._write_inputs()
         self._write_outputs(allocate)
@@ -175,7 +181,7 @@ class _TableWriter:
             self._object(MemoryError),
         )
         head[TableWord.TARGET_COUNT] = len(self._code.outputs) if convention.takes_targets else 0
-        table = np.array(self._words, np.int64)
+        self._growing.table = table = np.array(self._words, np.int64)
         for helpers in self._helpers:
             helpers.table = table
         base = table.ctypes.data
@@ -284,6 +290,7 @@ class _TableWriter:
             cursors = [c for s in scopes for c in s.cursors()]
             self._point(words + LoopWord.CURSORS, self._add_cursors(cursors, scope))
             self._words[words + LoopWord.CURSOR_COUNT] = sum(len(ends) for _, ends in cursors)
+            self._write_stacks(words, call, scope)
         self._words[record + CallWord.CODE] = code
         self._point(record + CallWord.WORDS, words)
 
@@ -323,16 +330,46 @@ class _TableWriter:
         first = self._add([0] * (len(CursorWord) * sum(len(ends) for _, ends in cursors)))
         record = first
         for operand, ends in cursors:
-            base = self._add([0])
-            self._write_word(base, operand.view, scope)
+            base = self._add_base(operand.view, scope)
             for index, offset in ends:
                 self._point(record + CursorWord.PLACE, index)
                 self._point(record + CursorWord.BASE, base)
                 self._words[record + CursorWord.OFFSET] = offset
                 self._words[record + CursorWord.STEP] = operand.step
                 self._words[record + CursorWord.ALTERNATES] = operand.alternates
+                self._words[record + CursorWord.FROM_END] = operand.from_end
                 record += len(CursorWord)
         return first
+
+    def _add_base(self, view: BufferView, scope: _Scope) -> int:
+        """Return the word that is the address of a view."""
+        storage = scope.blocks[view.block]
+        if storage.kind is StorageKind.GROWING:
+            return self._stack(storage, scope) + StackWord.ADDRESS
+        base = self._add([0])
+        self._write_word(base, view, scope)
+        return base
+
+    def _write_stacks(self, words: int, call: LoopCall, scope: _Scope) -> None:
+        """Write the uses of memory that a loop enlarges: that of results."""
+        views = [(operand.view, abs(operand.step)) for operand in call.bodies[-2].outputs]
+        found = [(scope.blocks[view.block], row) for view, row in views]
+        uses = [(storage, row) for storage, row in found if storage.kind is StorageKind.GROWING]
+        self._words[words + LoopWord.STACK_COUNT] = len(uses)
+        self._words[words + LoopWord.ROOM] = 0 if uses else np.iinfo(np.int64).max
+        first = self._add([0] * (len(UseWord) * len(uses)))
+        self._point(words + LoopWord.STACKS, first)
+        for record, (storage, row) in zip(itertools.count(first, len(UseWord)), uses, strict=False):
+            self._point(record + UseWord.STACK, self._stack(storage, scope))
+            self._words[record + UseWord.ROW] = row
+
+    def _stack(self, storage: Storage, scope: _Scope) -> int:
+        """Return the words about memory that grows."""
+        key = scope, storage
+        if key not in self._stacks:
+            self._stacks[key] = self._add([0] * len(StackWord))
+            self._growing.places.append(self._stacks[key])
+        return self._stacks[key]
 
     # Arguments and results
 
@@ -386,6 +423,26 @@ class _TableWriter:
                 maker = lambda shape=shape, dtype=dtype: allocate(shape, dtype)  # noqa: E731
                 self._words[record + ResultWord.MAKER] = self._object(maker)
             self._words[record + ResultWord.KIND] = kind
+
+
+class _GrowingMemory:
+    """The memory that loops enlarge, which lives as long as the table.
+
+    Attributes
+    ----------
+    table : Table or None
+    places : list of int
+        Where in the table its words are.
+    """
+
+    def __init__(self) -> None:
+        self.table: Table | None = None
+        self.places: list[int] = []
+
+    def __del__(self) -> None:
+        if self.table is not None:
+            for address in self.table[self.places].tolist() if self.places else ():
+                ctypes.pythonapi.PyMem_RawFree(ctypes.c_void_p(address))
 
 
 class _BodyScope:

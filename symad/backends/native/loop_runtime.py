@@ -22,7 +22,8 @@ class LoopWord(IntEnum):
 
     ``COUNT`` is the address of the number of steps, which a while loop writes; ``FLAG`` that of the
     byte in which the calls of ``CONDITION`` leave whether to go on; ``LIMIT`` the most steps, or
-    -1.  After ``POLLED`` steps, signals are looked for.
+    -1.  After ``POLLED`` steps, signals are looked for.  ``STACKS`` are uses of memory that grows;
+    they have room for ``ROOM`` steps.
     """
 
     COUNT = 0
@@ -37,12 +38,16 @@ class LoopWord(IntEnum):
     FINISH_COUNT = auto()
     CURSORS = auto()
     CURSOR_COUNT = auto()
+    ROOM = auto()
+    STACKS = auto()
+    STACK_COUNT = auto()
 
 
 class CursorWord(IntEnum):
     """The words about a cursor: the word at ``PLACE`` is that at ``BASE`` plus ``OFFSET`` at first.
 
     After each step, it moves by ``STEP``, or back after every other step if ``ALTERNATES`` is 1.
+    If ``FROM_END`` is 1, it ends, not begins, at ``OFFSET``.
     """
 
     PLACE = 0
@@ -50,6 +55,21 @@ class CursorWord(IntEnum):
     OFFSET = auto()
     STEP = auto()
     ALTERNATES = auto()
+    FROM_END = auto()
+
+
+class StackWord(IntEnum):
+    """The words about memory that grows: its address, and the bytes that are there."""
+
+    ADDRESS = 0
+    BYTES = auto()
+
+
+class UseWord(IntEnum):
+    """The words about a use of such memory in a loop: its words, and the bytes of a step."""
+
+    STACK = 0
+    ROW = auto()
 
 
 class BranchWord(IntEnum):
@@ -94,6 +114,7 @@ class _LoopWriter(ObjectWriter):
         """Return the finished module."""
         self._write_run()
         self._write_poll()
+        self._write_grow()
         self._write_loop("counted", self._goes_on_to_count)
         self._write_loop("conditional", self._goes_on_while_true)
         self._write_branch()
@@ -148,13 +169,15 @@ class _LoopWriter(ObjectWriter):
         step, left = builder.alloca(self.word), builder.alloca(self.word)
         builder.store(self.word(0), step)
         builder.store(self._get(record, LoopWord.POLLED), left)
-        self._reset(record)
+        self._reset(record, name == "counted")
         head, body, done = self.blocks("head", "body", "done")
         builder.branch(head)
         builder.position_at_end(head)
         current = builder.load(step, typ=self.word)
         builder.cbranch(goes_on(record, current), body, done)
         builder.position_at_end(body)
+        if name == "conditional":
+            self._make_room(record, builder.add(current, one))
         self._run(record, LoopWord.BODY)
         self._move(record, current)
         builder.store(builder.add(current, one), step)
@@ -187,11 +210,58 @@ class _LoopWriter(ObjectWriter):
         self.return_if(builder.and_(holds, is_last), self.word(1))
         return holds
 
-    def _reset(self, record: Any) -> None:
+    def _reset(self, record: Any, is_counted: bool) -> None:
+        """Make room for all steps, if they are known, and let cursors be where they begin."""
+        builder, last = self.builder, self.word(0)
+        if is_counted:
+            count = self.load(self._get(record, LoopWord.COUNT, self.pointer), 0, self.word)
+            self._make_room(record, count)
+            last = builder.sub(count, self.word(1))
         with self._each_cursor(record) as cursor:
-            base = self.load(self._get(cursor, CursorWord.BASE, self.pointer), 0, self.word)
-            begin = self.builder.add(base, self._get(cursor, CursorWord.OFFSET))
-            self.store(begin, self._get(cursor, CursorWord.PLACE, self.pointer), 0)
+            steps = builder.mul(last, self._get(cursor, CursorWord.FROM_END))
+            back = builder.mul(steps, self._get(cursor, CursorWord.STEP))
+            self._set_cursor(cursor, builder.neg(back))
+
+    def _set_cursor(self, cursor: Any, moved: Any) -> None:
+        """Let a cursor be so many bytes after its base and offset."""
+        base = self.load(self._get(cursor, CursorWord.BASE, self.pointer), 0, self.word)
+        begin = self.builder.add(base, self._get(cursor, CursorWord.OFFSET))
+        place = self._get(cursor, CursorWord.PLACE, self.pointer)
+        self.store(self.builder.add(begin, moved), place, 0)
+
+    def _make_room(self, record: Any, steps: Any) -> None:
+        """Enlarge memory, if necessary, for so many steps; return from the function on failure."""
+        builder = self.builder
+        is_full = builder.icmp_signed(">", steps, self._get(record, LoopWord.ROOM))
+        with builder.if_then(is_full, likely=False):
+            status = builder.call(self._functions["grow"], [record, steps])
+            self.return_if(builder.icmp_signed("!=", status, self.word(0)), status)
+
+    def _write_grow(self) -> None:
+        """Enlarge memory for ``steps``; cursors are moved to where they are before the last one."""
+        record, steps = self._begin("grow", self.pointer, self.word)
+        builder, one = self.builder, self.word(1)
+        room = builder.mul(steps, self.word(2))
+        with self.each(self._get(record, LoopWord.STACK_COUNT)) as index:
+            uses = self._get(record, LoopWord.STACKS, self.pointer)
+            use = self._record(uses, index, len(UseWord))
+            stack = self._get(use, UseWord.STACK, self.pointer)
+            wanted = builder.mul(room, self._get(use, UseWord.ROW))
+            has_less = builder.icmp_signed("<", self._get(stack, StackWord.BYTES), wanted)
+            with builder.if_then(has_less):
+                old = self._get(stack, StackWord.ADDRESS, self.pointer)
+                new = self.python("PyMem_RawRealloc", self.pointer, old, wanted)
+                self.return_if(self.is_null(new), one)
+                self.store(new, stack, 8 * StackWord.ADDRESS)
+                self.store(wanted, stack, 8 * StackWord.BYTES)
+        self.store(room, record, 8 * LoopWord.ROOM)
+        done = builder.sub(steps, one)
+        with self._each_cursor(record) as cursor:
+            alternates = self._get(cursor, CursorWord.ALTERNATES)
+            with builder.if_then(self.equal(alternates, self.word(0))):
+                by = self._get(cursor, CursorWord.STEP)
+                self._set_cursor(cursor, builder.mul(done, by))
+        builder.ret(self.word(0))
 
     def _move(self, record: Any, step: Any) -> None:
         """Move all cursors; those that alternate back if the step is odd."""

@@ -65,11 +65,15 @@ class Operand:
         How far it moves after each step, in bytes.
     alternates : bool
         Whether it moves back after every other step.
+    from_end : bool
+        Whether the first step is at the last row of a stack whose length is not known; ``view`` is
+        that of its first row.
     """
 
     view: BufferView
     step: int = 0
     alternates: bool = False
+    from_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,11 @@ from symad.ops.adjoint import identity
 from symad.ops.body import WithBody
 from symad.ops.control import Map
 from symad.ops.loops import Scan, While
+from symad.ops.structure import StructureItem
 from symad.plan.buffer_assignment import Storage, StorageKind
 from symad.plan.liveness import sharing_of
 from symad.plan.plan import copied_outputs
-from symad.types import TensorType
+from symad.types import StructureType, TensorType, Type, UnknownShape
 
 _BYTE, _TRUTH, _INTEGER = np.dtype("uint8"), np.dtype("bool"), np.dtype("int64")
 _STEP = 3.0
@@ -53,10 +55,13 @@ class Tools:
         Returns memory.
     compiled : callable
         Returns the code of a body.
+    grows : callable
+        Returns whether a view is that of memory that grows.
     """
 
     scratch: Scratch
     compiled: Callable[[Graph], SegmentCode]
+    grows: Callable[[BufferView], bool]
 
     def body(
         self, code: SegmentCode, inputs: Sequence[Operand], outputs: Sequence[Operand]
@@ -88,17 +93,106 @@ def computed_nodes(body: Graph) -> list[Node]:
     return [node for node in order if not is_view(node)]
 
 
-def are_lowered(op: WithBody, supports: Callable[[Node], bool]) -> bool:
-    """Return whether the bodies of an op have native code as a whole."""
-    return type(op) in TABLE and all(_is_lowered(body, supports) for body in op.bodies)
+def are_lowered(node: Node, supports: Callable[[Node], bool]) -> bool:
+    """Return whether an op with bodies has native code as a whole.
+
+    Its values are known arrays, except that stacks may have any number of rows.
+    """
+    op = node.op
+    assert isinstance(op, WithBody)
+    fields = node.type.fields if isinstance(node.type, StructureType) else ((0, node.type),)
+    results = [type_ for _, type_ in fields]
+    slots, stacks = _sequences_of(op), _stacks_of(op, len(results))
+    pairs: list[tuple[Type | None, bool]]
+    pairs = [(source.type, slot in slots) for slot, source in enumerate(node.inputs)]
+    pairs += [(type_, k in stacks) for k, type_ in enumerate(results)]
+    return all(starmap(_is_known, pairs)) and all(_is_lowered(body, supports) for body in op.bodies)
 
 
 def _is_lowered(body: Graph, supports: Callable[[Node], bool]) -> bool:
-    is_static = all(
-        isinstance(node.type, TensorType) and node.type.is_static
-        for node in (*body.inputs, *body.outputs)
-    )
-    return is_static and all(map(supports, computed_nodes(body)))
+    is_known = all(_is_known(node.type, False) for node in (*body.inputs, *body.outputs))
+    computed = computed_nodes(body)
+    return is_known and all(map(supports, computed)) and not unsupported_stacks(body, supports)
+
+
+def _is_known(type_: Type | None, is_stack: bool) -> bool:
+    """Return whether a value is an array of a known type, but for the rows of a stack."""
+    if not isinstance(type_, TensorType) or type_.dtype.kind not in "biuf":
+        return False
+    return type_.is_static or (is_stack and _row_of(type_) > 0)
+
+
+def _row_of(type_: TensorType) -> int:
+    """Return the bytes of a row of a stack, 0 if they are not known."""
+    if isinstance(type_.shape, UnknownShape) or not type_.shape:
+        return 0
+    row = type_.with_shape(type_.shape[1:])
+    return row.nbytes if row.is_static else 0
+
+
+def _sequences_of(op: Op | None) -> range:
+    """Return the slots of inputs that may be stacks of any number of rows."""
+    if not isinstance(op, Scan):
+        return range(0)
+    return range(1 + op.carries, 1 + op.carries + op.sequences)
+
+
+def _stacks_of(op: Op, results: int) -> range:
+    """Return which of the results may be stacks of any number of rows."""
+    if not isinstance(op, (Scan, While)):
+        return range(0)
+    return range(op.carries, results - isinstance(op, While))
+
+
+def unsupported_stacks(graph: Graph, supports: Callable[[Node], bool]) -> set[Node]:
+    """Return the loops whose stacks, of any number of rows, are not all made and read by loops."""
+    bad: set[Node] = set()
+    makers, readers = _stack_uses(graph, supports, bad)
+    bad.update(makers[out] for out in graph.outputs if out in makers and not out.type.is_static)
+    return connected(bad, readers)
+
+
+def stack_readers(graph: Graph, supports: Callable[[Node], bool]) -> list[tuple[Node, Node]]:
+    """Return the pairs of a loop and another that makes a stack, of any number of rows, for it."""
+    return _stack_uses(graph, supports, set())[1]
+
+
+def _stack_uses(
+    graph: Graph, supports: Callable[[Node], bool], bad: set[Node]
+) -> tuple[dict[Node, Node], list[tuple[Node, Node]]]:
+    """Return the loop that makes each stack, and pairs of a loop and such a loop; fill ``bad``."""
+    makers: dict[Node, Node] = {}
+    readers: list[tuple[Node, Node]] = []
+    for node in graph.nodes:
+        if isinstance(node.op, (Scan, While)) and supports(node):
+            makers[node] = node
+        if isinstance(node.op, StructureItem) and node.inputs[0] in makers:
+            makers[node] = node.inputs[0]
+            continue
+        for slot, source in enumerate(node.inputs):
+            if source.type.is_static or isinstance(source.type, StructureType):
+                continue
+            maker = makers.get(source)
+            if maker is not None and node in makers and slot in _sequences_of(node.op):
+                readers.append((node, maker))
+            else:
+                bad.update(loop for loop in (makers.get(node), maker) if loop is not None)
+    return makers, readers
+
+
+def connected(bad: set[Node], pairs: Sequence[tuple[Node, Node]]) -> set[Node]:
+    """Return a set with all that is connected to its members by pairs."""
+    neighbours: dict[Node, list[Node]] = {}
+    for one, other in pairs:
+        neighbours.setdefault(one, []).append(other)
+        neighbours.setdefault(other, []).append(one)
+    pending = list(bad)
+    while pending:
+        for node in neighbours.get(pending.pop(), ()):
+            if node not in bad:
+                bad.add(node)
+                pending.append(node)
+    return bad
 
 
 def _whole(node: Node, views: Views, scratch: Scratch) -> tuple[list[Operand], list[Call]]:
@@ -108,22 +202,24 @@ def _whole(node: Node, views: Views, scratch: Scratch) -> tuple[list[Operand], l
 
 
 def _in_rows(
-    node: Node, views: Views, scratch: Scratch, backwards: bool = False
+    node: Node, views: Views, tools: Tools, backwards: bool = False
 ) -> tuple[list[Operand], list[Call]]:
     """Return operands that go through the rows of sequences, and the calls that copy some."""
     operands, before = [], list[Call]()
     for view in views:
         if not without_axis(view, 0).is_contiguous:
-            view, calls = contiguous(node, view, scratch)
+            view, calls = contiguous(node, view, tools.scratch)
             before += calls
-        operands.append(_rows(view, backwards))
+        operands.append(_rows(view, tools, backwards))
     return operands, before
 
 
-def _rows(view: BufferView, backwards: bool) -> Operand:
-    first = without_axis(view, 0, view.shape[0] - 1 if backwards else 0)
+def _rows(view: BufferView, tools: Tools, backwards: bool = False) -> Operand:
+    """Return the operand that goes through the rows of an array."""
+    grows = tools.grows(view)
+    first = without_axis(view, 0, view.shape[0] - 1 if backwards and not grows else 0)
     step = view.strides[0] * view.dtype.itemsize
-    return Operand(first, -step if backwards else step)
+    return Operand(first, -step if backwards else step, from_end=backwards and grows)
 
 
 def _map(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]:
@@ -132,10 +228,10 @@ def _map(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]:
     steps = inputs[0].shape[0]
     if not steps:
         return []
-    rows, before = _in_rows(node, inputs[: op.sequences], tools.scratch)
+    rows, before = _in_rows(node, inputs[: op.sequences], tools)
     shared, more = _whole(node, inputs[op.sequences :], tools.scratch)
     code = tools.compiled(op.body)
-    body = tools.body(code, [*rows, *shared], [_rows(view, False) for view in outputs])
+    body = tools.body(code, [*rows, *shared], [_rows(view, tools) for view in outputs])
     bodies = body, _copies(node, [], [], tools)
     return [*before, *more, _loop(LoopKind.COUNTED, bodies, steps, node)]
 
@@ -177,9 +273,9 @@ def _scan(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]
         return [c for pair in zip(first, last, strict=False) for c in copy(node, *pair)]
     steps, converting = _steps(node, inputs[0], tools.scratch)
     carries = _carries(node, first[:count], tools.scratch)
-    rows, before = _in_rows(node, first[count:end], tools.scratch, op.backwards)
+    rows, before = _in_rows(node, first[count:end], tools, op.backwards)
     shared, more = _whole(node, first[end:], tools.scratch)
-    made = [*carries.written, *(_rows(view, op.backwards) for view in stacks)]
+    made = [*carries.written, *(_rows(view, tools, op.backwards) for view in stacks)]
     body = tools.body(tools.compiled(op.body), [*carries.read, *rows, *shared], made)
     bodies = body, _copies(node, carries.read, last, tools)
     loop = _loop(LoopKind.COUNTED, bodies, steps, node)
@@ -198,12 +294,14 @@ def _steps(node: Node, length: BufferView, scratch: Scratch) -> tuple[int | Buff
 def _while(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]:
     op = node.op
     assert isinstance(op, While)
-    *last, steps = outputs
+    *results, steps = outputs
+    last, stacks = results[: op.carries], results[op.carries :]
     carries = _carries(node, inputs[: op.carries], tools.scratch)
     shared, more = _whole(node, inputs[op.carries :], tools.scratch)
     given, flag = [*carries.read, *shared], tools.scratch((), _TRUTH)
     condition = tools.body(tools.compiled(op.condition), given, [Operand(flag)])
-    body = tools.body(tools.compiled(op.body), given, carries.written)
+    made = [*carries.written, *(_rows(view, tools) for view in stacks)]
+    body = tools.body(tools.compiled(op.body), given, made)
     bodies = condition, body, _copies(node, carries.read, last, tools)
     limit = -1 if op.max_steps is None else op.max_steps
     loop = _loop(LoopKind.WHILE, bodies, steps, node, flag=flag, limit=limit)

@@ -24,7 +24,6 @@ from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.ops.adjoint import Identity
 from symad.ops.base import PerElement
-from symad.ops.body import WithBody
 from symad.ops.fused import Fused
 from symad.ops.structure import StructureItem
 from symad.passes.fuse import shape_of
@@ -55,11 +54,10 @@ def supports(node: Node) -> bool:
         return is_computed and supports(whole)
     if isinstance(op, PerElement):
         return loops.has_nest(node)
+    if type(op) in bodies.TABLE:
+        return bodies.are_lowered(node, supports)
     if op is None or not all(map(_is_known, (*node.inputs, *_parts(node)))):
         return False
-    if type(op) in bodies.TABLE:
-        assert isinstance(op, WithBody)
-        return bodies.are_lowered(op, supports)
     if type(op) in _table():
         condition = _conditions().get(type(op))
         return condition is None or condition(node)
@@ -164,7 +162,7 @@ class _Lowering:
             self._views[node] = self._views[node.inputs[0]][node.op.key]
             return
         inputs = [self.view_of(source) for source in node.inputs]
-        parts = [self.scratch(part.shape, part.dtype) for part in _parts(node)]
+        parts = [self._made(part) for part in _parts(node)]
         self._calls += self._calls_of(node, inputs, parts)
         self._views[node] = parts if isinstance(node.type, StructureType) else parts[0]
 
@@ -173,7 +171,7 @@ class _Lowering:
     ) -> Sequence[Call]:
         assert node.op is not None
         if type(node.op) in bodies.TABLE:
-            tools = bodies.Tools(self.scratch, self._compiled)
+            tools = bodies.Tools(self.scratch, self._compiled, self._grows)
             return bodies.TABLE[type(node.op)](node, inputs, parts, tools)
         lower = _table().get(type(node.op))
         if lower is not None:
@@ -189,6 +187,17 @@ class _Lowering:
         lowered = lower([*bodies.computed_nodes(body), *copies], self._is_fast)
         self._constants += lowered.constants
         return place(lowered, body.inputs, outputs, boxes_numbers=False).code
+
+    def _made(self, type_: TensorType) -> BufferView:
+        """Return memory for a result; that of a stack whose length is not known grows."""
+        if type_.is_static:
+            return self.scratch(type_.shape, type_.dtype)  # type: ignore[arg-type]
+        self._buffers.append(Storage(StorageKind.GROWING, len(self._buffers)))
+        return self._whole((1, *type_.shape[1:]), type_.dtype)  # type: ignore[index]
+
+    def _grows(self, view: BufferView) -> bool:
+        storage = self._buffers[view.block]
+        return isinstance(storage, Storage) and storage.kind is StorageKind.GROWING
 
     def scratch(self, shape: Shape, dtype: np.dtype[Any]) -> BufferView:
         """Return a buffer without a place, which is in use while calls refer to it."""
