@@ -14,7 +14,7 @@ from symad.graph.op import call
 from symad.graph.provenance import tracing
 from symad.ops.adjoint import cast
 from symad.ops.base import as_node, register, tensor_types
-from symad.ops.body import close_over, placeholder, results_of
+from symad.ops.body import close_over, close_together, placeholder, results_of
 from symad.ops.control import element_type
 from symad.ops.loops import Scan, While, require_predicate, shape_of
 from symad.ops.structure import flat_nodes, nest
@@ -69,7 +69,7 @@ def scan(
     [np.float64(6.0), array([1., 3., 6.]), array([12., 12., 12.])]
     """
     rows = flat_nodes(sequences)
-    steps, size = _length(rows, length)
+    steps, size = length_of(rows, length)
     elements = [placeholder(row, element_type(row.type)) for row in rows]
     first, inner, made, (new, outputs) = _traced(
         lambda state: _pair(step(state, nest(sequences, iter(elements)))), carry, "scan"
@@ -92,7 +92,7 @@ def _pair(result: Any) -> tuple[Any, Any]:
     return result[0], result[1]
 
 
-def _length(rows: Sequence[Node], length: Any) -> tuple[Node, Dimension]:
+def length_of(rows: Sequence[Node], length: Any) -> tuple[Node, Dimension]:
     """Return the number of steps as a node, and as a dimension."""
     sizes = [shape_of(row)[0] for row in rows]
     known = dict.fromkeys(size for size in sizes if isinstance(size, int))
@@ -140,30 +140,31 @@ def _traced(
         inner = [placeholder(node) for node in first]
         with tracing() as made:
             new, outputs = step(nest(carry, iter(inner)))
-            flat = _like_carry(carry, new, name)
+            flat = like_carry(carry, new, name)
         wanted = _weak_first(carry, first, flat)
         if wanted == first:
             break
         first = wanted  # the first carry was a number, and takes the dtype of the others
-    _require_same(carry, first, flat, name)
+    require_same(carry, first, flat, name)
     return first, inner, made, (flat, outputs)
 
 
-def _like_carry(carry: Any, new: Any, name: str) -> list[Node]:
+def like_carry(carry: Any, new: Any, name: str) -> list[Node]:
     """Return the tensors of a new carry, which must have the structure of the first."""
     before = [path for path, _ in leaves_with_paths(carry)]
     after = [path for path, _ in leaves_with_paths(new)]
     if before != after:
         raise GraphTypeError(
-            f"{name}: the carry has the structure {_form(before)} before a step, "
-            f"and {_form(after)} after it",
+            f"{name}: the carry has the structure {form_of(before)} before a step, "
+            f"and {form_of(after)} after it",
             remedy="Return a new carry with the same keys and numbers of items.",
         )
     return flat_nodes(new)
 
 
-def _form(paths: Sequence[str]) -> str:
-    return ", ".join(f"c{path}" for path in paths) or "nothing"
+def form_of(paths: Sequence[str], name: str = "c") -> str:
+    """Return the places of the leaves of a structure as text: ``c['a'], c['b'][0]``."""
+    return ", ".join(f"{name}{path}" for path in paths) or "nothing"
 
 
 def _weak_first(carry: Any, first: list[Node], new: Sequence[Node]) -> list[Node]:
@@ -182,7 +183,7 @@ def _weak_first(carry: Any, first: list[Node], new: Sequence[Node]) -> list[Node
     ]
 
 
-def _require_same(carry: Any, first: Sequence[Node], new: Sequence[Node], name: str) -> None:
+def require_same(carry: Any, first: Sequence[Node], new: Sequence[Node], name: str) -> None:
     """Raise an error that names the part of the carry whose type changes."""
     paths = [path for path, leaf in leaves_with_paths(carry) for _ in flat_nodes(leaf)]
     for path, before, after in zip(paths, first, new, strict=True):
@@ -236,19 +237,18 @@ def while_loop(
     [np.float64(6561.0), np.float64(17496.0)]
     """
     first, inner, made, (new, _) = _traced(lambda c: (body(c), None), carry, "while_loop")
-    graph, captured = close_over([*new, *inner], inner, made)
     asked = [placeholder(node) for node in first]
-    with tracing() as made:
+    with tracing() as tested:
         predicate = as_node(condition(nest(carry, iter(asked))))
     with reporting("while_loop", *first):
         require_predicate(predicate.type)
-    test, more = close_over([predicate], asked, made)
-    stand_ins = [placeholder(node) for node in graph.inputs[len(first) :]]
-    tested = type(test)(test.outputs, [*asked, *stand_ins, *test.inputs[len(first) :]])
-    stepped = type(graph)(graph.outputs, [*graph.inputs, *map(placeholder, more)])
-    op = While(stepped, tested, len(first), UnknownDim(), max_steps)
+    graphs, captured = close_together(
+        [([*new, *inner], inner, made), ([predicate], asked, tested)]
+    )
+    stepped, test = graphs
+    op = While(stepped, test, len(first), UnknownDim(), max_steps)
     with reporting("while_loop", *first):
-        results = results_of(apply(op, *first, *captured, *more))
+        results = results_of(apply(op, *first, *captured))
     return nest(carry, iter(results))
 
 
