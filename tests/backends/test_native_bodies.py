@@ -248,6 +248,52 @@ def test_a_while_loop_that_does_not_end() -> None:
     np.testing.assert_array_equal(compiled(np.full(3, 1e9)), np.full(3, 1e9))
 
 
+# Branches
+
+
+@pytest.mark.parametrize("kind", ["bool", "int64", "int8", "uint16"])
+def test_branches_and_their_derivatives(kind: str) -> None:
+    def chosen(k: Any, x: Any, w: Any) -> Any:
+        branches = [lambda x: sm.sin(x) * w, lambda x: x, lambda x: sm.ones(3)]
+        if kind == "bool":
+            return sm.cond(k, branches[0], branches[1], x)
+        return sm.switch(k, branches, x)
+
+    for number in range(2 if kind == "bool" else 3):
+        same(chosen, np.dtype(kind).type(number), normal(3), normal(3), wrt=(1, 2))
+
+
+def test_only_the_branch_that_is_taken_runs() -> None:
+    x, c = sm.Variable("x", shape=(2, 2)), sm.Variable("c", shape=(), dtype="bool")
+    y = sm.cond(c, lambda: sm.linalg.inv(x), lambda: x)
+    compiled = sm.compile([x, c], y, backend="native")
+    np.testing.assert_array_equal(compiled(np.zeros((2, 2)), False), np.zeros((2, 2)))
+    with pytest.raises(sm.errors.EvaluationError, match="Singular matrix"):
+        compiled(np.zeros((2, 2)), True)
+    np.testing.assert_array_equal(compiled(np.eye(2), True), np.eye(2))
+    assert is_one_segment(compiled)
+
+
+def test_an_index_without_a_branch() -> None:
+    k, x = sm.Variable("k", shape=(), dtype="int64"), sm.Variable("x", shape=(3,))
+    compiled = sm.compile([k, x], sm.switch(k, [sm.sin, sm.cos], x), backend="native")
+    for number in (-1, 2, 2**62):
+        with pytest.raises(sm.errors.EvaluationError, match="the index is"):
+            compiled(number, np.ones(3))
+    np.testing.assert_array_equal(compiled(1, np.zeros(3)), np.ones(3))
+
+
+def test_branches_in_loops() -> None:
+    def steps(x: Any, h: Any) -> Any:
+        def step(c: Any, e: Any) -> Any:
+            c = sm.cond(e > 0, lambda c: sm.sin(c) * e, lambda c: c - e, c)
+            return c, sm.sum(c)
+
+        return sm.scan(step, h, x)
+
+    same(steps, normal(9), normal(3), wrt=(0, 1))
+
+
 # Errors, signals and threads
 
 

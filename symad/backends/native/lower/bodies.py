@@ -30,6 +30,7 @@ from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.ops.adjoint import identity
 from symad.ops.body import WithBody
+from symad.ops.branch import Branch
 from symad.ops.control import Map
 from symad.ops.loops import Scan, While
 from symad.ops.structure import StructureItem
@@ -308,6 +309,17 @@ def _while(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call
     return [*carries.before, *more, loop]
 
 
+def _branch(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]:
+    op = node.op
+    assert isinstance(op, Branch)
+    index, calls = converted(node, inputs[0], tools.scratch, _INTEGER)
+    given, more = _whole(node, inputs[1:], tools.scratch)
+    made = [Operand(view) for view in outputs]
+    bodies = tuple([tools.body(tools.compiled(body), given, made) for body in op.branches])
+    work = _STEP + max(body.code.work for body in bodies)
+    return [*calls, *more, LoopCall(LoopKind.BRANCH, bodies, index, node, work)]
+
+
 def _copies(node: Node, sources: Sequence[Operand], targets: Views, tools: Tools) -> BodyCalls:
     """Return the calls that copy operands to where they are at the end."""
     calls: list[Call] = []
@@ -328,5 +340,5 @@ def _loop(
     return LoopCall(kind, bodies, steps, node, work, **more)
 
 
-TABLE: dict[type[Op], LowerLoop] = {Map: _map, Scan: _scan, While: _while}
+TABLE: dict[type[Op], LowerLoop] = {Map: _map, Scan: _scan, While: _while, Branch: _branch}
 """The lowering function of each op."""
