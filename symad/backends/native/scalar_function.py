@@ -19,13 +19,17 @@ from symad.backends.native.cpython import (
 )
 from symad.backends.native.jit import CompiledModule, Latest, compile_module
 from symad.backends.native.scalar_builder import Scalar, element
+from symad.backends.native.scalar_entry import program_function
+from symad.backends.native.scalar_instructions import can_run_programs
+from symad.backends.native.scalar_program import scalar_program
 from symad.graph.nested import is_nested
 from symad.ops.base import PerElement
 from symad.plan.plan import Plan
 from symad.types import TensorType
 
-MOST_INSTRUCTIONS = 2000
-"""Plans with more instructions are declined: each takes about 50 microseconds to compile."""
+MOST_INSTRUCTIONS = 300
+"""Plans with more instructions become programs: here LLVM takes 1 ms for each, and for each of
+many more."""
 
 _INSTRUCTIONS_PER_NUMBER = 10
 """The instructions counted for an argument or a result: type checks, and making objects."""
@@ -66,12 +70,26 @@ def native_function(
     """
     if not _is_plain(plan) or not _is_simple(outputs) or not can_read_numbers():
         return None
+    if not _is_small(plan):
+        return _function_of_program(plan, outputs, fallback, name, is_fast)
     key = _structure_of(plan, outputs, is_fast)
     code = _codes.get(key, lambda: _code_for(plan, outputs, is_fast))
     if code is None:
         return None
     address = code.module.address(_EXPORTED)
     return new_builtin(name, address, *code.objects(fallback), code.module)
+
+
+def _function_of_program(
+    plan: Plan, outputs: Any, fallback: Callable[..., Any], name: str, is_fast: bool
+) -> Callable[..., Any] | None:
+    if not can_run_programs():
+        return None
+    try:
+        program = scalar_program(plan, is_fast)
+    except NotImplementedError:
+        return None
+    return program_function(plan, program, outputs, fallback, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +172,15 @@ def _results(writer: NumberFunctionWriter, plan: Plan) -> list[Scalar]:
 def _is_plain(plan: Plan) -> bool:
     """Return whether a plan has only scalars, and ops that are defined for one element."""
     nodes = [*plan.graph.inputs, *plan.graph.nodes]
+    return all(
+        isinstance(node.type, TensorType) and node.type.shape == () for node in nodes
+    ) and all(isinstance(step.node.op, PerElement) for step in plan.instructions)
+
+
+def _is_small(plan: Plan) -> bool:
+    """Return whether a plan becomes one function of LLVM's."""
     numbers = len(plan.inputs) + len(plan.outputs)
-    return (
-        len(plan.instructions) + _INSTRUCTIONS_PER_NUMBER * numbers <= MOST_INSTRUCTIONS
-        and all(isinstance(node.type, TensorType) and node.type.shape == () for node in nodes)
-        and all(isinstance(step.node.op, PerElement) for step in plan.instructions)
-    )
+    return len(plan.instructions) + _INSTRUCTIONS_PER_NUMBER * numbers <= MOST_INSTRUCTIONS
 
 
 def _is_simple(template: Any) -> bool:
