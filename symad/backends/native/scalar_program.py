@@ -7,9 +7,9 @@ instruction of the plan, without LLVM.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from symad.backends.native.scalar_instructions import (
     pair_of,
 )
 from symad.ops.adjoint import AddN
-from symad.ops.base import PerElement
 from symad.plan.plan import Plan
 
 _Array = np.ndarray[Any, Any]
@@ -64,12 +63,25 @@ def scalar_program(plan: Plan, is_fast: bool) -> ScalarProgram:
     NotImplementedError
         If an op has no native code.
     """
-    assembler = _Assembler(plan, is_fast)
-    assembler.assemble()
-    table = np.array([code.address for code in assembler.codes], np.uint64)
-    words = np.frombuffer(assembler.words, np.dtype(_WORDS))
-    slots, count = plan.registers + 1, assembler.count
-    return ScalarProgram(words, table, tuple(assembler.codes), _image(plan), slots, count)
+    assembler = _Assembler()
+    steps = OperationSteps(plan, is_fast)
+    for step in steps:
+        assembler.append(steps.operations, step)
+    return new_program(plan, assembler.finished(), assembler.codes, assembler.count)
+
+
+def new_program(
+    plan: Plan, words: array[int], codes: Sequence[InstructionCode], count: int
+) -> ScalarProgram:
+    """Return a program of words and the code for each index."""
+    table = np.array([code.address for code in codes], np.uint64)
+    written = np.frombuffer(words, np.dtype(_WORDS))
+    return ScalarProgram(written, table, tuple(codes), _image(plan), slots_of(plan), count)
+
+
+def slots_of(plan: Plan) -> int:
+    """Return the number of slots: a register each, and one for parts of sums."""
+    return plan.registers + 1
 
 
 def _image(plan: Plan) -> _Array:
@@ -83,99 +95,135 @@ def _image(plan: Plan) -> _Array:
     return image
 
 
-class _Assembler:
-    """Writes the words of a plan.
+class OperationStep(NamedTuple):
+    """An operation on slots.
 
     Attributes
     ----------
-    words : array of words
+    number : int
+        Which operation it is.
+    output : int
+    inputs, frees : tuple of int
+    """
+
+    number: int
+    output: int
+    inputs: tuple[int, ...]
+    frees: tuple[int, ...]
+
+
+class OperationSteps:
+    """Iterates over the instructions of a plan as operations; sums of many terms are several.
+
+    Attributes
+    ----------
+    operations : list of Operation
+        The different operations found so far, by number.
+    """
+
+    def __init__(self, plan: Plan, is_fast: bool) -> None:
+        self.operations: list[Operation] = []
+        self._plan, self._is_fast = plan, is_fast
+        self._numbers: dict[tuple[Any, ...], int] = {}
+        self._dtypes: list[Any] = [None] * slots_of(plan)
+        inputs = zip(plan.inputs, plan.graph.inputs, strict=True)
+        for register, node in (*inputs, *plan.constants):
+            self._dtypes[register] = node.dtype
+
+    def __iter__(self) -> Iterator[OperationStep]:
+        for step in self._plan.instructions:
+            op, dtype, inputs, frees = step.node.op, step.node.dtype, step.inputs, step.frees
+            if len(inputs) > 2 and isinstance(op, AddN):
+                yield from self._all_but_last(op, inputs)
+                inputs, frees = (self._scratch, inputs[-1]), (*frees, self._scratch)
+            yield self._step(op, dtype, step.output, inputs, frees)
+
+    @property
+    def _scratch(self) -> int:
+        return self._plan.registers
+
+    def _all_but_last(self, op: AddN, terms: Sequence[int]) -> Iterator[OperationStep]:
+        """Yield all additions of a sum but the last."""
+        total = terms[0]
+        for term in terms[1:-1]:
+            dtype = np.result_type(self._dtypes[total], self._dtypes[term])
+            yield self._step(op, dtype, self._scratch, (total, term), ())
+            total = self._scratch
+
+    def _step(
+        self, op: Any, dtype: np.dtype[Any], output: int, inputs: tuple[int, ...], frees: Any
+    ) -> OperationStep:
+        operands = [self._dtypes[register] for register in inputs]
+        key = (op, dtype, *operands)
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self.operations)
+            self.operations.append(Operation(op, tuple(operands), dtype, self._is_fast))
+        self._dtypes[output] = dtype
+        return OperationStep(number, output, inputs, frees)
+
+
+class _Assembler:
+    """Writes the words of a program.
+
+    Attributes
+    ----------
     codes : list of InstructionCode
         The code for each index.
     count : int
         The number of instructions.
     """
 
-    def __init__(self, plan: Plan, is_fast: bool) -> None:
-        self.words = array(_WORDS)
+    def __init__(self) -> None:
         self.codes: list[InstructionCode] = []
         self.count = 0
-        self._plan, self._is_fast = plan, is_fast
-        self._operations: list[Instruction] = []
+        self._words = array(_WORDS)
         self._indices: dict[Instruction, int] = {}
-        self._found: dict[tuple[Any, ...], int] = {}
+        self._index_of: dict[int, int] = {}
         self._pairs: dict[tuple[int, int, int], int | None] = {}
-        self._last: tuple[int, int] | None = None  # index and result, if it may become a pair
+        self._last: tuple[int, int] | None = None
+        """The operation that may become the first of a pair, and its result."""
 
-    def assemble(self) -> None:
-        """Write all instructions."""
-        plan = self._plan
-        dtypes: list[Any] = [None] * (plan.registers + 1)
-        for register, node in (*zip(plan.inputs, plan.graph.inputs, strict=True), *plan.constants):
-            dtypes[register] = node.dtype
-        for step in plan.instructions:
-            op, dtype, inputs, output = step.node.op, step.node.dtype, step.inputs, step.output
-            assert isinstance(op, PerElement)
-            if len(inputs) > 2 and isinstance(op, AddN):
-                inputs = self._add_all_but_last(op, inputs, dtypes)
-            index = self._index_of(op, dtype, [dtypes[register] for register in inputs])
-            self._append(index, output, inputs, step.frees)
-            dtypes[output] = dtype
-        self.words.append(self._number(End()))
+    def finished(self) -> array[int]:
+        """Return the words of the program."""
+        self._words.append(self._index(End()))
+        return self._words
 
-    def _add_all_but_last(
-        self, op: AddN, terms: Sequence[int], dtypes: list[Any]
-    ) -> tuple[int, int]:
-        """Write a sum of many terms, but the last addition; return the operands of that."""
-        total, scratch = terms[0], self._plan.registers
-        for term in terms[1:-1]:
-            dtype = np.result_type(dtypes[total], dtypes[term])
-            index = self._index_of(op, dtype, [dtypes[total], dtypes[term]])
-            self._append(index, scratch, (total, term), ())
-            dtypes[scratch], total = dtype, scratch
-        return scratch, terms[-1]
-
-    def _append(self, index: int, output: int, inputs: Sequence[int], frees: Sequence[int]) -> None:
-        """Write an instruction, or make a pair of it and the one before."""
-        if self._last is not None:
+    def append(self, operations: Sequence[Operation], step: OperationStep) -> None:
+        """Write an operation, or make a pair of it and the one before."""
+        number, output, inputs, frees = step
+        pair = None
+        if self._last is not None and inputs.count(self._last[1]) == 1:
             before, made = self._last
-            if made in inputs and inputs.count(made) == 1:
-                is_last_use = made == output or made in frees or made == self._plan.registers
-                slot = inputs.index(made)
-                pair = self._pair(before, index, slot) if is_last_use else None
-                if pair is not None:
-                    first = self.words[-2:]
-                    del self.words[-4:]
-                    self.words.extend((pair, output, *first, inputs[1 - slot]))
-                    self._last = None
-                    return
-        self.words.extend((index, output, *inputs))
-        self.count += 1
-        operation = self._operations[index]
-        is_paired = isinstance(operation, Operation) and operation.primitive is not None
-        self._last = (index, output) if is_paired else None
-
-    def _index_of(self, op: PerElement, dtype: np.dtype[Any], operands: Sequence[Any]) -> int:
-        key = (op, dtype, *operands)
-        index = self._found.get(key)
+            slot = inputs.index(made)
+            if made == output or made in frees:
+                pair = self._pair(operations, before, number, slot)
+        if pair is not None:
+            first = self._words[-2:]
+            del self._words[-4:]
+            self._words.extend((pair, output, *first, inputs[1 - slot]))
+            self._last = None
+            return
+        index = self._index_of.get(number)
         if index is None:
-            operation = Operation(op, tuple(operands), dtype, self._is_fast)
-            index = self._found[key] = self._number(operation)
-        return index
+            index = self._index_of[number] = self._index(operations[number])
+        self._words.extend((index, output, *inputs))
+        self.count += 1
+        self._last = (number, output) if operations[number].primitive else None
 
-    def _pair(self, first: int, second: int, slot: int) -> int | None:
+    def _pair(
+        self, operations: Sequence[Operation], first: int, second: int, slot: int
+    ) -> int | None:
         """Return the index of the pair of two operations, if there is one."""
         key = first, second, slot
         if key not in self._pairs:
-            inner, outer = self._operations[first], self._operations[second]
-            assert isinstance(inner, Operation) and isinstance(outer, Operation)
-            pair = pair_of(inner, outer, slot)
-            self._pairs[key] = None if pair is None else self._number(pair)
+            pair = pair_of(operations[first], operations[second], slot)
+            self._pairs[key] = None if pair is None else self._index(pair)
         return self._pairs[key]
 
-    def _number(self, instruction: Instruction) -> int:
+    def _index(self, instruction: Instruction) -> int:
         """Return the index of an instruction in the table."""
         if instruction not in self._indices:
             self._indices[instruction] = len(self.codes)
             self.codes.append(code_of(instruction))
-            self._operations.append(instruction)
         return self._indices[instruction]
