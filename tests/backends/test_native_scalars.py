@@ -456,7 +456,6 @@ def test_what_is_declined() -> None:
     x, v = sm.Variable("x"), sm.Variable("v", (3,))
     pair = namedtuple("pair", "a b")
     assert compiled([x], pair(x, x)) is None
-    assert compiled([x], sm.digamma(x)) is None
     assert compiled([x], sm.zeros((2,)) + x) is None
     plan = make_plan(sm.Graph([v.sum()]))
     assert native_function(plan, v, refuse) is None

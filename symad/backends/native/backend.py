@@ -1,13 +1,14 @@
 """The native backend and its stages of the pipeline.
 
-A graph of scalars becomes one scalar function; if its plan is too long, NumPy's kernels run it.
-Every other graph becomes segments of kernel calls.
+A graph of scalars becomes one scalar function.  Every other graph becomes segments of kernel calls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from symad.backends.base import Backend, CallMark, Program, Settings
 from symad.backends.numpy import NumpyProgram, numpy_program
@@ -15,6 +16,9 @@ from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.passes.fuse import is_of_numbers
 from symad.plan.plan import Plan, make_plan
+
+if TYPE_CHECKING:
+    from symad.backends.native.scalar_function import ScalarFunctions
 
 
 class NativeBackend(Backend):
@@ -65,13 +69,9 @@ class NativeBackend(Backend):
 
 def number_program(plan: Plan, is_fast: bool) -> NumberProgram:
     """Return the program of a plan of scalars."""
-    kernels = numpy_program(plan)
+    from symad.backends.native.scalar_function import ScalarFunctions
 
-    def by_kernels(*values: Any) -> list[Any]:
-        return kernels(values)
-
-    run = _native(plan, list(plan.graph.outputs), by_kernels, is_fast)
-    return NumberProgram(plan, kernels, run or by_kernels, is_fast)
+    return NumberProgram(plan, ScalarFunctions(plan, is_fast))
 
 
 class NumberProgram:
@@ -80,22 +80,31 @@ class NumberProgram:
     Parameters
     ----------
     plan : Plan
-    kernels : NumpyProgram
-    run : callable
-        Takes the values of the inputs, and returns a list of the outputs.
-    is_fast : bool
-        Whether arithmetic may be reassociated and contracted.
+    functions : ScalarFunctions
     """
 
-    def __init__(
-        self, plan: Plan, kernels: NumpyProgram, run: Callable[..., Any], is_fast: bool
-    ) -> None:
-        self.plan = plan
-        self._kernels, self._run, self._is_fast = kernels, run, is_fast
+    def __init__(self, plan: Plan, functions: ScalarFunctions) -> None:
+        self._plan, self._functions = plan, functions
+        outputs = list(plan.graph.outputs)
+        self._run = functions.function(outputs, self._by_kernels, "function")
+
+    @cached_property
+    def _kernels(self) -> NumpyProgram:
+        return numpy_program(self._plan)
+
+    def _by_kernels(self, *values: Any) -> list[Any]:
+        return self._kernels(values)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan, which says what has no native code."""
+        stored = dict.fromkeys(self._functions.by_numpy, "no native code: by NumPy")
+        placement = replace(self._plan.placement, stored=stored)
+        return replace(self._plan, placement=placement) if stored else self._plan
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
         """Return the outputs, as :meth:`entry` does."""
-        results: list[Any] = self._run(*values)
+        results: list[Any] = (self._run or self._by_kernels)(*values)
         return results
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
@@ -106,12 +115,4 @@ class NumberProgram:
         self, outputs: Any, fallback: Callable[..., Any], name: str, mark: CallMark
     ) -> Callable[..., Any] | None:
         """Return the native function, which sets no mark."""
-        return _native(self.plan, outputs, fallback, self._is_fast, name)
-
-
-def _native(
-    plan: Plan, outputs: Any, fallback: Callable[..., Any], is_fast: bool, name: str = "function"
-) -> Callable[..., Any] | None:
-    from symad.backends.native.scalar_function import native_function
-
-    return native_function(plan, outputs, fallback, name, is_fast)
+        return self._functions.function(outputs, fallback, name)

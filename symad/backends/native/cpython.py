@@ -21,7 +21,7 @@ import numpy as np
 
 from symad.backends.native.jit import add_symbol, available
 from symad.backends.native.memory_pool import counts_references
-from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, llvm_type
+from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, keep_calls, llvm_type
 from symad.graph.nested import is_nested
 
 _INT64, _FLOAT64 = np.dtype("int64"), np.dtype("float64")
@@ -407,6 +407,7 @@ class NumberFunctionWriter(ObjectWriter):
     def __init__(self, module: Any, name: str, is_fast: bool) -> None:
         super().__init__(module)
         self._own, *self._given = self.begin_builtin(name)
+        keep_calls(self.builder.function)
         self.scalars = LLVMScalarBuilder(self.builder, 0, is_fast)
         self._slow, self._failed = self.blocks("slow", "failed")
         self._kept: dict[int, tuple[int, Any]] = {}

@@ -18,7 +18,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from symad.backends.native.jit import Latest, compile_module
-from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, llvm_type
+from symad.backends.native.scalar_builder import (
+    LLVMScalarBuilder,
+    Scalar,
+    keep_calls,
+    llvm_type,
+)
 from symad.backends.native.scalar_instructions import InstructionCode, Operation
 from symad.backends.native.scalar_program import (
     OperationStep,
@@ -97,6 +102,7 @@ def _function_of(operation: Operation) -> Any:
     module = ir.Module("operation")
     signature = ir.FunctionType(llvm_type(operation.result), types)
     function = ir.Function(module, signature, "operation")
+    keep_calls(function)
     for number, argument in enumerate(function.args):
         argument.name = f"x{number}"
     builder = ir.IRBuilder(function.append_basic_block("entry"))
@@ -164,7 +170,7 @@ class _ChunksWriter:
         """Write an operation."""
         while len(self._templates) < len(operations):
             self._templates.append(self._template(operations[len(self._templates)]))
-        number, output, inputs, frees = step
+        number, output, inputs, frees, _ = step
         template = self._templates[number]
         operands = [*map(self._value, inputs, template.operands)]
         name = self._new_name()
@@ -187,8 +193,8 @@ class _ChunksWriter:
         calls = "".join(
             f"  call void @chunk{k}(ptr %memory, ptr %table)\n" for k in range(self._chunks)
         )
-        main = f"define void @{_EXPORTED}(ptr %0, ptr %memory, ptr %table) {{\n"
-        return "\n".join([*self._declared, *self._parts, f"{main}{calls}  ret void\n}}\n"])
+        main = f"define i32 @{_EXPORTED}(ptr %0, ptr %memory, ptr %table) {{\n"
+        return "\n".join([*self._declared, *self._parts, f"{main}{calls}  ret i32 0\n}}\n"])
 
     def _template(self, operation: Operation) -> _Template:
         template = _templates.get(operation, lambda: _template_of(operation))

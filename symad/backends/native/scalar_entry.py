@@ -210,7 +210,7 @@ class _Tables:
             ProgramWord.IMAGE_SLOTS: program.image.size,
             ProgramWord.CODE: program.words.ctypes.data,
             ProgramWord.TABLE: program.table.ctypes.data,
-            ProgramWord.IS_LONG: program.instructions >= _LONG,
+            ProgramWord.IS_LONG: program.instructions >= _LONG and not program.by_numpy,
             ProgramWord.RESULTS: len(made),
             ProgramWord.MADE: self._arrays[1].ctypes.data,
             ProgramWord.OBJECTS: begin,
@@ -390,16 +390,22 @@ class ProgramFunctionWriter(NumberFunctionWriter):
         code, table = self._address(ProgramWord.CODE), self._address(ProgramWord.TABLE)
         index = self.builder.zext(self.builder.load(code, typ=self.int), self.word)
         place = self.builder.gep(table, [index], source_etype=self.pointer)
-        signature = self._ir.FunctionType(self._ir.VoidType(), [self.pointer] * 3)
+        signature = self._ir.FunctionType(self.int, [self.pointer] * 3)
         first = self.builder.load(place, typ=signature.as_pointer())
+        given = [code, self._memory, table]
+        alone, together, done = self.blocks("alone", "together", "ran")
         is_long = self.builder.icmp_signed("!=", self._get(ProgramWord.IS_LONG), self.word(0))
-        with self.builder.if_else(is_long) as (then, otherwise):
-            with then:
-                thread = self.python("PyEval_SaveThread", self.pointer)
-                self.builder.call(first, [code, self._memory, table])
-                self.python("PyEval_RestoreThread", None, thread)
-            with otherwise:
-                self.builder.call(first, [code, self._memory, table])
+        self.builder.cbranch(is_long, alone, together)
+        self.builder.position_at_end(alone)
+        thread = self.python("PyEval_SaveThread", self.pointer)
+        ways = [(self.builder.call(first, given), alone)]
+        self.python("PyEval_RestoreThread", None, thread)
+        self.builder.branch(done)
+        self.builder.position_at_end(together)
+        ways.append((self.builder.call(first, given), together))
+        self.builder.branch(done)
+        status = self.joined(done, ways)
+        self.go_unless(self.equal(status, self.int(0)), self._failed)
 
     # Results
 

@@ -4,7 +4,8 @@ A program is a sequence of 32-bit words.  An instruction is the index of its cod
 addresses, the slot of its result, and the slots of its operands; a slot is eight bytes of the
 memory of a call, and holds a value of any dtype.  The code of an instruction loads its operands,
 computes, stores the result, and jumps to the code of the next instruction.  This is *threaded
-code*: there is no loop around it, and the processor predicts each jump from those before.
+code*: there is no loop around it, and the processor predicts each jump from those before.  The last
+instruction returns 0; one that calls Python may return something else before.
 
 The code of an instruction depends only on the op and its dtypes, so it is compiled once and serves
 all programs.  Two arithmetic instructions of which the second uses the result of the first can be
@@ -20,8 +21,15 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.native.cpython import ObjectWriter
 from symad.backends.native.jit import CompiledModule, Latest, compile_module
-from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element, llvm_type
+from symad.backends.native.scalar_builder import (
+    LLVMScalarBuilder,
+    Scalar,
+    element,
+    keep_calls,
+    llvm_type,
+)
 from symad.ops.adjoint import AddN
 from symad.ops.base import PerElement
 
@@ -115,11 +123,19 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class CallPython:
+    """Calls an object, of which the table has the address, with the address of the memory.
+
+    Python's lock must be held.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class End:
-    """The instruction that ends a program."""
+    """Ends a program."""
 
 
-Instruction = Operation | Pair | End
+Instruction = Operation | Pair | CallPython | End
 
 
 def pair_of(first: Operation, second: Operation, slot: int) -> Pair | None:
@@ -164,59 +180,67 @@ def _compile(instruction: Instruction) -> InstructionCode:
     return InstructionCode(module.address(_EXPORTED), module)
 
 
-class _InstructionWriter:
+class _InstructionWriter(ObjectWriter):
     """Writes an instruction: a function of a program, the memory and the table of addresses."""
 
     def __init__(self) -> None:
         from llvmlite import ir
 
-        module, pointer = ir.Module(_EXPORTED), ir.PointerType()
-        self._ir = ir
-        self._index, self._byte = ir.IntType(32), ir.IntType(8)
-        self._signature = ir.FunctionType(ir.VoidType(), [pointer] * 3)
-        function = ir.Function(module, self._signature, _EXPORTED)
-        self._builder = ir.IRBuilder(function.append_basic_block("entry"))
-        self._program, self._memory, self._table = function.args
+        super().__init__(ir.Module(_EXPORTED))
+        pointers = [self.pointer] * 3
+        self._signature = ir.FunctionType(self.int, pointers)
+        given = self.begin(_EXPORTED, self.int, *pointers, is_exported=True)
+        self._program, self._memory, self._table = given
+        keep_calls(self.builder.function)
 
     def write(self, instruction: Instruction) -> Any:
         """Return the module of an instruction."""
-        if not isinstance(instruction, End):
-            scalars = LLVMScalarBuilder(self._builder, 0, instruction.is_fast)
+        if isinstance(instruction, End):
+            self.builder.ret(self.int(0))
+        elif isinstance(instruction, CallPython):
+            self._call_python()
+            self._go_on(2)
+        else:
+            scalars = LLVMScalarBuilder(self.builder, 0, instruction.is_fast)
             operands = [self._load(2 + k, dtype) for k, dtype in enumerate(instruction.operands)]
             self._store(1, instruction.compute(scalars, *operands))
             self._go_on(2 + len(operands))
-        self._builder.ret_void()
-        return self._builder.module
+        return self.module
+
+    def _call_python(self) -> None:
+        called = self.builder.load(self._at(self._table, self._word(1)), typ=self.pointer)
+        address = self.python("PyLong_FromVoidPtr", self.pointer, self._memory)
+        self.return_if(self.is_null(address), self.int(1))
+        result = self.python("PyObject_CallOneArg", self.pointer, called, address)
+        self.release(address)
+        self.return_if(self.is_null(result), self.int(1))
+        self.release(result)
 
     def _go_on(self, words: int) -> None:
-        """Jump to the next instruction."""
-        program = self._word(words)
-        place = self._at(self._table, self._builder.load(program, typ=self._index))
-        code = self._builder.load(place, typ=self._signature.as_pointer())
-        self._builder.call(code, [program, self._memory, self._table], tail="musttail")
+        """Jump to the instruction after so many words."""
+        program = self.at(self._program, _WORD * words)
+        place = self._at(self._table, self._word(words))
+        code = self.builder.load(place, typ=self._signature.as_pointer())
+        given = [program, self._memory, self._table]
+        self.builder.ret(self.builder.call(code, given, tail="musttail"))
 
     def _load(self, word: int, dtype: np.dtype[Any]) -> Scalar:
-        slot = self._slot(word)
+        slot = self._at(self._memory, self._word(word))
         if dtype.kind != "b":
-            return Scalar(self._builder.load(slot, typ=llvm_type(dtype)), dtype)
-        byte = self._builder.load(slot, typ=self._byte)
-        return Scalar(self._builder.trunc(byte, llvm_type(dtype)), dtype)
+            return Scalar(self.builder.load(slot, typ=llvm_type(dtype)), dtype)
+        byte = self.builder.load(slot, typ=self.byte)
+        return Scalar(self.builder.trunc(byte, llvm_type(dtype)), dtype)
 
     def _store(self, word: int, result: Scalar) -> None:
         value = result.value
         if result.dtype.kind == "b":
-            value = self._builder.zext(value, self._byte)
-        self._builder.store(value, self._slot(word))
-
-    def _slot(self, word: int) -> Any:
-        """Return the address of the slot that a word of the instruction gives."""
-        return self._at(self._memory, self._builder.load(self._word(word), typ=self._index))
+            value = self.builder.zext(value, self.byte)
+        self.builder.store(value, self._at(self._memory, self._word(word)))
 
     def _word(self, word: int) -> Any:
-        offset = self._ir.IntType(64)(_WORD * word)
-        return self._builder.gep(self._program, [offset], source_etype=self._byte)
+        """Return a word of the program, as an index."""
+        return self.builder.zext(self.load(self._program, _WORD * word, self.int), self.word)
 
     def _at(self, base: Any, index: Any) -> Any:
         """Return the address of an item of eight bytes."""
-        wide = self._builder.zext(index, self._ir.IntType(64))
-        return self._builder.gep(base, [wide], source_etype=self._ir.DoubleType())
+        return self.builder.gep(base, [index], source_etype=self.word)

@@ -6,6 +6,7 @@ instruction of the plan, without LLVM.
 
 from __future__ import annotations
 
+import ctypes
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symad.backends.native.scalar_instructions import (
+    SLOT,
+    CallPython,
     End,
     Instruction,
     InstructionCode,
@@ -21,6 +24,8 @@ from symad.backends.native.scalar_instructions import (
     code_of,
     pair_of,
 )
+from symad.backends.numpy import failure_of
+from symad.graph.node import Node
 from symad.ops.adjoint import AddN
 from symad.plan.plan import Plan
 
@@ -38,8 +43,10 @@ class ScalarProgram:
         The instructions.
     table : array of uint64
         The address of the code for each index.
-    codes : tuple of InstructionCode
+    owners : tuple
         What is at these addresses.
+    by_numpy : tuple of NodeCall
+        What has no native code.
     image : array of uint64
         The first slots before a call, with the constants.
     slots : int
@@ -49,34 +56,83 @@ class ScalarProgram:
 
     words: _Array
     table: _Array
-    codes: tuple[InstructionCode, ...]
+    owners: tuple[InstructionCode | NodeCall, ...]
+    by_numpy: tuple[NodeCall, ...]
     image: _Array
     slots: int
     instructions: int
 
 
-def scalar_program(plan: Plan, is_fast: bool) -> ScalarProgram:
-    """Return the program of a plan of numbers.
+class NodeCall:
+    """Computes a value by NumPy, in the memory of a call.
 
-    Raises
-    ------
-    NotImplementedError
-        If an op has no native code.
+    Parameters
+    ----------
+    operation : Operation
+    output : int
+        The slot of the result.
+    inputs : tuple of int
+        The slots of the operands.
+    node : Node
+        The node that an error is about.
     """
+
+    def __init__(
+        self, operation: Operation, output: int, inputs: Sequence[int], node: Node
+    ) -> None:
+        self.node = node
+        self._kernel, self._dtype = operation.op.kernel(), operation.result
+        self._output, self._inputs = output, tuple(zip(inputs, operation.operands, strict=True))
+
+    @property
+    def address(self) -> int:
+        """The address of this object."""
+        return id(self)
+
+    def __call__(self, memory: int) -> None:
+        """Compute the value in the memory at an address.
+
+        Raises
+        ------
+        EvaluationError
+        """
+        values = [_slot(memory, slot, dtype)[0] for slot, dtype in self._inputs]
+        try:
+            with np.errstate(all="ignore"):
+                result = self._kernel(*values)
+        except Exception as error:
+            raise failure_of(self.node, error) from error
+        _slot(memory, self._output, self._dtype)[0] = result
+
+
+def _slot(memory: int, slot: int, dtype: np.dtype[Any]) -> _Array:
+    """Return the number in a slot as an array."""
+    content: Any = (ctypes.c_char * dtype.itemsize).from_address(memory + SLOT * slot)
+    return np.frombuffer(content, dtype)
+
+
+def scalar_program(plan: Plan, is_fast: bool) -> ScalarProgram:
+    """Return the program of a plan of numbers; what has no native code is computed by NumPy."""
     assembler = _Assembler()
     steps = OperationSteps(plan, is_fast)
     for step in steps:
         assembler.append(steps.operations, step)
-    return new_program(plan, assembler.finished(), assembler.codes, assembler.count)
+    return new_program(plan, assembler.finished(), assembler.table, assembler.count)
 
 
 def new_program(
-    plan: Plan, words: array[int], codes: Sequence[InstructionCode], count: int
+    plan: Plan, words: array[int], table: Sequence[InstructionCode | NodeCall], count: int
 ) -> ScalarProgram:
-    """Return a program of words and the code for each index."""
-    table = np.array([code.address for code in codes], np.uint64)
-    written = np.frombuffer(words, np.dtype(_WORDS))
-    return ScalarProgram(written, table, tuple(codes), _image(plan), slots_of(plan), count)
+    """Return a program of words and what they refer to."""
+    return ScalarProgram(
+        np.frombuffer(words, np.dtype(_WORDS)),
+        np.array([item.address for item in table], np.uint64),
+        tuple(table),
+        tuple([item for item in table if isinstance(item, NodeCall)]),
+        _image(plan),
+        slots_of(plan),
+        count,
+    )
 
 
 def slots_of(plan: Plan) -> int:
@@ -104,12 +160,15 @@ class OperationStep(NamedTuple):
         Which operation it is.
     output : int
     inputs, frees : tuple of int
+    node : Node
+        The node of which it is the operation, or a part.
     """
 
     number: int
     output: int
     inputs: tuple[int, ...]
     frees: tuple[int, ...]
+    node: Node
 
 
 class OperationSteps:
@@ -132,35 +191,36 @@ class OperationSteps:
 
     def __iter__(self) -> Iterator[OperationStep]:
         for step in self._plan.instructions:
-            op, dtype, inputs, frees = step.node.op, step.node.dtype, step.inputs, step.frees
-            if len(inputs) > 2 and isinstance(op, AddN):
-                yield from self._all_but_last(op, inputs)
+            node, inputs, frees = step.node, step.inputs, step.frees
+            if len(inputs) > 2 and isinstance(node.op, AddN):
+                yield from self._all_but_last(node, inputs)
                 inputs, frees = (self._scratch, inputs[-1]), (*frees, self._scratch)
-            yield self._step(op, dtype, step.output, inputs, frees)
+            number = self._number(node.op, node.type.dtype, step.output, inputs)  # type: ignore[union-attr]
+            yield OperationStep(number, step.output, inputs, frees, node)
 
     @property
     def _scratch(self) -> int:
         return self._plan.registers
 
-    def _all_but_last(self, op: AddN, terms: Sequence[int]) -> Iterator[OperationStep]:
+    def _all_but_last(self, node: Node, terms: Sequence[int]) -> Iterator[OperationStep]:
         """Yield all additions of a sum but the last."""
         total = terms[0]
         for term in terms[1:-1]:
             dtype = np.result_type(self._dtypes[total], self._dtypes[term])
-            yield self._step(op, dtype, self._scratch, (total, term), ())
+            number = self._number(node.op, dtype, self._scratch, (total, term))
+            yield OperationStep(number, self._scratch, (total, term), (), node)
             total = self._scratch
 
-    def _step(
-        self, op: Any, dtype: np.dtype[Any], output: int, inputs: tuple[int, ...], frees: Any
-    ) -> OperationStep:
-        operands = [self._dtypes[register] for register in inputs]
-        key = (op, dtype, *operands)
+    def _number(self, op: Any, dtype: np.dtype[Any], output: int, inputs: tuple[int, ...]) -> int:
+        """Return the number of an operation, whose result is then in a register."""
+        dtypes = self._dtypes
+        key = (op, dtype, *[dtypes[register] for register in inputs])
+        dtypes[output] = dtype
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[key] = len(self.operations)
-            self.operations.append(Operation(op, tuple(operands), dtype, self._is_fast))
-        self._dtypes[output] = dtype
-        return OperationStep(number, output, inputs, frees)
+            self.operations.append(Operation(op, key[2:], dtype, self._is_fast))
+        return number
 
 
 class _Assembler:
@@ -168,18 +228,19 @@ class _Assembler:
 
     Attributes
     ----------
-    codes : list of InstructionCode
-        The code for each index.
+    table : list of InstructionCode or NodeCall
+        What the words refer to by its index.
     count : int
         The number of instructions.
     """
 
     def __init__(self) -> None:
-        self.codes: list[InstructionCode] = []
+        self.table: list[InstructionCode | NodeCall] = []
         self.count = 0
         self._words = array(_WORDS)
         self._indices: dict[Instruction, int] = {}
-        self._index_of: dict[int, int] = {}
+        self._index_of: list[int | None] = []
+        self._is_paired: list[bool] = []
         self._pairs: dict[tuple[int, int, int], int | None] = {}
         self._last: tuple[int, int] | None = None
         """The operation that may become the first of a pair, and its result."""
@@ -191,25 +252,36 @@ class _Assembler:
 
     def append(self, operations: Sequence[Operation], step: OperationStep) -> None:
         """Write an operation, or make a pair of it and the one before."""
-        number, output, inputs, frees = step
-        pair = None
+        number, output, inputs, frees, node = step
+        if number == len(self._index_of):
+            self._know(operations[number])
         if self._last is not None and inputs.count(self._last[1]) == 1:
             before, made = self._last
             slot = inputs.index(made)
             if made == output or made in frees:
                 pair = self._pair(operations, before, number, slot)
-        if pair is not None:
-            first = self._words[-2:]
-            del self._words[-4:]
-            self._words.extend((pair, output, *first, inputs[1 - slot]))
-            self._last = None
-            return
-        index = self._index_of.get(number)
+                if pair is not None:
+                    first = self._words[-2:]
+                    del self._words[-4:]
+                    self._words.extend((pair, output, *first, inputs[1 - slot]))
+                    self._last = None
+                    return
+        index = self._index_of[number]
         if index is None:
-            index = self._index_of[number] = self._index(operations[number])
-        self._words.extend((index, output, *inputs))
+            self._words.extend((self._index(CallPython()), len(self.table)))
+            self.table.append(NodeCall(operations[number], output, inputs, node))
+        else:
+            self._words.extend((index, output, *inputs))
         self.count += 1
-        self._last = (number, output) if operations[number].primitive else None
+        self._last = (number, output) if self._is_paired[number] else None
+
+    def _know(self, operation: Operation) -> None:
+        """Note how an operation is written: not at all, if it has no native code."""
+        try:
+            self._index_of.append(self._index(operation))
+        except NotImplementedError:
+            self._index_of.append(None)
+        self._is_paired.append(operation.primitive is not None)
 
     def _pair(
         self, operations: Sequence[Operation], first: int, second: int, slot: int
@@ -222,8 +294,9 @@ class _Assembler:
         return self._pairs[key]
 
     def _index(self, instruction: Instruction) -> int:
-        """Return the index of an instruction in the table."""
+        """Return the index of the code of an instruction in the table."""
         if instruction not in self._indices:
-            self._indices[instruction] = len(self.codes)
-            self.codes.append(code_of(instruction))
+            code = code_of(instruction)
+            self._indices[instruction] = len(self.table)
+            self.table.append(code)
         return self._indices[instruction]
