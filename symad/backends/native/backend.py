@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symad.backends.base import Backend, CallMark, Program, Settings
 from symad.backends.numpy import NumpyProgram, numpy_program
@@ -16,9 +16,6 @@ from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.passes.fuse import is_of_numbers
 from symad.plan.plan import Plan, make_plan
-
-if TYPE_CHECKING:
-    from symad.backends.native.scalar_function import ScalarFunctions
 
 
 class NativeBackend(Backend):
@@ -61,17 +58,10 @@ class NativeBackend(Backend):
 
     def emit(self, plan: Any, settings: Settings, workspace: Any) -> Program:
         if isinstance(plan, Plan):
-            return number_program(plan, settings.fastmath)
+            return NumberProgram(plan, settings.fastmath)
         from symad.backends.native.program import native_program
 
         return native_program(plan, settings, workspace)
-
-
-def number_program(plan: Plan, is_fast: bool) -> NumberProgram:
-    """Return the program of a plan of scalars."""
-    from symad.backends.native.scalar_function import ScalarFunctions
-
-    return NumberProgram(plan, ScalarFunctions(plan, is_fast))
 
 
 class NumberProgram:
@@ -80,20 +70,22 @@ class NumberProgram:
     Parameters
     ----------
     plan : Plan
-    functions : ScalarFunctions
+    is_fast : bool
+        Whether arithmetic may be reassociated and contracted.
     """
 
-    def __init__(self, plan: Plan, functions: ScalarFunctions) -> None:
-        self._plan, self._functions = plan, functions
+    def __init__(self, plan: Plan, is_fast: bool) -> None:
+        from symad.backends.native.scalar_function import ScalarFunctions
+
+        self._plan = plan
+        self._functions = ScalarFunctions(plan, is_fast)
+        by_kernels = lambda *values: self._kernels(values)  # noqa: E731
         outputs = list(plan.graph.outputs)
-        self._run = functions.function(outputs, self._by_kernels, "function")
+        self._run = self._functions.function(outputs, by_kernels, "function") or by_kernels
 
     @cached_property
     def _kernels(self) -> NumpyProgram:
         return numpy_program(self._plan)
-
-    def _by_kernels(self, *values: Any) -> list[Any]:
-        return self._kernels(values)
 
     @cached_property
     def plan(self) -> Plan:
@@ -104,7 +96,7 @@ class NumberProgram:
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
         """Return the outputs, as :meth:`entry` does."""
-        results: list[Any] = (self._run or self._by_kernels)(*values)
+        results: list[Any] = self._run(*values)
         return results
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:

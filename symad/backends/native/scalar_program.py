@@ -10,7 +10,7 @@ import ctypes
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -151,24 +151,9 @@ def _image(plan: Plan) -> _Array:
     return image
 
 
-class OperationStep(NamedTuple):
-    """An operation on slots.
-
-    Attributes
-    ----------
-    number : int
-        Which operation it is.
-    output : int
-    inputs, frees : tuple of int
-    node : Node
-        The node of which it is the operation, or a part.
-    """
-
-    number: int
-    output: int
-    inputs: tuple[int, ...]
-    frees: tuple[int, ...]
-    node: Node
+OperationStep = tuple[int, int, tuple[int, ...], tuple[int, ...], Node]
+"""An operation on slots: its number, the slots of the result and of the operands, the slots that
+are free after it, and the node of which it is the operation, or a part."""
 
 
 class OperationSteps:
@@ -190,13 +175,19 @@ class OperationSteps:
             self._dtypes[register] = node.dtype
 
     def __iter__(self) -> Iterator[OperationStep]:
+        dtypes, numbers = self._dtypes, self._numbers
         for step in self._plan.instructions:
             node, inputs, frees = step.node, step.inputs, step.frees
-            if len(inputs) > 2 and isinstance(node.op, AddN):
+            op, dtype = node.op, node.type.dtype  # type: ignore[union-attr]
+            if len(inputs) > 2 and isinstance(op, AddN):
                 yield from self._all_but_last(node, inputs)
                 inputs, frees = (self._scratch, inputs[-1]), (*frees, self._scratch)
-            number = self._number(node.op, node.type.dtype, step.output, inputs)  # type: ignore[union-attr]
-            yield OperationStep(number, step.output, inputs, frees, node)
+            key = (id(op), dtype, *map(dtypes.__getitem__, inputs))
+            number = numbers.get(key)
+            if number is None:
+                number = self._new_number(op, key)
+            dtypes[step.output] = dtype
+            yield number, step.output, inputs, frees, node
 
     @property
     def _scratch(self) -> int:
@@ -204,23 +195,23 @@ class OperationSteps:
 
     def _all_but_last(self, node: Node, terms: Sequence[int]) -> Iterator[OperationStep]:
         """Yield all additions of a sum but the last."""
-        total = terms[0]
+        dtypes, total = self._dtypes, terms[0]
         for term in terms[1:-1]:
-            dtype = np.result_type(self._dtypes[total], self._dtypes[term])
-            number = self._number(node.op, dtype, self._scratch, (total, term))
-            yield OperationStep(number, self._scratch, (total, term), (), node)
+            dtype = np.result_type(dtypes[total], dtypes[term])
+            key = (id(node.op), dtype, dtypes[total], dtypes[term])
+            number = self._numbers.get(key)
+            if number is None:
+                number = self._new_number(node.op, key)
+            dtypes[self._scratch] = dtype
+            yield number, self._scratch, (total, term), (), node
             total = self._scratch
 
-    def _number(self, op: Any, dtype: np.dtype[Any], output: int, inputs: tuple[int, ...]) -> int:
-        """Return the number of an operation, whose result is then in a register."""
-        dtypes = self._dtypes
-        key = (op, dtype, *[dtypes[register] for register in inputs])
-        dtypes[output] = dtype
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = len(self.operations)
-            self.operations.append(Operation(op, key[2:], dtype, self._is_fast))
-        return number
+    def _new_number(self, op: Any, key: tuple[Any, ...]) -> int:
+        """Return the number of a new operation; its key has the dtypes of result and operands."""
+        _, dtype, *operands = key
+        self._numbers[key] = len(self.operations)
+        self.operations.append(Operation(op, tuple(operands), dtype, self._is_fast))
+        return self._numbers[key]
 
 
 class _Assembler:
@@ -255,17 +246,9 @@ class _Assembler:
         number, output, inputs, frees, node = step
         if number == len(self._index_of):
             self._know(operations[number])
-        if self._last is not None and inputs.count(self._last[1]) == 1:
-            before, made = self._last
-            slot = inputs.index(made)
-            if made == output or made in frees:
-                pair = self._pair(operations, before, number, slot)
-                if pair is not None:
-                    first = self._words[-2:]
-                    del self._words[-4:]
-                    self._words.extend((pair, output, *first, inputs[1 - slot]))
-                    self._last = None
-                    return
+        if self._last is not None and self._append_pair(operations, step, *self._last):
+            self._last = None
+            return
         index = self._index_of[number]
         if index is None:
             self._words.extend((self._index(CallPython()), len(self.table)))
@@ -274,6 +257,22 @@ class _Assembler:
             self._words.extend((index, output, *inputs))
         self.count += 1
         self._last = (number, output) if self._is_paired[number] else None
+
+    def _append_pair(
+        self, operations: Sequence[Operation], step: OperationStep, before: int, made: int
+    ) -> bool:
+        """Make a pair of the operation before and this one, which is the only user of its result;
+        return whether there is one."""
+        number, output, inputs, frees, _ = step
+        if (made != output and made not in frees) or inputs.count(made) != 1:
+            return False
+        slot = inputs.index(made)
+        pair = self._pair(operations, before, number, slot)
+        if pair is not None:
+            first = self._words[-2:]
+            del self._words[-4:]
+            self._words.extend((pair, output, *first, inputs[1 - slot]))
+        return pair is not None
 
     def _know(self, operation: Operation) -> None:
         """Note how an operation is written: not at all, if it has no native code."""
