@@ -18,6 +18,7 @@ from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
 from symad.ops.control import WithBody
 from symad.ops.fused import Fused
+from symad.passes.batch import batch
 from symad.passes.decompose import decompose
 from symad.passes.failures import allow_failures
 from symad.passes.fuse import fuse, is_of_numbers
@@ -129,6 +130,7 @@ def _is_fused(graph: Graph, job: Job) -> bool:
 PIPELINE: tuple[Pass | BackendStage, ...] = (
     Pass("specialise", lambda graph, job, record: specialise(graph, job.types or ()),
          lambda graph, job: job.types is not None),
+    Pass("batch", lambda graph, job, record: batch(graph)),
     Pass("bodies", _optimise_bodies),
     Pass("allow failures", lambda graph, job, record: allow_failures(graph)),
     Pass("rewrite", lambda graph, job, record: rewrite(graph, rules_of(job.grade), record)),
