@@ -152,6 +152,7 @@ if TYPE_CHECKING:
     from symad.functions.accumulation import cumulative_prod, cumulative_sum
     from symad.functions.arrays import asarray, empty, empty_like, from_dlpack, meshgrid
     from symad.functions.averages import average, corrcoef, cov
+    from symad.functions.batching import vmap
     from symad.functions.broadcasting import broadcast_arrays, broadcast_shapes
     from symad.functions.choices import piecewise, select
     from symad.functions.comparing import (
@@ -322,7 +323,7 @@ __all__ = [
     "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot", "testing",
     "tile", "to_networkx", "top_k", "trace", "transpose", "trapezoid", "tri", "tril", "triu",
     "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unravel_index", "unstack",
-    "unwrap", "value_and_gradients", "vander", "var", "vdot", "vecdot", "vecmat", "vsplit",
+    "unwrap", "value_and_gradients", "vander", "var", "vdot", "vecdot", "vecmat", "vmap", "vsplit",
     "vstack", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 

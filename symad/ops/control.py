@@ -129,7 +129,7 @@ class Map(WithBody):
         return result.with_shape((length, *result.shape))
 
     def body_types(self, *types: Any) -> tuple[Type, ...]:
-        elements = [_element_type(type_) for type_ in types[: self.sequences]]
+        elements = [element_type(type_) for type_ in types[: self.sequences]]
         return (*elements, *types[self.sequences :])
 
     def flops(self, result: Any, *types: Any) -> int:
@@ -188,7 +188,7 @@ class Map(WithBody):
         return self._mapped(slot, moved, [seed, where], [out, active], inputs)
 
     def _element_of(self, condition: Node) -> Node:
-        return placeholder(condition, _element_type(condition.type))
+        return placeholder(condition, element_type(condition.type))
 
     def _pulled(self, slot: int, seed: Node, where: Node) -> Sequence[Node]:
         """Return the adjoint of an input of the body, and where it can differ from 0."""
@@ -283,12 +283,13 @@ def map_over(function: Callable[..., Node], sequences: Sequence[Node]) -> Node:
     array([[ 1.,  4.],
            [ 9., 16.]])
     """
-    elements = [placeholder(sequence, _element_type(sequence.type)) for sequence in sequences]
+    elements = [placeholder(sequence, element_type(sequence.type)) for sequence in sequences]
     body, captured = close_over(function(*elements), elements)
     return apply(Map(body, len(elements)), *sequences, *captured)
 
 
-def _element_type(type_: Type) -> TensorType:
+def element_type(type_: Type) -> TensorType:
+    """Return the type of one element of an array along its first axis."""
     (tensor,) = tensor_types(type_)
     if isinstance(tensor.shape, UnknownShape):
         return tensor.with_shape(UnknownShape.fresh())

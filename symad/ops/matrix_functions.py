@@ -117,6 +117,9 @@ class Sqrtm(PerMatrix):
         Sample(lambda a: apply(Sqrtm(), a), [fixed([[4, 0], [0, 9]])], np.sqrt, label="integers"),
     )  # fmt: skip
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return None  # SciPy has it for one matrix
+
     def infer(self, *types: Any) -> Type:
         (a,) = tensor_types(*types)
         if a.ndim not in (2, None):
@@ -302,7 +305,7 @@ class SolveSylvester(PerMatrix):
         return TensorType(dtype, tuple(map(_same, _sizes(q), (rows, columns))))
 
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
-        return None  # SciPy solves one equation at a time
+        return None  # SciPy has it for one equation
 
     def flops(self, result: Any, *types: Any) -> int:
         return sum(25 * int(type_.shape[-1]) ** 3 for type_ in types[:2])

@@ -44,8 +44,6 @@ def batch(graph: Graph) -> Graph:
       %2: f64[4] = sum(%1, axis=(-1,), keepdims=False)
       return %2
     """
-    if not any(isinstance(node.op, Map) for node in graph.nodes):
-        return graph
     return rebuild(graph, _visit)
 
 
@@ -166,9 +164,7 @@ def _merged(
 # Memory
 
 
-def _rows_at_once(
-    body: Graph, batched: Sequence[bool], inputs: Sequence[Node], rows: int
-) -> int:
+def _rows_at_once(body: Graph, batched: Sequence[bool], inputs: Sequence[Node], rows: int) -> int:
     """Return for how many elements the intermediate values may be kept at once."""
     given = sum(x.type.nbytes for x in inputs)
     made = sum(stack_type(x.type, rows).nbytes for x in body.outputs)
