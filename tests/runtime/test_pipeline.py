@@ -23,7 +23,8 @@ from tests.support.golden_corpus import CORPUS, Case
 
 NAMES = [
     "specialise", "batch", "bodies", "allow failures", "rewrite", "order products",
-    "transpose products", "recompute", "decompose", "fuse", "schedule", "lower", "assign buffers", "emit",
+    "transpose products", "recompute", "decompose", "fuse", "schedule", "lower", "assign buffers",
+    "emit",
 ]  # fmt: skip
 
 
