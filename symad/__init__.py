@@ -224,6 +224,7 @@ if TYPE_CHECKING:
         vsplit,
     )
     from symad.functions.linear_algebra import vecdot
+    from symad.functions.loops import fori_loop, scan, while_loop
     from symad.functions.nan_reductions import (
         nan_to_num,
         nanargmax,

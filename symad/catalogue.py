@@ -25,6 +25,7 @@ _MODULES = {
     "flipud hsplit rollaxis rot90 vsplit",
     "functions.linear_algebra": "vecdot linalg.cross linalg.diagonal linalg.matrix_norm "
     "linalg.matrix_rank linalg.outer linalg.vecdot linalg.vector_norm",
+    "functions.loops": "fori_loop scan while_loop",
     "functions.matrix_functions": "linalg.block_diag linalg.cho_factor linalg.cho_solve "
     "linalg.cond linalg.eig linalg.eigvals linalg.expm linalg.lstsq linalg.lu "
     "linalg.multi_dot linalg.solve_banded linalg.solve_sylvester linalg.sqrtm linalg.tensorinv "

@@ -5,18 +5,20 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.graph.nested import is_nested, leaves, leaves_with_paths, rebuild
+from symad.graph.nested import is_nested, leaves_with_paths, rebuild
 from symad.graph.node import Node, apply, reporting
+from symad.graph.provenance import tracing
 from symad.graph.traverse import topological_order
-from symad.ops.base import as_node, register
-from symad.ops.control import Map, close_over, element_type, placeholder
+from symad.ops.base import register, tensor_types
+from symad.ops.body import close_over, placeholder, results_of
+from symad.ops.control import Map, element_type
 from symad.ops.permute import moveaxis
-from symad.ops.structure import items_of, structure
-from symad.types import Dimension, StructureType, TensorType
+from symad.ops.structure import flat_nodes, nest
+from symad.types import UnknownShape
 
 
 @register
@@ -67,65 +69,63 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
     @functools.wraps(function)
     def mapped(*args: Any, **keywords: Any) -> Any:
         with reporting("vmap"):
-            given = _arguments(function, args, keywords, in_axes)
-            _check_lengths(given)
-        sequences = [x for one in given for x in one.sequences]
+            given = _leaves_of(function, args, keywords, in_axes)
+            arrays = [leaf.sequences() for leaf in given]
+            _check_lengths(given, arrays)
+        sequences = [x for group in arrays for x in group]
         elements = [placeholder(x, element_type(x.type)) for x in sequences]
-        rest = iter(elements)
-        inside = iter([one.inside(rest) for one in given])
-        result = function(*rebuild(args, inside), **rebuild(keywords, inside))
+        with tracing() as made:
+            inside = _for_one(given, arrays, elements)
+            result = function(*rebuild(args, inside), **rebuild(keywords, inside))
+            with reporting("vmap"):
+                found = [_Leaf(*one) for one in _with_axes("result", result, out_axes, "out_axes")]
+            outputs = [[] if one.axis is None else flat_nodes(one.value) for one in found]
         with reporting("vmap"):
-            return _stacked(result, out_axes, elements, sequences)
+            _check_shared(found, elements)
+            body, captured = close_over([x for group in outputs for x in group], elements, made)
+            stacks = iter(results_of(apply(Map(body, len(elements)), *sequences, *captured)))
+            groups = [list(islice(stacks, len(group))) for group in outputs]
+            return rebuild(result, map(_Leaf.stacked, found, groups))
 
     return mapped
 
 
-@dataclass(frozen=True)
-class _Argument:
-    """An array, a structure node or another value in the arguments.
-
-    Attributes
-    ----------
-    name : str
-    value : object
-    sequences : sequence of Node
-        The arrays in it with their elements along the first axis; none if it is passed as it is.
-    """
+class _Leaf(NamedTuple):
+    """A leaf of arguments or results: its name in errors, and the axis of the elements."""
 
     name: str
     value: Any
-    sequences: Sequence[Node]
+    axis: int | None
 
-    def inside(self, elements: Iterator[Node]) -> Any:
-        """Return the value for one element, whose arrays are the next ``elements``."""
-        if not self.sequences:
+    def sequences(self) -> list[Node]:
+        """Return the arrays in the value with the axis of the elements first."""
+        if self.axis is None:
+            return []
+        arrays = flat_nodes(self.value)
+        for array in arrays:
+            if array.ndim is not None and not -array.ndim <= self.axis < array.ndim:
+                raise ShapeError(
+                    f"{self.name} has elements along axis {self.axis}, but is {array.type}",
+                    remedy="Give another axis in in_axes, None if it is the same for all elements.",
+                )
+        return [moveaxis(x, self.axis, 0) if self.axis else x for x in arrays]
+
+    def stacked(self, arrays: Sequence[Node]) -> Any:
+        """Return the value of all elements, made of ``arrays``, which have their axis first."""
+        if self.axis is None or self.value is None:
             return self.value
-        return _like(self.value, elements) if isinstance(self.value, Node) else next(elements)
-
-    def lengths(self) -> list[Dimension]:
-        """Return how many elements the arrays have, where that is known."""
-        shapes = [x.type.shape for x in self.sequences if isinstance(x.type, TensorType)]
-        return [shape[0] for shape in shapes if isinstance(shape, tuple)]
-
-
-def _like(node: Node, arrays: Iterator[Node]) -> Node:
-    """Return a node of the structure of ``node`` made of ``arrays``."""
-    if not isinstance(node.type, StructureType):
-        return next(arrays)
-    return structure(rebuild(_opened(node.type), arrays))
+        for x in arrays:
+            if x.ndim is not None and not -x.ndim <= self.axis < x.ndim:
+                raise ShapeError(
+                    f"{self.name} has {x.ndim} axes, but its axis in out_axes is {self.axis}"
+                )
+        return nest(
+            self.value, iter([moveaxis(x, 0, self.axis) if self.axis else x for x in arrays])
+        )
 
 
-def _opened(type_: Any) -> Any:
-    """Return the types in a structure as a nested Python structure."""
-    if not isinstance(type_, StructureType):
-        return type_
-    items = {key: _opened(item) for key, item in type_.fields}
-    kinds: dict[str, Any] = {"dict": dict, "list": lambda x: list(x.values())}
-    return kinds.get(type_.kind, lambda x: tuple(x.values()))(items)
-
-
-def _arguments(function: Any, args: Any, keywords: Any, in_axes: Any) -> list[_Argument]:
-    """Return the leaves of the arguments, with the names that errors give them."""
+def _leaves_of(function: Any, args: Any, keywords: Any, in_axes: Any) -> list[_Leaf]:
+    """Return the leaves of the arguments."""
     names = [f"argument {name}" for name in _parameter_names(function, len(args))]
     if not isinstance(in_axes, (tuple, list)):
         in_axes = (in_axes,) * len(args)
@@ -135,13 +135,7 @@ def _arguments(function: Any, args: Any, keywords: Any, in_axes: Any) -> list[_A
         *zip(names, args, in_axes, strict=True),
         *((f"argument {name}", value, 0) for name, value in keywords.items()),
     ]
-    leaves = [leaf for triple in triples for leaf in _with_axes(*triple, "in_axes")]
-    found = [_argument(name, value, axis) for name, value, axis in leaves]
-    if not any(one.sequences for one in found):
-        raise GraphTypeError(
-            "no argument has elements", remedy="Give an axis for one of them in in_axes."
-        )
-    return found
+    return [_Leaf(*leaf) for triple in triples for leaf in _with_axes(*triple, "in_axes")]
 
 
 def _parameter_names(function: Any, count: int) -> list[str]:
@@ -172,64 +166,41 @@ def _keys(value: Any) -> list[Any]:
     return sorted(keys, key=repr)
 
 
-def _argument(name: str, value: Any, axis: int | None) -> _Argument:
-    if axis is None or value is None:
-        return _Argument(name, value, ())
-    arrays = items_of(as_node(value))
-    for array in arrays:
-        if array.ndim is not None and not -array.ndim <= axis < array.ndim:
-            raise ShapeError(
-                f"{name} has elements along axis {axis}, but is {array.type}",
-                remedy="Give another axis in in_axes, None if it is the same for all elements.",
-            )
-    return _Argument(name, value, [moveaxis(x, axis, 0) if axis else x for x in arrays])
+def _for_one(
+    given: Sequence[_Leaf], arrays: Sequence[Sequence[Node]], elements: Sequence[Node]
+) -> Iterator[Any]:
+    """Return the leaves of the arguments for one element."""
+    rest = iter(elements)
+    pairs = zip(given, arrays, strict=True)
+    return iter([nest(leaf.value, rest) if group else leaf.value for leaf, group in pairs])
 
 
-def _check_lengths(arguments: Sequence[_Argument]) -> None:
-    """Check that all numbers of elements that are known are the same."""
-    known = [(n, one.name) for one in arguments for n in one.lengths() if isinstance(n, int)]
-    for count, name in known[1:]:
-        first, other = known[0]
-        if count != first:
-            raise ShapeError(f"{other} has {first} elements, but {name} has {count}")
+def _check_lengths(leaves_: Sequence[_Leaf], sequences: Sequence[Sequence[Node]]) -> None:
+    """Check that there are elements, and that all numbers of them that are known are the same."""
+    if not any(sequences):
+        raise GraphTypeError(
+            "no argument has elements", remedy="Give an axis for one of them in in_axes."
+        )
+    first, name = None, ""
+    for leaf, arrays in zip(leaves_, sequences, strict=True):
+        shapes = [type_.shape for type_ in tensor_types(*[x.type for x in arrays])]
+        for count in [shape[0] for shape in shapes if not isinstance(shape, UnknownShape)]:
+            if first is None and isinstance(count, int):
+                first, name = count, leaf.name
+            elif isinstance(count, int) and count != first:
+                raise ShapeError(f"{name} has {first} elements, but {leaf.name} has {count}")
 
 
-def _stacked(
-    result: Any, out_axes: Any, elements: Sequence[Node], sequences: Sequence[Node]
-) -> Any:
-    """Return the results for all elements, from those for one, in the same structure."""
-    moving = _depend_on(elements, [leaf for leaf in leaves(result) if isinstance(leaf, Node)])
-    found = []
-    for name, leaf, axis in _with_axes("result", result, out_axes, "out_axes"):
-        if leaf is None or (axis is None and leaf not in moving):
-            found.append(leaf)
-            continue
-        if axis is None:
-            raise GraphTypeError(
-                f"{name} depends on the elements, but its axis in out_axes is None",
-                where=leaf.site.describe(),
-            )
-        node = as_node(leaf)
-        arrays = [_mapped(x, axis, name, elements, sequences) for x in items_of(node)]
-        found.append(_like(node, iter(arrays)))
-    return rebuild(result, iter(found))
-
-
-def _depend_on(elements: Sequence[Node], nodes: Sequence[Node]) -> set[Node]:
-    """Return the nodes, and those they are computed from, that depend on the elements."""
+def _check_shared(results: Sequence[_Leaf], elements: Sequence[Node]) -> None:
+    """Check that results without an axis of elements do not depend on the elements."""
+    shared = [one for one in results if one.axis is None and isinstance(one.value, Node)]
     moving = set(elements)
-    for node in topological_order(nodes, stop=moving):
+    for node in topological_order([one.value for one in shared], stop=moving):
         if any(source in moving for source in node.inputs):
             moving.add(node)
-    return moving
-
-
-def _mapped(
-    output: Node, axis: int, name: str, elements: Sequence[Node], sequences: Sequence[Node]
-) -> Node:
-    """Return one array of the results for all elements, which are along ``axis``."""
-    body, captured = close_over(output, elements)
-    result = apply(Map(body, len(elements)), *sequences, *captured)
-    if result.ndim is not None and not -result.ndim <= axis < result.ndim:
-        raise ShapeError(f"{name} has {result.ndim} axes, but its axis in out_axes is {axis}")
-    return moveaxis(result, 0, axis) if axis else result
+    for name, node, _ in shared:
+        if node in moving:
+            raise GraphTypeError(
+                f"{name} depends on the elements, but its axis in out_axes is None",
+                where=node.site.describe(),
+            )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, dataclass_
 
 from symad.errors import InternalError, SymadError
 from symad.graph.operators import FUNCTIONS, Operators
-from symad.graph.provenance import Role, Site, current_creation
+from symad.graph.provenance import Role, Site, current_creation, current_trace
 from symad.types import Type
 from symad.visible import visible
 
@@ -340,6 +340,9 @@ class Node(Operators["Node"]):
         self.scope: tuple[str, ...] = context.scope
         self.site: Site = context.site or Site.capture()
         self.role: Role[Node] | None = context.role
+        made = current_trace()
+        if made is not None:
+            made.append(self)
 
     @property
     def label(self) -> str:

@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from symad.errors import InternalError
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node, apply
-from symad.graph.op import OP_CLASSES, call
+from symad.graph.op import call
 from symad.graph.provenance import creating
+from symad.ops.base import tensor_types
 from symad.ops.batching import repeated, shape_of, stack_type
-from symad.ops.control import Call, Map, placeholder
-from symad.types import StructureType, TensorType, Type
+from symad.ops.body import placeholder, results_of
+from symad.ops.control import Call, Map, element_type
+from symad.ops.structure import items_of, nest, structure
+from symad.types import Type
 
 _MOST_BYTES = 1 << 26
 """How many bytes the intermediate values of a map may take in any case, all elements together,"""
@@ -64,31 +67,24 @@ def _expanded(op: Map, inputs: Sequence[Node]) -> Node | None:
     batched = [slot < op.sequences for slot in range(len(inputs))]
     most = _rows_at_once(body, batched, inputs, rows)
     if most >= rows:
-        outputs = _all_at_once(body, batched, inputs, rows)
-    else:
-        outputs = _in_blocks(body, batched, inputs, rows, most) if most > 1 else None
-    return None if outputs is None else _result(outputs)
-
-
-def _result(outputs: Sequence[Node]) -> Node:
-    """Return the value of a map from those of its body's outputs."""
-    return outputs[0] if len(outputs) == 1 else call("structure", tuple(outputs))
+        return _result(_all_at_once(body, batched, inputs, rows))
+    return _result(_in_blocks(body, batched, inputs, rows, most)) if most > 1 else None
 
 
 def _empty(type_: Type) -> Node:
-    """Return arrays without elements."""
-    if isinstance(type_, TensorType):
-        return call("zeros", type_.shape, dtype=type_.dtype)
-    present = [(key, item) for key, item in type_.fields if item is not None]
-    op = OP_CLASSES["make_structure"](
-        type_.kind, type_.keys, tuple(item is not None for _, item in type_.fields)
-    )
-    return apply(op, *[_empty(item) for _, item in present])
+    """Return an array of ``type_`` without elements."""
+    (tensor,) = tensor_types(type_)
+    return call("zeros", tensor.shape, dtype=tensor.dtype)
+
+
+def _result(outputs: Sequence[Node]) -> Node:
+    """Return the value of a map or a call from those of its body's outputs."""
+    return outputs[0] if len(outputs) == 1 else structure(tuple(outputs))
 
 
 def _all_at_once(
     body: Graph, batched: Sequence[bool], inputs: Sequence[Node], rows: int
-) -> list[Node] | None:
+) -> list[Node]:
     """Return the outputs of a body for ``rows`` elements, stacked.
 
     Parameters
@@ -109,56 +105,49 @@ def _all_at_once(
             if not any(source in stacked for source in node.inputs):
                 new[node] = replace_inputs(node, sources)
                 continue
-            made = _batched(node, [source in stacked for source in node.inputs], sources, rows)
-        if made is None:
-            return None
-        new[node] = made
-        stacked.add(node)
+            new[node] = _batched(node, [x in stacked for x in node.inputs], sources, rows)
+            stacked.add(node)
     return [new[node] if node in stacked else repeated(new[node], rows) for node in body.outputs]
 
 
-def _batched(
-    node: Node, batched: Sequence[bool], inputs: tuple[Node, ...], rows: int
-) -> Node | None:
-    """Return the stacked values of one node of a body, ``None`` if that is not possible."""
-    op = node.op
+def _batched(node: Node, batched: Sequence[bool], inputs: tuple[Node, ...], rows: int) -> Node:
+    """Return the stacked values of one node of a body."""
+    op, made = node.op, None
     assert op is not None
     if isinstance(op, Call):
-        outputs = _all_at_once(batch(op.body), batched, inputs, rows)
-        made = None if outputs is None else _result(outputs)
+        made = _result(_all_at_once(batch(op.body), batched, inputs, rows))
     elif isinstance(op, Map) and not any(batched[op.sequences :]):
-        made = _merged(op, node, batched, inputs, rows)
+        made = _merged(op, batched, inputs, rows)
     else:
         made = op.batch(node, batched, *inputs)
     made = _mapped(node, batched, inputs) if made is None else made
-    if made is not None and made.type != stack_type(node.type, rows):
+    if made.type != stack_type(node.type, rows):
         raise InternalError(f"{op.name}: batching gives {made.type} for {rows} of {node.type}")
     return made
 
 
-def _mapped(node: Node, batched: Sequence[bool], inputs: Sequence[Node]) -> Node | None:
+def _mapped(node: Node, batched: Sequence[bool], inputs: Sequence[Node]) -> Node:
     """Return a map of one op over its elements."""
-    if any(isinstance(x.type, StructureType) for x in (node, *node.inputs)):
-        return None
-    stand_ins = [placeholder(x) for x in node.inputs]
-    order = sorted(range(len(inputs)), key=lambda slot: not batched[slot])
-    body = Graph([replace_inputs(node, tuple(stand_ins))], [stand_ins[slot] for slot in order])
-    return apply(Map(body, sum(batched)), *[inputs[slot] for slot in order])
+    slots = sorted(range(len(inputs)), key=lambda slot: not batched[slot])
+    given = [x for slot in slots for x in items_of(inputs[slot])]
+    elements = [placeholder(x) for slot in slots for x in items_of(node.inputs[slot])]
+    rest = iter(elements)
+    one = {slot: nest(node.inputs[slot], rest) for slot in slots}
+    outputs = items_of(replace_inputs(node, tuple([one[slot] for slot in range(len(inputs))])))
+    count = sum(len(items_of(inputs[slot])) for slot in slots if batched[slot])
+    mapped = apply(Map(Graph(outputs, elements), count), *given)
+    result: Node = nest(node, iter(results_of(mapped)))
+    return result
 
 
-def _merged(
-    op: Map, node: Node, batched: Sequence[bool], inputs: Sequence[Node], rows: int
-) -> Node | None:
+def _merged(op: Map, batched: Sequence[bool], inputs: Sequence[Node], rows: int) -> Node:
     """Return an inner map that stays, over the elements of the outer and the inner map at once."""
-    if isinstance(node.type, StructureType):
-        return None
-    sequences = []
-    for x, is_batched in zip(inputs[: op.sequences], batched, strict=False):
-        _, count, *shape = shape_of(x if is_batched else repeated(x, rows))
-        whole = x if is_batched else repeated(x, rows)
-        sequences.append(call("reshape", whole, (rows * count, *shape)))
-    made = apply(op, *sequences, *inputs[op.sequences :])
-    return call("reshape", made, (rows, *shape_of(node)))
+    pairs = zip(inputs[: op.sequences], batched, strict=False)
+    whole = [x if is_batched else repeated(x, rows) for x, is_batched in pairs]
+    count = shape_of(whole[0])[1]
+    joined = [call("reshape", x, (rows * count, *shape_of(x)[2:])) for x in whole]
+    results = results_of(apply(op, *joined, *inputs[op.sequences :]))
+    return _result([call("reshape", x, (rows, count, *shape_of(x)[1:])) for x in results])
 
 
 # Memory
@@ -190,7 +179,7 @@ def _peak(body: Graph, batched: Sequence[bool]) -> int:
 
 def _in_blocks(
     body: Graph, batched: Sequence[bool], inputs: Sequence[Node], rows: int, size: int
-) -> list[Node] | None:
+) -> list[Node]:
     """Return the outputs of a body for all elements, from a map over blocks of ``size`` of them."""
     count, rest = divmod(rows, size)
     blocks, elements = [], []
@@ -198,15 +187,14 @@ def _in_blocks(
         shape = shape_of(x)[1:]
         whole = call("reshape", x[: count * size], (count, size, *shape)) if is_batched else x
         blocks.append(whole)
-        elements.append(placeholder(x, whole[0].type if is_batched else x.type))
+        elements.append(placeholder(x, element_type(whole.type) if is_batched else x.type))
     made = _all_at_once(body, batched, elements, size)
-    if made is None:
-        return None
     mapped = apply(Map(Graph(made, elements), sum(batched)), *blocks)
-    outputs = [call("reshape", mapped, (count * size, *shape_of(x)[1:])) for x in made]
+    results = results_of(mapped)
+    outputs = [call("reshape", x, (count * size, *shape_of(x)[2:])) for x in results]
     if not rest:
         return outputs
     pairs = zip(inputs, batched, strict=True)
     last = [x[count * size :] if is_batched else x for x, is_batched in pairs]
     others = _all_at_once(body, batched, last, rest)
-    return others and [call("concat", pair) for pair in zip(outputs, others, strict=True)]
+    return [call("concat", pair) for pair in zip(outputs, others, strict=True)]

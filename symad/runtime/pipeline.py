@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from symad.backends.base import Backend, Program, Settings
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
-from symad.ops.control import Map, WithBody
+from symad.ops.body import WithBody
+from symad.ops.control import Map
 from symad.ops.fused import Fused
 from symad.passes.batch import batch
 from symad.passes.decompose import decompose
@@ -95,8 +96,10 @@ def _optimise_bodies(graph: Graph, job: Job, record: Recorder) -> Graph:
 
 def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
     """Return the graph with its bodies changed, except those of loop nests."""
-    bodies = {node.op for node in graph.nodes if isinstance(node.op, WithBody)}
-    new = {op: op.with_body(change(op.body)) for op in bodies if not isinstance(op, Fused)}
+    ops = {node.op for node in graph.nodes if isinstance(node.op, WithBody)}
+    new = {
+        op: op.with_bodies(*map(change, op.bodies)) for op in ops if not isinstance(op, Fused)
+    }
     if not new:
         return graph
 

@@ -16,7 +16,7 @@ from symad.graph.graph import verify
 from symad.graph.node import Constant, Node
 from symad.graph.provenance import RoleKind
 from symad.ops.arithmetic import Add
-from symad.ops.control import WithBody
+from symad.ops.body import WithBody
 from symad.passes.decompose import decompose
 from symad.passes.fuse import fuse
 from symad.passes.grade import Grade
