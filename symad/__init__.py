@@ -153,6 +153,7 @@ if TYPE_CHECKING:
     from symad.functions.arrays import asarray, empty, empty_like, from_dlpack, meshgrid
     from symad.functions.associative import associative_scan
     from symad.functions.averages import average, corrcoef, cov
+    from symad.functions.batching import vmap
     from symad.functions.branches import cond, switch
     from symad.functions.broadcasting import broadcast_arrays, broadcast_shapes
     from symad.functions.choices import piecewise, select
@@ -326,7 +327,7 @@ __all__ = [
     "tensordot", "testing", "tile", "to_networkx", "top_k", "trace", "transpose", "trapezoid",
     "tri", "tril", "triu", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8",
     "unravel_index", "unstack", "unwrap", "value_and_gradients", "vander", "var", "vdot", "vecdot",
-    "vecmat", "vsplit", "vstack", "where", "while_loop", "zeros", "zeros_like",
+    "vecmat", "vmap", "vsplit", "vstack", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _ON_FIRST_USE.update(_catalogue.FUNCTIONS | _catalogue.INTERNAL)

@@ -8,6 +8,7 @@ _MODULES = {
     "functions.arrays": "asarray empty empty_like from_dlpack meshgrid",
     "functions.averages": "average corrcoef cov",
     "functions.branches": "cond switch",
+    "functions.batching": "vmap",
     "functions.broadcasting": "broadcast_arrays broadcast_shapes",
     "functions.choices": "piecewise select",
     "functions.comparing": "allclose array_equal array_equiv fabs fmax fmin heaviside isclose "

@@ -8,10 +8,12 @@ from symad.autodiff.forward import pushforward, pushforward_of_unit
 from symad.autodiff.reverse import AnyNode, Key, Unused, gradients, pullback_of_unit
 from symad.errors import GradientError
 from symad.graph.nested import Nested, map_leaves
-from symad.graph.node import Node
+from symad.graph.node import Node, apply
 from symad.graph.op import call
 from symad.ops.adjoint import reshape_like
 from symad.ops.control import map_over
+from symad.ops.unit_vectors import UnitVectors
+from symad.types import TensorType
 
 Value = TypeVar("Value", bound=Node | Nested)
 Mode: TypeAlias = Literal["reverse", "forward"]
@@ -63,29 +65,30 @@ def value_and_gradients(
 
 
 @overload
-def jacobian(y: Node, xs: Node, mode: Mode = "reverse") -> Node: ...
+def jacobian(y: Node, xs: Node, mode: Mode | None = None) -> Node: ...
 
 
 @overload
-def jacobian(y: Node, xs: list[AnyNode], mode: Mode = "reverse") -> list[Node]: ...
+def jacobian(y: Node, xs: list[AnyNode], mode: Mode | None = None) -> list[Node]: ...
 
 
 @overload
-def jacobian(y: Node, xs: Nested, mode: Mode = "reverse") -> Any: ...
+def jacobian(y: Node, xs: Nested, mode: Mode | None = None) -> Any: ...
 
 
-def jacobian(y: Node, xs: Any, mode: Mode = "reverse") -> Any:
+def jacobian(y: Node, xs: Any, mode: Mode | None = None) -> Any:
     """Return the Jacobian of ``y``: for each x, all ∂y_i/∂x_j in the shape ``y.shape + x.shape``.
 
-    One pullback is built and mapped over the unit vectors of ``y``; in forward mode, one
-    pushforward is mapped over those of x.
+    In reverse mode, a pullback is mapped over the unit vectors of ``y``; in forward mode, a
+    pushforward over those of x.  A compiled function computes all of them at once.
 
     Parameters
     ----------
     y : Node
     xs : Node or nested structure of nodes
-    mode : {"reverse", "forward"}
-        Reverse mode needs one pass per element of ``y``, forward mode one per element of x.
+    mode : {"reverse", "forward"}, optional
+        Reverse mode needs one pass per element of ``y``, forward mode one per element of x.  By
+        default forward mode if x is known to have fewer elements, else reverse mode.
 
     Returns
     -------
@@ -105,18 +108,27 @@ def jacobian(y: Node, xs: Any, mode: Mode = "reverse") -> Any:
     array([[2., 0.],
            [0., 4.]])
     """
-    if mode == "reverse":
-        return map_leaves(lambda x: _jacobian_by_rows(y, x), xs)
-    if mode == "forward":
-        return map_leaves(lambda x: _jacobian_by_columns(y, x), xs)
-    raise GradientError(f'mode is {mode!r}; it must be "reverse" or "forward"')
+    if mode not in (None, "reverse", "forward"):
+        raise GradientError(f'mode is {mode!r}; it must be "reverse" or "forward"')
+
+    def of(x: Node) -> Node:
+        forward = _has_fewer(x, y) if mode is None else mode == "forward"
+        return _jacobian_by_columns(y, x) if forward else _jacobian_by_rows(y, x)
+
+    return map_leaves(of, xs)
+
+
+def _has_fewer(x: Node, y: Node) -> bool:
+    """Return whether ``x`` is known to have fewer elements than ``y``."""
+    known = isinstance(x.type, TensorType) and x.type.is_static
+    return known and isinstance(y.type, TensorType) and y.type.is_static and x.type.size < y.type.size
 
 
 def _jacobian_by_rows(y: Node, x: Node) -> Node:
     def row(unit: Node) -> Node:
         return pullback_of_unit(y, x, reshape_like(unit, y))
 
-    rows = map_over(row, [_unit_vectors(y)])
+    rows = map_over(row, [apply(UnitVectors(), y)])
     return call("reshape_outer", rows, y, x)
 
 
@@ -124,11 +136,7 @@ def _jacobian_by_columns(y: Node, x: Node) -> Node:
     def column(unit: Node) -> Node:
         return call("reshape", pushforward_of_unit(y, x, reshape_like(unit, x)), (-1,))
 
-    return call("reshape_outer", call("transpose", map_over(column, [_unit_vectors(x)])), y, x)
-
-
-def _unit_vectors(x: Node) -> Node:
-    return call("cast", call("eye", call("size", x)), x.dtype)
+    return call("reshape_outer", call("transpose", map_over(column, [apply(UnitVectors(), x)])), y, x)
 
 
 @overload

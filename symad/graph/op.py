@@ -274,6 +274,22 @@ class Op:
         """
         return None
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        """Return the results for many elements at once, stacked along a new first axis.
+
+        By default ``None``: the op is mapped by itself.  All sizes are known.
+
+        Parameters
+        ----------
+        out : Node
+            This op for one element: its inputs have the types of the elements.
+        batched : sequence of bool
+            Which inputs are elements, stacked along their first axis; at least one is.
+        *inputs : Node
+            The others are the same for all elements.
+        """
+        return None
+
     def decompose(self, *inputs: Node) -> Node | None:
         """Return this op in terms of simpler ones, or ``None`` if there are none.
 

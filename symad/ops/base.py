@@ -14,6 +14,7 @@ from symad.graph.node import Constant, Node, apply, as_array, reporting
 from symad.graph.op import Op, call, explain_calls, resolve
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
 from symad.graph.scalar import ScalarBuilder, Value
+from symad.ops.batching import aligned, stacked
 from symad.types import StructureType, TensorType, Type, broadcast_shapes
 
 Operand: TypeAlias = Node | float | np.ndarray[Any, Any] | np.generic | list[Any] | tuple[Any, ...]
@@ -224,6 +225,12 @@ class PerElement(Op):
 
     def flops(self, result: Any, *types: Any) -> int:
         return type(self).operations * int(result.size)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        if isinstance(out.type, StructureType):  # a sum of structures
+            return apply(self, *stacked(batched, inputs))
+        ndim, pairs = out.type.ndim or 0, zip(inputs, batched, strict=True)
+        return apply(self, *[aligned(x, ndim) if stacks else x for x, stacks in pairs])
 
     def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
         """Return the dtypes to which operands of ``dtypes`` are cast before :meth:`scalar`."""

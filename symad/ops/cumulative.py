@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from symad.graph.node import Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.batching import along_axis_of_rows
 from symad.ops.reduce import as_axis, result_dtype_of
 from symad.types import TensorType, Type, UnknownShape, broadcast_shapes, normalize_axis
 
@@ -35,6 +37,9 @@ class Cumulative(Op):
         if not isinstance(shape, UnknownShape):
             normalize_axis(self.axis, len(shape))
         return TensorType(self.result_dtype(*[tensor.dtype for tensor in tensors]), shape)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return along_axis_of_rows(self, out, batched, inputs)
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype of the result."""

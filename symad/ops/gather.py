@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,14 @@ from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, reals
 from symad.ops.adjoint import cast
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.batching import (
+    along_axis_of_rows,
+    from_end,
+    row_count,
+    shape_of,
+    stacked,
+    zeros_of,
+)
 from symad.ops.index import index_array
 from symad.ops.shape import broadcast_to, one_axis, reshape
 from symad.ops.subscript import along_axis
@@ -108,6 +117,9 @@ class TakeAlongAxis(Linear):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(AddAlongAxis(self.axis), adjoint, *inputs)
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return along_axis_of_rows(self, out, batched, inputs)
+
 
 def _add_along_axis(v: Any, like: Any, indices: Any, axis: int) -> Any:
     total = np.zeros(np.shape(like), v.dtype)
@@ -143,6 +155,11 @@ class AddAlongAxis(Linear):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(TakeAlongAxis(self.axis), adjoint, inputs[2])
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        v, _, index = stacked(batched, inputs)
+        moved = AddAlongAxis(from_end(self.axis, len(shape_of(out))))
+        return apply(moved, v, zeros_of(row_count(batched, inputs), out), index)
 
     def decompose(self, *inputs: Node) -> Node | None:
         """The case of one index along the axis: v at that position, 0 elsewhere.
@@ -215,6 +232,9 @@ class OneHot(Op):
         if isinstance(indices.shape, UnknownShape):
             return TensorType(self.dtype, UnknownShape.fresh())
         return TensorType(self.dtype, (*indices.shape, self.depth))
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return apply(self, *inputs)
 
     def differentiable(self, slot: int) -> bool:
         return False

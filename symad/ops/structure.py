@@ -12,6 +12,7 @@ from symad.graph.op import Op, call
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import Operand, as_node, register
+from symad.ops.batching import stacked
 from symad.types import StructureType, Type
 
 
@@ -45,6 +46,9 @@ class MakeStructure(Op):
         return StructureType(
             self.kind, tuple((key, next(rest) if there else None) for key, there in pairs)
         )
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return apply(self, *stacked(batched, inputs))
 
     def key_of(self, slot: int) -> Any:
         """Return the key under which input ``slot`` is put."""
@@ -98,6 +102,9 @@ class StructureItem(Op):
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return item_or_none(tangent, self.key)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return apply(self, *inputs)
 
 
 def structure(value: Any) -> Node:
