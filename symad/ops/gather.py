@@ -74,6 +74,7 @@ class TakeAlongAxis(Linear):
     axis: int
 
     name = "take_along_axis"
+    elements = "moved"
     reads_all = False
     numpy = np.take_along_axis
     samples = (
@@ -121,6 +122,7 @@ class AddAlongAxis(Linear):
     axis: int
 
     name = "add_along_axis"
+    elements = "added"
     fills_all = False
     numpy = staticmethod(_add_along_axis)
     samples = (

@@ -38,6 +38,7 @@ class Concat(JointlyLinear):
     axis: int
 
     name = "concat"
+    elements = "moved"
     sign = "as inputs"
     numpy = staticmethod(_concat)
     samples = (
@@ -107,6 +108,8 @@ class _Part(Linear):
 
     axis: int
     part: int
+
+    elements = "moved"
 
     def reads(self, slot: int) -> bool:
         return slot == 0
@@ -232,6 +235,7 @@ class Stack(JointlyLinear):
     axis: int
 
     name = "stack"
+    elements = "moved"
     sign = "as inputs"
     numpy = staticmethod(_stack)
     samples = (

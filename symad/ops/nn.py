@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from symad.graph.cost import ELEMENTARY
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
@@ -164,6 +166,9 @@ class Normalized(Op):
         return call("any", active, self.axis, keepdims=True)
 
     active_output = active_input
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        return np.broadcast_to(sets.along(labels[0], self.axis), labels[0].shape)
 
     def flops(self, result: Any, *types: Any) -> int:
         # The maximum, the difference for each element, its exponential, their sum, and the

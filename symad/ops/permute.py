@@ -18,6 +18,7 @@ from symad.types import Shape, Type, UnknownDim, UnknownShape, normalize_axis
 class _Permutation(Linear):
     """An op that reorders axes."""
 
+    elements = "moved"
     is_view = True
 
     def order(self, ndim: int) -> tuple[int, ...]:

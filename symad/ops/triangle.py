@@ -18,6 +18,7 @@ class _Triangle(Linear):
 
     k: int
 
+    elements = "moved"
     reads_all = fills_all = False
 
     def infer(self, *types: Any) -> Type:
@@ -114,6 +115,7 @@ class Diagonal(Linear):
     axis2: int
 
     name = "diagonal"
+    elements = "moved"
     in_expressions = True
     sign = "as inputs"
     reads_all = False
@@ -163,6 +165,7 @@ class DiagonalPlace(Linear):
     axis2: int
 
     name = "diagonal_place"
+    elements = "moved"
     fills_all = False
     numpy = staticmethod(_place_diagonal)
     samples = (
@@ -216,6 +219,7 @@ class DiagonalMatrix(Linear):
     k: int
 
     name = "diag"
+    elements = "moved"
     fills_all = False
     numpy = np.diag
     samples = (
