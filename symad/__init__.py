@@ -149,6 +149,7 @@ from symad.types import TensorType
 
 if TYPE_CHECKING:
     from symad import linalg, nn, optimise, random, special, stats, testing
+    from symad.autodiff.sparse import sparsity
     from symad.functions.accumulation import cumulative_prod, cumulative_sum
     from symad.functions.arrays import asarray, empty, empty_like, from_dlpack, meshgrid
     from symad.functions.averages import average, corrcoef, cov
@@ -317,8 +318,8 @@ __all__ = [
     "reciprocal", "relu", "remainder", "repeat", "reshape", "reshape_like", "reshape_outer",
     "resize", "result_type", "roll", "rollaxis", "rot90", "round", "scatter_add", "scope",
     "searchsorted", "select", "set_at", "shape", "sigmoid", "sign", "signbit", "sin", "sinc",
-    "sinh", "size", "softmax", "softplus", "sort", "special", "split", "sqrt", "square", "squeeze",
-    "stack", "stats", "std", "stop_gradient", "structure", "subtract", "sum", "sum_like",
+    "sinh", "size", "softmax", "softplus", "sort", "sparsity", "special", "split", "sqrt", "square",
+    "squeeze", "stack", "stats", "std", "stop_gradient", "structure", "subtract", "sum", "sum_like",
     "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot", "testing",
     "tile", "to_networkx", "top_k", "trace", "transpose", "trapezoid", "tri", "tril", "triu",
     "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unravel_index", "unstack",

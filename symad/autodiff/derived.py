@@ -63,18 +63,20 @@ def value_and_gradients(
 
 
 @overload
-def jacobian(y: Node, xs: Node, mode: Mode = "reverse") -> Node: ...
+def jacobian(y: Node, xs: Node, mode: Mode | None = None, sparse: bool = False) -> Node: ...
 
 
 @overload
-def jacobian(y: Node, xs: list[AnyNode], mode: Mode = "reverse") -> list[Node]: ...
+def jacobian(
+    y: Node, xs: list[AnyNode], mode: Mode | None = None, sparse: bool = False
+) -> list[Node]: ...
 
 
 @overload
-def jacobian(y: Node, xs: Nested, mode: Mode = "reverse") -> Any: ...
+def jacobian(y: Node, xs: Nested, mode: Mode | None = None, sparse: bool = False) -> Any: ...
 
 
-def jacobian(y: Node, xs: Any, mode: Mode = "reverse") -> Any:
+def jacobian(y: Node, xs: Any, mode: Mode | None = None, sparse: bool = False) -> Any:
     """Return the Jacobian of ``y``: for each x, all ∂y_i/∂x_j in the shape ``y.shape + x.shape``.
 
     One pullback is built and mapped over the unit vectors of ``y``; in forward mode, one
@@ -84,13 +86,22 @@ def jacobian(y: Node, xs: Any, mode: Mode = "reverse") -> Any:
     ----------
     y : Node
     xs : Node or nested structure of nodes
-    mode : {"reverse", "forward"}
-        Reverse mode needs one pass per element of ``y``, forward mode one per element of x.
+    mode : {"reverse", "forward"}, optional
+        Reverse mode, the default, needs one pass per element of ``y``, forward mode one per element
+        of x.  If ``sparse``, the default is whichever needs fewer products.
+    sparse : bool
+        Return the node of a sparse matrix, with a row for each element of ``y`` and a column for
+        each element of x: compiled functions return a :class:`scipy.sparse.csr_array`, and the node
+        can be transposed and multiplied, ``J @ v`` and ``v @ J``.
 
     Returns
     -------
     Node or nested structure like ``xs``
         Zeros where ``y`` does not depend on x.
+
+    See Also
+    --------
+    sparsity : which elements can differ from zero, and how many products give them.
 
     Raises
     ------
@@ -105,7 +116,11 @@ def jacobian(y: Node, xs: Any, mode: Mode = "reverse") -> Any:
     array([[2., 0.],
            [0., 4.]])
     """
-    if mode == "reverse":
+    if sparse:
+        from symad.autodiff.sparse import sparse_jacobian  # slow to import
+
+        return sparse_jacobian(y, xs, mode)
+    if mode in (None, "reverse"):
         return map_leaves(lambda x: _jacobian_by_rows(y, x), xs)
     if mode == "forward":
         return map_leaves(lambda x: _jacobian_by_columns(y, x), xs)
@@ -132,18 +147,18 @@ def _unit_vectors(x: Node) -> Node:
 
 
 @overload
-def hessian(y: Node, xs: Node) -> Node: ...
+def hessian(y: Node, xs: Node, sparse: bool = False) -> Node: ...
 
 
 @overload
-def hessian(y: Node, xs: list[AnyNode]) -> list[Node]: ...
+def hessian(y: Node, xs: list[AnyNode], sparse: bool = False) -> list[Node]: ...
 
 
 @overload
-def hessian(y: Node, xs: Nested) -> Any: ...
+def hessian(y: Node, xs: Nested, sparse: bool = False) -> Any: ...
 
 
-def hessian(y: Node, xs: Any) -> Any:
+def hessian(y: Node, xs: Any, sparse: bool = False) -> Any:
     """Return the Hessian of ``y``: for each x, all ∂²y/∂x_i∂x_j in the shape ``x.shape * 2``.
 
     For several ``xs`` these are the diagonal blocks; ``jacobian(gradients(y, a), b)`` is the
@@ -154,6 +169,8 @@ def hessian(y: Node, xs: Any) -> Any:
     y : Node
         A scalar; otherwise its sum is used.
     xs : Node or nested structure of nodes
+    sparse : bool
+        Return the node of a sparse matrix, as for :func:`jacobian`.
 
     Returns
     -------
@@ -172,6 +189,10 @@ def hessian(y: Node, xs: Any) -> Any:
     array([[6., 2.],
            [2., 0.]])
     """
+    if sparse:
+        from symad.autodiff.sparse import sparse_hessian  # slow to import
+
+        return sparse_hessian(y, xs)
     return map_leaves(lambda x: jacobian(gradients(y, x), x), xs)
 
 

@@ -58,7 +58,7 @@ def _arrays(labels: Any) -> list[Any]:
 def _filled(type_: Type | None, label: int) -> Labels:
     if isinstance(type_, StructureType):
         return {key: _filled(item, label) for key, item in type_.fields}
-    return None if type_ is None else np.full(type_.shape, label)  # type: ignore[arg-type]
+    return None if type_ is None else np.full(type_.shape, label)
 
 
 class KnownValues:

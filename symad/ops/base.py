@@ -16,7 +16,7 @@ from symad.graph.op import Op, call, resolve
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.graph.traverse import topological_order
-from symad.types import StructureType, TensorType, Type, broadcast_shapes
+from symad.types import SparseType, StructureType, TensorType, Type, broadcast_shapes
 
 Operand: TypeAlias = Node | float | np.ndarray[Any, Any] | np.generic | list[Any] | tuple[Any, ...]
 """The operands of functions: a node, a Python number, an array or a nested list of numbers."""
@@ -178,13 +178,19 @@ def tensor_types(*types: Type) -> tuple[TensorType, ...]:
     Raises
     ------
     GraphTypeError
-        If one is a structure.
+        If one is a structure or a sparse matrix.
     """
     for type_ in types:
         if isinstance(type_, StructureType):
             raise GraphTypeError(
                 f"an array is needed, not the structure {type_}",
                 remedy="Take an item out of it first: structure[key].",
+            )
+        if isinstance(type_, SparseType):
+            raise GraphTypeError(
+                f"an array is needed, not the sparse matrix {type_}",
+                remedy="A sparse matrix can be returned, multiplied (J @ v, v @ J) and transposed; "
+                "without sparse=True, the derivative is an array.",
             )
     return types  # type: ignore[return-value]
 

@@ -23,7 +23,7 @@ from symad.graph.sample import Sample, reals
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import as_node, tensor_types
-from symad.types import StructureType, TensorType, Type, UnknownDim, UnknownShape
+from symad.types import TensorType, Type, UnknownDim, UnknownShape
 
 Program = Callable[[Sequence[Any]], list[Any]]
 """A compiled body: takes the values of its inputs, returns those of its outputs."""
@@ -116,7 +116,7 @@ class Map(WithBody):
 
     def infer(self, *types: Any) -> Type:
         result = self.body.outputs[0].type
-        if isinstance(result, StructureType):
+        if not isinstance(result, TensorType):
             raise ShapeError("the body must return an array")
         length: Any = UnknownDim()
         for sequence in tensor_types(*types[: self.sequences]):

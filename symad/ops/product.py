@@ -27,6 +27,7 @@ from symad.ops.base import (
 from symad.ops.einsum import contract
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims, reshape
+from symad.ops.sparse import is_sparse, sparse_product
 from symad.ops.triangle import diagonal
 from symad.types import (
     Dimension,
@@ -100,6 +101,8 @@ class Matmul(Multilinear):
     )
 
     def __call__(self, x: Operand, y: Operand) -> Node:
+        if is_sparse(x) or is_sparse(y):
+            return sparse_product(x, y)
         refuse_flags(self.name, x, y)
         return apply(self, *as_nodes(x, y))
 
