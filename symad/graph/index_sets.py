@@ -55,8 +55,11 @@ class IndexSets:
         self.size = size
         self.value = value
         self.dense: list[Any] = []
-        self._ends: Any = np.r_[0, 0, np.arange(size, 2 * size + 1)]  # none, all, one each
-        self._numbers: Any = np.tile(np.arange(size), 2)
+        ends = np.arange(size - 2, 2 * size + 1)  # none, all, one each
+        ends[:2] = 0
+        self._ends: Any = ends
+        self._numbers: Any = np.tile(np.arange(size, dtype=np.int32), 2)
+        self._unions: dict[tuple[int, int], tuple[Labels, Labels, Labels]] = {}
 
     def single(self, shape: tuple[int, ...], start: int = 0) -> Labels:
         """Return labels of sets of one number each, which count up from ``start``."""
@@ -72,19 +75,28 @@ class IndexSets:
         """Return the unions of sets, element by element; the arrays broadcast."""
         total, *others = np.broadcast_arrays(*labels)
         for other in others:
-            total = self._joined(total, other)
+            if not np.array_equal(total, other):
+                total = self._union(total, other)
         return total
 
-    def _joined(self, a: Labels, b: Labels) -> Labels:
-        if np.array_equal(a, b):
-            return a
+    def _union(self, a: Labels, b: Labels) -> Labels:
+        """Return the union; that of the same arrays, which derivatives repeat, is known."""
+        key = hash(a.tobytes()), hash(b.tobytes())
+        if key not in self._unions or not all(map(np.array_equal, self._unions[key], (a, b))):
+            self._unions[key] = a, b, self._new_union(a, b)
+        return self._unions[key][2]
+
+    def _new_union(self, a: Labels, b: Labels) -> Labels:
         left, right, back = a.ravel(), b.ravel(), None
         sizes = np.diff(self._ends)
         if sizes[left].sum() + sizes[right].sum() > _FEW * left.size:
             pairs, back = np.unique(left * len(sizes) + right, return_inverse=True)
             left, right = np.divmod(pairs, len(sizes))
-        places = np.arange(left.size)
-        both = self.united(np.r_[places, places], np.r_[left, right], left.shape)
+        places = np.tile(np.arange(left.size), 2)
+        both = self.united(places, np.concatenate([left, right]), left.shape)
+        sizes = np.diff(self._ends)
+        for known in (right, left):  # one of which may contain the other
+            both = np.where(sizes[both] == sizes[known], known, both)
         return (both if back is None else both[back]).reshape(a.shape)
 
     def along(self, labels: Labels, axes: Any, keepdims: bool = True) -> Labels:
@@ -125,8 +137,8 @@ class IndexSets:
         known, count = len(self._ends) - 1, int(rows.max()) + 1
         chooser = csr_array((np.ones(rows.size, bool), (rows, labels)), shape=(count, known))
         made = chooser @ self._table()
-        self._ends = np.r_[self._ends, made.indptr[1:].astype(np.int64) + self._ends[-1]]
-        self._numbers = np.r_[self._numbers, made.indices]
+        self._ends = np.concatenate([self._ends, made.indptr[1:] + self._ends[-1]])
+        self._numbers = np.concatenate([self._numbers, made.indices])
         return np.where(np.diff(made.indptr) == self.size, ALL, np.arange(known, known + count))
 
     def _table(self) -> Any:
