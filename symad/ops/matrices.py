@@ -101,7 +101,8 @@ class PerMatrix(Op):
         return kept if count == 2 else squeeze(kept, tuple(range(-2, -count)))
 
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
-        each = sets.along(labels[0], (-2, -1))
+        present = [array for array in labels if array is not None]
+        each = sets.joined(*[sets.along(array, (-2, -1)) for array in present])
         if not isinstance(out.type, StructureType):
             return _per_matrix_labels(each, out.type, self.result_axes[0])
         fields = zip(out.type.fields, self.result_axes, strict=True)
