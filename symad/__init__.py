@@ -149,6 +149,7 @@ from symad.types import TensorType
 
 if TYPE_CHECKING:
     from symad import linalg, nn, optimise, random, special, stats, testing
+    from symad.autodiff.sparse import sparsity
     from symad.functions.accumulation import cumulative_prod, cumulative_sum
     from symad.functions.arrays import asarray, empty, empty_like, from_dlpack, meshgrid
     from symad.functions.associative import associative_scan
@@ -321,13 +322,14 @@ __all__ = [
     "ravel_multi_index", "reciprocal", "relu", "remainder", "repeat", "reshape", "reshape_like",
     "reshape_outer", "resize", "result_type", "roll", "rollaxis", "rot90", "round", "scan",
     "scatter_add", "scope", "searchsorted", "select", "set_at", "shape", "sigmoid", "sign",
-    "signbit", "sin", "sinc", "sinh", "size", "softmax", "softplus", "sort", "special", "split",
-    "sqrt", "square", "squeeze", "stack", "stats", "std", "stop_gradient", "structure", "subtract",
-    "sum", "sum_like", "swapaxes", "switch", "take", "take_along_axis", "tan", "tangents", "tanh",
-    "tensordot", "testing", "tile", "to_networkx", "top_k", "trace", "transpose", "trapezoid",
-    "tri", "tril", "triu", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8",
-    "unravel_index", "unstack", "unwrap", "value_and_gradients", "vander", "var", "vdot", "vecdot",
-    "vecmat", "vmap", "vsplit", "vstack", "where", "while_loop", "zeros", "zeros_like",
+    "signbit", "sin", "sinc", "sinh", "size", "softmax", "softplus", "sort", "sparsity", "special",
+    "split", "sqrt", "square", "squeeze", "stack", "stats", "std", "stop_gradient", "structure",
+    "subtract", "sum", "sum_like", "swapaxes", "switch", "take", "take_along_axis", "tan",
+    "tangents", "tanh", "tensordot", "testing", "tile", "to_networkx", "top_k", "trace",
+    "transpose", "trapezoid", "tri", "tril", "triu", "true_divide", "trunc", "uint16", "uint32",
+    "uint64", "uint8", "unravel_index", "unstack", "unwrap", "value_and_gradients", "vander", "var",
+    "vdot", "vecdot", "vecmat", "vmap", "vsplit", "vstack", "where", "while_loop", "zeros",
+    "zeros_like",
 ]  # fmt: skip
 
 _ON_FIRST_USE.update(_catalogue.FUNCTIONS | _catalogue.INTERNAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _MODULES = {
+    "autodiff.sparse": "sparsity",
     "functions.accumulation": "cumulative_prod cumulative_sum",
     "functions.associative": "associative_scan",
     "functions.arrays": "asarray empty empty_like from_dlpack meshgrid",
@@ -66,6 +67,7 @@ INTERNAL = {
     "numpy_ufunc": "symad.functions.numpy_protocol",
     "orthogonal_complement": "symad.ops.bases",
     "stable_forms": "symad.passes.forms",
+    "specialise": "symad.passes.specialise",
     "short_formula": "symad.graph.short_formula",
     **{f"{name}.": f"symad.{name}" for name in MODULES},  # whatever function of the module
     **dict.fromkeys(

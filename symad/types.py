@@ -202,7 +202,54 @@ class StructureType:
         return f"{self.kind}{{{inside}}}"
 
 
-Type: TypeAlias = TensorType | StructureType
+@dataclass(frozen=True, slots=True)
+class SparseType:
+    """The type of a sparse matrix, which is computed, but takes part in products only.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+    shape : (rows, columns)
+    stored : int or UnknownDim
+        The number of stored elements: known when all shapes are.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[Dimension, Dimension]
+    stored: Dimension
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return 2
+
+    @property
+    def is_float(self) -> bool:
+        """Whether values of this type can have a derivative."""
+        return self.dtype.kind == "f"
+
+    @property
+    def is_static(self) -> bool:
+        """Whether all sizes are numbers."""
+        return _is_static((*self.shape, self.stored))
+
+    @property
+    def size(self) -> int:
+        """The number of stored elements; see :attr:`TensorType.size`."""
+        return TensorType(self.dtype, (self.stored,)).size
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes of the stored elements and of 32-bit indices."""
+        index = TensorType(np.dtype("int32"), (self.stored,))
+        return self.size * self.dtype.itemsize + index.nbytes
+
+    def __repr__(self) -> str:
+        inside = ",".join(map(_dimension, self.shape))
+        return f"csr {dtype_code(self.dtype)}[{inside}; {_dimension(self.stored)} stored]"
+
+
+Type: TypeAlias = TensorType | StructureType | SparseType
 
 _SUPPORTED_KINDS = "fiub"
 

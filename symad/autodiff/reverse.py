@@ -124,9 +124,7 @@ def _extend(
     return record, guard
 
 
-def _adjoint_of_form(
-    form: Node, node: Node, adjoint: Node, generation: int, guard: Guard
-) -> Node:
+def _adjoint_of_form(form: Node, node: Node, adjoint: Node, generation: int, guard: Guard) -> Node:
     """Return the adjoint of a stable form of ``node``; a form that was there before has an edge."""
     if form.role is not None and form.role.is_of_form and form.role.node is node:
         return adjoint
@@ -248,9 +246,7 @@ def gradients(
 
 
 @overload
-def gradients(
-    y: Node | Nested, xs: Nested, seed: Any = None, unused: Unused = "error"
-) -> Any: ...
+def gradients(y: Node | Nested, xs: Nested, seed: Any = None, unused: Unused = "error") -> Any: ...
 
 
 @register

@@ -176,7 +176,13 @@ def as_array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
             remedy="Convert it: value.detach().cpu().numpy()." if tensor else "",
         ) from None
     if array.dtype == object:
-        raise GraphTypeError(f"a {type(value).__name__} is not a number or an array of numbers")
+        sparse = hasattr(value, "toarray")
+        raise GraphTypeError(
+            f"a {type(value).__name__} is not a number or an array of numbers",
+            remedy="A sparse matrix can be multiplied, A @ x; otherwise use A.toarray()."
+            if sparse
+            else "",
+        )
     as_dtype(array.dtype)
     if dtype is None:
         return array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -24,6 +24,7 @@ from symad.types import Type
 from symad.visible import visible
 
 if TYPE_CHECKING:
+    from symad.graph.index_sets import IndexSets
     from symad.graph.sample import Sample
 
 OP_CLASSES: dict[str, type[Op]] = {}
@@ -89,6 +90,10 @@ class Op:
     """Whether the result uses every element of the first input."""
     fills_all: ClassVar[bool] = True
     """Whether every element of the result depends on the input, unlike those of padding."""
+    elements: ClassVar[Literal["mixed", "moved", "added"]] = "mixed"
+    """What the op does with elements, for :meth:`dependence`: if they are moved, each element of
+    the result is one of them or a constant; if they are added, each of them is added to elements of
+    the result, so that the reverse rule moves them."""
     samples: ClassVar[Sequence[Sample]] = ()
     """Inputs on which the tests check the op; the tests fail for an op without samples."""
 
@@ -245,6 +250,25 @@ class Op:
         ``active`` is that for the tangent of the input, in its shape.
         """
         return call("any", active)
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        """Return on which elements of a graph's input each element of the result depends.
+
+        Parameters
+        ----------
+        sets : IndexSets
+            The sets of such elements, and functions to combine them.
+        labels : sequence
+            For each input, an array of its shape with the label of a set for each element, or
+            ``None`` if it does not depend on the graph's input; for a structure, a dict of these.
+
+        Returns
+        -------
+        array, dict or None
+            Labels in the shape of ``out``.  ``None``, the default, means that every element depends
+            on everything: no more is known about the op, or about the values of its indices.
+        """
+        return None
 
     def differentiable(self, slot: int) -> bool:
         """Return whether the result has a derivative with respect to input ``slot``."""

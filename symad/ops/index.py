@@ -78,6 +78,7 @@ class Index(Linear, _Subscripted):
     """Select elements by integers, slices, new axes and ``...``: a view."""
 
     name = "index"
+    elements = "moved"
     reads_all = False
     numpy = staticmethod(_index)
     is_view = True
@@ -169,6 +170,7 @@ class ScatterAdd(Linear, _Subscripted):
     """Add ``v`` to zeros of the shape of ``like`` at an index: the transpose of indexing."""
 
     name = "scatter_add"
+    elements = "added"
     fills_all = False
     numpy = staticmethod(_scatter_add)
     operands = 2
@@ -333,6 +335,7 @@ class SetAt(_Update):
     """Return ``x`` with other values at an index."""
 
     name = "set_at"
+    elements = "moved"
     numpy = staticmethod(_set_at)
     samples = (
         Sample(lambda x, v: set_at(x, (slice(None), 1), v), [reals(2, 3), reals(2)]),
@@ -357,6 +360,7 @@ class AddAt(_Update):
     """Return ``x`` with values added at an index."""
 
     name = "add_at"
+    elements = "added"
     numpy = staticmethod(_add_at)
     samples = (
         Sample(lambda x, v: add_at(x, (slice(None), 1), v), [reals(2, 3), reals(2)]),
@@ -388,6 +392,7 @@ class IndexLast(Linear, _Subscripted):
     """
 
     name = "index_last"
+    elements = "moved"
     fills_all = False
     reads_all = False
     numpy = staticmethod(_last_of)

@@ -48,6 +48,7 @@ class _ToShape(Linear):
 
     dims: KnownRank
 
+    elements = "moved"
     is_view = True
 
     def attributes(self) -> dict[str, Any]:
@@ -303,6 +304,7 @@ class ExpandDims(Linear):
     axis: tuple[int, ...]
 
     name = "expand_dims"
+    elements = "moved"
     sign = "as inputs"
     numpy = np.expand_dims
     is_view = True
@@ -360,6 +362,7 @@ class Squeeze(Linear):
     axis: tuple[int, ...] | None
 
     name = "squeeze"
+    elements = "moved"
     sign = "as inputs"
     numpy = np.squeeze
     is_view = True

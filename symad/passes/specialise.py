@@ -15,6 +15,7 @@ from symad.errors import EvaluationError, SymadError
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, Parameter, infer_type
 from symad.graph.provenance import creating
+from symad.ops.base import register
 from symad.ops.body import WithBody
 from symad.types import TensorType, Type
 
@@ -22,6 +23,7 @@ _FOLDED_SIZE = 64
 """The most elements in integers that are folded: those of shapes, axes and indices."""
 
 
+@register
 def specialise(graph: Graph, types: Sequence[Type]) -> Graph:
     """Return ``graph`` for inputs of concrete ``types``.
 

@@ -13,6 +13,7 @@ from symad.graph.nested import is_nested, leaves, matching_leaves
 from symad.graph.node import Node, as_array
 from symad.types import (
     Dimension,
+    SparseType,
     StructureType,
     TensorType,
     Type,
@@ -41,6 +42,8 @@ def accept(value: Any, node: Node, sizes: dict[Dimension, int]) -> Any:
     type_ = node.type
     if isinstance(type_, StructureType):
         return _accept_structure(value, type_, node, sizes)
+    if isinstance(type_, SparseType):
+        raise FeedError(f"{node.label!r} is the sparse matrix {type_}, which cannot be fed")
     return _accept_array(value, type_, node, sizes)
 
 
@@ -83,6 +86,7 @@ def _item(value: Any, type_: Type | None, node: Node, sizes: dict[Dimension, int
         return None
     if isinstance(type_, StructureType):
         return _accept_structure(value, type_, node, sizes)
+    assert isinstance(type_, TensorType)
     return _accept_array(value, type_, node, sizes)
 
 

@@ -135,12 +135,15 @@ def _is_fused(graph: Graph, job: Job) -> bool:
     return job.backend is not None and job.backend.fuses and not is_of_numbers(graph)
 
 
+def _has_bodies(graph: Graph, job: Job) -> bool:
+    return any(isinstance(node.op, WithBody) for node in graph.nodes)
+
+
 PIPELINE: tuple[Pass | BackendStage, ...] = (
     Pass("specialise", lambda graph, job, record: specialise(graph, job.types or ()),
          lambda graph, job: job.types is not None),
-    Pass("prune loops", lambda graph, job, record: prune_loops(graph)),
+    Pass("loops", lambda graph, job, record: hoist_invariants(prune_loops(graph)), _has_bodies),
     Pass("batch", lambda graph, job, record: batch(graph), _has_maps),
-    Pass("hoist invariants", lambda graph, job, record: hoist_invariants(graph)),
     Pass("bodies", _optimise_bodies),
     Pass("allow failures", lambda graph, job, record: allow_failures(graph)),
     Pass("rewrite", lambda graph, job, record: rewrite(graph, rules_of(job.grade), record)),
