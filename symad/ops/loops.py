@@ -258,8 +258,8 @@ def in_step(program: Program, step: int, values: Sequence[Any]) -> list[Any]:
     try:
         return program(values)
     except SymadError as error:
-        error.add_note(f"in step {step} of the loop")
-        raise
+        message = f"in step {step}, {error.message}"
+        raise type(error)(message, where=error.where, remedy=error.remedy) from error
 
 
 def _empty_text(type_: Type) -> str:
