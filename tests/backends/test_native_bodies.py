@@ -162,7 +162,7 @@ def test_large_carries() -> None:
 def test_carries_that_are_not_floats() -> None:
     def counts(x: Any) -> Any:
         step = lambda c, e: ((c[0] + (e > 0), sm.logical_or(c[1], e > 1)), c[0])  # noqa: E731
-        (count, found), counted = sm.scan(step, (0, False), x)
+        (count, found), counted = sm.scan(step, (sm.constant(np.int64(0)), sm.constant(False)), x)
         return count, found, counted
 
     same(counts, normal(6))

@@ -122,6 +122,27 @@ class Vectors:
         name = f"llvm.vector.reduce.{operation}.{self._suffix}"
         return self.builder.call(self._declare(name, self.item, [vector]), [vector])
 
+    def totals(self, vectors: Sequence[Any]) -> Any:
+        """Return the vector of the sums of the lanes of as many vectors as there are lanes.
+
+        Sums of neighbouring lanes are added until there is one for each vector.
+        """
+        number = self._ir.IntType(32)
+        masks = [
+            self._ir.Constant(
+                self._ir.VectorType(number, self.lanes),
+                [number(2 * lane + odd) for lane in range(self.lanes)],
+            )
+            for odd in (0, 1)
+        ]
+        while len(vectors) > 1:
+            pairs = zip(vectors[::2], vectors[1::2], strict=True)
+            vectors = [
+                self.add(*(self.builder.shuffle_vector(x, y, mask) for mask in masks))
+                for x, y in pairs
+            ]
+        return vectors[0]
+
     def _splat(self, value: Any, type_: Any) -> Any:
         undefined = self._ir.Constant(type_, self._ir.Undefined)
         first = self._ir.IntType(32)(0)

@@ -23,6 +23,7 @@ from symad.backends.native.segment_code import (
     LoopKind,
     Operand,
     SegmentCode,
+    blocks_of,
 )
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
@@ -239,30 +240,67 @@ def _map(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]:
 
 @dataclass(frozen=True, slots=True)
 class _Carries:
-    """The carries of a loop: each is read from one of two buffers, and written to the other.
+    """The memory of the carries of a loop.
+
+    A carry is read from one of two buffers and written to the other, or is written over in place.
 
     Attributes
     ----------
     before : list of Call
         The calls that copy the first carries.
     read, written : list of Operand
+    results : list of BufferView
+        Where the last carries must be copied to from what is read, or what is read itself.
     """
 
     before: list[Call]
     read: list[Operand]
     written: list[Operand]
+    results: list[BufferView]
+
+    def finish(self, node: Node, tools: Tools) -> BodyCalls:
+        """Return the calls that copy the last carries to their results."""
+        pairs = zip(self.read, self.results, strict=True)
+        moved = [(operand, view) for operand, view in pairs if operand.view != view]
+        return _copies(node, [operand for operand, _ in moved], [view for _, view in moved], tools)
 
 
-def _carries(node: Node, first: Views, scratch: Scratch) -> _Carries:
-    before, read, written = list[Call](), [], []
-    for view in first:
+def _carries(
+    node: Node, code: SegmentCode, first: Views, results: Views, scratch: Scratch
+) -> _Carries:
+    """Return the memory of carries, the first inputs and outputs of a body."""
+    made = _Carries([], [], [], [*results])
+    for k, (view, result) in enumerate(zip(first, results, strict=True)):
+        if _is_in_place(code, k):
+            made.before.extend(copy(node, view, result))
+            made.read.append(Operand(result))
+            made.written.append(Operand(result))
+            continue
         pair = scratch((2, *view.shape), view.dtype)
         step = math.prod(view.shape) * view.dtype.itemsize
-        here, there = (without_axis(pair, 0, k) for k in range(2))
-        before += copy(node, view, here)
-        read.append(Operand(here, step, alternates=True))
-        written.append(Operand(there, -step, alternates=True))
-    return _Carries(before, read, written)
+        here, there = (without_axis(pair, 0, half) for half in range(2))
+        made.before.extend(copy(node, view, here))
+        made.read.append(Operand(here, step, alternates=True))
+        made.written.append(Operand(there, -step, alternates=True))
+    return made
+
+
+def _is_in_place(code: SegmentCode, k: int) -> bool:
+    """Return whether output ``k`` of a body may have the memory of input ``k``.
+
+    It is written by one call, after which the input is not needed, and which may write its result
+    over the input if it reads it.
+    """
+    given, made = Storage(StorageKind.INPUT, k), Storage(StorageKind.OUTPUT, k)
+    used = [{code.blocks[block] for block in blocks_of(call)} for call in code.calls]
+    writers = [step for step, storages in enumerate(used) if made in storages]
+    readers = [step for step, storages in enumerate(used) if given in storages]
+    if len(writers) != 1 or (readers and readers[-1] > writers[0]):
+        return False
+    over = [
+        (code.blocks[new.block], code.blocks[old.block]) for new, old in code.calls[writers[0]].over
+    ]
+    return given not in used[writers[0]] or (made, given) in over
 
 
 def _scan(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]:
@@ -273,12 +311,13 @@ def _scan(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]
     if op.length == 0:
         return [c for pair in zip(first, last, strict=False) for c in copy(node, *pair)]
     steps, converting = _steps(node, inputs[0], tools.scratch)
-    carries = _carries(node, first[:count], tools.scratch)
+    code = tools.compiled(op.body)
+    carries = _carries(node, code, first[:count], last, tools.scratch)
     rows, before = _in_rows(node, first[count:end], tools, op.backwards)
     shared, more = _whole(node, first[end:], tools.scratch)
     made = [*carries.written, *(_rows(view, tools, op.backwards) for view in stacks)]
-    body = tools.body(tools.compiled(op.body), [*carries.read, *rows, *shared], made)
-    bodies = body, _copies(node, carries.read, last, tools)
+    body = tools.body(code, [*carries.read, *rows, *shared], made)
+    bodies = body, carries.finish(node, tools)
     loop = _loop(LoopKind.COUNTED, bodies, steps, node)
     return [*converting, *carries.before, *before, *more, loop]
 
@@ -297,13 +336,14 @@ def _while(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call
     assert isinstance(op, While)
     *results, steps = outputs
     last, stacks = results[: op.carries], results[op.carries :]
-    carries = _carries(node, inputs[: op.carries], tools.scratch)
+    code = tools.compiled(op.body)
+    carries = _carries(node, code, inputs[: op.carries], last, tools.scratch)
     shared, more = _whole(node, inputs[op.carries :], tools.scratch)
     given, flag = [*carries.read, *shared], tools.scratch((), _TRUTH)
     condition = tools.body(tools.compiled(op.condition), given, [Operand(flag)])
     made = [*carries.written, *(_rows(view, tools) for view in stacks)]
-    body = tools.body(tools.compiled(op.body), given, made)
-    bodies = condition, body, _copies(node, carries.read, last, tools)
+    body = tools.body(code, given, made)
+    bodies = condition, body, carries.finish(node, tools)
     limit = -1 if op.max_steps is None else op.max_steps
     loop = _loop(LoopKind.WHILE, bodies, steps, node, flag=flag, limit=limit)
     return [*carries.before, *more, loop]

@@ -43,8 +43,10 @@ from symad.ops.einsum import Einsum
 from symad.ops.product import Matmul
 from symad.passes.fuse import shape_of
 
-_OWN = 1024
+_OWN = 4096
 """Up to this many terms, symad's loops are faster than BLAS for a product with a vector."""
+_LINE = 4
+"""From so many rows on, their sums are computed together."""
 _PER_TERM = 0.03
 """The estimated nanoseconds for the product of two numbers."""
 _PER_MATRIX = 40.0
@@ -270,7 +272,8 @@ def _with_vector(node: Node, views: _Views, axes: _Axes) -> KernelCall | None:
     work = _PER_TERM * rows * terms
     if left_step == right_step == 1 or terms == 1:
         words = [left, right, out, rows, terms, left_row, out_row]
-        return call_of(rows_kernel(out.dtype), words, node, work)
+        is_line = out_row == 1 and rows >= _LINE
+        return call_of(rows_kernel(out.dtype, is_line), words, node, work)
     if left_row == out_row == 1 or rows == 1:
         words = [right, left, out, rows, terms, right_step, left_step]
         return call_of(columns_kernel(out.dtype), words, node, work)
