@@ -10,6 +10,7 @@ from benchmarks.workloads import (
     gaussian,
     layer_norm,
     network,
+    scalar_programs,
     scalars,
     small_matrix,
 )
@@ -18,6 +19,11 @@ WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for workload in (
         scalars.RUNNING_EXAMPLE,
+        scalar_programs.ROBOT_ARM,
+        scalar_programs.NUMBERS_60,
+        scalar_programs.NUMBERS_100,
+        scalar_programs.NUMBERS_1000,
+        scalar_programs.CHAIN,
         small_matrix.SMALL_MATRIX,
         elementwise.VALUE,
         elementwise.GRADIENT,

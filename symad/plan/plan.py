@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +25,7 @@ from symad.plan.memory import MemoryUse, Placement, memory_use
 from symad.visible import display_width, visible
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(NamedTuple):
     """Compute ``node`` from registers ``inputs`` into register ``output``.
 
     Attributes
@@ -173,16 +173,20 @@ def _instructions(
     for node, (_, step) in last.items():
         if node not in pinned:
             dying.setdefault(step, []).append(node)
+    of = registers.of
     for step, node in enumerate(order):
-        sources = tuple(registers.of[source] for source in node.inputs)
-        dead = dying.get(step, [])
+        sources = tuple([of[source] for source in node.inputs])
+        dead = dying.get(step)
+        if dead is None:
+            yield Instruction(node, sources, registers.take(node), (), None)
+            continue
         taken = writer.input_for(node, dead, step)
         if taken is not None:
             over[node] = taken
-        overwrites = None if taken is None else registers.of[taken]
+        overwrites = None if taken is None else of[taken]
         frees = [registers.release(value) for value in dead if value is not node]
         output = registers.take(node)
-        rest = tuple(register for register in frees if register != output)
+        rest = tuple([register for register in frees if register != output])
         yield Instruction(node, sources, output, rest, overwrites)
 
 
@@ -195,15 +199,18 @@ class _Registers:
         self._free: list[int] = []
 
     def take(self, node: Node) -> int:
-        if not self._free:
-            self._free.append(self.count)
+        if self._free:
+            register = self._free.pop()
+        else:
+            register = self.count
             self.count += 1
-        self.of[node] = self._free.pop()
-        return self.of[node]
+        self.of[node] = register
+        return register
 
     def release(self, node: Node) -> int:
-        self._free.append(self.of[node])
-        return self.of[node]
+        register = self.of[node]
+        self._free.append(register)
+        return register
 
 
 class _Overwriting:
@@ -225,7 +232,7 @@ class _Overwriting:
     def input_for(self, node: Node, dead: list[Node], step: int) -> Node | None:
         """Return an input whose last use is here and whose memory has the layout of the result."""
         assert node.op is not None
-        if not dead or not node.op.is_in_place or node.ndim == 0 or not node.type.is_static:
+        if not node.op.is_in_place or node.ndim == 0 or not node.type.is_static:
             return None
         for source in node.inputs:
             is_alone = source in dead and self._sharing[source] == (source,)
