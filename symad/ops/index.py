@@ -19,6 +19,7 @@ from symad.ops.adjoint import zeros_like
 from symad.ops.base import JointlyLinear, Linear, Operand, as_node, register, tensor_types
 from symad.ops.subscript import (
     Key,
+    bounds,
     check_constant_indices,
     fill_key,
     format_key,
@@ -45,6 +46,10 @@ class _Subscripted(Op):
 
     def differentiable(self, slot: int) -> bool:
         return slot < self.operands
+
+    def is_size(self, slot: int) -> bool:
+        """Return whether input ``slot`` is the bound of a slice."""
+        return slot >= self.operands and bounds(self.key)[slot - self.operands]
 
     def indexed(self, inputs: Sequence[Node]) -> Node:
         """Return the input to which the key applies."""

@@ -146,6 +146,16 @@ def _fill_entry(entry: Any, rest: Iterator[Any]) -> Any:
     return next(rest) if isinstance(entry, str) else entry
 
 
+def bounds(key: Key) -> list[bool]:
+    """Return, for each integer input of a key, whether it is the bound of a slice."""
+    entries = [entry for entry in key if isinstance(entry, (tuple, str))]
+    return [
+        isinstance(entry, tuple)
+        for entry in entries
+        for _ in range(entry.count(HOLE) if isinstance(entry, tuple) else 1)
+    ]
+
+
 def index_types(key: Key, types: Sequence[TensorType]) -> list[TensorType]:
     """Return the types of the inputs that are indices, without the bounds of slices."""
     rest = iter(types)

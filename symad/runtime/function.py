@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 _CACHED_PROGRAMS = 64
 """The most input signatures for which one function keeps a program."""
+_MOST_SIZES = 8
+"""The length of the longest vector that is a shape."""
+_NOTHING: Mapping[int, Any] = MappingProxyType({})
 
 
 @dataclass(eq=False, slots=True)
@@ -45,12 +49,15 @@ class Specialisation:
 
     Attributes
     ----------
+    graph : Graph
+        The graph of the function, with constants for the inputs that are sizes.
     program : Program
     passes : Optimised
     memory : int
         The bytes that a call needs besides the inputs, if they are worth checking, else 0.
     """
 
+    graph: Graph
     program: Program
     passes: Optimised
     memory: int
@@ -112,7 +119,8 @@ class Function:
         self._lock = threading.Lock()
         binding, changed = self._binding, tuple(self.updates)
         given, names = tuple(binding.arguments), binding.names()
-        form = CallForm(given, names, self.parameters, changed, frozenset())
+        self._sizes = _sizes_of(graph, settings.backend)
+        form = CallForm(given, names, self.parameters, changed, self._sizes)
         self._results = (outputs, tuple(self.updates.values())) if changed else outputs
         self._direct = _DirectCalls(form, settings.backend, self._results, name)
 
@@ -200,10 +208,14 @@ class Function:
 
     def _find(self, values: Sequence[Any]) -> Specialisation:
         """Return the program for the shapes of ``values``, made on first use."""
-        key = self._key_of(values)
+        key = self._key_of(values, self._sizes)
         found = self._specialisations.get(key)
+        if found is None and self._sizes and len(self._specialisations) >= _CACHED_PROGRAMS:
+            key = self._key_of(values, frozenset())  # one program for all further numbers
+            found = self._specialisations.get(key)
         if found is None:
-            found = self._specialise([type_of(value) for value in values])
+            sizes = {k: values[k] for k in self._sizes if not isinstance(key[k], tuple)}
+            found = self._specialise([type_of(value) for value in values], sizes)
             self._check_memory(found)
             self._keep(key, found)
         else:
@@ -215,17 +227,29 @@ class Function:
         self._latest, self._direct.latest[0] = found, 0
         return found
 
-    def _key_of(self, values: Sequence[Any]) -> Key:
-        return tuple([_signature(value) for value in values])  # faster than a generator
+    def _key_of(self, values: Sequence[Any], sizes: frozenset[int]) -> Key:
+        if not sizes:
+            return tuple([_signature(value) for value in values])  # faster than a generator
+        return tuple([
+            _numbers_in(value) if k in sizes else _signature(value)
+            for k, value in enumerate(values)
+        ])
 
-    def _specialise(self, types: Sequence[Type]) -> Specialisation:
+    def _specialise(
+        self, types: Sequence[Type], sizes: Mapping[int, Any] = _NOTHING
+    ) -> Specialisation:
         # What only the compiler needs is slow to import.
         from symad.runtime.memory_check import is_worth_checking
         from symad.runtime.pipeline import compile_graph
 
-        passes, program = compile_graph(self.graph, types, self.settings, self._workspace)
+        graph = self.graph
+        if sizes:
+            from symad.passes.size_inputs import with_sizes
+
+            graph = with_sizes(graph, sizes)
+        passes, program = compile_graph(graph, types, self.settings, self._workspace)
         memory = program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
-        return Specialisation(program, passes, memory)
+        return Specialisation(graph, program, passes, memory)
 
     def _check_memory(self, found: Specialisation) -> None:
         if found.memory:
@@ -318,7 +342,7 @@ class Function:
         found = self.specialised()
         types = [node.type for node in found.passes.graph.inputs]
         settings = replace(self.settings, recompute=False)
-        passes, program = compile_graph(self.graph, types, settings, settings.backend.workspace())
+        passes, program = compile_graph(found.graph, types, settings, settings.backend.workspace())
         before, after = program.plan.lower_bound, found.program.plan.lower_bound
         if before is None or after is None:
             return None
@@ -515,6 +539,23 @@ class _Locks:
 
 def _signature(value: Any) -> Any:
     return type_of(value) if isinstance(value, (dict, tuple, list)) else value.shape
+
+
+def _sizes_of(graph: Graph, backend: Backend) -> frozenset[int]:
+    """Return the indices of inputs for whose numbers a function is compiled."""
+    types = (node.type for node in graph.inputs)
+    if not backend.fuses or all(isinstance(t, TensorType) and t.dtype.kind == "f" for t in types):
+        return frozenset()
+    from symad.passes.size_inputs import size_inputs  # slow to import
+
+    return size_inputs(graph)
+
+
+def _numbers_in(value: Any) -> Any:
+    """Return what stands in a key for an input that is a size: a number, or a few as bytes."""
+    if value.ndim:
+        return value.tobytes() if value.size <= _MOST_SIZES else value.shape
+    return int(value)
 
 
 def _restore(

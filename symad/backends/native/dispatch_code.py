@@ -81,6 +81,7 @@ class DispatchWord(IntEnum):
     DICT = auto()
     TRUE = auto()
     FALSE = auto()
+    ASARRAY = auto()
     SOURCES = auto()
 
 
@@ -101,7 +102,7 @@ class LeafWord(IntEnum):
     """The words about a value; those about the values of parameters come last.
 
     ``TARGET`` is the place of its dtype in the list of sources, ``CASTS`` has a bit for each source
-    that may be cast to it.
+    that may be cast to it, and ``SIGNATURE`` is what an array of its dtype is recognised by.
     """
 
     SLOT = 0
@@ -110,6 +111,7 @@ class LeafWord(IntEnum):
     PYTHON_TYPE = auto()
     TARGET = auto()
     CASTS = auto()
+    SIGNATURE = auto()
 
 
 class SourceWord(IntEnum):
@@ -154,6 +156,7 @@ class DispatchWriter(WordWriter):
         self._write_unpack_dict()
         self._write_unpack()
         self._write_convert()
+        self._write_array_of()
         self._write_accept()
         self._write_mix()
         self._write_hash()
@@ -277,7 +280,11 @@ class DispatchWriter(WordWriter):
         ways = [(self.data_of(value), dtype, builder.block)]
         builder.branch(found)
         builder.position_at_end(number)
-        ways.append((self.content(value), builder.ptrtoint(type_, self.word), number))
+        for sequence in (DispatchWord.LIST, DispatchWord.TUPLE):
+            wanted = self._get_pointer(head, sequence)
+            with builder.if_then(self.equal(type_, wanted), likely=False):
+                builder.ret(self._call("array_of", head, leaf, value))
+        ways.append((self.content(value), builder.ptrtoint(type_, self.word), builder.block))
         builder.branch(found)
         content = self.joined(found, [(place, block) for place, _, block in ways])
         kind = builder.phi(self.word)
@@ -288,6 +295,19 @@ class DispatchWriter(WordWriter):
         builder.position_at_end(plain)
         self.hold(value)
         builder.ret(value)
+
+    def _write_array_of(self) -> None:
+        """Return a list or a tuple as an array, if NumPy gives it the right dtype, or null."""
+        head, leaf, value = self._begin("array_of", *[self.pointer] * 4)
+        convert = self._get_pointer(head, DispatchWord.ASARRAY)
+        made = self.python("PyObject_CallOneArg", self.pointer, convert, value)
+        self.return_if(self.is_null(made), made)
+        signature = self._get(leaf, LeafWord.SIGNATURE)
+        is_right = self.equal(self.signature_of(made), signature)
+        with self.builder.if_then(self.builder.not_(is_right), likely=False):
+            self.release(made)
+            self.builder.ret(self.null)
+        self.builder.ret(made)
 
     def _branch_if(self, condition: Any, block: Any) -> None:
         """Go to a block if the condition holds, else go on."""
@@ -311,9 +331,7 @@ class DispatchWriter(WordWriter):
 
         Return null where the cast would lose information.
         """
-        head, leaf, value, content, source = self._begin(
-            "convert", *[self.pointer] * 5, self.word
-        )
+        head, leaf, value, content, source = self._begin("convert", *[self.pointer] * 5, self.word)
         builder = self.builder
         casts = builder.lshr(self._get(leaf, LeafWord.CASTS), source)
         allowed = builder.trunc(casts, self._ir.IntType(1))
@@ -454,9 +472,7 @@ class DispatchWriter(WordWriter):
     def _mix_shape(self, head: Any, state: Any, value: Any) -> None:
         """Let the hash go on with the sizes of a value, and a number for how many they are."""
         builder = self.builder
-        is_array = self.equal(
-            self.type_of(value), self._get_pointer(head, DispatchWord.ARRAY_TYPE)
-        )
+        is_array = self.equal(self.type_of(value), self._get_pointer(head, DispatchWord.ARRAY_TYPE))
         with builder.if_else(is_array) as (array, number):
             with array:
                 ndim = self.ndim_of(value)

@@ -66,6 +66,7 @@ class NativeDispatcher:
 
         The function has a table of its own, which never changes, for a call may be on its way.
         """
+        entries = [entry for entry in entries if self._is_found(entry.key)]
         capacity = 1 << (2 * len(entries)).bit_length()
         base, mask = len(DispatchWord), capacity - 1
         count, width = len(self._sizes), len(EntryWord)
@@ -89,6 +90,11 @@ class NativeDispatcher:
         module = _module()
         address = module.address("dispatch")
         return new_builtin("program", address, table, module, fallback, calls, self._kept)
+
+    def _is_found(self, key: Key) -> bool:
+        """Return whether native code can tell sizes from others: each is a number."""
+        sizes = [key[k] for k in self._sizes]
+        return all(isinstance(size, int) and -(1 << 63) <= size < 1 << 63 for size in sizes)
 
 
 def hash_of(key: Key) -> int:
@@ -128,6 +134,7 @@ class _FormWriter:
         for place, value in (
             (word.ARRAY_TYPE, np.ndarray), (word.LIST, list), (word.TUPLE, tuple),
             (word.DICT, dict), (word.TRUE, np.True_), (word.FALSE, np.False_),
+            (word.ASARRAY, np.asarray),
         ):  # fmt: skip
             head[place] = self._object(value)
         signatures = [*map(signature_of, DTYPES), *(-1 for _ in PYTHON_TYPES)]
@@ -195,7 +202,7 @@ class _FormWriter:
         casts = [np.can_cast(source, dtype, "safe") for source in DTYPES]
         casts += [dtype.kind in kinds for kinds in ("f", "fiu", "fiub")]
         bits = sum(1 << k for k, may in enumerate(casts) if may)
-        return [slot, int(is_size), scalar, python, target, bits]
+        return [slot, int(is_size), scalar, python, target, bits, signature_of(dtype)]
 
     def _write_parameters(self, form: CallForm) -> None:
         word = DispatchWord

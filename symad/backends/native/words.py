@@ -23,9 +23,7 @@ class WordWriter(ObjectWriter):
         super().__init__(ir.Module(name))
         self._functions: dict[str, Any] = {}
 
-    def _begin(
-        self, name: str, result: Any, *arguments: Any, is_exported: bool = False
-    ) -> Any:
+    def _begin(self, name: str, result: Any, *arguments: Any, is_exported: bool = False) -> Any:
         """Start a function that others of this module can call, and return its arguments."""
         given = self.begin(name, result, *arguments, is_exported=is_exported)
         self._functions[name] = self.builder.function
