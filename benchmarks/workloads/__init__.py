@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.workload import Workload
 from benchmarks.workloads import (
     attention,
+    calls,
     cross_entropy,
     elementwise,
     gaussian,
@@ -18,6 +19,9 @@ WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for workload in (
         scalars.RUNNING_EXAMPLE,
+        calls.CALL_FORMS,
+        calls.SHAPES_IN_TURN,
+        calls.SIZE_AS_VALUE,
         small_matrix.SMALL_MATRIX,
         elementwise.VALUE,
         elementwise.GRADIENT,
