@@ -17,6 +17,7 @@ from symad.backends.base import (
     CallForm,
     DirectEntry,
     DirectProgram,
+    Dispatcher,
     Key,
     Program,
     Settings,
@@ -450,6 +451,7 @@ class _DirectCalls:
         self._entries: dict[Key, DirectEntry] = {}
         self._numbers = itertools.count(1)
         self._programs = 0
+        self._dispatcher: Dispatcher | None = None
         self._newest: DirectProgram | None = None
         self._is_plain = not (form.parameters or form.sizes) and all(
             isinstance(argument, Node) and isinstance(argument.type, TensorType)
@@ -491,9 +493,10 @@ class _DirectCalls:
         """Return what a call goes to; arguments that are not as expected go to ``general``."""
         self.is_stale = False
         if self._is_dispatched and self._entries:
-            dispatcher = self._backend.dispatcher(self._form, self.latest)
-            if dispatcher is not None:
-                general = dispatcher.call_of(list(self._entries.values()), general)
+            if self._dispatcher is None:
+                self._dispatcher = self._backend.dispatcher(self._form, self.latest)
+            if self._dispatcher is not None:
+                general = self._dispatcher.call_of(list(self._entries.values()), general)
                 if self._programs > 1 or not self._is_plain:
                     return general
         if not self._is_plain or self._newest is None:

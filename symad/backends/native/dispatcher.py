@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -67,27 +68,25 @@ class NativeDispatcher:
         The function has a table of its own, which never changes, for a call may be on its way.
         """
         entries = [entry for entry in entries if self._is_found(entry.key)]
-        capacity = 1 << (2 * len(entries)).bit_length()
-        base, mask = len(DispatchWord), capacity - 1
-        count, width = len(self._sizes), len(EntryWord)
+        capacity, count = 1 << (2 * len(entries)).bit_length(), len(self._sizes)
+        base, width = len(DispatchWord), len(EntryWord)
         table = np.zeros(base + capacity * width + len(entries) * count, np.int64)
-        table[:base] = self._head
-        numbers = base + capacity * width
+        place = table.ctypes.data + 8 * (base + capacity * width)
+        records: list[Sequence[int]] = [(0,) * width] * capacity
         for k, entry in enumerate(entries):
-            hash_ = hash_of(entry.key)
-            index = hash_ & mask
-            while table[base + index * width + EntryWord.CALL]:
-                index = index + 1 & mask
-            place = numbers + k * count
-            record = base + index * width
-            table[place : place + count] = [entry.key[i] for i in self._sizes]
-            words = _signed(hash_), id(entry.call), entry.number, table.ctypes.data + 8 * place
-            table[record : record + width] = words
-        table[DispatchWord.MASK] = mask
+            word = hash_of(entry.key)
+            index = word & (capacity - 1)
+            while records[index][EntryWord.CALL]:
+                index = (index + 1) & (capacity - 1)
+            sizes = place + 8 * k * count
+            records[index] = _signed(word), id(entry.call), entry.number, sizes
+        numbers = [entry.key[k] for entry in entries for k in self._sizes]
+        table[:base] = self._head
+        table[base:] = [*chain.from_iterable(records), *numbers]
+        table[DispatchWord.MASK] = capacity - 1
         table[DispatchWord.ENTRIES] = table.ctypes.data + 8 * base
         table[DispatchWord.FALLBACK] = id(fallback)
-        calls = tuple(entry.call for entry in entries)
-        module = _module()
+        calls, module = tuple(entry.call for entry in entries), _module()
         address = module.address("dispatch")
         return new_builtin("program", address, table, module, fallback, calls, self._kept)
 
@@ -97,6 +96,7 @@ class NativeDispatcher:
         return all(isinstance(size, int) and -(1 << 63) <= size < 1 << 63 for size in sizes)
 
 
+@lru_cache(4096)
 def hash_of(key: Key) -> int:
     """Return the hash of a key, as native code computes it."""
     state = SEED
