@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.workload import Workload
 from benchmarks.workloads import (
     attention,
+    calls,
     cross_entropy,
     elementwise,
     gaussian,
@@ -24,6 +25,9 @@ WORKLOADS: dict[str, Workload] = {
         scalar_programs.NUMBERS_100,
         scalar_programs.NUMBERS_1000,
         scalar_programs.CHAIN,
+        calls.CALL_FORMS,
+        calls.SHAPES_IN_TURN,
+        calls.SIZE_AS_VALUE,
         small_matrix.SMALL_MATRIX,
         elementwise.VALUE,
         elementwise.GRADIENT,

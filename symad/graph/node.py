@@ -93,6 +93,9 @@ class Parameter(Variable):
     ----------
     value : array
         The current value, read-only; assign an array of the same shape and dtype to replace it.
+    cell : list
+        The current value alone: a read-only array, or a NumPy scalar for an array without axes.
+        Native code reads and replaces it.
     lock : threading.RLock
         Held by functions while they use the parameter.
 
@@ -105,12 +108,13 @@ class Parameter(Variable):
     (np.int64(0), np.int64(1), array(2))
     """
 
-    __slots__ = ("_value", "lock")
+    __slots__ = ("cell", "lock")
 
     def __init__(self, name: str, value: Any, dtype: Any = None) -> None:
         array = as_array(value, dtype)
         super().__init__(name, array.shape, array.dtype)
         self.lock = threading.RLock()
+        self.cell: list[Any] = [array]
         self.value = array
 
     @property
@@ -122,7 +126,8 @@ class Parameter(Variable):
         FeedError
             If the assigned value has another shape, or a dtype of another kind.
         """
-        return self._value
+        held = self.cell[0]
+        return held if isinstance(held, np.ndarray) else _read_only(held)
 
     @value.setter
     def value(self, value: Any) -> None:
@@ -139,9 +144,13 @@ class Parameter(Variable):
 
     def adopt(self, value: Any) -> None:
         """Use an array of this type as the value, without a copy; the caller must not change it."""
-        view = np.asarray(value).view()  # other code may reuse the owner of the memory
-        view.flags.writeable = False
-        self._value = view
+        self.cell[0] = _read_only(value)
+
+
+def _read_only(value: Any) -> np.ndarray[Any, Any]:
+    view = np.asarray(value).view()  # other code may reuse the owner of the memory
+    view.flags.writeable = False
+    return view
 
 
 def from_exchange(value: Any) -> Any:

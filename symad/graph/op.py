@@ -278,6 +278,13 @@ class Op:
         """Return whether the op uses the numbers in input ``slot``, not only its shape."""
         return True
 
+    def is_size(self, slot: int) -> bool:
+        """Return whether sizes of the result are computed from the integers in input ``slot``.
+
+        The graph is then compiled for their values.  The length of a loop is none of these.
+        """
+        return False
+
     def flops(self, result: Any, *types: Any) -> int:
         """Return how many operations on numbers the op needs, as :mod:`symad.graph.cost` counts.
 

@@ -21,6 +21,7 @@ from symad.ops.batched_subscript import RowSubscript, subscript_of_rows
 from symad.ops.batching import repeated, row_count, zeros_of
 from symad.ops.subscript import (
     Key,
+    are_bounds,
     check_constant_indices,
     fill_key,
     format_key,
@@ -47,6 +48,10 @@ class _Subscripted(Op):
 
     def differentiable(self, slot: int) -> bool:
         return slot < self.operands
+
+    def is_size(self, slot: int) -> bool:
+        """Return whether input ``slot`` is the bound of a slice."""
+        return slot >= self.operands and are_bounds(self.key)[slot - self.operands]
 
     def indexed(self, inputs: Sequence[Node]) -> Node:
         """Return the input to which the key applies."""

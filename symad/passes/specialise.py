@@ -13,7 +13,7 @@ import numpy as np
 
 from symad.errors import EvaluationError, SymadError
 from symad.graph.graph import Graph, rebuild, replace_inputs
-from symad.graph.node import Constant, Node, Parameter, infer_type
+from symad.graph.node import Constant, Node, Parameter, infer_type, reporting
 from symad.graph.provenance import creating
 from symad.ops.base import register
 from symad.ops.body import WithBody
@@ -64,10 +64,14 @@ def _specialise_node(node: Node, inputs: tuple[Node, ...]) -> Node:
     if isinstance(node.op, WithBody):
         return _specialise_body(node, node.op, inputs)
     try:
-        simpler = node.op.specialise(*inputs)
+        with reporting(node.op.name, *inputs):
+            simpler = node.op.specialise(*inputs)
     except SymadError:
-        infer_type(node.op, inputs)  # raises the same error with op, types and the user's line
+        infer_type(node.op, inputs)  # raises the same error with the types of all inputs
         raise
+    except MemoryError as error:
+        what = f"{node.op.name} failed: {type(error).__name__}: {error}"
+        raise EvaluationError(what, where=node.site.describe()) from error
     if simpler is None:
         simpler = replace_inputs(node, inputs)
     return _fold_integers(simpler)

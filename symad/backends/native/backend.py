@@ -10,9 +10,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from symad.backends.base import Backend, CallMark, Program, Settings
+from symad.backends.base import Backend, CallForm, Dispatcher, Mark, Program, Settings
 from symad.backends.numpy import NumpyProgram, numpy_program
 from symad.graph.graph import Graph
+from symad.graph.nested import leaves
 from symad.graph.node import Node
 from symad.passes.fuse import is_of_numbers
 from symad.plan.plan import Plan, make_plan
@@ -29,6 +30,11 @@ class NativeBackend(Backend):
         from symad.backends.native.lower.dispatch import supports
 
         return supports(node)
+
+    def dispatcher(self, form: CallForm, latest: Mark) -> Dispatcher | None:
+        from symad.backends.native.dispatcher import native_dispatcher
+
+        return native_dispatcher(form, latest)
 
     def workspace(self) -> Any:
         from symad.backends.native.memory_pool import Memory
@@ -79,9 +85,7 @@ class NumberProgram:
 
         self._plan = plan
         self._functions = ScalarFunctions(plan, is_fast)
-        by_kernels = lambda *values: self._kernels(values)  # noqa: E731
-        outputs = list(plan.graph.outputs)
-        self._run = self._functions.function(outputs, by_kernels, "function") or by_kernels
+        self._form: Any = list(plan.graph.outputs)
 
     @cached_property
     def _kernels(self) -> NumpyProgram:
@@ -94,17 +98,28 @@ class NumberProgram:
         placement = replace(self._plan.placement, stored=stored)
         return replace(self._plan, placement=placement) if stored else self._plan
 
+    @cached_property
+    def _run(self) -> Callable[..., Any]:
+        """Takes the inputs, and returns the outputs in any structure."""
+        by_kernels = lambda *values: self._kernels(values)  # noqa: E731
+        return self.entry(self._form, by_kernels) or by_kernels
+
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
         """Return the outputs, as :meth:`entry` does."""
-        results: list[Any] = self._run(*values)
-        return results
+        return list(leaves(self._run(*values)))
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
         """Run the kernels once, and return each node with its time in seconds."""
         return self._kernels.profile(values)
 
     def entry(
-        self, outputs: Any, fallback: Callable[..., Any], name: str, mark: CallMark
+        self, outputs: Any, fallback: Callable[..., Any], name: str = "function"
     ) -> Callable[..., Any] | None:
-        """Return the native function, which sets no mark."""
-        return self._functions.function(outputs, fallback, name)
+        """Return the native function, or ``None``.
+
+        Its code also serves other calls: they need the same numbers, in whatever structure.
+        """
+        made = self._functions.function(outputs, fallback, name)
+        if made is not None:
+            self._form = outputs
+        return made

@@ -46,6 +46,7 @@ _SIGNATURE = _CONTENT + 8
 """Kind, code, byte order and number of a dtype: eight bytes."""
 _IN_ORDER = 0x0001 | 0x0100
 """The flags of an array that is C-contiguous and aligned."""
+_WRITEABLE = 0x0400
 _NEW_ARRAY = 93
 """The place of ``PyArray_New`` in NumPy's table of C functions, the same in all versions."""
 
@@ -312,10 +313,13 @@ class ObjectWriter:
         """Return the number of items of a list or a tuple."""
         return self.load(items, _LENGTH, self.word)
 
+    def items_of(self, items: Any, is_list: bool = False) -> Any:
+        """Return where the addresses of the items of a tuple or a list stand."""
+        return self.load(items, _LIST_ITEMS) if is_list else self.at(items, _TUPLE_ITEMS)
+
     def slot(self, items: Any, index: Any, is_list: bool) -> Any:
-        """Return where the address of an item of a list or a tuple stands; ``index`` is a number,
-        or a word."""
-        first = self.load(items, _LIST_ITEMS) if is_list else self.at(items, _TUPLE_ITEMS)
+        """Return where the address of an item stands; ``index`` is a number, or a word."""
+        first = self.items_of(items, is_list)
         if isinstance(index, int):
             return self.at(first, index * _POINTER)
         return self.builder.gep(first, [index], source_etype=self.pointer)
@@ -334,14 +338,25 @@ class ObjectWriter:
         """Return where the sizes of the axes of an array stand."""
         return self.load(array, _SIZES)
 
+    def ndim_of(self, array: Any) -> Any:
+        """Return the number of axes of an array."""
+        return self.builder.sext(self.load(array, _NDIM, self.int), self.word)
+
+    def signature_of(self, array: Any) -> Any:
+        """Return the bytes by which the dtype of an array is recognised."""
+        return self.load(self.load(array, _DTYPE), _SIGNATURE, self.word)
+
     def is_in_order(self, array: Any, signature: Any, ndim: Any) -> Any:
         """Return whether dtype, number of axes and order of the elements are as given."""
-        builder = self.builder
-        dtype = self.load(self.load(array, _DTYPE), _SIGNATURE, self.word)
+        builder, dtype = self.builder, self.signature_of(array)
         flags = builder.and_(self.load(array, _FLAGS, self.int), self.int(_IN_ORDER))
-        found = builder.sext(self.load(array, _NDIM, self.int), self.word)
         right = builder.and_(self.equal(flags, self.int(_IN_ORDER)), self.equal(dtype, signature))
-        return builder.and_(right, self.equal(found, ndim))
+        return builder.and_(right, self.equal(self.ndim_of(array), ndim))
+
+    def make_read_only(self, array: Any) -> None:
+        """Let nobody write to an array by itself."""
+        flags = self.load(array, _FLAGS, self.int)
+        self.store(self.builder.and_(flags, self.int(~_WRITEABLE)), array, _FLAGS)
 
     def new_array(self, type_: Any, ndim: Any, sizes: Any, number: Any) -> Any:
         """Return an array of the dtype with this number, or null."""
