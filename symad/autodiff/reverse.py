@@ -26,6 +26,7 @@ from symad.autodiff.conditions import Strength
 from symad.autodiff.extension import Edge, Extension, Propagated, Summed, Visit
 from symad.autodiff.guard import UNIT, Guard, Ruled, SeedActivity
 from symad.errors import InternalError
+from symad.graph.collector import collector_paused
 from symad.graph.nested import Nested, rebuild
 from symad.graph.node import Constant, Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
@@ -263,8 +264,9 @@ def gradients(y: Any, xs: Any, seed: Any = None, unused: Unused = "error") -> An
     >>> sm.gradients(gradient, x).eval({x: 2.0})
     np.float64(12.0)
     """
-    record, _ = _extend_stable(y, xs, seed)
-    return rebuild(xs, iter(target_adjoints(record, unused)))
+    with collector_paused():
+        record, _ = _extend_stable(y, xs, seed)
+        return rebuild(xs, iter(target_adjoints(record, unused)))
 
 
 def target_adjoints(record: Extension, unused: Unused = "error") -> list[Any]:

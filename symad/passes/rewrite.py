@@ -61,11 +61,8 @@ class RuleSet:
                 found.setdefault(root, []).append(number)
         return found
 
-    def of(self, node: Node) -> tuple[AnyRule, ...]:
-        """Return the rules that are tried at a node."""
-        if not self.rules:
-            return ()
-        key = (type(node.op), *map(head, node.inputs[:LOOKED_AT]))
+    def of(self, key: tuple[type, ...]) -> tuple[AnyRule, ...]:
+        """Return the rules that may match nodes with these :func:`classes`."""
         found = self._of.get(key)
         if found is None:
             kind, *heads = key
@@ -76,6 +73,11 @@ class RuleSet:
             found = tuple([rule for rule in suited if rule.may_match(kind, heads)])
             self._of[key] = found
         return found
+
+
+def classes(node: Node) -> tuple[type, ...]:
+    """Return the classes of a node's op and of its first inputs, by which rules are selected."""
+    return (type(node.op), *map(head, node.inputs[:LOOKED_AT]))
 
 
 def rewrite(
@@ -176,6 +178,8 @@ class RewriteWalk:
         self.rules, self.record = rules, record
         self.final: dict[Node, Node] = {}
         self.interner = _Interner()
+        self._met: set[type] = set()
+        self._rules_at: dict[tuple[type, ...], tuple[AnyRule, ...]] = {}
 
     def over(self, graph: Graph) -> Graph:
         """Return a graph in its final form; its inputs are leaves."""
@@ -249,7 +253,7 @@ class RewriteWalk:
 
     def _apply_rule(self, node: Node) -> Node | None:
         """Return the result of the first rule that applies to a node, ``None`` if none does."""
-        rules = self.rules.of(node)
+        rules = self._rules_for(node)
         if not rules:
             return None
         with creating(node):
@@ -260,3 +264,15 @@ class RewriteWalk:
                         self.record(Rewriting(rule, node, new))
                     return new
         return None
+
+    def _rules_for(self, node: Node) -> tuple[AnyRule, ...]:
+        """Return the rules to try at a node: those whose ops have all been met."""
+        key = classes(node)
+        if key[0] not in self._met:
+            self._met.add(key[0])
+            self._rules_at.clear()
+        found = self._rules_at.get(key)
+        if found is None:
+            found = tuple([r for r in self.rules.of(key) if r.needs <= self._met])
+            self._rules_at[key] = found
+        return found

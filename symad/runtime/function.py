@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from symad.backends.base import CallMark, DirectProgram, Program, Settings
+from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node, Parameter
@@ -213,7 +214,8 @@ class Function:
         from symad.runtime.memory_check import is_worth_checking
         from symad.runtime.pipeline import compile_graph
 
-        passes, program = compile_graph(self.graph, types, self.settings, self._workspace)
+        with collector_paused():
+            passes, program = compile_graph(self.graph, types, self.settings, self._workspace)
         memory = program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
         return Specialisation(program, passes, memory)
 

@@ -82,7 +82,7 @@ NEUTRAL: tuple[AnyRule, ...] = (
     Rule("reciprocal", lambda x: reciprocal(x), lambda x: 1 / x, Grade.EXACT),
     Rule(
         "over a power of two", lambda x, c: x / c, lambda x, c: x * (1 / c), Grade.EXACT,
-        where=_divides_by_power_of_two, example={"c": -0.25},
+        where=_divides_by_power_of_two, numbers=("c",), example={"c": -0.25},
     ),
 )  # fmt: skip
 
