@@ -21,6 +21,7 @@ def all_rules() -> tuple[AnyRule, ...]:
         algebra,
         canonicalise,
         fold,
+        scatters,
         stabilise,
         structures,
         sum_to_matmul,
@@ -29,6 +30,7 @@ def all_rules() -> tuple[AnyRule, ...]:
 
     return (
         *fold.FOLD,
+        *scatters.SCATTERS,
         *structures.STRUCTURES,
         *canonicalise.IDENTITIES,
         *views.BROADCASTING,
