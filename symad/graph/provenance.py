@@ -27,9 +27,15 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _EXAMPLES = _PACKAGE + "demo" + os.sep
 
 
-@lru_cache(maxsize=4096)
-def _is_ours(filename: str) -> bool:
-    return filename.startswith(_PACKAGE) and not filename.startswith(_EXAMPLES)
+class _Ours(dict[str, bool]):
+    """Whether a file is symad's own, by its name."""
+
+    def __missing__(self, filename: str) -> bool:
+        self[filename] = filename.startswith(_PACKAGE) and not filename.startswith(_EXAMPLES)
+        return self[filename]
+
+
+_is_ours = _Ours()
 
 
 def _cell(filename: str) -> str:
@@ -68,11 +74,17 @@ class Site:
     def capture() -> Site:
         """Return the innermost line on the stack that is not symad's own."""
         frame = sys._getframe(1)
-        while _is_ours(frame.f_code.co_filename):
+        while _is_ours[frame.f_code.co_filename]:
             if frame.f_back is None:
                 break
             frame = frame.f_back
-        return Site(frame.f_code, frame.f_lasti)
+        key = id(frame.f_code), frame.f_lasti  # code compares by value, and is slow to hash
+        known = _SITES.get(key)
+        if known is None:
+            if len(_SITES) >= _MOST_SITES:
+                _SITES.clear()
+            known = _SITES[key] = Site(frame.f_code, frame.f_lasti)
+        return known
 
     @property
     def filename(self) -> str:
@@ -114,6 +126,11 @@ class Site:
 
     def __repr__(self) -> str:
         return f"Site({self.filename}:{self.line})"
+
+
+_MOST_SITES = 4096
+_SITES: dict[tuple[int, int], Site] = {}
+"""Sites by their code and position; a site keeps its code, so that no other has the same id."""
 
 
 class RoleKind(StrEnum):
