@@ -14,7 +14,6 @@ from symad.graph.op import Op
 from symad.graph.provenance import Site, current_creation
 from symad.types import TensorType, Type, as_dtype, as_shape, compatible_shapes, format_shape
 
-
 _FLOAT64 = np.dtype("float64")
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from symad.errors import ShapeError
 from symad.graph.formula import MINUS, PRODUCT, Term, binding, format_term, plain_call
@@ -61,6 +61,10 @@ class AnyRule(Protocol):
     @property
     def makes(self) -> frozenset[type[Op]]:
         """Classes of the ops that it may bring in."""
+
+    @property
+    def is_twice(self) -> bool:
+        """Whether it applies only to nodes with the same input twice."""
 
     @property
     def mends(self) -> bool:
@@ -228,7 +232,7 @@ class Rule:
         return any(all(map(_may_be, wanted, given)) for given in orders)
 
     @cached_property
-    def _is_twice(self) -> bool:
+    def is_twice(self) -> bool:
         """Whether both inputs of the root are the same wildcard, as in x + x."""
         inputs = self.tree.inputs
         return len(inputs) == 2 and inputs[0] is inputs[1]
@@ -241,7 +245,7 @@ class Rule:
 
     def apply(self, node: Node) -> Node | None:
         """Return the replacement for ``node`` if the pattern matches it, else ``None``."""
-        if self._is_twice and node.inputs[0] is not node.inputs[1]:
+        if self.is_twice and node.inputs[0] is not node.inputs[1]:
             return None
         number = self._number
         if number is not None and not any([_is_number(x, number) for x in node.inputs]):
@@ -309,6 +313,7 @@ class Procedure:
     needs: frozenset[type[Op]] = frozenset()
     makes: frozenset[type[Op]] = frozenset()
     mends: bool = False
+    is_twice: ClassVar[bool] = False
 
     def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
         """Return whether the function is to be called for such a node."""
