@@ -17,7 +17,7 @@ from symad.graph.graph import Graph, descend, rebuild
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.graph.provenance import creating
-from symad.passes.rule import LOOKED_AT, AnyRule, Procedure, head
+from symad.passes.rule import LOOKED_AT, AnyRule, Procedure
 
 _MOST_REWRITES = 64
 """The most rewrites in a row; terminating rules stay far below this bound."""
@@ -84,7 +84,8 @@ def form_of(node: Node) -> Form:
     whether its two inputs are the same."""
     inputs = node.inputs
     is_twice = len(inputs) == 2 and inputs[0] is inputs[1]
-    return is_twice, type(node.op), *[head(x) for x in inputs[:LOOKED_AT]]
+    heads = [Constant if type(x) is Constant else type(x.op) for x in inputs[:LOOKED_AT]]
+    return is_twice, type(node.op), *heads
 
 
 def rewrite(
@@ -194,7 +195,7 @@ class RewriteWalk:
         return Graph(outputs, graph.inputs, descend(graph, final))
 
     def _visit(self, node: Node) -> Node:
-        """Return the final form of a node whose inputs are final."""
+        """Return the final form of a node whose inputs have final forms."""
         root = self._with_final_inputs(node)
         same = self.interner.intern(root)
         if same is not root:
@@ -247,8 +248,11 @@ class RewriteWalk:
         return (node, 0) if new is None else (new, 1)
 
     def _with_final_inputs(self, node: Node) -> Node:
-        final = self.final
-        return with_inputs(node, tuple([final[source] for source in node.inputs]))
+        final, inputs = self.final, node.inputs
+        new = tuple([final[source] for source in inputs])
+        if all(map(is_, new, inputs)):
+            return node
+        return Node(node.op, new, node.type, node.name, node)
 
     def _apply_rule(self, node: Node) -> Node | None:
         """Return the result of the first rule that applies to a node, ``None`` if none does."""

@@ -371,9 +371,9 @@ def static_shape(node: Node) -> tuple[int, ...] | None:
 
 def number_of(node: Node) -> Any:
     """Return the number that all elements of ``node`` are known to equal, or ``None``."""
-    if isinstance(node.op, BroadcastTo):
+    if type(node.op) is BroadcastTo:
         node = node.inputs[0]
-    return node.value[()] if isinstance(node, Constant) and node.value.ndim == 0 else None
+    return node.value[()] if type(node) is Constant and not node.value.ndim else None
 
 
 def is_scalar(node: Node) -> bool:
