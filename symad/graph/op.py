@@ -123,6 +123,8 @@ class Op:
         return cls._instance  # type: ignore[return-value]
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
+        if not (args or keywords or self._fields):
+            return
         values = dict(zip(self._fields, args, strict=False), **keywords)
         missing = [key for key in self._fields if key not in values and not hasattr(self, key)]
         if missing or len(args) > len(self._fields) or not values.keys() <= set(self._fields):
