@@ -14,6 +14,8 @@ from symad.graph.op import Op
 from symad.graph.provenance import Site, current_creation
 from symad.types import TensorType, Type, as_dtype, as_shape, compatible_shapes, format_shape
 
+_FLOAT64 = np.dtype("float64")
+
 
 class Variable(Node):
     """An input of the graph, to be fed a value.
@@ -71,8 +73,11 @@ class Constant(Node):
     __slots__ = ("value",)
 
     def __init__(self, value: Any, dtype: Any = None, name: str | None = None) -> None:
-        array = as_array(value, dtype).copy()
-        array.flags.writeable = False
+        if type(value) is float and dtype is _FLOAT64:  # most constants of large graphs
+            array = np.array(value)
+        else:
+            array = as_array(value, dtype).copy()
+        array.setflags(write=False)
         super().__init__(None, (), TensorType(array.dtype, array.shape), name)
         self.value: np.ndarray[Any, Any] = array
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, dataclass_
 
 from symad.errors import GraphTypeError, InternalError, SymadError, did_you_mean
 from symad.graph.operators import FUNCTIONS, Operators
-from symad.graph.provenance import Role, Site, current_creation, current_trace
+from symad.graph.provenance import Provenance, Role, Site, current_creation, current_trace
 from symad.types import Type
 from symad.visible import visible
 
@@ -98,6 +98,8 @@ class Op:
     """Inputs on which the tests check the op; the tests fail for an op without samples."""
 
     _fields: ClassVar[tuple[str, ...]] = ()
+    _instance: ClassVar[Op | None] = None
+    """The one instance of a class without attributes."""
 
     # Ops are frozen dataclasses to type checkers.  The methods are written here, once, because
     # the standard decorator generates them for each class, which took half of the import time.
@@ -106,6 +108,7 @@ class Op:
         super().__init_subclass__()
         hints = {k: h for base in reversed(cls.__mro__) for k, h in _annotations(base).items()}
         cls._fields = tuple(key for key, hint in hints.items() if "ClassVar" not in str(hint))
+        cls._instance = None
         name = cls.__dict__.get("name", "")
         if not name:
             return
@@ -117,7 +120,17 @@ class Op:
                 cls.__call__ = _explained(vars(base)["__call__"], name)  # type: ignore[method-assign]
                 break
 
+    def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        if cls._fields or cls._instance is None:
+            made = super().__new__(cls)
+            if not cls._fields:
+                cls._instance = made
+            return made
+        return cls._instance  # type: ignore[return-value]
+
     def __init__(self, *args: Any, **keywords: Any) -> None:
+        if not (args or keywords or self._fields):
+            return
         values = dict(zip(self._fields, args, strict=False), **keywords)
         missing = [key for key in self._fields if key not in values and not hasattr(self, key)]
         if missing or len(args) > len(self._fields) or not values.keys() <= set(self._fields):
@@ -362,9 +375,14 @@ class Node(Operators["Node"]):
     __slots__ = ("op", "inputs", "type", "name", "scope", "site", "role", "__weakref__")
 
     def __init__(
-        self, op: Op | None, inputs: tuple[Node, ...], type_: Type, name: str | None = None
+        self,
+        op: Op | None,
+        inputs: tuple[Node, ...],
+        type_: Type,
+        name: str | None = None,
+        origin: Provenance | None = None,
     ) -> None:
-        context = current_creation()
+        context = current_creation() if origin is None else origin
         self.op = op
         self.inputs = inputs
         self.type = type_

@@ -99,14 +99,18 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
         return value
     if isinstance(value, (list, tuple)) and holds_node(value):
         return call("asarray", value)
+    if type(value) is float and like is not None and like.dtype.kind == "f":
+        return Constant(value, like.dtype)
     with reporting(""):
-        if like is not None and type(value) in (bool, int, float):
+        if like is not None and type(value) in _NUMBERS:
             return Constant(value, _weak_dtype(value, like.dtype))  # type: ignore[arg-type]
         return Constant(as_array(value, None))
 
 
 def _weak_dtype(value: bool | int | float, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype that a Python number takes in an operation with an array of ``dtype``."""
+    if dtype.kind == "f":
+        return dtype
     result = np.result_type(dtype, value)
     if result.kind in "iu" and not np.iinfo(result).min <= value <= np.iinfo(result).max:
         raise GraphTypeError(
@@ -291,6 +295,16 @@ class Elementwise(PerElement):
     """Whether all derivatives are fixed numbers, so that v = 0 gives 0 for all operands."""
 
     def infer(self, *types: Any) -> Type:
+        first = types[0]
+        if any([other is not first for other in types]) or type(first) is StructureType:
+            return self._infer(*types)
+        key = self, len(types)
+        found: Type | None = first.inferred.get(key)
+        if found is None:
+            found = first.inferred[key] = self._infer(*types)
+        return found
+
+    def _infer(self, *types: Any) -> Type:
         tensors = tensor_types(*types)
         shape = tensors[0].shape
         for other in tensors[1:]:
@@ -365,7 +379,7 @@ class Binary(Elementwise):
     """An elementwise op of two operands; its one instance is the public function."""
 
     def __call__(self, x: Operand, y: Operand) -> Node:
-        return apply(self, *as_nodes(x, y))
+        return apply(self, *_both(x, y))
 
 
 class Arithmetic(Binary):
@@ -376,7 +390,19 @@ class Arithmetic(Binary):
 
     def __call__(self, x: Operand, y: Operand) -> Node:
         refuse_flags(self.name, x, y)
-        return apply(self, *as_nodes(x, y))
+        return apply(self, *_both(x, y))
+
+
+def _both(x: Operand, y: Operand) -> tuple[Node, ...]:
+    """Return what :func:`as_nodes` does, fast for strong nodes and for one beside a number."""
+    if isinstance(x, Node) and not _is_weak(x):
+        if type(y) in _NUMBERS:
+            return x, as_node(y, x)
+        if isinstance(y, Node) and not _is_weak(y):
+            return x, y
+    elif type(x) in _NUMBERS and isinstance(y, Node) and not _is_weak(y):
+        return as_node(x, y), y
+    return as_nodes(x, y)
 
 
 def refuse_flags(name: str, x: Operand, y: Operand) -> None:

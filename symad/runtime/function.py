@@ -22,6 +22,7 @@ from symad.backends.base import (
     Program,
     Settings,
 )
+from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node, Parameter
@@ -248,7 +249,8 @@ class Function:
             from symad.passes.size_inputs import with_sizes
 
             graph = with_sizes(graph, sizes)
-        passes, program = compile_graph(graph, types, self.settings, self._workspace)
+        with collector_paused():
+            passes, program = compile_graph(graph, types, self.settings, self._workspace)
         memory = program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
         return Specialisation(graph, program, passes, memory)
 

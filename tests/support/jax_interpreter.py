@@ -26,6 +26,7 @@ import symad as sm
 from symad.graph.node import Constant, Node
 from symad.graph.op import OP_CLASSES, Op
 from symad.ops.base import Elementwise, PerElement
+from symad.ops.subscript import count_holes
 from symad.types import TensorType
 from tests.support.op_checks import kernel_of
 from tests.support.stochastic import RUNNING
@@ -392,6 +393,15 @@ def scatter_add(v: Any, like: Any, *indices: Any, key: Any) -> Any:
     place = subscript(key, indices)
     zeros = jnp.zeros(np.shape(like), v.dtype)
     return transposed(lambda x: x[place])(jnp.broadcast_to(v, zeros[place].shape), like)
+
+
+@translates("scatter_sum")
+def scatter_sum(*inputs: Any, keys: Any) -> Any:
+    *values, like = inputs[: len(keys) + 1]
+    rest, total = iter(inputs[len(keys) + 1 :]), jnp.zeros(np.shape(like), values[0].dtype)
+    for key, v in zip(keys, values, strict=True):
+        total += scatter_add(v, like, *itertools.islice(rest, count_holes(key)), key=key)
+    return total
 
 
 @translates("index_last")
