@@ -22,6 +22,7 @@ _MODULES = {
     "int64 int8 isdtype result_type uint16 uint32 uint64 uint8",
     "functions.editing": "delete diagflat insert ravel_multi_index resize unravel_index",
     "functions.elementwise": "float_power logaddexp2 modf unwrap",
+    "functions.equations": "fixed_point implicit root",
     "functions.histograms": "bincount histogram",
     "functions.interpolation": "digitize interp",
     "functions.joining": "append array_split atleast_3d block column_stack dsplit dstack fliplr "

@@ -11,6 +11,7 @@ from symad.graph.nested import Nested, map_leaves
 from symad.graph.node import Node, apply
 from symad.graph.op import call
 from symad.ops.adjoint import reshape_like
+from symad.ops.base import register
 from symad.ops.control import map_over
 from symad.ops.unit_vectors import UnitVectors
 from symad.types import TensorType
@@ -78,6 +79,7 @@ def jacobian(
 def jacobian(y: Node, xs: Nested, mode: Mode | None = None, sparse: bool = False) -> Any: ...
 
 
+@register
 def jacobian(y: Node, xs: Any, mode: Mode | None = None, sparse: bool = False) -> Any:
     """Return the Jacobian of ``y``: for each x, all ∂y_i/∂x_j in the shape ``y.shape + x.shape``.
 
