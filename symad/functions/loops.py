@@ -223,6 +223,7 @@ def while_loop(
     body: Callable[[Any], Any],
     carry: Any,
     max_steps: int | None = None,
+    name: str = "while_loop",
 ) -> Any:
     """Return the last carry of a loop that runs as long as a condition holds.
 
@@ -238,6 +239,8 @@ def while_loop(
         The first carry; all carries have its structure, shapes and dtypes.
     max_steps : int, optional
         A call that needs more steps fails with an error.
+    name : str
+        What messages call the loop.
 
     Returns
     -------
@@ -257,7 +260,7 @@ def while_loop(
     >>> sm.compile([x], [y, sm.gradients(y, x)])(3.0)
     [np.float64(6561.0), np.float64(17496.0)]
     """
-    first, inner, made, (new, _) = _traced(lambda c: (body(c), None), carry, "while_loop")
+    first, inner, made, (new, _) = _traced(lambda c: (body(c), None), carry, name)
     asked = [placeholder(node) for node in first]
     with tracing() as tested:
         predicate = as_node(condition(nest(carry, iter(asked))))
@@ -267,7 +270,7 @@ def while_loop(
         [([*new, *inner], inner, made), ([predicate], asked, tested)]
     )
     stepped, test = graphs
-    op = While(stepped, test, len(first), UnknownDim(), max_steps)
+    op = While(stepped, test, len(first), UnknownDim(), max_steps, name)
     with reporting("while_loop", *first):
         results = results_of(apply(op, *first, *captured))
     return nest(carry, iter(results))

@@ -6,8 +6,10 @@ fills.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -117,6 +119,9 @@ class Operators(Generic[NodeT]):
     if not TYPE_CHECKING:  # with it, type checkers would treat array + node as an array
 
         def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            caller = sys._getframe(1)
+            if _is_of_scipy_sparse(caller):
+                return _answer_to_scipy_sparse(self, caller)
             raise GraphTypeError(
                 f"{self!r} is a node of a graph and cannot become an array",
                 where=Site.capture().describe(),
@@ -495,3 +500,23 @@ class Operators(Generic[NodeT]):
     ) -> NodeT:
         """See :func:`symad.linalg.trace`; also with the other arguments of NumPy's method."""
         return self._as_numpy("trace", offset, axis1, axis2, *more, **others)
+
+
+def _is_of_scipy_sparse(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith("scipy.sparse")
+
+
+def _answer_to_scipy_sparse(node: Any, caller: FrameType) -> Any:
+    """Return what makes a product with a sparse matrix on the left ask the node, or raise."""
+    if caller.f_code.co_name == "_matmul_dispatch":
+        unknown = np.empty((), object)
+        unknown[()] = node
+        return unknown
+    user: FrameType | None = caller
+    while user is not None and _is_of_scipy_sparse(user):
+        user = user.f_back
+    raise GraphTypeError(
+        f"a constant sparse matrix and {node!r} can only be multiplied, with @",
+        where="" if user is None else Site(user.f_code, user.f_lasti).describe(),
+        remedy="Write A @ x; for anything else, use A.toarray().",
+    )

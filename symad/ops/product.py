@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from string import ascii_letters
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symad.errors import ShapeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply, reporting
 from symad.graph.op import call
 from symad.graph.sample import Sample, integers, reals
@@ -19,12 +21,15 @@ from symad.ops.base import (
     as_nodes,
     refuse_flags,
     register,
+    static_shape,
     tensor_types,
     ufunc_dtype,
 )
+from symad.ops.batching import aligned, row_count, shape_of
 from symad.ops.einsum import contract
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims, reshape
+from symad.ops.sparse import is_sparse, sparse_product
 from symad.ops.triangle import diagonal
 from symad.types import (
     Dimension,
@@ -98,6 +103,8 @@ class Matmul(Multilinear):
     )
 
     def __call__(self, x: Operand, y: Operand) -> Node:
+        if is_sparse(x) or is_sparse(y):
+            return sparse_product(x, y)
         refuse_flags(self.name, x, y)
         return apply(self, *as_nodes(x, y))
 
@@ -111,6 +118,21 @@ class Matmul(Multilinear):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return _operand_adjoint(slot, adjoint, *inputs)
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        rows, shape = row_count(batched, inputs), shape_of(out)
+        (left, right), (x, y) = (len(shape_of(node)) for node in out.inputs), inputs
+        if not batched[1] and right <= 2:
+            flat = reshape(x, (math.prod(shape_of(x)[:-1]), shape_of(x)[-1]))
+            return reshape(matmul(flat, y), (rows, *shape))
+        if not batched[0] and right == 1 and left <= 2:
+            return matmul(y, x.mT if left == 2 else x)
+        ndim = max(left, right, 2)
+        x = expand_dims(x, -2) if left == 1 else x
+        y = expand_dims(y, -1) if right == 1 else y
+        x = aligned(x, ndim) if batched[0] else x
+        y = aligned(y, ndim) if batched[1] else y
+        return reshape(matmul(x, y), (rows, *shape))
+
     def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
         if _are_matrices(inputs):
             return call("any", active, axis=-2 if slot else -1, keepdims=True)
@@ -120,6 +142,16 @@ class Matmul(Multilinear):
         if _are_matrices(inputs):
             return call("any", active, axis=-2 if slot else -1, keepdims=True)
         return super().active_output(slot, active, out, *inputs)
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        parts = []
+        for slot, array in enumerate(labels):
+            if array is not None:
+                vector, other = array.ndim == 1, inputs[1 - slot]
+                summed = -1 if vector or slot == 0 else -2
+                kept = vector or other.ndim == 1
+                parts.append(sets.along(array, summed, keepdims=not kept))
+        return np.broadcast_to(sets.joined(*parts), static_shape(out))
 
 
 def _are_matrices(nodes: Sequence[Node]) -> bool:

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from symad.errors import GraphTypeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op, call, resolve
 from symad.graph.sample import Sample, booleans, fixed, integers, reals
 from symad.ops.adjoint import broadcast_like, cast, reshape_like
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.batching import from_end
 from symad.types import Shape, TensorType, Type, UnknownShape, normalize_axes
 
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -91,6 +94,13 @@ class Reduction(Op):
         """Return the dtype of the result: what NumPy's function gives."""
         return result_dtype_of(resolve(type(self).numpy), dtype)
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        (x,), ndim = inputs, out.inputs[0].ndim
+        if not ndim:
+            x = call("expand_dims", x, -1)
+            return apply(self.with_attributes(axis=-1, keepdims=False), x)
+        return apply(self.with_attributes(axis=from_end(self.axis, ndim)), x)
+
     def spread(self, result: Node) -> Node:
         """Return ``result`` with the reduced axes restored: it broadcasts to the input."""
         if self.keepdims or self.axis in (None, ()):
@@ -110,6 +120,9 @@ class Reduction(Op):
 
     def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
         return call("any", active, self.axis, keepdims=self.keepdims)
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        return sets.along(labels[0], self.axis, self.keepdims)
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         terms = self.chain(tangent, self.spread(out), inputs[0])
@@ -176,6 +189,8 @@ class Sum(Linear, Reduction):
         Sample(lambda x: sum(x, axis=1), [integers(2, 3, dtype="int8")], label="integers"),
         Sample(lambda x: sum(x, axis=0), [booleans(4, 2)], label="booleans"),
     )
+
+    dependence = Reduction.dependence
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return broadcast_like(self.spread(adjoint), inputs[0])
@@ -300,6 +315,8 @@ class Mean(Linear, Reduction):
         Sample(lambda x: mean(x, axis=1), [reals(0, 2)], label="empty"),
         Sample(lambda x: mean(x, axis=0), [integers(3, 2)], label="integers"),
     )
+
+    dependence = Reduction.dependence
 
     def decompose(self, *inputs: Node) -> Node | None:
         x = cast(inputs[0], self.result_dtype(inputs[0].dtype))

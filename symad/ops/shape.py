@@ -15,6 +15,7 @@ from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import broadcast_like, reshape_like, sum_like
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.batching import aligned, from_end, shape_of
 from symad.ops.reduce import as_axis
 from symad.ops.size import (
     ShapeVector,
@@ -47,6 +48,7 @@ class _ToShape(Linear):
 
     dims: KnownRank
 
+    elements = "moved"
     is_view = True
 
     def attributes(self) -> dict[str, Any]:
@@ -55,10 +57,17 @@ class _ToShape(Linear):
     def differentiable(self, slot: int) -> bool:
         return slot == 0
 
+    def is_size(self, slot: int) -> bool:
+        return slot > 0
+
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(types[0])
         check_sizes(types[1:])
         return x.with_shape(self.result(x.shape))
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        x, shape = inputs[0], shape_of(out)
+        return apply(type(self)((shape_of(x)[0], *shape)), aligned(x, len(shape)))
 
     def result(self, shape: Shape) -> KnownRank:
         """Return the shape of the result for an operand of ``shape``, after checking it."""
@@ -298,6 +307,7 @@ class ExpandDims(Linear):
     axis: tuple[int, ...]
 
     name = "expand_dims"
+    elements = "moved"
     sign = "as inputs"
     numpy = np.expand_dims
     is_view = True
@@ -318,6 +328,9 @@ class ExpandDims(Linear):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return squeeze(adjoint, self.axis)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return expand_dims(inputs[0], from_end(self.axis, len(shape_of(out))))
 
 
 def expand_dims(x: Operand, axis: int | Iterable[int] = 0) -> Node:
@@ -352,6 +365,7 @@ class Squeeze(Linear):
     axis: tuple[int, ...] | None
 
     name = "squeeze"
+    elements = "moved"
     sign = "as inputs"
     numpy = np.squeeze
     is_view = True
@@ -395,6 +409,9 @@ class Squeeze(Linear):
         assert not isinstance(x.shape, UnknownShape)
         gone = self.dropped(x.shape)
         return squeeze(inputs[0], gone) if gone else inputs[0]
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return reshape(inputs[0], (shape_of(inputs[0])[0], *shape_of(out)))
 
 
 def squeeze(x: Operand, axis: int | Iterable[int] | None = None) -> Node:

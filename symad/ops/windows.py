@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.graph.sample import Sample, reals
 from symad.ops.base import Linear, tensor_types
+from symad.ops.batching import shape_of, stacked, zeros_of
 from symad.types import (
     Dimension,
     TensorType,
@@ -67,6 +69,7 @@ class Windows(Linear, _Sliding):
     """All windows of an array: element k of window p is x[p·step + k·gap]: a view."""
 
     name = "windows"
+    elements = "moved"
     reads_all = False
     is_view = True
     sign = "as inputs"
@@ -84,6 +87,9 @@ class Windows(Linear, _Sliding):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(WindowSum(self.sizes, self.steps, self.gaps), adjoint, *inputs)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return apply(self, *inputs)
 
 
 def _window_sum(v: Any, like: Any, sizes: Sizes, steps: Sizes, gaps: Sizes) -> Any:
@@ -106,6 +112,7 @@ class WindowSum(Linear, _Sliding):
     """Add windows up in an array of the shape of ``like``: the transpose of :class:`Windows`."""
 
     name = "window_sum"
+    elements = "added"
     fills_all = False
     sign = "as inputs"
     numpy = staticmethod(_window_sum)
@@ -136,3 +143,7 @@ class WindowSum(Linear, _Sliding):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(Windows(self.sizes, self.steps, self.gaps), adjoint)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        v, _ = stacked(batched, inputs)
+        return apply(self, v, zeros_of(shape_of(v)[0], out))

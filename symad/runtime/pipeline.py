@@ -17,7 +17,9 @@ from symad.backends.base import Backend, Program, Settings
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
 from symad.ops.body import WithBody
+from symad.ops.control import Map
 from symad.ops.fused import Fused
+from symad.passes.batch import batch
 from symad.passes.decompose import decompose
 from symad.passes.failures import allow_failures
 from symad.passes.fuse import fuse, is_of_numbers
@@ -119,6 +121,10 @@ def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
     return fuse(_in_bodies(graph, lambda body: _fuse(body, job, record)), job.backend.supports)
 
 
+def _has_maps(graph: Graph, job: Job) -> bool:
+    return any(isinstance(node.op, Map) for node in graph.nodes)
+
+
 def _rounds(graph: Graph, job: Job) -> bool:
     """Return whether sums may be reordered."""
     return job.grade >= Grade.ROUNDING
@@ -129,11 +135,15 @@ def _is_fused(graph: Graph, job: Job) -> bool:
     return job.backend is not None and job.backend.fuses and not is_of_numbers(graph)
 
 
+def _has_bodies(graph: Graph, job: Job) -> bool:
+    return any(isinstance(node.op, WithBody) for node in graph.nodes)
+
+
 PIPELINE: tuple[Pass | BackendStage, ...] = (
     Pass("specialise", lambda graph, job, record: specialise(graph, job.types or ()),
          lambda graph, job: job.types is not None),
-    Pass("prune loops", lambda graph, job, record: prune_loops(graph)),
-    Pass("hoist invariants", lambda graph, job, record: hoist_invariants(graph)),
+    Pass("loops", lambda graph, job, record: hoist_invariants(prune_loops(graph)), _has_bodies),
+    Pass("batch", lambda graph, job, record: batch(graph), _has_maps),
     Pass("bodies", _optimise_bodies),
     Pass("allow failures", lambda graph, job, record: allow_failures(graph)),
     Pass("rewrite", lambda graph, job, record: rewrite(graph, rules_of(job.grade), record)),

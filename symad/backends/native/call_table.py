@@ -5,13 +5,12 @@ from __future__ import annotations
 import ctypes
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
-from symad.backends.base import CallMark
 from symad.backends.native.cpython import signature_of
 from symad.backends.native.kernel_call import BufferView, KernelCall, Shape
 from symad.backends.native.loop_runtime import (
@@ -29,12 +28,13 @@ from symad.backends.native.runtime import (
     ArgumentWord,
     CallFlag,
     CallWord,
+    ConventionWord,
     PartsWord,
-    ResultForm,
     ResultKind,
     ResultWord,
     Runtime,
-    Table,
+    StepKind,
+    StepWord,
     TableWord,
 )
 from symad.backends.native.segment_code import (
@@ -46,7 +46,8 @@ from symad.backends.native.segment_code import (
     Operand,
     SegmentCode,
 )
-from symad.graph.nested import is_nested, rebuild
+from symad.backends.native.words import Table
+from symad.graph.nested import is_nested
 from symad.graph.node import Node
 from symad.plan.buffer_assignment import Storage, StorageKind
 
@@ -81,45 +82,43 @@ class CallConvention:
     ----------
     fallback : callable
         Called with the arguments of a call that is not as expected.
-    form : ResultForm
-        What is returned.
-    finish : callable or None
-        For :attr:`ResultForm.FINISHED`: makes of a list what is returned.
+    template : nested structure or None
+        The structure of what is returned; ``None`` for a list.
     takes_targets : bool
         Whether arrays for the results may follow the inputs.
-    mark : CallMark or None
-        What a call that succeeds leaves.
     """
 
     fallback: Callable[..., Any]
-    form: ResultForm = ResultForm.LIST
-    finish: Callable[[list[Any]], Any] | None = None
+    template: Any = None
     takes_targets: bool = False
-    mark: CallMark | None = None
 
 
 class CallTable:
-    """The words of all calls, with the addresses of one arena.
-
-    Attributes
-    ----------
-    entry : builtin function
-        Takes the inputs, and returns the outputs.
-    """
+    """The words of all calls, with the addresses of one arena."""
 
     def __init__(
-        self,
-        runtime: Runtime,
-        code: SegmentCode,
-        arena: Arena,
-        convention: CallConvention,
-        allocate: Allocate,
+        self, runtime: Runtime, code: SegmentCode, arena: Arena, allocate: Allocate
     ) -> None:
-        writer = _TableWriter(runtime, code, arena.address, convention, allocate)
+        writer = _TableWriter(runtime, code, arena.address, allocate)
         self.table = writer.table(arena.lock)
-        kept = (code, arena, convention, *writer.kept)
-        self._code, self._calls = code, writer.calls
-        self.entry: Callable[..., Any] = runtime.entry(self.table, *kept)
+        self._runtime, self._code, self._calls = runtime, code, writer.calls
+        self._kept = (code, arena, *writer.kept)
+
+    def entry(self, convention: CallConvention) -> Callable[..., Any]:
+        """Return a built-in function that takes the inputs, and returns the outputs."""
+        fallback, count = convention.fallback, len(self._code.outputs)
+        template = [None] * count if convention.template is None else convention.template
+        steps = list(_steps_of(template))
+        others = tuple(other for _, _, other in steps)
+        begin = len(ConventionWord)
+        end = begin + len(StepWord) * len(steps)
+        words = np.zeros(end + count + len(steps), np.int64)
+        targets = count if convention.takes_targets else 0
+        places = words.ctypes.data + 8 * begin, words.ctypes.data + 8 * end
+        words[:begin] = id(fallback), targets, len(steps), *places
+        words[begin:end] = [word for kind, n, other in steps for word in (kind, n, id(other))]
+        enter = self._runtime.entry(self.table, words, fallback, others, self._kept)
+        return cast(Callable[..., Any], enter)
 
     def as_calls(self) -> list[tuple[Node, int]]:
         """Make the entry run no call, and return each node and the call that computes it."""
@@ -147,11 +146,9 @@ class _TableWriter:
         runtime: Runtime,
         code: SegmentCode,
         arena: int,
-        convention: CallConvention,
         allocate: Allocate,
     ) -> None:
         self._runtime, self._code, self._arena = runtime, code, arena
-        self._convention = convention
         self._helpers: list[Helpers] = []
         self._words: list[int] = [0] * len(TableWord)
         self._pointers: list[int] = []
@@ -165,13 +162,9 @@ class _TableWriter:
 
     def table(self, lock: int) -> Table:
         """Return the table; ``lock`` is where the word stands that tells whether it is in use."""
-        head, convention = self._words, self._convention
+        head = self._words
         head[TableWord.LOCK] = lock
-        head[TableWord.FORM] = convention.form
-        head[TableWord.FALLBACK] = self._object(convention.fallback)
-        head[TableWord.FINISH] = self._object(convention.finish)
         head[TableWord.ARRAY_TYPE] = self._object(np.ndarray)
-        self._write_mark(convention.mark)
         head[TableWord.TRUE], head[TableWord.FALSE] = (
             self._object(np.True_),
             self._object(np.False_),
@@ -180,20 +173,12 @@ class _TableWriter:
             self._object(None),
             self._object(MemoryError),
         )
-        head[TableWord.TARGET_COUNT] = len(self._code.outputs) if convention.takes_targets else 0
         self._growing.table = table = np.array(self._words, np.int64)
         for helpers in self._helpers:
             helpers.table = table
         base = table.ctypes.data
         table[self._pointers] = base + 8 * table[self._pointers]
         return table
-
-    def _write_mark(self, mark: CallMark | None) -> None:
-        if mark is None:
-            self._point(TableWord.MARKED, TableWord.MARK)
-        else:
-            self._words[TableWord.MARK] = mark.number
-            self._words[TableWord.MARKED] = mark.place.ctypes.data
 
     def _object(self, value: Any) -> int:
         self.kept.append(value)
@@ -482,19 +467,25 @@ class _BodyScope:
         return (self.body.inputs if is_input else self.body.outputs)[storage.place]
 
 
-def convention_for(template: Any, fallback: Callable[..., Any], mark: CallMark) -> CallConvention:
-    """Return how to call for results in the structure of ``template``."""
+def _steps_of(template: Any) -> Iterator[tuple[StepKind, int, Any]]:
+    """Yield the steps that put results together in the structure of ``template``."""
     if not is_nested(template):
-        return CallConvention(fallback, ResultForm.SINGLE, mark=mark)
-    if not any(map(is_nested, template)) and type(template) in (list, tuple):
-        return CallConvention(
-            fallback, ResultForm.LIST if type(template) is list else ResultForm.TUPLE, mark=mark
-        )
-
-    def finish(results: list[Any]) -> Any:
-        return rebuild(template, iter(results))
-
-    return CallConvention(fallback, ResultForm.FINISHED, finish, mark=mark)
+        yield StepKind.PUSH, 1, None
+        return
+    items = list(template.values() if isinstance(template, dict) else template)
+    if any(map(is_nested, items)):
+        for item in items:
+            yield from _steps_of(item)
+    else:
+        yield StepKind.PUSH, len(items), None
+    if isinstance(template, dict):
+        yield StepKind.DICT, len(items), tuple(template)
+    elif isinstance(template, list):
+        yield StepKind.LIST, len(items), None
+    elif hasattr(template, "_fields"):
+        yield StepKind.CALL, len(items), type(template)
+    else:
+        yield StepKind.TUPLE, len(items), None
 
 
 def _flags(calls: Sequence[Call]) -> list[CallFlag]:

@@ -21,6 +21,8 @@ def all_rules() -> tuple[AnyRule, ...]:
         algebra,
         canonicalise,
         fold,
+        outer,
+        scatters,
         stabilise,
         structures,
         sum_to_matmul,
@@ -29,10 +31,12 @@ def all_rules() -> tuple[AnyRule, ...]:
 
     return (
         *fold.FOLD,
+        *scatters.SCATTERS,
         *structures.STRUCTURES,
         *canonicalise.IDENTITIES,
         *views.BROADCASTING,
         *views.VIEWS,
+        *outer.OUTER,
         *canonicalise.NEUTRAL,
         *stabilise.STABILISE,
         *canonicalise.SIGNS,
