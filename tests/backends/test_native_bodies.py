@@ -294,6 +294,60 @@ def test_branches_in_loops() -> None:
     same(steps, normal(9), normal(3), wrt=(0, 1))
 
 
+# Bodies whose arrays have few elements
+
+
+SMALL: dict[str, Callable[..., Any]] = {
+    "elementwise": lambda x, m: sm.where(x > 0, sm.exp(x) * m, x // 2) + sm.sin(x),
+    "sums": lambda x, m: sm.sum(m, axis=0) * sm.sum(x) + sm.sum(m, axis=1, keepdims=True),
+    "sum of truth": lambda x, m: sm.sum(m > x) + sm.sum(x > 0, axis=0),
+    "products": lambda x, m: (m @ x) * (x @ m) + (x @ x) - sm.sum(m @ m.mT),
+    "stack of products": lambda x, m: sm.stack([m, m.mT]) @ (m * x),
+    "stack": lambda x, m: sm.stack([x[1], m[0, 1], sm.constant(2.0)]),
+    "concat": lambda x, m: sm.concat([x, sm.cast(x > 0, "int32"), m[:, 0]]),
+    "index": lambda x, m: sm.stack([m[0, ::-1], m[:, 1], x]),
+    "views": lambda x, m: sm.reshape(sm.permute_dims(m, (1, 0)), (4,)) * sm.expand_dims(x, 1)[1],
+    "diagonal": lambda x, m: sm.linalg.diagonal(m) + sm.broadcast_to(x[0], (2,)),
+    "integers": lambda x, m: sm.cast(x * 3, "int8") * sm.cast(m, "int64"),
+    "narrow": lambda x, m: sm.cast(x, "float32") * sm.cast(m, "float32"),
+    "functions": lambda x, m: sm.tanh(x) + sm.log(sm.exp(m) + 1) + sm.special.erf(x) + sm.cos(m),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_bodies_of_few_elements_are_one_kernel(name: str) -> None:
+    def rows(x: Any, m: Any) -> Any:
+        return sm.map_over(SMALL[name], [x, m])
+
+    is_smooth = name not in ("sum of truth", "integers", "narrow")
+    compiled = same(rows, normal(5, 2), normal(5, 2, 2), wrt=(0, 1) if is_smooth else ())
+    assert "loop of 1 kernel," in str(compiled.plan)
+
+
+def test_steps_of_integrators_are_one_kernel() -> None:
+    def last(y: Any, k: Any) -> Any:
+        def slope(y: Any) -> Any:
+            return sm.stack([y[1], -k * y[0]])
+
+        def step(y: Any, _: Any) -> Any:
+            middle = y + 0.05 * slope(y)
+            return y + 0.1 * slope(middle), y
+
+        return sm.scan(step, y, length=50)
+
+    compiled = same(last, normal(2), np.float64(2.0), wrt=(0, 1))
+    assert str(compiled.plan).count("loop of 1 kernel,") == 2
+
+
+def test_places_that_are_known_only_when_they_run() -> None:
+    same(
+        lambda k, x: sm.map_over(lambda i, r: r[i] * r, [k, x]),
+        np.array([1, 0]),
+        normal(2, 3),
+        wrt=(1,),
+    )
+
+
 # Errors, signals and threads
 
 

@@ -12,6 +12,7 @@ from symad.backends.native.schedule import Schedule
 from symad.backends.native.segment_code import LoopCall, kernel_count
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
+from symad.notation.values import counted
 from symad.passes.fuse import shape_of
 from symad.plan.buffer_assignment import StorageKind
 from symad.plan.liveness import spans
@@ -198,6 +199,6 @@ def _in_words(segment: PlacedSegment, result: Mapping[Node, str], prefix: str) -
             where = [result[node]]
         kernels = f"{calls[node]} kernels, " if calls[node] > 1 else ""
         if node in loops:
-            kernels = f"loop of {loops[node]} kernels, "
+            kernels = f"loop of {counted(loops[node], 'kernel')}, "
         words[node] = f"{prefix}{kernels}{', '.join(where)}"
     return words

@@ -16,6 +16,7 @@ import numpy as np
 
 from symad.backends.native.kernel_call import BufferView, Shape, contiguous_strides
 from symad.backends.native.lower import bodies, contract, copies, index, lapack, loops
+from symad.backends.native.lower.scalar_bodies import scalar_code
 from symad.backends.native.lower.views import is_view, view
 from symad.backends.native.segment_code import ArrayType, Call, SegmentCode, blocks_of
 from symad.errors import InternalError
@@ -183,6 +184,9 @@ class _Lowering:
 
     def _compiled(self, body: Graph) -> SegmentCode:
         """Return the code of a body, which writes all its results."""
+        as_scalars = scalar_code(body, self._is_fast)
+        if as_scalars is not None:
+            return as_scalars
         outputs, copies = bodies.own_outputs(body)
         lowered = lower([*bodies.computed_nodes(body), *copies], self._is_fast)
         self._constants += lowered.constants
