@@ -109,7 +109,7 @@ class MemoryChart(Tabular):
         arena = format_bytes(self.use.peak)
         yield f"With shared memory, aligned to 64 bytes, all buffers take {arena}."
         if self.use.has_unknown:
-            yield "Stacks of loops are not counted if only the call decides how many steps there are."
+            yield "Stacks of loops whose number of steps the call decides are not counted."
         if hidden:
             buffers = counted(hidden, "buffer is", "buffers are")
             yield f"{buffers} not shown; the chart shows the largest of each kind."
