@@ -202,7 +202,7 @@ def _by_base(v: Node, y: Node, x: Node, c: Node) -> Node:
     if isinstance(c, Constant):
         less = Constant(np.where(c.value == 0, 0, c.value - 1), c.dtype)
         return v * (c * (x if (less.value == 1).all() else power(x, less)))
-    return v * power_slope(x, c)
+    return v * power_slope(x, c if c.type.is_float else call("cast", c, y.dtype))
 
 
 def _by_exponent(v: Node, y: Node, x: Node, c: Node) -> Node:

@@ -10,12 +10,12 @@ import numpy as np
 from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, fixed, reals, special_points
-from symad.ops.base import Elementwise, Operand, Unary, as_nodes, register
+from symad.ops.base import Elementwise, Operand, Unary, register
 from symad.ops.comparison import where
 from symad.ops.rounding import trunc
 from symad.ops.special import digamma
 from symad.ops.special_gamma import gamma
-from symad.ops.special_series import refused, scipy_dtype
+from symad.ops.special_series import reals_of, refused, scipy_dtype
 from symad.ops.trigonometric import cos, sin
 
 
@@ -25,7 +25,7 @@ class _Bessel(Elementwise):
     operations = SPECIAL
 
     def __call__(self, v: Operand, z: Operand) -> Node:
-        return apply(self, *as_nodes(v, z))
+        return apply(self, *reals_of(v, z))
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return scipy_dtype(*dtypes)
