@@ -413,8 +413,23 @@ def test_slopes_of_powers_with_integers(base: str, exponent: str, backend: Any) 
         given = np.full(4, value, base)
         found = sm.compile([x, n], nodes, backend=backend)(given, exponents)
         with np.errstate(over="ignore"):
-            power = exponents.astype("float64")
-            wanted = [power * given**0.0 * value ** (power - 1), power * (power - 1) * value ** (power - 2)]
+            n64 = exponents.astype("float64")
+            wanted = [n64 * value ** (n64 - 1), n64 * (n64 - 1) * value ** (n64 - 2)]
             for got, want in zip(found, wanted, strict=True):
                 assert got.dtype == base
                 np.testing.assert_allclose(got, want.astype(base), rtol=2e-3)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("base", ["bool", "int8", "uint8", "int64"])
+@pytest.mark.parametrize("exponent", ["float16", "float32", "float64"])
+def test_slopes_of_powers_of_integers(base: str, exponent: str, backend: Any) -> None:
+    x, c = sm.Variable("x", dtype=base), sm.Variable("c", dtype=exponent)
+    slope = sm.gradients(sm.sum(x**c), c)
+    nodes = [slope, sm.gradients(sm.sum(slope), c)]
+    bases = np.array([0, 1, 1] if base == "bool" else [0, 1, 3], base)
+    found = sm.compile([x, c], nodes, backend=backend)(bases, np.full(3, 1.5, exponent))
+    logarithms = np.log(np.maximum(bases.astype("float64"), 1))
+    for order, got in enumerate(found, 1):
+        assert got.dtype == exponent
+        np.testing.assert_allclose(got, bases**1.5 * logarithms**order, rtol=2e-3)

@@ -184,7 +184,13 @@ TABLE.update(
 
 def _order(*functions: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function of an order, which JAX has for the first few."""
-    return lambda x, order: functions[order](x)
+
+    def run(x: Any, order: int) -> Any:
+        if order >= len(functions):
+            raise NotTranslated(f"JAX does not have order {order}")
+        return functions[order](x)
+
+    return run
 
 
 TABLE.update(
