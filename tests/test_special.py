@@ -24,8 +24,8 @@ UNARY = (
     "spence y0 y1 zeta"
 ).split()
 BINARY = (
-    "beta betaln binom boxcox boxcox1p comb gammainc gammaincc gammaincinv inv_boxcox iv jv kl_div "
-    "kv poch rel_entr xlog1py xlogy yv zeta"
+    "beta betaln binom boxcox boxcox1p comb gammainc gammaincc gammaincinv inv_boxcox iv ive jv "
+    "kl_div kv poch rel_entr xlog1py xlogy yv zeta"
 ).split()
 TERNARY = ["betainc", "betaincinv", "hyp1f1"]
 OTHERS = [

@@ -213,6 +213,7 @@ UNTRANSLATED.update(
         "erfcinv": "JAX does not have it",
         "gammaincinv": "JAX does not have it",
         "iv": "JAX does not have it",
+        "ive": "JAX does not have it",
         "jv": "JAX has integer orders only",
         "kv": "JAX does not have it",
         "rgamma": "JAX does not have it",
