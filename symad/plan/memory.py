@@ -124,6 +124,8 @@ class Placement:
         The results whose memory exists from the instruction of a node on, before they are written.
     inside : mapping from Node to Node
         For each value that is stored in such a result before it is written, that result.
+    scratch : mapping from Node to int
+        The bytes that a loop needs besides its results, while it runs.
     results : sequence of Node
         The outputs, or copies of them that are not nodes of the graph; empty if no output exists
         early.
@@ -133,6 +135,7 @@ class Placement:
     stored: Mapping[Node, str] = field(default_factory=dict)
     early: Mapping[Node, Sequence[Node]] = field(default_factory=dict)
     inside: Mapping[Node, Node] = field(default_factory=dict)
+    scratch: Mapping[Node, int] = field(default_factory=dict)
     results: Sequence[Node] = ()
 
 
@@ -226,6 +229,8 @@ class _Tracing:
                 self._early.add(result)
             self._read(node, step)
             self._write(node, step)
+            if node in self._placement.scratch:
+                self._open(node, self._placement.scratch[node], step, BlockKind.TEMPORARY)
         self._hand_out(copied, len(order))
         found = [block for block in self._blocks if block.size]
         return tuple(

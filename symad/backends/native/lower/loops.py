@@ -23,6 +23,7 @@ from symad.ops.reduce import Reduction, Sum
 from symad.passes.decompose import is_dense
 from symad.passes.fuse import Shape, reduced_axes, shape_of
 from symad.passes.rule import static_shape
+from symad.types import TensorType
 
 SPLIT_FROM = 1 << 17
 """Nests with at least this many elements are split into parts, which threads share."""
@@ -46,7 +47,7 @@ def has_nest(node: Node) -> bool:
     if isinstance(op, Fused):
         return has_code(op)
     dense = is_dense(node) and all(map(is_dense, node.inputs))
-    return dense and _form_of(node) is not None
+    return dense and (_form_of(node) is not None or _turned(node) is not None)
 
 
 def is_large(node: Node) -> bool:
@@ -83,13 +84,20 @@ def lower(
     threads : int
         How many threads share large nests.
     """
+    turned = _turned(node)
+    if turned is not None:
+        reduced, order = turned
+        results = [view.reshaped(shape_of(reduced)) for view in outputs]
+        made = [view for view in results if view is not None]
+        calls = lower(reduced, [inputs[0].permuted(order)], made, scratch, is_fast, threads)
+        return [replace(call, node=node) for call in calls]
     op = _nest_of(node)
     nest = Nest(op, is_fast)
     layout = NestLayout(nest)
     parts = _parts(nest, layout, threads)
     places = dict(zip(node.inputs, inputs, strict=True))
     given = op.body.inputs if op is not node.op else node.inputs
-    calls: list[KernelCall] = []
+    calls = []
     reads = []
     for read in layout.reads:
         source = places[given[read.slot]]
@@ -192,6 +200,25 @@ def _nest_of(node: Node) -> Fused:
     assert form is not None
     taken = [n for n in node.inputs if not isinstance(n, Constant) or n.value.size > 1]
     return Fused(Graph([node], list(dict.fromkeys(taken))), *form)
+
+
+def _turned(node: Node) -> tuple[Node, Shape] | None:
+    """Return a reduction like ``node``, whose axes are in the middle, of an operand with these axes
+    last, and the order of its axes; ``None`` for other ops.
+    """
+    if not isinstance(node.op, (Sum, Max, Min)) or not is_dense(node.inputs[0]):
+        return None
+    source = node.inputs[0]
+    axes, shape = reduced_axes(node.op, source), shape_of(source)
+    rest = tuple(axis for axis in range(len(shape)) if axis not in axes)
+    order = (*rest, *axes)
+    if not axes or order == tuple(range(len(shape))) or axes == tuple(range(len(axes))):
+        return None
+    assert isinstance(source.type, TensorType)
+    turned = Node(None, (), source.type.with_shape(tuple(shape[axis] for axis in order)))
+    last = tuple(range(len(rest), len(shape)))
+    reduced = apply(node.op.with_attributes(axis=last, keepdims=False), turned)
+    return None if _form_of(reduced) is None else (reduced, order)
 
 
 def _form_of(node: Node) -> tuple[Shape, int | None] | None:
