@@ -43,7 +43,7 @@ class MakeStructure(Op):
         rest = iter(types)
         pairs = zip(self.keys, self.present, strict=True)
         return StructureType(
-            self.kind, tuple((key, next(rest) if there else None) for key, there in pairs)
+            self.kind, tuple([(key, next(rest) if there else None) for key, there in pairs])
         )
 
     def key_of(self, slot: int) -> Any:
