@@ -201,7 +201,7 @@ class StructureType:
     @property
     def keys(self) -> tuple[Any, ...]:
         """The keys in order."""
-        return tuple(key for key, _ in self.fields)
+        return tuple([key for key, _ in self.fields])
 
     def item(self, key: Any) -> Type | None:
         """Return the type of the item at ``key``, ``None`` where it is absent.

@@ -158,7 +158,7 @@ def only_item(like: Node, key: Any, value: Node) -> Node:
     """Return a structure with the keys of ``like`` in which only ``key`` is present."""
     assert isinstance(like.type, StructureType)
     keys = like.type.keys
-    return apply(MakeStructure(like.type.kind, keys, tuple(k == key for k in keys)), value)
+    return apply(MakeStructure(like.type.kind, keys, tuple([k == key for k in keys])), value)
 
 
 def items_of(node: Node) -> list[Node]:
