@@ -440,6 +440,8 @@ def _unify(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
 
 
 def _unify_attributes(pattern: Op, op: Op, bound: Binding) -> Binding | None:
+    if not pattern._fields:
+        return bound
     given = op.attributes()
     for key, wanted in pattern.attributes().items():
         if isinstance(wanted, Attribute):
