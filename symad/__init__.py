@@ -153,6 +153,7 @@ if TYPE_CHECKING:
     from symad.functions.accumulation import cumulative_prod, cumulative_sum
     from symad.functions.arrays import asarray, empty, empty_like, from_dlpack, meshgrid
     from symad.functions.averages import average, corrcoef, cov
+    from symad.functions.batching import vmap
     from symad.functions.broadcasting import broadcast_arrays, broadcast_shapes
     from symad.functions.choices import piecewise, select
     from symad.functions.comparing import (
@@ -224,6 +225,7 @@ if TYPE_CHECKING:
         vsplit,
     )
     from symad.functions.linear_algebra import vecdot
+    from symad.functions.loops import fori_loop, scan, while_loop
     from symad.functions.nan_reductions import (
         nan_to_num,
         nanargmax,
@@ -299,7 +301,7 @@ __all__ = [
     "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2", "expand_dims", "explain", "expm1",
     "extend", "eye", "fabs", "find_nan", "finfo", "flatten", "flip", "fliplr", "flipud", "float16",
     "float32", "float64", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod",
-    "from_dlpack", "full", "full_like", "gammaln", "geomspace", "gradients", "greater",
+    "fori_loop", "from_dlpack", "full", "full_like", "gammaln", "geomspace", "gradients", "greater",
     "greater_equal", "heaviside", "hessian", "hessian_vector_product", "histogram", "hsplit",
     "hstack", "hypot", "identity", "iinfo", "index_array", "indices", "inf", "inner", "insert",
     "int16", "int32", "int64", "int8", "interp", "isclose", "isdtype", "isfinite", "isin", "isinf",
@@ -316,15 +318,15 @@ __all__ = [
     "polysub", "polyval", "positive", "pow", "power", "prod", "profile", "ptp", "pullback",
     "pushforward", "quantile", "rad2deg", "radians", "random", "ravel", "ravel_multi_index",
     "reciprocal", "relu", "remainder", "repeat", "reshape", "reshape_like", "reshape_outer",
-    "resize", "result_type", "roll", "rollaxis", "rot90", "round", "scatter_add", "scope",
+    "resize", "result_type", "roll", "rollaxis", "rot90", "round", "scan", "scatter_add", "scope",
     "searchsorted", "select", "set_at", "shape", "sigmoid", "sign", "signbit", "sin", "sinc",
     "sinh", "size", "softmax", "softplus", "sort", "sparsity", "special", "split", "sqrt", "square",
     "squeeze", "stack", "stats", "std", "stop_gradient", "structure", "subtract", "sum", "sum_like",
     "swapaxes", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot", "testing",
     "tile", "to_networkx", "top_k", "trace", "transpose", "trapezoid", "tri", "tril", "triu",
     "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unravel_index", "unstack",
-    "unwrap", "value_and_gradients", "vander", "var", "vdot", "vecdot", "vecmat", "vsplit",
-    "vstack", "where", "zeros", "zeros_like",
+    "unwrap", "value_and_gradients", "vander", "var", "vdot", "vecdot", "vecmat", "vmap", "vsplit",
+    "vstack", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _ON_FIRST_USE.update(_catalogue.FUNCTIONS | _catalogue.INTERNAL)

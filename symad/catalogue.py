@@ -7,6 +7,7 @@ _MODULES = {
     "functions.accumulation": "cumulative_prod cumulative_sum",
     "functions.arrays": "asarray empty empty_like from_dlpack meshgrid",
     "functions.averages": "average corrcoef cov",
+    "functions.batching": "vmap",
     "functions.broadcasting": "broadcast_arrays broadcast_shapes",
     "functions.choices": "piecewise select",
     "functions.comparing": "allclose array_equal array_equiv fabs fmax fmin heaviside isclose "
@@ -25,6 +26,7 @@ _MODULES = {
     "flipud hsplit rollaxis rot90 vsplit",
     "functions.linear_algebra": "vecdot linalg.cross linalg.diagonal linalg.matrix_norm "
     "linalg.matrix_rank linalg.outer linalg.vecdot linalg.vector_norm",
+    "functions.loops": "fori_loop scan while_loop",
     "functions.matrix_functions": "linalg.block_diag linalg.cho_factor linalg.cho_solve "
     "linalg.cond linalg.eig linalg.eigvals linalg.expm linalg.lstsq linalg.lu "
     "linalg.multi_dot linalg.solve_banded linalg.solve_sylvester linalg.sqrtm linalg.tensorinv "

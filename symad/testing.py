@@ -18,8 +18,9 @@ from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.graph.traverse import topological_order
+from symad.ops.body import WithBody
 from symad.runtime.compiler import compile
-from symad.types import TensorType
+from symad.types import TensorType, UnknownDim
 
 Array = np.ndarray[Any, Any]
 
@@ -301,9 +302,13 @@ def _describe(graph: Graph) -> tuple[list[Any], list[Graph]]:
 
 
 def _describe_op(op: Op, bodies: list[Graph]) -> Any:
-    attributes = op.attributes()
-    bodies += [value for value in attributes.values() if isinstance(value, Graph)]
-    plain = {key: v for key, v in attributes.items() if not isinstance(v, Graph)}
+    own = op.bodies if isinstance(op, WithBody) else ()
+    bodies += own
+    plain = {
+        key: str(value) if isinstance(value, UnknownDim) else value
+        for key, value in op.attributes().items()
+        if value not in own and value != own
+    }
     return type(op), plain
 
 

@@ -14,6 +14,7 @@ from symad.graph.operators import FUNCTIONS
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import broadcast_like, identity, match, ones_like, zeros_like
+from symad.ops.body import own_generation
 from symad.ops.structure import is_structure, items_of, structure_item, zeros_for
 from symad.types import StructureType, TensorType, format_shape
 
@@ -88,7 +89,7 @@ def _require_float(node: Node, what: str) -> None:
 
 def generation_of(order: Iterable[Node]) -> int:
     """Return the generation of a derivative of the graph whose nodes are ``order``."""
-    return 1 + max((node.role.generation for node in order if node.role), default=0)
+    return 1 + max(map(own_generation, order), default=0)
 
 
 def active_nodes(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
 from symad.autodiff.activity import (
@@ -15,14 +15,14 @@ from symad.autodiff.activity import (
     stable_forms,
     target_leaves,
 )
-from symad.autodiff.conditions import Strength
-from symad.autodiff.guard import UNIT, Guard, SeedActivity
+from symad.autodiff.guard import UNIT, Guard, SeedActivity, by_choice
 from symad.graph.nested import Nested, leaves, rebuild
-from symad.graph.node import Constant, Node
+from symad.graph.node import Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import add_n, broadcast_like, identity
 from symad.ops.base import register
+from symad.ops.body import Derivative
 from symad.ops.structure import zeros_for
 
 
@@ -60,14 +60,14 @@ def tangents(y: Any, xs: Any, seeds: Any = None) -> dict[Node, Node]:
 
 
 def _stable_tangents(
-    y: Any, xs: Any, seeds: Any, active: SeedActivity | None = None
+    y: Any, xs: Any, seeds: Any, active: Iterable[SeedActivity] = ()
 ) -> tuple[dict[Node, Node], Guard]:
-    """Return the tangents of stable forms, for seeds that are 0 where a condition is false."""
+    """Return the tangents of stable forms, for seeds that are 0 where conditions are false."""
     return _tangents(y, xs, seeds, stable_forms, active)
 
 
 def _tangents(
-    y: Any, xs: Any, seeds: Any, forms_of: FormsOf, active: SeedActivity | None = None
+    y: Any, xs: Any, seeds: Any, forms_of: FormsOf, active: Iterable[SeedActivity] = ()
 ) -> tuple[dict[Node, Node], Guard]:
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order([*outputs, *targets])
@@ -77,8 +77,9 @@ def _tangents(
         order = topological_order([*outputs, *targets], instead=forms)
     moving, guard = active_nodes(order, targets, forms), Guard(order)
     known = dict(seed_nodes(targets, xs, seeds, generation))
+    conditions = iter(active)
     for seed in known.values():
-        guard.note_seed(seed, active)
+        guard.note_seed(seed, next(conditions, None))
     for node in order:
         if node in moving and node not in known and node.op is not None:
             if node in forms:
@@ -162,22 +163,31 @@ def pushforward(y: Any, xs: Any, seeds: Any) -> Any:
 
 
 @register
-def pushforward_where(y: Node, x: Node, seed: Node, condition: Node) -> tuple[Node, Node]:
-    """Return :func:`pushforward` for a seed that is 0 where ``condition`` is false.
+def push_body(
+    outputs: Sequence[Node],
+    moving: Sequence[Node],
+    seeds: Sequence[Node],
+    conditions: Sequence[Node] | None = None,
+) -> list[Derivative]:
+    """Return the tangents of the outputs of a body for those of some inputs; ``None`` for zero.
 
-    Returns
-    -------
-    tangent : Node
-    active : Node
-        Where the tangent can differ from 0.
+    If ``conditions`` are given, outside of which the seeds are 0, each tangent comes with where it
+    can differ from 0.
     """
-    known, guard = _stable_tangents(y, x, seed, (Strength.CHOICE, lambda seed: condition))
-    if y not in known:
-        return zeros_for(y), broadcast_like(Constant(False), y)
-    return known[y], broadcast_like(guard.node(known[y]), y)
+    active = [by_choice(condition) for condition in conditions or ()]
+    floats = [output for output in outputs if output.type.is_float]
+    known, guard = _stable_tangents(floats, list(moving), list(seeds), active)
+    found: list[Derivative] = []
+    for output in outputs:
+        tangent = known.get(output) if output.type.is_float else None
+        where = None
+        if tangent is not None and conditions is not None:
+            where = broadcast_like(guard.node(tangent), output)
+        found.append((tangent, where))
+    return found
 
 
 def pushforward_of_unit(y: Node, x: Node, unit: Node) -> Node:
     """Return :func:`pushforward` for a seed with a single nonzero element."""
-    known, _ = _stable_tangents(y, x, unit, UNIT)
+    known, _ = _stable_tangents(y, x, unit, [UNIT])
     return known[y] if y in known else zeros_for(y)

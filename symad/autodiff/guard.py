@@ -24,8 +24,14 @@ from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
 from symad.ops.adjoint import broadcast_like, match, sum_like
 from symad.ops.base import Elementwise, JointlyLinear, as_number, as_truth, mask, tensor_types
-from symad.ops.control import WithBody
-from symad.ops.structure import MakeStructure, StructureItem, is_structure, structure_item
+from symad.ops.body import WithBody, present, results_of
+from symad.ops.structure import (
+    MakeStructure,
+    StructureItem,
+    is_structure,
+    item_or_none,
+    structure_item,
+)
 from symad.types import Shape, StructureType
 
 Activity: TypeAlias = "Formula | dict[Any, Activity]"
@@ -58,6 +64,13 @@ SeedActivity = tuple[Strength, Callable[[Node], Node]]
 
 UNIT: SeedActivity = (Strength.POSITION, as_truth)
 """Seeds with a single nonzero element."""
+
+
+def by_choice(condition: Node) -> SeedActivity:
+    """Return the activity of a seed that is 0 where ``condition`` is false."""
+    return Strength.CHOICE, lambda seed: condition
+
+
 
 Ruled = tuple[Node | None, Known]
 """The result of a rule, and the known facts about it."""
@@ -136,8 +149,13 @@ class Guard:
 
     # Rules
 
-    def reverse(self, op: Op, slot: int, adjoint: Node, out: Node) -> Ruled:
-        """Return the partial adjoint of input ``slot`` of ``out``, before its shape is repaired."""
+    def reverse(self, op: Op, slots: Sequence[int], adjoint: Node, out: Node) -> list[Ruled]:
+        """Return the partial adjoints of inputs of ``out``, before their shapes are repaired."""
+        if isinstance(op, WithBody):
+            return self._reverse_body(op, slots, adjoint, out)
+        return [self._reverse(op, slot, adjoint, out) for slot in slots]
+
+    def _reverse(self, op: Op, slot: int, adjoint: Node, out: Node) -> Ruled:
         if isinstance(op, Elementwise):
             return self._elementwise(op, op.reverse, slot, adjoint, out)
         known = self.known(adjoint)
@@ -159,6 +177,8 @@ class Guard:
 
     def terms(self, op: Op, tangents: Sequence[Node | None], out: Node) -> list[Node]:
         """Return the terms of the tangent of ``out``, in its shape and dtype."""
+        if isinstance(op, WithBody):
+            return self._forward_body(op, tangents, out)
         found: list[Ruled] = []
         if type(op).forward_terms is Op.forward_terms:
             found = [
@@ -227,6 +247,76 @@ class Guard:
         if active == EVERYWHERE:
             return _NOTHING
         return Known(self.conditions.moved(active, move))
+
+    # Ops with bodies, whose derivatives take the conditions as more inputs
+
+    def _reverse_body(
+        self, op: WithBody, slots: Sequence[int], adjoint: Node, out: Node
+    ) -> list[Ruled]:
+        outs = results_of(out)
+        adjoints = _items_like(adjoint, outs)
+        if is_structure(out):
+            parts = [_item(self.known(adjoint), key) for key in _keys(out)]
+        else:
+            parts = [self.known(adjoint).active]
+        formulas = [None if v is None else part for v, part in zip(adjoints, parts, strict=True)]
+        active = self._conditions(formulas, outs)
+        found = op.reverse_all(slots, adjoints, active, out, *out.inputs)
+        return [(v, self._known_where(c, formulas)) for v, c in found]
+
+    def _forward_body(
+        self, op: WithBody, tangents: Sequence[Node | None], out: Node
+    ) -> list[Node]:
+        formulas = [None if v is None else self.known(v).active for v in tangents]
+        active = self._conditions(formulas, out.inputs)
+        found = op.forward_all(tangents, active, out, *out.inputs)
+        outs = results_of(out)
+        terms = [
+            None if v is None else match(v, y, broadcast_like)
+            for (v, _), y in zip(found, outs, strict=True)
+        ]
+        known = [self._known_where(c, formulas) for _, c in found]
+        if not present(terms):
+            return []
+        if not is_structure(out):
+            total = present(terms)[0]
+            self.note(total, known[0])
+            return [total]
+        keys = _keys(out)
+        assert isinstance(out.type, StructureType)
+        op_of = MakeStructure(out.type.kind, keys, tuple(v is not None for v in terms))
+        total = apply(op_of, *present(terms))
+        self.note(total, Known({key: k.active for key, k in zip(keys, known, strict=True)}))
+        return [total]
+
+    def _conditions(
+        self, formulas: Sequence[Activity | None], nodes: Sequence[Node]
+    ) -> list[Node | None] | None:
+        """Return formulas as conditions in the shapes of ``nodes``; ``None`` if all are true."""
+        followed = [
+            None
+            if part is None
+            else EVERYWHERE
+            if isinstance(part, dict)
+            else at_least(part, Strength.POSITION)
+            for part in formulas
+        ]
+        if all(part is None or part == EVERYWHERE for part in followed):
+            return None
+        return [
+            None if part is None else _filled(self.conditions.node(part), node)
+            for part, node in zip(followed, nodes, strict=True)
+        ]
+
+    def _known_where(self, where: Node | None, formulas: Sequence[Activity | None]) -> Known:
+        """Return the known facts about a result of an op with a body."""
+        if where is None:
+            return _NOTHING
+        given = [part for part in formulas if part is not None and not isinstance(part, dict)]
+        chosen = all(at_least(part, Strength.CHOICE) == part for part in given)
+        strength = Strength.CHOICE if chosen else Strength.POSITION
+        condition = self.conditions.new(strength, lambda: where)
+        return Known(frozenset({frozenset({(condition, True)})}))
 
     # Elementwise rules, which are the same in both modes
 
@@ -354,8 +444,14 @@ def _followed(op: Op, known: Known) -> tuple[Formula, Formula]:
     active = _formula(known)
     if not op.is_view:
         active = at_least(active, Strength.POSITION)
-    inside = isinstance(op, WithBody)  # where slopes may be infinite
-    return active, active if inside else at_least(active, Strength.CHOICE)
+    return active, at_least(active, Strength.CHOICE)
+
+
+def _items_like(adjoint: Node, outs: Sequence[Node]) -> list[Node | None]:
+    """Return the adjoint of each result; ``None`` for zero."""
+    if not isinstance(adjoint.type, StructureType):
+        return [adjoint]
+    return [item_or_none(adjoint, key) for key in range(len(outs))]
 
 
 def _item(known: Known, key: Any) -> Activity:

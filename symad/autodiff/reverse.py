@@ -8,7 +8,7 @@ differentiated again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from symad.autodiff.activity import (
@@ -22,16 +22,16 @@ from symad.autodiff.activity import (
     target_leaves,
     unused_target,
 )
-from symad.autodiff.conditions import Strength
 from symad.autodiff.extension import Edge, Extension, Propagated, Summed, Visit
-from symad.autodiff.guard import UNIT, Guard, Ruled, SeedActivity
+from symad.autodiff.guard import UNIT, Guard, Ruled, SeedActivity, by_choice
 from symad.errors import InternalError
 from symad.graph.nested import Nested, rebuild
-from symad.graph.node import Constant, Node
+from symad.graph.node import Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import add_n, broadcast_like, identity, match, sum_like
 from symad.ops.base import register
+from symad.ops.body import Derivative, WithBody
 from symad.ops.structure import fill_absent
 
 Key = TypeVar("Key")
@@ -81,14 +81,14 @@ def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
 
 
 def _extend_stable(
-    y: Any, xs: Any, seed: Any, active: SeedActivity | None = None
+    y: Any, xs: Any, seed: Any, active: Iterable[SeedActivity] = ()
 ) -> tuple[Extension, Guard]:
-    """Extend the graph of stable forms; the seed is 0 where a condition, if given, is false."""
+    """Extend the graph of stable forms; seeds are 0 where their conditions, if given, are false."""
     return _extend(y, xs, seed, stable_forms, active)
 
 
 def _extend(
-    y: Any, xs: Any, seed: Any, forms_of: FormsOf, active: SeedActivity | None = None
+    y: Any, xs: Any, seed: Any, forms_of: FormsOf, active: Iterable[SeedActivity] = ()
 ) -> tuple[Extension, Guard]:
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order(outputs)
@@ -98,10 +98,11 @@ def _extend(
         order = topological_order(outputs, instead=forms)
     between, guard = active_nodes(order, targets, forms), Guard(order)
     left: dict[Node, list[Node]] = {}  # the lecture's node_to_grad
+    conditions = iter(active)
     for output, seed_node in seed_nodes(outputs, y, seed, record.generation):
         record.seeds[output] = seed_node
         left.setdefault(output, []).append(seed_node)
-        guard.note_seed(seed_node, active)
+        guard.note_seed(seed_node, next(conditions, None))
     for node in reversed(order):
         if node not in between or node not in left:
             continue
@@ -112,11 +113,14 @@ def _extend(
             handed = _adjoint_of_form(forms[node], node, adjoint, record.generation, guard)
             left.setdefault(forms[node], []).append(handed)
             continue
-        for slot, source in enumerate(node.inputs):
-            if source in between and node.op is not None and node.op.differentiable(slot):
-                partial = _partial_adjoint(Edge(source, node, slot), adjoint, record, guard)
-                if partial is not None:
-                    left.setdefault(source, []).append(partial)
+        edges = [
+            Edge(source, node, slot)
+            for slot, source in enumerate(node.inputs)
+            if source in between and node.op is not None and node.op.differentiable(slot)
+        ]
+        for group in [edges] if edges and isinstance(node.op, WithBody) else zip(edges):
+            for edge, partial in _partial_adjoints(group, adjoint, record, guard):
+                left.setdefault(edge.source, []).append(partial)
     return record, guard
 
 
@@ -144,20 +148,23 @@ def _sum_node(node: Node, contributions: Sequence[Node], record: Extension, guar
     return adjoint
 
 
-def _partial_adjoint(edge: Edge, adjoint: Node, record: Extension, guard: Guard) -> Node | None:
-    """Return v̄_{k→i} = v̄_i ∂v_i/∂v_k, in the shape and dtype of v_k."""
-    product, known = _apply_rule(edge, adjoint, record.generation, guard)
-    if product is None:
-        return None
-    partial = product
-    if product.type != edge.source.type:
-        with creating(_context(edge, RoleKind.REPAIR, record.generation)):
-            partial = match(product, edge.source, sum_like)
-            known = guard.fit(known, product, partial, edge.source)
-    guard.note(partial, known)
-    record.partials[edge] = partial
-    record.steps.append(Propagated(edge, product, partial))
-    return partial
+def _partial_adjoints(
+    edges: Sequence[Edge], adjoint: Node, record: Extension, guard: Guard
+) -> Iterator[tuple[Edge, Node]]:
+    """Yield v̄_{k→i} = v̄_i ∂v_i/∂v_k for edges of one node, in the shape and dtype of v_k."""
+    found = _apply_rule(edges, adjoint, record.generation, guard)
+    for edge, (product, known) in zip(edges, found, strict=True):
+        if product is None:
+            continue
+        partial = product
+        if product.type != edge.source.type:
+            with creating(_context(edge, RoleKind.REPAIR, record.generation)):
+                partial = match(product, edge.source, sum_like)
+                known = guard.fit(known, product, partial, edge.source)
+        guard.note(partial, known)
+        record.partials[edge] = partial
+        record.steps.append(Propagated(edge, product, partial))
+        yield edge, partial
 
 
 def _context(edge: Edge, kind: RoleKind, generation: int) -> Creation:
@@ -166,30 +173,48 @@ def _context(edge: Edge, kind: RoleKind, generation: int) -> Creation:
     return Creation(consumer.scope, consumer.site, role)
 
 
-def _apply_rule(edge: Edge, adjoint: Node, generation: int, guard: Guard) -> Ruled:
-    """Run the op's rule; its last node is the partial adjoint, the others are local steps."""
-    consumer = edge.consumer
+def _apply_rule(
+    edges: Sequence[Edge], adjoint: Node, generation: int, guard: Guard
+) -> list[Ruled]:
+    """Run the op's rule for edges of one node.
+
+    The last node made for an edge is its partial adjoint, the others are local steps.  An op with
+    a body has one rule for all its inputs; other ops have one for each.
+    """
+    consumer, slots = edges[0].consumer, [edge.slot for edge in edges]
     assert consumer.op is not None
-    local = _context(edge, RoleKind.LOCAL, generation)
+    local = _context(edges[0], RoleKind.LOCAL, generation)
     try:
         with creating(local):
-            product, known = guard.reverse(consumer.op, edge.slot, adjoint, consumer)
+            found = guard.reverse(consumer.op, slots, adjoint, consumer)
     except Exception as error:
-        where = consumer.site.describe()
+        where, several = consumer.site.describe(), "s" if len(slots) > 1 else ""
         error.add_note(
-            f"in the reverse rule of {consumer.op.name!r} for input {edge.slot}, made at {where}"
+            f"in the reverse rule of {consumer.op.name!r} for input{several} "
+            f"{', '.join(map(str, slots))}, made at {where}"
         )
         raise
+    return [
+        (_finished(edge, product, local.role, generation), known)
+        for edge, (product, known) in zip(edges, found, strict=True)
+    ]
+
+
+def _finished(edge: Edge, product: Any, local: Any, generation: int) -> Node | None:
+    """Return the result of a rule as a node with the role of the partial adjoint of an edge."""
     if product is None:
-        return None, known
+        return None
     if not isinstance(product, Node):
-        raise InternalError(f"the reverse rule of {consumer.op.name!r} returned {product!r}")
+        assert edge.consumer.op is not None
+        raise InternalError(
+            f"the reverse rule of {edge.consumer.op.name!r} returned {product!r}"
+        )
     final = _context(edge, RoleKind.PARTIAL, generation)
-    if product.role is local.role:
+    if product.role is local:
         product.role = final.role
-        return product, known
+        return product
     with creating(final):  # the rule returned an existing node: its local derivative is 1
-        return identity(product), known
+        return identity(product)
 
 
 @overload
@@ -323,25 +348,31 @@ def pullback(y: Any, xs: Any, seed: Any) -> Any:
 
 
 @register
-def pullback_where(y: Node, x: Node, seed: Node, condition: Node) -> tuple[Node, Node]:
-    """Return :func:`pullback` for a seed that is 0 where ``condition`` is false.
+def pull_body(
+    outputs: Sequence[Node],
+    wanted: Sequence[Node],
+    seeds: Sequence[Node],
+    conditions: Sequence[Node] | None = None,
+) -> list[Derivative]:
+    """Return the adjoints of ``wanted`` inputs of a body; ``None`` for zero.
 
-    Returns
-    -------
-    adjoint : Node
-    active : Node
-        Where the adjoint can differ from 0.
+    If ``conditions`` are given, outside of which the seeds are 0, each adjoint comes with where it
+    can differ from 0.
     """
-    record, guard = _extend_stable(y, x, seed, (Strength.CHOICE, lambda seed: condition))
-    (adjoint,) = target_adjoints(record, "zero")
-    found = record.adjoints.get(x)
-    active = Constant(False) if found is None else guard.node(found)
-    return adjoint, broadcast_like(active, x)
+    active = [by_choice(condition) for condition in conditions or ()]
+    record, guard = _extend_stable(list(outputs), list(wanted), list(seeds), active)
+    found: list[Derivative] = []
+    for x, adjoint in zip(wanted, target_adjoints(record, "none"), strict=True):
+        where = None
+        if adjoint is not None and conditions is not None:
+            where = broadcast_like(guard.node(record.adjoints[x]), x)
+        found.append((adjoint, where))
+    return found
 
 
 def pullback_of_unit(y: Node, x: Node, unit: Node) -> Node:
     """Return :func:`pullback` for a seed with a single nonzero element."""
-    record, _ = _extend_stable(y, x, unit, UNIT)
+    record, _ = _extend_stable(y, x, unit, [UNIT])
     (adjoint,) = target_adjoints(record, "zero")
     result: Node = adjoint
     return result

@@ -27,9 +27,12 @@ from symad.graph.nested import map_leaves
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import call
 from symad.graph.operators import FUNCTIONS
+from symad.graph.provenance import creating, current_creation, tracing
 from symad.ops.adjoint import cast, reshape_like
-from symad.ops.base import static_shape, tensor_types
-from symad.ops.control import Call, Map, close_over, map_over
+from symad.ops.base import tensor_types
+from symad.ops.batching import shape_of
+from symad.ops.body import close_over
+from symad.ops.control import Map, map_over
 from symad.ops.sparse import AssembleCsr, SparseValue
 from symad.types import (
     Dimension,
@@ -89,8 +92,10 @@ def _pullback(x: Node, y: Node, seed: Node) -> Node:
 def _linear(result: Node, source: Node, derive: _Derive) -> tuple[Graph, list[Node]]:
     """Return a flat derivative of ``result`` as a graph of a flat seed and of captured nodes."""
     seed = Node(None, (), TensorType(source.dtype, (_size(source.type),)), "seed")
-    derivative = derive(result, source, reshape_like(seed, source))
-    return close_over(call("reshape", derivative, (-1,)), [seed])
+    with tracing() as made:
+        derivative = derive(result, source, reshape_like(seed, source))
+        flat = call("reshape", derivative, (-1,))
+    return close_over([flat], [seed], made)
 
 
 def _size(type_: Type) -> Dimension:
@@ -153,12 +158,12 @@ class SparseJacobian(SparseValue):
             raise GradientError(
                 "the product needs the mode that mode= excludes", remedy="Leave mode= out."
             )
-        product = Call(self.push, "product")
+        graph = self.push
         source, captured = matrix.inputs[0], self.captured(matrix.inputs)[0]
 
         def column(vector: Node) -> Node:
             fitting = reshape_like(cast(vector, source.dtype), call("reshape", source, (-1,)))
-            return product.inline(fitting, *captured)
+            return _inlined(graph, [fitting, *captured])
 
         (type_,) = tensor_types(x.type)
         columns = matrix.shape[1]
@@ -166,7 +171,10 @@ class SparseJacobian(SparseValue):
             raise ShapeError("a sparse derivative is multiplied by a vector or a matrix")
         if not compatible_shapes((columns,), type_.shape[:1]):
             raise ShapeError(f"{columns} columns are multiplied by {type_.shape[0]} elements")
-        return column(x) if len(type_.shape) == 1 else map_over(column, [x.T]).T
+        if len(type_.shape) == 1:
+            return column(x)
+        rows: Node = map_over(column, [x.T])
+        return rows.T
 
     def transposed(self, matrix: Node) -> Node:
         if self.is_symmetric:
@@ -184,11 +192,22 @@ class SparseJacobian(SparseValue):
         pushed, pulled = self.captured(inputs)
         push = _specialised(self.push, inputs[0], pushed)
         pull = push if self.is_symmetric else _specialised(self.pull, inputs[1], pulled)
-        n, m = (math.prod(static_shape(node)) for node in inputs[:2])
+        n, m = (math.prod(shape_of(node)) for node in inputs[:2])
         return StaticJacobian(push, pull, (m, n), np.result_type(inputs[0].dtype, inputs[1].dtype))
 
 
 SparseJacobian.name = "sparse_jacobian"  # not in the op table, since it never runs
+
+
+def _inlined(graph: Graph, inputs: Sequence[Node]) -> Node:
+    """Copy the nodes of a graph, with ``inputs`` in place of its own, as if written here."""
+    context = current_creation()
+
+    def copy(node: Node, sources: tuple[Node, ...]) -> Node:
+        with creating(context):
+            return replace_inputs(node, sources)
+
+    return rebuild(graph, copy, dict(zip(graph.inputs, inputs, strict=True))).outputs[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,7 +246,7 @@ class LinearMap:
 def _specialised(graph: Graph | None, source: Node, captured: Sequence[Node]) -> LinearMap | None:
     if graph is None:
         return None
-    seed = TensorType(source.dtype, (math.prod(static_shape(source)),))
+    seed = TensorType(source.dtype, (math.prod(shape_of(source)),))
     types = [seed, *(node.type for node in captured)]
     return LinearMap(FUNCTIONS["specialise"](graph, types), captured)
 

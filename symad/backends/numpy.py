@@ -13,7 +13,7 @@ from symad.backends.base import Backend, Settings
 from symad.errors import EvaluationError, SymadError
 from symad.graph.node import Node
 from symad.graph.op import Op
-from symad.ops.control import WithBody
+from symad.ops.body import WithBody
 from symad.plan.plan import Instruction, Plan, make_plan
 from symad.types import TensorType
 
@@ -153,7 +153,7 @@ def _code_of(step: Instruction, kernel_of: KernelOf) -> _Code:
 def kernel_of(op: Op) -> Callable[..., Any]:
     """Return the function of arrays that computes an op."""
     if isinstance(op, WithBody):
-        return op.kernel_of(numpy_program(make_plan(op.body)))
+        return op.kernel_of(*[numpy_program(make_plan(body)) for body in op.bodies])
     return op.kernel()
 
 

@@ -24,7 +24,7 @@ from symad.graph.op import Op
 from symad.notation.labels import Labels
 from symad.notation.names import labels_of
 from symad.notation.view import View
-from symad.ops.control import WithBody
+from symad.ops.body import WithBody
 from symad.plan.plan import Plan, make_plan
 from symad.visible import visible
 
@@ -92,9 +92,11 @@ class SourceWriter:
         arguments = [names[source] for source in node.inputs]
         if not isinstance(op, WithBody):
             return self._call(op, arguments)
-        body = f"body_of_{names[node]}_{len(self._functions)}"
-        self._function(make_plan(op.body), body)
-        return op.source_of(body, arguments)
+        bodies = []
+        for body in op.bodies:
+            bodies.append(f"body_of_{names[node]}_{len(self._functions)}")
+            self._function(make_plan(body), bodies[-1])
+        return op.source_of(bodies, arguments)
 
     def _call(self, op: Op, arguments: Sequence[str]) -> str:
         keywords = [f"{key}={_literal(value)}" for key, value in op.attributes().items()]

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
-from symad.ops.control import Map, WithBody
+from symad.ops.body import WithBody
+from symad.ops.control import Map
 
 
 def opened(nodes: Iterable[Node]) -> tuple[list[Node], set[Node]]:

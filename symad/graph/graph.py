@@ -32,6 +32,10 @@ class Lineage:
     heirs: Mapping[Node, Node]
 
 
+_COMPARED_SIZE = 256
+"""The most elements of constants that are compared; larger ones are equal only to themselves."""
+
+
 class Graph:
     """An immutable view of the nodes between ``inputs`` and ``outputs``.
 
@@ -69,7 +73,8 @@ class Graph:
       return %2
     """
 
-    __slots__ = ("inputs", "outputs", "nodes", "lineage")
+    __slots__ = ("inputs", "outputs", "nodes", "lineage", "_key")
+    _key: tuple[Any, ...]
 
     def __init__(
         self,
@@ -100,6 +105,30 @@ class Graph:
         graph.inputs, graph.outputs, graph.nodes = self.inputs, self.outputs, self.nodes
         graph.lineage = Lineage(self, {node: node for node in self.nodes})
         return graph
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Graph) and self.key() == other.key())
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def key(self) -> tuple[Any, ...]:
+        """Return what defines the values of the outputs; graphs that compute the same are equal.
+
+        Names and origins play no part; inputs correspond by position.
+        """
+        try:
+            known: tuple[Any, ...] = self._key
+        except AttributeError:
+            index = {node: i for i, node in enumerate(self.inputs)}
+            rows: list[tuple[Any, ...]] = [tuple(node.type for node in self.inputs)]
+            for node in self.nodes:
+                if node not in index:
+                    index[node] = len(index)
+                    rows.append((node.op, _own_value(node), *[index[x] for x in node.inputs]))
+            rows.append(tuple([index[node] for node in self.outputs]))
+            known = self._key = tuple(rows)
+        return known
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -134,6 +163,15 @@ class Graph:
         inputs = [index[node] for node in self.inputs]
         outputs = [index[node] for node in self.outputs]
         return _restore_graph, (records, inputs, outputs)
+
+
+def _own_value(node: Node) -> Any:
+    """Return what tells a leaf from others: the value of a constant, else the leaf itself."""
+    if node.op is not None:
+        return None
+    if isinstance(node, Constant) and node.value.size <= _COMPARED_SIZE:
+        return node.value.dtype, node.value.shape, node.value.tobytes()
+    return node
 
 
 def rebuild(

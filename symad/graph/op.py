@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, dataclass_
 
 from symad.errors import InternalError, SymadError
 from symad.graph.operators import FUNCTIONS, Operators
-from symad.graph.provenance import Role, Site, current_creation
+from symad.graph.provenance import Role, Site, current_creation, current_trace
 from symad.types import Type
 from symad.visible import visible
 
@@ -297,6 +297,22 @@ class Op:
         """
         return None
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        """Return the results for many elements at once, stacked along a new first axis.
+
+        By default ``None``: the op is mapped by itself.  All sizes are known.
+
+        Parameters
+        ----------
+        out : Node
+            This op for one element: its inputs have the types of the elements.
+        batched : sequence of bool
+            Which inputs are elements, stacked along their first axis; at least one is.
+        *inputs : Node
+            The others are the same for all elements.
+        """
+        return None
+
     def decompose(self, *inputs: Node) -> Node | None:
         """Return this op in terms of simpler ones, or ``None`` if there are none.
 
@@ -348,6 +364,9 @@ class Node(Operators["Node"]):
         self.scope: tuple[str, ...] = context.scope
         self.site: Site = context.site or Site.capture()
         self.role: Role[Node] | None = context.role
+        made = current_trace()
+        if made is not None:
+            made.append(self)
 
     @property
     def label(self) -> str:

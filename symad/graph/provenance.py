@@ -203,6 +203,21 @@ class creating:
         _creation.reset(self._token)
 
 
+_trace: ContextVar[list[Any] | None] = ContextVar("symad_trace", default=None)
+current_trace = _trace.get
+
+
+@contextmanager
+def tracing() -> Iterator[list[Any]]:
+    """Collect the nodes that are made in a ``with`` block, apart from those in a block within."""
+    made: list[Any] = []
+    token = _trace.set(made)
+    try:
+        yield made
+    finally:
+        _trace.reset(token)
+
+
 @contextmanager
 def scope(name: str) -> Iterator[None]:
     """Group the nodes made in a ``with`` block under ``name``, for pictures and tables.

@@ -23,7 +23,7 @@ from symad.inspection.timing import parts_of
 from symad.notation.names import labels_of
 from symad.notation.values import counted, format_bytes
 from symad.notation.view import View
-from symad.ops.control import WithBody
+from symad.ops.body import WithBody
 from symad.ops.fused import Fused
 from symad.ops.structure import StructureItem
 from symad.plan.memory import Block, BlockKind, MemoryUse

@@ -17,7 +17,7 @@ from symad.notation.labels import Symbol
 from symad.notation.names import labels_of
 from symad.notation.values import counted
 from symad.notation.view import View
-from symad.ops.control import WithBody
+from symad.ops.body import WithBody
 from symad.tables.table import Table, Tabular
 
 if TYPE_CHECKING:
@@ -83,10 +83,11 @@ def nodes_inside(node: Node) -> Iterator[Node]:
     if not isinstance(node.op, WithBody):
         yield node
         return
-    given = set(node.op.body.inputs)
-    for inner in node.op.body.nodes:
-        if inner.op is not None and inner not in given:
-            yield from nodes_inside(inner)
+    for body in node.op.bodies:
+        given = set(body.inputs)
+        for inner in body.nodes:
+            if inner.op is not None and inner not in given:
+                yield from nodes_inside(inner)
 
 
 class Profile(Tabular):

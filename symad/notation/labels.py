@@ -18,6 +18,7 @@ from itertools import count
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import Role, RoleKind
 from symad.notation.view import View
+from symad.ops.body import own_generation
 
 _MARKS = {"": "", "bar": "\N{COMBINING MACRON}", "dot": "\N{COMBINING DOT ABOVE}"}
 _LATEX_MARKS = {"": "%s", "bar": r"\bar{%s}", "dot": r"\dot{%s}"}
@@ -169,7 +170,7 @@ class Labels:
 
         A derivative has numbers if it is differentiated again.
         """
-        last = max((node.role.generation for node in nodes if node.role), default=0)
+        last = max((self.generations[node] for node in nodes), default=0)
         for generation in range(last + 1):
             now = [node for node in nodes if self.generations[node] == generation]
             derived = [node for node in now if node.role is not None]
@@ -250,8 +251,7 @@ def _generations(nodes: Iterable[Node]) -> dict[Node, int]:
     """Return the highest generation of the derivatives that each node depends on."""
     found: dict[Node, int] = {}
     for node in nodes:
-        own = 0 if node.role is None else node.role.generation
-        found[node] = max([own, *(found[source] for source in node.inputs)])
+        found[node] = max([own_generation(node), *(found[source] for source in node.inputs)])
     return found
 
 

@@ -15,7 +15,7 @@ from symad.graph.provenance import Role, RoleKind
 from symad.notation.formulas import Formulas
 from symad.notation.labels import Labels, Symbol
 from symad.notation.view import View
-from symad.ops.control import WithBody
+from symad.ops.body import WithBody
 from symad.ops.structure import StructureItem
 
 _MOST = 4
@@ -120,7 +120,7 @@ def _nodes_in_bodies(view: View) -> Iterator[Node]:
     """Yield the nodes in the bodies of the nodes of a view."""
     for node in view.nodes:
         if isinstance(node.op, WithBody):
-            yield from node.op.body.nodes
+            yield from (inner for body in node.op.bodies for inner in body.nodes)
 
 
 def _items_of_structures(view: View) -> dict[Node, list[Node]]:

@@ -13,7 +13,8 @@ from symad.notation.escape import visible
 from symad.notation.latex_escape import latex_name
 from symad.notation.values import MINUS
 from symad.ops.adjoint import Cast
-from symad.ops.control import Call, WithBody
+from symad.ops.body import WithBody
+from symad.ops.control import Call
 from symad.ops.permute import PermuteDims
 from symad.ops.structure import MakeStructure, StructureItem
 

@@ -1,9 +1,4 @@
-"""Ops with a body, which is a graph: mapping a body over sequences, and calling one.
-
-A body is a closed graph: outside values enter through its inputs, so that it can be differentiated,
-specialised and compiled like any graph.  Backends compile the body and hand the program to
-:meth:`WithBody.kernel_of`.
-"""
+"""Mapping a body over sequences, and calling one as a single node."""
 
 from __future__ import annotations
 
@@ -12,82 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from symad.errors import InternalError, ShapeError
+from symad.errors import ShapeError
 from symad.graph.cost import total_cost
-from symad.graph.graph import Graph, rebuild, replace_inputs
-from symad.graph.node import Constant, Node, apply
-from symad.graph.op import Op, call
-from symad.graph.operators import FUNCTIONS
-from symad.graph.provenance import creating, current_creation
+from symad.graph.graph import rebuild, replace_inputs
+from symad.graph.node import Node, apply
+from symad.graph.op import call
+from symad.graph.provenance import creating, current_creation, tracing
 from symad.graph.sample import Sample, reals
-from symad.graph.traverse import topological_order
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import as_node, tensor_types
+from symad.ops.body import (
+    Derivative,
+    Program,
+    WithBody,
+    close_over,
+    like_found,
+    placeholder,
+    present,
+    pulled,
+    pushed,
+    result_type,
+    results_of,
+    stand_ins,
+)
+from symad.ops.structure import flat_nodes, nest
 from symad.types import TensorType, Type, UnknownDim, UnknownShape
-
-Program = Callable[[Sequence[Any]], list[Any]]
-"""A compiled body: takes the values of its inputs, returns those of its outputs."""
-
-
-class WithBody(Op):
-    """An op with a body; passes rewrite the body, backends compile it."""
-
-    body: Graph
-
-    def body_types(self, *types: Any) -> tuple[Type, ...]:
-        """Return the types of the body's inputs when the op's inputs have ``types``."""
-        raise NotImplementedError
-
-    def with_body(self, body: Graph) -> WithBody:
-        """Return this op with another body of the same meaning."""
-        return self.with_attributes(body=body)
-
-    def kernel_of(self, program: Program) -> Callable[..., Any]:
-        """Return the function of arrays that computes the op by running the compiled body."""
-        raise NotImplementedError
-
-    def values_inside(self, index: tuple[int, ...], values: Sequence[Any]) -> Sequence[Any]:
-        """Return the body's inputs for the element at ``index`` of the result."""
-        return values
-
-    def source_of(self, body: str, arguments: Sequence[str]) -> str:
-        """Return Python text that computes the op; ``body`` is a function that returns a tuple."""
-        raise NotImplementedError
-
-    def flops(self, result: Any, *types: Any) -> int:
-        return total_cost(self.body).flops
-
-    def kernel(self) -> Callable[..., Any]:
-        raise InternalError(f"{self.name} must be compiled by a backend, which compiles its body")
-
-
-def placeholder(like: Node, type_: Type | None = None) -> Node:
-    """Return a leaf that represents ``like`` inside a body."""
-    with creating(like):
-        return Node(None, (), like.type if type_ is None else type_, like.label)
-
-
-def close_over(output: Node, arguments: Sequence[Node]) -> tuple[Graph, list[Node]]:
-    """Return a closed body that computes ``output`` from ``arguments``, and the captured nodes.
-
-    Returns
-    -------
-    body : Graph
-        Its inputs are placeholders for the arguments, then for the captured nodes.
-    captured : list of Node
-        The nodes used by the body that do not depend on the arguments.
-    """
-    order = topological_order([output], stop=set(arguments))
-    inside = set(arguments)
-    for node in order:
-        if any(source in inside for source in node.inputs):
-            inside.add(node)
-    used = [output, *(source for node in order if node in inside for source in node.inputs)]
-    outer = [node for node in used if node not in inside and not isinstance(node, Constant)]
-    captured = {node: placeholder(node) for node in dict.fromkeys(outer)}
-    stand_ins = {argument: placeholder(argument) for argument in arguments} | captured
-    graph = Graph([output], [*arguments, *captured])
-    return rebuild(graph, replace_inputs, stand_ins), list(captured)
 
 
 class Map(WithBody):
@@ -115,41 +59,39 @@ class Map(WithBody):
     )
 
     def infer(self, *types: Any) -> Type:
-        result = self.body.outputs[0].type
-        if not isinstance(result, TensorType):
-            raise ShapeError("the body must return an array")
         length: Any = UnknownDim()
         for sequence in tensor_types(*types[: self.sequences]):
             if sequence.shape == ():
                 raise ShapeError("a sequence needs at least one axis")
             if not isinstance(sequence.shape, UnknownShape):
                 length = _same_length(length, sequence.shape[0])
-        if isinstance(result.shape, UnknownShape):
-            return result.with_shape(UnknownShape.fresh())
-        return result.with_shape((length, *result.shape))
+        return result_type(
+            [stacked(type_, length) for type_ in tensor_types(*_types(self.body.outputs))]
+        )
 
     def body_types(self, *types: Any) -> tuple[Type, ...]:
-        elements = [_element_type(type_) for type_ in types[: self.sequences]]
+        elements = [element_type(type_) for type_ in types[: self.sequences]]
         return (*elements, *types[self.sequences :])
 
     def flops(self, result: Any, *types: Any) -> int:
-        return int(result.shape[0]) * total_cost(self.body).flops
+        return int(types[0].shape[0]) * total_cost(self.body).flops
 
     def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
-        length, body = int(result.shape[0]), total_cost(self.body)
+        length, body = int(types[0].shape[0]), total_cost(self.body)
         return length * body.bytes_read, length * body.bytes_written
 
-    def kernel_of(self, program: Program) -> Callable[..., Any]:
-        count = self.sequences
-        result = self.body.outputs[0].type
+    def kernel_of(self, *programs: Program) -> Callable[..., Any]:
+        (program,), count = programs, self.sequences
+        types = tensor_types(*_types(self.body.outputs))
 
         def run(*values: Any) -> Any:
             shared = values[count:]
-            rows = [program([*row, *shared])[0] for row in zip(*values[:count], strict=True)]
+            rows = [program([*row, *shared]) for row in zip(*values[:count], strict=True)]
             if rows:
-                return np.stack(rows)
-            assert isinstance(result, TensorType)
-            return np.empty((0, *result.shape), result.dtype)  # type: ignore[misc]
+                stacks = [np.stack(column) for column in zip(*rows, strict=True)]
+            else:
+                stacks = [np.empty((0, *t.shape), t.dtype) for t in types]  # type: ignore[misc]
+            return stacks[0] if len(stacks) == 1 else tuple(stacks)
 
         return run
 
@@ -157,101 +99,94 @@ class Map(WithBody):
         rows = [value[index[0]] for value in values[: self.sequences]]
         return [*rows, *values[self.sequences :]]
 
-    def source_of(self, body: str, arguments: Sequence[str]) -> str:
+    def source_of(self, bodies: Sequence[str], arguments: Sequence[str]) -> str:
         rows, shared = arguments[: self.sequences], arguments[self.sequences :]
-        row = ", ".join(["*row", *shared])
-        return f"np.stack([{body}({row})[0] for row in zip({', '.join(rows)}, strict=True)])"
+        made = f"{bodies[0]}({', '.join(['*row', *shared])})"
+        each = f"for row in zip({', '.join(rows)}, strict=True)"
+        if len(self.body.outputs) == 1:
+            return f"np.stack([{made}[0] {each}])"
+        return f"tuple(map(np.stack, zip(*[{made} {each}], strict=True)))"
 
     def differentiable(self, slot: int) -> bool:
         return self.body.inputs[slot].type.is_float
 
-    def has_finite_slopes(self, *inputs: Node) -> bool:
-        return _has_finite_slopes(self.body)
+    def reverse_all(
+        self,
+        wanted: Sequence[int],
+        adjoints: Sequence[Node | None],
+        active: Sequence[Node | None] | None,
+        out: Node,
+        *inputs: Node,
+    ) -> Sequence[Derivative]:
+        seeds = stand_ins(adjoints, self.body.outputs)
+        where = None if active is None else [self._element(c) for c in active]
+        found, made = pulled(self.body, wanted, seeds, where)
+        sequences = present([*adjoints, *(active or ())])
+        elements = present([*seeds, *(where or ())])
+        partials = self._mapped(found, made, (elements, sequences), ([], []), inputs)
+        return [
+            partial if slot < self.sequences else (_total(partial[0]), _total(partial[1]))
+            for slot, partial in zip(wanted, partials, strict=True)
+        ]
 
-    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
-        output, wanted = self.body.outputs[0], self.body.inputs[slot]
-        seed = placeholder(output)
-        pulled = call("pullback", output, wanted, seed)
-        return self._mapped(slot, pulled, [seed], [adjoint], inputs)
+    def forward_all(
+        self,
+        tangents: Sequence[Node | None],
+        active: Sequence[Node | None] | None,
+        out: Node,
+        *inputs: Node,
+    ) -> Sequence[Derivative]:
+        first = self.sequences
+        seeds = stand_ins(tangents, self.body.inputs)
+        where = None
+        if active is not None:
+            shared = active[first:]
+            where = [*map(self._element, active[:first]), *stand_ins(shared, shared)]
+        found, made = pushed(self.body, seeds, where)
+        each = (
+            present([*seeds[:first], *(where or ())[:first]]),
+            present([*tangents[:first], *(active or ())[:first]]),
+        )
+        whole = (
+            present([*seeds[first:], *(where or ())[first:]]),
+            present([*tangents[first:], *(active or ())[first:]]),
+        )
+        return self._mapped(found, made, each, whole, inputs)
 
-    def reverse_active(
-        self, slot: int, adjoint: Node, active: Callable[[], Node], out: Node, *inputs: Node
-    ) -> Node | None:
-        seed, where = placeholder(self.body.outputs[0]), self._element_of(active())
-        pulled, _ = self._pulled(slot, seed, where)
-        return self._mapped(slot, pulled, [seed, where], [adjoint, active()], inputs)
-
-    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
-        seed, where = placeholder(self.body.outputs[0]), self._element_of(active)
-        _, moved = self._pulled(slot, seed, where)
-        # The condition may take its shape from the adjoint, which has that of the result.
-        return self._mapped(slot, moved, [seed, where], [out, active], inputs)
-
-    def _element_of(self, condition: Node) -> Node:
-        return placeholder(condition, _element_type(condition.type))
-
-    def _pulled(self, slot: int, seed: Node, where: Node) -> Sequence[Node]:
-        """Return the adjoint of an input of the body, and where it can differ from 0."""
-        output, wanted = self.body.outputs[0], self.body.inputs[slot]
-        pair: Sequence[Node] = FUNCTIONS["pullback_where"](output, wanted, seed, where)
-        return pair
+    def _element(self, condition: Node | None) -> Node | None:
+        return None if condition is None else placeholder(condition, element_type(condition.type))
 
     def _mapped(
         self,
-        slot: int,
-        result: Node,
-        elements: Sequence[Node],
-        sequences: Sequence[Node],
+        found: Sequence[Derivative],
+        made: Sequence[Node],
+        each: tuple[Sequence[Node], Sequence[Node]],
+        whole: tuple[Sequence[Node], Sequence[Node]],
         inputs: Sequence[Node],
-    ) -> Node:
-        """Map ``result`` over more sequences; an input passed whole gets the sum over rows."""
-        body = Graph([result], [*elements, *self.body.inputs])
-        mapped = apply(Map(body, self.sequences + len(elements)), *sequences, *inputs)
-        if slot < self.sequences:
-            return mapped
-        return call("any" if result.dtype == bool else "sum", mapped, axis=0)
+    ) -> list[Derivative]:
+        """Map derivatives of the body over the rows.
 
-    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
-        seed = placeholder(self.body.inputs[slot])
-        pushed = call("pushforward", self.body.outputs[0], self.body.inputs[slot], seed)
-        return self._pushed(slot, pushed, [seed], [tangent], inputs)
-
-    def forward_active(
-        self, slot: int, tangent: Node, active: Callable[[], Node], out: Node, *inputs: Node
-    ) -> Node | None:
-        seed, where, (pushed, _) = self._pushed_where(slot, active())
-        return self._pushed(slot, pushed, [seed, where], [tangent, active()], inputs)
-
-    def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
-        seed, where, (_, moved) = self._pushed_where(slot, active)
-        return self._pushed(slot, moved, [seed, where], [inputs[slot], active], inputs)
-
-    def _pushed_where(self, slot: int, active: Node) -> tuple[Node, Node, Sequence[Node]]:
-        """Return placeholders for the tangent and its condition, and their replacements."""
-        wanted = self.body.inputs[slot]
-        seed = placeholder(wanted)
-        where = self._element_of(active) if slot < self.sequences else placeholder(active)
-        pair = FUNCTIONS["pushforward_where"](self.body.outputs[0], wanted, seed, where)
-        return seed, where, pair
-
-    def _pushed(
-        self,
-        slot: int,
-        result: Node,
-        stand_ins: Sequence[Node],
-        given: Sequence[Node],
-        inputs: Sequence[Node],
-    ) -> Node:
-        """Map ``result``, which has more inputs of the same kind as input ``slot``."""
-        if slot < self.sequences:
-            body = Graph([result], [*stand_ins, *self.body.inputs])
-            return apply(Map(body, self.sequences + len(given)), *given, *inputs)
-        body = Graph([result], [*self.body.inputs, *stand_ins])
-        return apply(Map(body, self.sequences), *inputs, *given)
+        ``each`` and ``whole`` are pairs of more inputs of the body and what they represent: more
+        sequences, and more values that are passed whole.
+        """
+        outputs = present([node for pair in found for node in pair])
+        if not outputs:
+            return list(found)
+        arguments = [*each[0], *self.body.inputs, *whole[0]]
+        body, captured = close_over(outputs, arguments, made)
+        op = Map(body, len(each[0]) + self.sequences)
+        return like_found(found, results_of(apply(op, *each[1], *inputs, *whole[1], *captured)))
 
 
-def _has_finite_slopes(body: Graph) -> bool:
-    return all(node.op is None or node.op.has_finite_slopes(*node.inputs) for node in body.nodes)
+def _total(rows: Node | None) -> Node | None:
+    """Return the sum of the rows, or whether any of them is true."""
+    if rows is None:
+        return None
+    return call("any" if rows.dtype == bool else "sum", rows, axis=0)
+
+
+def _types(nodes: Sequence[Node]) -> list[Type]:
+    return [node.type for node in nodes]
 
 
 def _same_length(a: Any, b: Any) -> Any:
@@ -260,13 +195,14 @@ def _same_length(a: Any, b: Any) -> Any:
     return a if isinstance(a, int) or isinstance(b, UnknownDim) else b
 
 
-def map_over(function: Callable[..., Node], sequences: Sequence[Node]) -> Node:
+def map_over(function: Callable[..., Any], sequences: Sequence[Node]) -> Any:
     """Return ``function`` of each element of ``sequences`` along the first axis, stacked.
 
     Parameters
     ----------
     function : callable
-        Takes one node for each sequence and returns one node; it may use other nodes.
+        Takes one node for each sequence, and returns a node or a nested structure of nodes; it may
+        use other nodes.
     sequences : sequence of Node
         Arrays with the same number of elements along the first axis.
 
@@ -283,18 +219,30 @@ def map_over(function: Callable[..., Node], sequences: Sequence[Node]) -> Node:
     array([[ 1.,  4.],
            [ 9., 16.]])
     """
-    elements = [placeholder(sequence, _element_type(sequence.type)) for sequence in sequences]
-    body, captured = close_over(function(*elements), elements)
-    return apply(Map(body, len(elements)), *sequences, *captured)
+    elements = [placeholder(sequence, element_type(sequence.type)) for sequence in sequences]
+    with tracing() as made:
+        result = function(*elements)
+        outputs = flat_nodes(result)
+    body, captured = close_over(outputs, elements, made)
+    results = results_of(apply(Map(body, len(elements)), *sequences, *captured))
+    return nest(result, iter(results))
 
 
-def _element_type(type_: Type) -> TensorType:
+def element_type(type_: Type) -> TensorType:
+    """Return the type of an element of a sequence along its first axis."""
     (tensor,) = tensor_types(type_)
     if isinstance(tensor.shape, UnknownShape):
         return tensor.with_shape(UnknownShape.fresh())
     if not tensor.shape:
         raise ShapeError("a sequence needs at least one axis")
     return tensor.with_shape(tensor.shape[1:])
+
+
+def stacked(type_: TensorType, length: Any) -> TensorType:
+    """Return the type of ``length`` elements of a type along a new first axis."""
+    if isinstance(type_.shape, UnknownShape):
+        return type_.with_shape(UnknownShape.fresh())
+    return type_.with_shape((length, *type_.shape))
 
 
 def _pull_square(adjoint: Node, out: Node, x: Node) -> Node:
@@ -329,7 +277,7 @@ class Call(WithBody):
     )
 
     def infer(self, *types: Any) -> Type:
-        return self.body.outputs[0].type
+        return result_type(_types(self.body.outputs))
 
     def body_types(self, *types: Any) -> tuple[Type, ...]:
         return types
@@ -338,88 +286,126 @@ class Call(WithBody):
         body = total_cost(self.body)
         return body.bytes_read, body.bytes_written
 
-    def kernel_of(self, program: Program) -> Callable[..., Any]:
-        return lambda *values: program(values)[0]
+    def kernel_of(self, *programs: Program) -> Callable[..., Any]:
+        (program,) = programs
+        if len(self.body.outputs) == 1:
+            return lambda *values: program(values)[0]
+        return lambda *values: tuple(program(values))
 
-    def source_of(self, body: str, arguments: Sequence[str]) -> str:
-        return f"{body}({', '.join(arguments)})[0]"
+    def source_of(self, bodies: Sequence[str], arguments: Sequence[str]) -> str:
+        made = f"{bodies[0]}({', '.join(arguments)})"
+        return f"{made}[0]" if len(self.body.outputs) == 1 else made
 
     def differentiable(self, slot: int) -> bool:
         return self.body.inputs[slot].type.is_float
 
     def has_finite_slopes(self, *inputs: Node) -> bool:
-        return self.reverse_rule is None and _has_finite_slopes(self.body)
+        return self.reverse_rule is None and super().has_finite_slopes(*inputs)
 
-    def inline(self, *inputs: Node) -> Node:
-        """Return the body's nodes with ``inputs`` in place of the placeholders."""
-        return _inline(self.body, inputs)
-
-    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+    def reverse_all(
+        self,
+        wanted: Sequence[int],
+        adjoints: Sequence[Node | None],
+        active: Sequence[Node | None] | None,
+        out: Node,
+        *inputs: Node,
+    ) -> Sequence[Derivative]:
         if self.reverse_rule is not None:
-            partials = self.reverse_rule(adjoint, out, *inputs)
-            given = partials if isinstance(partials, (tuple, list)) else (partials,)
-            return given[slot] if slot < len(given) else None
-        stand_ins = [placeholder(node) for node in inputs]
-        seed = placeholder(adjoint)
-        pulled = call("pullback", self.inline(*stand_ins), stand_ins[slot], seed)
-        return _inline(Graph([pulled], [*stand_ins, seed]), [*inputs, adjoint])
+            return self._by_rule(wanted, adjoints, active, out, inputs)
+        seeds = stand_ins(adjoints, self.body.outputs)
+        where = None if active is None else stand_ins(active, active)
+        found, made = pulled(self.body, wanted, seeds, where)
+        more = present([*seeds, *(where or ())]), present([*adjoints, *(active or ())])
+        return self._inlined(found, made, more, inputs)
 
-    def reverse_active(
-        self, slot: int, adjoint: Node, active: Callable[[], Node], out: Node, *inputs: Node
-    ) -> Node | None:
-        if self.reverse_rule is not None:
-            return super().reverse_active(slot, adjoint, active, out, *inputs)
-        return self._pulled_where(slot, adjoint, active(), inputs)[0]
+    def _by_rule(
+        self,
+        wanted: Sequence[int],
+        adjoints: Sequence[Node | None],
+        active: Sequence[Node | None] | None,
+        out: Node,
+        inputs: Sequence[Node],
+    ) -> list[Derivative]:
+        """Return the partial adjoints by the user's rule, which is called once."""
+        assert self.reverse_rule is not None
+        outs = results_of(out)
+        filled = [zeros_like(y) if v is None else v for v, y in zip(adjoints, outs, strict=True)]
+        partials = self.reverse_rule(*_one_or_all(filled), *_one_or_all(outs), *inputs)
+        given = list(partials) if isinstance(partials, (tuple, list)) else [partials]
+        given += [None] * (len(inputs) - len(given))
+        if active is None:
+            return [(given[slot], None) for slot in wanted]
+        found = self._moved(wanted, active, outs, inputs)
+        return [
+            (None if given[slot] is None else call("where", moved, given[slot], 0), moved)
+            for slot, moved in zip(wanted, found, strict=True)
+        ]
 
-    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
-        if self.reverse_rule is not None and not self._passes(slot):
-            return super().active_input(slot, active, out, *inputs)
-        return self._pulled_where(slot, zeros_like(out), active, inputs)[1]
+    def _moved(
+        self,
+        wanted: Sequence[int],
+        active: Sequence[Node | None],
+        outs: Sequence[Node],
+        inputs: Sequence[Node],
+    ) -> list[Node]:
+        """Return where adjoints by the user's rule can differ from 0.
 
-    def _passes(self, slot: int) -> bool:
-        """Return whether the body has a derivative, which the user's rule may replace."""
-        adjoint = FUNCTIONS["gradients"](
-            self.body.outputs[0], self.body.inputs[slot], unused="none"
-        )
-        return adjoint is not None
+        These are the places that the body's own derivative has, unless it has none.
+        """
+        seeds = stand_ins(active, self.body.outputs)
+        where = stand_ins(active, active)
+        found, made = pulled(self.body, wanted, seeds, where)
+        zeros = [zeros_like(y) for y, c in zip(outs, active, strict=True) if c is not None]
+        more = present([*seeds, *where]), [*zeros, *present(active)]
+        moved = [c for _, c in self._inlined(found, made, more, inputs)]
+        anywhere = [call("any", c) for c in present(active)]
+        either = anywhere[0] if len(anywhere) == 1 else call("any", call("stack", anywhere))
+        return [either if c is None else c for c in moved]
 
-    def _pulled_where(
-        self, slot: int, adjoint: Node, active: Node, inputs: Sequence[Node]
-    ) -> Sequence[Node]:
-        """Return the adjoint of an input by the body, and where it can differ from 0."""
-        stand_ins = [placeholder(node) for node in inputs]
-        seed, where = placeholder(adjoint), placeholder(active)
-        output = self.inline(*stand_ins)
-        pair = FUNCTIONS["pullback_where"](output, stand_ins[slot], seed, where)
-        given = [*inputs, adjoint, active]
-        return [_inline(Graph([one], [*stand_ins, seed, where]), given) for one in pair]
-
-    def forward_terms(
-        self, tangents: Sequence[Node | None], out: Node, *inputs: Node
-    ) -> list[Node | None]:
+    def forward_all(
+        self,
+        tangents: Sequence[Node | None],
+        active: Sequence[Node | None] | None,
+        out: Node,
+        *inputs: Node,
+    ) -> Sequence[Derivative]:
         if self.forward_rule is not None:
             pairs = zip(tangents, inputs, strict=True)
             filled = [zeros_like(node) if tangent is None else tangent for tangent, node in pairs]
-            return [self.forward_rule(filled, out, *inputs)]
-        moving = [(k, tangent) for k, tangent in enumerate(tangents) if tangent is not None]
-        stand_ins = [placeholder(node) for node in inputs]
-        seeds = [placeholder(tangent) for _, tangent in moving]
-        pushed = call(
-            "pushforward", self.inline(*stand_ins), [stand_ins[k] for k, _ in moving], seeds
-        )
-        body = Graph([pushed], [*stand_ins, *seeds])
-        return [_inline(body, [*inputs, *(tangent for _, tangent in moving)])]
+            found = self.forward_rule(filled, *_one_or_all(results_of(out)), *inputs)
+            return [(v, None) for v in (found if isinstance(found, (tuple, list)) else [found])]
+        seeds = stand_ins(tangents, self.body.inputs)
+        where = None if active is None else stand_ins(active, active)
+        found, made = pushed(self.body, seeds, where)
+        more = present([*seeds, *(where or ())]), present([*tangents, *(active or ())])
+        return self._inlined(found, made, more, inputs)
+
+    def _inlined(
+        self,
+        found: Sequence[Derivative],
+        made: Sequence[Node],
+        more: tuple[Sequence[Node], Sequence[Node]],
+        inputs: Sequence[Node],
+    ) -> list[Derivative]:
+        """Copy derivatives of the body into the current context.
+
+        ``more`` is a pair of more inputs of the body, and of the nodes that they represent.
+        """
+        outputs = present([node for pair in found for node in pair])
+        body, captured = close_over(outputs, [*self.body.inputs, *more[0]], made)
+        context = current_creation()
+
+        def copy(node: Node, sources: tuple[Node, ...]) -> Node:
+            with creating(context):
+                return replace_inputs(node, sources)
+
+        outer = dict(zip(body.inputs, [*inputs, *more[1], *captured], strict=True))
+        return like_found(found, rebuild(body, copy, outer).outputs)
 
 
-def _inline(body: Graph, inputs: Sequence[Node]) -> Node:
-    """Copy a body's nodes in the current context, with ``inputs`` in place of its own."""
-    context = current_creation()
-
-    def copy(node: Node, sources: tuple[Node, ...]) -> Node:
-        with creating(context):
-            return replace_inputs(node, sources)
-
-    return rebuild(body, copy, dict(zip(body.inputs, inputs, strict=True))).outputs[0]
+def _one_or_all(values: Sequence[Any]) -> tuple[Any]:
+    """Return the only value, or all as one tuple, as an argument of a user's rule."""
+    return (values[0] if len(values) == 1 else tuple(values),)
 
 
 def custom(
@@ -457,12 +443,16 @@ def custom(
     """
     label = str(name or getattr(function, "__name__", "call"))
 
-    def make(*inputs: Any) -> Node:
+    def make(*inputs: Any) -> Any:
         nodes = [as_node(value) for value in inputs]
-        stand_ins = [placeholder(node) for node in nodes]
-        body, captured = close_over(function(*stand_ins), stand_ins)
+        arguments = [placeholder(node) for node in nodes]
+        with tracing() as made:
+            result = function(*arguments)
+            outputs = flat_nodes(result)
+        body, captured = close_over(outputs, arguments, made)
         op = Call(body, label, reverse, forward)
-        return Node(op, (*nodes, *captured), body.outputs[0].type, label)
+        called = Node(op, (*nodes, *captured), op.infer(), label)
+        return nest(result, iter(results_of(called)))
 
     make.__name__, make.__doc__ = label, function.__doc__
     return make

@@ -11,10 +11,13 @@ from symad.errors import ShapeError
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, integers, reals
-from symad.ops.base import Multilinear, static_shape, tensor_types
+from symad.ops.base import Multilinear, tensor_types
+from symad.ops.batching import shape_of
+from symad.ops.einsum import Einsum
 from symad.ops.index import index_array
-from symad.ops.rearrange import flip
+from symad.ops.rearrange import flip, pad
 from symad.ops.size import axis_size
+from symad.ops.windows import Windows
 from symad.types import Dimension, TensorType, Type, UnknownDim, UnknownShape
 
 
@@ -47,6 +50,14 @@ class Convolve(Multilinear):
     def flops(self, result: Any, *types: Any) -> int:
         return 2 * int(types[0].size) * int(types[1].size)
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        x, w = inputs if batched[0] else reversed(inputs)
+        size = shape_of(w)[-1]
+        padded = pad(x, ((0, 0), (size - 1, size - 1)))
+        windows = apply(Windows((size,), (1,), (1,)), padded)
+        terms = "zkp,zk->zp" if all(batched) else "zkp,k->zp"
+        return apply(Einsum(terms), windows, flip(w, -1))
+
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         own, other = axis_size(inputs[slot], 0), axis_size(inputs[1 - slot], 0)
         whole = apply(self, adjoint, flip(inputs[1 - slot]))
@@ -56,9 +67,9 @@ class Convolve(Multilinear):
         parts = []
         for slot, array in enumerate(labels):
             if array is not None:
-                (width,) = static_shape(inputs[1 - slot])
+                (width,) = shape_of(inputs[1 - slot])
                 places = np.add.outer(np.arange(array.size), np.arange(width))
-                parts.append(sets.united(places, array[:, None], static_shape(out)))
+                parts.append(sets.united(places, array[:, None], shape_of(out)))
         return sets.joined(*parts)
 
 

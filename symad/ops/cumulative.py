@@ -12,7 +12,8 @@ from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, integers, reals
-from symad.ops.base import Linear, Operand, as_node, register, static_shape, tensor_types
+from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.batching import along_axis_of_rows, shape_of
 from symad.ops.reduce import as_axis, result_dtype_of
 from symad.types import TensorType, Type, UnknownShape, broadcast_shapes, normalize_axis
 
@@ -30,7 +31,7 @@ class Cumulative(Op):
 
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         moving = sets.joined(*[array for array in labels if array is not None])
-        shape = static_shape(out)
+        shape = shape_of(out)
         moving = np.moveaxis(np.broadcast_to(moving, shape), self.axis, -1)
         places = np.moveaxis(np.arange(moving.size).reshape(shape), self.axis, -1)
         later, earlier = np.tril_indices(moving.shape[-1], -1 if self.excludes_own else 0)
@@ -52,6 +53,9 @@ class Cumulative(Op):
         if not isinstance(shape, UnknownShape):
             normalize_axis(self.axis, len(shape))
         return TensorType(self.result_dtype(*[tensor.dtype for tensor in tensors]), shape)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return along_axis_of_rows(self, out, batched, inputs)
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype of the result."""

@@ -15,7 +15,8 @@ from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply, infer_type, reporting
 from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import cast, identity
-from symad.ops.base import Linear, Multilinear, as_nodes, register, static_shape, tensor_types
+from symad.ops.base import Linear, Multilinear, as_nodes, register, tensor_types
+from symad.ops.batching import aligned, shape_of
 from symad.ops.permute import moveaxis, permute_dims
 from symad.ops.reduce import sum as sum_of
 from symad.ops.triangle import diagonal
@@ -173,7 +174,24 @@ class Einsum(Multilinear):
                 missing = [k - len(result) for k, i in enumerate(result) if i not in term + "."]
                 joined = np.einsum(f"{kept}->{order}", sets.along(array, tuple(summed), False))
                 parts.append(np.expand_dims(joined, missing))
-        return np.broadcast_to(sets.joined(*parts), static_shape(out))
+        return np.broadcast_to(sets.joined(*parts), shape_of(out))
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        terms, result = _read(self.subscripts)
+        pairs = list(zip(terms, batched, strict=True))
+        if _ELLIPSIS not in result:
+            free = next(i for i in ascii_lowercase + ascii_uppercase if i not in self.subscripts)
+            joined = ",".join(free + term if stacks else term for term, stacks in pairs)
+            return apply(Einsum(f"{joined}->{free}{result}"), *inputs)
+        # The ellipsis comes first in each term: its axes are one more, that of the elements.
+        before, _, after = result.partition(_ELLIPSIS)
+        width = len(shape_of(out)) - len(before + after)
+        joined = ",".join(_ELLIPSIS + _letters(term) if stacks else term for term, stacks in pairs)
+        operands = [
+            aligned(x, width + len(_letters(term))) if stacks else x
+            for x, (term, stacks) in zip(inputs, pairs, strict=True)
+        ]
+        return moveaxis(apply(Einsum(f"{joined}->{result}"), *operands), len(before), 0)
 
 
 def _read_sizes(term: str, shape: Shape, sizes: dict[str, Dimension]) -> Shape:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +14,7 @@ from symad.graph.op import call
 from symad.graph.sample import Sample, distinct, fixed, integers, reals
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, register, tensor_types, wide_dtype
+from symad.ops.batching import shape_of
 from symad.ops.reduce import (
     Axis,
     Reduction,
@@ -202,6 +205,14 @@ class PositionReduction(Reduction):
 
     def differentiable(self, slot: int) -> bool:
         return False
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        if self.axis is not None or not out.inputs[0].ndim:
+            return super().batch(out, batched, *inputs)
+        rows = shape_of(inputs[0])[0]
+        flat = call("reshape", inputs[0], (rows, math.prod(shape_of(out.inputs[0]))))
+        place = apply(self.with_attributes(axis=-1), flat)
+        return call("reshape", place, (rows, *shape_of(out)))
 
 
 @register

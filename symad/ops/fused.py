@@ -13,8 +13,8 @@ from symad.graph.node import Node, apply
 from symad.graph.op import call
 from symad.graph.sample import Sample, reals
 from symad.ops.base import tensor_types
-from symad.ops.control import Program, WithBody, placeholder
-from symad.types import StructureType, Type
+from symad.ops.body import Program, WithBody, placeholder, result_type
+from symad.types import Type
 
 
 def _two_at_once(x: Node) -> Node:
@@ -52,8 +52,7 @@ class Fused(WithBody):
         taken = tensor_types(*[node.type for node in self.body.inputs])
         if not all(type_.is_static for type_ in taken):
             raise ShapeError("a loop nest needs known shapes")
-        made = [node.type for node in self.body.outputs]
-        return made[0] if len(made) == 1 else StructureType("tuple", tuple(enumerate(made)))
+        return result_type([node.type for node in self.body.outputs])
 
     def body_types(self, *types: Any) -> tuple[Type, ...]:
         return types
@@ -61,11 +60,12 @@ class Fused(WithBody):
     def differentiable(self, slot: int) -> bool:
         return False
 
-    def kernel_of(self, program: Program) -> Callable[..., Any]:
+    def kernel_of(self, *programs: Program) -> Callable[..., Any]:
+        (program,) = programs
         if len(self.body.outputs) == 1:
             return lambda *values: program(values)[0]
         return lambda *values: tuple(program(values))
 
-    def source_of(self, body: str, arguments: Sequence[str]) -> str:
-        made = f"{body}({', '.join(arguments)})"
+    def source_of(self, bodies: Sequence[str], arguments: Sequence[str]) -> str:
+        made = f"{bodies[0]}({', '.join(arguments)})"
         return f"{made}[0]" if len(self.body.outputs) == 1 else made

@@ -17,6 +17,8 @@ from symad.graph.op import Op
 from symad.graph.sample import Sample, fixed, reals
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import JointlyLinear, Linear, Operand, as_node, register, tensor_types
+from symad.ops.batched_subscript import RowSubscript, subscript_of_rows
+from symad.ops.batching import repeated, row_count, zeros_of
 from symad.ops.subscript import (
     Key,
     check_constant_indices,
@@ -49,6 +51,16 @@ class _Subscripted(Op):
     def indexed(self, inputs: Sequence[Node]) -> Node:
         """Return the input to which the key applies."""
         return inputs[0]
+
+    def for_rows(
+        self, out: Node, batched: Sequence[bool], inputs: Sequence[Node], stacks: bool
+    ) -> RowSubscript | None:
+        """Return the subscript for many elements; ``stacks`` says whether the array has them."""
+        first, rows = self.operands, row_count(batched, inputs)
+        whole = self.indexed(out.inputs)
+        return subscript_of_rows(
+            self.key, whole, stacks, inputs[first:], batched[first:], rows
+        )
 
     def specialise(self, *inputs: Node) -> Node | None:
         """Make constants among the integer inputs part of the key, and masks positions."""
@@ -95,6 +107,10 @@ class Index(Linear, _Subscripted):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(ScatterAdd(self.key), adjoint, *inputs)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        to = self.for_rows(out, batched, inputs, batched[0])
+        return to and to.selected(_select(to.key, inputs[0], to.indices))
 
 
 class ArrayIndex(Index):
@@ -188,6 +204,13 @@ class ScatterAdd(Linear, _Subscripted):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return _select(self.key, adjoint, inputs[2:])
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        to, rows = self.for_rows(out, batched, inputs, True), row_count(batched, inputs)
+        if to is None:
+            return None
+        v = to.to_write(inputs[0], batched[0])
+        return apply(ScatterAdd(to.key), v, zeros_of(rows, out), *to.indices)
 
 
 def _check_value(value: TensorType, selected: Shape) -> None:
@@ -300,6 +323,13 @@ class _Update(JointlyLinear, _Subscripted):
         _check_value(value, result_shape(self.key, x.shape, indices))
         return x
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        to, (x, v) = self.for_rows(out, batched, inputs, True), inputs[:2]
+        if to is None:
+            return None
+        x = x if batched[0] else repeated(x, row_count(batched, inputs))
+        return apply(type(self)(to.key), x, to.to_write(v, batched[1]), *to.indices)
+
 
 class SetAt(_Update):
     """Return ``x`` with other values at an index."""
@@ -374,6 +404,11 @@ class IndexLast(Linear, _Subscripted):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(SetAt(self.key), zeros_like(inputs[0]), adjoint, *inputs[1:])
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        to = self.for_rows(out, batched, inputs, True)
+        x = inputs[0] if batched[0] else repeated(inputs[0], row_count(batched, inputs))
+        return to and to.selected(apply(IndexLast(to.key), x, *to.indices))
 
 
 def set_at(x: Operand, index: Any, value: Operand) -> Node:

@@ -6,6 +6,7 @@ and reverse mode algorithmic differentiation" (2008), unless a docstring names a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from symad.graph.op import Op
 from symad.graph.sample import Sample, fixed, reals, well_conditioned
 from symad.ops.adjoint import broadcast_like
 from symad.ops.base import Operand, as_node, register, tensor_types
+from symad.ops.batching import repeated, row_count
 from symad.ops.linear_system import solve_triangular
 from symad.ops.matrices import (
     PerMatrix,
@@ -314,6 +316,9 @@ class IdentityMatrix(Op):
             return like.with_shape(UnknownShape.fresh())
         matrix: KnownRank = like.shape[-2:]
         return like.with_shape(matrix)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return repeated(apply(self, *inputs), row_count(batched, inputs))
 
     def reads(self, slot: int) -> bool:
         return False

@@ -9,9 +9,10 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply
-from symad.graph.op import Op
+from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, reals
 from symad.ops.base import JointlyLinear, Linear, Operand, as_node, as_nodes, register, tensor_types
+from symad.ops.batching import along_axis_of_rows, from_end, shape_of, stacked
 from symad.ops.index import index_array
 from symad.ops.shape import expand_dims, one_axis, reshape
 from symad.ops.size import Size, as_size, axis_size
@@ -63,6 +64,9 @@ class Concat(JointlyLinear):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(ConcatPart(self.axis, slot), adjoint, *inputs)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return along_axis_of_rows(self, out, batched, inputs)
 
 
 def _unify(shapes: Sequence[KnownRank], axis: int) -> KnownRank:
@@ -183,6 +187,15 @@ class ConcatPlace(_Part):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(ConcatPart(self.axis, self.part), adjoint, *inputs[1:])
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        bounds, v = self.bounds(out.inputs), stacked(batched, inputs)[0]
+        if bounds is None:
+            return None
+        start, stop, size = bounds
+        widths = [(0, 0)] * len(shape_of(v))
+        widths[from_end(self.axis, len(shape_of(out)))] = (start, size - stop)
+        return call("pad", v, widths)
+
 
 def concat(arrays: Sequence[Operand], axis: int | None = 0) -> Node:
     """Return ``arrays`` joined along an existing axis.
@@ -256,6 +269,9 @@ class Stack(JointlyLinear):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return index_array(adjoint, along_axis(self.axis, slot))
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return along_axis_of_rows(self, out, batched, inputs)
 
 
 def stack(arrays: Sequence[Operand], axis: int = 0) -> Node:

@@ -6,6 +6,7 @@ and reverse mode algorithmic differentiation" (2008), unless a docstring names a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -16,7 +17,8 @@ from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, integers, reals, well_conditioned
-from symad.ops.base import Operand, as_nodes, register, static_shape, tensor_types
+from symad.ops.base import Operand, as_nodes, register, tensor_types
+from symad.ops.batching import aligned, shape_of
 from symad.ops.matrices import (
     factor_dtype,
     from_columns,
@@ -24,7 +26,8 @@ from symad.ops.matrices import (
     require_square,
     to_columns,
 )
-from symad.ops.shape import expand_dims, squeeze
+from symad.ops.permute import moveaxis
+from symad.ops.shape import expand_dims, reshape, squeeze
 from symad.ops.triangle import tril, triu
 from symad.types import (
     Dimension,
@@ -81,7 +84,7 @@ class _LinearSolve(Op):
             parts.append(np.squeeze(systems, -1) if vector else systems)
         if labels[1] is not None:
             parts.append(sets.along(labels[1], -1 if vector else -2))
-        return np.broadcast_to(sets.joined(*parts), static_shape(out))
+        return np.broadcast_to(sets.joined(*parts), shape_of(out))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         a, b = inputs
@@ -95,6 +98,23 @@ class _LinearSolve(Op):
         if slot == 1:
             return apply(self, a, tangent)
         return from_columns(apply(self, a, -(self.part(tangent) @ to_columns(out, b))), b)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        (left, right), (a, b) = (len(shape_of(node)) for node in out.inputs), inputs
+        if batched[1] and right == 1:
+            b = expand_dims(b, -1)
+        elif right == 1:  # one vector for all systems
+            return apply(self, a, b)
+        if not batched[0] and left == 2:  # the columns of all elements, with one factor
+            columns = moveaxis(b, -2, 0)
+            rows, *rest = shape_of(columns)
+            whole = apply(self, a, reshape(columns, (rows, math.prod(rest))))
+            x = moveaxis(reshape(whole, (rows, *rest)), 0, -2)
+            return squeeze(x, -1) if right == 1 else x
+        ndim = max(left, right)
+        pairs = zip((a, b), batched, strict=True)
+        x = apply(self, *[aligned(z, ndim) if stacks else z for z, stacks in pairs])
+        return squeeze(x, -1) if right == 1 else x
 
 
 def _solution_shape(a: Shape, b: Shape) -> Shape:

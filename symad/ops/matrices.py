@@ -15,6 +15,7 @@ from symad.graph.node import Node, apply
 from symad.graph.op import OP_CLASSES, Op, call
 from symad.graph.sample import Sample, fixed, reals, well_conditioned
 from symad.ops.base import FixedLinear, tensor_types
+from symad.ops.batching import stacked
 from symad.ops.shape import expand_dims, squeeze
 from symad.ops.structure import adjoint_items
 from symad.types import Shape, StructureType, TensorType, Type, UnknownShape, format_shape
@@ -87,6 +88,9 @@ class PerMatrix(Op):
 
     result_axes: ClassVar[tuple[int, ...]]
     """How many axes of each result belong to one matrix."""
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return apply(self, *stacked(batched, inputs))
 
     def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
         single = isinstance(active.type, TensorType)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,9 @@ class Sqrtm(PerMatrix):
                lambda a: a * np.nan, order=0, label="special: not real"),
         Sample(lambda a: apply(Sqrtm(), a), [fixed([[4, 0], [0, 9]])], np.sqrt, label="integers"),
     )  # fmt: skip
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return None  # SciPy has it for one matrix
 
     def infer(self, *types: Any) -> Type:
         (a,) = tensor_types(*types)
@@ -299,6 +303,9 @@ class SolveSylvester(PerMatrix):
         dtype = factor_dtype(a.dtype, b.dtype, q.dtype)
         rows, columns = (_sizes(type_)[0] for type_ in (a, b))
         return TensorType(dtype, tuple(map(_same, _sizes(q), (rows, columns))))
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return None  # SciPy has it for one equation
 
     def flops(self, result: Any, *types: Any) -> int:
         return sum(25 * int(type_.shape[-1]) ** 3 for type_ in types[:2])

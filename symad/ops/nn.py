@@ -14,6 +14,7 @@ from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops.adjoint import cast, stop_gradient
 from symad.ops.base import Operand, as_node, float_dtype, register, tensor_types, wide_dtype
+from symad.ops.batching import from_end, shape_of, stacked
 from symad.ops.reduce import Axis, Reduction, Sum, as_axis, sum
 from symad.types import TensorType, Type, UnknownShape, normalize_axes
 
@@ -169,6 +170,14 @@ class Normalized(Op):
 
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         return np.broadcast_to(sets.along(labels[0], self.axis), labels[0].shape)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        whole = stacked(batched, inputs)
+        ndim = len(shape_of(whole[0])) - 1
+        if not ndim:
+            columns = [call("expand_dims", x, -1) for x in whole]
+            return call("squeeze", apply(self.with_attributes(axis=-1), *columns), -1)
+        return apply(self.with_attributes(axis=from_end(self.axis, ndim)), *whole)
 
     def flops(self, result: Any, *types: Any) -> int:
         # The maximum, the difference for each element, its exponential, their sum, and the

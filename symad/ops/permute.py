@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from symad.errors import ShapeError
 from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, reals
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.batching import shape_of
 from symad.ops.shape import as_axes
 from symad.ops.sparse import is_sparse, sparse_transpose
 from symad.types import Shape, Type, UnknownDim, UnknownShape, normalize_axis
@@ -25,6 +26,10 @@ class _Permutation(Linear):
     def order(self, ndim: int) -> tuple[int, ...]:
         """Return, for each axis of the result, the corresponding axis of the operand."""
         raise NotImplementedError
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        order = self.order(len(shape_of(out)))
+        return permute_dims(inputs[0], (0, *[axis + 1 for axis in order]))
 
     def unknown(self) -> Shape:
         """Return the shape of the result for an operand of unknown rank."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from string import ascii_letters
 from typing import Any, ClassVar
@@ -20,10 +21,10 @@ from symad.ops.base import (
     as_nodes,
     refuse_flags,
     register,
-    static_shape,
     tensor_types,
     ufunc_dtype,
 )
+from symad.ops.batching import aligned, row_count, shape_of
 from symad.ops.einsum import contract
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims, reshape
@@ -116,6 +117,21 @@ class Matmul(Multilinear):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return _operand_adjoint(slot, adjoint, *inputs)
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        rows, shape = row_count(batched, inputs), shape_of(out)
+        (left, right), (x, y) = (len(shape_of(node)) for node in out.inputs), inputs
+        if not batched[1] and right <= 2:
+            flat = reshape(x, (math.prod(shape_of(x)[:-1]), shape_of(x)[-1]))
+            return reshape(matmul(flat, y), (rows, *shape))
+        if not batched[0] and right == 1 and left <= 2:
+            return matmul(y, x.mT if left == 2 else x)
+        ndim = max(left, right, 2)
+        x = expand_dims(x, -2) if left == 1 else x
+        y = expand_dims(y, -1) if right == 1 else y
+        x = aligned(x, ndim) if batched[0] else x
+        y = aligned(y, ndim) if batched[1] else y
+        return reshape(matmul(x, y), (rows, *shape))
+
     def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
         if _are_matrices(inputs):
             return call("any", active, axis=-2 if slot else -1, keepdims=True)
@@ -134,7 +150,7 @@ class Matmul(Multilinear):
                 summed = -1 if vector or slot == 0 else -2
                 kept = vector or other.ndim == 1
                 parts.append(sets.along(array, summed, keepdims=not kept))
-        return np.broadcast_to(sets.joined(*parts), static_shape(out))
+        return np.broadcast_to(sets.joined(*parts), shape_of(out))
 
 
 def _are_matrices(nodes: Sequence[Node]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -13,6 +14,7 @@ from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.graph.sample import Sample, reals
 from symad.ops.base import FixedLinear, Linear, Operand, as_node, register, tensor_types
+from symad.ops.batching import aligned, along_axis_of_rows, shape_of, stacked
 from symad.ops.index import index_array
 from symad.ops.reduce import Axis, as_axis
 from symad.ops.shape import one_axis, reshape
@@ -82,6 +84,9 @@ class Flip(_SameShape):
     def check(self, ndim: int) -> None:
         normalize_axes(self.axis, ndim)
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return along_axis_of_rows(self, out, batched, inputs)
+
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(self, adjoint)
 
@@ -131,6 +136,13 @@ class Roll(_SameShape):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         back = tuple(-n for n in self.shift) if isinstance(self.shift, tuple) else -self.shift
         return apply(Roll(back, self.axis), adjoint)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        if self.axis is not None:
+            return along_axis_of_rows(self, out, batched, inputs)
+        rows, shape = shape_of(inputs[0])[0], shape_of(out)
+        flat = roll(reshape(inputs[0], (rows, math.prod(shape))), self.shift, -1)
+        return reshape(flat, (rows, *shape))
 
 
 def roll(x: Operand, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Node:
@@ -196,6 +208,11 @@ class Tile(Linear):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(TileSum(self.reps), adjoint, inputs[0])
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        ndim = len(shape_of(out))
+        reps = (1,) * (ndim + 1 - len(self.reps)) + self.reps
+        return apply(Tile(reps), aligned(inputs[0], ndim))
+
 
 def _times(dim: Dimension, count: int) -> Dimension:
     if isinstance(dim, int):
@@ -225,6 +242,12 @@ class TileSum(_TransposeOf, Linear):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(Tile(self.reps), adjoint)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        v, like = stacked(batched, inputs)
+        ndim = len(shape_of(v))
+        total = TileSum((1,) * (ndim - len(self.reps)) + self.reps)
+        return reshape(apply(total, v, aligned(like, ndim - 1)), (shape_of(v)[0], *shape_of(out)))
 
 
 def tile(x: Operand, reps: int | Sequence[int]) -> Node:
@@ -284,6 +307,9 @@ class Repeat(Linear):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(RepeatSum(self.repeats, self.axis), adjoint, inputs[0])
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return along_axis_of_rows(self, out, batched, inputs)
+
 
 def _repeat_sum(v: Any, like: Any, repeats: int | tuple[int, ...], axis: int) -> Any:
     shape = np.shape(like)
@@ -312,6 +338,9 @@ class RepeatSum(_TransposeOf, Linear):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(Repeat(self.repeats, self.axis), adjoint)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return along_axis_of_rows(self, out, batched, inputs)
 
 
 def repeat(x: Operand, repeats: int | Sequence[int], axis: int | None = None) -> Node:
@@ -408,6 +437,10 @@ class Pad(FixedLinear):
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         return Pad(self.widths, self.mode).kernel()(labels[0])
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        widths = ((0, 0), *self.pairs(len(shape_of(out))))
+        return apply(self.with_attributes(widths=widths), *inputs)
+
 
 def _padded(dim: Dimension, pair: tuple[int, int]) -> Dimension:
     if isinstance(dim, int):
@@ -445,6 +478,10 @@ class PadSum(_TransposeOf, Linear):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(Pad(self.widths, self.mode), adjoint)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        widths = ((0, 0), *Pad(self.widths).pairs(len(shape_of(out))))
+        return apply(PadSum(widths, self.mode), *stacked(batched, inputs))
 
     def specialise(self, *inputs: Node) -> Node | None:
         (like,) = tensor_types(inputs[1].type)

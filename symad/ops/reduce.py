@@ -23,6 +23,7 @@ from symad.graph.op import Op, call, resolve
 from symad.graph.sample import Sample, booleans, fixed, integers, reals
 from symad.ops.adjoint import broadcast_like, cast, reshape_like
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.batching import from_end
 from symad.types import Shape, TensorType, Type, UnknownShape, normalize_axes
 
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -92,6 +93,13 @@ class Reduction(Op):
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype of the result: what NumPy's function gives."""
         return result_dtype_of(resolve(type(self).numpy), dtype)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        (x,), ndim = inputs, out.inputs[0].ndim
+        if not ndim:
+            x = call("expand_dims", x, -1)
+            return apply(self.with_attributes(axis=-1, keepdims=False), x)
+        return apply(self.with_attributes(axis=from_end(self.axis, ndim)), x)
 
     def spread(self, result: Node) -> Node:
         """Return ``result`` with the reduced axes restored: it broadcasts to the input."""

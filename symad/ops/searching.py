@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,9 @@ class SearchSorted(Op):
 
     def flops(self, result: Any, *types: Any) -> int:
         return int(result.size) * int(types[0].size).bit_length()
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return None if batched[0] else apply(self, *inputs)
 
     def differentiable(self, slot: int) -> bool:
         return False

@@ -15,6 +15,7 @@ from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import broadcast_like, reshape_like, sum_like
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.batching import aligned, from_end, shape_of
 from symad.ops.reduce import as_axis
 from symad.ops.size import (
     ShapeVector,
@@ -60,6 +61,10 @@ class _ToShape(Linear):
         (x,) = tensor_types(types[0])
         check_sizes(types[1:])
         return x.with_shape(self.result(x.shape))
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        x, shape = inputs[0], shape_of(out)
+        return apply(type(self)((shape_of(x)[0], *shape)), aligned(x, len(shape)))
 
     def result(self, shape: Shape) -> KnownRank:
         """Return the shape of the result for an operand of ``shape``, after checking it."""
@@ -321,6 +326,9 @@ class ExpandDims(Linear):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return squeeze(adjoint, self.axis)
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return expand_dims(inputs[0], from_end(self.axis, len(shape_of(out))))
+
 
 def expand_dims(x: Operand, axis: int | Iterable[int] = 0) -> Node:
     """Return ``x`` with axes of size 1 inserted at the positions ``axis`` of the result.
@@ -398,6 +406,9 @@ class Squeeze(Linear):
         assert not isinstance(x.shape, UnknownShape)
         gone = self.dropped(x.shape)
         return squeeze(inputs[0], gone) if gone else inputs[0]
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return reshape(inputs[0], (shape_of(inputs[0])[0], *shape_of(out)))
 
 
 def squeeze(x: Operand, axis: int | Iterable[int] | None = None) -> Node:

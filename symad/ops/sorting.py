@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.graph.sample import Sample, distinct, fixed, integers, reals
 from symad.ops.base import Operand, as_node, register, tensor_types
+from symad.ops.batching import along_axis_of_rows
 from symad.ops.gather import take_along_axis
 from symad.ops.shape import one_axis, reshape
 from symad.types import TensorType, Type, UnknownShape, normalize_axis
@@ -98,6 +100,9 @@ class Argsort(Op):
     def flops(self, result: Any, *types: Any) -> int:
         length = int(result.shape[self.axis])
         return int(result.size) * max(length - 1, 0).bit_length()  # the comparisons of a merge sort
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return along_axis_of_rows(self, out, batched, inputs)
 
     def differentiable(self, slot: int) -> bool:
         return False

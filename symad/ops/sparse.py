@@ -18,10 +18,10 @@ from symad.ops.base import (
     as_node,
     as_number,
     as_truth,
-    static_shape,
     tensor_types,
     ufunc_dtype,
 )
+from symad.ops.batching import shape_of
 from symad.types import (
     Shape,
     SparseType,
@@ -230,7 +230,7 @@ class SparseMatmul(FixedLinear):
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         matrix = self._matrix(inputs).tocoo()
         rows, columns = matrix.coords if self.on_left else matrix.coords[::-1]
-        shape = static_shape(out)
+        shape = shape_of(out)
         axis = -1 if len(shape) == 1 or not self.on_left else -2
         moving = np.moveaxis(labels[3], axis, -1)
         places = np.moveaxis(np.arange(out.size).reshape(shape), axis, -1)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from symad.errors import GraphTypeError
 from symad.graph.index_sets import IndexSets
-from symad.graph.nested import is_nested
+from symad.graph.nested import is_nested, leaves, rebuild
 from symad.graph.node import Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import zeros_like
-from symad.ops.base import Operand, as_node, register, static_shape
+from symad.ops.base import Operand, as_node, register
+from symad.ops.batching import shape_of, stacked
 from symad.types import StructureType, Type
 
 
@@ -48,6 +49,9 @@ class MakeStructure(Op):
         return StructureType(
             self.kind, tuple((key, next(rest) if there else None) for key, there in pairs)
         )
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return apply(self, *stacked(batched, inputs))
 
     def key_of(self, slot: int) -> Any:
         """Return the key under which input ``slot`` is put."""
@@ -105,10 +109,13 @@ class StructureItem(Op):
 
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         found = labels[0][self.key]
-        return np.zeros(static_shape(out), int) if found is None else found
+        return np.zeros(shape_of(out), int) if found is None else found
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return item_or_none(tangent, self.key)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return apply(self, *inputs)
 
 
 def structure(value: Any) -> Node:
@@ -183,6 +190,33 @@ def items_of(node: Node) -> list[Node]:
         else:
             found.append(item)
     return found
+
+
+def flat_nodes(value: Any) -> list[Node]:
+    """Return the tensors in a nested structure as nodes, a structure node as its items.
+
+    ``None`` is no value, and is left out.
+    """
+    found = [as_node(leaf) for leaf in leaves(value) if leaf is not None]
+    return [item for node in found for item in items_of(node)]
+
+
+def nest(form: Any, values: Iterator[Node]) -> Any:
+    """Return tensors in the form of ``form``, from which :func:`flat_nodes` would take them."""
+    return rebuild(form, (_leaf_like(leaf, values) for leaf in leaves(form)))
+
+
+def _leaf_like(leaf: Any, values: Iterator[Node]) -> Any:
+    if leaf is None:
+        return None
+    return _value_of(leaf.type, values) if isinstance(leaf, Node) else next(values)
+
+
+def _value_of(type_: Type | None, values: Iterator[Node]) -> Node:
+    if not isinstance(type_, StructureType):
+        return next(values)
+    items = [_value_of(item, values) for _, item in type_.fields]
+    return apply(MakeStructure(type_.kind, type_.keys, (True,) * len(items)), *items)
 
 
 def adjoint_items(adjoint: Node, count: int) -> Sequence[Node | None]:

@@ -31,7 +31,7 @@ from symad.types import (
 Key = tuple[Any, ...]
 
 HOLE = "?"
-_FULL = (None, None, None)
+FULL = (None, None, None)
 
 
 def parse(index: Any, x: Node) -> tuple[Key, tuple[Node, ...]]:
@@ -146,17 +146,19 @@ def _fill_entry(entry: Any, rest: Iterator[Any]) -> Any:
     return next(rest) if isinstance(entry, str) else entry
 
 
+def are_bounds(key: Key) -> list[bool]:
+    """Return whether each input of a key is a bound of a slice, not an index."""
+    pairs = [(part, isinstance(entry, tuple)) for entry in key for part in _parts(entry)]
+    return [is_bound for part, is_bound in pairs if isinstance(part, str)]
+
+
+def _parts(entry: Any) -> tuple[Any, ...]:
+    return entry if isinstance(entry, tuple) else (entry,)
+
+
 def index_types(key: Key, types: Sequence[TensorType]) -> list[TensorType]:
     """Return the types of the inputs that are indices, without the bounds of slices."""
-    rest = iter(types)
-    found = []
-    for entry in key:
-        if isinstance(entry, tuple):
-            for _ in range(entry.count(HOLE)):
-                next(rest)
-        elif isinstance(entry, str):
-            found.append(next(rest))
-    return found
+    return [type_ for type_, is_bound in zip(types, are_bounds(key), strict=True) if not is_bound]
 
 
 def has_arrays(key: Key, types: Sequence[TensorType]) -> bool:
@@ -181,22 +183,31 @@ def result_shape(key: Key, shape: Shape, types: Sequence[TensorType]) -> Shape:
     joined = broadcast_shapes(*[type_.shape for type_ in indices]) if indices else ()
     assert not isinstance(joined, UnknownShape)
     result: list[Dimension] = []
-    place: int | None = None  # the position of the broadcast axes
-    apart, last = False, False
     axes = iter(shape)
     for entry in full_key(key, shape):
-        index = isinstance(entry, (int, str))
-        if index:
+        if isinstance(entry, (int, str)):
             _check_range(entry, next(axes))
-            apart = apart or (place is not None and not last)
-            place = len(result) if place is None else place
         elif entry is None:
             result.append(1)
         elif entry is not Ellipsis:
             result.append(_sliced(next(axes), entry))
-        last = index
-    start = 0 if apart or place is None else place
+    start = joined_place(full_key(key, shape))
     return (*result[:start], *joined, *result[start:])
+
+
+def joined_place(full: Key) -> int:
+    """Return the axis of the result at which the broadcast axes of the indices begin."""
+    place: int | None = None
+    apart, last, axes = False, False, 0
+    for entry in full:
+        index = isinstance(entry, (int, str))
+        if index:
+            apart = apart or (place is not None and not last)
+            place = axes if place is None else place
+        elif entry is not Ellipsis:
+            axes += 1
+        last = index
+    return 0 if apart or place is None else place
 
 
 def _has_unknown_rank(index: TensorType) -> bool:
@@ -210,7 +221,7 @@ def full_key(key: Key, shape: KnownRank) -> Key:
     if missing < 0:
         raise ShapeError(f"{len(shape) - missing} indices for an array of {len(shape)} axes")
     at = key.index(Ellipsis) if Ellipsis in key else len(key)
-    return (*key[:at], *[_FULL] * missing, *key[at:])
+    return (*key[:at], *[FULL] * missing, *key[at:])
 
 
 def _check_range(index: Any, dim: Dimension) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from symad.errors import ShapeError
 from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, reals
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.batching import from_end, shape_of, stacked, zeros_of
 from symad.types import Dimension, TensorType, Type, UnknownDim, UnknownShape, normalize_axis
 
 
@@ -26,6 +28,9 @@ class _Triangle(Linear):
         if x.ndim is not None and x.ndim < 2:
             raise ShapeError(f"a matrix has two axes; this has {x.ndim}")
         return x
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return apply(self, *inputs)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(self, adjoint)
@@ -148,6 +153,10 @@ class Diagonal(Linear):
         place = DiagonalPlace(self.offset, self.axis1, self.axis2)
         return apply(place, adjoint, inputs[0])
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        axes = from_end((self.axis1, self.axis2), len(shape_of(out)) + 1)
+        return diagonal(inputs[0], self.offset, *axes)
+
 
 def _place_diagonal(v: Any, like: Any, offset: int, axis1: int, axis2: int) -> Any:
     total = np.zeros(np.shape(like), v.dtype)
@@ -186,6 +195,11 @@ class DiagonalPlace(Linear):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return diagonal(adjoint, self.offset, self.axis1, self.axis2)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        v, _ = stacked(batched, inputs)
+        axes = from_end((self.axis1, self.axis2), len(shape_of(out)))
+        return apply(DiagonalPlace(self.offset, *axes), v, zeros_of(shape_of(v)[0], out))
 
 
 def diagonal(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
@@ -240,6 +254,10 @@ class DiagonalMatrix(Linear):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return diagonal(adjoint, self.k)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        like = zeros_of(shape_of(inputs[0])[0], out)
+        return apply(DiagonalPlace(self.k, -2, -1), inputs[0], like)
 
 
 def diag(x: Operand, k: int = 0) -> Node:

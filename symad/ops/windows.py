@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.graph.sample import Sample, reals
 from symad.ops.base import Linear, tensor_types
+from symad.ops.batching import shape_of, stacked, zeros_of
 from symad.types import (
     Dimension,
     TensorType,
@@ -86,6 +88,9 @@ class Windows(Linear, _Sliding):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(WindowSum(self.sizes, self.steps, self.gaps), adjoint, *inputs)
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return apply(self, *inputs)
+
 
 def _window_sum(v: Any, like: Any, sizes: Sizes, steps: Sizes, gaps: Sizes) -> Any:
     total = np.zeros(np.shape(like), v.dtype)
@@ -138,3 +143,7 @@ class WindowSum(Linear, _Sliding):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(Windows(self.sizes, self.steps, self.gaps), adjoint)
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        v, _ = stacked(batched, inputs)
+        return apply(self, v, zeros_of(shape_of(v)[0], out))

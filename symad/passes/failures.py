@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
+from symad.ops.body import WithBody
 from symad.ops.comparison import Where
-from symad.ops.control import WithBody
 from symad.ops.matrices import NanOnFailure
 
 
@@ -34,7 +34,7 @@ def allow_failures(graph: Graph) -> Graph:
 
 def _may_fail(node: Node) -> bool:
     if isinstance(node.op, WithBody):
-        return any(map(_may_fail, node.op.body.nodes))
+        return any(_may_fail(inner) for body in node.op.bodies for inner in body.nodes)
     return node.op is not None and node.op.may_fail
 
 
@@ -46,9 +46,10 @@ def _exposed(graph: Graph, outputs: Sequence[Node]) -> set[Node]:
             continue
         read = node.inputs[:1] if isinstance(node.op, Where) else node.inputs
         if isinstance(node.op, WithBody):
-            body = node.op.body
-            inner = _exposed(body, body.outputs)
-            read = tuple([x for x, y in zip(read, body.inputs, strict=True) if y in inner])
+            inner = [_exposed(body, body.outputs) for body in node.op.bodies]
+            rest = zip(read[node.op.leading :], *[b.inputs for b in node.op.bodies], strict=True)
+            used = [x for x, *ys in rest if any(map(set.__contains__, inner, ys))]
+            read = (*read[: node.op.leading], *used)
         else:
             read = tuple([source for slot, source in enumerate(read) if node.op.reads(slot)])
         exposed.update(read)
@@ -64,7 +65,8 @@ def _allow(graph: Graph, outputs: Sequence[Node]) -> Graph:
         if op is None or not _may_fail(node):
             return replace_inputs(node, inputs)
         if isinstance(op, WithBody):
-            op = op.with_body(_allow(op.body, op.body.outputs if node in exposed else ()))
+            bodies = [_allow(b, b.outputs if node in exposed else ()) for b in op.bodies]
+            op = op.with_bodies(*bodies)
         elif node not in exposed:
             op = NanOnFailure(op)
         return Node(op, inputs, node.type, node.name)

@@ -26,7 +26,7 @@ from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.graph.provenance import creating
 from symad.ops.base import PerElement
-from symad.ops.control import placeholder
+from symad.ops.body import placeholder
 from symad.ops.extremum import Max, Min
 from symad.ops.fused import Fused
 from symad.ops.reduce import Reduction, Sum

@@ -16,7 +16,7 @@ from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, Parameter, infer_type
 from symad.graph.provenance import creating
 from symad.ops.base import register
-from symad.ops.control import WithBody
+from symad.ops.body import WithBody
 from symad.types import TensorType, Type
 
 _FOLDED_SIZE = 64
@@ -74,8 +74,8 @@ def _specialise_node(node: Node, inputs: tuple[Node, ...]) -> Node:
 
 
 def _specialise_body(node: Node, op: WithBody, inputs: tuple[Node, ...]) -> Node:
-    body = specialise(op.body, op.body_types(*[source.type for source in inputs]))
-    new = op.with_body(body)
+    types = op.body_types(*[source.type for source in inputs])
+    new = op.with_bodies(*[specialise(body, types) for body in op.bodies]).for_inputs(*inputs)
     return Node(new, inputs, infer_type(new, inputs), node.name)
 
 

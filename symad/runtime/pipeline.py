@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 from symad.backends.base import Backend, Program, Settings
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
-from symad.ops.control import WithBody
+from symad.ops.body import WithBody
+from symad.ops.control import Map
 from symad.ops.fused import Fused
+from symad.passes.batch import batch
 from symad.passes.decompose import decompose
 from symad.passes.failures import allow_failures
 from symad.passes.fuse import fuse, is_of_numbers
@@ -94,8 +96,10 @@ def _optimise_bodies(graph: Graph, job: Job, record: Recorder) -> Graph:
 
 def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
     """Return the graph with its bodies changed, except those of loop nests."""
-    bodies = {node.op for node in graph.nodes if isinstance(node.op, WithBody)}
-    new = {op: op.with_body(change(op.body)) for op in bodies if not isinstance(op, Fused)}
+    ops = {node.op for node in graph.nodes if isinstance(node.op, WithBody)}
+    new = {
+        op: op.with_bodies(*map(change, op.bodies)) for op in ops if not isinstance(op, Fused)
+    }
     if not new:
         return graph
 
@@ -116,6 +120,10 @@ def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
     return fuse(_in_bodies(graph, lambda body: _fuse(body, job, record)), job.backend.supports)
 
 
+def _has_maps(graph: Graph, job: Job) -> bool:
+    return any(isinstance(node.op, Map) for node in graph.nodes)
+
+
 def _rounds(graph: Graph, job: Job) -> bool:
     """Return whether sums may be reordered."""
     return job.grade >= Grade.ROUNDING
@@ -129,6 +137,7 @@ def _is_fused(graph: Graph, job: Job) -> bool:
 PIPELINE: tuple[Pass | BackendStage, ...] = (
     Pass("specialise", lambda graph, job, record: specialise(graph, job.types or ()),
          lambda graph, job: job.types is not None),
+    Pass("batch", lambda graph, job, record: batch(graph), _has_maps),
     Pass("bodies", _optimise_bodies),
     Pass("allow failures", lambda graph, job, record: allow_failures(graph)),
     Pass("rewrite", lambda graph, job, record: rewrite(graph, rules_of(job.grade), record)),

@@ -331,7 +331,7 @@ def test_user_text_is_text() -> None:
 def test_loops_and_constants_in_a_listing(tmp_path: Path) -> None:
     x = sm.Variable("x", shape=(4, 3))
     table = sm.constant(np.arange(100.0))
-    y = sm.map_over(lambda row: sm.sin(row) * 2, [x])
+    y = sm.custom(lambda row: sm.sin(row) * 2)(x)
     f = sm.compile([x], sm.sum(y) + sm.sum(table), backend="numpy", name="f")
     listing = sm.listing(f)
     listing.save(tmp_path / "f.html")

@@ -16,7 +16,7 @@ from symad.graph.graph import verify
 from symad.graph.node import Constant, Node
 from symad.graph.provenance import RoleKind
 from symad.ops.arithmetic import Add
-from symad.ops.control import WithBody
+from symad.ops.body import WithBody
 from symad.passes.decompose import decompose
 from symad.passes.fuse import fuse
 from symad.passes.grade import Grade
@@ -463,7 +463,7 @@ def test_a_broadcast_sum_is_a_matrix_product() -> None:
 
 def test_bodies_are_optimised_too() -> None:
     x = sm.Variable("x", shape=(3, 2))
-    y = sm.map_over(lambda row: sm.log(1 + sm.exp(row)) * 1, [x])
+    y = sm.custom(lambda row: sm.log(1 + sm.exp(row)) * 1)(x)
     array = np.array([[800.0, 0.0], [1.0, 2.0], [-800.0, 3.0]])
     graph = optimised([y, sm.gradients(sm.sum(y), x)], [x], [array])
     bodies = [node.op.body for node in graph.nodes if isinstance(node.op, WithBody)]

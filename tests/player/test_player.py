@@ -597,7 +597,7 @@ def test_every_pass_is_played(case: Played) -> None:
 
 def test_rewrites_in_the_bodies_of_loops_are_counted() -> None:
     x = sm.Variable("x", shape=(4,))
-    y = sm.sum(sm.map_over(lambda t: sm.tanh(t * 1.0) + 0.0, [x]))
+    y = sm.sum(sm.custom(lambda t: sm.tanh(t * 1.0) + 0.0)(x))
     data = data_of(sm.play(y, [x], {x: np.arange(4.0)}).html)
     told = [step["say"] for step in data["steps"] if "bodies of loops" in step["say"]]
     assert len(told) == 1 and re.search(r"bodies of loops: \d+ rewrites", told[0])

@@ -27,7 +27,7 @@ from symad.backends.native.segment import Segment
 from symad.backends.numpy import failure_of, result_of
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
-from symad.ops.control import WithBody
+from symad.ops.body import WithBody
 from symad.plan.plan import Plan
 
 
@@ -119,9 +119,13 @@ def _kernel(
     if node in schedule.copies:
         return np.copy
     if isinstance(op, WithBody):
-        lowered = lower_parts(schedule_natively(op.body), settings.fastmath, settings.threads)
-        return op.kernel_of(native_program(make_native_plan(lowered), settings, memory))
+        return op.kernel_of(*[_body_program(body, settings, memory) for body in op.bodies])
     return op.kernel()
+
+
+def _body_program(body: Graph, settings: Settings, memory: Memory) -> NativeProgram:
+    lowered = lower_parts(schedule_natively(body), settings.fastmath, settings.threads)
+    return native_program(make_native_plan(lowered), settings, memory)
 
 
 def _targets_of(schedule: Schedule, step: PlannedStep) -> tuple[int | None, ...]:

@@ -15,7 +15,7 @@ from symad.inspection.inspected import given_values, subject_of
 from symad.inspection.nan.elements import Event, event_of_leaf, event_of_node
 from symad.inspection.nan.report import Blame
 from symad.inspection.nan.search import scan, slots_read
-from symad.ops.control import WithBody
+from symad.ops.body import WithBody
 from symad.passes.rewrite import SHARE, Rewriting
 from symad.passes.specialise import specialise
 from symad.runtime.pipeline import optimise

@@ -10,7 +10,7 @@ from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.ops.adjoint import stop_gradient
 from symad.ops.arithmetic import sqrt
-from symad.ops.control import WithBody
+from symad.ops.body import WithBody
 from symad.ops.join import stack
 from symad.ops.shape import BroadcastTo
 from symad.passes.grade import Grade

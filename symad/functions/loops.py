@@ -1,0 +1,294 @@
+"""Loops: functions that trace a step, and make one node for all steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from symad.errors import GraphTypeError, ShapeError
+from symad.graph.nested import leaves_with_paths
+from symad.graph.node import Constant, Node, apply, reporting
+from symad.graph.op import call
+from symad.graph.provenance import tracing
+from symad.ops.adjoint import cast
+from symad.ops.base import as_node, register, tensor_types
+from symad.ops.body import close_over, placeholder, results_of
+from symad.ops.control import element_type
+from symad.ops.loops import Scan, While, require_predicate, shape_of
+from symad.ops.structure import flat_nodes, nest
+from symad.types import Dimension, TensorType, UnknownDim, compatible_shapes
+
+_NUMBERS = (bool, int, float)
+
+
+@register
+def scan(
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    carry: Any,
+    sequences: Any = None,
+    length: Any = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """Return the last carry and the stacked outputs of a loop of a known number of steps.
+
+    Parameters
+    ----------
+    step : callable
+        ``step(carry, element)`` returns the new carry and an output, which may be ``None``.  It is
+        called once, with nodes, and may use other nodes and make derivatives.
+    carry : Node or nested structure of nodes, arrays and numbers
+        The first carry; all carries have its structure, shapes and dtypes.
+    sequences : Node or nested structure of nodes and arrays, optional
+        The elements along the first axes; without it, each element is ``None``.
+    length : int or Node, optional
+        The number of steps; needed without sequences.  It may be an input: a call with another
+        number of steps does not compile again.
+    reverse : bool
+        Whether to go through the elements from the last to the first.  Outputs have the order of
+        the elements.
+
+    Returns
+    -------
+    carry, outputs
+        The last carry, and the outputs of all steps, stacked along a new first axis.
+
+    Raises
+    ------
+    GraphTypeError, ShapeError
+        If the carry changes its structure, a shape or a dtype, or sequences have different numbers
+        of elements.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=(3,))
+    >>> total, sums = sm.scan(lambda c, e: (c + e, c + e), 0.0, x)
+    >>> sm.compile([x], [total, sums, sm.gradients(total**2, x)])([1.0, 2.0, 3.0])
+    [np.float64(6.0), array([1., 3., 6.]), array([12., 12., 12.])]
+    """
+    rows = flat_nodes(sequences)
+    steps, size = _length(rows, length)
+    elements = [placeholder(row, element_type(row.type)) for row in rows]
+    first, inner, made, (new, outputs) = _traced(
+        lambda state: _pair(step(state, nest(sequences, iter(elements)))), carry, "scan"
+    )
+    flat = flat_nodes(outputs)
+    body, captured = close_over([*new, *flat, *inner], [*inner, *elements], made)
+    op = Scan(body, len(first), len(rows), size, bool(reverse))
+    with reporting("scan", *first):
+        results = results_of(apply(op, steps, *first, *rows, *captured))
+    last, stacks = results[: len(first)], results[len(first) :]
+    return nest(carry, iter(last)), nest(outputs, iter(stacks))
+
+
+def _pair(result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise GraphTypeError(
+            f"the step returned {result!r}",
+            remedy="It must return a pair: the new carry, and an output or None.",
+        )
+    return result[0], result[1]
+
+
+def _length(rows: Sequence[Node], length: Any) -> tuple[Node, Dimension]:
+    """Return the number of steps as a node, and as a dimension."""
+    sizes = [shape_of(row)[0] for row in rows]
+    known = dict.fromkeys(size for size in sizes if isinstance(size, int))
+    if isinstance(length, (int, np.integer)):
+        known[int(length)] = None
+    if len(known) > 1:
+        raise ShapeError(
+            f"scan: the sequences and the length give {' and '.join(map(str, known))} steps"
+        )
+    if known:
+        (steps,) = known
+        if steps < 0:
+            raise ShapeError(f"scan: the length is {steps}; it cannot be negative")
+        return Constant(np.int64(steps)), steps
+    if length is None and not rows:
+        raise GraphTypeError(
+            "scan needs sequences or a length", remedy="Pass length=n, or what to go through."
+        )
+    named = [size for size in sizes if size is not None]
+    dimension = named[0] if named else UnknownDim()
+    node = as_node(call("shape", rows[0])[0] if length is None else length)
+    (type_,) = tensor_types(node.type)
+    if type_.dtype.kind not in "iu" or type_.shape != ():
+        raise GraphTypeError(
+            f"scan: the length is {type_}; it must be one integer",
+            remedy='Declare it: sm.Variable("n", shape=(), dtype="int64").',
+        )
+    return cast(node, "int64"), dimension
+
+
+def _traced(
+    step: Callable[[Any], tuple[Any, Any]], carry: Any, name: str
+) -> tuple[list[Node], list[Node], list[Node], tuple[list[Node], Any]]:
+    """Call a step with placeholders for the carry.
+
+    Returns
+    -------
+    first, inner, made : lists of Node
+        The first carries, their placeholders, and the nodes made by the step.
+    new, outputs
+        The new carries, and whatever else the step returned.
+    """
+    first = flat_nodes(carry)
+    for _ in range(2):
+        inner = [placeholder(node) for node in first]
+        with tracing() as made:
+            new, outputs = step(nest(carry, iter(inner)))
+            flat = _like_carry(carry, new, name)
+        wanted = _weak_first(carry, first, flat)
+        if wanted == first:
+            break
+        first = wanted  # the first carry was a number, and takes the dtype of the others
+    _require_same(carry, first, flat, name)
+    return first, inner, made, (flat, outputs)
+
+
+def _like_carry(carry: Any, new: Any, name: str) -> list[Node]:
+    """Return the tensors of a new carry, which must have the structure of the first."""
+    before = [path for path, _ in leaves_with_paths(carry)]
+    after = [path for path, _ in leaves_with_paths(new)]
+    if before != after:
+        raise GraphTypeError(
+            f"{name}: the carry has the structure {_form(before)} before a step, "
+            f"and {_form(after)} after it",
+            remedy="Return a new carry with the same keys and numbers of items.",
+        )
+    return flat_nodes(new)
+
+
+def _form(paths: Sequence[str]) -> str:
+    return ", ".join(f"c{path}" for path in paths) or "nothing"
+
+
+def _weak_first(carry: Any, first: list[Node], new: Sequence[Node]) -> list[Node]:
+    """Return the first carries; a Python number takes the dtype of the new carry."""
+    given = [leaf for _, leaf in leaves_with_paths(carry)]
+    if len(given) != len(first) or len(new) != len(first):
+        return first
+    return [
+        Constant(leaf, after.type.dtype)
+        if isinstance(leaf, _NUMBERS)
+        and isinstance(after.type, TensorType)
+        and after.dtype != before.dtype
+        and np.result_type(before.dtype, after.dtype) == after.dtype
+        else before
+        for leaf, before, after in zip(given, first, new, strict=True)
+    ]
+
+
+def _require_same(carry: Any, first: Sequence[Node], new: Sequence[Node], name: str) -> None:
+    """Raise an error that names the part of the carry whose type changes."""
+    paths = [path for path, leaf in leaves_with_paths(carry) for _ in flat_nodes(leaf)]
+    for path, before, after in zip(paths, first, new, strict=True):
+        a, b = tensor_types(before.type, after.type)
+        if a.dtype != b.dtype or not compatible_shapes(a.shape, b.shape):
+            raise GraphTypeError(
+                f"{name}: the carry c{path} is {a} before a step and {b} after it",
+                where=after.site.describe(),
+                remedy="A carry keeps its type: cast it, or give the first one this type.",
+            )
+
+
+@register
+def while_loop(
+    condition: Callable[[Any], Any],
+    body: Callable[[Any], Any],
+    carry: Any,
+    max_steps: int | None = None,
+) -> Any:
+    """Return the last carry of a loop that runs as long as a condition holds.
+
+    Its derivatives are loops too, in reverse mode as well.
+
+    Parameters
+    ----------
+    condition : callable
+        ``condition(carry)`` returns one truth value.
+    body : callable
+        ``body(carry)`` returns the new carry.
+    carry : Node or nested structure of nodes, arrays and numbers
+        The first carry; all carries have its structure, shapes and dtypes.
+    max_steps : int, optional
+        A call that needs more steps fails with an error.
+
+    Returns
+    -------
+    Node or nested structure like ``carry``
+
+    Raises
+    ------
+    GraphTypeError
+        If the carry changes its structure, a shape or a dtype, or the condition is not one truth
+        value.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=())
+    >>> y = sm.while_loop(lambda c: c < 100, lambda c: c * c, x)
+    >>> sm.compile([x], [y, sm.gradients(y, x)])(3.0)
+    [np.float64(6561.0), np.float64(17496.0)]
+    """
+    first, inner, made, (new, _) = _traced(lambda c: (body(c), None), carry, "while_loop")
+    graph, captured = close_over([*new, *inner], inner, made)
+    asked = [placeholder(node) for node in first]
+    with tracing() as made:
+        predicate = as_node(condition(nest(carry, iter(asked))))
+    with reporting("while_loop", *first):
+        require_predicate(predicate.type)
+    test, more = close_over([predicate], asked, made)
+    stand_ins = [placeholder(node) for node in graph.inputs[len(first) :]]
+    tested = type(test)(test.outputs, [*asked, *stand_ins, *test.inputs[len(first) :]])
+    stepped = type(graph)(graph.outputs, [*graph.inputs, *map(placeholder, more)])
+    op = While(stepped, tested, len(first), UnknownDim(), max_steps)
+    with reporting("while_loop", *first):
+        results = results_of(apply(op, *first, *captured, *more))
+    return nest(carry, iter(results))
+
+
+@register
+def fori_loop(start: Any, stop: Any, body: Callable[[Any, Any], Any], carry: Any) -> Any:
+    """Return the last carry of a loop over the integers from ``start`` to before ``stop``.
+
+    Parameters
+    ----------
+    start, stop : int or Node
+        They may be inputs: other bounds do not compile again.
+    body : callable
+        ``body(i, carry)`` returns the new carry.
+    carry : Node or nested structure of nodes, arrays and numbers
+        The first carry; all carries have its structure, shapes and dtypes.
+
+    Returns
+    -------
+    Node or nested structure like ``carry``
+        The first carry if ``stop`` is not greater than ``start``.
+
+    Raises
+    ------
+    GraphTypeError
+        If the carry changes its structure, a shape or a dtype.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=())
+    >>> sm.fori_loop(0, 3, lambda i, c: c * x + i, x).eval({x: 2.0})
+    np.float64(20.0)
+    """
+    first = as_node(start)
+    length = stop - start if not isinstance(stop, Node) else stop - first
+    steps = call("maximum", length, 0) if isinstance(length, Node) else max(length, 0)
+
+    def step(state: Any, _: Any) -> tuple[Any, None]:
+        i, inner = state
+        return (i + 1, body(i, inner)), None
+
+    (_, last), _ = scan(step, (first, carry), length=steps)
+    return last

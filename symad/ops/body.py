@@ -1,0 +1,267 @@
+"""Ops with bodies, which are graphs: how a body is traced, closed, and differentiated.
+
+A body is a closed graph: outside values enter through its inputs, so that it can be differentiated,
+specialised and compiled like any graph.  It owns the nodes that were made while it was traced, and
+captures all others: a branch that is not taken, and a loop without steps, compute nothing.
+Backends compile the bodies and hand the programs to :meth:`WithBody.kernel_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, TypeAlias
+
+from symad.errors import InternalError
+from symad.graph.cost import total_cost
+from symad.graph.graph import Graph, rebuild, replace_inputs
+from symad.graph.node import Constant, Node, apply
+from symad.graph.op import Op
+from symad.graph.operators import FUNCTIONS
+from symad.graph.provenance import creating, tracing
+from symad.ops.structure import MakeStructure, is_structure, structure_item
+from symad.types import StructureType, Type
+
+Program = Callable[[Sequence[Any]], list[Any]]
+"""A compiled body: takes the values of its inputs, returns those of its outputs."""
+
+Derivative: TypeAlias = tuple[Node | None, Node | None]
+"""An adjoint or a tangent, ``None`` for zero; and where it can differ from 0, if that is known."""
+
+
+class WithBody(Op):
+    """An op with bodies; passes rewrite the bodies, backends compile them.
+
+    One derivative serves all inputs at once: :meth:`reverse_all` and :meth:`forward_all` take the
+    place of :meth:`Op.reverse` and :meth:`Op.forward`.
+    """
+
+    body: Graph
+
+    leading: ClassVar[int] = 0
+    """How many inputs of the op come before those that correspond to the bodies' inputs."""
+
+    @property
+    def bodies(self) -> tuple[Graph, ...]:
+        """All bodies of the op."""
+        return (self.body,)
+
+    def with_bodies(self, *bodies: Graph) -> WithBody:
+        """Return this op with other bodies of the same meaning."""
+        (body,) = bodies
+        return self.with_attributes(body=body)
+
+    def body_types(self, *types: Any) -> tuple[Type, ...]:
+        """Return the types of each body's inputs when the op's inputs have ``types``."""
+        raise NotImplementedError
+
+    def for_inputs(self, *inputs: Node) -> WithBody:
+        """Return this op with what it can know of ``inputs``, whose types are specialised."""
+        return self
+
+    def kernel_of(self, *programs: Program) -> Callable[..., Any]:
+        """Return the function of arrays that computes the op by running the compiled bodies."""
+        raise NotImplementedError
+
+    def values_inside(self, index: tuple[int, ...], values: Sequence[Any]) -> Sequence[Any]:
+        """Return the body's inputs for the element at ``index`` of the result."""
+        return values
+
+    def source_of(self, bodies: Sequence[str], arguments: Sequence[str]) -> str:
+        """Return Python text that computes the op; each body is a function that returns a tuple."""
+        raise NotImplementedError
+
+    def reverse_all(
+        self,
+        wanted: Sequence[int],
+        adjoints: Sequence[Node | None],
+        active: Sequence[Node | None] | None,
+        out: Node,
+        *inputs: Node,
+    ) -> Sequence[Derivative]:
+        """Return the partial adjoint of each of the ``wanted`` inputs.
+
+        Parameters
+        ----------
+        wanted : sequence of int
+            Slots of inputs.
+        adjoints : sequence of Node or None
+            One for each result of the op; ``None`` for zero.
+        active : sequence of Node or None, optional
+            Where the adjoints can differ from 0, as conditions in their shapes.  Elsewhere they
+            are 0, and must contribute nothing even where a derivative is infinite.
+        out : Node
+        *inputs : Node
+        """
+        raise NotImplementedError
+
+    def forward_all(
+        self,
+        tangents: Sequence[Node | None],
+        active: Sequence[Node | None] | None,
+        out: Node,
+        *inputs: Node,
+    ) -> Sequence[Derivative]:
+        """Return the tangent of each result of the op, for ``tangents`` of its inputs."""
+        raise NotImplementedError
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return max(total_cost(body).flops for body in self.bodies)
+
+    def has_finite_slopes(self, *inputs: Node) -> bool:
+        nodes = (node for body in self.bodies for node in body.nodes)
+        return all(node.op is None or node.op.has_finite_slopes(*node.inputs) for node in nodes)
+
+    @cached_property
+    def generation(self) -> int:
+        """The highest generation of the derivatives in the bodies."""
+        return max((own_generation(n) for body in self.bodies for n in body.nodes), default=0)
+
+    def kernel(self) -> Callable[..., Any]:
+        raise InternalError(f"{self.name} must be compiled by a backend, which compiles its body")
+
+
+def own_generation(node: Node) -> int:
+    """Return the generation of the derivative that a node, or something in it, belongs to."""
+    inside = node.op.generation if isinstance(node.op, WithBody) else 0
+    return inside if node.role is None else max(inside, node.role.generation)
+
+
+def placeholder(like: Node, type_: Type | None = None) -> Node:
+    """Return a leaf that represents ``like`` inside a body."""
+    with creating(like):
+        return Node(None, (), like.type if type_ is None else type_, like.label)
+
+
+def results_of(out: Node) -> list[Node]:
+    """Return the results of an op with a body: its items, or the node itself."""
+    if not isinstance(out.type, StructureType):
+        return [out]
+    return [structure_item(out, key) for key in out.type.keys]
+
+
+def result_type(types: Sequence[Type]) -> Type:
+    """Return the type of an op with results of these types: one value, or a tuple of several."""
+    return types[0] if len(types) == 1 else StructureType("tuple", tuple(enumerate(types)))
+
+
+def close_over(
+    outputs: Sequence[Node], arguments: Sequence[Node], made: Iterable[Node]
+) -> tuple[Graph, list[Node]]:
+    """Return a closed body that computes ``outputs`` from ``arguments``, and the captured nodes.
+
+    Parameters
+    ----------
+    outputs : sequence of Node
+    arguments : sequence of Node
+        Placeholders, which become the first inputs of the body.
+    made : iterable of Node
+        The nodes that the body owns, if it uses them: all that were made while it was traced.
+
+    Returns
+    -------
+    body : Graph
+        Its inputs are the arguments, then placeholders for the captured nodes.
+    captured : list of Node
+        The nodes used by the body that it does not own; items in place of structures.
+    """
+    given = set(arguments)
+    own = {node for node in made if node.op is not None}
+    inside: set[Node] = set()
+    outside: dict[Node, None] = {}
+    pending = list(reversed(outputs))
+    while pending:
+        node = pending.pop()
+        if node in inside or node in given or isinstance(node, Constant):
+            continue
+        if node in own:
+            inside.add(node)
+            pending += reversed(node.inputs)
+        else:
+            outside[node] = None
+    captured: dict[Node, Node] = {}
+    stand_ins = {node: _stand_in(node, captured) for node in outside}
+    leaves = [*arguments, *captured.values()]
+    if any(node is not stand_ins[node] for node in outside):
+        graph = rebuild(Graph(outputs, [*arguments, *outside]), replace_inputs, stand_ins)
+        outputs = graph.outputs
+    return Graph(outputs, leaves), list(captured)
+
+
+def _stand_in(node: Node, captured: dict[Node, Node]) -> Node:
+    """Return what represents an outer node in a body; note the outer values that it needs."""
+    if not is_structure(node):
+        return captured.setdefault(node, placeholder(node))
+    assert isinstance(node.type, StructureType)
+    present = tuple(item is not None for _, item in node.type.fields)
+    keys = [key for key, there in zip(node.type.keys, present, strict=True) if there]
+    items = [_stand_in(structure_item(node, key), captured) for key in keys]
+    return apply(MakeStructure(node.type.kind, node.type.keys, present), *items)
+
+
+def pulled(
+    body: Graph,
+    wanted: Sequence[int],
+    seeds: Sequence[Node | None],
+    conditions: Sequence[Node | None] | None,
+) -> tuple[list[Derivative], list[Node]]:
+    """Return the adjoints of ``wanted`` inputs of a body, and the nodes that the result owns.
+
+    ``seeds`` are placeholders of the adjoints of the outputs, ``None`` for those without one;
+    ``conditions`` are placeholders of where they can differ from 0.
+    """
+    given = [k for k, seed in enumerate(seeds) if seed is not None]
+    if not given:
+        return [(None, None) for _ in wanted], []
+    with tracing() as made:
+        found = FUNCTIONS["pull_body"](
+            [body.outputs[k] for k in given],
+            [body.inputs[k] for k in wanted],
+            [seeds[k] for k in given],
+            None if conditions is None else [conditions[k] for k in given],
+        )
+    return found, [*body.nodes, *made]
+
+
+def pushed(
+    body: Graph,
+    seeds: Sequence[Node | None],
+    conditions: Sequence[Node | None] | None,
+) -> tuple[list[Derivative], list[Node]]:
+    """Return the tangents of the outputs of a body, and the nodes that the result owns.
+
+    ``seeds`` are placeholders of the tangents of the inputs, ``None`` for those without one.
+    """
+    given = [k for k, seed in enumerate(seeds) if seed is not None]
+    if not given:
+        return [(None, None) for _ in body.outputs], []
+    with tracing() as made:
+        found = FUNCTIONS["push_body"](
+            body.outputs,
+            [body.inputs[k] for k in given],
+            [seeds[k] for k in given],
+            None if conditions is None else [conditions[k] for k in given],
+        )
+    return found, [*body.nodes, *made]
+
+
+def stand_ins(values: Sequence[Node | None], likes: Sequence[Node | None]) -> list[Node | None]:
+    """Return a placeholder like a node for each value that is not ``None``."""
+    return [
+        None if value is None or like is None else placeholder(like)
+        for value, like in zip(values, likes, strict=True)
+    ]
+
+
+def like_found(found: Sequence[Derivative], nodes: Sequence[Node]) -> list[Derivative]:
+    """Return ``nodes`` in place of the nodes of ``found``, in order."""
+    rest = iter(nodes)
+    return [
+        (None if v is None else next(rest), None if where is None else next(rest))
+        for v, where in found
+    ]
+
+
+def present(values: Iterable[Node | None]) -> list[Node]:
+    """Return the values that are not ``None``."""
+    return [value for value in values if value is not None]
