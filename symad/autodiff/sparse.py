@@ -107,7 +107,10 @@ def _size(type_: Type) -> Dimension:
 
 
 def _of_unknown_shapes(*arrays: Any) -> Any:
-    raise ShapeError("the pattern of a sparse derivative depends on sizes that are not known")
+    raise ShapeError(
+        "the pattern of a sparse derivative depends on sizes that are known only when it runs",
+        remedy="Declare all shapes; through a while loop, leave out sparse=True.",
+    )
 
 
 class SparseJacobian(SparseValue):
@@ -183,15 +186,21 @@ class SparseJacobian(SparseValue):
         return apply(SparseJacobian(self.pull, self.push), y, x, *pulled, *pushed)
 
     def specialise(self, *inputs: Node) -> Node | None:
-        if not all(node.type.is_static for node in inputs):
-            return None
-        return self.of_static(inputs).matrix()
+        found = self.of_static(inputs)
+        return None if found is None else found.matrix()
 
-    def of_static(self, inputs: Sequence[Node]) -> StaticJacobian:
-        """Return the Jacobian for inputs of static types."""
+    def of_static(self, inputs: Sequence[Node]) -> StaticJacobian | None:
+        """Return the Jacobian as far as types are static; ``None`` if not enough of them are.
+
+        The adjoint of a while loop needs sizes that are known only when it has run.
+        """
+        if not all(node.type.is_static for node in inputs[:2]):
+            return None
         pushed, pulled = self.captured(inputs)
         push = _specialised(self.push, inputs[0], pushed)
         pull = push if self.is_symmetric else _specialised(self.pull, inputs[1], pulled)
+        if push is None and pull is None:
+            return None
         n, m = (math.prod(shape_of(node)) for node in inputs[:2])
         return StaticJacobian(push, pull, (m, n), np.result_type(inputs[0].dtype, inputs[1].dtype))
 
@@ -244,7 +253,7 @@ class LinearMap:
 
 
 def _specialised(graph: Graph | None, source: Node, captured: Sequence[Node]) -> LinearMap | None:
-    if graph is None:
+    if graph is None or not all(node.type.is_static for node in captured):
         return None
     seed = TensorType(source.dtype, (math.prod(shape_of(source)),))
     types = [seed, *(node.type for node in captured)]
@@ -340,13 +349,14 @@ def _sparsity(jacobian: Node, types: Mapping[Node, Type]) -> Sparsity:
     graph = Graph(jacobian.inputs, dict.fromkeys([*leaves, *types]))
     given = [types.get(node, node.type) for node in graph.inputs]
     inputs = FUNCTIONS["specialise"](graph, given).outputs
-    unknown = [node for node in inputs if not node.type.is_static]
-    if unknown:
+    assert isinstance(jacobian.op, SparseJacobian)
+    found = jacobian.op.of_static(inputs)
+    if found is None:
+        unknown = next(node for node in inputs if not node.type.is_static)
         raise ShapeError(
-            f"the pattern depends on the shape of {unknown[0]!r}, which is not known",
-            where=unknown[0].site.describe(),
+            f"the pattern depends on the shape of {unknown!r}, which is not known",
+            where=unknown.site.describe(),
             remedy="Declare the shapes of the variables, or feed values or types: "
             "sm.sparsity(y, x, {x: [1.0, 2.0]}).",
         )
-    assert isinstance(jacobian.op, SparseJacobian)
-    return jacobian.op.of_static(inputs).pattern()
+    return found.pattern()

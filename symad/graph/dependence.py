@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,10 @@ def _filled(type_: Type | None, label: int) -> Labels:
 
 
 class KnownValues:
-    """The values of nodes that are computed from constants alone."""
+    """The values of nodes that are computed from constants alone, and from ``known`` ones."""
 
-    def __init__(self) -> None:
-        self._values: dict[Node, Any] = {}
+    def __init__(self, known: Mapping[Node, Any] = MappingProxyType({})) -> None:
+        self._values: dict[Node, Any] = dict(known)
 
     def __call__(self, node: Node) -> Any:
         """Return the value of ``node``, or ``None`` if it depends on anything else."""

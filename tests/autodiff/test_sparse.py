@@ -51,9 +51,9 @@ def smooth_pairs(nodes: Any, variables: Any) -> list[tuple[Any, Any]]:
 
 
 VALUES_DECIDE = {
-    "add_along_axis", "arange", "array_index-node", "call", "ceil", "cholesky", "cofactors",
+    "add_along_axis", "arange", "array_index-node", "ceil", "cholesky", "cofactors",
     "convolve-integers", "cummax", "cummin", "cumprod-zeros", "floor", "floor_divide", "fmod",
-    "index-nodes", "linear_recurrence", "log_softmax", "logsumexp-large", "lu", "map", "max",
+    "index-nodes", "linear_recurrence", "log_softmax", "logsumexp-large", "lu", "max",
     "maximum", "min", "minimum", "pinv", "power", "power_slope", "prod-zeros", "qr", "relu",
     "round", "sinc", "slogdet", "softmax", "solve_triangular", "std", "take_along_axis", "trunc",
     "var", "where", "xlog1py", "xlogy",
