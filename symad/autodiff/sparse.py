@@ -294,11 +294,17 @@ class StaticJacobian:
         sides = (self.pull, self.push) if turned else (self.push, self.pull)
         pairs = zip(sides, (found.seeds(), found.units()), strict=True)
         parts = [side.of_rows(rows) for side, rows in pairs if side is not None and len(rows)]
-        flat = call("concat", parts) if parts else Constant(np.zeros(0, self.dtype))
-        data = cast(call("index_array", flat, (Constant(found.places),)), self.dtype)
-        index = np.int32 if max(pattern.nnz, *self.shape) < 2**31 else np.int64
-        constants = [Constant(part.astype(index)) for part in (pattern.indices, pattern.indptr)]
-        return apply(AssembleCsr(self.shape), data, *constants)
+        empty = Constant(np.zeros(0, self.dtype))
+        flat = parts[0] if len(parts) == 1 else call("concat", parts) if parts else empty
+        indices = _indices(pattern.indices), _indices(pattern.indptr)
+        return apply(
+            AssembleCsr(self.shape), cast(flat, self.dtype), Constant(found.places), *indices
+        )
+
+
+def _indices(array: Array) -> Constant:
+    """Return indices in 32 bits, if they fit."""
+    return Constant(array, np.int32 if array.max(initial=0) < 2**31 else np.int64)
 
 
 def sparsity(y: Node, xs: Any, feed: Mapping[Node, Any] | None = None) -> Any:

@@ -336,6 +336,25 @@ def test_results_are_independent(backend: Any) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_results_of_one_call_are_independent(backend: Any) -> None:
+    """Also if they are the same matrix, or have the same elements, which are constant."""
+    x, a = sm.Variable("x", shape=(3,)), sm.Variable("a", shape=(3,))
+    for y in (2 * x, a * x, a * x**2):
+        matrix = sm.jacobian(y, x, sparse=True)
+        again = sm.jacobian(y, x, sparse=True)
+        f = sm.compile([x, a], [matrix, matrix, again, matrix.T, a], backend=backend)
+        given = np.array([1.0, 2.0, 3.0])
+        for _ in range(3):
+            *found, _ = f(np.ones(3), given)
+            expected = found[0].toarray()
+            for one in found:
+                np.testing.assert_array_equal(one.toarray(), expected)
+                one *= 7
+                one.data[0] = np.nan
+            assert given.tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_shapes_known_late(backend: Any) -> None:
     """One function serves all sizes: each gets its own pattern."""
     x, w = sm.Variable("x"), sm.Variable("w", shape=("n",))
