@@ -12,6 +12,7 @@ from benchmarks.workloads import (
     network,
     scalars,
     small_matrix,
+    sparse,
 )
 
 WORKLOADS: dict[str, Workload] = {
@@ -32,5 +33,11 @@ WORKLOADS: dict[str, Workload] = {
         gaussian.GAUSSIAN,
         network.NETWORK_STEP,
         network.NEW_BATCH_SIZE,
+        sparse.JACOBIAN,
+        sparse.HESSIAN,
+        sparse.LARGE_JACOBIAN,
+        sparse.LARGE_HESSIAN,
+        sparse.SHOOTING_JACOBIAN,
+        sparse.SHOOTING_HESSIAN,
     )
 }
