@@ -234,11 +234,9 @@ class LinearMap:
     captured: Sequence[Node]
 
     def of_rows(self, vectors: Array) -> Node:
-        """Return the results for the rows of a matrix, one after the other in one axis."""
+        """Return the results for the rows of a matrix, as rows."""
         seeds = Constant(vectors, self.graph.inputs[0].dtype)
-        rows = apply(Map(self.graph, 1), seeds, *self.captured)
-        flat: Node = call("reshape", rows, (-1,))
-        return flat
+        return apply(Map(self.graph, 1), seeds, *self.captured)
 
     def pattern(self, shape: tuple[int, int]) -> Sparsity:
         """Return which elements of the result depend on which of the vector."""
@@ -295,10 +293,10 @@ class StaticJacobian:
         pairs = zip(sides, (found.seeds(), found.units()), strict=True)
         parts = [side.of_rows(rows) for side, rows in pairs if side is not None and len(rows)]
         empty = Constant(np.zeros(0, self.dtype))
-        flat = parts[0] if len(parts) == 1 else call("concat", parts) if parts else empty
+        products = parts[0] if len(parts) == 1 else call("concat", parts, None) if parts else empty
         indices = _indices(pattern.indices), _indices(pattern.indptr)
         return apply(
-            AssembleCsr(self.shape), cast(flat, self.dtype), Constant(found.places), *indices
+            AssembleCsr(self.shape), cast(products, self.dtype), Constant(found.places), *indices
         )
 
 

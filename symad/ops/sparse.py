@@ -246,16 +246,16 @@ def _empty_csr(shape: tuple[int, int]) -> Any:
 
 def _assemble(products: Any, places: Any, columns: Any, ends: Any, shape: tuple[int, int]) -> Any:
     matrix = copy(_empty_csr(shape))  # much faster than a new one, whose parts SciPy would check
-    matrix.data = np.take(products, places)
+    matrix.data = products.take(places)
     matrix.indices, matrix.indptr = columns.copy(), ends.copy()
     return matrix
 
 
 class AssembleCsr(Op):
-    """Make a :class:`scipy.sparse.csr_array` of elements that are picked from a vector.
+    """Make a :class:`scipy.sparse.csr_array` of elements that are picked from an array.
 
-    The inputs are the vector, the place of each element in it, and the pattern: the columns of the
-    elements, and the ends of the rows.  The result owns its arrays, so nothing that is done to it
+    The inputs are the array, the flat place of each element in it, and the pattern: the columns of
+    the elements, and the ends of the rows.  The result owns its arrays: nothing that is done to it
     changes another one.
     """
 
