@@ -10,7 +10,8 @@ import numpy as np
 
 from symad.graph.graph import Graph
 from symad.graph.index_sets import IndexSets, Labels
-from symad.graph.node import Constant, Node
+from symad.graph.node import Constant, Node, reporting
+from symad.graph.provenance import creating
 from symad.graph.traverse import topological_order
 from symad.types import StructureType, Type
 
@@ -35,7 +36,8 @@ def dependence(graph: Graph, starts: Mapping[Node, Labels], sets: IndexSets) -> 
             for slot, source in enumerate(node.inputs)
         ]
         if any(label is not None for label in labels):
-            found = node.op.dependence(sets, labels, node, *node.inputs)
+            with creating(node), reporting(node.op.name, *node.inputs):
+                found = node.op.dependence(sets, labels, node, *node.inputs)
             if found is None:
                 sets.dense.append(node)
                 found = _filled(node.type, _everything(sets, labels))

@@ -12,7 +12,7 @@ from scipy import sparse
 
 import symad as sm
 from symad.autodiff.colouring import Allowed, compress
-from symad.errors import FeedError, GradientError, GraphTypeError, ShapeError
+from symad.errors import EvaluationError, FeedError, GradientError, GraphTypeError, ShapeError
 from symad.graph.node import apply
 from symad.graph.op import OP_CLASSES
 from symad.ops.base import Linear
@@ -451,7 +451,54 @@ def test_text_and_shape() -> None:
     assert "assemble_csr" in str(sm.compile([x], matrix).plan)
 
 
+def test_inspections() -> None:
+    """A NaN in a sparse matrix is found where it came from, and costs are counted."""
+    x = sm.Variable("x", shape=(4,))
+    matrix = sm.jacobian(sm.log(x[1:]) * x[:-1], x, sparse=True)
+    report = sm.find_nan(matrix, {x: [1.0, 2.0, np.nan, 1.0]})
+    assert report is not None
+    f = sm.compile([x], matrix)
+    assert sm.cost(f, np.ones(4)) is not None and sm.profile(f, np.ones(4)) is not None
+    assert "sparse_jacobian" in sm.draw(matrix).svg()
+
+
+# Loops, maps and calls
+
+
+def test_loops() -> None:
+    x = sm.Variable("x", shape=(4,))
+    last, all_steps = sm.scan(lambda c, e: (c * e, sm.sin(c) * e), sm.constant(1.0), x)
+    np.testing.assert_array_equal(pattern_of(all_steps, x), np.tri(4, dtype=bool))
+    assert pattern_of(last, x).all()
+    rows = sm.map_over(lambda row: row[1:] * row[:-1], [sm.reshape(x, (2, 2))])
+    np.testing.assert_array_equal(pattern_of(rows, x), [[1, 1, 0, 0], [0, 0, 1, 1]])
+    doubled = sm.custom(lambda v: sm.concat([v[:2] * 2, v[2:]]))(x)
+    np.testing.assert_array_equal(pattern_of(doubled, x), np.eye(4))
+
+
+def test_loops_of_unknown_length() -> None:
+    """Any number of steps is allowed for; only what the loop saves for reverse mode is unknown."""
+    x = sm.Variable("x", shape=(4,))
+    y = sm.while_loop(
+        lambda c: sm.sum(c) < 50, lambda c: sm.concat([c[:1] * 1.5, c[1:] + c[:-1] ** 2]), x
+    )
+    np.testing.assert_array_equal(pattern_of(y, x), np.tri(4, dtype=bool))
+    feed = {x: np.array([0.5, 0.2, 1.0, 2.0])}
+    assert_same(sm.jacobian(y, x, sparse=True).eval(feed), sm.jacobian(y, x).eval(feed))
+    with pytest.raises(EvaluationError, match="only when it runs"):
+        sm.hessian(sm.sum(y * y), x, sparse=True).eval(feed)
+
+
 # What is refused
+
+
+def test_patterns_that_are_too_large() -> None:
+    """The error names the op and the line before memory is taken."""
+    x = sm.Variable("x", shape=(100_000,))
+    with pytest.raises(ShapeError, match="cumsum.*may have 5000000000 elements") as caught:
+        sm.sparsity(sm.cumsum(x), x)
+    assert "test_sparse.py" in caught.value.where and "sparse=True" in caught.value.remedy
+    assert sm.sparsity(sm.sum(x / sm.sum(x)), x).nnz == 100_000  # only the result is what counts
 
 
 @pytest.mark.parametrize(
@@ -460,6 +507,7 @@ def test_text_and_shape() -> None:
         lambda j, x: j + 1, lambda j, x: j * 2, lambda j, x: sm.sum(j), lambda j, x: j[0],
         lambda j, x: sm.exp(j), lambda j, x: np.sin(j), lambda j, x: sm.stack([j, j]),
         lambda j, x: j.reshape(-1), lambda j, x: sm.jacobian(j, x), lambda j, x: list(j),
+        lambda j, x: sm.gradients(j, x), lambda j, x: sm.pushforward(j, x, x),
         lambda j, x: sm.where(x > 0, j, 0), lambda j, x: j.astype("float32"),
     ],
 )  # fmt: skip
