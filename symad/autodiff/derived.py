@@ -120,8 +120,9 @@ def jacobian(y: Node, xs: Any, mode: Mode | None = None) -> Any:
 
 def _has_fewer(x: Node, y: Node) -> bool:
     """Return whether ``x`` is known to have fewer elements than ``y``."""
-    known = isinstance(x.type, TensorType) and x.type.is_static
-    return known and isinstance(y.type, TensorType) and y.type.is_static and x.type.size < y.type.size
+    types = [node.type for node in (x, y) if isinstance(node.type, TensorType)]
+    sizes = [type_.size for type_ in types if type_.is_static]
+    return len(sizes) == 2 and sizes[0] < sizes[1]
 
 
 def _jacobian_by_rows(y: Node, x: Node) -> Node:
@@ -136,7 +137,8 @@ def _jacobian_by_columns(y: Node, x: Node) -> Node:
     def column(unit: Node) -> Node:
         return call("reshape", pushforward_of_unit(y, x, reshape_like(unit, x)), (-1,))
 
-    return call("reshape_outer", call("transpose", map_over(column, [apply(UnitVectors(), x)])), y, x)
+    columns = map_over(column, [apply(UnitVectors(), x)])
+    return call("reshape_outer", call("transpose", columns), y, x)
 
 
 @overload
