@@ -6,6 +6,7 @@ from benchmarks.workload import Workload
 from benchmarks.workloads import (
     attention,
     cross_entropy,
+    derivatives,
     elementwise,
     gaussian,
     layer_norm,
@@ -32,5 +33,6 @@ WORKLOADS: dict[str, Workload] = {
         gaussian.GAUSSIAN,
         network.NETWORK_STEP,
         network.NEW_BATCH_SIZE,
+        *derivatives.DERIVATIVES,
     )
 }
