@@ -5,9 +5,11 @@ from __future__ import annotations
 _MODULES = {
     "autodiff.sparse": "sparsity",
     "functions.accumulation": "cumulative_prod cumulative_sum",
+    "functions.associative": "associative_scan",
     "functions.arrays": "asarray empty empty_like from_dlpack meshgrid",
     "functions.averages": "average corrcoef cov",
     "functions.batching": "vmap",
+    "functions.branches": "cond switch",
     "functions.broadcasting": "broadcast_arrays broadcast_shapes",
     "functions.choices": "piecewise select",
     "functions.comparing": "allclose array_equal array_equiv fabs fmax fmin heaviside isclose "

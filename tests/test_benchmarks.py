@@ -22,7 +22,7 @@ from benchmarks.workload import (
     library_of,
     times_faster,
 )
-from benchmarks.workloads import WORKLOADS, network, sparse
+from benchmarks.workloads import WORKLOADS, derivatives, network, sparse
 
 NETWORKS = ("network-step", "new-batch-size")
 SPARSE = [name for name in WORKLOADS if "sparse" in name or "shooting" in name]
@@ -66,7 +66,11 @@ def in_doubles(inputs):
     return [np.asarray(x, float) if np.asarray(x).dtype.kind == "f" else x for x in inputs]
 
 
-@pytest.mark.parametrize("name", [name for name in WORKLOADS if name not in (*NETWORKS, *SPARSE)])
+OTHERS = {*NETWORKS, *SPARSE, *(workload.name for workload in derivatives.DERIVATIVES)}
+"""Workloads that do not return a value and its gradients."""
+
+
+@pytest.mark.parametrize("name", [name for name in WORKLOADS if name not in OTHERS])
 def test_references_are_gradients(name):
     workload = WORKLOADS[name]
     inputs = in_doubles(workload.inputs(*workload.tiny))

@@ -6,6 +6,7 @@ from benchmarks.workload import Workload
 from benchmarks.workloads import (
     attention,
     cross_entropy,
+    derivatives,
     elementwise,
     gaussian,
     layer_norm,
@@ -39,5 +40,6 @@ WORKLOADS: dict[str, Workload] = {
         sparse.LARGE_HESSIAN,
         sparse.SHOOTING_JACOBIAN,
         sparse.SHOOTING_HESSIAN,
+        *derivatives.DERIVATIVES,
     )
 }

@@ -8,10 +8,12 @@ from symad.autodiff.forward import pushforward, pushforward_of_unit
 from symad.autodiff.reverse import AnyNode, Key, Unused, gradients, pullback_of_unit
 from symad.errors import GradientError
 from symad.graph.nested import Nested, map_leaves
-from symad.graph.node import Node
+from symad.graph.node import Node, apply
 from symad.graph.op import call
 from symad.ops.adjoint import reshape_like
 from symad.ops.control import map_over
+from symad.ops.unit_vectors import UnitVectors
+from symad.types import TensorType
 
 Value = TypeVar("Value", bound=Node | Nested)
 Mode: TypeAlias = Literal["reverse", "forward"]
@@ -79,16 +81,17 @@ def jacobian(y: Node, xs: Nested, mode: Mode | None = None, sparse: bool = False
 def jacobian(y: Node, xs: Any, mode: Mode | None = None, sparse: bool = False) -> Any:
     """Return the Jacobian of ``y``: for each x, all ∂y_i/∂x_j in the shape ``y.shape + x.shape``.
 
-    One pullback is built and mapped over the unit vectors of ``y``; in forward mode, one
-    pushforward is mapped over those of x.
+    In reverse mode, a pullback is mapped over the unit vectors of ``y``; in forward mode, a
+    pushforward over those of x.  A compiled function computes all of them at once.
 
     Parameters
     ----------
     y : Node
     xs : Node or nested structure of nodes
     mode : {"reverse", "forward"}, optional
-        Reverse mode, the default, needs one pass per element of ``y``, forward mode one per element
-        of x.  If ``sparse``, the default is whichever needs fewer products.
+        Reverse mode needs one pass per element of ``y``, forward mode one per element of x.  By
+        default forward mode if x is known to have fewer elements, else reverse mode; for a sparse
+        Jacobian, whatever needs fewer products.
     sparse : bool
         Return the node of a sparse matrix, with a row for each element of ``y`` and a column for
         each element of x: compiled functions return a :class:`scipy.sparse.csr_array`, and the node
@@ -116,22 +119,33 @@ def jacobian(y: Node, xs: Any, mode: Mode | None = None, sparse: bool = False) -
     array([[2., 0.],
            [0., 4.]])
     """
+    if mode not in (None, "reverse", "forward"):
+        raise GradientError(f'mode is {mode!r}; it must be "reverse" or "forward"')
+
     if sparse:
         from symad.autodiff.sparse import sparse_jacobian  # slow to import
 
         return sparse_jacobian(y, xs, mode)
-    if mode in (None, "reverse"):
-        return map_leaves(lambda x: _jacobian_by_rows(y, x), xs)
-    if mode == "forward":
-        return map_leaves(lambda x: _jacobian_by_columns(y, x), xs)
-    raise GradientError(f'mode is {mode!r}; it must be "reverse" or "forward"')
+
+    def of(x: Node) -> Node:
+        forward = _has_fewer(x, y) if mode is None else mode == "forward"
+        return _jacobian_by_columns(y, x) if forward else _jacobian_by_rows(y, x)
+
+    return map_leaves(of, xs)
+
+
+def _has_fewer(x: Node, y: Node) -> bool:
+    """Return whether ``x`` is known to have fewer elements than ``y``."""
+    types = [node.type for node in (x, y) if isinstance(node.type, TensorType)]
+    sizes = [type_.size for type_ in types if type_.is_static]
+    return len(sizes) == 2 and sizes[0] < sizes[1]
 
 
 def _jacobian_by_rows(y: Node, x: Node) -> Node:
     def row(unit: Node) -> Node:
         return pullback_of_unit(y, x, reshape_like(unit, y))
 
-    rows = map_over(row, [_unit_vectors(y)])
+    rows = map_over(row, [apply(UnitVectors(), y)])
     return call("reshape_outer", rows, y, x)
 
 
@@ -139,11 +153,8 @@ def _jacobian_by_columns(y: Node, x: Node) -> Node:
     def column(unit: Node) -> Node:
         return call("reshape", pushforward_of_unit(y, x, reshape_like(unit, x)), (-1,))
 
-    return call("reshape_outer", call("transpose", map_over(column, [_unit_vectors(x)])), y, x)
-
-
-def _unit_vectors(x: Node) -> Node:
-    return call("cast", call("eye", call("size", x)), x.dtype)
+    columns = map_over(column, [apply(UnitVectors(), x)])
+    return call("reshape_outer", call("transpose", columns), y, x)
 
 
 @overload

@@ -172,7 +172,7 @@ def push_body(
     """Return the tangents of the outputs of a body for those of some inputs; ``None`` for zero.
 
     If ``conditions`` are given, outside of which the seeds are 0, each tangent comes with where it
-    can differ from 0.
+    can differ from 0; else this is added where choices in the body decide it.
     """
     active = [by_choice(condition) for condition in conditions or ()]
     floats = [output for output in outputs if output.type.is_float]
@@ -181,9 +181,9 @@ def push_body(
     for output in outputs:
         tangent = known.get(output) if output.type.is_float else None
         where = None
-        if tangent is not None and conditions is not None:
-            where = broadcast_like(guard.node(tangent), output)
-        found.append((tangent, where))
+        if tangent is not None:
+            where = guard.chosen(tangent) if conditions is None else guard.node(tangent)
+        found.append((tangent, None if where is None else broadcast_like(where, output)))
     return found
 
 

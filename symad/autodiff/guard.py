@@ -101,6 +101,11 @@ class Guard:
         """Return where a derivative can differ from 0, as a condition that broadcasts to it."""
         return self.conditions.node(_formula(self.known(v)))
 
+    def chosen(self, v: Node) -> Node | None:
+        """Return where choices by value allow a derivative to differ from 0, if not everywhere."""
+        formula = at_least(_formula(self.known(v)), Strength.CHOICE)
+        return None if formula == EVERYWHERE else self.conditions.node(formula)
+
     def note(self, v: Node, known: Known) -> None:
         """Record the known facts about a derivative."""
         if known is not _NOTHING:

@@ -357,16 +357,17 @@ def pull_body(
     """Return the adjoints of ``wanted`` inputs of a body; ``None`` for zero.
 
     If ``conditions`` are given, outside of which the seeds are 0, each adjoint comes with where it
-    can differ from 0.
+    can differ from 0; else this is added where choices in the body decide it.
     """
     active = [by_choice(condition) for condition in conditions or ()]
     record, guard = _extend_stable(list(outputs), list(wanted), list(seeds), active)
     found: list[Derivative] = []
     for x, adjoint in zip(wanted, target_adjoints(record, "none"), strict=True):
         where = None
-        if adjoint is not None and conditions is not None:
-            where = broadcast_like(guard.node(record.adjoints[x]), x)
-        found.append((adjoint, where))
+        if adjoint is not None:
+            v = record.adjoints[x]
+            where = guard.chosen(v) if conditions is None else guard.node(v)
+        found.append((adjoint, None if where is None else broadcast_like(where, x)))
     return found
 
 

@@ -203,4 +203,5 @@ def failure_of(node: Node, error: Exception) -> EvaluationError:
         edge_end = node.role.consumer
         consumer = node.role.node if edge_end is None else edge_end
         what += f"\n  it is the {node.role.kind} of the derivative of {consumer.label!r}"
-    return EvaluationError(what, where=node.site.describe())
+    remedy = error.remedy if isinstance(error, SymadError) else ""
+    return EvaluationError(what, where=node.site.describe(), remedy=remedy)

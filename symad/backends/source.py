@@ -96,7 +96,12 @@ class SourceWriter:
         for body in op.bodies:
             bodies.append(f"body_of_{names[node]}_{len(self._functions)}")
             self._function(make_plan(body), bodies[-1])
-        return op.source_of(bodies, arguments)
+        name = f"{op.name}_{names[node]}_{len(self._functions)}"
+        definition = op.definition_of(name, bodies)
+        if not definition:
+            return op.source_of(bodies, arguments)
+        self._functions.append(definition)
+        return f"{name}({', '.join(arguments)})"
 
     def _call(self, op: Op, arguments: Sequence[str]) -> str:
         keywords = [f"{key}={_literal(value)}" for key, value in op.attributes().items()]

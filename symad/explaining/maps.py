@@ -12,7 +12,6 @@ from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
 from symad.ops.body import WithBody
-from symad.ops.control import Map
 
 
 def opened(nodes: Iterable[Node]) -> tuple[list[Node], set[Node]]:
@@ -34,9 +33,10 @@ def opened(nodes: Iterable[Node]) -> tuple[list[Node], set[Node]]:
         pending = []
         for node in fresh:
             if isinstance(node.op, WithBody):
-                first = node.op.sequences if isinstance(node.op, Map) else 0
-                pending += _beside(node, node.op.body, first)
-                elements.update(node.op.body.inputs[:first])
+                first = node.op.own_inputs()
+                for body in node.op.bodies:
+                    pending += _beside(node, body, first)
+                    elements.update(body.inputs[:first])
         outputs += pending
     return outputs, elements
 
@@ -49,6 +49,7 @@ def _beside(node: Node, body: Graph, first: int) -> Sequence[Node]:
     """
     roles = [inner.role for inner in body.nodes if inner.role is not None]
     own = {node for role in roles for node in (role.node, role.consumer)}
-    pairs = list(zip(body.inputs, node.inputs, strict=True))[first:]
+    assert isinstance(node.op, WithBody)
+    pairs = list(zip(body.inputs, node.inputs[node.op.leading :], strict=True))[first:]
     outside = {inner: outer for inner, outer in pairs if inner not in own}
     return rebuild(body, replace_inputs, outside).outputs if roles else ()

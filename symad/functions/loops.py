@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.graph.nested import leaves_with_paths
+from symad.graph.nested import leaves_with_paths, map_leaves
 from symad.graph.node import Constant, Node, apply, reporting
 from symad.graph.op import call
 from symad.graph.provenance import tracing
 from symad.ops.adjoint import cast
-from symad.ops.base import as_node, register, tensor_types
-from symad.ops.body import close_over, placeholder, results_of
+from symad.ops.base import as_node, register, tensor_types, weak_constant
+from symad.ops.body import close_over, close_together, placeholder, results_of
 from symad.ops.control import element_type
 from symad.ops.loops import Scan, While, require_predicate, shape_of
 from symad.ops.structure import flat_nodes, nest
-from symad.types import Dimension, TensorType, UnknownDim, compatible_shapes
+from symad.types import Dimension, StructureType, Type, UnknownDim, compatible_shapes
 
 _NUMBERS = (bool, int, float)
 
@@ -69,8 +69,9 @@ def scan(
     [np.float64(6.0), array([1., 3., 6.]), array([12., 12., 12.])]
     """
     rows = flat_nodes(sequences)
-    steps, size = _length(rows, length)
-    elements = [placeholder(row, element_type(row.type)) for row in rows]
+    with reporting("scan", *rows):
+        elements = [placeholder(row, element_type(row.type)) for row in rows]
+    steps, size = length_of(rows, length)
     first, inner, made, (new, outputs) = _traced(
         lambda state: _pair(step(state, nest(sequences, iter(elements)))), carry, "scan"
     )
@@ -92,7 +93,7 @@ def _pair(result: Any) -> tuple[Any, Any]:
     return result[0], result[1]
 
 
-def _length(rows: Sequence[Node], length: Any) -> tuple[Node, Dimension]:
+def length_of(rows: Sequence[Node], length: Any) -> tuple[Node, Dimension]:
     """Return the number of steps as a node, and as a dimension."""
     sizes = [shape_of(row)[0] for row in rows]
     known = dict.fromkeys(size for size in sizes if isinstance(size, int))
@@ -135,56 +136,77 @@ def _traced(
     new, outputs
         The new carries, and whatever else the step returned.
     """
-    first = flat_nodes(carry)
-    for _ in range(2):
+    numbers = [leaf for _, leaf in leaves_with_paths(carry) if isinstance(leaf, _NUMBERS)]
+    first = flat_nodes(map_leaves(_weak, carry))
+    for again in (True, False) if numbers else (False,):
         inner = [placeholder(node) for node in first]
         with tracing() as made:
             new, outputs = step(nest(carry, iter(inner)))
-            flat = _like_carry(carry, new, name)
-        wanted = _weak_first(carry, first, flat)
-        if wanted == first:
-            break
-        first = wanted  # the first carry was a number, and takes the dtype of the others
-    _require_same(carry, first, flat, name)
+            flat = like_carry(carry, new, name)
+        if again:
+            first = _with_dtypes(carry, first, flat)
+    require_same(carry, first, flat, name)
     return first, inner, made, (flat, outputs)
 
 
-def _like_carry(carry: Any, new: Any, name: str) -> list[Node]:
+def like_carry(carry: Any, new: Any, name: str) -> list[Node]:
     """Return the tensors of a new carry, which must have the structure of the first."""
-    before = [path for path, _ in leaves_with_paths(carry)]
-    after = [path for path, _ in leaves_with_paths(new)]
+    before, after = _paths(carry), _paths(new)
     if before != after:
         raise GraphTypeError(
-            f"{name}: the carry has the structure {_form(before)} before a step, "
-            f"and {_form(after)} after it",
+            f"{name}: the carry has the structure {form_of(before)} before a step, "
+            f"and {form_of(after)} after it",
             remedy="Return a new carry with the same keys and numbers of items.",
         )
     return flat_nodes(new)
 
 
-def _form(paths: Sequence[str]) -> str:
-    return ", ".join(f"c{path}" for path in paths) or "nothing"
+def form_of(paths: Sequence[str], name: str = "c") -> str:
+    """Return the places of the leaves of a structure as text: ``c['a'], c['b'][0]``."""
+    return ", ".join(f"{name}{path}" for path in paths) or "nothing"
 
 
-def _weak_first(carry: Any, first: list[Node], new: Sequence[Node]) -> list[Node]:
-    """Return the first carries; a Python number takes the dtype of the new carry."""
-    given = [leaf for _, leaf in leaves_with_paths(carry)]
-    if len(given) != len(first) or len(new) != len(first):
-        return first
+def _paths(value: Any) -> list[str]:
+    """Return the path of each tensor in a structure, and of each ``None``."""
     return [
-        Constant(leaf, after.type.dtype)
-        if isinstance(leaf, _NUMBERS)
-        and isinstance(after.type, TensorType)
-        and after.dtype != before.dtype
-        and np.result_type(before.dtype, after.dtype) == after.dtype
-        else before
-        for leaf, before, after in zip(given, first, new, strict=True)
+        path + inner
+        for path, leaf in leaves_with_paths(value)
+        for inner in (_paths_of_type(leaf.type) if isinstance(leaf, Node) else [""])
     ]
 
 
-def _require_same(carry: Any, first: Sequence[Node], new: Sequence[Node], name: str) -> None:
+def _paths_of_type(type_: Type | None) -> list[str]:
+    if not isinstance(type_, StructureType):
+        return [""]
+    return [f"[{key!r}]{path}" for key, item in type_.fields for path in _paths_of_type(item)]
+
+
+def _weak(leaf: Any) -> Any:
+    """Return a number as a node that takes the dtype of what it meets."""
+    return weak_constant(leaf) if isinstance(leaf, _NUMBERS) else leaf
+
+
+def _with_dtypes(carry: Any, first: Sequence[Node], new: Sequence[Node]) -> list[Node]:
+    """Return the first carries; one that is a Python number has the dtype of the new carry."""
+    given = [
+        leaf if isinstance(leaf, _NUMBERS) else None
+        for _, leaf in leaves_with_paths(carry)
+        for _ in flat_nodes(leaf)
+    ]
+    return [
+        before if number is None else Constant(number, after.dtype)
+        for number, before, after in zip(given, first, new, strict=True)
+    ]
+
+
+def require_same(carry: Any, first: Sequence[Node], new: Sequence[Node], name: str) -> None:
     """Raise an error that names the part of the carry whose type changes."""
-    paths = [path for path, leaf in leaves_with_paths(carry) for _ in flat_nodes(leaf)]
+    paths = [
+        path + inner
+        for path, leaf in leaves_with_paths(carry)
+        if leaf is not None
+        for inner in _paths(as_node(leaf))
+    ]
     for path, before, after in zip(paths, first, new, strict=True):
         a, b = tensor_types(before.type, after.type)
         if a.dtype != b.dtype or not compatible_shapes(a.shape, b.shape):
@@ -236,19 +258,18 @@ def while_loop(
     [np.float64(6561.0), np.float64(17496.0)]
     """
     first, inner, made, (new, _) = _traced(lambda c: (body(c), None), carry, "while_loop")
-    graph, captured = close_over([*new, *inner], inner, made)
     asked = [placeholder(node) for node in first]
-    with tracing() as made:
+    with tracing() as tested:
         predicate = as_node(condition(nest(carry, iter(asked))))
     with reporting("while_loop", *first):
         require_predicate(predicate.type)
-    test, more = close_over([predicate], asked, made)
-    stand_ins = [placeholder(node) for node in graph.inputs[len(first) :]]
-    tested = type(test)(test.outputs, [*asked, *stand_ins, *test.inputs[len(first) :]])
-    stepped = type(graph)(graph.outputs, [*graph.inputs, *map(placeholder, more)])
-    op = While(stepped, tested, len(first), UnknownDim(), max_steps)
+    graphs, captured = close_together(
+        [([*new, *inner], inner, made), ([predicate], asked, tested)]
+    )
+    stepped, test = graphs
+    op = While(stepped, test, len(first), UnknownDim(), max_steps)
     with reporting("while_loop", *first):
-        results = results_of(apply(op, *first, *captured, *more))
+        results = results_of(apply(op, *first, *captured))
     return nest(carry, iter(results))
 
 

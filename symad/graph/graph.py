@@ -117,9 +117,8 @@ class Graph:
 
         Names and origins play no part; inputs correspond by position.
         """
-        try:
-            known: tuple[Any, ...] = self._key
-        except AttributeError:
+        known: tuple[Any, ...] | None = getattr(self, "_key", None)
+        if known is None:
             index = {node: i for i, node in enumerate(self.inputs)}
             rows: list[tuple[Any, ...]] = [tuple(node.type for node in self.inputs)]
             for node in self.nodes:
@@ -127,7 +126,8 @@ class Graph:
                     index[node] = len(index)
                     rows.append((node.op, _own_value(node), *[index[x] for x in node.inputs]))
             rows.append(tuple([index[node] for node in self.outputs]))
-            known = self._key = tuple(rows)
+            known = tuple(rows)
+            self._key: tuple[Any, ...] = known
         return known
 
     def __len__(self) -> int:

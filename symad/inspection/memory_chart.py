@@ -23,7 +23,6 @@ from symad.inspection.timing import parts_of
 from symad.notation.names import labels_of
 from symad.notation.values import counted, format_bytes
 from symad.notation.view import View
-from symad.ops.body import WithBody
 from symad.ops.fused import Fused
 from symad.ops.structure import StructureItem
 from symad.plan.memory import Block, BlockKind, MemoryUse
@@ -192,7 +191,7 @@ def _is_number(block: Block) -> bool:
 
 def _op_name(node: Node) -> str:
     """Return the op of a node, the op inside a loop nest, or the name of a leaf."""
-    if isinstance(node.op, StructureItem) and isinstance(node.inputs[0].op, WithBody):
+    if isinstance(node.op, StructureItem) and isinstance(node.inputs[0].op, Fused):
         results = node.inputs[0].op.body.outputs
         return _op_name(results[node.op.key]) if len(results) > 1 else node.op.name
     if isinstance(node.op, Fused) and len(node.op.body.outputs) == 1:

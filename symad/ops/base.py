@@ -146,7 +146,7 @@ def as_nodes(*values: Operand) -> tuple[Node, ...]:
     if len(strong) == len(nodes):
         return tuple(nodes)
     if not strong:
-        return tuple(_weak_constant(n) if type(n) in _NUMBERS else n for n in nodes)
+        return tuple(weak_constant(n) if type(n) in _NUMBERS else n for n in nodes)
     widest = max(strong, key=lambda node: _rank(node.dtype))
     return tuple(_beside(node, widest) if _is_weak(node) else node for node in nodes)
 
@@ -155,7 +155,8 @@ def _is_weak(value: Any) -> bool:
     return type(value) in _NUMBERS or (isinstance(value.type, TensorType) and value.type.weak)
 
 
-def _weak_constant(value: bool | int | float) -> Node:
+def weak_constant(value: bool | int | float) -> Node:
+    """Return a Python number as a node that takes the dtype of the arrays beside it."""
     node = as_node(value)
     node.type = TensorType(node.dtype, (), weak=True)
     return node

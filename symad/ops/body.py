@@ -8,7 +8,7 @@ Backends compile the bodies and hand the programs to :meth:`WithBody.kernel_of`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
@@ -25,6 +25,9 @@ from symad.types import StructureType, Type
 Program = Callable[[Sequence[Any]], list[Any]]
 """A compiled body: takes the values of its inputs, returns those of its outputs."""
 
+RunBody = Callable[[Graph, Sequence[Any]], list[Any]]
+"""Runs a body: takes it and the values of its inputs, returns those of its outputs."""
+
 Derivative: TypeAlias = tuple[Node | None, Node | None]
 """An adjoint or a tangent, ``None`` for zero; and where it can differ from 0, if that is known."""
 
@@ -36,20 +39,17 @@ class WithBody(Op):
     place of :meth:`Op.reverse` and :meth:`Op.forward`.
     """
 
-    body: Graph
-
     leading: ClassVar[int] = 0
     """How many inputs of the op come before those that correspond to the bodies' inputs."""
 
     @property
     def bodies(self) -> tuple[Graph, ...]:
         """All bodies of the op."""
-        return (self.body,)
+        raise NotImplementedError
 
     def with_bodies(self, *bodies: Graph) -> WithBody:
         """Return this op with other bodies of the same meaning."""
-        (body,) = bodies
-        return self.with_attributes(body=body)
+        raise NotImplementedError
 
     def body_types(self, *types: Any) -> tuple[Type, ...]:
         """Return the types of each body's inputs when the op's inputs have ``types``."""
@@ -63,13 +63,16 @@ class WithBody(Op):
         """Return the function of arrays that computes the op by running the compiled bodies."""
         raise NotImplementedError
 
-    def values_inside(self, index: tuple[int, ...], values: Sequence[Any]) -> Sequence[Any]:
-        """Return the body's inputs for the element at ``index`` of the result."""
-        return values
-
     def source_of(self, bodies: Sequence[str], arguments: Sequence[str]) -> str:
         """Return Python text that computes the op; each body is a function that returns a tuple."""
         raise NotImplementedError
+
+    def definition_of(self, name: str, bodies: Sequence[str]) -> str:
+        """Return Python text that defines a function of this name, which computes the op.
+
+        Empty for an op that :meth:`source_of` writes as an expression.
+        """
+        return ""
 
     def reverse_all(
         self,
@@ -119,6 +122,43 @@ class WithBody(Op):
 
     def kernel(self) -> Callable[..., Any]:
         raise InternalError(f"{self.name} must be compiled by a backend, which compiles its body")
+
+
+    def own_inputs(self) -> int:
+        """Return how many of a body's first inputs do not represent inputs of the op as they are.
+
+        They are elements of sequences, and carries.
+        """
+        return 0
+
+    def runs(
+        self, index: tuple[int, ...], values: Sequence[Any], run: RunBody
+    ) -> Iterator[tuple[str, Graph, Sequence[Any]]]:
+        """Yield which run of a body it is, the body and its inputs, for the runs of a call.
+
+        ``values`` are the op's inputs; ``run`` runs a body and returns its outputs.  Runs that do
+        not contribute to the element of the result at ``index`` may be left out.
+        """
+        raise NotImplementedError
+
+
+class WithOneBody(WithBody):
+    """An op with a single body."""
+
+    body: Graph
+
+    @property
+    def bodies(self) -> tuple[Graph, ...]:
+        return (self.body,)
+
+    def with_bodies(self, *bodies: Graph) -> WithBody:
+        (body,) = bodies
+        return self.with_attributes(body=body)
+
+    def runs(
+        self, index: tuple[int, ...], values: Sequence[Any], run: RunBody
+    ) -> Iterator[tuple[str, Graph, Sequence[Any]]]:
+        yield "", self.body, values
 
 
 def own_generation(node: Node) -> int:
@@ -186,6 +226,27 @@ def close_over(
         graph = rebuild(Graph(outputs, [*arguments, *outside]), replace_inputs, stand_ins)
         outputs = graph.outputs
     return Graph(outputs, leaves), list(captured)
+
+
+def close_together(
+    parts: Iterable[tuple[Sequence[Node], Sequence[Node], Iterable[Node]]],
+) -> tuple[list[Graph], list[Node]]:
+    """Close several bodies, of which each takes what any of them captures.
+
+    Parameters
+    ----------
+    parts : iterable of (outputs, arguments, made)
+        The arguments of :func:`close_over`.
+    """
+    closed = [close_over(*part) for part in parts]
+    captured = list(dict.fromkeys(node for _, nodes in closed for node in nodes))
+    graphs = []
+    for graph, nodes in closed:
+        count = len(graph.inputs) - len(nodes)
+        own = dict(zip(nodes, graph.inputs[count:], strict=True))
+        more = [own[node] if node in own else placeholder(node) for node in captured]
+        graphs.append(Graph(graph.outputs, [*graph.inputs[:count], *more]))
+    return graphs, captured
 
 
 def _stand_in(node: Node, captured: dict[Node, Node]) -> Node:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from symad.errors import ShapeError
 from symad.graph.cost import total_cost
-from symad.graph.graph import rebuild, replace_inputs
+from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import call
@@ -20,7 +20,8 @@ from symad.ops.base import as_node, tensor_types
 from symad.ops.body import (
     Derivative,
     Program,
-    WithBody,
+    RunBody,
+    WithOneBody,
     close_over,
     like_found,
     placeholder,
@@ -36,7 +37,7 @@ from symad.ops.structure import flat_nodes, nest
 from symad.types import TensorType, Type, UnknownDim, UnknownShape
 
 
-class Map(WithBody):
+class Map(WithOneBody):
     """Run the body for each element of the first inputs, and stack the results.
 
     The body's first ``sequences`` inputs are elements of the op's inputs along the first axis; the
@@ -97,9 +98,16 @@ class Map(WithBody):
 
         return run
 
-    def values_inside(self, index: tuple[int, ...], values: Sequence[Any]) -> Sequence[Any]:
-        rows = [value[index[0]] for value in values[: self.sequences]]
-        return [*rows, *values[self.sequences :]]
+    def own_inputs(self) -> int:
+        return self.sequences
+
+    def runs(
+        self, index: tuple[int, ...], values: Sequence[Any], run: RunBody
+    ) -> Iterator[tuple[str, Graph, Sequence[Any]]]:
+        shared = values[self.sequences :]
+        for row in index[:1] or range(len(values[0])):
+            elements = [value[row] for value in values[: self.sequences]]
+            yield f"row {row}", self.body, [*elements, *shared]
 
     def source_of(self, bodies: Sequence[str], arguments: Sequence[str]) -> str:
         rows, shared = arguments[: self.sequences], arguments[self.sequences :]
@@ -254,7 +262,7 @@ def _pull_square(adjoint: Node, out: Node, x: Node) -> Node:
     return 2 * adjoint * x
 
 
-class Call(WithBody):
+class Call(WithOneBody):
     """Run the body as one node, with the user's rules if given.
 
     The rules are functions ``reverse(adjoint, out, *inputs)``, which returns one partial adjoint

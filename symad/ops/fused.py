@@ -13,7 +13,7 @@ from symad.graph.node import Node, apply
 from symad.graph.op import call
 from symad.graph.sample import Sample, reals
 from symad.ops.base import tensor_types
-from symad.ops.body import Program, WithBody, placeholder, result_type
+from symad.ops.body import Program, WithOneBody, placeholder, result_type
 from symad.types import Type
 
 
@@ -26,7 +26,7 @@ def _two_at_once(x: Node) -> Node:
     return made[0] * made[1]
 
 
-class Fused(WithBody):
+class Fused(WithOneBody):
     """Compute the body's outputs in one loop nest; the value is a tuple if there are several.
 
     :func:`symad.passes.fuse.fuse` makes it after differentiation; it has no derivative.

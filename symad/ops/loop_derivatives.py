@@ -119,8 +119,22 @@ def _truth_like(node: Node) -> Node:
     return placeholder(node, TensorType(np.dtype(bool), type_.shape))
 
 
-def _nowhere(like: Node) -> Node:
+def nowhere(like: Node) -> Node:
+    """Return a condition in the shape of ``like`` that is false everywhere."""
     return broadcast_like(Constant(False), like)
+
+
+def everywhere(like: Node) -> Node:
+    """Return a condition in the shape of ``like`` that is true everywhere."""
+    return broadcast_like(Constant(True), like)
+
+
+def where_of(found: Derivative, like: Node) -> Node:
+    """Return where a derivative can differ from 0, as a condition in the shape of ``like``."""
+    v, where = found
+    if where is not None:
+        return where
+    return nowhere(like) if v is None else everywhere(like)
 
 
 class Seeds:
@@ -145,7 +159,35 @@ class Seeds:
         to[self.values[k]] = zeros_like(like) if v is None else v
         if self._with_conditions:
             self.conditions[k] = _truth_like(self._nodes[k])
-            to[self.conditions[k]] = _nowhere(like) if where is None else where
+            to[self.conditions[k]] = nowhere(like) if where is None else where
+
+    def next_values(
+        self,
+        slots: Iterable[int],
+        found: Mapping[int, Derivative] | Sequence[Derivative],
+        body: Graph,
+        builder: LoopBuilder,
+    ) -> list[Node]:
+        """Return the new values of carries for the derivatives ``found``, and of their conditions.
+
+        If no conditions were given, one that choices in the body decide is a new carry: before the
+        first step it is true everywhere, and after a step it is what that step says.
+        """
+        new: list[Node] = []
+        late: list[Node] = []
+        for k in slots:
+            v, where = found[k]
+            like = body.inputs[k]
+            new.append(zeros_like(like) if v is None else v)
+            if k in self.conditions:
+                new.append(where_of(found[k], like))
+            elif where is not None:
+                self.conditions[k] = _truth_like(like)
+                builder.carries[self.conditions[k]] = everywhere(
+                    builder.carries[self.values[k]]
+                )
+                late.append(where)
+        return [*new, *late]
 
     def for_body(self) -> tuple[list[Node | None], list[Node | None] | None]:
         """Return the seeds, and the conditions if there are any, in the order of the nodes."""
@@ -215,11 +257,7 @@ class AdjointLoop:
         self._found = dict(zip(slots, found, strict=True))
         new: list[Node] = []
         with tracing() as more:
-            for k in self._live:
-                v, where = self._found[k]
-                new.append(zeros_like(graph.inputs[k]) if v is None else v)
-                if k in self._seeds.conditions:
-                    new.append(_nowhere(graph.inputs[k]) if where is None else where)
+            new += self._seeds.next_values(self._live, self._found, graph, self._builder)
             for k, pair in self._found.items():
                 if k >= first:
                     self._sums[k] = self._sum(k, pair, new)
@@ -236,7 +274,7 @@ class AdjointLoop:
                 like = self._body.graph.inputs[k]
                 is_truth = v is pair[1]
                 total = _truth_like(like) if is_truth else placeholder(like)
-                zero = _nowhere if is_truth else zeros_like
+                zero = nowhere if is_truth else zeros_like
                 self._builder.carries[total] = zero(self._inputs[k])
                 new.append(call("logical_or" if is_truth else "add", total, v))
             places.append(total)
@@ -294,11 +332,7 @@ class TangentLoop:
         found, made = pushed(graph, *self._seeds.for_body())
         new = list(graph.outputs[:count])
         with tracing() as more:
-            for k in sorted(moving):
-                v, where = found[k]
-                new.append(zeros_like(graph.inputs[k]) if v is None else v)
-                if active is not None:
-                    new.append(_nowhere(graph.inputs[k]) if where is None else where)
+            new += self._seeds.next_values(sorted(moving), found, graph, builder)
         self._outputs = found[count:]
         outputs = [node for pair in self._outputs for node in pair if node is not None]
         self._carries = list(builder.carries)

@@ -8,7 +8,8 @@ known length, so its adjoint is the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ from symad.ops.base import tensor_types
 from symad.ops.body import (
     Derivative,
     Program,
+    RunBody,
     WithBody,
+    WithOneBody,
     placeholder,
     result_type,
     results_of,
@@ -41,7 +44,7 @@ def _powers(x: Node) -> Any:
     return call("scan", lambda c, _: (c * x, c), x, length=3)
 
 
-class Scan(WithBody):
+class Scan(WithOneBody):
     """Run the body a known number of times; each run takes the carries that the last one returned.
 
     The inputs are the number of steps, the first carries, sequences, and captured values.  The
@@ -87,19 +90,22 @@ class Scan(WithBody):
     )
 
     def infer(self, *types: Any) -> Type:
-        count, outputs = self.carries, tensor_types(*[node.type for node in self.body.outputs])
-        for sequence in tensor_types(*types[1 + count : 1 + count + self.sequences]):
+        outputs = tensor_types(*[node.type for node in self.body.outputs])
+        end = 1 + self.carries
+        for sequence in tensor_types(*types[end : end + self.sequences]):
             element_type(sequence)
             length = sequence.shape[0] if isinstance(sequence.shape, tuple) else self.length
             if isinstance(length, int) and isinstance(self.length, int) and length != self.length:
                 raise ShapeError(f"a sequence has {length} elements, others have {self.length}")
-        first = tensor_types(*types[1 : 1 + count])
-        require_same_carries(first, outputs[:count])
-        return result_type([*first, *(stacked(type_, self.length) for type_ in outputs[count:])])
+        first = tensor_types(*types[1:end])
+        require_same_carries(first, outputs[: self.carries])
+        stacks = [stacked(type_, self.length) for type_ in outputs[self.carries :]]
+        return result_type([*first, *stacks])
 
     def body_types(self, *types: Any) -> tuple[Type, ...]:
-        first, last = 1 + self.carries, 1 + self.carries + self.sequences
-        return (*types[1:first], *map(element_type, types[first:last]), *types[last:])
+        end = 1 + self.carries
+        rows, shared = types[end : end + self.sequences], types[end + self.sequences :]
+        return (*types[1:end], *map(element_type, rows), *shared)
 
     def for_inputs(self, *inputs: Node) -> Scan:
         sizes = [shape_of(node)[0] for node in inputs[1 + self.carries :][: self.sequences]]
@@ -109,17 +115,17 @@ class Scan(WithBody):
         return self.with_attributes(length=known[0]) if known else self
 
     def kernel_of(self, *programs: Program) -> Callable[..., Any]:
-        (program,), count, end = programs, self.carries, self.carries + self.sequences
-        types = tensor_types(*[node.type for node in self.body.outputs[count:]])
+        (program,), first, end = programs, self.carries, self.own_inputs()
+        types = tensor_types(*[node.type for node in self.body.outputs[first:]])
 
         def run(length: Any, *values: Any) -> Any:
-            steps = _steps(length, values[count:end])
-            carry, rows, shared = list(values[:count]), values[count:end], values[end:]
+            steps = _steps(length, values[first:end])
+            carry, rows, shared = list(values[:first]), values[first:end], values[end:]
             stacks = [empty_stack(steps, type_) for type_ in types]
             for step in reversed(range(steps)) if self.backwards else range(steps):
                 made = in_step(program, step, [*carry, *(row[step] for row in rows), *shared])
-                carry = made[:count]
-                for k, value in enumerate(made[count:]):
+                carry = made[:first]
+                for k, value in enumerate(made[first:]):
                     if stacks[k] is None:
                         stacks[k] = np.empty((steps, *np.shape(value)), value.dtype)
                     stacks[k][step] = value
@@ -129,8 +135,32 @@ class Scan(WithBody):
 
         return run
 
-    def values_inside(self, index: tuple[int, ...], values: Sequence[Any]) -> Sequence[Any]:
-        return values[1:]
+    def definition_of(self, name: str, bodies: Sequence[str]) -> str:
+        first, end = self.carries, self.own_inputs()
+        steps = "reversed(range(length))" if self.backwards else "range(length)"
+        stacks = ", ".join(_empty_text(node.type) for node in self.body.outputs[first:])
+        return f"""def {name}(length, *values):
+    carry, rows, shared = values[:{first}], values[{first}:{end}], values[{end}:]
+    stacks = [{stacks}]
+    for step in {steps}:
+        made = {bodies[0]}(*carry, *(row[step] for row in rows), *shared)
+        carry = made[:{first}]
+        for stack, value in zip(stacks, made[{first}:], strict=True):
+            stack[step] = value
+    return (*carry, *stacks){_first_if_only(len(self.body.outputs))}"""
+
+    def own_inputs(self) -> int:
+        return self.carries + self.sequences
+
+    def runs(
+        self, index: tuple[int, ...], values: Sequence[Any], run: RunBody
+    ) -> Iterator[tuple[str, Graph, Sequence[Any]]]:
+        count, end = 1 + self.carries, 1 + self.own_inputs()
+        steps, carry = range(_steps(values[0], values[count:end])), list(values[1:count])
+        for step in reversed(steps) if self.backwards else steps:
+            given = [*carry, *(row[step] for row in values[count:end]), *values[end:]]
+            yield f"step {step}", self.body, given
+            carry = run(self.body, given)[: self.carries]
 
     def flops(self, result: Any, *types: Any) -> int:
         return self._length() * total_cost(self.body).flops
@@ -237,8 +267,20 @@ def in_step(program: Program, step: int, values: Sequence[Any]) -> list[Any]:
     try:
         return program(values)
     except SymadError as error:
-        error.add_note(f"in step {step} of the loop")
-        raise
+        message = f"in step {step}, {error.message}"
+        raise type(error)(message, where=error.where, remedy=error.remedy) from error
+
+
+def _empty_text(type_: Type) -> str:
+    """Return Python text that makes an array for the results of ``length`` steps."""
+    (tensor,) = tensor_types(type_)
+    shape = tensor.shape if isinstance(tensor.shape, tuple) else ()
+    sizes = ", ".join(["length", *(str(size) if isinstance(size, int) else "0" for size in shape)])
+    return f'np.empty(({sizes},), "{tensor.dtype}")'
+
+
+def _first_if_only(count: int) -> str:
+    return "[0]" if count == 1 else ""
 
 
 def _value(results: Sequence[Any]) -> Any:
@@ -267,6 +309,7 @@ class While(WithBody):
     max_steps : int or None
     """
 
+    body: Graph
     condition: Graph
     carries: int
     length: Dimension
@@ -307,11 +350,11 @@ class While(WithBody):
         return types
 
     def kernel_of(self, *programs: Program) -> Callable[..., Any]:
-        (condition, program), count = programs, self.carries
-        types = tensor_types(*[node.type for node in self.body.outputs[count:]])
+        (condition, program), first = programs, self.carries
+        types = tensor_types(*[node.type for node in self.body.outputs[first:]])
 
         def run(*values: Any) -> Any:
-            carry, shared, steps = list(values[:count]), values[count:], 0
+            carry, shared, steps = list(values[:first]), values[first:], 0
             stacks: list[list[Any]] = [[] for _ in types]
             while in_step(condition, steps, [*carry, *shared])[0]:
                 if steps == self.max_steps:
@@ -320,8 +363,8 @@ class While(WithBody):
                         remedy="Allow more steps, or change the condition.",
                     )
                 made = in_step(program, steps, [*carry, *shared])
-                carry, steps = made[:count], steps + 1
-                for stack, value in zip(stacks, made[count:], strict=True):
+                carry, steps = made[:first], steps + 1
+                for stack, value in zip(stacks, made[first:], strict=True):
                     stack.append(value)
             if not steps:
                 carry = [np.array(value)[()] for value in carry]
@@ -332,6 +375,44 @@ class While(WithBody):
             return _value([*carry, *made, np.int64(steps)])
 
         return run
+
+    def definition_of(self, name: str, bodies: Sequence[str]) -> str:
+        condition, body = bodies
+        limit = "" if self.max_steps is None else f"""
+        if length == {self.max_steps}:
+            raise RuntimeError("the loop did not end within {self.max_steps} steps")"""
+        stacks = ", ".join("[]" for _ in self.body.outputs[self.carries :])
+        empty = ", ".join(
+            _empty_text(node.type).replace("length", "0")
+            for node in self.body.outputs[self.carries :]
+        )
+        return f"""def {name}(*values):
+    carry, shared, length = values[:{self.carries}], values[{self.carries}:], 0
+    stacks, empty = [{stacks}], [{empty}]
+    while {condition}(*carry, *shared)[0]:{limit}
+        made = {body}(*carry, *shared)
+        carry, length = made[:{self.carries}], length + 1
+        for stack, value in zip(stacks, made[{self.carries}:], strict=True):
+            stack.append(value)
+    stacks = [np.stack(stack) if stack else none for stack, none in zip(stacks, empty)]
+    return (*carry, *stacks, np.int64(length))"""
+
+    def own_inputs(self) -> int:
+        return self.carries
+
+    def runs(
+        self, index: tuple[int, ...], values: Sequence[Any], run: RunBody
+    ) -> Iterator[tuple[str, Graph, Sequence[Any]]]:
+        carry, shared = list(values[: self.carries]), values[self.carries :]
+        for step in count():
+            yield f"the condition of step {step}", self.condition, [*carry, *shared]
+            if step == self.max_steps or not run(self.condition, [*carry, *shared])[0]:
+                return
+            yield f"step {step}", self.body, [*carry, *shared]
+            carry = run(self.body, [*carry, *shared])[: self.carries]
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return total_cost(self.condition).flops + total_cost(self.body).flops
 
     def differentiable(self, slot: int) -> bool:
         return bool(self.body.inputs[slot].type.is_float)

@@ -24,6 +24,7 @@ from symad.passes.decompose import decompose
 from symad.passes.failures import allow_failures
 from symad.passes.fuse import fuse, is_of_numbers
 from symad.passes.grade import Grade
+from symad.passes.loops import hoist_invariants, prune_loops
 from symad.passes.matrix_products import order_products, transpose_products
 from symad.passes.recompute import recompute
 from symad.passes.rewrite import Recorder, Rewriting, closed, rewrite
@@ -138,6 +139,8 @@ PIPELINE: tuple[Pass | BackendStage, ...] = (
     Pass("specialise", lambda graph, job, record: specialise(graph, job.types or ()),
          lambda graph, job: job.types is not None),
     Pass("batch", lambda graph, job, record: batch(graph), _has_maps),
+    Pass("prune loops", lambda graph, job, record: prune_loops(graph)),
+    Pass("hoist invariants", lambda graph, job, record: hoist_invariants(graph)),
     Pass("bodies", _optimise_bodies),
     Pass("allow failures", lambda graph, job, record: allow_failures(graph)),
     Pass("rewrite", lambda graph, job, record: rewrite(graph, rules_of(job.grade), record)),

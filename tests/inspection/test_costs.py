@@ -26,7 +26,7 @@ WITHOUT_OPERATIONS = {
     "index_last", "item", "make_structure", "matrix_transpose", "moveaxis", "one_hot", "ones_like",
     "pad", "permute_dims", "repeat", "reshape", "reshape_like", "reshape_outer", "roll", "set_at",
     "shape", "size", "sized_axis", "square_axes", "squeeze", "stack", "stop_gradient", "swapaxes",
-    "take_along_axis", "tile", "to_columns", "transpose", "tril", "triu", "windows",
+    "take_along_axis", "tile", "to_columns", "transpose", "tril", "triu", "unit_vectors", "windows",
     "zeros_like",
 }  # fmt: skip
 """Ops that move, fill or cast; any other op must say how many operations it takes."""
@@ -58,7 +58,10 @@ def test_every_op_has_a_cost(case: Case) -> None:
 @pytest.mark.parametrize("name", sorted(OP_CLASSES))
 def test_an_op_that_computes_counts_its_operations(name: str) -> None:
     cases = [case for case in CASES if case.op_class.name == name]
-    most = max((cost_of(n).flops for case in cases for n in static_nodes(case)), default=0)
+    nodes = [node for case in cases for node in static_nodes(case)]
+    if name == "while_loop":  # whose number of steps is not known
+        return
+    most = max((cost_of(node).flops for node in nodes), default=0)
     assert (most == 0) == (name in WITHOUT_OPERATIONS), (
         f"{name} counts at most {most} operations: say how many in its `operations` or `flops()`, "
         "or list it above if it only moves numbers"

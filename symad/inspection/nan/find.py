@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from symad.backends.evaluation import Evaluation
+from symad.backends.numpy import numpy_program
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.graph.provenance import RoleKind
@@ -18,6 +19,7 @@ from symad.inspection.nan.search import scan, slots_read
 from symad.ops.body import WithBody
 from symad.passes.rewrite import SHARE, Rewriting
 from symad.passes.specialise import specialise
+from symad.plan.plan import make_plan
 from symad.runtime.pipeline import optimise
 from symad.types import Type
 
@@ -84,7 +86,16 @@ def _inside(node: Node, event: Event) -> Blame | None:
     if not isinstance(node.op, WithBody) or event.where not in ("forward", "backward"):
         return None
     values = [value for _, value in event.inputs]
-    return _search(node.op.body, node.op.values_inside(event.index or (), values), {})
+    for where, body, given in node.op.runs(event.index or (), values, _run_body):
+        found = _search(body, given, {})
+        if found.origin is not None:
+            return replace(found, run=where)
+    return None
+
+
+def _run_body(body: Graph, values: Sequence[Any]) -> list[Any]:
+    found: list[Any] = numpy_program(make_plan(body))(values)
+    return found
 
 
 def _events(

@@ -58,6 +58,8 @@ class Blame:
         Whether only the optimised graph is not finite: the passes cause the problem.
     rules : tuple of str
         The rewrite rules that were used on these lines.
+    run : str
+        Of a blame inside a loop, which run of the body it is: ``"step 3"``.
     """
 
     graph: Graph
@@ -70,6 +72,7 @@ class Blame:
     only_written: bool = False
     only_run: bool = False
     rules: tuple[str, ...] = ()
+    run: str = ""
 
     def __bool__(self) -> bool:
         return self.origin is not None
@@ -156,7 +159,7 @@ class _Report:
         yield self._headline(blame.origin)
         yield from self._event(blame.origin)
         if blame.inside is not None:
-            yield "  Inside:"
+            yield f"  In {blame.inside.run}:" if blame.inside.run else "  Inside:"
             yield from (f"    {line}" for line in _Report(blame.inside).events())
         if blame.turned is not None:
             yield f"It turns into NaN {self._place(blame.turned)}:"

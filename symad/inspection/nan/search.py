@@ -40,7 +40,7 @@ class State:
 
 
 @dataclass(slots=True)
-class Scan:
+class NonFinite:
     """The states of all values that are not finite, in the order of computation."""
 
     states: dict[Node, State] = field(default_factory=dict)
@@ -92,7 +92,9 @@ class Scan:
         return min(nodes, key=self.order.__getitem__)
 
 
-def scan(evaluation: Evaluation, first: int = 0) -> tuple[Scan, list[Node], EvaluationError | None]:
+def scan(
+    evaluation: Evaluation, first: int = 0
+) -> tuple[NonFinite, list[Node], EvaluationError | None]:
     """Run a graph; return the states that are not finite, the affected outputs, and an error.
 
     If a kernel fails on values that are not finite, these count as outputs, and the error is
@@ -109,7 +111,7 @@ def scan(evaluation: Evaluation, first: int = 0) -> tuple[Scan, list[Node], Eval
     EvaluationError
         If a kernel fails on finite values.
     """
-    graph, found = evaluation.graph, Scan()
+    graph, found = evaluation.graph, NonFinite()
     place = {node: i for i, node in enumerate(graph.nodes)}
     for node, value in evaluation.leaves().items():
         nan, infinite = _has_nan(value), _has_infinity(value)
