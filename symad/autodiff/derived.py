@@ -11,6 +11,7 @@ from symad.graph.nested import Nested, map_leaves
 from symad.graph.node import Node, apply
 from symad.graph.op import call
 from symad.ops.adjoint import reshape_like
+from symad.ops.base import register
 from symad.ops.control import map_over
 from symad.ops.unit_vectors import UnitVectors
 from symad.types import TensorType
@@ -78,6 +79,7 @@ def jacobian(
 def jacobian(y: Node, xs: Nested, mode: Mode | None = None, sparse: bool = False) -> Any: ...
 
 
+@register
 def jacobian(y: Node, xs: Any, mode: Mode | None = None, sparse: bool = False) -> Any:
     """Return the Jacobian of ``y``: for each x, all ∂y_i/∂x_j in the shape ``y.shape + x.shape``.
 
@@ -90,8 +92,8 @@ def jacobian(y: Node, xs: Any, mode: Mode | None = None, sparse: bool = False) -
     xs : Node or nested structure of nodes
     mode : {"reverse", "forward"}, optional
         Reverse mode needs one pass per element of ``y``, forward mode one per element of x.  By
-        default forward mode if x is known to have fewer elements, else reverse mode; for a sparse
-        Jacobian, whatever needs fewer products.
+        default forward mode if x is known to have fewer elements, else reverse mode; if ``sparse``,
+        whichever needs fewer products.
     sparse : bool
         Return the node of a sparse matrix, with a row for each element of ``y`` and a column for
         each element of x: compiled functions return a :class:`scipy.sparse.csr_array`, and the node
@@ -119,13 +121,12 @@ def jacobian(y: Node, xs: Any, mode: Mode | None = None, sparse: bool = False) -
     array([[2., 0.],
            [0., 4.]])
     """
-    if mode not in (None, "reverse", "forward"):
-        raise GradientError(f'mode is {mode!r}; it must be "reverse" or "forward"')
-
     if sparse:
         from symad.autodiff.sparse import sparse_jacobian  # slow to import
 
         return sparse_jacobian(y, xs, mode)
+    if mode not in (None, "reverse", "forward"):
+        raise GradientError(f'mode is {mode!r}; it must be "reverse" or "forward"')
 
     def of(x: Node) -> Node:
         forward = _has_fewer(x, y) if mode is None else mode == "forward"
@@ -136,9 +137,9 @@ def jacobian(y: Node, xs: Any, mode: Mode | None = None, sparse: bool = False) -
 
 def _has_fewer(x: Node, y: Node) -> bool:
     """Return whether ``x`` is known to have fewer elements than ``y``."""
-    types = [node.type for node in (x, y) if isinstance(node.type, TensorType)]
-    sizes = [type_.size for type_ in types if type_.is_static]
-    return len(sizes) == 2 and sizes[0] < sizes[1]
+    if not (isinstance(x.type, TensorType) and isinstance(y.type, TensorType)):
+        return False
+    return x.type.is_static and y.type.is_static and x.type.size < y.type.size
 
 
 def _jacobian_by_rows(y: Node, x: Node) -> Node:

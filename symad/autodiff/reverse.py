@@ -25,6 +25,7 @@ from symad.autodiff.activity import (
 from symad.autodiff.extension import Edge, Extension, Propagated, Summed, Visit
 from symad.autodiff.guard import UNIT, Guard, Ruled, SeedActivity, by_choice
 from symad.errors import InternalError
+from symad.graph.collector import collector_paused
 from symad.graph.nested import Nested, rebuild
 from symad.graph.node import Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
@@ -284,8 +285,9 @@ def gradients(y: Any, xs: Any, seed: Any = None, unused: Unused = "error") -> An
     >>> sm.gradients(gradient, x).eval({x: 2.0})
     np.float64(12.0)
     """
-    record, _ = _extend_stable(y, xs, seed)
-    return rebuild(xs, iter(target_adjoints(record, unused)))
+    with collector_paused():
+        record, _ = _extend_stable(y, xs, seed)
+        return rebuild(xs, iter(target_adjoints(record, unused)))
 
 
 def target_adjoints(record: Extension, unused: Unused = "error") -> list[Any]:

@@ -27,11 +27,11 @@ from symad.graph.nested import map_leaves
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import call
 from symad.graph.operators import FUNCTIONS
-from symad.graph.provenance import creating, current_creation, tracing
+from symad.graph.provenance import tracing
 from symad.ops.adjoint import cast, reshape_like
 from symad.ops.base import tensor_types
 from symad.ops.batching import shape_of
-from symad.ops.body import close_over
+from symad.ops.body import close_over, inline
 from symad.ops.control import Map, map_over
 from symad.ops.sparse import AssembleCsr, SparseValue
 from symad.types import (
@@ -169,7 +169,8 @@ class SparseJacobian(SparseValue):
 
         def column(vector: Node) -> Node:
             fitting = reshape_like(cast(vector, source.dtype), call("reshape", source, (-1,)))
-            return _inlined(graph, [fitting, *captured])
+            (product,) = inline(graph, [fitting, *captured])
+            return product
 
         (type_,) = tensor_types(x.type)
         columns = matrix.shape[1]
@@ -209,17 +210,6 @@ class SparseJacobian(SparseValue):
 
 
 SparseJacobian.name = "sparse_jacobian"  # not in the op table, since it never runs
-
-
-def _inlined(graph: Graph, inputs: Sequence[Node]) -> Node:
-    """Copy the nodes of a graph, with ``inputs`` in place of its own, as if written here."""
-    context = current_creation()
-
-    def copy(node: Node, sources: tuple[Node, ...]) -> Node:
-        with creating(context):
-            return replace_inputs(node, sources)
-
-    return rebuild(graph, copy, dict(zip(graph.inputs, inputs, strict=True))).outputs[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -104,8 +104,9 @@ class Operators(Generic[NodeT]):
         raise GraphTypeError(
             f"{self!r} has no value while the graph is being built, so it is neither true nor "
             "false",
-            remedy="Write sm.where(condition, a, b) for a choice by value, "
-            "sm.logical_and(a, b) for `and`, node.eval({...}) to look at a value.",
+            remedy="Write sm.where(condition, a, b) for a choice by value, sm.cond for a branch, "
+            "sm.while_loop for a loop, sm.logical_and(a, b) for `and`; node.eval({...}) gives a "
+            "value to look at.",
         )
 
     def __float__(self) -> float:
@@ -137,7 +138,8 @@ class Operators(Generic[NodeT]):
         if isinstance(shape, UnknownShape) or not shape or not isinstance(shape[0], int):
             raise GraphTypeError(
                 f"{self!r} has no known length",
-                remedy="Give its variable a shape, or use x.shape[0], which is a node.",
+                remedy="Give its variable a shape, or go through it with sm.scan or sm.map_over; "
+                "its length x.shape[0] is a node.",
             )
         return shape[0]
 

@@ -155,6 +155,8 @@ class AddN(PerElement, JointlyLinear):
 
     def infer(self, *types: Any) -> Type:
         total: Type = types[0]
+        if isinstance(total, TensorType) and all([other is total for other in types]):
+            return TensorType(total.dtype, total.shape)
         for other in types[1:]:
             total = _sum_type(total, other)
         return total

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from types import FunctionType
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
@@ -12,11 +13,11 @@ import numpy as np
 from symad.errors import GraphTypeError
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Constant, Node, apply, as_array, reporting
-from symad.graph.op import Op, call, resolve
+from symad.graph.op import Op, call, explain_calls, resolve
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.graph.traverse import topological_order
-from symad.ops.batching import aligned, shape_of, stacked
+from symad.ops.batching import aligned, stacked
 from symad.types import SparseType, StructureType, TensorType, Type, broadcast_shapes
 
 Operand: TypeAlias = Node | float | np.ndarray[Any, Any] | np.generic | list[Any] | tuple[Any, ...]
@@ -57,6 +58,8 @@ def register(
         NumPy's signature.
     """
     key = name or _name_of(function)
+    if isinstance(function, FunctionType):
+        explain_calls(function, key)
     FUNCTIONS[key] = function
     if in_expressions:
         IN_EXPRESSIONS.add(key)
@@ -79,7 +82,7 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     Parameters
     ----------
     value : node, number, array or nested list
-        Nodes in a list are stacked.
+        Nodes in a list are stacked, as :func:`symad.asarray` does: it has one dtype for all.
     like : Node, optional
         If given, a Python number takes the dtype that NumPy would give it in an operation with this
         node: Python numbers are weak.
@@ -95,15 +98,19 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     if isinstance(value, Node):
         return value
     if isinstance(value, (list, tuple)) and holds_node(value):
-        return call("stack", value)
+        return call("asarray", value)
+    if type(value) is float and like is not None and like.dtype.kind == "f":
+        return Constant(value, like.dtype)
     with reporting(""):
-        if like is not None and type(value) in (bool, int, float):
+        if like is not None and type(value) in _NUMBERS:
             return Constant(value, _weak_dtype(value, like.dtype))  # type: ignore[arg-type]
         return Constant(as_array(value, None))
 
 
 def _weak_dtype(value: bool | int | float, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype that a Python number takes in an operation with an array of ``dtype``."""
+    if dtype.kind == "f":
+        return dtype
     result = np.result_type(dtype, value)
     if result.kind in "iu" and not np.iinfo(result).min <= value <= np.iinfo(result).max:
         raise GraphTypeError(
@@ -216,6 +223,13 @@ def ufunc_dtype(ufunc: np.ufunc, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
     return result
 
 
+def static_shape(node: Node) -> tuple[int, ...]:
+    """Return the shape of an array whose sizes are all known."""
+    (type_,) = tensor_types(node.type)
+    assert type_.is_static
+    return type_.shape  # type: ignore[return-value]
+
+
 class PerElement(Op):
     """An op that computes each element of its result from one element of each broadcast operand.
 
@@ -232,15 +246,14 @@ class PerElement(Op):
     def flops(self, result: Any, *types: Any) -> int:
         return type(self).operations * int(result.size)
 
-    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
-        joined = sets.joined(*[array for array in labels if array is not None])
-        return np.broadcast_to(joined, shape_of(out))
-
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         if isinstance(out.type, StructureType):  # a sum of structures
             return apply(self, *stacked(batched, inputs))
         ndim, pairs = out.type.ndim or 0, zip(inputs, batched, strict=True)
         return apply(self, *[aligned(x, ndim) if stacks else x for x, stacks in pairs])
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        joined = sets.joined(*[array for array in labels if array is not None])
+        return np.broadcast_to(joined, static_shape(out))
 
     def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
         """Return the dtypes to which operands of ``dtypes`` are cast before :meth:`scalar`."""
@@ -282,6 +295,16 @@ class Elementwise(PerElement):
     """Whether all derivatives are fixed numbers, so that v = 0 gives 0 for all operands."""
 
     def infer(self, *types: Any) -> Type:
+        first = types[0]
+        if any([other is not first for other in types]) or type(first) is not TensorType:
+            return self._infer(*types)
+        key = self, len(types)
+        found: Type | None = first.inferred.get(key)
+        if found is None:
+            found = first.inferred[key] = self._infer(*types)
+        return found
+
+    def _infer(self, *types: Any) -> Type:
         tensors = tensor_types(*types)
         shape = tensors[0].shape
         for other in tensors[1:]:
@@ -356,7 +379,7 @@ class Binary(Elementwise):
     """An elementwise op of two operands; its one instance is the public function."""
 
     def __call__(self, x: Operand, y: Operand) -> Node:
-        return apply(self, *as_nodes(x, y))
+        return apply(self, *_both(x, y))
 
 
 class Arithmetic(Binary):
@@ -367,7 +390,19 @@ class Arithmetic(Binary):
 
     def __call__(self, x: Operand, y: Operand) -> Node:
         refuse_flags(self.name, x, y)
-        return apply(self, *as_nodes(x, y))
+        return apply(self, *_both(x, y))
+
+
+def _both(x: Operand, y: Operand) -> tuple[Node, ...]:
+    """Return what :func:`as_nodes` does, fast for strong nodes and for one beside a number."""
+    if isinstance(x, Node) and not _is_weak(x):
+        if type(y) in _NUMBERS:
+            return x, as_node(y, x)
+        if isinstance(y, Node) and not _is_weak(y):
+            return x, y
+    elif type(x) in _NUMBERS and isinstance(y, Node) and not _is_weak(y):
+        return as_node(x, y), y
+    return as_nodes(x, y)
 
 
 def refuse_flags(name: str, x: Operand, y: Operand) -> None:
@@ -447,19 +482,19 @@ class FixedLinear(Op):
             places.append(found.ravel())
             sources.append(np.broadcast_to(array, found.shape).ravel())
         flat, source = np.concatenate(places), np.concatenate(sources)
-        return sets.united(flat[flat > 0] - 1, source[flat > 0], shape_of(out))
+        return sets.united(flat[flat > 0] - 1, source[flat > 0], static_shape(out))
 
 
 def _labels_or_value(sets: IndexSets, labels: Any, x: Node) -> Any:
     """Return labels; no labels for an input without any; the value of an input of integers."""
     if labels is not None:
         return labels
-    return np.zeros(shape_of(x), np.intp) if x.type.is_float else sets.value(x)
+    return np.zeros(static_shape(x), np.intp) if x.type.is_float else sets.value(x)
 
 
 def _moved_numbers(moved: Node | None, seed: Node, inputs: Sequence[Node], sets: IndexSets) -> Any:
     """Return ``moved`` for a ``seed`` of the numbers of its elements, counted from 1."""
-    shape = shape_of(seed)
+    shape = static_shape(seed)
     numbers = np.arange(1, math.prod(shape) + 1).reshape(shape)
     values: dict[Node, Any] = {seed: numbers}
     assert moved is not None

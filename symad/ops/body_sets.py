@@ -151,6 +151,20 @@ def of_while(
         carry = new
 
 
+def of_branch(
+    branches: Sequence[Graph],
+    sets: IndexSets,
+    labels: Sequence[Labels | None],
+    inputs: Sequence[Node],
+) -> Sequence[Labels]:
+    """Return the labels of the results of whichever branch may be taken."""
+    made = [
+        BodySets(body, sets, dict(zip(body.inputs, inputs, strict=True))).run(labels)
+        for body in branches
+    ]
+    return [sets.joined(*results) for results in zip(*made, strict=True)]
+
+
 def _filled(labels: Sequence[Labels | None], likes: Sequence[Node]) -> list[Labels]:
     return [
         np.zeros(shape_of(node), np.intp) if array is None else array

@@ -15,7 +15,7 @@ from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply, infer_type, reporting
 from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import cast, identity
-from symad.ops.base import Linear, Multilinear, as_nodes, register, tensor_types
+from symad.ops.base import Linear, Multilinear, as_nodes, register, static_shape, tensor_types
 from symad.ops.batching import aligned, shape_of
 from symad.ops.permute import moveaxis, permute_dims
 from symad.ops.reduce import sum as sum_of
@@ -161,21 +161,6 @@ class Einsum(Multilinear):
         others = inputs[:slot] + inputs[slot + 1 :]
         return contract([adjoint, *others], [result, *terms], wanted)
 
-    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
-        terms, result = _read(self.subscripts)
-        if not result.startswith(_ELLIPSIS) and _ELLIPSIS in result:
-            return None
-        parts = []
-        for term, array in zip(terms, labels, strict=True):
-            if array is not None:
-                summed = [_axis(term, k) for k, i in enumerate(_letters(term)) if i not in result]
-                kept = "".join(i for i in term if i in result)
-                order = "".join(i for i in result if i in term)
-                missing = [k - len(result) for k, i in enumerate(result) if i not in term + "."]
-                joined = np.einsum(f"{kept}->{order}", sets.along(array, tuple(summed), False))
-                parts.append(np.expand_dims(joined, missing))
-        return np.broadcast_to(sets.joined(*parts), shape_of(out))
-
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         terms, result = _read(self.subscripts)
         pairs = list(zip(terms, batched, strict=True))
@@ -192,6 +177,20 @@ class Einsum(Multilinear):
             for x, (term, stacks) in zip(inputs, pairs, strict=True)
         ]
         return moveaxis(apply(Einsum(f"{joined}->{result}"), *operands), len(before), 0)
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        terms, result = _read(self.subscripts)
+        if not result.startswith(_ELLIPSIS) and _ELLIPSIS in result:
+            return None
+        parts = []
+        for term, array in zip(terms, labels, strict=True):
+            if array is not None:
+                summed = [_axis(term, k) for k, i in enumerate(_letters(term)) if i not in result]
+                kept = "".join(i for i in term if i in result)
+                order = "".join(i for i in result if i in term)
+                missing = [k - len(result) for k, i in enumerate(result) if i not in term + "."]
+                joined = np.einsum(f"{kept}->{order}", sets.along(array, tuple(summed), False))
+                parts.append(np.expand_dims(joined, missing))
+        return np.broadcast_to(sets.joined(*parts), static_shape(out))
 
 
 def _read_sizes(term: str, shape: Shape, sizes: dict[str, Dimension]) -> Shape:

@@ -13,7 +13,7 @@ from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, reals
 from symad.ops.adjoint import cast
-from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.base import Linear, Operand, as_node, register, static_shape, tensor_types
 from symad.ops.batching import (
     along_axis_of_rows,
     from_end,
@@ -81,7 +81,7 @@ def _grid(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
 def _anywhere(sets: IndexSets, labels: Any, axis: int, out: Node) -> Any:
     """Return the labels of the result for indices along an axis that are not known."""
     sets.dense.append(out)
-    return np.broadcast_to(sets.along(labels, axis), shape_of(out))
+    return np.broadcast_to(sets.along(labels, axis), static_shape(out))
 
 
 class TakeAlongAxis(Linear):
@@ -125,12 +125,11 @@ class TakeAlongAxis(Linear):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(AddAlongAxis(self.axis), adjoint, *inputs)
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return along_axis_of_rows(self, out, batched, inputs)
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         found = super().dependence(sets, labels, out, *inputs)
         return _anywhere(sets, labels[0], self.axis, out) if found is None else found
-
-    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
-        return along_axis_of_rows(self, out, batched, inputs)
 
 
 def _add_along_axis(v: Any, like: Any, indices: Any, axis: int) -> Any:
@@ -169,14 +168,13 @@ class AddAlongAxis(Linear):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(TakeAlongAxis(self.axis), adjoint, inputs[2])
 
-    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
-        found = super().dependence(sets, labels, out, *inputs)
-        return _anywhere(sets, labels[0], self.axis, out) if found is None else found
-
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         v, _, index = stacked(batched, inputs)
         moved = AddAlongAxis(from_end(self.axis, len(shape_of(out))))
         return apply(moved, v, zeros_of(row_count(batched, inputs), out), index)
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        found = super().dependence(sets, labels, out, *inputs)
+        return _anywhere(sets, labels[0], self.axis, out) if found is None else found
 
     def decompose(self, *inputs: Node) -> Node | None:
         """The case of one index along the axis: v at that position, 0 elsewhere.

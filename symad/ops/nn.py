@@ -168,9 +168,6 @@ class Normalized(Op):
 
     active_output = active_input
 
-    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
-        return np.broadcast_to(sets.along(labels[0], self.axis), labels[0].shape)
-
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         whole = stacked(batched, inputs)
         ndim = len(shape_of(whole[0])) - 1
@@ -178,6 +175,8 @@ class Normalized(Op):
             columns = [call("expand_dims", x, -1) for x in whole]
             return call("squeeze", apply(self.with_attributes(axis=-1), *columns), -1)
         return apply(self.with_attributes(axis=from_end(self.axis, ndim)), *whole)
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        return np.broadcast_to(sets.along(labels[0], self.axis), labels[0].shape)
 
     def flops(self, result: Any, *types: Any) -> int:
         # The maximum, the difference for each element, its exponential, their sum, and the

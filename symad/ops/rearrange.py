@@ -434,12 +434,11 @@ class Pad(FixedLinear):
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return apply(Pad(self.widths, self.mode), tangent)
 
-    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
-        return Pad(self.widths, self.mode).kernel()(labels[0])
-
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         widths = ((0, 0), *self.pairs(len(shape_of(out))))
         return apply(self.with_attributes(widths=widths), *inputs)
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        return Pad(self.widths, self.mode).kernel()(labels[0])
 
 
 def _padded(dim: Dimension, pair: tuple[int, int]) -> Dimension:

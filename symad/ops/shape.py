@@ -57,6 +57,9 @@ class _ToShape(Linear):
     def differentiable(self, slot: int) -> bool:
         return slot == 0
 
+    def is_size(self, slot: int) -> bool:
+        return slot > 0
+
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(types[0])
         check_sizes(types[1:])

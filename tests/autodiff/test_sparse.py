@@ -51,12 +51,12 @@ def smooth_pairs(nodes: Any, variables: Any) -> list[tuple[Any, Any]]:
 
 
 VALUES_DECIDE = {
-    "add_along_axis", "arange", "array_index-node", "ceil", "cholesky", "cofactors",
+    "add_along_axis", "arange", "array_index-node", "branch", "ceil", "cholesky", "cofactors",
     "convolve-integers", "cummax", "cummin", "cumprod-zeros", "floor", "floor_divide", "fmod",
     "index-nodes", "linear_recurrence", "log_softmax", "logsumexp-large", "lu", "max",
     "maximum", "min", "minimum", "pinv", "power", "power_slope", "prod-zeros", "qr", "relu",
-    "round", "sinc", "slogdet", "softmax", "solve_triangular", "std", "take_along_axis", "trunc",
-    "var", "where", "xlog1py", "xlogy",
+    "round", "scatter_sum-arrays and nodes", "sinc", "slogdet", "softmax", "solve_triangular", "std", "take_along_axis", "trunc",
+    "unit_vectors", "var", "where", "xlog1py", "xlogy",
 }  # fmt: skip
 """The ops, or samples of them, with elements that are zero only for these values."""
 
@@ -472,6 +472,8 @@ def test_loops() -> None:
     assert pattern_of(last, x).all()
     rows = sm.map_over(lambda row: row[1:] * row[:-1], [sm.reshape(x, (2, 2))])
     np.testing.assert_array_equal(pattern_of(rows, x), [[1, 1, 0, 0], [0, 0, 1, 1]])
+    chosen = sm.cond(sm.sum(x) > 0, lambda v: v[:2] * v[2], lambda v: v[:2] * v[3], x)
+    np.testing.assert_array_equal(pattern_of(chosen, x), [[1, 0, 1, 1], [0, 1, 1, 1]])
     doubled = sm.custom(lambda v: sm.concat([v[:2] * 2, v[2:]]))(x)
     np.testing.assert_array_equal(pattern_of(doubled, x), np.eye(4))
 
