@@ -28,11 +28,12 @@ from symad.graph.node import Constant, Node, apply
 from symad.graph.op import call
 from symad.graph.operators import FUNCTIONS
 from symad.graph.provenance import tracing
+from symad.graph.traverse import topological_order
 from symad.ops.adjoint import cast, reshape_like
 from symad.ops.base import tensor_types
 from symad.ops.batching import shape_of
-from symad.ops.body import close_over, inline
-from symad.ops.control import Map, map_over
+from symad.ops.body import WithBody, close_over, inline
+from symad.ops.control import Call, Map, map_over
 from symad.ops.sparse import AssembleCsr, SparseValue
 from symad.types import (
     Dimension,
@@ -60,6 +61,7 @@ def sparse_jacobian(y: Node, xs: Any, mode: str | None = None) -> Any:
 
 def _jacobian(y: Node, x: Node, mode: str | None) -> Node:
     _check(y, x)
+    mode = mode or _mode_of_rules(y, x)
     forward, pushed = (None, []) if mode == "reverse" else _linear(y, x, pushforward_of_unit)
     reverse, pulled = (None, []) if mode == "forward" else _linear(x, y, _pullback)
     return apply(SparseJacobian(forward, reverse), x, y, *pushed, *pulled)
@@ -71,6 +73,8 @@ def sparse_hessian(y: Node, xs: Any) -> Any:
     def hessian(x: Node) -> Node:
         _check(y, x)
         slope = gradients(y, x)
+        if _mode_of_rules(y, x) is not None:  # the user's rules need not make it symmetric
+            return _jacobian(slope, x, None)
         graph, captured = _linear(slope, x, pushforward_of_unit)
         return apply(SparseJacobian(graph, graph), x, slope, *captured)
 
@@ -83,6 +87,19 @@ def _check(y: Node, x: Node) -> None:
             "a sparse derivative is that of an array by an array, not of a structure",
             remedy="Take the items of the structure one by one.",
         )
+
+
+def _mode_of_rules(y: Node, x: Node) -> str | None:
+    """Return the only mode that uses all rules of the user's own, ``None`` if both modes do."""
+    modes = set()
+    pending = topological_order([y], stop={x})
+    while pending:
+        op = pending.pop().op
+        if isinstance(op, Call) and (op.reverse_rule is None) != (op.forward_rule is None):
+            modes.add("reverse" if op.forward_rule is None else "forward")
+        elif isinstance(op, WithBody):
+            pending += [node for body in op.bodies for node in body.nodes]
+    return None if not modes else "forward" if modes == {"forward"} else "reverse"
 
 
 def _pullback(x: Node, y: Node, seed: Node) -> Node:

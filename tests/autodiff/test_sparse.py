@@ -396,6 +396,27 @@ def test_fed_inner_nodes() -> None:
     assert_same(found, expected)
 
 
+@pytest.mark.parametrize("rule", ["reverse", "forward", "both"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_rules_of_the_user(rule: str, inside: bool) -> None:
+    """If only one mode has a rule of the user's own, that mode is used."""
+    rules = {
+        "reverse": lambda v, y, x: 3 * v,
+        "forward": lambda tangents, y, x: 3 * tangents[0],
+    }
+    chosen = {key: made for key, made in rules.items() if rule in (key, "both")}
+    rounded = sm.custom(lambda v: sm.round(v), **chosen)  # type: ignore[arg-type]
+    x = sm.Variable("x", shape=(3,))
+    y = sm.map_over(rounded, [x]) if inside else rounded(x)
+    feed = {x: [0.2, 0.7, 1.4]}
+    found = sm.jacobian(y * y, x, sparse=True).eval(feed)
+    np.testing.assert_array_equal(found.toarray(), np.diag([0.0, 6.0, 6.0]))
+    second = sm.hessian(sm.sum(y * y * x), x, sparse=True).eval(feed)
+    mode: Any = "forward" if rule == "forward" else "reverse"
+    dense = sm.jacobian(sm.gradients(sm.sum(y * y * x), x), x, mode=mode).eval(feed)
+    np.testing.assert_allclose(second.toarray(), dense)
+
+
 def test_infinite_slopes_elsewhere() -> None:
     """An infinite slope does not reach other elements of its row: 0 · ∞ is not computed."""
     x = sm.Variable("x", shape=(4,))
