@@ -17,6 +17,7 @@ import numpy as np
 from symad.errors import EvaluationError, GraphTypeError, ShapeError, SymadError
 from symad.graph.cost import total_cost
 from symad.graph.graph import Graph
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import call
 from symad.graph.sample import Sample, reals
@@ -31,6 +32,7 @@ from symad.ops.body import (
     result_type,
     results_of,
 )
+from symad.ops.body_sets import labels_of_results, of_scan, of_while
 from symad.ops.control import element_type, stacked
 from symad.ops.loop_derivatives import AdjointLoop, LoopBody, TangentLoop
 from symad.types import Dimension, StructureType, TensorType, Type, compatible_shapes
@@ -172,6 +174,13 @@ class Scan(WithOneBody):
 
     def differentiable(self, slot: int) -> bool:
         return slot > 0 and self.body.inputs[slot - 1].type.is_float
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        if not isinstance(self.length, int):
+            return None
+        steps = range(self.length)[:: -1 if self.backwards else 1]
+        counts = self.carries, self.sequences
+        return labels_of_results(of_scan(self.body, counts, steps, sets, labels[1:], inputs[1:]))
 
     def reverse_all(
         self,
@@ -414,6 +423,10 @@ class While(WithBody):
 
     def differentiable(self, slot: int) -> bool:
         return bool(self.body.inputs[slot].type.is_float)
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        last = of_while(self.body, self.carries, sets, labels, inputs)
+        return dict(enumerate(last))  # without the stacks, whose length is not known
 
     def reverse_all(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.errors import GraphTypeError
+from symad.errors import GraphTypeError, ShapeError
 from symad.graph.index_sets import IndexSets
 from symad.graph.nested import is_nested, leaves, rebuild
 from symad.graph.node import Node, apply
@@ -108,6 +108,8 @@ class StructureItem(Op):
         return only_item(inputs[0], self.key, adjoint)
 
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        if self.key not in labels[0]:  # a stack of a while loop
+            raise ShapeError("it is not known how many elements depend on the variable")
         found = labels[0][self.key]
         return np.zeros(static_shape(out), int) if found is None else found
 

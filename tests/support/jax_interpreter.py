@@ -178,6 +178,7 @@ TABLE.update(
         "to_columns": lambda x, like: x[..., None] if np.ndim(like) == 1 else x,
         "from_columns": lambda x, like: x[..., 0] if np.ndim(like) == 1 else x,
         "identity_matrix": lambda like: jnp.eye(like.shape[-1], dtype=like.dtype),
+        "unit_vectors": lambda x: jnp.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape),
         "item": lambda whole, key: whole[key],
     }
 )
