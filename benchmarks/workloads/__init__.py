@@ -19,11 +19,7 @@ WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for workload in (
         scalars.RUNNING_EXAMPLE,
-        scalar_programs.ROBOT_ARM,
-        scalar_programs.NUMBERS_60,
-        scalar_programs.NUMBERS_100,
-        scalar_programs.NUMBERS_1000,
-        scalar_programs.CHAIN,
+        *scalar_programs.OF_NUMBERS,
         small_matrix.SMALL_MATRIX,
         elementwise.VALUE,
         elementwise.GRADIENT,

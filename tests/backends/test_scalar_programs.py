@@ -212,6 +212,17 @@ def test_work_grows_as_the_graph(make: Any) -> None:
     assert sizes[1][0] <= 40 * sizes[1][2]  # bytes an instruction
 
 
+@pytest.mark.parametrize("make", [chunked_program, scalar_program])
+def test_slots_are_used_again(make: Any) -> None:
+    """There are as many as values are needed at once, besides inputs and constants."""
+    exact = ("add", "subtract", "multiply", "sqrt", "sin")
+    for graph in (sm.Graph(chain(100)[1]), scalar_graph(1, 1000, exact, COMMON[:1]).graph):
+        plan = make_plan(graph)
+        assert plan.lower_bound is not None
+        given = len(plan.inputs) + len(plan.constants) + 1
+        assert 8 * make(plan, False).slots <= plan.lower_bound + 8 * given
+
+
 def test_operations_become_pairs() -> None:
     x, y = sm.Variable("x", shape=()), sm.Variable("y", shape=())
     forms = [x * y + x, x - x * y, x * y - x, (x / y) / x, x / (x + y), (x + y) * y]
