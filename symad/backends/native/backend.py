@@ -89,10 +89,12 @@ class NumberProgram:
 
     @cached_property
     def plan(self) -> Plan:
-        """The plan, which says what has no native code."""
-        stored = dict.fromkeys(self._functions.by_numpy, "no native code: by NumPy")
-        placement = replace(self._plan.placement, stored=stored)
-        return replace(self._plan, placement=placement) if stored else self._plan
+        """The plan, which says what NumPy computes, and why."""
+        found = self._functions.by_numpy
+        if not found:
+            return self._plan
+        stored = {node: f"by NumPy: {reason}" for node, reason in found.items()}
+        return replace(self._plan, placement=replace(self._plan.placement, stored=stored))
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
         """Return the outputs, as :meth:`entry` does."""
