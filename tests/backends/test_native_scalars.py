@@ -341,8 +341,10 @@ STRATEGIES = {"one function": (10**9, 0), "chunks": (0, 10**9), "instructions": 
 
 
 def use_strategy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for limit, value in zip(("MOST_INSTRUCTIONS", "MOST_CHUNKED"), STRATEGIES[name], strict=True):
-        monkeypatch.setattr(scalar_function, limit, value)
+    most, most_chunked = STRATEGIES[name]
+    monkeypatch.setattr(scalar_function, "MOST_INSTRUCTIONS", most)
+    monkeypatch.setattr(scalar_function, "MOST_CHUNKED", most_chunked)
+    monkeypatch.setattr(scalar_function, "MOST_IRREGULAR", most_chunked)
 
 
 @pytest.fixture(params=STRATEGIES)

@@ -328,6 +328,21 @@ class ObjectWriter:
         """Return an item of a tuple or a list."""
         return self.builder.load(self.slot(items, index, is_list), typ=self.pointer)
 
+    # Numbers
+
+    def number_at(self, place: Any, dtype: np.dtype[Any]) -> Scalar:
+        """Return the number at an address, where a boolean takes a byte."""
+        if dtype.kind != "b":
+            return Scalar(self.builder.load(place, typ=llvm_type(dtype)), dtype)
+        byte = self.builder.load(place, typ=self.byte)
+        return Scalar(self.builder.trunc(byte, llvm_type(dtype)), dtype)
+
+    def put_number(self, number: Scalar, place: Any) -> None:
+        """Store a number at an address."""
+        is_truth = number.dtype.kind == "b"
+        value = self.builder.zext(number.value, self.byte) if is_truth else number.value
+        self.builder.store(value, place)
+
     # Arrays
 
     def data_of(self, array: Any) -> Any:

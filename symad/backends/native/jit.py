@@ -102,8 +102,8 @@ class VectorUnit:
 @dataclass(frozen=True, slots=True)
 class _Host:
     target: str
+    features: str
     machine: Any
-    quick: Any
     linker: Any
     vectors: VectorUnit
 
@@ -189,8 +189,13 @@ def _make_host() -> _Host:
         )
         versions = binding.llvm_version_info, machine.triple
         target = f"{binding.get_host_cpu_name()} {flags} {versions!r}"
-        quick = _target_machine(binding, flags, 0)
-        return _Host(target, machine, quick, linker, _vector_unit(features))
+        return _Host(target, flags, machine, linker, _vector_unit(features))
+
+
+@cache
+def _quick_machine() -> Any:
+    """Return a target machine that does not optimise."""
+    return _target_machine(_binding(), _host().features, 0)
 
 
 def hold_in_forks(lock: Any) -> None:
@@ -328,7 +333,7 @@ def _unload() -> None:
             module.tracker.close()
 
 
-def _key(text: str, is_optimised: bool) -> str:
+def _key(text: str, is_optimised: bool = True) -> str:
     """Return a key for the machine code of a text, with everything that the code depends on."""
     parts = [text, _host().target, repr(_OPTIONS) if is_optimised else ""]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -356,7 +361,7 @@ def _unpack(content: bytes) -> _ObjectFile:
     return _ObjectFile(tuple(names.decode().split()), image)
 
 
-def _compile(text: str, name: str, is_optimised: bool) -> _ObjectFile:
+def _compile(text: str, name: str, is_optimised: bool = True) -> _ObjectFile:
     module = _optimised(text, name) if is_optimised else _parsed(text, name)
     hidden = (_binding().Linkage.internal, _binding().Linkage.private)
     exported = tuple(
@@ -364,7 +369,7 @@ def _compile(text: str, name: str, is_optimised: bool) -> _ObjectFile:
         for function in module.functions
         if not function.is_declaration and function.linkage not in hidden
     )
-    machine = _host().machine if is_optimised else _host().quick
+    machine = _host().machine if is_optimised else _quick_machine()
     return _ObjectFile(exported, machine.emit_object(module))
 
 

@@ -10,7 +10,7 @@ bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,7 +27,7 @@ from symad.backends.native.scalar_builder import Scalar, element
 from symad.backends.native.scalar_chunks import chunked_program
 from symad.backends.native.scalar_entry import program_function
 from symad.backends.native.scalar_instructions import can_run_programs
-from symad.backends.native.scalar_program import ScalarProgram, scalar_program
+from symad.backends.native.scalar_program import ScalarProgram, is_regular, scalar_program
 from symad.graph.nested import is_nested
 from symad.graph.node import Node
 from symad.ops.base import PerElement
@@ -39,8 +39,11 @@ MOST_INSTRUCTIONS = 300
 grows."""
 
 MOST_CHUNKED = 20_000
-"""Programs with more instructions are not chunks: these take 8 µs each to build, 40 times as long.
-They run up to twice as fast, and more if the instructions come in no regular order."""
+"""Programs with more instructions are not chunks: these take 8 µs each to build, others 1 µs."""
+
+MOST_IRREGULAR = 200_000
+"""The same for programs whose instructions come in no regular order: the processor does not predict
+the jumps between them, and they take four times as long as chunks."""
 
 _INSTRUCTIONS_PER_NUMBER = 10
 """The instructions counted for an argument or a result: type checks, and making objects."""
@@ -113,13 +116,14 @@ class ScalarFunctions:
         return program_function(self._plan, self._program, outputs, fallback, name)
 
     @property
-    def by_numpy(self) -> Sequence[Node]:
-        """The nodes without native code."""
+    def by_numpy(self) -> Mapping[Node, str]:
+        """The nodes that NumPy computes, and why."""
         if self._code(list(self._plan.graph.outputs)) is not None:
-            return ()
+            return {}
         if self._program is None:
-            return [step.node for step in self._plan.instructions]
-        return [call.node for call in self._program.by_numpy]
+            nodes = [step.node for step in self._plan.instructions]
+            return dict.fromkeys(nodes, "there is no native code for numbers here")
+        return {call.node: call.reason for call in self._program.by_numpy}
 
     def _code(self, outputs: Any) -> _ScalarCode | None:
         """Return the code of one function, if the plan is small and has native code."""
@@ -133,7 +137,8 @@ class ScalarFunctions:
         """The program of the plan, if it can have one."""
         if not self._is_scalar or not can_run_programs():
             return None
-        if len(self._plan.instructions) <= MOST_CHUNKED:
+        count = len(self._plan.instructions)
+        if count <= MOST_CHUNKED or (count <= MOST_IRREGULAR and not is_regular(self._plan)):
             try:
                 return chunked_program(self._plan, self._is_fast)
             except NotImplementedError:
