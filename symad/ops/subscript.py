@@ -146,16 +146,6 @@ def _fill_entry(entry: Any, rest: Iterator[Any]) -> Any:
     return next(rest) if isinstance(entry, str) else entry
 
 
-def bounds(key: Key) -> list[bool]:
-    """Return, for each integer input of a key, whether it is the bound of a slice."""
-    entries = [entry for entry in key if isinstance(entry, (tuple, str))]
-    return [
-        isinstance(entry, tuple)
-        for entry in entries
-        for _ in range(entry.count(HOLE) if isinstance(entry, tuple) else 1)
-    ]
-
-
 def index_types(key: Key, types: Sequence[TensorType]) -> list[TensorType]:
     """Return the types of the inputs that are indices, without the bounds of slices."""
     rest = iter(types)
@@ -172,6 +162,16 @@ def index_types(key: Key, types: Sequence[TensorType]) -> list[TensorType]:
 def has_arrays(key: Key, types: Sequence[TensorType]) -> bool:
     """Return whether some index is known to be an array: then the result is a copy."""
     return any(type_.ndim for type_ in index_types(key, types))
+
+
+def bounds(key: Key) -> list[bool]:
+    """Return, for each integer input of a key, whether it is the bound of a slice."""
+    entries = [entry for entry in key if isinstance(entry, (tuple, str))]
+    return [
+        isinstance(entry, tuple)
+        for entry in entries
+        for _ in range(entry.count(HOLE) if isinstance(entry, tuple) else 1)
+    ]
 
 
 def result_shape(key: Key, shape: Shape, types: Sequence[TensorType]) -> Shape:
