@@ -70,6 +70,9 @@ class Concat(JointlyLinear):
             return apply(ConcatPart(self.axis, slot), adjoint, *inputs)
         return index_array(adjoint, along_axis(self.axis, slice(*ends[slot : slot + 2])))
 
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return along_axis_of_rows(self, out, batched, inputs)
+
 
 _ENDS: WeakKeyDictionary[Node, list[int] | None] = WeakKeyDictionary()
 
@@ -89,9 +92,6 @@ def _ends(out: Node, axis: int) -> list[int] | None:
 def _size_along(type_: Type, axis: int) -> Dimension | None:
     assert isinstance(type_, TensorType)
     return None if isinstance(type_.shape, UnknownShape) else type_.shape[axis]
-
-    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
-        return along_axis_of_rows(self, out, batched, inputs)
 
 
 def _unify(shapes: Sequence[KnownRank], axis: int) -> KnownRank:
