@@ -154,16 +154,17 @@ def _with_axes(name: str, value: Any, axes: Any, what: str) -> Iterator[tuple[st
     if axes is None or isinstance(axes, int):
         yield from ((name + path, leaf, axes) for path, leaf in leaves_with_paths(value))
         return
-    if not is_nested(value) or _keys(axes) != _keys(value):
+    if not is_nested(axes):
+        raise GraphTypeError(f"{axes!r} is not an axis", remedy="An axis is an integer or None.")
+    if not is_nested(value) or set(_keys(axes)) != set(_keys(value)):
         raise GraphTypeError(f"{what} has {axes!r} for {name}, which has another structure")
     for key in _keys(value):
         yield from _with_axes(f"{name}[{key!r}]", value[key], axes[key], what)
 
 
 def _keys(value: Any) -> list[Any]:
-    """Return the keys or positions of the items of a nested structure, in an order of their own."""
-    keys = value if isinstance(value, dict) else range(len(value)) if is_nested(value) else ()
-    return sorted(keys, key=repr)
+    """Return the keys or positions of the items of a nested structure, in order."""
+    return list(value) if isinstance(value, dict) else list(range(len(value)))
 
 
 def _for_one(

@@ -195,6 +195,24 @@ class Sum(Linear, Reduction):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return broadcast_like(self.spread(adjoint), inputs[0])
 
+    def decompose(self, *inputs: Node) -> Node | None:
+        """A sum over axes between others is a product with ones: no loop nest has such sums."""
+        (x,) = tensor_types(inputs[0].type)
+        sizes = _around(x, self.axis)
+        if sizes is None or x.dtype.char not in "fd":
+            return None
+        total = call("matmul", np.ones(sizes[1], x.dtype), call("reshape", inputs[0], sizes))
+        return call("reshape", total, reduced_shape(x.shape, self.axis, self.keepdims))
+
+
+def _around(x: TensorType, axis: Axis) -> tuple[int, int, int] | None:
+    """Return the sizes before, along and after reduced axes that are between others."""
+    shape: tuple[int, ...] = x.shape  # type: ignore[assignment]
+    axes = normalize_axes(axis, len(shape))
+    first, last = min(axes, default=0), max(axes, default=0) + 1
+    sizes = math.prod(shape[:first]), math.prod(shape[first:last]), math.prod(shape[last:])
+    return sizes if len(axes) == last - first and min(sizes) > 1 else None
+
 
 def element_count(x: Node, axis: Axis, correction: float = 0) -> Node:
     """Return how many elements are reduced to one, minus ``correction``.

@@ -16,9 +16,10 @@ from symad.graph.op import call
 from symad.graph.provenance import creating
 from symad.ops.base import tensor_types
 from symad.ops.batching import repeated, shape_of, stack_type
-from symad.ops.body import placeholder, results_of
+from symad.ops.body import WithBody, placeholder, results_of
 from symad.ops.control import Call, Map, element_type
 from symad.ops.structure import items_of, nest, structure
+from symad.passes.batch_bodies import batch_bodies
 from symad.types import Type
 
 _MOST_BYTES = 1 << 26
@@ -57,8 +58,7 @@ def _visit(node: Node, inputs: tuple[Node, ...]) -> Node:
 
 def _expanded(op: Map, inputs: Sequence[Node]) -> Node | None:
     """Return the value of a map without the map, ``None`` if it has to stay."""
-    nodes = (*inputs, *op.body.nodes)
-    if not op.sequences or not all(node.type.is_static for node in nodes):
+    if not op.sequences or not _is_static(op.body) or not all(x.type.is_static for x in inputs):
         return None
     rows = shape_of(inputs[0])[0]
     if not rows:  # nothing is computed, and nothing can fail
@@ -69,6 +69,12 @@ def _expanded(op: Map, inputs: Sequence[Node]) -> Node | None:
     if most >= rows:
         return _result(_all_at_once(body, batched, inputs, rows))
     return _result(_in_blocks(body, batched, inputs, rows, most)) if most > 1 else None
+
+
+def _is_static(body: Graph) -> bool:
+    """Return whether all sizes in a body, and in the bodies of its ops, are known."""
+    inside = [b for node in body.nodes if isinstance(node.op, WithBody) for b in node.op.bodies]
+    return all(node.type.is_static for node in body.nodes) and all(map(_is_static, inside))
 
 
 def _empty(type_: Type) -> Node:
@@ -85,7 +91,17 @@ def _result(outputs: Sequence[Node]) -> Node:
 def _all_at_once(
     body: Graph, batched: Sequence[bool], inputs: Sequence[Node], rows: int
 ) -> list[Node]:
-    """Return the outputs of a body for ``rows`` elements, stacked.
+    """Return the outputs of a body for ``rows`` elements, stacked."""
+    pairs = zip(*_expand(body, batched, inputs, rows), strict=True)
+    return [x if is_stacked else repeated(x, rows) for x, is_stacked in pairs]
+
+
+def _expand(
+    body: Graph, batched: Sequence[bool], inputs: Sequence[Node], rows: int
+) -> tuple[list[Node], list[bool]]:
+    """Return the outputs of a body for ``rows`` elements, and which of them are stacked.
+
+    The others are the same for all elements.
 
     Parameters
     ----------
@@ -107,7 +123,7 @@ def _all_at_once(
                 continue
             new[node] = _batched(node, [x in stacked for x in node.inputs], sources, rows)
             stacked.add(node)
-    return [new[node] if node in stacked else repeated(new[node], rows) for node in body.outputs]
+    return [new[node] for node in body.outputs], [node in stacked for node in body.outputs]
 
 
 def _batched(node: Node, batched: Sequence[bool], inputs: tuple[Node, ...], rows: int) -> Node:
@@ -118,12 +134,21 @@ def _batched(node: Node, batched: Sequence[bool], inputs: tuple[Node, ...], rows
         made = _result(_all_at_once(batch(op.body), batched, inputs, rows))
     elif isinstance(op, Map) and not any(batched[op.sequences :]):
         made = _merged(op, batched, inputs, rows)
+    elif isinstance(op, WithBody):
+        made = batch_bodies(node, batched, inputs, rows, _expand_inside)
     else:
         made = op.batch(node, batched, *inputs)
     made = _mapped(node, batched, inputs) if made is None else made
     if made.type != stack_type(node.type, rows):
         raise InternalError(f"{op.name}: batching gives {made.type} for {rows} of {node.type}")
     return made
+
+
+def _expand_inside(
+    body: Graph, batched: Sequence[bool], inputs: Sequence[Node], rows: int
+) -> tuple[list[Node], list[bool]]:
+    """Expand the body of a loop or a branch, in which there may be maps."""
+    return _expand(batch(body), batched, inputs, rows)
 
 
 def _mapped(node: Node, batched: Sequence[bool], inputs: Sequence[Node]) -> Node:

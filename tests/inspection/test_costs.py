@@ -26,7 +26,7 @@ WITHOUT_OPERATIONS = {
     "index_last", "item", "make_structure", "matrix_transpose", "moveaxis", "one_hot", "ones_like",
     "pad", "permute_dims", "repeat", "reshape", "reshape_like", "reshape_outer", "roll", "set_at",
     "shape", "size", "sized_axis", "square_axes", "squeeze", "stack", "stop_gradient", "swapaxes",
-    "take_along_axis", "tile", "to_columns", "transpose", "tril", "triu", "windows",
+    "take_along_axis", "tile", "to_columns", "transpose", "tril", "triu", "unit_vectors", "windows",
     "zeros_like",
 }  # fmt: skip
 """Ops that move, fill or cast; any other op must say how many operations it takes."""

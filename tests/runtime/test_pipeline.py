@@ -22,7 +22,8 @@ from symad.runtime.pipeline import PASSES, PIPELINE, STAGES, Job, compile_graph,
 from tests.support.golden_corpus import CORPUS, Case
 
 NAMES = [
-    "specialise", "batch", "bodies", "allow failures", "rewrite", "order products",
+    "specialise", "batch", "prune loops", "hoist invariants", "bodies", "allow failures", "rewrite",
+    "order products",
     "transpose products", "recompute", "decompose", "fuse", "schedule", "lower", "assign buffers",
     "emit",
 ]  # fmt: skip

@@ -19,11 +19,12 @@ from symad.ops.adjoint import AddN, Cast, Identity, cast
 from symad.ops.arithmetic import Add, Multiply, Negative, Subtract
 from symad.ops.comparison import Equal, Where, equal
 from symad.ops.index import Index, ScatterAdd, index_array, scatter_add
+from symad.ops.permute import PermuteDims, permute_dims
 from symad.ops.rearrange import Pad, pad
 from symad.ops.shape import reshape
 from symad.ops.subscript import fill_key, full_key
 from symad.passes.grade import Grade
-from symad.passes.rule import AnyRule, Procedure, number_of, static_shape
+from symad.passes.rule import AnyRule, Procedure, is_scalar, number_of, static_shape
 
 _SIMPLE = (Add, AddN, Cast, Equal, Identity, Multiply, Negative, Subtract, Where)
 _LEAST = 2
@@ -80,6 +81,30 @@ def _part_of(x: Node, shape: Sequence[int], entries: Sequence[Any]) -> Node:
         for size, whole, entry in zip(own, shape[lead:], entries[lead:], strict=True)
     ]
     return x if all(entry == _FULL for entry in key) else index_array(x, fill_key(tuple(key), ()))
+
+
+# Other orders of the axes
+
+
+def _permuted(node: Node) -> Node | None:
+    """permute_dims(f(x, y), p) = f(permute_dims(x, p), permute_dims(y, p))"""
+    made, op = node.inputs[0], node.op
+    assert isinstance(op, PermuteDims) and made.op is not None
+    if not is_outer(made):
+        return None
+    order = op.order(len(op.axes))
+    return apply(made.op, *[_permuted_operand(x, order) for x in made.inputs])
+
+
+def _permuted_operand(x: Node, order: Sequence[int]) -> Node:
+    sizes = _sizes(x, len(order))
+    wanted = tuple(sizes[axis] for axis in order)
+    moved = [axis for axis in order if sizes[axis] != 1]
+    if is_scalar(x):
+        return x
+    if moved == sorted(moved):
+        return reshape(x, wanted)
+    return permute_dims(reshape(x, tuple(sizes)), order)
 
 
 # Places
@@ -172,6 +197,13 @@ OUTER: tuple[AnyRule, ...] = (
     Procedure(
         "part of an outer product", _part, "f(x, y)[key] = f(x[key], y[key])", (Index,),
         (lambda x: _ten(x)[1:, 2:4], lambda x: (-_ten(x))[..., -1], lambda x: _ten(x)[0]),
+        when=lambda kind, heads: issubclass(heads[0], _SIMPLE),
+    ),
+    Procedure(
+        "axes of an outer product", _permuted,
+        "permute_dims(f(x, y), p) = f(permute_dims(x, p), permute_dims(y, p))", (PermuteDims,),
+        (lambda x: permute_dims(_ten(x), (1, 0)),
+         lambda x: permute_dims(x[..., None] * Constant(np.arange(10.0)), (2, 0, 1))),
         when=lambda kind, heads: issubclass(heads[0], _SIMPLE),
     ),
     Procedure(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product as pairs_of
 
 import numpy as np
 
@@ -50,6 +51,8 @@ _LINE = 4
 _PER_TERM = 0.03
 """The estimated nanoseconds for the product of two numbers."""
 _PER_MATRIX = 40.0
+_LEAST = 16
+"""The least number of terms of each of many products, none of which is copied."""
 
 _DOTS = "..."
 _Axis = tuple[int, ...]
@@ -164,12 +167,18 @@ class _Contraction:
         columns: Sequence[str],
         summed: Sequence[str],
     ) -> Calls | None:
-        i, more_rows = _longest(self._axes(rows))
-        j, more_columns = _longest(self._axes(columns))
         (k,) = self._axes(summed) or [_NONE]
-        outer = self._axes(batch) + more_rows + more_columns
         left, right, out = (operand.view for operand in self._operands)
-        return _lowered(self._node, (left, right, out), (i, j, k), outer)
+        each = self._axes(batch)
+        pairs = pairs_of(_choices(self._axes(rows)), _choices(self._axes(columns)))
+        for number, ((i, more_rows), (j, more_columns)) in enumerate(pairs):
+            if number and i[0] * j[0] * k[0] < _LEAST:
+                continue  # copying takes less time than so many calls
+            outer = each + more_rows + more_columns
+            made = _lowered(self._node, (left, right, out), (i, j, k), outer)
+            if made is not None:
+                return made
+        return None
 
     def _axes(self, names: Sequence[str]) -> list[_Axis]:
         """Return size and strides of the axes of one kind, merged if possible."""
@@ -225,10 +234,10 @@ class _Contraction:
 _NONE: _Axis = (1, 0, 0, 0)
 
 
-def _longest(axes: list[_Axis]) -> tuple[_Axis, list[_Axis]]:
-    """Return the longest axis and the others."""
-    longest = max(axes, key=lambda axis: axis[0], default=_NONE)
-    return longest, [axis for axis in axes if axis is not longest]
+def _choices(axes: list[_Axis]) -> list[tuple[_Axis, list[_Axis]]]:
+    """Return each axis and the others, the longest first."""
+    order = sorted(axes, key=lambda axis: -axis[0]) or [_NONE]
+    return [(axis, [other for other in axes if other is not axis]) for axis in order]
 
 
 def _swapped(axis: _Axis) -> _Axis:
