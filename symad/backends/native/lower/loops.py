@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -86,39 +86,50 @@ def lower(
     """
     turned = _turned(node)
     if turned is not None:
-        reduced, order = turned
-        results = [view.reshaped(shape_of(reduced)) for view in outputs]
-        made = [view for view in results if view is not None]
-        calls = lower(reduced, [inputs[0].permuted(order)], made, scratch, is_fast, threads)
-        return [replace(call, node=node) for call in calls]
+        last, order = turned
+        views = [inputs[0].permuted(order)], [_in_shape(view, last) for view in outputs]
+        return [replace(c, node=node) for c in lower(last, *views, scratch, is_fast, threads)]
     op = _nest_of(node)
     nest = Nest(op, is_fast)
     layout = NestLayout(nest)
     parts = _parts(nest, layout, threads)
     places = dict(zip(node.inputs, inputs, strict=True))
     given = op.body.inputs if op is not node.op else node.inputs
-    calls = []
-    reads = []
-    for read in layout.reads:
-        source = places[given[read.slot]]
-        if read.expanded:
-            source = source.broadcast_to(op.space)
-        read_from, copied = contiguous(node, source, scratch)
-        reads.append(read_from)
-        calls += copied
+    sources = [places[given[read.slot]] for read in layout.reads]
+    pairs = [
+        contiguous(node, source.broadcast_to(op.space) if read.expanded else source, scratch)
+        for read, source in zip(layout.reads, sources, strict=True)
+    ]
+    reads = [view for view, _ in pairs]
+    calls = [call for _, copied in pairs for call in copied]
     targets, joined = _targets(nest, layout, parts, outputs, scratch)
     stored = [scratch((parts, layout.row), value.dtype) for value in nest.stored]
     rest: tuple[int | BufferView, ...] = (*constant_words(nest, layout), *reads, *targets, *stored)
-    rows = [k * layout.rows // parts for k in range(parts + 1)]
-    words: list[int | BufferView] = []
-    for part in range(parts):
-        words += (rows[part], rows[part + 1], part, *rest)
+    words = _words_of_parts(layout, parts, rest)
     code = loop_code(nest, layout)
     work = _PER_STEP * layout.elements * len(nest.computed)
     over = _replaceable(nest, layout, reads, outputs)
     threads = min(threads, parts)
     call = KernelCall(code.address, tuple(words), code.module, node, work, over, parts, threads)
     return [*calls, call, *(replace(each, node=node) for each in joined)]
+
+
+def _in_shape(view: BufferView, like: Node) -> BufferView:
+    """Return a contiguous view in the shape of a node."""
+    made = view.reshaped(shape_of(like))
+    assert made is not None, "results are contiguous"
+    return made
+
+
+def _words_of_parts(
+    layout: NestLayout, parts: int, rest: Sequence[int | BufferView]
+) -> list[int | BufferView]:
+    """Return the words of all parts: the range of rows, the number of the part, the rest."""
+    rows = [k * layout.rows // parts for k in range(parts + 1)]
+    words: list[int | BufferView] = []
+    for part in range(parts):
+        words += (rows[part], rows[part + 1], part, *rest)
+    return words
 
 
 def _parts(nest: Nest, layout: NestLayout, threads: int) -> int:
