@@ -149,6 +149,7 @@ from symad.types import TensorType
 
 if TYPE_CHECKING:
     from symad import linalg, nn, optimise, random, special, stats, testing
+    from symad.autodiff.sparse import sparsity
     from symad.functions.accumulation import cumulative_prod, cumulative_sum
     from symad.functions.arrays import asarray, empty, empty_like, from_dlpack, meshgrid
     from symad.functions.associative import associative_scan
@@ -208,6 +209,7 @@ if TYPE_CHECKING:
         unravel_index,
     )
     from symad.functions.elementwise import float_power, logaddexp2, modf, unwrap
+    from symad.functions.equations import fixed_point, implicit, root
     from symad.functions.histograms import bincount, histogram
     from symad.functions.interpolation import digitize, interp
     from symad.functions.joining import (
@@ -300,34 +302,35 @@ __all__ = [
     "delete", "diag", "diagflat", "diagonal", "diff", "difference_errors", "digamma", "digitize",
     "directional_derivative", "divide", "dot", "draw", "dsplit", "dstack", "e", "ediff1d", "einsum",
     "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2", "expand_dims",
-    "explain", "expm1", "extend", "eye", "fabs", "find_nan", "finfo", "flatten", "flip", "fliplr",
-    "flipud", "float16", "float32", "float64", "float_power", "floor", "floor_divide", "fmax",
-    "fmin", "fmod", "fori_loop", "from_dlpack", "full", "full_like", "gammaln", "geomspace",
-    "gradients", "greater", "greater_equal", "heaviside", "hessian", "hessian_vector_product",
-    "histogram", "hsplit", "hstack", "hypot", "identity", "iinfo", "index_array", "indices", "inf",
-    "inner", "insert", "int16", "int32", "int64", "int8", "interp", "isclose", "isdtype",
-    "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "jacobian", "kron", "less",
-    "less_equal", "linalg", "linspace", "listing", "log", "log10", "log1p", "log2", "log_softmax",
-    "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor",
-    "logspace", "logsumexp", "map_over", "matmul", "matrix_transpose", "matvec", "max", "maximum",
-    "mean", "median", "memory", "meshgrid", "min", "minimum", "mod", "modf", "moveaxis", "multiply",
-    "nan", "nan_to_num", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean",
-    "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar",
-    "negative", "newaxis", "nextafter", "nn", "not_equal", "numerical_gradient", "one_hot", "ones",
-    "ones_like", "optimise", "outer", "pad", "parameter", "partition", "percentile", "permute_dims",
-    "pi", "piecewise", "play", "poly", "polyadd", "polyder", "polyfit", "polygamma", "polyint",
-    "polymul", "polysub", "polyval", "positive", "pow", "power", "prod", "profile", "ptp",
-    "pullback", "pushforward", "quantile", "rad2deg", "radians", "random", "ravel",
-    "ravel_multi_index", "reciprocal", "relu", "remainder", "repeat", "reshape", "reshape_like",
-    "reshape_outer", "resize", "result_type", "roll", "rollaxis", "rot90", "round", "scan",
-    "scatter_add", "scope", "searchsorted", "select", "set_at", "shape", "sigmoid", "sign",
-    "signbit", "sin", "sinc", "sinh", "size", "softmax", "softplus", "sort", "special", "split",
-    "sqrt", "square", "squeeze", "stack", "stats", "std", "stop_gradient", "structure", "subtract",
-    "sum", "sum_like", "swapaxes", "switch", "take", "take_along_axis", "tan", "tangents", "tanh",
-    "tensordot", "testing", "tile", "to_networkx", "top_k", "trace", "transpose", "trapezoid",
-    "tri", "tril", "triu", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8",
-    "unravel_index", "unstack", "unwrap", "value_and_gradients", "vander", "var", "vdot", "vecdot",
-    "vecmat", "vmap", "vsplit", "vstack", "where", "while_loop", "zeros", "zeros_like",
+    "explain", "expm1", "extend", "eye", "fabs", "find_nan", "finfo", "fixed_point", "flatten",
+    "flip", "fliplr", "flipud", "float16", "float32", "float64", "float_power", "floor",
+    "floor_divide", "fmax", "fmin", "fmod", "fori_loop", "from_dlpack", "full", "full_like",
+    "gammaln", "geomspace", "gradients", "greater", "greater_equal", "heaviside", "hessian",
+    "hessian_vector_product", "histogram", "hsplit", "hstack", "hypot", "identity", "iinfo",
+    "implicit", "index_array", "indices", "inf", "inner", "insert", "int16", "int32", "int64",
+    "int8", "interp", "isclose", "isdtype", "isfinite", "isin", "isinf", "isnan", "isneginf",
+    "isposinf", "jacobian", "kron", "less", "less_equal", "linalg", "linspace", "listing", "log",
+    "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp", "map_over", "matmul",
+    "matrix_transpose", "matvec", "max", "maximum", "mean", "median", "memory", "meshgrid", "min",
+    "minimum", "mod", "modf", "moveaxis", "multiply", "nan", "nan_to_num", "nanargmax", "nanargmin",
+    "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile",
+    "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "negative", "newaxis", "nextafter",
+    "nn", "not_equal", "numerical_gradient", "one_hot", "ones", "ones_like", "optimise", "outer",
+    "pad", "parameter", "partition", "percentile", "permute_dims", "pi", "piecewise", "play",
+    "poly", "polyadd", "polyder", "polyfit", "polygamma", "polyint", "polymul", "polysub",
+    "polyval", "positive", "pow", "power", "prod", "profile", "ptp", "pullback", "pushforward",
+    "quantile", "rad2deg", "radians", "random", "ravel", "ravel_multi_index", "reciprocal", "relu",
+    "remainder", "repeat", "reshape", "reshape_like", "reshape_outer", "resize", "result_type",
+    "roll", "rollaxis", "root", "rot90", "round", "scan", "scatter_add", "scope", "searchsorted",
+    "select", "set_at", "shape", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "size",
+    "softmax", "softplus", "sort", "sparsity", "special", "split", "sqrt", "square", "squeeze",
+    "stack", "stats", "std", "stop_gradient", "structure", "subtract", "sum", "sum_like",
+    "swapaxes", "switch", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot",
+    "testing", "tile", "to_networkx", "top_k", "trace", "transpose", "trapezoid", "tri", "tril",
+    "triu", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unravel_index",
+    "unstack", "unwrap", "value_and_gradients", "vander", "var", "vdot", "vecdot", "vecmat", "vmap",
+    "vsplit", "vstack", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _ON_FIRST_USE.update(_catalogue.FUNCTIONS | _catalogue.INTERNAL)

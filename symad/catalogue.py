@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 _MODULES = {
+    "autodiff.sparse": "sparsity",
     "functions.accumulation": "cumulative_prod cumulative_sum",
     "functions.associative": "associative_scan",
     "functions.arrays": "asarray empty empty_like from_dlpack meshgrid",
     "functions.averages": "average corrcoef cov",
-    "functions.batching": "vmap",
     "functions.branches": "cond switch",
+    "functions.batching": "vmap",
     "functions.broadcasting": "broadcast_arrays broadcast_shapes",
     "functions.choices": "piecewise select",
     "functions.comparing": "allclose array_equal array_equiv fabs fmax fmin heaviside isclose "
@@ -21,6 +22,7 @@ _MODULES = {
     "int64 int8 isdtype result_type uint16 uint32 uint64 uint8",
     "functions.editing": "delete diagflat insert ravel_multi_index resize unravel_index",
     "functions.elementwise": "float_power logaddexp2 modf unwrap",
+    "functions.equations": "fixed_point implicit root",
     "functions.histograms": "bincount histogram",
     "functions.interpolation": "digitize interp",
     "functions.joining": "append array_split atleast_3d block column_stack dsplit dstack fliplr "
@@ -66,6 +68,7 @@ INTERNAL = {
     "numpy_ufunc": "symad.functions.numpy_protocol",
     "orthogonal_complement": "symad.ops.bases",
     "stable_forms": "symad.passes.forms",
+    "specialise": "symad.passes.specialise",
     "short_formula": "symad.graph.short_formula",
     **{f"{name}.": f"symad.{name}" for name in MODULES},  # whatever function of the module
     **dict.fromkeys(

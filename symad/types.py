@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
@@ -71,7 +71,6 @@ def _is_static(shape: Shape) -> bool:
     return not isinstance(shape, UnknownShape) and all(isinstance(size, int) for size in shape)
 
 
-@dataclass(frozen=True, slots=True)
 class TensorType:
     """The type of an array: its dtype, its shape, and whether the dtype is weak.
 
@@ -85,6 +84,8 @@ class TensorType:
         axes is known.
     weak : bool
         Ignored in comparisons.
+    inferred : dict
+        Results of type inference for inputs that are all of this type, by op.
 
     Examples
     --------
@@ -95,7 +96,41 @@ class TensorType:
 
     dtype: np.dtype[Any]
     shape: Shape
-    weak: bool = field(default=False, compare=False)
+    weak: bool
+    inferred: dict[Any, Any]
+
+    __slots__ = ("dtype", "inferred", "shape", "weak")
+
+    # One object serves all equal types, as far as _TYPES goes, so that comparing them is fast.
+
+    def __new__(cls, dtype: np.dtype[Any], shape: Shape, weak: bool = False) -> Self:
+        key = dtype, shape, weak
+        known: Any = _TYPES.get(key)
+        if known is None:
+            known = object.__new__(cls)
+            values: tuple[Any, ...] = (dtype, {}, shape, weak)
+            for name, value in zip(cls.__slots__, values, strict=True):
+                object.__setattr__(known, name, value)
+            if len(_TYPES) >= _MOST_TYPES:
+                _TYPES.clear()
+            _TYPES[key] = known
+        return known  # type: ignore[no-any-return]
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        raise AttributeError(f"types are immutable: {key!r} cannot be set")
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, TensorType):
+            return NotImplemented
+        return self.dtype == other.dtype and self.shape == other.shape
+
+    def __hash__(self) -> int:
+        return hash((self.dtype, self.shape))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TensorType, (self.dtype, self.shape, self.weak)
 
     @property
     def ndim(self) -> int | None:
@@ -144,6 +179,11 @@ class TensorType:
         if isinstance(self.shape, UnknownShape):
             return f"{dtype_code(self.dtype)}[...]"
         return f"{dtype_code(self.dtype)}[{','.join(map(_dimension, self.shape))}]"
+
+
+_MOST_TYPES = 4096
+_TYPES: dict[Any, TensorType] = {}
+"""Types by dtype, shape and weakness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +242,54 @@ class StructureType:
         return f"{self.kind}{{{inside}}}"
 
 
-Type: TypeAlias = TensorType | StructureType
+@dataclass(frozen=True, slots=True)
+class SparseType:
+    """The type of a sparse matrix, which is computed, but takes part in products only.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+    shape : (rows, columns)
+    stored : int or UnknownDim
+        The number of stored elements: known when all shapes are.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[Dimension, Dimension]
+    stored: Dimension
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return 2
+
+    @property
+    def is_float(self) -> bool:
+        """Whether values of this type can have a derivative."""
+        return self.dtype.kind == "f"
+
+    @property
+    def is_static(self) -> bool:
+        """Whether all sizes are numbers."""
+        return _is_static((*self.shape, self.stored))
+
+    @property
+    def size(self) -> int:
+        """The number of stored elements; see :attr:`TensorType.size`."""
+        return TensorType(self.dtype, (self.stored,)).size
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes of the stored elements and of 32-bit indices."""
+        index = TensorType(np.dtype("int32"), (self.stored,))
+        return self.size * self.dtype.itemsize + index.nbytes
+
+    def __repr__(self) -> str:
+        inside = ",".join(map(_dimension, self.shape))
+        return f"csr {dtype_code(self.dtype)}[{inside}; {_dimension(self.stored)} stored]"
+
+
+Type: TypeAlias = TensorType | StructureType | SparseType
 
 _SUPPORTED_KINDS = "fiub"
 
@@ -216,9 +303,11 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
         For complex, object, string and date dtypes.
     """
     try:
-        result: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
+        result: np.dtype[Any] = np.dtype(dtype)
     except TypeError as error:
         raise GraphTypeError(f"{dtype!r} is not a dtype: {error}") from None
+    if not result.isnative:
+        result = result.newbyteorder("=")
     if result.kind not in _SUPPORTED_KINDS or result.itemsize > 8:
         raise GraphTypeError(
             f"dtype {result} is not supported",

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
+import pkgutil
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
+from importlib import import_module
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+import symad
 import symad as sm
+from symad.demo.backpropagation import compare_with_extension
+from symad.demo.visit_orders import compare_orders
 from symad.visible import visible
 
 HOSTILE = {
@@ -40,16 +46,23 @@ HOSTILE = {
 VALUE = np.array([0.5, 1.5])
 
 
+PROGRAM = """
+x = sm.Variable(text, shape=(text,))
+with sm.scope(text):
+    items = sm.structure({text: sm.sin(x), text + "2": x})
+    square = sm.custom(lambda z: z * z, name=text)
+    y = sm.sum(square(items[text]) * sm.constant(2.0, name=text)) + 1
+"""
+
+
 class Written:
-    """What is written of one graph whose names, keys, scopes and dimensions are a text."""
+    """What is written of one graph whose names, keys, scopes, dimensions and file are a text."""
 
     def __init__(self, text: str) -> None:
-        x = self.x = sm.Variable(text, shape=(text,))
-        with sm.scope(text):
-            items = sm.structure({text: sm.sin(x), text + "2": x})
-            square = sm.custom(lambda z: z * z, name=text)
-            y = sm.sum(square(items[text]) * sm.constant(2.0, name=text)) + 1
-        self.y, self.both = y, [y, sm.gradients(y, x)]
+        made = {"sm": sm, "text": text}
+        exec(compile(PROGRAM, "file", "exec").replace(co_filename=text), made)
+        x, y = made["x"], made["y"]
+        self.x, self.y, self.both = x, y, [y, sm.gradients(y, x)]
         self.function = sm.compile([x], self.both, name=text, backend="numpy")
         self.memory = sm.memory(self.function, VALUE)
         self.trace = sm.trace(y, {x: VALUE})
@@ -60,6 +73,13 @@ class Written:
         self.drawing = sm.draw(self.both)
         self.player = sm.play(y, [x], {x: VALUE})
         self.profile = sm.profile(self.function, VALUE)
+        self.ledger = sm.cost([sm.sin(x), sm.gradients(sm.sum(sm.sin(x)), x)], {x: VALUE})
+        self.errors = sm.difference_errors(y, x, {x: VALUE})
+        number = sm.Variable(text, shape=())
+        form = sm.exp(number) * number + sm.identity(number)
+        form.name = text
+        self.by_hand = compare_with_extension(form, {number: 2.0})
+        self.orders = compare_orders(form, {number: 2.0})
 
     def texts(self) -> dict[str, str]:
         """Return all that is plain text, Markdown, LaTeX or DOT."""
@@ -72,6 +92,15 @@ class Written:
             "find_nan": str(self.blame),
             "comparison": str(self.comparison),
             "memory": str(self.memory),
+            "cost": str(self.ledger),
+            "errors of differences": str(self.errors),
+            "by hand": str(self.by_hand),
+            "orders": str(self.orders),
+            **{
+                f"markdown of {name}": value._repr_markdown_()
+                for name, value in vars(self).items()
+                if hasattr(value, "_repr_markdown_")
+            },
             "profile": str(self.profile),
             "plan": str(self.function.plan),
             "graph": str(sm.Graph(self.both)),
@@ -84,7 +113,12 @@ class Written:
 
     def pictures(self) -> dict[str, str]:
         """Return all that is SVG."""
-        return {"drawing": self.drawing.svg(), "memory": self.memory.svg()}
+        return {
+            "drawing": self.drawing.svg(),
+            "drawing in a notebook": self.drawing._repr_mimebundle_()["image/svg+xml"],
+            "memory": self.memory.svg(),
+            "memory in a notebook": self.memory._repr_svg_(),
+        }
 
     def pages(self) -> dict[str, str]:
         """Return all that is HTML."""
@@ -98,6 +132,10 @@ class Written:
             "comparison": self.comparison._repr_html_(),
             "memory": self.memory._repr_html_(),
             "profile": self.profile._repr_html_(),
+            "cost": self.ledger._repr_html_(),
+            "errors of differences": self.errors._repr_html_(),
+            "by hand": self.by_hand._repr_html_(),
+            "orders": self.orders._repr_html_(),
         }
 
 
@@ -168,3 +206,18 @@ def test_text_of_the_users_stays_text(text: str) -> None:
 
 def elements_of(picture: str) -> set[str]:
     return {element.tag for element in ElementTree.fromstring(picture).iter()}
+
+
+def test_whatever_a_notebook_shows_is_tried() -> None:
+    """Every class of the package that a notebook shows in its own way is among the written."""
+    shown = set()
+    for found in pkgutil.walk_packages(symad.__path__, "symad."):
+        if found.name.endswith("__main__"):
+            continue
+        for value in vars(import_module(found.name)).values():
+            is_ours = inspect.isclass(value) and value.__module__.startswith("symad.")
+            if is_ours and any(name.startswith("_repr_") for name in dir(value)):
+                shown.add(value)
+    tried = {type(value) for value in vars(plain_of(LENGTH)).values()}
+    bases = {base for kind in shown for base in kind.__mro__[1:]}
+    assert shown - bases == tried & shown

@@ -5,12 +5,14 @@ from __future__ import annotations
 from benchmarks.workload import Workload
 from benchmarks.workloads import (
     attention,
+    calls,
     cross_entropy,
     derivatives,
     elementwise,
     gaussian,
     layer_norm,
     network,
+    scalar_programs,
     scalars,
     small_matrix,
 )
@@ -19,6 +21,14 @@ WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for workload in (
         scalars.RUNNING_EXAMPLE,
+        scalar_programs.ROBOT_ARM,
+        scalar_programs.NUMBERS_60,
+        scalar_programs.NUMBERS_100,
+        scalar_programs.NUMBERS_1000,
+        scalar_programs.CHAIN,
+        calls.CALL_FORMS,
+        calls.SHAPES_IN_TURN,
+        calls.SIZE_AS_VALUE,
         small_matrix.SMALL_MATRIX,
         elementwise.VALUE,
         elementwise.GRADIENT,

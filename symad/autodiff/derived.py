@@ -11,6 +11,7 @@ from symad.graph.nested import Nested, map_leaves
 from symad.graph.node import Node, apply
 from symad.graph.op import call
 from symad.ops.adjoint import reshape_like
+from symad.ops.base import register
 from symad.ops.control import map_over
 from symad.ops.unit_vectors import UnitVectors
 from symad.types import TensorType
@@ -65,18 +66,21 @@ def value_and_gradients(
 
 
 @overload
-def jacobian(y: Node, xs: Node, mode: Mode | None = None) -> Node: ...
+def jacobian(y: Node, xs: Node, mode: Mode | None = None, sparse: bool = False) -> Node: ...
 
 
 @overload
-def jacobian(y: Node, xs: list[AnyNode], mode: Mode | None = None) -> list[Node]: ...
+def jacobian(
+    y: Node, xs: list[AnyNode], mode: Mode | None = None, sparse: bool = False
+) -> list[Node]: ...
 
 
 @overload
-def jacobian(y: Node, xs: Nested, mode: Mode | None = None) -> Any: ...
+def jacobian(y: Node, xs: Nested, mode: Mode | None = None, sparse: bool = False) -> Any: ...
 
 
-def jacobian(y: Node, xs: Any, mode: Mode | None = None) -> Any:
+@register
+def jacobian(y: Node, xs: Any, mode: Mode | None = None, sparse: bool = False) -> Any:
     """Return the Jacobian of ``y``: for each x, all ∂y_i/∂x_j in the shape ``y.shape + x.shape``.
 
     In reverse mode, a pullback is mapped over the unit vectors of ``y``; in forward mode, a
@@ -88,12 +92,21 @@ def jacobian(y: Node, xs: Any, mode: Mode | None = None) -> Any:
     xs : Node or nested structure of nodes
     mode : {"reverse", "forward"}, optional
         Reverse mode needs one pass per element of ``y``, forward mode one per element of x.  By
-        default forward mode if x is known to have fewer elements, else reverse mode.
+        default forward mode if x is known to have fewer elements, else reverse mode; if ``sparse``,
+        whichever needs fewer products.
+    sparse : bool
+        Return the node of a sparse matrix, with a row for each element of ``y`` and a column for
+        each element of x: compiled functions return a :class:`scipy.sparse.csr_array`, and the node
+        can be transposed and multiplied, ``J @ v`` and ``v @ J``.
 
     Returns
     -------
     Node or nested structure like ``xs``
         Zeros where ``y`` does not depend on x.
+
+    See Also
+    --------
+    sparsity : which elements can differ from zero, and how many products give them.
 
     Raises
     ------
@@ -108,6 +121,10 @@ def jacobian(y: Node, xs: Any, mode: Mode | None = None) -> Any:
     array([[2., 0.],
            [0., 4.]])
     """
+    if sparse:
+        from symad.autodiff.sparse import sparse_jacobian  # slow to import
+
+        return sparse_jacobian(y, xs, mode)
     if mode not in (None, "reverse", "forward"):
         raise GradientError(f'mode is {mode!r}; it must be "reverse" or "forward"')
 
@@ -120,9 +137,9 @@ def jacobian(y: Node, xs: Any, mode: Mode | None = None) -> Any:
 
 def _has_fewer(x: Node, y: Node) -> bool:
     """Return whether ``x`` is known to have fewer elements than ``y``."""
-    types = [node.type for node in (x, y) if isinstance(node.type, TensorType)]
-    sizes = [type_.size for type_ in types if type_.is_static]
-    return len(sizes) == 2 and sizes[0] < sizes[1]
+    if not (isinstance(x.type, TensorType) and isinstance(y.type, TensorType)):
+        return False
+    return x.type.is_static and y.type.is_static and x.type.size < y.type.size
 
 
 def _jacobian_by_rows(y: Node, x: Node) -> Node:
@@ -142,18 +159,18 @@ def _jacobian_by_columns(y: Node, x: Node) -> Node:
 
 
 @overload
-def hessian(y: Node, xs: Node) -> Node: ...
+def hessian(y: Node, xs: Node, sparse: bool = False) -> Node: ...
 
 
 @overload
-def hessian(y: Node, xs: list[AnyNode]) -> list[Node]: ...
+def hessian(y: Node, xs: list[AnyNode], sparse: bool = False) -> list[Node]: ...
 
 
 @overload
-def hessian(y: Node, xs: Nested) -> Any: ...
+def hessian(y: Node, xs: Nested, sparse: bool = False) -> Any: ...
 
 
-def hessian(y: Node, xs: Any) -> Any:
+def hessian(y: Node, xs: Any, sparse: bool = False) -> Any:
     """Return the Hessian of ``y``: for each x, all ∂²y/∂x_i∂x_j in the shape ``x.shape * 2``.
 
     For several ``xs`` these are the diagonal blocks; ``jacobian(gradients(y, a), b)`` is the
@@ -164,6 +181,8 @@ def hessian(y: Node, xs: Any) -> Any:
     y : Node
         A scalar; otherwise its sum is used.
     xs : Node or nested structure of nodes
+    sparse : bool
+        Return the node of a sparse matrix, as for :func:`jacobian`.
 
     Returns
     -------
@@ -182,6 +201,10 @@ def hessian(y: Node, xs: Any) -> Any:
     array([[6., 2.],
            [2., 0.]])
     """
+    if sparse:
+        from symad.autodiff.sparse import sparse_hessian  # slow to import
+
+        return sparse_hessian(y, xs)
     return map_leaves(lambda x: jacobian(gradients(y, x), x), xs)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from symad.graph.node import Node
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """The forward edge from ``source`` (k) to argument ``slot`` of ``consumer`` (i).
 
     Attributes
@@ -30,24 +30,21 @@ class Edge:
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(NamedTuple):
     """The algorithm reaches ``node``, which has received ``contributions``."""
 
     node: Node
     contributions: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Summed:
+class Summed(NamedTuple):
     """The adjoint of ``node`` is known: the sum node of its contributions, or the only one."""
 
     node: Node
     adjoint: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Propagated:
+class Propagated(NamedTuple):
     """The partial adjoint of ``edge`` is stored at its source.
 
     Attributes

@@ -25,6 +25,7 @@ from symad.autodiff.activity import (
 from symad.autodiff.extension import Edge, Extension, Propagated, Summed, Visit
 from symad.autodiff.guard import UNIT, Guard, Ruled, SeedActivity, by_choice
 from symad.errors import InternalError
+from symad.graph.collector import collector_paused
 from symad.graph.nested import Nested, rebuild
 from symad.graph.node import Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
@@ -124,9 +125,7 @@ def _extend(
     return record, guard
 
 
-def _adjoint_of_form(
-    form: Node, node: Node, adjoint: Node, generation: int, guard: Guard
-) -> Node:
+def _adjoint_of_form(form: Node, node: Node, adjoint: Node, generation: int, guard: Guard) -> Node:
     """Return the adjoint of a stable form of ``node``; a form that was there before has an edge."""
     if form.role is not None and form.role.is_of_form and form.role.node is node:
         return adjoint
@@ -248,9 +247,7 @@ def gradients(
 
 
 @overload
-def gradients(
-    y: Node | Nested, xs: Nested, seed: Any = None, unused: Unused = "error"
-) -> Any: ...
+def gradients(y: Node | Nested, xs: Nested, seed: Any = None, unused: Unused = "error") -> Any: ...
 
 
 @register
@@ -288,8 +285,9 @@ def gradients(y: Any, xs: Any, seed: Any = None, unused: Unused = "error") -> An
     >>> sm.gradients(gradient, x).eval({x: 2.0})
     np.float64(12.0)
     """
-    record, _ = _extend_stable(y, xs, seed)
-    return rebuild(xs, iter(target_adjoints(record, unused)))
+    with collector_paused():
+        record, _ = _extend_stable(y, xs, seed)
+        return rebuild(xs, iter(target_adjoints(record, unused)))
 
 
 def target_adjoints(record: Extension, unused: Unused = "error") -> list[Any]:

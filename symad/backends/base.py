@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from symad.graph.graph import Graph
-from symad.graph.node import Node
+from symad.graph.node import Node, Parameter
 from symad.passes.grade import Grade
 
 if TYPE_CHECKING:
@@ -37,32 +37,77 @@ class Program(Protocol):
         """Run once, and return the computed nodes in order, each with its seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallMark:
-    """A number that calls write to the first place of an array of 64-bit integers."""
-
-    place: np.ndarray[Any, np.dtype[np.int64]]
-    number: int
-
-
 @runtime_checkable
 class DirectProgram(Program, Protocol):
-    """A program that can take the arguments of a call without intermediate Python code."""
+    """A program that can take the values of a call without intermediate Python code."""
 
     def entry(
-        self, outputs: Any, fallback: Callable[..., Any], name: str, mark: CallMark
+        self, outputs: Any, fallback: Callable[..., Any], name: str
     ) -> Callable[..., Any] | None:
-        """Return a function that takes arguments as passed by Python, or ``None``.
+        """Return a function that takes a value for each input of the graph, or ``None``.
 
         Parameters
         ----------
         outputs : nested structure
             The structure of the result of a call.
         fallback : callable
-            Called with the same arguments if they are not what the function expects.
+            Called with the same values if they are not what the function expects.
         name : str
-        mark : CallMark
-            Set by each call, unless all values are numbers.
+        """
+
+
+Mark = np.ndarray[Any, np.dtype[np.int64]]
+"""One number, which calls replace."""
+
+Key = tuple[Any, ...]
+"""What the program of a call depends on: for each value its shape, or, of a size, the number."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallForm:
+    """What the calls of a function pass, and what they leave.
+
+    Attributes
+    ----------
+    arguments : tuple
+        The nodes of each argument, in their structure.
+    names : dict from str to int
+        The index of each argument that may be given by name.
+    parameters : tuple of Parameter
+        Those whose values follow those of the nodes.
+    updated : tuple of Parameter
+        Those that get new values.  The results of an entry are then a pair: what the call returns,
+        and these values in a tuple.
+    sizes : frozenset of int
+        The indices of nodes whose numbers are part of the key.
+    """
+
+    arguments: tuple[Any, ...]
+    names: Mapping[str, int]
+    parameters: tuple[Parameter, ...]
+    updated: tuple[Parameter, ...]
+    sizes: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectEntry:
+    """An entry of a program, for calls with one key; ``number`` tells entries apart."""
+
+    key: Key
+    call: Callable[..., Any]
+    number: int
+
+
+class Dispatcher(Protocol):
+    """Makes functions that find the entry for the arguments of a call."""
+
+    def call_of(
+        self, entries: Sequence[DirectEntry], fallback: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        """Return a function that calls one of ``entries`` with the values of the call's arguments.
+
+        It stores the new values of parameters, and notes the number of the entry.  Where the
+        arguments are not as expected, it calls ``fallback`` with them.
         """
 
 
@@ -118,6 +163,13 @@ class Backend:
         NumPy's kernels compute all other ops.
         """
         return True
+
+    def dispatcher(self, form: CallForm, latest: Mark) -> Dispatcher | None:
+        """Return what finds the entry for a call, or ``None`` if Python code does that.
+
+        Calls write the number of their entry to ``latest``.
+        """
+        return None
 
     def workspace(self) -> Any:
         """Return the state that the programs of one function share, for all input shapes."""

@@ -80,6 +80,25 @@ def require_size(name: str, x: Node, axis: int, least: int) -> Size:
     return size
 
 
+def known_size(name: str, x: Node, axis: int) -> int:
+    """Return the size of an axis, on which the number or the shape of results depends.
+
+    Raises
+    ------
+    ShapeError
+        If it is not known; ``name`` is the function that the message names.
+    """
+    with reporting(name, x):
+        size = axis_size(x, axis)
+        if not isinstance(size, int):
+            raise ShapeError(
+                f"the size of axis {axis} must be known, because the result depends on it",
+                remedy="Declare it in the shape of the variable, or use slices, whose bounds may "
+                "be nodes, or sm.map_over.",
+            )
+    return size
+
+
 def aligned(vector: Node, x: Node, axis: int) -> Node:
     """Return a vector with axes of size 1 after it, so that it lies along ``axis`` of ``x``."""
     after = -1 - axis if axis < 0 else (x.ndim or 0) - 1 - axis

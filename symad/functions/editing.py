@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.functions.along import axis_of, known_rank
+from symad.functions.along import axis_of, known_rank, known_size
 from symad.graph.node import Node, reporting
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, register
@@ -26,14 +26,7 @@ def _flat_or_along(name: str, x: Operand, axis: Any) -> tuple[Node, int, int]:
     node = ravel(x) if axis is None else as_node(x)
     known_rank(name, node)
     along = 0 if axis is None else axis_of(name, node, axis)
-    size = axis_size(node, along)
-    if not isinstance(size, int):
-        with reporting(name, node):
-            raise ShapeError(
-                f"the size of axis {along} must be known",
-                remedy='Declare it: Variable("x", shape=(5,)), or join slices with sm.concat.',
-            )
-    return node, along, size
+    return node, along, known_size(name, node, along)
 
 
 def _constant_places(name: str, places: Any, x: Node) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ def scan(
     sequences: Any = None,
     length: Any = None,
     reverse: bool = False,
+    checkpoint: int | bool | None = None,
 ) -> tuple[Any, Any]:
     """Return the last carry and the stacked outputs of a loop of a known number of steps.
 
@@ -48,6 +50,9 @@ def scan(
     reverse : bool
         Whether to go through the elements from the last to the first.  Outputs have the order of
         the elements.
+    checkpoint : int or bool, optional
+        Reverse mode needs the carries before each step.  With ``checkpoint=k`` it keeps one in k
+        and computes the others again; ``True`` chooses the square root of the number of steps.
 
     Returns
     -------
@@ -68,6 +73,8 @@ def scan(
     >>> sm.compile([x], [total, sums, sm.gradients(total**2, x)])([1.0, 2.0, 3.0])
     [np.float64(6.0), array([1., 3., 6.]), array([12., 12., 12.])]
     """
+    if checkpoint not in (None, False):
+        return _in_blocks(step, carry, sequences, length, reverse, checkpoint)
     rows = flat_nodes(sequences)
     with reporting("scan", *rows):
         elements = [placeholder(row, element_type(row.type)) for row in rows]
@@ -82,6 +89,60 @@ def scan(
         results = results_of(apply(op, steps, *first, *rows, *captured))
     last, stacks = results[: len(first)], results[len(first) :]
     return nest(carry, iter(last)), nest(outputs, iter(stacks))
+
+
+def _in_blocks(
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    carry: Any,
+    sequences: Any,
+    length: Any,
+    reverse: bool,
+    checkpoint: Any,
+) -> tuple[Any, Any]:
+    """Return a scan over blocks of steps, and over the steps that are left.
+
+    The adjoint of the outer loop needs the carries before each block; the steps of a block are run
+    again in it.
+    """
+    rows = flat_nodes(sequences)
+    steps, size = length_of(rows, length)
+    count: Any = size if isinstance(size, int) else steps
+    block = _block_length(checkpoint, count)
+    whole = count // block * block
+    rest = count - whole
+    main = [row[rest:] if reverse else row[:whole] for row in rows]
+    left = [row[:rest] if reverse else row[whole:] for row in rows]
+    blocks = [call("reshape", row, (count // block, block, *row.shape[1:])) for row in main]
+
+    def of(parts: Sequence[Node]) -> Any:
+        return nest(sequences, iter(parts)) if rows else None
+
+    def steps_of_block(state: Any, elements: Any) -> tuple[Any, Any]:
+        return scan(step, state, elements, block, reverse)
+
+    last, outputs = scan(steps_of_block, carry, of(blocks), count // block, reverse)
+    last, tail = scan(step, last, of(left), rest, reverse)
+    joined = []
+    for stack, more in zip(flat_nodes(outputs), flat_nodes(tail), strict=True):
+        flat = call("reshape", stack, (whole, *stack.shape[2:]))
+        joined.append(call("concat", [more, flat] if reverse else [flat, more]))
+    return last, nest(outputs, iter(joined))
+
+
+def _block_length(checkpoint: Any, count: Any) -> int:
+    """Return the number of steps between the carries that are kept."""
+    if checkpoint is True:
+        if not isinstance(count, int):
+            raise GraphTypeError(
+                "scan: checkpoint=True needs a known number of steps",
+                remedy="Give the number of steps between the carries to keep: checkpoint=32.",
+            )
+        return max(1, math.ceil(math.sqrt(count)))
+    if not isinstance(checkpoint, (int, np.integer)) or checkpoint < 1:
+        raise GraphTypeError(
+            f"scan: checkpoint is {checkpoint!r}; it must be True or a number of steps"
+        )
+    return int(checkpoint)
 
 
 def _pair(result: Any) -> tuple[Any, Any]:
@@ -223,6 +284,7 @@ def while_loop(
     body: Callable[[Any], Any],
     carry: Any,
     max_steps: int | None = None,
+    name: str = "while_loop",
 ) -> Any:
     """Return the last carry of a loop that runs as long as a condition holds.
 
@@ -238,6 +300,8 @@ def while_loop(
         The first carry; all carries have its structure, shapes and dtypes.
     max_steps : int, optional
         A call that needs more steps fails with an error.
+    name : str
+        What messages call the loop.
 
     Returns
     -------
@@ -257,7 +321,7 @@ def while_loop(
     >>> sm.compile([x], [y, sm.gradients(y, x)])(3.0)
     [np.float64(6561.0), np.float64(17496.0)]
     """
-    first, inner, made, (new, _) = _traced(lambda c: (body(c), None), carry, "while_loop")
+    first, inner, made, (new, _) = _traced(lambda c: (body(c), None), carry, name)
     asked = [placeholder(node) for node in first]
     with tracing() as tested:
         predicate = as_node(condition(nest(carry, iter(asked))))
@@ -267,7 +331,7 @@ def while_loop(
         [([*new, *inner], inner, made), ([predicate], asked, tested)]
     )
     stepped, test = graphs
-    op = While(stepped, test, len(first), UnknownDim(), max_steps)
+    op = While(stepped, test, len(first), UnknownDim(), max_steps, name)
     with reporting("while_loop", *first):
         results = results_of(apply(op, *first, *captured))
     return nest(carry, iter(results))

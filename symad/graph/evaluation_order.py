@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
 from symad.graph.graph import Graph
@@ -43,8 +43,10 @@ def frugal_order(graph: Graph) -> tuple[Node, ...]:
     given = set(graph.inputs)
     leaves = [node for node in graph.nodes if node.op is None or node in given]
     computed = [node for node in graph.nodes if node.op is not None and node not in given]
-    if all(node.type.is_static for node in computed):
-        size = sum(node.type.nbytes for node in computed)
+    types = {id(node.type): node.type for node in computed}  # far fewer than nodes
+    if all(type_.is_static for type_ in types.values()):
+        counts = Counter([id(node.type) for node in computed])
+        size = sum(count * types[key].nbytes for key, count in counts.items())
         if size >= max(_LEAST, _LEAST_EACH * len(computed)):
             uses = _Uses(graph, computed)
             deep_last = [node for node in _deep_last(graph) if node in uses.sizes]

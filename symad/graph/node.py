@@ -14,6 +14,8 @@ from symad.graph.op import Op
 from symad.graph.provenance import Site, current_creation
 from symad.types import TensorType, Type, as_dtype, as_shape, compatible_shapes, format_shape
 
+_FLOAT64 = np.dtype("float64")
+
 
 class Variable(Node):
     """An input of the graph, to be fed a value.
@@ -71,8 +73,11 @@ class Constant(Node):
     __slots__ = ("value",)
 
     def __init__(self, value: Any, dtype: Any = None, name: str | None = None) -> None:
-        array = as_array(value, dtype).copy()
-        array.flags.writeable = False
+        if type(value) is float and dtype is _FLOAT64:  # most constants of large graphs
+            array = np.array(value)
+        else:
+            array = as_array(value, dtype).copy()
+        array.setflags(write=False)
         super().__init__(None, (), TensorType(array.dtype, array.shape), name)
         self.value: np.ndarray[Any, Any] = array
 
@@ -93,6 +98,9 @@ class Parameter(Variable):
     ----------
     value : array
         The current value, read-only; assign an array of the same shape and dtype to replace it.
+    cell : list
+        The current value alone: a read-only array, or a NumPy scalar for an array without axes.
+        Native code reads and replaces it.
     lock : threading.RLock
         Held by functions while they use the parameter.
 
@@ -105,12 +113,13 @@ class Parameter(Variable):
     (np.int64(0), np.int64(1), array(2))
     """
 
-    __slots__ = ("_value", "lock")
+    __slots__ = ("cell", "lock")
 
     def __init__(self, name: str, value: Any, dtype: Any = None) -> None:
         array = as_array(value, dtype)
         super().__init__(name, array.shape, array.dtype)
         self.lock = threading.RLock()
+        self.cell: list[Any] = [array]
         self.value = array
 
     @property
@@ -122,7 +131,8 @@ class Parameter(Variable):
         FeedError
             If the assigned value has another shape, or a dtype of another kind.
         """
-        return self._value
+        held = self.cell[0]
+        return held if isinstance(held, np.ndarray) else _read_only(held)
 
     @value.setter
     def value(self, value: Any) -> None:
@@ -139,9 +149,13 @@ class Parameter(Variable):
 
     def adopt(self, value: Any) -> None:
         """Use an array of this type as the value, without a copy; the caller must not change it."""
-        view = np.asarray(value).view()  # other code may reuse the owner of the memory
-        view.flags.writeable = False
-        self._value = view
+        self.cell[0] = _read_only(value)
+
+
+def _read_only(value: Any) -> np.ndarray[Any, Any]:
+    view = np.asarray(value).view()  # other code may reuse the owner of the memory
+    view.flags.writeable = False
+    return view
 
 
 def from_exchange(value: Any) -> Any:
@@ -176,7 +190,13 @@ def as_array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
             remedy="Convert it: value.detach().cpu().numpy()." if tensor else "",
         ) from None
     if array.dtype == object:
-        raise GraphTypeError(f"a {type(value).__name__} is not a number or an array of numbers")
+        sparse = hasattr(value, "toarray")
+        raise GraphTypeError(
+            f"a {type(value).__name__} is not a number or an array of numbers",
+            remedy="A sparse matrix can be multiplied, A @ x; otherwise use A.toarray()."
+            if sparse
+            else "",
+        )
     as_dtype(array.dtype)
     if dtype is None:
         return array.astype(array.dtype.newbyteorder("="), copy=False)

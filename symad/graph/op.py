@@ -11,18 +11,20 @@ keywords; running, printing as source and testing all use that one function.
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache, partial, update_wrapper
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, dataclass_transform
 
-from symad.errors import InternalError, SymadError
+from symad.errors import GraphTypeError, InternalError, SymadError, did_you_mean
 from symad.graph.operators import FUNCTIONS, Operators
-from symad.graph.provenance import Role, Site, current_creation, current_trace
+from symad.graph.provenance import Provenance, Role, Site, current_creation, current_trace
 from symad.types import Type
 from symad.visible import visible
 
 if TYPE_CHECKING:
+    from symad.graph.index_sets import IndexSets
     from symad.graph.sample import Sample
 
 OP_CLASSES: dict[str, type[Op]] = {}
@@ -88,10 +90,16 @@ class Op:
     """Whether the result uses every element of the first input."""
     fills_all: ClassVar[bool] = True
     """Whether every element of the result depends on the input, unlike those of padding."""
+    elements: ClassVar[Literal["mixed", "moved", "added"]] = "mixed"
+    """What the op does with elements, for :meth:`dependence`: if they are moved, each element of
+    the result is one of them or a constant; if they are added, each of them is added to elements of
+    the result, so that the reverse rule moves them."""
     samples: ClassVar[Sequence[Sample]] = ()
     """Inputs on which the tests check the op; the tests fail for an op without samples."""
 
     _fields: ClassVar[tuple[str, ...]] = ()
+    _instance: ClassVar[Op | None] = None
+    """The one instance of a class without attributes."""
 
     # Ops are frozen dataclasses to type checkers.  The methods are written here, once, because
     # the standard decorator generates them for each class, which took half of the import time.
@@ -100,6 +108,7 @@ class Op:
         super().__init_subclass__()
         hints = {k: h for base in reversed(cls.__mro__) for k, h in _annotations(base).items()}
         cls._fields = tuple(key for key, hint in hints.items() if "ClassVar" not in str(hint))
+        cls._instance = None
         name = cls.__dict__.get("name", "")
         if not name:
             return
@@ -108,10 +117,20 @@ class Op:
         OP_CLASSES[name] = cls
         for base in cls.__mro__:
             if "__call__" in vars(base):
-                cls.__call__ = _named(vars(base)["__call__"], name)  # type: ignore[method-assign]
+                cls.__call__ = _explained(vars(base)["__call__"], name)  # type: ignore[method-assign]
                 break
 
+    def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        if cls._fields or cls._instance is None:
+            made = super().__new__(cls)
+            if not cls._fields:
+                cls._instance = made
+            return made
+        return cls._instance  # type: ignore[return-value]
+
     def __init__(self, *args: Any, **keywords: Any) -> None:
+        if not (args or keywords or self._fields):
+            return
         values = dict(zip(self._fields, args, strict=False), **keywords)
         missing = [key for key in self._fields if key not in values and not hasattr(self, key)]
         if missing or len(args) > len(self._fields) or not values.keys() <= set(self._fields):
@@ -245,6 +264,25 @@ class Op:
         """
         return call("any", active)
 
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        """Return on which elements of a graph's input each element of the result depends.
+
+        Parameters
+        ----------
+        sets : IndexSets
+            The sets of such elements, and functions to combine them.
+        labels : sequence
+            For each input, an array of its shape with the label of a set for each element, or
+            ``None`` if it does not depend on the graph's input; for a structure, a dict of these.
+
+        Returns
+        -------
+        array, dict or None
+            Labels in the shape of ``out``.  ``None``, the default, means that every element depends
+            on everything: no more is known about the op, or about the values of its indices.
+        """
+        return None
+
     def differentiable(self, slot: int) -> bool:
         """Return whether the result has a derivative with respect to input ``slot``."""
         return True
@@ -252,6 +290,13 @@ class Op:
     def reads(self, slot: int) -> bool:
         """Return whether the op uses the numbers in input ``slot``, not only its shape."""
         return True
+
+    def is_size(self, slot: int) -> bool:
+        """Return whether sizes of the result are computed from the integers in input ``slot``.
+
+        The graph is then compiled for their values.  The length of a loop is none of these.
+        """
+        return False
 
     def flops(self, result: Any, *types: Any) -> int:
         """Return how many operations on numbers the op needs, as :mod:`symad.graph.cost` counts.
@@ -330,9 +375,14 @@ class Node(Operators["Node"]):
     __slots__ = ("op", "inputs", "type", "name", "scope", "site", "role", "__weakref__")
 
     def __init__(
-        self, op: Op | None, inputs: tuple[Node, ...], type_: Type, name: str | None = None
+        self,
+        op: Op | None,
+        inputs: tuple[Node, ...],
+        type_: Type,
+        name: str | None = None,
+        origin: Provenance | None = None,
     ) -> None:
-        context = current_creation()
+        context = current_creation() if origin is None else origin
         self.op = op
         self.inputs = inputs
         self.type = type_
@@ -359,14 +409,73 @@ def call(name: str, *args: Any, **keywords: Any) -> Node:
     return node
 
 
-def _named(function: FunctionType, name: str) -> FunctionType:
-    """Return a copy of a function under the name that users call, which Python's errors show."""
+def explain_calls(function: FunctionType, name: str) -> None:
+    """Let a function of a module explain arguments that it does not take, instead of Python.
+
+    It stays the object that it is, and calls a copy of what it was, :attr:`__wrapped__`.
+    """
+    if function.__closure__ is None and not hasattr(function, "__wrapped__"):
+        wrapped = _copy(function, function.__qualname__)
+        function.__code__, function.__defaults__ = _calling.__code__, None
+        _complete(function, wrapped, name)
+
+
+def _explained(function: FunctionType, name: str) -> FunctionType:
+    """Return a copy of a method under the name that users call, as :func:`explain_calls` does."""
+    copy = FunctionType(_calling.__code__, function.__globals__, name)
+    wrapped = _copy(getattr(function, "__wrapped__", function), name)
+    _complete(update_wrapper(copy, wrapped), wrapped, name)
+    return copy
+
+
+def _copy(function: FunctionType, name: str) -> FunctionType:
     copy = FunctionType(
         function.__code__, function.__globals__, name, function.__defaults__, function.__closure__
     )
     copy.__kwdefaults__, copy.__annotations__ = function.__kwdefaults__, function.__annotations__
     copy.__doc__, copy.__qualname__ = function.__doc__, name
     return copy
+
+
+def _calling(*args: Any, _wrapped: Any, _name: Any, _error: Any, **keywords: Any) -> Any:
+    """Call a function.  The code runs in other modules, whose names it does not use."""
+    try:
+        return _wrapped(*args, **keywords)
+    except TypeError as error:
+        if error.__traceback__.tb_next is not None:  # type: ignore[union-attr]
+            raise  # inside the function
+    raise _error(_wrapped, _name, args, keywords)
+
+
+def _complete(function: Any, wrapped: FunctionType, name: str) -> None:
+    function.__wrapped__ = wrapped
+    function.__kwdefaults__ = {"_wrapped": wrapped, "_name": name, "_error": _wrong_arguments}
+
+
+def _wrong_arguments(
+    function: FunctionType, name: str, args: tuple[Any, ...], keywords: dict[str, Any]
+) -> GraphTypeError:
+    """Return the error for arguments that a function does not take."""
+    signature = inspect.signature(function)
+    known = [key for key in signature.parameters if key != "self"]
+    unknown = [key for key in keywords if key not in known]
+    if unknown:
+        message = f"takes no keyword {unknown[0]!r}.{did_you_mean(unknown[0], known)}"
+    else:
+        message = _refusal(signature, args, keywords)
+    return GraphTypeError(
+        f"{name}(): {message}",
+        where=Site.capture().describe(),
+        remedy=f"Its parameters are {', '.join(known)}.",
+    )
+
+
+def _refusal(signature: inspect.Signature, args: Any, keywords: Any) -> str:
+    try:
+        signature.bind(*args, **keywords)
+    except TypeError as error:
+        return str(error)
+    raise InternalError("arguments that fit were refused")
 
 
 def _annotations(cls: type) -> dict[str, Any]:

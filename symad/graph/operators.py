@@ -6,8 +6,10 @@ fills.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -102,8 +104,9 @@ class Operators(Generic[NodeT]):
         raise GraphTypeError(
             f"{self!r} has no value while the graph is being built, so it is neither true nor "
             "false",
-            remedy="Write sm.where(condition, a, b) for a choice by value, "
-            "sm.logical_and(a, b) for `and`, node.eval({...}) to look at a value.",
+            remedy="Write sm.where(condition, a, b) for a choice by value, sm.cond for a branch, "
+            "sm.while_loop for a loop, sm.logical_and(a, b) for `and`; node.eval({...}) gives a "
+            "value to look at.",
         )
 
     def __float__(self) -> float:
@@ -117,6 +120,9 @@ class Operators(Generic[NodeT]):
     if not TYPE_CHECKING:  # with it, type checkers would treat array + node as an array
 
         def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            caller = sys._getframe(1)
+            if _is_of_scipy_sparse(caller):
+                return _answer_to_scipy_sparse(self, caller)
             raise GraphTypeError(
                 f"{self!r} is a node of a graph and cannot become an array",
                 where=Site.capture().describe(),
@@ -132,7 +138,8 @@ class Operators(Generic[NodeT]):
         if isinstance(shape, UnknownShape) or not shape or not isinstance(shape[0], int):
             raise GraphTypeError(
                 f"{self!r} has no known length",
-                remedy="Give its variable a shape, or use x.shape[0], which is a node.",
+                remedy="Give its variable a shape, or go through it with sm.scan or sm.map_over; "
+                "its length x.shape[0] is a node.",
             )
         return shape[0]
 
@@ -495,3 +502,23 @@ class Operators(Generic[NodeT]):
     ) -> NodeT:
         """See :func:`symad.linalg.trace`; also with the other arguments of NumPy's method."""
         return self._as_numpy("trace", offset, axis1, axis2, *more, **others)
+
+
+def _is_of_scipy_sparse(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith("scipy.sparse")
+
+
+def _answer_to_scipy_sparse(node: Any, caller: FrameType) -> Any:
+    """Return what makes a product with a sparse matrix on the left ask the node, or raise."""
+    if caller.f_code.co_name == "_matmul_dispatch":
+        unknown = np.empty((), object)
+        unknown[()] = node
+        return unknown
+    user: FrameType | None = caller
+    while user is not None and _is_of_scipy_sparse(user):
+        user = user.f_back
+    raise GraphTypeError(
+        f"a constant sparse matrix and {node!r} can only be multiplied, with @",
+        where="" if user is None else Site(user.f_code, user.f_lasti).describe(),
+        remedy="Write A @ x; for anything else, use A.toarray().",
+    )

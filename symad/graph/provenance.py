@@ -14,11 +14,10 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from types import CodeType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 NodeT = TypeVar("NodeT")
 """The class of nodes: nodes have roles, and roles refer to nodes."""
@@ -27,9 +26,15 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _EXAMPLES = _PACKAGE + "demo" + os.sep
 
 
-@lru_cache(maxsize=4096)
-def _is_ours(filename: str) -> bool:
-    return filename.startswith(_PACKAGE) and not filename.startswith(_EXAMPLES)
+class _Ours(dict[str, bool]):
+    """Whether a file is symad's own, by its name."""
+
+    def __missing__(self, filename: str) -> bool:
+        self[filename] = filename.startswith(_PACKAGE) and not filename.startswith(_EXAMPLES)
+        return self[filename]
+
+
+_is_ours = _Ours()
 
 
 def _cell(filename: str) -> str:
@@ -68,11 +73,17 @@ class Site:
     def capture() -> Site:
         """Return the innermost line on the stack that is not symad's own."""
         frame = sys._getframe(1)
-        while _is_ours(frame.f_code.co_filename):
+        while _is_ours[frame.f_code.co_filename]:
             if frame.f_back is None:
                 break
             frame = frame.f_back
-        return Site(frame.f_code, frame.f_lasti)
+        key = id(frame.f_code), frame.f_lasti  # code compares by value, and is slow to hash
+        known = _SITES.get(key)
+        if known is None:
+            if len(_SITES) >= _MOST_SITES:
+                _SITES.clear()
+            known = _SITES[key] = Site(frame.f_code, frame.f_lasti)
+        return known
 
     @property
     def filename(self) -> str:
@@ -90,7 +101,10 @@ class Site:
     @property
     def source(self) -> str:
         """The text of the line; empty where the file cannot be read."""
-        return linecache.getline(self.filename, self.line).strip()
+        try:
+            return linecache.getline(self.filename, self.line).strip()
+        except (ValueError, UnicodeError):  # no file can have such a name
+            return ""
 
     def place(self, short: bool = False) -> str:
         """Return ``src/file.py:12``, or ``file.py:12``; in a notebook's third cell ``In[3]:12``.
@@ -116,6 +130,11 @@ class Site:
         return f"Site({self.filename}:{self.line})"
 
 
+_MOST_SITES = 4096
+_SITES: dict[tuple[int, int], Site] = {}
+"""Sites by their code and position; a site keeps its code, so that no other has the same id."""
+
+
 class RoleKind(StrEnum):
     """The purpose of a node of a derivative."""
 
@@ -132,7 +151,6 @@ class RoleKind(StrEnum):
     TANGENT = "tangent"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Role(Generic[NodeT]):
     """The role of a node in a derivative.
 
@@ -149,11 +167,27 @@ class Role(Generic[NodeT]):
         For a node that belongs to one edge: which argument of the consumer.
     """
 
-    kind: RoleKind
-    generation: int
-    node: NodeT
-    consumer: NodeT | None = None
-    slot: int | None = None
+    __slots__ = ("consumer", "generation", "kind", "node", "slot")
+
+    # Not a frozen dataclass, which takes three times as long to make: derivatives make many.
+
+    def __init__(
+        self,
+        kind: RoleKind,
+        generation: int,
+        node: NodeT,
+        consumer: NodeT | None = None,
+        slot: int | None = None,
+    ) -> None:
+        self.kind = kind
+        self.generation = generation
+        self.node = node
+        self.consumer = consumer
+        self.slot = slot
+
+    def of_kind(self, kind: RoleKind) -> Role[NodeT]:
+        """Return the same role of another kind."""
+        return Role(kind, self.generation, self.node, self.consumer, self.slot)
 
     @property
     def is_of_form(self) -> bool:
@@ -161,8 +195,7 @@ class Role(Generic[NodeT]):
         return self.kind is RoleKind.LOCAL and self.consumer is None
 
 
-@dataclass(frozen=True, slots=True)
-class Creation:
+class Creation(NamedTuple):
     """The context in which nodes are made; a replacement takes the replaced node as context."""
 
     scope: tuple[str, ...] = ()

@@ -47,27 +47,25 @@ def topological_order(
             )
         stack = [output]
         while stack:
-            node = stack[-1]
-            if node not in is_done and node.inputs and node not in stop:
+            node = stack.pop()
+            state = is_done.get(node)
+            if state is None and node.inputs and node not in stop:
                 is_done[node] = False
-                other = instead.get(node) if instead else None
-                _push(node, node.inputs if other is None else (other,), stack, is_done)
-                continue
-            stack.pop()
-            if not is_done.get(node):
+                stack.append(node)
+                children = node.inputs
+                if instead and node in instead:
+                    children = (instead[node],)
+                for child in reversed(children):
+                    state = is_done.get(child)
+                    if state is None:
+                        stack.append(child)
+                    elif not state:
+                        raise _circle(node, child)
+            elif not state:
                 is_done[node] = True
                 order.append(node)
     return order
 
 
-def _push(
-    node: Node, children: tuple[Node, ...], stack: list[Node], is_done: dict[Node, bool]
-) -> None:
-    for child in reversed(children):
-        known = is_done.get(child)
-        if known is None:
-            stack.append(child)
-        elif not known:
-            raise GraphError(
-                f"{node!r} depends on itself through {child!r}", where=child.site.describe()
-            )
+def _circle(node: Node, child: Node) -> GraphError:
+    return GraphError(f"{node!r} depends on itself through {child!r}", where=child.site.describe())

@@ -8,7 +8,6 @@ without a name in the lecture, such as a step inside a rule or of a pass, are ca
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from symad.graph.node import Constant, Node
 from symad.graph.provenance import Role, RoleKind
@@ -84,7 +83,7 @@ class Names(Labels):
             return self._root.role_of(origin)
         if role is None or role.kind is RoleKind.TANGENT:
             return role
-        return replace(role, kind=RoleKind.LOCAL)
+        return role.of_kind(RoleKind.LOCAL)
 
     def written(self, node: Node) -> list[Symbol]:
         """Return the names of the values that ``node`` makes: several for some loop nests."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
+from symad.graph.index_sets import IndexSets, Labels
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import call
 from symad.graph.sample import Sample, integers, reals
@@ -78,6 +79,9 @@ class Identity(PerElement, Linear):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return adjoint
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        return labels[0]
 
 
 class StopGradient(Unary):
@@ -151,6 +155,8 @@ class AddN(PerElement, JointlyLinear):
 
     def infer(self, *types: Any) -> Type:
         total: Type = types[0]
+        if isinstance(total, TensorType) and all([other is total for other in types]):
+            return TensorType(total.dtype, total.shape)
         for other in types[1:]:
             total = _sum_type(total, other)
         return total
@@ -164,6 +170,18 @@ class AddN(PerElement, JointlyLinear):
         if isinstance(out.type, StructureType):  # in which absent items are zero
             return list(tangents)
         return super().forward_terms(tangents, out, *inputs)
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        if isinstance(out.type, StructureType):
+            return _joined_items(sets, labels)
+        return super().dependence(sets, labels, out, *inputs)
+
+
+def _joined_items(sets: IndexSets, labels: Sequence[Labels]) -> Labels:
+    present = [each for each in labels if each is not None]
+    if not present or not isinstance(present[0], dict):
+        return sets.joined(*present) if present else None
+    return {key: _joined_items(sets, [each[key] for each in present]) for key in present[0]}
 
 
 def _sum_type(a: Type, b: Type) -> Type:
@@ -398,6 +416,7 @@ class SumLike(ShapeRepair):
     """
 
     name = "sum_like"
+    elements = "added"
     sign = "as inputs"
     counted_as = "sums"
     numpy = staticmethod(_sum_like)
@@ -460,6 +479,7 @@ class BroadcastLike(ShapeRepair):
     """
 
     name = "broadcast_like"
+    elements = "moved"
     sign = "as inputs"
     numpy = staticmethod(_broadcast_like)
     is_view = True
@@ -506,6 +526,7 @@ class ReshapeLike(ShapeRepair):
     """
 
     name = "reshape_like"
+    elements = "moved"
     sign = "as inputs"
     numpy = staticmethod(_reshape_like)
     is_view = True
@@ -542,6 +563,7 @@ class ReshapeOuter(ShapeRepair):
     """
 
     name = "reshape_outer"
+    elements = "moved"
     sign = "as inputs"
     numpy = staticmethod(_reshape_outer)
     is_view = True

@@ -22,6 +22,7 @@ class After(Linear):
     """
 
     name = "after"
+    elements = "moved"
     numpy = staticmethod(_first)
     is_view = True
     samples = (Sample(lambda x, y: apply(After(), x, y * y), [reals(3), reals(2)]),)

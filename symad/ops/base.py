@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from types import FunctionType
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
 from symad.errors import GraphTypeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Constant, Node, apply, as_array, reporting
-from symad.graph.op import Op, call, resolve
+from symad.graph.op import Op, call, explain_calls, resolve
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
 from symad.graph.scalar import ScalarBuilder, Value
+from symad.graph.traverse import topological_order
 from symad.ops.batching import aligned, stacked
-from symad.types import StructureType, TensorType, Type, broadcast_shapes
+from symad.types import SparseType, StructureType, TensorType, Type, broadcast_shapes
 
 Operand: TypeAlias = Node | float | np.ndarray[Any, Any] | np.generic | list[Any] | tuple[Any, ...]
 """The operands of functions: a node, a Python number, an array or a nested list of numbers."""
@@ -54,6 +58,8 @@ def register(
         NumPy's signature.
     """
     key = name or _name_of(function)
+    if isinstance(function, FunctionType):
+        explain_calls(function, key)
     FUNCTIONS[key] = function
     if in_expressions:
         IN_EXPRESSIONS.add(key)
@@ -76,7 +82,7 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     Parameters
     ----------
     value : node, number, array or nested list
-        Nodes in a list are stacked.
+        Nodes in a list are stacked, as :func:`symad.asarray` does: it has one dtype for all.
     like : Node, optional
         If given, a Python number takes the dtype that NumPy would give it in an operation with this
         node: Python numbers are weak.
@@ -92,15 +98,19 @@ def as_node(value: Operand, like: Node | None = None) -> Node:
     if isinstance(value, Node):
         return value
     if isinstance(value, (list, tuple)) and holds_node(value):
-        return call("stack", value)
+        return call("asarray", value)
+    if type(value) is float and like is not None and like.dtype.kind == "f":
+        return Constant(value, like.dtype)
     with reporting(""):
-        if like is not None and type(value) in (bool, int, float):
+        if like is not None and type(value) in _NUMBERS:
             return Constant(value, _weak_dtype(value, like.dtype))  # type: ignore[arg-type]
         return Constant(as_array(value, None))
 
 
 def _weak_dtype(value: bool | int | float, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype that a Python number takes in an operation with an array of ``dtype``."""
+    if dtype.kind == "f":
+        return dtype
     result = np.result_type(dtype, value)
     if result.kind in "iu" and not np.iinfo(result).min <= value <= np.iinfo(result).max:
         raise GraphTypeError(
@@ -177,13 +187,19 @@ def tensor_types(*types: Type) -> tuple[TensorType, ...]:
     Raises
     ------
     GraphTypeError
-        If one is a structure.
+        If one is a structure or a sparse matrix.
     """
     for type_ in types:
         if isinstance(type_, StructureType):
             raise GraphTypeError(
                 f"an array is needed, not the structure {type_}",
                 remedy="Take an item out of it first: structure[key].",
+            )
+        if isinstance(type_, SparseType):
+            raise GraphTypeError(
+                f"an array is needed, not the sparse matrix {type_}",
+                remedy="A sparse matrix can be returned, multiplied (J @ v, v @ J) and transposed; "
+                "without sparse=True, the derivative is an array.",
             )
     return types  # type: ignore[return-value]
 
@@ -207,6 +223,13 @@ def ufunc_dtype(ufunc: np.ufunc, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
     return result
 
 
+def static_shape(node: Node) -> tuple[int, ...]:
+    """Return the shape of an array whose sizes are all known."""
+    (type_,) = tensor_types(node.type)
+    assert type_.is_static
+    return type_.shape  # type: ignore[return-value]
+
+
 class PerElement(Op):
     """An op that computes each element of its result from one element of each broadcast operand.
 
@@ -228,6 +251,9 @@ class PerElement(Op):
             return apply(self, *stacked(batched, inputs))
         ndim, pairs = out.type.ndim or 0, zip(inputs, batched, strict=True)
         return apply(self, *[aligned(x, ndim) if stacks else x for x, stacks in pairs])
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        joined = sets.joined(*[array for array in labels if array is not None])
+        return np.broadcast_to(joined, static_shape(out))
 
     def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
         """Return the dtypes to which operands of ``dtypes`` are cast before :meth:`scalar`."""
@@ -269,6 +295,16 @@ class Elementwise(PerElement):
     """Whether all derivatives are fixed numbers, so that v = 0 gives 0 for all operands."""
 
     def infer(self, *types: Any) -> Type:
+        first = types[0]
+        if any([other is not first for other in types]) or type(first) is StructureType:
+            return self._infer(*types)
+        key = self, len(types)
+        found: Type | None = first.inferred.get(key)
+        if found is None:
+            found = first.inferred[key] = self._infer(*types)
+        return found
+
+    def _infer(self, *types: Any) -> Type:
         tensors = tensor_types(*types)
         shape = tensors[0].shape
         for other in tensors[1:]:
@@ -343,7 +379,7 @@ class Binary(Elementwise):
     """An elementwise op of two operands; its one instance is the public function."""
 
     def __call__(self, x: Operand, y: Operand) -> Node:
-        return apply(self, *as_nodes(x, y))
+        return apply(self, *_both(x, y))
 
 
 class Arithmetic(Binary):
@@ -354,7 +390,19 @@ class Arithmetic(Binary):
 
     def __call__(self, x: Operand, y: Operand) -> Node:
         refuse_flags(self.name, x, y)
-        return apply(self, *as_nodes(x, y))
+        return apply(self, *_both(x, y))
+
+
+def _both(x: Operand, y: Operand) -> tuple[Node, ...]:
+    """Return what :func:`as_nodes` does, fast for strong nodes and for one beside a number."""
+    if isinstance(x, Node) and not _is_weak(x):
+        if type(y) in _NUMBERS:
+            return x, as_node(y, x)
+        if isinstance(y, Node) and not _is_weak(y):
+            return x, y
+    elif type(x) in _NUMBERS and isinstance(y, Node) and not _is_weak(y):
+        return as_node(x, y), y
+    return as_nodes(x, y)
 
 
 def refuse_flags(name: str, x: Operand, y: Operand) -> None:
@@ -409,6 +457,57 @@ class FixedLinear(Op):
         tangents[slot] = as_number(active)
         (moved,) = [term for term in self.forward_terms(tangents, out, *inputs) if term is not None]
         return as_truth(moved)
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        if self.elements == "moved":
+            pairs = zip(labels, inputs, strict=True)
+            values = [_labels_or_value(sets, array, x) for array, x in pairs]
+            missing = any(value is None for value in values)
+            return None if missing else np.asarray(self.kernel()(*values))
+        if self.elements == "added":
+            return self._added(sets, labels, out, inputs)
+        return None
+
+    def _added(
+        self, sets: IndexSets, labels: Sequence[Any], out: Node, inputs: Sequence[Node]
+    ) -> Any:
+        places, sources = [], []
+        for slot, array in enumerate(labels):
+            if array is None:
+                continue
+            seed = Node(None, (), out.type)
+            found = _moved_numbers(self.reverse(slot, seed, out, *inputs), seed, inputs, sets)
+            if found is None:
+                return None
+            places.append(found.ravel())
+            sources.append(np.broadcast_to(array, found.shape).ravel())
+        flat, source = np.concatenate(places), np.concatenate(sources)
+        return sets.united(flat[flat > 0] - 1, source[flat > 0], static_shape(out))
+
+
+def _labels_or_value(sets: IndexSets, labels: Any, x: Node) -> Any:
+    """Return labels; no labels for an input without any; the value of an input of integers."""
+    if labels is not None:
+        return labels
+    return np.zeros(static_shape(x), np.intp) if x.type.is_float else sets.value(x)
+
+
+def _moved_numbers(moved: Node | None, seed: Node, inputs: Sequence[Node], sets: IndexSets) -> Any:
+    """Return ``moved`` for a ``seed`` of the numbers of its elements, counted from 1."""
+    shape = static_shape(seed)
+    numbers = np.arange(1, math.prod(shape) + 1).reshape(shape)
+    values: dict[Node, Any] = {seed: numbers}
+    assert moved is not None
+    for node in topological_order([moved], stop={seed, *inputs}):
+        if node is seed:
+            continue
+        if node.op is None or node in inputs:
+            values[node] = _labels_or_value(sets, None, node)
+        else:
+            values[node] = node.op.kernel()(*[values[source] for source in node.inputs])
+        if values[node] is None:
+            return None
+    return np.asarray(values[moved])
 
 
 def as_number(condition: Node) -> Node:

@@ -21,7 +21,7 @@ def stack_type(type_: Type, rows: int) -> Type:
     if isinstance(type_, StructureType):
         pairs = [(key, item and stack_type(item, rows)) for key, item in type_.fields]
         return StructureType(type_.kind, tuple(pairs))
-    return type_.with_shape((rows, *type_.shape))  # type: ignore[misc]
+    return type_.with_shape((rows, *type_.shape))  # type: ignore[misc,union-attr]
 
 
 def row_count(batched: Sequence[bool], inputs: Sequence[Node]) -> int:

@@ -18,7 +18,7 @@ from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
 from symad.graph.operators import FUNCTIONS
-from symad.graph.provenance import creating, tracing
+from symad.graph.provenance import creating, current_creation, tracing
 from symad.ops.structure import MakeStructure, is_structure, structure_item
 from symad.types import StructureType, Type
 
@@ -258,6 +258,17 @@ def _stand_in(node: Node, captured: dict[Node, Node]) -> Node:
     keys = [key for key, there in zip(node.type.keys, present, strict=True) if there]
     items = [_stand_in(structure_item(node, key), captured) for key in keys]
     return apply(MakeStructure(node.type.kind, node.type.keys, present), *items)
+
+
+def inline(body: Graph, inputs: Sequence[Node]) -> Sequence[Node]:
+    """Copy a body's nodes into the current context, with ``inputs`` in place of its own."""
+    context = current_creation()
+
+    def copy(node: Node, sources: tuple[Node, ...]) -> Node:
+        with creating(context):
+            return replace_inputs(node, sources)
+
+    return rebuild(body, copy, dict(zip(body.inputs, inputs, strict=True))).outputs
 
 
 def pulled(

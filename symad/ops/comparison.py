@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from symad.errors import GraphTypeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.sample import (
     Sample,
@@ -29,6 +31,7 @@ from symad.ops.base import (
     as_node,
     as_nodes,
     register,
+    static_shape,
 )
 from symad.types import Type
 
@@ -402,6 +405,13 @@ class Where(Elementwise):
     def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
         result = self.result_dtype(*dtypes)
         return dtypes[0], result, result
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        condition = sets.value(inputs[0])
+        if condition is None:
+            return super().dependence(sets, labels, out, *inputs)
+        x, y = (np.zeros((), int) if array is None else array for array in labels[1:])
+        return np.broadcast_to(np.where(condition, x, y), static_shape(out))
 
 
 def where(condition: Operand, x: Operand, y: Operand) -> Node:

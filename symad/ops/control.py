@@ -9,10 +9,10 @@ import numpy as np
 
 from symad.errors import ShapeError
 from symad.graph.cost import total_cost
-from symad.graph.graph import Graph, rebuild, replace_inputs
+from symad.graph.graph import Graph
 from symad.graph.node import Node, apply
 from symad.graph.op import call
-from symad.graph.provenance import creating, current_creation, tracing
+from symad.graph.provenance import tracing
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import as_node, tensor_types
@@ -22,6 +22,7 @@ from symad.ops.body import (
     RunBody,
     WithOneBody,
     close_over,
+    inline,
     like_found,
     placeholder,
     present,
@@ -401,14 +402,7 @@ class Call(WithOneBody):
         """
         outputs = present([node for pair in found for node in pair])
         body, captured = close_over(outputs, [*self.body.inputs, *more[0]], made)
-        context = current_creation()
-
-        def copy(node: Node, sources: tuple[Node, ...]) -> Node:
-            with creating(context):
-                return replace_inputs(node, sources)
-
-        outer = dict(zip(body.inputs, [*inputs, *more[1], *captured], strict=True))
-        return like_found(found, rebuild(body, copy, outer).outputs)
+        return like_found(found, inline(body, [*inputs, *more[1], *captured]))
 
 
 def _one_or_all(values: Sequence[Any]) -> tuple[Any]:

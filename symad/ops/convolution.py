@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from symad.errors import ShapeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, integers, reals
-from symad.ops.base import Multilinear, tensor_types
+from symad.ops.base import Multilinear, static_shape, tensor_types
 from symad.ops.batching import shape_of
 from symad.ops.einsum import Einsum
 from symad.ops.index import index_array
@@ -61,6 +62,15 @@ class Convolve(Multilinear):
         own, other = axis_size(inputs[slot], 0), axis_size(inputs[1 - slot], 0)
         whole = apply(self, adjoint, flip(inputs[1 - slot]))
         return index_array(whole, slice(other - 1, other - 1 + own))
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        parts = []
+        for slot, array in enumerate(labels):
+            if array is not None:
+                (width,) = static_shape(inputs[1 - slot])
+                places = np.add.outer(np.arange(array.size), np.arange(width))
+                parts.append(sets.united(places, array[:, None], static_shape(out)))
+        return sets.joined(*parts)
 
 
 def _length(x: TensorType) -> Dimension:

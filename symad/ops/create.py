@@ -125,6 +125,9 @@ class Arange(Op):
     def attributes(self) -> dict[str, Any]:
         return {"dtype": self.dtype}
 
+    def is_size(self, slot: int) -> bool:
+        return True
+
     def infer(self, *types: Any) -> Type:
         check_sizes(types)
         return TensorType(self.dtype, self.dims)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, integers, reals
-from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.base import Linear, Operand, as_node, register, static_shape, tensor_types
 from symad.ops.batching import along_axis_of_rows
 from symad.ops.reduce import as_axis, result_dtype_of
 from symad.types import TensorType, Type, UnknownShape, broadcast_shapes, normalize_axis
@@ -27,6 +28,21 @@ class Cumulative(Op):
         return call("any", active, self.axis, keepdims=True)
 
     active_output = active_input
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        moving = sets.joined(*[array for array in labels if array is not None])
+        shape = static_shape(out)
+        moving = np.moveaxis(np.broadcast_to(moving, shape), self.axis, -1)
+        places = np.moveaxis(np.arange(moving.size).reshape(shape), self.axis, -1)
+        later, earlier = np.tril_indices(moving.shape[-1], -1 if self.excludes_own else 0)
+        if self.from_end:
+            later, earlier = earlier, later
+        return sets.united(places[..., later], moving[..., earlier], shape)
+
+    @property
+    def excludes_own(self) -> bool:
+        """Whether an element of the result does not depend on the elements at its position."""
+        return False
 
     def flops(self, result: Any, *types: Any) -> int:
         return len(types) * int(result.size)
@@ -125,6 +141,8 @@ class CumSum(Linear, Cumulative):
         Sample(lambda x: cumsum(x, axis=0), [reals(0, 2)], label="empty"),
         Sample(lambda x: cumsum(x), [integers(4, dtype="int8")], np.cumsum, label="integers"),
     )
+
+    dependence = Cumulative.dependence
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return result_dtype_of(np.cumsum, *dtypes)
@@ -253,6 +271,10 @@ class CumProd(Cumulative):
         change = tangent * self.products_before(x)
         return change + x * linear_recurrence(x, change, self.axis, self.from_end)
 
+    @property
+    def excludes_own(self) -> bool:
+        return self.exclusive
+
     def products_before(self, x: Node) -> Node:
         """Return the products of the elements before each."""
         return apply(CumProd(self.axis, self.from_end, True), x)
@@ -304,6 +326,10 @@ class LinearRecurrence(Cumulative):
         Sample(lambda a, b: linear_recurrence(a, b, 1, True), [reals(2, 3), reals(2, 3)]),
         Sample(lambda a, b: linear_recurrence(a, b, 0), [reals(0), reals(0)], label="empty"),
     )
+
+    @property
+    def excludes_own(self) -> bool:
+        return True
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         change = linear_recurrence(inputs[0], adjoint, self.axis, not self.from_end)

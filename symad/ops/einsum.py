@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply, infer_type, reporting
 from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import cast, identity
-from symad.ops.base import Linear, Multilinear, as_nodes, register, tensor_types
+from symad.ops.base import Linear, Multilinear, as_nodes, register, static_shape, tensor_types
 from symad.ops.batching import aligned, shape_of
 from symad.ops.permute import moveaxis, permute_dims
 from symad.ops.reduce import sum as sum_of
@@ -176,6 +177,20 @@ class Einsum(Multilinear):
             for x, (term, stacks) in zip(inputs, pairs, strict=True)
         ]
         return moveaxis(apply(Einsum(f"{joined}->{result}"), *operands), len(before), 0)
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        terms, result = _read(self.subscripts)
+        if not result.startswith(_ELLIPSIS) and _ELLIPSIS in result:
+            return None
+        parts = []
+        for term, array in zip(terms, labels, strict=True):
+            if array is not None:
+                summed = [_axis(term, k) for k, i in enumerate(_letters(term)) if i not in result]
+                kept = "".join(i for i in term if i in result)
+                order = "".join(i for i in result if i in term)
+                missing = [k - len(result) for k, i in enumerate(result) if i not in term + "."]
+                joined = np.einsum(f"{kept}->{order}", sets.along(array, tuple(summed), False))
+                parts.append(np.expand_dims(joined, missing))
+        return np.broadcast_to(sets.joined(*parts), static_shape(out))
 
 
 def _read_sizes(term: str, shape: Shape, sizes: dict[str, Dimension]) -> Shape:
@@ -324,6 +339,7 @@ class SquareAxes(Linear):
     axis2: int
 
     name = "square_axes"
+    elements = "moved"
     numpy = staticmethod(_same)
     is_view = True
     samples = (

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, reals
 from symad.ops.adjoint import cast
-from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.base import Linear, Operand, as_node, register, static_shape, tensor_types
 from symad.ops.batching import (
     along_axis_of_rows,
     from_end,
@@ -77,12 +78,19 @@ def _grid(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
     return tuple(grid)
 
 
+def _anywhere(sets: IndexSets, labels: Any, axis: int, out: Node) -> Any:
+    """Return the labels of the result for indices along an axis that are not known."""
+    sets.dense.append(out)
+    return np.broadcast_to(sets.along(labels, axis), static_shape(out))
+
+
 class TakeAlongAxis(Linear):
     """Take elements along an axis by indices that are matched with the other axes."""
 
     axis: int
 
     name = "take_along_axis"
+    elements = "moved"
     reads_all = False
     numpy = np.take_along_axis
     samples = (
@@ -119,6 +127,9 @@ class TakeAlongAxis(Linear):
 
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         return along_axis_of_rows(self, out, batched, inputs)
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        found = super().dependence(sets, labels, out, *inputs)
+        return _anywhere(sets, labels[0], self.axis, out) if found is None else found
 
 
 def _add_along_axis(v: Any, like: Any, indices: Any, axis: int) -> Any:
@@ -133,6 +144,7 @@ class AddAlongAxis(Linear):
     axis: int
 
     name = "add_along_axis"
+    elements = "added"
     fills_all = False
     numpy = staticmethod(_add_along_axis)
     samples = (
@@ -160,6 +172,9 @@ class AddAlongAxis(Linear):
         v, _, index = stacked(batched, inputs)
         moved = AddAlongAxis(from_end(self.axis, len(shape_of(out))))
         return apply(moved, v, zeros_of(row_count(batched, inputs), out), index)
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        found = super().dependence(sets, labels, out, *inputs)
+        return _anywhere(sets, labels[0], self.axis, out) if found is None else found
 
     def decompose(self, *inputs: Node) -> Node | None:
         """The case of one index along the axis: v at that position, 0 elsewhere.

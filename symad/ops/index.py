@@ -7,7 +7,8 @@ index arrays name an element several times, its adjoints are summed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from itertools import accumulate, chain, pairwise
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -21,12 +22,15 @@ from symad.ops.batched_subscript import RowSubscript, subscript_of_rows
 from symad.ops.batching import repeated, row_count, zeros_of
 from symad.ops.subscript import (
     Key,
+    are_bounds,
     check_constant_indices,
+    count_holes,
     fill_key,
     format_key,
     has_arrays,
     parse,
     result_shape,
+    tiling,
 )
 from symad.types import (
     Shape,
@@ -47,6 +51,10 @@ class _Subscripted(Op):
 
     def differentiable(self, slot: int) -> bool:
         return slot < self.operands
+
+    def is_size(self, slot: int) -> bool:
+        """Return whether input ``slot`` is the bound of a slice."""
+        return slot >= self.operands and are_bounds(self.key)[slot - self.operands]
 
     def indexed(self, inputs: Sequence[Node]) -> Node:
         """Return the input to which the key applies."""
@@ -78,6 +86,7 @@ class Index(Linear, _Subscripted):
     """Select elements by integers, slices, new axes and ``...``: a view."""
 
     name = "index"
+    elements = "moved"
     reads_all = False
     numpy = staticmethod(_index)
     is_view = True
@@ -169,6 +178,7 @@ class ScatterAdd(Linear, _Subscripted):
     """Add ``v`` to zeros of the shape of ``like`` at an index: the transpose of indexing."""
 
     name = "scatter_add"
+    elements = "added"
     fills_all = False
     numpy = staticmethod(_scatter_add)
     operands = 2
@@ -211,6 +221,77 @@ class ScatterAdd(Linear, _Subscripted):
         return apply(ScatterAdd(to.key), v, zeros_of(rows, out), *to.indices)
 
 
+def _scatter_sum(*inputs: Any, keys: tuple[Key, ...]) -> Any:
+    parts, like = _parts(keys, inputs)
+    shape = np.shape(like)
+    total = np.zeros(shape, np.result_type(*[v for _, v, _ in parts]))
+    apart, _ = tiling(keys, shape)
+    for key, v, indices in parts:
+        if apart:
+            total[fill_key(key, indices)] = v
+        else:
+            _add_into(total, fill_key(key, indices), v)
+    return total
+
+
+Part = TypeVar("Part")
+
+
+def _parts(
+    keys: tuple[Key, ...], inputs: Sequence[Part]
+) -> tuple[list[tuple[Key, Part, Sequence[Part]]], Part]:
+    """Return each key of a :class:`ScatterSum` with its value and integer inputs; and ``like``."""
+    count = len(keys)
+    ends = list(accumulate(map(count_holes, keys), initial=count + 1))
+    given = [inputs[start:end] for start, end in pairwise(ends)]
+    return list(zip(keys, inputs, given, strict=False)), inputs[count]
+
+
+class ScatterSum(JointlyLinear):
+    """Add values to zeros of the shape of ``like``, each at its own index.
+
+    This is the sum of several :class:`ScatterAdd`, in one array.  The inputs are the values,
+    ``like``, and the integer inputs of the keys in order.
+    """
+
+    keys: tuple[Key, ...]
+
+    name = "scatter_sum"
+    numpy = staticmethod(_scatter_sum)
+    samples = (
+        Sample(lambda a, b, x: scatter_sum(x, [(a, 0), (b, slice(1, 3))]),
+               [reals(2), reals(2, 2), reals(3, 2)], label="tiles"),
+        Sample(lambda a, b, x: scatter_sum(x, [(a, slice(1, None)), (b, slice(None, -1))]),
+               [reals(3), reals(), reals(4)], label="overlapping"),
+        Sample(lambda a, b, x, i: scatter_sum(x, [(a, [0, 0]), (b, (i, slice(None, None, 2)))]),
+               [reals(2, 3), reals(2), reals(3, 3), fixed(1)], label="arrays and nodes"),
+    )  # fmt: skip
+
+    def parts(self, inputs: Sequence[Part]) -> list[tuple[Key, Part, Sequence[Part]]]:
+        """Return the key, the value and the integer inputs of each part."""
+        return _parts(self.keys, inputs)[0]
+
+    def differentiable(self, slot: int) -> bool:
+        return slot < len(self.keys)
+
+    def reads(self, slot: int) -> bool:
+        return slot != len(self.keys)
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return sum(int(v.size) for v in types[: len(self.keys)])
+
+    def infer(self, *types: Any) -> Type:
+        parts, like = _parts(self.keys, tensor_types(*types))
+        for key, v, indices in parts:
+            _check_integers(indices)
+            _check_value(v, result_shape(key, like.shape, indices))
+        return TensorType(np.result_type(*[v.dtype for _, v, _ in parts]), like.shape)
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        key, _, indices = self.parts(inputs)[slot]
+        return _select(key, adjoint, indices)
+
+
 def _check_value(value: TensorType, selected: Shape) -> None:
     try:
         fits = compatible_shapes(selected, broadcast_shapes(value.shape, selected))
@@ -250,6 +331,14 @@ def scatter_add(v: Operand, like: Operand, index: Any) -> Node:
     shaped = as_node(like)
     key, nodes = parse(index, shaped)
     return apply(ScatterAdd(key), as_node(v), shaped, *nodes)
+
+
+def scatter_sum(like: Operand, parts: Sequence[tuple[Operand, Any]]) -> Node:
+    """Return the sum of ``scatter_add(v, like, index)`` over pairs of ``v`` and ``index``."""
+    shaped = as_node(like)
+    values = [as_node(v) for v, _ in parts]
+    keys, nodes = zip(*[parse(index, shaped) for _, index in parts], strict=True)
+    return apply(ScatterSum(keys), *values, shaped, *chain.from_iterable(nodes))
 
 
 def index_array(x: Operand, index: Any) -> Node:
@@ -333,6 +422,7 @@ class SetAt(_Update):
     """Return ``x`` with other values at an index."""
 
     name = "set_at"
+    elements = "moved"
     numpy = staticmethod(_set_at)
     samples = (
         Sample(lambda x, v: set_at(x, (slice(None), 1), v), [reals(2, 3), reals(2)]),
@@ -357,6 +447,7 @@ class AddAt(_Update):
     """Return ``x`` with values added at an index."""
 
     name = "add_at"
+    elements = "added"
     numpy = staticmethod(_add_at)
     samples = (
         Sample(lambda x, v: add_at(x, (slice(None), 1), v), [reals(2, 3), reals(2)]),
@@ -388,6 +479,7 @@ class IndexLast(Linear, _Subscripted):
     """
 
     name = "index_last"
+    elements = "moved"
     fills_all = False
     reads_all = False
     numpy = staticmethod(_last_of)

@@ -39,6 +39,7 @@ class Concat(JointlyLinear):
     axis: int
 
     name = "concat"
+    elements = "moved"
     sign = "as inputs"
     numpy = staticmethod(_concat)
     samples = (
@@ -111,6 +112,8 @@ class _Part(Linear):
 
     axis: int
     part: int
+
+    elements = "moved"
 
     def reads(self, slot: int) -> bool:
         return slot == 0
@@ -245,6 +248,7 @@ class Stack(JointlyLinear):
     axis: int
 
     name = "stack"
+    elements = "moved"
     sign = "as inputs"
     numpy = staticmethod(_stack)
     samples = (

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symad.errors import ShapeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, integers, reals, well_conditioned
-from symad.ops.base import Operand, as_nodes, register, tensor_types
+from symad.ops.base import Operand, as_nodes, register, static_shape, tensor_types
 from symad.ops.batching import aligned, shape_of
 from symad.ops.matrices import (
     factor_dtype,
@@ -75,6 +76,15 @@ class _LinearSolve(Op):
             return self.active_input(slot, active, out, *inputs)
         systems = call("any", active, (-2, -1), keepdims=True)
         return squeeze(systems, -1) if inputs[1].ndim == 1 else systems
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        vector, parts = inputs[1].ndim == 1, []
+        if labels[0] is not None:
+            systems = sets.along(labels[0], (-2, -1))
+            parts.append(np.squeeze(systems, -1) if vector else systems)
+        if labels[1] is not None:
+            parts.append(sets.along(labels[1], -1 if vector else -2))
+        return np.broadcast_to(sets.joined(*parts), static_shape(out))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         a, b = inputs

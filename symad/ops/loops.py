@@ -298,6 +298,8 @@ class While(WithBody):
     length : Dimension
         The number of steps, which is known only when they have been run.
     max_steps : int or None
+    label : str
+        What messages call the loop.
     """
 
     body: Graph
@@ -305,6 +307,7 @@ class While(WithBody):
     carries: int
     length: Dimension
     max_steps: int | None = None
+    label: str = "while_loop"
 
     name = "while_loop"
     samples = (
@@ -350,7 +353,7 @@ class While(WithBody):
             while in_step(condition, steps, [*carry, *shared])[0]:
                 if steps == self.max_steps:
                     raise EvaluationError(
-                        f"the loop did not end within max_steps={steps}",
+                        f"{self.label} did not end within max_steps={steps}",
                         remedy="Allow more steps, or change the condition.",
                     )
                 made = in_step(program, steps, [*carry, *shared])
@@ -371,7 +374,7 @@ class While(WithBody):
         condition, body = bodies
         limit = "" if self.max_steps is None else f"""
         if length == {self.max_steps}:
-            raise RuntimeError("the loop did not end within {self.max_steps} steps")"""
+            raise RuntimeError("{self.label} did not end within {self.max_steps} steps")"""
         stacks = ", ".join("[]" for _ in self.body.outputs[self.carries :])
         empty = ", ".join(
             _empty_text(node.type).replace("length", "0")
@@ -434,7 +437,9 @@ class While(WithBody):
         inner = beside.body.graph.inputs
         more = [known[x] if x in known else placeholder(x) for x in inner]
         condition = Graph(self.condition.outputs, more)
-        op = While(beside.body.graph, condition, beside.body.carries, self.length, self.max_steps)
+        op = self.with_attributes(
+            body=beside.body.graph, condition=condition, carries=beside.body.carries
+        )
         made = results_of(apply(op, *beside.inputs))
         return [*beside.results(made[:-1]), (None, None)]
 

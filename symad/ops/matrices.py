@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import OP_CLASSES, Op, call
 from symad.graph.sample import Sample, fixed, reals, well_conditioned
@@ -17,7 +18,7 @@ from symad.ops.base import FixedLinear, tensor_types
 from symad.ops.batching import stacked
 from symad.ops.shape import expand_dims, squeeze
 from symad.ops.structure import adjoint_items
-from symad.types import Shape, TensorType, Type, UnknownShape, format_shape
+from symad.types import Shape, StructureType, TensorType, Type, UnknownShape, format_shape
 
 
 def factor_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
@@ -102,6 +103,20 @@ class PerMatrix(Op):
         (count,) = self.result_axes
         kept = call("any", active, axis=(-2, -1), keepdims=True)
         return kept if count == 2 else squeeze(kept, tuple(range(-2, -count)))
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        present = [array for array in labels if array is not None]
+        each = sets.joined(*[sets.along(array, (-2, -1)) for array in present])
+        if not isinstance(out.type, StructureType):
+            return _per_matrix_labels(each, out.type, self.result_axes[0])
+        fields = zip(out.type.fields, self.result_axes, strict=True)
+        return {key: _per_matrix_labels(each, item, axes) for (key, item), axes in fields}
+
+
+def _per_matrix_labels(each: Any, type_: Any, axes: int) -> Any:
+    """Return the labels of a result that has ``axes`` axes for each matrix."""
+    label = np.squeeze(each, tuple(range(axes - 2, 0)))
+    return np.broadcast_to(label, type_.shape)
 
 
 def _any_of_matrix(condition: Node, axes: int) -> Node:
@@ -193,6 +208,7 @@ def _from_columns(x: Any, like: Any) -> Any:
 class _ByRank(FixedLinear):
     """An op that adds or drops a last axis of size 1 if its second input is a vector."""
 
+    elements = "moved"
     is_view = True
 
     def reads(self, slot: int) -> bool:

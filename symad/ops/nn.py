@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symad.graph.cost import ELEMENTARY
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
@@ -174,6 +175,8 @@ class Normalized(Op):
             columns = [call("expand_dims", x, -1) for x in whole]
             return call("squeeze", apply(self.with_attributes(axis=-1), *columns), -1)
         return apply(self.with_attributes(axis=from_end(self.axis, ndim)), *whole)
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        return np.broadcast_to(sets.along(labels[0], self.axis), labels[0].shape)
 
     def flops(self, result: Any, *types: Any) -> int:
         # The maximum, the difference for each element, its exponential, their sum, and the

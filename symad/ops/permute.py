@@ -13,12 +13,14 @@ from symad.graph.sample import Sample, reals
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
 from symad.ops.batching import shape_of
 from symad.ops.shape import as_axes
+from symad.ops.sparse import is_sparse, sparse_transpose
 from symad.types import Shape, Type, UnknownDim, UnknownShape, normalize_axis
 
 
 class _Permutation(Linear):
     """An op that reorders axes."""
 
+    elements = "moved"
     is_view = True
 
     def order(self, ndim: int) -> tuple[int, ...]:
@@ -145,6 +147,8 @@ def transpose(x: Operand, axes: Iterable[int] | None = None) -> Node:
            [2],
            [3]])
     """
+    if axes is None and is_sparse(x):
+        return sparse_transpose(x)
     return apply(Transpose(), as_node(x)) if axes is None else permute_dims(x, axes)
 
 
@@ -183,7 +187,7 @@ class MatrixTranspose(_Permutation):
     )
 
     def __call__(self, x: Operand) -> Node:
-        return apply(self, as_node(x))
+        return sparse_transpose(x) if is_sparse(x) else apply(self, as_node(x))
 
     def order(self, ndim: int) -> tuple[int, ...]:
         if ndim < 2:

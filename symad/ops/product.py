@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symad.errors import ShapeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply, reporting
 from symad.graph.op import call
 from symad.graph.sample import Sample, integers, reals
@@ -20,6 +21,7 @@ from symad.ops.base import (
     as_nodes,
     refuse_flags,
     register,
+    static_shape,
     tensor_types,
     ufunc_dtype,
 )
@@ -27,6 +29,7 @@ from symad.ops.batching import aligned, row_count, shape_of
 from symad.ops.einsum import contract
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims, reshape
+from symad.ops.sparse import is_sparse, sparse_product
 from symad.ops.triangle import diagonal
 from symad.types import (
     Dimension,
@@ -100,6 +103,8 @@ class Matmul(Multilinear):
     )
 
     def __call__(self, x: Operand, y: Operand) -> Node:
+        if is_sparse(x) or is_sparse(y):
+            return sparse_product(x, y)
         refuse_flags(self.name, x, y)
         return apply(self, *as_nodes(x, y))
 
@@ -137,6 +142,16 @@ class Matmul(Multilinear):
         if _are_matrices(inputs):
             return call("any", active, axis=-2 if slot else -1, keepdims=True)
         return super().active_output(slot, active, out, *inputs)
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        parts = []
+        for slot, array in enumerate(labels):
+            if array is not None:
+                vector, other = array.ndim == 1, inputs[1 - slot]
+                summed = -1 if vector or slot == 0 else -2
+                kept = vector or other.ndim == 1
+                parts.append(sets.along(array, summed, keepdims=not kept))
+        return np.broadcast_to(sets.joined(*parts), static_shape(out))
 
 
 def _are_matrices(nodes: Sequence[Node]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.graph.sample import Sample, reals
@@ -31,6 +32,8 @@ from symad.types import (
 class _SameShape(Linear):
     """An op whose result has the type of its operand."""
 
+    elements = "moved"
+
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(*types)
         if x.ndim is not None:
@@ -43,6 +46,8 @@ class _SameShape(Linear):
 
 class _TransposeOf(Op):
     """The transpose of an op: takes an adjoint and the operand of the op."""
+
+    elements = "added"
 
     def reads(self, slot: int) -> bool:
         return slot == 0
@@ -181,6 +186,7 @@ class Tile(Linear):
     reps: tuple[int, ...]
 
     name = "tile"
+    elements = "moved"
     sign = "as inputs"
     numpy = np.tile
     samples = (
@@ -274,6 +280,7 @@ class Repeat(Linear):
     axis: int
 
     name = "repeat"
+    elements = "moved"
     sign = "as inputs"
     numpy = np.repeat
     samples = (
@@ -430,6 +437,8 @@ class Pad(FixedLinear):
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         widths = ((0, 0), *self.pairs(len(shape_of(out))))
         return apply(self.with_attributes(widths=widths), *inputs)
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        return Pad(self.widths, self.mode).kernel()(labels[0])
 
 
 def _padded(dim: Dimension, pair: tuple[int, int]) -> Dimension:
@@ -482,9 +491,7 @@ class PadSum(_TransposeOf, Linear):
         return index_array(inputs[0], inner)
 
 
-def pad(
-    x: Operand, pad_width: Any, mode: PadMode = "constant", constant_values: float = 0
-) -> Node:
+def pad(x: Operand, pad_width: Any, mode: PadMode = "constant", constant_values: float = 0) -> Node:
     """Return ``x`` with elements added before and after each axis.
 
     Parameters

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from symad.errors import GraphTypeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op, call, resolve
 from symad.graph.sample import Sample, booleans, fixed, integers, reals
@@ -120,6 +121,9 @@ class Reduction(Op):
     def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
         return call("any", active, self.axis, keepdims=self.keepdims)
 
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        return sets.along(labels[0], self.axis, self.keepdims)
+
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         terms = self.chain(tangent, self.spread(out), inputs[0])
         return sum(terms, self.axis, keepdims=self.keepdims)
@@ -185,6 +189,8 @@ class Sum(Linear, Reduction):
         Sample(lambda x: sum(x, axis=1), [integers(2, 3, dtype="int8")], label="integers"),
         Sample(lambda x: sum(x, axis=0), [booleans(4, 2)], label="booleans"),
     )
+
+    dependence = Reduction.dependence
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return broadcast_like(self.spread(adjoint), inputs[0])
@@ -327,6 +333,8 @@ class Mean(Linear, Reduction):
         Sample(lambda x: mean(x, axis=1), [reals(0, 2)], label="empty"),
         Sample(lambda x: mean(x, axis=0), [integers(3, 2)], label="integers"),
     )
+
+    dependence = Reduction.dependence
 
     def decompose(self, *inputs: Node) -> Node | None:
         x = cast(inputs[0], self.result_dtype(inputs[0].dtype))

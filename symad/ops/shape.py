@@ -48,6 +48,7 @@ class _ToShape(Linear):
 
     dims: KnownRank
 
+    elements = "moved"
     is_view = True
 
     def attributes(self) -> dict[str, Any]:
@@ -55,6 +56,9 @@ class _ToShape(Linear):
 
     def differentiable(self, slot: int) -> bool:
         return slot == 0
+
+    def is_size(self, slot: int) -> bool:
+        return slot > 0
 
     def infer(self, *types: Any) -> Type:
         (x,) = tensor_types(types[0])
@@ -303,6 +307,7 @@ class ExpandDims(Linear):
     axis: tuple[int, ...]
 
     name = "expand_dims"
+    elements = "moved"
     sign = "as inputs"
     numpy = np.expand_dims
     is_view = True
@@ -360,6 +365,7 @@ class Squeeze(Linear):
     axis: tuple[int, ...] | None
 
     name = "squeeze"
+    elements = "moved"
     sign = "as inputs"
     numpy = np.squeeze
     is_view = True

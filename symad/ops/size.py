@@ -21,6 +21,7 @@ from symad.ops.base import Operand, as_node, register, tensor_types
 from symad.types import (
     Dimension,
     KnownRank,
+    SparseType,
     TensorType,
     Type,
     UnknownDim,
@@ -149,6 +150,8 @@ def shape(x: Operand) -> Any:
     np.int64(2)
     """
     node = as_node(x)
+    if isinstance(node.type, SparseType):
+        return node.type.shape
     (type_,) = tensor_types(node.type)
     if isinstance(type_.shape, UnknownShape):
         return apply(ShapeVector(), node)

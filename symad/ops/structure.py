@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from symad.errors import GraphTypeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.nested import is_nested, leaves, rebuild
 from symad.graph.node import Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import zeros_like
-from symad.ops.base import Operand, as_node, register
+from symad.ops.base import Operand, as_node, register, static_shape
 from symad.ops.batching import stacked
 from symad.types import StructureType, Type
 
@@ -63,6 +66,10 @@ class MakeStructure(Op):
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return item_or_none(adjoint, self.key_of(slot))
 
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        found = {self.key_of(slot): array for slot, array in enumerate(labels)}
+        return {key: found.get(key) for key in self.keys}
+
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return only_item(out, self.key_of(slot), tangent)
 
@@ -99,6 +106,10 @@ class StructureItem(Op):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return only_item(inputs[0], self.key, adjoint)
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        found = labels[0][self.key]
+        return np.zeros(static_shape(out), int) if found is None else found
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return item_or_none(tangent, self.key)

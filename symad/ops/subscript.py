@@ -9,6 +9,7 @@ the positions where it is true, as soon as the sizes of its axes are known.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,11 @@ def _parts(entry: Any) -> tuple[Any, ...]:
     return entry if isinstance(entry, tuple) else (entry,)
 
 
+def count_holes(key: Key) -> int:
+    """Return how many integer inputs a key has."""
+    return sum(entry.count(HOLE) for entry in key if isinstance(entry, (tuple, str)))
+
+
 def index_types(key: Key, types: Sequence[TensorType]) -> list[TensorType]:
     """Return the types of the inputs that are indices, without the bounds of slices."""
     return [type_ for type_, is_bound in zip(types, are_bounds(key), strict=True) if not is_bound]
@@ -222,6 +228,53 @@ def full_key(key: Key, shape: KnownRank) -> Key:
         raise ShapeError(f"{len(shape) - missing} indices for an array of {len(shape)} axes")
     at = key.index(Ellipsis) if Ellipsis in key else len(key)
     return (*key[:at], *[FULL] * missing, *key[at:])
+
+
+@lru_cache(maxsize=64)
+def tiling(keys: tuple[Key, ...], shape: tuple[int, ...]) -> tuple[bool, bool]:
+    """Return whether no element of an array is selected twice by keys, and whether all are once.
+
+    Both are false for keys with index arrays or steps.
+
+    Examples
+    --------
+    >>> tiling((((None, 2, None),), (2,), (3,)), (4,))
+    (True, True)
+    """
+    boxes = [_box(key, shape) for key in keys]
+    found = [box for box in boxes if box is not None]
+    if len(found) < len(keys):
+        return False, False
+    cuts = [
+        sorted({0, size, *(end for box in found for end in box[axis])})
+        for axis, size in enumerate(shape)
+    ]
+    places = [{cut: place for place, cut in enumerate(ends)} for ends in cuts]
+    uses = np.zeros([len(ends) - 1 for ends in cuts], np.intp)
+    for box in found:
+        uses[tuple([slice(at[a], at[b]) for (a, b), at in zip(box, places, strict=True)])] += 1
+    apart = bool((uses <= 1).all())
+    return apart, apart and bool(uses.all())
+
+
+def _box(key: Key, shape: tuple[int, ...]) -> list[tuple[int, int]] | None:
+    """Return where the selection of a key begins and ends on each axis, if it is a box."""
+    axes = iter(shape)
+    box = []
+    for entry in full_key(key, shape):
+        if entry is None or entry is Ellipsis:
+            continue
+        size = next(axes)
+        if isinstance(entry, int):
+            box.append((entry % size, entry % size + 1))
+        elif HOLE in entry:
+            return None
+        else:
+            taken = range(*slice(*entry).indices(size))
+            if len(taken) > 1 and abs(taken.step) > 1:
+                return None
+            box.append((min(taken, default=0), max(taken, default=-1) + 1))
+    return box
 
 
 def _check_range(index: Any, dim: Dimension) -> None:

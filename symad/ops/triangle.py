@@ -20,6 +20,7 @@ class _Triangle(Linear):
 
     k: int
 
+    elements = "moved"
     reads_all = fills_all = False
 
     def infer(self, *types: Any) -> Type:
@@ -119,6 +120,7 @@ class Diagonal(Linear):
     axis2: int
 
     name = "diagonal"
+    elements = "moved"
     in_expressions = True
     sign = "as inputs"
     reads_all = False
@@ -172,6 +174,7 @@ class DiagonalPlace(Linear):
     axis2: int
 
     name = "diagonal_place"
+    elements = "moved"
     fills_all = False
     numpy = staticmethod(_place_diagonal)
     samples = (
@@ -230,6 +233,7 @@ class DiagonalMatrix(Linear):
     k: int
 
     name = "diag"
+    elements = "moved"
     fills_all = False
     numpy = np.diag
     samples = (

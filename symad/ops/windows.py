@@ -69,6 +69,7 @@ class Windows(Linear, _Sliding):
     """All windows of an array: element k of window p is x[p·step + k·gap]: a view."""
 
     name = "windows"
+    elements = "moved"
     reads_all = False
     is_view = True
     sign = "as inputs"
@@ -111,6 +112,7 @@ class WindowSum(Linear, _Sliding):
     """Add windows up in an array of the shape of ``like``: the transpose of :class:`Windows`."""
 
     name = "window_sum"
+    elements = "added"
     fills_all = False
     sign = "as inputs"
     numpy = staticmethod(_window_sum)

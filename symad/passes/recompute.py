@@ -13,7 +13,6 @@ nodes even where equal nodes are shared.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import replace
 
 from symad.graph.evaluation_order import frugal_order, is_view
 from symad.graph.graph import Graph, rebuild, replace_inputs
@@ -187,7 +186,7 @@ class _Rewriting:
 
     def _again(self, node: Node, anchor: Node, role: Role[Node] | None) -> Node:
         """Return a node like ``node`` that is computed after ``anchor``."""
-        role = role and replace(role, kind=RoleKind.LOCAL)
+        role = role and role.of_kind(RoleKind.LOCAL)
         for missing in self._missing(node, self._search.place[anchor]):
             inputs = tuple(self._there(source, anchor) for source in missing.inputs)
             with creating(Creation(missing.scope, missing.site, role)):

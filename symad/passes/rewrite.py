@@ -17,7 +17,7 @@ from symad.graph.graph import Graph, descend, rebuild
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.graph.provenance import creating
-from symad.passes.rule import LOOKED_AT, AnyRule, Procedure, head
+from symad.passes.rule import LOOKED_AT, AnyRule, Procedure
 
 _MOST_REWRITES = 64
 """The most rewrites in a row; terminating rules stay far below this bound."""
@@ -42,6 +42,8 @@ class Rewriting(NamedTuple):
 
 
 Recorder = Callable[[Rewriting], None]
+Form = tuple[Any, ...]
+"""What :func:`form_of` returns."""
 
 
 class RuleSet:
@@ -49,7 +51,7 @@ class RuleSet:
 
     def __init__(self, rules: Iterable[AnyRule]) -> None:
         self.rules = tuple(rules)
-        self._of: dict[tuple[type, ...], tuple[AnyRule, ...]] = {}
+        self._of: dict[Form, tuple[AnyRule, ...]] = {}
         self._of_kind: dict[type, list[AnyRule]] = {}
 
     @cached_property
@@ -61,21 +63,29 @@ class RuleSet:
                 found.setdefault(root, []).append(number)
         return found
 
-    def of(self, node: Node) -> tuple[AnyRule, ...]:
-        """Return the rules that are tried at a node."""
-        if not self.rules:
-            return ()
-        key = (type(node.op), *map(head, node.inputs[:LOOKED_AT]))
-        found = self._of.get(key)
+    def of(self, form: Form) -> tuple[AnyRule, ...]:
+        """Return the rules that may match nodes of a form."""
+        found = self._of.get(form)
         if found is None:
-            kind, *heads = key
+            is_twice, kind, *heads = form
             suited = self._of_kind.get(kind)
             if suited is None:
                 numbers = {n for base in kind.__mro__ for n in self._by_root.get(base, ())}
                 suited = self._of_kind[kind] = [self.rules[n] for n in sorted(numbers)]
-            found = tuple([rule for rule in suited if rule.may_match(kind, heads)])
-            self._of[key] = found
+            found = tuple(
+                [r for r in suited if (is_twice or not r.is_twice) and r.may_match(kind, heads)]
+            )
+            self._of[form] = found
         return found
+
+
+def form_of(node: Node) -> Form:
+    """Return the classes of a node's op and of its first inputs, by which rules are selected, and
+    whether its two inputs are the same."""
+    inputs = node.inputs
+    is_twice = len(inputs) == 2 and inputs[0] is inputs[1]
+    heads = [Constant if type(x) is Constant else type(x.op) for x in inputs[:LOOKED_AT]]
+    return is_twice, type(node.op), *heads
 
 
 def rewrite(
@@ -126,8 +136,7 @@ def with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
     """Return a new node like ``node`` with other inputs of the same types."""
     if all(map(is_, inputs, node.inputs)):
         return node
-    with creating(node):
-        return Node(node.op, inputs, node.type, node.name)
+    return Node(node.op, inputs, node.type, node.name, node)
 
 
 class _Interner:
@@ -139,29 +148,22 @@ class _Interner:
 
     def __init__(self) -> None:
         self._known: dict[Any, Node] = {}
-        self._number: dict[Node, int] = {}
 
     def intern(self, node: Node) -> Node:
         """Return the first node that equals ``node``, whose inputs must be interned."""
-        if node.op is not None:
-            key: Any = (node.op, self._operands(node.op, node.inputs))
+        op, inputs = node.op, node.inputs
+        if op is not None:
+            if len(inputs) == 2 and op.commutative and not op.order_shows:
+                inputs = inputs if id(inputs[0]) < id(inputs[1]) else inputs[::-1]
+            key: Any = (op if op._fields else type(op), inputs)
         elif isinstance(node, Constant) and node.value.nbytes <= _COMPARED_BYTES:
             key = (node.type, node.value.tobytes())
         else:
             return node
         known = self._known.setdefault(key, node)
-        if known is node or known.type != node.type or not _is_same_op(known.op, node.op):
+        if known is node or known.type != node.type or not _is_same_op(known.op, op):
             return node
         return known
-
-    def _operands(self, op: Op, inputs: tuple[Node, ...]) -> tuple[Node, ...]:
-        if len(inputs) == 2 and op.commutative and not op.order_shows:
-            a, b = inputs
-            return inputs if self._order(a) <= self._order(b) else (b, a)
-        return inputs
-
-    def _order(self, node: Node) -> int:
-        return self._number.setdefault(node, len(self._number))
 
 
 def _is_same_op(a: Op | None, b: Op | None) -> bool:
@@ -176,6 +178,8 @@ class RewriteWalk:
         self.rules, self.record = rules, record
         self.final: dict[Node, Node] = {}
         self.interner = _Interner()
+        self._met: set[type] = set()
+        self._rules_at: dict[Form, tuple[AnyRule, ...]] = {}
 
     def over(self, graph: Graph) -> Graph:
         """Return a graph in its final form; its inputs are leaves."""
@@ -191,7 +195,7 @@ class RewriteWalk:
         return Graph(outputs, graph.inputs, descend(graph, final))
 
     def _visit(self, node: Node) -> Node:
-        """Return the final form of a node whose inputs are final."""
+        """Return the final form of a node whose inputs have final forms."""
         root = self._with_final_inputs(node)
         same = self.interner.intern(root)
         if same is not root:
@@ -244,12 +248,15 @@ class RewriteWalk:
         return (node, 0) if new is None else (new, 1)
 
     def _with_final_inputs(self, node: Node) -> Node:
-        final = self.final
-        return with_inputs(node, tuple([final[source] for source in node.inputs]))
+        final, inputs = self.final, node.inputs
+        new = tuple([final[source] for source in inputs])
+        if all(map(is_, new, inputs)):
+            return node
+        return Node(node.op, new, node.type, node.name, node)
 
     def _apply_rule(self, node: Node) -> Node | None:
         """Return the result of the first rule that applies to a node, ``None`` if none does."""
-        rules = self.rules.of(node)
+        rules = self._rules_for(node)
         if not rules:
             return None
         with creating(node):
@@ -260,3 +267,16 @@ class RewriteWalk:
                         self.record(Rewriting(rule, node, new))
                     return new
         return None
+
+    def _rules_for(self, node: Node) -> tuple[AnyRule, ...]:
+        """Return the rules to try at a node: those whose ops have all been met."""
+        form = form_of(node)
+        kind = form[1]
+        if kind not in self._met:
+            self._met.add(kind)
+            self._rules_at.clear()
+        found = self._rules_at.get(form)
+        if found is None:
+            found = tuple([r for r in self.rules.of(form) if r.needs <= self._met])
+            self._rules_at[form] = found
+        return found

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from symad.errors import ShapeError
 from symad.graph.formula import MINUS, PRODUCT, Term, binding, format_term, plain_call
@@ -63,6 +63,10 @@ class AnyRule(Protocol):
         """Classes of the ops that it may bring in."""
 
     @property
+    def is_twice(self) -> bool:
+        """Whether it applies only to nodes with the same input twice."""
+
+    @property
     def mends(self) -> bool:
         """Whether its replacement also has more exact derivatives: see :func:`mending`."""
 
@@ -102,6 +106,10 @@ class LinearWildcard(Variable):
     """A wildcard in which a pattern is linear."""
 
 
+class NumberWildcard(Variable):
+    """A wildcard that matches a number, which may be broadcast."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """Replace instances of ``pattern`` by ``replacement``.
@@ -122,6 +130,8 @@ class Rule:
         Wildcards that match attributes of ops, such as an axis.
     masks : tuple of str
         Wildcards that match booleans.
+    numbers : tuple of str
+        Wildcards that match known numbers only, alone or broadcast.
     linear : tuple of str
         Wildcards in which the pattern is linear, as in an adjoint.  A part of it that contains one
         may be masked, where(c, part, 0): the rule then applies with where(c, v, 0) for each v in
@@ -156,6 +166,7 @@ class Rule:
     kinds: str = FLOATS
     attributes: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
     linear: tuple[str, ...] = ()
     mends: bool = False
     mixed: bool = False
@@ -170,7 +181,8 @@ class Rule:
     def _wildcard(self, name: str) -> Any:
         if name in self.attributes:
             return Attribute(name)
-        kind = LinearWildcard if name in self.linear else Variable
+        kind = NumberWildcard if name in self.numbers else Variable
+        kind = LinearWildcard if name in self.linear else kind
         return kind(name, dtype="bool" if name in self.masks else "float64")
 
     @cached_property
@@ -220,17 +232,26 @@ class Rule:
         return any(all(map(_may_be, wanted, given)) for given in orders)
 
     @cached_property
-    def _is_twice(self) -> bool:
+    def is_twice(self) -> bool:
         """Whether both inputs of the root are the same wildcard, as in x + x."""
         inputs = self.tree.inputs
         return len(inputs) == 2 and inputs[0] is inputs[1]
 
+    @cached_property
+    def _number(self) -> Any:
+        """The number among the inputs of the root, ``None`` if there is none."""
+        numbers = [x.value[()] for x in self.tree.inputs if isinstance(x, Constant)]
+        return numbers[0] if numbers else None
+
     def apply(self, node: Node) -> Node | None:
         """Return the replacement for ``node`` if the pattern matches it, else ``None``."""
-        if self._is_twice and node.inputs[0] is not node.inputs[1]:
+        if self.is_twice and node.inputs[0] is not node.inputs[1]:
+            return None
+        number = self._number
+        if number is not None and not any([_is_number(x, number) for x in node.inputs]):
             return None
         for match in _unify(self.tree, node, {}):
-            bound = _masked(match)
+            bound = _masked(match) if self.linear else match
             nodes = [value for value in bound.values() if isinstance(value, Node)]
             if not all(map(self._takes, nodes)):
                 continue
@@ -292,6 +313,7 @@ class Procedure:
     needs: frozenset[type[Op]] = frozenset()
     makes: frozenset[type[Op]] = frozenset()
     mends: bool = False
+    is_twice: ClassVar[bool] = False
 
     def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
         """Return whether the function is to be called for such a node."""
@@ -349,9 +371,9 @@ def static_shape(node: Node) -> tuple[int, ...] | None:
 
 def number_of(node: Node) -> Any:
     """Return the number that all elements of ``node`` are known to equal, or ``None``."""
-    if isinstance(node.op, BroadcastTo):
+    if type(node.op) is BroadcastTo:
         node = node.inputs[0]
-    return node.value[()] if isinstance(node, Constant) and node.value.ndim == 0 else None
+    return node.value[()] if type(node) is Constant and not node.value.ndim else None
 
 
 def is_scalar(node: Node) -> bool:
@@ -359,9 +381,12 @@ def is_scalar(node: Node) -> bool:
     return isinstance(node.type, TensorType) and node.type.shape == ()
 
 
-def _is_same_number(number: Any, value: Any) -> bool:
-    """Return whether numbers are equal, including the sign of zero."""
-    return bool(number == value) and math.copysign(1, number) == math.copysign(1, value)
+def _is_number(node: Node, value: Any) -> bool:
+    """Return whether ``node`` is known to equal a number, including the sign of zero."""
+    number = number_of(node)
+    if number is None or number != value:
+        return False
+    return math.copysign(1, number) == math.copysign(1, value)
 
 
 _MASK = " mask"
@@ -393,14 +418,15 @@ def _through_mask(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding
 def _unify(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
     """Yield each way in which ``node`` is an instance of ``pattern``, given the bindings so far."""
     if isinstance(pattern, Variable):
+        if isinstance(pattern, NumberWildcard) and number_of(node) is None:
+            return
         known = bound.setdefault(pattern.name or "", node)
         if known is node:
             yield bound
     elif isinstance(node.op, Where) and not isinstance(pattern.op, Where) and pattern.op:
         yield from _through_mask(pattern, node, bound)
     elif isinstance(pattern, Constant):
-        number = number_of(node)
-        if number is not None and _is_same_number(number, pattern.value[()]):
+        if _is_number(node, pattern.value[()]):
             yield bound
     elif type(pattern.op) is type(node.op) and len(pattern.inputs) == len(node.inputs):
         assert pattern.op is not None and node.op is not None
@@ -441,8 +467,8 @@ def _unify_all(
 
 def _may_be(pattern: Node, given: type) -> bool:
     """Return whether a node with this head may be an instance of ``pattern``."""
-    wanted = head(pattern)
-    if isinstance(pattern, Variable) or wanted is given:
+    wanted = Constant if isinstance(pattern, NumberWildcard) else head(pattern)
+    if wanted is given or (isinstance(pattern, Variable) and wanted is not Constant):
         return True
     if given is Where:
         return any(isinstance(node, LinearWildcard) for node in topological_order([pattern]))

@@ -13,8 +13,10 @@ import numpy as np
 
 from symad.errors import EvaluationError, SymadError
 from symad.graph.graph import Graph, rebuild, replace_inputs
-from symad.graph.node import Constant, Node, Parameter, infer_type
+from symad.graph.node import Constant, Node, Parameter, infer_type, reporting
+from symad.graph.op import Op
 from symad.graph.provenance import creating
+from symad.ops.base import register
 from symad.ops.body import WithBody
 from symad.types import TensorType, Type
 
@@ -22,6 +24,7 @@ _FOLDED_SIZE = 64
 """The most elements in integers that are folded: those of shapes, axes and indices."""
 
 
+@register
 def specialise(graph: Graph, types: Sequence[Type]) -> Graph:
     """Return ``graph`` for inputs of concrete ``types``.
 
@@ -54,7 +57,23 @@ def specialise(graph: Graph, types: Sequence[Type]) -> Graph:
             continue
         with creating(node):
             fed[node] = Node(None, (), type_, node.label)
+    if not fed and not any(map(_may_change, {type(node.op) for node in graph.nodes})):
+        if not any(map(_is_integer, graph.nodes)):
+            return graph
     return rebuild(graph, _specialise_node, fed)
+
+
+def _may_change(kind: type[Op | None]) -> bool:
+    """Return whether ops of a class may change although their inputs do not."""
+    return issubclass(kind, Op) and (
+        kind.specialise is not Op.specialise or issubclass(kind, WithBody)
+    )
+
+
+def _is_integer(node: Node) -> bool:
+    """Return whether a node computes integers."""
+    type_ = node.type
+    return node.op is not None and isinstance(type_, TensorType) and type_.dtype.kind in "iu"
 
 
 def _specialise_node(node: Node, inputs: tuple[Node, ...]) -> Node:
@@ -62,10 +81,14 @@ def _specialise_node(node: Node, inputs: tuple[Node, ...]) -> Node:
     if isinstance(node.op, WithBody):
         return _specialise_body(node, node.op, inputs)
     try:
-        simpler = node.op.specialise(*inputs)
+        with reporting(node.op.name, *inputs):
+            simpler = node.op.specialise(*inputs)
     except SymadError:
-        infer_type(node.op, inputs)  # raises the same error with op, types and the user's line
+        infer_type(node.op, inputs)  # raises the same error with the types of all inputs
         raise
+    except MemoryError as error:
+        what = f"{node.op.name} failed: {type(error).__name__}: {error}"
+        raise EvaluationError(what, where=node.site.describe()) from error
     if simpler is None:
         simpler = replace_inputs(node, inputs)
     return _fold_integers(simpler)
@@ -79,7 +102,7 @@ def _specialise_body(node: Node, op: WithBody, inputs: tuple[Node, ...]) -> Node
 
 def _fold_integers(node: Node) -> Node:
     """Return a small integer computed from constants as a constant."""
-    if node.op is None or not isinstance(node.type, TensorType) or node.type.dtype.kind not in "iu":
+    if node.op is None or not isinstance(node.type, TensorType) or not _is_integer(node):
         return node
     sources = [source.value for source in node.inputs if isinstance(source, Constant)]
     sizes = [value.size for value in sources]

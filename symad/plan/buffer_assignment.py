@@ -35,6 +35,8 @@ class StorageKind(Enum):
     """The data of an argument."""
     OUTPUT = auto()
     """The data of a result."""
+    GROWING = auto()
+    """Memory that a loop enlarges when it needs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ class Storage:
         >>> print(Storage(StorageKind.ARENA, 64), Storage(StorageKind.OUTPUT, 1), sep=", ")
         arena +64, result 1
         """
-        if self.kind is StorageKind.FIXED:
-            return "constant"
+        if self.kind in (StorageKind.FIXED, StorageKind.GROWING):
+            return "constant" if self.kind is StorageKind.FIXED else "stack that grows"
         what = {StorageKind.ARENA: "arena +", StorageKind.INPUT: "input "}
         return f"{what.get(self.kind, 'result ')}{self.place}"
 

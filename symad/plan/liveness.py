@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.ops.structure import StructureItem
 from symad.types import StructureType, TensorType
 
-Sharing: TypeAlias = dict[Node, tuple[Node, ...]]
-"""For each node, the nodes whose memory it may share."""
+
+class Sharing(dict[Node, tuple[Node, ...]]):
+    """For each node, the nodes whose memory it may share; without an entry, itself alone."""
+
+    def __missing__(self, node: Node) -> tuple[Node, ...]:
+        return (node,)
+
 
 Thing = TypeVar("Thing")
 
@@ -60,13 +65,14 @@ def sharing_of(graph: Graph, copied: Container[Node] = ()) -> Sharing:
     copied : container of Node
         Nodes that are not views although their ops may return views.
     """
-    sharing: Sharing = {node: (node,) for node in graph.inputs}
-    items = _computed_items(graph)
+    sharing = Sharing()
+    given = set(graph.inputs)
+    items = _computed_items(graph, given)
     items_of: dict[Node, list[Node]] = {}
     for item in items.values():
         items_of.setdefault(item.inputs[0], []).append(item)
     for node in graph.nodes:
-        if node in sharing:
+        if node in given:
             continue
         if node in items:
             sharing[node] = (items[node],)
@@ -75,23 +81,20 @@ def sharing_of(graph: Graph, copied: Container[Node] = ()) -> Sharing:
             if node.op is None or node.op.is_view:
                 parts = [part for source in node.inputs for part in sharing[source]]
             sharing[node] = (node, *dict.fromkeys(parts))
-        elif node.op is None or not node.op.is_view or node in copied:
-            sharing[node] = (node,)
-        else:
+        elif node.op is not None and node.op.is_view and node not in copied:
             sharing[node] = sharing[node.inputs[0]]
     return sharing
 
 
-def _computed_items(graph: Graph) -> dict[Node, Node]:
+def _computed_items(graph: Graph, given: set[Node]) -> dict[Node, Node]:
     """Return the first node that takes each item of a structure that an op has computed.
 
     Items that are themselves structures are skipped.
     """
     first: dict[tuple[Node, Any], Node] = {}
     items: dict[Node, Node] = {}
-    given = set(graph.inputs)
     for node in graph.nodes:
-        if node in given or not isinstance(node.op, StructureItem):
+        if not isinstance(node.op, StructureItem) or node in given:
             continue
         whole = node.inputs[0]
         if whole in given or whole.op is None or whole.op.is_view:

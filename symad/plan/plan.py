@@ -7,9 +7,10 @@ an input that it is the last to use, if the op allows that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,11 +22,11 @@ from symad.notation.names import Names, labels_of
 from symad.notation.view import View
 from symad.plan.liveness import Sharing, Span, sharing_of, spans
 from symad.plan.memory import MemoryUse, Placement, memory_use
+from symad.types import TensorType
 from symad.visible import display_width, visible
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(NamedTuple):
     """Compute ``node`` from registers ``inputs`` into register ``output``.
 
     Attributes
@@ -164,26 +165,36 @@ def _instructions(
     over: dict[Node, Node],
 ) -> Iterator[Instruction]:
     """Yield the instructions in order, each with a register for its result; fill ``over``."""
-    given = set(graph.inputs)
-    order = [node for node in frugal_order(graph) if node.op is not None and node not in given]
-    reads = [(node, *node.inputs) for node in order]
-    last = spans(reads, graph.outputs)
-    writer = _Overwriting(graph, sharing, reads)
-    dying: dict[int, list[Node]] = {}
-    for node, (_, step) in last.items():
-        if node not in pinned:
-            dying.setdefault(step, []).append(node)
+    order = [node for node in frugal_order(graph) if node not in pinned]
+    writer = _Overwriting(graph, sharing, order)
+    dying = _dying(order, pinned.union(graph.outputs))
+    of, nothing = registers.of, ()
     for step, node in enumerate(order):
-        sources = tuple(registers.of[source] for source in node.inputs)
-        dead = dying.get(step, [])
-        taken = writer.input_for(node, dead, step)
-        if taken is not None:
-            over[node] = taken
-        overwrites = None if taken is None else registers.of[taken]
+        sources = tuple([of[source] for source in node.inputs])
+        dead = dying.get(step, nothing)
+        overwrites = None
+        if dead:
+            taken = writer.input_for(node, dead, step)
+            if taken is not None:
+                over[node], overwrites = taken, of[taken]
         frees = [registers.release(value) for value in dead if value is not node]
         output = registers.take(node)
-        rest = tuple(register for register in frees if register != output)
+        rest = tuple([register for register in frees if register != output])
         yield Instruction(node, sources, output, rest, overwrites)
+
+
+def _dying(order: Sequence[Node], kept: Collection[Node]) -> dict[int, list[Node]]:
+    """Return the values that no step needs after each step, in order of their first use."""
+    last: dict[Node, int] = {}
+    for step, node in enumerate(order):
+        last[node] = step
+        for source in node.inputs:
+            last[source] = step
+    dying: dict[int, list[Node]] = {}
+    for node, step in last.items():
+        if node not in kept:
+            dying.setdefault(step, []).append(node)
+    return dying
 
 
 class _Registers:
@@ -195,15 +206,18 @@ class _Registers:
         self._free: list[int] = []
 
     def take(self, node: Node) -> int:
-        if not self._free:
-            self._free.append(self.count)
+        if self._free:
+            register = self._free.pop()
+        else:
+            register = self.count
             self.count += 1
-        self.of[node] = self._free.pop()
-        return self.of[node]
+        self.of[node] = register
+        return register
 
     def release(self, node: Node) -> int:
-        self._free.append(self.of[node])
-        return self.of[node]
+        register = self.of[node]
+        self._free.append(register)
+        return register
 
 
 class _Overwriting:
@@ -212,25 +226,29 @@ class _Overwriting:
     Only NumPy's ufuncs can write to a given array.
     """
 
-    def __init__(self, graph: Graph, sharing: Sharing, steps: Sequence[tuple[Node, ...]]) -> None:
-        self._graph, self._sharing, self._steps = graph, sharing, steps
+    def __init__(self, graph: Graph, sharing: Sharing, order: Sequence[Node]) -> None:
+        self._graph, self._sharing, self._order = graph, sharing, order
 
     @cached_property
     def _needed(self) -> dict[Node, Span]:
         """The steps between which memory is needed, by the nodes that own it."""
         sharing = self._sharing
-        memory = [{part for value in values for part in sharing[value]} for values in self._steps]
+        reads = [(node, *node.inputs) for node in self._order]
+        memory = [{part for value in values for part in sharing[value]} for values in reads]
         return spans(memory, [part for node in self._graph.outputs for part in sharing[node]])
 
-    def input_for(self, node: Node, dead: list[Node], step: int) -> Node | None:
+    def input_for(self, node: Node, dead: Sequence[Node], step: int) -> Node | None:
         """Return an input whose last use is here and whose memory has the layout of the result."""
-        assert node.op is not None
-        if not dead or not node.op.is_in_place or node.ndim == 0 or not node.type.is_static:
+        op, type_ = node.op, node.type
+        assert op is not None
+        if not op.is_in_place or not isinstance(type_, TensorType) or not type_.is_static:
+            return None
+        if type_.shape == ():
             return None
         for source in node.inputs:
             is_alone = source in dead and self._sharing[source] == (source,)
-            if is_alone and source.type == node.type and self._needed[source][1] == step:
-                return source if isinstance(node.op.kernel(), np.ufunc) else None
+            if is_alone and source.type == type_ and self._needed[source][1] == step:
+                return source if isinstance(op.kernel(), np.ufunc) else None
         return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from symad.drawing.svg import to_page_svg
 from symad.graph.formula import Term, format_term
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter
+from symad.graph.provenance import Site
 from symad.graph.traverse import topological_order
 from symad.notation.escape import visible
 from symad.notation.names import Names
@@ -246,7 +246,7 @@ def _sources(drawn: Iterable[tuple[str, Node]]) -> list[dict[str, str]]:
     for (filename, line), ids in sorted(nodes.items()):
         name = filename.replace("\\", "/").rpartition("/")[2]
         where = f"column {line}" if filename.startswith("<expr") else f"{name}:{line}"
-        text = linecache.getline(filename, line).strip()
+        text = Site(filename, line).source
         rows.append({"w": visible(where), "t": visible(text, 120), "n": " ".join(ids)})
     return rows
 

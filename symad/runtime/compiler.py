@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from symad.backends.base import Backend, BackendName, Settings
 from symad.errors import FeedError, GraphError, GraphTypeError
+from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph, replace_inputs
 from symad.graph.graph import rebuild as rebuild_graph
 from symad.graph.nested import leaves, leaves_with_paths, rebuild
@@ -106,7 +107,8 @@ def compile(
         everything = _substitute(everything, fed, givens)
     results = rebuild(outputs, iter(everything[: len(fetched)]))
     stored = dict(zip(updates or {}, everything[len(fetched) :], strict=True))
-    graph = Graph(everything, _with_leaves(fed, [*everything, *stored], Parameter))
+    with collector_paused():
+        graph = Graph(everything, _with_leaves(fed, [*everything, *stored], Parameter))
     return Function(graph, inputs, results, stored, settings, name or "function")
 
 

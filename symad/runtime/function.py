@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from symad.backends.base import CallMark, DirectProgram, Program, Settings
+from symad.backends.base import (
+    Backend,
+    CallForm,
+    DirectEntry,
+    DirectProgram,
+    Dispatcher,
+    Key,
+    Program,
+    Settings,
+)
+from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node, Parameter
 from symad.runtime.inputs import Binding, accept, type_of
 from symad.runtime.introspection import OfInstances, documentation_of, signature_of
 from symad.runtime.out_argument import Targets
-from symad.types import Dimension, Type
+from symad.types import Dimension, TensorType, Type
 from symad.visible import visible
 
 if TYPE_CHECKING:
@@ -28,8 +40,9 @@ if TYPE_CHECKING:
 
 _CACHED_PROGRAMS = 64
 """The most input signatures for which one function keeps a program."""
-_CHAINED = 4
-"""The most native functions that a call tries in turn before it uses the general path."""
+_MOST_SIZES = 8
+"""The length of the longest vector that is a shape."""
+_NOTHING: Mapping[int, Any] = MappingProxyType({})
 
 
 @dataclass(eq=False, slots=True)
@@ -38,18 +51,18 @@ class Specialisation:
 
     Attributes
     ----------
+    graph : Graph
+        The graph of the function, with constants for the inputs that are sizes.
     program : Program
     passes : Optimised
     memory : int
         The bytes that a call needs besides the inputs, if they are worth checking, else 0.
-    was_entered : bool
-        Whether calls go directly to native code, if they can.
     """
 
+    graph: Graph
     program: Program
     passes: Optimised
     memory: int
-    was_entered: bool = False
 
 
 class Function:
@@ -104,10 +117,14 @@ class Function:
         self._held = _Locks([parameter.lock for parameter in sorted(self.parameters, key=id)])
         self._specialisations: OrderedDict[Any, Specialisation] = OrderedDict()
         self._latest: Specialisation | None = None
-        self._entered: list[Specialisation] = []
-        self._mark = np.zeros(1, np.int64)
         self._workspace = settings.backend.workspace()
         self._lock = threading.Lock()
+        binding, changed = self._binding, tuple(self.updates)
+        given, names = tuple(binding.arguments), binding.names()
+        self._sizes = _sizes_of(graph, settings.backend)
+        form = CallForm(given, names, self.parameters, changed, self._sizes)
+        self._results = (outputs, tuple(self.updates.values())) if changed else outputs
+        self._direct = _DirectCalls(form, settings.backend, self._results, name)
 
     def __call__(self, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """Return the outputs for the given inputs, in the structure given to :func:`symad.compile`.
@@ -146,17 +163,22 @@ class Function:
         """
         if out is not None and self._binding.takes_out:
             keywords["out"], out = out, None
-        sizes: dict[Dimension, int] = {}
         given = self._binding.values(args, keywords)
-        pairs = zip(given, self._binding.nodes, strict=True)
-        values = [accept(value, node, sizes) for value, node in pairs]
+        values = self._accepted(given)
+        self._direct.note(given, keywords)
         if not self.parameters:
             return rebuild(self.outputs, iter(self._run(values, out)))
         with self._held:
-            values += [parameter.value for parameter in self.parameters]
+            values += [parameter.value[()] for parameter in self.parameters]
             results = self._run(values, out)
             self._store(results)
         return rebuild(self.outputs, iter(results))
+
+    def _accepted(self, given: Sequence[Any]) -> list[Any]:
+        """Return the values for the inputs, checked and converted."""
+        sizes: dict[Dimension, int] = {}
+        pairs = zip(given, self._binding.nodes, strict=True)
+        return [accept(value, node, sizes) for value, node in pairs]
 
     def arguments(self, *args: Any, **keywords: Any) -> list[Any]:
         """Return the checked value of each input of :attr:`graph` for a call with these arguments,
@@ -167,10 +189,7 @@ class Function:
         FeedError
             As for a call.
         """
-        sizes: dict[Dimension, int] = {}
-        given = self._binding.values(args, keywords)
-        pairs = zip(given, self._binding.nodes, strict=True)
-        values = [accept(value, node, sizes) for value, node in pairs]
+        values = self._accepted(self._binding.values(args, keywords))
         return values + [parameter.value for parameter in self.parameters]
 
     def _run(self, values: Sequence[Any], out: Any) -> list[Any]:
@@ -191,31 +210,49 @@ class Function:
 
     def _find(self, values: Sequence[Any]) -> Specialisation:
         """Return the program for the shapes of ``values``, made on first use."""
-        key = tuple([_signature(value) for value in values])  # a list is faster than a generator
+        key = self._key_of(values, self._sizes)
         found = self._specialisations.get(key)
+        if found is None and self._sizes and len(self._specialisations) >= _CACHED_PROGRAMS:
+            key = self._key_of(values, frozenset())  # one program for all further numbers
+            found = self._specialisations.get(key)
         if found is None:
-            found = self._specialise([type_of(value) for value in values])
+            sizes = {k: values[k] for k in self._sizes if not isinstance(key[k], tuple)}
+            found = self._specialise([type_of(value) for value in values], sizes)
             self._check_memory(found)
-            with self._lock:
-                self._specialisations[key] = found
-                if len(self._specialisations) > _CACHED_PROGRAMS:
-                    self._specialisations.popitem(last=False)
+            self._keep(key, found)
         else:
-            if not found.was_entered:  # not worthwhile for shapes that occur once
-                self._enter_natively(found)
+            self._direct.dispatch()  # since the call came in another form than the first
             if not self.settings.backend.keeps_memory:
                 self._check_memory(found)
-        self._latest, self._mark[0] = found, 0
+        if self._direct.is_stale:
+            self._enter_natively()
+        self._latest, self._direct.latest[0] = found, 0
         return found
 
-    def _specialise(self, types: Sequence[Type]) -> Specialisation:
+    def _key_of(self, values: Sequence[Any], sizes: frozenset[int]) -> Key:
+        if not sizes:
+            return tuple([_signature(value) for value in values])  # faster than a generator
+        return tuple([
+            _numbers_in(value) if k in sizes else _signature(value)
+            for k, value in enumerate(values)
+        ])
+
+    def _specialise(
+        self, types: Sequence[Type], sizes: Mapping[int, Any] = _NOTHING
+    ) -> Specialisation:
         # What only the compiler needs is slow to import.
         from symad.runtime.memory_check import is_worth_checking
         from symad.runtime.pipeline import compile_graph
 
-        passes, program = compile_graph(self.graph, types, self.settings, self._workspace)
+        graph = self.graph
+        if sizes:
+            from symad.passes.size_inputs import with_sizes
+
+            graph = with_sizes(graph, sizes)
+        with collector_paused():
+            passes, program = compile_graph(graph, types, self.settings, self._workspace)
         memory = program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
-        return Specialisation(program, passes, memory)
+        return Specialisation(graph, program, passes, memory)
 
     def _check_memory(self, found: Specialisation) -> None:
         if found.memory:
@@ -223,52 +260,37 @@ class Function:
 
             check_memory(found.memory, found.program.plan, self.name)
 
-    def _enter_natively(self, found: Specialisation) -> None:
-        """Let calls with such values go directly to native code, if the whole program is native.
+    def _keep(self, key: Key, found: Specialisation) -> None:
+        """Keep a program, and let calls go directly to its native code, if there is any."""
+        with self._lock:
+            self._specialisations[key] = found
+            if len(self._specialisations) > _CACHED_PROGRAMS:
+                dropped, _ = self._specialisations.popitem(last=False)
+                self._direct.remove(dropped)
+            self._direct.add(key, found.program, self._by_values)
 
-        Python looks ``__call__`` up in the class, so this function gets its own class.  An entry
-        that does not match the values of a call passes them on to the previous entry.
+    def _enter_natively(self) -> None:
+        """Let calls go directly to native code.
+
+        Python looks ``__call__`` up in the class, so this function gets its own class.
         """
         with self._lock:
-            if found.was_entered:  # by another thread
+            call = self._direct.call(self._call)
+            if call is None:
                 return
-            found.was_entered = True
-            if not self._binding.is_flat:
-                return
-            if len(self._entered) == _CHAINED:
-                self._entered = []
-            fallback = type(self).__call__ if self._entered else self._call
-            mark = CallMark(self._mark, len(self._entered) + 1)
-            entry = self._entry(found.program, fallback, mark)
-            if entry is not None:
-                self._entered.append(found)
-                self.__class__ = type("Function", (Function,), {"__call__": entry})
-
-    def _entry(
-        self, program: Program, fallback: Callable[..., Any], mark: CallMark
-    ) -> Callable[..., Any] | None:
-        """Return a native entry for calls, which passes other arguments on to ``fallback``."""
-        if not isinstance(program, DirectProgram):
-            return None
-        if not self.parameters:
-            return program.entry(self.outputs, fallback, self.name, mark)
-        run = program.entry(list(self.graph.outputs), lambda *values: None, self.name, mark)
-        if run is None:
-            return None
-
-        def call(*args: Any, **keywords: Any) -> Any:
-            if not keywords:
-                with self._held:
-                    results = run(*args, *[parameter.value for parameter in self.parameters])
-                    if results is not None:
-                        self._store(results)
-                        return rebuild(self.outputs, iter(results))
-            return fallback(*args, **keywords)
-
-        return staticmethod(call)  # as a builtin, it does not receive the called function
+            if type(self) is Function:
+                self.__class__ = type("Function", (Function,), {"__call__": call})
+            else:
+                type(self).__call__ = call  # type: ignore[method-assign]
 
     def _call(self, *args: Any, **keywords: Any) -> Any:
         return Function.__call__(self, *args, **keywords)
+
+    def _by_values(self, *values: Any) -> Any:
+        """Return what a native function returns for these values, where it cannot take them."""
+        count = len(self._binding.nodes)
+        checked = [*self._accepted(values[:count]), *values[count:]]
+        return rebuild(self._results, iter(self._find(checked).program(checked)))
 
     def specialised(self, values: Sequence[Any] | None = None) -> Specialisation:
         """Return the program that a call runs.
@@ -281,11 +303,9 @@ class Function:
         """
         if values is not None:
             return self._find(values)
-        number = int(self._mark[0])
-        if number:
-            return self._entered[number - 1]
-        if self._latest is not None:
-            return self._latest
+        found = self._specialisations.get(self._direct.latest_key(), self._latest)
+        if found is not None:
+            return found
         return self._specialise([node.type for node in self.graph.inputs])
 
     @property
@@ -325,7 +345,7 @@ class Function:
         found = self.specialised()
         types = [node.type for node in found.passes.graph.inputs]
         settings = replace(self.settings, recompute=False)
-        passes, program = compile_graph(self.graph, types, settings, settings.backend.workspace())
+        passes, program = compile_graph(found.graph, types, settings, settings.backend.workspace())
         before, after = program.plan.lower_bound, found.program.plan.lower_bound
         if before is None or after is None:
             return None
@@ -406,6 +426,100 @@ Function.__doc__ = OfInstances(  # type: ignore[assignment]
 )
 
 
+class _DirectCalls:
+    """The native functions that calls of a compiled function go to.
+
+    While there is one program, calls go to its entry, if each argument is the value of an input.
+    Otherwise, and if a call passes something else, they go to a function that finds the entry.
+
+    Parameters
+    ----------
+    form : CallForm
+    backend : Backend
+    results : nested structure
+        What an entry returns.
+    name : str
+
+    Attributes
+    ----------
+    is_stale : bool
+        Whether :meth:`call` returns something new.
+    latest : array
+        The number of the entry of the latest call, or 0 if that is not known here.
+    """
+
+    def __init__(self, form: CallForm, backend: Backend, results: Any, name: str) -> None:
+        self._form, self._backend, self._results, self._name = form, backend, results, name
+        self._entries: dict[Key, DirectEntry] = {}
+        self._numbers = itertools.count(1)
+        self._programs = 0
+        self._dispatcher: Dispatcher | None = None
+        self._newest: DirectProgram | None = None
+        self._is_plain = not (form.parameters or form.sizes) and all(
+            isinstance(argument, Node) and isinstance(argument.type, TensorType)
+            for argument in form.arguments
+        )
+        self._is_dispatched = not self._is_plain
+        self.is_stale = False
+        self.latest = np.zeros(1, np.int64)
+
+    def add(self, key: Key, program: Program, by_values: Callable[..., Any]) -> None:
+        """Let calls with a key go to a program; ``by_values`` takes what its entry does not."""
+        self._programs += 1
+        if self._programs > 1:
+            self.dispatch()
+        if isinstance(program, DirectProgram):
+            entry = program.entry(self._results, by_values, self._name)
+            if entry is not None:
+                self._newest = program
+                self._entries[key] = DirectEntry(key, entry, next(self._numbers))
+                self.is_stale = True
+
+    def remove(self, key: Key) -> None:
+        """Forget the entry for a key."""
+        self.is_stale |= self._entries.pop(key, None) is not None
+
+    def dispatch(self) -> None:
+        """Let the entry be found from now on."""
+        self.is_stale |= not self._is_dispatched
+        self._is_dispatched = True
+
+    def note(self, given: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+        """Let the entry be found if one could not take these arguments as they are."""
+        if not self._is_dispatched:
+            nodes = self._form.arguments
+            if keywords or not all(map(_is_usual, given, nodes)):
+                self.dispatch()
+
+    def call(self, general: Callable[..., Any]) -> Callable[..., Any] | None:
+        """Return what a call goes to; arguments that are not as expected go to ``general``."""
+        self.is_stale = False
+        if self._is_dispatched and self._entries:
+            if self._dispatcher is None:
+                self._dispatcher = self._backend.dispatcher(self._form, self.latest)
+            if self._dispatcher is not None:
+                general = self._dispatcher.call_of(list(self._entries.values()), general)
+                if self._programs > 1 or not self._is_plain:
+                    return general
+        if not self._is_plain or self._newest is None:
+            return None
+        return self._newest.entry(self._results, general, self._name)
+
+    def latest_key(self) -> Key | None:
+        """Return the key of the latest call, or ``None`` if that is not known here."""
+        number = self.latest[0]
+        return next((key for key, entry in self._entries.items() if entry.number == number), None)
+
+
+def _is_usual(value: Any, node: Node) -> bool:
+    """Return whether every entry takes a value for a node as it is."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    assert isinstance(node.type, TensorType)
+    dtype = node.type.dtype
+    return type(value) is dtype.type or (type(value) is float and dtype == np.float64)
+
+
 class _Locks:
     """Several locks, always taken in the same order, as one."""
 
@@ -430,6 +544,23 @@ class _Locks:
 
 def _signature(value: Any) -> Any:
     return type_of(value) if isinstance(value, (dict, tuple, list)) else value.shape
+
+
+def _sizes_of(graph: Graph, backend: Backend) -> frozenset[int]:
+    """Return the indices of inputs for whose numbers a function is compiled."""
+    types = (node.type for node in graph.inputs)
+    if not backend.fuses or all(isinstance(t, TensorType) and t.dtype.kind == "f" for t in types):
+        return frozenset()
+    from symad.passes.size_inputs import size_inputs  # slow to import
+
+    return size_inputs(graph)
+
+
+def _numbers_in(value: Any) -> Any:
+    """Return what stands in a key for an input that is a size: a number, or a few as bytes."""
+    if value.ndim:
+        return value.tobytes() if value.size <= _MOST_SIZES else value.shape
+    return int(value)
 
 
 def _restore(

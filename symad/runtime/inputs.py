@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from symad.graph.nested import is_nested, leaves, matching_leaves
 from symad.graph.node import Node, as_array
 from symad.types import (
     Dimension,
+    SparseType,
     StructureType,
     TensorType,
     Type,
@@ -41,6 +43,8 @@ def accept(value: Any, node: Node, sizes: dict[Dimension, int]) -> Any:
     type_ = node.type
     if isinstance(type_, StructureType):
         return _accept_structure(value, type_, node, sizes)
+    if isinstance(type_, SparseType):
+        raise FeedError(f"{node.label!r} is the sparse matrix {type_}, which cannot be fed")
     return _accept_array(value, type_, node, sizes)
 
 
@@ -83,6 +87,7 @@ def _item(value: Any, type_: Type | None, node: Node, sizes: dict[Dimension, int
         return None
     if isinstance(type_, StructureType):
         return _accept_structure(value, type_, node, sizes)
+    assert isinstance(type_, TensorType)
     return _accept_array(value, type_, node, sizes)
 
 
@@ -181,6 +186,8 @@ class Binding:
     ----------
     nodes : tuple of Node
         All inputs, flattened.
+    arguments : sequence
+        The nodes of each argument, in their structure.
     is_flat : bool
         Whether each argument is the value of a node.
     takes_out : bool
@@ -190,9 +197,21 @@ class Binding:
     def __init__(self, name: str, inputs: Any) -> None:
         self.nodes: tuple[Node, ...] = tuple(leaves(inputs))
         self._function = name
-        self._arguments: Sequence[Any] = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-        self.takes_out = any(getattr(node, "label", "") == "out" for node in self._arguments)
-        self.is_flat = all(isinstance(node, Node) for node in self._arguments)
+        self.arguments: Sequence[Any] = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        self.takes_out = any(getattr(node, "label", "") == "out" for node in self.arguments)
+        self.is_flat = all(isinstance(node, Node) for node in self.arguments)
+
+    def names(self) -> dict[str, int]:
+        """Return the index of each argument that may be given by name."""
+        names = self._names()
+        counts = Counter(names)
+        return {name: index for index, name in enumerate(names) if counts[name] == 1}
+
+    def _names(self) -> list[str]:
+        return [
+            argument.label if isinstance(argument, Node) else f"input{i}"
+            for i, argument in enumerate(self.arguments)
+        ]
 
     def values(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Sequence[Any]:
         """Return one value for each of :attr:`nodes`.
@@ -203,21 +222,18 @@ class Binding:
             If an argument is missing, unknown or given twice, or has another structure than its
             input.
         """
-        if keywords or len(args) != len(self._arguments):
+        if keywords or len(args) != len(self.arguments):
             args = self._by_name(args, keywords)
         if self.is_flat:
             return args
         found: list[Any] = []
-        for template, value in zip(self._arguments, args, strict=True):
+        for template, value in zip(self.arguments, args, strict=True):
             found += matching_leaves(template, value, "input", FeedError)
         return found
 
     def _by_name(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
         """Return all arguments in order, from positions and names."""
-        names = [
-            argument.label if isinstance(argument, Node) else f"input{i}"
-            for i, argument in enumerate(self._arguments)
-        ]
+        names = self._names()
         if len(args) > len(names):
             raise FeedError(
                 f"{self._function} takes {len(names)} inputs, but {len(args)} were given"

@@ -22,6 +22,7 @@ from symad.ops.fused import Fused
 from symad.passes.batch import batch
 from symad.passes.decompose import decompose
 from symad.passes.failures import allow_failures
+from symad.passes.fission import split_loops
 from symad.passes.fuse import fuse, is_of_numbers
 from symad.passes.grade import Grade
 from symad.passes.loops import hoist_invariants, prune_loops
@@ -135,12 +136,21 @@ def _is_fused(graph: Graph, job: Job) -> bool:
     return job.backend is not None and job.backend.fuses and not is_of_numbers(graph)
 
 
+def _has_bodies(graph: Graph, job: Job) -> bool:
+    return any(isinstance(node.op, WithBody) for node in graph.nodes)
+
+
+def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
+    rules = rules_of(job.grade)
+    return split_loops(graph, _rounds(graph, job), lambda body: rewrite(body, rules, record))
+
+
 PIPELINE: tuple[Pass | BackendStage, ...] = (
     Pass("specialise", lambda graph, job, record: specialise(graph, job.types or ()),
          lambda graph, job: job.types is not None),
+    Pass("loops", lambda graph, job, record: hoist_invariants(prune_loops(graph)), _has_bodies),
+    Pass("fission", _split_loops, _has_bodies),
     Pass("batch", lambda graph, job, record: batch(graph), _has_maps),
-    Pass("prune loops", lambda graph, job, record: prune_loops(graph)),
-    Pass("hoist invariants", lambda graph, job, record: hoist_invariants(graph)),
     Pass("bodies", _optimise_bodies),
     Pass("allow failures", lambda graph, job, record: allow_failures(graph)),
     Pass("rewrite", lambda graph, job, record: rewrite(graph, rules_of(job.grade), record)),

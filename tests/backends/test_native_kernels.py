@@ -367,11 +367,71 @@ def test_linear_algebra(dtype: str, size: int, batch: tuple[int, ...]) -> None:
                     )
 
 
+def in_each_order(array: Array) -> list[Array]:
+    """Return the same matrices by rows, by columns, and with gaps."""
+    gaps = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+    gaps[..., ::2] = array
+    by_columns = np.ascontiguousarray(np.swapaxes(array, -1, -2))
+    return [array, np.swapaxes(by_columns, -1, -2), gaps[..., ::2]]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("size", range(1, 10))
+def test_small_matrices(dtype: str, size: int) -> None:
+    random = np.random.default_rng(size)
+    general = matrices(random, (2, size, size), dtype)
+    right = random.standard_normal((size, 3)).astype(dtype)
+    for a in in_each_order(np.roll(general, 1, axis=-1)):
+        check(sm.matmul, a, right)
+        check(sm.matmul, right.T, a[0])
+        check(sm.linalg.solve, a, right)
+        check(sm.linalg.solve, a[0], right[:, 1])
+        check(sm.linalg.inv, a)
+        check(sm.linalg.det, a)
+        positive = a @ np.swapaxes(a, -1, -2) + np.eye(size, dtype=dtype)
+        check(sm.linalg.cholesky, positive.swapaxes(-1, -2))
+
+
+@pytest.mark.parametrize("size", [9, 12, 13])
+def test_large_stacks(size: int) -> None:
+    a = matrices(np.random.default_rng(size), (70, size, size), "float64")
+    for op in (sm.linalg.inv, sm.linalg.det):
+        check(op, a)
+    check(sm.linalg.solve, a, a[0, :, :2])
+    check(lambda x, y: sm.linalg.solve_triangular(x, y, lower=True), a, a[0, :, :2])
+    check(sm.linalg.cholesky, a @ a.mT + np.eye(size))
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 9])
+def test_determinants_whose_partial_products_overflow(size: int) -> None:
+    for powers in ((200, 200, -300, -200, 150), (-200, -200, 300, 150, 0), (-310, 5), (0, -320)):
+        diagonal = 10.0 ** np.resize(powers, size)
+        wanted = float(np.prod(diagonal.astype(np.longdouble)))
+        for a in (np.diag(diagonal), np.diag(diagonal)[::-1], np.diag(-diagonal)):
+            found = computed(node_of(sm.linalg.det, a), a)
+            sign = np.rint(np.linalg.det(np.sign(a)))
+            np.testing.assert_allclose(found, sign * wanted, rtol=1e-11)
+    check(sm.linalg.det, np.zeros((size, size)))
+    check(sm.linalg.det, np.ones((size, size)))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_nan_is_no_failure() -> None:
+    nan, positive = np.full((3, 3), np.nan), np.diag([1.0, np.nan, 1.0])
+    for op in (sm.linalg.inv, sm.linalg.det, sm.linalg.cholesky):
+        check(op, nan[:1, :1])
+    for op in (sm.linalg.inv, sm.linalg.det):
+        check(op, nan)
+    check(sm.linalg.solve, nan, np.ones(3))
+    assert np.isnan(computed(node_of(sm.linalg.cholesky, positive), positive)[1, 1])
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_sign_and_logarithm_of_determinants(dtype: str) -> None:
     random = np.random.default_rng(5)
-    for shape in [(3, 3), (2, 4, 4), (0, 0), (5, 0, 0), (0, 2, 2)]:
-        x = disordered(random, shape, dtype)
+    sizes = [(size, size) for size in range(1, 10)]
+    for shape in [*sizes, (2, 4, 4), (0, 0), (5, 0, 0), (0, 2, 2)]:
+        x = np.roll(matrices(random, shape, dtype), 1, axis=-1)
         if len(shape) == 3 and x.size:
             x = x.copy()
             x[1, 1] = 0
@@ -414,6 +474,15 @@ def test_what_fails_in_numpy_gives_an_error_code(build: Any, message: str) -> No
         assert memory.run(commands)
         with pytest.raises(np.linalg.LinAlgError, match=message):
             expected(node, *arrays)
+
+
+@pytest.mark.parametrize("size", [1, 4, 8])
+def test_pivots_without_an_inverse_are_left_to_numpy(size: int) -> None:
+    """The inverse of the smallest number is infinite, but 2e-323 / 5e-324 = 4."""
+    a, b = np.eye(size), np.ones(size)
+    a[-1, -1], b[-1] = 5e-324, 2e-323
+    compiled = sm.compile([x := sm.Variable("x", shape=a.shape)], sm.linalg.solve(x, b))
+    np.testing.assert_array_equal(compiled(a), np.linalg.solve(a, b))
 
 
 # Indexing

@@ -337,12 +337,29 @@ def refuse(*args: Any, **keywords: Any) -> Any:
     raise AssertionError(f"the slow way was taken for {args} {keywords}")
 
 
+STRATEGIES = {"one function": (10**9, 0), "chunks": (0, 10**9), "instructions": (0, 0)}
+
+
+def use_strategy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit, value in zip(("MOST_INSTRUCTIONS", "MOST_CHUNKED"), STRATEGIES[name], strict=True):
+        monkeypatch.setattr(scalar_function, limit, value)
+
+
+@pytest.fixture(params=STRATEGIES)
+def strategy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_strategy(request.param, monkeypatch)
+
+
+all_strategies = pytest.mark.usefixtures("strategy")
+
+
 def lecture() -> tuple[list[Any], list[Any]]:
     x1, x2 = sm.Variable("x1"), sm.Variable("x2")
     y = sm.log(x1) + x1 * x2 - sm.sin(x2)
     return [x1, x2], [y, *sm.gradients(y, [x1, x2])]
 
 
+@all_strategies
 def test_the_running_example() -> None:
     f = compiled(*lecture(), refuse)
     assert type(f) is type(len) and f.__name__ == "f"
@@ -351,6 +368,7 @@ def test_the_running_example() -> None:
     assert [type(value) for value in result] == [np.float64] * 3
 
 
+@all_strategies
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_every_op_agrees_with_the_numpy_backend(dtype: np.dtype[Any]) -> None:
     rng = np.random.default_rng(3)
@@ -371,6 +389,7 @@ def test_every_op_agrees_with_the_numpy_backend(dtype: np.dtype[Any]) -> None:
                 assert error_in_ulps(op, np.asarray(got), np.asarray(want)) <= 4, (op, values)
 
 
+@all_strategies
 @pytest.mark.parametrize(
     ("dtype", "value"),
     [
@@ -388,6 +407,7 @@ def test_what_is_read_from_the_object_itself(dtype: str, value: Any) -> None:
     assert result == want and type(result) is type(want)
 
 
+@all_strategies
 @pytest.mark.parametrize(
     ("dtype", "args", "keywords"),
     [
@@ -411,6 +431,7 @@ def test_what_goes_the_slow_way(dtype: str, args: Any, keywords: Any) -> None:
     assert seen == [(args, keywords)]
 
 
+@all_strategies
 def test_errors_of_the_slow_way_are_raised() -> None:
     f = compiled(*lecture())
     with pytest.raises(FeedError, match="x2"):
@@ -420,6 +441,7 @@ def test_errors_of_the_slow_way_are_raised() -> None:
     assert f([2.0, 3.0], 5.0)[1].shape == (2,)
 
 
+@all_strategies
 def test_structures_of_results() -> None:
     x = sm.Variable("x")
     f = compiled([x], {"a": [x, (x + 1, [])], 3: {"b": x > 0}, (1, 2): (-x,)}, refuse)
@@ -430,20 +452,25 @@ def test_structures_of_results() -> None:
     assert first is not second and first["a"][0] is not second["a"][0]
 
 
-def test_what_is_declined(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_declined() -> None:
     x, v = sm.Variable("x"), sm.Variable("v", (3,))
     pair = namedtuple("pair", "a b")
     assert compiled([x], pair(x, x)) is None
-    assert compiled([x], sm.digamma(x)) is None
     assert compiled([x], sm.zeros((2,)) + x) is None
     plan = make_plan(sm.Graph([v.sum()]))
     assert native_function(plan, v, refuse) is None
+
+
+def test_what_becomes_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = sm.Variable("x")
     # An argument and a result count for 20.
     monkeypatch.setattr(scalar_function, "MOST_INSTRUCTIONS", 21)
-    assert compiled([x], x + 1) is not None
-    assert compiled([x], x * x + 1) is None
+    monkeypatch.setattr(scalar_function, "program_function", lambda *_: "program")
+    assert compiled([x], x + 1) != "program"
+    assert compiled([x], x * x + 1) == "program"
 
 
+@all_strategies
 def test_a_million_calls_leak_nothing() -> None:
     inputs, outputs = lecture()
     key = ("a", "key")
@@ -467,6 +494,7 @@ def test_a_million_calls_leak_nothing() -> None:
 FORMS: list[Any] = [lambda ys: ys, lambda ys: ys[0], lambda ys: tuple(ys), lambda ys: {"all": ys}]
 
 
+@all_strategies
 @pytest.mark.parametrize("form", FORMS)
 def test_results_stay_what_they_are(form: Any) -> None:
     """What a function gives new contents is in nobody's hands: whole, in part, or by a buffer."""
@@ -496,6 +524,7 @@ def test_results_stay_what_they_are(form: Any) -> None:
         assert (list(value) if hasattr(value, "__next__") else value) == copy
 
 
+@all_strategies
 def test_lists_that_were_changed_are_not_used_again() -> None:
     x = sm.Variable("x", shape=())
     f = compiled([x], [x, x * 2], refuse)
@@ -511,6 +540,7 @@ def test_lists_that_were_changed_are_not_used_again() -> None:
         changes[k % len(changes)](result)
 
 
+@all_strategies
 @pytest.mark.slow
 def test_what_runs_when_a_list_is_released_may_call_the_function() -> None:
     x = sm.Variable("x", shape=())
@@ -535,6 +565,7 @@ def test_what_runs_when_a_list_is_released_may_call_the_function() -> None:
     assert all(second == 2 * first >= 200 for first, second in inner)
 
 
+@all_strategies
 @pytest.mark.parametrize("form", FORMS[:3])
 @pytest.mark.parametrize("held", [0, 1, 3])
 def test_what_is_used_again_is_counted_right(form: Any, held: int) -> None:
@@ -614,6 +645,7 @@ def test_one_code_serves_all_functions_of_one_structure(monkeypatch: pytest.Monk
     assert made[9:] == [{"a": 3.0}, {"a": [3.0]}, {"a": (3.0,)}, [[3.0]], 4.0, 3.0]
 
 
+@all_strategies
 def test_no_memory_is_an_error() -> None:
     testcapi = pytest.importorskip("_testcapi")
     x = sm.Variable("x")
@@ -633,6 +665,7 @@ def test_no_memory_is_an_error() -> None:
     assert f(1.0) == expected
 
 
+@all_strategies
 def test_threads_agree() -> None:
     inputs, outputs = lecture()
     f = compiled(inputs, outputs, refuse)

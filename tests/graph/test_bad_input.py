@@ -1,12 +1,15 @@
 """What bad input gets: a clear error that names op, types, line and remedy, and loses nothing."""
 
+import inspect
 import operator
+import pickle
 
 import numpy as np
 import pytest
 
 import symad as sm
 from symad.errors import FeedError, GraphTypeError, ShapeError
+from symad.graph.operators import FUNCTIONS
 
 
 def test_shapes_that_do_not_fit_at_build_time():
@@ -168,6 +171,74 @@ def test_lists_of_nodes_are_stacked():
     np.testing.assert_array_equal(sm.max([x, np.ones(3)], axis=0).eval({x: rows}), rows)
     assert sm.gradients(sm.linalg.norm([y, 3.0]), y).eval({y: 4.0}) == 0.8
     assert sm.sum(nested(y, 10)).type.shape == ()
+
+
+def test_lists_of_nodes_have_one_dtype():
+    """Numbers in rows without a node are as weak as those beside one."""
+    x = sm.Variable("x", shape=(), dtype="float32")
+    for rows in ([[x, 0], [1, 2.5]], [[1, 2.5], [x, 0]], [[True, 2], [x, x]]):
+        assert sm.asarray(rows).type == sm.exp(rows).type == sm.reshape(rows, (2, 2)).type
+        assert sm.max(rows).dtype == "float32"
+    wide = sm.Variable("y", shape=(2,))
+    assert sm.negative([[x, x], wide]).dtype == "float64"
+    counts = sm.Variable("n", shape=(), dtype="int8")
+    assert sm.abs([[counts, 3], [4, 5]]).dtype == "int8"
+
+
+WRONG_CALLS = {
+    "sum(): takes no keyword 'axs'. Did you mean 'axis'?": lambda x: sm.sum(x, axs=0),
+    "exp(): takes no keyword 'axis'.": lambda x: sm.exp(x, axis=0),
+    "add(): missing a required argument: 'y'": lambda x: sm.add(x),
+    "add(): too many positional arguments": lambda x: sm.add(x, x, x),
+    "multiply(): multiple values for argument 'x'": lambda x: sm.multiply(x, x=x),
+    "cast(): takes no keyword 'dtyp'. Did you mean 'dtype'?": lambda x: sm.cast(x, dtyp="int8"),
+    "linalg.norm(): takes no keyword 'axes'. Did you mean 'axis'?": lambda x: sm.linalg.norm(
+        x, axes=0
+    ),
+    "ndtr(): takes no keyword 'y'.": lambda x: sm.special.ndtr(y=x),
+    "gradients(): takes no keyword 'sed'. Did you mean 'seed'?": lambda x: sm.gradients(
+        x, x, sed=1
+    ),
+    "interp(): takes no keyword 'lefft'. Did you mean 'left'?": lambda x: sm.interp(
+        x, [0, 1], [0, 1], lefft=0
+    ),
+}
+
+
+@pytest.mark.parametrize("message", WRONG_CALLS)
+def test_arguments_that_a_function_does_not_take(message):
+    with pytest.raises(GraphTypeError) as caught:
+        WRONG_CALLS[message](sm.Variable("x", shape=(3,)))
+    assert caught.value.message == message
+    assert "test_bad_input.py" in caught.value.where
+    assert caught.value.remedy.startswith("Its parameters are x") or "gradients" in message
+
+
+def test_every_function_explains_its_arguments():
+    for name, function in list(FUNCTIONS.items()):
+        with pytest.raises((GraphTypeError, TypeError)) as caught:
+            function(no_such_keyword=1)
+        has_any = "**" in str(inspect.signature(function))
+        made = isinstance(caught.value, GraphTypeError) or has_any
+        assert made, f"{name}: {caught.value}"
+        if not has_any:
+            assert "takes no keyword 'no_such_keyword'" in str(caught.value), name
+
+
+def test_errors_inside_a_function_stay():
+    def fail(t):
+        raise TypeError("inside")
+
+    x = sm.Variable("x", shape=(3,))
+    with pytest.raises(TypeError, match="^inside$"):
+        sm.piecewise(x, [x > 0], [fail])
+
+
+def test_a_function_keeps_its_name_module_and_signature():
+    assert sm.sum.__module__ == "symad.ops.reduce" and sm.sum.__name__ == "sum"
+    assert list(inspect.signature(sm.sum).parameters)[:2] == ["x", "axis"]
+    assert list(inspect.signature(sm.exp).parameters) == ["x"]
+    assert pickle.loads(pickle.dumps(sm.sum)) is sm.sum
 
 
 def test_lists_of_nodes_that_cannot_be_stacked():

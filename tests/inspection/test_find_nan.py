@@ -72,6 +72,39 @@ def test_backward(y: Node, value: Any, op: str, index: Any, remedy: str) -> None
     assert f"the rule of {op}" in str(found)
 
 
+SEVERAL = [
+    # the first in the order of rows
+    (sm.log(x), [[1.0, 2.0], [-1.0, 0.0]], "log", (1, 0), 2),
+    (sm.log(x), [[1.0, 0.0], [-1.0, 0.0]], "log", (0, 1), 3),
+    (sm.sqrt(x.T), [[1.0, -2.0], [-1.0, 4.0]], "sqrt", (0, 1), 2),
+    (x / (x - 1), [[2.0, 1.0, 1.0]], "divide", (0, 1), 2),
+    # of a broadcast operand
+    (sm.sqrt(x) * sm.constant([[1.0], [2.0]]), [4.0, -1.0], "sqrt", (1,), 1),
+    (sm.constant([[1.0], [0.0]]) / x, [1.0, 0.0], "divide", (0, 1), 2),
+    # the earliest op, though another element of a later one comes before it
+    (1 / (sm.sqrt(x) - 2), [4.0, 9.0, -1.0], "sqrt", (2,), 1),
+    # NaN rather than an infinity that has become NaN beside it
+    (sm.log(x) + sm.sqrt(x - 2), [1.0, 3.0, 0.0], "sqrt", (0,), 2),
+    # not what a mask hides
+    (sm.where(x > 0, sm.log(x), 0.0) + sm.sqrt(x + 1), [0.0, 1.0, -2.0, -3.0], "sqrt", (2,), 2),
+    # a reduction whose rows are at fault
+    (sm.sum(x * x, axis=1), [[1.0, 2.0], [1e200, 1.0], [1.0, 1e200]], "multiply", (1, 0), 2),
+    (sm.prod(x, axis=1), [[1.0, 2.0], [1e200, 1e200], [1e300, 1e300]], "prod", (1,), 2),
+]
+
+
+@pytest.mark.parametrize(("y", "value", "op", "index", "count"), SEVERAL)
+def test_the_first_of_several_faulty_elements(
+    y: Node, value: Any, op: str, index: tuple[int, ...], count: int
+) -> None:
+    found = sm.find_nan(y, {x: value})
+    assert found.node is not None and found.node.op is not None and found.node.op.name == op
+    assert found.origin is not None
+    assert (found.origin.index, found.origin.count) == (index, count)
+    place = ", ".join(map(str, index))
+    assert f"[{place}]" in str(found)
+
+
 def test_the_slot_at_fault() -> None:
     z = sm.Variable("z")
     y = sm.constant(2.0) * x + z / sm.square(x)

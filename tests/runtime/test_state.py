@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.errors import SymadError
+from symad.errors import EvaluationError, SymadError
 
 each_backend = pytest.mark.parametrize("backend", ["numpy", "native"])
 
@@ -89,3 +89,71 @@ def test_gradients_by_a_structure_that_is_partly_used(backend: Any) -> None:
     got = sm.compile([layers], slopes, backend=backend)(at)
     assert got["used"].tolist() == [3, 3] and got["idle"].tolist() == [0, 0, 0]
     assert got["rest"][0] == 3 and got["rest"][1].tolist() == [[0, 0], [0, 0]]
+
+
+class WatchedLock:
+    """A lock that writes down by whom it is taken, and counts how often it is held."""
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        self.name, self.log, self.held = name, log, 0
+
+    def acquire(self) -> None:
+        self.log.append(self.name)
+        self.held += 1
+
+    def release(self) -> None:
+        self.held -= 1
+
+
+@each_backend
+@pytest.mark.parametrize("size", [1, 3, 40_000])
+def test_all_functions_take_the_locks_of_parameters_in_one_order(
+    size: int, backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on the native path, which begins with the second call; or two threads wait for ever."""
+    log: list[str] = []
+    shape = () if size == 1 else (size,)
+    weights = [sm.parameter(name, np.full(shape, 0.5)) for name in "abcd"]
+    for w in weights:
+        w.lock = WatchedLock(w.name, log)  # type: ignore[assignment]
+    x = sm.Variable("x", shape)
+    a, b, c, d = weights
+    forms = [x * a + b * c - d, d * c - b * a * x, (b + d) * (a + c + x), c - (a - (d - (b - x)))]
+    functions = [
+        sm.compile([x], [y], updates={w: w + 1 for w in order}, backend=backend)
+        for y, order in zip(forms, ([a, b], [c], [d, a], [b, c, d]), strict=True)
+    ]
+    adopt = sm.Parameter.adopt
+
+    def watched(parameter: sm.Parameter, value: Any) -> None:
+        assert all(w.lock.held for w in weights), "updated without all locks"  # type: ignore[attr-defined]
+        adopt(parameter, value)
+
+    monkeypatch.setattr(sm.Parameter, "adopt", watched)
+    orders = set()
+    for _ in range(4):
+        for f in functions:
+            log.clear()
+            f(np.ones(shape))
+            orders.add(tuple(log[: len(weights)]))
+            assert not any(w.lock.held for w in weights)  # type: ignore[attr-defined]
+    assert len(orders) == 1 and set(next(iter(orders))) == set("abcd")
+    assert [float(np.ravel(w.value)[0]) for w in weights] == [8.5, 8.5, 8.5, 8.5]
+
+
+@each_backend
+def test_locks_are_given_back_after_an_error(backend: Any) -> None:
+    log: list[str] = []
+    w = sm.parameter("w", np.eye(2))
+    w.lock = WatchedLock("w", log)  # type: ignore[assignment]
+    x = sm.Variable("x", shape=(2, 2))
+    f = sm.compile([x], sm.linalg.inv(x * w), updates={w: w + 1}, backend=backend)
+    for value in (np.eye(2), np.zeros((2, 2)), np.eye(2)):
+        before = np.array(w.value)
+        if value.any():
+            f(value)
+        else:
+            with pytest.raises(EvaluationError):
+                f(value)
+            np.testing.assert_array_equal(w.value, before)
+        assert log and not w.lock.held  # type: ignore[attr-defined]

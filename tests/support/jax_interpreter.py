@@ -26,7 +26,9 @@ import symad as sm
 from symad.graph.node import Constant, Node
 from symad.graph.op import OP_CLASSES, Op
 from symad.ops.base import Elementwise, PerElement
+from symad.ops.subscript import count_holes
 from symad.types import TensorType
+from tests.support.op_checks import kernel_of
 from tests.support.stochastic import RUNNING
 
 jax.config.update("jax_enable_x64", True)
@@ -160,7 +162,7 @@ TABLE.update(
         ),
         "arange": lambda *bounds, dtype: np.arange(*bounds, dtype=dtype),
         "one_hot": lambda i, depth, dtype: jax.nn.one_hot(i, depth, dtype=dtype),
-        "take_along_axis": lambda x, i, axis: jnp.take_along_axis(x, np.asarray(i), axis),
+        "take_along_axis": lambda x, i, axis: jnp.take_along_axis(x, jnp.asarray(i), axis),
         "det": lambda a: jnp.linalg.det(a) if a.shape[-1] else jnp.ones(a.shape[:-2]),
         "slogdet": lambda a: tuple(jnp.linalg.slogdet(a)),
         "eigh": lambda a: tuple(jnp.linalg.eigh(a)),
@@ -325,7 +327,7 @@ def subscript(key: Sequence[Any], indices: Sequence[Any]) -> tuple[Any, ...]:
     def part(entry: Any) -> Any:
         if isinstance(entry, tuple):
             return slice(*(None if bound is None else int(part(bound)) for bound in entry))
-        return np.asarray(next(rest)) if isinstance(entry, str) else entry
+        return next(rest) if isinstance(entry, str) else entry
 
     return tuple(part(entry) for entry in key)
 
@@ -355,8 +357,10 @@ def transposed(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def run(v: Any, like: Any, *others: Any, **attributes: Any) -> Any:
-        zeros = jnp.zeros(np.shape(like), v.dtype)
-        return jax.vjp(lambda x: function(x, *others, **attributes), zeros)[1](v)[0]
+        moving = floating(v)  # JAX transposes nothing of integers
+        zeros = jnp.zeros(np.shape(like), moving.dtype)
+        found = jax.vjp(lambda x: function(x, *others, **attributes), zeros)[1](moving)[0]
+        return found.astype(v.dtype)
 
     return run
 
@@ -390,6 +394,15 @@ def scatter_add(v: Any, like: Any, *indices: Any, key: Any) -> Any:
     place = subscript(key, indices)
     zeros = jnp.zeros(np.shape(like), v.dtype)
     return transposed(lambda x: x[place])(jnp.broadcast_to(v, zeros[place].shape), like)
+
+
+@translates("scatter_sum")
+def scatter_sum(*inputs: Any, keys: Any) -> Any:
+    *values, like = inputs[: len(keys) + 1]
+    rest, total = iter(inputs[len(keys) + 1 :]), jnp.zeros(np.shape(like), values[0].dtype)
+    for key, v in zip(keys, values, strict=True):
+        total += scatter_add(v, like, *itertools.islice(rest, count_holes(key)), key=key)
+    return total
 
 
 @translates("index_last")
@@ -569,20 +582,33 @@ def missing(*names: str) -> str:
 
 
 def evaluate(graph: sm.Graph, values: Sequence[Any]) -> list[Any]:
-    """Return the outputs of ``graph`` for values of its inputs."""
+    """Return the outputs of ``graph`` for values of its inputs.
+
+    Sizes, and what is made of them and of constants, are numbers, which NumPy computes.
+    """
     known: dict[Node, Any] = dict(zip(graph.inputs, values, strict=True))
+    numbers: set[Node] = set()
     for node in graph.nodes:
         if node in known:
             continue
         if isinstance(node, Constant):
-            known[node] = node.value if node.type.dtype.kind in "iub" else jnp.asarray(node.value)
-            continue
-        assert node.op is not None
-        arguments = _promoted(node, [known[source] for source in node.inputs])
-        known[node] = translation_of(node.op)(*arguments, **node.op.attributes())
+            is_number = node.type.dtype.kind in "iub"
+            known[node] = node.value if is_number else jnp.asarray(node.value)
+        else:
+            assert node.op is not None
+            is_number = node.op.name in SIZES or all(x in numbers for x in node.inputs)
+            arguments = [known[source] for source in node.inputs]
+            if is_number and node.op.name not in SIZES:
+                known[node] = kernel_of(node.op)(*arguments)
+            else:
+                function = translation_of(node.op)
+                known[node] = function(*_promoted(node, arguments), **node.op.attributes())
+        if is_number:
+            numbers.add(node)
     return [known[output] for output in graph.outputs]
 
 
+SIZES = {"axis_size", "shape", "size"}
 PROMOTING = {"matmul", "matmul_left_adjoint", "matmul_right_adjoint", "einsum", "concat", "stack"}
 """Ops of operands of several dtypes, beside those that work element by element."""
 
@@ -648,8 +674,18 @@ def to_order_two(request: Request, turns: Sequence[Any]) -> list[Any]:
 
 
 def run(graph: sm.Graph, values: Sequence[Any]) -> list[Any]:
-    """Return the outputs of ``graph``; compiling all ops at once is faster than one by one."""
-    return compiled(lambda given: evaluate(graph, given), list(values))  # type: ignore[no-any-return]
+    """Return the outputs of ``graph``; compiling all ops at once is faster than one by one.
+
+    Raises
+    ------
+    NotTranslated
+        If an op is not known here, or a size or a bound is an input, or depends on one.
+    """
+    try:
+        return compiled(lambda given: evaluate(graph, given), list(values))  # type: ignore[no-any-return]
+    except (jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError,
+            jax.errors.TracerArrayConversionError) as error:  # fmt: skip
+        raise NotTranslated(str(error)) from None
 
 
 def compiled(function: Callable[..., Any], values: Any, but: Sequence[str] = ()) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import symad as sm
 from symad.backends.numpy import numpy_program
@@ -38,7 +39,7 @@ from symad.passes.specialise import specialise
 from symad.plan.plan import make_plan
 from symad.runtime.inputs import type_of
 from symad.testing import assert_graphs_equal, check_gradients
-from symad.types import StructureType, TensorType, compatible_shapes
+from symad.types import SparseType, StructureType, TensorType, compatible_shapes
 
 Array = np.ndarray[Any, Any]
 
@@ -332,6 +333,8 @@ def type_of_value(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         kind = type(value).__name__
         return StructureType(kind, tuple((k, type_of_value(v)) for k, v in enumerate(value)))
+    if sparse.issparse(value):
+        return SparseType(value.dtype, value.shape, value.nnz)
     assert isinstance(value, (np.ndarray, np.generic)), f"a value is a {type(value).__name__}"
     assert isinstance(value, np.ndarray) == (value.ndim > 0), "a 0-d result is not a NumPy scalar"
     return TensorType(value.dtype, value.shape)
@@ -346,6 +349,9 @@ def _admits(declared: Any, actual: Any) -> bool:
         same = declared.kind == actual.kind and declared.keys == actual.keys
         pairs = zip(declared.fields, actual.fields, strict=True)
         return same and all(_admits(a, b) for (_, a), (_, b) in pairs)
+    if isinstance(declared, SparseType) and isinstance(actual, SparseType):
+        sizes = [(*type_.shape, type_.stored) for type_ in (declared, actual)]
+        return declared.dtype == actual.dtype and compatible_shapes(*sizes)
     if not (isinstance(declared, TensorType) and isinstance(actual, TensorType)):
         return declared is None and actual is None
     if declared.is_static:
@@ -411,7 +417,7 @@ def check_reference(case: Case, dtype: str) -> None:
     wanted = [np.asarray(leaf) for leaf in leaves(expected)]
     assert_close(actual, wanted, rtol=TOLERANCE[dtype])
     for got, want in zip(actual, wanted, strict=True):
-        assert np.asarray(got).dtype.kind == want.dtype.kind, (got.dtype, want.dtype)
+        assert as_array(got).dtype.kind == want.dtype.kind, (got.dtype, want.dtype)
         if case.sample.signed_zeros and want.dtype.kind == "f" and dtype == "float64":
             zero = (want == 0) & (np.asarray(got) == 0)
             np.testing.assert_array_equal(
@@ -448,6 +454,11 @@ def _is_widened(built: Built) -> bool:
     return wide or any(isinstance(node.op, Cast) for node in nodes)
 
 
+def as_array(value: Any) -> Array:
+    """Return a value as an array, also that of a sparse matrix."""
+    return np.asarray(value.toarray() if sparse.issparse(value) else value)
+
+
 def assert_close(
     actual: Sequence[Any],
     expected: Sequence[Any],
@@ -461,7 +472,7 @@ def assert_close(
         if want is None:
             assert got is None
             continue
-        a, b = np.asarray(got), np.asarray(want)
+        a, b = as_array(got), as_array(want)
         assert a.shape == b.shape, f"shape {a.shape}, expected {b.shape}"
         assert not dtype or a.dtype == b.dtype, f"dtype {a.dtype}, expected {b.dtype}"
         finite = np.abs(b[np.isfinite(b)]) if b.dtype.kind == "f" else np.zeros(0)
@@ -584,7 +595,7 @@ _ORDINARY = 100.0
 def _check_poles(op: Op, inputs: Sequence[Any]) -> None:
     if all(np.all(np.abs(x) <= _ORDINARY) for x in leaves(list(inputs)) if x is not None):
         found = [x for x in leaves(kernel_of(op)(*inputs)) if x is not None]
-        if any(np.isinf(x).any() for x in found if np.asarray(x).dtype.kind == "f"):
+        if any(np.isinf(as_array(x)).any() for x in found if as_array(x).dtype.kind == "f"):
             assert op.has_poles, f"{op.name} is infinite, and does not say that it has poles"
 
 

@@ -95,17 +95,23 @@ class Builder:
         self.values: dict[Node, Any] = {}
         self.pool: list[Node] = []
         self.steps = 0
-        for i, array in enumerate(self.draw_inputs()):
-            variable = declare(f"x{i}", array, knowledge)
-            self.values[variable] = array[()]
-            self.pool.append(variable)
-        self.inputs = list(self.pool)
+        self.inputs: list[Node] = []
+        for array in self.draw_inputs():
+            self.new_input(array)
 
     def draw_inputs(self) -> Iterator[Array]:
         """Yield the values of the inputs."""
         for _ in range(int(self.rng.integers(1, 4))):
             shape = SHAPES[self.rng.integers(len(SHAPES))]
             yield np.asarray(self.rng.uniform(-2, 2, shape)).astype(self.rng.choice(self.dtypes))
+
+    def new_input(self, array: Array) -> Node:
+        """Return a variable with a value."""
+        variable = declare(f"x{len(self.inputs)}", array, self.knowledge)
+        self.values[variable] = array[()]
+        self.pool.append(variable)
+        self.inputs.append(variable)
+        return variable
 
     def makers(self) -> list[Maker]:
         """Return the ways of making a node."""
@@ -161,6 +167,9 @@ class Builder:
 
     def shape(self, node: Node) -> tuple[int, ...]:
         return np.shape(self.values[node])
+
+    def dtype(self, node: Node) -> np.dtype[Any]:
+        return np.asarray(self.values[node]).dtype
 
     def near_zero(self, *nodes: Node) -> bool:
         return any(bool(np.any(np.abs(self.values[node]) < GAP)) for node in nodes)

@@ -1,24 +1,29 @@
 """Random graphs that mind nothing: all dtypes, NaN and infinities, kinks, empty axes, odd memory.
 
-``wild_graph(seed)`` is the same graph each time.  It grows as in :mod:`random_graphs`, with more
-ops, and keeps whatever comes out; :mod:`stochastic` tells which of its digits mean anything.
+``wild_graph(seed)`` is the same graph each time.  It grows as in :mod:`random_graphs`, with every
+op of the table, by its samples, and with functions that are composed of several, and keeps whatever
+comes out; :mod:`stochastic` tells which of its digits mean anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import symad as sm
 from symad.errors import SymadError
+from symad.graph.nested import leaves
 from symad.graph.node import Node
 from symad.graph.op import OP_CLASSES
 from symad.ops.base import PerElement
+from symad.ops.structure import items_of
 from symad.types import TensorType
-from tests.support.op_checks import KNOWLEDGE
+from tests.support import everyday
+from tests.support.op_checks import KNOWLEDGE, Case, cases_of
 from tests.support.random_graphs import (
     MAKERS,
     Array,
@@ -305,8 +310,122 @@ def with_array(b: Builder) -> Node | None:
     return x * sm.constant(draw(b.rng, shape, np.dtype(b.rng.choice(DTYPES, p=LIKELY))))
 
 
+SAMPLES = [
+    case
+    for _, op in sorted(OP_CLASSES.items())
+    if op.__module__.startswith("symad.")
+    for case in cases_of(op)
+]
+
+
+@wild(16)
+def any_op(b: Builder) -> Node | None:
+    """An op of the table: on what its sample asks for, or element by element on whatever there is.
+
+    Nodes of odd shapes may be no operands of a sample, which then makes nothing.
+    """
+    case = pick_case(b)
+    if issubclass(case.op_class, PerElement) and b.rng.random() < 0.7:
+        return one_of(b, case.sample.call(*operands_of_one_shape(b, len(case.sample.inputs))))
+    dtype = np.dtype(b.rng.choice(b.dtypes))
+    arrays = [np.asarray(draw(b.rng, dtype)) for draw in case.sample.inputs]
+    return one_of(b, case.sample.call(*[node_like(b, array) for array in arrays]))
+
+
+def pick_case(b: Builder) -> Case:
+    """Return a sample of an op; each op is as likely as any other."""
+    name = b.rng.choice(OPS)
+    cases = [case for case in SAMPLES if case.op_class.name == name]
+    return cases[b.rng.integers(len(cases))]
+
+
+OPS = sorted({case.op_class.name for case in SAMPLES})
+
+
+@wild(8)
+def any_function(b: Builder) -> Node | None:
+    """A function that is composed of several ops."""
+    call, arrays = FUNCTIONS[b.rng.integers(len(FUNCTIONS))]
+    return one_of(b, call(*[node_like(b, array) for array in arrays]))
+
+
+def operands_of_one_shape(b: Builder, count: int) -> list[Node]:
+    """Return nodes that broadcast together."""
+    found = [b.pick()]
+    while len(found) < count:
+        pair = pick_two(b)
+        other = b.pick() if pair is None else pair[1]
+        np.broadcast_shapes(*map(b.shape, found), b.shape(other))
+        found.append(other)
+    return found
+
+
+def node_like(b: Builder, array: Array) -> Node:
+    """Return a node of the shape and the dtype of an array: an earlier one, or made of one.
+
+    What is made of real numbers differs from the array by a tenth, so that it stays where an op
+    asks for it to be; integers are those of the array.
+    """
+    alike = [x for x in b.pool if b.shape(x) == array.shape and b.dtype(x).kind == array.dtype.kind]
+    if alike and b.rng.random() < 0.6:
+        return alike[b.rng.integers(len(alike))].astype(array.dtype)
+    if len(b.inputs) < MOST_INPUTS and b.rng.random() < 0.3:
+        return b.new_input(array)
+    x = b.pick()
+    if array.dtype.kind != "f" or not np.size(b.values[x]) or b.rng.random() < 0.2:
+        return sm.constant(array)
+    other = sm.mean(x) if b.rng.random() < 0.5 else sm.resize(x, array.shape)
+    return sm.constant(array) * (1 + 0.1 * sm.sin(other.astype(array.dtype)))
+
+
+MOST_INPUTS = 6
+
+
+def one_of(b: Builder, made: Any) -> Node | None:
+    """Return one of the tensors that a function returns."""
+    nodes = [leaf for leaf in leaves(made) if isinstance(leaf, Node)]
+    if not nodes:
+        return None
+    items = items_of(nodes[b.rng.integers(len(nodes))])
+    return items[b.rng.integers(len(items))]
+
+
+def _of_module(module: Any, cases: str, *arrays: Array) -> list[Any]:
+    """Return rows of :data:`FUNCTIONS` for functions of a module, by their names."""
+    return [(getattr(module, name), arrays) for name in cases.split()]
+
+
+_X, _Y = everyday.smooth(3), everyday.smooth(2, 3)
+_POSITIVE, _SHARE = np.abs(_X) + 0.1, np.array([0.2, 0.5, 0.9])
+FUNCTIONS: list[tuple[Callable[..., Any], tuple[Array, ...]]] = [
+    *[(partial(case.call, everyday.SYMAD), case.arrays) for case in everyday.TABLE],
+    *_of_module(
+        sm.nn,
+        "celu elu gelu glu hard_sigmoid hard_silu hard_tanh leaky_relu log_sigmoid mish relu6 "
+        "selu silu softsign rms_norm layer_norm",
+        everyday.smooth(2, 4),
+    ),
+    *_of_module(sm.nn, "huber l1 mse", _Y, _Y),
+    (partial(sm.nn.conv, padding=1), (everyday.smooth(2, 5, 4), everyday.smooth(3, 5, 2))),
+    (partial(sm.nn.max_pool, window=2), (everyday.smooth(2, 3, 4),)),
+    (partial(sm.nn.avg_pool, window=2), (everyday.smooth(2, 3, 4),)),
+    *_of_module(sm.special, "entr expit i0 i0e i1 i1e log_expit logit loggamma ndtr", _POSITIVE),
+    *_of_module(sm.special, "comb", _POSITIVE + 3, _SHARE),
+    *[
+        (getattr(getattr(sm.stats, name), method), (_SHARE, *shapes, _X, _POSITIVE))
+        for name, shapes in {
+            "norm": (), "laplace": (), "logistic": (), "cauchy": (), "uniform": (), "expon": (),
+            "gamma": (_POSITIVE,), "beta": (_POSITIVE, _POSITIVE), "t": (_POSITIVE,),
+        }.items()
+        for method in ("logpdf", "pdf", "cdf", "logsf")
+        if hasattr(getattr(sm.stats, name), method)
+    ],
+]  # fmt: skip
+
+
 ALL_MAKERS = MAKERS + WILD
+GROWING = (matrix_product, shape_change, odd_view, join, any_function)
 SMALL_MAKERS = [
-    make for make in ALL_MAKERS if make not in (matrix_product, shape_change, odd_view, join)
+    make for make in ALL_MAKERS if make not in GROWING
 ]
 """Those that don't make more of what they get."""

@@ -1,17 +1,19 @@
 """The native backend and its stages of the pipeline.
 
-A graph of scalars becomes one scalar function; if its plan is too long, NumPy's kernels run it.
-Every other graph becomes segments of kernel calls.
+A graph of scalars becomes one scalar function.  Every other graph becomes segments of kernel calls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
-from symad.backends.base import Backend, CallMark, Program, Settings
+from symad.backends.base import Backend, CallForm, Dispatcher, Mark, Program, Settings
 from symad.backends.numpy import NumpyProgram, numpy_program
 from symad.graph.graph import Graph
+from symad.graph.nested import leaves
 from symad.graph.node import Node
 from symad.passes.fuse import is_of_numbers
 from symad.plan.plan import Plan, make_plan
@@ -28,6 +30,11 @@ class NativeBackend(Backend):
         from symad.backends.native.lower.dispatch import supports
 
         return supports(node)
+
+    def dispatcher(self, form: CallForm, latest: Mark) -> Dispatcher | None:
+        from symad.backends.native.dispatcher import native_dispatcher
+
+        return native_dispatcher(form, latest)
 
     def workspace(self) -> Any:
         from symad.backends.native.memory_pool import Memory
@@ -57,21 +64,10 @@ class NativeBackend(Backend):
 
     def emit(self, plan: Any, settings: Settings, workspace: Any) -> Program:
         if isinstance(plan, Plan):
-            return number_program(plan, settings.fastmath)
+            return NumberProgram(plan, settings.fastmath)
         from symad.backends.native.program import native_program
 
         return native_program(plan, settings, workspace)
-
-
-def number_program(plan: Plan, is_fast: bool) -> NumberProgram:
-    """Return the program of a plan of scalars."""
-    kernels = numpy_program(plan)
-
-    def by_kernels(*values: Any) -> list[Any]:
-        return kernels(values)
-
-    run = _native(plan, list(plan.graph.outputs), by_kernels, is_fast)
-    return NumberProgram(plan, kernels, run or by_kernels, is_fast)
 
 
 class NumberProgram:
@@ -80,38 +76,50 @@ class NumberProgram:
     Parameters
     ----------
     plan : Plan
-    kernels : NumpyProgram
-    run : callable
-        Takes the values of the inputs, and returns a list of the outputs.
     is_fast : bool
         Whether arithmetic may be reassociated and contracted.
     """
 
-    def __init__(
-        self, plan: Plan, kernels: NumpyProgram, run: Callable[..., Any], is_fast: bool
-    ) -> None:
-        self.plan = plan
-        self._kernels, self._run, self._is_fast = kernels, run, is_fast
+    def __init__(self, plan: Plan, is_fast: bool) -> None:
+        from symad.backends.native.scalar_function import ScalarFunctions
+
+        self._plan = plan
+        self._functions = ScalarFunctions(plan, is_fast)
+        self._form: Any = list(plan.graph.outputs)
+
+    @cached_property
+    def _kernels(self) -> NumpyProgram:
+        return numpy_program(self._plan)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan, which says what has no native code."""
+        stored = dict.fromkeys(self._functions.by_numpy, "no native code: by NumPy")
+        placement = replace(self._plan.placement, stored=stored)
+        return replace(self._plan, placement=placement) if stored else self._plan
+
+    @cached_property
+    def _run(self) -> Callable[..., Any]:
+        """Takes the inputs, and returns the outputs in any structure."""
+        by_kernels = lambda *values: self._kernels(values)  # noqa: E731
+        return self.entry(self._form, by_kernels) or by_kernels
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
         """Return the outputs, as :meth:`entry` does."""
-        results: list[Any] = self._run(*values)
-        return results
+        return list(leaves(self._run(*values)))
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
         """Run the kernels once, and return each node with its time in seconds."""
         return self._kernels.profile(values)
 
     def entry(
-        self, outputs: Any, fallback: Callable[..., Any], name: str, mark: CallMark
+        self, outputs: Any, fallback: Callable[..., Any], name: str = "function"
     ) -> Callable[..., Any] | None:
-        """Return the native function, which sets no mark."""
-        return _native(self.plan, outputs, fallback, self._is_fast, name)
+        """Return the native function, or ``None``.
 
-
-def _native(
-    plan: Plan, outputs: Any, fallback: Callable[..., Any], is_fast: bool, name: str = "function"
-) -> Callable[..., Any] | None:
-    from symad.backends.native.scalar_function import native_function
-
-    return native_function(plan, outputs, fallback, name, is_fast)
+        Its code also serves other calls: they need the same numbers, in whatever structure.
+        """
+        made = self._functions.function(outputs, fallback, name)
+        if made is not None:
+            self._form = outputs
+        return made

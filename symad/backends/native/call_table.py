@@ -2,72 +2,76 @@
 
 from __future__ import annotations
 
+import ctypes
+import itertools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
 
 import numpy as np
 
-from symad.backends.base import CallMark
 from symad.backends.native.cpython import signature_of
 from symad.backends.native.kernel_call import BufferView, KernelCall, Shape
+from symad.backends.native.loop_runtime import (
+    BRANCH_SIZE,
+    BranchWord,
+    CursorWord,
+    LoopWord,
+    StackWord,
+    UseWord,
+    loop_runtime,
+)
 from symad.backends.native.memory_pool import LARGE, Arena
 from symad.backends.native.parallel import Helpers
 from symad.backends.native.runtime import (
     ArgumentWord,
     CallFlag,
     CallWord,
+    ConventionWord,
     PartsWord,
-    ResultForm,
     ResultKind,
     ResultWord,
     Runtime,
-    Table,
+    StepKind,
+    StepWord,
     TableWord,
 )
-from symad.graph.nested import is_nested, rebuild
+from symad.backends.native.segment_code import (
+    ArrayType,
+    BodyCalls,
+    Call,
+    LoopCall,
+    LoopKind,
+    Operand,
+    SegmentCode,
+)
+from symad.backends.native.words import Table
+from symad.graph.nested import is_nested
 from symad.graph.node import Node
 from symad.plan.buffer_assignment import Storage, StorageKind
 
 _LONG = 1e5
 """Calls that take so many nanoseconds, one or several together, let other threads run."""
 
+_POLLED = 1e6
+"""A loop looks for signals after so many nanoseconds."""
+
 Allocate = Callable[[Shape, np.dtype[Any]], Any]
 
-
-class ArrayType(NamedTuple):
-    """The type of an array."""
-
-    dtype: np.dtype[Any]
-    shape: Shape
+_Words = list[tuple[int, int]]
+"""Where words stand that are to be an address, and what is added to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentCode:
-    """Calls over blocks of memory, for any number of frames.
+class _Scope(Protocol):
+    """What the views among the words of calls mean."""
 
-    Attributes
-    ----------
-    calls : sequence of KernelCall
-    blocks : sequence of Storage
-        What the views among the words of calls refer to.
-    inputs, outputs : sequence of ArrayType
-    contents : dict
-        For each output without axes, where in the arena it is computed.
-    arena : int
-        The size of the arena in bytes.
-    kept : sequence of arrays
-        The memory at fixed addresses.
-    """
+    @property
+    def blocks(self) -> Sequence[Storage]:
+        """The storages of the blocks."""
 
-    calls: Sequence[KernelCall]
-    blocks: Sequence[Storage]
-    inputs: Sequence[ArrayType]
-    outputs: Sequence[ArrayType]
-    contents: dict[int, int]
-    arena: int
-    kept: Sequence[Any]
+    def place(self, index: int, storage: Storage, offset: int) -> None:
+        """Let a word be the address so many bytes after the beginning of a storage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,45 +82,43 @@ class CallConvention:
     ----------
     fallback : callable
         Called with the arguments of a call that is not as expected.
-    form : ResultForm
-        What is returned.
-    finish : callable or None
-        For :attr:`ResultForm.FINISHED`: makes of a list what is returned.
+    template : nested structure or None
+        The structure of what is returned; ``None`` for a list.
     takes_targets : bool
         Whether arrays for the results may follow the inputs.
-    mark : CallMark or None
-        What a call that succeeds leaves.
     """
 
     fallback: Callable[..., Any]
-    form: ResultForm = ResultForm.LIST
-    finish: Callable[[list[Any]], Any] | None = None
+    template: Any = None
     takes_targets: bool = False
-    mark: CallMark | None = None
 
 
 class CallTable:
-    """The words of all calls, with the addresses of one arena.
-
-    Attributes
-    ----------
-    entry : builtin function
-        Takes the inputs, and returns the outputs.
-    """
+    """The words of all calls, with the addresses of one arena."""
 
     def __init__(
-        self,
-        runtime: Runtime,
-        code: SegmentCode,
-        arena: Arena,
-        convention: CallConvention,
-        allocate: Allocate,
+        self, runtime: Runtime, code: SegmentCode, arena: Arena, allocate: Allocate
     ) -> None:
-        writer = _TableWriter(runtime, code, arena.address, convention, allocate)
+        writer = _TableWriter(runtime, code, arena.address, allocate)
         self.table = writer.table(arena.lock)
-        kept = (code, arena, convention, *writer.kept)
-        self._code, self._calls = code, writer.calls
-        self.entry: Callable[..., Any] = runtime.entry(self.table, *kept)
+        self._runtime, self._code, self._calls = runtime, code, writer.calls
+        self._kept = (code, arena, *writer.kept)
+
+    def entry(self, convention: CallConvention) -> Callable[..., Any]:
+        """Return a built-in function that takes the inputs, and returns the outputs."""
+        fallback, count = convention.fallback, len(self._code.outputs)
+        template = [None] * count if convention.template is None else convention.template
+        steps = list(_steps_of(template))
+        others = tuple(other for _, _, other in steps)
+        begin = len(ConventionWord)
+        end = begin + len(StepWord) * len(steps)
+        words = np.zeros(end + count + len(steps), np.int64)
+        targets = count if convention.takes_targets else 0
+        places = words.ctypes.data + 8 * begin, words.ctypes.data + 8 * end
+        words[:begin] = id(fallback), targets, len(steps), *places
+        words[begin:end] = [word for kind, n, other in steps for word in (kind, n, id(other))]
+        enter = self._runtime.entry(self.table, words, fallback, others, self._kept)
+        return cast(Callable[..., Any], enter)
 
     def as_calls(self) -> list[tuple[Node, int]]:
         """Make the entry run no call, and return each node and the call that computes it."""
@@ -144,29 +146,25 @@ class _TableWriter:
         runtime: Runtime,
         code: SegmentCode,
         arena: int,
-        convention: CallConvention,
         allocate: Allocate,
     ) -> None:
         self._runtime, self._code, self._arena = runtime, code, arena
-        self._convention = convention
         self._helpers: list[Helpers] = []
         self._words: list[int] = [0] * len(TableWord)
         self._pointers: list[int] = []
-        self._places: dict[int, list[tuple[int, int]]] = {}
-        self.kept: list[Any] = []
+        self._places: dict[Storage, _Words] = {}
+        self._stacks: dict[tuple[_Scope, Storage], int] = {}
+        self._growing = _GrowingMemory()
+        self.kept: list[Any] = [self._growing]
         self._write_calls()
         self._write_inputs()
         self._write_outputs(allocate)
 
     def table(self, lock: int) -> Table:
         """Return the table; ``lock`` is where the word stands that tells whether it is in use."""
-        head, convention = self._words, self._convention
+        head = self._words
         head[TableWord.LOCK] = lock
-        head[TableWord.FORM] = convention.form
-        head[TableWord.FALLBACK] = self._object(convention.fallback)
-        head[TableWord.FINISH] = self._object(convention.finish)
         head[TableWord.ARRAY_TYPE] = self._object(np.ndarray)
-        self._write_mark(convention.mark)
         head[TableWord.TRUE], head[TableWord.FALSE] = (
             self._object(np.True_),
             self._object(np.False_),
@@ -175,20 +173,12 @@ class _TableWriter:
             self._object(None),
             self._object(MemoryError),
         )
-        head[TableWord.TARGET_COUNT] = len(self._code.outputs) if convention.takes_targets else 0
-        table = np.array(self._words, np.int64)
+        self._growing.table = table = np.array(self._words, np.int64)
         for helpers in self._helpers:
             helpers.table = table
         base = table.ctypes.data
         table[self._pointers] = base + 8 * table[self._pointers]
         return table
-
-    def _write_mark(self, mark: CallMark | None) -> None:
-        if mark is None:
-            self._point(TableWord.MARKED, TableWord.MARK)
-        else:
-            self._words[TableWord.MARK] = mark.number
-            self._words[TableWord.MARKED] = mark.place.ctypes.data
 
     def _object(self, value: Any) -> int:
         self.kept.append(value)
@@ -207,25 +197,35 @@ class _TableWriter:
 
     def _write_calls(self) -> None:
         calls = self._code.calls
-        self.calls = first = self._add([0] * (len(CallWord) * len(calls)))
+        self.calls = self._add_calls(calls, self, _flags(calls))
         self._words[TableWord.CALL_COUNT] = len(calls)
-        self._point(TableWord.CALLS, first)
-        for k, (call, flag) in enumerate(zip(calls, _flags(calls), strict=True)):
-            record = first + k * len(CallWord)
-            self._words[record + CallWord.FLAGS] = flag
-            if call.parts == 1:
-                self._words[record + CallWord.CODE] = call.address
-                self._point(record + CallWord.WORDS, self._add_arguments(call))
-            else:
-                self._write_parts(record, call)
+        self._point(TableWord.CALLS, self.calls)
 
-    def _add_arguments(self, call: KernelCall) -> int:
-        first = self._add([0] * len(call.arguments))
-        for offset, word in enumerate(call.arguments):
-            self._write_word(first + offset, word)
+    def _add_calls(
+        self, calls: Sequence[Call], scope: _Scope, flags: Sequence[CallFlag] | None = None
+    ) -> int:
+        """Append the words of calls, and return the index of the first."""
+        first = self._add([0] * (len(CallWord) * len(calls)))
+        for k, call in enumerate(calls):
+            record = first + k * len(CallWord)
+            if flags is not None:
+                self._words[record + CallWord.FLAGS] = flags[k]
+            if isinstance(call, LoopCall):
+                self._write_loop(record, call, scope)
+            elif call.parts == 1:
+                self._words[record + CallWord.CODE] = call.address
+                self._point(record + CallWord.WORDS, self._add_arguments(call, scope))
+            else:
+                self._write_parts(record, call, scope)
         return first
 
-    def _write_parts(self, record: int, call: KernelCall) -> None:
+    def _add_arguments(self, call: KernelCall, scope: _Scope) -> int:
+        first = self._add([0] * len(call.arguments))
+        for offset, word in enumerate(call.arguments):
+            self._write_word(first + offset, word, scope)
+        return first
+
+    def _write_parts(self, record: int, call: KernelCall, scope: _Scope) -> None:
         """Write a call in parts: it calls a function of the runtime, which calls the kernel."""
         runtime, is_shared = self._runtime, call.threads > 1
         parts = self._add([0] * len(PartsWord))
@@ -234,21 +234,129 @@ class _TableWriter:
         self._words[parts + PartsWord.CODE] = call.address
         self._words[parts + PartsWord.SIZE] = len(call.arguments) // call.parts
         self._words[parts + PartsWord.COUNT] = call.parts
-        self._point(parts + PartsWord.WORDS, self._add_arguments(call))
+        self._point(parts + PartsWord.WORDS, self._add_arguments(call, scope))
         if is_shared:
             self._helpers.append(Helpers(runtime.do_parts, min(call.threads, call.parts) - 1))
             self._words[parts + PartsWord.HELPERS] = self._object(self._helpers[-1])
 
-    def _write_word(self, index: int, word: int | BufferView) -> None:
-        if not isinstance(word, BufferView):
-            self._words[index] = word
-            return
-        block = self._code.blocks[word.block]
-        if block.kind in (StorageKind.INPUT, StorageKind.OUTPUT):
-            self._places.setdefault(word.block, []).append((index, word.offset))
+    def _write_word(self, index: int, word: int | BufferView, scope: _Scope) -> None:
+        if isinstance(word, BufferView):
+            scope.place(index, scope.blocks[word.block], word.offset)
         else:
-            base = self._arena if block.kind is StorageKind.ARENA else 0
-            self._words[index] = base + block.place + word.offset
+            self._words[index] = word
+
+    @property
+    def blocks(self) -> Sequence[Storage]:
+        """The blocks of the segment, whose views this writer places."""
+        return self._code.blocks
+
+    def place(self, index: int, storage: Storage, offset: int) -> None:
+        """Let a word be an address in the segment's memory, known now or in each call."""
+        if storage.kind in (StorageKind.INPUT, StorageKind.OUTPUT):
+            self._places.setdefault(storage, []).append((index, offset))
+        else:
+            base = self._arena if storage.kind is StorageKind.ARENA else 0
+            self._words[index] = base + storage.place + offset
+
+    # Loops
+
+    def _write_loop(self, record: int, call: LoopCall, scope: _Scope) -> None:
+        """Write a call of a function of the runtime that runs bodies."""
+        runtime, is_branch = loop_runtime(), call.kind is LoopKind.BRANCH
+        self.kept.append(runtime.module)
+        scopes = [_BodyScope(self._write_word, scope, body) for body in call.bodies]
+        starts = [self._add_calls(s.body.code.calls, s) for s in scopes]
+        if is_branch:
+            code, words = runtime.branch, self._add_branches(call, scope, starts)
+        else:
+            is_counted = call.kind is LoopKind.COUNTED
+            code = runtime.counted if is_counted else runtime.conditional
+            words = self._add_loop(call, scope, starts)
+            cursors = [c for s in scopes for c in s.cursors()]
+            self._point(words + LoopWord.CURSORS, self._add_cursors(cursors, scope))
+            self._words[words + LoopWord.CURSOR_COUNT] = sum(len(ends) for _, ends in cursors)
+            self._write_stacks(words, call, scope)
+        self._words[record + CallWord.CODE] = code
+        self._point(record + CallWord.WORDS, words)
+
+    def _add_branches(self, call: LoopCall, scope: _Scope, starts: Sequence[int]) -> int:
+        words = self._add([0] * len(BranchWord))
+        self._write_count(words + BranchWord.INDEX, call, scope)
+        self._words[words + BranchWord.COUNT] = len(starts)
+        branches = self._add([0] * (BRANCH_SIZE * len(starts)))
+        self._point(words + BranchWord.BRANCHES, branches)
+        for k, (start, body) in enumerate(zip(starts, call.bodies, strict=True)):
+            self._point(branches + BRANCH_SIZE * k, start)
+            self._words[branches + BRANCH_SIZE * k + 1] = len(body.code.calls)
+        return words
+
+    def _add_loop(self, call: LoopCall, scope: _Scope, starts: Sequence[int]) -> int:
+        words = self._add([0] * len(LoopWord))
+        self._write_count(words + LoopWord.COUNT, call, scope)
+        if call.flag is not None:
+            self._write_word(words + LoopWord.FLAG, call.flag, scope)
+        self._words[words + LoopWord.LIMIT] = call.limit
+        *_, body, _ = call.bodies
+        self._words[words + LoopWord.POLLED] = int(_POLLED / (1 + body.code.work)) + 1
+        parts = (LoopWord.CONDITION, LoopWord.BODY, LoopWord.FINISH)[-len(starts) :]
+        for part, start, body in zip(parts, starts, call.bodies, strict=True):
+            self._point(words + part, start)
+            self._words[words + part + 1] = len(body.code.calls)
+        return words
+
+    def _write_count(self, index: int, call: LoopCall, scope: _Scope) -> None:
+        """Write the address of a count, which may be a number."""
+        if isinstance(call.count, int):
+            self._point(index, self._add([call.count]))
+        else:
+            self._write_word(index, call.count, scope)
+
+    def _add_cursors(self, cursors: Sequence[tuple[Operand, _Words]], scope: _Scope) -> int:
+        first = self._add([0] * (len(CursorWord) * sum(len(ends) for _, ends in cursors)))
+        record = first
+        for operand, ends in cursors:
+            base = self._add_base(operand.view, scope)
+            for index, offset in ends:
+                self._point(record + CursorWord.PLACE, index)
+                self._point(record + CursorWord.BASE, base)
+                self._words[record + CursorWord.OFFSET] = offset
+                self._words[record + CursorWord.STEP] = operand.step
+                self._words[record + CursorWord.ALTERNATES] = operand.alternates
+                self._words[record + CursorWord.FROM_END] = operand.from_end
+                record += len(CursorWord)
+        return first
+
+    def _add_base(self, view: BufferView, scope: _Scope) -> int:
+        """Return the word that is the address of a view."""
+        storage = scope.blocks[view.block]
+        if storage.kind is StorageKind.GROWING:
+            return self._stack(storage, scope) + StackWord.ADDRESS
+        base = self._add([0])
+        self._write_word(base, view, scope)
+        return base
+
+    def _write_stacks(self, words: int, call: LoopCall, scope: _Scope) -> None:
+        """Write the uses of memory that a loop enlarges: that of results."""
+        views = [(operand.view, abs(operand.step)) for operand in call.bodies[-2].outputs]
+        found = [(scope.blocks[view.block], row) for view, row in views]
+        uses = [(storage, row) for storage, row in found if storage.kind is StorageKind.GROWING]
+        self._words[words + LoopWord.STACK_COUNT] = len(uses)
+        self._words[words + LoopWord.ROOM] = 0 if uses else np.iinfo(np.int64).max
+        first = self._add([0] * (len(UseWord) * len(uses)))
+        self._point(words + LoopWord.STACKS, first)
+        for record, (storage, row) in zip(itertools.count(first, len(UseWord)), uses, strict=False):
+            self._point(record + UseWord.STACK, self._stack(storage, scope))
+            self._words[record + UseWord.ROW] = row
+
+    def _stack(self, storage: Storage, scope: _Scope) -> int:
+        """Return the words about memory that grows."""
+        key = scope, storage
+        if key not in self._stacks:
+            self._stacks[key] = self._add([0] * len(StackWord))
+            self._growing.places.append(self._stacks[key])
+        return self._stacks[key]
+
+    # Arguments and results
 
     def _write_records(
         self, types: Sequence[ArrayType], where: StorageKind, words: int
@@ -259,17 +367,13 @@ class _TableWriter:
         kind: type[ArgumentWord] | type[ResultWord] = ArgumentWord if is_input else ResultWord
         self._words[TableWord.INPUT_COUNT if is_input else TableWord.OUTPUT_COUNT] = len(types)
         self._point(TableWord.INPUTS if is_input else TableWord.OUTPUTS, first)
-        places: dict[int, list[tuple[int, int]]] = {}
-        for number, block in enumerate(self._code.blocks):
-            if block.kind is where:
-                places.setdefault(block.place, []).extend(self._places.get(number, ()))
         records = []
         for k, type_ in enumerate(types):
             record = first + k * words
             records.append(record)
             self._words[record + kind.NDIM] = len(type_.shape)
             self._point(record + kind.SIZES, self._add(type_.shape))
-            found = places.get(k, [])
+            found = self._places.get(Storage(where, k), [])
             self._words[record + kind.PLACE_COUNT] = len(found)
             self._point(record + kind.PLACES, len(self._words))
             for index, offset in found:
@@ -306,22 +410,85 @@ class _TableWriter:
             self._words[record + ResultWord.KIND] = kind
 
 
-def convention_for(template: Any, fallback: Callable[..., Any], mark: CallMark) -> CallConvention:
-    """Return how to call for results in the structure of ``template``."""
+class _GrowingMemory:
+    """The memory that loops enlarge, which lives as long as the table.
+
+    Attributes
+    ----------
+    table : Table or None
+    places : list of int
+        Where in the table its words are.
+    """
+
+    def __init__(self) -> None:
+        self.table: Table | None = None
+        self.places: list[int] = []
+
+    def __del__(self) -> None:
+        if self.table is not None:
+            for address in self.table[self.places].tolist() if self.places else ():
+                ctypes.pythonapi.PyMem_RawFree(ctypes.c_void_p(address))
+
+
+class _BodyScope:
+    """The memory of a body: part of the memory around it, and operands that move."""
+
+    def __init__(
+        self,
+        write: Callable[[int, BufferView, _Scope], None],
+        outer: _Scope,
+        body: BodyCalls,
+    ) -> None:
+        self.body, self.blocks = body, body.code.blocks
+        self._write, self._outer = write, outer
+        self._moving: dict[Storage, _Words] = {}
+
+    def place(self, index: int, storage: Storage, offset: int) -> None:
+        body = self.body
+        if storage.kind is StorageKind.FIXED:
+            self._outer.place(index, storage, offset)
+            return
+        if storage.kind is StorageKind.ARENA:
+            view, offset = body.arena, offset + storage.place
+        else:
+            operand = self._operand(storage)
+            if operand.step:
+                self._moving.setdefault(storage, []).append((index, offset))
+                return
+            view = operand.view
+        self._write(index, replace(view, offset=view.offset + offset), self._outer)
+
+    def cursors(self) -> list[tuple[Operand, _Words]]:
+        """Return the operands that move, and the words that move with them."""
+        return [(self._operand(storage), words) for storage, words in self._moving.items()]
+
+    def _operand(self, storage: Storage) -> Operand:
+        is_input = storage.kind is StorageKind.INPUT
+        return (self.body.inputs if is_input else self.body.outputs)[storage.place]
+
+
+def _steps_of(template: Any) -> Iterator[tuple[StepKind, int, Any]]:
+    """Yield the steps that put results together in the structure of ``template``."""
     if not is_nested(template):
-        return CallConvention(fallback, ResultForm.SINGLE, mark=mark)
-    if not any(map(is_nested, template)) and type(template) in (list, tuple):
-        return CallConvention(
-            fallback, ResultForm.LIST if type(template) is list else ResultForm.TUPLE, mark=mark
-        )
+        yield StepKind.PUSH, 1, None
+        return
+    items = list(template.values() if isinstance(template, dict) else template)
+    if any(map(is_nested, items)):
+        for item in items:
+            yield from _steps_of(item)
+    else:
+        yield StepKind.PUSH, len(items), None
+    if isinstance(template, dict):
+        yield StepKind.DICT, len(items), tuple(template)
+    elif isinstance(template, list):
+        yield StepKind.LIST, len(items), None
+    elif hasattr(template, "_fields"):
+        yield StepKind.CALL, len(items), type(template)
+    else:
+        yield StepKind.TUPLE, len(items), None
 
-    def finish(results: list[Any]) -> Any:
-        return rebuild(template, iter(results))
 
-    return CallConvention(fallback, ResultForm.FINISHED, finish, mark=mark)
-
-
-def _flags(calls: Sequence[KernelCall]) -> list[CallFlag]:
+def _flags(calls: Sequence[Call]) -> list[CallFlag]:
     """Return where the calls that take long, alone or together, begin and end.
 
     Those that threads share are none of these: they take care of that themselves.

@@ -21,7 +21,7 @@ import numpy as np
 
 from symad.backends.native.jit import add_symbol, available
 from symad.backends.native.memory_pool import counts_references
-from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, llvm_type
+from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, keep_calls, llvm_type
 from symad.graph.nested import is_nested
 
 _INT64, _FLOAT64 = np.dtype("int64"), np.dtype("float64")
@@ -46,6 +46,7 @@ _SIGNATURE = _CONTENT + 8
 """Kind, code, byte order and number of a dtype: eight bytes."""
 _IN_ORDER = 0x0001 | 0x0100
 """The flags of an array that is C-contiguous and aligned."""
+_WRITEABLE = 0x0400
 _NEW_ARRAY = 93
 """The place of ``PyArray_New`` in NumPy's table of C functions, the same in all versions."""
 
@@ -312,13 +313,18 @@ class ObjectWriter:
         """Return the number of items of a list or a tuple."""
         return self.load(items, _LENGTH, self.word)
 
-    def slot(self, items: Any, index: int, is_list: bool) -> Any:
-        """Return where the address of an item of a list or a tuple stands."""
-        if not is_list:
-            return self.at(items, _TUPLE_ITEMS + index * _POINTER)
-        return self.at(self.load(items, _LIST_ITEMS), index * _POINTER)
+    def items_of(self, items: Any, is_list: bool = False) -> Any:
+        """Return where the addresses of the items of a tuple or a list stand."""
+        return self.load(items, _LIST_ITEMS) if is_list else self.at(items, _TUPLE_ITEMS)
 
-    def item(self, items: Any, index: int, is_list: bool = False) -> Any:
+    def slot(self, items: Any, index: Any, is_list: bool) -> Any:
+        """Return where the address of an item stands; ``index`` is a number, or a word."""
+        first = self.items_of(items, is_list)
+        if isinstance(index, int):
+            return self.at(first, index * _POINTER)
+        return self.builder.gep(first, [index], source_etype=self.pointer)
+
+    def item(self, items: Any, index: Any, is_list: bool = False) -> Any:
         """Return an item of a tuple or a list."""
         return self.builder.load(self.slot(items, index, is_list), typ=self.pointer)
 
@@ -332,14 +338,25 @@ class ObjectWriter:
         """Return where the sizes of the axes of an array stand."""
         return self.load(array, _SIZES)
 
+    def ndim_of(self, array: Any) -> Any:
+        """Return the number of axes of an array."""
+        return self.builder.sext(self.load(array, _NDIM, self.int), self.word)
+
+    def signature_of(self, array: Any) -> Any:
+        """Return the bytes by which the dtype of an array is recognised."""
+        return self.load(self.load(array, _DTYPE), _SIGNATURE, self.word)
+
     def is_in_order(self, array: Any, signature: Any, ndim: Any) -> Any:
         """Return whether dtype, number of axes and order of the elements are as given."""
-        builder = self.builder
-        dtype = self.load(self.load(array, _DTYPE), _SIGNATURE, self.word)
+        builder, dtype = self.builder, self.signature_of(array)
         flags = builder.and_(self.load(array, _FLAGS, self.int), self.int(_IN_ORDER))
-        found = builder.sext(self.load(array, _NDIM, self.int), self.word)
         right = builder.and_(self.equal(flags, self.int(_IN_ORDER)), self.equal(dtype, signature))
-        return builder.and_(right, self.equal(found, ndim))
+        return builder.and_(right, self.equal(self.ndim_of(array), ndim))
+
+    def make_read_only(self, array: Any) -> None:
+        """Let nobody write to an array by itself."""
+        flags = self.load(array, _FLAGS, self.int)
+        self.store(self.builder.and_(flags, self.int(~_WRITEABLE)), array, _FLAGS)
 
     def new_array(self, type_: Any, ndim: Any, sizes: Any, number: Any) -> Any:
         """Return an array of the dtype with this number, or null."""
@@ -405,6 +422,7 @@ class NumberFunctionWriter(ObjectWriter):
     def __init__(self, module: Any, name: str, is_fast: bool) -> None:
         super().__init__(module)
         self._own, *self._given = self.begin_builtin(name)
+        keep_calls(self.builder.function)
         self.scalars = LLVMScalarBuilder(self.builder, 0, is_fast)
         self._slow, self._failed = self.blocks("slow", "failed")
         self._kept: dict[int, tuple[int, Any]] = {}
@@ -510,8 +528,8 @@ class NumberFunctionWriter(ObjectWriter):
 
     def finish(self, template: Any, results: Sequence[Scalar]) -> None:
         """Return the results in the structure of ``template``, and end the function."""
-        if can_count_references() and _is_recyclable(template, results):
-            self.builder.ret(self._recycle(template, results))
+        if can_count_references() and is_recyclable(template, [result.dtype for result in results]):
+            self.builder.ret(self._recycled(template, results))
         else:
             self.builder.ret(self._build(template, iter(results), self._set_root))
         self.builder.position_at_end(self._slow)
@@ -575,20 +593,23 @@ class NumberFunctionWriter(ObjectWriter):
 
     # Results that are used again
 
-    def _recycle(self, template: Any, results: Sequence[Scalar]) -> Any:
-        """Return what was returned the time before last, with new contents, or a new object.
+    def _recycled(self, template: Any, results: Sequence[Scalar]) -> Any:
+        """Return what was returned the time before last, with new contents, or a new object."""
+        if not is_nested(template):
+            held = HeldResults(type(None), 1)
+            return self._recycle(held, lambda old: self._number_from(old, results[0]))
+        held = HeldResults(tuple if isinstance(template, tuple) else list, len(results))
+        return self._recycle(held, lambda old: self._sequence_from(old, template, results))
 
-        The function holds two of them in a list, the newer first.
+    def _recycle(self, held: Any, renew: Callable[[Any], Any]) -> Any:
+        """Return what ``renew`` makes of what was returned the time before last.
+
+        The function holds two results in a list, the newer first; ``held`` stands for that list.
         """
-        kind = tuple if isinstance(template, tuple) else list
-        held = HeldResults(kind if is_nested(template) else type(None), len(results))
         both = self._object(held)
         newer, older = (self.slot(both, k, True) for k in (0, 1))
         old = self.builder.load(older, typ=self.pointer)
-        if is_nested(template):
-            made = self._sequence_from(old, template, results)
-        else:
-            made = self._number_from(old, results[0])
+        made = renew(old)
         self.hold(made)
         # A new list may have set off the garbage collector, and that a call of this function.
         before = self.builder.load(older, typ=self.pointer)
@@ -646,12 +667,12 @@ class NumberFunctionWriter(ObjectWriter):
         self.builder.position_at_end(done)
 
 
-def _is_recyclable(template: Any, results: Sequence[Scalar]) -> bool:
+def is_recyclable(template: Any, dtypes: Sequence[np.dtype[Any]]) -> bool:
     """Return whether a function returns a number, or a list or a tuple of numbers.
 
     Booleans are never made, and tuples that remember their hash stay as they are.
     """
-    if not results or any(result.dtype.kind == "b" for result in results):
+    if not dtypes or any(dtype.kind == "b" for dtype in dtypes):
         return False
     if isinstance(template, tuple) and _TUPLE_ITEMS != _LENGTH + _POINTER:
         return False

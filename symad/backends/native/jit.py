@@ -103,6 +103,7 @@ class VectorUnit:
 class _Host:
     target: str
     machine: Any
+    quick: Any
     linker: Any
     vectors: VectorUnit
 
@@ -188,7 +189,8 @@ def _make_host() -> _Host:
         )
         versions = binding.llvm_version_info, machine.triple
         target = f"{binding.get_host_cpu_name()} {flags} {versions!r}"
-        return _Host(target, machine, linker, _vector_unit(features))
+        quick = _target_machine(binding, flags, 0)
+        return _Host(target, machine, quick, linker, _vector_unit(features))
 
 
 def hold_in_forks(lock: Any) -> None:
@@ -227,9 +229,9 @@ class Latest(Generic[Value]):
         return value
 
 
-def _target_machine(binding: Any, features: str) -> Any:
+def _target_machine(binding: Any, features: str, level: int = 3) -> Any:
     return binding.Target.from_default_triple().create_target_machine(
-        cpu=binding.get_host_cpu_name(), features=features, opt=3, jit=True
+        cpu=binding.get_host_cpu_name(), features=features, opt=level, jit=True
     )
 
 
@@ -276,7 +278,7 @@ _CHECKED = 4
 """For each module that is compiled, so many others are checked for being in use."""
 
 
-def compile_module(ir: Any, name: str = "module") -> CompiledModule:
+def compile_module(ir: Any, name: str = "module", is_optimised: bool = True) -> CompiledModule:
     """Return the machine code of a module, optimised for this machine.
 
     Parameters
@@ -285,6 +287,8 @@ def compile_module(ir: Any, name: str = "module") -> CompiledModule:
         Functions with bodies are exported unless they are ``internal`` or ``private``.
     name : str
         For error messages.
+    is_optimised : bool
+        If not, the time is proportional to the length of the text.
 
     Raises
     ------
@@ -294,7 +298,7 @@ def compile_module(ir: Any, name: str = "module") -> CompiledModule:
         If the text is invalid, or calls a function that does not exist in this process.
     """
     text = str(ir)
-    key = _key(text)
+    key = _key(text, is_optimised)
     with _llvm():
         _unload()
         known = _loaded.get(key)
@@ -302,7 +306,7 @@ def compile_module(ir: Any, name: str = "module") -> CompiledModule:
         if known is not None and memory is not None:
             return CompiledModule(name, memory, known.addresses)
         found = disk.load(key) if _is_portable(text) else None
-        code = _compile(text, name) if found is None else _unpack(found)
+        code = _compile(text, name, is_optimised) if found is None else _unpack(found)
         memory, addresses, tracker = _link(code, name)
         _loaded[key] = _Loaded(weakref.ref(memory), addresses, tracker)
         if found is None and _is_portable(text):
@@ -324,9 +328,9 @@ def _unload() -> None:
             module.tracker.close()
 
 
-def _key(text: str) -> str:
+def _key(text: str, is_optimised: bool) -> str:
     """Return a key for the machine code of a text, with everything that the code depends on."""
-    parts = [text, _host().target, repr(_OPTIONS)]
+    parts = [text, _host().target, repr(_OPTIONS) if is_optimised else ""]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -352,15 +356,16 @@ def _unpack(content: bytes) -> _ObjectFile:
     return _ObjectFile(tuple(names.decode().split()), image)
 
 
-def _compile(text: str, name: str) -> _ObjectFile:
-    module = _optimised(text, name)
+def _compile(text: str, name: str, is_optimised: bool) -> _ObjectFile:
+    module = _optimised(text, name) if is_optimised else _parsed(text, name)
     hidden = (_binding().Linkage.internal, _binding().Linkage.private)
     exported = tuple(
         function.name
         for function in module.functions
         if not function.is_declaration and function.linkage not in hidden
     )
-    return _ObjectFile(exported, _host().machine.emit_object(module))
+    machine = _host().machine if is_optimised else _host().quick
+    return _ObjectFile(exported, machine.emit_object(module))
 
 
 def optimised_text(ir: Any) -> str:
@@ -369,8 +374,8 @@ def optimised_text(ir: Any) -> str:
         return str(_optimised(ir, "text"))
 
 
-def _optimised(ir: Any, name: str) -> Any:
-    """Return a module, parsed and optimised for this machine."""
+def _parsed(ir: Any, name: str) -> Any:
+    """Return a module for this machine, parsed and checked."""
     binding, host = _binding(), _host()
     try:
         module = binding.parse_assembly(str(ir))
@@ -380,6 +385,12 @@ def _optimised(ir: Any, name: str) -> Any:
     except RuntimeError as error:
         raise InternalError(f"native module {name!r} is invalid: {error}") from None
     _require_symbols(module, name)
+    return module
+
+
+def _optimised(ir: Any, name: str) -> Any:
+    """Return a module, parsed and optimised for this machine."""
+    binding, host, module = _binding(), _host(), _parsed(ir, name)
     options = binding.create_pipeline_tuning_options()
     for option, value in _OPTIONS.items():
         setattr(options, option, value)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from symad.backends.native.lower.dispatch import LoweredSegment, PlacedSegment, lower, place
 from symad.backends.native.lower.views import is_view
 from symad.backends.native.schedule import Schedule
+from symad.backends.native.segment_code import LoopCall, kernel_count
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
+from symad.notation.values import counted
 from symad.passes.fuse import shape_of
 from symad.plan.buffer_assignment import StorageKind
 from symad.plan.liveness import spans
@@ -189,11 +191,14 @@ def _in_words(segment: PlacedSegment, result: Mapping[Node, str], prefix: str) -
     there are several."""
     names = [result.get(node, "array") for node in segment.outputs]
     calls = Counter(call.node for call in segment.code.calls)
+    loops = {c.node: kernel_count([c]) for c in segment.code.calls if isinstance(c, LoopCall)}
     words = {}
     for node, places in segment.stored.items():
         where = [names[p.place] if p.kind is StorageKind.OUTPUT else str(p) for p in places]
         if node in result:  # computed in the arena, then converted to an object
             where = [result[node]]
         kernels = f"{calls[node]} kernels, " if calls[node] > 1 else ""
+        if node in loops:
+            kernels = f"loop of {counted(loops[node], 'kernel')}, "
         words[node] = f"{prefix}{kernels}{', '.join(where)}"
     return words

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.base import CallMark, Settings
-from symad.backends.native.call_table import convention_for
+from symad.backends.base import Settings
+from symad.backends.native.call_table import CallConvention
 from symad.backends.native.lower.dispatch import PlacedSegment
 from symad.backends.native.memory_pool import Memory
 from symad.backends.native.plan import (
@@ -193,7 +193,7 @@ class NativeProgram:
         return self._results(registers)
 
     def entry(
-        self, outputs: Any, fallback: Callable[..., Any], name: str, mark: CallMark
+        self, outputs: Any, fallback: Callable[..., Any], name: str
     ) -> Callable[..., Any] | None:
         """Return a native function that takes arguments as passed by Python, or ``None``.
 
@@ -201,7 +201,7 @@ class NativeProgram:
         """
         if self._whole is None:
             return None
-        return self._whole.entry(convention_for(outputs, fallback, mark))
+        return self._whole.entry(CallConvention(fallback, outputs))
 
     def _results(self, registers: Sequence[Any]) -> list[Any]:
         return [result_of(registers[place], copied) for place, copied in self._outputs]

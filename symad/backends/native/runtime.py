@@ -12,9 +12,10 @@ The machine code here is the same for all programs: what differs stands in a :cl
 
 ``enter(self, arguments, count, names)``
     is a built-in function of CPython (``METH_FASTCALL | METH_KEYWORDS``) whose ``self`` is a tuple
-    that begins with the table.  It takes arrays and numbers that are just as expected, makes the
-    arrays of the results, fills in the addresses of both, runs the calls, and returns the
-    results.  Whatever is not as expected goes, with the same arguments, to a Python function.
+    that begins with the table and the words of a calling convention, of which a table may have
+    several.  It takes arrays and numbers that are just as expected, makes the arrays of the
+    results, fills in the addresses of both, runs the calls, and returns the results in their
+    structure.  Whatever is not as expected goes, with the same arguments, to another function.
 """
 
 from __future__ import annotations
@@ -26,47 +27,64 @@ from enum import IntEnum, IntFlag, auto
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from symad.backends.native import jit
-from symad.backends.native.cpython import ObjectWriter, can_read_arrays, new_builtin
+from symad.backends.native.cpython import can_read_arrays, new_builtin
+from symad.backends.native.words import Table, WordWriter
 
 
 class TableWord(IntEnum):
     """The words that a table begins with.
 
-    ``LOCK`` is the address of a word that is not 0 while the arena is in use.  After the inputs,
-    ``TARGET_COUNT`` more arguments may be given: for each output an array for it, or ``None``.
-    When a call has succeeded, ``MARK`` is written to the address ``MARKED``.
+    ``LOCK`` is the address of a word that is not 0 while the arena is in use.
     """
 
     LOCK = 0
     INPUT_COUNT = auto()
     INPUTS = auto()
-    TARGET_COUNT = auto()
     OUTPUT_COUNT = auto()
     OUTPUTS = auto()
     CALL_COUNT = auto()
     CALLS = auto()
-    FORM = auto()
-    FALLBACK = auto()
-    FINISH = auto()
     ARRAY_TYPE = auto()
     TRUE = auto()
     FALSE = auto()
     NONE = auto()
     NO_MEMORY = auto()
-    MARK = auto()
-    MARKED = auto()
 
 
-class ResultForm(IntEnum):
-    """What a call returns: its one result, a list, a tuple, or what ``FINISH`` makes of a list."""
+class ConventionWord(IntEnum):
+    """The words that a calling convention begins with.
 
-    SINGLE = 0
+    After the inputs, ``TARGET_COUNT`` more arguments may be given: for each output an array for it,
+    or ``None``.  The steps put the results together on a stack, on which one object remains.
+    """
+
+    FALLBACK = 0
+    TARGET_COUNT = auto()
+    STEP_COUNT = auto()
+    STEPS = auto()
+    STACK = auto()
+
+
+class StepWord(IntEnum):
+    """The words about a step that puts results together."""
+
+    KIND = 0
+    COUNT = auto()
+    OBJECT = auto()
+
+
+class StepKind(IntEnum):
+    """What a step does: put so many results on the stack, or make one object of so many on it.
+
+    For a dict, ``OBJECT`` is the tuple of its keys; for what is called, a type.
+    """
+
+    PUSH = 0
     LIST = auto()
     TUPLE = auto()
-    FINISHED = auto()
+    DICT = auto()
+    CALL = auto()
 
 
 class ArgumentWord(IntEnum):
@@ -140,14 +158,12 @@ class CallFlag(IntFlag):
 _PLACE = 2
 """The words about a place that an address is to be written to: its address, what to add."""
 
-Table = np.ndarray[Any, np.dtype[np.int64]]
-
 
 class Runtime:
     """The machine code, loaded."""
 
     def __init__(self) -> None:
-        self._module = jit.compile_module(_RuntimeWriter().finish(), "runtime")
+        self._module = jit.compile_module(_RuntimeWriter("runtime").finish(), "runtime")
         self._enter = self._module.address("enter")
         signature = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
         self.run = signature(self._module.address("run"))
@@ -155,9 +171,9 @@ class Runtime:
         self.do_parts = ctypes.CFUNCTYPE(None, ctypes.c_int64)(self._module.address("do_parts"))
         self.alone, self.shared = map(self._module.address, ("alone", "shared"))
 
-    def entry(self, table: Table, *kept: Any) -> Any:
-        """Return a built-in function over ``table``, which keeps everything that is passed."""
-        return new_builtin("program", self._enter, table, self._module, *kept)
+    def entry(self, table: Table, convention: Table, *kept: Any) -> Any:
+        """Return a built-in function over a table, which keeps everything that is passed."""
+        return new_builtin("program", self._enter, table, convention, self._module, *kept)
 
 
 @cache
@@ -166,14 +182,8 @@ def runtime() -> Runtime | None:
     return Runtime() if can_read_arrays() else None
 
 
-class _RuntimeWriter(ObjectWriter):
-    """Writes the module.  Words and pointers are 8 bytes each, and kept as pointers or integers."""
-
-    def __init__(self) -> None:
-        from llvmlite import ir
-
-        super().__init__(ir.Module("runtime"))
-        self._functions: dict[str, Any] = {}
+class _RuntimeWriter(WordWriter):
+    """Writes the module."""
 
     def finish(self) -> Any:
         """Return the finished module."""
@@ -186,34 +196,11 @@ class _RuntimeWriter(ObjectWriter):
         self._write_make()
         self._write_box()
         self._write_release()
+        self._write_drop()
+        self._write_join()
         self._write_collect()
         self._write_enter()
         return self.module
-
-    # Words of tables
-
-    def _begin(self, name: str, result: Any, *arguments: Any, is_exported: bool = False) -> Any:
-        given = self.begin(name, result, *arguments, is_exported=is_exported)
-        self._functions[name] = self.builder.function
-        return given
-
-    def _call(self, name: str, *arguments: Any) -> Any:
-        """Call a function of this module."""
-        return self.builder.call(self._functions[name], arguments)
-
-    def _get(self, base: Any, index: int, type_: Any = None) -> Any:
-        """Load a word of a record."""
-        return self.load(base, 8 * index, type_ or self.word)
-
-    def _get_pointer(self, base: Any, index: int) -> Any:
-        return self._get(base, index, self.pointer)
-
-    def _set(self, base: Any, index: int, value: Any) -> None:
-        self.store(value, base, 8 * index)
-
-    def _record(self, records: Any, index: Any, words: int) -> Any:
-        offset = self.builder.mul(index, self.word(words))
-        return self.builder.gep(records, [offset], source_etype=self.word)
 
     # Calls
 
@@ -356,10 +343,6 @@ class _RuntimeWriter(ObjectWriter):
                 builder.ret(self.content(value))
         builder.ret(self.null)
 
-    def _load_word(self, words: Any, index: Any) -> Any:
-        place = self.builder.gep(words, [index], source_etype=self.word)
-        return self.builder.load(place, typ=self.word)
-
     def _write_fill_in(self) -> None:
         """Write an address, with what each place adds to it, to all places of a record."""
         places, count, address = self._begin("fill_in", None, self.pointer, self.word, self.word)
@@ -427,36 +410,90 @@ class _RuntimeWriter(ObjectWriter):
         self.builder.ret(self.null)
 
     def _write_collect(self) -> None:
-        """Return the results as the caller gets them, or null where that failed."""
-        (head,) = self._begin("collect", *[self.pointer] * 2)
-        builder, form = self.builder, self._get(head, TableWord.FORM)
-        count = self._get(head, TableWord.OUTPUT_COUNT)
-        with builder.if_then(self.equal(form, self.word(ResultForm.SINGLE))):
-            self._lock(head, 0)
-            builder.ret(self._take(self._get_pointer(head, TableWord.OUTPUTS)))
-        is_tuple = self.equal(form, self.word(ResultForm.TUPLE))
-        with builder.if_then(is_tuple):
-            made = self.python("PyTuple_New", self.pointer, count)
-            self._move_into(head, made, "PyTuple_SetItem")
-            builder.ret(made)
-        made = self.python("PyList_New", self.pointer, count)
-        self._move_into(head, made, "PyList_SetItem")
-        self.return_if(self.equal(form, self.word(ResultForm.LIST)), made)
-        finish = self._get_pointer(head, TableWord.FINISH)
-        finished = self.python("PyObject_CallOneArg", self.pointer, finish, made)
-        self.release(made)
-        builder.ret(finished)
-
-    def _move_into(self, head: Any, made: Any, set_item: str) -> None:
-        """Hand the results over to their container."""
-        with self.builder.if_then(self.is_null(made), likely=False):
-            self.builder.ret(self._call("release", head))
-        with self.each(self._get(head, TableWord.OUTPUT_COUNT)) as index:
-            record = self._record(
-                self._get_pointer(head, TableWord.OUTPUTS), index, len(ResultWord)
-            )
-            self.python(set_item, self.int, made, index, self._take(record))
+        """Return the results in their structure, or null if that fails; unlock the table."""
+        head, convention = self._begin("collect", *[self.pointer] * 3)
+        builder, stack = self.builder, self._get_pointer(convention, ConventionWord.STACK)
+        height, taken = (builder.alloca(self.word) for _ in range(2))
+        for counter in (height, taken):
+            builder.store(self.word(0), counter)
+        steps = self._get_pointer(convention, ConventionWord.STEPS)
+        with self.each(self._get(convention, ConventionWord.STEP_COUNT)) as index:
+            step = self._record(steps, index, len(StepWord))
+            count, top = self._get(step, StepWord.COUNT), builder.load(height, typ=self.word)
+            is_push = self.equal(self._get(step, StepWord.KIND), self.word(StepKind.PUSH))
+            with builder.if_else(is_push, likely=True) as (push, join):
+                with push:
+                    self._push(head, count, taken, self._word_at(stack, top))
+                    builder.store(builder.add(top, count), height)
+                with join:
+                    base = builder.sub(top, count)
+                    made = self._call("join", step, self._word_at(stack, base))
+                    builder.store(base, height)
+                    with builder.if_then(self.is_null(made), likely=False):
+                        self._call("drop", stack, base)
+                        builder.ret(self._call("release", head))
+                    builder.store(made, self._word_at(stack, base))
+                    builder.store(builder.add(base, self.word(1)), height)
+        result = self._get_pointer(stack, 0)
         self._lock(head, 0)
+        builder.ret(result)
+
+    def _push(self, head: Any, count: Any, taken: Any, place: Any) -> None:
+        """Move the next results to a place; ``taken`` is where their number is counted."""
+        builder, outputs = self.builder, self._get_pointer(head, TableWord.OUTPUTS)
+        first = builder.load(taken, typ=self.word)
+        with self.each(count) as index:
+            record = self._record(outputs, builder.add(first, index), len(ResultWord))
+            builder.store(self._take(record), self._word_at(place, index))
+        builder.store(builder.add(first, count), taken)
+
+    def _write_drop(self) -> None:
+        """Give up some objects."""
+        items, count = self._begin("drop", None, self.pointer, self.word)
+        with self.each(count) as index:
+            self.release(self._load_word(items, index, self.pointer))
+        self.builder.ret_void()
+
+    def _write_join(self) -> None:
+        """Return a container of some objects, which are handed over; null if that fails."""
+        step, items = self._begin("join", *[self.pointer] * 3)
+        builder = self.builder
+        kind, count = self._get(step, StepWord.KIND), self._get(step, StepWord.COUNT)
+        other = self._get_pointer(step, StepWord.OBJECT)
+        for wanted, name in ((StepKind.LIST, "PyList"), (StepKind.TUPLE, "PyTuple")):
+            with builder.if_then(self.equal(kind, self.word(wanted))):
+                made = self.python(f"{name}_New", self.pointer, count)
+                self._drop_if(self.is_null(made), items, count)
+                with self.each(count) as index:
+                    item = self._load_word(items, index, self.pointer)
+                    self.python(f"{name}_SetItem", self.int, made, index, item)
+                builder.ret(made)
+        with builder.if_then(self.equal(kind, self.word(StepKind.CALL))):
+            call = "PyObject_Vectorcall"
+            made = self.python(call, self.pointer, other, items, count, self.null)
+            self._call("drop", items, count)
+            builder.ret(made)
+        self._write_dict(other, items, count)
+
+    def _write_dict(self, keys: Any, items: Any, count: Any) -> None:
+        made = self.python("PyDict_New", self.pointer)
+        self._drop_if(self.is_null(made), items, count)
+        with self.each(count) as index:
+            key = self._load_word(self.items_of(keys), index, self.pointer)
+            item = self._load_word(items, index, self.pointer)
+            status = self.python("PyDict_SetItem", self.int, made, key, item)
+            failed = self.builder.icmp_signed("!=", status, self.int(0))
+            with self.builder.if_then(failed, likely=False):
+                self.release(made)
+                self._call("drop", items, count)
+                self.builder.ret(self.null)
+        self._call("drop", items, count)
+        self.builder.ret(made)
+
+    def _drop_if(self, failed: Any, items: Any, count: Any) -> None:
+        with self.builder.if_then(failed, likely=False):
+            self._call("drop", items, count)
+            self.builder.ret(self.null)
 
     def _take(self, record: Any) -> Any:
         made = self._get_pointer(record, ResultWord.MADE)
@@ -469,9 +506,9 @@ class _RuntimeWriter(ObjectWriter):
         pointer, word = self.pointer, self.word
         own, values, count, names = self.begin_builtin("enter")
         builder = self.builder
-        head = self.data_of(self.item(own, 0))
+        head, convention = (self.data_of(self.item(own, index)) for index in (0, 1))
         slow, fails = self.blocks("slow", "fails")
-        self.go_unless(self._is_plain_call(head, count, names), slow)
+        self.go_unless(self._is_plain_call(head, convention, count, names), slow)
         inputs = self._get(head, TableWord.INPUT_COUNT)
         with self.each(inputs) as index:
             record = self._record(
@@ -497,15 +534,13 @@ class _RuntimeWriter(ObjectWriter):
         with builder.if_then(builder.icmp_signed(">", status, self.word(0)), likely=False):
             self._call("release", head)
             builder.branch(slow)
-        self._finish_enter(head, fails)
-        self._write_exits(head, slow, fails, values, count, names)
+        self._finish_enter(head, convention, fails)
+        self._write_exits(head, convention, slow, fails, values, count, names)
 
-    def _is_plain_call(self, head: Any, count: Any, names: Any) -> Any:
+    def _is_plain_call(self, head: Any, convention: Any, count: Any, names: Any) -> Any:
         """Return whether the table is free and there are as many arguments as inputs."""
-        builder = self.builder
-        inputs, targets = (
-            self._get(head, word) for word in (TableWord.INPUT_COUNT, TableWord.TARGET_COUNT)
-        )
+        builder, inputs = self.builder, self._get(head, TableWord.INPUT_COUNT)
+        targets = self._get(convention, ConventionWord.TARGET_COUNT)
         with_targets = self.equal(count, builder.add(inputs, targets))
         right_count = builder.or_(self.equal(count, inputs), with_targets)
         lock = self._get(self._get_pointer(head, TableWord.LOCK), 0)
@@ -541,20 +576,18 @@ class _RuntimeWriter(ObjectWriter):
             with builder.if_then(builder.or_(first, second)):
                 yield index, record
 
-    def _finish_enter(self, head: Any, fails: Any) -> None:
+    def _finish_enter(self, head: Any, convention: Any, fails: Any) -> None:
         """Make the scalars, and return everything."""
         with self._outputs(head, (ResultKind.SCALAR, ResultKind.BOOLEAN)) as (_, record):
             made = self._call("box", head, record)
             self._set(record, ResultWord.MADE, made)
             self.go_unless(self.builder.not_(self.is_null(made)), fails)
-        mark = self._get_pointer(head, TableWord.MARKED)
-        self.builder.store(self._get(head, TableWord.MARK), mark)
-        self.builder.ret(self._call("collect", head))
+        self.builder.ret(self._call("collect", head, convention))
 
-    def _write_exits(self, head: Any, slow: Any, fails: Any, *given: Any) -> None:
+    def _write_exits(self, head: Any, convention: Any, slow: Any, fails: Any, *given: Any) -> None:
         builder = self.builder
         builder.position_at_end(slow)
-        fallback = self._get_pointer(head, TableWord.FALLBACK)
+        fallback = self._get_pointer(convention, ConventionWord.FALLBACK)
         builder.ret(self.python("PyObject_Vectorcall", self.pointer, fallback, *given))
         builder.position_at_end(fails)
         self._call("release", head)

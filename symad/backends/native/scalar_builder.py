@@ -395,6 +395,14 @@ class LLVMScalarBuilder:
         return declared
 
 
+def keep_calls(function: Any) -> None:
+    """Have LLVM keep calls in a function: it would take pow(x, 2) for x², whose bits may differ.
+
+    So they do not depend on whether an operand is a constant in the code.
+    """
+    set.add(function.attributes, '"no-builtins"')
+
+
 @cache
 def _vector_form(name: str, bits: int, lanes: int, arity: int) -> str | None:
     """Return the C library's vector form of a function, named by the x86-64 vector ABI."""

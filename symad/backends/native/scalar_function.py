@@ -1,13 +1,18 @@
-"""Scalar functions: a whole plan as one native function with CPython's calling convention.
+"""Scalar functions: a whole plan as a native function with CPython's calling convention.
 
-The cost of a small function is the conversion of arguments and results, not its arithmetic; see
-``cpython.py``.  All functions of the same structure share their code.
+The plan alone says how.  A small one is one function of LLVM's: its cost is the conversion of
+arguments and results, not its arithmetic; see ``cpython.py``.  All functions of the same structure
+share their code.  A larger one is a program with an entry that all programs share, see
+``scalar_entry.py``: chunks of machine code (``scalar_chunks.py``) or, since these take time to
+build, instructions of which the code is there already (``scalar_program.py``).  All have the same
+bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from symad.backends.native.cpython import (
@@ -19,13 +24,23 @@ from symad.backends.native.cpython import (
 )
 from symad.backends.native.jit import CompiledModule, Latest, compile_module
 from symad.backends.native.scalar_builder import Scalar, element
+from symad.backends.native.scalar_chunks import chunked_program
+from symad.backends.native.scalar_entry import program_function
+from symad.backends.native.scalar_instructions import can_run_programs
+from symad.backends.native.scalar_program import ScalarProgram, scalar_program
 from symad.graph.nested import is_nested
+from symad.graph.node import Node
 from symad.ops.base import PerElement
 from symad.plan.plan import Plan
 from symad.types import TensorType
 
-MOST_INSTRUCTIONS = 2000
-"""Plans with more instructions are declined: each takes about 50 microseconds to compile."""
+MOST_INSTRUCTIONS = 300
+"""Plans with more instructions become programs: LLVM's time for one function is 1 ms for each, and
+grows."""
+
+MOST_CHUNKED = 20_000
+"""Programs with more instructions are not chunks: these take 8 µs each to build, 40 times as long.
+They run up to twice as fast, and more if the instructions come in no regular order."""
 
 _INSTRUCTIONS_PER_NUMBER = 10
 """The instructions counted for an argument or a result: type checks, and making objects."""
@@ -61,17 +76,69 @@ def native_function(
     Returns
     -------
     builtin_function_or_method or None
-        ``None`` if the plan contains an array, a structure, an op without native code, or more than
-        :data:`MOST_INSTRUCTIONS` instructions, or if llvmlite or CPython is missing.
+        ``None`` if the plan contains an array or a structure, or if llvmlite or CPython is missing.
+        What has no native code is computed by NumPy.
     """
-    if not _is_plain(plan) or not _is_simple(outputs) or not can_read_numbers():
-        return None
-    key = _structure_of(plan, outputs, is_fast)
-    code = _codes.get(key, lambda: _code_for(plan, outputs, is_fast))
-    if code is None:
-        return None
-    address = code.module.address(_EXPORTED)
-    return new_builtin(name, address, *code.objects(fallback), code.module)
+    return ScalarFunctions(plan, is_fast).function(outputs, fallback, name)
+
+
+class ScalarFunctions:
+    """Makes the native functions of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+    is_fast : bool
+    """
+
+    def __init__(self, plan: Plan, is_fast: bool) -> None:
+        self._plan, self._is_fast = plan, is_fast
+        self._is_scalar = _is_plain(plan) and can_read_numbers()
+        numbers = len(plan.inputs) + len(plan.outputs)
+        count = len(plan.instructions) + _INSTRUCTIONS_PER_NUMBER * numbers
+        self._is_small = self._is_scalar and count <= MOST_INSTRUCTIONS
+
+    def function(
+        self, outputs: Any, fallback: Callable[..., Any], name: str
+    ) -> Callable[..., Any] | None:
+        """Return a function, or ``None``: see :func:`native_function`."""
+        if not _is_simple(outputs):
+            return None
+        code = self._code(outputs)
+        if code is not None:
+            address = code.module.address(_EXPORTED)
+            return new_builtin(name, address, *code.objects(fallback), code.module)
+        if self._program is None:
+            return None
+        return program_function(self._plan, self._program, outputs, fallback, name)
+
+    @property
+    def by_numpy(self) -> Sequence[Node]:
+        """The nodes without native code."""
+        if self._code(list(self._plan.graph.outputs)) is not None:
+            return ()
+        if self._program is None:
+            return [step.node for step in self._plan.instructions]
+        return [call.node for call in self._program.by_numpy]
+
+    def _code(self, outputs: Any) -> _ScalarCode | None:
+        """Return the code of one function, if the plan is small and has native code."""
+        if not self._is_small:
+            return None
+        key = _structure_of(self._plan, outputs, self._is_fast)
+        return _codes.get(key, lambda: _code_for(self._plan, outputs, self._is_fast))
+
+    @cached_property
+    def _program(self) -> ScalarProgram | None:
+        """The program of the plan, if it can have one."""
+        if not self._is_scalar or not can_run_programs():
+            return None
+        if len(self._plan.instructions) <= MOST_CHUNKED:
+            try:
+                return chunked_program(self._plan, self._is_fast)
+            except NotImplementedError:
+                pass
+        return scalar_program(self._plan, self._is_fast)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +221,9 @@ def _results(writer: NumberFunctionWriter, plan: Plan) -> list[Scalar]:
 def _is_plain(plan: Plan) -> bool:
     """Return whether a plan has only scalars, and ops that are defined for one element."""
     nodes = [*plan.graph.inputs, *plan.graph.nodes]
-    numbers = len(plan.inputs) + len(plan.outputs)
-    return (
-        len(plan.instructions) + _INSTRUCTIONS_PER_NUMBER * numbers <= MOST_INSTRUCTIONS
-        and all(isinstance(node.type, TensorType) and node.type.shape == () for node in nodes)
-        and all(isinstance(step.node.op, PerElement) for step in plan.instructions)
-    )
+    return all(
+        isinstance(node.type, TensorType) and node.type.shape == () for node in nodes
+    ) and all(isinstance(step.node.op, PerElement) for step in plan.instructions)
 
 
 def _is_simple(template: Any) -> bool:

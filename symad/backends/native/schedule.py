@@ -6,12 +6,17 @@ import heapq
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from symad.backends.native.lower.bodies import (
+    connected,
+    own_outputs,
+    stack_readers,
+    unsupported_stacks,
+)
 from symad.backends.native.lower.dispatch import is_large, supports
 from symad.backends.native.lower.views import is_view
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
-from symad.graph.node import Node, apply
-from symad.ops.adjoint import identity
+from symad.graph.node import Node
 from symad.ops.structure import StructureItem
 from symad.plan.liveness import sharing_of
 from symad.plan.plan import copied_outputs
@@ -65,23 +70,37 @@ def schedule(graph: Graph, has_native_code: bool) -> Schedule:
     has_native_code : bool
         Whether native segments are possible.
     """
-    outputs, copies = list(graph.outputs), set()
-    copied = list(copied_outputs(graph, sharing_of(graph)))
-    for k, output in enumerate(graph.outputs):
-        known = isinstance(output.type, TensorType) and output.type.is_static
-        if has_native_code and copied[k] and known:
-            outputs[k] = apply(identity, output)
-            copies.add(outputs[k])
-            copied[k] = False
-    parts = _Scheduler(graph, outputs, copies, has_native_code).parts()
-    return Schedule(graph, tuple(outputs), frozenset(copies), tuple(copied), tuple(parts))
+    copied = copied_outputs(graph, sharing_of(graph))
+    outputs, copies = own_outputs(graph) if has_native_code else (graph.outputs, ())
+    pairs = zip(copied, outputs, strict=True)
+    copied = tuple(is_copied and output not in copies for is_copied, output in pairs)
+    unsupported = unsupported_stacks(graph, supports) if has_native_code else set(graph.nodes)
+    while True:
+        parts = _Scheduler(graph, outputs, copies, unsupported).parts()
+        apart = _split_stacks(graph, parts, unsupported)
+        if not apart:
+            return Schedule(graph, tuple(outputs), frozenset(copies), copied, tuple(parts))
+        unsupported |= apart
+
+
+def _split_stacks(graph: Graph, parts: Sequence[SchedulePart], unsupported: set[Node]) -> set[Node]:
+    """Return the loops that make stacks, of any number of rows, for loops in another part."""
+    readers = stack_readers(graph, lambda node: node not in unsupported and supports(node))
+    if not readers:
+        return set()
+    place = {node: k for k, part in enumerate(parts) for node in part.nodes}
+    return connected({one for one, other in readers if place[one] != place[other]}, readers)
 
 
 class _Scheduler:
     def __init__(
-        self, graph: Graph, outputs: Sequence[Node], copies: Collection[Node], native: bool
+        self,
+        graph: Graph,
+        outputs: Sequence[Node],
+        copies: Collection[Node],
+        unsupported: Collection[Node],
     ) -> None:
-        self._has_native_code, self._copies = native, copies
+        self._unsupported, self._copies = unsupported, copies
         self._given = {*graph.inputs, *(n for n in graph.nodes if n.op is None)}
         computed = [node for node in frugal_order(graph) if node not in self._given]
         computed += [n for n in outputs if n in copies]
@@ -170,7 +189,8 @@ class _Scheduler:
         return [SchedulePart((each,), False) for each in (*self._views_for(node.inputs), node)]
 
     def _is_native(self, node: Node) -> bool:
-        return self._has_native_code and supports(node)
+        whole = node.inputs[0] if isinstance(node.op, StructureItem) else node
+        return whole not in self._unsupported and supports(node)
 
     def _enqueue(self, node: Node) -> None:
         queue = self._native if self._is_native(node) else self._others

@@ -34,6 +34,8 @@ class Segment:
     Attributes
     ----------
     inputs, outputs : sequence of Node
+    arena : Arena or None
+        The memory of calls, if there was enough.
     run : callable
         Takes the inputs and, optionally, an array or ``None`` for each output; returns a list of
         the outputs.
@@ -43,14 +45,17 @@ class Segment:
         self.inputs, self.outputs = placed.inputs, placed.outputs
         self._code = placed.code
         self._runtime, self._memory = runtime, memory
-        self._arena: Arena | None = None
-        self._spare: list[CallTable] = []
+        self.arena: Arena | None = None
+        self._table: CallTable | None = None
+        self._spare: list[Callable[..., Any]] = []
         self.run: Callable[..., Any] = self._run_otherwise
 
     def enter(self) -> None:
         """Allocate memory, and make :attr:`run` native."""
-        self._arena = self._arena_from(self._memory.arena)
-        self.run = self.entry(CallConvention(self._run_otherwise, takes_targets=True))
+        self.arena = self._arena_from(self._memory.arena)
+        if self.arena is not None:
+            self._table = self._table_over(self.arena)
+            self.run = self.entry(CallConvention(self._run_otherwise, takes_targets=True))
 
     @cached_property
     def _kernels(self) -> NumpyProgram:
@@ -58,9 +63,7 @@ class Segment:
 
     def entry(self, convention: CallConvention) -> Callable[..., Any]:
         """Return a native function with a given calling convention."""
-        if self._arena is None:
-            return convention.fallback
-        return self._frame(convention, self._arena).entry
+        return convention.fallback if self._table is None else self._table.entry(convention)
 
     def _arena_from(self, make: Callable[[int], Arena]) -> Arena | None:
         """Return memory for one call at a time, or ``None`` if there is not enough."""
@@ -69,18 +72,19 @@ class Segment:
         except MemoryError:
             return None
 
-    def _frame(self, convention: CallConvention, arena: Arena) -> CallTable:
-        return CallTable(self._runtime, self._code, arena, convention, self._memory.take)
+    def _table_over(self, arena: Arena) -> CallTable:
+        return CallTable(self._runtime, self._code, arena, self._memory.take)
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
         """Run once, call by call; return the node of each call, and its seconds."""
         arena = self._arena_from(Arena)
         if arena is None:
             return self._kernels.profile(values)
-        frame = self._frame(CallConvention(lambda *given: None), arena)
-        calls = frame.as_calls()
+        table = self._table_over(arena)
+        calls = table.as_calls()
         in_order = [self._in_order(*pair) for pair in zip(values, self.inputs, strict=True)]
-        results = frame.entry(*in_order)  # sets all addresses, and computes nothing
+        enter = table.entry(CallConvention(lambda *given: None))
+        results = enter(*in_order)  # sets all addresses, and computes nothing
         # A warm-up run, which loads code and memory.
         if results is None or any(self._runtime.run(address, 1) for _, address in calls):
             return self._kernels.profile(values)
@@ -96,16 +100,17 @@ class Segment:
         if any(new is not old for new, old in zip(in_order, given, strict=False)):
             return self.run(*in_order, *given[count:])
         try:
-            frame = self._spare.pop()
+            run = self._spare.pop()
         except IndexError:
             arena = self._arena_from(Arena)
             if arena is None:
                 return self._run_by_kernels(*given)
-            frame = self._frame(CallConvention(self._run_by_kernels, takes_targets=True), arena)
+            convention = CallConvention(self._run_by_kernels, takes_targets=True)
+            run = self._table_over(arena).entry(convention)
         try:
-            return frame.entry(*given)
+            return run(*given)
         finally:
-            self._spare.append(frame)
+            self._spare.append(run)
 
     def _in_order(self, value: Any, node: Node) -> Any:
         """Return a value in the form that native code requires: C-contiguous, aligned, right type.

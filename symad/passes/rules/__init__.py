@@ -22,6 +22,7 @@ def all_rules() -> tuple[AnyRule, ...]:
         canonicalise,
         fold,
         outer,
+        scatters,
         stabilise,
         structures,
         sum_to_matmul,
@@ -30,6 +31,7 @@ def all_rules() -> tuple[AnyRule, ...]:
 
     return (
         *fold.FOLD,
+        *scatters.SCATTERS,
         *structures.STRUCTURES,
         *canonicalise.IDENTITIES,
         *views.BROADCASTING,

@@ -135,7 +135,7 @@ def _sign_out_of(kind: type[Sum] | type[Mean]) -> AnyRule:
 FACTORS: tuple[AnyRule, ...] = (
     Rule(
         "factors", lambda c, d, x: c * (d * x), lambda c, d, x: (c * d) * x, where=_is_safe_product,
-        example={"c": 3.0, "d": 0.7},
+        numbers=("c", "d"), example={"c": 3.0, "d": 0.7},
     ),
     *_factors_of(Sum, Grade.ROUNDING),
     *_factors_of(Mean, Grade.ROUNDING),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from symad.graph.node import Constant, Node, apply
-from symad.ops.adjoint import Cast, identity, stop_gradient
+from symad.ops.adjoint import Cast, Identity, identity, stop_gradient
 from symad.ops.arithmetic import abs, negative, reciprocal, square
 from symad.ops.comparison import (
     NotEqual,
@@ -24,7 +24,7 @@ from symad.ops.comparison import (
 from symad.ops.exponential import exp
 from symad.ops.index import scatter_add
 from symad.passes.grade import Grade
-from symad.passes.rule import ARRAYS, NUMBERS, VALUES, AnyRule, Procedure, Rule, number_of
+from symad.passes.rule import ARRAYS, NUMBERS, AnyRule, Procedure, Rule, number_of
 from symad.passes.signs import is_nonnegative
 
 
@@ -49,7 +49,8 @@ def _divides_by_power_of_two(x: Node, c: Node) -> bool:
 
 
 IDENTITIES: tuple[AnyRule, ...] = (
-    Rule("identity", lambda x: identity(x), lambda x: x, Grade.EXACT, kinds=VALUES),
+    Procedure("identity", lambda node: node.inputs[0], "identity(x) = x", (Identity,),
+              (lambda x: identity(x),)),
     Rule("stop gradient", lambda x: stop_gradient(x), lambda x: x, Grade.EXACT, kinds=ARRAYS),
     Rule(
         "cast to itself", _cast, lambda x: x, Grade.EXACT, kinds=ARRAYS, attributes=("dtype",),
@@ -82,7 +83,7 @@ NEUTRAL: tuple[AnyRule, ...] = (
     Rule("reciprocal", lambda x: reciprocal(x), lambda x: 1 / x, Grade.EXACT),
     Rule(
         "over a power of two", lambda x, c: x / c, lambda x, c: x * (1 / c), Grade.EXACT,
-        where=_divides_by_power_of_two, example={"c": -0.25},
+        where=_divides_by_power_of_two, numbers=("c",), example={"c": -0.25},
     ),
 )  # fmt: skip
 

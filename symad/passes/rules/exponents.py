@@ -19,6 +19,8 @@ from symad.passes.rule import AnyRule, Procedure, number_of
 
 _DEEPEST = 4
 """The most factors that are examined."""
+_MONOMIALS = frozenset({Exp, Negative, Square, Divide, Multiply})
+"""The ops whose results may be a number times the exponential of something."""
 
 
 class _Monomial(NamedTuple):
@@ -132,12 +134,12 @@ EXPONENTS: tuple[AnyRule, ...] = (
         "product of exps", _uniform(_product), "(v * exp(x)) * exp(y) = v * exp(x + y)",
         (Multiply,),
         (lambda x, y: exp(x) * exp(y), lambda x, y, v: 3 * (v * exp(x)) * -exp(y)),
-        **_COMMON,
+        **_COMMON, when=lambda kind, heads: _MONOMIALS.issuperset(heads),
     ),
     Procedure(
         "quotient by exp", _uniform(_quotient), "v / exp(x) = v * exp(-x)", (Divide,),
         (lambda x, v: v / exp(x), lambda x, y: exp(x) / (0.5 * exp(y)), lambda x: 1 / exp(x)),
-        **_COMMON,
+        **_COMMON, when=lambda kind, heads: heads[1] in _MONOMIALS,
     ),
     Procedure(
         "root of exp", _uniform(_root), "sqrt(exp(x)) = exp(x / 2)", (Sqrt,),

@@ -99,11 +99,12 @@ TAKEN: tuple[AnyRule, ...] = (
         (Log,),
         (lambda x: log(softmax(x, axis=1)[[0, 1], [2, 0]]), lambda x: log(softmax(x, axis=0)[1]),
          lambda x: log(take_along_axis(softmax(x, axis=1), [[0], [2]], axis=1))),
-        grade=Grade.ROUNDING,
+        grade=Grade.ROUNDING, needs=frozenset({Softmax}),
     ),
     Procedure(
         "slope of elements of softmax", _times_share,
         "scatter_add(v / p[k], p, k) * p = scatter_add(v, p, k) for p = softmax(x)",
         (Multiply,), (_by_index, _by_labels), {"v": (3,), "w": (2, 1)}, grade=Grade.ROUNDING,
+        needs=frozenset({Softmax, Divide}),
     ),
 )  # fmt: skip

@@ -163,6 +163,6 @@ LOGISTIC: tuple[AnyRule, ...] = (
             lambda x, a, b: (a / sigmoid(x) - b / (1 - sigmoid(x))) * sigmoid_slope(x),
             lambda x, a, b: (where(a > b, a / sigmoid(x), 0.0) + where(a > b, 0.0, b)) * sigmoid(x),
         ),
-        grade=Grade.ROUNDING,
+        grade=Grade.ROUNDING, needs=frozenset({Sigmoid, Divide}),
     ),
 )  # fmt: skip

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from symad.graph.node import Constant, Node, apply
+from symad.graph.op import Op
 from symad.ops.adjoint import OnesLike, ZerosLike, ones_like, zeros_like
 from symad.ops.arithmetic import Negative, square
 from symad.ops.base import Elementwise
@@ -37,7 +39,7 @@ from symad.ops.shape import (
     squeeze,
 )
 from symad.passes.grade import Grade
-from symad.passes.rule import AnyRule, Procedure, is_scalar, static_shape
+from symad.passes.rule import LOOKED_AT, AnyRule, Procedure, is_scalar, static_shape
 from symad.types import normalize_axes
 
 _SAME_ORDER = (Reshape, ExpandDims, Squeeze)
@@ -163,6 +165,10 @@ def _delay(node: Node) -> Node | None:
         return None
     assert node.op is not None
     return apply(node.op, *bare)
+
+
+def _may_be_broadcast(kind: type[Op], heads: Sequence[type]) -> bool:
+    return len(heads) == LOOKED_AT or Constant in heads or BroadcastTo in heads
 
 
 def _before_broadcast(node: Node) -> Node:
@@ -312,6 +318,7 @@ BROADCASTING: tuple[AnyRule, ...] = (
          lambda x, r: broadcast_to(r, (2, 3)) + broadcast_to(x, (2, 3)),
          lambda x: x + Constant([0.5, 0.5, 0.5]), lambda x: x + Constant([[0.5]])),
         {"r": (1, 3)},
+        when=_may_be_broadcast,
     ),
 )  # fmt: skip
 

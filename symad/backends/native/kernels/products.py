@@ -17,22 +17,27 @@ from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 
 _TOGETHER = 4
 """The number of parallel sums, because each addition depends on the previous one."""
+_MOST_SUMS = 16
+"""The most parallel sums, because there are so many registers."""
 
 
-def rows_kernel(dtype: np.dtype[Any]) -> Kernel:
+def rows_kernel(dtype: np.dtype[Any], is_line: bool) -> Kernel:
     """Return the kernel of y_i = Σ_k A_ik x_k, where k has stride 1 in A and in x.
 
-    Words: A, x, y, sizes of i and k, strides of i in A and in y.
+    Words: A, x, y, sizes of i and k, strides of i in A and in y, which is 1 if ``is_line``.
     """
-    return kernel(f"rows {dtype.str}", lambda writer: _write_rows(writer, dtype))
+    name = f"rows {'line ' if is_line else ''}{dtype.str}"
+    return kernel(name, lambda writer: _write_rows(writer, dtype, is_line))
 
 
-def _write_rows(writer: KernelWriter, dtype: np.dtype[Any]) -> None:
+def _write_rows(writer: KernelWriter, dtype: np.dtype[Any], is_line: bool) -> None:
     builder, vectors = writer.builder, Vectors(writer, dtype)
     matrix, vector, out = map(writer.address, range(3))
     size, summed, step, out_step = writer.words(3, 4)
-    with writer.loop(writer.integer(0), size, _TOGETHER) as first:
-        rows = _neighbours(writer, first, size)
+    is_line = is_line and vectors.lanes <= _MOST_SUMS
+    together = max(_TOGETHER, vectors.lanes) if is_line else _TOGETHER
+    with writer.loop(writer.integer(0), size, together) as first:
+        rows = _neighbours(writer, first, size, together=together)
         starts = [writer.element(matrix, builder.mul(row, step), vectors.item) for row in rows]
         totals = [writer.variable(vectors.zero()) for _ in rows]
         with writer.loop(writer.integer(0), summed, vectors.lanes) as k:
@@ -41,9 +46,15 @@ def _write_rows(writer: KernelWriter, dtype: np.dtype[Any]) -> None:
             for start, total in zip(starts, totals, strict=True):
                 product = vectors.multiply_add(vectors.load(start, k, mask), x, builder.load(total))
                 builder.store(product, total)
-        for row, total in zip(rows, totals, strict=True):
-            place = writer.element(out, builder.mul(row, out_step), vectors.item)
-            builder.store(vectors.total(builder.load(total)), place)
+        sums = [builder.load(total) for total in totals]
+        if not is_line:
+            for row, total in zip(rows, sums, strict=True):
+                place = writer.element(out, builder.mul(row, out_step), vectors.item)
+                builder.store(vectors.total(total), place)
+        for begin in range(0, together if is_line else 0, vectors.lanes):
+            index = builder.add(first, writer.integer(begin))
+            made = vectors.totals(sums[begin : begin + vectors.lanes])
+            vectors.store(made, out, index, vectors.mask(builder.sub(size, index)))
 
 
 def columns_kernel(dtype: np.dtype[Any]) -> Kernel:
@@ -111,9 +122,11 @@ def _write_tiles(writer: KernelWriter, dtype: np.dtype[Any]) -> None:
                     vectors.store(builder.load(total), out, index, mask)
 
 
-def _neighbours(writer: KernelWriter, first: Any, size: Any, step: int = 1) -> Sequence[Any]:
+def _neighbours(
+    writer: KernelWriter, first: Any, size: Any, step: int = 1, together: int = _TOGETHER
+) -> Sequence[Any]:
     """Return the indices of rows that are computed together; at the end, the last repeats."""
     builder = writer.builder
     last = builder.and_(builder.sub(size, writer.integer(1)), writer.integer(-step))
-    following = (builder.add(first, writer.integer(k * step)) for k in range(_TOGETHER))
+    following = (builder.add(first, writer.integer(k * step)) for k in range(together))
     return [writer.minimum(row, last) for row in following]

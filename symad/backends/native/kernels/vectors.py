@@ -36,6 +36,14 @@ class Vectors:
         lanes = self._ir.Constant(numbers, [word(lane) for lane in range(self.lanes)])
         return self.builder.icmp_unsigned("<", lanes, self._splat(count, numbers))
 
+    def lane_mask(self, first: int, count: int) -> Any:
+        """Return the mask of ``count`` lanes from ``first`` on, or ``None`` for all lanes."""
+        if count == self.lanes:
+            return None
+        bit = self._ir.IntType(1)
+        lanes = [bit(first <= lane < first + count) for lane in range(self.lanes)]
+        return self._ir.Constant(self._ir.VectorType(bit, self.lanes), lanes)
+
     def load(self, pointer: Any, index: Any, mask: Any = None) -> Any:
         """Return a vector from memory; with a mask, unused lanes are zero."""
         place = self.writer.element(pointer, index, self.item)
@@ -60,7 +68,33 @@ class Vectors:
     def repeat(self, pointer: Any, index: Any) -> Any:
         """Return a vector with one element from memory in all lanes."""
         place = self.writer.element(pointer, index, self.item)
-        return self._splat(self.builder.load(place, typ=self.item), self.type)
+        return self.spread(self.builder.load(place, typ=self.item))
+
+    def spread(self, value: Any) -> Any:
+        """Return a vector with one value in all lanes."""
+        return self._splat(value, self.type)
+
+    def of_elements(self, values: Sequence[Any], first: int = 0) -> Any:
+        """Return a vector with values in the lanes from ``first`` on, and zeros in the others."""
+        vector = self.zero()
+        for lane, value in enumerate(values, first):
+            vector = self.builder.insert_element(vector, value, self._lane(lane))
+        return vector
+
+    def merged(self, x: Any, y: Any, count: int) -> Any:
+        """Return a vector with the first ``count`` lanes of ``x`` and the others of ``y``."""
+        return self.builder.select(self.lane_mask(0, count), x, y)
+
+    def element(self, vector: Any, lane: int) -> Any:
+        """Return the value in one lane."""
+        return self.builder.extract_element(vector, self._lane(lane))
+
+    def _lane(self, lane: int) -> Any:
+        return self._ir.IntType(32)(lane)
+
+    def multiply(self, x: Any, y: Any) -> Any:
+        """Return x y of floats."""
+        return self.builder.fmul(x, y)
 
     def multiply_add(self, x: Any, y: Any, total: Any) -> Any:
         """Return x y + total: floats are rounded once if possible; booleans use and, or."""
@@ -87,6 +121,27 @@ class Vectors:
         operation = "or" if self.dtype.kind == "b" else "add"
         name = f"llvm.vector.reduce.{operation}.{self._suffix}"
         return self.builder.call(self._declare(name, self.item, [vector]), [vector])
+
+    def totals(self, vectors: Sequence[Any]) -> Any:
+        """Return the vector of the sums of the lanes of as many vectors as there are lanes.
+
+        Sums of neighbouring lanes are added until there is one for each vector.
+        """
+        number = self._ir.IntType(32)
+        masks = [
+            self._ir.Constant(
+                self._ir.VectorType(number, self.lanes),
+                [number(2 * lane + odd) for lane in range(self.lanes)],
+            )
+            for odd in (0, 1)
+        ]
+        while len(vectors) > 1:
+            pairs = zip(vectors[::2], vectors[1::2], strict=True)
+            vectors = [
+                self.add(*(self.builder.shuffle_vector(x, y, mask) for mask in masks))
+                for x, y in pairs
+            ]
+        return vectors[0]
 
     def _splat(self, value: Any, type_: Any) -> Any:
         undefined = self._ir.Constant(type_, self._ir.Undefined)

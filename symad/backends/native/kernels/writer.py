@@ -157,6 +157,11 @@ class KernelWriter:
         self.builder.store(value, place)
         return place
 
+    def space(self, type_: Any, count: int) -> Any:
+        """Return memory on the stack for so many values."""
+        with self.builder.goto_entry_block():
+            return self.builder.alloca(type_, count)
+
     # Control
 
     @contextmanager

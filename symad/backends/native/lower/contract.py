@@ -22,6 +22,7 @@ from symad.backends.native.kernels.products import (
     rows_kernel,
     tiles_kernel,
 )
+from symad.backends.native.kernels.small_matrices import product
 from symad.backends.native.lower.copies import (
     Calls,
     Condition,
@@ -36,14 +37,17 @@ from symad.backends.native.lower.copies import (
     outer_words,
 )
 from symad.backends.native.lower.library_calls import Argument, library_call
+from symad.backends.native.lower.small_matrices import are_small, small_call
 from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.ops.einsum import Einsum
 from symad.ops.product import Matmul
 from symad.passes.fuse import shape_of
 
-_OWN = 1024
+_OWN = 4096
 """Up to this many terms, symad's loops are faster than BLAS for a product with a vector."""
+_LINE = 4
+"""From so many rows on, their sums are computed together."""
 _PER_TERM = 0.03
 """The estimated nanoseconds for the product of two numbers."""
 _PER_MATRIX = 40.0
@@ -255,6 +259,8 @@ def _lowered(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> Call
         made = _with_vector(node, views, axes) or _with_vector(node, *other)
         if made is not None:
             return [made]
+    if is_float and are_small(i[0], j[0], k[0]):
+        return [_small(node, views, axes, outer)]
     found = library()
     swapped = [_swapped(axis) for axis in outer]
     if is_float and found is not None and not outer and i[0] == j[0] == 1:
@@ -275,11 +281,23 @@ def _with_vector(node: Node, views: _Views, axes: _Axes) -> KernelCall | None:
     work = _PER_TERM * rows * terms
     if left_step == right_step == 1 or terms == 1:
         words = [left, right, out, rows, terms, left_row, out_row]
-        return call_of(rows_kernel(out.dtype), words, node, work)
+        is_line = out_row == 1 and rows >= _LINE
+        return call_of(rows_kernel(out.dtype, is_line), words, node, work)
     if left_row == out_row == 1 or rows == 1:
         words = [right, left, out, rows, terms, right_step, left_step]
         return call_of(columns_kernel(out.dtype), words, node, work)
     return None
+
+
+def _small(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> KernelCall:
+    """Return the call for a product of small matrices of any strides."""
+    i, j, k = axes
+    pairs = zip(views, ((i, k), (k, j), (i, j)), strict=True)
+    matrices = [
+        replace(view, shape=(rows[0], columns[0]), strides=(rows[n], columns[n]))
+        for n, (view, (rows, columns)) in enumerate(pairs, 1)
+    ]
+    return small_call(node, product, matrices, _PER_TERM * i[0] * j[0] * k[0], outer)
 
 
 def _by_tiles(node: Node, views: _Views, axes: _Axes, outer: list[_Axis]) -> KernelCall | None:

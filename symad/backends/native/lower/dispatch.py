@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.call_table import ArrayType, SegmentCode
-from symad.backends.native.kernel_call import BufferView, KernelCall, Shape, contiguous_strides
-from symad.backends.native.lower import contract, copies, index, lapack, loops
+from symad.backends.native.kernel_call import BufferView, Shape, contiguous_strides
+from symad.backends.native.lower import bodies, contract, copies, index, lapack, loops
+from symad.backends.native.lower.scalar_bodies import scalar_code
 from symad.backends.native.lower.views import is_view, view
+from symad.backends.native.segment_code import ArrayType, Call, SegmentCode, blocks_of
 from symad.errors import InternalError
+from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.ops.adjoint import Identity
@@ -48,10 +50,13 @@ def supports(node: Node) -> bool:
     op = node.op
     if isinstance(op, StructureItem):
         whole = node.inputs[0]
-        is_computed = isinstance(whole.op, Fused) or type(whole.op) in _table()
+        tables = _table(), bodies.TABLE
+        is_computed = isinstance(whole.op, Fused) or any(type(whole.op) in t for t in tables)
         return is_computed and supports(whole)
     if isinstance(op, PerElement):
         return loops.has_nest(node)
+    if type(op) in bodies.TABLE:
+        return bodies.are_lowered(node, supports)
     if op is None or not all(map(_is_known, (*node.inputs, *_parts(node)))):
         return False
     if type(op) in _table():
@@ -86,7 +91,7 @@ class LoweredSegment:
     ----------
     nodes : tuple of Node
         The computed nodes, in order.
-    calls : tuple of KernelCall
+    calls : tuple of Call
     buffers : tuple of Storage or int
         The buffers of the views among the words of calls; an integer is the size of a buffer
         without a place.
@@ -99,7 +104,7 @@ class LoweredSegment:
     """
 
     nodes: tuple[Node, ...]
-    calls: tuple[KernelCall, ...]
+    calls: tuple[Call, ...]
     buffers: tuple[Storage | int, ...]
     views: dict[Node, Any]
     given: dict[int, Node]
@@ -108,9 +113,7 @@ class LoweredSegment:
     @property
     def inputs(self) -> list[Node]:
         """The outside values that calls read."""
-        used = {
-            word.block for c in self.calls for word in c.arguments if isinstance(word, BufferView)
-        }
+        used = {block for call in self.calls for block in blocks_of(call)}
         return [node for buffer, node in self.given.items() if buffer in used]
 
 
@@ -137,7 +140,7 @@ class _Lowering:
 
     def __init__(self, is_fast: bool, threads: int) -> None:
         self._is_fast, self._threads = is_fast, threads
-        self._calls: list[KernelCall] = []
+        self._calls: list[Call] = []
         self._views: dict[Node, Any] = {}
         self._buffers: list[Storage | int] = []
         self._given: dict[int, Node] = {}
@@ -160,14 +163,17 @@ class _Lowering:
             self._views[node] = self._views[node.inputs[0]][node.op.key]
             return
         inputs = [self.view_of(source) for source in node.inputs]
-        parts = [self.scratch(part.shape, part.dtype) for part in _parts(node)]
+        parts = [self._made(part) for part in _parts(node)]
         self._calls += self._calls_of(node, inputs, parts)
         self._views[node] = parts if isinstance(node.type, StructureType) else parts[0]
 
     def _calls_of(
         self, node: Node, inputs: list[BufferView], parts: list[BufferView]
-    ) -> list[KernelCall]:
+    ) -> Sequence[Call]:
         assert node.op is not None
+        if type(node.op) in bodies.TABLE:
+            tools = bodies.Tools(self.scratch, self._compiled, self._grows)
+            return bodies.TABLE[type(node.op)](node, inputs, parts, tools)
         lower = _table().get(type(node.op))
         if lower is not None:
             output: Any = parts[0] if len(parts) == 1 else tuple(parts)
@@ -175,6 +181,27 @@ class _Lowering:
         if isinstance(node.op, Identity):
             return copies.copy(node, inputs[0], parts[0])
         return loops.lower(node, inputs, parts, self.scratch, self._is_fast, self._threads)
+
+    def _compiled(self, body: Graph) -> SegmentCode:
+        """Return the code of a body, which writes all its results."""
+        as_scalars = scalar_code(body, self._is_fast)
+        if as_scalars is not None:
+            return as_scalars
+        outputs, copies = bodies.own_outputs(body)
+        lowered = lower([*bodies.computed_nodes(body), *copies], self._is_fast)
+        self._constants += lowered.constants
+        return place(lowered, body.inputs, outputs, boxes_numbers=False).code
+
+    def _made(self, type_: TensorType) -> BufferView:
+        """Return memory for a result; that of a stack whose length is not known grows."""
+        if type_.is_static:
+            return self.scratch(type_.shape, type_.dtype)  # type: ignore[arg-type]
+        self._buffers.append(Storage(StorageKind.GROWING, len(self._buffers)))
+        return self._whole((1, *type_.shape[1:]), type_.dtype)  # type: ignore[index]
+
+    def _grows(self, view: BufferView) -> bool:
+        storage = self._buffers[view.block]
+        return isinstance(storage, Storage) and storage.kind is StorageKind.GROWING
 
     def scratch(self, shape: Shape, dtype: np.dtype[Any]) -> BufferView:
         """Return a buffer without a place, which is in use while calls refer to it."""
@@ -243,11 +270,15 @@ class PlacedSegment:
 
 
 def place(
-    segment: LoweredSegment, inputs: Sequence[Node], outputs: Sequence[Node]
+    segment: LoweredSegment,
+    inputs: Sequence[Node],
+    outputs: Sequence[Node],
+    boxes_numbers: bool = True,
 ) -> PlacedSegment:
     """Return a segment with these inputs and outputs, and a place for each buffer.
 
-    The outputs are among its nodes, and no two share memory.
+    The outputs are among its nodes, and no two share memory.  A result without axes is computed in
+    the arena if ``boxes_numbers``, and made into an object from there.
     """
     number = {node: k for k, node in enumerate(inputs)}
     buffers = list(segment.buffers)
@@ -259,7 +290,7 @@ def place(
         at = segment.views[node].block
         if isinstance(buffers[at], Storage) or at in results or at in numbers:
             raise InternalError(f"two outputs of a segment share memory: {node!r}")
-        if shape_of(node):
+        if shape_of(node) or not boxes_numbers:
             results[at] = Storage(StorageKind.OUTPUT, k)
         else:
             numbers[at] = k
@@ -271,9 +302,8 @@ def place(
     return PlacedSegment(code, tuple(inputs), tuple(outputs), *_by_node(segment, made))
 
 
-def _use(call: KernelCall) -> BufferUse:
-    touched = [word.block for word in call.arguments if isinstance(word, BufferView)]
-    return BufferUse(touched, [(made.block, read.block) for made, read in call.over])
+def _use(call: Call) -> BufferUse:
+    return BufferUse(blocks_of(call), [(made.block, read.block) for made, read in call.over])
 
 
 def _by_node(

@@ -39,8 +39,8 @@ from symad.graph.op import Op
 from symad.ops.cumulative import CumProd, CumSum, LinearRecurrence
 from symad.ops.extremum import ArgMax, ArgMin
 from symad.ops.gather import AddAlongAxis, TakeAlongAxis
-from symad.ops.index import AddAt, ArrayIndex, Index, ScatterAdd, SetAt
-from symad.ops.subscript import HOLE, Key, full_key
+from symad.ops.index import AddAt, ArrayIndex, Index, ScatterAdd, ScatterSum, SetAt
+from symad.ops.subscript import HOLE, Key, full_key, tiling
 from symad.passes.fuse import shape_of
 from symad.types import normalize_axis
 
@@ -254,6 +254,15 @@ def _scatter_add(node: Node, inputs: Views, output: BufferView, scratch: Scratch
     return fill(node, 0, output) + added
 
 
+def _scatter_sum(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
+    assert isinstance(node.op, ScatterSum)
+    apart, whole = tiling(node.op.keys, output.shape)
+    calls = [] if whole else fill(node, 0, output)
+    for key, value, given in node.op.parts(inputs):
+        calls += _scatter(node, key, value, output, given, adds=not apart)
+    return calls
+
+
 def _update(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     op, (array, value, *given) = node.op, inputs
     assert isinstance(op, (SetAt, AddAt))
@@ -398,6 +407,14 @@ def _can_scatter(node: Node) -> bool:
     return _reaches(node, op.key, node, given, True) and not _is_float16(value, node)
 
 
+def _can_scatter_all(node: Node) -> bool:
+    assert isinstance(node.op, ScatterSum)
+    return all(
+        _reaches(node, key, node, given, True) and not _is_float16(value, node)
+        for key, value, given in node.op.parts(node.inputs)
+    )
+
+
 def _can_go_along(node: Node) -> bool:
     assert isinstance(node.op, (TakeAlongAxis, AddAlongAxis))
     shape = shape_of(node)
@@ -423,6 +440,7 @@ TABLE: dict[type[Op], Lower] = {
     Index: _gather,
     ArrayIndex: _gather,
     ScatterAdd: _scatter_add,
+    ScatterSum: _scatter_sum,
     SetAt: _update,
     AddAt: _update,
     TakeAlongAxis: _take_along,
@@ -439,6 +457,7 @@ CONDITIONS: dict[type[Op], Condition] = {
     Index: _can_gather,
     ArrayIndex: _can_gather,
     ScatterAdd: _can_scatter,
+    ScatterSum: _can_scatter_all,
     SetAt: _can_scatter,
     AddAt: _can_scatter,
     TakeAlongAxis: _can_go_along,

@@ -18,6 +18,15 @@ from symad.backends.native.kernels.determinant import (
     diagonal_kernel,
     exponential_kernel,
 )
+from symad.backends.native.kernels.small_matrices import (
+    Write,
+    cholesky,
+    determinant,
+    elimination,
+    inverse,
+    sign_and_logarithm,
+    substitution,
+)
 from symad.backends.native.lower.copies import (
     Calls,
     Condition,
@@ -34,6 +43,7 @@ from symad.backends.native.lower.copies import (
     triangle,
 )
 from symad.backends.native.lower.library_calls import Argument, library_call
+from symad.backends.native.lower.small_matrices import are_small, as_matrices, small_call
 from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.ops.factorisation import Cholesky
@@ -42,6 +52,8 @@ from symad.ops.linear_system import Solve, SolveTriangular
 from symad.passes.fuse import shape_of
 from symad.types import TensorType
 
+_SMALL = 1.5
+"""The estimated nanoseconds for an element of a small matrix."""
 _PER_TERM = 0.05
 """The estimated nanoseconds for the product of two numbers."""
 _BLOCK = 64
@@ -100,6 +112,8 @@ def _cholesky(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -
         return []
     source, before = converted(node, inputs[0], scratch, output.dtype)
     batch, size = output.shape[:-2], output.shape[-1]
+    if are_small(size, count=math.prod(batch)):
+        return [*before, small_call(node, cholesky, (source, output), _SMALL * size**2)]
     arguments: list[Argument] = ["U", size, output, size, None]
     work = _PER_TERM * size**3 / 3
     factorise = _call(node, "potrf", arguments, _stack(batch, output), work, fails=True)
@@ -110,6 +124,9 @@ def _solve_triangular(node: Node, inputs: Views, output: BufferView, scratch: Sc
     """Lower a triangular solve: solutions overwrite copies of the right-hand sides."""
     op, (given, right) = node.op, inputs
     assert isinstance(op, SolveTriangular)
+    if _is_small_system(right, output):
+        operation = substitution(op.lower, op.unit_diagonal)
+        return _small_system(node, operation, inputs, output, scratch)
     check = [] if op.unit_diagonal else _check_diagonal(node, given)
     if 0 in output.shape:
         return check
@@ -162,12 +179,32 @@ def _as_columns(
     return batch, size, right.broadcast_to(output.shape), output
 
 
+def _is_small_system(right: BufferView, output: BufferView) -> bool:
+    batch, sizes, *_ = _as_columns(right, output)
+    return are_small(*sizes, count=math.prod(batch))
+
+
+def _small_system(
+    node: Node, operation: Write, inputs: Views, output: BufferView, scratch: Scratch
+) -> Calls:
+    """Return the calls that solve small systems."""
+    (matrix, before), (right, more) = (
+        converted(node, view, scratch, output.dtype) for view in inputs
+    )
+    batch, (size, columns), right, solution = _as_columns(right, output)
+    matrix = matrix.broadcast_to((*batch, size, size))
+    work = _SMALL * size * (size + columns)
+    return [*before, *more, small_call(node, operation, (matrix, right, solution), work)]
+
+
 def _solve(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     """Lower solve: copy the operands to Fortran order, and the solutions from it."""
     matrix, right = inputs
     if 0 in output.shape:
         return []
     dtype = output.dtype
+    if _is_small_system(right, output):
+        return _small_system(node, elimination, inputs, output, scratch)
     batch, (size, columns), right, solution = _as_columns(right, output)
     factor = scratch((*batch, size, size), dtype)
     pivots = scratch((size,), _INTEGER)
@@ -209,6 +246,9 @@ def _inv(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Cal
     if 0 in output.shape:
         return []
     batch, size = output.shape[:-2], output.shape[-1]
+    if are_small(size, count=math.prod(batch)):
+        source, before = converted(node, inputs[0], scratch, output.dtype)
+        return [*before, small_call(node, inverse, (source, output), 2 * _SMALL * size**2)]
     pivots = scratch((*batch, size), _INTEGER)
     room = scratch((size * _BLOCK,), output.dtype)
     arguments: list[Argument] = [size, output, size, pivots, room, size * _BLOCK, None]
@@ -223,7 +263,24 @@ def _inv(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Cal
 def _slogdet(
     node: Node, inputs: Views, outputs: tuple[BufferView, BufferView], scratch: Scratch
 ) -> Calls:
-    return _logarithm(node, inputs[0], *outputs, scratch)
+    (matrix,) = inputs
+    if _has_small_determinants(matrix):
+        return _small_determinant(node, sign_and_logarithm, matrix, outputs, scratch)
+    return _logarithm(node, matrix, *outputs, scratch)
+
+
+def _has_small_determinants(matrix: BufferView) -> bool:
+    *batch, size, _ = matrix.shape
+    return are_small(size, count=math.prod(batch))
+
+
+def _small_determinant(
+    node: Node, operation: Write, matrix: BufferView, outputs: Views, scratch: Scratch
+) -> Calls:
+    """Return the calls for the determinants of small matrices."""
+    source, before = converted(node, matrix, scratch, outputs[0].dtype)
+    views = (source, *map(as_matrices, outputs))
+    return [*before, small_call(node, operation, views, _SMALL * matrix.shape[-1] ** 2)]
 
 
 def _logarithm(
@@ -244,6 +301,8 @@ def _logarithm(
 
 
 def _det(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
+    if _has_small_determinants(inputs[0]):
+        return _small_determinant(node, determinant, inputs[0], (output,), scratch)
     sign, logarithm = (scratch(output.shape, output.dtype) for _ in range(2))
     count = math.prod(output.shape)
     words = [sign, logarithm, output, count]

@@ -61,6 +61,14 @@ def view(node: Node, source: BufferView) -> BufferView | None:
     return _as_numpy_sees_it(node, source)
 
 
+def numpy_view(node: Node) -> Callable[[Any], Any]:
+    """Return the function by which NumPy makes a view of an array."""
+    assert node.op is not None
+    if isinstance(node.op, After) or not (shape_of(node) or shape_of(node.inputs[0])):
+        return lambda array: array  # NumPy returns numbers for arrays without axes
+    return _subscript(node.op) if isinstance(node.op, Index) else node.op.kernel()
+
+
 def _subscript(op: Index) -> Callable[[Any], Any]:
     """Return a function that selects a view, even for a single element."""
     key = fill_key(op.key, ())
@@ -72,15 +80,11 @@ def _as_numpy_sees_it(node: Node, source: BufferView) -> BufferView:
 
     The memory of this array is one element; the rest does not exist.
     """
-    assert node.op is not None
-    if not source.shape and not shape_of(node):
-        return source  # NumPy returns numbers for arrays without axes
-    kernel = node.op.kernel() if not isinstance(node.op, Index) else _subscript(node.op)
     element = np.empty(1, source.dtype)
     size = source.dtype.itemsize
     steps = tuple(size * stride for stride in source.strides)
     array = np.lib.stride_tricks.as_strided(element, source.shape, steps)
-    seen = kernel(array)
+    seen = numpy_view(node)(array)
     moved = seen.__array_interface__["data"][0] - element.__array_interface__["data"][0]
     strides = tuple(step // size for step in seen.strides)
     return BufferView(source.block, source.offset + moved, seen.shape, strides, source.dtype)

@@ -1,0 +1,374 @@
+"""The machine code of linear algebra on small matrices, without BLAS and LAPACK.
+
+The sizes and strides of the matrices are part of the code, in which all loops are unrolled, and a
+row is one vector.  A kernel fails, so that NumPy decides, where LAPACK reports an error or would
+divide by a number whose inverse overflows.
+
+Words of all kernels: the addresses of the operands and results, then, for stacks of matrices, their
+outer axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial, reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from symad.backends.native.kernels.vectors import Vectors
+from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
+from symad.backends.native.scalar_builder import Scalar
+
+
+class MatrixLayout(NamedTuple):
+    """The size of a matrix and its strides, in elements."""
+
+    rows: int
+    columns: int
+    row_step: int
+    column_step: int
+
+
+Write = Callable[..., None]
+
+
+def small_kernel(
+    operation: Write, dtype: np.dtype[Any], layouts: Sequence[MatrixLayout], is_stack: bool
+) -> Kernel:
+    """Return the kernel of an operation on matrices with these layouts.
+
+    Parameters
+    ----------
+    operation : callable
+        One of the functions below; it takes the writer and a matrix for each layout.
+    dtype : dtype
+    layouts : sequence of MatrixLayout
+    is_stack : bool
+        Whether there are outer axes.
+    """
+    name = f"{operation.__name__} {dtype.str} {is_stack} {[tuple(x) for x in layouts]}"
+
+    def write(writer: KernelWriter) -> None:
+        with _each(writer, len(layouts), dtype, is_stack) as starts:
+            pairs = zip(starts, layouts, strict=True)
+            operation(writer, *[_Matrix(writer, dtype, *pair) for pair in pairs])
+
+    return kernel(name, write)
+
+
+@contextmanager
+def _each(
+    writer: KernelWriter, count: int, dtype: np.dtype[Any], is_stack: bool
+) -> Iterator[list[Any]]:
+    """Repeat the enclosed code for each matrix of the stacks; yield the addresses."""
+    starts = [writer.address(k) for k in range(count)]
+    if not is_stack:
+        yield starts
+        return
+    with writer.walk(count, count) as offsets:
+        pairs = zip(starts, offsets, strict=True)
+        yield [writer.element(start, offset, writer.stored(dtype)) for start, offset in pairs]
+
+
+class _Matrix:
+    """A matrix in memory."""
+
+    def __init__(
+        self, writer: KernelWriter, dtype: np.dtype[Any], start: Any, layout: MatrixLayout
+    ) -> None:
+        self.writer, self.dtype, self._start, self._layout = writer, dtype, start, layout
+        self.rows, self.columns = layout.rows, layout.columns
+
+    def vectors(self, lanes: int) -> Vectors:
+        return Vectors(self.writer, self.dtype, lanes)
+
+    def get(self, row: int, column: int) -> Scalar:
+        """Return an element."""
+        return self.writer.load(self._start, self._place(row, column), self.dtype)
+
+    def set(self, row: int, column: int, value: Scalar) -> None:
+        """Set an element."""
+        self.writer.store(value, self._start, self._place(row, column))
+
+    def row(self, row: int, lanes: int, first: int = 0) -> Any:
+        """Return a vector with a row in the lanes from ``first`` on, and zeros in the others."""
+        vectors = self.vectors(lanes)
+        if self._layout.column_step == 1:
+            mask = vectors.lane_mask(first, self.columns)
+            return vectors.load(self._start, self._place(row, -first), mask)
+        elements = [self.get(row, column).value for column in range(self.columns)]
+        return vectors.of_elements(elements, first)
+
+    def set_row(self, row: int, vector: Any, lanes: int) -> None:
+        """Set a row to the first lanes of a vector."""
+        vectors = self.vectors(lanes)
+        if self._layout.column_step == 1:
+            mask = vectors.lane_mask(0, self.columns)
+            vectors.store(vector, self._start, self._place(row, 0), mask)
+            return
+        for column in range(self.columns):
+            self.set(row, column, Scalar(vectors.element(vector, column), self.dtype))
+
+    def _place(self, row: int, column: int) -> Any:
+        step = self._layout
+        return self.writer.integer(row * step.row_step + column * step.column_step)
+
+
+class _IdentityMatrix(_Matrix):
+    """An identity matrix, which is not in memory."""
+
+    def __init__(self, like: _Matrix) -> None:
+        layout = MatrixLayout(like.rows, like.rows, 0, 0)
+        super().__init__(like.writer, like.dtype, None, layout)
+
+    def get(self, row: int, column: int) -> Scalar:
+        return self.writer.scalars.constant(int(row == column), self.dtype)
+
+
+def _lanes(count: int) -> int:
+    """Return the number of lanes for so many elements: a power of two."""
+    return 1 << (count - 1).bit_length()
+
+
+# Products
+
+
+def product(writer: KernelWriter, left: _Matrix, right: _Matrix, out: _Matrix) -> None:
+    """Write C = A B."""
+    lanes = _lanes(right.columns)
+    vectors = right.vectors(lanes)
+    rows = [right.row(k, lanes) for k in range(right.rows)]
+    totals = []
+    for i in range(left.rows):
+        total = vectors.zero()
+        for k, row in enumerate(rows):
+            total = vectors.multiply_add(vectors.spread(left.get(i, k).value), row, total)
+        totals.append(total)
+    for i, total in enumerate(totals):
+        out.set_row(i, total, lanes)
+
+
+# Factors and systems
+
+
+def cholesky(writer: KernelWriter, given: _Matrix, out: _Matrix) -> None:
+    """Write the lower factor L of A = L Lᵀ, from the lower triangle of A."""
+    s, size = writer.scalars, given.rows
+    factor: dict[tuple[int, int], Scalar] = {}
+    for j in range(size):
+        sums = [given.get(i, j) for i in range(j, size)]
+        for k in range(j):
+            turned = s.negate(factor[j, k])
+            sums = [s.multiply_add(factor[i, k], turned, x) for i, x in enumerate(sums, j)]
+        one, nothing = s.constant(1, given.dtype), s.constant(0, given.dtype)
+        writer.fail(s.less_equal(sums[0], nothing).value, writer.integer(1))
+        factor[j, j] = s.call("sqrt", sums[0])
+        inverse = s.divide(one, factor[j, j])
+        for i, x in enumerate(sums[1:], j + 1):
+            factor[i, j] = s.multiply(x, inverse)
+    for i in range(size):
+        for j in range(size):
+            out.set(i, j, factor.get((i, j), nothing))
+
+
+def substitution(lower: bool, unit: bool) -> Write:
+    """Return the function that writes the solution X of A X = B for a triangular matrix A."""
+
+    def write(writer: KernelWriter, given: _Matrix, right: _Matrix, out: _Matrix) -> None:
+        lanes, size = _lanes(right.columns), given.rows
+        order = range(size) if lower else range(size - 1, -1, -1)
+        inverses = {} if unit else {i: _inverse(writer, given.get(i, i)) for i in order}
+        solutions = _substituted(
+            right.vectors(lanes), given.get, {i: right.row(i, lanes) for i in order}, inverses
+        )
+        for i, solution in solutions.items():
+            out.set_row(i, solution, lanes)
+
+    write.__name__ = f"{'lower' if lower else 'upper'} {'unit ' if unit else ''}substitution"
+    return write
+
+
+def _inverse(writer: KernelWriter, x: Scalar) -> Scalar:
+    """Return 1 / x; fail if that might overflow."""
+    s = writer.scalars
+    least = s.constant(np.finfo(x.dtype).tiny, x.dtype)
+    writer.fail(s.less(s.call("fabs", x), least).value, writer.integer(1))
+    return s.divide(s.constant(1, x.dtype), x)
+
+
+def _substituted(
+    vectors: Vectors,
+    element: Callable[[int, int], Scalar],
+    rows: dict[int, Any],
+    inverses: dict[int, Scalar],
+) -> dict[int, Any]:
+    """Return the rows of X in A X = B, from those of B, in the order in which they are solved."""
+    solved: dict[int, Any] = {}
+    for i, row in rows.items():
+        for k, solution in solved.items():
+            factor = vectors.spread(vectors.builder.fneg(element(i, k).value))
+            row = vectors.multiply_add(factor, solution, row)
+        if i in inverses:
+            row = vectors.multiply(vectors.spread(inverses[i].value), row)
+        solved[i] = row
+    return solved
+
+
+class _Elimination:
+    """Gaussian elimination with partial pivoting on the rows of [A B], which are on the stack.
+
+    Attributes
+    ----------
+    is_swapped : list of Scalar
+        For each pivot, whether its row was swapped with another.
+    """
+
+    def __init__(self, given: _Matrix, right: _Matrix | None = None) -> None:
+        self._writer, self._size, self._dtype = given.writer, given.rows, given.dtype
+        self._lanes = _lanes(given.columns + (0 if right is None else right.columns))
+        self._vectors = given.vectors(self._lanes)
+        self._memory = self._writer.space(self._vectors.type, self._size)
+        self.is_swapped: list[Scalar] = []
+        for i in range(self._size):
+            row = given.row(i, self._lanes)
+            if right is not None:
+                added = right.row(i, self._lanes, given.columns)
+                row = self._vectors.merged(row, added, given.columns)
+            self._set(self._writer.integer(i), row)
+
+    def element(self, row: int, column: int) -> Scalar:
+        """Return an element of what has become of A."""
+        place = self._writer.integer(row * self._lanes + column)
+        return self._writer.load(self._memory, place, self._dtype)
+
+    def right_row(self, row: int, vectors: Vectors, columns: int) -> Any:
+        """Return a row of what has become of B."""
+        place = self._writer.integer(row * self._lanes + self._size)
+        return vectors.load(self._memory, place, vectors.lane_mask(0, columns))
+
+    def pivot(self, k: int) -> Scalar:
+        """Swap the row with the largest element below to place ``k``, and return this element."""
+        writer, s = self._writer, self._writer.scalars
+        chosen, value = writer.integer(k), s.call("fabs", self.element(k, k))
+        for i in range(k + 1, self._size):
+            other = s.call("fabs", self.element(i, k))
+            is_larger = s.less(value, other)
+            chosen = writer.builder.select(is_larger.value, writer.integer(i), chosen)
+            value = s.select(is_larger, other, value)
+        is_other = writer.builder.icmp_signed("!=", chosen, writer.integer(k))
+        self.is_swapped.append(Scalar(is_other, np.dtype(bool)))
+        row, displaced = self._get(chosen), self._get(writer.integer(k))
+        self._set(chosen, displaced)
+        self._set(writer.integer(k), row)
+        return self.element(k, k)
+
+    def eliminate(self, k: int, share: Callable[[Scalar], Scalar]) -> None:
+        """Subtract a share of the row of a pivot from each row below.
+
+        ``share`` gives it from the element below the pivot.
+        """
+        row = self._get(self._writer.integer(k))
+        for i in range(k + 1, self._size):
+            below = self._get(self._writer.integer(i))
+            factor = self._writer.scalars.negate(share(self.element(i, k))).value
+            taken = self._vectors.multiply_add(self._vectors.spread(factor), row, below)
+            self._set(self._writer.integer(i), taken)
+
+    def _get(self, row: Any) -> Any:
+        place = self._writer.builder.mul(row, self._writer.integer(self._lanes))
+        return self._vectors.load(self._memory, place)
+
+    def _set(self, row: Any, vector: Any) -> None:
+        place = self._writer.builder.mul(row, self._writer.integer(self._lanes))
+        self._vectors.store(vector, self._memory, place)
+
+
+def elimination(writer: KernelWriter, given: _Matrix, right: _Matrix, out: _Matrix) -> None:
+    """Write the solution X of A X = B."""
+    _solve(given, right, out)
+
+
+def inverse(writer: KernelWriter, given: _Matrix, out: _Matrix) -> None:
+    """Write the inverse of A, the solution of A X = I."""
+    _solve(given, _IdentityMatrix(given), out)
+
+
+def _solve(given: _Matrix, right: _Matrix, out: _Matrix) -> None:
+    work, s, inverses = _Elimination(given, right), given.writer.scalars, {}
+    for k in range(given.rows):
+        inverses[k] = _inverse(given.writer, work.pivot(k))
+        work.eliminate(k, partial(s.multiply, inverses[k]))
+    lanes = _lanes(right.columns)
+    vectors = right.vectors(lanes)
+    order = reversed(range(given.rows))
+    rows = {i: work.right_row(i, vectors, right.columns) for i in order}
+    for i, row in _substituted(vectors, work.element, rows, inverses).items():
+        out.set_row(i, row, lanes)
+
+
+# Determinants
+
+
+def determinant(writer: KernelWriter, given: _Matrix, out: _Matrix) -> None:
+    """Write the determinant."""
+    found = _Determinant(given)
+    s = writer.scalars
+
+    def by_logarithms() -> Scalar:
+        return s.multiply(found.sign, s.call("exp", found.sum_of_logarithms()))
+
+    out.set(0, 0, s.unless(found.is_plain, s.multiply(found.sign, found.size), by_logarithms))
+
+
+def sign_and_logarithm(
+    writer: KernelWriter, given: _Matrix, sign: _Matrix, logarithm: _Matrix
+) -> None:
+    """Write the sign of the determinant, and the logarithm of its absolute value."""
+    found = _Determinant(given)
+    single = writer.scalars.call("log", found.size)
+    total = writer.scalars.unless(found.is_plain, single, found.sum_of_logarithms)
+    sign.set(0, 0, found.sign)
+    logarithm.set(0, 0, total)
+
+
+class _Determinant:
+    """The determinant of a matrix.
+
+    Attributes
+    ----------
+    sign : Scalar
+        0 for a singular matrix.
+    size : Scalar
+        The absolute value, as the product of the pivots.
+    is_plain : Scalar
+        Whether no partial product overflows or loses digits.
+    """
+
+    def __init__(self, given: _Matrix) -> None:
+        s, self._dtype = given.writer.scalars, given.dtype
+        self._scalars, self._sizes = s, list[Scalar]()
+        work, (nothing, one) = _Elimination(given), (s.constant(k, given.dtype) for k in (0, 1))
+        self.sign, self.size, self.is_plain = one, one, s.equal(one, one)
+        for k in range(given.rows):
+            pivot = work.pivot(k)
+            is_zero = s.equal(pivot, nothing)
+            divisor = s.select(is_zero, one, pivot)
+            work.eliminate(k, lambda x, divisor=divisor: s.divide(x, divisor))  # type: ignore[misc]
+            flips = s.bitwise_xor(work.is_swapped[k], s.less(pivot, nothing))
+            flipped = s.select(flips, s.negate(self.sign), self.sign)
+            self.sign = s.select(is_zero, nothing, flipped)
+            self._sizes.append(s.call("fabs", pivot))
+            self.size = s.multiply(self.size, self._sizes[-1])
+            self.is_plain = s.logical_and(self.is_plain, self._is_normal(self.size))
+
+    def _is_normal(self, x: Scalar) -> Scalar:
+        s, limits = self._scalars, np.finfo(self._dtype)
+        least, most = (s.constant(limit, self._dtype) for limit in (limits.tiny, limits.max))
+        return s.logical_and(s.less_equal(least, x), s.less_equal(x, most))
+
+    def sum_of_logarithms(self) -> Scalar:
+        """Return the logarithm of the absolute value, as a sum; −∞ for a singular matrix."""
+        first, *others = [self._scalars.call("log", size) for size in self._sizes]
+        return reduce(self._scalars.add, others, first)

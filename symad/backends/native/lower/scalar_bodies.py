@@ -1,0 +1,236 @@
+"""Bodies whose arrays have few elements, as one kernel that computes scalars.
+
+All elements are read first and written last, so results may have the memory of arguments.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from symad.backends.native import jit
+from symad.backends.native.kernel_call import BufferView, KernelCall, contiguous_strides
+from symad.backends.native.kernels.writer import KernelWriter
+from symad.backends.native.lower.views import is_view, numpy_view
+from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element
+from symad.backends.native.segment_code import SegmentCode
+from symad.graph.graph import Graph
+from symad.graph.node import Constant, Node
+from symad.graph.op import Op
+from symad.ops.base import PerElement
+from symad.ops.fused import Fused
+from symad.ops.index import ScatterAdd
+from symad.ops.join import Concat, Stack
+from symad.ops.product import Matmul
+from symad.ops.reduce import Sum
+from symad.ops.structure import StructureItem
+from symad.ops.subscript import fill_key
+from symad.passes.fuse import reduced_axes, shape_of
+from symad.plan.buffer_assignment import Storage, StorageKind
+from symad.types import TensorType
+
+_ELEMENTS = 8
+"""The most elements of an array."""
+_OPERATIONS = 600
+"""The most operations on scalars, which bounds the time to compile them."""
+_PER_OPERATION = 1.0
+"""The estimated nanoseconds of an operation."""
+
+_Elements: TypeAlias = np.ndarray[Any, Any]
+"""The elements of an array: an array of :class:`Scalar`."""
+_Rule = Callable[[LLVMScalarBuilder, Node, list[_Elements]], _Elements]
+
+
+def scalar_code(body: Graph, is_fast: bool) -> SegmentCode | None:
+    """Return the code of a body as one kernel, or ``None`` if it is too large or has no such code.
+
+    Words: the addresses of the inputs, then of the outputs.
+    """
+    operations = _operations(body)
+    if operations is None or operations > _OPERATIONS:
+        return None
+    writer = KernelWriter()
+    writer.scalars = LLVMScalarBuilder(writer.builder, 0, is_fast)
+    try:
+        _write(writer, body)
+    except NotImplementedError:
+        return None
+    module = jit.compile_module(writer.finish(), "scalars")
+    inputs, outputs = len(body.inputs), len(body.outputs)
+    blocks = [Storage(StorageKind.INPUT, k) for k in range(inputs)]
+    blocks += [Storage(StorageKind.OUTPUT, k) for k in range(outputs)]
+    views = [_view(k, node) for k, node in enumerate((*body.inputs, *body.outputs))]
+    over = tuple((made, given) for made in views[inputs:] for given in views[:inputs])
+    work = _PER_OPERATION * operations
+    call = KernelCall(module.address("kernel"), tuple(views), module, body.outputs[0], work, over)
+    return SegmentCode([call], blocks, (), (), {}, 0, ())
+
+
+def _view(block: int, node: Node) -> BufferView:
+    shape = shape_of(node)
+    return BufferView(block, 0, shape, contiguous_strides(shape), node.dtype)
+
+
+def _operations(graph: Graph) -> int | None:
+    """Return the number of operations on scalars, ``None`` if there is no code for some op."""
+    total = 0
+    for node in (*graph.inputs, *graph.outputs, *graph.nodes):
+        if not isinstance(node.op, Fused) and not _is_small(node):
+            return None
+    given = set(graph.inputs)
+    for node in graph.nodes:
+        if node.op is None or node in given:
+            continue
+        if isinstance(node.op, Fused):
+            inner = _operations(node.op.body)
+            if inner is None:
+                return None
+            total += inner
+        elif isinstance(node.op, StructureItem):
+            if not isinstance(node.inputs[0].op, Fused):
+                return None
+        elif _rule_of(node) is None:
+            return None
+        else:
+            total += _ELEMENTS * len(node.inputs) if isinstance(node.op, Matmul) else node.type.size
+    return total
+
+
+def _is_small(node: Node) -> bool:
+    type_ = node.type
+    return (
+        isinstance(type_, TensorType)
+        and type_.is_static
+        and type_.dtype.kind in "biuf"
+        and 0 < type_.size <= _ELEMENTS
+    )
+
+
+def _write(writer: KernelWriter, body: Graph) -> None:
+    given = {node: _read(writer, k, node) for k, node in enumerate(body.inputs)}
+    for k, elements in enumerate(_computed(writer.scalars, body, given), len(body.inputs)):
+        address = writer.address(k)
+        for place, scalar in enumerate(elements.flat):
+            writer.store(scalar, address, writer.integer(place))
+
+
+def _read(writer: KernelWriter, k: int, node: Node) -> _Elements:
+    address, size = writer.address(k), math.prod(shape_of(node))
+    scalars = [writer.load(address, writer.integer(place), node.dtype) for place in range(size)]
+    return _elements(scalars, shape_of(node))
+
+
+def _elements(scalars: Sequence[Scalar], shape: Sequence[int]) -> _Elements:
+    made = np.empty(len(scalars), object)
+    made[:] = scalars
+    return made.reshape(shape)
+
+
+def _computed(
+    builder: LLVMScalarBuilder, graph: Graph, given: dict[Node, _Elements]
+) -> list[_Elements]:
+    """Return the elements of the outputs of a graph, from those of its inputs."""
+    values: dict[Node, Any] = dict(given)
+    for node in graph.nodes:
+        if node in values:
+            continue
+        inputs = [values[source] for source in node.inputs]
+        if isinstance(node, Constant):
+            numbers = [builder.constant(x, node.dtype) for x in node.value.flat]
+            values[node] = _elements(numbers, node.value.shape)
+        elif isinstance(node.op, Fused):
+            body = node.op.body
+            made = _computed(builder, body, dict(zip(body.inputs, inputs, strict=True)))
+            values[node] = made if len(made) > 1 else made[0]
+        elif isinstance(node.op, StructureItem):
+            values[node] = inputs[0][node.op.key]
+        else:
+            rule = _rule_of(node)
+            assert rule is not None, "unsupported ops have been looked for"
+            values[node] = rule(builder, node, inputs)
+    return [values[node] for node in graph.outputs]
+
+
+# Rules
+
+
+def _rule_of(node: Node) -> _Rule | None:
+    if isinstance(node.op, PerElement):
+        return _per_element
+    if is_view(node):
+        return _moved
+    if isinstance(node.op, ScatterAdd) and len(node.inputs) > 2:
+        return None  # at places that are known only when it runs
+    return _RULES.get(type(node.op))  # type: ignore[arg-type]
+
+
+def _per_element(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
+    op = node.op
+    assert isinstance(op, PerElement)
+    operands = [np.broadcast_to(array, shape_of(node)).flat for array in inputs]
+    each = zip(*operands, strict=True)
+    return _elements([element(builder, op, x, node.dtype) for x in each], shape_of(node))
+
+
+def _moved(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
+    made: _Elements = numpy_view(node)(inputs[0])
+    return made
+
+
+def _joined(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
+    """Apply NumPy's function to the numbers of elements."""
+    assert node.op is not None
+    scalars = [builder.cast(x, node.dtype) for array in inputs for x in array.flat]
+    numbers = np.split(np.arange(len(scalars)), np.cumsum([array.size for array in inputs])[:-1])
+    shaped = [k.reshape(array.shape) for k, array in zip(numbers, inputs, strict=True)]
+    places = node.op.kernel()(*shaped)
+    return _elements([scalars[k] for k in places.flat], places.shape)
+
+
+def _sum(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
+    assert isinstance(node.op, Sum)
+    axes = reduced_axes(node.op, node.inputs[0])
+    rest = [axis for axis in range(inputs[0].ndim) if axis not in axes]
+    rows = inputs[0].transpose(*rest, *axes).reshape(math.prod(shape_of(node)), -1)
+    totals = [reduce(builder.add, [builder.cast(x, node.dtype) for x in row]) for row in rows]
+    return _elements(totals, shape_of(node))
+
+
+def _matmul(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
+    left, right = inputs
+    rows = left[None] if left.ndim == 1 else left
+    columns = right[:, None] if right.ndim == 1 else right
+    rows, columns = rows[..., :, None, :], np.swapaxes(columns, -1, -2)[..., None, :, :]
+    pairs = np.broadcast_arrays(rows, columns)
+    totals = []
+    for index in np.ndindex(pairs[0].shape[:-1]):
+        terms = zip(*(array[index] for array in pairs), strict=True)
+        products = [
+            builder.multiply(*(builder.cast(x, node.dtype) for x in term)) for term in terms
+        ]
+        totals.append(reduce(builder.add, products))
+    return _elements(totals, shape_of(node))
+
+
+def _scatter_add(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
+    assert isinstance(node.op, ScatterAdd)
+    shape = shape_of(node)
+    places = np.arange(math.prod(shape)).reshape(shape)[fill_key(node.op.key, ())]
+    added = np.broadcast_to(inputs[0], places.shape)
+    totals = [builder.constant(0, node.dtype)] * math.prod(shape)
+    for place, scalar in zip(places.flat, added.flat, strict=True):
+        totals[place] = builder.add(totals[place], scalar)
+    return _elements(totals, shape)
+
+
+_RULES: dict[type[Op], _Rule] = {
+    Concat: _joined,
+    Matmul: _matmul,
+    ScatterAdd: _scatter_add,
+    Stack: _joined,
+    Sum: _sum,
+}

@@ -1,0 +1,533 @@
+"""Functions that run a scalar program: the arguments, the call and the results, by tables.
+
+A program of many instructions may have many arguments and results too.  So their number, dtypes
+and structure are not in the machine code, as they are in that of small functions, but in tables
+that it reads: one code serves all programs whose arguments and results have the same dtypes.
+
+The memory of a call is its own, so that calls may run at once, in several threads and inside each
+other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum, auto
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.cpython import (
+    Fallback,
+    NumberFunctionWriter,
+    can_count_references,
+    is_recyclable,
+    new_builtin,
+)
+from symad.backends.native.jit import CompiledModule, Latest, compile_module
+from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, llvm_type
+from symad.backends.native.scalar_instructions import SLOT
+from symad.backends.native.scalar_program import ScalarProgram
+from symad.graph.nested import is_nested
+from symad.plan.plan import Plan
+
+_EXPORTED = "call"
+_LONG = 10_000
+"""Programs of at least so many instructions let other threads run Python."""
+
+
+class ProgramWord(IntEnum):
+    """The words that describe a program; arrays are given by their address."""
+
+    ARGUMENTS = 0
+    """The number of arguments."""
+    READ = auto()
+    """For each argument its dtype, as a number, and its slot."""
+    BYTES = auto()
+    """The memory that a call needs."""
+    IMAGE = auto()
+    """What it begins with."""
+    IMAGE_SLOTS = auto()
+    CODE = auto()
+    """The instructions."""
+    TABLE = auto()
+    """The addresses of their code."""
+    IS_LONG = auto()
+    RESULTS = auto()
+    """The number of rows of the next table."""
+    MADE = auto()
+    """A row for each object of the result, see :class:`MadeWord`."""
+    OBJECTS = auto()
+    """Where in the memory the addresses of these objects are noted."""
+
+
+class MadeWord(IntEnum):
+    """A row of the table of results."""
+
+    KIND = 0
+    """The dtype of a number, as a number, or one more for a list, two for a tuple, three for a
+    dict."""
+    CONTENT = auto()
+    """The slot of a number, or the length of a list or tuple."""
+    INTO = auto()
+    """Where it is placed: see :class:`Into`."""
+    OWNER = auto()
+    """The row of the object into which it is placed."""
+    KEY = auto()
+    """Which item it is there; for a dict the number of its key."""
+
+
+class Into(IntEnum):
+    """Where an object is placed."""
+
+    ROOT = 0
+    LIST = auto()
+    TUPLE = auto()
+    DICT = auto()
+
+
+class Description:
+    """Stands for the address of the words that describe a program."""
+
+
+class Keys:
+    """Stands for the tuple of all keys of the dicts of a result."""
+
+
+class Held:
+    """Stands for the list of the last two results."""
+
+
+@dataclass(frozen=True, slots=True)
+class _EntryKind:
+    """What the machine code of a function depends on.
+
+    Attributes
+    ----------
+    read, made : tuple of dtype
+        The dtypes of the arguments and the results.
+    recycled : type or None
+        ``list``, ``tuple`` or ``NoneType`` for a number, if results are given new contents.
+    """
+
+    read: tuple[np.dtype[Any], ...]
+    made: tuple[np.dtype[Any], ...]
+    recycled: type | None
+
+
+@dataclass(frozen=True, slots=True)
+class _EntryCode:
+    module: CompiledModule
+    kept: list[Any]
+
+
+_codes: Latest[_EntryCode] = Latest(64)
+
+
+def program_function(
+    plan: Plan,
+    program: ScalarProgram,
+    outputs: Any,
+    fallback: Callable[..., Any],
+    name: str,
+) -> Callable[..., Any]:
+    """Return a built-in function that runs a program.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan of the program.
+    program : ScalarProgram
+    outputs : nested structure
+        The structure of the result, of built-in types.
+    fallback : callable
+        Called with the same arguments if they are unusual.
+    name : str
+    """
+    kind = _kind_of(plan, outputs)
+    code = _codes.get(kind, lambda: _compile(kind))
+    tables = _Tables(plan, program, outputs, kind)
+    stands_for = {
+        Fallback: fallback,
+        Description: np.int64(tables.description.ctypes.data),
+        Keys: tuple(tables.keys),
+        Held: tables.held(),
+    }
+    objects = [stands_for[value] if value in _PLACEHOLDERS else value for value in code.kept]
+    address = code.module.address(_EXPORTED)
+    return new_builtin(name, address, *objects, code.module, program, tables)
+
+
+_PLACEHOLDERS = (Fallback, Description, Keys, Held)
+
+
+def _kind_of(plan: Plan, outputs: Any) -> _EntryKind:
+    def distinct(nodes: Sequence[Any]) -> tuple[np.dtype[Any], ...]:
+        return tuple(sorted({node.dtype for node in nodes}, key=str))
+
+    made = distinct(plan.graph.outputs)
+    recycled = None
+    if can_count_references() and is_recyclable(outputs, made):
+        recycled = type(outputs) if is_nested(outputs) else type(None)
+    return _EntryKind(distinct(plan.graph.inputs), made, recycled)
+
+
+def _compile(kind: _EntryKind) -> _EntryCode:
+    from llvmlite import ir
+
+    module = ir.Module("scalar program")
+    writer = ProgramFunctionWriter(module, kind)
+    writer.write()
+    return _EntryCode(compile_module(module, "scalar program"), writer.kept())
+
+
+class _Tables:
+    """The tables of a program, and what they refer to.
+
+    Attributes
+    ----------
+    description : array of int64
+        See :class:`ProgramWord`.
+    keys : list
+        All keys of the dicts of a result.
+    """
+
+    def __init__(self, plan: Plan, program: ScalarProgram, outputs: Any, kind: _EntryKind) -> None:
+        self.keys: list[Any] = []
+        self._kind, self._outputs = kind, outputs
+        numbers = zip(plan.graph.inputs, plan.inputs, strict=True)
+        read = [(kind.read.index(node.dtype), slot) for node, slot in numbers]
+        results = zip(plan.graph.outputs, plan.outputs, strict=True)
+        made = list(self._rows([(kind.made.index(node.dtype), slot) for node, slot in results]))
+        self._arrays = np.array(read, np.uint32), np.array(made, np.uint32), program
+        begin = program.slots * SLOT
+        words = {
+            ProgramWord.ARGUMENTS: len(read),
+            ProgramWord.READ: self._arrays[0].ctypes.data,
+            ProgramWord.BYTES: begin + len(made) * SLOT,
+            ProgramWord.IMAGE: program.image.ctypes.data,
+            ProgramWord.IMAGE_SLOTS: program.image.size,
+            ProgramWord.CODE: program.words.ctypes.data,
+            ProgramWord.TABLE: program.table.ctypes.data,
+            ProgramWord.IS_LONG: program.instructions >= _LONG and not program.by_numpy,
+            ProgramWord.RESULTS: len(made),
+            ProgramWord.MADE: self._arrays[1].ctypes.data,
+            ProgramWord.OBJECTS: begin,
+        }
+        self.description = np.array([words[word] for word in ProgramWord], np.int64)
+
+    def held(self) -> list[Any]:
+        """Return a list of two results of no use yet."""
+        kind = self._kind.recycled
+        if kind is None or kind is type(None):
+            return [None] * 2
+        return [kind([None] * len(self._outputs))] * 2
+
+    def _rows(self, results: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
+        """Yield the table of results: each object after the one into which it is placed."""
+        container = len(self._kind.made)
+        left = iter(results)
+        pending: list[tuple[Any, tuple[int, int, int]]] = [(self._outputs, (Into.ROOT, 0, 0))]
+        row = 0
+        while pending:
+            template, place = pending.pop()
+            if not is_nested(template):
+                yield (*next(left), *place)
+            else:
+                into = (
+                    Into.DICT
+                    if isinstance(template, dict)
+                    else (Into.LIST if isinstance(template, list) else Into.TUPLE)
+                )
+                yield (container + into - 1, len(template), *place)
+                pending += reversed(
+                    [(item, (into, row, key)) for key, item in self._items(template)]
+                )
+            row += 1
+
+    def _items(self, template: Any) -> Iterator[tuple[int, Any]]:
+        """Yield the items of a structure, with the number of each or of its key."""
+        if not isinstance(template, dict):
+            yield from enumerate(template)
+            return
+        for key, item in template.items():
+            self.keys.append(key)
+            yield len(self.keys) - 1, item
+
+
+class ProgramFunctionWriter(NumberFunctionWriter):
+    """Writes the built-in function for programs of one kind."""
+
+    def __init__(self, module: Any, kind: _EntryKind) -> None:
+        super().__init__(module, _EXPORTED, is_fast=False)
+        self._kind = kind
+        self._words = self.builder.inttoptr(
+            self.builder.load(self.content(self._object(Description)), typ=self.word),
+            self.pointer,
+        )
+
+    def write(self) -> None:
+        """Write the function."""
+        arguments, count, names = self._given
+        right_count = self.equal(count, self._get(ProgramWord.ARGUMENTS))
+        self._require(self.builder.and_(right_count, self.is_null(names)))
+        memory = self.python("PyMem_RawMalloc", self.pointer, self._get(ProgramWord.BYTES))
+        self._memory = memory
+        (no_memory, unusual) = self.blocks("no_memory", "unusual")
+        self.go_unless(self.builder.not_(self.is_null(memory)), no_memory)
+        self._read_all(arguments, unusual)
+        self._run()
+        if self._kind.recycled is None:
+            made = self._make_all()
+        else:
+            made = self._recycle(Held, self._from_held)
+        self._free()
+        self.builder.ret(made)
+        self._write_ends(no_memory, unusual)
+
+    def _write_ends(self, no_memory: Any, unusual: Any) -> None:
+        self.builder.position_at_end(unusual)
+        self._free()
+        self.builder.branch(self._slow)
+        self.builder.position_at_end(self._slow)
+        call, fallback = "PyObject_Vectorcall", self._object(Fallback)
+        self.builder.ret(self.python(call, self.pointer, fallback, *self._given))
+        self.builder.position_at_end(self._failed)
+        self.release(self.builder.load(self._root, typ=self.pointer))
+        self._free()
+        self.builder.ret(self.null)
+        self.builder.position_at_end(no_memory)
+        self.builder.ret(self.python("PyErr_NoMemory", self.pointer))
+
+    def _free(self) -> None:
+        self.python("PyMem_RawFree", None, self._memory)
+
+    def _get(self, word: ProgramWord) -> Any:
+        return self.load(self._words, 8 * word, self.word)
+
+    def _address(self, word: ProgramWord) -> Any:
+        return self.load(self._words, 8 * word)
+
+    def _field(self, table: Any, row: Any, width: int, field: int) -> Any:
+        """Return a number of a row of a table."""
+        index = self.builder.add(self.builder.mul(row, self.word(width)), self.word(field))
+        place = self.builder.gep(table, [index], source_etype=self.int)
+        return self.builder.zext(self.builder.load(place, typ=self.int), self.word)
+
+    def _slot(self, number: Any) -> Any:
+        """Return the address of a slot of the memory of the call."""
+        return self.builder.gep(self._memory, [number], source_etype=self.word)
+
+    @contextmanager
+    def _function(self, name: str, result: Any, *arguments: Any) -> Iterator[Any]:
+        """Write a function inside, which is given what this function keeps; yield it and its other
+        arguments."""
+        before = (
+            self.builder, self.scalars, self._own, self._slow, self._failed, self._root
+        )  # fmt: skip
+        self._own, *given = self.begin(name, result, self.pointer, *arguments)
+        function = self.builder.function
+        self.scalars = LLVMScalarBuilder(self.builder)
+        self._slow, self._failed = self.blocks("slow", "failed")
+        yield function, given
+        self.builder, self.scalars, self._own, self._slow, self._failed, self._root = before
+
+    def _choose(self, number: Any, functions: Sequence[Any], *arguments: Any) -> Any:
+        """Call the function with this number, and return its result."""
+        if len(functions) == 1:
+            return self.builder.call(functions[0], [self._own, *arguments])
+        *cases, last = self.blocks(*[f"case_{k}" for k in range(len(functions))])
+        (done,) = self.blocks("chosen")
+        switch = self.builder.switch(number, last)
+        for k, case in enumerate(cases):
+            switch.add_case(self.word(k), case)
+        ways = []
+        for block, function in zip((*cases, last), functions, strict=True):
+            self.builder.position_at_end(block)
+            ways.append((self.builder.call(function, [self._own, *arguments]), block))
+            self.builder.branch(done)
+        return self.joined(done, ways)
+
+    # Arguments
+
+    def _read_all(self, arguments: Any, unusual: Any) -> None:
+        """Set up the memory of the call, with the values of all arguments."""
+        image = self._address(ProgramWord.IMAGE)
+        with self.each(self._get(ProgramWord.IMAGE_SLOTS)) as index:
+            place = self.builder.gep(image, [index], source_etype=self.word)
+            self.builder.store(self.builder.load(place, typ=self.word), self._slot(index))
+        if not self._kind.read:
+            return
+        functions = [self._reader(dtype) for dtype in self._kind.read]
+        table = self._address(ProgramWord.READ)
+        with self.each(self._get(ProgramWord.ARGUMENTS)) as index:
+            place = self.builder.gep(arguments, [index], source_etype=self.pointer)
+            argument = self.builder.load(place, typ=self.pointer)
+            slot = self._slot(self._field(table, index, 2, 1))
+            number = self._field(table, index, 2, 0)
+            self.go_unless(self._choose(number, functions, argument, slot), unusual)
+
+    def _reader(self, dtype: np.dtype[Any]) -> Any:
+        """Return a function that reads an argument into a slot, and returns whether it could."""
+        flag = self._ir.IntType(1)
+        with self._function(f"read_{dtype}", flag, self.pointer, self.pointer) as (function, given):
+            argument, slot = given
+            value = self._read(argument, dtype).value
+            self.builder.store(
+                self.builder.zext(value, self.byte) if dtype.kind == "b" else value, slot
+            )
+            self.builder.ret(flag(1))
+            for block in (self._slow, self._failed):
+                self.builder.position_at_end(block)
+                self.builder.ret(flag(0))
+        return function
+
+    # The call
+
+    def _run(self) -> None:
+        """Run the program, without Python's lock where it takes long."""
+        code, table = self._address(ProgramWord.CODE), self._address(ProgramWord.TABLE)
+        index = self.builder.zext(self.builder.load(code, typ=self.int), self.word)
+        place = self.builder.gep(table, [index], source_etype=self.pointer)
+        signature = self._ir.FunctionType(self.int, [self.pointer] * 3)
+        first = self.builder.load(place, typ=signature.as_pointer())
+        given = [code, self._memory, table]
+        alone, together, done = self.blocks("alone", "together", "ran")
+        is_long = self.builder.icmp_signed("!=", self._get(ProgramWord.IS_LONG), self.word(0))
+        self.builder.cbranch(is_long, alone, together)
+        self.builder.position_at_end(alone)
+        thread = self.python("PyEval_SaveThread", self.pointer)
+        ways = [(self.builder.call(first, given), alone)]
+        self.python("PyEval_RestoreThread", None, thread)
+        self.builder.branch(done)
+        self.builder.position_at_end(together)
+        ways.append((self.builder.call(first, given), together))
+        self.builder.branch(done)
+        status = self.joined(done, ways)
+        self.go_unless(self.equal(status, self.int(0)), self._failed)
+
+    # Results
+
+    def _maker(self, dtype: np.dtype[Any]) -> Any:
+        """Return a function that makes an object of the number in a slot, or returns null."""
+        with self._function(f"make_{dtype}", self.pointer, self.pointer, self.word) as given:
+            function, (memory, slot) = given
+            self.builder.ret(self._new_number(self._value(memory, slot, dtype)))
+            self._return_null()
+        return function
+
+    def _renewer(self, dtype: np.dtype[Any]) -> Any:
+        """Return a function that gives an object the number in a slot, or makes a new one."""
+        types = self.pointer, self.pointer, self.pointer, self.word
+        with self._function(f"renew_{dtype}", *types) as (function, (old, memory, slot)):
+            self.builder.ret(self._number_from(old, self._value(memory, slot, dtype)))
+            self._return_null()
+        return function
+
+    def _container_makers(self) -> Iterator[Any]:
+        """Yield functions that make a list, a tuple or a dict of some length."""
+        for name in ("PyList_New", "PyTuple_New", "PyDict_New"):
+            with self._function(f"make_{name}", self.pointer, self.pointer, self.word) as given:
+                function, (_, length) = given
+                arguments = () if name == "PyDict_New" else (length,)
+                self.builder.ret(self.python(name, self.pointer, *arguments))
+                self._return_null()
+            yield function
+
+    def _value(self, memory: Any, slot: Any, dtype: np.dtype[Any]) -> Scalar:
+        place = self.builder.gep(memory, [slot], source_etype=self.word)
+        if dtype.kind != "b":
+            return Scalar(self.builder.load(place, typ=llvm_type(dtype)), dtype)
+        byte = self.builder.load(place, typ=self.byte)
+        return Scalar(self.builder.trunc(byte, llvm_type(dtype)), dtype)
+
+    def _return_null(self) -> None:
+        for block in (self._slow, self._failed):
+            self.builder.position_at_end(block)
+            self.builder.ret(self.null)
+
+    def _placers(self) -> Iterator[Any]:
+        """Yield functions that place an object into another, and return whether they could."""
+        flag = self._ir.IntType(1)
+        for into in Into:
+            types = flag, self.pointer, self.word, self.pointer
+            with self._function(f"into_{into.name}", *types) as (function, (owner, key, made)):
+                if into is Into.DICT:
+                    found = self.item(self._object(Keys), key)
+                    status = self.python("PyDict_SetItem", self.int, owner, found, made)
+                    self.release(made)
+                    self.builder.ret(self.equal(status, self.int(0)))
+                else:
+                    if into is not Into.ROOT:
+                        self.builder.store(made, self.slot(owner, key, into is Into.LIST))
+                    self.builder.ret(flag(1))
+                for block in (self._slow, self._failed):
+                    self.builder.position_at_end(block)
+                    self.builder.unreachable()
+            yield function
+
+    def _made(self, row: Any, field: MadeWord) -> Any:
+        return self._field(self._address(ProgramWord.MADE), row, len(MadeWord), field)
+
+    def _make_all(self) -> Any:
+        """Return a new object with all results."""
+        begin = self.at(self._memory, 0)
+        objects = self.builder.gep(begin, [self._get(ProgramWord.OBJECTS)], source_etype=self.byte)
+        makers = [*map(self._maker, self._kind.made), *self._container_makers()]
+        placers = list(self._placers())
+        with self.each(self._get(ProgramWord.RESULTS)) as row:
+            kind, content, into, owner, key = (self._made(row, field) for field in MadeWord)
+            made = self._checked(self._choose(kind, makers, self._memory, content))
+            with self.builder.if_then(self.equal(into, self.word(Into.ROOT))):
+                self._set_root(made)
+            self.builder.store(made, self.builder.gep(objects, [row], source_etype=self.pointer))
+            holder = self.builder.gep(objects, [owner], source_etype=self.pointer)
+            holder = self.builder.load(holder, typ=self.pointer)
+            self.go_unless(self._choose(into, placers, holder, key, made), self._failed)
+        return self.builder.load(self._root, typ=self.pointer)
+
+    # Results that are used again
+
+    def _renew(self, old: Any, row: Any, renewers: Sequence[Any]) -> Any:
+        kind, content = self._made(row, MadeWord.KIND), self._made(row, MadeWord.CONTENT)
+        return self._checked(self._choose(kind, renewers, old, self._memory, content))
+
+    def _from_held(self, old: Any) -> Any:
+        """Return a result with new contents if it is alone, or a new one."""
+        renewers = [*map(self._renewer, self._kind.made)]
+        if self._kind.recycled is type(None):
+            return self._renew(old, self.word(0), renewers)
+        return self._sequence_of(old, self._kind.recycled is list, renewers)
+
+    def _sequence_of(self, old: Any, is_list: bool, renewers: Sequence[Any]) -> Any:
+        """Return a list or a tuple of numbers with new contents if it is alone, or a new one."""
+        fresh, done = self.blocks("fresh", "done")
+        self.go_unless(self.is_alone(old), fresh)
+        count = self.builder.sub(self._get(ProgramWord.RESULTS), self.word(1))
+        self.go_unless(self.equal(self.length_of(old), count), fresh)
+        with self.each(count) as index:  # others may run something when they are released
+            kind = self.type_of(self.item(old, index, is_list))
+            self.go_unless(self.equal(kind, self._expected_type(index)), fresh)
+        with self.each(count) as index:
+            slot = self.slot(old, index, is_list)
+            before = self.builder.load(slot, typ=self.pointer)
+            made = self._renew(before, self.builder.add(index, self.word(1)), renewers)
+            self.builder.store(made, slot)
+            self._release_unless(self.equal(made, before), before)
+        ways = [(old, self.builder.block)]
+        self.builder.branch(done)
+        self.builder.position_at_end(fresh)
+        new = self._make_all()
+        ways.append((new, self.builder.block))
+        self.builder.branch(done)
+        return self.joined(done, ways)
+
+    def _expected_type(self, index: Any) -> Any:
+        """Return the type of a result."""
+        first, *others = [self._object(dtype.type) for dtype in self._kind.made]
+        row = self.builder.add(index, self.word(1))
+        kind = self._made(row, MadeWord.KIND)
+        for number, other in enumerate(others, 1):
+            first = self.builder.select(self.equal(kind, self.word(number)), other, first)
+        return first

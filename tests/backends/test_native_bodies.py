@@ -1,0 +1,438 @@
+"""Loops as steps of native code: against NumPy, which runs them from Python, and their errors."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.backends.native.program import NativeProgram
+
+pytest.importorskip("llvmlite")
+
+Array = np.ndarray[Any, Any]
+
+
+def program_of(compiled: Any, *arguments: Any) -> NativeProgram:
+    """Return the program that a function runs for these arguments."""
+    compiled(*arguments)
+    program = compiled.specialised().program
+    assert isinstance(program, NativeProgram)
+    return program
+
+
+def is_one_segment(compiled: Any) -> bool:
+    """Return whether all ops of the latest call run in one segment of native code."""
+    return "NumPy" not in str(compiled.plan) and "segment" not in str(compiled.plan)
+
+
+def same(
+    build: Callable[..., Any], *values: Array, wrt: Sequence[int] = (), is_native: bool = True
+) -> Any:
+    """Check a function of arrays, and gradients of the sum of its first result, against NumPy."""
+    variables = [
+        sm.Variable(f"x{k}", np.shape(v), np.asarray(v).dtype) for k, v in enumerate(values)
+    ]
+    results = build(*variables)
+    outputs = list(results) if isinstance(results, (list, tuple)) else [results]
+    if wrt:
+        outputs += sm.gradients(sm.sum(outputs[0] ** 2), [variables[k] for k in wrt])
+    native = sm.compile(variables, outputs, backend="native")
+    reference = sm.compile(variables, outputs, backend="numpy")
+    for _ in range(2):  # the second call needs no Python
+        for found, wanted in zip(native(*values), reference(*values), strict=True):
+            assert np.shape(found) == np.shape(wanted)
+            np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
+    assert is_one_segment(native) is is_native, str(native.plan)
+    return native
+
+
+def normal(*shape: int) -> Array:
+    return np.random.default_rng(sum(shape)).standard_normal(shape)
+
+
+# Maps
+
+
+def test_maps_and_their_derivatives() -> None:
+    def rows(x: Any, w: Any) -> Any:
+        return sm.map_over(lambda row: sm.tanh(w @ row) + sm.sum(row), [x])
+
+    same(rows, normal(5, 3), normal(3, 3), wrt=(0, 1))
+    same(lambda x: sm.map_over(lambda row: sm.sum(row * row), [x]), normal(4, 3), wrt=(0,))
+    same(lambda x: sm.map_over(lambda e: sm.sin(e), [x]), normal(4), wrt=(0,))
+    same(rows, normal(1, 3), normal(3, 3), wrt=(0, 1))
+    same(rows, normal(0, 3), normal(3, 3), wrt=(0, 1), is_native=False)  # no nests of nothing
+
+
+def test_sequences_of_any_strides() -> None:
+    def pairs(x: Any, y: Any) -> Any:
+        return sm.map_over(lambda a, b: a @ b, [x, y])
+
+    x, y = normal(4, 3, 2), normal(2, 4, 3)
+    same(lambda x, y: pairs(x[::-1], sm.permute_dims(y, (1, 0, 2))), x, y, wrt=(0, 1))
+    same(lambda x, y: pairs(x[:, ::2, ::-1], sm.permute_dims(y, (1, 0, 2))), x, y)
+    same(lambda x: sm.map_over(lambda r: r * r, [sm.broadcast_to(x, (3, 2))]), normal(2), wrt=(0,))
+
+
+def test_a_body_that_returns_what_it_is_given() -> None:
+    same(
+        lambda x, y: sm.map_over(lambda row: (row, y, row.mT, sm.constant(3.0)), [x]),
+        normal(3, 2, 4),
+        normal(2),
+    )
+
+
+def test_maps_in_maps() -> None:
+    def table(x: Any, y: Any) -> Any:
+        return sm.map_over(lambda a: sm.map_over(lambda b: sm.exp(-((a - b) ** 2)), [y]), [x])
+
+    same(table, normal(3), normal(4), wrt=(0, 1))
+
+    def triples(x: Any, y: Any, z: Any) -> Any:
+        inner = lambda a, b: sm.map_over(lambda c: sm.sum(a * b) * c, [z])  # noqa: E731
+        return sm.map_over(lambda a: sm.map_over(lambda b: inner(a, b), [y]), [x])
+
+    same(triples, normal(3, 2), normal(4, 2), normal(2), wrt=(0, 1, 2))
+
+
+# Scans
+
+
+def network(x: Any, w: Any, h: Any, reverse: bool = False) -> Any:
+    return sm.scan(lambda c, e: (sm.tanh(w @ c + e), c * e), h, x, reverse=reverse)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("steps", [0, 1, 2, 5, 6])
+def test_scans_and_their_derivatives(steps: int, reverse: bool) -> None:
+    x, w, h = normal(steps, 3), normal(3, 3), normal(3)
+    same(lambda x, w, h: network(x, w, h, reverse), x, w, h, wrt=(0, 1, 2))
+
+
+def test_second_derivatives_of_scans() -> None:
+    def product(x: Any, w: Any, h: Any) -> Any:
+        last, _ = network(x, w, h)
+        return sm.hessian_vector_product(sm.sum(last**2), w, sm.ones((3, 3)))
+
+    same(product, normal(4, 3), normal(3, 3), normal(3), wrt=(1,))
+
+
+def test_several_carries_that_change_places() -> None:
+    def swapped(x: Any, a: Any, b: Any, n: Any) -> Any:
+        def step(carry: Any, e: Any) -> Any:
+            return {"a": carry["b"], "b": carry["a"] * e, "n": carry["n"] + 1}, carry["b"]
+
+        last, stack = sm.scan(step, {"a": a, "b": b, "n": n}, x)
+        return sm.sum(last["a"]) + sm.sum(last["b"]), last["n"], stack
+
+    same(swapped, normal(5), normal(2), normal(2), np.int64(3), wrt=(0, 1, 2))
+
+
+def test_scans_in_scans() -> None:
+    def outer(x: Any, h: Any) -> Any:
+        def step(c: Any, e: Any) -> Any:
+            inner, _ = sm.scan(lambda d, k: (sm.sin(d) * k + e, None), c, x[:, 0])
+            return inner, inner
+
+        return sm.scan(step, h, x[:, 1])[1]
+
+    same(outer, normal(4, 2), normal(3), wrt=(0, 1))
+
+
+def test_large_carries() -> None:
+    """They are larger than what is kept on a page, and their bodies have memory of their own."""
+
+    def heat(u: Any) -> Any:
+        step = lambda u, _: (u + 0.1 * (sm.roll(u, 1) - 2 * u + sm.roll(u, -1)), None)  # noqa: E731
+        return sm.scan(step, u, length=9)[0]
+
+    same(heat, normal(5000), wrt=(0,))
+
+
+def test_carries_that_are_not_floats() -> None:
+    def counts(x: Any) -> Any:
+        step = lambda c, e: ((c[0] + (e > 0), sm.logical_or(c[1], e > 1)), c[0])  # noqa: E731
+        (count, found), counted = sm.scan(step, (sm.constant(np.int64(0)), sm.constant(False)), x)
+        return count, found, counted
+
+    same(counts, normal(6))
+
+
+def test_empty_carries() -> None:
+    same(
+        lambda x, h: sm.scan(lambda c, e: (c * e, c), h, x),
+        normal(4),
+        normal(0, 3),
+        is_native=False,
+    )
+
+
+# While loops, and loops whose number of steps is an input
+
+
+def halved(x: Any, w: Any) -> Any:
+    return sm.while_loop(lambda c: sm.sum(c * c) > 1e-3, lambda c: sm.sin(c) * w, x)
+
+
+def test_while_loops_and_their_derivatives() -> None:
+    for scale in (0.0, 1.0, 100.0):
+        same(halved, scale * normal(3), np.float64(0.5), wrt=(0, 1))
+        same(halved, scale * normal(3), np.float64(0.99), wrt=(0, 1))
+
+
+def test_the_number_of_steps_is_an_input() -> None:
+    def steps(n: Any, x: Any, w: Any) -> Any:
+        return sm.fori_loop(0, n, lambda i, c: sm.cos(w * c) + i, x)
+
+    compiled = same(steps, np.int64(7), normal(3), normal(3), wrt=(1, 2))
+    reference = same(steps, np.int64(1), normal(3), normal(3), wrt=(1, 2))
+    for n in (0, 1, 2, 3, 100, 5000, 4):
+        for found, wanted in zip(
+            compiled(n, normal(3), normal(3)), reference(n, normal(3), normal(3)), strict=True
+        ):
+            np.testing.assert_array_equal(found, wanted)
+    same(steps, np.int8(5), normal(3), normal(3), wrt=(1, 2))
+
+
+def test_second_derivatives_of_while_loops() -> None:
+    def product(x: Any, w: Any) -> Any:
+        return sm.hessian_vector_product(sm.sum(halved(x, w) ** 2), x, sm.ones(3))
+
+    same(product, normal(3), np.float64(0.7), wrt=(1,))
+
+
+def test_while_loops_in_scans() -> None:
+    def rows(x: Any, w: Any) -> Any:
+        return sm.scan(lambda c, e: (c + halved(e, w), c), sm.zeros(3), x)
+
+    same(rows, normal(5, 3), np.float64(0.6), wrt=(0, 1))
+
+
+def test_scans_in_while_loops() -> None:
+    def body(c: Any, x: Any) -> Any:
+        return sm.scan(lambda d, e: (d * 0.9 + 0.01 * e, None), c, x)[0]
+
+    same(
+        lambda x, c: sm.while_loop(lambda c: sm.sum(c * c) > 0.1, lambda c: body(c, x), c),
+        normal(5, 3),
+        normal(3),
+        wrt=(0, 1),
+    )
+
+
+def test_stacks_that_others_read_are_made_from_python() -> None:
+    def powers(n: Any, x: Any) -> Any:
+        return sm.scan(lambda c, _: (c * x, c), x, length=n)[1]
+
+    same(powers, np.int64(4), normal(3), wrt=(1,), is_native=False)
+    same(lambda n, x: sm.sum(powers(n, x), axis=0), np.int64(4), normal(3), is_native=False)
+
+
+def test_a_while_loop_that_does_not_end() -> None:
+    x = sm.Variable("x", shape=(3,))
+    last = sm.while_loop(lambda c: sm.sum(c) < 1e9, lambda c: c * 1.0, x, max_steps=50)
+    compiled = sm.compile([x], last, backend="native")
+    assert is_one_segment(compiled) or compiled(np.full(3, 1e9)) is not None
+    with pytest.raises(sm.errors.EvaluationError, match="max_steps=50"):
+        compiled(np.ones(3))
+    np.testing.assert_array_equal(compiled(np.full(3, 1e9)), np.full(3, 1e9))
+
+
+# Branches
+
+
+@pytest.mark.parametrize("kind", ["bool", "int64", "int8", "uint16"])
+def test_branches_and_their_derivatives(kind: str) -> None:
+    def chosen(k: Any, x: Any, w: Any) -> Any:
+        branches = [lambda x: sm.sin(x) * w, lambda x: x, lambda x: sm.ones(3)]
+        if kind == "bool":
+            return sm.cond(k, branches[0], branches[1], x)
+        return sm.switch(k, branches, x)
+
+    for number in range(2 if kind == "bool" else 3):
+        same(chosen, np.dtype(kind).type(number), normal(3), normal(3), wrt=(1, 2))
+
+
+def test_only_the_branch_that_is_taken_runs() -> None:
+    x, c = sm.Variable("x", shape=(2, 2)), sm.Variable("c", shape=(), dtype="bool")
+    y = sm.cond(c, lambda: sm.linalg.inv(x), lambda: x)
+    compiled = sm.compile([x, c], y, backend="native")
+    np.testing.assert_array_equal(compiled(np.zeros((2, 2)), False), np.zeros((2, 2)))
+    with pytest.raises(sm.errors.EvaluationError, match="Singular matrix"):
+        compiled(np.zeros((2, 2)), True)
+    np.testing.assert_array_equal(compiled(np.eye(2), True), np.eye(2))
+    assert is_one_segment(compiled)
+
+
+def test_an_index_without_a_branch() -> None:
+    k, x = sm.Variable("k", shape=(), dtype="int64"), sm.Variable("x", shape=(3,))
+    compiled = sm.compile([k, x], sm.switch(k, [sm.sin, sm.cos], x), backend="native")
+    for number in (-1, 2, 2**62):
+        with pytest.raises(sm.errors.EvaluationError, match="the index is"):
+            compiled(number, np.ones(3))
+    np.testing.assert_array_equal(compiled(1, np.zeros(3)), np.ones(3))
+
+
+def test_branches_in_loops() -> None:
+    def steps(x: Any, h: Any) -> Any:
+        def step(c: Any, e: Any) -> Any:
+            c = sm.cond(e > 0, lambda c: sm.sin(c) * e, lambda c: c - e, c)
+            return c, sm.sum(c)
+
+        return sm.scan(step, h, x)
+
+    same(steps, normal(9), normal(3), wrt=(0, 1))
+
+
+# Bodies whose arrays have few elements
+
+
+SMALL: dict[str, Callable[..., Any]] = {
+    "elementwise": lambda x, m: sm.where(x > 0, sm.exp(x) * m, x // 2) + sm.sin(x),
+    "sums": lambda x, m: sm.sum(m, axis=0) * sm.sum(x) + sm.sum(m, axis=1, keepdims=True),
+    "sum of truth": lambda x, m: sm.sum(m > x) + sm.sum(x > 0, axis=0),
+    "products": lambda x, m: (m @ x) * (x @ m) + (x @ x) - sm.sum(m @ m.mT),
+    "stack of products": lambda x, m: sm.stack([m, m.mT]) @ (m * x),
+    "stack": lambda x, m: sm.stack([x[1], m[0, 1], sm.constant(2.0)]),
+    "concat": lambda x, m: sm.concat([x, sm.cast(x > 0, "int32"), m[:, 0]]),
+    "index": lambda x, m: sm.stack([m[0, ::-1], m[:, 1], x]),
+    "views": lambda x, m: sm.reshape(sm.permute_dims(m, (1, 0)), (4,)) * sm.expand_dims(x, 1)[1],
+    "diagonal": lambda x, m: sm.linalg.diagonal(m) + sm.broadcast_to(x[0], (2,)),
+    "integers": lambda x, m: sm.cast(x * 3, "int8") * sm.cast(m, "int64"),
+    "narrow": lambda x, m: sm.cast(x, "float32") * sm.cast(m, "float32"),
+    "functions": lambda x, m: sm.tanh(x) + sm.log(sm.exp(m) + 1) + sm.special.erf(x) + sm.cos(m),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_bodies_of_few_elements_are_one_kernel(name: str) -> None:
+    def rows(x: Any, m: Any) -> Any:
+        return sm.map_over(SMALL[name], [x, m])
+
+    is_smooth = name not in ("sum of truth", "integers", "narrow")
+    compiled = same(rows, normal(5, 2), normal(5, 2, 2), wrt=(0, 1) if is_smooth else ())
+    assert "loop of 1 kernel," in str(compiled.plan)
+
+
+def test_steps_of_integrators_are_one_kernel() -> None:
+    def last(y: Any, k: Any) -> Any:
+        def slope(y: Any) -> Any:
+            return sm.stack([y[1], -k * y[0]])
+
+        def step(y: Any, _: Any) -> Any:
+            middle = y + 0.05 * slope(y)
+            return y + 0.1 * slope(middle), y
+
+        return sm.scan(step, y, length=50)
+
+    compiled = same(last, normal(2), np.float64(2.0), wrt=(0, 1))
+    assert str(compiled.plan).count("loop of 1 kernel,") == 2
+
+
+def test_places_that_are_known_only_when_they_run() -> None:
+    same(
+        lambda k, x: sm.map_over(lambda i, r: r[i] * r, [k, x]),
+        np.array([1, 0]),
+        normal(2, 3),
+        wrt=(1,),
+    )
+
+
+# Errors, signals and threads
+
+
+def test_an_error_in_a_loop_names_the_op() -> None:
+    x = sm.Variable("x", shape=(4, 2, 2))
+    total, _ = sm.scan(lambda c, a: (c + sm.linalg.inv(a), None), sm.zeros((2, 2)), x)
+    compiled = sm.compile([x], total, backend="native")
+    good = np.stack([np.eye(2)] * 4)
+    compiled(good)
+    bad = good.copy()
+    bad[2] = 0
+    with pytest.raises(sm.errors.EvaluationError, match="Singular matrix"):
+        compiled(bad)
+    np.testing.assert_array_equal(compiled(good), 4 * np.eye(2))
+
+
+def long_loop(steps: int) -> tuple[Any, Array]:
+    x = sm.Variable("x", shape=(64,))
+    last, _ = sm.scan(lambda c, _: (sm.sin(c), None), x, length=steps)
+    compiled = sm.compile([x], last, backend="native")
+    value = normal(64)
+    return compiled, value
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_a_long_loop_can_be_interrupted() -> None:
+    compiled, value = long_loop(20_000_000)
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        compiled(value)
+    timer.join()
+
+
+def test_other_threads_run_during_a_long_loop() -> None:
+    compiled, value = long_loop(300_000)
+    compiled(value)
+    ticks: list[float] = []
+    done = threading.Event()
+
+    def tick() -> None:
+        while not done.is_set():
+            ticks.append(time.perf_counter())
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    begin = time.perf_counter()
+    compiled(value)
+    end = time.perf_counter()
+    done.set()
+    thread.join()
+    assert sum(begin < tick < end for tick in ticks) > 1
+
+
+def test_calls_from_several_threads() -> None:
+    x, w, h = normal(50, 3), normal(3, 3), normal(3)
+    compiled = same(network, x, w, h, wrt=(1,))
+    wanted = compiled(x, w, h)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(50):
+                for found, expected in zip(compiled(x, w, h), wanted, strict=True):
+                    np.testing.assert_array_equal(found, expected)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_profiles_have_loops_as_steps() -> None:
+    x, w, h = normal(50, 3), normal(3, 3), normal(3)
+    compiled = same(network, x, w, h)
+    times = program_of(compiled, x, w, h).profile([x, w, h])
+    assert [node.op.name for node, _ in times if node.op].count("scan") >= 1
+    gc.collect()
+
+
+def test_the_plan_says_what_is_a_loop_in_native_code() -> None:
+    compiled = same(network, normal(5, 3), normal(3, 3), normal(3))
+    assert "loop of " in str(compiled.plan)
