@@ -22,9 +22,10 @@ from benchmarks.workload import (
     library_of,
     times_faster,
 )
-from benchmarks.workloads import WORKLOADS, derivatives, network
+from benchmarks.workloads import WORKLOADS, derivatives, network, sparse
 
 NETWORKS = ("network-step", "new-batch-size")
+SPARSE = [name for name in WORKLOADS if "sparse" in name or "shooting" in name]
 
 LIGHT = ("symad", "math", "numpy", "jax", "autograd", "casadi")
 
@@ -65,7 +66,7 @@ def in_doubles(inputs):
     return [np.asarray(x, float) if np.asarray(x).dtype.kind == "f" else x for x in inputs]
 
 
-OTHERS = {*NETWORKS, *(workload.name for workload in derivatives.DERIVATIVES)}
+OTHERS = {*NETWORKS, *SPARSE, *(workload.name for workload in derivatives.DERIVATIVES)}
 """Workloads that do not return a value and its gradients."""
 
 
@@ -91,6 +92,35 @@ def test_the_reference_of_the_network_follows_its_gradient():
         direction = rng.standard_normal(slope.shape)
         difference = along(workload.reference, inputs, place, direction)
         assert difference == pytest.approx(np.sum(slope * direction), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("sparse-jacobian", lambda x: sparse.chain(np, x)),
+        ("sparse-hessian", lambda x: sparse.energy(np, x)),
+        ("shooting-jacobian", lambda z: sparse.gaps(np, z)),
+        ("shooting-hessian", lambda z, m: sparse.lagrangian(np, z, m)),
+    ],
+)
+def test_the_references_of_sparse_workloads_are_derivatives(name, function):
+    workload = WORKLOADS[name]
+    x, *constants = workload.inputs(*workload.tiny)
+    data, rows, columns = workload.reference(x, *constants)
+
+    def value(point):
+        return function(point, *constants)
+
+    units = 1e-4 * np.eye(len(x))
+    if "hessian" in name:
+        pairs = [(value(x + a + b) + value(x - a - b)) - (value(x + a - b) + value(x - a + b))
+                 for a in units for b in units]  # fmt: skip
+        found = np.reshape(pairs, (len(x), len(x))) / 4e-8
+    else:
+        found = np.stack([(value(x + a) - value(x - a)) / 2e-4 for a in units], -1)
+    expected = np.zeros_like(found)
+    expected[rows, columns] = data
+    np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_batch_sizes_are_new():

@@ -15,6 +15,7 @@ from benchmarks.workloads import (
     scalar_programs,
     scalars,
     small_matrix,
+    sparse,
 )
 
 WORKLOADS: dict[str, Workload] = {
@@ -29,6 +30,7 @@ WORKLOADS: dict[str, Workload] = {
         calls.CALL_FORMS,
         calls.SHAPES_IN_TURN,
         calls.SIZE_AS_VALUE,
+        *scalar_programs.OF_NUMBERS,
         small_matrix.SMALL_MATRIX,
         elementwise.VALUE,
         elementwise.GRADIENT,
@@ -43,6 +45,12 @@ WORKLOADS: dict[str, Workload] = {
         gaussian.GAUSSIAN,
         network.NETWORK_STEP,
         network.NEW_BATCH_SIZE,
+        sparse.JACOBIAN,
+        sparse.HESSIAN,
+        sparse.LARGE_JACOBIAN,
+        sparse.LARGE_HESSIAN,
+        sparse.SHOOTING_JACOBIAN,
+        sparse.SHOOTING_HESSIAN,
         *derivatives.DERIVATIVES,
     )
 }

@@ -9,11 +9,12 @@ from typing import Any, TypeAlias
 from symad.autodiff.extension import Extension
 from symad.errors import GradientError, GraphTypeError, ShapeError
 from symad.graph.nested import leaves_with_paths, map_leaves, matching_leaves
-from symad.graph.node import Constant, Node
+from symad.graph.node import Constant, Node, reporting
 from symad.graph.operators import FUNCTIONS
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import broadcast_like, identity, match, ones_like, zeros_like
+from symad.ops.base import tensor_types
 from symad.ops.body import own_generation
 from symad.ops.structure import is_structure, items_of, structure_item, zeros_for
 from symad.types import StructureType, TensorType, format_shape
@@ -134,18 +135,18 @@ def _items(node: Node) -> Any:
 
 
 def _seed_node(output: Node, value: Any) -> Node:
-    assert isinstance(output.type, TensorType)
+    with reporting("", output):
+        (type_,) = tensor_types(output.type)  # not a sparse matrix
     if value is None:
-        scalar = output.type.shape == ()
-        return Constant(1, output.type.dtype) if scalar else ones_like(output)
-    seed = identity(value) if isinstance(value, Node) else Constant(value, output.type.dtype)
+        return Constant(1, type_.dtype) if type_.shape == () else ones_like(output)
+    seed = identity(value) if isinstance(value, Node) else Constant(value, type_.dtype)
     assert isinstance(seed.type, TensorType)
     try:
         return match(seed, output, broadcast_like)
     except ShapeError:
         raise GradientError(
             f"a seed of shape {format_shape(seed.type.shape)} does not fit y, "
-            f"whose shape is {format_shape(output.type.shape)}"
+            f"whose shape is {format_shape(type_.shape)}"
         ) from None
 
 

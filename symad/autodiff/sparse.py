@@ -28,10 +28,12 @@ from symad.graph.node import Constant, Node, apply
 from symad.graph.op import call
 from symad.graph.operators import FUNCTIONS
 from symad.graph.provenance import tracing
+from symad.graph.traverse import topological_order
 from symad.ops.adjoint import cast, reshape_like
-from symad.ops.base import static_shape, tensor_types
-from symad.ops.body import close_over, inline
-from symad.ops.control import Map, map_over
+from symad.ops.base import tensor_types
+from symad.ops.batching import shape_of
+from symad.ops.body import WithBody, close_over, inline
+from symad.ops.control import Call, Map, map_over
 from symad.ops.sparse import AssembleCsr, SparseValue
 from symad.types import (
     Dimension,
@@ -59,6 +61,7 @@ def sparse_jacobian(y: Node, xs: Any, mode: str | None = None) -> Any:
 
 def _jacobian(y: Node, x: Node, mode: str | None) -> Node:
     _check(y, x)
+    mode = mode or _mode_of_rules(y, x)
     forward, pushed = (None, []) if mode == "reverse" else _linear(y, x, pushforward_of_unit)
     reverse, pulled = (None, []) if mode == "forward" else _linear(x, y, _pullback)
     return apply(SparseJacobian(forward, reverse), x, y, *pushed, *pulled)
@@ -70,6 +73,8 @@ def sparse_hessian(y: Node, xs: Any) -> Any:
     def hessian(x: Node) -> Node:
         _check(y, x)
         slope = gradients(y, x)
+        if _mode_of_rules(y, x) is not None:  # the user's rules need not make it symmetric
+            return _jacobian(slope, x, None)
         graph, captured = _linear(slope, x, pushforward_of_unit)
         return apply(SparseJacobian(graph, graph), x, slope, *captured)
 
@@ -82,6 +87,19 @@ def _check(y: Node, x: Node) -> None:
             "a sparse derivative is that of an array by an array, not of a structure",
             remedy="Take the items of the structure one by one.",
         )
+
+
+def _mode_of_rules(y: Node, x: Node) -> str | None:
+    """Return the only mode that uses all rules of the user's own, ``None`` if both modes do."""
+    modes = set()
+    pending = topological_order([y], stop={x})
+    while pending:
+        op = pending.pop().op
+        if isinstance(op, Call) and (op.reverse_rule is None) != (op.forward_rule is None):
+            modes.add("reverse" if op.forward_rule is None else "forward")
+        elif isinstance(op, WithBody):
+            pending += [node for body in op.bodies for node in body.nodes]
+    return None if not modes else "forward" if modes == {"forward"} else "reverse"
 
 
 def _pullback(x: Node, y: Node, seed: Node) -> Node:
@@ -106,7 +124,10 @@ def _size(type_: Type) -> Dimension:
 
 
 def _of_unknown_shapes(*arrays: Any) -> Any:
-    raise ShapeError("the pattern of a sparse derivative depends on sizes that are not known")
+    raise ShapeError(
+        "the pattern of a sparse derivative depends on sizes that are known only when it runs",
+        remedy="Declare all shapes; through a while loop, leave out sparse=True.",
+    )
 
 
 class SparseJacobian(SparseValue):
@@ -142,6 +163,9 @@ class SparseJacobian(SparseValue):
     def reads(self, slot: int) -> bool:
         return slot > 1
 
+    def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
+        return 0, 0  # it becomes other ops before anything is computed
+
     def differentiable(self, slot: int) -> bool:
         return False
 
@@ -157,11 +181,12 @@ class SparseJacobian(SparseValue):
             raise GradientError(
                 "the product needs the mode that mode= excludes", remedy="Leave mode= out."
             )
-        push, source, captured = self.push, matrix.inputs[0], self.captured(matrix.inputs)[0]
+        graph = self.push
+        source, captured = matrix.inputs[0], self.captured(matrix.inputs)[0]
 
         def column(vector: Node) -> Node:
             fitting = reshape_like(cast(vector, source.dtype), call("reshape", source, (-1,)))
-            (product,) = inline(push, [fitting, *captured])
+            (product,) = inline(graph, [fitting, *captured])
             return product
 
         (type_,) = tensor_types(x.type)
@@ -172,8 +197,8 @@ class SparseJacobian(SparseValue):
             raise ShapeError(f"{columns} columns are multiplied by {type_.shape[0]} elements")
         if len(type_.shape) == 1:
             return column(x)
-        columns_of: Node = map_over(column, [x.T])
-        return columns_of.T
+        rows: Node = map_over(column, [x.T])
+        return rows.T
 
     def transposed(self, matrix: Node) -> Node:
         if self.is_symmetric:
@@ -182,16 +207,22 @@ class SparseJacobian(SparseValue):
         return apply(SparseJacobian(self.pull, self.push), y, x, *pulled, *pushed)
 
     def specialise(self, *inputs: Node) -> Node | None:
-        if not all(node.type.is_static for node in inputs):
-            return None
-        return self.of_static(inputs).matrix()
+        found = self.of_static(inputs)
+        return None if found is None else found.matrix()
 
-    def of_static(self, inputs: Sequence[Node]) -> StaticJacobian:
-        """Return the Jacobian for inputs of static types."""
+    def of_static(self, inputs: Sequence[Node]) -> StaticJacobian | None:
+        """Return the Jacobian as far as types are static; ``None`` if not enough of them are.
+
+        The adjoint of a while loop needs sizes that are known only when it has run.
+        """
+        if not all(node.type.is_static for node in inputs[:2]):
+            return None
         pushed, pulled = self.captured(inputs)
         push = _specialised(self.push, inputs[0], pushed)
         pull = push if self.is_symmetric else _specialised(self.pull, inputs[1], pulled)
-        n, m = (math.prod(static_shape(node)) for node in inputs[:2])
+        if push is None and pull is None:
+            return None
+        n, m = (math.prod(shape_of(node)) for node in inputs[:2])
         return StaticJacobian(push, pull, (m, n), np.result_type(inputs[0].dtype, inputs[1].dtype))
 
 
@@ -213,11 +244,9 @@ class LinearMap:
     captured: Sequence[Node]
 
     def of_rows(self, vectors: Array) -> Node:
-        """Return the results for the rows of a matrix, one after the other in one axis."""
+        """Return the results for the rows of a matrix, as rows."""
         seeds = Constant(vectors, self.graph.inputs[0].dtype)
-        rows = apply(Map(self.graph, 1), seeds, *self.captured)
-        flat: Node = call("reshape", rows, (-1,))
-        return flat
+        return apply(Map(self.graph, 1), seeds, *self.captured)
 
     def pattern(self, shape: tuple[int, int]) -> Sparsity:
         """Return which elements of the result depend on which of the vector."""
@@ -232,9 +261,9 @@ class LinearMap:
 
 
 def _specialised(graph: Graph | None, source: Node, captured: Sequence[Node]) -> LinearMap | None:
-    if graph is None:
+    if graph is None or not all(node.type.is_static for node in captured):
         return None
-    seed = TensorType(source.dtype, (math.prod(static_shape(source)),))
+    seed = TensorType(source.dtype, (math.prod(shape_of(source)),))
     types = [seed, *(node.type for node in captured)]
     return LinearMap(FUNCTIONS["specialise"](graph, types), captured)
 
@@ -273,11 +302,17 @@ class StaticJacobian:
         sides = (self.pull, self.push) if turned else (self.push, self.pull)
         pairs = zip(sides, (found.seeds(), found.units()), strict=True)
         parts = [side.of_rows(rows) for side, rows in pairs if side is not None and len(rows)]
-        flat = call("concat", parts) if parts else Constant(np.zeros(0, self.dtype))
-        data = cast(call("index_array", flat, (Constant(found.places),)), self.dtype)
-        index = np.int32 if max(pattern.nnz, *self.shape) < 2**31 else np.int64
-        constants = [Constant(part.astype(index)) for part in (pattern.indices, pattern.indptr)]
-        return apply(AssembleCsr(self.shape), data, *constants)
+        empty = Constant(np.zeros(0, self.dtype))
+        products = parts[0] if len(parts) == 1 else call("concat", parts, None) if parts else empty
+        indices = _indices(pattern.indices), _indices(pattern.indptr)
+        return apply(
+            AssembleCsr(self.shape), cast(products, self.dtype), Constant(found.places), *indices
+        )
+
+
+def _indices(array: Array) -> Constant:
+    """Return indices in 32 bits, if they fit."""
+    return Constant(array, np.int32 if array.max(initial=0) < 2**31 else np.int64)
 
 
 def sparsity(y: Node, xs: Any, feed: Mapping[Node, Any] | None = None) -> Any:
@@ -328,13 +363,14 @@ def _sparsity(jacobian: Node, types: Mapping[Node, Type]) -> Sparsity:
     graph = Graph(jacobian.inputs, dict.fromkeys([*leaves, *types]))
     given = [types.get(node, node.type) for node in graph.inputs]
     inputs = FUNCTIONS["specialise"](graph, given).outputs
-    unknown = [node for node in inputs if not node.type.is_static]
-    if unknown:
+    assert isinstance(jacobian.op, SparseJacobian)
+    found = jacobian.op.of_static(inputs)
+    if found is None:
+        unknown = next(node for node in inputs if not node.type.is_static)
         raise ShapeError(
-            f"the pattern depends on the shape of {unknown[0]!r}, which is not known",
-            where=unknown[0].site.describe(),
+            f"the pattern depends on the shape of {unknown!r}, which is not known",
+            where=unknown.site.describe(),
             remedy="Declare the shapes of the variables, or feed values or types: "
             "sm.sparsity(y, x, {x: [1.0, 2.0]}).",
         )
-    assert isinstance(jacobian.op, SparseJacobian)
-    return jacobian.op.of_static(inputs).pattern()
+    return found.pattern()

@@ -178,7 +178,7 @@ def result_of(value: Any, copied: bool) -> Any:
     if isinstance(value, (tuple, list)):
         return type(value)(result_of(item, copied) for item in value)
     if not isinstance(value, np.ndarray):
-        return value
+        return value.copy() if copied and hasattr(value, "tocsr") else value
     if value.ndim == 0:
         return value[()]
     return value.copy() if copied else value

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from symad.graph.graph import Graph
 from symad.graph.index_sets import IndexSets, Labels
-from symad.graph.node import Constant, Node
+from symad.graph.node import Constant, Node, reporting
+from symad.graph.provenance import creating
 from symad.graph.traverse import topological_order
 from symad.types import StructureType, Type
 
@@ -34,7 +36,8 @@ def dependence(graph: Graph, starts: Mapping[Node, Labels], sets: IndexSets) -> 
             for slot, source in enumerate(node.inputs)
         ]
         if any(label is not None for label in labels):
-            found = node.op.dependence(sets, labels, node, *node.inputs)
+            with creating(node), reporting(node.op.name, *node.inputs):
+                found = node.op.dependence(sets, labels, node, *node.inputs)
             if found is None:
                 sets.dense.append(node)
                 found = _filled(node.type, _everything(sets, labels))
@@ -62,10 +65,10 @@ def _filled(type_: Type | None, label: int) -> Labels:
 
 
 class KnownValues:
-    """The values of nodes that are computed from constants alone."""
+    """The values of nodes that are computed from constants alone, and from ``known`` ones."""
 
-    def __init__(self) -> None:
-        self._values: dict[Node, Any] = {}
+    def __init__(self, known: Mapping[Node, Any] = MappingProxyType({})) -> None:
+        self._values: dict[Node, Any] = dict(known)
 
     def __call__(self, node: Node) -> Any:
         """Return the value of ``node``, or ``None`` if it depends on anything else."""

@@ -74,6 +74,7 @@ class Graph:
     """
 
     __slots__ = ("inputs", "outputs", "nodes", "lineage", "_key")
+    _key: tuple[Any, ...]
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.errors import ShapeError
 from symad.types import normalize_axes
 
 Labels = Any
@@ -24,6 +25,8 @@ NONE = 0
 ALL = 1
 """The label of the set of all numbers: joining it to others takes no time."""
 
+_MOST = 1 << 29
+"""The most elements of patterns that are looked for."""
 _FEW = 16
 """If two sets have fewer numbers on average, equal pairs of sets are not looked for."""
 
@@ -67,6 +70,7 @@ class IndexSets:
 
     def rows(self, labels: Labels) -> tuple[Any, Any]:
         """Return the sets of ``labels`` as the row ends and the sorted columns of a CSR matrix."""
+        self.require(int(np.diff(self._ends)[labels].sum()))
         chosen = self._table()[np.ravel(labels)]
         chosen.sort_indices()
         return chosen.indptr, chosen.indices
@@ -130,10 +134,19 @@ class IndexSets:
             result[several] = self._add(number[places[inside]], labels[inside])
         return result.reshape(shape)
 
+    def require(self, count: int) -> None:
+        """Raise an error if a pattern of ``count`` elements is too large."""
+        if count > _MOST:
+            raise ShapeError(
+                f"the pattern of a sparse derivative may have {count} elements, more than {_MOST}",
+                remedy="Leave out sparse=True, or differentiate parts of y or x.",
+            )
+
     def _add(self, rows: Any, labels: Any) -> Any:
         """Add one set for each row, the union of the sets in it, and return their labels."""
         from scipy.sparse import csr_array
 
+        self.require(int(np.diff(self._ends)[labels].sum()))
         known, count = len(self._ends) - 1, int(rows.max()) + 1
         chooser = csr_array((np.ones(rows.size, bool), (rows, labels)), shape=(count, known))
         made = chooser @ self._table()

@@ -296,7 +296,7 @@ class Elementwise(PerElement):
 
     def infer(self, *types: Any) -> Type:
         first = types[0]
-        if any([other is not first for other in types]) or type(first) is StructureType:
+        if any([other is not first for other in types]) or type(first) is not TensorType:
             return self._infer(*types)
         key = self, len(types)
         found: Type | None = first.inferred.get(key)

@@ -7,6 +7,7 @@ from typing import Any
 
 from symad.errors import EvaluationError, GraphTypeError
 from symad.graph.graph import Graph
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import call
 from symad.graph.provenance import tracing
@@ -26,6 +27,7 @@ from symad.ops.body import (
     results_of,
     stand_ins,
 )
+from symad.ops.body_sets import labels_of_results, of_branch
 from symad.ops.loop_derivatives import where_of
 from symad.types import Type, compatible_shapes
 
@@ -100,6 +102,10 @@ class Branch(WithBody):
 
     def differentiable(self, slot: int) -> bool:
         return slot > 0 and bool(self.branches[0].inputs[slot - 1].type.is_float)
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        found = of_branch(self.branches, sets, labels[1:], inputs[1:])
+        return labels_of_results(found)
 
     def reverse_all(
         self,

@@ -31,8 +31,8 @@ from symad.ops.base import (
     as_node,
     as_nodes,
     register,
-    static_shape,
 )
+from symad.ops.batching import shape_of
 from symad.types import Type
 
 _TIES = fixed([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, 1.0, np.inf])
@@ -411,7 +411,7 @@ class Where(Elementwise):
         if condition is None:
             return super().dependence(sets, labels, out, *inputs)
         x, y = (np.zeros((), int) if array is None else array for array in labels[1:])
-        return np.broadcast_to(np.where(condition, x, y), static_shape(out))
+        return np.broadcast_to(np.where(condition, x, y), shape_of(out))
 
 
 def where(condition: Operand, x: Operand, y: Operand) -> Node:

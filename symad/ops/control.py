@@ -10,6 +10,7 @@ import numpy as np
 from symad.errors import ShapeError
 from symad.graph.cost import total_cost
 from symad.graph.graph import Graph
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import call
 from symad.graph.provenance import tracing
@@ -32,6 +33,7 @@ from symad.ops.body import (
     results_of,
     stand_ins,
 )
+from symad.ops.body_sets import BodySets, labels_of_results, of_map
 from symad.ops.structure import flat_nodes, nest
 from symad.types import TensorType, Type, UnknownDim, UnknownShape
 
@@ -75,11 +77,14 @@ class Map(WithOneBody):
         elements = [element_type(type_) for type_ in types[: self.sequences]]
         return (*elements, *types[self.sequences :])
 
+    def steps(self, *types: Any) -> int:
+        return int(types[0].shape[0])
+
     def flops(self, result: Any, *types: Any) -> int:
-        return int(types[0].shape[0]) * total_cost(self.body).flops
+        return self.steps(*types) * total_cost(self.body).flops
 
     def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
-        length, body = int(types[0].shape[0]), total_cost(self.body)
+        length, body = self.steps(*types), total_cost(self.body)
         return length * body.bytes_read, length * body.bytes_written
 
     def kernel_of(self, *programs: Program) -> Callable[..., Any]:
@@ -118,6 +123,9 @@ class Map(WithOneBody):
 
     def differentiable(self, slot: int) -> bool:
         return self.body.inputs[slot].type.is_float
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        return labels_of_results(of_map(self.body, self.sequences, sets, labels, inputs))
 
     def reverse_all(
         self,
@@ -310,6 +318,10 @@ class Call(WithOneBody):
 
     def has_finite_slopes(self, *inputs: Node) -> bool:
         return self.reverse_rule is None and super().has_finite_slopes(*inputs)
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        outer = dict(zip(self.body.inputs, inputs, strict=True))
+        return labels_of_results(BodySets(self.body, sets, outer).run(labels))
 
     def reverse_all(
         self,

@@ -34,6 +34,7 @@ class Cumulative(Op):
         shape = static_shape(out)
         moving = np.moveaxis(np.broadcast_to(moving, shape), self.axis, -1)
         places = np.moveaxis(np.arange(moving.size).reshape(shape), self.axis, -1)
+        sets.require(moving.size * moving.shape[-1] // 2)
         later, earlier = np.tril_indices(moving.shape[-1], -1 if self.excludes_own else 0)
         if self.from_end:
             later, earlier = earlier, later

@@ -257,6 +257,7 @@ class ScatterSum(JointlyLinear):
     keys: tuple[Key, ...]
 
     name = "scatter_sum"
+    elements = "added"
     numpy = staticmethod(_scatter_sum)
     samples = (
         Sample(lambda a, b, x: scatter_sum(x, [(a, 0), (b, slice(1, 3))]),

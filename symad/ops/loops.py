@@ -17,6 +17,7 @@ import numpy as np
 from symad.errors import EvaluationError, GraphTypeError, ShapeError, SymadError
 from symad.graph.cost import total_cost
 from symad.graph.graph import Graph
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import call
 from symad.graph.sample import Sample, reals
@@ -31,6 +32,7 @@ from symad.ops.body import (
     result_type,
     results_of,
 )
+from symad.ops.body_sets import labels_of_results, of_scan, of_while
 from symad.ops.control import element_type, stacked
 from symad.ops.loop_derivatives import AdjointLoop, LoopBody, TangentLoop
 from symad.types import Dimension, StructureType, TensorType, Type, compatible_shapes
@@ -161,18 +163,24 @@ class Scan(WithOneBody):
             carry = run(self.body, given)[: self.carries]
 
     def flops(self, result: Any, *types: Any) -> int:
-        return self._length() * total_cost(self.body).flops
+        return self.steps() * total_cost(self.body).flops
 
     def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
-        length, body = self._length(), total_cost(self.body)
+        length, body = self.steps(), total_cost(self.body)
         return length * body.bytes_read, length * body.bytes_written
 
-    def _length(self) -> int:
-        """Return the number of steps; 1 if it is not known."""
+    def steps(self, *types: Any) -> int:
         return self.length if isinstance(self.length, int) else 1
 
     def differentiable(self, slot: int) -> bool:
         return slot > 0 and self.body.inputs[slot - 1].type.is_float
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        if not isinstance(self.length, int):
+            return None
+        steps = range(self.length)[:: -1 if self.backwards else 1]
+        counts = self.carries, self.sequences
+        return labels_of_results(of_scan(self.body, counts, steps, sets, labels[1:], inputs[1:]))
 
     def reverse_all(
         self,
@@ -405,11 +413,20 @@ class While(WithBody):
             yield f"step {step}", self.body, [*carry, *shared]
             carry = run(self.body, [*carry, *shared])[: self.carries]
 
+    def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
+        cost = total_cost(self.condition) + total_cost(self.body)
+        return cost.bytes_read, cost.bytes_written
+
     def flops(self, result: Any, *types: Any) -> int:
+        """Return the operations of one step: how many there are is not known."""
         return total_cost(self.condition).flops + total_cost(self.body).flops
 
     def differentiable(self, slot: int) -> bool:
         return bool(self.body.inputs[slot].type.is_float)
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        last = of_while(self.body, self.carries, sets, labels, inputs)
+        return dict(enumerate(last))  # without the stacks, whose length is not known
 
     def reverse_all(
         self,

@@ -21,7 +21,6 @@ from symad.ops.base import (
     as_nodes,
     refuse_flags,
     register,
-    static_shape,
     tensor_types,
     ufunc_dtype,
 )
@@ -151,7 +150,7 @@ class Matmul(Multilinear):
                 summed = -1 if vector or slot == 0 else -2
                 kept = vector or other.ndim == 1
                 parts.append(sets.along(array, summed, keepdims=not kept))
-        return np.broadcast_to(sets.joined(*parts), static_shape(out))
+        return np.broadcast_to(sets.joined(*parts), shape_of(out))
 
 
 def _are_matrices(nodes: Sequence[Node]) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from copy import copy
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,10 @@ from symad.ops.base import (
     as_node,
     as_number,
     as_truth,
-    static_shape,
     tensor_types,
     ufunc_dtype,
 )
+from symad.ops.batching import shape_of
 from symad.types import (
     Shape,
     SparseType,
@@ -230,21 +232,31 @@ class SparseMatmul(FixedLinear):
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         matrix = self._matrix(inputs).tocoo()
         rows, columns = matrix.coords if self.on_left else matrix.coords[::-1]
-        shape = static_shape(out)
+        shape = shape_of(out)
         axis = -1 if len(shape) == 1 or not self.on_left else -2
         moving = np.moveaxis(labels[3], axis, -1)
         places = np.moveaxis(np.arange(out.size).reshape(shape), axis, -1)
         return sets.united(places[..., rows], moving[..., columns], shape)
 
 
-def _assemble(data: Any, columns: Any, ends: Any, shape: tuple[int, int]) -> Any:
-    return _as_csr(data, columns.copy(), ends.copy(), shape)  # the caller may change all of it
+@lru_cache(maxsize=64)
+def _empty_csr(shape: tuple[int, int]) -> Any:
+    return _as_csr(np.zeros(0), np.zeros(0, np.int32), np.zeros(shape[0] + 1, np.int32), shape)
+
+
+def _assemble(products: Any, places: Any, columns: Any, ends: Any, shape: tuple[int, int]) -> Any:
+    matrix = copy(_empty_csr(shape))  # much faster than a new one, whose parts SciPy would check
+    matrix.data = products.take(places)
+    matrix.indices, matrix.indptr = columns.copy(), ends.copy()
+    return matrix
 
 
 class AssembleCsr(Op):
-    """Make a :class:`scipy.sparse.csr_array` from its elements, their columns and the row ends.
+    """Make a :class:`scipy.sparse.csr_array` of elements that are picked from an array.
 
-    It owns its arrays: nothing that is done to it changes the next result.
+    The inputs are the array, the flat place of each element in it, and the pattern: the columns of
+    the elements, and the ends of the rows.  The result owns its arrays: nothing that is done to it
+    changes another one.
     """
 
     matrix_shape: tuple[int, int]
@@ -253,9 +265,11 @@ class AssembleCsr(Op):
     numpy = staticmethod(_assemble)
     samples = (
         Sample(
-            lambda x: apply(AssembleCsr((2, 3)), x, as_node([2, 0, 1]), as_node([0, 1, 3])),
+            lambda x: apply(
+                AssembleCsr((2, 3)), x, *map(as_node, ([0, 2, 2], [2, 0, 1], [0, 1, 3]))
+            ),
             [reals(3)],
-            lambda x: np.array([[0, 0, x[0]], [x[1], x[2], 0]]),
+            lambda x: np.array([[0, 0, x[0]], [x[2], x[2], 0]]),
             order=0,
         ),
     )
@@ -264,9 +278,9 @@ class AssembleCsr(Op):
         return {"shape": self.matrix_shape}
 
     def infer(self, *types: Any) -> Type:
-        data, *_ = tensor_types(*types)
-        stored = data.shape[0] if isinstance(data.shape, tuple) else UnknownDim()
-        return SparseType(data.dtype, self.matrix_shape, stored)
+        products, places, *_ = tensor_types(*types)
+        stored = places.shape[0] if isinstance(places.shape, tuple) else UnknownDim()
+        return SparseType(products.dtype, self.matrix_shape, stored)
 
     def differentiable(self, slot: int) -> bool:
         return False

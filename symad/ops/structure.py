@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.errors import GraphTypeError
+from symad.errors import GraphTypeError, ShapeError
 from symad.graph.index_sets import IndexSets
 from symad.graph.nested import is_nested, leaves, rebuild
 from symad.graph.node import Node, apply
@@ -47,7 +47,7 @@ class MakeStructure(Op):
         rest = iter(types)
         pairs = zip(self.keys, self.present, strict=True)
         return StructureType(
-            self.kind, tuple((key, next(rest) if there else None) for key, there in pairs)
+            self.kind, tuple([(key, next(rest) if there else None) for key, there in pairs])
         )
 
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
@@ -108,6 +108,8 @@ class StructureItem(Op):
         return only_item(inputs[0], self.key, adjoint)
 
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        if self.key not in labels[0]:  # a stack of a while loop
+            raise ShapeError("it is not known how many elements depend on the variable")
         found = labels[0][self.key]
         return np.zeros(static_shape(out), int) if found is None else found
 
@@ -176,7 +178,7 @@ def only_item(like: Node, key: Any, value: Node) -> Node:
     """Return a structure with the keys of ``like`` in which only ``key`` is present."""
     assert isinstance(like.type, StructureType)
     keys = like.type.keys
-    return apply(MakeStructure(like.type.kind, keys, tuple(k == key for k in keys)), value)
+    return apply(MakeStructure(like.type.kind, keys, tuple([k == key for k in keys])), value)
 
 
 def items_of(node: Node) -> list[Node]:

@@ -217,7 +217,7 @@ def _hoisted(op: WithBody, inputs: Sequence[Node]) -> tuple[WithBody, Sequence[N
 def _moved(op: WithBody, body: Graph, inputs: Sequence[Node]) -> dict[Node, Node]:
     """Return the nodes of a body that are computed outside and used inside, with their twins.
 
-    A view is made inside, from what it shows.
+    A view is made inside, from what it shows, but the item of a structure outside.
     """
     runs = _has_steps(op, inputs)
     own = op.own_inputs()
@@ -233,7 +233,8 @@ def _moved(op: WithBody, body: Graph, inputs: Sequence[Node]) -> dict[Node, Node
                 twins[node] = Node(node.op, tuple(found), node.type, node.name)
     used = set(body.outputs)
     for node in reversed(body.nodes):
-        if node.op is not None and (node not in twins or (node in used and node.op.is_view)):
+        is_view = node.op is not None and node.op.is_view and not isinstance(node.op, StructureItem)
+        if node.op is not None and (node not in twins or (node in used and is_view)):
             twins.pop(node, None)
             used.update(node.inputs)
     return {node: twin for node, twin in twins.items() if node in used and node not in outer}

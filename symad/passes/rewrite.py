@@ -248,8 +248,8 @@ class RewriteWalk:
         return (node, 0) if new is None else (new, 1)
 
     def _with_final_inputs(self, node: Node) -> Node:
-        final, inputs = self.final, node.inputs
-        new = tuple([final[source] for source in inputs])
+        inputs = node.inputs
+        new = tuple(map(self.final.__getitem__, inputs))
         if all(map(is_, new, inputs)):
             return node
         return Node(node.op, new, node.type, node.name, node)

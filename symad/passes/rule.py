@@ -102,6 +102,10 @@ class Attribute:
         return self.name
 
 
+_ANY = UnknownShape.fresh()
+"""The shape of all wildcards.  That they share it makes patterns fast to build."""
+
+
 class LinearWildcard(Variable):
     """A wildcard in which a pattern is linear."""
 
@@ -183,7 +187,7 @@ class Rule:
             return Attribute(name)
         kind = NumberWildcard if name in self.numbers else Variable
         kind = LinearWildcard if name in self.linear else kind
-        return kind(name, dtype="bool" if name in self.masks else "float64")
+        return kind(name, _ANY, "bool" if name in self.masks else "float64")
 
     @cached_property
     def tree(self) -> Node:
@@ -436,6 +440,8 @@ def _unify(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
 
 
 def _unify_attributes(pattern: Op, op: Op, bound: Binding) -> Binding | None:
+    if not pattern._fields:
+        return bound
     given = op.attributes()
     for key, wanted in pattern.attributes().items():
         if isinstance(wanted, Attribute):

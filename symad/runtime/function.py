@@ -118,7 +118,7 @@ class Function:
         self._specialisations: OrderedDict[Any, Specialisation] = OrderedDict()
         self._latest: Specialisation | None = None
         self._workspace = settings.backend.workspace()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may run code that calls this
         binding, changed = self._binding, tuple(self.updates)
         given, names = tuple(binding.arguments), binding.names()
         self._sizes = _sizes_of(graph, settings.backend)

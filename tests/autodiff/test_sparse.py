@@ -12,7 +12,7 @@ from scipy import sparse
 
 import symad as sm
 from symad.autodiff.colouring import Allowed, compress
-from symad.errors import FeedError, GradientError, GraphTypeError, ShapeError
+from symad.errors import EvaluationError, FeedError, GradientError, GraphTypeError, ShapeError
 from symad.graph.node import apply
 from symad.graph.op import OP_CLASSES
 from symad.ops.base import Linear
@@ -51,13 +51,12 @@ def smooth_pairs(nodes: Any, variables: Any) -> list[tuple[Any, Any]]:
 
 
 VALUES_DECIDE = {
-    "add_along_axis", "arange", "array_index-node", "branch", "call", "ceil", "cholesky",
-    "cofactors", "scan", "unit_vectors",
+    "add_along_axis", "arange", "array_index-node", "branch", "ceil", "cholesky", "cofactors",
     "convolve-integers", "cummax", "cummin", "cumprod-zeros", "floor", "floor_divide", "fmod",
-    "index-nodes", "linear_recurrence", "log_softmax", "logsumexp-large", "lu", "map", "max",
-    "maximum", "min", "minimum", "pinv", "power", "power_slope", "prod-zeros", "qr", "relu",
-    "round", "sinc", "slogdet", "softmax", "solve_triangular", "std", "take_along_axis", "trunc",
-    "var", "where", "xlog1py", "xlogy",
+    "index-nodes", "linear_recurrence", "log_softmax", "logsumexp-large", "lu", "max", "maximum",
+    "min", "minimum", "pinv", "power", "power_slope", "prod-zeros", "qr", "relu", "round",
+    "scatter_sum-arrays and nodes", "sinc", "slogdet", "softmax", "solve_triangular", "std",
+    "take_along_axis", "trunc", "unit_vectors", "var", "where", "xlog1py", "xlogy",
 }  # fmt: skip
 """The ops, or samples of them, with elements that are zero only for these values."""
 
@@ -337,6 +336,25 @@ def test_results_are_independent(backend: Any) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_results_of_one_call_are_independent(backend: Any) -> None:
+    """Also if they are the same matrix, or have the same elements, which are constant."""
+    x, a = sm.Variable("x", shape=(3,)), sm.Variable("a", shape=(3,))
+    for y in (2 * x, a * x, a * x**2):
+        matrix = sm.jacobian(y, x, sparse=True)
+        again = sm.jacobian(y, x, sparse=True)
+        f = sm.compile([x, a], [matrix, matrix, again, matrix.T, a], backend=backend)
+        given = np.array([1.0, 2.0, 3.0])
+        for _ in range(3):
+            *found, _ = f(np.ones(3), given)
+            expected = found[0].toarray()
+            for one in found:
+                np.testing.assert_array_equal(one.toarray(), expected)
+                one *= 7
+                one.data[0] = np.nan
+            assert given.tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_shapes_known_late(backend: Any) -> None:
     """One function serves all sizes: each gets its own pattern."""
     x, w = sm.Variable("x"), sm.Variable("w", shape=("n",))
@@ -376,6 +394,27 @@ def test_fed_inner_nodes() -> None:
     assert_same(found, expected)
     found, expected = sm.compile([x, y], [matrix, dense])([1.0, 2.0, 3.0], [4.0, 5.0])
     assert_same(found, expected)
+
+
+@pytest.mark.parametrize("rule", ["reverse", "forward", "both"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_rules_of_the_user(rule: str, inside: bool) -> None:
+    """If only one mode has a rule of the user's own, that mode is used."""
+    rules = {
+        "reverse": lambda v, y, x: 3 * v,
+        "forward": lambda tangents, y, x: 3 * tangents[0],
+    }
+    chosen = {key: made for key, made in rules.items() if rule in (key, "both")}
+    rounded = sm.custom(lambda v: sm.round(v), **chosen)  # type: ignore[arg-type]
+    x = sm.Variable("x", shape=(3,))
+    y = sm.map_over(rounded, [x]) if inside else rounded(x)
+    feed = {x: [0.2, 0.7, 1.4]}
+    found = sm.jacobian(y * y, x, sparse=True).eval(feed)
+    np.testing.assert_array_equal(found.toarray(), np.diag([0.0, 6.0, 6.0]))
+    second = sm.hessian(sm.sum(y * y * x), x, sparse=True).eval(feed)
+    mode: Any = "forward" if rule == "forward" else "reverse"
+    dense = sm.jacobian(sm.gradients(sm.sum(y * y * x), x), x, mode=mode).eval(feed)
+    np.testing.assert_allclose(second.toarray(), dense)
 
 
 def test_infinite_slopes_elsewhere() -> None:
@@ -433,7 +472,56 @@ def test_text_and_shape() -> None:
     assert "assemble_csr" in str(sm.compile([x], matrix).plan)
 
 
+def test_inspections() -> None:
+    """A NaN in a sparse matrix is found where it came from, and costs are counted."""
+    x = sm.Variable("x", shape=(4,))
+    matrix = sm.jacobian(sm.log(x[1:]) * x[:-1], x, sparse=True)
+    report = sm.find_nan(matrix, {x: [1.0, 2.0, np.nan, 1.0]})
+    assert report is not None
+    f = sm.compile([x], matrix)
+    assert sm.cost(f, np.ones(4)) is not None and sm.profile(f, np.ones(4)) is not None
+    assert "sparse_jacobian" in sm.draw(matrix).svg()
+
+
+# Loops, maps and calls
+
+
+def test_loops() -> None:
+    x = sm.Variable("x", shape=(4,))
+    last, all_steps = sm.scan(lambda c, e: (c * e, sm.sin(c) * e), sm.constant(1.0), x)
+    np.testing.assert_array_equal(pattern_of(all_steps, x), np.tri(4, dtype=bool))
+    assert pattern_of(last, x).all()
+    rows = sm.map_over(lambda row: row[1:] * row[:-1], [sm.reshape(x, (2, 2))])
+    np.testing.assert_array_equal(pattern_of(rows, x), [[1, 1, 0, 0], [0, 0, 1, 1]])
+    chosen = sm.cond(sm.sum(x) > 0, lambda v: v[:2] * v[2], lambda v: v[:2] * v[3], x)
+    np.testing.assert_array_equal(pattern_of(chosen, x), [[1, 0, 1, 1], [0, 1, 1, 1]])
+    doubled = sm.custom(lambda v: sm.concat([v[:2] * 2, v[2:]]))(x)
+    np.testing.assert_array_equal(pattern_of(doubled, x), np.eye(4))
+
+
+def test_loops_of_unknown_length() -> None:
+    """Any number of steps is allowed for; only what the loop saves for reverse mode is unknown."""
+    x = sm.Variable("x", shape=(4,))
+    y = sm.while_loop(
+        lambda c: sm.sum(c) < 50, lambda c: sm.concat([c[:1] * 1.5, c[1:] + c[:-1] ** 2]), x
+    )
+    np.testing.assert_array_equal(pattern_of(y, x), np.tri(4, dtype=bool))
+    feed = {x: np.array([0.5, 0.2, 1.0, 2.0])}
+    assert_same(sm.jacobian(y, x, sparse=True).eval(feed), sm.jacobian(y, x).eval(feed))
+    with pytest.raises(EvaluationError, match="only when it runs"):
+        sm.hessian(sm.sum(y * y), x, sparse=True).eval(feed)
+
+
 # What is refused
+
+
+def test_patterns_that_are_too_large() -> None:
+    """The error names the op and the line before memory is taken."""
+    x = sm.Variable("x", shape=(100_000,))
+    with pytest.raises(ShapeError, match="cumsum.*may have 5000000000 elements") as caught:
+        sm.sparsity(sm.cumsum(x), x)
+    assert "test_sparse.py" in caught.value.where and "sparse=True" in caught.value.remedy
+    assert sm.sparsity(sm.sum(x / sm.sum(x)), x).nnz == 100_000  # only the result is what counts
 
 
 @pytest.mark.parametrize(
@@ -442,6 +530,7 @@ def test_text_and_shape() -> None:
         lambda j, x: j + 1, lambda j, x: j * 2, lambda j, x: sm.sum(j), lambda j, x: j[0],
         lambda j, x: sm.exp(j), lambda j, x: np.sin(j), lambda j, x: sm.stack([j, j]),
         lambda j, x: j.reshape(-1), lambda j, x: sm.jacobian(j, x), lambda j, x: list(j),
+        lambda j, x: sm.gradients(j, x), lambda j, x: sm.pushforward(j, x, x),
         lambda j, x: sm.where(x > 0, j, 0), lambda j, x: j.astype("float32"),
     ],
 )  # fmt: skip

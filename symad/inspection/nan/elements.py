@@ -75,8 +75,9 @@ def event_of_node(node: Node, value: Any, read: Sequence[tuple[Node, Any]], turn
 
 
 def _not_finite(value: Any) -> Any:
-    """Return where an array is not finite; ``None`` for a structure."""
-    return None if isinstance(value, (dict, tuple, list)) else ~np.isfinite(value)
+    """Return where an array is not finite; ``None`` for a structure or a sparse matrix."""
+    is_array = not isinstance(value, (dict, tuple, list)) and not hasattr(value, "tocsr")
+    return ~np.isfinite(value) if is_array else None
 
 
 def _event(

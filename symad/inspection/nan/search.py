@@ -172,7 +172,8 @@ def _has_infinity(value: Any) -> bool:
 
 
 def float_arrays(value: Any) -> Iterator[Any]:
-    """Yield the floating-point arrays in a value, which may be a structure with absent items."""
+    """Yield the floating-point arrays in a value, which may be a structure with absent items, or
+    the elements of a sparse matrix."""
     for leaf in leaves(value):
         if leaf is not None and leaf.dtype.kind == "f":
-            yield leaf
+            yield leaf.data if hasattr(leaf, "tocsr") else leaf
