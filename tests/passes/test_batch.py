@@ -233,3 +233,18 @@ def test_a_sparse_matrix_in_a_body_is_made_for_each_element() -> None:
     a, b = np.random.default_rng(0).normal(size=(4, 3)), np.array([1.0, -2.0, 0.5])
     expected = [[r[1] * b[0] + r[0] * b[1], r[2] * b[1] + r[1] * b[2]] for r in a]
     np.testing.assert_allclose(y.eval({x: a, v: b}), expected, 1e-12)
+
+
+def test_a_scan_for_all_elements_makes_only_what_is_used() -> None:
+    """It is pruned and split like any loop: the adjoint of w is one stacked product."""
+    x, s, w = (sm.Variable(n, shape=z) for n, z in (("x", (5, 4)), ("s", (5, 7, 4)), ("w", (4, 4))))
+
+    def run(x: Node, s: Node) -> Node:
+        last, _ = sm.scan(lambda c, e: (sm.tanh(w @ c + e), sm.sum(c)), x, s)
+        return sm.gradients(sm.sum(last * last), w)
+
+    f = sm.compile([x, s, w], sm.vmap(run)(x, s), backend="numpy")
+    f(np.ones((5, 4)), np.ones((5, 7, 4)), np.eye(4))
+    scans = [node for node in f.passes.graph.nodes if isinstance(node.op, WithBody)]
+    assert [node.op.name for node in scans] == ["scan", "scan"]
+    assert [len(node.op.body.outputs) for node in scans] == [2, 2]
