@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,14 @@ import pytest
 
 import symad as sm
 from symad.errors import EvaluationError
-from symad.graph.graph import Graph, verify
+from symad.graph.graph import Graph, rebuild, replace_inputs, verify
 from symad.graph.node import Node
 from symad.ops.body import WithBody
 from symad.ops.control import Map
+from symad.ops.structure import items_of
 from symad.passes import batch as module
 from symad.passes.batch import batch
+from tests.support.random_graphs import RandomGraph, random_graph
 
 Array = np.ndarray[Any, Any]
 
@@ -211,6 +213,54 @@ def test_a_loop_that_only_some_elements_end() -> None:
         return sm.while_loop(lambda c: c < 9, lambda c: c * 2, x)
 
     both(lambda x: [sm.cond(x > 0, double, lambda x: x * 3, x)], np.array([1.0, -2.0, 0.5]))
+
+
+# Random programs
+
+
+def random_outputs(made: RandomGraph, inputs: Sequence[Node]) -> list[Node]:
+    """Return the arrays that a random graph makes of other inputs, and the gradients of their sum."""
+    new = dict(zip(made.graph.inputs, inputs, strict=True))
+    outputs = rebuild(made.graph, replace_inputs, new).outputs
+    arrays = [item for node in outputs for item in items_of(node)]
+    floating = [sm.sum(y) for y in arrays if y.type.is_float]
+    moving = [x for x in inputs if x.type.is_float]
+    if not floating or not moving:
+        return arrays
+    adjoints = sm.gradients(sm.add_n(floating), moving, unused="none")
+    return [*arrays, *(x for x in adjoints if x is not None)]
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_random_programs_as_in_a_loop(seed: int, backend: str) -> None:
+    if backend == "native":
+        pytest.importorskip("llvmlite")
+    made, rng = random_graph(seed), np.random.default_rng(seed)
+    count = len(made.arrays)
+    batched = rng.integers(0, 2, count).astype(bool)
+    batched[rng.integers(count)] = True
+
+    def element(x: Array) -> Array:  # so near that it stays away from kinks
+        near = x * (1 + 1e-4 * rng.normal(size=x.shape))
+        return np.asarray(near.astype(x.dtype) if x.dtype.kind == "f" else x)
+
+    pairs = list(zip(made.arrays, batched, strict=True))
+    rows = [[element(x) if moves else x for x, moves in pairs] for _ in range(7)]
+    columns = zip(zip(*rows, strict=True), batched, strict=True)
+    whole = [np.stack(column) if moves else column[0] for column, moves in columns]
+    many = [sm.Variable(f"x{k}", x.shape, x.dtype) for k, x in enumerate(whole)]
+    one = [sm.Variable(f"x{k}", x.shape, x.dtype) for k, x in enumerate(made.arrays)]
+    in_axes = [0 if moves else None for moves in batched]
+    stacks = sm.vmap(lambda *xs: random_outputs(made, xs), in_axes)(*many)
+    f = sm.compile(many, stacks, backend=backend)
+    g = sm.compile(one, random_outputs(made, one), backend="numpy")
+    tolerance = 2e-3 if made.is_float32 else 1e-8
+    expected = [np.stack(values) for values in zip(*[g(*row) for row in rows], strict=True)]
+    for got, wanted in zip(f(*whole), expected, strict=True):
+        assert (got.shape, got.dtype) == (wanted.shape, wanted.dtype)
+        scale = max(1.0, float(np.max(np.abs(wanted), initial=0)))
+        np.testing.assert_allclose(got, wanted, tolerance, tolerance * scale)
 
 
 # Provenance
