@@ -219,7 +219,7 @@ def test_a_loop_that_only_some_elements_end() -> None:
 
 
 def random_outputs(made: RandomGraph, inputs: Sequence[Node]) -> list[Node]:
-    """Return the arrays that a random graph makes of other inputs, and the gradients of their sum."""
+    """Return what a random graph makes of other inputs, and the gradients of its sum."""
     new = dict(zip(made.graph.inputs, inputs, strict=True))
     outputs = rebuild(made.graph, replace_inputs, new).outputs
     arrays = [item for node in outputs for item in items_of(node)]
