@@ -117,7 +117,7 @@ class StructureItem(Op):
         return item_or_none(tangent, self.key)
 
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
-        return apply(self, *inputs)
+        return item_or_none(inputs[0], self.key)
 
 
 def structure(value: Any) -> Node:

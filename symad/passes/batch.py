@@ -7,18 +7,18 @@ intermediate values of all elements would take too much memory, the map runs ove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from symad.errors import InternalError
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node, apply
-from symad.graph.op import call
+from symad.graph.op import Op, call
 from symad.graph.provenance import creating
 from symad.ops.base import tensor_types
 from symad.ops.batching import repeated, shape_of, stack_type
 from symad.ops.body import WithBody, placeholder, results_of
 from symad.ops.control import Call, Map, element_type
-from symad.ops.structure import items_of, nest, structure
+from symad.ops.structure import StructureItem, items_of, nest, structure
 from symad.passes.batch_bodies import batch_bodies
 from symad.types import StructureType, TensorType, Type
 
@@ -28,7 +28,7 @@ _MOST_TIMES = 2
 """or how many times as much as its inputs and its result."""
 
 
-def batch(graph: Graph) -> Graph:
+def batch(graph: Graph, but: Collection[Op] = ()) -> Graph:
     """Return ``graph`` with its maps replaced by ops on all elements at once.
 
     A map stays if sizes in its body are not known.
@@ -37,6 +37,8 @@ def batch(graph: Graph) -> Graph:
     ----------
     graph : Graph
         Specialised.
+    but : collection of Op
+        Maps that stay.
 
     Examples
     --------
@@ -48,12 +50,20 @@ def batch(graph: Graph) -> Graph:
       %2: f64[4] = sum(%1, axis=(-1,), keepdims=False)
       return %2
     """
-    return rebuild(graph, _visit)
+    made: set[Node] = set()
 
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        op = node.op
+        if isinstance(op, StructureItem) and inputs[0] in made:
+            item: Node = inputs[0].inputs[op.key]
+            return item
+        new = _expanded(op, inputs) if isinstance(op, Map) and op not in but else None
+        if new is None:
+            return replace_inputs(node, inputs)
+        made.add(new)
+        return new
 
-def _visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-    made = _expanded(node.op, inputs) if isinstance(node.op, Map) else None
-    return replace_inputs(node, inputs) if made is None else made
+    return rebuild(graph, visit)
 
 
 def _expanded(op: Map, inputs: Sequence[Node]) -> Node | None:

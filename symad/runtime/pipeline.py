@@ -143,7 +143,11 @@ def _has_bodies(graph: Graph, job: Job) -> bool:
 def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
     rules = rules_of(job.grade)
     least = _WORTH_STORING if job.backend is not None and job.backend.fuses else 0
-    return split_loops(graph, _rounds(graph, job), lambda body: rewrite(body, rules, record), least)
+    maps = {node.op for node in graph.nodes if isinstance(node.op, Map)}
+    split = split_loops(
+        graph, _rounds(graph, job), lambda body: rewrite(body, rules, record), least
+    )
+    return batch(split, maps)
 
 
 _WORTH_STORING = 16
@@ -153,9 +157,9 @@ _WORTH_STORING = 16
 PIPELINE: tuple[Pass | BackendStage, ...] = (
     Pass("specialise", lambda graph, job, record: specialise(graph, job.types or ()),
          lambda graph, job: job.types is not None),
+    Pass("batch", lambda graph, job, record: batch(graph), _has_maps),
     Pass("loops", lambda graph, job, record: hoist_invariants(prune_loops(graph)), _has_bodies),
     Pass("fission", _split_loops, _has_bodies),
-    Pass("batch", lambda graph, job, record: batch(graph), _has_maps),
     Pass("bodies", _optimise_bodies),
     Pass("allow failures", lambda graph, job, record: allow_failures(graph)),
     Pass("rewrite", lambda graph, job, record: rewrite(graph, rules_of(job.grade), record)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,14 @@ import pytest
 
 import symad as sm
 from symad.errors import EvaluationError
-from symad.graph.graph import Graph, verify
+from symad.graph.graph import Graph, rebuild, replace_inputs, verify
 from symad.graph.node import Node
 from symad.ops.body import WithBody
 from symad.ops.control import Map
+from symad.ops.structure import items_of
 from symad.passes import batch as module
 from symad.passes.batch import batch
+from tests.support.random_graphs import RandomGraph, random_graph
 
 Array = np.ndarray[Any, Any]
 
@@ -213,6 +215,54 @@ def test_a_loop_that_only_some_elements_end() -> None:
     both(lambda x: [sm.cond(x > 0, double, lambda x: x * 3, x)], np.array([1.0, -2.0, 0.5]))
 
 
+# Random programs
+
+
+def random_outputs(made: RandomGraph, inputs: Sequence[Node]) -> list[Node]:
+    """Return what a random graph makes of other inputs, and the gradients of its sum."""
+    new = dict(zip(made.graph.inputs, inputs, strict=True))
+    outputs = rebuild(made.graph, replace_inputs, new).outputs
+    arrays = [item for node in outputs for item in items_of(node)]
+    floating = [sm.sum(y) for y in arrays if y.type.is_float]
+    moving = [x for x in inputs if x.type.is_float]
+    if not floating or not moving:
+        return arrays
+    adjoints = sm.gradients(sm.add_n(floating), moving, unused="none")
+    return [*arrays, *(x for x in adjoints if x is not None)]
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_random_programs_as_in_a_loop(seed: int, backend: str) -> None:
+    if backend == "native":
+        pytest.importorskip("llvmlite")
+    made, rng = random_graph(seed), np.random.default_rng(seed)
+    count = len(made.arrays)
+    batched = rng.integers(0, 2, count).astype(bool)
+    batched[rng.integers(count)] = True
+
+    def element(x: Array) -> Array:  # so near that it stays away from kinks
+        near = x * (1 + 1e-4 * rng.normal(size=x.shape))
+        return np.asarray(near.astype(x.dtype) if x.dtype.kind == "f" else x)
+
+    pairs = list(zip(made.arrays, batched, strict=True))
+    rows = [[element(x) if moves else x for x, moves in pairs] for _ in range(7)]
+    columns = zip(zip(*rows, strict=True), batched, strict=True)
+    whole = [np.stack(column) if moves else column[0] for column, moves in columns]
+    many = [sm.Variable(f"x{k}", x.shape, x.dtype) for k, x in enumerate(whole)]
+    one = [sm.Variable(f"x{k}", x.shape, x.dtype) for k, x in enumerate(made.arrays)]
+    in_axes = [0 if moves else None for moves in batched]
+    stacks = sm.vmap(lambda *xs: random_outputs(made, xs), in_axes)(*many)
+    f = sm.compile(many, stacks, backend=backend)
+    g = sm.compile(one, random_outputs(made, one), backend="numpy")
+    tolerance = 2e-3 if made.is_float32 else 1e-8
+    expected = [np.stack(values) for values in zip(*[g(*row) for row in rows], strict=True)]
+    for got, wanted in zip(f(*whole), expected, strict=True):
+        assert (got.shape, got.dtype) == (wanted.shape, wanted.dtype)
+        scale = max(1.0, float(np.max(np.abs(wanted), initial=0)))
+        np.testing.assert_allclose(got, wanted, tolerance, tolerance * scale)
+
+
 # Provenance
 
 
@@ -233,3 +283,18 @@ def test_a_sparse_matrix_in_a_body_is_made_for_each_element() -> None:
     a, b = np.random.default_rng(0).normal(size=(4, 3)), np.array([1.0, -2.0, 0.5])
     expected = [[r[1] * b[0] + r[0] * b[1], r[2] * b[1] + r[1] * b[2]] for r in a]
     np.testing.assert_allclose(y.eval({x: a, v: b}), expected, 1e-12)
+
+
+def test_a_scan_for_all_elements_makes_only_what_is_used() -> None:
+    """It is pruned and split like any loop: the adjoint of w is one stacked product."""
+    x, s, w = (sm.Variable(n, shape=z) for n, z in (("x", (5, 4)), ("s", (5, 7, 4)), ("w", (4, 4))))
+
+    def run(x: Node, s: Node) -> Node:
+        last, _ = sm.scan(lambda c, e: (sm.tanh(w @ c + e), sm.sum(c)), x, s)
+        return sm.gradients(sm.sum(last * last), w)
+
+    f = sm.compile([x, s, w], sm.vmap(run)(x, s), backend="numpy")
+    f(np.ones((5, 4)), np.ones((5, 7, 4)), np.eye(4))
+    scans = [node for node in f.passes.graph.nodes if isinstance(node.op, WithBody)]
+    assert [node.op.name for node in scans] == ["scan", "scan"]
+    assert [len(node.op.body.outputs) for node in scans] == [2, 2]

@@ -22,7 +22,7 @@ from symad.runtime.pipeline import PASSES, PIPELINE, STAGES, Job, compile_graph,
 from tests.support.golden_corpus import CORPUS, Case
 
 NAMES = [
-    "specialise", "loops", "fission", "batch", "bodies", "allow failures", "rewrite",
+    "specialise", "batch", "loops", "fission", "bodies", "allow failures", "rewrite",
     "order products", "transpose products", "recompute", "decompose", "fuse", "schedule", "lower",
     "assign buffers", "emit",
 ]  # fmt: skip
