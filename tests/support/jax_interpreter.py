@@ -84,7 +84,8 @@ def _lu(a: Any) -> Any:
 
 def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     """vec(A X + X B) = (1 ⊗ A + Bᵀ ⊗ 1) vec X, with the columns of X one after another."""
-    system = jnp.kron(jnp.eye(len(b)), a) + jnp.kron(b.T, jnp.eye(len(a)))
+    system = jnp.kron(jnp.eye(len(b), dtype=a.dtype), a)
+    system += jnp.kron(b.T, jnp.eye(len(a), dtype=b.dtype))
     return jnp.linalg.solve(system, q.T.ravel()).reshape(q.T.shape).T
 
 

@@ -324,11 +324,11 @@ def any_op(b: Builder) -> Node | None:
 
     Nodes of odd shapes may be no operands of a sample, which then makes nothing.
     """
-    case = pick_case(b)
-    if issubclass(case.op_class, PerElement) and b.rng.random() < 0.7:
-        return one_of(b, case.sample.call(*operands_of_one_shape(b, len(case.sample.inputs))))
-    dtype = np.dtype(b.rng.choice(b.dtypes))
+    case, dtype = pick_case(b), np.dtype(b.rng.choice(b.dtypes))
     arrays = [np.asarray(draw(b.rng, dtype)) for draw in case.sample.inputs]
+    if issubclass(case.op_class, PerElement) and b.rng.random() < 0.7:
+        operands = zip(operands_of_one_shape(b, len(arrays)), arrays, strict=True)
+        return one_of(b, case.sample.call(*[as_floats(b, x, array) for x, array in operands]))
     return one_of(b, case.sample.call(*[node_like(b, array) for array in arrays]))
 
 
@@ -358,6 +358,11 @@ def operands_of_one_shape(b: Builder, count: int) -> list[Node]:
         np.broadcast_shapes(*map(b.shape, found), b.shape(other))
         found.append(other)
     return found
+
+
+def as_floats(b: Builder, x: Node, array: Array) -> Node:
+    """Return an operand, of floats where an op asks for these: some take nothing else."""
+    return x.astype(array.dtype) if b.dtype(x).kind != "f" and array.dtype.kind == "f" else x
 
 
 def node_like(b: Builder, array: Array) -> Node:
