@@ -22,44 +22,26 @@ class Compression:
 
     Attributes
     ----------
-    rows : int
-        The number of rows.
-    colours : array of int
-        The colour of each column; -1 for one that no product needs.
-    apart : array of int
-        The rows that are computed one by one, in order.
+    columns, rows : array of int
+        For each column, the number of the product that takes its unit vector, which is its colour;
+        for each row, that of the product from the other side.  -1 if there is none.
     places : array of int
-        For each element, its position in the flat products: first those with columns, then those of
-        rows.
+        For each element, its position in the flat products: first those with columns, then those
+        with rows.
     """
 
-    rows: int
-    colours: Array
-    apart: Array
+    columns: Array
+    rows: Array
     places: Array
 
     @property
-    def count(self) -> int:
-        """The number of colours."""
-        return int(self.colours.max(initial=-1)) + 1
-
-    def seeds(self) -> Array:
-        """Return, for each colour, the sum of the unit vectors of its columns."""
-        chosen = np.flatnonzero(self.colours >= 0)
-        seeds = np.zeros((self.count, self.colours.size))
-        seeds[self.colours[chosen], chosen] = 1
-        return seeds
-
-    def units(self) -> Array:
-        """Return the unit vectors of the rows apart."""
-        units = np.zeros((self.apart.size, self.rows))
-        units[np.arange(self.apart.size), self.apart] = 1
-        return units
-
-    @property
     def products(self) -> int:
-        """The number of products: of all colours, and of the rows apart."""
-        return self.count + self.apart.size
+        """The number of products."""
+        return _count(self.columns) + _count(self.rows)
+
+
+def _count(groups: Array) -> int:
+    return int(groups.max(initial=-1)) + 1
 
 
 class Allowed(Enum):
@@ -115,10 +97,10 @@ def compressed(
     number[apart] = np.arange(apart.size)
     alone = number[rows] >= 0
     colours = _coloured(rows[~alone], columns[~alone], shape, least - apart.size)
-    count = int(colours.max(initial=-1)) + 1
     places = colours[columns] * shape[0] + rows
-    places[alone] = count * shape[0] + number[rows[alone]] * shape[1] + columns[alone]
-    return Compression(shape[0], colours, apart, places)
+    first = _count(colours) * shape[0]
+    places[alone] = first + number[rows[alone]] * shape[1] + columns[alone]
+    return Compression(colours, number, places)
 
 
 def symmetric(rows: Array, columns: Array, size: int) -> Compression:
@@ -133,10 +115,10 @@ def symmetric(rows: Array, columns: Array, size: int) -> Compression:
     rest = ~(is_apart[rows] | is_apart[columns])
     longest = int(np.bincount(rows[rest], minlength=1).max())
     colours = _coloured(rows[rest], columns[rest], (size, size), longest)
-    colours[apart] = colours.max(initial=-1) + 1 + np.arange(apart.size)
+    colours[apart] = _count(colours) + np.arange(apart.size)
     swapped = is_apart[rows] & ~is_apart[columns]
     row, column = np.where(swapped, columns, rows), np.where(swapped, rows, columns)
-    return Compression(size, colours, apart[:0], colours[column] * size + row)
+    return Compression(colours, np.full(size, -1), colours[column] * size + row)
 
 
 def _dense_rows(rows: Array, count: int, most: int) -> tuple[Array, int]:

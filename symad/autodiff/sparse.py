@@ -45,6 +45,9 @@ from symad.types import (
     compatible_shapes,
 )
 
+_MOST_CONSTANT = 1 << 24
+"""Up to this size, seeds are constants, which is faster; larger ones are computed when needed."""
+
 _Derive = Callable[[Node, Node, Node], Node]
 
 
@@ -243,9 +246,14 @@ class LinearMap:
     graph: Graph
     captured: Sequence[Node]
 
-    def of_rows(self, vectors: Array) -> Node:
-        """Return the results for the rows of a matrix, as rows."""
-        seeds = Constant(vectors, self.graph.inputs[0].dtype)
+    def of_groups(self, groups: Array) -> Node:
+        """Return, as rows, the results for the sums of unit vectors with the same group number."""
+        numbers = np.arange(groups.max() + 1, dtype=np.int32)[:, None]
+        dtype = self.graph.inputs[0].dtype
+        if numbers.size * groups.size <= _MOST_CONSTANT:
+            seeds: Node = Constant(groups == numbers, dtype)
+        else:
+            seeds = cast(call("equal", Constant(groups, np.int32), Constant(numbers)), dtype)
         return apply(Map(self.graph, 1), seeds, *self.captured)
 
     def pattern(self, shape: tuple[int, int]) -> Sparsity:
@@ -300,19 +308,16 @@ class StaticJacobian:
         pattern = self.pattern()
         found, turned = compress(*pattern.coordinates, self.shape, allowed)
         sides = (self.pull, self.push) if turned else (self.push, self.pull)
-        pairs = zip(sides, (found.seeds(), found.units()), strict=True)
-        parts = [side.of_rows(rows) for side, rows in pairs if side is not None and len(rows)]
+        pairs = zip(sides, (found.columns, found.rows), strict=True)
+        parts = [
+            side.of_groups(groups) for side, groups in pairs if side and groups.max(initial=-1) >= 0
+        ]
         empty = Constant(np.zeros(0, self.dtype))
         products = parts[0] if len(parts) == 1 else call("concat", parts, None) if parts else empty
-        indices = _indices(pattern.indices), _indices(pattern.indptr)
+        indices = [Constant(array, np.int32) for array in (pattern.indices, pattern.indptr)]
         return apply(
             AssembleCsr(self.shape), cast(products, self.dtype), Constant(found.places), *indices
         )
-
-
-def _indices(array: Array) -> Constant:
-    """Return indices in 32 bits, if they fit."""
-    return Constant(array, np.int32 if array.max(initial=0) < 2**31 else np.int64)
 
 
 def sparsity(y: Node, xs: Any, feed: Mapping[Node, Any] | None = None) -> Any:

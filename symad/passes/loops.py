@@ -109,7 +109,8 @@ def _narrowed(op: WithBody, used: set[int]) -> _Narrow:
         else Graph([graph.outputs[k] for k in outputs], graph.inputs)
         for graph in op.bodies
     ]
-    graphs, slots = _without_unused(graphs, carries)
+    # A sequence says how many rows a map has, even if no row reads it.
+    graphs, slots = _without_unused(graphs, [0] if isinstance(op, Map) else carries)
     places = {k: place for place, k in enumerate(outputs)}
     places[len(uses)] = len(outputs)  # the number of steps of a while loop
     new = op.with_bodies(*graphs)
@@ -124,13 +125,16 @@ def _narrowed(op: WithBody, used: set[int]) -> _Narrow:
 
 
 def _without_unused(
-    graphs: Sequence[Graph], carries: Iterable[int]
+    graphs: Sequence[Graph], needed: Iterable[int]
 ) -> tuple[list[Graph], list[int]]:
-    """Return bodies without the inputs that none of them uses, and the slots that are left."""
+    """Return bodies without the inputs that none of them uses, and the slots that are left.
+
+    Slots that are ``needed`` stay.
+    """
     nodes = {node for graph in graphs for node in graph.nodes}
     count = len(graphs[0].inputs)
     keep = {k for k in range(count) if any(graph.inputs[k] in nodes for graph in graphs)}
-    slots = sorted(keep.union(carries))
+    slots = sorted(keep.union(needed))
     return [Graph(graph.outputs, [graph.inputs[k] for k in slots]) for graph in graphs], slots
 
 
