@@ -114,7 +114,10 @@ def are_lowered(node: Node, supports: Callable[[Node], bool]) -> bool:
 def _is_lowered(body: Graph, supports: Callable[[Node], bool]) -> bool:
     is_known = all(_is_known(node.type, False) for node in (*body.inputs, *body.outputs))
     computed = computed_nodes(body)
-    return is_known and all(map(supports, computed)) and not unsupported_stacks(body, supports)
+    wholes = set(computed)  # which have the code of their items
+    items = {n for n in computed if isinstance(n.op, StructureItem) and n.inputs[0] in wholes}
+    is_supported = all(supports(node) for node in computed if node not in items)
+    return is_known and is_supported and not unsupported_stacks(body, supports)
 
 
 def _is_known(type_: Type | None, is_stack: bool) -> bool:
