@@ -1,4 +1,4 @@
-"""Calls for ops with bodies: maps and loops.
+"""Calls for ops with bodies: maps, loops, branches and calls.
 
 Each body is lowered by itself, and its calls are run for each step, with words that move.
 """
@@ -32,6 +32,7 @@ from symad.graph.op import Op
 from symad.ops.adjoint import identity
 from symad.ops.body import WithBody
 from symad.ops.branch import Branch
+from symad.ops.control import Call as Custom
 from symad.ops.control import Map
 from symad.ops.loops import Scan, While
 from symad.ops.structure import StructureItem
@@ -363,6 +364,16 @@ def _branch(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Cal
     return [*calls, *more, LoopCall(LoopKind.BRANCH, bodies, index, node, work)]
 
 
+def _call(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]:
+    """Lower a body that is run once."""
+    op = node.op
+    assert isinstance(op, Custom)
+    given, more = _whole(node, inputs, tools.scratch)
+    body = tools.body(tools.compiled(op.body), given, [Operand(view) for view in outputs])
+    bodies = body, _copies(node, [], [], tools)
+    return [*more, _loop(LoopKind.COUNTED, bodies, 1, node)]
+
+
 def _copies(node: Node, sources: Sequence[Operand], targets: Views, tools: Tools) -> BodyCalls:
     """Return the calls that copy operands to where they are at the end."""
     calls: list[Call] = []
@@ -383,5 +394,11 @@ def _loop(
     return LoopCall(kind, bodies, steps, node, work, **more)
 
 
-TABLE: dict[type[Op], LowerLoop] = {Map: _map, Scan: _scan, While: _while, Branch: _branch}
+TABLE: dict[type[Op], LowerLoop] = {
+    Map: _map,
+    Scan: _scan,
+    While: _while,
+    Branch: _branch,
+    Custom: _call,
+}
 """The lowering function of each op."""

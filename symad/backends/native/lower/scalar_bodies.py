@@ -26,7 +26,7 @@ from symad.ops.fused import Fused
 from symad.ops.index import ScatterAdd, ScatterSum
 from symad.ops.join import Concat, Stack
 from symad.ops.product import Matmul
-from symad.ops.reduce import Sum
+from symad.ops.reduce import Prod, Sum
 from symad.ops.structure import StructureItem
 from symad.ops.subscript import fill_key
 from symad.passes.fuse import reduced_axes, shape_of
@@ -193,12 +193,14 @@ def _joined(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> 
     return _elements([scalars[k] for k in places.flat], places.shape)
 
 
-def _sum(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
-    assert isinstance(node.op, Sum)
+def _reduced(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
+    """Add or multiply the elements along some axes."""
+    assert isinstance(node.op, (Prod, Sum))
+    combine = builder.add if isinstance(node.op, Sum) else builder.multiply
     axes = reduced_axes(node.op, node.inputs[0])
     rest = [axis for axis in range(inputs[0].ndim) if axis not in axes]
     rows = inputs[0].transpose(*rest, *axes).reshape(math.prod(shape_of(node)), -1)
-    totals = [reduce(builder.add, [builder.cast(x, node.dtype) for x in row]) for row in rows]
+    totals = [reduce(combine, [builder.cast(x, node.dtype) for x in row]) for row in rows]
     return _elements(totals, shape_of(node))
 
 
@@ -238,5 +240,6 @@ _RULES: dict[type[Op], _Rule] = {
     ScatterAdd: _scatter,
     ScatterSum: _scatter,
     Stack: _joined,
-    Sum: _sum,
+    Prod: _reduced,
+    Sum: _reduced,
 }
