@@ -15,6 +15,7 @@ import numpy as np
 
 from symad.backends.native.kernel_call import BufferView, Views
 from symad.backends.native.lower.copies import Scratch, contiguous, converted, copy, without_axis
+from symad.backends.native.lower.scalar_bodies import has_scalar_code
 from symad.backends.native.lower.views import is_view
 from symad.backends.native.segment_code import (
     BodyCalls,
@@ -114,6 +115,8 @@ def are_lowered(node: Node, supports: Callable[[Node], bool]) -> bool:
 
 def _is_lowered(body: Graph, supports: Callable[[Node], bool]) -> bool:
     is_known = all(_is_known(node.type, False) for node in (*body.inputs, *body.outputs))
+    if is_known and has_scalar_code(body):
+        return True
     computed = computed_nodes(body)
     wholes = set(computed)  # which have the code of their items
     items = {n for n in computed if isinstance(n.op, StructureItem) and n.inputs[0] in wholes}
