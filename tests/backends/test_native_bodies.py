@@ -158,6 +158,13 @@ def test_large_carries() -> None:
     same(heat, normal(5000), wrt=(0,))
 
 
+def test_steps_that_add_the_same_term() -> None:
+    def added(c: Any, w: Any) -> Any:
+        return sm.scan(lambda c, _: (c + sm.sin(w), None), c, length=5)[0]
+
+    same(added, normal(3), normal(3), wrt=(0, 1))
+
+
 def test_carries_that_are_not_floats() -> None:
     def counts(x: Any) -> Any:
         step = lambda c, e: ((c[0] + (e > 0), sm.logical_or(c[1], e > 1)), c[0])  # noqa: E731
