@@ -125,7 +125,7 @@ class _Parts:
 
     @staticmethod
     def of(op: Scan, reorders_sums: bool) -> _Parts | None:
-        """Return the parts, or ``None`` if everything is needed for the carries."""
+        """Return the parts; ``None`` if everything is needed for the carries, or none changes."""
         body = op.body
         sums = _sums(op) if reorders_sums else {}
         computed = [node for node in body.nodes if node.op is not None]
@@ -154,7 +154,7 @@ class _Parts:
         carried = [c for k, c in enumerate(body.inputs[: op.carries]) if k not in sums]
         late = [node for node in (*carried, *computed) if node in later and
                 (node in loop or node in carried)]
-        if any(map(is_structure, (*early, *late))):
+        if any(map(is_structure, (*early, *late))) or not (rows or early or late):
             return None
         made = {*body.outputs, *body.inputs}
         stored = sum(node.type.nbytes for node in (*early, *late) if node not in made)

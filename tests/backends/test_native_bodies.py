@@ -158,6 +158,13 @@ def test_large_carries() -> None:
     same(heat, normal(5000), wrt=(0,))
 
 
+def test_steps_that_add_the_same_term() -> None:
+    def added(c: Any, w: Any) -> Any:
+        return sm.scan(lambda c, _: (c + sm.sin(w), None), c, length=5)[0]
+
+    same(added, normal(3), normal(3), wrt=(0, 1))
+
+
 def test_carries_that_are_not_floats() -> None:
     def counts(x: Any) -> Any:
         step = lambda c, e: ((c[0] + (e > 0), sm.logical_or(c[1], e > 1)), c[0])  # noqa: E731
@@ -293,6 +300,15 @@ def test_branches_in_loops() -> None:
     same(steps, normal(9), normal(3), wrt=(0, 1))
 
 
+def test_functions_with_rules_in_loops() -> None:
+    doubled = sm.custom(lambda a, w: w @ sm.sin(a), reverse=lambda v, y, a, w: (v * 2, None))
+
+    def steps(x: Any, w: Any) -> Any:
+        return doubled(sm.scan(lambda c, e: (doubled(c, w) + e, None), x[0], x)[0], w)
+
+    same(steps, normal(4, 9), normal(9, 9), wrt=(0,))
+
+
 # Bodies whose arrays have few elements
 
 
@@ -300,6 +316,7 @@ SMALL: dict[str, Callable[..., Any]] = {
     "elementwise": lambda x, m: sm.where(x > 0, sm.exp(x) * m, x // 2) + sm.sin(x),
     "sums": lambda x, m: sm.sum(m, axis=0) * sm.sum(x) + sm.sum(m, axis=1, keepdims=True),
     "sum of truth": lambda x, m: sm.sum(m > x) + sm.sum(x > 0, axis=0),
+    "product of elements": lambda x, m: sm.prod(m, axis=0) * x + sm.prod(x),
     "products": lambda x, m: (m @ x) * (x @ m) + (x @ x) - sm.sum(m @ m.mT),
     "stack of products": lambda x, m: sm.stack([m, m.mT]) @ (m * x),
     "stack": lambda x, m: sm.stack([x[1], m[0, 1], sm.constant(2.0)]),
@@ -317,11 +334,12 @@ SMALL: dict[str, Callable[..., Any]] = {
 def test_bodies_of_few_elements_are_one_kernel(name: str) -> None:
     def rows(x: Any, m: Any) -> Any:
         def step(c: Any, e: Any) -> Any:
-            return sm.cos(c), SMALL[name](c * e[0], e[1])
+            made = SMALL[name](c * e[0], e[1])
+            return sm.cos(c) + 0.01 * sm.cast(sm.sum(made), "float64"), made
 
         return sm.scan(step, sm.ones(()), (x, m))[1]
 
-    is_smooth = name not in ("sum of truth", "integers", "narrow")
+    is_smooth = name not in ("sum of truth", "integers", "narrow", "product of elements")
     compiled = same(rows, normal(5, 2), normal(5, 2, 2), wrt=(0, 1) if is_smooth else ())
     assert "loop of 1 kernel," in str(compiled.plan)
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -810,3 +811,17 @@ def test_machine_codes_are_kept_up_to_a_number(monkeypatch):
         for function in (sm.sin, sm.cos, sm.tanh):
             agree([function(x) * k + x], [x], [np.ones(20)])
     assert len(loops._codes) == 2
+
+
+@pytest.mark.parametrize("axis", [1, (1, 2), (0, 2), (1, 3), -2])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_reductions_over_axes_in_the_middle(axis: Any, keepdims: bool) -> None:
+    value = np.random.default_rng(0).standard_normal((3, 4, 5, 2))
+    x = sm.Variable("x", shape=value.shape)
+    for name in ("sum", "max", "min"):
+        compiled = sm.compile(
+            [x], getattr(sm, name)(x, axis=axis, keepdims=keepdims), backend="native"
+        )
+        wanted = getattr(np, name)(value, axis=axis, keepdims=keepdims)
+        np.testing.assert_allclose(compiled(value), wanted, rtol=1e-13, atol=1e-14)
+        assert "NumPy" not in str(compiled.plan)

@@ -177,7 +177,8 @@ class _LoopWriter(ObjectWriter):
         builder.cbranch(goes_on(record, current), body, done)
         builder.position_at_end(body)
         if name == "conditional":
-            self._make_room(record, builder.add(current, one))
+            steps = builder.add(current, one)
+            self._make_room(record, steps, builder.mul(steps, self.word(2)))
         self._run(record, LoopWord.BODY)
         self._move(record, current)
         builder.store(builder.add(current, one), step)
@@ -215,7 +216,7 @@ class _LoopWriter(ObjectWriter):
         builder, last = self.builder, self.word(0)
         if is_counted:
             count = self.load(self._get(record, LoopWord.COUNT, self.pointer), 0, self.word)
-            self._make_room(record, count)
+            self._make_room(record, count, count)
             last = builder.sub(count, self.word(1))
         with self._each_cursor(record) as cursor:
             steps = builder.mul(last, self._get(cursor, CursorWord.FROM_END))
@@ -229,19 +230,18 @@ class _LoopWriter(ObjectWriter):
         place = self._get(cursor, CursorWord.PLACE, self.pointer)
         self.store(self.builder.add(begin, moved), place, 0)
 
-    def _make_room(self, record: Any, steps: Any) -> None:
-        """Enlarge memory, if necessary, for so many steps; return from the function on failure."""
+    def _make_room(self, record: Any, steps: Any, room: Any) -> None:
+        """Enlarge memory to ``room`` steps if there is none for ``steps``; return on failure."""
         builder = self.builder
         is_full = builder.icmp_signed(">", steps, self._get(record, LoopWord.ROOM))
         with builder.if_then(is_full, likely=False):
-            status = builder.call(self._functions["grow"], [record, steps])
+            status = builder.call(self._functions["grow"], [record, steps, room])
             self.return_if(builder.icmp_signed("!=", status, self.word(0)), status)
 
     def _write_grow(self) -> None:
-        """Enlarge memory for ``steps``; cursors are moved to where they are before the last one."""
-        record, steps = self._begin("grow", self.pointer, self.word)
+        """Enlarge memory; cursors are moved to where they are before the last of the steps."""
+        record, steps, room = self._begin("grow", self.pointer, self.word, self.word)
         builder, one = self.builder, self.word(1)
-        room = builder.mul(steps, self.word(2))
         with self.each(self._get(record, LoopWord.STACK_COUNT)) as index:
             uses = self._get(record, LoopWord.STACKS, self.pointer)
             use = self._record(uses, index, len(UseWord))

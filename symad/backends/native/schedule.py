@@ -17,6 +17,7 @@ from symad.backends.native.lower.views import is_view
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
 from symad.graph.node import Node
+from symad.ops.body import WithBody
 from symad.ops.structure import StructureItem
 from symad.plan.liveness import sharing_of
 from symad.plan.plan import copied_outputs
@@ -110,6 +111,8 @@ class _Scheduler:
         unsupported: Collection[Node],
     ) -> None:
         self._unsupported, self._copies = unsupported, copies
+        loops = (node for node in graph.nodes if isinstance(node.op, WithBody))
+        self._loops: dict[Node, bool | None] = dict.fromkeys(loops)
         self._given = {*graph.inputs, *(n for n in graph.nodes if n.op is None)}
         computed = [node for node in frugal_order(graph) if node not in self._given]
         computed += [n for n in outputs if n in copies]
@@ -198,8 +201,13 @@ class _Scheduler:
         return [SchedulePart((each,), False) for each in (*self._views_for(node.inputs), node)]
 
     def _is_native(self, node: Node) -> bool:
-        whole = node.inputs[0] if isinstance(node.op, StructureItem) else node
-        return whole not in self._unsupported and supports(node)
+        if isinstance(node.op, StructureItem) and node.inputs[0] in self._loops:
+            node = node.inputs[0]
+        if node not in self._loops:
+            return node not in self._unsupported and supports(node)
+        if self._loops[node] is None:  # bodies are looked through once
+            self._loops[node] = node not in self._unsupported and supports(node)
+        return bool(self._loops[node])
 
     def _enqueue(self, node: Node) -> None:
         queue = self._native if self._is_native(node) else self._others

@@ -1,4 +1,4 @@
-"""Calls for ops with bodies: maps and loops.
+"""Calls for ops with bodies: maps, loops, branches and calls.
 
 Each body is lowered by itself, and its calls are run for each step, with words that move.
 """
@@ -15,6 +15,7 @@ import numpy as np
 
 from symad.backends.native.kernel_call import BufferView, Views
 from symad.backends.native.lower.copies import Scratch, contiguous, converted, copy, without_axis
+from symad.backends.native.lower.scalar_bodies import has_scalar_code
 from symad.backends.native.lower.views import is_view
 from symad.backends.native.segment_code import (
     BodyCalls,
@@ -32,6 +33,7 @@ from symad.graph.op import Op
 from symad.ops.adjoint import identity
 from symad.ops.body import WithBody
 from symad.ops.branch import Branch
+from symad.ops.control import Call as Custom
 from symad.ops.control import Map
 from symad.ops.loops import Scan, While
 from symad.ops.structure import StructureItem
@@ -113,8 +115,13 @@ def are_lowered(node: Node, supports: Callable[[Node], bool]) -> bool:
 
 def _is_lowered(body: Graph, supports: Callable[[Node], bool]) -> bool:
     is_known = all(_is_known(node.type, False) for node in (*body.inputs, *body.outputs))
+    if is_known and has_scalar_code(body):
+        return True
     computed = computed_nodes(body)
-    return is_known and all(map(supports, computed)) and not unsupported_stacks(body, supports)
+    wholes = set(computed)  # which have the code of their items
+    items = {n for n in computed if isinstance(n.op, StructureItem) and n.inputs[0] in wholes}
+    is_supported = all(supports(node) for node in computed if node not in items)
+    return is_known and is_supported and not unsupported_stacks(body, supports)
 
 
 def _is_known(type_: Type | None, is_stack: bool) -> bool:
@@ -360,6 +367,16 @@ def _branch(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Cal
     return [*calls, *more, LoopCall(LoopKind.BRANCH, bodies, index, node, work)]
 
 
+def _call(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]:
+    """Lower a body that is run once."""
+    op = node.op
+    assert isinstance(op, Custom)
+    given, more = _whole(node, inputs, tools.scratch)
+    body = tools.body(tools.compiled(op.body), given, [Operand(view) for view in outputs])
+    bodies = body, _copies(node, [], [], tools)
+    return [*more, _loop(LoopKind.COUNTED, bodies, 1, node)]
+
+
 def _copies(node: Node, sources: Sequence[Operand], targets: Views, tools: Tools) -> BodyCalls:
     """Return the calls that copy operands to where they are at the end."""
     calls: list[Call] = []
@@ -380,5 +397,11 @@ def _loop(
     return LoopCall(kind, bodies, steps, node, work, **more)
 
 
-TABLE: dict[type[Op], LowerLoop] = {Map: _map, Scan: _scan, While: _while, Branch: _branch}
+TABLE: dict[type[Op], LowerLoop] = {
+    Map: _map,
+    Scan: _scan,
+    While: _while,
+    Branch: _branch,
+    Custom: _call,
+}
 """The lowering function of each op."""

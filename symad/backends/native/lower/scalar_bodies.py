@@ -15,6 +15,7 @@ import numpy as np
 from symad.backends.native import jit
 from symad.backends.native.kernel_call import BufferView, KernelCall, contiguous_strides
 from symad.backends.native.kernels.writer import KernelWriter
+from symad.backends.native.loop_nest import supports
 from symad.backends.native.lower.views import is_view, numpy_view
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element
 from symad.backends.native.segment_code import SegmentCode
@@ -26,7 +27,7 @@ from symad.ops.fused import Fused
 from symad.ops.index import ScatterAdd, ScatterSum
 from symad.ops.join import Concat, Stack
 from symad.ops.product import Matmul
-from symad.ops.reduce import Sum
+from symad.ops.reduce import Prod, Sum
 from symad.ops.structure import StructureItem
 from symad.ops.subscript import fill_key
 from symad.passes.fuse import reduced_axes, shape_of
@@ -50,24 +51,26 @@ def scalar_code(body: Graph, is_fast: bool) -> SegmentCode | None:
 
     Words: the addresses of the inputs, then of the outputs.
     """
-    operations = _operations(body)
-    if operations is None or operations > _OPERATIONS:
+    if not has_scalar_code(body):
         return None
     writer = KernelWriter()
     writer.scalars = LLVMScalarBuilder(writer.builder, 0, is_fast)
-    try:
-        _write(writer, body)
-    except NotImplementedError:
-        return None
+    _write(writer, body)
     module = jit.compile_module(writer.finish(), "scalars")
     inputs, outputs = len(body.inputs), len(body.outputs)
     blocks = [Storage(StorageKind.INPUT, k) for k in range(inputs)]
     blocks += [Storage(StorageKind.OUTPUT, k) for k in range(outputs)]
     views = [_view(k, node) for k, node in enumerate((*body.inputs, *body.outputs))]
     over = tuple((made, given) for made in views[inputs:] for given in views[:inputs])
-    work = _PER_OPERATION * operations
+    work = _PER_OPERATION * (_operations(body) or 0)
     call = KernelCall(module.address("kernel"), tuple(views), module, body.outputs[0], work, over)
     return SegmentCode([call], blocks, (), (), {}, 0, ())
+
+
+def has_scalar_code(body: Graph) -> bool:
+    """Return whether a body is small enough for one kernel, and all its ops have such code."""
+    operations = _operations(body)
+    return operations is not None and operations <= _OPERATIONS
 
 
 def _view(block: int, node: Node) -> BufferView:
@@ -106,6 +109,7 @@ def _is_small(node: Node) -> bool:
         isinstance(type_, TensorType)
         and type_.is_static
         and type_.dtype.kind in "biuf"
+        and type_.dtype != np.float16
         and 0 < type_.size <= _ELEMENTS
     )
 
@@ -160,7 +164,7 @@ def _computed(
 
 def _rule_of(node: Node) -> _Rule | None:
     if isinstance(node.op, PerElement):
-        return _per_element
+        return _per_element if supports(node) else None
     if is_view(node):
         return _moved
     if isinstance(node.op, (ScatterAdd, ScatterSum)):
@@ -193,12 +197,14 @@ def _joined(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> 
     return _elements([scalars[k] for k in places.flat], places.shape)
 
 
-def _sum(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
-    assert isinstance(node.op, Sum)
+def _reduced(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
+    """Add or multiply the elements along some axes."""
+    assert isinstance(node.op, (Prod, Sum))
+    combine = builder.add if isinstance(node.op, Sum) else builder.multiply
     axes = reduced_axes(node.op, node.inputs[0])
     rest = [axis for axis in range(inputs[0].ndim) if axis not in axes]
     rows = inputs[0].transpose(*rest, *axes).reshape(math.prod(shape_of(node)), -1)
-    totals = [reduce(builder.add, [builder.cast(x, node.dtype) for x in row]) for row in rows]
+    totals = [reduce(combine, [builder.cast(x, node.dtype) for x in row]) for row in rows]
     return _elements(totals, shape_of(node))
 
 
@@ -238,5 +244,6 @@ _RULES: dict[type[Op], _Rule] = {
     ScatterAdd: _scatter,
     ScatterSum: _scatter,
     Stack: _joined,
-    Sum: _sum,
+    Prod: _reduced,
+    Sum: _reduced,
 }
