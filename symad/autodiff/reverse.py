@@ -158,7 +158,8 @@ def _partial_adjoints(
         if product is None:
             continue
         partial = product
-        if product.type != edge.source.type:
+        wanted = edge.source.type
+        if product.type is not wanted and product.type != wanted:
             with creating(_context(edge, RoleKind.REPAIR, record.generation)):
                 partial = match(product, edge.source, sum_like)
                 known = guard.fit(known, product, partial, edge.source)
@@ -210,12 +211,14 @@ def _finished(edge: Edge, product: Any, local: Any, generation: int) -> Node | N
         raise InternalError(
             f"the reverse rule of {edge.consumer.op.name!r} returned {product!r}"
         )
-    final = _context(edge, RoleKind.PARTIAL, generation)
+    consumer = edge.consumer
+    role = Role(RoleKind.PARTIAL, generation, edge.source, consumer, edge.slot)
     if product.role is local:
-        product.role = final.role
+        product.role = role
         return product
-    with creating(final):  # the rule returned an existing node: its local derivative is 1
-        return identity(product)
+    # The rule returned an existing node: its local derivative is 1.
+    final = Creation(consumer.scope, consumer.site, role)
+    return Node(identity, (product,), product.type, origin=final)
 
 
 @overload

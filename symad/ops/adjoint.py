@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 
@@ -197,6 +197,17 @@ def _sum_type(a: Type, b: Type) -> Type:
     return TensorType(np.result_type(x.dtype, y.dtype), broadcast_shapes(x.shape, y.shape))
 
 
+def _are_alike(terms: Sequence[Operand]) -> TypeGuard[Sequence[Node]]:
+    """Return whether all terms are arrays of one type, which is not weak: most sum nodes."""
+    types = {id(term.type) if isinstance(term, Node) else None for term in terms}
+    first = terms[0]
+    return len(types) == 1 and isinstance(first, Node) and _is_strong(first.type)
+
+
+def _is_strong(type_: Type) -> bool:
+    return isinstance(type_, TensorType) and not type_.weak
+
+
 def add_n(terms: Sequence[Operand]) -> Node:
     """Return the sum of ``terms`` as one node.
 
@@ -218,7 +229,7 @@ def add_n(terms: Sequence[Operand]) -> Node:
     """
     if not terms:
         raise GraphTypeError("add_n needs at least one term")
-    nodes = as_nodes(*terms)
+    nodes = tuple(terms) if _are_alike(terms) else as_nodes(*terms)
     return identity(nodes[0]) if len(nodes) == 1 else apply(AddN(), *nodes)
 
 

@@ -72,7 +72,8 @@ def schedule(graph: Graph, has_native_code: bool) -> Schedule:
         Whether native segments are possible.
     """
     copied = copied_outputs(graph, sharing_of(graph))
-    outputs, copies = own_outputs(graph) if has_native_code else (graph.outputs, ())
+    outputs, made = own_outputs(graph) if has_native_code else (graph.outputs, ())
+    copies = frozenset(made)
     pairs = zip(copied, outputs, strict=True)
     copied = tuple(is_copied and output not in copies for is_copied, output in pairs)
     unsupported = set(graph.nodes)
@@ -82,7 +83,7 @@ def schedule(graph: Graph, has_native_code: bool) -> Schedule:
         parts = _Scheduler(graph, outputs, copies, unsupported).parts()
         apart = _split_stacks(graph, parts, unsupported)
         if not apart:
-            return Schedule(graph, tuple(outputs), frozenset(copies), copied, tuple(parts))
+            return Schedule(graph, tuple(outputs), copies, copied, tuple(parts))
         unsupported |= apart
 
 
