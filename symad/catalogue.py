@@ -72,11 +72,11 @@ INTERNAL = {
     "short_formula": "symad.graph.short_formula",
     **{f"{name}.": f"symad.{name}" for name in MODULES},  # whatever function of the module
     **dict.fromkeys(
-        "beta betainc betaincinv betaln binom boxcox boxcox1p comb entr erfcinv erfcx exp1 expi "
-        "expn exprel factorial gamma gammainc gammaincc gammaincinv gammasgn hyp1f1 hyp2f1 i0 "
-        "i0e i1 i1e inv_boxcox iv j0 j1 jv kl_div kv log1mexp log_expit log_ndtr loggamma logit "
-        "multigammaln ndtr ndtri poch rel_entr rgamma spence stdtr stdtrit xlog1py xlogy y0 y1 "
-        "yn yv zeta".split(),
+        "beta betainc betaincinv betaln binom boxcox boxcox1p comb entr erfcinv erfcx exp1 "
+        "expi expn exprel factorial gamma gammainc gammaincc gammaincinv gammasgn hyp1f1 "
+        "hyp2f1 i0 i0e i1 i1e inv_boxcox iv ive j0 j1 jv kl_div kv log1mexp log_expit "
+        "log_ndtr loggamma logit multigammaln ndtr ndtri poch rel_entr rgamma spence stdtr "
+        "stdtrit xlog1py xlogy y0 y1 yn yv zeta".split(),
         "symad.special",
     ),
 }

@@ -27,7 +27,7 @@ from symad.ops.nn import softmax as _softmax
 from symad.ops.reduce import sum
 from symad.ops.special import digamma, erf, erfc, erfinv, gammaln, polygamma
 from symad.ops.special import digamma as psi
-from symad.ops.special_bessel import iv, j0, j1, jv, kv, rgamma, y0, y1, yn, yv
+from symad.ops.special_bessel import iv, ive, j0, j1, jv, kv, rgamma, y0, y1, yn, yv
 from symad.ops.special_gamma import (
     beta,
     betainc,
@@ -73,7 +73,7 @@ __all__ = [
     "beta", "betainc", "betaincinv", "betaln", "binom", "boxcox", "boxcox1p", "comb", "digamma",
     "entr", "erf", "erfc", "erfcinv", "erfcx", "erfinv", "exp1", "expi", "expit", "expn", "exprel",
     "factorial", "gamma", "gammainc", "gammaincc", "gammaincinv", "gammaln", "gammasgn", "hyp1f1",
-    "hyp2f1", "i0", "i0e", "i1", "i1e", "inv_boxcox", "iv", "j0", "j1", "jv", "kl_div", "kv",
+    "hyp2f1", "i0", "i0e", "i1", "i1e", "inv_boxcox", "iv", "ive", "j0", "j1", "jv", "kl_div", "kv",
     "log1mexp", "log_expit", "log_ndtr", "log_softmax", "loggamma", "logit", "logsumexp",
     "multigammaln", "ndtr", "ndtri", "poch", "polygamma", "psi", "rel_entr", "rgamma", "softmax",
     "softplus", "spence", "stdtr", "stdtrit", "xlog1py", "xlogy", "y0", "y1", "yn", "yv", "zeta",

@@ -13,6 +13,7 @@ the gradient pass leave out shape repairs that are never needed.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -201,7 +202,7 @@ class StructureType:
     @property
     def keys(self) -> tuple[Any, ...]:
         """The keys in order."""
-        return tuple(key for key, _ in self.fields)
+        return tuple([key for key, _ in self.fields])
 
     def item(self, key: Any) -> Type | None:
         """Return the type of the item at ``key``, ``None`` where it is absent.
@@ -290,6 +291,21 @@ class SparseType:
 
 
 Type: TypeAlias = TensorType | StructureType | SparseType
+
+
+def total_nbytes(types: Sequence[Type]) -> int | None:
+    """Return the bytes of values of these types together; ``None`` if a size is not known.
+
+    Examples
+    --------
+    >>> total_nbytes([TensorType(np.dtype("float32"), (3,))] * 2)
+    24
+    """
+    distinct = {id(type_): type_ for type_ in types}  # far fewer than types
+    if not all([type_.is_static for type_ in distinct.values()]):
+        return None
+    return sum([n * distinct[key].nbytes for key, n in Counter(map(id, types)).items()])
+
 
 _SUPPORTED_KINDS = "fiub"
 

@@ -26,13 +26,16 @@ from queue import SimpleQueue
 ROOT = Path(__file__).resolve().parents[1]
 
 TESTS = {
-    "ops": ["ops", "autodiff", "backends/test_op_table_native.py", "passes/test_rules.py"],
+    "ops": [
+        "ops", "autodiff", "backends/test_op_table_native.py", "passes/test_rules.py", "functions",
+        "graph", "inspection/test_costs.py", "test_special.py", "test_nn.py",
+    ],
     "autodiff": ["autodiff", "ops", "test_testing.py", "inspection/test_find_nan.py"],
     "passes": ["passes", "plan", "backends/test_native_loops.py", "backends/test_differential.py"],
     "plan": ["plan", "runtime", "passes/test_golden_plans.py", "inspection", "tables"],
     "backends": ["backends", "runtime", "plan", "inspection/test_inside.py"],
     "runtime": ["runtime", "backends/test_native_safety.py", "inspection", "graph"],
-}
+}  # fmt: skip
 """The tests that should see a fault in each package, the most likely ones first."""
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {

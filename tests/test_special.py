@@ -24,8 +24,8 @@ UNARY = (
     "spence y0 y1 zeta"
 ).split()
 BINARY = (
-    "beta betaln binom boxcox boxcox1p comb gammainc gammaincc gammaincinv inv_boxcox iv jv kl_div "
-    "kv poch rel_entr xlog1py xlogy yv zeta"
+    "beta betaln binom boxcox boxcox1p comb gammainc gammaincc gammaincinv inv_boxcox iv ive jv "
+    "kl_div kv poch rel_entr xlog1py xlogy yv zeta"
 ).split()
 TERNARY = ["betainc", "betaincinv", "hyp1f1"]
 OTHERS = [
@@ -84,6 +84,34 @@ def test_values(name: str, count: int, dtype: str) -> None:
     np.testing.assert_allclose(native, numpy, rtol=tolerance)
     given = (np.isnan(expected) == number) & (name in GIVEN)
     np.testing.assert_allclose(numpy, np.where(given, numpy, expected), rtol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "float16"])
+def test_narrow_dtypes(dtype: str) -> None:
+    """Results have the dtype that is promised; unsigned orders do not wrap around in slopes."""
+    narrow = np.array([1, 2, 3], dtype)
+    counts = {**dict.fromkeys(UNARY, 1), **dict.fromkeys(BINARY, 2), **dict.fromkeys(TERNARY, 3)}
+    for name, count in {**counts, "hyp2f1": 4, "stdtr": 2, "stdtrit": 2}.items():
+        function = getattr(special, name)
+        xs = [sm.Variable(f"x{k}", dtype=dtype) for k in range(count)]
+        wide = [sm.Variable(f"w{k}") for k in range(count)]
+        scaled = lambda xs: [*xs[:-1], xs[-1] * 0.25]  # noqa: E731  (inside all domains)
+        y, z = function(*xs), function(*scaled(xs))
+        for backend in ("numpy", "native"):
+            found = sm.compile(xs, [y, z], backend=backend)(*[narrow] * count)
+            expected = sm.compile(wide, [function(*wide), function(*scaled(wide))], backend="numpy")
+            for node, value, want in zip((y, z), found, expected(*[narrow] * count), strict=True):
+                assert value.dtype == node.dtype, name
+                rounding = 4 * np.finfo(np.float16 if dtype == "float16" else node.dtype).eps
+                np.testing.assert_allclose(value, want, rtol=rounding, err_msg=name)
+    order, x = sm.Variable("n", dtype="uint8"), sm.Variable("x")
+    for name, sign in (("jv", -1), ("yv", -1), ("iv", 1), ("kv", 1)):
+        function = getattr(special, name)
+        slope = sm.gradients(function(order, x), x).eval({order: 0, x: 0.7})
+        outside = {"iv": 1, "kv": -1}.get(name, 1) * 0.5
+        exact = getattr(scipy.special, name)
+        want = outside * (exact(-1, 0.7) + sign * exact(1, 0.7))
+        assert slope == pytest.approx(want, rel=1e-13), name
 
 
 @pytest.mark.parametrize("name", TERNARY)

@@ -288,6 +288,66 @@ def test_multivariate_normal_by_default() -> None:
         stats.multivariate_normal.logpdf(sm.Variable("x"))
 
 
+@pytest.mark.parametrize("kind", COVARIANCES)
+def test_entropy_of_the_multivariate_normal_distribution(kind: str) -> None:
+    mean, cov = np.array([1.0, 2.0, 3.0]), COVARIANCES[kind]
+    m, c = sm.Variable("m", shape=mean.shape), sm.Variable("c", shape=cov.shape)
+    y = stats.multivariate_normal.entropy(m, c)
+    at = {m: mean, c: cov}
+    expected = scipy.stats.multivariate_normal.entropy(mean, cov)
+    assert y.eval(at) == pytest.approx(expected, rel=1e-14)
+    assert not sm.gradients(y, m, unused="zero").eval(at).any()
+    slope = sm.gradients(y, c).eval(at)
+    if kind == "number":
+        assert slope == pytest.approx(3 / 2 / 1.5)
+    else:
+        exact = np.linalg.inv(cov) if kind == "matrix" else 1 / cov
+        np.testing.assert_allclose((slope + slope.T) / 2, exact / 2, rtol=1e-13)
+    alone = stats.multivariate_normal.entropy(cov=2.0).eval()
+    assert alone == pytest.approx(scipy.stats.multivariate_normal.entropy(cov=2.0))
+
+
+ROOTS = {
+    "regular": np.array([[1.0, 0.0, 0.0], [0.5, 2.0, 0.0], [0.3, -1.0, 0.5]]),
+    "rank 2": np.array([[1.0, 0.0], [0.5, 2.0], [0.3, -1.0]]),
+    "rank 1": np.array([[1.0], [-2.0], [0.5]]),
+}
+
+
+@pytest.mark.parametrize("kind", ROOTS)
+def test_singular_covariances(kind: str) -> None:
+    root = ROOTS[kind]
+    rng = np.random.default_rng(2)
+    points = 0.5 + rng.normal(size=(4, root.shape[1])) @ root.T
+    r, x = sm.Variable("r", shape=root.shape), sm.Variable("x", shape=("points", 3))
+    cov = r @ r.T
+    y = stats.multivariate_normal.logpdf(x, [0.5, 0.5, 0.5], cov, allow_singular=True)
+    at = {r: root, x: points}
+    exact = scipy.stats.multivariate_normal([0.5] * 3, root @ root.T, allow_singular=True)
+    np.testing.assert_allclose(y.eval(at), exact.logpdf(points), rtol=1e-12)
+    density = stats.multivariate_normal.pdf(x, 0.5, cov, allow_singular=True)
+    np.testing.assert_allclose(density.eval(at), exact.pdf(points), rtol=1e-12)
+    if kind == "regular":
+        plain = stats.multivariate_normal.logpdf(x, [0.5, 0.5, 0.5], cov)
+        for one, other in zip(*(sm.gradients(sm.sum(f), [r, x]) for f in (y, plain)), strict=True):
+            np.testing.assert_allclose(one.eval(at), other.eval(at), rtol=1e-9)
+    else:
+        slope = sm.gradients(sm.sum(y), x).eval(at)
+        expected = -(points - 0.5) @ np.linalg.pinv(root @ root.T)
+        np.testing.assert_allclose(slope, expected, rtol=1e-9)
+        # a scale of all directions: d ln p / d ln s = (squares - rank)
+        s = sm.Variable("s", shape=())
+        scaled = stats.multivariate_normal.logpdf(x, 0.5, s * s * cov, allow_singular=True)
+        squares = -np.sum(slope * (points - 0.5), 1)
+        found = sm.gradients(sm.sum(scaled), s).eval({**at, s: 1.0})
+        assert found == pytest.approx(np.sum(squares - root.shape[1]), rel=1e-9)
+        beside = points + np.linalg.svd(root)[0][:, -1]
+        assert (y.eval({**at, x: beside}) == -np.inf).all()
+    indefinite = np.diag([1.0, -1.0, 0.0])
+    negative = stats.multivariate_normal.logpdf(x, cov=indefinite, allow_singular=True)
+    assert np.isnan(negative.eval({x: points})).all()
+
+
 def test_dirichlet() -> None:
     shares = np.array([[0.2, 0.1, 0.0], [0.3, 0.1, 0.4], [0.5, 0.8, 0.6]])
     weights = np.array([1.0, 2.5, 0.7])

@@ -30,6 +30,7 @@ WORKLOADS: dict[str, Workload] = {
         calls.CALL_FORMS,
         calls.SHAPES_IN_TURN,
         calls.SIZE_AS_VALUE,
+        *scalar_programs.OF_NUMBERS,
         small_matrix.SMALL_MATRIX,
         elementwise.VALUE,
         elementwise.GRADIENT,

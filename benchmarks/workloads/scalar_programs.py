@@ -135,3 +135,6 @@ ROBOT_ARM = Workload(
     implementations=by_library(same_for(LIBRARIES, distance), wrt=range(len(ARM))),
     targets=(times_faster(1, "casadi"),),
 )
+
+OF_NUMBERS = (ROBOT_ARM, NUMBERS_60, NUMBERS_100, NUMBERS_1000, CHAIN)
+"""The workloads in which no value is an array."""

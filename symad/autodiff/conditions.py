@@ -7,8 +7,9 @@ converted to nodes only when it is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
+from itertools import combinations
 
 from symad.graph.node import Constant, Node
 from symad.graph.op import call
@@ -198,9 +199,11 @@ def _simplified(formula: Formula) -> Formula:
     """Return ``formula`` without terms that others imply; (a and c) or (a and not c) is a."""
     pending = True
     while pending and len(formula) > 1:
-        pending = False
+        if EVERYWHERE <= formula:
+            return EVERYWHERE
+        pending, shortest = False, min(map(len, formula))
         for term in sorted(formula, key=_order):
-            if any(other < term for other in formula):
+            if any(part in formula for part in _parts(term, shortest)):
                 formula, pending = formula - {term}, True
                 break
             twin = _twin(term, formula)
@@ -208,6 +211,12 @@ def _simplified(formula: Formula) -> Formula:
                 formula, pending = (formula - {term, twin}) | {term & twin}, True
                 break
     return formula
+
+
+def _parts(term: Term, shortest: int) -> Iterator[Term]:
+    """Yield the terms that ``term`` implies, apart from itself: a few, since terms are short."""
+    for size in range(shortest, len(term)):
+        yield from map(frozenset, combinations(term, size))
 
 
 def _twin(term: Term, formula: Formula) -> Term | None:

@@ -24,7 +24,7 @@ from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
 from symad.ops.adjoint import broadcast_like, match, sum_like
 from symad.ops.base import Elementwise, JointlyLinear, as_number, as_truth, mask, tensor_types
-from symad.ops.body import WithBody, present, results_of
+from symad.ops.body import WithBody, results_of, together
 from symad.ops.structure import (
     MakeStructure,
     StructureItem,
@@ -281,17 +281,14 @@ class Guard:
             for (v, _), y in zip(found, outs, strict=True)
         ]
         known = [self._known_where(c, formulas) for _, c in found]
-        if not present(terms):
+        total = together(terms, out)
+        if total is None:
             return []
-        if not is_structure(out):
-            total = present(terms)[0]
+        if is_structure(out):
+            pairs = zip(_keys(out), known, strict=True)
+            self.note(total, Known({key: facts.active for key, facts in pairs}))
+        else:
             self.note(total, known[0])
-            return [total]
-        keys = _keys(out)
-        assert isinstance(out.type, StructureType)
-        op_of = MakeStructure(out.type.kind, keys, tuple(v is not None for v in terms))
-        total = apply(op_of, *present(terms))
-        self.note(total, Known({key: k.active for key, k in zip(keys, known, strict=True)}))
         return [total]
 
     def _conditions(

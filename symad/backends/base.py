@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -37,7 +37,6 @@ class Program(Protocol):
         """Run once, and return the computed nodes in order, each with its seconds."""
 
 
-@runtime_checkable
 class DirectProgram(Program, Protocol):
     """A program that can take the values of a call without intermediate Python code."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from symad.graph.node import Node
+from symad.ops.body import WithBody
 from symad.types import TensorType
 
 
@@ -57,7 +58,9 @@ def operations_of(node: Node) -> Operations:
     Operations(multiplications=60, additions=45, functions=0)
     """
     op = node.op
-    if op is None or not isinstance(node.type, TensorType):
+    if isinstance(op, WithBody):
+        return _operations_inside(op, op.steps(*[source.type for source in node.inputs]))
+    if op is None or not isinstance(node.type, TensorType) or not node.type.is_static:
         return Operations()
     size = size_of(node.type)
     work = op.flops(node.type, *[source.type for source in node.inputs])
@@ -71,6 +74,12 @@ def operations_of(node: Node) -> Operations:
         case "products":
             return Operations(work // 2, max(0, work - work // 2 - size))
     return Operations(functions=size if work else 0)
+
+
+def _operations_inside(op: WithBody, steps: int) -> Operations:
+    """Return the operations of ``steps`` runs of the bodies."""
+    inside = [node for b in op.bodies for node in b.nodes if node not in set(b.inputs)]
+    return steps * operations_of_all(inside)
 
 
 def operations_of_all(nodes: Iterable[Node]) -> Operations:

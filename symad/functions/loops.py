@@ -182,7 +182,7 @@ def length_of(rows: Sequence[Node], length: Any) -> tuple[Node, Dimension]:
             f"scan: the length is {type_}; it must be one integer",
             remedy='Declare it: sm.Variable("n", shape=(), dtype="int64").',
         )
-    return cast(node, "int64"), dimension
+    return node if type_.dtype == np.int64 else cast(node, "int64"), dimension
 
 
 def _traced(

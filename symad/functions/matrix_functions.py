@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -384,15 +385,12 @@ def block_diag(*arrays: Operand) -> Node:
            [0., 0., 3.]])
     """
     blocks = [_as_matrix(as_node(x)) for x in arrays or ([[]],)]
+    before = [*accumulate([axis_size(block, 1) for block in blocks], initial=0)]
     rows = []
-    for k, block in enumerate(blocks):
-        height, dtype = axis_size(block, 0), block.dtype
-        parts = [
-            block if j == k else zeros((height, axis_size(other, 1)), dtype)
-            for j, other in enumerate(blocks)
-        ]
-        rows.append(concat(parts, 1) if len(parts) > 1 else block)
-    return concat(rows, 0) if len(rows) > 1 else rows[0]
+    for block, left, right in zip(blocks, before, before[1:], strict=False):
+        sides = [zeros((axis_size(block, 0), n), block.dtype) for n in (left, before[-1] - right)]
+        rows.append(concat([sides[0], block, sides[1]], 1))
+    return concat(rows, 0) if len(rows) > 1 else blocks[0]
 
 
 def _as_matrix(x: Node) -> Node:

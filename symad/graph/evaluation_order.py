@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.graph.traverse import topological_order
-from symad.types import StructureType
+from symad.types import StructureType, total_nbytes
 
 _LEAST = 1 << 16
 """A graph whose values take fewer bytes in total keeps its order,"""
@@ -43,15 +43,12 @@ def frugal_order(graph: Graph) -> tuple[Node, ...]:
     given = set(graph.inputs)
     leaves = [node for node in graph.nodes if node.op is None or node in given]
     computed = [node for node in graph.nodes if node.op is not None and node not in given]
-    types = {id(node.type): node.type for node in computed}  # far fewer than nodes
-    if all(type_.is_static for type_ in types.values()):
-        counts = Counter([id(node.type) for node in computed])
-        size = sum(count * types[key].nbytes for key, count in counts.items())
-        if size >= max(_LEAST, _LEAST_EACH * len(computed)):
-            uses = _Uses(graph, computed)
-            deep_last = [node for node in _deep_last(graph) if node in uses.sizes]
-            orders = [*(_Greedy(uses).order(way) for way in (deep_last, computed)), computed]
-            computed = min(orders, key=uses.peak)
+    size = total_nbytes([node.type for node in computed])
+    if size is not None and size >= max(_LEAST, _LEAST_EACH * len(computed)):
+        uses = _Uses(graph, computed)
+        deep_last = [node for node in _deep_last(graph) if node in uses.sizes]
+        orders = [*(_Greedy(uses).order(way) for way in (deep_last, computed)), computed]
+        computed = min(orders, key=uses.peak)
     return (*leaves, *computed)
 
 

@@ -184,7 +184,7 @@ class Op:
     def kernel(self) -> Callable[..., Any]:
         """Return the function of arrays that computes this op, with its attributes bound."""
         function = resolve(type(self).numpy)
-        keywords = self.attributes()
+        keywords = self.attributes() if self._fields else {}
         return partial(function, **keywords) if keywords else function
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:

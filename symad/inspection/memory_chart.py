@@ -108,6 +108,8 @@ class MemoryChart(Tabular):
             yield f"{crossing} from the forward to the backward part: {format_bytes(kept)}."
         arena = format_bytes(self.use.peak)
         yield f"With shared memory, aligned to 64 bytes, all buffers take {arena}."
+        if self.use.has_unknown:
+            yield "Stacks of loops whose number of steps the call decides are not counted."
         if hidden:
             buffers = counted(hidden, "buffer is", "buffers are")
             yield f"{buffers} not shown; the chart shows the largest of each kind."

@@ -188,14 +188,13 @@ def _sum_type(a: Type, b: Type) -> Type:
     if isinstance(a, StructureType) and isinstance(b, StructureType):
         if (a.kind, a.keys) != (b.kind, b.keys):
             raise GraphTypeError(f"structures {a} and {b} cannot be added")
-        pairs = zip(a.fields, b.fields, strict=True)
-        return StructureType(a.kind, tuple((key, _sum_item(x, y)) for (key, x), (_, y) in pairs))
+        fields = [
+            (key, x if y is None else y if x is None else _sum_type(x, y))
+            for (key, x), (_, y) in zip(a.fields, b.fields, strict=True)
+        ]
+        return StructureType(a.kind, tuple(fields))
     x, y = tensor_types(a, b)
     return TensorType(np.result_type(x.dtype, y.dtype), broadcast_shapes(x.shape, y.shape))
-
-
-def _sum_item(a: Type | None, b: Type | None) -> Type | None:
-    return (b if a is None else a) if a is None or b is None else _sum_type(a, b)
 
 
 def add_n(terms: Sequence[Operand]) -> Node:

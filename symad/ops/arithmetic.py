@@ -202,14 +202,19 @@ def _by_base(v: Node, y: Node, x: Node, c: Node) -> Node:
     if isinstance(c, Constant):
         less = Constant(np.where(c.value == 0, 0, c.value - 1), c.dtype)
         return v * (c * (x if (less.value == 1).all() else power(x, less)))
-    return v * power_slope(x, c)
+    return v * power_slope(x, _floating(c, y))
 
 
 def _by_exponent(v: Node, y: Node, x: Node, c: Node) -> Node:
     """Return v x^c ln x; where x is 0 the logarithm counts as 0."""
     if isinstance(x, Constant) and x.value.all():
         return v * (y * call("log", x))
-    return v * apply(power_log, y, x, c)
+    return v * apply(power_log, y, _floating(x, y), c)
+
+
+def _floating(operand: Node, y: Node) -> Node:
+    """Return an integer operand of a power in the dtype of the power."""
+    return operand if operand.type.is_float else call("cast", operand, y.dtype)
 
 
 def _slope_of_power(b: ScalarBuilder, x: Value, c: Value) -> Value:

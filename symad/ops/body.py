@@ -108,6 +108,12 @@ class WithBody(Op):
         """Return the tangent of each result of the op, for ``tangents`` of its inputs."""
         raise NotImplementedError
 
+    def forward_terms(
+        self, tangents: Sequence[Node | None], out: Node, *inputs: Node
+    ) -> list[Node | None]:
+        found = self.forward_all(tangents, None, out, *inputs)
+        return [together([v for v, _ in found], out)]
+
     def flops(self, result: Any, *types: Any) -> int:
         return max(total_cost(body).flops for body in self.bodies)
 
@@ -123,6 +129,10 @@ class WithBody(Op):
     def kernel(self) -> Callable[..., Any]:
         raise InternalError(f"{self.name} must be compiled by a backend, which compiles its body")
 
+
+    def steps(self, *types: Any) -> int:
+        """Return how often the bodies run, as far as it is known; else 1."""
+        return 1
 
     def own_inputs(self) -> int:
         """Return how many of a body's first inputs do not represent inputs of the op as they are.
@@ -178,6 +188,17 @@ def results_of(out: Node) -> list[Node]:
     if not isinstance(out.type, StructureType):
         return [out]
     return [structure_item(out, key) for key in out.type.keys]
+
+
+def together(values: Sequence[Node | None], out: Node) -> Node | None:
+    """Return values for the results of an op as one node like ``out``; ``None`` if all are."""
+    if not isinstance(out.type, StructureType):
+        return values[0]
+    present_values = present(values)
+    if not present_values:
+        return None
+    is_present = tuple(value is not None for value in values)
+    return apply(MakeStructure(out.type.kind, out.type.keys, is_present), *present_values)
 
 
 def result_type(types: Sequence[Type]) -> Type:

@@ -77,11 +77,14 @@ class Map(WithOneBody):
         elements = [element_type(type_) for type_ in types[: self.sequences]]
         return (*elements, *types[self.sequences :])
 
+    def steps(self, *types: Any) -> int:
+        return int(types[0].shape[0])
+
     def flops(self, result: Any, *types: Any) -> int:
-        return int(types[0].shape[0]) * total_cost(self.body).flops
+        return self.steps(*types) * total_cost(self.body).flops
 
     def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
-        length, body = int(types[0].shape[0]), total_cost(self.body)
+        length, body = self.steps(*types), total_cost(self.body)
         return length * body.bytes_read, length * body.bytes_written
 
     def kernel_of(self, *programs: Program) -> Callable[..., Any]:

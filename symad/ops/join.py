@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -63,10 +65,33 @@ class Concat(JointlyLinear):
         return TensorType(dtype, tuple(shape))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
-        return apply(ConcatPart(self.axis, slot), adjoint, *inputs)
+        ends = _ends(out, self.axis)
+        if ends is None:
+            return apply(ConcatPart(self.axis, slot), adjoint, *inputs)
+        return index_array(adjoint, along_axis(self.axis, slice(*ends[slot : slot + 2])))
 
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         return along_axis_of_rows(self, out, batched, inputs)
+
+
+_ENDS: WeakKeyDictionary[Node, list[int] | None] = WeakKeyDictionary()
+
+
+def _ends(out: Node, axis: int) -> list[int] | None:
+    """Return 0 and where each input of a concatenation ends, if all sizes are known.
+
+    This is kept, since it is needed for each of perhaps thousands of inputs.
+    """
+    if out not in _ENDS:
+        sizes = [_size_along(x.type, axis) for x in out.inputs]
+        known = [size for size in sizes if isinstance(size, int)]
+        _ENDS[out] = list(accumulate(known, initial=0)) if len(known) == len(sizes) else None
+    return _ENDS[out]
+
+
+def _size_along(type_: Type, axis: int) -> Dimension | None:
+    assert isinstance(type_, TensorType)
+    return None if isinstance(type_.shape, UnknownShape) else type_.shape[axis]
 
 
 def _unify(shapes: Sequence[KnownRank], axis: int) -> KnownRank:

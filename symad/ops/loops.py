@@ -163,14 +163,13 @@ class Scan(WithOneBody):
             carry = run(self.body, given)[: self.carries]
 
     def flops(self, result: Any, *types: Any) -> int:
-        return self._length() * total_cost(self.body).flops
+        return self.steps() * total_cost(self.body).flops
 
     def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
-        length, body = self._length(), total_cost(self.body)
+        length, body = self.steps(), total_cost(self.body)
         return length * body.bytes_read, length * body.bytes_written
 
-    def _length(self) -> int:
-        """Return the number of steps; 1 if it is not known."""
+    def steps(self, *types: Any) -> int:
         return self.length if isinstance(self.length, int) else 1
 
     def differentiable(self, slot: int) -> bool:
@@ -414,7 +413,12 @@ class While(WithBody):
             yield f"step {step}", self.body, [*carry, *shared]
             carry = run(self.body, [*carry, *shared])[: self.carries]
 
+    def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
+        cost = total_cost(self.condition) + total_cost(self.body)
+        return cost.bytes_read, cost.bytes_written
+
     def flops(self, result: Any, *types: Any) -> int:
+        """Return the operations of one step: how many there are is not known."""
         return total_cost(self.condition).flops + total_cost(self.body).flops
 
     def differentiable(self, slot: int) -> bool:

@@ -10,12 +10,13 @@ import numpy as np
 from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, fixed, reals, special_points
-from symad.ops.base import Elementwise, Operand, Unary, as_nodes, register
+from symad.ops.arithmetic import sign
+from symad.ops.base import Elementwise, Operand, Unary, register
 from symad.ops.comparison import where
 from symad.ops.rounding import trunc
 from symad.ops.special import digamma
 from symad.ops.special_gamma import gamma
-from symad.ops.special_series import refused, scipy_dtype
+from symad.ops.special_series import reals_of, refused, scipy_dtype
 from symad.ops.trigonometric import cos, sin
 
 
@@ -25,7 +26,7 @@ class _Bessel(Elementwise):
     operations = SPECIAL
 
     def __call__(self, v: Operand, z: Operand) -> Node:
-        return apply(self, *as_nodes(v, z))
+        return apply(self, *reals_of(v, z))
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return scipy_dtype(*dtypes)
@@ -111,6 +112,37 @@ class BesselIOfAnyOrder(_Bessel):
         Sample(lambda x: iv(0, x), [reals(3, 2)], lambda x: np.i0(x)),
         Sample(lambda x: iv(0.5, x), [reals(3, low=0.5)],
                lambda x: np.sqrt(2 / (np.pi * x)) * np.sinh(x), label="half"),
+    )  # fmt: skip
+
+
+class ScaledBesselIOfAnyOrder(_Bessel):
+    """Return I_v(z) e^-abs(z), which does not overflow, element by element: see :func:`iv`.
+
+    With Î for this function, 2 Î_v' = Î_(v-1) + Î_(v+1) - 2 sign(z) Î_v.  A derivative with respect
+    to the order is refused.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> sm.special.ive(1, sm.constant([2.0, 1000.0])).eval()
+    array([0.21526929, 0.01261094])
+    """
+
+    name = "ive"
+    numpy = "scipy.special.ive"
+    latex = r"I_{{{0}}}({1}) e^{{-|{1}|}}"
+    chain = (
+        refused("ive", "the order"),
+        lambda v, y, n, x: v * (0.5 * (ive(n - 1, x) + ive(n + 1, x)) - sign(x) * y),
+    )
+    samples = (
+        Sample(lambda x: ive(0, x), [reals(3, 2, low=0.3)], lambda x: np.i0(x) * np.exp(-x)),
+        Sample(lambda x: ive(2, x), [reals(3, high=-0.3)], label="x < 0"),
+        Sample(lambda x: ive(0.5, x), [reals(3, low=0.5)],
+               lambda x: np.sqrt(2 / (np.pi * x)) * np.sinh(x) * np.exp(-x), label="half"),
+        special_points(
+            lambda x: ive(1, x), [fixed([0.0, np.nan])], lambda x: np.array([0.0, np.nan], x.dtype)
+        ),
     )  # fmt: skip
 
 
@@ -269,6 +301,7 @@ def _slope_of_rgamma(y: Node, x: Node) -> Node:
 jv: BesselJ = register(BesselJ())
 yv: BesselY = register(BesselY())
 iv: BesselIOfAnyOrder = register(BesselIOfAnyOrder())
+ive: ScaledBesselIOfAnyOrder = register(ScaledBesselIOfAnyOrder())
 kv: BesselK = register(BesselK())
 rgamma: Unary = register(ReciprocalGamma())
 register(j0, in_expressions=True, numpy="special.j0")

@@ -18,7 +18,7 @@ from symad.ops.comparison import equal, minimum, where
 from symad.ops.exponential import exp
 from symad.ops.special import digamma, gammaln, polygamma
 from symad.ops.special_logarithms import xlog1py, xlogy
-from symad.ops.special_series import refused, scipy_dtype
+from symad.ops.special_series import reals_of, refused, scipy_dtype
 
 _POLES = "The gamma function has poles at 0, -1, -2, ..."
 
@@ -560,7 +560,7 @@ def zeta(x: Operand, q: Operand = 1.0) -> Node:
     >>> sm.special.zeta(sm.constant([2.0, -1.0])).eval()  # π²/6, -1/12
     array([ 1.64493407, -0.08333333])
     """
-    return apply(Zeta(), *as_nodes(x, q))
+    return apply(Zeta(), *reals_of(x, q))
 
 
 gamma: Unary = register(Gamma())

@@ -30,6 +30,13 @@ def real(x: Operand) -> Node:
     return cast(node, scipy_dtype(node.dtype))
 
 
+def reals_of(*values: Operand) -> list[Node]:
+    """Return operands in the dtype in which SciPy computes a function of all of them."""
+    nodes = as_nodes(*values)
+    dtype = scipy_dtype(*(node.dtype for node in nodes))
+    return [cast(node, dtype) for node in nodes]
+
+
 def refused(name: str, parameter: str) -> Chain:
     """Return the rule for a parameter by which the derivative is not known: it raises."""
 
@@ -74,7 +81,7 @@ class Hyp1F1(Elementwise):
     )  # fmt: skip
 
     def __call__(self, a: Operand, b: Operand, x: Operand) -> Node:
-        return apply(self, *as_nodes(a, b, x))
+        return apply(self, *reals_of(a, b, x))
 
 
 class Hyp2F1(Elementwise):
@@ -111,7 +118,7 @@ class Hyp2F1(Elementwise):
     )  # fmt: skip
 
     def __call__(self, a: Operand, b: Operand, c: Operand, x: Operand) -> Node:
-        return apply(self, *as_nodes(a, b, c, x))
+        return apply(self, *reals_of(a, b, c, x))
 
 
 class ExpRel(Unary):
@@ -397,7 +404,7 @@ def expn(n: int, x: Operand) -> Node:
             f"the order of expn is {n!r}",
             remedy="It must be a Python integer of at least 0: sm.special.expn(2, x).",
         )
-    node = as_node(x)
+    node = real(x)
     if n == 0:
         return exp(-node) / node
     return exp1(node) if n == 1 else apply(ExpN(n), node)

@@ -10,10 +10,10 @@ import numpy as np
 from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, fixed, reals, special_points
-from symad.ops.base import Elementwise, Operand, as_nodes, register
+from symad.ops.base import Elementwise, Operand, register
 from symad.ops.exponential import exp, log, log1p
 from symad.ops.special_gamma import poch
-from symad.ops.special_series import refused, scipy_dtype
+from symad.ops.special_series import reals_of, refused, scipy_dtype
 
 
 def student_log_density(z: Node, df: Node) -> Node:
@@ -50,7 +50,7 @@ class StudentCumulative(Elementwise):
     )  # fmt: skip
 
     def __call__(self, df: Operand, t: Operand) -> Node:
-        return apply(self, *as_nodes(df, t))
+        return apply(self, *reals_of(df, t))
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return scipy_dtype(*dtypes)
@@ -87,7 +87,7 @@ class StudentQuantile(Elementwise):
     )  # fmt: skip
 
     def __call__(self, df: Operand, p: Operand) -> Node:
-        return apply(self, *as_nodes(df, p))
+        return apply(self, *reals_of(df, p))
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return scipy_dtype(*dtypes)

@@ -47,7 +47,7 @@ class MakeStructure(Op):
         rest = iter(types)
         pairs = zip(self.keys, self.present, strict=True)
         return StructureType(
-            self.kind, tuple((key, next(rest) if there else None) for key, there in pairs)
+            self.kind, tuple([(key, next(rest) if there else None) for key, there in pairs])
         )
 
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
@@ -178,7 +178,7 @@ def only_item(like: Node, key: Any, value: Node) -> Node:
     """Return a structure with the keys of ``like`` in which only ``key`` is present."""
     assert isinstance(like.type, StructureType)
     keys = like.type.keys
-    return apply(MakeStructure(like.type.kind, keys, tuple(k == key for k in keys)), value)
+    return apply(MakeStructure(like.type.kind, keys, tuple([k == key for k in keys])), value)
 
 
 def items_of(node: Node) -> list[Node]:

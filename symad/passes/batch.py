@@ -20,7 +20,7 @@ from symad.ops.body import WithBody, placeholder, results_of
 from symad.ops.control import Call, Map, element_type
 from symad.ops.structure import items_of, nest, structure
 from symad.passes.batch_bodies import batch_bodies
-from symad.types import Type
+from symad.types import StructureType, TensorType, Type
 
 _MOST_BYTES = 1 << 26
 """How many bytes the intermediate values of a map may take in any case, all elements together,"""
@@ -72,9 +72,11 @@ def _expanded(op: Map, inputs: Sequence[Node]) -> Node | None:
 
 
 def _is_static(body: Graph) -> bool:
-    """Return whether all sizes in a body, and in the bodies of its ops, are known."""
+    """Return whether a body has arrays of known sizes only, and so have the bodies of its ops."""
     inside = [b for node in body.nodes if isinstance(node.op, WithBody) for b in node.op.bodies]
-    return all(node.type.is_static for node in body.nodes) and all(map(_is_static, inside))
+    types = [node.type for node in body.nodes]
+    are_arrays = all(isinstance(type_, (TensorType, StructureType)) for type_ in types)
+    return are_arrays and all(type_.is_static for type_ in types) and all(map(_is_static, inside))
 
 
 def _empty(type_: Type) -> Node:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from symad.graph.cost import cost_of
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node, apply
 from symad.graph.op import call
@@ -32,6 +33,7 @@ def split_loops(
     graph: Graph,
     reorders_sums: bool = True,
     simplified: Callable[[Graph], Graph] = lambda body: body,
+    least_work: int = 0,
 ) -> Graph:
     """Return ``graph`` whose scans compute for all steps at once what does not need their carries.
 
@@ -43,6 +45,10 @@ def split_loops(
         Whether carries that only add up terms may become sums.
     simplified : callable
         Returns the body of a loop in a simpler form, in which equal values are one node.
+    least_work : int
+        The least operations outside of the loop for each number that is stored between its parts.
+        Products of matrices have many, and are faster for all steps at once; elementwise ops are
+        slower then, if loops are machine code: their values no longer fit the caches.
 
     Examples
     --------
@@ -61,6 +67,8 @@ def split_loops(
         op = node.op.with_attributes(body=simplified(node.op.body))
         parts = _Parts.of(op, reorders_sums)
         if parts is None or parts.stored * _length(op) > _most_bytes(new):
+            return new
+        if parts.work < least_work * parts.numbers:
             return new
         results = _rebuilt(op, parts, inputs)
         return results[0] if len(results) == 1 else structure(tuple(results))
@@ -100,6 +108,10 @@ class _Parts:
         The values of ``before`` that are used later, and those of the loop that are used after it.
     stored : int
         The bytes of these values in each step.
+    numbers : int
+        How many numbers these are, with those that are stored anyway.
+    work : int
+        The operations outside of the loop, for each step.
     """
 
     sums: dict[int, Node]
@@ -108,6 +120,8 @@ class _Parts:
     early: list[Node]
     late: list[Node]
     stored: int
+    numbers: int
+    work: int
 
     @staticmethod
     def of(op: Scan, reorders_sums: bool) -> _Parts | None:
@@ -144,7 +158,9 @@ class _Parts:
             return None
         made = {*body.outputs, *body.inputs}
         stored = sum(node.type.nbytes for node in (*early, *late) if node not in made)
-        return _Parts(sums, before, loop, early, late, stored)
+        numbers = sum(node.type.size for node in (*early, *late))
+        work = sum(cost_of(node).flops for node in (*before, *after))
+        return _Parts(sums, before, loop, early, late, stored, numbers, work)
 
 
 def _sums(op: Scan) -> dict[int, Node]:

@@ -109,7 +109,8 @@ def _narrowed(op: WithBody, used: set[int]) -> _Narrow:
         else Graph([graph.outputs[k] for k in outputs], graph.inputs)
         for graph in op.bodies
     ]
-    graphs, slots = _without_unused(graphs, carries)
+    # A sequence says how many rows a map has, even if no row reads it.
+    graphs, slots = _without_unused(graphs, [0] if isinstance(op, Map) else carries)
     places = {k: place for place, k in enumerate(outputs)}
     places[len(uses)] = len(outputs)  # the number of steps of a while loop
     new = op.with_bodies(*graphs)
@@ -124,13 +125,16 @@ def _narrowed(op: WithBody, used: set[int]) -> _Narrow:
 
 
 def _without_unused(
-    graphs: Sequence[Graph], carries: Iterable[int]
+    graphs: Sequence[Graph], needed: Iterable[int]
 ) -> tuple[list[Graph], list[int]]:
-    """Return bodies without the inputs that none of them uses, and the slots that are left."""
+    """Return bodies without the inputs that none of them uses, and the slots that are left.
+
+    Slots that are ``needed`` stay.
+    """
     nodes = {node for graph in graphs for node in graph.nodes}
     count = len(graphs[0].inputs)
     keep = {k for k in range(count) if any(graph.inputs[k] in nodes for graph in graphs)}
-    slots = sorted(keep.union(carries))
+    slots = sorted(keep.union(needed))
     return [Graph(graph.outputs, [graph.inputs[k] for k in slots]) for graph in graphs], slots
 
 
@@ -213,7 +217,7 @@ def _hoisted(op: WithBody, inputs: Sequence[Node]) -> tuple[WithBody, Sequence[N
 def _moved(op: WithBody, body: Graph, inputs: Sequence[Node]) -> dict[Node, Node]:
     """Return the nodes of a body that are computed outside and used inside, with their twins.
 
-    A view is made inside, from what it shows.
+    A view is made inside, from what it shows, but the item of a structure outside.
     """
     runs = _has_steps(op, inputs)
     own = op.own_inputs()
@@ -229,7 +233,8 @@ def _moved(op: WithBody, body: Graph, inputs: Sequence[Node]) -> dict[Node, Node
                 twins[node] = Node(node.op, tuple(found), node.type, node.name)
     used = set(body.outputs)
     for node in reversed(body.nodes):
-        if node.op is not None and (node not in twins or (node in used and node.op.is_view)):
+        is_view = node.op is not None and node.op.is_view and not isinstance(node.op, StructureItem)
+        if node.op is not None and (node not in twins or (node in used and is_view)):
             twins.pop(node, None)
             used.update(node.inputs)
     return {node: twin for node, twin in twins.items() if node in used and node not in outer}

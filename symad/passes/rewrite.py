@@ -17,6 +17,7 @@ from symad.graph.graph import Graph, descend, rebuild
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.graph.provenance import creating
+from symad.ops.shape import BroadcastTo
 from symad.passes.rule import LOOKED_AT, AnyRule, Procedure
 
 _MOST_REWRITES = 64
@@ -43,7 +44,7 @@ class Rewriting(NamedTuple):
 
 Recorder = Callable[[Rewriting], None]
 Form = tuple[Any, ...]
-"""What :func:`form_of` returns."""
+"""What :meth:`RuleSet.form_of` returns."""
 
 
 class RuleSet:
@@ -56,36 +57,51 @@ class RuleSet:
 
     @cached_property
     def _by_root(self) -> dict[type, list[int]]:
-        """The numbers of the rules for each class of ops."""
+        """The places of the rules for each class of ops."""
         found: dict[type, list[int]] = {}
-        for number, rule in enumerate(self.rules):
+        for place, rule in enumerate(self.rules):
             for root in rule.roots:
-                found.setdefault(root, []).append(number)
+                found.setdefault(root, []).append(place)
         return found
+
+    @cached_property
+    def _numbers(self) -> frozenset[Any]:
+        """The numbers among the inputs of roots."""
+        return frozenset([rule.number for rule in self.rules])
+
+    def form_of(self, node: Node) -> Form:
+        """Return what the rules to try at a node depend on.
+
+        That is the class of its op, whether its two inputs are the same, the numbers of rules among
+        the inputs, and the classes of the first inputs.
+        """
+        inputs = node.inputs
+        is_twice = len(inputs) == 2 and inputs[0] is inputs[1]
+        heads = [Constant if type(x) is Constant else type(x.op) for x in inputs[:LOOKED_AT]]
+        numbers: tuple[Any, ...] = ()
+        if Constant in heads:
+            values = [x.value.item() for x in inputs if type(x) is Constant and not x.value.ndim]
+            numbers = tuple([value for value in values if value in self._numbers])
+        return type(node.op), is_twice, numbers, *heads
 
     def of(self, form: Form) -> tuple[AnyRule, ...]:
         """Return the rules that may match nodes of a form."""
         found = self._of.get(form)
         if found is None:
-            is_twice, kind, *heads = form
+            kind, is_twice, numbers, *heads = form
             suited = self._of_kind.get(kind)
             if suited is None:
-                numbers = {n for base in kind.__mro__ for n in self._by_root.get(base, ())}
-                suited = self._of_kind[kind] = [self.rules[n] for n in sorted(numbers)]
-            found = tuple(
-                [r for r in suited if (is_twice or not r.is_twice) and r.may_match(kind, heads)]
-            )
+                places = {n for base in kind.__mro__ for n in self._by_root.get(base, ())}
+                suited = self._of_kind[kind] = [self.rules[n] for n in sorted(places)]
+            known = {None, *numbers}
+            found = tuple([
+                rule for rule in suited
+                if (is_twice or not rule.is_twice)
+                and (rule.number in known or BroadcastTo in heads)
+                and rule.may_match(kind, heads)
+            ])  # fmt: skip
             self._of[form] = found
         return found
-
-
-def form_of(node: Node) -> Form:
-    """Return the classes of a node's op and of its first inputs, by which rules are selected, and
-    whether its two inputs are the same."""
-    inputs = node.inputs
-    is_twice = len(inputs) == 2 and inputs[0] is inputs[1]
-    heads = [Constant if type(x) is Constant else type(x.op) for x in inputs[:LOOKED_AT]]
-    return is_twice, type(node.op), *heads
 
 
 def rewrite(
@@ -248,8 +264,8 @@ class RewriteWalk:
         return (node, 0) if new is None else (new, 1)
 
     def _with_final_inputs(self, node: Node) -> Node:
-        final, inputs = self.final, node.inputs
-        new = tuple([final[source] for source in inputs])
+        inputs = node.inputs
+        new = tuple(map(self.final.__getitem__, inputs))
         if all(map(is_, new, inputs)):
             return node
         return Node(node.op, new, node.type, node.name, node)
@@ -270,8 +286,8 @@ class RewriteWalk:
 
     def _rules_for(self, node: Node) -> tuple[AnyRule, ...]:
         """Return the rules to try at a node: those whose ops have all been met."""
-        form = form_of(node)
-        kind = form[1]
+        form = self.rules.form_of(node)
+        kind = form[0]
         if kind not in self._met:
             self._met.add(kind)
             self._rules_at.clear()

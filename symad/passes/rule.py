@@ -67,6 +67,10 @@ class AnyRule(Protocol):
         """Whether it applies only to nodes with the same input twice."""
 
     @property
+    def number(self) -> Any:
+        """A number without which, among the inputs of a node, it does not apply, or ``None``."""
+
+    @property
     def mends(self) -> bool:
         """Whether its replacement also has more exact derivatives: see :func:`mending`."""
 
@@ -100,6 +104,10 @@ class Attribute:
 
     def __repr__(self) -> str:
         return self.name
+
+
+_ANY = UnknownShape.fresh()
+"""The shape of all wildcards.  That they share it makes patterns fast to build."""
 
 
 class LinearWildcard(Variable):
@@ -183,7 +191,7 @@ class Rule:
             return Attribute(name)
         kind = NumberWildcard if name in self.numbers else Variable
         kind = LinearWildcard if name in self.linear else kind
-        return kind(name, dtype="bool" if name in self.masks else "float64")
+        return kind(name, _ANY, "bool" if name in self.masks else "float64")
 
     @cached_property
     def tree(self) -> Node:
@@ -238,17 +246,14 @@ class Rule:
         return len(inputs) == 2 and inputs[0] is inputs[1]
 
     @cached_property
-    def _number(self) -> Any:
+    def number(self) -> Any:
         """The number among the inputs of the root, ``None`` if there is none."""
-        numbers = [x.value[()] for x in self.tree.inputs if isinstance(x, Constant)]
+        numbers = [x.value.item() for x in self.tree.inputs if isinstance(x, Constant)]
         return numbers[0] if numbers else None
 
     def apply(self, node: Node) -> Node | None:
         """Return the replacement for ``node`` if the pattern matches it, else ``None``."""
         if self.is_twice and node.inputs[0] is not node.inputs[1]:
-            return None
-        number = self._number
-        if number is not None and not any([_is_number(x, number) for x in node.inputs]):
             return None
         for match in _unify(self.tree, node, {}):
             bound = _masked(match) if self.linear else match
@@ -314,6 +319,7 @@ class Procedure:
     makes: frozenset[type[Op]] = frozenset()
     mends: bool = False
     is_twice: ClassVar[bool] = False
+    number: ClassVar[Any] = None
 
     def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
         """Return whether the function is to be called for such a node."""
@@ -436,6 +442,8 @@ def _unify(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
 
 
 def _unify_attributes(pattern: Op, op: Op, bound: Binding) -> Binding | None:
+    if not pattern._fields:
+        return bound
     given = op.attributes()
     for key, wanted in pattern.attributes().items():
         if isinstance(wanted, Attribute):

@@ -58,7 +58,8 @@ def specialise(graph: Graph, types: Sequence[Type]) -> Graph:
         with creating(node):
             fed[node] = Node(None, (), type_, node.label)
     if not fed and not any(map(_may_change, {type(node.op) for node in graph.nodes})):
-        if not any(map(_is_integer, graph.nodes)):
+        kinds = {id(node.type): node for node in graph.nodes if node.op is not None}
+        if not any(map(_is_integer, kinds.values())):
             return graph
     return rebuild(graph, _specialise_node, fed)
 

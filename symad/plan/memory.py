@@ -13,7 +13,7 @@ from symad.ops.permute import PermuteDims
 from symad.ops.shape import BroadcastTo, Reshape
 from symad.plan.buffer_assignment import Arrangement, Lifetime, arrange
 from symad.plan.liveness import sharing_of
-from symad.types import StructureType
+from symad.types import StructureType, Type
 
 
 class BlockKind(StrEnum):
@@ -53,7 +53,9 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class MemoryUse:
-    """The memory of a plan whose sizes are all known.
+    """The memory of a plan whose sizes are known.
+
+    Stacks of loops whose number of steps is known only when they have run count as empty.
 
     Attributes
     ----------
@@ -65,11 +67,14 @@ class MemoryUse:
     arena : Arrangement
         Where temporaries and outputs can be placed in one block of memory, in the order of
         :attr:`made`.
+    has_unknown : bool
+        Whether there are values whose sizes are not known.
     """
 
     blocks: tuple[Block, ...]
     live: tuple[int, ...]
     arena: Arrangement
+    has_unknown: bool = False
 
     @property
     def lower_bound(self) -> int:
@@ -119,6 +124,8 @@ class Placement:
         The results whose memory exists from the instruction of a node on, before they are written.
     inside : mapping from Node to Node
         For each value that is stored in such a result before it is written, that result.
+    scratch : mapping from Node to int
+        The bytes that a loop needs besides its results, while it runs.
     results : sequence of Node
         The outputs, or copies of them that are not nodes of the graph; empty if no output exists
         early.
@@ -128,13 +135,14 @@ class Placement:
     stored: Mapping[Node, str] = field(default_factory=dict)
     early: Mapping[Node, Sequence[Node]] = field(default_factory=dict)
     inside: Mapping[Node, Node] = field(default_factory=dict)
+    scratch: Mapping[Node, int] = field(default_factory=dict)
     results: Sequence[Node] = ()
 
 
 def memory_use(
     graph: Graph, order: Sequence[Node], copied: Sequence[bool], placement: Placement
 ) -> MemoryUse | None:
-    """Return the memory that a schedule needs; ``None`` if not all sizes are known.
+    """Return the memory that a schedule needs; ``None`` if not all sizes of inputs are known.
 
     A reshape of a permuted or repeated array counts as a copy; other views do not count.
 
@@ -158,13 +166,21 @@ def memory_use(
     >>> use.live, use.lower_bound
     ((800, 1600, 1600, 808, 8), 1600)
     """
-    if not all(node.type.is_static for node in graph.nodes):
+    if not all(node.type.is_static for node in graph.inputs):
         return None
+    has_unknown = not all(node.type.is_static for node in order)
     blocks = _Tracing(graph, placement).blocks(order, copied)
     live = _live(blocks, len(order) + 1)
     made = [block for block in blocks if block.first >= 0]
     arena = arrange([Lifetime(block.size, block.first, block.last) for block in made])
-    return MemoryUse(blocks, live, arena)
+    return MemoryUse(blocks, live, arena, has_unknown)
+
+
+def _bytes(type_: Type | None) -> int:
+    """Return the bytes of values of a type; none for a size that is not known."""
+    if isinstance(type_, StructureType):
+        return sum(_bytes(item) for _, item in type_.fields)
+    return type_.nbytes if type_ is not None and type_.is_static else 0
 
 
 def _live(blocks: Sequence[Block], steps: int) -> tuple[int, ...]:
@@ -202,17 +218,19 @@ class _Tracing:
     def blocks(self, order: Sequence[Node], copied: Sequence[bool]) -> tuple[Block, ...]:
         """Return all blocks, except those without any bytes."""
         for node in self._graph.inputs:
-            self._block_of[node] = self._open(node, node.type.nbytes, -1, BlockKind.INPUT)
+            self._block_of[node] = self._open(node, _bytes(node.type), -1, BlockKind.INPUT)
         for node in self._graph.nodes:
             if isinstance(node, Constant):
-                self._block_of[node] = self._open(node, node.type.nbytes, -1, BlockKind.CONSTANT)
+                self._block_of[node] = self._open(node, _bytes(node.type), -1, BlockKind.CONSTANT)
         for step, node in enumerate(order):
             for result in self._placement.early.get(node, ()):
-                size, kind = result.type.nbytes, BlockKind.TEMPORARY
+                size, kind = _bytes(result.type), BlockKind.TEMPORARY
                 self._block_of[result] = self._open(None, size, step, kind)
                 self._early.add(result)
             self._read(node, step)
             self._write(node, step)
+            if node in self._placement.scratch:
+                self._open(node, self._placement.scratch[node], step, BlockKind.TEMPORARY)
         self._hand_out(copied, len(order))
         found = [block for block in self._blocks if block.size]
         return tuple(
@@ -239,9 +257,9 @@ class _Tracing:
         for part in self._early.intersection(self._sharing[node]):
             self._early.remove(part)
             self._block_of[part].values.append(part)
-        sizes = {part: part.type.nbytes for part in parts}
+        sizes = {part: _bytes(part.type) for part in parts}
         if isinstance(node.type, StructureType):
-            items = sum(part.type.nbytes for part in self._sharing[node][1:])
+            items = sum(_bytes(part.type) for part in self._sharing[node][1:])
             sizes[node] = max(0, sizes[node] - items)  # 0 if it consists of others
         for part, size in sizes.items():
             taken = placement.inside.get(part, placement.over.get(part))
@@ -262,7 +280,7 @@ class _Tracing:
                 block = self._block_of[result]
                 block.values.append(node)
             elif is_copied:
-                block = self._open(node, node.type.nbytes, step, BlockKind.OUTPUT)
+                block = self._open(node, _bytes(node.type), step, BlockKind.OUTPUT)
             else:
                 block = self._block_of[node]
             block.kind, block.last = BlockKind.OUTPUT, step

@@ -168,10 +168,10 @@ def _instructions(
     order = [node for node in frugal_order(graph) if node not in pinned]
     writer = _Overwriting(graph, sharing, order)
     dying = _dying(order, pinned.union(graph.outputs))
-    of, nothing = registers.of, ()
+    of = registers.of
     for step, node in enumerate(order):
-        sources = tuple([of[source] for source in node.inputs])
-        dead = dying.get(step, nothing)
+        sources = tuple(map(of.__getitem__, node.inputs))
+        dead = dying.get(step, ())
         overwrites = None
         if dead:
             taken = writer.input_for(node, dead, step)

@@ -118,7 +118,7 @@ class Function:
         self._specialisations: OrderedDict[Any, Specialisation] = OrderedDict()
         self._latest: Specialisation | None = None
         self._workspace = settings.backend.workspace()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may run code that calls this
         binding, changed = self._binding, tuple(self.updates)
         given, names = tuple(binding.arguments), binding.names()
         self._sizes = _sizes_of(graph, settings.backend)
@@ -468,10 +468,11 @@ class _DirectCalls:
         self._programs += 1
         if self._programs > 1:
             self.dispatch()
-        if isinstance(program, DirectProgram):
-            entry = program.entry(self._results, by_values, self._name)
+        if hasattr(program, "entry"):  # isinstance would compute the properties of the program
+            direct = cast(DirectProgram, program)
+            entry = direct.entry(self._results, by_values, self._name)
             if entry is not None:
-                self._newest = program
+                self._newest = direct
                 self._entries[key] = DirectEntry(key, entry, next(self._numbers))
                 self.is_stale = True
 

@@ -142,7 +142,12 @@ def _has_bodies(graph: Graph, job: Job) -> bool:
 
 def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
     rules = rules_of(job.grade)
-    return split_loops(graph, _rounds(graph, job), lambda body: rewrite(body, rules, record))
+    least = _WORTH_STORING if job.backend is not None and job.backend.fuses else 0
+    return split_loops(graph, _rounds(graph, job), lambda body: rewrite(body, rules, record), least)
+
+
+_WORTH_STORING = 16
+"""The operations for each number that is stored between the parts of a loop in machine code."""
 
 
 PIPELINE: tuple[Pass | BackendStage, ...] = (

@@ -145,9 +145,9 @@ def test_one_scalar_function_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -
     from symad.backends.native import scalar_function
 
     made = []
-    compile_module = scalar_function.compile_module
+    stored_module = scalar_function.stored_module
     monkeypatch.setattr(
-        scalar_function, "compile_module", lambda *given: made.append(1) or compile_module(*given)
+        scalar_function, "stored_module", lambda *given: made.append(1) or stored_module(*given)
     )
     monkeypatch.setattr(scalar_function, "_codes", scalar_function.Latest(8))
     a, b, y = numbers()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -16,14 +18,14 @@ pytest.importorskip("llvmlite")
 if sys.platform == "win32":
     pytest.skip("there is no cache of machine code here", allow_module_level=True)
 
-from symad.backends.native import disk, jit
+from symad.backends.native import disk, jit, stored_code
 
 PROGRAM = """
 import symad as sm
 from symad.backends.native import jit
 made = []
 original = jit._compile
-jit._compile = lambda text, name: made.append(name) or original(text, name)
+jit._compile = lambda text, name, *how: made.append(name) or original(text, name, *how)
 x = sm.Variable("x", shape=(3,))
 s = sm.Variable("s")
 f = sm.compile([x], sm.sum(sm.exp(x) * x))
@@ -139,6 +141,99 @@ def test_old_code_goes_when_there_is_too_much(
     disk.store(f"{10:064x}", b"x")
     left = sorted(path.name.lstrip("0") for path in folder.iterdir())
     assert left == ["5.code", "6.code", "7.code", "8.code", "9.code", "a.code", "my.codebook.csv"]
+
+
+# Code that is found without its text
+
+FORMS = """
+import sys
+import numpy as np
+import symad as sm
+{before}
+x, n = sm.Variable("x", shape=()), sm.Variable("n", shape=(), dtype="int32")
+y = sm.exp(x) * n
+for outputs in (y, [y, x > 0], (y, x), {{"a": [y], 1: (x, n), "b": {{"a": x}}}}, {{"a": y, 2: x}}):
+    f = sm.compile([x, n], outputs)
+    print(f(2.0, 3), f(-1, np.int32(2)), f(0.5, 1), f(-1.0, 2))
+{after}
+"""
+
+
+def output_of(program: str) -> str:
+    start = [sys.executable, "-c", program]
+    return subprocess.run(start, check=True, capture_output=True, text=True).stdout
+
+
+has_loader = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64", reason="needs symad's own loader"
+)
+
+
+@has_loader
+def test_scalar_functions_that_are_on_disk_need_no_llvm(folder: Path) -> None:
+    after = 'print("llvmlite.binding" in sys.modules)'
+    first, second = (output_of(FORMS.format(before="", after=after)) for _ in range(2))
+    assert first.endswith("True\n") and second.endswith("False\n")
+    assert first.splitlines()[:-1] == second.splitlines()[:-1]
+    assert "{'a': [np.float64(22.16" in second
+
+
+@has_loader
+def test_dispatched_calls_and_arrays_find_their_code_too(folder: Path) -> None:
+    after = """
+v = sm.Variable("v", shape=(3,))
+g = sm.compile([{"v": v}, x], sm.sum(sm.exp(v)) * x)
+print(g({"v": [0.0, 1.0, 2.0]}, x=2), g({"v": np.zeros(3)}, 3.0), f(n=2, x=1.0))
+"""
+    first, second = (output_of(FORMS.format(before="", after=after)) for _ in range(2))
+    assert first == second != ""
+
+
+def test_a_formula_that_was_replaced_is_not_served_from_disk(folder: Path) -> None:
+    plain = output_of(FORMS.format(before="", after=""))
+    before = """
+from symad.ops.exponential import Exp
+Exp.element = staticmethod(lambda b, x: b.add(x, x))
+"""
+    changed = output_of(FORMS.format(before=before, after=""))
+    assert changed != plain and "np.float64(12.0)" in changed
+    assert output_of(FORMS.format(before="", after="")) == plain
+
+
+def test_what_code_depends_on_is_part_of_its_key(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def make() -> tuple[str, list[str]]:
+        made.append(1)
+        return f"define i64 @f() {{\nret i64 {len(made)}\n}}", ["a note", "another"]
+
+    def answer(structure: Any) -> int:
+        module, notes = stored_code.stored_module(structure, make, "test")
+        assert list(notes) == ["a note", "another"]
+        return ctypes.CFUNCTYPE(ctypes.c_int64)(module.address("f"))()
+
+    if not stored_code._identity():
+        pytest.skip("machines are not told apart here")
+    assert [answer(s) for s in ("one", "two", "one", (1, 2), "two", object, object)] == [
+        1, 2, 1, 3, 2, 4, 4
+    ]  # fmt: skip
+    assert answer(None) == 5 and answer(None) == 6
+    assert answer(object()) == 7 and answer([make]) == 8  # their text is not the same elsewhere
+    for name in ("_sources", "_machine", "found_version"):
+        with monkeypatch.context() as patch:
+            stored_code._identity.cache_clear()
+            patch.setattr(stored_code, name, lambda: ["another"])
+            count = len(made)
+            assert answer("one") == count + 1 and answer("one") == count + 1
+    stored_code._identity.cache_clear()
+    assert answer("one") == 1
+    for path in folder.iterdir():
+        if b"define" not in path.read_bytes() and path.stat().st_size > 300:
+            path.unlink()  # the code, not what refers to it
+    jit._loaded.clear()
+    assert answer("one") == len(made)
 
 
 # Files that are not what was stored

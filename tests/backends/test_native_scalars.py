@@ -341,8 +341,10 @@ STRATEGIES = {"one function": (10**9, 0), "chunks": (0, 10**9), "instructions": 
 
 
 def use_strategy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for limit, value in zip(("MOST_INSTRUCTIONS", "MOST_CHUNKED"), STRATEGIES[name], strict=True):
-        monkeypatch.setattr(scalar_function, limit, value)
+    most, most_chunked = STRATEGIES[name]
+    monkeypatch.setattr(scalar_function, "MOST_INSTRUCTIONS", most)
+    monkeypatch.setattr(scalar_function, "MOST_CHUNKED", most_chunked)
+    monkeypatch.setattr(scalar_function, "MOST_IRREGULAR", most_chunked)
 
 
 @pytest.fixture(params=STRATEGIES)
@@ -622,7 +624,7 @@ def test_the_code_and_what_it_refers_to_are_freed(monkeypatch: pytest.MonkeyPatc
 def test_one_code_serves_all_functions_of_one_structure(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, outputs = lecture()
     functions = [compiled(inputs, outputs, lambda *args, k=k: k) for k in range(3)]
-    monkeypatch.setattr(scalar_function, "compile_module", lambda *_: pytest.fail("compiled again"))
+    monkeypatch.setattr(scalar_function, "stored_module", lambda *_: pytest.fail("compiled again"))
     again = compiled(*lecture(), lambda *args: 3)
     assert [f() for f in [*functions, again]] == [0, 1, 2, 3]
     results = [f(2.0, 5.0) for f in [*functions, again]]

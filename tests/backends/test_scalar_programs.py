@@ -17,11 +17,11 @@ from tests.support.scalar_graphs import ALL, COMMON, EXACT, scalar_graph
 
 pytest.importorskip("llvmlite")
 
-from symad.backends.native import scalar_chunks  # noqa: E402
+from symad.backends.native import scalar_chunks, scalar_function  # noqa: E402
 from symad.backends.native.scalar_chunks import chunked_program  # noqa: E402
 from symad.backends.native.scalar_entry import program_function  # noqa: E402
 from symad.backends.native.scalar_function import MOST_INSTRUCTIONS, ScalarFunctions  # noqa: E402
-from symad.backends.native.scalar_program import scalar_program  # noqa: E402
+from symad.backends.native.scalar_program import is_regular, scalar_program  # noqa: E402
 from symad.backends.numpy import numpy_program  # noqa: E402
 from tests.backends.test_native_scalars import STRATEGIES, use_strategy  # noqa: E402
 
@@ -212,6 +212,17 @@ def test_work_grows_as_the_graph(make: Any) -> None:
     assert sizes[1][0] <= 40 * sizes[1][2]  # bytes an instruction
 
 
+@pytest.mark.parametrize("make", [chunked_program, scalar_program])
+def test_slots_are_used_again(make: Any) -> None:
+    """There are as many as values are needed at once, besides inputs and constants."""
+    exact = ("add", "subtract", "multiply", "sqrt", "sin")
+    for graph in (sm.Graph(chain(100)[1]), scalar_graph(1, 1000, exact, COMMON[:1]).graph):
+        plan = make_plan(graph)
+        assert plan.lower_bound is not None
+        given = len(plan.inputs) + len(plan.constants) + 1
+        assert 8 * make(plan, False).slots <= plan.lower_bound + 8 * given
+
+
 def test_operations_become_pairs() -> None:
     x, y = sm.Variable("x", shape=()), sm.Variable("y", shape=())
     forms = [x * y + x, x - x * y, x * y - x, (x / y) / x, x / (x + y), (x + y) * y]
@@ -222,6 +233,37 @@ def test_operations_become_pairs() -> None:
     for outputs in ([t, t + x], [t * t], [t + x, t - x], [sm.sin(x) + y]):  # not only used once
         program = scalar_program(make_plan(sm.Graph(outputs, [x, y])), False)
         assert program.instructions == len(program.words[:-1]) // 4 + (len(program.words) % 4 == 0)
+
+
+def test_which_plans_are_regular() -> None:
+    """Loops written out, also if several follow each other; not graphs without any order."""
+    x = sm.Variable("x", shape=())
+    other = x
+    for k in range(300):
+        other = other * 0.5 + x if k % 3 else sm.cos(other) - x
+    assert is_regular(make_plan(sm.Graph([*chain(200)[1], other])))
+    for seed in range(3):
+        assert not is_regular(make_plan(scalar_graph(seed, 2000, EXACT).graph))
+        assert not is_regular(make_plan(scalar_graph(seed, 2000, ("add", "multiply")).graph))
+    assert is_regular(make_plan(sm.Graph([x])))
+
+
+def test_plans_without_order_are_chunks_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {"chunked_program": chunked_program, "scalar_program": scalar_program}
+    called: list[str] = []
+    for name, make in made.items():
+        monkeypatch.setattr(
+            scalar_function,
+            name,
+            lambda *given, name=name, make=make: (called.append(name), make(*given))[1],
+        )
+    monkeypatch.setattr(scalar_function, "MOST_CHUNKED", 1000)
+    irregular = scalar_graph(1, 1500, EXACT).graph
+    for most, graph in ((10**6, sm.Graph(chain(200)[1])), (10**6, irregular), (1000, irregular)):
+        monkeypatch.setattr(scalar_function, "MOST_IRREGULAR", most)
+        plan = make_plan(graph)
+        assert ScalarFunctions(plan, False).function(list(graph.outputs), refuse, "f")
+    assert called == ["scalar_program", "chunked_program", "scalar_program"]
 
 
 def test_structures_of_many_results() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.errors import ShapeError, SymadError
+from symad.errors import GraphTypeError, ShapeError, SymadError
 from symad.graph.nested import leaves
 from symad.testing import assert_graphs_equal, check_gradients
 from tests.support.everyday import (
@@ -25,6 +25,7 @@ from tests.support.everyday import (
     Array,
     Case,
     regular,
+    smooth,
 )
 
 for_each_case = pytest.mark.parametrize("case", TABLE, ids=[case.names for case in TABLE])
@@ -273,3 +274,41 @@ def test_errors_name_the_function(message: str) -> None:
     with pytest.raises(SymadError, match=message) as caught:
         ERRORS[message]()
     assert caught.value.where or "block" in message or "partition" in message
+
+
+GRIDS = [
+    ((4, 3), (2, 2)), ((5, 4), (3, 1)), ((3, 2), (3, 4)), ((2, 3, 4), (2, 1, 3)), ((1, 1), (1, 1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("shapes", GRIDS)
+def test_convolution_along_all_axes(shapes: Any, mode: str) -> None:
+    scipy_signal = pytest.importorskip("scipy.signal")
+    x, y = (smooth(*shape) for shape in shapes)
+    inputs = [sm.Variable("x", x.shape), sm.Variable("y", y.shape)]
+    node = sm.convolve(*inputs, mode)
+    expected = scipy_signal.convolve(x, y, mode, method="direct")
+    assert node.type.shape == expected.shape
+    for backend in ("numpy", "native"):
+        found = run(node, inputs, [x, y], backend)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    check_gradients(node, inputs, at=dict(zip(inputs, [x, y], strict=True)), order=2)
+    named = sm.Variable("x", ("rows", *x.shape[1:]))
+    if mode == "full":
+        open_ended = sm.convolve(named, inputs[1], mode)
+        found = run(open_ended, [named, inputs[1]], [x, y], "numpy")
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    else:
+        with pytest.raises(ShapeError, match="size of axis 0 must be known"):
+            sm.convolve(named, sm.Variable("y", ("rows", *y.shape[1:])), mode)
+
+
+def test_convolutions_that_do_not_fit() -> None:
+    x = sm.Variable("x", (3, 2))
+    with pytest.raises(ShapeError, match="neither operand fits into the other"):
+        sm.convolve(x, sm.Variable("y", (2, 3)), "valid")
+    with pytest.raises(ShapeError, match=r"convolve\(x: f64\[3,2\], y: f64\[3\]\)"):
+        sm.convolve(x, sm.Variable("y", (3,)))
+    with pytest.raises(GraphTypeError, match="mode is 'all'"):
+        sm.convolve(x, x, "all")

@@ -127,3 +127,13 @@ def test_a_single_node_pickles():
     y = pickle.loads(pickle.dumps(sm.sin(x) + 1))
     (x2,) = sm.Graph([y]).inputs
     assert y.eval({x2: 0.0}) == 1.0
+
+
+def test_items_of_a_sequence_are_counted_from_either_end():
+    a, b, c = (sm.Variable(name, shape=(n,)) for name, n in (("a", 1), ("b", 2), ("c", 3)))
+    items = sm.structure([a, (b, c), c])
+    assert [items[k].type for k in (-1, -3)] == [c.type, a.type]
+    assert items[-2][-1].type == c.type and items[-2][0].type == b.type
+    for wrong in (3, -4):
+        with pytest.raises(sm.SymadError):
+            items[wrong]

@@ -146,6 +146,8 @@ def matrix(*shape: int) -> Node:
         (sm.linalg.solve_triangular(matrix(6, 6), matrix(6)), 36),
         (sm.linalg.inv(matrix(5, 6, 6)), 5 * 2 * 6**3),
         (sm.linalg.det(matrix(6, 6)), 2 * 6**3 // 3),
+        (sm.linalg.lu(matrix(6, 4))[0].inputs[0], 6 * 4**2),
+        (sm.linalg.lu(matrix(4, 6))[1].inputs[0], 6 * 4**2),
         (sm.linalg.svdvals(matrix(8, 3)), 4 * 8 * 9 - 36),
         (sm.linalg.svdvals(matrix(3, 8)), 4 * 8 * 9 - 36),
         (sm.argsort(matrix(8, 3), axis=0), 8 * 3 * 3),

@@ -398,3 +398,38 @@ def test_special_functions_load_scipy_on_first_use() -> None:
         "assert 'scipy.special' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("exponent", ["bool", "int8", "uint8", "int64"])
+@pytest.mark.parametrize("base", ["float16", "float32", "float64"])
+def test_slopes_of_powers_with_integers(base: str, exponent: str, backend: Any) -> None:
+    """They have the dtype of the base, and an exponent of 0 does not wrap around."""
+    x, n = sm.Variable("x", dtype=base), sm.Variable("n", dtype=exponent)
+    slope = sm.gradients(sm.sum(x**n), x)
+    nodes = [slope, sm.gradients(sm.sum(slope), x)]
+    exponents = np.array([0, 1, 0, 1] if exponent == "bool" else [0, 1, 2, 3], exponent)
+    for value in (2.0, 1000.0):
+        given = np.full(4, value, base)
+        found = sm.compile([x, n], nodes, backend=backend)(given, exponents)
+        with np.errstate(over="ignore"):
+            n64 = exponents.astype("float64")
+            wanted = [n64 * value ** (n64 - 1), n64 * (n64 - 1) * value ** (n64 - 2)]
+            for got, want in zip(found, wanted, strict=True):
+                assert got.dtype == base
+                np.testing.assert_allclose(got, want.astype(base), rtol=2e-3)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("base", ["bool", "int8", "uint8", "int64"])
+@pytest.mark.parametrize("exponent", ["float16", "float32", "float64"])
+def test_slopes_of_powers_of_integers(base: str, exponent: str, backend: Any) -> None:
+    x, c = sm.Variable("x", dtype=base), sm.Variable("c", dtype=exponent)
+    slope = sm.gradients(sm.sum(x**c), c)
+    nodes = [slope, sm.gradients(sm.sum(slope), c)]
+    bases = np.array([0, 1, 1] if base == "bool" else [0, 1, 3], base)
+    found = sm.compile([x, c], nodes, backend=backend)(bases, np.full(3, 1.5, exponent))
+    logarithms = np.log(np.maximum(bases.astype("float64"), 1))
+    for order, got in enumerate(found, 1):
+        assert got.dtype == exponent
+        np.testing.assert_allclose(got, bases**1.5 * logarithms**order, rtol=2e-3)

@@ -515,3 +515,10 @@ def test_scipy_is_imported_on_first_use() -> None:
         "assert 'scipy.linalg' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_products_of_vectors_know_that_there_are_three_elements():
+    u, v = sm.Variable("u", shape=("n",)), sm.Variable("v", shape=(2, "m"))
+    assert sm.linalg.cross(u, v).type.shape == (2, 3)
+    with pytest.raises(ShapeError, match="axis 0 has size 2, but 3 are needed"):
+        sm.linalg.cross(sm.Variable("w", shape=(2,)), u)

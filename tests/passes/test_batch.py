@@ -224,3 +224,12 @@ def test_what_is_expanded_knows_its_line_and_role() -> None:
     assert all("test_batch.py" in node.site.describe() for node in nodes)
     (cosine,) = [node for node in nodes if node.op.name == "cos"]
     assert cosine.scope == ("loss",) and cosine.role is not None and cosine.role.generation == 1
+
+
+def test_a_sparse_matrix_in_a_body_is_made_for_each_element() -> None:
+    pytest.importorskip("scipy")
+    x, v = sm.Variable("x", shape=(4, 3)), sm.Variable("v", shape=(3,))
+    y = sm.vmap(lambda row: sm.jacobian(row[1:] * row[:-1], row, sparse=True) @ v)(x)
+    a, b = np.random.default_rng(0).normal(size=(4, 3)), np.array([1.0, -2.0, 0.5])
+    expected = [[r[1] * b[0] + r[0] * b[1], r[2] * b[1] + r[1] * b[2]] for r in a]
+    np.testing.assert_allclose(y.eval({x: a, v: b}), expected, 1e-12)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import symad as sm
 from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads.scalar_programs import OF_NUMBERS
 from symad.backends.native.memory_pool import LARGE
 from symad.backends.native.program import NativeProgram
 from symad.backends.native.segment import Segment
@@ -98,7 +99,11 @@ def test_nothing_takes_no_memory():
     assert arrange([Lifetime(0, 0, 3)]) == arrange_module.Arrangement((0,), 0, 0)
 
 
-COMPILED = [workload for workload in WORKLOADS.values() if "symad" in workload.implementations]
+COMPILED = [
+    workload
+    for workload in WORKLOADS.values()
+    if "symad" in workload.implementations and workload not in OF_NUMBERS
+]
 
 
 def compiled(workload):

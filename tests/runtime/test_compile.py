@@ -552,6 +552,17 @@ def test_the_first_call_prepares_all_others(monkeypatch):
     np.testing.assert_allclose(f(np.ones(5), out=np.empty(5)), 2 * np.exp(np.ones(5)))
 
 
+def test_functions_with_parameters_are_entered_natively():
+    pytest.importorskip("llvmlite")
+    x, w = sm.Variable("x", shape=("n",)), sm.parameter("w", 2.0)
+    f = sm.compile([x], sm.exp(x) * w, updates={w: w + 1})
+    plain = type(f)
+    for turn in range(4):
+        assert (type(f) is plain) == (turn < 2)
+        np.testing.assert_allclose(f(np.ones(5)), (2 + turn) * np.exp(np.ones(5)))
+    assert f(x=np.zeros(3)).tolist() == [6.0, 6.0, 6.0]  # by the other way
+
+
 def test_hashes_of_ops_do_not_outlive_their_process():
     op = sm.sum(sm.Variable("x"), axis=1).op
     assert hash(op) == hash(op.with_attributes())

@@ -22,10 +22,9 @@ from symad.runtime.pipeline import PASSES, PIPELINE, STAGES, Job, compile_graph,
 from tests.support.golden_corpus import CORPUS, Case
 
 NAMES = [
-    "specialise", "batch", "prune loops", "hoist invariants", "bodies", "allow failures", "rewrite",
-    "order products",
-    "transpose products", "recompute", "decompose", "fuse", "schedule", "lower", "assign buffers",
-    "emit",
+    "specialise", "loops", "fission", "batch", "bodies", "allow failures", "rewrite",
+    "order products", "transpose products", "recompute", "decompose", "fuse", "schedule", "lower",
+    "assign buffers", "emit",
 ]  # fmt: skip
 
 

@@ -93,10 +93,12 @@ class NumberProgram:
 
     @cached_property
     def plan(self) -> Plan:
-        """The plan, which says what has no native code."""
-        stored = dict.fromkeys(self._functions.by_numpy, "no native code: by NumPy")
-        placement = replace(self._plan.placement, stored=stored)
-        return replace(self._plan, placement=placement) if stored else self._plan
+        """The plan, which says what NumPy computes, and why."""
+        found = self._functions.by_numpy
+        if not found:
+            return self._plan
+        stored = {node: f"by NumPy: {reason}" for node, reason in found.items()}
+        return replace(self._plan, placement=replace(self._plan.placement, stored=stored))
 
     @cached_property
     def _run(self) -> Callable[..., Any]:

@@ -122,6 +122,11 @@ def _address_at(place: int) -> int:
     return ctypes.c_void_p.from_address(place).value or 0
 
 
+def declare_array_functions() -> None:
+    """Make NumPy's functions known, which are not in the table of symbols of this process."""
+    add_symbol("PyArray_New", _array_function(_NEW_ARRAY))
+
+
 def _array_function(index: int) -> int:
     """Return the address of a function in NumPy's table of C functions."""
     from numpy._core import _multiarray_umath  # type: ignore[attr-defined]
@@ -328,6 +333,21 @@ class ObjectWriter:
         """Return an item of a tuple or a list."""
         return self.builder.load(self.slot(items, index, is_list), typ=self.pointer)
 
+    # Numbers
+
+    def number_at(self, place: Any, dtype: np.dtype[Any]) -> Scalar:
+        """Return the number at an address, where a boolean takes a byte."""
+        if dtype.kind != "b":
+            return Scalar(self.builder.load(place, typ=llvm_type(dtype)), dtype)
+        byte = self.builder.load(place, typ=self.byte)
+        return Scalar(self.builder.trunc(byte, llvm_type(dtype)), dtype)
+
+    def put_number(self, number: Scalar, place: Any) -> None:
+        """Store a number at an address."""
+        is_truth = number.dtype.kind == "b"
+        value = self.builder.zext(number.value, self.byte) if is_truth else number.value
+        self.builder.store(value, place)
+
     # Arrays
 
     def data_of(self, array: Any) -> Any:
@@ -388,6 +408,16 @@ class HeldResults:
 
     kind: type
     length: int
+
+    @classmethod
+    def read(cls, text: str) -> HeldResults:
+        """Return what has been written as ``str(...)``."""
+        kind, length = text.split()
+        kinds = {each.__name__: each for each in (list, tuple, type(None))}
+        return cls(kinds[kind], int(length))
+
+    def __str__(self) -> str:
+        return f"{self.kind.__name__} {self.length}"
 
     def new(self) -> list[Any]:
         """Return such a list."""

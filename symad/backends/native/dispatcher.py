@@ -20,8 +20,9 @@ from symad.backends.native.dispatch_code import (
     DispatchWriter,
     EntryWord,
 )
-from symad.backends.native.jit import CompiledModule, compile_module
+from symad.backends.native.jit import CompiledModule
 from symad.backends.native.runtime import runtime
+from symad.backends.native.stored_code import stored_module
 from symad.backends.native.words import Table
 from symad.graph.nested import is_nested, leaves
 from symad.types import TensorType
@@ -40,7 +41,8 @@ def native_dispatcher(form: CallForm, latest: Mark) -> NativeDispatcher | None:
 
 @cache
 def _module() -> CompiledModule:
-    return compile_module(DispatchWriter("dispatch").finish(), "dispatch")
+    write = lambda: (DispatchWriter("dispatch").finish(), ())  # noqa: E731
+    return stored_module("dispatch", write, "dispatch")[0]
 
 
 class NativeDispatcher:

@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -52,9 +52,16 @@ _MATH_LIBRARIES = ("libm.so.6", "libmvec.so.1") if sys.platform == "linux" else 
 
 
 @contextmanager
+def _alone() -> Iterator[None]:
+    """Do something without interference by other threads or signals."""
+    with _LOCK, DeferredSignals():
+        yield
+
+
+@contextmanager
 def _llvm() -> Iterator[Any]:
     """Yield LLVM's binding, without interference by other threads or signals."""
-    with _LOCK, DeferredSignals():
+    with _alone():
         yield _binding()
 
 
@@ -102,18 +109,18 @@ class VectorUnit:
 @dataclass(frozen=True, slots=True)
 class _Host:
     target: str
+    features: str
     machine: Any
-    quick: Any
     linker: Any
     vectors: VectorUnit
 
 
 @cache
 def available() -> bool:
-    """Return whether native code is available."""
+    """Return whether native code is available, without the time to load LLVM."""
     try:
-        _host()
-    except MissingExtraError:
+        import llvmlite  # noqa: F401
+    except ImportError:
         return False
     return True
 
@@ -146,6 +153,25 @@ def _address_of(name: str) -> int | None:
     return _ADDED.get(name) or _binding().address_of_symbol(name)
 
 
+def _address_without_llvm(name: str) -> int | None:
+    """Return the address of a function of this process, as LLVM would."""
+    if name in _ADDED:
+        return _ADDED[name]
+    for library in (ctypes.pythonapi, *_libraries()):
+        with suppress(AttributeError):
+            return ctypes.cast(library[name], ctypes.c_void_p).value
+    return None
+
+
+@cache
+def _libraries() -> list[ctypes.CDLL]:
+    found = []
+    for name in _MATH_LIBRARIES:
+        with suppress(OSError):
+            found.append(ctypes.CDLL(name))
+    return found
+
+
 def add_symbol(name: str, address: int) -> None:
     """Make the function at ``address`` callable by ``name``; it must never be freed."""
     with _LOCK:
@@ -173,7 +199,6 @@ def _make_host() -> _Host:
     inner = getattr(_binding().ffi.lib, "_lock", None)  # that of llvmlite
     if inner is not None:
         hold_in_forks(inner)
-    hold_in_forks(_LOCK)
     with _llvm() as binding:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
@@ -189,8 +214,13 @@ def _make_host() -> _Host:
         )
         versions = binding.llvm_version_info, machine.triple
         target = f"{binding.get_host_cpu_name()} {flags} {versions!r}"
-        quick = _target_machine(binding, flags, 0)
-        return _Host(target, machine, quick, linker, _vector_unit(features))
+        return _Host(target, flags, machine, linker, _vector_unit(features))
+
+
+@cache
+def _quick_machine() -> Any:
+    """Return a target machine that does not optimise."""
+    return _target_machine(_binding(), _host().features, 0)
 
 
 def hold_in_forks(lock: Any) -> None:
@@ -201,6 +231,9 @@ def hold_in_forks(lock: Any) -> None:
             after_in_parent=lambda: lock.__exit__(None, None, None),
             after_in_child=lambda: lock.__exit__(None, None, None),
         )
+
+
+hold_in_forks(_LOCK)
 
 
 class Latest(Generic[Value]):
@@ -298,13 +331,11 @@ def compile_module(ir: Any, name: str = "module", is_optimised: bool = True) -> 
         If the text is invalid, or calls a function that does not exist in this process.
     """
     text = str(ir)
-    key = _key(text, is_optimised)
+    key = key_of(text, is_optimised)
     with _llvm():
-        _unload()
-        known = _loaded.get(key)
-        memory = None if known is None else known.memory()
-        if known is not None and memory is not None:
-            return CompiledModule(name, memory, known.addresses)
+        known = _loaded_module(key, name)
+        if known is not None:
+            return known
         found = disk.load(key) if _is_portable(text) else None
         code = _compile(text, name, is_optimised) if found is None else _unpack(found)
         memory, addresses, tracker = _link(code, name)
@@ -312,6 +343,31 @@ def compile_module(ir: Any, name: str = "module", is_optimised: bool = True) -> 
         if found is None and _is_portable(text):
             disk.store(key, _pack(code))
     return CompiledModule(name, memory, addresses)
+
+
+def known_module(key: str, name: str) -> CompiledModule | None:
+    """Return the machine code with a key, if this process has it or can load it without LLVM."""
+    with _alone():
+        known = _loaded_module(key, name)
+        content = disk.load(key) if known is None else None
+        if content is None:
+            return known
+        code = _unpack(content)
+        loaded = loader.load(code.image, code.exported, _address_without_llvm)
+        if loaded is None:
+            return None
+        memory, addresses = loaded
+        _loaded[key] = _Loaded(weakref.ref(memory), addresses, None)
+    return CompiledModule(name, memory, addresses)
+
+
+def _loaded_module(key: str, name: str) -> CompiledModule | None:
+    _unload()
+    known = _loaded.get(key)
+    memory = None if known is None else known.memory()
+    if known is None or memory is None:
+        return None
+    return CompiledModule(name, memory, known.addresses)
 
 
 def _unload() -> None:
@@ -328,7 +384,7 @@ def _unload() -> None:
             module.tracker.close()
 
 
-def _key(text: str, is_optimised: bool) -> str:
+def key_of(text: str, is_optimised: bool = True) -> str:
     """Return a key for the machine code of a text, with everything that the code depends on."""
     parts = [text, _host().target, repr(_OPTIONS) if is_optimised else ""]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -356,7 +412,7 @@ def _unpack(content: bytes) -> _ObjectFile:
     return _ObjectFile(tuple(names.decode().split()), image)
 
 
-def _compile(text: str, name: str, is_optimised: bool) -> _ObjectFile:
+def _compile(text: str, name: str, is_optimised: bool = True) -> _ObjectFile:
     module = _optimised(text, name) if is_optimised else _parsed(text, name)
     hidden = (_binding().Linkage.internal, _binding().Linkage.private)
     exported = tuple(
@@ -364,7 +420,7 @@ def _compile(text: str, name: str, is_optimised: bool) -> _ObjectFile:
         for function in module.functions
         if not function.is_declaration and function.linkage not in hidden
     )
-    machine = _host().machine if is_optimised else _host().quick
+    machine = _host().machine if is_optimised else _quick_machine()
     return _ObjectFile(exported, machine.emit_object(module))
 
 

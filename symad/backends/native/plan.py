@@ -13,6 +13,7 @@ from symad.backends.native.segment_code import LoopCall, kernel_count
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
 from symad.notation.values import counted
+from symad.ops.body import WithBody
 from symad.passes.fuse import shape_of
 from symad.plan.buffer_assignment import StorageKind
 from symad.plan.liveness import spans
@@ -150,6 +151,7 @@ def _placement(schedule: Schedule, steps: Sequence[PlannedStep]) -> Placement:
     over: dict[Node, Node] = {}
     early: dict[Node, list[Node]] = {}
     inside: dict[Node, Node] = {}
+    scratch: dict[Node, int] = {}
     for number, segment in enumerate(placed, 1):
         prefix = f"segment {number}, " if len(placed) > 1 else ""
         stored |= _in_words(segment, result, prefix)
@@ -158,14 +160,15 @@ def _placement(schedule: Schedule, steps: Sequence[PlannedStep]) -> Placement:
         first = computed[0] if computed else segment.outputs[0]
         early[first] = [node for node in segment.outputs if shape_of(node)]
         inside |= _inside(segment)
+        scratch |= segment.scratch
     for step in steps:
         if isinstance(step.source, Node):
-            stored[step.source] = result.get(step.source, _how(step.source))
+            stored[step.source] = _how(step.source, result)
     for output, made in zip(schedule.graph.outputs, schedule.outputs, strict=True):
         if output is not made and output.op is not None:
             stored[output] = f"{stored.get(output, 'view')}; copied to {result[made]}"
     shown = {node: stored.get(node, "view") for node in _order(schedule)}
-    return Placement(over, shown, early, inside, schedule.outputs)
+    return Placement(over, shown, early, inside, scratch, schedule.outputs)
 
 
 def _inside(segment: PlacedSegment) -> dict[Node, Node]:
@@ -179,11 +182,11 @@ def _inside(segment: PlacedSegment) -> dict[Node, Node]:
     return found
 
 
-def _how(node: Node) -> str:
-    """Return the description of a node whose kernel is called from Python."""
-    if is_view(node):
-        return "view"
-    return "array, by NumPy"
+def _how(node: Node, result: Mapping[Node, str]) -> str:
+    """Return the description of a node whose kernel, or loop, is called from Python."""
+    if isinstance(node.op, WithBody):
+        return f"{result.get(node, 'array')}, by Python"
+    return result.get(node, "view" if is_view(node) else "array, by NumPy")
 
 
 def _in_words(segment: PlacedSegment, result: Mapping[Node, str], prefix: str) -> dict[Node, str]:

@@ -28,7 +28,8 @@ from functools import cache
 from typing import Any
 
 from symad.backends.native import jit
-from symad.backends.native.cpython import can_read_arrays, new_builtin
+from symad.backends.native.cpython import can_read_arrays, declare_array_functions, new_builtin
+from symad.backends.native.stored_code import stored_module
 from symad.backends.native.words import Table, WordWriter
 
 
@@ -163,7 +164,9 @@ class Runtime:
     """The machine code, loaded."""
 
     def __init__(self) -> None:
-        self._module = jit.compile_module(_RuntimeWriter("runtime").finish(), "runtime")
+        declare_array_functions()
+        write = lambda: (_RuntimeWriter("runtime").finish(), ())  # noqa: E731
+        self._module, _ = stored_module("runtime", write, "runtime")
         self._enter = self._module.address("enter")
         signature = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
         self.run = signature(self._module.address("run"))

@@ -121,6 +121,7 @@ def _template_of(operation: Operation) -> _Template:
         len(function.blocks) == 1
         and len(lines) <= _MOST_LINES
         and all(f.name.startswith("llvm.") for f in declared)
+        and not any("{" in line for line in lines)
     )
     operands = tuple(str(argument.type) for argument in function.args)
     result = str(function.function_type.return_type)

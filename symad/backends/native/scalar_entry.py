@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import IntEnum, auto
 from typing import Any
 
 import numpy as np
@@ -26,65 +25,13 @@ from symad.backends.native.cpython import (
     new_builtin,
 )
 from symad.backends.native.jit import CompiledModule, Latest, compile_module
-from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, llvm_type
-from symad.backends.native.scalar_instructions import SLOT
+from symad.backends.native.scalar_builder import LLVMScalarBuilder
 from symad.backends.native.scalar_program import ScalarProgram
+from symad.backends.native.scalar_tables import Into, MadeWord, ProgramTables, ProgramWord
 from symad.graph.nested import is_nested
 from symad.plan.plan import Plan
 
 _EXPORTED = "call"
-_LONG = 10_000
-"""Programs of at least so many instructions let other threads run Python."""
-
-
-class ProgramWord(IntEnum):
-    """The words that describe a program; arrays are given by their address."""
-
-    ARGUMENTS = 0
-    """The number of arguments."""
-    READ = auto()
-    """For each argument its dtype, as a number, and its slot."""
-    BYTES = auto()
-    """The memory that a call needs."""
-    IMAGE = auto()
-    """What it begins with."""
-    IMAGE_SLOTS = auto()
-    CODE = auto()
-    """The instructions."""
-    TABLE = auto()
-    """The addresses of their code."""
-    IS_LONG = auto()
-    RESULTS = auto()
-    """The number of rows of the next table."""
-    MADE = auto()
-    """A row for each object of the result, see :class:`MadeWord`."""
-    OBJECTS = auto()
-    """Where in the memory the addresses of these objects are noted."""
-
-
-class MadeWord(IntEnum):
-    """A row of the table of results."""
-
-    KIND = 0
-    """The dtype of a number, as a number, or one more for a list, two for a tuple, three for a
-    dict."""
-    CONTENT = auto()
-    """The slot of a number, or the length of a list or tuple."""
-    INTO = auto()
-    """Where it is placed: see :class:`Into`."""
-    OWNER = auto()
-    """The row of the object into which it is placed."""
-    KEY = auto()
-    """Which item it is there; for a dict the number of its key."""
-
-
-class Into(IntEnum):
-    """Where an object is placed."""
-
-    ROOT = 0
-    LIST = auto()
-    TUPLE = auto()
-    DICT = auto()
 
 
 class Description:
@@ -147,19 +94,22 @@ def program_function(
     """
     kind = _kind_of(plan, outputs)
     code = _codes.get(kind, lambda: _compile(kind))
-    tables = _Tables(plan, program, outputs, kind)
-    stands_for = {
+    tables = ProgramTables(plan, program, outputs, kind.read, kind.made)
+    stands_for: dict[type, Any] = {
         Fallback: fallback,
         Description: np.int64(tables.description.ctypes.data),
         Keys: tuple(tables.keys),
-        Held: tables.held(),
+        Held: _held(outputs, kind.recycled),
     }
-    objects = [stands_for[value] if value in _PLACEHOLDERS else value for value in code.kept]
-    address = code.module.address(_EXPORTED)
-    return new_builtin(name, address, *objects, code.module, program, tables)
+    objects = [stands_for.get(v, v) if isinstance(v, type) else v for v in code.kept]
+    return new_builtin(name, code.module.address(_EXPORTED), *objects, code.module, tables)
 
 
-_PLACEHOLDERS = (Fallback, Description, Keys, Held)
+def _held(outputs: Any, recycled: type | None) -> list[Any]:
+    """Return a list of two results of no use yet."""
+    if recycled is None or recycled is type(None):
+        return [None] * 2
+    return [recycled([None] * len(outputs))] * 2
 
 
 def _kind_of(plan: Plan, outputs: Any) -> _EntryKind:
@@ -180,80 +130,6 @@ def _compile(kind: _EntryKind) -> _EntryCode:
     writer = ProgramFunctionWriter(module, kind)
     writer.write()
     return _EntryCode(compile_module(module, "scalar program"), writer.kept())
-
-
-class _Tables:
-    """The tables of a program, and what they refer to.
-
-    Attributes
-    ----------
-    description : array of int64
-        See :class:`ProgramWord`.
-    keys : list
-        All keys of the dicts of a result.
-    """
-
-    def __init__(self, plan: Plan, program: ScalarProgram, outputs: Any, kind: _EntryKind) -> None:
-        self.keys: list[Any] = []
-        self._kind, self._outputs = kind, outputs
-        numbers = zip(plan.graph.inputs, plan.inputs, strict=True)
-        read = [(kind.read.index(node.dtype), slot) for node, slot in numbers]
-        results = zip(plan.graph.outputs, plan.outputs, strict=True)
-        made = list(self._rows([(kind.made.index(node.dtype), slot) for node, slot in results]))
-        self._arrays = np.array(read, np.uint32), np.array(made, np.uint32), program
-        begin = program.slots * SLOT
-        words = {
-            ProgramWord.ARGUMENTS: len(read),
-            ProgramWord.READ: self._arrays[0].ctypes.data,
-            ProgramWord.BYTES: begin + len(made) * SLOT,
-            ProgramWord.IMAGE: program.image.ctypes.data,
-            ProgramWord.IMAGE_SLOTS: program.image.size,
-            ProgramWord.CODE: program.words.ctypes.data,
-            ProgramWord.TABLE: program.table.ctypes.data,
-            ProgramWord.IS_LONG: program.instructions >= _LONG and not program.by_numpy,
-            ProgramWord.RESULTS: len(made),
-            ProgramWord.MADE: self._arrays[1].ctypes.data,
-            ProgramWord.OBJECTS: begin,
-        }
-        self.description = np.array([words[word] for word in ProgramWord], np.int64)
-
-    def held(self) -> list[Any]:
-        """Return a list of two results of no use yet."""
-        kind = self._kind.recycled
-        if kind is None or kind is type(None):
-            return [None] * 2
-        return [kind([None] * len(self._outputs))] * 2
-
-    def _rows(self, results: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
-        """Yield the table of results: each object after the one into which it is placed."""
-        container = len(self._kind.made)
-        left = iter(results)
-        pending: list[tuple[Any, tuple[int, int, int]]] = [(self._outputs, (Into.ROOT, 0, 0))]
-        row = 0
-        while pending:
-            template, place = pending.pop()
-            if not is_nested(template):
-                yield (*next(left), *place)
-            else:
-                into = (
-                    Into.DICT
-                    if isinstance(template, dict)
-                    else (Into.LIST if isinstance(template, list) else Into.TUPLE)
-                )
-                yield (container + into - 1, len(template), *place)
-                pending += reversed(
-                    [(item, (into, row, key)) for key, item in self._items(template)]
-                )
-            row += 1
-
-    def _items(self, template: Any) -> Iterator[tuple[int, Any]]:
-        """Yield the items of a structure, with the number of each or of its key."""
-        if not isinstance(template, dict):
-            yield from enumerate(template)
-            return
-        for key, item in template.items():
-            self.keys.append(key)
-            yield len(self.keys) - 1, item
 
 
 class ProgramFunctionWriter(NumberFunctionWriter):
@@ -315,9 +191,9 @@ class ProgramFunctionWriter(NumberFunctionWriter):
         place = self.builder.gep(table, [index], source_etype=self.int)
         return self.builder.zext(self.builder.load(place, typ=self.int), self.word)
 
-    def _slot(self, number: Any) -> Any:
-        """Return the address of a slot of the memory of the call."""
-        return self.builder.gep(self._memory, [number], source_etype=self.word)
+    def _at(self, base: Any, index: Any) -> Any:
+        """Return the address of an item of eight bytes: a slot, a word or a pointer."""
+        return self.builder.gep(base, [index], source_etype=self.word)
 
     @contextmanager
     def _function(self, name: str, result: Any, *arguments: Any) -> Iterator[Any]:
@@ -355,16 +231,15 @@ class ProgramFunctionWriter(NumberFunctionWriter):
         """Set up the memory of the call, with the values of all arguments."""
         image = self._address(ProgramWord.IMAGE)
         with self.each(self._get(ProgramWord.IMAGE_SLOTS)) as index:
-            place = self.builder.gep(image, [index], source_etype=self.word)
-            self.builder.store(self.builder.load(place, typ=self.word), self._slot(index))
+            content = self.builder.load(self._at(image, index), typ=self.word)
+            self.builder.store(content, self._at(self._memory, index))
         if not self._kind.read:
             return
         functions = [self._reader(dtype) for dtype in self._kind.read]
         table = self._address(ProgramWord.READ)
         with self.each(self._get(ProgramWord.ARGUMENTS)) as index:
-            place = self.builder.gep(arguments, [index], source_etype=self.pointer)
-            argument = self.builder.load(place, typ=self.pointer)
-            slot = self._slot(self._field(table, index, 2, 1))
+            argument = self.builder.load(self._at(arguments, index), typ=self.pointer)
+            slot = self._at(self._memory, self._field(table, index, 2, 1))
             number = self._field(table, index, 2, 0)
             self.go_unless(self._choose(number, functions, argument, slot), unusual)
 
@@ -373,10 +248,7 @@ class ProgramFunctionWriter(NumberFunctionWriter):
         flag = self._ir.IntType(1)
         with self._function(f"read_{dtype}", flag, self.pointer, self.pointer) as (function, given):
             argument, slot = given
-            value = self._read(argument, dtype).value
-            self.builder.store(
-                self.builder.zext(value, self.byte) if dtype.kind == "b" else value, slot
-            )
+            self.put_number(self._read(argument, dtype), slot)
             self.builder.ret(flag(1))
             for block in (self._slow, self._failed):
                 self.builder.position_at_end(block)
@@ -389,9 +261,8 @@ class ProgramFunctionWriter(NumberFunctionWriter):
         """Run the program, without Python's lock where it takes long."""
         code, table = self._address(ProgramWord.CODE), self._address(ProgramWord.TABLE)
         index = self.builder.zext(self.builder.load(code, typ=self.int), self.word)
-        place = self.builder.gep(table, [index], source_etype=self.pointer)
         signature = self._ir.FunctionType(self.int, [self.pointer] * 3)
-        first = self.builder.load(place, typ=signature.as_pointer())
+        first = self.builder.load(self._at(table, index), typ=signature.as_pointer())
         given = [code, self._memory, table]
         alone, together, done = self.blocks("alone", "together", "ran")
         is_long = self.builder.icmp_signed("!=", self._get(ProgramWord.IS_LONG), self.word(0))
@@ -413,7 +284,7 @@ class ProgramFunctionWriter(NumberFunctionWriter):
         """Return a function that makes an object of the number in a slot, or returns null."""
         with self._function(f"make_{dtype}", self.pointer, self.pointer, self.word) as given:
             function, (memory, slot) = given
-            self.builder.ret(self._new_number(self._value(memory, slot, dtype)))
+            self.builder.ret(self._new_number(self.number_at(self._at(memory, slot), dtype)))
             self._return_null()
         return function
 
@@ -421,7 +292,7 @@ class ProgramFunctionWriter(NumberFunctionWriter):
         """Return a function that gives an object the number in a slot, or makes a new one."""
         types = self.pointer, self.pointer, self.pointer, self.word
         with self._function(f"renew_{dtype}", *types) as (function, (old, memory, slot)):
-            self.builder.ret(self._number_from(old, self._value(memory, slot, dtype)))
+            self.builder.ret(self._number_from(old, self.number_at(self._at(memory, slot), dtype)))
             self._return_null()
         return function
 
@@ -434,13 +305,6 @@ class ProgramFunctionWriter(NumberFunctionWriter):
                 self.builder.ret(self.python(name, self.pointer, *arguments))
                 self._return_null()
             yield function
-
-    def _value(self, memory: Any, slot: Any, dtype: np.dtype[Any]) -> Scalar:
-        place = self.builder.gep(memory, [slot], source_etype=self.word)
-        if dtype.kind != "b":
-            return Scalar(self.builder.load(place, typ=llvm_type(dtype)), dtype)
-        byte = self.builder.load(place, typ=self.byte)
-        return Scalar(self.builder.trunc(byte, llvm_type(dtype)), dtype)
 
     def _return_null(self) -> None:
         for block in (self._slow, self._failed):
@@ -472,8 +336,8 @@ class ProgramFunctionWriter(NumberFunctionWriter):
 
     def _make_all(self) -> Any:
         """Return a new object with all results."""
-        begin = self.at(self._memory, 0)
-        objects = self.builder.gep(begin, [self._get(ProgramWord.OBJECTS)], source_etype=self.byte)
+        begin = self._get(ProgramWord.OBJECTS)
+        objects = self.builder.gep(self._memory, [begin], source_etype=self.byte)
         makers = [*map(self._maker, self._kind.made), *self._container_makers()]
         placers = list(self._placers())
         with self.each(self._get(ProgramWord.RESULTS)) as row:
@@ -481,9 +345,8 @@ class ProgramFunctionWriter(NumberFunctionWriter):
             made = self._checked(self._choose(kind, makers, self._memory, content))
             with self.builder.if_then(self.equal(into, self.word(Into.ROOT))):
                 self._set_root(made)
-            self.builder.store(made, self.builder.gep(objects, [row], source_etype=self.pointer))
-            holder = self.builder.gep(objects, [owner], source_etype=self.pointer)
-            holder = self.builder.load(holder, typ=self.pointer)
+            self.builder.store(made, self._at(objects, row))
+            holder = self.builder.load(self._at(objects, owner), typ=self.pointer)
             self.go_unless(self._choose(into, placers, holder, key, made), self._failed)
         return self.builder.load(self._root, typ=self.pointer)
 

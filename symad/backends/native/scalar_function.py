@@ -10,24 +10,28 @@ bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from symad.backends.native.cpython import (
     Fallback,
     HeldResults,
     NumberFunctionWriter,
+    can_count_references,
     can_read_numbers,
     new_builtin,
 )
-from symad.backends.native.jit import CompiledModule, Latest, compile_module
+from symad.backends.native.jit import CompiledModule, Latest
 from symad.backends.native.scalar_builder import Scalar, element
 from symad.backends.native.scalar_chunks import chunked_program
 from symad.backends.native.scalar_entry import program_function
 from symad.backends.native.scalar_instructions import can_run_programs
-from symad.backends.native.scalar_program import ScalarProgram, scalar_program
+from symad.backends.native.scalar_program import ScalarProgram, is_regular, scalar_program
+from symad.backends.native.stored_code import code_of, stored_module
 from symad.graph.nested import is_nested
 from symad.graph.node import Node
 from symad.ops.base import PerElement
@@ -39,8 +43,11 @@ MOST_INSTRUCTIONS = 300
 grows."""
 
 MOST_CHUNKED = 20_000
-"""Programs with more instructions are not chunks: these take 8 µs each to build, 40 times as long.
-They run up to twice as fast, and more if the instructions come in no regular order."""
+"""Programs with more instructions are not chunks: these take 8 µs each to build, others 1 µs."""
+
+MOST_IRREGULAR = 200_000
+"""The same for programs whose instructions come in no regular order: the processor does not predict
+the jumps between them, and they take four times as long as chunks."""
 
 _INSTRUCTIONS_PER_NUMBER = 10
 """The instructions counted for an argument or a result: type checks, and making objects."""
@@ -113,13 +120,14 @@ class ScalarFunctions:
         return program_function(self._plan, self._program, outputs, fallback, name)
 
     @property
-    def by_numpy(self) -> Sequence[Node]:
-        """The nodes without native code."""
+    def by_numpy(self) -> Mapping[Node, str]:
+        """The nodes that NumPy computes, and why."""
         if self._code(list(self._plan.graph.outputs)) is not None:
-            return ()
+            return {}
         if self._program is None:
-            return [step.node for step in self._plan.instructions]
-        return [call.node for call in self._program.by_numpy]
+            nodes = [step.node for step in self._plan.instructions]
+            return dict.fromkeys(nodes, "there is no native code for numbers here")
+        return {call.node: call.reason for call in self._program.by_numpy}
 
     def _code(self, outputs: Any) -> _ScalarCode | None:
         """Return the code of one function, if the plan is small and has native code."""
@@ -133,7 +141,8 @@ class ScalarFunctions:
         """The program of the plan, if it can have one."""
         if not self._is_scalar or not can_run_programs():
             return None
-        if len(self._plan.instructions) <= MOST_CHUNKED:
+        count = len(self._plan.instructions)
+        if count <= MOST_CHUNKED or (count <= MOST_IRREGULAR and not is_regular(self._plan)):
             try:
                 return chunked_program(self._plan, self._is_fast)
             except NotImplementedError:
@@ -190,15 +199,59 @@ def _form_of(template: Any) -> Any:
 
 
 def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> _ScalarCode | None:
-    from llvmlite import ir
+    objects = _OBJECTS | {f"key {k}": key for k, key in enumerate(_keys_of(outputs))}
+    notes = {id(value): note for note, value in reversed(objects.items())}
 
-    module = ir.Module("function")
-    writer = NumberFunctionWriter(module, _EXPORTED, is_fast)
-    try:
+    def make() -> tuple[Any, list[str]]:
+        from llvmlite import ir
+
+        module = ir.Module("function")
+        writer = NumberFunctionWriter(module, _EXPORTED, is_fast)
         writer.finish(outputs, _results(writer, plan))
+        return module, [notes.get(id(value)) or str(value) for value in writer.kept()]
+
+    structure = None
+    if _is_lasting(plan, _keys_of(outputs)):
+        formulas = {type(step.node.op): _formula_of(step.node.op) for step in plan.instructions}
+        structure = _structure_of(plan, outputs, is_fast), can_count_references(), formulas
+    try:
+        module, found = stored_module(structure, make, "function")
     except NotImplementedError:
         return None
-    return _ScalarCode(compile_module(module, "function"), writer.kept())
+    kept = [objects[note] if note in objects else HeldResults.read(note) for note in found]
+    return _ScalarCode(module, kept)
+
+
+_TYPES: tuple[type, ...] = (float, int, bool, *(np.dtype(code).type for code in "?bBhHiIlLqQefd"))
+_OBJECTS: dict[str, Any] = {
+    "fallback": Fallback,
+    "True": True,
+    "numpy.True": np.True_,
+    "numpy.False": np.False_,
+    **{f"{kind.__module__}.{kind.__name__}": kind for kind in _TYPES},
+}
+"""What the code of scalar functions may expect, by the notes in stored code."""
+
+
+def _keys_of(template: Any) -> Iterator[Any]:
+    """Yield the keys of all dicts."""
+    if is_nested(template):
+        if isinstance(template, dict):
+            yield from template
+        for item in template.values() if isinstance(template, dict) else template:
+            yield from _keys_of(item)
+
+
+def _is_lasting(plan: Plan, keys: Iterable[Any]) -> bool:
+    """Return whether a ``repr`` says what ops and keys are, also in other processes."""
+    return all(
+        type(step.node.op).__module__.startswith("symad.ops.") for step in plan.instructions
+    ) and all(type(key) in (str, int) for key in keys)
+
+
+def _formula_of(op: Any) -> Any:
+    """Return what an op computes for one element; it may have been replaced in this process."""
+    return [code_of(getattr(type(op), name)) for name in ("element", "scalar", "operand_dtypes")]
 
 
 def _results(writer: NumberFunctionWriter, plan: Plan) -> list[Scalar]:

@@ -28,7 +28,6 @@ from symad.backends.native.scalar_builder import (
     Scalar,
     element,
     keep_calls,
-    llvm_type,
 )
 from symad.ops.adjoint import AddN
 from symad.ops.base import PerElement
@@ -202,8 +201,9 @@ class _InstructionWriter(ObjectWriter):
             self._go_on(2)
         else:
             scalars = LLVMScalarBuilder(self.builder, 0, instruction.is_fast)
-            operands = [self._load(2 + k, dtype) for k, dtype in enumerate(instruction.operands)]
-            self._store(1, instruction.compute(scalars, *operands))
+            dtypes = enumerate(instruction.operands, 2)
+            operands = [self.number_at(self._slot(word), dtype) for word, dtype in dtypes]
+            self.put_number(instruction.compute(scalars, *operands), self._slot(1))
             self._go_on(2 + len(operands))
         return self.module
 
@@ -224,18 +224,9 @@ class _InstructionWriter(ObjectWriter):
         given = [program, self._memory, self._table]
         self.builder.ret(self.builder.call(code, given, tail="musttail"))
 
-    def _load(self, word: int, dtype: np.dtype[Any]) -> Scalar:
-        slot = self._at(self._memory, self._word(word))
-        if dtype.kind != "b":
-            return Scalar(self.builder.load(slot, typ=llvm_type(dtype)), dtype)
-        byte = self.builder.load(slot, typ=self.byte)
-        return Scalar(self.builder.trunc(byte, llvm_type(dtype)), dtype)
-
-    def _store(self, word: int, result: Scalar) -> None:
-        value = result.value
-        if result.dtype.kind == "b":
-            value = self.builder.zext(value, self.byte)
-        self.builder.store(value, self._at(self._memory, self._word(word)))
+    def _slot(self, word: int) -> Any:
+        """Return the address of the slot that a word of the instruction gives."""
+        return self._at(self._memory, self._word(word))
 
     def _word(self, word: int) -> Any:
         """Return a word of the program, as an index."""

@@ -31,6 +31,9 @@ from symad.plan.plan import Plan
 
 _Array = np.ndarray[Any, Any]
 _WORDS = "I"
+_RUN, _TIMES = 64, 4
+_ODD = 0x9E3779B97F4A7C15
+"""A factor that keeps the hashes of different runs apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,14 @@ class NodeCall:
         The slots of the operands.
     node : Node
         The node that an error is about.
+    reason : str
+        Why there is no native code.
     """
 
     def __init__(
-        self, operation: Operation, output: int, inputs: Sequence[int], node: Node
+        self, operation: Operation, output: int, inputs: Sequence[int], node: Node, reason: str
     ) -> None:
-        self.node = node
+        self.node, self.reason = node, reason
         self._kernel, self._dtype = operation.op.kernel(), operation.result
         self._output, self._inputs = output, tuple(zip(inputs, operation.operands, strict=True))
 
@@ -135,6 +140,29 @@ def new_program(
     )
 
 
+def is_regular(plan: Plan) -> bool:
+    """Return whether most runs of 64 ops in a plan are there several times, as in loops that were
+    written out.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> from symad.plan.plan import make_plan
+    >>> x = y = sm.Variable("x", shape=())
+    >>> for _ in range(500):
+    ...     y = sm.sin(y) * x + y
+    >>> is_regular(make_plan(sm.Graph([y])))
+    True
+    """
+    ops = (id(type(step.node.op)) for step in plan.instructions)
+    runs = np.fromiter(ops, np.uint64, len(plan.instructions))
+    length = 1
+    while length < _RUN and len(runs) > length:
+        runs = runs[:-length] * np.uint64(_ODD) + runs[length:]  # a hash, modulo 2⁶⁴
+        length *= 2
+    return len(np.unique(runs)) * _TIMES <= len(runs)
+
+
 def slots_of(plan: Plan) -> int:
     """Return the number of slots: a register each, and one for parts of sums."""
     return plan.registers + 1
@@ -182,10 +210,10 @@ class OperationSteps:
             if len(inputs) > 2 and isinstance(op, AddN):
                 yield from self._all_but_last(node, inputs)
                 inputs, frees = (self._scratch, inputs[-1]), (*frees, self._scratch)
-            key = (id(op), dtype, *map(dtypes.__getitem__, inputs))
+            key = (op, dtype, *map(dtypes.__getitem__, inputs))
             number = numbers.get(key)
             if number is None:
-                number = self._new_number(op, key)
+                number = self._new_number(key)
             dtypes[step.output] = dtype
             yield number, step.output, inputs, frees, node
 
@@ -198,17 +226,17 @@ class OperationSteps:
         dtypes, total = self._dtypes, terms[0]
         for term in terms[1:-1]:
             dtype = np.result_type(dtypes[total], dtypes[term])
-            key = (id(node.op), dtype, dtypes[total], dtypes[term])
+            key = (node.op, dtype, dtypes[total], dtypes[term])
             number = self._numbers.get(key)
             if number is None:
-                number = self._new_number(node.op, key)
+                number = self._new_number(key)
             dtypes[self._scratch] = dtype
             yield number, self._scratch, (total, term), (), node
             total = self._scratch
 
-    def _new_number(self, op: Any, key: tuple[Any, ...]) -> int:
-        """Return the number of a new operation; its key has the dtypes of result and operands."""
-        _, dtype, *operands = key
+    def _new_number(self, key: tuple[Any, ...]) -> int:
+        """Return the number of a new operation: an op, the dtypes of its result and operands."""
+        op, dtype, *operands = key
         self._numbers[key] = len(self.operations)
         self.operations.append(Operation(op, tuple(operands), dtype, self._is_fast))
         return self._numbers[key]
@@ -230,7 +258,7 @@ class _Assembler:
         self.count = 0
         self._words = array(_WORDS)
         self._indices: dict[Instruction, int] = {}
-        self._index_of: list[int | None] = []
+        self._index_of: list[int | str] = []
         self._is_paired: list[bool] = []
         self._pairs: dict[tuple[int, int, int], int | None] = {}
         self._last: tuple[int, int] | None = None
@@ -250,9 +278,9 @@ class _Assembler:
             self._last = None
             return
         index = self._index_of[number]
-        if index is None:
+        if isinstance(index, str):
             self._words.extend((self._index(CallPython()), len(self.table)))
-            self.table.append(NodeCall(operations[number], output, inputs, node))
+            self.table.append(NodeCall(operations[number], output, inputs, node, index))
         else:
             self._words.extend((index, output, *inputs))
         self.count += 1
@@ -275,11 +303,11 @@ class _Assembler:
         return pair is not None
 
     def _know(self, operation: Operation) -> None:
-        """Note how an operation is written: not at all, if it has no native code."""
+        """Note the index of an operation, or why it has no native code."""
         try:
             self._index_of.append(self._index(operation))
-        except NotImplementedError:
-            self._index_of.append(None)
+        except NotImplementedError as error:
+            self._index_of.append(str(error))
         self._is_paired.append(operation.primitive is not None)
 
     def _pair(

@@ -20,7 +20,7 @@ from symad.graph.node import Node
 from symad.ops.structure import StructureItem
 from symad.plan.liveness import sharing_of
 from symad.plan.plan import copied_outputs
-from symad.types import TensorType
+from symad.types import StructureType, TensorType
 
 _LARGE = 1 << 20
 """Computing this many bytes takes much longer than calling a segment."""
@@ -74,13 +74,22 @@ def schedule(graph: Graph, has_native_code: bool) -> Schedule:
     outputs, copies = own_outputs(graph) if has_native_code else (graph.outputs, ())
     pairs = zip(copied, outputs, strict=True)
     copied = tuple(is_copied and output not in copies for is_copied, output in pairs)
-    unsupported = unsupported_stacks(graph, supports) if has_native_code else set(graph.nodes)
+    unsupported = set(graph.nodes)
+    if has_native_code:
+        unsupported = unsupported_stacks(graph, supports) | _used_whole(graph)
     while True:
         parts = _Scheduler(graph, outputs, copies, unsupported).parts()
         apart = _split_stacks(graph, parts, unsupported)
         if not apart:
             return Schedule(graph, tuple(outputs), frozenset(copies), copied, tuple(parts))
         unsupported |= apart
+
+
+def _used_whole(graph: Graph) -> set[Node]:
+    """Return the structures that others than their items use, which only Python makes."""
+    users = (node for node in graph.nodes if not isinstance(node.op, StructureItem))
+    used = {source for node in users for source in node.inputs}
+    return {node for node in {*used, *graph.outputs} if isinstance(node.type, StructureType)}
 
 
 def _split_stacks(graph: Graph, parts: Sequence[SchedulePart], unsupported: set[Node]) -> set[Node]:

@@ -8,7 +8,7 @@ from typing import Any
 from symad.graph.node import Node, apply
 from symad.ops.adjoint import AddN, add_n
 from symad.ops.arithmetic import add
-from symad.ops.structure import MakeStructure, StructureItem, item_or_none, structure
+from symad.ops.structure import MakeStructure, StructureItem, structure, structure_item
 from symad.passes.grade import Grade
 from symad.passes.rule import AnyRule, Procedure
 from symad.types import StructureType
@@ -28,14 +28,22 @@ def _sum_of_structures(node: Node) -> Node | None:
     type_ = node.type
     if not isinstance(type_, StructureType):
         return None
-    sums: list[Node] = []
-    for key in type_.keys:
-        items = [item_or_none(term, key) for term in node.inputs]
-        present = [item for item in items if item is not None]
-        if present:
-            sums.append(_total(present))
+    items: dict[Any, list[Node]] = {key: [] for key in type_.keys}
+    for term in node.inputs:
+        for key, item in _items(term):
+            items[key].append(item)
+    sums = [_total(terms) for terms in items.values() if terms]
     there = tuple(item is not None for _, item in type_.fields)
     return apply(MakeStructure(type_.kind, type_.keys, there), *sums)
+
+
+def _items(node: Node) -> list[tuple[Any, Node]]:
+    """Return the items of a structure that are present, by key."""
+    assert isinstance(node.type, StructureType)
+    present = [key for key, type_ in node.type.fields if type_ is not None]
+    if isinstance(node.op, MakeStructure):
+        return list(zip(present, node.inputs, strict=True))
+    return [(key, structure_item(node, key)) for key in present]
 
 
 def _total(terms: list[Node]) -> Node:

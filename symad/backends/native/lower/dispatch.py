@@ -18,7 +18,7 @@ from symad.backends.native.kernel_call import BufferView, Shape, contiguous_stri
 from symad.backends.native.lower import bodies, contract, copies, index, lapack, loops
 from symad.backends.native.lower.scalar_bodies import scalar_code
 from symad.backends.native.lower.views import is_view, view
-from symad.backends.native.segment_code import ArrayType, Call, SegmentCode, blocks_of
+from symad.backends.native.segment_code import ArrayType, Call, LoopCall, SegmentCode, blocks_of
 from symad.errors import InternalError
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
@@ -260,6 +260,8 @@ class PlacedSegment:
         The storage of each value: one place for each of its parts.
     over : dict from Node to Node
         From each value that overwrites another one to that one.
+    scratch : dict from Node to int
+        The bytes that loops need besides their results.
     """
 
     code: SegmentCode
@@ -267,6 +269,7 @@ class PlacedSegment:
     outputs: tuple[Node, ...]
     stored: dict[Node, Sequence[Storage]]
     over: dict[Node, Node]
+    scratch: dict[Node, int]
 
 
 def place(
@@ -299,11 +302,24 @@ def place(
     taken, given = ([ArrayType(n.dtype, shape_of(n)) for n in group] for group in (inputs, outputs))
     calls, kept = segment.calls, segment.constants
     code = SegmentCode(calls, made.storages, taken, given, contents, made.arena, kept)
-    return PlacedSegment(code, tuple(inputs), tuple(outputs), *_by_node(segment, made))
+    by_node = _by_node(segment, made)
+    return PlacedSegment(code, tuple(inputs), tuple(outputs), *by_node, _scratch(segment))
 
 
 def _use(call: Call) -> BufferUse:
     return BufferUse(blocks_of(call), [(made.block, read.block) for made, read in call.over])
+
+
+def _scratch(segment: LoweredSegment) -> dict[Node, int]:
+    """Return the bytes that loops need besides values of nodes."""
+    values = list(segment.views.values())
+    known = {view.block for v in values for view in (v if isinstance(v, list) else [v])}
+    found: dict[Node, int] = {}
+    for call in segment.calls:
+        if isinstance(call, LoopCall):
+            sizes = (segment.buffers[block] for block in {*blocks_of(call)} - known)
+            found[call.node] = sum(size for size in sizes if isinstance(size, int))
+    return found
 
 
 def _by_node(

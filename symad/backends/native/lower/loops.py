@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from symad.ops.reduce import Reduction, Sum
 from symad.passes.decompose import is_dense
 from symad.passes.fuse import Shape, reduced_axes, shape_of
 from symad.passes.rule import static_shape
+from symad.types import TensorType
 
 SPLIT_FROM = 1 << 17
 """Nests with at least this many elements are split into parts, which threads share."""
@@ -46,7 +47,7 @@ def has_nest(node: Node) -> bool:
     if isinstance(op, Fused):
         return has_code(op)
     dense = is_dense(node) and all(map(is_dense, node.inputs))
-    return dense and _form_of(node) is not None
+    return dense and (_form_of(node) is not None or _turned(node) is not None)
 
 
 def is_large(node: Node) -> bool:
@@ -83,34 +84,52 @@ def lower(
     threads : int
         How many threads share large nests.
     """
+    turned = _turned(node)
+    if turned is not None:
+        last, order = turned
+        views = [inputs[0].permuted(order)], [_in_shape(view, last) for view in outputs]
+        return [replace(c, node=node) for c in lower(last, *views, scratch, is_fast, threads)]
     op = _nest_of(node)
     nest = Nest(op, is_fast)
     layout = NestLayout(nest)
     parts = _parts(nest, layout, threads)
     places = dict(zip(node.inputs, inputs, strict=True))
     given = op.body.inputs if op is not node.op else node.inputs
-    calls: list[KernelCall] = []
-    reads = []
-    for read in layout.reads:
-        source = places[given[read.slot]]
-        if read.expanded:
-            source = source.broadcast_to(op.space)
-        read_from, copied = contiguous(node, source, scratch)
-        reads.append(read_from)
-        calls += copied
+    sources = [places[given[read.slot]] for read in layout.reads]
+    pairs = [
+        contiguous(node, source.broadcast_to(op.space) if read.expanded else source, scratch)
+        for read, source in zip(layout.reads, sources, strict=True)
+    ]
+    reads = [view for view, _ in pairs]
+    calls = [call for _, copied in pairs for call in copied]
     targets, joined = _targets(nest, layout, parts, outputs, scratch)
     stored = [scratch((parts, layout.row), value.dtype) for value in nest.stored]
     rest: tuple[int | BufferView, ...] = (*constant_words(nest, layout), *reads, *targets, *stored)
-    rows = [k * layout.rows // parts for k in range(parts + 1)]
-    words: list[int | BufferView] = []
-    for part in range(parts):
-        words += (rows[part], rows[part + 1], part, *rest)
+    words = _words_of_parts(layout, parts, rest)
     code = loop_code(nest, layout)
     work = _PER_STEP * layout.elements * len(nest.computed)
     over = _replaceable(nest, layout, reads, outputs)
     threads = min(threads, parts)
     call = KernelCall(code.address, tuple(words), code.module, node, work, over, parts, threads)
     return [*calls, call, *(replace(each, node=node) for each in joined)]
+
+
+def _in_shape(view: BufferView, like: Node) -> BufferView:
+    """Return a contiguous view in the shape of a node."""
+    made = view.reshaped(shape_of(like))
+    assert made is not None, "results are contiguous"
+    return made
+
+
+def _words_of_parts(
+    layout: NestLayout, parts: int, rest: Sequence[int | BufferView]
+) -> list[int | BufferView]:
+    """Return the words of all parts: the range of rows, the number of the part, the rest."""
+    rows = [k * layout.rows // parts for k in range(parts + 1)]
+    words: list[int | BufferView] = []
+    for part in range(parts):
+        words += (rows[part], rows[part + 1], part, *rest)
+    return words
 
 
 def _parts(nest: Nest, layout: NestLayout, threads: int) -> int:
@@ -192,6 +211,25 @@ def _nest_of(node: Node) -> Fused:
     assert form is not None
     taken = [n for n in node.inputs if not isinstance(n, Constant) or n.value.size > 1]
     return Fused(Graph([node], list(dict.fromkeys(taken))), *form)
+
+
+def _turned(node: Node) -> tuple[Node, Shape] | None:
+    """Return a reduction like ``node``, whose axes are in the middle, of an operand with these axes
+    last, and the order of its axes; ``None`` for other ops.
+    """
+    if not isinstance(node.op, (Sum, Max, Min)) or not is_dense(node.inputs[0]):
+        return None
+    source = node.inputs[0]
+    axes, shape = reduced_axes(node.op, source), shape_of(source)
+    rest = tuple(axis for axis in range(len(shape)) if axis not in axes)
+    order = (*rest, *axes)
+    if not axes or order == tuple(range(len(shape))) or axes == tuple(range(len(axes))):
+        return None
+    assert isinstance(source.type, TensorType)
+    turned = Node(None, (), source.type.with_shape(tuple(shape[axis] for axis in order)))
+    last = tuple(range(len(rest), len(shape)))
+    reduced = apply(node.op.with_attributes(axis=last, keepdims=False), turned)
+    return None if _form_of(reduced) is None else (reduced, order)
 
 
 def _form_of(node: Node) -> tuple[Shape, int | None] | None:

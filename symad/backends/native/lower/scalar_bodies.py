@@ -23,7 +23,7 @@ from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.ops.base import PerElement
 from symad.ops.fused import Fused
-from symad.ops.index import ScatterAdd
+from symad.ops.index import ScatterAdd, ScatterSum
 from symad.ops.join import Concat, Stack
 from symad.ops.product import Matmul
 from symad.ops.reduce import Sum
@@ -163,8 +163,10 @@ def _rule_of(node: Node) -> _Rule | None:
         return _per_element
     if is_view(node):
         return _moved
-    if isinstance(node.op, ScatterAdd) and len(node.inputs) > 2:
-        return None  # at places that are known only when it runs
+    if isinstance(node.op, (ScatterAdd, ScatterSum)):
+        values = 1 if isinstance(node.op, ScatterAdd) else len(node.op.keys)
+        if len(node.inputs) > values + 1:
+            return None  # at places that are known only when it runs
     return _RULES.get(type(node.op))  # type: ignore[arg-type]
 
 
@@ -216,21 +218,25 @@ def _matmul(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> 
     return _elements(totals, shape_of(node))
 
 
-def _scatter_add(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
-    assert isinstance(node.op, ScatterAdd)
-    shape = shape_of(node)
-    places = np.arange(math.prod(shape)).reshape(shape)[fill_key(node.op.key, ())]
-    added = np.broadcast_to(inputs[0], places.shape)
+def _scatter(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
+    """Add values to zeros at places that are known now."""
+    op, shape = node.op, shape_of(node)
+    assert isinstance(op, (ScatterAdd, ScatterSum))
     totals = [builder.constant(0, node.dtype)] * math.prod(shape)
-    for place, scalar in zip(places.flat, added.flat, strict=True):
-        totals[place] = builder.add(totals[place], scalar)
+    keys = [op.key] if isinstance(op, ScatterAdd) else op.keys
+    for key, array in zip(keys, inputs, strict=False):
+        places = np.arange(len(totals)).reshape(shape)[fill_key(key, ())]
+        added = np.broadcast_to(array, np.shape(places))
+        for place, scalar in zip(np.ravel(places), added.flat, strict=True):
+            totals[place] = builder.add(totals[place], builder.cast(scalar, node.dtype))
     return _elements(totals, shape)
 
 
 _RULES: dict[type[Op], _Rule] = {
     Concat: _joined,
     Matmul: _matmul,
-    ScatterAdd: _scatter_add,
+    ScatterAdd: _scatter,
+    ScatterSum: _scatter,
     Stack: _joined,
     Sum: _sum,
 }
