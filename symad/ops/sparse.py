@@ -233,7 +233,10 @@ class SparseMatmul(FixedLinear):
 
 @lru_cache(maxsize=64)
 def _empty_csr(shape: tuple[int, int]) -> Any:
-    return _as_csr(np.zeros(0), np.zeros(0, np.int32), np.zeros(shape[0] + 1, np.int32), shape)
+    """Return a matrix whose arrays are still to be set, so that what is kept takes no memory."""
+    matrix = _as_csr(np.zeros(0), np.zeros(0, np.int32), np.zeros(shape[0] + 1, np.int32), shape)
+    matrix.indptr = matrix.indices
+    return matrix
 
 
 def _assemble(products: Any, places: Any, columns: Any, ends: Any, shape: tuple[int, int]) -> Any:
