@@ -281,9 +281,9 @@ class SparseType:
 
     @property
     def nbytes(self) -> int:
-        """The number of bytes of the stored elements and of 32-bit indices."""
-        index = TensorType(np.dtype("int32"), (self.stored,))
-        return self.size * self.dtype.itemsize + index.nbytes
+        """The number of bytes of the stored elements, their columns, and the ends of the rows."""
+        rows = TensorType(np.dtype("int32"), self.shape[:1])
+        return self.size * (self.dtype.itemsize + 4) + rows.nbytes + 4
 
     def __repr__(self) -> str:
         inside = ",".join(map(_dimension, self.shape))

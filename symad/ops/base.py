@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import FunctionType
@@ -156,6 +157,14 @@ def as_nodes(*values: Operand) -> tuple[Node, ...]:
         return tuple(weak_constant(n) if type(n) in _NUMBERS else n for n in nodes)
     widest = max(strong, key=lambda node: _rank(node.dtype))
     return tuple(_beside(node, widest) if _is_weak(node) else node for node in nodes)
+
+
+def is_sparse(value: Any) -> bool:
+    """Return whether a value is a matrix or array of SciPy's, or a node of a sparse matrix."""
+    if isinstance(value, Node):
+        return isinstance(value.type, SparseType)
+    loaded = sys.modules.get("scipy.sparse")  # without it, there are none
+    return loaded is not None and bool(loaded.issparse(value))
 
 
 def _is_weak(value: Any) -> bool:

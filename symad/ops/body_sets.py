@@ -57,13 +57,11 @@ class BodySets:
         With ``rows``, the body is run for each row of all ``labels`` at once.
         """
         lead = () if rows is None else (rows,)
-        flat = [
-            np.zeros((*lead, math.prod(shape_of(node))), np.intp)
-            if array is None
-            else array.reshape(*lead, -1)
-            for array, node in zip(labels, self._inputs, strict=True)
-        ]
-        given = np.concatenate([np.zeros((*lead, 0), np.intp), *flat], axis=-1)
+        flat = [np.zeros((*lead, 0), np.intp)]
+        for array, node in zip(labels, self._inputs, strict=True):
+            shape = (*lead, math.prod(shape_of(node)))
+            flat.append(np.zeros(shape, np.intp) if array is None else array.reshape(shape))
+        given = np.concatenate(flat, axis=-1)
         return [
             self._joined(given, places, sources, shape, lead)
             for (places, sources), shape in zip(self._links, self._shapes, strict=True)

@@ -10,10 +10,10 @@ import numpy as np
 from symad.errors import ShapeError
 from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, reals
-from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.base import Linear, Operand, as_node, is_sparse, register, tensor_types
 from symad.ops.batching import shape_of
 from symad.ops.shape import as_axes
-from symad.ops.sparse import is_sparse, sparse_transpose
+from symad.ops.sparse import sparse_transpose
 from symad.types import Shape, Type, UnknownDim, UnknownShape, normalize_axis
 
 

@@ -19,6 +19,7 @@ from symad.ops.base import (
     Multilinear,
     Operand,
     as_nodes,
+    is_sparse,
     refuse_flags,
     register,
     tensor_types,
@@ -28,7 +29,7 @@ from symad.ops.batching import aligned, row_count, shape_of
 from symad.ops.einsum import contract
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims, reshape
-from symad.ops.sparse import is_sparse, sparse_product
+from symad.ops.sparse import sparse_product
 from symad.ops.triangle import diagonal
 from symad.types import (
     Dimension,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import lru_cache
@@ -20,6 +19,7 @@ from symad.ops.base import (
     as_node,
     as_number,
     as_truth,
+    is_sparse,
     tensor_types,
     ufunc_dtype,
 )
@@ -33,14 +33,6 @@ from symad.types import (
     UnknownShape,
     as_dtype,
 )
-
-
-def is_sparse(value: Any) -> bool:
-    """Return whether a value is a matrix or array of SciPy's, or a node of a sparse matrix."""
-    if isinstance(value, Node):
-        return isinstance(value.type, SparseType)
-    loaded = sys.modules.get("scipy.sparse")  # without it, there are none
-    return loaded is not None and bool(loaded.issparse(value))
 
 
 class SparseValue(Op):
@@ -241,7 +233,10 @@ class SparseMatmul(FixedLinear):
 
 @lru_cache(maxsize=64)
 def _empty_csr(shape: tuple[int, int]) -> Any:
-    return _as_csr(np.zeros(0), np.zeros(0, np.int32), np.zeros(shape[0] + 1, np.int32), shape)
+    """Return a matrix whose arrays are still to be set, so that what is kept takes no memory."""
+    matrix = _as_csr(np.zeros(0), np.zeros(0, np.int32), np.zeros(shape[0] + 1, np.int32), shape)
+    matrix.indptr = matrix.indices
+    return matrix
 
 
 def _assemble(products: Any, places: Any, columns: Any, ends: Any, shape: tuple[int, int]) -> Any:

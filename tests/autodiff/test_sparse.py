@@ -519,6 +519,14 @@ def test_loops() -> None:
     np.testing.assert_array_equal(pattern_of(doubled, x), np.eye(4))
 
 
+def test_loops_over_nothing() -> None:
+    x, w = sm.Variable("x", shape=(0, 3)), sm.Variable("w", shape=(3,))
+    mapped = sm.map_over(lambda row: row * w, [x])
+    assert sm.sparsity(mapped, x).shape == (0, 0) and sm.sparsity(mapped, w).shape == (0, 3)
+    last, _ = sm.scan(lambda c, e: (c * e, c), w, x)
+    np.testing.assert_array_equal(pattern_of(last, w), np.eye(3))
+
+
 def test_loops_of_unknown_length() -> None:
     """Any number of steps is allowed for; only what the loop saves for reverse mode is unknown."""
     x = sm.Variable("x", shape=(4,))

@@ -20,14 +20,14 @@ from tests.support.op_checks import Case, build
 from tests.support.random_graphs import random_graph
 
 WITHOUT_OPERATIONS = {
-    "after", "arange", "array_index", "axis_size", "broadcast_like", "broadcast_to", "cast",
-    "concat", "concat_part", "concat_place", "diag", "diagonal", "diagonal_place", "element_count",
-    "equal_part", "expand_dims", "flip", "from_columns", "identity", "identity_matrix", "index",
-    "index_last", "item", "make_structure", "matrix_transpose", "moveaxis", "one_hot", "ones_like",
-    "pad", "permute_dims", "repeat", "reshape", "reshape_like", "reshape_outer", "roll", "set_at",
-    "shape", "size", "sized_axis", "square_axes", "squeeze", "stack", "stop_gradient", "swapaxes",
-    "take_along_axis", "tile", "to_columns", "transpose", "tril", "triu", "unit_vectors", "windows",
-    "zeros_like",
+    "after", "arange", "array_index", "assemble_csr", "axis_size", "broadcast_like",
+    "broadcast_to", "cast", "concat", "concat_part", "concat_place", "diag", "diagonal",
+    "diagonal_place", "element_count", "equal_part", "expand_dims", "flip", "from_columns",
+    "identity", "identity_matrix", "index", "index_last", "item", "make_structure",
+    "matrix_transpose", "moveaxis", "one_hot", "ones_like", "pad", "permute_dims", "repeat",
+    "reshape", "reshape_like", "reshape_outer", "roll", "set_at", "shape", "size", "sized_axis",
+    "square_axes", "squeeze", "stack", "stop_gradient", "swapaxes", "take_along_axis", "tile",
+    "to_columns", "transpose", "tril", "triu", "unit_vectors", "windows", "zeros_like",
 }  # fmt: skip
 """Ops that move, fill or cast; any other op must say how many operations it takes."""
 
