@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
@@ -25,7 +24,8 @@ from symad.plan.memory import MemoryUse, Placement, memory_use
 from symad.visible import display_width, visible
 
 
-class Instruction(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Instruction:
     """Compute ``node`` from registers ``inputs`` into register ``output``.
 
     Attributes
@@ -173,20 +173,16 @@ def _instructions(
     for node, (_, step) in last.items():
         if node not in pinned:
             dying.setdefault(step, []).append(node)
-    of = registers.of
     for step, node in enumerate(order):
-        sources = tuple([of[source] for source in node.inputs])
-        dead = dying.get(step)
-        if dead is None:
-            yield Instruction(node, sources, registers.take(node), (), None)
-            continue
+        sources = tuple(registers.of[source] for source in node.inputs)
+        dead = dying.get(step, [])
         taken = writer.input_for(node, dead, step)
         if taken is not None:
             over[node] = taken
-        overwrites = None if taken is None else of[taken]
+        overwrites = None if taken is None else registers.of[taken]
         frees = [registers.release(value) for value in dead if value is not node]
         output = registers.take(node)
-        rest = tuple([register for register in frees if register != output])
+        rest = tuple(register for register in frees if register != output)
         yield Instruction(node, sources, output, rest, overwrites)
 
 
@@ -199,18 +195,15 @@ class _Registers:
         self._free: list[int] = []
 
     def take(self, node: Node) -> int:
-        if self._free:
-            register = self._free.pop()
-        else:
-            register = self.count
+        if not self._free:
+            self._free.append(self.count)
             self.count += 1
-        self.of[node] = register
-        return register
+        self.of[node] = self._free.pop()
+        return self.of[node]
 
     def release(self, node: Node) -> int:
-        register = self.of[node]
-        self._free.append(register)
-        return register
+        self._free.append(self.of[node])
+        return self.of[node]
 
 
 class _Overwriting:
@@ -232,7 +225,7 @@ class _Overwriting:
     def input_for(self, node: Node, dead: list[Node], step: int) -> Node | None:
         """Return an input whose last use is here and whose memory has the layout of the result."""
         assert node.op is not None
-        if not node.op.is_in_place or node.ndim == 0 or not node.type.is_static:
+        if not dead or not node.op.is_in_place or node.ndim == 0 or not node.type.is_static:
             return None
         for source in node.inputs:
             is_alone = source in dead and self._sharing[source] == (source,)
