@@ -104,6 +104,7 @@ class ScalarFunctions:
         numbers = len(plan.inputs) + len(plan.outputs)
         count = len(plan.instructions) + _INSTRUCTIONS_PER_NUMBER * numbers
         self._is_small = self._is_scalar and count <= MOST_INSTRUCTIONS
+        self._form: Any = list(plan.graph.outputs)  # that of the last function
 
     def function(
         self, outputs: Any, fallback: Callable[..., Any], name: str
@@ -111,6 +112,7 @@ class ScalarFunctions:
         """Return a function, or ``None``: see :func:`native_function`."""
         if not _is_simple(outputs):
             return None
+        self._form = outputs
         code = self._code(outputs)
         if code is not None:
             address = code.module.address(_EXPORTED)
@@ -122,7 +124,7 @@ class ScalarFunctions:
     @property
     def by_numpy(self) -> Mapping[Node, str]:
         """The nodes that NumPy computes, and why."""
-        if self._code(list(self._plan.graph.outputs)) is not None:
+        if self._code(self._form) is not None:
             return {}
         if self._program is None:
             nodes = [step.node for step in self._plan.instructions]
