@@ -80,10 +80,10 @@ print(f(long, weights)[0])
 # %% [markdown]
 # ## What the compiler does with it
 #
-# In the adjoint loop, $\tanh'$ of all steps depends on saved values only, and the sum for $W$ needs
-# nothing but its terms. Both leave the loop: they are computed for all steps at once, and
-# $\sum_t \delta_t h_{t-1}^\top$ is a single matrix product. What is left in the loops is what has to
-# be there:
+# In the adjoint loop, $\tanh'$ of all steps depends on saved values only, and the sum for $W$
+# needs nothing but its terms. Both leave the loop: they are computed for all steps at once, and
+# $\sum_t \delta_t h_{t-1}^\top$ is a single matrix product. What is left in the loops is what has
+# to be there:
 
 # %%
 for node in f.passes.graph.nodes:
