@@ -26,12 +26,15 @@ from symad.backends.native.cpython import (
 )
 from symad.backends.native.jit import CompiledModule, Latest, compile_module
 from symad.backends.native.scalar_builder import LLVMScalarBuilder
+from symad.backends.native.scalar_instructions import SLOT
 from symad.backends.native.scalar_program import ScalarProgram
 from symad.backends.native.scalar_tables import Into, MadeWord, ProgramTables, ProgramWord
 from symad.graph.nested import is_nested
 from symad.plan.plan import Plan
 
 _EXPORTED = "call"
+_ON_STACK = 4096
+"""The most bytes that are taken from the stack."""
 
 
 class Description:
@@ -148,10 +151,8 @@ class ProgramFunctionWriter(NumberFunctionWriter):
         arguments, count, names = self._given
         right_count = self.equal(count, self._get(ProgramWord.ARGUMENTS))
         self._require(self.builder.and_(right_count, self.is_null(names)))
-        memory = self.python("PyMem_RawMalloc", self.pointer, self._get(ProgramWord.BYTES))
-        self._memory = memory
-        (no_memory, unusual) = self.blocks("no_memory", "unusual")
-        self.go_unless(self.builder.not_(self.is_null(memory)), no_memory)
+        no_memory, unusual = self.blocks("no_memory", "unusual")
+        self._memory = self._new_memory(no_memory)
         self._read_all(arguments, unusual)
         self._run()
         if self._kind.recycled is None:
@@ -161,6 +162,18 @@ class ProgramFunctionWriter(NumberFunctionWriter):
         self._free()
         self.builder.ret(made)
         self._write_ends(no_memory, unusual)
+
+    def _new_memory(self, no_memory: Any) -> Any:
+        """Return the memory of the call: on the stack if it is small."""
+        size, start = self._get(ProgramWord.BYTES), self.builder.block
+        self._stack = self.builder.alloca(self.word, _ON_STACK // SLOT)
+        allocate, allocated = self.blocks("allocate", "allocated")
+        is_small = self.builder.icmp_unsigned("<=", size, self.word(_ON_STACK))
+        self.builder.cbranch(is_small, allocated, allocate)
+        self.builder.position_at_end(allocate)
+        memory = self.python("PyMem_RawMalloc", self.pointer, size)
+        self.builder.cbranch(self.is_null(memory), no_memory, allocated)
+        return self.joined(allocated, [(memory, allocate), (self._stack, start)])
 
     def _write_ends(self, no_memory: Any, unusual: Any) -> None:
         self.builder.position_at_end(unusual)
@@ -177,7 +190,8 @@ class ProgramFunctionWriter(NumberFunctionWriter):
         self.builder.ret(self.python("PyErr_NoMemory", self.pointer))
 
     def _free(self) -> None:
-        self.python("PyMem_RawFree", None, self._memory)
+        is_small = self.equal(self._memory, self._stack)
+        self.python("PyMem_RawFree", None, self.builder.select(is_small, self.null, self._memory))
 
     def _get(self, word: ProgramWord) -> Any:
         return self.load(self._words, 8 * word, self.word)
