@@ -55,6 +55,10 @@ with sm.scope(text):
 """
 
 
+def square_of(x: sm.Node) -> sm.Node:
+    return x * x
+
+
 class Written:
     """What is written of one graph whose names, keys, scopes, dimensions and file are a text."""
 
@@ -71,6 +75,7 @@ class Written:
         self.comparison = sm.compare_derivatives(y, [x], {x: VALUE})
         self.listing = sm.listing(self.function)
         self.drawing = sm.draw(self.both)
+        self.pattern = sm.sparsity(square_of(x), x, {x: VALUE})
         self.player = sm.play(y, [x], {x: VALUE})
         self.profile = sm.profile(self.function, VALUE)
         self.ledger = sm.cost([sm.sin(x), sm.gradients(sm.sum(sm.sin(x)), x)], {x: VALUE})
@@ -116,6 +121,7 @@ class Written:
         return {
             "drawing": self.drawing.svg(),
             "drawing in a notebook": self.drawing._repr_mimebundle_()["image/svg+xml"],
+            "pattern": self.pattern._repr_svg_(),
             "memory": self.memory.svg(),
             "memory in a notebook": self.memory._repr_svg_(),
         }

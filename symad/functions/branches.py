@@ -95,7 +95,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     """
     node = as_node(index)
     (type_,) = tensor_types(node.type)
-    if type_.dtype.kind not in "iu" or type_.shape != ():
+    if type_.dtype.kind not in "iu" or type_.ndim not in (0, None):
         raise GraphTypeError(
             f"switch: the index is {type_}; it must be one integer",
             remedy='Declare it: sm.Variable("k", shape=(), dtype="int64").',

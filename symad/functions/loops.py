@@ -177,7 +177,7 @@ def length_of(rows: Sequence[Node], length: Any) -> tuple[Node, Dimension]:
     dimension = named[0] if named else UnknownDim()
     node = as_node(call("shape", rows[0])[0] if length is None else length)
     (type_,) = tensor_types(node.type)
-    if type_.dtype.kind not in "iu" or type_.shape != ():
+    if type_.dtype.kind not in "iu" or type_.ndim not in (0, None):
         raise GraphTypeError(
             f"scan: the length is {type_}; it must be one integer",
             remedy='Declare it: sm.Variable("n", shape=(), dtype="int64").',

@@ -49,11 +49,13 @@ def prune_loops(graph: Graph) -> Graph:
     >>> loop.type, len(loop.op.body.outputs)
     (f64[], 1)
     """
-    narrow = _narrow_ops(graph)
+    narrow, live = _narrow_ops(graph)
     if not narrow:
         return graph
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        if node not in live:  # it was needed for what has been dropped
+            return node
         if node in narrow:
             op, slots, _ = narrow[node]
             kept = tuple([inputs[slot] for slot in slots])
@@ -67,8 +69,11 @@ def prune_loops(graph: Graph) -> Graph:
     return rebuild(graph, visit)
 
 
-def _narrow_ops(graph: Graph) -> dict[Node, _Narrow]:
-    """Return what replaces the ops of loops and branches of which not all results are used."""
+def _narrow_ops(graph: Graph) -> tuple[dict[Node, _Narrow], set[Node]]:
+    """Return what replaces the ops of loops and branches of which not all results are used.
+
+    The nodes that are needed then are returned too.
+    """
     found: dict[Node, _Narrow] = {}
     items: dict[Node, set[int]] = {}
     whole = set(graph.outputs)
@@ -85,7 +90,7 @@ def _narrow_ops(graph: Graph) -> dict[Node, _Narrow]:
                 found[node] = narrow
                 sources = [sources[slot] for slot in narrow.slots]
         whole.update(sources)
-    return found
+    return found, whole.union(items)
 
 
 def _narrowed(op: WithBody, used: set[int]) -> _Narrow:

@@ -216,7 +216,7 @@ def test_inside_a_loop() -> None:
     found = sm.find_nan(y, {r: [1.0, 0.0, 2.0]})
     assert found.inside is not None and found.inside.node is not None
     assert found.inside.node.label == "log"
-    assert "Inside" in str(found) and "logarithm of 0" in found.remedy
+    assert "In row 1:" in str(found) and "logarithm of 0" in found.remedy
 
 
 def test_inside_a_call() -> None:

@@ -6,7 +6,7 @@ from symad.ops.base import Binary, PerElement
 
 NUMPY_ONLY = frozenset(
     "bessel_i beta betainc betaincinv betaln binom boxcox boxcox1p erfcinv erfcx erfinv exp1 expi "
-    "expn exprel gamma gammainc gammaincc gammaincinv gammasgn hyp1f1 hyp2f1 inv_boxcox iv jv "
+    "expn exprel gamma gammainc gammaincc gammaincinv gammasgn hyp1f1 hyp2f1 inv_boxcox iv ive jv "
     "kl_div kv log_ndtr log_ratio ndtri poch polygamma polygamma_step rel_entr rgamma "
     "scaled_bessel_i scaled_erfc sinc spence stdtr stdtrit yv zeta".split()
 )
