@@ -18,6 +18,7 @@ from symad.graph.node import Constant, Node, Variable
 from symad.graph.op import OP_CLASSES, Op
 from symad.graph.sample import Sample
 from symad.graph.traverse import topological_order
+from symad.ops.body import WithBody
 from symad.types import TensorType
 
 for _module in iter_modules(symad.ops.__path__, "symad.ops."):
@@ -107,6 +108,8 @@ def example(sample: Sample, op_class: type[Op]) -> Node | None:
 def rules_of(node: Node) -> list[str]:
     """Return the partial adjoint of each operand as a formula."""
     assert node.op is not None
+    if isinstance(node.op, WithBody):
+        return ["the same op on the derivative of its body"]
     if not isinstance(node.type, TensorType) or not node.type.is_float:
         return []
     adjoint = Variable("v_bar", shape=node.type.shape, dtype=node.dtype)

@@ -20,7 +20,8 @@ FAMILIES = {
     "Graphs": ("symad", "symad.graph.op", "symad.graph.node", "symad.graph.graph")
     + ("symad.graph.provenance", "symad.types", "symad.ops.structure", "symad.errors"),
     "Derivatives": ("symad.autodiff.reverse", "symad.autodiff.forward", "symad.autodiff.extension")
-    + ("symad.autodiff.derived", "symad.autodiff.numeric", "symad.ops.adjoint"),
+    + ("symad.autodiff.derived", "symad.autodiff.sparse", "symad.autodiff.numeric")
+    + ("symad.ops.adjoint",),
     "Compiling and running": ("symad.runtime.compiler", "symad.runtime.function"),
     "Seeing and explaining": ("symad.drawing.show", "symad.tables.tracing", "symad.player.player")
     + ("symad.explaining",),
@@ -49,7 +50,8 @@ FAMILIES = {
     + ("symad.functions.signal", "symad.functions.linear_algebra"),
     "dtypes": ("symad.functions.dtypes",),
     "Neural networks": ("symad.ops.nn",),
-    "Control": ("symad.ops.control",),
+    "Control": ("symad.ops.control", "symad.functions.loops", "symad.functions.branches")
+    + ("symad.functions.associative", "symad.functions.batching", "symad.functions.equations"),
 }
 """Which modules define what; a public name from any other module is an error of the build."""
 
@@ -89,6 +91,7 @@ RESULTS = (
     "symad.inspection.timing.Profile",
     "symad.inspection.code_page.Listing",
     "symad.runtime.pipeline.Optimised",
+    "symad.autodiff.pattern.Sparsity",
     "symad.plan.plan.Plan",
     "symad.runtime.recompute_savings.Trade",
     "symad.functions.dtypes.FloatInfo",

@@ -96,7 +96,7 @@ def jacobian(y: Node, xs: Any, mode: Mode | None = None, sparse: bool = False) -
         whichever needs fewer products.
     sparse : bool
         Return the node of a sparse matrix, with a row for each element of ``y`` and a column for
-        each element of x: compiled functions return a :class:`scipy.sparse.csr_array`, and the node
+        each element of x: compiled functions return a ``scipy.sparse.csr_array``, and the node
         can be transposed and multiplied, ``J @ v`` and ``v @ J``.
 
     Returns

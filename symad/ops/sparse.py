@@ -247,7 +247,7 @@ def _assemble(products: Any, places: Any, columns: Any, ends: Any, shape: tuple[
 
 
 class AssembleCsr(Op):
-    """Make a :class:`scipy.sparse.csr_array` of elements that are picked from an array.
+    """Make a ``scipy.sparse.csr_array`` of elements that are picked from an array.
 
     The inputs are the array, the flat place of each element in it, and the pattern: the columns of
     the elements, and the ends of the rows.  The result owns its arrays: nothing that is done to it
