@@ -350,7 +350,7 @@ def sparsity(y: Node, xs: Any, feed: Mapping[Node, Any] | None = None) -> Any:
     >>> import symad as sm
     >>> x = sm.Variable("x", shape=(5,))
     >>> sm.sparsity(sm.sin(x) * x[0], x).colours
-    Products(columns=2, rows=3)
+    Products(columns=2, rows=2)
     """
     types = {node: _type_of(value) for node, value in (feed or {}).items()}
     return map_leaves(lambda x: _sparsity(_jacobian(y, x, None), types), xs)
