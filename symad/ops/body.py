@@ -19,7 +19,7 @@ from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
 from symad.graph.operators import FUNCTIONS
 from symad.graph.provenance import creating, current_creation, tracing
-from symad.ops.structure import MakeStructure, is_structure, structure_item
+from symad.ops.structure import MakeStructure, is_structure, structure, structure_item
 from symad.types import StructureType, Type
 
 Program = Callable[[Sequence[Any]], list[Any]]
@@ -129,7 +129,6 @@ class WithBody(Op):
     def kernel(self) -> Callable[..., Any]:
         raise InternalError(f"{self.name} must be compiled by a backend, which compiles its body")
 
-
     def steps(self, *types: Any) -> int:
         """Return how often the bodies run, as far as it is known; else 1."""
         return 1
@@ -153,7 +152,7 @@ class WithBody(Op):
 
 
 class WithOneBody(WithBody):
-    """An op with a single body."""
+    """An op with a single body, which runs once on the op's inputs."""
 
     body: Graph
 
@@ -164,6 +163,17 @@ class WithOneBody(WithBody):
     def with_bodies(self, *bodies: Graph) -> WithBody:
         (body,) = bodies
         return self.with_attributes(body=body)
+
+    def body_types(self, *types: Any) -> tuple[Type, ...]:
+        return types
+
+    def kernel_of(self, *programs: Program) -> Callable[..., Any]:
+        (program,) = programs
+        return lambda *values: one_or_tuple(program(values))
+
+    def source_of(self, bodies: Sequence[str], arguments: Sequence[str]) -> str:
+        made = f"{bodies[0]}({', '.join(arguments)})"
+        return f"{made}[0]" if len(self.body.outputs) == 1 else made
 
     def runs(
         self, index: tuple[int, ...], values: Sequence[Any], run: RunBody
@@ -201,9 +211,47 @@ def together(values: Sequence[Node | None], out: Node) -> Node | None:
     return apply(MakeStructure(out.type.kind, out.type.keys, is_present), *present_values)
 
 
+def value_of(results: Sequence[Node]) -> Node:
+    """Return the results of an op with a body as its value: the only one, or a tuple."""
+    return results[0] if len(results) == 1 else structure(tuple(results))
+
+
+def one_or_tuple(values: Sequence[Any]) -> Any:
+    """Return the only value, or all as one tuple."""
+    return values[0] if len(values) == 1 else tuple(values)
+
+
 def result_type(types: Sequence[Type]) -> Type:
     """Return the type of an op with results of these types: one value, or a tuple of several."""
     return types[0] if len(types) == 1 else StructureType("tuple", tuple(enumerate(types)))
+
+
+def reached_inputs(body: Graph, differentiably: bool = False) -> list[set[int]]:
+    """Return, for each output of a body, the inputs on which it depends.
+
+    With ``differentiably``, only those on which it depends in a differentiable way.
+    """
+    masks = {node: 1 << k for k, node in enumerate(body.inputs)}
+    for node in body.nodes:
+        if node in masks:
+            continue
+        masks[node] = 0
+        if node.op is not None and (node.type.is_float or not differentiably):
+            for slot, source in enumerate(node.inputs):
+                if not differentiably or node.op.differentiable(slot):
+                    masks[node] |= masks[source]
+    slots = range(len(body.inputs))
+    return [{k for k in slots if masks[y] >> k & 1} for y in body.outputs]
+
+
+def closure(start: Iterable[int], steps: Callable[[int], Iterable[int]]) -> set[int]:
+    """Return all that is reached from ``start`` by ``steps``."""
+    found, pending = set(start), list(start)
+    while pending:
+        fresh = set(steps(pending.pop())) - found
+        found |= fresh
+        pending += fresh
+    return found
 
 
 def close_over(

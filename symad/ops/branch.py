@@ -20,6 +20,7 @@ from symad.ops.body import (
     WithBody,
     close_together,
     like_found,
+    one_or_tuple,
     present,
     pulled,
     pushed,
@@ -84,8 +85,7 @@ class Branch(WithBody):
                     f"the index is {number}, and there are {len(programs)} branches",
                     remedy="Clip it: sm.clip(index, 0, n - 1).",
                 )
-            made = programs[number](values)
-            return made[0] if len(made) == 1 else tuple(made)
+            return one_or_tuple(programs[number](values))
 
         return run
 

@@ -25,6 +25,7 @@ from symad.ops.body import (
     close_over,
     inline,
     like_found,
+    one_or_tuple,
     placeholder,
     present,
     pulled,
@@ -98,7 +99,7 @@ class Map(WithOneBody):
                 stacks = [np.stack(column) for column in zip(*rows, strict=True)]
             else:
                 stacks = [np.empty((0, *t.shape), t.dtype) for t in types]  # type: ignore[misc]
-            return stacks[0] if len(stacks) == 1 else tuple(stacks)
+            return one_or_tuple(stacks)
 
         return run
 
@@ -296,22 +297,9 @@ class Call(WithOneBody):
     def infer(self, *types: Any) -> Type:
         return result_type(_types(self.body.outputs))
 
-    def body_types(self, *types: Any) -> tuple[Type, ...]:
-        return types
-
     def traffic(self, result: Any, *types: Any) -> tuple[int, int]:
         body = total_cost(self.body)
         return body.bytes_read, body.bytes_written
-
-    def kernel_of(self, *programs: Program) -> Callable[..., Any]:
-        (program,) = programs
-        if len(self.body.outputs) == 1:
-            return lambda *values: program(values)[0]
-        return lambda *values: tuple(program(values))
-
-    def source_of(self, bodies: Sequence[str], arguments: Sequence[str]) -> str:
-        made = f"{bodies[0]}({', '.join(arguments)})"
-        return f"{made}[0]" if len(self.body.outputs) == 1 else made
 
     def differentiable(self, slot: int) -> bool:
         return self.body.inputs[slot].type.is_float
@@ -351,7 +339,7 @@ class Call(WithOneBody):
         assert self.reverse_rule is not None
         outs = results_of(out)
         filled = [zeros_like(y) if v is None else v for v, y in zip(adjoints, outs, strict=True)]
-        partials = self.reverse_rule(*_one_or_all(filled), *_one_or_all(outs), *inputs)
+        partials = self.reverse_rule(one_or_tuple(filled), one_or_tuple(outs), *inputs)
         given = list(partials) if isinstance(partials, (tuple, list)) else [partials]
         given += [None] * (len(inputs) - len(given))
         if active is None:
@@ -393,7 +381,7 @@ class Call(WithOneBody):
         if self.forward_rule is not None:
             pairs = zip(tangents, inputs, strict=True)
             filled = [zeros_like(node) if tangent is None else tangent for tangent, node in pairs]
-            found = self.forward_rule(filled, *_one_or_all(results_of(out)), *inputs)
+            found = self.forward_rule(filled, one_or_tuple(results_of(out)), *inputs)
             return [(v, None) for v in (found if isinstance(found, (tuple, list)) else [found])]
         seeds = stand_ins(tangents, self.body.inputs)
         where = None if active is None else stand_ins(active, active)
@@ -415,11 +403,6 @@ class Call(WithOneBody):
         outputs = present([node for pair in found for node in pair])
         body, captured = close_over(outputs, [*self.body.inputs, *more[0]], made)
         return like_found(found, inline(body, [*inputs, *more[1], *captured]))
-
-
-def _one_or_all(values: Sequence[Any]) -> tuple[Any]:
-    """Return the only value, or all as one tuple, as an argument of a user's rule."""
-    return (values[0] if len(values) == 1 else tuple(values),)
 
 
 def custom(

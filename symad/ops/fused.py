@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from symad.graph.node import Node, apply
 from symad.graph.op import call
 from symad.graph.sample import Sample, reals
 from symad.ops.base import tensor_types
-from symad.ops.body import Program, WithOneBody, placeholder, result_type
+from symad.ops.body import WithOneBody, placeholder, result_type
 from symad.types import Type
 
 
@@ -54,18 +53,5 @@ class Fused(WithOneBody):
             raise ShapeError("a loop nest needs known shapes")
         return result_type([node.type for node in self.body.outputs])
 
-    def body_types(self, *types: Any) -> tuple[Type, ...]:
-        return types
-
     def differentiable(self, slot: int) -> bool:
         return False
-
-    def kernel_of(self, *programs: Program) -> Callable[..., Any]:
-        (program,) = programs
-        if len(self.body.outputs) == 1:
-            return lambda *values: program(values)[0]
-        return lambda *values: tuple(program(values))
-
-    def source_of(self, bodies: Sequence[str], arguments: Sequence[str]) -> str:
-        made = f"{bodies[0]}({', '.join(arguments)})"
-        return f"{made}[0]" if len(self.body.outputs) == 1 else made

@@ -15,7 +15,15 @@ from symad.graph.op import call
 from symad.graph.provenance import tracing
 from symad.ops.adjoint import broadcast_like, zeros_like
 from symad.ops.base import tensor_types
-from symad.ops.body import Derivative, close_over, placeholder, pulled, pushed
+from symad.ops.body import (
+    Derivative,
+    close_over,
+    closure,
+    placeholder,
+    pulled,
+    pushed,
+    reached_inputs,
+)
 from symad.types import TensorType
 
 Results: TypeAlias = Mapping[Node, Node]
@@ -50,19 +58,6 @@ class LoopBody:
             return [results[places[carry]] for carry in self.graph.inputs[: self.carries]]
         except KeyError:
             raise InternalError("a loop that was optimised cannot be differentiated") from None
-
-    def dependence(self) -> list[set[int]]:
-        """Return, for each output, the inputs on which it depends in a differentiable way."""
-        masks = {node: 1 << k for k, node in enumerate(self.graph.inputs)}
-        for node in self.graph.nodes:
-            if node not in masks:
-                masks[node] = 0
-                if node.op is not None and node.type.is_float:
-                    for slot, source in enumerate(node.inputs):
-                        if node.op.differentiable(slot):
-                            masks[node] |= masks[source]
-        slots = range(len(self.graph.inputs))
-        return [{k for k in slots if masks[y] >> k & 1} for y in self.graph.outputs]
 
 
 class LoopBuilder:
@@ -101,16 +96,6 @@ class LoopBuilder:
         body = Graph(graph.outputs, [*self.carries, *elements, *captured])
         inputs = [*self.carries.values(), *elements.values(), *captured.values()]
         return LoopBody(body, len(self.carries), len(elements)), inputs
-
-
-def _closure(start: Iterable[int], steps: Mapping[int, set[int]]) -> set[int]:
-    """Return all that is reached from ``start`` by ``steps``."""
-    found, pending = set(start), list(start)
-    while pending:
-        fresh = steps.get(pending.pop(), set()) - found
-        found |= fresh
-        pending += fresh
-    return found
 
 
 def _truth_like(node: Node) -> Node:
@@ -242,13 +227,11 @@ class AdjointLoop:
     def _live_carries(self, adjoints: Sequence[Node | None]) -> set[int]:
         """Return the carries whose λ can differ from 0 and contributes to what is wanted."""
         carries = range(self._body.carries)
-        uses = self._body.dependence()
+        uses = reached_inputs(self._body.graph, differentiably=True)
         given = [k for k, v in enumerate(adjoints) if v is not None]
-        steps = {k: used.intersection(carries) for k, used in enumerate(uses)}
-        reached = _closure(given, steps).intersection(carries)
+        reached = closure(given, lambda k: uses[k].intersection(carries))
         needed = {k for k in carries if k in self._wanted or uses[k].intersection(self._wanted)}
-        users = {k: {j for j in carries if k in uses[j]} for k in carries}
-        return reached & _closure(needed, users)
+        return reached & closure(needed, lambda k: [j for j in carries if k in uses[j]])
 
     def _close(self) -> tuple[LoopBody, list[Node]]:
         graph, first = self._body.graph, self._body.first_captured
@@ -341,11 +324,9 @@ class TangentLoop:
     def _moving(self, tangents: Sequence[Node | None]) -> set[int]:
         """Return the carries whose tangents can differ from 0."""
         carries = range(self._loop.carries)
-        uses = self._loop.dependence()
-        users = {
-            k: {j for j in carries if k in uses[j]} for k in range(len(self._loop.graph.inputs))
-        }
-        return _closure([k for k, v in enumerate(tangents) if v is not None], users) & set(carries)
+        uses = reached_inputs(self._loop.graph, differentiably=True)
+        given = [k for k, v in enumerate(tangents) if v is not None]
+        return closure(given, lambda k: [j for j in carries if k in uses[j]]) & set(carries)
 
     def results(self, results: Sequence[Node]) -> list[Derivative]:
         """Return the tangents of the original results from the results of the loop."""

@@ -28,6 +28,7 @@ from symad.ops.body import (
     RunBody,
     WithBody,
     WithOneBody,
+    one_or_tuple,
     placeholder,
     result_type,
     results_of,
@@ -131,7 +132,7 @@ class Scan(WithOneBody):
                     stacks[k][step] = value
             if not steps:
                 carry = [np.array(value)[()] for value in carry]
-            return _value([*carry, *stacks])
+            return one_or_tuple([*carry, *stacks])
 
         return run
 
@@ -282,10 +283,6 @@ def _first_if_only(count: int) -> str:
     return "[0]" if count == 1 else ""
 
 
-def _value(results: Sequence[Any]) -> Any:
-    return results[0] if len(results) == 1 else tuple(results)
-
-
 def _halves(x: Node) -> Any:
     return call("while_loop", lambda c: call("sum", c * c) > 0.1, lambda c: c * 0.5, x)
 
@@ -374,7 +371,7 @@ class While(WithBody):
                 np.stack(stack) if stack else empty_stack(0, type_)
                 for stack, type_ in zip(stacks, types, strict=True)
             ]
-            return _value([*carry, *made, np.int64(steps)])
+            return one_or_tuple([*carry, *made, np.int64(steps)])
 
         return run
 

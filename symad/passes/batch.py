@@ -16,9 +16,9 @@ from symad.graph.op import Op, call
 from symad.graph.provenance import creating
 from symad.ops.base import tensor_types
 from symad.ops.batching import repeated, shape_of, stack_type
-from symad.ops.body import WithBody, placeholder, results_of
+from symad.ops.body import WithBody, placeholder, results_of, value_of
 from symad.ops.control import Call, Map, element_type
-from symad.ops.structure import StructureItem, items_of, nest, structure
+from symad.ops.structure import StructureItem, items_of, nest
 from symad.passes.batch_bodies import batch_bodies
 from symad.types import StructureType, TensorType, Type
 
@@ -72,13 +72,13 @@ def _expanded(op: Map, inputs: Sequence[Node]) -> Node | None:
         return None
     rows = shape_of(inputs[0])[0]
     if not rows:  # nothing is computed, and nothing can fail
-        return _result([_empty(stack_type(node.type, 0)) for node in op.body.outputs])
+        return value_of([_empty(stack_type(node.type, 0)) for node in op.body.outputs])
     body = batch(op.body)
     batched = [slot < op.sequences for slot in range(len(inputs))]
     most = _rows_at_once(body, batched, inputs, rows)
     if most >= rows:
-        return _result(_all_at_once(body, batched, inputs, rows))
-    return _result(_in_blocks(body, batched, inputs, rows, most)) if most > 1 else None
+        return value_of(_all_at_once(body, batched, inputs, rows))
+    return value_of(_in_blocks(body, batched, inputs, rows, most)) if most > 1 else None
 
 
 def _is_static(body: Graph) -> bool:
@@ -93,11 +93,6 @@ def _empty(type_: Type) -> Node:
     """Return an array of ``type_`` without elements."""
     (tensor,) = tensor_types(type_)
     return call("zeros", tensor.shape, dtype=tensor.dtype)
-
-
-def _result(outputs: Sequence[Node]) -> Node:
-    """Return the value of a map or a call from those of its body's outputs."""
-    return outputs[0] if len(outputs) == 1 else structure(tuple(outputs))
 
 
 def _all_at_once(
@@ -143,7 +138,7 @@ def _batched(node: Node, batched: Sequence[bool], inputs: tuple[Node, ...], rows
     op, made = node.op, None
     assert op is not None
     if isinstance(op, Call):
-        made = _result(_all_at_once(batch(op.body), batched, inputs, rows))
+        made = value_of(_all_at_once(batch(op.body), batched, inputs, rows))
     elif isinstance(op, Map) and not any(batched[op.sequences :]):
         made = _merged(op, batched, inputs, rows)
     elif isinstance(op, WithBody):
@@ -184,7 +179,7 @@ def _merged(op: Map, batched: Sequence[bool], inputs: Sequence[Node], rows: int)
     count = shape_of(whole[0])[1]
     joined = [call("reshape", x, (rows * count, *shape_of(x)[2:])) for x in whole]
     results = results_of(apply(op, *joined, *inputs[op.sequences :]))
-    return _result([call("reshape", x, (rows, count, *shape_of(x)[1:])) for x in results])
+    return value_of([call("reshape", x, (rows, count, *shape_of(x)[1:])) for x in results])
 
 
 # Memory

@@ -10,10 +10,9 @@ from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import call
 from symad.ops.batching import aligned, repeated, shape_of, stack_type
-from symad.ops.body import WithBody, placeholder, results_of
+from symad.ops.body import WithBody, placeholder, results_of, value_of
 from symad.ops.branch import Branch
 from symad.ops.loops import Scan, While
-from symad.ops.structure import structure
 
 Expand = Callable[[Graph, Sequence[bool], Sequence[Node], int], tuple[list[Node], list[bool]]]
 """Returns the outputs of a body for a number of elements, and which of them are stacked."""
@@ -41,10 +40,6 @@ def batch_bodies(
     if isinstance(node.op, Branch) and not any(map(_may_not_end, node.op.branches)):
         return _choices(node.op, batched, inputs, rows, expand)
     return None
-
-
-def _value(results: Sequence[Node]) -> Node:
-    return results[0] if len(results) == 1 else structure(tuple(results))
 
 
 def _whole(results: Sequence[Node], stacked: Sequence[bool], rows: int) -> list[Node]:
@@ -83,7 +78,7 @@ def _scan(
         call("moveaxis", x, 1, 0) if stacks else x
         for x, stacks in zip(results[count:], stacked[count:], strict=True)
     ]
-    return _value(_whole([*results[:count], *steps], [*carried, *stacked[count:]], rows))
+    return value_of(_whole([*results[:count], *steps], [*carried, *stacked[count:]], rows))
 
 
 def _whole_where(
@@ -120,7 +115,7 @@ def _choices(
             call("where", aligned(taken, len(shape_of(x)) - 1), x, other)
             for x, other in zip(found, results, strict=True)
         ]  # fmt: skip
-    return _value(results)
+    return value_of(results)
 
 
 def _may_not_end(body: Graph) -> bool:

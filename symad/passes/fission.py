@@ -18,10 +18,10 @@ from symad.graph.op import call
 from symad.graph.provenance import creating
 from symad.graph.traverse import topological_order
 from symad.ops.arithmetic import Add
-from symad.ops.body import WithBody, placeholder, results_of
+from symad.ops.body import WithBody, placeholder, results_of, value_of
 from symad.ops.control import Map
 from symad.ops.loops import Scan
-from symad.ops.structure import is_structure, structure
+from symad.ops.structure import is_structure
 
 _MOST_BYTES = 1 << 26
 """How many bytes the values between the parts may take in any case, all steps together,"""
@@ -71,7 +71,7 @@ def split_loops(
         if parts.work < least_work * parts.numbers:
             return new
         results = _rebuilt(op, parts, inputs)
-        return results[0] if len(results) == 1 else structure(tuple(results))
+        return value_of(results)
 
     return rebuild(graph, visit)
 

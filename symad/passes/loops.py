@@ -9,7 +9,7 @@ from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, infer_type
 from symad.graph.provenance import creating
 from symad.ops.base import PerElement
-from symad.ops.body import WithBody, placeholder
+from symad.ops.body import WithBody, closure, placeholder, reached_inputs
 from symad.ops.branch import Branch
 from symad.ops.control import Call, Map
 from symad.ops.fused import Fused
@@ -97,16 +97,11 @@ def _narrowed(op: WithBody, used: set[int]) -> _Narrow:
     """Return the op that makes the ``used`` results."""
     first = op.carries if isinstance(op, (Scan, While)) else 0
     body = op.bodies[-1]
-    uses = _uses(body)
+    uses = reached_inputs(body)
     start = {k for k in used if k < len(uses)}
     if isinstance(op, While):
-        start |= {k for k in _uses(op.condition)[0] if k < first}
-    kept, pending = set(start), list(start)
-    while pending:
-        fresh = {k for k in uses[pending.pop()] if k < first} - kept
-        kept |= fresh
-        pending += fresh
-    outputs = sorted(kept)
+        start |= reached_inputs(op.condition)[0].intersection(range(first))
+    outputs = sorted(closure(start, lambda k: uses[k].intersection(range(first))))
     carries = [k for k in outputs if k < first]
     graphs = [
         graph
@@ -141,19 +136,6 @@ def _without_unused(
     keep = {k for k in range(count) if any(graph.inputs[k] in nodes for graph in graphs)}
     slots = sorted(keep.union(needed))
     return [Graph(graph.outputs, [graph.inputs[k] for k in slots]) for graph in graphs], slots
-
-
-def _uses(body: Graph) -> list[list[int]]:
-    """Return, for each output of a body, the inputs that it depends on."""
-    masks = {node: 1 << k for k, node in enumerate(body.inputs)}
-    for node in body.nodes:
-        if node not in masks:
-            mask = 0
-            for source in node.inputs:
-                mask |= masks[source]
-            masks[node] = mask
-    slots = range(len(body.inputs))
-    return [[k for k in slots if masks[y] >> k & 1] for y in body.outputs]
 
 
 def hoist_invariants(graph: Graph) -> Graph:
