@@ -60,15 +60,22 @@ def implicit(
     """
 
     def solve(*parameters: Any) -> Any:
-        given = flat_nodes(parameters)
         equation = _Equation(residual, parameters, solver(*parameters))
-        function = custom(
-            lambda *inner: solver(*nest(parameters, iter(inner[: len(given)]))),
-            equation.reverse, equation.forward, name,
-        )  # fmt: skip
-        return function(*given, *equation.captured)
+        return _solution(equation, solver, parameters, name)
 
     return solve
+
+
+def _solution(
+    equation: _Equation, solver: Callable[..., Any], parameters: Sequence[Any], name: str
+) -> Any:
+    """Return what ``solver`` computes, with derivatives that follow from the equation."""
+    given = flat_nodes(parameters)
+    function = custom(
+        lambda *inner: solver(*nest(tuple(parameters), iter(inner[: len(given)]))),
+        equation.reverse, equation.forward, name,
+    )  # fmt: skip
+    return function(*given, *equation.captured)
 
 
 class _Equation:
@@ -97,7 +104,7 @@ class _Equation:
             result = residual(nest(solution, iter(inner)), *nest(tuple(parameters), iter(more)))
             flat = flatten(flat_nodes(result))
         self.body, self.captured = close_over([flat], arguments, made)
-        self._count, self._parameters = len(likes), len(given) + len(self.captured)
+        self._parameters = len(given) + len(self.captured)
         size, expected = flat.type, flatten(likes).type
         if not _fits(size, expected):
             raise ShapeError(
@@ -201,7 +208,7 @@ def root(
     [np.float64(2.0), np.float64(0.07692307692307693)]
     """
     first = _start(guess)
-    equation = _Equation(lambda x: residual(x), (), first)
+    equation = _Equation(residual, (), first)
 
     def step(x: Node, likes: Sequence[Node]) -> Node:
         moving = identity(x)
@@ -209,7 +216,7 @@ def root(
         return x - call("linalg.solve", FUNCTIONS["jacobian"](r, moving), r)
 
     solver = lambda: _iterated(step, first, tolerance, max_steps, "root")  # noqa: E731
-    return implicit(residual, solver, "root")()
+    return _solution(equation, solver, (), "root")
 
 
 @register
@@ -261,7 +268,7 @@ def fixed_point(
         return flatten(flat_nodes(x)) - flatten(flat_nodes(function(x)))
 
     solver = lambda: _iterated(step, first, tolerance, max_steps, "fixed_point")  # noqa: E731
-    return implicit(residual, solver, "fixed_point")()
+    return _solution(_Equation(residual, (), first), solver, (), "fixed_point")
 
 
 def _start(guess: Any) -> Any:

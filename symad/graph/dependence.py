@@ -81,7 +81,7 @@ class KnownValues:
         if isinstance(node, Constant):
             return node.value
         inputs = [self._values[source] for source in node.inputs]
-        is_closed = node.op is not None and not hasattr(node.op, "body")
+        is_closed = node.op is not None and not hasattr(node.op, "bodies")
         if not is_closed or any(value is None for value in inputs):
             return None
         assert node.op is not None

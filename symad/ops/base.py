@@ -18,7 +18,7 @@ from symad.graph.op import Op, call, explain_calls, resolve
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.graph.traverse import topological_order
-from symad.ops.batching import aligned, stacked
+from symad.ops.batching import aligned, shape_of, stacked
 from symad.types import SparseType, StructureType, TensorType, Type, broadcast_shapes
 
 Operand: TypeAlias = Node | float | np.ndarray[Any, Any] | np.generic | list[Any] | tuple[Any, ...]
@@ -232,13 +232,6 @@ def ufunc_dtype(ufunc: np.ufunc, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
     return result
 
 
-def static_shape(node: Node) -> tuple[int, ...]:
-    """Return the shape of an array whose sizes are all known."""
-    (type_,) = tensor_types(node.type)
-    assert type_.is_static
-    return type_.shape  # type: ignore[return-value]
-
-
 class PerElement(Op):
     """An op that computes each element of its result from one element of each broadcast operand.
 
@@ -262,7 +255,7 @@ class PerElement(Op):
         return apply(self, *[aligned(x, ndim) if stacks else x for x, stacks in pairs])
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         joined = sets.joined(*[array for array in labels if array is not None])
-        return np.broadcast_to(joined, static_shape(out))
+        return np.broadcast_to(joined, shape_of(out))
 
     def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
         """Return the dtypes to which operands of ``dtypes`` are cast before :meth:`scalar`."""
@@ -491,19 +484,19 @@ class FixedLinear(Op):
             places.append(found.ravel())
             sources.append(np.broadcast_to(array, found.shape).ravel())
         flat, source = np.concatenate(places), np.concatenate(sources)
-        return sets.united(flat[flat > 0] - 1, source[flat > 0], static_shape(out))
+        return sets.united(flat[flat > 0] - 1, source[flat > 0], shape_of(out))
 
 
 def _labels_or_value(sets: IndexSets, labels: Any, x: Node) -> Any:
     """Return labels; no labels for an input without any; the value of an input of integers."""
     if labels is not None:
         return labels
-    return np.zeros(static_shape(x), np.intp) if x.type.is_float else sets.value(x)
+    return np.zeros(shape_of(x), np.intp) if x.type.is_float else sets.value(x)
 
 
 def _moved_numbers(moved: Node | None, seed: Node, inputs: Sequence[Node], sets: IndexSets) -> Any:
     """Return ``moved`` for a ``seed`` of the numbers of its elements, counted from 1."""
-    shape = static_shape(seed)
+    shape = shape_of(seed)
     numbers = np.arange(1, math.prod(shape) + 1).reshape(shape)
     values: dict[Node, Any] = {seed: numbers}
     assert moved is not None

@@ -11,7 +11,8 @@ from symad.types import StructureType, Type, normalize_axis
 
 
 def shape_of(node: Node) -> tuple[int, ...]:
-    """Return the shape of an array in a specialised graph."""
+    """Return the shape of an array whose sizes are all known, as in a specialised graph."""
+    assert node.type.is_static
     shape: tuple[int, ...] = node.type.shape  # type: ignore[union-attr,assignment]
     return shape
 

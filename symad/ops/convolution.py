@@ -11,7 +11,7 @@ from symad.errors import ShapeError
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, integers, reals
-from symad.ops.base import Multilinear, static_shape, tensor_types
+from symad.ops.base import Multilinear, tensor_types
 from symad.ops.batching import shape_of
 from symad.ops.einsum import Einsum
 from symad.ops.index import index_array
@@ -67,9 +67,9 @@ class Convolve(Multilinear):
         parts = []
         for slot, array in enumerate(labels):
             if array is not None:
-                (width,) = static_shape(inputs[1 - slot])
+                (width,) = shape_of(inputs[1 - slot])
                 places = np.add.outer(np.arange(array.size), np.arange(width))
-                parts.append(sets.united(places, array[:, None], static_shape(out)))
+                parts.append(sets.united(places, array[:, None], shape_of(out)))
         return sets.joined(*parts)
 
 

@@ -12,8 +12,8 @@ from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, integers, reals
-from symad.ops.base import Linear, Operand, as_node, register, static_shape, tensor_types
-from symad.ops.batching import along_axis_of_rows
+from symad.ops.base import Linear, Operand, as_node, register, tensor_types
+from symad.ops.batching import along_axis_of_rows, shape_of
 from symad.ops.reduce import as_axis, result_dtype_of
 from symad.types import TensorType, Type, UnknownShape, broadcast_shapes, normalize_axis
 
@@ -31,7 +31,7 @@ class Cumulative(Op):
 
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         moving = sets.joined(*[array for array in labels if array is not None])
-        shape = static_shape(out)
+        shape = shape_of(out)
         moving = np.moveaxis(np.broadcast_to(moving, shape), self.axis, -1)
         places = np.moveaxis(np.arange(moving.size).reshape(shape), self.axis, -1)
         sets.require(moving.size * moving.shape[-1] // 2)

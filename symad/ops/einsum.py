@@ -15,7 +15,7 @@ from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply, infer_type, reporting
 from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import cast, identity
-from symad.ops.base import Linear, Multilinear, as_nodes, register, static_shape, tensor_types
+from symad.ops.base import Linear, Multilinear, as_nodes, register, tensor_types
 from symad.ops.batching import aligned, shape_of
 from symad.ops.permute import moveaxis, permute_dims
 from symad.ops.reduce import sum as sum_of
@@ -190,7 +190,7 @@ class Einsum(Multilinear):
                 missing = [k - len(result) for k, i in enumerate(result) if i not in term + "."]
                 joined = np.einsum(f"{kept}->{order}", sets.along(array, tuple(summed), False))
                 parts.append(np.expand_dims(joined, missing))
-        return np.broadcast_to(sets.joined(*parts), static_shape(out))
+        return np.broadcast_to(sets.joined(*parts), shape_of(out))
 
 
 def _read_sizes(term: str, shape: Shape, sizes: dict[str, Dimension]) -> Shape:

@@ -13,7 +13,7 @@ from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, fixed, reals
 from symad.ops.adjoint import cast
-from symad.ops.base import Linear, Operand, as_node, register, static_shape, tensor_types
+from symad.ops.base import Linear, Operand, as_node, register, tensor_types
 from symad.ops.batching import (
     along_axis_of_rows,
     from_end,
@@ -81,7 +81,7 @@ def _grid(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
 def _anywhere(sets: IndexSets, labels: Any, axis: int, out: Node) -> Any:
     """Return the labels of the result for indices along an axis that are not known."""
     sets.dense.append(out)
-    return np.broadcast_to(sets.along(labels, axis), static_shape(out))
+    return np.broadcast_to(sets.along(labels, axis), shape_of(out))
 
 
 class TakeAlongAxis(Linear):

@@ -17,7 +17,7 @@ from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, integers, reals, well_conditioned
-from symad.ops.base import Operand, as_nodes, register, static_shape, tensor_types
+from symad.ops.base import Operand, as_nodes, register, tensor_types
 from symad.ops.batching import aligned, shape_of
 from symad.ops.matrices import (
     factor_dtype,
@@ -84,7 +84,7 @@ class _LinearSolve(Op):
             parts.append(np.squeeze(systems, -1) if vector else systems)
         if labels[1] is not None:
             parts.append(sets.along(labels[1], -1 if vector else -2))
-        return np.broadcast_to(sets.joined(*parts), static_shape(out))
+        return np.broadcast_to(sets.joined(*parts), shape_of(out))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         a, b = inputs

@@ -14,8 +14,8 @@ from symad.graph.node import Node, apply
 from symad.graph.op import Op, call
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import zeros_like
-from symad.ops.base import Operand, as_node, register, static_shape
-from symad.ops.batching import stacked
+from symad.ops.base import Operand, as_node, register
+from symad.ops.batching import shape_of, stacked
 from symad.types import StructureType, Type
 
 
@@ -111,7 +111,7 @@ class StructureItem(Op):
         if self.key not in labels[0]:  # a stack of a while loop
             raise ShapeError("it is not known how many elements depend on the variable")
         found = labels[0][self.key]
-        return np.zeros(static_shape(out), int) if found is None else found
+        return np.zeros(shape_of(out), int) if found is None else found
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return item_or_none(tangent, self.key)

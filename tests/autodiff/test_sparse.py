@@ -598,3 +598,11 @@ def test_out_is_refused() -> None:
     f = sm.compile([x], sm.jacobian(x * x, x, sparse=True))
     with pytest.raises(FeedError, match="not an array"):
         f(np.ones(5), out=np.zeros((5, 5)))
+
+
+def test_an_index_that_a_branch_chooses_is_taken_dense() -> None:
+    x = sm.Variable("x", shape=(3,))
+    chosen = sm.cond(
+        sm.constant(True), lambda: sm.constant(np.int64(1)), lambda: sm.constant(np.int64(0))
+    )
+    assert sm.sparsity(x[chosen] * x, x).toarray().all()
