@@ -36,20 +36,25 @@ _FULL = (None, None, None)
 
 def is_outer(node: Node) -> bool:
     """Return whether a few simple ops make an array of arrays that are much smaller than it."""
+    return bool(_steps_of(node))
+
+
+def _steps_of(node: Node) -> set[Node]:
+    """Return the steps in which such an array is made; none for other arrays."""
     pending, seen = [node], {node}
     while pending:
         made = pending.pop()
         shape = static_shape(made)
         if not isinstance(made.op, _SIMPLE) or shape is None or 0 in shape or len(seen) > _MOST:
-            return False
+            return set()
         for x in made.inputs:
             small = static_shape(x)
             if small is None:
-                return False
+                return set()
             if x not in seen and _LEAST * math.prod(small) > math.prod(shape):
                 seen.add(x)
                 pending.append(x)
-    return True
+    return seen
 
 
 def _sizes(x: Node, ndim: int) -> list[int]:
@@ -87,10 +92,14 @@ def _part_of(x: Node, shape: Sequence[int], entries: Sequence[Any]) -> Node:
 
 
 def _permuted(node: Node) -> Node | None:
-    """permute_dims(f(x, y), p) = f(permute_dims(x, p), permute_dims(y, p))"""
+    """permute_dims(f(x, y), p) = f(permute_dims(x, p), permute_dims(y, p))
+
+    Only for positions that are compared, which need not be in memory.  Any other product may be
+    there for another use, and then its transpose is a view.
+    """
     made, op = node.inputs[0], node.op
     assert isinstance(op, PermuteDims) and made.op is not None
-    if not is_outer(made):
+    if not any(isinstance(step.op, Equal) for step in _steps_of(made)):
         return None
     order = op.order(len(op.axes))
     return apply(made.op, *[_permuted_operand(x, order) for x in made.inputs])
@@ -188,9 +197,9 @@ def _ten(x: Node) -> Node:
     return x[0][:, None] * Constant(np.arange(10.0))
 
 
-def _units() -> Node:
+def _units(rows: int = 9) -> Node:
     places = Constant(np.arange(9))
-    return cast(equal(places[:, None], places), "float64")
+    return cast(equal(places[:rows, None], places), "float64")
 
 
 OUTER: tuple[AnyRule, ...] = (
@@ -202,8 +211,8 @@ OUTER: tuple[AnyRule, ...] = (
     Procedure(
         "axes of an outer product", _permuted,
         "permute_dims(f(x, y), p) = f(permute_dims(x, p), permute_dims(y, p))", (PermuteDims,),
-        (lambda x: permute_dims(_ten(x), (1, 0)),
-         lambda x: permute_dims(x[..., None] * Constant(np.arange(10.0)), (2, 0, 1))),
+        (lambda x: permute_dims(_units() * x[0, 0], (1, 0)),
+         lambda x: permute_dims(x[0][:, None] * _units(3), (1, 0))),
         when=lambda kind, heads: issubclass(heads[0], _SIMPLE),
     ),
     Procedure(
