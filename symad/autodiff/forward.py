@@ -20,7 +20,7 @@ from symad.graph.nested import Nested, leaves, rebuild
 from symad.graph.node import Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
-from symad.ops.adjoint import add_n, broadcast_like, identity
+from symad.ops.adjoint import add_n, identity
 from symad.ops.base import register
 from symad.ops.body import Derivative
 from symad.ops.structure import zeros_for
@@ -177,14 +177,12 @@ def push_body(
     active = [by_choice(condition) for condition in conditions or ()]
     floats = [output for output in outputs if output.type.is_float]
     known, guard = _stable_tangents(floats, list(moving), list(seeds), active)
-    found: list[Derivative] = []
-    for output in outputs:
-        tangent = known.get(output) if output.type.is_float else None
-        where = None
-        if tangent is not None:
-            where = guard.chosen(tangent) if conditions is None else guard.node(tangent)
-        found.append((tangent, None if where is None else broadcast_like(where, output)))
-    return found
+    tangents_of = [known.get(y) if y.type.is_float else None for y in outputs]
+    only_choices = conditions is None
+    return [
+        (v, None if v is None else guard.where(v, y, only_choices))
+        for y, v in zip(outputs, tangents_of, strict=True)
+    ]
 
 
 def pushforward_of_unit(y: Node, x: Node, unit: Node) -> Node:

@@ -97,14 +97,17 @@ class Guard:
         """Return the known facts about a derivative."""
         return self._known.get(v, _NOTHING)
 
-    def node(self, v: Node) -> Node:
-        """Return where a derivative can differ from 0, as a condition that broadcasts to it."""
-        return self.conditions.node(_formula(self.known(v)))
+    def where(self, v: Node, like: Node, only_choices: bool) -> Node | None:
+        """Return where a derivative can differ from 0, in the shape of ``like``.
 
-    def chosen(self, v: Node) -> Node | None:
-        """Return where choices by value allow a derivative to differ from 0, if not everywhere."""
-        formula = at_least(_formula(self.known(v)), Strength.CHOICE)
-        return None if formula == EVERYWHERE else self.conditions.node(formula)
+        With ``only_choices``, by choices alone, and ``None`` if these allow it everywhere.
+        """
+        formula = _formula(self.known(v))
+        if only_choices:
+            formula = at_least(formula, Strength.CHOICE)
+            if formula == EVERYWHERE:
+                return None
+        return broadcast_like(self.conditions.node(formula), like)
 
     def note(self, v: Node, known: Known) -> None:
         """Record the known facts about a derivative."""

@@ -30,7 +30,7 @@ from symad.graph.nested import Nested, rebuild
 from symad.graph.node import Node
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
-from symad.ops.adjoint import add_n, broadcast_like, identity, match, sum_like
+from symad.ops.adjoint import add_n, identity, match, sum_like
 from symad.ops.base import register
 from symad.ops.body import Derivative, WithBody
 from symad.ops.structure import fill_absent
@@ -366,14 +366,11 @@ def pull_body(
     """
     active = [by_choice(condition) for condition in conditions or ()]
     record, guard = _extend_stable(list(outputs), list(wanted), list(seeds), active)
-    found: list[Derivative] = []
-    for x, adjoint in zip(wanted, target_adjoints(record, "none"), strict=True):
-        where = None
-        if adjoint is not None:
-            v = record.adjoints[x]
-            where = guard.chosen(v) if conditions is None else guard.node(v)
-        found.append((adjoint, None if where is None else broadcast_like(where, x)))
-    return found
+    only_choices = conditions is None
+    return [
+        (v, None if v is None else guard.where(record.adjoints[x], x, only_choices))
+        for x, v in zip(wanted, target_adjoints(record, "none"), strict=True)
+    ]
 
 
 def pullback_of_unit(y: Node, x: Node, unit: Node) -> Node:
