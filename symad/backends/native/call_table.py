@@ -154,8 +154,8 @@ class _TableWriter:
         self._pointers: list[int] = []
         self._places: dict[Storage, _Words] = {}
         self._stacks: dict[tuple[_Scope, Storage], int] = {}
-        self._growing = _GrowingMemory()
-        self.kept: list[Any] = [self._growing]
+        self._growing: _GrowingMemory | None = None
+        self.kept: list[Any] = []
         self._write_calls()
         self._write_inputs()
         self._write_outputs(allocate)
@@ -173,7 +173,9 @@ class _TableWriter:
             self._object(None),
             self._object(MemoryError),
         )
-        self._growing.table = table = np.array(self._words, np.int64)
+        table = np.array(self._words, np.int64)
+        if self._growing is not None:
+            self._growing.table = table
         for helpers in self._helpers:
             helpers.table = table
         base = table.ctypes.data
@@ -353,6 +355,9 @@ class _TableWriter:
         key = scope, storage
         if key not in self._stacks:
             self._stacks[key] = self._add([0] * len(StackWord))
+            if self._growing is None:  # only then: it is freed by Python code
+                self._growing = _GrowingMemory()
+                self.kept.append(self._growing)
             self._growing.places.append(self._stacks[key])
         return self._stacks[key]
 
@@ -426,7 +431,7 @@ class _GrowingMemory:
 
     def __del__(self) -> None:
         if self.table is not None:
-            for address in self.table[self.places].tolist() if self.places else ():
+            for address in self.table[self.places].tolist():
                 ctypes.pythonapi.PyMem_RawFree(ctypes.c_void_p(address))
 
 
