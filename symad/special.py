@@ -14,7 +14,7 @@ import numpy as np
 from symad.errors import GraphTypeError
 from symad.functions.absent import absent
 from symad.graph.node import Node
-from symad.graph.op import call
+from symad.graph.op import call, explained
 from symad.ops.adjoint import stop_gradient
 from symad.ops.base import Operand, as_nodes, register
 from symad.ops.comparison import equal, greater, isfinite, isinf, where
@@ -85,6 +85,7 @@ if not TYPE_CHECKING:  # so that checkers see that other names do not exist
         raise absent(__name__, name)
 
 
+@explained
 def entr(x: Operand) -> Node:
     """Return -x·ln x, element by element: the terms of an entropy.
 
@@ -104,6 +105,7 @@ def entr(x: Operand) -> Node:
     return where(node < 0, -np.inf, xlogy(-node, node))
 
 
+@explained
 def log_expit(x: Operand) -> Node:
     """Return ln(1 / (1 + e^-x)), element by element, accurate for all ``x``.
 
@@ -120,6 +122,7 @@ def log_expit(x: Operand) -> Node:
     return -softplus(-real(x))
 
 
+@explained
 def log1mexp(x: Operand) -> Node:
     """Return ln(1 - e^-x), element by element, accurate for all ``x`` > 0, as ``jax.nn.log1mexp``.
 
@@ -138,6 +141,7 @@ def log1mexp(x: Operand) -> Node:
     return _log1mexp(-real(x))
 
 
+@explained
 def loggamma(x: Operand) -> Node:
     """Return ln Γ(x), element by element; NaN for x < 0, where :func:`gammaln` is ln(abs(Γ(x))).
 
@@ -248,6 +252,7 @@ def _as_integer(name: str, **settings: bool) -> None:
             )
 
 
+@explained
 def comb(N: Operand, k: Operand, *, exact: bool = False, repetition: bool = False) -> Node:
     """Return the number of ways to choose ``k`` of ``N`` things, element by element.
 
@@ -278,6 +283,7 @@ def comb(N: Operand, k: Operand, *, exact: bool = False, repetition: bool = Fals
     return where((chosen > total) | (total < 0) | (chosen < 0), 0, binom(total, chosen))
 
 
+@explained
 def factorial(n: Operand, exact: bool = False) -> Node:
     """Return n! = Γ(n + 1), element by element; 0 for negative ``n``.
 
@@ -303,6 +309,7 @@ def factorial(n: Operand, exact: bool = False) -> Node:
     return where(node < 0, 0, gamma(node + 1))
 
 
+@explained
 def multigammaln(a: Operand, d: int) -> Node:
     """Return the logarithm of the multivariate gamma function of dimension ``d``.
 

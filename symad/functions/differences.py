@@ -7,6 +7,7 @@ from typing import Any
 from symad.errors import GraphTypeError, ShapeError
 from symad.functions.along import aligned, as_floats, axis_of, known_rank, part, require_size
 from symad.graph.node import Node, reporting
+from symad.graph.op import explained
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, register
 from symad.ops.comparison import not_equal
@@ -109,6 +110,7 @@ def ediff1d(x: Operand, to_end: Operand | None = None, to_begin: Operand | None 
     return concat(parts) if len(parts) > 1 else parts[0]
 
 
+@explained
 def central_differences(
     f: Operand, *spacing: Operand, axis: Any = None, edge_order: int = 1
 ) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from symad.errors import ShapeError
 from symad.graph.node import Node, apply, reporting
+from symad.graph.op import explained
 from symad.ops.base import Operand, as_node, as_nodes, register, tensor_types
 from symad.ops.bases import SizedAxis
 from symad.ops.comparison import maximum
@@ -26,6 +27,7 @@ from symad.ops.subscript import along_axis
 from symad.ops.triangle import diagonal as diagonal_of
 
 
+@explained
 def cross(x: Operand, y: Operand, *, axis: int = -1) -> Node:
     """Return the cross product of vectors in three dimensions.
 
@@ -58,6 +60,7 @@ def cross(x: Operand, y: Operand, *, axis: int = -1) -> Node:
     return next_a * roll(b, 1, along) - roll(a, 1, along) * next_b
 
 
+@explained
 def diagonal(x: Operand, *, offset: int = 0) -> Node:
     """Return a diagonal of each matrix in the last two axes.
 
@@ -76,6 +79,7 @@ def diagonal(x: Operand, *, offset: int = 0) -> Node:
     return diagonal_of(x, offset, -2, -1)
 
 
+@explained
 def outer(x: Operand, y: Operand) -> Node:
     """Return all products of an element of ``x`` and one of ``y``, which have one axis each.
 
@@ -144,6 +148,7 @@ def vecdot(x: Operand, y: Operand, axis: int = -1) -> Node:
     return einsum("...i,...i->...", left, right)
 
 
+@explained
 def vector_norm(x: Operand, *, axis: Any = None, keepdims: bool = False, ord: float = 2) -> Node:
     """Return the p-norm of vectors, (Σ abs(x_j)^p)^(1/p).
 
@@ -184,6 +189,7 @@ def vector_norm(x: Operand, *, axis: Any = None, keepdims: bool = False, ord: fl
         return vector_norm_of(node, ord, as_axis(axis), keepdims)
 
 
+@explained
 def matrix_norm(x: Operand, *, keepdims: bool = False, ord: Any = "fro") -> Node:
     """Return the norm of the matrices in the last two axes.
 
@@ -218,6 +224,7 @@ def matrix_norm(x: Operand, *, keepdims: bool = False, ord: Any = "fro") -> Node
         return matrix_norm_of(node, "fro" if ord is None else ord, (-2, -1), keepdims)
 
 
+@explained
 def matrix_rank(x: Operand, *, rtol: Operand | None = None) -> Node:
     """Return the rank of matrices: the number of singular values that are not almost 0.
 

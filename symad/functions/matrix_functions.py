@@ -12,6 +12,7 @@ from symad.errors import GraphTypeError, ShapeError
 from symad.functions.along import as_floats, known_rank
 from symad.functions.linear_algebra import matrix_rank
 from symad.graph.node import Node, apply, reporting
+from symad.graph.op import explained
 from symad.ops.adjoint import cast
 from symad.ops.arithmetic import square
 from symad.ops.base import Operand, as_node, as_nodes, register
@@ -36,6 +37,7 @@ from symad.ops.structure import structure_item
 from symad.ops.truth import all as all_true
 
 
+@explained
 def expm(a: Operand) -> Node:
     """Return the exponential of square matrices, Σ_k Aᵏ / k!.
 
@@ -68,6 +70,7 @@ def expm(a: Operand) -> Node:
     return apply(Expm(), as_node(a))
 
 
+@explained
 def sqrtm(a: Operand) -> Node:
     """Return the square root of a square matrix: the X with X X = A and no negative eigenvalues.
 
@@ -109,6 +112,7 @@ class LUResult(NamedTuple):
     u: Node
 
 
+@explained
 def lu(a: Operand, permute_l: bool = False) -> Any:
     """Return P, L and U with A = P L U: a permutation, and triangles with ones on L's diagonal.
 
@@ -151,6 +155,7 @@ def lu(a: Operand, permute_l: bool = False) -> Any:
     return (p @ lower, upper) if permute_l else LUResult(p, lower, upper)
 
 
+@explained
 def cho_factor(a: Operand, lower: bool = False) -> tuple[Node, bool]:
     """Return a Cholesky factor of a symmetric positive definite matrix, for :func:`cho_solve`.
 
@@ -186,6 +191,7 @@ def cho_factor(a: Operand, lower: bool = False) -> tuple[Node, bool]:
     return (factor, True) if lower else (factor.mT, False)
 
 
+@explained
 def cho_solve(factor_and_lower: tuple[Operand, bool], b: Operand) -> Node:
     """Solve ``a @ x = b`` with the factor of ``a`` that :func:`cho_factor` returns.
 
@@ -217,6 +223,7 @@ def cho_solve(factor_and_lower: tuple[Operand, bool], b: Operand) -> Node:
     return solve_triangular(lower.mT, solve_triangular(lower, b, lower=True))
 
 
+@explained
 def solve_banded(l_and_u: tuple[int, int], ab: Operand, b: Operand) -> Node:
     """Solve ``a @ x = b`` for a matrix of which a few diagonals are given; the others are 0.
 
@@ -263,6 +270,7 @@ def solve_banded(l_and_u: tuple[int, int], ab: Operand, b: Operand) -> Node:
     return solve(where(inside, index_array(bands, (places, columns)), 0), right)
 
 
+@explained
 def solve_sylvester(a: Operand, b: Operand, q: Operand) -> Node:
     """Solve Sylvester's equation ``a @ x + x @ b = q``.
 
@@ -305,6 +313,7 @@ class LstsqResult(NamedTuple):
     s: Node
 
 
+@explained
 def lstsq(a: Operand, b: Operand, rcond: Operand | None = None) -> LstsqResult:
     """Return the shortest x with the least ‖a x − b‖, and what is known about it.
 
@@ -362,6 +371,7 @@ def _cutoff(rcond: Node, dtype: np.dtype[Any]) -> Node:
     return where(logical_and(rcond > 0, rcond < 1), cast(rcond, dtype), eps)
 
 
+@explained
 def block_diag(*arrays: Operand) -> Node:
     """Return a matrix with the given matrices along its diagonal, and zeros elsewhere.
 
@@ -401,6 +411,7 @@ def _as_matrix(x: Node) -> Node:
     return expand_dims(x, tuple(range(2 - rank))) if rank < 2 else x
 
 
+@explained
 def multi_dot(arrays: Sequence[Operand]) -> Node:
     """Return the product of several matrices; symad computes it in the cheapest order.
 
@@ -437,6 +448,7 @@ def multi_dot(arrays: Sequence[Operand]) -> Node:
     return product
 
 
+@explained
 def cond(a: Operand, p: Any = None) -> Node:
     """Return the condition numbers of matrices: how much solving with them magnifies errors.
 
@@ -476,6 +488,7 @@ def cond(a: Operand, p: Any = None) -> Node:
     return where(is_zero, np.inf, result)
 
 
+@explained
 def tensorsolve(a: Operand, b: Operand, axes: Any = None) -> Node:
     """Solve the system ``tensordot(a, x, x.ndim) = b`` for an array x.
 
@@ -508,6 +521,7 @@ def tensorsolve(a: Operand, b: Operand, axes: Any = None) -> Node:
     return reshape(solve(reshape(left, (size, size)), flat), left.shape[kept:])
 
 
+@explained
 def tensorinv(a: Operand, ind: int = 2) -> Node:
     """Return the inverse of ``tensordot(a, x, ind)``: ``tensordot(tensorinv(a), b, ind)`` is x.
 
@@ -543,6 +557,7 @@ def tensorinv(a: Operand, ind: int = 2) -> Node:
     return reshape(inv(reshape(node, (size, -1))), (*last, *first))
 
 
+@explained
 def toeplitz(c: Operand, r: Operand | None = None) -> Node:
     """Return the matrix with constant diagonals, from its first column and its first row.
 
@@ -581,11 +596,13 @@ def toeplitz(c: Operand, r: Operand | None = None) -> Node:
     return where(offsets >= 0, below, take(row, where(offsets < 0, -offsets, 0)))
 
 
+@explained
 def eig(a: Operand) -> NoReturn:
     """Refuse ``np.linalg.eig(node)``: its results may be complex."""
     _refuse("eig", a)
 
 
+@explained
 def eigvals(a: Operand) -> NoReturn:
     """Refuse ``np.linalg.eigvals(node)``: its results may be complex."""
     _refuse("eigvals", a)

@@ -22,7 +22,7 @@ import numpy as np
 from symad.errors import GraphTypeError, SymadError, did_you_mean
 from symad.functions.numpy_functions import SIGNATURES
 from symad.graph.node import Node, reporting
-from symad.graph.op import resolve
+from symad.graph.op import explained, resolve
 from symad.graph.operators import FUNCTIONS, NUMPY_NAMES, ON_FIRST_USE
 from symad.ops.adjoint import cast
 from symad.ops.base import as_node, register
@@ -134,6 +134,7 @@ def _answer(path: str, args: Iterable[Any], call: Callable[[], Any]) -> Any:
 # Functions
 
 
+@explained
 def numpy_function(function: Any, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
     """Return the value of a call of a NumPy function of which an argument is a node."""
     path = path_of(function)
@@ -256,6 +257,7 @@ def _leading(parameters: Mapping[str, Parameter]) -> list[str]:
 # Ufuncs
 
 
+@explained
 def numpy_ufunc(
     ufunc: np.ufunc, method: str, args: tuple[Any, ...], keywords: Mapping[str, Any]
 ) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 from symad.errors import GraphTypeError
 from symad.functions.along import as_floats, at, axis_of, known_rank, part, require_size
 from symad.graph.node import Constant, Node, reporting
+from symad.graph.op import explained
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, register, wide_dtype
 from symad.ops.comparison import (
@@ -35,6 +36,7 @@ from symad.ops.sorting import argsort, sort
 from symad.types import normalize_axes
 
 
+@explained
 def ptp(x: Operand, axis: Any = None, *, keepdims: bool = False) -> Node:
     """Return the largest less the smallest element of ``x`` along ``axis``.
 
@@ -88,6 +90,7 @@ def _restored(name: str, result: Node, x: Node, axis: Any) -> Node:
     return expand_dims(result, axes)
 
 
+@explained
 def median(x: Operand, axis: Any = None, keepdims: bool = False) -> Node:
     """Return the median of ``x`` along ``axis``: the middle element, or the mean of the middle two.
 
@@ -130,6 +133,7 @@ def median(x: Operand, axis: Any = None, keepdims: bool = False) -> Node:
     return _restored("median", result, node, axis) if keepdims else result
 
 
+@explained
 def nanmedian(x: Operand, axis: Any = None, keepdims: bool = False) -> Node:
     """Return the median of the elements of ``x`` that are not NaN; NaN if there are none.
 
@@ -184,6 +188,7 @@ _NEIGHBOURS = ("linear", "lower", "higher", "midpoint", "nearest")
 """The methods whose place is q (n − 1), or neighbours of it."""
 
 
+@explained
 def quantile(
     x: Operand,
     q: Operand,
@@ -231,6 +236,7 @@ def quantile(
     return _quantiles("quantile", x, q, axis, method, keepdims)
 
 
+@explained
 def percentile(
     x: Operand,
     q: Operand,
@@ -261,6 +267,7 @@ def percentile(
     return _quantiles("percentile", x, q, axis, method, keepdims, 100)
 
 
+@explained
 def nanquantile(
     x: Operand,
     q: Operand,
@@ -291,6 +298,7 @@ def nanquantile(
     return _quantiles("nanquantile", x, q, axis, method, keepdims)
 
 
+@explained
 def nanpercentile(
     x: Operand,
     q: Operand,

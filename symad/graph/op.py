@@ -13,9 +13,8 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Sequence
-from functools import cache, partial, update_wrapper
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, dataclass_transform
+from functools import cache, partial, wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast, dataclass_transform
 
 from symad.errors import GraphTypeError, InternalError, SymadError, did_you_mean
 from symad.graph.operators import FUNCTIONS, Operators
@@ -26,6 +25,8 @@ from symad.visible import visible
 if TYPE_CHECKING:
     from symad.graph.index_sets import IndexSets
     from symad.graph.sample import Sample
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 OP_CLASSES: dict[str, type[Op]] = {}
 """Every concrete op class by name: the op table."""
@@ -117,7 +118,7 @@ class Op:
         OP_CLASSES[name] = cls
         for base in cls.__mro__:
             if "__call__" in vars(base):
-                cls.__call__ = _explained(vars(base)["__call__"], name)  # type: ignore[method-assign]
+                cls.__call__ = _explained(inspect.unwrap(vars(base)["__call__"]), name)  # type: ignore[method-assign]
                 break
 
     def __new__(cls, *args: Any, **keywords: Any) -> Self:
@@ -409,51 +410,33 @@ def call(name: str, *args: Any, **keywords: Any) -> Node:
     return node
 
 
-def explain_calls(function: FunctionType, name: str) -> None:
-    """Let a function of a module explain arguments that it does not take, instead of Python.
+def explained(function: AnyFunction, /) -> AnyFunction:
+    """Let a public function explain arguments that it does not take, instead of Python.
 
-    It stays the object that it is, and calls a copy of what it was, :attr:`__wrapped__`.
+    It has one argument and keeps its type, so that checkers of types know what it returns even
+    where functions of a module use each other.
     """
-    if function.__closure__ is None and not hasattr(function, "__wrapped__"):
-        wrapped = _copy(function, function.__qualname__)
-        function.__code__, function.__defaults__ = _calling.__code__, None
-        _complete(function, wrapped, name)
+    return cast(AnyFunction, _explained(function))
 
 
-def _explained(function: FunctionType, name: str) -> FunctionType:
-    """Return a copy of a method under the name that users call, as :func:`explain_calls` does."""
-    copy = FunctionType(_calling.__code__, function.__globals__, name)
-    wrapped = _copy(getattr(function, "__wrapped__", function), name)
-    _complete(update_wrapper(copy, wrapped), wrapped, name)
-    return copy
+def _explained(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
+    """Return the function; users know it by ``name``, or else as it is registered."""
 
+    @wraps(function)
+    def calling(*args: Any, **keywords: Any) -> Any:
+        try:
+            return function(*args, **keywords)
+        except TypeError as error:
+            if error.__traceback__.tb_next is not None:  # type: ignore[union-attr]
+                raise  # inside the function
+        paths = (path for path, registered in FUNCTIONS.items() if registered is calling)
+        raise _wrong_arguments(function, name or next(paths, function.__name__), args, keywords)
 
-def _copy(function: FunctionType, name: str) -> FunctionType:
-    copy = FunctionType(
-        function.__code__, function.__globals__, name, function.__defaults__, function.__closure__
-    )
-    copy.__kwdefaults__, copy.__annotations__ = function.__kwdefaults__, function.__annotations__
-    copy.__doc__, copy.__qualname__ = function.__doc__, name
-    return copy
-
-
-def _calling(*args: Any, _wrapped: Any, _name: Any, _error: Any, **keywords: Any) -> Any:
-    """Call a function.  The code runs in other modules, whose names it does not use."""
-    try:
-        return _wrapped(*args, **keywords)
-    except TypeError as error:
-        if error.__traceback__.tb_next is not None:  # type: ignore[union-attr]
-            raise  # inside the function
-    raise _error(_wrapped, _name, args, keywords)
-
-
-def _complete(function: Any, wrapped: FunctionType, name: str) -> None:
-    function.__wrapped__ = wrapped
-    function.__kwdefaults__ = {"_wrapped": wrapped, "_name": name, "_error": _wrong_arguments}
+    return calling
 
 
 def _wrong_arguments(
-    function: FunctionType, name: str, args: tuple[Any, ...], keywords: dict[str, Any]
+    function: Callable[..., Any], name: str, args: tuple[Any, ...], keywords: dict[str, Any]
 ) -> GraphTypeError:
     """Return the error for arguments that a function does not take."""
     signature = inspect.signature(function)

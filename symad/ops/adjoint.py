@@ -10,7 +10,7 @@ import numpy as np
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.index_sets import IndexSets, Labels
 from symad.graph.node import Constant, Node, apply
-from symad.graph.op import call
+from symad.graph.op import call, explained
 from symad.graph.sample import Sample, integers, reals
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import (
@@ -208,6 +208,7 @@ def _is_strong(type_: Type) -> bool:
     return isinstance(type_, TensorType) and not type_.weak
 
 
+@explained
 def add_n(terms: Sequence[Operand]) -> Node:
     """Return the sum of ``terms`` as one node.
 
@@ -355,6 +356,7 @@ class Cast(Elementwise):
         return cast(tangent, out.dtype)
 
 
+@explained
 def cast(x: Operand, dtype: Any) -> Node:
     """Return ``x`` converted to ``dtype``; ``x`` itself if it has that dtype already.
 

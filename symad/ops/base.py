@@ -14,7 +14,7 @@ import numpy as np
 from symad.errors import GraphTypeError
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Constant, Node, apply, as_array, reporting
-from symad.graph.op import Op, call, explain_calls, resolve
+from symad.graph.op import Op, call, explained, resolve
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.graph.traverse import topological_order
@@ -59,8 +59,8 @@ def register(
         NumPy's signature.
     """
     key = name or _name_of(function)
-    if isinstance(function, FunctionType):
-        explain_calls(function, key)
+    if isinstance(function, FunctionType) and not hasattr(function, "__wrapped__"):
+        function = explained(function)
     FUNCTIONS[key] = function
     if in_expressions:
         IN_EXPRESSIONS.add(key)
@@ -253,6 +253,7 @@ class PerElement(Op):
             return apply(self, *stacked(batched, inputs))
         ndim, pairs = out.type.ndim or 0, zip(inputs, batched, strict=True)
         return apply(self, *[aligned(x, ndim) if stacks else x for x, stacks in pairs])
+
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         joined = sets.joined(*[array for array in labels if array is not None])
         return np.broadcast_to(joined, shape_of(out))

@@ -10,6 +10,7 @@ import numpy as np
 from symad.errors import GraphTypeError
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
+from symad.graph.op import explained
 from symad.graph.sample import (
     Sample,
     away_from_zero,
@@ -414,6 +415,7 @@ class Where(Elementwise):
         return np.broadcast_to(np.where(condition, x, y), shape_of(out))
 
 
+@explained
 def where(condition: Operand, x: Operand, y: Operand) -> Node:
     """Return ``x`` where ``condition`` holds and ``y`` elsewhere, with broadcasting.
 
@@ -548,6 +550,7 @@ class Minimum(Binary):
         return inputs[slot] <= inputs[1 - slot], True
 
 
+@explained
 def clip(x: Operand, min: Operand | None = None, max: Operand | None = None) -> Node:
     """Return ``x`` limited to the interval from ``min`` to ``max``.
 

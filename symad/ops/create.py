@@ -12,7 +12,7 @@ import numpy as np
 
 from symad.errors import ShapeError
 from symad.graph.node import Constant, Node, apply
-from symad.graph.op import Op, call
+from symad.graph.op import Op, call, explained
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import broadcast_like, cast
 from symad.ops.base import Operand, as_node, as_nodes, register, require_cpu, tensor_types
@@ -21,6 +21,7 @@ from symad.ops.size import AxisSize, as_size, check_sizes, dimensions
 from symad.types import KnownRank, TensorType, Type, UnknownDim, as_dtype
 
 
+@explained
 def full(shape: Any, fill_value: Operand, dtype: Any = None, *, device: Any = None) -> Node:
     """Return an array of ``shape`` filled with one value.
 
@@ -45,6 +46,7 @@ def full(shape: Any, fill_value: Operand, dtype: Any = None, *, device: Any = No
     return broadcast_to(value if dtype is None else cast(value, dtype), shape)
 
 
+@explained
 def zeros(shape: Any, dtype: Any = "float64", *, device: Any = None) -> Node:
     """Return an array of ``shape`` filled with zeros; sizes may be integer nodes.
 
@@ -65,6 +67,7 @@ def zeros(shape: Any, dtype: Any = "float64", *, device: Any = None) -> Node:
     return broadcast_to(Constant(0, as_dtype("float64" if dtype is None else dtype)), shape)
 
 
+@explained
 def ones(shape: Any, dtype: Any = "float64", *, device: Any = None) -> Node:
     """Return an array of ``shape`` filled with ones; sizes may be integer nodes.
 
@@ -85,6 +88,7 @@ def ones(shape: Any, dtype: Any = "float64", *, device: Any = None) -> Node:
     return broadcast_to(Constant(1, as_dtype("float64" if dtype is None else dtype)), shape)
 
 
+@explained
 def full_like(x: Operand, fill_value: Operand, dtype: Any = None, *, device: Any = None) -> Node:
     """Return an array of the shape and dtype of ``x`` filled with one value.
 
@@ -144,6 +148,7 @@ def _length(x: Node) -> Node:
     return apply(AxisSize(0), x)
 
 
+@explained
 def arange(
     start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, device: Any = None
 ) -> Node:
@@ -186,6 +191,7 @@ def arange(
     return apply(Arange(dims, wanted or np.dtype("int64")), *map(as_node, sizes))
 
 
+@explained
 def linspace(
     start: Operand,
     stop: Operand,
@@ -240,6 +246,7 @@ def linspace(
     return result if wanted is None else cast(result, wanted)
 
 
+@explained
 def eye(n: Any, m: Any = None, k: int = 0, dtype: Any = "float64", *, device: Any = None) -> Node:
     """Return a matrix with ones on a diagonal and zeros elsewhere.
 

@@ -13,6 +13,7 @@ import numpy as np
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply, infer_type, reporting
+from symad.graph.op import explained
 from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import cast, identity
 from symad.ops.base import Linear, Multilinear, as_nodes, register, tensor_types
@@ -177,6 +178,7 @@ class Einsum(Multilinear):
             for x, (term, stacks) in zip(inputs, pairs, strict=True)
         ]
         return moveaxis(apply(Einsum(f"{joined}->{result}"), *operands), len(before), 0)
+
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         terms, result = _read(self.subscripts)
         if not result.startswith(_ELLIPSIS) and _ELLIPSIS in result:
@@ -239,6 +241,7 @@ def _term_of(indices: Any) -> str:
         ) from None
 
 
+@explained
 def einsum(subscripts: Any, *operands: Any, optimize: Any = None) -> Node:
     """Sum products of elements over named axes: Einstein's summation convention.
 

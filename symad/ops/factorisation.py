@@ -15,7 +15,7 @@ import numpy as np
 
 from symad.errors import GradientError, GraphTypeError
 from symad.graph.node import Node, apply
-from symad.graph.op import call
+from symad.graph.op import call, explained
 from symad.graph.sample import Sample, positive_definite, reals, well_conditioned
 from symad.ops.adjoint import add_n, stop_gradient, zeros_like
 from symad.ops.arithmetic import direction
@@ -249,6 +249,7 @@ def _require_tall(a: Node) -> None:
         )
 
 
+@explained
 def qr(a: Operand, *, mode: str = "reduced") -> QRResult:
     """Return Q with orthonormal columns and an upper triangular R with Q R = A.
 
@@ -366,6 +367,7 @@ class Eigh(PerMatrix):
         return structure((_diagonal(turned), vectors @ (_gaps(values) * turned)))
 
 
+@explained
 def eigh(a: Operand) -> EighResult:
     """Return the eigenvalues, ascending, and orthonormal eigenvectors of symmetric matrices.
 
@@ -608,6 +610,7 @@ def svd(a: Operand, *, full_matrices: bool = False) -> SVDResult:
     return SVDResult(u, s, vh)
 
 
+@explained
 def _svd_as_numpy(a: Operand, full_matrices: bool = True) -> SVDResult:
     """``np.linalg.svd`` of a node, with NumPy's default form."""
     return svd(a, full_matrices=full_matrices)

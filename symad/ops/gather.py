@@ -10,7 +10,7 @@ import numpy as np
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Constant, Node, apply
-from symad.graph.op import Op, call
+from symad.graph.op import Op, call, explained
 from symad.graph.sample import Sample, fixed, reals
 from symad.ops.adjoint import cast
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
@@ -36,6 +36,7 @@ from symad.types import (
 )
 
 
+@explained
 def take(x: Operand, indices: Operand, axis: int | None = None) -> Node:
     """Return the elements of ``x`` at integer ``indices`` along an axis.
 
@@ -127,6 +128,7 @@ class TakeAlongAxis(Linear):
 
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         return along_axis_of_rows(self, out, batched, inputs)
+
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         found = super().dependence(sets, labels, out, *inputs)
         return _anywhere(sets, labels[0], self.axis, out) if found is None else found
@@ -172,6 +174,7 @@ class AddAlongAxis(Linear):
         v, _, index = stacked(batched, inputs)
         moved = AddAlongAxis(from_end(self.axis, len(shape_of(out))))
         return apply(moved, v, zeros_of(row_count(batched, inputs), out), index)
+
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         found = super().dependence(sets, labels, out, *inputs)
         return _anywhere(sets, labels[0], self.axis, out) if found is None else found
@@ -194,6 +197,7 @@ class AddAlongAxis(Linear):
         return broadcast_to(hits, shape)
 
 
+@explained
 def take_along_axis(x: Operand, indices: Operand, axis: int | None = -1) -> Node:
     """Return elements of ``x`` by indices along an axis, matched with the other axes.
 
@@ -264,6 +268,7 @@ class OneHot(Op):
         return cast(hits, self.dtype)
 
 
+@explained
 def one_hot(indices: Operand, depth: int, dtype: Any = "float64") -> Node:
     """Return, for each integer, ``depth`` numbers: 1 at that position and 0 elsewhere.
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Constant, Node, apply
-from symad.graph.op import Op
+from symad.graph.op import Op, explained
 from symad.graph.sample import Sample, fixed, reals
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import JointlyLinear, Linear, Operand, as_node, register, tensor_types
@@ -66,9 +66,7 @@ class _Subscripted(Op):
         """Return the subscript for many elements; ``stacks`` says whether the array has them."""
         first, rows = self.operands, row_count(batched, inputs)
         whole = self.indexed(out.inputs)
-        return subscript_of_rows(
-            self.key, whole, stacks, inputs[first:], batched[first:], rows
-        )
+        return subscript_of_rows(self.key, whole, stacks, inputs[first:], batched[first:], rows)
 
     def specialise(self, *inputs: Node) -> Node | None:
         """Make constants among the integer inputs part of the key, and masks positions."""
@@ -152,12 +150,7 @@ def _add_into(total: Any, index: tuple[Any, ...], v: Any) -> None:
     """Add ``v`` to ``total[index]``, once for each time that an element is named."""
     if not any(isinstance(entry, np.ndarray) for entry in index):
         total[index] += v
-    elif (
-        len(index) == 1
-        and index[0].dtype != bool
-        and total.ndim > 1
-        and total.flags.c_contiguous
-    ):
+    elif len(index) == 1 and index[0].dtype != bool and total.ndim > 1 and total.flags.c_contiguous:
         _add_rows(total, index[0], v)
     else:
         np.add.at(total, index, v)
@@ -310,6 +303,7 @@ def _select(key: Key, x: Node, indices: Sequence[Node]) -> Node:
     return apply((ArrayIndex if arrays else Index)(key), x, *indices)
 
 
+@explained
 def scatter_add(v: Operand, like: Operand, index: Any) -> Node:
     """Return zeros of the shape of ``like`` to which ``v`` is added at ``index``.
 
@@ -342,6 +336,7 @@ def scatter_sum(like: Operand, parts: Sequence[tuple[Operand, Any]]) -> Node:
     return apply(ScatterSum(keys), *values, shaped, *chain.from_iterable(nodes))
 
 
+@explained
 def index_array(x: Operand, index: Any) -> Node:
     """Return ``x[index]`` for an array ``x``, with NumPy's meaning.
 
@@ -499,6 +494,7 @@ class IndexLast(Linear, _Subscripted):
         return to and to.selected(apply(IndexLast(to.key), x, *to.indices))
 
 
+@explained
 def set_at(x: Operand, index: Any, value: Operand) -> Node:
     """Return ``x`` with ``value`` at ``index``, as after ``x[index] = value`` in NumPy.
 
@@ -535,6 +531,7 @@ def set_at(x: Operand, index: Any, value: Operand) -> Node:
     return _update(SetAt, x, index, value)
 
 
+@explained
 def add_at(x: Operand, index: Any, value: Operand) -> Node:
     """Return ``x`` with ``value`` added at ``index``; repeated indices add up.
 

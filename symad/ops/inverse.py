@@ -13,7 +13,7 @@ import numpy as np
 
 from symad.errors import GraphTypeError
 from symad.graph.node import Node, apply
-from symad.graph.op import Op
+from symad.graph.op import Op, explained
 from symad.graph.sample import Sample, fixed, reals, well_conditioned
 from symad.ops.adjoint import broadcast_like
 from symad.ops.base import Operand, as_node, register, tensor_types
@@ -262,6 +262,7 @@ class Slogdet(PerMatrix):
         return only_item(out, 1, sum_of(inv(inputs[0]).mT * tangent, axis=(-2, -1)))
 
 
+@explained
 def slogdet(a: Operand) -> SlogdetResult:
     """Return the sign of the determinant, and the logarithm of its magnitude.
 
@@ -327,6 +328,7 @@ class IdentityMatrix(Op):
         return False
 
 
+@explained
 def matrix_power(a: Operand, n: int) -> Node:
     """Return the product of ``n`` matrices ``a``, of inverses if ``n`` is negative.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply
-from symad.graph.op import Op, call
+from symad.graph.op import Op, call, explained
 from symad.graph.sample import Sample, fixed, reals
 from symad.ops.base import JointlyLinear, Linear, Operand, as_node, as_nodes, register, tensor_types
 from symad.ops.batching import along_axis_of_rows, from_end, shape_of, stacked
@@ -222,6 +222,7 @@ class ConcatPlace(_Part):
         return call("pad", v, widths)
 
 
+@explained
 def concat(arrays: Sequence[Operand], axis: int | None = 0) -> Node:
     """Return ``arrays`` joined along an existing axis.
 
@@ -299,6 +300,7 @@ class Stack(JointlyLinear):
         return along_axis_of_rows(self, out, batched, inputs)
 
 
+@explained
 def stack(arrays: Sequence[Operand], axis: int = 0) -> Node:
     """Return ``arrays``, all of the same shape, joined along a new axis.
 
@@ -323,6 +325,7 @@ def stack(arrays: Sequence[Operand], axis: int = 0) -> Node:
     return apply(Stack(one_axis(axis)), *_some_nodes(arrays, "stack"))
 
 
+@explained
 def vstack(arrays: Sequence[Operand]) -> Node:
     """Return ``arrays`` joined along the first axis; vectors count as rows.
 
@@ -340,6 +343,7 @@ def vstack(arrays: Sequence[Operand]) -> Node:
     return concat([atleast_2d(node) for node in _some_nodes(arrays, "vstack")])
 
 
+@explained
 def hstack(arrays: Sequence[Operand]) -> Node:
     """Return ``arrays`` joined along the second axis, vectors along their only axis.
 
@@ -357,6 +361,7 @@ def hstack(arrays: Sequence[Operand]) -> Node:
     return concat(nodes, axis=0 if nodes[0].ndim == 1 else 1)
 
 
+@explained
 def atleast_1d(x: Operand) -> Node:
     """Return ``x``; a scalar becomes a vector of one element.
 
@@ -373,6 +378,7 @@ def atleast_1d(x: Operand) -> Node:
     return _at_least(as_node(x), 1)
 
 
+@explained
 def atleast_2d(x: Operand) -> Node:
     """Return ``x``; a vector becomes a matrix of one row.
 
@@ -426,6 +432,7 @@ class EqualPart(Op):
         return False
 
 
+@explained
 def split(x: Operand, indices_or_sections: Any, axis: int = 0) -> tuple[Node, ...]:
     """Split ``x`` into parts along an axis.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply, reporting
+from symad.graph.op import explained
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops import product
 from symad.ops.adjoint import cast, stop_gradient
@@ -32,6 +33,7 @@ from symad.ops.shape import expand_dims
 from symad.types import UnknownShape, normalize_axes
 
 
+@explained
 def trace(
     x: Operand, offset: int = 0, axis1: int = -2, axis2: int = -1, *, dtype: Any = None
 ) -> Node:
@@ -118,6 +120,7 @@ class EuclideanNorm(Reduction):
         return v * direction(x, y)
 
 
+@explained
 def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Node:
     """Return the norm of vectors or matrices.
 

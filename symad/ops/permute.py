@@ -9,6 +9,7 @@ import numpy as np
 
 from symad.errors import ShapeError
 from symad.graph.node import Node, apply
+from symad.graph.op import explained
 from symad.graph.sample import Sample, reals
 from symad.ops.base import Linear, Operand, as_node, is_sparse, register, tensor_types
 from symad.ops.batching import shape_of
@@ -79,6 +80,7 @@ class PermuteDims(_Permutation):
         return permute_dims(adjoint, sorted(range(len(order)), key=order.__getitem__))
 
 
+@explained
 def permute_dims(x: Operand, axes: Iterable[int]) -> Node:
     """Return ``x`` with its axes in the order ``axes``.
 
@@ -127,6 +129,7 @@ class Transpose(_Permutation):
         return transpose(adjoint)
 
 
+@explained
 def transpose(x: Operand, axes: Iterable[int] | None = None) -> Node:
     """Return ``x`` with its axes reversed, or in the order ``axes``.
 
@@ -225,6 +228,7 @@ class SwapAxes(_Permutation):
         return swapaxes(adjoint, self.axis1, self.axis2)
 
 
+@explained
 def swapaxes(x: Operand, axis1: int = -2, axis2: int = -1) -> Node:
     """Return ``x`` with two axes swapped, by default the last two.
 
@@ -273,6 +277,7 @@ class MoveAxis(_Permutation):
         return moveaxis(adjoint, self.destination, self.source)
 
 
+@explained
 def moveaxis(x: Operand, source: Any, destination: Any) -> Node:
     """Return ``x`` with the axes ``source`` moved to the positions ``destination``.
 

@@ -12,7 +12,7 @@ import numpy as np
 from symad.errors import ShapeError
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply, reporting
-from symad.graph.op import call
+from symad.graph.op import call, explained
 from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import sum_like
 from symad.ops.base import (
@@ -409,6 +409,7 @@ def _size(node: Node, axis: int) -> Dimension:
     return type_.shape[axis]
 
 
+@explained
 def dot(x: Operand, y: Operand) -> Node:
     """Return NumPy's dot product.
 
@@ -470,6 +471,7 @@ def inner(x: Operand, y: Operand) -> Node:
     return matmul(left, right) if ranks[1] == 1 else tensordot(left, right, axes=(-1, -1))
 
 
+@explained
 def outer(x: Operand, y: Operand) -> Node:
     """Return all products of an element of ``x`` and one of ``y``, both flattened.
 

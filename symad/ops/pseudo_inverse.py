@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from symad.graph.node import Node, apply
+from symad.graph.op import explained
 from symad.graph.sample import Sample, fixed, reals, well_conditioned
 from symad.ops.base import Operand, as_node, register, tensor_types
 from symad.ops.matrices import PerMatrix, factor_dtype, per_matrix, require_matrix
@@ -108,6 +109,7 @@ def pinv(x: Operand, *, rtol: Operand | None = None) -> Node:
     return apply(Pinv(), as_node(x), *([] if rtol is None else [as_node(rtol)]))
 
 
+@explained
 def _pinv_as_numpy(a: Operand, rcond: Operand = 1e-15, *, rtol: Operand | None = None) -> Node:
     """``np.linalg.pinv`` of a node, with NumPy's default for the cut-off."""
     return pinv(a, rtol=rcond if rtol is None else rtol)

@@ -11,7 +11,7 @@ import numpy as np
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
-from symad.graph.op import Op
+from symad.graph.op import Op, explained
 from symad.graph.sample import Sample, reals
 from symad.ops.base import FixedLinear, Linear, Operand, as_node, register, tensor_types
 from symad.ops.batching import aligned, along_axis_of_rows, shape_of, stacked
@@ -91,6 +91,7 @@ class Flip(_SameShape):
         return apply(self, adjoint)
 
 
+@explained
 def flip(x: Operand, axis: int | Sequence[int] | None = None) -> Node:
     """Return ``x`` with the order of its elements reversed along ``axis``, or along all axes.
 
@@ -145,6 +146,7 @@ class Roll(_SameShape):
         return reshape(flat, (rows, *shape))
 
 
+@explained
 def roll(x: Operand, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Node:
     """Return ``x`` with its elements shifted cyclically along ``axis``.
 
@@ -250,6 +252,7 @@ class TileSum(_TransposeOf, Linear):
         return reshape(apply(total, v, aligned(like, ndim - 1)), (shape_of(v)[0], *shape_of(out)))
 
 
+@explained
 def tile(x: Operand, reps: int | Sequence[int]) -> Node:
     """Return copies of ``x`` side by side, ``reps`` of them along each axis.
 
@@ -343,6 +346,7 @@ class RepeatSum(_TransposeOf, Linear):
         return along_axis_of_rows(self, out, batched, inputs)
 
 
+@explained
 def repeat(x: Operand, repeats: int | Sequence[int], axis: int | None = None) -> Node:
     """Return ``x`` with each element repeated along an axis.
 
@@ -437,6 +441,7 @@ class Pad(FixedLinear):
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         widths = ((0, 0), *self.pairs(len(shape_of(out))))
         return apply(self.with_attributes(widths=widths), *inputs)
+
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         return Pad(self.widths, self.mode).kernel()(labels[0])
 
@@ -491,6 +496,7 @@ class PadSum(_TransposeOf, Linear):
         return index_array(inputs[0], inner)
 
 
+@explained
 def pad(x: Operand, pad_width: Any, mode: PadMode = "constant", constant_values: float = 0) -> Node:
     """Return ``x`` with elements added before and after each axis.
 

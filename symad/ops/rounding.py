@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from symad.graph.node import Node, apply
+from symad.graph.op import explained
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import zeros_like
@@ -140,6 +141,7 @@ def _round_scalar(b: ScalarBuilder, x: Value, decimals: int) -> Value:
     return b.multiply(b.call("rint", b.divide(x, scale)), scale)
 
 
+@explained
 def round(x: Operand, decimals: int = 0) -> Node:
     """Return ``x`` rounded to ``decimals`` places, element by element, in its dtype.
 

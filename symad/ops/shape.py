@@ -12,6 +12,7 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply
+from symad.graph.op import explained
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import broadcast_like, reshape_like, sum_like
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
@@ -159,6 +160,7 @@ def _missing_size(shape: Shape, others: Sequence[Dimension]) -> Dimension:
     return count // known
 
 
+@explained
 def reshape(x: Operand, shape: Any, *, copy: bool | None = None) -> Node:
     """Return ``x`` with another shape: the same elements in the same (row-major) order.
 
@@ -202,6 +204,7 @@ def _number_at(shape: Shape, axis: int) -> bool:
     return not isinstance(shape, UnknownShape) and isinstance(shape[axis], int)
 
 
+@explained
 def ravel(x: Operand) -> Node:
     """Return ``x`` flattened to one axis.
 
@@ -252,6 +255,7 @@ class BroadcastTo(_ToShape):
         return sum_like(adjoint, inputs[0])
 
 
+@explained
 def broadcast_to(x: Operand, shape: Any) -> Node:
     """Return ``x`` repeated along new leading axes and along axes of size 1.
 
@@ -333,6 +337,7 @@ class ExpandDims(Linear):
         return expand_dims(inputs[0], from_end(self.axis, len(shape_of(out))))
 
 
+@explained
 def expand_dims(x: Operand, axis: int | Iterable[int] = 0) -> Node:
     """Return ``x`` with axes of size 1 inserted at the positions ``axis`` of the result.
 
@@ -414,6 +419,7 @@ class Squeeze(Linear):
         return reshape(inputs[0], (shape_of(inputs[0])[0], *shape_of(out)))
 
 
+@explained
 def squeeze(x: Operand, axis: int | Iterable[int] | None = None) -> Node:
     """Return ``x`` without axes of size 1: those named by ``axis``, or all.
 

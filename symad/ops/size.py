@@ -14,7 +14,7 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Constant, Node, apply
-from symad.graph.op import Op, call
+from symad.graph.op import Op, call, explained
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, register, tensor_types
@@ -127,6 +127,7 @@ def _product(x: TensorType) -> int:
     return result
 
 
+@explained
 def shape(x: Operand) -> Any:
     """Return the sizes of the axes of ``x``.
 
@@ -161,6 +162,7 @@ def shape(x: Operand) -> Any:
     )
 
 
+@explained
 def size(x: Operand, axis: int | None = None) -> Size:
     """Return the number of elements of ``x``, or along one axis: a number or an integer node.
 

@@ -10,7 +10,7 @@ import numpy as np
 from symad.errors import GraphTypeError
 from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
-from symad.graph.op import resolve
+from symad.graph.op import explained, resolve
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.base import (
@@ -227,6 +227,7 @@ class Polygamma(Elementwise):
         return float_dtype(*dtypes)
 
 
+@explained
 def polygamma(n: int, x: Operand) -> Node:
     """Return the derivative of order ``n`` of the digamma function at ``x``, element by element.
 

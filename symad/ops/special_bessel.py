@@ -9,6 +9,7 @@ import numpy as np
 
 from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
+from symad.graph.op import explained
 from symad.graph.sample import Sample, fixed, reals, special_points
 from symad.ops.arithmetic import sign
 from symad.ops.base import Elementwise, Operand, Unary, register
@@ -182,6 +183,7 @@ def _difference(function: _Bessel, order: Node, x: Node) -> Node:
     return 0.5 * (function(order - 1, x) - function(order + 1, x))
 
 
+@explained
 def j0(x: Operand) -> Node:
     """Return the Bessel function J₀ of ``x``, element by element.
 
@@ -198,6 +200,7 @@ def j0(x: Operand) -> Node:
     return jv(0, x)
 
 
+@explained
 def j1(x: Operand) -> Node:
     """Return the Bessel function J₁ of ``x``, element by element.
 
@@ -214,6 +217,7 @@ def j1(x: Operand) -> Node:
     return jv(1, x)
 
 
+@explained
 def y0(x: Operand) -> Node:
     """Return the Bessel function Y₀ of ``x``, element by element.
 
@@ -230,6 +234,7 @@ def y0(x: Operand) -> Node:
     return yv(0, x)
 
 
+@explained
 def y1(x: Operand) -> Node:
     """Return the Bessel function Y₁ of ``x``, element by element.
 
@@ -246,6 +251,7 @@ def y1(x: Operand) -> Node:
     return yv(1, x)
 
 
+@explained
 def yn(n: Operand, x: Operand) -> Node:
     """Return the Bessel function Y of integer order at ``x``, element by element.
 

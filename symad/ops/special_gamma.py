@@ -9,7 +9,7 @@ import numpy as np
 
 from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
-from symad.graph.op import resolve
+from symad.graph.op import explained, resolve
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops.adjoint import zeros_like
 from symad.ops.arithmetic import power
@@ -543,6 +543,7 @@ class Zeta(Elementwise):
         return scipy_dtype(*dtypes)
 
 
+@explained
 def zeta(x: Operand, q: Operand = 1.0) -> Node:
     """Return Σ 1/(k + q)ˣ over k = 0, 1, ..., element by element: Hurwitz' zeta function.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
-from symad.graph.op import resolve
+from symad.graph.op import explained, resolve
 from symad.graph.sample import Sample, fixed, reals, special_points
 from symad.ops.base import Elementwise, Operand, Unary, register
 from symad.ops.comparison import where
@@ -128,6 +128,7 @@ class ErfcInv(Unary):
     )  # fmt: skip
 
 
+@explained
 def ndtr(x: Operand) -> Node:
     """Return the distribution function Φ of the standard normal distribution, element by element.
 

@@ -9,7 +9,7 @@ import numpy as np
 from symad.errors import GradientError, GraphTypeError
 from symad.graph.cost import SPECIAL
 from symad.graph.node import Node, apply
-from symad.graph.op import resolve
+from symad.graph.op import explained, resolve
 from symad.graph.sample import Sample, fixed, reals, special_points
 from symad.ops.adjoint import cast
 from symad.ops.arithmetic import abs, sign
@@ -229,6 +229,7 @@ def _slope_of_scaled_bessel(order: int, x: Node) -> Node:
     return hyp1f1(1.5, 2.0, z) - 0.5 * hyp1f1(1.5, 3.0, z)
 
 
+@explained
 def i0(x: Operand) -> Node:
     """Return the modified Bessel function I₀ of ``x``, element by element.
 
@@ -245,6 +246,7 @@ def i0(x: Operand) -> Node:
     return apply(BesselI(0), as_node(x))
 
 
+@explained
 def i1(x: Operand) -> Node:
     """Return the modified Bessel function I₁ of ``x``, element by element.
 
@@ -261,6 +263,7 @@ def i1(x: Operand) -> Node:
     return apply(BesselI(1), as_node(x))
 
 
+@explained
 def i0e(x: Operand) -> Node:
     """Return e^(-abs(x))·I₀(x), element by element, which does not overflow.
 
@@ -279,6 +282,7 @@ def i0e(x: Operand) -> Node:
     return apply(ScaledBesselI(0), as_node(x))
 
 
+@explained
 def i1e(x: Operand) -> Node:
     """Return e^(-abs(x))·I₁(x), element by element, which does not overflow.
 
@@ -378,6 +382,7 @@ class ExpN(Elementwise):
         return scipy_dtype(*dtypes)
 
 
+@explained
 def expn(n: int, x: Operand) -> Node:
     """Return the exponential integral ∫₁^∞ e^(-xt)/tⁿ dt, element by element.
 

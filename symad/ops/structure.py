@@ -11,7 +11,7 @@ from symad.errors import GraphTypeError, ShapeError
 from symad.graph.index_sets import IndexSets
 from symad.graph.nested import is_nested, leaves, rebuild
 from symad.graph.node import Node, apply
-from symad.graph.op import Op, call
+from symad.graph.op import Op, call, explained
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import Operand, as_node, register
@@ -120,6 +120,7 @@ class StructureItem(Op):
         return item_or_none(inputs[0], self.key)
 
 
+@explained
 def structure(value: Any) -> Node:
     """Return a tuple, list or dict of nodes as one node.
 
@@ -259,6 +260,7 @@ def _is_full(type_: Type | None) -> bool:
 register(structure)
 
 
+@explained
 def get_item(x: Operand, index: Any) -> Node:
     """Return ``x[index]``: an item of a structure, or elements of an array.
 

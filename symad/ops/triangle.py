@@ -9,6 +9,7 @@ import numpy as np
 
 from symad.errors import ShapeError
 from symad.graph.node import Node, apply
+from symad.graph.op import explained
 from symad.graph.sample import Sample, reals
 from symad.ops.base import Linear, Operand, as_node, register, tensor_types
 from symad.ops.batching import from_end, shape_of, stacked, zeros_of
@@ -49,6 +50,7 @@ class Tril(_Triangle):
     )
 
 
+@explained
 def tril(x: Operand, k: int = 0) -> Node:
     """Return ``x`` with zeros above the diagonal number ``k`` of each matrix.
 
@@ -87,6 +89,7 @@ class Triu(_Triangle):
     )
 
 
+@explained
 def triu(x: Operand, k: int = 0) -> Node:
     """Return ``x`` with zeros below the diagonal number ``k`` of each matrix.
 
@@ -202,6 +205,7 @@ class DiagonalPlace(Linear):
         return apply(DiagonalPlace(self.offset, *axes), v, zeros_of(shape_of(v)[0], out))
 
 
+@explained
 def diagonal(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
     """Return a diagonal of each matrix in two axes of ``x``, as the last axis of the result.
 
@@ -260,6 +264,7 @@ class DiagonalMatrix(Linear):
         return apply(DiagonalPlace(self.k, -2, -1), inputs[0], like)
 
 
+@explained
 def diag(x: Operand, k: int = 0) -> Node:
     """Return a matrix with the vector ``x`` on a diagonal, or a diagonal of the matrix ``x``.
 
