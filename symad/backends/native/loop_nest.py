@@ -8,9 +8,11 @@ computed between the stages.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,9 @@ from symad.passes.fuse import Shape, reduced_axes, shape_of
 
 RAGGED_ROW = 4096
 """The row length if all operands are one contiguous line, which is split into rows."""
+
+_LEAST_ROW = 32
+"""Shorter rows cost more than a copy that makes one line of them."""
 
 _RECOMPUTED = 6
 """Values with at most this many instructions are recomputed in later stages, not stored."""
@@ -87,14 +92,6 @@ class ValueKind(Enum):
     """After all rows: a reduction of everything."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """The access to an input: the steps between its elements along each axis of the space."""
-
-    source: Node
-    strides: Shape
-
-
 class Nest:
     """Kinds, accesses and stages of the values in the body of a :class:`Fused` op.
 
@@ -103,7 +100,7 @@ class Nest:
     kinds : dict
         The kind of each computed value.
     accesses : dict
-        The access of a user to an input of the body, by user and source.
+        By user and input of the body, the steps of the input along each axis of the space.
     stage : dict
         The inner loop that first computes a value per element, or that a value per row precedes.
     stages : int
@@ -123,14 +120,14 @@ class Nest:
         self._given = set(op.body.inputs)
         self.computed = [n for n in op.body.nodes if n.op is not None and n not in self._given]
         self.kinds: dict[Node, ValueKind] = {}
-        self.accesses: dict[tuple[Node, Node], Access] = {}
+        self.accesses: dict[tuple[Node, Node], Shape] = {}
         self.stage: dict[Node, int] = {}
         for node in self.computed:
             self.kinds[node] = self._kind(node)
             self.stage[node] = max(map(self._available, node.inputs), default=0)
             for source in node.inputs:
                 if source in self._given:
-                    self.accesses[node, source] = Access(source, self._strides(node, source))
+                    self.accesses[node, source] = self.steps(node, source)
         self.stages = 1 + max(
             (self.stage[n] for n in self.computed if self.is_made_in_loop(n)), default=0
         )
@@ -180,15 +177,18 @@ class Nest:
         is_row_of_loop = self.kinds[node] is ValueKind.ROW and self.reduces_elements(node)
         return self.stage[node] + is_row_of_loop
 
-    def _strides(self, user: Node, source: Node) -> Shape:
-        """Return the steps of ``source`` along the axes of the space for ``user``."""
+    def steps(self, user: Node, source: Node, given: Shape | None = None) -> Shape:
+        """Return the steps of ``source`` along the axes of the space for ``user``.
+
+        ``given`` are the strides of a source that is not contiguous.
+        """
         shape = shape_of(source)
-        if isinstance(user.op, (ExpandDims, Squeeze, Reshape)):  # one number per row, in order
+        if is_in_order(user):
             shape = self.space[: self.split]
         broadcasts = isinstance(user.op, (PerElement, BroadcastTo))
         # A value per row may only have the axes before the row.
         rank = len(shape_of(user) if broadcasts else shape)
-        pairs = zip(shape, contiguous_strides(shape), strict=True)
+        pairs = zip(shape, given or contiguous_strides(shape), strict=True)
         strides = tuple(0 if size == 1 else stride for size, stride in pairs)
         return (0,) * (rank - len(shape)) + strides + (0,) * (len(self.space) - rank)
 
@@ -247,6 +247,11 @@ class Nest:
         return costs
 
 
+def is_in_order(user: Node) -> bool:
+    """Return whether an op takes one number per row, in the order of memory."""
+    return isinstance(user.op, (ExpandDims, Squeeze, Reshape))
+
+
 def is_plain(constant: Constant) -> bool:
     """Return whether a number is part of the formula, not a size."""
     value = constant.value.item()
@@ -279,8 +284,40 @@ class Read:
     expanded: bool
 
 
+def readable(nest: Nest, given: Mapping[Node, Shape]) -> dict[Node, Shape]:
+    """Return those inputs that can be read with the strides ``given``; the others are copied.
+
+    Their rows must be lines, which are not short if the nest may have rows of any length.
+    """
+    found = dict(given)
+    axes = [axis for axis, size in enumerate(nest.space) if size != 1]
+    sizes = tuple(nest.space[axis] for axis in axes)
+    for user, source in nest.accesses:
+        if source not in found:
+            continue
+        if is_in_order(user):
+            del found[source]
+            continue
+        steps = nest.steps(user, source, found[source])
+        steps = tuple(steps[axis] for axis in axes)
+        if nest.split is None:
+            split = _even_from(sizes, [steps])
+            fits = math.prod(sizes[split:]) >= _LEAST_ROW
+        else:
+            split, fits = sum(axis < nest.split for axis in axes), True
+        if not (fits and _is_even(sizes[split:], steps[split:])):
+            del found[source]
+    return found
+
+
 class NestLayout:
     """The sizes of a nest, and its reads.
+
+    Parameters
+    ----------
+    nest : Nest
+    strides : dict from Node to tuple of int
+        The strides of inputs that are not contiguous, which are :func:`readable`.
 
     Attributes
     ----------
@@ -295,13 +332,13 @@ class NestLayout:
         By user and source, the index in ``reads``.
     """
 
-    def __init__(self, nest: Nest) -> None:
+    def __init__(self, nest: Nest, strides: Mapping[Node, Shape] = MappingProxyType({})) -> None:
         axes = [axis for axis, size in enumerate(nest.space) if size != 1]
         sizes = tuple(nest.space[axis] for axis in axes)
-        steps = {
-            access: tuple(access.strides[axis] for axis in axes)
-            for access in nest.accesses.values()
-        }
+        steps: dict[tuple[Node, Node], Shape] = {}
+        for (user, source), access in nest.accesses.items():
+            along = access if source not in strides else nest.steps(user, source, strides[source])
+            steps[user, source] = tuple(along[axis] for axis in axes)
         if nest.split is None:
             split = _even_from(sizes, list(steps.values()))
         else:
@@ -311,12 +348,11 @@ class NestLayout:
         slots = {node: slot for slot, node in enumerate(nest.body.inputs)}
         whole = contiguous_strides(sizes)
         found: dict[tuple[int, Shape, bool], int] = {}
-        index: dict[Access, int] = {}
-        for access, its in steps.items():
+        self.read_of: dict[tuple[Node, Node], int] = {}
+        for (user, source), its in steps.items():
             awkward = not _is_even(sizes[split:], its[split:])
-            key = slots[access.source], whole if awkward else its, awkward
-            index[access] = found.setdefault(key, len(found))
-        self.read_of = {pair: index[access] for pair, access in nest.accesses.items()}
+            key = slots[source], whole if awkward else its, awkward
+            self.read_of[user, source] = found.setdefault(key, len(found))
         outer = _merge(sizes[:split], [strides[:split] for _, strides, _ in found])
         self.outer = tuple(size for size, _ in outer)
         self.reads = [

@@ -12,7 +12,14 @@ import numpy as np
 
 from symad.backends.native.kernel_call import BufferView, KernelCall, Views
 from symad.backends.native.kernels.loops import loop_code
-from symad.backends.native.loop_nest import Nest, NestLayout, ValueKind, has_code, supports
+from symad.backends.native.loop_nest import (
+    Nest,
+    NestLayout,
+    ValueKind,
+    has_code,
+    readable,
+    supports,
+)
 from symad.backends.native.lower.copies import contiguous
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Variable, apply
@@ -87,21 +94,28 @@ def lower(
     turned = _turned(node)
     if turned is not None:
         last, order = turned
-        views = [inputs[0].permuted(order)], [_in_shape(view, last) for view in outputs]
-        return [replace(c, node=node) for c in lower(last, *views, scratch, is_fast, threads)]
+        source, targets = inputs[0].permuted(order), [_in_shape(view, last) for view in outputs]
+        made = lower(last, [source], targets, scratch, is_fast, threads)
+        return [replace(call, node=node) for call in made]
     op = _nest_of(node)
     nest = Nest(op, is_fast)
-    layout = NestLayout(nest)
-    parts = _parts(nest, layout, threads)
     places = dict(zip(node.inputs, inputs, strict=True))
     given = op.body.inputs if op is not node.op else node.inputs
-    sources = [places[given[read.slot]] for read in layout.reads]
-    pairs = [
-        contiguous(node, source.broadcast_to(op.space) if read.expanded else source, scratch)
-        for read, source in zip(layout.reads, sources, strict=True)
-    ]
-    reads = [view for view, _ in pairs]
-    calls = [call for _, copied in pairs for call in copied]
+    views: list[BufferView] = [places[source] for source in given]
+    named = zip(op.body.inputs, views, strict=True)
+    strided = readable(nest, {n: v.strides for n, v in named if not v.is_contiguous})
+    layout = NestLayout(nest, strided)
+    parts = _parts(nest, layout, threads)
+    reads: list[BufferView] = []
+    calls: list[KernelCall] = []
+    for read in layout.reads:
+        view = views[read.slot]
+        if read.expanded:
+            view = view.broadcast_to(op.space)
+        if read.expanded or op.body.inputs[read.slot] not in strided:
+            view, copied = contiguous(node, view, scratch)
+            calls += copied
+        reads.append(view)
     targets, joined = _targets(nest, layout, parts, outputs, scratch)
     stored = [scratch((parts, layout.row), value.dtype) for value in nest.stored]
     rest: tuple[int | BufferView, ...] = (*constant_words(nest, layout), *reads, *targets, *stored)
