@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,12 +94,12 @@ class Windows(Linear, _Sliding):
 
 def _window_sum(v: Any, like: Any, sizes: Sizes, steps: Sizes, gaps: Sizes) -> Any:
     total = np.zeros(np.shape(like), v.dtype)
-    for place, index in _places(sizes, steps, gaps, v.shape[v.ndim - len(sizes) :]):
+    for place, index in places(sizes, steps, gaps, v.shape[v.ndim - len(sizes) :]):
         total[index] += v[place]
     return total
 
 
-def _places(sizes: Sizes, steps: Sizes, gaps: Sizes, counts: Sizes) -> Any:
+def places(sizes: Sizes, steps: Sizes, gaps: Sizes, counts: Sizes) -> Iterator[tuple[Any, Any]]:
     """Yield, for each element of a window, its subscript in windows and that in the array."""
     for place in itertools.product(*map(range, sizes)):
         starts = [k * gap for k, gap in zip(place, gaps, strict=True)]

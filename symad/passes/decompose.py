@@ -7,9 +7,11 @@ exponentials.
 from __future__ import annotations
 
 import math
+from functools import reduce
+from typing import Any
 
 from symad.graph.graph import Graph
-from symad.graph.node import Node
+from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.ops.arithmetic import (
     Add,
@@ -17,23 +19,34 @@ from symad.ops.arithmetic import (
     Sqrt,
     Subtract,
     abs,
+    add,
     sqrt,
     square,
 )
-from symad.ops.comparison import Equal, Where, equal, where
+from symad.ops.comparison import Equal, Where, equal, maximum, minimum, where
 from symad.ops.exponential import Exp, Log, exp
+from symad.ops.extremum import Max, Min, max
+from symad.ops.index import index_array
 from symad.ops.nn import LogSumExp, log_softmax, logsumexp, softmax
+from symad.ops.permute import PermuteDims
 from symad.ops.reduce import Sum, mean, sum
-from symad.ops.shape import ExpandDims, Reshape, Squeeze, expand_dims
+from symad.ops.shape import ExpandDims, Reshape, Squeeze, expand_dims, reshape
+from symad.ops.windows import Windows, places
 from symad.passes.grade import Grade
 from symad.passes.rewrite import Recorder, RuleSet, rewrite
 from symad.passes.rule import AnyRule, Procedure, number_of, static_shape
 from symad.passes.signs import is_nonnegative
+from symad.types import normalize_axes
 
 _VIEWS = (ExpandDims, Squeeze, Reshape)
 """Ops that leave the elements in their order."""
 _LEAST = 2.0**-100
 """The least number that keeps a root away from 0."""
+
+
+_PAIRWISE: dict[type[Op], Any] = {Sum: add, Max: maximum, Min: minimum}
+_MOST_SLICES = 16
+"""How many slices one nest reads: windows with more elements are copied."""
 
 
 def decompose(graph: Graph, record: Recorder | None = None) -> Graph:
@@ -140,6 +153,30 @@ def _by_reciprocal(node: Node) -> Node | None:
     return None
 
 
+def _over_windows(node: Node) -> Node | None:
+    """The sum over a window is x[first] + x[second] + …, slices that one nest reads in place.
+
+    Along the last axis windows must begin at each element, so that slices have whole rows.
+    """
+    source, op = node.inputs[0], node.op
+    windows = source.inputs[0] if isinstance(source.op, PermuteDims) else source
+    slides, shape = windows.op, static_shape(windows)
+    assert isinstance(op, (Sum, Max, Min))
+    if not isinstance(slides, Windows) or shape is None or not is_dense(node):
+        return None
+    if slides.steps[-1] != 1 or math.prod(slides.sizes) > _MOST_SLICES or node.dtype.kind != "f":
+        return None
+    rank, size = len(slides.sizes), len(shape)
+    order = source.op.order(size) if isinstance(source.op, PermuteDims) else range(size)
+    reduced = {order[axis] for axis in normalize_axes(op.axis, size)}
+    rest = [axis for axis in order if axis not in reduced]
+    if reduced != set(range(size - 2 * rank, size - rank)) or rest != sorted(rest):
+        return None
+    found = places(slides.sizes, slides.steps, slides.gaps, shape[size - rank :])
+    slices = [index_array(windows.inputs[0], key) for _, key in found]
+    return reshape(reduce(_PAIRWISE[type(op)], slices), static_shape(node))
+
+
 def _slope_of_logsumexp(x: Node) -> Node:
     y = LogSumExp(1, True).decompose(x)
     assert y is not None
@@ -165,6 +202,16 @@ DECOMPOSE: tuple[AnyRule, ...] = (
             lambda x, y: x / expand_dims(sqrt(0.5 + sum(abs(y) * exp(y), 0) / 3), 0),
         ),
         grade=Grade.ROUNDING,
+    ),
+    Procedure(
+        "over windows", _over_windows, "sum(windows(x, 2, 1)) = x[:-1] + x[1:]",
+        (Sum, Max, Min),
+        (
+            lambda x: sum(apply(Windows((2,), (1,), (1,)), x), -2),
+            lambda x: max(apply(Windows((2, 2), (2, 1), (1, 2)), x), (-4, -3)),
+        ),
+        grade=Grade.ROUNDING,
+        shapes={"x": (4, 6)}, needs=frozenset({Windows}),
     ),
     Procedure(
         "share of a sum", _share_of_sum, "exp(x - (log(s) + m)) = exp(x - m) / s",
