@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from symad.errors import ShapeError
+from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.graph.sample import Sample, distinct, fixed, integers, reals
 from symad.ops.base import Operand, as_node, register, tensor_types
-from symad.ops.batching import along_axis_of_rows
-from symad.ops.gather import take_along_axis
+from symad.ops.batching import along_axis_of_rows, shape_of
+from symad.ops.gather import TakeAlongAxis
 from symad.ops.shape import one_axis, reshape
-from symad.types import TensorType, Type, UnknownShape, normalize_axis
+from symad.types import Type, UnknownShape, normalize_axis
+
+_FEW = 1024
+"""A call of NumPy takes as long as sorting so many elements by native code."""
 
 _TIES = fixed([[1.0, 3.0, 3.0, 1.0], [2.0, -1.0, 2.0, 2.0]])
 _SPECIAL = fixed([[1.0, np.inf, -np.inf, np.nan], [0.0, -0.0, np.nan, -1.0]])
@@ -66,11 +71,33 @@ def argsort(
     return apply(Argsort(one_axis(axis), bool(descending)), as_node(x))
 
 
-class Argsort(Op):
-    """See :func:`argsort`."""
+class _Sorting(Op):
+    """An order along an axis."""
 
     axis: int
     descending: bool
+
+    def infer(self, *types: Any) -> Type:
+        (x,) = tensor_types(*types)
+        if not isinstance(x.shape, UnknownShape):
+            if not x.shape:
+                raise ShapeError(
+                    f"{self.name} needs an axis, and {x} has none",
+                    remedy="Give axis=None, or an array with axes.",
+                )
+            normalize_axis(self.axis, len(x.shape))
+        return x
+
+    def flops(self, result: Any, *types: Any) -> int:
+        length = int(result.shape[self.axis])
+        return int(result.size) * max(length - 1, 0).bit_length()  # the comparisons of a merge sort
+
+    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
+        return along_axis_of_rows(self, out, batched, inputs)
+
+
+class Argsort(_Sorting):
+    """See :func:`argsort`."""
 
     name = "argsort"
     numpy = _argsort
@@ -87,22 +114,7 @@ class Argsort(Op):
     )
 
     def infer(self, *types: Any) -> Type:
-        (x,) = tensor_types(*types)
-        if not isinstance(x.shape, UnknownShape):
-            if not x.shape:
-                raise ShapeError(
-                    f"{self.name} needs an axis, and {x} has none",
-                    remedy="Give axis=None, or an array with axes.",
-                )
-            normalize_axis(self.axis, len(x.shape))
-        return TensorType(np.dtype("int64"), x.shape)
-
-    def flops(self, result: Any, *types: Any) -> int:
-        length = int(result.shape[self.axis])
-        return int(result.size) * max(length - 1, 0).bit_length()  # the comparisons of a merge sort
-
-    def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
-        return along_axis_of_rows(self, out, batched, inputs)
+        return tensor_types(super().infer(*types))[0].with_dtype(np.dtype("int64"))
 
     def differentiable(self, slot: int) -> bool:
         return False
@@ -139,6 +151,67 @@ def sort(
     >>> sm.sort(x).eval(feed), sm.gradients(sm.sort(x)[0], x).eval(feed)
     (array([1., 2., 3.]), array([0., 1., 0.]))
     """
-    x = reshape(x, (-1,)) if axis is None else as_node(x)
-    axis = 0 if axis is None else axis
-    return take_along_axis(x, argsort(x, axis, descending=descending), axis)
+    if axis is None:
+        return apply(Sort(0, bool(descending)), reshape(x, (-1,)))
+    return apply(Sort(one_axis(axis), bool(descending)), as_node(x))
+
+
+def _sort(x: Any, axis: int, descending: bool) -> Any:
+    ordered = np.sort(x, axis=axis)
+    return np.flip(ordered, axis) if descending else ordered
+
+
+class Sort(_Sorting):
+    """See :func:`sort`: the elements at the positions that sort them.
+
+    The order of values is found several times faster than that of positions, which only
+    derivatives need.
+    """
+
+    name = "sort"
+    numpy = _sort
+    elements = "moved"
+    sign = "as inputs"
+    finite_slopes = True
+    samples = (
+        Sample(lambda x: sort(x), [distinct(3, 4)]),
+        Sample(lambda x: sort(x, 0), [distinct(3, 4)], label="axis"),
+        Sample(lambda x: sort(x, descending=True), [distinct(3, 4)], label="descending"),
+        Sample(lambda x: sort(x, None), [distinct(3, 2)], label="flattened"),
+        Sample(lambda x: sort(x), [_TIES], order=0, label="special: ties"),
+        Sample(lambda x: sort(x, descending=True), [_SPECIAL], order=0,
+               label="special: NaN and infinities"),
+        Sample(lambda x: sort(x), [integers(5)], label="integers"),
+        Sample(lambda x: sort(x), [reals(2, 0)], label="empty"),
+    )  # fmt: skip
+
+    def _by_position(self, x: Node) -> tuple[TakeAlongAxis, Node]:
+        """Return the op that takes elements at positions, and the positions in this order."""
+        return TakeAlongAxis(self.axis), apply(Argsort(self.axis, self.descending), x)
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        take, positions = self._by_position(*inputs)
+        return take.reverse(0, adjoint, out, *inputs, positions)
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        take, positions = self._by_position(*inputs)
+        return take.forward(0, tangent, out, *inputs, positions)
+
+    def active_input(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        take, positions = self._by_position(*inputs)
+        return take.active_input(0, active, out, *inputs, positions)
+
+    def active_output(self, slot: int, active: Node, out: Node, *inputs: Node) -> Node:
+        take, positions = self._by_position(*inputs)
+        return take.active_output(0, active, out, *inputs, positions)
+
+    def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
+        take, positions = self._by_position(*inputs)
+        return take.dependence(sets, [*labels, None], out, *inputs, positions)
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        """Take few elements at their positions, for which there is native code."""
+        if math.prod(shape_of(inputs[0])) > _FEW:
+            return None
+        take, positions = self._by_position(*inputs)
+        return apply(take, *inputs, positions)

@@ -55,7 +55,7 @@ VALUES_DECIDE = {
     "convolve-integers", "cummax", "cummin", "cumprod-zeros", "floor", "floor_divide", "fmod",
     "index-nodes", "linear_recurrence", "log_softmax", "logsumexp-large", "lu", "max", "maximum",
     "min", "minimum", "pinv", "power", "power_slope", "prod-zeros", "qr", "relu", "round",
-    "scatter_sum-arrays and nodes", "sinc", "slogdet", "softmax", "solve_triangular", "std",
+    "scatter_sum-arrays and nodes", "sinc", "slogdet", "softmax", "sort", "solve_triangular", "std",
     "take_along_axis", "trunc", "unit_vectors", "var", "where", "xlog1py", "xlogy",
 }  # fmt: skip
 """The ops, or samples of them, with elements that are zero only for these values."""

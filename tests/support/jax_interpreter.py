@@ -99,6 +99,9 @@ def _threefry(*words: Any, part: str) -> Any:
 TABLE.update(
     {
         "identity": lambda x: x,
+        "sort": lambda x, axis, descending: (
+            jnp.flip(jnp.sort(x, axis), axis) if descending else jnp.sort(x, axis)
+        ),
         "argsort": lambda x, axis, descending: _argsort(x, axis, descending),
         "after": lambda x, earlier: x,
         "square_axes": lambda x, **_: x,

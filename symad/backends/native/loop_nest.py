@@ -21,6 +21,7 @@ from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernel_call import contiguous_strides
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element, llvm_type
 from symad.graph.node import Constant, Node
+from symad.ops.arithmetic import FloorDivide, Fmod, Mod
 from symad.ops.base import PerElement
 from symad.ops.extremum import Max, Min
 from symad.ops.fused import Fused
@@ -132,7 +133,9 @@ class Nest:
             (self.stage[n] for n in self.computed if self.is_made_in_loop(n)), default=0
         )
         constants = (n for n in op.body.nodes if isinstance(n, Constant) and n not in self._given)
-        self.numbers = [constant for constant in constants if not is_plain(constant)]
+        divisions = (n for n in self.computed if isinstance(n.op, (FloorDivide, Mod, Fmod)))
+        divisors = {n.inputs[1] for n in divisions if n.dtype.kind in "iu"}  # product and shifts
+        self.numbers = [n for n in constants if not (is_plain(n) or n in divisors)]
         made, stored = self._plan()
         self.loops = [[n for n in self.computed if n in wanted] for wanted in made]
         self.stored = [n for n in self.computed if n in stored]

@@ -281,10 +281,14 @@ class LLVMScalarBuilder:
         """Convert to integers: NaN becomes 0, and values out of range the nearest integer."""
         if x.dtype.itemsize == 2:
             x = self._from_float(x, _FLOAT32)
-        kind = "fptosi" if dtype.kind == "i" else "fptoui"
-        name = f"llvm.{kind}.sat.{self._suffix(dtype)}.{self._suffix(x.dtype)}"
-        declared = self._declare(name, self.type_of(dtype), [x.value])
-        return Scalar(self.builder.call(declared, [x.value]), dtype)
+        range_ = np.iinfo(dtype)
+        least, above = (self.constant(float(n), x.dtype) for n in (range_.min, range_.max + 1))
+        convert = self.builder.fptosi if dtype.kind == "i" else self.builder.fptoui
+        inside = Scalar(convert(x.value, self.type_of(dtype)), dtype)  # poison outside
+        most, zero = self.constant(range_.max, dtype), self.constant(0, dtype)
+        below = self.select(self.less(x, above), inside, most)
+        bounded = self.select(self.less(x, least), self.constant(range_.min, dtype), below)
+        return self.select(self.equal(x, x), bounded, zero)
 
     def multiply_add(self, x: Scalar, y: Scalar, z: Scalar) -> Scalar:
         """Return x y + z of floats, rounded once if the machine has an instruction for it."""

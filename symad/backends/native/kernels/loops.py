@@ -24,7 +24,7 @@ import numpy as np
 from symad.backends.native import jit
 from symad.backends.native.kernels.vectors import Vectors
 from symad.backends.native.kernels.writer import KernelWriter, stored_type
-from symad.backends.native.loop_nest import Nest, NestLayout, ValueKind, is_plain
+from symad.backends.native.loop_nest import Nest, NestLayout, ValueKind
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
@@ -88,7 +88,7 @@ def structure_of(nest: Nest, layout: NestLayout) -> Any:
             sources = tuple(index[source] for source in node.inputs)
             read = tuple(layout.read_of.get((node, source)) for source in node.inputs)
             steps.append((same, kind, node.dtype, sources, read))
-        elif isinstance(node, Constant) and node not in given and is_plain(node):
+        elif isinstance(node, Constant) and node not in given and node not in nest.numbers:
             steps.append((node.dtype, repr(node.value.item())))
         else:
             steps.append(node.dtype)
