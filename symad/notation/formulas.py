@@ -79,7 +79,7 @@ class Formulas:
         self.right_sides: dict[Node, Term] = {}
         self.steps = unused_steps(view.related)
         self._names: dict[Node, Term] = {}
-        for node in view.nodes:
+        for node in view.everything:
             self._add(node)
 
     def name(self, node: Node) -> Term:

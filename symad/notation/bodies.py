@@ -1,0 +1,124 @@
+"""What is inside the nodes of a graph: the bodies of loops, branches and maps, at any depth.
+
+A node may belong to several bodies: the adjoint of a loop computes steps of the loop again.  It has
+one name in all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from symad.graph.graph import Graph
+from symad.graph.node import Node
+from symad.ops.body import WithBody
+from symad.ops.branch import Branch
+from symad.ops.control import Map
+from symad.ops.loops import Scan, While
+
+_SHOWN = (Map, Scan, While, Branch)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """What an input of a body represents.
+
+    Attributes
+    ----------
+    owner : Node
+        The node with the body.
+    slot : int
+        The place among the body's inputs.
+    """
+
+    owner: Node
+    slot: int
+
+    @property
+    def outer(self) -> Node:
+        """The input of the owner: the value, a sequence of which it is an element, or a first carry."""
+        return self.owner.inputs[_op(self.owner).leading + self.slot]
+
+    @property
+    def is_carry(self) -> bool:
+        """Whether it is the result of the step before."""
+        op = self.owner.op
+        return isinstance(op, (Scan, While)) and self.slot < op.carries
+
+    @property
+    def is_element(self) -> bool:
+        """Whether it is an element of a sequence."""
+        return not self.is_carry and self.slot < _op(self.owner).own_inputs()
+
+
+class Bodies:
+    """The bodies of the nodes of a graph that are told, those of derivatives included.
+
+    Parameters
+    ----------
+    nodes : iterable of Node
+
+    Attributes
+    ----------
+    graphs : list of Graph
+        Outer before inner ones.
+    ports : dict from Node to Port
+        The inputs of the bodies, in order.
+    same : dict from Node to Node
+        From each input that only stands for another node to that node: an input of another body of
+        the same op, or outside.
+    """
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self.graphs: list[Graph] = []
+        self.ports: dict[Node, Port] = {}
+        self.same: dict[Node, Node] = {}
+        self._known: set[Node] = set()
+        pending = [node for node in nodes if is_told(node)]
+        seen = set(pending)
+        for node in pending:  # grows as it goes
+            self._open(node)
+            inner = (n for body in _op(node).bodies for n in body.nodes if is_told(n))
+            fresh = [n for n in dict.fromkeys(inner) if n not in seen]
+            pending += fresh
+            seen.update(fresh)
+
+    def nodes(self) -> Iterator[list[Node]]:
+        """Yield the nodes of each body, its inputs first."""
+        for body in self.graphs:
+            used = {*body.nodes, *body.outputs}
+            yield [*(node for node in body.inputs if node in used), *body.nodes]
+
+    def _open(self, node: Node) -> None:
+        op = _op(node)
+        *others, body = op.bodies
+        self.graphs += op.bodies
+        for slot, own in enumerate(body.inputs):
+            port = Port(node, slot)
+            named = port.is_carry or port.is_element or not op.generation
+            if own not in self._known and not named and own not in _told_about(op):
+                self.same[own] = port.outer
+            self.ports.setdefault(own, port)
+            for other in others:
+                if other.inputs[slot] is not own:
+                    self.same.setdefault(other.inputs[slot], own)
+        self._known.update(n for graph in op.bodies for n in graph.nodes)
+
+
+def is_told(node: Node) -> bool:
+    """Return whether pictures and explanations tell what is inside a node."""
+    op = node.op
+    if isinstance(op, WithBody):
+        return isinstance(op, _SHOWN) or (node.role is not None and op.generation > 0)
+    return False
+
+
+def _op(node: Node) -> WithBody:
+    assert isinstance(node.op, WithBody)
+    return node.op
+
+
+def _told_about(op: WithBody) -> Collection[Node]:
+    """Return the nodes that the roles of the nodes in a body refer to."""
+    roles = [node.role for body in op.bodies for node in body.nodes if node.role is not None]
+    return {node for role in roles for node in (role.node, role.consumer) if node is not None}
