@@ -11,10 +11,14 @@ from dataclasses import dataclass
 
 from symad.graph.graph import Graph
 from symad.graph.node import Node
+from symad.notation.values import counted
+from symad.ops.adjoint import Cast
+from symad.ops.base import tensor_types
 from symad.ops.body import WithBody
 from symad.ops.branch import Branch
 from symad.ops.control import Map
 from symad.ops.loops import Scan, While
+from symad.types import Dimension
 
 _SHOWN = (Map, Scan, While, Branch)
 
@@ -36,7 +40,7 @@ class Port:
 
     @property
     def outer(self) -> Node:
-        """The input of the owner: the value, a sequence of which it is an element, or a first carry."""
+        """The input of the owner: a value, a sequence that it is an element of, a first carry."""
         return self.owner.inputs[_op(self.owner).leading + self.slot]
 
     @property
@@ -105,6 +109,16 @@ class Bodies:
         self._known.update(n for graph in op.bodies for n in graph.nodes)
 
 
+def is_loop(node: Node) -> bool:
+    """Return whether a node is a loop, a branch or a map."""
+    return isinstance(node.op, _SHOWN)
+
+
+def leading_inputs(node: Node) -> int:
+    """Return how many inputs of a loop come before those of its bodies."""
+    return _op(node).leading
+
+
 def is_told(node: Node) -> bool:
     """Return whether pictures and explanations tell what is inside a node."""
     op = node.op
@@ -122,3 +136,57 @@ def _told_about(op: WithBody) -> Collection[Node]:
     """Return the nodes that the roles of the nodes in a body refer to."""
     roles = [node.role for body in op.bodies for node in body.nodes if node.role is not None]
     return {node for role in roles for node in (role.node, role.consumer) if node is not None}
+
+
+# Words
+
+
+def title_of(node: Node) -> str:
+    """Return what a loop is called: ``scan, 1,000 steps``."""
+    op = node.op
+    if isinstance(op, Scan):
+        return _with_count("scan backwards" if op.backwards else "scan", op.length, "step")
+    if isinstance(op, While):
+        return "while" if op.max_steps is None else f"while, at most {op.max_steps:,} steps"
+    if isinstance(op, Map):
+        (type_,) = tensor_types(node.inputs[0].type)
+        length = type_.shape[0] if isinstance(type_.shape, tuple) else None
+        return _with_count("map", length, "element")
+    return "cond" if _is_condition(node) else "switch"
+
+
+def _with_count(name: str, length: Dimension | None, one: str) -> str:
+    if isinstance(length, int):
+        return f"{name}, {counted(length, one)}"
+    return f"{name} over “{length}”" if isinstance(length, str) else name
+
+
+def titles_of_bodies(node: Node) -> list[str]:
+    """Return what each body of a loop is called; empty for the only one."""
+    op = _op(node)
+    if isinstance(op, While):
+        return ["condition", "step"]
+    if _is_condition(node):
+        return ["if false", "if true"]
+    return [f"branch {k}" for k in range(len(op.bodies))] if isinstance(op, Branch) else [""]
+
+
+def _is_condition(node: Node) -> bool:
+    """Return whether a branch is chosen by a truth value."""
+    if not isinstance(node.op, Branch):
+        return False
+    index = node.inputs[0]
+    return isinstance(index.op, Cast) and index.inputs[0].dtype == bool
+
+
+def named_results(node: Node) -> list[tuple[str, Node | None]]:
+    """Return a word for each result of a loop, and the node of a body that it is made of."""
+    op = _op(node)
+    if isinstance(op, Branch):
+        return [("of the branch taken", None) for _ in op.branches[0].outputs]
+    outputs = op.bodies[-1].outputs
+    carries = op.carries if isinstance(op, (Scan, While)) else 0
+    words: list[tuple[str, Node | None]] = [
+        ("last" if k < carries else "all", output) for k, output in enumerate(outputs)
+    ]
+    return [*words, ("number of steps", None)] if isinstance(op, While) else words

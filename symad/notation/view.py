@@ -140,14 +140,11 @@ class View:
     def sources(self, node: Node) -> list[Source]:
         """Return the inputs of ``node`` as shown."""
         reads = node.op.reads if node.op is not None else None
-        return [
-            Source(self.behind(source), slot, self._is_repaired(source), not (reads and reads(slot)))
-            for slot, source in enumerate(node.inputs)
-        ]
-
-
-    def _is_repaired(self, source: Node) -> bool:
-        return source in self.through and source.op is not None
+        found = []
+        for slot, source in enumerate(node.inputs):
+            repaired = source in self.through and source.op is not None
+            found.append(Source(self.behind(source), slot, repaired, not (reads and reads(slot))))
+        return found
 
 
 def _related(outputs: tuple[Node, ...], reached: list[Node]) -> list[Node]:
