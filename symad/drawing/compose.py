@@ -134,7 +134,9 @@ class _Composer:
         rises = inside and ranks and self._rises(level, node)
         if folded:
             return Arrow(start, end, -1, ranks=ranks, rises=rises)
-        note = self._saved(node, source, start, end) or self._lettering.edge_note(node, source)
+        note = self._saved(node, source, start, end)
+        if note is None and self._box_of[node] is end:
+            note = self._lettering.edge_note(node, source)
         return Arrow(
             start, end, source.slot, source.repaired, source.shape_only, ranks, rises, note
         )

@@ -149,8 +149,19 @@ class PlayedGraph:
                 if arrow.target.id in ids or arrow.target.id == own and arrow.source.id in ids
             ]
             deeper = [key for node in level.box_of for key in found.get(node, ())]
-            found[level.owner] = list(dict.fromkeys([*ids, *arrows, *deeper]))
+            badges = map(self._badge, level.box_of)
+            found[level.owner] = list(
+                dict.fromkeys([*ids, *arrows, *deeper, *filter(None, badges)])
+            )
         return found
+
+    def _badge(self, node: Node) -> str:
+        """Return the id of the badge that a partial adjoint has on the arrow of its edge."""
+        role = node.role
+        if role is None or role.consumer is None or role.slot is None:
+            return ""
+        edge = self.edge_into(self.view.behind(role.consumer), role.slot)
+        return f"b-{edge}" if edge else ""
 
     def uses(self, node: Node) -> list[str]:
         """Return the ids of the inputs of a node, and of the arrows from them."""

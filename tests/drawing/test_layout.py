@@ -207,7 +207,7 @@ def diagram_of(picture: Picture) -> Diagram:
 def drawn(name: str) -> tuple[Picture, Diagram, DiagramLayout, PlacedPicture]:
     """Return a picture of the corpus in all stages."""
     nodes, feed = pictures.CASES[name]()
-    picture = sm.draw(nodes, feed, limit=1000)._picture
+    picture = sm.draw(nodes, feed, limit=1000, fold=False)._picture
     diagram = diagram_of(picture)
     return picture, diagram, lay_out(diagram), place_picture(picture)
 
