@@ -6,13 +6,16 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from symad.drawing.flow import Flow
-from symad.drawing.fold import Box
+from symad.drawing.fold import Box, Piece
+from symad.drawing.levels import Level, nested
 from symad.drawing.picture import Arrow, Picture, Shape, Swatch, TextLine
 from symad.drawing.style import FAINT, GLYPHS, INK, SHAPES, hue_of
 from symad.graph.node import Node
+from symad.notation.bodies import leading_inputs, named_results
 from symad.notation.labels import Labels
 from symad.notation.roles import Kind, Part, kind_of
 from symad.notation.view import Source, View
+from symad.ops.structure import StructureItem
 
 
 class Lettering(Protocol):
@@ -24,6 +27,9 @@ class Lettering(Protocol):
     def tip(self, box: Box, kind: Kind, lines: Sequence[TextLine]) -> str:
         """Return the tooltip of a box."""
 
+    def saved(self, piece: Piece) -> TextLine | None:
+        """Return the text on the arrow to a derivative from a loop that saved something for it."""
+
     def edge_note(self, node: Node, source: Source) -> TextLine | None:
         """Return the text on the arrow to a node from one of its inputs."""
 
@@ -31,7 +37,7 @@ class Lettering(Protocol):
 def compose(
     view: View,
     labels: Labels,
-    boxes: Sequence[Box],
+    levels: Sequence[Level],
     lettering: Lettering,
     notes: Sequence[str] = (),
     requested: Collection[Node] | None = None,
@@ -42,7 +48,7 @@ def compose(
     ----------
     view : View
     labels : Labels
-    boxes : sequence of Box
+    levels : sequence of Level
         The boxes of its nodes.
     lettering : Lettering
     notes : sequence of str
@@ -52,28 +58,34 @@ def compose(
     """
     if requested is None:
         requested = {view.behind(node) for node in view.outputs}
-    return _Composer(view, labels, boxes, lettering, requested).picture(tuple(notes))
+    return _Composer(view, labels, levels, lettering, requested).picture(tuple(notes))
 
 
 class _Composer:
     """Chooses the looks of boxes and arrows."""
 
     def __init__(
-        self, view: View, labels: Labels, boxes: Sequence[Box], lettering: Lettering,
+        self, view: View, labels: Labels, levels: Sequence[Level], lettering: Lettering,
         requested: Collection[Node],
     ) -> None:  # fmt: skip
         self._view = view
         self._labels = labels
-        self._boxes = boxes
+        self._levels = levels
+        self._boxes = list(nested(levels))
         self._lettering = lettering
-        self._box_of = {node: box for box in boxes for node in box.nodes}
+        self._box_of: dict[Node, Box] = {}  # the first of each node
+        for level in reversed(levels):
+            self._box_of |= level.box_of
+        self._open = {level.owner for level in levels}
         self._flow = Flow(view, labels)
         self._requested = set(requested)
 
     def picture(self, notes: tuple[str, ...]) -> Picture:
-        arrows = {(node, slot): arrow for node, slot, arrow in self._all_arrows()}
+        arrows: dict[tuple[Node, int], Arrow] = {}
         distinct: dict[str, Arrow] = {}
-        for arrow in arrows.values():  # of several arrows between folded boxes, one that ranks them
+        for node, slot, arrow in self._all_arrows():
+            arrows.setdefault((node, slot), arrow)
+            # of several arrows between folded boxes, one that ranks them
             if arrow.id not in distinct or arrow.ranks:
                 distinct[arrow.id] = arrow
         return Picture(
@@ -94,59 +106,116 @@ class _Composer:
         return Shape(box, kind, lines, tip, not self._requested.isdisjoint(box.nodes))
 
     def _kind(self, box: Box) -> Kind:
-        return Kind.FOLDED if box.node is None else kind_of(box.node, self._labels)
+        if box.node is None:
+            return Kind.FOLDED
+        if box.pieces and box.node.op is None:
+            return Kind.PORT
+        return kind_of(box.node, self._labels)
 
     # Arrows
 
     def _all_arrows(self) -> Iterator[tuple[Node, int, Arrow]]:
-        for node in self._view.nodes:
-            for source in self._view.sources(node):
-                arrow = self._arrow(node, source)
-                if arrow.source is not arrow.target:
-                    yield node, source.slot, arrow
+        for level in self._levels:
+            for node in level.box_of:
+                if node in self._open:
+                    yield from self._arrows_to_results(level, node)
+                    continue
+                for source in self._view.sources(node):
+                    arrow = self._arrow(level, node, source)
+                    if arrow.source is not arrow.target:
+                        yield node, source.slot, arrow
+            yield from self._arrows_to_ports(level)
 
-    def _arrow(self, node: Node, source: Source) -> Arrow:
-        start, end = self._box_of[source.node], self._box_of[node]
+    def _arrow(self, level: Level, node: Node, source: Source) -> Arrow:
+        start, end = level.find(source.node), level.box_of[node]
         folded = start.node is None or end.node is None
-        inside = start.part == end.part
+        inside = start.own_part == end.own_part
         ranks = self._flow.agrees(source.node, node) if inside else self._flows_down(start, end)
-        rises = inside and ranks and self._flow.rises(node)
+        rises = inside and ranks and self._rises(level, node)
         if folded:
             return Arrow(start, end, -1, ranks=ranks, rises=rises)
-        note = self._lettering.edge_note(node, source)
+        note = self._saved(node, source, start, end)
+        if note is None and self._box_of[node] is end:
+            note = self._lettering.edge_note(node, source)
         return Arrow(
             start, end, source.slot, source.repaired, source.shape_only, ranks, rises, note
         )
 
+    def _saved(self, node: Node, source: Source, start: Box, end: Box) -> TextLine | None:
+        """Return the text on an arrow by which a derivative takes what a loop has saved."""
+        if start.part == end.part or not start.pieces or not isinstance(node.op, StructureItem):
+            return None
+        word, saved = named_results(source.node)[node.op.key]
+        return self._lettering.saved(("saved" if word == "all" else word, saved))
+
+    def _rises(self, level: Level, node: Node) -> bool:
+        """Return whether the inputs of a node are below it, as those of the loop around it are."""
+        owner, box = level.owner, level.box_of[node]
+        if node.role is None and owner is not None and level.around is not None:
+            return box.own_part.family == "adjoint" and self._rises(level.around, owner)
+        return self._flow.rises(node)
+
     def _flows_down(self, start: Box, end: Box) -> bool:
         """Return whether an arrow to another part may constrain heights, as for tangents."""
-        source, node, part = start.node, end.node, end.part
+        source, node, part = start.node, end.node, end.own_part
         if source is None or node is None or node.role is None or part.generation > 1:
             return False
         return part.family == "tangent" and self._view.behind(node.role.node) is not source
 
+    # Loops that are drawn open
+
+    def _arrows_to_ports(self, level: Level) -> Iterator[tuple[Node, int, Arrow]]:
+        """Yield the arrows into a frame, to what they are inside, and those to the next step."""
+        around = level.around
+        for box, port in level.ports if around is not None else ():
+            assert around is not None
+            start = around.find(self._view.behind(port.outer))
+            slot = port.slot + leading_inputs(port.owner)
+            rises = start.own_part == box.own_part and self._rises(around, port.owner)
+            yield port.owner, slot, Arrow(start, box, slot, rises=rises)
+
+    def _arrows_to_results(self, level: Level, node: Node) -> Iterator[tuple[Node, int, Arrow]]:
+        """Yield the arrows to the results of a loop: from its body, and those no body takes."""
+        end, (inner,) = level.box_of[node], (one for one in self._levels if one.owner is node)
+        rises = self._rises(level, node)
+        for source in self._view.sources(node)[: leading_inputs(node)]:
+            yield node, source.slot, self._arrow(level, node, source)
+        found = dict.fromkeys(piece for _, piece in end.pieces if piece is not None)
+        ends = found or dict.fromkeys(y for body in inner.bodies for y in body.outputs)
+        for place, output in enumerate(ends, len(node.inputs)):
+            start = inner.find(self._view.behind(output))
+            ranks = start.own_part == end.own_part
+            yield node, place, Arrow(start, end, place, ranks=ranks, rises=ranks and rises)
+
     def _rows(self) -> list[list[Box]]:
         rows: dict[str, list[Box]] = {}
-        for node in self._view.nodes:
-            box = self._box_of[node]
-            if node.role is None:
-                continue
-            symbol = self._labels.of(node)
-            if symbol is None or not symbol.mark or len(symbol.index) != 1 or symbol.copy:
-                continue
-            forward = self._box_of.get(self._view.behind(node.role.node))
-            if forward is not None and forward.node is not None and box.node is not None:
-                rows.setdefault(forward.id, [forward]).append(box)
+        for level in self._levels:
+            for node, box in level.box_of.items():
+                beside = self._beside(node, box)
+                if beside is not None and beside.node is not None and box.node is not None:
+                    rows.setdefault(beside.id, [beside]).append(box)
         return [sorted(row, key=lambda box: box.part) for row in rows.values()]
+
+    def _beside(self, node: Node, box: Box) -> Box | None:
+        """Return the box that a box is drawn beside: of the node whose derivative it is."""
+        first = self._box_of[node]
+        if first is not box:
+            return first  # a derivative repeats a step
+        symbol = self._labels.of(node)
+        if node.role is None or symbol is None or not symbol.mark:
+            return None
+        if len(symbol.index) != 1 or symbol.copy:
+            return None
+        return self._box_of.get(self._view.behind(node.role.node))
 
     # Legend
 
     def _legend(self, arrows: Collection[Arrow]) -> Iterator[Swatch]:
-        parts = sorted({box.part for box in self._boxes})
+        parts = sorted({box.own_part for box in self._boxes})
         if parts[-1].generation > 1:
             yield from (Swatch("■", part.title, hue_of(part).strong) for part in parts)
         order = list(Kind)
-        found = {(box.part, order.index(self._kind(box))) for box in self._boxes}
+        found = {(box.own_part, order.index(self._kind(box))) for box in self._boxes}
         first: dict[Kind, Part] = {}
         for part, place in sorted(found):
             first.setdefault(order[place], part)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from symad.drawing.fold import Frame
 from symad.drawing.picture import Arrow, Picture, Shape, Swatch, TextLine
 from symad.drawing.style import FONT, INK, hue_of
 from symad.notation.escape import html, quoted, visible
@@ -51,7 +52,7 @@ def _cluster(part: Part, shapes: Sequence[Shape]) -> Iterator[str]:
     yield f'    style="rounded,filled"; color="{hue.ground}"; fillcolor="{hue.ground}";'
     yield f'    fontcolor="{hue.strong}"; fontsize=15; labelloc=t; labeljust=l; margin=14;'
     yield f"    {_anchor(part)} [shape=point style=invis group={part.id}];"
-    inside: list[str] = []  # the scopes whose clusters are open
+    inside: list[Frame] = []  # the scopes whose clusters are open
     for shape in sorted(shapes, key=lambda shape: shape.box.scope):
         scope = shape.box.scope
         while tuple(inside) != scope[: len(inside)]:
@@ -60,7 +61,7 @@ def _cluster(part: Part, shapes: Sequence[Shape]) -> Iterator[str]:
         while len(inside) < len(scope):
             inside.append(scope[len(inside)])
             yield f"    subgraph cluster_{part.family}_{shape.box.id}_{len(inside)} {{"
-            yield f"      label=<{html(visible(inside[-1]))}>; margin=10; fontsize=13;"
+            yield f"      label=<{html(visible(inside[-1].title))}>; margin=10; fontsize=13;"
             yield f'      style="rounded,filled"; fillcolor="{hue.ground}";'
             yield f'      color="{hue.strong}"; fontcolor="{hue.strong}";'
         yield _node(shape)
@@ -80,7 +81,8 @@ def _edge(arrow: Arrow) -> Iterator[str]:
     start, end, look = arrow.source.id, arrow.target.id, arrow.look
     if arrow.rises or not arrow.ranks:
         look["constraint"] = "false"
-    yield f"  {start} -> {end} [id={arrow.id} {attributes(look)}];"
+    label = f" label=<{markup(arrow.note)}>" if arrow.note else ""
+    yield f"  {start} -> {end} [id={arrow.id} {attributes(look)}{label}];"
     if arrow.rises:
         yield f"  {end} -> {start} [style=invis];"
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from symad.drawing.compose import compose
 from symad.drawing.dot import to_dot
-from symad.drawing.fold import Box, make_boxes
+from symad.drawing.fold import Box
 from symad.drawing.graphviz_paint import to_placed_dot
+from symad.drawing.levels import Fold, Level, make_levels
 from symad.drawing.marks import NodeMark, marked
 from symad.drawing.node_text import NodeText
 from symad.drawing.placed_picture import PlacedPicture, place_picture
@@ -55,6 +56,7 @@ class Drawing:
         marks: Mapping[Node, NodeMark] | None = None,
         shares: str = "",
         engine: str = "symad",
+        fold: Fold = None,
     ) -> None:
         if engine not in ("symad", "dot"):
             raise RenderError(
@@ -62,10 +64,10 @@ class Drawing:
                 remedy='Use engine="symad" or engine="dot"; drawing.to_graphviz() has others.',
             )
         labels = labels_of(view)
-        boxes, note = make_boxes(view, labels, limit)
+        levels, note = make_levels(view, labels, limit, fold)
         self.notes: tuple[str, ...] = (note,) if note else ()
-        self.ids: dict[Node, str] = _ids(view, boxes)
-        picture = compose(view, labels, boxes, NodeText(view, labels), self.notes)
+        self.ids: dict[Node, str] = _ids(view, levels)
+        picture = compose(view, labels, levels, NodeText(view, labels), self.notes)
         self._picture = marked(picture, marks, shares) if marks else picture
         self.edge_ids: dict[tuple[Node, int], str] = dict(self._picture.edge_ids)
         self.source = to_dot(self._picture)
@@ -169,7 +171,10 @@ class Drawing:
         return f"<Drawing of {self._count:,} nodes>"
 
 
-def _ids(view: View, boxes: list[Box]) -> dict[Node, str]:
-    ids = {node: box.id for box in boxes for node in box.nodes}
+def _ids(view: View, levels: list[Level]) -> dict[Node, str]:
+    boxes: dict[Node, Box] = {}
+    for level in reversed(levels):
+        boxes |= level.box_of
+    ids = {node: box.id for node, box in boxes.items()}
     hidden = {node: ids[behind] for node, behind in view.through.items() if behind in ids}
     return ids | hidden

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from symad.graph.node import Node
@@ -11,6 +11,30 @@ from symad.notation.roles import Part, part_of
 from symad.notation.view import View
 
 _CHUNKS = 24  # the number of boxes for a part without scopes
+
+
+Piece = tuple[str, Node | None]
+"""A word on a box, and the node whose name follows it."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Frame:
+    """A frame around boxes: a scope, or a loop that is drawn open.
+
+    Attributes
+    ----------
+    title : str
+    key : str
+        Tells frames of one title apart; empty for a scope.
+    """
+
+    title: str
+    key: str = ""
+
+
+def scopes(names: Iterable[str]) -> tuple[Frame, ...]:
+    """Return the frames of nested scopes."""
+    return tuple(map(Frame, names))
 
 
 @dataclass(frozen=True)
@@ -22,18 +46,30 @@ class Box:
     id : str
         The ``id`` in DOT and SVG.
     part : Part
-    scope : tuple of str
-        The scopes around it.
+        The part that it is drawn in.
+    scope : tuple of Frame
+        The frames around it.
     nodes : tuple of Node
     title : str
         The title of a folded box.
+    repeats : Part or None
+        The part that its node belongs to, if it is another.
+    pieces : tuple of Piece
+        What the node is, in place of its formula: for inputs of bodies, and results of loops.
     """
 
     id: str
     part: Part
-    scope: tuple[str, ...]
+    scope: tuple[Frame, ...]
     nodes: tuple[Node, ...]
     title: str = ""
+    repeats: Part | None = None
+    pieces: tuple[Piece, ...] = ()
+
+    @property
+    def own_part(self) -> Part:
+        """The part that its node belongs to: a derivative repeats steps of the forward graph."""
+        return self.repeats or self.part
 
     @property
     def node(self) -> Node | None:
@@ -65,7 +101,7 @@ def make_boxes(view: View, labels: Labels, limit: int) -> tuple[list[Box], str]:
     return boxes, f"{len(view.nodes):,} nodes are drawn as {len(boxes)} boxes: {how}."
 
 
-_Key = tuple[tuple[str, ...], str]
+_Key = tuple[tuple[Frame, ...], str]
 """The scope around a folded box, and its title."""
 
 
@@ -82,9 +118,9 @@ def _collect(
             titles[group] = key
     boxes: list[Box] = []
     for group, members in groups.items():
-        scope, title = titles.get(group, (members[0].scope, ""))
+        scope, title = titles.get(group, (scopes(members[0].scope), ""))
         if len(members) == 1:
-            scope, title = members[0].scope, ""
+            scope, title = scopes(members[0].scope), ""
         boxes.append(Box(f"n{len(boxes)}", parts[members[0]], scope, tuple(members), title))
     return boxes
 
@@ -92,7 +128,7 @@ def _collect(
 def _scope_key(node: Node, depth: int) -> _Key | None:
     if len(node.scope) < depth:
         return None
-    return node.scope[: depth - 1], node.scope[depth - 1]
+    return scopes(node.scope[: depth - 1]), node.scope[depth - 1]
 
 
 def _scope_depth(nodes: Sequence[Node], parts: dict[Node, Part], limit: int) -> int:

@@ -10,10 +10,12 @@ import math
 from collections.abc import Iterator
 
 from symad.drawing.dot import attributes, markup
+from symad.drawing.edge_notes import PlacedNote
+from symad.drawing.frame_titles import Ground, Text
 from symad.drawing.layout.curves import Point
 from symad.drawing.metrics import text_width
 from symad.drawing.outlines import RING, SLANT, is_double
-from symad.drawing.placed_picture import Figure, Ground, PlacedPicture, Shaft, Text
+from symad.drawing.placed_picture import Figure, PlacedPicture, Shaft
 from symad.drawing.style import FONT, INK, hue_of
 
 _INCH = 72.0
@@ -54,6 +56,7 @@ class _PlacedWriter:
         lines += map(self._shaft, self._picture.shafts)
         for ground in self._picture.grounds:
             lines.append(self._text(ground.title, hue_of(ground.part).ground))
+        lines += map(self._note, self._picture.notes)
         lines += map(self._text, self._picture.legend)
         return "\n".join([*lines, "}"]) + "\n"
 
@@ -89,6 +92,18 @@ class _PlacedWriter:
         ends = f"{arrow.source.id} -> {arrow.target.id}"
         look = attributes({"arrowsize": "0.95"} | arrow.look)
         return f'  {ends} [id={arrow.id} {look} pos="e,{self._point(shaft.head[0])} {places}"];'
+
+    def _note(self, note: PlacedNote) -> str:
+        self._texts += 1
+        (width, height), line = note.size, note.arrow.note
+        assert line is not None
+        look = {"shape": "box", "style": "rounded,filled", "fillcolor": "white", "penwidth": "1"}
+        look["color"] = note.arrow.look["color"]
+        place = f'pos="{self._point(note.centre)}" width={width / _INCH:.3f}'
+        return (
+            f"  t{self._texts} [{attributes(look)} {place} height={height / _INCH:.3f} "
+            f"label=<{markup(line)}>];"
+        )
 
     def _text(self, text: Text, ground: str = "") -> str:
         self._texts += 1

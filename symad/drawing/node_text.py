@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from symad.drawing.fold import Box
+from symad.drawing.fold import Box, Piece
 from symad.drawing.metrics import broken
-from symad.drawing.picture import BIG, MIDDLE, TextLine
+from symad.drawing.picture import BIG, MIDDLE, SMALL, TextLine
 from symad.drawing.style import hue_of
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import RoleKind
@@ -46,6 +46,13 @@ class NodeText:
             yield TextLine(visible(box.title), BIG, bold=True)
             yield TextLine(f"{len(box.nodes):,} nodes")
             return
+        if box.pieces:
+            name = self._named(box.nodes[0])
+            yield from [TextLine(name, BIG, bold=True)] * bool(name)
+            words = ", ".join(map(self._piece, box.pieces))
+            yield from (TextLine(row, SMALL + 1) for row in broken(words, SMALL + 1, _FORMULA_ROOM))
+            yield from self._annotations(node, kind)
+            return
         symbols = " =\xa0".join(s.subscripted for s in self._labels.symbols.get(node, ()))
         if symbols:
             for row in broken(symbols, BIG, _SYMBOL_ROOM, bold=True):
@@ -61,6 +68,15 @@ class NodeText:
                 yield TextLine(visible(node.name), italic=True)
         yield from self._annotations(node, kind)
 
+    def _named(self, node: Node) -> str:
+        step = self._formulas.auxiliary.get(node)
+        symbols = self._labels.symbols.get(node, () if step is None else (step,))
+        return " = ".join(symbol.subscripted for symbol in symbols)
+
+    def _piece(self, piece: Piece) -> str:
+        word, node = piece
+        return visible(word if node is None else f"{word} {self._formulas.name(node)}".strip())
+
     def tip(self, box: Box, kind: Kind, lines: Sequence[TextLine]) -> str:
         """Return the op, the type and the user's line, or the title of a folded box."""
         node = box.node
@@ -69,6 +85,10 @@ class NodeText:
         op = node.op.name if node.op else "leaf"
         where = node.site.filename.replace("\\", "/").rpartition("/")[2]
         return visible(f"{op}: {node.type}, {where}:{node.site.line}", 200)
+
+    def saved(self, piece: Piece) -> TextLine:
+        """Return the words on an arrow."""
+        return TextLine(self._piece(piece))
 
     def edge_note(self, node: Node, source: Source) -> None:
         """Return ``None``: arrows have no notes."""
@@ -115,7 +135,7 @@ class NodeText:
     def _whole_adjoints(self) -> dict[Node, Node]:
         """Return, for each forward node, its adjoint of generation 1."""
         found: dict[Node, Node] = {}
-        for node in self._view.nodes:
+        for node in self._view.everything:
             symbol = self._labels.of(node)
             if symbol is None or node.role is None or symbol.mark != "bar":
                 continue

@@ -84,7 +84,7 @@ class Shape:
     @property
     def look(self) -> dict[str, str]:
         """Form and colours, as attributes of Graphviz."""
-        hue = hue_of(self.box.part)
+        hue = hue_of(self.box.own_part)
         look = {"color": hue.strong, "fillcolor": hue.pale, **SHAPES[self.kind]}
         if self.fill:
             look["fillcolor"] = self.fill
@@ -129,7 +129,7 @@ class Arrow:
     @property
     def crosses(self) -> bool:
         """Whether it leads from one part to another."""
-        return self.source.part != self.target.part
+        return self.source.own_part != self.target.own_part
 
     @property
     def ordered(self) -> bool:
@@ -140,7 +140,7 @@ class Arrow:
     @property
     def part(self) -> Part:
         """The part that gives its colour."""
-        return self.source.part if self.crosses else self.target.part
+        return self.source.own_part if self.crosses else self.target.own_part
 
     @property
     def look(self) -> dict[str, str]:

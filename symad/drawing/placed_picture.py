@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from symad.drawing.edge_notes import PlacedNote, place_notes
-from symad.drawing.layout import Diagram, DiagramLayout, Item, LayoutFrame, Link, Spacing, lay_out
-from symad.drawing.layout.curves import Point, along
+from symad.drawing.frame_titles import (
+    Ground,
+    Text,
+    extent_of,
+    frame_title,
+    place_titles,
+    title_size,
+    with_titles,
+)
+from symad.drawing.layout import (
+    Diagram,
+    DiagramLayout,
+    Item,
+    Link,
+    Scope,
+    Spacing,
+    lay_out,
+)
+from symad.drawing.layout.curves import Point
 from symad.drawing.metrics import broken, text_width
 from symad.drawing.outlines import Look, meeting, size_around, text_drop
 from symad.drawing.picture import Arrow, Picture, Shape, Swatch, TextLine
-from symad.drawing.style import hue_of
-from symad.notation.escape import visible
-from symad.notation.roles import Part
 
 _DROP = 0.32  # distance of the baseline below the middle of a line
 _HEAD = (9.5, 3.8)  # length and half the width of an arrow's head
@@ -27,9 +40,6 @@ _GLYPH = 31.0
 _NARROWEST = 480.0
 _ROW = 25.0  # of the legend
 _NOTE = 13  # the font size of a note
-_PART_TITLE, _SCOPE_TITLE = 15, 13
-_INDENT = 10.0  # of the title of a frame
-_STEP = 6.0  # between points of arrows that a title might touch
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +66,6 @@ class Density:
 
 NORMAL = Density(Spacing.normal, 1.3, 12.0, {})
 COMPACT = Density(Spacing.compact, 1.15, 6.0, {"ellipse": "pill", "hexagon": "gem"})
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A line of text, with the middle or the start of its baseline at ``place``."""
-
-    line: TextLine
-    place: Point
-    is_centred: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """The background of a part or a scope, with its title."""
-
-    frame: LayoutFrame
-    part: Part
-    title: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +118,25 @@ class PlacedPicture:
 def place_picture(picture: Picture, density: Density = NORMAL) -> PlacedPicture:
     """Return the layout of a picture."""
     sizes = _sizes(picture, density)
-    layout = lay_out(_diagram(picture, sizes), density.spacing)
     shapes = [(shape, _look(shape, density)) for shape in picture.shapes]
     looks = {shape.place: look for shape, look in reversed(shapes)}
-    shafts = [_shaft(a, layout, sizes, looks) for a in picture.arrows if a.id in layout.curves]
+    diagram = _diagram(picture, sizes)
+    while True:
+        layout = lay_out(diagram, density.spacing)
+        shafts = [_shaft(a, layout, sizes, looks) for a in picture.arrows if a.id in layout.curves]
+        curves = [shaft.curve for shaft in shafts]
+        grounds, crossed = place_titles(picture.parts, layout, curves)
+        if not crossed:
+            break
+        diagram = with_titles(diagram, layout, crossed)
     figures = [
         _figure(shape, look, layout.centres[shape.place], sizes[shape.place], density.leading)
         for shape, look in shapes
     ]
-    curves = [shaft.curve for shaft in shafts]
-    grounds = list(_grounds(picture, layout, curves))
     taken = [(figure.centre, figure.size) for figure in figures if not figure.shape.at]
     notes = place_notes(
         [(shaft.arrow, [*shaft.curve, shaft.head[0]]) for shaft in shafts],
-        [*taken, *(_extent(ground.title) for ground in grounds)],
+        [*taken, *(extent_of(ground.title) for ground in grounds)],
         layout.size[0],
     )
     legend = _Legend(picture, layout.size[0])
@@ -161,29 +158,14 @@ def _diagram(picture: Picture, sizes: dict[str, Point]) -> Diagram:
     links = [
         Link(a.id, a.source.id, a.target.id, a.ranks, a.rises, a.ordered) for a in picture.arrows
     ]
-    titles: dict[tuple[int, tuple[str, ...]], Point] = {}
+    titles: dict[tuple[int, Scope], Point] = {}
     for item in items:
         for depth in range(len(item.scope) + 1):
             scope = item.scope[:depth]
             if (item.band, scope) not in titles:
-                line = _frame_title(picture.parts[item.band], scope)
-                width = text_width(line.text, line.size, line.bold)
-                titles[item.band, scope] = width, 1.6 * line.size
+                line = frame_title(picture.parts[item.band], scope)
+                titles[item.band, scope] = title_size(line)
     return Diagram(items, links, [[box.id for box in row] for row in picture.rows], titles)
-
-
-def _frame_title(part: Part, scope: tuple[str, ...]) -> TextLine:
-    color = hue_of(part).strong
-    if scope:
-        return TextLine(visible(scope[-1]), _SCOPE_TITLE, color)
-    return TextLine(part.title, _PART_TITLE, color, bold=True)
-
-
-def _extent(text: Text) -> tuple[Point, Point]:
-    """Return the middle and the size of the area of a title."""
-    line, (x, base) = text.line, text.place
-    width = text_width(line.text, line.size, line.bold)
-    return (x + width / 2, base - line.size / 3), (width, line.size)
 
 
 # Nodes
@@ -248,76 +230,6 @@ def _with_head(curve: Sequence[Point], scale: float) -> tuple[list[Point], list[
     corners = [tip, (base[0] - half * dy, base[1] + half * dx)]
     corners.append((base[0] + half * dy, base[1] - half * dx))
     return [*curve[:-2], inner, base], corners
-
-
-# Frames
-
-
-def _grounds(
-    picture: Picture, layout: DiagramLayout, curves: Iterable[Sequence[Point]]
-) -> Iterator[Ground]:
-    """Yield the frames; the title of a scope that arrows would cross moves to the right."""
-    frames = layout.frames
-    titles = [_frame_title(picture.parts[frame.band], frame.scope) for frame in frames]
-    bases = [f.top + 6 + line.size for f, line in zip(frames, titles, strict=True)]
-    passing = _Passing(curves, [b for b, f in zip(bases, frames, strict=True) if f.scope])
-    for frame, line, base in zip(frames, titles, bases, strict=True):
-        width = text_width(line.text, line.size, line.bold)
-        left, right = frame.left + _INDENT, frame.right - _INDENT - width
-        steps = int((right - left) // _STEP) if frame.scope else 0
-        places = [left, right, *(left + step * _STEP for step in range(1, steps))]
-        free = (x for x in places if not passing.meet(x - 3, x + width + 3, base))
-        x = next(free, left)
-        yield Ground(frame, picture.parts[frame.band], Text(line, (x, base)))
-
-
-class _Passing:
-    """The positions of arrows at the heights of titles.
-
-    Rows are as high as a title.  A bundle of vertical arrows counts as one vertical line; other
-    arrows are represented by points.
-    """
-
-    def __init__(self, curves: Iterable[Sequence[Point]], bases: Iterable[float]) -> None:
-        self._points: dict[int, list[float]] = {row: [] for base in bases for row in _rows(base)}
-        lines: dict[float, Point] = {}
-        seen: set[tuple[Point, ...]] = set()  # by bundle of arrows
-        for curve in curves if self._points else ():
-            for first in range(0, len(curve) - 1, 3):
-                piece = tuple(curve[first : first + 4])
-                if piece in seen:
-                    continue
-                seen.add(piece)
-                (x, top), (end, bottom) = piece[0], piece[-1]
-                low, high = min(top, bottom), max(top, bottom)
-                if x == end == piece[1][0]:
-                    found = lines.get(x, (low, high))
-                    lines[x] = min(low, found[0]), max(high, found[1])
-                else:
-                    self._add(piece)
-        self._lines = sorted(lines.items())
-
-    def _add(self, piece: Sequence[Point]) -> None:
-        ys = [y for _, y in piece]
-        rows = range(int(min(ys) // _SCOPE_TITLE), int(max(ys) // _SCOPE_TITLE) + 1)
-        if not self._points.keys().isdisjoint(rows):
-            for x, y in along(piece, _STEP):
-                row = int(y // _SCOPE_TITLE)
-                if row in self._points:
-                    self._points[row].append(x)
-
-    def meet(self, left: float, right: float, base: float) -> bool:
-        """Return whether an arrow runs between two places at the height of a title."""
-        first = bisect_left(self._lines, (left, (-math.inf, -math.inf)))
-        last = bisect_left(self._lines, (right, (-math.inf, -math.inf)))
-        return any(
-            low < base and high > base - _SCOPE_TITLE for _, (low, high) in self._lines[first:last]
-        ) or any(left < x < right for row in _rows(base) for x in self._points.get(row, ()))
-
-
-def _rows(base: float) -> Iterable[int]:
-    """Return the rows that a title overlaps."""
-    return range(int((base - _SCOPE_TITLE) // _SCOPE_TITLE), int(base // _SCOPE_TITLE) + 1)
 
 
 # Legend

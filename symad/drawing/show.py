@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from symad.errors import GraphTypeError
@@ -24,6 +25,7 @@ def draw(
     repairs: bool = False,
     limit: int = 200,
     engine: Engine = "symad",
+    fold: bool | Node | Iterable[Node] | None = None,
 ) -> Drawing:
     """Draw the graph of ``nodes``: the forward graph, and its derivatives beside it.
 
@@ -39,6 +41,10 @@ def draw(
         A graph with more nodes is folded, by scope where it has scopes; the picture notes it.
     engine : {"symad", "dot"}
         The layout engine: symad, the same everywhere, or Graphviz, if installed.
+    fold : bool, Node or iterable of Node, optional
+        The loops, branches and maps to draw as one node: all (``True``), none (``False``), or those
+        that the given nodes are results of.  By default the large ones; the others are frames
+        around their steps.
 
     Returns
     -------
@@ -70,7 +76,9 @@ def draw(
     outputs = _outputs(nodes)
     values = None if feed is None else node_values(outputs, feed)
     seen = nodes if isinstance(nodes, Graph) else outputs
-    return Drawing(View(seen, values, repairs), limit, engine=engine)
+    folded = fold if fold is None or isinstance(fold, bool) else _loops(fold)
+    view = View(seen, values, repairs, opened=folded is not True)
+    return Drawing(view, limit, engine=engine, fold=folded)
 
 
 def to_networkx(nodes: Any, *, with_nodes: bool = False) -> Any:
@@ -111,6 +119,12 @@ def to_networkx(nodes: Any, *, with_nodes: bool = False) -> Any:
 
     seen = nodes if isinstance(nodes, Graph) else _outputs(nodes)
     return networkx_export.to_networkx(View(seen, repairs=True), with_nodes)
+
+
+def _loops(nodes: Node | Iterable[Node]) -> set[Node]:
+    """Return the nodes, and the loops that they are results of."""
+    found = {nodes} if isinstance(nodes, Node) else set(leaves(nodes))
+    return found | {source for node in found for source in node.inputs[:1]}
 
 
 def _outputs(nodes: Any) -> list[Node]:

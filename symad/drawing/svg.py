@@ -7,10 +7,11 @@ from typing import Protocol
 from xml.sax.saxutils import escape
 
 from symad.drawing.edge_notes import PlacedNote
+from symad.drawing.frame_titles import Ground, Text
 from symad.drawing.layout.curves import Point
 from symad.drawing.outlines import number, outline, points, rectangle
 from symad.drawing.picture import BIG, TextLine
-from symad.drawing.placed_picture import Figure, Ground, PlacedPicture, Shaft, Text
+from symad.drawing.placed_picture import Figure, PlacedPicture, Shaft
 from symad.drawing.style import FONT, INK, hue_class, hue_of
 
 _DASHES = {"dashed": "5,3", "dotted": "1.5,3"}
@@ -211,7 +212,10 @@ class _Classes:
     def figure(self, figure: Figure) -> tuple[str, str]:
         shape = figure.shape
         kind = shape.kind.name.lower() + (" asked" if shape.requested else "")
-        return f' id="{shape.box.id}" class="node {hue_class(shape.box.part)} {kind} unseen"', ""
+        return (
+            f' id="{shape.box.id}" class="node {hue_class(shape.box.own_part)} {kind} unseen"',
+            "",
+        )
 
     def note(self, note: PlacedNote) -> tuple[str, str]:
         return f' class="badge unseen" data-k="b-{note.arrow.id}"', ""

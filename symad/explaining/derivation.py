@@ -88,13 +88,13 @@ class Derivations:
     def __init__(self, spelled: Spelled) -> None:
         self._spelled = spelled
         self._view, self._labels = spelled.view, spelled.labels
-        self._order = {node: i for i, node in enumerate(self._view.nodes)}
+        self._order = {node: i for i, node in enumerate(self._view.everything)}
         self._numbered = {number: node for node, number in self._labels.numbers.items()}
         self._told: set[Node] = set()  # steps inside rules that already have a line
         self._known = {symbol for symbols in self._labels.symbols.values() for symbol in symbols}
         self._found: dict[_Key, _Extension] = {}
         # In the order of the lines: a step of a rule goes with the first edge that uses it.
-        for node in sorted(self._view.nodes, key=self._turn):
+        for node in sorted(self._view.everything, key=self._turn):
             self._add(node)
 
     def sections(self, generation: int) -> list[Section]:

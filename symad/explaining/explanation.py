@@ -8,7 +8,6 @@ from typing import Any
 from symad.errors import GradientError
 from symad.explaining.compilation import Compilation
 from symad.explaining.derivation import Derivations, forward_section
-from symad.explaining.maps import opened
 from symad.explaining.names import Spelled
 from symad.graph.node import Node
 from symad.notation.view import View
@@ -51,9 +50,7 @@ def explain_nodes(
     # Includes the differentiated nodes, even if the derivatives do not use them.
     outside = View([*nodes, *made]).related
     values = None if feed is None else node_values(outside, feed)
-    inside, elements = opened(outside)
-    everything = View([*outside, *inside]).related
-    spelled = Spelled(View(everything, values), elements, set(everything).difference(outside))
+    spelled = Spelled(View(outside, values, opened=True))
     derivations = Derivations(spelled)
     sections: list[Section] = []
     for generation in range(max(spelled.labels.generations.values()) + 1):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from symad.graph.node import Node, Variable
 from symad.graph.provenance import EXPRESSION, Role, RoleKind
+from symad.notation.bodies import Port
 from symad.notation.escape import visible
 from symad.notation.formulas import Formulas
 from symad.notation.labels import Labels, Symbol
@@ -24,10 +25,6 @@ class Spelled:
     Parameters
     ----------
     view : View
-    elements : collection of Node
-        Nodes inside maps that represent the elements of a mapped sequence.
-    inside : collection of Node
-        The nodes in the bodies of maps.
 
     Attributes
     ----------
@@ -38,12 +35,9 @@ class Spelled:
         From each auxiliary step to its symbol: t1, t2, ...
     """
 
-    def __init__(
-        self, view: View, elements: Collection[Node] = (), inside: Collection[Node] = ()
-    ) -> None:
+    def __init__(self, view: View) -> None:
         self.view = view
-        self._elements = elements
-        self.labels = Labels(view, inside)
+        self.labels = Labels(view)
         self.formulas = Formulas(view, self.labels)
         self.auxiliary = self.formulas.auxiliary
         self._latex = Formulas(view, self.labels, latex=True, named=self.auxiliary)
@@ -88,8 +82,19 @@ class Spelled:
             return _shortened([self.name(source) for source in node.inputs])
         if node in self.formulas.right_sides:
             return Maths(self.formulas.right_sides[node], self._latex.right_sides[node])
-        of = Maths(visible(node.label), latex_name(node.label))
-        return Maths(f"{of.text}[i]", f"{of.latex}[i]") if node in self._elements else of
+        port = self.view.bodies.ports.get(node)
+        if port is not None:
+            return self._represented(port)
+        return Maths(visible(node.label), latex_name(node.label))
+
+    def _represented(self, port: Port) -> Maths:
+        """Return what an input of a body is, without names of later derivatives."""
+        if port.is_carry:
+            return Maths("carry", r"\text{carry}")
+        if self.labels.generations.get(port.outer):
+            return Maths("element", r"\text{element}")
+        of = self.name(port.outer) if port.outer.op is not None else self.right_side(port.outer)
+        return Maths(f"{of.text}[i]", f"{of.latex}[i]") if port.is_element else of
 
 
 def derivative_of(of: Maths, by: Maths) -> Maths:

@@ -8,6 +8,7 @@ from operator import attrgetter
 from symad.graph.formula import PRODUCT, Term, format_term
 from symad.graph.node import Constant, Node
 from symad.graph.provenance import RoleKind
+from symad.notation.bodies import is_loop
 from symad.notation.labels import Labels, Symbol, unused_steps
 from symad.notation.latex_escape import latex_name, latex_number
 from symad.notation.symbols import LATEX_SYMBOLS, SYMBOLS
@@ -79,7 +80,7 @@ class Formulas:
         self.right_sides: dict[Node, Term] = {}
         self.steps = unused_steps(view.related)
         self._names: dict[Node, Term] = {}
-        for node in view.nodes:
+        for node in view.everything:
             self._add(node)
 
     def name(self, node: Node) -> Term:
@@ -106,7 +107,7 @@ class Formulas:
 
     def _is_named(self, node: Node) -> bool:
         if self._named is None:
-            return len(self.right_sides[node]) > _LONGEST_STEP
+            return len(self.right_sides[node]) > _LONGEST_STEP or is_loop(node)
         return node in self._named
 
     def _constant(self, node: Constant) -> Term:

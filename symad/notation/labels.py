@@ -11,7 +11,7 @@ computed from derivatives get the numbers after those.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -106,8 +106,7 @@ class Labels:
     Parameters
     ----------
     view : View
-    inside : collection of Node
-        The nodes in the bodies of loops, which get the last numbers.
+        The nodes in its bodies get the last numbers, body by body.
 
     Attributes
     ----------
@@ -131,16 +130,18 @@ class Labels:
     ['1 x', '2 exp', '3 multiply']
     """
 
-    def __init__(self, view: View, inside: Collection[Node] = ()) -> None:
+    def __init__(self, view: View) -> None:
         self._view = view
-        self._shown = set(view.nodes)
+        self._shown = set(view.everything)
         self.generations = _generations(view.related)
         self.forward: list[Node] = []
         self.numbers: dict[Node, int] = {}
         self.symbols: dict[Node, tuple[Symbol, ...]] = {}
         seen = [node for node in view.related if node not in view.through]
+        inside = set(view.inside)
         outside = [node for node in seen if node not in inside]
-        for nodes in (outside, seen):
+        bodies = ([n for n in nodes if n in inside] for nodes in view.bodies.nodes())
+        for nodes in (outside, *bodies, seen):
             for _, numbered, _ in self._by_generation(nodes):
                 self._number(numbered)
         for derived, numbered, written in self._by_generation(seen):

@@ -57,6 +57,7 @@ class Kind(StrEnum):
     VARIABLE = "variable"
     PARAMETER = "parameter"
     CONSTANT = "constant"
+    PORT = "input of a loop's body"
     OPERATION = "operation"
     SEED = "seed"
     PARTIAL = "partial adjoint"

@@ -16,6 +16,7 @@ from symad.graph.graph import Graph, Lineage
 from symad.graph.node import Node
 from symad.graph.provenance import RoleKind
 from symad.graph.traverse import topological_order
+from symad.notation.bodies import Bodies
 from symad.ops.adjoint import ShapeRepair
 from symad.types import TensorType, UnknownShape
 
@@ -60,6 +61,8 @@ class View:
     heirs : mapping from Node to Node, optional
         The heirs in a graph made by passes from this one: a repair that is missing there does
         nothing.
+    opened : bool
+        Whether to look into bodies.
 
     Attributes
     ----------
@@ -71,8 +74,14 @@ class View:
     related : list of Node
         The same together with all nodes that roles refer to, such as the output whose seed is a
         constant, and all shape repairs.
+    bodies : Bodies
+        Those that are looked into.
+    inside : list of Node
+        The nodes in the bodies, and those that their roles refer to, without skipped ones; they are
+        not among ``nodes``.
     through : dict
-        From each shape repair that is looked through to the node behind it.
+        From each node that is looked through to the node behind it: shape repairs, and inputs of
+        bodies that only stand for other nodes.
     values : mapping from Node to value
         Empty without a feed.
     """
@@ -83,6 +92,7 @@ class View:
         values: Values | None = None,
         repairs: bool = False,
         heirs: Mapping[Node, Node] | None = None,
+        opened: bool = False,
     ) -> None:
         self.outputs = tuple(dict.fromkeys(seen.outputs if isinstance(seen, Graph) else seen))
         self.values: Values = values or {}
@@ -91,14 +101,37 @@ class View:
         self.lineage: Lineage | None = None if made is None else made.lineage
         reached = topological_order(self.outputs) if made is None else list(made.nodes)
         self.related = _related(self.outputs, reached)
+        self.bodies = Bodies(reached if opened else ())
+        inside = self._look_inside()
         if not repairs and made is None:
             for node in self.related:
                 if _does_nothing(node, self.values, self.through, heirs or {}):
                     source = node.inputs[0]
                     self.through[node] = self.through.get(source, source)
+        for own, behind in self.bodies.same.items():
+            self.through[own] = self.through.get(behind, behind)
+        self.inside = [node for node in inside if node not in self.through]
         self.nodes = [node for node in reached if node not in self.through]
         known = set(self.nodes)
         self.nodes += [n for n in map(self.behind, self.outputs) if n not in known]
+
+    def _look_inside(self) -> list[Node]:
+        """Add the nodes in bodies to the related ones, and return them."""
+        if not self.bodies.graphs:
+            return []
+        known = set(self.related)
+        outputs = tuple(node for body in self.bodies.graphs for node in body.outputs)
+        within = dict.fromkeys(node for nodes in self.bodies.nodes() for node in nodes)
+        leaves_first = sorted(within, key=lambda node: node.op is not None)
+        found = dict.fromkeys((*leaves_first, *_related(outputs, list(within))))
+        inside = [node for node in found if node not in known]
+        self.related += inside
+        return inside
+
+    @property
+    def everything(self) -> list[Node]:
+        """The shown nodes and those in bodies, inputs before users."""
+        return [*self.nodes, *self.inside]
 
     def behind(self, node: Node) -> Node:
         """Return the node that is shown in place of ``node``."""
@@ -107,10 +140,11 @@ class View:
     def sources(self, node: Node) -> list[Source]:
         """Return the inputs of ``node`` as shown."""
         reads = node.op.reads if node.op is not None else None
-        return [
-            Source(self.behind(source), slot, source in self.through, not (reads and reads(slot)))
-            for slot, source in enumerate(node.inputs)
-        ]
+        found = []
+        for slot, source in enumerate(node.inputs):
+            repaired = source in self.through and source.op is not None
+            found.append(Source(self.behind(source), slot, repaired, not (reads and reads(slot))))
+        return found
 
 
 def _related(outputs: tuple[Node, ...], reached: list[Node]) -> list[Node]:

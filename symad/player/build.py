@@ -77,7 +77,9 @@ class PageBuilder:
         self._outputs = [y, *dict.fromkeys(results)]
         everything = [*self._outputs, *record.adjoints.values(), *record.partials.values()]
         self._glyphs = Glyphs()
-        self._graph = PlayedGraph(View(everything, values), self._outputs, limit, self._glyphs)
+        self._graph = PlayedGraph(
+            View(everything, values, opened=True), self._outputs, limit, self._glyphs
+        )
         self._values: Values = values or {}
         hue = hue_class(Part(record.generation, "adjoint"))
         title = visible(_title(y, str), _LONGEST_TITLE)

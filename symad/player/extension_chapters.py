@@ -73,7 +73,7 @@ class ExtensionChapters:
                 if alone
                 else f"{graph.glyphs.text(box.title)}: {len(box.nodes):,} nodes.",
                 [self._defined(node)] if alone and not isinstance(node, Constant) else (),
-                show=[box.id, *dict.fromkeys(edges)],
+                show=[box.id, *dict.fromkeys(edges), *graph.within(node)],
                 now=[box.id],
                 use=graph.uses(node) if alone else (),
                 clear=place == 0,
@@ -245,7 +245,7 @@ class ExtensionChapters:
         for node in nodes:
             sources = [source.node for source in graph.view.sources(node)]
             ids += [graph.ids[source] for source in sources if isinstance(source, Constant)]
-            ids += [graph.ids[node], *graph.edges_into(node)]
+            ids += [graph.ids[node], *graph.edges_into(node), *graph.within(node)]
         return list(dict.fromkeys(ids))
 
     def _extended_by_box(self) -> Iterator[StoryStep]:

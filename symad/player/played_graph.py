@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from symad.drawing.compose import compose
-from symad.drawing.fold import Box, make_boxes
+from symad.drawing.fold import Box, Piece
+from symad.drawing.levels import Level, make_levels, nested
 from symad.drawing.picture import MIDDLE, Picture, TextLine
 from symad.graph.formula import format_term
 from symad.graph.node import Constant, Node, Variable
@@ -53,10 +54,12 @@ class PlayedGraph:
         self.view = view
         self.glyphs = glyphs
         self.labels = Labels(view)
-        self.boxes, self.note = make_boxes(view, self.labels, limit)
-        self.box_of = {node: box for box in self.boxes for node in box.nodes}
-        self.ids = {node: box.id for node, box in self.box_of.items()}
-        alone = [box.node for box in self.boxes if box.node is not None]
+        levels, self.note = make_levels(view, self.labels, limit)
+        self.boxes = list(nested(levels))
+        self.box_of = levels[0].box_of
+        self.ids = {node: box.id for level in levels for node, box in level.box_of.items()}
+        self.ids |= {node: box.id for node, box in self.box_of.items()}
+        alone = [box.node for box in levels[0].boxes if box.node is not None]
         self.places = {node: place for place, node in enumerate(alone)}
         self._targets = {
             symbol: self.ids[node]
@@ -70,8 +73,9 @@ class PlayedGraph:
             glyphs.aim(self.spell(symbol), self.ids[node])
         self._partials = self._all_partials()
         requested = set(map(view.behind, asked))
-        picture = compose(view, self.labels, self.boxes, self, requested=requested)
+        picture = compose(view, self.labels, levels, self, requested=requested)
         self.picture: Picture = replace(picture, legend=())
+        self._within = self._all_within(levels)
 
     @property
     def is_folded(self) -> bool:
@@ -129,6 +133,36 @@ class PlayedGraph:
         edges = (self.edge_into(node, source.slot) for source in self.view.sources(node))
         return [edge for edge in edges if edge]
 
+    def within(self, node: Node) -> list[str]:
+        """Return the ids of all that is inside the frame of a loop that is drawn open."""
+        return self._within.get(node, [])
+
+    def _all_within(self, levels: Sequence[Level]) -> dict[Node, list[str]]:
+        found: dict[Node, list[str]] = {}
+        for level in reversed(levels[1:]):  # inner before outer ones
+            assert level.owner is not None and level.around is not None
+            ids = {box.id for box in level.boxes}
+            own = level.around.box_of[level.owner].id
+            arrows = [
+                arrow.id
+                for arrow in self.picture.arrows
+                if arrow.target.id in ids or arrow.target.id == own and arrow.source.id in ids
+            ]
+            deeper = [key for node in level.box_of for key in found.get(node, ())]
+            badges = map(self._badge, level.box_of)
+            found[level.owner] = list(
+                dict.fromkeys([*ids, *arrows, *deeper, *filter(None, badges)])
+            )
+        return found
+
+    def _badge(self, node: Node) -> str:
+        """Return the id of the badge that a partial adjoint has on the arrow of its edge."""
+        role = node.role
+        if role is None or role.consumer is None or role.slot is None:
+            return ""
+        edge = self.edge_into(self.view.behind(role.consumer), role.slot)
+        return f"b-{edge}" if edge else ""
+
     def uses(self, node: Node) -> list[str]:
         """Return the ids of the inputs of a node, and of the arrows from them."""
         inputs = [self.ids[source.node] for source in self.view.sources(node)]
@@ -155,9 +189,11 @@ class PlayedGraph:
             yield TextLine(f"{len(box.nodes):,} nodes", MIDDLE)
             return
         symbols = " = ".join(map(self.spell, self.labels.symbols.get(node, ())))
-        if symbols:
-            yield glyphs.symbol_line(symbols)
-        if isinstance(node, Variable):
+        if symbols or (box.pieces and node in self.formulas.auxiliary):
+            yield glyphs.symbol_line(symbols or self.name(node))
+        if box.pieces:
+            yield from glyphs.formula_lines(", ".join(map(self._piece, box.pieces)))
+        elif isinstance(node, Variable):
             yield glyphs.line(glyphs.text(node.label, _LONGEST_NAME))
         elif isinstance(node, Constant):
             text = node.name or format_value(node.value)
@@ -171,6 +207,11 @@ class PlayedGraph:
             text = glyphs.value(place) if is_number(value) else summarise(value)
             yield glyphs.line(text, bold=True, key=f"{box.id}v", value=place)
 
+    def _piece(self, piece: Piece) -> str:
+        word, node = piece
+        text = self.glyphs.text(word, _LONGEST_NAME) if word else ""
+        return text if node is None else f"{text} {self.name(node)}".strip()
+
     def _formula(self, node: Node, kind: Kind) -> str:
         if len(node.inputs) > _MOST_TERMS:
             what = "sum" if kind is Kind.SUM or node.op is None else node.op.name
@@ -180,6 +221,9 @@ class PlayedGraph:
     def tip(self, box: Box, kind: Kind, lines: Sequence[TextLine]) -> str:
         """Return the kind of a box and its lines, except for the value."""
         return tip_of(kind, lines)
+
+    def saved(self, piece: Piece) -> None:
+        """Return ``None``: the frame of the derivative shows what was saved."""
 
     def edge_note(self, node: Node, source: Source) -> TextLine | None:
         """Return the partial adjoint that belongs to an arrow of the forward graph."""

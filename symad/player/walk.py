@@ -30,7 +30,7 @@ class GradientWalk:
         self.graph = graph
         self.record = record
         self.results = results
-        self.forward = [n for n in graph.labels.forward if n in graph.ids and n.role is None]
+        self.forward = [n for n in graph.labels.forward if n in graph.box_of and n.role is None]
         self.forward += [n for n in graph.view.nodes if n.role is not None and self.is_old(n)]
         self._made: dict[tuple[Node, Node, int], list[Node]] = {}
         for node in graph.view.nodes:

@@ -19,12 +19,12 @@ import symad as sm
 from symad.drawing import outlines, placed_picture, render
 from symad.drawing.compose import compose
 from symad.drawing.dot import to_dot
-from symad.drawing.fold import make_boxes
 from symad.drawing.layout import Diagram, DiagramLayout, Item, Link, Spacing, lay_out
 from symad.drawing.layout.curves import Knot, along, between, smooth, tangents
 from symad.drawing.layout.layer_order import Element, order
 from symad.drawing.layout.layered import arrange
 from symad.drawing.layout.ranks import ranks
+from symad.drawing.levels import make_levels
 from symad.drawing.metrics import text_width
 from symad.drawing.node_text import NodeText
 from symad.drawing.outlines import meeting, size_around
@@ -50,8 +50,8 @@ def no_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
 def picture_of(nodes: Any, limit: int = 200) -> Picture:
     view = View(nodes)
     labels = Labels(view)
-    boxes, note = make_boxes(view, labels, limit)
-    return compose(view, labels, boxes, NodeText(view, labels), (note,) if note else ())
+    levels, note = make_levels(view, labels, limit)
+    return compose(view, labels, levels, NodeText(view, labels), (note,) if note else ())
 
 
 # Layers
@@ -207,7 +207,7 @@ def diagram_of(picture: Picture) -> Diagram:
 def drawn(name: str) -> tuple[Picture, Diagram, DiagramLayout, PlacedPicture]:
     """Return a picture of the corpus in all stages."""
     nodes, feed = pictures.CASES[name]()
-    picture = sm.draw(nodes, feed, limit=1000)._picture
+    picture = sm.draw(nodes, feed, limit=1000, fold=False)._picture
     diagram = diagram_of(picture)
     return picture, diagram, lay_out(diagram), place_picture(picture)
 

@@ -341,7 +341,7 @@ def test_a_jacobian_is_a_pullback_inside_a_map() -> None:
     assert "v̄1→2 = v̄2·∂v2/∂v1 = v̄2·cos v1 rule of sin" in lines
     forward = formulas(explanation, "The forward graph")
     # What is inside the map comes last: outside, numbers are those of pictures.
-    assert forward[3] == "v4 = unit_vectors v3" and forward[4] == "v7 = unit_vectors[i]"
+    assert forward[3] == "v4 = unit_vectors v3" and forward[4] == "v7 = v4[i]"
     assert forward[5] == "v8 = reshape_like(v7, v3)"
     made = formulas(explanation, "What was computed from these derivatives")
     assert made[0].startswith("v5 = map(") and made[1] == "v6 = reshape_outer(v5, v3, v1)"

@@ -251,6 +251,94 @@ def repairs() -> Case:
     return [y, *sm.gradients(y, [x, b])], {x: np.ones((2, 2)), b: np.array([3.0, 4.0])}
 
 
+def recurrence() -> Case:
+    x, w = sm.Variable("x", ("time", 3)), sm.Variable("W", (3, 3))
+
+    def step(h: sm.Node, element: sm.Node) -> tuple[sm.Node, sm.Node]:
+        h = sm.tanh(w @ h + element)
+        return h, sm.sum(h)
+
+    h, _ = sm.scan(step, np.zeros(3), x)
+    loss = sm.sum(h * h)
+    return [loss, sm.gradients(loss, w)], {x: np.ones((4, 3)), w: np.eye(3)}
+
+
+def newton() -> Case:
+    """A loop whose number of steps is not known."""
+    a = sm.Variable("a", ())
+    root = sm.while_loop(
+        lambda r: sm.abs(r * r - a) > 1e-12 * a, lambda r: (r + a / r) / 2, 1.0, max_steps=50
+    )
+    return [root, sm.gradients(root, a)], None
+
+
+def condition() -> Case:
+    s = sm.Variable("s", ())
+    y = sm.cond(s > 0, lambda: sm.sqrt(s), lambda: 0.0 * s) * s
+    return [y, sm.gradients(y, s)], None
+
+
+def branches() -> Case:
+    """With several results, in a scope and with scopes inside."""
+    k, x, w = sm.Variable("k", (), "int64"), sm.Variable("x", (2,)), sm.Variable("w", (2,))
+
+    def scoped(x: sm.Node) -> Any:
+        with sm.scope("inner"):
+            return sm.sin(x * w), sm.exp(x)
+
+    with sm.scope("choice"):
+        y, z = sm.switch(k, [scoped, lambda x: (x, x * x), lambda x: (w, x)], x)
+    loss = sm.sum(y * z)
+    return [loss, *sm.gradients(loss, [x, w])], None
+
+
+def nested_loops() -> Case:
+    m, factor = sm.Variable("M", (4, 5)), sm.Variable("factor", ())
+
+    def inner(c: sm.Node, e: sm.Node) -> tuple[sm.Node, None]:
+        return sm.sin(c * factor) + e, None
+
+    total, _ = sm.scan(lambda c, row: (sm.scan(inner, c, row)[0], None), 0.0, m)
+    return [total, *sm.gradients(total, [m, factor])], None
+
+
+def cell() -> Case:
+    """A step of an LSTM with its gradient: too many nodes to be drawn open unless asked."""
+    x, w, b = sm.Variable("x", (100, 3)), sm.Variable("W", (16, 7)), sm.Variable("b", (16,))
+
+    def step(state: Any, element: sm.Node) -> Any:
+        h, c = state
+        z = w @ sm.concat([element, h]) + b
+        i, f, o = (sm.sigmoid(z[k : k + 4]) for k in (0, 4, 8))
+        c = f * c + i * sm.tanh(z[12:])
+        h = o * sm.tanh(c)
+        return (h, c), h
+
+    (h, _), _ = sm.scan(step, (np.zeros(4), np.zeros(4)), x)
+    loss = sm.sum(h * h)
+    return [loss, *sm.gradients(loss, [w, b])], None
+
+
+def second_derivative_of_a_loop() -> Case:
+    x = sm.Variable("x", ())
+    y, _ = sm.scan(lambda c, _: (sm.sin(c) * x, None), x, length=3)
+    first = sm.gradients(y, x)
+    return [y, first, sm.gradients(first, x)], None
+
+
+def tangent_of_a_loop() -> Case:
+    x = sm.Variable("x", ())
+    y = sm.while_loop(lambda c: c < 3, lambda c: c * x, x)
+    return [y, sm.tangents(y, [x], [1.0])[y]], None
+
+
+def hessian() -> Case:
+    """Maps of derivatives over unit vectors."""
+    x = sm.Variable("x", (3,))
+    y = sm.sum(sm.sin(x) * x)
+    return [y, sm.hessian(y, x)], None
+
+
 CASES: dict[str, Callable[[], Case]] = {
     case.__name__: case
     for case in (
@@ -258,6 +346,7 @@ CASES: dict[str, Callable[[], Case]] = {
         squared_loss, attention, layer_norm, structure, second_derivative, second_of_two,
         third_derivative, hessian_vector, tangent, both_modes, residual_scopes, wide, deep, ladder,
         random_large, random_sum, random_in_scopes, long_names, weird_names, mapped, choices,
-        repairs,
+        repairs, recurrence, newton, condition, branches, nested_loops, cell,
+        second_derivative_of_a_loop, tangent_of_a_loop, hessian,
     )
 }  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from symad.drawing.layout.layer_order import Ordering
+from symad.drawing.layout.layer_order import Ordering, Scope
 from symad.drawing.layout.positions import Places
 from symad.drawing.layout.spacing import Spacing
 
@@ -22,7 +22,7 @@ class LayoutFrame:
     """A rectangle around a band or a scope, with its title at the top left."""
 
     band: int
-    scope: tuple[str, ...]
+    scope: Scope
     left: float
     top: float
     right: float
@@ -38,7 +38,7 @@ class Heights:
     places : Places
     heights : sequence of float
         The heights of the nodes.
-    titles : dict from (int, tuple of str) to float
+    titles : dict from (int, Scope) to float
         The height of the title of each frame, a band and a scope.
     spacing : Spacing
 
@@ -50,7 +50,7 @@ class Heights:
 
     def __init__(
         self, ordering: Ordering, places: Places, heights: Sequence[float],
-        titles: Mapping[tuple[int, tuple[str, ...]], float], spacing: Spacing,
+        titles: Mapping[tuple[int, Scope], float], spacing: Spacing,
     ) -> None:  # fmt: skip
         self._ordering = ordering
         self._places = places

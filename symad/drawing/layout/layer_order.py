@@ -8,11 +8,14 @@ same order in every layer.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from symad.drawing.layout.spacing import Spacing
+
+Scope = tuple[Hashable, ...]
+"""The frames around an item, from the outermost."""
 
 Chain = tuple[int, ...]
 """The frames around an element, from the outermost, by number."""
@@ -34,14 +37,14 @@ class Element:
     Attributes
     ----------
     layer, band : int
-    scope : tuple of str
+    scope : Scope
     width : float
         0 for a bend.
     """
 
     layer: int
     band: int
-    scope: tuple[str, ...]
+    scope: Scope
     width: float = 0.0
 
 
@@ -55,7 +58,7 @@ class Ordering:
         Nodes first, then bends, then placeholders that keep a frame's place in a layer.
     chains : list of tuple of int
         For each element, the frames around it; the first is that of its lane.
-    frames : list of (int, tuple of str)
+    frames : list of (int, Scope)
         Lane and scope of each frame.  Lane 2b is band b; lane 2b - 1 is the channel on its left,
         for arrows from other bands.
     paths : list of list of int
@@ -68,7 +71,7 @@ class Ordering:
 
     elements: list[Element]
     chains: list[Chain] = field(default_factory=list)
-    frames: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    frames: list[tuple[int, Scope]] = field(default_factory=list)
     paths: list[list[int]] = field(default_factory=list)
     layers: list[list[int]] = field(default_factory=list)
     segments: list[tuple[int, int]] = field(default_factory=list)
@@ -104,9 +107,9 @@ class _Bender:
 
     def __init__(self, elements: Sequence[Element], links: Iterable[tuple[int, int]]) -> None:
         self.ordering = Ordering(list(elements))
-        self._frames: dict[tuple[int, tuple[str, ...]], int] = {}
+        self._frames: dict[tuple[int, Scope], int] = {}
         self._bends: dict[tuple[int, Chain, int], int] = {}  # by common end, frames, layer
-        self._spans: dict[tuple[int, tuple[str, ...]], tuple[int, int]] = {}  # in layers
+        self._spans: dict[tuple[int, Scope], tuple[int, int]] = {}  # in layers
         for element in elements:
             self.ordering.chains.append(self._chain(2 * element.band, element.scope))
             self._stretch(element)
@@ -134,7 +137,7 @@ class _Bender:
         pairs = ((a, b) if layer_of[a] < layer_of[b] else (b, a) for a, b in steps)
         return list(dict.fromkeys((a, b) for a, b in pairs if layer_of[a] != layer_of[b]))
 
-    def _chain(self, lane: int, scope: tuple[str, ...]) -> Chain:
+    def _chain(self, lane: int, scope: Scope) -> Chain:
         """Return the numbers of the frames around the elements of a scope."""
         outer = (scope[:depth] for depth in range(len(scope) + 1))
         return tuple(self._frames.setdefault((lane, s), len(self._frames)) for s in outer)
@@ -160,7 +163,7 @@ class _Bender:
             self._bends[key] = self._add(Element(layer, -1, scope), chain)
         return self._bends[key]
 
-    def _scope_in(self, layer: int, start: Element, end: Element) -> tuple[str, ...]:
+    def _scope_in(self, layer: int, start: Element, end: Element) -> Scope:
         """Return the innermost scope of one end of an arrow that extends to a layer.
 
         Arrows therefore enter a frame at its top or its bottom, not at a side.
@@ -176,7 +179,7 @@ class _Bender:
                 return scope[:inner]
         return start.scope[:depth]
 
-    def _reaches(self, scope: tuple[str, ...], band: int, layer: int) -> bool:
+    def _reaches(self, scope: Scope, band: int, layer: int) -> bool:
         first, last = self._spans[band, scope]
         return first <= layer <= last
 

@@ -10,12 +10,12 @@ or to the same node share bends, so that they run in a bundle as far as possible
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from symad.drawing.layout.curves import Point
 from symad.drawing.layout.heights import Heights, LayoutFrame
-from symad.drawing.layout.layer_order import FEW, Element, Ordering, order
+from symad.drawing.layout.layer_order import FEW, Element, Ordering, Scope, order
 from symad.drawing.layout.positions import place
 from symad.drawing.layout.ranks import ranks
 from symad.drawing.layout.routes import Router
@@ -35,7 +35,7 @@ class Item:
     id : str
     band : int
         Bands are placed side by side.
-    scope : tuple of str
+    scope : Scope
         The frames around it, from the outermost.
     size : (float, float)
         Width and height.
@@ -43,7 +43,7 @@ class Item:
 
     id: str
     band: int
-    scope: tuple[str, ...]
+    scope: Scope
     size: Point
 
 
@@ -82,14 +82,14 @@ class Diagram:
         Arrows from an item to itself are ignored.
     rows : list of list of str
         Ids of items at the same height.
-    titles : dict from (int, tuple of str) to (float, float)
+    titles : dict from (int, Scope) to (float, float)
         For each frame, a band and a scope, the size of its title.
     """
 
     items: Sequence[Item]
     links: Sequence[Link]
     rows: Sequence[Sequence[str]]
-    titles: dict[tuple[int, tuple[str, ...]], Point]
+    titles: dict[tuple[int, Scope], Point]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def arrange(diagram: Diagram, spacing: Spacing = Spacing.normal) -> Ordering:
     ranking = [(link, ends) for link, ends in zip(diagram.links, ends, strict=True) if link.ranks]
     below = [(head, tail) if link.rises else (tail, head) for link, (tail, head) in ranking]
     rows = [[place_of[name] for name in row] for row in diagram.rows]
-    frames: dict[tuple[int, str], list[int]] = {}  # the outermost in each band
+    frames: dict[tuple[int, Hashable], list[int]] = {}  # the outermost in each band
     for number, item in enumerate(diagram.items):
         if item.scope:
             frames.setdefault((item.band, item.scope[0]), []).append(number)

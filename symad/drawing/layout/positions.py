@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from symad.drawing.layout.layer_order import Ordering
+from symad.drawing.layout.layer_order import Ordering, Scope
 from symad.drawing.layout.network_simplex import shortest
 from symad.drawing.layout.spacing import Spacing
 
@@ -37,9 +37,7 @@ class Places:
     rights: list[float]
 
 
-def place(
-    ordering: Ordering, titles: dict[tuple[int, tuple[str, ...]], float], spacing: Spacing
-) -> Places:
+def place(ordering: Ordering, titles: dict[tuple[int, Scope], float], spacing: Spacing) -> Places:
     """Return the positions of an ordering; each frame has room for its title."""
     return _Placer(ordering, titles, spacing).places()
 
@@ -50,7 +48,7 @@ class _Placer:
     def __init__(
         self,
         ordering: Ordering,
-        titles: dict[tuple[int, tuple[str, ...]], float],
+        titles: dict[tuple[int, Scope], float],
         spacing: Spacing,
     ) -> None:
         self._ordering = ordering
@@ -124,7 +122,7 @@ class _Placer:
             return gaps.bends if lane % 2 or not self._half(other) else gaps.margin
         return gaps.nodes if self._half(a) and self._half(b) else gaps.bends
 
-    def _hold_frames_apart(self, titles: dict[tuple[int, tuple[str, ...]], float]) -> None:
+    def _hold_frames_apart(self, titles: dict[tuple[int, Scope], float]) -> None:
         """Give frames room for their titles, and place lanes side by side."""
         lanes: dict[int, int] = {}
         for frame, (lane, scope) in enumerate(self._ordering.frames):
