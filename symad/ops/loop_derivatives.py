@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -74,6 +74,12 @@ class LoopBuilder:
         self.carries: dict[Node, Node] = {}
         self.elements: dict[Node, Node] = {}
         self.captured: dict[Node, Node] = {}
+        self._first: dict[Node, Callable[[Node], Node]] = {}
+
+    def carry(self, stand_in: Node, first: Callable[[Node], Node], like: Node) -> None:
+        """Add a carry while the body is traced; ``first(like)`` is made later, outside of it."""
+        self.carries[stand_in] = like
+        self._first[stand_in] = first
 
     def close(
         self,
@@ -87,6 +93,8 @@ class LoopBuilder:
         The carries before each step are outputs too, for the derivatives of this loop.  Elements
         and captured values that the body does not use are left out, except those in ``keep``.
         """
+        for stand_in, first in self._first.items():
+            self.carries[stand_in] = first(self.carries[stand_in])
         arguments = [*self.carries, *self.elements, *self.captured]
         graph, more = close_over([*new, *outputs, *self.carries], arguments, made)
         used = {*graph.nodes, *keep}
@@ -168,7 +176,8 @@ class Seeds:
                 new.append(where_of(found[k], like))
             elif where is not None:
                 self.conditions[k] = _truth_like(like)
-                builder.carries[self.conditions[k]] = everywhere(builder.carries[self.values[k]])
+                like = builder.carries[self.values[k]]
+                builder.carry(self.conditions[k], everywhere, like)
                 late.append(where)
         return [*new, *late]
 
@@ -256,7 +265,7 @@ class AdjointLoop:
                 is_truth = v is pair[1]
                 total = _truth_like(like) if is_truth else placeholder(like)
                 zero = nowhere if is_truth else zeros_like
-                self._builder.carries[total] = zero(self._inputs[k])
+                self._builder.carry(total, zero, self._inputs[k])
                 new.append(call("logical_or" if is_truth else "add", total, v))
             places.append(total)
         return places[0], places[1]

@@ -13,6 +13,7 @@ import pytest
 import symad as sm
 from symad.errors import EvaluationError, GraphTypeError, ShapeError, SymadError
 from symad.testing import check_gradients
+from tests.support.op_checks import KNOWLEDGE, declare
 
 Array = np.ndarray[Any, Any]
 BACKENDS = ("numpy", "native")
@@ -141,6 +142,28 @@ def test_a_loop_agrees_with_its_unrolled_graph(seed: int) -> None:
             np.testing.assert_allclose(
                 got, want, rtol=1e-9, atol=1e-10, err_msg=f"output {k}, {backend}"
             )
+
+
+@pytest.mark.parametrize("knowledge", KNOWLEDGE)
+def test_first_adjoints_of_a_loop_in_a_body_belong_to_that_body(knowledge: str) -> None:
+    arrays = np.array([1.0, 2.0, 3.0]), np.array([0.5, -1.0])
+    x, y = (declare(name, array, knowledge) for name, array in zip("xy", arrays, strict=True))
+
+    def step(c: sm.Node, e: sm.Node) -> Any:
+        return sm.where(e > 1, c * sm.sum(x) * e, e), c
+
+    rows = sm.map_over(lambda e: sm.scan(step, sm.zeros_like(x[0]), x)[1] * e, [y])
+    outputs = orders(sm.sum(rows), [x, y])
+    plain = [sm.Variable(name, array.shape) for name, array in zip("xy", arrays, strict=True)]
+    carry, total = sm.constant(0.0), sm.constant(0.0)
+    for k in range(3):
+        e = plain[0][k]
+        total = total + carry
+        carry = sm.where(e > 1, carry * sm.sum(plain[0]) * e, e)
+    want = sm.compile(plain, orders(total * sm.sum(plain[1]), plain), backend="numpy")(*arrays)
+    for backend in BACKENDS:
+        for a, b in zip(compiled([x, y], outputs, backend)(*arrays), want, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
 
 
 # Numbers of steps
