@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
@@ -85,6 +85,10 @@ class TensorType:
         axes is known.
     weak : bool
         Ignored in comparisons.
+    is_float : bool
+        Whether values of this type can have a derivative.
+    is_static : bool
+        Whether every dimension is a number.
     inferred : dict
         Results of type inference for inputs that are all of this type, by op.
 
@@ -98,9 +102,11 @@ class TensorType:
     dtype: np.dtype[Any]
     shape: Shape
     weak: bool
+    is_float: bool
+    is_static: bool
     inferred: dict[Any, Any]
 
-    __slots__ = ("dtype", "inferred", "shape", "weak")
+    __slots__ = ("dtype", "inferred", "is_float", "is_static", "shape", "weak")
 
     # One object serves all equal types, as far as _TYPES goes, so that comparing them is fast.
 
@@ -109,7 +115,8 @@ class TensorType:
         known: Any = _TYPES.get(key)
         if known is None:
             known = object.__new__(cls)
-            values: tuple[Any, ...] = (dtype, {}, shape, weak)
+            is_float = getattr(dtype, "kind", None) == "f"  # a pattern's dtype may be a wildcard
+            values: tuple[Any, ...] = (dtype, {}, is_float, _is_static(shape), shape, weak)
             for name, value in zip(cls.__slots__, values, strict=True):
                 object.__setattr__(known, name, value)
             if len(_TYPES) >= _MOST_TYPES:
@@ -137,16 +144,6 @@ class TensorType:
     def ndim(self) -> int | None:
         """The number of axes, or ``None`` where it is not known."""
         return None if isinstance(self.shape, UnknownShape) else len(self.shape)
-
-    @property
-    def is_float(self) -> bool:
-        """Whether values of this type can have a derivative."""
-        return self.dtype.kind == "f"
-
-    @property
-    def is_static(self) -> bool:
-        """Whether every dimension is a number."""
-        return _is_static(self.shape)
 
     @property
     def size(self) -> int:
@@ -198,6 +195,7 @@ class StructureType:
 
     kind: str
     fields: tuple[tuple[Any, Type | None], ...]
+    weak: ClassVar[bool] = False
 
     @property
     def keys(self) -> tuple[Any, ...]:
@@ -258,6 +256,7 @@ class SparseType:
     dtype: np.dtype[Any]
     shape: tuple[Dimension, Dimension]
     stored: Dimension
+    weak: ClassVar[bool] = False
 
     @property
     def ndim(self) -> int:

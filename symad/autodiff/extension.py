@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
 
 from symad.graph.node import Node
 
@@ -63,8 +64,11 @@ class Propagated(NamedTuple):
 
 Step = Visit | Summed | Propagated
 
+Partial: TypeAlias = tuple[int, Node, Node]
+"""The slot of an input that got a partial adjoint, and the product and the partial adjoint of
+:class:`Propagated`."""
 
-@dataclass(frozen=True, slots=True)
+
 class Extension:
     """The result of :func:`symad.extend`.
 
@@ -84,6 +88,9 @@ class Extension:
         The steps of the algorithm, in order.
     generation : int
         1 for a first derivative, 2 for the derivative of a graph that contains one, ...
+    visits : list of tuple
+        The visited nodes in order, each with its contributions, its adjoint, and a
+        :data:`Partial` for each input that got one.
 
     Examples
     --------
@@ -96,13 +103,31 @@ class Extension:
     ['Visit', 'Summed', 'Propagated', 'Propagated', 'Visit', 'Summed']
     """
 
-    outputs: tuple[Node, ...]
-    targets: tuple[Node, ...]
-    generation: int
-    seeds: dict[Node, Node] = field(default_factory=dict)
-    adjoints: dict[Node, Node] = field(default_factory=dict)
-    partials: dict[Edge, Node] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
+    def __init__(
+        self, outputs: tuple[Node, ...], targets: tuple[Node, ...], generation: int
+    ) -> None:
+        self.outputs, self.targets, self.generation = outputs, targets, generation
+        self.seeds: dict[Node, Node] = {}
+        self.adjoints: dict[Node, Node] = {}
+        self.visits: list[tuple[Node, Sequence[Node], Node, Sequence[Partial]]] = []
+
+    @cached_property
+    def partials(self) -> dict[Edge, Node]:
+        """The partial adjoint of each edge."""
+        steps = (step for step in self.steps if isinstance(step, Propagated))
+        return {step.edge: step.partial for step in steps}
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """The steps of the algorithm in order."""
+        return list(self._steps())
+
+    def _steps(self) -> Iterator[Step]:
+        for node, contributions, adjoint, partials in self.visits:
+            yield Visit(node, tuple(contributions))
+            yield Summed(node, adjoint)
+            for slot, product, partial in partials:
+                yield Propagated(Edge(node.inputs[slot], node, slot), product, partial)
 
     def __repr__(self) -> str:
         return (

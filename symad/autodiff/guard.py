@@ -156,14 +156,11 @@ class Guard:
 
     # Rules
 
-    def reverse(self, op: Op, slots: Sequence[int], adjoint: Node, out: Node) -> list[Ruled]:
-        """Return the partial adjoints of inputs of ``out``, before their shapes are repaired."""
-        if isinstance(op, WithBody):
-            return self._reverse_body(op, slots, adjoint, out)
-        return [self._reverse(op, slot, adjoint, out) for slot in slots]
-
-    def _reverse(self, op: Op, slot: int, adjoint: Node, out: Node) -> Ruled:
+    def reverse(self, op: Op, slot: int, adjoint: Node, out: Node) -> Ruled:
+        """Return the partial adjoint of an input of ``out``, before its shape is repaired."""
         if isinstance(op, Elementwise):
+            if adjoint not in self._known and type(op).choice is Elementwise.choice:
+                return op.reverse(slot, adjoint, out, *out.inputs), _NOTHING
             return self._elementwise(op, op.reverse, slot, adjoint, out)
         known = self.known(adjoint)
         if is_structure(out) or is_structure(out.inputs[slot]):
@@ -257,9 +254,10 @@ class Guard:
 
     # Ops with bodies, whose derivatives take the conditions as more inputs
 
-    def _reverse_body(
+    def reverse_body(
         self, op: WithBody, slots: Sequence[int], adjoint: Node, out: Node
     ) -> list[Ruled]:
+        """Return the same for several inputs of an op with a body."""
         outs = results_of(out)
         adjoints = _items_like(adjoint, outs)
         if is_structure(out):

@@ -8,10 +8,11 @@ differentiated again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from symad.autodiff.activity import (
+    Forms,
     FormsOf,
     active_nodes,
     as_written,
@@ -22,8 +23,8 @@ from symad.autodiff.activity import (
     target_leaves,
     unused_target,
 )
-from symad.autodiff.extension import Edge, Extension, Propagated, Summed, Visit
-from symad.autodiff.guard import UNIT, Guard, Ruled, SeedActivity, by_choice
+from symad.autodiff.extension import Extension, Partial
+from symad.autodiff.guard import UNIT, Guard, SeedActivity, by_choice
 from symad.errors import InternalError
 from symad.graph.collector import collector_paused
 from symad.graph.nested import Nested, rebuild
@@ -98,123 +99,140 @@ def _extend(
     if forms:
         order = topological_order(outputs, instead=forms)
     between, guard = active_nodes(order, targets, forms), Guard(order)
-    left: dict[Node, list[Node]] = {}  # the lecture's node_to_grad
+    walk = _Walk(record, forms, between, guard)
     conditions = iter(active)
     for output, seed_node in seed_nodes(outputs, y, seed, record.generation):
         record.seeds[output] = seed_node
-        left.setdefault(output, []).append(seed_node)
+        walk.leave(output, seed_node)
         guard.note_seed(seed_node, next(conditions, None))
-    for node in reversed(order):
-        if node not in between or node not in left:
-            continue
-        contributions = left.pop(node)
-        record.steps.append(Visit(node, tuple(contributions)))
-        adjoint = _sum_node(node, contributions, record, guard)
-        if node in forms:
-            handed = _adjoint_of_form(forms[node], node, adjoint, record.generation, guard)
-            left.setdefault(forms[node], []).append(handed)
-            continue
-        edges = [
-            Edge(source, node, slot)
-            for slot, source in enumerate(node.inputs)
-            if source in between and node.op is not None and node.op.differentiable(slot)
-        ]
-        for group in [edges] if edges and isinstance(node.op, WithBody) else zip(edges):
-            for edge, partial in _partial_adjoints(group, adjoint, record, guard):
-                left.setdefault(edge.source, []).append(partial)
+    with creating(walk.context):
+        for node in reversed(order):
+            if node in walk.left and node in between:
+                walk.visit(node)
     return record, guard
 
 
-def _adjoint_of_form(form: Node, node: Node, adjoint: Node, generation: int, guard: Guard) -> Node:
-    """Return the adjoint of a stable form of ``node``; a form that was there before has an edge."""
-    if form.role is not None and form.role.is_of_form and form.role.node is node:
-        return adjoint
-    with creating(_context(Edge(form, node, 0), RoleKind.PARTIAL, generation)):
-        partial = identity(adjoint)
-    guard.note(partial, guard.known(adjoint))
-    return partial
+class _Walk:
+    """The walk of the algorithm.
 
-
-def _sum_node(node: Node, contributions: Sequence[Node], record: Extension, guard: Guard) -> Node:
-    """Return v̄_i = Σ_j v̄_{i→j}: a sum node for several contributions, no node for one."""
-    if len(contributions) == 1:
-        adjoint = contributions[0]
-    else:
-        role = Role(RoleKind.SUM, record.generation, node)
-        with creating(Creation(node.scope, node.site, role)):
-            adjoint = add_n(contributions)
-            guard.note_sum(adjoint, contributions)
-    record.adjoints[node] = adjoint
-    record.steps.append(Summed(node, adjoint))
-    return adjoint
-
-
-def _partial_adjoints(
-    edges: Sequence[Edge], adjoint: Node, record: Extension, guard: Guard
-) -> Iterator[tuple[Edge, Node]]:
-    """Yield v̄_{k→i} = v̄_i ∂v_i/∂v_k for edges of one node, in the shape and dtype of v_k."""
-    found = _apply_rule(edges, adjoint, record.generation, guard)
-    for edge, (product, known) in zip(edges, found, strict=True):
-        if product is None:
-            continue
-        partial = product
-        wanted = edge.source.type
-        if product.type is not wanted and product.type != wanted:
-            with creating(_context(edge, RoleKind.REPAIR, record.generation)):
-                partial = match(product, edge.source, sum_like)
-                known = guard.fit(known, product, partial, edge.source)
-        guard.note(partial, known)
-        record.partials[edge] = partial
-        record.steps.append(Propagated(edge, product, partial))
-        yield edge, partial
-
-
-def _context(edge: Edge, kind: RoleKind, generation: int) -> Creation:
-    consumer = edge.consumer
-    role = Role(kind, generation, edge.source, consumer, edge.slot)
-    return Creation(consumer.scope, consumer.site, role)
-
-
-def _apply_rule(edges: Sequence[Edge], adjoint: Node, generation: int, guard: Guard) -> list[Ruled]:
-    """Run the op's rule for edges of one node.
-
-    The last node made for an edge is its partial adjoint, the others are local steps.  An op with
-    a body has one rule for all its inputs; other ops have one for each.
+    Attributes
+    ----------
+    context : Creation
+        The one context in which all nodes are made: it changes from edge to edge.
+    left : dict from Node to list of Node
+        The partial adjoints that consumers have left at each node: the lecture's node_to_grad.
     """
-    consumer, slots = edges[0].consumer, [edge.slot for edge in edges]
-    assert consumer.op is not None
-    local = _context(edges[0], RoleKind.LOCAL, generation)
-    try:
-        with creating(local):
-            found = guard.reverse(consumer.op, slots, adjoint, consumer)
-    except Exception as error:
-        where, several = consumer.site.describe(), "s" if len(slots) > 1 else ""
-        error.add_note(
-            f"in the reverse rule of {consumer.op.name!r} for input{several} "
-            f"{', '.join(map(str, slots))}, made at {where}"
-        )
-        raise
-    return [
-        (_finished(edge, product, local.role, generation), known)
-        for edge, (product, known) in zip(edges, found, strict=True)
-    ]
+
+    def __init__(
+        self, record: Extension, forms: Forms, between: Container[Node], guard: Guard
+    ) -> None:
+        self.context = Creation()
+        self.left: dict[Node, list[Node]] = {}
+        self._record, self._forms, self._between, self._guard = record, forms, between, guard
+        self._generation = record.generation
+
+    def leave(self, node: Node, partial: Node) -> None:
+        """Leave a partial adjoint, or a seed, at a node."""
+        known = self.left.get(node)
+        if known is None:
+            self.left[node] = [partial]
+        else:
+            known.append(partial)
+
+    def visit(self, node: Node) -> None:
+        """Sum the partial adjoints of a node, and leave one at each of its inputs."""
+        contributions = self.left.pop(node)
+        self.context.scope, self.context.site = node.scope, node.site
+        adjoint = contributions[0]
+        if len(contributions) > 1:  # v̄_i = Σ_j v̄_{i→j}
+            self.context.role = Role(RoleKind.SUM, self._generation, node)
+            adjoint = add_n(contributions)
+            self._guard.note_sum(adjoint, contributions)
+        self._record.adjoints[node] = adjoint
+        if node in self._forms:
+            self._leave_at_form(node, self._forms[node], adjoint)
+            partials = list[Partial]()
+        elif isinstance(node.op, WithBody):
+            partials = self._leave_at_all_inputs(node, node.op, adjoint)
+        else:
+            partials = self._leave_at_inputs(node, adjoint)
+        self._record.visits.append((node, contributions, adjoint, partials))
+
+    def _leave_at_form(self, node: Node, form: Node, adjoint: Node) -> None:
+        """Leave the adjoint of a node at its form; a form that was there before has an edge."""
+        if form.role is None or not form.role.is_of_form or form.role.node is not node:
+            self.context.role = Role(RoleKind.PARTIAL, self._generation, form, node, 0)
+            known, adjoint = self._guard.known(adjoint), identity(adjoint)
+            self._guard.note(adjoint, known)
+        self.leave(form, adjoint)
+
+    def _leave_at_inputs(self, node: Node, adjoint: Node) -> list[Partial]:
+        """Leave v̄_{k→i} = v̄_i ∂v_i/∂v_k at the inputs of a node."""
+        op, partials = node.op, list[Partial]()
+        for slot, source in enumerate(node.inputs):
+            if source not in self._between or op is None or not op.differentiable(slot):
+                continue
+            local = self.context.role = Role(RoleKind.LOCAL, self._generation, source, node, slot)
+            try:
+                ruled = self._guard.reverse(op, slot, adjoint, node)
+            except Exception as error:
+                _add_note(error, node, [slot])
+                raise
+            self._leave_at_input(node, slot, ruled, local, partials)
+        return partials
+
+    def _leave_at_all_inputs(self, node: Node, op: WithBody, adjoint: Node) -> list[Partial]:
+        """Do the same for an op with a body, which has one rule for all its inputs."""
+        inputs, partials = node.inputs, list[Partial]()
+        slots = [k for k, x in enumerate(inputs) if x in self._between and op.differentiable(k)]
+        if not slots:
+            return partials
+        edge = inputs[slots[0]], node, slots[0]
+        local = self.context.role = Role(RoleKind.LOCAL, self._generation, *edge)
+        try:
+            found = self._guard.reverse_body(op, slots, adjoint, node)
+        except Exception as error:
+            _add_note(error, node, slots)
+            raise
+        for slot, ruled in zip(slots, found, strict=True):
+            self._leave_at_input(node, slot, ruled, local, partials)
+        return partials
+
+    def _leave_at_input(
+        self, node: Node, slot: int, ruled: Any, local: Role[Node], partials: list[Partial]
+    ) -> None:
+        """Leave the result of a rule at an input, in its shape and dtype.
+
+        The last node made for an edge is its partial adjoint, the others are local steps.
+        """
+        product, known = ruled
+        if product is None:
+            return
+        source = node.inputs[slot]
+        role = self.context.role = Role(RoleKind.PARTIAL, self._generation, source, node, slot)
+        if not isinstance(product, Node):
+            raise InternalError(f"the reverse rule of {node.label!r} returned {product!r}")
+        if product.role is local:
+            product.role = role
+        else:  # the rule returned an existing node: its local derivative is 1
+            product = Node(identity, (product,), product.type)
+        partial = product
+        if product.type is not source.type and product.type != source.type:
+            self.context.role = role.of_kind(RoleKind.REPAIR)
+            partial = match(product, source, sum_like)
+            known = self._guard.fit(known, product, partial, source)
+        self._guard.note(partial, known)
+        self.leave(source, partial)
+        partials.append((slot, product, partial))
 
 
-def _finished(edge: Edge, product: Any, local: Any, generation: int) -> Node | None:
-    """Return the result of a rule as a node with the role of the partial adjoint of an edge."""
-    if product is None:
-        return None
-    if not isinstance(product, Node):
-        assert edge.consumer.op is not None
-        raise InternalError(f"the reverse rule of {edge.consumer.op.name!r} returned {product!r}")
-    consumer = edge.consumer
-    role = Role(RoleKind.PARTIAL, generation, edge.source, consumer, edge.slot)
-    if product.role is local:
-        product.role = role
-        return product
-    # The rule returned an existing node: its local derivative is 1.
-    final = Creation(consumer.scope, consumer.site, role)
-    return Node(identity, (product,), product.type, origin=final)
+def _add_note(error: Exception, node: Node, slots: Sequence[int]) -> None:
+    assert node.op is not None
+    where, several = node.site.describe(), "s" if len(slots) > 1 else ""
+    error.add_note(
+        f"in the reverse rule of {node.op.name!r} for input{several} "
+        f"{', '.join(map(str, slots))}, made at {where}"
+    )
 
 
 @overload

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from symad.graph.provenance import Site, current_creation
 from symad.types import TensorType, Type, as_dtype, as_shape, compatible_shapes, format_shape
 
 _FLOAT64 = np.dtype("float64")
+_type_of = attrgetter("type")
 
 
 class Variable(Node):
@@ -218,7 +220,7 @@ def apply(op: Op, *inputs: Node) -> Node:
 def infer_type(op: Op, inputs: tuple[Node, ...]) -> Type:
     """Return the type of ``op`` on ``inputs``; errors name op, types and the user's line."""
     try:
-        return op.infer(*[node.type for node in inputs])
+        return op.infer(*map(_type_of, inputs))
     except SymadError as error:
         if error.where:
             raise

@@ -72,8 +72,7 @@ class Operators(Generic[NodeT]):
 
     def _call(self, name: str, *args: Any, **keywords: Any) -> NodeT:
         """Return the node that the function registered under ``name`` makes."""
-        node: NodeT = FUNCTIONS[name](*args, **keywords)
-        return node
+        return FUNCTIONS[name](*args, **keywords)  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
         text: str = FUNCTIONS["short_formula"](self)

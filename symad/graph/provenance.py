@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from enum import StrEnum
 from functools import lru_cache
 from types import CodeType
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 NodeT = TypeVar("NodeT")
 """The class of nodes: nodes have roles, and roles refer to nodes."""
@@ -195,12 +195,18 @@ class Role(Generic[NodeT]):
         return self.kind is RoleKind.LOCAL and self.consumer is None
 
 
-class Creation(NamedTuple):
+class Creation:
     """The context in which nodes are made; a replacement takes the replaced node as context."""
 
-    scope: tuple[str, ...] = ()
-    site: Site | None = None
-    role: Role[Any] | None = None
+    __slots__ = ("role", "scope", "site")
+
+    def __init__(
+        self,
+        scope: tuple[str, ...] = (),
+        site: Site | None = None,
+        role: Role[Any] | None = None,
+    ) -> None:
+        self.scope, self.site, self.role = scope, site, role
 
 
 class Provenance(Protocol):

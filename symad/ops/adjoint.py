@@ -155,10 +155,9 @@ class AddN(PerElement, JointlyLinear):
 
     def infer(self, *types: Any) -> Type:
         total: Type = types[0]
-        if isinstance(total, TensorType) and all([other is total for other in types]):
-            return TensorType(total.dtype, total.shape)
         for other in types[1:]:
-            total = _sum_type(total, other)
+            if other is not total or total.weak or not isinstance(total, TensorType):
+                total = _sum_type(total, other)
         return total
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
@@ -175,6 +174,9 @@ class AddN(PerElement, JointlyLinear):
         if isinstance(out.type, StructureType):
             return _joined_items(sets, labels)
         return super().dependence(sets, labels, out, *inputs)
+
+
+_ADD_N = AddN()
 
 
 def _joined_items(sets: IndexSets, labels: Sequence[Labels]) -> Labels:
@@ -199,13 +201,14 @@ def _sum_type(a: Type, b: Type) -> Type:
 
 def _are_alike(terms: Sequence[Operand]) -> TypeGuard[Sequence[Node]]:
     """Return whether all terms are arrays of one type, which is not weak: most sum nodes."""
-    types = {id(term.type) if isinstance(term, Node) else None for term in terms}
     first = terms[0]
-    return len(types) == 1 and isinstance(first, Node) and _is_strong(first.type)
-
-
-def _is_strong(type_: Type) -> bool:
-    return isinstance(type_, TensorType) and not type_.weak
+    if not isinstance(first, Node) or not isinstance(first.type, TensorType) or first.type.weak:
+        return False
+    type_ = first.type
+    for term in terms:
+        if not isinstance(term, Node) or term.type is not type_:
+            return False
+    return True
 
 
 @explained
@@ -231,7 +234,7 @@ def add_n(terms: Sequence[Operand]) -> Node:
     if not terms:
         raise GraphTypeError("add_n needs at least one term")
     nodes = tuple(terms) if _are_alike(terms) else as_nodes(*terms)
-    return identity(nodes[0]) if len(nodes) == 1 else apply(AddN(), *nodes)
+    return identity(nodes[0]) if len(nodes) == 1 else apply(_ADD_N, *nodes)
 
 
 class _Filled(Elementwise):

@@ -168,7 +168,7 @@ def is_sparse(value: Any) -> bool:
 
 
 def _is_weak(value: Any) -> bool:
-    return type(value) in _NUMBERS or (isinstance(value.type, TensorType) and value.type.weak)
+    return type(value) in _NUMBERS or value.type.weak
 
 
 def weak_constant(value: bool | int | float) -> Node:
@@ -299,7 +299,10 @@ class Elementwise(PerElement):
 
     def infer(self, *types: Any) -> Type:
         first = types[0]
-        if any([other is not first for other in types]) or type(first) is not TensorType:
+        for other in types:
+            if other is not first:
+                return self._infer(*types)
+        if type(first) is not TensorType:
             return self._infer(*types)
         key = self, len(types)
         found: Type | None = first.inferred.get(key)
@@ -355,7 +358,9 @@ class Elementwise(PerElement):
         return None if rule is None else rule(v, out, *inputs)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
-        product, choice = self.partial(slot, adjoint, out, *inputs), self.choice(slot, out, *inputs)
+        rule = self.chain[slot]
+        product = None if rule is None else rule(adjoint, out, *inputs)
+        choice = self.choice(slot, out, *inputs)
         if product is None or choice is None:
             return product
         condition, holds = choice
@@ -398,12 +403,13 @@ class Arithmetic(Binary):
 
 def _both(x: Operand, y: Operand) -> tuple[Node, ...]:
     """Return what :func:`as_nodes` does, fast for strong nodes and for one beside a number."""
-    if isinstance(x, Node) and not _is_weak(x):
-        if type(y) in _NUMBERS:
+    if isinstance(x, Node) and not x.type.weak:
+        if isinstance(y, Node):
+            if not y.type.weak:
+                return x, y
+        elif type(y) in _NUMBERS:
             return x, as_node(y, x)
-        if isinstance(y, Node) and not _is_weak(y):
-            return x, y
-    elif type(x) in _NUMBERS and isinstance(y, Node) and not _is_weak(y):
+    elif type(x) in _NUMBERS and isinstance(y, Node) and not y.type.weak:
         return as_node(x, y), y
     return as_nodes(x, y)
 
