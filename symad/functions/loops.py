@@ -21,8 +21,6 @@ from symad.ops.loops import Scan, While, require_predicate, shape_of
 from symad.ops.structure import flat_nodes, nest
 from symad.types import Dimension, StructureType, Type, UnknownDim, compatible_shapes
 
-_NUMBERS = (bool, int, float)
-
 
 @register
 def scan(
@@ -197,7 +195,7 @@ def _traced(
     new, outputs
         The new carries, and whatever else the step returned.
     """
-    numbers = [leaf for _, leaf in leaves_with_paths(carry) if isinstance(leaf, _NUMBERS)]
+    numbers = [leaf for _, leaf in leaves_with_paths(carry) if _is_number(leaf)]
     first = flat_nodes(map_leaves(_weak, carry))
     for again in (True, False) if numbers else (False,):
         inner = [placeholder(node) for node in first]
@@ -242,15 +240,20 @@ def _paths_of_type(type_: Type | None) -> list[str]:
     return [f"[{key!r}]{path}" for key, item in type_.fields for path in _paths_of_type(item)]
 
 
+def _is_number(leaf: Any) -> bool:
+    """Return whether a first carry takes the dtype of the next one: a truth value does not."""
+    return isinstance(leaf, (int, float)) and not isinstance(leaf, bool)
+
+
 def _weak(leaf: Any) -> Any:
     """Return a number as a node that takes the dtype of what it meets."""
-    return weak_constant(leaf) if isinstance(leaf, _NUMBERS) else leaf
+    return weak_constant(leaf) if _is_number(leaf) else leaf
 
 
 def _with_dtypes(carry: Any, first: Sequence[Node], new: Sequence[Node]) -> list[Node]:
     """Return the first carries; one that is a Python number has the dtype of the new carry."""
     given = [
-        leaf if isinstance(leaf, _NUMBERS) else None
+        leaf if _is_number(leaf) else None
         for _, leaf in leaves_with_paths(carry)
         for _ in flat_nodes(leaf)
     ]

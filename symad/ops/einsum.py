@@ -179,6 +179,23 @@ class Einsum(Multilinear):
         ]
         return moveaxis(apply(Einsum(f"{joined}->{result}"), *operands), len(before), 0)
 
+    def decompose(self, *inputs: Node) -> Node | None:
+        if len(inputs) == 2:
+            return None
+        terms, result = _read(self.subscripts)
+        nodes = list(inputs)
+        shapes = [np.broadcast_to(0.0, shape_of(node)) for node in nodes]
+        path, _ = np.einsum_path(self.subscripts, *shapes, optimize="greedy")
+        for places in path[1:]:
+            chosen = sorted(places, reverse=True)
+            pair = [nodes.pop(k) for k in chosen], [terms.pop(k) for k in chosen]
+            kept = {letter for term in (*terms, result) for letter in _letters(term)}
+            letters = dict.fromkeys(i for term in pair[1] for i in _letters(term) if i in kept)
+            dots = _ELLIPSIS if any(_ELLIPSIS in term for term in pair[1]) else ""
+            terms.append(dots + "".join(letters) if terms else result)
+            nodes.append(contract(*pair, terms[-1]))
+        return nodes[0]
+
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         terms, result = _read(self.subscripts)
         if not result.startswith(_ELLIPSIS) and _ELLIPSIS in result:

@@ -13,7 +13,7 @@ import numpy as np
 
 from symad.errors import GraphTypeError
 from symad.graph.node import Node, apply
-from symad.graph.op import Op, explained
+from symad.graph.op import OP_CLASSES, Op, call, explained
 from symad.graph.sample import Sample, fixed, reals, well_conditioned
 from symad.ops.adjoint import broadcast_like
 from symad.ops.base import Operand, as_node, register, tensor_types
@@ -210,6 +210,14 @@ class Cofactors(PerMatrix):
 
     def infer(self, *types: Any) -> Type:
         return square_type(*types)
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        whole = apply(OP_CLASSES["svd"](), *inputs)
+        u, s, vh = (structure_item(whole, key) for key in range(3))
+        before = call("cumprod", s, -1, exclusive=True)
+        others = before * call("cumprod", s, -1, exclusive=True, from_end=True)
+        sign = call("sign", det(u) * det(vh))
+        return over_matrices(sign) * ((u * call("expand_dims", others, -2)) @ vh)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         # Ċ = (<C, Ȧ> C - C Ȧᵀ C) / det A is a symmetric map of Ȧ.

@@ -8,7 +8,7 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply, reporting
-from symad.graph.op import explained
+from symad.graph.op import call, explained
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
 from symad.ops import product
 from symad.ops.adjoint import cast, stop_gradient
@@ -118,6 +118,20 @@ class EuclideanNorm(Reduction):
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         return v * direction(x, y)
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        dtype = float_dtype(inputs[0].dtype)
+        x = cast(inputs[0], wide_dtype(dtype))
+        limits = np.finfo(x.dtype)
+        total = sum_of(x * x, self.axis, keepdims=True)
+        size = largest(magnitude(x), self.axis, keepdims=True)
+        scale = where((size > 0) & (size < np.inf), size, 1)
+        part = x / scale
+        scaled = call("sqrt", sum_of(part * part, self.axis, keepdims=True)) * scale
+        is_plain = (total > limits.tiny / limits.eps) & (total < np.inf)
+        root = cast(where(is_plain, call("sqrt", total), scaled), dtype)
+        (type_,) = tensor_types(self.infer(inputs[0].type))
+        return root if self.keepdims else call("reshape", root, type_.shape)
 
 
 @explained

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
+from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import OP_CLASSES, Op, call
@@ -192,6 +193,16 @@ class NanOnFailure(Op):
 
     def differentiable(self, slot: int) -> bool:
         return False
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        made = self.op.decompose(*inputs)
+        return None if made is None else rebuild(Graph([made], inputs), _with_nan).outputs[0]
+
+
+def _with_nan(node: Node, inputs: tuple[Node, ...]) -> Node:
+    if node.op is None or not node.op.may_fail:
+        return replace_inputs(node, inputs)
+    return apply(NanOnFailure(node.op), *inputs)
 
 
 # A right-hand side that may be a vector

@@ -10,14 +10,16 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.index_sets import IndexSets
-from symad.graph.node import Node, apply
+from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op, explained
 from symad.graph.sample import Sample, reals
 from symad.ops.base import FixedLinear, Linear, Operand, as_node, register, tensor_types
 from symad.ops.batching import aligned, along_axis_of_rows, shape_of, stacked
-from symad.ops.index import index_array
+from symad.ops.index import index_array, scatter_add
 from symad.ops.reduce import Axis, as_axis
-from symad.ops.shape import one_axis, reshape
+from symad.ops.reduce import sum as sum_of
+from symad.ops.shape import broadcast_to, one_axis, reshape
+from symad.ops.subscript import along_axis
 from symad.types import (
     Dimension,
     TensorType,
@@ -223,11 +225,15 @@ def _times(dim: Dimension, count: int) -> Dimension:
 
 
 def _tile_sum(v: Any, like: Any, reps: tuple[int, ...]) -> Any:
-    rank = v.ndim
-    shape = (1,) * (rank - np.ndim(like)) + np.shape(like)
+    pairs = _with_copies(v.ndim, np.shape(like), reps)
+    return v.reshape(pairs).sum(axis=tuple(range(0, 2 * v.ndim, 2))).reshape(np.shape(like))
+
+
+def _with_copies(rank: int, shape: tuple[int, ...], reps: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of tiled copies with the number of copies before each axis."""
+    shape = (1,) * (rank - len(shape)) + shape
     reps = (1,) * (rank - len(reps)) + reps
-    pairs = [size for pair in zip(reps, shape, strict=True) for size in pair]
-    return v.reshape(pairs).sum(axis=tuple(range(0, 2 * rank, 2))).reshape(np.shape(like))
+    return tuple(size for pair in zip(reps, shape, strict=True) for size in pair)
 
 
 class TileSum(_TransposeOf, Linear):
@@ -250,6 +256,12 @@ class TileSum(_TransposeOf, Linear):
         ndim = len(shape_of(v))
         total = TileSum((1,) * (ndim - len(self.reps)) + self.reps)
         return reshape(apply(total, v, aligned(like, ndim - 1)), (shape_of(v)[0], *shape_of(out)))
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        v, like = inputs
+        copies = reshape(v, _with_copies(len(shape_of(v)), shape_of(like), self.reps))
+        axes = tuple(range(0, len(shape_of(copies)), 2))
+        return reshape(sum_of(copies, axes), shape_of(like))
 
 
 @explained
@@ -313,6 +325,12 @@ class Repeat(Linear):
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         return along_axis_of_rows(self, out, batched, inputs)
 
+    def decompose(self, *inputs: Node) -> Node | None:
+        if isinstance(self.repeats, int):
+            return None
+        origins = np.repeat(np.arange(len(self.repeats)), self.repeats)
+        return index_array(inputs[0], along_axis(self.axis, origins))
+
 
 def _repeat_sum(v: Any, like: Any, repeats: int | tuple[int, ...], axis: int) -> Any:
     shape = np.shape(like)
@@ -344,6 +362,15 @@ class RepeatSum(_TransposeOf, Linear):
 
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         return along_axis_of_rows(self, out, batched, inputs)
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        (v, like), axis = inputs, self.axis
+        shape = shape_of(like)
+        if isinstance(self.repeats, int):
+            axis = normalize_axis(axis, len(shape)) + 1
+            return sum_of(reshape(v, (*shape[:axis], self.repeats, *shape[axis:])), axis)
+        origins = np.repeat(np.arange(len(self.repeats)), self.repeats)
+        return scatter_add(v, like, along_axis(axis, origins))
 
 
 @explained
@@ -442,6 +469,15 @@ class Pad(FixedLinear):
         widths = ((0, 0), *self.pairs(len(shape_of(out))))
         return apply(self.with_attributes(widths=widths), *inputs)
 
+    def decompose(self, *inputs: Node) -> Node | None:
+        (x,) = inputs
+        if self.mode == "constant":
+            return None
+        for axis, pair in enumerate(self.pairs(len(shape_of(x)))):
+            if pair != (0, 0):
+                x = index_array(x, along_axis(axis, _origins(shape_of(x)[axis], pair, self.mode)))
+        return x
+
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         return Pad(self.widths, self.mode).kernel()(labels[0])
 
@@ -459,9 +495,14 @@ def _pad_sum(v: Any, like: Any, widths: Widths, mode: str) -> Any:
         inner = zip(pairs, sizes, strict=True)
         return v[tuple(slice(before, before + size) for (before, _), size in inner)]
     total = np.zeros(sizes, v.dtype)
-    origins = [_pad(np.arange(n), (p,), mode, 0) for n, p in zip(sizes, pairs, strict=True)]
+    origins = [_origins(n, p, mode) for n, p in zip(sizes, pairs, strict=True)]
     np.add.at(total, np.ix_(*origins), v)
     return total
+
+
+def _origins(size: int, pair: tuple[int, int], mode: str) -> Any:
+    """Return from which elements those of a padded axis come."""
+    return _pad(np.arange(size), (pair,), mode, 0)
 
 
 class PadSum(_TransposeOf, Linear):
@@ -486,6 +527,15 @@ class PadSum(_TransposeOf, Linear):
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         widths = ((0, 0), *Pad(self.widths).pairs(len(shape_of(out))))
         return apply(PadSum(widths, self.mode), *stacked(batched, inputs))
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        v, sizes = inputs[0], shape_of(inputs[1])
+        for axis, pair in enumerate(Pad(self.widths).pairs(len(sizes))):
+            if pair != (0, 0):
+                inner = (*shape_of(v)[:axis], sizes[axis], *shape_of(v)[axis + 1 :])
+                inside = broadcast_to(Constant(0, v.dtype), inner)
+                v = scatter_add(v, inside, along_axis(axis, _origins(sizes[axis], pair, self.mode)))
+        return v
 
     def specialise(self, *inputs: Node) -> Node | None:
         (like,) = tensor_types(inputs[1].type)

@@ -7,12 +7,16 @@ exponentials.
 from __future__ import annotations
 
 import math
+import warnings
 from functools import reduce
 from typing import Any
 
+import numpy as np
+
 from symad.graph.graph import Graph
-from symad.graph.node import Node, apply
+from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
+from symad.ops.adjoint import cast
 from symad.ops.arithmetic import (
     Add,
     Divide,
@@ -23,23 +27,28 @@ from symad.ops.arithmetic import (
     sqrt,
     square,
 )
+from symad.ops.base import PerElement
+from symad.ops.body import WithBody
 from symad.ops.comparison import Equal, Where, equal, maximum, minimum, where
 from symad.ops.exponential import Exp, Log, exp
 from symad.ops.extremum import Max, Min, max
 from symad.ops.index import index_array
 from symad.ops.nn import LogSumExp, log_softmax, logsumexp, softmax
 from symad.ops.permute import PermuteDims
-from symad.ops.reduce import Sum, mean, sum
+from symad.ops.reduce import Prod, Reduction, Sum, mean, sum
 from symad.ops.shape import ExpandDims, Reshape, Squeeze, expand_dims, reshape
+from symad.ops.trigonometric import tanh
 from symad.ops.windows import Windows, places
 from symad.passes.grade import Grade
 from symad.passes.rewrite import Recorder, RuleSet, rewrite
 from symad.passes.rule import AnyRule, Procedure, number_of, static_shape
 from symad.passes.signs import is_nonnegative
-from symad.types import normalize_axes
+from symad.types import TensorType, normalize_axes
 
 _VIEWS = (ExpandDims, Squeeze, Reshape)
 """Ops that leave the elements in their order."""
+_FEW = 1 << 16
+"""The most elements of a constant in place of what does not depend on values."""
 _LEAST = 2.0**-100
 """The least number that keeps a root away from 0."""
 
@@ -81,6 +90,34 @@ def is_dense(node: Node) -> bool:
 def _written_out(node: Node) -> Node | None:
     assert node.op is not None
     return node.op.decompose(*node.inputs) if all(map(is_dense, (node, *node.inputs))) else None
+
+
+def _of_nothing(node: Node) -> Node | None:
+    """f(x) does not depend on the values of arrays without elements: compute it now."""
+    op, shapes = node.op, [static_shape(source) for source in node.inputs]
+    if op is None or isinstance(op, WithBody) or not isinstance(node.type, TensorType):
+        return None
+    read = [shape for slot, shape in enumerate(shapes) if op.reads(slot)]
+    is_empty = node.type.is_static and node.type.size == 0 and isinstance(op, PerElement)
+    if not (read and all(shape is not None and 0 in shape for shape in read)) and not is_empty:
+        return None
+    if None in shapes or node.type.size > _FEW:
+        return None
+    arrays = [np.zeros(shape or (), x.dtype) for shape, x in zip(shapes, node.inputs, strict=True)]
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+            return Constant(op.kernel()(*arrays), node.type.dtype)
+    except Exception:  # it fails in the same way when it runs, with an error that names the line
+        return None
+
+
+def _of_one_element(node: Node) -> Node | None:
+    """sum(x) = x, max(x) = x, ... of one element."""
+    assert isinstance(node.op, Reduction)
+    shape, result = static_shape(node.inputs[0]), static_shape(node)
+    if shape is None or result is None or 0 in shape or math.prod(shape) != math.prod(result):
+        return None
+    return reshape(cast(node.inputs[0], node.dtype), result)
 
 
 def _through_views(node: Node) -> Node:
@@ -184,6 +221,20 @@ def _slope_of_logsumexp(x: Node) -> Node:
 
 
 DECOMPOSE: tuple[AnyRule, ...] = (
+    Procedure(
+        "of nothing", _of_nothing, "f(x) = constant, for x without elements",
+        (Op,),
+        (
+            lambda x: tanh(x[:, :0]), lambda x: sum(x[:0], 1), lambda x: sum(x[:, :0], 1),
+            lambda x: mean(x[:0], 1),
+        ),
+        grade=Grade.EXACT,
+    ),
+    Procedure(
+        "of one element", _of_one_element, "sum(x) = x, for x of size 1 along the axes",
+        (Sum, Prod, Max, Min), (lambda x: sum(x[:, :1], 1), lambda x: max(x[:1], 0)),
+        grade=Grade.ROUNDING,
+    ),
     Procedure(
         "write out", _written_out, "softmax(x) = exp(x - max(x)) / sum(exp(x - max(x)))",
         (Op,),

@@ -179,7 +179,6 @@ def test_empty_carries() -> None:
         lambda x, h: sm.scan(lambda c, e: (c * e, c), h, x),
         normal(4),
         normal(0, 3),
-        is_native=False,
     )
 
 
@@ -461,12 +460,18 @@ def test_the_plan_says_what_is_a_loop_in_native_code() -> None:
     compiled = same(network, normal(5, 3), normal(3, 3), normal(3))
     assert "loop of " in str(compiled.plan)
 
-    def unknown(x: Any) -> Any:
-        return sm.scan(lambda c, e: (sm.linalg.eigvalsh(c * e)[0], None), sm.ones(()), x)[0]
+    def special(x: Any) -> Any:
+        return sm.scan(lambda c, e: (sm.erfinv(sm.tanh(c * e)), None), sm.ones(()), x)[0]
 
-    compiled = same(unknown, normal(3, 2, 2), is_native=False)
+    compiled = same(special, normal(3), is_native=False)
+    assert "loop of 3 kernels, erfinv by NumPy, result 0" in str(compiled.plan)
+
+    def growing(x: Any) -> Any:
+        return sm.fori_loop(0, 3, lambda k, c: c + sm.sum(x[:k]), sm.zeros(()))
+
+    compiled = same(growing, normal(3), is_native=False)
     assert "loop of " not in str(compiled.plan)
-    assert "result 0, by Python" in str(compiled.plan)
+    assert "array, by Python" in str(compiled.plan)
 
 
 def test_the_memory_account_has_what_bodies_need() -> None:

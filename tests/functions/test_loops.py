@@ -533,3 +533,13 @@ def test_find_nan_says_in_which_step() -> None:
     last, _ = sm.scan(lambda c, e: (c * sm.log(e), None), 1.0, x)
     report = str(sm.find_nan(last, {x: [2.0, 3.0, -1.0, 2.0]}))
     assert "In step 2:" in report and "ln" in report
+
+
+def test_a_truth_value_stays_one() -> None:
+    x = sm.Variable("x", shape=(3,))
+    last, _ = sm.scan(lambda c, e: ({"seen": c["seen"] | (e > 0)}, None), {"seen": False}, x)
+    assert last["seen"].dtype == bool
+    with pytest.raises(GraphTypeError, match=r"c\['n'\] is bool\[\] before a step and i64\[\]"):
+        sm.scan(lambda c, e: ({"n": c["n"] + 1}, None), {"n": False}, x)
+    with pytest.raises(GraphTypeError, match=r"the carry c is bool\[\] before"):
+        sm.while_loop(lambda c: c < 3, lambda c: c + 1, False)

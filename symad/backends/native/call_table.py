@@ -264,15 +264,15 @@ class _TableWriter:
 
     def _write_loop(self, record: int, call: LoopCall, scope: _Scope) -> None:
         """Write a call of a function of the runtime that runs bodies."""
-        runtime, is_branch = loop_runtime(), call.kind is LoopKind.BRANCH
+        runtime, kind = loop_runtime(), call.kind
         self.kept.append(runtime.module)
         scopes = [_BodyScope(self._write_word, scope, body) for body in call.bodies]
         starts = [self._add_calls(s.body.code.calls, s) for s in scopes]
-        if is_branch:
-            code, words = runtime.branch, self._add_branches(call, scope, starts)
+        if kind in (LoopKind.BRANCH, LoopKind.GUARDED):
+            code = runtime.branch if kind is LoopKind.BRANCH else runtime.guarded
+            words = self._add_branches(call, scope, starts)
         else:
-            is_counted = call.kind is LoopKind.COUNTED
-            code = runtime.counted if is_counted else runtime.conditional
+            code = runtime.counted if kind is LoopKind.COUNTED else runtime.conditional
             words = self._add_loop(call, scope, starts)
             cursors = [c for s in scopes for c in s.cursors()]
             self._point(words + LoopWord.CURSORS, self._add_cursors(cursors, scope))

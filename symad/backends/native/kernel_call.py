@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.jit import CompiledModule
 from symad.graph.node import Node
 
 Shape = tuple[int, ...]
@@ -94,8 +93,8 @@ class KernelCall:
     address : int
     arguments : tuple of int or BufferView
         The arguments of all parts; a view represents the address of its first element.
-    module : CompiledModule or None
-        The module that must stay loaded.
+    module : object
+        What must stay loaded: a module, or the kernel of an op that NumPy computes.
     node : Node
         The computed node, for messages and profiles.
     work : float
@@ -109,7 +108,7 @@ class KernelCall:
 
     address: int
     arguments: tuple[int | BufferView, ...]
-    module: CompiledModule | None
+    module: Any
     node: Node
     work: float
     over: tuple[tuple[BufferView, BufferView], ...] = ()

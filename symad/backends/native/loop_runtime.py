@@ -73,7 +73,7 @@ class UseWord(IntEnum):
 
 
 class BranchWord(IntEnum):
-    """The words about a branch: the address of the index; the branches, each calls and count."""
+    """The words about a choice: the address of the index; the branches, each calls and count."""
 
     INDEX = 0
     COUNT = auto()
@@ -89,9 +89,8 @@ class LoopRuntime:
 
     def __init__(self) -> None:
         self.module = jit.compile_module(_LoopWriter().finish(), "loops")
-        self.counted, self.conditional, self.branch = map(
-            self.module.address, ("counted", "conditional", "branch")
-        )
+        names = "counted", "conditional", "branch", "guarded"
+        self.counted, self.conditional, self.branch, self.guarded = map(self.module.address, names)
 
 
 @cache
@@ -118,6 +117,7 @@ class _LoopWriter(ObjectWriter):
         self._write_loop("counted", self._goes_on_to_count)
         self._write_loop("conditional", self._goes_on_while_true)
         self._write_branch()
+        self._write_guarded()
         return self.module
 
     def _begin(self, name: str, *arguments: Any, is_exported: bool = False) -> Any:
@@ -292,3 +292,14 @@ class _LoopWriter(ObjectWriter):
         branches = self._get(record, BranchWord.BRANCHES, self.pointer)
         self._run(self._record(branches, index, BRANCH_SIZE), 0)
         self.builder.ret(self.word(0))
+
+    def _write_guarded(self) -> None:
+        """Run the calls of the first of two branches; if they fail, those of the second."""
+        (record,) = self._begin("guarded", self.pointer, is_exported=True)
+        builder, zero = self.builder, self.word(0)
+        branches = self._get(record, BranchWord.BRANCHES, self.pointer)
+        arguments = [self._get(branches, 0, self.pointer), self._get(branches, 1)]
+        status = builder.call(self._functions["run"], arguments)
+        self.return_if(builder.icmp_signed("<=", status, zero), status)
+        self._run(branches, BRANCH_SIZE)
+        builder.ret(zero)

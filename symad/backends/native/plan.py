@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from symad.backends.native.lower.dispatch import LoweredSegment, PlacedSegment, lower, place
 from symad.backends.native.lower.views import is_view
+from symad.backends.native.numpy_kernel import called_ops
 from symad.backends.native.schedule import Schedule
 from symad.backends.native.segment_code import LoopCall, kernel_count
 from symad.graph.node import Node
@@ -202,6 +203,12 @@ def _in_words(segment: PlacedSegment, result: Mapping[Node, str], prefix: str) -
             where = [result[node]]
         kernels = f"{calls[node]} kernels, " if calls[node] > 1 else ""
         if node in loops:
-            kernels = f"loop of {counted(loops[node], 'kernel')}, "
+            kernels = f"loop of {counted(loops[node], 'kernel')}, {_by_numpy(segment, node)}"
         words[node] = f"{prefix}{kernels}{', '.join(where)}"
     return words
+
+
+def _by_numpy(segment: PlacedSegment, node: Node) -> str:
+    """Return which ops in a loop NumPy computes, as part of a description."""
+    names = called_ops([call for call in segment.code.calls if call.node is node])
+    return f"{', '.join(names)} by NumPy, " if names else ""

@@ -107,6 +107,8 @@ class LoopKind(Enum):
     """The first two alternately while the first one writes true, then the last one once."""
     BRANCH = auto()
     """The one whose number is given."""
+    GUARDED = auto()
+    """The first one; if it fails, the second one."""
 
 
 @dataclass(frozen=True, slots=True)

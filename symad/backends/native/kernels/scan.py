@@ -56,6 +56,29 @@ def products_kernel(source: np.dtype[Any], target: np.dtype[Any], exclusive: boo
     return kernel(f"products {source.str} {target.str} {exclusive}", write)
 
 
+def product_kernel(source: np.dtype[Any], target: np.dtype[Any]) -> Kernel:
+    """Return the kernel of the product of the elements of a line.
+
+    Words: x, y, the size of the axis, its stride in x, the outer axes of both.
+    """
+
+    def write(writer: KernelWriter) -> None:
+        one = writer.scalars.constant(1, target)
+        total = writer.variable(one.value)
+        size, step = writer.words(2, 2)
+        with writer.walk(4, 2) as offsets:
+            x, y = _lines(writer, offsets, source, target)
+            writer.builder.store(one.value, total)
+            with writer.loop(writer.integer(0), size) as j:
+                read = writer.load(x, writer.builder.mul(j, step), source)
+                factor = writer.scalars.cast(read, target)
+                made = writer.scalars.multiply(writer.scalar(total, target), factor)
+                writer.builder.store(made.value, total)
+            writer.store(writer.scalar(total, target), y, writer.integer(0))
+
+    return kernel(f"product {source.str} {target.str}", write)
+
+
 def recurrence_kernel(dtype: np.dtype[Any]) -> Kernel:
     """Return the kernel of y_0 = 0 and y_{j+1} = a_j y_j + b_j.
 

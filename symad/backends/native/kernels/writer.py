@@ -165,7 +165,7 @@ class KernelWriter:
     # Control
 
     @contextmanager
-    def loop(self, start: Any, end: Any, step: int = 1) -> Iterator[Any]:
+    def loop(self, start: Any, end: Any, step: Any = 1) -> Iterator[Any]:
         """Repeat the enclosed code for each index from ``start`` up to ``end``."""
         builder = self.builder
         counter = self.variable(start)
@@ -176,7 +176,8 @@ class KernelWriter:
         builder.cbranch(builder.icmp_signed("<", index, end), body, done)
         builder.position_at_end(body)
         yield index
-        builder.store(builder.add(index, self.integer(step), flags=("nsw",)), counter)
+        by = self.integer(step) if isinstance(step, int) else step
+        builder.store(builder.add(index, by, flags=("nsw",)), counter)
         builder.branch(head)
         builder.position_at_end(done)
 

@@ -13,10 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.kernel_call import BufferView, Views
-from symad.backends.native.lower.copies import Scratch, contiguous, converted, copy, without_axis
+from symad.backends.native.kernel_call import BufferView, Shape, Views
+from symad.backends.native.lower.copies import (
+    Scratch,
+    contiguous,
+    converted,
+    copy,
+    fill,
+    without_axis,
+)
 from symad.backends.native.lower.scalar_bodies import has_scalar_code
 from symad.backends.native.lower.views import is_view
+from symad.backends.native.numpy_kernel import may_be_called
 from symad.backends.native.segment_code import (
     BodyCalls,
     Call,
@@ -28,15 +36,17 @@ from symad.backends.native.segment_code import (
 )
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
-from symad.graph.node import Node, apply
+from symad.graph.node import Node, Variable, apply
 from symad.graph.op import Op
 from symad.ops.adjoint import identity
-from symad.ops.body import WithBody
+from symad.ops.body import WithBody, results_of
 from symad.ops.branch import Branch
 from symad.ops.control import Call as Custom
 from symad.ops.control import Map
 from symad.ops.loops import Scan, While
+from symad.ops.matrices import NanOnFailure
 from symad.ops.structure import StructureItem
+from symad.passes.fuse import shape_of
 from symad.plan.buffer_assignment import Storage, StorageKind
 from symad.plan.liveness import sharing_of
 from symad.plan.plan import copied_outputs
@@ -103,6 +113,9 @@ def are_lowered(node: Node, supports: Callable[[Node], bool]) -> bool:
     Its values are known arrays, except that stacks may have any number of rows.
     """
     op = node.op
+    if isinstance(op, NanOnFailure):
+        known = all(isinstance(x.type, TensorType) and x.type.is_static for x in node.inputs)
+        return known and supports(apply(op.op, *_matrices_of(node)))
     assert isinstance(op, WithBody)
     fields = node.type.fields if isinstance(node.type, StructureType) else ((0, node.type),)
     results = [type_ for _, type_ in fields]
@@ -120,7 +133,8 @@ def _is_lowered(body: Graph, supports: Callable[[Node], bool]) -> bool:
     computed = computed_nodes(body)
     wholes = set(computed)  # which have the code of their items
     items = {n for n in computed if isinstance(n.op, StructureItem) and n.inputs[0] in wholes}
-    is_supported = all(supports(node) for node in computed if node not in items)
+    rest = [node for node in computed if node not in items]
+    is_supported = all(supports(node) or may_be_called(node) for node in rest)
     return is_known and is_supported and not unsupported_stacks(body, supports)
 
 
@@ -377,6 +391,60 @@ def _call(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]
     return [*more, _loop(LoopKind.COUNTED, bodies, 1, node)]
 
 
+def _or_nan(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]:
+    """Lower an op on matrices that gives NaN for each matrix of a stack for which it fails."""
+    singles = _matrices_of(node)
+    shapes = [shape_of(single) for single in singles]
+    batch = _batch_of(node)
+    if not batch:
+        return _guarded(node, inputs, outputs, tools)
+    if 0 in batch:
+        return []
+    steps, rows, calls = math.prod(batch), list[Operand](), list[Call]()
+    for view, shape in zip(inputs, shapes, strict=True):
+        whole, copied = contiguous(node, view.broadcast_to((*batch, *shape)), tools.scratch)
+        rows.append(_rows(_with_rows(whole, steps, shape), tools))
+        calls += copied
+    made = [_rows(_with_rows(v, steps, v.shape[len(batch) :]), tools) for v in outputs]
+    single = apply(_op_of(node), *singles)
+    body = tools.body(tools.compiled(Graph(results_of(single), singles)), rows, made)
+    return [*calls, _loop(LoopKind.COUNTED, (body, _copies(node, [], [], tools)), steps, node)]
+
+
+def _guarded(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]:
+    """Lower the case of one matrix."""
+    given, before = _whole(node, inputs, tools.scratch)
+    made, singles = [Operand(view) for view in outputs], _matrices_of(node)
+    computed = apply(_op_of(node).op, *singles)
+    body = tools.body(tools.compiled(Graph(results_of(computed), singles)), given, made)
+    blocks = [Storage(StorageKind.OUTPUT, k) for k in range(len(outputs))]
+    views = [replace(view, block=k, offset=0) for k, view in enumerate(outputs)]
+    filled = [call for view in views for call in fill(node, np.nan, view)]
+    otherwise = tools.body(SegmentCode(filled, blocks, (), (), {}, 0, ()), (), made)
+    work = _STEP + body.code.work
+    return [*before, LoopCall(LoopKind.GUARDED, (body, otherwise), 0, node, work)]
+
+
+def _op_of(node: Node) -> NanOnFailure:
+    assert isinstance(node.op, NanOnFailure)
+    return node.op
+
+
+def _matrices_of(node: Node) -> list[Node]:
+    """Return inputs like those of an op on stacks of matrices, for one matrix."""
+    return [Variable("x", shape_of(x)[-2:], x.dtype) for x in node.inputs]
+
+
+def _batch_of(node: Node) -> Shape:
+    return np.broadcast_shapes(*[shape_of(x)[:-2] for x in node.inputs])
+
+
+def _with_rows(view: BufferView, steps: int, shape: Shape) -> BufferView:
+    made = view.reshaped((steps, *shape))
+    assert made is not None, "it is contiguous"
+    return made
+
+
 def _copies(node: Node, sources: Sequence[Operand], targets: Views, tools: Tools) -> BodyCalls:
     """Return the calls that copy operands to where they are at the end."""
     calls: list[Call] = []
@@ -403,5 +471,6 @@ TABLE: dict[type[Op], LowerLoop] = {
     While: _while,
     Branch: _branch,
     Custom: _call,
+    NanOnFailure: _or_nan,
 }
 """The lowering function of each op."""

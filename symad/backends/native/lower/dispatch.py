@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.native import numpy_kernel
 from symad.backends.native.kernel_call import BufferView, Shape, contiguous_strides
 from symad.backends.native.lower import bodies, contract, copies, index, lapack, loops
 from symad.backends.native.lower.scalar_bodies import scalar_code
@@ -117,7 +118,9 @@ class LoweredSegment:
         return [node for buffer, node in self.given.items() if buffer in used]
 
 
-def lower(nodes: Sequence[Node], is_fast: bool = False, threads: int = 1) -> LoweredSegment:
+def lower(
+    nodes: Sequence[Node], is_fast: bool = False, threads: int = 1, in_body: bool = False
+) -> LoweredSegment:
     """Return the kernel calls that compute nodes, all of which must be supported.
 
     Parameters
@@ -128,8 +131,10 @@ def lower(nodes: Sequence[Node], is_fast: bool = False, threads: int = 1) -> Low
         Whether arithmetic on floats may be reassociated and contracted.
     threads : int
         How many threads share large nests.
+    in_body : bool
+        Whether the NumPy kernels of ops without code may be called.
     """
-    lowering = _Lowering(is_fast, threads)
+    lowering = _Lowering(is_fast, threads, in_body)
     for node in nodes:
         lowering.add(node)
     return lowering.segment(nodes)
@@ -138,8 +143,8 @@ def lower(nodes: Sequence[Node], is_fast: bool = False, threads: int = 1) -> Low
 class _Lowering:
     """Collects the kernel calls of one segment."""
 
-    def __init__(self, is_fast: bool, threads: int) -> None:
-        self._is_fast, self._threads = is_fast, threads
+    def __init__(self, is_fast: bool, threads: int, in_body: bool) -> None:
+        self._is_fast, self._threads, self._in_body = is_fast, threads, in_body
         self._calls: list[Call] = []
         self._views: dict[Node, Any] = {}
         self._buffers: list[Storage | int] = []
@@ -174,12 +179,14 @@ class _Lowering:
         if type(node.op) in bodies.TABLE:
             tools = bodies.Tools(self.scratch, self._compiled, self._grows)
             return bodies.TABLE[type(node.op)](node, inputs, parts, tools)
+        if isinstance(node.op, Identity):
+            return copies.copy(node, inputs[0], parts[0])
+        if self._in_body and not supports(node):
+            return numpy_kernel.lower(node, inputs, parts, self.scratch)
         lower = _table().get(type(node.op))
         if lower is not None:
             output: Any = parts[0] if len(parts) == 1 else tuple(parts)
             return lower(node, inputs, output, self.scratch)
-        if isinstance(node.op, Identity):
-            return copies.copy(node, inputs[0], parts[0])
         return loops.lower(node, inputs, parts, self.scratch, self._is_fast, self._threads)
 
     def _compiled(self, body: Graph) -> SegmentCode:
@@ -188,7 +195,8 @@ class _Lowering:
         if as_scalars is not None:
             return as_scalars
         outputs, copies = bodies.own_outputs(body)
-        lowered = lower([*bodies.computed_nodes(body), *copies], self._is_fast)
+        nodes = [*bodies.computed_nodes(body), *copies]
+        lowered = lower(nodes, self._is_fast, in_body=True)
         self._constants += lowered.constants
         return place(lowered, body.inputs, outputs, boxes_numbers=False).code
 

@@ -14,10 +14,12 @@ from symad.backends.native.kernel_call import BufferView, Shape, Views, contiguo
 from symad.backends.native.kernels.gather import HEAD, gather_kernel, scatter_kernel
 from symad.backends.native.kernels.scan import (
     position_kernel,
+    product_kernel,
     products_kernel,
     recurrence_kernel,
     sums_kernel,
 )
+from symad.backends.native.kernels.sorting import sorting_kernel
 from symad.backends.native.lower.copies import (
     Calls,
     Condition,
@@ -40,14 +42,18 @@ from symad.ops.cumulative import CumProd, CumSum, LinearRecurrence
 from symad.ops.extremum import ArgMax, ArgMin
 from symad.ops.gather import AddAlongAxis, TakeAlongAxis
 from symad.ops.index import AddAt, ArrayIndex, Index, ScatterAdd, ScatterSum, SetAt
+from symad.ops.reduce import Prod
+from symad.ops.sorting import Argsort
 from symad.ops.subscript import HOLE, Key, full_key, tiling
 from symad.passes.fuse import shape_of
-from symad.types import normalize_axis
+from symad.types import normalize_axes, normalize_axis
 
 _PER_PLACE = 3.0
 _PER_ELEMENT = 1.0
 _MOST_POSITIONS = 32
 """For more elements, NumPy finds a position faster, because it compares many at once."""
+_MOST_SORTED = 1 << 12
+"""For more elements, NumPy sorts faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +374,37 @@ def _position(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -
     return [*before, call_of(code, words, node, _PER_ELEMENT * count)]
 
 
+def _product(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
+    op, (source,) = node.op, inputs
+    assert isinstance(op, Prod)
+    axes = normalize_axes(op.axis, len(source.shape))
+    if 0 in source.shape:
+        return fill(node, 1, output)
+    rest = tuple(axis for axis in range(len(source.shape)) if axis not in axes)
+    kept = tuple(source.shape[axis] for axis in rest)
+    source, before = contiguous(node, source.permuted((*rest, *axes)), scratch)
+    source = source.reshaped((*kept, math.prod(source.shape[len(rest) :]))) or source
+    output = output.reshaped((*kept, 1)) or output
+    outer, (step, _) = _around([source, output], len(rest))
+    words = [source, output, source.shape[-1], step, *outer]
+    work = _PER_ELEMENT * math.prod(source.shape)
+    return [*before, call_of(product_kernel(source.dtype, output.dtype), words, node, work)]
+
+
+def _argsort(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
+    op, (source,) = node.op, inputs
+    assert isinstance(op, Argsort)
+    if 0 in source.shape:
+        return []
+    axis = normalize_axis(op.axis, len(source.shape))
+    size = source.shape[axis]
+    room = [scratch((2, size), dtype) for dtype in (source.dtype, output.dtype)]
+    outer, steps = _around([source, output], axis)
+    words = [source, output, *room, size, *steps, *outer]
+    work = _PER_PLACE * math.prod(source.shape) * size.bit_length()
+    return [call_of(sorting_kernel(source.dtype, op.descending), words, node, work)]
+
+
 # What has code
 
 
@@ -427,6 +464,13 @@ def _can_scan(node: Node) -> bool:
     return not _is_float16(node) and convert_all(node)
 
 
+def _can_sort(node: Node) -> bool:
+    assert isinstance(node.op, Argsort)
+    shape = shape_of(node)
+    size = shape[normalize_axis(node.op.axis, len(shape))]
+    return size <= _MOST_SORTED and not _is_float16(node.inputs[0])
+
+
 def _can_find_position(node: Node) -> bool:
     op, (source,) = node.op, node.inputs
     assert isinstance(op, (ArgMax, ArgMin))
@@ -450,6 +494,8 @@ TABLE: dict[type[Op], Lower] = {
     LinearRecurrence: _scan,
     ArgMax: _position,
     ArgMin: _position,
+    Prod: _product,
+    Argsort: _argsort,
 }
 """The lowering function of each op."""
 
@@ -467,4 +513,6 @@ CONDITIONS: dict[type[Op], Condition] = {
     LinearRecurrence: _can_scan,
     ArgMax: _can_find_position,
     ArgMin: _can_find_position,
+    Prod: _can_scan,
+    Argsort: _can_sort,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -40,13 +41,14 @@ from symad.backends.native.lower.copies import (
     fill,
     merged_axes,
     outer_words,
+    part,
     triangle,
 )
 from symad.backends.native.lower.library_calls import Argument, library_call
 from symad.backends.native.lower.small_matrices import are_small, as_matrices, small_call
 from symad.graph.node import Node
 from symad.graph.op import Op
-from symad.ops.factorisation import Cholesky
+from symad.ops.factorisation import QR, SVD, Cholesky, Eigh, Eigvalsh, Svdvals
 from symad.ops.inverse import Det, Inv, Slogdet
 from symad.ops.linear_system import Solve, SolveTriangular
 from symad.passes.fuse import shape_of
@@ -310,6 +312,91 @@ def _det(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Cal
     return [*_logarithm(node, inputs[0], sign, logarithm, scratch), raised]
 
 
+# Eigenvalues, singular values, orthogonal factors
+
+
+def _eigenvalues(
+    node: Node, inputs: Views, outputs: BufferView | tuple[BufferView, ...], scratch: Scratch
+) -> Calls:
+    """Lower eigh and eigvalsh, which read the lower triangle."""
+    views = outputs if isinstance(outputs, tuple) else (outputs,)
+    values, matrix = views[0], inputs[0]
+    batch, size, dtype = values.shape[:-1], values.shape[-1], values.dtype
+    if 0 in values.shape:
+        return []
+    vectors = scratch((*batch, size, size), dtype)
+    counts = 1 + 6 * size + 2 * size**2, 3 + 5 * size
+    room, whole = _rooms(batch, scratch, dtype, *counts)
+    arguments: list[Argument] = ["V" if len(views) == 2 else "N", "L", size, vectors, size, values]
+    arguments += [room, counts[0], whole, counts[1], None]
+    outer = _stack(batch, vectors, values, room, whole)
+    work = 9 * _PER_TERM * size**3
+    return [
+        *copy(node, matrix, _transposed(vectors)),
+        _call(node, "syevd", arguments, outer, work, fails=True),
+        *(copy(node, _transposed(vectors), views[1]) if len(views) == 2 else ()),
+    ]
+
+
+def _singular_values(
+    node: Node, inputs: Views, outputs: BufferView | tuple[BufferView, ...], scratch: Scratch
+) -> Calls:
+    """Lower svd and svdvals."""
+    is_whole = isinstance(outputs, tuple)
+    views, matrix = outputs if isinstance(outputs, tuple) else (outputs,), inputs[0]
+    values = views[1] if is_whole else views[0]
+    (*batch, rows, columns), dtype = matrix.shape, values.dtype
+    if 0 in matrix.shape:
+        return []
+    rank = min(rows, columns)
+    given = scratch((*batch, columns, rows), dtype)
+    left, right = scratch((*batch, rank, rows), dtype), scratch((*batch, columns, rank), dtype)
+    counts = 4 * rank**2 + 7 * rank + _BLOCK * max(rows, columns), 8 * rank
+    room, whole = _rooms(tuple(batch), scratch, dtype, *counts)
+    arguments: list[Argument] = ["S" if is_whole else "N", rows, columns, given, rows, values]
+    arguments += [left, rows, right, rank, room, counts[0], whole, None]
+    outer = _stack(tuple(batch), given, values, left, right, room, whole)
+    work = 22 * _PER_TERM * rank * rows * columns
+    return [
+        *copy(node, matrix, _transposed(given)),
+        _call(node, "gesdd", arguments, outer, work, fails=True),
+        *(copy(node, _transposed(left), views[0]) if is_whole else ()),
+        *(copy(node, _transposed(right), views[2]) if is_whole else ()),
+    ]
+
+
+def _qr(
+    node: Node, inputs: Views, outputs: tuple[BufferView, BufferView], scratch: Scratch
+) -> Calls:
+    """Lower qr: reflections, of which R is the upper triangle and Q the product."""
+    (matrix,), (q, r) = inputs, outputs
+    (*batch, rows, columns), dtype = matrix.shape, q.dtype
+    if 0 in matrix.shape:
+        return []
+    rank, count = min(rows, columns), _BLOCK * columns
+    given, factors = scratch((*batch, columns, rows), dtype), scratch((*batch, rank), dtype)
+    room, _ = _rooms(tuple(batch), scratch, dtype, count, 0)
+    outer, work = _stack(tuple(batch), given, factors, room), 2 * _PER_TERM * rank * rows * columns
+    rest: list[Argument] = [given, rows, factors, room, count, None]
+    first = _transposed(part(given, len(batch), 0, rank))
+    return [
+        *copy(node, matrix, _transposed(given)),
+        _call(node, "geqrf", [rows, columns, *rest], outer, work, fails=True),
+        *triangle(node, part(_transposed(given), len(batch), 0, rank), r, lower=False),
+        _call(node, "orgqr", [rows, rank, rank, *rest], outer, work, fails=True),
+        *copy(node, first, q),
+    ]
+
+
+def _rooms(
+    batch: Shape, scratch: Scratch, dtype: np.dtype[Any], numbers: int, integers: int
+) -> tuple[BufferView, BufferView]:
+    """Return memory for numbers and integers that all matrices of a stack share."""
+    pairs = (numbers, dtype), (integers, _INTEGER)
+    first, second = (scratch((n,), kind).broadcast_to((*batch, n)) for n, kind in pairs)
+    return first, second
+
+
 def _has_code(node: Node) -> bool:
     """Return whether there is a LAPACK that supports such sizes."""
     found = library()
@@ -327,6 +414,11 @@ TABLE: dict[type[Op], Lower] = {
     Inv: _inv,
     Det: _det,
     Slogdet: _slogdet,  # type: ignore[dict-item]
+    Eigh: _eigenvalues,
+    Eigvalsh: _eigenvalues,
+    SVD: _singular_values,
+    Svdvals: _singular_values,
+    QR: _qr,  # type: ignore[dict-item]
 }
 """The lowering function of each op; an op with several results gets a tuple of views."""
 
