@@ -42,6 +42,8 @@ VERSION = 1
 
 OUTSIDE = "outside/"
 """The folder of arrays that belong to nodes outside the graph, to which roles refer."""
+_MEANING = ("graph.json", "constants/")
+"""What the names of members begin with that are part of the meaning."""
 
 
 @dataclass(frozen=True)
@@ -210,15 +212,14 @@ def _members(value: Any, provenance: bool) -> tuple[dict[str, Member], Fingerpri
         result = _result(value, tables)
         data = {"types": tables.types, "ops": tables.ops, "graphs": tables.graphs}
         members = {"graph.json": as_json({**data, "result": result}), **_arrays_of(tables)}
-        meaning = digest(members.items())
-        more = _with_values("state.json", state, tables.parameters, "")
+        members |= _with_values("state.json", state, tables.parameters, "")
         if provenance:
             data, parameters = write_provenance(tables)
-            more |= _with_values("provenance.json", data, parameters, OUTSIDE)
-            more |= _arrays_of(tables)
-    content = digest([("meaning", [meaning.encode("ascii")]), *more.items()])
-    head = {"format": FORMAT, "version": VERSION, "meaning": meaning, "content": content}
-    return {"symad.json": as_json(head), **members, **more}, Fingerprint(meaning, content)
+            members |= _with_values("provenance.json", data, parameters, OUTSIDE)
+            members |= _arrays_of(tables)
+    found = Fingerprint(*hashes_of(members))
+    head = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(found)}
+    return {"symad.json": as_json(head), **members}, found
 
 
 def _graph_of(value: Any) -> tuple[Graph, dict[str, Any]]:
@@ -326,6 +327,14 @@ def _json(members: dict[str, bytes], name: str) -> Any:
     return from_json(name, members.pop(name))
 
 
+def hashes_of(members: Mapping[str, Member]) -> tuple[str, str]:
+    """Return the hashes of the meaning and the content of a file, for its members but the first."""
+    own = {name: data for name, data in members.items() if name.startswith(_MEANING)}
+    more = {name: data for name, data in members.items() if name not in own}
+    meaning = digest(own.items())
+    return meaning, digest([("meaning", [meaning.encode("ascii")]), *more.items()])
+
+
 def _check_head(members: dict[str, bytes]) -> None:
     """Check the format, the version and the hashes."""
     with within("symad.json"):
@@ -338,13 +347,9 @@ def _check_head(members: dict[str, bytes]) -> None:
                 f"version {VERSION}",
                 remedy="Load it with the symad that saved it, or a newer one.",
             )
-        pairs = [(name, [data]) for name, data in members.items()]
-        own = [pair for pair in pairs if pair[0] == "graph.json" or pair[0][:10] == "constants/"]
-        meaning = digest(own)
-        more = [pair for pair in pairs if pair not in own]
-        content = digest([("meaning", [meaning.encode("ascii")]), *more])
-        for key, found in (("meaning", meaning), ("content", content)):
-            if part(head, key, str) != found:
+        found = hashes_of({name: [data] for name, data in members.items()})
+        for key, right in zip(("meaning", "content"), found, strict=True):
+            if part(head, key, str) != right:
                 raise SavedGraphError(f"the hash of the {key} is another: the file is damaged")
 
 
