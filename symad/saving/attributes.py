@@ -29,14 +29,14 @@ DTYPES = {name: np.dtype(name) for name in f"bool {_FLOATS} {_INTEGERS}".split()
 """The dtypes by name."""
 
 
-class Written(Protocol):
+class PartNumbers(Protocol):
     """Gives the numbers under which parts of a graph are written."""
 
     def number(self, thing: Any) -> int: ...
     def shape(self, shape: Any) -> Any: ...
 
 
-class Read(Protocol):
+class GraphParts(Protocol):
     """Gives the parts of a graph that were read."""
 
     def item(self, table: str, number: Any) -> Any: ...
@@ -50,8 +50,8 @@ class AttributeKind:
 
     name: str
     types: tuple[type, ...]
-    write: Callable[[Written, Any], Any]
-    read: Callable[[Read, Any], Any]
+    write: Callable[[PartNumbers, Any], Any]
+    read: Callable[[GraphParts, Any], Any]
 
 
 def _float(text: Any) -> float:
@@ -103,7 +103,7 @@ KINDS = (
 _BY_NAME = {kind.name: kind for kind in KINDS}
 
 
-def write_attribute(to: Written, value: Any) -> Any:
+def write_attribute(to: PartNumbers, value: Any) -> Any:
     """Return an attribute as JSON has it; NumPy's numbers become Python's.
 
     Raises
@@ -124,7 +124,7 @@ def write_attribute(to: Written, value: Any) -> Any:
     raise SavedGraphError(f"a {plain.__name__} cannot be saved")
 
 
-def read_attribute(of: Read, data: Any) -> Any:
+def read_attribute(of: GraphParts, data: Any) -> Any:
     """Return an attribute from what :func:`write_attribute` returned.
 
     Raises

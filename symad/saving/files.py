@@ -31,7 +31,7 @@ from symad.saving.archive import (
     write_archive,
 )
 from symad.saving.attributes import part, shown
-from symad.saving.origins import Provenance, write_provenance
+from symad.saving.origins import Origins, write_provenance
 from symad.saving.reader import GraphReader, agree_in_shape, count_nodes, within
 from symad.saving.structures import read_structure, write_structure
 from symad.saving.writer import Array, GraphTables, write_value
@@ -306,7 +306,7 @@ def _load(file: IO[bytes], name: Any, backend: Backend | None) -> Any:
         if "provenance.json" in members:
             more = _json(members, "provenance.json")
             with within("provenance.json"):
-                origins = Provenance(more, count_nodes(data) + count_nodes(more))
+                origins = Origins(more, count_nodes(data) + count_nodes(more))
                 reader.use(origins.creations, origins.names)
         with within("graph.json"):
             graph = reader.read(data, part(state, "parameters", list))

@@ -183,7 +183,7 @@ def _write_roles(
 _ROLE_KINDS = {str(kind): kind for kind in RoleKind}
 
 
-class Provenance:
+class Origins:
     """The provenance of the nodes of a file.
 
     Attributes

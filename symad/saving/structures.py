@@ -8,10 +8,10 @@ from typing import Any
 
 from symad.errors import SavedGraphError
 from symad.graph.node import Node
-from symad.saving.attributes import Read, Written, read_attribute, shown, write_attribute
+from symad.saving.attributes import GraphParts, PartNumbers, read_attribute, shown, write_attribute
 
 
-def write_structure(to: Written, value: Any, numbers: dict[Node, int]) -> Any:
+def write_structure(to: PartNumbers, value: Any, numbers: dict[Node, int]) -> Any:
     """Return a nested structure of nodes as JSON has it; a node is its number in its graph."""
     if isinstance(value, Node):
         return numbers[value]
@@ -36,7 +36,7 @@ def write_structure(to: Written, value: Any, numbers: dict[Node, int]) -> Any:
     return {"record": type(value).__name__, "fields": [*fields], "items": items}
 
 
-def read_structure(of: Read, data: Any, nodes: Sequence[Node]) -> Any:
+def read_structure(of: GraphParts, data: Any, nodes: Sequence[Node]) -> Any:
     """Return the nested structure of nodes that was written."""
     if not isinstance(data, dict):
         if type(data) is int and 0 <= data < len(nodes):
@@ -58,7 +58,7 @@ def read_structure(of: Read, data: Any, nodes: Sequence[Node]) -> Any:
     raise SavedGraphError("it is not a nested structure of nodes")
 
 
-def _read_dict(of: Read, pairs: list[Any], nodes: Sequence[Node]) -> dict[Any, Any]:
+def _read_dict(of: GraphParts, pairs: list[Any], nodes: Sequence[Node]) -> dict[Any, Any]:
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise SavedGraphError("the items of a dict are pairs")
     keys = [read_attribute(of, key) for key, _ in pairs]
