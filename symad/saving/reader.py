@@ -29,6 +29,7 @@ from symad.ops.body import WithBody
 from symad.saving.archive import checked_booleans
 from symad.saving.attributes import (
     MOST_AXES,
+    check_keys,
     dtype_named,
     fits,
     is_dimension,
@@ -198,7 +199,7 @@ class GraphReader:
         return self.ops[number]
 
     def _op(self, row: Any) -> Op:
-        if not is_row(row, str) and not is_row(row, str, dict):
+        if not is_row(row, str) and not (is_row(row, str, dict) and row[1]):
             raise SavedGraphError("it is not the name of an op and its attributes")
         name = row[0]
         kind = op_class(name)
@@ -218,6 +219,7 @@ class GraphReader:
     # Nodes
 
     def _graph(self, data: Any) -> Graph:
+        check_keys(data, "nodes inputs outputs")
         nodes: list[Node] = []
         rows = part(data, "nodes", list)
         self._read_nodes(rows, nodes)
