@@ -281,6 +281,7 @@ if TYPE_CHECKING:
     from symad.ops.running_extremum import cummax, cummin
     from symad.ops.searching import searchsorted
     from symad.ops.sinc import sinc
+    from symad.saving.files import fingerprint, load, save
 
 __version__ = "0.2.0"
 __array_api_version__ = "2025.12"
@@ -302,15 +303,15 @@ __all__ = [
     "delete", "diag", "diagflat", "diagonal", "diff", "difference_errors", "digamma", "digitize",
     "directional_derivative", "divide", "dot", "draw", "dsplit", "dstack", "e", "ediff1d", "einsum",
     "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2", "expand_dims",
-    "explain", "expm1", "extend", "eye", "fabs", "find_nan", "finfo", "fixed_point", "flatten",
-    "flip", "fliplr", "flipud", "float16", "float32", "float64", "float_power", "floor",
+    "explain", "expm1", "extend", "eye", "fabs", "find_nan", "fingerprint", "finfo", "fixed_point",
+    "flatten", "flip", "fliplr", "flipud", "float16", "float32", "float64", "float_power", "floor",
     "floor_divide", "fmax", "fmin", "fmod", "fori_loop", "from_dlpack", "full", "full_like",
     "gammaln", "geomspace", "gradients", "greater", "greater_equal", "heaviside", "hessian",
     "hessian_vector_product", "histogram", "hsplit", "hstack", "hypot", "identity", "iinfo",
     "implicit", "index_array", "indices", "inf", "inner", "insert", "int16", "int32", "int64",
     "int8", "interp", "isclose", "isdtype", "isfinite", "isin", "isinf", "isnan", "isneginf",
-    "isposinf", "jacobian", "kron", "less", "less_equal", "linalg", "linspace", "listing", "log",
-    "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logical_and",
+    "isposinf", "jacobian", "kron", "less", "less_equal", "linalg", "linspace", "listing", "load",
+    "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logical_and",
     "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp", "map_over", "matmul",
     "matrix_transpose", "matvec", "max", "maximum", "mean", "median", "memory", "meshgrid", "min",
     "minimum", "mod", "modf", "moveaxis", "multiply", "nan", "nan_to_num", "nanargmax", "nanargmin",
@@ -322,10 +323,10 @@ __all__ = [
     "polyval", "positive", "pow", "power", "prod", "profile", "ptp", "pullback", "pushforward",
     "quantile", "rad2deg", "radians", "random", "ravel", "ravel_multi_index", "reciprocal", "relu",
     "remainder", "repeat", "reshape", "reshape_like", "reshape_outer", "resize", "result_type",
-    "roll", "rollaxis", "root", "rot90", "round", "scan", "scatter_add", "scope", "searchsorted",
-    "select", "set_at", "shape", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "size",
-    "softmax", "softplus", "sort", "sparsity", "special", "split", "sqrt", "square", "squeeze",
-    "stack", "stats", "std", "stop_gradient", "structure", "subtract", "sum", "sum_like",
+    "roll", "rollaxis", "root", "rot90", "round", "save", "scan", "scatter_add", "scope",
+    "searchsorted", "select", "set_at", "shape", "sigmoid", "sign", "signbit", "sin", "sinc",
+    "sinh", "size", "softmax", "softplus", "sort", "sparsity", "special", "split", "sqrt", "square",
+    "squeeze", "stack", "stats", "std", "stop_gradient", "structure", "subtract", "sum", "sum_like",
     "swapaxes", "switch", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot",
     "testing", "tile", "to_networkx", "top_k", "trace", "transpose", "trapezoid", "tri", "tril",
     "triu", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unravel_index",

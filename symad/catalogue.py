@@ -50,6 +50,7 @@ _MODULES = {
     "ops.running_extremum": "cummax cummin",
     "ops.searching": "searchsorted",
     "ops.sinc": "sinc",
+    "saving.files": "fingerprint load save",
 }
 
 FUNCTIONS = {

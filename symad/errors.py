@@ -83,6 +83,10 @@ class MissingExtraError(SymadError, ImportError):
     """A requested feature needs a package that is not installed."""
 
 
+class SavedGraphError(SymadError, ValueError):
+    """Something cannot be saved, or a file is not a saved graph, or is damaged."""
+
+
 class RenderError(SymadError, RuntimeError):
     """A picture cannot be drawn."""
 

@@ -31,6 +31,7 @@ LAYERS = (
     ("plan",),
     ("backends",),
     ("runtime", "expression"),
+    ("saving",),
     ("tables",),
     ("drawing",),
     ("testing", "inspection"),

@@ -40,6 +40,7 @@ class Graph:
     """An immutable view of the nodes between ``inputs`` and ``outputs``.
 
     Passes take and return graphs.  A graph is pickled as a whole, so that shared nodes stay shared.
+    Loading a pickle runs the code in it; :func:`symad.save` writes data.
 
     Parameters
     ----------
