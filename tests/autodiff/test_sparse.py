@@ -12,12 +12,14 @@ import pytest
 from scipy import sparse
 
 import symad as sm
-from symad.autodiff.colouring import Allowed, compress
+from symad.autodiff.colouring import Allowed, compress, compressed
 from symad.errors import EvaluationError, FeedError, GradientError, GraphTypeError, ShapeError
 from symad.graph.nested import leaves
 from symad.graph.node import apply
 from symad.graph.op import OP_CLASSES
+from symad.graph.operators import FUNCTIONS
 from symad.ops.base import Linear
+from symad.ops.control import Map
 from symad.types import TensorType
 from tests.support.op_checks import Case, build, cases_of, run
 from tests.support.random_graphs import random_graph
@@ -242,8 +244,8 @@ def check_compression(pattern: Array, found: Any, turned: bool, allowed: Allowed
     """The elements of a random matrix can be read from the products."""
     rows, columns = np.nonzero(pattern)
     matrix = np.where(pattern, np.random.default_rng(0).uniform(1, 2, pattern.shape), 0)
-    if allowed is Allowed.SYMMETRIC:
-        matrix = matrix + matrix.T
+    if allowed is Allowed.SYMMETRIC:  # which the pattern need not be
+        matrix = np.where((pattern > 0) & (pattern.T > 0), matrix + matrix.T, 0)
     seen = matrix.T if turned else matrix
     flat = np.concatenate(
         [(sums(found.columns) @ seen.T).ravel(), (sums(found.rows) @ seen).ravel()]
@@ -255,6 +257,17 @@ def arrow(n: int) -> Array:
     found = np.eye(n, dtype=bool)
     found[0] = found[:, 0] = True
     return found
+
+
+def grid(*sizes: int) -> Array:
+    """Return which points of a grid are the same or neighbours along an axis."""
+    places = np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), -1)
+    return np.asarray(abs(places[:, None] - places).sum(-1) <= 1)
+
+
+def spread(n: int, degree: int) -> Array:
+    found = np.random.default_rng(0).random((n, n)) < degree / n / 2
+    return found | found.T | np.eye(n, dtype=bool)
 
 
 @pytest.mark.parametrize(
@@ -299,8 +312,33 @@ def test_random_patterns(seed: int) -> None:
     pattern = rng.random(shape) < rng.choice([0.05, 0.2, 0.7])
     for allowed in (Allowed.ALL, Allowed.COLUMNS, Allowed.ROWS):
         assert products_of(pattern, allowed) <= max(shape)
-    square = rng.random((shape[0],) * 2) < 0.2
-    products_of(square | square.T, Allowed.SYMMETRIC)
+    square = rng.random((shape[0],) * 2) < rng.choice([0.05, 0.2, 0.7])
+    for each in (square, square | square.T):
+        products_of(each, Allowed.SYMMETRIC)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "most"),
+    [
+        (grid(13, 17), 5), (grid(5, 6, 7), 10), (np.kron(*[band(9, 9, -1, 0, 1)] * 2), 9),
+        (spread(300, 3), 8), (spread(300, 8), 17), (arrow(400)[::-1, ::-1], 2), (arrow(400), 2),
+        (band(60, 60, -1, 0, 1) | arrow(60), 4),
+    ],
+)  # fmt: skip
+def test_columns_of_symmetric_matrices_share_rows(pattern: Any, most: int) -> None:
+    """One element of each pair is enough, which takes fewer products than all elements do."""
+    assert products_of(pattern, Allowed.SYMMETRIC) == most
+    rows, columns = np.nonzero(pattern)
+    assert most <= compressed(rows, columns, pattern.shape, sets_apart=False).products
+
+
+def test_hessians_take_few_products() -> None:
+    for n in (5, 400):
+        x = sm.Variable("x", shape=(n,))
+        y = sm.sum(sm.sin(x) * x[0] * x[-1])
+        expanded = FUNCTIONS["specialise"](sm.Graph([sm.hessian(y, x, sparse=True)]), [x.type])
+        (products,) = [node for node in expanded.nodes if isinstance(node.op, Map)]
+        assert products.type.shape == (3, n)
 
 
 # The node
