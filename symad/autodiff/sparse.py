@@ -314,10 +314,15 @@ class StaticJacobian:
         ]
         empty = Constant(np.zeros(0, self.dtype))
         products = parts[0] if len(parts) == 1 else call("concat", parts, None) if parts else empty
-        indices = [Constant(array, np.int32) for array in (pattern.indices, pattern.indptr)]
-        return apply(
-            AssembleCsr(self.shape), cast(products, self.dtype), Constant(found.places), *indices
-        )
+        elements = call("take", cast(products, self.dtype), _indices(found.places))
+        indices = map(_indices, (pattern.indices, pattern.indptr))
+        return apply(AssembleCsr(self.shape), elements, *indices)
+
+
+def _indices(array: Array) -> Constant:
+    """Return integers in 32 bits if they fit."""
+    is_small = array.max(initial=0) <= np.iinfo(np.int32).max
+    return Constant(array, np.int32 if is_small else np.int64)
 
 
 def sparsity(y: Node, xs: Any, feed: Mapping[Node, Any] | None = None) -> Any:

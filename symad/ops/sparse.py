@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from functools import lru_cache
 from typing import Any
 
@@ -231,40 +230,55 @@ class SparseMatmul(FixedLinear):
         return sets.united(places[..., rows], moving[..., columns], shape)
 
 
+class Package(Op):
+    """An op that only puts arrays into an object, and computes nothing.
+
+    Its kernel copies the arrays.  Native calls make the object last, of arrays of their own.
+    """
+
+    def packer(self) -> Callable[..., Any]:
+        """Return the function that makes the object of the arrays, which it may keep."""
+        raise InternalError(f"{self.name} has no packer")
+
+
+def _packed_copies(*arrays: Any, shape: tuple[int, int]) -> Any:
+    return _packer(shape)(*(array.copy() for array in arrays))
+
+
 @lru_cache(maxsize=64)
-def _empty_csr(shape: tuple[int, int]) -> Any:
-    """Return a matrix whose arrays are still to be set, so that what is kept takes no memory."""
-    matrix = _as_csr(np.zeros(0), np.zeros(0, np.int32), np.zeros(shape[0] + 1, np.int32), shape)
-    matrix.indptr = matrix.indices
-    return matrix
+def _packer(shape: tuple[int, int]) -> Callable[..., Any]:
+    """Return what makes a matrix as SciPy does, except that it trusts the arrays."""
+    from scipy.sparse import csr_array
+
+    usual = vars(csr_array(shape)).items()
+    others = [pair for pair in usual if pair[0] not in ("data", "indices", "indptr")]
+    new = csr_array.__new__
+
+    def pack(data: Any, indices: Any, indptr: Any) -> Any:
+        matrix = new(csr_array)
+        for name, value in others:
+            setattr(matrix, name, value)
+        matrix.data, matrix.indices, matrix.indptr = data, indices, indptr
+        return matrix
+
+    return pack
 
 
-def _assemble(products: Any, places: Any, columns: Any, ends: Any, shape: tuple[int, int]) -> Any:
-    matrix = copy(_empty_csr(shape))  # much faster than a new one, whose parts SciPy would check
-    matrix.data = products.take(places)
-    matrix.indices, matrix.indptr = columns.copy(), ends.copy()
-    return matrix
+class AssembleCsr(Package):
+    """Make a ``scipy.sparse.csr_array`` of its elements, their columns, and the ends of the rows.
 
-
-class AssembleCsr(Op):
-    """Make a ``scipy.sparse.csr_array`` of elements that are picked from an array.
-
-    The inputs are the array, the flat place of each element in it, and the pattern: the columns of
-    the elements, and the ends of the rows.  The result owns its arrays: nothing that is done to it
-    changes another one.
+    The result owns its arrays: nothing that is done to it changes another one.
     """
 
     matrix_shape: tuple[int, int]
 
     name = "assemble_csr"
-    numpy = staticmethod(_assemble)
+    numpy = staticmethod(_packed_copies)
     samples = (
         Sample(
-            lambda x: apply(
-                AssembleCsr((2, 3)), x, *map(as_node, ([0, 2, 2], [2, 0, 1], [0, 1, 3]))
-            ),
+            lambda x: apply(AssembleCsr((2, 3)), x, *map(as_node, ([2, 0, 1], [0, 1, 3]))),
             [reals(3)],
-            lambda x: np.array([[0, 0, x[0]], [x[2], x[2], 0]]),
+            lambda x: np.array([[0, 0, x[0]], [x[1], x[2], 0]]),
             order=0,
         ),
     )
@@ -273,9 +287,12 @@ class AssembleCsr(Op):
         return {"shape": self.matrix_shape}
 
     def infer(self, *types: Any) -> Type:
-        products, places, *_ = tensor_types(*types)
-        stored = places.shape[0] if isinstance(places.shape, tuple) else UnknownDim()
-        return SparseType(products.dtype, self.matrix_shape, stored)
+        data, *_ = tensor_types(*types)
+        stored = data.shape[0] if isinstance(data.shape, tuple) else UnknownDim()
+        return SparseType(data.dtype, self.matrix_shape, stored)
+
+    def packer(self) -> Callable[..., Any]:
+        return _packer(self.matrix_shape)
 
     def differentiable(self, slot: int) -> bool:
         return False

@@ -196,11 +196,12 @@ def _rows_at_once(body: Graph, batched: Sequence[bool], inputs: Sequence[Node], 
 def _peak(body: Graph, batched: Sequence[bool]) -> int:
     """Return the most bytes of intermediate values of one element that are in use at once."""
     stacked = {x for x, is_batched in zip(body.inputs, batched, strict=True) if is_batched}
+    given = set(body.inputs)
     last = {source: node for node in body.nodes for source in node.inputs}
     sizes: dict[Node, int] = {}
     in_use = peak = 0
     for node in body.nodes:
-        if node not in body.inputs and any(source in stacked for source in node.inputs):
+        if node not in given and any(source in stacked for source in node.inputs):
             stacked.add(node)
             sizes[node] = node.type.nbytes
             in_use += sizes[node]

@@ -126,9 +126,9 @@ class Placement:
         For each value that is stored in such a result before it is written, that result.
     scratch : mapping from Node to int
         The bytes that a loop needs besides its results, while it runs.
-    results : sequence of Node
-        The outputs, or copies of them that are not nodes of the graph; empty if no output exists
-        early.
+    results : sequence of sequences of Node
+        For each output, what holds it: itself, a copy of it that is not a node of the graph, or
+        the arrays of which it is made; empty if no output exists early.
     """
 
     over: Mapping[Node, Node] = field(default_factory=dict)
@@ -136,7 +136,7 @@ class Placement:
     early: Mapping[Node, Sequence[Node]] = field(default_factory=dict)
     inside: Mapping[Node, Node] = field(default_factory=dict)
     scratch: Mapping[Node, int] = field(default_factory=dict)
-    results: Sequence[Node] = ()
+    results: Sequence[Sequence[Node]] = ()
 
 
 def memory_use(
@@ -272,18 +272,17 @@ class _Tracing:
     def _hand_out(self, copied: Sequence[bool], step: int) -> None:
         """Outputs that share memory are copied."""
         outputs = self._graph.outputs
-        results = self._placement.results or outputs
-        for node, result, is_copied in zip(outputs, results, copied, strict=True):
+        results = self._placement.results or [(node,) for node in outputs]
+        for node, arrays, is_copied in zip(outputs, results, copied, strict=True):
             for part in self._sharing[node]:
                 self._block_of[part].last = step
-            if is_copied and result is not node and result in self._block_of:
-                block = self._block_of[result]
-                block.values.append(node)
-            elif is_copied:
-                block = self._open(node, _bytes(node.type), step, BlockKind.OUTPUT)
-            else:
-                block = self._block_of[node]
-            block.kind, block.last = BlockKind.OUTPUT, step
+            for array in arrays:
+                block = self._block_of.get(array)
+                if block is None or (is_copied and array is node):
+                    block = self._open(node, _bytes(array.type), step, BlockKind.OUTPUT)
+                elif node not in block.values:
+                    block.values.append(node)
+                block.kind, block.last = BlockKind.OUTPUT, step
 
 
 def _copying_reshapes(graph: Graph) -> set[Node]:

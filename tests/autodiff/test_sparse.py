@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
@@ -11,11 +12,14 @@ import pytest
 from scipy import sparse
 
 import symad as sm
-from symad.autodiff.colouring import Allowed, compress
+from symad.autodiff.colouring import Allowed, compress, compressed
 from symad.errors import EvaluationError, FeedError, GradientError, GraphTypeError, ShapeError
+from symad.graph.nested import leaves
 from symad.graph.node import apply
 from symad.graph.op import OP_CLASSES
+from symad.graph.operators import FUNCTIONS
 from symad.ops.base import Linear
+from symad.ops.control import Map
 from symad.types import TensorType
 from tests.support.op_checks import Case, build, cases_of, run
 from tests.support.random_graphs import random_graph
@@ -240,8 +244,8 @@ def check_compression(pattern: Array, found: Any, turned: bool, allowed: Allowed
     """The elements of a random matrix can be read from the products."""
     rows, columns = np.nonzero(pattern)
     matrix = np.where(pattern, np.random.default_rng(0).uniform(1, 2, pattern.shape), 0)
-    if allowed is Allowed.SYMMETRIC:
-        matrix = matrix + matrix.T
+    if allowed is Allowed.SYMMETRIC:  # which the pattern need not be
+        matrix = np.where((pattern > 0) & (pattern.T > 0), matrix + matrix.T, 0)
     seen = matrix.T if turned else matrix
     flat = np.concatenate(
         [(sums(found.columns) @ seen.T).ravel(), (sums(found.rows) @ seen).ravel()]
@@ -253,6 +257,17 @@ def arrow(n: int) -> Array:
     found = np.eye(n, dtype=bool)
     found[0] = found[:, 0] = True
     return found
+
+
+def grid(*sizes: int) -> Array:
+    """Return which points of a grid are the same or neighbours along an axis."""
+    places = np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), -1)
+    return np.asarray(abs(places[:, None] - places).sum(-1) <= 1)
+
+
+def spread(n: int, degree: int) -> Array:
+    found = np.random.default_rng(0).random((n, n)) < degree / n / 2
+    return found | found.T | np.eye(n, dtype=bool)
 
 
 @pytest.mark.parametrize(
@@ -297,8 +312,33 @@ def test_random_patterns(seed: int) -> None:
     pattern = rng.random(shape) < rng.choice([0.05, 0.2, 0.7])
     for allowed in (Allowed.ALL, Allowed.COLUMNS, Allowed.ROWS):
         assert products_of(pattern, allowed) <= max(shape)
-    square = rng.random((shape[0],) * 2) < 0.2
-    products_of(square | square.T, Allowed.SYMMETRIC)
+    square = rng.random((shape[0],) * 2) < rng.choice([0.05, 0.2, 0.7])
+    for each in (square, square | square.T):
+        products_of(each, Allowed.SYMMETRIC)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "most"),
+    [
+        (grid(13, 17), 5), (grid(5, 6, 7), 10), (np.kron(*[band(9, 9, -1, 0, 1)] * 2), 9),
+        (spread(300, 3), 8), (spread(300, 8), 17), (arrow(400)[::-1, ::-1], 2), (arrow(400), 2),
+        (band(60, 60, -1, 0, 1) | arrow(60), 4),
+    ],
+)  # fmt: skip
+def test_columns_of_symmetric_matrices_share_rows(pattern: Any, most: int) -> None:
+    """One element of each pair is enough, which takes fewer products than all elements do."""
+    assert products_of(pattern, Allowed.SYMMETRIC) == most
+    rows, columns = np.nonzero(pattern)
+    assert most <= compressed(rows, columns, pattern.shape, sets_apart=False).products
+
+
+def test_hessians_take_few_products() -> None:
+    for n in (5, 400):
+        x = sm.Variable("x", shape=(n,))
+        y = sm.sum(sm.sin(x) * x[0] * x[-1])
+        expanded = FUNCTIONS["specialise"](sm.Graph([sm.hessian(y, x, sparse=True)]), [x.type])
+        (products,) = [node for node in expanded.nodes if isinstance(node.op, Map)]
+        assert products.type.shape == (3, n)
 
 
 # The node
@@ -325,6 +365,72 @@ def test_chain(backend: Any, n: int) -> None:
         answers = f(value)
         for k in range(0, len(answers), 2):
             assert_same(answers[k], answers[k + 1])
+
+
+def python_functions(call: Any) -> list[str]:
+    """Return the names of the Python functions that a call runs."""
+    seen: list[str] = []
+    sys.setprofile(lambda frame, event, _: event == "call" and seen.append(frame.f_code.co_name))
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return seen[1:]
+
+
+FORMS = [
+    lambda j, h, y: j,
+    lambda j, h, y: [j, h],
+    lambda j, h, y: {"J": j, "rest": (y, h, sm.sum(y))},
+    lambda j, h, y: (y, [j], {"twice": j, "turned": j.T}),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("parameter", [False, True])
+def test_calls_are_native(form: Any, parameter: bool) -> None:
+    """Matrices are packed at the end of a native call, in any structure, with updates too."""
+    pytest.importorskip("llvmlite")
+    x, weights = sm.Variable("x", shape=("n",)), sm.Parameter("w", np.ones(3))
+    y = chained(x * weights[0]) if parameter else chained(x)
+    outputs = form(sm.jacobian(y, x, sparse=True), sm.hessian(sm.sum(y * y), x, sparse=True), y)
+    updates = {weights: weights * 1.0} if parameter else {}
+    f = sm.compile([x], outputs, updates)
+    general = sm.compile([x], outputs, backend="numpy")
+    for value in (np.linspace(0.2, 1.4, 6), np.linspace(0.2, 1.4, 4), np.linspace(0.5, 3, 6)):
+        f(value)
+        found, expected = f(value), general(value)
+        for one, other in zip(leaves(found), leaves(expected), strict=True):
+            assert type(one) is type(other)
+            dense = [getattr(each, "toarray", lambda each=each: each)() for each in (one, other)]
+            np.testing.assert_allclose(*dense, rtol=1e-12, atol=1e-14)
+        assert set(python_functions(lambda value=value: f(value))) <= {"pack"}
+    for given in ([1, 2, 3, 4, 5, 6], np.arange(12.0)[::2], np.arange(6)):
+        np.testing.assert_equal([type(r) for r in leaves(f(given))], [*map(type, leaves(found))])
+
+
+def test_memory_of_other_results_may_be_given() -> None:
+    x = sm.Variable("x", shape=(5,))
+    y = chained(x)
+    f = sm.compile([x], [sm.jacobian(y, x, sparse=True), y, sm.jacobian(y, x)])
+    value, place = np.linspace(0.2, 1.4, 5), np.empty(4)
+    for _ in range(2):
+        matrix, found, dense = f(value, out=[None, place, None])
+        assert found is place
+        np.testing.assert_array_equal(place, f(value)[1])
+        assert_same(matrix, dense)
+    assert f.plan.memory is not None and f.plan.lower_bound > 0
+
+
+def test_failures_beside_a_sparse_result() -> None:
+    """The op that fails is named, and calls go on to be right."""
+    x = sm.Variable("x", shape=(2,))
+    factor = sm.linalg.cholesky(sm.outer(x, x) + sm.constant(np.eye(2)) * x[0])
+    f = sm.compile([x], [factor, sm.jacobian(x * x, x, sparse=True)])
+    for _ in range(2):
+        np.testing.assert_array_equal(f([1.0, 2.0])[1].toarray(), np.diag([2.0, 4.0]))
+        with pytest.raises(EvaluationError, match="cholesky"):
+            f(np.array([-1.0, 2.0]))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -23,6 +23,7 @@ from symad.backends.native.loop_runtime import (
     loop_runtime,
 )
 from symad.backends.native.memory_pool import LARGE, Arena
+from symad.backends.native.packages import Packed
 from symad.backends.native.parallel import Helpers
 from symad.backends.native.runtime import (
     ArgumentWord,
@@ -83,7 +84,8 @@ class CallConvention:
     fallback : callable
         Called with the arguments of a call that is not as expected.
     template : nested structure or None
-        The structure of what is returned; ``None`` for a list.
+        The structure of what is returned, with :class:`Packed` for what is made of several
+        results; ``None`` for a list.
     takes_targets : bool
         Whether arrays for the results may follow the inputs.
     """
@@ -474,11 +476,15 @@ class _BodyScope:
 
 def _steps_of(template: Any) -> Iterator[tuple[StepKind, int, Any]]:
     """Yield the steps that put results together in the structure of ``template``."""
+    if isinstance(template, Packed):
+        yield StepKind.PUSH, template.count, None
+        yield StepKind.CALL, template.count, template.make
+        return
     if not is_nested(template):
         yield StepKind.PUSH, 1, None
         return
     items = list(template.values() if isinstance(template, dict) else template)
-    if any(map(is_nested, items)):
+    if any(is_nested(item) or isinstance(item, Packed) for item in items):
         for item in items:
             yield from _steps_of(item)
     else:

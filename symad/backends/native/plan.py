@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from symad.backends.native.lower.dispatch import LoweredSegment, PlacedSegment, lower, place
 from symad.backends.native.lower.views import is_view
 from symad.backends.native.numpy_kernel import called_ops
+from symad.backends.native.packages import grouped
 from symad.backends.native.schedule import Schedule
 from symad.backends.native.segment_code import LoopCall, kernel_count
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
 from symad.notation.values import counted
 from symad.ops.body import WithBody
+from symad.ops.sparse import Package
 from symad.passes.fuse import shape_of
 from symad.plan.buffer_assignment import StorageKind
 from symad.plan.liveness import spans
@@ -123,16 +125,16 @@ def _steps(lowered: Lowered) -> Iterator[PlannedStep]:
 def node_by_node(native: NativePlan) -> Plan:
     """Return a plan as a list of nodes in the order of execution, with their storage."""
     schedule = native.schedule
-    graph = schedule.graph
-    pairs = zip(graph.outputs, schedule.outputs, schedule.copied, strict=True)
-    copied = tuple(output is not made or is_copied for output, made, is_copied in pairs)
+    pairs = zip(schedule.graph.outputs, schedule.outputs, schedule.copied, strict=True)
+    is_new = grouped([new is not node or copied for node, new, copied in pairs], schedule.whole)
+    copied = tuple([group == [True] for group in is_new])
     placement = _placement(schedule, native.steps)
-    return plan_of_order(graph, _order(schedule), copied, placement)
+    return plan_of_order(schedule.whole, _order(schedule), copied, placement)
 
 
 def _order(schedule: Schedule) -> list[Node]:
     """Return the computed nodes in the order of execution; views come at their first use."""
-    graph = schedule.graph
+    graph = schedule.whole
     known = {*graph.inputs, *(node for node in graph.nodes if node.op is None)}
     order = []
     wanted = [node for part in schedule.parts for node in part.nodes if node not in schedule.copies]
@@ -168,8 +170,12 @@ def _placement(schedule: Schedule, steps: Sequence[PlannedStep]) -> Placement:
     for output, made in zip(schedule.graph.outputs, schedule.outputs, strict=True):
         if output is not made and output.op is not None:
             stored[output] = f"{stored.get(output, 'view')}; copied to {result[made]}"
+    results = grouped(schedule.outputs, schedule.whole)
+    for node, arrays in zip(schedule.whole.outputs, results, strict=True):
+        if isinstance(node.op, Package):
+            inside[node], stored[node] = arrays[0], "object"
     shown = {node: stored.get(node, "view") for node in _order(schedule)}
-    return Placement(over, shown, early, inside, scratch, schedule.outputs)
+    return Placement(over, shown, early, inside, scratch, results)
 
 
 def _inside(segment: PlacedSegment) -> dict[Node, Node]:

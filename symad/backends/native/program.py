@@ -14,6 +14,7 @@ from symad.backends.base import Settings
 from symad.backends.native.call_table import CallConvention
 from symad.backends.native.lower.dispatch import PlacedSegment
 from symad.backends.native.memory_pool import Memory
+from symad.backends.native.packages import form_of, packed, unpacked
 from symad.backends.native.plan import (
     NativePlan,
     PlannedStep,
@@ -26,6 +27,7 @@ from symad.backends.native.schedule import Schedule, schedule
 from symad.backends.native.segment import Segment
 from symad.backends.numpy import failure_of, result_of
 from symad.graph.graph import Graph
+from symad.graph.nested import rebuild
 from symad.graph.node import Constant, Node
 from symad.ops.body import WithBody
 from symad.plan.plan import Plan
@@ -165,6 +167,7 @@ class NativeProgram:
         outputs: Sequence[tuple[int, bool]],
     ) -> None:
         self._plan = native_plan
+        self._form = form_of(native_plan.schedule.whole)
         self._whole, self._steps = whole, calls
         self._registers, self._outputs = registers, outputs
 
@@ -183,14 +186,14 @@ class NativeProgram:
         EvaluationError
             If an op fails; it names the node, its input types and the user's line.
         """
+        targets = unpacked(targets or (), self._form)
         if self._whole is not None:
-            results: list[Any] = self._whole.run(*values, *(targets or ()))
-            return results
+            return packed(self._whole.run(*values, *targets), self._form)
         registers = [*values, *self._registers]
         with np.errstate(all="ignore"):
             for step in self._steps:
-                _run(step, registers, targets or ())
-        return self._results(registers)
+                _run(step, registers, targets)
+        return packed(self._results(registers), self._form)
 
     def entry(
         self, outputs: Any, fallback: Callable[..., Any], name: str
@@ -201,6 +204,8 @@ class NativeProgram:
         """
         if self._whole is None:
             return None
+        if any(self._form):
+            outputs = rebuild(outputs, iter(self._form))
         return self._whole.entry(CallConvention(fallback, outputs))
 
     def _results(self, registers: Sequence[Any]) -> list[Any]:

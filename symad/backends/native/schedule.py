@@ -14,6 +14,7 @@ from symad.backends.native.lower.bodies import (
 )
 from symad.backends.native.lower.dispatch import is_large, supports
 from symad.backends.native.lower.views import is_view
+from symad.backends.native.packages import without_packages
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
 from symad.graph.node import Node
@@ -41,7 +42,10 @@ class Schedule:
 
     Attributes
     ----------
+    whole : Graph
+        The graph as given.
     graph : Graph
+        The same without packages: all outputs are arrays, or structures of them.
     outputs : tuple of Node
         The outputs of the graph; an output that shares memory is replaced by a copy.
     copies : frozenset of Node
@@ -51,6 +55,7 @@ class Schedule:
     parts : tuple of SchedulePart
     """
 
+    whole: Graph
     graph: Graph
     outputs: tuple[Node, ...]
     copies: frozenset[Node]
@@ -58,7 +63,7 @@ class Schedule:
     parts: tuple[SchedulePart, ...]
 
 
-def schedule(graph: Graph, has_native_code: bool) -> Schedule:
+def schedule(whole: Graph, has_native_code: bool) -> Schedule:
     """Return the parts of a graph; of the nodes that are ready, native ones run first.
 
     Compared with large nests, the number of segments does not matter, but memory does: if there are
@@ -66,11 +71,12 @@ def schedule(graph: Graph, has_native_code: bool) -> Schedule:
 
     Parameters
     ----------
-    graph : Graph
+    whole : Graph
         All types are static.
     has_native_code : bool
         Whether native segments are possible.
     """
+    graph = without_packages(whole)
     copied = copied_outputs(graph, sharing_of(graph))
     outputs, made = own_outputs(graph) if has_native_code else (graph.outputs, ())
     copies = frozenset(made)
@@ -83,7 +89,7 @@ def schedule(graph: Graph, has_native_code: bool) -> Schedule:
         parts = _Scheduler(graph, outputs, copies, unsupported).parts()
         apart = _split_stacks(graph, parts, unsupported)
         if not apart:
-            return Schedule(graph, tuple(outputs), copies, copied, tuple(parts))
+            return Schedule(whole, graph, tuple(outputs), copies, copied, tuple(parts))
         unsupported |= apart
 
 
