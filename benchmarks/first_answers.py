@@ -59,8 +59,8 @@ def row(name: str, times: dict[str, float]) -> list[str]:
         ratio = times[kind] / times["jax"]
         is_absolute = kind in limits.in_milliseconds
         is_met = (times[kind] if is_absolute else ratio) <= limit
-        unit = " ms" if is_absolute else ""
-        cells += [f"{times[kind]:.1f}", f"{ratio:.2f}", f"{limit:g}{unit}", "yes" if is_met else "no"]
+        shown = f"{limit} ms" if is_absolute else f"{limit}"
+        cells += [f"{times[kind]:.1f}", f"{ratio:.2f}", shown, "yes" if is_met else "no"]
     return cells
 
 

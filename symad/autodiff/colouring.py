@@ -7,11 +7,12 @@ columns share one; they are set apart, and each is computed by a product from th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import numpy as np
+
+from symad.records import dataclass
 
 Array = np.ndarray[Any, Any]
 

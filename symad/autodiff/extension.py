@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from symad.graph.node import Node
+from symad.records import dataclass, field
 
 
 class Edge(NamedTuple):

@@ -6,7 +6,6 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from symad.drawing.edge_notes import PlacedNote, place_notes
 from symad.drawing.layout import Diagram, DiagramLayout, Item, LayoutFrame, Link, Spacing, lay_out
@@ -17,6 +16,7 @@ from symad.drawing.picture import Arrow, Picture, Shape, Swatch, TextLine
 from symad.drawing.style import hue_of
 from symad.notation.escape import visible
 from symad.notation.roles import Part
+from symad.records import dataclass
 
 _DROP = 0.32  # distance of the baseline below the middle of a line
 _HEAD = (9.5, 3.8)  # length and half the width of an arrow's head

@@ -18,7 +18,6 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -27,6 +26,7 @@ import numpy as np
 from symad.backends.native import disk, loader
 from symad.backends.native.signals import DeferredSignals
 from symad.errors import InternalError, MissingExtraError
+from symad.records import dataclass
 
 Value = TypeVar("Value")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from symad.backends.native.jit import CompiledModule
 from symad.graph.node import Node
+from symad.records import dataclass, replace
 
 Shape = tuple[int, ...]
 Views = Sequence["BufferView"]

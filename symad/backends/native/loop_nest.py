@@ -8,7 +8,6 @@ computed between the stages.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
 from typing import Any
@@ -25,6 +24,7 @@ from symad.ops.fused import Fused
 from symad.ops.reduce import Reduction, Sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.passes.fuse import Shape, reduced_axes, shape_of
+from symad.records import dataclass
 
 RAGGED_ROW = 4096
 """The row length if all operands are one contiguous line, which is split into rows."""

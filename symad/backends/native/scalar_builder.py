@@ -11,7 +11,6 @@ except where SciPy loses digits: ``erfc`` of large numbers, ``gammaln`` near its
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -21,6 +20,7 @@ from symad.backends.native.jit import has_symbol, host_features, vector_unit
 from symad.backends.native.vector_math import exp_float32, sine_or_cosine, tanh
 from symad.graph.scalar import Value
 from symad.ops.base import PerElement
+from symad.records import dataclass
 
 _FLOAT32, _FLOAT64 = np.dtype("float32"), np.dtype("float64")
 

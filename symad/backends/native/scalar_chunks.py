@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from symad.backends.native.jit import Latest, compile_module
@@ -32,6 +31,7 @@ from symad.backends.native.scalar_program import (
     new_program,
 )
 from symad.plan.plan import Plan
+from symad.records import dataclass
 
 _LENGTH = 500
 """The operations of a chunk."""

@@ -11,7 +11,6 @@ bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -36,6 +35,7 @@ from symad.graph.nested import is_nested
 from symad.graph.node import Node
 from symad.ops.base import PerElement
 from symad.plan.plan import Plan
+from symad.records import dataclass
 from symad.types import TensorType
 
 MOST_INSTRUCTIONS = 300

@@ -16,7 +16,6 @@ elements of the inputs have been read.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
 from symad.ops.extremum import Max
 from symad.ops.reduce import Reduction, Sum
+from symad.records import dataclass
 
 ADDED = 16
 """The number of elements that a lane adds up without compensation."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from symad.backends.native import jit
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, llvm_type
+from symad.records import dataclass
 
 MOST_AXES = 64
 """The largest number of axes of an array."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +41,7 @@ from symad.ops.gather import AddAlongAxis, TakeAlongAxis
 from symad.ops.index import AddAt, ArrayIndex, Index, ScatterAdd, ScatterSum, SetAt
 from symad.ops.subscript import HOLE, Key, full_key, tiling
 from symad.passes.fuse import shape_of
+from symad.records import dataclass, replace
 from symad.types import normalize_axis
 
 _PER_PLACE = 3.0
