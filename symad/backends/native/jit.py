@@ -18,6 +18,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from enum import Enum
 from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -38,6 +39,19 @@ _ADDED: dict[str, int] = {}
 
 _FOUND: set[str] = set()
 """Functions of the C library that native code can call."""
+
+
+class Effort(Enum):
+    """How much LLVM optimises, which takes most of the time until a function first returns."""
+
+    NONE = 0
+    """No passes: the time is proportional to the length of the text."""
+    LOW = 1
+    """Variables become registers.  Code that is written with vectors is as fast as with all passes,
+    which take five times as long."""
+    FULL = 3
+    """All passes, for code that leaves vectors, or the use of memory, to LLVM."""
+
 
 _OPTIONS = {
     "speed_level": 3,
@@ -109,8 +123,7 @@ class VectorUnit:
 @dataclass(frozen=True, slots=True)
 class _Host:
     target: str
-    features: str
-    machine: Any
+    machines: Mapping[Effort, Any]
     linker: Any
     vectors: VectorUnit
 
@@ -207,20 +220,14 @@ def _make_host() -> _Host:
             _load(binding, library)
         # Vectors of full width, even if LLVM prefers half of it.
         flags = features.flatten() + (",-prefer-256-bit" if features.get("avx512f") else "")
-        machine = _target_machine(binding, flags)
+        machines = {effort: _target_machine(binding, flags, effort.value) for effort in Effort}
         # The linker takes ownership of its target machine, so a second one is needed.
         linker = binding.create_lljit_compiler(
-            _target_machine(binding, flags), suppress_errors=True
+            _target_machine(binding, flags, 3), suppress_errors=True
         )
-        versions = binding.llvm_version_info, machine.triple
+        versions = binding.llvm_version_info, machines[Effort.FULL].triple
         target = f"{binding.get_host_cpu_name()} {flags} {versions!r}"
-        return _Host(target, flags, machine, linker, _vector_unit(features))
-
-
-@cache
-def _quick_machine() -> Any:
-    """Return a target machine that does not optimise."""
-    return _target_machine(_binding(), _host().features, 0)
+        return _Host(target, machines, linker, _vector_unit(features))
 
 
 def hold_in_forks(lock: Any) -> None:
@@ -262,7 +269,7 @@ class Latest(Generic[Value]):
         return value
 
 
-def _target_machine(binding: Any, features: str, level: int = 3) -> Any:
+def _target_machine(binding: Any, features: str, level: int) -> Any:
     return binding.Target.from_default_triple().create_target_machine(
         cpu=binding.get_host_cpu_name(), features=features, opt=level, jit=True
     )
@@ -311,7 +318,7 @@ _CHECKED = 4
 """For each module that is compiled, so many others are checked for being in use."""
 
 
-def compile_module(ir: Any, name: str = "module", is_optimised: bool = True) -> CompiledModule:
+def compile_module(ir: Any, name: str = "module", effort: Effort = Effort.LOW) -> CompiledModule:
     """Return the machine code of a module, optimised for this machine.
 
     Parameters
@@ -320,8 +327,7 @@ def compile_module(ir: Any, name: str = "module", is_optimised: bool = True) -> 
         Functions with bodies are exported unless they are ``internal`` or ``private``.
     name : str
         For error messages.
-    is_optimised : bool
-        If not, the time is proportional to the length of the text.
+    effort : Effort
 
     Raises
     ------
@@ -331,13 +337,13 @@ def compile_module(ir: Any, name: str = "module", is_optimised: bool = True) -> 
         If the text is invalid, or calls a function that does not exist in this process.
     """
     text = str(ir)
-    key = key_of(text, is_optimised)
+    key = key_of(text, effort)
     with _llvm():
         known = _loaded_module(key, name)
         if known is not None:
             return known
         found = disk.load(key) if _is_portable(text) else None
-        code = _compile(text, name, is_optimised) if found is None else _unpack(found)
+        code = _compile(text, name, effort) if found is None else _unpack(found)
         memory, addresses, tracker = _link(code, name)
         _loaded[key] = _Loaded(weakref.ref(memory), addresses, tracker)
         if found is None and _is_portable(text):
@@ -384,9 +390,9 @@ def _unload() -> None:
             module.tracker.close()
 
 
-def key_of(text: str, is_optimised: bool = True) -> str:
+def key_of(text: str, effort: Effort = Effort.LOW) -> str:
     """Return a key for the machine code of a text, with everything that the code depends on."""
-    parts = [text, _host().target, repr(_OPTIONS) if is_optimised else ""]
+    parts = [text, _host().target, effort.name, repr(_OPTIONS)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -412,22 +418,21 @@ def _unpack(content: bytes) -> _ObjectFile:
     return _ObjectFile(tuple(names.decode().split()), image)
 
 
-def _compile(text: str, name: str, is_optimised: bool = True) -> _ObjectFile:
-    module = _optimised(text, name) if is_optimised else _parsed(text, name)
+def _compile(text: str, name: str, effort: Effort) -> _ObjectFile:
+    module = _optimised(text, name, effort)
     hidden = (_binding().Linkage.internal, _binding().Linkage.private)
     exported = tuple(
         function.name
         for function in module.functions
         if not function.is_declaration and function.linkage not in hidden
     )
-    machine = _host().machine if is_optimised else _quick_machine()
-    return _ObjectFile(exported, machine.emit_object(module))
+    return _ObjectFile(exported, _host().machines[effort].emit_object(module))
 
 
-def optimised_text(ir: Any) -> str:
+def optimised_text(ir: Any, effort: Effort = Effort.LOW) -> str:
     """Return the text of a module after optimisation."""
     with _llvm():
-        return str(_optimised(ir, "text"))
+        return str(_optimised(ir, "text", effort))
 
 
 def _parsed(ir: Any, name: str) -> Any:
@@ -435,8 +440,8 @@ def _parsed(ir: Any, name: str) -> Any:
     binding, host = _binding(), _host()
     try:
         module = binding.parse_assembly(str(ir))
-        module.triple = host.machine.triple
-        module.data_layout = str(host.machine.target_data)
+        machine = host.machines[Effort.FULL]
+        module.triple, module.data_layout = machine.triple, str(machine.target_data)
         module.verify()
     except RuntimeError as error:
         raise InternalError(f"native module {name!r} is invalid: {error}") from None
@@ -444,14 +449,21 @@ def _parsed(ir: Any, name: str) -> Any:
     return module
 
 
-def _optimised(ir: Any, name: str) -> Any:
+def _optimised(ir: Any, name: str, effort: Effort) -> Any:
     """Return a module, parsed and optimised for this machine."""
-    binding, host, module = _binding(), _host(), _parsed(ir, name)
+    binding, module = _binding(), _parsed(ir, name)
+    if effort is Effort.NONE:
+        return module
     options = binding.create_pipeline_tuning_options()
     for option, value in _OPTIONS.items():
         setattr(options, option, value)
-    builder = binding.create_pass_builder(host.machine, options)
-    manager = builder.getModulePassManager()
+    builder = binding.create_pass_builder(_host().machines[effort], options)
+    if effort is Effort.FULL:
+        manager = builder.getModulePassManager()
+    else:
+        manager = binding.create_new_module_pass_manager()
+        manager.add_sroa_pass()
+        manager.add_simplify_cfg_pass()
     try:
         manager.run(module, builder)
     finally:

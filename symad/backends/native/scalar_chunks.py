@@ -16,7 +16,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from symad.backends.native.jit import Latest, compile_module
+from symad.backends.native.jit import Effort, Latest, compile_module
 from symad.backends.native.scalar_builder import (
     LLVMScalarBuilder,
     Scalar,
@@ -58,7 +58,7 @@ def chunked_program(plan: Plan, is_fast: bool) -> ScalarProgram:
     writer, steps = _ChunksWriter(), OperationSteps(plan, is_fast)
     for step in steps:
         writer.add(steps.operations, step)
-    module = compile_module(writer.text(), "scalar chunks", is_optimised=False)
+    module = compile_module(writer.text(), "scalar chunks", Effort.NONE)
     whole = InstructionCode(module.address(_EXPORTED), module)
     codes = [whole, *writer.called]
     return new_program(plan, array(_WORDS, [0]), codes, len(plan.instructions))

@@ -31,7 +31,9 @@ class Kernel:
 _kernels: jit.Latest[Kernel] = jit.Latest(1024)
 
 
-def kernel(name: str, write: Callable[[KernelWriter], None]) -> Kernel:
+def kernel(
+    name: str, write: Callable[[KernelWriter], None], effort: jit.Effort = jit.Effort.LOW
+) -> Kernel:
     """Return the kernel called ``name``, written by ``write`` on first use.
 
     The name must contain everything that the code depends on.
@@ -40,7 +42,7 @@ def kernel(name: str, write: Callable[[KernelWriter], None]) -> Kernel:
     def make() -> Kernel:
         writer = KernelWriter()
         write(writer)
-        module = jit.compile_module(writer.finish(), name)
+        module = jit.compile_module(writer.finish(), name, effort)
         return Kernel(module, module.address("kernel"))
 
     return _kernels.get(name, make)
