@@ -14,6 +14,7 @@ import numpy as np
 
 from symad.backends.native import jit
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, llvm_type
+from symad.backends.native.stored_code import Written, stored_module
 from symad.records import dataclass
 
 MOST_AXES = 64
@@ -39,10 +40,13 @@ def kernel(
     The name must contain everything that the code depends on.
     """
 
-    def make() -> Kernel:
+    def written() -> Written:
         writer = KernelWriter()
         write(writer)
-        module = jit.compile_module(writer.finish(), name, effort)
+        return writer.finish(), ()
+
+    def make() -> Kernel:
+        module = stored_module(("kernel", name), written, name, effort)
         return Kernel(module, module.address("kernel"))
 
     return _kernels.get(name, make)
