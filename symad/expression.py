@@ -13,7 +13,6 @@ import math
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +21,7 @@ from symad.graph.node import Constant, Node, Variable
 from symad.graph.op import OP_CLASSES, Op
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, ON_FIRST_USE
 from symad.graph.provenance import EXPRESSION, Creation, Site, creating
+from symad.records import dataclass, field
 
 LONGEST = 4000
 """The most characters that an expression may have."""

@@ -15,13 +15,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
+from symad.records import dataclass
 from symad.visible import visible
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from benchmarks.workload import Implementation, Target, Workload
 
@@ -16,6 +15,8 @@ Matrix = Any
 
 def parts(matrix: Matrix) -> Sequence[Any]:
     """Return the elements of a matrix, and their rows and columns, row by row."""
+    from scipy import sparse
+
     csr = sparse.csr_array(matrix)
     csr.eliminate_zeros()
     csr.sort_indices()
@@ -74,6 +75,8 @@ def energy(lib: Any, x: Any) -> Any:
 def slopes_by_hand(x: Any) -> Matrix:
     a, b = x[:-1], x[1:]
     ahead = np.cos(b) * b + np.sin(b) - a * a
+    from scipy import sparse
+
     return sparse.diags_array([-2 * a * b, ahead], offsets=(0, 1), shape=(len(a), len(x)))
 
 
@@ -85,6 +88,8 @@ def curvature_by_hand(x: Any) -> Matrix:
     own[:-1] += -4 * b * y
     own[1:] += 2 * y * (2 * np.cos(b) - b * np.sin(b))
     beside = -4 * a * y
+    from scipy import sparse
+
     second = sparse.diags_array([beside, own, beside], offsets=(-1, 0, 1))
     slopes = sparse.csr_array(slopes_by_hand(x))
     return 2 * (slopes.T @ slopes) + second

@@ -9,11 +9,12 @@ symmetric matrix, one element of each pair is enough, so columns of one colour m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import numpy as np
+
+from symad.records import dataclass
 
 Array = np.ndarray[Any, Any]
 

@@ -9,7 +9,6 @@ every other op defines how it moves a condition.  A graph without choices gets n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from symad.autodiff.conditions import (
@@ -32,6 +31,7 @@ from symad.ops.structure import (
     item_or_none,
     structure_item,
 )
+from symad.records import dataclass
 from symad.types import Shape, StructureType
 
 Activity: TypeAlias = "Formula | dict[Any, Activity]"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from symad.autodiff.colouring import Array, compressed
 from symad.graph.node import Node
+from symad.records import dataclass
 
 _MOST_CELLS = 200
 """The most cells of a picture along an axis; in larger patterns, a cell stands for several

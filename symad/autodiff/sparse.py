@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from symad.ops.batching import shape_of
 from symad.ops.body import WithBody, close_over, inline
 from symad.ops.control import Call, Map, map_over
 from symad.ops.sparse import AssembleCsr, SparseValue
+from symad.records import dataclass
 from symad.types import (
     Dimension,
     SparseType,

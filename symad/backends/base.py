@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from symad.graph.graph import Graph
 from symad.graph.node import Node, Parameter
 from symad.passes.grade import Grade
+from symad.records import dataclass
 
 if TYPE_CHECKING:
     from symad.plan.plan import Plan

@@ -8,7 +8,6 @@ rules; its own rules, for values, are defined below.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from symad.notation.formulas import Formulas
 from symad.notation.labels import Labels, Symbol
 from symad.notation.values import format_value
 from symad.notation.view import View
+from symad.records import dataclass, field
 from symad.runtime.values import node_values
 from symad.tables.table import Table, Tabular
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from symad.demo.idx import DataError, read_idx
 from symad.errors import MissingExtraError
+from symad.records import dataclass
 
 _IMAGES_MAGIC = 2051  # unsigned bytes, 3 axes
 _LABELS_MAGIC = 2049  # unsigned bytes, 1 axis

@@ -7,12 +7,12 @@ network computes in the dtype of these arrays.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import symad as sm
+from symad.records import dataclass
 
 Array = np.ndarray[Any, Any]
 

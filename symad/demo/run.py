@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from symad.demo.examples import running_example
 from symad.demo.models import accuracy, initial_weights, two_layer_network
 from symad.demo.training import gradient_step, run_epoch
 from symad.errors import InternalError, MissingExtraError
+from symad.records import dataclass, field
 
 CALLS = 10_000
 EPOCHS = 60

@@ -7,7 +7,6 @@ doubles with each step, and so does the adjoint: ∂e/∂a = 16.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from symad.notation.escape import visible
 from symad.notation.labels import Labels
 from symad.notation.values import format_value
 from symad.notation.view import View
+from symad.records import dataclass
 from symad.tables.table import Table, Tabular
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"

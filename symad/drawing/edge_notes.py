@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from symad.drawing.layout.curves import Point, along
 from symad.drawing.metrics import text_width
 from symad.drawing.picture import Arrow
+from symad.records import dataclass
 
 _AIR = (10.0, 8.0)  # margin around the text, in both directions
 _HEAD = (19.0, 19.0)  # free space around the head of an arrow

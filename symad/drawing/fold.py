@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from symad.graph.node import Node
 from symad.notation.labels import Labels, Symbol
 from symad.notation.roles import Part, part_of
 from symad.notation.view import View
+from symad.records import dataclass
 
 _CHUNKS = 24  # the number of boxes for a part without scopes
 

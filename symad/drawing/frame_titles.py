@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 
 from symad.drawing.fold import Frame
 from symad.drawing.layout import Diagram, DiagramLayout, Item, LayoutFrame, Scope
@@ -15,6 +14,7 @@ from symad.drawing.picture import TextLine
 from symad.drawing.style import hue_of
 from symad.notation.escape import visible
 from symad.notation.roles import Part
+from symad.records import dataclass, replace
 
 _PART_TITLE, _SCOPE_TITLE = 15, 13
 _INDENT = 10.0  # of the title of a frame

@@ -8,7 +8,6 @@ ports, one for each input of the op, with an arrow from what they represent outs
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 
 from symad.drawing.fold import Box, Frame, Piece, make_boxes, scopes
 from symad.graph.graph import Graph
@@ -19,6 +18,7 @@ from symad.notation.roles import Part, part_of
 from symad.notation.view import View
 from symad.ops.body import WithBody
 from symad.ops.structure import StructureItem
+from symad.records import dataclass, field, replace
 
 _SMALL = 40
 """The most boxes inside a loop that is drawn open without being asked for."""

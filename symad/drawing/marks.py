@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from symad.drawing.picture import Picture, Shape, Swatch, TextLine
 from symad.graph.node import Node
 from symad.notation.escape import visible
+from symad.records import dataclass, replace
 
 _CELLS = 8
 _STOPS = ((255, 255, 255), (255, 236, 170), (255, 196, 92), (255, 143, 66))

@@ -7,12 +7,12 @@ symad lays it out (:mod:`symad.drawing.placed_picture`) and writes it as SVG
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from symad.drawing.fold import Box
 from symad.drawing.style import FAINT, INK, SHAPES, hue_of
 from symad.graph.node import Node
 from symad.notation.roles import Kind, Part
+from symad.records import dataclass, field
 
 BIG, MIDDLE, SMALL = 17, 15, 12
 """The font sizes of symbols, formulas, and less important text."""

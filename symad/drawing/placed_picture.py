@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from symad.drawing.edge_notes import PlacedNote, place_notes
 from symad.drawing.frame_titles import (
@@ -30,6 +29,7 @@ from symad.drawing.layout.curves import Point
 from symad.drawing.metrics import broken, text_width
 from symad.drawing.outlines import Look, meeting, size_around, text_drop
 from symad.drawing.picture import Arrow, Picture, Shape, Swatch, TextLine
+from symad.records import dataclass
 
 _DROP = 0.32  # distance of the baseline below the middle of a line
 _HEAD = (9.5, 3.8)  # length and half the width of an arrow's head

@@ -7,9 +7,8 @@ pale colours, with near-black text that is readable on a projector.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from symad.notation.roles import Kind, Part
+from symad.records import dataclass
 
 FONT = "DejaVu Sans,Verdana,Geneva,sans-serif"
 INK = "#1a1a1a"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from symad.graph.traverse import topological_order
 from symad.notation.escape import visible
 from symad.notation.values import format_number
 from symad.passes.specialise import specialise
+from symad.records import dataclass
 from symad.runtime.compiler import compile
 from symad.runtime.inputs import type_of
 from symad.runtime.pipeline import optimise

@@ -8,11 +8,11 @@ per element of the result.  Moving, copying and converting numbers is not counte
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from symad.graph.node import Node
 from symad.ops.body import WithBody
+from symad.records import dataclass
 from symad.types import TensorType
 
 

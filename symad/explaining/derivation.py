@@ -7,7 +7,7 @@ derivative, and the symbols that the labels of the view give them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from symad.graph.node import Constant, Node
 from symad.graph.provenance import Role, RoleKind
 from symad.notation.labels import Symbol
 from symad.notation.symbols import name_of
+from symad.records import dataclass, field
 from symad.tables.document import Line, Maths, Phrase, Section
 from symad.types import TensorType, UnknownShape, format_shape
 
@@ -50,8 +51,7 @@ def forward_section(spelled: Spelled, generation: int) -> Section:
     )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Key:
+class _Key(NamedTuple):
     """Identifies one extension: the derivatives of several outputs have different copies."""
 
     generation: int

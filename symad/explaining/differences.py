@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from symad.errors import MissingExtraError
 from symad.explaining.comparison import Comparer
 from symad.graph.node import Node
 from symad.notation.values import format_number
+from symad.records import dataclass
 from symad.tables.table import Table, Tabular
 
 _COLOURS = {"one-sided": "#b84a00", "central": "#0063a0"}

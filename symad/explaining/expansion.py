@@ -15,12 +15,12 @@ not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from symad.explaining.counts import Operations, operations_of, size_of
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
 from symad.passes.rule import is_scalar
+from symad.records import dataclass
 from symad.types import TensorType
 
 _NONE = Operations()

@@ -5,7 +5,6 @@ The names are NumPy's dtypes, as ``node.dtype`` is: ``sm.float32 == np.float32``
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from symad.errors import GraphTypeError
 from symad.graph.node import Node, as_array
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, register, require_cpu, tensor_types
+from symad.records import dataclass
 from symad.types import as_dtype
 
 float16, float32, float64 = map(np.dtype, ("float16", "float32", "float64"))

@@ -8,11 +8,10 @@ as :data:`SPECIAL`.  Moving, casting and filling take no operations, only bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from symad.errors import SymadError
 from symad.graph.graph import Graph
 from symad.graph.node import Node
+from symad.records import dataclass
 
 ELEMENTARY = 10
 SPECIAL = 30

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from string import Formatter
 
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.graph.op import Op
+from symad.records import dataclass
 
 COMPARISON, SUM, PRODUCT, MINUS, POWER, APPLIED, ATOM = -4, 1, 2, 3, 4, 5, 10
 """How tightly formulas bind: a < b, a + b, a·b, −a, a ** b, sin a, and single symbols."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from operator import is_
 from typing import Any
 
@@ -13,6 +12,7 @@ from symad.errors import GraphError, InternalError
 from symad.graph.node import Constant, Node, Parameter, Variable, infer_type
 from symad.graph.provenance import Creation, Role, creating
 from symad.graph.traverse import topological_order
+from symad.records import dataclass
 from symad.types import StructureType, TensorType, Type, compatible_shapes
 from symad.visible import visible
 

@@ -6,10 +6,11 @@ A :class:`Sample` defines how to call an op and which inputs to draw for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from symad.records import dataclass
 
 Array = np.ndarray[Any, Any]
 Draw: TypeAlias = "Callable[[np.random.Generator, Any], Array]"

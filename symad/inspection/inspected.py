@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from symad.errors import FeedError
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves
 from symad.graph.node import Node
+from symad.records import dataclass
 from symad.runtime.compiler import Executor
 from symad.runtime.function import Function
 from symad.runtime.inputs import accept, type_of

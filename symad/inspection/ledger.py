@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from symad.graph.cost import Cost, total_cost
@@ -13,6 +12,7 @@ from symad.graph.provenance import RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.inspection.inspected import subject_of
 from symad.notation.values import format_bytes
+from symad.records import dataclass
 from symad.runtime.function import Function
 from symad.runtime.pipeline import Job, run_passes
 from symad.tables.table import Table, Tabular

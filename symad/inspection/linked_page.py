@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
+
+from symad.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ forward to the backward part, are striped, so that they are visible without colo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
 
@@ -15,6 +14,7 @@ from symad.drawing.style import FAINT, FONT, INK, hue_of
 from symad.notation.escape import visible
 from symad.notation.roles import Part
 from symad.notation.values import format_bytes
+from symad.records import dataclass
 
 FORWARD, BACKWARD = hue_of(Part(0, "forward")), hue_of(Part(1, "adjoint"))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from symad.notation.names import labels_of
 from symad.notation.values import counted
 from symad.notation.view import View
 from symad.ops.body import WithBody
+from symad.records import dataclass
 from symad.tables.table import Table, Tabular
 
 if TYPE_CHECKING:

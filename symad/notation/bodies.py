@@ -7,7 +7,6 @@ one name in all of them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 
 from symad.graph.graph import Graph
 from symad.graph.node import Node
@@ -18,6 +17,7 @@ from symad.ops.body import WithBody
 from symad.ops.branch import Branch
 from symad.ops.control import Map
 from symad.ops.loops import Scan, While
+from symad.records import dataclass
 from symad.types import Dimension
 
 _SHOWN = (Map, Scan, While, Branch)

@@ -12,13 +12,13 @@ computed from derivatives get the numbers after those.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import count
 
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import Role, RoleKind
 from symad.notation.view import View
 from symad.ops.body import own_generation
+from symad.records import dataclass, replace
 
 _MARKS = {"": "", "bar": "\N{COMBINING MACRON}", "dot": "\N{COMBINING DOT ABOVE}"}
 _LATEX_MARKS = {"": "%s", "bar": r"\bar{%s}", "dot": r"\dot{%s}"}

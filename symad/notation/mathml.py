@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from html import escape
 from html.entities import html5
 from itertools import pairwise
 
 from symad.notation.latex_escape import ACCENTS, GREEK
+from symad.records import dataclass, field
 
 _TOKEN = re.compile(r"\\sqrt\[\w+\]|\\[A-Za-z]+|\\.|[0-9]+(?:\.[0-9]+)?|\s+|.", re.DOTALL)
 _SPACES = {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from symad.graph.node import Constant, Node, Parameter
 from symad.graph.provenance import RoleKind
 from symad.notation.labels import Labels
+from symad.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

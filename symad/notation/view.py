@@ -7,7 +7,6 @@ happened.  Most do nothing for the shapes that are fed.  A view looks *through* 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from symad.graph.provenance import RoleKind
 from symad.graph.traverse import topological_order
 from symad.notation.bodies import Bodies
 from symad.ops.adjoint import ShapeRepair
+from symad.records import dataclass
 from symad.types import TensorType, UnknownShape
 
 _REPAIRING = frozenset({RoleKind.REPAIR, RoleKind.SEED, RoleKind.TANGENT})

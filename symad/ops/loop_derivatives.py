@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -24,6 +23,7 @@ from symad.ops.body import (
     pushed,
     reached_inputs,
 )
+from symad.records import dataclass
 from symad.types import TensorType
 
 Results: TypeAlias = Mapping[Node, Node]

@@ -8,7 +8,6 @@ matrices, Σ δₜ hₜᵀ, are one product then.  Maps become ops on whole arra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from symad.graph.cost import cost_of
@@ -22,6 +21,7 @@ from symad.ops.body import WithBody, placeholder, results_of, value_of
 from symad.ops.control import Map
 from symad.ops.loops import Scan
 from symad.ops.structure import is_structure
+from symad.records import dataclass
 
 _MOST_BYTES = 1 << 26
 """How many bytes the values between the parts may take in any case, all steps together,"""

@@ -9,7 +9,6 @@ B in A Bᵀ is (Aᵀ v̄)ᵀ.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from symad.graph.graph import Graph, rebuild, replace_inputs
@@ -19,6 +18,7 @@ from symad.ops.permute import PermuteDims, permute_dims
 from symad.ops.product import Matmul, matmul
 from symad.passes.rewrite import closed
 from symad.passes.rule import static_shape
+from symad.records import dataclass
 
 # The order of products
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar, Protocol
 
@@ -23,6 +22,7 @@ from symad.ops.base import as_node
 from symad.ops.comparison import Where, where
 from symad.ops.shape import BroadcastTo, broadcast_to
 from symad.passes.grade import Grade
+from symad.records import dataclass, field, replace
 from symad.types import TensorType, UnknownShape
 
 FLOATS = "f"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 
 import numpy as np
 
 from symad.plan.liveness import Span, spans
+from symad.records import dataclass
 
 _SEARCHED = 512
 """The most values for which quadratic-time placements are tried, which takes milliseconds."""

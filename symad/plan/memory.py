@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 from symad.graph.graph import Graph
@@ -13,6 +12,7 @@ from symad.ops.permute import PermuteDims
 from symad.ops.shape import BroadcastTo, Reshape
 from symad.plan.buffer_assignment import Arrangement, Lifetime, arrange
 from symad.plan.liveness import sharing_of
+from symad.records import dataclass, field
 from symad.types import StructureType, Type
 
 

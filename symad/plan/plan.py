@@ -8,7 +8,6 @@ an input that it is the last to use, if the op allows that.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from symad.notation.names import Names, labels_of
 from symad.notation.view import View
 from symad.plan.liveness import Sharing, Span, sharing_of, spans
 from symad.plan.memory import MemoryUse, Placement, memory_use
+from symad.records import dataclass
 from symad.types import TensorType
 from symad.visible import display_width, visible
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from symad.drawing.picture import Arrow, Picture, Shape, TextLine
@@ -16,6 +15,7 @@ from symad.passes.rewrite import Rewriting
 from symad.player.story import Chapter, StoryStep
 from symad.player.wire_view import WireView
 from symad.player.wires import Wires
+from symad.records import replace
 from symad.runtime.pipeline import PassReport
 
 _DONE = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from symad.notation.roles import Kind
 from symad.notation.values import format_value, numbers_in, summarise
 from symad.notation.view import Source, View
 from symad.player.glyphs import Glyphs
+from symad.records import replace
 
 _LONGEST_NAME = 24
 _MOST_TERMS = 12  # in a table, or on a node

@@ -6,7 +6,6 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +25,7 @@ from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node, Parameter
+from symad.records import dataclass, replace
 from symad.runtime.inputs import Binding, accept, type_of
 from symad.runtime.introspection import OfInstances, documentation_of, signature_of
 from symad.runtime.out_argument import Targets

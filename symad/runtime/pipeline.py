@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -31,6 +30,7 @@ from symad.passes.recompute import recompute
 from symad.passes.rewrite import Recorder, Rewriting, closed, rewrite
 from symad.passes.rules import rules_of
 from symad.passes.specialise import specialise
+from symad.records import dataclass
 from symad.types import Type
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from symad.records import dataclass
 from symad.runtime.memory_check import format_bytes
 
 

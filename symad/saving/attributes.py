@@ -7,7 +7,6 @@ object with one key, the name of its kind.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any, Protocol
 
@@ -16,6 +15,7 @@ import numpy as np
 from symad.errors import SavedGraphError
 from symad.graph.graph import Graph
 from symad.graph.op import Op
+from symad.records import dataclass
 from symad.types import SparseType, StructureType, TensorType, UnknownDim, UnknownShape
 from symad.visible import visible
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from inspect import signature
 from typing import IO, Any, cast
 
 import numpy as np
@@ -19,6 +18,7 @@ from symad.graph.graph import Graph
 from symad.graph.nested import leaves
 from symad.graph.node import Node, Parameter
 from symad.passes.grade import Grade
+from symad.records import dataclass
 from symad.runtime.function import Function
 from symad.saving.archive import (
     Member,
@@ -39,6 +39,8 @@ from symad.visible import visible
 
 FORMAT = "symad saved graph"
 VERSION = 1
+
+_SETTINGS = tuple(signature(Settings).parameters)
 
 OUTSIDE = "outside/"
 """The folder of arrays that belong to nodes outside the graph, to which roles refer."""
@@ -218,14 +220,14 @@ def _members(value: Any, provenance: bool) -> tuple[dict[str, Member], Fingerpri
             members |= _with_values("provenance.json", data, parameters, OUTSIDE)
             members |= _arrays_of(tables)
     found = Fingerprint(*hashes_of(members))
-    head = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(found)}
+    head = {"format": FORMAT, "version": VERSION, "meaning": found.meaning, "content": found.content}
     return {"symad.json": as_json(head), **members}, found
 
 
 def _graph_of(value: Any) -> tuple[Graph, dict[str, Any]]:
     """Return the graph of what is saved, and what else is to be kept of it."""
     if isinstance(value, Function):
-        pairs = [(f.name, getattr(value.settings, f.name)) for f in dataclasses.fields(Settings)]
+        pairs = [(name, getattr(value.settings, name)) for name in _SETTINGS]
         settings = {name: _write_setting(setting) for name, setting in pairs}
         return value.graph, {"name": value.name, "settings": settings}
     if isinstance(value, Graph):
@@ -436,8 +438,7 @@ def _function(
 
 
 def _read_settings(data: dict[str, Any], backend: Backend | None) -> Settings:
-    names = [field.name for field in dataclasses.fields(Settings)]
-    if unknown := [key for key in data if key not in names]:
+    if unknown := [key for key in data if key not in _SETTINGS]:
         raise SavedGraphError(f"state.json: there is no setting {shown(unknown[0])}")
     if backend is None:
         try:
@@ -448,7 +449,7 @@ def _read_settings(data: dict[str, Any], backend: Backend | None) -> Settings:
             ) from None
     defaults = Settings(backend)
     found: dict[str, Any] = {"backend": backend}
-    for key in names[1:]:
+    for key in _SETTINGS[1:]:
         default = getattr(defaults, key)
         value = data.get(key, _write_setting(default))
         if isinstance(default, Grade):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from symad.notation.escape import visible
 from symad.notation.latex_escape import latex_code, latex_text, markdown_code, markdown_text
+from symad.records import dataclass
 from symad.visible import display_width
 
 _WIDEST = 56  # the widest column of formulas with aligned remarks

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
 from symad.notation.latex_escape import markdown_text
+from symad.records import dataclass
 from symad.visible import display_width
 
 _GAP = "   "

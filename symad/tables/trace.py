@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -17,6 +16,7 @@ from symad.notation.labels import Labels, Symbol
 from symad.notation.symbols import SYMBOLS, name_of
 from symad.notation.values import MINUS, format_value
 from symad.notation.view import View
+from symad.records import dataclass, replace
 from symad.tables.table import Table, Tabular
 from symad.types import TensorType, Type, UnknownShape
 

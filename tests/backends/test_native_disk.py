@@ -18,7 +18,7 @@ pytest.importorskip("llvmlite")
 if sys.platform == "win32":
     pytest.skip("there is no cache of machine code here", allow_module_level=True)
 
-from symad.backends.native import disk, jit, stored_code
+from symad.backends.native import disk, facts, jit, stored_code
 
 PROGRAM = """
 import symad as sm
@@ -189,6 +189,65 @@ print(g({"v": [0.0, 1.0, 2.0]}, x=2), g({"v": np.zeros(3)}, 3.0), f(n=2, x=1.0))
     assert first == second != ""
 
 
+ARRAYS = """
+import sys
+import numpy as np
+import symad as sm
+rng = np.random.default_rng(0)
+{before}
+def show(inputs, outputs):
+    variables = [sm.Variable(f"x{{k}}", x.shape, x.dtype) for k, x in enumerate(inputs)]
+    f = sm.compile(variables, outputs(*variables))
+    print([np.asarray(result).tobytes().hex() for result in f(*inputs)])
+square, rows = rng.standard_normal((4, 4)), rng.standard_normal((30, 9))
+def layers(a, w):
+    loss = sm.sum(sm.log_softmax(sm.relu(a @ w) @ sm.permute_dims(w, (1, 0))) ** 2)
+    return [loss, *sm.gradients(loss, [a, w])]
+def loop(w, x):
+    last, sums = sm.scan(lambda s, row: (sm.tanh(w @ s + row[:4]), sm.sum(s)), sm.zeros(4), x)
+    loss = sm.sum(last) + sm.sum(sums)
+    return [loss, *sm.gradients(loss, [w, x])]
+def others(a, k):
+    value = sm.linalg.solve(sm.exp(a), a) + sm.cumsum(a, axis=0) + sm.tril(a)
+    slopes = sm.gradients(sm.sum(a[k] ** 2), a)
+    return [value, sm.argmax(a, axis=1), a[k], slopes, a.astype("float32")]
+show([rows, rng.standard_normal((9, 5))], layers)
+show([square, rows], loop)
+show([square, np.array([0, 2, 2])], others)
+show([rows], lambda a: [sm.gradients(sm.sum(sm.cond(sm.sum(a) > 0, sm.sin, sm.cos, a)), a)])
+{after}
+"""
+
+
+@has_loader
+def test_programs_of_arrays_that_are_on_disk_need_no_llvm(folder: Path) -> None:
+    after = 'print("llvmlite.binding" in sys.modules or "llvmlite.ir" in sys.modules)'
+    first, second = (output_of(ARRAYS.format(before="", after=after)) for _ in range(2))
+    assert first.endswith("True\n") and second.endswith("False\n")
+    assert first.splitlines()[:-1] == second.splitlines()[:-1]
+
+
+@has_loader
+def test_files_that_are_damaged_are_made_again(folder: Path) -> None:
+    program = ARRAYS.format(before="", after="")
+    first = output_of(program)
+    for k, path in enumerate(sorted(folder.iterdir())):
+        content = bytearray(path.read_bytes())
+        content[(7919 * k) % len(content)] ^= 1 << k % 8
+        path.write_bytes(content if k % 3 else content[: len(content) // 2])
+    assert output_of(program) == first == output_of(program)
+
+
+def test_a_formula_in_a_loop_that_was_replaced_is_not_served_from_disk(folder: Path) -> None:
+    plain = output_of(ARRAYS.format(before="", after=""))
+    before = """
+from symad.ops.exponential import Exp
+Exp.element = staticmethod(lambda b, x: b.add(x, x))
+"""
+    changed = output_of(ARRAYS.format(before=before, after=""))
+    assert changed != plain and output_of(ARRAYS.format(before="", after="")) == plain
+
+
 def test_a_formula_that_was_replaced_is_not_served_from_disk(folder: Path) -> None:
     plain = output_of(FORMS.format(before="", after=""))
     before = """
@@ -210,11 +269,11 @@ def test_what_code_depends_on_is_part_of_its_key(
         return f"define i64 @f() {{\nret i64 {len(made)}\n}}", ["a note", "another"]
 
     def answer(structure: Any) -> int:
-        module, notes = stored_code.stored_module(structure, make, "test")
-        assert list(notes) == ["a note", "another"]
+        module = stored_code.stored_module(structure, make, "test")
+        assert module.notes == ("a note", "another")
         return ctypes.CFUNCTYPE(ctypes.c_int64)(module.address("f"))()
 
-    if not stored_code._identity():
+    if not facts._identity():
         pytest.skip("machines are not told apart here")
     assert [answer(s) for s in ("one", "two", "one", (1, 2), "two", object, object)] == [
         1, 2, 1, 3, 2, 4, 4
@@ -223,11 +282,11 @@ def test_what_code_depends_on_is_part_of_its_key(
     assert answer(object()) == 7 and answer([make]) == 8  # their text is not the same elsewhere
     for name in ("_sources", "_machine", "found_version"):
         with monkeypatch.context() as patch:
-            stored_code._identity.cache_clear()
-            patch.setattr(stored_code, name, lambda: ["another"])
+            facts._identity.cache_clear()
+            patch.setattr(facts, name, lambda: ["another"])
             count = len(made)
             assert answer("one") == count + 1 and answer("one") == count + 1
-    stored_code._identity.cache_clear()
+    facts._identity.cache_clear()
     assert answer("one") == 1
     for path in folder.iterdir():
         if b"define" not in path.read_bytes() and path.stat().st_size > 300:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from symad.passes.decompose import DECOMPOSE
 from symad.passes.rule import Rule
 from symad.passes.rules import all_rules
 from symad.passes.rules.stabilise import FOR_DERIVATIVES
+from symad.records import replace
 from tests.support.op_checks import run_kernels
 
 RULES = (*all_rules(), *FOR_DERIVATIVES, *DECOMPOSE)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from textwrap import indent
 from typing import Any
 
@@ -23,6 +22,7 @@ from symad.graph.node import Node
 from symad.ops.base import PerElement
 from symad.passes.specialise import specialise
 from symad.plan.plan import make_plan
+from symad.records import dataclass
 from symad.types import TensorType, UnknownShape
 from symad.visible import visible
 

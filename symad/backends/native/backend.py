@@ -6,7 +6,6 @@ A graph of scalars becomes one scalar function.  Every other graph becomes segme
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +16,7 @@ from symad.graph.nested import leaves
 from symad.graph.node import Node
 from symad.passes.fuse import is_of_numbers
 from symad.plan.plan import Plan, make_plan
+from symad.records import replace
 
 
 class NativeBackend(Backend):

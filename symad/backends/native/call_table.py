@@ -6,7 +6,6 @@ import ctypes
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -51,6 +50,7 @@ from symad.backends.native.words import Table
 from symad.graph.nested import is_nested
 from symad.graph.node import Node
 from symad.plan.buffer_assignment import Storage, StorageKind
+from symad.records import dataclass, replace
 
 _LONG = 1e5
 """Calls that take so many nanoseconds, one or several together, let other threads run."""

@@ -13,7 +13,6 @@ import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -23,6 +22,7 @@ from symad.backends.native.jit import add_symbol, available
 from symad.backends.native.memory_pool import counts_references
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, keep_calls, llvm_type
 from symad.graph.nested import is_nested
+from symad.records import dataclass
 
 _INT64, _FLOAT64 = np.dtype("int64"), np.dtype("float64")
 

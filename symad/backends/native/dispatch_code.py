@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import Any
 
@@ -27,6 +26,7 @@ import numpy as np
 
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, llvm_type
 from symad.backends.native.words import WordWriter
+from symad.records import dataclass
 
 _INT64, _FLOAT64 = np.dtype("int64"), np.dtype("float64")
 

@@ -42,7 +42,7 @@ def native_dispatcher(form: CallForm, latest: Mark) -> NativeDispatcher | None:
 @cache
 def _module() -> CompiledModule:
     write = lambda: (DispatchWriter("dispatch").finish(), ())  # noqa: E731
-    return stored_module("dispatch", write, "dispatch")[0]
+    return stored_module("dispatch", write, "dispatch")
 
 
 class NativeDispatcher:

@@ -13,10 +13,11 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+
+from symad.records import dataclass
 
 _NAMES = ("scipy_{}_64_", "{}_64_", "scipy_{}_", "{}_")
 """The names of a Fortran function in builds of NumPy."""

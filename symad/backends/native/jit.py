@@ -16,17 +16,19 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from symad.backends.native import disk, loader
+from symad.backends.native.facts import remembered
 from symad.backends.native.signals import DeferredSignals
 from symad.errors import InternalError, MissingExtraError
+from symad.records import dataclass, replace
 
 Value = TypeVar("Value")
 
@@ -39,6 +41,19 @@ _ADDED: dict[str, int] = {}
 _FOUND: set[str] = set()
 """Functions of the C library that native code can call."""
 
+
+class Effort(Enum):
+    """How much LLVM optimises, which takes most of the time until a function first returns."""
+
+    NONE = 0
+    """No passes: the time is proportional to the length of the text."""
+    LOW = 1
+    """Variables become registers.  Code that is written with vectors is as fast as with all passes,
+    which take five times as long."""
+    FULL = 3
+    """All passes, for code that leaves vectors, or the use of memory, to LLVM."""
+
+
 _OPTIONS = {
     "speed_level": 3,
     "loop_vectorization": True,
@@ -49,6 +64,8 @@ _OPTIONS = {
 }
 
 _MATH_LIBRARIES = ("libm.so.6", "libmvec.so.1") if sys.platform == "linux" else ()
+"""The libraries of functions besides that of this process, on systems where names lead to the
+addresses that LLVM would find."""
 
 
 @contextmanager
@@ -67,11 +84,23 @@ def _llvm() -> Iterator[Any]:
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class CompiledModule:
-    """Machine code that stays loaded while this object, or its memory, exists."""
+    """Machine code that stays loaded while this object, or its memory, exists.
+
+    Attributes
+    ----------
+    name : str
+        For error messages.
+    memory : object
+    addresses : mapping
+        The address of each exported function.
+    notes : tuple of str
+        What the code expects; a line each.
+    """
 
     name: str
     memory: Any
     addresses: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
     def address(self, function: str) -> int:
         """Return the address of an exported function.
@@ -109,10 +138,8 @@ class VectorUnit:
 @dataclass(frozen=True, slots=True)
 class _Host:
     target: str
-    features: str
-    machine: Any
+    machines: Mapping[Effort, Any]
     linker: Any
-    vectors: VectorUnit
 
 
 @cache
@@ -127,36 +154,45 @@ def available() -> bool:
 
 def has_symbol(name: str) -> bool:
     """Return whether native code can call the C function ``name``."""
-    if name in _ADDED or name in _FOUND:
-        return True
-    _host()
-    with _llvm() as binding:
-        if not binding.address_of_symbol(name):
+    if name not in _FOUND:
+        if not _address_of(name):
             return False
-    _FOUND.add(name)
+        _FOUND.add(name)
     return True
 
 
 def vector_unit() -> VectorUnit:
     """Return the vector instructions of this machine."""
-    return _host().vectors
+    return _processor()[0]
+
+
+def converts_half() -> bool:
+    """Return whether this machine converts float16."""
+    return _processor()[1]
 
 
 @cache
-def host_features() -> Any:
-    """Return the instruction sets of this machine, with the names that LLVM uses."""
+def _processor() -> tuple[VectorUnit, bool]:
+    bits, letter, has_half = remembered("processor", _describe_processor).split(",")
+    return VectorUnit(int(bits), letter), bool(has_half)
+
+
+def _describe_processor() -> str:
     with _llvm() as binding:
-        return binding.get_host_cpu_features()
+        features = binding.get_host_cpu_features()
+    unit = _vector_unit(features)
+    has_half = features.get("f16c", "sse2" not in features)
+    return f"{unit.bits},{unit.letter},{'yes' if has_half else ''}"
 
 
 def _address_of(name: str) -> int | None:
-    return _ADDED.get(name) or _binding().address_of_symbol(name)
-
-
-def _address_without_llvm(name: str) -> int | None:
-    """Return the address of a function of this process, as LLVM would."""
+    """Return the address of a function of this process, where LLVM finds it too."""
     if name in _ADDED:
         return _ADDED[name]
+    if not _MATH_LIBRARIES:
+        _host()
+        with _llvm() as binding:
+            return int(binding.address_of_symbol(name) or 0)
     for library in (ctypes.pythonapi, *_libraries()):
         with suppress(AttributeError):
             return ctypes.cast(library[name], ctypes.c_void_p).value
@@ -202,25 +238,19 @@ def _make_host() -> _Host:
     with _llvm() as binding:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
-        features = host_features()
+        features = binding.get_host_cpu_features()
         for library in _MATH_LIBRARIES:
             _load(binding, library)
         # Vectors of full width, even if LLVM prefers half of it.
         flags = features.flatten() + (",-prefer-256-bit" if features.get("avx512f") else "")
-        machine = _target_machine(binding, flags)
+        machines = {effort: _target_machine(binding, flags, effort.value) for effort in Effort}
         # The linker takes ownership of its target machine, so a second one is needed.
         linker = binding.create_lljit_compiler(
-            _target_machine(binding, flags), suppress_errors=True
+            _target_machine(binding, flags, 3), suppress_errors=True
         )
-        versions = binding.llvm_version_info, machine.triple
+        versions = binding.llvm_version_info, machines[Effort.FULL].triple
         target = f"{binding.get_host_cpu_name()} {flags} {versions!r}"
-        return _Host(target, flags, machine, linker, _vector_unit(features))
-
-
-@cache
-def _quick_machine() -> Any:
-    """Return a target machine that does not optimise."""
-    return _target_machine(_binding(), _host().features, 0)
+        return _Host(target, machines, linker)
 
 
 def hold_in_forks(lock: Any) -> None:
@@ -262,7 +292,7 @@ class Latest(Generic[Value]):
         return value
 
 
-def _target_machine(binding: Any, features: str, level: int = 3) -> Any:
+def _target_machine(binding: Any, features: str, level: int) -> Any:
     return binding.Target.from_default_triple().create_target_machine(
         cpu=binding.get_host_cpu_name(), features=features, opt=level, jit=True
     )
@@ -278,7 +308,7 @@ def _vector_unit(features: Any) -> VectorUnit:
     else:
         return VectorUnit(128, "")
     probe = f"_ZGV{unit.letter}N{unit.bits // 64}v_atanh"  # since glibc 2.35
-    return unit if _binding().address_of_symbol(probe) else VectorUnit(unit.bits, "")
+    return unit if has_symbol(probe) else VectorUnit(unit.bits, "")
 
 
 def _load(binding: Any, library: str) -> None:
@@ -302,6 +332,7 @@ class _Loaded(NamedTuple):
     memory: weakref.ref[Any]
     addresses: Mapping[str, int]
     tracker: Any
+    notes: tuple[str, ...]
 
 
 _loaded: OrderedDict[str, _Loaded] = OrderedDict()
@@ -311,7 +342,13 @@ _CHECKED = 4
 """For each module that is compiled, so many others are checked for being in use."""
 
 
-def compile_module(ir: Any, name: str = "module", is_optimised: bool = True) -> CompiledModule:
+def compile_module(
+    ir: Any,
+    name: str = "module",
+    effort: Effort = Effort.LOW,
+    key: str | None = None,
+    notes: Iterable[str] = (),
+) -> CompiledModule:
     """Return the machine code of a module, optimised for this machine.
 
     Parameters
@@ -320,8 +357,11 @@ def compile_module(ir: Any, name: str = "module", is_optimised: bool = True) -> 
         Functions with bodies are exported unless they are ``internal`` or ``private``.
     name : str
         For error messages.
-    is_optimised : bool
-        If not, the time is proportional to the length of the text.
+    effort : Effort
+    key : str or None
+        What the code is stored under, instead of a key made of the text.
+    notes : iterable of str
+        What the code expects; a line each.
 
     Raises
     ------
@@ -331,34 +371,35 @@ def compile_module(ir: Any, name: str = "module", is_optimised: bool = True) -> 
         If the text is invalid, or calls a function that does not exist in this process.
     """
     text = str(ir)
-    key = key_of(text, is_optimised)
+    key = key or key_of(text, effort)
+    is_portable = _is_portable(text)
     with _llvm():
-        known = _loaded_module(key, name)
+        known = _known(key, name) if is_portable else _loaded_module(key, name)
         if known is not None:
             return known
-        found = disk.load(key) if _is_portable(text) else None
-        code = _compile(text, name, is_optimised) if found is None else _unpack(found)
-        memory, addresses, tracker = _link(code, name)
-        _loaded[key] = _Loaded(weakref.ref(memory), addresses, tracker)
-        if found is None and _is_portable(text):
+        code = replace(_compile(text, name, effort), notes=tuple(notes))
+        made = _load_code(key, code, name)
+        if is_portable:
             disk.store(key, _pack(code))
-    return CompiledModule(name, memory, addresses)
+    return made
 
 
 def known_module(key: str, name: str) -> CompiledModule | None:
-    """Return the machine code with a key, if this process has it or can load it without LLVM."""
+    """Return the machine code that is stored under a key, in this process or on disk."""
     with _alone():
-        known = _loaded_module(key, name)
-        content = disk.load(key) if known is None else None
-        if content is None:
-            return known
-        code = _unpack(content)
-        loaded = loader.load(code.image, code.exported, _address_without_llvm)
-        if loaded is None:
-            return None
-        memory, addresses = loaded
-        _loaded[key] = _Loaded(weakref.ref(memory), addresses, None)
-    return CompiledModule(name, memory, addresses)
+        return _known(key, name)
+
+
+def _known(key: str, name: str) -> CompiledModule | None:
+    loaded = _loaded_module(key, name)
+    content = disk.load(key) if loaded is None else None
+    return loaded if content is None else _load_code(key, _unpack(content), name)
+
+
+def _load_code(key: str, code: _ObjectFile, name: str) -> CompiledModule:
+    memory, addresses, tracker = _link(code, name)
+    _loaded[key] = _Loaded(weakref.ref(memory), addresses, tracker, code.notes)
+    return CompiledModule(name, memory, addresses, code.notes)
 
 
 def _loaded_module(key: str, name: str) -> CompiledModule | None:
@@ -367,7 +408,7 @@ def _loaded_module(key: str, name: str) -> CompiledModule | None:
     memory = None if known is None else known.memory()
     if known is None or memory is None:
         return None
-    return CompiledModule(name, memory, known.addresses)
+    return CompiledModule(name, memory, known.addresses, known.notes)
 
 
 def _unload() -> None:
@@ -384,9 +425,9 @@ def _unload() -> None:
             module.tracker.close()
 
 
-def key_of(text: str, is_optimised: bool = True) -> str:
+def key_of(text: str, effort: Effort = Effort.LOW) -> str:
     """Return a key for the machine code of a text, with everything that the code depends on."""
-    parts = [text, _host().target, repr(_OPTIONS) if is_optimised else ""]
+    parts = [text, _host().target, effort.name, repr(_OPTIONS)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -397,37 +438,39 @@ def _is_portable(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _ObjectFile:
-    """An object file, and the functions that it exports."""
+    """An object file, the functions that it exports, and what it expects."""
 
     exported: tuple[str, ...]
     image: bytes
+    notes: tuple[str, ...] = ()
 
 
 def _pack(code: _ObjectFile) -> bytes:
-    return " ".join(code.exported).encode() + b"\n" + code.image
+    lines = " ".join(code.exported), str(len(code.notes)), *code.notes
+    return "\n".join(lines).encode() + b"\n" + code.image
 
 
 def _unpack(content: bytes) -> _ObjectFile:
-    names, _, image = content.partition(b"\n")
-    return _ObjectFile(tuple(names.decode().split()), image)
+    names, count, rest = content.split(b"\n", 2)
+    *notes, image = rest.split(b"\n", int(count))
+    return _ObjectFile(tuple(names.decode().split()), image, tuple(n.decode() for n in notes))
 
 
-def _compile(text: str, name: str, is_optimised: bool = True) -> _ObjectFile:
-    module = _optimised(text, name) if is_optimised else _parsed(text, name)
+def _compile(text: str, name: str, effort: Effort = Effort.LOW) -> _ObjectFile:
+    module = _optimised(text, name, effort)
     hidden = (_binding().Linkage.internal, _binding().Linkage.private)
     exported = tuple(
         function.name
         for function in module.functions
         if not function.is_declaration and function.linkage not in hidden
     )
-    machine = _host().machine if is_optimised else _quick_machine()
-    return _ObjectFile(exported, machine.emit_object(module))
+    return _ObjectFile(exported, _host().machines[effort].emit_object(module))
 
 
-def optimised_text(ir: Any) -> str:
+def optimised_text(ir: Any, effort: Effort = Effort.LOW) -> str:
     """Return the text of a module after optimisation."""
     with _llvm():
-        return str(_optimised(ir, "text"))
+        return str(_optimised(ir, "text", effort))
 
 
 def _parsed(ir: Any, name: str) -> Any:
@@ -435,8 +478,8 @@ def _parsed(ir: Any, name: str) -> Any:
     binding, host = _binding(), _host()
     try:
         module = binding.parse_assembly(str(ir))
-        module.triple = host.machine.triple
-        module.data_layout = str(host.machine.target_data)
+        machine = host.machines[Effort.FULL]
+        module.triple, module.data_layout = machine.triple, str(machine.target_data)
         module.verify()
     except RuntimeError as error:
         raise InternalError(f"native module {name!r} is invalid: {error}") from None
@@ -444,14 +487,21 @@ def _parsed(ir: Any, name: str) -> Any:
     return module
 
 
-def _optimised(ir: Any, name: str) -> Any:
+def _optimised(ir: Any, name: str, effort: Effort) -> Any:
     """Return a module, parsed and optimised for this machine."""
-    binding, host, module = _binding(), _host(), _parsed(ir, name)
+    binding, module = _binding(), _parsed(ir, name)
+    if effort is Effort.NONE:
+        return module
     options = binding.create_pipeline_tuning_options()
     for option, value in _OPTIONS.items():
         setattr(options, option, value)
-    builder = binding.create_pass_builder(host.machine, options)
-    manager = builder.getModulePassManager()
+    builder = binding.create_pass_builder(_host().machines[effort], options)
+    if effort is Effort.FULL:
+        manager = builder.getModulePassManager()
+    else:
+        manager = binding.create_new_module_pass_manager()
+        manager.add_sroa_pass()
+        manager.add_simplify_cfg_pass()
     try:
         manager.run(module, builder)
     finally:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from symad.graph.node import Node
+from symad.records import dataclass, replace
 
 Shape = tuple[int, ...]
 Views = Sequence["BufferView"]

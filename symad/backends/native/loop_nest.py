@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
 from types import MappingProxyType
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.native.facts import formulas_of, remembered
 from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernel_call import contiguous_strides
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element, llvm_type
@@ -28,6 +28,7 @@ from symad.ops.fused import Fused
 from symad.ops.reduce import Reduction, Sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.passes.fuse import Shape, reduced_axes, shape_of
+from symad.records import dataclass
 
 RAGGED_ROW = 4096
 """The row length if all operands are one contiguous line, which is split into rows."""
@@ -61,6 +62,15 @@ def has_code(op: Fused) -> bool:
 @lru_cache(maxsize=4096)
 def cost_of(op: PerElement, dtypes: tuple[np.dtype[Any], ...], dtype: np.dtype[Any]) -> int | None:
     """Return the estimated instructions per element, or ``None`` if there is no code."""
+    formulas = formulas_of([op])
+    question = None if formulas is None else ("cost", op, dtypes, dtype, formulas)
+    cost = remembered(question, lambda: str(_counted_cost(op, dtypes, dtype)))
+    return None if cost == "None" else int(cost)
+
+
+def _counted_cost(
+    op: PerElement, dtypes: tuple[np.dtype[Any], ...], dtype: np.dtype[Any]
+) -> int | None:
     from llvmlite import ir
 
     try:

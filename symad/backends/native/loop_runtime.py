@@ -12,9 +12,9 @@ from enum import IntEnum, auto
 from functools import cache
 from typing import Any
 
-from symad.backends.native import jit
 from symad.backends.native.cpython import ObjectWriter
 from symad.backends.native.runtime import CallWord
+from symad.backends.native.stored_code import stored_module
 
 
 class LoopWord(IntEnum):
@@ -88,7 +88,7 @@ class LoopRuntime:
     """The machine code, loaded."""
 
     def __init__(self) -> None:
-        self.module = jit.compile_module(_LoopWriter().finish(), "loops")
+        self.module = stored_module("loops", lambda: (_LoopWriter().finish(), ()), "loops")
         names = "counted", "conditional", "branch", "guarded"
         self.counted, self.conditional, self.branch, self.guarded = map(self.module.address, names)
 

@@ -6,12 +6,12 @@ Native code sees a graph with the arrays of packages as outputs, in place of the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
 from symad.graph.graph import Graph
 from symad.ops.sparse import Package
+from symad.records import dataclass
 
 _T = TypeVar("_T")
 

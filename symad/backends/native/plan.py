@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from symad.backends.native.lower.dispatch import LoweredSegment, PlacedSegment, lower, place
 from symad.backends.native.lower.views import is_view
@@ -22,6 +21,7 @@ from symad.plan.buffer_assignment import StorageKind
 from symad.plan.liveness import spans
 from symad.plan.memory import Placement
 from symad.plan.plan import Plan, plan_of_order
+from symad.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
 from typing import Any
@@ -31,6 +30,7 @@ from symad.graph.nested import rebuild
 from symad.graph.node import Constant, Node
 from symad.ops.body import WithBody
 from symad.plan.plan import Plan
+from symad.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

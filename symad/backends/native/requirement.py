@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
+
+from symad.records import dataclass
 
 LEAST_VERSION = (0, 46)
 """The oldest supported version of llvmlite."""

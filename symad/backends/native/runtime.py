@@ -166,7 +166,7 @@ class Runtime:
     def __init__(self) -> None:
         declare_array_functions()
         write = lambda: (_RuntimeWriter("runtime").finish(), ())  # noqa: E731
-        self._module, _ = stored_module("runtime", write, "runtime")
+        self._module = stored_module("runtime", write, "runtime")
         self._enter = self._module.address("enter")
         signature = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
         self.run = signature(self._module.address("run"))

@@ -11,16 +11,16 @@ except where SciPy loses digits: ``erfc`` of large numbers, ``gammaln`` near its
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from symad.backends.native.jit import has_symbol, host_features, vector_unit
+from symad.backends.native.jit import converts_half, has_symbol, vector_unit
 from symad.backends.native.vector_math import exp_float32, sine_or_cosine, tanh
 from symad.graph.scalar import Value
 from symad.ops.base import PerElement
+from symad.records import dataclass
 
 _FLOAT32, _FLOAT64 = np.dtype("float32"), np.dtype("float64")
 
@@ -56,20 +56,14 @@ def llvm_type(dtype: np.dtype[Any]) -> Any:
         return ir.IntType(1)
     if dtype.kind in "iu":
         return ir.IntType(8 * dtype.itemsize)
-    if dtype.itemsize == 2 and not _converts_half():
+    if dtype.itemsize == 2 and not converts_half():
         raise NotImplementedError("this processor has no float16")
     return {2: ir.HalfType, 4: ir.FloatType, 8: ir.DoubleType}[dtype.itemsize]()
 
 
 def has_type(dtype: np.dtype[Any]) -> bool:
     """Return whether ``dtype`` has a type: see :func:`llvm_type`."""
-    return dtype.kind != "f" or dtype.itemsize != 2 or _converts_half()
-
-
-@cache
-def _converts_half() -> bool:
-    features = host_features()
-    return bool(features.get("f16c", "sse2" not in features))
+    return dtype.kind != "f" or dtype.itemsize != 2 or converts_half()
 
 
 class LLVMScalarBuilder:

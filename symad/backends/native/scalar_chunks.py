@@ -14,10 +14,9 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from symad.backends.native.jit import Latest, compile_module
+from symad.backends.native.jit import Effort, Latest, compile_module
 from symad.backends.native.scalar_builder import (
     LLVMScalarBuilder,
     Scalar,
@@ -32,6 +31,7 @@ from symad.backends.native.scalar_program import (
     new_program,
 )
 from symad.plan.plan import Plan
+from symad.records import dataclass
 
 _LENGTH = 500
 """The operations of a chunk."""
@@ -58,7 +58,7 @@ def chunked_program(plan: Plan, is_fast: bool) -> ScalarProgram:
     writer, steps = _ChunksWriter(), OperationSteps(plan, is_fast)
     for step in steps:
         writer.add(steps.operations, step)
-    module = compile_module(writer.text(), "scalar chunks", is_optimised=False)
+    module = compile_module(writer.text(), "scalar chunks", Effort.NONE)
     whole = InstructionCode(module.address(_EXPORTED), module)
     codes = [whole, *writer.called]
     return new_program(plan, array(_WORDS, [0]), codes, len(plan.instructions))

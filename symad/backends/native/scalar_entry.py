@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from symad.backends.native.scalar_program import ScalarProgram
 from symad.backends.native.scalar_tables import Into, MadeWord, ProgramTables, ProgramWord
 from symad.graph.nested import is_nested
 from symad.plan.plan import Plan
+from symad.records import dataclass
 
 _EXPORTED = "call"
 _ON_STACK = 4096

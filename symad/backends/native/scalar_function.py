@@ -10,8 +10,7 @@ bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -25,17 +24,19 @@ from symad.backends.native.cpython import (
     can_read_numbers,
     new_builtin,
 )
-from symad.backends.native.jit import CompiledModule, Latest
+from symad.backends.native.facts import formulas_of
+from symad.backends.native.jit import CompiledModule, Effort, Latest
 from symad.backends.native.scalar_builder import Scalar, element
 from symad.backends.native.scalar_chunks import chunked_program
 from symad.backends.native.scalar_entry import program_function
 from symad.backends.native.scalar_instructions import can_run_programs
 from symad.backends.native.scalar_program import ScalarProgram, is_regular, scalar_program
-from symad.backends.native.stored_code import code_of, stored_module
+from symad.backends.native.stored_code import stored_module
 from symad.graph.nested import is_nested
 from symad.graph.node import Node
 from symad.ops.base import PerElement
 from symad.plan.plan import Plan
+from symad.records import dataclass
 from symad.types import TensorType
 
 MOST_INSTRUCTIONS = 300
@@ -212,15 +213,15 @@ def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> _ScalarCode | None:
         writer.finish(outputs, _results(writer, plan))
         return module, [notes.get(id(value)) or str(value) for value in writer.kept()]
 
-    structure = None
-    if _is_lasting(plan, _keys_of(outputs)):
-        formulas = {type(step.node.op): _formula_of(step.node.op) for step in plan.instructions}
+    structure, effort = None, Effort.FULL if is_fast else Effort.LOW
+    formulas = formulas_of(step.node.op for step in plan.instructions)
+    if formulas is not None and all(type(key) in (str, int) for key in _keys_of(outputs)):
         structure = _structure_of(plan, outputs, is_fast), can_count_references(), formulas
     try:
-        module, found = stored_module(structure, make, "function")
+        module = stored_module(structure, make, "function", effort)
     except NotImplementedError:
         return None
-    kept = [objects[note] if note in objects else HeldResults.read(note) for note in found]
+    kept = [objects[note] if note in objects else HeldResults.read(note) for note in module.notes]
     return _ScalarCode(module, kept)
 
 
@@ -242,18 +243,6 @@ def _keys_of(template: Any) -> Iterator[Any]:
             yield from template
         for item in template.values() if isinstance(template, dict) else template:
             yield from _keys_of(item)
-
-
-def _is_lasting(plan: Plan, keys: Iterable[Any]) -> bool:
-    """Return whether a ``repr`` says what ops and keys are, also in other processes."""
-    return all(
-        type(step.node.op).__module__.startswith("symad.ops.") for step in plan.instructions
-    ) and all(type(key) in (str, int) for key in keys)
-
-
-def _formula_of(op: Any) -> Any:
-    """Return what an op computes for one element; it may have been replaced in this process."""
-    return [code_of(getattr(type(op), name)) for name in ("element", "scalar", "operand_dtypes")]
 
 
 def _results(writer: NumberFunctionWriter, plan: Plan) -> list[Scalar]:

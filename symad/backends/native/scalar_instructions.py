@@ -15,7 +15,6 @@ one, which loads and stores less.
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -31,6 +30,7 @@ from symad.backends.native.scalar_builder import (
 )
 from symad.ops.adjoint import AddN
 from symad.ops.base import PerElement
+from symad.records import dataclass
 
 SLOT = 8
 """The bytes of a slot."""

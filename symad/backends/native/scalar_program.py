@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from symad.backends.numpy import failure_of
 from symad.graph.node import Node
 from symad.ops.adjoint import AddN
 from symad.plan.plan import Plan
+from symad.records import dataclass
 
 _Array = np.ndarray[Any, Any]
 _WORDS = "I"

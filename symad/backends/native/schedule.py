@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from symad.backends.native.lower.bodies import (
     connected,
@@ -22,6 +21,7 @@ from symad.ops.body import WithBody
 from symad.ops.structure import StructureItem
 from symad.plan.liveness import sharing_of
 from symad.plan.plan import copied_outputs
+from symad.records import dataclass
 from symad.types import StructureType, TensorType
 
 _LARGE = 1 << 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NamedTuple, TypeAlias
 
@@ -12,6 +11,7 @@ import numpy as np
 from symad.backends.native.kernel_call import BufferView, KernelCall, Shape
 from symad.graph.node import Node
 from symad.plan.buffer_assignment import Storage
+from symad.records import dataclass
 
 
 class ArrayType(NamedTuple):

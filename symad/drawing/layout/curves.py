@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from symad.records import dataclass
 
 Point = tuple[float, float]
 _SAME = 0.01

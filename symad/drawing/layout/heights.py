@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 from symad.drawing.layout.layer_order import Ordering, Scope
 from symad.drawing.layout.positions import Places
 from symad.drawing.layout.spacing import Spacing
+from symad.records import dataclass
 
 Span = tuple[float, float]
 

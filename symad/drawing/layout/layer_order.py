@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 
 from symad.drawing.layout.spacing import Spacing
+from symad.records import dataclass, field
 
 Scope = tuple[Hashable, ...]
 """The frames around an item, from the outermost."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 from symad.drawing.layout.curves import Point
 from symad.drawing.layout.heights import Heights, LayoutFrame
@@ -20,6 +19,7 @@ from symad.drawing.layout.positions import place
 from symad.drawing.layout.ranks import ranks
 from symad.drawing.layout.routes import Router
 from symad.drawing.layout.spacing import Spacing
+from symad.records import dataclass
 
 _WEIGHT = 10_000_000  # of an arrow
 _ALONE = 200_000  # what one weighs more that shares its ends with no other

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from symad.drawing.layout.layer_order import Ordering, Scope
 from symad.drawing.layout.network_simplex import shortest
 from symad.drawing.layout.spacing import Spacing
+from symad.records import dataclass
 
 _STRAIGHT = (2, 4, 16)  # weights of a segment with no, one or two bends at its ends
 _WIDTH, _SCOPE_WIDTH = 40, 10  # weights of the width of a band and of a scope

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from symad.graph.node import Constant, Node, Parameter
 from symad.inspection.nan.search import float_arrays
 from symad.ops.base import PerElement
+from symad.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

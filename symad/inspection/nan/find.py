@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from symad.backends.evaluation import Evaluation
@@ -20,6 +19,7 @@ from symad.ops.body import WithBody
 from symad.passes.rewrite import SHARE, Rewriting
 from symad.passes.specialise import specialise
 from symad.plan.plan import make_plan
+from symad.records import replace
 from symad.runtime.pipeline import optimise
 from symad.types import Type
 

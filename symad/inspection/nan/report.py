@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -23,6 +22,7 @@ from symad.notation.names import labels_of
 from symad.notation.symbols import SYMBOLS
 from symad.notation.values import MINUS, counted, format_number, format_value
 from symad.notation.view import View
+from symad.records import dataclass
 
 _LONGEST = 80
 _WAYS_IN = {

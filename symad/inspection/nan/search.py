@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from symad.errors import EvaluationError
 from symad.graph.nested import leaves
 from symad.graph.node import Node
 from symad.ops.base import PerElement
+from symad.records import dataclass, field
 from symad.types import TensorType
 
 

@@ -13,7 +13,6 @@ and NaN for the infinite one, but softmax(x) is NaN for all.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +49,7 @@ from symad.passes.rules.log_softmax_gather import TAKEN
 from symad.passes.rules.sigmoid_slopes import LOGISTIC
 from symad.passes.rules.views import is_constant_along
 from symad.passes.signs import is_nonnegative
+from symad.records import replace
 
 _AXIS = ("axis",)
 _AXES = ("axis", "keepdims")

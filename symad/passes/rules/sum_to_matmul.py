@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from symad.graph.node import Node
 from symad.ops.arithmetic import Multiply
@@ -23,6 +22,7 @@ from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import expand_dims, reshape
 from symad.passes.grade import Grade
 from symad.passes.rule import AnyRule, Procedure, static_shape
+from symad.records import dataclass
 from symad.types import normalize_axes
 
 _Axes = tuple[int, ...]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.native.jit import Effort
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel, stored_type
 from symad.backends.native.scalar_builder import Scalar
 
@@ -69,7 +70,7 @@ def add_kernel(dtype: np.dtype[Any], in_lines: bool) -> Kernel:
     the outer axes of both.
     """
     name = f"add {'lines' if in_lines else 'elements'} {dtype.str}"
-    return kernel(name, lambda writer: _write_add(writer, dtype, in_lines))
+    return kernel(name, lambda writer: _write_add(writer, dtype, in_lines), Effort.FULL)
 
 
 def _write_add(writer: KernelWriter, dtype: np.dtype[Any], in_lines: bool) -> None:
@@ -93,7 +94,8 @@ def triangle_kernel(size: int, lower: bool) -> Kernel:
     the source and of rows in the target; the outer axes of both.
     """
     name = f"{'lower' if lower else 'upper'} triangle {size}"
-    return kernel(name, lambda writer: _write_triangle(writer, np.dtype(f"u{size}"), lower))
+    dtype = np.dtype(f"u{size}")
+    return kernel(name, lambda writer: _write_triangle(writer, dtype, lower), Effort.FULL)
 
 
 def _write_triangle(writer: KernelWriter, dtype: np.dtype[Any], lower: bool) -> None:

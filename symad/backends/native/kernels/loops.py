@@ -16,20 +16,22 @@ elements of the inputs have been read.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from symad.backends.native import jit
+from symad.backends.native.facts import formulas_of
 from symad.backends.native.kernels.vectors import Vectors
 from symad.backends.native.kernels.writer import KernelWriter, stored_type
 from symad.backends.native.loop_nest import Nest, NestLayout, ValueKind
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element
+from symad.backends.native.stored_code import stored_module
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
 from symad.ops.extremum import Max
 from symad.ops.reduce import Reduction, Sum
+from symad.records import dataclass
 
 ADDED = 16
 """The number of elements that a lane adds up without compensation."""
@@ -63,11 +65,16 @@ _codes: jit.Latest[LoopCode] = jit.Latest(_KEPT)
 def loop_code(nest: Nest, layout: NestLayout) -> LoopCode:
     """Return the machine code of a nest; nests of the same structure share it."""
 
+    structure = structure_of(nest, layout)
+
     def make() -> LoopCode:
-        module = jit.compile_module(loop_text(nest, layout), "fused loops")
+        formulas = formulas_of(n.op for n in nest.computed if isinstance(n.op, PerElement))
+        lasting = None if formulas is None else ("loops", structure, formulas)
+        effort = jit.Effort.FULL if nest.is_fast else jit.Effort.LOW
+        module = stored_module(lasting, lambda: (loop_text(nest, layout), ()), "loops", effort)
         return LoopCode(module, module.address("kernel"))
 
-    return _codes.get(structure_of(nest, layout), make)
+    return _codes.get(structure, make)
 
 
 def loop_text(nest: Nest, layout: NestLayout) -> str:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from symad.backends.native.jit import Effort
 from symad.backends.native.kernels.vectors import Vectors
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 from symad.backends.native.scalar_builder import Scalar
@@ -55,7 +56,7 @@ def small_kernel(
             pairs = zip(starts, layouts, strict=True)
             operation(writer, *[_Matrix(writer, dtype, *pair) for pair in pairs])
 
-    return kernel(name, write)
+    return kernel(name, write, Effort.FULL)  # elements of rows move from memory to registers
 
 
 @contextmanager

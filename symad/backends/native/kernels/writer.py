@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from symad.backends.native import jit
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, llvm_type
+from symad.backends.native.stored_code import Written, stored_module
+from symad.records import dataclass
 
 MOST_AXES = 64
 """The largest number of axes of an array."""
@@ -31,16 +32,21 @@ class Kernel:
 _kernels: jit.Latest[Kernel] = jit.Latest(1024)
 
 
-def kernel(name: str, write: Callable[[KernelWriter], None]) -> Kernel:
+def kernel(
+    name: str, write: Callable[[KernelWriter], None], effort: jit.Effort = jit.Effort.LOW
+) -> Kernel:
     """Return the kernel called ``name``, written by ``write`` on first use.
 
     The name must contain everything that the code depends on.
     """
 
-    def make() -> Kernel:
+    def written() -> Written:
         writer = KernelWriter()
         write(writer)
-        module = jit.compile_module(writer.finish(), name)
+        return writer.finish(), ()
+
+    def make() -> Kernel:
+        module = stored_module(("kernel", name), written, name, effort)
         return Kernel(module, module.address("kernel"))
 
     return _kernels.get(name, make)

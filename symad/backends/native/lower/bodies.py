@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from itertools import starmap
 from typing import Any
 
@@ -50,6 +49,7 @@ from symad.passes.fuse import shape_of
 from symad.plan.buffer_assignment import Storage, StorageKind
 from symad.plan.liveness import sharing_of
 from symad.plan.plan import copied_outputs
+from symad.records import dataclass, replace
 from symad.types import StructureType, TensorType, Type, UnknownShape
 
 _BYTE, _TRUTH, _INTEGER = np.dtype("uint8"), np.dtype("bool"), np.dtype("int64")

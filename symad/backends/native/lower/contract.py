@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import product as pairs_of
 
 import numpy as np
@@ -43,6 +42,7 @@ from symad.graph.op import Op
 from symad.ops.einsum import Einsum
 from symad.ops.product import Matmul
 from symad.passes.fuse import shape_of
+from symad.records import dataclass, replace
 
 _OWN = 4096
 """Up to this many terms, symad's loops are faster than BLAS for a product with a vector."""

@@ -6,7 +6,6 @@ import itertools
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from symad.ops.join import Concat, ConcatPlace, Stack
 from symad.ops.rearrange import Pad, Repeat, Roll, Tile
 from symad.ops.triangle import DiagonalMatrix, DiagonalPlace, Tril, Triu
 from symad.ops.windows import WindowSum
+from symad.records import replace
 from symad.types import normalize_axis
 
 Calls = list[KernelCall]

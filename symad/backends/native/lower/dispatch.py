@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -30,6 +29,7 @@ from symad.ops.fused import Fused
 from symad.ops.structure import StructureItem
 from symad.passes.fuse import shape_of
 from symad.plan.buffer_assignment import Assignment, BufferUse, Storage, StorageKind, assign
+from symad.records import dataclass
 from symad.types import StructureType, TensorType
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +45,7 @@ from symad.ops.reduce import Prod
 from symad.ops.sorting import Argsort
 from symad.ops.subscript import HOLE, Key, full_key, tiling
 from symad.passes.fuse import shape_of
+from symad.records import dataclass, replace
 from symad.types import normalize_axes, normalize_axis
 
 _PER_PLACE = 3.0

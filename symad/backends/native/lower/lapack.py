@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +51,7 @@ from symad.ops.factorisation import QR, SVD, Cholesky, Eigh, Eigvalsh, Svdvals
 from symad.ops.inverse import Det, Inv, Slogdet
 from symad.ops.linear_system import Solve, SolveTriangular
 from symad.passes.fuse import shape_of
+from symad.records import replace
 from symad.types import TensorType
 
 _SMALL = 1.5

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from symad.ops.reduce import Reduction, Sum
 from symad.passes.decompose import is_dense
 from symad.passes.fuse import Shape, reduced_axes, shape_of
 from symad.passes.rule import static_shape
+from symad.records import replace
 from symad.types import TensorType
 
 SPLIT_FROM = 1 << 17

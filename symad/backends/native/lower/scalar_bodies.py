@@ -12,13 +12,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from symad.backends.native import jit
+from symad.backends.native.facts import formulas_of
+from symad.backends.native.jit import Effort
 from symad.backends.native.kernel_call import BufferView, KernelCall, contiguous_strides
 from symad.backends.native.kernels.writer import KernelWriter
 from symad.backends.native.loop_nest import supports
 from symad.backends.native.lower.views import is_view, numpy_view
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element
 from symad.backends.native.segment_code import SegmentCode
+from symad.backends.native.stored_code import Written, stored_module
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
@@ -53,10 +55,15 @@ def scalar_code(body: Graph, is_fast: bool) -> SegmentCode | None:
     """
     if not has_scalar_code(body):
         return None
-    writer = KernelWriter()
-    writer.scalars = LLVMScalarBuilder(writer.builder, 0, is_fast)
-    _write(writer, body)
-    module = jit.compile_module(writer.finish(), "scalars")
+
+    def written() -> Written:
+        writer = KernelWriter()
+        writer.scalars = LLVMScalarBuilder(writer.builder, 0, is_fast)
+        _write(writer, body)
+        return writer.finish(), ()
+
+    effort = Effort.FULL if is_fast else Effort.LOW
+    module = stored_module(_structure_of(body, is_fast), written, "scalars", effort)
     inputs, outputs = len(body.inputs), len(body.outputs)
     blocks = [Storage(StorageKind.INPUT, k) for k in range(inputs)]
     blocks += [Storage(StorageKind.OUTPUT, k) for k in range(outputs)]
@@ -65,6 +72,31 @@ def scalar_code(body: Graph, is_fast: bool) -> SegmentCode | None:
     work = _PER_OPERATION * (_operations(body) or 0)
     call = KernelCall(module.address("kernel"), tuple(views), module, body.outputs[0], work, over)
     return SegmentCode([call], blocks, (), (), {}, 0, ())
+
+
+def _structure_of(body: Graph, is_fast: bool) -> Any:
+    """Return what the code of a body depends on, ``None`` if that has no lasting form."""
+    ops: list[Op] = []
+    steps = _steps_of(body, ops)
+    formulas = formulas_of(ops)
+    return None if formulas is None else (is_fast, steps, formulas)
+
+
+def _steps_of(graph: Graph, ops: list[Op]) -> Any:
+    """Return the structure of a graph, and add its ops."""
+    nodes = dict.fromkeys((*graph.inputs, *graph.nodes))
+    number = {node: k for k, node in enumerate(nodes)}
+    steps: list[Any] = []
+    for node in nodes:
+        what: Any = node.op
+        if isinstance(node, Constant):
+            what = node.value.tobytes()
+        elif isinstance(node.op, Fused):
+            what = _steps_of(node.op.body, ops)
+        elif node.op is not None:
+            ops.append(node.op)
+        steps.append((what, str(node.type), [number[source] for source in node.inputs]))
+    return len(graph.inputs), steps, [number[node] for node in graph.outputs]
 
 
 def has_scalar_code(body: Graph) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 from symad.backends.native.kernel_call import BufferView, KernelCall
 from symad.backends.native.kernels.small_matrices import MatrixLayout, Write, small_kernel
 from symad.backends.native.lower.copies import call_of, merged_axes, outer_words
 from symad.graph.node import Node
+from symad.records import replace
 
 _SMALL = 8
 """The most rows and columns of a small matrix."""
