@@ -7,6 +7,7 @@ of moderate size and away from kinks, so that derivatives are defined and well c
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ def random_graph(
     steps: int = 10,
     dtypes: Sequence[str] = ("float64", "float32"),
     knowledge: str | None = None,
+    makers: Sequence[Maker] = (),
 ) -> RandomGraph:
     """Return the random graph of a seed.
 
@@ -73,14 +75,13 @@ def random_graph(
         The floating dtypes that it mixes.
     knowledge : {"static", "named", "unknown"}, optional
         What the variables declare of their shapes; random unless given.
+    makers : sequence of functions
+        Ways of making a node, beside those of this module.
     """
     rng = np.random.default_rng(seed)
     knowledge = knowledge or str(rng.choice(KNOWLEDGE))
-    builder = Builder(rng, dtypes, knowledge)
-    for _ in range(4 * steps):
-        if builder.steps == steps:
-            break
-        builder.step()
+    builder = Builder(rng, dtypes, knowledge, makers)
+    builder.grow(steps)
     return builder.finish(seed)
 
 
@@ -89,12 +90,15 @@ class Builder:
 
     reports_errors = True
     """Whether an op must take all that is known to fit."""
+    may_be_empty = False
 
-    def __init__(self, rng: Rng, dtypes: Sequence[str], knowledge: str) -> None:
-        self.rng, self.dtypes, self.knowledge = rng, dtypes, knowledge
+    def __init__(
+        self, rng: Rng, dtypes: Sequence[str], knowledge: str, makers: Sequence[Maker] = ()
+    ) -> None:
+        self.rng, self.dtypes, self.knowledge, self.more = rng, dtypes, knowledge, makers
         self.values: dict[Node, Any] = {}
         self.pool: list[Node] = []
-        self.steps = 0
+        self.steps = self.depth = 0
         self.inputs: list[Node] = []
         for array in self.draw_inputs():
             self.new_input(array)
@@ -113,9 +117,22 @@ class Builder:
         self.inputs.append(variable)
         return variable
 
-    def makers(self) -> list[Maker]:
+    def integer(self, value: int) -> Any:
+        """Return an integer, for a number of steps."""
+        return value
+
+    def within(self, seed: int, inputs: Sequence[Node], values: Sequence[Any]) -> Builder:
+        """Return a builder of a body, which starts from its inputs and a few nodes outside."""
+        self.values.update(zip(inputs, values, strict=True))
+        inner = copy.copy(self)
+        inner.rng, inner.steps, inner.depth = np.random.default_rng(seed), 0, self.depth + 1
+        outside = inner.rng.choice(len(self.pool), min(2, len(self.pool)), replace=False)
+        inner.pool = [*(self.pool[k] for k in outside), *inputs]
+        return inner
+
+    def makers(self) -> Sequence[Maker]:
         """Return the ways of making a node."""
-        return MAKERS
+        return [*MAKERS, *self.more]
 
     def will_do(self, value: Any) -> bool:
         """Return whether a node of that value is kept."""
@@ -125,6 +142,13 @@ class Builder:
         """Return an earlier node; later ones are likelier."""
         weights = np.arange(1, len(self.pool) + 1) ** 0.7
         return self.pool[self.rng.choice(len(self.pool), p=weights / weights.sum())]
+
+    def grow(self, steps: int) -> None:
+        """Make so many nodes, if they can be made."""
+        for _ in range(4 * steps):
+            if self.steps == steps:
+                break
+            self.step()
 
     def step(self) -> None:
         """Try one operation; keep what it made if its value will do."""
@@ -139,7 +163,11 @@ class Builder:
             if self.knowledge == "static" and self.reports_errors:
                 raise
             return  # the op needs to know more about shapes than the variables say
-        if all(map(self.will_do, fresh.values())):
+        except ValueError:  # the rows of a loop without steps have no sizes if these are not known
+            if self.knowledge == "static":
+                raise
+            return
+        if all(map(self.will_do, fresh.values())) and (self.may_be_empty or np.size(fresh[node])):
             self.values.update(fresh)
             self.pool.append(node)
             self.steps += 1

@@ -21,6 +21,7 @@ from symad.graph.nested import is_nested
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.ops.base import PerElement
+from symad.ops.body import WithBody
 from tests.support.op_checks import kernel_of
 
 Array = np.ndarray[Any, Any]
@@ -72,8 +73,8 @@ class Spread:
         if want.dtype != found.dtype or want.shape != found.shape:
             return f"{found.dtype}{found.shape} in place of {want.dtype}{want.shape}"
         others = [np.asarray(run[output]) for run in self.others]
-        if not others:  # whether there is a result is a matter of rounding
-            return None
+        if not others or any(other.shape != want.shape for other in others):
+            return None  # whether there is a result, or how many steps, is a matter of rounding
         if want.dtype.kind != "f":
             wrong = (found != want) & np.all([other == want for other in others], axis=0)
         else:
@@ -182,6 +183,8 @@ def _run(graph: sm.Graph, arrays: Sequence[Any], noise: Noise | None, all_ops: b
 
 
 def _apply(op: Op, inputs: list[Any], noise: Noise | None, all_ops: bool) -> Any:
+    if isinstance(op, WithBody):
+        return op.kernel_of(*[_program(body, noise, all_ops) for body in op.bodies])(*inputs)
     is_exact = op.name in EXACT or op.is_view
     if noise is None or (is_exact and not (all_ops and isinstance(op, PerElement))):
         made = _compute(op, inputs, all_ops)
@@ -201,6 +204,10 @@ def _apply(op: Op, inputs: list[Any], noise: Noise | None, all_ops: bool) -> Any
     if op.name in RUNNING:
         terms = np.shape(inputs[0])[op.attributes()["axis"]] if np.ndim(inputs[0]) else 1
     return disturb(made, noise, math.ceil(math.sqrt(max(1, terms))))
+
+
+def _program(body: sm.Graph, noise: Noise | None, all_ops: bool) -> Any:
+    return lambda values: _run(body, values, noise, all_ops)
 
 
 def _without_noise_of_mean(op: Op, x: Any, made: Any) -> Any:

@@ -7,7 +7,7 @@ comes out; :mod:`stochastic` tells which of its digits mean anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -36,6 +36,7 @@ from tests.support.random_graphs import (
     random_axis,
     shape_change,
 )  # fmt: skip
+from tests.support.random_loops import LOOPS
 
 SHAPES = (
     (), (3,), (2, 3), (2, 1), (1, 3), (3, 3), (2, 3, 3), (1,), (1, 1), (0,), (2, 0), (0, 3), (8,),
@@ -72,10 +73,7 @@ def wild_graph(seed: int, steps: int = 8) -> WildGraph:
     knowledge = str(rng.choice(KNOWLEDGE))
     builder = WildBuilder(rng, ("float64", "float32", "float16"), knowledge)
     with np.errstate(all="ignore"):
-        for _ in range(4 * steps):
-            if builder.steps == steps:
-                break
-            builder.step()
+        builder.grow(steps)
     grown = builder.finish(seed).graph
     outputs = [*grown.outputs, *_derivatives(rng, grown)]
     if rng.random() < 0.15:
@@ -95,7 +93,10 @@ def _derivatives(rng: Rng, graph: sm.Graph) -> list[Node]:
         if not xs or not ys:
             break
         try:
-            ys = list(sm.gradients(ys, xs, unused="zero"))
+            if rng.random() < 0.3:
+                ys = list(sm.pushforward(ys, xs, [sm.ones_like(x) for x in xs]))
+            else:
+                ys = list(sm.gradients(ys, xs, unused="zero"))
         except SymadError:
             break
         made += ys
@@ -104,6 +105,7 @@ def _derivatives(rng: Rng, graph: sm.Graph) -> list[Node]:
 
 class WildBuilder(Builder):
     reports_errors = False
+    may_be_empty = True
 
     def draw_inputs(self) -> Iterator[Array]:
         rng = self.rng
@@ -119,11 +121,17 @@ class WildBuilder(Builder):
         except (ValueError, TypeError, IndexError):  # a maker or kernel has no use for these values
             pass
 
-    def makers(self) -> list[Maker]:
+    def integer(self, value: int) -> Any:
+        """Return an integer, or an input."""
+        if self.depth or len(self.inputs) == MOST_INPUTS or self.rng.random() < 0.5:
+            return value
+        return self.new_input(np.asarray(value, np.int64))
+
+    def makers(self) -> Sequence[Maker]:
         return SMALL_MAKERS if self.is_large else ALL_MAKERS
 
     def will_do(self, value: Any) -> bool:
-        return True
+        return not hasattr(value, "tocsr")  # what is sparse is an operand of products alone
 
     def near_zero(self, *nodes: Node) -> bool:
         return False
@@ -374,7 +382,7 @@ def node_like(b: Builder, array: Array) -> Node:
     alike = [x for x in b.pool if b.shape(x) == array.shape and b.dtype(x).kind == array.dtype.kind]
     if alike and b.rng.random() < 0.6:
         return alike[b.rng.integers(len(alike))].astype(array.dtype)
-    if len(b.inputs) < MOST_INPUTS and b.rng.random() < 0.3:
+    if not b.depth and len(b.inputs) < MOST_INPUTS and b.rng.random() < 0.3:
         return b.new_input(array)
     x = b.pick()
     if array.dtype.kind != "f" or not np.size(b.values[x]) or b.rng.random() < 0.2:
@@ -428,9 +436,8 @@ FUNCTIONS: list[tuple[Callable[..., Any], tuple[Array, ...]]] = [
 ]  # fmt: skip
 
 
-ALL_MAKERS = MAKERS + WILD
+FLAT_MAKERS = MAKERS + WILD
+ALL_MAKERS = FLAT_MAKERS + LOOPS
 GROWING = (matrix_product, shape_change, odd_view, join, any_function)
-SMALL_MAKERS = [
-    make for make in ALL_MAKERS if make not in GROWING
-]
+SMALL_MAKERS = [make for make in FLAT_MAKERS if make not in GROWING]
 """Those that don't make more of what they get."""
