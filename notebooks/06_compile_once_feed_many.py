@@ -120,8 +120,8 @@ print(value is place)
 # %% [markdown]
 # ## Saving a function
 #
-# A compiled function can be pickled. It is compiled again when it is loaded. Loading a pickle runs the code in it, so load
-# only your own; `sm.save` and `sm.load` use files of data.
+# A compiled function can be pickled. It is compiled again when it is loaded. Loading a pickle runs
+# the code in it, so load only your own; `sm.save` and `sm.load` use files of data.
 
 # %%
 import pickle

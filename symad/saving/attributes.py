@@ -194,6 +194,12 @@ def part(data: Any, key: str, kind: type) -> Any:
     return data[key]
 
 
+def check_keys(data: Any, keys: str) -> None:
+    """Raise an error if an object has other keys than these, which are separated by spaces."""
+    if not isinstance(data, dict) or set(data) != set(keys.split()):
+        raise SavedGraphError(f"it does not have the fields {', '.join(keys.split())}")
+
+
 def is_row(row: Any, *kinds: type) -> bool:
     """Return whether something is a list of values of these types."""
     return isinstance(row, list) and tuple(map(type, row)) == kinds

@@ -30,7 +30,7 @@ from symad.saving.archive import (
     read_archive,
     write_archive,
 )
-from symad.saving.attributes import part, shown
+from symad.saving.attributes import check_keys, part, shown
 from symad.saving.origins import Origins, write_provenance
 from symad.saving.reader import GraphReader, agree_in_shape, count_nodes, within
 from symad.saving.structures import read_structure, write_structure
@@ -300,13 +300,17 @@ def _load(file: IO[bytes], name: Any, backend: Backend | None) -> Any:
         members = read_archive(file)
         _check_head(members)
         arrays = _Arrays(members)
-        data, state = (_json(members, key) for key in ("graph.json", "state.json"))
+        data = _json(members, "graph.json", "types ops graphs result")
+        keys = "name settings parameters" if "function" in part(data, "result", dict) else "parameters"
+        state = _json(members, "state.json", keys)
         reader = GraphReader(arrays.take)
         origins = None
         if "provenance.json" in members:
-            more = _json(members, "provenance.json")
+            more = _json(members, "provenance.json", _PROVENANCE)
             with within("provenance.json"):
-                origins = Origins(more, count_nodes(data) + count_nodes(more))
+                outside = part(more, "outside", list)
+                count = count_nodes(data) + count_nodes(more) + len(outside)
+                origins = Origins(more, count)
                 reader.use(origins.creations, origins.names)
         with within("graph.json"):
             graph = reader.read(data, part(state, "parameters", list))
@@ -314,17 +318,25 @@ def _load(file: IO[bytes], name: Any, backend: Backend | None) -> Any:
             made = _made(part(data, "result", dict), graph, state, reader, backend)
         if origins is not None:
             with within("provenance.json"):
-                reader.read(more, part(more, "parameters", list))
+                reader.read(more, part(more, "parameters", list), outside)
                 origins.set_roles(reader.nodes)
         reader.finish()
         arrays.finish()
         return made
 
 
-def _json(members: dict[str, bytes], name: str) -> Any:
+def _json(members: dict[str, bytes], name: str, keys: str) -> Any:
     if name not in members:
         raise SavedGraphError(f"it has no member {name}")
-    return from_json(name, members.pop(name))
+    data = from_json(name, members.pop(name))
+    with within(name):
+        check_keys(data, keys)
+    return data
+
+
+_PROVENANCE = (
+    "types ops graphs outside parameters files lines line scopes scope names roles"
+)
 
 
 def hashes_of(members: Mapping[str, Member]) -> tuple[str, str]:
@@ -337,8 +349,10 @@ def hashes_of(members: Mapping[str, Member]) -> tuple[str, str]:
 
 def _check_head(members: dict[str, bytes]) -> None:
     """Check the format, the version and the hashes."""
+    if "symad.json" not in members:
+        raise SavedGraphError("it is an archive of something else: it has no member symad.json")
     with within("symad.json"):
-        head = _json(members, "symad.json")
+        head = from_json("symad.json", members.pop("symad.json"))
         if part(head, "format", str) != FORMAT:
             raise SavedGraphError(f"the format is {shown(head['format'])}")
         if part(head, "version", int) != VERSION:
@@ -347,6 +361,7 @@ def _check_head(members: dict[str, bytes]) -> None:
                 f"version {VERSION}",
                 remedy="Load it with the symad that saved it, or a newer one.",
             )
+        check_keys(head, "format version meaning content")
         found = hashes_of({name: [data] for name, data in members.items()})
         for key, right in zip(("meaning", "content"), found, strict=True):
             if part(head, key, str) != right:
@@ -402,6 +417,7 @@ def _function(
     reader: GraphReader,
     backend: Backend | None,
 ) -> Function:
+    check_keys(data, "inputs outputs updates")
     inputs, outputs = (
         read_structure(reader, part(data, key, object), nodes) for key in ("inputs", "outputs")
     )

@@ -235,7 +235,8 @@ class Origins:
         """Give the nodes their roles."""
         places = range(len(nodes))
         for row in self._roles:
-            if not (isinstance(row, list) and len(row) in (5, 6) and row[1] in _ROLE_KINDS):
+            is_role = isinstance(row, list) and len(row) in (5, 6) and isinstance(row[1], str)
+            if not is_role or row[1] not in _ROLE_KINDS:
                 raise SavedGraphError("roles: a row has another form")
             number, kind, generation, slot, *ends = row
             integers = [number, generation, *ends, *([] if slot is None else [slot])]

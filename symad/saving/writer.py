@@ -15,9 +15,10 @@ import numpy as np
 from symad.errors import SavedGraphError
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter, Variable
-from symad.graph.op import OP_CLASSES, Op
+from symad.graph.op import Op
 from symad.saving.attributes import write_attribute
 from symad.saving.dimensions import DimensionNumbers
+from symad.saving.op_names import is_found
 from symad.types import SparseType, StructureType, Type, UnknownDim
 
 LARGEST_INLINE = 64
@@ -94,8 +95,8 @@ class GraphTables:
         return row
 
     def _op(self, op: Op) -> list[Any]:
-        if OP_CLASSES.get(op.name) is not type(op):
-            raise SavedGraphError(f"the op {op.name!r} is not in the op table")
+        if not is_found(op):
+            raise SavedGraphError("its op is not in the op table")
         attributes: dict[str, Any] = {}
         for key in op._fields:
             try:
@@ -239,7 +240,7 @@ def is_savable(op: Op) -> bool:
                 write_attribute(_Probe(), getattr(each, key))
     except SavedGraphError:
         return False
-    return all(OP_CLASSES.get(each.name) is type(each) for each in (op, *ops))
+    return all(map(is_found, (op, *ops)))
 
 
 def _refused(node: Node, error: SavedGraphError) -> SavedGraphError:
