@@ -301,7 +301,8 @@ def _load(file: IO[bytes], name: Any, backend: Backend | None) -> Any:
         _check_head(members)
         arrays = _Arrays(members)
         data = _json(members, "graph.json", "types ops graphs result")
-        keys = "name settings parameters" if "function" in part(data, "result", dict) else "parameters"
+        is_function = "function" in part(data, "result", dict)
+        keys = f"{'name settings ' if is_function else ''}parameters"
         state = _json(members, "state.json", keys)
         reader = GraphReader(arrays.take)
         origins = None
