@@ -66,7 +66,9 @@ class Fingerprint:
     content: str
 
 
-def save(value: Any, path: str | os.PathLike[str] | IO[bytes], provenance: bool = True) -> Any:
+def save(
+    value: Any, path: str | os.PathLike[str] | IO[bytes], provenance: bool = True
+) -> Fingerprint:
     """Save a compiled function, nodes or a graph as data, in one file.
 
     The file is a zip archive of JSON and NumPy's arrays: ``docs/saved_graphs.md`` describes it.

@@ -537,3 +537,37 @@ def test_the_schema_describes_every_file() -> None:
     broken = parsed(FILE)
     broken["graph.json"]["ops"].append([3])
     assert not check.is_valid(broken)
+
+
+# Files of other versions of symad, and other backends
+
+VERSION_1 = Path(__file__).parent / "version_1.symad"
+
+
+def example() -> sm.Function:
+    """Return the program that was saved in ``version_1.symad``."""
+    x, w = sm.Variable("x", shape=("n",)), sm.parameter("w", np.linspace(0.0, 1.0, 12))
+    total, rows = sm.scan(lambda c, e: (c * 0.5 + e, c), 0.0, sm.sin(x))
+    mixed = sm.cond(total > 0, lambda: sm.sum(x) * total, lambda: total) + sm.sum(w[::2] ** 2)
+    loss = mixed + sm.sum(sm.softmax(x, axis=0) * rows)
+    updates = {w: w - 0.1 * sm.gradients(loss, w)}
+    return sm.compile([x], {"loss": loss, "slope": sm.gradients(loss, x)}, updates=updates)
+
+
+def test_files_of_version_1_are_read() -> None:
+    """Never write this file again: a newer format gets a new version, and a file of its own."""
+    f, g = example(), sm.load(VERSION_1, backend="numpy")
+    for _ in range(2):
+        a, b = f([0.1, -0.2, 0.3]), g([0.1, -0.2, 0.3])
+        np.testing.assert_allclose(b["loss"], a["loss"], rtol=1e-14)
+        np.testing.assert_allclose(b["slope"], a["slope"], rtol=1e-13)
+
+
+def test_the_same_machine_code() -> None:
+    pytest.importorskip("llvmlite")
+    f = example()
+    g = loaded(saved(f))
+    assert g.settings.backend is f.settings.backend
+    for _ in range(2):
+        a, b = f([0.1, -0.2, 0.3]), g([0.1, -0.2, 0.3])
+        assert a["loss"] == b["loss"] and a["slope"].tobytes() == b["slope"].tobytes()
