@@ -54,7 +54,7 @@ def write_provenance(tables: GraphTables) -> tuple[dict[str, Any], list[Paramete
     anywhere = {node: len(tables.nodes) + k for k, node in enumerate(outside.nodes)}
     for places in reversed(tables.places):
         anywhere.update(places)  # the first graph counts
-    rows = tables.add_outside(outside.nodes, anywhere)
+    rows = tables.rows_outside(outside.nodes, anywhere, outside.follows)
     nodes = [*tables.nodes, *outside.nodes]
     data = {
         **{key: table[marks[key] :] for key, table in grown.items()},

@@ -17,6 +17,7 @@ import pytest
 
 import symad as sm
 from symad.errors import SavedGraphError
+from symad.graph.node import apply
 from symad.graph.op import OP_CLASSES, Op
 from symad.graph.provenance import RoleKind
 from symad.saving.attributes import KINDS
@@ -268,8 +269,6 @@ def test_every_kind_of_attribute() -> None:
             x.type.with_shape((2,)), sm.structure((x, x)).type, body, OP_CLASSES["sin"](),
             (body, body), np.float32(0.1),
         )  # fmt: skip
-        from symad.graph.node import apply
-
         found = round_trip(apply(Everything(values), x)).op.value
         assert found[:5] == values[:5] and found[9:11] == values[9:11]
         assert [repr(f) for f in found[5:9]] == ["0.1", "-0.0", "inf", "(1, (2.5, ()))"]
@@ -292,6 +291,17 @@ def test_defaults_are_left_out() -> None:
     x = sm.Variable("x")
     ops = parsed(saved([sm.cumsum(x, axis=0), sm.softmax(x)]))["graph.json"]["ops"]
     assert ["cumsum", {"axis": 0}] in ops
+    with restored():
+
+        class Switch(Op):
+            on: Any = True
+            name = "switch_on"
+
+            def infer(self, *types: Any) -> Any:
+                return types[0]
+
+        found = [n.op.on for n in round_trip([apply(Switch(on), x) for on in (True, 1, 1.0, None)])]
+        assert list(map(repr, found)) == ["True", "1", "1.0", "None"]
 
 
 # Refusals
