@@ -71,6 +71,9 @@ class Function:
     Made by :func:`symad.compile`.  Calls are thread-safe.  The first call with new input shapes
     specialises the graph for them, which takes milliseconds; the result is kept.
 
+    :func:`symad.save` writes one to a file of data.  It can also be pickled; loading a pickle runs
+    the code in it.
+
     Attributes
     ----------
     name : str

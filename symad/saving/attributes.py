@@ -158,6 +158,7 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "None": (type(None),),
     "Dimension": (int, str, UnknownDim),
 }
+_ALIASES = {"Axis": "int | tuple[int, ...] | None", "Sizes": "tuple[int, ...]"}
 
 
 def fits(value: Any, annotation: str) -> bool:
@@ -168,6 +169,7 @@ def fits(value: Any, annotation: str) -> bool:
     >>> fits((1, 2), "tuple[int, ...] | None"), fits(True, "int"), fits(3, "Key")
     (True, False, True)
     """
+    annotation = _ALIASES.get(annotation, annotation)
     return any(_fits_one(value, part) for part in annotation.split(" | "))
 
 

@@ -34,7 +34,9 @@ class DimensionNumbers:
 
     def dimension(self, dim: Dimension) -> Any:
         """Return a dimension as JSON has it: a size, a name, or the number of an unknown one."""
-        return {"unknown": self.number(dim)} if isinstance(dim, UnknownDim) else dim
+        if isinstance(dim, UnknownDim):
+            return {"unknown": self.number(dim)}
+        return dim if isinstance(dim, str) else int(dim)
 
     def number(self, dim: UnknownDim) -> int:
         """Return the number of an unknown dimension."""

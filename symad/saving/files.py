@@ -68,7 +68,9 @@ class Fingerprint:
     content: str
 
 
-def save(value: Any, path: str | os.PathLike[str] | IO[bytes], provenance: bool = True) -> Any:
+def save(
+    value: Any, path: str | os.PathLike[str] | IO[bytes], provenance: bool = True
+) -> Fingerprint:
     """Save a compiled function, nodes or a graph as data, in one file.
 
     The file is a zip archive of JSON and NumPy's arrays: ``docs/saved_graphs.md`` describes it.
@@ -303,14 +305,17 @@ def _load(file: IO[bytes], name: Any, backend: Backend | None) -> Any:
         _check_head(members)
         arrays = _Arrays(members)
         data = _json(members, "graph.json", "types ops graphs result")
-        keys = "name settings parameters" if "function" in part(data, "result", dict) else "parameters"
+        is_function = "function" in part(data, "result", dict)
+        keys = f"{'name settings ' if is_function else ''}parameters"
         state = _json(members, "state.json", keys)
         reader = GraphReader(arrays.take)
         origins = None
         if "provenance.json" in members:
             more = _json(members, "provenance.json", _PROVENANCE)
             with within("provenance.json"):
-                origins = Origins(more, count_nodes(data) + count_nodes(more))
+                outside = part(more, "outside", list)
+                count = count_nodes(data) + count_nodes(more) + len(outside)
+                origins = Origins(more, count)
                 reader.use(origins.creations, origins.names)
         with within("graph.json"):
             graph = reader.read(data, part(state, "parameters", list))
@@ -318,7 +323,7 @@ def _load(file: IO[bytes], name: Any, backend: Backend | None) -> Any:
             made = _made(part(data, "result", dict), graph, state, reader, backend)
         if origins is not None:
             with within("provenance.json"):
-                reader.read(more, part(more, "parameters", list))
+                reader.read(more, part(more, "parameters", list), outside)
                 origins.set_roles(reader.nodes)
         reader.finish()
         arrays.finish()

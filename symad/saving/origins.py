@@ -54,7 +54,7 @@ def write_provenance(tables: GraphTables) -> tuple[dict[str, Any], list[Paramete
     anywhere = {node: len(tables.nodes) + k for k, node in enumerate(outside.nodes)}
     for places in reversed(tables.places):
         anywhere.update(places)  # the first graph counts
-    rows = tables.add_outside(outside.nodes, anywhere)
+    rows = tables.rows_outside(outside.nodes, anywhere, outside.follows)
     nodes = [*tables.nodes, *outside.nodes]
     data = {
         **{key: table[marks[key] :] for key, table in grown.items()},
@@ -235,7 +235,8 @@ class Origins:
         """Give the nodes their roles."""
         places = range(len(nodes))
         for row in self._roles:
-            if not (isinstance(row, list) and len(row) in (5, 6) and row[1] in _ROLE_KINDS):
+            is_role = isinstance(row, list) and len(row) in (5, 6) and isinstance(row[1], str)
+            if not is_role or row[1] not in _ROLE_KINDS:
                 raise SavedGraphError("roles: a row has another form")
             number, kind, generation, slot, *ends = row
             integers = [number, generation, *ends, *([] if slot is None else [slot])]

@@ -11,14 +11,11 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from itertools import repeat
-from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
 
-from symad import ops as _ops
 from symad.errors import SavedGraphError, SymadError, did_you_mean
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter, Variable
@@ -38,6 +35,7 @@ from symad.saving.attributes import (
     read_attribute,
     shown,
 )
+from symad.saving.op_names import find_op
 from symad.saving.sites import SavedSite
 from symad.types import (
     SparseType,
@@ -97,7 +95,9 @@ class GraphReader:
         """Give the nodes that will be read their provenance, and the names not in their rows."""
         self._origins, self._names = iter(origins), names
 
-    def read(self, data: Any, parameters: Sequence[Any]) -> Graph:
+    def read(
+        self, data: Any, parameters: Sequence[Any], outside: Sequence[Any] = ()
+    ) -> Graph:
         """Read types, ops, graphs and nodes outside, which follow those read before.
 
         Return the last graph.
@@ -113,7 +113,7 @@ class GraphReader:
         if not self.graphs:
             raise SavedGraphError("it has no graph")
         with within("outside"):
-            self._read_nodes(data.get("outside", ()), self.nodes)
+            self._read_nodes(outside, self.nodes)
         if next(self._parameters, None) is not None:
             raise SavedGraphError("there are more values than parameters")
         return self.graphs[-1]
@@ -202,7 +202,12 @@ class GraphReader:
         if not is_row(row, str) and not (is_row(row, str, dict) and row[1]):
             raise SavedGraphError("it is not the name of an op and its attributes")
         name = row[0]
-        kind = op_class(name)
+        kind = find_op(name)
+        if kind is None:
+            raise SavedGraphError(
+                f"there is no op {shown(name)}.{did_you_mean(name[:60], OP_CLASSES)}",
+                remedy="Import the module that defines it, or use the symad that saved it.",
+            )
         given = row[1] if len(row) == 2 else {}
         annotations = _annotations(kind)
         values = {}
@@ -318,19 +323,6 @@ def _node(nodes: Sequence[Node], number: Any) -> Node:
 # Checks of ops
 
 
-def op_class(name: str) -> type[Op]:
-    """Return the class of an op; the modules of the op table are imported if it is not known."""
-    if name not in OP_CLASSES:
-        for module in iter_modules(_ops.__path__):  # some are imported on first use
-            import_module(f"{_ops.__name__}.{module.name}")
-    if name not in OP_CLASSES:
-        raise SavedGraphError(
-            f"there is no op {shown(name)}.{did_you_mean(name[:60], OP_CLASSES)}",
-            remedy="Import the module that defines it, or use the symad that saved it.",
-        )
-    return OP_CLASSES[name]
-
-
 def _annotations(kind: type[Op]) -> dict[str, str]:
     found = {}
     for base in reversed(kind.__mro__):
@@ -426,6 +418,6 @@ def agree_in_shape(a: Any, b: Any) -> bool:
 
 
 def count_nodes(data: Any) -> int:
-    """Return how many nodes are in the graphs of a member, and outside them."""
+    """Return how many nodes are in the graphs of a member."""
     graphs = [part(graph, "nodes", list) for graph in part(data, "graphs", list)]
-    return sum(map(len, graphs)) + len(data.get("outside", ()))
+    return sum(map(len, graphs))

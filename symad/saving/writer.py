@@ -7,7 +7,7 @@ the same tables in every process.  No op is treated in a special way: it is its 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ import numpy as np
 from symad.errors import SavedGraphError
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter, Variable
-from symad.graph.op import OP_CLASSES, Op
+from symad.graph.op import Op
 from symad.saving.attributes import write_attribute
 from symad.saving.dimensions import DimensionNumbers
+from symad.saving.op_names import is_found
 from symad.types import SparseType, StructureType, Type, UnknownDim
 
 LARGEST_INLINE = 64
@@ -94,21 +95,21 @@ class GraphTables:
         return row
 
     def _op(self, op: Op) -> list[Any]:
-        if OP_CLASSES.get(op.name) is not type(op):
-            raise SavedGraphError(f"the op {op.name!r} is not in the op table")
+        if not is_found(op):
+            raise SavedGraphError("its op is not in the op table")
         attributes: dict[str, Any] = {}
         for key in op._fields:
             try:
                 data = write_attribute(self, getattr(op, key))
-                if not hasattr(type(op), key) or data != self._default(op, key):
+                if not hasattr(type(op), key) or not self._is_default(op, key, data):
                     attributes[key] = data
             except SavedGraphError as error:
                 raise SavedGraphError(f"attribute {key!r}: {error.message}") from None
         return [op.name, attributes] if attributes else [op.name]
 
-    def _default(self, op: Op, key: str) -> Any:
-        """Return the default of an attribute as JSON has it, so that 1 is not taken for True."""
-        return write_attribute(self, getattr(type(op), key))
+    def _is_default(self, op: Op, key: str, data: Any) -> bool:
+        """Return whether an attribute is the default; as text, so that 1 is not taken for True."""
+        return json.dumps(write_attribute(self, getattr(type(op), key))) == json.dumps(data)
 
     def add_graph(self, graph: Graph) -> None:
         """Write a graph; those in the attributes of its ops must be written before."""
@@ -126,11 +127,13 @@ class GraphTables:
         ends = ("inputs", graph.inputs), ("outputs", graph.outputs)
         self.graphs.append({"nodes": rows, **{k: [index[n] for n in v] for k, v in ends}})
 
-    def add_outside(self, nodes: Sequence[Node], places: Mapping[Node, int]) -> list[Any]:
-        """Return the rows of nodes outside the graphs; those that cannot be saved become leaves."""
+    def rows_outside(
+        self, nodes: Sequence[Node], places: Mapping[Node, int], follows: Callable[[Op], bool]
+    ) -> list[Any]:
+        """Return the rows of nodes outside the graphs, which are leaves if their op is refused."""
         return [
             self._computed(node, places)
-            if node.op is not None and is_savable(node.op)
+            if node.op is not None and follows(node.op)
             else self._leaf(node)
             for node in nodes
         ]
@@ -239,7 +242,7 @@ def is_savable(op: Op) -> bool:
                 write_attribute(_Probe(), getattr(each, key))
     except SavedGraphError:
         return False
-    return all(OP_CLASSES.get(each.name) is type(each) for each in (op, *ops))
+    return all(map(is_found, (op, *ops)))
 
 
 def _refused(node: Node, error: SavedGraphError) -> SavedGraphError:

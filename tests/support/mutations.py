@@ -70,7 +70,7 @@ def changed_bytes(data: bytes, rng: Rng) -> bytes:
 
 def places_in(value: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the containers in a value, with each key or index."""
-    pending = [value]
+    pending = [value] if isinstance(value, (dict, list)) else []
     while pending:
         here = pending.pop()
         keys = list(here) if isinstance(here, dict) else range(len(here))
@@ -80,11 +80,21 @@ def places_in(value: Any) -> Iterator[tuple[Any, Any]]:
                 pending.append(here[key])
 
 
+def copy(value: Any) -> Any:
+    """Return a copy of a value of JSON."""
+    return json.loads(json.dumps(value))
+
+
+def any_value(rng: Rng) -> Any:
+    """Return one of the values that have no business anywhere."""
+    return copy(VALUES[rng.integers(len(VALUES))])
+
+
 def changed_value(value: Any, rng: Rng) -> Any:
     """Return the value with one item changed in place, taken out, repeated or exchanged."""
     found = list(places_in(value))
     if not found:
-        return VALUES[rng.integers(len(VALUES))]
+        return any_value(rng)
     here, key = found[rng.integers(len(found))]
     there, other = found[rng.integers(len(found))]
     kind = rng.integers(8)
@@ -93,16 +103,17 @@ def changed_value(value: Any, rng: Rng) -> Any:
     elif kind == 1 and isinstance(here, list):
         here.insert(key, here[key])
     elif kind == 2:
-        here[key], there[other] = there[other], here[key]
+        first, second = copy(here[key]), copy(there[other])
+        here[key], there[other] = second, first
     elif kind == 3:
-        here[key] = json.loads(json.dumps(there[other]))
+        here[key] = copy(there[other])
     elif kind == 4 and type(here[key]) is int:
         here[key] += int(rng.choice([-1, 1, -2, 2, 100]))
     elif kind == 5 and isinstance(here[key], str):
         names = sorted(OP_CLASSES)
         here[key] = names[rng.integers(len(names))]
     elif kind == 6 and isinstance(here, dict):
-        here[str(VALUES[rng.integers(len(VALUES))])] = here.pop(key)
+        here[str(any_value(rng))] = here.pop(key)
     else:
-        here[key] = VALUES[rng.integers(len(VALUES))]
+        here[key] = any_value(rng)
     return value

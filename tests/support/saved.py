@@ -6,9 +6,12 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import symad as sm
+from symad.saving.archive import as_json, write_archive
+from symad.saving.files import hashes_of
 
 
 def saved(value: Any, **keywords: Any) -> bytes:
@@ -34,6 +37,11 @@ def round_trip(value: Any, **keywords: Any) -> Any:
 
 def members_of(data: bytes) -> dict[str, bytes]:
     """Return the members of a file."""
+    return dict(_members_of(data))
+
+
+@lru_cache(maxsize=64)
+def _members_of(data: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -46,9 +54,6 @@ def parsed(data: bytes) -> dict[str, Any]:
 
 def packed(members: dict[str, bytes]) -> bytes:
     """Return a file with these members, whose hashes are right."""
-    from symad.saving.archive import as_json, write_archive
-    from symad.saving.files import hashes_of
-
     rest = {name: [text] for name, text in members.items() if name != "symad.json"}
     head = json.loads(members["symad.json"])
     head["meaning"], head["content"] = hashes_of(rest)
