@@ -13,7 +13,7 @@ from symad.graph.graph import Graph
 Array = np.ndarray[Any, Any]
 
 W, X = sm.Variable("W", shape=(6, 6)), sm.Variable("X", shape=(7, 6))
-VALUES = [np.random.default_rng(k).standard_normal(x.type.shape) * 0.4 for k, x in enumerate((W, X))]
+VALUES = [np.random.default_rng(k).normal(0, 0.4, x.type.shape) for k, x in enumerate((W, X))]
 
 
 def recurrent(w: Any, x: Any, **options: Any) -> Any:
