@@ -18,6 +18,7 @@ from symad.graph.node import Node
 from symad.ops.body import WithBody
 from symad.ops.control import Map
 from symad.ops.fused import Fused
+from symad.ops.loops import Scan, While
 from symad.passes.batch import batch
 from symad.passes.decompose import decompose
 from symad.passes.failures import allow_failures
@@ -27,8 +28,9 @@ from symad.passes.grade import Grade
 from symad.passes.loops import hoist_invariants, prune_loops
 from symad.passes.matrix_products import order_products, transpose_products
 from symad.passes.recompute import recompute
-from symad.passes.rewrite import Recorder, Rewriting, closed, rewrite
+from symad.passes.rewrite import Recorder, Rewriting, RuleSet, closed, rewrite
 from symad.passes.rules import rules_of
+from symad.passes.shared_loops import join_loops, save_costly_values
 from symad.passes.specialise import specialise
 from symad.records import dataclass
 from symad.types import Type
@@ -138,6 +140,21 @@ def _has_bodies(graph: Graph, job: Job) -> bool:
     return any(isinstance(node.op, WithBody) for node in graph.nodes)
 
 
+def _simplify_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
+    """Share the work of loops, drop what is not read, and move out what does not change.
+
+    Values are saved in the outermost loops only, and not if memory shall be saved instead.
+    """
+    graph = prune_loops(graph)
+    if sum(isinstance(node.op, (Scan, While)) for node in graph.nodes) > 1:
+        rules = rules_of(job.grade)
+        simpler = _in_bodies(graph, lambda body: rewrite(body, rules, record))
+        graph = join_loops(rewrite(simpler, _NO_RULES, record))
+        if job.types is not None and not job.recompute:
+            graph = prune_loops(save_costly_values(graph))
+    return hoist_invariants(graph)
+
+
 def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
     rules = rules_of(job.grade)
     least = _WORTH_STORING if job.backend is not None and job.backend.fuses else 0
@@ -148,6 +165,8 @@ def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
     return batch(split, maps)
 
 
+_NO_RULES = RuleSet(())
+"""Equal nodes are shared, and nothing else is done."""
 _WORTH_STORING = 16
 """The operations for each number that is stored between the parts of a loop in machine code."""
 
@@ -156,7 +175,7 @@ PIPELINE: tuple[Pass | BackendStage, ...] = (
     Pass("specialise", lambda graph, job, record: specialise(graph, job.types or ()),
          lambda graph, job: job.types is not None),
     Pass("batch", lambda graph, job, record: batch(graph), _has_maps),
-    Pass("loops", lambda graph, job, record: hoist_invariants(prune_loops(graph)), _has_bodies),
+    Pass("loops", _simplify_loops, _has_bodies),
     Pass("fission", _split_loops, _has_bodies),
     Pass("bodies", _optimise_bodies),
     Pass("allow failures", lambda graph, job, record: allow_failures(graph)),
