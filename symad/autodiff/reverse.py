@@ -175,7 +175,9 @@ def _context(edge: Edge, kind: RoleKind, generation: int) -> Creation:
     return Creation(consumer.scope, consumer.site, role)
 
 
-def _apply_rule(edges: Sequence[Edge], adjoint: Node, generation: int, guard: Guard) -> list[Ruled]:
+def _apply_rule(
+    edges: Sequence[Edge], adjoint: Node, generation: int, guard: Guard
+) -> list[Ruled]:
     """Run the op's rule for edges of one node.
 
     The last node made for an edge is its partial adjoint, the others are local steps.  An op with
@@ -206,7 +208,9 @@ def _finished(edge: Edge, product: Any, local: Any, generation: int) -> Node | N
         return None
     if not isinstance(product, Node):
         assert edge.consumer.op is not None
-        raise InternalError(f"the reverse rule of {edge.consumer.op.name!r} returned {product!r}")
+        raise InternalError(
+            f"the reverse rule of {edge.consumer.op.name!r} returned {product!r}"
+        )
     consumer = edge.consumer
     role = Role(RoleKind.PARTIAL, generation, edge.source, consumer, edge.slot)
     if product.role is local:

@@ -177,7 +177,6 @@ class Einsum(Multilinear):
             for x, (term, stacks) in zip(inputs, pairs, strict=True)
         ]
         return moveaxis(apply(Einsum(f"{joined}->{result}"), *operands), len(before), 0)
-
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         terms, result = _read(self.subscripts)
         if not result.startswith(_ELLIPSIS) and _ELLIPSIS in result:

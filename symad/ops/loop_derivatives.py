@@ -168,7 +168,9 @@ class Seeds:
                 new.append(where_of(found[k], like))
             elif where is not None:
                 self.conditions[k] = _truth_like(like)
-                builder.carries[self.conditions[k]] = everywhere(builder.carries[self.values[k]])
+                builder.carries[self.conditions[k]] = everywhere(
+                    builder.carries[self.values[k]]
+                )
                 late.append(where)
         return [*new, *late]
 

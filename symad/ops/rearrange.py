@@ -437,7 +437,6 @@ class Pad(FixedLinear):
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         widths = ((0, 0), *self.pairs(len(shape_of(out))))
         return apply(self.with_attributes(widths=widths), *inputs)
-
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         return Pad(self.widths, self.mode).kernel()(labels[0])
 
