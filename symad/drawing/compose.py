@@ -129,8 +129,8 @@ class _Composer:
         if folded:
             return Arrow(start, end, -1, ranks=ranks, rises=rises)
         note = self._saved(found)
-        if note is None and self._box_of[node] is end:
-            note = self._lettering.edge_note(node, source)
+        if note is None:
+            note = self._edge_note(found, source)
         return Arrow(
             start, end, source.slot, source.repaired, source.shape_only, ranks, rises, note
         )
@@ -142,7 +142,14 @@ class _Composer:
         alike = start.own_part == end.own_part
         ranks = alike or (found.enters and self._deepest < 2)
         rises = alike and end.own_part == own and self._rises(found.level, found.node)
-        return Arrow(start, end, found.slot, ranks=ranks, rises=rises)
+        source = self._view.sources(found.node)[found.slot] if found.enters else None
+        note = None if source is None else self._edge_note(found, source)
+        return Arrow(start, end, found.slot, ranks=ranks, rises=rises, note=note)
+
+    def _edge_note(self, found: Connection, source: Source) -> TextLine | None:
+        """Return the text on an arrow, unless it repeats another one."""
+        is_first = self._box_of[found.node] is found.level.box_of[found.node]
+        return self._lettering.edge_note(found.node, source) if is_first else None
 
     def _saved(self, found: Connection) -> TextLine | None:
         """Return the text on an arrow by which a derivative takes what a loop has saved."""

@@ -157,8 +157,12 @@ class PlayedGraph:
         role = node.role
         if role is None or role.consumer is None or role.slot is None:
             return ""
-        edge = self.edge_into(self.view.behind(role.consumer), role.slot)
-        return f"b-{edge}" if edge else ""
+        ends = self.view.behind(role.node), self.view.behind(role.consumer)
+        return (
+            f"b-{self.edge_into(ends[1], role.slot)}"
+            if (*ends, role.slot) in self._partials
+            else ""
+        )
 
     def uses(self, node: Node) -> list[str]:
         """Return the ids of the inputs of a node, and of the arrows from them."""
