@@ -10,7 +10,7 @@ import symad as sm
 from benchmarks.layout import by_dot
 from benchmarks.layout.crossings import visible_crossings
 from symad.drawing.compose import compose
-from symad.drawing.fold import make_boxes
+from symad.drawing.levels import make_levels
 from symad.drawing.layout import Diagram, DiagramLayout, Spacing, lay_out
 from symad.drawing.node_text import NodeText
 from symad.drawing.placed_picture import _diagram, _sizes
@@ -62,8 +62,8 @@ def diagram_of(case: Callable[[], pictures.Case], limit: int) -> Diagram:
     nodes, _ = case()
     view = View(nodes)
     labels = Labels(view)
-    boxes, note = make_boxes(view, labels, limit)
-    picture = compose(view, labels, boxes, NodeText(view, labels), [note] if note else [])
+    levels, note = make_levels(view, labels, limit)
+    picture = compose(view, labels, levels, NodeText(view, labels), [note] if note else [])
     return _diagram(picture, _sizes(picture))
 
 

@@ -71,6 +71,7 @@ def by_choice(condition: Node) -> SeedActivity:
     return Strength.CHOICE, lambda seed: condition
 
 
+
 Ruled = tuple[Node | None, Known]
 """The result of a rule, and the known facts about it."""
 
@@ -269,7 +270,9 @@ class Guard:
         found = op.reverse_all(slots, adjoints, active, out, *out.inputs)
         return [(v, self._known_where(c, formulas)) for v, c in found]
 
-    def _forward_body(self, op: WithBody, tangents: Sequence[Node | None], out: Node) -> list[Node]:
+    def _forward_body(
+        self, op: WithBody, tangents: Sequence[Node | None], out: Node
+    ) -> list[Node]:
         formulas = [None if v is None else self.known(v).active for v in tangents]
         active = self._conditions(formulas, out.inputs)
         found = op.forward_all(tangents, active, out, *out.inputs)

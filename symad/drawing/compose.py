@@ -7,11 +7,11 @@ from typing import Protocol
 
 from symad.drawing.flow import Flow
 from symad.drawing.fold import Box, Piece
-from symad.drawing.levels import Level, nested
+from symad.drawing.levels import Connection, Level, connections, nested
 from symad.drawing.picture import Arrow, Picture, Shape, Swatch, TextLine
 from symad.drawing.style import FAINT, GLYPHS, INK, SHAPES, hue_of
 from symad.graph.node import Node
-from symad.notation.bodies import leading_inputs, named_results
+from symad.notation.bodies import named_results
 from symad.notation.labels import Labels
 from symad.notation.roles import Kind, Part, kind_of
 from symad.notation.view import Source, View
@@ -72,11 +72,11 @@ class _Composer:
         self._labels = labels
         self._levels = levels
         self._boxes = list(nested(levels))
+        self._deepest = max(box.own_part.generation for box in self._boxes)
         self._lettering = lettering
         self._box_of: dict[Node, Box] = {}  # the first of each node
         for level in reversed(levels):
             self._box_of |= level.box_of
-        self._open = {level.owner for level in levels}
         self._flow = Flow(view, labels)
         self._requested = set(requested)
 
@@ -115,37 +115,49 @@ class _Composer:
     # Arrows
 
     def _all_arrows(self) -> Iterator[tuple[Node, int, Arrow]]:
-        for level in self._levels:
-            for node in level.box_of:
-                if node in self._open:
-                    yield from self._arrows_to_results(level, node)
-                    continue
-                for source in self._view.sources(node):
-                    arrow = self._arrow(level, node, source)
-                    if arrow.source is not arrow.target:
-                        yield node, source.slot, arrow
-            yield from self._arrows_to_ports(level)
+        for found in connections(self._view, self._levels):
+            arrow = self._arrow(found) if found.source else self._arrow_at_frame(found)
+            yield found.node, found.slot, arrow
 
-    def _arrow(self, level: Level, node: Node, source: Source) -> Arrow:
-        start, end = level.find(source.node), level.box_of[node]
+    def _arrow(self, found: Connection) -> Arrow:
+        node, source, start, end = found.node, found.source, found.start, found.end
+        assert source is not None
         folded = start.node is None or end.node is None
         inside = start.own_part == end.own_part
         ranks = self._flow.agrees(source.node, node) if inside else self._flows_down(start, end)
-        rises = inside and ranks and self._rises(level, node)
+        rises = inside and ranks and self._rises(found.level, node)
         if folded:
             return Arrow(start, end, -1, ranks=ranks, rises=rises)
-        note = self._saved(node, source, start, end)
-        if note is None and self._box_of[node] is end:
-            note = self._lettering.edge_note(node, source)
+        note = self._saved(found)
+        if note is None:
+            note = self._edge_note(found, source)
         return Arrow(
             start, end, source.slot, source.repaired, source.shape_only, ranks, rises, note
         )
 
-    def _saved(self, node: Node, source: Source, start: Box, end: Box) -> TextLine | None:
+    def _arrow_at_frame(self, found: Connection) -> Arrow:
+        """Return an arrow to an input of a loop's body, or from the body to the results."""
+        start, end = found.start, found.end
+        own = found.level.find(found.node).own_part
+        alike = start.own_part == end.own_part
+        ranks = alike or (found.enters and self._deepest < 2)
+        rises = alike and end.own_part == own and self._rises(found.level, found.node)
+        source = self._view.sources(found.node)[found.slot] if found.enters else None
+        note = None if source is None else self._edge_note(found, source)
+        return Arrow(start, end, found.slot, ranks=ranks, rises=rises, note=note)
+
+    def _edge_note(self, found: Connection, source: Source) -> TextLine | None:
+        """Return the text on an arrow, unless it repeats another one."""
+        is_first = self._box_of[found.node] is found.level.box_of[found.node]
+        return self._lettering.edge_note(found.node, source) if is_first else None
+
+    def _saved(self, found: Connection) -> TextLine | None:
         """Return the text on an arrow by which a derivative takes what a loop has saved."""
-        if start.part == end.part or not start.pieces or not isinstance(node.op, StructureItem):
+        start, end, op = found.start, found.end, found.node.op
+        if start.part == end.part or not start.pieces or not isinstance(op, StructureItem):
             return None
-        word, saved = named_results(source.node)[node.op.key]
+        assert start.node is not None
+        word, saved = named_results(start.node)[op.key]
         return self._lettering.saved(("saved" if word == "all" else word, saved))
 
     def _rises(self, level: Level, node: Node) -> bool:
@@ -162,30 +174,7 @@ class _Composer:
             return False
         return part.family == "tangent" and self._view.behind(node.role.node) is not source
 
-    # Loops that are drawn open
-
-    def _arrows_to_ports(self, level: Level) -> Iterator[tuple[Node, int, Arrow]]:
-        """Yield the arrows into a frame, to what they are inside, and those to the next step."""
-        around = level.around
-        for box, port in level.ports if around is not None else ():
-            assert around is not None
-            start = around.find(self._view.behind(port.outer))
-            slot = port.slot + leading_inputs(port.owner)
-            rises = start.own_part == box.own_part and self._rises(around, port.owner)
-            yield port.owner, slot, Arrow(start, box, slot, rises=rises)
-
-    def _arrows_to_results(self, level: Level, node: Node) -> Iterator[tuple[Node, int, Arrow]]:
-        """Yield the arrows to the results of a loop: from its body, and those no body takes."""
-        end, (inner,) = level.box_of[node], (one for one in self._levels if one.owner is node)
-        rises = self._rises(level, node)
-        for source in self._view.sources(node)[: leading_inputs(node)]:
-            yield node, source.slot, self._arrow(level, node, source)
-        found = dict.fromkeys(piece for _, piece in end.pieces if piece is not None)
-        ends = found or dict.fromkeys(y for body in inner.bodies for y in body.outputs)
-        for place, output in enumerate(ends, len(node.inputs)):
-            start = inner.find(self._view.behind(output))
-            ranks = start.own_part == end.own_part
-            yield node, place, Arrow(start, end, place, ranks=ranks, rises=ranks and rises)
+    # Rows
 
     def _rows(self) -> list[list[Box]]:
         rows: dict[str, list[Box]] = {}

@@ -81,7 +81,7 @@ def _edge(arrow: Arrow) -> Iterator[str]:
     start, end, look = arrow.source.id, arrow.target.id, arrow.look
     if arrow.rises or not arrow.ranks:
         look["constraint"] = "false"
-    label = f" label=<{markup(arrow.note)}>" if arrow.note else ""
+    label = f" xlabel=<{markup(arrow.note)}>" if arrow.note else ""
     yield f"  {start} -> {end} [id={arrow.id} {attributes(look)}{label}];"
     if arrow.rises:
         yield f"  {end} -> {start} [style=invis];"

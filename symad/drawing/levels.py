@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from symad.drawing.fold import Box, Frame, Piece, make_boxes, scopes
-from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.notation.bodies import Port, is_loop, named_results, title_of, titles_of_bodies
 from symad.notation.labels import Labels
 from symad.notation.roles import Part, part_of
-from symad.notation.view import View
+from symad.notation.view import Source, View
 from symad.ops.body import WithBody
 from symad.ops.structure import StructureItem
 from symad.records import dataclass, field, replace
@@ -39,6 +38,8 @@ class Level:
         The node that is drawn open.
     around : Level or None
         The level with the box of the owner.
+    frame : str
+        The ``id`` of that box.
     ports : list of (Box, Port)
         Boxes of inputs, and what they represent.
     """
@@ -47,6 +48,7 @@ class Level:
     box_of: dict[Node, Box]
     owner: Node | None = None
     around: Level | None = None
+    frame: str = ""
     ports: list[tuple[Box, Port]] = field(default_factory=list)
 
     def find(self, node: Node) -> Box:
@@ -58,10 +60,60 @@ class Level:
             level = level.around
         raise KeyError(node)
 
-    @property
-    def bodies(self) -> tuple[Graph, ...]:
-        """The bodies of the owner."""
-        return _op(self.owner).bodies if self.owner is not None else ()
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What an arrow of a picture connects.
+
+    Attributes
+    ----------
+    level : Level
+        The level of the node.
+    node : Node
+    slot : int
+        The argument of the node; greater numbers for the results of an open node.
+    start, end : Box
+    source : Source or None
+        The input of the node; ``None`` at the frame of an open node.
+    enters : bool
+        Whether it leads into the frame of the node, to a port.
+    """
+
+    level: Level
+    node: Node
+    slot: int
+    start: Box
+    end: Box
+    source: Source | None = None
+    enters: bool = False
+
+
+def connections(view: View, levels: Sequence[Level]) -> Iterator[Connection]:
+    """Yield the connections of all boxes, except from a box to itself."""
+    inner = {level.frame: level for level in levels[1:]}
+    for level in levels:
+        for node, box in level.box_of.items():
+            sources = view.sources(node)
+            if box.id in inner:
+                yield from _at_frame(view, level, node, inner[box.id])
+                sources = sources[: _op(node).leading]
+            for source in sources:
+                start = level.find(source.node)
+                if start is not box:
+                    yield Connection(level, node, source.slot, start, box, source)
+
+
+def _at_frame(view: View, level: Level, node: Node, inner: Level) -> Iterator[Connection]:
+    """Yield the connections to the ports of an open node, and to its results."""
+    for port, meaning in inner.ports:
+        slot = meaning.slot + _op(node).leading
+        start = level.find(view.behind(meaning.outer))
+        yield Connection(level, node, slot, start, port, enters=True)
+    box = level.box_of[node]
+    found = [piece for _, piece in box.pieces if piece is not None]
+    ends = found or [y for body in _op(node).bodies for y in body.outputs]
+    for place, output in enumerate(dict.fromkeys(ends), len(node.inputs)):
+        yield Connection(level, node, place, inner.find(view.behind(output)), box)
 
 
 def make_levels(
@@ -81,7 +133,9 @@ def make_levels(
     """
     boxes, note = make_boxes(view, labels, limit)
     outermost = Level(boxes, {node: box for box in boxes for node in box.nodes})
-    return _Opener(view, labels, limit, fold, bool(note)).levels(outermost), note
+    opener = _Opener(view, labels, limit, fold, bool(note))
+    levels = opener.levels(outermost)
+    return levels, note or opener.note
 
 
 class _Opener:
@@ -94,6 +148,7 @@ class _Opener:
         self._fold = fold
         self._first: dict[Node, Box] = {}  # by node, the box that was made first
         self._count = 0
+        self._closed = 0
         self._read = _read_results(view)
 
     def levels(self, outermost: Level) -> list[Level]:
@@ -119,7 +174,16 @@ class _Opener:
         count = sum(len(body.nodes) for body in _op(node).bodies)
         fits = count <= min(_SMALL, self._room)
         self._room -= count if fits else 0
+        self._closed += not fits
         return fits
+
+    @property
+    def note(self) -> str:
+        """A note on the loops that are closed because they are large."""
+        if not self._closed:
+            return ""
+        many = "A loop is" if self._closed == 1 else f"{self._closed} loops are"
+        return f"{many} drawn closed, as one node: fold=False opens all."
 
     def _frame(self, box: Box, node: Node) -> Box:
         """Return the box of a node inside its own frame."""
@@ -129,7 +193,7 @@ class _Opener:
         return replace(box, scope=scope, pieces=tuple(dict.fromkeys(read)))
 
     def _inside(self, around: Level, box: Box, owner: Node) -> Level:
-        level = Level([], {}, owner, around)
+        level = Level([], {}, owner, around, box.id)
         op = _op(owner)
         for slot, own in enumerate(op.bodies[-1].inputs):
             if self._is_port(own, op):
@@ -191,16 +255,14 @@ class _Opener:
 
 def nested(levels: Sequence[Level]) -> Iterator[Box]:
     """Yield all boxes in topological order: those inside a frame before that of its owner."""
-    inner = {level.owner: level for level in levels}
+    inner = {level.frame: level for level in levels[1:]}
     pending = list(reversed(levels[0].boxes))
-    seen: set[str] = set()
     while pending:
         box = pending.pop()
-        level = inner.get(box.node)
-        if level is None or box.id in seen or level.around is None:
+        level = inner.pop(box.id, None)
+        if level is None:
             yield box
         else:
-            seen.add(box.id)
             pending += [box, *reversed(level.boxes)]
 
 
@@ -217,6 +279,6 @@ def _read_results(view: View) -> dict[Node, set[int]]:
     return {node: keys for node, keys in read.items() if node not in whole and is_loop(node)}
 
 
-def _op(node: Node | None) -> WithBody:
-    assert node is not None and isinstance(node.op, WithBody)
+def _op(node: Node) -> WithBody:
+    assert isinstance(node.op, WithBody)
     return node.op

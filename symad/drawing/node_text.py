@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from symad.drawing.fold import Box, Piece
 from symad.drawing.metrics import broken
 from symad.drawing.picture import BIG, MIDDLE, SMALL, TextLine
@@ -16,7 +14,14 @@ from symad.notation.escape import visible
 from symad.notation.formulas import Formulas
 from symad.notation.labels import Labels
 from symad.notation.roles import Kind, part_of
-from symad.notation.values import format_number, format_size, format_value, magnitude, summarise
+from symad.notation.values import (
+    format_number,
+    format_size,
+    format_value,
+    is_number,
+    magnitude,
+    summarise,
+)
 from symad.notation.view import Source, View
 from symad.types import TensorType, UnknownShape
 
@@ -114,7 +119,7 @@ class NodeText:
         """Yield the value, and the adjoint's magnitude; without a feed, the sizes if known."""
         values = self._view.values
         if node in values and not isinstance(node, Constant):
-            number = np.ndim(values[node]) == 0
+            number = is_number(values[node])
             yield TextLine(("= " if number else "") + visible(summarise(values[node])))
             adjoint = self._adjoint_of.get(node)
             if adjoint is not None and adjoint in values:

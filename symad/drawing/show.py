@@ -81,7 +81,7 @@ def draw(
     return Drawing(view, limit, engine=engine, fold=folded)
 
 
-def to_networkx(nodes: Any, *, with_nodes: bool = False) -> Any:
+def to_networkx(nodes: Any, *, with_nodes: bool = False, fold: bool = True) -> Any:
     """Return the graph that ``nodes`` depend on as a ``networkx.MultiDiGraph``.
 
     Graph nodes are numbered from 0 in topological order; edges run from inputs to users and have
@@ -94,6 +94,9 @@ def to_networkx(nodes: Any, *, with_nodes: bool = False) -> Any:
     nodes : Node, nested structure of nodes, or Graph
     with_nodes : bool
         Whether to store the node of symad as the attribute ``node``.
+    fold : bool
+        Whether loops, branches and maps are single nodes.  If not, the nodes of their bodies are
+        part of the graph, as in a picture: their ``scope`` has the title of the loop.
 
     Returns
     -------
@@ -118,7 +121,7 @@ def to_networkx(nodes: Any, *, with_nodes: bool = False) -> Any:
     from symad.notation.view import View
 
     seen = nodes if isinstance(nodes, Graph) else _outputs(nodes)
-    return networkx_export.to_networkx(View(seen, repairs=True), with_nodes)
+    return networkx_export.to_networkx(View(seen, repairs=True, opened=not fold), with_nodes)
 
 
 def _loops(nodes: Node | Iterable[Node]) -> set[Node]:

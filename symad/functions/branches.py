@@ -144,7 +144,9 @@ def _alike(results: Sequence[Any], names: Sequence[str]) -> list[list[Node]]:
     return [list(row) for row in zip(*[c for column in columns for c in column], strict=True)]
 
 
-def _same_types(column: Sequence[tuple[str, Any]], names: Sequence[str]) -> list[tuple[Node, ...]]:
+def _same_types(
+    column: Sequence[tuple[str, Any]], names: Sequence[str]
+) -> list[tuple[Node, ...]]:
     """Return the tensors at one place of all results, as rows of one tensor of each."""
     path, leaves = column[0][0], [leaf for _, leaf in column]
     strong = [leaf for leaf in leaves if leaf is not None and not isinstance(leaf, _NUMBERS)]

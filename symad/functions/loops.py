@@ -330,7 +330,9 @@ def while_loop(
         predicate = as_node(condition(nest(carry, iter(asked))))
     with reporting("while_loop", *first):
         require_predicate(predicate.type)
-    graphs, captured = close_together([([*new, *inner], inner, made), ([predicate], asked, tested)])
+    graphs, captured = close_together(
+        [([*new, *inner], inner, made), ([predicate], asked, tested)]
+    )
     stepped, test = graphs
     op = While(stepped, test, len(first), UnknownDim(), max_steps, name)
     with reporting("while_loop", *first):

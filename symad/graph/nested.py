@@ -11,6 +11,7 @@ Nested: TypeAlias = Sequence[Any] | dict[Any, Any]
 """A container of nodes, values or further structures."""
 
 
+
 def is_nested(value: Any) -> bool:
     """Return whether ``value`` is a tuple, a list or a dict, not a leaf."""
     return isinstance(value, (tuple, list, dict))
@@ -38,7 +39,9 @@ def leaves_with_paths(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from leaves_with_paths(item, f"{path}[{key!r}]")
 
 
-def matching_leaves(template: Any, value: Any, path: str, error: type[SymadError]) -> list[Any]:
+def matching_leaves(
+    template: Any, value: Any, path: str, error: type[SymadError]
+) -> list[Any]:
     """Return the leaves of ``value``, which must have the structure of ``template``, in its order.
 
     Items of dicts are matched by key, those of lists and tuples by position.  Where ``None``

@@ -114,11 +114,6 @@ def is_loop(node: Node) -> bool:
     return isinstance(node.op, _SHOWN)
 
 
-def leading_inputs(node: Node) -> int:
-    """Return how many inputs of a loop come before those of its bodies."""
-    return _op(node).leading
-
-
 def is_told(node: Node) -> bool:
     """Return whether pictures and explanations tell what is inside a node."""
     op = node.op

@@ -109,6 +109,11 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
+def is_number(value: Any) -> bool:
+    """Return whether a value is a single number, not an array or a structure."""
+    return not isinstance(value, (dict, list, tuple)) and np.ndim(value) == 0
+
+
 def magnitude(value: Any) -> float:
     """Return the Euclidean norm of all numbers in a value."""
     squares = (np.sum(np.square(np.asarray(leaf, dtype="float64"))) for leaf in numbers_in(value))

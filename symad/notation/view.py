@@ -102,7 +102,7 @@ class View:
         reached = topological_order(self.outputs) if made is None else list(made.nodes)
         self.related = _related(self.outputs, reached)
         self.bodies = Bodies(reached if opened else ())
-        inside = self._look_inside()
+        inside = self._look_inside(set(reached))
         if not repairs and made is None:
             for node in self.related:
                 if _does_nothing(node, self.values, self.through, heirs or {}):
@@ -115,7 +115,7 @@ class View:
         known = set(self.nodes)
         self.nodes += [n for n in map(self.behind, self.outputs) if n not in known]
 
-    def _look_inside(self) -> list[Node]:
+    def _look_inside(self, outside: set[Node]) -> list[Node]:
         """Add the nodes in bodies to the related ones, and return them."""
         if not self.bodies.graphs:
             return []
@@ -124,9 +124,8 @@ class View:
         within = dict.fromkeys(node for nodes in self.bodies.nodes() for node in nodes)
         leaves_first = sorted(within, key=lambda node: node.op is not None)
         found = dict.fromkeys((*leaves_first, *_related(outputs, list(within))))
-        inside = [node for node in found if node not in known]
-        self.related += inside
-        return inside
+        self.related += [node for node in found if node not in known]
+        return [node for node in found if node not in outside]
 
     @property
     def everything(self) -> list[Node]:

@@ -253,7 +253,6 @@ class PerElement(Op):
             return apply(self, *stacked(batched, inputs))
         ndim, pairs = out.type.ndim or 0, zip(inputs, batched, strict=True)
         return apply(self, *[aligned(x, ndim) if stacks else x for x, stacks in pairs])
-
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         joined = sets.joined(*[array for array in labels if array is not None])
         return np.broadcast_to(joined, shape_of(out))

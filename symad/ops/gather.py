@@ -128,7 +128,6 @@ class TakeAlongAxis(Linear):
 
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         return along_axis_of_rows(self, out, batched, inputs)
-
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         found = super().dependence(sets, labels, out, *inputs)
         return _anywhere(sets, labels[0], self.axis, out) if found is None else found
@@ -174,7 +173,6 @@ class AddAlongAxis(Linear):
         v, _, index = stacked(batched, inputs)
         moved = AddAlongAxis(from_end(self.axis, len(shape_of(out))))
         return apply(moved, v, zeros_of(row_count(batched, inputs), out), index)
-
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         found = super().dependence(sets, labels, out, *inputs)
         return _anywhere(sets, labels[0], self.axis, out) if found is None else found

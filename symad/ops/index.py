@@ -66,7 +66,9 @@ class _Subscripted(Op):
         """Return the subscript for many elements; ``stacks`` says whether the array has them."""
         first, rows = self.operands, row_count(batched, inputs)
         whole = self.indexed(out.inputs)
-        return subscript_of_rows(self.key, whole, stacks, inputs[first:], batched[first:], rows)
+        return subscript_of_rows(
+            self.key, whole, stacks, inputs[first:], batched[first:], rows
+        )
 
     def specialise(self, *inputs: Node) -> Node | None:
         """Make constants among the integer inputs part of the key, and masks positions."""
@@ -150,7 +152,12 @@ def _add_into(total: Any, index: tuple[Any, ...], v: Any) -> None:
     """Add ``v`` to ``total[index]``, once for each time that an element is named."""
     if not any(isinstance(entry, np.ndarray) for entry in index):
         total[index] += v
-    elif len(index) == 1 and index[0].dtype != bool and total.ndim > 1 and total.flags.c_contiguous:
+    elif (
+        len(index) == 1
+        and index[0].dtype != bool
+        and total.ndim > 1
+        and total.flags.c_contiguous
+    ):
         _add_rows(total, index[0], v)
     else:
         np.add.at(total, index, v)

@@ -377,13 +377,9 @@ class While(WithBody):
 
     def definition_of(self, name: str, bodies: Sequence[str]) -> str:
         condition, body = bodies
-        limit = (
-            ""
-            if self.max_steps is None
-            else f"""
+        limit = "" if self.max_steps is None else f"""
         if length == {self.max_steps}:
             raise RuntimeError("{self.label} did not end within {self.max_steps} steps")"""
-        )
         stacks = ", ".join("[]" for _ in self.body.outputs[self.carries :])
         empty = ", ".join(
             _empty_text(node.type).replace("length", "0")

@@ -175,7 +175,6 @@ class Normalized(Op):
             columns = [call("expand_dims", x, -1) for x in whole]
             return call("squeeze", apply(self.with_attributes(axis=-1), *columns), -1)
         return apply(self.with_attributes(axis=from_end(self.axis, ndim)), *whole)
-
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         return np.broadcast_to(sets.along(labels[0], self.axis), labels[0].shape)
 

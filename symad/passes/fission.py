@@ -152,11 +152,8 @@ class _Parts:
         in_loop = {*roots, *(source for node in loop for source in node.inputs)}
         early = [node for node in computed if node in before and node in (later | in_loop)]
         carried = [c for k, c in enumerate(body.inputs[: op.carries]) if k not in sums]
-        late = [
-            node
-            for node in (*carried, *computed)
-            if node in later and (node in loop or node in carried)
-        ]
+        late = [node for node in (*carried, *computed) if node in later and
+                (node in loop or node in carried)]
         if any(map(is_structure, (*early, *late))) or not (rows or early or late):
             return None
         made = {*body.outputs, *body.inputs}

@@ -8,7 +8,6 @@ computes the rest again: what is costly is saved as well, and read.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -19,6 +18,7 @@ from symad.ops.body import WithBody, placeholder, results_of
 from symad.ops.control import Map
 from symad.ops.loops import Scan, While
 from symad.ops.structure import StructureItem, structure_item
+from symad.records import dataclass
 from symad.types import StructureType, TensorType
 
 _WORTH_SAVING = 8

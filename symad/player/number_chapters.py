@@ -7,8 +7,8 @@ from typing import Any
 
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import RoleKind
-from symad.notation.values import summarise
-from symad.player.played_graph import equation, is_finite, is_number
+from symad.notation.values import is_number, summarise
+from symad.player.played_graph import equation, is_finite
 from symad.player.story import Chapter, StoryStep
 from symad.player.walk import GradientWalk
 

@@ -18,7 +18,7 @@ from symad.notation.formulas import Formulas
 from symad.notation.labels import Labels, Symbol
 from symad.notation.mathml import mathml
 from symad.notation.roles import Kind
-from symad.notation.values import format_value, numbers_in, summarise
+from symad.notation.values import format_value, is_number, numbers_in, summarise
 from symad.notation.view import Source, View
 from symad.player.glyphs import Glyphs
 from symad.records import replace
@@ -80,7 +80,7 @@ class PlayedGraph:
     @property
     def is_folded(self) -> bool:
         """Whether shapes represent several nodes."""
-        return bool(self.note)
+        return any(box.node is None for box in self.boxes)
 
     def spell(self, symbol: Symbol) -> str:
         """Return the glyph of a symbol."""
@@ -135,24 +135,21 @@ class PlayedGraph:
 
     def within(self, node: Node) -> list[str]:
         """Return the ids of all that is inside the frame of a loop that is drawn open."""
-        return self._within.get(node, [])
+        return self._within.get(self.ids[node], [])
 
-    def _all_within(self, levels: Sequence[Level]) -> dict[Node, list[str]]:
-        found: dict[Node, list[str]] = {}
+    def _all_within(self, levels: Sequence[Level]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
         for level in reversed(levels[1:]):  # inner before outer ones
-            assert level.owner is not None and level.around is not None
             ids = {box.id for box in level.boxes}
-            own = level.around.box_of[level.owner].id
+            own = level.frame
             arrows = [
                 arrow.id
                 for arrow in self.picture.arrows
                 if arrow.target.id in ids or arrow.target.id == own and arrow.source.id in ids
             ]
-            deeper = [key for node in level.box_of for key in found.get(node, ())]
+            deeper = [key for box in level.boxes for key in found.get(box.id, ())]
             badges = map(self._badge, level.box_of)
-            found[level.owner] = list(
-                dict.fromkeys([*ids, *arrows, *deeper, *filter(None, badges)])
-            )
+            found[own] = list(dict.fromkeys([*ids, *arrows, *deeper, *filter(None, badges)]))
         return found
 
     def _badge(self, node: Node) -> str:
@@ -160,8 +157,12 @@ class PlayedGraph:
         role = node.role
         if role is None or role.consumer is None or role.slot is None:
             return ""
-        edge = self.edge_into(self.view.behind(role.consumer), role.slot)
-        return f"b-{edge}" if edge else ""
+        ends = self.view.behind(role.node), self.view.behind(role.consumer)
+        return (
+            f"b-{self.edge_into(ends[1], role.slot)}"
+            if (*ends, role.slot) in self._partials
+            else ""
+        )
 
     def uses(self, node: Node) -> list[str]:
         """Return the ids of the inputs of a node, and of the arrows from them."""
@@ -248,11 +249,6 @@ def tip_of(kind: Kind, lines: Sequence[TextLine]) -> str:
     """Return the tooltip of a node: its kind and its permanent lines."""
     texts = dict.fromkeys(line.code or line.text for line in lines if not line.key)
     return f"{kind}: {', '.join(texts)}"
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a value is a single number, not an array or a structure."""
-    return not isinstance(value, (dict, list, tuple)) and np.ndim(value) == 0
 
 
 def is_finite(value: Any) -> bool:

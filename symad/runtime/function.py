@@ -235,12 +235,10 @@ class Function:
     def _key_of(self, values: Sequence[Any], sizes: frozenset[int]) -> Key:
         if not sizes:
             return tuple([_signature(value) for value in values])  # faster than a generator
-        return tuple(
-            [
-                _numbers_in(value) if k in sizes else _signature(value)
-                for k, value in enumerate(values)
-            ]
-        )
+        return tuple([
+            _numbers_in(value) if k in sizes else _signature(value)
+            for k, value in enumerate(values)
+        ])
 
     def _specialise(
         self, types: Sequence[Type], sizes: Mapping[int, Any] = _NOTHING

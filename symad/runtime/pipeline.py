@@ -101,7 +101,9 @@ def _optimise_bodies(graph: Graph, job: Job, record: Recorder) -> Graph:
 def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
     """Return the graph with its bodies changed, except those of loop nests."""
     ops = {node.op for node in graph.nodes if isinstance(node.op, WithBody)}
-    new = {op: op.with_bodies(*map(change, op.bodies)) for op in ops if not isinstance(op, Fused)}
+    new = {
+        op: op.with_bodies(*map(change, op.bodies)) for op in ops if not isinstance(op, Fused)
+    }
     if not new:
         return graph
 

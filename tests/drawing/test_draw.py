@@ -198,7 +198,7 @@ def test_every_kind_of_node_has_its_shape() -> None:
     view = View([loss, *gradients])
     labels = Labels(view)
     kinds = {kind_of(node, labels) for node in view.nodes}
-    assert kinds >= set(Kind) - {Kind.TANGENT, Kind.FOLDED, Kind.LOCAL}
+    assert kinds >= set(Kind) - {Kind.TANGENT, Kind.FOLDED, Kind.LOCAL, Kind.PORT}
     drawing = sm.draw([loss, *gradients])
     for kind, shape in {
         Kind.VARIABLE: "box",

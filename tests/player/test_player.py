@@ -39,6 +39,7 @@ from symad.passes.specialise import specialise
 from symad.player.glyphs import FIRST, Glyphs
 from symad.player.wires import Wires
 from symad.runtime.pipeline import Job, optimise, run_passes
+from tests.support import pictures
 from tests.support.op_checks import build, cases_of
 
 SCALAR = sm.TensorType(np.dtype("float64"), ())
@@ -96,6 +97,15 @@ def structure() -> tuple[Any, list[Any], dict[Any, Any]]:
     return sm.sin(d["cat"]) * d["cat"] + d["dog"], [a0, a1], {a0: 0.5, a1: 2.0}
 
 
+def loop(case: str) -> tuple[Any, list[Any], dict[Any, Any]]:
+    """A case of the corpus of pictures, all inputs fed with numbers."""
+    (y, *_), _ = pictures.CASES[case]()
+    xs = [x for x in sm.Graph([y]).inputs if x.type.is_float]
+    sizes = {x: [4 if isinstance(d, str) else d for d in x.type.shape] for x in xs}
+    feed: dict[Any, Any] = {x: np.full(sizes[x], 0.5) for x in xs}
+    return y, xs, feed | {x: 1 for x in sm.Graph([y]).inputs if x not in feed}
+
+
 CASES = {
     "lecture": lecture,
     "shared": shared,
@@ -104,6 +114,13 @@ CASES = {
     "second": second,
     "choice": choice,
     "structure": structure,
+}
+LOOPS = {
+    "recurrence": lambda: loop("recurrence"),
+    "newton": lambda: loop("newton"),
+    "condition": lambda: loop("condition"),
+    "branches": lambda: loop("branches"),
+    "mapped": lambda: loop("mapped"),
 }
 
 
@@ -128,8 +145,14 @@ class Played:
         return data_of(self.html)
 
 
-@pytest.fixture(scope="module", params=CASES, name="case")
+@pytest.fixture(scope="module", params=CASES | LOOPS, name="case")
 def _case(request: pytest.FixtureRequest) -> Played:
+    return Played(*(CASES | LOOPS)[request.param]())
+
+
+@pytest.fixture(scope="module", params=CASES, name="loopless")
+def _loopless(request: pytest.FixtureRequest) -> Played:
+    """Return a case in which no pass rewrites bodies, which have no wires."""
     return Played(*CASES[request.param]())
 
 
@@ -525,8 +548,8 @@ def specialised(case: Played) -> tuple[sm.Graph, dict[Any, Any]]:
     return new, dict(zip(new.inputs, values, strict=True))
 
 
-def test_each_rewrite_keeps_the_values_of_all_results(case: Played) -> None:
-    graph, values = specialised(case)
+def test_each_rewrite_keeps_the_values_of_all_results(loopless: Played) -> None:
+    graph, values = specialised(loopless)
     wires = Wires(graph)
     expected = evaluate(wires, values)
     log: list[Any] = []
@@ -540,8 +563,8 @@ def test_each_rewrite_keeps_the_values_of_all_results(case: Played) -> None:
     assert len(wires.alive()) == len({wires.wire(node) for node in result.graph.nodes})
 
 
-def test_the_rewrites_lead_to_the_graph_that_runs(case: Played) -> None:
-    graph, _ = specialised(case)
+def test_the_rewrites_lead_to_the_graph_that_runs(loopless: Played) -> None:
+    graph, _ = specialised(loopless)
     wires = Wires(graph)
     log: list[Any] = []
     result = optimise(graph, Grade.ROUNDING, log.append)
@@ -569,9 +592,9 @@ def graphs_of(case: Played) -> tuple[list[sm.Graph], dict[Any, Any]]:
     return graphs, known
 
 
-def test_graphs_are_followed_from_pass_to_pass(case: Played) -> None:
+def test_graphs_are_followed_from_pass_to_pass(loopless: Played) -> None:
     """Without a word of the rules: each node has a wire of its own, and all values are kept."""
-    graphs, values = graphs_of(case)
+    graphs, values = graphs_of(loopless)
     wires = Wires(graphs[0])
     expected = evaluate(wires, values)
     for before, after in itertools.pairwise(graphs):
@@ -630,14 +653,14 @@ def test_nodes_say_what_they_are_computed_from_after_each_rewrite(case: Played) 
     assert not after
 
 
-def test_each_rewrite_says_what_it_did(case: Played) -> None:
-    data = case.data
+def test_each_rewrite_says_what_it_did(loopless: Played) -> None:
+    data = loopless.data
     start, end = chapter(data, "Passes")
     told = data["steps"][start + 1 : end]
     assert told and all("rule “" in s["say"] or "pass “" in s["say"] for s in told)
     assert sum("maths" in step for step in told) >= 1
     linked = {row["k"]: row["n"] for row in data["panels"]["passes"]}
-    known = keys_of(data, case.html)
+    known = keys_of(data, loopless.html)
     assert all(set(words(nodes)) <= known for nodes in linked.values())
 
 
