@@ -7,6 +7,7 @@ of the Jacobian are what the suite asks for.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,22 +19,36 @@ CAMERA = 11
 """Rotation (3), centre (3), focal length, principal point (2), radial distortion (2)."""
 
 
-def rotated(axis: sm.Node, points: sm.Node) -> sm.Node:
-    """Return each point turned about its axis, whose length is the angle (Rodrigues)."""
-    angle = sm.sqrt(sm.sum(axis**2, axis=-1, keepdims=True))
-    unit = axis / angle
-    along = unit * sm.sum(unit * points, axis=-1, keepdims=True)
+Vector = Sequence[sm.Node]
+"""The components of vectors: each is an array with an element for each observation."""
+
+
+def dot(a: Vector, b: Vector) -> sm.Node:
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def cross(a: Vector, b: Vector) -> Vector:
+    return [a[k - 2] * b[k - 1] - a[k - 1] * b[k - 2] for k in range(3)]
+
+
+def rotated(axis: Vector, point: Vector) -> Vector:
+    """Return points turned about axes, whose lengths are the angles (Rodrigues)."""
+    angle = sm.sqrt(dot(axis, axis))
+    unit = [x / angle for x in axis]
     cos, sin = sm.cos(angle), sm.sin(angle)
-    return points * cos + sm.cross(unit, points) * sin + along * (1 - cos)
+    along = dot(unit, point) * (1 - cos)
+    across = cross(unit, point)
+    return [point[k] * cos + across[k] * sin + unit[k] * along for k in range(3)]
 
 
-def projected(camera: sm.Node, points: sm.Node) -> sm.Node:
+def projected(camera: Vector, point: Vector) -> Vector:
     """Return where the cameras see the points."""
-    seen = rotated(camera[:, 0:3], points - camera[:, 3:6])
-    flat = seen[:, :2] / seen[:, 2:]
-    square = sm.sum(flat**2, axis=1, keepdims=True)
-    distorted = flat * (1 + camera[:, 9:10] * square + camera[:, 10:11] * square**2)
-    return distorted * camera[:, 6:7] + camera[:, 7:9]
+    centre, focal, origin, (k1, k2) = camera[3:6], camera[6], camera[7:9], camera[9:11]
+    x, y, z = rotated(camera[:3], [a - b for a, b in zip(point, centre, strict=True)])
+    flat = x / z, y / z
+    square = dot(flat, flat)
+    scale = focal * (1 + k1 * square + k2 * square**2)
+    return [a * scale + b for a, b in zip(flat, origin, strict=True)]
 
 
 @functools.cache
@@ -42,9 +57,10 @@ def built(n: int, m: int, p: int) -> tuple[sm.Node, sm.Node, sm.Node, sm.Node]:
     unknowns = sm.Variable("unknowns", shape=(CAMERA * n + 3 * m + p,))
     features = sm.Variable("features", shape=(p, 2))
     cameras, points, weights = sm.split(unknowns, [CAMERA * n, CAMERA * n + 3 * m])
-    cameras, points = sm.reshape(cameras, (n, CAMERA)), sm.reshape(points, (m, 3))
     observation = np.arange(p)
-    seen = projected(cameras[observation % n], points[observation % m])
+    camera = sm.reshape(cameras, (n, CAMERA)).T[:, observation % n]
+    point = sm.reshape(points, (m, 3)).T[:, observation % m]
+    seen = sm.stack(projected(list(camera), list(point)), axis=1)
     return unknowns, features, weights[:, None] * (seen - features), 1 - weights**2
 
 

@@ -54,44 +54,49 @@ def chained(relatives: sm.Node, parents: Sequence[int]) -> sm.Node:
     return sm.stack(absolutes)
 
 
-def vertices(theta: sm.Node, model: dict) -> sm.Node:
-    """Return the positions of the vertices of the hand."""
-    relatives = np.array(model["base_relatives"]) @ joints(theta, model["bone_count"])
+def vertices(theta: sm.Node, weights: sm.Node, positions: sm.Node, model: dict) -> sm.Node:
+    """Return the positions of the vertices of the hand, as columns."""
+    count = model["bone_count"]
+    relatives = np.array(model["base_relatives"]) @ joints(theta, count)
     absolutes = chained(relatives, model["parents"])
     transforms = (absolutes @ np.array(model["inverse_base_absolutes"]))[:, :3, :]
-    skinned = sm.einsum(
-        "vb,vj,bij->vi", np.array(model["weights"]), np.array(model["base_positions"]), transforms
-    )
+    # the sum over bones of weight · transform @ position, as one product
+    weighted = weights.T[:, None, :] * positions.T
+    by_bone = sm.reshape(sm.moveaxis(transforms, 0, 1), (3, count * 4))
+    skinned = by_bone @ sm.reshape(weighted, (count * 4, -1))
     if model["is_mirrored"]:
-        skinned = skinned * np.array([-1, 1, 1])
-    return skinned @ turned(theta[:3]).T + theta[3:6]
+        skinned = skinned * np.array([[-1], [1], [1]])
+    return turned(theta[:3]) @ skinned + theta[3:6][:, None]
 
 
-def errors(theta: sm.Node, us: sm.Node | None, points: sm.Node, data: dict) -> sm.Node:
-    """Return measured minus modelled points."""
-    hand = vertices(theta, data["model"])
+def errors(hand: sm.Node, us: sm.Node | None, points: sm.Node, data: dict) -> sm.Node:
+    """Return measured minus modelled points.
+
+    Without ``us``, correspondences are vertices, not triangles.
+    """
     if us is None:
-        return points - hand[data["correspondences"]]
+        return points - hand[:, data["correspondences"]].T
     corners = np.array(data["model"]["triangles"])[data["correspondences"]]
+    first, second, third = (hand[:, corner].T for corner in corners.T)
     u, v = us[:, :1], us[:, 1:]
-    first, second, third = (hand[corner] for corner in corners.T)
     return points - (u * first + v * second + (1 - u - v) * third)
 
 
 def built(given: Input) -> tuple[list[sm.Node], sm.Node, list[np.ndarray]]:
-    """Return the variables, the errors and the arrays of an input.
-
-    Without ``us``, correspondences are vertices, not triangles.
-    """
-    arrays = [np.array(given["theta"]), np.array(given["data"]["points"])]
-    if given["us"]:
-        arrays.append(np.array(given["us"]))
-    names = "theta", "points", "us"
-    variables = [
-        sm.Variable(name, shape=array.shape) for name, array in zip(names, arrays, strict=False)
-    ]
-    theta, points, us = [*variables, None][:3]
-    return variables, errors(theta, us, points, given["data"]), arrays
+    """Return the variables, the errors and the arrays of an input."""
+    data, model = given["data"], given["data"]["model"]
+    arrays = {
+        "theta": given["theta"],
+        "us": given["us"],
+        "points": data["points"],
+        "weights": model["weights"],
+        "positions": model["base_positions"],
+    }
+    arrays = {name: np.array(array) for name, array in arrays.items() if array}
+    variables = {name: sm.Variable(name, shape=array.shape) for name, array in arrays.items()}
+    hand = vertices(variables["theta"], variables["weights"], variables["positions"], model)
+    y = errors(hand, variables.get("us"), variables["points"], data)
+    return list(variables.values()), y, list(arrays.values())
 
 
 def objective(given: Input) -> Evaluation:
@@ -106,9 +111,13 @@ def jacobian(given: Input) -> Evaluation:
     all of these derivatives.
     """
     variables, y, arrays = built(given)
-    columns = [sm.jacobian(y, variables[0])]
-    for us in variables[2:]:
-        moved = [sm.pushforward(y, us, sm.broadcast_to(side, us.shape)) for side in np.eye(2)]
-        columns.insert(0, sm.stack(moved, axis=-1))
-    rows = sm.reshape(sm.concatenate(columns, axis=-1), (y.size, -1))
+    theta, us = variables[:2]
+
+    def moved(x: sm.Node, direction: sm.Node) -> sm.Node:
+        return sm.pushforward(y, x, sm.broadcast_to(direction, x.shape))
+
+    columns = [sm.vmap(lambda unit: moved(theta, unit), out_axes=2)(np.eye(theta.size))]
+    if given["us"]:
+        columns.insert(0, sm.vmap(lambda unit: moved(us, unit), out_axes=2)(np.eye(2)))
+    rows = sm.reshape(sm.concatenate(columns, axis=2), (y.size, -1))
     return Evaluation(sm.compile(variables, rows), arrays, to_list)

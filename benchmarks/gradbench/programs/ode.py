@@ -1,4 +1,4 @@
-"""y₀' = x₀, yᵢ' = xᵢ yᵢ₋₁ from y = 0 until t = 2, by s steps of the classical Runge-Kutta method."""
+"""y₀' = x₀, yᵢ' = xᵢ yᵢ₋₁ from 0 until t = 2, by s steps of the classical Runge-Kutta method."""
 
 from __future__ import annotations
 
