@@ -1,0 +1,39 @@
+"""A saddle point, min over x of max over y of |x|² − |y|², by gradient descent inside descent.
+
+The two letters of a function are the modes of the outer and the inner derivatives.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+import symad as sm
+from benchmarks.gradbench.evaluation import Evaluation, Input, to_list
+from benchmarks.gradbench.programs.descent import maximiser, minimiser
+
+
+def height(x: sm.Node, y: sm.Node) -> sm.Node:
+    return sm.sum(x**2) - sm.sum(y**2)
+
+
+def saddle_point(start: sm.Node, outer: str, inner: str) -> sm.Node:
+    def highest(x: sm.Node) -> sm.Node:
+        return height(x, maximiser(lambda y: height(x, y), start, inner))
+
+    x = minimiser(highest, start, outer)
+    y = maximiser(lambda y: height(x, y), start, outer)
+    return sm.concatenate([x, y])
+
+
+def evaluation(outer: str, inner: str, given: Input) -> Evaluation:
+    start = sm.Variable("start", shape=(2,))
+    compiled = sm.compile([start], saddle_point(start, outer, inner))
+    return Evaluation(compiled, (np.array(given["start"]),), to_list)
+
+
+ff = functools.partial(evaluation, "forward", "forward")
+fr = functools.partial(evaluation, "forward", "reverse")
+rf = functools.partial(evaluation, "reverse", "forward")
+rr = functools.partial(evaluation, "reverse", "reverse")
