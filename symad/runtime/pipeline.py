@@ -98,6 +98,8 @@ def _optimise_bodies(graph: Graph, job: Job, record: Recorder) -> Graph:
 
 def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
     """Return the graph with its bodies changed, except those of loop nests."""
+    if not graph.has(WithBody):
+        return graph
     ops = {node.op for node in graph.nodes if isinstance(node.op, WithBody)}
     new = {
         op: op.with_bodies(*map(change, op.bodies)) for op in ops if not isinstance(op, Fused)
@@ -123,7 +125,7 @@ def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
 
 
 def _has_maps(graph: Graph, job: Job) -> bool:
-    return any(isinstance(node.op, Map) for node in graph.nodes)
+    return graph.has(Map)
 
 
 def _rounds(graph: Graph, job: Job) -> bool:
@@ -137,7 +139,7 @@ def _is_fused(graph: Graph, job: Job) -> bool:
 
 
 def _has_bodies(graph: Graph, job: Job) -> bool:
-    return any(isinstance(node.op, WithBody) for node in graph.nodes)
+    return graph.has(WithBody)
 
 
 def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
