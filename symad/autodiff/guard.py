@@ -57,7 +57,8 @@ class Known:
     by_position: bool = False
 
 
-_NOTHING = Known()
+NOTHING = Known()
+"""No known facts: it may differ from 0 everywhere."""
 
 SeedActivity = tuple[Strength, Callable[[Node], Node]]
 """Where seeds can differ from 0: the strength of the condition, and a function that makes it."""
@@ -95,7 +96,7 @@ class Guard:
 
     def known(self, v: Node) -> Known:
         """Return the known facts about a derivative."""
-        return self._known.get(v, _NOTHING)
+        return self._known.get(v, NOTHING)
 
     def where(self, v: Node, like: Node, only_choices: bool) -> Node | None:
         """Return where a derivative can differ from 0, in the shape of ``like``.
@@ -111,7 +112,7 @@ class Guard:
 
     def note(self, v: Node, known: Known) -> None:
         """Record the known facts about a derivative."""
-        if known is not _NOTHING:
+        if known is not NOTHING:
             self._known[v] = known
 
     def note_seed(self, seed: Node, active: SeedActivity | None) -> None:
@@ -136,12 +137,12 @@ class Guard:
 
     def fit(self, known: Known, product: Node, partial: Node, like: Node) -> Known:
         """Return the known facts about ``product`` after conversion to the type of ``like``."""
-        if known is _NOTHING or partial is product:
+        if known is NOTHING or partial is product:
             return known
         active = _formula(known)
         if _shape(product) != _shape(like):
             active = self._summed(active, product, like)
-        return _NOTHING if active == EVERYWHERE else Known(active)
+        return NOTHING if active == EVERYWHERE else Known(active)
 
     def _summed(self, active: Formula, product: Node, like: Node) -> Formula:
         """Return where a sum of elements can differ from 0; a condition of that shape is kept."""
@@ -161,7 +162,7 @@ class Guard:
         """Return the partial adjoint of an input of ``out``, before its shape is repaired."""
         if isinstance(op, Elementwise):
             if adjoint not in self._known and type(op).choice is Elementwise.choice:
-                return op.reverse(slot, adjoint, out, *out.inputs), _NOTHING
+                return op.reverse(slot, adjoint, out, *out.inputs), NOTHING
             return self._elementwise(op, op.reverse, slot, adjoint, out)
         known = self.known(adjoint)
         if is_structure(out) or is_structure(out.inputs[slot]):
@@ -224,12 +225,12 @@ class Guard:
     def _known_jointly(self, op: Op, tangents: Sequence[Node | None], out: Node) -> Known:
         """Return the known facts about a tangent that a rule made from those of all inputs."""
         if is_structure(out) or not isinstance(op, JointlyLinear):
-            return _NOTHING
+            return NOTHING
         given = [None if v is None else _formula(self.known(v)) for v in tangents]
         moving = [f for f in given if f is not None]
         absent = any(f is None and op.differentiable(k) for k, f in enumerate(given))
         if not absent and all(f == EVERYWHERE for f in moving):
-            return _NOTHING
+            return NOTHING
         chosen = [at_least(f, Strength.CHOICE) for f in moving]
         strength = Strength.POSITION if EVERYWHERE in chosen else Strength.CHOICE
 
@@ -250,7 +251,7 @@ class Guard:
 
     def _moved(self, active: Formula, move: Callable[[Node], Node]) -> Known:
         if active == EVERYWHERE:
-            return _NOTHING
+            return NOTHING
         return Known(self.conditions.moved(active, move))
 
     # Ops with bodies, whose derivatives take the conditions as more inputs
@@ -314,7 +315,7 @@ class Guard:
     def _known_where(self, where: Node | None, formulas: Sequence[Activity | None]) -> Known:
         """Return the known facts about a result of an op with a body."""
         if where is None:
-            return _NOTHING
+            return NOTHING
         given = [part for part in formulas if part is not None and not isinstance(part, dict)]
         chosen = all(at_least(part, Strength.CHOICE) == part for part in given)
         strength = Strength.CHOICE if chosen else Strength.POSITION
@@ -334,10 +335,10 @@ class Guard:
             return self._chosen(choice, known, taken, out)
         product = rule(slot, inner, out, *out.inputs)
         if product is None:
-            return None, _NOTHING
+            return None, NOTHING
         if product is inner:
             return v, known
-        if known is _NOTHING:
+        if known is NOTHING:
             return product, known
         active = _formula(known)
         selected = self._selected(op, known, out)
@@ -351,7 +352,7 @@ class Guard:
     ) -> Ruled:
         """Mask a partial derivative where its operand is not selected."""
         if product is None:
-            return None, _NOTHING
+            return None, NOTHING
         node, holds = choice
         strength = Strength.CHOICE if any(node is x for x in out.inputs) else Strength.RULE
         while node.op is not None and node.op.name == "logical_not":
@@ -407,7 +408,7 @@ class Guard:
         }
         if is_structure(inputs[slot]) or EVERYWHERE in chosen.values():
             product = op.reverse(slot, adjoint, out, *inputs)
-            return product, known if product is adjoint else _NOTHING
+            return product, known if product is adjoint else NOTHING
 
         def make() -> Node:
             return self._structure_of(chosen, out)
@@ -435,7 +436,7 @@ class Guard:
             return term, Known(_item(known, op.key))
         if isinstance(op, MakeStructure):
             return term, Known({op.key_of(slot): known.active})
-        return term, known if term is tangent else _NOTHING
+        return term, known if term is tangent else NOTHING
 
 
 def _formula(known: Known) -> Formula:

@@ -24,7 +24,7 @@ from symad.autodiff.activity import (
     unused_target,
 )
 from symad.autodiff.extension import Extension, Partial
-from symad.autodiff.guard import UNIT, Guard, SeedActivity, by_choice
+from symad.autodiff.guard import NOTHING, UNIT, Guard, SeedActivity, by_choice
 from symad.errors import InternalError
 from symad.graph.collector import collector_paused
 from symad.graph.nested import Nested, rebuild
@@ -221,7 +221,8 @@ class _Walk:
             self.context.role = role.of_kind(RoleKind.REPAIR)
             partial = match(product, source, sum_like)
             known = self._guard.fit(known, product, partial, source)
-        self._guard.note(partial, known)
+        if known is not NOTHING:
+            self._guard.note(partial, known)
         self.leave(source, partial)
         partials.append((slot, product, partial))
 

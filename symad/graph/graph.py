@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import is_
 from typing import Any
 
 from symad.errors import GraphError, InternalError
 from symad.graph.node import Constant, Node, Parameter, Variable, infer_type
+from symad.graph.op import Op
 from symad.graph.provenance import Creation, Role, creating
 from symad.graph.traverse import topological_order
 from symad.records import dataclass
@@ -24,12 +26,18 @@ class Lineage:
     Attributes
     ----------
     root : Graph
-    heirs : dict from Node to Node
-        For each node of the root, the node that has the same value now; unused nodes are omitted.
+    values : sequence of Node or None
+        For each node of the root in order, the node that has the same value now, if there is one.
     """
 
     root: Graph
-    heirs: Mapping[Node, Node]
+    values: Sequence[Node | None]
+
+    @property
+    def heirs(self) -> dict[Node, Node]:
+        """The node that has the same value now, for each node of the root that has one."""
+        pairs = zip(self.root.nodes, self.values, strict=True)
+        return {node: heir for node, heir in pairs if heir is not None}
 
 
 _COMPARED_SIZE = 256
@@ -74,8 +82,9 @@ class Graph:
       return %2
     """
 
-    __slots__ = ("inputs", "outputs", "nodes", "lineage", "_key")
+    __slots__ = ("inputs", "outputs", "nodes", "lineage", "_key", "_kinds")
     _key: tuple[Any, ...]
+    _kinds: frozenset[type[Op]]
 
     def __init__(
         self,
@@ -104,7 +113,7 @@ class Graph:
         """Return this graph as the root of the graphs made from it."""
         graph = Graph.__new__(Graph)
         graph.inputs, graph.outputs, graph.nodes = self.inputs, self.outputs, self.nodes
-        graph.lineage = Lineage(self, {node: node for node in self.nodes})
+        graph.lineage = Lineage(self, self.nodes)
         return graph
 
     def __eq__(self, other: object) -> bool:
@@ -139,6 +148,23 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self)} nodes>"
+
+    @property
+    def kinds(self) -> frozenset[type[Op]]:
+        """The classes of the ops, by which passes tell whether they have anything to do."""
+        known: frozenset[type[Op]] | None = getattr(self, "_kinds", None)
+        if known is None:
+            found = {type(node.op) for node in self.nodes}
+            known = self._kinds = frozenset(kind for kind in found if issubclass(kind, Op))
+        return known
+
+    def has(self, kind: type[Op]) -> bool:
+        """Return whether the op of a node is of a class."""
+        return any(issubclass(each, kind) for each in self.kinds)
+
+    def types(self) -> Iterable[Type]:
+        """Return the types of all nodes, equal ones rarely more than once."""
+        return {id(node.type): node.type for node in (*self.inputs, *self.nodes)}.values()
 
     def consumers(self) -> dict[Node, list[tuple[Node, int]]]:
         """Return, for each node, its uses as pairs (consumer, argument slot) in order."""
@@ -209,9 +235,8 @@ def rebuild(
 def descend(graph: Graph, new: Mapping[Node, Node]) -> Lineage:
     """Return the lineage of a graph that has, for each node of ``graph``, the node in ``new``."""
     if graph.lineage is None:
-        return Lineage(graph, {node: new[node] for node in graph.nodes})
-    heirs = graph.lineage.heirs.items()
-    return Lineage(graph.lineage.root, {node: new[heir] for node, heir in heirs if heir in new})
+        return Lineage(graph, list(map(new.get, graph.nodes)))
+    return Lineage(graph.lineage.root, list(map(new.get, graph.lineage.values)))  # type: ignore[arg-type]
 
 
 def replace_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:

@@ -74,6 +74,10 @@ class Operators(Generic[NodeT]):
         """Return the node that the function registered under ``name`` makes."""
         return FUNCTIONS[name](*args, **keywords)  # type: ignore[no-any-return]
 
+    def _of_two(self, name: str, x: Any, y: Any) -> NodeT:
+        """Return the same for a binary operator; operators make most nodes of large graphs."""
+        return FUNCTIONS[name](x, y)  # type: ignore[no-any-return]
+
     def __str__(self) -> str:
         text: str = FUNCTIONS["short_formula"](self)
         return text
@@ -202,52 +206,52 @@ class Operators(Generic[NodeT]):
 
     # Arithmetic
     def __add__(self, other: Any) -> NodeT:
-        return self._call("add", self, other)
+        return self._of_two("add", self, other)
 
     def __radd__(self, other: Any) -> NodeT:
-        return self._call("add", other, self)
+        return self._of_two("add", other, self)
 
     def __sub__(self, other: Any) -> NodeT:
-        return self._call("subtract", self, other)
+        return self._of_two("subtract", self, other)
 
     def __rsub__(self, other: Any) -> NodeT:
-        return self._call("subtract", other, self)
+        return self._of_two("subtract", other, self)
 
     def __mul__(self, other: Any) -> NodeT:
-        return self._call("multiply", self, other)
+        return self._of_two("multiply", self, other)
 
     def __rmul__(self, other: Any) -> NodeT:
-        return self._call("multiply", other, self)
+        return self._of_two("multiply", other, self)
 
     def __truediv__(self, other: Any) -> NodeT:
-        return self._call("divide", self, other)
+        return self._of_two("divide", self, other)
 
     def __rtruediv__(self, other: Any) -> NodeT:
-        return self._call("divide", other, self)
+        return self._of_two("divide", other, self)
 
     def __floordiv__(self, other: Any) -> NodeT:
-        return self._call("floor_divide", self, other)
+        return self._of_two("floor_divide", self, other)
 
     def __rfloordiv__(self, other: Any) -> NodeT:
-        return self._call("floor_divide", other, self)
+        return self._of_two("floor_divide", other, self)
 
     def __mod__(self, other: Any) -> NodeT:
-        return self._call("mod", self, other)
+        return self._of_two("mod", self, other)
 
     def __rmod__(self, other: Any) -> NodeT:
-        return self._call("mod", other, self)
+        return self._of_two("mod", other, self)
 
     def __pow__(self, other: Any) -> NodeT:
-        return self._call("power", self, other)
+        return self._of_two("power", self, other)
 
     def __rpow__(self, other: Any) -> NodeT:
-        return self._call("power", other, self)
+        return self._of_two("power", other, self)
 
     def __matmul__(self, other: Any) -> NodeT:
-        return self._call("matmul", self, other)
+        return self._of_two("matmul", self, other)
 
     def __rmatmul__(self, other: Any) -> NodeT:
-        return self._call("matmul", other, self)
+        return self._of_two("matmul", other, self)
 
     def __neg__(self) -> NodeT:
         return self._call("negative", self)
@@ -280,43 +284,43 @@ class Operators(Generic[NodeT]):
         return self._call("bitwise_invert", self)
 
     def __and__(self, other: Any) -> NodeT:
-        return self._call("bitwise_and", self, other)
+        return self._of_two("bitwise_and", self, other)
 
     __rand__ = __and__
 
     def __or__(self, other: Any) -> NodeT:
-        return self._call("bitwise_or", self, other)
+        return self._of_two("bitwise_or", self, other)
 
     __ror__ = __or__
 
     def __xor__(self, other: Any) -> NodeT:
-        return self._call("bitwise_xor", self, other)
+        return self._of_two("bitwise_xor", self, other)
 
     __rxor__ = __xor__
 
     def __lshift__(self, other: Any) -> NodeT:
-        return self._call("bitwise_left_shift", self, other)
+        return self._of_two("bitwise_left_shift", self, other)
 
     def __rlshift__(self, other: Any) -> NodeT:
-        return self._call("bitwise_left_shift", other, self)
+        return self._of_two("bitwise_left_shift", other, self)
 
     def __rshift__(self, other: Any) -> NodeT:
-        return self._call("bitwise_right_shift", self, other)
+        return self._of_two("bitwise_right_shift", self, other)
 
     def __rrshift__(self, other: Any) -> NodeT:
-        return self._call("bitwise_right_shift", other, self)
+        return self._of_two("bitwise_right_shift", other, self)
 
     def __lt__(self, other: Any) -> NodeT:
-        return self._call("less", self, other)
+        return self._of_two("less", self, other)
 
     def __le__(self, other: Any) -> NodeT:
-        return self._call("less_equal", self, other)
+        return self._of_two("less_equal", self, other)
 
     def __gt__(self, other: Any) -> NodeT:
-        return self._call("greater", self, other)
+        return self._of_two("greater", self, other)
 
     def __ge__(self, other: Any) -> NodeT:
-        return self._call("greater_equal", self, other)
+        return self._of_two("greater_equal", self, other)
 
     # NumPy's attributes and methods
     @property

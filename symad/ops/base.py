@@ -303,10 +303,9 @@ class Elementwise(PerElement):
                 return self._infer(*types)
         if type(first) is not TensorType:
             return self._infer(*types)
-        key = self, len(types)
-        found: Type | None = first.inferred.get(key)
+        found: Type | None = first.inferred.get(self)
         if found is None:
-            found = first.inferred[key] = self._infer(*types)
+            found = first.inferred[self] = self._infer(*types)
         return found
 
     def _infer(self, *types: Any) -> Type:
@@ -396,6 +395,8 @@ class Arithmetic(Binary):
     """
 
     def __call__(self, x: Operand, y: Operand) -> Node:
+        if isinstance(x, Node) and isinstance(y, Node) and x.type is y.type and not x.type.weak:
+            return apply(self, x, y)
         refuse_flags(self.name, x, y)
         return apply(self, *_both(x, y))
 

@@ -27,6 +27,8 @@ def allow_failures(graph: Graph) -> Graph:
     >>> y.eval({a: np.zeros((2, 2)), c: False})
     np.float64(0.0)
     """
+    if not any(kind.may_fail or issubclass(kind, WithBody) for kind in graph.kinds):
+        return graph
     if not any(map(_may_fail, graph.nodes)):
         return graph
     return _allow(graph, graph.outputs)

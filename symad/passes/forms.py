@@ -44,7 +44,7 @@ def stable_forms(
     {<log: f64[...]>: <softplus: f64[...]>}
     """
     order = topological_order(outputs, stop=set(targets))
-    rules = _rules_for(frozenset([type(node.op) for node in order if node.op is not None]))
+    rules = _rules_for(frozenset({type(node.op) for node in order if node.op is not None}))
     if rules is None:
         return {}
     return _Forms(rules, generation).of(order, set(targets))

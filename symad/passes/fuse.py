@@ -91,11 +91,8 @@ def fuse(graph: Graph, supports: Supports) -> Graph:
 
 def is_of_numbers(graph: Graph) -> bool:
     """Return whether no value has axes and all ops are elementwise, so that there are no loops."""
-    return all(
-        isinstance(node.type, TensorType)
-        and node.type.shape == ()
-        and (node.op is None or isinstance(node.op, PerElement))
-        for node in (*graph.inputs, *graph.nodes)
+    return all(issubclass(kind, PerElement) for kind in graph.kinds) and all(
+        isinstance(type_, TensorType) and type_.shape == () for type_ in graph.types()
     )
 
 

@@ -174,7 +174,7 @@ def hoist_invariants(graph: Graph) -> Graph:
             return replace_inputs(node, inputs)
         return Node(new, tuple(given), node.type, node.name)
 
-    if not any(isinstance(node.op, WithBody) for node in graph.nodes):
+    if not graph.has(WithBody):
         return graph
     return rebuild(graph, visit)
 

@@ -61,7 +61,7 @@ def order_products(graph: Graph) -> Graph:
       %4: f64[50] = matmul(%0, %3)
       return %4
     """
-    if not any(isinstance(node.op, Matmul) for node in graph.nodes):
+    if not graph.has(Matmul):
         return graph
     graph = closed(graph)
     chains = _chains(graph)
@@ -197,6 +197,8 @@ def transpose_products(graph: Graph) -> Graph:
       %5: f64[7,3] = multiply(%2, %4)
       return %5
     """
+    if not graph.has(Matmul):
+        return graph
     graph = closed(graph)
     products = _transposable(graph)
     if not products:

@@ -18,7 +18,7 @@ from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.graph.provenance import creating
 from symad.ops.shape import BroadcastTo
-from symad.passes.rule import LOOKED_AT, AnyRule, Procedure
+from symad.passes.rule import LOOKED_AT, AnyRule, Procedure, head
 
 _MOST_REWRITES = 64
 """The most rewrites in a row; terminating rules stay far below this bound."""
@@ -72,23 +72,27 @@ class RuleSet:
     def form_of(self, node: Node) -> Form:
         """Return what the rules to try at a node depend on.
 
-        That is the class of its op, whether its two inputs are the same, the numbers of rules among
-        the inputs, and the classes of the first inputs.
+        That is the class of its op, whether its two inputs are the same, the classes of the first
+        inputs, and the numbers of rules among constant inputs.
         """
         inputs = node.inputs
-        is_twice = len(inputs) == 2 and inputs[0] is inputs[1]
-        heads = [Constant if type(x) is Constant else type(x.op) for x in inputs[:LOOKED_AT]]
-        numbers: tuple[Any, ...] = ()
+        if len(inputs) == 2:  # most nodes of large graphs
+            a, b = inputs
+            heads: tuple[type, ...] = (type(a.op or a), type(b.op or b))
+            form: Form = (type(node.op), a is b, heads)
+        else:
+            heads = tuple(map(head, inputs[:LOOKED_AT]))
+            form = (type(node.op), False, heads)
         if Constant in heads:
             values = [x.value.item() for x in inputs if type(x) is Constant and not x.value.ndim]
-            numbers = tuple([value for value in values if value in self._numbers])
-        return type(node.op), is_twice, numbers, *heads
+            form += tuple([value for value in values if value in self._numbers])
+        return form
 
     def of(self, form: Form) -> tuple[AnyRule, ...]:
         """Return the rules that may match nodes of a form."""
         found = self._of.get(form)
         if found is None:
-            kind, is_twice, numbers, *heads = form
+            kind, is_twice, heads, *numbers = form
             suited = self._of_kind.get(kind)
             if suited is None:
                 places = {n for base in kind.__mro__ for n in self._by_root.get(base, ())}
@@ -171,7 +175,7 @@ class _Interner:
         if op is not None:
             if len(inputs) == 2 and op.commutative and not op.order_shows:
                 inputs = inputs if id(inputs[0]) < id(inputs[1]) else inputs[::-1]
-            key: Any = (op if op._fields else type(op), inputs)
+            key: Any = (op, inputs)
         elif isinstance(node, Constant) and node.value.nbytes <= _COMPARED_BYTES:
             key = (node.type, node.value.tobytes())
         else:
@@ -212,20 +216,25 @@ class RewriteWalk:
 
     def _visit(self, node: Node) -> Node:
         """Return the final form of a node whose inputs have final forms."""
+        final = self.final
         root = self._with_final_inputs(node)
         same = self.interner.intern(root)
         if same is not root:
             if self.record is not None:
                 self.record(Rewriting(SHARE, root, same))
-            return self.final[same]
-        new = self._apply_rule(root)
-        if new is not None:
-            return self._settle(root, new)
-        self.final[root] = root
-        return root
+            return final[same]
+        rules = self._rules_for(root)
+        new = self._apply(rules, root) if rules else None
+        if new is None:
+            final[root] = root
+        elif new in final:
+            final[root] = final[new]
+        else:
+            self._settle(root, new)
+        return final[root]
 
-    def _settle(self, root: Node, new: Node) -> Node:
-        """Return the final form of a node to which a rule has been applied."""
+    def _settle(self, root: Node, new: Node) -> None:
+        """Find the final form of a node to which a rule has been applied."""
         final = self.final
         follows = {root: new}  # in the end, a key has the final form of its value
         rewrites = {root: 0, new: 1}  # how many rewrites led to a node
@@ -250,17 +259,14 @@ class RewriteWalk:
                     follows[top] = new
                     rewrites.setdefault(new, rewrites[top] + steps)
                     stack.append(new)
-        return final[root]
 
     def _advance(self, node: Node, rewrites: int) -> tuple[Node, int]:
         """Share a node whose inputs are final, or apply one rule; return how many were applied."""
-        same = node
-        if node.op is not None:
-            same = self._with_final_inputs(node)
-        same = self.interner.intern(same)
+        same = self.interner.intern(self._with_final_inputs(node))
         if same is not node or node.op is None or rewrites >= _MOST_REWRITES:
             return same, 0
-        new = self._apply_rule(node)
+        rules = self._rules_for(node)
+        new = self._apply(rules, node) if rules else None
         return (node, 0) if new is None else (new, 1)
 
     def _with_final_inputs(self, node: Node) -> Node:
@@ -270,11 +276,8 @@ class RewriteWalk:
             return node
         return Node(node.op, new, node.type, node.name, node)
 
-    def _apply_rule(self, node: Node) -> Node | None:
+    def _apply(self, rules: Iterable[AnyRule], node: Node) -> Node | None:
         """Return the result of the first rule that applies to a node, ``None`` if none does."""
-        rules = self._rules_for(node)
-        if not rules:
-            return None
         with creating(node):
             for rule in rules:
                 new = rule.apply(node)
@@ -287,12 +290,11 @@ class RewriteWalk:
     def _rules_for(self, node: Node) -> tuple[AnyRule, ...]:
         """Return the rules to try at a node: those whose ops have all been met."""
         form = self.rules.form_of(node)
-        kind = form[0]
-        if kind not in self._met:
-            self._met.add(kind)
-            self._rules_at.clear()
         found = self._rules_at.get(form)
         if found is None:
+            if form[0] not in self._met:
+                self._met.add(form[0])
+                self._rules_at.clear()
             found = tuple([r for r in self.rules.of(form) if r.needs <= self._met])
             self._rules_at[form] = found
         return found

@@ -90,8 +90,8 @@ LOOKED_AT = 3
 
 
 def head(node: Node) -> type:
-    """Return the class of a node's op, :class:`Constant` for a constant."""
-    return Constant if type(node) is Constant else type(node.op)
+    """Return the class of a node's op, or that of a leaf itself, such as :class:`Constant`."""
+    return type(node.op or node)
 
 
 class Attribute:

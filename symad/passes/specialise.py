@@ -57,18 +57,16 @@ def specialise(graph: Graph, types: Sequence[Type]) -> Graph:
             continue
         with creating(node):
             fed[node] = Node(None, (), type_, node.label)
-    if not fed and not any(map(_may_change, {type(node.op) for node in graph.nodes})):
+    if not fed and not any(map(_may_change, graph.kinds)):
         kinds = {id(node.type): node for node in graph.nodes if node.op is not None}
         if not any(map(_is_integer, kinds.values())):
             return graph
     return rebuild(graph, _specialise_node, fed)
 
 
-def _may_change(kind: type[Op | None]) -> bool:
+def _may_change(kind: type[Op]) -> bool:
     """Return whether ops of a class may change although their inputs do not."""
-    return issubclass(kind, Op) and (
-        kind.specialise is not Op.specialise or issubclass(kind, WithBody)
-    )
+    return kind.specialise is not Op.specialise or issubclass(kind, WithBody)
 
 
 def _is_integer(node: Node) -> bool:

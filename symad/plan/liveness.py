@@ -66,6 +66,9 @@ def sharing_of(graph: Graph, copied: Container[Node] = ()) -> Sharing:
         Nodes that are not views although their ops may return views.
     """
     sharing = Sharing()
+    are_arrays = all(isinstance(type_, TensorType) for type_ in graph.types())
+    if are_arrays and not any(kind.is_view for kind in graph.kinds):
+        return sharing
     given = set(graph.inputs)
     items = _computed_items(graph, given)
     items_of: dict[Node, list[Node]] = {}

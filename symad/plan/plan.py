@@ -7,9 +7,10 @@ an input that it is the last to use, if the op allows that.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -116,18 +117,13 @@ def make_plan(graph: Graph) -> Plan:
               return  v4
     """
     sharing = sharing_of(graph)
-    registers = _Registers()
-    inputs = tuple(registers.take(node) for node in graph.inputs)
-    constants = tuple(
-        (registers.take(node), node) for node in graph.nodes if isinstance(node, Constant)
-    )
-    pinned = {*graph.inputs, *(node for _, node in constants)}
-    over: dict[Node, Node] = {}
-    instructions = tuple(_instructions(graph, sharing, registers, pinned, over))
-    outputs = tuple(registers.of[node] for node in graph.outputs)
-    copied = copied_outputs(graph, sharing)
-    placement = Placement(over)
-    return Plan(graph, registers.count, inputs, constants, instructions, outputs, copied, placement)
+    constants = tuple([node for node in graph.nodes if isinstance(node, Constant)])
+    allocation = _Allocation(graph, (*graph.inputs, *constants))
+    instructions = tuple(allocation.instructions(_Overwriting(graph, sharing, allocation.order)))
+    inputs, outputs = allocation.registers(graph.inputs), allocation.registers(graph.outputs)
+    given = tuple(zip(allocation.registers(constants), constants, strict=True))
+    copied, placement = copied_outputs(graph, sharing), Placement(allocation.over)
+    return Plan(graph, allocation.count, inputs, given, instructions, outputs, copied, placement)
 
 
 def plan_of_order(
@@ -157,67 +153,79 @@ def plan_of_order(
     return Plan(graph, len(values), of(graph.inputs), given, steps, ends, copied, placement)
 
 
-def _instructions(
-    graph: Graph,
-    sharing: Sharing,
-    registers: _Registers,
-    pinned: set[Node],
-    over: dict[Node, Node],
-) -> Iterator[Instruction]:
-    """Yield the instructions in order, each with a register for its result; fill ``over``."""
-    order = [node for node in frugal_order(graph) if node not in pinned]
-    writer = _Overwriting(graph, sharing, order)
-    dying = _dying(order, pinned.union(graph.outputs))
-    of = registers.of
-    for step, node in enumerate(order):
-        sources = tuple(map(of.__getitem__, node.inputs))
-        dead = dying.get(step, ())
-        overwrites = None
-        if dead:
-            taken = writer.input_for(node, dead, step)
-            if taken is not None:
-                over[node], overwrites = taken, of[taken]
-        frees = [registers.release(value) for value in dead if value is not node]
-        output = registers.take(node)
-        rest = tuple([register for register in frees if register != output])
-        yield Instruction(node, sources, output, rest, overwrites)
+class _Allocation:
+    """Assigns registers; a value is freed after its last use, and the next one takes its register.
+
+    Values are numbered: those that are ``given`` keep their registers, then those of the steps.
+
+    Attributes
+    ----------
+    order : list of Node
+        The computed nodes, in the order in which they run.
+    over : dict from Node to Node
+        For each value that is written over another one, that other value.
+    count : int
+        The number of registers.
+    """
+
+    def __init__(self, graph: Graph, given: Sequence[Node]) -> None:
+        known = set(given)
+        self.order = [node for node in frugal_order(graph) if node not in known]
+        self.over: dict[Node, Node] = {}
+        self.count = self._first = len(given)
+        self._numbers = {node: number for number, node in enumerate((*given, *self.order))}
+        self._register = [*range(self.count), *[0] * len(self.order)]
+        number_of = self._numbers.__getitem__
+        self._reads = [tuple(map(number_of, node.inputs)) for node in self.order]
+        self._kept = set(map(number_of, graph.outputs))
+
+    def registers(self, nodes: Iterable[Node]) -> tuple[int, ...]:
+        """Return the registers of nodes."""
+        return tuple([self._register[self._numbers[node]] for node in nodes])
+
+    def instructions(self, writer: _Overwriting) -> Iterator[Instruction]:
+        """Yield the instructions in order."""
+        register, free, dying = self._register, list[int](), self._dying()
+        register_of = register.__getitem__
+        for step, (node, reads) in enumerate(zip(self.order, self._reads, strict=True)):
+            value = self._first + step
+            sources = tuple(map(register_of, reads))
+            dead, overwrites = dying[step], None
+            if dead and node.type is not _NUMBER:
+                last = [x for x, read in zip(node.inputs, reads, strict=True) if read in dead]
+                taken = writer.input_for(node, last, step)
+                if taken is not None:
+                    self.over[node], overwrites = taken, register[self._numbers[taken]]
+            freed = tuple([register[each] for each in dead if each != value])
+            if freed:  # the result takes the last one
+                *rest, output = freed
+                free += rest
+            elif free:
+                output = free.pop()
+            else:
+                output, self.count = self.count, self.count + 1
+            register[value] = output
+            yield Instruction(node, sources, output, freed[:-1], overwrites)
+
+    def _dying(self) -> list[Sequence[int]]:
+        """Return the values that are not needed after each step, in their order."""
+        last = list(range(-self._first, len(self.order)))
+        for step, reads in enumerate(self._reads):
+            for read in reads:
+                last[read] = step
+        dying: list[Any] = [()] * len(self.order)
+        for value in range(self._first, len(last)):
+            if value not in self._kept:
+                step = last[value]
+                if dying[step]:
+                    dying[step].append(value)
+                else:
+                    dying[step] = [value]
+        return dying
 
 
-def _dying(order: Sequence[Node], kept: Collection[Node]) -> dict[int, list[Node]]:
-    """Return the values that no step needs after each step, in order of their first use."""
-    last: dict[Node, int] = {}
-    for step, node in enumerate(order):
-        last[node] = step
-        for source in node.inputs:
-            last[source] = step
-    dying: dict[int, list[Node]] = {}
-    for node, step in last.items():
-        if node not in kept:
-            dying.setdefault(step, []).append(node)
-    return dying
-
-
-class _Registers:
-    """Assigns the lowest free register."""
-
-    def __init__(self) -> None:
-        self.of: dict[Node, int] = {}
-        self.count = 0
-        self._free: list[int] = []
-
-    def take(self, node: Node) -> int:
-        if self._free:
-            register = self._free.pop()
-        else:
-            register = self.count
-            self.count += 1
-        self.of[node] = register
-        return register
-
-    def release(self, node: Node) -> int:
-        register = self.of[node]
-        self._free.append(register)
-        return register
+_NUMBER = TensorType(np.dtype("float64"), ())
+"""The type of most values of large graphs; their memory is not worth taking over."""
 
 
 class _Overwriting:
@@ -238,15 +246,15 @@ class _Overwriting:
         return spans(memory, [part for node in self._graph.outputs for part in sharing[node]])
 
     def input_for(self, node: Node, dead: Sequence[Node], step: int) -> Node | None:
-        """Return an input whose last use is here and whose memory has the layout of the result."""
+        """Return one of the inputs not needed later whose memory has the layout of the result."""
         op, type_ = node.op, node.type
         assert op is not None
         if not op.is_in_place or not isinstance(type_, TensorType) or not type_.is_static:
             return None
         if type_.shape == ():
             return None
-        for source in node.inputs:
-            is_alone = source in dead and self._sharing[source] == (source,)
+        for source in dead:
+            is_alone = self._sharing[source] == (source,)
             if is_alone and source.type == type_ and self._needed[source][1] == step:
                 return source if isinstance(op.kernel(), np.ufunc) else None
         return None

@@ -100,6 +100,8 @@ def _optimise_bodies(graph: Graph, job: Job, record: Recorder) -> Graph:
 
 def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
     """Return the graph with its bodies changed, except those of loop nests."""
+    if not graph.has(WithBody):
+        return graph
     ops = {node.op for node in graph.nodes if isinstance(node.op, WithBody)}
     new = {
         op: op.with_bodies(*map(change, op.bodies)) for op in ops if not isinstance(op, Fused)
@@ -125,7 +127,7 @@ def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
 
 
 def _has_maps(graph: Graph, job: Job) -> bool:
-    return any(isinstance(node.op, Map) for node in graph.nodes)
+    return graph.has(Map)
 
 
 def _rounds(graph: Graph, job: Job) -> bool:
@@ -139,7 +141,7 @@ def _is_fused(graph: Graph, job: Job) -> bool:
 
 
 def _has_bodies(graph: Graph, job: Job) -> bool:
-    return any(isinstance(node.op, WithBody) for node in graph.nodes)
+    return graph.has(WithBody)
 
 
 def _simplify_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
