@@ -129,7 +129,7 @@ def _size(type_: Type) -> Dimension:
 def _of_unknown_shapes(*arrays: Any) -> Any:
     raise ShapeError(
         "the pattern of a sparse derivative depends on sizes that are known only when it runs",
-        remedy="Declare all shapes; through a while loop, leave out sparse=True.",
+        remedy="Declare all shapes, or leave out sparse=True.",
     )
 
 
@@ -214,17 +214,15 @@ class SparseJacobian(SparseValue):
         return None if found is None else found.matrix()
 
     def of_static(self, inputs: Sequence[Node]) -> StaticJacobian | None:
-        """Return the Jacobian as far as types are static; ``None`` if not enough of them are.
+        """Return the Jacobian if the shapes of x and ``y`` are known, else ``None``.
 
-        The adjoint of a while loop needs sizes that are known only when it has run.
+        What loops save may have any number of rows.
         """
         if not all(node.type.is_static for node in inputs[:2]):
             return None
         pushed, pulled = self.captured(inputs)
         push = _specialised(self.push, inputs[0], pushed)
         pull = push if self.is_symmetric else _specialised(self.pull, inputs[1], pulled)
-        if push is None and pull is None:
-            return None
         n, m = (math.prod(shape_of(node)) for node in inputs[:2])
         return StaticJacobian(push, pull, (m, n), np.result_type(inputs[0].dtype, inputs[1].dtype))
 
@@ -269,7 +267,7 @@ class LinearMap:
 
 
 def _specialised(graph: Graph | None, source: Node, captured: Sequence[Node]) -> LinearMap | None:
-    if graph is None or not all(node.type.is_static for node in captured):
+    if graph is None:
         return None
     seed = TensorType(source.dtype, (math.prod(shape_of(source)),))
     types = [seed, *(node.type for node in captured)]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from symad.graph.graph import Graph
-from symad.graph.index_sets import IndexSets, Labels
+from symad.graph.index_sets import IndexSets, Labels, labels_shape
 from symad.graph.node import Constant, Node, reporting
 from symad.graph.provenance import creating
 from symad.graph.traverse import topological_order
@@ -22,7 +22,7 @@ def dependence(graph: Graph, starts: Mapping[Node, Labels], sets: IndexSets) -> 
     Parameters
     ----------
     graph : Graph
-        All types are static.
+        The numbers of rows of arrays may be unknown; all other sizes are known.
     starts : dict from Node to Labels
     sets : IndexSets
         The sets to which the labels refer.
@@ -36,8 +36,12 @@ def dependence(graph: Graph, starts: Mapping[Node, Labels], sets: IndexSets) -> 
             for slot, source in enumerate(node.inputs)
         ]
         if any(label is not None for label in labels):
+            sources = [x for x, array in zip(node.inputs, labels, strict=True) if array is not None]
+            is_static = all(each.type.is_static for each in (node, *sources))
+            found = None
             with creating(node), reporting(node.op.name, *node.inputs):
-                found = node.op.dependence(sets, labels, node, *node.inputs)
+                if is_static or node.op.takes_any_rows:
+                    found = node.op.dependence(sets, labels, node, *node.inputs)
             if found is None:
                 sets.dense.append(node)
                 found = _filled(node.type, _everything(sets, labels))
@@ -61,7 +65,7 @@ def _arrays(labels: Any) -> list[Any]:
 def _filled(type_: Type | None, label: int) -> Labels:
     if isinstance(type_, StructureType):
         return {key: _filled(item, label) for key, item in type_.fields}
-    return None if type_ is None else np.full(type_.shape, label)
+    return type_ and np.full(labels_shape(type_), label)
 
 
 class KnownValues:

@@ -15,10 +15,33 @@ from typing import Any
 import numpy as np
 
 from symad.errors import ShapeError
-from symad.types import normalize_axes
+from symad.types import TensorType, Type, normalize_axes
 
 Labels = Any
 """An integer array; for a structure, a dict of labels by key."""
+
+
+def labels_shape(type_: Type) -> tuple[int, ...]:
+    """Return the shape of the labels of an array.
+
+    If the number of rows is not known, one row of labels is that of all rows.
+
+    Raises
+    ------
+    ShapeError
+        If another size is not known.
+    """
+    assert isinstance(type_, TensorType)
+    if type_.is_static:
+        return type_.shape  # type: ignore[return-value]
+    _, *others = type_.shape if isinstance(type_.shape, tuple) else (None, None)
+    if not all(isinstance(size, int) for size in others):
+        raise ShapeError(
+            "the pattern of a sparse derivative depends on sizes that are known only when it runs",
+            remedy="Declare all shapes, or leave out sparse=True.",
+        )
+    return (1, *others)
+
 
 NONE = 0
 """The label of the empty set."""

@@ -91,6 +91,8 @@ class Op:
     """Whether the result uses every element of the first input."""
     fills_all: ClassVar[bool] = True
     """Whether every element of the result depends on the input, unlike those of padding."""
+    takes_any_rows: ClassVar[bool] = False
+    """Whether :meth:`dependence` takes arrays whose number of rows is not known."""
     elements: ClassVar[Literal["mixed", "moved", "added"]] = "mixed"
     """What the op does with elements, for :meth:`dependence`: if they are moved, each element of
     the result is one of them or a constant; if they are added, each of them is added to elements of
@@ -277,6 +279,7 @@ class Op:
         labels : sequence
             For each input, an array of its shape with the label of a set for each element, or
             ``None`` if it does not depend on the graph's input; for a structure, a dict of these.
+            If the number of rows of an array is not known, one row of labels is that of all rows.
 
         Returns
         -------

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 import numpy as np
 
 from symad.errors import GraphTypeError
-from symad.graph.index_sets import IndexSets
+from symad.graph.index_sets import IndexSets, labels_shape
 from symad.graph.node import Constant, Node, apply, as_array, reporting
 from symad.graph.op import Op, call, explained, resolve
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, NUMPY_NAMES
@@ -242,6 +242,7 @@ class PerElement(Op):
     """One element of the result: the name of a primitive of :class:`ScalarBuilder`, or of a
     function of floats for :meth:`ScalarBuilder.call`, or a function of a builder and one value from
     each operand.  Without one, the op is always computed by :attr:`numpy`."""
+    takes_any_rows = True
     operations: ClassVar[int] = 1
     """How many operations on numbers one element needs, as :mod:`symad.graph.cost` counts."""
 
@@ -255,7 +256,7 @@ class PerElement(Op):
         return apply(self, *[aligned(x, ndim) if stacks else x for x, stacks in pairs])
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         joined = sets.joined(*[array for array in labels if array is not None])
-        return np.broadcast_to(joined, shape_of(out))
+        return np.broadcast_to(joined, np.broadcast_shapes(joined.shape, labels_shape(out.type)))
 
     def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
         """Return the dtypes to which operands of ``dtypes`` are cast before :meth:`scalar`."""

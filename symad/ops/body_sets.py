@@ -130,22 +130,28 @@ def of_scan(
     return [*_filled(carry, inputs[:carries]), *stacks]
 
 
-def of_while(
+def of_any_steps(
     body: Graph,
     carries: int,
+    sequences: int,
     sets: IndexSets,
     labels: Sequence[Labels | None],
     inputs: Sequence[Node],
 ) -> Sequence[Labels]:
-    """Return the labels of the last carries for any number of steps: joined until none changes."""
-    shared = dict(zip(body.inputs[carries:], inputs[carries:], strict=True))
+    """Return the labels of the results of a loop for any number of steps.
+
+    Those of carries are joined until none changes; a stack has one row, which is that of all steps.
+    """
+    last = carries + sequences
+    shared = dict(zip(body.inputs[last:], inputs[last:], strict=True))
     inner = BodySets(body, sets, shared)
+    rows = [x if x is None else sets.along(x, 0, keepdims=False) for x in labels[carries:last]]
     carry = _filled(labels[:carries], inputs[:carries])
     while True:
-        made = inner.run([*carry, *labels[carries:]])[:carries]
-        new = [sets.joined(a, b) for a, b in zip(carry, made, strict=True)]
+        made = inner.run([*carry, *rows, *labels[last:]])
+        new = [sets.joined(a, b) for a, b in zip(carry, made, strict=False)]
         if all(map(np.array_equal, carry, new)):
-            return carry
+            return [*carry, *(row[np.newaxis] for row in made[carries:])]
         carry = new
 
 

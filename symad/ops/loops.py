@@ -33,7 +33,7 @@ from symad.ops.body import (
     result_type,
     results_of,
 )
-from symad.ops.body_sets import labels_of_results, of_scan, of_while
+from symad.ops.body_sets import labels_of_results, of_any_steps, of_scan
 from symad.ops.control import element_type, stacked
 from symad.ops.loop_derivatives import AdjointLoop, LoopBody, TangentLoop
 from symad.types import Dimension, StructureType, TensorType, Type, compatible_shapes
@@ -70,6 +70,7 @@ class Scan(WithOneBody):
     backwards: bool = False
 
     name = "scan"
+    takes_any_rows = True
     leading = 1
     samples = (
         Sample(
@@ -178,7 +179,8 @@ class Scan(WithOneBody):
 
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
         if not isinstance(self.length, int):
-            return None
+            given = self.carries, self.sequences, sets, labels[1:], inputs[1:]
+            return labels_of_results(of_any_steps(self.body, *given))
         steps = range(self.length)[:: -1 if self.backwards else 1]
         counts = self.carries, self.sequences
         return labels_of_results(of_scan(self.body, counts, steps, sets, labels[1:], inputs[1:]))
@@ -315,6 +317,7 @@ class While(WithBody):
     label: str = "while_loop"
 
     name = "while_loop"
+    takes_any_rows = True
     samples = (
         Sample(_halves, [reals(3)], label="one carry"),
         Sample(
@@ -422,8 +425,7 @@ class While(WithBody):
         return bool(self.body.inputs[slot].type.is_float)
 
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
-        last = of_while(self.body, self.carries, sets, labels, inputs)
-        return dict(enumerate(last))  # without the stacks, whose length is not known
+        return dict(enumerate(of_any_steps(self.body, self.carries, 0, sets, labels, inputs)))
 
     def reverse_all(
         self,

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from symad.errors import GraphTypeError, ShapeError
-from symad.graph.index_sets import IndexSets
+from symad.errors import GraphTypeError
+from symad.graph.index_sets import IndexSets, labels_shape
 from symad.graph.nested import is_nested, leaves, rebuild
 from symad.graph.node import Node, apply
 from symad.graph.op import Op, call, explained
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import Operand, as_node, register
-from symad.ops.batching import shape_of, stacked
+from symad.ops.batching import stacked
 from symad.types import StructureType, Type
 
 
@@ -84,6 +84,7 @@ class StructureItem(Op):
     key: Any
 
     name = "item"
+    takes_any_rows = True
     finite_slopes = True
     numpy = staticmethod(_get)
     text = "{0}[{op.key!r}]"
@@ -108,10 +109,8 @@ class StructureItem(Op):
         return only_item(inputs[0], self.key, adjoint)
 
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:
-        if self.key not in labels[0]:  # a stack of a while loop
-            raise ShapeError("it is not known how many elements depend on the variable")
-        found = labels[0][self.key]
-        return np.zeros(shape_of(out), int) if found is None else found
+        found = labels[0].get(self.key)
+        return np.zeros(labels_shape(out.type), int) if found is None else found
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return item_or_none(tangent, self.key)

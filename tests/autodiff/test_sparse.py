@@ -633,17 +633,88 @@ def test_loops_over_nothing() -> None:
     np.testing.assert_array_equal(pattern_of(last, w), np.eye(3))
 
 
-def test_loops_of_unknown_length() -> None:
-    """Any number of steps is allowed for; only what the loop saves for reverse mode is unknown."""
+def halved(x: Any) -> Any:
+    return sm.while_loop(lambda c: sm.sum(c * c) > 3, lambda c: c * 0.5 + sm.sin(c) * 0.1, x)
+
+
+UNKNOWN_LENGTHS = {
+    "elements": (halved, np.eye(4)),
+    "neighbours": (
+        lambda x: sm.while_loop(
+            lambda c: sm.sum(c) < 50, lambda c: sm.concat([c[:1] * 1.5, c[1:] + c[:-1] ** 2]), x
+        ),
+        np.tri(4),
+    ),
+    "captured": (
+        lambda x: sm.while_loop(
+            lambda c: sm.sum(c * c) > 3, lambda c: c * 0.5 + sm.sin(x[::-1]) * 0.1, x
+        ),
+        np.eye(4) + np.eye(4)[::-1],
+    ),
+    "in a loop": (
+        lambda x: sm.scan(lambda c, e: (halved(c * e), None), x, sm.constant([1.5, 2.5]))[0],
+        np.eye(4),
+    ),
+    "a loop inside": (
+        lambda x: sm.while_loop(
+            lambda c: sm.sum(c * c) > 3,
+            lambda c: sm.scan(
+                lambda d, e: (d * 0.5 + sm.sin(d) * e, e), c, sm.constant([0.1, 0.2])
+            )[0],
+            x,
+        ),
+        np.eye(4),
+    ),
+    "a map inside": (
+        lambda x: sm.while_loop(
+            lambda c: sm.sum(c * c) > 3,
+            lambda c: sm.reshape(
+                sm.map_over(lambda r: 0.5 * r + 0.1 * sm.sin(r[::-1]), [sm.reshape(c, (2, 2))]),
+                (4,),
+            ),
+            x,
+        ),
+        np.kron(np.eye(2), np.ones((2, 2))),
+    ),
+    "unknown count": (
+        lambda x: sm.fori_loop(
+            0, sm.cast(sm.sum(x * 0) + 3, "int64"), lambda i, c: c * sm.cos(c), x
+        ),
+        np.eye(4),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN_LENGTHS)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_loops_of_unknown_length(case: str, backend: Any) -> None:
+    """Any number of steps is allowed for, also in what a loop saves for its derivatives."""
+    function, pattern = UNKNOWN_LENGTHS[case]
     x = sm.Variable("x", shape=(4,))
-    y = sm.while_loop(
-        lambda c: sm.sum(c) < 50, lambda c: sm.concat([c[:1] * 1.5, c[1:] + c[:-1] ** 2]), x
-    )
-    np.testing.assert_array_equal(pattern_of(y, x), np.tri(4, dtype=bool))
-    feed = {x: np.array([0.5, 0.2, 1.0, 2.0])}
-    assert_same(sm.jacobian(y, x, sparse=True).eval(feed), sm.jacobian(y, x).eval(feed))
-    with pytest.raises(EvaluationError, match="only when it runs"):
-        sm.hessian(sm.sum(y * y), x, sparse=True).eval(feed)
+    y = function(x)
+    np.testing.assert_array_equal(pattern_of(y, x), pattern > 0)
+    energy = sm.sum(y**3)
+    outputs = [
+        sm.jacobian(y, x, sparse=True), sm.jacobian(y, x),
+        sm.jacobian(y, x, "reverse", sparse=True), sm.jacobian(y, x),
+        sm.hessian(energy, x, sparse=True), sm.hessian(energy, x),
+    ]  # fmt: skip
+    f = sm.compile([x], outputs, backend=backend)
+    for value in (np.array([0.5, 0.2, 1.0, 2.0]), np.full(4, 0.1), np.full(4, 9.0)):
+        found = f(value)
+        for sparse_one, dense in zip(found[::2], found[1::2], strict=True):
+            assert_same(sparse_one, dense)
+        assert found[4].nnz == np.count_nonzero((pattern.T @ pattern) > 0)
+
+
+def test_rows_of_unknown_number_that_are_mixed_are_taken_dense() -> None:
+    """Positions among the rows that a loop saves are not known."""
+    x = sm.Variable("x", shape=(2,))
+    n = sm.cast(sm.sum(x * 0) + 3, "int64")
+    _, rows = sm.scan(lambda c, _: (c * 2, c * c), x, length=n)
+    for y in (rows[0], sm.sum(rows, axis=0), sm.flip(rows, 0)[1], rows[1:][0]):
+        found = sm.sparsity(y, x)
+        assert found.toarray().all() and found.dense
 
 
 # What is refused

@@ -74,9 +74,7 @@ class NativePlan:
     @property
     def whole(self) -> PlacedSegment | None:
         """The segment that takes all inputs and returns all outputs, or ``None``."""
-        parts = self.schedule.parts
-        is_whole = len(parts) == 1 and parts[0].is_segment
-        source = self.steps[0].source if is_whole else None
+        source = self.steps[0].source if self.schedule.is_one_segment else None
         return source if isinstance(source, PlacedSegment) else None
 
 
@@ -97,7 +95,7 @@ def make_native_plan(lowered: Lowered) -> NativePlan:
 def _steps(lowered: Lowered) -> Iterator[PlannedStep]:
     schedule, segments = lowered.schedule, lowered.segments
     graph, parts = schedule.graph, schedule.parts
-    if len(parts) == 1 and segments[0] is not None:
+    if schedule.is_one_segment and segments[0] is not None:
         placed = place(segments[0], graph.inputs, schedule.outputs)
         yield PlannedStep(placed, placed.inputs, placed.outputs, ())
         return

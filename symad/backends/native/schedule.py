@@ -62,6 +62,12 @@ class Schedule:
     copied: tuple[bool, ...]
     parts: tuple[SchedulePart, ...]
 
+    @property
+    def is_one_segment(self) -> bool:
+        """Whether one segment can take all inputs, of known sizes, and return all outputs."""
+        has_one = len(self.parts) == 1 and self.parts[0].is_segment
+        return has_one and all(node.type.is_static for node in self.graph.inputs)
+
 
 def schedule(whole: Graph, has_native_code: bool) -> Schedule:
     """Return the parts of a graph; of the nodes that are ready, native ones run first.
