@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from symad.graph.node import Node
 from symad.notation.labels import Labels, Symbol
@@ -17,8 +18,7 @@ Piece = tuple[str, Node | None]
 """A word on a box, and the node whose name follows it."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Frame:
+class Frame(NamedTuple):
     """A frame around boxes: a scope, or a loop that is drawn open.
 
     Attributes

@@ -222,7 +222,8 @@ def _members(value: Any, provenance: bool) -> tuple[dict[str, Member], Fingerpri
             members |= _with_values("provenance.json", data, parameters, OUTSIDE)
             members |= _arrays_of(tables)
     found = Fingerprint(*hashes_of(members))
-    head = {"format": FORMAT, "version": VERSION, "meaning": found.meaning, "content": found.content}
+    hashes = {"meaning": found.meaning, "content": found.content}
+    head = {"format": FORMAT, "version": VERSION, **hashes}
     return {"symad.json": as_json(head), **members}, found
 
 
