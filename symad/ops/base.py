@@ -304,9 +304,10 @@ class Elementwise(PerElement):
                 return self._infer(*types)
         if type(first) is not TensorType:
             return self._infer(*types)
-        found: Type | None = first.inferred.get(self)
+        key = self, len(types)
+        found: Type | None = first.inferred.get(key)
         if found is None:
-            found = first.inferred[self] = self._infer(*types)
+            found = first.inferred[key] = self._infer(*types)
         return found
 
     def _infer(self, *types: Any) -> Type:

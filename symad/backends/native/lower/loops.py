@@ -101,21 +101,8 @@ def lower(
     nest = Nest(op, is_fast)
     places = dict(zip(node.inputs, inputs, strict=True))
     given = op.body.inputs if op is not node.op else node.inputs
-    views: list[BufferView] = [places[source] for source in given]
-    named = zip(op.body.inputs, views, strict=True)
-    strided = readable(nest, {n: v.strides for n, v in named if not v.is_contiguous})
-    layout = NestLayout(nest, strided)
+    layout, reads, calls = _read(node, nest, [places[source] for source in given], scratch)
     parts = _parts(nest, layout, threads)
-    reads: list[BufferView] = []
-    calls: list[KernelCall] = []
-    for read in layout.reads:
-        view = views[read.slot]
-        if read.expanded:
-            view = view.broadcast_to(op.space)
-        if read.expanded or op.body.inputs[read.slot] not in strided:
-            view, copied = contiguous(node, view, scratch)
-            calls += copied
-        reads.append(view)
     targets, joined = _targets(nest, layout, parts, outputs, scratch)
     stored = [scratch((parts, layout.row), value.dtype) for value in nest.stored]
     rest: tuple[int | BufferView, ...] = (*constant_words(nest, layout), *reads, *targets, *stored)
@@ -126,6 +113,29 @@ def lower(
     threads = min(threads, parts)
     call = KernelCall(code.address, tuple(words), code.module, node, work, over, parts, threads)
     return [*calls, call, *(replace(each, node=node) for each in joined)]
+
+
+def _read(
+    node: Node, nest: Nest, views: Views, scratch: Scratch
+) -> tuple[NestLayout, list[BufferView], list[KernelCall]]:
+    """Return the layout of a nest, a view for each of its reads, and the calls that copy for them.
+
+    ``views`` are those of the inputs of its body.
+    """
+    inputs, calls = nest.body.inputs, []
+    pairs = zip(inputs, views, strict=True)
+    strided = readable(nest, {n: view.strides for n, view in pairs if not view.is_contiguous})
+    layout = NestLayout(nest, strided)
+    reads: list[BufferView] = []
+    for read in layout.reads:
+        view = views[read.slot]
+        if read.expanded:
+            view = view.broadcast_to(nest.space)
+        if read.expanded or inputs[read.slot] not in strided:
+            view, copied = contiguous(node, view, scratch)
+            calls += copied
+        reads.append(view)
+    return layout, reads, calls
 
 
 def _in_shape(view: BufferView, like: Node) -> BufferView:
