@@ -10,8 +10,8 @@ import symad as sm
 from benchmarks.layout import by_dot
 from benchmarks.layout.crossings import visible_crossings
 from symad.drawing.compose import compose
-from symad.drawing.levels import make_levels
 from symad.drawing.layout import Diagram, DiagramLayout, Spacing, lay_out
+from symad.drawing.levels import make_levels
 from symad.drawing.node_text import NodeText
 from symad.drawing.placed_picture import _diagram, _sizes
 from symad.notation.labels import Labels
