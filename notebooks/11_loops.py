@@ -58,9 +58,20 @@ gradient = sm.gradients(loss, W)
 sm.draw([loss, gradient])
 
 # %% [markdown]
-# The adjoint loop needs each $h_{t-1}$ again. The loop in the forward part therefore also returns
-# the carries before each step, stacked: the arrow between the two parts that begins with `[2]`.
+# Each loop is a frame around the graph of one step. On the left, $v_8$ is the carry $h_{t-1}$:
+# in the next step it has the value of $v_{13}$. On the right, the loop goes backwards. Its step is
+# the extension of the step on the left, node by node: each adjoint is at the height of its node.
+# The carry $v_{15}$ is $\lambda_t$, and $v_{16}$ adds up $\bar W$. What is blue on the right is
+# computed again.
 #
+# For that, the adjoint loop needs each $h_{t-1}$. The loop on the left therefore also returns the
+# carries before each step, stacked: the arrow between the two frames says "saved $v_8$". Large
+# loops are drawn as one node, and `fold=True` draws all loops like this:
+
+# %%
+sm.draw([loss, gradient], fold=True)
+
+# %% [markdown]
 # It is an ordinary graph, so we can compile it, feed sequences of any length, and compare it with
 # the loop written out.
 
@@ -108,6 +119,7 @@ g = sm.compile([a], [root, sm.gradients(root, a)])
 for value in (2.0, 1e6):
     r, slope = g(value)
     print(r, slope, 0.5 / np.sqrt(value))
+sm.draw([root, sm.gradients(root, a)])
 
 # %% [markdown]
 # The derivative of an iteration is that of the numbers it went through, which come close to the
@@ -130,6 +142,7 @@ s = sm.Variable("s", shape=())
 safe = sm.cond(s > 0, lambda: sm.sqrt(s), lambda: 0.0)
 h = sm.compile([s], [safe, sm.gradients(safe, s)])
 print(h(4.0), h(-1.0))
+sm.draw([safe, sm.gradients(safe, s)])
 
 # %% [markdown]
 # ## Memory for time

@@ -10,18 +10,15 @@ import os
 import warnings
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symad.drawing.compose import compose
 from symad.drawing.dot import to_dot
 from symad.drawing.fold import Box
-from symad.drawing.graphviz_paint import to_placed_dot
 from symad.drawing.levels import Fold, Level, make_levels
 from symad.drawing.marks import NodeMark, marked
 from symad.drawing.node_text import NodeText
 from symad.drawing.placed_picture import PlacedPicture, place_picture
-from symad.drawing.render import FORMATS, render
 from symad.drawing.svg import to_svg
 from symad.errors import RenderError
 from symad.graph.node import Node
@@ -137,11 +134,13 @@ class Drawing:
             If the suffix is not .svg, .png, .pdf or .dot, or if PNG or PDF is requested and
             Graphviz is not installed.
         """
+        from pathlib import Path
+
         target = Path(path)
         format = target.suffix.lower().removeprefix(".")
         if format == "dot":
             target.write_text(self.source, encoding="utf-8")
-        elif format in FORMATS:
+        elif format in ("svg", "png", "pdf"):
             target.write_bytes(self._render(format))
         else:
             raise RenderError(
@@ -151,14 +150,20 @@ class Drawing:
 
     def _render(self, format: str) -> bytes:
         if format not in self._drawn:
-            if self._engine == "dot":
-                self._drawn[format] = render(self.source, format)
-            elif format == "svg":
+            if format == "svg" and self._engine == "symad":
                 self._drawn[format] = to_svg(self._placed).encode(), "symad"
             else:
-                self._drawn[format] = render(to_placed_dot(self._placed), format, "nop2")
+                self._drawn[format] = self._by_graphviz(format)
         picture, self._rendered_by = self._drawn[format]
         return picture
+
+    def _by_graphviz(self, format: str) -> tuple[bytes, str]:
+        from symad.drawing.graphviz_paint import to_placed_dot
+        from symad.drawing.render import render
+
+        if self._engine == "dot":
+            return render(self.source, format)
+        return render(to_placed_dot(self._placed), format, "nop2")
 
     @cached_property
     def _placed(self) -> PlacedPicture:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from symad.errors import RenderError
 
-FORMATS = ("svg", "png", "pdf")
 _PAINTED = ("png", "pdf")  # with the fonts of this machine
 _SECONDS = 120
 _PYGRAPHVIZ = """

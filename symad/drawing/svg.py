@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from html import escape
 from typing import Protocol
-from xml.sax.saxutils import escape
 
 from symad.drawing.edge_notes import PlacedNote
 from symad.drawing.frame_titles import Ground, Text
@@ -173,10 +173,10 @@ class _Colours:
         return f' text-anchor="{anchor}" font-size="{line.size}"{weight}{slant}{color}'
 
     def words(self, line: TextLine) -> str:
-        return escape(line.text.replace(" ", "\xa0"))
+        return escape(line.text.replace(" ", "\xa0"), quote=False)
 
     def tip(self, text: str) -> str:
-        return f"<title>{escape(text)}</title>"
+        return f"<title>{escape(text, quote=False)}</title>"
 
 
 class _Classes:
@@ -227,7 +227,7 @@ class _Classes:
         return f' class="{"s" if line.size == BIG else "f"}"'
 
     def words(self, line: TextLine) -> str:
-        return "" if line.value is not None else escape(line.code or line.text)
+        return "" if line.value is not None else escape(line.code or line.text, quote=False)
 
     def tip(self, text: str) -> str:
         return ""

@@ -92,7 +92,8 @@ class Spelled:
         if port.is_carry:
             return Maths("carry", r"\text{carry}")
         if self.labels.generations.get(port.outer):
-            return Maths("element", r"\text{element}")
+            word = "element" if port.is_element else "outside value"
+            return Maths(word, rf"\text{{{word}}}")
         of = self.name(port.outer) if port.outer.op is not None else self.right_side(port.outer)
         return Maths(f"{of.text}[i]", f"{of.latex}[i]") if port.is_element else of
 

@@ -13,7 +13,7 @@ from symad.graph.node import Node
 from symad.notation.values import counted
 from symad.ops.adjoint import Cast
 from symad.ops.base import tensor_types
-from symad.ops.body import WithBody
+from symad.ops.body import WithBody, own_generation
 from symad.ops.branch import Branch
 from symad.ops.control import Map
 from symad.ops.loops import Scan, While
@@ -64,8 +64,8 @@ class Bodies:
 
     Attributes
     ----------
-    graphs : list of Graph
-        Outer before inner ones.
+    owners : list of Node
+        The nodes with bodies, outer before inner ones.
     ports : dict from Node to Port
         The inputs of the bodies, in order.
     same : dict from Node to Node
@@ -74,7 +74,7 @@ class Bodies:
     """
 
     def __init__(self, nodes: Iterable[Node]) -> None:
-        self.graphs: list[Graph] = []
+        self.owners: list[Node] = []
         self.ports: dict[Node, Port] = {}
         self.same: dict[Node, Node] = {}
         self._known: set[Node] = set()
@@ -87,19 +87,27 @@ class Bodies:
             pending += fresh
             seen.update(fresh)
 
+    @property
+    def graphs(self) -> list[Graph]:
+        """All bodies."""
+        return [body for owner in self.owners for body in _op(owner).bodies]
+
     def nodes(self) -> Iterator[list[Node]]:
-        """Yield the nodes of each body, its inputs first."""
-        for body in self.graphs:
-            used = {*body.nodes, *body.outputs}
-            yield [*(node for node in body.inputs if node in used), *body.nodes]
+        """Yield the nodes in the bodies of each owner, used inputs first."""
+        for owner in self.owners:
+            bodies = _op(owner).bodies
+            found = [node for body in bodies for node in body.nodes]
+            used = {self.same.get(node, node) for node in found}
+            yield [*(node for node in bodies[-1].inputs if node in used), *found]
 
     def _open(self, node: Node) -> None:
         op = _op(node)
         *others, body = op.bodies
-        self.graphs += op.bodies
+        self.owners.append(node)
         for slot, own in enumerate(body.inputs):
             port = Port(node, slot)
-            named = port.is_carry or port.is_element or not op.generation
+            earlier = own_generation(port.outer) < op.generation
+            named = port.is_carry or port.is_element or not earlier
             if own not in self._known and not named and own not in _told_about(op):
                 self.same[own] = port.outer
             self.ports.setdefault(own, port)

@@ -16,6 +16,7 @@ import symad as sm
 from symad.autodiff.extension import Propagated
 from symad.errors import FeedError, GradientError, GraphTypeError
 from symad.explaining.explanation import Explanation
+from symad.notation.labels import Symbol
 from symad.notation.latex_escape import (
     latex_code,
     latex_name,
@@ -23,7 +24,10 @@ from symad.notation.latex_escape import (
     latex_text,
     markdown_text,
 )
+from symad.notation.names import labels_of
+from symad.notation.view import View
 from symad.tables.document import Code, Document, Line, Maths, Section
+from tests.support import pictures
 from tests.support.random_graphs import random_graph
 
 HERE = "test_explain.py"
@@ -349,6 +353,33 @@ def test_a_jacobian_is_a_pullback_inside_a_map() -> None:
     second = sm.explain(sm.hessian(sm.sum(sm.sin(x) * x), x))
     assert used_too_early(second) == set()
     assert any("rule of cos" in line for line in section(second, "Adjoints v̄⁽²⁾i"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mapped", "recurrence", "newton", "condition", "branches", "nested_loops", "cell",
+     "tangent_of_a_loop", "hessian"],
+)  # fmt: skip
+def test_what_is_inside_loops_is_told_with_the_names_of_pictures(name: str) -> None:
+    nodes, _ = pictures.CASES[name]()
+    explanation = sm.explain(nodes)
+    assert used_too_early(explanation) == set()
+    labels = labels_of(View(nodes, opened=True))
+    told = {formula.partition(" = ")[0] for formula in formulas(explanation)}
+    assert {str(Symbol("v", (labels.numbers[node],))) for node in labels.forward} <= told
+
+
+def test_the_steps_of_a_loop_and_of_its_adjoint() -> None:
+    nodes, _ = pictures.recurrence()
+    explanation = sm.explain(nodes)
+    forward = formulas(explanation, "The forward graph")
+    assert forward[7:14] == [
+        "v8 = carry", "v9 = x[i]", "v10 = W", "v11 = v10 @ v8", "v12 = v11 + v9", "v13 = tanh v12",
+        "v14 = sum(v13)",
+    ]  # fmt: skip
+    lines = section(explanation, "Adjoints of v7 and v13")
+    assert "v̄13 = v15 seed: given" in lines
+    assert "v̄12 = v̄12→13 = v̄13·∂v13/∂v12 = v̄13·tanh′ v12 rule of tanh" in lines
 
 
 def test_the_derivative_of_a_map_is_told_inside_and_outside() -> None:

@@ -137,16 +137,18 @@ class _Tree:
 
     def _pivot(self, node: int, strictly: bool = False) -> int:
         """Move the subtree of a node until another edge limits it, and return the distance."""
-        up, x = self.above[node], self.x
+        up, x, children = self.above[node], self.x, self.children
         moved = [node]
         for other in moved:  # grows as it goes
-            moved.extend(self.children[other])
-        inside = set(moved)
+            if children[other]:
+                moved += children[other]
+        inside, edges = set(moved), self.out if up else self.into
         found: tuple[int, int, int, int, int] | None = None
         for near in moved:
-            for far, length, number in (self.out if up else self.into)[near]:
+            start = x[near]
+            for far, length, number in edges[near]:
                 if far not in inside:
-                    slack = abs(x[far] - x[near]) - length
+                    slack = (x[far] - start if up else start - x[far]) - length
                     if found is None or slack <= found[0]:
                         edge = slack, number if strictly else far, near, far, number
                         found = edge if found is None else min(edge, found)

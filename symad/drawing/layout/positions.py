@@ -64,7 +64,8 @@ class _Placer:
         frames = range(len(self._ordering.frames))
         size = self._count + 2 * len(frames)
         segments = self._segments(size)
-        x = [float(place) for place in shortest(size + len(segments) // 2, self._edges | segments)]
+        found = shortest(size + len(segments) // 2, self._edges | segments, candidates=8)
+        x = [float(place) for place in found]
         left = min((x[self._left(frame)] for frame in frames), default=0.0)
         x = [place - left for place in x[:size]]
         lefts = [x[self._left(frame)] for frame in frames]
