@@ -147,7 +147,8 @@ grad_and_aux = operator(
 
 
 def hessian(function: Callable[..., Any], argnum: Any = 0) -> Callable[..., Any]:
-    return jacobian(jacobian(function, argnum), argnum)
+    found: Callable[..., Any] = jacobian(jacobian(function, argnum), argnum)
+    return found
 
 
 def make_vjp(function: Callable[..., Any], argnum: Any = 0) -> Callable[..., Any]:
