@@ -56,7 +56,7 @@ quick: $(VENV)/.has-test
 	exit $$status
 
 mutants: $(VENV)/.has-test
-	@$(ENVIRONMENT) $(PY) -m tests.mutants --count $(COUNT) --seed $(SEED) --workers $(WORKERS)
+	@$(ENVIRONMENT) $(PY) -m tests.mutants --count $(COUNT) --seed $(SEED)
 
 lint: $(VENV)/.has-test
 	@status=0; \

@@ -1,14 +1,15 @@
 """Put small faults into the code, one at a time, and see if tests notice: ``make mutants``.
 
 A fault is a flipped operator, a negated or dropped condition, a constant that is off by one, two
-arguments that change places, a lost result, or a statement left out.  Each is put into a copy of
-the sources, in which the tests of its package run: first a sample of them, then all.
+arguments that change places, a lost result, or a statement left out.  A sample of the tests is
+tried on it, those that call the faulty function; if none fails, all tests of its package.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import copy
 import os
 import random
@@ -18,10 +19,12 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+
+import pytest
+
+from tests.support.mutant_trials import Trials
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,7 +51,7 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.FloorDiv: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
 }  # fmt: skip
 
-UNTOUCHED = ("samples", "remedy", "__all__")
+UNTOUCHED = ("samples", "examples", "remedy", "__all__")
 """Names whose values are tests or texts."""
 
 NEVER_SWAPPED = ("isinstance", "issubclass", "getattr", "hasattr")
@@ -128,6 +131,8 @@ def _is_code(node: ast.AST, parent: ast.AST) -> bool:
         return False
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
         return False
+    if isinstance(parent, ast.Call) and getattr(parent.func, "id", "") == "Procedure":
+        return node not in parent.args[4:6]  # graphs on which the rule is tried
     return not (isinstance(parent, ast.FunctionDef) and node in parent.decorator_list)
 
 
@@ -145,8 +150,7 @@ def _changes_of(node: ast.AST) -> Iterator[Change]:
             yield node, "dropped condition", _without(node, k)
     yield from _negated(node)
     if isinstance(node, ast.Constant) and isinstance(node.value, (bool, int, float)):
-        value = node.value
-        yield node, "constant", ast.Constant(not value if isinstance(value, bool) else value + 1)
+        yield node, "constant", ast.Constant(_other(node.value))
     if isinstance(node, ast.Call) and len(node.args) > 1:
         first, second, *rest = node.args
         starred = any(isinstance(argument, ast.Starred) for argument in (first, second))
@@ -158,6 +162,13 @@ def _changes_of(node: ast.AST) -> Iterator[Change]:
         isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
     ):
         yield node, "statement left out", ast.Pass()
+
+
+def _other(value: float) -> float:
+    """Return another constant; a tolerance or a bound is another by far."""
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if value + 1 != value and abs(value) >= 0.5 else 1000 * value + 1
 
 
 def _negated(node: ast.AST) -> Iterator[Change]:
@@ -212,16 +223,52 @@ def copy_sources(folder: Path) -> Path:
     return folder
 
 
-def is_noticed(fault: Fault, sources: Path, seconds: float) -> str:
-    """Return how tests in a copy notice a fault: "failure", "time"; empty if they do not."""
-    target = sources / fault.path.relative_to(ROOT)
-    original = target.read_text("utf-8")
-    target.write_text(fault.within(original), "utf-8")
-    try:
-        paths = [f"tests/{name}" for name in TESTS[fault.path.relative_to(ROOT).parts[1]]]
-        return _run(sources, ["--quick", *paths], seconds) or _run(sources, paths, seconds)
-    finally:
-        target.write_text(original, "utf-8")
+class Run:
+    """A run over faults: by :mod:`tests.support.mutant_trials`, and one at a time in a copy.
+
+    Parameters
+    ----------
+    faults : sequence of Fault
+    sources : Path
+        The copy.
+    seconds : float
+        The limit of processor time for the sample of the tests; the others have ten times as much.
+    samples_only : bool
+        Whether a fault that the sample does not notice is left at that.
+    """
+
+    def __init__(
+        self, faults: Sequence[Fault], sources: Path, seconds: float, samples_only: bool
+    ) -> None:
+        self.faults, self.sources, self.seconds = faults, sources, seconds
+        self.samples_only = samples_only
+        self.found: Counter[str] = Counter()
+
+    def tried(self, number: int, noticed: str, tests: list[str]) -> None:
+        """Report a fault; what the sample does not notice may be noticed by all tests."""
+        fault = self.faults[number]
+        if noticed == "import":
+            noticed = self._noticed(fault, tests[:MOST_TESTS], self.seconds + 60)
+        if not noticed and not self.samples_only:
+            package = fault.path.relative_to(ROOT).parts[1]
+            paths = [f"tests/{name}" for name in TESTS[package]]
+            noticed = self._noticed(fault, paths, 10 * self.seconds)
+        self.found[noticed] += 1
+        print(f"{noticed or 'SURVIVED':8}  {number}  {fault}", flush=True)
+
+    def _noticed(self, fault: Fault, tests: Sequence[str], seconds: float) -> str:
+        """Return how tests in the copy notice a fault: "failure", "time"; empty if they do not."""
+        target = self.sources / fault.path.relative_to(ROOT)
+        original = target.read_text("utf-8")
+        target.write_text(fault.within(original), "utf-8")
+        try:
+            return _run(self.sources, tests, seconds) if tests else ""
+        finally:
+            target.write_text(original, "utf-8")
+
+
+MOST_TESTS = 150
+"""As many are tried on code that runs when a module is loaded, those first that call the least."""
 
 
 def _run(sources: Path, arguments: Sequence[str], seconds: float) -> str:
@@ -236,45 +283,40 @@ def _run(sources: Path, arguments: Sequence[str], seconds: float) -> str:
                 cwd=sources,
                 env={**os.environ, **settings},
                 capture_output=True,
-                timeout=seconds,
+                timeout=4 * seconds,
             )
         except subprocess.TimeoutExpired:
             return "time"
     return "" if done.returncode == 0 else "failure"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Try a sample of faults, and report each that no test notices."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--count", type=int, default=300, help="how many faults")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=900.0, help="limit for the tests of one")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first one to try")
+    parser.add_argument("--seconds", type=float, default=60.0, help="processor time for one")
+    parser.add_argument("--samples-only", action="store_true", help="run a sample of tests alone")
     parser.add_argument("--list", action="store_true", help="print the faults, and run nothing")
     parser.add_argument("packages", nargs="*", default=list(TESTS), help="packages of symad")
-    options = parser.parse_args()
-    faults = sample(options.packages, options.count, options.seed)
+    options = parser.parse_args(arguments)
+    faults = sample(options.packages, options.count, options.seed)[options.first :]
     if options.list:
         print(*faults, sep="\n")
         return 0
-    found: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.workers) as pool:
-        copies: SimpleQueue[Path] = SimpleQueue()
-        for k in range(options.workers):
-            copies.put(copy_sources(Path(folder) / str(k)))
-
-        def tried(fault: Fault) -> str:
-            sources = copies.get()
-            try:
-                return is_noticed(fault, sources, options.seconds)
-            finally:
-                copies.put(sources)
-
-        for fault, noticed in zip(faults, pool.map(tried, faults), strict=True):
-            found[noticed] += 1
-            print(f"{noticed or 'SURVIVED':8}  {fault}", flush=True)
-    caught = found.total() - found[""]
-    print(f"{caught} of {found.total()} faults caught ({caught / max(found.total(), 1):.0%})")
+    paths = dict.fromkeys(f"tests/{t}" for package in options.packages for t in TESTS[package])
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(faults, copy_sources(Path(folder)), options.seconds, options.samples_only)
+        sources = [(fault.path, fault.path.read_text("utf-8")) for fault in faults]
+        pairs = zip(faults, sources, strict=True)
+        changes = [(path, text, fault.within(text)) for fault, (path, text) in pairs]
+        trials = Trials(ROOT / "symad", changes, options.seconds, run.tried)
+        quick = ["-q", "--quick", "--capture=no", "-p", "no:cacheprovider", *paths]
+        with contextlib.chdir(ROOT):
+            pytest.main(quick, plugins=[trials])
+    caught = run.found.total() - run.found[""]
+    print(f"{caught} of {run.found.total()} faults caught ({caught / max(len(faults), 1):.0%})")
     return 0
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,25 +90,58 @@ def test_there_are_tests_for_each_package() -> None:
         assert all((mutants.ROOT / "tests" / name).exists() for name in names)
 
 
-def test_a_fault_is_noticed_and_taken_out_again(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package, tests = tmp_path / "symad" / "ops", tmp_path / "tests" / "ops"
-    for folder in (package, tests):
-        folder.mkdir(parents=True)
-    (tests.parent / "conftest.py").write_text(
+MODULE = '''"""A module."""
+TWO = 2
+
+def double(x):
+    return TWO * x
+
+def shifted(by):
+    def shift(x):
+        return x + by if x > 5 else x
+    return shift
+
+def endless(x):
+    while x < 3:
+        x += 1
+    return x
+
+def unused(x):
+    return -x
+'''
+
+DRIVER = """
+import pathlib, sys
+from tests import mutants
+
+mutants.ROOT = pathlib.Path(sys.argv[1])
+mutants.TESTS = {"ops": ["ops"]}
+mutants.main(["--count", "100", "--seconds", "1"])
+"""
+
+
+def test_faults_are_noticed_by_the_tests_that_call_them(tmp_path: Path) -> None:
+    for name in ("symad/ops", "tests/ops", "docs", "benchmarks", "notebooks"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "tests/conftest.py").write_text(
         "def pytest_addoption(parser):\n    parser.addoption('--quick', action='store_true')\n"
     )
-    module = package / "double.py"
-    module.write_text("def double(x):\n    return 2 * x\n\n\ndef unused(x):\n    return 2 * x\n")
-    (tests / "test_it.py").write_text(
-        "import sys\nsys.path.insert(0, 'symad/ops')\nfrom double import double\n\n\n"
-        "def test_double():\n    assert double(3) == 6\n"
+    (tmp_path / "symad/ops/double.py").write_text(MODULE)
+    (tmp_path / "tests/ops/test_it.py").write_text(
+        "import sys\nsys.path.insert(0, 'symad/ops')\nfrom double import *\n\n\n"
+        "shift = shifted(2)\n\n\n"
+        "def test_all():\n    assert (double(3), shift(6), shift(4)) == (6, 8, 4)\n\n\n"
+        "def test_end():\n    assert endless(0) == 3\n"
     )
-    monkeypatch.setattr(mutants, "ROOT", tmp_path)
-    monkeypatch.setattr(mutants, "TESTS", {"ops": ["ops"]})
-    faults = [fault for fault in mutants.faults_of(module) if fault.kind == "constant"]
-    text = module.read_text()
-    noticed = {fault.line: mutants.is_noticed(fault, tmp_path, 60) for fault in faults}
-    assert noticed == {2: "failure", 6: ""}
-    assert module.read_text() == text
+    command = [sys.executable, "-c", DRIVER, str(tmp_path)]
+    root = {**os.environ, "PYTHONPATH": str(mutants.ROOT)}
+    done = subprocess.run(command, env=root, capture_output=True, text=True, timeout=300)
+    lines = [line.split() for line in done.stdout.splitlines() if "double.py:" in line]
+    found = {" ".join(words[3:]): words[0] for words in lines}
+    assert found.pop("constant: 2 → (3)") == "failure"  # which runs at import
+    assert found.pop("statement left out: x += 1 → pass") == "time"
+    assert found.pop("comparison: x > 5 → (x >= 5)") == "SURVIVED"
+    assert found.pop("sign: -x → (x)") == found.pop("lost result: return -x → return None")
+    assert found.pop("operator: x += 1 → x -= 1") == "time"
+    assert len(found) > 6 and set(found.values()) == {"failure"}, found
+    assert (tmp_path / "symad/ops/double.py").read_text() == MODULE

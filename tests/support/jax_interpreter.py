@@ -867,14 +867,16 @@ NAN_AT_POLES = {"gammaln", "digamma"}
 def is_reference(graph: sm.Graph, values: Sequence[Any]) -> bool:
     """Return whether JAX computes what NumPy and SciPy do: not where functions are at their limit.
 
-    Its ``polygamma`` is 0 for small values, running sums in float16 stop growing elsewhere, and
-    special functions are compared where all operands are ordinary numbers.
+    Its ``polygamma`` is 0 for small values, its ``zeta`` is NaN for x < 1, running sums in float16
+    stop growing elsewhere, and special functions are compared where all operands are ordinary
+    numbers.
     """
     ops = [(node, _names(node.op)) for node in graph.nodes if node.op is not None]
     half = np.dtype("float16")
     for node, names in ops:
         in_half = half in _dtypes(node) and names & (RUNNING | SPECIAL)
-        if in_half or "polygamma" in names or (isinstance(node.op, WithBody) and names & SPECIAL):
+        in_body = isinstance(node.op, WithBody) and names & SPECIAL
+        if in_half or in_body or names & {"polygamma", "zeta"}:
             return False
     limited = [node for node, names in ops if names & (IN_ANY_ORDER | NAN_AT_POLES)]
     special = [x for node, names in ops if names & SPECIAL for x in (node, *node.inputs)]

@@ -1,0 +1,225 @@
+"""Try faults on tests that run the faulty code, each in a fork of one process that loaded them all.
+
+A plugin of pytest.  The tests are run once, in a fork, to see which functions of symad each of
+them calls.  Then each fault is put into the functions of another fork, in memory, and the tests
+that call these functions are run there, those first that call the least else, until one fails.  A
+fault in code that runs when a module is loaded is left to :mod:`tests.mutants`.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+import pytest
+
+Place = tuple[str, str, int]
+"""A function: the file, the qualified name and the first line."""
+
+
+def place_of(code: CodeType) -> Place:
+    return code.co_filename, code.co_qualname, code.co_firstlineno
+
+
+def codes_of(source: str, path: Path) -> dict[Place, CodeType]:
+    """Return the code of a module, and of all that is defined in it."""
+    found: dict[Place, CodeType] = {}
+    pending = [compile(source, str(path), "exec", dont_inherit=True)]
+    while pending:
+        code = pending.pop()
+        found[place_of(code)] = code
+        pending += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    return found
+
+
+def _own(code: CodeType) -> Any:
+    """Return what a piece of code does, without what is defined in it."""
+    constants = [repr(c) for c in code.co_consts if not isinstance(c, CodeType)]
+    return code.co_code, constants, code.co_names
+
+
+@dataclass(frozen=True)
+class Change:
+    """A fault as new code of functions.
+
+    Attributes
+    ----------
+    faulty : set of Place
+        The functions that hold the fault.
+    new : dict from Place to CodeType
+        Their code, and that of functions around them.
+    at_import : bool
+        Whether some of the faulty code has run when the module is loaded.
+    """
+
+    faulty: set[Place]
+    new: dict[Place, CodeType]
+    at_import: bool
+
+    @staticmethod
+    def between(path: Path, before: str, after: str) -> Change:
+        old, new = codes_of(before, path), codes_of(after, path)
+        changed = {place: code for place, code in new.items() if old.get(place) != code}
+        faulty = {p for p, code in changed.items() if p not in old or _own(old[p]) != _own(code)}
+        functions = {p: c for p, c in changed.items() if c.co_flags & inspect.CO_OPTIMIZED}
+        return Change(faulty, functions, not faulty <= set(functions))
+
+    def apply(self) -> bool:
+        """Change all functions of this process; return whether it can be done."""
+        gc.unfreeze()
+        for function in gc.get_objects():
+            if type(function) is FunctionType and place_of(function.__code__) in self.new:
+                try:
+                    function.__code__ = self.new[place_of(function.__code__)]
+                except ValueError:  # it no longer uses a variable of the function around it
+                    return False
+        return True
+
+
+@dataclass
+class Calls:
+    """Which functions of symad tests call, by the names of the tests."""
+
+    places: dict[str, set[Place]] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+    def of(self, faulty: set[Place], at_import: bool) -> list[str]:
+        """Return the tests that call faulty functions; for code of a module, any in its file."""
+        files = {path for path, *_ in faulty} if at_import else set()
+        found = [
+            test
+            for test, called in self.places.items()
+            if test not in self.failed
+            and (called & faulty or any(path in files for path, *_ in called))
+        ]  # fmt: skip
+        return sorted(found, key=lambda test: len(self.places[test]))
+
+
+class Trials:
+    """The plugin.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the sources whose functions are watched.
+    faults : sequence of (path, source before, source after)
+    seconds : float
+        The limit of processor time for one fault.
+    report : callable
+        Takes the number of a fault, and "failure", "time", "" or "import"; with tests to run for
+        the last.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        faults: Sequence[tuple[Path, str, str]],
+        seconds: float,
+        report: Callable[[int, str, list[str]], None],
+    ) -> None:
+        self.folder, self.faults, self.seconds, self.report = folder, faults, seconds, report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        calls = self._watched(list(items.values()))
+        for number, (path, before, after) in enumerate(self.faults):
+            change = Change.between(path, before, after)
+            tests = calls.of(change.faulty, change.at_import)
+            if change.at_import:
+                self.report(number, "import", tests)
+                continue
+            trial = partial(self._try, change, [items[test] for test in tests])
+            status = _in_fork(trial, 4 * self.seconds + 5)
+            self.report(number, {0: "", 1: "failure", 2: "import"}.get(status, "time"), tests)
+        return True
+
+    def _watched(self, items: list[pytest.Item]) -> Calls:
+        with tempfile.NamedTemporaryFile() as file:
+            _in_fork(lambda: self._watch(items, file.name), None)
+            return pickle.load(file)  # type: ignore[no-any-return]
+
+    def _watch(self, items: list[pytest.Item], target: str) -> int:
+        calls, prefix = Calls(), str(self.folder)
+        called: set[CodeType] = set()
+
+        def see(frame: FrameType, event: str, argument: Any) -> None:
+            called.add(frame.f_code)
+
+        for item in items:
+            called.clear()
+            sys.settrace(see)
+            try:
+                passed = _passes(item)
+            finally:
+                sys.settrace(None)
+            calls.places[item.nodeid] = {
+                place_of(code) for code in called if code.co_filename.startswith(prefix)
+            }
+            if not passed:
+                calls.failed.add(item.nodeid)
+        Path(target).write_bytes(pickle.dumps(calls))
+        return 0
+
+    def _try(self, change: Change, items: Sequence[pytest.Item]) -> int:
+        if not change.apply():
+            return 2
+        end = time.process_time() + self.seconds
+        for item in items:
+            if not _passes(item):
+                return 1
+            if time.process_time() > end:
+                break
+        return 0
+
+
+def _passes(item: pytest.Item) -> bool:
+    """Run a test; return whether it passes."""
+    from _pytest.runner import runtestprotocol
+
+    return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))
+
+
+def _in_fork(work: Callable[[], int], seconds: float | None) -> int:
+    """Return what a function returns in a silent fork of this process; -1 if it is late."""
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            os.dup2(null, 2)
+            os.setpgid(0, 0)
+            status = work()
+        finally:
+            os._exit(status)
+    end = None if seconds is None else time.monotonic() + seconds
+    for pause in _pauses():
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 1
+        if end is not None and time.monotonic() > end:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return -1
+        time.sleep(pause)
+    raise AssertionError
+
+
+def _pauses() -> Iterator[float]:
+    pause = 0.01
+    while True:
+        yield pause
+        pause = min(0.5, pause * 1.2)
