@@ -62,7 +62,8 @@ def _rules_for(ops: frozenset[type[Op]]) -> RuleSet | None:
         known.update(*[rule.makes for rule in new])
     if not any(rule.mends for rule in found):
         return None
-    return RuleSet(rule for rule in rules_of_forms() if rule not in left)
+    others = set(map(id, left))
+    return RuleSet(rule for rule in rules_of_forms() if id(rule) not in others)
 
 
 class _Forms(RewriteWalk):

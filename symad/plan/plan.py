@@ -16,9 +16,6 @@ import numpy as np
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
-from symad.notation.labels import unused_steps
-from symad.notation.names import Names, labels_of
-from symad.notation.view import View
 from symad.plan.liveness import Sharing, Span, sharing_of, spans
 from symad.plan.memory import MemoryUse, Placement, memory_use
 from symad.records import dataclass
@@ -275,6 +272,10 @@ _WIDEST_VALUE = 60
 
 def format_plan(plan: Plan) -> str:
     """Return a plan as a table; values have the names that pictures give them."""
+    from symad.notation.labels import unused_steps
+    from symad.notation.names import Names, labels_of
+    from symad.notation.view import View
+
     view = View(plan.graph)
     labels = labels_of(view)
     steps = labels.steps if isinstance(labels, Names) else unused_steps(view.related)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
 
 from symad.errors import EvaluationError
 from symad.graph.graph import Graph
@@ -13,7 +12,7 @@ from symad.types import total_nbytes
 _CHECKED_FROM = 1 << 26
 """Calls that need fewer bytes are not checked, since the check takes 0.1 ms."""
 
-_GROUPS = Path("/sys/fs/cgroup")
+_GROUPS = "/sys/fs/cgroup"
 _UNLIMITED = 1 << 60
 
 
@@ -54,7 +53,7 @@ def available_memory() -> int | None:
     On Linux this is the least of the memory available in the system and the memory left by the
     limits of control groups, such as those of containers.  On other systems it is unknown.
     """
-    system = _fields(Path("/proc/meminfo"))
+    system = _fields("/proc/meminfo")
     if "MemAvailable:" not in system:
         return None
     free = 1024 * (system["MemAvailable:"] + system.get("SwapFree:", 0))
@@ -63,32 +62,34 @@ def available_memory() -> int | None:
 
 def _left_in_groups() -> Iterator[int]:
     """Yield the memory left in each control group of this process; file caches count as free."""
-    for line in _text(Path("/proc/self/cgroup")).splitlines():
+    for line in _text("/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
             root, names = _GROUPS, ("memory.max", "memory.current", "inactive_file")
         elif "memory" in controllers.split(","):
-            root = _GROUPS / "memory"
+            root = f"{_GROUPS}/memory"
             names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
         else:
             continue
-        for folder in (path, *map(str, PurePosixPath(path).parents)):
-            group = root / folder.lstrip("/")
-            limit, used = _text(group / names[0]).strip(), _text(group / names[1]).strip()
+        folders = [folder for folder in path.split("/") if folder]
+        for depth in reversed(range(len(folders) + 1)):
+            group = "/".join([root, *folders[:depth]])
+            limit, used = (_text(f"{group}/{name}").strip() for name in names[:2])
             if limit.isdigit() and used.isdigit() and int(limit) < _UNLIMITED:
-                caches = _fields(group / "memory.stat").get(names[2], 0)
+                caches = _fields(f"{group}/memory.stat").get(names[2], 0)
                 yield max(0, int(limit) - int(used) + caches)
 
 
-def _fields(path: Path) -> dict[str, int]:
+def _fields(path: str) -> dict[str, int]:
     """Return the numbers of a file of lines ``name number ...``."""
     rows = [line.split() for line in _text(path).splitlines()]
     return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
 
 
-def _text(path: Path) -> str:
+def _text(path: str) -> str:
     try:
-        return path.read_text()
+        with open(path) as file:
+            return file.read()
     except (OSError, UnicodeDecodeError):
         return ""
 

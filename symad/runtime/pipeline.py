@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -19,18 +20,15 @@ from symad.ops.body import WithBody
 from symad.ops.control import Map
 from symad.ops.fused import Fused
 from symad.ops.loops import Scan, While
+from symad.ops.product import Matmul
 from symad.passes.batch import batch
 from symad.passes.decompose import decompose
-from symad.passes.failures import allow_failures
-from symad.passes.fission import split_loops
 from symad.passes.fuse import fuse, is_of_numbers
 from symad.passes.grade import Grade
-from symad.passes.loops import hoist_invariants, prune_loops
 from symad.passes.matrix_products import order_products, transpose_products
 from symad.passes.recompute import recompute
 from symad.passes.rewrite import Recorder, Rewriting, RuleSet, closed, rewrite
 from symad.passes.rules import rules_of
-from symad.passes.shared_loops import join_loops, save_costly_values
 from symad.passes.specialise import specialise
 from symad.records import dataclass
 from symad.types import Type
@@ -126,6 +124,18 @@ def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
     return fuse(_in_bodies(graph, lambda body: _fuse(body, job, record)), job.backend.supports)
 
 
+def _of(module: str, *names: str) -> Callable[[Graph, Job, Recorder], Graph]:
+    """Return a step that applies functions of a module of passes, imported when needed."""
+
+    def run(graph: Graph, job: Job, record: Recorder) -> Graph:
+        found = import_module(f"symad.passes.{module}")
+        for name in names:
+            graph = getattr(found, name)(graph)
+        return graph
+
+    return run
+
+
 def _has_maps(graph: Graph, job: Job) -> bool:
     return graph.has(Map)
 
@@ -149,6 +159,9 @@ def _simplify_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
 
     Values are saved in the outermost loops only, and not if memory shall be saved instead.
     """
+    from symad.passes.loops import hoist_invariants, prune_loops
+    from symad.passes.shared_loops import join_loops, save_costly_values
+
     graph = prune_loops(graph)
     if sum(isinstance(node.op, (Scan, While)) for node in graph.nodes) > 1:
         rules = rules_of(job.grade)
@@ -159,7 +172,20 @@ def _simplify_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
     return hoist_invariants(graph)
 
 
+def _may_fail(graph: Graph, job: Job) -> bool:
+    ops = (node.op for node in graph.nodes if node.op is not None)
+    return any(op.may_fail or isinstance(op, WithBody) for op in ops)
+
+
+def _orders_products(graph: Graph, job: Job) -> bool:
+    """Return whether there are matrix products, and sums may be reordered."""
+    return _rounds(graph, job) and any(isinstance(node.op, Matmul) for node in graph.nodes)
+
+
 def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
+    from symad.passes.batch import batch
+    from symad.passes.fission import split_loops
+
     rules = rules_of(job.grade)
     least = _WORTH_STORING if job.backend is not None and job.backend.fuses else 0
     maps = {node.op for node in graph.nodes if isinstance(node.op, Map)}
@@ -178,16 +204,15 @@ _WORTH_STORING = 16
 PIPELINE: tuple[Pass | BackendStage, ...] = (
     Pass("specialise", lambda graph, job, record: specialise(graph, job.types or ()),
          lambda graph, job: job.types is not None),
-    Pass("batch", lambda graph, job, record: batch(graph), _has_maps),
+    Pass("batch", _of("batch", "batch"), _has_maps),
     Pass("loops", _simplify_loops, _has_bodies),
     Pass("fission", _split_loops, _has_bodies),
     Pass("bodies", _optimise_bodies),
-    Pass("allow failures", lambda graph, job, record: allow_failures(graph)),
+    Pass("allow failures", _of("failures", "allow_failures"), _may_fail),
     Pass("rewrite", lambda graph, job, record: rewrite(graph, rules_of(job.grade), record)),
-    Pass("order products", lambda graph, job, record: order_products(graph), _rounds),
-    Pass("transpose products", lambda graph, job, record: transpose_products(graph), _rounds),
-    Pass("recompute", lambda graph, job, record: recompute(graph),
-         lambda graph, job: job.recompute),
+    Pass("order products", _of("matrix_products", "order_products"), _orders_products),
+    Pass("transpose products", _of("matrix_products", "transpose_products"), _orders_products),
+    Pass("recompute", _of("recompute", "recompute"), lambda graph, job: job.recompute),
     Pass("decompose", _decompose, _is_fused),
     Pass("fuse", _fuse, _is_fused),
     BackendStage("schedule", lambda to, graph, settings, _: to.schedule(graph, settings)),

@@ -18,7 +18,7 @@ pytest.importorskip("llvmlite")
 if sys.platform == "win32":
     pytest.skip("there is no cache of machine code here", allow_module_level=True)
 
-from symad.backends.native import disk, facts, jit, stored_code
+from symad.backends.native import disk, jit
 
 PROGRAM = """
 import symad as sm
@@ -269,11 +269,11 @@ def test_what_code_depends_on_is_part_of_its_key(
         return f"define i64 @f() {{\nret i64 {len(made)}\n}}", ["a note", "another"]
 
     def answer(structure: Any) -> int:
-        module = stored_code.stored_module(structure, make, "test")
+        module = jit.stored_module(structure, make, "test")
         assert module.notes == ("a note", "another")
         return ctypes.CFUNCTYPE(ctypes.c_int64)(module.address("f"))()
 
-    if not facts._identity():
+    if not disk._identity():
         pytest.skip("machines are not told apart here")
     assert [answer(s) for s in ("one", "two", "one", (1, 2), "two", object, object)] == [
         1, 2, 1, 3, 2, 4, 4
@@ -282,11 +282,11 @@ def test_what_code_depends_on_is_part_of_its_key(
     assert answer(object()) == 7 and answer([make]) == 8  # their text is not the same elsewhere
     for name in ("_sources", "_machine", "found_version"):
         with monkeypatch.context() as patch:
-            facts._identity.cache_clear()
-            patch.setattr(facts, name, lambda: ["another"])
+            disk._identity.cache_clear()
+            patch.setattr(disk, name, lambda: ["another"])
             count = len(made)
             assert answer("one") == count + 1 and answer("one") == count + 1
-    facts._identity.cache_clear()
+    disk._identity.cache_clear()
     assert answer("one") == 1
     for path in folder.iterdir():
         if b"define" not in path.read_bytes() and path.stat().st_size > 300:

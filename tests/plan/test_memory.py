@@ -6,7 +6,6 @@ import gc
 import math
 import re
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -405,9 +404,9 @@ def test_limits_of_containers_count(case, tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
     read = memory_check._text
-    proc = {Path("/proc/meminfo"): SYSTEM, Path("/proc/self/cgroup"): groups}
+    proc = {"/proc/meminfo": SYSTEM, "/proc/self/cgroup": groups}
     monkeypatch.setattr(memory_check, "_text", lambda path: proc.get(path) or read(path))
-    monkeypatch.setattr(memory_check, "_GROUPS", tmp_path)
+    monkeypatch.setattr(memory_check, "_GROUPS", str(tmp_path))
     assert memory_check.available_memory() == expected
 
 

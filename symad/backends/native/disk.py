@@ -1,4 +1,6 @@
-"""The disk cache of machine code, which other processes reuse.
+"""The disk cache of machine code, and of what it took LLVM to find out, for other processes.
+
+Its keys say what code depends on: what it computes, the sources that write it, and the machine.
 
 The environment variable ``SYMAD_CACHE_DIR`` names the folder; an empty value turns the cache off.
 By default the folder is ``symad`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``.
@@ -13,18 +15,37 @@ ignored.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import re
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from types import CodeType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from symad.backends.native.requirement import found_version
+
+try:
+    from _blake2 import blake2b  # the module hashlib would load OpenSSL, which takes milliseconds
+except ImportError:
+    from hashlib import blake2b
 
 _MOST_BYTES = 1 << 28
 """When a process first adds to a folder with more files, the older half is removed."""
 _LARGEST = 1 << 26
 """Larger files, in bytes, are not read."""
+_SOURCES = ("ops", "graph", "backends", "plan")
+"""The packages that decide which code is written."""
+_DESCRIBED = {"vendor_id", "cpu family", "model", "model name", "stepping", "flags"}
+"""What is known of a processor, as Linux calls it."""
+_FORMULAS = ("element", "scalar", "operand_dtypes")
+"""The attributes of an op that say what it computes for one element."""
+
 _SUFFIX = ".code"
 _OURS = re.compile(r"[0-9a-f]{64}\.code\b")
 """The names of files that this cache writes."""
@@ -57,7 +78,119 @@ def store(key: str, code: bytes) -> None:
 
 
 def _digest(key: str, code: bytes) -> bytes:
-    return hashlib.sha256(key.encode() + b"\0" + code).digest()
+    digest: bytes = hash_of(key.encode(), code).digest()
+    return digest
+
+
+def hash_of(*parts: bytes) -> Any:
+    """Return a hash of 32 bytes."""
+    return blake2b(b"\0".join(parts), digest_size=_DIGEST)
+
+
+# What is stored
+
+
+def lasting_key(*parts: Any) -> str | None:
+    """Return a key for what follows from ``parts``, written by these sources for this machine.
+
+    As for Python's own caches, sources are the same if their names, sizes and times of modification
+    are.
+
+    Returns
+    -------
+    str or None
+        ``None`` if the ``repr`` of a part, or of the machine, does not say what it is in another
+        process.
+    """
+    text, identity = repr(parts), _identity()
+    if not identity or " at 0x" in text or "array(" in text:  # which leaves digits out
+        return None
+    key: str = hash_of(identity.encode(), text.encode()).hexdigest()
+    return key
+
+
+def remembered(question: Any, ask: Callable[[], str]) -> str:
+    """Return the answer to a question, from disk if an earlier process has asked it."""
+    key = None if question is None else lasting_key("answer", question)
+    found = load(key) if key else None
+    if found is not None:
+        return found.decode()
+    answer = ask()
+    if key:
+        store(key, answer.encode())
+    return answer
+
+
+def formulas_of(ops: Iterable[Any]) -> Any:
+    """Return what ops compute for one element, in a form whose ``repr`` says it.
+
+    A formula may have been replaced in this process.
+
+    Returns
+    -------
+    list or None
+        ``None`` if an op is not one of symad's own, whose sources are known.
+    """
+    kinds = list(dict.fromkeys(map(type, ops)))
+    if not all(kind.__module__.startswith("symad.ops.") for kind in kinds):
+        return None
+    return [
+        (kind, [_code_of(getattr(kind, name, None)) for name in _FORMULAS])
+        for kind in kinds
+    ]
+
+
+def _code_of(function: Any) -> Any:
+    """Return the code of a Python function in a form that has the same ``repr`` in each process."""
+    if not isinstance(function, FunctionType):
+        return repr(function) if isinstance(function, str) else None
+    return _parts_of(function.__code__)
+
+
+def _parts_of(code: CodeType) -> Any:
+    constants = [_parts_of(c) if isinstance(c, CodeType) else c for c in code.co_consts]
+    return code.co_code, code.co_names, constants
+
+
+@cache
+def _identity() -> str:
+    """Return what tells apart the machines and sources that make different code.
+
+    It is empty where that is not known.
+    """
+    try:
+        parts = sys.version, np.__version__, found_version(), _machine(), sorted(_sources())
+    except OSError:
+        return ""
+    return repr(parts)
+
+
+def _machine() -> Any:
+    """Return a description of the processor and of the C library.
+
+    Raises
+    ------
+    OSError
+        If the system is not Linux.
+    """
+    with open("/proc/cpuinfo") as file:
+        lines = iter(file.readline, "\n")
+        pairs = (line.partition(":") for line in lines)
+        found = [(name.strip(), value) for name, _, value in pairs if name.strip() in _DESCRIBED]
+    return os.uname().machine, os.confstr("CS_GNU_LIBC_VERSION"), found
+
+
+def _sources() -> Iterator[tuple[str, int, int]]:
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    waiting = [os.path.join(root, package) for package in _SOURCES]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir() and entry.name != "__pycache__":
+                    waiting.append(entry.path)
+                elif entry.name.endswith(".py"):
+                    state = entry.stat()
+                    yield entry.path, state.st_mtime_ns, state.st_size
 
 
 class PrivateFolder:

@@ -20,9 +20,8 @@ from symad.backends.native.dispatch_code import (
     DispatchWriter,
     EntryWord,
 )
-from symad.backends.native.jit import CompiledModule
+from symad.backends.native.jit import CompiledModule, stored_module
 from symad.backends.native.runtime import runtime
-from symad.backends.native.stored_code import stored_module
 from symad.backends.native.words import Table
 from symad.graph.nested import is_nested, leaves
 from symad.types import TensorType

@@ -1,6 +1,8 @@
 """Compiles LLVM text to machine code in this process: parse, optimise for the host, link.
 
-The same text gives the same code, which is compiled once for all processes (see ``disk.py``).
+Machine code is compiled once for all processes (see ``disk.py``).  It is stored under a key made of
+the structure of what it computes: then neither text is written, which takes milliseconds, nor
+llvmlite imported, which takes 30.  Other code is stored under a key made of its text.
 
 llvmlite is imported on first use.
 """
@@ -8,7 +10,6 @@ llvmlite is imported on first use.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import itertools
 import os
 import re
@@ -25,7 +26,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from symad.backends.native import disk, loader
-from symad.backends.native.facts import remembered
 from symad.backends.native.signals import DeferredSignals
 from symad.errors import InternalError, MissingExtraError
 from symad.records import dataclass, replace
@@ -173,7 +173,7 @@ def converts_half() -> bool:
 
 @cache
 def _processor() -> tuple[VectorUnit, bool]:
-    bits, letter, has_half = remembered("processor", _describe_processor).split(",")
+    bits, letter, has_half = disk.remembered("processor", _describe_processor).split(",")
     return VectorUnit(int(bits), letter), bool(has_half)
 
 
@@ -384,10 +384,34 @@ def compile_module(
     return made
 
 
-def known_module(key: str, name: str) -> CompiledModule | None:
-    """Return the machine code that is stored under a key, in this process or on disk."""
-    with _alone():
-        return _known(key, name)
+Written = tuple[Any, Iterable[str]]
+"""A module of LLVM, and notes of one line each about what its code expects."""
+
+
+def stored_module(
+    structure: Any, make: Callable[[], Written], name: str, effort: Effort = Effort.LOW
+) -> CompiledModule:
+    """Return the machine code for a structure.
+
+    Parameters
+    ----------
+    structure
+        Everything that the code depends on, besides sources and machine, in a form whose ``repr``
+        says it; ``None`` if there is no such form.
+    make : callable
+        Writes the module.
+    name : str
+        For error messages.
+    effort : Effort
+    """
+    key = None if structure is None else disk.lasting_key("code", effort.name, structure)
+    if key is not None:
+        with _alone():
+            known = _known(key, name)
+        if known is not None:
+            return known
+    module, notes = make()
+    return compile_module(module, name, effort, key, notes)
 
 
 def _known(key: str, name: str) -> CompiledModule | None:
@@ -427,8 +451,9 @@ def _unload() -> None:
 
 def key_of(text: str, effort: Effort = Effort.LOW) -> str:
     """Return a key for the machine code of a text, with everything that the code depends on."""
-    parts = [text, _host().target, effort.name, repr(_OPTIONS)]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    parts = text, _host().target, effort.name, repr(_OPTIONS)
+    key: str = disk.hash_of(*map(str.encode, parts)).hexdigest()
+    return key
 
 
 def _is_portable(text: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.facts import formulas_of, remembered
+from symad.backends.native.disk import formulas_of, remembered
 from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernel_call import contiguous_strides
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element, llvm_type

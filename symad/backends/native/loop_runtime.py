@@ -13,8 +13,8 @@ from functools import cache
 from typing import Any
 
 from symad.backends.native.cpython import ObjectWriter
+from symad.backends.native.jit import stored_module
 from symad.backends.native.runtime import CallWord
-from symad.backends.native.stored_code import stored_module
 
 
 class LoopWord(IntEnum):

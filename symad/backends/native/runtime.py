@@ -29,7 +29,7 @@ from typing import Any
 
 from symad.backends.native import jit
 from symad.backends.native.cpython import can_read_arrays, declare_array_functions, new_builtin
-from symad.backends.native.stored_code import stored_module
+from symad.backends.native.jit import stored_module
 from symad.backends.native.words import Table, WordWriter
 
 

@@ -20,7 +20,6 @@ from symad.backends.native.jit import converts_half, has_symbol, vector_unit
 from symad.backends.native.vector_math import exp_float32, sine_or_cosine, tanh
 from symad.graph.scalar import Value
 from symad.ops.base import PerElement
-from symad.records import dataclass
 
 _FLOAT32, _FLOAT64 = np.dtype("float32"), np.dtype("float64")
 
@@ -34,12 +33,13 @@ _LETTERS = {512: "e", 256: "d", 128: "b"}
 """The letter of the instruction set in the vector function ABI, by the bits of a vector."""
 
 
-@dataclass(frozen=True, slots=True)
 class Scalar:
     """An LLVM value and its dtype: LLVM's integers do not record signedness."""
 
-    value: Any
-    dtype: np.dtype[Any]
+    __slots__ = ("dtype", "value")
+
+    def __init__(self, value: Any, dtype: np.dtype[Any]) -> None:
+        self.value, self.dtype = value, dtype
 
 
 def llvm_type(dtype: np.dtype[Any]) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,20 +24,18 @@ from symad.backends.native.cpython import (
     can_read_numbers,
     new_builtin,
 )
-from symad.backends.native.facts import formulas_of
-from symad.backends.native.jit import CompiledModule, Effort, Latest
+from symad.backends.native.disk import formulas_of
+from symad.backends.native.jit import CompiledModule, Effort, Latest, stored_module
 from symad.backends.native.scalar_builder import Scalar, element
-from symad.backends.native.scalar_chunks import chunked_program
-from symad.backends.native.scalar_entry import program_function
-from symad.backends.native.scalar_instructions import can_run_programs
-from symad.backends.native.scalar_program import ScalarProgram, is_regular, scalar_program
-from symad.backends.native.stored_code import stored_module
 from symad.graph.nested import is_nested
 from symad.graph.node import Node
 from symad.ops.base import PerElement
 from symad.plan.plan import Plan
 from symad.records import dataclass
 from symad.types import TensorType
+
+if TYPE_CHECKING:
+    from symad.backends.native.scalar_program import ScalarProgram
 
 MOST_INSTRUCTIONS = 300
 """Plans with more instructions become programs: LLVM's time for one function is 1 ms for each, and
@@ -120,6 +118,8 @@ class ScalarFunctions:
             return new_builtin(name, address, *code.objects(fallback), code.module)
         if self._program is None:
             return None
+        from symad.backends.native.scalar_entry import program_function
+
         return program_function(self._plan, self._program, outputs, fallback, name)
 
     @property
@@ -142,6 +142,10 @@ class ScalarFunctions:
     @cached_property
     def _program(self) -> ScalarProgram | None:
         """The program of the plan, if it can have one."""
+        from symad.backends.native.scalar_chunks import chunked_program
+        from symad.backends.native.scalar_instructions import can_run_programs
+        from symad.backends.native.scalar_program import is_regular, scalar_program
+
         if not self._is_scalar or not can_run_programs():
             return None
         count = len(self._plan.instructions)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native import jit
+from symad.backends.native.jit import Written, stored_module
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, llvm_type
-from symad.backends.native.stored_code import Written, stored_module
 from symad.records import dataclass
 
 MOST_AXES = 64
