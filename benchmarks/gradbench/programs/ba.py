@@ -1,16 +1,16 @@
 """Bundle adjustment: the errors of observed points, and their sparse Jacobian.
 
-All unknowns are one vector (cameras, points, weights, in this order), so that the compressed rows
-of the Jacobian are what the suite asks for.
+An observation sees 15 of the unknowns.  By these, rows of different observations have no columns in
+common: three products give the whole Jacobian, whose columns then get the numbers of the unknowns.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 import symad as sm
 from benchmarks.gradbench.evaluation import Evaluation, Input
@@ -51,38 +51,57 @@ def projected(camera: Vector, point: Vector) -> Vector:
     return [a * scale + b for a, b in zip(flat, origin, strict=True)]
 
 
-@functools.cache
-def built(n: int, m: int, p: int) -> tuple[sm.Node, sm.Node, sm.Node, sm.Node]:
-    """Return the unknowns, the observed features, and both kinds of errors."""
-    unknowns = sm.Variable("unknowns", shape=(CAMERA * n + 3 * m + p,))
-    features = sm.Variable("features", shape=(p, 2))
-    cameras, points, weights = sm.split(unknowns, [CAMERA * n, CAMERA * n + 3 * m])
+def seen_by(n: int, m: int, p: int) -> np.ndarray:
+    """Return which unknowns (cameras, then points, then weights) each observation sees."""
     observation = np.arange(p)
-    camera = sm.reshape(cameras, (n, CAMERA)).T[:, observation % n]
-    point = sm.reshape(points, (m, 3)).T[:, observation % m]
-    seen = sm.stack(projected(list(camera), list(point)), axis=1)
-    return unknowns, features, weights[:, None] * (seen - features), 1 - weights**2
+    camera = CAMERA * (observation % n) + np.arange(CAMERA)[:, None]
+    point = CAMERA * n + 3 * (observation % m) + np.arange(3)[:, None]
+    return np.concatenate([camera, point, CAMERA * n + 3 * m + observation[None]])
 
 
-def arrays(given: Input) -> tuple[np.ndarray, np.ndarray]:
+def errors(seen: sm.Node, features: sm.Node) -> tuple[sm.Node, sm.Node]:
+    """Return the reprojection errors, and those of the weights."""
+    *unknowns, weight = list(seen)
+    images = projected(unknowns[:CAMERA], unknowns[CAMERA:])
+    differences = [weight * (a - b) for a, b in zip(images, features.T, strict=True)]
+    return sm.stack(differences, axis=1), 1 - weight**2
+
+
+def built(given: Input) -> tuple[list[sm.Node], np.ndarray, list[np.ndarray]]:
+    """Return the variables, which unknowns each observation sees, and the arrays of an input."""
     n, m, p = given["n"], given["m"], given["p"]
     repeated = [np.tile(given["cam"], n), np.tile(given["x"], m), np.full(p, given["w"])]
-    return np.concatenate(repeated), np.tile(given["feat"], (p, 1))
+    arrays = [np.concatenate(repeated), np.tile(given["feat"], (p, 1))]
+    variables = [
+        sm.Variable(name, shape=array.shape)
+        for name, array in zip(("unknowns", "features"), arrays, strict=True)
+    ]
+    return variables, seen_by(n, m, p), arrays
 
 
 def objective(given: Input) -> Evaluation:
-    unknowns, features, *errors = built(given["n"], given["m"], given["p"])
-    return Evaluation(sm.compile([unknowns, features], errors), arrays(given), first_errors)
+    (unknowns, features), where, arrays = built(given)
+    y = errors(unknowns[where], features)
+    return Evaluation(sm.compile([unknowns, features], y), arrays, first_errors)
 
 
 def jacobian(given: Input) -> Evaluation:
-    unknowns, features, reprojection, weight = built(given["n"], given["m"], given["p"])
-    errors = sm.concatenate([sm.ravel(reprojection), weight])
-    matrix = sm.jacobian(errors, unknowns, sparse=True)
-    return Evaluation(sm.compile([unknowns, features], matrix), arrays(given), first_elements)
+    (unknowns, features), where, arrays = built(given)
+    seen = unknowns[where]
+    reprojection, weight = errors(seen, features)
+    y = sm.concatenate([sm.ravel(reprojection), weight])
+    by_seen = sm.compile([unknowns, features], sm.jacobian(y, seen, sparse=True))
+
+    def by_unknowns(*arrays: np.ndarray) -> sparse.csr_array:
+        matrix = by_seen(*arrays)
+        columns = where.ravel()[matrix.indices]
+        shape = matrix.shape[0], len(arrays[0])
+        return sparse.csr_array((matrix.data, columns, matrix.indptr), shape=shape)
+
+    return Evaluation(by_unknowns, arrays, first_elements)
 
 
-def first_errors(errors: list[np.ndarray]) -> dict[str, Any]:
+def first_errors(errors: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
     """Return the errors of the first observation, as all observations are the same."""
     reprojection, weight = errors
     return {
@@ -91,7 +110,7 @@ def first_errors(errors: list[np.ndarray]) -> dict[str, Any]:
     }
 
 
-def first_elements(matrix: Any) -> dict[str, list]:
+def first_elements(matrix: sparse.csr_array) -> dict[str, list]:
     """Return the first elements, of the first observation, and the last one, as the suite does.
 
     The suite stores the derivatives of both coordinates by the same unknowns.  symad leaves out the
