@@ -31,6 +31,7 @@ from symad.passes.matrix_products import order_products, transpose_products
 from symad.passes.recompute import recompute
 from symad.passes.rewrite import Recorder, Rewriting, RuleSet, closed, rewrite
 from symad.passes.rules import rules_of
+from symad.passes.shared_factors import share_factors
 from symad.passes.shared_loops import join_loops, save_costly_values
 from symad.passes.specialise import specialise
 from symad.types import Type
@@ -116,7 +117,8 @@ def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
 
 
 def _decompose(graph: Graph, job: Job, record: Recorder) -> Graph:
-    return decompose(_in_bodies(graph, lambda body: _decompose(body, job, record)), record)
+    inner = _in_bodies(graph, lambda body: _decompose(body, job, record))
+    return decompose(share_factors(inner), record)
 
 
 def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
