@@ -14,7 +14,7 @@ from symad.ops.arithmetic import multiply
 from symad.ops.exponential import exp
 from symad.ops.inverse import Det, Inv, Slogdet
 from symad.ops.linear_system import Solve
-from symad.ops.permute import MatrixTranspose, PermuteDims, matrix_transpose
+from symad.ops.permute import MatrixTranspose, PermuteDims, permute_dims
 from symad.ops.shared_factors import (
     InverseFactored,
     SlogdetFactored,
@@ -89,7 +89,9 @@ def _by_factors(
         return apply(SolveFactored(is_transposed), *factors, inputs[1])
     if isinstance(node.op, Inv):
         inverse: Node = apply(InverseFactored(), *factors)
-        return matrix_transpose(inverse) if is_transposed else inverse
+        rank = inverse.ndim or 0
+        axes = (*range(rank - 2), rank - 1, rank - 2)
+        return permute_dims(inverse, axes) if is_transposed else inverse
     pair: Node = apply(SlogdetFactored(), *factors)
     if isinstance(node.op, Slogdet):
         return pair
