@@ -24,6 +24,8 @@ from symad.ops.shared_factors import (
 from symad.ops.structure import structure_item
 from symad.passes.rule import static_shape
 
+FACTORISES = Solve, Inv, Slogdet, Det
+"""The ops that factorise a matrix."""
 _SMALL = 12
 """Smaller matrices have kernels that factorise them in registers."""
 
@@ -42,7 +44,7 @@ def share_factors(graph: Graph) -> Graph:
     """
     uses: dict[Node, list[Node]] = defaultdict(list)
     for node in graph.nodes:
-        if isinstance(node.op, (Solve, Inv, Slogdet, Det)) and _is_large(node.inputs[0]):
+        if isinstance(node.op, FACTORISES) and _is_large(node.inputs[0]):
             uses[_base(node.inputs[0])[0]].append(node)
     shared = {node: base for base, nodes in uses.items() if len(nodes) > 1 for node in nodes}
     if not shared:

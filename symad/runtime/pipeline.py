@@ -31,7 +31,7 @@ from symad.passes.matrix_products import order_products, transpose_products
 from symad.passes.recompute import recompute
 from symad.passes.rewrite import Recorder, Rewriting, RuleSet, closed, rewrite
 from symad.passes.rules import rules_of
-from symad.passes.shared_factors import share_factors
+from symad.passes.shared_factors import FACTORISES, share_factors
 from symad.passes.shared_loops import join_loops, save_costly_values
 from symad.passes.specialise import specialise
 from symad.types import Type
@@ -117,8 +117,10 @@ def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
 
 
 def _decompose(graph: Graph, job: Job, record: Recorder) -> Graph:
-    inner = _in_bodies(graph, lambda body: _decompose(body, job, record))
-    return decompose(share_factors(inner), record)
+    graph = _in_bodies(graph, lambda body: _decompose(body, job, record))
+    if any(isinstance(node.op, FACTORISES) for node in graph.nodes):
+        graph = share_factors(graph)
+    return decompose(graph, record)
 
 
 def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
