@@ -25,10 +25,10 @@ from symad.passes.batch import batch
 from symad.passes.decompose import decompose
 from symad.passes.fuse import fuse, is_of_numbers
 from symad.passes.grade import Grade
-from symad.passes.matrix_products import order_products, transpose_products
-from symad.passes.recompute import recompute
 from symad.passes.rewrite import Recorder, Rewriting, RuleSet, closed, rewrite
 from symad.passes.rules import rules_of
+from symad.passes.shared_factors import FACTORISES, share_factors
+from symad.passes.shared_loops import join_loops, save_costly_values
 from symad.passes.specialise import specialise
 from symad.records import dataclass
 from symad.types import Type
@@ -116,7 +116,10 @@ def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
 
 
 def _decompose(graph: Graph, job: Job, record: Recorder) -> Graph:
-    return decompose(_in_bodies(graph, lambda body: _decompose(body, job, record)), record)
+    graph = _in_bodies(graph, lambda body: _decompose(body, job, record))
+    if any(isinstance(node.op, FACTORISES) for node in graph.nodes):
+        graph = share_factors(graph)
+    return decompose(graph, record)
 
 
 def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
@@ -160,7 +163,6 @@ def _simplify_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
     Values are saved in the outermost loops only, and not if memory shall be saved instead.
     """
     from symad.passes.loops import hoist_invariants, prune_loops
-    from symad.passes.shared_loops import join_loops, save_costly_values
 
     graph = prune_loops(graph)
     if sum(isinstance(node.op, (Scan, While)) for node in graph.nodes) > 1:
@@ -183,7 +185,6 @@ def _orders_products(graph: Graph, job: Job) -> bool:
 
 
 def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
-    from symad.passes.batch import batch
     from symad.passes.fission import split_loops
 
     rules = rules_of(job.grade)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
 import symad as sm
+from symad.errors import EvaluationError
 from symad.graph.nested import leaves
 from symad.graph.node import Node
 from symad.ops.structure import items_of
@@ -80,3 +85,59 @@ def test_in_a_loop(case: Case) -> None:
     for a, b in zip(found, wanted, strict=True):
         assert np.shape(a) == np.shape(b) and np.result_type(a) == np.result_type(b)
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+
+
+# Ops that NumPy computes within a loop
+
+
+def special_loop(steps: int) -> Any:
+    """Return a compiled loop whose body has an op without machine code, and an array to feed."""
+    x = sm.Variable("x", shape=(3,))
+    last, _ = sm.scan(lambda c, _: (sm.erfinv(sm.tanh(c) * 0.9), None), x, length=steps)
+    return sm.compile([x], [last, sm.gradients(sm.sum(last), x)], backend="native")
+
+
+def test_the_plan_names_them() -> None:
+    compiled = special_loop(5)
+    compiled(np.ones(3))
+    assert "erfinv by NumPy" in str(compiled.plan)
+
+
+def test_an_error_names_the_op_and_the_step() -> None:
+    x = sm.Variable("x", shape=(4, 2, 2))
+
+    def step(c: Any, e: Any) -> Any:
+        return c + sm.sum(sm.linalg.pinv(e * sm.cosh(c))), None
+
+    last, _ = sm.scan(step, 0.0, x)
+    compiled = sm.compile([x], last, backend="native")
+    values = np.stack([np.eye(2)] * 4)
+    before = compiled(values)
+    assert "pinv by NumPy" in str(compiled.plan)
+    with pytest.raises(EvaluationError, match=r"(?s)step 2.*pinv"):
+        compiled(values * np.array([1.0, 1.0, np.nan, 1.0])[:, None, None])
+    assert compiled(values) == before
+
+
+def test_an_interrupt_passes_through() -> None:
+    compiled = special_loop(300_000)
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            compiled(np.ones(3))
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_threads_call_them_at_once() -> None:
+    compiled = special_loop(200)
+    values = [np.full(3, k / 10) for k in range(8)]
+    expected = [compiled(value) for value in values]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(compiled, values * 5))
+    for k, results in enumerate(found):
+        for a, b in zip(results, expected[k % 8], strict=True):
+            np.testing.assert_array_equal(a, b)

@@ -89,8 +89,10 @@ class LoopRuntime:
 
     def __init__(self) -> None:
         self.module = stored_module("loops", lambda: (_LoopWriter().finish(), ()), "loops")
-        names = "counted", "conditional", "branch", "guarded"
-        self.counted, self.conditional, self.branch, self.guarded = map(self.module.address, names)
+        names = "counted", "conditional", "branch", "guarded", "called"
+        self.counted, self.conditional, self.branch, self.guarded, self.called = map(
+            self.module.address, names
+        )
 
 
 @cache
@@ -118,6 +120,7 @@ class _LoopWriter(ObjectWriter):
         self._write_loop("conditional", self._goes_on_while_true)
         self._write_branch()
         self._write_guarded()
+        self._write_called()
         return self.module
 
     def _begin(self, name: str, *arguments: Any, is_exported: bool = False) -> Any:
@@ -303,3 +306,27 @@ class _LoopWriter(ObjectWriter):
         self.return_if(builder.icmp_signed("<=", status, zero), status)
         self._run(branches, BRANCH_SIZE)
         builder.ret(zero)
+
+    # Python
+
+    def _write_called(self) -> None:
+        """Call the object at the first word with the address of the words; true is a failure."""
+        (words,) = self._begin("called", self.pointer, is_exported=True)
+        builder = self.builder
+        state = self.python("PyGILState_Ensure", self.int)
+        address = self.python("PyLong_FromVoidPtr", self.pointer, words)
+        result = self.python("PyObject_CallOneArg", self.pointer, self._get(words, 0, self.pointer),
+                             address)  # fmt: skip
+        is_raised = self.is_null(result)
+        none, made = self.blocks("none", "made")
+        builder.cbranch(is_raised, none, made)
+        builder.position_at_end(none)
+        self.release(address)
+        self.python("PyGILState_Release", None, state)
+        builder.ret(self.word(-1))
+        builder.position_at_end(made)
+        failed = self.python("PyObject_IsTrue", self.int, result)
+        self.release(address)
+        self.release(result)
+        self.python("PyGILState_Release", None, state)
+        builder.ret(builder.sext(failed, self.word))

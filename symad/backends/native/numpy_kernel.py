@@ -6,7 +6,6 @@ Python.
 
 from __future__ import annotations
 
-import _thread
 import ctypes
 import math
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.kernel_call import BufferView, KernelCall, Views
+from symad.backends.native.loop_runtime import loop_runtime
 from symad.backends.native.lower.copies import Calls, Scratch, contiguous
 from symad.backends.native.segment_code import Call, LoopCall
 from symad.graph.node import Node
@@ -24,17 +24,14 @@ from symad.types import StructureType, TensorType, Type
 _WORK = 5e3
 """The estimated nanoseconds of a call."""
 
-_Function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
-
 
 class NumPyKernel:
-    """A kernel that calls that of an op; words: the addresses of operands and results.
+    """The kernel of an op, called with the address of words: its own, operands and results.
 
     Attributes
     ----------
     name : str
         That of the op.
-    address : int
     """
 
     def __init__(self, node: Node, operands: Views, results: Views) -> None:
@@ -42,27 +39,22 @@ class NumPyKernel:
         self.name = node.op.name
         self._kernel = node.op.kernel()
         self._operands, self._results = list(map(_reader, operands)), list(map(_reader, results))
-        self._words = ctypes.c_int64 * (len(operands) + len(results))
-        self._function = _Function(self._run)  # it takes Python's lock if this thread lacks it
-        self.address = ctypes.cast(self._function, ctypes.c_void_p).value or 0
+        self._words = ctypes.c_int64 * (1 + len(operands) + len(results))
 
-    def _run(self, words: int) -> int:
-        """Compute the op; return 1 if it fails, so that the segment is computed again by NumPy."""
+    def __call__(self, words: int) -> bool:
+        """Compute the op; return whether it failed, so that the segment is computed by NumPy."""
+        _, *places = self._words.from_address(words)
+        count = len(self._operands)
+        given = [read(at)[()] for read, at in zip(self._operands, places, strict=False)]
         try:
-            places = self._words.from_address(words)
-            count = len(self._operands)
-            given = [read(at)[()] for read, at in zip(self._operands, places, strict=False)]
             with np.errstate(all="ignore"):
                 made = self._kernel(*given)
-            values = made if len(self._results) > 1 else (made,)
-            for write, at, value in zip(self._results, places[count:], values, strict=True):
-                write(at)[...] = value
-        except KeyboardInterrupt:
-            _thread.interrupt_main()  # it cannot pass through machine code
-            return 1
-        except BaseException:
-            return 1
-        return 0
+        except Exception:
+            return True
+        values = made if len(self._results) > 1 else (made,)
+        for write, at, value in zip(self._results, places[count:], values, strict=True):
+            write(at)[...] = value
+        return False
 
 
 def _reader(view: BufferView) -> Callable[[int], Any]:
@@ -88,7 +80,8 @@ def lower(node: Node, inputs: Views, outputs: Views, scratch: Scratch) -> Calls:
     pairs = [contiguous(node, view, scratch) for view in inputs]
     operands, before = [view for view, _ in pairs], [call for _, calls in pairs for call in calls]
     kernel = NumPyKernel(node, operands, outputs)
-    return [*before, KernelCall(kernel.address, (*operands, *outputs), kernel, node, _WORK)]
+    words: tuple[int | BufferView, ...] = (id(kernel), *operands, *outputs)
+    return [*before, KernelCall(loop_runtime().called, words, kernel, node, _WORK)]
 
 
 def called_ops(calls: Iterable[Call]) -> list[str]:

@@ -50,6 +50,7 @@ from symad.graph.op import Op
 from symad.ops.factorisation import QR, SVD, Cholesky, Eigh, Eigvalsh, Svdvals
 from symad.ops.inverse import Det, Inv, Slogdet
 from symad.ops.linear_system import Solve, SolveTriangular
+from symad.ops.shared_factors import InverseFactored, LUFactors, SlogdetFactored, SolveFactored
 from symad.passes.fuse import shape_of
 from symad.records import replace
 from symad.types import TensorType
@@ -252,14 +253,17 @@ def _inv(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Cal
         source, before = converted(node, inputs[0], scratch, output.dtype)
         return [*before, small_call(node, inverse, (source, output), 2 * _SMALL * size**2)]
     pivots = scratch((*batch, size), _INTEGER)
-    room = scratch((size * _BLOCK,), output.dtype)
-    arguments: list[Argument] = [size, output, size, pivots, room, size * _BLOCK, None]
-    outer = _stack(batch, output, pivots, room.broadcast_to((*batch, size * _BLOCK)))
-    work = 2 * _PER_TERM * size**3
-    return [
-        *_factorised(node, inputs[0], output, pivots, fails=True),
-        _call(node, "getri", arguments, outer, work, fails=True),
-    ]
+    factorised = _factorised(node, inputs[0], output, pivots, fails=True)
+    return [*factorised, _inverted(node, output, pivots, scratch)]
+
+
+def _inverted(node: Node, factors: BufferView, pivots: BufferView, scratch: Scratch) -> KernelCall:
+    """Return the call that puts the inverse in place of the factors."""
+    batch, size = factors.shape[:-2], factors.shape[-1]
+    room = scratch((size * _BLOCK,), factors.dtype).broadcast_to((*batch, size * _BLOCK))
+    arguments: list[Argument] = [size, factors, size, pivots, room, size * _BLOCK, None]
+    outer = _stack(batch, factors, pivots, room)
+    return _call(node, "getri", arguments, outer, 2 * _PER_TERM * size**3, fails=True)
 
 
 def _slogdet(
@@ -295,11 +299,21 @@ def _logarithm(
     if size == 0:
         return fill(node, 1, sign) + fill(node, 0, logarithm)
     factor, pivots = scratch(matrix.shape, dtype), scratch((*batch, size), _INTEGER)
+    read = _read(node, factor, pivots, sign, logarithm)
+    return [*_factorised(node, matrix, factor, pivots), *read]
+
+
+def _read(
+    node: Node, factor: BufferView, pivots: BufferView, sign: BufferView, logarithm: BufferView
+) -> Calls:
+    """Return the calls that read sign and logarithm of the determinant from factors."""
+    batch, size, dtype = sign.shape, factor.shape[-1], sign.dtype
+    if 0 in batch:
+        return []
     outer = _stack(batch, factor, pivots, sign, logarithm)
     words = [factor, pivots, sign, logarithm, size, *outer_words(outer)]
     code = determinant_kernel(dtype, _library().integer_bits)
-    read = call_of(code, words, node, 10.0 * math.prod(batch) * size)
-    return [*_factorised(node, matrix, factor, pivots), read]
+    return [call_of(code, words, node, 10.0 * math.prod(batch) * size)]
 
 
 def _det(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
@@ -388,6 +402,61 @@ def _qr(
     ]
 
 
+# Factors that several ops share
+
+
+def _lu_factors(
+    node: Node, inputs: Views, outputs: tuple[BufferView, BufferView], scratch: Scratch
+) -> Calls:
+    return [] if 0 in outputs[0].shape else _factorised(node, inputs[0], *outputs)
+
+
+def _solve_factored(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
+    """Lower a solve by the factors of the transpose of the matrix."""
+    op, (factors, pivots, right) = node.op, inputs
+    assert isinstance(op, SolveFactored)
+    check = _check_diagonal(node, factors)
+    if 0 in output.shape:
+        return check
+    factors, before = contiguous(node, factors, scratch)
+    batch, (size, columns), right, solution = _as_columns(right, output)
+    across = None if columns == 1 else scratch((*batch, columns, size), output.dtype)
+    sides = solution if across is None else _transposed(across)
+    factors = factors.broadcast_to((*batch, size, size))
+    pivots = pivots.broadcast_to((*batch, size))
+    arguments: list[Argument] = ["N" if op.transposed else "T", size, columns, factors, size]
+    arguments += [pivots, sides, size, None]
+    work = 2 * _PER_TERM * size * size * columns
+    return [
+        *check,
+        *before,
+        *copy(node, right, sides),
+        _call(node, "getrs", arguments, _stack(batch, factors, pivots, sides), work, fails=True),
+        *([] if sides is solution else copy(node, sides, solution)),
+    ]
+
+
+def _inverse_factored(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
+    if 0 in output.shape:
+        return []
+    pivots, before = contiguous(node, inputs[1], scratch)
+    return [*copy(node, inputs[0], output), *before, _inverted(node, output, pivots, scratch)]
+
+
+def _slogdet_factored(
+    node: Node, inputs: Views, outputs: tuple[BufferView, BufferView], scratch: Scratch
+) -> Calls:
+    pairs = [contiguous(node, view, scratch) for view in inputs]
+    (factors, _), (pivots, _) = pairs
+    return [c for _, calls in pairs for c in calls] + _read(node, factors, pivots, *outputs)
+
+
+def _has_factors(node: Node) -> bool:
+    """Return whether LAPACK's integers are those of arrays, which swaps are stored in."""
+    found = library()
+    return found is not None and found.integer_bits == 64 and _has_code(node)
+
+
 def _rooms(
     batch: Shape, scratch: Scratch, dtype: np.dtype[Any], numbers: int, integers: int
 ) -> tuple[BufferView, BufferView]:
@@ -419,7 +488,14 @@ TABLE: dict[type[Op], Lower] = {
     SVD: _singular_values,
     Svdvals: _singular_values,
     QR: _qr,  # type: ignore[dict-item]
+    LUFactors: _lu_factors,  # type: ignore[dict-item]
+    SolveFactored: _solve_factored,
+    InverseFactored: _inverse_factored,
+    SlogdetFactored: _slogdet_factored,  # type: ignore[dict-item]
 }
 """The lowering function of each op; an op with several results gets a tuple of views."""
 
-CONDITIONS: dict[type[Op], Condition] = dict.fromkeys(TABLE, _has_code)
+_FACTORED = LUFactors, SolveFactored, InverseFactored, SlogdetFactored
+CONDITIONS: dict[type[Op], Condition] = {
+    kind: _has_factors if kind in _FACTORED else _has_code for kind in TABLE
+}

@@ -1,0 +1,100 @@
+"""Several uses of a matrix share its factors.
+
+``solve(a, b)``, ``slogdet(a)`` and ``inv(a)``, and the systems of their derivatives, which have the
+transposed matrix, each factorise it.  Where there are several, one factorisation serves them all.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from symad.graph.graph import Graph, rebuild, replace_inputs
+from symad.graph.node import Node, apply
+from symad.ops.arithmetic import multiply
+from symad.ops.exponential import exp
+from symad.ops.inverse import Det, Inv, Slogdet
+from symad.ops.linear_system import Solve
+from symad.ops.permute import MatrixTranspose, PermuteDims, permute_dims
+from symad.ops.shared_factors import (
+    InverseFactored,
+    SlogdetFactored,
+    SolveFactored,
+    factors_of,
+)
+from symad.ops.structure import structure_item
+from symad.passes.rule import static_shape
+
+FACTORISES = Solve, Inv, Slogdet, Det
+"""The ops that factorise a matrix."""
+_SMALL = 12
+"""Smaller matrices have kernels that factorise them in registers."""
+
+
+def share_factors(graph: Graph) -> Graph:
+    """Return ``graph`` in which each matrix is factorised once.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> a, b = sm.Variable("a", shape=(50, 50)), sm.Variable("b", shape=(50,))
+    >>> y = b @ sm.linalg.solve(a, b) + sm.linalg.slogdet(a).logabsdet
+    >>> made = share_factors(sm.Graph([y], [a, b]))
+    >>> [node.op.name for node in made.nodes if node.op and "fact" in node.op.name]
+    ['lu_factors', 'solve_factored', 'slogdet_factored']
+    """
+    uses: dict[Node, list[Node]] = defaultdict(list)
+    for node in graph.nodes:
+        if isinstance(node.op, FACTORISES) and _is_large(node.inputs[0]):
+            uses[_base(node.inputs[0])[0]].append(node)
+    shared = {node: base for base, nodes in uses.items() if len(nodes) > 1 for node in nodes}
+    if not shared:
+        return graph
+    new: dict[Node, tuple[Node, Node]] = {}
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        if node not in shared:
+            return replace_inputs(node, inputs)
+        matrix, is_transposed = _base(inputs[0])
+        if shared[node] not in new:
+            new[shared[node]] = factors_of(matrix)
+        return _by_factors(node, new[shared[node]], inputs, is_transposed)
+
+    return rebuild(graph, visit)
+
+
+def _is_large(matrix: Node) -> bool:
+    shape = static_shape(matrix)
+    return shape is not None and 0 not in shape and shape[-1] > _SMALL and matrix.type.is_float
+
+
+def _base(matrix: Node) -> tuple[Node, bool]:
+    """Return the matrix that is transposed, if it is, and whether it is."""
+    op, swapped = matrix.op, False
+    while isinstance(op, MatrixTranspose) or (isinstance(op, PermuteDims) and _swaps(op)):
+        matrix, swapped = matrix.inputs[0], not swapped
+        op = matrix.op
+    return matrix, swapped
+
+
+def _swaps(op: PermuteDims) -> bool:
+    """Return whether the last two axes are exchanged, and no others."""
+    rank = len(op.axes)
+    order = tuple(axis % rank for axis in op.axes)
+    return rank > 1 and order == (*range(rank - 2), rank - 1, rank - 2)
+
+
+def _by_factors(
+    node: Node, factors: tuple[Node, Node], inputs: tuple[Node, ...], is_transposed: bool
+) -> Node:
+    """Return what replaces a use of a matrix."""
+    if isinstance(node.op, Solve):
+        return apply(SolveFactored(is_transposed), *factors, inputs[1])
+    if isinstance(node.op, Inv):
+        inverse: Node = apply(InverseFactored(), *factors)
+        rank = inverse.ndim or 0
+        axes = (*range(rank - 2), rank - 1, rank - 2)
+        return permute_dims(inverse, axes) if is_transposed else inverse
+    pair: Node = apply(SlogdetFactored(), *factors)
+    if isinstance(node.op, Slogdet):
+        return pair
+    return multiply(structure_item(pair, 0), exp(structure_item(pair, 1)))

@@ -1,0 +1,100 @@
+"""One factorisation of a matrix serves all its uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.errors import EvaluationError
+from symad.passes.shared_factors import share_factors
+
+Array = np.ndarray[Any, Any]
+SIZE = 20
+
+pytest.importorskip("llvmlite")
+
+
+def matrices(*batch: int) -> Array:
+    made = np.random.default_rng(len(batch)).standard_normal((*batch, SIZE, SIZE))
+    return made + 9 * np.eye(SIZE)
+
+
+def factorisations(graph: sm.Graph) -> list[str]:
+    """Return the ops in a graph, and in its bodies, that factorise a matrix."""
+    found = []
+    for node in graph.nodes:
+        for body in getattr(node.op, "bodies", ()):
+            found += factorisations(body)
+        if node.op is not None and node.op.name in ("lu_factors", "solve", "inv", "slogdet", "det"):
+            found.append(node.op.name)
+    return found
+
+
+def check(outputs: Any, inputs: Any, *values: Array) -> list[str]:
+    """Compare machine code with NumPy; return what factorises matrices."""
+    native, reference = (sm.compile(inputs, outputs, backend=b) for b in ("native", "numpy"))
+    for _ in range(2):
+        for got, want in zip(native(*values), reference(*values), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
+    assert "by NumPy" not in str(native.plan)
+    return factorisations(native.passes.final)
+
+
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3)])
+@pytest.mark.parametrize("columns", [(), (1,), (4,)])
+def test_a_likelihood_and_its_gradient(batch: tuple[int, ...], columns: tuple[int, ...]) -> None:
+    a = sm.Variable("a", shape=(*batch, SIZE, SIZE))
+    b = sm.Variable("b", shape=(*(batch if columns else ()), SIZE, *columns))
+    y = sm.sum(sm.linalg.solve(a, b) ** 2) + sm.sum(sm.linalg.slogdet(a).logabsdet)
+    values = matrices(*batch), np.random.default_rng(1).standard_normal(b.type.shape)
+    assert check([y, *sm.gradients(y, [a, b])], [a, b], *values) == ["lu_factors"]
+
+
+def test_determinants_and_inverses() -> None:
+    a = sm.Variable("a", shape=(SIZE, SIZE))
+    m = a / 9
+    outputs = [sm.linalg.det(m), sm.linalg.inv(m.mT) * 2, sm.linalg.slogdet(m.mT).sign]
+    assert check(outputs, [a], matrices()) == ["lu_factors"]
+    swapped = matrices()[np.random.default_rng(0).permutation(SIZE)]
+    assert check(outputs, [a], swapped) == ["lu_factors"]
+
+
+def test_one_use_and_small_matrices_stay() -> None:
+    a, b = sm.Variable("a", shape=(SIZE, SIZE)), sm.Variable("b", shape=(SIZE,))
+    values = matrices(), np.ones(SIZE)
+    assert check([sm.linalg.solve(a, b)], [a, b], *values) == ["solve"]
+    a = sm.Variable("a", shape=(4, 4))
+    outputs = [sm.linalg.inv(a), sm.linalg.det(a)]
+    assert sorted(check(outputs, [a], matrices()[:4, :4])) == ["det", "inv"]
+    graph = sm.Graph(outputs, [a])
+    assert share_factors(graph) is graph
+
+
+def test_matrices_in_a_loop() -> None:
+    a, x = sm.Variable("a", shape=(SIZE, SIZE)), sm.Variable("x", shape=(5, SIZE))
+
+    def step(c: Any, e: Any) -> Any:
+        spread = a + sm.sum(c * c) * sm.eye(SIZE)
+        moved = sm.linalg.solve(spread, c + e)
+        return moved, sm.linalg.slogdet(spread).logabsdet
+
+    last, terms = sm.scan(step, sm.ones(SIZE), x)
+    y = sm.sum(last) + sm.sum(terms)
+    found = check([y, *sm.gradients(y, [a, x])], [a, x], matrices(), np.ones((5, SIZE)))
+    assert found == ["lu_factors", "lu_factors"]  # one in each loop
+
+
+def test_singular_matrices() -> None:
+    a, b = sm.Variable("a", shape=(SIZE, SIZE)), sm.Variable("b", shape=(SIZE,))
+    logarithm = sm.linalg.slogdet(a).logabsdet
+    f = sm.compile([a, b], [sm.linalg.solve(a, b), logarithm])
+    f(matrices(), np.ones(SIZE))
+    with pytest.raises(EvaluationError, match=r"(?s)Singular matrix.*test_shared_factors"):
+        f(np.zeros((SIZE, SIZE)), np.ones(SIZE))
+    both = sm.compile([a], [logarithm, sm.linalg.det(a)])
+    assert both(np.zeros((SIZE, SIZE))) == [-np.inf, 0.0]
+    choice = sm.where(logarithm > 0, sm.sum(sm.linalg.solve(a, b)), 0.0)
+    assert sm.compile([a, b], [choice, logarithm])(np.zeros((SIZE, SIZE)), np.ones(SIZE))[0] == 0
