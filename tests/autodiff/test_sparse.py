@@ -707,6 +707,54 @@ def test_loops_of_unknown_length(case: str, backend: Any) -> None:
         assert found[4].nnz == np.count_nonzero((pattern.T @ pattern) > 0)
 
 
+_MOVES: list[Any] = [
+    sm.sin, lambda v: 0.5 * v * v, lambda v: v[::-1], lambda v: sm.roll(v, 1), lambda v: sm.tanh(v),
+    lambda v: sm.concat([v[:2], v[2:] * v[:1]]), lambda v: sm.where(v > 0, v, 0.1 * v),
+]  # fmt: skip
+
+
+def random_loops(random: Any, depth: int) -> Any:
+    """Return a function of a vector of 4: moves of elements, in loops, branches and maps."""
+    chosen = [_MOVES[k] for k in random.integers(len(_MOVES), size=random.integers(1, 4))]
+    inner = random_loops(random, depth - 1) if depth else lambda v: v
+    kind, count = random.integers(5), int(random.integers(4))
+
+    def body(v: Any) -> Any:
+        for move in chosen:
+            v = move(v)
+        return inner(v) * 0.7
+
+    def rows_of(v: Any) -> Any:
+        return sm.map_over(lambda r: body(sm.concat([r, r * 0.5])), [sm.reshape(v, (2, 2))])
+
+    return {
+        0: lambda v: sm.while_loop(lambda c: sm.sum(c * c) > 0.5, lambda c: 0.8 * body(c), v, 9),
+        1: lambda v: (
+            sm.scan(lambda c, e: (body(c) + e, c * e), v, sm.stack([v] * count))[0]
+            if count
+            else body(v)
+        ),
+        2: lambda v: sm.cond(v[0] > 0.3, body, lambda u: u[::-1] * u, v),
+        3: lambda v: sm.sum(rows_of(v), axis=0),
+        4: lambda v: sm.fori_loop(0, sm.cast(count + 0 * v[0], "int64"), lambda _, c: body(c), v),
+    }[int(kind)]
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_random_loops(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    x = sm.Variable("x", shape=(4,))
+    y = random_loops(random, int(random.integers(3)))(x)
+    total = sm.sum(y * y * sm.constant([1.0, 0.0, 2.0, 0.5]))
+    found = [
+        sm.jacobian(y, x, sparse=True), sm.jacobian(y, x, "forward", sparse=True),
+        sm.jacobian(y, x, "reverse", sparse=True), sm.hessian(total, x, sparse=True),
+    ]  # fmt: skip
+    dense = [*[sm.jacobian(y, x)] * 3, sm.hessian(total, x)]
+    for one, other in zip(*run([x], [found, dense], [0.3 * random.normal(size=4)]), strict=True):
+        assert_same(one, other)
+
+
 def test_rows_of_unknown_number_that_are_mixed_are_taken_dense() -> None:
     """Positions among the rows that a loop saves are not known."""
     x = sm.Variable("x", shape=(2,))
