@@ -21,7 +21,6 @@ from symad.ops.control import Map
 from symad.ops.fused import Fused
 from symad.ops.loops import Scan, While
 from symad.ops.product import Matmul
-from symad.passes.batch import batch
 from symad.passes.decompose import decompose
 from symad.passes.fuse import fuse, is_of_numbers
 from symad.passes.grade import Grade
@@ -185,6 +184,7 @@ def _orders_products(graph: Graph, job: Job) -> bool:
 
 
 def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
+    from symad.passes.batch import batch
     from symad.passes.fission import split_loops
 
     rules = rules_of(job.grade)
