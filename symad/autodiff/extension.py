@@ -103,13 +103,18 @@ class Extension:
     ['Visit', 'Summed', 'Propagated', 'Propagated', 'Visit', 'Summed']
     """
 
+    outputs: tuple[Node, ...]
+    targets: tuple[Node, ...]
+    seeds: dict[Node, Node]
+    adjoints: dict[Node, Node]
+    generation: int
+    visits: list[tuple[Node, Sequence[Node], Node, Sequence[Partial]]]
+
     def __init__(
         self, outputs: tuple[Node, ...], targets: tuple[Node, ...], generation: int
     ) -> None:
         self.outputs, self.targets, self.generation = outputs, targets, generation
-        self.seeds: dict[Node, Node] = {}
-        self.adjoints: dict[Node, Node] = {}
-        self.visits: list[tuple[Node, Sequence[Node], Node, Sequence[Partial]]] = []
+        self.seeds, self.adjoints, self.visits = {}, {}, []
 
     @cached_property
     def partials(self) -> dict[Edge, Node]:

@@ -112,8 +112,9 @@ class Op:
         hints = {k: h for base in reversed(cls.__mro__) for k, h in _annotations(base).items()}
         cls._fields = tuple(key for key, hint in hints.items() if "ClassVar" not in str(hint))
         cls._instance = None
-        kind: Any = Op if cls._fields else object  # an op without attributes equals itself only
-        cls.__eq__, cls.__hash__ = kind.__eq__, kind.__hash__  # type: ignore[method-assign]
+        if cls.__eq__ in (Op.__eq__, object.__eq__):
+            kind: Any = Op if cls._fields else object  # an op without attributes equals itself only
+            cls.__eq__, cls.__hash__ = kind.__eq__, kind.__hash__  # type: ignore[method-assign]
         name = cls.__dict__.get("name", "")
         if not name:
             return
