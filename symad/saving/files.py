@@ -317,7 +317,7 @@ def _load(file: IO[bytes], name: Any, backend: Backend | None) -> Any:
                 outside = part(more, "outside", list)
                 count = count_nodes(data) + count_nodes(more) + len(outside)
                 origins = Origins(more, count)
-                reader.use(origins.creations, origins.names)
+                reader.use(origins.creations, origins.names, origins.shared)
         with within("graph.json"):
             graph = reader.read(data, part(state, "parameters", list))
         with within("graph.json: result"):
@@ -341,7 +341,7 @@ def _json(members: dict[str, bytes], name: str, keys: str) -> Any:
 
 
 _PROVENANCE = (
-    "types ops graphs outside parameters files lines line scopes scope names roles"
+    "types ops graphs outside parameters files lines line scopes scope names shared roles"
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from symad.errors import SavedGraphError
 from symad.graph.graph import Graph
-from symad.graph.node import Node, Parameter
+from symad.graph.node import Node, Parameter, Variable
 from symad.graph.op import Op
 from symad.graph.provenance import Creation, Role, RoleKind, Site
 from symad.graph.traverse import topological_order
@@ -62,6 +62,7 @@ def write_provenance(tables: GraphTables) -> tuple[dict[str, Any], list[Paramete
         **_write_lines(nodes),
         **_write_scopes(nodes),
         "names": _write_names(nodes, [*_rows_of(tables), *rows]),
+        "shared": _write_shared(tables.places, _rows_of(tables)),
         "roles": _write_roles(tables.places, outside.nodes, anywhere),
     }
     return data, tables.parameters[parameters:]
@@ -164,6 +165,22 @@ def _write_lines(nodes: Sequence[Node]) -> dict[str, Any]:
     return {"files": [name for (name,) in files.numbers], "lines": lines.rows, "line": column}
 
 
+def _write_shared(graphs: Sequence[Mapping[Node, int]], rows: Sequence[Any]) -> list[list[int]]:
+    """Return each node of a graph that is also a node of an earlier one, and its number there.
+
+    The bodies of a loop and of its derivatives share nodes, which have one name in all of them.
+    """
+    first: dict[Node, int] = {}
+    found = []
+    for node, number in [pair for own in graphs for pair in own.items()]:
+        is_fed = node.op is not None and type(rows[number][0]) is str
+        if not is_fed and not isinstance(node, Variable):
+            earlier = first.setdefault(node, number)
+            if earlier != number:
+                found.append([number, earlier])
+    return found
+
+
 def _write_roles(
     graphs: Sequence[Mapping[Node, int]], outside: Sequence[Node], anywhere: Mapping[Node, int]
 ) -> list[list[Any]]:
@@ -172,7 +189,7 @@ def _write_roles(
     for own in (*graphs, {node: anywhere[node] for node in outside}):
         for node, number in own.items():
             role = node.role
-            if role is not None:
+            if role is not None and number == anywhere[node]:
                 ends = [own[end] if end in own else anywhere[end] for end in _ends(role)]
                 rows.append([number, str(role.kind), role.generation, role.slot, *ends])
     return rows
@@ -192,6 +209,8 @@ class Origins:
         The scope and the line of each node.
     names : dict from int to str
         The names that are not in the rows of nodes.
+    shared : dict from int to int
+        The number under which a node is part of an earlier graph, too.
     """
 
     def __init__(self, data: Any, count: int) -> None:
@@ -209,6 +228,7 @@ class Origins:
                 creation = known[pair] = Creation(scopes[pair[0]], lines[pair[1]])
             self.creations.append(creation)
         self.names = dict(self._names(data, count))
+        self.shared = dict(self._shared(data, count))
         self._roles = part(data, "roles", list)
 
     def _lines(self, data: Any) -> list[Site]:
@@ -231,9 +251,16 @@ class Origins:
                 raise SavedGraphError(f"names: {shown(row)} is not a node and its name")
             yield row[0], row[1]
 
+    def _shared(self, data: Any, count: int) -> Iterator[tuple[int, int]]:
+        for row in part(data, "shared", list):
+            if not is_row(row, int, int) or not 0 <= row[1] < row[0] < count:
+                raise SavedGraphError(f"shared: {shown(row)} is not a node and an earlier one")
+            yield row[0], row[1]
+
     def set_roles(self, nodes: Sequence[Node]) -> None:
         """Give the nodes their roles."""
         places = range(len(nodes))
+        roles: dict[tuple[Any, ...], Role[Node]] = {}  # the steps of a rule share a role
         for row in self._roles:
             is_role = isinstance(row, list) and len(row) in (5, 6) and isinstance(row[1], str)
             if not is_role or row[1] not in _ROLE_KINDS:
@@ -248,7 +275,8 @@ class Origins:
                 raise SavedGraphError(f"roles: the role of node {shown(number)} is damaged")
             target, *more = [nodes[place] for place in ends]
             consumer = more[0] if more else None
-            nodes[number].role = Role(_ROLE_KINDS[kind], generation, target, consumer, slot)
+            known = Role(_ROLE_KINDS[kind], generation, target, consumer, slot)
+            nodes[number].role = roles.setdefault((kind, generation, slot, *ends), known)
 
 
 _LARGEST = 2**31

@@ -89,11 +89,17 @@ class GraphReader:
         self._parameters: Iterator[Any] = iter(())
         self._origins: Iterator[Creation] = repeat(NOWHERE)
         self._names: Mapping[int, str] = {}
+        self._shared: Mapping[int, int] = {}
         self._right: set[tuple[int, ...]] = set()  # ops with types that were checked
 
-    def use(self, origins: Sequence[Creation], names: Mapping[int, str]) -> None:
-        """Give the nodes that will be read their provenance, and the names not in their rows."""
-        self._origins, self._names = iter(origins), names
+    def use(
+        self, origins: Sequence[Creation], names: Mapping[int, str], shared: Mapping[int, int]
+    ) -> None:
+        """Give the nodes that will be read their provenance, and the names not in their rows.
+
+        ``shared`` are those that are nodes of earlier graphs, too.
+        """
+        self._origins, self._names, self._shared = iter(origins), names, shared
 
     def read(
         self, data: Any, parameters: Sequence[Any], outside: Sequence[Any] = ()
@@ -256,7 +262,18 @@ class GraphReader:
             except SavedGraphError as error:
                 message = f"node {number}: {error.message}"
                 raise SavedGraphError(message, remedy=error.remedy) from None
-            nodes.append(node)
+            earlier = self._shared.get(first + number)
+            nodes.append(node if earlier is None else self._earlier(earlier, first, node))
+
+    def _earlier(self, number: int, end: int, like: Node) -> Node:
+        """Return a node of an earlier graph, which must be the same as ``like``."""
+        found = self.nodes[number] if number < end else like
+        same = (type(found), found.op, found.inputs) == (type(like), like.op, like.inputs)
+        if isinstance(found, Constant) and isinstance(like, Constant):
+            same = same and found.value.tobytes() == like.value.tobytes()
+        if found is like or not same or found.type != like.type:
+            raise SavedGraphError(f"node {number} is not the same as a later one")
+        return found
 
     def _checked(self, row: Any, nodes: Sequence[Node]) -> tuple[Node, ...]:
         """Return the inputs of a computed node, whose type is that which its op infers."""
