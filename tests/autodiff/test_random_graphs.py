@@ -15,6 +15,7 @@ from symad.graph.graph import verify
 from symad.testing import assert_graphs_equal
 from tests.support.op_checks import KNOWLEDGE, run
 from tests.support.random_graphs import RandomGraph, random_graph
+from tests.support.random_loops import LOOPS
 
 GRAPHS = 250
 BATCH = 25
@@ -95,6 +96,26 @@ def test_graphs_are_various() -> None:
     assert families <= set(ops), families - set(ops)
     assert len(ops) > 40, sorted(ops)
     assert reused > 100
+
+
+def test_graphs_hold_loops_in_one_another() -> None:
+    """Each kind of body occurs, within another as well."""
+    found: Counter[tuple[str, ...]] = Counter()
+
+    def visit(graph: sm.Graph, outer: tuple[str, ...] = ()) -> None:
+        for node in graph.nodes:
+            path = (*outer, node.op.name if node.op else "")
+            found[path] += 1
+            for body in getattr(node.op, "bodies", ()):
+                visit(body, path)
+
+    for seed in range(60):
+        graph = random_graph(seed, makers=LOOPS).graph
+        verify(graph)
+        visit(graph)
+    kinds = {"scan", "while_loop", "branch", "map"}
+    assert kinds <= {path[0] for path in found}
+    assert kinds <= {path[1] for path in found if len(path) > 1 and path[0] in kinds}
 
 
 @pytest.mark.parametrize("knowledge", KNOWLEDGE)

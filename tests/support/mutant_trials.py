@@ -9,12 +9,12 @@ fault in code that runs when a module is loaded is left to :mod:`tests.mutants`.
 from __future__ import annotations
 
 import gc
+import hashlib
 import inspect
 import os
 import pickle
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -112,8 +112,8 @@ class Trials:
 
     Parameters
     ----------
-    folder : Path
-        Of the sources whose functions are watched.
+    root : Path
+        The folder of the sources and the tests.
     faults : sequence of (path, source before, source after)
     seconds : float
         The limit of processor time for one fault.
@@ -124,12 +124,12 @@ class Trials:
 
     def __init__(
         self,
-        folder: Path,
+        root: Path,
         faults: Sequence[tuple[Path, str, str]],
         seconds: float,
         report: Callable[[int, str, list[str]], None],
     ) -> None:
-        self.folder, self.faults, self.seconds, self.report = folder, faults, seconds, report
+        self.root, self.faults, self.seconds, self.report = root, faults, seconds, report
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -147,12 +147,19 @@ class Trials:
         return True
 
     def _watched(self, items: list[pytest.Item]) -> Calls:
-        with tempfile.NamedTemporaryFile() as file:
-            _in_fork(lambda: self._watch(items, file.name), None)
-            return pickle.load(file)  # type: ignore[no-any-return]
+        """Return what tests call, from an earlier run if nothing has changed since."""
+        paths = [path for name in ("symad", "tests") for path in (self.root / name).rglob("*.py")]
+        texts = [path.read_bytes() for path in sorted(paths)]
+        names = "\n".join(item.nodeid for item in items).encode()
+        key = hashlib.sha256(b"".join([names, *texts])).hexdigest()[:16]
+        file = self.root / ".pytest_cache" / f"calls-{key}.pickle"
+        if not file.exists():
+            file.parent.mkdir(exist_ok=True)
+            _in_fork(lambda: self._watch(items, file), None)
+        return pickle.loads(file.read_bytes())  # type: ignore[no-any-return]
 
-    def _watch(self, items: list[pytest.Item], target: str) -> int:
-        calls, prefix = Calls(), str(self.folder)
+    def _watch(self, items: list[pytest.Item], target: Path) -> int:
+        calls, prefix = Calls(), str(self.root / "symad")
         called: set[CodeType] = set()
 
         def see(frame: FrameType, event: str, argument: Any) -> None:
@@ -170,7 +177,7 @@ class Trials:
             }
             if not passed:
                 calls.failed.add(item.nodeid)
-        Path(target).write_bytes(pickle.dumps(calls))
+        target.write_bytes(pickle.dumps(calls))
         return 0
 
     def _try(self, change: Change, items: Sequence[pytest.Item]) -> int:
