@@ -1,0 +1,58 @@
+"""Code that LLVM optimises little computes the same bits as with all of its passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.graph.op import OP_CLASSES
+from symad.types import SparseType
+from tests.ops.test_op_table import OPS
+from tests.support.op_checks import build, cases_of
+
+pytest.importorskip("llvmlite")
+
+from symad.backends.native import jit, scalar_function  # noqa: E402
+from symad.backends.native.kernels import loops, writer  # noqa: E402
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is on disk, or in memory under the key of other code."""
+    monkeypatch.setenv("SYMAD_CACHE_DIR", "")
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
+    for codes in (writer._kernels, loops._codes, scalar_function._codes):
+        codes._values.clear()  # type: ignore[attr-defined]
+    jit._loaded.clear()
+
+
+def results(inputs: Any, outputs: Any, arrays: Any) -> list[bytes]:
+    f = sm.compile(list(inputs), list(outputs), backend="native")
+    return [np.asarray(value).tobytes() for value in f(*arrays)]
+
+
+FULL = jit.Effort.FULL
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_ops(name: str, folder: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Derivatives consist of other ops of the table."""
+    built = build(next(cases_of(OP_CLASSES[name])), "float64")
+    dense = [y for y in built.outputs if not isinstance(y.type, SparseType)]
+    if not dense:
+        pytest.skip("sparse matrices are not computed by native code")
+    outputs = [*dense, *(y + y for y in dense if y.type.is_float)]
+    little = results(built.inputs, outputs, built.arrays)
+    forget()
+    compiled = jit._compile
+    monkeypatch.setattr(jit, "_compile", lambda text, name, _: compiled(text, name, FULL))
+    assert results(built.inputs, outputs, built.arrays) == little
