@@ -19,7 +19,7 @@ PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo quick test mutants lint docs bench clean
+.PHONY: help demo quick test mutants lint docs bench gradbench clean
 
 help:
 	@echo 'make demo   set up $(VENV), then run the demo: symad demo'
@@ -29,6 +29,7 @@ help:
 	@echo 'make lint   set up $(VENV), then run ruff and mypy only'
 	@echo 'make docs   set up $(VENV), then build the site: docs/_build/html/index.html'
 	@echo 'make bench  set up $(VENV), then compare symad with other frameworks and write docs/performance.md'
+	@echo 'make gradbench ROOT=...  set up $(VENV), then compare with the tools of a checkout of github.com/gradbench/gradbench'
 	@echo 'make clean  remove $(VENV), caches and all generated files'
 	@echo
 	@echo 'PYTHON=python3.12 selects the Python for a new $(VENV);'
@@ -71,6 +72,11 @@ docs: $(VENV)/.has-docs
 # PyTorch is measured if it is installed in $(VENV); its build for CPUs is enough.
 bench: $(VENV)/.has-bench
 	@$(PY) -m benchmarks --output docs/performance.md
+
+# The C++ programs of the suite are compiled first; they need a compiler, and wget for a header.
+gradbench: $(VENV)/.has-gradbench
+	@test -n '$(ROOT)' || { echo 'Name a checkout of github.com/gradbench/gradbench: make gradbench ROOT=...' >&2; exit 1; }
+	@$(PY) -m benchmarks.gradbench.comparison '$(ROOT)' --output docs/performance.md
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info demo-output docs/_build docs/_generated .benchmarks .hypothesis \

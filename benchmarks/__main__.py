@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from benchmarks import machine
+from benchmarks.gradbench.table import kept
 from benchmarks.report import NOTES, performance_page
 from benchmarks.suite import measure_all
 from benchmarks.workloads import WORKLOADS
@@ -75,6 +76,8 @@ def main(arguments: Sequence[str]) -> int:
     notes = NOTES.read_text() if NOTES.exists() else ""
     page = performance_page(workloads, results, facts, notes)
     if options.output:
+        if options.output.exists():
+            page = kept(options.output.read_text(), page)
         options.output.write_text(page)
     else:
         print(page, end="")

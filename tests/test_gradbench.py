@@ -13,6 +13,7 @@ from scipy import stats
 from scipy.spatial.transform import Rotation
 
 from benchmarks.gradbench import __main__ as tool
+from benchmarks.gradbench import comparison, table
 
 RNG = np.random.default_rng(0)
 
@@ -82,6 +83,69 @@ def test_failures_are_answers(message):
     assert response["id"] == 7
     assert not response["success"]
     assert "Traceback" in response["error"]
+
+
+# the comparison with other tools
+
+EVAL = """
+import json, sys
+def ask(**message):
+    print(json.dumps(message), flush=True)
+    return json.loads(sys.stdin.readline())
+ask(id=0, kind="start", eval="lse")
+assert ask(id=1, kind="define", module="lse")["success"]
+for k, shift in enumerate([0.0, 1.0]):
+    given = {"x": [0.0, 0.0], "min_runs": 2, "min_seconds": 0}
+    question = {"kind": "evaluate", "module": "lse", "function": "primal", "description": str(k)}
+    found = ask(id=2, input=given, **question)
+    ask(id=3, kind="analysis", of=2, valid=abs(found["output"] - shift) < 0.9, error="far off")
+ask(id=4, kind="evaluate", module="lse", function="secondal", input=given)
+"""
+
+
+def test_an_eval_is_run_and_wrong_answers_are_left_out(tmp_path):
+    script = tmp_path / "python" / "gradbench" / "gradbench" / "evals" / "lse" / "run.py"
+    script.parent.mkdir(parents=True)
+    script.write_text(EVAL.replace("[0.0, 1.0]", "[0.0, 9.0]"))
+    symad = comparison.Tool("symad", [sys.executable, "-m", tool.__name__], comparison.REPOSITORY)
+    measured = comparison.run("lse", symad, tmp_path)
+    assert list(measured.seconds) == [("primal", "0")]
+    assert measured.failures[0] == "wrong answer: far off"
+    assert "secondal" in measured.failures[1]
+
+
+def test_a_tool_that_ends_is_reported(tmp_path):
+    script = tmp_path / "python" / "gradbench" / "gradbench" / "evals" / "lse" / "run.py"
+    script.parent.mkdir(parents=True)
+    script.write_text(EVAL)
+    ended = comparison.Tool("ended", [sys.executable, "-c", ""], tmp_path)
+    assert "ended early" in comparison.run("lse", ended, tmp_path).failures[0]
+
+
+def measured(**seconds: float) -> comparison.Measured:
+    return comparison.Measured({("gradient", size): found for size, found in seconds.items()})
+
+
+def test_ratios_and_their_geometric_mean():
+    results = {
+        "lse": {"symad": measured(a=2.0, b=8.0), "C++": measured(a=1.0, b=1.0)},
+        "det": {"symad": measured(a=1.0), "C++": measured(a=1.0), "JAX": measured(a=4.0)},
+        "ode": {"symad": measured(a=9.0), "C++": measured(a=1.0)},
+    }
+    text = table.section(results, "a machine")
+    assert "symad ÷ C++: geometric mean 2 over 2 evals; the largest: lse gradient b 8" in text
+    assert (
+        "symad ÷ JAX: geometric mean 0.25 over 1 evals; the largest: det gradient a 0.25." in text
+    )
+    assert "| ode gradient | a | 9 s | 1 s; 9 | – | – |" in text
+
+
+def test_the_page_keeps_its_section():
+    old = "# Performance\n\n## GradBench\n\nrows\n\n## Notes\n\nold\n"
+    assert table.kept(old, "# Performance\n\nnew\n") == (
+        "# Performance\n\nnew\n\n## GradBench\n\nrows\n"
+    )
+    assert table.kept("# Performance\n", "new\n") == "new\n"
 
 
 # the programs

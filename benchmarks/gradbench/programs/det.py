@@ -1,8 +1,8 @@
 """The determinant by expansion by minors, without sharing: ℓ! products.
 
-The eval wants all of them: a smaller number would be another algorithm.  Small minors are expanded
-all at once, as one stack of matrices; larger ones one after the other, in a loop, so that the stack
-stays in the cache.
+The eval wants all of them: a smaller number would be another algorithm.  The expansion of a small
+matrix is one stack of minors; larger ones take their minors one after the other, in a loop, so that
+the stack stays in the cache.
 """
 
 from __future__ import annotations
@@ -16,26 +16,38 @@ import symad as sm
 from benchmarks.gradbench.evaluation import Evaluation, Input, to_list
 
 STACKED = 7
-"""The largest size whose minors are all expanded at once."""
+"""The largest size whose minors are expanded as one stack."""
 
 
-def determinant(matrices: sm.Node) -> sm.Node:
-    """Return the determinants of a stack of matrices, by their first rows."""
-    size = matrices.shape[-1]
-    if size == 1:
-        return matrices[..., 0, 0]
-    signs = (-1.0) ** np.arange(size)
-    factors = signs * matrices[..., 0, :]
-    others = np.array([[c for c in range(size) if c != j] for j in range(size)])
-    minors = sm.moveaxis(matrices[..., 1:, others], -2, -3)
+def others(count: int) -> np.ndarray:
+    """Return, for each of so many columns, the other columns."""
+    return np.array([[c for c in range(count) if c != j] for j in range(count)])
+
+
+def expansion(matrix: sm.Node, row: int, columns: np.ndarray) -> sm.Node:
+    """Return the minors of the rows from ``row`` on, for each choice of columns."""
+    count = columns.shape[-1]
+    factors = matrix[row, columns]
+    if count == 1:
+        return factors[..., 0]
+    signs = (-1.0) ** np.arange(count)
+    minors = expansion(matrix, row + 1, columns[..., others(count)])
+    return sm.sum(signs * factors * minors, axis=-1)
+
+
+def determinant(matrix: sm.Node) -> sm.Node:
+    """Return the determinant of a matrix by its first row."""
+    size = matrix.shape[0]
     if size <= STACKED:
-        return sm.sum(factors * determinant(minors), axis=-1)
+        return expansion(matrix, 0, np.arange(size))
 
     def add(total: sm.Node, term: tuple[sm.Node, sm.Node]) -> tuple[sm.Node, None]:
         factor, minor = term
         return total + factor * determinant(minor), None
 
-    return sm.scan(add, 0.0, (factors, minors))[0]
+    signs = (-1.0) ** np.arange(size)
+    minors = sm.moveaxis(matrix[1:, others(size)], 1, 0)
+    return sm.scan(add, 0.0, (signs * matrix[0], minors))[0]
 
 
 @functools.cache
