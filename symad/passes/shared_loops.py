@@ -23,8 +23,8 @@ from symad.types import StructureType, TensorType
 
 _WORTH_SAVING = 8
 """The operations for each number from which on it is saved: an elementary function has ten."""
-_MOST_TIMES = 4
-"""How many times as much as the results of a loop the values that are saved may take."""
+_MOST_BYTES = 1 << 26
+"""How many bytes saved values may take, all steps together, if the results take less."""
 _LEAST_SHARE = 0.25
 """The share of its work that a loop must have in common with another to become one with it."""
 
@@ -171,10 +171,7 @@ def _costly(reader: Node, loop: Node) -> list[tuple[Node, Node]]:
         fresh = [x for x in dict.fromkeys(node.inputs) if x not in seen]
         seen.update(fresh)
         pending += fresh
-    room = _MOST_TIMES * sum(node.type.nbytes for node in made.outputs)
-    if sum(node.type.nbytes for node in found) > room:
-        return []
-    return [(node, twins[numbers[node]]) for node in found]
+    return [(node, twins[numbers[node]]) for node in _that_fit(found, loop)]
 
 
 def _numbers_of_inputs(
@@ -193,6 +190,20 @@ def _numbers_of_inputs(
     for k, (source, _) in enumerate(own.captured):
         numbers.append(captured.get(source, numbering.number((reader, "captured", k))))
     return numbers
+
+
+def _that_fit(nodes: Sequence[Node], loop: Node) -> list[Node]:
+    """Return values for which there is room, first those that cost most for each number."""
+    assert isinstance(loop.op, (Scan, While))
+    room = sum(node.type.nbytes for node in loop.op.body.outputs)
+    if isinstance(loop.op.length, int):
+        room = max(room, _MOST_BYTES // max(1, loop.op.length))
+    kept = []
+    for node in sorted(nodes, key=lambda node: -cost_of(node).flops / node.type.size):
+        if node.type.nbytes <= room:
+            room -= node.type.nbytes
+            kept.append(node)
+    return kept
 
 
 def _is_worth_saving(node: Node) -> bool:

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.backends.native.program import NativeProgram
+from symad.backends.native.plan import lower_parts, make_native_plan
+from symad.backends.native.program import NativeProgram, schedule_natively
+from symad.backends.native.segment_code import LoopCall
 
 pytest.importorskip("llvmlite")
 
@@ -488,3 +490,20 @@ def test_the_memory_account_has_what_bodies_need() -> None:
     taken = arena._whole._code.arena + 160_000  # and the result
     assert taken <= use.peak * 1.1
     assert use.lower_bound <= taken * 1.1
+
+
+@pytest.mark.parametrize("steps", [3, 40])
+def test_threads_share_large_nests_of_a_body(steps: int) -> None:
+    x = sm.Variable("x", shape=(300, 500))
+    last, totals = sm.scan(lambda c, _: (sm.sin(c) * 1.1 + x, sm.sum(c)), x * 1, length=steps)
+    outputs = [last, totals, sm.gradients(sm.sum(totals), x)]
+    alone, shared = (sm.compile([x], outputs, backend="native", threads=n) for n in (1, 3))
+    value = normal(300, 500)
+    for _ in range(2):
+        for a, b in zip(alone(value), shared(value), strict=True):
+            np.testing.assert_array_equal(a, b)
+    placed = make_native_plan(lower_parts(schedule_natively(shared.passes.final), False, 3)).whole
+    assert placed is not None
+    loops = [call for call in placed.code.calls if isinstance(call, LoopCall)]
+    inside = [call for loop in loops for body in loop.bodies for call in body.code.calls]
+    assert any(call.threads == 3 for call in inside)

@@ -9,6 +9,9 @@ import pytest
 
 import symad as sm
 from symad.graph.graph import Graph
+from symad.passes.loops import prune_loops
+from symad.passes.shared_loops import save_costly_values
+from symad.passes.specialise import specialise
 
 Array = np.ndarray[Any, Any]
 
@@ -68,6 +71,21 @@ def test_nothing_is_saved_if_memory_counts() -> None:
     blocks = compiled([sm.gradients(sm.sum(recurrent(W, X, checkpoint=3)), W)])
     outer = [body for body in loops(blocks) if count(body, "scan") == 1]
     assert outer and all(len(body.outputs) == 2 for body in outer[:1])
+
+
+def test_large_values_are_saved_up_to_the_size_of_the_results() -> None:
+    wide = sm.Variable("wide", shape=(300_000,))
+
+    def step(c: Any, _: Any) -> Any:
+        return sm.tanh(sm.sin(sm.exp(-c) * c)), None
+
+    last, _ = sm.scan(step, wide, length=100)
+    gradient = sm.gradients(sm.sum(last), wide)
+    graph = prune_loops(specialise(Graph([last, gradient], [wide]), [wide.type]))
+    first = [n for n in save_costly_values(graph).nodes if n.op and n.op.name == "scan"][0]
+    results, saved = (sum(y.type.nbytes for y in first.op.body.outputs[k]) for k in
+                      (slice(0, 2), slice(2, None)))  # fmt: skip
+    assert 0 < saved <= results
 
 
 def test_a_while_loop_saves_as_well() -> None:

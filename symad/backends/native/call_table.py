@@ -233,7 +233,8 @@ class _TableWriter:
         """Write a call in parts: it calls a function of the runtime, which calls the kernel."""
         runtime, is_shared = self._runtime, call.threads > 1
         parts = self._add([0] * len(PartsWord))
-        self._words[record + CallWord.CODE] = runtime.shared if is_shared else runtime.alone
+        shared = runtime.shared if scope is self else runtime.shared_in_body
+        self._words[record + CallWord.CODE] = shared if is_shared else runtime.alone
         self._point(record + CallWord.WORDS, parts)
         self._words[parts + PartsWord.CODE] = call.address
         self._words[parts + PartsWord.SIZE] = len(call.arguments) // call.parts

@@ -172,7 +172,8 @@ class Runtime:
         self.run = signature(self._module.address("run"))
         # This one lets other threads run Python meanwhile.
         self.do_parts = ctypes.CFUNCTYPE(None, ctypes.c_int64)(self._module.address("do_parts"))
-        self.alone, self.shared = map(self._module.address, ("alone", "shared"))
+        names = "alone", "shared", "shared_in_body"
+        self.alone, self.shared, self.shared_in_body = map(self._module.address, names)
 
     def entry(self, table: Table, convention: Table, *kept: Any) -> Any:
         """Return a built-in function over a table, which keeps everything that is passed."""
@@ -194,6 +195,7 @@ class _RuntimeWriter(WordWriter):
         self._write_do_parts()
         self._write_alone()
         self._write_shared()
+        self._write_shared_in_body()
         self._write_address_of()
         self._write_fill_in()
         self._write_make()
@@ -313,6 +315,14 @@ class _RuntimeWriter(WordWriter):
         signals = self.python("PyErr_CheckSignals", self.int)
         self.return_if(builder.icmp_signed("!=", signals, self.int(0)), raised)
         builder.ret(self._get(call, PartsWord.FAILED))
+
+    def _write_shared_in_body(self) -> None:
+        """Do the same in a loop, which may run without Python's lock."""
+        (call,) = self._begin("shared_in_body", self.word, self.pointer, is_exported=True)
+        state = self.python("PyGILState_Ensure", self.int)
+        status = self._call("shared", call)
+        self.python("PyGILState_Release", None, state)
+        self.builder.ret(status)
 
     def _give_way(self) -> None:
         """Let the system run another thread."""

@@ -196,7 +196,7 @@ class _Lowering:
             return as_scalars
         outputs, copies = bodies.own_outputs(body)
         nodes = [*bodies.computed_nodes(body), *copies]
-        lowered = lower(nodes, self._is_fast, in_body=True)
+        lowered = lower(nodes, self._is_fast, self._threads, in_body=True)
         self._constants += lowered.constants
         return place(lowered, body.inputs, outputs, boxes_numbers=False).code
 
