@@ -250,18 +250,22 @@ def _packer(shape: tuple[int, int]) -> Callable[..., Any]:
     """Return what makes a matrix as SciPy does, except that it trusts the arrays."""
     from scipy.sparse import csr_array
 
-    usual = vars(csr_array(shape)).items()
-    others = [pair for pair in usual if pair[0] not in ("data", "indices", "indptr")]
-    new = csr_array.__new__
+    usual = vars(csr_array(shape))
+    others = {name: usual[name] for name in usual if name not in ("data", "indices", "indptr")}
+    new, size, most = csr_array.__new__, usual.get("_shape"), usual.get("maxprint")
 
     def pack(data: Any, indices: Any, indptr: Any) -> Any:
-        matrix = new(csr_array)
-        for name, value in others:
-            setattr(matrix, name, value)
+        matrix: Any = new(csr_array)
+        matrix._shape, matrix.maxprint = size, most
         matrix.data, matrix.indices, matrix.indptr = data, indices, indptr
         return matrix
 
-    return pack
+    def pack_otherwise(data: Any, indices: Any, indptr: Any) -> Any:
+        matrix = new(csr_array)
+        vars(matrix).update(others, data=data, indices=indices, indptr=indptr)
+        return matrix
+
+    return pack if others.keys() == {"_shape", "maxprint"} else pack_otherwise  # half as fast
 
 
 class AssembleCsr(Package):

@@ -20,6 +20,7 @@ from symad.graph.op import OP_CLASSES
 from symad.graph.operators import FUNCTIONS
 from symad.ops.base import Linear
 from symad.ops.control import Map
+from symad.ops.sparse import _packer
 from symad.types import TensorType
 from tests.support.op_checks import Case, build, cases_of, run
 from tests.support.random_graphs import random_graph
@@ -407,6 +408,15 @@ def test_calls_are_native(form: Any, parameter: bool) -> None:
         assert set(python_functions(lambda value=value: f(value))) <= {"pack"}
     for given in ([1, 2, 3, 4, 5, 6], np.arange(12.0)[::2], np.arange(6)):
         np.testing.assert_equal([type(r) for r in leaves(f(given))], [*map(type, leaves(found))])
+
+
+def test_matrices_are_as_scipy_makes_them() -> None:
+    given = np.array([3.0, 0.0, 5.0]), np.array([2, 0, 1], np.int32), np.array([0, 1, 3], np.int32)
+    expected = vars(sparse.csr_array(given, shape=(2, 3)))
+    found = vars(_packer((2, 3))(*given))
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)
 
 
 def test_memory_of_other_results_may_be_given() -> None:
