@@ -67,6 +67,8 @@ class _Uses:
 
     Attributes
     ----------
+    views : set of Node
+        The views among the computed nodes.
     sizes : dict from Node to int
         The bytes that each computed node takes.
     parts : dict from Node to int
@@ -80,7 +82,8 @@ class _Uses:
     """
 
     def __init__(self, graph: Graph, computed: Sequence[Node]) -> None:
-        self.sizes = {node: 0 if is_view(node) else node.type.nbytes for node in computed}
+        self.views = {node for node in computed if is_view(node)}
+        self.sizes = {node: 0 if node in self.views else node.type.nbytes for node in computed}
         self.parts = dict(self.sizes)
         self.users: dict[Node, list[Node]] = {node: [] for node in computed}
         self.reads: dict[Node, list[Node]] = {}
@@ -91,7 +94,7 @@ class _Uses:
             sources = [source for source in dict.fromkeys(node.inputs) if source in self.sizes]
             for source in sources:
                 self.users[source].append(node)
-            read = () if is_view(node) else dict.fromkeys(base[source] for source in sources)
+            read = () if node in self.views else dict.fromkeys(base[source] for source in sources)
             freed = [each for each in read if each in self.sizes and each not in self._kept]
             self.reads[node] = freed
             for each in freed:
@@ -101,7 +104,7 @@ class _Uses:
         base = {node: node for node in graph.nodes}
         items: dict[tuple[Node, Op | None], Node] = {}
         for node in computed:
-            if not is_view(node):
+            if node not in self.views:
                 continue
             whole = node.inputs[0]
             if not isinstance(whole.type, StructureType) or not self.sizes.get(whole):
@@ -126,7 +129,7 @@ class _Uses:
             live += self.sizes[node]
             over = any(_may_overwrite(node, source) for source in freed)
             peak = max(peak, live - self.sizes[node] if over else live)
-            if not self.readers[node] and node not in self._kept and not is_view(node):
+            if not self.readers[node] and node not in self._kept and node not in self.views:
                 freed.append(node)
             live -= sum(self.parts[source] for source in freed)
         return peak
@@ -176,7 +179,7 @@ class _Greedy:
             return False
         uses = self._uses
         freed = sum(uses.parts[base] for base in uses.reads[node] if self._left[base] == 1)
-        return is_view(node) or uses.sizes[node] < freed
+        return node in uses.views or uses.sizes[node] < freed
 
 
 def is_view(node: Node) -> bool:

@@ -7,9 +7,10 @@ an input that it is the last to use, if the op allows that.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -44,6 +45,53 @@ class Instruction(NamedTuple):
     overwrites: int | None
 
 
+class Instructions(Sequence[Instruction]):
+    """Instructions as numbers, which take little memory: there may be millions.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        The nodes that they compute, in order.
+    """
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._nodes = nodes
+        self._words = array("i")
+        self._ends = array("l", [0])
+
+    def append(self, *words: int) -> None:
+        """Add the instruction of the next node.
+
+        The words are the output, the input that it overwrites or -1, the inputs, and those freed.
+        """
+        self._words.extend(words)
+        self._ends.append(len(self._words))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, step: int) -> Instruction: ...
+    @overload
+    def __getitem__(self, step: slice) -> tuple[Instruction, ...]: ...
+
+    def __getitem__(self, step: Any) -> Any:
+        if isinstance(step, slice):
+            return tuple([self[k] for k in range(*step.indices(len(self)))])
+        step = range(len(self))[step]
+        words = self._words[self._ends[step] : self._ends[step + 1]]
+        single = Instructions(self._nodes[step : step + 1])
+        single.append(*words)
+        return next(iter(single))
+
+    def __iter__(self) -> Iterator[Instruction]:
+        start, words, new = 0, self._words, tuple.__new__  # twice as fast as calling the class
+        for node, end in zip(self._nodes, self._ends[1:], strict=True):
+            row, frees, start = tuple(words[start:end]), 2 + len(node.inputs), end
+            over = None if row[1] < 0 else row[1]
+            yield new(Instruction, (node, row[2:frees], row[0], row[frees:], over))
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The schedule of a graph.
@@ -56,7 +104,7 @@ class Plan:
     inputs : tuple of int
         The register of each graph input.
     constants : tuple of (int, Constant)
-    instructions : tuple of Instruction
+    instructions : sequence of Instruction
     outputs : tuple of int
         The register of each graph output.
     copied : tuple of bool
@@ -70,7 +118,7 @@ class Plan:
     registers: int
     inputs: tuple[int, ...]
     constants: tuple[tuple[int, Constant], ...]
-    instructions: tuple[Instruction, ...]
+    instructions: Sequence[Instruction]
     outputs: tuple[int, ...]
     copied: tuple[bool, ...]
     placement: Placement
@@ -115,7 +163,7 @@ def make_plan(graph: Graph) -> Plan:
     sharing = sharing_of(graph)
     constants = tuple([node for node in graph.nodes if isinstance(node, Constant)])
     allocation = _Allocation(graph, (*graph.inputs, *constants))
-    instructions = tuple(allocation.instructions(_Overwriting(graph, sharing, allocation.order)))
+    instructions = allocation.instructions(_Overwriting(graph, sharing, allocation.order))
     inputs, outputs = allocation.registers(graph.inputs), allocation.registers(graph.outputs)
     given = tuple(zip(allocation.registers(constants), constants, strict=True))
     copied, placement = copied_outputs(graph, sharing), Placement(allocation.over)
@@ -171,52 +219,47 @@ class _Allocation:
         self.count = self._first = len(given)
         self._numbers = {node: number for number, node in enumerate((*given, *self.order))}
         self._register = [*range(self.count), *[0] * len(self.order)]
-        number_of = self._numbers.__getitem__
-        self._reads = [tuple(map(number_of, node.inputs)) for node in self.order]
-        self._kept = set(map(number_of, graph.outputs))
+        self._kept = {self._numbers[node] for node in graph.outputs}
 
     def registers(self, nodes: Iterable[Node]) -> tuple[int, ...]:
         """Return the registers of nodes."""
         return tuple([self._register[self._numbers[node]] for node in nodes])
 
-    def instructions(self, writer: _Overwriting) -> Iterator[Instruction]:
-        """Yield the instructions in order."""
-        register, free, dying = self._register, list[int](), self._dying()
-        register_of = register.__getitem__
-        for step, (node, reads) in enumerate(zip(self.order, self._reads, strict=True)):
-            value = self._first + step
-            sources = tuple(map(register_of, reads))
-            dead, overwrites = dying[step], None
+    def instructions(self, writer: _Overwriting) -> Instructions:
+        """Return the instructions in order."""
+        free, found = list[int](), Instructions(self.order)
+        number_of, register = self._numbers.__getitem__, self._register
+        for step, (node, dead) in enumerate(zip(self.order, self._dying(), strict=True)):
+            reads, overwrites = [*map(number_of, node.inputs)], -1
             if dead and node.type is not _NUMBER:
                 last = [x for x, read in zip(node.inputs, reads, strict=True) if read in dead]
                 taken = writer.input_for(node, last, step)
                 if taken is not None:
-                    self.over[node], overwrites = taken, register[self._numbers[taken]]
-            freed = tuple([register[each] for each in dead if each != value])
-            if freed:  # the result takes the last one
-                *rest, output = freed
-                free += rest
+                    self.over[node], overwrites = taken, register[number_of(taken)]
+            value = self._first + step
+            freed = [register[each] for each in dead if each != value]
+            if freed:
+                output = freed.pop()
+                free += freed
             elif free:
                 output = free.pop()
             else:
                 output, self.count = self.count, self.count + 1
             register[value] = output
-            yield Instruction(node, sources, output, freed[:-1], overwrites)
+            found.append(output, overwrites, *map(register.__getitem__, reads), *freed)
+        return found
 
-    def _dying(self) -> list[Sequence[int]]:
+    def _dying(self) -> list[tuple[int, ...]]:
         """Return the values that are not needed after each step, in their order."""
-        last = list(range(-self._first, len(self.order)))
-        for step, reads in enumerate(self._reads):
-            for read in reads:
-                last[read] = step
-        dying: list[Any] = [()] * len(self.order)
-        for value in range(self._first, len(last)):
+        numbers, first = self._numbers, self._first
+        last = list(range(-first, len(self.order)))
+        for step, node in enumerate(self.order):
+            for source in node.inputs:
+                last[numbers[source]] = step
+        dying: list[tuple[int, ...]] = [()] * len(self.order)
+        for value in range(first, len(last)):
             if value not in self._kept:
-                step = last[value]
-                if dying[step]:
-                    dying[step].append(value)
-                else:
-                    dying[step] = [value]
+                dying[last[value]] += (value,)
         return dying
 
 
