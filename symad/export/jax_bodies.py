@@ -103,6 +103,9 @@ def _computed(node: Node, arguments: list[Any]) -> Any:
         return function(*_promoted(node, arguments), **inner.attributes())
     except NotImplementedError as error:
         raise missing(node, str(error)) from None
+    except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError,
+            jax.errors.TracerIntegerConversionError):  # fmt: skip
+        raise missing(node, "a size depends on an input, and JAX's shapes are static") from None
 
 
 def _promoted(node: Node, operands: list[Any]) -> list[Any]:

@@ -115,7 +115,7 @@ TABLE |= {
     "axis_size": lambda x, axis: np.int64(np.shape(x)[axis]),
     "shape": lambda x: np.array(np.shape(x), "int64"),
     "size": lambda x: np.int64(np.size(x)),
-    "equal_part": lambda n, count: np.int64(n) // count,
+    "equal_part": lambda n, count: n // count,
     # Elementwise functions that JAX does not have
     "sigmoid": lambda x: nn.sigmoid(floating(x)),
     "sigmoid_slope": lambda x: nn.sigmoid(x) * nn.sigmoid(-x),
@@ -135,7 +135,7 @@ TABLE |= {
         x > -np.log(2), jnp.log(-jnp.expm1(x)), jnp.log1p(-jnp.exp(x))
     ),
     "xdivy": lambda x, y: x * jnp.where((x == 0) & (y == 0), 0, 1 / y),
-    "polygamma": lambda x, n: special.polygamma(n, x),
+    "polygamma": lambda x, n: jnp.where(x == jnp.inf, 0 if n else x, special.polygamma(n, x)),
     "polygamma_step": lambda a, b, n: special.polygamma(n, a + b) - special.polygamma(n, a),
     "expn": lambda x, n: special.expn(n, x),
     "exprel": lambda x: jnp.where(x == 0, 1, jnp.expm1(x) / jnp.where(x == 0, 1, x)),
@@ -145,10 +145,8 @@ TABLE |= {
     "boxcox": lambda x, p: jnp.where(
         p == 0, jnp.log(x), jnp.expm1(p * jnp.log(x)) / jnp.where(p == 0, 1, p)
     ),
-    "round": lambda x, decimals: jnp.round(x, decimals),
     # Reductions
     "logsumexp": lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims),
-    "logsumexp_slope": lambda x, axis: nn.softmax(x, axis=axis),
     "norm": lambda x, axis, keepdims: linalg.vector_norm(floating(x), axis=axis, keepdims=keepdims),
     "max": lambda x, axis, keepdims: jnp.max(x, axis=axis, keepdims=keepdims),
     "min": lambda x, axis, keepdims: jnp.min(x, axis=axis, keepdims=keepdims),
@@ -196,6 +194,14 @@ def _of_order(module_names: str) -> Translation:
 
 
 TABLE |= {"bessel_i": _of_order("i0 i1"), "scaled_bessel_i": _of_order("i0e i1e")}
+
+
+@translates("round")
+def _round(x: Any, decimals: int) -> Any:
+    if np.dtype(x.dtype).kind == "f" or decimals >= 0:
+        return jnp.round(x, decimals)
+    tens = 10.0**-decimals  # of integers, NumPy computes in floats as well
+    return (jnp.round(floating(x) / tens) * tens).astype(x.dtype)
 
 
 @translates("binom")
@@ -246,6 +252,15 @@ def _threefry(*words: Any, part: str) -> Any:
     if part == "joined":
         return (x.astype(canonical("uint64")) << 32) | y
     return {"first": x, "second": y, "mixed": x ^ y}[part]
+
+
+@translates("logsumexp_slope")
+def _logsumexp_slope(x: Any, axis: Any) -> Any:
+    largest = np.finfo(x.dtype).max  # finite even with an infinity in x
+    top = jnp.max(x, axis=axis, keepdims=True, initial=-jnp.inf)
+    exponentials = jnp.exp(x - jnp.clip(top, -largest, largest))
+    total = jnp.sum(exponentials, axis=axis, keepdims=True)
+    return exponentials / jnp.where(total == 0, 1, total)
 
 
 @translates("argsort")

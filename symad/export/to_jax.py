@@ -11,6 +11,7 @@ from symad.errors import MissingExtraError
 from symad.export.jax_bodies import evaluate, require_translations
 from symad.export.jax_ops import canonical, jnp
 from symad.graph.nested import map_leaves, rebuild
+from symad.passes.loops import prune_loops
 from symad.passes.specialise import specialise
 from symad.runtime.function import Function
 from symad.runtime.inputs import Binding
@@ -62,7 +63,7 @@ def to_jax(function: Function) -> Callable[..., Any]:
     if importlib.util.find_spec("jax") is None:
         raise MissingExtraError("JAX is not installed", remedy="pip install jax")
     require_translations(function.graph)
-    specialised = lru_cache(64)(lambda *types: specialise(function.graph, types))
+    specialised = lru_cache(64)(lambda *types: prune_loops(specialise(function.graph, types)))
     binding = Binding(function.name, function.inputs)
     first = len(binding.nodes)
 
