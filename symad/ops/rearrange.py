@@ -16,6 +16,7 @@ from symad.graph.sample import Sample, reals
 from symad.ops.base import FixedLinear, Linear, Operand, as_node, register, tensor_types
 from symad.ops.batching import aligned, along_axis_of_rows, shape_of, stacked
 from symad.ops.index import index_array, scatter_add
+from symad.ops.join import concat
 from symad.ops.reduce import Axis, as_axis
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import broadcast_to, one_axis, reshape
@@ -473,9 +474,13 @@ class Pad(FixedLinear):
         (x,) = inputs
         if self.mode == "constant":
             return None
-        for axis, pair in enumerate(self.pairs(len(shape_of(x)))):
-            if pair != (0, 0):
-                x = index_array(x, along_axis(axis, _origins(shape_of(x)[axis], pair, self.mode)))
+        for axis, (before, after) in enumerate(self.pairs(len(shape_of(x)))):
+            size = shape_of(x)[axis]
+            origins = _origins(size, (before, after), self.mode)
+            ends = [origins[:before], origins[before + size :]]
+            first, last = (index_array(x, along_axis(axis, end)) for end in ends)
+            parts = [part for part in (first, x, last) if shape_of(part)[axis]]
+            x = concat(parts, axis) if len(parts) > 1 else x
         return x
 
     def dependence(self, sets: IndexSets, labels: Sequence[Any], out: Node, *inputs: Node) -> Any:

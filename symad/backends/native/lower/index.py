@@ -52,7 +52,7 @@ _PER_PLACE = 3.0
 _PER_ELEMENT = 1.0
 _MOST_POSITIONS = 32
 """For more elements, NumPy finds a position faster, because it compares many at once."""
-_MOST_SORTED = 1 << 12
+_MOST_SORTED = 1 << 10
 """For more elements, NumPy sorts faster."""
 
 
@@ -465,10 +465,7 @@ def _can_scan(node: Node) -> bool:
 
 
 def _can_sort(node: Node) -> bool:
-    assert isinstance(node.op, Argsort)
-    shape = shape_of(node)
-    size = shape[normalize_axis(node.op.axis, len(shape))]
-    return size <= _MOST_SORTED and not _is_float16(node.inputs[0])
+    return math.prod(shape_of(node)) <= _MOST_SORTED and not _is_float16(node.inputs[0])
 
 
 def _can_find_position(node: Node) -> bool:
