@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from symad.backends.native.lower.dispatch import LoweredSegment, PlacedSegment, lower, place
 from symad.backends.native.lower.views import is_view
-from symad.backends.native.packages import grouped
-from symad.backends.native.schedule import Schedule
+from symad.backends.native.schedule import Schedule, grouped
 from symad.backends.native.segment_code import LoopCall, kernel_count
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
