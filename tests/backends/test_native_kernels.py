@@ -14,6 +14,7 @@ from symad.backends.native import fortran
 from symad.backends.native.kernel_call import BufferView, KernelCall, contiguous_strides
 from symad.backends.native.lower import contract, copies, index, lapack
 from symad.backends.native.lower.dispatch import supports
+from symad.errors import SymadError
 from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.ops.cumulative import linear_recurrence
@@ -644,3 +645,22 @@ def test_matrices_too_large_for_the_library_are_left_to_numpy(
         if supports(node):
             scratch = lambda shape, dtype: BufferView(0, 0, shape, contiguous_strides(shape), dtype)  # noqa: E731
             assert contract.TABLE[type(node.op)](node, [long, short], output, scratch)
+
+
+@pytest.mark.parametrize("places", [[0, 4, 2, 2], [-1, 0, -5], [[3], [1]], [0], []])
+def test_constant_indices(places: list[Any]) -> None:
+    """Those that are known to be inside are not looked at again; others are, in every call."""
+    chosen = np.array(places, np.int64)
+    x, i = sm.Variable("x", shape=("n", 3)), sm.Variable("i", shape=chosen.shape, dtype="int64")
+    f = sm.compile([x], [x[chosen], sm.take(x, chosen, axis=0) * 2], backend="native")
+    g = sm.compile([x, i], x[i], backend="native")
+    value = np.arange(15.0).reshape(5, 3)
+    for _ in range(2):
+        found, doubled = f(value)
+        np.testing.assert_array_equal(found, value[chosen])
+        np.testing.assert_array_equal(doubled, 2 * value[chosen])
+        np.testing.assert_array_equal(g(value, chosen), value[chosen])
+        if len(places) and chosen.max() > 1:
+            for call in (lambda: f(value[:2]), lambda: g(value[:2], chosen)):
+                with pytest.raises(SymadError):
+                    call()

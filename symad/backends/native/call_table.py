@@ -22,7 +22,6 @@ from symad.backends.native.loop_runtime import (
     loop_runtime,
 )
 from symad.backends.native.memory_pool import LARGE, Arena
-from symad.backends.native.packages import Packed
 from symad.backends.native.parallel import Helpers
 from symad.backends.native.runtime import (
     ArgumentWord,
@@ -37,6 +36,7 @@ from symad.backends.native.runtime import (
     StepWord,
     TableWord,
 )
+from symad.backends.native.schedule import Packed
 from symad.backends.native.segment_code import (
     ArrayType,
     BodyCalls,

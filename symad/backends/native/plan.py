@@ -9,7 +9,7 @@ from symad.backends.native.lower.dispatch import LoweredSegment, PlacedSegment, 
 from symad.backends.native.lower.views import is_view
 from symad.backends.native.numpy_kernel import called_ops
 from symad.backends.native.packages import grouped
-from symad.backends.native.schedule import Schedule
+from symad.backends.native.schedule import Schedule, grouped
 from symad.backends.native.segment_code import LoopCall, kernel_count
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order

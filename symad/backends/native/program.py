@@ -13,7 +13,6 @@ from symad.backends.base import Settings
 from symad.backends.native.call_table import CallConvention
 from symad.backends.native.lower.dispatch import PlacedSegment
 from symad.backends.native.memory_pool import Memory
-from symad.backends.native.packages import form_of, packed, unpacked
 from symad.backends.native.plan import (
     NativePlan,
     PlannedStep,
@@ -22,7 +21,7 @@ from symad.backends.native.plan import (
     node_by_node,
 )
 from symad.backends.native.runtime import runtime
-from symad.backends.native.schedule import Schedule, schedule
+from symad.backends.native.schedule import Schedule, form_of, packed, schedule, unpacked
 from symad.backends.native.segment import Segment
 from symad.backends.numpy import failure_of, result_of
 from symad.graph.graph import Graph

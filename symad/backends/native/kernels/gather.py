@@ -21,10 +21,12 @@ _PER_INDEX = 4
 _Place = tuple[Any, Any]  # a pointer, and an index from there
 
 
-def gather_kernel(item_size: int, indices: Sequence[np.dtype[Any]], single: bool) -> Kernel:
+def gather_kernel(
+    item_size: int, indices: Sequence[np.dtype[Any]], single: bool, are_inside: bool = False
+) -> Kernel:
     """Return the kernel that copies the items at indices of ``source``.
 
-    It fails if an index is out of range.  Words:
+    It fails if an index is out of range, unless all ``are_inside``.  Words:
 
     * source, target;
     * the size of the last axis of the index arrays, its strides in source and target;
@@ -42,10 +44,17 @@ def gather_kernel(item_size: int, indices: Sequence[np.dtype[Any]], single: bool
     indices : sequence of dtype
     single : bool
         Whether each item is one element.
+    are_inside : bool
+        Whether no index is negative or out of range.
     """
-    name = " ".join(["gather", str(item_size), str(single), *(dtype.str for dtype in indices)])
+    facts = str(item_size), str(single), str(are_inside)
+    name = " ".join(["gather", *facts, *(dtype.str for dtype in indices)])
     dtype = np.dtype(f"u{item_size}")
-    return kernel(name, lambda writer: _Gathering(writer, indices, dtype, dtype, single).gather())
+
+    def write(writer: KernelWriter) -> None:
+        _Gathering(writer, indices, dtype, dtype, single, are_inside).gather()
+
+    return kernel(name, write)
 
 
 def scatter_kernel(
@@ -74,8 +83,10 @@ class _Gathering:
         source: np.dtype[Any],
         target: np.dtype[Any],
         single: bool,
+        are_inside: bool = False,
     ) -> None:
         self._writer, self._indices, self._single = writer, indices, single
+        self._are_inside = are_inside
         self._dtypes = source, target
 
     def gather(self) -> None:
@@ -121,6 +132,8 @@ class _Gathering:
         offset = builder.add(start, builder.mul(number, step))
         given = writer.load(writer.address(first), offset, self._indices[k])
         index = writer.scalars.cast(given, np.dtype("int64")).value
+        if self._are_inside:
+            return builder.mul(index, stride)
         is_negative = builder.icmp_signed("<", index, writer.integer(0))
         index = builder.select(is_negative, builder.add(index, size), index)
         writer.fail(builder.icmp_unsigned(">=", index, size), writer.integer(1))

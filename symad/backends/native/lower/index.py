@@ -35,7 +35,7 @@ from symad.backends.native.lower.copies import (
     outer_words,
     part,
 )
-from symad.graph.node import Node
+from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.ops.cumulative import CumProd, CumSum, LinearRecurrence
 from symad.ops.extremum import ArgMax, ArgMin
@@ -196,7 +196,9 @@ def _at_places(
     """
     dtypes = [index.view.dtype for index in indices]
     if adds is None:
-        code = gather_kernel(target.dtype.itemsize, dtypes, not inner)
+        pairs = zip(node.inputs[1:], indices, strict=True)
+        are_inside = all(_is_inside(source, index.size) for source, index in pairs)
+        code = gather_kernel(target.dtype.itemsize, dtypes, not inner, are_inside)
     else:
         code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, adds)
     views = [index.view.broadcast_to(target.shape) for index in indices]
@@ -215,6 +217,14 @@ def _at_places(
     places, elements = math.prod(target.shape), math.prod(size for size, *_ in inner)
     work = places * (_PER_PLACE + _PER_ELEMENT * elements)
     return [call_of(code, words, node, work)]
+
+
+def _is_inside(indices: Node, size: int) -> bool:
+    """Return whether constants tell that no index is negative or out of range."""
+    if not isinstance(indices, Constant):
+        return False
+    array = indices.value
+    return array.size > 0 and bool(array.min() >= 0) and bool(array.max() < size)
 
 
 def _gather(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
