@@ -27,7 +27,7 @@ from symad.graph.traverse import topological_order
 
 pytest.importorskip("llvmlite")
 
-from symad.backends.native import cpython, jit, scalar_builder, scalar_function  # noqa: E402
+from symad.backends.native import cpython, jit, scalar_function  # noqa: E402
 from symad.backends.native.kernels import loops  # noqa: E402
 from symad.backends.native.memory_pool import counts_references  # noqa: E402
 from symad.backends.native.runtime import runtime  # noqa: E402
@@ -488,7 +488,7 @@ def test_signals_wait_whenever_llvm_is_used(monkeypatch: pytest.MonkeyPatch) -> 
     for linker in (jit.loader.load, lambda *_: None):
         monkeypatch.setattr(jit, "_loaded", OrderedDict())
         monkeypatch.setattr(jit.loader, "load", linker)
-        for cached in (jit.host_features, jit._make_host, scalar_builder._converts_half):
+        for cached in (jit._make_host, jit._processor):
             cached.cache_clear()
         before = sys.getprofile()
         sys.setprofile(note)

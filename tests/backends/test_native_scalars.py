@@ -30,7 +30,7 @@ from tests.support.per_element import NUMPY_ONLY, arity
 
 ir = pytest.importorskip("llvmlite.ir")
 
-from symad.backends.native import scalar_function  # noqa: E402
+from symad.backends.native import scalar_entry, scalar_function  # noqa: E402
 from symad.backends.native.jit import Latest, compile_module, vector_unit  # noqa: E402
 from symad.backends.native.scalar_builder import (  # noqa: E402
     LLVMScalarBuilder,
@@ -467,7 +467,7 @@ def test_what_becomes_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     x = sm.Variable("x")
     # An argument and a result count for 20.
     monkeypatch.setattr(scalar_function, "MOST_INSTRUCTIONS", 21)
-    monkeypatch.setattr(scalar_function, "program_function", lambda *_: "program")
+    monkeypatch.setattr(scalar_entry, "program_function", lambda *_: "program")
     assert compiled([x], x + 1) != "program"
     assert compiled([x], x * x + 1) == "program"
 

@@ -376,7 +376,7 @@ def compile_module(
     with _llvm():
         known = _known(key, name) if is_portable else _loaded_module(key, name)
         if known is not None:
-            return known
+            return replace(known, notes=tuple(notes))
         code = replace(_compile(text, name, effort), notes=tuple(notes))
         made = _load_code(key, code, name)
         if is_portable:
