@@ -66,8 +66,9 @@ class Names(Labels):
             self._inherit(heirs, formulas.view, formulas.labels)
             self._name_steps(heirs, formulas)
             self.steps = formulas.steps
-        for node in view.nodes:
-            if node.op is not None and node not in self.symbols and node not in self._items:
+        for node in view.everything:
+            is_value = node.op is not None or node in view.bodies.ports
+            if is_value and node not in self.symbols and node not in self._items:
                 self.symbols[node] = (next(self.steps),)
         self.forward = list(dict.fromkeys(heirs[n] for n in self._root.forward if n in heirs))
         numbers = self._root.numbers.items()

@@ -256,7 +256,10 @@ def test_optimised_graphs_show_the_steps_that_run() -> None:
     y, _ = sm.scan(lambda c, e: (sm.tanh(c) + e, None), 0.0, x)
     f = sm.compile([x], [y, sm.gradients(y, x)], backend="numpy")
     f(np.ones(50))
-    assert "scan, 50 steps" in titles(sm.draw(f.passes.graph))
+    drawing = sm.draw(f.passes.graph)
+    assert "scan, 50 steps" in titles(drawing)
+    names = [text.partition(",")[0] for text in text_of(drawing) if text.startswith("t")]
+    assert names and len(set(names)) == len(names)
 
 
 # networkx

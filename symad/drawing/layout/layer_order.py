@@ -8,7 +8,8 @@ same order in every layer.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from symad.drawing.layout.spacing import Spacing
@@ -108,6 +109,7 @@ class _Bender:
     def __init__(self, elements: Sequence[Element], links: Iterable[tuple[int, int]]) -> None:
         self.ordering = Ordering(list(elements))
         self._frames: dict[tuple[int, Scope], int] = {}
+        self._known: dict[tuple[int, Scope], Chain] = {}
         self._bends: dict[tuple[int, Chain, int], int] = {}  # by common end, frames, layer
         self._spans: dict[tuple[int, Scope], tuple[int, int]] = {}  # in layers
         for element in elements:
@@ -139,8 +141,12 @@ class _Bender:
 
     def _chain(self, lane: int, scope: Scope) -> Chain:
         """Return the numbers of the frames around the elements of a scope."""
-        outer = (scope[:depth] for depth in range(len(scope) + 1))
-        return tuple(self._frames.setdefault((lane, s), len(self._frames)) for s in outer)
+        known = self._known.get((lane, scope))
+        if known is None:
+            outer = (scope[:depth] for depth in range(len(scope) + 1))
+            known = tuple(self._frames.setdefault((lane, s), len(self._frames)) for s in outer)
+            self._known[lane, scope] = known
+        return known
 
     def _path(self, tail: int, head: int) -> list[int]:
         start, end = self.ordering.elements[tail], self.ordering.elements[head]
@@ -168,6 +174,8 @@ class _Bender:
 
         Arrows therefore enter a frame at its top or its bottom, not at a side.
         """
+        if not start.scope and not end.scope:
+            return ()
         depth = 0
         while start.scope[: depth + 1] == end.scope[: depth + 1] and depth < len(start.scope):
             depth += 1
@@ -247,7 +255,7 @@ class _Sorter:
         self._where = list(where)
         self._place_frames()
         for layer in self._layers:
-            self._arrange(layer, self._where)
+            self._arrange(layer, {number: self._where[number] for number in layer})
         best, least, idle = self._copy(), self._cost(), 0
         for sweep in range(_SWEEPS):
             if not least or idle == _PATIENCE:
@@ -330,14 +338,17 @@ class _Sorter:
                 counts[frame] += 1
         self._frame_places = [s / max(c, 1) for s, c in zip(sums, counts, strict=True)]
 
-    def _arrange(self, layer: list[int], wanted: Sequence[float]) -> None:
+    def _arrange(self, layer: list[int], wanted: Mapping[int, float]) -> None:
         """Sort a layer by the preferred places of its elements, and assign places."""
         places, lanes = self._frame_places, self._lanes
+        outer: dict[Chain, tuple[tuple[float, int], ...]] = {}
 
         def key(number: int) -> tuple[tuple[float, int], ...]:
             chain = self._chains[number]
-            outer = tuple((places[frame], frame) for frame in chain[1:])
-            return ((lanes[number], 0), *outer, (wanted[number], -1))
+            if chain not in outer:
+                inner = ((places[frame], frame) for frame in chain[1:])
+                outer[chain] = ((lanes[number], 0), *inner)
+            return (*outer[chain], (wanted[number], -1))
 
         layer.sort(key=key)
         self._spread(layer)
@@ -363,11 +374,10 @@ class _Sorter:
         layers = self._layers if down else self._layers[::-1]
         near = self._above if down else self._below
         for layer in layers:
-            wanted = list(self._where)
+            wanted: dict[int, float] = {}
             for number in layer:
                 seen = self._seen_from(number, near[number])
-                if seen:
-                    wanted[number] = sum(seen) / len(seen)
+                wanted[number] = sum(seen) / len(seen) if seen else self._where[number]
             if reverse_ties:
                 layer.reverse()  # sorting is stable
             self._arrange(layer, wanted)
@@ -433,7 +443,11 @@ def _inversions(pairs: Sequence[tuple[float, int]]) -> int:
     >>> _inversions([(2.0, 1), (1.0, 5), (1.0, 1), (3.0, 1)])
     6
     """
-    rank = {place: number for number, place in enumerate(sorted({p for p, _ in pairs}), 1)}
+    places = [place for place, _ in pairs]
+    in_order = sorted(places)
+    if places == in_order:
+        return 0
+    rank = {place: number for number, place in enumerate(dict.fromkeys(in_order), 1)}
     sums = [0] * (len(rank) + 1)  # a binary indexed tree of the weights so far
     found = total = 0
     for place, weight in pairs:
