@@ -11,8 +11,10 @@ from __future__ import annotations
 import gc
 import hashlib
 import inspect
+import math
 import os
 import pickle
+import resource
 import signal
 import sys
 import time
@@ -142,8 +144,8 @@ class Trials:
                 self.report(number, "import", tests)
                 continue
             trial = partial(self._try, change, [items[test] for test in tests])
-            status = _in_fork(trial, 4 * self.seconds + 5)
-            self.report(number, {0: "", 1: "failure", 2: "import"}.get(status, "time"), tests)
+            status = _in_fork(trial, self.seconds + 5)
+            self.report(number, {0: "", -1: "time", 2: "import"}.get(status, "failure"), tests)
         return True
 
     def _watched(self, items: list[pytest.Item]) -> Calls:
@@ -200,7 +202,10 @@ def _passes(item: pytest.Item) -> bool:
 
 
 def _in_fork(work: Callable[[], int], seconds: float | None) -> int:
-    """Return what a function returns in a silent fork of this process; -1 if it is late."""
+    """Return what a function returns in a silent fork of this process; -1 if that takes too long.
+
+    The limit is of processor time; a process that waits for something else gets more.
+    """
     child = os.fork()
     if not child:
         status = 1
@@ -209,14 +214,17 @@ def _in_fork(work: Callable[[], int], seconds: float | None) -> int:
             os.dup2(null, 1)
             os.dup2(null, 2)
             os.setpgid(0, 0)
+            if seconds is not None:
+                resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds),) * 2)
             status = work()
         finally:
             os._exit(status)
-    end = None if seconds is None else time.monotonic() + seconds
+    end = None if seconds is None else time.monotonic() + 12 * seconds
     for pause in _pauses():
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 1
+            code = os.waitstatus_to_exitcode(status)
+            return -1 if code in (-signal.SIGKILL, -signal.SIGXCPU) else abs(code)
         if end is not None and time.monotonic() > end:
             os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
