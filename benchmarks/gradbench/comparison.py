@@ -161,6 +161,12 @@ def _note(measured: Measured, question: dict[str, Any], answer: dict[str, Any]) 
         measured.failures.append(f"wrong answer: {question['error'].splitlines()[0]}")
 
 
+def write(path: Path, results: dict[str, dict[str, Measured]]) -> None:
+    """Replace the section on GradBench of a page."""
+    page = path.read_text() if path.exists() else ""
+    path.write_text(with_section(page, section(results, machine.cpu_name())))
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gradbench.comparison")
     parser.add_argument("root", type=Path, help="a checkout of github.com/gradbench/gradbench")
@@ -177,12 +183,10 @@ def main(arguments: Sequence[str]) -> int:
             if name in tool.evals:
                 print(f"{name}: {tool.name}", file=sys.stderr, flush=True)
                 results[name][tool.name] = run(name, tool, root)
-    text = section(results, machine.cpu_name())
-    if options.output:
-        page = options.output.read_text() if options.output.exists() else ""
-        options.output.write_text(with_section(page, text))
-    else:
-        print(text)
+        if options.output:  # after each eval, so that nothing is lost if a later one is interrupted
+            write(options.output, results)
+    if not options.output:
+        print(section(results, machine.cpu_name()))
     return int(any(found["symad"].failures for found in results.values()))
 
 
