@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.gradbench.evaluation import Evaluation
+from benchmarks.gradbench.timed_call import TimedCall
 
 Message = dict[str, Any]
 
@@ -25,8 +25,8 @@ def evaluate(message: Message) -> Message:
     module = importlib.import_module(f"benchmarks.gradbench.programs.{message['module']}")
     given = message["input"]
     repeats = given if isinstance(given, dict) else {}
-    evaluation: Evaluation = getattr(module, message["function"])(given)
-    output, times = evaluation.run(repeats.get("min_runs", 1), repeats.get("min_seconds", 0))
+    call: TimedCall = getattr(module, message["function"])(given)
+    output, times = call.run(repeats.get("min_runs", 1), repeats.get("min_seconds", 0))
     timings = [{"name": "evaluate", "nanoseconds": time} for time in times]
     return {"success": True, "output": output, "timings": timings}
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 import symad as sm
-from benchmarks.gradbench.evaluation import Evaluation, Input
+from benchmarks.gradbench.timed_call import Input, TimedCall
 
 CAMERA = 11
 """Rotation (3), centre (3), focal length, principal point (2), radial distortion (2)."""
@@ -79,13 +79,13 @@ def built(given: Input) -> tuple[list[sm.Node], np.ndarray, list[np.ndarray]]:
     return variables, seen_by(n, m, p), arrays
 
 
-def objective(given: Input) -> Evaluation:
+def objective(given: Input) -> TimedCall:
     (unknowns, features), where, arrays = built(given)
     y = errors(unknowns[where], features)
-    return Evaluation(sm.compile([unknowns, features], y), arrays, first_errors)
+    return TimedCall(sm.compile([unknowns, features], y), arrays, first_errors)
 
 
-def jacobian(given: Input) -> Evaluation:
+def jacobian(given: Input) -> TimedCall:
     (unknowns, features), where, arrays = built(given)
     seen = unknowns[where]
     reprojection, weight = errors(seen, features)
@@ -98,7 +98,7 @@ def jacobian(given: Input) -> Evaluation:
         shape = matrix.shape[0], len(arrays[0])
         return sparse.csr_array((matrix.data, columns, matrix.indptr), shape=shape)
 
-    return Evaluation(by_unknowns, arrays, first_elements)
+    return TimedCall(by_unknowns, arrays, first_elements)
 
 
 def first_errors(errors: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:

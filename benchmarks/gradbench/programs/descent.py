@@ -18,7 +18,7 @@ TOLERANCE = 1e-5
 Function = Callable[[sm.Node], sm.Node]
 
 
-class State(NamedTuple):
+class Descent(NamedTuple):
     """A point with its value and gradient, the size of a step, and the successes in a row."""
 
     x: sm.Node
@@ -47,31 +47,31 @@ def derivative(function: Function, x: sm.Node, mode: str) -> sm.Node:
 def minimiser(function: Function, start: sm.Node, mode: str) -> sm.Node:
     """Return where a function of a vector is smallest."""
 
-    def moves(state: State) -> sm.Node:
+    def moves(state: Descent) -> sm.Node:
         return (length(state.slope) > TOLERANCE) & (
             (length(state.rate * state.slope) > TOLERANCE) | sm.equal(state.successes, 10)
         )
 
-    def step(state: State) -> State:
-        return State(*sm.cond(sm.equal(state.successes, 10), faster, attempt, *state))
+    def step(state: Descent) -> Descent:
+        return Descent(*sm.cond(sm.equal(state.successes, 10), faster, attempt, *state))
 
-    def faster(*state: sm.Node) -> State:
+    def faster(*state: sm.Node) -> Descent:
         x, value, slope, rate, successes = state
-        return State(x, value, slope, 2 * rate, sm.zeros_like(successes))
+        return Descent(x, value, slope, 2 * rate, sm.zeros_like(successes))
 
-    def attempt(*state: sm.Node) -> State:
+    def attempt(*state: sm.Node) -> Descent:
         x, _, slope, rate, _ = state
         x = x - rate * slope
         value = function(x)
         return sm.cond(value < state[1], succeed, fail, x, value, *state)
 
-    def succeed(x: sm.Node, value: sm.Node, *state: sm.Node) -> State:
-        return State(x, value, derivative(function, x, mode), state[3], state[4] + 1)
+    def succeed(x: sm.Node, value: sm.Node, *state: sm.Node) -> Descent:
+        return Descent(x, value, derivative(function, x, mode), state[3], state[4] + 1)
 
-    def fail(x: sm.Node, value: sm.Node, *state: sm.Node) -> State:
-        return State(*state[:3], state[3] / 2, sm.zeros_like(state[4]))
+    def fail(x: sm.Node, value: sm.Node, *state: sm.Node) -> Descent:
+        return Descent(*state[:3], state[3] / 2, sm.zeros_like(state[4]))
 
-    first = State(start, function(start), derivative(function, start, mode), 1e-5, 0)
+    first = Descent(start, function(start), derivative(function, start, mode), 1e-5, 0)
     return sm.while_loop(moves, step, first, name="gradient descent").x
 
 

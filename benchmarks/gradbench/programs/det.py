@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 import symad as sm
-from benchmarks.gradbench.evaluation import Evaluation, Input, to_list
+from benchmarks.gradbench.timed_call import Input, TimedCall, to_list
 
 STACKED = 7
 """The largest size whose minors are expanded as one stack."""
@@ -57,9 +57,9 @@ def compiled(size: int) -> tuple[Callable, Callable]:
     return sm.compile([entries], y), sm.compile([entries], sm.gradients(y, entries))
 
 
-def primal(given: Input) -> Evaluation:
-    return Evaluation(compiled(given["ell"])[0], (np.array(given["A"]),), float)
+def primal(given: Input) -> TimedCall:
+    return TimedCall(compiled(given["ell"])[0], (np.array(given["A"]),), float)
 
 
-def gradient(given: Input) -> Evaluation:
-    return Evaluation(compiled(given["ell"])[1], (np.array(given["A"]),), to_list)
+def gradient(given: Input) -> TimedCall:
+    return TimedCall(compiled(given["ell"])[1], (np.array(given["A"]),), to_list)

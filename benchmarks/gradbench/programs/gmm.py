@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 import symad as sm
-from benchmarks.gradbench.evaluation import Evaluation, Input
+from benchmarks.gradbench.timed_call import Input, TimedCall
 
 NAMES = "alpha", "mu", "q", "l"
 """The parameters to differentiate by."""
@@ -58,15 +58,15 @@ def built(given: Input) -> tuple[list[sm.Node], sm.Node, list[np.ndarray]]:
     return variables, log_posterior(*variables, given), arrays
 
 
-def objective(given: Input) -> Evaluation:
+def objective(given: Input) -> TimedCall:
     variables, y, arrays = built(given)
-    return Evaluation(sm.compile(variables, y), arrays, float)
+    return TimedCall(sm.compile(variables, y), arrays, float)
 
 
-def jacobian(given: Input) -> Evaluation:
+def jacobian(given: Input) -> TimedCall:
     variables, y, arrays = built(given)
     slopes = sm.gradients(y, variables[: len(NAMES)])
-    return Evaluation(sm.compile(variables, slopes), arrays, by_name)
+    return TimedCall(sm.compile(variables, slopes), arrays, by_name)
 
 
 def by_name(slopes: list[np.ndarray]) -> dict[str, list]:

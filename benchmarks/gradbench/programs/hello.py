@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import symad as sm
-from benchmarks.gradbench.evaluation import Evaluation
+from benchmarks.gradbench.timed_call import TimedCall
 
 x = sm.Variable("x", shape=())
 y = x * x
@@ -12,9 +12,9 @@ value = sm.compile([x], y)
 slope = sm.compile([x], sm.gradients(y, x))
 
 
-def square(number: float) -> Evaluation:
-    return Evaluation(value, (number,), float)
+def square(number: float) -> TimedCall:
+    return TimedCall(value, (number,), float)
 
 
-def double(number: float) -> Evaluation:
-    return Evaluation(slope, (number,), float)
+def double(number: float) -> TimedCall:
+    return TimedCall(slope, (number,), float)

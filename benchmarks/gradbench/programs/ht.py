@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 import symad as sm
-from benchmarks.gradbench.evaluation import Evaluation, Input, to_list
+from benchmarks.gradbench.timed_call import Input, TimedCall, to_list
 
 FLEXED = [bone for finger in range(5) for bone in range(4 * finger + 2, 4 * finger + 5)]
 """The bones that bend, three in each finger; the first of the three also turns sideways."""
@@ -99,12 +99,12 @@ def built(given: Input) -> tuple[list[sm.Node], sm.Node, list[np.ndarray]]:
     return list(variables.values()), y, list(arrays.values())
 
 
-def objective(given: Input) -> Evaluation:
+def objective(given: Input) -> TimedCall:
     variables, y, arrays = built(given)
-    return Evaluation(sm.compile(variables, sm.ravel(y)), arrays, to_list)
+    return TimedCall(sm.compile(variables, sm.ravel(y)), arrays, to_list)
 
 
-def jacobian(given: Input) -> Evaluation:
+def jacobian(given: Input) -> TimedCall:
     """Return the rows of the Jacobian: by the point's own ``us``, if it has any, and by ``theta``.
 
     An error depends on the ``us`` of its own point only, so that moving all points at once gives
@@ -120,4 +120,4 @@ def jacobian(given: Input) -> Evaluation:
     if given["us"]:
         columns.insert(0, sm.vmap(lambda unit: moved(us, unit), out_axes=2)(np.eye(2)))
     rows = sm.reshape(sm.concatenate(columns, axis=2), (y.size, -1))
-    return Evaluation(sm.compile(variables, rows), arrays, to_list)
+    return TimedCall(sm.compile(variables, rows), arrays, to_list)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 import symad as sm
-from benchmarks.gradbench.evaluation import Evaluation, Input, to_list
+from benchmarks.gradbench.timed_call import Input, TimedCall, to_list
 
 points = sm.Variable("points", shape=("n", "d"))
 centroids = sm.Variable("centroids", shape=("k", "d"))
@@ -29,9 +29,9 @@ def arrays(given: Input) -> tuple[np.ndarray, np.ndarray]:
     return np.array(given["points"]), np.array(given["centroids"])
 
 
-def cost(given: Input) -> Evaluation:
-    return Evaluation(value, arrays(given), float)
+def cost(given: Input) -> TimedCall:
+    return TimedCall(value, arrays(given), float)
 
 
-def dir(given: Input) -> Evaluation:
-    return Evaluation(step, arrays(given), to_list)
+def dir(given: Input) -> TimedCall:
+    return TimedCall(step, arrays(given), to_list)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 import symad as sm
-from benchmarks.gradbench.evaluation import Evaluation, Input, to_list
+from benchmarks.gradbench.timed_call import Input, TimedCall, to_list
 
 
 @functools.cache
@@ -21,14 +21,14 @@ def compiled(count: int) -> tuple[Callable, Callable]:
     return sm.compile([x, n], y), sm.compile([x, n], sm.gradients(y, x))
 
 
-def evaluation(given: Input, which: int, answer: Callable) -> Evaluation:
+def timed_call(given: Input, which: int, answer: Callable) -> TimedCall:
     x = np.array(given["x"])
-    return Evaluation(compiled(len(x))[which], (x, given["n"]), answer)
+    return TimedCall(compiled(len(x))[which], (x, given["n"]), answer)
 
 
-def primal(given: Input) -> Evaluation:
-    return evaluation(given, 0, float)
+def primal(given: Input) -> TimedCall:
+    return timed_call(given, 0, float)
 
 
-def gradient(given: Input) -> Evaluation:
-    return evaluation(given, 1, to_list)
+def gradient(given: Input) -> TimedCall:
+    return timed_call(given, 1, to_list)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import symad as sm
-from benchmarks.gradbench.evaluation import Evaluation, Input, to_list
+from benchmarks.gradbench.timed_call import Input, TimedCall, to_list
 
 x = sm.Variable("x", shape=("n",))
 largest = sm.max(x)
@@ -15,9 +15,9 @@ value = sm.compile([x], y)
 slope = sm.compile([x], sm.gradients(y, x))
 
 
-def primal(given: Input) -> Evaluation:
-    return Evaluation(value, (np.array(given["x"]),), float)
+def primal(given: Input) -> TimedCall:
+    return TimedCall(value, (np.array(given["x"]),), float)
 
 
-def gradient(given: Input) -> Evaluation:
-    return Evaluation(slope, (np.array(given["x"]),), to_list)
+def gradient(given: Input) -> TimedCall:
+    return TimedCall(slope, (np.array(given["x"]),), to_list)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import symad as sm
-from benchmarks.gradbench.evaluation import Evaluation, Input
+from benchmarks.gradbench.timed_call import Input, TimedCall
 
 NAMES = "main_params", "extra_params", "state", "sequence"
 
@@ -49,15 +49,15 @@ def built(given: Input) -> tuple[list[sm.Node], sm.Node, list[np.ndarray]]:
     return variables, loss(*variables), arrays
 
 
-def objective(given: Input) -> Evaluation:
+def objective(given: Input) -> TimedCall:
     variables, y, arrays = built(given)
-    return Evaluation(sm.compile(variables, y), arrays, float)
+    return TimedCall(sm.compile(variables, y), arrays, float)
 
 
-def jacobian(given: Input) -> Evaluation:
+def jacobian(given: Input) -> TimedCall:
     variables, y, arrays = built(given)
     slopes = sm.gradients(y, variables[:2])
-    return Evaluation(sm.compile(variables, slopes), arrays, flat)
+    return TimedCall(sm.compile(variables, slopes), arrays, flat)
 
 
 def flat(slopes: list[np.ndarray]) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import symad as sm
-from benchmarks.gradbench.evaluation import Evaluation, Input, to_list
+from benchmarks.gradbench.timed_call import Input, TimedCall, to_list
 
 END = 2.0
 
@@ -36,9 +36,9 @@ last = sm.concatenate([sm.zeros_like(x[1:]), sm.ones(1)])
 slope = sm.compile([x, s], sm.pullback(y, x, last))  # the gradient of the last element
 
 
-def primal(given: Input) -> Evaluation:
-    return Evaluation(value, (np.array(given["x"]), given["s"]), to_list)
+def primal(given: Input) -> TimedCall:
+    return TimedCall(value, (np.array(given["x"]), given["s"]), to_list)
 
 
-def gradient(given: Input) -> Evaluation:
-    return Evaluation(slope, (np.array(given["x"]), given["s"]), to_list)
+def gradient(given: Input) -> TimedCall:
+    return TimedCall(slope, (np.array(given["x"]), given["s"]), to_list)

@@ -12,8 +12,8 @@ import functools
 import numpy as np
 
 import symad as sm
-from benchmarks.gradbench.evaluation import Evaluation, Input
 from benchmarks.gradbench.programs.descent import derivative, length, minimiser
+from benchmarks.gradbench.timed_call import Input, TimedCall
 
 STEP = 0.1
 
@@ -40,13 +40,13 @@ def miss(w: sm.Node, inner: str) -> sm.Node:
     return (x[0] - x[1] / velocity[1] * velocity[0]) ** 2
 
 
-def evaluation(outer: str, inner: str, given: Input) -> Evaluation:
+def timed_call(outer: str, inner: str, given: Input) -> TimedCall:
     w = sm.Variable("w", shape=(1,))
     best = minimiser(lambda w: miss(w, inner), w, outer)
-    return Evaluation(sm.compile([w], best[0]), (np.array([given["w"]]),), float)
+    return TimedCall(sm.compile([w], best[0]), (np.array([given["w"]]),), float)
 
 
-ff = functools.partial(evaluation, "forward", "forward")
-fr = functools.partial(evaluation, "forward", "reverse")
-rf = functools.partial(evaluation, "reverse", "forward")
-rr = functools.partial(evaluation, "reverse", "reverse")
+ff = functools.partial(timed_call, "forward", "forward")
+fr = functools.partial(timed_call, "forward", "reverse")
+rf = functools.partial(timed_call, "reverse", "forward")
+rr = functools.partial(timed_call, "reverse", "reverse")

@@ -10,8 +10,8 @@ import functools
 import numpy as np
 
 import symad as sm
-from benchmarks.gradbench.evaluation import Evaluation, Input, to_list
 from benchmarks.gradbench.programs.descent import maximiser, minimiser
+from benchmarks.gradbench.timed_call import Input, TimedCall, to_list
 
 
 def height(x: sm.Node, y: sm.Node) -> sm.Node:
@@ -27,13 +27,13 @@ def saddle_point(start: sm.Node, outer: str, inner: str) -> sm.Node:
     return sm.concatenate([x, y])
 
 
-def evaluation(outer: str, inner: str, given: Input) -> Evaluation:
+def timed_call(outer: str, inner: str, given: Input) -> TimedCall:
     start = sm.Variable("start", shape=(2,))
     compiled = sm.compile([start], saddle_point(start, outer, inner))
-    return Evaluation(compiled, (np.array(given["start"]),), to_list)
+    return TimedCall(compiled, (np.array(given["start"]),), to_list)
 
 
-ff = functools.partial(evaluation, "forward", "forward")
-fr = functools.partial(evaluation, "forward", "reverse")
-rf = functools.partial(evaluation, "reverse", "forward")
-rr = functools.partial(evaluation, "reverse", "reverse")
+ff = functools.partial(timed_call, "forward", "forward")
+fr = functools.partial(timed_call, "forward", "reverse")
+rf = functools.partial(timed_call, "reverse", "forward")
+rr = functools.partial(timed_call, "reverse", "reverse")

@@ -12,7 +12,7 @@ Input = Any
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class TimedCall:
     """A call that the suite wants timed.
 
     Parameters
