@@ -56,8 +56,8 @@ def _rules_for(ops: frozenset[type[Op]]) -> RuleSet | None:
     from symad.passes.rules import rules_of_forms
 
     left, found, known = list(rules_of_forms()), [], set(ops)
-    while new := [rule for rule in left if rule.needs <= known]:
-        left = [rule for rule in left if not rule.needs <= known]
+    while new := [rule for rule in left if rule.named <= known and rule.needs <= known]:
+        left = [rule for rule in left if rule not in new]
         found += new
         known.update(*[rule.makes for rule in new])
     if not any(rule.mends for rule in found):

@@ -9,8 +9,8 @@ twice finds the same node in both places.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from operator import is_
+from threading import Lock
 from typing import Any, NamedTuple
 
 from symad.graph.graph import Graph, descend, rebuild
@@ -47,27 +47,55 @@ Form = tuple[Any, ...]
 """What :meth:`RuleSet.form_of` returns."""
 
 
+class _Index:
+    """The rules that may apply to graphs with ops of some classes.
+
+    Attributes
+    ----------
+    kinds : frozenset of op classes
+    by_root : dict
+        The places of the rules for each class of ops.
+    numbers : frozenset
+        The numbers among the inputs of roots.
+    of_kind, of_form : dict
+        The rules found so far.
+    """
+
+    def __init__(
+        self,
+        kinds: frozenset[type[Op]],
+        by_root: dict[type, list[int]],
+        numbers: frozenset[Any],
+    ) -> None:
+        self.kinds, self.by_root, self.numbers = kinds, by_root, numbers
+        self.of_kind: dict[type, list[AnyRule]] = {}
+        self.of_form: dict[Form, tuple[AnyRule, ...]] = {}
+
+
 class RuleSet:
-    """Rules in order, indexed by the classes of a node's op and of its inputs."""
+    """Rules in order, indexed by the classes of a node's op and of its inputs.
+
+    Patterns are built when ops that they name occur in a graph for the first time.
+    """
 
     def __init__(self, rules: Iterable[AnyRule]) -> None:
         self.rules = tuple(rules)
-        self._of: dict[Form, tuple[AnyRule, ...]] = {}
-        self._of_kind: dict[type, list[AnyRule]] = {}
+        self._index = _Index(frozenset(), {}, frozenset())
+        self._lock = Lock()
 
-    @cached_property
-    def _by_root(self) -> dict[type, list[int]]:
-        """The places of the rules for each class of ops."""
-        found: dict[type, list[int]] = {}
-        for place, rule in enumerate(self.rules):
-            for root in rule.roots:
-                found.setdefault(root, []).append(place)
-        return found
-
-    @cached_property
-    def _numbers(self) -> frozenset[Any]:
-        """The numbers among the inputs of roots."""
-        return frozenset([rule.number for rule in self.rules])
+    def meet(self, kinds: frozenset[type[Op]]) -> None:
+        """Index the rules that may apply to graphs with such ops."""
+        if kinds <= self._index.kinds:
+            return
+        with self._lock:  # other threads read the old index, or the new one
+            kinds |= self._index.kinds
+            places = [k for k, rule in enumerate(self.rules) if rule.named <= kinds]
+            by_root: dict[type, list[int]] = {}
+            for place in places:
+                for root in self.rules[place].roots:
+                    by_root.setdefault(root, []).append(place)
+            numbers = frozenset([self.rules[place].number for place in places])
+            self._index = _Index(kinds, by_root, numbers)
 
     def form_of(self, node: Node) -> Form:
         """Return what the rules to try at a node depend on.
@@ -85,18 +113,19 @@ class RuleSet:
             form = (type(node.op), False, heads)
         if Constant in heads:
             values = [x.value.item() for x in inputs if type(x) is Constant and not x.value.ndim]
-            form += tuple([value for value in values if value in self._numbers])
+            form += tuple([value for value in values if value in self._index.numbers])
         return form
 
     def of(self, form: Form) -> tuple[AnyRule, ...]:
         """Return the rules that may match nodes of a form."""
-        found = self._of.get(form)
+        index = self._index
+        found = index.of_form.get(form)
         if found is None:
             kind, is_twice, heads, *numbers = form
-            suited = self._of_kind.get(kind)
+            suited = index.of_kind.get(kind)
             if suited is None:
-                places = {n for base in kind.__mro__ for n in self._by_root.get(base, ())}
-                suited = self._of_kind[kind] = [self.rules[n] for n in sorted(places)]
+                places = {n for base in kind.__mro__ for n in index.by_root.get(base, ())}
+                suited = index.of_kind[kind] = [self.rules[n] for n in sorted(places)]
             known = {None, *numbers}
             found = tuple([
                 rule for rule in suited
@@ -104,7 +133,7 @@ class RuleSet:
                 and (rule.number in known or BroadcastTo in heads)
                 and rule.may_match(kind, heads)
             ])  # fmt: skip
-            self._of[form] = found
+            index.of_form[form] = found
         return found
 
 
@@ -204,6 +233,7 @@ class RewriteWalk:
     def over(self, graph: Graph) -> Graph:
         """Return a graph in its final form; its inputs are leaves."""
         final = self.final
+        self.rules.meet(graph.kinds)
         for node in graph.nodes:
             if node.op is None:
                 final[node] = self.interner.intern(node)
@@ -295,6 +325,7 @@ class RewriteWalk:
             if form[0] not in self._met:
                 self._met.add(form[0])
                 self._rules_at.clear()
+                self.rules.meet(frozenset(self._met))
             found = tuple([r for r in self.rules.of(form) if r.needs <= self._met])
             self._rules_at[form] = found
         return found

@@ -55,6 +55,10 @@ class AnyRule(Protocol):
         """The classes of the ops whose nodes it may replace."""
 
     @property
+    def named(self) -> frozenset[type[Op]]:
+        """Some of :attr:`needs`, known without building a pattern."""
+
+    @property
     def needs(self) -> frozenset[type[Op]]:
         """Classes of ops without which it cannot apply."""
 
@@ -208,6 +212,12 @@ class Rule:
         return f"{_formula(self.tree)} = {_formula(self._new_tree)}"
 
     @cached_property
+    def named(self) -> frozenset[type[Op]]:
+        """The classes of the ops that the pattern calls by their names."""
+        names, scope = self.pattern.__code__.co_names, self.pattern.__globals__
+        return frozenset([type(op) for op in map(scope.get, names) if isinstance(op, Op)])
+
+    @cached_property
     def needs(self) -> frozenset[type[Op]]:
         """The classes of the pattern's ops."""
         return _ops_in(self.tree)
@@ -320,6 +330,11 @@ class Procedure:
     mends: bool = False
     is_twice: ClassVar[bool] = False
     number: ClassVar[Any] = None
+
+    @property
+    def named(self) -> frozenset[type[Op]]:
+        """The same as :attr:`needs`."""
+        return self.needs
 
     def may_match(self, kind: type[Op], heads: Sequence[type]) -> bool:
         """Return whether the function is to be called for such a node."""

@@ -21,7 +21,7 @@ from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.ops.base import as_node
 from symad.passes.decompose import DECOMPOSE
 from symad.passes.grade import Grade
-from symad.passes.rewrite import rewrite
+from symad.passes.rewrite import RuleSet, rewrite
 from symad.passes.rule import Procedure, Rule, fit
 from symad.passes.rules import all_rules
 from symad.passes.rules.stabilise import STABILISE
@@ -275,6 +275,21 @@ def test_rounding_rules_hold_at_infinities_and_zeros(example: Example) -> None:
 def test_says_what_it_does(rule: Rule | Procedure) -> None:
     left, equals, right = rule.equation.partition(" = ")
     assert left and equals and right
+
+
+def test_ops_that_a_pattern_names_are_ops_that_it_needs() -> None:
+    assert all(rule.named <= rule.needs for rule in all_rules())
+    assert sum(bool(rule.named) for rule in all_rules()) > 100
+
+
+def test_patterns_are_built_for_graphs_with_the_ops_that_they_name() -> None:
+    rules = [replace(rule) for rule in all_rules() if isinstance(rule, Rule)]  # nothing built yet
+    known = RuleSet(rules)
+    x = sm.Variable("x", shape=())
+    rewrite(sm.Graph([sm.sin(x) * x + x]), known)
+    assert not any("tree" in vars(rule) for rule in rules if rule.named - {type(sm.sin)})
+    y = sm.Graph([sm.log(1 + sm.exp(x))])
+    assert [node.label for node in rewrite(y, known).nodes] == ["x", "softplus"]
 
 
 def test_names_are_unique() -> None:
