@@ -150,6 +150,7 @@ from symad.types import TensorType
 if TYPE_CHECKING:
     from symad import linalg, nn, optimise, random, special, stats, testing
     from symad.autodiff.sparse import sparsity
+    from symad.export.to_jax import to_jax
     from symad.functions.accumulation import cumulative_prod, cumulative_sum
     from symad.functions.arrays import asarray, empty, empty_like, from_dlpack, meshgrid
     from symad.functions.associative import associative_scan
@@ -303,7 +304,7 @@ __all__ = [
     "delete", "diag", "diagflat", "diagonal", "diff", "difference_errors", "digamma", "digitize",
     "directional_derivative", "divide", "dot", "draw", "dsplit", "dstack", "e", "ediff1d", "einsum",
     "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2", "expand_dims",
-    "explain", "expm1", "extend", "eye", "fabs", "find_nan", "fingerprint", "finfo", "fixed_point",
+    "explain", "expm1", "extend", "eye", "fabs", "find_nan", "finfo", "fingerprint", "fixed_point",
     "flatten", "flip", "fliplr", "flipud", "float16", "float32", "float64", "float_power", "floor",
     "floor_divide", "fmax", "fmin", "fmod", "fori_loop", "from_dlpack", "full", "full_like",
     "gammaln", "geomspace", "gradients", "greater", "greater_equal", "heaviside", "hessian",
@@ -328,8 +329,8 @@ __all__ = [
     "sinh", "size", "softmax", "softplus", "sort", "sparsity", "special", "split", "sqrt", "square",
     "squeeze", "stack", "stats", "std", "stop_gradient", "structure", "subtract", "sum", "sum_like",
     "swapaxes", "switch", "take", "take_along_axis", "tan", "tangents", "tanh", "tensordot",
-    "testing", "tile", "to_networkx", "top_k", "trace", "transpose", "trapezoid", "tri", "tril",
-    "triu", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unravel_index",
+    "testing", "tile", "to_jax", "to_networkx", "top_k", "trace", "transpose", "trapezoid", "tri",
+    "tril", "triu", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unravel_index",
     "unstack", "unwrap", "value_and_gradients", "vander", "var", "vdot", "vecdot", "vecmat", "vmap",
     "vsplit", "vstack", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -87,6 +87,10 @@ class SavedGraphError(SymadError, ValueError):
     """Something cannot be saved, or a file is not a saved graph, or is damaged."""
 
 
+class ExportError(SymadError, ValueError):
+    """Another system has nothing for an op of a graph."""
+
+
 class RenderError(SymadError, RuntimeError):
     """A picture cannot be drawn."""
 

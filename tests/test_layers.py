@@ -31,7 +31,7 @@ LAYERS = (
     ("plan",),
     ("backends",),
     ("runtime", "expression"),
-    ("saving",),
+    ("saving", "export"),
     ("tables",),
     ("drawing",),
     ("testing", "inspection"),

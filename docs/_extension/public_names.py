@@ -22,7 +22,8 @@ FAMILIES = {
     "Derivatives": ("symad.autodiff.reverse", "symad.autodiff.forward", "symad.autodiff.extension")
     + ("symad.autodiff.derived", "symad.autodiff.sparse", "symad.autodiff.numeric")
     + ("symad.ops.adjoint",),
-    "Compiling and running": ("symad.runtime.compiler", "symad.runtime.function"),
+    "Compiling and running": ("symad.runtime.compiler", "symad.runtime.function")
+    + ("symad.saving.files", "symad.export.to_jax"),
     "Seeing and explaining": ("symad.drawing.show", "symad.tables.tracing", "symad.player.player")
     + ("symad.explaining",),
     "Looking inside": ("symad.inspection",),
@@ -96,6 +97,7 @@ RESULTS = (
     "symad.runtime.recompute_savings.Trade",
     "symad.functions.dtypes.FloatInfo",
     "symad.functions.dtypes.IntegerInfo",
+    "symad.saving.files.Fingerprint",
     "symad.graph.provenance.Site",
     "symad.graph.provenance.Role",
 )
