@@ -61,9 +61,10 @@ def require_translations(graph: Graph) -> None:
     ExportError
         It names the node, the op and the user's line.
     """
+    inputs = set(graph.inputs)
     for node in graph.nodes:
         op = node.op
-        if op is None or node in set(graph.inputs):
+        if op is None or node in inputs:
             continue
         if isinstance(op, WithBody):
             for body in op.bodies:

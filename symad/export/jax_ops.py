@@ -51,7 +51,8 @@ def translation_of(op: Op) -> Translation | None:
     return None
 
 
-_OTHERS_BY_THAT_NAME = {"boxcox"}
+_OTHERS_BY_THAT_NAME = {"hyp1f1", "hyp2f1"}
+"""Functions of JAX's whose series lose all digits for some arguments."""
 
 
 def translates(*names: str) -> Callable[[Translation], Translation]:
@@ -137,7 +138,9 @@ TABLE |= {
     "xdivy": lambda x, y: x * jnp.where((x == 0) & (y == 0), 0, 1 / y),
     "polygamma": lambda x, n: jnp.where(x == jnp.inf, 0 if n else x, special.polygamma(n, x)),
     "polygamma_step": lambda a, b, n: special.polygamma(n, a + b) - special.polygamma(n, a),
-    "expn": lambda x, n: special.expn(n, x),
+    "expn": lambda x, n: jnp.where(
+        x == 0, 1 / (n - 1) if n > 1 else jnp.inf, special.expn(n, jnp.where(x == 0, 1, x))
+    ),
     "exprel": lambda x: jnp.where(x == 0, 1, jnp.expm1(x) / jnp.where(x == 0, 1, x)),
     "inv_boxcox": lambda y, p: jnp.where(
         p == 0, jnp.exp(y), jnp.exp(jnp.log1p(p * y) / jnp.where(p == 0, 1, p))

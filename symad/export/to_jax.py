@@ -48,14 +48,16 @@ def to_jax(function: Function) -> Callable[..., Any]:
     Notes
     -----
     JAX raises no errors for values: the index of a branch is clipped, a loop that does not end
-    within ``max_steps`` gives NaN, and so do matrices without an inverse or a factor.
+    within ``max_steps`` gives NaN, and matrices without an inverse or a factor give NaN or
+    infinities.
 
     Examples
     --------
     >>> import symad as sm
     >>> x = sm.Variable("x", shape=("n",))
     >>> y = sm.sum(sm.sin(x) * x)
-    >>> f = sm.to_jax(sm.compile([x], {"y": y, "slope": sm.gradients(y, x)}))
+    >>> g = sm.compile([x], {"y": y, "slope": sm.gradients(y, x)})
+    >>> f = sm.to_jax(g)  # doctest: +SKIP
     >>> import jax  # doctest: +SKIP
     >>> jax.jit(f)([0.0, 1.0])  # doctest: +SKIP
     {'slope': Array([0.       , 1.3817733], dtype=float32), 'y': Array(0.841471, dtype=float32)}

@@ -35,10 +35,18 @@ def double_precision() -> Iterator[None]:
     jax.config.update("jax_enable_x64", before)
 
 
-LACKING = {"assemble_csr": "JAX does not have it"}
+LACKING = {
+    "assemble_csr", "betaincinv", "erfcinv", "gammaincinv", "iv", "ive", "jv", "kv", "scaled_erfc",
+    "hyp1f1", "hyp2f1", "stdtr", "stdtrit", "yv",
+}  # fmt: skip
 """Ops that JAX has nothing for."""
-NOT_IN_NUMPY = {"nan_on_failure-special": "infinite, not NaN"}
-"""Cases where JAX's value is another."""
+
+
+def is_compared(case: Case) -> bool:
+    """Return whether JAX's value is NumPy's: at special points, its functions may give NaN."""
+    is_special = case.op_class.__module__.startswith("symad.ops.special_")
+    lacks = case.op_class.name in LACKING or case.id == "nan_on_failure-special"
+    return not lacks and not (is_special and "special" in case.id)
 
 
 def function_of(case: Case) -> sm.Function:
@@ -51,7 +59,7 @@ def test_every_op_is_traced(first: int) -> None:
     for case in CASES[first : first + BATCH]:
         f, arrays = function_of(case), checks.build(case).arrays
         if case.op_class.name in LACKING:
-            with pytest.raises(ExportError, match=LACKING[case.op_class.name]):
+            with pytest.raises(ExportError, match="cannot be computed in JAX"):
                 sm.to_jax(f)
             continue
         forms = jax.eval_shape(sm.to_jax(f), *arrays)
@@ -59,10 +67,7 @@ def test_every_op_is_traced(first: int) -> None:
             assert (np.shape(a), a.dtype) == (b.shape, b.dtype), case.id
 
 
-CHOSEN = [
-    case for case in CASES[3::EACH] if case.op_class.name not in LACKING
-    and case.id not in NOT_IN_NUMPY
-]  # fmt: skip
+CHOSEN = list(filter(is_compared, CASES[3::EACH]))
 
 
 @pytest.mark.parametrize("first", range(0, len(CHOSEN), BATCH))

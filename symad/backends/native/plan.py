@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from symad.backends.native.lower.dispatch import LoweredSegment, PlacedSegment, lower, place
 from symad.backends.native.lower.views import is_view
 from symad.backends.native.numpy_kernel import called_ops
-from symad.backends.native.packages import grouped
 from symad.backends.native.schedule import Schedule, grouped
 from symad.backends.native.segment_code import LoopCall, kernel_count
 from symad.graph.node import Node
