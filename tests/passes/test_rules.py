@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import symad as sm
+from symad import records
 from symad.graph.graph import verify
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import Creation, Role, RoleKind, creating
@@ -283,7 +284,7 @@ def test_ops_that_a_pattern_names_are_ops_that_it_needs() -> None:
 
 
 def test_patterns_are_built_for_graphs_with_the_ops_that_they_name() -> None:
-    rules = [replace(rule) for rule in all_rules() if isinstance(rule, Rule)]  # nothing built yet
+    rules = [records.replace(rule) for rule in all_rules() if isinstance(rule, Rule)]  # nothing built yet
     known = RuleSet(rules)
     x = sm.Variable("x", shape=())
     rewrite(sm.Graph([sm.sin(x) * x + x]), known)

@@ -203,7 +203,7 @@ class Subclass(np.ndarray):  # type: ignore[type-arg]
 
 WILD: list[Maker] = []
 ELEMENTWISE = sorted(
-    name for name, kind in OP_CLASSES.items()
+    name for name, kind in list(OP_CLASSES.items())  # looking for a name may load ops
     if issubclass(kind, PerElement) and hasattr(sm, name)
     and name not in ("identity", "cast", "where", "round", "add_n", "polygamma", "power")
 )  # fmt: skip
