@@ -89,8 +89,8 @@ class Extension:
     generation : int
         1 for a first derivative, 2 for the derivative of a graph that contains one, ...
     visits : list of tuple
-        The visited nodes in order, each with its contributions, its adjoint, and a
-        :data:`Partial` for each input that got one.
+        The visited nodes in order, each with its contributions, its adjoint, and for each input
+        that got a partial adjoint its slot, the product and the partial adjoint.
 
     Examples
     --------
