@@ -326,6 +326,7 @@ class RewriteWalk:
                 self._met.add(form[0])
                 self._rules_at.clear()
                 self.rules.meet(frozenset(self._met))
+                form = self.rules.form_of(node)  # with the numbers of the rules that were met
             found = tuple([r for r in self.rules.of(form) if r.needs <= self._met])
             self._rules_at[form] = found
         return found

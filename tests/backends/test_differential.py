@@ -42,7 +42,7 @@ from tests.support.wild_graphs import WildGraph, wild_graph
 
 pytest.importorskip("llvmlite")
 
-GRAPHS = int(os.environ.get("SYMAD_FUZZ_GRAPHS", "120"))
+GRAPHS = int(os.environ.get("SYMAD_FUZZ_GRAPHS", "80"))
 FIRST = int(os.environ.get("SYMAD_FUZZ_FIRST", "0"))
 BATCH = max(20, GRAPHS // 200)
 JAX_TOO = os.environ.get("SYMAD_FUZZ_JAX", "1") != "0"

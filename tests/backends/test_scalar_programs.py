@@ -249,12 +249,11 @@ def test_which_plans_are_regular() -> None:
 
 
 def test_plans_without_order_are_chunks_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = {"chunked_program": chunked_program, "scalar_program": scalar_program}
     called: list[str] = []
-    for name, make in made.items():
+    for make in (chunked_program, scalar_program):
+        name = make.__name__
         monkeypatch.setattr(
-            scalar_function,
-            name,
+            f"{make.__module__}.{name}",
             lambda *given, name=name, make=make: (called.append(name), make(*given))[1],
         )
     monkeypatch.setattr(scalar_function, "MOST_CHUNKED", 1000)
