@@ -275,6 +275,12 @@ def _argsort(x: Any, axis: int, descending: bool) -> Any:
     return x.shape[axis] - 1 - jnp.flip(turned, axis)
 
 
+@translates("sort")
+def _sort(x: Any, axis: int, descending: bool) -> Any:
+    ordered = jnp.sort(x, axis)
+    return jnp.flip(ordered, axis) if descending else ordered
+
+
 @translates("add_n")
 def _add_n(*terms: Any) -> Any:
     there = [term for term in terms if term is not None]
