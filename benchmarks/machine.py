@@ -72,6 +72,7 @@ def environment(threads: int, scratch: str) -> dict[str, str]:
         "PYTENSOR_FLAGS": f"base_compiledir={scratch}/pytensor",
         "TORCHINDUCTOR_CACHE_DIR": f"{scratch}/torch",
         "XDG_CACHE_HOME": scratch,
+        "SYMAD_CACHE_DIR": f"{scratch}/symad",
     }
     return {**os.environ, **settings}
 
