@@ -1,7 +1,4 @@
-"""Graphs run by JAX: an independent implementation of every op, and of every derivative.
-
-Ops that are transposes of others are not written down a second time here: JAX transposes them.
-"""
+"""Graphs run by JAX: an independent implementation of every op, and of every derivative."""
 
 from __future__ import annotations
 
@@ -21,9 +18,10 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.special as special
 import numpy as np
-from jax.extend.random import threefry2x32_p
 
 import symad as sm
+from symad.export import jax_ops
+from symad.export.jax_ops import floating, transposed
 from symad.graph.nested import is_nested, leaves
 from symad.graph.node import Constant, Node
 from symad.graph.op import OP_CLASSES, Op
@@ -38,11 +36,40 @@ from tests.support.stochastic import RUNNING
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_disable_most_optimizations", True)  # each op is compiled, and runs once
 
-TABLE: dict[str, Callable[..., Any]] = {}
-"""From the name of an op to a function of JAX arrays, with the op's attributes as keywords."""
-
-UNTRANSLATED: dict[str, str] = {}
+UNTRANSLATED = {
+    "betaincinv": "JAX does not have it",
+    "boxcox": "JAX takes the derivative by p at p = 0 for 0",
+    "erfcinv": "JAX does not have it",
+    "gammaincinv": "JAX does not have it",
+    "inverse_factored": "compared with what it replaces in tests/passes/test_shared_factors.py",
+    "lu_factors": "compared with what it replaces in tests/passes/test_shared_factors.py",
+    "slogdet_factored": "compared with what it replaces in tests/passes/test_shared_factors.py",
+    "solve_factored": "compared with what it replaces in tests/passes/test_shared_factors.py",
+    "assemble_csr": "JAX has no such sparse results",
+    "iv": "JAX does not have it",
+    "sparse_matmul": "compared with dense products in tests/ops/test_sparse_constants.py",
+    "ive": "JAX does not have it",
+    "jv": "JAX has integer orders only",
+    "kv": "JAX does not have it",
+    "rgamma": "JAX does not have it",
+    "yv": "JAX does not have it",
+    "scaled_erfc": "JAX does not have it",
+    "hyp1f1": "JAX's series is off by 1e-4 at -30",
+    "hyp2f1": "JAX's series is off by 1e69 at -1.2",
+    "stdtr": "JAX does not have it",
+    "stdtrit": "JAX does not have it",
+    "spence": "JAX's derivative at 1 is NaN",
+}
 """Ops that JAX cannot check, and why."""
+
+TABLE: dict[str, Callable[..., Any]] = {
+    name: function for name, function in jax_ops.TABLE.items() if name not in UNTRANSLATED
+}
+"""From the name of an op to a function of JAX arrays, with the op's attributes as keywords.
+
+It begins with what ``sm.to_jax`` makes of ops, which is thereby compared as well.  What follows has
+other digits, derivatives or special points, or is written in another way on purpose.
+"""
 
 SAME_NAME = (
     "abs acos acosh add all any argmax argmin asin asinh atan atan2 atanh "
@@ -70,135 +97,16 @@ def _tanh(x: Any) -> Any:
 _tanh.defjvps(lambda v, _, x: v * 4 * jax.nn.sigmoid(2 * x) * jax.nn.sigmoid(-2 * x))
 
 
-def _argsort(x: Any, axis: int, descending: bool) -> Any:
-    """JAX negates what it sorts to descend, which puts NaN last; symad takes it for the largest."""
-    if not descending:
-        return jnp.argsort(x, axis=axis, stable=True)
-    turned = jnp.argsort(jnp.flip(x, axis), axis=axis, stable=True)
-    return x.shape[axis] - 1 - jnp.flip(turned, axis)
-
-
-def _sinc(x: Any, order: int) -> Any:
-    def derivative(f: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda x: jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
-
-    function = jnp.sinc
-    for _ in range(order):
-        function = derivative(function)
-    return function(floating(x))
-
-
-def _lu(a: Any) -> Any:
-    stack = jnp.reshape(floating(a), (-1, *a.shape[-2:]))
-    parts = jax.vmap(jax.scipy.linalg.lu)(stack)
-    return tuple(jnp.reshape(part, (*a.shape[:-2], *part.shape[-2:])) for part in parts)
-
-
-def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
-    """vec(A X + X B) = (1 ⊗ A + Bᵀ ⊗ 1) vec X, with the columns of X one after another."""
-    system = jnp.kron(jnp.eye(len(b), dtype=a.dtype), a)
-    system += jnp.kron(b.T, jnp.eye(len(a), dtype=b.dtype))
-    return jnp.linalg.solve(system, q.T.ravel()).reshape(q.T.shape).T
-
-
-def _threefry(*words: Any, part: str) -> Any:
-    words = (jnp.asarray(word).astype("uint32") for word in words)
-    x, y = threefry2x32_p.bind(*jnp.broadcast_arrays(*words))
-    joined = (x.astype("uint64") << 32) | y
-    return {"first": x, "second": y, "mixed": x ^ y, "joined": joined}[part]
-
-
 TABLE.update(
     {
-        "identity": lambda x: x,
-        "sort": lambda x, axis, descending: (
-            jnp.flip(jnp.sort(x, axis), axis) if descending else jnp.sort(x, axis)
-        ),
-        "argsort": lambda x, axis, descending: _argsort(x, axis, descending),
-        "after": lambda x, earlier: x,
-        "square_axes": lambda x, **_: x,
-        "searchsorted": lambda x, v, side: jnp.searchsorted(x, v, side).astype("int64"),
-        "stop_gradient": jax.lax.stop_gradient,
-        "cast": lambda x, dtype: jnp.asarray(x).astype(dtype),
-        "log_softmax": lambda x, axis: jax.nn.log_softmax(x, axis=axis),
-        "logsumexp": lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims),
-        "threefry": lambda *words, part: _threefry(*words, part=part),
         "logsumexp_slope": lambda x, axis: jax.nn.softmax(x, axis=axis),
-        "softmax": lambda x, axis: jax.nn.softmax(x, axis=axis),
-        "sinc": _sinc,
         "tanh": lambda x: _tanh(floating(x)),
-        "cummax": lambda x, axis, from_end: jax.lax.cummax(x, axis % jnp.ndim(x)),
-        "cummin": lambda x, axis, from_end: jax.lax.cummin(x, axis % jnp.ndim(x)),
-        "convolve": jnp.convolve,
-        "expm": lambda a: jnp.vectorize(jax.scipy.linalg.expm, signature="(n,n)->(n,n)")(
-            floating(a)
-        ),
-        "lu": _lu,
-        "sqrtm": lambda a: jax.scipy.linalg.sqrtm(a).real,
-        "solve_sylvester": _solve_sylvester,
         "polygamma": lambda x, n: special.polygamma(n, x),
-        # Sizes are numbers, not arrays: JAX's shapes are static.
-        "axis_size": lambda x, axis: np.int64(np.shape(x)[axis]),
-        "shape": lambda x: np.array(np.shape(x), "int64"),
-        "size": lambda x: np.int64(np.size(x)),
-        "equal_part": lambda n, count: np.int64(n) // count,
-        "broadcast_like": lambda x, like: jnp.broadcast_to(x, like.shape),
-        "reshape_like": lambda x, like: jnp.reshape(x, like.shape),
-        "reshape_outer": lambda x, a, b: jnp.reshape(x, (*np.shape(a), *np.shape(b))),
-        "reshape": lambda x, *sizes, shape: jnp.reshape(x, filled(shape, sizes)),
-        "broadcast_to": lambda x, *sizes, shape: jnp.broadcast_to(x, filled(shape, sizes)),
-        "concat": lambda *xs, axis: jnp.concatenate(xs, axis),
-        "stack": lambda *xs, axis: jnp.stack(xs, axis),
-        "einsum": lambda *xs, subscripts: jnp.einsum(subscripts, *xs),
-        "pad": lambda x, widths, mode, value: jnp.pad(
-            x, widths, mode, **({"constant_values": value} if mode == "constant" else {})
-        ),
-        "repeat": lambda x, repeats, axis: jnp.repeat(x, np.array(repeats), axis),
-        "permute_dims": lambda x, axes: jnp.transpose(x, [axis % np.ndim(x) for axis in axes]),
-        "sigmoid": lambda x: jax.nn.sigmoid(floating(x)),
-        "sigmoid_slope": lambda x: jax.nn.sigmoid(x) * jax.nn.sigmoid(-x),
-        "tanh_slope": lambda x: 4 * jax.nn.sigmoid(2 * x) * jax.nn.sigmoid(-2 * x),
-        "log1mexp": lambda x: jnp.where(
-            x > -math.log(2), jnp.log(-jnp.expm1(x)), jnp.log1p(-jnp.exp(x))
-        ),
         "log_cosh": lambda x: jnp.where(
             abs(x) < 1, jnp.log1p(2 * jnp.sinh(x / 2) ** 2), jnp.logaddexp(x, -x) - math.log(2)
         ),
-        "power_slope": lambda x, c: jnp.where(c == 0, 0, c * x ** (c - 1)),
-        "power_log": lambda y, x, c: y * jnp.log(jnp.where(x == 0, 1, x)),
-        "power_mixed": lambda x, c: jnp.where(
-            x == 0,
-            jnp.where(c > 1, 0, jnp.where(c > 0, -jnp.inf, jnp.inf)),
-            x ** (c - 1) * (1 + c * jnp.log(x)),
-        ),
-        "direction": lambda x, y: jnp.where(y == 0, 0, x / y),
-        "one_minus_square": lambda x: (1 - x) * (1 + x),
-        "at_largest": lambda v, y, axis: jnp.max(
-            jnp.where(y == jnp.max(y, axis, keepdims=True, initial=-jnp.inf), v, -jnp.inf),
-            axis, keepdims=True, initial=-jnp.inf,
-        ),
-        "norm": lambda x, axis, keepdims: jnp.linalg.vector_norm(
-            floating(x), axis=axis, keepdims=keepdims
-        ),
-        "arange": lambda *bounds, dtype: np.arange(*bounds, dtype=dtype),
-        "one_hot": lambda i, depth, dtype: jax.nn.one_hot(i, depth, dtype=dtype),
-        "take_along_axis": lambda x, i, axis: jnp.take_along_axis(x, jnp.asarray(i), axis),
         "det": lambda a: jnp.linalg.det(a) if a.shape[-1] else jnp.ones(a.shape[:-2]),
-        "slogdet": lambda a: tuple(jnp.linalg.slogdet(a)),
-        "eigh": lambda a: tuple(jnp.linalg.eigh(a)),
-        "qr": lambda a: tuple(jnp.linalg.qr(a)),
-        "svd": lambda a: tuple(jnp.linalg.svd(a, full_matrices=False)),
         "pinv": lambda a, rtol=None: jnp.linalg.pinv(a, rtol=rtol),
-        "sized_axis": lambda x, **_: x,
-        "orthogonal_complement": lambda q: jnp.linalg.qr(q, mode="complete")[0][..., q.shape[-1] :],
-        "solve": lambda a, b: (
-            jnp.linalg.solve(a, b) if b.ndim > 1 else jnp.linalg.solve(a, b[:, None])[..., 0]
-        ),
-        "to_columns": lambda x, like: x[..., None] if np.ndim(like) == 1 else x,
-        "from_columns": lambda x, like: x[..., 0] if np.ndim(like) == 1 else x,
-        "identity_matrix": lambda like: jnp.eye(like.shape[-1], dtype=like.dtype),
-        "unit_vectors": lambda x: jnp.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape),
-        "item": lambda whole, key: whole[key],
     }
 )
 
@@ -218,52 +126,12 @@ TABLE.update(
     {
         "bessel_i": _order(special.i0, special.i1),
         "binom": lambda n, k: special.comb(n, k),
-        "polygamma_step": lambda a, b, n: special.polygamma(n, a + b) - special.polygamma(n, a),
         "expn": lambda x, n: special.expn(n, x),
         "exprel": lambda x: jnp.expm1(x) / x,
         "inv_boxcox": lambda y, p: jnp.exp(jnp.log1p(p * y) / p),
-        "log_ratio": lambda x, y: jnp.log(x / y),
         "scaled_bessel_i": _order(special.i0e, special.i1e),
-        "xdivy": lambda x, y: x * jnp.where((x == 0) & (y == 0), 0, 1 / y),
     }
 )
-UNTRANSLATED.update(
-    {
-        "betaincinv": "JAX does not have it",
-        "boxcox": "JAX takes the derivative by p at p = 0 for 0",
-        "erfcinv": "JAX does not have it",
-        "gammaincinv": "JAX does not have it",
-        "inverse_factored": "compared with what it replaces in tests/passes/test_shared_factors.py",
-        "lu_factors": "compared with what it replaces in tests/passes/test_shared_factors.py",
-        "slogdet_factored": "compared with what it replaces in tests/passes/test_shared_factors.py",
-        "solve_factored": "compared with what it replaces in tests/passes/test_shared_factors.py",
-        "assemble_csr": "JAX has no such sparse results",
-        "iv": "JAX does not have it",
-        "sparse_matmul": "compared with dense products in tests/ops/test_sparse_constants.py",
-        "ive": "JAX does not have it",
-        "jv": "JAX has integer orders only",
-        "kv": "JAX does not have it",
-        "rgamma": "JAX does not have it",
-        "yv": "JAX does not have it",
-        "scaled_erfc": "JAX does not have it",
-        "hyp1f1": "JAX's series is off by 1e-4 at -30",
-        "hyp2f1": "JAX's series is off by 1e69 at -1.2",
-        "stdtr": "JAX does not have it",
-        "stdtrit": "JAX does not have it",
-        "spence": "JAX's derivative at 1 is NaN",
-    }
-)
-def _windows(x: Any, sizes: Any, steps: Any, gaps: Any) -> Any:
-    rank, places = len(sizes), []
-    for d, (size, step, gap) in enumerate(zip(sizes, steps, gaps, strict=True)):
-        count = (x.shape[d - rank] - gap * (size - 1) - 1) // step + 1
-        shape = [1] * (2 * rank)
-        shape[d], shape[rank + d] = size, count
-        places.append(np.add.outer(np.arange(size) * gap, np.arange(count) * step).reshape(shape))
-    return x[(..., *places)]
-
-
-TABLE["windows"] = _windows
 
 
 def translates(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -274,16 +142,6 @@ def translates(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
         return function
 
     return put
-
-
-def filled(dims: Sequence[int | None], sizes: Sequence[Any]) -> tuple[int, ...]:
-    rest = iter(sizes)
-    return tuple(int(next(rest)) if dim is None else dim for dim in dims)
-
-
-def floating(x: Any) -> Any:
-    """Return ``x`` as NumPy's functions take integers: in float64."""
-    return x if np.dtype(x.dtype).kind == "f" else jnp.asarray(x, "float64")
 
 
 @translates("round")
@@ -309,13 +167,6 @@ def reciprocal(x: Any) -> Any:
     return jnp.where(x == 0, at_zero, jnp.where(abs(x) == 1, x, 0).astype(x.dtype))
 
 
-def of_floats(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda x, **attributes: function(floating(x), **attributes)
-
-
-TABLE.update((name, of_floats(getattr(jnp, name))) for name in ("mean", "var", "std"))
-
-
 def keeping_nan(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return an extremum that is NaN if an element is: JAX 0.10 loses NaN in large arrays."""
 
@@ -331,27 +182,7 @@ def keeping_nan(function: Callable[..., Any]) -> Callable[..., Any]:
 TABLE.update((name, keeping_nan(getattr(jnp, name))) for name in ("max", "min"))
 
 
-# Structures
-
-
-@translates("make_structure")
-def make_structure(*items: Any, kind: str, keys: Sequence[Any], present: Sequence[bool]) -> Any:
-    rest = iter(items)
-    values = [next(rest) if there else None for there in present]
-    return dict(zip(keys, values, strict=True)) if kind == "dict" else values
-
-
-@translates("add_n")
-def add_n(*terms: Any) -> Any:
-    there = [term for term in terms if term is not None]
-    if not there or not isinstance(there[0], (dict, list, tuple)):
-        return sum(there[1:], there[0]) if there else None
-    if isinstance(there[0], dict):
-        return {key: add_n(*(term[key] for term in there)) for key in there[0]}
-    return [add_n(*items) for items in zip(*there, strict=True)]
-
-
-# Indexing
+# Indexing, here by the transpose of reading
 
 
 def subscript(key: Sequence[Any], indices: Sequence[Any]) -> tuple[Any, ...]:
@@ -363,63 +194,6 @@ def subscript(key: Sequence[Any], indices: Sequence[Any]) -> tuple[Any, ...]:
         return next(rest) if isinstance(entry, str) else entry
 
     return tuple(part(entry) for entry in key)
-
-
-@translates("index", "array_index")
-def index(x: Any, *indices: Any, key: Any) -> Any:
-    return x[subscript(key, indices)]
-
-
-@translates("add_at")
-def add_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
-    return jnp.asarray(x).at[subscript(key, indices)].add(value)
-
-
-@translates("set_at")
-def set_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
-    return jnp.asarray(x).at[subscript(key, indices)].set(value)
-
-
-# Transposes
-
-
-def transposed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the transpose of a function that is linear in its first argument.
-
-    It takes what comes back, an array of the shape that it returns, and the other arguments.
-    """
-
-    def run(v: Any, like: Any, *others: Any, **attributes: Any) -> Any:
-        moving = floating(v)  # JAX transposes nothing of integers
-        zeros = jnp.zeros(np.shape(like), moving.dtype)
-        found = jax.vjp(lambda x: function(x, *others, **attributes), zeros)[1](moving)[0]
-        return found.astype(v.dtype)
-
-    return run
-
-
-@translates("sum_like")
-def sum_like(v: Any, like: Any) -> Any:
-    return transposed(lambda x: jnp.broadcast_to(x, np.shape(v)))(v, like)
-
-
-@translates("matmul")
-def matmul(x: Any, y: Any) -> Any:
-    """XLA divides by the number of terms, also where there is none, when it compiles a product."""
-    if np.shape(x)[-1]:
-        return jnp.matmul(x, y)
-    form = jax.eval_shape(jnp.matmul, x, y)
-    return jnp.zeros(form.shape, form.dtype)
-
-
-@translates("matmul_left_adjoint")
-def matmul_left_adjoint(v: Any, x: Any, y: Any) -> Any:
-    return transposed(lambda left: jnp.matmul(left, y))(v, x)
-
-
-@translates("matmul_right_adjoint")
-def matmul_right_adjoint(v: Any, x: Any, y: Any) -> Any:
-    return transposed(lambda right: jnp.matmul(x, right))(v, y)
 
 
 @translates("scatter_add")
@@ -436,64 +210,6 @@ def scatter_sum(*inputs: Any, keys: Any) -> Any:
     for key, v in zip(keys, values, strict=True):
         total += scatter_add(v, like, *itertools.islice(rest, count_holes(key)), key=key)
     return total
-
-
-@translates("index_last")
-def index_last(x: Any, *indices: Any, key: Any) -> Any:
-    place = subscript(key, indices)
-    return transposed(lambda value: jnp.zeros_like(x).at[place].set(value))(x, x[place])
-
-
-TABLE["add_along_axis"] = transposed(TABLE["take_along_axis"])
-TABLE["pad_sum"] = transposed(lambda x, **attributes: TABLE["pad"](x, **{"value": 0, **attributes}))
-TABLE["window_sum"] = transposed(TABLE["windows"])
-TABLE["repeat_sum"] = transposed(TABLE["repeat"])
-TABLE["tile_sum"] = transposed(TABLE["tile"])
-TABLE["diagonal_place"] = transposed(jnp.diagonal)
-
-
-@translates("concat_part")
-def concat_part(v: Any, *xs: Any, axis: int, part: int) -> Any:
-    ends = list(itertools.accumulate(np.shape(x)[axis] for x in xs))
-    return jnp.split(v, ends[:-1], axis)[part]
-
-
-@translates("concat_place")
-def concat_place(v: Any, *xs: Any, axis: int, part: int) -> Any:
-    parts = [v if i == part else jnp.zeros(np.shape(x), v.dtype) for i, x in enumerate(xs)]
-    return jnp.concatenate(parts, axis)
-
-
-# Cumulative
-
-
-@translates("cumsum")
-def cumsum(x: Any, axis: int, from_end: bool) -> Any:
-    dtype = np.cumsum(np.ones(1, x.dtype)).dtype
-    return jax.lax.cumsum(jnp.asarray(x, dtype), axis % x.ndim, reverse=from_end)
-
-
-@translates("cumprod")
-def cumprod(x: Any, axis: int, from_end: bool, exclusive: bool) -> Any:
-    rows = jnp.moveaxis(jnp.asarray(x), axis, 0)
-    rows = rows[::-1] if from_end else rows
-    if exclusive:
-        rows = jnp.concatenate([jnp.ones_like(rows[:1]), rows[:-1]])
-    products = jnp.cumprod(rows, 0, dtype=np.cumprod(np.ones(1, rows.dtype)).dtype)
-    return jnp.moveaxis(products[::-1] if from_end else products, 0, axis)
-
-
-@translates("linear_recurrence")
-def linear_recurrence(a: Any, b: Any, axis: int, from_end: bool) -> Any:
-    a, b = jnp.broadcast_arrays(a, b)
-    a, b = (jnp.moveaxis(x, axis, 0) for x in (a, b))
-    a, b = (a[::-1], b[::-1]) if from_end else (a, b)
-
-    def step(state: Any, pair: tuple[Any, Any]) -> tuple[Any, Any]:
-        return pair[0] * state + pair[1], state
-
-    result = jax.lax.scan(step, jnp.zeros_like(b[0]), (a, b))[1] if len(b) else b
-    return jnp.moveaxis(result[::-1] if from_end else result, 0, axis)
 
 
 def _as_numpy_divides(name: str) -> Callable[..., Any]:
@@ -515,37 +231,6 @@ def _as_numpy_divides(name: str) -> Callable[..., Any]:
 
 
 TABLE.update({name: _as_numpy_divides(name) for name in ("floor_divide", "mod", "fmod")})
-
-
-@translates("element_count")
-def element_count(x: Any, axis: Any, correction: float) -> Any:
-    count = jnp.size(x) if axis is None else np.prod([np.shape(x)[a] for a in np.atleast_1d(axis)])
-    return jnp.maximum(jnp.asarray(count - correction, x.dtype), 0)
-
-
-# Linear algebra
-
-
-@translates("cofactors")
-def cofactors(a: Any) -> Any:
-    n = a.shape[-1]
-    rest = [np.array([k for k in range(n) if k != i], "int64") for i in range(n)]
-    minors = [
-        [(-1) ** (i + j) * jnp.linalg.det(a[..., rest[i][:, None], rest[j]]) for j in range(n)]
-        for i in range(n)
-    ]
-    return jnp.stack([jnp.stack(row, -1) for row in minors], -2) if n else a
-
-
-@translates("solve_triangular")
-def solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
-    columns = b[:, None] if b.ndim == 1 else b
-    batch = np.broadcast_shapes(a.shape[:-2], columns.shape[:-2])
-    a, columns = (jnp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (a, columns))
-    result = jax.lax.linalg.triangular_solve(
-        a, columns, left_side=True, lower=lower, unit_diagonal=unit_diagonal
-    )
-    return result[..., 0] if b.ndim == 1 else result
 
 
 # Ops with a body
