@@ -22,6 +22,7 @@ from symad.graph.op import OP_CLASSES, Op
 from symad.graph.provenance import RoleKind
 from symad.saving.attributes import KINDS
 from symad.types import TensorType, UnknownDim, UnknownShape
+from tests.support import pictures
 from tests.support.op_tables import restored
 from tests.support.saved import (
     changed,
@@ -160,6 +161,13 @@ def test_provenance_is_kept() -> None:
     assert sm.draw(again).svg() == sm.draw(gradient).svg()
     assert str(sm.explain(again)) == str(sm.explain(gradient))
     assert pickle.loads(pickle.dumps(again)).site.source == again.site.source
+
+
+@pytest.mark.parametrize("name", ["mapped", "recurrence", "condition", "nested_loops"])
+def test_bodies_share_their_nodes_again(name: str) -> None:
+    """A step that an adjoint loop computes again has one name in both loops."""
+    nodes = list(pictures.CASES[name]()[0])
+    assert sm.draw(loaded(saved(nodes))).svg() == sm.draw(nodes).svg()
 
 
 def test_nodes_outside_are_kept_for_pictures_but_not_part_of_the_meaning() -> None:
