@@ -11,6 +11,7 @@ from symad.graph.graph import Graph
 from symad.graph.node import Node, Parameter
 from symad.passes.grade import Grade
 from symad.records import dataclass
+from symad.types import Type
 
 if TYPE_CHECKING:
     from symad.plan.plan import Plan
@@ -134,6 +135,29 @@ class Settings:
     fastmath: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CompileRequest:
+    """What a program is made of.
+
+    Attributes
+    ----------
+    graph : Graph
+    types : tuple of Type
+        The concrete types of its inputs.
+    settings : Settings
+    workspace : optional
+        The result of :meth:`Backend.workspace`.
+    results : nested structure
+        What the function returns.
+    """
+
+    graph: Graph
+    types: tuple[Type, ...]
+    settings: Settings
+    workspace: Any
+    results: Any
+
+
 class Backend:
     """Runs plans.
 
@@ -173,6 +197,21 @@ class Backend:
     def workspace(self) -> Any:
         """Return the state that the programs of one function share, for all input shapes."""
         return None
+
+    def recall(
+        self, request: CompileRequest, compiled: Callable[[], Program]
+    ) -> tuple[Program, int] | None:
+        """Return the program that an earlier process made, if it is known, and its ``memory``.
+
+        What is not known of it is found by ``compiled``, which runs the pipeline.
+        """
+        return None
+
+    def remember(self, request: CompileRequest, program: Program, memory: int) -> None:
+        """Keep a program for other processes, if that is possible.
+
+        ``memory`` are the bytes that a call needs, if they are worth checking, else 0.
+        """
 
     def schedule(self, graph: Graph, settings: Settings) -> Any:
         """Return the schedule: the parts that run together, in order."""

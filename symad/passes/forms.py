@@ -57,7 +57,8 @@ def _rules_for(ops: frozenset[type[Op]]) -> RuleSet | None:
 
     left, found, known = list(rules_of_forms()), [], set(ops)
     while new := [rule for rule in left if rule.named <= known and rule.needs <= known]:
-        left = [rule for rule in left if rule not in new]
+        taken = set(map(id, new))
+        left = [rule for rule in left if id(rule) not in taken]
         found += new
         known.update(*[rule.makes for rule in new])
     if not any(rule.mends for rule in found):

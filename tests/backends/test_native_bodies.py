@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 import symad as sm
+from symad.backends.native.emit import schedule_natively
 from symad.backends.native.plan import lower_parts, make_native_plan
-from symad.backends.native.program import NativeProgram, schedule_natively
+from symad.backends.native.program import NativeProgram
 from symad.backends.native.segment_code import LoopCall
 
 pytest.importorskip("llvmlite")
@@ -487,7 +488,7 @@ def test_the_memory_account_has_what_bodies_need() -> None:
     compiled = same(heat, normal(20_000), normal(20_000))
     use, arena = compiled.plan.memory, program_of(compiled, normal(20_000), normal(20_000))
     assert arena._whole is not None and use is not None
-    taken = arena._whole._code.arena + 160_000  # and the result
+    taken = arena._whole.code.arena + 160_000  # and the result
     assert taken <= use.peak * 1.1
     assert use.lower_bound <= taken * 1.1
 

@@ -12,31 +12,10 @@ import numpy as np
 
 from symad.backends.native.cpython import signature_of
 from symad.backends.native.kernel_call import BufferView, KernelCall, Shape
-from symad.backends.native.loop_runtime import (
-    BRANCH_SIZE,
-    BranchWord,
-    CursorWord,
-    LoopWord,
-    StackWord,
-    UseWord,
-    loop_runtime,
-)
 from symad.backends.native.memory_pool import LARGE, Arena
+from symad.backends.native.packages import Packed
 from symad.backends.native.parallel import Helpers
-from symad.backends.native.runtime import (
-    ArgumentWord,
-    CallFlag,
-    CallWord,
-    ConventionWord,
-    PartsWord,
-    ResultKind,
-    ResultWord,
-    Runtime,
-    StepKind,
-    StepWord,
-    TableWord,
-)
-from symad.backends.native.schedule import Packed
+from symad.backends.native.runtime import Runtime
 from symad.backends.native.segment_code import (
     ArrayType,
     BodyCalls,
@@ -46,10 +25,28 @@ from symad.backends.native.segment_code import (
     Operand,
     SegmentCode,
 )
-from symad.backends.native.words import Table
+from symad.backends.native.words import (
+    BRANCH_SIZE,
+    ArgumentWord,
+    BranchWord,
+    CallFlag,
+    CallWord,
+    ConventionWord,
+    CursorWord,
+    LoopWord,
+    PartsWord,
+    ResultKind,
+    ResultWord,
+    StackWord,
+    StepKind,
+    StepWord,
+    Table,
+    TableWord,
+    UseWord,
+)
 from symad.graph.nested import is_nested
 from symad.graph.node import Node
-from symad.plan.buffer_assignment import Storage, StorageKind
+from symad.plan.storage import Storage, StorageKind
 from symad.records import dataclass, replace
 
 _LONG = 1e5
@@ -206,7 +203,7 @@ class _TableWriter:
         self._point(TableWord.CALLS, self.calls)
 
     def _add_calls(
-        self, calls: Sequence[Call], scope: _Scope, flags: Sequence[CallFlag] | None = None
+        self, calls: Sequence[Call], scope: _Scope, flags: Sequence[int] | None = None
     ) -> int:
         """Append the words of calls, and return the index of the first."""
         first = self._add([0] * (len(CallWord) * len(calls)))
@@ -267,6 +264,8 @@ class _TableWriter:
 
     def _write_loop(self, record: int, call: LoopCall, scope: _Scope) -> None:
         """Write a call of a function of the runtime that runs bodies."""
+        from symad.backends.native.loop_runtime import loop_runtime
+
         runtime, kind = loop_runtime(), call.kind
         self.kept.append(runtime.module)
         scopes = [_BodyScope(self._write_word, scope, body) for body in call.bodies]
@@ -475,7 +474,7 @@ class _BodyScope:
         return (self.body.inputs if is_input else self.body.outputs)[storage.place]
 
 
-def _steps_of(template: Any) -> Iterator[tuple[StepKind, int, Any]]:
+def _steps_of(template: Any) -> Iterator[tuple[int, int, Any]]:
     """Yield the steps that put results together in the structure of ``template``."""
     if isinstance(template, Packed):
         yield StepKind.PUSH, template.count, None
@@ -500,12 +499,12 @@ def _steps_of(template: Any) -> Iterator[tuple[StepKind, int, Any]]:
         yield StepKind.TUPLE, len(items), None
 
 
-def _flags(calls: Sequence[Call]) -> list[CallFlag]:
+def _flags(calls: Sequence[Call]) -> list[int]:
     """Return where the calls that take long, alone or together, begin and end.
 
     Those that threads share are none of these: they take care of that themselves.
     """
-    flags = [CallFlag(0)] * len(calls)
+    flags = [0] * len(calls)
     begin, total = 0, 0.0
     for k, call in enumerate(calls):
         total += call.work

@@ -39,8 +39,8 @@ _MOST_BYTES = 1 << 28
 """When a process first adds to a folder with more files, the older half is removed."""
 _LARGEST = 1 << 26
 """Larger files, in bytes, are not read."""
-_SOURCES = ("ops", "graph", "backends", "plan")
-"""The packages that decide which code is written."""
+_SOURCES = {"ops", "graph", "backends", "plan", "passes", "runtime", "functions"}
+"""The packages that decide which code is written, besides the modules beside them."""
 _DESCRIBED = {"vendor_id", "cpu family", "model", "model name", "stepping", "flags"}
 """What is known of a processor, as Linux calls it."""
 _FORMULAS = ("element", "scalar", "operand_dtypes")
@@ -57,6 +57,10 @@ _RELATIVE = {os.open, os.stat, os.rename, os.unlink}
 
 _pruned: set[tuple[int, int]] = set()
 _serial = itertools.count()
+
+
+class NotStorable(Exception):
+    """Something has no description that other processes understand."""
 
 
 def load(key: str) -> bytes | None:
@@ -182,12 +186,15 @@ def _machine() -> Any:
 
 def _sources() -> Iterator[tuple[str, int, int]]:
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    waiting = [os.path.join(root, package) for package in _SOURCES]
+    waiting = [root]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
+        folder = waiting.pop()
+        with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_dir() and entry.name != "__pycache__":
-                    waiting.append(entry.path)
+                if entry.is_dir():
+                    is_source = folder != root or entry.name in _SOURCES
+                    if is_source and entry.name != "__pycache__":
+                        waiting.append(entry.path)
                 elif entry.name.endswith(".py"):
                     state = entry.stat()
                     yield entry.path, state.st_mtime_ns, state.st_size

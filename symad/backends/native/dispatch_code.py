@@ -19,122 +19,33 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum, auto
 from typing import Any
 
 import numpy as np
 
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, llvm_type
-from symad.backends.native.words import WordWriter
+from symad.backends.native.word_writer import WordWriter
+from symad.backends.native.words import (
+    DTYPES,
+    FACTOR,
+    PYTHON_TYPES,
+    SEED,
+    ContainerWord,
+    DispatchWord,
+    EntryWord,
+    LeafWord,
+    LockWord,
+    SourceWord,
+)
 from symad.records import dataclass
 
 _INT64, _FLOAT64 = np.dtype("int64"), np.dtype("float64")
 
-DTYPES = tuple(
-    np.dtype(name)
-    for name in (
-        "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-        "float32", "float64",
-    )
-)  # fmt: skip
-"""The dtypes of numbers that are converted."""
-PYTHON_TYPES = (float, int, bool)
-"""The types of Python's numbers, which come after the dtypes in the list of sources."""
 _SOURCES = len(DTYPES) + len(PYTHON_TYPES)
 
-SEED, FACTOR = 0x243F6A8885A308D3, 0x9E3779B97F4A7C15
-"""Numbers with irregular bits: from these, keys get their hashes."""
 
 _ON_STACK = 128
 """Calls with more slots take memory for them from Python."""
-
-
-class DispatchWord(IntEnum):
-    """The words that a table begins with.
-
-    The first ``OWNED`` words of the buffer of a call are objects: the arguments, the items of
-    containers, and the values.  The numbers that become sizes follow.
-    """
-
-    ARGUMENT_COUNT = 0
-    NAMES = auto()
-    CONTAINER_COUNT = auto()
-    CONTAINERS = auto()
-    LEAF_COUNT = auto()
-    LEAVES = auto()
-    STATE_COUNT = auto()
-    STATES = auto()
-    LOCK_COUNT = auto()
-    LOCKS = auto()
-    UPDATE_COUNT = auto()
-    UPDATES = auto()
-    FIRST_VALUE = auto()
-    OWNED = auto()
-    SIZE_COUNT = auto()
-    MASK = auto()
-    ENTRIES = auto()
-    FALLBACK = auto()
-    LATEST = auto()
-    ARRAY_TYPE = auto()
-    LIST = auto()
-    TUPLE = auto()
-    DICT = auto()
-    TRUE = auto()
-    FALSE = auto()
-    ASARRAY = auto()
-    SOURCES = auto()
-
-
-class ContainerWord(IntEnum):
-    """The words about a container: its slot, the number of its items, and the slot of the first.
-
-    ``TYPE`` is accepted besides lists and tuples; for a dict, ``KEYS`` is the tuple of its keys.
-    """
-
-    SLOT = 0
-    COUNT = auto()
-    FIRST = auto()
-    TYPE = auto()
-    KEYS = auto()
-
-
-class LeafWord(IntEnum):
-    """The words about a value; those about the values of parameters come last.
-
-    ``TARGET`` is the place of its dtype in the list of sources, ``CASTS`` has a bit for each source
-    that may be cast to it, and ``SIGNATURE`` is what an array of its dtype is recognised by.
-    """
-
-    SLOT = 0
-    IS_SIZE = auto()
-    SCALAR_TYPE = auto()
-    PYTHON_TYPE = auto()
-    TARGET = auto()
-    CASTS = auto()
-    SIGNATURE = auto()
-
-
-class SourceWord(IntEnum):
-    """The words about a kind of number: the type of the objects, or the dtype of the arrays."""
-
-    TYPE = 0
-    SIGNATURE = auto()
-
-
-class LockWord(IntEnum):
-    """The words about a lock: bound methods."""
-
-    ACQUIRE = 0
-    RELEASE = auto()
-
-
-class EntryWord(IntEnum):
-    """The words about an entry; ``SIZES`` are the numbers that its code was made for."""
-
-    HASH = 0
-    CALL = auto()
-    NUMBER = auto()
-    SIZES = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from symad.backends.native.lower.dispatch import LoweredSegment, PlacedSegment, lower, place
 from symad.backends.native.lower.views import is_view
 from symad.backends.native.numpy_kernel import called_ops
-from symad.backends.native.schedule import Schedule, grouped
+from symad.backends.native.packages import grouped
+from symad.backends.native.schedule import Schedule
 from symad.backends.native.segment_code import LoopCall, kernel_count
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
@@ -16,10 +17,10 @@ from symad.notation.values import counted
 from symad.ops.body import WithBody
 from symad.ops.sparse import Package
 from symad.passes.fuse import shape_of
-from symad.plan.buffer_assignment import StorageKind
 from symad.plan.liveness import spans
 from symad.plan.memory import Placement
 from symad.plan.plan import Plan, plan_of_order
+from symad.plan.storage import StorageKind
 from symad.records import dataclass
 
 

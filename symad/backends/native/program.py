@@ -1,39 +1,28 @@
-"""The program of a plan: native code where available, NumPy's kernels for all other ops."""
+"""Programs that are ready to run: native code, and NumPy's kernels for ops that have none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symad.backends.base import Settings
 from symad.backends.native.call_table import CallConvention
-from symad.backends.native.lower.dispatch import PlacedSegment
-from symad.backends.native.memory_pool import Memory
-from symad.backends.native.plan import (
-    NativePlan,
-    PlannedStep,
-    lower_parts,
-    make_native_plan,
-    node_by_node,
-)
-from symad.backends.native.runtime import runtime
-from symad.backends.native.schedule import Schedule, form_of, packed, schedule, unpacked
+from symad.backends.native.packages import Form, packed, unpacked
 from symad.backends.native.segment import Segment
-from symad.backends.numpy import failure_of, result_of
-from symad.graph.graph import Graph
 from symad.graph.nested import rebuild
-from symad.graph.node import Constant, Node
-from symad.ops.body import WithBody
-from symad.plan.plan import Plan
+from symad.graph.node import Node
 from symad.records import dataclass
+
+if TYPE_CHECKING:
+    from symad.backends.numpy import NumpyProgram
+    from symad.plan.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
-class _RegisterCall:
+class RegisterCall:
     """Call ``run`` with the values of some registers.
 
     Attributes
@@ -58,86 +47,6 @@ class _RegisterCall:
     targets: tuple[int | None, ...]
 
 
-def schedule_natively(graph: Graph) -> Schedule:
-    """Return the schedule of a graph for this machine."""
-    return schedule(graph, runtime() is not None)
-
-
-def native_program(plan: NativePlan, settings: Settings, memory: Memory) -> NativeProgram:
-    """Return the program that runs a plan.
-
-    Parameters
-    ----------
-    plan : NativePlan
-    settings : Settings
-    memory : Memory
-        Memory that may be shared with other programs.
-    """
-    if plan.whole is not None:
-        return NativeProgram(plan, _segment(plan.whole, memory), (), (), ())
-    graph, outputs = plan.schedule.graph, plan.schedule.outputs
-    constants = [node for node in graph.nodes if isinstance(node, Constant)]
-    made = [node for step in plan.steps for node in step.made]
-    place = {node: k for k, node in enumerate((*graph.inputs, *constants, *made))}
-    calls = tuple(_calls(plan, place, settings, memory))
-    registers = (*(node.value[()] for node in constants), *(None for _ in made))
-    ends = zip((place[node] for node in outputs), plan.schedule.copied, strict=True)
-    return NativeProgram(plan, None, calls, registers, tuple(ends))
-
-
-def _calls(
-    plan: NativePlan, place: dict[Node, int], settings: Settings, memory: Memory
-) -> Iterator[_RegisterCall]:
-    for step in plan.steps:
-        source: Node | Segment
-        run: Callable[..., Any]
-        if isinstance(step.source, Node):
-            source = step.source
-            run = _kernel(source, plan.schedule, settings, memory)
-        else:
-            source = _segment(step.source, memory)
-            run = source.run
-        inputs, outputs, frees = (
-            tuple([place[node] for node in group]) for group in (step.inputs, step.made, step.dead)
-        )
-        yield _RegisterCall(run, inputs, outputs, frees, source, _targets_of(plan.schedule, step))
-
-
-def _segment(placed: PlacedSegment, memory: Memory) -> Segment:
-    found = runtime()
-    assert found is not None
-    segment = Segment(placed, found, memory)
-    segment.enter()
-    return segment
-
-
-def _kernel(
-    node: Node, schedule: Schedule, settings: Settings, memory: Memory
-) -> Callable[..., Any]:
-    """Return the function of arrays that computes a node."""
-    op = node.op
-    assert op is not None
-    if node in schedule.copies:
-        return np.copy
-    if isinstance(op, WithBody):
-        return op.kernel_of(*[_body_program(body, settings, memory) for body in op.bodies])
-    return op.kernel()
-
-
-def _body_program(body: Graph, settings: Settings, memory: Memory) -> NativeProgram:
-    lowered = lower_parts(schedule_natively(body), settings.fastmath, settings.threads)
-    return native_program(make_native_plan(lowered), settings, memory)
-
-
-def _targets_of(schedule: Schedule, step: PlannedStep) -> tuple[int | None, ...]:
-    """Return the index of the program's output for each array that a segment makes."""
-    if isinstance(step.source, Node):
-        return ()
-    pairs = enumerate(zip(schedule.outputs, schedule.copied, strict=True))
-    number = {node: k for k, (node, copied) in pairs if not copied}
-    return tuple(number.get(node) for node in step.made)
-
-
 class NativeProgram:
     """A plan that is ready to run; calls share no state, so several threads may run it.
 
@@ -146,10 +55,12 @@ class NativeProgram:
 
     Parameters
     ----------
-    native_plan : NativePlan
+    make_plan : callable
+        Returns the plan that is run, node by node.
+    form : Form
     whole : Segment or None
         The segment that takes all inputs and returns all outputs, if there is one; else
-    calls : sequence of _RegisterCall
+    calls : sequence of RegisterCall
         are run on registers: those of the inputs, and
     registers : sequence
         the others as they are before a call;
@@ -159,21 +70,41 @@ class NativeProgram:
 
     def __init__(
         self,
-        native_plan: NativePlan,
+        make_plan: Callable[[], Plan],
+        form: Form,
         whole: Segment | None,
-        calls: Sequence[_RegisterCall],
-        registers: Sequence[Any],
-        outputs: Sequence[tuple[int, bool]],
+        calls: Sequence[RegisterCall] = (),
+        registers: Sequence[Any] = (),
+        outputs: Sequence[tuple[int, bool]] = (),
     ) -> None:
-        self._plan = native_plan
-        self._form = form_of(native_plan.schedule.whole)
+        self._make_plan, self._form = make_plan, form
         self._whole, self._steps = whole, calls
         self._registers, self._outputs = registers, outputs
 
     @cached_property
     def plan(self) -> Plan:
         """The plan that is run, node by node."""
-        return node_by_node(self._plan)
+        return self._make_plan()
+
+    def packed(self, outputs: Any) -> Any:
+        """Return what another process can make the same program of, if it is one segment.
+
+        Raises
+        ------
+        NotStorable
+            If it calls something that only this process has.
+        """
+        if self._whole is None or any(self._form):
+            return None
+        from symad.backends.native.packed_segment import packed_code
+
+        return packed_code(self._whole.code)
+
+    @property
+    def kernels(self) -> NumpyProgram:
+        """The program that computes the same by NumPy's kernels, if there is one segment."""
+        assert self._whole is not None
+        return self._whole.kernels
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
         """Run on ``values``, one for each input of the graph, and return the outputs.
@@ -208,6 +139,8 @@ class NativeProgram:
         return self._whole.entry(CallConvention(fallback, outputs))
 
     def _results(self, registers: Sequence[Any]) -> list[Any]:
+        from symad.backends.numpy import result_of
+
         return [result_of(registers[place], copied) for place, copied in self._outputs]
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
@@ -227,7 +160,7 @@ class NativeProgram:
         return times
 
 
-def _run(step: _RegisterCall, registers: list[Any], targets: Sequence[Any]) -> None:
+def _run(step: RegisterCall, registers: list[Any], targets: Sequence[Any]) -> None:
     arguments = [registers[place] for place in step.inputs]
     if targets:
         arguments += [None if k is None else targets[k] for k in step.targets]
@@ -238,6 +171,8 @@ def _run(step: _RegisterCall, registers: list[Any], targets: Sequence[Any]) -> N
         try:
             registers[step.outputs[0]] = step.run(*arguments)
         except Exception as error:
+            from symad.backends.numpy import failure_of
+
             raise failure_of(step.source, error) from error
     for place in step.frees:
         registers[place] = None

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from symad.backends.native.call_table import CallConvention, CallTable
 from symad.backends.native.cpython import signature_of
-from symad.backends.native.lower.dispatch import PlacedSegment
 from symad.backends.native.memory_pool import Arena, Memory
 from symad.backends.native.runtime import Runtime
-from symad.backends.numpy import NumpyProgram, failure_of, numpy_program
+from symad.backends.native.segment_code import SegmentCode
 from symad.errors import InternalError
-from symad.graph.graph import Graph
 from symad.graph.node import Node
-from symad.plan.plan import make_plan
 from symad.types import TensorType
+
+if TYPE_CHECKING:
+    from symad.backends.numpy import NumpyProgram
 
 
 class Segment:
@@ -27,13 +27,16 @@ class Segment:
 
     Parameters
     ----------
-    placed : PlacedSegment
+    code : SegmentCode
+    inputs : sequence of Node
+    make_kernels : callable
+        Returns the program that computes the same by NumPy's kernels.
     runtime : Runtime
     memory : Memory
 
     Attributes
     ----------
-    inputs, outputs : sequence of Node
+    code : SegmentCode
     arena : Arena or None
         The memory of calls, if there was enough.
     run : callable
@@ -41,9 +44,15 @@ class Segment:
         the outputs.
     """
 
-    def __init__(self, placed: PlacedSegment, runtime: Runtime, memory: Memory) -> None:
-        self.inputs, self.outputs = placed.inputs, placed.outputs
-        self._code = placed.code
+    def __init__(
+        self,
+        code: SegmentCode,
+        inputs: Sequence[Node],
+        make_kernels: Callable[[], NumpyProgram],
+        runtime: Runtime,
+        memory: Memory,
+    ) -> None:
+        self.code, self._inputs, self._make_kernels = code, inputs, make_kernels
         self._runtime, self._memory = runtime, memory
         self.arena: Arena | None = None
         self._table: CallTable | None = None
@@ -58,8 +67,9 @@ class Segment:
             self.run = self.entry(CallConvention(self._run_otherwise, takes_targets=True))
 
     @cached_property
-    def _kernels(self) -> NumpyProgram:
-        return numpy_program(make_plan(Graph(self.outputs, self.inputs)))
+    def kernels(self) -> NumpyProgram:
+        """The program that computes the same by NumPy's kernels."""
+        return self._make_kernels()
 
     def entry(self, convention: CallConvention) -> Callable[..., Any]:
         """Return a native function with a given calling convention."""
@@ -68,26 +78,26 @@ class Segment:
     def _arena_from(self, make: Callable[[int], Arena]) -> Arena | None:
         """Return memory for one call at a time, or ``None`` if there is not enough."""
         try:
-            return make(self._code.arena)
+            return make(self.code.arena)
         except MemoryError:
             return None
 
     def _table_over(self, arena: Arena) -> CallTable:
-        return CallTable(self._runtime, self._code, arena, self._memory.take)
+        return CallTable(self._runtime, self.code, arena, self._memory.take)
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
         """Run once, call by call; return the node of each call, and its seconds."""
         arena = self._arena_from(Arena)
         if arena is None:
-            return self._kernels.profile(values)
+            return self.kernels.profile(values)
         table = self._table_over(arena)
         calls = table.as_calls()
-        in_order = [self._in_order(*pair) for pair in zip(values, self.inputs, strict=True)]
+        in_order = [self._in_order(*pair) for pair in zip(values, self._inputs, strict=True)]
         enter = table.entry(CallConvention(lambda *given: None))
         results = enter(*in_order)  # sets all addresses, and computes nothing
         # A warm-up run, which loads code and memory.
         if results is None or any(self._runtime.run(address, 1) for _, address in calls):
-            return self._kernels.profile(values)
+            return self.kernels.profile(values)
         overhead = min(_seconds(self._runtime.run, 0, 0) for _ in range(9))
         times = [(node, _seconds(self._runtime.run, address, 1)) for node, address in calls]
         del results
@@ -95,8 +105,8 @@ class Segment:
 
     def _run_otherwise(self, *given: Any) -> Any:
         """Run on non-contiguous arrays, while another thread runs, or by NumPy's kernels."""
-        count = len(self.inputs)
-        in_order = [self._in_order(*pair) for pair in zip(given, self.inputs, strict=False)]
+        count = len(self._inputs)
+        in_order = [self._in_order(*pair) for pair in zip(given, self._inputs, strict=False)]
         if any(new is not old for new, old in zip(in_order, given, strict=False)):
             return self.run(*in_order, *given[count:])
         try:
@@ -123,6 +133,8 @@ class Segment:
             return value
         array = np.asarray(value)
         if array.shape != type_.shape or array.dtype != type_.dtype:
+            from symad.backends.numpy import failure_of
+
             error = InternalError(
                 f"an op has made {array.dtype}{list(array.shape)} where its infer() gives {type_}"
             )
@@ -134,13 +146,13 @@ class Segment:
         return np.array(array, type_.dtype, order="C")
 
     def _user_of(self, node: Node) -> Node:
-        graph = self._kernels.plan.graph
+        graph = self.kernels.plan.graph
         return next((n for n in graph.nodes if node in n.inputs), graph.outputs[0])
 
     def _run_by_kernels(self, *given: Any) -> list[Any]:
         """Run by NumPy's kernels, which report the cause of a failure in native code."""
-        count = len(self.inputs)
-        return self._kernels(given[:count], given[count:] or None)
+        count = len(self._inputs)
+        return self.kernels(given[:count], given[count:] or None)
 
 
 def _seconds(run: Callable[[int, int], int], address: int, count: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from symad.backends.native.kernel_call import BufferView, KernelCall, Shape
 from symad.graph.node import Node
-from symad.plan.buffer_assignment import Storage
+from symad.plan.storage import Storage
 from symad.records import dataclass
 
 

@@ -32,7 +32,7 @@ from symad.ops.reduce import Prod, Sum
 from symad.ops.structure import StructureItem
 from symad.ops.subscript import fill_key
 from symad.passes.fuse import reduced_axes, shape_of
-from symad.plan.buffer_assignment import Storage, StorageKind
+from symad.plan.storage import Storage, StorageKind
 from symad.types import TensorType
 
 _ELEMENTS = 8
