@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -158,6 +158,10 @@ class CompileRequest:
     results: Any
 
 
+Made: TypeAlias = tuple[Program, int]
+"""A program, and the bytes that a call needs if they are worth checking, else 0."""
+
+
 class Backend:
     """Runs plans.
 
@@ -198,20 +202,14 @@ class Backend:
         """Return the state that the programs of one function share, for all input shapes."""
         return None
 
-    def recall(
-        self, request: CompileRequest, compiled: Callable[[], Program]
-    ) -> tuple[Program, int] | None:
-        """Return the program that an earlier process made, if it is known, and its ``memory``.
+    def lasting_program(
+        self, request: CompileRequest, make: Callable[[], Made]
+    ) -> Made:
+        """Return what ``make`` returns; an earlier process may have left what it takes to know it.
 
-        What is not known of it is found by ``compiled``, which runs the pipeline.
+        What is not known then, such as the plan, is made when it is asked for.
         """
-        return None
-
-    def remember(self, request: CompileRequest, program: Program, memory: int) -> None:
-        """Keep a program for other processes, if that is possible.
-
-        ``memory`` are the bytes that a call needs, if they are worth checking, else 0.
-        """
+        return make()
 
     def schedule(self, graph: Graph, settings: Settings) -> Any:
         """Return the schedule: the parts that run together, in order."""

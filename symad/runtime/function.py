@@ -20,6 +20,7 @@ from symad.backends.base import (
     DirectProgram,
     Dispatcher,
     Key,
+    Made,
     Program,
     Settings,
 )
@@ -67,12 +68,9 @@ class Specialisation:
 
     def __init__(self, request: CompileRequest, is_lasting: bool) -> None:
         self.graph, self._request = request.graph, request
-        backend = request.settings.backend
         with collector_paused():
-            known = backend.recall(request, lambda: self._compiled[1]) if is_lasting else None
-            self.program, self.memory = known or (self._compiled[1], self._needed())
-            if is_lasting and known is None:
-                backend.remember(request, self.program, self.memory)
+            make = request.settings.backend.lasting_program if is_lasting else _as_made
+            self.program, self.memory = make(request, self._make)
 
     @property
     def passes(self) -> Optimised:
@@ -89,11 +87,15 @@ class Specialisation:
                 request.graph, request.types, request.settings, request.workspace
             )
 
-    def _needed(self) -> int:
+    def _make(self) -> Made:
         from symad.runtime.memory_check import is_worth_checking  # slow to import
 
         passes, program = self._compiled
-        return program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
+        return program, program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
+
+
+def _as_made(request: CompileRequest, make: Callable[[], Made]) -> Made:
+    return make()
 
 
 class Function:

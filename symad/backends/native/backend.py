@@ -13,6 +13,7 @@ from symad.backends.base import (
     CallForm,
     CompileRequest,
     Dispatcher,
+    Made,
     Mark,
     Program,
     Settings,
@@ -73,14 +74,7 @@ class NativeBackend(Backend):
 
         return native_program(plan, settings, workspace)
 
-    def recall(
-        self, request: CompileRequest, compiled: Callable[[], Program]
-    ) -> tuple[Program, int] | None:
-        from symad.backends.native.stored_program import recalled
+    def lasting_program(self, request: CompileRequest, make: Callable[[], Made]) -> Made:
+        from symad.backends.native.stored_program import stored_program
 
-        return recalled(request, compiled)
-
-    def remember(self, request: CompileRequest, program: Program, memory: int) -> None:
-        from symad.backends.native.stored_program import store
-
-        store(request, program, memory)
+        return stored_program(request, make)

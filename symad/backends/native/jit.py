@@ -25,7 +25,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from symad.backends.native import disk, loader
+import symad.disk as disk
+from symad.backends.native import loader
 from symad.backends.native.signals import DeferredSignals
 from symad.errors import InternalError, MissingExtraError
 from symad.records import dataclass, replace

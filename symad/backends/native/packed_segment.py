@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.disk import NotStorable
 from symad.backends.native.fortran import library
 from symad.backends.native.jit import CompiledModule, known_module
 from symad.backends.native.kernel_call import BufferView, KernelCall, LibraryAddress
@@ -20,6 +19,7 @@ from symad.backends.native.segment_code import (
     Operand,
     SegmentCode,
 )
+from symad.graph.description import NotStorable
 from symad.graph.node import Node
 from symad.plan.storage import Storage, StorageKind
 from symad.types import TensorType

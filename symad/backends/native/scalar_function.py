@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from symad.backends.native.cpython import can_count_references, can_read_numbers
-from symad.backends.native.disk import formulas_of
 from symad.backends.native.jit import Effort, Latest, stored_module
 from symad.backends.native.number_code import (
     EXPORTED,
@@ -27,6 +26,7 @@ from symad.backends.native.number_code import (
 )
 from symad.backends.native.object_writer import NumberFunctionWriter
 from symad.backends.native.scalar_builder import Scalar, element
+from symad.disk import formulas_of
 from symad.graph.node import Node
 from symad.ops.base import PerElement
 from symad.plan.plan import Plan

@@ -12,29 +12,33 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
-from symad.backends.base import CompileRequest, Program
-from symad.backends.native import disk
+import symad.disk as disk
+from symad.backends.base import CompileRequest, Made, Program
 from symad.backends.native.cpython import can_count_references
-from symad.backends.native.disk import NotStorable
 from symad.backends.native.jit import known_module
 from symad.backends.native.number_code import form_of_results, keys_of
 from symad.backends.native.number_program import NumberProgram
-from symad.graph.graph import Graph
-from symad.graph.node import Constant, Node, Parameter
-from symad.graph.op import Op
-from symad.types import TensorType
-
-_LARGEST_CONSTANT = 1 << 16
-"""Graphs with larger constants, in bytes, are not stored."""
-_PLAIN = (type(None), bool, int, float, str, bytes)
-"""The types of values whose ``repr`` says everything."""
+from symad.graph.description import NotStorable, described
 
 
-# Keys
+def stored_program(request: CompileRequest, make: Callable[[], Made]) -> Made:
+    """Return a program that an earlier process stored, or make one and store it."""
+    key = key_of(request)
+    stored = disk.load(key) if key is not None else None
+    if stored is not None:
+        found = _recalled(*marshal.loads(stored), request, lambda: make()[0])
+        if found is not None:
+            return found
+    made: Any = make()
+    if key is not None:
+        with suppress(NotStorable):
+            content = made[0].packed(request.results)
+            if content is not None:
+                disk.store(key, marshal.dumps((made[1], content)))
+    return made
 
 
 def key_of(request: CompileRequest) -> str | None:
@@ -50,94 +54,17 @@ def key_of(request: CompileRequest) -> str | None:
     if settings.recompute or not is_own or not has_plain_keys or formulas is None:
         return None
     try:
-        parts = _graph_parts(graph), _plain(request.types), form_of_results(request.results)
+        parts = described(graph), described(request.types), form_of_results(request.results)
     except NotStorable:
         return None
     chosen = settings.threads, settings.grade.name, settings.fastmath, can_count_references()
     return disk.lasting_key("program", parts, chosen, formulas)
 
 
-def _graph_parts(graph: Graph) -> list[Any]:
-    """Return everything that decides what is computed, in a form whose ``repr`` says it."""
-    index = {node: k for k, node in enumerate(graph.inputs)}
-    rows: list[Any] = [[(_plain(n.type), isinstance(n, Parameter)) for n in graph.inputs]]
-    for node in graph.nodes:
-        if node in index:
-            continue
-        index[node] = len(index)
-        own = _plain(node.op) if node.op is not None else _constant(node)
-        rows.append((own, [index[source] for source in node.inputs], _plain(node.type)))
-    return [*rows, [index[node] for node in graph.outputs]]
-
-
-def _constant(node: Node) -> Any:
-    if not isinstance(node, Constant) or node.value.nbytes > _LARGEST_CONSTANT:
-        raise NotStorable
-    return node.value.dtype.str, node.value.shape, node.value.tobytes()
-
-
-def _plain(value: Any) -> Any:
-    """Return a value in a form whose ``repr`` says everything."""
-    if isinstance(value, _PLAIN) and type(value) in _PLAIN:
-        return value
-    if isinstance(value, TensorType):
-        return value.dtype.str, value.weak, repr(value)
-    if isinstance(value, (tuple, list)):
-        return type(value).__name__, list(map(_plain, value))
-    if isinstance(value, np.dtype):
-        return value.str
-    if isinstance(value, np.generic):
-        return value.dtype.str, value.tobytes()
-    if isinstance(value, Op):
-        fields = [_plain(getattr(value, name)) for name in value._fields]
-        return type(value).__module__, type(value).__qualname__, fields
-    if isinstance(value, Graph):
-        return _graph_parts(value)
-    raise NotStorable
-
-
-# Storing
-
-
-def store(request: CompileRequest, program: Any, memory: int) -> None:
-    """Store a program, if that is possible.
-
-    Parameters
-    ----------
-    request : CompileRequest
-    program : NativeProgram or NumberProgram
-    memory : int
-        The bytes that a call needs, if they are worth checking, else 0.
-    """
-    key = key_of(request)
-    try:
-        content = program.packed(request.results) if key else None
-    except NotStorable:
-        return
-    if key and content:
-        disk.store(key, marshal.dumps((memory, content)))
-
-
-# Recalling
-
-
-def recalled(
-    request: CompileRequest, compiled: Callable[[], Program]
-) -> tuple[Program, int] | None:
-    """Return the program that an earlier process stored, and its ``memory``, if there is one.
-
-    Parameters
-    ----------
-    request : CompileRequest
-    compiled : callable
-        Runs the pipeline, and returns the program.
-    """
-    key = key_of(request)
-    stored = disk.load(key) if key is not None else None
-    if stored is None:
-        return None
+def _recalled(
+    memory: int, content: Any, request: CompileRequest, compiled: Callable[[], Program]
+) -> Made | None:
     made: Any
-    memory, content = marshal.loads(stored)
     if isinstance(content, str):
         made = _numbers(content, request, compiled)
     else:

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from symad.backends.native.disk import formulas_of
 from symad.backends.native.jit import Effort, Written, stored_module
 from symad.backends.native.kernel_call import BufferView, KernelCall, contiguous_strides
 from symad.backends.native.kernels.writer import KernelWriter
@@ -20,6 +19,7 @@ from symad.backends.native.loop_nest import supports
 from symad.backends.native.lower.views import is_view, numpy_view
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element
 from symad.backends.native.segment_code import SegmentCode
+from symad.disk import formulas_of
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op

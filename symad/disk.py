@@ -28,8 +28,6 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.requirement import found_version
-
 try:
     from _blake2 import blake2b  # the module hashlib would load OpenSSL, which takes milliseconds
 except ImportError:
@@ -57,10 +55,6 @@ _RELATIVE = {os.open, os.stat, os.rename, os.unlink}
 
 _pruned: set[tuple[int, int]] = set()
 _serial = itertools.count()
-
-
-class NotStorable(Exception):
-    """Something has no description that other processes understand."""
 
 
 def load(key: str) -> bytes | None:
@@ -169,6 +163,15 @@ def _identity() -> str:
     return repr(parts)
 
 
+def found_version() -> str | None:
+    """Return the installed version of llvmlite, or ``None``."""
+    try:
+        from llvmlite import __version__
+    except ImportError:
+        return None
+    return str(__version__)
+
+
 def _machine() -> Any:
     """Return a description of the processor and of the C library.
 
@@ -185,7 +188,7 @@ def _machine() -> Any:
 
 
 def _sources() -> Iterator[tuple[str, int, int]]:
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    root = os.path.dirname(os.path.abspath(__file__))
     waiting = [root]
     while waiting:
         folder = waiting.pop()
