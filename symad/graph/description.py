@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+import symad.disk as disk
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter
 from symad.graph.op import Op
@@ -26,7 +27,8 @@ class NotStorable(Exception):
 def described(value: Any) -> Any:
     """Return a graph, an op, a type or a plain value in a form whose ``repr`` says everything.
 
-    Names, origins and roles of nodes are left out.
+    Names, origins and roles of nodes are left out.  The formulas of ops are part of it, since they
+    may have been replaced in this process.
 
     Raises
     ------
@@ -42,13 +44,18 @@ def described(value: Any) -> Any:
     >>> described(sm.Graph([x + y])) == described(sm.Graph([x + x]))
     False
     """
-    return _Description().of(value)
+    description = _Description()
+    form, formulas = description.of(value), disk.formulas_of(description.ops)
+    if formulas is None:
+        raise NotStorable
+    return form, formulas
 
 
 class _Description:
     """Describes values, in which parts of shapes that are not known are numbered."""
 
     def __init__(self) -> None:
+        self.ops: list[Op] = []
         self._numbers: dict[UnknownDim, int] = {}
 
     def of(self, value: Any) -> Any:
@@ -59,11 +66,14 @@ class _Description:
             return value.dtype.str, value.weak, self._shape(value.shape)
         if isinstance(value, (tuple, list)):
             return type(value).__name__, list(map(self.of, value))
+        if isinstance(value, dict):
+            return "dict", [(self.of(key), self.of(item)) for key, item in value.items()]
         if isinstance(value, np.dtype):
             return value.str
         if isinstance(value, np.generic):
             return value.dtype.str, value.tobytes()
         if isinstance(value, Op):
+            self.ops.append(value)
             fields = [self.of(getattr(value, name)) for name in value._fields]
             return type(value).__module__, type(value).__qualname__, fields
         if isinstance(value, Graph) and len(value) <= _MOST_NODES:

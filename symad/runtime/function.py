@@ -88,10 +88,8 @@ class Specialisation:
             )
 
     def _make(self) -> Made:
-        from symad.runtime.memory_check import is_worth_checking  # slow to import
-
         passes, program = self._compiled
-        return program, program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
+        return program, program.plan.lower_bound or 0 if passes.is_large else 0
 
 
 def _as_made(request: CompileRequest, make: Callable[[], Made]) -> Made:

@@ -30,7 +30,7 @@ from symad.passes.shared_factors import FACTORISES, share_factors
 from symad.passes.shared_loops import join_loops, save_costly_values
 from symad.passes.specialise import specialise
 from symad.records import dataclass
-from symad.types import Type
+from symad.types import Type, total_nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +234,8 @@ _LAST_READABLE = "recompute"
 """The last pass whose graph has NumPy source; later passes work for a backend."""
 
 
+_CHECKED_FROM = 1 << 26
+"""Calls that need fewer bytes are not checked, since the check takes 0.1 ms."""
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
@@ -296,6 +298,14 @@ class Optimised:
     final: Graph
     reports: tuple[PassReport, ...]
     stages: tuple[StageReport, ...] = ()
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the values have known sizes and may need so much memory that calls check it."""
+        given = set(self.graph.inputs)
+        computed = [n.type for n in self.graph.nodes if n.op is not None and n not in given]
+        size = total_nbytes(computed)
+        return size is not None and size >= _CHECKED_FROM
 
     def __str__(self) -> str:
         return format_reports(self.reports, self.stages)

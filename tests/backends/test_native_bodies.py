@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.backends.native.emit import schedule_natively
 from symad.backends.native.plan import lower_parts, make_native_plan
-from symad.backends.native.program import NativeProgram
+from symad.backends.native.program import NativeProgram, schedule_natively
 from symad.backends.native.segment_code import LoopCall
 
 pytest.importorskip("llvmlite")

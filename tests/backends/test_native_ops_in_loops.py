@@ -22,10 +22,10 @@ from tests.support.op_checks import Case
 
 pytest.importorskip("llvmlite")
 
-from symad.backends.native.emit import schedule_natively  # noqa: E402
 from symad.backends.native.lower.dispatch import PlacedSegment  # noqa: E402
 from symad.backends.native.numpy_kernel import called_ops  # noqa: E402
 from symad.backends.native.plan import lower_parts, make_native_plan  # noqa: E402
+from symad.backends.native.program import schedule_natively  # noqa: E402
 
 BY_NUMPY = {
     "bessel_i", "beta", "betainc", "betaincinv", "betaln", "binom", "boxcox", "boxcox1p",

@@ -16,8 +16,7 @@ import symad as sm
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.scalar_programs import OF_NUMBERS
 from symad.backends.native.memory_pool import LARGE
-from symad.backends.native.program import NativeProgram
-from symad.backends.native.segment import Segment
+from symad.backends.native.program import NativeProgram, Segment
 from symad.backends.numpy import numpy_program
 from symad.errors import EvaluationError
 from symad.graph.nested import leaves

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from symad.backends.base import Settings
-from symad.backends.native.emit import native_program, schedule_natively
 from symad.backends.native.memory_pool import Memory
 from symad.backends.native.plan import lower_parts, make_native_plan
-from symad.backends.native.program import NativeProgram
+from symad.backends.native.program import NativeProgram, native_program, schedule_natively
 from symad.backends.select import NATIVE
 from symad.graph.graph import Graph
 from symad.passes.decompose import decompose

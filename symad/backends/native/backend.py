@@ -45,10 +45,13 @@ class NativeBackend(Backend):
         return Memory()
 
     def schedule(self, graph: Graph, settings: Settings) -> Any:
-        from symad.backends.native.emit import schedule_natively
         from symad.passes.fuse import is_of_numbers
 
-        return graph if is_of_numbers(graph) else schedule_natively(graph)
+        if is_of_numbers(graph):
+            return graph
+        from symad.backends.native.program import schedule_natively
+
+        return schedule_natively(graph)
 
     def lower(self, schedule: Any, settings: Settings) -> Any:
         if isinstance(schedule, Graph):
@@ -70,7 +73,7 @@ class NativeBackend(Backend):
             from symad.backends.native.number_program import NumberProgram
 
             return NumberProgram(lambda: plan, settings.fastmath)
-        from symad.backends.native.emit import native_program
+        from symad.backends.native.program import native_program
 
         return native_program(plan, settings, workspace)
 

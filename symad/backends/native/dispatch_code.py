@@ -159,7 +159,7 @@ class DispatchWriter(WordWriter):
         """Put the items of all containers into slots; return whether they are as expected."""
         head, slots = self._begin("unpack", self.word, *[self.pointer] * 2)
         builder = self.builder
-        words = DispatchWord.CONTAINER_COUNT, DispatchWord.CONTAINERS, len(ContainerWord)
+        words = DispatchWord.CONTAINER_COUNT, DispatchWord.CONTAINERS, ContainerWord.END
         with self._records(head, *words) as (_, record):
             source = self._load_word(slots, self._get(record, ContainerWord.SLOT), self.pointer)
             items = self._word_at(slots, self._get(record, ContainerWord.FIRST))
@@ -231,7 +231,7 @@ class DispatchWriter(WordWriter):
             found = builder.alloca(self.word)
         builder.store(self.word(_SOURCES), found)
         with self.each(self.word(_SOURCES)) as index:
-            source = self._record(sources, index, len(SourceWord))
+            source = self._record(sources, index, SourceWord.END)
             words = (self._get(source, word) for word in (SourceWord.SIGNATURE, SourceWord.TYPE))
             with builder.if_then(self.equal(builder.select(is_array, *words), kind)):
                 builder.store(index, found)
@@ -351,7 +351,7 @@ class DispatchWriter(WordWriter):
         with self.each(total) as index:
             value = self._load_word(values, index, self.pointer)
             number, shape, done = self.blocks("number", "shape", "hashed")
-            leaf = self._record(first, index, len(LeafWord))
+            leaf = self._record(first, index, LeafWord.END)
             is_size = self.equal(self._get(leaf, LeafWord.IS_SIZE), self.word(1))
             builder.cbranch(is_size, number, shape)
             builder.position_at_end(number)
@@ -405,7 +405,7 @@ class DispatchWriter(WordWriter):
         builder.branch(look)
         builder.position_at_end(look)
         index = builder.and_(builder.load(place, typ=self.word), mask)
-        entry = self._record(entries, index, len(EntryWord))
+        entry = self._record(entries, index, EntryWord.END)
         self.return_if(self.is_null(self._get_pointer(entry, EntryWord.CALL)), self.null)
         builder.cbranch(self.equal(self._get(entry, EntryWord.HASH), hash_), compare, further)
         builder.position_at_end(compare)
@@ -423,7 +423,7 @@ class DispatchWriter(WordWriter):
     def _write_lock(self) -> None:
         """Take the locks in order, and return how many there are; fewer where one failed."""
         (head,) = self._begin("lock", self.word, self.pointer)
-        words = DispatchWord.LOCK_COUNT, DispatchWord.LOCKS, len(LockWord)
+        words = DispatchWord.LOCK_COUNT, DispatchWord.LOCKS, LockWord.END
         with self._records(head, *words) as (index, lock):
             acquire = self._get_pointer(lock, LockWord.ACQUIRE)
             taken = self.python("PyObject_CallNoArgs", self.pointer, acquire)
@@ -438,7 +438,7 @@ class DispatchWriter(WordWriter):
         raised = [builder.alloca(self.pointer) for _ in range(3)]
         self.python("PyErr_Fetch", None, *raised)
         with self.each(count) as index:
-            lock = self._record(locks, index, len(LockWord))
+            lock = self._record(locks, index, LockWord.END)
             method = self._get_pointer(lock, LockWord.RELEASE)
             self.release(self.python("PyObject_CallNoArgs", self.pointer, method))
         self.python("PyErr_Restore", None, *(builder.load(r, typ=self.pointer) for r in raised))
@@ -493,7 +493,7 @@ class DispatchWriter(WordWriter):
         with self._records(head, *words) as (index, state):
             cell = self._get_pointer(state, 0)
             self._return_unless(self._is_whole(cell), self.null)
-            leaf = self._record(records, builder.add(leaves, index), len(LeafWord))
+            leaf = self._record(records, builder.add(leaves, index), LeafWord.END)
             value = self._call("accept", head, leaf, self.item(cell, 0, is_list=True))
             self.return_if(self.is_null(value), self.null)
             builder.store(value, self._word_at(values, builder.add(leaves, index)))
@@ -576,7 +576,7 @@ class DispatchWriter(WordWriter):
         right = self._call("unpack", head, buffer)
         self.go_unless(self.equal(right, self.word(1)), slow)
         values = self._word_at(buffer, self._get(head, DispatchWord.FIRST_VALUE))
-        words = DispatchWord.LEAF_COUNT, DispatchWord.LEAVES, len(LeafWord)
+        words = DispatchWord.LEAF_COUNT, DispatchWord.LEAVES, LeafWord.END
         with self._records(head, *words) as (index, leaf):
             value = self._load_word(buffer, self._get(leaf, LeafWord.SLOT), self.pointer)
             accepted = self._call("accept", head, leaf, value)

@@ -74,7 +74,7 @@ class NativeDispatcher:
         """
         entries = [entry for entry in entries if self._is_found(entry.key)]
         capacity, count = 1 << (2 * len(entries)).bit_length(), len(self._sizes)
-        base, width = len(DispatchWord), len(EntryWord)
+        base, width = DispatchWord.END, EntryWord.END
         table = np.zeros(base + capacity * width + len(entries) * count, np.int64)
         place = table.ctypes.data + 8 * (base + capacity * width)
         records: list[Sequence[int]] = [(0,) * width] * capacity
@@ -126,7 +126,7 @@ class _FormWriter:
     """
 
     def __init__(self, form: CallForm) -> None:
-        self._head = np.zeros(len(DispatchWord), np.int64)
+        self._head = np.zeros(DispatchWord.END, np.int64)
         self._words: list[int] = []
         self._places: dict[int, int] = {}
         self.kept: list[Any] = []

@@ -80,7 +80,7 @@ class _LoopWriter(ObjectWriter):
         calls, count = self._begin("run", self.pointer, self.word)
         builder, zero = self.builder, self.word(0)
         with self.each(count) as index:
-            call = self._record(calls, index, len(CallWord))
+            call = self._record(calls, index, CallWord.END)
             code = builder.inttoptr(self._get(call, CallWord.CODE), self._kernel)
             status = builder.call(code, [self._get(call, CallWord.WORDS, self.pointer)])
             sign = builder.select(
@@ -187,7 +187,7 @@ class _LoopWriter(ObjectWriter):
         builder, one = self.builder, self.word(1)
         with self.each(self._get(record, LoopWord.STACK_COUNT)) as index:
             uses = self._get(record, LoopWord.STACKS, self.pointer)
-            use = self._record(uses, index, len(UseWord))
+            use = self._record(uses, index, UseWord.END)
             stack = self._get(use, UseWord.STACK, self.pointer)
             wanted = builder.mul(room, self._get(use, UseWord.ROW))
             has_less = builder.icmp_signed("<", self._get(stack, StackWord.BYTES), wanted)
@@ -222,7 +222,7 @@ class _LoopWriter(ObjectWriter):
         """Repeat what is written inside for each cursor."""
         with self.each(self._get(record, LoopWord.CURSOR_COUNT)) as index:
             cursors = self._get(record, LoopWord.CURSORS, self.pointer)
-            yield self._record(cursors, index, len(CursorWord))
+            yield self._record(cursors, index, CursorWord.END)
 
     # Branches
 

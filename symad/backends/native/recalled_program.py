@@ -7,9 +7,8 @@ from typing import Any
 
 from symad.backends.native.memory_pool import Memory
 from symad.backends.native.packed_segment import unpacked_code
-from symad.backends.native.program import NativeProgram
+from symad.backends.native.program import NativeProgram, Segment
 from symad.backends.native.runtime import runtime
-from symad.backends.native.segment import Segment
 from symad.graph.node import Node
 from symad.types import TensorType
 

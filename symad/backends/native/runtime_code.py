@@ -55,7 +55,7 @@ class RuntimeWriter(WordWriter):
         saved = builder.alloca(self.pointer)
         builder.store(self.null, saved)
         with self.each(count) as index:
-            call = self._record(calls, index, len(CallWord))
+            call = self._record(calls, index, CallWord.END)
             flags = self._get(call, CallWord.FLAGS)
             with builder.if_then(self._has(flags, CallFlag.LEAVE), likely=False):
                 builder.store(self.python("PyEval_SaveThread", self.pointer), saved)
@@ -252,7 +252,7 @@ class RuntimeWriter(WordWriter):
         (head,) = self._begin("release", *[self.pointer] * 2)
         with self.each(self._get(head, TableWord.OUTPUT_COUNT)) as index:
             record = self._record(
-                self._get_pointer(head, TableWord.OUTPUTS), index, len(ResultWord)
+                self._get_pointer(head, TableWord.OUTPUTS), index, ResultWord.END
             )
             made = self._get_pointer(record, ResultWord.MADE)
             with self.builder.if_then(self.builder.not_(self.is_null(made))):
@@ -270,7 +270,7 @@ class RuntimeWriter(WordWriter):
             builder.store(self.word(0), counter)
         steps = self._get_pointer(convention, ConventionWord.STEPS)
         with self.each(self._get(convention, ConventionWord.STEP_COUNT)) as index:
-            step = self._record(steps, index, len(StepWord))
+            step = self._record(steps, index, StepWord.END)
             count, top = self._get(step, StepWord.COUNT), builder.load(height, typ=self.word)
             is_push = self.equal(self._get(step, StepWord.KIND), self.word(StepKind.PUSH))
             with builder.if_else(is_push, likely=True) as (push, join):
@@ -295,7 +295,7 @@ class RuntimeWriter(WordWriter):
         builder, outputs = self.builder, self._get_pointer(head, TableWord.OUTPUTS)
         first = builder.load(taken, typ=self.word)
         with self.each(count) as index:
-            record = self._record(outputs, builder.add(first, index), len(ResultWord))
+            record = self._record(outputs, builder.add(first, index), ResultWord.END)
             builder.store(self._take(record), self._word_at(place, index))
         builder.store(builder.add(first, count), taken)
 
@@ -364,7 +364,7 @@ class RuntimeWriter(WordWriter):
         inputs = self._get(head, TableWord.INPUT_COUNT)
         with self.each(inputs) as index:
             record = self._record(
-                self._get_pointer(head, TableWord.INPUTS), index, len(ArgumentWord)
+                self._get_pointer(head, TableWord.INPUTS), index, ArgumentWord.END
             )
             value = builder.inttoptr(self._load_word(values, index), pointer)
             address = self._call("address_of", head, record, value)
@@ -421,7 +421,7 @@ class RuntimeWriter(WordWriter):
         builder = self.builder
         with self.each(self._get(head, TableWord.OUTPUT_COUNT)) as index:
             record = self._record(
-                self._get_pointer(head, TableWord.OUTPUTS), index, len(ResultWord)
+                self._get_pointer(head, TableWord.OUTPUTS), index, ResultWord.END
             )
             kind = self._get(record, ResultWord.KIND)
             first, second = (self.equal(kind, self.word(k)) for k in kinds)

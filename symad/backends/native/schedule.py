@@ -16,7 +16,7 @@ from symad.backends.native.lower.bodies import (
 )
 from symad.backends.native.lower.dispatch import is_large, supports
 from symad.backends.native.lower.views import is_view
-from symad.backends.native.packages import without_packages
+from symad.backends.native.segment_code import without_packages
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
 from symad.graph.node import Node

@@ -13,15 +13,16 @@ from __future__ import annotations
 import marshal
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import symad.disk as disk
 from symad.backends.base import CompileRequest, Made, Program
 from symad.backends.native.cpython import can_count_references
 from symad.backends.native.jit import known_module
-from symad.backends.native.number_code import form_of_results, keys_of
+from symad.backends.native.number_code import form_of_results
 from symad.backends.native.number_program import NumberProgram
 from symad.graph.description import NotStorable, described
+from symad.graph.nested import map_leaves
 
 
 def stored_program(request: CompileRequest, make: Callable[[], Made]) -> Made:
@@ -29,16 +30,17 @@ def stored_program(request: CompileRequest, make: Callable[[], Made]) -> Made:
     key = key_of(request)
     stored = disk.load(key) if key is not None else None
     if stored is not None:
-        found = _recalled(*marshal.loads(stored), request, lambda: make()[0])
+        memory, content = marshal.loads(stored)
+        found = _recalled(content, request, lambda: make()[0])
         if found is not None:
-            return found
-    made: Any = make()
+            return found, memory
+    made, memory = make()
     if key is not None:
         with suppress(NotStorable):
-            content = made[0].packed(request.results)
+            content = cast(Any, made).packed(request.results)
             if content is not None:
-                disk.store(key, marshal.dumps((made[1], content)))
-    return made
+                disk.store(key, marshal.dumps((memory, content)))
+    return made, memory
 
 
 def key_of(request: CompileRequest) -> str | None:
@@ -47,31 +49,27 @@ def key_of(request: CompileRequest) -> str | None:
     Names, origins and roles of nodes play no part: they change no program, unless values are
     recomputed where derivatives need them.
     """
-    settings, graph = request.settings, request.graph
+    settings = request.settings
     is_own = type(settings.backend).__module__ == "symad.backends.native.backend"
-    has_plain_keys = all(type(key) in (str, int) for key in keys_of(request.results))
-    formulas = disk.formulas_of(node.op for node in graph.nodes if node.op is not None)
-    if settings.recompute or not is_own or not has_plain_keys or formulas is None:
+    if settings.recompute or not is_own:
         return None
     try:
-        parts = described(graph), described(request.types), form_of_results(request.results)
+        results = map_leaves(lambda node: None, request.results)
+        parts = described((request.graph, request.types, results))
     except NotStorable:
         return None
     chosen = settings.threads, settings.grade.name, settings.fastmath, can_count_references()
-    return disk.lasting_key("program", parts, chosen, formulas)
+    return disk.lasting_key("program", parts, chosen)
 
 
 def _recalled(
-    memory: int, content: Any, request: CompileRequest, compiled: Callable[[], Program]
-) -> Made | None:
-    made: Any
+    content: Any, request: CompileRequest, compiled: Callable[[], Program]
+) -> Program | None:
     if isinstance(content, str):
-        made = _numbers(content, request, compiled)
-    else:
-        from symad.backends.native.recalled_program import recalled_program
+        return _numbers(content, request, compiled)
+    from symad.backends.native.recalled_program import recalled_program
 
-        made = recalled_program(content, request.workspace, compiled)
-    return None if made is None else (made, memory)
+    return recalled_program(content, request.workspace, compiled)
 
 
 def _numbers(

@@ -1,6 +1,7 @@
 """Records of 8-byte words, of which the tables of programs consist: what stands where.
 
-Machine code reads these tables, and Python code fills them.
+Machine code reads these tables, and Python code fills them.  The names of words are plain numbers,
+since an enumeration takes a quarter of a millisecond to define; ``END`` is the number of words.
 """
 
 from __future__ import annotations
@@ -12,25 +13,10 @@ import numpy as np
 Table = np.ndarray[Any, np.dtype[np.int64]]
 
 
-class _Numbered(type):
-    """The class of records: their ``len`` is the number of words."""
-
-    def __init__(cls, *definition: Any) -> None:
-        super().__init__(*definition)
-        cls._count = sum(map(str.isupper, vars(cls)))
-
-    def __len__(cls) -> int:
-        return cls._count
-
-
-class Record(metaclass=_Numbered):
-    """Names of the words of a record; enumerations would take a quarter of a millisecond each."""
-
-
 # The table of a program
 
 
-class TableWord(Record):
+class TableWord:
     """The words that a table begins with.
 
     ``LOCK`` is the address of a word that is not 0 while the arena is in use.
@@ -38,27 +24,27 @@ class TableWord(Record):
 
     (
         LOCK, INPUT_COUNT, INPUTS, OUTPUT_COUNT, OUTPUTS, CALL_COUNT, CALLS, ARRAY_TYPE, TRUE,
-        FALSE, NONE, NO_MEMORY,
-    ) = range(12)  # fmt: skip
+        FALSE, NONE, NO_MEMORY, END,
+    ) = range(13)  # fmt: skip
 
 
-class ConventionWord(Record):
+class ConventionWord:
     """The words that a calling convention begins with.
 
     After the inputs, ``TARGET_COUNT`` more arguments may be given: for each output an array for it,
     or ``None``.  The steps put the results together on a stack, on which one object remains.
     """
 
-    FALLBACK, TARGET_COUNT, STEP_COUNT, STEPS, STACK = range(5)
+    FALLBACK, TARGET_COUNT, STEP_COUNT, STEPS, STACK, END = range(6)
 
 
-class StepWord(Record):
+class StepWord:
     """The words about a step that puts results together."""
 
-    KIND, COUNT, OBJECT = range(3)
+    KIND, COUNT, OBJECT, END = range(4)
 
 
-class StepKind(Record):
+class StepKind:
     """What a step does: put so many results on the stack, or make one object of so many on it.
 
     For a dict, ``OBJECT`` is the tuple of its keys; for what is called, a type.
@@ -67,41 +53,43 @@ class StepKind(Record):
     PUSH, LIST, TUPLE, DICT, CALL = range(5)
 
 
-class ArgumentWord(Record):
+class ArgumentWord:
     """The words about an argument."""
 
-    SIGNATURE, NDIM, SIZES, SCALAR_TYPE, PYTHON_TYPE, PLACE_COUNT, PLACES = range(7)
+    SIGNATURE, NDIM, SIZES, SCALAR_TYPE, PYTHON_TYPE, PLACE_COUNT, PLACES, END = range(8)
 
 
-class ResultWord(Record):
+class ResultWord:
     """The words about a result; ``CONTENT`` is where the calls leave a number."""
 
-    MADE, KIND, TYPE_NUMBER, NDIM, SIZES, PLACE_COUNT, PLACES, MAKER, CONTENT, ITEM_SIZE = range(10)
+    (
+        MADE, KIND, TYPE_NUMBER, NDIM, SIZES, PLACE_COUNT, PLACES, MAKER, CONTENT, ITEM_SIZE, END,
+    ) = range(11)  # fmt: skip
 
 
-class ResultKind(Record):
+class ResultKind:
     """How a result is made: a new array, the array that a callable returns, a scalar, a boolean."""
 
     ARRAY, CALLED, SCALAR, BOOLEAN = range(4)
 
 
-class CallWord(Record):
+class CallWord:
     """The words about a call."""
 
-    CODE, WORDS, FLAGS = range(3)
+    CODE, WORDS, FLAGS, END = range(4)
 
 
-class PartsWord(Record):
+class PartsWord:
     """The words about a call that is done in parts, each with ``SIZE`` arguments of its own.
 
     ``NEXT`` is the part to begin next, ``RUNNING`` how many threads are at parts.  ``HELPERS`` is
     called with the address of these words, so that other threads do parts as well.
     """
 
-    CODE, WORDS, SIZE, COUNT, HELPERS, NEXT, RUNNING, FAILED = range(8)
+    CODE, WORDS, SIZE, COUNT, HELPERS, NEXT, RUNNING, FAILED, END = range(9)
 
 
-class CallFlag(Record):
+class CallFlag:
     """What else to do: let other threads run from here on; up to here, and look for signals."""
 
     LEAVE, RETURN = 1, 2
@@ -110,7 +98,7 @@ class CallFlag(Record):
 # Loops and branches
 
 
-class LoopWord(Record):
+class LoopWord:
     """The words about a loop.
 
     ``COUNT`` is the address of the number of steps, which a while loop writes; ``FLAG`` that of the
@@ -121,36 +109,36 @@ class LoopWord(Record):
 
     (
         COUNT, LIMIT, FLAG, POLLED, CONDITION, CONDITION_COUNT, BODY, BODY_COUNT, FINISH,
-        FINISH_COUNT, CURSORS, CURSOR_COUNT, ROOM, STACKS, STACK_COUNT,
-    ) = range(15)  # fmt: skip
+        FINISH_COUNT, CURSORS, CURSOR_COUNT, ROOM, STACKS, STACK_COUNT, END,
+    ) = range(16)  # fmt: skip
 
 
-class CursorWord(Record):
+class CursorWord:
     """The words about a cursor: the word at ``PLACE`` is that at ``BASE`` plus ``OFFSET`` at first.
 
     After each step, it moves by ``STEP``, or back after every other step if ``ALTERNATES`` is 1.
     If ``FROM_END`` is 1, it ends, not begins, at ``OFFSET``.
     """
 
-    PLACE, BASE, OFFSET, STEP, ALTERNATES, FROM_END = range(6)
+    PLACE, BASE, OFFSET, STEP, ALTERNATES, FROM_END, END = range(7)
 
 
-class StackWord(Record):
+class StackWord:
     """The words about memory that grows: its address, and the bytes that are there."""
 
-    ADDRESS, BYTES = range(2)
+    ADDRESS, BYTES, END = range(3)
 
 
-class UseWord(Record):
+class UseWord:
     """The words about a use of such memory in a loop: its words, and the bytes of a step."""
 
-    STACK, ROW = range(2)
+    STACK, ROW, END = range(3)
 
 
-class BranchWord(Record):
+class BranchWord:
     """The words about a choice: the address of the index; the branches, each calls and count."""
 
-    INDEX, COUNT, BRANCHES = range(3)
+    INDEX, COUNT, BRANCHES, END = range(4)
 
 BRANCH_SIZE = 2
 """The words about one of several branches."""
@@ -173,7 +161,7 @@ SEED, FACTOR = 0x243F6A8885A308D3, 0x9E3779B97F4A7C15
 """Numbers with irregular bits: from these, keys get their hashes."""
 
 
-class DispatchWord(Record):
+class DispatchWord:
     """The words that a table begins with.
 
     The first ``OWNED`` words of the buffer of a call are objects: the arguments, the items of
@@ -183,42 +171,42 @@ class DispatchWord(Record):
     (
         ARGUMENT_COUNT, NAMES, CONTAINER_COUNT, CONTAINERS, LEAF_COUNT, LEAVES, STATE_COUNT, STATES,
         LOCK_COUNT, LOCKS, UPDATE_COUNT, UPDATES, FIRST_VALUE, OWNED, SIZE_COUNT, MASK, ENTRIES,
-        FALLBACK, LATEST, ARRAY_TYPE, LIST, TUPLE, DICT, TRUE, FALSE, ASARRAY, SOURCES,
-    ) = range(27)  # fmt: skip
+        FALLBACK, LATEST, ARRAY_TYPE, LIST, TUPLE, DICT, TRUE, FALSE, ASARRAY, SOURCES, END,
+    ) = range(28)  # fmt: skip
 
 
-class ContainerWord(Record):
+class ContainerWord:
     """The words about a container: its slot, the number of its items, and the slot of the first.
 
     ``TYPE`` is accepted besides lists and tuples; for a dict, ``KEYS`` is the tuple of its keys.
     """
 
-    SLOT, COUNT, FIRST, TYPE, KEYS = range(5)
+    SLOT, COUNT, FIRST, TYPE, KEYS, END = range(6)
 
 
-class LeafWord(Record):
+class LeafWord:
     """The words about a value; those about the values of parameters come last.
 
     ``TARGET`` is the place of its dtype in the list of sources, ``CASTS`` has a bit for each source
     that may be cast to it, and ``SIGNATURE`` is what an array of its dtype is recognised by.
     """
 
-    SLOT, IS_SIZE, SCALAR_TYPE, PYTHON_TYPE, TARGET, CASTS, SIGNATURE = range(7)
+    SLOT, IS_SIZE, SCALAR_TYPE, PYTHON_TYPE, TARGET, CASTS, SIGNATURE, END = range(8)
 
 
-class SourceWord(Record):
+class SourceWord:
     """The words about a kind of number: the type of the objects, or the dtype of the arrays."""
 
-    TYPE, SIGNATURE = range(2)
+    TYPE, SIGNATURE, END = range(3)
 
 
-class LockWord(Record):
+class LockWord:
     """The words about a lock: bound methods."""
 
-    ACQUIRE, RELEASE = range(2)
+    ACQUIRE, RELEASE, END = range(3)
 
 
-class EntryWord(Record):
+class EntryWord:
     """The words about an entry; ``SIZES`` are the numbers that its code was made for."""
 
-    HASH, CALL, NUMBER, SIZES = range(4)
+    HASH, CALL, NUMBER, SIZES, END = range(5)
