@@ -61,10 +61,11 @@ class NativeBackend(Backend):
         return lower_parts(schedule, settings.fastmath, settings.threads)
 
     def assign_buffers(self, lowered: Any, settings: Settings) -> Any:
+        if isinstance(lowered, Graph):
+            return super().assign_buffers(lowered, settings)
         from symad.backends.native.plan import make_native_plan
-        from symad.plan.plan import make_plan
 
-        return make_plan(lowered) if isinstance(lowered, Graph) else make_native_plan(lowered)
+        return make_native_plan(lowered)
 
     def emit(self, plan: Any, settings: Settings, workspace: Any) -> Program:
         from symad.plan.plan import Plan
