@@ -1,5 +1,7 @@
 """The pipeline: all steps from the graph of a function to its program, in one list.
 
+A step that few graphs need is imported when one does.
+
 Passes turn a graph into a graph: they are pure functions of :mod:`symad.passes`.  The stages after
 them turn the last graph into a program: they are methods of the backend, which pass a schedule, a
 plan and a program from one to the next.
@@ -16,18 +18,13 @@ from typing import Any, NamedTuple
 from symad.backends.base import Backend, Program, Settings
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
+from symad.ops.base import is_of_numbers
 from symad.ops.body import WithBody
-from symad.ops.control import Map
 from symad.ops.fused import Fused
-from symad.ops.loops import Scan, While
 from symad.ops.product import Matmul
-from symad.passes.decompose import decompose
-from symad.passes.fuse import fuse, is_of_numbers
 from symad.passes.grade import Grade
 from symad.passes.rewrite import Recorder, Rewriting, RuleSet, closed, rewrite
 from symad.passes.rules import rules_of
-from symad.passes.shared_factors import FACTORISES, share_factors
-from symad.passes.shared_loops import join_loops, save_costly_values
 from symad.passes.specialise import specialise
 from symad.records import dataclass
 from symad.types import Type, total_nbytes
@@ -115,6 +112,9 @@ def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
 
 
 def _decompose(graph: Graph, job: Job, record: Recorder) -> Graph:
+    from symad.passes.decompose import decompose
+    from symad.passes.shared_factors import FACTORISES, share_factors
+
     graph = _in_bodies(graph, lambda body: _decompose(body, job, record))
     if any(isinstance(node.op, FACTORISES) for node in graph.nodes):
         graph = share_factors(graph)
@@ -122,6 +122,8 @@ def _decompose(graph: Graph, job: Job, record: Recorder) -> Graph:
 
 
 def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
+    from symad.passes.fuse import fuse
+
     assert job.backend is not None
     return fuse(_in_bodies(graph, lambda body: _fuse(body, job, record)), job.backend.supports)
 
@@ -139,6 +141,10 @@ def _of(module: str, *names: str) -> Callable[[Graph, Job, Recorder], Graph]:
 
 
 def _has_maps(graph: Graph, job: Job) -> bool:
+    if not graph.has(WithBody):
+        return False
+    from symad.ops.control import Map
+
     return graph.has(Map)
 
 
@@ -161,7 +167,9 @@ def _simplify_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
 
     Values are saved in the outermost loops only, and not if memory shall be saved instead.
     """
+    from symad.ops.loops import Scan, While
     from symad.passes.loops import hoist_invariants, prune_loops
+    from symad.passes.shared_loops import join_loops, save_costly_values
 
     graph = prune_loops(graph)
     if sum(isinstance(node.op, (Scan, While)) for node in graph.nodes) > 1:
@@ -184,6 +192,7 @@ def _orders_products(graph: Graph, job: Job) -> bool:
 
 
 def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
+    from symad.ops.control import Map
     from symad.passes.batch import batch
     from symad.passes.fission import split_loops
 

@@ -20,6 +20,7 @@ from symad.backends.base import (
 )
 from symad.graph.graph import Graph
 from symad.graph.node import Node
+from symad.ops.base import is_of_numbers
 
 
 class NativeBackend(Backend):
@@ -45,8 +46,6 @@ class NativeBackend(Backend):
         return Memory()
 
     def schedule(self, graph: Graph, settings: Settings) -> Any:
-        from symad.passes.fuse import is_of_numbers
-
         if is_of_numbers(graph):
             return graph
         from symad.backends.native.program import schedule_natively
