@@ -6,14 +6,13 @@ import ctypes
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
 from symad.backends.native.cpython import signature_of
 from symad.backends.native.kernel_call import BufferView, KernelCall, Shape
 from symad.backends.native.memory_pool import LARGE, Arena
-from symad.backends.native.parallel import Helpers
 from symad.backends.native.runtime import Runtime
 from symad.backends.native.segment_code import (
     ArrayType,
@@ -48,6 +47,9 @@ from symad.graph.nested import is_nested
 from symad.graph.node import Node
 from symad.plan.storage import Storage, StorageKind
 from symad.records import dataclass, replace
+
+if TYPE_CHECKING:
+    from symad.backends.native.parallel import Helpers
 
 _LONG = 1e5
 """Calls that take so many nanoseconds, one or several together, let other threads run."""
@@ -238,6 +240,8 @@ class _TableWriter:
         self._words[parts + PartsWord.COUNT] = call.parts
         self._point(parts + PartsWord.WORDS, self._add_arguments(call, scope))
         if is_shared:
+            from symad.backends.native.parallel import Helpers  # slow to import
+
             self._helpers.append(Helpers(runtime.do_parts, min(call.threads, call.parts) - 1))
             self._words[parts + PartsWord.HELPERS] = self._object(self._helpers[-1])
 

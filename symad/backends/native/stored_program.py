@@ -19,8 +19,6 @@ import symad.disk as disk
 from symad.backends.base import CompileRequest, Made, Program
 from symad.backends.native.cpython import can_count_references
 from symad.backends.native.jit import known_module
-from symad.backends.native.number_code import form_of_results
-from symad.backends.native.number_program import NumberProgram
 from symad.graph.description import NotStorable, described
 from symad.graph.nested import map_leaves
 
@@ -74,7 +72,10 @@ def _recalled(
 
 def _numbers(
     module: str, request: CompileRequest, compiled: Callable[[], Program]
-) -> NumberProgram | None:
+) -> Program | None:
+    from symad.backends.native.number_code import form_of_results
+    from symad.backends.native.number_program import NumberProgram
+
     found = known_module(module, "function")
     if found is None:
         return None
