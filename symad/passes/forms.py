@@ -20,6 +20,9 @@ from symad.graph.node import Node, Variable
 from symad.graph.traverse import topological_order
 from symad.ops.base import register
 
+_MOST_NODES = 1_000
+"""The answers for larger graphs are not kept: reading the rules is a small part of the time."""
+
 
 @register
 def stable_forms(
@@ -62,10 +65,9 @@ def _question(
     outputs: Sequence[Node], targets: Sequence[Node], order: Sequence[Node]
 ) -> Any:
     """Return what the answer depends on, if that is worth asking: reading the rules takes 10 ms."""
-    if "symad.passes.form_walk" in sys.modules:
+    if "symad.passes.form_walk" in sys.modules or len(order) > _MOST_NODES:
         return None
-    leaves = [node for node in order if isinstance(node, Variable)]
     try:
-        return "stable forms", described(Graph(outputs, dict.fromkeys([*targets, *leaves])))
+        return "stable forms", described(Graph.with_leaves(outputs, targets, Variable))
     except NotStorable:
         return None

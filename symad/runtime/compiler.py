@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from symad.backends.base import Backend, BackendName, Settings
@@ -108,7 +108,10 @@ def compile(
     results = rebuild(outputs, iter(everything[: len(fetched)]))
     stored = dict(zip(updates or {}, everything[len(fetched) :], strict=True))
     with collector_paused():
-        graph = Graph(everything, _with_leaves(fed, [*everything, *stored], Parameter))
+        graph = Graph.with_leaves(everything, fed, Parameter)
+        unread = [parameter for parameter in stored if parameter not in graph.inputs]
+        if unread:
+            graph = Graph(everything, [*graph.inputs, *unread])
     return Function(graph, inputs, results, stored, settings, name or "function")
 
 
@@ -117,15 +120,6 @@ def _grade(rewrites: str) -> Grade:
     if rewrites not in names:
         raise GraphTypeError(f"rewrites is {rewrites!r}; it must be one of {', '.join(names)}")
     return names[rewrites]
-
-
-def _with_leaves(
-    fed: Sequence[Node], nodes: Sequence[Node], kind: type[Variable]
-) -> tuple[Node, ...]:
-    """Return ``fed``, and other leaves of a kind among ``nodes`` and the nodes they depend on."""
-    known = set(fed)
-    order = topological_order(nodes, stop=known)
-    return (*fed, *(node for node in order if isinstance(node, kind) and node not in known))
 
 
 def _new_value(target: Any, value: Any) -> Node:
@@ -149,7 +143,7 @@ def _new_value(target: Any, value: Any) -> Node:
 
 def _substitute(outputs: list[Node], fed: list[Node], givens: Mapping[Node, Any]) -> list[Node]:
     new = {old: as_node(value, like=old) for old, value in givens.items()}
-    reached = Graph(outputs, _with_leaves([*fed, *new], outputs, Variable))
+    reached = Graph.with_leaves(outputs, [*fed, *new], Variable)
     return list(rebuild_graph(reached, replace_inputs, new).outputs)
 
 

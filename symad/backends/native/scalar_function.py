@@ -122,8 +122,7 @@ class ScalarFunctions:
         if self.code(self._form) is not None:
             return {}
         if self._program is None:
-            nodes = [step.node for step in self._plan.instructions]
-            return dict.fromkeys(nodes, "there is no native code for numbers here")
+            return dict.fromkeys(self._plan.order, "there is no native code for numbers here")
         return {call.node: call.reason for call in self._program.by_numpy}
 
     def code(self, outputs: Any) -> NumberCode | None:
@@ -180,7 +179,7 @@ def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> NumberCode | None:
         return module, [notes.get(id(value)) or str(value) for value in writer.kept()]
 
     structure, effort = None, Effort.FULL if is_fast else Effort.LOW
-    formulas = formulas_of(step.node.op for step in plan.instructions)
+    formulas = formulas_of(node.op for node in plan.order)
     if formulas is not None and all(type(key) in (str, int) for key in keys_of(outputs)):
         structure = _structure_of(plan, outputs, is_fast), can_count_references(), formulas
     try:
@@ -212,4 +211,4 @@ def _is_plain(plan: Plan) -> bool:
     nodes = [*plan.graph.inputs, *plan.graph.nodes]
     return all(
         isinstance(node.type, TensorType) and node.type.shape == () for node in nodes
-    ) and all(isinstance(step.node.op, PerElement) for step in plan.instructions)
+    ) and all(isinstance(node.op, PerElement) for node in plan.order)
