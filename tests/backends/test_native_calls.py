@@ -144,7 +144,6 @@ def test_the_second_call_makes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_scalar_function_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     from symad.backends.native import scalar_function
 
-    monkeypatch.setenv("SYMAD_CACHE_DIR", "")
     made = []
     stored_module = scalar_function.stored_module
     monkeypatch.setattr(

@@ -99,7 +99,6 @@ def test_results_are_used_again_only_where_references_are_counted(
     built: int, locked: bool, counted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A free-threaded build may run with its global lock, and splits counts all the same."""
-    monkeypatch.setenv("SYMAD_CACHE_DIR", "")
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: locked, raising=False)
     monkeypatch.setattr("sysconfig.get_config_var", {"Py_GIL_DISABLED": built}.get)
     monkeypatch.setattr(scalar_function, "_codes", jit.Latest(8))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import symad as sm
+from benchmarks.compile_path import first_call, path_of, warm_up
 from symad.backends.base import CompileRequest
 from symad.errors import EvaluationError
 from symad.graph.node import apply
@@ -31,12 +32,14 @@ from symad.backends.native import stored_program  # noqa: E402
 from symad.backends.native.backend import NativeBackend  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
+LASTING = NativeBackend.lasting_program  # which other tests do without
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     chosen = tmp_path / "code"
     monkeypatch.setenv("SYMAD_CACHE_DIR", str(chosen))
+    monkeypatch.setattr(NativeBackend, "lasting_program", LASTING)
     return chosen
 
 
@@ -162,6 +165,15 @@ def test_every_difference_makes_another_program(folder: Path) -> None:
     f = sm.compile([x], variants[0][0], backend="native")
     f(value[:2])
     assert not is_recalled(f)  # other sizes
+
+
+def test_the_way_of_one_expression_from_disk_is_short(folder: Path) -> None:
+    """A ratchet: how many files and calls a first call takes whose program is on disk."""
+    warm_up("native")
+    path = path_of(first_call("native"))
+    assert len(path.files) <= 65 and path.switches < 2600 and path.calls.total() < 8600
+    path = path_of(first_call("native"))
+    assert len(path.files) <= 30 and path.calls.total() < 900
 
 
 def test_names_make_no_difference(folder: Path) -> None:
