@@ -292,7 +292,7 @@ class Function:
         if found.memory:
             from symad.runtime.memory_check import check_memory
 
-            check_memory(found.memory, found.program.plan, self.name)
+            check_memory(found.memory, found.program, self.name)
 
     def _keep(self, key: Key, found: Specialisation) -> None:
         """Keep a program, and let calls go directly to its native code, if there is any."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from symad.backends.base import Program
 from symad.errors import EvaluationError
-from symad.plan.plan import Plan
 
 _GROUPS = "/sys/fs/cgroup"
 _UNLIMITED = 1 << 60
 
 
-def check_memory(needed: int, plan: Plan, name: str) -> None:
+def check_memory(needed: int, program: Program, name: str) -> None:
     """Refuse a call that needs more memory than available.
 
     Raises
@@ -22,7 +22,7 @@ def check_memory(needed: int, plan: Plan, name: str) -> None:
     there_is = available_memory()
     if there_is is None or needed <= there_is:
         return
-    use = plan.memory
+    use = program.plan.memory
     assert use is not None
     largest = max(use.at(use.peak_step), key=lambda block: block.size)
     node = largest.values[-1]

@@ -217,6 +217,26 @@ def test_a_recalled_program_takes_what_any_takes(folder: Path) -> None:
     assert sm.memory(f, value) is not None
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_large_nests(threads: int, folder: Path) -> None:
+    """Their parts are shared by threads; what a call needs is known without the plan."""
+    x = sm.Variable("x", shape=("n", 300))
+    outputs, value = [sm.sum(sm.exp(x), axis=0), x * 2], np.linspace(0, 1, 900_000).reshape(-1, 300)
+    made, found, f = twice([x], outputs, value, threads=threads)
+    for a, b in zip(made, found, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert is_recalled(f)
+
+
+def test_the_memory_of_calls_is_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from symad.runtime import pipeline
+
+    monkeypatch.setattr(pipeline, "_CHECKED_FROM", 1)
+    x = sm.Variable("x", shape=("n",))
+    _, _, f = twice([x], sm.sum(sm.exp(x)[::-1] * x), np.ones(1000))
+    assert is_recalled(f) and f.specialised().memory == f.plan.lower_bound > 0
+
+
 def test_damaged_and_missing_files_are_made_again(folder: Path) -> None:
     x = sm.Variable("x", shape=(5, 4))
     outputs, value = sm.sum(sm.exp(x) @ x.T), np.linspace(0, 1, 20).reshape(5, 4)
