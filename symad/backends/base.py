@@ -202,12 +202,10 @@ class Backend:
         """Return the state that the programs of one function share, for all input shapes."""
         return None
 
-    def lasting_program(
-        self, request: CompileRequest, make: Callable[[], Made]
-    ) -> Made:
-        """Return what ``make`` returns; an earlier process may have left what it takes to know it.
+    def lasting_program(self, request: CompileRequest, make: Callable[[], Made]) -> Made:
+        """Return what ``make`` returns, or the same program as an earlier process left it.
 
-        What is not known then, such as the plan, is made when it is asked for.
+        What is not known of that, such as its plan, is made when it is asked for.
         """
         return make()
 

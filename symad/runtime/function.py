@@ -230,7 +230,9 @@ class Function:
         found = self._find(values)
         if out is None:
             return found.program(values)
-        types = [node.type for node in found.passes.graph.outputs]
+        types = [node.type for node in self.graph.outputs]
+        if not all(type_.is_static for type_ in types):
+            types = [node.type for node in found.passes.graph.outputs]
         targets = Targets(out, self.outputs, types)
         results = found.program(values, targets.direct(len(types), values))
         targets.check(results)

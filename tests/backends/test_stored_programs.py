@@ -30,6 +30,14 @@ if sys.platform != "linux":
 
 from symad.backends.native import stored_program  # noqa: E402
 from symad.backends.native.backend import NativeBackend  # noqa: E402
+from symad.backends.native.kernel_call import KernelCall  # noqa: E402
+from symad.backends.native.segment_code import (  # noqa: E402
+    BodyCalls,
+    LoopCall,
+    Operand,
+    SegmentCode,
+)
+from symad.plan.storage import Storage  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 LASTING = NativeBackend.lasting_program  # which other tests do without
@@ -96,7 +104,7 @@ for name, inputs, outputs, arrays in graphs():
     f = sm.compile(inputs, outputs, backend="native")
     f(*arrays)
     try:
-        print(name, f.specialised().program.packed(f.outputs), sep=":")
+        print(name, f.specialised().program.description(f.outputs), sep=":")
     except NotStorable:
         print(name, "has no description")
 """
@@ -126,6 +134,20 @@ def test_what_is_stored_is_the_same_in_every_process(folder: Path) -> None:
     first, second = (in_process(CONTENTS, folder).splitlines() for _ in range(2))
     assert len(first) == len(second) > 90
     assert [pair for pair in zip(first, second, strict=True) if pair[0] != pair[1]] == []
+
+
+def test_everything_is_described() -> None:
+    """What is added here must be stored, too; nodes and ``over`` are not needed to run."""
+    assert {kind: list(kind._record_fields) for kind in (KernelCall, LoopCall, BodyCalls)} == {
+        KernelCall: ["address", "arguments", "module", "node", "work", "over", "parts", "threads"],
+        LoopCall: ["kind", "bodies", "count", "node", "work", "flag", "limit"],
+        BodyCalls: ["code", "arena", "inputs", "outputs"],
+    }
+    assert {kind: list(kind._record_fields) for kind in (SegmentCode, Operand, Storage)} == {
+        SegmentCode: ["calls", "blocks", "inputs", "outputs", "contents", "arena", "kept"],
+        Operand: ["view", "step", "alternates", "from_end"],
+        Storage: ["kind", "place"],
+    }
 
 
 @pytest.mark.parametrize("name", OPS)

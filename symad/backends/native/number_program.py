@@ -99,7 +99,7 @@ class NumberProgram:
             self._form = outputs
         return made
 
-    def packed(self, outputs: Any) -> str | None:
+    def description(self, outputs: Any) -> str | None:
         """Return the key of the code for results of a structure, if it is one function."""
         code = self._functions.code(outputs) if is_simple(outputs) else None
         return None if code is None else code.module.key

@@ -99,7 +99,7 @@ class NativeProgram:
         """The plan that is run, node by node."""
         return self._make_plan()
 
-    def packed(self, outputs: Any) -> Any:
+    def description(self, outputs: Any) -> Any:
         """Return what another process can make the same program of, if it is one segment.
 
         Raises

@@ -22,6 +22,9 @@ from symad.backends.native.jit import known_module
 from symad.graph.description import NotStorable, described
 from symad.graph.nested import map_leaves
 
+_LARGEST = 1 << 20
+"""Programs of more bytes are not stored: they take long to make, and to read, too."""
+
 
 def stored_program(request: CompileRequest, make: Callable[[], Made]) -> Made:
     """Return a program that an earlier process stored, or make one and store it."""
@@ -35,9 +38,10 @@ def stored_program(request: CompileRequest, make: Callable[[], Made]) -> Made:
     made, memory = make()
     if key is not None:
         with suppress(NotStorable):
-            content = cast(Any, made).packed(request.results)
-            if content is not None:
-                disk.store(key, marshal.dumps((memory, content)))
+            content = cast(Any, made).description(request.results)
+            stored = marshal.dumps((memory, content))
+            if content is not None and len(stored) <= _LARGEST:
+                disk.store(key, stored)
     return made, memory
 
 
