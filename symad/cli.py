@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,27 +19,45 @@ if TYPE_CHECKING:
     from symad.expression import Expression
     from symad.graph.node import Node, Variable
 
-_EXAMPLES = """\
-examples:
-  symad draw "log(x1) + x1*x2 - sin(x2)" -o lecture.svg x1=2 x2=5
-  symad trace "log(x1) + x1*x2 - sin(x2)" x1=2 x2=5
-  symad gradient "sum((A @ x)**2)" --wrt x "A=[[1, 2], [3, 4]]" "x=[1, -1]"
-  symad explain "log(x1) + x1*x2 - sin(x2)" --form latex
-  symad compare "log(x1) + x1*x2 - sin(x2)" x1=2 x2=5
-  symad memory "sum(tanh(A @ x))" "A=[[1, 2], [3, 4]]" "x=[1, -1]" -o memory.svg
-  symad nan "log(x) * x" x=0
-  symad play "log(x1) + x1*x2 - sin(x2)" -o lecture.html x1=2 x2=5
-  symad demo
+_LECTURE = '"log(x1) + x1*x2 - sin(x2)"'
+_TENSORS = '"sum(tanh(A @ x))" "A=[[1, 2], [3, 4]]" "x=[1, -1]"'
+_EXAMPLES = {
+    "draw": (f"{_LECTURE} x1=2 x2=5 -o lecture.svg", '"sum((A @ x)**2)" --wrt x -o graph.png'),
+    "play": (f"{_LECTURE} x1=2 x2=5 -o lecture.html", '"sum(tanh(A @ x))" -o tensors.html'),
+    "trace": (f"{_LECTURE} x1=2 x2=5", f"{_LECTURE} --wrt x2"),
+    "gradient": (f"{_LECTURE}", f"{_TENSORS} --wrt x"),
+    "explain": (f"{_LECTURE} x1=2 x2=5", '"log(sigmoid(x))" --form latex'),
+    "compare": (f"{_LECTURE} x1=2 x2=5", f"{_TENSORS} --wrt x"),
+    "backpropagation": (f"{_LECTURE} x1=2 x2=5", '"(a + b) * (b + 1)" a=2 b=1'),
+    "order": ("", "--doublings 10"),
+    "cost": (f"{_LECTURE} x1=2 x2=5", _TENSORS),
+    "memory": (f"{_LECTURE} x1=2 x2=5", f"{_TENSORS} -o memory.svg"),
+    "profile": (_TENSORS, f"{_TENSORS} -o profile.svg"),
+    "code": (f"{_LECTURE} x1=2 x2=5", f"{_TENSORS} -o listing.html"),
+    "nan": ('"log(x) * x" x=0', '"sqrt(sum(x**2))" "x=[0, 0]"'),
+    "demo": ("", "-o pictures"),
+}
+"""Two calls of each command."""
 
+_NOTES = """\
 An expression may contain numbers, pi, e, variables, + - * / // % ** @, comparisons, and functions
-such as log, sin, sum(x, axis=0), maximum(a, b). If it begins with a minus sign, put -- before it.
-Values are numbers or nested lists.
+such as log, sin, sum(x, axis=0), maximum(a, b).  Values are numbers or nested lists.
 
 Exit codes: 0 success, 1 failure, 2 the command or the expression could not be parsed.
 """
 
 
+def _examples(*names: str) -> str:
+    """Return the text below the help of one command, or of all."""
+    calls = [f"  symad {name} {call}" for name in names for call in _EXAMPLES[name]]
+    if len(names) > 1:
+        calls = calls[::2]
+    return "\n".join(["examples:", *map(str.rstrip, calls), "", _NOTES])
+
+
 _MOST_DOUBLINGS = 1000
+_NEGATIVE = re.compile(r"-(?![-oh]|$)")
+"""How an expression begins that is no option; argparse takes words after a space as they are."""
 
 
 class _UsageError(Exception):
@@ -88,13 +107,12 @@ class _Parser(argparse.ArgumentParser):
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the options; values may be placed before, between and after them."""
-    options, rest = _parser().parse_known_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    words = [f" {word}" if _NEGATIVE.match(word) else word for word in given]
+    options, rest = _parser().parse_known_args(words)
     for word in rest:
         if word.startswith("-") or "=" not in word or not hasattr(options, "values"):
-            hint = ". An expression that begins with - goes after --" if word[0] == "-" else ""
-            raise _UsageError(
-                f"{word!r} is not understood; see symad {options.command} --help{hint}"
-            )
+            raise _UsageError(f"{word!r} is not understood; see symad {options.command} --help")
         options.values.append(word)
     return options
 
@@ -108,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="symad",
         description="Draw, trace and differentiate graphs of expressions.",
-        epilog=_EXAMPLES,
+        epilog=_examples(*_EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"symad {symad.__version__}")
@@ -117,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_pictures(commands)
     _add_explanations(commands)
     _add_looking_inside(commands)
-    demo = commands.add_parser("demo", help="run the demo: the lecture's example, then training")
+    demo = _command(commands, "demo", "run the demo: the lecture's example, then training")
     _add_output(demo, "demo-output", "folder for pictures", "DIR")
     demo.set_defaults(run=_demo)
     return parser
@@ -155,7 +173,7 @@ def _add_explanations(commands: Any) -> None:
     _expression_command(commands, "backpropagation", _backpropagation, summary, wrt=False)
 
     summary = "show why the order matters: backpropagation in three orders"
-    order = commands.add_parser("order", help=summary, description=f"S{summary[1:]}.")
+    order = _command(commands, "order", summary)
     order.add_argument(
         "--doublings",
         type=int,
@@ -187,6 +205,17 @@ def _add_looking_inside(commands: Any) -> None:
     _expression_command(commands, "nan", _nan, summary)
 
 
+def _command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=_examples(name),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return command
+
+
 def _expression_command(
     commands: Any,
     name: str,
@@ -194,13 +223,7 @@ def _expression_command(
     summary: str,
     wrt: bool = True,
 ) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    command = _command(commands, name, summary)
     command.add_argument("expression", metavar="EXPR", help='such as "log(x1) + x1*x2"')
     command.add_argument(
         "values", nargs="*", metavar="NAME=VALUE", help="values of variables: x1=2 x=[1,2]"

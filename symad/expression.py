@@ -22,11 +22,14 @@ from symad.graph.op import OP_CLASSES, Op
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, ON_FIRST_USE
 from symad.graph.provenance import EXPRESSION, Creation, Site, creating
 from symad.records import dataclass, field
+from symad.spelling import as_python
 
 LONGEST = 4000
 """The most characters that an expression may have."""
 
-CONSTANTS = {"pi": math.pi, "e": math.e}
+_LONGEST_SUGGESTION = 200
+
+CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e}
 
 _BINARY: dict[type[ast.AST], str] = {
     ast.Add: "add",
@@ -49,6 +52,7 @@ _COMPARE: dict[type[ast.AST], str] = {
 _ATTRIBUTES = {"T": "transpose", "mT": "matrix_transpose"}
 _KEYWORDS = ("axis", "keepdims")
 _REFUSED = {
+    ast.BinOp: "this operator is not known in expressions",
     ast.BoolOp: "write logical_and(a, b) or logical_or(a, b) for `and` and `or`",
     ast.IfExp: "write where(condition, a, b) for a choice",
     ast.Subscript: "an expression has no indexing; write that part in Python",
@@ -94,6 +98,7 @@ def read_expression(text: str) -> Expression:
 
     It may contain numbers, ``pi`` and ``e``, variables, which are created as they appear, the
     operators ``+ - * / // % ** @``, comparisons, and calls of mathematical functions of symad.
+    What is written as on paper, such as ``2x²``, is refused with what it would be here.
 
     Raises
     ------
@@ -111,6 +116,9 @@ def read_expression(text: str) -> Expression:
     >>> read_expression("lgo(x)")
     Traceback (most recent call last):
     symad.errors.ExpressionError: column 1: there is no function 'lgo'. Did you mean 'log'?
+    >>> read_expression("x^2 + sin x")
+    Traceback (most recent call last):
+    symad.errors.ExpressionError: column 11: invalid syntax. Did you mean 'x**2 + sin(x)'?
     """
     if not isinstance(text, str):
         raise ExpressionError(f"an expression is text, not {type(text).__name__}")
@@ -121,9 +129,34 @@ def read_expression(text: str) -> Expression:
     if not source:
         raise ExpressionError("column 1: the expression is empty")
     indent = len(text) - len(text.lstrip())
+    try:
+        return _read(source, indent)
+    except ExpressionError as error:
+        if "Did you mean" in str(error):
+            raise
+        meant = as_python(source, _functions())
+        if len(meant) > _LONGEST_SUGGESTION or not _is_readable(meant):
+            raise
+        raise ExpressionError(f"{str(error).rstrip('.')}. Did you mean {meant!r}?") from None
+
+
+def _read(source: str, indent: int) -> Expression:
     reader = _Reader(source, indent, _parse(source, indent))
     value = reader.read()
     return Expression(source, _as_node(value), reader.variables)
+
+
+def _is_readable(source: str) -> bool:
+    try:
+        _read(source, 0)
+    except ExpressionError:
+        return False
+    return True
+
+
+def _functions() -> set[str]:
+    """Return the names of all functions, those of modules that are not loaded yet included."""
+    return {*function_table(), *(name for name in ON_FIRST_USE if name.isidentifier())}
 
 
 def _parse(source: str, indent: int) -> ast.expr:
@@ -220,6 +253,8 @@ class _Reader:
 
     def _named(self, tree: ast.Name) -> Any:
         name = tree.id
+        if "·" in name:  # which Python takes for a part of names
+            raise self._refusal(tree, "'·' is not known in expressions; write *")
         if name in CONSTANTS:
             return Constant(CONSTANTS[name], name=name)
         if name in self._functions and name not in ON_FIRST_USE:  # which are names of parameters
@@ -258,9 +293,7 @@ class _Reader:
             self._functions.update(function_table())
         function = self._functions.get(name)
         if function is None:
-            known = did_you_mean(
-                name, {*self._functions, *(n for n in ON_FIRST_USE if n.isidentifier())}
-            )
+            known = did_you_mean(name, _functions())
             raise self._refusal(tree, f"there is no function {_shortened(name)!r}.{known}")
         if name in ("max", "min") and len(args) == 2:
             raise self._refusal(tree, f"write {name}imum(a, b) for the {name}imum of two values")

@@ -117,7 +117,8 @@ class Trace(Tabular):
     @property
     def table(self) -> Table:
         """The three columns as cells."""
-        return Table(self.titles, [tuple(map(_cell, row)) for row in self.rows])
+        rows = [tuple(map(_cell, row)) for row in self.rows]
+        return Table(self.titles, rows, empty="The value is a constant: there is nothing to trace.")
 
     def __repr__(self) -> str:
         return f"<Trace of {len(self.forward)} values>"
