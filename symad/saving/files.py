@@ -159,7 +159,7 @@ def load(
     Parameters
     ----------
     path : path, or a file open for reading bytes, in which it is possible to seek
-    backend : {"auto", "numpy", "native"} or Backend, optional
+    backend : {"auto", "numpy", "native", "jax"} or Backend, optional
         Another backend for the function than the one it was compiled for.
 
     Returns

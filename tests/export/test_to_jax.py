@@ -14,7 +14,7 @@ import pytest
 
 import symad as sm
 from symad.errors import ExportError
-from symad.export.jax_ops import TABLE
+from symad.backends.xla.translations import TABLE
 from symad.graph.nested import leaves
 from symad.graph.op import OP_CLASSES
 from tests.ops.test_op_table import CASES

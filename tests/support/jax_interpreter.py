@@ -20,8 +20,8 @@ import jax.scipy.special as special
 import numpy as np
 
 import symad as sm
-from symad.export import jax_ops
-from symad.export.jax_ops import floating, transposed
+from symad.backends.xla import translations as jax_ops
+from symad.backends.xla.translations import floating, transposed
 from symad.graph.nested import is_nested, leaves
 from symad.graph.node import Constant, Node
 from symad.graph.op import OP_CLASSES, Op

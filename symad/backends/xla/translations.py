@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from symad.errors import MissingExtraError
 from symad.graph.op import Op
 from symad.ops.base import Elementwise
 from symad.ops.subscript import count_holes, fill_key
@@ -34,6 +37,24 @@ class _OnFirstUse:
 jax, jnp, lax = _OnFirstUse("jax"), _OnFirstUse("jax.numpy"), _OnFirstUse("jax.lax")
 special, nn = _OnFirstUse("jax.scipy.special"), _OnFirstUse("jax.nn")
 linalg, scipy_linalg = _OnFirstUse("jax.numpy.linalg"), _OnFirstUse("jax.scipy.linalg")
+
+
+def require_jax() -> None:
+    """Raise an error if JAX is not installed.
+
+    Raises
+    ------
+    MissingExtraError
+    """
+    if find_spec("jax") is None:
+        raise MissingExtraError("JAX is not installed", remedy="pip install jax")
+
+
+def in_64_bits() -> AbstractContextManager[None]:
+    """Return a context in which JAX computes as symad does; other code and threads see nothing."""
+    made: AbstractContextManager[None] = jax.enable_x64(True)
+    return made
+
 
 TABLE: dict[str, Translation] = {}
 """From the name of an op to what it is in JAX."""

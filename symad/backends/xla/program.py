@@ -1,0 +1,115 @@
+"""A graph as one XLA program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from symad.backends.numpy import numpy_program
+from symad.backends.xla.interpreter import Interpreter
+from symad.backends.xla.placement import Placement
+from symad.backends.xla.translations import in_64_bits, jax
+from symad.errors import EvaluationError
+from symad.graph.nested import leaves, rebuild
+from symad.graph.node import Node
+from symad.plan.plan import Plan, make_plan
+from symad.types import StructureType, Type
+
+
+class XlaProgram:
+    """A graph that XLA compiles as a whole at the first call.
+
+    Parameters
+    ----------
+    plan : Plan
+    placement : Placement
+    is_fast : bool
+        Whether products may be less exact than their dtype where a device is faster then.
+    """
+
+    def __init__(self, plan: Plan, placement: Placement, is_fast: bool = False) -> None:
+        self.plan = plan
+        self._placement = placement
+        self._precision = "default" if is_fast else "highest"
+        self._given, self._made = (
+            [_form(node.type) for node in nodes] for nodes in (plan.graph.inputs, plan.graph.outputs)
+        )
+        self._is_flat = not any(isinstance(form, (dict, list, tuple)) for form in self._given)
+
+    def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
+        """Return the outputs as NumPy arrays.
+
+        Raises
+        ------
+        EvaluationError
+            If a value is an error for NumPy, or XLA fails.
+        """
+        try:
+            with in_64_bits():
+                outputs, failures = self.compiled(*self._flat(values))
+                found = [_as_numpy(value) for value in outputs]
+        except jax.errors.JaxRuntimeError as error:
+            raise EvaluationError(f"XLA failed: {error}") from error
+        if any(np.any(failed) for failed in failures):
+            # NumPy decides, and names the node and its line.
+            return numpy_program(make_plan(self.plan.graph))(values)
+        rest = iter(found)
+        return [rebuild(form, rest) for form in self._made]
+
+    def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
+        """Run the ops one by one, and return each node with its time in seconds.
+
+        In a call, XLA fuses them and takes less time.
+        """
+        graph, times = self.plan.graph, []
+        with in_64_bits(), jax.default_matmul_precision(self._precision):
+            given = jax.device_put(list(values))
+            begin = perf_counter()
+            for node, value in Interpreter().steps(graph, given):
+                jax.block_until_ready(value)
+                end = perf_counter()
+                if node.op is not None:
+                    times.append((node, end - begin))
+                begin = end
+        return times
+
+    @cached_property
+    def compiled(self) -> Any:
+        """JAX's compiled function: from the leaves of the inputs to those of the outputs, and where
+        values are errors."""
+        shardings = self._placement.shardings
+        options = {} if shardings is None else {"in_shardings": tuple(leaves(list(shardings)))}
+        return jax.jit(self._traced, **options)
+
+    def _traced(self, *flat: Any) -> tuple[list[Any], list[Any]]:
+        rest, run = iter(flat), Interpreter(place_of, is_checked=True)
+        values = [rebuild(form, rest) for form in self._given]
+        with jax.default_matmul_precision(self._precision):
+            outputs = run.outputs(self.plan.graph, values)
+        return list(leaves(outputs)), run.failures
+
+    def _flat(self, values: Sequence[Any]) -> Iterable[Any]:
+        return values if self._is_flat else leaves(list(values))
+
+
+def place_of(node: Node) -> str:
+    """Return the label and the source line of a node, as XLA's messages and profiles show them."""
+    return f"{node.label} ({node.site.place(short=True)})"
+
+
+def _form(type_: Type | None) -> Any:
+    """Return a structure like the values of a type."""
+    if not isinstance(type_, StructureType):
+        return None
+    items = {key: _form(item) for key, item in type_.fields}
+    kinds: dict[str, Any] = {"dict": items, "list": list(items.values())}
+    return kinds.get(type_.kind, tuple(items.values()))
+
+
+def _as_numpy(value: Any) -> Any:
+    """Return a result that the caller may keep and modify."""
+    return None if value is None else np.array(value)[()]
