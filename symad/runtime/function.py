@@ -555,7 +555,8 @@ def _signature(value: Any) -> Any:
 def _sizes_of(graph: Graph, backend: Backend) -> frozenset[int]:
     """Return the indices of inputs for whose numbers a function is compiled."""
     types = (node.type for node in graph.inputs)
-    if not (backend.fuses or backend.fixes_sizes) or all(isinstance(t, TensorType) and t.dtype.kind == "f" for t in types):
+    is_wanted = backend.fuses or backend.fixes_sizes
+    if not is_wanted or all(isinstance(t, TensorType) and t.dtype.kind == "f" for t in types):
         return frozenset()
     from symad.passes.size_inputs import size_inputs  # slow to import
 

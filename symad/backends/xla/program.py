@@ -35,9 +35,8 @@ class XlaProgram:
         self.plan = plan
         self._placement = placement
         self._precision = "default" if is_fast else "highest"
-        self._given, self._made = (
-            [_form(node.type) for node in nodes] for nodes in (plan.graph.inputs, plan.graph.outputs)
-        )
+        self._given = [_form(node.type) for node in plan.graph.inputs]
+        self._made = [_form(node.type) for node in plan.graph.outputs]
         self._is_flat = not any(isinstance(form, (dict, list, tuple)) for form in self._given)
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:

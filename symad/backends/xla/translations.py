@@ -254,13 +254,22 @@ def _slope_of(function: Translation) -> Translation:
 
 
 def _dividing(name: str) -> Translation:
-    """Return a division in which integers divided by 0 give 0, as in NumPy."""
+    """Return a division as NumPy's: of integers by 0 it is 0, and zeros have NumPy's signs.
+
+    The least integer by -1 is itself; XLA crashes where it divides them at compile time.
+    """
 
     def divide(x: Any, y: Any) -> Any:
-        function = getattr(jnp, name)
-        if jnp.result_type(x, y).kind not in "biu":
-            return function(x, y)
-        return jnp.where(y == 0, 0, function(x, jnp.where(y == 0, 1, y)))
+        function, kind = getattr(jnp, name), jnp.result_type(x, y).kind
+        if kind == "f":
+            found, sign = function(x, y), {"floor_divide": x / y, "mod": y, "fmod": x}[name]
+            return jnp.where(found == 0, jnp.copysign(found, sign), found)
+        divisor = jnp.where(y == 0, 1, y)
+        if kind != "i":
+            return jnp.where(y == 0, 0, function(x, divisor))
+        by_minus_one = -x if name == "floor_divide" else jnp.zeros_like(x)
+        found = function(x, jnp.where(y == -1, 1, divisor))
+        return jnp.where(y == 0, 0, jnp.where(y == -1, by_minus_one, found))
 
     return divide
 
