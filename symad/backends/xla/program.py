@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from time import perf_counter
 from typing import Any
@@ -84,6 +84,12 @@ class XlaProgram:
         options = {} if shardings is None else {"in_shardings": tuple(leaves(list(shardings)))}
         return jax.jit(self._traced, **options)
 
+    def lowered(self) -> Any:
+        """Return JAX's lowered form of the program, whose graph must have known sizes."""
+        types = [type_ for node in self.plan.graph.inputs for type_ in _leaf_types(node.type)]
+        with in_64_bits():
+            return self.compiled.lower(*(jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types))
+
     def _traced(self, *flat: Any) -> tuple[list[Any], list[Any]]:
         rest, run = iter(flat), Interpreter(place_of, is_checked=True)
         values = [rebuild(form, rest) for form in self._given]
@@ -107,6 +113,14 @@ def _form(type_: Type | None) -> Any:
     items = {key: _form(item) for key, item in type_.fields}
     kinds: dict[str, Any] = {"dict": items, "list": list(items.values())}
     return kinds.get(type_.kind, tuple(items.values()))
+
+
+def _leaf_types(type_: Type | None) -> Iterator[Any]:
+    if isinstance(type_, StructureType):
+        for _, item in type_.fields:
+            yield from _leaf_types(item)
+    else:
+        yield type_
 
 
 def _as_numpy(value: Any) -> Any:
