@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.numpy import numpy_program
-from symad.backends.xla.interpreter import Interpreter
+from symad.backends.xla.interpreter import Interpreter, Scope
 from symad.backends.xla.placement import Placement
 from symad.backends.xla.translations import in_64_bits, jax
 from symad.errors import EvaluationError
@@ -80,22 +80,42 @@ class XlaProgram:
     def compiled(self) -> Any:
         """JAX's compiled function: from the leaves of the inputs to those of the outputs, and where
         values are errors."""
-        shardings = self._placement.shardings
-        options = {} if shardings is None else {"in_shardings": tuple(leaves(list(shardings)))}
-        return jax.jit(self._traced, **options)
 
-    def lowered(self) -> Any:
-        """Return JAX's lowered form of the program, whose graph must have known sizes."""
-        types = [type_ for node in self.plan.graph.inputs for type_ in _leaf_types(node.type)]
+        def traced(*flat: Any) -> tuple[list[Any], list[Any]]:
+            run = Interpreter(place_of, is_checked=True)
+            return self._outputs(run, flat), run.failures
+
+        return jax.jit(traced, **self._shardings())
+
+    def lowered(self, scope: Scope, name: str) -> Any:
+        """Return JAX's lowered form of the program, without checks of values.
+
+        Parameters
+        ----------
+        scope : callable
+            Returns the name of a node in its locations.
+        name : str
+            The name of the function.
+        """
+
+        def traced(*flat: Any) -> list[Any]:
+            return self._outputs(Interpreter(scope), flat)
+
+        traced.__name__ = name
+        types = [t for node in self.plan.graph.inputs for t in _leaf_types(node.type)]
+        given = [jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types]
         with in_64_bits():
-            return self.compiled.lower(*(jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types))
+            return jax.jit(traced, keep_unused=True, **self._shardings()).lower(*given)
 
-    def _traced(self, *flat: Any) -> tuple[list[Any], list[Any]]:
-        rest, run = iter(flat), Interpreter(place_of, is_checked=True)
+    def _outputs(self, run: Interpreter, flat: Sequence[Any]) -> list[Any]:
+        rest = iter(flat)
         values = [rebuild(form, rest) for form in self._given]
         with jax.default_matmul_precision(self._precision):
-            outputs = run.outputs(self.plan.graph, values)
-        return list(leaves(outputs)), run.failures
+            return list(leaves(run.outputs(self.plan.graph, values)))
+
+    def _shardings(self) -> dict[str, Any]:
+        found = self._placement.shardings
+        return {} if found is None else {"in_shardings": tuple(leaves(list(found)))}
 
     def _flat(self, values: Sequence[Any]) -> Iterable[Any]:
         return values if self._is_flat else leaves(list(values))
