@@ -509,6 +509,8 @@ class _DirectCalls:
                     return general
         if not self._is_plain or self._newest is None:
             return None
+        if self._programs > 1:
+            return general  # which says whose call was the latest
         return self._newest.entry(self._results, general, self._name)
 
     def latest_key(self) -> Key | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from time import perf_counter
 from typing import Any
@@ -14,10 +14,13 @@ from symad.backends.xla.interpreter import Interpreter, Scope
 from symad.backends.xla.placement import Placement
 from symad.backends.xla.translations import in_64_bits, jax
 from symad.errors import EvaluationError
-from symad.graph.nested import leaves, rebuild
+from symad.graph.nested import is_nested, leaves, rebuild
 from symad.graph.node import Node
 from symad.plan.plan import Plan, make_plan
-from symad.types import StructureType, Type
+from symad.types import StructureType, TensorType, Type, total_nbytes
+
+_FEW = 1 << 12
+"""The most bytes of arguments that are checked here."""
 
 
 class XlaProgram:
@@ -37,7 +40,8 @@ class XlaProgram:
         self._precision = "default" if is_fast else "highest"
         self._given = [_form(node.type) for node in plan.graph.inputs]
         self._made = [_form(node.type) for node in plan.graph.outputs]
-        self._is_flat = not any(isinstance(form, (dict, list, tuple)) for form in self._given)
+        self._is_flat = not any(map(is_nested, self._given))
+        self._is_flat_made = not any(map(is_nested, self._made))
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
         """Return the outputs as NumPy arrays.
@@ -50,14 +54,41 @@ class XlaProgram:
         try:
             with in_64_bits():
                 outputs, failures = self.compiled(*self._flat(values))
-                found = [_as_numpy(value) for value in outputs]
+                found = [*map(_as_numpy, outputs)]
         except jax.errors.JaxRuntimeError as error:
             raise EvaluationError(f"XLA failed: {error}") from error
-        if any(np.any(failed) for failed in failures):
+        if failures and any(np.any(failed) for failed in failures):
             # NumPy decides, and names the node and its line.
             return numpy_program(make_plan(self.plan.graph))(values)
+        if self._is_flat_made:
+            return found
         rest = iter(found)
         return [rebuild(form, rest) for form in self._made]
+
+    def entry(
+        self, outputs: Any, fallback: Callable[..., Any], name: str
+    ) -> Callable[..., Any] | None:
+        """Return a function for calls with a few numbers, whose checks would take most of the time.
+
+        It is not bound to instances.
+        """
+        types = [node.type for node in self.plan.graph.inputs]
+        sizes = total_nbytes(types)
+        if not all(isinstance(t, TensorType) for t in types) or sizes is None or sizes > _FEW:
+            return None
+        expected = [(t.dtype, t.shape, _class_of(t)) for t in types if isinstance(t, TensorType)]
+
+        def call(*values: Any, **keywords: Any) -> Any:
+            if keywords or len(values) != len(expected):
+                return fallback(*values, **keywords)
+            for value, (dtype, shape, kind) in zip(values, expected, strict=True):
+                if type(value) is not kind and not (type(value) is float and kind is np.float64):
+                    return fallback(*values)
+                if shape and (value.shape != shape or value.dtype != dtype):
+                    return fallback(*values)
+            return rebuild(outputs, iter(self(values)))
+
+        return staticmethod(call)
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
         """Run the ops one by one, and return each node with its time in seconds.
@@ -145,4 +176,11 @@ def _leaf_types(type_: Type | None) -> Iterator[Any]:
 
 def _as_numpy(value: Any) -> Any:
     """Return a result that the caller may keep and modify."""
-    return None if value is None else np.array(value)[()]
+    if value is None:
+        return None
+    array = np.asarray(value)
+    return array.copy() if array.ndim else array[()]
+
+
+def _class_of(type_: TensorType) -> type:
+    return np.ndarray if type_.shape else type_.dtype.type

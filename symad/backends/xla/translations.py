@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -50,9 +50,11 @@ def require_jax() -> None:
         raise MissingExtraError("JAX is not installed", remedy="pip install jax")
 
 
-def in_64_bits() -> AbstractContextManager[None]:
-    """Return a context in which JAX computes as symad does; other code and threads see nothing."""
-    made: AbstractContextManager[None] = jax.enable_x64(True)
+def in_64_bits() -> AbstractContextManager[Any]:
+    """Return a context in which JAX has 64 bits; other code and threads see nothing of it."""
+    made: AbstractContextManager[Any] = (
+        nullcontext() if jax.config.jax_enable_x64 else jax.enable_x64(True)
+    )
     return made
 
 
