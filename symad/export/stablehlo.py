@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.select import choose_backend
+from symad.backends.xla.results import form_of, leaf_types
 from symad.errors import ExportError
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node
@@ -106,9 +107,7 @@ def _examples(function: Function, arguments: Any, keywords: Any) -> list[Any]:
 def _zeros(value: Any) -> Any:
     """Return zeros for a type, which take no memory, and other values as they are."""
     if isinstance(value, StructureType):
-        items = {key: _zeros(item) for key, item in value.fields}
-        kinds: dict[str, Any] = {"dict": items, "list": list(items.values())}
-        return kinds.get(value.kind, tuple(items.values()))
+        return rebuild(form_of(value), iter(map(_zeros, leaf_types(value))))
     if isinstance(value, TensorType) and value.is_static:
         return np.broadcast_to(np.zeros((), value.dtype), value.shape)
     return value

@@ -131,9 +131,7 @@ def _dimensions(type_: Type | None) -> Iterator[Any]:
 def _sharding(type_: Type | None, grid: Any) -> Any:
     """Return which axes are shared: of several with one name, the first."""
     if isinstance(type_, StructureType):
-        items = {key: _sharding(item, grid) for key, item in type_.fields}
-        kinds: dict[str, Any] = {"dict": items, "list": list(items.values())}
-        return kinds.get(type_.kind, tuple(items.values()))
+        return [_sharding(item, grid) for _, item in type_.fields]
     shape = list(_dimensions(type_))
     axes = [
         dim if dim in grid.axis_names and shape.index(dim) == axis else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from time import perf_counter
 from typing import Any
@@ -12,12 +12,13 @@ import numpy as np
 from symad.backends.numpy import numpy_program
 from symad.backends.xla.interpreter import Interpreter, Scope
 from symad.backends.xla.placement import Placement
+from symad.backends.xla.results import Results, form_of, leaf_types
 from symad.backends.xla.translations import in_64_bits, jax
 from symad.errors import EvaluationError
 from symad.graph.nested import is_nested, leaves, rebuild
 from symad.graph.node import Node
 from symad.plan.plan import Plan, make_plan
-from symad.types import StructureType, TensorType, Type, total_nbytes
+from symad.types import TensorType, total_nbytes
 
 _FEW = 1 << 12
 """The most bytes of arguments that are checked here."""
@@ -38,10 +39,9 @@ class XlaProgram:
         self.plan = plan
         self._placement = placement
         self._precision = "default" if is_fast else "highest"
-        self._given = [_form(node.type) for node in plan.graph.inputs]
-        self._made = [_form(node.type) for node in plan.graph.outputs]
+        self._given = [form_of(node.type) for node in plan.graph.inputs]
         self._is_flat = not any(map(is_nested, self._given))
-        self._is_flat_made = not any(map(is_nested, self._made))
+        self._results = Results(plan.graph)
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
         """Return the outputs as NumPy arrays.
@@ -54,16 +54,13 @@ class XlaProgram:
         try:
             with in_64_bits():
                 outputs, failures = self.compiled(*self._flat(values))
-                found = [*map(_as_numpy, outputs)]
+                found = self._results.take(outputs, values)
         except jax.errors.JaxRuntimeError as error:
             raise EvaluationError(f"XLA failed: {error}") from error
         if failures and any(np.any(failed) for failed in failures):
             # NumPy decides, and names the node and its line.
             return numpy_program(make_plan(self.plan.graph))(values)
-        if self._is_flat_made:
-            return found
-        rest = iter(found)
-        return [rebuild(form, rest) for form in self._made]
+        return found
 
     def entry(
         self, outputs: Any, fallback: Callable[..., Any], name: str
@@ -133,7 +130,7 @@ class XlaProgram:
             return self._outputs(Interpreter(scope), flat)
 
         traced.__name__ = name
-        types = [t for node in self.plan.graph.inputs for t in _leaf_types(node.type)]
+        types = [t for node in self.plan.graph.inputs for t in leaf_types(node.type)]
         given = [jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types]
         with in_64_bits():
             return jax.jit(traced, keep_unused=True, **self._shardings()).lower(*given)
@@ -155,31 +152,6 @@ class XlaProgram:
 def place_of(node: Node) -> str:
     """Return the label and the source line of a node, as XLA's messages and profiles show them."""
     return f"{node.label} ({node.site.place(short=True)})"
-
-
-def _form(type_: Type | None) -> Any:
-    """Return a structure like the values of a type."""
-    if not isinstance(type_, StructureType):
-        return None
-    items = {key: _form(item) for key, item in type_.fields}
-    kinds: dict[str, Any] = {"dict": items, "list": list(items.values())}
-    return kinds.get(type_.kind, tuple(items.values()))
-
-
-def _leaf_types(type_: Type | None) -> Iterator[Any]:
-    if isinstance(type_, StructureType):
-        for _, item in type_.fields:
-            yield from _leaf_types(item)
-    else:
-        yield type_
-
-
-def _as_numpy(value: Any) -> Any:
-    """Return a result that the caller may keep and modify."""
-    if value is None:
-        return None
-    array = np.asarray(value)
-    return array.copy() if array.ndim else array[()]
 
 
 def _class_of(type_: TensorType) -> type:
