@@ -109,7 +109,8 @@ def _zeros(value: Any) -> Any:
     if isinstance(value, StructureType):
         return rebuild(form_of(value), iter(map(_zeros, leaf_types(value))))
     if isinstance(value, TensorType) and value.is_static:
-        return np.broadcast_to(np.zeros((), value.dtype), value.shape)
+        shape: Any = value.shape
+        return np.broadcast_to(np.zeros((), value.dtype), shape)
     return value
 
 

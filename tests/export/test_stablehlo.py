@@ -45,7 +45,7 @@ def test_the_text_has_the_labels_and_lines_of_nodes() -> None:
     assert "module @jit_step" in text and "tensor<5x3xf64>" in text
     module = module_of(text)
     assert str(module.operation.get_asm(enable_debug_info=True)) == text
-    for label, line in {"tanh": "scores = sm.tanh(", "exp": "sm.exp(e)", "x": 'x, w = sm.V'}.items():
+    for label, line in {"tanh": "scores = sm.tanh(", "exp": "sm.exp(e)", "x": "x, w ="}.items():
         found = re.search(rf'loc\("{label}"\((#loc\d*)\)\)', text)
         assert found is not None
         assert f'{found[1]} = loc("{__file__}":{line_of(line)}:0)' in text

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.xla.translations import jnp
+from symad.backends.xla.translations import canonical, jnp
 from symad.graph.op import Op
 from symad.ops.gather import AddAlongAxis, TakeAlongAxis
 from symad.ops.index import ScatterSum
@@ -16,22 +16,24 @@ from symad.ops.index import ScatterSum
 def failure_of(op: Op, arguments: Sequence[Any], result: Any) -> Any:
     """Return an array of booleans that is true where a value may be an error, or ``None``.
 
-    An index may be out of range.  A matrix may have no inverse or no factor: then something is not
-    finite although all arguments are.
+    An index may be out of range.  A matrix may have no inverse or no factor: then something in the
+    result is not finite, and so is the sum.
     """
     if isinstance(op, ScatterSum):
         like = arguments[len(op.keys)]
         return _either([_outside(key, like, place) for key, _, place in op.parts(arguments)])
-    if hasattr(op, "key") and hasattr(op, "indexed"):
-        return _outside(op.key, op.indexed(arguments), arguments[op.operands :])
+    if hasattr(op, "indexed"):
+        subscripted: Any = op
+        x, indices = subscripted.indexed(arguments), arguments[subscripted.operands :]
+        return _outside(subscripted.key, x, indices)
     if isinstance(op, (TakeAlongAxis, AddAlongAxis)):
         x = arguments[isinstance(op, AddAlongAxis)]
         return _is_outside(arguments[-1], np.shape(x)[op.axis])
     if op.name == "power" and np.dtype(result.dtype).kind in "iu":
         return jnp.asarray(arguments[1]) < 0
     if op.may_fail:
-        results = result if isinstance(result, tuple) else (result,)
-        return ~_are_finite(results) & _are_finite(arguments)
+        sums = [jnp.sum(x) for x in (result if isinstance(result, tuple) else (result,))]
+        return ~jnp.isfinite(sum(sums[1:], sums[0]))
     return None
 
 
@@ -55,8 +57,10 @@ def _outside(key: Sequence[Any], x: Any, indices: Sequence[Any]) -> Any:
 
 def _is_outside(index: Any, size: int) -> Any:
     if isinstance(index, (int, np.ndarray, np.generic)):
-        return bool(np.any((index < -size) | (index >= size))) or None
-    return (index < -size) | (index >= size)
+        known = np.asarray(index, np.int64)
+        return bool(np.any((known < -size) | (known >= size))) or None
+    signed = index.astype(canonical("int64"))
+    return (signed < -size) | (signed >= size)
 
 
 def _either(found: Sequence[Any]) -> Any:
@@ -65,8 +69,3 @@ def _either(found: Sequence[Any]) -> Any:
     if len(masks) < 2:
         return masks[0] if masks else None
     return jnp.stack([jnp.any(mask) for mask in masks])
-
-
-def _are_finite(arrays: Sequence[Any]) -> Any:
-    masks = [jnp.all(jnp.isfinite(x)) for x in arrays if np.dtype(x.dtype).kind == "f"]
-    return jnp.all(jnp.stack(masks)) if masks else True

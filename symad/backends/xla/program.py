@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from time import perf_counter
 from typing import Any
@@ -13,7 +13,7 @@ from symad.backends.numpy import numpy_program
 from symad.backends.xla.interpreter import Interpreter, Scope
 from symad.backends.xla.placement import Placement
 from symad.backends.xla.results import Results, form_of, leaf_types
-from symad.backends.xla.translations import in_64_bits, jax
+from symad.backends.xla.translations import in_64_bits, jax, jnp
 from symad.errors import EvaluationError
 from symad.graph.nested import is_nested, leaves, rebuild
 from symad.graph.node import Node
@@ -38,6 +38,7 @@ class XlaProgram:
     def __init__(self, plan: Plan, placement: Placement, is_fast: bool = False) -> None:
         self.plan = plan
         self._placement = placement
+        self._config = jax.config
         self._precision = "default" if is_fast else "highest"
         self._given = [form_of(node.type) for node in plan.graph.inputs]
         self._is_flat = not any(map(is_nested, self._given))
@@ -52,15 +53,20 @@ class XlaProgram:
             If a value is an error for NumPy, or XLA fails.
         """
         try:
+            if self._config.jax_enable_x64:
+                return self._run(values)
             with in_64_bits():
-                outputs, failures = self.compiled(*self._flat(values))
-                found = self._results.take(outputs, values)
+                return self._run(values)
         except jax.errors.JaxRuntimeError as error:
             raise EvaluationError(f"XLA failed: {error}") from error
-        if failures and any(np.any(failed) for failed in failures):
+
+    def _run(self, values: Sequence[Any]) -> list[Any]:
+        flat = values if self._is_flat else leaves(list(values))
+        outputs, failures = self.compiled(*flat)
+        if failures and any([np.asarray(failed).any() for failed in failures]):
             # NumPy decides, and names the node and its line.
             return numpy_program(make_plan(self.plan.graph))(values)
-        return found
+        return self._results.take(outputs, values)
 
     def entry(
         self, outputs: Any, fallback: Callable[..., Any], name: str
@@ -69,21 +75,24 @@ class XlaProgram:
 
         It is not bound to instances.
         """
-        types = [node.type for node in self.plan.graph.inputs]
-        sizes = total_nbytes(types)
-        if not all(isinstance(t, TensorType) for t in types) or sizes is None or sizes > _FEW:
+        types = [node.type for node in self.plan.graph.inputs if isinstance(node.type, TensorType)]
+        size = total_nbytes(types)
+        if len(types) < len(self.plan.graph.inputs) or size is None or size > _FEW:
             return None
-        expected = [(t.dtype, t.shape, _class_of(t)) for t in types if isinstance(t, TensorType)]
+        exact = tuple([np.ndarray if t.shape else t.dtype.type for t in types])
+        usual = tuple([float if kind is np.float64 else kind for kind in exact])
+        arrays = [(k, t.shape, t.dtype) for k, t in enumerate(types) if t.shape]
+        is_list = type(outputs) is list and not any(map(is_nested, outputs))
 
         def call(*values: Any, **keywords: Any) -> Any:
-            if keywords or len(values) != len(expected):
+            kinds = tuple(map(type, values))
+            if keywords or (kinds != usual and kinds != exact):
                 return fallback(*values, **keywords)
-            for value, (dtype, shape, kind) in zip(values, expected, strict=True):
-                if type(value) is not kind and not (type(value) is float and kind is np.float64):
+            for k, shape, dtype in arrays:
+                if values[k].shape != shape or values[k].dtype != dtype:
                     return fallback(*values)
-                if shape and (value.shape != shape or value.dtype != dtype):
-                    return fallback(*values)
-            return rebuild(outputs, iter(self(values)))
+            found = self(values)
+            return found if is_list else rebuild(outputs, iter(found))
 
         return staticmethod(call)
 
@@ -94,7 +103,9 @@ class XlaProgram:
         """
         graph, times = self.plan.graph, []
         with in_64_bits(), jax.default_matmul_precision(self._precision):
-            given = jax.device_put(list(values))
+            placed = self._shardings().get("in_shardings")
+            flat = iter(jax.device_put(tuple(leaves(list(values))), placed))
+            given = [rebuild(form, flat) for form in self._given]
             begin = perf_counter()
             for node, value in Interpreter().steps(graph, given):
                 jax.block_until_ready(value)
@@ -111,16 +122,19 @@ class XlaProgram:
 
         def traced(*flat: Any) -> tuple[list[Any], list[Any]]:
             run = Interpreter(place_of, is_checked=True)
-            return self._outputs(run, flat), run.failures
+            outputs = self._outputs(run, flat)
+            flags = [failed for failed in run.failures if not np.ndim(failed)]
+            rest = [failed for failed in run.failures if np.ndim(failed)]
+            return outputs, [jnp.any(jnp.stack(flags)), *rest] if flags else rest
 
         return jax.jit(traced, **self._shardings())
 
-    def lowered(self, scope: Scope, name: str) -> Any:
+    def lowered(self, scope: Scope | None = None, name: str = "program") -> Any:
         """Return JAX's lowered form of the program, without checks of values.
 
         Parameters
         ----------
-        scope : callable
+        scope : callable, optional
             Returns the name of a node in its locations.
         name : str
             The name of the function.
@@ -145,14 +159,7 @@ class XlaProgram:
         found = self._placement.shardings
         return {} if found is None else {"in_shardings": tuple(leaves(list(found)))}
 
-    def _flat(self, values: Sequence[Any]) -> Iterable[Any]:
-        return values if self._is_flat else leaves(list(values))
-
 
 def place_of(node: Node) -> str:
     """Return the label and the source line of a node, as XLA's messages and profiles show them."""
     return f"{node.label} ({node.site.place(short=True)})"
-
-
-def _class_of(type_: TensorType) -> type:
-    return np.ndarray if type_.shape else type_.dtype.type

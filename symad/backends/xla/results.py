@@ -48,17 +48,18 @@ class Results:
         given : sequence
             The values of the inputs, whose memory JAX may return.
         """
-        taken = [value for value in leaves(list(given)) if isinstance(value, np.ndarray)]
-        found = []
-        for array, is_fresh in zip(arrays, self._is_fresh, strict=True):
-            value = None if array is None else np.asarray(array)
-            if value is None or value.ndim == 0:
-                found.append(value if value is None else value[()])
-            elif value.nbytes < _WORTH_TAKING or not is_fresh or _shares(value, taken):
-                found.append(value.copy())
-            else:
-                taken.append(value)
-                found.append(np.asarray(_Owned(value)))
+        found = [array if array is None else np.asarray(array)[()] for array in arrays]
+        taken: list[Any] | None = None
+        for k, value in enumerate(found):
+            if not isinstance(value, np.ndarray):
+                continue
+            if value.nbytes < _WORTH_TAKING or not self._is_fresh[k]:
+                found[k] = value.copy()
+                continue
+            if taken is None:
+                taken = [each for each in leaves(list(given)) if isinstance(each, np.ndarray)]
+            found[k] = value.copy() if _shares(value, taken) else np.asarray(_Owned(value))
+            taken.append(value)
         if self._is_flat:
             return found
         rest = iter(found)

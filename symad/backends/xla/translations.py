@@ -172,7 +172,6 @@ TABLE |= {
         p == 0, jnp.log(x), jnp.expm1(p * jnp.log(x)) / jnp.where(p == 0, 1, p)
     ),
     # Reductions
-    "logsumexp": lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims),
     "norm": lambda x, axis, keepdims: linalg.vector_norm(floating(x), axis=axis, keepdims=keepdims),
     "max": lambda x, axis, keepdims: jnp.max(x, axis=axis, keepdims=keepdims),
     "min": lambda x, axis, keepdims: jnp.min(x, axis=axis, keepdims=keepdims),
@@ -188,7 +187,6 @@ TABLE |= {
     "qr": lambda a: tuple(linalg.qr(a)),
     "svd": lambda a: tuple(linalg.svd(a, full_matrices=False)),
     "expm": lambda a: jnp.vectorize(scipy_linalg.expm, signature="(n,n)->(n,n)")(floating(a)),
-    "sqrtm": lambda a: scipy_linalg.sqrtm(a).real,
     "orthogonal_complement": lambda q: linalg.qr(q, mode="complete")[0][..., q.shape[-1] :],
     "to_columns": lambda x, like: x[..., None] if np.ndim(like) == 1 else x,
     "from_columns": lambda x, like: x[..., 0] if np.ndim(like) == 1 else x,
@@ -289,12 +287,27 @@ def _threefry(*words: Any, part: str) -> Any:
     return {"first": x, "second": y, "mixed": x ^ y}[part]
 
 
+def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any]:
+    """Return a shift, the exponentials of x without it, and their sum.
+
+    XLA computes them once for functions that have them in common.
+    """
+    top = lax.stop_gradient(jnp.max(x, axis=axis, keepdims=True, initial=-jnp.inf))
+    shift = jnp.where(jnp.isfinite(top), top, 0)
+    exponentials = jnp.exp(x - shift)
+    return shift, exponentials, jnp.sum(exponentials, axis=axis, keepdims=True)
+
+
+@translates("logsumexp")
+def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
+    shift, _, total = _exponentials(floating(x), axis)
+    result = jnp.log(total) + shift
+    return result if keepdims else jnp.squeeze(result, axis)
+
+
 @translates("logsumexp_slope")
 def _logsumexp_slope(x: Any, axis: Any) -> Any:
-    largest = np.finfo(x.dtype).max  # finite even with an infinity in x
-    top = jnp.max(x, axis=axis, keepdims=True, initial=-jnp.inf)
-    exponentials = jnp.exp(x - jnp.clip(top, -largest, largest))
-    total = jnp.sum(exponentials, axis=axis, keepdims=True)
+    _, exponentials, total = _exponentials(x, axis)
     return exponentials / jnp.where(total == 0, 1, total)
 
 
@@ -514,6 +527,14 @@ def _solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
         a, columns, left_side=True, lower=lower, unit_diagonal=unit_diagonal
     )
     return result[..., 0] if b.ndim == 1 else result
+
+
+@translates("sqrtm")
+def _sqrtm(a: Any) -> Any:
+    """NaN if the root is not real, apart from rounding."""
+    root = scipy_linalg.sqrtm(floating(a))
+    most = jnp.finfo(root.real.dtype).eps ** 0.5 * jnp.max(jnp.abs(root), initial=0)
+    return jnp.where(jnp.any(jnp.abs(root.imag) > most), jnp.nan, root.real)
 
 
 @translates("lu")
