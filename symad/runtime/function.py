@@ -120,7 +120,7 @@ class Function:
         self._held = _Locks([parameter.lock for parameter in sorted(self.parameters, key=id)])
         self._specialisations: OrderedDict[Any, Specialisation] = OrderedDict()
         self._latest: Specialisation | None = None
-        self._workspace = settings.backend.workspace()
+        self._workspace = settings.backend.workspace(graph, settings)
         self._lock = threading.RLock()  # the garbage collector may run code that calls this
         binding, changed = self._binding, tuple(self.updates)
         given, names = tuple(binding.arguments), binding.names()
@@ -215,7 +215,8 @@ class Function:
         """Return the program for the shapes of ``values``, made on first use."""
         key = self._key_of(values, self._sizes)
         found = self._specialisations.get(key)
-        if found is None and self._sizes and len(self._specialisations) >= _CACHED_PROGRAMS:
+        is_general = self._sizes and not self.settings.backend.fixes_sizes
+        if found is None and is_general and len(self._specialisations) >= _CACHED_PROGRAMS:
             key = self._key_of(values, frozenset())  # one program for all further numbers
             found = self._specialisations.get(key)
         if found is None:
@@ -348,7 +349,8 @@ class Function:
         found = self.specialised()
         types = [node.type for node in found.passes.graph.inputs]
         settings = replace(self.settings, recompute=False)
-        passes, program = compile_graph(found.graph, types, settings, settings.backend.workspace())
+        workspace = settings.backend.workspace(found.graph, settings)
+        passes, program = compile_graph(found.graph, types, settings, workspace)
         before, after = program.plan.lower_bound, found.program.plan.lower_bound
         if before is None or after is None:
             return None
@@ -507,6 +509,8 @@ class _DirectCalls:
                     return general
         if not self._is_plain or self._newest is None:
             return None
+        if self._programs > 1:
+            return general  # which says whose call was the latest
         return self._newest.entry(self._results, general, self._name)
 
     def latest_key(self) -> Key | None:
@@ -553,7 +557,8 @@ def _signature(value: Any) -> Any:
 def _sizes_of(graph: Graph, backend: Backend) -> frozenset[int]:
     """Return the indices of inputs for whose numbers a function is compiled."""
     types = (node.type for node in graph.inputs)
-    if not backend.fuses or all(isinstance(t, TensorType) and t.dtype.kind == "f" for t in types):
+    is_wanted = backend.fuses or backend.fixes_sizes
+    if not is_wanted or all(isinstance(t, TensorType) and t.dtype.kind == "f" for t in types):
         return frozenset()
     from symad.passes.size_inputs import size_inputs  # slow to import
 

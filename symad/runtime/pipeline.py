@@ -66,11 +66,20 @@ class Pass:
         Takes the graph, the job, and a function that is called with each rewrite.
     applies : callable
         Whether the step is run; else the graph is unchanged.
+    only_saves : bool
+        Whether it only makes graphs cheaper or more exact: it is skipped for a backend whose own
+        compiler optimises them.
     """
 
     name: str
     run: Callable[[Graph, Job, Recorder], Graph]
     applies: Callable[[Graph, Job], bool] = lambda graph, job: True
+    only_saves: bool = False
+
+    def is_needed(self, graph: Graph, job: Job) -> bool:
+        """Return whether the step is run for this graph and job."""
+        is_left_to_backend = self.only_saves and job.backend is not None and job.backend.optimises
+        return not is_left_to_backend and self.applies(graph, job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +217,14 @@ PIPELINE: tuple[Pass | BackendStage, ...] = (
     Pass("batch", _of("batch", "batch"), _has_maps),
     Pass("loops", _simplify_loops, _has_bodies),
     Pass("fission", _split_loops, _has_bodies),
-    Pass("bodies", _optimise_bodies),
+    Pass("bodies", _optimise_bodies, only_saves=True),
     Pass("allow failures", _of("failures", "allow_failures"), _may_fail),
-    Pass("rewrite", lambda graph, job, record: rewrite(graph, rules_of(job.grade), record)),
-    Pass("order products", _of("matrix_products", "order_products"), _orders_products),
-    Pass("transpose products", _of("matrix_products", "transpose_products"), _orders_products),
+    Pass("rewrite", lambda graph, job, record: rewrite(graph, rules_of(job.grade), record),
+         only_saves=True),
+    Pass("order products", _of("matrix_products", "order_products"), _orders_products,
+         only_saves=True),
+    Pass("transpose products", _of("matrix_products", "transpose_products"), _orders_products,
+         only_saves=True),
     Pass("recompute", _of("recompute", "recompute"), lambda graph, job: job.recompute),
     Pass("decompose", _decompose, _is_fused),
     Pass("fuse", _fuse, _is_fused),
@@ -343,7 +355,7 @@ def run_passes(
     reports: list[PassReport] = []
     readable = graph
     for step in PASSES:
-        if step.applies(graph, job):
+        if step.is_needed(graph, job):
             graph, report = _take(step, graph, job, record, keep)
         else:
             same = graph if keep else None

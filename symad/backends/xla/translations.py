@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from symad.errors import MissingExtraError
 from symad.graph.op import Op
 from symad.ops.base import Elementwise
 from symad.ops.subscript import count_holes, fill_key
@@ -34,6 +37,26 @@ class _OnFirstUse:
 jax, jnp, lax = _OnFirstUse("jax"), _OnFirstUse("jax.numpy"), _OnFirstUse("jax.lax")
 special, nn = _OnFirstUse("jax.scipy.special"), _OnFirstUse("jax.nn")
 linalg, scipy_linalg = _OnFirstUse("jax.numpy.linalg"), _OnFirstUse("jax.scipy.linalg")
+
+
+def require_jax() -> None:
+    """Raise an error if JAX is not installed.
+
+    Raises
+    ------
+    MissingExtraError
+    """
+    if find_spec("jax") is None:
+        raise MissingExtraError("JAX is not installed", remedy="pip install jax")
+
+
+def in_64_bits() -> AbstractContextManager[Any]:
+    """Return a context in which JAX has 64 bits; other code and threads see nothing of it."""
+    made: AbstractContextManager[Any] = (
+        nullcontext() if jax.config.jax_enable_x64 else jax.enable_x64(True)
+    )
+    return made
+
 
 TABLE: dict[str, Translation] = {}
 """From the name of an op to what it is in JAX."""
@@ -149,7 +172,6 @@ TABLE |= {
         p == 0, jnp.log(x), jnp.expm1(p * jnp.log(x)) / jnp.where(p == 0, 1, p)
     ),
     # Reductions
-    "logsumexp": lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims),
     "norm": lambda x, axis, keepdims: linalg.vector_norm(floating(x), axis=axis, keepdims=keepdims),
     "max": lambda x, axis, keepdims: jnp.max(x, axis=axis, keepdims=keepdims),
     "min": lambda x, axis, keepdims: jnp.min(x, axis=axis, keepdims=keepdims),
@@ -165,7 +187,6 @@ TABLE |= {
     "qr": lambda a: tuple(linalg.qr(a)),
     "svd": lambda a: tuple(linalg.svd(a, full_matrices=False)),
     "expm": lambda a: jnp.vectorize(scipy_linalg.expm, signature="(n,n)->(n,n)")(floating(a)),
-    "sqrtm": lambda a: scipy_linalg.sqrtm(a).real,
     "orthogonal_complement": lambda q: linalg.qr(q, mode="complete")[0][..., q.shape[-1] :],
     "to_columns": lambda x, like: x[..., None] if np.ndim(like) == 1 else x,
     "from_columns": lambda x, like: x[..., 0] if np.ndim(like) == 1 else x,
@@ -233,13 +254,22 @@ def _slope_of(function: Translation) -> Translation:
 
 
 def _dividing(name: str) -> Translation:
-    """Return a division in which integers divided by 0 give 0, as in NumPy."""
+    """Return a division as NumPy's: of integers by 0 it is 0, and zeros have NumPy's signs.
+
+    The least integer by -1 is itself; XLA crashes where it divides them at compile time.
+    """
 
     def divide(x: Any, y: Any) -> Any:
-        function = getattr(jnp, name)
-        if jnp.result_type(x, y).kind not in "biu":
-            return function(x, y)
-        return jnp.where(y == 0, 0, function(x, jnp.where(y == 0, 1, y)))
+        function, kind = getattr(jnp, name), jnp.result_type(x, y).kind
+        if kind == "f":
+            found, sign = function(x, y), {"floor_divide": x / y, "mod": y, "fmod": x}[name]
+            return jnp.where(found == 0, jnp.copysign(found, sign), found)
+        divisor = jnp.where(y == 0, 1, y)
+        if kind != "i":
+            return jnp.where(y == 0, 0, function(x, divisor))
+        by_minus_one = -x if name == "floor_divide" else jnp.zeros_like(x)
+        found = function(x, jnp.where(y == -1, 1, divisor))
+        return jnp.where(y == 0, 0, jnp.where(y == -1, by_minus_one, found))
 
     return divide
 
@@ -257,12 +287,27 @@ def _threefry(*words: Any, part: str) -> Any:
     return {"first": x, "second": y, "mixed": x ^ y}[part]
 
 
+def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any]:
+    """Return a shift, the exponentials of x without it, and their sum.
+
+    XLA computes them once for functions that have them in common.
+    """
+    top = lax.stop_gradient(jnp.max(x, axis=axis, keepdims=True, initial=-jnp.inf))
+    shift = jnp.where(jnp.isfinite(top), top, 0)
+    exponentials = jnp.exp(x - shift)
+    return shift, exponentials, jnp.sum(exponentials, axis=axis, keepdims=True)
+
+
+@translates("logsumexp")
+def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
+    shift, _, total = _exponentials(floating(x), axis)
+    result = jnp.log(total) + shift
+    return result if keepdims else jnp.squeeze(result, axis)
+
+
 @translates("logsumexp_slope")
 def _logsumexp_slope(x: Any, axis: Any) -> Any:
-    largest = np.finfo(x.dtype).max  # finite even with an infinity in x
-    top = jnp.max(x, axis=axis, keepdims=True, initial=-jnp.inf)
-    exponentials = jnp.exp(x - jnp.clip(top, -largest, largest))
-    total = jnp.sum(exponentials, axis=axis, keepdims=True)
+    _, exponentials, total = _exponentials(x, axis)
     return exponentials / jnp.where(total == 0, 1, total)
 
 
@@ -482,6 +527,14 @@ def _solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
         a, columns, left_side=True, lower=lower, unit_diagonal=unit_diagonal
     )
     return result[..., 0] if b.ndim == 1 else result
+
+
+@translates("sqrtm")
+def _sqrtm(a: Any) -> Any:
+    """NaN if the root is not real, apart from rounding."""
+    root = scipy_linalg.sqrtm(floating(a))
+    most = jnp.finfo(root.real.dtype).eps ** 0.5 * jnp.max(jnp.abs(root), initial=0)
+    return jnp.where(jnp.any(jnp.abs(root.imag) > most), jnp.nan, root.real)
 
 
 @translates("lu")
