@@ -14,7 +14,7 @@ from typing import Any
 
 from symad.backends.native.cpython import ObjectWriter
 from symad.backends.native.jit import stored_module
-from symad.backends.native.runtime import CallWord
+from symad.backends.native.runtime import CallWord, StackWord
 
 
 class LoopWord(IntEnum):
@@ -23,7 +23,8 @@ class LoopWord(IntEnum):
     ``COUNT`` is the address of the number of steps, which a while loop writes; ``FLAG`` that of the
     byte in which the calls of ``CONDITION`` leave whether to go on; ``LIMIT`` the most steps, or
     -1.  After ``POLLED`` steps, signals are looked for.  ``STACKS`` are uses of memory that grows;
-    they have room for ``ROOM`` steps.
+    they have room for ``ROOM`` steps.  ``ROWS`` are the addresses of numbers of rows, each of which
+    must be the number of steps.
     """
 
     COUNT = 0
@@ -41,6 +42,8 @@ class LoopWord(IntEnum):
     ROOM = auto()
     STACKS = auto()
     STACK_COUNT = auto()
+    ROWS = auto()
+    ROW_COUNT = auto()
 
 
 class CursorWord(IntEnum):
@@ -56,13 +59,6 @@ class CursorWord(IntEnum):
     STEP = auto()
     ALTERNATES = auto()
     FROM_END = auto()
-
-
-class StackWord(IntEnum):
-    """The words about memory that grows: its address, and the bytes that are there."""
-
-    ADDRESS = 0
-    BYTES = auto()
 
 
 class UseWord(IntEnum):
@@ -195,6 +191,9 @@ class _LoopWriter(ObjectWriter):
         builder.position_at_end(done)
         if name == "conditional":
             self.store(current, self._get(record, LoopWord.COUNT, self.pointer), 0)
+        with self._each_use(record) as use:
+            stack = self._get(use, UseWord.STACK, self.pointer)
+            self.store(current, stack, 8 * StackWord.ROWS)
         self._run(record, LoopWord.FINISH)
         builder.ret(self.word(0))
 
@@ -219,12 +218,21 @@ class _LoopWriter(ObjectWriter):
         builder, last = self.builder, self.word(0)
         if is_counted:
             count = self.load(self._get(record, LoopWord.COUNT, self.pointer), 0, self.word)
+            self._require_rows(record, count)
             self._make_room(record, count, count)
             last = builder.sub(count, self.word(1))
         with self._each_cursor(record) as cursor:
             steps = builder.mul(last, self._get(cursor, CursorWord.FROM_END))
             back = builder.mul(steps, self._get(cursor, CursorWord.STEP))
             self._set_cursor(cursor, builder.neg(back))
+
+    def _require_rows(self, record: Any, count: Any) -> None:
+        """Return a failure if a stack has another number of rows than there are steps."""
+        with self.each(self._get(record, LoopWord.ROW_COUNT)) as index:
+            places = self._get(record, LoopWord.ROWS, self.pointer)
+            place = self._get(self._record(places, index, 1), 0, self.pointer)
+            differs = self.builder.icmp_signed("!=", self._get(place, 0), count)
+            self.return_if(differs, self.word(1))
 
     def _set_cursor(self, cursor: Any, moved: Any) -> None:
         """Let a cursor be so many bytes after its base and offset."""
@@ -245,9 +253,7 @@ class _LoopWriter(ObjectWriter):
         """Enlarge memory; cursors are moved to where they are before the last of the steps."""
         record, steps, room = self._begin("grow", self.pointer, self.word, self.word)
         builder, one = self.builder, self.word(1)
-        with self.each(self._get(record, LoopWord.STACK_COUNT)) as index:
-            uses = self._get(record, LoopWord.STACKS, self.pointer)
-            use = self._record(uses, index, len(UseWord))
+        with self._each_use(record) as use:
             stack = self._get(use, UseWord.STACK, self.pointer)
             wanted = builder.mul(room, self._get(use, UseWord.ROW))
             has_less = builder.icmp_signed("<", self._get(stack, StackWord.BYTES), wanted)
@@ -283,6 +289,13 @@ class _LoopWriter(ObjectWriter):
         with self.each(self._get(record, LoopWord.CURSOR_COUNT)) as index:
             cursors = self._get(record, LoopWord.CURSORS, self.pointer)
             yield self._record(cursors, index, len(CursorWord))
+
+    @contextmanager
+    def _each_use(self, record: Any) -> Iterator[Any]:
+        """Repeat what is written inside for each use of memory that grows."""
+        with self.each(self._get(record, LoopWord.STACK_COUNT)) as index:
+            uses = self._get(record, LoopWord.STACKS, self.pointer)
+            yield self._record(uses, index, len(UseWord))
 
     # Branches
 

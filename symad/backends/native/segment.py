@@ -19,7 +19,7 @@ from symad.errors import InternalError
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.plan.plan import make_plan
-from symad.types import TensorType
+from symad.types import TensorType, compatible_shapes
 
 
 class Segment:
@@ -122,7 +122,7 @@ class Segment:
         if type(value) is type_.dtype.type and type_.shape == ():
             return value
         array = np.asarray(value)
-        if array.shape != type_.shape or array.dtype != type_.dtype:
+        if not compatible_shapes(array.shape, type_.shape) or array.dtype != type_.dtype:
             error = InternalError(
                 f"an op has made {array.dtype}{list(array.shape)} where its infer() gives {type_}"
             )
