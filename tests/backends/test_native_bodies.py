@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 
 import symad as sm
+from symad.backends.native import failed_call
 from symad.backends.native.plan import lower_parts, make_native_plan
 from symad.backends.native.program import NativeProgram, schedule_natively
 from symad.backends.native.segment_code import LoopCall
 from symad.graph.node import apply
 from symad.ops.body import results_of
+from symad.ops.loops import in_step
 
 pytest.importorskip("llvmlite")
 
@@ -335,6 +337,66 @@ def test_a_while_loop_that_does_not_end() -> None:
     with pytest.raises(sm.errors.EvaluationError, match="max_steps=50"):
         compiled(np.ones(3))
     np.testing.assert_array_equal(compiled(np.full(3, 1e9)), np.full(3, 1e9))
+
+
+# Errors
+
+
+def inverses(x: Any, n: Any) -> dict[str, Any]:
+    """Return loops that fail where an element of ``x`` is singular, by kind."""
+
+    def step(c: Any, e: Any) -> Any:
+        return 0.5 * c + sm.linalg.inv(e + 0 * c), sm.sum(c)
+
+    def nested(c: Any, e: Any) -> Any:
+        return sm.scan(lambda d, _: step(d, e), c, length=3)[0], None
+
+    def counted(state: Any) -> Any:
+        k, c = state
+        return k + 1, step(c, x[k])[0]
+
+    zero = sm.zeros((2, 2))
+    start = sm.constant(np.int64(0)), zero
+    known = {
+        "scan": sm.scan(step, zero, x)[1],
+        "reverse": sm.scan(step, zero, x, reverse=True)[0],
+        "nested": sm.scan(nested, zero, x)[0],
+        "map": sm.map_over(lambda e: sm.linalg.inv(sm.cumsum(e, axis=0)), [x]),
+        "branch": sm.cond(n > 0, lambda: sm.scan(step, zero, x)[0], lambda: zero),
+        "count": sm.fori_loop(0, n, lambda k, c: step(c, x[k])[0], zero),
+        "while": sm.while_loop(lambda s: s[0] < n, counted, start)[1],
+        "condition": sm.while_loop(
+            lambda s: sm.linalg.inv(x[s[0]])[0, 0] > 0, lambda s: (s[0] + 1, s[1] * 0.5), start
+        )[1],
+        "limit": sm.while_loop(lambda s: s[0] < 100, counted, start, max_steps=4)[1],
+    }
+    return known | {"after": sm.linalg.inv(x[4] + 0 * sm.scan(step, zero, x[:4])[0])}
+
+
+@pytest.mark.parametrize("kind", list(inverses(sm.zeros((6, 2, 2)), sm.constant(np.int64(6)))))
+def test_only_the_step_that_fails_runs_again(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors are those of NumPy, which computes no step before the one that fails."""
+    done: list[int] = []
+
+    def counting(program: Any, step: int, values: Any) -> Any:
+        done.append(step)
+        return in_step(program, step, values)
+
+    x, n = sm.Variable("x", shape=(6, 2, 2)), sm.Variable("n", shape=(), dtype="int64")
+    values = [np.stack([np.eye(2)] * 6), np.int64(6)]
+    values[0][4] = 0
+    y = inverses(x, n)[kind]
+    messages = []
+    for backend in ("native", "numpy"):
+        compiled = sm.compile([x, n], y, backend=backend)
+        monkeypatch.setattr(failed_call, "in_step", counting)
+        with pytest.raises(sm.errors.EvaluationError) as caught:
+            compiled(*values)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    expected = {"while": [4, 4], "condition": [4], "limit": [4], "map": [], "after": []}
+    expected |= {"reverse": [4], "nested": [4, 0]}
+    assert done == expected.get(kind, [4])
 
 
 # Branches

@@ -122,6 +122,22 @@ class CallTable:
         enter = self._runtime.entry(self.table, words, fallback, others, self._kept)
         return cast(Callable[..., Any], enter)
 
+    def failed(self) -> tuple[Node, int] | None:
+        """Return the node whose call has failed, and how many steps of a loop were done before.
+
+        These are -1 for what is no loop, or failed before the first step.  It is asked once.
+        """
+        number = self.table[TableWord.FAILED] - 1
+        if number < 0:
+            return None
+        self.table[TableWord.FAILED] = 0
+        call = self._code.calls[number]
+        if not isinstance(call, LoopCall) or call.kind in (LoopKind.BRANCH, LoopKind.GUARDED):
+            return call.node, -1
+        record = self._calls + number * len(CallWord)
+        words = (self.table[record + CallWord.WORDS] - self.table.ctypes.data) // 8
+        return call.node, int(self.table[words + LoopWord.FAILED])
+
     def as_calls(self) -> list[tuple[Node, int]]:
         """Make the entry run no call, and return each node and the call that computes it."""
         self.table[TableWord.CALL_COUNT] = 0

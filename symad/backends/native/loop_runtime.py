@@ -24,7 +24,8 @@ class LoopWord(IntEnum):
     byte in which the calls of ``CONDITION`` leave whether to go on; ``LIMIT`` the most steps, or
     -1.  After ``POLLED`` steps, signals are looked for.  ``STACKS`` are uses of memory that grows;
     they have room for ``ROOM`` steps.  ``ROWS`` are the addresses of numbers of rows, each of which
-    must be the number of steps.
+    must be the number of steps.  ``FAILED`` is the number of steps that were done before one that
+    failed, -1 for none.
     """
 
     COUNT = 0
@@ -44,6 +45,7 @@ class LoopWord(IntEnum):
     STACK_COUNT = auto()
     ROWS = auto()
     ROW_COUNT = auto()
+    FAILED = auto()
 
 
 class CursorWord(IntEnum):
@@ -145,11 +147,21 @@ class _LoopWriter(ObjectWriter):
             self.return_if(builder.icmp_signed("!=", status, zero), sign)
         builder.ret(zero)
 
-    def _run(self, record: Any, first: int) -> None:
-        """Run the calls that two words are about; return from the function if one fails."""
+    def _run(self, record: Any, first: int, step: Any = None) -> None:
+        """Run the calls that two words are about; return from the function if one fails.
+
+        If it does, the number of steps that were done before is left in the record.
+        """
         arguments = [self._get(record, first, self.pointer), self._get(record, first + 1)]
         status = self.builder.call(self._functions["run"], arguments)
-        self.return_if(self.builder.icmp_signed("!=", status, self.word(0)), status)
+        failed = self.builder.icmp_signed("!=", status, self.word(0))
+        self._fail_if(failed, status, record, step)
+
+    def _fail_if(self, failed: Any, status: Any, record: Any, step: Any) -> None:
+        with self.builder.if_then(failed, likely=False):
+            if step is not None:
+                self.store(step, record, 8 * LoopWord.FAILED)
+            self.builder.ret(status)
 
     def _write_poll(self) -> None:
         """Look for signals, whether or not this thread has Python's lock."""
@@ -168,6 +180,7 @@ class _LoopWriter(ObjectWriter):
         step, left = builder.alloca(self.word), builder.alloca(self.word)
         builder.store(self.word(0), step)
         builder.store(self._get(record, LoopWord.POLLED), left)
+        self.store(self.word(-1), record, 8 * LoopWord.FAILED)
         self._reset(record, name == "counted")
         head, body, done = self.blocks("head", "body", "done")
         builder.branch(head)
@@ -178,7 +191,7 @@ class _LoopWriter(ObjectWriter):
         if name == "conditional":
             steps = builder.add(current, one)
             self._make_room(record, steps, builder.mul(steps, self.word(2)))
-        self._run(record, LoopWord.BODY)
+        self._run(record, LoopWord.BODY, current)
         self._move(record, current)
         builder.store(builder.add(current, one), step)
         remaining = builder.sub(builder.load(left, typ=self.word), one)
@@ -205,12 +218,12 @@ class _LoopWriter(ObjectWriter):
 
     def _goes_on_while_true(self, record: Any, step: Any) -> Any:
         """Run the condition, and return whether it holds; too many steps are a failure."""
-        self._run(record, LoopWord.CONDITION)
+        self._run(record, LoopWord.CONDITION, step)
         builder = self.builder
         flag = self.load(self._get(record, LoopWord.FLAG, self.pointer), 0, self.byte)
         holds = builder.icmp_unsigned("!=", flag, self.byte(0))
         is_last = self.equal(step, self._get(record, LoopWord.LIMIT))
-        self.return_if(builder.and_(holds, is_last), self.word(1))
+        self._fail_if(builder.and_(holds, is_last), self.word(1), record, step)
         return holds
 
     def _reset(self, record: Any, is_counted: bool) -> None:

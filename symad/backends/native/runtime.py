@@ -36,7 +36,8 @@ from symad.backends.native.words import Table, WordWriter
 class TableWord(IntEnum):
     """The words that a table begins with.
 
-    ``LOCK`` is the address of a word that is not 0 while the arena is in use.
+    ``LOCK`` is the address of a word that is not 0 while the arena is in use; ``FAILED`` is 1 + the
+    index of a call that failed.
     """
 
     LOCK = 0
@@ -51,6 +52,7 @@ class TableWord(IntEnum):
     FALSE = auto()
     NONE = auto()
     NO_MEMORY = auto()
+    FAILED = auto()
 
 
 class ConventionWord(IntEnum):
@@ -582,6 +584,7 @@ class _RuntimeWriter(WordWriter):
         status = self._call("run", calls, self._get(head, TableWord.CALL_COUNT))
         self.go_unless(builder.icmp_signed(">=", status, self.word(0)), fails)
         with builder.if_then(builder.icmp_signed(">", status, self.word(0)), likely=False):
+            self._set(head, TableWord.FAILED, status)
             self._call("release", head)
             builder.branch(slow)
         self._finish_enter(head, convention, fails)
