@@ -129,10 +129,10 @@ def _in_blocks(
 
 def _joined(first: Node, second: Node) -> Node:
     """Return the rows of two stacks, of which one without rows may not know an element's sizes."""
-    stacks, pairs = (first, second), list(zip(first.shape, second.shape, strict=True))[1:]
+    stacks, pairs = [first, second], list(zip(first.shape, second.shape, strict=True))[1:]
     if not all(isinstance(size, int) for pair in pairs for size in pair):
         sizes = [call("maximum", *pair) for pair in pairs]
-        stacks = tuple([call("reshape", x, (x.shape[0], *sizes)) for x in stacks])
+        stacks = [call("reshape", x, (x.shape[0], *sizes)) for x in stacks]
     return call("concat", stacks)
 
 
