@@ -195,7 +195,7 @@ def _numbers_of_inputs(
 def _that_fit(nodes: Sequence[Node], loop: Node) -> list[Node]:
     """Return values for which there is room, first those that cost most for each number."""
     assert isinstance(loop.op, (Scan, While))
-    room = sum(node.type.nbytes for node in loop.op.body.outputs)
+    room = sum(node.type.nbytes for node in loop.op.body.outputs if node.type.is_static)
     if isinstance(loop.op.length, int):
         room = max(room, _MOST_BYTES // max(1, loop.op.length))
     kept = []

@@ -124,7 +124,13 @@ def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
 
 
 def _decompose(graph: Graph, job: Job, record: Recorder) -> Graph:
-    graph = _in_bodies(graph, lambda body: _decompose(body, job, record))
+    """Decompose ops, also in bodies; adjoint loops then read parts that they have in common."""
+    graph = _decomposed(graph, record)
+    return _save_values(graph) if _saves_values(graph, job) else graph
+
+
+def _decomposed(graph: Graph, record: Recorder) -> Graph:
+    graph = _in_bodies(graph, lambda body: _decomposed(body, record))
     if any(isinstance(node.op, FACTORISES) for node in graph.nodes):
         graph = share_factors(graph)
     return decompose(graph, record)
@@ -173,13 +179,25 @@ def _simplify_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
     from symad.passes.loops import hoist_invariants, prune_loops
 
     graph = prune_loops(graph)
-    if sum(isinstance(node.op, (Scan, While)) for node in graph.nodes) > 1:
+    if _loop_count(graph) > 1:
         rules = rules_of(job.grade)
         simpler = _in_bodies(graph, lambda body: rewrite(body, rules, record))
         graph = join_loops(rewrite(simpler, _NO_RULES, record))
-        if job.types is not None and not job.recompute:
-            graph = prune_loops(save_costly_values(graph))
-    return hoist_invariants(graph)
+    return hoist_invariants(_save_values(graph) if _saves_values(graph, job) else graph)
+
+
+def _loop_count(graph: Graph) -> int:
+    return sum(isinstance(node.op, (Scan, While)) for node in graph.nodes)
+
+
+def _saves_values(graph: Graph, job: Job) -> bool:
+    return job.types is not None and not job.recompute and _loop_count(graph) > 1
+
+
+def _save_values(graph: Graph) -> Graph:
+    from symad.passes.loops import prune_loops
+
+    return prune_loops(save_costly_values(graph))
 
 
 def _may_fail(graph: Graph, job: Job) -> bool:

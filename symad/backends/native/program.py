@@ -74,7 +74,7 @@ def native_program(plan: NativePlan, settings: Settings, memory: Memory) -> Nati
         Memory that may be shared with other programs.
     """
     if plan.whole is not None:
-        return NativeProgram(plan, _segment(plan.whole, memory), (), (), ())
+        return NativeProgram(plan, _segment(plan.whole, settings, memory), (), (), ())
     graph, outputs = plan.schedule.graph, plan.schedule.outputs
     constants = [node for node in graph.nodes if isinstance(node, Constant)]
     made = [node for step in plan.steps for node in step.made]
@@ -95,7 +95,7 @@ def _calls(
             source = step.source
             run = _kernel(source, plan.schedule, settings, memory)
         else:
-            source = _segment(step.source, memory)
+            source = _segment(step.source, settings, memory)
             run = source.run
         inputs, outputs, frees = (
             tuple([place[node] for node in group]) for group in (step.inputs, step.made, step.dead)
@@ -103,10 +103,11 @@ def _calls(
         yield _RegisterCall(run, inputs, outputs, frees, source, _targets_of(plan.schedule, step))
 
 
-def _segment(placed: PlacedSegment, memory: Memory) -> Segment:
+def _segment(placed: PlacedSegment, settings: Settings, memory: Memory) -> Segment:
     found = runtime()
     assert found is not None
-    segment = Segment(placed, found, memory)
+    compiled = lambda graph: _body_program(graph, settings, memory)  # noqa: E731
+    segment = Segment(placed, found, memory, compiled)
     segment.enter()
     return segment
 

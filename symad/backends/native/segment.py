@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from symad.backends.native.call_table import CallConvention, CallTable
 from symad.backends.native.cpython import signature_of
+from symad.backends.native.failed_call import Compile, compute_again
 from symad.backends.native.lower.dispatch import PlacedSegment
 from symad.backends.native.memory_pool import Arena, Memory
 from symad.backends.native.runtime import Runtime
@@ -19,7 +20,7 @@ from symad.errors import InternalError
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.plan.plan import make_plan
-from symad.types import TensorType
+from symad.types import TensorType, compatible_shapes
 
 
 class Segment:
@@ -30,6 +31,8 @@ class Segment:
     placed : PlacedSegment
     runtime : Runtime
     memory : Memory
+    compiled : callable
+        Returns the native program of a graph.
 
     Attributes
     ----------
@@ -41,9 +44,11 @@ class Segment:
         the outputs.
     """
 
-    def __init__(self, placed: PlacedSegment, runtime: Runtime, memory: Memory) -> None:
+    def __init__(
+        self, placed: PlacedSegment, runtime: Runtime, memory: Memory, compiled: Compile
+    ) -> None:
         self.inputs, self.outputs = placed.inputs, placed.outputs
-        self._code = placed.code
+        self._code, self._compiled = placed.code, compiled
         self._runtime, self._memory = runtime, memory
         self.arena: Arena | None = None
         self._table: CallTable | None = None
@@ -94,7 +99,7 @@ class Segment:
         return [(node, max(seconds - overhead, 0.0)) for node, seconds in times]
 
     def _run_otherwise(self, *given: Any) -> Any:
-        """Run on non-contiguous arrays, while another thread runs, or by NumPy's kernels."""
+        """Run on non-contiguous arrays, while another thread runs, or for an error."""
         count = len(self.inputs)
         in_order = [self._in_order(*pair) for pair in zip(given, self.inputs, strict=False)]
         if any(new is not old for new, old in zip(in_order, given, strict=False)):
@@ -105,8 +110,9 @@ class Segment:
             arena = self._arena_from(Arena)
             if arena is None:
                 return self._run_by_kernels(*given)
-            convention = CallConvention(self._run_by_kernels, takes_targets=True)
-            run = self._table_over(arena).entry(convention)
+            table = self._table_over(arena)
+            fails = partial(self._run_again, table)
+            run = table.entry(CallConvention(fails, takes_targets=True))
         try:
             return run(*given)
         finally:
@@ -122,7 +128,7 @@ class Segment:
         if type(value) is type_.dtype.type and type_.shape == ():
             return value
         array = np.asarray(value)
-        if array.shape != type_.shape or array.dtype != type_.dtype:
+        if not compatible_shapes(array.shape, type_.shape) or array.dtype != type_.dtype:
             error = InternalError(
                 f"an op has made {array.dtype}{list(array.shape)} where its infer() gives {type_}"
             )
@@ -137,8 +143,15 @@ class Segment:
         graph = self._kernels.plan.graph
         return next((n for n in graph.nodes if node in n.inputs), graph.outputs[0])
 
+    def _run_again(self, table: CallTable, *given: Any) -> list[Any]:
+        """Raise the error of the call that has failed; or run by NumPy's kernels."""
+        failed = table.failed()
+        if failed is not None:
+            compute_again(*failed, self.inputs, given[: len(self.inputs)], self._compiled)
+        return self._run_by_kernels(*given)
+
     def _run_by_kernels(self, *given: Any) -> list[Any]:
-        """Run by NumPy's kernels, which report the cause of a failure in native code."""
+        """Run by NumPy's kernels."""
         count = len(self.inputs)
         return self._kernels(given[:count], given[count:] or None)
 

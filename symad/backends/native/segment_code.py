@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -31,12 +32,15 @@ class SegmentCode:
     blocks : sequence of Storage
         What the views among the words of calls refer to.
     inputs, outputs : sequence of ArrayType
+        The first size is -1 for an array of any number of rows.
     contents : dict
         For each output without axes, where in the arena it is computed.
     arena : int
         The size of the arena in bytes.
     kept : sequence of arrays
         The memory at fixed addresses.
+    stacks : mapping
+        For each output of any number of rows, the block that grows.
     """
 
     calls: Sequence[Call]
@@ -46,6 +50,7 @@ class SegmentCode:
     contents: dict[int, int]
     arena: int
     kept: Sequence[Any]
+    stacks: Mapping[int, int] = MappingProxyType({})
 
     @property
     def work(self) -> float:
