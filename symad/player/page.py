@@ -13,7 +13,7 @@ from symad.drawing.style import hue_class, hue_of
 from symad.inspection.linked_page import content_policy
 from symad.notation.roles import Part
 
-_SCRIPTS = ("numbers.js", "story.js", "markup.js", "picture.js", "panels.js", "player.js")
+_SCRIPTS = ("numbers.js", "story.js", "markup.js", "picture.js", "panels.js", "presenter.js", "player.js")
 _PARTS = (
     Part(0, "forward"),
     Part(1, "tangent"),

@@ -39,7 +39,7 @@ def _browser() -> Iterator[Any]:
 class Visit:
     """A page that is open, with all that it asked for and complained of."""
 
-    def __init__(self, browser: Any, path: Path, **settings: Any) -> None:
+    def __init__(self, browser: Any, path: Path, fragment: str = "", **settings: Any) -> None:
         settings = {"viewport": {"width": 1280, "height": 720}, "offline": True} | settings
         self.context = browser.new_context(**settings)
         self.page = self.context.new_page()
@@ -49,7 +49,7 @@ class Visit:
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri() + fragment)
 
     def text(self, selector: str) -> str:
         return str(self.page.locator(selector).inner_text())
@@ -168,11 +168,13 @@ def test_keyboard(visit: Open, html: str) -> None:
     one = visit(html)
     page = one.page
     _, total = one.counter()
-    keys = {"End": total, "Home": 1, "PageDown": None, "PageUp": 1, "ArrowRight": 2, "ArrowLeft": 1}
+    _, second, third, *_ = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
+    keys = {"End": total, "Home": 1, "Shift+PageDown": second + 1, "Shift+PageUp": 1, "PageDown": 2,
+            "ArrowRight": 3, "ArrowDown": 4, "Space": 5, "PageUp": 4, "ArrowLeft": 3, "ArrowUp": 2,
+            "Shift+Space": 1, "3": third + 1, "1": 1}  # fmt: skip
     for key, expected in keys.items():
         page.keyboard.press(key)
-        starts = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
-        assert one.counter()[0] == (starts[1] + 1 if expected is None else expected)
+        assert one.counter()[0] == expected, key
     page.click("#help")
     assert "Drag the picture" in page.inner_text("#keys")
     page.click("#keys button")
@@ -197,7 +199,7 @@ def test_focus_reaches_all_controls_and_the_picture(visit: Open, html: str) -> N
         reached.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
     wanted = {"theme", "save-svg", "save-png", "help", "zoom-in", "zoom-out", "zoom-fit", "panel",
               "first", "back", "play", "next", "last", "timeline", "speed", "slider0", "number1",
-              "reset", "zoom-follow"}  # fmt: skip
+              "reset", "zoom-follow", "present", "screen", "link"}  # fmt: skip
     assert wanted <= reached
     assert any(name.startswith("n") and name[1:].isdigit() for name in reached)
 
@@ -328,6 +330,70 @@ def test_speed(visit: Open, html: str) -> None:
     for _ in range(5):
         page.keyboard.press("<")
     assert page.evaluate("document.getElementById('speed').selectedIndex") == 0
+
+
+# Presenting
+
+
+def test_presenter_mode_hides_the_panel_and_enlarges_the_text(visit: Open, html: str) -> None:
+    viewport = {"width": 1440, "height": 900}
+    page = visit(html, viewport=viewport, reduced_motion="reduce").page
+    sizes = "player.pictures.map((one) => one.fitted(one.view).scale)"
+    assert 17 * min(page.evaluate(sizes)) >= 18, "symbols beside the panel"
+    page.keyboard.press("p")
+    assert not page.is_visible("#panel") and page.is_visible("#say")
+    assert page.get_attribute("#present", "aria-pressed") == "true"
+    page.evaluate("player.go(player.story.chapters[1].at + 3)")
+    assert 15 * min(page.evaluate(sizes)) >= 18, "all text on nodes"
+    cut = """[...document.querySelectorAll('#picture0 .node')].filter((e) => {
+        const [b, room] = [e, document.getElementById('pictures')].map(
+            (one) => one.getBoundingClientRect());
+        return b.left < room.left || b.right > room.right || b.top < room.top
+            || b.bottom > room.bottom; }).length"""
+    assert page.evaluate(cut) == 0
+    page.click("#present")
+    assert page.is_visible("#panel")
+
+
+def test_full_screen_and_a_blank_screen(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    page.keyboard.press("f")
+    one.wait("document.fullscreenElement !== null")
+    page.click("#screen")
+    one.wait("document.fullscreenElement === null")
+    for key in ("b", "."):
+        page.keyboard.press(key)
+        assert not page.is_visible("#say")
+        page.keyboard.press(key)
+        assert page.is_visible("#say")
+
+
+def test_an_address_opens_a_moment(visit: Open, html: str) -> None:
+    one = visit(html, fragment="#chapter=2&step=14&x1=3")
+    page = one.page
+    start = page.evaluate("player.story.chapters[1].at")
+    assert one.counter()[0] == start + 14
+    assert page.input_value("#number0") == page.input_value("#slider0") == "3"
+    assert page.evaluate("player.presenter.address().split('#')[1]") == "chapter=2&step=14&x1=3"
+    page.evaluate("location.hash = '#step=5'")
+    one.wait("player.index === 4")
+    page.evaluate("location.hash = '#chapter=99&step=x&x1=nonsense&x2=&' + '%'.repeat(9)")
+    one.wait("player.index === 0")
+    assert page.input_value("#number0") == "3"
+
+
+def test_a_link_is_copied_or_shown(visit: Open, html: str) -> None:
+    one = visit(html, permissions=["clipboard-read", "clipboard-write"])
+    page = one.page
+    page.keyboard.press("ArrowRight")
+    page.click("#link")
+    one.wait("!document.getElementById('toast').hidden")
+    assert page.evaluate("navigator.clipboard.readText()") == page.url + "#chapter=1&step=2"
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(Error('no')); }")
+    page.keyboard.press("l")
+    one.wait("document.getElementById('address').open")
+    assert page.input_value("#url").endswith("#chapter=1&step=2")
 
 
 def test_a_register_holds_one_value(visit: Open, html: str) -> None:
@@ -516,7 +582,7 @@ def test_the_picture_follows_the_steps_until_it_is_moved(visit: Open) -> None:
     assert page.evaluate(VIEW) == still
     page.click("#first")
     page.keyboard.press("ArrowRight")
-    page.keyboard.press("f")
+    page.keyboard.press("c")
     assert page.get_attribute("#zoom-follow", "aria-pressed") == "true"
     assert page.evaluate(VIEW) != still and page.evaluate(inside)
     page.click("#zoom-follow")
@@ -588,7 +654,7 @@ def test_saving(visit: Open, html: str, tmp_path: Path) -> None:
     assert all(e.get("fill") for e in root.iter() if e.tag.endswith(("rect", "text")))
     assert root.get("transform") is None and root.get("viewBox") is not None
     with page.expect_download() as pending:
-        page.keyboard.press("p")
+        page.keyboard.press("i")
     pending.value.save_as(tmp_path / "moment.png")
     assert pending.value.suggested_filename == "symad-step-13.png"
     with page.expect_download() as other:
@@ -824,13 +890,13 @@ def test_all_controls_are_on_the_screen(visit: Open, html: str, size: tuple[int,
             + '#chapters [aria-current]')].map((e) => {
                 const b = e.getBoundingClientRect();
                 return [e.id, b.left, b.top, b.right, b.bottom]; })""")
-        assert len(boxes) == 17
+        assert len(boxes) == 20
         for name, left, top, right, bottom in boxes:
             assert left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1], name
         for line in page.evaluate("""[...document.querySelectorAll('.algorithm code')].map((e) =>
                 e.getBoundingClientRect().right)"""):
             assert line <= size[0], "a line of the algorithm is cut off"
-        page.keyboard.press("PageDown")
+        page.keyboard.press("Shift+PageDown")
 
 
 def test_what_stands_around_the_picture_does_not_move(visit: Open, html: str) -> None:

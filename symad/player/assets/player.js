@@ -22,6 +22,7 @@ class Player {
     byId("title").append(this.markup.write(data.heading));
     byId("title").title = data.title;
     document.documentElement.dataset.hue = data.hue;
+    document.body.classList.toggle("flat-indices", this.markup.hasFlatIndices());
     byId("timeline").max = this.story.length - 1;
     byId("panel").append(...Object.values(this.panels.all), this.panels.sources());
     data.notes.forEach((note) => byId("notes").append(make("li", { textContent: note })));
@@ -30,8 +31,9 @@ class Player {
     this.describeNodes();
     this.register();
     this.bind();
+    this.presenter = new Presenter(this);
     this.update();
-    this.go(0);
+    this.presenter.openAddress();
   }
 
   // What steps refer to: each key identifies one or several elements.
@@ -395,7 +397,7 @@ class Player {
     const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
     const theme = this.theme || system;
     document.documentElement.dataset.theme = theme;
-    byId("theme").textContent = theme === "dark" ? "Light" : "Dark";
+    byId("theme").setAttribute("aria-label", theme === "dark" ? "Light" : "Dark");
   }
 
   // Controls
@@ -411,6 +413,9 @@ class Player {
     click("save-svg", () => this.save("svg"));
     click("save-png", () => this.save("png"));
     click("help", () => byId("keys").showModal());
+    click("present", () => this.presenter.present());
+    click("screen", () => this.presenter.fillScreen());
+    click("link", () => this.presenter.copyLink());
     click("zoom-in", () => this.zoom(1.3));
     click("zoom-out", () => this.zoom(1 / 1.3));
     click("zoom-fit", () => this.fit());
@@ -445,13 +450,16 @@ class Player {
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const { target } = event;
-    const key = event.key.length === 1 || !event.shiftKey ? event.key : `Shift ${event.key}`;
+    const shifted = event.shiftKey && (event.key.length > 1 || event.key === " ");
+    const key = shifted ? `Shift ${event.key}` : event.key;
     if (target.matches("input, select") && !(target.type === "range" && key.length === 1 && key !== " ")) return;
     if (key === " " && target.matches("button, summary")) return;
+    if (/^Arrow(Up|Down)$/.test(key) && target.closest("#panel")) return; // they scroll
     const node = target.closest(".node");
-    const act = (node && this.nodeKeys(node)[key]) || this.keys()[key] || this.rowKeys(target)[key];
+    const keys = { ...this.keys(), ...this.presenter.keys() };
+    const act = (node && this.nodeKeys(node)[key]) || keys[key] || this.rowKeys(target)[key];
     if (!act) return;
     event.preventDefault();
     act();
@@ -459,13 +467,19 @@ class Player {
 
   keys() {
     return {
-      " ": () => (this.timer ? this.pause() : this.play()),
       ArrowRight: () => this.jump(this.index + 1),
       ArrowLeft: () => this.jump(this.index - 1),
+      ArrowDown: () => this.jump(this.index + 1),
+      ArrowUp: () => this.jump(this.index - 1),
+      " ": () => this.jump(this.index + 1),
+      "Shift  ": () => this.jump(this.index - 1),
+      PageDown: () => this.jump(this.index + 1),
+      PageUp: () => this.jump(this.index - 1),
+      "Shift PageDown": () => this.chapterBy(1),
+      "Shift PageUp": () => this.chapterBy(-1),
       Home: () => this.jump(0),
       End: () => this.jump(this.story.length - 1),
-      PageDown: () => this.chapterBy(1),
-      PageUp: () => this.chapterBy(-1),
+      k: () => (this.timer ? this.pause() : this.play()),
       "<": () => this.changeSpeed(-1),
       ">": () => this.changeSpeed(1),
       "+": () => this.zoom(1.3),
@@ -476,10 +490,10 @@ class Player {
       "Shift ArrowLeft": () => this.pan(PANNED, 0),
       "Shift ArrowDown": () => this.pan(0, -PANNED),
       "Shift ArrowUp": () => this.pan(0, PANNED),
-      f: () => this.setFollowing(!this.following),
+      c: () => this.setFollowing(!this.following),
       d: () => this.toggleTheme(),
       s: () => this.save("svg"),
-      p: () => this.save("png"),
+      i: () => this.save("png"),
       "?": () => byId("keys").showModal(),
     };
   }
