@@ -17,7 +17,7 @@ from symad.records import dataclass, field
 BIG, MIDDLE, SMALL = 17, 15, 12
 """The font sizes of symbols, formulas, and less important text."""
 
-ARROW_LETTERS = {"n": "e", "p": "f", "q": "g"}
+ARROW_LETTERS = {"n": "e", "p": "f", "q": "g", "s": "c"}
 """The first letter of the ``id`` of an arrow, by the first letter of its boxes."""
 
 

@@ -28,6 +28,7 @@ from symad.notation.view import Values, View
 from symad.passes.grade import Grade
 from symad.plan.plan import make_plan
 from symad.player.extension_chapters import ExtensionChapters
+from symad.player.folding import folded_pictures
 from symad.player.glyphs import Glyphs
 from symad.player.number_chapters import NumberChapters
 from symad.player.page import write_page
@@ -85,6 +86,7 @@ class PageBuilder:
         title = visible(_title(y, str), _LONGEST_TITLE)
         self._story = Story(title, heading=_title(y, self._glyphs.text), hue=hue)
         self._pictures: list[Picture] = []
+        self._members: dict[int, dict[str, list[str]]] = {}  # of folded pictures, by index
         self._drawn = [(name, node) for node, name in self._graph.ids.items()]
 
     @property
@@ -103,6 +105,7 @@ class PageBuilder:
         self._add_passes()
         self._story.panels["sources"] = _sources(self._drawn)
         evaluate = self._sliders()
+        self._add_folded()
         pictures = [self._svg(place, one) for place, one in enumerate(self._pictures)]
         data = self._story.data(self._glyphs.entries)
         return write_page(self.title, data, pictures, evaluate)
@@ -138,6 +141,17 @@ class PageBuilder:
         story.panels["plan"] = {"rows": run.rows(), "registers": run.registers()}
         self._pictures += [passes.picture(), run.picture()]
         self._drawn += [*passes.drawn(), *run.drawn()]
+
+    def _add_folded(self) -> None:
+        """Add the pictures of the graph with closed frames, and say which frame each opens."""
+        base = self._graph.picture
+        for folded in folded_pictures(base, self._graph.glyphs):
+            opened = folded.opened
+            inside = [s.box.id for s in base.shapes if opened and s.box.scope[:1] == (opened,)]
+            title = self._graph.glyphs.text(opened.title) if opened else ""
+            self._story.folds.append({"p": len(self._pictures), "n": " ".join(inside), "t": title})
+            self._pictures.append(folded.picture)
+            self._members[len(self._pictures) - 1] = folded.members
 
     def _wires(self, raw: Graph) -> Wires:
         """Return the wires of a graph, without the repairs that the page hides."""
@@ -202,7 +216,8 @@ class PageBuilder:
             kind = shape.kind
             self._story.nodes[shape.box.id] = shape.tip
             self._story.kinds[kind.name.lower()] = (GLYPHS[kind], kind.value.partition(":")[0])
-        return to_page_svg(place_picture(picture, COMPACT), f"picture{place}")
+        placed = place_picture(picture, COMPACT)
+        return to_page_svg(placed, f"picture{place}", self._members.get(place, {}))
 
 
 def _passes(graph: Graph, types: Sequence[Type]) -> tuple[list[PassReport], Graph]:

@@ -13,7 +13,10 @@ from symad.drawing.style import hue_class, hue_of
 from symad.inspection.linked_page import content_policy
 from symad.notation.roles import Part
 
-_SCRIPTS = ("numbers.js", "story.js", "markup.js", "picture.js", "panels.js", "presenter.js", "player.js")
+_SCRIPTS = (
+    "numbers.js", "story.js", "markup.js", "picture.js", "panels.js", "folding.js", "presenter.js",
+    "player.js",
+)  # fmt: skip
 _PARTS = (
     Part(0, "forward"),
     Part(1, "tangent"),

@@ -82,6 +82,9 @@ class Story:
         The kinds of nodes in the pictures, each with its sign and name, for the legend.
     hue : str
         The CSS class for the colour of the adjoints.
+    folds : list of dict
+        The pictures that replace the first one when frames are closed: all frames in the first of
+        them, all but one in each other.
     """
 
     title: str
@@ -94,6 +97,7 @@ class Story:
     nodes: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, tuple[str, str]] = field(default_factory=dict)
     hue: str = "a1"
+    folds: list[dict[str, Any]] = field(default_factory=list)
 
     def data(self, glyphs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Return the story as data for the page; repeated formulas are stored once."""
@@ -124,6 +128,7 @@ class Story:
             "nodes": self.nodes,
             "kinds": self.kinds,
             "hue": self.hue,
+            "folds": self.folds,
         }
 
 

@@ -31,12 +31,15 @@ from symad.graph.node import Constant
 from symad.graph.op import OP_CLASSES
 from symad.notation.mathml import mathml
 from symad.notation.symbols import LATEX_SYMBOLS
+from symad.notation.view import View
 from symad.ops.fused import Fused
 from symad.passes.decompose import decompose
 from symad.passes.fuse import fuse
 from symad.passes.grade import Grade
 from symad.passes.specialise import specialise
+from symad.player.folding import folded_pictures, frames_of
 from symad.player.glyphs import FIRST, Glyphs
+from symad.player.played_graph import PlayedGraph
 from symad.player.wires import Wires
 from symad.runtime.pipeline import Job, optimise, run_passes
 from tests.support import pictures
@@ -254,6 +257,24 @@ def test_ids_are_unique(case: Played) -> None:
     ids = [e.get("id") for svg in pictures_of(case.html) for e in svg.iter()]
     found = [name for name in ids if name]
     assert len(found) == len(set(found))
+
+
+def test_a_folded_picture_represents_all_boxes_and_arrows_once(case: Played) -> None:
+    values = dict(case.feed)
+    record = sm.extend(case.y, case.xs)
+    view = View([case.y, *record.adjoints.values()], values, opened=True)
+    glyphs = Glyphs()
+    base = PlayedGraph(view, [case.y], 200, glyphs).picture
+    for folded in folded_pictures(base, glyphs):
+        boxes = {shape.box.id: shape.box for shape in base.shapes}
+        found = [name for shape in folded.picture.shapes for name in folded.members[shape.box.id]]
+        assert sorted(found) == sorted(boxes)
+        drawn = {name for arrow in folded.picture.arrows for name in folded.members[arrow.id]}
+        for arrow in base.arrows:
+            ends = [boxes[end.id].scope[:1] for end in (arrow.source, arrow.target)]
+            inside = ends[0] == ends[1] and ends[0] and ends[0] != (folded.opened,)
+            inside = inside and arrow.source.part == arrow.target.part
+            assert (arrow.id in drawn) != bool(inside and ends[0][0] in frames_of(base))
 
 
 def test_a_graph_of_60_nodes_fits_in_400_kilobytes() -> None:

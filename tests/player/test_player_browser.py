@@ -396,6 +396,69 @@ def test_a_link_is_copied_or_shown(visit: Open, html: str) -> None:
     assert page.input_value("#url").endswith("#chapter=1&step=2")
 
 
+# Folding
+
+
+@cache
+def layers() -> Any:
+    rng = np.random.default_rng(7)
+    x = sm.Variable("X", shape=("batch", 4))
+    w1, w2 = sm.parameter("W1", rng.normal(size=(4, 5))), sm.parameter("W2", np.ones((5, 3)))
+    with sm.scope("hidden"):
+        h = sm.relu(x @ w1 + sm.parameter("b1", np.zeros(5)))
+    with sm.scope("output"):
+        p = sm.log_softmax(h @ w2)
+    return sm.play(-sm.mean(p[:, 0]), [w1, w2], {x: rng.normal(size=(6, 4))})
+
+
+VISIBLE = "[...player.picture.svg.querySelectorAll('.node:not(.unseen)')]"
+FOLDED = f"{VISIBLE}.filter((e) => e.matches('.folded')).map((e) => e.textContent.trim())"
+
+
+def test_a_network_opens_on_its_scopes(visit: Open) -> None:
+    viewport = {"width": 1440, "height": 900}
+    page = visit(layers().html, viewport=viewport, reduced_motion="reduce").page
+    folded = page.evaluate(FOLDED)
+    assert sorted(text[:6] for text in folded) == ["hidden", "hidden", "output", "output"]
+    assert all(text.endswith(" nodes") for text in folded)
+    assert page.evaluate("15 * player.picture.fitted(player.picture.view).scale") >= 11.5
+    page.keyboard.press("o")
+    assert page.evaluate(FOLDED) == [] and page.evaluate("player.picture.svg.id") == "picture0"
+    assert page.get_attribute("#fold", "aria-pressed") == "true"
+    page.click("#fold")
+    assert page.evaluate(FOLDED) == folded
+    page.locator("svg.picture:not(.off) .node.folded").first.click()
+    assert page.evaluate(FOLDED) == [text for text in folded if text.startswith("output")]
+    page.locator("svg.picture:not(.off) .title.d1").first.click()
+    assert page.evaluate(FOLDED) == folded
+    page.locator("svg.picture:not(.off) .node.folded").first.focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate(FOLDED) == [text for text in folded if text.startswith("output")]
+
+
+def test_the_scope_that_a_step_is_about_is_open(visit: Open) -> None:
+    page = visit(layers().html, reduced_motion="reduce").page
+    hidden = page.evaluate("""player.story.steps.flatMap((step, place) => {
+        player.go(place);
+        const { picture } = player.story.chapters[player.chapter];
+        const about = [...step.now].filter((key) => /^n\\d+$/.test(key));
+        const seen = (key) => player.picture.svg.querySelector(
+            `[id='${key}']:not(.unseen), [data-k='${key}']:not(.unseen)`);
+        return picture === 0 && about.length && !about.some(seen) ? [place] : []; })""")
+    assert hidden == []
+    unseen = f"""{VISIBLE}.filter((e) => !idsOfNode(e).some((id) => player.shown.has(id)))"""
+    for step in (3, 20, 40, 60):
+        page.evaluate(f"player.go({step})")
+        assert page.evaluate(f"{unseen}.length") == 0
+
+
+def test_pointing_at_a_folded_box_lights_its_rows(visit: Open) -> None:
+    page = visit(layers().html, reduced_motion="reduce").page
+    page.hover("svg.picture:not(.off) .node.folded >> nth=0")
+    rows = page.locator("#panel .trace td.lit")
+    assert rows.count() >= 3 and "relu" in " ".join(rows.all_inner_texts())
+
+
 def test_a_register_holds_one_value(visit: Open, html: str) -> None:
     page = visit(html).page
     most = page.evaluate("""player.story.steps.map((step, place) => {
@@ -918,7 +981,8 @@ def test_what_stands_around_the_picture_does_not_move(visit: Open, html: str) ->
 def test_a_scope_is_framed_once_something_is_in_it(visit: Open) -> None:
     page = visit(network().html).page
     counts = page.evaluate("""player.story.steps.map((step, place) => {
-        player.go(place); return document.querySelectorAll('.frame.d1:not(.unseen)').length; })""")
+        player.go(place);
+        return document.querySelectorAll('#picture0 .frame.d1:not(.unseen)').length; })""")
     start, end = page.evaluate("[player.story.chapters[1].at, player.story.chapters[2].at]")
     assert counts[0] == counts[end - 1] == 2 and counts[1] == 0 and counts[start] == 1
 

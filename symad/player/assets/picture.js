@@ -81,8 +81,17 @@ class Picture {
     this.glide(this.everything());
   }
 
-  shrinks() {
-    return document.body.classList.contains("presenting") ? PRESENTED : SMALLEST;
+  // The pixels per unit at which the font is large enough.
+  readable() {
+    return (READABLE * Math.min(window.innerHeight, 1.5 * window.innerWidth)) / TYPE;
+  }
+
+  // Whether the font is large enough when the whole picture is shown.
+  isReadable() {
+    const { clientWidth, clientHeight } = this.room;
+    const { width, height } = this.whole;
+    const shrinks = document.body.classList.contains("presenting") ? PRESENTED : SMALLEST;
+    return Math.min(clientWidth / width, clientHeight / height) >= shrinks * this.readable();
   }
 
   boxOf(element) {
@@ -96,8 +105,8 @@ class Picture {
     const bounds = this.room.getBoundingClientRect();
     const { whole } = this;
     const least = Math.min(bounds.width / whole.width, bounds.height / whole.height);
-    const readable = (READABLE * Math.min(window.innerHeight, 1.5 * window.innerWidth)) / TYPE;
-    if (!elements.length || least >= this.shrinks() * readable || !bounds.width) return this.fit();
+    const readable = this.readable();
+    if (!elements.length || this.isReadable() || !bounds.width) return this.fit();
     const boxes = elements.map((element) => this.boxOf(element));
     const left = Math.min(...boxes.map((box) => box.x)) - AROUND;
     const top = Math.min(...boxes.map((box) => box.y)) - AROUND;

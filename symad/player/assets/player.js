@@ -1,10 +1,15 @@
 // The player: connects story, pictures, panels and controls.
 
-const NODE_LETTER = { e: "n", f: "p", g: "q" }; // the letter in the ids of the nodes that an arrow e3_5_0 joins
+const NODE_LETTER = { e: "n", f: "p", g: "q", c: "s" }; // the letter in the ids of the nodes that an arrow e3_5_0 joins
 const SLOWEST = 0;
 const PANNED = 80; // pixels by which a key moves the picture
 
 const byId = (id) => document.getElementById(id);
+
+// The nodes that a box represents, and those of both ends of an arrow.
+const idsOfNode = (node) => (node.dataset.of || node.dataset.k || node.id.split("_")[0]).split(" ");
+const idsOfEdge = (edge) => edge.id.slice(1).split("_").slice(0, 2)
+  .flatMap((end) => idsOfNode(byId(NODE_LETTER[edge.id[0]] + end)));
 
 class Player {
   constructor(data, evaluate) {
@@ -31,6 +36,7 @@ class Player {
     this.describeNodes();
     this.register();
     this.bind();
+    this.folding = new Folding(this);
     this.presenter = new Presenter(this);
     this.update();
     this.presenter.openAddress();
@@ -52,10 +58,11 @@ class Player {
       if (!this.linked.has(id)) this.linked.set(id, []);
       this.linked.get(id).push(element);
     };
-    for (const node of document.querySelectorAll(".node")) link(node.id.split("_")[0], node);
+    for (const node of document.querySelectorAll(".node")) {
+      for (const id of idsOfNode(node)) link(id, node);
+    }
     for (const edge of document.querySelectorAll(".edge")) {
-      const [from, to] = edge.id.slice(1).split("_");
-      for (const end of new Set([from, to])) link(NODE_LETTER[edge.id[0]] + end, edge);
+      for (const id of new Set(idsOfEdge(edge))) link(id, edge);
     }
     for (const element of byId("panel").querySelectorAll("[data-n]")) {
       for (const id of element.dataset.n.split(" ")) link(id, element);
@@ -113,6 +120,7 @@ class Player {
     for (const [frame, inside] of this.frames) {
       frame.classList.toggle("unseen", !inside.some((id) => shown.has(id)));
     }
+    this.folding.choose(step);
     this.showChapter(this.story.chapterAt(target));
     this.panels.lines.forEach((line, place) => line.classList.toggle("now", place + 1 === step.line));
     this.caption(step);
@@ -148,20 +156,29 @@ class Player {
         } else button.removeAttribute("aria-current");
       });
       [...byId("marks").children].forEach((mark, i) => mark.classList.toggle("now", i === place));
-      this.pictures.forEach((picture, i) => picture.show(i === chapter.picture, chapter.title));
       for (const [name, panel] of Object.entries(this.panels.all)) panel.hidden = name !== chapter.panel;
       byId("zoom").hidden = !this.picture;
-      this.showLegend();
     }
+    this.showPicture();
     const lit = [...this.panels.all[chapter.panel].querySelectorAll("[data-k].now")];
     for (const element of new Set([lit[0], lit[lit.length - 1]])) element?.scrollIntoView({ block: "nearest" });
+  }
+
+  showPicture() {
+    const { picture } = this;
+    this.folding.mark();
+    if (picture === this.visible) return;
+    this.visible = picture;
+    const { title } = this.story.chapters[this.chapter];
+    for (const one of this.pictures) one.show(one === picture, title);
+    this.showLegend();
   }
 
   // Moves the picture so that the elements of the current step are visible.
   follow() {
     if (!this.picture) return;
     const { now, use } = this.story.steps[this.index];
-    const found = [...now, ...use].flatMap((key) => this.elements.get(key) || []);
+    const found = [...[...now, ...use].flatMap((key) => this.elements.get(key) || []), ...this.folding.current()];
     this.picture.follow(found.filter((element) => element.matches(".node, .edge") && this.picture.svg.contains(element)));
   }
 
@@ -193,7 +210,8 @@ class Player {
   }
 
   get picture() {
-    return this.pictures[this.story.chapters[this.chapter].picture];
+    const { picture } = this.story.chapters[this.chapter];
+    return this.pictures[picture === 0 ? this.folding.picture : picture];
   }
 
   showLegend() {
@@ -248,6 +266,10 @@ class Player {
   jumpTo(id) {
     const step = this.story.madeAt.get(id);
     if (step !== undefined) this.jump(step);
+  }
+
+  enter(node) {
+    if (!this.folding.open(node)) this.jumpTo(node.dataset.k || node.id);
   }
 
   chapterBy(offset) {
@@ -351,8 +373,7 @@ class Player {
     const found = element?.closest?.("[data-n], .node, .edge");
     if (!found) return [];
     if (found.dataset.n) return found.dataset.n.split(" ");
-    if (found.classList.contains("node")) return [found.id.split("_")[0]];
-    return found.id.slice(1).split("_").slice(0, 2).map((end) => NODE_LETTER[found.id[0]] + end);
+    return found.classList.contains("node") ? idsOfNode(found) : idsOfEdge(found);
   }
 
   light(ids) {
@@ -413,6 +434,7 @@ class Player {
     click("save-svg", () => this.save("svg"));
     click("save-png", () => this.save("png"));
     click("help", () => byId("keys").showModal());
+    click("fold", () => this.folding.toggle());
     click("present", () => this.presenter.present());
     click("screen", () => this.presenter.fillScreen());
     click("link", () => this.presenter.copyLink());
@@ -441,7 +463,9 @@ class Player {
       if (event.target.closest("button, input, select, label, dialog")) return;
       const keyed = event.target.closest("[data-k]:not(text):not(.badge)");
       const node = event.target.closest(".node");
-      if (node) this.jumpTo(node.id);
+      const frame = event.target.closest(".title.d1, .frame.d1");
+      if (node) this.enter(node);
+      else if (frame) this.folding.close();
       else if (keyed && byId("panel").contains(keyed)) this.jumpTo(keyed.dataset.k);
     });
     for (const picture of this.pictures) {
@@ -458,7 +482,7 @@ class Player {
     if (key === " " && target.matches("button, summary")) return;
     if (/^Arrow(Up|Down)$/.test(key) && target.closest("#panel")) return; // they scroll
     const node = target.closest(".node");
-    const keys = { ...this.keys(), ...this.presenter.keys() };
+    const keys = { ...this.keys(), ...this.presenter.keys(), o: () => this.folding.toggle() };
     const act = (node && this.nodeKeys(node)[key]) || keys[key] || this.rowKeys(target)[key];
     if (!act) return;
     event.preventDefault();
@@ -504,7 +528,7 @@ class Player {
       ArrowDown: () => this.moveFocus(node, 1),
       ArrowLeft: () => this.moveFocus(node, -1),
       ArrowUp: () => this.moveFocus(node, -1),
-      Enter: () => this.jumpTo(node.id),
+      Enter: () => this.enter(node),
     };
   }
 
