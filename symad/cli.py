@@ -131,7 +131,8 @@ def _add_pictures(commands: Any) -> None:
 
     summary = "save a page that plays how gradients are built and compiled"
     play = _expression_command(commands, "play", _play, summary)
-    _add_output(play, "player.html", "the page")
+    text = "the page, or its steps in a file whose name ends in .pdf, .svg, .png, .gif, .webp or .tex"
+    _add_output(play, "player.html", text)
 
 
 def _add_explanations(commands: Any) -> None:
@@ -344,7 +345,9 @@ def _play(options: argparse.Namespace) -> int:
     targets = _targets(expression, options.wrt)
     player = symad.play(expression.node, targets, feed)
     player.save(options.output)
-    print(f"{options.output}, {len(player.html.encode()) / 1000:.0f} KB")
+    is_page = Path(options.output).suffix.lower() in (".html", ".htm")
+    size = f", {len(player.html.encode()) / 1000:.0f} KB" if is_page else ""
+    print(f"{options.output}{size}")
     for note in player.notes:
         print(note)
     return 0

@@ -28,6 +28,7 @@ from symad.notation.view import Values, View
 from symad.passes.grade import Grade
 from symad.plan.plan import make_plan
 from symad.player.extension_chapters import ExtensionChapters
+from symad.player.film import Film
 from symad.player.folding import folded_pictures
 from symad.player.glyphs import Glyphs
 from symad.player.number_chapters import NumberChapters
@@ -109,6 +110,10 @@ class PageBuilder:
         pictures = [self._svg(place, one) for place, one in enumerate(self._pictures)]
         data = self._story.data(self._glyphs.entries)
         return write_page(self.title, data, pictures, evaluate)
+
+    def film(self) -> Film:
+        """Return the steps of the page as pictures, after :meth:`page`."""
+        return Film(self._story, self._pictures, self._graph.glyphs)
 
     def _add_extension(self) -> None:
         graph, story = self._graph, self._story
