@@ -131,7 +131,7 @@ def _add_pictures(commands: Any) -> None:
 
     summary = "save a page that plays how gradients are built and compiled"
     play = _expression_command(commands, "play", _play, summary)
-    text = "the page, or its steps in a file whose name ends in .pdf, .svg, .png, .gif, .webp or .tex"
+    text = "the page, or its steps as pictures: .html, .pdf, .svg, .png, .gif, .webp or .tex"
     _add_output(play, "player.html", text)
 
 
@@ -341,9 +341,11 @@ def _nan(options: argparse.Namespace) -> int:
 
 
 def _play(options: argparse.Namespace) -> int:
+    from symad.player.player import play_expression
+
     expression, feed = _read(options)
     targets = _targets(expression, options.wrt)
-    player = symad.play(expression.node, targets, feed)
+    player = play_expression(expression, targets, feed)
     player.save(options.output)
     is_page = Path(options.output).suffix.lower() in (".html", ".htm")
     size = f", {len(player.html.encode()) / 1000:.0f} KB" if is_page else ""

@@ -82,11 +82,14 @@ class Expression:
         The value of the expression.
     variables : dict from str to Variable
         In the order in which they appear; their shapes are not known.
+    spans : dict from Node to (int, int)
+        Where each node is written: the first column, from 0, and the one after the last.
     """
 
     text: str
     node: Node
     variables: dict[str, Variable]
+    spans: dict[Node, tuple[int, int]] = field(default_factory=dict)
 
 
 def read_expression(text: str) -> Expression:
@@ -123,7 +126,7 @@ def read_expression(text: str) -> Expression:
     indent = len(text) - len(text.lstrip())
     reader = _Reader(source, indent, _parse(source, indent))
     value = reader.read()
-    return Expression(source, _as_node(value), reader.variables)
+    return Expression(source, _as_node(value), reader.variables, reader.spans)
 
 
 def _parse(source: str, indent: int) -> ast.expr:
@@ -155,6 +158,7 @@ class _Reader:
     indent: int
     root: ast.expr
     variables: dict[str, Variable] = field(default_factory=dict)
+    spans: dict[Node, tuple[int, int]] = field(default_factory=dict)
     _functions: dict[str, Callable[..., Any]] = field(default_factory=function_table)
 
     def read(self) -> Any:
@@ -178,13 +182,16 @@ class _Reader:
         column = self._column(tree)
         try:
             with creating(Creation((), Site(EXPRESSION, column))):
-                return build(arguments)
+                value = build(arguments)
         except ExpressionError:
             raise
         except SymadError as error:
             raise self._refusal(tree, " ".join(error.message.split())) from None
         except (TypeError, ValueError, OverflowError, AttributeError) as error:
             raise self._refusal(tree, " ".join(str(error).split())) from None
+        if isinstance(value, Node):
+            self.spans.setdefault(value, self._span(tree))
+        return value
 
     def _open(self, tree: ast.AST) -> tuple[list[ast.expr], _Build]:
         """Return the children of a tree node, and how its value is computed from theirs."""
@@ -313,11 +320,19 @@ class _Reader:
 
     def _column(self, tree: ast.AST) -> int:
         """Return the column, from 1, in characters of the text."""
+        return self.indent + self._span(tree)[0] + 1
+
+    def _span(self, tree: ast.AST) -> tuple[int, int]:
+        """Return where a tree node begins and ends, in characters of the stripped text."""
         lines = self.source.split("\n")
-        before = sum(len(line) + 1 for line in lines[: getattr(tree, "lineno", 1) - 1])
-        line = lines[getattr(tree, "lineno", 1) - 1].encode()
-        offset = getattr(tree, "col_offset", 0)
-        return self.indent + before + len(line[:offset].decode(errors="replace")) + 1
+
+        def place(number: int, offset: int) -> int:
+            before = sum(len(line) + 1 for line in lines[: number - 1])
+            return before + len(lines[number - 1].encode()[:offset].decode(errors="replace"))
+
+        first, last = getattr(tree, "lineno", 1), getattr(tree, "end_lineno", None) or 1
+        start = place(first, getattr(tree, "col_offset", 0))
+        return start, max(start, place(last, getattr(tree, "end_col_offset", None) or 0))
 
 
 def _literal(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,10 @@ from symad.drawing.picture import Picture
 from symad.drawing.placed_picture import COMPACT, place_picture
 from symad.drawing.style import GLYPHS, hue_class
 from symad.drawing.svg import to_page_svg
+from symad.expression import Expression
 from symad.graph.formula import Term, format_term
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter
-from symad.graph.provenance import Site
 from symad.graph.traverse import topological_order
 from symad.notation.escape import visible
 from symad.notation.names import Names
@@ -36,6 +36,7 @@ from symad.player.page import write_page
 from symad.player.passes_chapter import PassesChapter, passes_in_short
 from symad.player.plan_chapter import PlanChapter
 from symad.player.played_graph import PlayedGraph, is_finite
+from symad.player.sources import source_rows
 from symad.player.story import Story
 from symad.player.walk import GradientWalk
 from symad.player.wire_view import WireNames, WireView
@@ -63,6 +64,8 @@ class PageBuilder:
         The values of all new nodes, and of those that they depend on.
     limit : int
         A graph of more nodes is folded.
+    expression : Expression, optional
+        The expression that was read.
     """
 
     def __init__(
@@ -72,7 +75,9 @@ class PageBuilder:
         results: Sequence[Node],
         values: Values | None,
         limit: int,
+        expression: Expression | None = None,
     ) -> None:
+        self._expression = expression
         self._y = y
         self._record = record
         self._results = results
@@ -104,7 +109,7 @@ class PageBuilder:
         """Return the page as HTML."""
         self._add_extension()
         self._add_passes()
-        self._story.panels["sources"] = _sources(self._drawn)
+        self._story.panels["sources"] = source_rows(self._drawn, self._expression)
         evaluate = self._sliders()
         self._add_folded()
         pictures = [self._svg(place, one) for place, one in enumerate(self._pictures)]
@@ -257,20 +262,6 @@ def _slider(node: Node, value: float, graph: PlayedGraph) -> dict[str, Any]:
         "high": reach if value <= reach else 2 * value,
         "step": reach / 200,
     }
-
-
-def _sources(drawn: Iterable[tuple[str, Node]]) -> list[dict[str, str]]:
-    """Return the user's lines that made the drawn nodes, with the ids of these nodes."""
-    nodes: dict[tuple[str, int], dict[str, None]] = {}
-    for name, node in drawn:
-        nodes.setdefault((node.site.filename, node.site.line), {})[name] = None
-    rows = []
-    for (filename, line), ids in sorted(nodes.items()):
-        name = filename.replace("\\", "/").rpartition("/")[2]
-        where = f"column {line}" if filename.startswith("<expr") else f"{name}:{line}"
-        text = Site(filename, line).source
-        rows.append({"w": visible(where), "t": visible(text, 120), "n": " ".join(ids)})
-    return rows
 
 
 def _title(y: Node, word: Callable[[str], str]) -> str:

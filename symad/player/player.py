@@ -15,9 +15,11 @@ from symad.runtime.values import Feed, node_values
 from symad.saving.files import replacing
 
 if TYPE_CHECKING:
+    from symad.expression import Expression
     from symad.player.film import Film
 
 _HEIGHT = 640  # of the frame in a notebook, in pixels
+_LIMIT = 200  # of nodes that are not folded
 
 
 class Player:
@@ -81,7 +83,7 @@ class Player:
         return f"<Player of {self._title}: {len(self.html.encode()):,} bytes>"
 
 
-def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200) -> Player:
+def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = _LIMIT) -> Player:
     """Return a page that plays how the gradient of ``y`` is built, computed and compiled.
 
     It steps through the nodes as written; reverse mode, which visits them in reverse topological
@@ -123,6 +125,17 @@ def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200)
     >>> player = sm.play(sm.log(x1) + x1 * x2 - sm.sin(x2), [x1, x2], {x1: 2.0, x2: 5.0})
     >>> player.save("lecture.html")  # doctest: +SKIP
     """
+    return _play(y, xs, feed, limit)
+
+
+def play_expression(expression: Expression, xs: Any = None, feed: Feed | None = None) -> Player:
+    """Return the page of an expression that was read, which highlights where a node is written."""
+    return _play(expression.node, xs, feed, _LIMIT, expression)
+
+
+def _play(
+    y: Node, xs: Any, feed: Feed | None, limit: int, expression: Expression | None = None
+) -> Player:
     from symad.player.build import PageBuilder
 
     if not isinstance(y, Node):
@@ -136,7 +149,7 @@ def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200)
     results = [record.adjoints[target] for target in targets]
     made = [y, *record.adjoints.values(), *record.partials.values()]  # rules may skip some
     values = None if feed is None else node_values(made, feed)
-    builder = PageBuilder(y, record, results, values, limit)
+    builder = PageBuilder(y, record, results, values, limit, expression)
     return Player(builder.page(), builder.title, builder.notes, builder.film())
 
 

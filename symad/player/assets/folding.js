@@ -41,7 +41,14 @@ class Folding {
   }
 
   close() {
-    if (this.folds.length && this.player.story.chapters[this.player.chapter].picture === 0) this.show(this.folds[0]);
+    if (this.folds.length && this.player.onGraph()) this.show(this.folds[0]);
+  }
+
+  // Opens the frame around a node, if it is closed.
+  reveal(id) {
+    if (!this.fold || !this.player.onGraph() || this.fold.inside.has(id)) return;
+    const found = this.folds.find(({ inside }) => inside.has(id));
+    if (found) this.show(found);
   }
 
   toggle() {

@@ -79,12 +79,27 @@ class Panels {
     const rows = this.story.panels.sources || [];
     const list = make("ol", { className: "sources", "aria-label": "Source lines" });
     for (const row of rows) {
-      const item = make("li", { "data-n": row.n, tabindex: "0" });
-      item.append(make("span", { className: "where", textContent: row.w }), make("code", { textContent: row.t }));
+      const item = make("li", { "data-n": row.n, tabindex: row.s ? undefined : "0" });
+      const code = make("code", { textContent: row.s ? "" : row.t });
+      if (row.s) code.append(...this.spans(row));
+      item.append(make("span", { className: "where", textContent: row.w }), " ", code);
       list.append(item);
     }
     list.hidden = !rows.length;
     return list;
+  }
+
+  // An expression in pieces: each belongs to the innermost node there, and is lit with all around it.
+  spans({ t, s }) {
+    const characters = Array.from(t);
+    const ends = [...new Set([0, ...s.flatMap(([start, end]) => [start, end]), characters.length])].sort((a, b) => a - b);
+    return ends.slice(1).map((end, place) => {
+      const start = ends[place];
+      const around = s.filter(([first, last]) => first <= start && end <= last);
+      const inner = around.reduce((best, one) => (!best || one[1] - one[0] <= best[1] - best[0] ? one : best), null);
+      return make("span", { textContent: characters.slice(start, end).join(""), tabindex: "0",
+        "data-n": inner?.[2], "data-lit": around.map(([, , ids]) => ids).join(" ") });
+    });
   }
 
   grads() {

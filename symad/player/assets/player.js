@@ -38,7 +38,9 @@ class Player {
     this.bind();
     this.folding = new Folding(this);
     this.presenter = new Presenter(this);
+    this.search = new Search(this);
     this.update();
+    this.quiz = new Quiz(this);
     this.presenter.openAddress();
   }
 
@@ -65,7 +67,7 @@ class Player {
       for (const id of new Set(idsOfEdge(edge))) link(id, edge);
     }
     for (const element of byId("panel").querySelectorAll("[data-n]")) {
-      for (const id of element.dataset.n.split(" ")) link(id, element);
+      for (const id of new Set((element.dataset.lit || element.dataset.n).split(" "))) link(id, element);
     }
     this.frames = [...document.querySelectorAll("[data-in]")].map((frame) => [frame, frame.dataset.in.split(" ")]);
     this.valueElements = [...document.querySelectorAll("[data-v]")];
@@ -260,7 +262,12 @@ class Player {
 
   jump(index) {
     this.pause();
-    this.go(index);
+    if (!this.quiz.asks(Math.min(index, this.story.length - 1))) this.go(index);
+  }
+
+  // Whether the chapter shows the extended graph.
+  onGraph() {
+    return this.story.chapters[this.chapter].picture === 0;
   }
 
   jumpTo(id) {
@@ -385,9 +392,17 @@ class Player {
     this.lit = [...ids.flatMap((id) => this.linked.get(id) || []), ...caption];
     for (const element of this.lit) element.classList.add("lit");
     byId("stage").classList.toggle("pointing", ids.length > 0);
+    this.describe(ids);
+  }
+
+  // What is pointed at, and the line that it comes from.
+  describe(ids) {
     const about = byId("about");
     about.hidden = ids.length !== 1 || !(ids[0] in this.story.nodes);
-    if (!about.hidden) about.replaceChildren(this.markup.write(this.story.nodes[ids[0]]));
+    if (about.hidden) return;
+    about.replaceChildren(this.markup.write(this.story.nodes[ids[0]]));
+    const row = this.lit.find((element) => element.matches(".sources li"));
+    if (row) about.append(make("code", { className: "from", textContent: row.textContent }));
   }
 
   moveFocus(node, offset) {
@@ -434,6 +449,8 @@ class Player {
     click("save-svg", () => this.save("svg"));
     click("save-png", () => this.save("png"));
     click("help", () => byId("keys").showModal());
+    click("search", () => this.search.open());
+    click("predict", () => this.quiz.toggle());
     click("fold", () => this.folding.toggle());
     click("present", () => this.presenter.present());
     click("screen", () => this.presenter.fillScreen());
@@ -482,7 +499,7 @@ class Player {
     if (key === " " && target.matches("button, summary")) return;
     if (/^Arrow(Up|Down)$/.test(key) && target.closest("#panel")) return; // they scroll
     const node = target.closest(".node");
-    const keys = { ...this.keys(), ...this.presenter.keys(), o: () => this.folding.toggle() };
+    const keys = { ...this.keys(), ...this.presenter.keys() };
     const act = (node && this.nodeKeys(node)[key]) || keys[key] || this.rowKeys(target)[key];
     if (!act) return;
     event.preventDefault();
@@ -514,6 +531,9 @@ class Player {
       "Shift ArrowLeft": () => this.pan(PANNED, 0),
       "Shift ArrowDown": () => this.pan(0, -PANNED),
       "Shift ArrowUp": () => this.pan(0, PANNED),
+      o: () => this.folding.toggle(),
+      q: () => this.quiz.toggle(),
+      "/": () => this.search.open(),
       c: () => this.setFollowing(!this.following),
       d: () => this.toggleTheme(),
       s: () => this.save("svg"),
