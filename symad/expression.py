@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import math
+import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 from symad.errors import ExpressionError, SymadError, did_you_mean
@@ -25,6 +28,8 @@ from symad.records import dataclass, field
 
 LONGEST = 4000
 """The most characters that an expression may have."""
+
+_ASSIGNED = re.compile(r"[^\W\d]\w*\s*=")
 
 CONSTANTS = {"pi": math.pi, "e": math.e}
 
@@ -92,6 +97,18 @@ class Expression:
     spans: dict[Node, tuple[int, int]] = field(default_factory=dict)
 
 
+    def variable(self, name: str) -> Variable:
+        """Return the variable of a name; an error lists those that there are."""
+        variable = self.variables.get(name)
+        if variable is None:
+            known = ", ".join(self.variables) or "none"
+            hint = did_you_mean(name, self.variables)
+            raise ExpressionError(
+                f"the expression has no variable {_shortened(name)!r} (it has {known}).{hint}"
+            )
+        return variable
+
+
 def read_expression(text: str) -> Expression:
     """Read an expression such as ``"log(x1) + x1*x2 - sin(x2)"``.
 
@@ -127,6 +144,73 @@ def read_expression(text: str) -> Expression:
     reader = _Reader(source, indent, _parse(source, indent))
     value = reader.read()
     return Expression(source, _as_node(value), reader.variables, reader.spans)
+
+
+def read_feed(expression: Expression, text: str | Sequence[str]) -> dict[Node, Any] | None:
+    """Return the values of the variables; ``None`` if none are given and some are needed.
+
+    Parameters
+    ----------
+    expression : Expression
+    text : str or sequence of str
+        ``"x1=2 x2=[1, 2]"``, or a text for each variable.
+
+    Raises
+    ------
+    ExpressionError
+        If the text is not of this form, or has no value for some variables.
+
+    Examples
+    --------
+    >>> expression = read_expression("x1*x2")
+    >>> list(read_feed(expression, "x1=2 x2=[1, 2]").values())
+    [2.0, [1, 2]]
+    """
+    words = _assignments(text) if isinstance(text, str) else text
+    feed: dict[Node, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ExpressionError(f"{_shortened(word)!r} is not of the form NAME=VALUE")
+        variable = expression.variable(name.strip())
+        if variable in feed:
+            raise ExpressionError(f"{variable.name} has two values")
+        feed[variable] = read_value(name.strip(), value)
+    missing = [name for name, v in expression.variables.items() if v not in feed]
+    if feed and missing:
+        raise ExpressionError(f"no value for {', '.join(missing)}: give all values, or none")
+    return feed if feed or not expression.variables else None
+
+
+def _assignments(text: str) -> list[str]:
+    """Return the assignments in a text, which spaces, commas or semicolons separate."""
+    if len(text) > LONGEST:
+        raise ExpressionError(f"values have at most {LONGEST} characters")
+    starts = [0, *(found.start() for found in _ASSIGNED.finditer(text)), len(text)]
+    pieces = (text[start:end].strip(" ,;\t\n") for start, end in pairwise(starts))
+    return [piece for piece in pieces if piece]
+
+
+def read_value(name: str, text: str) -> Any:
+    """Return a number or a nested list of numbers; nothing is evaluated."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending += item
+        elif isinstance(item, bool) or not isinstance(item, (int, float)):
+            raise ExpressionError(
+                f"{name}={text[:40]}: a value is a number or a list such as [1, 2] or [[1], [2]]"
+            )
+    return value
 
 
 def _parse(source: str, indent: int) -> ast.expr:

@@ -105,8 +105,8 @@ class PageBuilder:
         """Notes on what the page leaves out."""
         return tuple(self._story.notes)
 
-    def page(self) -> str:
-        """Return the page as HTML."""
+    def page(self, editor: dict[str, Any] | None = None) -> str:
+        """Return the page as HTML; that of a server has an editor."""
         self._add_extension()
         self._add_passes()
         self._story.panels["sources"] = source_rows(self._drawn, self._expression)
@@ -114,6 +114,8 @@ class PageBuilder:
         self._add_folded()
         pictures = [self._svg(place, one) for place, one in enumerate(self._pictures)]
         data = self._story.data(self._glyphs.entries)
+        if editor is not None:
+            data["editor"] = editor
         return write_page(self.title, data, pictures, evaluate)
 
     def film(self) -> Film:

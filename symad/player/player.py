@@ -128,13 +128,32 @@ def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = _LIM
     return _play(y, xs, feed, limit)
 
 
-def play_expression(expression: Expression, xs: Any = None, feed: Feed | None = None) -> Player:
-    """Return the page of an expression that was read, which highlights where a node is written."""
-    return _play(expression.node, xs, feed, _LIMIT, expression)
+def play_expression(
+    expression: Expression,
+    xs: Any = None,
+    feed: Feed | None = None,
+    editor: dict[str, Any] | None = None,
+) -> Player:
+    """Return the page of an expression that was read, which highlights where a node is written.
+
+    Parameters
+    ----------
+    expression : Expression
+    xs, feed
+        As for :func:`play`.
+    editor : dict, optional
+        The contents of the editor of a page that a server makes.
+    """
+    return _play(expression.node, xs, feed, _LIMIT, expression, editor)
 
 
 def _play(
-    y: Node, xs: Any, feed: Feed | None, limit: int, expression: Expression | None = None
+    y: Node,
+    xs: Any,
+    feed: Feed | None,
+    limit: int,
+    expression: Expression | None = None,
+    editor: dict[str, Any] | None = None,
 ) -> Player:
     from symad.player.build import PageBuilder
 
@@ -150,7 +169,7 @@ def _play(
     made = [y, *record.adjoints.values(), *record.partials.values()]  # rules may skip some
     values = None if feed is None else node_values(made, feed)
     builder = PageBuilder(y, record, results, values, limit, expression)
-    return Player(builder.page(), builder.title, builder.notes, builder.film())
+    return Player(builder.page(editor), builder.title, builder.notes, builder.film())
 
 
 def _targets(y: Node, xs: Any) -> list[Node]:
