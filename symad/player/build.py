@@ -14,6 +14,7 @@ from symad.drawing.picture import Picture
 from symad.drawing.placed_picture import COMPACT, place_picture
 from symad.drawing.style import GLYPHS, hue_class
 from symad.drawing.svg import to_page_svg
+from symad.errors import SymadError
 from symad.expression import Expression
 from symad.graph.formula import Term, format_term
 from symad.graph.graph import Graph
@@ -27,6 +28,7 @@ from symad.notation.values import format_value, summarise
 from symad.notation.view import Values, View
 from symad.passes.grade import Grade
 from symad.plan.plan import make_plan
+from symad.player.elements import in_elements
 from symad.player.extension_chapters import ExtensionChapters
 from symad.player.film import Film
 from symad.player.folding import folded_pictures
@@ -38,6 +40,7 @@ from symad.player.plan_chapter import PlanChapter
 from symad.player.played_graph import PlayedGraph, is_finite
 from symad.player.sources import source_rows
 from symad.player.story import Story
+from symad.player.tensors import forms_of, tensor_data
 from symad.player.walk import GradientWalk
 from symad.player.wire_view import WireNames, WireView
 from symad.player.wires import Wires
@@ -129,6 +132,7 @@ class PageBuilder:
         story.chapters += [*extension.chapters(), *numbers.chapters()]
         story.panels |= {"trace": numbers.trace(), "grads": extension.lists()}
         story.values = [_value(self._values.get(node)) for node in graph.places]
+        story.forms = forms_of(list(graph.places), graph.ids, graph.view, self._values)
         story.notes += [graph.note] * bool(graph.note)
         self._pictures.append(graph.picture)
 
@@ -203,24 +207,29 @@ class PageBuilder:
         graph, story = self._graph, self._story
         if not self._values:
             return "null"
-        if len(graph.view.nodes) > _MOST_COMPUTED:
-            story.notes.append(f"No sliders: the graph has more than {_MOST_COMPUTED:,} nodes.")
-            return "null"
         inputs = Graph(self._outputs).inputs
+        if not all(_is_real(self._values[node]) for node in inputs):
+            story.notes.append("No sliders: not every input consists of finite real numbers.")
+            return "null"
         try:
-            source = javascript_source(Graph(graph.places, inputs))
-        except NotImplementedError as error:
+            source = self._computed(inputs)
+        except (NotImplementedError, SymadError) as error:
             story.notes.append(f"No sliders: {error}.")
             return "null"
-        for node in inputs:
-            value = self._values[node]
-            is_real = value.ndim == 0 and np.issubdtype(value.dtype, np.floating)
-            if not is_real or not np.isfinite(value):
-                story.notes.append("No sliders: not every input is a finite real number.")
-                story.inputs = []
-                return "null"
-            story.inputs.append(_slider(node, float(value), graph))
+        story.inputs += [_slider(node, self._values[node], graph) for node in inputs]
         return source
+
+    def _computed(self, inputs: Sequence[Node]) -> str:
+        """Return the function that computes all values, in JavaScript."""
+        graph = self._graph
+        shown = Graph(graph.places, inputs)
+        if all(self._values[node].ndim == 0 for node in inputs):
+            if len(graph.view.nodes) > _MOST_COMPUTED:
+                raise NotImplementedError(f"the graph has more than {_MOST_COMPUTED:,} nodes")
+            return javascript_source(shown)
+        elements, sizes = in_elements(shown, [type_of(self._values[node]) for node in inputs])
+        self._story.sizes = sizes
+        return javascript_source(elements)
 
     def _svg(self, place: int, picture: Picture) -> str:
         """Return a picture as SVG, and add the descriptions of its nodes to the story."""
@@ -239,7 +248,7 @@ def _passes(graph: Graph, types: Sequence[Type]) -> tuple[list[PassReport], Grap
 
 
 def _value(value: Any) -> Any:
-    """Return a value for the page: a number, or its text and a mark for NaN or infinity."""
+    """Return a value for the page: a number, an array, or text and a mark for NaN or infinity."""
     if isinstance(value, (np.floating, np.integer)) and abs(value) <= _EXACT_INTEGER:
         return value.item()
     if isinstance(value, (np.floating, float)):
@@ -249,21 +258,35 @@ def _value(value: Any) -> Any:
         return "nan" if math.isnan(number) else "inf" if number > 0 else "-inf"
     if value is None:
         return None
+    if isinstance(value, np.ndarray) and value.ndim:
+        return tensor_data(value)
     return [summarise(value), "" if is_finite(value) else "nan"]
 
 
-def _slider(node: Node, value: float, graph: PlayedGraph) -> dict[str, Any]:
-    """Return the data of a slider, whose range has round limits and includes the value."""
-    reach = 10.0 ** math.ceil(math.log10(max(abs(value), 1.0)))
-    return {
+def _is_real(value: Any) -> bool:
+    """Return whether a value consists of finite floating-point numbers."""
+    return (
+        not isinstance(value, (dict, list, tuple))
+        and np.issubdtype(value.dtype, np.floating)
+        and bool(np.all(np.isfinite(value)))
+    )
+
+
+def _slider(node: Node, value: Any, graph: PlayedGraph) -> dict[str, Any]:
+    """Return the data of a slider, whose range has round limits and includes all values."""
+    array = np.asarray(value, dtype=float)
+    low, high = array.min(initial=0.0), array.max(initial=0.0)
+    reach = 10.0 ** math.ceil(math.log10(max(-low, high, 1.0)))
+    data = {
         "n": graph.ids[node],
         "h": graph.name(node),
         "t": graph.glyphs.text(node.label),
-        "v": value,
-        "low": -reach if value >= -reach else 2 * value,
-        "high": reach if value <= reach else 2 * value,
+        "v": array.reshape(-1).tolist() if array.ndim else float(value),
+        "low": float(-reach if low >= -reach else 2 * low),
+        "high": float(reach if high <= reach else 2 * high),
         "step": reach / 200,
     }
+    return data | ({"s": list(array.shape)} if array.ndim else {})
 
 
 def _title(y: Node, word: Callable[[str], str]) -> str:

@@ -159,8 +159,8 @@ class Film:
 
     def _value(self, place: int) -> str:
         value: Any = self._story.values[place]
-        if isinstance(value, list):
-            return str(value[0])
+        if isinstance(value, (list, dict)):
+            return str(value[0] if isinstance(value, list) else value["t"])
         return "" if value is None else format_number(float(value))
 
     # Captions

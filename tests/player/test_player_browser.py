@@ -945,13 +945,108 @@ def test_a_resized_window_is_filled(visit: Open, html: str) -> None:
     assert page.evaluate(width) > 1.2 * before
 
 
-def test_arrays_have_values_but_no_sliders(visit: Open) -> None:
-    x, w = sm.Variable("x", shape=(3,)), sm.Variable("W", shape=(2, 3))
-    y = sm.sum(sm.tanh(w @ x) ** 2)
-    one = visit(sm.play(y, [w], {x: [1.0, 2.0, 3.0], w: np.ones((2, 3))}).html)
-    assert not one.page.is_visible("#reset")
-    assert "2×3" in one.text("#panel .trace")
-    assert "No sliders" in one.page.evaluate("document.getElementById('notes').textContent")
+# Arrays
+
+
+def arrays() -> tuple[Any, Any, dict[Any, Any]]:
+    x, w, b = sm.Variable("x", shape=(3, 2)), sm.Variable("W", shape=(2, 3)), sm.Variable("b")
+    y = sm.sum(sm.tanh(w @ x + b) ** 2)
+    values = [[0.5, 1.0], [2.0, 1.0], [0.0, -1.0]], [[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]], [0.1, -0.1]
+    return y, [x, w, b], dict(zip((x, w, b), map(np.array, values), strict=True))
+
+
+@cache
+def tensors() -> Any:
+    return sm.play(*arrays())
+
+
+def id_of(page: Any, symbol: str) -> str:
+    return str(page.evaluate(f"""[...document.querySelectorAll('#picture0 .node')]
+        .find((e) => e.querySelector('text').textContent === '{symbol}').id"""))
+
+
+def test_sliders_of_elements_compute_what_numpy_computes(visit: Open) -> None:
+    page = visit(tensors().html).page
+    y, xs, feed = arrays()
+    for element, value in ((6, 1.5), (1, -2.0)):
+        page.select_option("#element0", index=element)
+        page.fill("#number0", str(value))
+        feed[xs[1]].reshape(-1)[element - 1] = value
+    page.select_option("#element1", index=0)
+    page.fill("#number1", "0.5")
+    feed[xs[0]] = 0.5 * feed[xs[0]]
+    shown = page.evaluate("player.story.panels.trace.map((row) => [row.v, row.w, row.h])")
+    values = page.evaluate("player.values.map((v) => v.d ?? v)")
+    last = values[shown[-1][0]]
+    assert last == pytest.approx(float(y.eval(feed)), rel=1e-12)
+    gradients = sm.gradients(y, [xs[1], xs[0], xs[2]])
+    for row, gradient in zip(shown[:3], gradients, strict=True):
+        np.testing.assert_allclose(values[row[1]], gradient.eval(feed).reshape(-1), rtol=1e-9)
+    assert "W%5B1%2C2%5D=1.5" in page.evaluate("player.presenter.address()")
+    page.click("#reset")
+    assert page.evaluate("player.story.inputs[0].v") == [1, 0, 2, 0, 1, 1]
+    assert page.input_value("#number0") == "1" and page.input_value("#element0") == "0"
+
+
+def test_an_address_sets_elements(visit: Open) -> None:
+    page = visit(tensors().html, fragment="#step=2&W[1,2]=1.5&b[0]=7").page
+    w, _, b = page.evaluate("player.story.inputs.map((input) => input.v)")
+    assert w == [1, 0, 2, 0, 1, 1.5] and b == [7, -0.1]
+    assert page.evaluate("player.index") == 1
+
+
+def test_pointing_at_an_array_shows_its_numbers(visit: Open) -> None:
+    page = visit(tensors().html).page
+    page.hover(f"#{id_of(page, 'v2')} > rect")
+    assert "3×2, from −1 to 2, mean 0.583, norm 2.693" in page.inner_text("#about")
+    cells = page.locator("#inspect .map td").all_inner_texts()
+    assert cells == ["0.5", "1", "2", "1", "0", "−1"]
+    page.select_option("#element1", index=1)
+    page.fill("#number1", "9")
+    assert page.locator("#inspect .map td").first.inner_text() == "9"
+    page.click("#close-inspect")
+    assert not page.is_visible("#inspect")
+
+
+def test_the_row_and_the_column_that_meet(visit: Open) -> None:
+    page = visit(tensors().html).page
+    page.hover(f"#{id_of(page, 'v4')} > rect")
+    assert page.locator("#inspect figure").count() == 3
+    page.locator("#inspect figure >> nth=2").locator("td").nth(1).hover()
+    met = page.locator("#inspect td.met").all_inner_texts()
+    assert met == ["1", "0", "2", "1", "1", "−1", "−1"]
+    assert page.inner_text("#meeting") == "1·1 + 0·1 + 2·−1 = −1"
+    page.locator("#inspect figure >> nth=2").locator("td").nth(2).focus()
+    assert page.inner_text("#meeting") == "0·0.5 + 1·2 + 1·0 = 2"
+
+
+def test_broadcasting_and_its_sum_are_shown_on_the_axes(visit: Open) -> None:
+    page = visit(tensors().html).page
+    page.hover(f"#{id_of(page, 'v5')} > rect")
+    assert page.locator("#inspect .axes tr").all_inner_texts() == [
+        "v4\t2\t2", "v3\t· → 2\t2", "v5\t2\t2"]  # fmt: skip
+    assert "v3: copied along the marked axes" in page.inner_text("#inspect")
+    page.hover(f"#{id_of(page, 'v̄3 = v̄3→5')} > *", force=True)
+    assert "Σ 2\t2" in page.inner_text("#inspect .axes")
+    assert "Summed along axis 0." in page.inner_text("#inspect")
+    page.keyboard.press("p")
+    page.evaluate(f"player.light(['{id_of(page, 'v5')}'])")
+    assert page.locator("#about .axes .copied").count() == 1 and page.is_visible("#about .map")
+
+
+def test_the_legend_explains_the_norm(visit: Open, html: str) -> None:
+    assert "norm" in visit(tensors().html).page.inner_text("#legend")
+    assert "norm" not in visit(html).page.inner_text("#legend")
+
+
+def test_a_large_array_is_shown_coarsely(visit: Open) -> None:
+    x = sm.Variable("x", shape=(40, 60))
+    one = visit(sm.play(sm.sum(x * x), [x], {x: np.arange(2400.0).reshape(40, 60)}).html)
+    page = one.page
+    page.evaluate(f"player.light(['{id_of(page, 'v1')}'])")
+    assert page.locator("#inspect .map.coarse td").count() == 256
+    assert not page.is_visible("#reset")
+    assert "No sliders" in page.evaluate("document.getElementById('notes').textContent")
 
 
 def test_a_graph_of_2000_nodes(visit: Open) -> None:

@@ -59,20 +59,30 @@ class Panels {
   }
 
   sliders() {
-    const box = make("fieldset", { className: "inputs" }, make("legend", { textContent: "Inputs" }));
+    const box = make("fieldset", { className: this.story.sizes.length ? "inputs arrays" : "inputs" }, make("legend", { textContent: "Inputs" }));
     box.hidden = !this.story.inputs.length;
     this.story.inputs.forEach((input, place) => {
-      const common = { min: input.low, max: input.high, step: input.step, value: input.v };
-      const slider = make("input", { type: "range", id: `slider${place}`, "data-place": place, "data-n": input.n, ...common });
-      const number = make("input", { type: "number", id: `number${place}`, "data-place": place, step: "any", value: input.v });
+      const range = input.s ? { min: -2, max: 2, step: 0.05, value: 1 } : { min: input.low, max: input.high, step: input.step, value: input.v };
+      const slider = make("input", { type: "range", id: `slider${place}`, "data-place": place, "data-n": input.n, ...range });
+      const number = make("input", { type: "number", id: `number${place}`, "data-place": place, step: "any", value: range.value });
       const label = make("label", { for: `slider${place}`, "data-n": input.n });
       label.append(this.markup.write(input.h), " = ", this.markup.write(input.t));
-      slider.setAttribute("aria-valuetext", String(input.v));
+      slider.setAttribute("aria-valuetext", String(range.value));
       number.setAttribute("aria-label", `value of ${this.markup.speak(input.t)}`);
-      box.append(make("div", { className: "input" }, label, slider, number));
+      const row = make("div", { className: "input" }, label, slider, number);
+      if (input.s) label.after(this.elementChoice(input, place));
+      box.append(row);
     });
     box.append(make("button", { type: "button", id: "reset", textContent: "Reset" }));
     return box;
+  }
+
+  // Which element of an array its slider sets.
+  elementChoice(input, place) {
+    const choice = make("select", { id: `element${place}`, "data-choice": place });
+    choice.setAttribute("aria-label", `element of ${this.markup.speak(input.t)}`);
+    Tensors.prototype.choices(input.s).forEach((text, value) => choice.append(make("option", { value: String(value), textContent: text })));
+    return choice;
   }
 
   sources() {

@@ -29,13 +29,14 @@ class Player {
     document.documentElement.dataset.hue = data.hue;
     document.body.classList.toggle("flat-indices", this.markup.hasFlatIndices());
     byId("timeline").max = this.story.length - 1;
-    byId("panel").append(...Object.values(this.panels.all), this.panels.sources());
+    byId("panel").append(...Object.values(this.panels.all), this.panels.sources(), make("section", { id: "inspect", "aria-label": "Array" }));
     data.notes.forEach((note) => byId("notes").append(make("li", { textContent: note })));
     this.buildChapters();
     for (const text of document.querySelectorAll(".node text:not([data-v]), .badge text")) this.markup.typeset(text);
     this.describeNodes();
     this.register();
     this.bind();
+    this.tensors = new Tensors(this);
     this.folding = new Folding(this);
     this.presenter = new Presenter(this);
     this.search = new Search(this);
@@ -230,6 +231,10 @@ class Player {
       const glyph = make("span", { className: `swatch ${hue} ${kind}`, textContent: this.story.kinds[kind][0], "aria-hidden": "true" });
       legend.append(make("li", {}, glyph, this.story.kinds[kind][1]));
     }
+    if (this.tensors.exist && this.onGraph()) {
+      legend.append(make("li", { title: "the norm is the square root of the sum of all squares" },
+        make("span", { className: "swatch", textContent: "6×4 ‖2‖", "aria-hidden": "true" }), "shape and norm √Σx²"));
+    }
     for (const [style, mark, text] of [["repaired", "┄▸", "shape repair left out"], ["shape", "⋯▸", "only the shape is used"]]) {
       if (this.picture.svg.querySelector(`.edge.${style}`)) {
         legend.append(make("li", {}, make("span", { className: "swatch", textContent: mark, "aria-hidden": "true" }), text));
@@ -316,10 +321,11 @@ class Player {
 
   update() {
     if (this.evaluate && this.story.inputs.length) {
-      this.values = this.evaluate(this.story.inputs.map((input) => input.v));
+      this.values = this.tensors.values(this.evaluate(this.story.inputs.flatMap((input) => input.v)));
     }
     for (const element of this.valueElements) this.write(element);
     for (const element of byId("caption").querySelectorAll("[data-v]")) this.write(element);
+    this.tensors.refresh();
     this.bad = new Set([...this.placeOf.values()].filter((place) => !this.isFinite(place)));
     this.markValues();
   }
@@ -335,6 +341,7 @@ class Player {
     const value = this.values[place];
     if (value === null || value === undefined) return "";
     if (Array.isArray(value)) return value[0];
+    if (isArray(value)) return value.t;
     if (typeof value === "string") return { nan: "nan", inf: "∞", "-inf": `${MINUS}∞` }[value];
     return formatNumber(value);
   }
@@ -342,6 +349,7 @@ class Player {
   isFinite(place) {
     const value = this.values[place];
     if (Array.isArray(value)) return !value[1];
+    if (isArray(value)) return !value.x;
     return typeof value !== "string" && (typeof value !== "number" || Number.isFinite(value));
   }
 
@@ -363,15 +371,42 @@ class Player {
     }
   }
 
+  // Sets an input to a number; of an array, the chosen element, or all by a factor.
   setInput(place, value) {
     if (!Number.isFinite(value)) return;
-    this.story.inputs[place].v = value;
+    const input = this.story.inputs[place];
     const slider = byId(`slider${place}`);
     const number = byId(`number${place}`);
+    if (!input.s) input.v = value;
+    else if (input.chosen) input.v[input.chosen - 1] = value;
+    else input.v = input.start.map((element) => element * value);
     if (document.activeElement !== slider) slider.value = value;
     slider.setAttribute("aria-valuetext", String(value));
     if (document.activeElement !== number) number.value = value;
     this.update();
+  }
+
+  // Chooses which element of an array the slider sets: 0 for all.
+  choose(place, chosen) {
+    const input = this.story.inputs[place];
+    if (!chosen) input.start = [...input.v]; // the factor is relative to what there is
+    input.chosen = chosen;
+    const value = chosen ? input.v[chosen - 1] : 1;
+    const [low, high, step] = chosen ? [input.low, input.high, input.step] : [-2, 2, 0.05];
+    Object.assign(byId(`slider${place}`), { min: low, max: high, step, value });
+    byId(`element${place}`).value = String(chosen);
+    byId(`number${place}`).value = value;
+  }
+
+  reset() {
+    this.story.inputs.forEach((input, place) => {
+      if (!input.s) this.setInput(place, input.first);
+      else {
+        input.v = [...input.first];
+        this.choose(place, 0);
+        this.update();
+      }
+    });
   }
 
   // Pointing at things
@@ -383,7 +418,7 @@ class Player {
     return found.classList.contains("node") ? idsOfNode(found) : idsOfEdge(found);
   }
 
-  light(ids) {
+  light(ids, inspects = true) {
     const name = ids.join(" ");
     if (name === this.litName) return;
     this.litName = name;
@@ -393,6 +428,7 @@ class Player {
     for (const element of this.lit) element.classList.add("lit");
     byId("stage").classList.toggle("pointing", ids.length > 0);
     this.describe(ids);
+    if (inspects && ids.length === 1 && this.onGraph()) this.tensors.inspect(ids[0]);
   }
 
   // What is pointed at, and the line that it comes from.
@@ -400,9 +436,14 @@ class Player {
     const about = byId("about");
     about.hidden = ids.length !== 1 || !(ids[0] in this.story.nodes);
     if (about.hidden) return;
+    const bounds = byId("pictures").getBoundingClientRect();
+    const node = this.lit.find((element) => element.matches(".node") && this.picture?.svg.contains(element));
+    const isLow = node && node.getBoundingClientRect().bottom > bounds.top + 0.6 * bounds.height;
+    about.classList.toggle("above", Boolean(isLow));
     about.replaceChildren(this.markup.write(this.story.nodes[ids[0]]));
     const row = this.lit.find((element) => element.matches(".sources li"));
     if (row) about.append(make("code", { className: "from", textContent: row.textContent }));
+    if (this.onGraph()) about.append(...this.tensors.describe(ids[0]));
   }
 
   moveFocus(node, offset) {
@@ -459,11 +500,15 @@ class Player {
     click("zoom-out", () => this.zoom(1 / 1.3));
     click("zoom-fit", () => this.fit());
     click("zoom-follow", () => this.setFollowing(!this.following));
-    click("reset", () => this.story.inputs.forEach((input, place) => this.setInput(place, input.start)));
+    click("reset", () => this.reset());
     byId("timeline").addEventListener("input", (event) => this.jump(Number(event.target.value)));
-    this.story.inputs.forEach((input) => { input.start = input.v; });
+    for (const input of this.story.inputs) {
+      input.first = input.s ? [...input.v] : input.v;
+      input.start = input.first;
+    }
     byId("panel").addEventListener("input", (event) => {
-      const { place } = event.target.dataset;
+      const { place, choice } = event.target.dataset;
+      if (choice !== undefined) this.choose(Number(choice), Number(event.target.value));
       if (place !== undefined && event.target.value !== "") this.setInput(Number(place), Number(event.target.value));
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.showTheme());
@@ -474,8 +519,9 @@ class Player {
   }
 
   bindPointing() {
-    document.addEventListener("pointerover", (event) => this.light(this.idsOf(event.target)));
-    document.addEventListener("focusin", (event) => this.light(this.idsOf(event.target)));
+    for (const type of ["pointerover", "focusin"]) {
+      document.addEventListener(type, ({ target }) => this.light(this.idsOf(target), !byId("panel").contains(target)));
+    }
     document.addEventListener("click", (event) => {
       if (event.target.closest("button, input, select, label, dialog")) return;
       const keyed = event.target.closest("[data-k]:not(text):not(.badge)");

@@ -34,13 +34,20 @@ class Presenter {
     const { story, chapter, index } = this.player;
     const parts = new URLSearchParams({ chapter: chapter + 1, step: index - story.chapters[chapter].at + 1 });
     for (const input of story.inputs) {
-      if (input.v !== input.start) parts.set(this.nameOf(input), input.v);
+      if (!input.s && input.v !== input.first) parts.set(this.nameOf(input), input.v);
+      if (input.s) this.elementsOf(input, (name, place) => input.v[place] !== input.first[place] && parts.set(name, input.v[place]));
     }
     return `${location.href.split("#")[0]}#${parts}`;
   }
 
   nameOf(input) {
     return this.player.markup.speak(input.t, () => "");
+  }
+
+  // Calls a function with the name of each element of an array, as in W[0,1], and its place.
+  elementsOf(input, act) {
+    const [, ...indices] = this.player.tensors.choices(input.s);
+    indices.forEach((index, place) => act(`${this.nameOf(input)}${index}`, place));
   }
 
   async copyLink() {
@@ -62,8 +69,14 @@ class Presenter {
     const { chapters, inputs } = this.player.story;
     const first = chapters[number("chapter") - 1]?.at ?? 0;
     inputs.forEach((input, place) => {
-      const text = parts.get(this.nameOf(input));
-      if (text?.trim()) this.player.setInput(place, Number(text));
+      const set = (name, chosen) => {
+        const text = parts.get(name);
+        if (!text?.trim()) return;
+        if (chosen) this.player.choose(place, chosen);
+        this.player.setInput(place, Number(text));
+      };
+      if (input.s) this.elementsOf(input, (name, element) => set(name, element + 1));
+      else set(this.nameOf(input), 0);
     });
     this.player.jump(first + number("step") - 1);
     if (parts.has("present")) this.present(true);
