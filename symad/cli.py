@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import re
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import symad
-from symad.errors import ExpressionError, SymadError, did_you_mean
+from symad.errors import ExpressionError, SymadError
 
 if TYPE_CHECKING:
     from symad.expression import Expression
@@ -24,6 +23,7 @@ _TENSORS = '"sum(tanh(A @ x))" "A=[[1, 2], [3, 4]]" "x=[1, -1]"'
 _EXAMPLES = {
     "draw": (f"{_LECTURE} x1=2 x2=5 -o lecture.svg", '"sum((A @ x)**2)" --wrt x -o graph.png'),
     "play": (f"{_LECTURE} x1=2 x2=5 -o lecture.html", '"sum(tanh(A @ x))" -o tensors.html'),
+    "serve": ("", f"{_LECTURE} x1=2 x2=5"),
     "trace": (f"{_LECTURE} x1=2 x2=5", f"{_LECTURE} --wrt x2"),
     "gradient": (f"{_LECTURE}", f"{_TENSORS} --wrt x"),
     "explain": (f"{_LECTURE} x1=2 x2=5", '"log(sigmoid(x))" --form latex'),
@@ -149,7 +149,13 @@ def _add_pictures(commands: Any) -> None:
 
     summary = "save a page that plays how gradients are built and compiled"
     play = _expression_command(commands, "play", _play, summary)
-    _add_output(play, "player.html", "the page")
+    text = "the page, or its steps as pictures: .html, .pdf, .svg, .png, .gif, .webp or .tex"
+    _add_output(play, "player.html", text)
+
+    summary = "open the page of an expression that can be edited, from a server on this machine"
+    serve = _expression_command(commands, "serve", _serve, summary, required=False)
+    serve.add_argument("--port", type=int, default=0, help="the port (default: any that is free)")
+    serve.add_argument("--no-browser", action="store_true", help="only print the address")
 
 
 def _add_explanations(commands: Any) -> None:
@@ -222,9 +228,12 @@ def _expression_command(
     run: Callable[[argparse.Namespace], int],
     summary: str,
     wrt: bool = True,
+    required: bool = True,
 ) -> argparse.ArgumentParser:
     command = _command(commands, name, summary)
-    command.add_argument("expression", metavar="EXPR", help='such as "log(x1) + x1*x2"')
+    count = None if required else "?"
+    text = 'such as "log(x1) + x1*x2"'
+    command.add_argument("expression", metavar="EXPR", nargs=count, help=text)
     command.add_argument(
         "values", nargs="*", metavar="NAME=VALUE", help="values of variables: x1=2 x=[1,2]"
     )
@@ -261,7 +270,7 @@ def _draw(options: argparse.Namespace) -> int:
 
 def _trace(options: argparse.Namespace) -> int:
     expression, feed = _read(options)
-    wrt = None if options.wrt is None else _variable(expression, options.wrt)
+    wrt = None if options.wrt is None else expression.variable(options.wrt)
     print(symad.trace(expression.node, feed, wrt))
     return 0
 
@@ -363,13 +372,37 @@ def _nan(options: argparse.Namespace) -> int:
 
 
 def _play(options: argparse.Namespace) -> int:
+    from symad.player.player import play_expression
+
     expression, feed = _read(options)
     targets = _targets(expression, options.wrt)
-    player = symad.play(expression.node, targets, feed)
+    player = play_expression(expression, targets, feed)
     player.save(options.output)
-    print(f"{options.output}, {len(player.html.encode()) / 1000:.0f} KB")
+    is_page = Path(options.output).suffix.lower() in (".html", ".htm")
+    size = f", {len(player.html.encode()) / 1000:.0f} KB" if is_page else ""
+    print(f"{options.output}{size}")
     for note in player.notes:
         print(note)
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import webbrowser
+
+    from symad.player.serve import PageServer, Request
+
+    first = Request()
+    if options.expression:
+        first = Request(options.expression, " ".join(options.values), ",".join(options.wrt or ()))
+        first.page(first)  # raises if it cannot be read
+    with PageServer(options.port, first) as server:
+        print(f"{server.address}\nStop with Ctrl-C.", flush=True)
+        if not options.no_browser:
+            webbrowser.open(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return 0
     return 0
 
 
@@ -387,59 +420,16 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _read(options: argparse.Namespace) -> tuple[Expression, dict[Node, Any] | None]:
     """Return the expression and the feed; the feed is ``None`` if no values are given."""
-    from symad.expression import read_expression
+    from symad.expression import read_expression, read_feed
 
     expression = read_expression(options.expression)
-    feed: dict[Node, Any] = {}
-    for word in options.values:
-        name, equals, text = word.partition("=")
-        if not equals:
-            raise _UsageError(f"{word!r} is not of the form NAME=VALUE")
-        variable = _variable(expression, name.strip())
-        if variable in feed:
-            raise _UsageError(f"{variable.name} has two values")
-        feed[variable] = _value(name.strip(), text)
-    missing = [name for name, v in expression.variables.items() if v not in feed]
-    if feed and missing:
-        raise _UsageError(f"no value for {', '.join(missing)}: give all values, or none")
-    return expression, feed if feed or not expression.variables else None
-
-
-def _variable(expression: Expression, name: str) -> Variable:
-    variable = expression.variables.get(name)
-    if variable is None:
-        known = ", ".join(expression.variables) or "none"
-        hint = did_you_mean(name, expression.variables)
-        raise _UsageError(f"the expression has no variable {name!r} (it has {known}).{hint}")
-    return variable
+    return expression, read_feed(expression, options.values)
 
 
 def _targets(expression: Expression, names: list[str] | None) -> list[Variable]:
     if names is None:
         return list(expression.variables.values())
-    return [_variable(expression, name) for name in dict.fromkeys(names)]
-
-
-def _value(name: str, text: str) -> Any:
-    """Return a number or a nested list of numbers; nothing is evaluated."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, list):
-            pending += item
-        elif isinstance(item, bool) or not isinstance(item, (int, float)):
-            raise _UsageError(
-                f"{name}={text[:40]}: a value is a number or a list such as [1, 2] or [[1], [2]]"
-            )
-    return value
+    return [expression.variable(name) for name in dict.fromkeys(names)]
 
 
 if __name__ == "__main__":

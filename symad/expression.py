@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import math
+import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 from symad.errors import ExpressionError, SymadError, did_you_mean
@@ -28,6 +31,7 @@ LONGEST = 4000
 """The most characters that an expression may have."""
 
 _LONGEST_SUGGESTION = 200
+_ASSIGNED = re.compile(r"[^\W\d]\w*\s*=")
 
 CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e}
 
@@ -86,11 +90,26 @@ class Expression:
         The value of the expression.
     variables : dict from str to Variable
         In the order in which they appear; their shapes are not known.
+    spans : dict from Node to (int, int)
+        Where each node is written: the first column, from 0, and the one after the last.
     """
 
     text: str
     node: Node
     variables: dict[str, Variable]
+    spans: dict[Node, tuple[int, int]] = field(default_factory=dict)
+
+
+    def variable(self, name: str) -> Variable:
+        """Return the variable of a name; an error lists those that there are."""
+        variable = self.variables.get(name)
+        if variable is None:
+            known = ", ".join(self.variables) or "none"
+            hint = did_you_mean(name, self.variables)
+            raise ExpressionError(
+                f"the expression has no variable {_shortened(name)!r} (it has {known}).{hint}"
+            )
+        return variable
 
 
 def read_expression(text: str) -> Expression:
@@ -143,7 +162,74 @@ def read_expression(text: str) -> Expression:
 def _read(source: str, indent: int) -> Expression:
     reader = _Reader(source, indent, _parse(source, indent))
     value = reader.read()
-    return Expression(source, _as_node(value), reader.variables)
+    return Expression(source, _as_node(value), reader.variables, reader.spans)
+
+
+def read_feed(expression: Expression, text: str | Sequence[str]) -> dict[Node, Any] | None:
+    """Return the values of the variables; ``None`` if none are given and some are needed.
+
+    Parameters
+    ----------
+    expression : Expression
+    text : str or sequence of str
+        ``"x1=2 x2=[1, 2]"``, or a text for each variable.
+
+    Raises
+    ------
+    ExpressionError
+        If the text is not of this form, or has no value for some variables.
+
+    Examples
+    --------
+    >>> expression = read_expression("x1*x2")
+    >>> list(read_feed(expression, "x1=2 x2=[1, 2]").values())
+    [2.0, [1, 2]]
+    """
+    words = _assignments(text) if isinstance(text, str) else text
+    feed: dict[Node, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ExpressionError(f"{_shortened(word)!r} is not of the form NAME=VALUE")
+        variable = expression.variable(name.strip())
+        if variable in feed:
+            raise ExpressionError(f"{variable.name} has two values")
+        feed[variable] = read_value(name.strip(), value)
+    missing = [name for name, v in expression.variables.items() if v not in feed]
+    if feed and missing:
+        raise ExpressionError(f"no value for {', '.join(missing)}: give all values, or none")
+    return feed if feed or not expression.variables else None
+
+
+def _assignments(text: str) -> list[str]:
+    """Return the assignments in a text, which spaces, commas or semicolons separate."""
+    if len(text) > LONGEST:
+        raise ExpressionError(f"values have at most {LONGEST} characters")
+    starts = [0, *(found.start() for found in _ASSIGNED.finditer(text)), len(text)]
+    pieces = (text[start:end].strip(" ,;\t\n") for start, end in pairwise(starts))
+    return [piece for piece in pieces if piece]
+
+
+def read_value(name: str, text: str) -> Any:
+    """Return a number or a nested list of numbers; nothing is evaluated."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending += item
+        elif isinstance(item, bool) or not isinstance(item, (int, float)):
+            raise ExpressionError(
+                f"{name}={text[:40]}: a value is a number or a list such as [1, 2] or [[1], [2]]"
+            )
+    return value
 
 
 def _is_readable(source: str) -> bool:
@@ -188,6 +274,7 @@ class _Reader:
     indent: int
     root: ast.expr
     variables: dict[str, Variable] = field(default_factory=dict)
+    spans: dict[Node, tuple[int, int]] = field(default_factory=dict)
     _functions: dict[str, Callable[..., Any]] = field(default_factory=function_table)
 
     def read(self) -> Any:
@@ -211,13 +298,16 @@ class _Reader:
         column = self._column(tree)
         try:
             with creating(Creation((), Site(EXPRESSION, column))):
-                return build(arguments)
+                value = build(arguments)
         except ExpressionError:
             raise
         except SymadError as error:
             raise self._refusal(tree, " ".join(error.message.split())) from None
         except (TypeError, ValueError, OverflowError, AttributeError) as error:
             raise self._refusal(tree, " ".join(str(error).split())) from None
+        if isinstance(value, Node):
+            self.spans.setdefault(value, self._span(tree))
+        return value
 
     def _open(self, tree: ast.AST) -> tuple[list[ast.expr], _Build]:
         """Return the children of a tree node, and how its value is computed from theirs."""
@@ -346,11 +436,19 @@ class _Reader:
 
     def _column(self, tree: ast.AST) -> int:
         """Return the column, from 1, in characters of the text."""
+        return self.indent + self._span(tree)[0] + 1
+
+    def _span(self, tree: ast.AST) -> tuple[int, int]:
+        """Return where a tree node begins and ends, in characters of the stripped text."""
         lines = self.source.split("\n")
-        before = sum(len(line) + 1 for line in lines[: getattr(tree, "lineno", 1) - 1])
-        line = lines[getattr(tree, "lineno", 1) - 1].encode()
-        offset = getattr(tree, "col_offset", 0)
-        return self.indent + before + len(line[:offset].decode(errors="replace")) + 1
+
+        def place(number: int, offset: int) -> int:
+            before = sum(len(line) + 1 for line in lines[: number - 1])
+            return before + len(lines[number - 1].encode()[:offset].decode(errors="replace"))
+
+        first, last = getattr(tree, "lineno", 1), getattr(tree, "end_lineno", None) or 1
+        start = place(first, getattr(tree, "col_offset", 0))
+        return start, max(start, place(last, getattr(tree, "end_col_offset", None) or 0))
 
 
 def _literal(value: Any) -> Any:

@@ -210,7 +210,7 @@ def test_examples_in_the_help_of_a_command_run(
     text = capsys.readouterr().out
     calls = [shlex.split(line) for line in text.splitlines() if line.startswith("  symad ")]
     assert len(calls) == 2 and all(call[:2] == ["symad", command] for call in calls)
-    for call in calls:
+    for call in calls if command != "serve" else []:  # which does not end
         assert main(call[1:]) == 0, call
     assert not capsys.readouterr().err
 

@@ -82,6 +82,13 @@ class Story:
         The kinds of nodes in the pictures, each with its sign and name, for the legend.
     hue : str
         The CSS class for the colour of the adjoints.
+    sizes : list of int
+        The number of elements of each value that the page computes, if some are arrays.
+    forms : dict
+        How nodes use the axes of their inputs, by id.
+    folds : list of dict
+        The pictures that replace the first one when frames are closed: all frames in the first of
+        them, all but one in each other.
     """
 
     title: str
@@ -94,6 +101,9 @@ class Story:
     nodes: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, tuple[str, str]] = field(default_factory=dict)
     hue: str = "a1"
+    sizes: list[int] = field(default_factory=list)
+    forms: dict[str, list[Any]] = field(default_factory=dict)
+    folds: list[dict[str, Any]] = field(default_factory=list)
 
     def data(self, glyphs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Return the story as data for the page; repeated formulas are stored once."""
@@ -124,6 +134,9 @@ class Story:
             "nodes": self.nodes,
             "kinds": self.kinds,
             "hue": self.hue,
+            "folds": self.folds,
+            "sizes": self.sizes,
+            "forms": self.forms,
         }
 
 

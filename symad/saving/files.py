@@ -110,7 +110,7 @@ def save(
     if hasattr(path, "write"):
         write_archive(cast(IO[bytes], path), members)
         return found
-    with _replacing(os.fspath(path)) as file:
+    with replacing(os.fspath(path)) as file:
         write_archive(file, members)
     return found
 
@@ -192,7 +192,7 @@ def load(
 
 
 @contextmanager
-def _replacing(path: str) -> Iterator[IO[bytes]]:
+def replacing(path: str) -> Iterator[IO[bytes]]:
     """Write to a new file, which takes the place of the old one only if all goes well."""
     part = f"{path}.{os.getpid()}.part"
     try:

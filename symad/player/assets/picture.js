@@ -7,6 +7,7 @@ const TYPE = 15; // the font size in pictures, in their own units
 const READABLE = 0.024; // the smallest readable font size, relative to the height of the window
 const LARGEST = 0.045; // the largest font size, relative to the height of the window
 const SMALLEST = 0.65; // how far the font may shrink below that if everything then fits
+const PRESENTED = 0.84; // and in presenter mode
 const AROUND = 50; // the margin around the elements that are followed
 const GLIDE = 250; // milliseconds
 const CLOSEST = 12; // the largest zoom factor, relative to the whole picture
@@ -80,6 +81,19 @@ class Picture {
     this.glide(this.everything());
   }
 
+  // The pixels per unit at which the font is large enough.
+  readable() {
+    return (READABLE * Math.min(window.innerHeight, 1.5 * window.innerWidth)) / TYPE;
+  }
+
+  // Whether the font is large enough when the whole picture is shown.
+  isReadable() {
+    const { clientWidth, clientHeight } = this.room;
+    const { width, height } = this.whole;
+    const shrinks = document.body.classList.contains("presenting") ? PRESENTED : SMALLEST;
+    return Math.min(clientWidth / width, clientHeight / height) >= shrinks * this.readable();
+  }
+
   boxOf(element) {
     if (!this.boxes.has(element)) this.boxes.set(element, element.getBBox());
     return this.boxes.get(element);
@@ -91,8 +105,8 @@ class Picture {
     const bounds = this.room.getBoundingClientRect();
     const { whole } = this;
     const least = Math.min(bounds.width / whole.width, bounds.height / whole.height);
-    const readable = (READABLE * Math.min(window.innerHeight, 1.5 * window.innerWidth)) / TYPE;
-    if (!elements.length || least >= SMALLEST * readable || !bounds.width) return this.fit();
+    const readable = this.readable();
+    if (!elements.length || this.isReadable() || !bounds.width) return this.fit();
     const boxes = elements.map((element) => this.boxOf(element));
     const left = Math.min(...boxes.map((box) => box.x)) - AROUND;
     const top = Math.min(...boxes.map((box) => box.y)) - AROUND;
