@@ -1,0 +1,273 @@
+"""Splitting a graph: what is computed on each chunk of a dimension, and what once, by the caller.
+
+The states of all values are derived from those of the inputs, in which a name of a dimension says
+what is in chunks.  The graph is cut where values are first combined over the dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from symad.distribution.combine import Merge, merge_results, merge_tree
+from symad.distribution.moves import moved
+from symad.distribution.states import (
+    COMBINED,
+    REPLICATED,
+    Aligned,
+    Mixed,
+    Partial,
+    State,
+)
+from symad.errors import DistributionError, FeedError, did_you_mean
+from symad.graph.graph import Graph, rebuild, replace_inputs
+from symad.graph.node import Constant, Node, Parameter, Variable
+from symad.records import dataclass
+from symad.runtime.function import Function
+from symad.types import TensorType, UnknownShape
+
+SIZE = -1
+"""Represents the size of the whole dimension among the inputs that a graph takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A graph as two: one for each chunk of a dimension, and one for the merged results.
+
+    Attributes
+    ----------
+    over : str
+        The name of the dimension.
+    chunked_inputs : tuple of (tuple of int)
+        For each input of the graph, the axes that have the dimension: none, or one.
+    worker : Graph
+        It computes, from a chunk, values that are merged.  It has no parameters: they are variables
+        with the same names.
+    worker_takes : tuple of int
+        For each input of ``worker``, the index of the input of the whole graph (a chunk of it if it
+        has the dimension), or :data:`SIZE`: the size of the whole dimension, an int64.
+    merges : tuple of Merge
+        How the outputs of ``worker`` are merged, in order; each takes ``width`` of them.
+    caller : Graph
+        It computes the outputs of the whole graph, in order.  Its inputs are the merged values, as
+        many as ``worker`` has outputs, and then those of ``caller_takes``; parameters are those of
+        the whole graph.  An aligned output is an input that is returned.
+    caller_takes : tuple of int
+        As ``worker_takes``, for the other inputs of ``caller``; none has the dimension.
+    """
+
+    over: str
+    chunked_inputs: tuple[tuple[int, ...], ...]
+    worker: Graph
+    worker_takes: tuple[int, ...]
+    merges: tuple[Merge, ...]
+    caller: Graph
+    caller_takes: tuple[int, ...]
+
+    def size_of(self, values: Sequence[Any]) -> int:
+        """Return the size of the whole dimension in the values of all inputs of the graph.
+
+        Raises
+        ------
+        FeedError
+            If inputs have different sizes.
+        """
+        pairs = zip(values, self.chunked_inputs, strict=True)
+        sizes = {int(np.shape(value)[axis]) for value, axes in pairs for axis in axes}
+        if len(sizes) != 1:
+            raise FeedError(f"the inputs have different sizes of {self.over!r}: {sorted(sizes)}")
+        return sizes.pop()
+
+    def chunk(self, values: Sequence[Any], start: int, stop: int, size: int) -> list[Any]:
+        """Return the inputs of ``worker`` for one chunk of the values of the graph's inputs."""
+        return [
+            np.int64(size) if k == SIZE
+            else _part(values[k], self.chunked_inputs[k], start, stop)
+            for k in self.worker_takes
+        ]  # fmt: skip
+
+    def whole(self, merged: Sequence[Any], values: Sequence[Any], size: int) -> list[Any]:
+        """Return the inputs of ``caller``."""
+        others = [np.int64(size) if k == SIZE else values[k] for k in self.caller_takes]
+        return [*merged, *others]
+
+    def merge(self, left: Sequence[Any], right: Sequence[Any]) -> list[Any]:
+        """Return the merged results of two neighbouring chunks, or groups of chunks."""
+        return merge_results(self.merges, left, right)
+
+
+def _part(value: Any, axes: tuple[int, ...], start: int, stop: int) -> Any:
+    index = tuple([slice(start, stop) if k in axes else slice(None) for k in range(np.ndim(value))])
+    return np.asarray(value)[index] if axes else value
+
+
+def split(function: Function | Graph, over: str) -> Split:
+    """Return what is computed on each chunk of a dimension, and what once from merged results.
+
+    Parameters
+    ----------
+    function : Function or Graph
+    over : str
+        The name of a dimension in the shapes of inputs.
+
+    Raises
+    ------
+    DistributionError
+        If the graph cannot be computed in chunks, with one round of communication.
+
+    Examples
+    --------
+    >>> import symad as sm
+    >>> x = sm.Variable("x", shape=("batch", 3))
+    >>> w = sm.Variable("w", shape=(3,))
+    >>> made = split(sm.Graph([sm.sum((x @ w) ** 2) + sm.sum(w)]), "batch")
+    >>> print(made.caller)
+    graph(%0: f64[] "sum 0", %1: f64[3] "w")
+      %2: f64[] = sum(%1, axis=None, keepdims=False)
+      %3: f64[] = add(%0, %2)
+      return %3
+    """
+    graph = function.graph if isinstance(function, Function) else function
+    given = {node: _state_of_input(node, over) for node in graph.inputs}
+    if not any(isinstance(state, Aligned) for state in given.values()):
+        names = {dim for node in graph.inputs for dim in _dims(node) if isinstance(dim, str)}
+        raise DistributionError(
+            f"no input has a dimension named {over!r}.{did_you_mean(over, names)}",
+            remedy='Name it in a shape: sm.Variable("X", shape=("batch", 784)).',
+        )
+    walk = Walk(over, given)
+    return _cut(graph, walk, walk.run(graph))
+
+
+def _dims(node: Node) -> tuple[Any, ...]:
+    shape = node.type.shape if isinstance(node.type, TensorType) else ()
+    return () if isinstance(shape, UnknownShape) else shape
+
+
+def _state_of_input(node: Node, over: str) -> State:
+    axes = [k for k, dim in enumerate(_dims(node)) if dim == over]
+    if len(axes) > 1:
+        raise DistributionError(
+            f"{node!r} has the dimension {over!r} twice, so that all its elements are paired",
+            where=node.site.describe(),
+        )
+    return Aligned(axes[0]) if axes else REPLICATED
+
+
+class Walk:
+    """The states of the values of a graph, and the values on a chunk.
+
+    Attributes
+    ----------
+    over : str
+    states : dict from Node to State
+    size : Variable
+        The size of the whole dimension.
+    """
+
+    def __init__(self, over: str, given: dict[Node, State]) -> None:
+        self.over = over
+        self.states = dict(given)
+        self.size = Variable(f"size of {over}", (), "int64")
+        self.states[self.size] = REPLICATED
+
+    def run(self, graph: Graph) -> list[Node]:
+        """Return the outputs of a graph, whose inputs have states."""
+        new = {node: node for node in graph.inputs}
+        for node in graph.nodes:
+            if node in new:
+                continue
+            if node.op is None:
+                self.states[node] = REPLICATED
+                new[node] = node
+                continue
+            made = replace_inputs(node, tuple([new[x] for x in node.inputs]))
+            try:
+                self.states[made] = moved(made, [self.states[x] for x in made.inputs])
+            except Mixed as mixed:
+                raise self.refusal(node, mixed) from None
+            new[node] = made
+        return [new[node] for node in graph.outputs]
+
+    def refusal(self, node: Node, mixed: Mixed) -> DistributionError:
+        types = ", ".join(f"{x.label}: {x.type}" for x in node.inputs)
+        return DistributionError(
+            f"{node.label}({types}) cannot be computed in chunks of {self.over!r}: {mixed.why}",
+            where=node.site.describe(),
+            remedy=mixed.remedy,
+        )
+
+    def frontier(self, outputs: Sequence[Node]) -> list[Node]:
+        found: dict[Node, None] = {}
+        seen: set[Node] = set()
+        pending = list(reversed(outputs))
+        while pending:
+            node = pending.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if isinstance(self.states[node], (Aligned, Partial)):
+                found[node] = None
+            else:
+                pending += reversed(node.inputs)
+        return list(found)
+
+
+def _merge_of(state: State) -> Merge:
+    if isinstance(state, Aligned):
+        return Merge("aligned", state.axis)
+    assert isinstance(state, Partial)
+    return Merge(state.merge)
+
+
+def _cut(graph: Graph, walk: Walk, outputs: list[Node]) -> Split:
+    front = walk.frontier(outputs)
+    merges = tuple([_merge_of(walk.states[node]) for node in front])
+    merged = {
+        node: Variable(f"{merge.name} {k}", node.type.shape, node.type.dtype)
+        for k, (node, merge) in enumerate(zip(front, merges, strict=True))
+    }
+    leaves = [*graph.inputs, walk.size]
+    worker = _taking(front, leaves)
+    plain = {p: Variable(p.name, p.type.shape, p.type.dtype) for p in worker.inputs
+             if isinstance(p, Parameter)}
+    takes = {node: k for k, node in enumerate(graph.inputs)} | {walk.size: SIZE}
+    rest = rebuild(_taking(outputs, [*front, *leaves], len(front)), replace_inputs, merged)
+    return Split(
+        walk.over,
+        tuple([(s.axis,) if isinstance(s := walk.states[x], Aligned) else () for x in graph.inputs]),
+        rebuild(worker, replace_inputs, plain),
+        tuple([takes[node] for node in worker.inputs]),
+        merges,
+        rest,
+        tuple([takes[node] for node in rest.inputs[len(front):]]),
+    )
+
+
+def _taking(outputs: Sequence[Node], leaves: Sequence[Node], always: int = 0) -> Graph:
+    """Return a graph that has those of the ``leaves`` as inputs that it uses."""
+    graph = Graph(outputs, leaves)
+    used = set(graph.nodes)
+    inputs = [node for k, node in enumerate(leaves) if k < always or node in used]
+    return Graph(outputs, inputs)
+
+
+def run_in_chunks(split: Split, values: Sequence[Any], chunks: Sequence[int]) -> list[Any]:
+    """Return the outputs for the values of all inputs, computed in chunks of these sizes, in turn.
+
+    This is the reference for what runs elsewhere; ``chunks`` add up to the size of the dimension.
+    """
+    from symad.runtime.compiler import compile
+
+    size, start, results = split.size_of(values), 0, []
+    worker = compile(split.worker.inputs, list(split.worker.outputs), backend="numpy")
+    for length in chunks:
+        results.append(worker(*split.chunk(values, start, start + length, size)))
+        start += length
+    merged = merge_tree(split.merges, results)
+    given = [(n, v) for n, v in zip(split.caller.inputs, split.whole(merged, values, size), strict=True)]
+    inputs = [n for n, _ in given if not isinstance(n, Parameter)]
+    caller = compile(inputs, list(split.caller.outputs), backend="numpy")
+    return caller(*[v for n, v in given if not isinstance(n, Parameter)])
