@@ -150,6 +150,7 @@ from symad.types import TensorType
 if TYPE_CHECKING:
     from symad import linalg, nn, optimise, random, special, stats, testing
     from symad.autodiff.sparse import sparsity
+    from symad.distribution.distribute import distribute
     from symad.export.to_jax import to_jax
     from symad.functions.accumulation import cumulative_prod, cumulative_sum
     from symad.functions.arrays import asarray, empty, empty_like, from_dlpack, meshgrid
@@ -302,7 +303,8 @@ __all__ = [
     "cosh", "cost", "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod", "cumsum",
     "cumulative_prod", "cumulative_sum", "cumulative_trapezoid", "custom", "deg2rad", "degrees",
     "delete", "diag", "diagflat", "diagonal", "diff", "difference_errors", "digamma", "digitize",
-    "directional_derivative", "divide", "dot", "draw", "dsplit", "dstack", "e", "ediff1d", "einsum",
+    "directional_derivative", "distribute",
+    "divide", "dot", "draw", "dsplit", "dstack", "e", "ediff1d", "einsum",
     "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2", "expand_dims",
     "explain", "expm1", "extend", "eye", "fabs", "find_nan", "finfo", "fingerprint", "fixed_point",
     "flatten", "flip", "fliplr", "flipud", "float16", "float32", "float64", "float_power", "floor",
