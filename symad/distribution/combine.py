@@ -73,7 +73,7 @@ def _position(beats: Callable[[Any, Any], Any]) -> Callable[[Arrays, Arrays], Ar
 
     def merge(left: Arrays, right: Arrays) -> Arrays:
         (value, at, n), (value2, at2, n2) = left, right
-        is_later = beats(value2, value) | (np.isnan(value2) & ~np.isnan(value))
+        is_later = beats(value2, value) | ((value2 != value2) & (value == value))
         where = np.where(is_later, at2 + n, at)[()]
         return np.where(is_later, value2, value)[()], where, n + n2
 
@@ -81,6 +81,7 @@ def _position(beats: Callable[[Any, Any], Any]) -> Callable[[Arrays, Arrays], Ar
 
 
 MERGES: dict[str, Callable[[Arrays, Arrays], Arrays]] = {
+    "same": lambda left, right: left,
     "sum": _elementwise(np.add),
     "prod": _elementwise(np.multiply),
     "max": _elementwise(np.maximum),

@@ -11,22 +11,17 @@ from typing import Any
 
 import numpy as np
 
+import symad.distribution.bodies
+import symad.distribution.expansions  # noqa: F401 (both register what they expand)
 from symad.distribution.combine import Merge, merge_results, merge_tree
-from symad.distribution.moves import moved
-from symad.distribution.states import (
-    COMBINED,
-    REPLICATED,
-    Aligned,
-    Mixed,
-    Partial,
-    State,
-)
+from symad.distribution.states import REPLICATED, Aligned, Partial, State
+from symad.distribution.walk import Walk, known_shape
 from symad.errors import DistributionError, FeedError, did_you_mean
 from symad.graph.graph import Graph, rebuild, replace_inputs
-from symad.graph.node import Constant, Node, Parameter, Variable
+from symad.graph.node import Node, Parameter, Variable
 from symad.records import dataclass
 from symad.runtime.function import Function
-from symad.types import TensorType, UnknownShape
+from symad.types import StructureType, TensorType
 
 SIZE = -1
 """Represents the size of the whole dimension among the inputs that a graph takes."""
@@ -132,22 +127,17 @@ def split(function: Function | Graph, over: str) -> Split:
     graph = function.graph if isinstance(function, Function) else function
     given = {node: _state_of_input(node, over) for node in graph.inputs}
     if not any(isinstance(state, Aligned) for state in given.values()):
-        names = {dim for node in graph.inputs for dim in _dims(node) if isinstance(dim, str)}
+        names = {dim for node in graph.inputs for dim in known_shape(node) if isinstance(dim, str)}
         raise DistributionError(
             f"no input has a dimension named {over!r}.{did_you_mean(over, names)}",
             remedy='Name it in a shape: sm.Variable("X", shape=("batch", 784)).',
         )
-    walk = Walk(over, given)
+    walk = Walk(over, given, Variable(f"size of {over}", (), "int64"))
     return _cut(graph, walk, walk.run(graph))
 
 
-def _dims(node: Node) -> tuple[Any, ...]:
-    shape = node.type.shape if isinstance(node.type, TensorType) else ()
-    return () if isinstance(shape, UnknownShape) else shape
-
-
 def _state_of_input(node: Node, over: str) -> State:
-    axes = [k for k, dim in enumerate(_dims(node)) if dim == over]
+    axes = [k for k, dim in enumerate(known_shape(node)) if dim == over]
     if len(axes) > 1:
         raise DistributionError(
             f"{node!r} has the dimension {over!r} twice, so that all its elements are paired",
@@ -156,94 +146,65 @@ def _state_of_input(node: Node, over: str) -> State:
     return Aligned(axes[0]) if axes else REPLICATED
 
 
-class Walk:
-    """The states of the values of a graph, and the values on a chunk.
-
-    Attributes
-    ----------
-    over : str
-    states : dict from Node to State
-    size : Variable
-        The size of the whole dimension.
-    """
-
-    def __init__(self, over: str, given: dict[Node, State]) -> None:
-        self.over = over
-        self.states = dict(given)
-        self.size = Variable(f"size of {over}", (), "int64")
-        self.states[self.size] = REPLICATED
-
-    def run(self, graph: Graph) -> list[Node]:
-        """Return the outputs of a graph, whose inputs have states."""
-        new = {node: node for node in graph.inputs}
-        for node in graph.nodes:
-            if node in new:
-                continue
-            if node.op is None:
-                self.states[node] = REPLICATED
-                new[node] = node
-                continue
-            made = replace_inputs(node, tuple([new[x] for x in node.inputs]))
-            try:
-                self.states[made] = moved(made, [self.states[x] for x in made.inputs])
-            except Mixed as mixed:
-                raise self.refusal(node, mixed) from None
-            new[node] = made
-        return [new[node] for node in graph.outputs]
-
-    def refusal(self, node: Node, mixed: Mixed) -> DistributionError:
-        types = ", ".join(f"{x.label}: {x.type}" for x in node.inputs)
-        return DistributionError(
-            f"{node.label}({types}) cannot be computed in chunks of {self.over!r}: {mixed.why}",
-            where=node.site.describe(),
-            remedy=mixed.remedy,
-        )
-
-    def frontier(self, outputs: Sequence[Node]) -> list[Node]:
-        found: dict[Node, None] = {}
-        seen: set[Node] = set()
-        pending = list(reversed(outputs))
-        while pending:
-            node = pending.pop()
-            if node in seen:
-                continue
-            seen.add(node)
-            if isinstance(self.states[node], (Aligned, Partial)):
-                found[node] = None
-            else:
-                pending += reversed(node.inputs)
-        return list(found)
-
-
-def _merge_of(state: State) -> Merge:
-    if isinstance(state, Aligned):
-        return Merge("aligned", state.axis)
-    assert isinstance(state, Partial)
-    return Merge(state.merge)
-
-
 def _cut(graph: Graph, walk: Walk, outputs: list[Node]) -> Split:
+    """Return the split of a graph, whose outputs are now ``outputs``."""
     front = walk.frontier(outputs)
-    merges = tuple([_merge_of(walk.states[node]) for node in front])
-    merged = {
-        node: Variable(f"{merge.name} {k}", node.type.shape, node.type.dtype)
-        for k, (node, merge) in enumerate(zip(front, merges, strict=True))
-    }
+    merges = _merges(walk, front)
+    merged = _variables(front, merges)
     leaves = [*graph.inputs, walk.size]
     worker = _taking(front, leaves)
-    plain = {p: Variable(p.name, p.type.shape, p.type.dtype) for p in worker.inputs
-             if isinstance(p, Parameter)}
-    takes = {node: k for k, node in enumerate(graph.inputs)} | {walk.size: SIZE}
-    rest = rebuild(_taking(outputs, [*front, *leaves], len(front)), replace_inputs, merged)
+    state = {x: Variable(x.label, *_as_declared(x)) for x in worker.inputs if _is_state(x)}
+    caller = rebuild(_taking(outputs, [*front, *leaves], len(front)), replace_inputs, merged)
+    number = {node: k for k, node in enumerate(graph.inputs)} | {walk.size: SIZE}
+    states = [walk.states[x] for x in graph.inputs]
     return Split(
         walk.over,
-        tuple([(s.axis,) if isinstance(s := walk.states[x], Aligned) else () for x in graph.inputs]),
-        rebuild(worker, replace_inputs, plain),
-        tuple([takes[node] for node in worker.inputs]),
+        tuple([(state.axis,) if isinstance(state, Aligned) else () for state in states]),
+        rebuild(worker, replace_inputs, state),
+        tuple([number[node] for node in worker.inputs]),
         merges,
-        rest,
-        tuple([takes[node] for node in rest.inputs[len(front):]]),
+        caller,
+        tuple([number[node] for node in caller.inputs[len(front) :]]),
     )
+
+
+def _is_state(node: Node) -> bool:
+    return isinstance(node, Parameter)
+
+
+def _merges(walk: Walk, front: Sequence[Node]) -> tuple[Merge, ...]:
+    """Return how the values that workers return are merged; some are merged together."""
+    merges: list[Merge] = []
+    rest = iter(front)
+    for node in rest:
+        state = walk.states[node]
+        if isinstance(node.type, StructureType):
+            raise DistributionError(
+                f"{node!r} is a structure that is computed in chunks",
+                where=node.site.describe(),
+                remedy="Return its items.",
+            )
+        if isinstance(state, Aligned):
+            merges.append(Merge("aligned", state.axis))
+        else:
+            merges.append(Merge(state.merge if isinstance(state, Partial) else "same"))
+        for _ in range(merges[-1].width - 1):
+            next(rest)
+    return tuple(merges)
+
+
+def _variables(front: Sequence[Node], merges: Sequence[Merge]) -> dict[Node, Node]:
+    """Return a variable for the merged value of each value that workers return."""
+    names = [merge.name for merge in merges for _ in range(merge.width)]
+    return {
+        node: Variable(f"{name} {k}", *_as_declared(node))
+        for k, (node, name) in enumerate(zip(front, names, strict=True))
+    }
+
+
+def _as_declared(node: Node) -> tuple[Any, Any]:
+    assert isinstance(node.type, TensorType)
+    return node.type.shape, node.type.dtype
 
 
 def _taking(outputs: Sequence[Node], leaves: Sequence[Node], always: int = 0) -> Graph:
