@@ -100,7 +100,7 @@ class DaskStore(Store):
     def _scatter_again(self, value: Any) -> Callable[[], Future]:
         return lambda: self._client.scatter([value], hash=False)[0]
 
-    def _computed(self, array: Any, axis: int, layout: ChunkLayout) -> list[list[list[_Placed]]]:
+    def _computed(self, array: Any, axis: int, layout: ChunkLayout) -> list[list[_Placed]]:
         sizes = tuple(np.diff((0, *layout.stops)).tolist())
         whole = array.rechunk({k: sizes if k == axis else -1 for k in range(array.ndim)})
         parts = list(whole.to_delayed().ravel())
@@ -146,7 +146,9 @@ class DaskWorkers(Workers):
             value = concatenate([self._as_array(part) for part in value], axis)
         elif isinstance(value, Future):
             value = self._as_array(value)
-        return _accepted(value, node, sizes) if _is_dask_array(value) else accept(value, node, sizes)
+        if _is_dask_array(value):
+            return _accepted(value, node, sizes)
+        return accept(value, node, sizes)
 
     def _as_array(self, future: Future) -> Any:
         """Return the value of a future as a Dask array of one chunk, where it is."""

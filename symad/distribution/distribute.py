@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
 from time import perf_counter
@@ -19,7 +20,7 @@ from symad.distribution.progress import progress_bar
 from symad.distribution.split import SIZE, Split, split
 from symad.distribution.worker import ChunkProgram, GroupFailure
 from symad.errors import DistributionError, FeedError, did_you_mean
-from symad.graph.nested import rebuild
+from symad.graph.nested import leaves, matching_leaves, rebuild
 from symad.graph.node import Node, Parameter
 from symad.records import dataclass
 from symad.runtime.compiler import compile
@@ -176,6 +177,7 @@ class DistributedFunction:
         self._caller, self._caller_takes = _caller(function, split)
         self._store = workers.store(is_kept=True)
         self.program = self._store.put_program(program)
+        self._is_closed = False
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         """Return the outputs for the given inputs, as the function does.
@@ -219,7 +221,13 @@ class DistributedFunction:
         (np.float64(3000.0), np.float64(1000.0))
         >>> d.close()
         """
+        self.check_open()
         return DistributedJob(self, arguments)
+
+    def check_open(self) -> None:
+        """Raise an error if it is closed."""
+        if self._is_closed:
+            raise DistributionError("the distributed function is closed")
 
     def merged(self, tasks: Sequence[GroupTask], layout: ChunkLayout) -> list[Any]:
         """Return the merged results of all chunks."""
@@ -255,6 +263,7 @@ class DistributedFunction:
 
     def close(self) -> None:
         """Stop the workers that were started here, and free what was placed."""
+        self._is_closed = True
         self._store.close()
         self.workers.close()
 
@@ -280,10 +289,15 @@ class DistributedJob:
         self._distributed = distributed
         function = distributed.function
         self._numbers = {node: k for k, node in enumerate(function.graph.inputs)}
-        bound, self._rest = _divided(function, arguments)
+        self._binding = Binding(function.name, function.inputs)
+        self._bound = _by_place(self._binding, arguments)
         self._sizes: dict[Dimension, int] = {}
-        self._values = self._accepted(bound, arguments, self._sizes)
+        pairs = [(self._binding.arguments[k], value) for k, value in self._bound.items()]
+        nodes = [node for argument, _ in pairs for node in leaves(argument)]
+        values = [v for pair in pairs for v in matching_leaves(*pair, "input", FeedError)]
+        self._values = self._accepted(nodes, values, self._sizes)
         self._store = distributed.workers.store(is_kept=True)
+        self._is_closed = False
         try:
             size = self._sizes.get(distributed.split.over)
             self._layout = None if size is None else self._layout_of(self._values, size)
@@ -295,7 +309,13 @@ class DistributedJob:
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         """Return the outputs for the other arguments: see :class:`DistributedFunction`."""
         distributed, sizes = self._distributed, dict(self._sizes)
-        new = self._accepted(self._rest, keywords, sizes, args)
+        distributed.check_open()
+        if self._is_closed:
+            raise DistributionError("the job is closed: what it had placed is freed")
+        given = self._with_bound(args, keywords)
+        pairs = zip(self._binding.nodes, given, strict=True)
+        others = {n: value for n, value in pairs if self._numbers[n] not in self._values}
+        new = self._accepted(others, others.values(), sizes)
         size = sizes[distributed.split.over]
         with ExitStack() as held:
             for parameter in sorted(distributed.function.parameters, key=id):
@@ -305,17 +325,23 @@ class DistributedJob:
             merged = self._merged(new, size) if distributed.split.merges else []
             return distributed.finished(merged, self._values | new)
 
+    def _with_bound(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Sequence[Any]:
+        """Return the value of each node, for the arguments that are not bound."""
+        bound, given, first = dict(self._bound), deque(args), []
+        while given:
+            place = len(first)
+            first.append(bound.pop(place) if place in bound else given.popleft())
+        by_name = {name: bound[k] for name, k in self._binding.names().items() if k in bound}
+        if twice := keywords.keys() & by_name.keys():
+            raise FeedError(f"{min(twice)!r} is bound already")
+        return self._binding.values(tuple(first), keywords | by_name)
+
     def _accepted(
-        self,
-        binding: Binding,
-        keywords: Mapping[str, Any],
-        sizes: dict[Dimension, int],
-        args: tuple[Any, ...] = (),
+        self, nodes: Iterable[Node], values: Iterable[Any], sizes: dict[Dimension, int]
     ) -> dict[int, Any]:
         """Return the checked values of inputs, by their numbers in the graph."""
         distributed, found = self._distributed, {}
-        values = binding.values(args, dict(keywords))
-        for node, value in zip(binding.nodes, values, strict=True):
+        for node, value in zip(nodes, values, strict=True):
             k = self._numbers[node]
             axis = next(iter(distributed.split.chunked_inputs[k]), None)
             found[k] = distributed.workers.accept(value, node, sizes, axis)
@@ -356,6 +382,7 @@ class DistributedJob:
 
     def close(self) -> None:
         """Free what was placed."""
+        self._is_closed = True
         self._store.close()
 
     def __enter__(self) -> DistributedJob:
@@ -393,20 +420,15 @@ class _MergeTree:
         return list(values)
 
 
-def _divided(function: Function, bound: Mapping[str, Any]) -> tuple[Binding, Binding]:
-    """Return the arguments with some names, and the others."""
-    everything = Binding(function.name, function.inputs)
-    names = everything.names()
-    if unknown := [name for name in bound if name not in names]:
+def _by_place(binding: Binding, arguments: Mapping[str, Any]) -> dict[int, Any]:
+    """Return arguments by their places in a call."""
+    names = binding.names()
+    if unknown := [name for name in arguments if name not in names]:
         raise FeedError(
-            f"{function.name} has no input {unknown[0]!r}.{did_you_mean(unknown[0], names)}",
-            remedy=f"Its inputs are {', '.join(names)}.",
+            f"there is no input {unknown[0]!r}.{did_you_mean(unknown[0], names)}",
+            remedy=f"The inputs are {', '.join(names)}.",
         )
-    places = {names[name] for name in bound}
-    parts: tuple[list[Any], list[Any]] = [], []
-    for place, argument in enumerate(everything.arguments):
-        parts[place not in places].append(argument)
-    return Binding(function.name, parts[0]), Binding(function.name, parts[1])
+    return {names[name]: value for name, value in arguments.items()}
 
 
 def _compiled(function: Function, inputs: Sequence[Node], outputs: Any, **more: Any) -> Function:

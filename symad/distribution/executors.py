@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import (
     BrokenExecutor,
     Executor,
@@ -12,6 +12,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     as_completed,
 )
+from threading import Lock
 from typing import Any
 
 from symad.distribution.chunks import ChunkLayout, Chunks, chunk_stops, group_level
@@ -26,7 +27,7 @@ from symad.types import Dimension
 Outcome = GroupResult | GroupFailure
 Outcomes = Generator[tuple["GroupTask", Outcome], None, None]
 
-MOST_DEATHS = 3
+MOST_DEATHS = 5
 """How many workers may die over one group, or without any group being finished."""
 
 
@@ -120,6 +121,7 @@ class ExecutorWorkers(Workers):
     def __init__(self, given: Executor | Callable[[], Executor]) -> None:
         self._make = None if isinstance(given, Executor) else given
         self._executor = given if isinstance(given, Executor) else given()
+        self._lock = Lock()
         if not isinstance(self._executor, Executor):
             raise DistributionError(
                 f"executor= was given a callable that returns {self._executor!r:.60}, which is no "
@@ -141,12 +143,10 @@ class ExecutorWorkers(Workers):
         left = dict(enumerate(tasks))
         deaths = 0
         while left:
-            before = len(left)
+            before, executor = len(left), self._executor
             futures: dict[Future[Outcome], int] = {}
-            broken: BrokenExecutor | None = None
             try:
-                for number, task in left.items():
-                    futures[self._executor.submit(run_group, *task.arguments)] = number
+                broken = _submit(executor, left, futures)
                 for future in as_completed(list(futures)):
                     number = futures.pop(future)
                     try:
@@ -155,29 +155,41 @@ class ExecutorWorkers(Workers):
                         broken = error
                     else:
                         yield left.pop(number), outcome
-            except BrokenExecutor as error:  # of submit
-                broken = error
             finally:
                 for future in futures:
                     future.cancel()
             deaths = deaths + 1 if len(left) == before else 0
             if broken is not None:
-                self._replace(broken, list(left.values()), deaths)
+                if self._make is not None and deaths >= MOST_DEATHS:
+                    raise workers_died(list(left.values()), f"The executor says: {broken}")
+                self._replace(executor, broken)
 
-    def _replace(self, error: BrokenExecutor, left: Sequence[GroupTask], deaths: int) -> None:
-        """Replace the executor, whose workers have died."""
+    def _replace(self, executor: Executor, error: BrokenExecutor) -> None:
+        """Replace an executor, whose workers have died, unless another thread has done it."""
         if self._make is None:
             remedy = "Pass executor= a number, or a callable that makes one: it is then replaced."
             raise DistributionError(f"the executor is broken: {error}", remedy=remedy) from error
-        if deaths >= MOST_DEATHS:
-            raise workers_died(left, f"The executor says: {error}") from error
-        self._executor.shutdown(wait=False)
-        self._executor = self._make()
+        with self._lock:
+            if executor is self._executor:
+                executor.shutdown(wait=False)
+                self._executor = self._make()
 
     def close(self) -> None:
         """Shut the executor down, if it was made here."""
         if self._make is not None:
             self._executor.shutdown(cancel_futures=True)
+
+
+def _submit(
+    executor: Executor, tasks: Mapping[int, GroupTask], futures: dict[Future[Outcome], int]
+) -> BrokenExecutor | None:
+    """Submit tasks until the executor breaks, and add their futures to ``futures``."""
+    try:
+        for number, task in tasks.items():
+            futures[executor.submit(run_group, *task.arguments)] = number
+    except BrokenExecutor as error:
+        return error
+    return None
 
 
 def thread_pool() -> ThreadPoolExecutor:

@@ -79,7 +79,9 @@ class _Process:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.tasks: deque[tuple[_Work, int]] = deque()
-        self._process = context.Process(target=_serve, args=(theirs, folder), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(theirs, folder), name="symad worker", daemon=True
+        )
         with _one_thread_each():
             self._process.start()
         theirs.close()
