@@ -13,7 +13,6 @@ from symad.records import dataclass
 _USUAL = 64
 """How many chunks are made unless their sizes are given: always as many, so that the result does
 not depend on the machine."""
-_GROUPS_PER_WORKER = 8
 _LARGEST_GROUP = 128
 
 Chunks = int | Sequence[int] | None
@@ -64,15 +63,15 @@ def cut(value: Any, axis: int, start: int, stop: int) -> Any:
     return value.cut(axis, start, stop)
 
 
-def group_level(chunks: int, width: int) -> int:
-    """Return k for groups of 2ᵏ chunks that so many workers share.
+def group_level(chunks: int, groups: int) -> int:
+    """Return k for at least so many groups of 2ᵏ chunks, if there are as many chunks.
 
     Examples
     --------
-    >>> group_level(64, 2), group_level(3, 2), group_level(10**6, 8)
+    >>> group_level(64, 16), group_level(3, 16), group_level(10**6, 64)
     (2, 0, 7)
     """
-    size = min(max(1, chunks // (_GROUPS_PER_WORKER * width)), _LARGEST_GROUP)
+    size = min(max(1, chunks // groups), _LARGEST_GROUP)
     return size.bit_length() - 1
 
 

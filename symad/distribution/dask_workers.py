@@ -7,6 +7,7 @@ elsewhere what it can, and what only the caller has is sent again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +65,12 @@ class DaskStore(Store):
 
     def __init__(self, client: Client, is_kept: bool) -> None:
         self._client, self._is_kept = client, is_kept
-        threads = client.nthreads()
-        self._workers = [worker for worker in sorted(threads) for _ in range(threads[worker])]
+
+    @cached_property
+    def _workers(self) -> list[str]:
+        """The address of each worker, once for each of its threads."""
+        threads = self._client.nthreads()
+        return [worker for worker in sorted(threads) for _ in range(threads[worker])]
 
     def put_program(self, program: ChunkProgram) -> Any:
         """Send the program to all workers."""
@@ -122,6 +127,8 @@ class DaskWorkers(Workers):
     ----------
     client : Client
     """
+
+    share = 2  # a task costs its scheduler milliseconds
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -188,7 +195,8 @@ class DaskWorkers(Workers):
                     elif future.status == "error":
                         raise _failed(left[number], future.exception())
             finally:
-                self._client.cancel(list(futures))
+                if futures:
+                    self._client.cancel(list(futures))
             losses = losses + 1 if len(left) == before else 0
             if left and losses >= MOST_DEATHS:
                 raise workers_died(list(left.values()), "The data was lost with them.")

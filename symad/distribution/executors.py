@@ -60,9 +60,12 @@ class Workers:
     ----------
     width : int
         How many groups run at the same time.
+    share : int
+        How many groups there are for each worker at least: fewer cost less, more spread better.
     """
 
     width: int
+    share = 8
 
     def accept(
         self, value: Any, node: Node, sizes: dict[Dimension, int], axis: int | None
@@ -76,7 +79,7 @@ class Workers:
     ) -> ChunkLayout:
         """Return where values are cut, each with the axis, if it is not where they say."""
         stops = chunk_stops(size, chunks)
-        return ChunkLayout(stops, group_level(len(stops), self.width))
+        return ChunkLayout(stops, group_level(len(stops), self.share * self.width))
 
     def store(self, is_kept: bool = False) -> Store:
         """Return a place for values, which are used once or kept for many calls."""

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import gc
-import io
 import os
 import pickle
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import (
     BrokenExecutor,
     Executor,
     Future,
-    ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
