@@ -5,7 +5,7 @@ A rule is called for inputs that are aligned or replicated, at least one of them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from symad.distribution.states import (
@@ -25,6 +25,7 @@ from symad.graph.op import Op
 from symad.ops.adjoint import (
     BroadcastLike,
     Cast,
+    Identity,
     ReshapeLike,
     ReshapeOuter,
     SumLike,
@@ -36,6 +37,7 @@ from symad.ops.cumulative import Cumulative
 from symad.ops.einsum import Einsum, SquareAxes
 from symad.ops.gather import AddAlongAxis, OneHot, TakeAlongAxis
 from symad.ops.index import Index, ScatterAdd, ScatterSum, _Update
+from symad.ops.inverse import IdentityMatrix
 from symad.ops.join import Concat, ConcatPart, ConcatPlace, Stack
 from symad.ops.linear_system import _LinearSolve
 from symad.ops.matrices import PerMatrix
@@ -43,7 +45,7 @@ from symad.ops.nn import AtLargest, Normalized
 from symad.ops.permute import _Permutation
 from symad.ops.product import Matmul
 from symad.ops.rearrange import Flip, Pad, PadSum, Repeat, RepeatSum, Roll, Tile, TileSum
-from symad.ops.reduce import Reduction
+from symad.ops.reduce import Reduction, Sum
 from symad.ops.searching import SearchSorted
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.ops.sorting import _Sorting
@@ -69,10 +71,11 @@ def moves(*kinds: type[Op]) -> Callable[[Rule], Rule]:
     return register
 
 
-def moved(node: Node, states: Sequence[State], in_loop: bool) -> State:
+def moved(node: Node, states: Sequence[State], zeros: Set[Node], in_loop: bool) -> State:
     """Return the state of a node from those of its inputs.
 
-    In a loop, which cannot be cut, partial sums also pass ops that are linear in them.
+    In a loop, which cannot be cut, partial sums also pass ops that are linear in them, with
+    ``zeros`` in place of some of them.
 
     Raises
     ------
@@ -91,7 +94,7 @@ def moved(node: Node, states: Sequence[State], in_loop: bool) -> State:
     if any(not isinstance(state, (Aligned, Replicated)) for state in seen):
         if is_aligned:
             raise Mixed(SECOND_ROUND, "Return the combined value, and use it in a second function.")
-        return passed_on(node, seen, in_loop)
+        return passed_on(node, seen, zeros, in_loop)
     for kind in type(op).__mro__:
         if kind in RULES:
             return RULES[kind](op, node, seen)
@@ -116,28 +119,40 @@ NEUTRAL = ("sum", "any")
 """Merges to which zeros contribute nothing."""
 
 
-def passed_on(node: Node, states: Sequence[State], in_loop: bool) -> State:
+def passed_on(
+    node: Node, states: Sequence[State], zeros: Set[Node], in_loop: bool
+) -> State:
     """Return the state of an op on partial and combined values; by default it is combined."""
     op, found = node.op, {state for state in states if state != REPLICATED}
     assert op is not None
     (state, *others) = found
     if others or not isinstance(state, Partial) or state.merge not in REDUCTIONS.values():
         return COMBINED
+    if op.name == "not_equal" and state == SUM and is_count(node.inputs[0]):
+        return Partial("any") if node.inputs[1] in zeros else COMBINED
     whole = [x for x, own in zip(node.inputs, states, strict=True) if own == REPLICATED]
     rest = [x for slot, x in enumerate(node.inputs) if x in whole and op.reads(slot)]
-    fills = state.merge in NEUTRAL and all(map(is_zero, rest))
+    fills = state.merge in NEUTRAL and zeros.issuperset(rest)
     passes = (
         op.name == "identity"
         or (isinstance(op, VIEWS) and not rest)
         or (JOINS.get(op.name) == state.merge and (not rest or fills))
         or (REDUCTIONS.get(op.name) == state.merge)
         or (state == SUM and isinstance(op, SumLike))
-        or (state == SUM and in_loop and is_linear(node, states))
+        or (in_loop and isinstance(op, (BroadcastLike, BroadcastTo)))
+        or (state == SUM and in_loop and is_linear(node, states, zeros))
     )
     return state if passes else COMBINED
 
 
-def is_linear(node: Node, states: Sequence[State]) -> bool:
+def is_count(node: Node) -> bool:
+    """Return whether a node counts where a condition holds: then it is 0 if and only if none do."""
+    while isinstance(node.op, (Sum, SumLike, BroadcastLike, Identity)):
+        node = node.inputs[0]
+    return isinstance(node.op, Cast) and node.inputs[0].dtype.kind == "b"
+
+
+def is_linear(node: Node, states: Sequence[State], zeros: Set[Node]) -> bool:
     """Return whether a node is linear in its partial sums together."""
     op, slots = node.op, [slot for slot, state in enumerate(states) if state == SUM]
     assert op is not None
@@ -146,20 +161,22 @@ def is_linear(node: Node, states: Sequence[State]) -> bool:
         return len(slots) == 1
     if op.name in ("divide", "where"):
         branches = [x for slot, x in enumerate(node.inputs[1:], 1) if slot not in slots]
-        return 0 not in slots and all(map(is_zero, branches)) if op.name == "where" else slots == [0]
+        return (0 not in slots and zeros >= set(branches)) if op.name == "where" else slots == [0]
     if isinstance(op, Cast):
         return node.dtype.kind == "f" and node.dtype.itemsize >= node.inputs[0].dtype.itemsize
     if isinstance(op, Pad):
         return op.mode != "constant" or op.value == 0
     read = [x for slot, x in enumerate(node.inputs) if op.differentiable(slot) and op.reads(slot)]
-    return isinstance(op, FixedLinear) and all(is_zero(x) for x in read if x in others)
+    return isinstance(op, FixedLinear) and all(x in zeros for x in read if x in others)
 
 
-def is_zero(node: Node) -> bool:
-    """Return whether a node is known to be zeros, or false."""
-    while isinstance(node.op, (BroadcastTo, BroadcastLike, Cast, *VIEWS)):
-        node = node.inputs[0]
-    return isinstance(node.op, ZerosLike) or (isinstance(node, Constant) and not node.value.any())
+def is_zero(node: Node, zeros: Set[Node]) -> bool:
+    """Return whether a node is known to be zeros, or false, from what its inputs are."""
+    if isinstance(node, Constant):
+        return not node.value.any()
+    if isinstance(node.op, (BroadcastTo, BroadcastLike, Cast, Identity, *VIEWS)):
+        return node.inputs[0] in zeros
+    return isinstance(node.op, ZerosLike)
 
 
 # Elementwise ops
@@ -406,7 +423,7 @@ def contracted(
         if term.count(letter) > 1:
             raise crossed()
         if letter in term and not isinstance(state, Aligned):
-            if letter.islower() or shape_of(x)[term.index(letter)] != 1:
+            if letter not in _CAPITALS or shape_of(x)[term.index(letter)] != 1:
                 raise not_along(x)
     return Aligned(result.index(letter), times) if letter in result else SUM
 
@@ -465,28 +482,33 @@ def _part(op: Any, node: Node, states: Sequence[State]) -> State:
     return require_apart(states[0], on(op.axis, node.inputs[0]), "joins arrays")
 
 
+def _extended_axes(op: Any, x: Node, rank: int) -> list[int]:
+    """Return the axes, of ``rank``, along which an op or its transpose changes the size of x."""
+    if isinstance(op, (Tile, TileSum)):
+        return [k for k, n in enumerate((1,) * (rank - len(op.reps)) + op.reps) if n != 1]
+    if isinstance(op, (Pad, PadSum)):
+        widths = op.widths * rank if len(op.widths) == 1 else op.widths
+        return [k for k, pair in enumerate(widths) if tuple(pair) != (0, 0)]
+    return list(on(op.axis, x))
+
+
 @moves(Tile, Pad, Repeat)
 def _extended(op: Any, node: Node, states: Sequence[State]) -> State:
-    state, rank = states[0], len(shape_of(node))
+    (x,), (state,), rank = node.inputs, states, len(shape_of(node))
     assert isinstance(state, Aligned)
-    axis = state.axis + rank - len(shape_of(node.inputs[0]))
-    if isinstance(op, Tile):
-        changed = [k for k, n in enumerate(((1,) * (rank - len(op.reps)) + op.reps)) if n != 1]
-    elif isinstance(op, Pad):
-        changed = [k for k, widths in enumerate(op.pairs(rank)) if tuple(widths) != (0, 0)]
-    else:
-        changed = list(on(op.axis, node))
-    return require_apart(Aligned(axis, state.times), changed, "adds elements")
+    moved_by = rank - len(shape_of(x))
+    state = Aligned(state.axis + moved_by, state.times)
+    return require_apart(state, _extended_axes(op, x, rank), "adds elements")
 
 
 @moves(TileSum, PadSum, RepeatSum)
 def _extended_adjoint(op: Any, node: Node, states: Sequence[State]) -> State:
-    (v, like), (state, wanted) = node.inputs, states
+    (v, like), rank = node.inputs, len(shape_of(node.inputs[0]))
     require_all(node, states, [0, 1])
-    rank = len(shape_of(v))
-    assert isinstance(state, Aligned) and isinstance(wanted, Aligned)
-    if state.axis != wanted.axis + rank - len(shape_of(like)) or state.times != wanted.times:
-        raise Mixed("this adds up elements along the dimension")
+    state = require_apart(states[0], _extended_axes(op, like, rank), "adds elements up")
+    wanted = Aligned(state.axis - rank + len(shape_of(like)), state.times)
+    if states[1] != wanted:
+        raise crossed()
     return wanted
 
 
@@ -648,6 +670,13 @@ def _per_matrix(op: PerMatrix, node: Node, states: Sequence[State]) -> State:
             require_apart(state, [rank - 2, rank - 1], "computes with whole matrices")
     stack = max(len(shape_of(x)) for x in node.inputs) - 2
     return aligned_broadcast(node.inputs, states, stack, drop=2)
+
+
+@moves(IdentityMatrix)
+def _identity(op: IdentityMatrix, node: Node, states: Sequence[State]) -> State:
+    rank = len(shape_of(node.inputs[0]))
+    require_apart(states[0], [rank - 2, rank - 1], "makes a matrix")
+    return REPLICATED
 
 
 @moves(_LinearSolve)

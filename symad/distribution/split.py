@@ -154,7 +154,8 @@ def _cut(graph: Graph, walk: Walk, outputs: list[Node]) -> Split:
     leaves = [*graph.inputs, walk.size]
     worker = _taking(front, leaves)
     state = {x: Variable(x.label, *_as_declared(x)) for x in worker.inputs if _is_state(x)}
-    caller = rebuild(_taking(outputs, [*front, *leaves], len(front)), replace_inputs, merged)
+    others = [x for x in leaves if x not in merged]
+    caller = rebuild(_taking(outputs, [*front, *others], len(front)), replace_inputs, merged)
     number = {node: k for k, node in enumerate(graph.inputs)} | {walk.size: SIZE}
     states = [walk.states[x] for x in graph.inputs]
     return Split(
