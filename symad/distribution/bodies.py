@@ -7,9 +7,9 @@ not, so its partial results must pass through it as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from symad.distribution.moves import not_along
+from symad.distribution.combine import WIDTHS
+from symad.distribution.moves import NEUTRAL, not_along
 from symad.distribution.states import (
     COMBINED,
     REPLICATED,
@@ -20,14 +20,12 @@ from symad.distribution.states import (
     Partial,
     State,
 )
-from symad.distribution.combine import WIDTHS
-from symad.distribution.moves import NEUTRAL
 from symad.distribution.walk import Walk, expands
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node, apply
-from symad.ops.body import WithBody, placeholder, results_of
+from symad.ops.body import WithBody, placeholder
 from symad.ops.branch import Branch
-from symad.ops.control import Call, Map, element_type
+from symad.ops.control import Call, Map
 from symad.ops.loops import Scan, While
 from symad.ops.structure import StructureItem
 from symad.types import StructureType
@@ -131,6 +129,11 @@ def _with_size(
         bodies = [Graph(body.outputs, body.inputs[:-1]) for body in bodies]
         return apply(op.with_bodies(*bodies), *inputs)
     return apply(op.with_bodies(*bodies), *inputs, walk.size)
+
+
+def _with_other_size(graph: Graph, size: Node) -> list[Node]:
+    """Return the outputs of a graph with another node for its last input, the size."""
+    return list(rebuild(graph, replace_inputs, {graph.inputs[-1]: size}).outputs)
 
 
 class MapOfChunks:
@@ -280,11 +283,8 @@ def _while(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
         raise Mixed("whether a loop goes on depends on elements of the dimension")
     stacks = [_of_stack(inner.states[y]) for y in outputs[op.carries :]]
     _require_passing([*carries, *stacks])
-    holds = rebuild(
-        Graph([holds], [*op.condition.inputs, condition.size]),
-        replace_inputs, {condition.size: inner.size},
-    ).outputs[0]  # fmt: skip
-    made = _with_size(walk, inner, op, [[holds], outputs], inputs)
+    checked = Graph([holds], [*op.condition.inputs, condition.size])
+    made = _with_size(walk, inner, op, [_with_other_size(checked, inner.size), outputs], inputs)
     return _as_value(walk, node, _results(walk, made, [*carries, *stacks, REPLICATED]))
 
 
@@ -307,9 +307,9 @@ def _branch(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
         results.append(_of_any(found, is_zero))
     _require_passing(results)
     size = inners[0].size
-    outputs[1:] = [
-        list(rebuild(Graph(new, [*body.inputs, inner.size]), replace_inputs, {inner.size: size}).outputs)
-        for new, body, inner in list(zip(outputs, op.branches, inners, strict=True))[1:]
+    outputs = [
+        _with_other_size(Graph(new, [*body.inputs, inner.size]), size)
+        for new, body, inner in zip(outputs, op.branches, inners, strict=True)
     ]
     made = _with_size(walk, inners[0], op, outputs, inputs)
     return _as_value(walk, node, _results(walk, made, results))

@@ -32,7 +32,9 @@ from symad.ops.adjoint import (
     ZerosLike,
 )
 from symad.ops.after import After
+from symad.ops.arithmetic import Divide, Multiply
 from symad.ops.base import FixedLinear, Multilinear, PerElement
+from symad.ops.comparison import Where
 from symad.ops.cumulative import Cumulative
 from symad.ops.einsum import Einsum, SquareAxes
 from symad.ops.gather import AddAlongAxis, OneHot, TakeAlongAxis
@@ -53,7 +55,7 @@ from symad.ops.structure import StructureItem
 from symad.ops.subscript import FULL, Key, full_key, joined_place
 from symad.ops.triangle import Diagonal, DiagonalPlace, _Triangle
 from symad.ops.windows import Windows, WindowSum
-from symad.types import StructureType, TensorType, UnknownShape, normalize_axes, normalize_axis
+from symad.types import StructureType, UnknownShape, normalize_axes, normalize_axis
 
 Rule = Callable[[Any, Node, Sequence[State]], State]
 
@@ -132,7 +134,7 @@ def passed_on(
         return Partial("any") if node.inputs[1] in zeros else COMBINED
     whole = [x for x, own in zip(node.inputs, states, strict=True) if own == REPLICATED]
     rest = [x for slot, x in enumerate(node.inputs) if x in whole and op.reads(slot)]
-    fills = state.merge in NEUTRAL and zeros.issuperset(rest)
+    fills = state.merge in NEUTRAL and zeros >= set(rest)
     passes = (
         op.name == "identity"
         or (isinstance(op, VIEWS) and not rest)
@@ -157,13 +159,14 @@ def is_linear(node: Node, states: Sequence[State], zeros: Set[Node]) -> bool:
     op, slots = node.op, [slot for slot, state in enumerate(states) if state == SUM]
     assert op is not None
     others = [x for slot, x in enumerate(node.inputs) if slot not in slots]
-    if op.name in ("multiply", "einsum", "matmul") or isinstance(op, Multilinear):
+    if isinstance(op, (Multiply, Multilinear)):
         return len(slots) == 1
-    if op.name in ("divide", "where"):
-        branches = [x for slot, x in enumerate(node.inputs[1:], 1) if slot not in slots]
-        return (0 not in slots and zeros >= set(branches)) if op.name == "where" else slots == [0]
-    if isinstance(op, Cast):
-        return node.dtype.kind == "f" and node.dtype.itemsize >= node.inputs[0].dtype.itemsize
+    if isinstance(op, Divide):
+        return slots == [0]
+    if isinstance(op, Where):
+        return 0 not in slots and zeros >= set(others[1:])
+    if isinstance(op, Cast):  # in a dtype that is no narrower
+        return bool(node.dtype.kind == "f" and node.dtype.itemsize >= node.inputs[0].dtype.itemsize)
     if isinstance(op, Pad):
         return op.mode != "constant" or op.value == 0
     read = [x for slot, x in enumerate(node.inputs) if op.differentiable(slot) and op.reads(slot)]
@@ -377,7 +380,7 @@ def _reshape(op: Reshape, node: Node, states: Sequence[State]) -> State:
 
 @moves(ReshapeLike)
 def _reshape_like(op: ReshapeLike, node: Node, states: Sequence[State]) -> State:
-    (x, like), (state, wanted) = node.inputs, states
+    (x, _), (state, wanted) = node.inputs, states
     require_all(node, states, [0, 1])
     assert isinstance(wanted, Aligned)
     return _as_reshaped(x, state, node, wanted)
@@ -448,8 +451,8 @@ def _matmul(op: Matmul, node: Node, states: Sequence[State]) -> State:
 
 @moves(Einsum)
 def _einsum(op: Einsum, node: Node, states: Sequence[State]) -> State:
-    names = {letter: chr(0x100 + ord(letter) * 2 + 1) for letter in op.subscripts if letter.isalpha()}
-    terms, result = op.subscripts.replace(" ", "").translate(str.maketrans(names)).split("->")
+    names: dict[str, Any] = {i: chr(0x100 + ord(i)) for i in op.subscripts if i.isalpha()}
+    terms, result = op.subscripts.translate(str.maketrans(names)).split("->")
     ranks = [len(shape_of(x)) for x in (*node.inputs, node)]
     filled = [
         term.replace("...", _dots(rank - len(term) + 3))
@@ -503,7 +506,7 @@ def _extended(op: Any, node: Node, states: Sequence[State]) -> State:
 
 @moves(TileSum, PadSum, RepeatSum)
 def _extended_adjoint(op: Any, node: Node, states: Sequence[State]) -> State:
-    (v, like), rank = node.inputs, len(shape_of(node.inputs[0]))
+    like, rank = node.inputs[1], len(shape_of(node.inputs[0]))
     require_all(node, states, [0, 1])
     state = require_apart(states[0], _extended_axes(op, like, rank), "adds elements up")
     wanted = Aligned(state.axis - rank + len(shape_of(like)), state.times)
@@ -556,7 +559,8 @@ def selected(
             place += 1
         elif isinstance(entry, str):
             arrays.append(next(rest))
-        if isinstance(state, Aligned) and state.axis == axis and entry not in (FULL, (None, None, 1)):
+        is_own = isinstance(state, Aligned) and state.axis == axis
+        if is_own and entry not in (FULL, (None, None, 1)):
             raise Mixed("this selects elements of the dimension by their positions")
         axis += 1
     width = max([len(shape_of(array)) for array, _ in arrays], default=0)
@@ -564,7 +568,7 @@ def selected(
         at = dict(kept)[state.axis]
         found.append(Aligned(at + width if at >= start else at, state.times))
     if any(isinstance(own, Aligned) for _, own in arrays):
-        joined = aligned_broadcast(*zip(*arrays, strict=True), width)  # type: ignore[arg-type]
+        joined = aligned_broadcast([x for x, _ in arrays], [own for _, own in arrays], width)
         found.append(Aligned(joined.axis + start, joined.times))
     if len(found) > 1:
         raise crossed()

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.distribution.combine import Merge, merge_tree
-from symad.distribution.split import SIZE, run_in_chunks, split
+from symad.distribution.split import split
 from symad.errors import DistributionError
 from symad.graph.node import Node
-from tests.distribution.support import assert_close, check_in_chunks, whole
+from tests.distribution.support import check_in_chunks
 
 RNG = np.random.default_rng(5)
 N = 7
@@ -609,7 +608,8 @@ def sizes() -> Any:
 
 @accepted
 def joined_features() -> Any:
-    return [sm.concat([X, T], axis=1), sm.stack([X, X * 2]), sm.concat([X, sm.ones((X.shape[0], 1))], 1)]
+    ones = sm.ones((X.shape[0], 1))
+    return [sm.concat([X, T], axis=1), sm.stack([X, X * 2]), sm.concat([X, ones], axis=1)]
 
 
 @accepted

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +36,8 @@ def accepted(case: Case, order: int) -> Iterator[bool]:
     """Yield whether each placement of the dimension is accepted; it must be right then."""
     arrays = [np.asarray(array) for array in case.draw()]
     for chosen in placements([array.shape for array in arrays]):
-        inputs = [variable(f"x{k}", *pair) for k, pair in enumerate(zip(arrays, chosen, strict=True))]
+        pairs = enumerate(zip(arrays, chosen, strict=True))
+        inputs = [variable(f"x{k}", array, axis) for k, (array, axis) in pairs]
         try:
             outputs = outputs_of(case.sample.call(*inputs))
             if order:
