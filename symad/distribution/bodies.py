@@ -7,9 +7,9 @@ not, so its partial results must pass through it as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from symad.distribution.moves import is_zero, not_along
+from symad.distribution.combine import WIDTHS
+from symad.distribution.moves import NEUTRAL, not_along
 from symad.distribution.states import (
     COMBINED,
     REPLICATED,
@@ -20,14 +20,12 @@ from symad.distribution.states import (
     Partial,
     State,
 )
-from symad.distribution.combine import WIDTHS
-from symad.distribution.moves import NEUTRAL
 from symad.distribution.walk import Walk, expands
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node, apply
-from symad.ops.body import WithBody, placeholder, results_of
+from symad.ops.body import WithBody, placeholder
 from symad.ops.branch import Branch
-from symad.ops.control import Call, Map, element_type
+from symad.ops.control import Call, Map
 from symad.ops.loops import Scan, While
 from symad.ops.structure import StructureItem
 from symad.types import StructureType
@@ -112,9 +110,11 @@ def _map_over_dimension(
     return _as_value(walk, node, _results(walk, made, [walk.states[rows[0]]] * len(outputs)))
 
 
-def _inner(walk: Walk, body: Graph, given: Sequence[State], in_loop: bool) -> Walk:
+def _inner(
+    walk: Walk, body: Graph, given: Sequence[State], in_loop: bool, zeros: Sequence[Node] = ()
+) -> Walk:
     states = dict(zip(body.inputs, given, strict=True))
-    return Walk(walk.over, states, placeholder(walk.size), in_loop)
+    return Walk(walk.over, states, placeholder(walk.size), zeros, in_loop)
 
 
 def _with_size(
@@ -129,6 +129,11 @@ def _with_size(
         bodies = [Graph(body.outputs, body.inputs[:-1]) for body in bodies]
         return apply(op.with_bodies(*bodies), *inputs)
     return apply(op.with_bodies(*bodies), *inputs, walk.size)
+
+
+def _with_other_size(graph: Graph, size: Node) -> list[Node]:
+    """Return the outputs of a graph with another node for its last input, the size."""
+    return list(rebuild(graph, replace_inputs, {graph.inputs[-1]: size}).outputs)
 
 
 class MapOfChunks:
@@ -210,11 +215,9 @@ def _require_passing(states: Sequence[State]) -> None:
             raise NOT_IN_LOOPS
 
 
-def _joined(old: State, first: Node, new: State) -> State:
-    """Return the state of a carry that is ``first`` before and has a state after a step."""
-    if old == new:
-        return old
-    if isinstance(new, Partial) and new.merge in NEUTRAL and is_zero(first):
+def _joined(old: State, new: State, is_zero: bool) -> State:
+    """Return the state of a carry that has a state before a step and another one after it."""
+    if old == new or (old == REPLICATED and isinstance(new, Partial) and is_zero):
         return new
     if isinstance(new, Combined) or isinstance(old, Combined):
         raise NOT_IN_LOOPS
@@ -227,18 +230,24 @@ def _joined(old: State, first: Node, new: State) -> State:
 
 
 def _settled(
-    walk: Walk, body: Graph, first: Given, others: Sequence[State]
+    walk: Walk, body: Graph, inputs: Given, others: Sequence[State], count: int
 ) -> tuple[Walk, list[Node], list[State]]:
-    """Return the walk through the body of a loop, with states of carries that a step keeps."""
-    carries = [walk.states[x] for x in first]
+    """Return the walk through the body of a loop, with states of carries that a step keeps.
+
+    At first, carries that start as zeros count as zeros, so that they may become partial sums.
+    """
+    carries = [walk.states[x] for x in inputs[:count]]
+    is_zero = [x in walk.zeros for x in inputs]
+    zeros = _zeros(walk, body, inputs)
     while True:
-        inner = _inner(walk, body, [*carries, *others], in_loop=True)
+        inner = _inner(walk, body, [*carries, *others], True, zeros)
         outputs = inner.run(body)
-        pairs = zip(carries, first, outputs, strict=False)
-        new = [_joined(old, x, inner.states[y]) for old, x, y in pairs]
-        if new == carries:
+        pairs = zip(carries, [inner.states[y] for y in outputs], is_zero, strict=False)
+        new = [_joined(*each) for each in pairs]
+        captured = [x for x in zeros if x in body.inputs[count:]]
+        if new == carries and zeros == captured:
             return inner, outputs, carries
-        carries = new
+        carries, zeros = new, captured
 
 
 @expands(Scan)
@@ -253,7 +262,7 @@ def _scan(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     if states[0] != REPLICATED or any(isinstance(s, Aligned) and s.axis == 0 for s in rows):
         raise Mixed("a scan goes through the elements of the dimension one after the other")
     others = [_of_element(state) for state in rows] + states[end + op.sequences :]
-    inner, outputs, carries = _settled(walk, op.body, inputs[1:end], others)
+    inner, outputs, carries = _settled(walk, op.body, inputs[1:], others, op.carries)
     stacks = [_of_stack(inner.states[y]) for y in outputs[op.carries :]]
     _require_passing([*carries, *stacks])
     made = _with_size(walk, inner, op, [outputs], inputs)
@@ -267,18 +276,15 @@ def _while(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     if not _has_aligned(walk, inputs):
         return None
     others = [walk.states[x] for x in inputs[op.carries :]]
-    inner, outputs, carries = _settled(walk, op.body, inputs[: op.carries], others)
-    condition = _inner(walk, op.condition, [*carries, *others], in_loop=True)
+    inner, outputs, carries = _settled(walk, op.body, inputs, others, op.carries)
+    condition = _inner(walk, op.condition, [*carries, *others], True)
     (holds,) = condition.run(op.condition)
     if condition.states[holds] != REPLICATED:
         raise Mixed("whether a loop goes on depends on elements of the dimension")
     stacks = [_of_stack(inner.states[y]) for y in outputs[op.carries :]]
     _require_passing([*carries, *stacks])
-    holds = rebuild(
-        Graph([holds], [*op.condition.inputs, condition.size]),
-        replace_inputs, {condition.size: inner.size},
-    ).outputs[0]  # fmt: skip
-    made = _with_size(walk, inner, op, [[holds], outputs], inputs)
+    checked = Graph([holds], [*op.condition.inputs, condition.size])
+    made = _with_size(walk, inner, op, [_with_other_size(checked, inner.size), outputs], inputs)
     return _as_value(walk, node, _results(walk, made, [*carries, *stacks, REPLICATED]))
 
 
@@ -291,29 +297,35 @@ def _branch(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     states = [walk.states[x] for x in inputs]
     if states[0] != REPLICATED:
         raise Mixed(SECOND_ROUND)
-    inners = [_inner(walk, body, states[1:], in_loop=True) for body in op.branches]
+    inners = [_inner(walk, body, states[1:], True, _zeros(walk, body, inputs[1:]))
+              for body in op.branches]  # fmt: skip
     outputs = [inner.run(body) for inner, body in zip(inners, op.branches, strict=True)]
     results = []
     for column in zip(*outputs, strict=True):
         found = [inner.states[y] for inner, y in zip(inners, column, strict=True)]
-        results.append(_of_any(found, column))
+        is_zero = [y in inner.zeros for inner, y in zip(inners, column, strict=True)]
+        results.append(_of_any(found, is_zero))
     _require_passing(results)
     size = inners[0].size
-    outputs[1:] = [
-        list(rebuild(Graph(new, [*body.inputs, inner.size]), replace_inputs, {inner.size: size}).outputs)
-        for new, body, inner in list(zip(outputs, op.branches, inners, strict=True))[1:]
+    outputs = [
+        _with_other_size(Graph(new, [*body.inputs, inner.size]), size)
+        for new, body, inner in zip(outputs, op.branches, inners, strict=True)
     ]
     made = _with_size(walk, inners[0], op, outputs, inputs)
     return _as_value(walk, node, _results(walk, made, results))
 
 
-def _of_any(states: Sequence[State], nodes: Sequence[Node]) -> State:
+def _zeros(walk: Walk, body: Graph, inputs: Given) -> list[Node]:
+    return [x for x, outer in zip(body.inputs, inputs, strict=True) if outer in walk.zeros]
+
+
+def _of_any(states: Sequence[State], is_zero: Sequence[bool]) -> State:
     """Return the state of what any branch returns."""
-    found = {state for state, y in zip(states, nodes, strict=True) if not is_zero(y)}
-    if len(found) == 1 and (found == set(states) or found.pop() in map(Partial, NEUTRAL)):
-        return next(s for s, y in zip(states, nodes, strict=True) if not is_zero(y))
     if len(set(states)) == 1:
         return states[0]
     if Combined() in states:
         raise NOT_IN_LOOPS
+    rest = {state for state, zero in zip(states, is_zero, strict=True) if not zero}
+    if len(rest) == 1 and rest <= {Partial(merge) for merge in NEUTRAL}:
+        return rest.pop()
     raise Mixed("branches treat the dimension in different ways")

@@ -74,8 +74,9 @@ def _position(beats: Callable[[Any, Any], Any]) -> Callable[[Arrays, Arrays], Ar
     def merge(left: Arrays, right: Arrays) -> Arrays:
         (value, at, n), (value2, at2, n2) = left, right
         is_later = beats(value2, value) | ((value2 != value2) & (value == value))
-        where = np.where(is_later, at2 + n, at)[()]
-        return np.where(is_later, value2, value)[()], where, n + n2
+        where: Any = np.where(is_later, at2 + n, at)
+        extreme: Any = np.where(is_later, value2, value)
+        return extreme[()], where[()], n + n2
 
     return merge
 

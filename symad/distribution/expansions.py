@@ -26,7 +26,7 @@ from symad.ops.base import float_dtype, wide_dtype
 from symad.ops.comparison import Maximum
 from symad.ops.extremum import ArgMax, ArgMin, Max, Min, PositionReduction
 from symad.ops.moments import Std, Var
-from symad.ops.reduce import ElementCount, Mean, Reduction, Sum
+from symad.ops.reduce import ElementCount, Mean, Sum
 from symad.ops.shape import BroadcastTo, Reshape
 from symad.ops.size import AxisSize, Count, ShapeVector
 from symad.ops.structure import MakeStructure, StructureItem

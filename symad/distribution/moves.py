@@ -5,7 +5,7 @@ A rule is called for inputs that are aligned or replicated, at least one of them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from symad.distribution.states import (
@@ -25,17 +25,21 @@ from symad.graph.op import Op
 from symad.ops.adjoint import (
     BroadcastLike,
     Cast,
+    Identity,
     ReshapeLike,
     ReshapeOuter,
     SumLike,
     ZerosLike,
 )
 from symad.ops.after import After
+from symad.ops.arithmetic import Divide, Multiply
 from symad.ops.base import FixedLinear, Multilinear, PerElement
+from symad.ops.comparison import Where
 from symad.ops.cumulative import Cumulative
 from symad.ops.einsum import Einsum, SquareAxes
 from symad.ops.gather import AddAlongAxis, OneHot, TakeAlongAxis
 from symad.ops.index import Index, ScatterAdd, ScatterSum, _Update
+from symad.ops.inverse import IdentityMatrix
 from symad.ops.join import Concat, ConcatPart, ConcatPlace, Stack
 from symad.ops.linear_system import _LinearSolve
 from symad.ops.matrices import PerMatrix
@@ -43,7 +47,7 @@ from symad.ops.nn import AtLargest, Normalized
 from symad.ops.permute import _Permutation
 from symad.ops.product import Matmul
 from symad.ops.rearrange import Flip, Pad, PadSum, Repeat, RepeatSum, Roll, Tile, TileSum
-from symad.ops.reduce import Reduction
+from symad.ops.reduce import Reduction, Sum
 from symad.ops.searching import SearchSorted
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.ops.sorting import _Sorting
@@ -51,7 +55,7 @@ from symad.ops.structure import StructureItem
 from symad.ops.subscript import FULL, Key, full_key, joined_place
 from symad.ops.triangle import Diagonal, DiagonalPlace, _Triangle
 from symad.ops.windows import Windows, WindowSum
-from symad.types import StructureType, TensorType, UnknownShape, normalize_axes, normalize_axis
+from symad.types import StructureType, UnknownShape, normalize_axes, normalize_axis
 
 Rule = Callable[[Any, Node, Sequence[State]], State]
 
@@ -69,10 +73,11 @@ def moves(*kinds: type[Op]) -> Callable[[Rule], Rule]:
     return register
 
 
-def moved(node: Node, states: Sequence[State], in_loop: bool) -> State:
+def moved(node: Node, states: Sequence[State], zeros: Set[Node], in_loop: bool) -> State:
     """Return the state of a node from those of its inputs.
 
-    In a loop, which cannot be cut, partial sums also pass ops that are linear in them.
+    In a loop, which cannot be cut, partial sums also pass ops that are linear in them, with
+    ``zeros`` in place of some of them.
 
     Raises
     ------
@@ -91,7 +96,7 @@ def moved(node: Node, states: Sequence[State], in_loop: bool) -> State:
     if any(not isinstance(state, (Aligned, Replicated)) for state in seen):
         if is_aligned:
             raise Mixed(SECOND_ROUND, "Return the combined value, and use it in a second function.")
-        return passed_on(node, seen, in_loop)
+        return passed_on(node, seen, zeros, in_loop)
     for kind in type(op).__mro__:
         if kind in RULES:
             return RULES[kind](op, node, seen)
@@ -116,50 +121,65 @@ NEUTRAL = ("sum", "any")
 """Merges to which zeros contribute nothing."""
 
 
-def passed_on(node: Node, states: Sequence[State], in_loop: bool) -> State:
+def passed_on(
+    node: Node, states: Sequence[State], zeros: Set[Node], in_loop: bool
+) -> State:
     """Return the state of an op on partial and combined values; by default it is combined."""
     op, found = node.op, {state for state in states if state != REPLICATED}
     assert op is not None
     (state, *others) = found
     if others or not isinstance(state, Partial) or state.merge not in REDUCTIONS.values():
         return COMBINED
+    if op.name == "not_equal" and state == SUM and is_count(node.inputs[0]):
+        return Partial("any") if node.inputs[1] in zeros else COMBINED
     whole = [x for x, own in zip(node.inputs, states, strict=True) if own == REPLICATED]
     rest = [x for slot, x in enumerate(node.inputs) if x in whole and op.reads(slot)]
-    fills = state.merge in NEUTRAL and all(map(is_zero, rest))
+    fills = state.merge in NEUTRAL and zeros >= set(rest)
     passes = (
         op.name == "identity"
         or (isinstance(op, VIEWS) and not rest)
         or (JOINS.get(op.name) == state.merge and (not rest or fills))
         or (REDUCTIONS.get(op.name) == state.merge)
         or (state == SUM and isinstance(op, SumLike))
-        or (state == SUM and in_loop and is_linear(node, states))
+        or (in_loop and isinstance(op, (BroadcastLike, BroadcastTo)))
+        or (state == SUM and in_loop and is_linear(node, states, zeros))
     )
     return state if passes else COMBINED
 
 
-def is_linear(node: Node, states: Sequence[State]) -> bool:
+def is_count(node: Node) -> bool:
+    """Return whether a node counts where a condition holds: then it is 0 if and only if none do."""
+    while isinstance(node.op, (Sum, SumLike, BroadcastLike, Identity)):
+        node = node.inputs[0]
+    return isinstance(node.op, Cast) and node.inputs[0].dtype.kind == "b"
+
+
+def is_linear(node: Node, states: Sequence[State], zeros: Set[Node]) -> bool:
     """Return whether a node is linear in its partial sums together."""
     op, slots = node.op, [slot for slot, state in enumerate(states) if state == SUM]
     assert op is not None
     others = [x for slot, x in enumerate(node.inputs) if slot not in slots]
-    if op.name in ("multiply", "einsum", "matmul") or isinstance(op, Multilinear):
+    if isinstance(op, (Multiply, Multilinear)):
         return len(slots) == 1
-    if op.name in ("divide", "where"):
-        branches = [x for slot, x in enumerate(node.inputs[1:], 1) if slot not in slots]
-        return 0 not in slots and all(map(is_zero, branches)) if op.name == "where" else slots == [0]
-    if isinstance(op, Cast):
-        return node.dtype.kind == "f" and node.dtype.itemsize >= node.inputs[0].dtype.itemsize
+    if isinstance(op, Divide):
+        return slots == [0]
+    if isinstance(op, Where):
+        return 0 not in slots and zeros >= set(others[1:])
+    if isinstance(op, Cast):  # in a dtype that is no narrower
+        return bool(node.dtype.kind == "f" and node.dtype.itemsize >= node.inputs[0].dtype.itemsize)
     if isinstance(op, Pad):
         return op.mode != "constant" or op.value == 0
     read = [x for slot, x in enumerate(node.inputs) if op.differentiable(slot) and op.reads(slot)]
-    return isinstance(op, FixedLinear) and all(is_zero(x) for x in read if x in others)
+    return isinstance(op, FixedLinear) and all(x in zeros for x in read if x in others)
 
 
-def is_zero(node: Node) -> bool:
-    """Return whether a node is known to be zeros, or false."""
-    while isinstance(node.op, (BroadcastTo, BroadcastLike, Cast, *VIEWS)):
-        node = node.inputs[0]
-    return isinstance(node.op, ZerosLike) or (isinstance(node, Constant) and not node.value.any())
+def is_zero(node: Node, zeros: Set[Node]) -> bool:
+    """Return whether a node is known to be zeros, or false, from what its inputs are."""
+    if isinstance(node, Constant):
+        return not node.value.any()
+    if isinstance(node.op, (BroadcastTo, BroadcastLike, Cast, Identity, *VIEWS)):
+        return node.inputs[0] in zeros
+    return isinstance(node.op, ZerosLike)
 
 
 # Elementwise ops
@@ -360,7 +380,7 @@ def _reshape(op: Reshape, node: Node, states: Sequence[State]) -> State:
 
 @moves(ReshapeLike)
 def _reshape_like(op: ReshapeLike, node: Node, states: Sequence[State]) -> State:
-    (x, like), (state, wanted) = node.inputs, states
+    (x, _), (state, wanted) = node.inputs, states
     require_all(node, states, [0, 1])
     assert isinstance(wanted, Aligned)
     return _as_reshaped(x, state, node, wanted)
@@ -406,7 +426,7 @@ def contracted(
         if term.count(letter) > 1:
             raise crossed()
         if letter in term and not isinstance(state, Aligned):
-            if letter.islower() or shape_of(x)[term.index(letter)] != 1:
+            if letter not in _CAPITALS or shape_of(x)[term.index(letter)] != 1:
                 raise not_along(x)
     return Aligned(result.index(letter), times) if letter in result else SUM
 
@@ -431,8 +451,8 @@ def _matmul(op: Matmul, node: Node, states: Sequence[State]) -> State:
 
 @moves(Einsum)
 def _einsum(op: Einsum, node: Node, states: Sequence[State]) -> State:
-    names = {letter: chr(0x100 + ord(letter) * 2 + 1) for letter in op.subscripts if letter.isalpha()}
-    terms, result = op.subscripts.replace(" ", "").translate(str.maketrans(names)).split("->")
+    names: dict[str, Any] = {i: chr(0x100 + ord(i)) for i in op.subscripts if i.isalpha()}
+    terms, result = op.subscripts.translate(str.maketrans(names)).split("->")
     ranks = [len(shape_of(x)) for x in (*node.inputs, node)]
     filled = [
         term.replace("...", _dots(rank - len(term) + 3))
@@ -465,28 +485,33 @@ def _part(op: Any, node: Node, states: Sequence[State]) -> State:
     return require_apart(states[0], on(op.axis, node.inputs[0]), "joins arrays")
 
 
+def _extended_axes(op: Any, x: Node, rank: int) -> list[int]:
+    """Return the axes, of ``rank``, along which an op or its transpose changes the size of x."""
+    if isinstance(op, (Tile, TileSum)):
+        return [k for k, n in enumerate((1,) * (rank - len(op.reps)) + op.reps) if n != 1]
+    if isinstance(op, (Pad, PadSum)):
+        widths = op.widths * rank if len(op.widths) == 1 else op.widths
+        return [k for k, pair in enumerate(widths) if tuple(pair) != (0, 0)]
+    return list(on(op.axis, x))
+
+
 @moves(Tile, Pad, Repeat)
 def _extended(op: Any, node: Node, states: Sequence[State]) -> State:
-    state, rank = states[0], len(shape_of(node))
+    (x,), (state,), rank = node.inputs, states, len(shape_of(node))
     assert isinstance(state, Aligned)
-    axis = state.axis + rank - len(shape_of(node.inputs[0]))
-    if isinstance(op, Tile):
-        changed = [k for k, n in enumerate(((1,) * (rank - len(op.reps)) + op.reps)) if n != 1]
-    elif isinstance(op, Pad):
-        changed = [k for k, widths in enumerate(op.pairs(rank)) if tuple(widths) != (0, 0)]
-    else:
-        changed = list(on(op.axis, node))
-    return require_apart(Aligned(axis, state.times), changed, "adds elements")
+    moved_by = rank - len(shape_of(x))
+    state = Aligned(state.axis + moved_by, state.times)
+    return require_apart(state, _extended_axes(op, x, rank), "adds elements")
 
 
 @moves(TileSum, PadSum, RepeatSum)
 def _extended_adjoint(op: Any, node: Node, states: Sequence[State]) -> State:
-    (v, like), (state, wanted) = node.inputs, states
+    like, rank = node.inputs[1], len(shape_of(node.inputs[0]))
     require_all(node, states, [0, 1])
-    rank = len(shape_of(v))
-    assert isinstance(state, Aligned) and isinstance(wanted, Aligned)
-    if state.axis != wanted.axis + rank - len(shape_of(like)) or state.times != wanted.times:
-        raise Mixed("this adds up elements along the dimension")
+    state = require_apart(states[0], _extended_axes(op, like, rank), "adds elements up")
+    wanted = Aligned(state.axis - rank + len(shape_of(like)), state.times)
+    if states[1] != wanted:
+        raise crossed()
     return wanted
 
 
@@ -534,7 +559,8 @@ def selected(
             place += 1
         elif isinstance(entry, str):
             arrays.append(next(rest))
-        if isinstance(state, Aligned) and state.axis == axis and entry not in (FULL, (None, None, 1)):
+        is_own = isinstance(state, Aligned) and state.axis == axis
+        if is_own and entry not in (FULL, (None, None, 1)):
             raise Mixed("this selects elements of the dimension by their positions")
         axis += 1
     width = max([len(shape_of(array)) for array, _ in arrays], default=0)
@@ -542,7 +568,7 @@ def selected(
         at = dict(kept)[state.axis]
         found.append(Aligned(at + width if at >= start else at, state.times))
     if any(isinstance(own, Aligned) for _, own in arrays):
-        joined = aligned_broadcast(*zip(*arrays, strict=True), width)  # type: ignore[arg-type]
+        joined = aligned_broadcast([x for x, _ in arrays], [own for _, own in arrays], width)
         found.append(Aligned(joined.axis + start, joined.times))
     if len(found) > 1:
         raise crossed()
@@ -648,6 +674,13 @@ def _per_matrix(op: PerMatrix, node: Node, states: Sequence[State]) -> State:
             require_apart(state, [rank - 2, rank - 1], "computes with whole matrices")
     stack = max(len(shape_of(x)) for x in node.inputs) - 2
     return aligned_broadcast(node.inputs, states, stack, drop=2)
+
+
+@moves(IdentityMatrix)
+def _identity(op: IdentityMatrix, node: Node, states: Sequence[State]) -> State:
+    rank = len(shape_of(node.inputs[0]))
+    require_apart(states[0], [rank - 2, rank - 1], "makes a matrix")
+    return REPLICATED
 
 
 @moves(_LinearSolve)

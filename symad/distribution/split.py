@@ -7,6 +7,7 @@ what is in chunks.  The graph is cut where values are first combined over the di
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from symad.errors import DistributionError, FeedError, did_you_mean
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node, Parameter, Variable
 from symad.records import dataclass
+from symad.runtime.compiler import compile
 from symad.runtime.function import Function
 from symad.types import StructureType, TensorType
 
@@ -153,23 +155,21 @@ def _cut(graph: Graph, walk: Walk, outputs: list[Node]) -> Split:
     merged = _variables(front, merges)
     leaves = [*graph.inputs, walk.size]
     worker = _taking(front, leaves)
-    state = {x: Variable(x.label, *_as_declared(x)) for x in worker.inputs if _is_state(x)}
-    caller = rebuild(_taking(outputs, [*front, *leaves], len(front)), replace_inputs, merged)
+    state = [x for x in worker.inputs if isinstance(x, Parameter)]
+    plain: dict[Node, Node] = {x: _variable(x.label, x) for x in state}
+    others = [x for x in leaves if x not in merged]
+    caller = rebuild(_taking(outputs, [*front, *others], len(front)), replace_inputs, merged)
     number = {node: k for k, node in enumerate(graph.inputs)} | {walk.size: SIZE}
     states = [walk.states[x] for x in graph.inputs]
     return Split(
         walk.over,
         tuple([(state.axis,) if isinstance(state, Aligned) else () for state in states]),
-        rebuild(worker, replace_inputs, state),
+        rebuild(worker, replace_inputs, plain),
         tuple([number[node] for node in worker.inputs]),
         merges,
         caller,
         tuple([number[node] for node in caller.inputs[len(front) :]]),
     )
-
-
-def _is_state(node: Node) -> bool:
-    return isinstance(node, Parameter)
 
 
 def _merges(walk: Walk, front: Sequence[Node]) -> tuple[Merge, ...]:
@@ -197,14 +197,14 @@ def _variables(front: Sequence[Node], merges: Sequence[Merge]) -> dict[Node, Nod
     """Return a variable for the merged value of each value that workers return."""
     names = [merge.name for merge in merges for _ in range(merge.width)]
     return {
-        node: Variable(f"{name} {k}", *_as_declared(node))
+        node: _variable(f"{name} {k}", node)
         for k, (node, name) in enumerate(zip(front, names, strict=True))
     }
 
 
-def _as_declared(node: Node) -> tuple[Any, Any]:
-    assert isinstance(node.type, TensorType)
-    return node.type.shape, node.type.dtype
+def _variable(name: str, like: Node) -> Node:
+    assert isinstance(like.type, TensorType)
+    return Variable(name, like.type.shape, like.type.dtype)
 
 
 def _taking(outputs: Sequence[Node], leaves: Sequence[Node], always: int = 0) -> Graph:
@@ -218,17 +218,13 @@ def _taking(outputs: Sequence[Node], leaves: Sequence[Node], always: int = 0) ->
 def run_in_chunks(split: Split, values: Sequence[Any], chunks: Sequence[int]) -> list[Any]:
     """Return the outputs for the values of all inputs, computed in chunks of these sizes, in turn.
 
-    This is the reference for what runs elsewhere; ``chunks`` add up to the size of the dimension.
+    This is the reference for what runs elsewhere.  ``chunks`` add up to the size of the dimension;
+    ``values`` include those of parameters.
     """
-    from symad.runtime.compiler import compile
-
-    size, start, results = split.size_of(values), 0, []
+    size, ends = split.size_of(values), list(accumulate(chunks, initial=0))
     worker = compile(split.worker.inputs, list(split.worker.outputs), backend="numpy")
-    for length in chunks:
-        results.append(worker(*split.chunk(values, start, start + length, size)))
-        start += length
-    merged = merge_tree(split.merges, results)
-    given = [(n, v) for n, v in zip(split.caller.inputs, split.whole(merged, values, size), strict=True)]
-    inputs = [n for n, _ in given if not isinstance(n, Parameter)]
-    caller = compile(inputs, list(split.caller.outputs), backend="numpy")
-    return caller(*[v for n, v in given if not isinstance(n, Parameter)])
+    parts = [split.chunk(values, start, stop, size) for start, stop in pairwise(ends)]
+    merged = merge_tree(split.merges, [worker(*part) for part in parts])
+    caller = compile(split.caller.inputs, list(split.caller.outputs), backend="numpy")
+    results: list[Any] = caller(*split.whole(merged, values, size))
+    return results

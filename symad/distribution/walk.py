@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from symad.distribution.moves import moved
+from symad.distribution.moves import is_zero, moved
 from symad.distribution.states import (
     REPLICATED,
     Aligned,
@@ -60,6 +60,8 @@ class Walk:
     states : dict from Node to State
     size : Node
         The size of the whole dimension.
+    zeros : set of Node
+        Values that are known to be zeros, or false.
     local : dict from Node to Node
         For integers computed from sizes of the whole dimension, the same for the chunk.
     extents : dict from Node to Monomial
@@ -69,13 +71,19 @@ class Walk:
     """
 
     def __init__(
-        self, over: str, given: Mapping[Node, State], size: Node, in_loop: bool = False
+        self,
+        over: str,
+        given: Mapping[Node, State],
+        size: Node,
+        zeros: Iterable[Node] = (),
+        in_loop: bool = False,
     ) -> None:
         self.over = over
         self.in_loop = in_loop
         self.states: dict[Node, State] = dict(given)
         self.size = size
         self.states[size] = REPLICATED
+        self.zeros: set[Node] = set(zeros)
         self.local: dict[Node, Node] = {}
         self.extents: dict[Node, Monomial] = {self.size: product_of((over,))}
         self.groups: dict[Node, tuple[Node, ...]] = {}
@@ -106,10 +114,7 @@ class Walk:
 
     def _visit(self, node: Node, inputs: tuple[Node, ...]) -> Node:
         if node.op is None:
-            self.states[node] = REPLICATED
-            if isinstance(node, Constant) and node.ndim == 0 and node.dtype.kind in "iu":
-                self.extents[node] = product_of((int(node.value),))
-            return node
+            return self._leaf(node)
         kinds = (kind for kind in type(node.op).__mro__ if kind in EXPANSIONS)
         expansion = next(kinds, None)
         try:
@@ -138,8 +143,12 @@ class Walk:
         """Return a node after finding its state, if that is not given."""
         node = self._with_stand_ins(node)
         if state is None:
-            state = moved(node, [self.states[x] for x in node.inputs], self.in_loop)
+            state = moved(
+                node, [self.states[x] for x in node.inputs], self.zeros, self.in_loop
+            )
         self.states[node] = state
+        if is_zero(node, self.zeros):
+            self.zeros.add(node)
         is_own = isinstance(state, (Partial, Combined))
         if isinstance(state, Aligned) or (not is_own and self._is_unknown_to_caller(node.inputs)):
             self._unknown_to_caller.add(node)
@@ -169,8 +178,14 @@ class Walk:
 
     def constant(self, value: Any, dtype: Any) -> Node:
         """Return a constant."""
-        node = Constant(value, dtype)
+        return self._leaf(Constant(value, dtype))
+
+    def _leaf(self, node: Node) -> Node:
         self.states[node] = REPLICATED
+        if is_zero(node, self.zeros):
+            self.zeros.add(node)
+        if isinstance(node, Constant) and node.ndim == 0 and node.dtype.kind in "iu":
+            self.extents[node] = product_of((int(node.value),))
         return node
 
     def add(self, terms: Sequence[Node]) -> Node:
@@ -214,7 +229,7 @@ class Walk:
         if not (isinstance(state, Aligned) and state.axis == axis):
             dim = known_shape(x)[axis] if known_shape(x) else None
             if isinstance(dim, int):
-                return self._with_extent(self.constant(dim, "int64"), product_of((dim,)))
+                return self.constant(dim, "int64")
             return self.apply(AxisSize(axis), x)
         factors = [(dim, n) for dim, n in state.times.symbols for _ in range(n)]
         nodes = [self.size, *[self._size_of(dim) for dim, _ in factors]]
@@ -227,10 +242,6 @@ class Walk:
         self.local[whole], self.states[own] = own, Partial("sum")
         self.extents[whole] = state.times * product_of((self.over,))
         return whole
-
-    def _with_extent(self, node: Node, extent: Monomial) -> Node:
-        self.extents[node] = extent
-        return node
 
     def _size_of(self, dim: Any) -> Node:
         if dim not in self._places:
