@@ -126,17 +126,18 @@ class DaskWorkers(Workers):
     Parameters
     ----------
     client : Client
+
+    Attributes
+    ----------
+    width : int
+        How many threads all workers had when a dimension was cut last.
     """
 
+    width = 1
     share = 2  # a task costs its scheduler milliseconds
 
     def __init__(self, client: Client) -> None:
         self._client = client
-
-    @property
-    def width(self) -> int:  # type: ignore[override]
-        """The number of threads of all workers."""
-        return sum(self._client.nthreads().values()) or 1
 
     def accept(
         self, value: Any, node: Node, sizes: dict[Dimension, int], axis: int | None
@@ -149,7 +150,7 @@ class DaskWorkers(Workers):
             if _is_dask_array(value):
                 value = self._client.compute(value)
             return accept(value.result() if isinstance(value, Future) else value, node, sizes)
-        if isinstance(value, (list, tuple)) and any(isinstance(part, Future) for part in value):
+        if isinstance(value, list) and value and all(isinstance(p, Future) for p in value):
             value = concatenate([self._as_array(part) for part in value], axis)
         elif isinstance(value, Future):
             value = self._as_array(value)
@@ -167,6 +168,7 @@ class DaskWorkers(Workers):
 
     def layout(self, chunks: Chunks, size: int, values: Sequence[tuple[Any, int]]) -> ChunkLayout:
         """Return where values are cut: where a Dask array is, unless that is given."""
+        self.width = sum(self._client.nthreads().values()) or 1
         own = [value.chunks[axis] for value, axis in values if _is_dask_array(value)]
         if not own:
             return super().layout(chunks, size, values)

@@ -122,6 +122,8 @@ class WorkReport:
     ----------
     chunks, groups : int
         How many there were; a group is computed by one worker.
+    workers : int
+        How many groups could run at the same time.
     seconds : float
         What the call took.
     worker_seconds : float
@@ -130,8 +132,14 @@ class WorkReport:
 
     chunks: int
     groups: int
+    workers: int
     seconds: float
     worker_seconds: float
+
+    @property
+    def share(self) -> float:
+        """The share of the workers' time that they spent computing."""
+        return self.worker_seconds / (self.seconds * self.workers)
 
 
 class DistributedFunction:
@@ -243,7 +251,9 @@ class DistributedFunction:
                 tree.add(task.chunks.start, outcome.values)
                 spent += outcome.seconds
                 advance(len(task.chunks))
-        self.report = WorkReport(len(layout.stops), len(tasks), perf_counter() - start, spent)
+        taken = perf_counter() - start
+        chunks, width = len(layout.stops), self.workers.width
+        self.report = WorkReport(chunks, len(tasks), width, taken, spent)
         return tree.result()
 
     def finished(self, merged: Sequence[Any], values: Mapping[int, Any]) -> Any:
@@ -327,7 +337,8 @@ class DistributedJob:
 
     def _with_bound(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Sequence[Any]:
         """Return the value of each node, for the arguments that are not bound."""
-        bound, given, first = dict(self._bound), deque(args), []
+        bound, given = dict(self._bound), deque(args)
+        first: list[Any] = []
         while given:
             place = len(first)
             first.append(bound.pop(place) if place in bound else given.popleft())
