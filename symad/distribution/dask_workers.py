@@ -16,7 +16,7 @@ import numpy as np
 from symad.distribution.chunks import ChunkLayout, Chunks, chunk_stops
 from symad.distribution.executors import MOST_DEATHS, GroupTask, Outcomes, Workers, workers_died
 from symad.distribution.placement import SMALL, Store
-from symad.distribution.worker import ChunkProgram, run_group
+from symad.distribution.worker import ChunkProgram, merge_groups, run_group
 from symad.errors import DistributionError, FeedError
 from symad.graph.node import Node
 from symad.runtime.inputs import accept
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _DEAD = ("cancelled", "lost", "error")
+_MERGED = 16
+"""How many groups, a power of two, are merged on the cluster where there are more."""
 
 
 class _Placed:
@@ -73,8 +75,8 @@ class DaskStore(Store):
         return [worker for worker in sorted(threads) for _ in range(threads[worker])]
 
     def put_program(self, program: ChunkProgram) -> Any:
-        """Send the program to all workers."""
-        return self._scattered([program], broadcast=True)[0]
+        """Send the program to a worker; others fetch it once."""
+        return self._scattered([program])[0]
 
     def put_shared(self, values: Sequence[Any]) -> Any:
         """Send large values to a worker; others fetch them once."""
@@ -91,19 +93,30 @@ class DaskStore(Store):
         found: dict[int, _Placed] = {}
         for worker in dict.fromkeys(places):  # all inputs of a group go to the same worker
             mine = [k for k, place in enumerate(places) if place == worker]
-            sent = self._scattered([pieces[k] for k in mine], workers=[worker])
+            sent = self._scattered([pieces[k] for k in mine], worker)
             found.update(zip(mine, sent, strict=True))
         return [found[k] for k in range(len(pieces))]
 
-    def _scattered(self, values: Sequence[Any], **where: Any) -> list[_Placed]:
+    def _scattered(self, values: Sequence[Any], worker: str | None = None) -> list[_Placed]:
+        """Send values to one worker, or to several in turn."""
         if not values:
             return []
-        futures = self._client.scatter(list(values), hash=False, **where)
+        futures = self._sent(values, worker)
         pairs = zip(futures, values, strict=True)
-        return [_Placed(future, self._scatter_again(value)) for future, value in pairs]
+        return [_Placed(future, self._send_again(value)) for future, value in pairs]
 
-    def _scatter_again(self, value: Any) -> Callable[[], Future]:
-        return lambda: self._client.scatter([value], hash=False)[0]
+    def _sent(self, values: Sequence[Any], worker: str | None = None) -> list[Future]:
+        """Send values, again if a worker dies in the meantime."""
+        for _ in range(MOST_DEATHS):
+            try:
+                found: list[Future] = self._client.scatter(list(values), worker, hash=False)
+                return found
+            except OSError as error:  # an error of a connection
+                worker, reason = None, error
+        raise DistributionError(f"nothing can be sent to the workers: {reason}") from reason
+
+    def _send_again(self, value: Any) -> Callable[[], Future]:
+        return lambda: self._sent([value])[0]
 
     def _computed(self, array: Any, axis: int, layout: ChunkLayout) -> list[list[_Placed]]:
         sizes = tuple(np.diff((0, *layout.stops)).tolist())
@@ -180,32 +193,48 @@ class DaskWorkers(Workers):
         return DaskStore(self._client, is_kept)
 
     def run(self, tasks: Sequence[GroupTask]) -> Outcomes:
-        """Submit all tasks, and again those whose data was lost with a worker."""
+        """Submit all tasks, and again those whose data was lost with a worker.
+
+        Where there are many, the cluster merges the results of several before they travel.
+        """
         from distributed import as_completed
 
-        left = dict(enumerate(tasks))
+        width = _MERGED if len(tasks) > _MERGED else 1
+        left = {k: tasks[k : k + width] for k in range(0, len(tasks), width)}
         losses = 0
         while left:
             before = len(left)
-            futures = {self._submit(task): number for number, task in left.items()}
+            futures = {self._submit(block): k for k, block in left.items()}
             done = as_completed(list(futures), with_results=True, raise_errors=False)
             try:
                 for future, result in done:
-                    number = futures.pop(future)
+                    k = futures.pop(future)
                     if future.status == "finished":
-                        yield left.pop(number), result
+                        yield _range_of(left.pop(k)), result
                     elif future.status == "error":
-                        raise _failed(left[number], future.exception())
+                        raise _failed(left[k], future.exception())
             finally:
                 if futures:
                     self._client.cancel(list(futures))
             losses = losses + 1 if len(left) == before else 0
             if left and losses >= MOST_DEATHS:
-                raise workers_died(list(left.values()), "The data was lost with them.")
+                chunks = _range_of(next(iter(left.values())))
+                raise workers_died(chunks, "The data was lost with them.")
 
-    def _submit(self, task: GroupTask) -> Future:
-        arguments = [_futures_in(value) for value in task.arguments]
-        return self._client.submit(run_group, *arguments, pure=False)
+    def _submit(self, block: Sequence[GroupTask]) -> Future:
+        """Submit some groups and the merge of their results."""
+        futures = [
+            self._client.submit(run_group, *map(_futures_in, task.arguments), pure=False)
+            for task in block
+        ]
+        if len(block) == 1:
+            return futures[0]
+        program = _futures_in(block[0].program)
+        return self._client.submit(merge_groups, program, futures, pure=False)
+
+
+def _range_of(block: Sequence[GroupTask]) -> range:
+    return range(block[0].chunks.start, block[-1].chunks.stop)
 
 
 def _futures_in(value: Any) -> Any:
@@ -241,11 +270,11 @@ def _accepted(array: Any, node: Node, sizes: dict[Dimension, int]) -> Any:
     return array.astype(type_.dtype)
 
 
-def _failed(task: GroupTask, error: BaseException | None) -> DistributionError:
+def _failed(block: Sequence[GroupTask], error: BaseException | None) -> DistributionError:
     from distributed import KilledWorker
 
     if isinstance(error, KilledWorker):
-        return workers_died([task], f"Dask says: {error}")
+        return workers_died(_range_of(block), f"Dask says: {error}")
     found = DistributionError(
         f"a worker cannot compute: {type(error).__name__}: {error}",
         remedy="Install the same symad and its dependencies on all workers.",

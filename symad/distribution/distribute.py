@@ -240,17 +240,17 @@ class DistributedFunction:
     def merged(self, tasks: Sequence[GroupTask], layout: ChunkLayout) -> list[Any]:
         """Return the merged results of all chunks."""
         start, spent = perf_counter(), 0.0
-        tree = _MergeTree(self.split.merges, layout.level)
+        tree = _MergeTree(self.split.merges)
         with (
             progress_bar(self.progress, len(layout.stops)) as advance,
             closing(self.workers.run(tasks)) as outcomes,
         ):
-            for task, outcome in outcomes:
+            for finished, outcome in outcomes:
                 if isinstance(outcome, GroupFailure):
                     raise self._failure(outcome, layout)
-                tree.add(task.chunks.start, outcome.values)
+                tree.add(finished, outcome.values)
                 spent += outcome.seconds
-                advance(len(task.chunks))
+                advance(len(finished))
         taken = perf_counter() - start
         chunks, width = len(layout.stops), self.workers.width
         self.report = WorkReport(chunks, len(tasks), width, taken, spent)
@@ -404,18 +404,19 @@ class DistributedJob:
 
 
 class _MergeTree:
-    """Merges results of groups of 2ᵏ chunks as they arrive, each with its neighbour of one size.
+    """Merges results of blocks of 2ᵏ chunks as they arrive, each with its neighbour of one size.
 
     The order of the sums is that of :func:`~symad.distribution.combine.merge_tree`.
     """
 
-    def __init__(self, merges: Sequence[Merge], level: int) -> None:
-        self._merges, self._level = merges, level
+    def __init__(self, merges: Sequence[Merge]) -> None:
+        self._merges = merges
         self._held: dict[tuple[int, int], Sequence[Any]] = {}  # by k and the number of the block
 
-    def add(self, first: int, values: Sequence[Any]) -> None:
-        """Add the results of the group that begins with a chunk."""
-        level, block = self._level, first >> self._level
+    def add(self, chunks: range, values: Sequence[Any]) -> None:
+        """Add the results of a block; the last one may be smaller."""
+        level = (len(chunks) - 1).bit_length()
+        block = chunks.start >> level
         while (other := self._held.pop((level, block ^ 1), None)) is not None:
             pair = (other, values) if block % 2 else (values, other)
             values = merge_results(self._merges, *pair)

@@ -25,7 +25,8 @@ from symad.runtime.inputs import accept
 from symad.types import Dimension
 
 Outcome = GroupResult | GroupFailure
-Outcomes = Generator[tuple["GroupTask", Outcome], None, None]
+Outcomes = Generator[tuple[range, Outcome], None, None]
+"""The numbers of chunks that are finished, and their results."""
 
 MOST_DEATHS = 5
 """How many workers may die over one group, or without any group being finished."""
@@ -86,7 +87,7 @@ class Workers:
         return Store()
 
     def run(self, tasks: Sequence[GroupTask]) -> Outcomes:
-        """Yield each task when it is finished, with its outcome.
+        """Yield what is finished: aligned blocks of 2ᵏ chunks, or what of them exists.
 
         A task is repeated if its worker dies.  If the iterator is closed, the tasks that have not
         begun are cancelled.
@@ -102,10 +103,9 @@ class Workers:
         """Stop the workers that this object has started."""
 
 
-def workers_died(tasks: Sequence[GroupTask], remedy: str) -> DistributionError:
-    """Return the error for workers that die again and again over the first of some tasks."""
-    first, last = tasks[0].chunks[0], tasks[0].chunks[-1]
-    where = f"chunk {first}" if first == last else f"chunks {first} to {last}"
+def workers_died(chunks: range, remedy: str) -> DistributionError:
+    """Return the error for workers that die again and again over some chunks."""
+    where = f"chunk {chunks[0]}" if len(chunks) == 1 else f"chunks {chunks[0]} to {chunks[-1]}"
     return DistributionError(f"workers die again and again, the last over {where}", remedy=remedy)
 
 
@@ -157,14 +157,15 @@ class ExecutorWorkers(Workers):
                     except BrokenExecutor as error:
                         broken = error
                     else:
-                        yield left.pop(number), outcome
+                        yield left.pop(number).chunks, outcome
             finally:
                 for future in futures:
                     future.cancel()
             deaths = deaths + 1 if len(left) == before else 0
             if broken is not None:
                 if self._make is not None and deaths >= MOST_DEATHS:
-                    raise workers_died(list(left.values()), f"The executor says: {broken}")
+                    chunks = next(iter(left.values())).chunks
+                    raise workers_died(chunks, f"The executor says: {broken}")
                 self._replace(executor, broken)
 
     def _replace(self, executor: Executor, error: BrokenExecutor) -> None:

@@ -62,7 +62,7 @@ class _Work:
         self.left.extendleft(reversed(lost))
         self._deaths.update(lost[:1])
         if lost and self._deaths[lost[0]] >= MOST_DEATHS:
-            raise workers_died([self.tasks[lost[0]]], _REMEDY)
+            raise workers_died(self.tasks[lost[0]].chunks, _REMEDY)
 
 
 class _Process:
@@ -156,7 +156,7 @@ class ProcessWorkers(Workers):
         found = wait([process.connection for process in self._processes])
         return [process for process in self._processes if process.connection in found]
 
-    def _answer(self, process: _Process, work: _Work) -> tuple[GroupTask, Outcome] | None:
+    def _answer(self, process: _Process, work: _Work) -> tuple[range, Outcome] | None:
         """Return what a process has answered, if it is part of this work; remove it if it died."""
         try:
             outcome = process.connection.recv()
@@ -168,7 +168,7 @@ class ProcessWorkers(Workers):
         if owner is not work:
             return None
         work.missing -= 1
-        return work.tasks[number], outcome
+        return work.tasks[number].chunks, outcome
 
     def _remove(self, process: _Process) -> None:
         self._processes.remove(process)

@@ -108,6 +108,19 @@ def run_group(
     return GroupResult(merged, perf_counter() - start)
 
 
+def merge_groups(
+    program: ChunkProgram, outcomes: Sequence[GroupResult | GroupFailure]
+) -> GroupResult | GroupFailure:
+    """Return the outcome of neighbouring groups together, which are an aligned block of 2ᵏ."""
+    results = []
+    for outcome in outcomes:
+        if isinstance(outcome, GroupFailure):
+            return outcome
+        results.append(outcome)
+    merged = merge_tree(program.merges, [result.values for result in results])
+    return GroupResult(merged, sum(result.seconds for result in results))
+
+
 def _loaded(program: ChunkProgram) -> Function:
     """Return the function of a program, which is loaded once."""
     with _lock:

@@ -116,9 +116,9 @@ def test_any_grouping_merges_in_one_order(count: int) -> None:
     whole = merge_tree(merges, chunks)
     for level in range(8):
         groups = ChunkLayout(tuple(range(1, count + 1)), level).groups()
-        tree = _MergeTree(merges, level)
+        tree = _MergeTree(merges)
         for k in RNG.permutation(len(groups)):
-            tree.add(groups[k].start, merge_tree(merges, [chunks[c] for c in groups[k]]))
+            tree.add(groups[k], merge_tree(merges, [chunks[c] for c in groups[k]]))
         for found, expected in zip(tree.result(), whole, strict=True):
             assert found.tobytes() == expected.tobytes()
 
