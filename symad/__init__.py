@@ -150,6 +150,7 @@ from symad.types import TensorType
 if TYPE_CHECKING:
     from symad import linalg, nn, optimise, random, special, stats, testing
     from symad.autodiff.sparse import sparsity
+    from symad.distribution.distribute import distribute
     from symad.export.stablehlo import export_stablehlo
     from symad.export.to_jax import to_jax
     from symad.functions.accumulation import cumulative_prod, cumulative_sum
@@ -303,12 +304,12 @@ __all__ = [
     "cosh", "cost", "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod", "cumsum",
     "cumulative_prod", "cumulative_sum", "cumulative_trapezoid", "custom", "deg2rad", "degrees",
     "delete", "diag", "diagflat", "diagonal", "diff", "difference_errors", "digamma", "digitize",
-    "directional_derivative", "divide", "dot", "draw", "dsplit", "dstack", "e", "ediff1d", "einsum",
-    "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2", "expand_dims",
-    "explain", "expm1", "export_stablehlo", "extend", "eye", "fabs", "find_nan", "finfo",
-    "fingerprint", "fixed_point", "flatten", "flip", "fliplr", "flipud", "float16", "float32",
-    "float64", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "fori_loop",
-    "from_dlpack", "full", "full_like", "gammaln", "geomspace", "gradients", "greater",
+    "directional_derivative", "distribute", "divide", "dot", "draw", "dsplit", "dstack", "e",
+    "ediff1d", "einsum", "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "errors", "exp",
+    "exp2", "expand_dims", "explain", "expm1", "export_stablehlo", "extend", "eye", "fabs",
+    "find_nan", "finfo", "fingerprint", "fixed_point", "flatten", "flip", "fliplr", "flipud",
+    "float16", "float32", "float64", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod",
+    "fori_loop", "from_dlpack", "full", "full_like", "gammaln", "geomspace", "gradients", "greater",
     "greater_equal", "heaviside", "hessian", "hessian_vector_product", "histogram", "hsplit",
     "hstack", "hypot", "identity", "iinfo", "implicit", "index_array", "indices", "inf", "inner",
     "insert", "int16", "int32", "int64", "int8", "interp", "isclose", "isdtype", "isfinite", "isin",

@@ -32,6 +32,7 @@ LAYERS = (
     ("backends",),
     ("runtime", "expression"),
     ("saving", "export"),
+    ("distribution",),
     ("tables",),
     ("drawing",),
     ("testing", "inspection"),
