@@ -9,27 +9,34 @@ import numpy as np
 
 from symad.distribution.moves import not_along, on, reshaped, shape_of
 from symad.distribution.states import (
+    ONE,
     REPLICATED,
     SECOND_ROUND,
     SUM,
     Aligned,
     Items,
     Mixed,
+    Positions,
     State,
     product_of,
 )
 from symad.distribution.walk import Walk, expands
+from symad.graph.graph import replace_inputs
 from symad.graph.node import Node, apply
-from symad.ops.adjoint import AddN, BroadcastLike, Cast
+from symad.ops.adjoint import AddN, BroadcastLike, Cast, Identity
 from symad.ops.arithmetic import Divide, Multiply, Sqrt, Square, Subtract
 from symad.ops.base import float_dtype, wide_dtype
 from symad.ops.comparison import Maximum
+from symad.ops.create import Arange
 from symad.ops.extremum import ArgMax, ArgMin, Max, Min, PositionReduction
+from symad.ops.index import Index, ScatterAdd
+from symad.ops.index import _Update as Update
 from symad.ops.moments import Std, Var
 from symad.ops.reduce import ElementCount, Mean, Sum
 from symad.ops.shape import BroadcastTo, Reshape
 from symad.ops.size import AxisSize, Count, ShapeVector
 from symad.ops.structure import MakeStructure, StructureItem
+from symad.ops.subscript import HOLE, full_key
 from symad.types import normalize_axis
 
 # Sizes
@@ -122,6 +129,40 @@ def _require_repeats(x: Node, state: State, result: Aligned, ndim: int) -> None:
         raise not_along(x)
 
 
+# Positions
+
+
+@expands(Arange)
+def _arange(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+    """Count the elements of the chunk as well, if this counts those of the dimension."""
+    start, stop, step = inputs
+    made = walk.placed(replace_inputs(node, inputs))
+    counts = walk.extents.get(start), walk.extents.get(step)
+    if counts == (product_of((0,)), product_of((1,))) and walk.chunk_size(stop) == ONE:
+        own = apply(Arange((walk.over,), made.dtype), start, walk.local[stop], step)
+        walk.positions[made] = walk.placed(own, Positions(0))
+    return made
+
+
+@expands(Index, ScatterAdd, Update)
+def _selected(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+    """Select the elements of the chunk in place of those of the dimension: x[arange(n), labels]."""
+    op: Any = node.op
+    x, indices = op.indexed(inputs), inputs[op.operands :]
+    state, holes, axis = walk.states[x], 0, 0
+    is_whole = walk.positions.keys().isdisjoint(indices)
+    if is_whole or not isinstance(state, Aligned) or state.times != ONE:
+        return None
+    for entry in full_key(op.key, shape_of(x)):
+        if axis == state.axis and entry == HOLE and indices[holes] in walk.positions:
+            place = op.operands + holes
+            own = walk.positions[indices[holes]]
+            return walk.placed(replace_inputs(node, (*inputs[:place], own, *inputs[place + 1 :])))
+        holes += entry.count(HOLE) if isinstance(entry, (tuple, str)) else 0
+        axis += entry is not None and entry is not Ellipsis
+    return None
+
+
 # Statistics
 
 
@@ -194,6 +235,11 @@ def _position(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
 
 
 # Sums of partial sums and others
+
+
+@expands(Identity)
+def _identity(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+    return inputs[0] if isinstance(walk.states[inputs[0]], Items) else None
 
 
 @expands(AddN)

@@ -14,8 +14,10 @@ from symad.distribution.states import (
     SECOND_ROUND,
     SUM,
     Aligned,
+    Items,
     Mixed,
     Partial,
+    Positions,
     Replicated,
     State,
     product_of,
@@ -47,9 +49,10 @@ from symad.ops.nn import AtLargest, Normalized
 from symad.ops.permute import _Permutation
 from symad.ops.product import Matmul
 from symad.ops.rearrange import Flip, Pad, PadSum, Repeat, RepeatSum, Roll, Tile, TileSum
-from symad.ops.reduce import Reduction, Sum
+from symad.ops.reduce import ElementCount, Reduction, Sum
 from symad.ops.searching import SearchSorted
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
+from symad.ops.size import AxisSize
 from symad.ops.sorting import _Sorting
 from symad.ops.structure import StructureItem
 from symad.ops.subscript import FULL, Key, full_key, joined_place
@@ -90,8 +93,10 @@ def moved(node: Node, states: Sequence[State], zeros: Set[Node], in_loop: bool) 
         state if op.reads(slot) or isinstance(state, Aligned) else REPLICATED
         for slot, state in enumerate(states)
     ]
-    if all(state == REPLICATED for state in seen):
+    if all(state == REPLICATED or _is_whole(state) for state in seen):
         return REPLICATED
+    if any(isinstance(state, Items) for state in seen):
+        raise Mixed("no rule says what this op does with a structure")
     is_aligned = any(isinstance(state, Aligned) for state in seen)
     if any(not isinstance(state, (Aligned, Replicated)) for state in seen):
         if is_aligned:
@@ -101,6 +106,10 @@ def moved(node: Node, states: Sequence[State], zeros: Set[Node], in_loop: bool) 
         if kind in RULES:
             return RULES[kind](op, node, seen)
     raise Mixed("no rule says that this op treats the elements of the dimension one by one")
+
+
+def _is_whole(state: State) -> bool:
+    return isinstance(state, Items) and all(item == REPLICATED for item in state.items)
 
 
 # Partial results
@@ -309,6 +318,11 @@ def _new_last_axis(op: Op, node: Node, states: Sequence[State]) -> State:
 
 
 # Shapes
+
+
+@moves(AxisSize, ElementCount)
+def _size(op: Op, node: Node, states: Sequence[State]) -> State:
+    return REPLICATED  # of other axes: see expansions
 
 
 @moves(ExpandDims)
@@ -560,7 +574,9 @@ def selected(
         elif isinstance(entry, str):
             arrays.append(next(rest))
         is_own = isinstance(state, Aligned) and state.axis == axis
-        if is_own and entry not in (FULL, (None, None, 1)):
+        if is_own and isinstance(entry, str) and isinstance(arrays[-1][1], Positions):
+            state = REPLICATED  # each element of the chunk is selected by its position
+        elif is_own and entry not in (FULL, (None, None, 1)):
             raise Mixed("this selects elements of the dimension by their positions")
         axis += 1
     width = max([len(shape_of(array)) for array, _ in arrays], default=0)
