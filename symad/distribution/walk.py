@@ -33,7 +33,7 @@ from symad.ops.size import AxisSize
 from symad.ops.structure import MakeStructure
 from symad.types import TensorType, UnknownShape
 
-Expansion = Callable[["Walk", Node, tuple[Node, ...]], Node | None]
+Expansion = Callable[["ChunkWalk", Node, tuple[Node, ...]], Node | None]
 
 EXPANSIONS: dict[type[Op], Expansion] = {}
 """For a class of ops, a function of the walk, the node, and its new inputs; ``None`` to keep it."""
@@ -49,7 +49,7 @@ def expands(*kinds: type[Op]) -> Callable[[Expansion], Expansion]:
     return register
 
 
-class Walk:
+class ChunkWalk:
     """The states of the values of a graph, and the values on a chunk.
 
     Attributes
