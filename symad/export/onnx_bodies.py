@@ -57,11 +57,11 @@ def _computed(b: OnnxBuilder, node: Node, arguments: list[Any]) -> Any:
             value = TABLE[op.name](b, *_promoted(op, node, arguments), **inner.attributes())
         else:
             value = element_of(op, b, *arguments) if isinstance(op, PerElement) else None
+        if value is not None:
+            return _typed(b, value, node.type)
     except NotImplementedError as error:
         raise missing(node, str(error)) from None
-    if value is None:
-        raise missing(node)
-    return _typed(b, value, node.type)
+    raise missing(node)
 
 
 def _promoted(op: Op, node: Node, operands: list[Any]) -> list[Any]:

@@ -44,7 +44,7 @@ def _factors(b: OnnxBuilder, a: OnnxArray) -> tuple[OnnxArray, OnnxArray, OnnxAr
         order = take_along_axis(b, order, swap, -1)
         matrix = take_along_axis(b, matrix, _column(b, swap), -2)
         column, row = b.take(matrix, k, -1), b.take(matrix, k, -2)
-        head = _column(b, b.take(row, k, -1))
+        head = _column(b, _column(b, b.take(row, k, -1)))
         ratio = b.select(head.equals(0), 0, _column(b, column) / head)
         ratio = b.select(below > k, ratio, 0)
         rest = matrix - ratio * b.select(columns > k, _row(b, row), 0)

@@ -388,11 +388,18 @@ def _multiplied(dtype: Any) -> Any:
 
 @translates("einsum", promotes=True)
 def _einsum(b: OnnxBuilder, *operands: OnnxArray, subscripts: str) -> OnnxArray:
-    within = _multiplied(operands[0].dtype)
-    made = [b.convert(x, within) for x in operands]
-    rank = len(subscripts.partition("->")[2])
-    result = b.node("Einsum", made, within, (None,) * rank, equation=subscripts)
-    return b.convert(result, operands[0].dtype)
+    """In ONNX, all ellipses have the same number of axes."""
+    terms, _, result = subscripts.partition("->")
+    pairs = list(zip(operands, terms.split(","), strict=True))
+    counts = [x.ndim - len(term) + 3 if "..." in term else 0 for x, term in pairs]
+    most, within, given = max(counts), _multiplied(operands[0].dtype), []
+    for (x, term), count in zip(pairs, counts, strict=True):
+        place = term.find("...")
+        new = range(place, place + most - count) if place >= 0 else ()
+        given.append(b.convert(b.expand_dims(x, list(new)), within))
+    rank = len(result.replace("...", "")) + (most if "..." in result else 0)
+    total = b.node("Einsum", given, within, (None,) * rank, equation=subscripts)
+    return b.convert(total, operands[0].dtype)
 
 
 @translates("convolve", promotes=True)
@@ -493,7 +500,7 @@ def _accumulated(
 
     stack = b.loop(length, [first], run)[1]
     stack = b.slices(stack, 0, None, None, -1) if from_end else stack
-    return b.move_axis(stack, 0, axis)
+    return reshape_like(b, b.move_axis(stack, 0, axis), x)  # without steps, sizes are not known
 
 
 def _start(b: OnnxBuilder, x: OnnxArray, axis: int, value: Any) -> OnnxArray:
@@ -544,3 +551,25 @@ def _running(kind: str) -> Callable[..., OnnxArray]:
 
 
 TABLE |= {"cummax": _running("Max"), "cummin": _running("Min")}
+
+
+@translates("sparse_matmul", promotes=True)
+def _sparse_matmul(
+    b: OnnxBuilder, data: OnnxArray, columns: OnnxArray, ends: OnnxArray, x: OnnxArray,
+    shape: tuple[int, int], on_left: bool,
+) -> OnnxArray:  # fmt: skip
+    """Each stored element is multiplied by a row of ``x``, and added to a row of the result."""
+    columns, ends = b.convert(columns, INT), b.convert(ends, INT)
+    count = b.count(b.size(columns, 0))
+    begun = b.expand_dims(count, [1]) >= b.slices(ends, 0, 1, None)
+    rows = b.reduce("Sum", b.convert(begun, INT), [1])
+    read, written = (columns, rows) if on_left else (rows, columns)
+    axis = x.ndim - 2 if on_left and x.ndim > 1 else x.ndim - 1
+    terms = b.take(b.move_axis(x, axis, 0), read, 0)
+    terms = terms * b.expand_dims(data, list(range(1, x.ndim)))
+    sizes = [shape[not on_left], *b.sizes(terms)[1:]]
+    places = b.stretch(b.expand_dims(written, list(range(1, x.ndim))), [1, *sizes[1:]])
+    within = _multiplied(x.dtype)
+    given = [b.filled(0, within, sizes), places, b.convert(terms, within)]
+    total = b.node("ScatterElements", given, within, (None,) * x.ndim, axis=0, reduction="add")
+    return b.convert(b.move_axis(total, 0, axis), x.dtype)

@@ -369,8 +369,9 @@ class OnnxWriter:
     def expand(self, x: OnnxArray, sizes: Sequence[int | OnnxArray]) -> OnnxArray:
         """Return ``x`` broadcast to a shape."""
         known = tuple(s if isinstance(s, int) else None for s in sizes)
-        if known == x.shape and None not in known:
-            return x
+        if None not in known and (known == x.shape or 0 in known):
+            # ONNX Runtime removes an expansion to nothing.
+            return x if known == x.shape else self.constant(np.empty(known, x.dtype))
         return self._moved("Expand", x, known, self.vector(sizes))
 
     def expand_like(self, x: OnnxArray, like: OnnxArray) -> OnnxArray:
