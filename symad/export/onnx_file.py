@@ -16,8 +16,9 @@ from symad.export.onnx_writer import OnnxArray
 from symad.graph.graph import Graph
 from symad.graph.nested import is_nested
 from symad.graph.node import Node, Parameter
+from symad.passes.specialise import specialise
 from symad.runtime.function import Function
-from symad.runtime.pipeline import Job, run_passes
+from symad.runtime.pipeline import optimise
 from symad.types import StructureType, TensorType, Type
 from symad.visible import visible
 
@@ -78,7 +79,7 @@ def export_onnx(function: Function, path: str | os.PathLike[str], *, provenance:
     """
     if importlib.util.find_spec("onnx") is None:
         raise MissingExtraError("ONNX is not installed", remedy='pip install "symad[onnx]"')
-    data = onnx_model(function, provenance).SerializeToString(deterministic=True)
+    data = onnx_model(function, lowered(function), provenance).SerializeToString(deterministic=True)
     _write(os.fspath(path), data)
 
 
@@ -95,24 +96,36 @@ def _write(path: str, data: bytes) -> None:
         raise
 
 
-def onnx_model(function: Function, provenance: bool = True) -> Any:
-    """Return a compiled function as an ``onnx.ModelProto``, which has been checked.
+def lowered(function: Function) -> Graph:
+    """Return the graph that is written: optimised for the declared types.
 
     Raises
     ------
     ExportError
-        As for :func:`export_onnx`.
+        If the rank of an input is not known.
     """
     for node in function.graph.inputs:
         _require_rank(node, node.type)
     types = [node.type for node in function.graph.inputs]
-    graph = run_passes(function.graph, Job(function.settings.grade, types)).graph
+    return optimise(specialise(function.graph, types), function.settings.grade).graph
+
+
+def onnx_model(function: Function, graph: Graph, provenance: bool = True) -> Any:
+    """Return a compiled function as an ``onnx.ModelProto``, which has been checked.
+
+    Parameters
+    ----------
+    function : Function
+    graph : Graph
+        As :func:`lowered` returns it.
+    provenance : bool
+    """
     onnx = import_module("onnx")
     helper = onnx.helper
     builder = OnnxBuilder(_origin if provenance else None)
-    inputs = _Inputs(builder, function, graph)
+    inputs = _Inputs(builder, function)
     results = evaluate(builder, graph, inputs.values)
-    outputs = _outputs(builder, function, results)
+    outputs = _outputs(builder, function, zip(results, graph.outputs, strict=True))
     made = helper.make_graph(
         builder.nodes, _name(function.name, "function"), inputs.declared, outputs, builder.constants
     )
@@ -177,7 +190,7 @@ class _Inputs:
     declared : list of onnx.ValueInfoProto
     """
 
-    def __init__(self, builder: OnnxBuilder, function: Function, graph: Graph) -> None:
+    def __init__(self, builder: OnnxBuilder, function: Function) -> None:
         self._builder, self._updates = builder, function.updates
         self.declared: list[Any] = []
         self.values = [
@@ -208,9 +221,10 @@ class _Inputs:
         )
 
 
-def _outputs(builder: OnnxBuilder, function: Function, results: Sequence[Any]) -> list[Any]:
+def _outputs(
+    builder: OnnxBuilder, function: Function, rest: Iterator[tuple[Any, Node]]
+) -> list[Any]:
     """Return the declarations of the outputs, and of the new values of parameters."""
-    rest = iter(zip(results, function.graph.outputs, strict=True))
     found = [
         item
         for name, leaf in _leaves(function.outputs, "")
