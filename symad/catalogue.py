@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _MODULES = {
     "autodiff.sparse": "sparsity",
+    "export.onnx_file": "export_onnx",
     "export.to_jax": "to_jax",
     "functions.accumulation": "cumulative_prod cumulative_sum",
     "functions.associative": "associative_scan",

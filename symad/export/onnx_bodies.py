@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+import symad.export.onnx_linalg
+import symad.export.onnx_special  # noqa: F401  these and what they import fill the tables
 from symad.errors import ExportError
-from symad.export import onnx_indexing, onnx_linalg, onnx_ops
 from symad.export.onnx_elements import OnnxBuilder, element_of
 from symad.export.onnx_table import PROMOTING, TABLE
 from symad.export.onnx_writer import INT, OnnxArray
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
-from symad.ops.base import PerElement
+from symad.ops.base import Elementwise, PerElement
 from symad.ops.body import WithBody
+from symad.ops.matrices import NanOnFailure
 from symad.types import StructureType, TensorType, UnknownShape
 
 
@@ -46,8 +49,9 @@ def missing(node: Node, why: str = "ONNX does not have it") -> ExportError:
 def _computed(b: OnnxBuilder, node: Node, arguments: list[Any]) -> Any:
     if isinstance(node, Constant):
         return b.constant(node.value)
-    op = node.op
-    assert op is not None
+    op: Any = node.op
+    if isinstance(op, NanOnFailure):  # as ONNX does anyway
+        op = op.op
     try:
         if isinstance(op, WithBody):
             results = _BODIES[op.name](b, op, *arguments) if op.name in _BODIES else None
@@ -56,7 +60,7 @@ def _computed(b: OnnxBuilder, node: Node, arguments: list[Any]) -> Any:
             inner: Any = getattr(op, "op", op)
             value = TABLE[op.name](b, *_promoted(op, node, arguments), **inner.attributes())
         else:
-            value = element_of(op, b, *arguments) if isinstance(op, PerElement) else None
+            value = element_of(op, b, *arguments) if _has_element(op) else None
         if value is not None:
             return _typed(b, value, node.type)
     except NotImplementedError as error:
@@ -64,17 +68,22 @@ def _computed(b: OnnxBuilder, node: Node, arguments: list[Any]) -> Any:
     raise missing(node)
 
 
+def _has_element(op: Op) -> bool:
+    """Return whether an op describes one element of its result."""
+    if not isinstance(op, PerElement):
+        return False
+    return bool(op.element) or type(op).scalar is not PerElement.scalar
+
+
 def _promoted(op: Op, node: Node, operands: list[Any]) -> list[Any]:
     """Return operands in the dtype in which an op computes."""
+    if isinstance(op, Elementwise):
+        dtypes = op.operand_dtypes(*[x.dtype for x in operands])
+        return [x.to.convert(x, y) for x, y in zip(operands, dtypes, strict=True)]
     if op.name not in PROMOTING or not isinstance(node.type, TensorType):
         return operands
     dtype = node.type.dtype
-    return [b_convert(x, "float32" if dtype == np.float16 else dtype) for x in operands]
-
-
-def b_convert(x: OnnxArray, dtype: Any) -> OnnxArray:
-    """Return an array in another dtype."""
-    return x.to.convert(x, dtype)
+    return [x.to.convert(x, "float32" if dtype == np.float16 else dtype) for x in operands]
 
 
 def _typed(b: OnnxBuilder, value: Any, type_: Any) -> Any:
@@ -167,8 +176,8 @@ def _branch(b: OnnxBuilder, op: Any, index: OnnxArray, *values: Any) -> list[Any
             return evaluate(b, graphs[0], values)
         half = len(graphs) // 2
         start = op.branches.index(graphs[0])
-        halves = graphs[:half], graphs[half:]
-        return b.branches(number < start + half, *(lambda part=part: among(part) for part in halves))
+        halves = [partial(among, part) for part in (graphs[:half], graphs[half:])]
+        return b.branches(number < start + half, *halves)
 
     return among(op.branches)
 

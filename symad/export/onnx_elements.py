@@ -10,13 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from symad.export.onnx_functions import FORMULAS, KERNELS, OF_SINGLES
+from symad.export.onnx_table import FORMULAS
 from symad.export.onnx_writer import BOOL, DType, OnnxArray, OnnxWriter
 from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.ops.base import PerElement
 
 _SINGLE = np.dtype("float32")
+
+KERNELS = {
+    "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "sin": "Sin", "cos": "Cos", "tanh": "Tanh",
+    "fabs": "Abs", "floor": "Floor", "ceil": "Ceil", "rint": "Round", "pow": "Pow", "fmod": "Mod",
+}  # fmt: skip
+"""Functions that ONNX Runtime computes in float32 and float64."""
+
+OF_SINGLES = {
+    "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh",
+    "asinh": "Asinh", "acosh": "Acosh", "atanh": "Atanh", "erf": "Erf",
+}  # fmt: skip
+"""Functions that it computes in float32 only."""
 
 
 class OnnxBuilder(OnnxWriter):
@@ -94,7 +106,8 @@ class OnnxBuilder(OnnxWriter):
     def _shift(self, x: OnnxArray, y: OnnxArray, direction: str) -> OnnxArray:
         unsigned = np.dtype(f"uint{max(32, 8 * x.dtype.itemsize)}")
         given = self.convert(x, unsigned), self.convert(y, unsigned)
-        return self.convert(self.compute("BitShift", *given, wider={}, direction=direction), x.dtype)
+        made = self.compute("BitShift", *given, wider={}, direction=direction)
+        return self.convert(made, x.dtype)
 
     def call(self, function: str, *arguments: OnnxArray) -> OnnxArray:
         """Call a function of C's mathematical library.
@@ -109,7 +122,7 @@ class OnnxBuilder(OnnxWriter):
             return self._whole_power(*arguments)
         if function in KERNELS or (dtype == _SINGLE and function in OF_SINGLES):
             kind = KERNELS.get(function) or OF_SINGLES[function]
-            more = {"fmod": 1} if kind == "Mod" else {}
+            more: dict[str, Any] = {"fmod": 1} if kind == "Mod" else {}
             return self.compute(kind, *arguments, **more)
         if function not in FORMULAS:
             raise NotImplementedError(f"ONNX has no {function}")

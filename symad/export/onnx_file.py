@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
@@ -28,7 +28,9 @@ _MOST_BYTES = 2**31 - 2**24
 """What a file of one part can hold, apart from the nodes."""
 
 
-def export_onnx(function: Function, path: str | os.PathLike[str], *, provenance: bool = True) -> None:
+def export_onnx(
+    function: Function, path: str | os.PathLike[str], *, provenance: bool = True
+) -> None:
     """Write a compiled function as an ONNX model, with its gradients and updates.
 
     Named dimensions stay dynamic, under their names.  The graph is the one that symad's passes
@@ -174,10 +176,13 @@ def _name(text: str, otherwise: str) -> str:
 def _dimensions(type_: Type | None) -> list[int | str | None]:
     """Return sizes as ONNX declares them."""
     assert isinstance(type_, TensorType) and isinstance(type_.shape, tuple)
-    return [
-        size if isinstance(size, int) else _name(size, "") or None if isinstance(size, str) else None
-        for size in type_.shape
-    ]
+    return [_dimension(size) for size in type_.shape]
+
+
+def _dimension(size: Any) -> int | str | None:
+    if isinstance(size, str):
+        return visible(size) or None
+    return size if isinstance(size, int) else None
 
 
 class _Inputs:
@@ -194,7 +199,9 @@ class _Inputs:
         self._builder, self._updates = builder, function.updates
         self.declared: list[Any] = []
         self.values = [
-            self._parameter(node) if isinstance(node, Parameter) else self._input(node.label, node.type)
+            self._parameter(node)
+            if isinstance(node, Parameter)
+            else self._input(node.label, node.type)
             for node in function.graph.inputs
         ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,8 @@ def subscript(b: OnnxBuilder, x: OnnxArray, *indices: OnnxArray, key: Any) -> On
     if any(index.dtype == BOOL for index in indices):
         raise NotImplementedError("a mask applies to axes of unknown size")
     chosen: dict[int, OnnxArray] = {}
-    axis, new = 0, []
+    axis = 0
+    new: list[int] = []
     for entry in full:
         if entry is Ellipsis:
             continue
@@ -37,9 +38,9 @@ def subscript(b: OnnxBuilder, x: OnnxArray, *indices: OnnxArray, key: Any) -> On
             new.append(axis + len(new))
             continue
         if isinstance(entry, tuple):
-            start, stop, step = (next(rest) if part == "?" else part for part in entry)
-            if (start, stop, step) != (None, None, None):
-                x = b.slices(x, axis, start, stop, 1 if step is None else step)
+            start, stop = [next(rest) if part == "?" else part for part in entry[:2]]
+            if (start, stop, entry[2]) != (None, None, None):
+                x = b.slices(x, axis, start, stop, entry[2] or 1)
         else:
             chosen[axis] = next(rest) if isinstance(entry, str) else b.constant(entry, INT)
         axis += 1
@@ -106,7 +107,8 @@ def _set_at(
 ) -> OnnxArray:
     places = subscript(b, _positions(b, x), *indices, key=key)
     v = b.broadcast_together(b.convert(v, x.dtype), places)[0]
-    made = b.node("ScatterElements", [b.flat(x), b.flat(places), b.flat(v)], x.dtype, (None,), axis=0)
+    given = [b.flat(x), b.flat(places), b.flat(v)]
+    made = b.node("ScatterElements", given, x.dtype, (None,), axis=0)
     return reshape_like(b, made, x)
 
 
@@ -136,7 +138,7 @@ def _index_last(b: OnnxBuilder, x: OnnxArray, *indices: OnnxArray, key: Any) -> 
     return b.select(is_last, subscript(b, x, *indices, key=key), 0)
 
 
-def transposed(function: Translation) -> Translation:
+def transposed(function: Translation) -> Callable[..., OnnxArray]:
     """Return the transpose of a function that moves elements.
 
     It takes what comes back, and an array of the shape of the function's argument.
@@ -168,10 +170,10 @@ def _aligned(
     return b.expand(x, first), b.expand(places, second)
 
 
-def _known(p: int | None, q: int | None, joined: OnnxArray) -> int | OnnxArray:
+def _known(p: Any, q: Any, joined: OnnxArray) -> int | OnnxArray:
     if p not in (None, 1):
-        return p  # type: ignore[return-value]
-    return q if q not in (None, 1) or (p, q) == (1, 1) else joined  # type: ignore[return-value]
+        return p  # type: ignore[no-any-return]
+    return q if q not in (None, 1) or (p, q) == (1, 1) else joined
 
 
 @translates("take_along_axis")
@@ -280,7 +282,7 @@ def _origins(
 @translates("pad_sum")
 def _pad_sum(b: OnnxBuilder, v: OnnxArray, like: OnnxArray, widths: Any, mode: str) -> OnnxArray:
     if mode != "constant":
-        return transposed(_pad)(b, v, like, widths=widths, mode=mode)  # type: ignore[no-any-return]
+        return transposed(_pad)(b, v, like, widths=widths, mode=mode)
     for axis, (before, _) in enumerate(_pairs(like, widths)):
         size = b.size(like, axis)
         v = b.slices(v, axis, before, size + before if before else size)
@@ -342,4 +344,4 @@ def _diag(b: OnnxBuilder, x: OnnxArray, k: int) -> OnnxArray:
         return diagonal(b, x, k, 0, 1)
     size = b.number(b.size(x, 0)) + abs(k)
     matrix = b.filled(0, x.dtype, [size, size])
-    return transposed(diagonal)(b, x, matrix, offset=k, axis1=0, axis2=1)  # type: ignore[no-any-return]
+    return transposed(diagonal)(b, x, matrix, offset=k, axis1=0, axis2=1)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from symad.export.onnx_elements import OnnxBuilder
+from symad.export.onnx_elements import OnnxBuilder, element_of
 from symad.export.onnx_table import TABLE, translates
 from symad.export.onnx_writer import BOOL, FLOAT, INT, OnnxArray
+from symad.ops.rounding import Round
 from symad.types import normalize_axes
 
 Axis = Any
@@ -57,12 +58,39 @@ def _axes(x: OnnxArray, axis: Axis) -> tuple[int, ...]:
     return normalize_axes(axis, x.ndim)
 
 
-def _reduction(kind: str) -> Callable[..., OnnxArray]:
-    return lambda b, x, axis, keepdims: b.reduce(kind, x, _axes(x, axis), keepdims)
+@translates("sum", promotes=True)
+def _sum(b: OnnxBuilder, x: OnnxArray, axis: Axis, keepdims: bool) -> OnnxArray:
+    """ONNX Runtime sums integers as floats, so they are multiplied by ones."""
+    axes = _axes(x, axis)
+    if x.dtype.kind == "f" or not axes:
+        return b.reduce("Sum", x, axes, keepdims)
+    rows = _in_rows(b, x, axes)
+    total = matmul(b, rows, b.filled(1, x.dtype, [b.size(rows, -1)]))
+    return b.expand_dims(total, axes) if keepdims else total
 
 
-for _name, _kind in {"sum": "Sum", "prod": "Prod"}.items():
-    translates(_name, promotes=True)(_reduction(_kind))
+@translates("prod", promotes=True)
+def _prod(b: OnnxBuilder, x: OnnxArray, axis: Axis, keepdims: bool) -> OnnxArray:
+    """ONNX Runtime multiplies integers as floats, so they are multiplied one by one."""
+    axes = _axes(x, axis)
+    if x.dtype.kind == "f" or not axes:
+        return b.reduce("Prod", x, axes, keepdims)
+    rows = _in_rows(b, x, axes)
+
+    def step(place: OnnxArray, state: Sequence[OnnxArray]) -> Any:
+        return None, [state[0] * b.take(rows, place, -1)], []
+
+    first = b.filled(1, x.dtype, b.sizes(rows)[:-1])
+    total = b.loop(b.number(b.size(rows, -1)), [first], step)[0]
+    return b.expand_dims(total, axes) if keepdims else total
+
+
+def _in_rows(b: OnnxBuilder, x: OnnxArray, axes: Sequence[int]) -> OnnxArray:
+    """Return ``x`` with some of its axes as one, the last."""
+    rest = [k for k in range(x.ndim) if k not in axes]
+    sizes = b.sizes(x)
+    inside = b.product([sizes[k] for k in axes])
+    return b.reshape(b.permute(x, [*rest, *axes]), [*(sizes[k] for k in rest), inside])
 
 
 def _any(b: OnnxBuilder, flags: OnnxArray, axes: Sequence[int], keepdims: bool) -> OnnxArray:
@@ -143,6 +171,14 @@ TABLE |= {"argmax": _position("ArgMax"), "argmin": _position("ArgMin")}
 
 def _elements(b: OnnxBuilder, x: OnnxArray, axis: Axis) -> int | OnnxArray:
     return b.product([b.size(x, one) for one in _axes(x, axis)])
+
+
+@translates("round")
+def _round(b: OnnxBuilder, x: OnnxArray, decimals: int) -> OnnxArray:
+    """To tens of integers, NumPy computes in floats as well."""
+    is_whole = x.dtype.kind in "iu" and decimals < 0
+    made = element_of(Round(decimals), b, b.convert(x, FLOAT) if is_whole else x)
+    return b.convert(made, x.dtype)
 
 
 @translates("element_count")
@@ -486,8 +522,9 @@ def _searchsorted(b: OnnxBuilder, x: OnnxArray, v: OnnxArray, side: str) -> Onnx
 
 
 def _accumulated(
-    b: OnnxBuilder, rows: Sequence[OnnxArray], axis: int, from_end: bool, first: OnnxArray, step: Any
-) -> OnnxArray:
+    b: OnnxBuilder, rows: Sequence[OnnxArray], axis: int, from_end: bool, first: OnnxArray,
+    step: Callable[..., tuple[OnnxArray, OnnxArray]],
+) -> OnnxArray:  # fmt: skip
     """Return the outputs of steps along an axis; each takes the state and a row of each array."""
     x = rows[0]
     axis %= x.ndim
@@ -538,10 +575,17 @@ def _linear_recurrence(
     )
 
 
+class _Infinite:
+    """The limits of floats."""
+
+    min, max = -np.inf, np.inf
+
+
 def _running(kind: str) -> Callable[..., OnnxArray]:
     def run(b: OnnxBuilder, x: OnnxArray, axis: int, from_end: bool) -> OnnxArray:
         given = _in_order(b, x)
-        first = b.take(given, b.constant(0, INT), axis)
+        limits: Any = np.iinfo(given.dtype) if given.dtype.kind != "f" else _Infinite
+        first = _start(b, given, axis, limits.min if kind == "Max" else limits.max)
         made = _accumulated(
             b, [given], axis, False, first, lambda state, row: (b.compute(kind, state, row),) * 2
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -146,7 +147,7 @@ class OnnxWriter:
 
     def constant(self, value: Any, dtype: Any = None) -> OnnxArray:
         """Return a constant; equal small ones are stored once."""
-        array = np.asarray(value, dtype)
+        array: Any = np.asarray(value, dtype)
         key = array.dtype, array.shape, array.tobytes()
         known = self._known.get(key)
         if known is None:
@@ -303,13 +304,14 @@ class OnnxWriter:
 
     def select(self, condition: OnnxArray, x: Any, y: Any) -> OnnxArray:
         """Return x where the condition is true, else y; one of them may be a number."""
-        x, y = (x, x.beside(y)) if isinstance(x, OnnxArray) else (y.beside(x), y)
-        if x.dtype == BOOL:
-            return (condition & x) | (~condition & y)
-        within = np.dtype(_SELECTED.get(x.dtype.name, x.dtype))
-        given = [self.convert(x, within), self.convert(y, within)]
-        shape = broadcast(condition.shape, x.shape, y.shape)
-        return self.convert(self.node("Where", [condition, *given], within, shape), x.dtype)
+        first: OnnxArray = x if isinstance(x, OnnxArray) else y.beside(x)
+        second = first.beside(y)
+        if first.dtype == BOOL:
+            return (condition & first) | (~condition & second)
+        within = np.dtype(_SELECTED.get(first.dtype.name, first.dtype))
+        given = [self.convert(first, within), self.convert(second, within)]
+        shape = broadcast(condition.shape, first.shape, second.shape)
+        return self.convert(self.node("Where", [condition, *given], within, shape), first.dtype)
 
     # Shapes
 
@@ -533,7 +535,7 @@ class OnnxWriter:
             made[:] = [(x.dtype, [None] * x.ndim) for x in results]
             return results
 
-        graphs = [self.subgraph("branch", [], lambda body=body: noting(body)) for body in bodies]
+        graphs = [self.subgraph("branch", [], partial(noting, body)) for body in bodies]
         return self.nodes_of("If", [condition], made, then_branch=graphs[0], else_branch=graphs[1])
 
 
