@@ -78,7 +78,7 @@ TRANSLATED = [
 ]
 UNKNOWN_RANK = {"squeeze-all", "squeeze-to a scalar", "squeeze-nothing to do"}
 """How many axes of unknown size are dropped is not known."""
-NEED_SIZES = {"array_index-mask", "cofactors", "cofactors-singular", "cofactors-stack"}
+NEED_SIZES = {"fused", "array_index-mask", "cofactors", "cofactors-singular", "cofactors-stack"}
 
 
 @pytest.mark.parametrize("first", range(0, len(TRANSLATED), BATCH))
