@@ -126,8 +126,13 @@ def onnx_model(function: Function, graph: Graph, provenance: bool = True) -> Any
     helper = onnx.helper
     builder = OnnxBuilder(_origin if provenance else None)
     inputs = _Inputs(builder, function)
+    names = _output_names(builder, function, graph)
     results = evaluate(builder, graph, inputs.values)
-    outputs = _outputs(builder, function, zip(results, graph.outputs, strict=True))
+    found = [item for pair in zip(results, graph.outputs, strict=True) for item in _items(*pair)]
+    outputs = [
+        builder.value_info(builder.named(value, name), _dimensions(type_))
+        for name, (value, type_) in zip(names, found, strict=True)
+    ]
     made = helper.make_graph(
         builder.nodes, _name(function.name, "function"), inputs.declared, outputs, builder.constants
     )
@@ -228,21 +233,15 @@ class _Inputs:
         )
 
 
-def _outputs(
-    builder: OnnxBuilder, function: Function, rest: Iterator[tuple[Any, Node]]
-) -> list[Any]:
-    """Return the declarations of the outputs, and of the new values of parameters."""
-    found = [
-        item
-        for name, leaf in _leaves(function.outputs, "")
-        for item in _items(name, *next(rest))
+def _output_names(builder: OnnxBuilder, function: Function, graph: Graph) -> list[str]:
+    """Return the names of all arrays that the model returns; no other value may take them."""
+    names = [name for name, _ in _leaves(function.outputs, "")]
+    names += [f"{parameter.label}.new" for parameter in function.updates]
+    return [
+        builder.unique(_name(name, "output"))
+        for start, node in zip(names, graph.outputs, strict=True)
+        for name in _item_names(start, node.type)
     ]
-    found += [item for p in function.updates for item in _items(f"{p.label}.new", *next(rest))]
-    declared = []
-    for name, value, type_ in found:
-        x = builder.named(value, builder.unique(_name(name, "output")))
-        declared.append(builder.value_info(x, _dimensions(type_)))
-    return declared
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -256,16 +255,24 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield from _leaves(item, f"{start}.{key}" if start else str(key))
 
 
-def _items(name: str, value: Any, node: Node) -> Iterator[tuple[str, OnnxArray, Type | None]]:
-    """Yield the arrays of one output; an absent item is none."""
-    pending: list[tuple[str, Any, Type | None]] = [(name, value, node.type)]
+def _item_names(name: str, type_: Type | None) -> list[str]:
+    """Return the names of the arrays in a value; an absent item is none."""
+    if not isinstance(type_, StructureType):
+        return [] if type_ is None else [name]
+    return [item for key, inner in type_.fields for item in _item_names(f"{name}.{key}", inner)]
+
+
+def _items(value: Any, like: Node) -> list[tuple[OnnxArray, Type]]:
+    """Return the arrays in a value, with their types."""
+    found: list[tuple[OnnxArray, Type]] = []
+    pending: list[tuple[Any, Type | None]] = [(value, like.type)]
     while pending:
-        name, value, type_ = pending.pop(0)
+        value, type_ = pending.pop()
         if isinstance(type_, StructureType):
-            items = [(f"{name}.{key}", value[key], item) for key, item in type_.fields]
-            pending = [*items, *pending]
-        elif value is not None:
-            yield name, value, type_
+            pending += [(value[key], item) for key, item in reversed(type_.fields)]
+        elif type_ is not None:
+            found.append((value, type_))
+    return found
 
 
 def _origin(node: Node) -> str:

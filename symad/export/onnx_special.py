@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +13,25 @@ from symad.export.onnx_table import translates
 from symad.export.onnx_writer import OnnxArray
 
 
-def fitted(function: Callable[[Any], Any], degree: int, low: float, high: float) -> list[float]:
-    """Return the coefficients, lowest first, of a polynomial that is near a function."""
-    made = np.polynomial.Chebyshev.interpolate(function, degree, [low, high])
-    powers = made.convert(kind=np.polynomial.Polynomial, domain=[-1, 1])
-    return [float(coefficient) for coefficient in powers.coef]
+_TAIL = (
+    1.2530080582697296, -0.13562110612458111, -0.04756229435345069, 0.1296451587027457,
+    -0.11927366341526784, 0.0683080273449022, -0.023770514921552247, 0.0025293917936656156,
+    0.0018886904367616043, -0.0007798320215481393, -0.0001051608456435926, 0.0001250981640724874,
+    4.957208622870267e-06, -2.010098568573293e-05, -7.621548574406344e-07, 3.4993019532879996e-06,
+    4.112434498812321e-07, -7.144620295722057e-07, -1.4247477511728202e-07, 2.1159864593666886e-07,
+    -4.520964519539401e-08,
+)  # fmt: skip
+"""e^(x²) erfc(x) (1 + 2x) for x ≥ 1, as a polynomial of 1 - 6/(x + 3), which is fitted."""
+
+_GAMMALN = (
+    0.42278433509846713, 0.3224670334241132, -0.06735230105319809, 0.02058080842778463,
+    -0.007385551028674025, 0.0028905103307344045, -0.0011927539116998527, 0.0005096695250241955,
+    -0.00022315475858818615, 9.94575066878814e-05, -4.4926233820610826e-05, 2.0507291996563825e-05,
+    -9.439526202058818e-06, 4.374223481082048e-06, -2.0389077825677104e-06, 9.584207048594987e-07,
+    -4.508168225446838e-07, 2.0193835401136915e-07, -9.558178101635195e-08, 6.472569840064724e-08,
+    -3.085985478390577e-08,
+)  # fmt: skip
+"""ln Γ(2 + t) / t for |t| ≤ 1/2, as a polynomial of t, which is fitted."""
 
 
 # The error function
@@ -42,8 +54,7 @@ def _erfc(b: OnnxBuilder, x: OnnxArray) -> OnnxArray:
     size = b.call("fabs", x)
     tail = b.select(size > 40, 0, _square_exponential(b, size, -1) * _scaled_tail(size))
     far = b.select(x < 0, 2 - tail, tail)
-    is_near = b.select(x < 0, size < 1, size < 0.5)
-    return b.select(x.equals(x), b.select(is_near, 1 - _erf_series(x), far), x)
+    return b.select(x.equals(x), b.select(size < 1, 1 - _erf_series(x), far), x)
 
 
 def _square_exponential(b: OnnxBuilder, x: OnnxArray, sign: int) -> OnnxArray:
@@ -53,34 +64,22 @@ def _square_exponential(b: OnnxBuilder, x: OnnxArray, sign: int) -> OnnxArray:
     return b.call("exp", sign * (head * head)) * b.call("exp", sign * rest)
 
 
-@cache
-def _tail_coefficients() -> list[float]:
-    """Return the coefficients of e^(x²) erfc(x) (1 + 2x) as a polynomial of 1 - 6/(x + 3)."""
-    from scipy import special
-
-    def values(t: Any) -> Any:
-        z = 6 / (1 - t) - 3
-        return special.erfcx(z) * (1 + 2 * z)
-
-    return fitted(values, 26, 1 - 6 / 3.5, 1 - 1e-9)
-
-
 def _scaled_tail(x: OnnxArray) -> OnnxArray:
-    """Return e^(x²) erfc(x) for x ≥ 1/2, a polynomial of (x - 3)/(x + 3) times 1/(1 + 2x)."""
-    return polynomial(1 - 6 / (x + 3), _tail_coefficients()) / (1 + 2 * x)
+    """Return e^(x²) erfc(x) for x ≥ 1."""
+    return polynomial(1 - 6 / (x + 3), _TAIL) / (1 + 2 * x)
 
 
 @translates("erfcx")
 def _erfcx(b: OnnxBuilder, x: OnnxArray) -> OnnxArray:
     near = _square_exponential(b, x, 1) * b.call("erfc", x)
-    return b.select(x > 0.5, _scaled_tail(x), b.select(x < -30, np.inf, near))
+    return b.select(x > 1, _scaled_tail(x), b.select(x < -30, np.inf, near))
 
 
 @translates("log_ndtr")
 def _log_ndtr(b: OnnxBuilder, x: OnnxArray) -> OnnxArray:
     z = x * math.sqrt(0.5)
     far = b.call("log", _scaled_tail(-z) * 0.5) - x * x * 0.5
-    return b.select(x < -1, far, b.call("log1p", b.call("erfc", z) * -0.5))
+    return b.select(x < -2, far, b.call("log1p", b.call("erfc", z) * -0.5))
 
 
 _SLOPE = 2 / math.sqrt(math.pi)
@@ -137,17 +136,6 @@ _SHIFT = 8
 """From there on, Stirling's series is exact."""
 
 
-@cache
-def _gammaln_coefficients() -> list[float]:
-    """Return the coefficients of ln Γ(2 + t) / t for |t| ≤ 1/2."""
-    from scipy import special
-
-    def values(t: Any) -> Any:
-        return special.loggamma(t + 2 + 0j).real / t
-
-    return fitted(values, 23, -0.5, 0.5)
-
-
 def _shifted(b: OnnxBuilder, x: OnnxArray) -> tuple[OnnxArray, OnnxArray]:
     """Return where Stirling's series is evaluated, and whether that is not x itself."""
     is_small = x < _SHIFT
@@ -160,7 +148,7 @@ def _gammaln_of_positive(b: OnnxBuilder, x: OnnxArray) -> OnnxArray:
     t = b.select(low, x, b.select(middle, x - 1, x - 2))
     factor = b.select(low, x * (x + 1), b.select(middle, x, 1))
     t = b.select(x < 2.5, t, 0)
-    near = t * polynomial(t, _gammaln_coefficients()) - b.call("log", factor)
+    near = t * polynomial(t, _GAMMALN) - b.call("log", factor)
     z, is_small = _shifted(b, x)
     terms = [n / (2 * k * (2 * k - 1)) for k, n in enumerate(_BERNOULLI, 1)]
     series = polynomial(1 / (z * z), terms) / z
