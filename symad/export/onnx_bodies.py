@@ -140,7 +140,21 @@ def _steps(
     first = [_as_declared(x, y) for x, y in zip(values[:carries], body.inputs, strict=False)]
     made = b.loop(length, first, step)
     turned = [b.slices(x, 0, None, None, -1) if backwards else x for x in made[carries:]]
-    return [*made[:carries], *turned]
+    return [*made[:carries], *_sized(b, turned, length, body.outputs[carries:])]
+
+
+def _sized(
+    b: OnnxBuilder, stacks: Sequence[OnnxArray], length: OnnxArray, outputs: Sequence[Node]
+) -> list[OnnxArray]:
+    """Return the outputs of all steps with the sizes that they have even if there are no steps."""
+    found = []
+    for stack, node in zip(stacks, outputs, strict=True):
+        assert isinstance(node.type, TensorType) and isinstance(node.type.shape, tuple)
+        sizes = [b.dimension(size) for size in node.type.shape]
+        known = [size for size in sizes if size is not None]
+        is_needed = len(known) == len(sizes) and not all(isinstance(s, int) for s in sizes)
+        found.append(b.reshape(stack, [length, *known]) if is_needed else stack)
+    return found
 
 
 def _while(b: OnnxBuilder, op: Any, *values: Any) -> list[Any]:
@@ -164,7 +178,7 @@ def _while(b: OnnxBuilder, op: Any, *values: Any) -> list[Any]:
     if most is not None:
         ended = ~goes_on(last)
         last = [b.select(ended, x, np.nan) if x.dtype.kind == "f" else x for x in last]
-    return [*last, *stacks, steps]
+    return [*last, *_sized(b, stacks, steps, op.body.outputs[count:]), steps]
 
 
 def _branch(b: OnnxBuilder, op: Any, index: OnnxArray, *values: Any) -> list[Any]:

@@ -5,7 +5,7 @@ An element of an array is an array here, since all of ONNX's arithmetic broadcas
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,24 @@ class OnnxBuilder(OnnxWriter):
     def __init__(self, describe: Callable[[Node], str] | None = None) -> None:
         super().__init__()
         self._describe = describe
+        self._named: dict[str, tuple[OnnxArray, int]] = {}
 
     def begin(self, node: Node) -> None:
         """Note that what follows is written for a node."""
         if self._describe is not None:
             self.origin = self._describe(node)
+
+    def note_names(self, x: OnnxArray, dims: Sequence[Any]) -> None:
+        """Note that sizes which have names are those of an input."""
+        for axis, size in enumerate(dims):
+            if isinstance(size, str):
+                self._named.setdefault(size, (x, axis))
+
+    def dimension(self, size: Any) -> int | OnnxArray | None:
+        """Return a dimension, ``None`` where nothing says what it is."""
+        if isinstance(size, str) and size in self._named:
+            return self.size(*self._named[size])
+        return size if isinstance(size, int) else None
 
     def dtype(self, x: OnnxArray) -> DType:
         """Return the dtype of an array."""

@@ -214,10 +214,11 @@ class _Inputs:
         if isinstance(type_, StructureType):
             items = {key: self._input(f"{label}.{key}", item) for key, item in type_.fields}
             return items if type_.kind == "dict" else tuple(items.values())
-        assert isinstance(type_, TensorType)
+        assert isinstance(type_, TensorType) and isinstance(type_.shape, tuple)
         dims = _dimensions(type_)
         shape = [size if isinstance(size, int) else None for size in dims]
         x = self._builder.placeholder(type_.dtype, shape, _name(label, "input"))
+        self._builder.note_names(x, type_.shape)
         self.declared.append(self._builder.value_info(x, dims))
         return x
 

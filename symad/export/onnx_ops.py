@@ -410,11 +410,17 @@ def _concat_place(
 
 @translates("matmul", promotes=True)
 def matmul(b: OnnxBuilder, x: OnnxArray, y: OnnxArray) -> OnnxArray:
-    """Return the matrix product of arrays of one dtype."""
+    """Return the matrix product of arrays of one dtype.
+
+    Vectors become matrices: ONNX Runtime 1.32 errs in products of a transpose and a vector.
+    """
     within = _multiplied(x.dtype)
-    made = [b.convert(x, within), b.convert(y, within)]
-    rank = max(x.ndim, y.ndim) if min(x.ndim, y.ndim) > 1 else max(x.ndim + y.ndim - 2, 0)
-    return b.convert(b.node("MatMul", made, within, (None,) * rank), x.dtype)
+    first = b.expand_dims(b.convert(x, within), [0] if x.ndim == 1 else [])
+    second = b.expand_dims(b.convert(y, within), [1] if y.ndim == 1 else [])
+    rank = max(first.ndim, second.ndim)
+    made = b.node("MatMul", [first, second], within, (None,) * rank)
+    vectors = [rank - 2] * (x.ndim == 1) + [rank - 1] * (y.ndim == 1)
+    return b.convert(b.squeeze(made, vectors), x.dtype)
 
 
 def _multiplied(dtype: Any) -> Any:
