@@ -5,6 +5,7 @@ from __future__ import annotations
 _MODULES = {
     "autodiff.sparse": "sparsity",
     "distribution.distribute": "distribute",
+    "export.onnx_file": "export_onnx",
     "export.stablehlo": "export_stablehlo",
     "export.to_jax": "to_jax",
     "functions.accumulation": "cumulative_prod cumulative_sum",
