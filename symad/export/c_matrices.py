@@ -154,7 +154,7 @@ static {T} determinant_{t}(int64_t n, const {T} *a, int64_t step, const int64_t 
 }}
 """,
     "cholesky": """\
-/* A = L Lᵀ in place, of the lower triangle; 1 if A is not positive definite. */
+/* A = L L' in place, of the lower triangle; 1 if A is not positive definite. */
 static int cholesky_{t}(int64_t n, {T} *a) {{
   for (int64_t i = 0; i < n; i++) {{
     for (int64_t j = 0; j <= i; j++) {{
@@ -209,7 +209,7 @@ static void qr_{t}(int64_t m, int64_t n, int64_t k, {T} *a, {T} *q, {T} *tau) {{
 }}
 """,
     "eigen": """\
-/* A = V diag(w) Vᵀ for a symmetric A, by Jacobi's rotations, w ascending; 1 if they do not end. */
+/* A = V diag(w) V' for a symmetric A, by Jacobi's rotations, w ascending; 1 if they do not end. */
 static int eigen_{t}(int64_t n, {T} *a, {T} *w, {T} *v) {{
   int64_t sweep;
   for (int64_t i = 0; i < n; i++)
@@ -263,7 +263,7 @@ static int eigen_{t}(int64_t n, {T} *a, {T} *w, {T} *v) {{
 }}
 """,
     "singular": """\
-/* A = U diag(s) Vᵀ, for m >= n: columns of A (m rows) are rotated until they are orthogonal, s
+/* A = U diag(s) V', for m >= n: columns of A (m rows) are rotated until they are orthogonal, s
    descending; a becomes U; 1 if that does not end. */
 static int singular_{t}(int64_t m, int64_t n, {T} *a, {T} *s, {T} *v) {{
   int64_t sweep;
