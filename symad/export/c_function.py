@@ -145,10 +145,14 @@ class CFunction:
         """Return where the statements of an op are put, before they are added."""
         return Code(self)
 
-    def add(self, code: Code, text: str = "", is_block: bool = True) -> None:
-        """Append the statements of an op, with a comment."""
-        if code.lines:
-            self._items.append(_Item(code.lines, is_block, text))
+    def add(self, code: Code, text: str = "", number: str | None = None) -> None:
+        """Append the statements of an op, with a comment.
+
+        They are a block, except those that declare a ``number``, which others may use.
+        """
+        lines = _needed(code.lines, number or "")
+        if lines:
+            self._items.append(_Item(lines, number is None, text))
 
     # The finished text
 
@@ -244,6 +248,17 @@ class CFunction:
         name, index = match.groups()
         memory = self._memory.get(name)
         return match.group() if memory is None else memory.element(int(index))
+
+
+def _needed(lines: Sequence[str], result: str) -> list[str]:
+    """Return statements without the declarations of values that nothing uses."""
+    used, kept = set(_NAME.findall(result)), []
+    for line in reversed(lines):
+        declared = _DECLARED.match(line)
+        if declared is None or declared[2] in used:
+            kept.append(line)
+            used.update(_NAME.findall(line))
+    return kept[::-1]
 
 
 def _indented(lines: Iterable[str], indent: int) -> Iterable[str]:

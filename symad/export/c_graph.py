@@ -101,7 +101,7 @@ class _GraphWriter:
         if isinstance(value, CScalar):
             array = self._function.memory((), value.dtype, f"out[{k}]")
             code.add(f"{array.name}[0] = {value.text};")
-            self._function.add(code, is_block=False)
+            self._function.add(code, number="")
         elif value.size:
             out = self._function.memory(value.shape, value.dtype, f"out[{k}]")
             if self._home(value) != k:
@@ -152,7 +152,7 @@ class _GraphWriter:
             raise missing(node, str(error)) from None
         if not made.is_name:
             code.scalars.named(made)
-        self._function.add(code, _described(node), is_block=False)
+        self._function.add(code, _described(node), made.text)
         return CScalar(made.text, made.dtype, True)
 
     def number(self, node: Node) -> CScalar:
@@ -165,7 +165,7 @@ class _GraphWriter:
             place = f"{value.name}[{value.offset}]"
             made = CScalar(f"{place} != 0" if value.dtype.kind == "b" else place, value.dtype)
             code.scalars.named(made)
-            self._function.add(code, node.name or "", is_block=False)
+            self._function.add(code, node.name or "", made.text)
             self._numbers[node] = made
         return self._numbers[node]
 
@@ -178,7 +178,7 @@ class _GraphWriter:
             code = self._function.code()
             self._arrays[node] = made = self._function.memory((), value.dtype)
             code.add(f"{made.name}[0] = {value.text};")
-            self._function.add(code, is_block=False)
+            self._function.add(code, number="")
         return self._arrays[node]
 
     def _view(self, node: Node) -> Value:
