@@ -150,6 +150,7 @@ from symad.types import TensorType
 if TYPE_CHECKING:
     from symad import linalg, nn, optimise, random, special, stats, testing
     from symad.autodiff.sparse import sparsity
+    from symad.export.c_file import export_c
     from symad.export.to_jax import to_jax
     from symad.functions.accumulation import cumulative_prod, cumulative_sum
     from symad.functions.arrays import asarray, empty, empty_like, from_dlpack, meshgrid
@@ -304,7 +305,8 @@ __all__ = [
     "delete", "diag", "diagflat", "diagonal", "diff", "difference_errors", "digamma", "digitize",
     "directional_derivative", "divide", "dot", "draw", "dsplit", "dstack", "e", "ediff1d", "einsum",
     "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "errors", "exp", "exp2", "expand_dims",
-    "explain", "expm1", "extend", "eye", "fabs", "find_nan", "finfo", "fingerprint", "fixed_point",
+    "explain", "expm1", "export_c", "extend", "eye", "fabs", "find_nan", "finfo", "fingerprint",
+    "fixed_point",
     "flatten", "flip", "fliplr", "flipud", "float16", "float32", "float64", "float_power", "floor",
     "floor_divide", "fmax", "fmin", "fmod", "fori_loop", "from_dlpack", "full", "full_like",
     "gammaln", "geomspace", "gradients", "greater", "greater_equal", "heaviside", "hessian",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _MODULES = {
     "autodiff.sparse": "sparsity",
+    "export.c_file": "export_c",
     "export.to_jax": "to_jax",
     "functions.accumulation": "cumulative_prod cumulative_sum",
     "functions.associative": "associative_scan",

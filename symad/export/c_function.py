@@ -25,6 +25,8 @@ LONGEST = 400
 _ARGUMENTS = "const double *const *in, double *const *out, double *work, const char **message"
 _NAME = re.compile(r"\bv\d+\b")
 _DECLARED = re.compile(r"const (\w+) (v\d+) = ")
+_TEXT = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\])*"')
+"""A comment or a string."""
 _ELEMENT = re.compile(r"\b(v\d+)\[(\d+)\]")
 
 
@@ -277,5 +279,6 @@ def definition(name: str, body: str) -> str:
 
 def unused(body: str, arguments: Iterable[str] = ("in", "out", "work", "message")) -> str:
     """Return statements for the arguments that a body does not use."""
-    names = [name for name in arguments if not re.search(rf"\b{name}\b", body)]
+    code = _TEXT.sub("", body)
+    names = [name for name in arguments if not re.search(rf"\b{name}\b", code)]
     return "".join(f"  (void){name};\n" for name in names)

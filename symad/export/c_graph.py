@@ -232,7 +232,7 @@ class _GraphWriter:
 
     def _compiled(self, body: Graph) -> Body:
         if body not in self._bodies:
-            name = f"{self._file.name}_body{len(self._file.functions) + 1}"
+            name = f"{self._file.name}_{self._file.new('body')}"
             self._bodies[body] = write_function(self._file, name, body)
         return self._bodies[body]
 

@@ -166,7 +166,7 @@ static int cholesky_{t}(int64_t n, {T} *a) {{
       for (; k < j; k++) sum[0] += x[k] * y[k];
       sum[0] = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
       sum[0] = x[j] - sum[0];
-      if (i == j && !(sum[0] > 0)) return 1;
+      if (i == j && sum[0] <= 0) return 1;
       a[i * n + j] = i == j ? sqrt{f}(sum[0]) : sum[0] / y[j];
     }}
     for (int64_t j = i + 1; j < n; j++) a[i * n + j] = 0;

@@ -80,7 +80,9 @@ class _NestWriter:
         self._axes = _Axes(
             nest,
             {
-                (user, source): nest.steps(user, source, self._views[source].strides)
+                (user, source): nest.steps(
+                    user, source, None if is_in_order(user) else self._views[source].strides
+                )
                 for user, source in nest.accesses
             },
         )

@@ -22,6 +22,7 @@ from symad.export.c_function import CFile
 from symad.export.c_graph import places_of
 from symad.export.c_helpers import Helpers
 from symad.graph.graph import Graph
+from symad.types import StructureType
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
@@ -106,7 +107,9 @@ class CProgram:
         assert not made.returncode, made.stderr[:4000]
 
     def run(self, calls: Sequence[tuple[int, Sequence[Any]]]) -> list[Any]:
-        """Return the outputs of each call, a list of arrays, or the message of its error.
+        """Return the outputs of each call, or the message of its error.
+
+        An output is an array, or a list of those in a structure.
 
         A call is the number of a function and the values of the inputs of its graph.
         """
@@ -140,7 +143,14 @@ class CProgram:
             np.frombuffer(stream.read(t.size * t.dtype.itemsize), t.dtype).reshape(t.shape)
             for t in self._types(which)
         ]
-        return message if status else arrays
+        if status:
+            return message
+        rest = iter(arrays)
+        return [
+            [next(rest) for _ in places_of(node)] if node.type.__class__ is StructureType
+            else next(rest)
+            for node in self.graphs[which].outputs
+        ]
 
 
 def flat(values: Any) -> list[Any]:
@@ -153,7 +163,12 @@ def flat(values: Any) -> list[Any]:
 
 
 def graph_in_c(f: sm.Function, arrays: Sequence[Any] = ()) -> Graph:
-    """Return the graph of a function for C, with the shapes of values if they are given."""
+    """Return the graph of a function for C, with the sizes of values if they are given."""
+    sizes: dict[str, int] = {}
     if arrays:
         f.specialised(f.arguments(*arrays))
-    return graph_of(f, {})
+        for node, array in zip(f.graph.inputs, arrays, strict=False):
+            dims = getattr(node.type, "shape", ())
+            if isinstance(dims, tuple):
+                sizes.update(zip(dims, np.shape(array), strict=True))
+    return graph_of(f, sizes)
