@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symad.export.c_code import Code, Strided
-from symad.export.c_matrices import matrix_function, panel_width, product_function
+from symad.export.c_matrices import PANEL, matrix_function, product_function
 from symad.export.c_ops import TABLE, Arrays, missing, writes
 from symad.export.c_scalars import CScalar
 from symad.graph.node import Node
@@ -120,7 +120,7 @@ def _by_products(
     k = max(summed, key=lambda name: (sizes[name], name in first.names and name in second.names))
     i, j = (max(names, key=lambda n: sizes[n], default="") for names in own)
     rows, columns = sizes.get(i, 1), sizes.get(j, 1)
-    if columns < _FEW <= rows:
+    if columns < _FEW <= rows or (rows > 1 and out.step(i) == 1 != out.step(j)):
         first, second, i, j, rows, columns = second, first, j, i, columns, rows
     rest = [n for n in [*dict.fromkeys(out.names), *summed] if n not in (i, j, k)]
     more = [name for name in rest if name in summed]
@@ -145,13 +145,13 @@ def _product_call(
             f"{a.at(at, i, k)}, {steps[2]}, {c.at(at, i, j)}, {steps[3]}, {adds});"
         )
     name = product_function(helpers, "product", dtype)
-    panel = code.scratch((terms, panel_width(dtype)), dtype)
+    panel = "NULL" if b.step(j) == 1 else code.scratch(PANEL, dtype).name
     ends = [
         f"{x.step(p)}, {x.step(q)}" for x, p, q in ((a, i, k), (b, k, j), (c, i, j))
     ]
     return lambda at, adds: (
         f"{name}({rows}, {columns}, {terms}, {a.at(at, i, k)}, {ends[0]}, {b.at(at, k, j)}, "
-        f"{ends[1]}, {c.at(at, i, j)}, {ends[2]}, {panel.name}, {adds});"
+        f"{ends[1]}, {c.at(at, i, j)}, {ends[2]}, {panel}, {adds});"
     )
 
 

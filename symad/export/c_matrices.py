@@ -9,36 +9,48 @@ import numpy as np
 from symad.export.c_helpers import Helpers
 from symad.export.c_text import MEMORY_TYPES
 
+PANEL = 64, 256
+"""The rows and columns of a block of the second matrix of a product."""
+
 _PRODUCT = """\
-/* C = A B, or C + A B; the elements of A along its second axis are ak apart, and so on.  Columns of
-   B are copied to a panel, and their products with rows of A are summed in registers. */
+/* C = A B, or C + A B; the elements of A along its second axis are ak apart, and so on.  Rows of B
+   are added to rows of C, four at once; blocks of B whose rows are not lines are copied to panel. */
 static void product_{t}(int64_t m, int64_t n, int64_t terms,
     const {T} *a, int64_t ai, int64_t ak, const {T} *b, int64_t bk, int64_t bj,
     {T} *c, int64_t ci, int64_t cj, {T} *panel, int adds) {{
-  for (int64_t j = 0; j < n; j += {width}) {{
-    const int64_t columns = n - j < {width} ? n - j : {width};
-    for (int64_t k = 0; k < terms; k++)
-      for (int64_t q = 0; q < {width}; q++)
-        panel[k * {width} + q] = q < columns ? b[k * bk + (j + q) * bj] : 0;
-    for (int64_t i = 0; i < m; i += {height}) {{
-      const int64_t rows = m - i < {height} ? m - i : {height};
-      const {T} *row[{height}];
-      {T} sum[{height}][{width}];
-      for (int64_t r = 0; r < {height}; r++) row[r] = a + (i + (r < rows ? r : 0)) * ai;
-      for (int64_t r = 0; r < {height}; r++)
-        for (int64_t q = 0; q < {width}; q++) sum[r][q] = 0;
-      for (int64_t k = 0; k < terms; k++) {{
-        const {T} *restrict const p = panel + k * {width};
-        for (int64_t r = 0; r < {height}; r++) {{
-          const {T} e = row[r][k * ak];
-          for (int64_t q = 0; q < {width}; q++) sum[r][q] = {add_q};
+  for (int64_t j0 = 0; j0 < n; j0 += {columns}) {{
+    const int64_t columns = n - j0 < {columns} ? n - j0 : {columns};
+    for (int64_t k0 = 0; k0 < terms; k0 += {depth}) {{
+      const int64_t depth = terms - k0 < {depth} ? terms - k0 : {depth};
+      const {T} *rows = b + k0 * bk + j0 * bj;
+      int64_t step = bk;
+      if (bj != 1) {{
+        for (int64_t k = 0; k < depth; k++)
+          for (int64_t j = 0; j < columns; j++) panel[k * columns + j] = rows[k * bk + j * bj];
+        rows = panel;
+        step = columns;
+      }}
+      for (int64_t i = 0; i < m; i++) {{
+        const {T} *const x = a + i * ai + k0 * ak;
+        {T} *restrict const y = c + i * ci + j0 * cj;
+        const int64_t whole = cj == 1 ? depth / 4 * 4 : 0;
+        if (k0 == 0 && !adds)
+          for (int64_t j = 0; j < columns; j++) y[j * cj] = 0;
+        for (int64_t k = 0; k < whole; k += 4) {{
+          const {T} e0 = x[k * ak], e1 = x[(k + 1) * ak], e2 = x[(k + 2) * ak], e3 = x[(k + 3) * ak];
+          const {T} *restrict const b0 = rows + k * step, *restrict const b1 = b0 + step;
+          const {T} *restrict const b2 = b1 + step, *restrict const b3 = b2 + step;
+          for (int64_t j = 0; j < columns; j++) {{
+            const {T} two = {two};
+            y[j] = {four};
+          }}
+        }}
+        for (int64_t k = whole; k < depth; k++) {{
+          const {T} e = x[k * ak];
+          const {T} *restrict const row = rows + k * step;
+          for (int64_t j = 0; j < columns; j++) y[j * cj] = {one};
         }}
       }}
-      for (int64_t r = 0; r < rows; r++)
-        for (int64_t q = 0; q < columns; q++) {{
-          {T} *const place = c + (i + r) * ci + (j + q) * cj;
-          *place = adds ? {add_place} : sum[r][q];
-        }}
     }}
   }}
 }}
@@ -51,11 +63,10 @@ static void dots_{t}(int64_t m, int64_t terms, const {T} *a, int64_t ai, int64_t
   for (int64_t i = 0; i < m; i++) {{
     const {T} *const row = a + i * ai;
     {T} sum[8] = {{0}};
-    int64_t k = 0;
-    if (ak == 1 && xk == 1)
-      for (; k + 8 <= terms; k += 8)
-        for (int64_t q = 0; q < 8; q++) sum[q] = sum[q] + row[k + q] * x[k + q];
-    for (; k < terms; k++) sum[0] = sum[0] + row[k * ak] * x[k * xk];
+    const int64_t whole = ak == 1 && xk == 1 ? terms / 8 * 8 : 0;
+    for (int64_t k = 0; k < whole; k += 8)
+      for (int64_t q = 0; q < 8; q++) sum[q] = sum[q] + row[k + q] * x[k + q];
+    for (int64_t k = whole; k < terms; k++) sum[0] = sum[0] + row[k * ak] * x[k * xk];
     sum[0] = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
     y[i * yi] = adds ? y[i * yi] + sum[0] : sum[0];
   }}
@@ -160,10 +171,10 @@ static int cholesky_{t}(int64_t n, {T} *a) {{
     for (int64_t j = 0; j <= i; j++) {{
       const {T} *const x = a + i * n, *const y = a + j * n;
       {T} sum[8] = {{0}};
-      int64_t k = 0;
-      for (; k + 8 <= j; k += 8)
+      const int64_t whole = j / 8 * 8;
+      for (int64_t k = 0; k < whole; k += 8)
         for (int64_t q = 0; q < 8; q++) sum[q] += x[k + q] * y[k + q];
-      for (; k < j; k++) sum[0] += x[k] * y[k];
+      for (int64_t k = whole; k < j; k++) sum[0] += x[k] * y[k];
       sum[0] = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
       sum[0] = x[j] - sum[0];
       if (i == j && sum[0] <= 0) return 1;
@@ -348,22 +359,18 @@ def matrix_function(helpers: Helpers, kind: str, dtype: np.dtype[Any]) -> str:
 
 def product_function(helpers: Helpers, kind: str, dtype: np.dtype[Any]) -> str:
     """Return the name of a function for products of matrices of any dtype."""
-    name, width = dtype.name, 128 // dtype.itemsize
+    name = dtype.name
     add = "{} + {} * {}"
     if dtype.kind == "b":
         add = "{} | ({} & {})"
     elif dtype.kind in "iu":
         wide = "uint64_t" if dtype.itemsize == 8 else "uint32_t"
         add = f"({MEMORY_TYPES[name]})(({wide}){{}} + ({wide}){{}} * ({wide}){{}})"
-    one = add.format("*place", "sum[r][q]", "1")
+    two = add.format(add.format("y[j]", "e0", "b0[j]"), "e1", "b1[j]")
     facts = {
-        "t": name, "T": MEMORY_TYPES[name], "width": min(width, 32), "height": 4,
-        "add_q": add.format("sum[r][q]", "e", "p[q]"), "add_place": one,
+        "t": name, "T": MEMORY_TYPES[name], "columns": PANEL[1], "depth": PANEL[0], "two": two,
+        "four": add.format(add.format("two", "e2", "b2[j]"), "e3", "b3[j]"),
+        "one": add.format("y[j * cj]", "e", "row[j]"),
     }  # fmt: skip
     text = _PRODUCT if kind == "product" else _DOTS
     return helpers.define(f"{kind}_{name}", text.format(**facts))
-
-
-def panel_width(dtype: np.dtype[Any]) -> int:
-    """Return how many columns of the second matrix a product copies at once."""
-    return min(128 // dtype.itemsize, 32)

@@ -173,19 +173,22 @@ class _NestWriter:
         code, nest, axes = self._code, self._nest, self._axes
         self._load_row_values(stage)
         sums = [self._sums[node] for node in nest.loops[stage] if node in self._sums]
+        lanes = max((accumulator.lanes for accumulator in sums), default=1)
         for accumulator in sums:
+            accumulator.lanes = lanes
             accumulator.open_row()
         with code.loops(axes.inner[:-1]) as indices:
             length = axes.inner[-1] if axes.inner else 1
+            blocks = 0
             if len(axes.inner) == 1 and any(a.is_long for a in sums):
-                with code.block(f"for (int64_t b = 0; b < {length}; b += {_BLOCK})"):
-                    code.add(f"const int64_t end = b + {_BLOCK} < {length} ? b + {_BLOCK} : "
-                             f"{length};")  # fmt: skip
-                    self._write_line(stage, indices, "b", "end", sums)
+                blocks = length // _BLOCK
+                with code.block(f"for (int64_t b = 0; b < {blocks * _BLOCK}; b += {_BLOCK})"):
+                    self._write_line(stage, indices, "b + ", _BLOCK, sums)
                     for accumulator in sums:
-                        accumulator.close_block()
-            else:
-                self._write_line(stage, indices, "0", length, sums)
+                        if accumulator.is_compensated:
+                            accumulator.close_block()
+            rest = length - blocks * _BLOCK
+            self._write_line(stage, indices, f"{blocks * _BLOCK} + " if blocks else "", rest, sums)
         for accumulator in sums:
             accumulator.close_row(self._values)
 
@@ -199,22 +202,21 @@ class _NestWriter:
                     self._row_value(node, source)
 
     def _write_line(
-        self, stage: int, indices: list[str], begin: str, end: int | str, sums: Sequence[Any]
+        self, stage: int, indices: list[str], before: str, count: int, sums: Sequence[Any]
     ) -> None:
-        code, lanes = self._code, max((a.lanes for a in sums), default=1)
+        """Write a loop over so many elements of a row, after those ``before`` it."""
+        code, lanes = self._code, sums[0].lanes if sums else 1
         if not self._axes.inner:
             self._write_elements(stage, [], "0")
-        elif lanes == 1:
-            with code.loop(end, start=begin) as index:
-                self._write_elements(stage, [*indices, index], "0")
-        else:
-            with code.block():
-                code.add(f"int64_t j = {begin};")
-                with code.block(f"for (; j + {lanes} <= {end}; j += {lanes})"):
-                    with code.block(f"for (int64_t k = 0; k < {lanes}; k++)"):
-                        self._write_elements(stage, [*indices, "j + k"], "k")
-                with code.block(f"for (; j < {end}; j++)"):
-                    self._write_elements(stage, [*indices, "j"], "0")
+            return
+        whole = count - count % lanes if lanes > 1 else 0
+        if whole:
+            with code.block(f"for (int64_t j = 0; j < {whole}; j += {lanes})"):
+                with code.block(f"for (int64_t k = 0; k < {lanes}; k++)"):
+                    self._write_elements(stage, [*indices, f"{before}j + k"], "k")
+        if count > whole:
+            with code.loop(count, start=str(whole)) as index:
+                self._write_elements(stage, [*indices, before + index], "0")
 
     def _write_elements(self, stage: int, inner: list[str], lane: str) -> None:
         nest, code = self._nest, self._code
@@ -299,13 +301,13 @@ class _Accumulator:
         self._is_sum_of_floats = isinstance(node.op, Sum) and node.dtype.kind == "f"
         self.is_long = self.lanes > 1 and self._is_sum_of_floats and length > 2 * _BLOCK
         self._name = code.function.file.new("s")
-        self._is_compensated = self._is_sum_of_floats and (
+        self.is_compensated = self._is_sum_of_floats and (
             (self._is_total and bool(axes.outer)) or (self.is_long and len(axes.inner) == 1)
         )
 
     def open_total(self) -> None:
         """Declare the total."""
-        if self._is_compensated:
+        if self.is_compensated:
             self._code.function.helpers.function("add_exactly")
             self._code.add(f"double total_{self._name} = 0, rest_{self._name} = 0;")
         else:
@@ -317,7 +319,7 @@ class _Accumulator:
 
     def open_row(self) -> None:
         """Declare the accumulators of a row."""
-        if not self._is_total and self._is_compensated:
+        if not self._is_total and self.is_compensated:
             self.open_total()
         self._code.add(f"{self._type()} {self._name}[{self.lanes}];")
         self._clear()
@@ -338,7 +340,7 @@ class _Accumulator:
         """Add a value of a row to the total."""
         value = self._code.scalars.cast(value, self._dtype)
         name = self._code.scalars.named(value)
-        if self._is_compensated:
+        if self.is_compensated:
             self._code.add(f"add_exactly(&total_{self._name}, &rest_{self._name}, {name});")
             return
         place = CScalar(f"total_{self._name}", self._dtype, True)
@@ -353,7 +355,7 @@ class _Accumulator:
     def close_row(self, values: dict[Any, CScalar]) -> None:
         """Set the result of a row, or add it to the total."""
         made = self._joined()
-        if self._is_total or self._is_compensated:
+        if self._is_total or self.is_compensated:
             self.add_row(made)
             made = CScalar(self.total(), self._dtype)
         if not self._is_total:
@@ -362,7 +364,7 @@ class _Accumulator:
 
     def total(self) -> str:
         """Return the text of the total."""
-        if not self._is_compensated:
+        if not self.is_compensated:
             return f"total_{self._name}"
         sum_ = f"with_rest(total_{self._name}, rest_{self._name})"
         return sum_ if self._dtype.itemsize == 8 else f"(float){sum_}"
