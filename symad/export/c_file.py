@@ -11,7 +11,7 @@ from symad.backends.base import Backend
 from symad.errors import ExportError
 from symad.export.c_function import CFile, unused
 from symad.export.c_graph import function_text, has_code, places_of
-from symad.export.c_text import MEMORY_TYPES, c_name, comment
+from symad.export.c_text import memory_type, c_name, comment
 from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.node import Node
@@ -200,7 +200,7 @@ def _listed(name: str, nodes: Sequence[Node]) -> Iterator[str]:
         path = "".join(f"[{key!r}]" for key in keys)
         ends = "".join(f"[{size}]" for size in type_.shape)
         label = node.name or (node.op.name if node.op else "")
-        yield f"{name}[{k}]: {MEMORY_TYPES[type_.dtype.name]}{ends} {label}{path}"
+        yield f"{name}[{k}]: {memory_type(type_.dtype)}{ends} {label}{path}"
 
 
 # Files

@@ -17,10 +17,10 @@ import numpy as np
 from symad.backends.native.kernel_call import Shape
 from symad.export.c_code import Code, Strided
 from symad.export.c_helpers import Helpers
-from symad.export.c_text import MEMORY_TYPES, comment, literal
+from symad.export.c_text import memory_type, comment, literal
 from symad.records import dataclass
 
-LONGEST = 400
+LONGEST = 250
 """The most lines of a part."""
 _ARGUMENTS = "const double *const *in, double *const *out, double *work, const char **message"
 _NAME = re.compile(r"\bv\d+\b")
@@ -103,7 +103,7 @@ class CFile:
         numbers = [literal(number, dtype) for number in value.ravel()] or ["0"]
         rows = [", ".join(numbers[k : k + 8]) for k in range(0, len(numbers), 8)]
         body = ",\n  ".join(rows)
-        head = f"static const {MEMORY_TYPES[dtype.name]} {name}[{len(numbers)}]"
+        head = f"static const {memory_type(dtype)} {name}[{len(numbers)}]"
         self._constants[name] = f"{head} = {{\n  {body}}};\n"
         return Strided.whole(name, dtype, value.shape)
 
@@ -132,7 +132,7 @@ class CFunction:
         name, made = self.name(), Strided.whole("", dtype, shape)
         size = -(-made.size * dtype.itemsize // 8)
         is_const = place.startswith("in[")
-        self._memory[name] = _Memory(MEMORY_TYPES[dtype.name], place, max(size, 1), is_const)
+        self._memory[name] = _Memory(memory_type(dtype), place, max(size, 1), is_const)
         return Strided.whole(name, dtype, shape)
 
     def doubles(self, count: int) -> str:

@@ -16,7 +16,7 @@ from symad.export.c_linalg import TABLE
 from symad.export.c_nests import cost_of, write_nest
 from symad.export.c_ops import missing
 from symad.export.c_scalars import CScalar, element
-from symad.export.c_text import MEMORY_TYPES
+from symad.export.c_text import memory_type
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Variable, apply
 from symad.graph.provenance import Site
@@ -82,7 +82,7 @@ class _GraphWriter:
     def _form(self, node: Node, type_: Type | None) -> tuple[np.dtype[Any], tuple[int, ...]]:
         if not isinstance(type_, TensorType) or not type_.is_static:
             raise missing(node, f"the size of {type_} is not known, or it is no array")
-        if type_.dtype.name not in MEMORY_TYPES:
+        if not memory_type(type_.dtype):
             raise missing(node, f"C99 has no {type_.dtype}")
         return type_.dtype, type_.shape  # type: ignore[return-value]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.export.c_text import MEMORY_TYPES
+from symad.export.c_text import MEMORY_TYPES, memory_type
 
 _BY_TYPE = {
     "quotient": """\
@@ -122,7 +122,7 @@ class Helpers:
         if dtype.kind == "f":  # NaN counts as the largest
             nan, number = ("b", "a") if descending else ("a", "b")
             later += f" || (x[{nan}] != x[{nan}] && x[{number}] == x[{number}])"
-        facts = {"type": MEMORY_TYPES[dtype.name], "name": name, "later": later}
+        facts = {"type": memory_type(dtype), "name": name, "later": later}
         return self.define(name, _SORTER.format(**facts))
 
     def of_type(self, kind: str, dtype: np.dtype[Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from symad.export.c_helpers import Helpers
-from symad.export.c_text import MEMORY_TYPES
+from symad.export.c_text import MEMORY_TYPES, memory_type
 
 PANEL = 64, 256
 """The rows and columns of a block of the second matrix of a product."""
@@ -351,7 +351,7 @@ def matrix_function(helpers: Helpers, kind: str, dtype: np.dtype[Any]) -> str:
         matrix_function(helpers, used, dtype)
     single = dtype.itemsize == 4
     facts = {
-        "t": dtype.name, "T": MEMORY_TYPES[dtype.name], "f": "f" if single else "",
+        "t": dtype.name, "T": memory_type(dtype), "f": "f" if single else "",
         "eps": "1e-7f" if single else "1e-16",
     }  # fmt: skip
     return helpers.define(f"{kind}_{dtype.name}", _TEXTS[kind].format(**facts))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from symad.export.c_helpers import Helpers
-from symad.export.c_text import MEMORY_TYPES, literal
+from symad.export.c_text import memory_type, literal
 from symad.ops.base import PerElement
 
 _ROUNDING = {"ceil", "copysign", "fabs", "floor", "rint", "sqrt", "trunc"}
@@ -28,7 +28,7 @@ CALL, DIVISION = 20, 4
 
 def local_type(dtype: np.dtype[Any]) -> str:
     """Return the C type of a value in a register."""
-    return "int" if dtype.kind == "b" else MEMORY_TYPES[dtype.name]
+    return "int" if dtype.kind == "b" else memory_type(dtype)
 
 
 class CScalar:
@@ -207,7 +207,7 @@ class CScalarBuilder:
         """
         if x.dtype == dtype:
             return x
-        if dtype.name not in MEMORY_TYPES or x.dtype.name not in MEMORY_TYPES:
+        if not memory_type(dtype) or not memory_type(x.dtype):
             raise NotImplementedError("C99 has no float16")
         if dtype.kind == "b":
             return self._made(dtype, "{0} != 0", x)
@@ -227,7 +227,7 @@ def element(
     NotImplementedError
         If there is no code for it.
     """
-    if dtype.name not in MEMORY_TYPES:
+    if not memory_type(dtype):
         raise NotImplementedError(f"C99 has no {dtype}")
     wanted = op.operand_dtypes(*[value.dtype for value in inputs])
     operands = [builder.cast(x, want) for x, want in zip(inputs, wanted, strict=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,13 @@ def c_name(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=256)
+def memory_type(dtype: np.dtype[Any]) -> str:
+    """Return the C type of an element in memory, nothing if there is none."""
+    return MEMORY_TYPES.get(dtype.name, "")
+
+
+@lru_cache(maxsize=1024)
 def comment(text: str) -> str:
     """Return ``text`` as a comment of ASCII on one line, which nothing in it can end.
 
