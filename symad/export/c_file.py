@@ -15,9 +15,9 @@ from symad.export.c_text import memory_type, c_name, comment
 from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.node import Node
+from symad.runtime.call_types import call_types
 from symad.runtime.function import Function
 from symad.runtime.pipeline import Job, run_passes
-from symad.types import StructureType, TensorType, Type, UnknownShape
 
 _SIGNATURE = (
     "int {name}(const double *const *in, double *const *out, double *work,\n"
@@ -104,7 +104,7 @@ def source_of(function: Function, name: str, sizes: Mapping[str, int]) -> tuple[
 def graph_of(function: Function, sizes: Mapping[str, int]) -> Graph:
     """Return the optimised graph of a function, with loop nests."""
     settings = function.settings
-    job = Job(settings.grade, _types_of(function, sizes), settings.recompute, _TARGET)
+    job = Job(settings.grade, call_types(function, sizes), settings.recompute, _TARGET)
     return run_passes(function.graph, job).final
 
 
@@ -119,43 +119,6 @@ def functions_of(file: CFile, graph: Graph) -> str:
     ]
     text = "\n".join(parts) + "\n"
     return "\n".join([*file.constants(text), text])
-
-
-def _types_of(function: Function, sizes: Mapping[str, int]) -> list[Type]:
-    """Return the type of each input, with sizes for its dimensions."""
-    nodes = function.graph.inputs
-    types = [node.type for node in nodes]
-    if any(_is_open(type_) for type_ in types):
-        types = [node.type for node in function.specialised().passes.graph.inputs]
-    return [_sized(node, type_, sizes) for node, type_ in zip(nodes, types, strict=True)]
-
-
-def _is_open(type_: Type | None) -> bool:
-    if isinstance(type_, StructureType):
-        return any(_is_open(item) for _, item in type_.fields)
-    if not isinstance(type_, TensorType) or isinstance(type_.shape, UnknownShape):
-        return True
-    return not all(isinstance(dim, (int, str)) for dim in type_.shape)
-
-
-def _sized(node: Node, type_: Type | None, sizes: Mapping[str, int]) -> Type:
-    if isinstance(type_, StructureType):
-        items = tuple((key, _sized(node, item, sizes)) for key, item in type_.fields)
-        return StructureType(type_.kind, items)
-    if not isinstance(type_, TensorType) or isinstance(type_.shape, UnknownShape):
-        raise ExportError(
-            f"the shape of the input {node.label!r} is not known",
-            where=node.site.describe(),
-            remedy="Declare it: sm.Variable('x', shape=(3,)), or call the function once.",
-        )
-    shape = tuple(sizes.get(d, d) if isinstance(d, str) else d for d in type_.shape)
-    if not all(isinstance(dim, int) for dim in shape):
-        raise ExportError(
-            f"the size of {node.label!r}: {type_} is not known",
-            where=node.site.describe(),
-            remedy="Give it: sm.export_c(f, path, sizes={'batch': 100}).",
-        )
-    return type_.with_shape(shape)
 
 
 # Text
