@@ -47,7 +47,7 @@ class _Calls:
 
     def run(self) -> None:
         """Call the body."""
-        arguments = f"{self._given}, {self._made}, {self._work}, message"
+        arguments = f"{self._given}, {self._made}, {self._work}, sizes, message"
         self._code.add(f"if ({self._body.name}({arguments})) return 1;")
 
 

@@ -22,7 +22,11 @@ from symad.records import dataclass
 
 LONGEST = 250
 """The most lines of a part."""
-_ARGUMENTS = "const double *const *in, double *const *out, double *work, const char **message"
+_ARGUMENTS = (
+    "const double *const *in, double *const *out, double *work,\n"
+    "    const int64_t *sizes, const char **message"
+)
+_NAMES = ("in", "out", "work", "sizes", "message")
 _NAME = re.compile(r"\bv\d+\b")
 _DECLARED = re.compile(r"const (\w+) (v\d+) = ")
 _TEXT = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\])*"')
@@ -79,10 +83,18 @@ class CFile:
         The name of its function.
     helpers : Helpers, optional
         Those of other functions beside it.
+    is_open : bool
+        Whether sizes are examples, in place of which expressions will be put.
+
+    Attributes
+    ----------
+    guards : list of str
+        What must hold for the sizes.
     """
 
-    def __init__(self, name: str, helpers: Helpers | None = None) -> None:
-        self.name, self.helpers = name, helpers or Helpers()
+    def __init__(self, name: str, helpers: Helpers | None = None, is_open: bool = False) -> None:
+        self.name, self.helpers, self.is_open = name, helpers or Helpers(), is_open
+        self.guards: list[str] = []
         self._constants: dict[str, str] = {}
         self.functions: list[str] = []
         self._count = 0
@@ -130,7 +142,7 @@ class CFunction:
     def memory(self, shape: Shape, dtype: np.dtype[Any], place: str = "") -> Strided:
         """Return an array at ``place``, or in memory that is free again after its last use."""
         name, made = self.name(), Strided.whole("", dtype, shape)
-        size = -(-made.size * dtype.itemsize // 8)
+        size = made.size if self.file.is_open else -(-made.size * dtype.itemsize // 8)
         is_const = place.startswith("in[")
         self._memory[name] = _Memory(memory_type(dtype), place, max(size, 1), is_const)
         return Strided.whole(name, dtype, shape)
@@ -170,7 +182,7 @@ class CFunction:
         for number, text in enumerate(texts, 1):
             name = f"{self._name}_part{number}"
             self.file.functions.append(definition(name, text))
-            calls.append(f"  if ({name}(in, out, work, message)) return 1;")
+            calls.append(f"  if ({name}(in, out, work, sizes, message)) return 1;")
         return "\n".join(calls)
 
     def _cut(self) -> list[list[_Item]]:
@@ -277,7 +289,7 @@ def definition(name: str, body: str) -> str:
     return f"static int {name}({_ARGUMENTS}) {{\n{unused(body)}{body}\n  return 0;\n}}\n"
 
 
-def unused(body: str, arguments: Iterable[str] = ("in", "out", "work", "message")) -> str:
+def unused(body: str, arguments: Iterable[str] = _NAMES) -> str:
     """Return statements for the arguments that a body does not use."""
     code = _TEXT.sub("", body)
     names = [name for name in arguments if not re.search(rf"\b{name}\b", code)]

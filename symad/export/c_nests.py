@@ -179,16 +179,15 @@ class _NestWriter:
             accumulator.open_row()
         with code.loops(axes.inner[:-1]) as indices:
             length = axes.inner[-1] if axes.inner else 1
-            blocks = 0
+            begin = "0"
             if len(axes.inner) == 1 and any(a.is_long for a in sums):
-                blocks = length // _BLOCK
-                with code.block(f"for (int64_t b = 0; b < {blocks * _BLOCK}; b += {_BLOCK})"):
-                    self._write_line(stage, indices, "b + ", _BLOCK, sums)
+                begin = self._multiple(length, _BLOCK)
+                with code.block(f"for (int64_t b = 0; b < {begin}; b += {_BLOCK})"):
+                    self._write_line(stage, indices, "b + ", "0", _BLOCK, sums)
                     for accumulator in sums:
                         if accumulator.is_compensated:
                             accumulator.close_block()
-            rest = length - blocks * _BLOCK
-            self._write_line(stage, indices, f"{blocks * _BLOCK} + " if blocks else "", rest, sums)
+            self._write_line(stage, indices, "", begin, length, sums)
         for accumulator in sums:
             accumulator.close_row(self._values)
 
@@ -201,21 +200,29 @@ class _NestWriter:
                 if steps is not None and not any(steps[rows:]):
                     self._row_value(node, source)
 
+    def _multiple(self, count: int, step: int) -> str:
+        """Return the text of the largest multiple of ``step`` up to ``count``."""
+        if self._code.function.file.is_open and count != _BLOCK:
+            return f"{count} / {step} * {step}"
+        return str(count // step * step)
+
     def _write_line(
-        self, stage: int, indices: list[str], before: str, count: int, sums: Sequence[Any]
-    ) -> None:
-        """Write a loop over so many elements of a row, after those ``before`` it."""
+        self, stage: int, indices: list[str], before: str, begin: str, end: int,
+        sums: Sequence[Any],
+    ) -> None:  # fmt: skip
+        """Write a loop over some elements of a row, whose places are after those ``before``."""
         code, lanes = self._code, sums[0].lanes if sums else 1
         if not self._axes.inner:
             self._write_elements(stage, [], "0")
             return
-        whole = count - count % lanes if lanes > 1 else 0
-        if whole:
-            with code.block(f"for (int64_t j = 0; j < {whole}; j += {lanes})"):
+        if lanes > 1:
+            whole = self._multiple(end, lanes)
+            with code.block(f"for (int64_t j = {begin}; j < {whole}; j += {lanes})"):
                 with code.block(f"for (int64_t k = 0; k < {lanes}; k++)"):
                     self._write_elements(stage, [*indices, f"{before}j + k"], "k")
-        if count > whole:
-            with code.loop(count, start=str(whole)) as index:
+            begin = whole
+        if begin != str(end):
+            with code.loop(end, start=begin) as index:
                 self._write_elements(stage, [*indices, before + index], "0")
 
     def _write_elements(self, stage: int, inner: list[str], lane: str) -> None:

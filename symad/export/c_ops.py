@@ -104,6 +104,7 @@ def _roll(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
         first = count % x.shape[place] if x.shape[place] else 0
         rest = x.shape[place] - first
         if first:
+            code.function.file.guards.append(f"{abs(count)} <= {x.shape[place]}")
             pairs = [
                 (a.see(_along(place, one)), b.see(_along(place, other)))
                 for a, b in pairs
