@@ -326,6 +326,77 @@ class Function:
         return self.specialised().program.plan
 
     @property
+    def address(self) -> int:
+        """The address of machine code, ``void f(const double *x, double *out)``, for C.
+
+        ``x`` has all inputs one after another, in C order, those of the parameters last; ``out``
+        gets all outputs, and then the new values of parameters, in the same way.  Inputs that
+        declare no shape have those of the latest call.  The code never calls Python and has no
+        state: any thread may call it at any time.  It stays in memory to the end of the process,
+        whether or not this function does.
+
+        Functions of float64 have one, with at most 64 numbers in an array; for others, see
+        :func:`symad.export_c`.
+
+        Raises
+        ------
+        ExportError
+            If the function has none.
+
+        Examples
+        --------
+        >>> import ctypes
+        >>> import symad as sm
+        >>> x = sm.Variable("x", shape=(2,))
+        >>> y = sm.sum(x**2)
+        >>> address = sm.compile([x], [y, sm.gradients(y, x)]).address
+        >>> doubles = ctypes.POINTER(ctypes.c_double)
+        >>> call = ctypes.CFUNCTYPE(None, doubles, doubles)(address)
+        >>> out = (ctypes.c_double * 3)()
+        >>> call((ctypes.c_double * 2)(3.0, 4.0), out)
+        >>> list(out)
+        [25.0, 6.0, 8.0]
+        """
+        from symad.runtime.c_pointer import address_of
+
+        return address_of(self)
+
+    def low_level_callable(self, user_data: Sequence[float] | None = None) -> Any:
+        """Return a ``scipy.LowLevelCallable`` of a function that returns one number.
+
+        SciPy's ``quad``, ``nquad`` and similar functions call it without Python.
+
+        Parameters
+        ----------
+        user_data : sequence of float, optional
+            The numbers for the last inputs: SciPy varies the others.
+
+        Returns
+        -------
+        scipy.LowLevelCallable
+            Its signature is ``double (double)`` for one number and ``double (int, double *)`` for
+            several; with ``user_data``, ``void *`` follows.  It keeps the code and the numbers;
+            this function need not live on.
+
+        Raises
+        ------
+        ExportError
+            If the function has no :attr:`address`, or returns something else.
+
+        Examples
+        --------
+        >>> from scipy.integrate import quad
+        >>> import symad as sm
+        >>> x, a = sm.Variable("x", shape=()), sm.Variable("a", shape=())
+        >>> f = sm.compile([x, a], sm.exp(-a * x))
+        >>> round(quad(f.low_level_callable(user_data=[2.0]), 0, 1)[0], 6)
+        0.432332
+        """
+        from symad.runtime.c_pointer import low_level_callable
+
+        return low_level_callable(self, user_data)
+
+    @property
     def trade(self) -> Trade | None:
         """The memory saved and operations added by ``recompute=True`` in the latest call.
 

@@ -1,0 +1,56 @@
+"""The types of the inputs of a function that is not called: declared, or those of its last call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from symad.errors import ExportError
+from symad.graph.node import Node
+from symad.runtime.function import Function
+from symad.types import StructureType, TensorType, Type, UnknownShape
+
+
+def call_types(function: Function, sizes: Mapping[str, int]) -> list[Type]:
+    """Return the type of each input, with sizes for its named dimensions.
+
+    Inputs that declare no shape have those of the latest call.
+
+    Raises
+    ------
+    ExportError
+        If a size is not known.
+    """
+    nodes = function.graph.inputs
+    types = [node.type for node in nodes]
+    if any(_is_open(type_) for type_ in types):
+        types = [node.type for node in function.specialised().passes.graph.inputs]
+    return [_sized(node, type_, sizes) for node, type_ in zip(nodes, types, strict=True)]
+
+
+def _is_open(type_: Type | None) -> bool:
+    """Return whether a type has a size that is neither known nor named."""
+    if isinstance(type_, StructureType):
+        return any(_is_open(item) for _, item in type_.fields)
+    if not isinstance(type_, TensorType) or isinstance(type_.shape, UnknownShape):
+        return True
+    return not all(isinstance(dim, (int, str)) for dim in type_.shape)
+
+
+def _sized(node: Node, type_: Type | None, sizes: Mapping[str, int]) -> Type:
+    if isinstance(type_, StructureType):
+        items = tuple((key, _sized(node, item, sizes)) for key, item in type_.fields)
+        return StructureType(type_.kind, items)
+    if not isinstance(type_, TensorType) or isinstance(type_.shape, UnknownShape):
+        raise ExportError(
+            f"the shape of the input {node.label!r} is not known",
+            where=node.site.describe(),
+            remedy="Declare it: sm.Variable('x', shape=(3,)), or call the function once.",
+        )
+    shape = tuple(sizes.get(d, d) if isinstance(d, str) else d for d in type_.shape)
+    if not all(isinstance(dim, int) for dim in shape):
+        raise ExportError(
+            f"the size of {node.label!r}: {type_} is not known",
+            where=node.site.describe(),
+            remedy="Declare it, or give it: sm.export_c(f, path, sizes={'batch': 100}).",
+        )
+    return type_.with_shape(shape)
