@@ -125,14 +125,20 @@ def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
 
 def _decompose(graph: Graph, job: Job, record: Recorder) -> Graph:
     """Decompose ops, also in bodies; adjoint loops then read parts that they have in common."""
-    graph = _decomposed(graph, record)
-    return _save_values(graph) if _saves_values(graph, job) else graph
+    if not _saves_values(graph, job):
+        return _decomposed(graph, record)
+    graph = _in_bodies(graph, lambda body: _decomposed(body, record, True))
+    return _save_values(_without_bodies(graph, record))
 
 
-def _decomposed(graph: Graph, record: Recorder) -> Graph:
-    graph = _in_bodies(graph, lambda body: _decomposed(body, record))
+def _decomposed(graph: Graph, record: Recorder, is_saved: bool = False) -> Graph:
+    inside = _in_bodies(graph, lambda body: _decomposed(body, record))
+    return _without_bodies(inside, record, is_saved)
+
+
+def _without_bodies(graph: Graph, record: Recorder, is_saved: bool = False) -> Graph:
     if any(isinstance(node.op, FACTORISES) for node in graph.nodes):
-        graph = share_factors(graph)
+        graph = share_factors(graph, is_saved)
     return decompose(graph, record)
 
 

@@ -363,6 +363,12 @@ THROUGH: dict[str, Callable[[Any], Any]] = {
     "in both loops": lambda u: _rows(
         lambda c, e: (sm.tanh(c + e), c * e), _rows(lambda c, e: (c * 0.5, sm.sqrt(e) + c), u)
     ),
+    "in a loop in a loop": lambda u: _rows(
+        lambda c, e: (
+            c * 0.5, sm.sum(sm.scan(lambda d, f: (d * f, d + f), c, sm.stack([e, c]))[1][:1])
+        ),
+        sm.sqrt(u),
+    ),
     "in a custom function": lambda u: sm.custom(lambda e: e * sm.tanh(e))(sm.sqrt(u)),
 }
 
