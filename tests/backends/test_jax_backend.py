@@ -239,6 +239,16 @@ def test_a_choice_may_discard_a_failure() -> None:
     assert compiled([a], y)(np.zeros((2, 2))) == -1.0
 
 
+def test_a_program_is_compiled_once_for_all_forms_of_arguments() -> None:
+    x, y = sm.Variable("x", shape=()), sm.Variable("y", shape=(2,))
+    f = compiled([x, y], [x * y])
+    rows = np.ones(2), [1.0, 1.0], np.ones(2, "f4"), np.ones(4)[::2], np.ones(2, int)
+    for row in rows:
+        for number in (2.0, np.float64(2.0), 2, np.float32(2.0), np.array(2.0)):
+            assert f(number, row)[0].tolist() == f(x=number, y=row)[0].tolist() == [2.0, 2.0]
+    assert f.specialised().program.compiled._cache_size() == 1  # type: ignore[attr-defined]
+
+
 # What is done with functions
 
 

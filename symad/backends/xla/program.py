@@ -86,7 +86,11 @@ class XlaProgram:
 
         def call(*values: Any, **keywords: Any) -> Any:
             kinds = tuple(map(type, values))
-            if keywords or (kinds != usual and kinds != exact):
+            if kinds != exact:
+                if kinds != usual:
+                    return fallback(*values, **keywords)
+                values = tuple([np.float64(v) if type(v) is float else v for v in values])
+            if keywords:
                 return fallback(*values, **keywords)
             for k, shape, dtype in arrays:
                 if values[k].shape != shape or values[k].dtype != dtype:

@@ -9,7 +9,7 @@ import numpy as np
 
 from symad.graph.graph import Graph
 from symad.graph.nested import is_nested, leaves, rebuild
-from symad.types import StructureType, Type
+from symad.types import StructureType, TensorType, Type
 
 _WORTH_TAKING = 1 << 16
 """The bytes from which an array is taken over; fewer are copied, which is cheaper."""
@@ -32,6 +32,9 @@ class Results:
                 moving.add(node)
         self._forms = [form_of(node.type) for node in graph.outputs]
         self._is_flat = not any(map(is_nested, self._forms))
+        self._are_numbers = all(
+            isinstance(node.type, TensorType) and node.type.shape == () for node in graph.outputs
+        )
         self._is_fresh = [
             node in moving  # JAX may keep what is constant
             for node, form in zip(graph.outputs, self._forms, strict=True)
@@ -48,6 +51,8 @@ class Results:
         given : sequence
             The values of the inputs, whose memory JAX may return.
         """
+        if self._are_numbers:
+            return [np.asarray(array)[()] for array in arrays]
         found = [array if array is None else np.asarray(array)[()] for array in arrays]
         taken: list[Any] | None = None
         for k, value in enumerate(found):

@@ -371,9 +371,27 @@ def _index(x: Any, *indices: Any, key: Any) -> Any:
     return jnp.asarray(x)[_place(key, indices)]
 
 
+def _is_basic(place: tuple[Any, ...]) -> bool:
+    """Return whether a subscript selects a block or a grid, without arrays of indices."""
+    return all(np.ndim(part) == 0 or isinstance(part, slice) for part in place)
+
+
+def _added_to_zeros(v: Any, shape: tuple[int, ...], place: tuple[Any, ...]) -> Any:
+    """Return zeros to which v is added at a subscript; XLA writes blocks faster than elements."""
+    zeros = jnp.zeros(shape, v.dtype)
+    if not _is_basic(place):
+        return zeros.at[place].add(v)
+    selected = jax.eval_shape(lambda x: x[place], zeros).shape
+    return transposed(lambda x: x[place])(jnp.broadcast_to(v, selected), zeros)
+
+
 @translates("add_at")
 def _add_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
-    return jnp.asarray(x).at[_place(key, indices)].add(value)
+    place = _place(key, indices)
+    v = jnp.asarray(value, x.dtype)
+    if _is_basic(place):
+        return x + _added_to_zeros(v, np.shape(x), place)
+    return jnp.asarray(x).at[place].add(v)
 
 
 @translates("set_at")
@@ -383,16 +401,17 @@ def _set_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
 
 @translates("scatter_add")
 def _scatter_add(v: Any, like: Any, *indices: Any, key: Any) -> Any:
-    return jnp.zeros(np.shape(like), v.dtype).at[_place(key, indices)].add(v)
+    return _added_to_zeros(v, np.shape(like), _place(key, indices))
 
 
 @translates("scatter_sum")
 def _scatter_sum(*inputs: Any, keys: Any) -> Any:
-    values, like = inputs[: len(keys)], inputs[len(keys)]
-    rest, total = iter(inputs[len(keys) + 1 :]), jnp.zeros(np.shape(like), values[0].dtype)
+    values, shape = inputs[: len(keys)], np.shape(inputs[len(keys)])
+    rest, terms = iter(inputs[len(keys) + 1 :]), []
     for key, v in zip(keys, values, strict=True):
-        total = total.at[_place(key, [*itertools.islice(rest, count_holes(key))])].add(v)
-    return total
+        place = _place(key, [*itertools.islice(rest, count_holes(key))])
+        terms.append(_added_to_zeros(v, shape, place))
+    return sum(terms[1:], terms[0])
 
 
 # Transposes of linear ops, which JAX derives
