@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.xla.translations import jax
 from symad.graph.graph import Graph
 from symad.graph.nested import is_nested, leaves, rebuild
 from symad.types import StructureType, TensorType, Type
@@ -23,9 +24,12 @@ class Results:
     Parameters
     ----------
     graph : Graph
+    state : State
+        Takes the arrays over if they become values of parameters.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, state: State) -> None:
+        self._state = state
         moving = set(graph.inputs)
         for node in graph.nodes:
             if not moving.isdisjoint(node.inputs):
@@ -63,7 +67,8 @@ class Results:
                 continue
             if taken is None:
                 taken = [each for each in leaves(list(given)) if isinstance(each, np.ndarray)]
-            found[k] = value.copy() if _shares(value, taken) else np.asarray(_Owned(value))
+            is_ours = not _shares(value, taken)
+            found[k] = self._state.handed(value, arrays[k]) if is_ours else value.copy()
             taken.append(value)
         if self._is_flat:
             return found
@@ -71,11 +76,45 @@ class Results:
         return [rebuild(form, rest) for form in self._forms]
 
 
-class _Owned:
-    """The memory of an array that may be written to."""
+class State:
+    """The values of the parameters of a function where XLA needs them, which are not sent again.
 
-    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+    The value of a parameter is an array that nobody changes; a new value is another array.
+    """
+
+    def __init__(self) -> None:
+        self._sent: dict[int, tuple[np.ndarray[Any, Any], Any]] = {}
+
+    def on_device(self, place: int, value: Any, sharding: Any) -> Any:
+        """Return the value of the parameter at a place among the inputs as JAX's array."""
+        if not isinstance(value, np.ndarray) or value.nbytes < _WORTH_TAKING:
+            return value
+        owner = getattr(value.base, "base", None)
+        if isinstance(owner, _Owned) and owner.state is self:
+            return owner.source
+        known = self._sent.get(place)
+        if known is None or known[0].ctypes.data != value.ctypes.data:
+            known = self._sent[place] = value, jax.device_put(value, sharding)
+        return known[1]
+
+    def handed(self, value: np.ndarray[Any, Any], source: Any) -> np.ndarray[Any, Any]:
+        """Return an array of JAX's as one that may be written to."""
+        return np.asarray(_Owned(value, source, self))
+
+
+class _Owned:
+    """The memory of an array that may be written to.
+
+    Attributes
+    ----------
+    source : JAX's array
+    state : State
+        That of the function which made it.
+    """
+
+    def __init__(self, array: np.ndarray[Any, Any], source: Any, state: State) -> None:
         self._array = array  # which keeps the memory
+        self.source, self.state = source, state
         writable = {"data": (array.ctypes.data, False)}
         self.__array_interface__ = {**array.__array_interface__, **writable}
 

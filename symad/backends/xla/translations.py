@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -142,8 +143,6 @@ TABLE |= {
     "equal_part": lambda n, count: n // count,
     # Elementwise functions that JAX does not have
     "sigmoid": lambda x: nn.sigmoid(floating(x)),
-    "sigmoid_slope": lambda x: nn.sigmoid(x) * nn.sigmoid(-x),
-    "tanh_slope": lambda x: 4 * nn.sigmoid(2 * x) * nn.sigmoid(-2 * x),
     "log_cosh": lambda x: jnp.logaddexp(x, -x) - np.log(2),
     "log_ratio": lambda x, y: jnp.log(x / y),
     "power_slope": lambda x, c: jnp.where(c == 0, 0, c * x ** (c - 1)),
@@ -239,6 +238,23 @@ def _binom(n: Any, k: Any) -> Any:
 def _rgamma(x: Any) -> Any:
     pole = (x <= 0) & (x == jnp.floor(x))
     return jnp.where(pole, 0, 1 / special.gamma(jnp.where(pole, 1, x)))
+
+
+@cache
+def _sigmoid_slope() -> Translation:
+    """Return σ′ = e / (1 + e)², e = exp(-|x|), whose derivative is smooth: σ″ = -σ′ tanh(x/2)."""
+
+    def slope(x: Any) -> Any:
+        e = jnp.exp(-jnp.abs(x))
+        return e / ((1 + e) * (1 + e))
+
+    made: Any = jax.custom_jvp(slope)
+    made.defjvps(lambda v, y, x: -v * y * jnp.tanh(x / 2))
+    return made  # type: ignore[no-any-return]
+
+
+TABLE["sigmoid_slope"] = lambda x: _sigmoid_slope()(x)
+TABLE["tanh_slope"] = lambda x: 4 * _sigmoid_slope()(2 * x)
 
 
 @translates("sinc")
