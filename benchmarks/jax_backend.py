@@ -1,9 +1,9 @@
 """The backend "jax" beside hand-written JAX: how many times as fast, on the workloads.
 
 ``python -m benchmarks.jax_backend`` measures each workload that has an implementation in JAX, in a
-process of its own, after both answers have been checked.  The ratio is the median over rounds in
-which both take turns; above 1, symad's program is the faster one.  ``--only hmm,attention`` selects
-workloads, and ``--rounds`` says how many rounds are made.
+process of its own, after both answers have been checked.  Times are processor time.  The ratio is
+the median over rounds in which both take turns; above 1, symad's program is the faster one.
+``--only hmm,attention`` selects workloads, and ``--rounds`` says how many rounds are made.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from time import process_time
 from typing import Any
 
 from benchmarks import machine
@@ -61,7 +62,9 @@ def measure(name: str, rounds: int) -> dict[str, list[float]]:
     with compiling_for_jax():
         made = {"symad": built(workload, "symad", inputs)}
     made["jax"] = built(workload, "jax", inputs)
-    batches = {label: batch_of(one.call, one.arguments) for label, one in made.items()}
+    batches = {
+        label: batch_of(one.call, one.arguments, process_time) for label, one in made.items()
+    }
     return interleaved(batches, rounds, 0.05)
 
 

@@ -154,8 +154,8 @@ class Backend:
     fuses : bool
         Whether it computes elementwise ops and reductions as loop nests: the pipeline then
         decomposes ops and fuses those for which :meth:`supports` returns true.
-    optimises : bool
-        Whether its own compiler optimises graphs: steps that only make them cheaper are skipped.
+    unwanted_rules : frozenset of str
+        The rewrite rules that make its programs slower, and are left out.
     fixes_sizes : bool
         Whether inputs that decide sizes are constants in its programs, one for each number.
     has_devices : bool
@@ -166,7 +166,7 @@ class Backend:
 
     name: ClassVar[str]
     fuses: ClassVar[bool] = False
-    optimises: ClassVar[bool] = False
+    unwanted_rules: ClassVar[frozenset[str]] = frozenset()
     fixes_sizes: ClassVar[bool] = False
     has_devices: ClassVar[bool] = False
     keeps_memory: ClassVar[bool] = False

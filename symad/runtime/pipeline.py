@@ -66,20 +66,11 @@ class Pass:
         Takes the graph, the job, and a function that is called with each rewrite.
     applies : callable
         Whether the step is run; else the graph is unchanged.
-    only_saves : bool
-        Whether it only makes graphs cheaper or more exact: it is skipped for a backend whose own
-        compiler optimises them.
     """
 
     name: str
     run: Callable[[Graph, Job, Recorder], Graph]
     applies: Callable[[Graph, Job], bool] = lambda graph, job: True
-    only_saves: bool = False
-
-    def is_needed(self, graph: Graph, job: Job) -> bool:
-        """Return whether the step is run for this graph and job."""
-        is_left_to_backend = self.only_saves and job.backend is not None and job.backend.optimises
-        return not is_left_to_backend and self.applies(graph, job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +164,12 @@ def _is_fused(graph: Graph, job: Job) -> bool:
     return job.backend is not None and job.backend.fuses and not is_of_numbers(graph)
 
 
+def _rules(job: Job) -> RuleSet:
+    """Return the rules up to the grade of a job, but those that its backend does not want."""
+    left_out = frozenset[str]() if job.backend is None else job.backend.unwanted_rules
+    return rules_of(job.grade, left_out)
+
+
 def _has_bodies(graph: Graph, job: Job) -> bool:
     return graph.has(WithBody)
 
@@ -186,7 +183,7 @@ def _simplify_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
 
     graph = prune_loops(graph)
     if _loop_count(graph) > 1:
-        rules = rules_of(job.grade)
+        rules = _rules(job)
         simpler = _in_bodies(graph, lambda body: rewrite(body, rules, record))
         graph = join_loops(rewrite(simpler, _NO_RULES, record))
     return hoist_invariants(_save_values(graph) if _saves_values(graph, job) else graph)
@@ -220,7 +217,7 @@ def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
     from symad.passes.batch import batch
     from symad.passes.fission import split_loops
 
-    rules = rules_of(job.grade)
+    rules = _rules(job)
     least = _WORTH_STORING if job.backend is not None and job.backend.fuses else 0
     maps = {node.op for node in graph.nodes if isinstance(node.op, Map)}
     split = split_loops(
@@ -241,14 +238,11 @@ PIPELINE: tuple[Pass | BackendStage, ...] = (
     Pass("batch", _of("batch", "batch"), _has_maps),
     Pass("loops", _simplify_loops, _has_bodies),
     Pass("fission", _split_loops, _has_bodies),
-    Pass("bodies", _optimise_bodies, only_saves=True),
+    Pass("bodies", _optimise_bodies),
     Pass("allow failures", _of("failures", "allow_failures"), _may_fail),
-    Pass("rewrite", lambda graph, job, record: rewrite(graph, rules_of(job.grade), record),
-         only_saves=True),
-    Pass("order products", _of("matrix_products", "order_products"), _orders_products,
-         only_saves=True),
-    Pass("transpose products", _of("matrix_products", "transpose_products"), _orders_products,
-         only_saves=True),
+    Pass("rewrite", lambda graph, job, record: rewrite(graph, _rules(job), record)),
+    Pass("order products", _of("matrix_products", "order_products"), _orders_products),
+    Pass("transpose products", _of("matrix_products", "transpose_products"), _orders_products),
     Pass("recompute", _of("recompute", "recompute"), lambda graph, job: job.recompute),
     Pass("decompose", _decompose, _is_fused),
     Pass("fuse", _fuse, _is_fused),
@@ -379,7 +373,7 @@ def run_passes(
     reports: list[PassReport] = []
     readable = graph
     for step in PASSES:
-        if step.is_needed(graph, job):
+        if step.applies(graph, job):
             graph, report = _take(step, graph, job, record, keep)
         else:
             same = graph if keep else None

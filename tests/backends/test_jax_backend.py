@@ -150,6 +150,28 @@ def test_parameters_and_updates() -> None:
     assert state[3] == 3
 
 
+def test_large_parameters_stay_where_they_are() -> None:
+    """What is assigned, updated elsewhere or updated here is seen; values that were read stay."""
+    x = sm.Variable("x", shape=())
+    w = sm.parameter("w", np.zeros((100, 100)))
+    step = compiled([x], [sm.sum(w), w], updates={w: w + x})
+    other = sm.compile([x], [], updates={w: w + x}, backend="numpy")
+    total = compiled([], sm.sum(w))
+    kept = []
+    for change in (1.0, 2.0):
+        step(change)
+        other(10.0)
+        kept.append((w.value, w.value.sum(), total()))
+        w.value = w.value + 100.0
+        kept.append((w.value, w.value.sum(), total()))
+        found, copy = step(0.5)
+        assert found == kept[-1][1]
+        copy[:] = np.nan  # the caller's own
+        kept.append((w.value, w.value.sum(), total()))
+    for value, before, computed in kept:
+        assert value.sum() == before == computed
+
+
 def test_arguments_and_results_are_structures() -> None:
     x, y, n = (sm.Variable(name, shape=("n",)) for name in "xyn")
     both = sm.map_over(lambda a, b: {"z": a * b, 1: a + b}, [x, y])
@@ -237,6 +259,33 @@ def test_a_choice_may_discard_a_failure() -> None:
     a = sm.Variable("a", shape=(2, 2))
     y = sm.where(a[0, 0] > 0, sm.sum(sm.linalg.inv(a)), -1.0)
     assert compiled([a], y)(np.zeros((2, 2))) == -1.0
+
+
+def test_a_program_is_compiled_once_for_all_forms_of_arguments() -> None:
+    x, y = sm.Variable("x", shape=()), sm.Variable("y", shape=(2,))
+    f = compiled([x, y], [x * y])
+    rows = np.ones(2), [1.0, 1.0], np.ones(2, "f4"), np.ones(4)[::2], np.ones(2, int)
+    for row in rows:
+        for number in (2.0, np.float64(2.0), 2, np.float32(2.0), np.array(2.0)):
+            assert f(number, row)[0].tolist() == f(x=number, y=row)[0].tolist() == [2.0, 2.0]
+    assert f.specialised().program.compiled._cache_size() == 1  # type: ignore[attr-defined]
+
+
+def test_large_results_are_nobody_elses() -> None:
+    x = sm.Variable("x", shape=("n",))
+    large = np.ones(20_000)
+    outputs = [x * 2, x * 2, x, sm.reshape(x, (2, -1)), sm.zeros(20_000) + 1, x + sm.ones(20_000)]
+    f = compiled([x], outputs)
+    first = f(large)
+    wanted = [np.array(a) for a in first]
+    for array in first:
+        array *= 7
+    for a, b in zip(f(large), wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(large, 1)
+    for k, array in enumerate(first):
+        assert array.flags.writeable and not np.may_share_memory(array, large)
+        assert not any(np.may_share_memory(array, other) for other in first[:k])
 
 
 # What is done with functions

@@ -16,7 +16,7 @@ class JaxBackend(Backend):
     """XLA's programs for CPU, GPU and TPU; a program for each set of shapes and sizes."""
 
     name = "jax"
-    optimises = True
+    unwanted_rules = frozenset({"minus difference"})  # of x - y and y - x, XLA computes both
     fixes_sizes = True
     has_devices = True
 

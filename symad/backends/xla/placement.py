@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.xla.results import State
 from symad.backends.xla.translations import jax
 from symad.errors import FeedError, GraphTypeError, did_you_mean
 from symad.graph.node import Node
-from symad.records import dataclass
+from symad.records import dataclass, field
 from symad.types import StructureType, TensorType, Type
 
 
@@ -26,11 +27,14 @@ class Placement:
         How many devices share the dimensions of each name.
     shardings : tuple or None
         Of each input, in the structure of its type; ``None`` leaves them to JAX.
+    state : State
+        The parameters.
     """
 
     inputs: tuple[Node, ...]
     parts: Mapping[str, int]
     shardings: tuple[Any, ...] | None
+    state: State = field(default_factory=State)
 
     def check(self, types: Sequence[Type]) -> None:
         """Check that the devices can share values of these types equally.

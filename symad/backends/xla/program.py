@@ -16,7 +16,7 @@ from symad.backends.xla.results import Results, form_of, leaf_types
 from symad.backends.xla.translations import in_64_bits, jax, jnp
 from symad.errors import EvaluationError
 from symad.graph.nested import is_nested, leaves, rebuild
-from symad.graph.node import Node
+from symad.graph.node import Node, Parameter
 from symad.plan.plan import Plan, make_plan
 from symad.types import TensorType, total_nbytes
 
@@ -42,7 +42,9 @@ class XlaProgram:
         self._precision = "default" if is_fast else "highest"
         self._given = [form_of(node.type) for node in plan.graph.inputs]
         self._is_flat = not any(map(is_nested, self._given))
-        self._results = Results(plan.graph)
+        self._results = Results(plan.graph, placement.state)
+        nodes = placement.inputs if self._is_flat else ()
+        self._parameters = [k for k, node in enumerate(nodes) if isinstance(node, Parameter)]
 
     def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
         """Return the outputs as NumPy arrays.
@@ -61,7 +63,12 @@ class XlaProgram:
             raise EvaluationError(f"XLA failed: {error}") from error
 
     def _run(self, values: Sequence[Any]) -> list[Any]:
-        flat = values if self._is_flat else leaves(list(values))
+        flat: Any = values if self._is_flat else leaves(list(values))
+        if self._parameters:
+            flat, shardings = list(values), self._placement.shardings
+            for k in self._parameters:
+                sharding = None if shardings is None else shardings[k]
+                flat[k] = self._placement.state.on_device(k, flat[k], sharding)
         outputs, failures = self.compiled(*flat)
         if failures and any([np.asarray(failed).any() for failed in failures]):
             # NumPy decides, and names the node and its line.
@@ -86,7 +93,11 @@ class XlaProgram:
 
         def call(*values: Any, **keywords: Any) -> Any:
             kinds = tuple(map(type, values))
-            if keywords or (kinds != usual and kinds != exact):
+            if kinds != exact:
+                if kinds != usual:
+                    return fallback(*values, **keywords)
+                values = tuple([np.float64(v) if type(v) is float else v for v in values])
+            if keywords:
                 return fallback(*values, **keywords)
             for k, shape, dtype in arrays:
                 if values[k].shape != shape or values[k].dtype != dtype:

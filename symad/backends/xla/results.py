@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.xla.translations import jax
 from symad.graph.graph import Graph
 from symad.graph.nested import is_nested, leaves, rebuild
-from symad.types import StructureType, Type
+from symad.types import StructureType, TensorType, Type
 
 _WORTH_TAKING = 1 << 16
 """The bytes from which an array is taken over; fewer are copied, which is cheaper."""
@@ -23,15 +24,21 @@ class Results:
     Parameters
     ----------
     graph : Graph
+    state : State
+        Takes the arrays over if they become values of parameters.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, state: State) -> None:
+        self._state = state
         moving = set(graph.inputs)
         for node in graph.nodes:
             if not moving.isdisjoint(node.inputs):
                 moving.add(node)
         self._forms = [form_of(node.type) for node in graph.outputs]
         self._is_flat = not any(map(is_nested, self._forms))
+        self._are_numbers = all(
+            isinstance(node.type, TensorType) and node.type.shape == () for node in graph.outputs
+        )
         self._is_fresh = [
             node in moving  # JAX may keep what is constant
             for node, form in zip(graph.outputs, self._forms, strict=True)
@@ -48,6 +55,8 @@ class Results:
         given : sequence
             The values of the inputs, whose memory JAX may return.
         """
+        if self._are_numbers:
+            return [np.asarray(array)[()] for array in arrays]
         found = [array if array is None else np.asarray(array)[()] for array in arrays]
         taken: list[Any] | None = None
         for k, value in enumerate(found):
@@ -58,7 +67,8 @@ class Results:
                 continue
             if taken is None:
                 taken = [each for each in leaves(list(given)) if isinstance(each, np.ndarray)]
-            found[k] = value.copy() if _shares(value, taken) else np.asarray(_Owned(value))
+            is_ours = not _shares(value, taken)
+            found[k] = self._state.handed(value, arrays[k]) if is_ours else value.copy()
             taken.append(value)
         if self._is_flat:
             return found
@@ -66,11 +76,45 @@ class Results:
         return [rebuild(form, rest) for form in self._forms]
 
 
-class _Owned:
-    """The memory of an array that may be written to."""
+class State:
+    """The values of the parameters of a function where XLA needs them, which are not sent again.
 
-    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+    The value of a parameter is an array that nobody changes; a new value is another array.
+    """
+
+    def __init__(self) -> None:
+        self._sent: dict[int, tuple[np.ndarray[Any, Any], Any]] = {}
+
+    def on_device(self, place: int, value: Any, sharding: Any) -> Any:
+        """Return the value of the parameter at a place among the inputs as JAX's array."""
+        if not isinstance(value, np.ndarray) or value.nbytes < _WORTH_TAKING:
+            return value
+        owner = getattr(value.base, "base", None)
+        if isinstance(owner, _Owned) and owner.state is self:
+            return owner.source
+        known = self._sent.get(place)
+        if known is None or known[0].ctypes.data != value.ctypes.data:
+            known = self._sent[place] = value, jax.device_put(value, sharding)
+        return known[1]
+
+    def handed(self, value: np.ndarray[Any, Any], source: Any) -> np.ndarray[Any, Any]:
+        """Return an array of JAX's as one that may be written to."""
+        return np.asarray(_Owned(value, source, self))
+
+
+class _Owned:
+    """The memory of an array that may be written to.
+
+    Attributes
+    ----------
+    source : JAX's array
+    state : State
+        That of the function which made it.
+    """
+
+    def __init__(self, array: np.ndarray[Any, Any], source: Any, state: State) -> None:
         self._array = array  # which keeps the memory
+        self.source, self.state = source, state
         writable = {"data": (array.ctypes.data, False)}
         self.__array_interface__ = {**array.__array_interface__, **writable}
 

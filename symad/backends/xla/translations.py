@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -142,8 +143,6 @@ TABLE |= {
     "equal_part": lambda n, count: n // count,
     # Elementwise functions that JAX does not have
     "sigmoid": lambda x: nn.sigmoid(floating(x)),
-    "sigmoid_slope": lambda x: nn.sigmoid(x) * nn.sigmoid(-x),
-    "tanh_slope": lambda x: 4 * nn.sigmoid(2 * x) * nn.sigmoid(-2 * x),
     "log_cosh": lambda x: jnp.logaddexp(x, -x) - np.log(2),
     "log_ratio": lambda x, y: jnp.log(x / y),
     "power_slope": lambda x, c: jnp.where(c == 0, 0, c * x ** (c - 1)),
@@ -239,6 +238,23 @@ def _binom(n: Any, k: Any) -> Any:
 def _rgamma(x: Any) -> Any:
     pole = (x <= 0) & (x == jnp.floor(x))
     return jnp.where(pole, 0, 1 / special.gamma(jnp.where(pole, 1, x)))
+
+
+@cache
+def _sigmoid_slope() -> Translation:
+    """Return σ′ = e / (1 + e)², e = exp(-|x|), whose derivative is smooth: σ″ = -σ′ tanh(x/2)."""
+
+    def slope(x: Any) -> Any:
+        e = jnp.exp(-jnp.abs(x))
+        return e / ((1 + e) * (1 + e))
+
+    made: Any = jax.custom_jvp(slope)
+    made.defjvps(lambda v, y, x: -v * y * jnp.tanh(x / 2))
+    return made  # type: ignore[no-any-return]
+
+
+TABLE["sigmoid_slope"] = lambda x: _sigmoid_slope()(x)
+TABLE["tanh_slope"] = lambda x: 4 * _sigmoid_slope()(2 * x)
 
 
 @translates("sinc")
@@ -371,9 +387,27 @@ def _index(x: Any, *indices: Any, key: Any) -> Any:
     return jnp.asarray(x)[_place(key, indices)]
 
 
+def _is_basic(place: tuple[Any, ...]) -> bool:
+    """Return whether a subscript selects a block or a grid, without arrays of indices."""
+    return all(np.ndim(part) == 0 or isinstance(part, slice) for part in place)
+
+
+def _added_to_zeros(v: Any, shape: tuple[int, ...], place: tuple[Any, ...]) -> Any:
+    """Return zeros to which v is added at a subscript; XLA writes blocks faster than elements."""
+    zeros = jnp.zeros(shape, v.dtype)
+    if not _is_basic(place):
+        return zeros.at[place].add(v)
+    selected = jax.eval_shape(lambda x: x[place], zeros).shape
+    return transposed(lambda x: x[place])(jnp.broadcast_to(v, selected), zeros)
+
+
 @translates("add_at")
 def _add_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
-    return jnp.asarray(x).at[_place(key, indices)].add(value)
+    place = _place(key, indices)
+    v = jnp.asarray(value, x.dtype)
+    if _is_basic(place):
+        return x + _added_to_zeros(v, np.shape(x), place)
+    return jnp.asarray(x).at[place].add(v)
 
 
 @translates("set_at")
@@ -383,16 +417,17 @@ def _set_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
 
 @translates("scatter_add")
 def _scatter_add(v: Any, like: Any, *indices: Any, key: Any) -> Any:
-    return jnp.zeros(np.shape(like), v.dtype).at[_place(key, indices)].add(v)
+    return _added_to_zeros(v, np.shape(like), _place(key, indices))
 
 
 @translates("scatter_sum")
 def _scatter_sum(*inputs: Any, keys: Any) -> Any:
-    values, like = inputs[: len(keys)], inputs[len(keys)]
-    rest, total = iter(inputs[len(keys) + 1 :]), jnp.zeros(np.shape(like), values[0].dtype)
+    values, shape = inputs[: len(keys)], np.shape(inputs[len(keys)])
+    rest, terms = iter(inputs[len(keys) + 1 :]), []
     for key, v in zip(keys, values, strict=True):
-        total = total.at[_place(key, [*itertools.islice(rest, count_holes(key))])].add(v)
-    return total
+        place = _place(key, [*itertools.islice(rest, count_holes(key))])
+        terms.append(_added_to_zeros(v, shape, place))
+    return sum(terms[1:], terms[0])
 
 
 # Transposes of linear ops, which JAX derives
