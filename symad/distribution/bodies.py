@@ -20,7 +20,7 @@ from symad.distribution.states import (
     Partial,
     State,
 )
-from symad.distribution.walk import Walk, expands
+from symad.distribution.walk import ChunkWalk, expands
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node, apply
 from symad.ops.body import WithBody, placeholder
@@ -33,11 +33,11 @@ from symad.types import StructureType
 Given = Sequence[Node]
 
 
-def _has_aligned(walk: Walk, nodes: Sequence[Node]) -> bool:
+def _has_aligned(walk: ChunkWalk, nodes: Sequence[Node]) -> bool:
     return any(isinstance(walk.states[x], Aligned) for x in nodes)
 
 
-def _results(walk: Walk, made: Node, states: Sequence[State]) -> list[Node]:
+def _results(walk: ChunkWalk, made: Node, states: Sequence[State]) -> list[Node]:
     """Return the results of a node, which has a tuple of them or one."""
     if not isinstance(made.type, StructureType):
         return [walk.placed(made, states[0])]
@@ -48,7 +48,7 @@ def _results(walk: Walk, made: Node, states: Sequence[State]) -> list[Node]:
     ]
 
 
-def _as_value(walk: Walk, node: Node, results: Sequence[Node]) -> Node:
+def _as_value(walk: ChunkWalk, node: Node, results: Sequence[Node]) -> Node:
     """Return results as the value of a node, which is a structure if the node's is."""
     if not isinstance(node.type, StructureType):
         return results[0]
@@ -59,7 +59,7 @@ def _as_value(walk: Walk, node: Node, results: Sequence[Node]) -> Node:
 
 
 @expands(Call)
-def _call(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _call(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     """Compute the body in place of a call."""
     op = node.op
     assert isinstance(op, Call)
@@ -73,7 +73,7 @@ def _call(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
 
 
 @expands(Map)
-def _map(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _map(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, Map)
     if not _has_aligned(walk, inputs):
@@ -90,9 +90,7 @@ def _of_element(state: State) -> State:
     return Aligned(state.axis - 1, state.times) if isinstance(state, Aligned) else state
 
 
-def _map_over_dimension(
-    walk: Walk, node: Node, op: Map, inputs: tuple[Node, ...]
-) -> Node:
+def _map_over_dimension(walk: ChunkWalk, node: Node, op: Map, inputs: tuple[Node, ...]) -> Node:
     """Map over the elements of a chunk: each must be computed by itself."""
     rows = inputs[: op.sequences]
     for x in rows:
@@ -111,14 +109,14 @@ def _map_over_dimension(
 
 
 def _inner(
-    walk: Walk, body: Graph, given: Sequence[State], in_loop: bool, zeros: Sequence[Node] = ()
-) -> Walk:
+    walk: ChunkWalk, body: Graph, given: Sequence[State], in_loop: bool, zeros: Sequence[Node] = ()
+) -> ChunkWalk:
     states = dict(zip(body.inputs, given, strict=True))
-    return Walk(walk.over, states, placeholder(walk.size), zeros, in_loop)
+    return ChunkWalk(walk.over, states, placeholder(walk.size), zeros, in_loop)
 
 
 def _with_size(
-    walk: Walk, inner: Walk, op: WithBody, outputs: Sequence[Sequence[Node]], inputs: Given
+    walk: ChunkWalk, inner: ChunkWalk, op: WithBody, outputs: Sequence[Given], inputs: Given
 ) -> Node:
     """Return an op whose bodies have new outputs, and the size of the dimension as last input."""
     bodies = [
@@ -141,11 +139,11 @@ class MapOfChunks:
 
     Attributes
     ----------
-    inner : Walk
+    inner : ChunkWalk
         That through the body.
     """
 
-    def __init__(self, walk: Walk, op: Map, inputs: Given, given: Sequence[State]) -> None:
+    def __init__(self, walk: ChunkWalk, op: Map, inputs: Given, given: Sequence[State]) -> None:
         self._walk, self._op = walk, op
         self.inner = _inner(walk, op.body, given, walk.in_loop)
         self._outputs = self.inner.run(op.body)
@@ -230,8 +228,8 @@ def _joined(old: State, new: State, is_zero: bool) -> State:
 
 
 def _settled(
-    walk: Walk, body: Graph, inputs: Given, others: Sequence[State], count: int
-) -> tuple[Walk, list[Node], list[State]]:
+    walk: ChunkWalk, body: Graph, inputs: Given, others: Sequence[State], count: int
+) -> tuple[ChunkWalk, list[Node], list[State]]:
     """Return the walk through the body of a loop, with states of carries that a step keeps.
 
     At first, carries that start as zeros count as zeros, so that they may become partial sums.
@@ -251,7 +249,7 @@ def _settled(
 
 
 @expands(Scan)
-def _scan(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _scan(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, Scan)
     if not _has_aligned(walk, inputs):
@@ -270,7 +268,7 @@ def _scan(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
 
 
 @expands(While)
-def _while(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _while(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, While)
     if not _has_aligned(walk, inputs):
@@ -289,7 +287,7 @@ def _while(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
 
 
 @expands(Branch)
-def _branch(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _branch(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, Branch)
     if not _has_aligned(walk, inputs):
@@ -315,7 +313,7 @@ def _branch(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     return _as_value(walk, node, _results(walk, made, results))
 
 
-def _zeros(walk: Walk, body: Graph, inputs: Given) -> list[Node]:
+def _zeros(walk: ChunkWalk, body: Graph, inputs: Given) -> list[Node]:
     return [x for x, outer in zip(body.inputs, inputs, strict=True) if outer in walk.zeros]
 
 

@@ -63,9 +63,11 @@ def _moments(left: Arrays, right: Arrays) -> Arrays:
     variances, 1979.
     """
     (n, mean, square), (n2, mean2, square2) = left, right
-    total, step = n + n2, mean2 - mean
-    share = (n2 / np.where(total == 0, 1, total)).astype(step.dtype)
-    return total, mean + step * share, square + square2 + step * step * share * n.astype(step.dtype)
+    total, dtype = n + n2, np.result_type(mean)
+    step = np.where(n * n2 == 0, 0, mean2 - mean)  # the mean of no elements is NaN
+    share = np.asarray(n2 / np.maximum(total, 1)).astype(dtype)
+    both = square + square2 + step * step * share * np.asarray(n).astype(dtype)
+    return total, np.where(n == 0, mean2, mean + step * share)[()], both
 
 
 def _position(beats: Callable[[Any, Any], Any]) -> Callable[[Arrays, Arrays], Arrays]:

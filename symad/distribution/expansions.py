@@ -9,40 +9,46 @@ import numpy as np
 
 from symad.distribution.moves import not_along, on, reshaped, shape_of
 from symad.distribution.states import (
+    ONE,
     REPLICATED,
     SECOND_ROUND,
     SUM,
     Aligned,
     Items,
     Mixed,
+    Positions,
     State,
     product_of,
 )
-from symad.distribution.walk import Walk, expands
+from symad.distribution.walk import ChunkWalk, expands
+from symad.graph.graph import replace_inputs
 from symad.graph.node import Node, apply
-from symad.ops.adjoint import AddN, BroadcastLike, Cast
+from symad.ops.adjoint import AddN, BroadcastLike, Cast, Identity
 from symad.ops.arithmetic import Divide, Multiply, Sqrt, Square, Subtract
 from symad.ops.base import float_dtype, wide_dtype
 from symad.ops.comparison import Maximum
+from symad.ops.create import Arange
 from symad.ops.extremum import ArgMax, ArgMin, Max, Min, PositionReduction
+from symad.ops.index import AddAt, Index, ScatterAdd, SetAt
 from symad.ops.moments import Std, Var
 from symad.ops.reduce import ElementCount, Mean, Sum
 from symad.ops.shape import BroadcastTo, Reshape
 from symad.ops.size import AxisSize, Count, ShapeVector
 from symad.ops.structure import MakeStructure, StructureItem
+from symad.ops.subscript import HOLE, full_key
 from symad.types import normalize_axis
 
 # Sizes
 
 
-def _is_over(walk: Walk, op: Any, x: Node) -> bool:
+def _is_over(walk: ChunkWalk, op: Any, x: Node) -> bool:
     """Return whether a reduction of ``x`` is over the dimension."""
     state = walk.states[x]
     return isinstance(state, Aligned) and state.axis in on(op.axis, x)
 
 
 @expands(AxisSize)
-def _axis_size(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _axis_size(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     (x,), op = inputs, node.op
     assert isinstance(op, AxisSize)
     state = walk.states[x]
@@ -53,7 +59,7 @@ def _axis_size(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
 
 
 @expands(Count, ShapeVector)
-def _count(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _count(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     (x,) = inputs
     if not isinstance(walk.states[x], Aligned):
         return None
@@ -63,7 +69,7 @@ def _count(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
 
 
 @expands(ElementCount)
-def _element_count(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _element_count(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, ElementCount)
     if not _is_over(walk, op, inputs[0]):
@@ -71,7 +77,7 @@ def _element_count(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | N
     return _elements(walk, inputs[0], op)
 
 
-def _elements(walk: Walk, x: Node, op: Any) -> Node:
+def _elements(walk: ChunkWalk, x: Node, op: Any) -> Node:
     """Return the number of elements of the whole dimension that a reduction makes one of."""
     sizes = [walk.whole_size(x, axis) for axis in on(op.axis, x)]
     dtype = np.result_type(x.dtype, np.float32)
@@ -84,7 +90,7 @@ def _elements(walk: Walk, x: Node, op: Any) -> Node:
 
 
 @expands(Reshape, BroadcastTo)
-def _to_shape(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _to_shape(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     """Give a chunk its shape, if a size of the result is that of the dimension."""
     op, (x, *sizes) = node.op, inputs
     assert isinstance(op, (Reshape, BroadcastTo))
@@ -122,11 +128,45 @@ def _require_repeats(x: Node, state: State, result: Aligned, ndim: int) -> None:
         raise not_along(x)
 
 
+# Positions
+
+
+@expands(Arange)
+def _arange(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+    """Count the elements of the chunk as well, if this counts those of the dimension."""
+    start, stop, step = inputs
+    made = walk.placed(replace_inputs(node, inputs))
+    counts = walk.extents.get(start), walk.extents.get(step)
+    if counts == (product_of((0,)), product_of((1,))) and walk.chunk_size(stop) == ONE:
+        own = apply(Arange((walk.over,), made.dtype), start, walk.local[stop], step)
+        walk.positions[made] = walk.placed(own, Positions(0))
+    return made
+
+
+@expands(AddAt, Index, ScatterAdd, SetAt)
+def _selected(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+    """Select the elements of the chunk in place of those of the dimension: x[arange(n), labels]."""
+    op: Any = node.op
+    x, indices = op.indexed(inputs), inputs[op.operands :]
+    state, holes, axis = walk.states[x], 0, 0
+    is_whole = walk.positions.keys().isdisjoint(indices)
+    if is_whole or not isinstance(state, Aligned) or state.times != ONE:
+        return None
+    for entry in full_key(op.key, shape_of(x)):
+        if axis == state.axis and entry == HOLE and indices[holes] in walk.positions:
+            place = op.operands + holes
+            own = walk.positions[indices[holes]]
+            return walk.placed(replace_inputs(node, (*inputs[:place], own, *inputs[place + 1 :])))
+        holes += entry.count(HOLE) if isinstance(entry, (tuple, str)) else 0
+        axis += entry is not None and entry is not Ellipsis
+    return None
+
+
 # Statistics
 
 
 @expands(Mean)
-def _mean(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _mean(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op, (x,) = node.op, inputs
     assert isinstance(op, Mean)
     if not _is_over(walk, op, x):
@@ -137,12 +177,12 @@ def _mean(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     return _cast(walk, mean, dtype)
 
 
-def _cast(walk: Walk, x: Node, dtype: Any) -> Node:
+def _cast(walk: ChunkWalk, x: Node, dtype: Any) -> Node:
     return x if x.dtype == dtype else walk.apply(Cast(np.dtype(dtype)), x)
 
 
 @expands(Var, Std)
-def _variance(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _variance(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     """Merge counts, means and sums of squared distances from them."""
     op, (x,) = node.op, inputs
     assert isinstance(op, (Var, Std))
@@ -163,7 +203,7 @@ def _variance(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     return _cast(walk, result, dtype)
 
 
-def _with_count(walk: Walk, x: Node, op: Any, *values: Node) -> tuple[Node, ...]:
+def _with_count(walk: ChunkWalk, x: Node, op: Any, *values: Node) -> tuple[Node, ...]:
     """Return the number of elements in the chunk for each of the values, and the values."""
     own: Node | None = None
     for axis in on(op.axis, x):
@@ -174,7 +214,7 @@ def _with_count(walk: Walk, x: Node, op: Any, *values: Node) -> tuple[Node, ...]
 
 
 @expands(ArgMax, ArgMin)
-def _position(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _position(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     """Merge extreme values with their positions."""
     op, (x,) = node.op, inputs
     assert isinstance(op, PositionReduction)
@@ -196,8 +236,13 @@ def _position(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
 # Sums of partial sums and others
 
 
+@expands(Identity)
+def _identity(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+    return inputs[0] if isinstance(walk.states[inputs[0]], Items) else None
+
+
 @expands(AddN)
-def _add_n(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _add_n(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     """Add partial sums before they are merged, and structures item by item."""
     if any(isinstance(walk.states[x], Items) for x in inputs):
         return _add_structures(walk, inputs)
@@ -208,7 +253,7 @@ def _add_n(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     return walk.apply(AddN(), walk.apply(AddN(), *partial), *others)
 
 
-def _add_structures(walk: Walk, inputs: Sequence[Node]) -> Node:
+def _add_structures(walk: ChunkWalk, inputs: Sequence[Node]) -> Node:
     made = [x.op for x in inputs]
     if not all(isinstance(op, MakeStructure) for op in made):
         raise Mixed("structures of different origin are added")
@@ -227,7 +272,7 @@ def _item(x: Node, key: Any) -> Node | None:
 
 
 @expands(MakeStructure)
-def _make_structure(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _make_structure(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, MakeStructure)
     rest = iter(inputs)
@@ -235,7 +280,7 @@ def _make_structure(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | 
 
 
 @expands(StructureItem)
-def _structure_item(walk: Walk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
+def _structure_item(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     (x,), op = inputs, node.op
     assert isinstance(op, StructureItem)
     return _item(x, op.key) if isinstance(x.op, MakeStructure) else None

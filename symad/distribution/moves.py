@@ -14,8 +14,10 @@ from symad.distribution.states import (
     SECOND_ROUND,
     SUM,
     Aligned,
+    Items,
     Mixed,
     Partial,
+    Positions,
     Replicated,
     State,
     product_of,
@@ -38,22 +40,23 @@ from symad.ops.comparison import Where
 from symad.ops.cumulative import Cumulative
 from symad.ops.einsum import Einsum, SquareAxes
 from symad.ops.gather import AddAlongAxis, OneHot, TakeAlongAxis
-from symad.ops.index import Index, ScatterAdd, ScatterSum, _Update
+from symad.ops.index import AddAt, Index, ScatterAdd, ScatterSum, SetAt
 from symad.ops.inverse import IdentityMatrix
 from symad.ops.join import Concat, ConcatPart, ConcatPlace, Stack
-from symad.ops.linear_system import _LinearSolve
+from symad.ops.linear_system import Solve, SolveTriangular
 from symad.ops.matrices import PerMatrix
-from symad.ops.nn import AtLargest, Normalized
-from symad.ops.permute import _Permutation
+from symad.ops.nn import Normalized
+from symad.ops.permute import MatrixTranspose, MoveAxis, PermuteDims, SwapAxes, Transpose
 from symad.ops.product import Matmul
 from symad.ops.rearrange import Flip, Pad, PadSum, Repeat, RepeatSum, Roll, Tile, TileSum
-from symad.ops.reduce import Reduction, Sum
+from symad.ops.reduce import ElementCount, Reduction, Sum
 from symad.ops.searching import SearchSorted
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
-from symad.ops.sorting import _Sorting
+from symad.ops.size import AxisSize
+from symad.ops.sorting import Argsort, Sort
 from symad.ops.structure import StructureItem
 from symad.ops.subscript import FULL, Key, full_key, joined_place
-from symad.ops.triangle import Diagonal, DiagonalPlace, _Triangle
+from symad.ops.triangle import Diagonal, DiagonalPlace, Tril, Triu
 from symad.ops.windows import Windows, WindowSum
 from symad.types import StructureType, UnknownShape, normalize_axes, normalize_axis
 
@@ -90,8 +93,10 @@ def moved(node: Node, states: Sequence[State], zeros: Set[Node], in_loop: bool) 
         state if op.reads(slot) or isinstance(state, Aligned) else REPLICATED
         for slot, state in enumerate(states)
     ]
-    if all(state == REPLICATED for state in seen):
+    if all(state == REPLICATED or _is_whole(state) for state in seen):
         return REPLICATED
+    if any(isinstance(state, Items) for state in seen):
+        raise Mixed("no rule says what this op does with a structure")
     is_aligned = any(isinstance(state, Aligned) for state in seen)
     if any(not isinstance(state, (Aligned, Replicated)) for state in seen):
         if is_aligned:
@@ -101,6 +106,10 @@ def moved(node: Node, states: Sequence[State], zeros: Set[Node], in_loop: bool) 
         if kind in RULES:
             return RULES[kind](op, node, seen)
     raise Mixed("no rule says that this op treats the elements of the dimension one by one")
+
+
+def _is_whole(state: State) -> bool:
+    return isinstance(state, Items) and all(item == REPLICATED for item in state.items)
 
 
 # Partial results
@@ -116,7 +125,8 @@ JOINS = {
     "logaddexp": "logsumexp", "hypot": "norm",
 }  # fmt: skip
 """Ops on partial results that may be merged before or after."""
-VIEWS = (ExpandDims, Reshape, ReshapeLike, ReshapeOuter, Squeeze, StructureItem, _Permutation)
+TRANSPOSES = (MatrixTranspose, MoveAxis, PermuteDims, SwapAxes, Transpose)
+VIEWS = (ExpandDims, Reshape, ReshapeLike, ReshapeOuter, Squeeze, StructureItem, *TRANSPOSES)
 NEUTRAL = ("sum", "any")
 """Merges to which zeros contribute nothing."""
 
@@ -283,11 +293,11 @@ def _reduction(op: Reduction, node: Node, states: Sequence[State]) -> State:
     return Aligned(state.axis - before, state.times)
 
 
-@moves(Normalized, AtLargest, Cumulative, _Sorting)
+@moves(Normalized, Cumulative, Argsort, Sort)
 def _along(op: Any, node: Node, states: Sequence[State]) -> State:
     state = aligned_broadcast(node.inputs, states, len(shape_of(node)))
-    what = {Cumulative: "accumulates", _Sorting: "sorts"}
-    does = next((text for kind, text in what.items() if isinstance(op, kind)), "normalises")
+    does = "accumulates" if isinstance(op, Cumulative) else "sorts"
+    does = "normalises" if isinstance(op, Normalized) else does
     return require_apart(state, on(op.axis, node), does)
 
 
@@ -311,6 +321,11 @@ def _new_last_axis(op: Op, node: Node, states: Sequence[State]) -> State:
 # Shapes
 
 
+@moves(AxisSize, ElementCount)
+def _size(op: Op, node: Node, states: Sequence[State]) -> State:
+    return REPLICATED  # of other axes: see expansions
+
+
 @moves(ExpandDims)
 def _expanded(op: ExpandDims, node: Node, states: Sequence[State]) -> State:
     (state,) = states
@@ -327,7 +342,7 @@ def _squeezed(op: Squeeze, node: Node, states: Sequence[State]) -> State:
     return Aligned(state.axis - sum(axis < state.axis for axis in axes), state.times)
 
 
-@moves(_Permutation)
+@moves(*TRANSPOSES)
 def _permuted(op: Any, node: Node, states: Sequence[State]) -> State:
     (state,) = states
     assert isinstance(state, Aligned)
@@ -537,42 +552,41 @@ def selected(
     key: Key, x: Node, state: State, indices: Sequence[Node], of_indices: Sequence[State]
 ) -> Aligned | None:
     """Return where the dimension is in ``x[key]``; ``None`` where it is not."""
-    full = full_key(key, shape_of(x))
-    rest = iter(zip(indices, of_indices, strict=True))
-    arrays: list[tuple[Node, State]] = []
-    if any(x.dtype == bool for x in indices):
+    if any(index.dtype == bool for index in indices):
         raise Mixed("a mask selects elements by their positions")
-    axis = place = 0
-    found: list[Aligned] = []
-    start = joined_place(full)
-    kept: list[tuple[int, int]] = []  # pairs of axes of x and of the result without joined axes
-    for entry in full:
-        if entry is Ellipsis:
-            continue
-        if entry is None:
-            place += 1
-            continue
-        if isinstance(entry, tuple):
-            for _ in range(sum(isinstance(part, str) for part in entry)):
-                next(rest)
-            kept.append((axis, place))
-            place += 1
-        elif isinstance(entry, str):
-            arrays.append(next(rest))
-        is_own = isinstance(state, Aligned) and state.axis == axis
-        if is_own and entry not in (FULL, (None, None, 1)):
-            raise Mixed("this selects elements of the dimension by their positions")
-        axis += 1
+    full = full_key(key, shape_of(x))
+    start, full = joined_place(full), [entry for entry in full if entry is not Ellipsis]
+    matched = _matched(full, list(zip(indices, of_indices, strict=True)))
+    arrays = [pair for pair in matched if pair is not None]
     width = max([len(shape_of(array)) for array, _ in arrays], default=0)
+    found: list[Aligned] = []
     if isinstance(state, Aligned):
-        at = dict(kept)[state.axis]
-        found.append(Aligned(at + width if at >= start else at, state.times))
+        place = [k for k, entry in enumerate(full) if entry is not None][state.axis]
+        index = matched[place]
+        if full[place] in (FULL, (None, None, 1)):
+            axis = sum(entry is None or isinstance(entry, tuple) for entry in full[:place])
+            found.append(Aligned(axis + width if axis >= start else axis, state.times))
+        elif index is None or not isinstance(index[1], Positions):
+            raise Mixed("this selects elements of the dimension by their positions")
     if any(isinstance(own, Aligned) for _, own in arrays):
         joined = aligned_broadcast([x for x, _ in arrays], [own for _, own in arrays], width)
         found.append(Aligned(joined.axis + start, joined.times))
     if len(found) > 1:
         raise crossed()
     return found[0] if found else None
+
+
+def _matched(
+    full: Sequence[Any], given: Sequence[tuple[Node, State]]
+) -> list[tuple[Node, State] | None]:
+    """Return the index for each entry of a key that is one, ``None`` for the others."""
+    rest, matched = iter(given), []
+    for entry in full:
+        if isinstance(entry, tuple):
+            for _ in range(sum(isinstance(part, str) for part in entry)):
+                next(rest)
+        matched.append(next(rest) if isinstance(entry, str) else None)
+    return matched
 
 
 @moves(Index)
@@ -627,7 +641,7 @@ def _scatter(op: Any, node: Node, states: Sequence[State]) -> State:
     return found.pop()
 
 
-@moves(_Update)
+@moves(AddAt, SetAt)
 def _updated(op: Any, node: Node, states: Sequence[State]) -> State:
     x, value, *indices = node.inputs
     if not isinstance(states[0], Aligned):
@@ -683,7 +697,7 @@ def _identity(op: IdentityMatrix, node: Node, states: Sequence[State]) -> State:
     return REPLICATED
 
 
-@moves(_LinearSolve)
+@moves(Solve, SolveTriangular)
 def _solved(op: Any, node: Node, states: Sequence[State]) -> State:
     (a, b), rank = node.inputs, len(shape_of(node.inputs[1]))
     last = states[1]
@@ -700,7 +714,7 @@ def _solved(op: Any, node: Node, states: Sequence[State]) -> State:
     return aligned_broadcast([a, b], states, len(shape_of(node)) - 2, drop=2)
 
 
-@moves(_Triangle)
+@moves(Tril, Triu)
 def _triangle(op: Any, node: Node, states: Sequence[State]) -> State:
     rank = len(shape_of(node))
     return require_apart(states[0], [rank - 2, rank - 1], "selects by positions")

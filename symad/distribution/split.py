@@ -16,7 +16,7 @@ import symad.distribution.bodies
 import symad.distribution.expansions  # noqa: F401 (both register what they expand)
 from symad.distribution.combine import Merge, merge_results, merge_tree
 from symad.distribution.states import REPLICATED, Aligned, Partial, State
-from symad.distribution.walk import Walk, known_shape
+from symad.distribution.walk import ChunkWalk, known_shape
 from symad.errors import DistributionError, FeedError, did_you_mean
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node, Parameter, Variable
@@ -134,7 +134,7 @@ def split(function: Function | Graph, over: str) -> Split:
             f"no input has a dimension named {over!r}.{did_you_mean(over, names)}",
             remedy='Name it in a shape: sm.Variable("X", shape=("batch", 784)).',
         )
-    walk = Walk(over, given, Variable(f"size of {over}", (), "int64"))
+    walk = ChunkWalk(over, given, Variable(f"size of {over}", (), "int64"))
     return _cut(graph, walk, walk.run(graph))
 
 
@@ -148,7 +148,7 @@ def _state_of_input(node: Node, over: str) -> State:
     return Aligned(axes[0]) if axes else REPLICATED
 
 
-def _cut(graph: Graph, walk: Walk, outputs: list[Node]) -> Split:
+def _cut(graph: Graph, walk: ChunkWalk, outputs: list[Node]) -> Split:
     """Return the split of a graph, whose outputs are now ``outputs``."""
     front = walk.frontier(outputs)
     merges = _merges(walk, front)
@@ -172,7 +172,7 @@ def _cut(graph: Graph, walk: Walk, outputs: list[Node]) -> Split:
     )
 
 
-def _merges(walk: Walk, front: Sequence[Node]) -> tuple[Merge, ...]:
+def _merges(walk: ChunkWalk, front: Sequence[Node]) -> tuple[Merge, ...]:
     """Return how the values that workers return are merged; some are merged together."""
     merges: list[Merge] = []
     rest = iter(front)

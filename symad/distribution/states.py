@@ -70,6 +70,11 @@ class Aligned:
 
 
 @dataclass(frozen=True, slots=True)
+class Positions(Aligned):
+    """The positions 0, 1, ... of the elements in the chunk, which only select these elements."""
+
+
+@dataclass(frozen=True, slots=True)
 class Partial:
     """The values on the chunks, merged, are that for the whole dimension."""
 

@@ -33,7 +33,7 @@ from symad.ops.size import AxisSize
 from symad.ops.structure import MakeStructure
 from symad.types import TensorType, UnknownShape
 
-Expansion = Callable[["Walk", Node, tuple[Node, ...]], Node | None]
+Expansion = Callable[["ChunkWalk", Node, tuple[Node, ...]], Node | None]
 
 EXPANSIONS: dict[type[Op], Expansion] = {}
 """For a class of ops, a function of the walk, the node, and its new inputs; ``None`` to keep it."""
@@ -49,7 +49,7 @@ def expands(*kinds: type[Op]) -> Callable[[Expansion], Expansion]:
     return register
 
 
-class Walk:
+class ChunkWalk:
     """The states of the values of a graph, and the values on a chunk.
 
     Attributes
@@ -66,6 +66,8 @@ class Walk:
         For integers computed from sizes of the whole dimension, the same for the chunk.
     extents : dict from Node to Monomial
         Integers that are products of sizes; the dimension is represented by its name.
+    positions : dict from Node to Node
+        For each node 0, 1, ... that counts the elements of the dimension, that of the chunk.
     groups : dict from Node to tuple of Node
         The partial results that are merged together with one of them.
     """
@@ -86,6 +88,7 @@ class Walk:
         self.zeros: set[Node] = set(zeros)
         self.local: dict[Node, Node] = {}
         self.extents: dict[Node, Monomial] = {self.size: product_of((over,))}
+        self.positions: dict[Node, Node] = {}
         self.groups: dict[Node, tuple[Node, ...]] = {}
         self._unknown_to_caller = {x for x, state in given.items() if isinstance(state, Aligned)}
         self._places = {
@@ -124,11 +127,13 @@ class Walk:
             raise self._refusal(node, mixed) from None
 
     def _refusal(self, node: Node, mixed: Mixed) -> DistributionError:
-        types = ", ".join(f"{x.label}: {x.type}" for x in node.inputs)
-        name = node.op.name if node.op is not None else node.label
-        part = "" if node.role is None else f", in a derivative ({node.role.kind}),"
+        types, part = ", ".join(f"{x.label}: {x.type}" for x in node.inputs), ""
+        if (role := node.role) is not None:
+            forward = role.node if role.consumer is None else role.consumer
+            part = f", in the derivative of {_op_name(forward)},"
         return DistributionError(
-            f"{name}({types}){part} cannot be computed in chunks of {self.over!r}: {mixed.why}",
+            f"{_op_name(node)}({types}){part} cannot be computed in chunks of {self.over!r}: "
+            f"{mixed.why}",
             where=node.site.describe(),
             remedy=mixed.remedy,
         )
@@ -149,7 +154,7 @@ class Walk:
         self.states[node] = state
         if is_zero(node, self.zeros):
             self.zeros.add(node)
-        is_own = isinstance(state, (Partial, Combined))
+        is_own = isinstance(state, (Partial, Combined, Items))
         if isinstance(state, Aligned) or (not is_own and self._is_unknown_to_caller(node.inputs)):
             self._unknown_to_caller.add(node)
         self._follow_sizes(node)
@@ -259,7 +264,9 @@ class Walk:
     def chunk_size(self, node: Node) -> Monomial | None:
         """Return how many times as long as the dimension an integer is, ``None`` if it is not."""
         extent = self.extents.get(node) if node in self.local else None
-        return None if extent is None else extent.over(product_of((self.over,)))
+        times = None if extent is None else extent.over(product_of((self.over,)))
+        is_multiple = times is not None and times.over(product_of((self.over,))) is None
+        return times if is_multiple else None
 
     # The cut
 
@@ -281,6 +288,10 @@ class Walk:
             else:
                 pending += reversed(node.inputs)
         return list(found)
+
+
+def _op_name(node: Node) -> str:
+    return node.op.name if node.op is not None else node.label
 
 
 def known_shape(x: Node) -> tuple[Any, ...]:

@@ -10,7 +10,9 @@ import numpy as np
 import symad as sm
 from symad.distribution.split import Split, run_in_chunks, split
 from symad.errors import DistributionError
+from symad.graph.nested import leaves
 from symad.graph.node import Node
+from symad.ops.structure import items_of
 
 Array = np.ndarray[Any, Any]
 
@@ -40,7 +42,7 @@ def chunkings(size: int, rng: np.random.Generator) -> list[list[int]]:
 
 def assert_close(found: Sequence[Any], wanted: Sequence[Any], about: object) -> None:
     """Assert that results are equal up to rounding, in dtype and shape too."""
-    for a, b in zip(found, wanted, strict=True):
+    for a, b in zip(leaves(found), leaves(wanted), strict=True):
         a, b = np.asarray(a), np.asarray(b)
         assert (a.dtype, a.shape) == (b.dtype, b.shape), about
         exact = b.dtype.kind != "f"
@@ -74,7 +76,4 @@ def variable(name: str, array: Array, axis: int | None) -> sm.Variable:
 
 def outputs_of(value: Any) -> list[Node]:
     """Return the tensors in what a function of nodes returns."""
-    from symad.graph.nested import leaves
-    from symad.ops.structure import items_of
-
     return [item for leaf in leaves(value) for item in items_of(sm.structure(leaf))]

@@ -263,6 +263,22 @@ def counted_positions() -> Any:
     return X[:, 0] * sm.arange(X.shape[0])  # here
 
 
+@refused(PLACES)
+def picked_by_shifted_positions() -> Any:
+    return X[sm.arange(X.shape[0]) - 1, LABELS]  # here
+
+
+@refused(PAIRS)
+def picked_for_all_labels() -> Any:
+    return X[:, LABELS]  # here
+
+
+@refused(PLACES)
+def positions_in_reverse() -> Any:
+    n = X.shape[0]
+    return X[sm.arange(n - 1, -1, -1), LABELS]  # here
+
+
 @refused(OWN)
 def dropout() -> Any:
     return sm.nn.dropout(sm.random.key(K), X)  # here
@@ -286,6 +302,17 @@ def appended() -> Any:
 @refused(OWN)
 def with_a_bias_row() -> Any:
     return sm.concat([X, sm.ones((1, 4))], axis=0)  # here
+
+
+@refused("no multiple")
+def square_of_the_size() -> Any:
+    n = X.shape[0]
+    return sm.sum(sm.ones((n * n,))) + sm.sum(X)  # here
+
+
+@refused("no multiple")
+def one_more_than_the_size() -> Any:
+    return sm.zeros((X.shape[0] + 1,))  # here
 
 
 @refused("reshape")
@@ -567,6 +594,13 @@ def picked_by_labels() -> Any:
 
 
 @accepted
+def picked_by_positions() -> Any:
+    n = X.shape[0]
+    chosen = sm.log_softmax(net(X))[sm.arange(n), LABELS]
+    return [chosen, sm.gradients(-sm.mean(chosen), W), sm.set_at(X, (sm.arange(n), LABELS), 0.0)]
+
+
+@accepted
 def one_hot() -> Any:
     return sm.sum(sm.one_hot(LABELS, 2), axis=0)
 
@@ -685,6 +719,28 @@ def systems_with_shared_matrix() -> Any:
 def structures() -> Any:
     made = sm.structure({"sum": sm.sum(X), "rows": X * 2})
     return [made["sum"] ** 2, made["rows"]]
+
+
+@accepted
+def structures_as_results() -> Any:
+    return sm.structure({"sum": sm.sum(X), "rows": [X * 2, W]})
+
+
+@accepted
+def gradient_through_a_structure() -> Any:
+    made = sm.identity(sm.structure((X @ V, V * 2)))
+    return sm.gradients(sm.sum(made[0] ** 2) + sm.sum(made[1] ** 2), V)
+
+
+@accepted
+def sums_of_whole_positions() -> Any:
+    return [sm.sum(sm.arange(X.shape[0])), sm.sum(X)]
+
+
+@accepted
+def multiples_of_the_size() -> Any:
+    n = X.shape[0]
+    return [sm.sum(sm.ones((n * 4,)) * sm.ravel(X)), sm.ones((2, n)) * Z[:2]]
 
 
 @accepted
