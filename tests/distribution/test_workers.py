@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import pickle
+import sys
 from collections.abc import Callable
 from concurrent.futures import (
     BrokenExecutor,
@@ -24,7 +26,7 @@ from symad.distribution.combine import Merge, merge_tree
 from symad.distribution.distribute import _MergeTree
 from symad.distribution.placement import FileStore
 from symad.distribution.worker import ChunkProgram, GroupFailure, GroupResult, run_group
-from symad.errors import DistributionError, EvaluationError, FeedError
+from symad.errors import DistributionError, EvaluationError, FeedError, MissingExtraError
 
 RNG = np.random.default_rng(0)
 N = 203
@@ -390,3 +392,38 @@ def test_any_array_can_be_placed(dtype: str) -> None:
         found = worker.opened(place)
         assert np.array_equal(found, array) and found.dtype == array.dtype
     store.close()
+
+
+# Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, progress: bool | None, file: io.StringIO) -> str:
+    """Return what a call writes to a stream of errors."""
+    monkeypatch.setattr(sys, "stderr", file)
+    f, _ = picked()
+    with sm.distribute(f, over="n", chunks=8, progress=progress) as d:
+        d(np.arange(100) % 10)
+    return file.getvalue()
+
+
+def test_progress_is_shown_where_it_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tqdm")
+    assert "/13" in shown(monkeypatch, True, io.StringIO())
+    assert shown(monkeypatch, None, io.StringIO()) == ""
+    assert shown(monkeypatch, None, Terminal()) == ""  # a short call
+    assert shown(monkeypatch, False, Terminal()) == ""
+    monkeypatch.setattr("symad.distribution.progress._PATIENCE", 0.0)
+    assert "/13" in shown(monkeypatch, None, Terminal())
+    assert shown(monkeypatch, False, Terminal()) == ""
+
+
+def test_progress_needs_tqdm_only_if_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symad.distribution.progress.find_spec", lambda name: None)
+    assert shown(monkeypatch, None, Terminal()) == ""
+    with pytest.raises(MissingExtraError, match="tqdm"):
+        shown(monkeypatch, True, Terminal())
