@@ -97,6 +97,8 @@ def workers_for(executor: Any) -> Workers:
     """Return workers of the kind that ``executor`` says: see :func:`distribute`."""
     distributed = sys.modules.get("distributed")
     if distributed is not None and isinstance(executor, distributed.Client):
+        if executor.asynchronous:
+            raise DistributionError("executor is an asynchronous client, whose results are awaited")
         from symad.distribution.dask_workers import DaskWorkers
 
         return DaskWorkers(executor)

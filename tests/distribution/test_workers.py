@@ -111,6 +111,18 @@ def test_results_are_those_of_the_function(chunks: Any) -> None:
             np.testing.assert_allclose(bias.value, expected_bias.value, rtol=1e-12)
 
 
+@pytest.mark.parametrize("options", [{"backend": "numpy"}, {"threads": 2}, {"fastmath": True}])
+def test_workers_compile_as_the_function_is(options: dict[str, Any]) -> None:
+    x = sm.Variable("x", ("n",))
+    f = sm.compile([x], [sm.sum(sm.sin(x)), x * 2], **options)
+    d = sm.distribute(f, over="n", executor=Inline(), chunks=7)
+    worker._kept.clear()
+    for found, expected in zip(d(DATA[:, 0]), f(DATA[:, 0]), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+    (kept,) = worker._kept.values()
+    assert kept.settings == f.settings
+
+
 @pytest.mark.parametrize("count", [*range(1, 20), 100])
 def test_any_grouping_merges_in_one_order(count: int) -> None:
     merges = [Merge("sum"), Merge("aligned", 0)]

@@ -16,6 +16,8 @@ import symad as sm
 from symad.errors import DistributionError, FeedError
 from tests.distribution.test_workers import DATA, REFERENCE, WEIGHTS, bits, picked, regression, run
 
+pytestmark = pytest.mark.slow
+
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")

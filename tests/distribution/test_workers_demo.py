@@ -10,6 +10,8 @@ import pytest
 from benchmarks import distributed as benchmark
 from symad.demo import distributed as demo
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_demo_trains_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for package in ("distributed", "matplotlib", "sklearn"):

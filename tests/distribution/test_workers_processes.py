@@ -26,6 +26,8 @@ from symad.distribution import processes
 from symad.errors import DistributionError
 from tests.distribution.test_workers import DATA, REFERENCE, WEIGHTS, bits, picked, regression, run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(sm.__file__).parent.parent
 
 
