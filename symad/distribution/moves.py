@@ -45,7 +45,7 @@ from symad.ops.inverse import IdentityMatrix
 from symad.ops.join import Concat, ConcatPart, ConcatPlace, Stack
 from symad.ops.linear_system import Solve, SolveTriangular
 from symad.ops.matrices import PerMatrix
-from symad.ops.nn import Normalized
+from symad.ops.nn import AtLargest, Normalized
 from symad.ops.permute import MatrixTranspose, MoveAxis, PermuteDims, SwapAxes, Transpose
 from symad.ops.product import Matmul
 from symad.ops.rearrange import Flip, Pad, PadSum, Repeat, RepeatSum, Roll, Tile, TileSum
@@ -171,7 +171,7 @@ def is_linear(node: Node, states: Sequence[State], zeros: Set[Node]) -> bool:
     others = [x for slot, x in enumerate(node.inputs) if slot not in slots]
     if isinstance(op, (Multiply, Multilinear)):
         return len(slots) == 1
-    if isinstance(op, Divide):
+    if isinstance(op, (AtLargest, Divide)):  # what uses the first is the same for any element
         return slots == [0]
     if isinstance(op, Where):
         return 0 not in slots and zeros >= set(others[1:])

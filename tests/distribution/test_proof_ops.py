@@ -43,6 +43,7 @@ def accepted(case: Case, order: int) -> Iterator[bool]:
             if order:
                 wanted = [x for x in inputs if x.type.is_float]
                 total = sm.add_n([sm.sum(sm.sin(y)) for y in outputs if y.type.is_float])
+                total = sm.tanh(total)  # the same number multiplies all that follows
                 outputs = sm.gradients(total, wanted, unused="zero")
         except SymadError:
             continue  # it must know the size
