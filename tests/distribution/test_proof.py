@@ -258,6 +258,22 @@ def quotients_by_sums_in_a_loop() -> Any:
 
 
 @refused("round of communication in each step")
+def choices_of_sums_in_a_loop() -> Any:
+    def step(i: Node, c: Node) -> Node:
+        return c + sm.where(V > 0, sm.sum(X, axis=0), 1.0)
+
+    return sm.fori_loop(0, 3, step, sm.zeros(4))  # here
+
+
+@accepted
+def chosen_sums_in_a_loop() -> Any:
+    def step(i: Node, c: Node) -> Node:
+        return c + sm.where(V > 0, sm.sum(X, axis=0) / 2, 0) * V - sm.sum(X) * i
+
+    return sm.fori_loop(0, 3, step, sm.zeros(4))
+
+
+@refused("round of communication in each step")
 def products_of_sums_in_a_loop() -> Any:
     def step(i: Node, c: Node) -> Node:
         return c + sm.sum(X * i) * sm.sum(X)
@@ -654,6 +670,12 @@ def gradient_of_a_weighted_mean() -> Any:
 def gradient_of_a_root_of_the_loss() -> Any:
     loss = sm.sqrt(sm.mean((net(X) - T) ** 2)) + sm.sum(W**2)
     return [loss, sm.gradients(loss, W)]
+
+
+@accepted
+def gradient_of_a_norm_of_largest_features() -> Any:
+    total = sm.mean(sm.max(X * V, axis=1) ** 2)
+    return [sm.gradients(sm.sqrt(total), V), sm.gradients(sm.log(sm.sum(X * V)) ** 2, V)]
 
 
 @accepted
