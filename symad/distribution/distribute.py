@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -96,6 +97,8 @@ def workers_for(executor: Any) -> Workers:
     """Return workers of the kind that ``executor`` says: see :func:`distribute`."""
     distributed = sys.modules.get("distributed")
     if distributed is not None and isinstance(executor, distributed.Client):
+        if executor.asynchronous:
+            raise DistributionError("executor is an asynchronous client, whose results are awaited")
         from symad.distribution.dask_workers import DaskWorkers
 
         return DaskWorkers(executor)
@@ -179,13 +182,17 @@ class DistributedFunction:
         self.shared = [k for k in takes if k not in self.chunked]
         nodes = dict(zip(takes, split.worker.inputs, strict=True))
         inputs = [nodes[k] for k in (*self.chunked, *self.shared)]
-        program = ChunkProgram.of(
-            _compiled(function, inputs, list(split.worker.outputs)), split.merges
-        )
+        chunk_function = _compiled(function, inputs, list(split.worker.outputs))
+        self._program = ChunkProgram.of(chunk_function, split.merges)
         self._caller, self._caller_takes = _caller(function, split)
-        self._store = workers.store(is_kept=True)
-        self.program = self._store.put_program(program)
+        self._held = ExitStack()
         self._is_closed = False
+
+    @cached_property
+    def program(self) -> Any:
+        """What workers compute for each chunk, or where they find it."""
+        store = self._held.enter_context(closing(self.workers.store(is_kept=True)))
+        return store.put_program(self._program)
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         """Return the outputs for the given inputs, as the function does.
@@ -274,7 +281,7 @@ class DistributedFunction:
     def close(self) -> None:
         """Stop the workers that were started here, and free what was placed."""
         self._is_closed = True
-        self._store.close()
+        self._held.close()
         self.workers.close()
 
     def __enter__(self) -> DistributedFunction:

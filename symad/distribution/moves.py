@@ -45,7 +45,7 @@ from symad.ops.inverse import IdentityMatrix
 from symad.ops.join import Concat, ConcatPart, ConcatPlace, Stack
 from symad.ops.linear_system import Solve, SolveTriangular
 from symad.ops.matrices import PerMatrix
-from symad.ops.nn import Normalized
+from symad.ops.nn import AtLargest, Normalized
 from symad.ops.permute import MatrixTranspose, MoveAxis, PermuteDims, SwapAxes, Transpose
 from symad.ops.product import Matmul
 from symad.ops.rearrange import Flip, Pad, PadSum, Repeat, RepeatSum, Roll, Tile, TileSum
@@ -171,8 +171,10 @@ def is_linear(node: Node, states: Sequence[State], zeros: Set[Node]) -> bool:
     others = [x for slot, x in enumerate(node.inputs) if slot not in slots]
     if isinstance(op, (Multiply, Multilinear)):
         return len(slots) == 1
-    if isinstance(op, Divide):
+    if isinstance(op, (AtLargest, Divide)):  # what uses the first is the same for any element
         return slots == [0]
+    if isinstance(op, (Solve, SolveTriangular)):
+        return slots == [1]
     if isinstance(op, Where):
         return 0 not in slots and zeros >= set(others[1:])
     if isinstance(op, Cast):  # in a dtype that is no narrower
@@ -184,10 +186,10 @@ def is_linear(node: Node, states: Sequence[State], zeros: Set[Node]) -> bool:
 
 
 def is_zero(node: Node, zeros: Set[Node]) -> bool:
-    """Return whether a node is known to be zeros, or false, from what its inputs are."""
+    """Return whether a node is known to be zeros (or false, or NaN), from what its inputs are."""
     if isinstance(node, Constant):
         return not node.value.any()
-    if isinstance(node.op, (BroadcastTo, BroadcastLike, Cast, Identity, *VIEWS)):
+    if isinstance(node.op, (BroadcastTo, BroadcastLike, Cast, Divide, Identity, *VIEWS)):
         return node.inputs[0] in zeros
     return isinstance(node.op, ZerosLike)
 
@@ -554,8 +556,8 @@ def selected(
     """Return where the dimension is in ``x[key]``; ``None`` where it is not."""
     if any(index.dtype == bool for index in indices):
         raise Mixed("a mask selects elements by their positions")
-    full = full_key(key, shape_of(x))
-    start, full = joined_place(full), [entry for entry in full if entry is not Ellipsis]
+    whole = full_key(key, shape_of(x))
+    start, full = joined_place(whole), [entry for entry in whole if entry is not Ellipsis]
     matched = _matched(full, list(zip(indices, of_indices, strict=True)))
     arrays = [pair for pair in matched if pair is not None]
     width = max([len(shape_of(array)) for array, _ in arrays], default=0)

@@ -114,14 +114,22 @@ class ProcessWorkers(Workers):
 
     def __init__(self, width: int) -> None:
         self.width = width
-        self._folder = make_folder()
+        self._folders: list[str] = []
         self._processes: list[_Process] = []
         self._lock = Lock()
-        self._close = weakref.finalize(self, _close, self._processes, self._folder, os.getpid())
+        self._close = weakref.finalize(self, _close, self._processes, self._folders, os.getpid())
+
+    @property
+    def folder(self) -> str:
+        """The folder of shared memory, made on first use: workers import the user's program, which
+        may have a pool that they never use."""
+        if not self._folders:
+            self._folders.append(make_folder())
+        return self._folders[0]
 
     def store(self, is_kept: bool = False) -> Store:
         """Return shared memory, which the workers remove if the caller is killed."""
-        return FileStore(self._folder)
+        return FileStore(self.folder)
 
     def run(self, tasks: Sequence[GroupTask]) -> Outcomes:
         """Send tasks to the processes; one that dies is replaced, and what it had is repeated."""
@@ -145,7 +153,7 @@ class ProcessWorkers(Workers):
             if work.left and not process.tasks:
                 process.send(work)
         while work.left and len(self._processes) < self.width:
-            self._processes.append(_Process(self._folder))
+            self._processes.append(_Process(self.folder))
             self._processes[-1].send(work)
         for process in self._processes:
             if work.left and len(process.tasks) == 1:
@@ -179,11 +187,12 @@ class ProcessWorkers(Workers):
         self._close()
 
 
-def _close(processes: list[_Process], folder: str, owner: int) -> None:
+def _close(processes: list[_Process], folders: list[str], owner: int) -> None:
     if os.getpid() == owner:  # not in a copy of the process that os.fork has made
         while processes:
             processes.pop().kill()
-        shutil.rmtree(folder, ignore_errors=True)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _serve(connection: Connection, folder: str) -> None:
@@ -193,7 +202,11 @@ def _serve(connection: Connection, folder: str) -> None:
         while True:
             connection.send(run_group(*connection.recv()))
     except (EOFError, OSError):
-        shutil.rmtree(folder, ignore_errors=True)  # the caller was killed, or has done it
+        caller = multiprocessing.parent_process()
+        assert caller is not None
+        caller.join(1.0)
+        if not caller.is_alive():  # it could not clean up
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

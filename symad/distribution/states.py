@@ -87,15 +87,21 @@ class Combined:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaled:
+    """A sum of aligned values, each times a combined number; the walk has the terms."""
+
+
+@dataclass(frozen=True, slots=True)
 class Items:
     """A structure with such items, in order."""
 
     items: tuple[State, ...]
 
 
-State: TypeAlias = Replicated | Aligned | Partial | Combined | Items
+State: TypeAlias = Replicated | Aligned | Partial | Combined | Scaled | Items
 REPLICATED = Replicated()
 COMBINED = Combined()
+SCALED = Scaled()
 SUM = Partial("sum")
 
 

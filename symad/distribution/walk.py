@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from symad.distribution.moves import is_zero, moved
+from symad.distribution.scaled import scaled
 from symad.distribution.states import (
     REPLICATED,
+    SECOND_ROUND,
     Aligned,
     Combined,
     Items,
@@ -28,11 +30,14 @@ from symad.graph.op import Op
 from symad.graph.provenance import creating
 from symad.ops.adjoint import AddN, Identity
 from symad.ops.arithmetic import Multiply
+from symad.ops.control import Call
 from symad.ops.shape import BroadcastTo
 from symad.ops.size import AxisSize
-from symad.ops.structure import MakeStructure
+from symad.ops.structure import MakeStructure, StructureItem
 from symad.types import TensorType, UnknownShape
 
+TRANSPARENT = (Call, MakeStructure, StructureItem)
+"""Ops that pass their inputs on as they are."""
 Expansion = Callable[["ChunkWalk", Node, tuple[Node, ...]], Node | None]
 
 EXPANSIONS: dict[type[Op], Expansion] = {}
@@ -68,6 +73,8 @@ class ChunkWalk:
         Integers that are products of sizes; the dimension is represented by its name.
     positions : dict from Node to Node
         For each node 0, 1, ... that counts the elements of the dimension, that of the chunk.
+    terms : dict from Node to dict from Node to Node
+        Values that are sums of others, each times a combined number, by that number.
     groups : dict from Node to tuple of Node
         The partial results that are merged together with one of them.
     """
@@ -89,6 +96,7 @@ class ChunkWalk:
         self.local: dict[Node, Node] = {}
         self.extents: dict[Node, Monomial] = {self.size: product_of((over,))}
         self.positions: dict[Node, Node] = {}
+        self.terms: dict[Node, Mapping[Node, Node]] = {}
         self.groups: dict[Node, tuple[Node, ...]] = {}
         self._unknown_to_caller = {x for x, state in given.items() if isinstance(state, Aligned)}
         self._places = {
@@ -118,15 +126,32 @@ class ChunkWalk:
     def _visit(self, node: Node, inputs: tuple[Node, ...]) -> Node:
         if node.op is None:
             return self._leaf(node)
-        kinds = (kind for kind in type(node.op).__mro__ if kind in EXPANSIONS)
-        expansion = next(kinds, None)
+        op = node.op
+        shaped = [x if op.reads(slot) else self._of_shape(x) for slot, x in enumerate(inputs)]
         try:
-            made = None if expansion is None else EXPANSIONS[expansion](self, node, inputs)
-            return self.placed(replace_inputs(node, inputs)) if made is None else made
+            return self.expanded(node, tuple(shaped))
         except Mixed as mixed:
-            raise self._refusal(node, mixed) from None
+            raise self.refusal(node, mixed) from None
 
-    def _refusal(self, node: Node, mixed: Mixed) -> DistributionError:
+    def _of_shape(self, x: Node) -> Node:
+        """Return a value of the shape of ``x``, which has a state of its own."""
+        return next(iter(self.terms[x].values())) if x in self.terms else x
+
+    def expanded(self, node: Node, inputs: tuple[Node, ...] | None = None) -> Node:
+        """Return what computes a node from new inputs, after finding its state."""
+        kinds = (kind for kind in type(node.op).__mro__ if kind in EXPANSIONS)
+        expansion, given = next(kinds, None), node.inputs if inputs is None else inputs
+        is_plain = self.terms.keys().isdisjoint(given) or isinstance(node.op, TRANSPARENT)
+        if expansion is not None and is_plain:
+            made = EXPANSIONS[expansion](self, node, given)
+            if made is not None:
+                return made
+        own = replace_inputs(node, given)
+        made = scaled(self, own)
+        return self.placed(own) if made is None else made
+
+    def refusal(self, node: Node, mixed: Mixed) -> DistributionError:
+        """Return the error for a node."""
         types, part = ", ".join(f"{x.label}: {x.type}" for x in node.inputs), ""
         if (role := node.role) is not None:
             forward = role.node if role.consumer is None else role.consumer
@@ -283,6 +308,8 @@ class ChunkWalk:
             if node in seen:
                 continue
             seen.add(node)
+            if node in self.terms:
+                raise self.refusal(node, Mixed(SECOND_ROUND))
             if isinstance(self.states[node], Partial) or node in self._unknown_to_caller:
                 found.update(dict.fromkeys(self.groups.get(node, (node,))))
             else:

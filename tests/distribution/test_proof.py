@@ -220,9 +220,65 @@ def slopes_of_a_variance() -> Any:
 
 
 @refused(ROUND)
-def slopes_of_a_square_of_the_loss() -> Any:
-    loss = sm.mean(net(X) ** 2)  # here
-    return sm.gradients(loss**2, W)
+def slopes_of_a_square_of_the_loss_for_each_example() -> Any:
+    loss = sm.mean(sm.tanh(X * V) ** 2)  # here
+    return sm.gradients(loss**2, X)
+
+
+@refused(ROUND)
+def scaled_by_the_sum() -> Any:
+    return X / sm.sum(X)  # here
+
+
+@refused(ROUND)
+def squares_of_scaled_values() -> Any:
+    shares = X / sm.sum(X)
+    return sm.sum(shares**2)  # here
+
+
+@refused(ROUND)
+def shares_beside_weights() -> Any:
+    return sm.sum(sm.add_n([X / sm.sum(X), V]), axis=0)  # here
+
+
+@refused(ROUND)
+def centred_by_hand() -> Any:
+    rest = X + sm.broadcast_like(-sm.mean(X), X)  # here
+    return sm.sum(rest * V)
+
+
+@refused(ROUND)
+def centred_by_a_number() -> Any:
+    return sm.sum(sm.relu(X - sm.mean(X)))  # here
+
+
+@refused("round of communication in each step")
+def quotients_by_sums_in_a_loop() -> Any:
+    return sm.fori_loop(0, 3, lambda i, c: c + V / sm.sum(X), sm.zeros(4))  # here
+
+
+@refused("round of communication in each step")
+def choices_of_sums_in_a_loop() -> Any:
+    def step(i: Node, c: Node) -> Node:
+        return c + sm.where(V > 0, sm.sum(X, axis=0), 1.0)
+
+    return sm.fori_loop(0, 3, step, sm.zeros(4))  # here
+
+
+@accepted
+def chosen_sums_in_a_loop() -> Any:
+    def step(i: Node, c: Node) -> Node:
+        return c + sm.where(V > 0, sm.sum(X, axis=0) / 2, 0) * V - sm.sum(X) * i
+
+    return sm.fori_loop(0, 3, step, sm.zeros(4))
+
+
+@refused("round of communication in each step")
+def products_of_sums_in_a_loop() -> Any:
+    def step(i: Node, c: Node) -> Node:
+        return c + sm.sum(X * i) * sm.sum(X)
+
+    return sm.fori_loop(0, 3, step, sm.constant(0.0))  # here
 
 
 @refused(ALONG)
@@ -579,6 +635,73 @@ def masked_gradient() -> Any:
 def weighted_mean() -> Any:
     weights = sm.exp(X[:, 0])
     return sm.sum(weights * X[:, 1]) / sm.sum(weights)
+
+
+@accepted
+def shares_that_are_summed() -> Any:
+    shares = X / sm.sum(sm.abs(X))
+    return [sm.sum(shares @ W, axis=0), sm.sum(shares * 2 + shares @ W @ W.T)]
+
+
+@accepted
+def shares_that_broadcast() -> Any:
+    total, most = sm.sum(sm.abs(X)), sm.max(X)
+    both = X[:, :1] / total + X / most
+    chosen = sm.where(X > 0, X[:, :1] / total, 0) - X * most
+    return [sm.sum(both, axis=0), sm.sum(both), sm.sum(chosen @ W, axis=0), sm.mean(chosen, axis=0)]
+
+
+@accepted
+def gradient_of_a_masked_mean() -> Any:
+    mask = LABELS > 0
+    losses = sm.sum((net(X) - T) ** 2, axis=1)
+    loss = sm.sum(sm.where(mask, losses, 0)) / sm.sum(mask)
+    return [loss, sm.gradients(loss, W)]
+
+
+@accepted
+def gradient_of_a_weighted_mean() -> Any:
+    weights = sm.exp(X @ V)
+    loss = sm.sum(weights * sm.sum(net(X), axis=1)) / sm.sum(weights)
+    return [loss, *sm.gradients(loss, [V, W])]
+
+
+@accepted
+def gradient_of_a_root_of_the_loss() -> Any:
+    loss = sm.sqrt(sm.mean((net(X) - T) ** 2)) + sm.sum(W**2)
+    return [loss, sm.gradients(loss, W)]
+
+
+@accepted
+def gradient_of_a_norm_of_largest_features() -> Any:
+    total = sm.mean(sm.max(X * V, axis=1) ** 2)
+    return [sm.gradients(sm.sqrt(total), V), sm.gradients(sm.log(sm.sum(X * V)) ** 2, V)]
+
+
+@accepted
+def gradient_of_the_square_of_the_loss() -> Any:
+    return sm.gradients(sm.mean(sm.softplus(net(X))) ** 2, W)
+
+
+@accepted
+def gradient_of_a_square_and_of_a_sum() -> Any:
+    h = net(X)
+    loss = sm.mean(h**2)
+    return sm.gradients(loss**2 + sm.sum(h) + sm.sum(W**2), W)
+
+
+@accepted
+def gradient_of_a_product_of_losses() -> Any:
+    h = net(X)
+    first, second = sm.mean(h**2), sm.mean(sm.abs(h - T))
+    return sm.gradients(sm.log(first) * second / (1 + first * second), W)
+
+
+@accepted
+def gradient_of_a_deep_network_under_a_logarithm() -> Any:
+    h = sm.relu(sm.softmax(net(X)) @ W.T)
+    picked = sm.take_along_axis(h, LABELS[:, None], axis=1)
+    return sm.gradients(sm.log(sm.mean(picked[:, 0] ** 2) + sm.sum(V**2)), [V, W])
 
 
 @accepted

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import pickle
+import sys
 from collections.abc import Callable
 from concurrent.futures import (
     BrokenExecutor,
@@ -24,7 +26,7 @@ from symad.distribution.combine import Merge, merge_tree
 from symad.distribution.distribute import _MergeTree
 from symad.distribution.placement import FileStore
 from symad.distribution.worker import ChunkProgram, GroupFailure, GroupResult, run_group
-from symad.errors import DistributionError, EvaluationError, FeedError
+from symad.errors import DistributionError, EvaluationError, FeedError, MissingExtraError
 
 RNG = np.random.default_rng(0)
 N = 203
@@ -107,6 +109,18 @@ def test_results_are_those_of_the_function(chunks: Any) -> None:
                 assert type(value) is type(expected[name])
                 np.testing.assert_allclose(value, expected[name], rtol=1e-12, atol=1e-12)
             np.testing.assert_allclose(bias.value, expected_bias.value, rtol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{"backend": "numpy"}, {"threads": 2}, {"fastmath": True}])
+def test_workers_compile_as_the_function_is(options: dict[str, Any]) -> None:
+    x = sm.Variable("x", ("n",))
+    f = sm.compile([x], [sm.sum(sm.sin(x)), x * 2], **options)
+    d = sm.distribute(f, over="n", executor=Inline(), chunks=7)
+    worker._kept.clear()
+    for found, expected in zip(d(DATA[:, 0]), f(DATA[:, 0]), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+    (kept,) = worker._kept.values()
+    assert kept.settings == f.settings
 
 
 @pytest.mark.parametrize("count", [*range(1, 20), 100])
@@ -390,3 +404,38 @@ def test_any_array_can_be_placed(dtype: str) -> None:
         found = worker.opened(place)
         assert np.array_equal(found, array) and found.dtype == array.dtype
     store.close()
+
+
+# Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, progress: bool | None, file: io.StringIO) -> str:
+    """Return what a call writes to a stream of errors."""
+    monkeypatch.setattr(sys, "stderr", file)
+    f, _ = picked()
+    with sm.distribute(f, over="n", chunks=8, progress=progress) as d:
+        d(np.arange(100) % 10)
+    return file.getvalue()
+
+
+def test_progress_is_shown_where_it_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tqdm")
+    assert "/13" in shown(monkeypatch, True, io.StringIO())
+    assert shown(monkeypatch, None, io.StringIO()) == ""
+    assert shown(monkeypatch, None, Terminal()) == ""  # a short call
+    assert shown(monkeypatch, False, Terminal()) == ""
+    monkeypatch.setattr("symad.distribution.progress._PATIENCE", 0.0)
+    assert "/13" in shown(monkeypatch, None, Terminal())
+    assert shown(monkeypatch, False, Terminal()) == ""
+
+
+def test_progress_needs_tqdm_only_if_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symad.distribution.progress.find_spec", lambda name: None)
+    assert shown(monkeypatch, None, Terminal()) == ""
+    with pytest.raises(MissingExtraError, match="tqdm"):
+        shown(monkeypatch, True, Terminal())

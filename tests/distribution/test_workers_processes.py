@@ -26,6 +26,8 @@ from symad.distribution import processes
 from symad.errors import DistributionError
 from tests.distribution.test_workers import DATA, REFERENCE, WEIGHTS, bits, picked, regression, run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(sm.__file__).parent.parent
 
 
@@ -159,7 +161,9 @@ import os, signal, sys, threading, time
 import numpy as np
 import symad as sm
 from multiprocessing import active_children
+from symad.distribution import placement
 
+placement._SHARED_MEMORY = "PLACE"
 x = sm.Variable("x", ("n", 300_000))
 for _ in range(STEPS):
     x1 = locals().get("x1", x)
@@ -167,7 +171,7 @@ for _ in range(STEPS):
 d = sm.distribute(sm.compile([x], sm.sum(x1)), over="n", executor=2, chunks=1)
 if __name__ == "__main__":
     job = d.bind(x=np.ones((100, 300_000)))
-    folder = d.workers._folder
+    folder = d.workers.folder
 """
 
 
@@ -175,7 +179,9 @@ def program(tmp_path: Path, body: str, steps: int = 1) -> subprocess.Popen[str]:
     """Start a program that has a job with two processes."""
     path = tmp_path / "program.py"
     body = textwrap.indent(textwrap.dedent(body), "    ")
-    path.write_text(START.replace("STEPS", str(steps)) + body)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    path.write_text(START.replace("STEPS", str(steps)).replace("PLACE", str(shared)) + body)
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-W", "error", str(path)],
@@ -191,7 +197,8 @@ def test_a_program_that_closes_nothing_ends_silently(tmp_path: Path) -> None:
     out, errors = done.communicate(timeout=60)
     *said, folder = out.split()
     assert (said, errors, done.returncode) == (["True", "True"], "", 0)
-    assert not os.path.exists(folder)
+    assert Path(folder).parent == tmp_path / "shared"
+    assert os.listdir(tmp_path / "shared") == []  # workers import the program, too
 
 
 def test_ctrl_c_cancels(tmp_path: Path) -> None:
@@ -246,4 +253,4 @@ def test_nothing_outlives_a_killed_caller(tmp_path: Path) -> None:
         assert len(pids) == 2 and os.path.isdir(folder)
         caller.kill()
     wait_until(lambda: not any(is_running(int(pid)) for pid in pids))
-    assert not os.path.exists(folder)
+    assert os.listdir(tmp_path / "shared") == []
