@@ -9,7 +9,7 @@ and the caller multiplies: one round of communication is enough.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,19 +25,20 @@ from symad.distribution.states import (
     Partial,
     Replicated,
 )
+from symad.distribution.walk import ChunkWalk, expands
+from symad.graph.graph import replace_inputs
 from symad.graph.node import Constant, Node, apply
+from symad.graph.op import Op
 from symad.ops.adjoint import AddN, BroadcastLike, Cast, Identity, OnesLike, ZerosLike
 from symad.ops.arithmetic import Add, Divide, Multiply, Reciprocal
 from symad.types import TensorType
-
-if TYPE_CHECKING:
-    from symad.distribution.walk import ChunkWalk
 
 Terms = Mapping[Node, Node]
 """Values by the combined number with which each is multiplied; their sum is meant."""
 
 
-def scaled(walk: ChunkWalk, node: Node) -> Node | None:
+@expands(Op)
+def _scaled(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     """Return a node of which combined numbers are factors, ``None`` if it is none.
 
     Raises
@@ -45,15 +46,19 @@ def scaled(walk: ChunkWalk, node: Node) -> Node | None:
     Mixed
         If it depends on such numbers in another way.
     """
-    if any(x in walk.terms for x in node.inputs):
-        return _linear(walk, node)
-    states = [walk.states[x] for x in node.inputs]
-    if walk.in_loop or not any(isinstance(state, Aligned) for state in states):
+    if any(x in walk.terms for x in inputs):
+        return _linear(walk, replace_inputs(node, inputs))
+    op, states = node.op, [walk.states[x] for x in inputs]
+    assert op is not None
+    numbers = [
+        slot for slot, x in enumerate(inputs) if op.reads(slot) and _is_combined_number(walk, x)
+    ]
+    is_product = isinstance(op, (BroadcastLike, Divide, Multiply)) and node.type.is_float
+    if walk.in_loop or not is_product or len(numbers) != 1:
         return None
-    numbers = [slot for slot, x in enumerate(node.inputs) if _is_combined_number(walk, x)]
-    if len(numbers) != 1 or not isinstance(node.type, TensorType) or not node.type.is_float:
+    if not any(isinstance(state, Aligned) for state in states):
         return None
-    number, op = node.inputs[numbers[0]], node.op
+    node, number = replace_inputs(node, inputs), inputs[numbers[0]]
     if isinstance(op, Multiply):
         return _sum(walk, node, {number: node.inputs[1 - numbers[0]]})
     if isinstance(op, Divide) and numbers == [1]:
@@ -62,9 +67,8 @@ def scaled(walk: ChunkWalk, node: Node) -> Node | None:
     if isinstance(op, Divide):
         one = walk.constant(1, node.dtype)
         return _sum(walk, node, {number: walk.apply(Divide(), one, node.inputs[1])})
-    if isinstance(op, BroadcastLike) and numbers == [0]:
-        return _sum(walk, node, {number: walk.apply(OnesLike(), node.inputs[1])})
-    return None
+    assert isinstance(op, BroadcastLike)
+    return _sum(walk, node, {number: walk.apply(OnesLike(), node.inputs[1])})
 
 
 def _is_combined_number(walk: ChunkWalk, x: Node) -> bool:
@@ -100,10 +104,10 @@ def _linear(walk: ChunkWalk, node: Node) -> Node:
     assert op is not None
     others = [x for x in node.inputs if x not in walk.terms]
     factors = [x for x in others if _is_combined_number(walk, x)]
-    if isinstance(op, (Multiply, Divide)) and factors and node.inputs[0] is not factors[0]:
-        return _sum(
-            walk, node, {walk.apply(op, c, *factors): v for c, v in walk.terms[carriers[0]].items()}
-        )
+    is_divided = isinstance(op, Divide) and node.inputs[0] in walk.terms
+    if factors and (isinstance(op, Multiply) or is_divided):
+        terms = walk.terms[carriers[0]].items()
+        return _sum(walk, node, {walk.apply(op, c, *factors): value for c, value in terms})
     if not all(isinstance(walk.states[x], (Aligned, Replicated)) for x in others):
         raise Mixed(SECOND_ROUND)
     alike = all(x.type == node.type for x in node.inputs)

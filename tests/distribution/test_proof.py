@@ -242,6 +242,11 @@ def shares_beside_weights() -> Any:
 
 
 @refused(ROUND)
+def reciprocal_shares() -> Any:
+    return sm.sum(1 / (X / sm.sum(X)))  # here
+
+
+@refused(ROUND)
 def centred_by_hand() -> Any:
     rest = X + sm.broadcast_like(-sm.mean(X), X)  # here
     return sm.sum(rest * V)
@@ -641,6 +646,14 @@ def weighted_mean() -> Any:
 def shares_that_are_summed() -> Any:
     shares = X / sm.sum(sm.abs(X))
     return [sm.sum(shares @ W, axis=0), sm.sum(shares * 2 + shares @ W @ W.T)]
+
+
+@accepted
+def shares_times_other_sums() -> Any:
+    total, most = sm.sum(sm.abs(X)), sm.max(X)
+    shares = X / total
+    made = most * shares + shares * most / sm.sum(LABELS) + most * (3.0 / (X**2 + 1)) - -shares
+    return [sm.sum(made, axis=0), sm.sum(total / (X**2 + 1))]
 
 
 @accepted
