@@ -26,7 +26,7 @@ from symad.errors import ExportError
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.passes.fuse import shape_of
-from symad.runtime.call_types import call_types
+from symad.runtime.call_types import sized_types
 from symad.runtime.function import Function
 from symad.runtime.pipeline import Job, run_passes
 from symad.types import TensorType
@@ -84,7 +84,7 @@ def low_level_callable(function: Function, user_data: Sequence[float] | None) ->
 
 def _graph_of(function: Function) -> Graph:
     """Return the optimised graph of a function, which is of doubles and small."""
-    settings, types = function.settings, call_types(function, {})
+    settings, types = function.settings, sized_types(function, {})
     job = Job(settings.grade, types, settings.recompute, NativeBackend())
     graph = run_passes(function.graph, job).final
     for node in (*graph.inputs, *graph.outputs):
