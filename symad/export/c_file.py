@@ -27,6 +27,7 @@ _SIGNATURE = (
     "int {name}(const double *const *in, double *const *out, double *work,\n"
     "    const int64_t *sizes, const void *reserved, const char **message)"
 )
+_WORK = "int64_t {name}_work(const int64_t *sizes)"
 
 
 class _CTarget(Backend):
@@ -113,7 +114,7 @@ def _open_dims(function: Function, sizes: Mapping[str, int]) -> list[str]:
     return [dim for dim in dims if dim not in sizes]
 
 
-def _tensors(type_: Type) -> list[Any]:
+def _tensors(type_: Type | None) -> list[Any]:
     """Return the type of each array in a type."""
     if isinstance(type_, StructureType):
         return [tensor for _, item in type_.fields for tensor in _tensors(item)]
@@ -135,7 +136,7 @@ def functions_of(file: CFile, graph: Graph) -> str:
     ignored = unused(body, ("in", "out", "work", "sizes", "reserved", "message"))
     parts = [
         *file.functions,
-        f"int64_t {file.name}_work(const int64_t *sizes) {{\n  (void)sizes;\n  return {work};\n}}\n",
+        f"{_WORK.format(name=file.name)} {{\n  (void)sizes;\n  return {work};\n}}\n",
         f"{_SIGNATURE.format(name=file.name)} {{\n{ignored}{body}\n  return 0;\n}}",
     ]
     text = "\n".join(parts) + "\n"
@@ -211,6 +212,7 @@ def _file_text(file: CFile, functions: str) -> str:
 
 def _header_text(name: str, graph: Graph, dims: Sequence[tuple[str, int]]) -> str:
     guard = f"SYMAD_{name.upper()}_H"
+    free = "reserved" if dims else "sizes, reserved"
     lines = [*_listed("in", graph.inputs), *_listed("out", graph.outputs)]
     lines += [f"sizes[{k}]: {dim}, at least {n}" for k, (dim, n) in enumerate(dims)]
     table = "\n".join(comment(line) for line in lines)
@@ -225,12 +227,12 @@ extern "C" {{
 /* Arrays are in C order; outputs overlap neither inputs nor each other.  A pointer to another type
    than double is cast: in[0] = (const double *)x; bool is uint8_t, 0 or 1.
    work has {name}_work(sizes) doubles: one array for each thread.
-   {"reserved" if dims else "sizes, reserved"} and message may be NULL.  If it returns 1, *message says why. */
+   {free} and message may be NULL.  If it returns 1, *message says why. */
 {table}
 {_SIGNATURE.format(name=name)};
 
 /* The number of doubles in work. */
-int64_t {name}_work(const int64_t *sizes);
+{_WORK.format(name=name)};
 
 #ifdef __cplusplus
 }}

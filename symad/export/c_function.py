@@ -17,7 +17,7 @@ import numpy as np
 from symad.backends.native.kernel_call import Shape
 from symad.export.c_code import Code, Strided
 from symad.export.c_helpers import Helpers
-from symad.export.c_text import memory_type, comment, literal
+from symad.export.c_text import comment, literal, memory_type
 from symad.records import dataclass
 
 LONGEST = 250

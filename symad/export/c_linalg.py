@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 
 from symad.export.c_code import Code, Strided
 from symad.export.c_matrices import PANEL, matrix_function, product_function
-from symad.export.c_ops import TABLE, Arrays, missing, writes
+from symad.export.c_ops import TABLE as TABLE
+from symad.export.c_ops import Arrays, missing, writes
 from symad.export.c_scalars import CScalar
 from symad.graph.node import Node
 
@@ -256,7 +256,11 @@ def _inv(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (a,), (out,), n = inputs, outputs, inputs[0].shape[-1]
     factors, swaps = _factored(code, a, out.dtype)
     lu = _function(code, "lu", out)
-    _invert(code, node, factors, swaps, out, f"{n}, 1", lambda f, p: f"{lu}({n}, {f}, {n}, 1, {p}) || ")
+
+    def factorise(f: str, p: str) -> str:
+        return f"{lu}({n}, {f}, {n}, 1, {p}) || "
+
+    _invert(code, node, factors, swaps, out, f"{n}, 1", factorise)
 
 
 @writes("inverse_factored")

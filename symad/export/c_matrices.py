@@ -13,8 +13,8 @@ PANEL = 64, 256
 """The rows and columns of a block of the second matrix of a product."""
 
 _PRODUCT = """\
-/* C = A B, or C + A B; the elements of A along its second axis are ak apart, and so on.  Rows of B
-   are added to rows of C, four at once; blocks of B whose rows are not lines are copied to panel. */
+/* C = A B, or C + A B; elements of A along its second axis are ak apart, and so on.  Rows of B are
+   added to rows of C, four at once; blocks of B whose rows are not lines are copied to panel. */
 static void product_{t}(int64_t m, int64_t n, int64_t terms,
     const {T} *a, int64_t ai, int64_t ak, const {T} *b, int64_t bk, int64_t bj,
     {T} *c, int64_t ci, int64_t cj, {T} *panel, int adds) {{
@@ -26,7 +26,8 @@ static void product_{t}(int64_t m, int64_t n, int64_t terms,
       int64_t step = bk;
       if (bj != 1) {{
         for (int64_t k = 0; k < depth; k++)
-          for (int64_t j = 0; j < columns; j++) panel[k * columns + j] = rows[k * bk + j * bj];
+          for (int64_t j = 0; j < columns; j++)
+            panel[k * columns + j] = rows[k * bk + j * bj];
         rows = panel;
         step = columns;
       }}
@@ -37,7 +38,8 @@ static void product_{t}(int64_t m, int64_t n, int64_t terms,
         if (k0 == 0 && !adds)
           for (int64_t j = 0; j < columns; j++) y[j * cj] = 0;
         for (int64_t k = 0; k < whole; k += 4) {{
-          const {T} e0 = x[k * ak], e1 = x[(k + 1) * ak], e2 = x[(k + 2) * ak], e3 = x[(k + 3) * ak];
+          const {T} e0 = x[k * ak], e1 = x[(k + 1) * ak];
+          const {T} e2 = x[(k + 2) * ak], e3 = x[(k + 3) * ak];
           const {T} *restrict const b0 = rows + k * step, *restrict const b1 = b0 + step;
           const {T} *restrict const b2 = b1 + step, *restrict const b3 = b2 + step;
           for (int64_t j = 0; j < columns; j++) {{

@@ -25,7 +25,6 @@ from symad.ops.base import PerElement
 from symad.ops.extremum import Max
 from symad.ops.fused import Fused
 from symad.ops.reduce import Reduction, Sum
-from symad.passes.fuse import shape_of
 
 _BLOCK = 1024
 """The number of elements after which a long sum is added to a compensated one."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -82,8 +83,8 @@ def _stack(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 @writes("concat_place")
 def _concat_place(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (value, *parts), (out,), op = inputs, outputs, node.op
-    axis = _axis_of(node, out)
-    start = sum(x.shape[axis] for x in parts[: op.part])  # type: ignore[union-attr]
+    axis, number = _axis_of(node, out), op.part  # type: ignore[union-attr]
+    start = sum(x.shape[axis] for x in parts[:number])
     code.fill(out, 0)
     code.copy(value, out.see(_along(axis, slice(start, start + value.shape[axis]))))
 
@@ -168,7 +169,8 @@ def _place_diagonal(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> 
     (out,), op = outputs, node.op
     assert op is not None
     facts = op.attributes()
-    offset, axes = facts.get("offset", facts.get("k")), (facts.get("axis1", 0), facts.get("axis2", 1))
+    offset: int = facts.get("offset", facts.get("k", 0))
+    axes = facts.get("axis1", 0), facts.get("axis2", 1)
     code.fill(out, 0)
     code.copy(inputs[0], out.see(lambda a: np.diagonal(a, offset, *axes)))
 
@@ -192,9 +194,7 @@ def _window_sum(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None
     code.fill(out, 0)
     sizes, steps, gaps = op.sizes, op.steps, op.gaps  # type: ignore[union-attr]
     for place, inside in places(sizes, steps, gaps, v.shape[len(v.shape) - len(sizes) :]):
-        code.accumulate(
-            v.see(lambda a, key=place: a[key]), out.see(lambda a, key=inside: a[key])
-        )
+        code.accumulate(v.see(itemgetter(place)), out.see(itemgetter(inside)))
 
 
 # Indexing

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from symad.export.c_helpers import Helpers
-from symad.export.c_text import memory_type, literal
+from symad.export.c_text import literal, memory_type
 from symad.ops.base import PerElement
 
 _ROUNDING = {"ceil", "copysign", "fabs", "floor", "rint", "sqrt", "trunc"}

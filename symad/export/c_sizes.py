@@ -18,6 +18,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -215,7 +216,8 @@ def least_sizes(
     if None in wanted:
         raise _no_formula("a size is no polynomial of them")
 
-    def agrees(sizes: Mapping[str, int]) -> bool:
+    def agrees(dim: str, n: int) -> bool:
+        sizes = {**examples[0], dim: n}
         try:
             found = _shapes(specialised(sizes))
         except SymadError:
@@ -223,14 +225,13 @@ def least_sizes(
         numbers = tuple(sizes[name] for name in dims)
         return found == [formulas.at(c, numbers) for c in wanted if c is not None]
 
-    large = examples[0]
-    return [_least(lambda n, name=name: agrees({**large, name: n})) for name in dims]
+    return [_least(partial(agrees, dim)) for dim in dims]
 
 
 def _least(agrees: Callable[[int], bool]) -> int:
     """Return the least size from which on all sizes agree."""
     wrong = max((n for n in _SMALL if not agrees(n)), default=0)
-    right = min((n for n in (*_SMALL, _PRIMES[0]) if n > wrong))
+    right = min(n for n in (*_SMALL, _PRIMES[0]) if n > wrong)
     while right - wrong > 1:
         middle = (right + wrong) // 2
         wrong, right = (wrong, middle) if agrees(middle) else (middle, right)

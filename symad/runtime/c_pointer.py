@@ -65,7 +65,7 @@ def low_level_callable(function: Function, user_data: Sequence[float] | None) ->
     first = _count(graph.inputs) - (0 if numbers is None else numbers.size)
     if first < 1 or (numbers is not None and numbers.ndim != 1):
         raise ExportError(
-            f"user_data is of shape {np.shape(numbers)}, and {function.name} takes "
+            f"user_data is {user_data!r}, and {function.name} takes "
             f"{_count(graph.inputs)} numbers",
             remedy="Give a list of the numbers for the last inputs.",
         )

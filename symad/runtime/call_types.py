@@ -29,7 +29,7 @@ def call_types(function: Function) -> list[Type]:
                 where=node.site.describe(),
                 remedy="Declare it: sm.Variable('x', shape=(3,)), or call the function once.",
             )
-    return types  # type: ignore[return-value]
+    return types
 
 
 def sized_types(function: Function, sizes: Mapping[str, int]) -> list[Type]:

@@ -232,7 +232,7 @@ def test_names_cannot_end_comments(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(c([np.ones(3)], [np.float64(0)], [3]), [3 * np.sin(1)])
 
 
-@pytest.mark.parametrize("name", ["int", "sin", "main", "a b", "1a", "é", "a-b", "in", "memcpy", ""])
+@pytest.mark.parametrize("name", "int sin main 1a é a-b in memcpy a.b".split())
 def test_names_of_files(name: str, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="cannot be called|does not end"):
         sm.export_c(lecture(), tmp_path / f"{name}.c")
@@ -248,7 +248,7 @@ def test_long_functions_are_cut(tmp_path: Path) -> None:
     """The bits are those of symad."""
     x, y = sm.Variable("x", shape=()), sm.Variable("y", shape=())
     v = x
-    for k in range(300):
+    for k in range(150):
         v = v * y + 0.1 if k % 2 else v / (1.0 + v * v)
     f = sm.compile([x, y], [v, *sm.gradients(v, [x, y])])
     c = CLibrary(f, tmp_path)

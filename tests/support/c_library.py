@@ -41,7 +41,8 @@ class CLibrary:
         sm.export_c(f, source, sizes)
         self.text = source.read_text("ascii")
         self.header = (folder / "model.h").read_text("ascii")
-        command = ["gcc", *flags.split(), "-shared", "-fPIC", "-o", str(library), str(source), "-lm"]
+        command = ["gcc", *flags.split(), "-shared", "-fPIC", "-o", str(library)]
+        command += [str(source), "-lm"]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         assert not made.returncode, made.stderr[:3000]
         self._code = ctypes.CDLL(str(library))
