@@ -10,8 +10,9 @@ from typing import Any
 
 from symad.backends.base import Backend
 from symad.errors import ExportError, ShapeError
-from symad.export.c_function import CFile, unused
+from symad.export.c_function import unused
 from symad.export.c_graph import function_text, has_code, places_of
+from symad.export.c_memory import CFile
 from symad.export.c_sizes import SizeFormulas, examples_of, least_sizes, template
 from symad.export.c_text import c_name, comment, memory_type, string
 from symad.graph.collector import collector_paused
@@ -108,7 +109,7 @@ def source_of(function: Function, name: str, sizes: Mapping[str, int]) -> tuple[
 def _open_dims(function: Function, sizes: Mapping[str, int]) -> list[str]:
     """Return the names of dimensions without a size, in the order in which inputs declare them."""
     shapes: list[Any] = []
-    for type_ in call_types(function):
+    for type_ in call_types(function.graph, function.latest_graph):
         shapes += [item.shape for item in _tensors(type_)]
     dims = dict.fromkeys(dim for shape in shapes for dim in shape if isinstance(dim, str))
     return [dim for dim in dims if dim not in sizes]
@@ -123,9 +124,13 @@ def _tensors(type_: Type | None) -> list[Any]:
 
 def graph_of(function: Function, sizes: Mapping[str, int]) -> Graph:
     """Return the optimised graph of a function, with loop nests."""
-    settings, types = function.settings, sized_types(function, sizes)
-    job = Job(settings.grade, types, settings.recompute, _TARGET)
+    settings = function.settings
+    job = Job(settings.grade, _types_of(function, sizes), settings.recompute, _TARGET)
     return run_passes(function.graph, job).final
+
+
+def _types_of(function: Function, sizes: Mapping[str, int]) -> list[Type]:
+    return sized_types(function.graph, function.latest_graph, sizes)
 
 
 def functions_of(file: CFile, graph: Graph) -> str:
@@ -162,7 +167,7 @@ def _with_sizes(
     try:
         least = least_sizes(
             dims, examples, formulas,
-            lambda more: specialise(function.graph, sized_types(function, {**sizes, **more})),
+            lambda more: specialise(function.graph, _types_of(function, {**sizes, **more})),
         )  # fmt: skip
         for example in examples:
             graph = graph_of(function, {**sizes, **example})

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.export.c_helpers import Helpers
+from symad.export.c_helpers import CHelpers
 from symad.export.c_text import MEMORY_TYPES, memory_type
 
 PANEL = 64, 256
@@ -347,7 +347,7 @@ static int singular_{t}(int64_t m, int64_t n, {T} *a, {T} *s, {T} *v) {{
 _USES = {"solve_lu": ("swap", "triangular")}
 
 
-def matrix_function(helpers: Helpers, kind: str, dtype: np.dtype[Any]) -> str:
+def matrix_function(helpers: CHelpers, kind: str, dtype: np.dtype[Any]) -> str:
     """Return the name of a function of float64 or float32, which is defined with what it uses."""
     for used in _USES.get(kind, ()):
         matrix_function(helpers, used, dtype)
@@ -359,7 +359,7 @@ def matrix_function(helpers: Helpers, kind: str, dtype: np.dtype[Any]) -> str:
     return helpers.define(f"{kind}_{dtype.name}", _TEXTS[kind].format(**facts))
 
 
-def product_function(helpers: Helpers, kind: str, dtype: np.dtype[Any]) -> str:
+def product_function(helpers: CHelpers, kind: str, dtype: np.dtype[Any]) -> str:
     """Return the name of a function for products of matrices of any dtype."""
     name = dtype.name
     add = "{} + {} * {}"

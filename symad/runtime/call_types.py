@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from symad.errors import ExportError
+from symad.graph.graph import Graph
 from symad.graph.node import Node
-from symad.runtime.function import Function
 from symad.types import StructureType, TensorType, Type, UnknownShape
 
+Latest = Callable[[], Graph]
+"""Returns the graph of the latest call of a function."""
 
-def call_types(function: Function) -> list[Type]:
+
+def call_types(graph: Graph, latest: Latest) -> list[Type]:
     """Return the type of each input, those of the latest call for inputs that declare no shape.
 
     Raises
@@ -18,10 +21,10 @@ def call_types(function: Function) -> list[Type]:
     ExportError
         If a shape is not known.
     """
-    nodes = function.graph.inputs
+    nodes = graph.inputs
     types = [node.type for node in nodes]
     if any(map(_is_open, types)):
-        types = [node.type for node in function.specialised().passes.graph.inputs]
+        types = [node.type for node in latest().inputs]
     for node, type_ in zip(nodes, types, strict=True):
         if _is_open(type_):
             raise ExportError(
@@ -32,7 +35,7 @@ def call_types(function: Function) -> list[Type]:
     return types
 
 
-def sized_types(function: Function, sizes: Mapping[str, int]) -> list[Type]:
+def sized_types(graph: Graph, latest: Latest, sizes: Mapping[str, int]) -> list[Type]:
     """Return the type of each input, with sizes for its named dimensions.
 
     Raises
@@ -40,7 +43,7 @@ def sized_types(function: Function, sizes: Mapping[str, int]) -> list[Type]:
     ExportError
         If a size is not known.
     """
-    pairs = zip(function.graph.inputs, call_types(function), strict=True)
+    pairs = zip(graph.inputs, call_types(graph, latest), strict=True)
     return [_sized(node, type_, sizes) for node, type_ in pairs]
 
 
