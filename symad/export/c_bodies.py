@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from symad.export.c_code import Code, Strided
+from symad.export.c_arrays import Strided
+from symad.export.c_code import CCode
 from symad.export.c_ops import Arrays, missing
 from symad.graph.graph import Graph
 from symad.graph.node import Node
@@ -23,13 +24,13 @@ class Body:
 
 
 Compiled = Callable[[Graph], Body]
-Bodies = Callable[[Code, Node, Arrays, Arrays, Sequence[Body]], None]
+Bodies = Callable[[CCode, Node, Arrays, Arrays, Sequence[Body]], None]
 
 
 class _Calls:
     """The arrays of pointers by which a body is called, and its work."""
 
-    def __init__(self, code: Code, body: Body, inputs: int, outputs: int) -> None:
+    def __init__(self, code: CCode, body: Body, inputs: int, outputs: int) -> None:
         self._code, self._body = code, body
         new = code.function.file.new
         self._given, self._made = new("a"), new("a")
@@ -58,7 +59,7 @@ def _row(array: Strided, step: str) -> str:
 
 
 def _call(
-    code: Code, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]
+    code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]
 ) -> None:
     calls = _Calls(code, bodies[0], len(inputs), len(outputs))
     _give(calls, 0, [array.name for array in inputs])
@@ -76,7 +77,7 @@ def _make(calls: _Calls, first: int, pointers: Sequence[str]) -> None:
         calls.make(k, pointer)
 
 
-def _map(code: Code, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]) -> None:
+def _map(code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]) -> None:
     op: Any = node.op
     calls = _Calls(code, bodies[0], len(inputs), len(outputs))
     _give(calls, op.sequences, [array.name for array in inputs[op.sequences :]])
@@ -87,7 +88,7 @@ def _map(code: Code, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequen
 
 
 def _branch(
-    code: Code, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]
+    code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]
 ) -> None:
     index = code.scalars.cast(code.load(inputs[0], []), np.dtype("int64"))
     name = code.scalars.named(index)
@@ -103,7 +104,7 @@ def _branch(
 class _Carries:
     """The carries of a loop, in two buffers in turn; the results are the last ones."""
 
-    def __init__(self, code: Code, first: Arrays, results: Arrays) -> None:
+    def __init__(self, code: CCode, first: Arrays, results: Arrays) -> None:
         self._code, self._results = code, results
         pairs = [[code.scratch(array.shape, array.dtype) for _ in "12"] for array in first]
         self._names = [[code.function.file.new("a") for _ in "12"] for _ in first]
@@ -137,7 +138,7 @@ class _Carries:
                 self._code.add(f"memcpy({result.name}, {now}, {size});")
 
 
-def _scan(code: Code, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]) -> None:
+def _scan(code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]) -> None:
     op: Any = node.op
     length, first, rest = inputs[0], inputs[1 : 1 + op.carries], inputs[1 + op.carries :]
     rows, shared = rest[: op.sequences], rest[op.sequences :]
@@ -158,7 +159,7 @@ def _scan(code: Code, node: Node, inputs: Arrays, outputs: Arrays, bodies: Seque
     carries.finish()
 
 
-def _while(code: Code, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]) -> None:
+def _while(code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]) -> None:
     """Loops with stacked outputs, whose length is not known, are refused before."""
     op: Any = node.op
     first, shared, count = inputs[: op.carries], inputs[op.carries :], outputs[-1]
@@ -193,7 +194,7 @@ BODIES: dict[str, Bodies] = {
 
 
 def write_body(
-    code: Code, node: Node, inputs: Arrays, outputs: Arrays, compiled: Compiled
+    code: CCode, node: Node, inputs: Arrays, outputs: Arrays, compiled: Compiled
 ) -> None:
     """Append the statements of an op with bodies.
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
-from symad.backends.native.kernel_call import Shape
-from symad.export.c_code import Code, Strided
-from symad.export.c_helpers import Helpers
-from symad.export.c_text import memory_type, comment, literal
+from symad.export.c_arrays import Strided
+from symad.export.c_code import CCode
+from symad.export.c_memory import CFile, CMemory, Place
+from symad.export.c_text import comment
 from symad.records import dataclass
 
 LONGEST = 250
@@ -35,33 +34,6 @@ _ELEMENT = re.compile(r"\b(v\d+)\[(\d+)\]")
 
 
 @dataclass(slots=True)
-class _Memory:
-    """The memory of an array: the text of its place, or a number of doubles that have none yet."""
-
-    type: str
-    place: str
-    size: int = 0
-    is_const: bool = False
-
-    def declared(self, name: str) -> str:
-        """Return the declaration of a pointer to it."""
-        type_ = f"const {self.type}" if self.is_const else self.type
-        cast = "" if self.type == "double" else f"({type_} *)"
-        place = f"({self.place})" if cast and " " in self.place else self.place
-        return f"{type_} *restrict const {name} = {cast}{place};"
-
-    def element(self, index: int) -> str:
-        """Return the text of one element."""
-        type_ = f"const {self.type}" if self.is_const else self.type
-        if self.type != "double":
-            return f"(({type_} *)({self.place}))[{index}]"
-        base, _, offset = self.place.partition(" + ")
-        if base == "work":
-            return f"work[{int(offset or 0) + index}]"
-        return f"{base}[{index}]" if index else f"*{base}"
-
-
-@dataclass(slots=True)
 class _Item:
     """Some statements, and whether they are a block."""
 
@@ -74,53 +46,7 @@ class _Item:
         return set(_NAME.findall("\n".join(self.lines)))
 
 
-class CFile:
-    """What the functions of one file share: names, helpers, constants.
-
-    Parameters
-    ----------
-    name : str
-        The name of its function.
-    helpers : Helpers, optional
-        Those of other functions beside it.
-    is_open : bool
-        Whether sizes are examples, in place of which expressions will be put.
-
-    Attributes
-    ----------
-    guards : list of str
-        What must hold for the sizes.
-    """
-
-    def __init__(self, name: str, helpers: Helpers | None = None, is_open: bool = False) -> None:
-        self.name, self.helpers, self.is_open = name, helpers or Helpers(), is_open
-        self.guards: list[str] = []
-        self._constants: dict[str, str] = {}
-        self.functions: list[str] = []
-        self._count = 0
-
-    def new(self, letter: str = "v") -> str:
-        """Return a new name."""
-        self._count += 1
-        return f"{letter}{self._count}"
-
-    def constants(self, text: str) -> list[str]:
-        """Return the definitions of the constants that functions use."""
-        used = set(re.findall(rf"\b{self.name}_c\d+\b", text))
-        return [definition for name, definition in self._constants.items() if name in used]
-
-    def constant(self, value: np.ndarray[Any, Any]) -> Strided:
-        """Return an array of constants."""
-        name, dtype = f"{self.name}_{self.new('c')}", value.dtype
-        numbers = [literal(number, dtype) for number in value.ravel()] or ["0"]
-        rows = [", ".join(numbers[k : k + 8]) for k in range(0, len(numbers), 8)]
-        body = ",\n  ".join(rows)
-        head = f"static const {memory_type(dtype)} {name}[{len(numbers)}]"
-        self._constants[name] = f"{head} = {{\n  {body}}};\n"
-        return Strided.whole(name, dtype, value.shape)
-
-
-class CFunction:
+class CFunction(CMemory):
     """The statements of one function.
 
     Parameters
@@ -130,36 +56,16 @@ class CFunction:
     """
 
     def __init__(self, file: CFile, name: str) -> None:
-        self.file, self.helpers, self._name = file, file.helpers, name
+        super().__init__(file)
+        self._name = name
         self._items: list[_Item] = []
-        self._memory: dict[str, _Memory] = {}
         self.work = 0
 
-    def name(self) -> str:
-        """Return a new name."""
-        return self.file.new()
-
-    def memory(self, shape: Shape, dtype: np.dtype[Any], place: str = "") -> Strided:
-        """Return an array at ``place``, or in memory that is free again after its last use."""
-        name, made = self.name(), Strided.whole("", dtype, shape)
-        size = made.size if self.file.is_open else -(-made.size * dtype.itemsize // 8)
-        is_const = place.startswith("in[")
-        self._memory[name] = _Memory(memory_type(dtype), place, max(size, 1), is_const)
-        return Strided.whole(name, dtype, shape)
-
-    def doubles(self, count: int) -> str:
-        """Return the name of memory for the work of another function."""
-        return self.memory((count,), np.dtype("float64")).name
-
-    def place(self, name: str) -> str:
-        """Return the text of the place of an array; nothing if it is to be found, or a constant."""
-        return self._memory[name].place if name in self._memory else ""
-
-    def code(self) -> Code:
+    def code(self) -> CCode:
         """Return where the statements of an op are put, before they are added."""
-        return Code(self)
+        return CCode(self)
 
-    def add(self, code: Code, text: str = "", number: str | None = None) -> None:
+    def add(self, code: CCode, text: str = "", number: str | None = None) -> None:
         """Append the statements of an op, with a comment.
 
         They are a block, except those that declare a ``number``, which others may use.
@@ -218,21 +124,21 @@ class CFunction:
 
     def _kept(self, type_: str) -> Strided:
         name = self.name()
-        self._memory[name] = _Memory(type_, "", 1)
+        self.places[name] = Place(type_, "", 1)
         return Strided.whole(name, np.dtype("float64"), ())
 
     def _place(self, parts: list[list[_Item]]) -> None:
         """Give each array that has no place one in ``work``; free memory of its size is reused."""
         last: dict[str, int] = {}
         items = [item for part in parts for item in part]
-        used = [self._memory.keys() & item.names() for item in items]
+        used = [self.places.keys() & item.names() for item in items]
         for number, names in enumerate(used):
             last.update(dict.fromkeys(names, number))
         free: dict[int, list[int]] = {}
         given: dict[str, int] = {}
         for number, names in enumerate(used):
             for name in sorted(names, key=lambda name: int(name[1:])):
-                memory = self._memory[name]
+                memory = self.places[name]
                 if not memory.place:
                     stock = free.get(memory.size)
                     if stock:
@@ -243,7 +149,7 @@ class CFunction:
                     memory.place = f"work + {start}" if start else "work"
             for name in names:
                 if name in given and last[name] == number:
-                    free.setdefault(self._memory[name].size, []).append(given[name])
+                    free.setdefault(self.places[name].size, []).append(given[name])
 
     def _text(self, items: Sequence[_Item]) -> str:
         return "\n".join(line for item in items for line in self._lines(item))
@@ -254,13 +160,13 @@ class CFunction:
             lines = [_ELEMENT.sub(self._element, line) for line in item.lines]
             lines[-1] += f" {said}".rstrip()
             return [f"  {line}" for line in lines]
-        used = sorted(self._memory.keys() & item.names(), key=lambda name: int(name[1:]))
-        pointers = [self._memory[name].declared(name) for name in used]
+        used = sorted(self.places.keys() & item.names(), key=lambda name: int(name[1:]))
+        pointers = [self.places[name].declared(name) for name in used]
         return [f"  {{ {said}".rstrip(), *_indented([*pointers, *item.lines], 4), "  }"]
 
     def _element(self, match: re.Match[str]) -> str:
         name, index = match.groups()
-        memory = self._memory.get(name)
+        memory = self.places.get(name)
         return match.group() if memory is None else memory.element(int(index))
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.lower.views import is_view, numpy_view
+from symad.export.c_arrays import Strided
 from symad.export.c_bodies import Body, write_body
-from symad.export.c_code import Code, Strided
-from symad.export.c_function import CFile, CFunction, definition
+from symad.export.c_code import CCode
+from symad.export.c_function import CFunction, definition
 from symad.export.c_linalg import TABLE
+from symad.export.c_memory import CFile
 from symad.export.c_nests import cost_of, write_nest
 from symad.export.c_ops import missing
 from symad.export.c_scalars import CScalar, element
@@ -238,7 +240,7 @@ class _GraphWriter:
 
     # Single elementwise ops and reductions
 
-    def _write_alone(self, code: Code, node: Node, outputs: list[Strided]) -> bool:
+    def _write_alone(self, code: CCode, node: Node, outputs: list[Strided]) -> bool:
         """Write a node as a nest of its own, if it can be one."""
         if isinstance(node.op, PerElement):
             if not has_code(node):

@@ -93,7 +93,7 @@ static double digamma(double x) {
 }
 
 
-class Helpers:
+class CHelpers:
     """The helpers that one file needs, in the order in which they are defined."""
 
     def __init__(self) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from symad.export.c_code import Code, Strided
+from symad.export.c_arrays import Strided
+from symad.export.c_code import CCode
 from symad.export.c_matrices import PANEL, matrix_function, product_function
-from symad.export.c_ops import TABLE, Arrays, missing, writes
+from symad.export.c_ops import TABLE as TABLE
+from symad.export.c_ops import Arrays, missing, writes
 from symad.export.c_scalars import CScalar
 from symad.graph.node import Node
 
@@ -42,7 +43,7 @@ class _Labelled:
 
 
 @writes("matmul")
-def _matmul(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _matmul(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     left, right = inputs
     batch = [f"b{k}" for k in reversed(range(max(len(left.shape), len(right.shape))))]
     row, column = ["i"] * (len(left.shape) > 1), ["j"] * (len(right.shape) > 1)
@@ -55,7 +56,7 @@ def _matmul(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("einsum")
-def _einsum(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _einsum(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     given, _, result = node.op.subscripts.partition("->")  # type: ignore[union-attr]
     pairs = zip((*inputs, *outputs), (*given.split(","), result), strict=True)
     _contract(code, node, [_Labelled(x, _names(term, len(x.shape))) for x, term in pairs])
@@ -68,7 +69,7 @@ def _names(term: str, rank: int) -> list[str]:
     return [*before, *(f"...{k}" for k in reversed(range(count))), *after]
 
 
-def _contract(code: Code, node: Node, arrays: Sequence[_Labelled]) -> None:
+def _contract(code: CCode, node: Node, arrays: Sequence[_Labelled]) -> None:
     *factors, out = arrays
     dtype = out.array.dtype
     converted = [_Labelled(_converted(code, x.array, dtype), x.names) for x in factors]
@@ -87,12 +88,12 @@ def _contract(code: Code, node: Node, arrays: Sequence[_Labelled]) -> None:
         _by_terms(code, converted, out, sizes, summed)
 
 
-def _converted(code: Code, array: Strided, dtype: np.dtype[Any]) -> Strided:
+def _converted(code: CCode, array: Strided, dtype: np.dtype[Any]) -> Strided:
     return array if array.dtype == dtype else code.contiguous(array, dtype)
 
 
 def _by_terms(
-    code: Code, factors: Sequence[_Labelled], out: _Labelled, sizes: dict[str, int],
+    code: CCode, factors: Sequence[_Labelled], out: _Labelled, sizes: dict[str, int],
     summed: Sequence[str],
 ) -> None:  # fmt: skip
     """Add up the products of all factors, one element of the result after the other."""
@@ -110,7 +111,7 @@ def _by_terms(
 
 
 def _by_products(
-    code: Code, factors: Sequence[_Labelled], out: _Labelled, sizes: dict[str, int],
+    code: CCode, factors: Sequence[_Labelled], out: _Labelled, sizes: dict[str, int],
     summed: Sequence[str],
 ) -> None:  # fmt: skip
     """Call a product of matrices, over the largest axis of each kind, in loops over the others."""
@@ -132,7 +133,7 @@ def _by_products(
 
 
 def _product_call(
-    code: Code, arrays: Sequence[_Labelled], names: Sequence[str], sizes: Sequence[int]
+    code: CCode, arrays: Sequence[_Labelled], names: Sequence[str], sizes: Sequence[int]
 ) -> Callable[[dict[str, str], str], str]:
     """Return a function of indices that returns the statement of a product."""
     (a, b, c), (i, j, k), (rows, columns, terms) = arrays, names, sizes
@@ -161,7 +162,7 @@ def _product_call(
 class _Batch:
     """A stack of matrices: pointers to the arrays of each, in a loop."""
 
-    def __init__(self, code: Code, node: Node, shape: tuple[int, ...]) -> None:
+    def __init__(self, code: CCode, node: Node, shape: tuple[int, ...]) -> None:
         self._code, self.shape = code, shape
         self.count = math.prod(shape)
         op: Any = node.op
@@ -183,11 +184,11 @@ class _Batch:
                     self._code.add(f"({self.pointer(array, k)})[{e}] = NAN;")
 
 
-def _function(code: Code, kind: str, array: Strided) -> str:
+def _function(code: CCode, kind: str, array: Strided) -> str:
     return matrix_function(code.function.helpers, kind, array.dtype)
 
 
-def _floats(code: Code, source: Strided, dtype: np.dtype[Any]) -> Strided:
+def _floats(code: CCode, source: Strided, dtype: np.dtype[Any]) -> Strided:
     """Return a contiguous copy that may be overwritten."""
     made = code.scratch(source.shape, dtype)
     code.copy(source, made)
@@ -195,7 +196,7 @@ def _floats(code: Code, source: Strided, dtype: np.dtype[Any]) -> Strided:
 
 
 @writes("cholesky")
-def _cholesky(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _cholesky(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (a,), (out,) = inputs, outputs
     code.copy(a, out)
     batch = _Batch(code, node, a.shape[:-2])
@@ -204,13 +205,13 @@ def _cholesky(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
         batch.fails(call, "a matrix is not positive definite", k, outputs)
 
 
-def _factored(code: Code, a: Strided, dtype: np.dtype[Any]) -> tuple[Strided, Strided]:
+def _factored(code: CCode, a: Strided, dtype: np.dtype[Any]) -> tuple[Strided, Strided]:
     """Return copies for the factors of each matrix, and the rows swapped."""
     factors = _floats(code, a, dtype)
     return factors, code.scratch(a.shape[:-1], _INT64)
 
 
-def _stacks(code: Code, a: Strided, b: Strided, out: Strided) -> tuple[Strided, Strided, int]:
+def _stacks(code: CCode, a: Strided, b: Strided, out: Strided) -> tuple[Strided, Strided, int]:
     """Return matrices for each result, the result with the right-hand sides, and their columns."""
     columns = b.see(lambda v: v[:, None]) if len(b.shape) == 1 else b
     shape = (*out.shape, 1) if len(b.shape) == 1 else out.shape
@@ -220,7 +221,7 @@ def _stacks(code: Code, a: Strided, b: Strided, out: Strided) -> tuple[Strided, 
 
 
 @writes("solve")
-def _solve(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _solve(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (a, b), n = inputs, inputs[0].shape[-1]
     a, out, m = _stacks(code, a, b, outputs[0])
     batch = _Batch(code, node, out.shape[:-2])
@@ -235,7 +236,7 @@ def _solve(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("solve_triangular")
-def _solve_triangular(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _solve_triangular(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     op: Any = node.op
     op, (a, b), n = getattr(op, "op", op), inputs, inputs[0].shape[-1]
     a, out, m = _stacks(code, a, b, outputs[0])
@@ -252,15 +253,19 @@ def _solve_triangular(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -
 
 
 @writes("inv")
-def _inv(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _inv(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (a,), (out,), n = inputs, outputs, inputs[0].shape[-1]
     factors, swaps = _factored(code, a, out.dtype)
     lu = _function(code, "lu", out)
-    _invert(code, node, factors, swaps, out, f"{n}, 1", lambda f, p: f"{lu}({n}, {f}, {n}, 1, {p}) || ")
+
+    def factorise(f: str, p: str) -> str:
+        return f"{lu}({n}, {f}, {n}, 1, {p}) || "
+
+    _invert(code, node, factors, swaps, out, f"{n}, 1", factorise)
 
 
 @writes("inverse_factored")
-def _inverse_factored(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _inverse_factored(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     """The factors are those of the transpose."""
     (out,), n = outputs, inputs[0].shape[-1]
     factors, swaps = code.contiguous(inputs[0]), _from_zero(code, inputs[1])
@@ -268,7 +273,7 @@ def _inverse_factored(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -
 
 
 def _invert(
-    code: Code, node: Node, factors: Strided, swaps: Strided, out: Strided, steps: str,
+    code: CCode, node: Node, factors: Strided, swaps: Strided, out: Strided, steps: str,
     before: Callable[[str, str], str], transposed: int = 0,
 ) -> None:  # fmt: skip
     """Solve for the unit vectors by factors, after a first condition."""
@@ -283,7 +288,7 @@ def _invert(
 
 
 @writes("det", "slogdet")
-def _det(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _det(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (a,), n, dtype = inputs, inputs[0].shape[-1], outputs[0].dtype
     factors, swaps = _factored(code, a, dtype)
     lu = _function(code, "lu", factors)
@@ -291,13 +296,13 @@ def _det(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("slogdet_factored")
-def _slogdet_factored(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _slogdet_factored(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     factors, swaps = code.contiguous(inputs[0]), _from_zero(code, inputs[1])
     _determinants(code, node, factors, swaps, outputs, lambda f, p: "")
 
 
 def _determinants(
-    code: Code, node: Node, factors: Strided, swaps: Strided, outputs: Arrays,
+    code: CCode, node: Node, factors: Strided, swaps: Strided, outputs: Arrays,
     before: Callable[[str, str], str],
 ) -> None:  # fmt: skip
     n, batch = factors.shape[-1], _Batch(code, node, factors.shape[:-2])
@@ -311,7 +316,7 @@ def _determinants(
 
 
 @writes("lu_factors")
-def _lu_factors(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _lu_factors(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     """The factors of the transpose, by rows, and the rows swapped, from 1 on."""
     (a,), (factors, swaps), n = inputs, outputs, inputs[0].shape[-1]
     code.copy(a, factors)
@@ -323,14 +328,14 @@ def _lu_factors(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None
     code.each(lambda values: code.scalars.add(values[0], one), swaps, swaps)
 
 
-def _from_zero(code: Code, swaps: Strided) -> Strided:
+def _from_zero(code: CCode, swaps: Strided) -> Strided:
     made, one = code.scratch(swaps.shape, _INT64), CScalar("1", _INT64, True)
     code.each(lambda values: code.scalars.subtract(values[0], one), made, swaps)
     return made
 
 
 @writes("solve_factored")
-def _solve_factored(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _solve_factored(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     """The factors are those of the transpose."""
     op: Any = node.op
     op, (factors, swaps, b), n = getattr(op, "op", op), inputs, inputs[0].shape[-1]
@@ -348,7 +353,7 @@ def _solve_factored(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> 
 
 
 @writes("qr")
-def _qr(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _qr(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (a,), (q, r), (m, n) = inputs, outputs, inputs[0].shape[-2:]
     made, few = _floats(code, a, q.dtype), min(m, n)
     batch, tau = _Batch(code, node, a.shape[:-2]), code.scratch((few,), q.dtype)
@@ -361,7 +366,7 @@ def _qr(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("eigh", "eigvalsh")
-def _eigh(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _eigh(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (a,), n, dtype = inputs, inputs[0].shape[-1], outputs[0].dtype
     made = _floats(code, a, dtype)
     vectors = outputs[1] if len(outputs) > 1 else code.scratch(a.shape, dtype)
@@ -373,7 +378,7 @@ def _eigh(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("svd", "svdvals")
-def _svd(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _svd(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     """Of a matrix with more columns than rows, the transpose is decomposed."""
     (a,), dtype = inputs, outputs[0].dtype
     turned = a.shape[-2] < a.shape[-1]
@@ -393,7 +398,7 @@ def _svd(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("nan_on_failure")
-def _nan_on_failure(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _nan_on_failure(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     op: Any = node.op
     if op.op.name not in TABLE:
         raise missing(node, f"{op.op.name} is not there")

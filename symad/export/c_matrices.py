@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from symad.export.c_helpers import Helpers
+from symad.export.c_helpers import CHelpers
 from symad.export.c_text import MEMORY_TYPES, memory_type
 
 PANEL = 64, 256
 """The rows and columns of a block of the second matrix of a product."""
 
 _PRODUCT = """\
-/* C = A B, or C + A B; the elements of A along its second axis are ak apart, and so on.  Rows of B
-   are added to rows of C, four at once; blocks of B whose rows are not lines are copied to panel. */
+/* C = A B, or C + A B; elements of A along its second axis are ak apart, and so on.  Rows of B are
+   added to rows of C, four at once; blocks of B whose rows are not lines are copied to panel. */
 static void product_{t}(int64_t m, int64_t n, int64_t terms,
     const {T} *a, int64_t ai, int64_t ak, const {T} *b, int64_t bk, int64_t bj,
     {T} *c, int64_t ci, int64_t cj, {T} *panel, int adds) {{
@@ -26,7 +26,8 @@ static void product_{t}(int64_t m, int64_t n, int64_t terms,
       int64_t step = bk;
       if (bj != 1) {{
         for (int64_t k = 0; k < depth; k++)
-          for (int64_t j = 0; j < columns; j++) panel[k * columns + j] = rows[k * bk + j * bj];
+          for (int64_t j = 0; j < columns; j++)
+            panel[k * columns + j] = rows[k * bk + j * bj];
         rows = panel;
         step = columns;
       }}
@@ -37,7 +38,8 @@ static void product_{t}(int64_t m, int64_t n, int64_t terms,
         if (k0 == 0 && !adds)
           for (int64_t j = 0; j < columns; j++) y[j * cj] = 0;
         for (int64_t k = 0; k < whole; k += 4) {{
-          const {T} e0 = x[k * ak], e1 = x[(k + 1) * ak], e2 = x[(k + 2) * ak], e3 = x[(k + 3) * ak];
+          const {T} e0 = x[k * ak], e1 = x[(k + 1) * ak];
+          const {T} e2 = x[(k + 2) * ak], e3 = x[(k + 3) * ak];
           const {T} *restrict const b0 = rows + k * step, *restrict const b1 = b0 + step;
           const {T} *restrict const b2 = b1 + step, *restrict const b3 = b2 + step;
           for (int64_t j = 0; j < columns; j++) {{
@@ -345,7 +347,7 @@ static int singular_{t}(int64_t m, int64_t n, {T} *a, {T} *s, {T} *v) {{
 _USES = {"solve_lu": ("swap", "triangular")}
 
 
-def matrix_function(helpers: Helpers, kind: str, dtype: np.dtype[Any]) -> str:
+def matrix_function(helpers: CHelpers, kind: str, dtype: np.dtype[Any]) -> str:
     """Return the name of a function of float64 or float32, which is defined with what it uses."""
     for used in _USES.get(kind, ()):
         matrix_function(helpers, used, dtype)
@@ -357,7 +359,7 @@ def matrix_function(helpers: Helpers, kind: str, dtype: np.dtype[Any]) -> str:
     return helpers.define(f"{kind}_{dtype.name}", _TEXTS[kind].format(**facts))
 
 
-def product_function(helpers: Helpers, kind: str, dtype: np.dtype[Any]) -> str:
+def product_function(helpers: CHelpers, kind: str, dtype: np.dtype[Any]) -> str:
     """Return the name of a function for products of matrices of any dtype."""
     name = dtype.name
     add = "{} + {} * {}"

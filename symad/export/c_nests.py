@@ -17,15 +17,15 @@ from symad.backends.native.kernel_call import Shape, contiguous_strides
 from symad.backends.native.kernels.loops import identity_of
 from symad.backends.native.loop_nest import Nest, ValueKind, is_in_order
 from symad.backends.native.lower.copies import merged_axes
-from symad.export.c_code import Code, Strided
-from symad.export.c_helpers import Helpers
+from symad.export.c_arrays import Strided
+from symad.export.c_code import CCode
+from symad.export.c_helpers import CHelpers
 from symad.export.c_scalars import CScalar, CScalarBuilder, element, local_type
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
 from symad.ops.extremum import Max
 from symad.ops.fused import Fused
 from symad.ops.reduce import Reduction, Sum
-from symad.passes.fuse import shape_of
 
 _BLOCK = 1024
 """The number of elements after which a long sum is added to a compensated one."""
@@ -35,7 +35,7 @@ _DOUBLE = np.dtype("float64")
 def cost_of(node: Node) -> int | None:
     """Return the estimated cost of an element of an elementwise node, ``None`` without code."""
     names = iter(range(1 << 30))
-    builder = CScalarBuilder([], lambda: f"t{next(names)}", Helpers())
+    builder = CScalarBuilder([], lambda: f"t{next(names)}", CHelpers())
     values = [CScalar(f"x{k}", source.dtype, True) for k, source in enumerate(node.inputs)]
     assert isinstance(node.op, PerElement)
     try:
@@ -73,7 +73,7 @@ class _Axes:
 
 
 class _NestWriter:
-    def __init__(self, code: Code, op: Fused, inputs: Sequence[Strided]) -> None:
+    def __init__(self, code: CCode, op: Fused, inputs: Sequence[Strided]) -> None:
         self._code, self._nest = code, _CNest(op)
         self._views = self._readable(dict(zip(op.body.inputs, inputs, strict=True)))
         nest = self._nest
@@ -280,7 +280,7 @@ class _NestWriter:
         return value
 
 
-def combine(code: Code, node: Node, x: CScalar, y: CScalar) -> CScalar:
+def combine(code: CCode, node: Node, x: CScalar, y: CScalar) -> CScalar:
     """Return the reduction ``node`` of two values; NaN if one is NaN."""
     scalars = code.scalars
     if isinstance(node.op, Sum):
@@ -298,7 +298,7 @@ def combine(code: Code, node: Node, x: CScalar, y: CScalar) -> CScalar:
 class _Accumulator:
     """The variables of a reduction: some for the elements of a row, and a total."""
 
-    def __init__(self, code: Code, node: Node, nest: Nest, axes: _Axes) -> None:
+    def __init__(self, code: CCode, node: Node, nest: Nest, axes: _Axes) -> None:
         self._code, self.node, self._dtype = code, node, node.dtype
         self._is_total = nest.kinds[node] is ValueKind.TOTAL
         length = axes.inner[-1] if axes.inner else 1
@@ -388,13 +388,13 @@ class _Accumulator:
 
 
 def write_nest(
-    code: Code, op: Fused, inputs: Sequence[Strided], outputs: Sequence[Strided]
+    code: CCode, op: Fused, inputs: Sequence[Strided], outputs: Sequence[Strided]
 ) -> None:
     """Write the statements of a loop nest.
 
     Parameters
     ----------
-    code : Code
+    code : CCode
     op : Fused
     inputs, outputs : sequence of Strided
         Those of its body; outputs are contiguous.

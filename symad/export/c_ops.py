@@ -1,6 +1,6 @@
 """What each op on arrays is in C, besides loop nests, products, linear algebra and bodies.
 
-:data:`TABLE` has a function for each op, which appends statements to a :class:`Code` for arrays of
+:data:`TABLE` has a function for each op, which appends statements to a :class:`CCode` for arrays of
 any strides; results are contiguous.  Views of arrays cost no statements.
 """
 
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from symad.backends.native.kernel_call import Shape
 from symad.errors import ExportError
-from symad.export.c_code import Code, Strided
+from symad.export.c_arrays import Strided
+from symad.export.c_code import CCode
 from symad.export.c_scalars import CScalar, local_type
 from symad.graph.node import Node
 from symad.ops.subscript import HOLE, Key, full_key, joined_place, tiling
@@ -23,7 +25,7 @@ from symad.records import dataclass, replace
 from symad.types import normalize_axes, normalize_axis
 
 Arrays = Sequence[Strided]
-Writer = Callable[[Code, Node, Arrays, Arrays], None]
+Writer = Callable[[CCode, Node, Arrays, Arrays], None]
 """Appends the statements of a node, for its inputs and results."""
 
 TABLE: dict[str, Writer] = {}
@@ -65,7 +67,7 @@ def _along(axis: int, item: Any) -> Callable[[Any], Any]:
 
 
 @writes("concat")
-def _concat(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _concat(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (out,), axis = outputs, _axis_of(node, outputs[0])
     ends = list(itertools.accumulate(x.shape[axis] for x in inputs))
     for x, end in zip(inputs, ends, strict=True):
@@ -73,23 +75,23 @@ def _concat(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("stack")
-def _stack(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _stack(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (out,), axis = outputs, _axis_of(node, outputs[0])
     for k, x in enumerate(inputs):
         code.copy(x, out.see(_along(axis, k)))
 
 
 @writes("concat_place")
-def _concat_place(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _concat_place(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (value, *parts), (out,), op = inputs, outputs, node.op
-    axis = _axis_of(node, out)
-    start = sum(x.shape[axis] for x in parts[: op.part])  # type: ignore[union-attr]
+    axis, number = _axis_of(node, out), op.part  # type: ignore[union-attr]
+    start = sum(x.shape[axis] for x in parts[:number])
     code.fill(out, 0)
     code.copy(value, out.see(_along(axis, slice(start, start + value.shape[axis]))))
 
 
 @writes("roll")
-def _roll(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _roll(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (x,), (out,), op = inputs, outputs, node.op
     shift, axis = op.shift, op.axis  # type: ignore[union-attr]
     if axis is None:
@@ -117,7 +119,7 @@ def _roll(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("tile")
-def _tile(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _tile(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (x,), (out,) = inputs, outputs
     if out.size:
         sizes = (1,) * (len(out.shape) - len(x.shape)) + x.shape
@@ -128,7 +130,7 @@ def _tile(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("repeat")
-def _repeat(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _repeat(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (x,), (out,), axis = inputs, outputs, _axis_of(node, inputs[0])
     repeats = node.op.repeats  # type: ignore[union-attr]
     if isinstance(repeats, int):
@@ -142,7 +144,7 @@ def _repeat(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("pad")
-def _pad(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _pad(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (x,), (out,), op = inputs, outputs, node.op
     if op.mode != "constant":  # type: ignore[union-attr]
         raise missing(node, f"pad with mode={op.mode!r} is not there")  # type: ignore[union-attr]
@@ -153,7 +155,7 @@ def _pad(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("tril", "triu")
-def _triangle(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _triangle(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (x,), (out,), op = inputs, outputs, node.op
     assert op is not None
     relation = "<=" if op.name == "tril" else ">="
@@ -164,37 +166,36 @@ def _triangle(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("diagonal_place", "diag")
-def _place_diagonal(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _place_diagonal(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (out,), op = outputs, node.op
     assert op is not None
     facts = op.attributes()
-    offset, axes = facts.get("offset", facts.get("k")), (facts.get("axis1", 0), facts.get("axis2", 1))
+    offset: int = facts.get("offset", facts.get("k", 0))
+    axes = facts.get("axis1", 0), facts.get("axis2", 1)
     code.fill(out, 0)
     code.copy(inputs[0], out.see(lambda a: np.diagonal(a, offset, *axes)))
 
 
 @writes("identity_matrix")
-def _identity_matrix(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _identity_matrix(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     code.fill(outputs[0], 0)
     code.fill(outputs[0].see(lambda a: np.diagonal(a)), 1)
 
 
 @writes("unit_vectors")
-def _unit_vectors(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _unit_vectors(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     count = outputs[0].shape[0]
     code.fill(outputs[0], 0)
     code.fill(outputs[0].reshaped((count, count)).see(lambda a: np.diagonal(a)), 1)
 
 
 @writes("window_sum")
-def _window_sum(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _window_sum(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (out,), op, v = outputs, node.op, inputs[0]
     code.fill(out, 0)
     sizes, steps, gaps = op.sizes, op.steps, op.gaps  # type: ignore[union-attr]
     for place, inside in places(sizes, steps, gaps, v.shape[len(v.shape) - len(sizes) :]):
-        code.accumulate(
-            v.see(lambda a, key=place: a[key]), out.see(lambda a, key=inside: a[key])
-        )
+        code.accumulate(v.see(itemgetter(place)), out.see(itemgetter(inside)))
 
 
 # Indexing
@@ -229,7 +230,7 @@ class _Selection:
         rest = self.view.shape
         return (*rest[: self.start], *self.joined, *rest[self.start :])
 
-    def place(self, code: Code, at: Sequence[str]) -> str:
+    def place(self, code: CCode, at: Sequence[str]) -> str:
         """Return the place of an element of the selection, once its indices are checked."""
         count = len(self.joined)
         inner, chosen = [*at[: self.start], *at[self.start + count :]], at[self.start :][:count]
@@ -267,7 +268,7 @@ def _selection(node: Node, key: Key, array: Strided, given: Sequence[Strided]) -
 
 
 @writes("index", "array_index")
-def _gather(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _gather(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (x, *given), (out,) = inputs, outputs
     chosen = _selection(node, node.op.key, x, given)  # type: ignore[union-attr]
     with code.loops(out.shape) as at:
@@ -276,7 +277,7 @@ def _gather(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 def _scatter(
-    code: Code, node: Node, key: Key, value: Strided, out: Strided,
+    code: CCode, node: Node, key: Key, value: Strided, out: Strided,
     given: Sequence[Strided], adds: bool,
 ) -> None:  # fmt: skip
     """Write, or add, a value, which broadcasts, to a selection."""
@@ -294,14 +295,14 @@ def _scatter(
 
 
 @writes("scatter_add")
-def _scatter_add(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _scatter_add(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (value, _, *given), (out,) = inputs, outputs
     code.fill(out, 0)
     _scatter(code, node, node.op.key, value, out, given, True)  # type: ignore[union-attr]
 
 
 @writes("scatter_sum")
-def _scatter_sum(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _scatter_sum(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (out,), op = outputs, node.op
     apart, whole = tiling(op.keys, out.shape)  # type: ignore[union-attr]
     if not whole:
@@ -311,7 +312,7 @@ def _scatter_sum(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> Non
 
 
 @writes("set_at", "add_at")
-def _set_at(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _set_at(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (x, value, *given), (out,), op = inputs, outputs, node.op
     assert op is not None
     code.copy(x, out)
@@ -319,7 +320,7 @@ def _set_at(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 def _each_along(
-    code: Code, array: Strided, index: Strided, axis: int, shape: Shape
+    code: CCode, array: Strided, index: Strided, axis: int, shape: Shape
 ) -> Iterator[tuple[list[str], str]]:
     """Yield indices, and the place of the element of ``array`` that an index array names."""
     size, stride = array.shape[axis], array.strides[axis]
@@ -336,14 +337,14 @@ def _each_along(
 
 
 @writes("take_along_axis")
-def _take_along(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _take_along(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (x, index), (out,), axis = inputs, outputs, _axis_of(node, outputs[0])
     for at, place in _each_along(code, x, index, axis, out.shape):
         code.store(CScalar(place, x.dtype), out, at)
 
 
 @writes("add_along_axis")
-def _add_along(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _add_along(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (value, _, index), (out,), axis = inputs, outputs, _axis_of(node, outputs[0])
     code.fill(out, 0)
     shape = np.broadcast_shapes((*out.shape[:axis], 1, *out.shape[axis + 1 :]), index.shape)
@@ -355,7 +356,7 @@ def _add_along(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("searchsorted")
-def _searchsorted(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _searchsorted(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     """A NaN is larger than all numbers."""
     (x, values), (out,), side = inputs, outputs, node.op.side  # type: ignore[union-attr]
     wide = np.result_type(x.dtype, values.dtype)
@@ -383,7 +384,7 @@ def _turned(op: Any, axis: int, *arrays: Strided) -> list[Strided]:
 
 
 @writes("cumsum", "cumprod")
-def _cumulative(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _cumulative(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     op: Any = node.op
     x, out = _turned(op, _axis_of(node, outputs[0]), inputs[0], outputs[0])
     is_sum, is_late = op.name == "cumsum", getattr(op, "exclusive", False)
@@ -399,7 +400,7 @@ def _cumulative(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None
                 code.store(total, out, [*at, k])
 
 
-def _variable(code: Code, dtype: np.dtype[Any], number: Any) -> CScalar:
+def _variable(code: CCode, dtype: np.dtype[Any], number: Any) -> CScalar:
     """Declare a variable that changes."""
     name, value = code.function.file.new("s"), code.scalars.constant(number, dtype)
     code.add(f"{local_type(dtype)} {name} = {value.text};")
@@ -407,7 +408,7 @@ def _variable(code: Code, dtype: np.dtype[Any], number: Any) -> CScalar:
 
 
 @writes("linear_recurrence")
-def _linear_recurrence(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _linear_recurrence(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     """s ← a s + b; the result is s before each step."""
     wide = [x.broadcast_to(outputs[0].shape) for x in inputs]
     a, b, out = _turned(node.op, _axis_of(node, outputs[0]), *wide, outputs[0])
@@ -421,7 +422,7 @@ def _linear_recurrence(code: Code, node: Node, inputs: Arrays, outputs: Arrays) 
 
 
 @writes("cummax", "cummin")
-def _running_extremum(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _running_extremum(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     op: Any = node.op
     x, out = _turned(op, _axis_of(node, outputs[0]), inputs[0], outputs[0])
     with code.loops(out.shape[:-1]) as at:
@@ -440,7 +441,7 @@ def _better(value: str, best: str, is_max: bool, dtype: np.dtype[Any]) -> str:
 
 
 @writes("argmax", "argmin")
-def _position(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _position(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     op, (x,), (out,) = node.op, inputs, outputs
     assert op is not None
     if op.axis is None:  # type: ignore[attr-defined]
@@ -460,7 +461,7 @@ def _position(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("sum", "max", "min", "prod")
-def _reduction(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _reduction(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     """Products; and other reductions that are no nests: of float16, and of nothing."""
     op, (x,), (out,) = node.op, inputs, outputs
     assert op is not None
@@ -482,7 +483,7 @@ def _reduction(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("argsort", "sort")
-def _sort(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _sort(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     """Merge positions, or values, in runs of 1, 2, 4, …; equal values keep their order."""
     op: Any = node.op
     axis, is_position = _axis_of(node, inputs[0]), op.name == "argsort"
@@ -509,7 +510,7 @@ def _sort(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 
 @writes("sparse_matmul")
-def _sparse_matmul(code: Code, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+def _sparse_matmul(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     """Each stored element is multiplied by a row of ``x``, and added to a row of the result."""
     (data, columns, ends, x), (out,), op = inputs, outputs, node.op
     facts: Any = op

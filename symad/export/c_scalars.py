@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from symad.export.c_helpers import Helpers
-from symad.export.c_text import memory_type, literal
+from symad.export.c_helpers import CHelpers
+from symad.export.c_text import literal, memory_type
 from symad.ops.base import PerElement
 
 _ROUNDING = {"ceil", "copysign", "fabs", "floor", "rint", "sqrt", "trunc"}
@@ -48,7 +48,7 @@ class CScalarBuilder:
     lines : list of str
     name : callable
         Returns a new name.
-    helpers : Helpers
+    helpers : CHelpers
         Collects the functions that the statements call.
 
     Attributes
@@ -57,7 +57,7 @@ class CScalarBuilder:
         The estimated cost of what was made.
     """
 
-    def __init__(self, lines: list[str], name: Callable[[], str], helpers: Helpers) -> None:
+    def __init__(self, lines: list[str], name: Callable[[], str], helpers: CHelpers) -> None:
         self.lines, self.cost = lines, 0
         self._name, self._helpers = name, helpers
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.base import Settings
 from symad.backends.native.backend import NativeBackend
 from symad.backends.native.c_pointer import (
     ARRAYS,
@@ -26,8 +27,7 @@ from symad.errors import ExportError
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.passes.fuse import shape_of
-from symad.runtime.call_types import call_types
-from symad.runtime.function import Function
+from symad.runtime.call_types import Latest, sized_types
 from symad.runtime.pipeline import Job, run_passes
 from symad.types import TensorType
 
@@ -43,37 +43,34 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
 }
 
 
-def address_of(function: Function) -> int:
+def address_of(graph: Graph, is_fast: bool) -> int:
     """Return the address of ``void f(const double *x, double *out)``: see ``Function.address``."""
-    graph = _graph_of(function)
-    code = pointer_code(graph, ARRAYS, _count(graph.inputs), function.settings.fastmath)
+    code = pointer_code(graph, ARRAYS, _count(graph.inputs), is_fast)
     _KEPT.append(code)
     return code.address(EXPORTED)
 
 
-def low_level_callable(function: Function, user_data: Sequence[float] | None) -> Any:
+def low_level_callable(graph: Graph, is_fast: bool, user_data: Sequence[float] | None) -> Any:
     """Return SciPy's object for machine code: see ``Function.low_level_callable``."""
     from scipy import LowLevelCallable
 
-    graph = _graph_of(function)
     if len(graph.outputs) != 1 or shape_of(graph.outputs[0]):
         raise ExportError(
-            f"{function.name} does not return one number, as SciPy's functions need",
+            "the function does not return one number, as SciPy's functions need",
             remedy="Use f.address for values and gradients.",
         )
     numbers = None if user_data is None else np.array(user_data, np.float64)
     first = _count(graph.inputs) - (0 if numbers is None else numbers.size)
     if first < 1 or (numbers is not None and numbers.ndim != 1):
         raise ExportError(
-            f"user_data is of shape {np.shape(numbers)}, and {function.name} takes "
-            f"{_count(graph.inputs)} numbers",
+            f"user_data is {user_data!r}, and the function takes {_count(graph.inputs)} numbers",
             remedy="Give a list of the numbers for the last inputs.",
         )
     if numbers is None:
         signature = NUMBER if first == 1 else NUMBERS
     else:
         signature = NUMBER_AND_DATA if first == 1 else NUMBERS_AND_DATA
-    code = pointer_code(graph, signature, first, function.settings.fastmath)
+    code = pointer_code(graph, signature, first, is_fast)
     kind = ctypes.CFUNCTYPE(ctypes.c_double, *_ARGUMENTS[signature])
     pointer: Any = kind(code.address(EXPORTED))
     pointer.code, pointer.numbers = code, numbers  # which live as long as the pointer
@@ -82,25 +79,31 @@ def low_level_callable(function: Function, user_data: Sequence[float] | None) ->
     return LowLevelCallable(pointer, ctypes.c_void_p(numbers.ctypes.data))
 
 
-def _graph_of(function: Function) -> Graph:
-    """Return the optimised graph of a function, which is of doubles and small."""
-    settings, types = function.settings, call_types(function, {})
+def pointer_graph(graph: Graph, latest: Latest, settings: Settings) -> Graph:
+    """Return the optimised graph of a function, which is of doubles and small.
+
+    Raises
+    ------
+    ExportError
+        If it is not.
+    """
+    types = sized_types(graph, latest, {})
     job = Job(settings.grade, types, settings.recompute, NativeBackend())
-    graph = run_passes(function.graph, job).final
-    for node in (*graph.inputs, *graph.outputs):
+    made = run_passes(graph, job).final
+    for node in (*made.inputs, *made.outputs):
         if not isinstance(node.type, TensorType) or node.type.dtype != np.float64:
             raise ExportError(
                 f"{node.label!r} is {node.type}, and a pointer is to a function of float64",
                 where=node.site.describe(),
                 remedy="Cast it, or write a file with sm.export_c.",
             )
-    if not has_pointer(graph):
+    if not has_pointer(made):
         raise ExportError(
-            f"{function.name} has no pointer: that needs llvmlite, native code for each op, arrays "
-            f"of at most {MOST_ELEMENTS} elements, and at most {MOST_OPERATIONS} operations",
+            "the function has no pointer: that needs llvmlite, native code for each op, arrays of "
+            f"at most {MOST_ELEMENTS} elements, and at most {MOST_OPERATIONS} operations",
             remedy="Write a file with sm.export_c.",
         )
-    return graph
+    return made
 
 
 def _count(nodes: Sequence[Node]) -> int:

@@ -359,7 +359,7 @@ class Function:
         """
         from symad.runtime.c_pointer import address_of
 
-        return address_of(self)
+        return address_of(self._pointer_graph(), self.settings.fastmath)
 
     def low_level_callable(self, user_data: Sequence[float] | None = None) -> Any:
         """Return a ``scipy.LowLevelCallable`` of a function that returns one number.
@@ -394,7 +394,16 @@ class Function:
         """
         from symad.runtime.c_pointer import low_level_callable
 
-        return low_level_callable(self, user_data)
+        return low_level_callable(self._pointer_graph(), self.settings.fastmath, user_data)
+
+    def _pointer_graph(self) -> Graph:
+        from symad.runtime.c_pointer import pointer_graph
+
+        return pointer_graph(self.graph, self.latest_graph, self.settings)
+
+    def latest_graph(self) -> Graph:
+        """Return the optimised graph of the latest call, whose inputs have its types."""
+        return self.specialised().passes.graph
 
     @property
     def trade(self) -> Trade | None:

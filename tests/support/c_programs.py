@@ -18,9 +18,9 @@ import pytest
 
 import symad as sm
 from symad.export.c_file import functions_of, graph_of
-from symad.export.c_function import CFile
 from symad.export.c_graph import places_of
-from symad.export.c_helpers import Helpers
+from symad.export.c_helpers import CHelpers
+from symad.export.c_memory import CFile
 from symad.graph.graph import Graph
 from symad.types import StructureType
 
@@ -96,7 +96,7 @@ class CProgram:
 
     def __init__(self, graphs: Mapping[str, Graph], folder: Path, flags: str = CHECKED) -> None:
         self.graphs = list(graphs.values())
-        helpers = Helpers()
+        helpers = CHelpers()
         functions = [functions_of(CFile(name, helpers), graph) for name, graph in graphs.items()]
         lists = [", ".join(f"{name}{end}" for name in graphs) for end in ("", "_work")]
         text = "\n".join([_HEAD, *helpers.texts(), *functions, _MAIN % tuple(lists)])
