@@ -1,7 +1,8 @@
 """Pages that are made from symad itself when the site is built: they cannot fall behind it.
 
 They are written to ``docs/_generated``: the reference of every public name, the op table, the
-rewrite rules, what goes to which other system, the gallery, and the notebooks, as pages and to download.
+rewrite rules, what goes to which other system, the gallery, and the notebooks, as pages and to
+download.
 """
 
 from __future__ import annotations
