@@ -115,8 +115,18 @@ def _cosh(b: OnnxBuilder, x: OnnxArray) -> OnnxArray:
 
 
 @formula
+def _cos(b: OnnxBuilder, x: OnnxArray) -> OnnxArray:
+    """1 - 2 sin²(x/2), whose error is that of another rounding of x."""
+    sine = b.call("sin", x * 0.5)
+    return 1 - 2 * sine * sine
+
+
+@formula
 def _tan(b: OnnxBuilder, x: OnnxArray) -> OnnxArray:
-    return b.call("sin", x) / b.call("cos", x)
+    """2 sin² x / sin 2x, in which no digits cancel at the poles."""
+    sine, is_zero = b.call("sin", x), x.equals(0)
+    ratio = 2 * sine / b.select(is_zero, 1, b.call("sin", 2 * x))
+    return b.select(is_zero, x, sine * ratio)
 
 
 @formula

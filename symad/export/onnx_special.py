@@ -12,7 +12,6 @@ from symad.export.onnx_functions import formula, odd, polynomial
 from symad.export.onnx_table import translates
 from symad.export.onnx_writer import OnnxArray
 
-
 _TAIL = (
     1.2530080582697296, -0.13562110612458111, -0.04756229435345069, 0.1296451587027457,
     -0.11927366341526784, 0.0683080273449022, -0.023770514921552247, 0.0025293917936656156,
