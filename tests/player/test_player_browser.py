@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import symad as sm
+from symad.demo.visit_orders import compare_orders, doubling_chain
 from symad.expression import read_expression
 from symad.notation.values import format_number
 from symad.player.player import play_expression
@@ -943,6 +944,49 @@ def test_a_resized_window_is_filled(visit: Open, html: str) -> None:
     page.set_viewport_size({"width": 1920, "height": 1080})
     page.wait_for_timeout(300)
     assert page.evaluate(width) > 1.2 * before
+
+
+# Side by side
+
+
+def test_modes_passes_and_orders_side_by_side(visit: Open, html: str) -> None:
+    page = visit(html).page
+    page.keyboard.press("v")
+    heads = page.locator("#sides h3")
+    assert heads.all_inner_texts() == ["Reverse mode", "Forward mode"]
+    assert "2 in all" in page.inner_text("#sides") and "12 nodes" in page.inner_text("#sides")
+    tangents = page.locator("#sides svg >> nth=1").text_content() or ""
+    assert "tangents" in tangents and "5.5" in tangents
+    page.select_option("#compared", label="Passes off and on")
+    assert heads.all_inner_texts() == ["Passes off", "Passes on"]
+    counts = [page.locator(f"#sides svg >> nth={k}").locator(".node").count() for k in (0, 1)]
+    assert counts[1] < counts[0]
+    assert page.evaluate("""[...document.querySelectorAll('#sides [id]')].length""") == 0
+    page.select_option("#compared", label="With and without a topological order")
+    right, wrong = (page.locator(f"#sides table >> nth={k}") for k in (0, 1))
+    cells = "tbody tr td:last-child"
+    assert right.locator(cells).all_inner_texts() == ["1", "−1", "1", "1", "1.716", "1", "5.5"]
+    assert wrong.locator(".lost").count() == 2
+    assert "2  ✗, not 1.716" in wrong.locator(cells).all_text_contents()
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#sides") and page.evaluate("player.index") == 0
+    page.keyboard.press("PageDown")
+    assert page.evaluate("player.index") == 1
+
+
+def test_without_an_order_the_doubling_chain_is_wrong(visit: Open) -> None:
+    start, node = doubling_chain(4)
+    page = visit(sm.play(node, [start], {start: 1.0}).html).page
+    page.click("#versus")
+    page.select_option("#compared", index=2)
+    last = "tbody td:last-child"
+    right, wrong = (
+        page.locator(f"#sides table >> nth={k}").locator(last).all_text_contents() for k in (0, 1)
+    )
+    orders = compare_orders(node, {start: 1.0})
+    wanted = [format_number(float(orders.topological.adjoints[n])) for n in orders.nodes]
+    assert right == wanted == ["1", "2", "4", "8", "16"]
+    assert wrong == ["1", *(f"1  ✗, not {value}" for value in wanted[1:])]
 
 
 # Arrays

@@ -21,6 +21,7 @@ class Player {
     this.following = true;
     this.values = data.values;
     this.index = -1;
+    this.placeOfValue = new Map(keysOf(data.places).map((id, place) => [id, place]));
     this.shown = new Set();
     this.marked = new Map(); // the mark of each node's value
     this.timer = null;
@@ -40,6 +41,7 @@ class Player {
     this.folding = new Folding(this);
     this.presenter = new Presenter(this);
     this.search = new Search(this);
+    this.comparison = new Comparison(this);
     this.update();
     this.quiz = new Quiz(this);
     this.presenter.openAddress();
@@ -78,7 +80,7 @@ class Player {
       if (!this.sources.has(`n${to}`)) this.sources.set(`n${to}`, []);
       this.sources.get(`n${to}`).push(`n${from}`);
     }
-    this.placeOf = new Map();
+    this.placeOf = new Map(); // of the values that the picture shows
     for (const text of document.querySelectorAll("#picture0 .node [data-v]")) {
       this.placeOf.set(text.closest(".node").id, Number(text.dataset.v));
     }
@@ -337,6 +339,11 @@ class Player {
     if (element.textContent !== written) element.textContent = written;
   }
 
+  // The value of a node; undefined if it has none.
+  valueOf(id, values = this.values) {
+    return values[this.placeOfValue.get(id)];
+  }
+
   textOf(place) {
     const value = this.values[place];
     if (value === null || value === undefined) return "";
@@ -491,6 +498,7 @@ class Player {
     click("save-png", () => this.save("png"));
     click("help", () => byId("keys").showModal());
     click("search", () => this.search.open());
+    click("versus", () => this.comparison.open());
     click("predict", () => this.quiz.toggle());
     click("fold", () => this.folding.toggle());
     click("present", () => this.presenter.present());
@@ -579,6 +587,7 @@ class Player {
       "Shift ArrowUp": () => this.pan(0, PANNED),
       o: () => this.folding.toggle(),
       q: () => this.quiz.toggle(),
+      v: () => this.comparison.open(),
       "/": () => this.search.open(),
       c: () => this.setFollowing(!this.following),
       d: () => this.toggleTheme(),

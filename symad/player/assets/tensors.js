@@ -47,10 +47,6 @@ class Tensors {
     });
   }
 
-  valueOf(id) {
-    return this.player.values[this.player.placeOf.get(id)];
-  }
-
   nameOf(id) {
     const name = document.querySelector(`#${CSS.escape(id)} text.s`) || document.querySelector(`#${CSS.escape(id)} text`);
     return name ? name.textContent : "";
@@ -67,7 +63,7 @@ class Tensors {
 
   // The array of a node, once a step has shown it.
   known(id) {
-    const value = this.valueOf(id);
+    const value = this.player.valueOf(id);
     return isArray(value) && this.player.shown.has(`${id}v`) ? value : null;
   }
 
@@ -117,7 +113,7 @@ class Tensors {
   }
 
   shapeOf(id) {
-    const value = this.valueOf(id);
+    const value = this.player.valueOf(id);
     return isArray(value) ? value.s : [];
   }
 
@@ -162,7 +158,7 @@ class Tensors {
     if (!value) return;
     this.inspected = id;
     const [kind, left, right] = this.player.story.forms[id] || [];
-    const factors = kind === "matmul" ? [left, right].map((one) => [one, this.valueOf(one)]) : [];
+    const factors = kind === "matmul" ? [left, right].map((one) => [one, this.player.valueOf(one)]) : [];
     const whole = value.d && factors.every(([, one]) => isArray(one) && one.d);
     this.product = kind === "matmul" && whole ? { id, factors, value } : null;
     const parts = [...(this.product ? factors : []), [id, value]].map(([one, its]) => {
