@@ -34,6 +34,7 @@ from symad.player.extension_chapters import ExtensionChapters
 from symad.player.film import Film
 from symad.player.folding import folded_pictures
 from symad.player.glyphs import Glyphs
+from symad.player.loop_steps import steps_of
 from symad.player.number_chapters import NumberChapters
 from symad.player.page import write_page
 from symad.player.passes_chapter import PassesChapter, passes_in_short
@@ -135,6 +136,7 @@ class PageBuilder:
         story.chapters += [*extension.chapters(), *numbers.chapters()]
         story.panels |= {"trace": numbers.trace(), "grads": extension.lists()}
         story.values = [_value(self._values.get(node)) for node in graph.places]
+        story.steps = steps_of(graph.levels, self._values)
         story.places = [graph.ids[node] for node in graph.places]
         story.forms = forms_of(list(graph.places), graph.ids, graph.view, self._values)
         story.notes += [graph.note] * bool(graph.note)

@@ -88,6 +88,8 @@ class Story:
         The number of elements of each value that the page computes, if some are arrays.
     forms : dict
         How nodes use the axes of their inputs, by id.
+    steps : dict
+        The values of nodes inside loops, by id: lists of a step and a value.
     comparisons : list of dict
         What can be seen side by side.
     folds : list of dict
@@ -108,6 +110,7 @@ class Story:
     hue: str = "a1"
     sizes: list[int] = field(default_factory=list)
     forms: dict[str, list[Any]] = field(default_factory=dict)
+    steps: dict[str, list[list[str]]] = field(default_factory=dict)
     comparisons: list[dict[str, Any]] = field(default_factory=list)
     folds: list[dict[str, Any]] = field(default_factory=list)
 
@@ -142,6 +145,7 @@ class Story:
             "kinds": self.kinds,
             "hue": self.hue,
             "folds": self.folds,
+            "loops": self.steps,
             "comparisons": self.comparisons,
             "sizes": self.sizes,
             "forms": self.forms,

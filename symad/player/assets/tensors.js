@@ -54,6 +54,8 @@ class Tensors {
 
   // What is added to the description of a node: all that there is, if there is no panel beside it.
   describe(id) {
+    const steps = this.player.story.loops[id];
+    if (steps) return [make("p", { textContent: steps.slice(0, MOST_CELLS).map((step) => step.join(": ")).join(", ") })];
     const value = this.known(id);
     if (!value) return [];
     const parts = [this.statistics(value)];
@@ -154,6 +156,11 @@ class Tensors {
   // The inspector beside the picture: an array, and for a product both factors.
 
   inspect(id) {
+    if (id in this.player.story.loops) {
+      this.inspected = id;
+      this.list(id);
+      return;
+    }
     const value = this.known(id);
     if (!value) return;
     this.inspected = id;
@@ -169,10 +176,23 @@ class Tensors {
       return figure;
     });
     const hint = this.product ? "Point at an element of the product to see the row and the column that meet." : "";
+    const more = [this.statistics(value), this.product ? null : this.axes(id)].filter(Boolean);
+    this.open(...parts, ...more, make("p", { id: "meeting", role: "status", textContent: hint }));
+  }
+
+  // The values of a node inside a loop, step by step.
+  list(id) {
+    const body = make("tbody");
+    for (const [step, text] of this.player.story.loops[id]) {
+      body.append(make("tr", {}, make("th", { scope: "row", textContent: step }), make("td", { textContent: text })));
+    }
+    this.open(make("b", { textContent: this.nameOf(id) }), make("table", { className: "steps", "aria-label": "Steps of the loop" }, body));
+  }
+
+  open(...parts) {
     const close = make("button", { type: "button", id: "close-inspect", "aria-label": "Close", textContent: "×" });
     close.addEventListener("click", () => { byId("inspect").hidden = true; });
-    const more = [this.statistics(value), this.product ? null : this.axes(id)].filter(Boolean);
-    byId("inspect").replaceChildren(close, ...parts, ...more, make("p", { id: "meeting", role: "status", textContent: hint }));
+    byId("inspect").replaceChildren(close, ...parts);
     byId("inspect").hidden = false;
   }
 
