@@ -224,7 +224,8 @@ def test_a_screen_reader_is_told(visit: Open, html: str) -> None:
 
 def test_the_trace_is_a_table_to_a_screen_reader(visit: Open, html: str) -> None:
     page = visit(html).page
-    table = page.get_by_role("table", name="Forward nodes and their adjoints")
+    panel = page.locator("#panel .panel:not(.away)")
+    table = panel.get_by_role("table", name="Forward nodes and their adjoints")
     assert table.get_by_role("row").count() == 8
     assert table.get_by_role("columnheader").all_inner_texts() == ["forward", "adjoint"]
     assert table.get_by_role("cell").count() == 14
@@ -541,6 +542,12 @@ def test_predict_then_reveal(visit: Open, html: str) -> None:
     page.keyboard.press("ArrowRight")
     page.click("#reveal")
     assert page.evaluate("player.index") == target
+    for key in ("PageDown", "Escape"):  # a clicker goes on
+        page.keyboard.press("PageUp")
+        page.keyboard.press("PageDown")
+        assert page.is_visible("#quiz") and page.evaluate("player.index") == target - 1
+        page.keyboard.press(key)
+        assert page.evaluate("player.index") == target and not page.is_visible("#quiz")
     page.keyboard.press("q")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowRight")
@@ -840,6 +847,31 @@ def contrast(first: str, second: str) -> float:
 
     bright, dim = sorted((luminance(first), luminance(second)), reverse=True)
     return (bright + 0.05) / (dim + 0.05)
+
+
+def test_contrast_of_tables_and_texts(visit: Open) -> None:
+    """As above, for what is beside the picture, in presenter mode and in dialogs."""
+    for scheme in ("light", "dark"):
+        page = visit(tensors().html, color_scheme=scheme).page
+        page.evaluate(f"player.light(['{id_of(page, 'v4')}'])")
+        page.evaluate("player.comparison.open()")
+        pairs = page.evaluate("""[...document.querySelectorAll('#about *, #inspect *, '
+            + '#sides :is(td, p, .chip), #legend li, .sources *, .trace td, button, #verdict')]
+            .filter((e) => e.textContent.trim()).map((e) => {
+                let ground = e;
+                const color = (one) => getComputedStyle(one).backgroundColor;
+                const clear = 'rgba(0, 0, 0, 0)';
+                while (ground && color(ground) === clear) ground = ground.parentElement;
+                const canvas = document.createElement('canvas').getContext('2d');
+                const plain = (value) => { canvas.fillStyle = value; canvas.fillRect(0, 0, 1, 1);
+                    const [red, green, blue] = canvas.getImageData(0, 0, 1, 1).data;
+                    return `rgb(${red}, ${green}, ${blue})`; };
+                plain(color(document.body));
+                return [plain(ground ? color(ground) : color(document.body)),
+                        plain(getComputedStyle(e).color), e.id || e.className || e.tagName]; })""")
+        assert len(pairs) > 60
+        for ground, ink, name in pairs:
+            assert contrast(ground, ink) >= 4.5, (scheme, name, ground, ink)
 
 
 def test_saving(visit: Open, html: str, tmp_path: Path) -> None:

@@ -79,6 +79,9 @@ class Quiz {
       this.check();
     });
     byId("reveal").addEventListener("click", () => this.reveal());
+    byId("quiz").addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.reveal();
+    });
   }
 
   isOfNumbers() {
@@ -108,11 +111,12 @@ class Quiz {
     this.hide();
   }
 
-  // Asks before a step that shows an adjoint; returns whether it does.
+  // Asks before a step that shows an adjoint; returns whether it does.  The same step again reveals.
   asks(index) {
     const { player } = this;
+    const asked = this.row && index === this.target;
     this.hide();
-    if (!this.on || index <= player.index) return false;
+    if (asked || !this.on || index <= player.index) return false;
     const row = this.rowAt(index);
     if (!row) return false;
     player.go(index - 1);
