@@ -28,11 +28,13 @@ from symad.notation.values import format_value, summarise
 from symad.notation.view import Values, View
 from symad.passes.grade import Grade
 from symad.plan.plan import make_plan
+from symad.player.comparisons import Comparisons, forward_mode
 from symad.player.elements import in_elements
 from symad.player.extension_chapters import ExtensionChapters
 from symad.player.film import Film
 from symad.player.folding import folded_pictures
 from symad.player.glyphs import Glyphs
+from symad.player.loop_steps import steps_of
 from symad.player.number_chapters import NumberChapters
 from symad.player.page import write_page
 from symad.player.passes_chapter import PassesChapter, passes_in_short
@@ -94,6 +96,7 @@ class PageBuilder:
         hue = hue_class(Part(record.generation, "adjoint"))
         title = visible(_title(y, str), _LONGEST_TITLE)
         self._story = Story(title, heading=_title(y, self._glyphs.text), hue=hue)
+        self._walk = GradientWalk(self._graph, record, results)
         self._pictures: list[Picture] = []
         self._members: dict[int, dict[str, list[str]]] = {}  # of folded pictures, by index
         self._drawn = [(name, node) for node, name in self._graph.ids.items()]
@@ -115,6 +118,7 @@ class PageBuilder:
         self._story.panels["sources"] = source_rows(self._drawn, self._expression)
         evaluate = self._sliders()
         self._add_folded()
+        self._add_comparisons()
         pictures = [self._svg(place, one) for place, one in enumerate(self._pictures)]
         data = self._story.data(self._glyphs.entries)
         if editor is not None:
@@ -127,11 +131,13 @@ class PageBuilder:
 
     def _add_extension(self) -> None:
         graph, story = self._graph, self._story
-        walk = GradientWalk(graph, self._record, self._results)
+        walk = self._walk
         extension, numbers = ExtensionChapters(walk), NumberChapters(walk)
         story.chapters += [*extension.chapters(), *numbers.chapters()]
         story.panels |= {"trace": numbers.trace(), "grads": extension.lists()}
         story.values = [_value(self._values.get(node)) for node in graph.places]
+        story.steps = steps_of(graph.levels, self._values)
+        story.places = [graph.ids[node] for node in graph.places]
         story.forms = forms_of(list(graph.places), graph.ids, graph.view, self._values)
         story.notes += [graph.note] * bool(graph.note)
         self._pictures.append(graph.picture)
@@ -140,6 +146,7 @@ class PageBuilder:
         raw = Graph(self._outputs)
         reports, graph = _passes(raw, [self._type(node) for node in raw.inputs])
         plan = make_plan(graph)
+        self._size = len(plan.instructions)
         story = self._story
         if self._graph.is_folded:
             size = len(plan.instructions), plan.registers
@@ -168,6 +175,21 @@ class PageBuilder:
             self._story.folds.append({"p": len(self._pictures), "n": " ".join(inside), "t": title})
             self._pictures.append(folded.picture)
             self._members[len(self._pictures) - 1] = folded.members
+
+    def _add_comparisons(self) -> None:
+        """Add what can be seen side by side, unless the graph is folded."""
+        if self._graph.is_folded or self._record.generation > 1:
+            return
+        story, targets = self._story, list(self._record.targets)
+        comparisons = Comparisons(self._walk, targets)
+        feed = {n: self._values[n] for n in Graph([self._y]).inputs if n in self._values}
+        found = forward_mode(self._y, targets[0], feed, "t")
+        if found is not None:
+            picture, added = found
+            story.comparisons.append(comparisons.modes(len(self._pictures), added))
+            self._pictures.append(picture)
+        story.comparisons.append(comparisons.passes(2, len(Graph(self._outputs).nodes), self._size))
+        story.comparisons.append(comparisons.orders())
 
     def _wires(self, raw: Graph) -> Wires:
         """Return the wires of a graph, without the repairs that the page hides."""

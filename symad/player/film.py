@@ -29,7 +29,7 @@ _NARROWEST = 560.0  # a picture, so that its caption has room
 _LEADING = 1.5  # of captions, relative to the size of their font
 _SECONDS = 1.5  # for a step of an animation
 _DOTS, _COLOURS = 72.0, 128  # of an animation: per inch, and in all
-_ALIKE = {"jpeg": "png", "jpg": "png", "eps": "pdf", "ps": "pdf", "htm": "html", "apng": "gif"}
+_ALIKE = {"jpeg": "png", "jpg": "png", "eps": "pdf", "ps": "pdf", "apng": "gif"}
 
 
 class Film:
@@ -48,6 +48,7 @@ class Film:
         self._pictures = pictures
         self._glyphs = glyphs
         self._placed: dict[int, PlacedPicture] = {}
+        self._heights: dict[int, float] = {}  # of the longest caption of each picture
 
     @cached_property
     def _steps(self) -> list[tuple[Chapter, StoryStep]]:
@@ -190,10 +191,6 @@ class Film:
             most = max(sum(size for _, size in lines) for lines in rows)
             self._heights[picture] = _LEADING * most + placed.margin
         return self._heights[picture]
-
-    @cached_property
-    def _heights(self) -> dict[int, float]:
-        return {}
 
 
 _WRITERS: dict[str, Callable[[Film, Sequence[int]], list[bytes]]] = {

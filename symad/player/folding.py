@@ -59,6 +59,11 @@ def folded_pictures(picture: Picture, glyphs: Glyphs) -> Iterator[FoldedPicture]
         yield replace(_Folder(picture, closed, glyphs, f"{number}").folded(), opened=opened)
 
 
+def renamed(picture: Picture, name: str) -> Picture:
+    """Return a picture whose ids differ from those of all other pictures of a page."""
+    return _Folder(picture, (), Glyphs(), name).folded().picture
+
+
 class _Folder:
     """Closes frames of a picture; ``name`` distinguishes its ids from those of other pictures."""
 

@@ -15,7 +15,7 @@ from symad.notation.roles import Part
 
 _SCRIPTS = (
     "numbers.js", "story.js", "markup.js", "picture.js", "panels.js", "folding.js", "presenter.js",
-    "search.js", "quiz.js", "tensors.js", "player.js",
+    "search.js", "quiz.js", "tensors.js", "compare.js", "player.js",
 )  # fmt: skip
 _PARTS = (
     Part(0, "forward"),

@@ -33,6 +33,7 @@ from symad.graph.node import Constant
 from symad.graph.op import OP_CLASSES
 from symad.notation.mathml import mathml
 from symad.notation.symbols import LATEX_SYMBOLS
+from symad.notation.values import format_number
 from symad.notation.view import View
 from symad.ops.fused import Fused
 from symad.passes.decompose import decompose
@@ -896,9 +897,33 @@ def test_a_glyph_is_one_for_each_symbol() -> None:
     assert [entry["t"] for entry in glyphs.entries] == ["a", "b"]
 
 
+def test_values_of_the_steps_inside_a_loop() -> None:
+    x, w = sm.Variable("x", ("time",)), sm.Variable("w")
+    last, _ = sm.scan(lambda h, e: (sm.tanh(w * h + e), h), 0.5, x)
+    values = np.array([0.1, -0.4, 0.9])
+    data = data_of(sm.play(last, [w], {x: values, w: 1.5}).html)
+    shown = {node: written(data, tip) for node, tip in data["nodes"].items()}
+    h, wanted = 0.5, []
+    for element in values:
+        h = np.tanh(1.5 * h + element)
+        wanted.append(format_number(float(h)))
+    steps = [data["loops"][n] for n, tip in shown.items() if "tanh" in tip and n in data["loops"]]
+    assert [["step 0", wanted[0]], ["step 1", wanted[1]], ["step 2", wanted[2]]] in steps
+    backwards = [rows for rows in data["loops"].values() if rows[0][0] == "step 2"]
+    assert backwards and all([row[0] for row in rows] == ["step 2", "step 1", "step 0"]
+                             for rows in backwards)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["newton", "condition"])
+def test_values_of_loops_with_conditions_and_of_branches(name: str) -> None:
+    data = data_of(sm.play(*LOOPS[name]()).html)
+    assert data["loops"] and all(len(row) == 2 for rows in data["loops"].values() for row in rows)
+
+
 def test_arrays_have_sliders_unless_an_op_has_no_elements() -> None:
     x = sm.Variable("x")
     player = sm.play(sm.where(x > 0, sm.log(x), x * x), [x], {x: np.array([0.0, 2.0])})
     assert player.notes == () and data_of(player.html)["inputs"][0]["v"] == [0.0, 2.0]
     player = sm.play(sm.sum(sm.sort(x) ** 2), [x], {x: np.array([0.0, 2.0])})
-    assert player.notes == ("No sliders: sort has no form for single elements.",)
+    (note,) = player.notes
+    assert note == "No sliders: argsort has no form for single elements."

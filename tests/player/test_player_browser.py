@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import symad as sm
+from symad.demo.visit_orders import compare_orders, doubling_chain
 from symad.expression import read_expression
 from symad.notation.values import format_number
 from symad.player.player import play_expression
@@ -223,7 +224,8 @@ def test_a_screen_reader_is_told(visit: Open, html: str) -> None:
 
 def test_the_trace_is_a_table_to_a_screen_reader(visit: Open, html: str) -> None:
     page = visit(html).page
-    table = page.get_by_role("table", name="Forward nodes and their adjoints")
+    panel = page.locator("#panel .panel:not(.away)")
+    table = panel.get_by_role("table", name="Forward nodes and their adjoints")
     assert table.get_by_role("row").count() == 8
     assert table.get_by_role("columnheader").all_inner_texts() == ["forward", "adjoint"]
     assert table.get_by_role("cell").count() == 14
@@ -540,6 +542,12 @@ def test_predict_then_reveal(visit: Open, html: str) -> None:
     page.keyboard.press("ArrowRight")
     page.click("#reveal")
     assert page.evaluate("player.index") == target
+    for key in ("PageDown", "Escape"):  # a clicker goes on
+        page.keyboard.press("PageUp")
+        page.keyboard.press("PageDown")
+        assert page.is_visible("#quiz") and page.evaluate("player.index") == target - 1
+        page.keyboard.press(key)
+        assert page.evaluate("player.index") == target and not page.is_visible("#quiz")
     page.keyboard.press("q")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowRight")
@@ -841,6 +849,31 @@ def contrast(first: str, second: str) -> float:
     return (bright + 0.05) / (dim + 0.05)
 
 
+def test_contrast_of_tables_and_texts(visit: Open) -> None:
+    """As above, for what is beside the picture, in presenter mode and in dialogs."""
+    for scheme in ("light", "dark"):
+        page = visit(tensors().html, color_scheme=scheme).page
+        page.evaluate(f"player.light(['{id_of(page, 'v4')}'])")
+        page.evaluate("player.comparison.open()")
+        pairs = page.evaluate("""[...document.querySelectorAll('#about *, #inspect *, '
+            + '#sides :is(td, p, .chip), #legend li, .sources *, .trace td, button, #verdict')]
+            .filter((e) => e.textContent.trim()).map((e) => {
+                let ground = e;
+                const color = (one) => getComputedStyle(one).backgroundColor;
+                const clear = 'rgba(0, 0, 0, 0)';
+                while (ground && color(ground) === clear) ground = ground.parentElement;
+                const canvas = document.createElement('canvas').getContext('2d');
+                const plain = (value) => { canvas.fillStyle = value; canvas.fillRect(0, 0, 1, 1);
+                    const [red, green, blue] = canvas.getImageData(0, 0, 1, 1).data;
+                    return `rgb(${red}, ${green}, ${blue})`; };
+                plain(color(document.body));
+                return [plain(ground ? color(ground) : color(document.body)),
+                        plain(getComputedStyle(e).color), e.id || e.className || e.tagName]; })""")
+        assert len(pairs) > 60
+        for ground, ink, name in pairs:
+            assert contrast(ground, ink) >= 4.5, (scheme, name, ground, ink)
+
+
 def test_saving(visit: Open, html: str, tmp_path: Path) -> None:
     page = visit(html).page
     page.evaluate("player.go(12)")
@@ -943,6 +976,49 @@ def test_a_resized_window_is_filled(visit: Open, html: str) -> None:
     page.set_viewport_size({"width": 1920, "height": 1080})
     page.wait_for_timeout(300)
     assert page.evaluate(width) > 1.2 * before
+
+
+# Side by side
+
+
+def test_modes_passes_and_orders_side_by_side(visit: Open, html: str) -> None:
+    page = visit(html).page
+    page.keyboard.press("v")
+    heads = page.locator("#sides h3")
+    assert heads.all_inner_texts() == ["Reverse mode", "Forward mode"]
+    assert "2 in all" in page.inner_text("#sides") and "12 nodes" in page.inner_text("#sides")
+    tangents = page.locator("#sides svg >> nth=1").text_content() or ""
+    assert "tangents" in tangents and "5.5" in tangents
+    page.select_option("#compared", label="Passes off and on")
+    assert heads.all_inner_texts() == ["Passes off", "Passes on"]
+    counts = [page.locator(f"#sides svg >> nth={k}").locator(".node").count() for k in (0, 1)]
+    assert counts[1] < counts[0]
+    assert page.evaluate("""[...document.querySelectorAll('#sides [id]')].length""") == 0
+    page.select_option("#compared", label="With and without a topological order")
+    right, wrong = (page.locator(f"#sides table >> nth={k}") for k in (0, 1))
+    cells = "tbody tr td:last-child"
+    assert right.locator(cells).all_inner_texts() == ["1", "−1", "1", "1", "1.716", "1", "5.5"]
+    assert wrong.locator(".lost").count() == 2
+    assert "2  ✗, not 1.716" in wrong.locator(cells).all_text_contents()
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#sides") and page.evaluate("player.index") == 0
+    page.keyboard.press("PageDown")
+    assert page.evaluate("player.index") == 1
+
+
+def test_without_an_order_the_doubling_chain_is_wrong(visit: Open) -> None:
+    start, node = doubling_chain(4)
+    page = visit(sm.play(node, [start], {start: 1.0}).html).page
+    page.click("#versus")
+    page.select_option("#compared", index=2)
+    last = "tbody td:last-child"
+    right, wrong = (
+        page.locator(f"#sides table >> nth={k}").locator(last).all_text_contents() for k in (0, 1)
+    )
+    orders = compare_orders(node, {start: 1.0})
+    wanted = [format_number(float(orders.topological.adjoints[n])) for n in orders.nodes]
+    assert right == wanted == ["1", "2", "4", "8", "16"]
+    assert wrong == ["1", *(f"1  ✗, not {value}" for value in wanted[1:])]
 
 
 # Arrays

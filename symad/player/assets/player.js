@@ -21,7 +21,9 @@ class Player {
     this.following = true;
     this.values = data.values;
     this.index = -1;
+    this.placeOfValue = new Map(keysOf(data.places).map((id, place) => [id, place]));
     this.shown = new Set();
+    this.legends = new Map(); // the entries of each picture
     this.marked = new Map(); // the mark of each node's value
     this.timer = null;
     byId("title").append(this.markup.write(data.heading));
@@ -40,8 +42,10 @@ class Player {
     this.folding = new Folding(this);
     this.presenter = new Presenter(this);
     this.search = new Search(this);
+    this.comparison = new Comparison(this);
     this.update();
     this.quiz = new Quiz(this);
+    byId("panel").getBoundingClientRect(); // lays out all panels, so that a chapter can show its own at once
     this.presenter.openAddress();
   }
 
@@ -56,6 +60,7 @@ class Player {
     for (const group of document.querySelectorAll(".node, .edge")) add(group.id, group);
     for (const element of document.querySelectorAll("[data-k]")) add(element.dataset.k, element);
     this.state = new Map([...this.elements.keys()].map((key) => [key, null]));
+    this.panelKeys = new Map(Object.entries(this.panels.all).map(([name, panel]) => [name, [...panel.querySelectorAll("[data-k]")]]));
     this.linked = new Map();
     const link = (id, element) => {
       if (!this.linked.has(id)) this.linked.set(id, []);
@@ -78,7 +83,7 @@ class Player {
       if (!this.sources.has(`n${to}`)) this.sources.set(`n${to}`, []);
       this.sources.get(`n${to}`).push(`n${from}`);
     }
-    this.placeOf = new Map();
+    this.placeOf = new Map(); // of the values that the picture shows
     for (const text of document.querySelectorAll("#picture0 .node [data-v]")) {
       this.placeOf.set(text.closest(".node").id, Number(text.dataset.v));
     }
@@ -128,11 +133,12 @@ class Player {
     this.panels.lines.forEach((line, place) => line.classList.toggle("now", place + 1 === step.line));
     this.caption(step);
     this.markValues();
-    if (this.following) this.follow();
     byId("timeline").value = target;
     byId("timeline").setAttribute("aria-valuetext", `step ${target + 1} of ${this.story.length}`);
     byId("counter").textContent = `${target + 1} / ${this.story.length}`;
     if (target === this.story.length - 1) this.pause();
+    this.scroll(); // last, because it needs a layout of all that has changed
+    if (this.following) this.follow();
   }
 
   mark(key, state) {
@@ -155,16 +161,22 @@ class Player {
       [...byId("chapters").querySelectorAll("button")].forEach((button, i) => {
         if (i === place) {
           button.setAttribute("aria-current", "step");
-          button.scrollIntoView({ block: "nearest", inline: "nearest" });
         } else button.removeAttribute("aria-current");
       });
       [...byId("marks").children].forEach((mark, i) => mark.classList.toggle("now", i === place));
-      for (const [name, panel] of Object.entries(this.panels.all)) panel.hidden = name !== chapter.panel;
+      for (const [name, panel] of Object.entries(this.panels.all)) panel.classList.toggle("away", name !== chapter.panel);
       byId("zoom").hidden = !this.picture;
     }
     this.showPicture();
-    const lit = [...this.panels.all[chapter.panel].querySelectorAll("[data-k].now")];
-    for (const element of new Set([lit[0], lit[lit.length - 1]])) element?.scrollIntoView({ block: "nearest" });
+  }
+
+  // Scrolls to the chapter's button and to the lit entries of the panel.
+  scroll() {
+    const { panel } = this.story.chapters[this.chapter];
+    const lit = this.panelKeys.get(panel).filter((element) => element.classList.contains("now"));
+    const button = this.scrolled === this.chapter ? null : byId("chapters").children[this.chapter];
+    this.scrolled = this.chapter;
+    for (const element of new Set([button, lit[0], lit[lit.length - 1]])) element?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   showPicture() {
@@ -187,7 +199,7 @@ class Player {
 
   // A page in a frame may at first have no size.
   resize() {
-    for (const picture of this.pictures) picture.apply();
+    for (const picture of this.pictures) picture.measure();
     if (this.following) this.follow();
   }
 
@@ -219,8 +231,12 @@ class Player {
 
   showLegend() {
     const legend = byId("legend");
+    const known = this.legends.get(this.picture);
+    if (known) {
+      legend.replaceChildren(...known);
+      return;
+    }
     legend.replaceChildren();
-    if (!this.picture) return;
     const kinds = new Map();
     for (const node of this.picture.nodes) {
       const kind = [...node.classList].find((name) => name in this.story.kinds);
@@ -240,6 +256,7 @@ class Player {
         legend.append(make("li", {}, make("span", { className: "swatch", textContent: mark, "aria-hidden": "true" }), text));
       }
     }
+    this.legends.set(this.picture, [...legend.children]);
   }
 
   caption(step) {
@@ -335,6 +352,11 @@ class Player {
     const inner = "inner" in element.dataset && (text.startsWith(MINUS) || text.includes("e"));
     const written = inner ? `(${text})` : text;
     if (element.textContent !== written) element.textContent = written;
+  }
+
+  // The value of a node; undefined if it has none.
+  valueOf(id, values = this.values) {
+    return values[this.placeOfValue.get(id)];
   }
 
   textOf(place) {
@@ -491,6 +513,7 @@ class Player {
     click("save-png", () => this.save("png"));
     click("help", () => byId("keys").showModal());
     click("search", () => this.search.open());
+    click("versus", () => this.comparison.open());
     click("predict", () => this.quiz.toggle());
     click("fold", () => this.folding.toggle());
     click("present", () => this.presenter.present());
@@ -541,7 +564,8 @@ class Player {
     const { target } = event;
     const shifted = event.shiftKey && (event.key.length > 1 || event.key === " ");
     const key = shifted ? `Shift ${event.key}` : event.key;
-    if (target.matches("input, select") && !(target.type === "range" && key.length === 1 && key !== " ")) return;
+    const isClicker = /^Page(Up|Down)$/.test(key) && target.id === "answer";
+    if (target.matches("input, select") && !isClicker && !(target.type === "range" && key.length === 1 && key !== " ")) return;
     if (key === " " && target.matches("button, summary")) return;
     if (/^Arrow(Up|Down)$/.test(key) && target.closest("#panel")) return; // they scroll
     const node = target.closest(".node");
@@ -579,6 +603,7 @@ class Player {
       "Shift ArrowUp": () => this.pan(0, PANNED),
       o: () => this.folding.toggle(),
       q: () => this.quiz.toggle(),
+      v: () => this.comparison.open(),
       "/": () => this.search.open(),
       c: () => this.setFollowing(!this.following),
       d: () => this.toggleTheme(),

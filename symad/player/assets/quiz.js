@@ -79,14 +79,13 @@ class Quiz {
       this.check();
     });
     byId("reveal").addEventListener("click", () => this.reveal());
-  }
-
-  valueAt(id, values = this.player.values) {
-    return values[this.player.placeOf.get(id)];
+    byId("quiz").addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.reveal();
+    });
   }
 
   isOfNumbers() {
-    return [...this.rows.values()].every((row) => row.l.every(([id]) => typeof this.valueAt(id) === "number"));
+    return [...this.rows.values()].every((row) => row.l.every(([id]) => typeof this.player.valueOf(id) === "number"));
   }
 
   // The names that an answer may use: v2, v̄2 or b2, v̄2→5 or b2→5, and the names of the inputs.
@@ -112,11 +111,12 @@ class Quiz {
     this.hide();
   }
 
-  // Asks before a step that shows an adjoint; returns whether it does.
+  // Asks before a step that shows an adjoint; returns whether it does.  The same step again reveals.
   asks(index) {
     const { player } = this;
+    const asked = this.row && index === this.target;
     this.hide();
-    if (!this.on || index <= player.index) return false;
+    if (asked || !this.on || index <= player.index) return false;
     const row = this.rowAt(index);
     if (!row) return false;
     player.go(index - 1);
@@ -166,8 +166,8 @@ class Quiz {
 
   verdict(answer) {
     const all = this.settings().map((values) => {
-      const formula = new Formula(answer, (name) => this.valueAt(this.names.get(name), values));
-      return { given: formula.value(), hasNames: formula.hasNames, terms: this.row.l.map(([id]) => this.valueAt(id, values)) };
+      const formula = new Formula(answer, (name) => this.player.valueOf(this.names.get(name), values));
+      return { given: formula.value(), hasNames: formula.hasNames, terms: this.row.l.map(([id]) => this.player.valueOf(id, values)) };
     });
     const points = all[0].hasNames ? all : all.slice(0, 1); // a number is right for the current inputs only
     const count = this.row.l.length;
@@ -196,6 +196,6 @@ class Quiz {
     const { evaluate, story, values } = this.player;
     if (!evaluate || !story.inputs.length) return [values];
     const other = evaluate(story.inputs.map((input) => input.v * 1.0625 + 0.03125));
-    return [values, other].filter((all) => this.row.l.every(([id]) => Number.isFinite(this.valueAt(id, all))));
+    return [values, other].filter((all) => this.row.l.every(([id]) => Number.isFinite(this.player.valueOf(id, all))));
   }
 }

@@ -47,10 +47,6 @@ class Tensors {
     });
   }
 
-  valueOf(id) {
-    return this.player.values[this.player.placeOf.get(id)];
-  }
-
   nameOf(id) {
     const name = document.querySelector(`#${CSS.escape(id)} text.s`) || document.querySelector(`#${CSS.escape(id)} text`);
     return name ? name.textContent : "";
@@ -58,6 +54,8 @@ class Tensors {
 
   // What is added to the description of a node: all that there is, if there is no panel beside it.
   describe(id) {
+    const steps = this.player.story.loops[id];
+    if (steps) return [make("p", { textContent: steps.slice(0, MOST_CELLS).map((step) => step.join(": ")).join(", ") })];
     const value = this.known(id);
     if (!value) return [];
     const parts = [this.statistics(value)];
@@ -67,7 +65,7 @@ class Tensors {
 
   // The array of a node, once a step has shown it.
   known(id) {
-    const value = this.valueOf(id);
+    const value = this.player.valueOf(id);
     return isArray(value) && this.player.shown.has(`${id}v`) ? value : null;
   }
 
@@ -117,7 +115,7 @@ class Tensors {
   }
 
   shapeOf(id) {
-    const value = this.valueOf(id);
+    const value = this.player.valueOf(id);
     return isArray(value) ? value.s : [];
   }
 
@@ -158,11 +156,16 @@ class Tensors {
   // The inspector beside the picture: an array, and for a product both factors.
 
   inspect(id) {
+    if (id in this.player.story.loops) {
+      this.inspected = id;
+      this.list(id);
+      return;
+    }
     const value = this.known(id);
     if (!value) return;
     this.inspected = id;
     const [kind, left, right] = this.player.story.forms[id] || [];
-    const factors = kind === "matmul" ? [left, right].map((one) => [one, this.valueOf(one)]) : [];
+    const factors = kind === "matmul" ? [left, right].map((one) => [one, this.player.valueOf(one)]) : [];
     const whole = value.d && factors.every(([, one]) => isArray(one) && one.d);
     this.product = kind === "matmul" && whole ? { id, factors, value } : null;
     const parts = [...(this.product ? factors : []), [id, value]].map(([one, its]) => {
@@ -173,10 +176,23 @@ class Tensors {
       return figure;
     });
     const hint = this.product ? "Point at an element of the product to see the row and the column that meet." : "";
+    const more = [this.statistics(value), this.product ? null : this.axes(id)].filter(Boolean);
+    this.open(...parts, ...more, make("p", { id: "meeting", role: "status", textContent: hint }));
+  }
+
+  // The values of a node inside a loop, step by step.
+  list(id) {
+    const body = make("tbody");
+    for (const [step, text] of this.player.story.loops[id]) {
+      body.append(make("tr", {}, make("th", { scope: "row", textContent: step }), make("td", { textContent: text })));
+    }
+    this.open(make("b", { textContent: this.nameOf(id) }), make("table", { className: "steps", "aria-label": "Steps of the loop" }, body));
+  }
+
+  open(...parts) {
     const close = make("button", { type: "button", id: "close-inspect", "aria-label": "Close", textContent: "×" });
     close.addEventListener("click", () => { byId("inspect").hidden = true; });
-    const more = [this.statistics(value), this.product ? null : this.axes(id)].filter(Boolean);
-    byId("inspect").replaceChildren(close, ...parts, ...more, make("p", { id: "meeting", role: "status", textContent: hint }));
+    byId("inspect").replaceChildren(close, ...parts);
     byId("inspect").hidden = false;
   }
 
