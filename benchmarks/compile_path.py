@@ -4,13 +4,16 @@
 calls it once under ``sys.setprofile``.  It counts the calls of Python functions in symad/, the
 functions, the files, and how often a call goes from one file to another.  Another expression is
 compiled before, so that one-time work of a process (reading rules, loading LLVM) is not counted;
-``--cold`` counts it too.  ``--files`` lists the files, with the functions and calls in each.
+``--cold`` counts it too.  Nothing is on disk, unless ``--disk``: then it counts what a first call
+takes whose program is.  ``--files`` lists the files, with the functions and calls in each.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -102,10 +105,15 @@ def main() -> None:
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--cold", action="store_true", help="also count one-time work")
     parser.add_argument("--files", action="store_true", help="list the files as well")
+    parser.add_argument("--disk", action="store_true", help="the program is on disk")
     options = parser.parse_args()
     if not options.cold:
         warm_up(options.backend)
-    path = path_of(first_call(options.backend))
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["SYMAD_CACHE_DIR"] = folder
+        if options.disk:
+            first_call(options.backend)()
+        path = path_of(first_call(options.backend))
     print(path)
     if options.files:
         for name, functions in path.files.items():

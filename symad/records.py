@@ -81,8 +81,9 @@ def replace(record: Record, /, **changes: Any) -> Record:
     >>> replace(Point(1.0, 2.0), y=3.0)
     Point(x=1.0, y=3.0)
     """
-    values = {name: getattr(record, name) for name in getattr(record, _FIELDS)}
-    return type(record)(**{**values, **changes})
+    fields = getattr(record, _FIELDS)
+    values = [changes.pop(name) if name in changes else getattr(record, name) for name in fields]
+    return type(record)(*values, **changes)  # which refuses what is no field
 
 
 def _take_fields(cls: type[Any]) -> _Fields:

@@ -14,6 +14,8 @@ import pytest
 
 import symad.ops
 import symad.passes.forms  # before a test keeps the table of functions and restores it
+from symad.backends.base import Backend
+from symad.backends.native.backend import NativeBackend
 from symad.graph.op import OP_CLASSES, Op
 from tests.support import time_limit
 from tests.support.time_limit import pytest_runtest_call as pytest_runtest_call
@@ -62,6 +64,12 @@ PER_FUNCTION = 2
 
 HERE = Path(__file__).parent
 DTYPES = ("bool", "int", "uint", "float16", "float32")
+
+
+@pytest.fixture(autouse=True)
+def _programs_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the pipeline for each function: programs that earlier tests stored would hide it."""
+    monkeypatch.setattr(NativeBackend, "lasting_program", Backend.lasting_program)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,7 +19,7 @@ ROOT = Path(symad.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "visible", "catalogue", "records", "spelling"),
+    ("errors", "visible", "catalogue", "records", "spelling", "disk"),
     ("types",),
     ("graph",),
     ("ops",),

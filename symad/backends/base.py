@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from symad.graph.graph import Graph
 from symad.graph.node import Node, Parameter
 from symad.passes.grade import Grade
 from symad.records import dataclass
+from symad.types import Type
 
 if TYPE_CHECKING:
     from symad.plan.plan import Plan
@@ -140,6 +141,33 @@ class Settings:
     mesh: tuple[tuple[str, int], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class CompileRequest:
+    """What a program is made of.
+
+    Attributes
+    ----------
+    graph : Graph
+    types : tuple of Type
+        The concrete types of its inputs.
+    settings : Settings
+    workspace : optional
+        The result of :meth:`Backend.workspace`.
+    results : nested structure
+        What the function returns.
+    """
+
+    graph: Graph
+    types: tuple[Type, ...]
+    settings: Settings
+    workspace: Any
+    results: Any
+
+
+Made: TypeAlias = tuple[Program, int]
+"""A program, and the bytes that a call needs if they are worth checking, else 0."""
+
+
 class Backend:
     """Runs plans.
 
@@ -191,6 +219,15 @@ class Backend:
         The graph is the one that was written; what the backend cannot run is an error here.
         """
         return None
+
+    def lasting_program(
+        self, request: CompileRequest, make: Callable[[], Made]
+    ) -> Made:
+        """Return what ``make`` returns; an earlier process may have left what it takes to know it.
+
+        What is not known then, such as the plan, is made when it is asked for.
+        """
+        return make()
 
     def schedule(self, graph: Graph, settings: Settings) -> Any:
         """Return the schedule: the parts that run together, in order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from symad.errors import EvaluationError, SymadError
 from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.ops.body import WithBody
-from symad.plan.plan import Instruction, Plan, make_plan
 from symad.types import TensorType
+
+if TYPE_CHECKING:
+    from symad.plan.plan import Instruction, Plan
 
 _Array = np.ndarray[Any, Any]
 KernelOf = Callable[[Op], Callable[..., Any]]
@@ -132,6 +134,7 @@ def numpy_program(plan: Plan, kernel_of: KernelOf | None = None) -> NumpyProgram
     Examples
     --------
     >>> import symad as sm
+    >>> from symad.plan.plan import make_plan
     >>> x = sm.Variable("x", shape=())
     >>> numpy_program(make_plan(sm.Graph([x * x, x + 1])))([3.0])
     [np.float64(9.0), np.float64(4.0)]
@@ -153,6 +156,8 @@ def _code_of(step: Instruction, kernel_of: KernelOf) -> _Code:
 def kernel_of(op: Op) -> Callable[..., Any]:
     """Return the function of arrays that computes an op."""
     if isinstance(op, WithBody):
+        from symad.plan.plan import make_plan
+
         return op.kernel_of(*[numpy_program(make_plan(body)) for body in op.bodies])
     return op.kernel()
 

@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import is_
-from typing import Any
+from typing import Any, Self
 
 from symad.errors import GraphError, InternalError
 from symad.graph.node import Constant, Node, Parameter, Variable, infer_type
@@ -95,11 +95,25 @@ class Graph:
         self.outputs: tuple[Node, ...] = tuple(outputs)
         given = None if inputs is None else tuple(inputs)
         self.nodes: tuple[Node, ...] = tuple(topological_order(self.outputs, stop=set(given or ())))
-        reached = tuple([node for node in self.nodes if isinstance(node, Variable)])
-        if given is None:
-            given = reached
-        self.inputs: tuple[Node, ...] = given
-        missing = set(reached).difference(given)
+        reached = self._leaves(Variable)
+        self.inputs: tuple[Node, ...] = reached if given is None else given
+        self._require_inputs(reached)
+
+    @classmethod
+    def with_leaves(cls, outputs: Iterable[Node], inputs: Iterable[Node], kind: type[Node]) -> Self:
+        """Return a graph whose inputs are ``inputs`` and all other leaves of a class."""
+        graph, given = cls.__new__(cls), dict.fromkeys(inputs)
+        graph.lineage, graph.outputs = None, tuple(outputs)
+        graph.nodes = tuple(topological_order(graph.outputs, stop=given))
+        graph.inputs = tuple(given | dict.fromkeys(graph._leaves(kind)))
+        graph._require_inputs(graph._leaves(Variable))
+        return graph
+
+    def _leaves(self, kind: type[Node]) -> tuple[Node, ...]:
+        return tuple([node for node in self.nodes if isinstance(node, kind)])
+
+    def _require_inputs(self, reached: tuple[Node, ...]) -> None:
+        missing = set(reached).difference(self.inputs)
         if missing:
             first = next(node for node in reached if node in missing)
             raise GraphError(

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 import numpy as np
 
 from symad.errors import GraphTypeError
+from symad.graph.graph import Graph
 from symad.graph.index_sets import IndexSets, labels_shape
 from symad.graph.node import Constant, Node, apply, as_array, reporting
 from symad.graph.op import Op, call, explained, resolve
@@ -604,3 +605,10 @@ def wide_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the floating dtype in which NumPy computes a mean of ``dtype``."""
     return dtype if dtype.kind == "f" else np.dtype("float64")
+
+
+def is_of_numbers(graph: Graph) -> bool:
+    """Return whether no value has axes and all ops are elementwise, so that there are no loops."""
+    return all(issubclass(kind, PerElement) for kind in graph.kinds) and all(
+        isinstance(type_, TensorType) and type_.shape == () for type_ in graph.types()
+    )

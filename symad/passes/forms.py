@@ -9,15 +9,19 @@ form.  All other nodes are differentiated as they are.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from functools import lru_cache
+from typing import Any
 
-from symad.graph.node import Node
-from symad.graph.op import Op
-from symad.graph.provenance import Creation, Role, RoleKind, creating
+import symad.disk as disk
+from symad.graph.description import NotStorable, described
+from symad.graph.graph import Graph
+from symad.graph.node import Node, Variable
 from symad.graph.traverse import topological_order
 from symad.ops.base import register
-from symad.passes.rewrite import RewriteWalk, Rewriting, RuleSet
+
+_MOST_NODES = 1_000
+"""The answers for larger graphs are not kept: reading the rules is a small part of the time."""
 
 
 @register
@@ -43,79 +47,27 @@ def stable_forms(
     >>> stable_forms([y * y], [x], 1)
     {<log: f64[...]>: <softplus: f64[...]>}
     """
-    order = topological_order(outputs, stop=set(targets))
-    rules = _rules_for(frozenset({type(node.op) for node in order if node.op is not None}))
-    if rules is None:
-        return {}
-    return _Forms(rules, generation).of(order, set(targets))
+    order, found = topological_order(outputs, stop=set(targets)), {}
+
+    def find() -> str:
+        from symad.passes.form_walk import forms_of  # slow to import
+
+        found.update(forms_of(order, set(targets), generation))
+        return "some" if found else "none"
+
+    answer = disk.remembered(_question(outputs, targets, order), find)
+    if answer == "some" and not found:
+        find()
+    return found
 
 
-@lru_cache(maxsize=256)
-def _rules_for(ops: frozenset[type[Op]]) -> RuleSet | None:
-    """Return the rules that can apply to a graph of such ops; ``None`` if none of them mends."""
-    from symad.passes.rules import rules_of_forms
-
-    left, found, known = list(rules_of_forms()), [], set(ops)
-    while new := [rule for rule in left if rule.named <= known and rule.needs <= known]:
-        left = [rule for rule in left if rule not in new]
-        found += new
-        known.update(*[rule.makes for rule in new])
-    if not any(rule.mends for rule in found):
+def _question(
+    outputs: Sequence[Node], targets: Sequence[Node], order: Sequence[Node]
+) -> Any:
+    """Return what the answer depends on, if that is worth asking: reading the rules takes 10 ms."""
+    if "symad.passes.form_walk" in sys.modules or len(order) > _MOST_NODES:
         return None
-    others = set(map(id, left))
-    return RuleSet(rule for rule in rules_of_forms() if id(rule) not in others)
-
-
-class _Forms(RewriteWalk):
-    """Finds the stable forms of nodes."""
-
-    def __init__(self, rules: RuleSet, generation: int) -> None:
-        super().__init__(rules, self._see)
-        self._generation = generation
-        self._mended = False
-        self._roots: set[Node] = set()
-        self._original: dict[Node, Node] = {}  # from a final form to the first node that has it
-
-    def _see(self, rewriting: Rewriting) -> None:
-        self._mended |= rewriting.rule.mends
-
-    def of(self, order: Sequence[Node], targets: set[Node]) -> dict[Node, Node]:
-        forms: dict[Node, Node] = {}
-        for node in order:
-            if node in targets:  # also a constant is unknown to rules here
-                with creating(node):
-                    final = self.final[node] = Node(None, (), node.type, node.label)
-            elif node.op is None:
-                final = self.final[node] = self.interner.intern(node)
-            else:
-                final = self.final[node] = self._visit(node)
-                if self._is_mended(node):
-                    role = Role(RoleKind.LOCAL, self._generation, node)
-                    with creating(Creation(node.scope, node.site, role)):
-                        forms[node] = self._of_originals(final)
-            self._original.setdefault(final, node)
-        return forms
-
-    def _visit(self, node: Node) -> Node:
-        self._mended = False
-        final = super()._visit(node)
-        if self._mended:
-            self._roots.add(self._root(node))
-        return final
-
-    def _root(self, node: Node) -> Node:
-        return self.interner.intern(self._with_final_inputs(node))
-
-    def _is_mended(self, node: Node) -> bool:
-        return bool(self._roots) and self._root(node) in self._roots
-
-    def _of_originals(self, final: Node) -> Node:
-        """Return a final form on the nodes of the graph that have its parts."""
-        made: dict[Node, Node] = {}
-        for node in topological_order([final], stop=self._original):
-            known = self._original.get(node)
-            if known is None and node.op is not None:
-                sources = tuple([made[source] for source in node.inputs])
-                known = Node(node.op, sources, node.type, node.name)
-            made[node] = node if known is None else known
-        return made[final]
+    try:
+        return "stable forms", described(Graph.with_leaves(outputs, targets, Variable))
+    except NotStorable:
+        return None

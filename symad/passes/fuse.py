@@ -89,13 +89,6 @@ def fuse(graph: Graph, supports: Supports) -> Graph:
     return _with_groups(graph, users, groups) if groups else graph
 
 
-def is_of_numbers(graph: Graph) -> bool:
-    """Return whether no value has axes and all ops are elementwise, so that there are no loops."""
-    return all(issubclass(kind, PerElement) for kind in graph.kinds) and all(
-        isinstance(type_, TensorType) and type_.shape == () for type_ in graph.types()
-    )
-
-
 def shape_of(node: Node) -> Shape:
     """Return the shape of a value whose shape is known."""
     assert isinstance(node.type, TensorType)

@@ -188,7 +188,7 @@ class Rule:
     @cached_property
     def wildcards(self) -> dict[str, Any]:
         """The wildcards by name, as they occur in the pattern."""
-        return {name: self._wildcard(name) for name in _parameters(self.pattern)}
+        return {name: self._wildcard(name) for name in parameters(self.pattern)}
 
     def _wildcard(self, name: str) -> Any:
         if name in self.attributes:
@@ -229,11 +229,11 @@ class Rule:
 
     @cached_property
     def _needed(self) -> tuple[str, ...]:
-        return _parameters(self.replacement)
+        return parameters(self.replacement)
 
     @cached_property
     def _restricted(self) -> tuple[str, ...]:
-        return _parameters(self.where) if self.where else ()
+        return parameters(self.where) if self.where else ()
 
     @cached_property
     def roots(self) -> tuple[type[Op], ...]:
@@ -502,7 +502,7 @@ def _ops_in(tree: Node) -> frozenset[type[Op]]:
     return frozenset([type(node.op) for node in topological_order([tree]) if node.op is not None])
 
 
-def _parameters(function: Any) -> tuple[str, ...]:
+def parameters(function: Any) -> tuple[str, ...]:
     """Return the names of the parameters of a Python function, without the cost of inspect."""
     names: tuple[str, ...] = function.__code__.co_varnames[: function.__code__.co_argcount]
     return names

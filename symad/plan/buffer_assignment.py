@@ -9,11 +9,11 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from enum import Enum, auto
 
 import numpy as np
 
 from symad.plan.liveness import Span, spans
+from symad.plan.storage import Storage, StorageKind
 from symad.records import dataclass
 
 _SEARCHED = 512
@@ -22,42 +22,6 @@ _LENDERS = 8
 """The most results that lend their memory, which bounds the cost per value."""
 _LENT = 4096
 """Values smaller than this, in bytes, do not borrow memory."""
-
-
-class StorageKind(Enum):
-    """The kind of memory."""
-
-    ARENA = auto()
-    """At an offset in the arena."""
-    FIXED = auto()
-    """At an address that never changes."""
-    INPUT = auto()
-    """The data of an argument."""
-    OUTPUT = auto()
-    """The data of a result."""
-    GROWING = auto()
-    """Memory that a loop enlarges when it needs more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """Memory of a buffer: ``place`` is an offset, an address, or the number of an argument."""
-
-    kind: StorageKind
-    place: int
-
-    def __str__(self) -> str:
-        """Return a description in words.
-
-        Examples
-        --------
-        >>> print(Storage(StorageKind.ARENA, 64), Storage(StorageKind.OUTPUT, 1), sep=", ")
-        arena +64, result 1
-        """
-        if self.kind in (StorageKind.FIXED, StorageKind.GROWING):
-            return "constant" if self.kind is StorageKind.FIXED else "stack that grows"
-        what = {StorageKind.ARENA: "arena +", StorageKind.INPUT: "input "}
-        return f"{what.get(self.kind, 'result ')}{self.place}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class Instructions(Sequence[Instruction]):
     """
 
     def __init__(self, nodes: Sequence[Node]) -> None:
-        self._nodes = nodes
+        self.nodes = nodes
         self._words = array("i")
         self._ends = array("l", [0])
 
@@ -80,13 +80,13 @@ class Instructions(Sequence[Instruction]):
             return tuple([self[k] for k in range(*step.indices(len(self)))])
         step = range(len(self))[step]
         words = self._words[self._ends[step] : self._ends[step + 1]]
-        single = Instructions(self._nodes[step : step + 1])
+        single = Instructions(self.nodes[step : step + 1])
         single.append(*words)
         return next(iter(single))
 
     def __iter__(self) -> Iterator[Instruction]:
         start, words, new = 0, self._words, tuple.__new__  # twice as fast as calling the class
-        for node, end in zip(self._nodes, self._ends[1:], strict=True):
+        for node, end in zip(self.nodes, self._ends[1:], strict=True):
             row, frees, start = tuple(words[start:end]), 2 + len(node.inputs), end
             over = None if row[1] < 0 else row[1]
             yield new(Instruction, (node, row[2:frees], row[0], row[frees:], over))
@@ -124,6 +124,12 @@ class Plan:
     placement: Placement
 
     @property
+    def order(self) -> Sequence[Node]:
+        """The computed nodes, in the order in which they run."""
+        steps = self.instructions
+        return steps.nodes if isinstance(steps, Instructions) else [step.node for step in steps]
+
+    @property
     def is_static(self) -> bool:
         """Whether all sizes are known."""
         return all(node.type.is_static for node in self.graph.nodes)
@@ -131,8 +137,7 @@ class Plan:
     @property
     def memory(self) -> MemoryUse | None:
         """The memory of the values over time; ``None`` if sizes are not known."""
-        order = [step.node for step in self.instructions]
-        return memory_use(self.graph, order, self.copied, self.placement)
+        return memory_use(self.graph, self.order, self.copied, self.placement)
 
     @property
     def lower_bound(self) -> int | None:
@@ -323,7 +328,7 @@ def format_plan(plan: Plan) -> str:
     labels = labels_of(view)
     steps = labels.steps if isinstance(labels, Names) else unused_steps(view.related)
     names: dict[Node, str] = {node: visible(node.label) for _, node in plan.constants}
-    for node in (*plan.graph.inputs, *(step.node for step in plan.instructions)):
+    for node in (*plan.graph.inputs, *plan.order):
         names[node] = str(labels.of(node) or next(steps))
     is_stored = bool(plan.placement.stored)
     rows = [("register", "value", "computed as", "stored" if is_stored else "")]

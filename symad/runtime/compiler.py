@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from symad.backends.base import Backend, BackendName, Settings
@@ -123,7 +123,10 @@ def compile(
     results = rebuild(outputs, iter(everything[: len(fetched)]))
     stored = dict(zip(updates or {}, everything[len(fetched) :], strict=True))
     with collector_paused():
-        graph = Graph(everything, _with_leaves(fed, [*everything, *stored], Parameter))
+        graph = Graph.with_leaves(everything, fed, Parameter)
+        unread = [parameter for parameter in stored if parameter not in graph.inputs]
+        if unread:
+            graph = Graph(everything, [*graph.inputs, *unread])
     return Function(graph, inputs, results, stored, settings, name or "function")
 
 
@@ -154,15 +157,6 @@ def _devices(
     return device or "", axes
 
 
-def _with_leaves(
-    fed: Sequence[Node], nodes: Sequence[Node], kind: type[Variable]
-) -> tuple[Node, ...]:
-    """Return ``fed``, and other leaves of a kind among ``nodes`` and the nodes they depend on."""
-    known = set(fed)
-    order = topological_order(nodes, stop=known)
-    return (*fed, *(node for node in order if isinstance(node, kind) and node not in known))
-
-
 def _new_value(target: Any, value: Any) -> Node:
     if not isinstance(target, Parameter):
         raise GraphTypeError(
@@ -184,7 +178,7 @@ def _new_value(target: Any, value: Any) -> Node:
 
 def _substitute(outputs: list[Node], fed: list[Node], givens: Mapping[Node, Any]) -> list[Node]:
     new = {old: as_node(value, like=old) for old, value in givens.items()}
-    reached = Graph(outputs, _with_leaves([*fed, *new], outputs, Variable))
+    reached = Graph.with_leaves(outputs, [*fed, *new], Variable)
     return list(rebuild_graph(reached, replace_inputs, new).outputs)
 
 

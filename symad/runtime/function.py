@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,10 +15,12 @@ import numpy as np
 from symad.backends.base import (
     Backend,
     CallForm,
+    CompileRequest,
     DirectEntry,
     DirectProgram,
     Dispatcher,
     Key,
+    Made,
     Program,
     Settings,
 )
@@ -25,7 +28,7 @@ from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node, Parameter
-from symad.records import dataclass, replace
+from symad.records import replace
 from symad.runtime.inputs import Binding, accept, type_of
 from symad.runtime.introspection import OfInstances, documentation_of, signature_of
 from symad.runtime.out_argument import Targets
@@ -45,24 +48,52 @@ _MOST_SIZES = 8
 _NOTHING: Mapping[int, Any] = MappingProxyType({})
 
 
-@dataclass(eq=False, slots=True)
 class Specialisation:
     """The program of a function for one signature of its inputs.
+
+    Parameters
+    ----------
+    request : CompileRequest
+    is_lasting : bool
+        Whether the program of an earlier process may be used, and this one kept for others.
 
     Attributes
     ----------
     graph : Graph
         The graph of the function, with constants for the inputs that are sizes.
     program : Program
-    passes : Optimised
     memory : int
         The bytes that a call needs besides the inputs, if they are worth checking, else 0.
     """
 
-    graph: Graph
-    program: Program
-    passes: Optimised
-    memory: int
+    def __init__(self, request: CompileRequest, is_lasting: bool) -> None:
+        self.graph, self._request = request.graph, request
+        with collector_paused():
+            make = request.settings.backend.lasting_program if is_lasting else _as_made
+            self.program, self.memory = make(request, self._make)
+
+    @property
+    def passes(self) -> Optimised:
+        """The report of each step of the pipeline, which runs now if the program was known."""
+        return self._compiled[0]
+
+    @cached_property
+    def _compiled(self) -> tuple[Optimised, Program]:
+        from symad.runtime.pipeline import compile_graph  # slow to import
+
+        request = self._request
+        with collector_paused():
+            return compile_graph(
+                request.graph, request.types, request.settings, request.workspace
+            )
+
+    def _make(self) -> Made:
+        passes, program = self._compiled
+        return program, program.plan.lower_bound or 0 if passes.is_large else 0
+
+
+def _as_made(request: CompileRequest, make: Callable[[], Made]) -> Made:
+    return make()
 
 
 class Function:
@@ -221,7 +252,8 @@ class Function:
             found = self._specialisations.get(key)
         if found is None:
             sizes = {k: values[k] for k in self._sizes if not isinstance(key[k], tuple)}
-            found = self._specialise([type_of(value) for value in values], sizes)
+            types = [type_of(value) for value in values]
+            found = self._specialise(types, sizes, not self._specialisations)
             self._check_memory(found)
             self._keep(key, found)
         else:
@@ -242,21 +274,20 @@ class Function:
         ])
 
     def _specialise(
-        self, types: Sequence[Type], sizes: Mapping[int, Any] = _NOTHING
+        self,
+        types: Sequence[Type],
+        sizes: Mapping[int, Any] = _NOTHING,
+        is_lasting: bool = False,
     ) -> Specialisation:
-        # What only the compiler needs is slow to import.
-        from symad.runtime.memory_check import is_worth_checking
-        from symad.runtime.pipeline import compile_graph
-
         graph = self.graph
         if sizes:
-            from symad.passes.size_inputs import with_sizes
+            from symad.passes.size_inputs import with_sizes  # slow to import
 
             graph = with_sizes(graph, sizes)
-        with collector_paused():
-            passes, program = compile_graph(graph, types, self.settings, self._workspace)
-        memory = program.plan.lower_bound or 0 if is_worth_checking(passes.graph) else 0
-        return Specialisation(graph, program, passes, memory)
+        request = CompileRequest(
+            graph, tuple(types), self.settings, self._workspace, self._results
+        )
+        return Specialisation(request, is_lasting)
 
     def _check_memory(self, found: Specialisation) -> None:
         if found.memory:

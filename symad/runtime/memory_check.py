@@ -5,22 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from symad.errors import EvaluationError
-from symad.graph.graph import Graph
 from symad.plan.plan import Plan
-from symad.types import total_nbytes
-
-_CHECKED_FROM = 1 << 26
-"""Calls that need fewer bytes are not checked, since the check takes 0.1 ms."""
 
 _GROUPS = "/sys/fs/cgroup"
 _UNLIMITED = 1 << 60
-
-
-def is_worth_checking(graph: Graph) -> bool:
-    """Return whether the values of a graph have known sizes and may need much memory."""
-    given = set(graph.inputs)
-    size = total_nbytes([x.type for x in graph.nodes if x.op is not None and x not in given])
-    return size is not None and size >= _CHECKED_FROM
 
 
 def check_memory(needed: int, plan: Plan, name: str) -> None:

@@ -1,5 +1,7 @@
 """The pipeline: all steps from the graph of a function to its program, in one list.
 
+A step that few graphs need is imported when one does.
+
 Passes turn a graph into a graph: they are pure functions of :mod:`symad.passes`.  The stages after
 them turn the last graph into a program: they are methods of the backend, which pass a schedule, a
 plan and a program from one to the next.
@@ -16,21 +18,16 @@ from typing import Any, NamedTuple
 from symad.backends.base import Backend, Program, Settings
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
+from symad.ops.base import is_of_numbers
 from symad.ops.body import WithBody
-from symad.ops.control import Map
 from symad.ops.fused import Fused
-from symad.ops.loops import Scan, While
 from symad.ops.product import Matmul
-from symad.passes.decompose import decompose
-from symad.passes.fuse import fuse, is_of_numbers
 from symad.passes.grade import Grade
 from symad.passes.rewrite import Recorder, Rewriting, RuleSet, closed, rewrite
 from symad.passes.rules import rules_of
-from symad.passes.shared_factors import FACTORISES, share_factors
-from symad.passes.shared_loops import join_loops, save_costly_values
 from symad.passes.specialise import specialise
 from symad.records import dataclass
-from symad.types import Type
+from symad.types import Type, total_nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +125,17 @@ def _decomposed(graph: Graph, record: Recorder, is_saved: bool = False) -> Graph
 
 
 def _without_bodies(graph: Graph, record: Recorder, is_saved: bool = False) -> Graph:
+    from symad.passes.decompose import decompose
+    from symad.passes.shared_factors import FACTORISES, share_factors
+
     if any(isinstance(node.op, FACTORISES) for node in graph.nodes):
         graph = share_factors(graph, is_saved)
     return decompose(graph, record)
 
 
 def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
+    from symad.passes.fuse import fuse
+
     assert job.backend is not None
     return fuse(_in_bodies(graph, lambda body: _fuse(body, job, record)), job.backend.supports)
 
@@ -151,6 +153,10 @@ def _of(module: str, *names: str) -> Callable[[Graph, Job, Recorder], Graph]:
 
 
 def _has_maps(graph: Graph, job: Job) -> bool:
+    if not graph.has(WithBody):
+        return False
+    from symad.ops.control import Map
+
     return graph.has(Map)
 
 
@@ -180,6 +186,7 @@ def _simplify_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
     Values are saved in the outermost loops only, and not if memory shall be saved instead.
     """
     from symad.passes.loops import hoist_invariants, prune_loops
+    from symad.passes.shared_loops import join_loops
 
     graph = prune_loops(graph)
     if _loop_count(graph) > 1:
@@ -190,6 +197,10 @@ def _simplify_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
 
 
 def _loop_count(graph: Graph) -> int:
+    if not graph.has(WithBody):
+        return 0
+    from symad.ops.loops import Scan, While
+
     return sum(isinstance(node.op, (Scan, While)) for node in graph.nodes)
 
 
@@ -199,6 +210,7 @@ def _saves_values(graph: Graph, job: Job) -> bool:
 
 def _save_values(graph: Graph) -> Graph:
     from symad.passes.loops import prune_loops
+    from symad.passes.shared_loops import save_costly_values
 
     return prune_loops(save_costly_values(graph))
 
@@ -214,6 +226,7 @@ def _orders_products(graph: Graph, job: Job) -> bool:
 
 
 def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
+    from symad.ops.control import Map
     from symad.passes.batch import batch
     from symad.passes.fission import split_loops
 
@@ -264,6 +277,8 @@ _LAST_READABLE = "recompute"
 """The last pass whose graph has NumPy source; later passes work for a backend."""
 
 
+_CHECKED_FROM = 1 << 26
+"""Calls that need fewer bytes are not checked, since the check takes 0.1 ms."""
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
@@ -326,6 +341,14 @@ class Optimised:
     final: Graph
     reports: tuple[PassReport, ...]
     stages: tuple[StageReport, ...] = ()
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the values have known sizes and may need so much memory that calls check it."""
+        given = set(self.graph.inputs)
+        computed = [n.type for n in self.graph.nodes if n.op is not None and n not in given]
+        size = total_nbytes(computed)
+        return size is not None and size >= _CHECKED_FROM
 
     def __str__(self) -> str:
         return format_reports(self.reports, self.stages)

@@ -631,7 +631,7 @@ def test_the_memory_account_has_what_bodies_need() -> None:
     compiled = same(heat, normal(20_000), normal(20_000))
     use, arena = compiled.plan.memory, program_of(compiled, normal(20_000), normal(20_000))
     assert arena._whole is not None and use is not None
-    taken = arena._whole._code.arena + 160_000  # and the result
+    taken = arena._whole.code.arena + 160_000  # and the result
     assert taken <= use.peak * 1.1
     assert use.lower_bound <= taken * 1.1
 

@@ -18,7 +18,8 @@ pytest.importorskip("llvmlite")
 if sys.platform == "win32":
     pytest.skip("there is no cache of machine code here", allow_module_level=True)
 
-from symad.backends.native import disk, jit
+import symad.disk as disk
+from symad.backends.native import jit
 
 PROGRAM = """
 import symad as sm

@@ -32,7 +32,7 @@ def arena_of(function: sm.Function, *arrays: Any) -> int:
     reference = sm.compile(function.inputs, function.outputs, backend="numpy", rewrites="exact")
     for found, expected in zip(function(*arrays), reference(*arrays), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
-    return int(program._whole._code.arena)
+    return int(program._whole.code.arena)
 
 
 @pytest.fixture

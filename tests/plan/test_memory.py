@@ -16,8 +16,7 @@ import symad as sm
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.scalar_programs import OF_NUMBERS
 from symad.backends.native.memory_pool import LARGE
-from symad.backends.native.program import NativeProgram
-from symad.backends.native.segment import Segment
+from symad.backends.native.program import NativeProgram, Segment
 from symad.backends.numpy import numpy_program
 from symad.errors import EvaluationError
 from symad.graph.nested import leaves
@@ -140,7 +139,7 @@ def held(function):
         if not any(begin <= address < begin + memory.nbytes for address in given):
             kept += memory.nbytes
     sources = [program._whole] if program._whole else [step.source for step in program._steps]
-    arenas = [source._code.arena for source in sources if isinstance(source, Segment)]
+    arenas = [source.code.arena for source in sources if isinstance(source, Segment)]
     sizes = [node.type.nbytes for node in program.plan.graph.outputs]
     return kept + sum(arenas) + sum(size for size in sizes if size < LARGE)
 
@@ -544,7 +543,7 @@ def test_native_plans_say_where_values_are(workload):
     stored, over = function.plan.placement.stored, function.plan.placement.over
     assert set(stored) == {step.node for step in function.plan.instructions}
     offsets = [int(n) for words in stored.values() for n in re.findall(r"arena \+(\d+)", words)]
-    assert max(offsets, default=0) < max(program._whole._code.arena, 1)
+    assert max(offsets, default=0) < max(program._whole.code.arena, 1)
     places = {node: words.rpartition(", ")[2].partition(";")[0] for node, words in stored.items()}
     assert all(places[new] == places[old] for new, old in over.items())
 

@@ -5,18 +5,22 @@ A graph of scalars becomes one scalar function.  Every other graph becomes segme
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Callable
 from typing import Any
 
-from symad.backends.base import Backend, CallForm, Dispatcher, Mark, Program, Settings
-from symad.backends.numpy import NumpyProgram, numpy_program
+from symad.backends.base import (
+    Backend,
+    CallForm,
+    CompileRequest,
+    Dispatcher,
+    Made,
+    Mark,
+    Program,
+    Settings,
+)
 from symad.graph.graph import Graph
-from symad.graph.nested import leaves
 from symad.graph.node import Node
-from symad.passes.fuse import is_of_numbers
-from symad.plan.plan import Plan, make_plan
-from symad.records import replace
+from symad.ops.base import is_of_numbers
 
 
 class NativeBackend(Backend):
@@ -57,71 +61,23 @@ class NativeBackend(Backend):
 
     def assign_buffers(self, lowered: Any, settings: Settings) -> Any:
         if isinstance(lowered, Graph):
-            return make_plan(lowered)
+            return super().assign_buffers(lowered, settings)
         from symad.backends.native.plan import make_native_plan
 
         return make_native_plan(lowered)
 
     def emit(self, plan: Any, settings: Settings, workspace: Any) -> Program:
+        from symad.plan.plan import Plan
+
         if isinstance(plan, Plan):
-            return NumberProgram(plan, settings.fastmath)
+            from symad.backends.native.number_program import NumberProgram
+
+            return NumberProgram(lambda: plan, settings.fastmath)
         from symad.backends.native.program import native_program
 
         return native_program(plan, settings, workspace)
 
+    def lasting_program(self, request: CompileRequest, make: Callable[[], Made]) -> Made:
+        from symad.backends.native.stored_program import stored_program
 
-class NumberProgram:
-    """A plan of scalars as a native function, or run by NumPy's kernels if there is none.
-
-    Parameters
-    ----------
-    plan : Plan
-    is_fast : bool
-        Whether arithmetic may be reassociated and contracted.
-    """
-
-    def __init__(self, plan: Plan, is_fast: bool) -> None:
-        from symad.backends.native.scalar_function import ScalarFunctions
-
-        self._plan = plan
-        self._functions = ScalarFunctions(plan, is_fast)
-        self._form: Any = list(plan.graph.outputs)
-
-    @cached_property
-    def _kernels(self) -> NumpyProgram:
-        return numpy_program(self._plan)
-
-    @cached_property
-    def plan(self) -> Plan:
-        """The plan, which says what NumPy computes, and why."""
-        found = self._functions.by_numpy
-        if not found:
-            return self._plan
-        stored = {node: f"by NumPy: {reason}" for node, reason in found.items()}
-        return replace(self._plan, placement=replace(self._plan.placement, stored=stored))
-
-    @cached_property
-    def _run(self) -> Callable[..., Any]:
-        """Takes the inputs, and returns the outputs in any structure."""
-        by_kernels = lambda *values: self._kernels(values)  # noqa: E731
-        return self.entry(self._form, by_kernels) or by_kernels
-
-    def __call__(self, values: Sequence[Any], targets: Sequence[Any] | None = None) -> list[Any]:
-        """Return the outputs, as :meth:`entry` does."""
-        return list(leaves(self._run(*values)))
-
-    def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
-        """Run the kernels once, and return each node with its time in seconds."""
-        return self._kernels.profile(values)
-
-    def entry(
-        self, outputs: Any, fallback: Callable[..., Any], name: str = "function"
-    ) -> Callable[..., Any] | None:
-        """Return the native function, or ``None``.
-
-        Its code also serves other calls: they need the same numbers, in whatever structure.
-        """
-        made = self._functions.function(outputs, fallback, name)
-        if made is not None:
-            self._form = outputs
-        return made
+        return stored_program(request, make)

@@ -6,37 +6,14 @@ import ctypes
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
 from symad.backends.native.cpython import signature_of
 from symad.backends.native.kernel_call import BufferView, KernelCall, Shape
-from symad.backends.native.loop_runtime import (
-    BRANCH_SIZE,
-    BranchWord,
-    CursorWord,
-    LoopWord,
-    UseWord,
-    loop_runtime,
-)
 from symad.backends.native.memory_pool import LARGE, Arena
-from symad.backends.native.parallel import Helpers
-from symad.backends.native.runtime import (
-    ArgumentWord,
-    CallFlag,
-    CallWord,
-    ConventionWord,
-    PartsWord,
-    ResultKind,
-    ResultWord,
-    Runtime,
-    StackWord,
-    StepKind,
-    StepWord,
-    TableWord,
-)
-from symad.backends.native.schedule import Packed
+from symad.backends.native.runtime import Runtime
 from symad.backends.native.segment_code import (
     ArrayType,
     BodyCalls,
@@ -44,13 +21,35 @@ from symad.backends.native.segment_code import (
     LoopCall,
     LoopKind,
     Operand,
+    Packed,
     SegmentCode,
 )
-from symad.backends.native.words import Table
+from symad.backends.native.words import (
+    BRANCH_SIZE,
+    ArgumentWord,
+    BranchWord,
+    CallFlag,
+    CallWord,
+    ConventionWord,
+    CursorWord,
+    LoopWord,
+    PartsWord,
+    ResultKind,
+    ResultWord,
+    StackWord,
+    StepKind,
+    StepWord,
+    Table,
+    TableWord,
+    UseWord,
+)
 from symad.graph.nested import is_nested
 from symad.graph.node import Node
-from symad.plan.buffer_assignment import Storage, StorageKind
+from symad.plan.storage import Storage, StorageKind
 from symad.records import dataclass, replace
+
+if TYPE_CHECKING:
+    from symad.backends.native.parallel import Helpers
 
 _LONG = 1e5
 """Calls that take so many nanoseconds, one or several together, let other threads run."""
@@ -112,8 +111,8 @@ class CallTable:
         template = [None] * count if convention.template is None else convention.template
         steps = list(_steps_of(template))
         others = tuple(other for _, _, other in steps)
-        begin = len(ConventionWord)
-        end = begin + len(StepWord) * len(steps)
+        begin = ConventionWord.END
+        end = begin + StepWord.END * len(steps)
         words = np.zeros(end + count + len(steps), np.int64)
         targets = count if convention.takes_targets else 0
         places = words.ctypes.data + 8 * begin, words.ctypes.data + 8 * end
@@ -134,7 +133,7 @@ class CallTable:
         call = self._code.calls[number]
         if not isinstance(call, LoopCall) or call.kind in (LoopKind.BRANCH, LoopKind.GUARDED):
             return call.node, -1
-        record = self._calls + number * len(CallWord)
+        record = self._calls + number * CallWord.END
         words = (self.table[record + CallWord.WORDS] - self.table.ctypes.data) // 8
         return call.node, int(self.table[words + LoopWord.FAILED])
 
@@ -142,7 +141,7 @@ class CallTable:
         """Make the entry run no call, and return each node and the call that computes it."""
         self.table[TableWord.CALL_COUNT] = 0
         count, base = len(self._code.calls), self.table.ctypes.data
-        records = [self._calls + k * len(CallWord) for k in range(count)]
+        records = [self._calls + k * CallWord.END for k in range(count)]
         self.table[[record + CallWord.FLAGS for record in records]] = 0
         pairs = zip(self._code.calls, records, strict=True)
         return [(call.node, base + 8 * record) for call, record in pairs]
@@ -168,7 +167,7 @@ class _TableWriter:
     ) -> None:
         self._runtime, self._code, self._arena = runtime, code, arena
         self._helpers: list[Helpers] = []
-        self._words: list[int] = [0] * len(TableWord)
+        self._words: list[int] = [0] * TableWord.END
         self._pointers: list[int] = []
         self._places: dict[Storage, _Words] = {}
         self._stacks: dict[tuple[_Scope, Storage], int] = {}
@@ -223,12 +222,12 @@ class _TableWriter:
         self._point(TableWord.CALLS, self.calls)
 
     def _add_calls(
-        self, calls: Sequence[Call], scope: _Scope, flags: Sequence[CallFlag] | None = None
+        self, calls: Sequence[Call], scope: _Scope, flags: Sequence[int] | None = None
     ) -> int:
         """Append the words of calls, and return the index of the first."""
-        first = self._add([0] * (len(CallWord) * len(calls)))
+        first = self._add([0] * (CallWord.END * len(calls)))
         for k, call in enumerate(calls):
-            record = first + k * len(CallWord)
+            record = first + k * CallWord.END
             if flags is not None:
                 self._words[record + CallWord.FLAGS] = flags[k]
             if isinstance(call, LoopCall):
@@ -249,7 +248,7 @@ class _TableWriter:
     def _write_parts(self, record: int, call: KernelCall, scope: _Scope) -> None:
         """Write a call in parts: it calls a function of the runtime, which calls the kernel."""
         runtime, is_shared = self._runtime, call.threads > 1
-        parts = self._add([0] * len(PartsWord))
+        parts = self._add([0] * PartsWord.END)
         shared = runtime.shared if scope is self else runtime.shared_in_body
         self._words[record + CallWord.CODE] = shared if is_shared else runtime.alone
         self._point(record + CallWord.WORDS, parts)
@@ -258,6 +257,8 @@ class _TableWriter:
         self._words[parts + PartsWord.COUNT] = call.parts
         self._point(parts + PartsWord.WORDS, self._add_arguments(call, scope))
         if is_shared:
+            from symad.backends.native.parallel import Helpers  # slow to import
+
             self._helpers.append(Helpers(runtime.do_parts, min(call.threads, call.parts) - 1))
             self._words[parts + PartsWord.HELPERS] = self._object(self._helpers[-1])
 
@@ -284,6 +285,8 @@ class _TableWriter:
 
     def _write_loop(self, record: int, call: LoopCall, scope: _Scope) -> None:
         """Write a call of a function of the runtime that runs bodies."""
+        from symad.backends.native.loop_runtime import loop_runtime
+
         runtime, kind = loop_runtime(), call.kind
         self.kept.append(runtime.module)
         scopes = [_BodyScope(self._write_word, scope, body) for body in call.bodies]
@@ -303,7 +306,7 @@ class _TableWriter:
         self._point(record + CallWord.WORDS, words)
 
     def _add_branches(self, call: LoopCall, scope: _Scope, starts: Sequence[int]) -> int:
-        words = self._add([0] * len(BranchWord))
+        words = self._add([0] * BranchWord.END)
         self._write_count(words + BranchWord.INDEX, call, scope)
         self._words[words + BranchWord.COUNT] = len(starts)
         branches = self._add([0] * (BRANCH_SIZE * len(starts)))
@@ -314,7 +317,7 @@ class _TableWriter:
         return words
 
     def _add_loop(self, call: LoopCall, scope: _Scope, starts: Sequence[int]) -> int:
-        words = self._add([0] * len(LoopWord))
+        words = self._add([0] * LoopWord.END)
         self._write_count(words + LoopWord.COUNT, call, scope)
         if call.flag is not None:
             self._write_word(words + LoopWord.FLAG, call.flag, scope)
@@ -335,7 +338,7 @@ class _TableWriter:
             self._write_word(index, call.count, scope)
 
     def _add_cursors(self, cursors: Sequence[tuple[Operand, _Words]], scope: _Scope) -> int:
-        first = self._add([0] * (len(CursorWord) * sum(len(ends) for _, ends in cursors)))
+        first = self._add([0] * (CursorWord.END * sum(len(ends) for _, ends in cursors)))
         record = first
         for operand, ends in cursors:
             base = self._add_base(operand.view, scope)
@@ -346,7 +349,7 @@ class _TableWriter:
                 self._words[record + CursorWord.STEP] = operand.step
                 self._words[record + CursorWord.ALTERNATES] = operand.alternates
                 self._words[record + CursorWord.FROM_END] = operand.from_end
-                record += len(CursorWord)
+                record += CursorWord.END
         return first
 
     def _add_base(self, view: BufferView, scope: _Scope) -> int:
@@ -365,9 +368,9 @@ class _TableWriter:
         uses = [(storage, row) for storage, row in found if storage.kind is StorageKind.GROWING]
         self._words[words + LoopWord.STACK_COUNT] = len(uses)
         self._words[words + LoopWord.ROOM] = 0 if uses else np.iinfo(np.int64).max
-        first = self._add([0] * (len(UseWord) * len(uses)))
+        first = self._add([0] * (UseWord.END * len(uses)))
         self._point(words + LoopWord.STACKS, first)
-        for record, (storage, row) in zip(itertools.count(first, len(UseWord)), uses, strict=False):
+        for record, (storage, row) in zip(itertools.count(first, UseWord.END), uses, strict=False):
             self._point(record + UseWord.STACK, self._stack(storage, scope))
             self._words[record + UseWord.ROW] = row
 
@@ -393,7 +396,7 @@ class _TableWriter:
         """Return the words about memory that grows."""
         key = scope, storage
         if key not in self._stacks:
-            self._stacks[key] = self._add([0] * len(StackWord))
+            self._stacks[key] = self._add([0] * StackWord.END)
             if self._growing is None:  # only then: it is freed by Python code
                 self._growing = _GrowingMemory()
                 self.kept.append(self._growing)
@@ -426,7 +429,7 @@ class _TableWriter:
 
     def _write_inputs(self) -> None:
         types = self._code.inputs
-        records = self._write_records(types, StorageKind.INPUT, len(ArgumentWord))
+        records = self._write_records(types, StorageKind.INPUT, ArgumentWord.END)
         for number, (record, type_) in enumerate(zip(records, types, strict=True)):
             for index in self._rows.get(number, ()):
                 self._point(index, record + ArgumentWord.ROWS)
@@ -438,7 +441,7 @@ class _TableWriter:
 
     def _write_outputs(self, allocate: Allocate) -> None:
         types = self._code.outputs
-        records = self._write_records(types, StorageKind.OUTPUT, len(ResultWord))
+        records = self._write_records(types, StorageKind.OUTPUT, ResultWord.END)
         for number, (record, type_) in enumerate(zip(records, types, strict=True)):
             dtype, shape = type_.dtype, type_.shape
             self._words[record + ResultWord.TYPE_NUMBER] = dtype.num
@@ -517,7 +520,7 @@ class _BodyScope:
         return (self.body.inputs if is_input else self.body.outputs)[storage.place]
 
 
-def _steps_of(template: Any) -> Iterator[tuple[StepKind, int, Any]]:
+def _steps_of(template: Any) -> Iterator[tuple[int, int, Any]]:
     """Yield the steps that put results together in the structure of ``template``."""
     if isinstance(template, Packed):
         yield StepKind.PUSH, template.count, None
@@ -542,12 +545,12 @@ def _steps_of(template: Any) -> Iterator[tuple[StepKind, int, Any]]:
         yield StepKind.TUPLE, len(items), None
 
 
-def _flags(calls: Sequence[Call]) -> list[CallFlag]:
+def _flags(calls: Sequence[Call]) -> list[int]:
     """Return where the calls that take long, alone or together, begin and end.
 
     Those that threads share are none of these: they take care of that themselves.
     """
-    flags = [CallFlag(0)] * len(calls)
+    flags = [0] * len(calls)
     begin, total = 0, 0.0
     for k, call in enumerate(calls):
         total += call.work

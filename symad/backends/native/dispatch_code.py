@@ -19,122 +19,33 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum, auto
 from typing import Any
 
 import numpy as np
 
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, llvm_type
-from symad.backends.native.words import WordWriter
+from symad.backends.native.word_writer import WordWriter
+from symad.backends.native.words import (
+    DTYPES,
+    FACTOR,
+    PYTHON_TYPES,
+    SEED,
+    ContainerWord,
+    DispatchWord,
+    EntryWord,
+    LeafWord,
+    LockWord,
+    SourceWord,
+)
 from symad.records import dataclass
 
 _INT64, _FLOAT64 = np.dtype("int64"), np.dtype("float64")
 
-DTYPES = tuple(
-    np.dtype(name)
-    for name in (
-        "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-        "float32", "float64",
-    )
-)  # fmt: skip
-"""The dtypes of numbers that are converted."""
-PYTHON_TYPES = (float, int, bool)
-"""The types of Python's numbers, which come after the dtypes in the list of sources."""
 _SOURCES = len(DTYPES) + len(PYTHON_TYPES)
 
-SEED, FACTOR = 0x243F6A8885A308D3, 0x9E3779B97F4A7C15
-"""Numbers with irregular bits: from these, keys get their hashes."""
 
 _ON_STACK = 128
 """Calls with more slots take memory for them from Python."""
-
-
-class DispatchWord(IntEnum):
-    """The words that a table begins with.
-
-    The first ``OWNED`` words of the buffer of a call are objects: the arguments, the items of
-    containers, and the values.  The numbers that become sizes follow.
-    """
-
-    ARGUMENT_COUNT = 0
-    NAMES = auto()
-    CONTAINER_COUNT = auto()
-    CONTAINERS = auto()
-    LEAF_COUNT = auto()
-    LEAVES = auto()
-    STATE_COUNT = auto()
-    STATES = auto()
-    LOCK_COUNT = auto()
-    LOCKS = auto()
-    UPDATE_COUNT = auto()
-    UPDATES = auto()
-    FIRST_VALUE = auto()
-    OWNED = auto()
-    SIZE_COUNT = auto()
-    MASK = auto()
-    ENTRIES = auto()
-    FALLBACK = auto()
-    LATEST = auto()
-    ARRAY_TYPE = auto()
-    LIST = auto()
-    TUPLE = auto()
-    DICT = auto()
-    TRUE = auto()
-    FALSE = auto()
-    ASARRAY = auto()
-    SOURCES = auto()
-
-
-class ContainerWord(IntEnum):
-    """The words about a container: its slot, the number of its items, and the slot of the first.
-
-    ``TYPE`` is accepted besides lists and tuples; for a dict, ``KEYS`` is the tuple of its keys.
-    """
-
-    SLOT = 0
-    COUNT = auto()
-    FIRST = auto()
-    TYPE = auto()
-    KEYS = auto()
-
-
-class LeafWord(IntEnum):
-    """The words about a value; those about the values of parameters come last.
-
-    ``TARGET`` is the place of its dtype in the list of sources, ``CASTS`` has a bit for each source
-    that may be cast to it, and ``SIGNATURE`` is what an array of its dtype is recognised by.
-    """
-
-    SLOT = 0
-    IS_SIZE = auto()
-    SCALAR_TYPE = auto()
-    PYTHON_TYPE = auto()
-    TARGET = auto()
-    CASTS = auto()
-    SIGNATURE = auto()
-
-
-class SourceWord(IntEnum):
-    """The words about a kind of number: the type of the objects, or the dtype of the arrays."""
-
-    TYPE = 0
-    SIGNATURE = auto()
-
-
-class LockWord(IntEnum):
-    """The words about a lock: bound methods."""
-
-    ACQUIRE = 0
-    RELEASE = auto()
-
-
-class EntryWord(IntEnum):
-    """The words about an entry; ``SIZES`` are the numbers that its code was made for."""
-
-    HASH = 0
-    CALL = auto()
-    NUMBER = auto()
-    SIZES = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +159,7 @@ class DispatchWriter(WordWriter):
         """Put the items of all containers into slots; return whether they are as expected."""
         head, slots = self._begin("unpack", self.word, *[self.pointer] * 2)
         builder = self.builder
-        words = DispatchWord.CONTAINER_COUNT, DispatchWord.CONTAINERS, len(ContainerWord)
+        words = DispatchWord.CONTAINER_COUNT, DispatchWord.CONTAINERS, ContainerWord.END
         with self._records(head, *words) as (_, record):
             source = self._load_word(slots, self._get(record, ContainerWord.SLOT), self.pointer)
             items = self._word_at(slots, self._get(record, ContainerWord.FIRST))
@@ -320,7 +231,7 @@ class DispatchWriter(WordWriter):
             found = builder.alloca(self.word)
         builder.store(self.word(_SOURCES), found)
         with self.each(self.word(_SOURCES)) as index:
-            source = self._record(sources, index, len(SourceWord))
+            source = self._record(sources, index, SourceWord.END)
             words = (self._get(source, word) for word in (SourceWord.SIGNATURE, SourceWord.TYPE))
             with builder.if_then(self.equal(builder.select(is_array, *words), kind)):
                 builder.store(index, found)
@@ -440,7 +351,7 @@ class DispatchWriter(WordWriter):
         with self.each(total) as index:
             value = self._load_word(values, index, self.pointer)
             number, shape, done = self.blocks("number", "shape", "hashed")
-            leaf = self._record(first, index, len(LeafWord))
+            leaf = self._record(first, index, LeafWord.END)
             is_size = self.equal(self._get(leaf, LeafWord.IS_SIZE), self.word(1))
             builder.cbranch(is_size, number, shape)
             builder.position_at_end(number)
@@ -494,7 +405,7 @@ class DispatchWriter(WordWriter):
         builder.branch(look)
         builder.position_at_end(look)
         index = builder.and_(builder.load(place, typ=self.word), mask)
-        entry = self._record(entries, index, len(EntryWord))
+        entry = self._record(entries, index, EntryWord.END)
         self.return_if(self.is_null(self._get_pointer(entry, EntryWord.CALL)), self.null)
         builder.cbranch(self.equal(self._get(entry, EntryWord.HASH), hash_), compare, further)
         builder.position_at_end(compare)
@@ -512,7 +423,7 @@ class DispatchWriter(WordWriter):
     def _write_lock(self) -> None:
         """Take the locks in order, and return how many there are; fewer where one failed."""
         (head,) = self._begin("lock", self.word, self.pointer)
-        words = DispatchWord.LOCK_COUNT, DispatchWord.LOCKS, len(LockWord)
+        words = DispatchWord.LOCK_COUNT, DispatchWord.LOCKS, LockWord.END
         with self._records(head, *words) as (index, lock):
             acquire = self._get_pointer(lock, LockWord.ACQUIRE)
             taken = self.python("PyObject_CallNoArgs", self.pointer, acquire)
@@ -527,7 +438,7 @@ class DispatchWriter(WordWriter):
         raised = [builder.alloca(self.pointer) for _ in range(3)]
         self.python("PyErr_Fetch", None, *raised)
         with self.each(count) as index:
-            lock = self._record(locks, index, len(LockWord))
+            lock = self._record(locks, index, LockWord.END)
             method = self._get_pointer(lock, LockWord.RELEASE)
             self.release(self.python("PyObject_CallNoArgs", self.pointer, method))
         self.python("PyErr_Restore", None, *(builder.load(r, typ=self.pointer) for r in raised))
@@ -582,7 +493,7 @@ class DispatchWriter(WordWriter):
         with self._records(head, *words) as (index, state):
             cell = self._get_pointer(state, 0)
             self._return_unless(self._is_whole(cell), self.null)
-            leaf = self._record(records, builder.add(leaves, index), len(LeafWord))
+            leaf = self._record(records, builder.add(leaves, index), LeafWord.END)
             value = self._call("accept", head, leaf, self.item(cell, 0, is_list=True))
             self.return_if(self.is_null(value), self.null)
             builder.store(value, self._word_at(values, builder.add(leaves, index)))
@@ -665,7 +576,7 @@ class DispatchWriter(WordWriter):
         right = self._call("unpack", head, buffer)
         self.go_unless(self.equal(right, self.word(1)), slow)
         values = self._word_at(buffer, self._get(head, DispatchWord.FIRST_VALUE))
-        words = DispatchWord.LEAF_COUNT, DispatchWord.LEAVES, len(LeafWord)
+        words = DispatchWord.LEAF_COUNT, DispatchWord.LEAVES, LeafWord.END
         with self._records(head, *words) as (index, leaf):
             value = self._load_word(buffer, self._get(leaf, LeafWord.SLOT), self.pointer)
             accepted = self._call("accept", head, leaf, value)

@@ -11,18 +11,17 @@ import numpy as np
 
 from symad.backends.base import CallForm, DirectEntry, Key, Mark
 from symad.backends.native.cpython import new_builtin, signature_of
-from symad.backends.native.dispatch_code import (
+from symad.backends.native.jit import CompiledModule, Written, stored_module
+from symad.backends.native.runtime import runtime
+from symad.backends.native.words import (
     DTYPES,
     FACTOR,
     PYTHON_TYPES,
     SEED,
     DispatchWord,
-    DispatchWriter,
     EntryWord,
+    Table,
 )
-from symad.backends.native.jit import CompiledModule, stored_module
-from symad.backends.native.runtime import runtime
-from symad.backends.native.words import Table
 from symad.graph.nested import is_nested, leaves
 from symad.types import TensorType
 
@@ -40,8 +39,13 @@ def native_dispatcher(form: CallForm, latest: Mark) -> NativeDispatcher | None:
 
 @cache
 def _module() -> CompiledModule:
-    write = lambda: (DispatchWriter("dispatch").finish(), ())  # noqa: E731
-    return stored_module("dispatch", write, "dispatch")
+    return stored_module("dispatch", _written, "dispatch")
+
+
+def _written() -> Written:
+    from symad.backends.native.dispatch_code import DispatchWriter
+
+    return DispatchWriter("dispatch").finish(), ()
 
 
 class NativeDispatcher:
@@ -70,7 +74,7 @@ class NativeDispatcher:
         """
         entries = [entry for entry in entries if self._is_found(entry.key)]
         capacity, count = 1 << (2 * len(entries)).bit_length(), len(self._sizes)
-        base, width = len(DispatchWord), len(EntryWord)
+        base, width = DispatchWord.END, EntryWord.END
         table = np.zeros(base + capacity * width + len(entries) * count, np.int64)
         place = table.ctypes.data + 8 * (base + capacity * width)
         records: list[Sequence[int]] = [(0,) * width] * capacity
@@ -122,9 +126,9 @@ class _FormWriter:
     """
 
     def __init__(self, form: CallForm) -> None:
-        self._head = np.zeros(len(DispatchWord), np.int64)
+        self._head = np.zeros(DispatchWord.END, np.int64)
         self._words: list[int] = []
-        self._places: dict[DispatchWord, int] = {}
+        self._places: dict[int, int] = {}
         self.kept: list[Any] = []
         self._containers: list[list[int]] = []
         self._slots = len(form.arguments)
@@ -150,7 +154,7 @@ class _FormWriter:
             self._head[place] = table.ctypes.data + 8 * index
         return self._head, table
 
-    def _add(self, place: DispatchWord, count: DispatchWord | None, records: Any) -> None:
+    def _add(self, place: int, count: int | None, records: Any) -> None:
         """Add a list of records."""
         self._places[place] = len(self._words)
         if count is not None:

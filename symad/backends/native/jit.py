@@ -25,7 +25,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from symad.backends.native import disk, loader
+import symad.disk as disk
+from symad.backends.native import loader
 from symad.backends.native.signals import DeferredSignals
 from symad.errors import InternalError, MissingExtraError
 from symad.records import dataclass, replace
@@ -95,12 +96,15 @@ class CompiledModule:
         The address of each exported function.
     notes : tuple of str
         What the code expects; a line each.
+    key : str
+        What the code is stored under, for :func:`known_module`; empty if it is not stored.
     """
 
     name: str
     memory: Any
     addresses: Mapping[str, int]
     notes: tuple[str, ...] = ()
+    key: str = ""
 
     def address(self, function: str) -> int:
         """Return the address of an exported function.
@@ -381,7 +385,7 @@ def compile_module(
         made = _load_code(key, code, name)
         if is_portable:
             disk.store(key, _pack(code))
-    return made
+    return made if is_portable else replace(made, key="")
 
 
 Written = tuple[Any, Iterable[str]]
@@ -405,13 +409,17 @@ def stored_module(
     effort : Effort
     """
     key = None if structure is None else disk.lasting_key("code", effort.name, structure)
-    if key is not None:
-        with _alone():
-            known = _known(key, name)
-        if known is not None:
-            return known
+    known = None if key is None else known_module(key, name)
+    if known is not None:
+        return known
     module, notes = make()
     return compile_module(module, name, effort, key, notes)
+
+
+def known_module(key: str, name: str) -> CompiledModule | None:
+    """Return the machine code that is stored under a key, if there is any."""
+    with _alone():
+        return _known(key, name)
 
 
 def _known(key: str, name: str) -> CompiledModule | None:
@@ -423,7 +431,7 @@ def _known(key: str, name: str) -> CompiledModule | None:
 def _load_code(key: str, code: _ObjectFile, name: str) -> CompiledModule:
     memory, addresses, tracker = _link(code, name)
     _loaded[key] = _Loaded(weakref.ref(memory), addresses, tracker, code.notes)
-    return CompiledModule(name, memory, addresses, code.notes)
+    return CompiledModule(name, memory, addresses, code.notes, key)
 
 
 def _loaded_module(key: str, name: str) -> CompiledModule | None:
@@ -432,7 +440,7 @@ def _loaded_module(key: str, name: str) -> CompiledModule | None:
     memory = None if known is None else known.memory()
     if known is None or memory is None:
         return None
-    return CompiledModule(name, memory, known.addresses, known.notes)
+    return CompiledModule(name, memory, known.addresses, known.notes, key)
 
 
 def _unload() -> None:

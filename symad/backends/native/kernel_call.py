@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.native.fortran import library
 from symad.graph.node import Node
 from symad.records import dataclass, replace
 
@@ -68,6 +69,21 @@ class BufferView:
             for size, wanted, stride in zip(self.shape, shape[added:], self.strides, strict=True)
         )
         return replace(self, shape=shape, strides=(0,) * added + strides)
+
+
+class LibraryAddress(int):
+    """The address of a function of BLAS or LAPACK, with its name."""
+
+    name: str
+
+    @classmethod
+    def of(cls, name: str) -> LibraryAddress:
+        """Return the address of a function of the library of this process."""
+        found = library()
+        assert found is not None
+        address = cls(found.find(name))
+        address.name = name
+        return address
 
 
 @lru_cache(maxsize=4096)

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.disk import formulas_of, remembered
 from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernel_call import contiguous_strides
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element, llvm_type
+from symad.disk import formulas_of, remembered
 from symad.graph.node import Constant, Node
 from symad.ops.arithmetic import FloorDivide, Fmod, Mod
 from symad.ops.base import PerElement

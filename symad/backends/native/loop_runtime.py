@@ -8,78 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum, auto
 from functools import cache
 from typing import Any
 
-from symad.backends.native.cpython import ObjectWriter
 from symad.backends.native.jit import stored_module
-from symad.backends.native.runtime import CallWord, StackWord
-
-
-class LoopWord(IntEnum):
-    """The words about a loop.
-
-    ``COUNT`` is the address of the number of steps, which a while loop writes; ``FLAG`` that of the
-    byte in which the calls of ``CONDITION`` leave whether to go on; ``LIMIT`` the most steps, or
-    -1.  After ``POLLED`` steps, signals are looked for.  ``STACKS`` are uses of memory that grows;
-    they have room for ``ROOM`` steps.  ``ROWS`` are the addresses of numbers of rows, each of which
-    must be the number of steps.  ``FAILED`` is the number of steps that were done before one that
-    failed, -1 for none.
-    """
-
-    COUNT = 0
-    LIMIT = auto()
-    FLAG = auto()
-    POLLED = auto()
-    CONDITION = auto()
-    CONDITION_COUNT = auto()
-    BODY = auto()
-    BODY_COUNT = auto()
-    FINISH = auto()
-    FINISH_COUNT = auto()
-    CURSORS = auto()
-    CURSOR_COUNT = auto()
-    ROOM = auto()
-    STACKS = auto()
-    STACK_COUNT = auto()
-    ROWS = auto()
-    ROW_COUNT = auto()
-    FAILED = auto()
-
-
-class CursorWord(IntEnum):
-    """The words about a cursor: the word at ``PLACE`` is that at ``BASE`` plus ``OFFSET`` at first.
-
-    After each step, it moves by ``STEP``, or back after every other step if ``ALTERNATES`` is 1.
-    If ``FROM_END`` is 1, it ends, not begins, at ``OFFSET``.
-    """
-
-    PLACE = 0
-    BASE = auto()
-    OFFSET = auto()
-    STEP = auto()
-    ALTERNATES = auto()
-    FROM_END = auto()
-
-
-class UseWord(IntEnum):
-    """The words about a use of such memory in a loop: its words, and the bytes of a step."""
-
-    STACK = 0
-    ROW = auto()
-
-
-class BranchWord(IntEnum):
-    """The words about a choice: the address of the index; the branches, each calls and count."""
-
-    INDEX = 0
-    COUNT = auto()
-    BRANCHES = auto()
-
-
-BRANCH_SIZE = 2
-"""The words about one of several branches."""
+from symad.backends.native.object_writer import ObjectWriter
+from symad.backends.native.words import (
+    BRANCH_SIZE,
+    BranchWord,
+    CallWord,
+    CursorWord,
+    LoopWord,
+    StackWord,
+    UseWord,
+)
 
 
 class LoopRuntime:
@@ -138,7 +80,7 @@ class _LoopWriter(ObjectWriter):
         calls, count = self._begin("run", self.pointer, self.word)
         builder, zero = self.builder, self.word(0)
         with self.each(count) as index:
-            call = self._record(calls, index, len(CallWord))
+            call = self._record(calls, index, CallWord.END)
             code = builder.inttoptr(self._get(call, CallWord.CODE), self._kernel)
             status = builder.call(code, [self._get(call, CallWord.WORDS, self.pointer)])
             sign = builder.select(
@@ -301,14 +243,14 @@ class _LoopWriter(ObjectWriter):
         """Repeat what is written inside for each cursor."""
         with self.each(self._get(record, LoopWord.CURSOR_COUNT)) as index:
             cursors = self._get(record, LoopWord.CURSORS, self.pointer)
-            yield self._record(cursors, index, len(CursorWord))
+            yield self._record(cursors, index, CursorWord.END)
 
     @contextmanager
     def _each_use(self, record: Any) -> Iterator[Any]:
         """Repeat what is written inside for each use of memory that grows."""
         with self.each(self._get(record, LoopWord.STACK_COUNT)) as index:
             uses = self._get(record, LoopWord.STACKS, self.pointer)
-            yield self._record(uses, index, len(UseWord))
+            yield self._record(uses, index, UseWord.END)
 
     # Branches
 

@@ -8,18 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from symad.backends.native.lower.dispatch import LoweredSegment, PlacedSegment, lower, place
 from symad.backends.native.lower.views import is_view
 from symad.backends.native.numpy_kernel import called_ops
-from symad.backends.native.schedule import Schedule, grouped
-from symad.backends.native.segment_code import LoopCall, kernel_count
+from symad.backends.native.schedule import Schedule
+from symad.backends.native.segment_code import LoopCall, grouped, kernel_count
 from symad.graph.node import Node
 from symad.graph.traverse import topological_order
 from symad.notation.values import counted
 from symad.ops.body import WithBody
 from symad.ops.sparse import Package
 from symad.passes.fuse import shape_of
-from symad.plan.buffer_assignment import StorageKind
 from symad.plan.liveness import spans
 from symad.plan.memory import Placement
 from symad.plan.plan import Plan, plan_of_order
+from symad.plan.storage import StorageKind
 from symad.records import dataclass
 
 
@@ -76,6 +76,10 @@ class NativePlan:
         source = self.steps[0].source if self.schedule.is_one_segment else None
         return source if isinstance(source, PlacedSegment) else None
 
+    def node_by_node(self) -> Plan:
+        """Return this plan as a list of nodes in the order of execution, with their storage."""
+        return _node_by_node(self)
+
 
 def lower_parts(schedule: Schedule, is_fast: bool, threads: int) -> Lowered:
     """Return the kernel calls of all segments of a schedule."""
@@ -119,8 +123,7 @@ def _steps(lowered: Lowered) -> Iterator[PlannedStep]:
 # Text form
 
 
-def node_by_node(native: NativePlan) -> Plan:
-    """Return a plan as a list of nodes in the order of execution, with their storage."""
+def _node_by_node(native: NativePlan) -> Plan:
     schedule = native.schedule
     pairs = zip(schedule.graph.outputs, schedule.outputs, schedule.copied, strict=True)
     is_new = grouped([new is not node or copied for node, new, copied in pairs], schedule.whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from symad.disk import found_version
 from symad.records import dataclass
 
 LEAST_VERSION = (0, 46)
@@ -30,15 +31,6 @@ def missing() -> Missing | None:
     if _numbers(version) < LEAST_VERSION:
         return Missing(f"native code needs llvmlite {needed}, but {version} is installed", remedy)
     return None
-
-
-def found_version() -> str | None:
-    """Return the installed version of llvmlite, or ``None``."""
-    try:
-        from llvmlite import __version__
-    except ImportError:
-        return None
-    return str(__version__)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

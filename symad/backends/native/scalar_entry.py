@@ -16,14 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.cpython import (
-    Fallback,
-    NumberFunctionWriter,
-    can_count_references,
-    is_recyclable,
-    new_builtin,
-)
+from symad.backends.native.cpython import Fallback, can_count_references, new_builtin
 from symad.backends.native.jit import CompiledModule, Latest, compile_module
+from symad.backends.native.object_writer import NumberFunctionWriter, is_recyclable
 from symad.backends.native.scalar_builder import LLVMScalarBuilder
 from symad.backends.native.scalar_instructions import SLOT
 from symad.backends.native.scalar_program import ScalarProgram

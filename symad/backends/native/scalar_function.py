@@ -10,28 +10,26 @@ bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from symad.backends.native.cpython import (
-    Fallback,
-    HeldResults,
-    NumberFunctionWriter,
-    can_count_references,
-    can_read_numbers,
-    new_builtin,
+from symad.backends.native.cpython import can_count_references, can_read_numbers
+from symad.backends.native.jit import Effort, Latest, stored_module
+from symad.backends.native.number_code import (
+    EXPORTED,
+    NumberCode,
+    form_of_results,
+    is_simple,
+    keys_of,
+    objects_by_note,
 )
-from symad.backends.native.disk import formulas_of
-from symad.backends.native.jit import CompiledModule, Effort, Latest, stored_module
+from symad.backends.native.object_writer import NumberFunctionWriter
 from symad.backends.native.scalar_builder import Scalar, element
-from symad.graph.nested import is_nested
+from symad.disk import formulas_of
 from symad.graph.node import Node
 from symad.ops.base import PerElement
 from symad.plan.plan import Plan
-from symad.records import dataclass
 from symad.types import TensorType
 
 if TYPE_CHECKING:
@@ -50,9 +48,6 @@ the jumps between them, and they take four times as long as chunks."""
 
 _INSTRUCTIONS_PER_NUMBER = 10
 """The instructions counted for an argument or a result: type checks, and making objects."""
-
-_EXPORTED = "call"
-"""The name of the function in its module."""
 
 
 def native_function(
@@ -109,13 +104,12 @@ class ScalarFunctions:
         self, outputs: Any, fallback: Callable[..., Any], name: str
     ) -> Callable[..., Any] | None:
         """Return a function, or ``None``: see :func:`native_function`."""
-        if not _is_simple(outputs):
+        if not is_simple(outputs):
             return None
         self._form = outputs
-        code = self._code(outputs)
+        code = self.code(outputs)
         if code is not None:
-            address = code.module.address(_EXPORTED)
-            return new_builtin(name, address, *code.objects(fallback), code.module)
+            return code.function(fallback, name)
         if self._program is None:
             return None
         from symad.backends.native.scalar_entry import program_function
@@ -125,14 +119,13 @@ class ScalarFunctions:
     @property
     def by_numpy(self) -> Mapping[Node, str]:
         """The nodes that NumPy computes, and why."""
-        if self._code(self._form) is not None:
+        if self.code(self._form) is not None:
             return {}
         if self._program is None:
-            nodes = [step.node for step in self._plan.instructions]
-            return dict.fromkeys(nodes, "there is no native code for numbers here")
+            return dict.fromkeys(self._plan.order, "there is no native code for numbers here")
         return {call.node: call.reason for call in self._program.by_numpy}
 
-    def _code(self, outputs: Any) -> _ScalarCode | None:
+    def code(self, outputs: Any) -> NumberCode | None:
         """Return the code of one function, if the plan is small and has native code."""
         if not self._is_small:
             return None
@@ -157,30 +150,7 @@ class ScalarFunctions:
         return scalar_program(self._plan, self._is_fast)
 
 
-@dataclass(frozen=True, slots=True)
-class _ScalarCode:
-    """Machine code that serves all functions with plans and results of one structure.
-
-    Attributes
-    ----------
-    module : CompiledModule
-    kept : list
-        The objects that it expects in its first argument, or their placeholders.
-    """
-
-    module: CompiledModule
-    kept: list[Any]
-
-    def objects(self, fallback: Callable[..., Any]) -> Iterator[Any]:
-        """Yield the objects for one function."""
-        for value in self.kept:
-            if value is Fallback:
-                yield fallback
-            else:
-                yield value.new() if isinstance(value, HeldResults) else value
-
-
-_codes: Latest[_ScalarCode | None] = Latest(256)
+_codes: Latest[NumberCode | None] = Latest(256)
 """``None`` where there is no code for an op."""
 
 
@@ -193,60 +163,30 @@ def _structure_of(plan: Plan, outputs: Any, is_fast: bool) -> Any:
         op = step.node.op
         steps.append((type(op), repr(op), step.inputs, step.output, step.node.dtype))
     registers = plan.inputs, plan.outputs
-    return is_fast, registers, *map(tuple, (inputs, constants, steps)), _form_of(outputs)
+    return is_fast, registers, *map(tuple, (inputs, constants, steps)), form_of_results(outputs)
 
 
-def _form_of(template: Any) -> Any:
-    """Return the structure of results in a comparable form; 1 and True are different keys."""
-    if not is_nested(template):
-        return None
-    if isinstance(template, dict):
-        return tuple((key, repr(key), _form_of(item)) for key, item in template.items())
-    return list if isinstance(template, list) else tuple, tuple(map(_form_of, template))
-
-
-def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> _ScalarCode | None:
-    objects = _OBJECTS | {f"key {k}": key for k, key in enumerate(_keys_of(outputs))}
+def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> NumberCode | None:
+    objects = objects_by_note(outputs)
     notes = {id(value): note for note, value in reversed(objects.items())}
 
     def make() -> tuple[Any, list[str]]:
         from llvmlite import ir
 
         module = ir.Module("function")
-        writer = NumberFunctionWriter(module, _EXPORTED, is_fast)
+        writer = NumberFunctionWriter(module, EXPORTED, is_fast)
         writer.finish(outputs, _results(writer, plan))
         return module, [notes.get(id(value)) or str(value) for value in writer.kept()]
 
     structure, effort = None, Effort.FULL if is_fast else Effort.LOW
-    formulas = formulas_of(step.node.op for step in plan.instructions)
-    if formulas is not None and all(type(key) in (str, int) for key in _keys_of(outputs)):
+    formulas = formulas_of(node.op for node in plan.order)
+    if formulas is not None and all(type(key) in (str, int) for key in keys_of(outputs)):
         structure = _structure_of(plan, outputs, is_fast), can_count_references(), formulas
     try:
         module = stored_module(structure, make, "function", effort)
     except NotImplementedError:
         return None
-    kept = [objects[note] if note in objects else HeldResults.read(note) for note in module.notes]
-    return _ScalarCode(module, kept)
-
-
-_TYPES: tuple[type, ...] = (float, int, bool, *(np.dtype(code).type for code in "?bBhHiIlLqQefd"))
-_OBJECTS: dict[str, Any] = {
-    "fallback": Fallback,
-    "True": True,
-    "numpy.True": np.True_,
-    "numpy.False": np.False_,
-    **{f"{kind.__module__}.{kind.__name__}": kind for kind in _TYPES},
-}
-"""What the code of scalar functions may expect, by the notes in stored code."""
-
-
-def _keys_of(template: Any) -> Iterator[Any]:
-    """Yield the keys of all dicts."""
-    if is_nested(template):
-        if isinstance(template, dict):
-            yield from template
-        for item in template.values() if isinstance(template, dict) else template:
-            yield from _keys_of(item)
+    return NumberCode.of(module, outputs)
 
 
 def _results(writer: NumberFunctionWriter, plan: Plan) -> list[Scalar]:
@@ -271,12 +211,4 @@ def _is_plain(plan: Plan) -> bool:
     nodes = [*plan.graph.inputs, *plan.graph.nodes]
     return all(
         isinstance(node.type, TensorType) and node.type.shape == () for node in nodes
-    ) and all(isinstance(step.node.op, PerElement) for step in plan.instructions)
-
-
-def _is_simple(template: Any) -> bool:
-    """Return whether a structure has only built-in types, which excludes named tuples."""
-    if not is_nested(template):
-        return True
-    items = template.values() if isinstance(template, dict) else template
-    return not hasattr(template, "_fields") and all(map(_is_simple, items))
+    ) and all(isinstance(node.op, PerElement) for node in plan.order)

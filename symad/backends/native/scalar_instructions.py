@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.cpython import ObjectWriter
 from symad.backends.native.jit import CompiledModule, Latest, compile_module
+from symad.backends.native.object_writer import ObjectWriter
 from symad.backends.native.scalar_builder import (
     LLVMScalarBuilder,
     Scalar,

@@ -154,8 +154,7 @@ def is_regular(plan: Plan) -> bool:
     >>> is_regular(make_plan(sm.Graph([y])))
     True
     """
-    ops = (id(type(step.node.op)) for step in plan.instructions)
-    runs = np.fromiter(ops, np.uint64, len(plan.instructions))
+    runs = np.fromiter((id(type(node.op)) for node in plan.order), np.uint64)
     length = 1
     while length < _RUN and len(runs) > length:
         runs = runs[:-length] * np.uint64(_ODD) + runs[length:]  # a hash, modulo 2⁶⁴

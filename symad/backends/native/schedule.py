@@ -6,25 +6,21 @@ An object that is made of arrays, a package, is no part of it: it is made at the
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import islice
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Collection, Iterable, Sequence
 
 from symad.backends.native.lower.bodies import own_outputs
 from symad.backends.native.lower.dispatch import is_large, supports
 from symad.backends.native.lower.views import is_view
+from symad.backends.native.segment_code import without_packages
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.ops.body import WithBody
-from symad.ops.sparse import Package
 from symad.ops.structure import StructureItem
 from symad.plan.liveness import sharing_of
 from symad.plan.plan import copied_outputs
 from symad.records import dataclass
 from symad.types import StructureType, TensorType
-
-_T = TypeVar("_T")
 
 _LARGE = 1 << 20
 """Computing this many bytes takes much longer than calling a segment."""
@@ -243,58 +239,3 @@ def _is_large_result(node: Node) -> bool:
     """Return whether a node makes a large array; items are returned all together."""
     is_array = isinstance(node.type, TensorType) and not isinstance(node.op, StructureItem)
     return is_array and node.type.nbytes >= _LARGE
-
-
-# Packages
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """Stands for the object that ``make`` makes of the next ``count`` results."""
-
-    count: int
-    make: Callable[..., Any]
-
-
-Form: TypeAlias = Sequence[Packed | None]
-"""For each output of a graph, what it is made by; ``None`` for one that is an array."""
-
-
-def form_of(graph: Graph) -> Form:
-    """Return how the outputs are made of arrays."""
-    ops = [node.op for node in graph.outputs]
-    counts = [len(node.inputs) for node in graph.outputs]
-    return [
-        Packed(count, op.packer()) if isinstance(op, Package) else None
-        for op, count in zip(ops, counts, strict=True)
-    ]
-
-
-def without_packages(graph: Graph) -> Graph:
-    """Return the graph with the arrays of packages as outputs."""
-    if not any(isinstance(node.op, Package) for node in graph.outputs):
-        return graph
-    groups = [n.inputs if isinstance(n.op, Package) else (n,) for n in graph.outputs]
-    return Graph([node for group in groups for node in group], graph.inputs)
-
-
-def grouped(values: Iterable[_T], graph: Graph) -> list[list[_T]]:
-    """Return, for each output of a graph, what belongs to its arrays."""
-    rest = iter(values)
-    return [list(islice(rest, _count(item))) for item in form_of(graph)]
-
-
-def packed(values: Iterable[Any], form: Form) -> list[Any]:
-    """Return the outputs, of which some are made of several values."""
-    rest = iter(values)
-    return [next(rest) if item is None else item.make(*islice(rest, item.count)) for item in form]
-
-
-def unpacked(targets: Sequence[Any], form: Form) -> list[Any]:
-    """Return the memory for each array, where that for packages is ``None``."""
-    pairs = zip(targets, form, strict=False)
-    return [each for target, item in pairs for each in [target] * _count(item)]
-
-
-def _count(item: Packed | None) -> int:
-    return 1 if item is None else item.count

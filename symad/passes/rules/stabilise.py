@@ -43,7 +43,7 @@ from symad.ops.reduce import Mean, Prod, Sum, element_count
 from symad.ops.shape import ExpandDims, as_axes
 from symad.ops.special import erf, erfc
 from symad.ops.trigonometric import Cosh, cosh, hypot, log_cosh, sinh, tanh
-from symad.passes.rule import AnyRule, Rule, is_scalar, mending, number_of
+from symad.passes.rule import AnyRule, Rule, is_scalar, mending, number_of, parameters
 from symad.passes.rules.exponents import EXPONENTS
 from symad.passes.rules.log_softmax_gather import TAKEN
 from symad.passes.rules.shifted_sums import SHIFTED
@@ -86,7 +86,8 @@ _ADJOINTS = ("s", "u", "v", "w")
 def _linear_in_adjoints(rule: AnyRule) -> AnyRule:
     """Return a rule that also holds where parts of its pattern are masked."""
     assert isinstance(rule, Rule)
-    return replace(rule, linear=tuple(name for name in rule.wildcards if name in _ADJOINTS))
+    names = parameters(rule.pattern)
+    return replace(rule, linear=tuple([name for name in names if name in _ADJOINTS]))
 
 
 def _slopes_of_log_shares() -> tuple[AnyRule, ...]:

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native import jit
-from symad.backends.native.disk import formulas_of
 from symad.backends.native.jit import stored_module
 from symad.backends.native.kernels.vectors import Vectors
 from symad.backends.native.kernels.writer import KernelWriter, stored_type
 from symad.backends.native.loop_nest import Nest, NestLayout, ValueKind
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element
+from symad.disk import formulas_of
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
 from symad.ops.extremum import Max

@@ -46,9 +46,9 @@ from symad.ops.loops import Scan, While
 from symad.ops.matrices import NanOnFailure
 from symad.ops.structure import StructureItem
 from symad.passes.fuse import shape_of
-from symad.plan.buffer_assignment import Storage, StorageKind
 from symad.plan.liveness import sharing_of
 from symad.plan.plan import copied_outputs
+from symad.plan.storage import Storage, StorageKind
 from symad.records import dataclass, replace
 from symad.types import StructureType, TensorType, Type, UnknownShape
 

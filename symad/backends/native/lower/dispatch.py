@@ -28,7 +28,8 @@ from symad.ops.base import PerElement
 from symad.ops.fused import Fused
 from symad.ops.structure import StructureItem
 from symad.passes.fuse import shape_of
-from symad.plan.buffer_assignment import Assignment, BufferUse, Storage, StorageKind, assign
+from symad.plan.buffer_assignment import Assignment, BufferUse, assign
+from symad.plan.storage import Storage, StorageKind
 from symad.records import dataclass
 from symad.types import StructureType, TensorType
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.fortran import Library
-from symad.backends.native.kernel_call import BufferView, KernelCall
+from symad.backends.native.kernel_call import BufferView, KernelCall, LibraryAddress
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 from symad.backends.native.lower.copies import call_of, outer_words
 from symad.graph.node import Node
@@ -54,7 +54,7 @@ def library_call(
     places = "".join(_place_of(value) for value in arguments)
     code = call_kernel(places, letters, fails)
     words = [_word(value, dtype) for value in arguments]
-    address = library.find(("d" if dtype.itemsize == 8 else "s") + function)
+    address = LibraryAddress.of(("d" if dtype.itemsize == 8 else "s") + function)
     sizes = [view.dtype.itemsize for view in arrays]
     axes = [
         (axis[0], *(size * step for size, step in zip(sizes, axis[1:], strict=True)))

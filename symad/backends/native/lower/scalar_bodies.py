@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from symad.backends.native.disk import formulas_of
 from symad.backends.native.jit import Effort, Written, stored_module
 from symad.backends.native.kernel_call import BufferView, KernelCall, contiguous_strides
 from symad.backends.native.kernels.loops import combine
@@ -21,6 +20,7 @@ from symad.backends.native.loop_nest import supports
 from symad.backends.native.lower.views import is_view, numpy_view
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element
 from symad.backends.native.segment_code import SegmentCode
+from symad.disk import formulas_of
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
@@ -34,7 +34,7 @@ from symad.ops.reduce import Prod, Sum
 from symad.ops.structure import StructureItem
 from symad.ops.subscript import fill_key
 from symad.passes.fuse import reduced_axes, shape_of
-from symad.plan.buffer_assignment import Storage, StorageKind
+from symad.plan.storage import Storage, StorageKind
 from symad.types import TensorType
 
 _ELEMENTS = 8

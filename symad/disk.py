@@ -28,8 +28,6 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.requirement import found_version
-
 try:
     from _blake2 import blake2b  # the module hashlib would load OpenSSL, which takes milliseconds
 except ImportError:
@@ -39,8 +37,8 @@ _MOST_BYTES = 1 << 28
 """When a process first adds to a folder with more files, the older half is removed."""
 _LARGEST = 1 << 26
 """Larger files, in bytes, are not read."""
-_SOURCES = ("ops", "graph", "backends", "plan")
-"""The packages that decide which code is written."""
+_SOURCES = {"ops", "graph", "backends", "plan", "passes", "runtime", "functions"}
+"""The packages that decide which code is written, besides the modules beside them."""
 _DESCRIBED = {"vendor_id", "cpu family", "model", "model name", "stepping", "flags"}
 """What is known of a processor, as Linux calls it."""
 _FORMULAS = ("element", "scalar", "operand_dtypes")
@@ -165,6 +163,15 @@ def _identity() -> str:
     return repr(parts)
 
 
+def found_version() -> str | None:
+    """Return the installed version of llvmlite, or ``None``."""
+    try:
+        from llvmlite import __version__
+    except ImportError:
+        return None
+    return str(__version__)
+
+
 def _machine() -> Any:
     """Return a description of the processor and of the C library.
 
@@ -181,13 +188,16 @@ def _machine() -> Any:
 
 
 def _sources() -> Iterator[tuple[str, int, int]]:
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    waiting = [os.path.join(root, package) for package in _SOURCES]
+    root = os.path.dirname(os.path.abspath(__file__))
+    waiting = [root]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
+        folder = waiting.pop()
+        with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_dir() and entry.name != "__pycache__":
-                    waiting.append(entry.path)
+                if entry.is_dir():
+                    is_source = folder != root or entry.name in _SOURCES
+                    if is_source and entry.name != "__pycache__":
+                        waiting.append(entry.path)
                 elif entry.name.endswith(".py"):
                     state = entry.stat()
                     yield entry.path, state.st_mtime_ns, state.st_size
