@@ -4,6 +4,10 @@ from __future__ import annotations
 
 _MODULES = {
     "autodiff.sparse": "sparsity",
+    "distribution.distribute": "distribute",
+    "export.c_file": "export_c",
+    "export.onnx_file": "export_onnx",
+    "export.stablehlo": "export_stablehlo",
     "export.to_jax": "to_jax",
     "functions.accumulation": "cumulative_prod cumulative_sum",
     "functions.associative": "associative_scan",

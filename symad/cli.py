@@ -4,41 +4,60 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import symad
-from symad.errors import ExpressionError, SymadError, did_you_mean
+from symad.errors import ExpressionError, SymadError
 
 if TYPE_CHECKING:
     from symad.expression import Expression
     from symad.graph.node import Node, Variable
 
-_EXAMPLES = """\
-examples:
-  symad draw "log(x1) + x1*x2 - sin(x2)" -o lecture.svg x1=2 x2=5
-  symad trace "log(x1) + x1*x2 - sin(x2)" x1=2 x2=5
-  symad gradient "sum((A @ x)**2)" --wrt x "A=[[1, 2], [3, 4]]" "x=[1, -1]"
-  symad explain "log(x1) + x1*x2 - sin(x2)" --form latex
-  symad compare "log(x1) + x1*x2 - sin(x2)" x1=2 x2=5
-  symad memory "sum(tanh(A @ x))" "A=[[1, 2], [3, 4]]" "x=[1, -1]" -o memory.svg
-  symad nan "log(x) * x" x=0
-  symad play "log(x1) + x1*x2 - sin(x2)" -o lecture.html x1=2 x2=5
-  symad demo
+_LECTURE = '"log(x1) + x1*x2 - sin(x2)"'
+_TENSORS = '"sum(tanh(A @ x))" "A=[[1, 2], [3, 4]]" "x=[1, -1]"'
+_EXAMPLES = {
+    "draw": (f"{_LECTURE} x1=2 x2=5 -o lecture.svg", '"sum((A @ x)**2)" --wrt x -o graph.png'),
+    "play": (f"{_LECTURE} x1=2 x2=5 -o lecture.html", '"sum(tanh(A @ x))" -o tensors.html'),
+    "serve": ("", f"{_LECTURE} x1=2 x2=5"),
+    "trace": (f"{_LECTURE} x1=2 x2=5", f"{_LECTURE} --wrt x2"),
+    "gradient": (f"{_LECTURE}", f"{_TENSORS} --wrt x"),
+    "explain": (f"{_LECTURE} x1=2 x2=5", '"log(sigmoid(x))" --form latex'),
+    "compare": (f"{_LECTURE} x1=2 x2=5", f"{_TENSORS} --wrt x"),
+    "backpropagation": (f"{_LECTURE} x1=2 x2=5", '"(a + b) * (b + 1)" a=2 b=1'),
+    "order": ("", "--doublings 10"),
+    "cost": (f"{_LECTURE} x1=2 x2=5", _TENSORS),
+    "memory": (f"{_LECTURE} x1=2 x2=5", f"{_TENSORS} -o memory.svg"),
+    "profile": (_TENSORS, f"{_TENSORS} -o profile.svg"),
+    "code": (f"{_LECTURE} x1=2 x2=5", f"{_TENSORS} -o listing.html"),
+    "nan": ('"log(x) * x" x=0', '"sqrt(sum(x**2))" "x=[0, 0]"'),
+    "demo": ("", "-o pictures"),
+}
+"""Two calls of each command."""
 
+_NOTES = """\
 An expression may contain numbers, pi, e, variables, + - * / // % ** @, comparisons, and functions
-such as log, sin, sum(x, axis=0), maximum(a, b). If it begins with a minus sign, put -- before it.
-Values are numbers or nested lists.
+such as log, sin, sum(x, axis=0), maximum(a, b).  Values are numbers or nested lists.
 
 Exit codes: 0 success, 1 failure, 2 the command or the expression could not be parsed.
 """
 
 
+def _examples(*names: str) -> str:
+    """Return the text below the help of one command, or of all."""
+    calls = [f"  symad {name} {call}" for name in names for call in _EXAMPLES[name]]
+    if len(names) > 1:
+        calls = calls[::2]
+    return "\n".join(["examples:", *map(str.rstrip, calls), "", _NOTES])
+
+
 _MOST_DOUBLINGS = 1000
+_NEGATIVE = re.compile(r"-(?![-oh]|$)")
+"""How an expression begins that is no option; argparse takes words after a space as they are."""
 
 
 class _UsageError(Exception):
@@ -88,13 +107,12 @@ class _Parser(argparse.ArgumentParser):
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the options; values may be placed before, between and after them."""
-    options, rest = _parser().parse_known_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    words = [f" {word}" if _NEGATIVE.match(word) else word for word in given]
+    options, rest = _parser().parse_known_args(words)
     for word in rest:
         if word.startswith("-") or "=" not in word or not hasattr(options, "values"):
-            hint = ". An expression that begins with - goes after --" if word[0] == "-" else ""
-            raise _UsageError(
-                f"{word!r} is not understood; see symad {options.command} --help{hint}"
-            )
+            raise _UsageError(f"{word!r} is not understood; see symad {options.command} --help")
         options.values.append(word)
     return options
 
@@ -108,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="symad",
         description="Draw, trace and differentiate graphs of expressions.",
-        epilog=_EXAMPLES,
+        epilog=_examples(*_EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"symad {symad.__version__}")
@@ -117,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_pictures(commands)
     _add_explanations(commands)
     _add_looking_inside(commands)
-    demo = commands.add_parser("demo", help="run the demo: the lecture's example, then training")
+    demo = _command(commands, "demo", "run the demo: the lecture's example, then training")
     _add_output(demo, "demo-output", "folder for pictures", "DIR")
     demo.set_defaults(run=_demo)
     return parser
@@ -131,7 +149,13 @@ def _add_pictures(commands: Any) -> None:
 
     summary = "save a page that plays how gradients are built and compiled"
     play = _expression_command(commands, "play", _play, summary)
-    _add_output(play, "player.html", "the page")
+    text = "the page, or its steps as pictures: .html, .pdf, .svg, .png, .gif, .webp or .tex"
+    _add_output(play, "player.html", text)
+
+    summary = "open the page of an expression that can be edited, from a server on this machine"
+    serve = _expression_command(commands, "serve", _serve, summary, required=False)
+    serve.add_argument("--port", type=int, default=0, help="the port (default: any that is free)")
+    serve.add_argument("--no-browser", action="store_true", help="only print the address")
 
 
 def _add_explanations(commands: Any) -> None:
@@ -155,7 +179,7 @@ def _add_explanations(commands: Any) -> None:
     _expression_command(commands, "backpropagation", _backpropagation, summary, wrt=False)
 
     summary = "show why the order matters: backpropagation in three orders"
-    order = commands.add_parser("order", help=summary, description=f"S{summary[1:]}.")
+    order = _command(commands, "order", summary)
     order.add_argument(
         "--doublings",
         type=int,
@@ -187,21 +211,29 @@ def _add_looking_inside(commands: Any) -> None:
     _expression_command(commands, "nan", _nan, summary)
 
 
+def _command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=_examples(name),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return command
+
+
 def _expression_command(
     commands: Any,
     name: str,
     run: Callable[[argparse.Namespace], int],
     summary: str,
     wrt: bool = True,
+    required: bool = True,
 ) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument("expression", metavar="EXPR", help='such as "log(x1) + x1*x2"')
+    command = _command(commands, name, summary)
+    count = None if required else "?"
+    text = 'such as "log(x1) + x1*x2"'
+    command.add_argument("expression", metavar="EXPR", nargs=count, help=text)
     command.add_argument(
         "values", nargs="*", metavar="NAME=VALUE", help="values of variables: x1=2 x=[1,2]"
     )
@@ -238,7 +270,7 @@ def _draw(options: argparse.Namespace) -> int:
 
 def _trace(options: argparse.Namespace) -> int:
     expression, feed = _read(options)
-    wrt = None if options.wrt is None else _variable(expression, options.wrt)
+    wrt = None if options.wrt is None else expression.variable(options.wrt)
     print(symad.trace(expression.node, feed, wrt))
     return 0
 
@@ -340,13 +372,37 @@ def _nan(options: argparse.Namespace) -> int:
 
 
 def _play(options: argparse.Namespace) -> int:
+    from symad.player.player import play_expression
+
     expression, feed = _read(options)
     targets = _targets(expression, options.wrt)
-    player = symad.play(expression.node, targets, feed)
+    player = play_expression(expression, targets, feed)
     player.save(options.output)
-    print(f"{options.output}, {len(player.html.encode()) / 1000:.0f} KB")
+    is_page = Path(options.output).suffix.lower() in (".html", ".htm")
+    size = f", {len(player.html.encode()) / 1000:.0f} KB" if is_page else ""
+    print(f"{options.output}{size}")
     for note in player.notes:
         print(note)
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import webbrowser
+
+    from symad.player.serve import PageServer, Request
+
+    first = Request()
+    if options.expression:
+        first = Request(options.expression, " ".join(options.values), ",".join(options.wrt or ()))
+        first.page(first)  # raises if it cannot be read
+    with PageServer(options.port, first) as server:
+        print(f"{server.address}\nStop with Ctrl-C.", flush=True)
+        if not options.no_browser:
+            webbrowser.open(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return 0
     return 0
 
 
@@ -364,59 +420,16 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _read(options: argparse.Namespace) -> tuple[Expression, dict[Node, Any] | None]:
     """Return the expression and the feed; the feed is ``None`` if no values are given."""
-    from symad.expression import read_expression
+    from symad.expression import read_expression, read_feed
 
     expression = read_expression(options.expression)
-    feed: dict[Node, Any] = {}
-    for word in options.values:
-        name, equals, text = word.partition("=")
-        if not equals:
-            raise _UsageError(f"{word!r} is not of the form NAME=VALUE")
-        variable = _variable(expression, name.strip())
-        if variable in feed:
-            raise _UsageError(f"{variable.name} has two values")
-        feed[variable] = _value(name.strip(), text)
-    missing = [name for name, v in expression.variables.items() if v not in feed]
-    if feed and missing:
-        raise _UsageError(f"no value for {', '.join(missing)}: give all values, or none")
-    return expression, feed if feed or not expression.variables else None
-
-
-def _variable(expression: Expression, name: str) -> Variable:
-    variable = expression.variables.get(name)
-    if variable is None:
-        known = ", ".join(expression.variables) or "none"
-        hint = did_you_mean(name, expression.variables)
-        raise _UsageError(f"the expression has no variable {name!r} (it has {known}).{hint}")
-    return variable
+    return expression, read_feed(expression, options.values)
 
 
 def _targets(expression: Expression, names: list[str] | None) -> list[Variable]:
     if names is None:
         return list(expression.variables.values())
-    return [_variable(expression, name) for name in dict.fromkeys(names)]
-
-
-def _value(name: str, text: str) -> Any:
-    """Return a number or a nested list of numbers; nothing is evaluated."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, list):
-            pending += item
-        elif isinstance(item, bool) or not isinstance(item, (int, float)):
-            raise _UsageError(
-                f"{name}={text[:40]}: a value is a number or a list such as [1, 2] or [[1], [2]]"
-            )
-    return value
+    return [expression.variable(name) for name in dict.fromkeys(names)]
 
 
 if __name__ == "__main__":

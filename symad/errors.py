@@ -91,6 +91,10 @@ class ExportError(SymadError, ValueError):
     """Another system has nothing for an op of a graph."""
 
 
+class DistributionError(SymadError, ValueError):
+    """A function cannot be computed in chunks of a dimension, or a chunk failed."""
+
+
 class RenderError(SymadError, RuntimeError):
     """A picture cannot be drawn."""
 

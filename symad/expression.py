@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import math
+import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 from symad.errors import ExpressionError, SymadError, did_you_mean
@@ -22,11 +25,15 @@ from symad.graph.op import OP_CLASSES, Op
 from symad.graph.operators import FUNCTIONS, IN_EXPRESSIONS, ON_FIRST_USE
 from symad.graph.provenance import EXPRESSION, Creation, Site, creating
 from symad.records import dataclass, field
+from symad.spelling import as_python
 
 LONGEST = 4000
 """The most characters that an expression may have."""
 
-CONSTANTS = {"pi": math.pi, "e": math.e}
+_LONGEST_SUGGESTION = 200
+_ASSIGNED = re.compile(r"[^\W\d]\w*\s*=")
+
+CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e}
 
 _BINARY: dict[type[ast.AST], str] = {
     ast.Add: "add",
@@ -49,6 +56,7 @@ _COMPARE: dict[type[ast.AST], str] = {
 _ATTRIBUTES = {"T": "transpose", "mT": "matrix_transpose"}
 _KEYWORDS = ("axis", "keepdims")
 _REFUSED = {
+    ast.BinOp: "this operator is not known in expressions",
     ast.BoolOp: "write logical_and(a, b) or logical_or(a, b) for `and` and `or`",
     ast.IfExp: "write where(condition, a, b) for a choice",
     ast.Subscript: "an expression has no indexing; write that part in Python",
@@ -82,11 +90,26 @@ class Expression:
         The value of the expression.
     variables : dict from str to Variable
         In the order in which they appear; their shapes are not known.
+    spans : dict from Node to (int, int)
+        Where each node is written: the first column, from 0, and the one after the last.
     """
 
     text: str
     node: Node
     variables: dict[str, Variable]
+    spans: dict[Node, tuple[int, int]] = field(default_factory=dict)
+
+
+    def variable(self, name: str) -> Variable:
+        """Return the variable of a name; an error lists those that there are."""
+        variable = self.variables.get(name)
+        if variable is None:
+            known = ", ".join(self.variables) or "none"
+            hint = did_you_mean(name, self.variables)
+            raise ExpressionError(
+                f"the expression has no variable {_shortened(name)!r} (it has {known}).{hint}"
+            )
+        return variable
 
 
 def read_expression(text: str) -> Expression:
@@ -94,6 +117,7 @@ def read_expression(text: str) -> Expression:
 
     It may contain numbers, ``pi`` and ``e``, variables, which are created as they appear, the
     operators ``+ - * / // % ** @``, comparisons, and calls of mathematical functions of symad.
+    What is written as on paper, such as ``2x²``, is refused with what it would be here.
 
     Raises
     ------
@@ -111,6 +135,9 @@ def read_expression(text: str) -> Expression:
     >>> read_expression("lgo(x)")
     Traceback (most recent call last):
     symad.errors.ExpressionError: column 1: there is no function 'lgo'. Did you mean 'log'?
+    >>> read_expression("x^2 + sin x")
+    Traceback (most recent call last):
+    symad.errors.ExpressionError: column 11: invalid syntax. Did you mean 'x**2 + sin(x)'?
     """
     if not isinstance(text, str):
         raise ExpressionError(f"an expression is text, not {type(text).__name__}")
@@ -121,9 +148,101 @@ def read_expression(text: str) -> Expression:
     if not source:
         raise ExpressionError("column 1: the expression is empty")
     indent = len(text) - len(text.lstrip())
+    try:
+        return _read(source, indent)
+    except ExpressionError as error:
+        if "Did you mean" in str(error):
+            raise
+        meant = as_python(source, _functions())
+        if len(meant) > _LONGEST_SUGGESTION or not _is_readable(meant):
+            raise
+        raise ExpressionError(f"{str(error).rstrip('.')}. Did you mean {meant!r}?") from None
+
+
+def _read(source: str, indent: int) -> Expression:
     reader = _Reader(source, indent, _parse(source, indent))
     value = reader.read()
-    return Expression(source, _as_node(value), reader.variables)
+    return Expression(source, _as_node(value), reader.variables, reader.spans)
+
+
+def read_feed(expression: Expression, text: str | Sequence[str]) -> dict[Node, Any] | None:
+    """Return the values of the variables; ``None`` if none are given and some are needed.
+
+    Parameters
+    ----------
+    expression : Expression
+    text : str or sequence of str
+        ``"x1=2 x2=[1, 2]"``, or a text for each variable.
+
+    Raises
+    ------
+    ExpressionError
+        If the text is not of this form, or has no value for some variables.
+
+    Examples
+    --------
+    >>> expression = read_expression("x1*x2")
+    >>> list(read_feed(expression, "x1=2 x2=[1, 2]").values())
+    [2.0, [1, 2]]
+    """
+    words = _assignments(text) if isinstance(text, str) else text
+    feed: dict[Node, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ExpressionError(f"{_shortened(word)!r} is not of the form NAME=VALUE")
+        variable = expression.variable(name.strip())
+        if variable in feed:
+            raise ExpressionError(f"{variable.name} has two values")
+        feed[variable] = read_value(name.strip(), value)
+    missing = [name for name, v in expression.variables.items() if v not in feed]
+    if feed and missing:
+        raise ExpressionError(f"no value for {', '.join(missing)}: give all values, or none")
+    return feed if feed or not expression.variables else None
+
+
+def _assignments(text: str) -> list[str]:
+    """Return the assignments in a text, which spaces, commas or semicolons separate."""
+    if len(text) > LONGEST:
+        raise ExpressionError(f"values have at most {LONGEST} characters")
+    starts = [0, *(found.start() for found in _ASSIGNED.finditer(text)), len(text)]
+    pieces = (text[start:end].strip(" ,;\t\n") for start, end in pairwise(starts))
+    return [piece for piece in pieces if piece]
+
+
+def read_value(name: str, text: str) -> Any:
+    """Return a number or a nested list of numbers; nothing is evaluated."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending += item
+        elif isinstance(item, bool) or not isinstance(item, (int, float)):
+            raise ExpressionError(
+                f"{name}={text[:40]}: a value is a number or a list such as [1, 2] or [[1], [2]]"
+            )
+    return value
+
+
+def _is_readable(source: str) -> bool:
+    try:
+        _read(source, 0)
+    except ExpressionError:
+        return False
+    return True
+
+
+def _functions() -> set[str]:
+    """Return the names of all functions, those of modules that are not loaded yet included."""
+    return {*function_table(), *(name for name in ON_FIRST_USE if name.isidentifier())}
 
 
 def _parse(source: str, indent: int) -> ast.expr:
@@ -155,6 +274,7 @@ class _Reader:
     indent: int
     root: ast.expr
     variables: dict[str, Variable] = field(default_factory=dict)
+    spans: dict[Node, tuple[int, int]] = field(default_factory=dict)
     _functions: dict[str, Callable[..., Any]] = field(default_factory=function_table)
 
     def read(self) -> Any:
@@ -178,13 +298,16 @@ class _Reader:
         column = self._column(tree)
         try:
             with creating(Creation((), Site(EXPRESSION, column))):
-                return build(arguments)
+                value = build(arguments)
         except ExpressionError:
             raise
         except SymadError as error:
             raise self._refusal(tree, " ".join(error.message.split())) from None
         except (TypeError, ValueError, OverflowError, AttributeError) as error:
             raise self._refusal(tree, " ".join(str(error).split())) from None
+        if isinstance(value, Node):
+            self.spans.setdefault(value, self._span(tree))
+        return value
 
     def _open(self, tree: ast.AST) -> tuple[list[ast.expr], _Build]:
         """Return the children of a tree node, and how its value is computed from theirs."""
@@ -220,6 +343,8 @@ class _Reader:
 
     def _named(self, tree: ast.Name) -> Any:
         name = tree.id
+        if "·" in name:  # which Python takes for a part of names
+            raise self._refusal(tree, "'·' is not known in expressions; write *")
         if name in CONSTANTS:
             return Constant(CONSTANTS[name], name=name)
         if name in self._functions and name not in ON_FIRST_USE:  # which are names of parameters
@@ -258,9 +383,7 @@ class _Reader:
             self._functions.update(function_table())
         function = self._functions.get(name)
         if function is None:
-            known = did_you_mean(
-                name, {*self._functions, *(n for n in ON_FIRST_USE if n.isidentifier())}
-            )
+            known = did_you_mean(name, _functions())
             raise self._refusal(tree, f"there is no function {_shortened(name)!r}.{known}")
         if name in ("max", "min") and len(args) == 2:
             raise self._refusal(tree, f"write {name}imum(a, b) for the {name}imum of two values")
@@ -313,11 +436,19 @@ class _Reader:
 
     def _column(self, tree: ast.AST) -> int:
         """Return the column, from 1, in characters of the text."""
+        return self.indent + self._span(tree)[0] + 1
+
+    def _span(self, tree: ast.AST) -> tuple[int, int]:
+        """Return where a tree node begins and ends, in characters of the stripped text."""
         lines = self.source.split("\n")
-        before = sum(len(line) + 1 for line in lines[: getattr(tree, "lineno", 1) - 1])
-        line = lines[getattr(tree, "lineno", 1) - 1].encode()
-        offset = getattr(tree, "col_offset", 0)
-        return self.indent + before + len(line[:offset].decode(errors="replace")) + 1
+
+        def place(number: int, offset: int) -> int:
+            before = sum(len(line) + 1 for line in lines[: number - 1])
+            return before + len(lines[number - 1].encode()[:offset].decode(errors="replace"))
+
+        first, last = getattr(tree, "lineno", 1), getattr(tree, "end_lineno", None) or 1
+        start = place(first, getattr(tree, "col_offset", 0))
+        return start, max(start, place(last, getattr(tree, "end_col_offset", None) or 0))
 
 
 def _literal(value: Any) -> Any:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from symad.cli import _EXAMPLES as EXAMPLES
 from symad.cli import main
 from symad.drawing.render import find_renderer
 
@@ -154,7 +158,6 @@ def test_draw_as_text(capsys: pytest.CaptureFixture[str]) -> None:
         (["trace", "x", "x=[[1], [2, 3]]"], 1, "ragged"),
         (["trace", "x", "--wrt", "y"], 2, "no variable 'y'"),
         (["trace", "x", "--colour"], 2, "'--colour' is not understood"),
-        (["trace", "-x", "x=1"], 2, "goes after --"),
         (["trace", "x", "x=1", "--wrt"], 2, "--wrt"),
         (["gradient", "a + b", "a=[1, 2]", "b=[1, 2, 3]"], 1, "cannot be broadcast"),
         (["gradient", "x < 1"], 1, "have no derivative"),
@@ -182,7 +185,10 @@ def test_without_variables_there_is_nothing_to_differentiate(
 def test_an_expression_may_begin_with_a_minus_sign(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", "--", "-x", "x=1"]) == 0
     assert main(["trace", "-x + 1", "x=1"]) == 0
-    assert "v2 = −v1 = −1" in capsys.readouterr().out
+    for words in (["-x", "x=1"], ["-x*2", "x=1"], ["-(x)", "x=-1"], ["-3*x", "x=1"]):
+        assert main(["trace", *words]) == 0
+    output, errors = capsys.readouterr()
+    assert output.count("v2 = −v1 = ") + output.count("v2 = −3·v1 = −3") == 6 and not errors
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,6 +198,46 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert output and not errors
     assert main(["draw", "-h"]) == 0
     assert "examples:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", sorted(EXAMPLES))
+def test_examples_in_the_help_of_a_command_run(
+    capsys: pytest.CaptureFixture[str], empty_directory: Path, monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("symad.demo.run.run_demo", lambda folder: 0)
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    calls = [shlex.split(line) for line in text.splitlines() if line.startswith("  symad ")]
+    assert len(calls) == 2 and all(call[:2] == ["symad", command] for call in calls)
+    for call in calls if command != "serve" else []:  # which does not end
+        assert main(call[1:]) == 0, call
+    assert not capsys.readouterr().err
+
+
+def test_all_commands_have_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    help_text = capsys.readouterr().out
+    assert {*re.findall(r"^    (\w+)", help_text, re.MULTILINE)} == {*EXAMPLES}
+    assert {*re.findall(r"^  symad (\w+)", help_text, re.MULTILINE)} == {*EXAMPLES}
+
+
+def test_nothing_answers_with_an_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "2"]) == 0
+    assert capsys.readouterr().out == "The value is a constant: there is nothing to trace.\n"
+    assert main(["profile", "x", "x=1"]) == 0
+    assert capsys.readouterr().out.startswith("No instruction runs")
+
+
+def test_the_demo_checks_first_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for package in ("sklearn", "matplotlib"):
+        monkeypatch.setitem(sys.modules, package, types.ModuleType(package))  # without a spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, line = failing(capsys, "demo", "-o", str(tmp_path / "out"))
+    assert code == 1 and "scikit-learn, Matplotlib" in line and "symad[demo]" in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_demo_is_called_with_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -237,3 +238,50 @@ def test_deep_nesting_is_read_or_refused() -> None:
         assert "nested too deeply" in str(error)
     else:
         assert deep.node.eval({deep.variables["x"]: 2.0}) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("x^2", "x**2"),
+        ("ln(x)", "log(x)"),
+        ("2x", "2*x"),
+        ("x²", "x**2"),
+        ("x⁻¹⁰", "x**-10"),
+        ("sin x", "sin(x)"),
+        ("sin 2x cos y", "sin(2*x)*cos(y)"),
+        ("sin^2 x + cos(x)^2", "sin(x)**2 + cos(x)**2"),
+        ("ln sin x^2", "log(sin(x**2))"),
+        ("2(x + 1)(x − 1)", "2*(x + 1)*(x - 1)"),
+        ("√(x+1) ÷ √y", "sqrt(x + 1)/sqrt(y)"),
+        ("|x| · 3", "abs(x)*3"),
+        ("2πr", "2*π*r"),
+        ("x y", "x*y"),
+        ("e^(-x^2/2)", "e**(-x**2/2)"),
+        ("x₁ ≤ 2x₂", "x1 <= 2*x2"),
+        ("3 gamma", "3*gamma"),
+    ],
+)
+def test_errors_say_how_formulas_on_paper_are_written(written: str, meant: str) -> None:
+    with pytest.raises(ExpressionError, match=f"Did you mean {re.escape(repr(meant))}") as caught:
+        read_expression(written)
+    assert "\n" not in str(caught.value)
+    read_expression(meant)
+
+
+@pytest.mark.parametrize("text", ["x +* 2", "sin", "x! + 1", "a = b", "((", "foo_bar(x)", "√", "^"])
+def test_nothing_is_suggested_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        read_expression(text)
+    assert "*" not in str(caught.value).split("Did you mean")[-1]
+
+
+@given(st.text("xy2(+)^²|√-·* sincoπe,.[=", max_size=30))
+@settings(max_examples=300)
+def test_a_suggestion_can_always_be_read(text: str) -> None:
+    try:
+        read_expression(text)
+    except ExpressionError as error:
+        _, found, meant = str(error).rpartition("Did you mean ")
+        if found and not meant[1:-2].isidentifier():
+            read_expression(meant[1:-2])

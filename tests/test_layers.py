@@ -19,7 +19,7 @@ ROOT = Path(symad.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "visible", "catalogue", "records", "disk"),
+    ("errors", "visible", "catalogue", "records", "spelling", "disk"),
     ("types",),
     ("graph",),
     ("ops",),
@@ -32,6 +32,7 @@ LAYERS = (
     ("backends",),
     ("runtime", "expression"),
     ("saving", "export"),
+    ("distribution",),
     ("tables",),
     ("drawing",),
     ("testing", "inspection"),

@@ -1,7 +1,8 @@
 """Pages that are made from symad itself when the site is built: they cannot fall behind it.
 
 They are written to ``docs/_generated``: the reference of every public name, the op table, the
-rewrite rules, the gallery, and the notebooks, as pages and to download.
+rewrite rules, what goes to which other system, the gallery, and the notebooks, as pages and to
+download.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import exporter_table
 import gallery
 import jupytext
 import op_table
@@ -30,6 +32,7 @@ def write_pages(app: Sphinx) -> None:
         *public_names.pages(),
         ("ops.md", op_table.page()),
         ("rules.md", rule_table.page()),
+        ("exporters.md", exporter_table.page()),
     ):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ FAMILIES = {
     + ("symad.autodiff.derived", "symad.autodiff.sparse", "symad.autodiff.numeric")
     + ("symad.ops.adjoint",),
     "Compiling and running": ("symad.runtime.compiler", "symad.runtime.function")
-    + ("symad.saving.files", "symad.export.to_jax"),
+    + ("symad.saving.files", "symad.export", "symad.distribution"),
     "Seeing and explaining": ("symad.drawing.show", "symad.tables.tracing", "symad.player.player")
     + ("symad.explaining",),
     "Looking inside": ("symad.inspection",),

@@ -75,7 +75,7 @@ def _tangents(
     forms = forms_of(outputs, targets, generation)
     if forms:
         order = topological_order([*outputs, *targets], instead=forms)
-    moving, guard = active_nodes(order, targets, forms), Guard(order)
+    moving, guard = active_nodes(order, targets, forms), Guard(order, forms)
     known = dict(seed_nodes(targets, xs, seeds, generation))
     conditions = iter(active)
     for seed in known.values():

@@ -9,8 +9,10 @@ every other op defines how it moves a condition.  A graph without choices gets n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from symad.autodiff.activity import Forms
 from symad.autodiff.conditions import (
     EVERYWHERE,
     Conditions,
@@ -23,7 +25,7 @@ from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
 from symad.ops.adjoint import broadcast_like, match, sum_like
 from symad.ops.base import Elementwise, JointlyLinear, as_number, as_truth, mask, tensor_types
-from symad.ops.body import WithBody, results_of, together
+from symad.ops.body import Derivative, WithBody, results_of, together
 from symad.ops.structure import (
     MakeStructure,
     StructureItem,
@@ -84,10 +86,12 @@ class Guard:
     ----------
     order : sequence of Node
         The nodes that are differentiated, in topological order.
+    forms : mapping, optional
+        The nodes of which others of the same value are differentiated instead.
     """
 
-    def __init__(self, order: Sequence[Node]) -> None:
-        self._order = order
+    def __init__(self, order: Sequence[Node], forms: Forms = MappingProxyType({})) -> None:
+        self._order, self._forms = order, forms
         self._known: dict[Node, Known] = {}
         self._unbounded: set[Node] | None = None
         self.conditions = Conditions()
@@ -267,22 +271,26 @@ class Guard:
         else:
             parts = [self.known(adjoint).active]
         formulas = [None if v is None else part for v, part in zip(adjoints, parts, strict=True)]
-        active = self._conditions(formulas, outs)
-        found = op.reverse_all(slots, adjoints, active, out, *out.inputs)
-        return [(v, self._known_where(c, formulas)) for v, c in found]
+
+        def derived(active: list[Node | None] | None) -> Sequence[Derivative]:
+            return op.reverse_all(slots, adjoints, active, out, *out.inputs)
+
+        return self._through_body(derived, formulas, outs, out)
 
     def _forward_body(
         self, op: WithBody, tangents: Sequence[Node | None], out: Node
     ) -> list[Node]:
         formulas = [None if v is None else self.known(v).active for v in tangents]
-        active = self._conditions(formulas, out.inputs)
-        found = op.forward_all(tangents, active, out, *out.inputs)
-        outs = results_of(out)
+
+        def derived(active: list[Node | None] | None) -> Sequence[Derivative]:
+            return op.forward_all(tangents, active, out, *out.inputs)
+
+        found = self._through_body(derived, formulas, out.inputs, out)
+        outs, known = results_of(out), [facts for _, facts in found]
         terms = [
             None if v is None else match(v, y, broadcast_like)
             for (v, _), y in zip(found, outs, strict=True)
         ]
-        known = [self._known_where(c, formulas) for _, c in found]
         total = together(terms, out)
         if total is None:
             return []
@@ -292,6 +300,50 @@ class Guard:
         else:
             self.note(total, known[0])
         return [total]
+
+    def _through_body(
+        self,
+        derived: Callable[[list[Node | None] | None], Sequence[Derivative]],
+        formulas: Sequence[Activity | None],
+        nodes: Sequence[Node],
+        out: Node,
+    ) -> list[Ruled]:
+        """Return what ``derived`` makes of conditions, with the known facts.
+
+        Conditions on positions are used only if a slope in the body can be infinite.  Else they
+        are followed through it when something after it needs them.
+        """
+        if not self._are_positions(formulas) or self._may_have_infinite_slopes(out):
+            found = derived(self._conditions(formulas, nodes))
+            return [(v, self._known_where(c, formulas)) for v, c in found]
+        found = derived(None)
+        if any(c is not None for _, c in found):  # the body has choices as well
+            found = derived(self._conditions(formulas, nodes))
+            return [(v, self._known_where(c, formulas)) for v, c in found]
+        made: list[Derivative] = []
+
+        def place(k: int) -> Node:
+            if not made:
+                made.extend(derived(self._conditions(formulas, nodes)))
+            _, where = made[k]
+            return Constant(True) if where is None else where
+
+        def known(k: int) -> Known:
+            condition = self.conditions.new(Strength.POSITION, lambda: place(k))
+            return Known(frozenset({frozenset({(condition, True)})}))
+
+        return [(v, known(k)) for k, (v, _) in enumerate(found)]
+
+    def _are_positions(self, formulas: Sequence[Activity | None]) -> bool:
+        """Return whether there are conditions, all on positions."""
+        given = [part for part in formulas if part is not None and not isinstance(part, dict)]
+        followed = any(at_least(part, Strength.POSITION) != EVERYWHERE for part in given)
+        return followed and all(at_least(part, Strength.CHOICE) == EVERYWHERE for part in given)
+
+    def _may_have_infinite_slopes(self, out: Node) -> bool:
+        assert out.op is not None
+        is_finite = out.op.has_finite_slopes(*out.inputs)
+        return not is_finite or any(map(self._is_unbounded, out.inputs))
 
     def _conditions(
         self, formulas: Sequence[Activity | None], nodes: Sequence[Node]
@@ -385,8 +437,10 @@ class Guard:
             for node in self._order:
                 if node.op is None or not node.type.is_float:
                     continue
-                made_of = any(source in self._unbounded for source in node.inputs)
-                if made_of or not node.op.has_finite_slopes(*node.inputs):
+                form = self._forms.get(node)
+                sources = node.inputs if form is None else (form,)
+                made_of = any(source in self._unbounded for source in sources)
+                if made_of or (form is None and not node.op.has_finite_slopes(*node.inputs)):
                     self._unbounded.add(node)
         return out in self._unbounded
 

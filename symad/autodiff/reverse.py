@@ -98,7 +98,7 @@ def _extend(
     forms = forms_of(outputs, targets, record.generation)
     if forms:
         order = topological_order(outputs, instead=forms)
-    between, guard = active_nodes(order, targets, forms), Guard(order)
+    between, guard = active_nodes(order, targets, forms), Guard(order, forms)
     walk = _Walk(record, forms, between, guard)
     conditions = iter(active)
     for output, seed_node in seed_nodes(outputs, y, seed, record.generation):

@@ -16,7 +16,7 @@ from symad.types import Type
 if TYPE_CHECKING:
     from symad.plan.plan import Plan
 
-BackendName = Literal["auto", "numpy", "native"]
+BackendName = Literal["auto", "numpy", "native", "jax"]
 """The names of the built-in backends."""
 
 
@@ -126,6 +126,10 @@ class Settings:
         Whether cheap residuals are recomputed instead of stored.
     fastmath : bool
         Whether machine code may reassociate and contract arithmetic on floats.
+    device : str
+        The device of a backend that has several; empty for its default.
+    mesh : tuple of (str, int)
+        The names of dimensions that devices share, and how many share each.
     """
 
     backend: Backend
@@ -133,6 +137,8 @@ class Settings:
     grade: Grade = Grade.ROUNDING
     recompute: bool = False
     fastmath: bool = False
+    device: str = ""
+    mesh: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +182,21 @@ class Backend:
     fuses : bool
         Whether it computes elementwise ops and reductions as loop nests: the pipeline then
         decomposes ops and fuses those for which :meth:`supports` returns true.
+    unwanted_rules : frozenset of str
+        The rewrite rules that make its programs slower, and are left out.
+    fixes_sizes : bool
+        Whether inputs that decide sizes are constants in its programs, one for each number.
+    has_devices : bool
+        Whether it takes ``device`` and ``mesh``.
     keeps_memory : bool
         Whether calls reuse the memory of previous calls.
     """
 
     name: ClassVar[str]
     fuses: ClassVar[bool] = False
+    unwanted_rules: ClassVar[frozenset[str]] = frozenset()
+    fixes_sizes: ClassVar[bool] = False
+    has_devices: ClassVar[bool] = False
     keeps_memory: ClassVar[bool] = False
 
     def supports(self, node: Node) -> bool:
@@ -198,8 +213,11 @@ class Backend:
         """
         return None
 
-    def workspace(self) -> Any:
-        """Return the state that the programs of one function share, for all input shapes."""
+    def workspace(self, graph: Graph, settings: Settings) -> Any:
+        """Return the state that the programs of one function share, for all input shapes.
+
+        The graph is the one that was written; what the backend cannot run is an error here.
+        """
         return None
 
     def lasting_program(self, request: CompileRequest, make: Callable[[], Made]) -> Made:

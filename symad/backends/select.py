@@ -9,6 +9,7 @@ from symad.backends.base import Backend
 from symad.backends.native.backend import NativeBackend
 from symad.backends.native.requirement import missing
 from symad.backends.numpy import NumpyBackend
+from symad.backends.xla.backend import JaxBackend
 from symad.errors import GraphTypeError, did_you_mean
 
 BACKENDS: dict[str, Backend] = {}
@@ -38,6 +39,7 @@ def register_backend(backend: Backend) -> Backend:
 
 NUMPY = register_backend(NumpyBackend())
 NATIVE = register_backend(NativeBackend())
+register_backend(JaxBackend())
 
 
 def choose_backend(backend: str | Backend) -> Backend:

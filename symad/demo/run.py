@@ -17,6 +17,7 @@ from symad.demo.data import Digits, load_digits
 from symad.demo.examples import running_example
 from symad.demo.models import accuracy, initial_weights, two_layer_network
 from symad.demo.training import gradient_step, run_epoch
+from symad.drawing.render import find_renderer
 from symad.errors import InternalError, MissingExtraError
 from symad.records import dataclass, field
 
@@ -42,8 +43,9 @@ def run_demo(output_directory: str | os.PathLike[str] = "demo-output") -> int:
     Raises
     ------
     MissingExtraError
-        If a package of the extra ``demo`` is not installed.
+        If a package of the extra ``demo`` is not installed; nothing has been done then.
     """
+    _require_packages()
     folder = Path(output_directory)
     folder.mkdir(parents=True, exist_ok=True)
     show_traces()
@@ -56,6 +58,18 @@ def run_demo(output_directory: str | os.PathLike[str] = "demo-output") -> int:
         print(f"That is below the goal of {GOAL:.0%}.", file=sys.stderr)
         return 1
     return 0
+
+
+def _require_packages() -> None:
+    names = {"sklearn": "scikit-learn", "matplotlib": "Matplotlib"}
+    missing = [name for package, name in names.items() if not importlib.util.find_spec(package)]
+    if not find_renderer():
+        missing.append("Graphviz")
+    if missing:
+        raise MissingExtraError(
+            f"the demo requires {', '.join(missing)}, which cannot be found",
+            remedy='Install the packages for the demo: pip install "symad[demo]".',
+        )
 
 
 def show_traces() -> None:
@@ -142,13 +156,8 @@ def learn_digits(digits: Digits, epochs: int = EPOCHS) -> History:
 
 def plot_losses(history: History, path: Path) -> None:
     """Save the loss curves of a training as a picture."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError(
-            "plotting the loss curve requires Matplotlib, which is not installed",
-            remedy='Install the packages for the demo: pip install "symad[demo]".',
-        ) from None
+    from matplotlib.figure import Figure
+
     epochs = range(1, len(history.train_loss) + 1)
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()

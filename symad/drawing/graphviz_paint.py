@@ -25,25 +25,27 @@ _MOST_DOTS, _LONGEST = 5e7, 30_000.0  # in all, and along one side
 _BASE = 0.38  # distance of the baseline below the middle of a line, relative to its size
 
 
-def to_placed_dot(picture: PlacedPicture) -> str:
-    """Return a picture as DOT text for the engine ``nop2``."""
-    return _PlacedWriter(picture).text()
+def to_placed_dot(picture: PlacedPicture, dots: float = _DOTS) -> str:
+    """Return a picture as DOT text for the engine ``nop2``, for images of ``dots`` per inch."""
+    return _PlacedWriter(picture, dots).text()
 
 
 class _PlacedWriter:
     """Writes the text; y runs upwards in DOT and downwards in a picture."""
 
-    def __init__(self, picture: PlacedPicture) -> None:
+    def __init__(self, picture: PlacedPicture, dots: float) -> None:
         self._picture = picture
+        self._dots = dots
         self._texts = 0
 
     def text(self) -> str:
         (width, height), margin = self._picture.size, self._picture.margin
         most = min(math.sqrt(_MOST_DOTS / (width * height)), _LONGEST / max(width, height)) * _INCH
+        dots = min(self._dots, most)
         inner = f"0,0,{width - 2 * margin:.2f},{height - 2 * margin:.2f}"
         lines = [
             "digraph symad {",
-            f'  graph [fontname="{FONT}" bgcolor="white" dpi={min(_DOTS, most):.0f} bb="{inner}"'
+            f'  graph [fontname="{FONT}" bgcolor="white" dpi={dots:.0f} bb="{inner}"'
             f" pad={margin / _INCH:.3f}];",
             f'  node [fontname="{FONT}" fontcolor="{INK}" style=filled penwidth=1.5 margin=0'
             " fixedsize=true];",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from symad.drawing.fold import Box
-from symad.drawing.style import FAINT, INK, SHAPES, hue_of
+from symad.drawing.style import EMPHASIS, FAINT, INK, SHAPES, hue_of
 from symad.graph.node import Node
 from symad.notation.roles import Kind, Part
 from symad.records import dataclass, field
@@ -17,7 +17,7 @@ from symad.records import dataclass, field
 BIG, MIDDLE, SMALL = 17, 15, 12
 """The font sizes of symbols, formulas, and less important text."""
 
-ARROW_LETTERS = {"n": "e", "p": "f", "q": "g"}
+ARROW_LETTERS = {"n": "e", "p": "f", "q": "g", "s": "c"}
 """The first letter of the ``id`` of an arrow, by the first letter of its boxes."""
 
 
@@ -66,6 +66,8 @@ class Shape:
         Its colour, if it differs from the colour of its part.
     at : str
         The ``id`` of an earlier shape that it replaces; empty if it has its own place.
+    emphasis : {"", "now", "use"}
+        Whether a step is about it, or uses it.
     """
 
     box: Box
@@ -75,6 +77,7 @@ class Shape:
     requested: bool = False
     fill: str = ""
     at: str = ""
+    emphasis: str = ""
 
     @property
     def place(self) -> str:
@@ -88,7 +91,9 @@ class Shape:
         look = {"color": hue.strong, "fillcolor": hue.pale, **SHAPES[self.kind]}
         if self.fill:
             look["fillcolor"] = self.fill
-        return look | {"penwidth": "3"} if self.requested else look
+        if self.requested:
+            look["penwidth"] = "3"
+        return look | EMPHASIS.get(self.emphasis, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,8 @@ class Arrow:
         Whether it points upwards, as arrows between adjoints do.
     note : TextLine or None
         Text on the arrow.
+    emphasis : {"", "now", "use"}
+        Whether a step is about it, or uses it.
     """
 
     source: Box
@@ -118,6 +125,7 @@ class Arrow:
     ranks: bool = True
     rises: bool = False
     note: TextLine | None = None
+    emphasis: str = ""
 
     @property
     def id(self) -> str:
@@ -150,7 +158,9 @@ class Arrow:
             look["style"] = "dashed"
         if self.shape_only:
             look |= {"style": "dotted", "color": FAINT}
-        return look | {"penwidth": "1.2", "arrowsize": "0.7"} if self.crosses else look
+        if self.crosses:
+            look |= {"penwidth": "1.2", "arrowsize": "0.7"}
+        return look | ({"penwidth": "3"} if self.emphasis else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,9 @@ SHAPES: dict[Kind, dict[str, str]] = {
     Kind.FOLDED: {"shape": "box3d"},
 }
 
+EMPHASIS = {"now": {"color": "#7a3e9d", "penwidth": "5"}, "use": {"penwidth": "4"}}
+"""The borders of nodes that a step is about, and of those that it uses."""
+
 GLYPHS: dict[Kind, str] = {
     Kind.VARIABLE: "□",
     Kind.PARAMETER: "▣",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 from typing import Protocol
 
 from symad.drawing.edge_notes import PlacedNote
@@ -34,7 +35,9 @@ def to_svg(picture: PlacedPicture) -> str:
     return "\n".join([*lines, "</g>", "</svg>"]) + "\n"
 
 
-def to_page_svg(picture: PlacedPicture, name: str) -> str:
+def to_page_svg(
+    picture: PlacedPicture, name: str, members: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> str:
     """Return a picture for a page; the page sets the colours and shows elements step by step.
 
     Parameters
@@ -42,13 +45,16 @@ def to_page_svg(picture: PlacedPicture, name: str) -> str:
     picture : PlacedPicture
     name : str
         The ``id`` of the picture.
+    members : mapping from str to sequence of str
+        From the ids of boxes and arrows to the ids of those that they represent; those that
+        represent one are shown and highlighted with it.
     """
     (width, height), margin = picture.size, picture.margin
     box = f"{-margin:g} {-margin:g} {width:.0f} {height:.0f}"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" id="{name}" class="picture" role="group" '
         f'viewBox="{box}" preserveAspectRatio="xMidYMid meet">',
-        *_drawn(picture, _Classes(picture)),
+        *_drawn(picture, _Classes(picture, members)),
     ]
     return "".join([*lines, "</svg>"])
 
@@ -182,7 +188,8 @@ class _Colours:
 class _Classes:
     """Writes classes for parts and kinds; nodes, arrows and notes are hidden at first."""
 
-    def __init__(self, picture: PlacedPicture) -> None:
+    def __init__(self, picture: PlacedPicture, members: Mapping[str, Sequence[str]]) -> None:
+        self._members = members
         self._boxes = [figure.shape.box for figure in picture.figures if not figure.shape.at]
 
     def ground(self, ground: Ground) -> tuple[str, str]:
@@ -195,9 +202,10 @@ class _Classes:
         """Return the class; the frame of a scope lists its members, and appears with them."""
         scope = ground.frame.scope
         inside = " ".join(
-            box.id
+            name
             for box in self._boxes
             if scope and box.part == ground.part and box.scope[: len(scope)] == scope
+            for name in self._members.get(box.id, [box.id])
         )
         members = f' data-in="{inside}"' if scope else ""
         depth = min(len(scope), 1)
@@ -207,18 +215,25 @@ class _Classes:
         arrow = shaft.arrow
         style = {"dashed": " repaired", "dotted": " shape"}.get(arrow.look.get("style", ""), "")
         crosses = " cross" if arrow.crosses else ""
-        return f' class="edge {hue_class(arrow.part)}{crosses}{style} unseen"', "", ""
+        classes = f"edge {hue_class(arrow.part)}{crosses}{style} unseen"
+        return f' class="{classes}"{self._represented(arrow.id)}', "", ""
+
+    def _represented(self, name: str) -> str:
+        """Return the attribute that links an element to what it represents."""
+        members = self._members.get(name, ())
+        return f' data-{"k" if len(members) == 1 else "of"}="{" ".join(members)}"' * bool(members)
 
     def figure(self, figure: Figure) -> tuple[str, str]:
         shape = figure.shape
         kind = shape.kind.name.lower() + (" asked" if shape.requested else "")
-        return (
-            f' id="{shape.box.id}" class="node {hue_class(shape.box.own_part)} {kind} unseen"',
-            "",
-        )
+        classes = f"node {hue_class(shape.box.own_part)} {kind} unseen"
+        name = shape.box.id
+        return f' id="{name}" class="{classes}"{self._represented(name)}', ""
 
     def note(self, note: PlacedNote) -> tuple[str, str]:
-        return f' class="badge unseen" data-k="b-{note.arrow.id}"', ""
+        name = note.arrow.id
+        (key,) = self._members.get(name, [name])
+        return f' class="badge unseen" data-k="b-{key}"', ""
 
     def text(self, line: TextLine, is_centred: bool) -> str:
         if line.key:

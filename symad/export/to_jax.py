@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from symad.errors import MissingExtraError
-from symad.export.jax_bodies import evaluate, require_translations
-from symad.export.jax_ops import canonical, jnp
+from symad.backends.xla.interpreter import evaluate, require_translations
+from symad.backends.xla.translations import canonical, jnp, require_jax
 from symad.graph.nested import map_leaves, rebuild
 from symad.passes.loops import prune_loops
 from symad.passes.specialise import specialise
@@ -62,8 +60,7 @@ def to_jax(function: Function) -> Callable[..., Any]:
     >>> jax.jit(f)([0.0, 1.0])  # doctest: +SKIP
     {'slope': Array([0.       , 1.3817733], dtype=float32), 'y': Array(0.841471, dtype=float32)}
     """
-    if importlib.util.find_spec("jax") is None:
-        raise MissingExtraError("JAX is not installed", remedy="pip install jax")
+    require_jax()
     require_translations(function.graph)
     specialised = lru_cache(64)(lambda *types: prune_loops(specialise(function.graph, types)))
     binding = Binding(function.name, function.inputs)

@@ -123,8 +123,17 @@ def _in_blocks(
     joined = []
     for stack, more in zip(flat_nodes(outputs), flat_nodes(tail), strict=True):
         flat = call("reshape", stack, (whole, *stack.shape[2:]))
-        joined.append(call("concat", [more, flat] if reverse else [flat, more]))
+        joined.append(_joined(more, flat) if reverse else _joined(flat, more))
     return last, nest(outputs, iter(joined))
+
+
+def _joined(first: Node, second: Node) -> Node:
+    """Return the rows of two stacks, of which one without rows may not know an element's sizes."""
+    stacks, pairs = [first, second], list(zip(first.shape, second.shape, strict=True))[1:]
+    if not all(isinstance(size, int) for pair in pairs for size in pair):
+        sizes = [call("maximum", *pair) for pair in pairs]
+        stacks = [call("reshape", x, (x.shape[0], *sizes)) for x in stacks]
+    return call("concat", stacks)
 
 
 def _block_length(checkpoint: Any, count: Any) -> int:

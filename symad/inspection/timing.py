@@ -128,6 +128,8 @@ class Profile(Tabular):
             )
             for timing in order
         ]  # fmt: skip
+        if not rows:
+            return Table((), (), empty="No instruction runs: all results are inputs or constants.")
         notes = (
             f"Medians of {counted(self.runs, 'run')}. The instructions add up to "
             f"{format_time(self.seconds)}; a run without timers takes {format_time(self.call)}.",

@@ -19,6 +19,7 @@ from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
 from symad.graph.operators import FUNCTIONS
 from symad.graph.provenance import creating, current_creation, tracing
+from symad.graph.traverse import topological_order
 from symad.ops.structure import MakeStructure, is_structure, structure, structure_item
 from symad.types import StructureType, Type
 
@@ -118,8 +119,7 @@ class WithBody(Op):
         return max(total_cost(body).flops for body in self.bodies)
 
     def has_finite_slopes(self, *inputs: Node) -> bool:
-        nodes = (node for body in self.bodies for node in body.nodes)
-        return all(node.op is None or node.op.has_finite_slopes(*node.inputs) for node in nodes)
+        return all(map(_has_finite_slopes, self.bodies))
 
     @cached_property
     def generation(self) -> int:
@@ -179,6 +179,15 @@ class WithOneBody(WithBody):
         self, index: tuple[int, ...], values: Sequence[Any], run: RunBody
     ) -> Iterator[tuple[str, Graph, Sequence[Any]]]:
         yield "", self.body, values
+
+
+def _has_finite_slopes(body: Graph) -> bool:
+    """Return whether all derivatives are finite where the inputs are, in the stable forms."""
+    outputs = [output for output in body.outputs if output.type.is_float]
+    forms = FUNCTIONS["stable_forms"](outputs, body.inputs, 1)
+    order = topological_order(outputs, instead=forms)
+    floats = (node for node in order if node.op is not None and node.type.is_float)
+    return all(n in forms or n.op is None or n.op.has_finite_slopes(*n.inputs) for n in floats)
 
 
 def own_generation(node: Node) -> int:

@@ -359,11 +359,7 @@ class While(WithBody):
             carry, shared, steps = list(values[:first]), values[first:], 0
             stacks: list[list[Any]] = [[] for _ in types]
             while in_step(condition, steps, [*carry, *shared])[0]:
-                if steps == self.max_steps:
-                    raise EvaluationError(
-                        f"{self.label} did not end within max_steps={steps}",
-                        remedy="Allow more steps, or change the condition.",
-                    )
+                self.require_fewer_steps(steps)
                 made = in_step(program, steps, [*carry, *shared])
                 carry, steps = made[:first], steps + 1
                 for stack, value in zip(stacks, made[first:], strict=True):
@@ -398,6 +394,14 @@ class While(WithBody):
             stack.append(value)
     stacks = [np.stack(stack) if stack else none for stack, none in zip(stacks, empty)]
     return (*carry, *stacks, np.int64(length))"""
+
+    def require_fewer_steps(self, steps: int) -> None:
+        """Raise an error if no step is allowed after so many."""
+        if steps == self.max_steps:
+            raise EvaluationError(
+                f"{self.label} did not end within max_steps={steps}",
+                remedy="Allow more steps, or change the condition.",
+            )
 
     def own_inputs(self) -> int:
         return self.carries

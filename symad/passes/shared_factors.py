@@ -6,6 +6,7 @@ transposed matrix, each factorise it.  Where there are several, one factorisatio
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 
 from symad.graph.graph import Graph, rebuild, replace_inputs
@@ -26,12 +27,23 @@ from symad.passes.rule import static_shape
 
 FACTORISES = Solve, Inv, Slogdet, Det
 """The ops that factorise a matrix."""
-_SMALL = 12
-"""Smaller matrices have kernels that factorise them in registers."""
+_SMALL = 8
+"""Smaller matrices have kernels that factorise them in registers,"""
+_SMALL_IN_STACKS, _LARGE_STACK = 12, 64
+"""as have those of this size in stacks of so many."""
+_SAVED = 12
+"""The factors of smaller matrices cost less than to save and read them."""
 
 
-def share_factors(graph: Graph) -> Graph:
+def share_factors(graph: Graph, is_saved: bool = False) -> Graph:
     """Return ``graph`` in which each matrix is factorised once.
+
+    Parameters
+    ----------
+    graph : Graph
+    is_saved : bool
+        Whether it is the body of a loop, and other loops may read what this one has made: then
+        also a single use is by factors, those of the loop and of its adjoint.
 
     Examples
     --------
@@ -46,7 +58,10 @@ def share_factors(graph: Graph) -> Graph:
     for node in graph.nodes:
         if isinstance(node.op, FACTORISES) and _is_large(node.inputs[0]):
             uses[_base(node.inputs[0])[0]].append(node)
-    shared = {node: base for base, nodes in uses.items() if len(nodes) > 1 for node in nodes}
+    shared = {
+        node: base for base, nodes in uses.items() for node in nodes
+        if len(nodes) > 1 or (is_saved and _rows(base) > _SAVED)
+    }  # fmt: skip
     if not shared:
         return graph
     new: dict[Node, tuple[Node, Node]] = {}
@@ -62,9 +77,17 @@ def share_factors(graph: Graph) -> Graph:
     return rebuild(graph, visit)
 
 
+def _rows(matrix: Node) -> int:
+    shape = static_shape(matrix)
+    return shape[-1] if shape else 0
+
+
 def _is_large(matrix: Node) -> bool:
     shape = static_shape(matrix)
-    return shape is not None and 0 not in shape and shape[-1] > _SMALL and matrix.type.is_float
+    if shape is None or 0 in shape or not matrix.type.is_float:
+        return False
+    is_stack = math.prod(shape[:-2]) >= _LARGE_STACK
+    return shape[-1] > (_SMALL_IN_STACKS if is_stack else _SMALL)
 
 
 def _base(matrix: Node) -> tuple[Node, bool]:

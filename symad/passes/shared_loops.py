@@ -195,11 +195,11 @@ def _numbers_of_inputs(
 def _that_fit(nodes: Sequence[Node], loop: Node) -> list[Node]:
     """Return values for which there is room, first those that cost most for each number."""
     assert isinstance(loop.op, (Scan, While))
-    room = sum(node.type.nbytes for node in loop.op.body.outputs)
+    room = sum(node.type.nbytes for node in loop.op.body.outputs if node.type.is_static)
     if isinstance(loop.op.length, int):
         room = max(room, _MOST_BYTES // max(1, loop.op.length))
     kept = []
-    for node in sorted(nodes, key=lambda node: -cost_of(node).flops / node.type.size):
+    for node in sorted(nodes, key=lambda node: -_flops(node) / node.type.size):
         if node.type.nbytes <= room:
             room -= node.type.nbytes
             kept.append(node)
@@ -210,9 +210,20 @@ def _is_worth_saving(node: Node) -> bool:
     type_ = node.type
     if not isinstance(type_, TensorType) or isinstance(node.op, WithBody):
         return False
-    if not all(x.type.is_static for x in (node, *node.inputs)):
+    if isinstance(node.op, StructureItem) and isinstance(node.inputs[0].op, WithBody):
         return False
-    return cost_of(node).flops >= _WORTH_SAVING * type_.size > 0
+    if not all(x.type.is_static for x in (node, *_computed(node).inputs)):
+        return False
+    return _flops(node) >= _WORTH_SAVING * type_.size > 0
+
+
+def _computed(node: Node) -> Node:
+    """Return the node that computes a value: the structure of which it is an item."""
+    return node.inputs[0] if isinstance(node.op, StructureItem) else node
+
+
+def _flops(node: Node) -> int:
+    return cost_of(_computed(node)).flops
 
 
 def _with_saved(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,11 @@ from symad.drawing.picture import Picture
 from symad.drawing.placed_picture import COMPACT, place_picture
 from symad.drawing.style import GLYPHS, hue_class
 from symad.drawing.svg import to_page_svg
+from symad.errors import SymadError
+from symad.expression import Expression
 from symad.graph.formula import Term, format_term
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter
-from symad.graph.provenance import Site
 from symad.graph.traverse import topological_order
 from symad.notation.escape import visible
 from symad.notation.names import Names
@@ -27,14 +28,21 @@ from symad.notation.values import format_value, summarise
 from symad.notation.view import Values, View
 from symad.passes.grade import Grade
 from symad.plan.plan import make_plan
+from symad.player.comparisons import Comparisons, forward_mode
+from symad.player.elements import in_elements
 from symad.player.extension_chapters import ExtensionChapters
+from symad.player.film import Film
+from symad.player.folding import folded_pictures
 from symad.player.glyphs import Glyphs
+from symad.player.loop_steps import steps_of
 from symad.player.number_chapters import NumberChapters
 from symad.player.page import write_page
 from symad.player.passes_chapter import PassesChapter, passes_in_short
 from symad.player.plan_chapter import PlanChapter
 from symad.player.played_graph import PlayedGraph, is_finite
+from symad.player.sources import source_rows
 from symad.player.story import Story
+from symad.player.tensors import forms_of, tensor_data
 from symad.player.walk import GradientWalk
 from symad.player.wire_view import WireNames, WireView
 from symad.player.wires import Wires
@@ -61,6 +69,8 @@ class PageBuilder:
         The values of all new nodes, and of those that they depend on.
     limit : int
         A graph of more nodes is folded.
+    expression : Expression, optional
+        The expression that was read.
     """
 
     def __init__(
@@ -70,7 +80,9 @@ class PageBuilder:
         results: Sequence[Node],
         values: Values | None,
         limit: int,
+        expression: Expression | None = None,
     ) -> None:
+        self._expression = expression
         self._y = y
         self._record = record
         self._results = results
@@ -84,7 +96,9 @@ class PageBuilder:
         hue = hue_class(Part(record.generation, "adjoint"))
         title = visible(_title(y, str), _LONGEST_TITLE)
         self._story = Story(title, heading=_title(y, self._glyphs.text), hue=hue)
+        self._walk = GradientWalk(self._graph, record, results)
         self._pictures: list[Picture] = []
+        self._members: dict[int, dict[str, list[str]]] = {}  # of folded pictures, by index
         self._drawn = [(name, node) for node, name in self._graph.ids.items()]
 
     @property
@@ -97,23 +111,34 @@ class PageBuilder:
         """Notes on what the page leaves out."""
         return tuple(self._story.notes)
 
-    def page(self) -> str:
-        """Return the page as HTML."""
+    def page(self, editor: dict[str, Any] | None = None) -> str:
+        """Return the page as HTML; that of a server has an editor."""
         self._add_extension()
         self._add_passes()
-        self._story.panels["sources"] = _sources(self._drawn)
+        self._story.panels["sources"] = source_rows(self._drawn, self._expression)
         evaluate = self._sliders()
+        self._add_folded()
+        self._add_comparisons()
         pictures = [self._svg(place, one) for place, one in enumerate(self._pictures)]
         data = self._story.data(self._glyphs.entries)
+        if editor is not None:
+            data["editor"] = editor
         return write_page(self.title, data, pictures, evaluate)
+
+    def film(self) -> Film:
+        """Return the steps of the page as pictures, after :meth:`page`."""
+        return Film(self._story, self._pictures, self._graph.glyphs)
 
     def _add_extension(self) -> None:
         graph, story = self._graph, self._story
-        walk = GradientWalk(graph, self._record, self._results)
+        walk = self._walk
         extension, numbers = ExtensionChapters(walk), NumberChapters(walk)
         story.chapters += [*extension.chapters(), *numbers.chapters()]
         story.panels |= {"trace": numbers.trace(), "grads": extension.lists()}
         story.values = [_value(self._values.get(node)) for node in graph.places]
+        story.steps = steps_of(graph.levels, self._values)
+        story.places = [graph.ids[node] for node in graph.places]
+        story.forms = forms_of(list(graph.places), graph.ids, graph.view, self._values)
         story.notes += [graph.note] * bool(graph.note)
         self._pictures.append(graph.picture)
 
@@ -121,6 +146,7 @@ class PageBuilder:
         raw = Graph(self._outputs)
         reports, graph = _passes(raw, [self._type(node) for node in raw.inputs])
         plan = make_plan(graph)
+        self._size = len(plan.instructions)
         story = self._story
         if self._graph.is_folded:
             size = len(plan.instructions), plan.registers
@@ -138,6 +164,32 @@ class PageBuilder:
         story.panels["plan"] = {"rows": run.rows(), "registers": run.registers()}
         self._pictures += [passes.picture(), run.picture()]
         self._drawn += [*passes.drawn(), *run.drawn()]
+
+    def _add_folded(self) -> None:
+        """Add the pictures of the graph with closed frames, and say which frame each opens."""
+        base = self._graph.picture
+        for folded in folded_pictures(base, self._graph.glyphs):
+            opened = folded.opened
+            inside = [s.box.id for s in base.shapes if opened and s.box.scope[:1] == (opened,)]
+            title = self._graph.glyphs.text(opened.title) if opened else ""
+            self._story.folds.append({"p": len(self._pictures), "n": " ".join(inside), "t": title})
+            self._pictures.append(folded.picture)
+            self._members[len(self._pictures) - 1] = folded.members
+
+    def _add_comparisons(self) -> None:
+        """Add what can be seen side by side, unless the graph is folded."""
+        if self._graph.is_folded or self._record.generation > 1:
+            return
+        story, targets = self._story, list(self._record.targets)
+        comparisons = Comparisons(self._walk, targets)
+        feed = {n: self._values[n] for n in Graph([self._y]).inputs if n in self._values}
+        found = forward_mode(self._y, targets[0], feed, "t")
+        if found is not None:
+            picture, added = found
+            story.comparisons.append(comparisons.modes(len(self._pictures), added))
+            self._pictures.append(picture)
+        story.comparisons.append(comparisons.passes(2, len(Graph(self._outputs).nodes), self._size))
+        story.comparisons.append(comparisons.orders())
 
     def _wires(self, raw: Graph) -> Wires:
         """Return the wires of a graph, without the repairs that the page hides."""
@@ -177,24 +229,29 @@ class PageBuilder:
         graph, story = self._graph, self._story
         if not self._values:
             return "null"
-        if len(graph.view.nodes) > _MOST_COMPUTED:
-            story.notes.append(f"No sliders: the graph has more than {_MOST_COMPUTED:,} nodes.")
-            return "null"
         inputs = Graph(self._outputs).inputs
+        if not all(_is_real(self._values[node]) for node in inputs):
+            story.notes.append("No sliders: not every input consists of finite real numbers.")
+            return "null"
         try:
-            source = javascript_source(Graph(graph.places, inputs))
-        except NotImplementedError as error:
+            source = self._computed(inputs)
+        except (NotImplementedError, SymadError) as error:
             story.notes.append(f"No sliders: {error}.")
             return "null"
-        for node in inputs:
-            value = self._values[node]
-            is_real = value.ndim == 0 and np.issubdtype(value.dtype, np.floating)
-            if not is_real or not np.isfinite(value):
-                story.notes.append("No sliders: not every input is a finite real number.")
-                story.inputs = []
-                return "null"
-            story.inputs.append(_slider(node, float(value), graph))
+        story.inputs += [_slider(node, self._values[node], graph) for node in inputs]
         return source
+
+    def _computed(self, inputs: Sequence[Node]) -> str:
+        """Return the function that computes all values, in JavaScript."""
+        graph = self._graph
+        shown = Graph(graph.places, inputs)
+        if all(self._values[node].ndim == 0 for node in inputs):
+            if len(graph.view.nodes) > _MOST_COMPUTED:
+                raise NotImplementedError(f"the graph has more than {_MOST_COMPUTED:,} nodes")
+            return javascript_source(shown)
+        elements, sizes = in_elements(shown, [type_of(self._values[node]) for node in inputs])
+        self._story.sizes = sizes
+        return javascript_source(elements)
 
     def _svg(self, place: int, picture: Picture) -> str:
         """Return a picture as SVG, and add the descriptions of its nodes to the story."""
@@ -202,7 +259,8 @@ class PageBuilder:
             kind = shape.kind
             self._story.nodes[shape.box.id] = shape.tip
             self._story.kinds[kind.name.lower()] = (GLYPHS[kind], kind.value.partition(":")[0])
-        return to_page_svg(place_picture(picture, COMPACT), f"picture{place}")
+        placed = place_picture(picture, COMPACT)
+        return to_page_svg(placed, f"picture{place}", self._members.get(place, {}))
 
 
 def _passes(graph: Graph, types: Sequence[Type]) -> tuple[list[PassReport], Graph]:
@@ -212,7 +270,7 @@ def _passes(graph: Graph, types: Sequence[Type]) -> tuple[list[PassReport], Grap
 
 
 def _value(value: Any) -> Any:
-    """Return a value for the page: a number, or its text and a mark for NaN or infinity."""
+    """Return a value for the page: a number, an array, or text and a mark for NaN or infinity."""
     if isinstance(value, (np.floating, np.integer)) and abs(value) <= _EXACT_INTEGER:
         return value.item()
     if isinstance(value, (np.floating, float)):
@@ -222,35 +280,35 @@ def _value(value: Any) -> Any:
         return "nan" if math.isnan(number) else "inf" if number > 0 else "-inf"
     if value is None:
         return None
+    if isinstance(value, np.ndarray) and value.ndim:
+        return tensor_data(value)
     return [summarise(value), "" if is_finite(value) else "nan"]
 
 
-def _slider(node: Node, value: float, graph: PlayedGraph) -> dict[str, Any]:
-    """Return the data of a slider, whose range has round limits and includes the value."""
-    reach = 10.0 ** math.ceil(math.log10(max(abs(value), 1.0)))
-    return {
+def _is_real(value: Any) -> bool:
+    """Return whether a value consists of finite floating-point numbers."""
+    return (
+        not isinstance(value, (dict, list, tuple))
+        and np.issubdtype(value.dtype, np.floating)
+        and bool(np.all(np.isfinite(value)))
+    )
+
+
+def _slider(node: Node, value: Any, graph: PlayedGraph) -> dict[str, Any]:
+    """Return the data of a slider, whose range has round limits and includes all values."""
+    array = np.asarray(value, dtype=float)
+    low, high = array.min(initial=0.0), array.max(initial=0.0)
+    reach = 10.0 ** math.ceil(math.log10(max(-low, high, 1.0)))
+    data = {
         "n": graph.ids[node],
         "h": graph.name(node),
         "t": graph.glyphs.text(node.label),
-        "v": value,
-        "low": -reach if value >= -reach else 2 * value,
-        "high": reach if value <= reach else 2 * value,
+        "v": array.reshape(-1).tolist() if array.ndim else float(value),
+        "low": float(-reach if low >= -reach else 2 * low),
+        "high": float(reach if high <= reach else 2 * high),
         "step": reach / 200,
     }
-
-
-def _sources(drawn: Iterable[tuple[str, Node]]) -> list[dict[str, str]]:
-    """Return the user's lines that made the drawn nodes, with the ids of these nodes."""
-    nodes: dict[tuple[str, int], dict[str, None]] = {}
-    for name, node in drawn:
-        nodes.setdefault((node.site.filename, node.site.line), {})[name] = None
-    rows = []
-    for (filename, line), ids in sorted(nodes.items()):
-        name = filename.replace("\\", "/").rpartition("/")[2]
-        where = f"column {line}" if filename.startswith("<expr") else f"{name}:{line}"
-        text = Site(filename, line).source
-        rows.append({"w": visible(where), "t": visible(text, 120), "n": " ".join(ids)})
-    return rows
+    return data | ({"s": list(array.shape)} if array.ndim else {})
 
 
 def _title(y: Node, word: Callable[[str], str]) -> str:

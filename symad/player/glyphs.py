@@ -8,12 +8,14 @@ it, or by the node's current value.  The user's own texts are in a separate tabl
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from symad.drawing.metrics import broken, text_width
 from symad.drawing.picture import BIG, MIDDLE, TextLine
 from symad.notation.escape import visible
 from symad.notation.labels import Symbol
+from symad.notation.values import MINUS
 
 FIRST = 0xF0000
 """The code point of the first glyph; the page uses the same number."""
@@ -81,12 +83,21 @@ class Glyphs:
 
     # On nodes
 
-    def plain(self, text: str) -> str:
-        """Return a text as the page shows it."""
-        return "".join(map(self._spelled, text))
+    def plain(self, text: str, value: Callable[[int], str] = lambda place: _VALUE) -> str:
+        """Return a text as the page shows it; ``value`` gives the values by index."""
 
-    def _spelled(self, character: str) -> str:
-        return self._plain[ord(character) - FIRST] if _PRIVATE.match(character) else character
+        def spelled(character: str) -> str:
+            if not _PRIVATE.match(character):
+                return character
+            place = ord(character) - FIRST
+            entry = self.entries[place]
+            if "v" not in entry:
+                return self._plain[place]
+            written = value(entry["v"])
+            is_negative = "p" in entry and written.startswith(MINUS)
+            return f"({written})" if is_negative else written
+
+        return "".join(map(spelled, text))
 
     def line(self, text: str, size: int = MIDDLE, **more: Any) -> TextLine:
         """Return a line of text on a node."""

@@ -13,7 +13,10 @@ from symad.drawing.style import hue_class, hue_of
 from symad.inspection.linked_page import content_policy
 from symad.notation.roles import Part
 
-_SCRIPTS = ("numbers.js", "story.js", "markup.js", "picture.js", "panels.js", "player.js")
+_SCRIPTS = (
+    "numbers.js", "story.js", "markup.js", "picture.js", "panels.js", "folding.js", "presenter.js",
+    "search.js", "quiz.js", "tensors.js", "compare.js", "player.js",
+)  # fmt: skip
 _PARTS = (
     Part(0, "forward"),
     Part(1, "tangent"),
@@ -38,8 +41,9 @@ def write_page(title: str, data: dict[str, Any], pictures: Sequence[str], evalua
         A JavaScript expression for the function that computes all values, or ``null``.
     """
     style = "\n".join([_palette(), _short("player.css")])
+    scripts = [*_SCRIPTS, "editor.js"] if "editor" in data else _SCRIPTS
     script = "\n".join(
-        ['"use strict";', f"const evaluateGraph = {evaluate};", *map(_short, _SCRIPTS)]
+        ['"use strict";', f"const evaluateGraph = {evaluate};", *map(_short, scripts)]
     )
     parts = {
         "title": escape(title),

@@ -46,6 +46,8 @@ class PlayedGraph:
     places : dict
         From each node that has its own shape to the index of its value.
     picture : Picture
+    levels : list of Level
+        The boxes of the graph, and of each loop that is drawn open.
     note : str
         A note on how the graph was folded; empty if it was not.
     """
@@ -55,6 +57,7 @@ class PlayedGraph:
         self.glyphs = glyphs
         self.labels = Labels(view)
         levels, self.note = make_levels(view, self.labels, limit)
+        self.levels = levels
         self.boxes = list(nested(levels))
         self.box_of = levels[0].box_of
         self.ids = {node: box.id for level in levels for node, box in level.box_of.items()}

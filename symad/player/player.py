@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symad.autodiff.activity import require_some
 from symad.autodiff.reverse import extend, gradients
-from symad.errors import GraphTypeError
+from symad.errors import GraphTypeError, RenderError
 from symad.graph.nested import leaves
 from symad.graph.node import Node, Variable
 from symad.graph.traverse import topological_order
 from symad.runtime.values import Feed, node_values
+from symad.saving.files import replacing
+
+if TYPE_CHECKING:
+    from symad.expression import Expression
+    from symad.player.film import Film
 
 _HEIGHT = 640  # of the frame in a notebook, in pixels
+_LIMIT = 200  # of nodes that are not folded
 
 
 class Player:
@@ -27,16 +33,42 @@ class Player:
         Notes on what the page leaves out; the page shows them too.
     """
 
-    def __init__(self, html: str, title: str, notes: tuple[str, ...]) -> None:
+    def __init__(self, html: str, title: str, notes: tuple[str, ...], film: Film) -> None:
         self.html = html
         self.notes = notes
         self._title = title
+        self._film = film
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page to a file, for any browser."""
-        from pathlib import Path
+    def save(self, path: str | os.PathLike[str], step: int | None = None) -> None:
+        """Write the page for any browser, or its steps as pictures, in the format of the suffix.
 
-        Path(path).write_text(self.html, encoding="utf-8")
+        Parameters
+        ----------
+        path : str or path-like
+            ``.html`` is the page.  ``.pdf`` has a page for each step; ``.gif`` and ``.webp`` are
+            animations.  Of ``.svg``, ``.png`` and ``.tex`` (TikZ), there is a file for each step,
+            whose number is added to the name: ``steps.svg`` becomes ``steps-01.svg`` and so on.
+        step : int, optional
+            Only this step, as the page counts them, from 1.
+
+        Raises
+        ------
+        MissingExtraError
+            If an animation needs Pillow and it is not installed.
+        RenderError
+            If the suffix is not one of these, there is no such step, or Graphviz, which paints PNG
+            and PDF, is not installed.  No file is then written.
+        """
+        if os.fspath(path).lower().endswith((".html", ".htm")):
+            if step is not None:
+                raise RenderError(
+                    "a page has all steps",
+                    remedy=f"Save it without a step, and open it with #step={step} in the address.",
+                )
+            with replacing(os.fspath(path)) as file:
+                file.write(self.html.encode())
+        else:
+            self._film.save(path, step)
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -51,7 +83,7 @@ class Player:
         return f"<Player of {self._title}: {len(self.html.encode()):,} bytes>"
 
 
-def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200) -> Player:
+def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = _LIMIT) -> Player:
     """Return a page that plays how the gradient of ``y`` is built, computed and compiled.
 
     It steps through the nodes as written; reverse mode, which visits them in reverse topological
@@ -74,7 +106,8 @@ def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200)
     Returns
     -------
     Player
-        A notebook displays it; ``.save("page.html")`` writes it to a file; ``.html`` is its text.
+        A notebook displays it; ``.save("page.html")`` writes it to a file, and
+        ``.save("steps.pdf")`` its steps; ``.html`` is its text.
 
     Raises
     ------
@@ -92,6 +125,36 @@ def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200)
     >>> player = sm.play(sm.log(x1) + x1 * x2 - sm.sin(x2), [x1, x2], {x1: 2.0, x2: 5.0})
     >>> player.save("lecture.html")  # doctest: +SKIP
     """
+    return _play(y, xs, feed, limit)
+
+
+def play_expression(
+    expression: Expression,
+    xs: Any = None,
+    feed: Feed | None = None,
+    editor: dict[str, Any] | None = None,
+) -> Player:
+    """Return the page of an expression that was read, which highlights where a node is written.
+
+    Parameters
+    ----------
+    expression : Expression
+    xs, feed
+        As for :func:`play`.
+    editor : dict, optional
+        The contents of the editor of a page that a server makes.
+    """
+    return _play(expression.node, xs, feed, _LIMIT, expression, editor)
+
+
+def _play(
+    y: Node,
+    xs: Any,
+    feed: Feed | None,
+    limit: int,
+    expression: Expression | None = None,
+    editor: dict[str, Any] | None = None,
+) -> Player:
     from symad.player.build import PageBuilder
 
     if not isinstance(y, Node):
@@ -105,8 +168,8 @@ def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = 200)
     results = [record.adjoints[target] for target in targets]
     made = [y, *record.adjoints.values(), *record.partials.values()]  # rules may skip some
     values = None if feed is None else node_values(made, feed)
-    builder = PageBuilder(y, record, results, values, limit)
-    return Player(builder.page(), builder.title, builder.notes)
+    builder = PageBuilder(y, record, results, values, limit, expression)
+    return Player(builder.page(editor), builder.title, builder.notes, builder.film())
 
 
 def _targets(y: Node, xs: Any) -> list[Node]:

@@ -72,6 +72,8 @@ class Story:
         The contents of the panels, by name.
     values : list
         The values of the nodes, by index.
+    places : list of str
+        The ids of these nodes.
     inputs : list of dict
         The sliders.
     notes : list of str
@@ -82,6 +84,17 @@ class Story:
         The kinds of nodes in the pictures, each with its sign and name, for the legend.
     hue : str
         The CSS class for the colour of the adjoints.
+    sizes : list of int
+        The number of elements of each value that the page computes, if some are arrays.
+    forms : dict
+        How nodes use the axes of their inputs, by id.
+    steps : dict
+        The values of nodes inside loops, by id: lists of a step and a value.
+    comparisons : list of dict
+        What can be seen side by side.
+    folds : list of dict
+        The pictures that replace the first one when frames are closed: all frames in the first of
+        them, all but one in each other.
     """
 
     title: str
@@ -89,11 +102,17 @@ class Story:
     chapters: list[Chapter] = field(default_factory=list)
     panels: dict[str, Any] = field(default_factory=dict)
     values: list[Any] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
     inputs: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     nodes: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, tuple[str, str]] = field(default_factory=dict)
     hue: str = "a1"
+    sizes: list[int] = field(default_factory=list)
+    forms: dict[str, list[Any]] = field(default_factory=dict)
+    steps: dict[str, list[list[str]]] = field(default_factory=dict)
+    comparisons: list[dict[str, Any]] = field(default_factory=list)
+    folds: list[dict[str, Any]] = field(default_factory=list)
 
     def data(self, glyphs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Return the story as data for the page; repeated formulas are stored once."""
@@ -119,11 +138,17 @@ class Story:
             "glyphs": list(glyphs),
             "panels": self.panels,
             "values": self.values,
+            "places": " ".join(self.places),
             "inputs": self.inputs,
             "notes": self.notes,
             "nodes": self.nodes,
             "kinds": self.kinds,
             "hue": self.hue,
+            "folds": self.folds,
+            "loops": self.steps,
+            "comparisons": self.comparisons,
+            "sizes": self.sizes,
+            "forms": self.forms,
         }
 
 

@@ -33,6 +33,8 @@ def compile(
     rewrites: RewritesName = "rounding",
     recompute: bool = False,
     fastmath: bool = False,
+    device: str | None = None,
+    mesh: Mapping[str, int] | None = None,
 ) -> Function:
     """Compile a graph into a function that can be called repeatedly.
 
@@ -46,8 +48,9 @@ def compile(
         New values of parameters: all are computed from the old ones and stored together.
     givens : dict from Node to Node, optional
         Replacements for other nodes.
-    backend : {"auto", "numpy", "native"} or Backend
-        ``"auto"`` is native code if llvmlite is installed, else NumPy.
+    backend : {"auto", "numpy", "native", "jax"} or Backend
+        ``"auto"`` is native code if llvmlite is installed, else NumPy.  ``"jax"`` gives the graph
+        to XLA, for CPU, GPU and TPU, if JAX is installed.
     name : str, optional
         The name in messages and printed output.
     threads : int
@@ -64,6 +67,12 @@ def compile(
         Whether machine code may reassociate sums and products, contract them into fused operations,
         divide by multiplying with a reciprocal, and lose the sign of a zero.  Sums are then not
         compensated.  NaN and infinities are preserved.  The NumPy backend ignores it.
+    device : str, optional
+        With ``"jax"``: ``"cpu"``, ``"gpu"``, ``"tpu"``, or one of several, ``"gpu:1"``.  By
+        default, the one that JAX chooses.
+    mesh : dict from str to int, optional
+        With ``"jax"``: how many devices share the dimensions of a name, ``{"batch": 4}``.  XLA
+        divides the work and adds the communication.
 
     Returns
     -------
@@ -75,7 +84,11 @@ def compile(
         If an output depends on a variable that is not an input, or an input is named twice.
     GraphTypeError
         If an input is not a node, an updated node is not a parameter, or its new value does not
-        have its dtype and shape.
+        have its dtype and shape; or there is no such device.
+    ExportError
+        If the backend has nothing for an op; the message names the node and your line.
+    MissingExtraError
+        If JAX is needed and not installed.
 
     Examples
     --------
@@ -91,8 +104,10 @@ def compile(
         raise GraphTypeError(f"threads is {threads!r}, which is not a number of threads")
     from symad.backends.select import choose_backend  # slow to import
 
+    chosen = choose_backend(backend)
+    where = _devices(chosen, device, mesh)
     settings = Settings(
-        choose_backend(backend), threads, _grade(rewrites), bool(recompute), bool(fastmath)
+        chosen, threads, _grade(rewrites), bool(recompute), bool(fastmath), *where
     )
     for path, leaf in leaves_with_paths(inputs):
         if not isinstance(leaf, Node):
@@ -120,6 +135,26 @@ def _grade(rewrites: str) -> Grade:
     if rewrites not in names:
         raise GraphTypeError(f"rewrites is {rewrites!r}; it must be one of {', '.join(names)}")
     return names[rewrites]
+
+
+def _devices(
+    backend: Backend, device: str | None, mesh: Mapping[str, int] | None
+) -> tuple[str, tuple[tuple[str, int], ...]]:
+    """Return the settings of devices, checked as far as they are not a matter of the backend."""
+    if (device or mesh) and not backend.has_devices:
+        raise GraphTypeError(
+            f"the {backend} backend runs on the CPU: it takes no device or mesh",
+            remedy='Compile with backend="jax".',
+        )
+    if not isinstance(device, str | None):
+        raise GraphTypeError(f"device is {device!r}, which is not the name of one")
+    axes = tuple((mesh or {}).items())
+    for name, count in axes:
+        if not isinstance(name, str) or type(count) is not int or count < 1:
+            raise GraphTypeError(
+                f"mesh is {mesh!r}; it is a dict from names of dimensions to numbers of devices"
+            )
+    return device or "", axes
 
 
 def _new_value(target: Any, value: Any) -> Node:
@@ -154,7 +189,7 @@ class Executor:
     ----------
     nodes : Node or nested structure of nodes
         The nodes to evaluate.
-    backend : {"auto", "numpy", "native"} or Backend
+    backend : {"auto", "numpy", "native", "jax"} or Backend
         As for :func:`compile`.
 
     Examples

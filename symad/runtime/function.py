@@ -151,7 +151,7 @@ class Function:
         self._held = _Locks([parameter.lock for parameter in sorted(self.parameters, key=id)])
         self._specialisations: OrderedDict[Any, Specialisation] = OrderedDict()
         self._latest: Specialisation | None = None
-        self._workspace = settings.backend.workspace()
+        self._workspace = settings.backend.workspace(graph, settings)
         self._lock = threading.RLock()  # the garbage collector may run code that calls this
         binding, changed = self._binding, tuple(self.updates)
         given, names = tuple(binding.arguments), binding.names()
@@ -248,7 +248,8 @@ class Function:
         """Return the program for the shapes of ``values``, made on first use."""
         key = self._key_of(values, self._sizes)
         found = self._specialisations.get(key)
-        if found is None and self._sizes and len(self._specialisations) >= _CACHED_PROGRAMS:
+        is_general = self._sizes and not self.settings.backend.fixes_sizes
+        if found is None and is_general and len(self._specialisations) >= _CACHED_PROGRAMS:
             key = self._key_of(values, frozenset())  # one program for all further numbers
             found = self._specialisations.get(key)
         if found is None:
@@ -358,6 +359,86 @@ class Function:
         return self.specialised().program.plan
 
     @property
+    def address(self) -> int:
+        """The address of machine code, ``void f(const double *x, double *out)``, for C.
+
+        ``x`` has all inputs one after another, in C order, those of the parameters last; ``out``
+        gets all outputs, and then the new values of parameters, in the same way.  Inputs that
+        declare no shape have those of the latest call.  The code never calls Python and has no
+        state: any thread may call it at any time.  It stays in memory to the end of the process,
+        whether or not this function does.
+
+        Functions of float64 have one, with at most 64 numbers in an array; for others, see
+        :func:`symad.export_c`.
+
+        Raises
+        ------
+        ExportError
+            If the function has none.
+
+        Examples
+        --------
+        >>> import ctypes
+        >>> import symad as sm
+        >>> x = sm.Variable("x", shape=(2,))
+        >>> y = sm.sum(x**2)
+        >>> address = sm.compile([x], [y, sm.gradients(y, x)]).address
+        >>> doubles = ctypes.POINTER(ctypes.c_double)
+        >>> call = ctypes.CFUNCTYPE(None, doubles, doubles)(address)
+        >>> out = (ctypes.c_double * 3)()
+        >>> call((ctypes.c_double * 2)(3.0, 4.0), out)
+        >>> list(out)
+        [25.0, 6.0, 8.0]
+        """
+        from symad.runtime.c_pointer import address_of
+
+        return address_of(self._pointer_graph(), self.settings.fastmath)
+
+    def low_level_callable(self, user_data: Sequence[float] | None = None) -> Any:
+        """Return a ``scipy.LowLevelCallable`` of a function that returns one number.
+
+        SciPy's ``quad``, ``nquad`` and similar functions call it without Python.
+
+        Parameters
+        ----------
+        user_data : sequence of float, optional
+            The numbers for the last inputs: SciPy varies the others.
+
+        Returns
+        -------
+        scipy.LowLevelCallable
+            Its signature is ``double (double)`` for one number and ``double (int, double *)`` for
+            several; with ``user_data``, ``void *`` follows.  It keeps the code and the numbers;
+            this function need not live on.
+
+        Raises
+        ------
+        ExportError
+            If the function has no :attr:`address`, or returns something else.
+
+        Examples
+        --------
+        >>> from scipy.integrate import quad
+        >>> import symad as sm
+        >>> x, a = sm.Variable("x", shape=()), sm.Variable("a", shape=())
+        >>> f = sm.compile([x, a], sm.exp(-a * x))
+        >>> round(quad(f.low_level_callable(user_data=[2.0]), 0, 1)[0], 6)
+        0.432332
+        """
+        from symad.runtime.c_pointer import low_level_callable
+
+        return low_level_callable(self._pointer_graph(), self.settings.fastmath, user_data)
+
+    def _pointer_graph(self) -> Graph:
+        from symad.runtime.c_pointer import pointer_graph
+
+        return pointer_graph(self.graph, self.latest_graph, self.settings)
+
+    def latest_graph(self) -> Graph:
+        """Return the optimised graph of the latest call, whose inputs have its types."""
+        return self.specialised().passes.graph
+
+    @property
     def trade(self) -> Trade | None:
         """The memory saved and operations added by ``recompute=True`` in the latest call.
 
@@ -381,7 +462,8 @@ class Function:
         found = self.specialised()
         types = [node.type for node in found.passes.graph.inputs]
         settings = replace(self.settings, recompute=False)
-        passes, program = compile_graph(found.graph, types, settings, settings.backend.workspace())
+        workspace = settings.backend.workspace(found.graph, settings)
+        passes, program = compile_graph(found.graph, types, settings, workspace)
         before, after = program.plan.lower_bound, found.program.plan.lower_bound
         if before is None or after is None:
             return None
@@ -540,6 +622,8 @@ class _DirectCalls:
                     return general
         if not self._is_plain or self._newest is None:
             return None
+        if self._programs > 1:
+            return general  # which says whose call was the latest
         return self._newest.entry(self._results, general, self._name)
 
     def latest_key(self) -> Key | None:
@@ -586,7 +670,8 @@ def _signature(value: Any) -> Any:
 def _sizes_of(graph: Graph, backend: Backend) -> frozenset[int]:
     """Return the indices of inputs for whose numbers a function is compiled."""
     types = (node.type for node in graph.inputs)
-    if not backend.fuses or all(isinstance(t, TensorType) and t.dtype.kind == "f" for t in types):
+    is_wanted = backend.fuses or backend.fixes_sizes
+    if not is_wanted or all(isinstance(t, TensorType) and t.dtype.kind == "f" for t in types):
         return frozenset()
     from symad.passes.size_inputs import size_inputs  # slow to import
 

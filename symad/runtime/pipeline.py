@@ -112,12 +112,24 @@ def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
 
 
 def _decompose(graph: Graph, job: Job, record: Recorder) -> Graph:
+    """Decompose ops, also in bodies; adjoint loops then read parts that they have in common."""
+    if not _saves_values(graph, job):
+        return _decomposed(graph, record)
+    graph = _in_bodies(graph, lambda body: _decomposed(body, record, True))
+    return _save_values(_without_bodies(graph, record))
+
+
+def _decomposed(graph: Graph, record: Recorder, is_saved: bool = False) -> Graph:
+    inside = _in_bodies(graph, lambda body: _decomposed(body, record))
+    return _without_bodies(inside, record, is_saved)
+
+
+def _without_bodies(graph: Graph, record: Recorder, is_saved: bool = False) -> Graph:
     from symad.passes.decompose import decompose
     from symad.passes.shared_factors import FACTORISES, share_factors
 
-    graph = _in_bodies(graph, lambda body: _decompose(body, job, record))
     if any(isinstance(node.op, FACTORISES) for node in graph.nodes):
-        graph = share_factors(graph)
+        graph = share_factors(graph, is_saved)
     return decompose(graph, record)
 
 
@@ -158,6 +170,12 @@ def _is_fused(graph: Graph, job: Job) -> bool:
     return job.backend is not None and job.backend.fuses and not is_of_numbers(graph)
 
 
+def _rules(job: Job) -> RuleSet:
+    """Return the rules up to the grade of a job, but those that its backend does not want."""
+    left_out = frozenset[str]() if job.backend is None else job.backend.unwanted_rules
+    return rules_of(job.grade, left_out)
+
+
 def _has_bodies(graph: Graph, job: Job) -> bool:
     return graph.has(WithBody)
 
@@ -167,18 +185,34 @@ def _simplify_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
 
     Values are saved in the outermost loops only, and not if memory shall be saved instead.
     """
-    from symad.ops.loops import Scan, While
     from symad.passes.loops import hoist_invariants, prune_loops
-    from symad.passes.shared_loops import join_loops, save_costly_values
+    from symad.passes.shared_loops import join_loops
 
     graph = prune_loops(graph)
-    if sum(isinstance(node.op, (Scan, While)) for node in graph.nodes) > 1:
-        rules = rules_of(job.grade)
+    if _loop_count(graph) > 1:
+        rules = _rules(job)
         simpler = _in_bodies(graph, lambda body: rewrite(body, rules, record))
         graph = join_loops(rewrite(simpler, _NO_RULES, record))
-        if job.types is not None and not job.recompute:
-            graph = prune_loops(save_costly_values(graph))
-    return hoist_invariants(graph)
+    return hoist_invariants(_save_values(graph) if _saves_values(graph, job) else graph)
+
+
+def _loop_count(graph: Graph) -> int:
+    if not graph.has(WithBody):
+        return 0
+    from symad.ops.loops import Scan, While
+
+    return sum(isinstance(node.op, (Scan, While)) for node in graph.nodes)
+
+
+def _saves_values(graph: Graph, job: Job) -> bool:
+    return job.types is not None and not job.recompute and _loop_count(graph) > 1
+
+
+def _save_values(graph: Graph) -> Graph:
+    from symad.passes.loops import prune_loops
+    from symad.passes.shared_loops import save_costly_values
+
+    return prune_loops(save_costly_values(graph))
 
 
 def _may_fail(graph: Graph, job: Job) -> bool:
@@ -196,7 +230,7 @@ def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:
     from symad.passes.batch import batch
     from symad.passes.fission import split_loops
 
-    rules = rules_of(job.grade)
+    rules = _rules(job)
     least = _WORTH_STORING if job.backend is not None and job.backend.fuses else 0
     maps = {node.op for node in graph.nodes if isinstance(node.op, Map)}
     split = split_loops(
@@ -219,7 +253,7 @@ PIPELINE: tuple[Pass | BackendStage, ...] = (
     Pass("fission", _split_loops, _has_bodies),
     Pass("bodies", _optimise_bodies),
     Pass("allow failures", _of("failures", "allow_failures"), _may_fail),
-    Pass("rewrite", lambda graph, job, record: rewrite(graph, rules_of(job.grade), record)),
+    Pass("rewrite", lambda graph, job, record: rewrite(graph, _rules(job), record)),
     Pass("order products", _of("matrix_products", "order_products"), _orders_products),
     Pass("transpose products", _of("matrix_products", "transpose_products"), _orders_products),
     Pass("recompute", _of("recompute", "recompute"), lambda graph, job: job.recompute),

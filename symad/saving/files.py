@@ -110,7 +110,7 @@ def save(
     if hasattr(path, "write"):
         write_archive(cast(IO[bytes], path), members)
         return found
-    with _replacing(os.fspath(path)) as file:
+    with replacing(os.fspath(path)) as file:
         write_archive(file, members)
     return found
 
@@ -159,7 +159,7 @@ def load(
     Parameters
     ----------
     path : path, or a file open for reading bytes, in which it is possible to seek
-    backend : {"auto", "numpy", "native"} or Backend, optional
+    backend : {"auto", "numpy", "native", "jax"} or Backend, optional
         Another backend for the function than the one it was compiled for.
 
     Returns
@@ -192,7 +192,7 @@ def load(
 
 
 @contextmanager
-def _replacing(path: str) -> Iterator[IO[bytes]]:
+def replacing(path: str) -> Iterator[IO[bytes]]:
     """Write to a new file, which takes the place of the old one only if all goes well."""
     part = f"{path}.{os.getpid()}.part"
     try:
@@ -230,8 +230,10 @@ def _members(value: Any, provenance: bool) -> tuple[dict[str, Member], Fingerpri
 def _graph_of(value: Any) -> tuple[Graph, dict[str, Any]]:
     """Return the graph of what is saved, and what else is to be kept of it."""
     if isinstance(value, Function):
-        pairs = [(name, getattr(value.settings, name)) for name in _SETTINGS]
-        settings = {name: _write_setting(setting) for name, setting in pairs}
+        settings = {name: _write_setting(getattr(value.settings, name)) for name in _SETTINGS}
+        for name in ("device", "mesh"):
+            if not settings[name]:
+                del settings[name]
         return value.graph, {"name": value.name, "settings": settings}
     if isinstance(value, Graph):
         return value, {}
@@ -247,6 +249,8 @@ def _graph_of(value: Any) -> tuple[Graph, dict[str, Any]]:
 def _write_setting(value: Any) -> Any:
     if isinstance(value, Grade):
         return value.name.lower()
+    if isinstance(value, tuple):
+        return dict(value)
     if not isinstance(value, Backend):
         return value
     if BACKENDS.get(getattr(value, "name", "")) is not value:
@@ -460,7 +464,17 @@ def _read_settings(data: dict[str, Any], backend: Backend | None) -> Settings:
         value = data.get(key, _write_setting(default))
         if isinstance(default, Grade):
             value = {grade.name.lower(): grade for grade in Grade}.get(part(data, key, str))
+        elif isinstance(default, tuple):
+            value = _read_mesh(value)
         if type(value) is not type(default) or (type(value) is int and value < 1):
             raise SavedGraphError(f"state.json: the setting {key} is {shown(data[key])}")
         found[key] = value
+    if not backend.has_devices:
+        found |= {key: getattr(defaults, key) for key in ("device", "mesh")}
     return Settings(**found)
+
+
+def _read_mesh(data: Any) -> Any:
+    """Return a mesh as settings hold it; something else if it is none."""
+    is_mesh = isinstance(data, dict) and all(type(n) is int and n > 0 for n in data.values())
+    return tuple(data.items()) if is_mesh else data

@@ -26,6 +26,8 @@ class Table:
         The columns that are right-aligned.
     notes : sequence of str
         Sentences below the table.
+    empty : str
+        The sentence that takes the place of a table without rows.
 
     Examples
     --------
@@ -40,8 +42,11 @@ class Table:
     rows: Sequence[Sequence[str]]
     numbers: frozenset[int] | set[int] = frozenset()
     notes: Sequence[str] = ()
+    empty: str = "There is nothing to show."
 
     def __str__(self) -> str:
+        if not self.rows:
+            return "\n".join([self.empty, *self.notes])
         lines = [self.titles, *self.rows]
         widths = [max(map(display_width, column)) for column in zip(*lines, strict=True)]
         bars = [["─" * width for width in widths]]
@@ -58,6 +63,8 @@ class Table:
     @property
     def markdown(self) -> str:
         """The table in Markdown."""
+        if not self.rows:
+            return "\n\n".join(map(markdown_text, [self.empty, *self.notes]))
         rules = ["---:" if i in self.numbers else "---" for i in range(len(self.titles))]
         head, *body = [list(map(markdown_text, cells)) for cells in [self.titles, *self.rows]]
         lines = [f"| {' | '.join(cells)} |" for cells in [head, rules, *body]]
@@ -68,6 +75,8 @@ class Table:
     @property
     def html(self) -> str:
         """The table in HTML."""
+        if not self.rows:
+            return "".join(f"<p>{escape(line)}</p>" for line in [self.empty, *self.notes])
         head = "".join(self._cell("th", i, title) for i, title in enumerate(self.titles))
         body = "".join(
             f"<tr>{''.join(self._cell('td', i, cell) for i, cell in enumerate(cells))}</tr>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -17,6 +17,7 @@ from symad.notation.symbols import SYMBOLS, name_of
 from symad.notation.values import MINUS, format_value
 from symad.notation.view import View
 from symad.records import dataclass, replace
+from symad.tables.loops import LoopTrace, loop_traces
 from symad.tables.table import Table, Tabular
 from symad.types import TensorType, Type, UnknownShape
 
@@ -95,6 +96,8 @@ class Trace(Tabular):
         The headings of the three columns.
     forward, tangents, adjoints : tuple of Entry
         The forward trace and the tangents from v1 to y, the adjoints in reverse order.
+    loops : tuple of LoopTrace
+        What is inside loops, branches and maps, with the values of some of their steps.
     """
 
     def __init__(
@@ -103,11 +106,13 @@ class Trace(Tabular):
         forward: Sequence[Entry],
         tangents: Sequence[Entry],
         adjoints: Sequence[Entry],
+        loops: Iterable[LoopTrace] = (),
     ) -> None:
         self.titles = titles
         self.forward = tuple(forward)
         self.tangents = tuple(tangents)
         self.adjoints = tuple(adjoints)
+        self.loops = tuple(loops)
 
     @property
     def rows(self) -> list[tuple[Entry | None, Entry | None, Entry | None]]:
@@ -117,7 +122,26 @@ class Trace(Tabular):
     @property
     def table(self) -> Table:
         """The three columns as cells."""
-        return Table(self.titles, [tuple(map(_cell, row)) for row in self.rows])
+        rows = [tuple(map(_cell, row)) for row in self.rows]
+        return Table(self.titles, rows, empty="The value is a constant: there is nothing to trace.")
+
+    @property
+    def text(self) -> str:
+        """The table and those of loops as aligned text; ``str()`` is the same."""
+        return "\n\n".join(str(table) for table in self._tables())
+
+    @property
+    def markdown(self) -> str:
+        """The table and those of loops in Markdown."""
+        return "\n\n".join(table.markdown for table in self._tables())
+
+    @property
+    def html(self) -> str:
+        """The table and those of loops in HTML."""
+        return "".join(table.html for table in self._tables())
+
+    def _tables(self) -> list[Table]:
+        return [self.table, *(loop.table for loop in self.loops)]
 
     def __repr__(self) -> str:
         return f"<Trace of {len(self.forward)} values>"
@@ -171,6 +195,10 @@ class Scribe:
         if number is None or not entry.symbol.mark:
             return entry
         return replace(entry, symbol=Symbol("v", (number,)), alias=entry.symbol)
+
+    def loops(self) -> list[LoopTrace]:
+        """Return what is inside loops, branches and maps."""
+        return list(loop_traces(self._formulas))
 
     def tangents(self, tangents: Mapping[Node, Node]) -> list[Entry]:
         """Return v̇3 = v̇1/v1 = 0.5, ... in the order of the forward trace."""

@@ -35,7 +35,9 @@ def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
     Returns
     -------
     Trace
-        A table as aligned text (``str()``), Markdown (``.markdown``) and HTML (``.html``).
+        A table as aligned text (``str()``), Markdown (``.markdown``) and HTML (``.html``), followed
+        by one for each loop, branch and map (``.loops``): what is inside, with the values of its
+        first steps and its last.
 
     Raises
     ------
@@ -75,13 +77,15 @@ def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
     seeds = [1.0 if node is chosen else 0.0 for node in variables]
     dots = tangents(y, variables, seeds) if variables else {}
     everything = [y, *adjoints.values(), *dots.values()]
-    scribe = Scribe(View(everything, None if feed is None else node_values(everything, feed)), y)
+    values = None if feed is None else node_values(everything, feed)
+    scribe = Scribe(View(everything, values, opened=True), y)
     titles = (
         "forward trace",
         "tangents" if chosen is None else f"tangents v̇i = ∂vi/∂{visible(chosen.label)}",
         f"adjoints v̄i = ∂{visible(y.name or 'y')}/∂vi",
     )
-    return Trace(titles, scribe.forward(), scribe.tangents(dots), scribe.adjoints(adjoints))
+    columns = scribe.forward(), scribe.tangents(dots), scribe.adjoints(adjoints)
+    return Trace(titles, *columns, scribe.loops())
 
 
 def derivation(y: Node, xs: Sequence[Node]) -> list[Entry]:

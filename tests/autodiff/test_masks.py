@@ -346,3 +346,72 @@ def test_factors_that_a_choice_discards_do_not_fail_in_bodies(backend: str) -> N
     exposed = sm.map_over(lambda a: sm.linalg.cholesky(a)[0, 0], [rows])
     with pytest.raises(sm.errors.EvaluationError):
         sm.compile([rows], exposed, backend=backend)(np.stack([bad] * 3))
+
+
+def _rows(step: Callable[..., Any], u: Any) -> Any:
+    return sm.scan(step, sm.constant(0.5), u)[1]
+
+
+THROUGH: dict[str, Callable[[Any], Any]] = {
+    "before a loop": lambda u: _rows(lambda c, e: (sm.tanh(c + e), c * e), sm.sqrt(u)),
+    "in a loop": lambda u: _rows(lambda c, e: (sm.tanh(c) * sm.sqrt(e), c + sm.sqrt(e)), u),
+    "and a choice": lambda u: _rows(
+        lambda c, e: (sm.where(c > 0, c * e, 0.1), sm.maximum(c, e) * e), sm.sqrt(u)
+    ),
+    "in a map": lambda u: sm.map_over(lambda e: sm.sqrt(e) * 2, [u]),
+    "before a map": lambda u: sm.map_over(lambda e: e * e + e, [sm.sqrt(u)]),
+    "in both loops": lambda u: _rows(
+        lambda c, e: (sm.tanh(c + e), c * e), _rows(lambda c, e: (c * 0.5, sm.sqrt(e) + c), u)
+    ),
+    "in a loop in a loop": lambda u: _rows(
+        lambda c, e: (
+            c * 0.5, sm.sum(sm.scan(lambda d, f: (d * f, d + f), c, sm.stack([e, c]))[1][:1])
+        ),
+        sm.sqrt(u),
+    ),
+    "in a custom function": lambda u: sm.custom(lambda e: e * sm.tanh(e))(sm.sqrt(u)),
+}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("name", THROUGH)
+def test_rows_that_are_not_read_have_no_part(name: str, backend: str) -> None:
+    """A condition on rows is followed through loops, also where the loop does not need it."""
+    u, good = sm.Variable("u", shape=(4,)), sm.Variable("good", shape=(2,))
+    found = []
+    for x, whole in ((u, THROUGH[name](u)), (good, THROUGH[name](good))):
+        y = whole[1] + sm.sum(whole[:2] ** 2)
+        first = sm.gradients(y, x)
+        tangent = sm.pushforward(first, x, sm.ones_like(x))
+        results = [first, sm.gradients(sm.sum(first), x), tangent,
+                   sm.gradients(sm.pushforward(y, x, sm.ones_like(x)), x)]  # fmt: skip
+        value = np.array([1.0, 4.0, 0.0, 0.0])[: x.type.shape[0]]  # type: ignore[union-attr]
+        found.append(sm.compile([x], results, backend=backend)(value))
+    for got, wanted in zip(*found, strict=True):
+        np.testing.assert_allclose(got, [*wanted, 0, 0], rtol=1e-12)
+
+
+def _ops(nodes: Any) -> set[str]:
+    """Return the names of all ops, with those in bodies."""
+    bodies = [body for n in nodes for body in getattr(n.op, "bodies", ())]
+    inside = [_ops(body.nodes) for body in bodies]
+    return {n.op.name for n in nodes if n.op is not None}.union(*inside)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_loops_with_finite_slopes_need_no_masks(order: int) -> None:
+    w, x = sm.Variable("w", shape=(4, 2)), sm.Variable("x", shape=(5, 2))
+
+    def step(h: Any, e: Any) -> Any:
+        z = w @ (h + e)
+        gates = 1 / (1 + sm.exp(-z[:2]))  # the stable form of which has finite slopes
+        return gates * sm.tanh(z[2:]), h * gates
+
+    last, stack = sm.scan(step, sm.zeros(2), x)
+    y = sm.sum(stack[-1] ** 2) + sm.sum(stack[1:3] * last)
+    result = sm.gradients(y, w)
+    if order == 2:
+        result = sm.hessian_vector_product(y, w, sm.ones((4, 2)))
+    f = sm.compile([w, x], [result, sm.gradients(y, x)], backend="numpy")
+    f(np.ones((4, 2)), np.ones((5, 2)))
+    assert not _ops(f.passes.graph.nodes) & {"where", "not_equal", "logical_or"}

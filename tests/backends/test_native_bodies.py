@@ -15,9 +15,13 @@ import numpy as np
 import pytest
 
 import symad as sm
+from symad.backends.native import failed_call
 from symad.backends.native.plan import lower_parts, make_native_plan
 from symad.backends.native.program import NativeProgram, schedule_natively
 from symad.backends.native.segment_code import LoopCall
+from symad.graph.node import apply
+from symad.ops.body import results_of
+from symad.ops.loops import in_step
 
 pytest.importorskip("llvmlite")
 
@@ -237,12 +241,92 @@ def test_scans_in_while_loops() -> None:
     )
 
 
-def test_stacks_that_others_read_are_made_from_python() -> None:
-    def powers(n: Any, x: Any) -> Any:
-        return sm.scan(lambda c, _: (c * x, c), x, length=n)[1]
+def powers(n: Any, x: Any, **options: Any) -> Any:
+    """Return x to the power of 0, 1, … and whether their sums are positive, for n steps."""
+    step = lambda c, _: (c * x, {"c": c, "is_positive": sm.sum(c) > 0})  # noqa: E731
+    return sm.scan(step, sm.ones_like(x), length=n, **options)[1]
 
-    same(powers, np.int64(4), normal(3), wrt=(1,), is_native=False)
-    same(lambda n, x: sm.sum(powers(n, x), axis=0), np.int64(4), normal(3), is_native=False)
+
+def test_stacks_of_any_length_are_results() -> None:
+    """The loop is native; how many rows it has made is known at its end."""
+
+    def both(n: Any, x: Any) -> Any:
+        made = powers(n, x)
+        return [made["c"], made["is_positive"], made["c"], powers(n, 0.5 * x, reverse=True)["c"]]
+
+    compiled = same(both, np.int64(4), normal(3))
+    before = compiled(np.int64(4), normal(3))[0]
+    kept = before.copy()
+    for n in (7, 0, 1, 5000, 2):
+        for found, wanted in zip(compiled(n, normal(3)), both(n, normal(3)), strict=True):
+            np.testing.assert_array_equal(found, wanted.eval())
+    np.testing.assert_array_equal(before, kept)
+    target = np.empty((5, 3))
+    assert compiled(5, normal(3), out=[target, None, None, None])[0] is target
+    np.testing.assert_array_equal(target[:4], kept)
+
+
+def test_stacks_of_any_length_go_to_other_ops() -> None:
+    """Loops of which NumPy reads the stacks, and loops that read stacks of NumPy, are native."""
+
+    def total(n: Any, x: Any) -> Any:
+        made = powers(n, x)["c"]
+        return sm.sum(sm.sin(made), axis=0), made
+
+    for n in (0, 1, 4):
+        compiled = same(total, np.int64(n), normal(3), wrt=(1,), is_native=False)
+        lines = [line for line in str(compiled.plan).splitlines() if "scan(" in line]
+        assert len(lines) == 2 and all("loop of " in line for line in lines)
+        assert "by Python" not in str(compiled.plan)
+
+
+def test_all_results_of_a_while_loop() -> None:
+    x = sm.Variable("x", shape=(3,))
+    last = sm.while_loop(lambda c: sm.sum(c * c) > 0.1, lambda c: c * 0.5, x)
+    compiled = sm.compile([x], results_of(last.inputs[0]), backend="native")
+    for scale in (0.0, 1.0, 100.0):
+        *_, stack, steps = compiled(scale * np.ones(3))
+        assert len(stack) == steps
+        np.testing.assert_array_equal(stack, scale * 0.5 ** np.arange(steps)[:, None] * np.ones(3))
+    assert is_one_segment(compiled)
+
+
+@pytest.mark.parametrize("is_outside", [False, True])
+def test_stacks_of_another_length_are_errors(is_outside: bool) -> None:
+    n, m = (sm.Variable(name, shape=(), dtype="int64") for name in "nm")
+    x = sm.Variable("x", shape=(3,))
+    stack = powers(n, x)["c"]
+    stack = sm.sin(stack) if is_outside else stack
+    added = sm.scan(lambda c, e: (c + e, None), sm.zeros(3), stack)[0]
+    loop = added.inputs[0]
+    other = apply(loop.op, m, *loop.inputs[1:])
+    compiled = sm.compile([n, m, x], results_of(other)[0], backend="native")
+    expected = np.sum(np.sin(np.ones((2, 3))) if is_outside else np.ones((2, 3)), axis=0)
+    np.testing.assert_allclose(compiled(2, 2, np.ones(3)), expected)
+    for k in (0, 1, 3, 1000):
+        with pytest.raises(sm.errors.SymadError, match="a sequence has 2 elements"):
+            compiled(2, k, np.ones(3))
+    assert "by Python" not in str(compiled.plan)
+
+
+def test_threads_have_stacks_of_their_own() -> None:
+    n, x = sm.Variable("n", shape=(), dtype="int64"), sm.Variable("x", shape=(3,))
+    compiled = sm.compile([n, x], powers(n, x)["c"], backend="native")
+    wrong: list[int] = []
+
+    def call(k: int) -> None:
+        expected = np.full(3, 1.0 + k) ** np.arange(200 + k)[:, None]
+        for _ in range(200):
+            if not np.allclose(compiled(200 + k, np.full(3, 1.0 + k)), expected):
+                wrong.append(k)
+
+    with np.errstate(over="ignore"):
+        threads = [threading.Thread(target=call, args=(k,)) for k in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not wrong
 
 
 def test_a_while_loop_that_does_not_end() -> None:
@@ -253,6 +337,66 @@ def test_a_while_loop_that_does_not_end() -> None:
     with pytest.raises(sm.errors.EvaluationError, match="max_steps=50"):
         compiled(np.ones(3))
     np.testing.assert_array_equal(compiled(np.full(3, 1e9)), np.full(3, 1e9))
+
+
+# Errors
+
+
+def inverses(x: Any, n: Any) -> dict[str, Any]:
+    """Return loops that fail where an element of ``x`` is singular, by kind."""
+
+    def step(c: Any, e: Any) -> Any:
+        return 0.5 * c + sm.linalg.inv(e + 0 * c), sm.sum(c)
+
+    def nested(c: Any, e: Any) -> Any:
+        return sm.scan(lambda d, _: step(d, e), c, length=3)[0], None
+
+    def counted(state: Any) -> Any:
+        k, c = state
+        return k + 1, step(c, x[k])[0]
+
+    zero = sm.zeros((2, 2))
+    start = sm.constant(np.int64(0)), zero
+    known = {
+        "scan": sm.scan(step, zero, x)[1],
+        "reverse": sm.scan(step, zero, x, reverse=True)[0],
+        "nested": sm.scan(nested, zero, x)[0],
+        "map": sm.map_over(lambda e: sm.linalg.inv(sm.cumsum(e, axis=0)), [x]),
+        "branch": sm.cond(n > 0, lambda: sm.scan(step, zero, x)[0], lambda: zero),
+        "count": sm.fori_loop(0, n, lambda k, c: step(c, x[k])[0], zero),
+        "while": sm.while_loop(lambda s: s[0] < n, counted, start)[1],
+        "condition": sm.while_loop(
+            lambda s: sm.linalg.inv(x[s[0]])[0, 0] > 0, lambda s: (s[0] + 1, s[1] * 0.5), start
+        )[1],
+        "limit": sm.while_loop(lambda s: s[0] < 100, counted, start, max_steps=4)[1],
+    }
+    return known | {"after": sm.linalg.inv(x[4] + 0 * sm.scan(step, zero, x[:4])[0])}
+
+
+@pytest.mark.parametrize("kind", list(inverses(sm.zeros((6, 2, 2)), sm.constant(np.int64(6)))))
+def test_only_the_step_that_fails_runs_again(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors are those of NumPy, which computes no step before the one that fails."""
+    done: list[int] = []
+
+    def counting(program: Any, step: int, values: Any) -> Any:
+        done.append(step)
+        return in_step(program, step, values)
+
+    x, n = sm.Variable("x", shape=(6, 2, 2)), sm.Variable("n", shape=(), dtype="int64")
+    values = [np.stack([np.eye(2)] * 6), np.int64(6)]
+    values[0][4] = 0
+    y = inverses(x, n)[kind]
+    messages = []
+    for backend in ("native", "numpy"):
+        compiled = sm.compile([x, n], y, backend=backend)
+        monkeypatch.setattr(failed_call, "in_step", counting)
+        with pytest.raises(sm.errors.EvaluationError) as caught:
+            compiled(*values)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    expected = {"while": [4, 4], "condition": [4], "limit": [4], "map": [], "after": []}
+    expected |= {"reverse": [4], "nested": [4, 0]}
+    assert done == expected.get(kind, [4])
 
 
 # Branches

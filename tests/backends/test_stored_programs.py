@@ -137,17 +137,20 @@ def test_what_is_stored_is_the_same_in_every_process(folder: Path) -> None:
 
 
 def test_everything_is_described() -> None:
-    """What is added here must be stored, too; nodes and ``over`` are not needed to run."""
+    """What is added here must be stored, or refused as ``stacks`` are; nodes and ``over`` are not
+    needed to run."""
     assert {kind: list(kind._record_fields) for kind in (KernelCall, LoopCall, BodyCalls)} == {
         KernelCall: ["address", "arguments", "module", "node", "work", "over", "parts", "threads"],
         LoopCall: ["kind", "bodies", "count", "node", "work", "flag", "limit"],
         BodyCalls: ["code", "arena", "inputs", "outputs"],
     }
     assert {kind: list(kind._record_fields) for kind in (SegmentCode, Operand, Storage)} == {
-        SegmentCode: ["calls", "blocks", "inputs", "outputs", "contents", "arena", "kept"],
+        SegmentCode: [
+            "calls", "blocks", "inputs", "outputs", "contents", "arena", "kept", "stacks"
+        ],
         Operand: ["view", "step", "alternates", "from_end"],
         Storage: ["kind", "place"],
-    }
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", OPS)

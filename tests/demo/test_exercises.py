@@ -182,7 +182,8 @@ def answer(given: Any) -> Any:
 @pytest.mark.parametrize("name", ANSWERS)
 def test_right_answers_are_right(name: str) -> None:
     verdict = check(name, answer(ANSWERS[name][0]))
-    assert verdict and repr(verdict) == "Right."
+    assert verdict and re.fullmatch(r"Right\. \d+ of \d+ exercises are solved\.", repr(verdict))
+    assert "✓" in verdict._repr_html_()
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -202,7 +203,26 @@ def test_an_op_of_ones_own(bell: Callable[..., Any]) -> None:
 def test_no_answer_and_nonsense_are_told_kindly(name: str) -> None:
     assert repr(check(name)) == "Not answered yet."
     for nonsense in (None, "x", object(), (), (1, 2), lambda *args: None, 0.123):
-        assert check(name, nonsense).message.startswith("Not yet: ")
+        verdict = check(name, nonsense)
+        assert verdict.message.startswith("Not yet: ") and "✗" in verdict._repr_html_()
+    for nonsense in (None, object(), 1j):  # which no exercise asks for
+        message = check(name, nonsense).message
+        assert not any(word in message for word in ("unpack", "convert", "not iterable"))
+
+
+def test_answers_of_another_form_are_told_the_form() -> None:
+    assert check("running 3", 5).message == "Not yet: Give a pair (y, x) of nodes."
+    assert check("tensors 1", 10).message == "Not yet: Give a shape, a tuple of whole numbers."
+    raised = check("tensors 2", lambda x, y: x / "<y>").message
+    assert raised.startswith("Not yet: your function raises ") and "'<y>'" not in raised
+
+
+def test_unknown_exercises_are_told_which_there_are() -> None:
+    with pytest.raises(KeyError, match="no exercise 'tensor 2'. Did you mean 'tensors 2'"):
+        check("tensor 2", 1)
+    with pytest.raises(sm.SymadError, match="four ways 1, four ways 2") as caught:
+        check("nope", 1)
+    assert "second order 3" in str(caught.value)
 
 
 def test_each_exercise_is_answered_here() -> None:

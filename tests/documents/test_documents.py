@@ -89,8 +89,11 @@ def op_tables() -> Iterator[None]:
 def test_the_python_of_a_document_runs(
     path: Path, op_tables: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    text = path.read_text("utf-8")
+    for module in re.findall(r"<!-- Needs (\w+) -->", text):
+        pytest.importorskip(module)
     monkeypatch.chdir(tmp_path)
-    run_blocks(path, list(fenced_blocks(path.read_text("utf-8"))))
+    run_blocks(path, list(fenced_blocks(text)))
 
 
 def test_the_ops_of_a_document_are_right(op_tables: None) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import symad as sm
+from symad.backends.xla.translations import TABLE
 from symad.errors import ExportError
-from symad.export.jax_ops import TABLE
 from symad.graph.nested import leaves
 from symad.graph.op import OP_CLASSES
 from tests.ops.test_op_table import CASES
@@ -86,6 +86,31 @@ def test_every_op_is_computed(first: int) -> None:
 
 def test_the_table_has_no_other_names() -> None:
     assert set(TABLE) <= set(OP_CLASSES)
+
+
+def divided(dtype: str) -> tuple[sm.Function, np.ndarray, np.ndarray]:
+    """Return quotients and remainders of all kinds of values."""
+    if np.dtype(dtype).kind == "f":
+        values = [-7.5, -2.5, -1.0, -0.0, 0.0, 0.5, 1.0, 3.0, np.inf, -np.inf, np.nan]
+    else:
+        info = np.iinfo(dtype)
+        values = [info.min, info.max, 0, 1, 2, 3, 7, *[-1, -2, -3, -7][: 4 if info.min else 0]]
+    pairs = np.array([(a, b) for a in values for b in values], dtype)
+    x, y = sm.Variable("x", dtype=dtype), sm.Variable("y", dtype=dtype)
+    outputs = [x // y, x % y, sm.fmod(x, y)]
+    return sm.compile([x, y], outputs, backend="numpy"), pairs[:, 0], pairs[:, 1]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int64", "uint8", "uint64", "float64"])
+def test_division_is_numpys(dtype: str) -> None:
+    """Also of the least integer by -1, by 0, and in the sign of zeros; constants are folded."""
+    f, x, y = divided(dtype)
+    g = sm.to_jax(f)
+    for a, b, c in zip(f(x, y), jax.jit(g)(x, y), jax.jit(lambda: g(x, y))(), strict=True):
+        for found in map(np.asarray, (b, c)):
+            np.testing.assert_array_equal(found, a)
+            number = ~np.isnan(a)
+            np.testing.assert_array_equal(np.signbit(found[number]), np.signbit(a[number]))
 
 
 # Functions

@@ -266,6 +266,35 @@ def test_checkpoints_of_an_unknown_number_of_steps() -> None:
         sm.scan(lambda c, _: (c, None), x, length=n, checkpoint=True)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("goes_through", ["a sequence", "a count"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_steps_and_sizes_known_only_at_run_time(
+    backend: str, goes_through: str, reverse: bool
+) -> None:
+    """A loop that makes no steps does not know the sizes of the elements of its stacks."""
+    x, w = sm.Variable("x", shape=(4,)), sm.Variable("w", shape=())
+    n, rows = sm.Variable("n", shape=(), dtype="int64"), sm.Variable("rows", shape=("r",))
+    start = sm.arange(sm.sum((x > 0).astype("int64"))) * w
+    steps = {"length": n} if goes_through == "a count" else {"sequences": rows[:n]}
+
+    def step(c: Any, e: Any) -> Any:
+        return sm.tanh(c * w + (0.5 if e is None else e)), (c * w, sm.sum(c))
+
+    outputs = []
+    for every in (None, 3):
+        last, stacks = sm.scan(step, start, **steps, reverse=reverse, checkpoint=every)
+        total = sm.sum(last) + sum(sm.sum(stack**2) for stack in stacks)
+        outputs += [last, *stacks, sm.gradients(total, w)]
+    f = sm.compile([x, n, w, rows], outputs, backend=backend)
+    for count in (0, 1, 3, 7, 2):
+        found = f([1.0, 2, -1, 3], count, 0.5, np.arange(9.0))
+        for plain, often in zip(found[:4], found[4:], strict=True):
+            np.testing.assert_allclose(often, plain, rtol=1e-13)
+            assert np.shape(often) == np.shape(plain)
+        assert found[1].shape == ((count, 3) if count else (0, 0))
+
+
 def test_checkpoints_keep_few_carries() -> None:
     x = sm.Variable("x", shape=(64,))
     last, _ = sm.scan(lambda c, _: (sm.sin(c) * 1.1, None), x, length=1024, checkpoint=True)

@@ -133,3 +133,58 @@ def test_shapes_may_be_unknown(write: Callable[[Any], Node], shape: Any) -> None
 def test_rules_of_forms_change_no_meaning() -> None:
     names = {rule.name for rule in rules_of_forms() if isinstance(rule, Rule)}
     assert "stop gradient" not in names
+
+
+# Sums of exponentials less their largest exponent
+
+Z = sm.Variable("Z", shape=(3, 3))
+
+
+def by_hand(x: Any, axis: Any, spread: Any, back: Any, keepdims: bool = False) -> Node:
+    """Return logsumexp as one writes it: ``spread`` and ``back`` bring the maximum in place."""
+    top = sm.max(x, axis=axis, keepdims=keepdims)
+    return sm.log(sm.sum(sm.exp(x - spread(top)), axis=axis)) + back(top)
+
+
+def same(m: Any) -> Any:
+    return m
+
+
+BY_HAND = {
+    "of all": lambda x: by_hand(x, None, same, same),
+    "of columns": lambda x: by_hand(x, 0, same, same),
+    "indexed": lambda x: by_hand(x, 1, lambda m: m[:, None], same),
+    "expanded": lambda x: by_hand(x, -1, lambda m: sm.expand_dims(m, -1), same),
+    "reshaped": lambda x: by_hand(x, 1, lambda m: m.reshape((3, 1)), same),
+    "kept, squeezed": lambda x: by_hand(x, 1, same, lambda m: sm.squeeze(m, 1), True),
+    "kept, indexed": lambda x: by_hand(x, 1, same, lambda m: m[..., 0], True),
+    "constant maximum": lambda x: by_hand(x, 0, sm.stop_gradient, sm.stop_gradient),
+}
+OTHERWISE = {
+    "other axis": lambda x: by_hand(x, 1, same, same),
+    "turned": lambda x: by_hand(x, 1, lambda m: m[::-1, None], same),
+    "of another": lambda x: sm.log(sm.sum(sm.exp(x - sm.max(x * 2)))) + sm.max(x * 2),
+    "not added": lambda x: sm.log(sm.sum(sm.exp(x - sm.max(x)))) + sm.max(x, axis=0),
+}
+
+
+@pytest.mark.parametrize("write", BY_HAND.values(), ids=BY_HAND)
+def test_a_maximum_that_is_added_again_has_no_part_in_the_derivative(write: Any) -> None:
+    y = write(Z)
+    g = sm.gradients(sm.sum(y), Z)
+    assert "where" not in {n.op.name for n in topological_order([g]) if n.op is not None}
+    value, slopes = sm.compile([Z], [y, g])([[1e3, 1e3, -1e3], [0, 1, 2], [-np.inf, 5, 5]])
+    assert np.isfinite(value).all() and np.isfinite(slopes).all()
+    assert np.sum(slopes) == pytest.approx(np.size(value), rel=1e-15)
+
+
+@pytest.mark.parametrize("write", OTHERWISE.values(), ids=OTHERWISE)
+def test_other_differences_stay(write: Any) -> None:
+    y = write(Z)
+    total = sm.sum(y * cosines(y))
+    value = np.random.default_rng(0).standard_normal((3, 3))
+    found = sm.compile([Z], [total, sm.gradients(total, Z)])(value)
+    adjoints = sm.extend(total, [Z]).adjoints
+    plain = sm.compile([Z], [total, adjoints[Z]], rewrites="exact", backend="numpy")(value)
+    for a, b in zip(found, plain, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)

@@ -84,7 +84,30 @@ def test_matrices_in_a_loop() -> None:
     last, terms = sm.scan(step, sm.ones(SIZE), x)
     y = sm.sum(last) + sm.sum(terms)
     found = check([y, *sm.gradients(y, [a, x])], [a, x], matrices(), np.ones((5, SIZE)))
-    assert found == ["lu_factors", "lu_factors"]  # one in each loop
+    assert found == ["lu_factors"]  # by the first loop, for the adjoint too
+
+
+@pytest.mark.parametrize("size", [8, 9, 12, 13, SIZE])
+@pytest.mark.parametrize("uses", [1, 2])
+def test_an_adjoint_loop_reads_factors(size: int, uses: int) -> None:
+    """If they are large enough; those of small matrices are not even shared in one loop."""
+    a, x = sm.Variable("a", shape=(size, size)), sm.Variable("x", shape=(5, size))
+
+    def step(c: Any, e: Any) -> Any:
+        spread = a + sm.expand_dims(sm.tanh(c), 1)
+        more = sm.linalg.det(spread) if uses == 2 else 0.0
+        return sm.linalg.solve(spread, c + e) + more * 1e-9, None
+
+    last, _ = sm.scan(step, sm.ones(size), x)
+    outputs = [last, *sm.gradients(sm.sum(last), [a, x])]
+    found = check(outputs, [a, x], matrices()[:size, :size], np.ones((5, size)))
+    if uses == 1:
+        assert found == (["lu_factors"] if size > 12 else ["solve", "solve"])
+    else:
+        assert ("lu_factors" in found) is (size > 8)
+    again = sm.compile([a, x], outputs, backend="native", recompute=True)
+    again(matrices()[:size, :size], np.ones((5, size)))
+    assert len(factorisations(again.passes.final)) > 1
 
 
 def test_singular_matrices() -> None:

@@ -152,3 +152,21 @@ def test_some_loops_share_one_place() -> None:
     parts = [sm.gradients(sm.sum(y * k), W) for k in (1.0, 2.0)]
     forward, *_ = loops(compiled([y, *parts]))
     assert len(forward.outputs) == len(set(forward.outputs))
+
+
+def test_parts_of_decomposed_ops_are_saved_too() -> None:
+    """The derivative of logsumexp has the same exponentials, once both are written out."""
+
+    def step(c: Any, e: Any) -> Any:
+        return sm.logsumexp(sm.expand_dims(c, 1) + W, axis=0) + e, None
+
+    last = sm.scan(step, sm.zeros(6), X)[0]
+    made = compiled([last, *sm.gradients(sm.sum(last), [W, X])])
+    assert [count(body, "exp") for body in loops(made)] == [0, 0]  # readable: logsumexp
+    for recompute, expected in ((False, [1, 0]), (True, [1, 1])):
+        outputs = [last, *sm.gradients(sm.sum(last), [W, X])]
+        native = sm.compile([W, X], outputs, backend="native", recompute=recompute)
+        native(*VALUES)
+        bodies = [n.op.body for n in native.passes.final.nodes if n.op and n.op.name == "scan"]
+        nests = [[n.op.body for n in b.nodes if n.op and n.op.name == "fused"] for b in bodies]
+        assert [sum(count(nest, "exp") for nest in each) for each in nests] == expected

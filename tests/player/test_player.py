@@ -25,18 +25,26 @@ import pytest
 import symad as sm
 from symad.autodiff.extension import Visit
 from symad.cli import main
-from symad.errors import FeedError, GradientError, GraphTypeError
+from symad.drawing.picture import TextLine
+from symad.drawing.render import find_renderer
+from symad.errors import FeedError, GradientError, GraphTypeError, RenderError
 from symad.graph.formula import format_term
 from symad.graph.node import Constant
 from symad.graph.op import OP_CLASSES
 from symad.notation.mathml import mathml
 from symad.notation.symbols import LATEX_SYMBOLS
+from symad.notation.values import format_number
+from symad.notation.view import View
 from symad.ops.fused import Fused
 from symad.passes.decompose import decompose
 from symad.passes.fuse import fuse
 from symad.passes.grade import Grade
 from symad.passes.specialise import specialise
+from symad.player.folding import folded_pictures, frames_of
 from symad.player.glyphs import FIRST, Glyphs
+from symad.player.plain_maths import plain_maths
+from symad.player.played_graph import PlayedGraph
+from symad.player.tikz import latex_line
 from symad.player.wires import Wires
 from symad.runtime.pipeline import Job, optimise, run_passes
 from tests.support import pictures
@@ -256,6 +264,24 @@ def test_ids_are_unique(case: Played) -> None:
     assert len(found) == len(set(found))
 
 
+def test_a_folded_picture_represents_all_boxes_and_arrows_once(case: Played) -> None:
+    values = dict(case.feed)
+    record = sm.extend(case.y, case.xs)
+    view = View([case.y, *record.adjoints.values()], values, opened=True)
+    glyphs = Glyphs()
+    base = PlayedGraph(view, [case.y], 200, glyphs).picture
+    for folded in folded_pictures(base, glyphs):
+        boxes = {shape.box.id: shape.box for shape in base.shapes}
+        found = [name for shape in folded.picture.shapes for name in folded.members[shape.box.id]]
+        assert sorted(found) == sorted(boxes)
+        drawn = {name for arrow in folded.picture.arrows for name in folded.members[arrow.id]}
+        for arrow in base.arrows:
+            ends = [boxes[end.id].scope[:1] for end in (arrow.source, arrow.target)]
+            inside = ends[0] == ends[1] and ends[0] and ends[0] != (folded.opened,)
+            inside = inside and arrow.source.part == arrow.target.part
+            assert (arrow.id in drawn) != bool(inside and ends[0][0] in frames_of(base))
+
+
 def test_a_graph_of_60_nodes_fits_in_400_kilobytes() -> None:
     y, xs, feed = chain(6)
     player = sm.play(y, xs, feed)
@@ -277,6 +303,103 @@ def test_save(running_example: Played, tmp_path: Path) -> None:
     player.save(tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == player.html
     assert "ln x1" in repr(player)
+
+
+# Steps as pictures
+
+
+def test_a_step_is_the_picture_that_the_page_shows(case: Played, tmp_path: Path) -> None:
+    """Nodes, arrows, badges and values of some steps of each chapter."""
+    data, player = case.data, case.player
+    starts = [c["at"] for c in data["chapters"]] + [len(data["steps"])]
+    letters = {"0": "n", "1": "p", "2": "q"}
+    for place, chapter in enumerate(data["chapters"]):
+        for step in (starts[place], (starts[place] + starts[place + 1]) // 2):
+            player.save(tmp_path / "x.svg", step=step + 1)
+            root = ElementTree.parse(tmp_path / "x.svg").getroot()
+            groups = [e.get("id") for e in root.iter() if e.get("class") == "node"]
+            letter = letters[str(chapter["picture"])]
+            wanted = [k for k in shown_after(data, step) if re.fullmatch(rf"{letter}\d+(_\d+)?", k)]
+            assert sorted(map(str, groups)) == sorted(key.partition("_")[0] for key in wanted)
+            written = " ".join(texts(root))
+            assert not any(ord(character) >= FIRST for character in written)
+
+
+def test_values_and_captions_of_a_step(running_example: Played, tmp_path: Path) -> None:
+    data = running_example.data
+    _, end = chapter(data, "Adjoints")
+    running_example.player.save(tmp_path / "x.svg", step=end)
+    root = ElementTree.parse(tmp_path / "x.svg").getroot()
+    found = [text.replace("\xa0", " ") for text in texts(root)]
+    assert {"5.5", "1.716", "11.652", "−0.284"} <= set(found)
+    assert "v̄₁ = v̄₁→₄ + v̄₁→₃ = 5 + 0.5 = 5.5" in found
+    emphasised = [e for e in root.iter() if e.get("stroke") == "#7a3e9d"]
+    assert len(emphasised) == 1
+    start, _ = chapter(data, "Values")
+    running_example.player.save(tmp_path / "x.svg", step=start + 1)
+    root = ElementTree.parse(tmp_path / "x.svg").getroot()
+    assert "2" in texts(root) and "11.652" not in texts(root)
+
+
+def test_all_steps_are_numbered_files(tmp_path: Path) -> None:
+    x = sm.Variable("x")
+    player = sm.play(sm.sin(x), [x], {x: 0.5})
+    count = len(data_of(player.html)["steps"])
+    for ending in ("svg", "tex"):
+        player.save(tmp_path / f"steps.{ending}")
+        names = sorted(path.name for path in tmp_path.glob(f"*.{ending}"))
+        assert names == [f"steps-{n:02}.{ending}" for n in range(1, count + 1)]
+    assert r"\begin{tikzpicture}" in (tmp_path / "steps-01.tex").read_text()
+
+
+@pytest.mark.skipif(not find_renderer(), reason="Graphviz is not installed")
+def test_images_pdf_and_animations(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    x = sm.Variable("x")
+    player = sm.play(sm.sin(x), [x], {x: 0.5})
+    count = len(data_of(player.html)["steps"])
+    player.save(tmp_path / "x.png", step=3)
+    assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
+    player.save(tmp_path / "x.pdf")
+    pdf = (tmp_path / "x.pdf").read_bytes()
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == count and pdf.count(b"%%EOF") == 1
+    table = pdf[int(pdf.rpartition(b"startxref")[2].split()[0]) :].splitlines()
+    for number, row in enumerate(table[3:-5], 1):  # after the entry of object 0
+        assert pdf[int(row[:10]) :].startswith(b"%d 0 obj" % number)
+    known = len(table[3:-5])
+    assert all(1 <= int(n) <= known for n in re.findall(rb"\b(\d+) 0 R\b", pdf))
+    for ending in ("gif", "webp"):
+        player.save(tmp_path / f"x.{ending}")
+        with image.open(tmp_path / f"x.{ending}") as film:
+            assert 1 < film.n_frames <= count  # equal neighbours are one
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("name", ["x", "x.txt", "x.jpeg", "x.htmll", ".svg"])
+def test_an_unknown_ending_is_an_error_and_leaves_no_file(
+    running_example: Played, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(RenderError, match="format") as error:
+        running_example.player.save(tmp_path / name)
+    assert all(f".{ending}" in error.value.remedy for ending in ("html", "svg", "pdf", "webp"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("step", [0, -1, 10_000, 1.0, True, "3"])
+def test_a_step_that_does_not_exist(running_example: Played, tmp_path: Path, step: Any) -> None:
+    with pytest.raises(RenderError, match="step"):
+        running_example.player.save(tmp_path / "x.svg", step=step)
+    with pytest.raises(RenderError, match="all steps"):
+        running_example.player.save(tmp_path / "x.html", step=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_tikz_escapes_the_text_of_the_user() -> None:
+    line = TextLine("$x$ \\input{y} 50% v̄₂→₅ = x₁²", bold=True)
+    assert latex_line(line) == (
+        r"\textbf{\boldmath \$x\$ \textbackslash{}input\{y\} 50\% "
+        r"$\bar{v}_{2\to 5}$ = x$_{1}^{2}$}"
+    )
 
 
 # The story
@@ -753,6 +876,7 @@ def test_every_op_has_a_formula_in_mathml(name: str) -> None:
                 assert len(element) == ARITY.get(element.tag, len(element)), element.tag
             written = "".join(root.itertext())
             assert set(letters.values()) & set(latex) <= set(written)
+            assert set(letters.values()) & set(latex) <= set(plain_maths(mathml(latex)))
 
 
 def test_functions_are_set_apart_from_their_arguments() -> None:
@@ -773,7 +897,33 @@ def test_a_glyph_is_one_for_each_symbol() -> None:
     assert [entry["t"] for entry in glyphs.entries] == ["a", "b"]
 
 
-def test_arrays_with_choices_have_no_sliders() -> None:
+def test_values_of_the_steps_inside_a_loop() -> None:
+    x, w = sm.Variable("x", ("time",)), sm.Variable("w")
+    last, _ = sm.scan(lambda h, e: (sm.tanh(w * h + e), h), 0.5, x)
+    values = np.array([0.1, -0.4, 0.9])
+    data = data_of(sm.play(last, [w], {x: values, w: 1.5}).html)
+    shown = {node: written(data, tip) for node, tip in data["nodes"].items()}
+    h, wanted = 0.5, []
+    for element in values:
+        h = np.tanh(1.5 * h + element)
+        wanted.append(format_number(float(h)))
+    steps = [data["loops"][n] for n, tip in shown.items() if "tanh" in tip and n in data["loops"]]
+    assert [["step 0", wanted[0]], ["step 1", wanted[1]], ["step 2", wanted[2]]] in steps
+    backwards = [rows for rows in data["loops"].values() if rows[0][0] == "step 2"]
+    assert backwards and all([row[0] for row in rows] == ["step 2", "step 1", "step 0"]
+                             for rows in backwards)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["newton", "condition"])
+def test_values_of_loops_with_conditions_and_of_branches(name: str) -> None:
+    data = data_of(sm.play(*LOOPS[name]()).html)
+    assert data["loops"] and all(len(row) == 2 for rows in data["loops"].values() for row in rows)
+
+
+def test_arrays_have_sliders_unless_an_op_has_no_elements() -> None:
     x = sm.Variable("x")
     player = sm.play(sm.where(x > 0, sm.log(x), x * x), [x], {x: np.array([0.0, 2.0])})
-    assert any(note.startswith("No sliders") for note in player.notes)
+    assert player.notes == () and data_of(player.html)["inputs"][0]["v"] == [0.0, 2.0]
+    player = sm.play(sm.sum(sm.sort(x) ** 2), [x], {x: np.array([0.0, 2.0])})
+    (note,) = player.notes
+    assert note == "No sliders: argsort has no form for single elements."

@@ -16,7 +16,10 @@ import numpy as np
 import pytest
 
 import symad as sm
+from symad.demo.visit_orders import compare_orders, doubling_chain
+from symad.expression import read_expression
 from symad.notation.values import format_number
+from symad.player.player import play_expression
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -39,7 +42,7 @@ def _browser() -> Iterator[Any]:
 class Visit:
     """A page that is open, with all that it asked for and complained of."""
 
-    def __init__(self, browser: Any, path: Path, **settings: Any) -> None:
+    def __init__(self, browser: Any, path: Path, fragment: str = "", **settings: Any) -> None:
         settings = {"viewport": {"width": 1280, "height": 720}, "offline": True} | settings
         self.context = browser.new_context(**settings)
         self.page = self.context.new_page()
@@ -49,7 +52,7 @@ class Visit:
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri() + fragment)
 
     def text(self, selector: str) -> str:
         return str(self.page.locator(selector).inner_text())
@@ -168,11 +171,13 @@ def test_keyboard(visit: Open, html: str) -> None:
     one = visit(html)
     page = one.page
     _, total = one.counter()
-    keys = {"End": total, "Home": 1, "PageDown": None, "PageUp": 1, "ArrowRight": 2, "ArrowLeft": 1}
+    _, second, third, *_ = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
+    keys = {"End": total, "Home": 1, "Shift+PageDown": second + 1, "Shift+PageUp": 1, "PageDown": 2,
+            "ArrowRight": 3, "ArrowDown": 4, "Space": 5, "PageUp": 4, "ArrowLeft": 3, "ArrowUp": 2,
+            "Shift+Space": 1, "3": third + 1, "1": 1}  # fmt: skip
     for key, expected in keys.items():
         page.keyboard.press(key)
-        starts = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
-        assert one.counter()[0] == (starts[1] + 1 if expected is None else expected)
+        assert one.counter()[0] == expected, key
     page.click("#help")
     assert "Drag the picture" in page.inner_text("#keys")
     page.click("#keys button")
@@ -197,7 +202,7 @@ def test_focus_reaches_all_controls_and_the_picture(visit: Open, html: str) -> N
         reached.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
     wanted = {"theme", "save-svg", "save-png", "help", "zoom-in", "zoom-out", "zoom-fit", "panel",
               "first", "back", "play", "next", "last", "timeline", "speed", "slider0", "number1",
-              "reset", "zoom-follow"}  # fmt: skip
+              "reset", "zoom-follow", "present", "screen", "link"}  # fmt: skip
     assert wanted <= reached
     assert any(name.startswith("n") and name[1:].isdigit() for name in reached)
 
@@ -219,7 +224,8 @@ def test_a_screen_reader_is_told(visit: Open, html: str) -> None:
 
 def test_the_trace_is_a_table_to_a_screen_reader(visit: Open, html: str) -> None:
     page = visit(html).page
-    table = page.get_by_role("table", name="Forward nodes and their adjoints")
+    panel = page.locator("#panel .panel:not(.away)")
+    table = panel.get_by_role("table", name="Forward nodes and their adjoints")
     assert table.get_by_role("row").count() == 8
     assert table.get_by_role("columnheader").all_inner_texts() == ["forward", "adjoint"]
     assert table.get_by_role("cell").count() == 14
@@ -328,6 +334,276 @@ def test_speed(visit: Open, html: str) -> None:
     for _ in range(5):
         page.keyboard.press("<")
     assert page.evaluate("document.getElementById('speed').selectedIndex") == 0
+
+
+# Presenting
+
+
+def test_presenter_mode_hides_the_panel_and_enlarges_the_text(visit: Open, html: str) -> None:
+    viewport = {"width": 1440, "height": 900}
+    page = visit(html, viewport=viewport, reduced_motion="reduce").page
+    sizes = "player.pictures.map((one) => one.fitted(one.view).scale)"
+    assert 17 * min(page.evaluate(sizes)) >= 18, "symbols beside the panel"
+    page.keyboard.press("p")
+    assert not page.is_visible("#panel") and page.is_visible("#say")
+    assert page.get_attribute("#present", "aria-pressed") == "true"
+    page.evaluate("player.go(player.story.chapters[1].at + 3)")
+    assert 15 * min(page.evaluate(sizes)) >= 18, "all text on nodes"
+    cut = """[...document.querySelectorAll('#picture0 .node')].filter((e) => {
+        const [b, room] = [e, document.getElementById('pictures')].map(
+            (one) => one.getBoundingClientRect());
+        return b.left < room.left || b.right > room.right || b.top < room.top
+            || b.bottom > room.bottom; }).length"""
+    assert page.evaluate(cut) == 0
+    page.click("#present")
+    assert page.is_visible("#panel")
+
+
+def test_full_screen_and_a_blank_screen(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    page.keyboard.press("f")
+    one.wait("document.fullscreenElement !== null")
+    page.click("#screen")
+    one.wait("document.fullscreenElement === null")
+    for key in ("b", "."):
+        page.keyboard.press(key)
+        assert not page.is_visible("#say")
+        page.keyboard.press(key)
+        assert page.is_visible("#say")
+
+
+def test_an_address_opens_a_moment(visit: Open, html: str) -> None:
+    one = visit(html, fragment="#chapter=2&step=14&x1=3")
+    page = one.page
+    start = page.evaluate("player.story.chapters[1].at")
+    assert one.counter()[0] == start + 14
+    assert page.input_value("#number0") == page.input_value("#slider0") == "3"
+    assert page.evaluate("player.presenter.address().split('#')[1]") == "chapter=2&step=14&x1=3"
+    page.evaluate("location.hash = '#step=5'")
+    one.wait("player.index === 4")
+    page.evaluate("location.hash = '#chapter=99&step=x&x1=nonsense&x2=&' + '%'.repeat(9)")
+    one.wait("player.index === 0")
+    assert page.input_value("#number0") == "3"
+
+
+def test_a_link_is_copied_or_shown(visit: Open, html: str) -> None:
+    one = visit(html, permissions=["clipboard-read", "clipboard-write"])
+    page = one.page
+    page.keyboard.press("ArrowRight")
+    page.click("#link")
+    one.wait("!document.getElementById('toast').hidden")
+    assert page.evaluate("navigator.clipboard.readText()") == page.url + "#chapter=1&step=2"
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(Error('no')); }")
+    page.keyboard.press("l")
+    one.wait("document.getElementById('address').open")
+    assert page.input_value("#url").endswith("#chapter=1&step=2")
+
+
+# Folding
+
+
+@cache
+def layers() -> Any:
+    rng = np.random.default_rng(7)
+    x = sm.Variable("X", shape=("batch", 4))
+    w1, w2 = sm.parameter("W1", rng.normal(size=(4, 5))), sm.parameter("W2", np.ones((5, 3)))
+    with sm.scope("hidden"):
+        h = sm.relu(x @ w1 + sm.parameter("b1", np.zeros(5)))
+    with sm.scope("output"):
+        p = sm.log_softmax(h @ w2)
+    return sm.play(-sm.mean(p[:, 0]), [w1, w2], {x: rng.normal(size=(6, 4))})
+
+
+VISIBLE = "[...player.picture.svg.querySelectorAll('.node:not(.unseen)')]"
+FOLDED = f"{VISIBLE}.filter((e) => e.matches('.folded')).map((e) => e.textContent.trim())"
+
+
+def test_a_network_opens_on_its_scopes(visit: Open) -> None:
+    viewport = {"width": 1440, "height": 900}
+    page = visit(layers().html, viewport=viewport, reduced_motion="reduce").page
+    folded = page.evaluate(FOLDED)
+    assert sorted(text[:6] for text in folded) == ["hidden", "hidden", "output", "output"]
+    assert all(text.endswith(" nodes") for text in folded)
+    assert page.evaluate("15 * player.picture.fitted(player.picture.view).scale") >= 11.5
+    page.keyboard.press("o")
+    assert page.evaluate(FOLDED) == [] and page.evaluate("player.picture.svg.id") == "picture0"
+    assert page.get_attribute("#fold", "aria-pressed") == "true"
+    page.click("#fold")
+    assert page.evaluate(FOLDED) == folded
+    page.locator("svg.picture:not(.off) .node.folded").first.click()
+    assert page.evaluate(FOLDED) == [text for text in folded if text.startswith("output")]
+    page.locator("svg.picture:not(.off) .title.d1").first.click()
+    assert page.evaluate(FOLDED) == folded
+    page.locator("svg.picture:not(.off) .node.folded").first.focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate(FOLDED) == [text for text in folded if text.startswith("output")]
+
+
+def test_the_scope_that_a_step_is_about_is_open(visit: Open) -> None:
+    page = visit(layers().html, reduced_motion="reduce").page
+    hidden = page.evaluate("""player.story.steps.flatMap((step, place) => {
+        player.go(place);
+        const { picture } = player.story.chapters[player.chapter];
+        const about = [...step.now].filter((key) => /^n\\d+$/.test(key));
+        const seen = (key) => player.picture.svg.querySelector(
+            `[id='${key}']:not(.unseen), [data-k='${key}']:not(.unseen)`);
+        return picture === 0 && about.length && !about.some(seen) ? [place] : []; })""")
+    assert hidden == []
+    unseen = f"""{VISIBLE}.filter((e) => !idsOfNode(e).some((id) => player.shown.has(id)))"""
+    for step in (3, 20, 40, 60):
+        page.evaluate(f"player.go({step})")
+        assert page.evaluate(f"{unseen}.length") == 0
+
+
+def test_pointing_at_a_folded_box_lights_its_rows(visit: Open) -> None:
+    page = visit(layers().html, reduced_motion="reduce").page
+    page.hover("svg.picture:not(.off) .node.folded >> nth=0")
+    rows = page.locator("#panel .trace td.lit")
+    assert rows.count() >= 3 and "relu" in " ".join(rows.all_inner_texts())
+
+
+# Exploring
+
+
+def test_search(visit: Open, html: str) -> None:
+    page = visit(html, reduced_motion="reduce").page
+    matches = """[...document.querySelectorAll('#picture0 .node.match')].map(
+        (e) => e.querySelector('text').textContent)"""
+    page.keyboard.press("/")
+    page.keyboard.type("sin")
+    assert page.evaluate(matches) == ["v5"] and page.inner_text("#found") == "1 node"
+    page.keyboard.press("Enter")
+    assert "lit" in page.get_attribute("#picture0 .node.match", "class")
+    page.fill("#query", "v2->5")
+    assert len(page.evaluate(matches)) == 2  # the partial adjoint, and the sum that uses it
+    page.fill("#query", "v̄7")
+    bars = page.evaluate(matches)
+    assert bars and all("̄" in text for text in bars)
+    page.fill("#query", "seed")
+    assert len(page.evaluate(matches)) == 1
+    page.fill("#query", "return sm.log")
+    assert len(page.evaluate(matches)) >= 15 and "nodes" in page.inner_text("#found")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Shift+Enter")
+    assert page.inner_text("#found").endswith(f"of {len(page.evaluate(matches))}")
+    page.fill("#query", "nothing like it")
+    assert page.inner_text("#found") == "no nodes" and page.evaluate(matches) == []
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#query") and page.evaluate(matches) == []
+    page.click("#search")
+    assert page.is_visible("#query")
+
+
+def test_search_opens_the_scope_around_what_it_finds(visit: Open) -> None:
+    page = visit(layers().html, reduced_motion="reduce").page
+    page.click("#search")
+    page.keyboard.type("relu")
+    assert page.locator("svg.picture:not(.off) .node.folded.match").count() >= 1
+    page.keyboard.press("Enter")
+    assert page.locator("svg.picture:not(.off) .node.lit.match:not(.folded)").count() == 1
+
+
+def test_predict_then_reveal(visit: Open, html: str) -> None:
+    one = visit(html)
+    page = one.page
+    start = page.evaluate("player.story.chapters[1].at")
+    target = page.evaluate("""player.story.steps.findIndex((step) => step.line === 3)""")
+    page.keyboard.press("q")
+    assert page.get_attribute("#predict", "aria-pressed") == "true"
+    page.evaluate(f"player.go({target} - 1)")
+    page.keyboard.press("ArrowRight")
+    assert page.is_visible("#quiz") and not page.is_visible("#say")
+    assert "v̄2" in page.inner_text("#question")
+    assert page.evaluate("player.index") == target - 1 > start
+    verdicts = {
+        "-0.284": "v̄2→4 is missing",  # a mistake that has been printed
+        "b5*cos(v2)": "v̄2→4 is missing",
+        "v̄4·x1": "v̄2→5 is missing",
+        "b2->5": "v̄2→4 is missing",
+        "3*v1": "which is not it",
+        "cos(": "not complete",
+        "(1": "not closed",
+        "v99 + 1": "“v99” is not understood",
+        "1 ) 2": "“)” is not understood",
+        "constructor": "not understood",
+        "": "not complete",
+    }
+    for answer, verdict in verdicts.items():
+        page.fill("#answer", answer)
+        page.keyboard.press("Enter")
+        assert verdict in page.inner_text("#verdict"), answer
+        assert page.evaluate("player.index") == target - 1
+    page.fill("#answer", "b5*cos(v2) + b4*v1")
+    page.click("#quiz button >> nth=0")
+    assert page.evaluate("player.index") == target and not page.is_visible("#quiz")
+    page.keyboard.press("ArrowLeft")
+    assert not page.is_visible("#quiz"), "going back asks nothing"
+    page.keyboard.press("ArrowRight")
+    page.click("#reveal")
+    assert page.evaluate("player.index") == target
+    for key in ("PageDown", "Escape"):  # a clicker goes on
+        page.keyboard.press("PageUp")
+        page.keyboard.press("PageDown")
+        assert page.is_visible("#quiz") and page.evaluate("player.index") == target - 1
+        page.keyboard.press(key)
+        assert page.evaluate("player.index") == target and not page.is_visible("#quiz")
+    page.keyboard.press("q")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowRight")
+    assert not page.is_visible("#quiz")
+
+
+def test_every_adjoint_is_asked_for_once_in_each_chapter(visit: Open, html: str) -> None:
+    page = visit(html).page
+    page.keyboard.press("q")
+    asked = page.evaluate("""[1, 3].map((chapter) => {
+        const { chapters } = player.story;
+        const places = [...Array(chapters[chapter + 1].at).keys()].slice(chapters[chapter].at);
+        return places.map((place) => player.quiz.rowAt(place)?.n).filter(Boolean).sort(); })""")
+    assert asked[0] == asked[1] and len(set(asked[0])) == len(asked[0]) == 6
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [("2*3+4/8-1", 5.5), ("-2^2", -4.0), ("2^3^2", 512.0), ("2^-1", 0.5), ("--3", 3.0),
+     ("ln e1", 1.0), ("sin 0 + cos(0)·2", 2.0), ("1.5e2 − 1", 149.0), (".5*(1+1)", 1.0)],
+)  # fmt: skip
+def test_answers_are_formulas(visit: Open, html: str, answer: str, value: float) -> None:
+    page = visit(html).page
+    given = page.evaluate(
+        "(text) => new Formula(text, (name) => ({ e1: Math.E })[name]).value()", answer
+    )
+    assert given == pytest.approx(value)
+
+
+def test_tensors_are_not_asked_for(visit: Open) -> None:
+    page = visit(layers().html).page
+    assert not page.is_visible("#predict")
+    page.keyboard.press("q")
+    assert page.get_attribute("#predict", "aria-pressed") == "false"
+
+
+def test_pointing_at_a_node_lights_its_columns_of_the_expression(visit: Open) -> None:
+    expression = read_expression("log(x1) + x1*x2 - sin(x2)")
+    x1, x2 = expression.variables.values()
+    page = visit(play_expression(expression, [x1, x2], {x1: 2.0, x2: 5.0}).html).page
+    lit = """[...document.querySelectorAll('.sources code > .lit')].map((e) => e.textContent)
+        .join('')"""
+    for symbol, written in {"v3": "log(x1)", "v4": "x1*x2", "v5": "sin(x2)", "v2": "x2x2"}.items():
+        node = page.evaluate(f"""[...document.querySelectorAll('#picture0 .node')]
+            .find((e) => e.querySelector('text').textContent === '{symbol}').id""")
+        page.evaluate(f"player.light(['{node}'])")
+        assert page.evaluate(lit) in (written, written[:2]), symbol
+    for chapter in range(6):
+        page.evaluate(f"player.go(player.story.chapters[{chapter}].at)")
+        nodes = page.evaluate("""[...player.picture.svg.querySelectorAll('.node')]
+            .map((e) => e.id.split('_')[0])""")
+        for node in nodes:
+            page.evaluate(f"player.light(['{node}'])")
+            assert page.evaluate(lit), node
+    page.locator(".sources code > span").filter(has_text="sin(").hover()
+    assert page.evaluate(lit) == "sin(x2)"
 
 
 def test_a_register_holds_one_value(visit: Open, html: str) -> None:
@@ -516,7 +792,7 @@ def test_the_picture_follows_the_steps_until_it_is_moved(visit: Open) -> None:
     assert page.evaluate(VIEW) == still
     page.click("#first")
     page.keyboard.press("ArrowRight")
-    page.keyboard.press("f")
+    page.keyboard.press("c")
     assert page.get_attribute("#zoom-follow", "aria-pressed") == "true"
     assert page.evaluate(VIEW) != still and page.evaluate(inside)
     page.click("#zoom-follow")
@@ -573,6 +849,31 @@ def contrast(first: str, second: str) -> float:
     return (bright + 0.05) / (dim + 0.05)
 
 
+def test_contrast_of_tables_and_texts(visit: Open) -> None:
+    """As above, for what is beside the picture, in presenter mode and in dialogs."""
+    for scheme in ("light", "dark"):
+        page = visit(tensors().html, color_scheme=scheme).page
+        page.evaluate(f"player.light(['{id_of(page, 'v4')}'])")
+        page.evaluate("player.comparison.open()")
+        pairs = page.evaluate("""[...document.querySelectorAll('#about *, #inspect *, '
+            + '#sides :is(td, p, .chip), #legend li, .sources *, .trace td, button, #verdict')]
+            .filter((e) => e.textContent.trim()).map((e) => {
+                let ground = e;
+                const color = (one) => getComputedStyle(one).backgroundColor;
+                const clear = 'rgba(0, 0, 0, 0)';
+                while (ground && color(ground) === clear) ground = ground.parentElement;
+                const canvas = document.createElement('canvas').getContext('2d');
+                const plain = (value) => { canvas.fillStyle = value; canvas.fillRect(0, 0, 1, 1);
+                    const [red, green, blue] = canvas.getImageData(0, 0, 1, 1).data;
+                    return `rgb(${red}, ${green}, ${blue})`; };
+                plain(color(document.body));
+                return [plain(ground ? color(ground) : color(document.body)),
+                        plain(getComputedStyle(e).color), e.id || e.className || e.tagName]; })""")
+        assert len(pairs) > 60
+        for ground, ink, name in pairs:
+            assert contrast(ground, ink) >= 4.5, (scheme, name, ground, ink)
+
+
 def test_saving(visit: Open, html: str, tmp_path: Path) -> None:
     page = visit(html).page
     page.evaluate("player.go(12)")
@@ -588,7 +889,7 @@ def test_saving(visit: Open, html: str, tmp_path: Path) -> None:
     assert all(e.get("fill") for e in root.iter() if e.tag.endswith(("rect", "text")))
     assert root.get("transform") is None and root.get("viewBox") is not None
     with page.expect_download() as pending:
-        page.keyboard.press("p")
+        page.keyboard.press("i")
     pending.value.save_as(tmp_path / "moment.png")
     assert pending.value.suggested_filename == "symad-step-13.png"
     with page.expect_download() as other:
@@ -677,13 +978,151 @@ def test_a_resized_window_is_filled(visit: Open, html: str) -> None:
     assert page.evaluate(width) > 1.2 * before
 
 
-def test_arrays_have_values_but_no_sliders(visit: Open) -> None:
-    x, w = sm.Variable("x", shape=(3,)), sm.Variable("W", shape=(2, 3))
-    y = sm.sum(sm.tanh(w @ x) ** 2)
-    one = visit(sm.play(y, [w], {x: [1.0, 2.0, 3.0], w: np.ones((2, 3))}).html)
-    assert not one.page.is_visible("#reset")
-    assert "2×3" in one.text("#panel .trace")
-    assert "No sliders" in one.page.evaluate("document.getElementById('notes').textContent")
+# Side by side
+
+
+def test_modes_passes_and_orders_side_by_side(visit: Open, html: str) -> None:
+    page = visit(html).page
+    page.keyboard.press("v")
+    heads = page.locator("#sides h3")
+    assert heads.all_inner_texts() == ["Reverse mode", "Forward mode"]
+    assert "2 in all" in page.inner_text("#sides") and "12 nodes" in page.inner_text("#sides")
+    tangents = page.locator("#sides svg >> nth=1").text_content() or ""
+    assert "tangents" in tangents and "5.5" in tangents
+    page.select_option("#compared", label="Passes off and on")
+    assert heads.all_inner_texts() == ["Passes off", "Passes on"]
+    counts = [page.locator(f"#sides svg >> nth={k}").locator(".node").count() for k in (0, 1)]
+    assert counts[1] < counts[0]
+    assert page.evaluate("""[...document.querySelectorAll('#sides [id]')].length""") == 0
+    page.select_option("#compared", label="With and without a topological order")
+    right, wrong = (page.locator(f"#sides table >> nth={k}") for k in (0, 1))
+    cells = "tbody tr td:last-child"
+    assert right.locator(cells).all_inner_texts() == ["1", "−1", "1", "1", "1.716", "1", "5.5"]
+    assert wrong.locator(".lost").count() == 2
+    assert "2  ✗, not 1.716" in wrong.locator(cells).all_text_contents()
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#sides") and page.evaluate("player.index") == 0
+    page.keyboard.press("PageDown")
+    assert page.evaluate("player.index") == 1
+
+
+def test_without_an_order_the_doubling_chain_is_wrong(visit: Open) -> None:
+    start, node = doubling_chain(4)
+    page = visit(sm.play(node, [start], {start: 1.0}).html).page
+    page.click("#versus")
+    page.select_option("#compared", index=2)
+    last = "tbody td:last-child"
+    right, wrong = (
+        page.locator(f"#sides table >> nth={k}").locator(last).all_text_contents() for k in (0, 1)
+    )
+    orders = compare_orders(node, {start: 1.0})
+    wanted = [format_number(float(orders.topological.adjoints[n])) for n in orders.nodes]
+    assert right == wanted == ["1", "2", "4", "8", "16"]
+    assert wrong == ["1", *(f"1  ✗, not {value}" for value in wanted[1:])]
+
+
+# Arrays
+
+
+def arrays() -> tuple[Any, Any, dict[Any, Any]]:
+    x, w, b = sm.Variable("x", shape=(3, 2)), sm.Variable("W", shape=(2, 3)), sm.Variable("b")
+    y = sm.sum(sm.tanh(w @ x + b) ** 2)
+    values = [[0.5, 1.0], [2.0, 1.0], [0.0, -1.0]], [[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]], [0.1, -0.1]
+    return y, [x, w, b], dict(zip((x, w, b), map(np.array, values), strict=True))
+
+
+@cache
+def tensors() -> Any:
+    return sm.play(*arrays())
+
+
+def id_of(page: Any, symbol: str) -> str:
+    return str(page.evaluate(f"""[...document.querySelectorAll('#picture0 .node')]
+        .find((e) => e.querySelector('text').textContent === '{symbol}').id"""))
+
+
+def test_sliders_of_elements_compute_what_numpy_computes(visit: Open) -> None:
+    page = visit(tensors().html).page
+    y, xs, feed = arrays()
+    for element, value in ((6, 1.5), (1, -2.0)):
+        page.select_option("#element0", index=element)
+        page.fill("#number0", str(value))
+        feed[xs[1]].reshape(-1)[element - 1] = value
+    page.select_option("#element1", index=0)
+    page.fill("#number1", "0.5")
+    feed[xs[0]] = 0.5 * feed[xs[0]]
+    shown = page.evaluate("player.story.panels.trace.map((row) => [row.v, row.w, row.h])")
+    values = page.evaluate("player.values.map((v) => v.d ?? v)")
+    last = values[shown[-1][0]]
+    assert last == pytest.approx(float(y.eval(feed)), rel=1e-12)
+    gradients = sm.gradients(y, [xs[1], xs[0], xs[2]])
+    for row, gradient in zip(shown[:3], gradients, strict=True):
+        np.testing.assert_allclose(values[row[1]], gradient.eval(feed).reshape(-1), rtol=1e-9)
+    assert "W%5B1%2C2%5D=1.5" in page.evaluate("player.presenter.address()")
+    page.click("#reset")
+    assert page.evaluate("player.story.inputs[0].v") == [1, 0, 2, 0, 1, 1]
+    assert page.input_value("#number0") == "1" and page.input_value("#element0") == "0"
+
+
+def test_an_address_sets_elements(visit: Open) -> None:
+    page = visit(tensors().html, fragment="#step=2&W[1,2]=1.5&b[0]=7").page
+    w, _, b = page.evaluate("player.story.inputs.map((input) => input.v)")
+    assert w == [1, 0, 2, 0, 1, 1.5] and b == [7, -0.1]
+    assert page.evaluate("player.index") == 1
+
+
+def test_pointing_at_an_array_shows_its_numbers(visit: Open) -> None:
+    page = visit(tensors().html).page
+    page.hover(f"#{id_of(page, 'v2')} > rect")
+    assert "3×2, from −1 to 2, mean 0.583, norm 2.693" in page.inner_text("#about")
+    cells = page.locator("#inspect .map td").all_inner_texts()
+    assert cells == ["0.5", "1", "2", "1", "0", "−1"]
+    page.select_option("#element1", index=1)
+    page.fill("#number1", "9")
+    assert page.locator("#inspect .map td").first.inner_text() == "9"
+    page.click("#close-inspect")
+    assert not page.is_visible("#inspect")
+
+
+def test_the_row_and_the_column_that_meet(visit: Open) -> None:
+    page = visit(tensors().html).page
+    page.hover(f"#{id_of(page, 'v4')} > rect")
+    assert page.locator("#inspect figure").count() == 3
+    page.locator("#inspect figure >> nth=2").locator("td").nth(1).hover()
+    met = page.locator("#inspect td.met").all_inner_texts()
+    assert met == ["1", "0", "2", "1", "1", "−1", "−1"]
+    assert page.inner_text("#meeting") == "1·1 + 0·1 + 2·−1 = −1"
+    page.locator("#inspect figure >> nth=2").locator("td").nth(2).focus()
+    assert page.inner_text("#meeting") == "0·0.5 + 1·2 + 1·0 = 2"
+
+
+def test_broadcasting_and_its_sum_are_shown_on_the_axes(visit: Open) -> None:
+    page = visit(tensors().html).page
+    page.hover(f"#{id_of(page, 'v5')} > rect")
+    assert page.locator("#inspect .axes tr").all_inner_texts() == [
+        "v4\t2\t2", "v3\t· → 2\t2", "v5\t2\t2"]  # fmt: skip
+    assert "v3: copied along the marked axes" in page.inner_text("#inspect")
+    page.hover(f"#{id_of(page, 'v̄3 = v̄3→5')} > *", force=True)
+    assert "Σ 2\t2" in page.inner_text("#inspect .axes")
+    assert "Summed along axis 0." in page.inner_text("#inspect")
+    page.keyboard.press("p")
+    page.evaluate(f"player.light(['{id_of(page, 'v5')}'])")
+    assert page.locator("#about .axes .copied").count() == 1 and page.is_visible("#about .map")
+
+
+def test_the_legend_explains_the_norm(visit: Open, html: str) -> None:
+    assert "norm" in visit(tensors().html).page.inner_text("#legend")
+    assert "norm" not in visit(html).page.inner_text("#legend")
+
+
+def test_a_large_array_is_shown_coarsely(visit: Open) -> None:
+    x = sm.Variable("x", shape=(40, 60))
+    one = visit(sm.play(sm.sum(x * x), [x], {x: np.arange(2400.0).reshape(40, 60)}).html)
+    page = one.page
+    page.evaluate(f"player.light(['{id_of(page, 'v1')}'])")
+    assert page.locator("#inspect .map.coarse td").count() == 256
+    assert not page.is_visible("#reset")
+    assert "No sliders" in page.evaluate("document.getElementById('notes').textContent")
 
 
 def test_a_graph_of_2000_nodes(visit: Open) -> None:
@@ -824,13 +1263,13 @@ def test_all_controls_are_on_the_screen(visit: Open, html: str, size: tuple[int,
             + '#chapters [aria-current]')].map((e) => {
                 const b = e.getBoundingClientRect();
                 return [e.id, b.left, b.top, b.right, b.bottom]; })""")
-        assert len(boxes) == 17
+        assert len(boxes) == 20
         for name, left, top, right, bottom in boxes:
             assert left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1], name
         for line in page.evaluate("""[...document.querySelectorAll('.algorithm code')].map((e) =>
                 e.getBoundingClientRect().right)"""):
             assert line <= size[0], "a line of the algorithm is cut off"
-        page.keyboard.press("PageDown")
+        page.keyboard.press("Shift+PageDown")
 
 
 def test_what_stands_around_the_picture_does_not_move(visit: Open, html: str) -> None:
@@ -852,7 +1291,8 @@ def test_what_stands_around_the_picture_does_not_move(visit: Open, html: str) ->
 def test_a_scope_is_framed_once_something_is_in_it(visit: Open) -> None:
     page = visit(network().html).page
     counts = page.evaluate("""player.story.steps.map((step, place) => {
-        player.go(place); return document.querySelectorAll('.frame.d1:not(.unseen)').length; })""")
+        player.go(place);
+        return document.querySelectorAll('#picture0 .frame.d1:not(.unseen)').length; })""")
     start, end = page.evaluate("[player.story.chapters[1].at, player.story.chapters[2].at]")
     assert counts[0] == counts[end - 1] == 2 and counts[1] == 0 and counts[start] == 1
 

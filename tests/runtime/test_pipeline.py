@@ -184,7 +184,7 @@ def test_a_backend_may_have_stages_of_its_own() -> None:
         def supports(self, node: sm.Node) -> bool:
             return node.op is not None and node.op.name != "exp"
 
-        def workspace(self) -> Any:
+        def workspace(self, graph: Any, settings: Any) -> Any:
             return seen
 
         def schedule(self, graph: Any, settings: Any) -> Any:
@@ -199,7 +199,8 @@ def test_a_backend_may_have_stages_of_its_own() -> None:
     settings = Settings(Staged())
     types = [sm.TensorType(np.dtype(float), np.shape(value)) for value in fed]
     graph = sm.Graph(outputs, inputs)
-    passes, program = compile_graph(graph, types, settings, settings.backend.workspace())
+    workspace = settings.backend.workspace(graph, settings)
+    passes, program = compile_graph(graph, types, settings, workspace)
     assert seen == [passes.final]
     inside = [n.op.body for n in passes.final.nodes if isinstance(n.op, Fused)]
     assert inside and not any(n.op and n.op.name == "exp" for body in inside for n in body.nodes)

@@ -20,8 +20,8 @@ import jax.scipy.special as special
 import numpy as np
 
 import symad as sm
-from symad.export import jax_ops
-from symad.export.jax_ops import floating, transposed
+from symad.backends.xla import translations as jax_ops
+from symad.backends.xla.translations import floating, transposed
 from symad.graph.nested import is_nested, leaves
 from symad.graph.node import Constant, Node
 from symad.graph.op import OP_CLASSES, Op
@@ -210,27 +210,6 @@ def scatter_sum(*inputs: Any, keys: Any) -> Any:
     for key, v in zip(keys, values, strict=True):
         total += scatter_add(v, like, *itertools.islice(rest, count_holes(key)), key=key)
     return total
-
-
-def _as_numpy_divides(name: str) -> Callable[..., Any]:
-    """Return a division that gives 0 for integers divided by 0, and the sign of zeros, as NumPy.
-
-    XLA crashes where it divides the least integer by -1 at compile time.
-    """
-    function = getattr(jnp, name)
-
-    def divide(x: Any, y: Any) -> Any:
-        if jnp.result_type(x, y).kind in "biu":
-            by_minus_one = -x if name == "floor_divide" else jnp.zeros_like(x)
-            found = function(x, jnp.where((y == 0) | (y == -1), 1, y))
-            return jnp.where(y == 0, 0, jnp.where(y == -1, by_minus_one, found))
-        found = function(x, y)
-        return jnp.where(found == 0, jnp.copysign(found, y), found) if name == "mod" else found
-
-    return divide
-
-
-TABLE.update({name: _as_numpy_divides(name) for name in ("floor_divide", "mod", "fmod")})
 
 
 # Ops with a body

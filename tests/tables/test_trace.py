@@ -370,3 +370,77 @@ def test_the_time_is_linear() -> None:
 def test_a_jacobian_has_a_trace() -> None:
     x = sm.Variable("x", shape=(2,))
     assert "reshape_outer" in str(sm.trace(sm.jacobian(sm.sin(x), x), {x: np.array([1.0, 2.0])}))
+
+
+# Loops
+
+
+def test_the_steps_of_a_loop_and_of_its_adjoint() -> None:
+    x, w = sm.Variable("x", shape=(3,)), sm.Variable("w", shape=())
+    last, _ = sm.scan(lambda c, e: (c * w + e, None), sm.constant(2.0), x)
+    trace = sm.trace(last**2, {x: [1.0, 0.0, -1.0], w: 3.0})
+    forward, adjoint, tangent = trace.loops
+    assert str(forward) == """\
+v3 = scan, 3 steps   step 0   step 1   step 2
+──────────────────   ──────   ──────   ──────
+v6 = carry           2        7        21
+v7 = x[i]            1        0        −1
+v8 = w               3        3        3
+v9 = v6·v8           6        21       63
+v10 = v9 + v7        7        21       62"""
+    assert str(adjoint) == """\
+t1 = scan backwards, 3 steps   step 2   step 1   step 0
+────────────────────────────   ──────   ──────   ──────
+v11 = carry                    124      372      1116
+v12 = carry                    0        2604     5208
+v6 = saved carry               21       7        2
+v8 = w                         3        3        3
+v̄10 = v11                      124      372      1116
+v̄9 = v̄10·1                     124      372      1116
+v̄6 = v̄9·v8                     372      1116     3348
+v̄8 = v̄9·v6                     2604     2604     2232
+v̄7 = v̄10·1                     124      372      1116"""
+    assert tangent.title == "t2 = scan, 3 steps" and tangent.steps == forward.steps
+    assert str(trace).endswith(str(tangent)) and trace.markdown.endswith(tangent.markdown)
+    assert trace.html.count("<table>") == 4
+    (symbols, *_) = sm.trace(last**2).loops
+    assert symbols.steps == () and symbols.lines[3] == ("v9 = v6·v8",)
+
+
+def test_the_first_steps_and_the_last() -> None:
+    x = sm.Variable("x", shape=(9,))
+    halves = sm.map_over(lambda e: e / 2, [x])
+    (rows, *_) = sm.trace(sm.sum(halves), {x: np.arange(9.0)}).loops
+    assert rows.steps == ("row 0", "row 1", "row 2", "row 8")
+    assert rows.lines[-1] == ("v5 = v4/2", "0", "0.5", "1", "4")
+
+
+@pytest.mark.parametrize("start", [0.5, 3.0, 40.0])
+def test_the_steps_of_a_while_loop_and_of_the_branch_taken(start: float) -> None:
+    k = sm.Variable("k", shape=())
+    ended = sm.while_loop(lambda c: c < 30, lambda c: c * c + 1, k)
+    y = ended + sm.cond(k > 1, lambda: sm.sin(k), lambda: sm.cos(k))
+    trace = sm.trace(y, {k: start})
+    loop, branch = trace.loops[:2]
+    carries = [start]
+    while carries[-1] < 30:
+        carries.append(carries[-1] ** 2 + 1)
+    assert len(loop.steps) == min(4, len(carries))
+    assert loop.steps[-1] == f"step {len(carries) - 1}"
+    condition = next(line for line in loop.lines if "< 30" in line[0])
+    assert condition[1:] == ("true",) * (len(loop.steps) - 1) + ("false",)
+    assert branch.steps == (f"branch {int(start > 1)}",)
+    assert branch.lines[-1][0].split(" = ")[1].startswith("sin" if start > 1 else "cos")
+
+
+def test_a_loop_in_a_loop_is_that_of_the_first_step() -> None:
+    x, w = sm.Variable("x", shape=(5,)), sm.Variable("w")
+
+    def step(c: Any, e: Any) -> Any:
+        return sm.scan(lambda d, _: (d * w, None), c, length=2)[0] + e, None
+
+    y = sm.scan(step, sm.constant(1.0), x)[0]
+    titles = [loop.title for loop in sm.trace(y, {x: np.ones(5), w: 2.0}).loops]
+    assert titles[0] == "v3 = scan, 5 steps"
+    assert "v8 = scan, 2 steps, in step 0 of v3" in titles
+    assert any(title.endswith("in step 4 of t1") for title in titles)

@@ -40,7 +40,7 @@ class NativeBackend(Backend):
 
         return native_dispatcher(form, latest)
 
-    def workspace(self) -> Any:
+    def workspace(self, graph: Graph, settings: Settings) -> Any:
         from symad.backends.native.memory_pool import Memory
 
         return Memory()

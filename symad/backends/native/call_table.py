@@ -121,6 +121,22 @@ class CallTable:
         enter = self._runtime.entry(self.table, words, fallback, others, self._kept)
         return cast(Callable[..., Any], enter)
 
+    def failed(self) -> tuple[Node, int] | None:
+        """Return the node whose call has failed, and how many steps of a loop were done before.
+
+        These are -1 for what is no loop, or failed before the first step.  It is asked once.
+        """
+        number = self.table[TableWord.FAILED] - 1
+        if number < 0:
+            return None
+        self.table[TableWord.FAILED] = 0
+        call = self._code.calls[number]
+        if not isinstance(call, LoopCall) or call.kind in (LoopKind.BRANCH, LoopKind.GUARDED):
+            return call.node, -1
+        record = self._calls + number * CallWord.END
+        words = (self.table[record + CallWord.WORDS] - self.table.ctypes.data) // 8
+        return call.node, int(self.table[words + LoopWord.FAILED])
+
     def as_calls(self) -> list[tuple[Node, int]]:
         """Make the entry run no call, and return each node and the call that computes it."""
         self.table[TableWord.CALL_COUNT] = 0
@@ -155,6 +171,7 @@ class _TableWriter:
         self._pointers: list[int] = []
         self._places: dict[Storage, _Words] = {}
         self._stacks: dict[tuple[_Scope, Storage], int] = {}
+        self._rows: dict[int, list[int]] = {}  # the words that hold where the rows of inputs are
         self._growing: _GrowingMemory | None = None
         self.kept: list[Any] = []
         self._write_calls()
@@ -284,6 +301,7 @@ class _TableWriter:
             self._point(words + LoopWord.CURSORS, self._add_cursors(cursors, scope))
             self._words[words + LoopWord.CURSOR_COUNT] = sum(len(ends) for _, ends in cursors)
             self._write_stacks(words, call, scope)
+            self._write_rows(words, call, scope)
         self._words[record + CallWord.CODE] = code
         self._point(record + CallWord.WORDS, words)
 
@@ -356,6 +374,24 @@ class _TableWriter:
             self._point(record + UseWord.STACK, self._stack(storage, scope))
             self._words[record + UseWord.ROW] = row
 
+    def _write_rows(self, words: int, call: LoopCall, scope: _Scope) -> None:
+        """Write where the numbers of rows stand that must be the number of steps."""
+        storages = [scope.blocks[operand.view.block] for operand in call.bodies[-2].inputs]
+        found = [s for s in storages if s.kind is StorageKind.GROWING or self._is_open(s, scope)]
+        self._words[words + LoopWord.ROW_COUNT] = len(found)
+        first = self._add([0] * len(found))
+        self._point(words + LoopWord.ROWS, first)
+        for index, storage in enumerate(found, first):
+            if storage.kind is StorageKind.GROWING:
+                self._point(index, self._stack(storage, scope) + StackWord.ROWS)
+            else:
+                self._rows.setdefault(storage.place, []).append(index)
+
+    def _is_open(self, storage: Storage, scope: _Scope) -> bool:
+        """Return whether a storage is an input of any number of rows."""
+        is_input = scope is self and storage.kind is StorageKind.INPUT
+        return is_input and -1 in self._code.inputs[storage.place].shape
+
     def _stack(self, storage: Storage, scope: _Scope) -> int:
         """Return the words about memory that grows."""
         key = scope, storage
@@ -393,9 +429,10 @@ class _TableWriter:
 
     def _write_inputs(self) -> None:
         types = self._code.inputs
-        for record, type_ in zip(
-            self._write_records(types, StorageKind.INPUT, ArgumentWord.END), types, strict=True
-        ):
+        records = self._write_records(types, StorageKind.INPUT, ArgumentWord.END)
+        for number, (record, type_) in enumerate(zip(records, types, strict=True)):
+            for index in self._rows.get(number, ()):
+                self._point(index, record + ArgumentWord.ROWS)
             self._words[record + ArgumentWord.SIGNATURE] = signature_of(type_.dtype)
             if type_.shape == ():
                 self._words[record + ArgumentWord.SCALAR_TYPE] = self._object(type_.dtype.type)
@@ -410,7 +447,12 @@ class _TableWriter:
             self._words[record + ResultWord.TYPE_NUMBER] = dtype.num
             self._words[record + ResultWord.ITEM_SIZE] = dtype.itemsize
             kind = ResultKind.ARRAY
-            if shape == ():
+            if -1 in shape:
+                kind = ResultKind.STACK
+                stack = self._stack(self.blocks[self._code.stacks[number]], self)
+                self._point(record + ResultWord.CONTENT, stack)
+                self._words[record + ResultWord.ITEM_SIZE] = math.prod(shape[1:]) * dtype.itemsize
+            elif shape == ():
                 kind = ResultKind.BOOLEAN if dtype.kind == "b" else ResultKind.SCALAR
                 self._words[record + ResultWord.MAKER] = self._object(dtype.type)
                 self._words[record + ResultWord.CONTENT] = self._arena + self._code.contents[number]

@@ -89,11 +89,21 @@ class _LoopWriter(ObjectWriter):
             self.return_if(builder.icmp_signed("!=", status, zero), sign)
         builder.ret(zero)
 
-    def _run(self, record: Any, first: int) -> None:
-        """Run the calls that two words are about; return from the function if one fails."""
+    def _run(self, record: Any, first: int, step: Any = None) -> None:
+        """Run the calls that two words are about; return from the function if one fails.
+
+        If it does, the number of steps that were done before is left in the record.
+        """
         arguments = [self._get(record, first, self.pointer), self._get(record, first + 1)]
         status = self.builder.call(self._functions["run"], arguments)
-        self.return_if(self.builder.icmp_signed("!=", status, self.word(0)), status)
+        failed = self.builder.icmp_signed("!=", status, self.word(0))
+        self._fail_if(failed, status, record, step)
+
+    def _fail_if(self, failed: Any, status: Any, record: Any, step: Any) -> None:
+        with self.builder.if_then(failed, likely=False):
+            if step is not None:
+                self.store(step, record, 8 * LoopWord.FAILED)
+            self.builder.ret(status)
 
     def _write_poll(self) -> None:
         """Look for signals, whether or not this thread has Python's lock."""
@@ -112,6 +122,7 @@ class _LoopWriter(ObjectWriter):
         step, left = builder.alloca(self.word), builder.alloca(self.word)
         builder.store(self.word(0), step)
         builder.store(self._get(record, LoopWord.POLLED), left)
+        self.store(self.word(-1), record, 8 * LoopWord.FAILED)
         self._reset(record, name == "counted")
         head, body, done = self.blocks("head", "body", "done")
         builder.branch(head)
@@ -122,7 +133,7 @@ class _LoopWriter(ObjectWriter):
         if name == "conditional":
             steps = builder.add(current, one)
             self._make_room(record, steps, builder.mul(steps, self.word(2)))
-        self._run(record, LoopWord.BODY)
+        self._run(record, LoopWord.BODY, current)
         self._move(record, current)
         builder.store(builder.add(current, one), step)
         remaining = builder.sub(builder.load(left, typ=self.word), one)
@@ -135,6 +146,9 @@ class _LoopWriter(ObjectWriter):
         builder.position_at_end(done)
         if name == "conditional":
             self.store(current, self._get(record, LoopWord.COUNT, self.pointer), 0)
+        with self._each_use(record) as use:
+            stack = self._get(use, UseWord.STACK, self.pointer)
+            self.store(current, stack, 8 * StackWord.ROWS)
         self._run(record, LoopWord.FINISH)
         builder.ret(self.word(0))
 
@@ -146,12 +160,12 @@ class _LoopWriter(ObjectWriter):
 
     def _goes_on_while_true(self, record: Any, step: Any) -> Any:
         """Run the condition, and return whether it holds; too many steps are a failure."""
-        self._run(record, LoopWord.CONDITION)
+        self._run(record, LoopWord.CONDITION, step)
         builder = self.builder
         flag = self.load(self._get(record, LoopWord.FLAG, self.pointer), 0, self.byte)
         holds = builder.icmp_unsigned("!=", flag, self.byte(0))
         is_last = self.equal(step, self._get(record, LoopWord.LIMIT))
-        self.return_if(builder.and_(holds, is_last), self.word(1))
+        self._fail_if(builder.and_(holds, is_last), self.word(1), record, step)
         return holds
 
     def _reset(self, record: Any, is_counted: bool) -> None:
@@ -159,12 +173,21 @@ class _LoopWriter(ObjectWriter):
         builder, last = self.builder, self.word(0)
         if is_counted:
             count = self.load(self._get(record, LoopWord.COUNT, self.pointer), 0, self.word)
+            self._require_rows(record, count)
             self._make_room(record, count, count)
             last = builder.sub(count, self.word(1))
         with self._each_cursor(record) as cursor:
             steps = builder.mul(last, self._get(cursor, CursorWord.FROM_END))
             back = builder.mul(steps, self._get(cursor, CursorWord.STEP))
             self._set_cursor(cursor, builder.neg(back))
+
+    def _require_rows(self, record: Any, count: Any) -> None:
+        """Return a failure if a stack has another number of rows than there are steps."""
+        with self.each(self._get(record, LoopWord.ROW_COUNT)) as index:
+            places = self._get(record, LoopWord.ROWS, self.pointer)
+            place = self._get(self._record(places, index, 1), 0, self.pointer)
+            differs = self.builder.icmp_signed("!=", self._get(place, 0), count)
+            self.return_if(differs, self.word(1))
 
     def _set_cursor(self, cursor: Any, moved: Any) -> None:
         """Let a cursor be so many bytes after its base and offset."""
@@ -185,9 +208,7 @@ class _LoopWriter(ObjectWriter):
         """Enlarge memory; cursors are moved to where they are before the last of the steps."""
         record, steps, room = self._begin("grow", self.pointer, self.word, self.word)
         builder, one = self.builder, self.word(1)
-        with self.each(self._get(record, LoopWord.STACK_COUNT)) as index:
-            uses = self._get(record, LoopWord.STACKS, self.pointer)
-            use = self._record(uses, index, UseWord.END)
+        with self._each_use(record) as use:
             stack = self._get(use, UseWord.STACK, self.pointer)
             wanted = builder.mul(room, self._get(use, UseWord.ROW))
             has_less = builder.icmp_signed("<", self._get(stack, StackWord.BYTES), wanted)
@@ -223,6 +244,13 @@ class _LoopWriter(ObjectWriter):
         with self.each(self._get(record, LoopWord.CURSOR_COUNT)) as index:
             cursors = self._get(record, LoopWord.CURSORS, self.pointer)
             yield self._record(cursors, index, CursorWord.END)
+
+    @contextmanager
+    def _each_use(self, record: Any) -> Iterator[Any]:
+        """Repeat what is written inside for each use of memory that grows."""
+        with self.each(self._get(record, LoopWord.STACK_COUNT)) as index:
+            uses = self._get(record, LoopWord.STACKS, self.pointer)
+            yield self._record(uses, index, UseWord.END)
 
     # Branches
 

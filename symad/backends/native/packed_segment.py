@@ -50,6 +50,8 @@ class _Packer:
         return _integer_bits(), list(self._modules), kept, code
 
     def _segment(self, code: SegmentCode) -> Any:
+        if code.stacks or any(-1 in t.shape for t in (*code.inputs, *code.outputs)):
+            raise NotStorable  # arrays of any number of rows
         blocks = [self._block(storage) for storage in code.blocks]
         types = [[(t.dtype.str, tuple(t.shape)) for t in group]
                  for group in (code.inputs, code.outputs)]  # fmt: skip

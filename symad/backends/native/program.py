@@ -6,7 +6,7 @@ Only what a program needs to run is imported with this module, for it may have b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,10 @@ from symad.graph.nested import rebuild
 from symad.graph.node import Constant, Node
 from symad.ops.body import WithBody
 from symad.records import dataclass
-from symad.types import TensorType
+from symad.types import TensorType, compatible_shapes
 
 if TYPE_CHECKING:
+    from symad.backends.native.failed_call import Compile
     from symad.backends.native.lower.dispatch import PlacedSegment
     from symad.backends.native.plan import NativePlan, PlannedStep
     from symad.backends.native.schedule import Schedule
@@ -205,6 +206,8 @@ class Segment:
         Returns the program that computes the same by NumPy's kernels.
     runtime : Runtime
     memory : Memory
+    compiled : callable, optional
+        Returns the native program of a graph, to find an error; without it, all is run again.
 
     Attributes
     ----------
@@ -223,8 +226,10 @@ class Segment:
         make_kernels: Callable[[], NumpyProgram],
         runtime: Runtime,
         memory: Memory,
+        compiled: Compile | None = None,
     ) -> None:
         self.code, self._inputs, self._make_kernels = code, inputs, make_kernels
+        self._compiled = compiled
         self._runtime, self._memory = runtime, memory
         self.arena: Arena | None = None
         self._table: CallTable | None = None
@@ -276,7 +281,7 @@ class Segment:
         return [(node, max(seconds - overhead, 0.0)) for node, seconds in times]
 
     def _run_otherwise(self, *given: Any) -> Any:
-        """Run on non-contiguous arrays, while another thread runs, or by NumPy's kernels."""
+        """Run on non-contiguous arrays, while another thread runs, or for an error."""
         count = len(self._inputs)
         in_order = [self._in_order(*pair) for pair in zip(given, self._inputs, strict=False)]
         if any(new is not old for new, old in zip(in_order, given, strict=False)):
@@ -287,8 +292,9 @@ class Segment:
             arena = self._arena_from(Arena)
             if arena is None:
                 return self._run_by_kernels(*given)
-            convention = CallConvention(self._run_by_kernels, takes_targets=True)
-            run = self._table_over(arena).entry(convention)
+            table = self._table_over(arena)
+            fails = partial(self._run_again, table)
+            run = table.entry(CallConvention(fails, takes_targets=True))
         try:
             return run(*given)
         finally:
@@ -304,7 +310,7 @@ class Segment:
         if type(value) is type_.dtype.type and type_.shape == ():
             return value
         array = np.asarray(value)
-        if array.shape != type_.shape or array.dtype != type_.dtype:
+        if not compatible_shapes(array.shape, type_.shape) or array.dtype != type_.dtype:
             from symad.backends.numpy import failure_of
 
             error = InternalError(
@@ -320,6 +326,16 @@ class Segment:
     def _user_of(self, node: Node) -> Node:
         graph = self.kernels.plan.graph
         return next((n for n in graph.nodes if node in n.inputs), graph.outputs[0])
+
+    def _run_again(self, table: CallTable, *given: Any) -> list[Any]:
+        """Raise the error of the call that has failed; or run by NumPy's kernels."""
+        failed = table.failed()
+        if failed is not None and self._compiled is not None:
+            from symad.backends.native.failed_call import compute_again
+
+            values = given[: len(self._inputs)]
+            compute_again(*failed, self._inputs, values, self._compiled)
+        return self._run_by_kernels(*given)
 
     def _run_by_kernels(self, *given: Any) -> list[Any]:
         """Run by NumPy's kernels, which report the cause of a failure in native code."""
@@ -355,7 +371,7 @@ def native_program(plan: NativePlan, settings: Settings, memory: Memory) -> Nati
     """
     form = form_of(plan.schedule.whole)
     if plan.whole is not None:
-        return NativeProgram(plan.node_by_node, form, _segment(plan.whole, memory))
+        return NativeProgram(plan.node_by_node, form, _segment(plan.whole, settings, memory))
     graph, outputs = plan.schedule.graph, plan.schedule.outputs
     constants = [node for node in graph.nodes if isinstance(node, Constant)]
     made = [node for step in plan.steps for node in step.made]
@@ -376,7 +392,7 @@ def _calls(
             source = step.source
             run = _kernel(source, plan.schedule, settings, memory)
         else:
-            source = _segment(step.source, memory)
+            source = _segment(step.source, settings, memory)
             run = source.run
         inputs, outputs, frees = (
             tuple([place[node] for node in group]) for group in (step.inputs, step.made, step.dead)
@@ -384,7 +400,7 @@ def _calls(
         yield RegisterCall(run, inputs, outputs, frees, source, _targets_of(plan.schedule, step))
 
 
-def _segment(placed: PlacedSegment, memory: Memory) -> Segment:
+def _segment(placed: PlacedSegment, settings: Settings, memory: Memory) -> Segment:
     found = runtime()
     assert found is not None
 
@@ -394,7 +410,8 @@ def _segment(placed: PlacedSegment, memory: Memory) -> Segment:
 
         return numpy_program(make_plan(Graph(placed.outputs, placed.inputs)))
 
-    segment = Segment(placed.code, placed.inputs, kernels, found, memory)
+    compiled = lambda graph: _body_program(graph, settings, memory)  # noqa: E731
+    segment = Segment(placed.code, placed.inputs, kernels, found, memory, compiled)
     segment.enter()
     return segment
 

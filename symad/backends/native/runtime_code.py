@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any
 
 from symad.backends.native import jit
@@ -16,6 +17,7 @@ from symad.backends.native.words import (
     PartsWord,
     ResultKind,
     ResultWord,
+    StackWord,
     StepKind,
     StepWord,
     TableWord,
@@ -188,7 +190,10 @@ class RuntimeWriter(WordWriter):
             with self.each(ndim) as axis:
                 given = self._load_word(self.sizes_of(value), axis)
                 expected = self._load_word(self._get_pointer(record, ArgumentWord.SIZES), axis)
-                self.return_if(builder.icmp_signed("!=", given, expected), self.null)
+                with builder.if_then(builder.icmp_signed("!=", given, expected), likely=False):
+                    is_known = builder.icmp_signed(">=", expected, self.word(0))
+                    self.return_if(is_known, self.null)
+                    self._set(record, ArgumentWord.ROWS, given)
             builder.ret(self.data_of(value))
         for kind in (ArgumentWord.SCALAR_TYPE, ArgumentWord.PYTHON_TYPE):
             with builder.if_then(self.equal(type_, self._get_pointer(record, kind))):
@@ -219,17 +224,23 @@ class RuntimeWriter(WordWriter):
         with builder.if_then(is_called, likely=False):
             maker = self._get_pointer(record, ResultWord.MAKER)
             builder.ret(self.python("PyObject_CallNoArgs", self.pointer, maker))
+        builder.ret(self._new_array(head, record))
+
+    def _new_array(self, head: Any, record: Any) -> Any:
+        """Return a new array of the sizes in a record, or null."""
         type_ = self._get_pointer(head, TableWord.ARRAY_TYPE)
         sizes = self._get_pointer(record, ResultWord.SIZES)
-        ndim, number = (
-            self._get(record, word) for word in (ResultWord.NDIM, ResultWord.TYPE_NUMBER)
-        )
-        builder.ret(self.new_array(type_, ndim, sizes, number))
+        words = ResultWord.NDIM, ResultWord.TYPE_NUMBER
+        ndim, number = (self._get(record, word) for word in words)
+        return self.new_array(type_, ndim, sizes, number)
 
     def _write_box(self) -> None:
-        """Return a new NumPy scalar with the content that the calls have left; or null."""
+        """Return a new array or NumPy scalar with what the calls have left; or null."""
         head, record = self._begin("box", *[self.pointer] * 3)
         builder, content = self.builder, self._get_pointer(record, ResultWord.CONTENT)
+        is_stack = self.equal(self._get(record, ResultWord.KIND), self.word(ResultKind.STACK))
+        with builder.if_then(is_stack, likely=False):
+            builder.ret(self._copied_stack(head, record, content))
         is_boolean = self.equal(self._get(record, ResultWord.KIND), self.word(ResultKind.BOOLEAN))
         with builder.if_then(is_boolean):
             byte = builder.load(content, typ=self.byte)
@@ -246,6 +257,20 @@ class RuntimeWriter(WordWriter):
             )
             builder.store(builder.load(source, typ=self.byte), target)
         builder.ret(made)
+
+    def _copied_stack(self, head: Any, record: Any, stack: Any) -> Any:
+        """Return a new array with the rows of a stack, or null."""
+        builder, rows = self.builder, self._get(stack, StackWord.ROWS)
+        self._set(self._get_pointer(record, ResultWord.SIZES), 0, rows)
+        made = self._new_array(head, record)
+        self.return_if(self.is_null(made), made)
+        count = builder.mul(rows, self._get(record, ResultWord.ITEM_SIZE))
+        source = self._get_pointer(stack, StackWord.ADDRESS)
+        types = [self.pointer, self.pointer, self.word, self._ir.IntType(1)]
+        signature = self._ir.FunctionType(self._ir.VoidType(), types)
+        copy = self._ir.Function(self.module, signature, "llvm.memcpy.p0.p0.i64")
+        builder.call(copy, [self.data_of(made), source, count, types[3](0)])
+        return made
 
     def _write_release(self) -> None:
         """Give up all results that were made, and the table; return null."""
@@ -373,7 +398,7 @@ class RuntimeWriter(WordWriter):
         self._lock(head, 1)
         targets = builder.gep(values, [inputs], source_etype=word)
         has_targets = builder.icmp_signed(">", count, inputs)
-        with self._outputs(head, (ResultKind.ARRAY, ResultKind.CALLED)) as (index, record):
+        with self._outputs(head, ResultKind.ARRAY, ResultKind.CALLED) as (index, record):
             given = self._target(head, has_targets, targets, index)
             made = self._call("make", head, record, given)
             self._set(record, ResultWord.MADE, made)
@@ -384,6 +409,7 @@ class RuntimeWriter(WordWriter):
         status = self._call("run", calls, self._get(head, TableWord.CALL_COUNT))
         self.go_unless(builder.icmp_signed(">=", status, self.word(0)), fails)
         with builder.if_then(builder.icmp_signed(">", status, self.word(0)), likely=False):
+            self._set(head, TableWord.FAILED, status)
             self._call("release", head)
             builder.branch(slow)
         self._finish_enter(head, convention, fails)
@@ -414,23 +440,22 @@ class RuntimeWriter(WordWriter):
         self._call("fill_in", self._get_pointer(record, places), self._get(record, count), number)
 
     @contextmanager
-    def _outputs(
-        self, head: Any, kinds: tuple[int, int]
-    ) -> Iterator[tuple[Any, Any]]:
-        """Repeat what is written inside for each result of either kind: its number and record."""
+    def _outputs(self, head: Any, *kinds: int) -> Iterator[tuple[Any, Any]]:
+        """Repeat what is written inside for each result of some kinds: its number and record."""
         builder = self.builder
         with self.each(self._get(head, TableWord.OUTPUT_COUNT)) as index:
             record = self._record(
                 self._get_pointer(head, TableWord.OUTPUTS), index, ResultWord.END
             )
             kind = self._get(record, ResultWord.KIND)
-            first, second = (self.equal(kind, self.word(k)) for k in kinds)
-            with builder.if_then(builder.or_(first, second)):
+            is_one = reduce(builder.or_, [self.equal(kind, self.word(each)) for each in kinds])
+            with builder.if_then(is_one):
                 yield index, record
 
     def _finish_enter(self, head: Any, convention: Any, fails: Any) -> None:
-        """Make the scalars, and return everything."""
-        with self._outputs(head, (ResultKind.SCALAR, ResultKind.BOOLEAN)) as (_, record):
+        """Make the scalars and stacks, and return everything."""
+        late = ResultKind.SCALAR, ResultKind.BOOLEAN, ResultKind.STACK
+        with self._outputs(head, *late) as (_, record):
             made = self._call("box", head, record)
             self._set(record, ResultWord.MADE, made)
             self.go_unless(self.builder.not_(self.is_null(made)), fails)

@@ -8,12 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterable, Sequence
 
-from symad.backends.native.lower.bodies import (
-    connected,
-    own_outputs,
-    stack_readers,
-    unsupported_stacks,
-)
+from symad.backends.native.lower.bodies import own_outputs
 from symad.backends.native.lower.dispatch import is_large, supports
 from symad.backends.native.lower.views import is_view
 from symad.backends.native.segment_code import without_packages
@@ -91,15 +86,9 @@ def schedule(whole: Graph, has_native_code: bool) -> Schedule:
     copies = frozenset(made)
     pairs = zip(copied, outputs, strict=True)
     copied = tuple(is_copied and output not in copies for is_copied, output in pairs)
-    unsupported = set(graph.nodes)
-    if has_native_code:
-        unsupported = unsupported_stacks(graph, supports) | _used_whole(graph)
-    while True:
-        parts = _Scheduler(graph, outputs, copies, unsupported).parts()
-        apart = _split_stacks(graph, parts, unsupported)
-        if not apart:
-            return Schedule(whole, graph, tuple(outputs), copies, copied, tuple(parts))
-        unsupported |= apart
+    unsupported = _used_whole(graph) if has_native_code else set(graph.nodes)
+    parts = _Scheduler(graph, outputs, copies, unsupported).parts()
+    return Schedule(whole, graph, tuple(outputs), copies, copied, tuple(parts))
 
 
 def _used_whole(graph: Graph) -> set[Node]:
@@ -107,15 +96,6 @@ def _used_whole(graph: Graph) -> set[Node]:
     users = (node for node in graph.nodes if not isinstance(node.op, StructureItem))
     used = {source for node in users for source in node.inputs}
     return {node for node in {*used, *graph.outputs} if isinstance(node.type, StructureType)}
-
-
-def _split_stacks(graph: Graph, parts: Sequence[SchedulePart], unsupported: set[Node]) -> set[Node]:
-    """Return the loops that make stacks, of any number of rows, for loops in another part."""
-    readers = stack_readers(graph, lambda node: node not in unsupported and supports(node))
-    if not readers:
-        return set()
-    place = {node: k for k, part in enumerate(parts) for node in part.nodes}
-    return connected({one for one, other in readers if place[one] != place[other]}, readers)
 
 
 class _Scheduler:

@@ -5,9 +5,10 @@ An output may be a package: an object that is made of several arrays, which the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum, auto
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -39,12 +40,15 @@ class SegmentCode:
     blocks : sequence of Storage
         What the views among the words of calls refer to.
     inputs, outputs : sequence of ArrayType
+        The first size is -1 for an array of any number of rows.
     contents : dict
         For each output without axes, where in the arena it is computed.
     arena : int
         The size of the arena in bytes.
     kept : sequence of arrays
         The memory at fixed addresses.
+    stacks : mapping
+        For each output of any number of rows, the block that grows.
     """
 
     calls: Sequence[Call]
@@ -54,6 +58,7 @@ class SegmentCode:
     contents: dict[int, int]
     arena: int
     kept: Sequence[Any]
+    stacks: Mapping[int, int] = MappingProxyType({})
 
     @property
     def work(self) -> float:

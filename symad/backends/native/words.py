@@ -19,13 +19,14 @@ Table = np.ndarray[Any, np.dtype[np.int64]]
 class TableWord:
     """The words that a table begins with.
 
-    ``LOCK`` is the address of a word that is not 0 while the arena is in use.
+    ``LOCK`` is the address of a word that is not 0 while the arena is in use; ``FAILED`` is 1 + the
+    index of a call that failed.
     """
 
     (
         LOCK, INPUT_COUNT, INPUTS, OUTPUT_COUNT, OUTPUTS, CALL_COUNT, CALLS, ARRAY_TYPE, TRUE,
-        FALSE, NONE, NO_MEMORY, END,
-    ) = range(13)  # fmt: skip
+        FALSE, NONE, NO_MEMORY, FAILED, END,
+    ) = range(14)  # fmt: skip
 
 
 class ConventionWord:
@@ -54,13 +55,16 @@ class StepKind:
 
 
 class ArgumentWord:
-    """The words about an argument."""
+    """The words about an argument; a call writes how many ``ROWS`` it has if any number will do."""
 
-    SIGNATURE, NDIM, SIZES, SCALAR_TYPE, PYTHON_TYPE, PLACE_COUNT, PLACES, END = range(8)
+    SIGNATURE, NDIM, SIZES, SCALAR_TYPE, PYTHON_TYPE, PLACE_COUNT, PLACES, ROWS, END = range(9)
 
 
 class ResultWord:
-    """The words about a result; ``CONTENT`` is where the calls leave a number."""
+    """The words about a result; ``CONTENT`` is where the calls leave a number, or a stack.
+
+    ``ITEM_SIZE`` is the number of bytes of an element, or of a row of a stack.
+    """
 
     (
         MADE, KIND, TYPE_NUMBER, NDIM, SIZES, PLACE_COUNT, PLACES, MAKER, CONTENT, ITEM_SIZE, END,
@@ -68,9 +72,10 @@ class ResultWord:
 
 
 class ResultKind:
-    """How a result is made: a new array, the array that a callable returns, a scalar, a boolean."""
+    """How a result is made: a new array, the array that a callable returns, a scalar, a boolean, or
+    a copy of a stack, of which only the calls find out how many rows it has."""
 
-    ARRAY, CALLED, SCALAR, BOOLEAN = range(4)
+    ARRAY, CALLED, SCALAR, BOOLEAN, STACK = range(5)
 
 
 class CallWord:
@@ -104,13 +109,16 @@ class LoopWord:
     ``COUNT`` is the address of the number of steps, which a while loop writes; ``FLAG`` that of the
     byte in which the calls of ``CONDITION`` leave whether to go on; ``LIMIT`` the most steps, or
     -1.  After ``POLLED`` steps, signals are looked for.  ``STACKS`` are uses of memory that grows;
-    they have room for ``ROOM`` steps.
+    they have room for ``ROOM`` steps.  ``ROWS`` are the addresses of numbers of rows, each of which
+    must be the number of steps.  ``FAILED`` is the number of steps that were done before one that
+    failed, -1 for none.
     """
 
     (
         COUNT, LIMIT, FLAG, POLLED, CONDITION, CONDITION_COUNT, BODY, BODY_COUNT, FINISH,
-        FINISH_COUNT, CURSORS, CURSOR_COUNT, ROOM, STACKS, STACK_COUNT, END,
-    ) = range(16)  # fmt: skip
+        FINISH_COUNT, CURSORS, CURSOR_COUNT, ROOM, STACKS, STACK_COUNT, ROWS, ROW_COUNT, FAILED,
+        END,
+    ) = range(19)  # fmt: skip
 
 
 class CursorWord:
@@ -124,9 +132,9 @@ class CursorWord:
 
 
 class StackWord:
-    """The words about memory that grows: its address, and the bytes that are there."""
+    """The words about memory that grows: its address, the bytes that are there, the rows in use."""
 
-    ADDRESS, BYTES, END = range(3)
+    ADDRESS, BYTES, ROWS, END = range(4)
 
 
 class UseWord:

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from html import escape
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import symad as sm
+from symad.errors import SymadError, did_you_mean
 
 Test = Callable[[Any], None]
-EXERCISES: dict[str, Test] = {}
+
+
+class Exercise(NamedTuple):
+    """What tests an answer, and the form of an answer: "a number"."""
+
+    test: Test
+    form: str
+
+
+EXERCISES: dict[str, Exercise] = {}
 """All exercises by name, such as ``"tensors 2"``."""
+
+SOLVED: set[str] = set()
+"""The exercises that were answered right in this process."""
 
 
 class Wrong(Exception):
     """The answer is wrong; the message is a hint."""
+
+
+class NoSuchExercise(SymadError, KeyError):
+    """There is no exercise by that name."""
+
+    __str__ = SymadError.__str__
 
 
 class Verdict:
@@ -25,11 +45,14 @@ class Verdict:
     ----------
     right : bool
     message : str
+    answered : bool
+        Whether there is an answer.
     """
 
-    def __init__(self, right: bool, message: str) -> None:
+    def __init__(self, right: bool, message: str, answered: bool = True) -> None:
         self.right = right
         self.message = message
+        self.answered = answered
 
     def __bool__(self) -> bool:
         return self.right
@@ -37,12 +60,21 @@ class Verdict:
     def __repr__(self) -> str:
         return self.message
 
+    def _repr_html_(self) -> str:
+        """Green, orange, or grey without an answer; a sign says the same without colour."""
+        colour, sign = ("#1a7f37", "✓") if self.right else ("#b35900", "✗")
+        if not self.answered:
+            colour, sign = "#59636e", "…"
+        bar = f"border-left:4px solid {colour};padding:2px 10px"
+        text = escape(self.message)
+        return f'<div style="{bar}"><b style="color:{colour}">{sign}</b> {text}</div>'
 
-def exercise(name: str) -> Callable[[Test], Test]:
-    """Register a test of answers."""
+
+def exercise(name: str, form: str) -> Callable[[Test], Test]:
+    """Register a test of answers of a form, such as "a pair (y, x) of nodes"."""
 
     def register(test: Test) -> Test:
-        EXERCISES[name] = test
+        EXERCISES[name] = Exercise(test, form)
         return test
 
     return register
@@ -61,12 +93,12 @@ def check(name: str, answer: Any = ...) -> Verdict:
     Returns
     -------
     Verdict
-        True or false; displayed as a sentence.
+        True or false; displayed as a sentence, in a notebook with a colour.
 
     Raises
     ------
-    KeyError
-        If there is no such exercise.
+    NoSuchExercise
+        The message names the exercises that there are.
 
     Examples
     --------
@@ -74,19 +106,31 @@ def check(name: str, answer: Any = ...) -> Verdict:
     Not answered yet.
     >>> check("four ways 1", 1)
     Not yet: Halve the step: by what power of two does the error shrink?
+    >>> check("four ways 1", "two")
+    Not yet: Give a number.
     >>> bool(check("four ways 1", 2))
     True
     """
-    test = EXERCISES[name]
+    if name not in EXERCISES:
+        raise NoSuchExercise(
+            f"there is no exercise {name!r}.{did_you_mean(name, EXERCISES)}",
+            remedy=f"There are {', '.join(sorted(EXERCISES))}.",
+        )
+    test, form = EXERCISES[name]
     if answer is ...:
-        return Verdict(False, "Not answered yet.")
+        return Verdict(False, "Not answered yet.", answered=False)
     try:
         test(answer)
     except Wrong as wrong:
         return Verdict(False, f"Not yet: {wrong}")
+    except SymadError as error:
+        return Verdict(False, f"Not yet: {error.message}")
     except Exception as error:  # an answer may be code of any kind
-        return Verdict(False, f"Not yet: {type(error).__name__}: {error}")
-    return Verdict(True, "Right.")
+        if callable(answer) and form.startswith("a function"):
+            return Verdict(False, f"Not yet: your function raises {type(error).__name__}: {error}")
+        return Verdict(False, f"Not yet: Give {form}.")
+    SOLVED.add(name)
+    return Verdict(True, f"Right. {len(SOLVED)} of {len(EXERCISES)} exercises are solved.")
 
 
 def require(condition: Any, hint: str) -> None:

@@ -10,7 +10,7 @@ import symad as sm
 from symad.demo.exercises.answers import close, exercise, require
 
 
-@exercise("compiling 1")
+@exercise("compiling 1", "a function from sm.compile")
 def value_and_slope(function: Any) -> None:
     """A compiled function of x that returns [tanh(x)², its derivative]."""
     require(isinstance(function, sm.Function), "It must come from sm.compile.")
@@ -19,7 +19,7 @@ def value_and_slope(function: Any) -> None:
         require(close(function(x), expected), f"At {x} it must return {expected}.")
 
 
-@exercise("compiling 2")
+@exercise("compiling 2", "a function from sm.compile")
 def any_batch_size(function: Any) -> None:
     """One compiled function of X and w, for any number of rows, that returns the mean of X @ w."""
     require(isinstance(function, sm.Function), "It must come from sm.compile.")
@@ -29,7 +29,7 @@ def any_batch_size(function: Any) -> None:
         require(close(function(x, w), (x @ w).mean()), f"It is wrong for {rows} rows.")
 
 
-@exercise("compiling 3")
+@exercise("compiling 3", "a pair (step, w)")
 def halving(answer: Any) -> None:
     """A pair (step, w): each call of step() halves the parameter w, and returns its old value."""
     step, w = answer

@@ -11,7 +11,7 @@ from symad.graph.provenance import RoleKind
 from symad.graph.traverse import topological_order
 
 
-@exercise("extending 1")
+@exercise("extending 1", "a whole number")
 def count_of_new_nodes(count: Any) -> None:
     """How many nodes does the extension of f = (exp(v1) + 1)·exp(v1) add?"""
     v1, f = shared_exponential()
@@ -24,7 +24,7 @@ def count_of_new_nodes(count: Any) -> None:
     )
 
 
-@exercise("extending 2")
+@exercise("extending 2", "a triple (y, x, order)")
 def reverse_topological_order(order: Any) -> None:
     """A triple (y, x, order): all nodes from y down to x, each after all its users."""
     y, x, nodes = order
@@ -41,7 +41,7 @@ def reverse_topological_order(order: Any) -> None:
             )
 
 
-@exercise("extending 3")
+@exercise("extending 3", "a pair (y, x) of nodes")
 def identities_only(answer: Any) -> None:
     """A pair (y, x), y computed from x, such that all partial adjoints are identity nodes."""
     y, x = answer

@@ -9,7 +9,7 @@ import numpy as np
 from symad.demo.exercises.answers import exercise, require
 
 
-@exercise("four ways 1")
+@exercise("four ways 1", "a number")
 def order_of_central_differences(order: Any) -> None:
     """The error of a central difference is proportional to which power of the step?"""
     steps = np.array([1e-2, 5e-3])
@@ -21,7 +21,7 @@ def order_of_central_differences(order: Any) -> None:
     )
 
 
-@exercise("four ways 2")
+@exercise("four ways 2", "a whole number")
 def multiplications_for_all_partials(count: Any) -> None:
     """How many multiplications for all partial derivatives of x1·x2·…·x8, each separately?"""
     partials = [[j for j in range(8) if j != i] for i in range(8)]
@@ -29,7 +29,7 @@ def multiplications_for_all_partials(count: Any) -> None:
     require(int(count) == needed, "Each partial derivative is a product of seven factors.")
 
 
-@exercise("four ways 3")
+@exercise("four ways 3", 'a pair of words, "forward" or "reverse"')
 def cheaper_mode(modes: Any) -> None:
     """Which mode takes fewer passes for 3 inputs and 1000 outputs, and which for 1000 and 3?"""
     passes = [{"forward": inputs, "reverse": outputs} for inputs, outputs in ((3, 1000), (1000, 3))]

@@ -11,7 +11,7 @@ from symad.demo.exercises.answers import close, exercise, require
 from symad.graph.traverse import topological_order
 
 
-@exercise("passes 1")
+@exercise("passes 1", "a number")
 def overflow_that_is_repaired(point: Any) -> None:
     """A number x such that NumPy's log(1 + exp(x)) is infinite, but the compiled one is right."""
     x = float(point)
@@ -25,7 +25,7 @@ def overflow_that_is_repaired(point: Any) -> None:
     )
 
 
-@exercise("passes 2")
+@exercise("passes 2", "a pair (y, x) of nodes")
 def fades_away(answer: Any) -> None:
     """A pair (y, x): at least three nodes compute y from x, and the passes leave only x."""
     y, x = answer
@@ -36,7 +36,7 @@ def fades_away(answer: Any) -> None:
     require(not left, f"The passes do not remove {names}.")
 
 
-@exercise("passes 3")
+@exercise("passes 3", "a pair (y, x) of nodes")
 def shared_work(answer: Any) -> None:
     """A pair (y, x): the same expression is written twice in y, but computed once."""
     y, x = answer

@@ -9,7 +9,7 @@ from symad.demo.examples import running_example
 from symad.demo.exercises.answers import adjoint_of, close, exercise, require
 
 
-@exercise("running 1")
+@exercise("running 1", "a pair of numbers")
 def terms_of_the_adjoint(terms: Any) -> None:
     """The two terms of the adjoint of x2 at (2, 5)."""
     x1, x2, y = running_example()
@@ -21,7 +21,7 @@ def terms_of_the_adjoint(terms: Any) -> None:
     )
 
 
-@exercise("running 2")
+@exercise("running 2", "a pair (x1, x2) of numbers")
 def stationary_in_x1(point: Any) -> None:
     """A point (x1, x2) where y does not change with x1, to first order."""
     x1, x2, y = running_example()
@@ -31,7 +31,7 @@ def stationary_in_x1(point: Any) -> None:
     require(abs(slope) < 1e-9, f"The derivative there is {slope:.3g}: 1/x1 + x2 must be 0.")
 
 
-@exercise("running 3")
+@exercise("running 3", "a pair (y, x) of nodes")
 def three_pathways(answer: Any) -> None:
     """A pair (y, x) where the adjoint of x is a sum of three partial adjoints."""
     y, x = answer

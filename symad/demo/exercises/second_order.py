@@ -11,7 +11,7 @@ import symad as sm
 from symad.demo.exercises.answers import close, exercise, require
 
 
-@exercise("second order 1")
+@exercise("second order 1", "a pair (y, x) of nodes")
 def constant_third_derivative(answer: Any) -> None:
     """A pair (y, x) of numbers such that the third derivative of y is 12 everywhere."""
     y, x = answer
@@ -21,7 +21,7 @@ def constant_third_derivative(answer: Any) -> None:
         require(close(found, 12.0), f"At {point} the third derivative is {found:.6g}.")
 
 
-@exercise("second order 2")
+@exercise("second order 2", "a function of two nodes")
 def newton_step(step: Callable[..., Any]) -> None:
     """A function that takes nodes y and x and returns the node x - y' / y''."""
     x = sm.Variable("x")
@@ -33,7 +33,7 @@ def newton_step(step: Callable[..., Any]) -> None:
     require(abs(point - np.log(2)) < 1e-9, "Six steps from 0 must find the minimum of exp(x) - 2x.")
 
 
-@exercise("second order 3")
+@exercise("second order 3", "a function of three nodes")
 def product_with_the_hessian(function: Callable[..., Any]) -> None:
     """A function that takes nodes y, x and v and returns H v as a node, without building H."""
     x, v = sm.Variable("x", shape=(4,)), sm.Variable("v", shape=(4,))

@@ -11,7 +11,7 @@ import symad as sm
 from symad.demo.exercises.answers import close, exercise, require
 
 
-@exercise("structures 1")
+@exercise("structures 1", "a list of keys")
 def items_with_adjoints(keys: Any) -> None:
     """The keys of d for which the gradient of exp(d["a"]) * d["c"] is not zero."""
     nodes = {name: sm.Variable(name) for name in "abc"}
@@ -23,7 +23,7 @@ def items_with_adjoints(keys: Any) -> None:
     require(set(keys) == expected, "Only items that v uses have a gradient.")
 
 
-@exercise("structures 2")
+@exercise("structures 2", "a pair (y, xs)")
 def nested_gradients(answer: Any) -> None:
     """A pair (y, xs) where xs is a dict with a list in it, and gradients have the same form."""
     y, xs = answer
@@ -33,7 +33,7 @@ def nested_gradients(answer: Any) -> None:
     require(isinstance(found, dict) and found.keys() == xs.keys(), "The keys must be the same.")
 
 
-@exercise("structures 3")
+@exercise("structures 3", "a function from sm.compile")
 def compiled_structure(function: Callable[..., Any]) -> None:
     """A compiled function of x that returns {"value": Σx², "gradient": 2x}."""
     x = np.array([1.0, -2.0, 3.0])

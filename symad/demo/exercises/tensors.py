@@ -11,7 +11,7 @@ import symad as sm
 from symad.demo.exercises.answers import close, exercise, require
 
 
-@exercise("tensors 1")
+@exercise("tensors 1", "a shape, a tuple of whole numbers")
 def shape_of_the_adjoint(shape: Any) -> None:
     """The shape of the adjoint of b in X @ W + b: X is (50, 784), W (784, 10) and b (10,)."""
     x, w, b = (sm.Variable(n, shape=s) for n, s in (("X", (50, 784)), ("W", (784, 10)), ("b", 10)))
@@ -19,7 +19,7 @@ def shape_of_the_adjoint(shape: Any) -> None:
     require(tuple(shape) == expected, "An adjoint has the shape of its node.")
 
 
-@exercise("tensors 2")
+@exercise("tensors 2", "a function of two arrays")
 def adjoint_of_the_weights(rule: Callable[..., Any]) -> None:
     """A function that takes X and the adjoint of Z = X @ W and returns the adjoint of W."""
     rng = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def adjoint_of_the_weights(rule: Callable[..., Any]) -> None:
     require(close(rule(at[x], seed), expected), "W̄ = Xᵀ Z̄: check the order and the transpose.")
 
 
-@exercise("tensors 3")
+@exercise("tensors 3", "a function of an array")
 def undo_broadcasting(rule: Callable[..., Any]) -> None:
     """A function that takes the (4, 3) adjoint of a + c and returns the adjoint of c, (4, 1)."""
     seed = np.random.default_rng(1).normal(size=(4, 3))

@@ -12,7 +12,7 @@ from symad.demo.exercises.answers import close, exercise, require
 from symad.testing import check_gradients
 
 
-@exercise("own op 1")
+@exercise("own op 1", "a function of a node")
 def subgradient_of_one_half(function: Callable[..., Any]) -> None:
     """A relu whose derivative at 0 is 1/2: a function of a node, made with sm.custom."""
     x = sm.Variable("x", shape=(3,))
@@ -23,7 +23,7 @@ def subgradient_of_one_half(function: Callable[..., Any]) -> None:
     require(close(slopes, [0.0, 0.5, 1.0]), f"At -2, 0 and 3 its derivatives are {slopes}.")
 
 
-@exercise("own op 2")
+@exercise("own op 2", "a function of a node")
 def gaussian(function: Callable[..., Any]) -> None:
     """Your own op, with a class and a rule: exp(-x²)."""
     x = sm.Variable("x", shape=(3,))
@@ -38,7 +38,7 @@ def gaussian(function: Callable[..., Any]) -> None:
         require(False, str(error))
 
 
-@exercise("own op 3")
+@exercise("own op 3", "a function of a node")
 def straight_through(function: Callable[..., Any]) -> None:
     """Rounding with the gradient of the identity: values are rounded, adjoints pass unchanged."""
     x = sm.Variable("x", shape=(3,))

@@ -68,6 +68,6 @@ def rules_of_forms() -> tuple[AnyRule, ...]:
 
 
 @cache
-def rules_of(grade: Grade) -> RuleSet:
-    """Return all rules up to a grade, in the order in which they are tried."""
-    return RuleSet(rule for rule in all_rules() if rule.grade <= grade)
+def rules_of(grade: Grade, without: frozenset[str] = frozenset()) -> RuleSet:
+    """Return all rules up to a grade but some, in the order in which they are tried."""
+    return RuleSet(r for r in all_rules() if r.grade <= grade and r.name not in without)

@@ -46,6 +46,7 @@ from symad.ops.trigonometric import Cosh, cosh, hypot, log_cosh, sinh, tanh
 from symad.passes.rule import AnyRule, Rule, is_scalar, mending, number_of, parameters
 from symad.passes.rules.exponents import EXPONENTS
 from symad.passes.rules.log_softmax_gather import TAKEN
+from symad.passes.rules.shifted_sums import SHIFTED
 from symad.passes.rules.sigmoid_slopes import LOGISTIC
 from symad.passes.rules.views import is_constant_along
 from symad.passes.signs import is_nonnegative
@@ -211,10 +212,6 @@ _OF_SOFTMAX: tuple[Rule, ...] = (
         lambda x, axis: _softmax(x, axis), attributes=_AXIS, where=lambda axis: axis is None,
         example={"axis": None},
     ),
-    Rule(
-        "softmax less maximum", lambda x, axis: _softmax(x - apply(Max(axis, True), x), axis),
-        lambda x, axis: _softmax(x, axis), attributes=_AXIS, example={"axis": -1},
-    ),
 )  # fmt: skip
 
 _OF_LOGARITHMS: tuple[Rule, ...] = (
@@ -325,7 +322,7 @@ FOR_DERIVATIVES = mending(
 
 FORMULAS: tuple[AnyRule, ...] = (
     *mending(*_OF_SOFTMAX), *mending(*_OF_LOGARITHMS), *VALUES, *mending(*_OF_EXPONENTIALS),
-    *EXPONENTS,
+    *SHIFTED, *EXPONENTS,
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 
 from symad.graph.node import Node
-from symad.ops.arithmetic import Multiply
+from symad.ops.arithmetic import Add, Multiply, Subtract, add, subtract
 from symad.ops.permute import permute_dims
 from symad.ops.product import matmul
 from symad.ops.reduce import Sum
@@ -26,6 +26,8 @@ from symad.records import dataclass
 from symad.types import normalize_axes
 
 _Axes = tuple[int, ...]
+_MOST = 8
+"""The most terms that are examined, which bounds the cost of a node."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,34 @@ def _sort(a: Sequence[int], b: Sequence[int], reduced: Sequence[int]) -> _Kinds 
     return _Kinds(batch, left, right, summed) if is_product else None
 
 
-def _matrix_product(node: Node) -> Node | None:
-    product = node.inputs[0]
+def _matrix_products(node: Node) -> Node | None:
+    """Return a sum of products as matrix products: one, or the sum of several."""
+    terms = [(False, node.inputs[0])]
+    while len(terms) < _MOST and any(isinstance(term.op, (Add, Subtract)) for _, term in terms):
+        terms = [part for is_minus, term in terms for part in _parts(is_minus, term)]
+    whole = static_shape(node.inputs[0])
+    if any(static_shape(term) != whole for _, term in terms):
+        return None
+    made = [_matrix_product(node, term) for _, term in terms]
+    found = [product for product in made if product is not None]
+    if len(found) < len(terms):
+        return None
+    result = -found[0] if terms[0][0] else found[0]
+    for (is_minus, _), product in zip(terms[1:], found[1:], strict=True):
+        result = subtract(result, product) if is_minus else add(result, product)
+    return result
+
+
+def _parts(is_minus: bool, term: Node) -> list[tuple[bool, Node]]:
+    """Return the terms of a sum or a difference, and whether they are subtracted; or the term."""
+    if not isinstance(term.op, (Add, Subtract)):
+        return [(is_minus, term)]
+    first, second = term.inputs
+    return [(is_minus, first), (is_minus != isinstance(term.op, Subtract), second)]
+
+
+def _matrix_product(node: Node, product: Node) -> Node | None:
+    """Return what ``node`` would be if it summed ``product``, as a product of matrices."""
     assert isinstance(node.op, Sum)
     wide = static_shape(product)
     if not isinstance(product.op, Multiply) or wide is None or node.dtype.kind != "f":
@@ -92,11 +120,12 @@ def _as_matrices(node: Node, shape: tuple[int, ...], groups: tuple[_Axes, _Axes,
 
 CONTRACT: tuple[AnyRule, ...] = (
     Procedure(
-        "matrix product", _matrix_product, "sum(a[m, k, 1] * b[1, k, n], k) = a @ b", (Sum,),
+        "matrix product", _matrix_products, "sum(a[m, k, 1] * b[1, k, n], k) = a @ b", (Sum,),
         (
             lambda x, y: sum_of(expand_dims(x, 2) * y, 1),
             lambda x, y: sum_of(expand_dims(x, 2) * y, 1, keepdims=True),
             lambda u, w: sum_of(expand_dims(u, 1) * w, -1),
+            lambda u, w: sum_of(w * expand_dims(u, 1) - (w + w) * expand_dims(u, 1), -1),
         ),
         {"x": (2, 3), "y": (3, 4), "u": (5, 2, 3), "w": (4, 1, 3)},
         grade=Grade.ROUNDING,

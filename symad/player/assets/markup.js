@@ -100,6 +100,15 @@ class Markup {
     return math;
   }
 
+  // Whether the browser has no font for formulas and therefore leaves indices on the line.
+  hasFlatIndices() {
+    const math = this.maths("<msub><mi>v</mi><mn>1</mn></msub>");
+    document.body.append(math);
+    const [letter, index] = [...math.firstElementChild.children].map((e) => e.getBoundingClientRect().bottom);
+    math.remove();
+    return index - letter < 2;
+  }
+
   term(glyph) {
     const leaf = (tag, text) => {
       const element = document.createElementNS(MATHS, tag);

@@ -59,32 +59,57 @@ class Panels {
   }
 
   sliders() {
-    const box = make("fieldset", { className: "inputs" }, make("legend", { textContent: "Inputs" }));
+    const box = make("fieldset", { className: this.story.sizes.length ? "inputs arrays" : "inputs" }, make("legend", { textContent: "Inputs" }));
     box.hidden = !this.story.inputs.length;
     this.story.inputs.forEach((input, place) => {
-      const common = { min: input.low, max: input.high, step: input.step, value: input.v };
-      const slider = make("input", { type: "range", id: `slider${place}`, "data-place": place, "data-n": input.n, ...common });
-      const number = make("input", { type: "number", id: `number${place}`, "data-place": place, step: "any", value: input.v });
+      const range = input.s ? { min: -2, max: 2, step: 0.05, value: 1 } : { min: input.low, max: input.high, step: input.step, value: input.v };
+      const slider = make("input", { type: "range", id: `slider${place}`, "data-place": place, "data-n": input.n, ...range });
+      const number = make("input", { type: "number", id: `number${place}`, "data-place": place, step: "any", value: range.value });
       const label = make("label", { for: `slider${place}`, "data-n": input.n });
       label.append(this.markup.write(input.h), " = ", this.markup.write(input.t));
-      slider.setAttribute("aria-valuetext", String(input.v));
+      slider.setAttribute("aria-valuetext", String(range.value));
       number.setAttribute("aria-label", `value of ${this.markup.speak(input.t)}`);
-      box.append(make("div", { className: "input" }, label, slider, number));
+      const row = make("div", { className: "input" }, label, slider, number);
+      if (input.s) label.after(this.elementChoice(input, place));
+      box.append(row);
     });
     box.append(make("button", { type: "button", id: "reset", textContent: "Reset" }));
     return box;
+  }
+
+  // Which element of an array its slider sets.
+  elementChoice(input, place) {
+    const choice = make("select", { id: `element${place}`, "data-choice": place });
+    choice.setAttribute("aria-label", `element of ${this.markup.speak(input.t)}`);
+    Tensors.prototype.choices(input.s).forEach((text, value) => choice.append(make("option", { value: String(value), textContent: text })));
+    return choice;
   }
 
   sources() {
     const rows = this.story.panels.sources || [];
     const list = make("ol", { className: "sources", "aria-label": "Source lines" });
     for (const row of rows) {
-      const item = make("li", { "data-n": row.n, tabindex: "0" });
-      item.append(make("span", { className: "where", textContent: row.w }), make("code", { textContent: row.t }));
+      const item = make("li", { "data-n": row.n, tabindex: row.s ? undefined : "0" });
+      const code = make("code", { textContent: row.s ? "" : row.t });
+      if (row.s) code.append(...this.spans(row));
+      item.append(make("span", { className: "where", textContent: row.w }), " ", code);
       list.append(item);
     }
     list.hidden = !rows.length;
     return list;
+  }
+
+  // An expression in pieces: each belongs to the innermost node there, and is lit with all around it.
+  spans({ t, s }) {
+    const characters = Array.from(t);
+    const ends = [...new Set([0, ...s.flatMap(([start, end]) => [start, end]), characters.length])].sort((a, b) => a - b);
+    return ends.slice(1).map((end, place) => {
+      const start = ends[place];
+      const around = s.filter(([first, last]) => first <= start && end <= last);
+      const inner = around.reduce((best, one) => (!best || one[1] - one[0] <= best[1] - best[0] ? one : best), null);
+      return make("span", { textContent: characters.slice(start, end).join(""), tabindex: "0",
+        "data-n": inner?.[2], "data-lit": around.map(([, , ids]) => ids).join(" ") });
+    });
   }
 
   grads() {

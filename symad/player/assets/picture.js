@@ -7,6 +7,7 @@ const TYPE = 15; // the font size in pictures, in their own units
 const READABLE = 0.024; // the smallest readable font size, relative to the height of the window
 const LARGEST = 0.045; // the largest font size, relative to the height of the window
 const SMALLEST = 0.65; // how far the font may shrink below that if everything then fits
+const PRESENTED = 0.84; // and in presenter mode
 const AROUND = 50; // the margin around the elements that are followed
 const GLIDE = 250; // milliseconds
 const CLOSEST = 12; // the largest zoom factor, relative to the whole picture
@@ -20,6 +21,7 @@ class Picture {
     this.onMove = onMove;
     const box = svg.viewBox.baseVal;
     this.whole = { x: box.x, y: box.y, width: box.width, height: box.height };
+    this.size = { width: this.room.clientWidth, height: this.room.clientHeight };
     this.view = this.everything();
     this.boxes = new Map(); // of nodes and edges by id, filled on demand
     this.nodes = [...svg.querySelectorAll(".node")];
@@ -36,9 +38,15 @@ class Picture {
 
   // How a part of the picture is fitted into the window: pixels per unit, and the offset in pixels.
   fitted({ x, y, width, height }) {
-    const { clientWidth, clientHeight } = this.room;
-    const scale = Math.min(clientWidth / width, clientHeight / height);
-    return { scale, left: (clientWidth - width * scale) / 2 - x * scale, top: (clientHeight - height * scale) / 2 - y * scale };
+    const { size } = this;
+    const scale = Math.min(size.width / width, size.height / height);
+    return { scale, left: (size.width - width * scale) / 2 - x * scale, top: (size.height - height * scale) / 2 - y * scale };
+  }
+
+  // Reads the size of the window once; reading it in each step would lay out the page each time.
+  measure() {
+    this.size = { width: this.room.clientWidth, height: this.room.clientHeight };
+    this.apply();
   }
 
   // Zooms around the point (x, y), in pixels of the page, which stays in place.
@@ -70,7 +78,7 @@ class Picture {
   // otherwise be enlarged too much.
   everything() {
     const { whole } = this;
-    const least = this.room.clientHeight / (LARGEST * Math.max(window.innerHeight, 1) / TYPE);
+    const least = this.size.height / (LARGEST * Math.max(window.innerHeight, 1) / TYPE);
     const larger = Math.max(1, least / whole.height);
     const [width, height] = [whole.width * larger, whole.height * larger];
     return { x: whole.x + (whole.width - width) / 2, y: whole.y + (whole.height - height) / 2, width, height };
@@ -78,6 +86,18 @@ class Picture {
 
   fit() {
     this.glide(this.everything());
+  }
+
+  // The pixels per unit at which the font is large enough.
+  readable() {
+    return (READABLE * Math.min(window.innerHeight, 1.5 * window.innerWidth)) / TYPE;
+  }
+
+  // Whether the font is large enough when the whole picture is shown.
+  isReadable() {
+    const { whole, size } = this;
+    const shrinks = document.body.classList.contains("presenting") ? PRESENTED : SMALLEST;
+    return Math.min(size.width / whole.width, size.height / whole.height) >= shrinks * this.readable();
   }
 
   boxOf(element) {
@@ -88,11 +108,10 @@ class Picture {
   // Shows the whole picture if it is then readable; otherwise the given elements and their
   // surroundings, at a readable size.
   follow(elements) {
-    const bounds = this.room.getBoundingClientRect();
-    const { whole } = this;
+    const { whole, size: bounds } = this;
     const least = Math.min(bounds.width / whole.width, bounds.height / whole.height);
-    const readable = (READABLE * Math.min(window.innerHeight, 1.5 * window.innerWidth)) / TYPE;
-    if (!elements.length || least >= SMALLEST * readable || !bounds.width) return this.fit();
+    const readable = this.readable();
+    if (!elements.length || this.isReadable() || !bounds.width) return this.fit();
     const boxes = elements.map((element) => this.boxOf(element));
     const left = Math.min(...boxes.map((box) => box.x)) - AROUND;
     const top = Math.min(...boxes.map((box) => box.y)) - AROUND;

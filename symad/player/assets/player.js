@@ -1,10 +1,15 @@
 // The player: connects story, pictures, panels and controls.
 
-const NODE_LETTER = { e: "n", f: "p", g: "q" }; // the letter in the ids of the nodes that an arrow e3_5_0 joins
+const NODE_LETTER = { e: "n", f: "p", g: "q", c: "s" }; // the letter in the ids of the nodes that an arrow e3_5_0 joins
 const SLOWEST = 0;
 const PANNED = 80; // pixels by which a key moves the picture
 
 const byId = (id) => document.getElementById(id);
+
+// The nodes that a box represents, and those of both ends of an arrow.
+const idsOfNode = (node) => (node.dataset.of || node.dataset.k || node.id.split("_")[0]).split(" ");
+const idsOfEdge = (edge) => edge.id.slice(1).split("_").slice(0, 2)
+  .flatMap((end) => idsOfNode(byId(NODE_LETTER[edge.id[0]] + end)));
 
 class Player {
   constructor(data, evaluate) {
@@ -16,22 +21,32 @@ class Player {
     this.following = true;
     this.values = data.values;
     this.index = -1;
+    this.placeOfValue = new Map(keysOf(data.places).map((id, place) => [id, place]));
     this.shown = new Set();
+    this.legends = new Map(); // the entries of each picture
     this.marked = new Map(); // the mark of each node's value
     this.timer = null;
     byId("title").append(this.markup.write(data.heading));
     byId("title").title = data.title;
     document.documentElement.dataset.hue = data.hue;
+    document.body.classList.toggle("flat-indices", this.markup.hasFlatIndices());
     byId("timeline").max = this.story.length - 1;
-    byId("panel").append(...Object.values(this.panels.all), this.panels.sources());
+    byId("panel").append(...Object.values(this.panels.all), this.panels.sources(), make("section", { id: "inspect", "aria-label": "Array" }));
     data.notes.forEach((note) => byId("notes").append(make("li", { textContent: note })));
     this.buildChapters();
     for (const text of document.querySelectorAll(".node text:not([data-v]), .badge text")) this.markup.typeset(text);
     this.describeNodes();
     this.register();
     this.bind();
+    this.tensors = new Tensors(this);
+    this.folding = new Folding(this);
+    this.presenter = new Presenter(this);
+    this.search = new Search(this);
+    this.comparison = new Comparison(this);
     this.update();
-    this.go(0);
+    this.quiz = new Quiz(this);
+    byId("panel").getBoundingClientRect(); // lays out all panels, so that a chapter can show its own at once
+    this.presenter.openAddress();
   }
 
   // What steps refer to: each key identifies one or several elements.
@@ -45,18 +60,20 @@ class Player {
     for (const group of document.querySelectorAll(".node, .edge")) add(group.id, group);
     for (const element of document.querySelectorAll("[data-k]")) add(element.dataset.k, element);
     this.state = new Map([...this.elements.keys()].map((key) => [key, null]));
+    this.panelKeys = new Map(Object.entries(this.panels.all).map(([name, panel]) => [name, [...panel.querySelectorAll("[data-k]")]]));
     this.linked = new Map();
     const link = (id, element) => {
       if (!this.linked.has(id)) this.linked.set(id, []);
       this.linked.get(id).push(element);
     };
-    for (const node of document.querySelectorAll(".node")) link(node.id.split("_")[0], node);
+    for (const node of document.querySelectorAll(".node")) {
+      for (const id of idsOfNode(node)) link(id, node);
+    }
     for (const edge of document.querySelectorAll(".edge")) {
-      const [from, to] = edge.id.slice(1).split("_");
-      for (const end of new Set([from, to])) link(NODE_LETTER[edge.id[0]] + end, edge);
+      for (const id of new Set(idsOfEdge(edge))) link(id, edge);
     }
     for (const element of byId("panel").querySelectorAll("[data-n]")) {
-      for (const id of element.dataset.n.split(" ")) link(id, element);
+      for (const id of new Set((element.dataset.lit || element.dataset.n).split(" "))) link(id, element);
     }
     this.frames = [...document.querySelectorAll("[data-in]")].map((frame) => [frame, frame.dataset.in.split(" ")]);
     this.valueElements = [...document.querySelectorAll("[data-v]")];
@@ -66,7 +83,7 @@ class Player {
       if (!this.sources.has(`n${to}`)) this.sources.set(`n${to}`, []);
       this.sources.get(`n${to}`).push(`n${from}`);
     }
-    this.placeOf = new Map();
+    this.placeOf = new Map(); // of the values that the picture shows
     for (const text of document.querySelectorAll("#picture0 .node [data-v]")) {
       this.placeOf.set(text.closest(".node").id, Number(text.dataset.v));
     }
@@ -111,15 +128,17 @@ class Player {
     for (const [frame, inside] of this.frames) {
       frame.classList.toggle("unseen", !inside.some((id) => shown.has(id)));
     }
+    this.folding.choose(step);
     this.showChapter(this.story.chapterAt(target));
     this.panels.lines.forEach((line, place) => line.classList.toggle("now", place + 1 === step.line));
     this.caption(step);
     this.markValues();
-    if (this.following) this.follow();
     byId("timeline").value = target;
     byId("timeline").setAttribute("aria-valuetext", `step ${target + 1} of ${this.story.length}`);
     byId("counter").textContent = `${target + 1} / ${this.story.length}`;
     if (target === this.story.length - 1) this.pause();
+    this.scroll(); // last, because it needs a layout of all that has changed
+    if (this.following) this.follow();
   }
 
   mark(key, state) {
@@ -142,30 +161,45 @@ class Player {
       [...byId("chapters").querySelectorAll("button")].forEach((button, i) => {
         if (i === place) {
           button.setAttribute("aria-current", "step");
-          button.scrollIntoView({ block: "nearest", inline: "nearest" });
         } else button.removeAttribute("aria-current");
       });
       [...byId("marks").children].forEach((mark, i) => mark.classList.toggle("now", i === place));
-      this.pictures.forEach((picture, i) => picture.show(i === chapter.picture, chapter.title));
-      for (const [name, panel] of Object.entries(this.panels.all)) panel.hidden = name !== chapter.panel;
+      for (const [name, panel] of Object.entries(this.panels.all)) panel.classList.toggle("away", name !== chapter.panel);
       byId("zoom").hidden = !this.picture;
-      this.showLegend();
     }
-    const lit = [...this.panels.all[chapter.panel].querySelectorAll("[data-k].now")];
-    for (const element of new Set([lit[0], lit[lit.length - 1]])) element?.scrollIntoView({ block: "nearest" });
+    this.showPicture();
+  }
+
+  // Scrolls to the chapter's button and to the lit entries of the panel.
+  scroll() {
+    const { panel } = this.story.chapters[this.chapter];
+    const lit = this.panelKeys.get(panel).filter((element) => element.classList.contains("now"));
+    const button = this.scrolled === this.chapter ? null : byId("chapters").children[this.chapter];
+    this.scrolled = this.chapter;
+    for (const element of new Set([button, lit[0], lit[lit.length - 1]])) element?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  showPicture() {
+    const { picture } = this;
+    this.folding.mark();
+    if (picture === this.visible) return;
+    this.visible = picture;
+    const { title } = this.story.chapters[this.chapter];
+    for (const one of this.pictures) one.show(one === picture, title);
+    this.showLegend();
   }
 
   // Moves the picture so that the elements of the current step are visible.
   follow() {
     if (!this.picture) return;
     const { now, use } = this.story.steps[this.index];
-    const found = [...now, ...use].flatMap((key) => this.elements.get(key) || []);
+    const found = [...[...now, ...use].flatMap((key) => this.elements.get(key) || []), ...this.folding.current()];
     this.picture.follow(found.filter((element) => element.matches(".node, .edge") && this.picture.svg.contains(element)));
   }
 
   // A page in a frame may at first have no size.
   resize() {
-    for (const picture of this.pictures) picture.apply();
+    for (const picture of this.pictures) picture.measure();
     if (this.following) this.follow();
   }
 
@@ -191,13 +225,18 @@ class Player {
   }
 
   get picture() {
-    return this.pictures[this.story.chapters[this.chapter].picture];
+    const { picture } = this.story.chapters[this.chapter];
+    return this.pictures[picture === 0 ? this.folding.picture : picture];
   }
 
   showLegend() {
     const legend = byId("legend");
+    const known = this.legends.get(this.picture);
+    if (known) {
+      legend.replaceChildren(...known);
+      return;
+    }
     legend.replaceChildren();
-    if (!this.picture) return;
     const kinds = new Map();
     for (const node of this.picture.nodes) {
       const kind = [...node.classList].find((name) => name in this.story.kinds);
@@ -208,11 +247,16 @@ class Player {
       const glyph = make("span", { className: `swatch ${hue} ${kind}`, textContent: this.story.kinds[kind][0], "aria-hidden": "true" });
       legend.append(make("li", {}, glyph, this.story.kinds[kind][1]));
     }
+    if (this.tensors.exist && this.onGraph()) {
+      legend.append(make("li", { title: "the norm is the square root of the sum of all squares" },
+        make("span", { className: "swatch", textContent: "6×4 ‖2‖", "aria-hidden": "true" }), "shape and norm √Σx²"));
+    }
     for (const [style, mark, text] of [["repaired", "┄▸", "shape repair left out"], ["shape", "⋯▸", "only the shape is used"]]) {
       if (this.picture.svg.querySelector(`.edge.${style}`)) {
         legend.append(make("li", {}, make("span", { className: "swatch", textContent: mark, "aria-hidden": "true" }), text));
       }
     }
+    this.legends.set(this.picture, [...legend.children]);
   }
 
   caption(step) {
@@ -240,12 +284,21 @@ class Player {
 
   jump(index) {
     this.pause();
-    this.go(index);
+    if (!this.quiz.asks(Math.min(index, this.story.length - 1))) this.go(index);
+  }
+
+  // Whether the chapter shows the extended graph.
+  onGraph() {
+    return this.story.chapters[this.chapter].picture === 0;
   }
 
   jumpTo(id) {
     const step = this.story.madeAt.get(id);
     if (step !== undefined) this.jump(step);
+  }
+
+  enter(node) {
+    if (!this.folding.open(node)) this.jumpTo(node.dataset.k || node.id);
   }
 
   chapterBy(offset) {
@@ -285,10 +338,11 @@ class Player {
 
   update() {
     if (this.evaluate && this.story.inputs.length) {
-      this.values = this.evaluate(this.story.inputs.map((input) => input.v));
+      this.values = this.tensors.values(this.evaluate(this.story.inputs.flatMap((input) => input.v)));
     }
     for (const element of this.valueElements) this.write(element);
     for (const element of byId("caption").querySelectorAll("[data-v]")) this.write(element);
+    this.tensors.refresh();
     this.bad = new Set([...this.placeOf.values()].filter((place) => !this.isFinite(place)));
     this.markValues();
   }
@@ -300,10 +354,16 @@ class Player {
     if (element.textContent !== written) element.textContent = written;
   }
 
+  // The value of a node; undefined if it has none.
+  valueOf(id, values = this.values) {
+    return values[this.placeOfValue.get(id)];
+  }
+
   textOf(place) {
     const value = this.values[place];
     if (value === null || value === undefined) return "";
     if (Array.isArray(value)) return value[0];
+    if (isArray(value)) return value.t;
     if (typeof value === "string") return { nan: "nan", inf: "∞", "-inf": `${MINUS}∞` }[value];
     return formatNumber(value);
   }
@@ -311,6 +371,7 @@ class Player {
   isFinite(place) {
     const value = this.values[place];
     if (Array.isArray(value)) return !value[1];
+    if (isArray(value)) return !value.x;
     return typeof value !== "string" && (typeof value !== "number" || Number.isFinite(value));
   }
 
@@ -332,15 +393,42 @@ class Player {
     }
   }
 
+  // Sets an input to a number; of an array, the chosen element, or all by a factor.
   setInput(place, value) {
     if (!Number.isFinite(value)) return;
-    this.story.inputs[place].v = value;
+    const input = this.story.inputs[place];
     const slider = byId(`slider${place}`);
     const number = byId(`number${place}`);
+    if (!input.s) input.v = value;
+    else if (input.chosen) input.v[input.chosen - 1] = value;
+    else input.v = input.start.map((element) => element * value);
     if (document.activeElement !== slider) slider.value = value;
     slider.setAttribute("aria-valuetext", String(value));
     if (document.activeElement !== number) number.value = value;
     this.update();
+  }
+
+  // Chooses which element of an array the slider sets: 0 for all.
+  choose(place, chosen) {
+    const input = this.story.inputs[place];
+    if (!chosen) input.start = [...input.v]; // the factor is relative to what there is
+    input.chosen = chosen;
+    const value = chosen ? input.v[chosen - 1] : 1;
+    const [low, high, step] = chosen ? [input.low, input.high, input.step] : [-2, 2, 0.05];
+    Object.assign(byId(`slider${place}`), { min: low, max: high, step, value });
+    byId(`element${place}`).value = String(chosen);
+    byId(`number${place}`).value = value;
+  }
+
+  reset() {
+    this.story.inputs.forEach((input, place) => {
+      if (!input.s) this.setInput(place, input.first);
+      else {
+        input.v = [...input.first];
+        this.choose(place, 0);
+        this.update();
+      }
+    });
   }
 
   // Pointing at things
@@ -349,11 +437,10 @@ class Player {
     const found = element?.closest?.("[data-n], .node, .edge");
     if (!found) return [];
     if (found.dataset.n) return found.dataset.n.split(" ");
-    if (found.classList.contains("node")) return [found.id.split("_")[0]];
-    return found.id.slice(1).split("_").slice(0, 2).map((end) => NODE_LETTER[found.id[0]] + end);
+    return found.classList.contains("node") ? idsOfNode(found) : idsOfEdge(found);
   }
 
-  light(ids) {
+  light(ids, inspects = true) {
     const name = ids.join(" ");
     if (name === this.litName) return;
     this.litName = name;
@@ -362,9 +449,23 @@ class Player {
     this.lit = [...ids.flatMap((id) => this.linked.get(id) || []), ...caption];
     for (const element of this.lit) element.classList.add("lit");
     byId("stage").classList.toggle("pointing", ids.length > 0);
+    this.describe(ids);
+    if (inspects && ids.length === 1 && this.onGraph()) this.tensors.inspect(ids[0]);
+  }
+
+  // What is pointed at, and the line that it comes from.
+  describe(ids) {
     const about = byId("about");
     about.hidden = ids.length !== 1 || !(ids[0] in this.story.nodes);
-    if (!about.hidden) about.replaceChildren(this.markup.write(this.story.nodes[ids[0]]));
+    if (about.hidden) return;
+    const bounds = byId("pictures").getBoundingClientRect();
+    const node = this.lit.find((element) => element.matches(".node") && this.picture?.svg.contains(element));
+    const isLow = node && node.getBoundingClientRect().bottom > bounds.top + 0.6 * bounds.height;
+    about.classList.toggle("above", Boolean(isLow));
+    about.replaceChildren(this.markup.write(this.story.nodes[ids[0]]));
+    const row = this.lit.find((element) => element.matches(".sources li"));
+    if (row) about.append(make("code", { className: "from", textContent: row.textContent }));
+    if (this.onGraph()) about.append(...this.tensors.describe(ids[0]));
   }
 
   moveFocus(node, offset) {
@@ -395,7 +496,7 @@ class Player {
     const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
     const theme = this.theme || system;
     document.documentElement.dataset.theme = theme;
-    byId("theme").textContent = theme === "dark" ? "Light" : "Dark";
+    byId("theme").setAttribute("aria-label", theme === "dark" ? "Light" : "Dark");
   }
 
   // Controls
@@ -411,15 +512,26 @@ class Player {
     click("save-svg", () => this.save("svg"));
     click("save-png", () => this.save("png"));
     click("help", () => byId("keys").showModal());
+    click("search", () => this.search.open());
+    click("versus", () => this.comparison.open());
+    click("predict", () => this.quiz.toggle());
+    click("fold", () => this.folding.toggle());
+    click("present", () => this.presenter.present());
+    click("screen", () => this.presenter.fillScreen());
+    click("link", () => this.presenter.copyLink());
     click("zoom-in", () => this.zoom(1.3));
     click("zoom-out", () => this.zoom(1 / 1.3));
     click("zoom-fit", () => this.fit());
     click("zoom-follow", () => this.setFollowing(!this.following));
-    click("reset", () => this.story.inputs.forEach((input, place) => this.setInput(place, input.start)));
+    click("reset", () => this.reset());
     byId("timeline").addEventListener("input", (event) => this.jump(Number(event.target.value)));
-    this.story.inputs.forEach((input) => { input.start = input.v; });
+    for (const input of this.story.inputs) {
+      input.first = input.s ? [...input.v] : input.v;
+      input.start = input.first;
+    }
     byId("panel").addEventListener("input", (event) => {
-      const { place } = event.target.dataset;
+      const { place, choice } = event.target.dataset;
+      if (choice !== undefined) this.choose(Number(choice), Number(event.target.value));
       if (place !== undefined && event.target.value !== "") this.setInput(Number(place), Number(event.target.value));
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.showTheme());
@@ -430,13 +542,16 @@ class Player {
   }
 
   bindPointing() {
-    document.addEventListener("pointerover", (event) => this.light(this.idsOf(event.target)));
-    document.addEventListener("focusin", (event) => this.light(this.idsOf(event.target)));
+    for (const type of ["pointerover", "focusin"]) {
+      document.addEventListener(type, ({ target }) => this.light(this.idsOf(target), !byId("panel").contains(target)));
+    }
     document.addEventListener("click", (event) => {
       if (event.target.closest("button, input, select, label, dialog")) return;
       const keyed = event.target.closest("[data-k]:not(text):not(.badge)");
       const node = event.target.closest(".node");
-      if (node) this.jumpTo(node.id);
+      const frame = event.target.closest(".title.d1, .frame.d1");
+      if (node) this.enter(node);
+      else if (frame) this.folding.close();
       else if (keyed && byId("panel").contains(keyed)) this.jumpTo(keyed.dataset.k);
     });
     for (const picture of this.pictures) {
@@ -445,13 +560,17 @@ class Player {
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const { target } = event;
-    const key = event.key.length === 1 || !event.shiftKey ? event.key : `Shift ${event.key}`;
-    if (target.matches("input, select") && !(target.type === "range" && key.length === 1 && key !== " ")) return;
+    const shifted = event.shiftKey && (event.key.length > 1 || event.key === " ");
+    const key = shifted ? `Shift ${event.key}` : event.key;
+    const isClicker = /^Page(Up|Down)$/.test(key) && target.id === "answer";
+    if (target.matches("input, select") && !isClicker && !(target.type === "range" && key.length === 1 && key !== " ")) return;
     if (key === " " && target.matches("button, summary")) return;
+    if (/^Arrow(Up|Down)$/.test(key) && target.closest("#panel")) return; // they scroll
     const node = target.closest(".node");
-    const act = (node && this.nodeKeys(node)[key]) || this.keys()[key] || this.rowKeys(target)[key];
+    const keys = { ...this.keys(), ...this.presenter.keys() };
+    const act = (node && this.nodeKeys(node)[key]) || keys[key] || this.rowKeys(target)[key];
     if (!act) return;
     event.preventDefault();
     act();
@@ -459,13 +578,19 @@ class Player {
 
   keys() {
     return {
-      " ": () => (this.timer ? this.pause() : this.play()),
       ArrowRight: () => this.jump(this.index + 1),
       ArrowLeft: () => this.jump(this.index - 1),
+      ArrowDown: () => this.jump(this.index + 1),
+      ArrowUp: () => this.jump(this.index - 1),
+      " ": () => this.jump(this.index + 1),
+      "Shift  ": () => this.jump(this.index - 1),
+      PageDown: () => this.jump(this.index + 1),
+      PageUp: () => this.jump(this.index - 1),
+      "Shift PageDown": () => this.chapterBy(1),
+      "Shift PageUp": () => this.chapterBy(-1),
       Home: () => this.jump(0),
       End: () => this.jump(this.story.length - 1),
-      PageDown: () => this.chapterBy(1),
-      PageUp: () => this.chapterBy(-1),
+      k: () => (this.timer ? this.pause() : this.play()),
       "<": () => this.changeSpeed(-1),
       ">": () => this.changeSpeed(1),
       "+": () => this.zoom(1.3),
@@ -476,10 +601,14 @@ class Player {
       "Shift ArrowLeft": () => this.pan(PANNED, 0),
       "Shift ArrowDown": () => this.pan(0, -PANNED),
       "Shift ArrowUp": () => this.pan(0, PANNED),
-      f: () => this.setFollowing(!this.following),
+      o: () => this.folding.toggle(),
+      q: () => this.quiz.toggle(),
+      v: () => this.comparison.open(),
+      "/": () => this.search.open(),
+      c: () => this.setFollowing(!this.following),
       d: () => this.toggleTheme(),
       s: () => this.save("svg"),
-      p: () => this.save("png"),
+      i: () => this.save("png"),
       "?": () => byId("keys").showModal(),
     };
   }
@@ -490,7 +619,7 @@ class Player {
       ArrowDown: () => this.moveFocus(node, 1),
       ArrowLeft: () => this.moveFocus(node, -1),
       ArrowUp: () => this.moveFocus(node, -1),
-      Enter: () => this.jumpTo(node.id),
+      Enter: () => this.enter(node),
     };
   }
 

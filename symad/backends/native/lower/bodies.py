@@ -135,7 +135,7 @@ def _is_lowered(body: Graph, supports: Callable[[Node], bool]) -> bool:
     items = {n for n in computed if isinstance(n.op, StructureItem) and n.inputs[0] in wholes}
     rest = [node for node in computed if node not in items]
     is_supported = all(supports(node) or may_be_called(node) for node in rest)
-    return is_known and is_supported and not unsupported_stacks(body, supports)
+    return is_known and is_supported
 
 
 def _is_known(type_: Type | None, is_stack: bool) -> bool:
@@ -165,57 +165,6 @@ def _stacks_of(op: Op, results: int) -> range:
     if not isinstance(op, (Scan, While)):
         return range(0)
     return range(op.carries, results - isinstance(op, While))
-
-
-def unsupported_stacks(graph: Graph, supports: Callable[[Node], bool]) -> set[Node]:
-    """Return the loops whose stacks, of any number of rows, are not all made and read by loops."""
-    bad: set[Node] = set()
-    makers, readers = _stack_uses(graph, supports, bad)
-    bad.update(makers[out] for out in graph.outputs if out in makers and not out.type.is_static)
-    return connected(bad, readers)
-
-
-def stack_readers(graph: Graph, supports: Callable[[Node], bool]) -> list[tuple[Node, Node]]:
-    """Return the pairs of a loop and another that makes a stack, of any number of rows, for it."""
-    return _stack_uses(graph, supports, set())[1]
-
-
-def _stack_uses(
-    graph: Graph, supports: Callable[[Node], bool], bad: set[Node]
-) -> tuple[dict[Node, Node], list[tuple[Node, Node]]]:
-    """Return the loop that makes each stack, and pairs of a loop and such a loop; fill ``bad``."""
-    makers: dict[Node, Node] = {}
-    readers: list[tuple[Node, Node]] = []
-    for node in graph.nodes:
-        if isinstance(node.op, (Scan, While)) and supports(node):
-            makers[node] = node
-        if isinstance(node.op, StructureItem) and node.inputs[0] in makers:
-            makers[node] = node.inputs[0]
-            continue
-        for slot, source in enumerate(node.inputs):
-            if source.type.is_static or isinstance(source.type, StructureType):
-                continue
-            maker = makers.get(source)
-            if maker is not None and node in makers and slot in _sequences_of(node.op):
-                readers.append((node, maker))
-            else:
-                bad.update(loop for loop in (makers.get(node), maker) if loop is not None)
-    return makers, readers
-
-
-def connected(bad: set[Node], pairs: Sequence[tuple[Node, Node]]) -> set[Node]:
-    """Return a set with all that is connected to its members by pairs."""
-    neighbours: dict[Node, list[Node]] = {}
-    for one, other in pairs:
-        neighbours.setdefault(one, []).append(other)
-        neighbours.setdefault(other, []).append(one)
-    pending = list(bad)
-    while pending:
-        for node in neighbours.get(pending.pop(), ()):
-            if node not in bad:
-                bad.add(node)
-                pending.append(node)
-    return bad
 
 
 def _whole(node: Node, views: Views, scratch: Scratch) -> tuple[list[Operand], list[Call]]:

@@ -206,11 +206,16 @@ class _Lowering:
         if type_.is_static:
             return self.scratch(type_.shape, type_.dtype)  # type: ignore[arg-type]
         self._buffers.append(Storage(StorageKind.GROWING, len(self._buffers)))
+        return self._row_of(type_)
+
+    def _row_of(self, type_: TensorType) -> BufferView:
+        """Return the view of the first row of the latest buffer, which has any number of them."""
         return self._whole((1, *type_.shape[1:]), type_.dtype)  # type: ignore[index]
 
     def _grows(self, view: BufferView) -> bool:
         storage = self._buffers[view.block]
-        return isinstance(storage, Storage) and storage.kind is StorageKind.GROWING
+        is_given = view.block in self._given and not self._given[view.block].type.is_static
+        return is_given or (isinstance(storage, Storage) and storage.kind is StorageKind.GROWING)
 
     def scratch(self, shape: Shape, dtype: np.dtype[Any]) -> BufferView:
         """Return a buffer without a place, which is in use while calls refer to it."""
@@ -250,7 +255,9 @@ class _Lowering:
         else:
             self._given[len(self._buffers)] = node
             self._buffers.append(Storage(StorageKind.INPUT, -1))
-        return self._whole(shape_of(node), node.type.dtype)
+        if node.type.is_static:
+            return self._whole(shape_of(node), node.type.dtype)
+        return self._row_of(node.type)
 
 
 # The finished segment
@@ -298,21 +305,31 @@ def place(
         buffers[buffer] = Storage(StorageKind.INPUT, number.get(node, -1))
     results: dict[int, Storage] = {}
     numbers: dict[int, int] = {}
+    stacks: dict[int, int] = {}
     for k, node in enumerate(outputs):
         at = segment.views[node].block
-        if isinstance(buffers[at], Storage) or at in results or at in numbers:
+        if not node.type.is_static:
+            stacks[k] = at
+        elif isinstance(buffers[at], Storage) or at in results or at in numbers:
             raise InternalError(f"two outputs of a segment share memory: {node!r}")
-        if shape_of(node) or not boxes_numbers:
+        elif shape_of(node) or not boxes_numbers:
             results[at] = Storage(StorageKind.OUTPUT, k)
         else:
             numbers[at] = k
     made = assign([_use(call) for call in segment.calls], buffers, results, numbers)
     contents = {k: made.storages[at].place for at, k in numbers.items()}
-    taken, given = ([ArrayType(n.dtype, shape_of(n)) for n in group] for group in (inputs, outputs))
+    taken, given = (list(map(_array_type, group)) for group in (inputs, outputs))
     calls, kept = segment.calls, segment.constants
-    code = SegmentCode(calls, made.storages, taken, given, contents, made.arena, kept)
+    code = SegmentCode(calls, made.storages, taken, given, contents, made.arena, kept, stacks)
     by_node = _by_node(segment, made)
     return PlacedSegment(code, tuple(inputs), tuple(outputs), *by_node, _scratch(segment))
+
+
+def _array_type(node: Node) -> ArrayType:
+    """Return the type of an argument or a result, with -1 for any number of rows."""
+    assert isinstance(node.type, TensorType) and isinstance(node.type.shape, tuple)
+    shape = [size if isinstance(size, int) else -1 for size in node.type.shape]
+    return ArrayType(node.type.dtype, tuple(shape))
 
 
 def _use(call: Call) -> BufferUse:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from symad.backends.native.jit import Effort, Written, stored_module
 from symad.backends.native.kernel_call import BufferView, KernelCall, contiguous_strides
+from symad.backends.native.kernels.loops import combine
 from symad.backends.native.kernels.writer import KernelWriter
 from symad.backends.native.loop_nest import supports
 from symad.backends.native.lower.views import is_view, numpy_view
@@ -24,6 +25,7 @@ from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.ops.base import PerElement
+from symad.ops.extremum import Max, Min
 from symad.ops.fused import Fused
 from symad.ops.index import ScatterAdd, ScatterSum
 from symad.ops.join import Concat, Stack
@@ -68,7 +70,7 @@ def scalar_code(body: Graph, is_fast: bool) -> SegmentCode | None:
     blocks += [Storage(StorageKind.OUTPUT, k) for k in range(outputs)]
     views = [_view(k, node) for k, node in enumerate((*body.inputs, *body.outputs))]
     over = tuple((made, given) for made in views[inputs:] for given in views[:inputs])
-    work = _PER_OPERATION * (_operations(body) or 0)
+    work = _PER_OPERATION * (operations_of(body) or 0)
     call = KernelCall(module.address("kernel"), tuple(views), module, body.outputs[0], work, over)
     return SegmentCode([call], blocks, (), (), {}, 0, ())
 
@@ -100,7 +102,7 @@ def _steps_of(graph: Graph, ops: list[Op]) -> Any:
 
 def has_scalar_code(body: Graph) -> bool:
     """Return whether a body is small enough for one kernel, and all its ops have such code."""
-    operations = _operations(body)
+    operations = operations_of(body)
     return operations is not None and operations <= _OPERATIONS
 
 
@@ -109,18 +111,21 @@ def _view(block: int, node: Node) -> BufferView:
     return BufferView(block, 0, shape, contiguous_strides(shape), node.dtype)
 
 
-def _operations(graph: Graph) -> int | None:
-    """Return the number of operations on scalars, ``None`` if there is no code for some op."""
+def operations_of(graph: Graph, most: int = _ELEMENTS) -> int | None:
+    """Return the number of operations on scalars.
+
+    ``None`` if there is no code for some op, or an array has more than ``most`` elements.
+    """
     total = 0
     for node in (*graph.inputs, *graph.outputs, *graph.nodes):
-        if not isinstance(node.op, Fused) and not _is_small(node):
+        if not isinstance(node.op, Fused) and not _is_small(node, most):
             return None
     given = set(graph.inputs)
     for node in graph.nodes:
         if node.op is None or node in given:
             continue
         if isinstance(node.op, Fused):
-            inner = _operations(node.op.body)
+            inner = operations_of(node.op.body, most)
             if inner is None:
                 return None
             total += inner
@@ -130,24 +135,24 @@ def _operations(graph: Graph) -> int | None:
         elif _rule_of(node) is None:
             return None
         else:
-            total += _ELEMENTS * len(node.inputs) if isinstance(node.op, Matmul) else node.type.size
+            total += most * len(node.inputs) if isinstance(node.op, Matmul) else node.type.size
     return total
 
 
-def _is_small(node: Node) -> bool:
+def _is_small(node: Node, most: int) -> bool:
     type_ = node.type
     return (
         isinstance(type_, TensorType)
         and type_.is_static
         and type_.dtype.kind in "biuf"
         and type_.dtype != np.float16
-        and 0 < type_.size <= _ELEMENTS
+        and 0 < type_.size <= most
     )
 
 
 def _write(writer: KernelWriter, body: Graph) -> None:
     given = {node: _read(writer, k, node) for k, node in enumerate(body.inputs)}
-    for k, elements in enumerate(_computed(writer.scalars, body, given), len(body.inputs)):
+    for k, elements in enumerate(computed_elements(writer.scalars, body, given), len(body.inputs)):
         address = writer.address(k)
         for place, scalar in enumerate(elements.flat):
             writer.store(scalar, address, writer.integer(place))
@@ -156,16 +161,16 @@ def _write(writer: KernelWriter, body: Graph) -> None:
 def _read(writer: KernelWriter, k: int, node: Node) -> _Elements:
     address, size = writer.address(k), math.prod(shape_of(node))
     scalars = [writer.load(address, writer.integer(place), node.dtype) for place in range(size)]
-    return _elements(scalars, shape_of(node))
+    return elements_of(scalars, shape_of(node))
 
 
-def _elements(scalars: Sequence[Scalar], shape: Sequence[int]) -> _Elements:
+def elements_of(scalars: Sequence[Scalar], shape: Sequence[int]) -> _Elements:
     made = np.empty(len(scalars), object)
     made[:] = scalars
     return made.reshape(shape)
 
 
-def _computed(
+def computed_elements(
     builder: LLVMScalarBuilder, graph: Graph, given: dict[Node, _Elements]
 ) -> list[_Elements]:
     """Return the elements of the outputs of a graph, from those of its inputs."""
@@ -176,10 +181,10 @@ def _computed(
         inputs = [values[source] for source in node.inputs]
         if isinstance(node, Constant):
             numbers = [builder.constant(x, node.dtype) for x in node.value.flat]
-            values[node] = _elements(numbers, node.value.shape)
+            values[node] = elements_of(numbers, node.value.shape)
         elif isinstance(node.op, Fused):
             body = node.op.body
-            made = _computed(builder, body, dict(zip(body.inputs, inputs, strict=True)))
+            made = computed_elements(builder, body, dict(zip(body.inputs, inputs, strict=True)))
             values[node] = made if len(made) > 1 else made[0]
         elif isinstance(node.op, StructureItem):
             values[node] = inputs[0][node.op.key]
@@ -210,7 +215,7 @@ def _per_element(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]
     assert isinstance(op, PerElement)
     operands = [np.broadcast_to(array, shape_of(node)).flat for array in inputs]
     each = zip(*operands, strict=True)
-    return _elements([element(builder, op, x, node.dtype) for x in each], shape_of(node))
+    return elements_of([element(builder, op, x, node.dtype) for x in each], shape_of(node))
 
 
 def _moved(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
@@ -225,18 +230,18 @@ def _joined(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> 
     numbers = np.split(np.arange(len(scalars)), np.cumsum([array.size for array in inputs])[:-1])
     shaped = [k.reshape(array.shape) for k, array in zip(numbers, inputs, strict=True)]
     places = node.op.kernel()(*shaped)
-    return _elements([scalars[k] for k in places.flat], places.shape)
+    return elements_of([scalars[k] for k in places.flat], places.shape)
 
 
 def _reduced(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
-    """Add or multiply the elements along some axes."""
-    assert isinstance(node.op, (Prod, Sum))
-    combine = builder.add if isinstance(node.op, Sum) else builder.multiply
+    """Add or multiply the elements along some axes, or take the largest or the least."""
+    assert isinstance(node.op, (Prod, Sum, Max, Min))
+    join = builder.multiply if isinstance(node.op, Prod) else partial(combine, builder, node)
     axes = reduced_axes(node.op, node.inputs[0])
     rest = [axis for axis in range(inputs[0].ndim) if axis not in axes]
     rows = inputs[0].transpose(*rest, *axes).reshape(math.prod(shape_of(node)), -1)
-    totals = [reduce(combine, [builder.cast(x, node.dtype) for x in row]) for row in rows]
-    return _elements(totals, shape_of(node))
+    totals = [reduce(join, [builder.cast(x, node.dtype) for x in row]) for row in rows]
+    return elements_of(totals, shape_of(node))
 
 
 def _matmul(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
@@ -252,7 +257,7 @@ def _matmul(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> 
             builder.multiply(*(builder.cast(x, node.dtype) for x in term)) for term in terms
         ]
         totals.append(reduce(builder.add, products))
-    return _elements(totals, shape_of(node))
+    return elements_of(totals, shape_of(node))
 
 
 def _scatter(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) -> _Elements:
@@ -266,12 +271,14 @@ def _scatter(builder: LLVMScalarBuilder, node: Node, inputs: list[_Elements]) ->
         added = np.broadcast_to(array, np.shape(places))
         for place, scalar in zip(np.ravel(places), added.flat, strict=True):
             totals[place] = builder.add(totals[place], builder.cast(scalar, node.dtype))
-    return _elements(totals, shape)
+    return elements_of(totals, shape)
 
 
 _RULES: dict[type[Op], _Rule] = {
     Concat: _joined,
     Matmul: _matmul,
+    Max: _reduced,
+    Min: _reduced,
     ScatterAdd: _scatter,
     ScatterSum: _scatter,
     Stack: _joined,

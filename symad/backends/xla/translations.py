@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from symad.errors import MissingExtraError
 from symad.graph.op import Op
 from symad.ops.base import Elementwise
 from symad.ops.subscript import count_holes, fill_key
@@ -34,6 +38,26 @@ class _OnFirstUse:
 jax, jnp, lax = _OnFirstUse("jax"), _OnFirstUse("jax.numpy"), _OnFirstUse("jax.lax")
 special, nn = _OnFirstUse("jax.scipy.special"), _OnFirstUse("jax.nn")
 linalg, scipy_linalg = _OnFirstUse("jax.numpy.linalg"), _OnFirstUse("jax.scipy.linalg")
+
+
+def require_jax() -> None:
+    """Raise an error if JAX is not installed.
+
+    Raises
+    ------
+    MissingExtraError
+    """
+    if find_spec("jax") is None:
+        raise MissingExtraError("JAX is not installed", remedy="pip install jax")
+
+
+def in_64_bits() -> AbstractContextManager[Any]:
+    """Return a context in which JAX has 64 bits; other code and threads see nothing of it."""
+    made: AbstractContextManager[Any] = (
+        nullcontext() if jax.config.jax_enable_x64 else jax.enable_x64(True)
+    )
+    return made
+
 
 TABLE: dict[str, Translation] = {}
 """From the name of an op to what it is in JAX."""
@@ -119,8 +143,6 @@ TABLE |= {
     "equal_part": lambda n, count: n // count,
     # Elementwise functions that JAX does not have
     "sigmoid": lambda x: nn.sigmoid(floating(x)),
-    "sigmoid_slope": lambda x: nn.sigmoid(x) * nn.sigmoid(-x),
-    "tanh_slope": lambda x: 4 * nn.sigmoid(2 * x) * nn.sigmoid(-2 * x),
     "log_cosh": lambda x: jnp.logaddexp(x, -x) - np.log(2),
     "log_ratio": lambda x, y: jnp.log(x / y),
     "power_slope": lambda x, c: jnp.where(c == 0, 0, c * x ** (c - 1)),
@@ -149,7 +171,6 @@ TABLE |= {
         p == 0, jnp.log(x), jnp.expm1(p * jnp.log(x)) / jnp.where(p == 0, 1, p)
     ),
     # Reductions
-    "logsumexp": lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims),
     "norm": lambda x, axis, keepdims: linalg.vector_norm(floating(x), axis=axis, keepdims=keepdims),
     "max": lambda x, axis, keepdims: jnp.max(x, axis=axis, keepdims=keepdims),
     "min": lambda x, axis, keepdims: jnp.min(x, axis=axis, keepdims=keepdims),
@@ -165,7 +186,6 @@ TABLE |= {
     "qr": lambda a: tuple(linalg.qr(a)),
     "svd": lambda a: tuple(linalg.svd(a, full_matrices=False)),
     "expm": lambda a: jnp.vectorize(scipy_linalg.expm, signature="(n,n)->(n,n)")(floating(a)),
-    "sqrtm": lambda a: scipy_linalg.sqrtm(a).real,
     "orthogonal_complement": lambda q: linalg.qr(q, mode="complete")[0][..., q.shape[-1] :],
     "to_columns": lambda x, like: x[..., None] if np.ndim(like) == 1 else x,
     "from_columns": lambda x, like: x[..., 0] if np.ndim(like) == 1 else x,
@@ -220,6 +240,23 @@ def _rgamma(x: Any) -> Any:
     return jnp.where(pole, 0, 1 / special.gamma(jnp.where(pole, 1, x)))
 
 
+@cache
+def _sigmoid_slope() -> Translation:
+    """Return σ′ = e / (1 + e)², e = exp(-|x|), whose derivative is smooth: σ″ = -σ′ tanh(x/2)."""
+
+    def slope(x: Any) -> Any:
+        e = jnp.exp(-jnp.abs(x))
+        return e / ((1 + e) * (1 + e))
+
+    made: Any = jax.custom_jvp(slope)
+    made.defjvps(lambda v, y, x: -v * y * jnp.tanh(x / 2))
+    return made  # type: ignore[no-any-return]
+
+
+TABLE["sigmoid_slope"] = lambda x: _sigmoid_slope()(x)
+TABLE["tanh_slope"] = lambda x: 4 * _sigmoid_slope()(2 * x)
+
+
 @translates("sinc")
 def _sinc(x: Any, order: int) -> Any:
     function = jnp.sinc
@@ -233,13 +270,22 @@ def _slope_of(function: Translation) -> Translation:
 
 
 def _dividing(name: str) -> Translation:
-    """Return a division in which integers divided by 0 give 0, as in NumPy."""
+    """Return a division as NumPy's: of integers by 0 it is 0, and zeros have NumPy's signs.
+
+    The least integer by -1 is itself; XLA crashes where it divides them at compile time.
+    """
 
     def divide(x: Any, y: Any) -> Any:
-        function = getattr(jnp, name)
-        if jnp.result_type(x, y).kind not in "biu":
-            return function(x, y)
-        return jnp.where(y == 0, 0, function(x, jnp.where(y == 0, 1, y)))
+        function, kind = getattr(jnp, name), jnp.result_type(x, y).kind
+        if kind == "f":
+            found, sign = function(x, y), {"floor_divide": x / y, "mod": y, "fmod": x}[name]
+            return jnp.where(found == 0, jnp.copysign(found, sign), found)
+        divisor = jnp.where(y == 0, 1, y)
+        if kind != "i":
+            return jnp.where(y == 0, 0, function(x, divisor))
+        by_minus_one = -x if name == "floor_divide" else jnp.zeros_like(x)
+        found = function(x, jnp.where(y == -1, 1, divisor))
+        return jnp.where(y == 0, 0, jnp.where(y == -1, by_minus_one, found))
 
     return divide
 
@@ -257,12 +303,27 @@ def _threefry(*words: Any, part: str) -> Any:
     return {"first": x, "second": y, "mixed": x ^ y}[part]
 
 
+def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any]:
+    """Return a shift, the exponentials of x without it, and their sum.
+
+    XLA computes them once for functions that have them in common.
+    """
+    top = lax.stop_gradient(jnp.max(x, axis=axis, keepdims=True, initial=-jnp.inf))
+    shift = jnp.where(jnp.isfinite(top), top, 0)
+    exponentials = jnp.exp(x - shift)
+    return shift, exponentials, jnp.sum(exponentials, axis=axis, keepdims=True)
+
+
+@translates("logsumexp")
+def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
+    shift, _, total = _exponentials(floating(x), axis)
+    result = jnp.log(total) + shift
+    return result if keepdims else jnp.squeeze(result, axis)
+
+
 @translates("logsumexp_slope")
 def _logsumexp_slope(x: Any, axis: Any) -> Any:
-    largest = np.finfo(x.dtype).max  # finite even with an infinity in x
-    top = jnp.max(x, axis=axis, keepdims=True, initial=-jnp.inf)
-    exponentials = jnp.exp(x - jnp.clip(top, -largest, largest))
-    total = jnp.sum(exponentials, axis=axis, keepdims=True)
+    _, exponentials, total = _exponentials(x, axis)
     return exponentials / jnp.where(total == 0, 1, total)
 
 
@@ -326,9 +387,27 @@ def _index(x: Any, *indices: Any, key: Any) -> Any:
     return jnp.asarray(x)[_place(key, indices)]
 
 
+def _is_basic(place: tuple[Any, ...]) -> bool:
+    """Return whether a subscript selects a block or a grid, without arrays of indices."""
+    return all(np.ndim(part) == 0 or isinstance(part, slice) for part in place)
+
+
+def _added_to_zeros(v: Any, shape: tuple[int, ...], place: tuple[Any, ...]) -> Any:
+    """Return zeros to which v is added at a subscript; XLA writes blocks faster than elements."""
+    zeros = jnp.zeros(shape, v.dtype)
+    if not _is_basic(place):
+        return zeros.at[place].add(v)
+    selected = jax.eval_shape(lambda x: x[place], zeros).shape
+    return transposed(lambda x: x[place])(jnp.broadcast_to(v, selected), zeros)
+
+
 @translates("add_at")
 def _add_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
-    return jnp.asarray(x).at[_place(key, indices)].add(value)
+    place = _place(key, indices)
+    v = jnp.asarray(value, x.dtype)
+    if _is_basic(place):
+        return x + _added_to_zeros(v, np.shape(x), place)
+    return jnp.asarray(x).at[place].add(v)
 
 
 @translates("set_at")
@@ -338,16 +417,17 @@ def _set_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
 
 @translates("scatter_add")
 def _scatter_add(v: Any, like: Any, *indices: Any, key: Any) -> Any:
-    return jnp.zeros(np.shape(like), v.dtype).at[_place(key, indices)].add(v)
+    return _added_to_zeros(v, np.shape(like), _place(key, indices))
 
 
 @translates("scatter_sum")
 def _scatter_sum(*inputs: Any, keys: Any) -> Any:
-    values, like = inputs[: len(keys)], inputs[len(keys)]
-    rest, total = iter(inputs[len(keys) + 1 :]), jnp.zeros(np.shape(like), values[0].dtype)
+    values, shape = inputs[: len(keys)], np.shape(inputs[len(keys)])
+    rest, terms = iter(inputs[len(keys) + 1 :]), []
     for key, v in zip(keys, values, strict=True):
-        total = total.at[_place(key, [*itertools.islice(rest, count_holes(key))])].add(v)
-    return total
+        place = _place(key, [*itertools.islice(rest, count_holes(key))])
+        terms.append(_added_to_zeros(v, shape, place))
+    return sum(terms[1:], terms[0])
 
 
 # Transposes of linear ops, which JAX derives
@@ -482,6 +562,14 @@ def _solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
         a, columns, left_side=True, lower=lower, unit_diagonal=unit_diagonal
     )
     return result[..., 0] if b.ndim == 1 else result
+
+
+@translates("sqrtm")
+def _sqrtm(a: Any) -> Any:
+    """NaN if the root is not real, apart from rounding."""
+    root = scipy_linalg.sqrtm(floating(a))
+    most = jnp.finfo(root.real.dtype).eps ** 0.5 * jnp.max(jnp.abs(root), initial=0)
+    return jnp.where(jnp.any(jnp.abs(root.imag) > most), jnp.nan, root.real)
 
 
 @translates("lu")

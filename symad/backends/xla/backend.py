@@ -1,0 +1,43 @@
+"""The backend that gives whole graphs to XLA, through JAX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symad.backends.base import Backend, Program, Settings
+from symad.graph.graph import Graph
+from symad.graph.node import Constant
+from symad.plan.liveness import sharing_of
+from symad.plan.memory import Placement as Storage
+from symad.plan.plan import Plan, copied_outputs, plan_of_order
+
+
+class JaxBackend(Backend):
+    """XLA's programs for CPU, GPU and TPU; a program for each set of shapes and sizes."""
+
+    name = "jax"
+    unwanted_rules = frozenset({"minus difference"})  # of x - y and y - x, XLA computes both
+    fixes_sizes = True
+    has_devices = True
+
+    def workspace(self, graph: Graph, settings: Settings) -> Any:
+        from symad.backends.xla.interpreter import require_translations
+        from symad.backends.xla.placement import placement_of
+        from symad.backends.xla.translations import require_jax
+
+        require_jax()
+        require_translations(graph)
+        return placement_of(graph.inputs, settings.device, dict(settings.mesh))
+
+    def assign_buffers(self, lowered: Graph, settings: Settings) -> Plan:
+        """Return the plan of the graph that XLA receives; it decides itself what it stores."""
+        given = {*lowered.inputs, *(x for x in lowered.nodes if isinstance(x, Constant))}
+        order = [node for node in lowered.nodes if node not in given]
+        copied = copied_outputs(lowered, sharing_of(lowered))
+        return plan_of_order(lowered, order, copied, Storage())
+
+    def emit(self, plan: Plan, settings: Settings, workspace: Any) -> Program:
+        from symad.backends.xla.program import XlaProgram
+
+        workspace.check([node.type for node in plan.graph.inputs])
+        return XlaProgram(plan, workspace, settings.fastmath)

@@ -1,0 +1,408 @@
+"""The backend "jax": every op gives what NumPy gives, on JAX's devices, and JAX stays as it was.
+
+``SYMAD_JAX_CASES=1`` computes all cases of the op table; by default, XLA compiles every tenth.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.errors import EvaluationError, ExportError, FeedError, GraphTypeError, MissingExtraError
+from symad.graph.nested import leaves
+from tests.export.test_to_jax import LACKING, is_compared
+from tests.ops.test_op_table import CASES
+from tests.support import op_checks as checks
+from tests.support.op_checks import Case
+
+jax: Any = pytest.importorskip("jax")
+
+EACH = int(os.environ.get("SYMAD_JAX_CASES", "10"))
+BATCH = 40
+
+CHOSEN = list(filter(is_compared, CASES[7::EACH] if EACH > 1 else CASES))
+
+
+def compiled(inputs: Any, outputs: Any, **options: Any) -> sm.Function:
+    return sm.compile(inputs, outputs, backend="jax", **options)
+
+
+# Every op
+
+
+@pytest.mark.parametrize("first", range(0, len(CHOSEN), BATCH))
+def test_every_op_is_computed(first: int) -> None:
+    """Many in one function, which XLA compiles faster."""
+    cases = CHOSEN[first : first + BATCH]
+    built = [checks.build(case) for case in cases]
+    inputs = [list(sample.inputs) for sample in built]
+    outputs = [list(sample.outputs) for sample in built]
+    arrays = [list(sample.arrays) for sample in built]
+    want = sm.compile(inputs, outputs, backend="numpy")(*arrays)
+    found = compiled(inputs, outputs)(*arrays)
+    for case, a, b in zip(cases, want, found, strict=True):
+        assert_same(case, a, b)
+
+
+def assert_same(case: Case, want: Any, found: Any) -> None:
+    for a, b in zip(leaves(want), leaves(found), strict=True):
+        assert (type(b), np.shape(b)) == (type(a), np.shape(a)), case.id
+        if a is not None:
+            assert b.dtype == a.dtype, case.id
+            np.testing.assert_allclose(b, a, rtol=1e-8, atol=1e-9, err_msg=case.id)
+
+
+def test_what_jax_lacks_is_an_error_of_compile() -> None:
+    case = next(case for case in CASES if case.op_class.name in LACKING)
+    built = checks.build(case)
+    with pytest.raises(ExportError, match="cannot be computed in JAX") as error:
+        compiled(list(built.inputs), list(built.outputs))
+    assert "made at" in str(error.value)
+
+
+# Functions
+
+
+@pytest.fixture(autouse=True, params=[False])
+def double_precision(request: Any) -> Any:
+    """JAX has 32 bits, unless a test asks for another setting of the user's."""
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", request.param)
+    yield request.param
+    assert jax.config.jax_enable_x64 is request.param
+    jax.config.update("jax_enable_x64", before)
+
+
+def test_results_are_numpys_of_the_dtypes_of_the_graph() -> None:
+    x, k = sm.Variable("x", shape=("n",)), sm.Variable("k", shape=(), dtype="int16")
+    outputs = {"z": sm.sum(x), "a": [x + 1, (x > 0, sm.argmax(x), k * 2)], "x": x, "again": x}
+    f = compiled([x, k], outputs)
+    given = np.array([0.5, 3.0])
+    for _ in range(2):
+        found = f(given, 4)
+        assert list(found) == ["z", "a", "x", "again"] and found["z"] == 3.5
+        assert isinstance(found["z"], np.float64)
+        above, (mask, place, double) = found["a"]
+        assert [v.dtype for v in (above, mask, place, double)] == ["f8", "?", "i8", "i2"]
+        arrays = [above, mask, found["x"], found["again"]]
+        assert all(type(v) is np.ndarray and v.flags.writeable for v in arrays)
+        for v in arrays:
+            v[:] = 0  # nobody else's memory
+    np.testing.assert_array_equal(given, [0.5, 3.0])
+
+
+def test_jax_of_others_stays_as_it_is() -> None:
+    """Single precision in the same process, before, between and after calls, and in a jit."""
+    x = sm.Variable("x", shape=("n",))
+    f = compiled([x], sm.sum(sm.exp(x)))
+    theirs = jax.jit(lambda v: jax.numpy.sum(jax.numpy.exp(v)))
+
+    def check() -> None:
+        assert theirs(np.ones(3)).dtype == "float32"
+        assert jax.numpy.arange(3).dtype == "int32" and jax.numpy.ones(2).dtype == "float32"
+
+    check()
+    assert f(np.ones(3)) == pytest.approx(3 * np.e, rel=1e-15)
+    check()
+    assert f(np.ones(5)) == pytest.approx(5 * np.e, rel=1e-15)
+    check()
+    with pytest.raises(FeedError):
+        f("text")
+    check()
+
+
+@pytest.mark.parametrize("double_precision", [True], indirect=True)
+def test_users_may_have_64_bits() -> None:
+    x = sm.Variable("x", shape=("n",), dtype="float32")
+    f = compiled([x], [x * 2, sm.argmax(x)])
+    assert [v.dtype for v in f(np.ones(3, "f4"))] == ["f4", "i8"]
+    assert jax.numpy.ones(2).dtype == "float64"
+
+
+def trained(backend: str) -> tuple[Any, list[Any]]:
+    """Return the losses of some steps with momentum, and the parameters after them."""
+    rng = np.random.default_rng(1)
+    x, t = sm.Variable("x", shape=("batch", 4)), sm.Variable("t", shape=("batch",))
+    w, b = sm.parameter("w", rng.normal(size=4)), sm.parameter("b", 0.0)
+    speed, count = sm.parameter("speed", np.zeros(4)), sm.parameter("count", 0)
+    loss = sm.mean((sm.tanh(x @ w + b) - t) ** 2)
+    dw, db = sm.gradients(loss, [w, b])
+    updates = {w: w - 0.1 * (0.9 * speed + dw), speed: 0.9 * speed + dw, b: b - 0.1 * db,
+               count: count + 1}  # fmt: skip
+    step = sm.compile([x, t], loss, updates=updates, backend=backend)
+    losses = [step(rng.normal(size=(n, 4)), rng.normal(size=n)) for n in (3, 3, 5)]
+    return losses, [p.value for p in (w, b, speed, count)]
+
+
+def test_parameters_and_updates() -> None:
+    (losses, state), (others, wanted) = trained("jax"), trained("numpy")
+    np.testing.assert_allclose(losses, others, rtol=1e-12)
+    for a, b in zip(state, wanted, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    assert state[3] == 3
+
+
+def test_large_parameters_stay_where_they_are() -> None:
+    """What is assigned, updated elsewhere or updated here is seen; values that were read stay."""
+    x = sm.Variable("x", shape=())
+    w = sm.parameter("w", np.zeros((100, 100)))
+    step = compiled([x], [sm.sum(w), w], updates={w: w + x})
+    other = sm.compile([x], [], updates={w: w + x}, backend="numpy")
+    total = compiled([], sm.sum(w))
+    kept = []
+    for change in (1.0, 2.0):
+        step(change)
+        other(10.0)
+        kept.append((w.value, w.value.sum(), total()))
+        w.value = w.value + 100.0
+        kept.append((w.value, w.value.sum(), total()))
+        found, copy = step(0.5)
+        assert found == kept[-1][1]
+        copy[:] = np.nan  # the caller's own
+        kept.append((w.value, w.value.sum(), total()))
+    for value, before, computed in kept:
+        assert value.sum() == before == computed
+
+
+def test_arguments_and_results_are_structures() -> None:
+    x, y, n = (sm.Variable(name, shape=("n",)) for name in "xyn")
+    both = sm.map_over(lambda a, b: {"z": a * b, 1: a + b}, [x, y])
+    f = compiled([{"y": y, 2: [x]}, n], {"m": both, "n": n})
+    found = f({"y": [1.0, 2.0], 2: [[3.0, 4.0]]}, [0.0, 0.0])
+    assert list(found) == ["m", "n"] and list(found["m"]) == ["z", 1]
+    np.testing.assert_array_equal(found["m"]["z"], [3.0, 8.0])
+
+
+def test_sizes_are_constants_of_programs() -> None:
+    n, x = sm.Variable("n", shape=(), dtype="int64"), sm.Variable("x", shape=("m",))
+    total = sm.sum(sm.arange(n) * x[0]) + sm.sum(sm.reshape(x, (2, -1))[0])
+    last, _ = sm.scan(lambda c, _: (c * 1.5, None), x[0], length=n)
+    f, g = (sm.compile([n, x], [total, last], backend=b) for b in ("jax", "numpy"))
+    for size in (*range(70), 3):  # more than a function keeps
+        a, b = f(size, [2.0, 3.0]), g(size, [2.0, 3.0])
+        np.testing.assert_allclose(a, b)
+        if size == 5:
+            break
+    assert "arange(5)" in str(f.plan) or "constant 5" in str(f.plan)
+
+
+def test_programs_for_more_sizes_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symad.runtime.function._CACHED_PROGRAMS", 2)
+    n = sm.Variable("n", shape=(), dtype="int64")
+    f = compiled([n], sm.sum(sm.arange(n)))
+    assert [f(k) for k in (1, 2, 3, 4, 1)] == [0, 1, 3, 6, 0]
+
+
+def test_a_size_that_depends_on_values_is_an_error() -> None:
+    x = sm.Variable("x", shape=("n",), dtype="int64")
+    f = compiled([x], sm.sum(sm.arange(sm.sum(x * x))))
+    assert f([1, 2]) == 10  # of a few numbers, it is compiled for each
+    with pytest.raises(ExportError, match="its shapes are static"):
+        f([1] * 9)
+
+
+def failing() -> list[tuple[str, Any, Any, list[Any], list[Any]]]:
+    """Return functions with arguments for which they have values, and others that are errors."""
+    x, a = sm.Variable("x", shape=(3,)), sm.Variable("a", shape=(2, 2))
+    i, k = sm.Variable("i", shape=(2,), dtype="int64"), sm.Variable("k", shape=(), dtype="uint8")
+    row, b = sm.Variable("row", shape=(4, 3)), sm.Variable("b", shape=(2,))
+    picked = sm.map_over(lambda j: sm.sum(x[j] ** 2), [i])
+    steps = sm.scan(lambda c, j: (c + x[j], None), 0.0, i)[0]
+    either = sm.cond(k > 1, lambda: x[k], lambda: 0.0)
+    halving = sm.while_loop(lambda c: c > 1.0, lambda c: c / 2, x[0], max_steps=5)
+    inner = sm.while_loop(lambda c: c < 9, lambda c: c + i[c], 1)
+    good, ones = np.arange(3.0), np.ones(3)
+    return [
+        ("index 7 is out of bounds", [x, k], x[k], [good, 2], [good, 7]),
+        ("index -4 is out of bounds", [x, i], x[i], [good, [-3, 2]], [good, [-4, 2]]),
+        ("out of", [x, i], sm.gradients(sm.sum(x[i] ** 2), x), [ones, [0, 0]], [ones, [0, 3]]),
+        ("index 5 is", [row, i], row[:, None, i, ...], [row_of(4), [0, 2]], [row_of(4), [0, 5]]),
+        ("index 3 is", [x, i], sm.set_at(x, i, 5.0), [ones, [0, 2]], [ones, [3, 0]]),
+        ("index", [x, i], sm.take_along_axis(x, i), [ones, [0, 2]], [ones, [0, 3]]),
+        ("index 4 is", [x, i], picked, [ones, [0, 2]], [ones, [0, 4]]),
+        ("index 4 is", [x, i], steps, [ones, [0, 2]], [ones, [0, 4]]),
+        ("index 3 is", [x, k], either, [ones, 0], [ones, 3]),
+        ("index", [i], inner, [[8, 8]], [[1, 1]]),
+        ("did not end within max_steps=5", [x], halving, [ones], [99 * ones]),
+        ("2, and there are 2 branches", [x, k], sm.switch(k, [lambda: x, lambda: -x]), [ones, 1],
+         [ones, 2]),
+        ("[Ss]ingular", [a], sm.linalg.inv(a), [np.eye(2)], [np.ones((2, 2))]),
+        ("positive definite", [a], sm.linalg.cholesky(a), [np.eye(2)], [-np.eye(2)]),
+        ("[Ss]ingular", [a, b], sm.linalg.solve(a, b), [np.eye(2), ones[:2]],
+         [np.zeros((2, 2)), ones[:2]]),
+        ("negative integer power", [i], i**i, [[0, 2]], [[2, -1]]),
+    ]  # fmt: skip
+
+
+def row_of(count: int) -> np.ndarray:
+    return np.arange(3.0 * count).reshape(count, 3)
+
+
+def test_errors_of_values_are_numpys() -> None:
+    for message, inputs, outputs, good, bad in failing():
+        f, g = compiled(inputs, outputs), sm.compile(inputs, outputs, backend="numpy")
+        np.testing.assert_allclose(f(*good), g(*good))
+        with pytest.raises(EvaluationError, match=message) as error:
+            f(*bad)
+        assert "test_jax_backend.py" in str(error.value), message
+
+
+def test_a_choice_may_discard_a_failure() -> None:
+    a = sm.Variable("a", shape=(2, 2))
+    y = sm.where(a[0, 0] > 0, sm.sum(sm.linalg.inv(a)), -1.0)
+    assert compiled([a], y)(np.zeros((2, 2))) == -1.0
+
+
+def test_a_program_is_compiled_once_for_all_forms_of_arguments() -> None:
+    x, y = sm.Variable("x", shape=()), sm.Variable("y", shape=(2,))
+    f = compiled([x, y], [x * y])
+    rows = np.ones(2), [1.0, 1.0], np.ones(2, "f4"), np.ones(4)[::2], np.ones(2, int)
+    for row in rows:
+        for number in (2.0, np.float64(2.0), 2, np.float32(2.0), np.array(2.0)):
+            assert f(number, row)[0].tolist() == f(x=number, y=row)[0].tolist() == [2.0, 2.0]
+    assert f.specialised().program.compiled._cache_size() == 1  # type: ignore[attr-defined]
+
+
+def test_large_results_are_nobody_elses() -> None:
+    x = sm.Variable("x", shape=("n",))
+    large = np.ones(20_000)
+    outputs = [x * 2, x * 2, x, sm.reshape(x, (2, -1)), sm.zeros(20_000) + 1, x + sm.ones(20_000)]
+    f = compiled([x], outputs)
+    first = f(large)
+    wanted = [np.array(a) for a in first]
+    for array in first:
+        array *= 7
+    for a, b in zip(f(large), wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(large, 1)
+    for k, array in enumerate(first):
+        assert array.flags.writeable and not np.may_share_memory(array, large)
+        assert not any(np.may_share_memory(array, other) for other in first[:k])
+
+
+# What is done with functions
+
+
+def example() -> tuple[sm.Function, Any]:
+    x, w = sm.Variable("x", shape=("n",)), sm.parameter("w", [0.5, 2.0])
+    y = sm.sum(sm.log(x * w))
+    return compiled([x], [y, sm.gradients(y, x)], device="cpu", name="logs"), [1.0, 3.0]
+
+
+def test_functions_are_pickled_and_saved(tmp_path: Any) -> None:
+    f, x = example()
+    sm.save(f, tmp_path / "f.symad")
+    for again in (pickle.loads(pickle.dumps(f)), sm.load(tmp_path / "f.symad")):
+        assert (str(again.settings.backend), again.settings.device) == ("jax", "cpu")
+        np.testing.assert_array_equal(again(x)[1], f(x)[1])
+    other = sm.load(tmp_path / "f.symad", backend="numpy")
+    assert other.settings.device == "" and other(x)[0] == pytest.approx(f(x)[0])
+
+
+def test_reports() -> None:
+    f, x = example()
+    before = str(f.plan)
+    value, slope = f(x)
+    assert "log(v3)" in before.replace("log(v₃)", "log(v3)") and "f64[2]" in str(f.plan)
+    assert {r.name: r.nodes_after for r in f.passes.reports}["rewrite"] == len(f.passes.final)
+    profile = sm.profile(f, x, runs=2)
+    computed = [step.node for step in f.plan.instructions]
+    assert {t.node for t in profile.timings} == set(computed)
+    assert "x" in str(sm.memory(f, x)) and f.trade is None
+    place = np.zeros(2)
+    kept = f(x, out=[None, place])
+    assert kept[1] is place and kept[0] == value
+    np.testing.assert_array_equal(place, slope)
+    assert "NaN" in str(sm.find_nan(f, [-1.0, 1.0])) or sm.find_nan(f, [-1.0, 1.0])
+    assert sm.Executor(f.outputs, backend="jax").run({f.inputs[0]: x})[0] == value
+
+
+def test_missing_jax_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = sm.Variable("x")
+    monkeypatch.setattr("symad.backends.xla.translations.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="pip install jax"):
+        compiled([x], x + 1)
+
+
+# Devices
+
+
+def test_devices_that_are_not_there() -> None:
+    x = sm.Variable("x", shape=("batch", 2))
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"device": "tpu"}, "no device 'tpu'; it has cpu:0"),
+        ({"device": "cpu:99"}, "no device 'cpu:99'"),
+        ({"device": "cpu:first"}, "no device"),
+        ({"device": 3}, "not the name"),
+        ({"mesh": {"batch": 64}}, "JAX has no 64 devices.*\n.*device_count=64"),
+        ({"mesh": {"bacth": 1}}, "dimension 'bacth'. Did you mean 'batch'"),
+        ({"mesh": {"batch": 0}}, "numbers of devices"),
+    ]
+    for options, message in cases:
+        with pytest.raises(GraphTypeError, match=message):
+            compiled([x], x + 1, **options)
+    for backend in ("numpy", "native"):
+        with pytest.raises(GraphTypeError, match="takes no device or mesh"):
+            sm.compile([x], x + 1, backend=backend, device="cpu")
+
+
+MESH = '''
+import re
+import jax, numpy as np, symad as sm
+
+x, labels = sm.Variable("x", shape=("batch", 6)), sm.Variable("t", shape=("batch",), dtype="int64")
+rng = np.random.default_rng(0)
+w1, w2 = sm.parameter("w1", rng.normal(size=(6, 8))), sm.parameter("w2", rng.normal(size=(8, 3)))
+scores = sm.tanh(x @ w1) @ w2
+target = sm.Variable("target", shape=("batch", 3))
+loss = sm.mean(sm.sum((scores - target) ** 2, 1))
+slopes = sm.gradients(loss, [w1, w2])
+updates = {w: w - 0.1 * slope for w, slope in zip((w1, w2), slopes)}
+
+data, targets = rng.normal(size=(16, 6)), rng.normal(size=(16, 3))
+numbers = rng.integers(3, size=16)
+want = sm.compile([x, target], [loss, *slopes, scores], backend="numpy")(data, targets)
+f = sm.compile([x, target], [loss, *slopes, scores], backend="jax", mesh={"batch": 4})
+for a, b in zip(want, f(data, targets)):
+    np.testing.assert_allclose(b, a, rtol=1e-12)
+text = f.specialised().program.lowered().compile().as_text()
+print("all-reduce", len(re.findall(r"= [^=]* all-reduce(?:-start)?\\(", text)),
+      "all-gather", len(re.findall(r" all-gather(?:-start)?\\(", text)))
+
+step = sm.compile([x, target], loss, updates=updates, backend="jax", mesh={"batch": 4})
+assert step(data, targets) > step(data, targets)
+
+picked = sm.mean(sm.logsumexp(scores, 1) - sm.take_along_axis(scores, labels[:, None], 1)[:, 0])
+g = sm.compile([x, labels], [picked, *sm.gradients(picked, [w1, w2])], backend="jax",
+               mesh={"batch": 2})
+h = sm.compile([x, labels], [picked, *sm.gradients(picked, [w1, w2])], backend="numpy")
+for a, b in zip(h(data, numbers), g(data, numbers)):
+    np.testing.assert_allclose(b, a, rtol=1e-12)
+try:
+    f(data[:10], targets[:10])
+except sm.errors.FeedError as error:
+    print(error.message)
+one = sm.compile([x], x * 2, backend="jax", device="cpu:3")
+assert one(data).shape == data.shape
+print(one.specialised().program.compiled(data)[0][0].devices())
+'''
+
+
+def test_a_data_parallel_gradient_is_one_all_reduce() -> None:
+    flags = "--xla_force_host_platform_device_count=4"
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    run = subprocess.run(
+        [sys.executable, "-c", MESH], env=environment, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert "all-reduce 1 all-gather 0" in run.stdout
+    assert "dimension 'batch' is 10 in 'x', and 4 devices cannot share it equally" in run.stdout
+    assert "CpuDevice(id=3)" in run.stdout

@@ -1,0 +1,257 @@
+"""Files of C: their interface, sizes as arguments, errors, and what users' text can do to them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symad as sm
+from symad.errors import ExportError
+from symad.export.c_function import LONGEST
+from symad.graph.nested import leaves
+from tests.support.c_library import STRICT, CFailure, CLibrary
+from tests.support.c_programs import needs_gcc
+
+
+def lecture() -> sm.Function:
+    x1, x2 = sm.Variable("x1", shape=()), sm.Variable("x2", shape=())
+    y = sm.log(x1) + x1 * x2 - sm.sin(x2)
+    return sm.compile([x1, x2], [y, *sm.gradients(y, [x1, x2])])
+
+
+@needs_gcc
+def test_the_example_of_the_lecture(tmp_path: Path) -> None:
+    f = lecture()
+    c = CLibrary(f, tmp_path)
+    assert c([2.0, 5.0], f(2.0, 5.0)) == f(2.0, 5.0)
+    assert "log(v" in c.text and "test_c_file.py" in c.text and "malloc" not in c.text
+    assert "in[0]: double x1" in c.header and "model_work" in c.header
+
+
+@needs_gcc
+def test_the_header_is_for_cplusplus_too(tmp_path: Path) -> None:
+    sm.export_c(lecture(), tmp_path / "model.c")
+    for language in ("c", "c++"):
+        command = ["gcc", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", language]
+        subprocess.run([*command, str(tmp_path / "model.h")], check=True)
+
+
+def test_a_shape_that_is_not_declared_is_that_of_the_latest_call(tmp_path: Path) -> None:
+    x = sm.Variable("x")
+    f = sm.compile([x], sm.sin(x))
+    with pytest.raises(ExportError, match="'x' is not known"):
+        sm.export_c(f, tmp_path / "model.c")
+    assert not list(tmp_path.iterdir())
+    f(np.ones(3))
+    sm.export_c(f, tmp_path / "model.c")
+    assert "in[0]: double[3] x" in (tmp_path / "model.h").read_text()
+
+
+# Sizes
+
+
+def regression() -> tuple[sm.Function, Callable[[int], Any]]:
+    X, w = sm.Variable("X", shape=("batch", 3)), sm.Variable("w", shape=(3,))
+    y = sm.Variable("y", shape=("batch",))
+    loss = sm.mean(sm.softplus(X @ w) - y * (X @ w))
+    rng = np.random.default_rng(0)
+    return sm.compile([X, w, y], [loss, sm.gradients(loss, w)]), lambda n: (
+        rng.normal(size=(n, 3)), rng.normal(size=3), rng.normal(size=n)
+    )  # fmt: skip
+
+
+def normalised() -> tuple[sm.Function, Callable[[int], Any]]:
+    x = sm.Variable("x", shape=("rows", 20), dtype="float32")
+    centred = x - sm.mean(x, 0, keepdims=True)
+    y = sm.softmax(centred / sm.sqrt(sm.var(x, 0, keepdims=True) + 1e-3), 1)
+    out = [y, sm.cumsum(x, 0), sm.concat([x, x[::-1]], 0), sm.gradients(sm.sum(y * x), x)]
+    rng = np.random.default_rng(1)
+    return sm.compile([x], out), lambda n: (rng.normal(size=(n, 20)).astype("float32"),)
+
+
+def looped() -> tuple[sm.Function, Callable[[int], Any]]:
+    x, a = sm.Variable("x", shape=("steps", 2)), sm.Variable("a", shape=())
+    last, all_ = sm.scan(lambda c, e: (sm.tanh(c * a + e), c), x[0] * 0, x)
+    loss = sm.sum(last) + sm.sum(all_**2)
+    rng = np.random.default_rng(2)
+    return sm.compile([x, a], [last, all_, *sm.gradients(loss, [x, a])]), lambda n: (
+        rng.normal(size=(n, 2)), np.float64(0.3)
+    )  # fmt: skip
+
+
+@needs_gcc
+@pytest.mark.parametrize("make", [regression, normalised, looped])
+def test_sizes_are_arguments(make: Any, tmp_path: Path) -> None:
+    f, values = make()
+    c = CLibrary(f, tmp_path)
+    assert f"sizes[0]: {next(iter(f.graph.inputs)).type.shape[0]}, at least" in c.header
+    least = int(re.search(r"at least (\d+)", c.header)[1])  # type: ignore[index]
+    assert least <= 2
+    for n in (least, 2, 3, 7, 16, 100, 3000):
+        arrays = values(n)
+        want = list(leaves(f(*arrays)))
+        for a, b in zip(want, c(arrays, want, [n]), strict=True):
+            single = a.dtype == np.float32
+            np.testing.assert_allclose(b, a, rtol=1e-4 if single else 1e-9, atol=1e-5)
+    with pytest.raises(CFailure, match="is less than"):
+        c(values(3), f(*values(3)), [0])
+    with pytest.raises(CFailure, match="sizes is NULL"):
+        fixed = np.zeros(1)
+        c._code.model_work = lambda _: 1  # type: ignore[method-assign]
+        c([fixed] * 3, [fixed] * 4)
+
+
+def test_several_sizes(tmp_path: Path) -> None:
+    x, w = sm.Variable("x", shape=("n", "m")), sm.Variable("w", shape=("m", 2))
+    y = sm.mean(x @ w)
+    sm.export_c(sm.compile([x, w], [y, sm.gradients(y, w)]), tmp_path / "model.c")
+    text, header = ((tmp_path / f"model.{end}").read_text() for end in "ch")
+    assert "sizes[0]: n, at least" in header and "sizes[1]: m, at least" in header
+    assert "in[0]: double[n][m] x" in header and "2099" not in text + header
+
+
+def test_a_slice_sets_the_least_size(tmp_path: Path) -> None:
+    x = sm.Variable("x", shape=("n",))
+    sm.export_c(sm.compile([x], sm.sum(x[:10] * x[-10:])), tmp_path / "model.c")
+    assert "sizes[0]: n, at least 10" in (tmp_path / "model.h").read_text()
+    sm.export_c(sm.compile([x], x[700] + x[-1]), tmp_path / "model.c")
+    assert "at least 701" in (tmp_path / "model.h").read_text()
+
+
+@pytest.mark.parametrize(
+    ("what", "make"),
+    [
+        ("a step", lambda x: x[::2]),
+        ("its square root", lambda x: x / sm.sqrt(x.shape[0])),
+        ("positions", lambda x: x * sm.arange(x.shape[0])),
+    ],
+)
+def test_what_is_no_polynomial_of_sizes_is_refused(what: str, make: Any, tmp_path: Path) -> None:
+    x = sm.Variable("x", shape=("n",))
+    f = sm.compile([x], make(x))
+    with pytest.raises(ExportError, match="cannot be arguments in C"):
+        sm.export_c(f, tmp_path / "model.c")
+    sm.export_c(f, tmp_path / "model.c", {"n": 8})
+
+
+# Functions
+
+
+@needs_gcc
+def test_parameters_and_updates(tmp_path: Path) -> None:
+    x, w = sm.Variable("x", shape=(2,)), sm.parameter("w", [1.0, 2.0])
+    loss = sm.sum((x * w) ** 2)
+    f = sm.compile([x], loss, updates={w: w - 0.1 * sm.gradients(loss, w)})
+    c = CLibrary(f, tmp_path)
+    value, new = c([[3.0, 4.0], [1.0, 2.0]], [np.float64(0), np.zeros(2)])
+    assert value == f([3.0, 4.0])
+    np.testing.assert_allclose(new, w.value)
+
+
+@needs_gcc
+def test_structures_and_dtypes(tmp_path: Path) -> None:
+    s = sm.Variable("s", shape=(3,), dtype="int32"), sm.Variable("t", shape=(3,), dtype="bool")
+    f = sm.compile([{"a": s[0], "b": s[1]}], [sm.sum(s[0]), ~s[1], {"z": s[0] * 2.5}])
+    values = np.array([1, -2, 3], "int32"), np.array([True, False, True])
+    want = list(leaves(f({"a": values[0], "b": values[1]})))
+    c = CLibrary(f, tmp_path)
+    for a, b in zip(want, c(values, want), strict=True):
+        np.testing.assert_array_equal(b, a)
+    assert "int32_t[3]" in c.header and "uint8_t[3]" in c.header
+
+
+@needs_gcc
+def test_loops_stay_loops(tmp_path: Path) -> None:
+    x = sm.Variable("x", shape=())
+    y = sm.while_loop(lambda c: c < 100.0, lambda c: c * 2.0, x, max_steps=9)
+    z, _ = sm.scan(lambda c, _: (c * x, None), x * 1, length=1000)
+    f = sm.compile([x], [y, z])
+    c = CLibrary(f, tmp_path)
+    want = f(1.01)
+    assert c([1.01], want) == want
+    assert len(c.text) < 8000
+    with pytest.raises(CFailure, match="did not end within max_steps=9"):
+        c([1e-9], want)
+
+
+@needs_gcc
+def test_errors_of_values(tmp_path: Path) -> None:
+    a, i = sm.Variable("a", shape=(2, 2)), sm.Variable("i", shape=(), dtype="int64")
+    f = sm.compile([a, i], [sm.linalg.cholesky(a), a[i]])
+    c = CLibrary(f, tmp_path)
+    like = np.zeros((2, 2)), np.zeros(2)
+    with pytest.raises(CFailure, match="not positive definite"):
+        c([-np.eye(2), np.int64(0)], like)
+    with pytest.raises(CFailure, match="an index is out of range"):
+        c([np.eye(2), np.int64(2)], like)
+    np.testing.assert_array_equal(c([np.eye(2), np.int64(-1)], like)[1], [0.0, 1.0])
+
+
+def test_what_c_lacks_is_an_error_before_anything_is_written(tmp_path: Path) -> None:
+    x = sm.Variable("x", shape=(3,))
+    f = sm.compile([x], sm.linalg.expm(sm.outer(x, x)))
+    with pytest.raises(ExportError, match=r"expm.*cannot be written in C") as error:
+        sm.export_c(f, tmp_path / "model.c")
+    assert "sm.linalg.expm(sm.outer(x, x))" in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_are_written_together(tmp_path: Path) -> None:
+    sm.export_c(lecture(), tmp_path / "model.c")
+    before = (tmp_path / "model.c").read_text()
+    (tmp_path / "other.h").mkdir()
+    with pytest.raises(OSError):
+        sm.export_c(lecture(), tmp_path / "other.c")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.c", "model.h", "other.h"]
+    assert (tmp_path / "model.c").read_text() == before
+
+
+# Users' text
+
+
+HOSTILE = [
+    '*/ int main(void) { system("x"); } /*', "*\\\n/ x", "??/\n", '"; abort(); "', "\n#error x",
+    "é*\u2028/", "%n%s", "//", "*", "/", "\x00\x1b", "\ud800",
+]  # fmt: skip
+
+
+@needs_gcc
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_cannot_end_comments(name: str, tmp_path: Path) -> None:
+    x = sm.Variable(name, shape=(name,))
+    y = sm.sum(sm.sin(x))
+    y.name = name
+    c = CLibrary(sm.compile([x], y, name=name), tmp_path, flags=STRICT + " -Wtrigraphs")
+    assert "system" not in re.sub(r"/\*.*?\*/", "", re.sub(r'"(\\.|[^"\\])*"', "", c.text))
+    np.testing.assert_allclose(c([np.ones(3)], [np.float64(0)], [3]), [3 * np.sin(1)])
+
+
+@pytest.mark.parametrize("name", "int sin main 1a é a-b in memcpy a.b".split())
+def test_names_of_files(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="cannot be called|does not end"):
+        sm.export_c(lecture(), tmp_path / f"{name}.c")
+    with pytest.raises(ExportError, match="does not end in .c"):
+        sm.export_c(lecture(), tmp_path / "model.cpp")
+
+
+# Long functions
+
+
+@needs_gcc
+def test_long_functions_are_cut(tmp_path: Path) -> None:
+    """The bits are those of symad."""
+    x, y = sm.Variable("x", shape=()), sm.Variable("y", shape=())
+    v = x
+    for k in range(150):
+        v = v * y + 0.1 if k % 2 else v / (1.0 + v * v)
+    f = sm.compile([x, y], [v, *sm.gradients(v, [x, y])])
+    c = CLibrary(f, tmp_path)
+    assert c([0.7, 0.9], f(0.7, 0.9)) == f(0.7, 0.9)
+    parts = c.text.split("\nstatic int ")[1:]
+    assert len(parts) > 4 and all(part.count("\n") < 3 * LONGEST for part in parts)
