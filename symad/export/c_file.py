@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Any
 
 from symad.backends.base import Backend
@@ -19,6 +19,7 @@ from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.passes.specialise import specialise
+from symad.replacing import replacing
 from symad.runtime.call_types import call_types, sized_types
 from symad.runtime.function import Function
 from symad.runtime.pipeline import Job, run_passes
@@ -265,16 +266,6 @@ def _listed(name: str, nodes: Sequence[Node]) -> Iterator[str]:
 def _write_together(texts: Mapping[str, str]) -> None:
     """Write files, each of which takes the place of an old one when all are complete."""
     with ExitStack() as stack:
-        drafts = {}
-        for path, text in texts.items():
-            draft = drafts[path] = f"{path}.{os.getpid()}.part"
-            stack.callback(_remove, draft)
-            with open(draft, "w", encoding="ascii", newline="\n") as file:
-                file.write(text)
-        for path, draft in drafts.items():
-            os.replace(draft, path)
-
-
-def _remove(path: str) -> None:
-    with suppress(OSError):
-        os.unlink(path)
+        files = [stack.enter_context(replacing(path)) for path in texts]
+        for file, text in zip(files, texts.values(), strict=True):
+            file.write(text.encode("ascii"))

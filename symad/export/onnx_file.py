@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -17,6 +16,7 @@ from symad.graph.graph import Graph
 from symad.graph.nested import is_nested
 from symad.graph.node import Node, Parameter
 from symad.passes.specialise import specialise
+from symad.replacing import replacing
 from symad.runtime.function import Function
 from symad.runtime.pipeline import optimise
 from symad.types import StructureType, TensorType, Type
@@ -82,20 +82,8 @@ def export_onnx(
     if importlib.util.find_spec("onnx") is None:
         raise MissingExtraError("ONNX is not installed", remedy='pip install "symad[onnx]"')
     data = onnx_model(function, lowered(function), provenance).SerializeToString(deterministic=True)
-    _write(os.fspath(path), data)
-
-
-def _write(path: str, data: bytes) -> None:
-    """Write a new file, which then takes the place of the old one."""
-    part = f"{path}.{os.getpid()}.part"
-    try:
-        with open(part, "wb") as file:
-            file.write(data)
-        os.replace(part, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(part)
-        raise
+    with replacing(path) as file:
+        file.write(data)
 
 
 def lowered(function: Function) -> Graph:

@@ -23,7 +23,7 @@ from symad.player.plain_maths import plain_maths
 from symad.player.story import Chapter, Story, StoryStep
 from symad.player.tikz import to_tikz
 from symad.records import replace
-from symad.saving.files import replacing
+from symad.replacing import replacing
 
 _NARROWEST = 560.0  # a picture, so that its caption has room
 _LEADING = 1.5  # of captions, relative to the size of their font
@@ -211,7 +211,7 @@ def _remedy(format: str) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with replacing(os.fspath(path)) as file:
+    with replacing(path) as file:
         file.write(content)
 
 

@@ -11,8 +11,8 @@ from symad.errors import GraphTypeError, RenderError
 from symad.graph.nested import leaves
 from symad.graph.node import Node, Variable
 from symad.graph.traverse import topological_order
+from symad.replacing import replacing
 from symad.runtime.values import Feed, node_values
-from symad.saving.files import replacing
 
 if TYPE_CHECKING:
     from symad.expression import Expression
@@ -65,7 +65,7 @@ class Player:
                     "a page has all steps",
                     remedy=f"Save it without a step, and open it with #step={step} in the address.",
                 )
-            with replacing(os.fspath(path)) as file:
+            with replacing(path) as file:
                 file.write(self.html.encode())
         else:
             self._film.save(path, step)

@@ -105,10 +105,8 @@ def compile(
     from symad.backends.select import choose_backend  # slow to import
 
     chosen = choose_backend(backend)
-    where = _devices(chosen, device, mesh)
-    settings = Settings(
-        chosen, threads, _grade(rewrites), bool(recompute), bool(fastmath), *where
-    )
+    how = _grade(rewrites), bool(recompute), bool(fastmath)
+    settings = Settings(chosen, threads, *how, *_devices(chosen, device, mesh))
     for path, leaf in leaves_with_paths(inputs):
         if not isinstance(leaf, Node):
             raise GraphTypeError(f"inputs{path} is {leaf!r}, which is not a node")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from inspect import signature
 from typing import IO, Any, cast
 
@@ -19,6 +19,7 @@ from symad.graph.nested import leaves
 from symad.graph.node import Node, Parameter
 from symad.passes.grade import Grade
 from symad.records import dataclass
+from symad.replacing import replacing
 from symad.runtime.function import Function
 from symad.saving.archive import (
     Member,
@@ -110,7 +111,7 @@ def save(
     if hasattr(path, "write"):
         write_archive(cast(IO[bytes], path), members)
         return found
-    with replacing(os.fspath(path)) as file:
+    with replacing(path) as file:
         write_archive(file, members)
     return found
 
@@ -189,20 +190,6 @@ def load(
         return _load(cast(IO[bytes], path), getattr(path, "name", "the file"), chosen)
     with open(path, "rb") as file:
         return _load(file, path, chosen)
-
-
-@contextmanager
-def replacing(path: str) -> Iterator[IO[bytes]]:
-    """Write to a new file, which takes the place of the old one only if all goes well."""
-    part = f"{path}.{os.getpid()}.part"
-    try:
-        with open(part, "wb") as file:
-            yield file
-        os.replace(part, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(part)
-        raise
 
 
 # Writing

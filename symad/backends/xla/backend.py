@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symad.backends.base import Backend, Program, Settings
 from symad.graph.graph import Graph
 from symad.graph.node import Constant
-from symad.plan.liveness import sharing_of
-from symad.plan.memory import Placement as Storage
-from symad.plan.plan import Plan, copied_outputs, plan_of_order
+
+if TYPE_CHECKING:
+    from symad.plan.plan import Plan
 
 
 class JaxBackend(Backend):
@@ -31,10 +31,14 @@ class JaxBackend(Backend):
 
     def assign_buffers(self, lowered: Graph, settings: Settings) -> Plan:
         """Return the plan of the graph that XLA receives; it decides itself what it stores."""
+        from symad.plan.liveness import sharing_of
+        from symad.plan.memory import Placement
+        from symad.plan.plan import copied_outputs, plan_of_order
+
         given = {*lowered.inputs, *(x for x in lowered.nodes if isinstance(x, Constant))}
         order = [node for node in lowered.nodes if node not in given]
         copied = copied_outputs(lowered, sharing_of(lowered))
-        return plan_of_order(lowered, order, copied, Storage())
+        return plan_of_order(lowered, order, copied, Placement())
 
     def emit(self, plan: Plan, settings: Settings, workspace: Any) -> Program:
         from symad.backends.xla.program import XlaProgram
