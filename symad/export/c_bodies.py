@@ -55,15 +55,15 @@ class _Calls:
 def _row(array: Strided, step: str) -> str:
     """Return a pointer to a row of a contiguous array."""
     size = array.size // max(array.shape[0], 1)
-    return array.name if step == "0" else f"{array.name} + {step} * {size}"
+    return array.pointer() if step == "0" else f"{array.pointer()} + {step} * {size}"
 
 
 def _call(
     code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]
 ) -> None:
     calls = _Calls(code, bodies[0], len(inputs), len(outputs))
-    _give(calls, 0, [array.name for array in inputs])
-    _make(calls, 0, [array.name for array in outputs])
+    _give(calls, 0, [array.pointer() for array in inputs])
+    _make(calls, 0, [array.pointer() for array in outputs])
     calls.run()
 
 
@@ -80,7 +80,7 @@ def _make(calls: _Calls, first: int, pointers: Sequence[str]) -> None:
 def _map(code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]) -> None:
     op: Any = node.op
     calls = _Calls(code, bodies[0], len(inputs), len(outputs))
-    _give(calls, op.sequences, [array.name for array in inputs[op.sequences :]])
+    _give(calls, op.sequences, [array.pointer() for array in inputs[op.sequences :]])
     with code.loop(inputs[0].shape[0]) as step:
         _give(calls, 0, [_row(array, step) for array in inputs[: op.sequences]])
         _make(calls, 0, [_row(array, step) for array in outputs])
@@ -148,7 +148,7 @@ def _scan(code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequ
         code.fails(f"{steps} != {array.shape[0]}", "a loop has another number of steps than rows")
     calls = _Calls(code, bodies[0], len(inputs) - 1, len(outputs))
     carries = _Carries(code, first, outputs[: op.carries])
-    _give(calls, op.carries + op.sequences, [array.name for array in shared])
+    _give(calls, op.carries + op.sequences, [array.pointer() for array in shared])
     with code.loop(steps, op.backwards) as step:
         carries.give(calls)
         carries.make(calls)
@@ -159,7 +159,9 @@ def _scan(code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequ
     carries.finish()
 
 
-def _while(code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]) -> None:
+def _while(
+    code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]
+) -> None:
     """Loops with stacked outputs, whose length is not known, are refused before."""
     op: Any = node.op
     first, shared, count = inputs[: op.carries], inputs[op.carries :], outputs[-1]
@@ -168,7 +170,7 @@ def _while(code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Seq
     goes_on.make(0, truth.name)
     carries = _Carries(code, first, outputs[: op.carries])
     for call in (goes_on, calls):
-        _give(call, op.carries, [array.name for array in shared])
+        _give(call, op.carries, [array.pointer() for array in shared])
     steps = code.function.file.new("s")
     code.add(f"int64_t {steps};")
     with code.block(f"for ({steps} = 0;; {steps}++)"):

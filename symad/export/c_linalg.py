@@ -171,7 +171,7 @@ class _Batch:
     def pointer(self, array: Strided, k: str) -> str:
         """Return a pointer to one matrix of a contiguous stack."""
         size = array.size // self.count
-        return array.name if k == "0" else f"{array.name} + {k} * {size}"
+        return array.pointer() if k == "0" else f"{array.pointer()} + {k} * {size}"
 
     def fails(self, condition: str, message: str, k: str, results: Arrays) -> None:
         """Return with a message where a condition holds, or make the results NaN."""

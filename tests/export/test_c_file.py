@@ -181,6 +181,18 @@ def test_loops_stay_loops(tmp_path: Path) -> None:
 
 
 @needs_gcc
+def test_bodies_and_matrices_read_views(tmp_path: Path) -> None:
+    x = sm.Variable("x", shape=(3, 4, 4))
+    row, matrix = x[2, 1], x[1] + 4 * np.eye(4)
+    last, _ = sm.scan(lambda c, e: (c * 0.5 + e * row, None), row, x[1])
+    chosen = sm.switch(sm.constant(1), [lambda: row * 1, lambda: sm.sin(row)])
+    f = sm.compile([x], [last, chosen, sm.linalg.inv(matrix), sm.linalg.solve(x[2], x[0])])
+    value = np.random.default_rng(3).normal(size=(3, 4, 4))
+    for a, b in zip(f(value), CLibrary(f, tmp_path)([value], f(value)), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-9)
+
+
+@needs_gcc
 def test_errors_of_values(tmp_path: Path) -> None:
     a, i = sm.Variable("a", shape=(2, 2)), sm.Variable("i", shape=(), dtype="int64")
     f = sm.compile([a, i], [sm.linalg.cholesky(a), a[i]])
