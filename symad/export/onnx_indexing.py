@@ -224,7 +224,7 @@ def _tile(b: OnnxBuilder, x: OnnxArray, reps: Sequence[int]) -> OnnxArray:
     x = b.expand_dims(x, list(range(len(reps) - x.ndim)))
     counts = (1,) * (x.ndim - len(reps)) + tuple(reps)
     shape = [None if n is None else n * count for n, count in zip(x.shape, counts, strict=True)]
-    within = b.convert(x, "float32") if x.dtype == np.float16 else x
+    within = b.widened(x)
     made = b.node("Tile", [within, b.constant(counts, INT)], within.dtype, shape)
     return b.convert(made, x.dtype)
 

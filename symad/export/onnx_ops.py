@@ -160,10 +160,8 @@ def _position(kind: str) -> Callable[..., OnnxArray]:
 
 
 def _place(b: OnnxBuilder, kind: str, x: OnnxArray, axis: int) -> OnnxArray:
-    x = b.convert(x, {"float16": "float32", "int16": "int32", "uint16": "int32",
-                      "uint32": "int64"}.get(x.dtype.name, x.dtype))  # fmt: skip
     shape = x.shape[:axis] + x.shape[axis + 1 :]
-    return b.node(kind, [x], INT, shape, axis=axis, keepdims=0)
+    return b.node(kind, [b.widened(x)], INT, shape, axis=axis, keepdims=0)
 
 
 TABLE |= {"argmax": _position("ArgMax"), "argmin": _position("ArgMin")}
@@ -331,7 +329,7 @@ def _sum_if_one(b: OnnxBuilder, x: OnnxArray, like: OnnxArray) -> OnnxArray:
     sizes = b.take(b.shape(like), b.constant(unknown, INT), 0)
     places = b.constant([lead + k for k in unknown], INT)
     axes = b.node("Compress", [places, sizes.equals(1)], INT, (None,))
-    within = b.convert(x, "float32" if x.dtype == np.float16 else x.dtype)
+    within = b.widened(x)
     shape = [None if k - lead in unknown else size for k, size in enumerate(x.shape)]
     made = b.node(
         "ReduceSum", [within, axes], within.dtype, shape, keepdims=1, noop_with_empty_axes=1
@@ -505,9 +503,7 @@ def _sort(b: OnnxBuilder, x: OnnxArray, **how: Any) -> OnnxArray:
 
 def _top(b: OnnxBuilder, x: OnnxArray, axis: int, descending: bool) -> list[OnnxArray]:
     """Return values in order, and their places; equal ones keep their order, and NaN is largest."""
-    given = _in_order(b, x)
-    given = b.convert(given, {"float16": "float32", "uint16": "int32", "uint32": "int64"}.get(
-        given.dtype.name, given.dtype))  # fmt: skip
+    given = b.widened(_in_order(b, x))
     count = b.vector([b.size(x, axis)])
     results = [(given.dtype, x.shape), (INT, x.shape)]
     return b.nodes_of("TopK", [given, count], results, axis=axis, largest=int(descending))

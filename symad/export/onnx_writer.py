@@ -238,6 +238,10 @@ class OnnxWriter:
             return x
         return self.node("Cast", [x], dtype, x.shape, to=self.element_type(dtype))
 
+    def widened(self, x: OnnxArray) -> OnnxArray:
+        """Return an array in a dtype in which ONNX Runtime computes."""
+        return self.convert(x, _WIDER.get(x.dtype.name, x.dtype))
+
     def compute(
         self,
         kind: str,
