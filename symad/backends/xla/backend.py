@@ -8,7 +8,7 @@ from symad.backends.base import Backend, Program, Settings
 from symad.graph.graph import Graph
 from symad.graph.node import Constant
 from symad.plan.liveness import sharing_of
-from symad.plan.memory import Placement as Storage
+from symad.plan.memory import Placement
 from symad.plan.plan import Plan, copied_outputs, plan_of_order
 
 
@@ -34,7 +34,7 @@ class JaxBackend(Backend):
         given = {*lowered.inputs, *(x for x in lowered.nodes if isinstance(x, Constant))}
         order = [node for node in lowered.nodes if node not in given]
         copied = copied_outputs(lowered, sharing_of(lowered))
-        return plan_of_order(lowered, order, copied, Storage())
+        return plan_of_order(lowered, order, copied, Placement())
 
     def emit(self, plan: Plan, settings: Settings, workspace: Any) -> Program:
         from symad.backends.xla.program import XlaProgram

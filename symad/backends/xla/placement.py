@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.xla.results import State
+from symad.backends.xla.results import DeviceState
 from symad.backends.xla.translations import jax
 from symad.errors import FeedError, GraphTypeError, did_you_mean
 from symad.graph.node import Node
@@ -17,7 +17,7 @@ from symad.types import StructureType, TensorType, Type
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class DevicePlacement:
     """Where the inputs of a function are.
 
     Attributes
@@ -27,14 +27,14 @@ class Placement:
         How many devices share the dimensions of each name.
     shardings : tuple or None
         Of each input, in the structure of its type; ``None`` leaves them to JAX.
-    state : State
+    state : DeviceState
         The parameters.
     """
 
     inputs: tuple[Node, ...]
     parts: Mapping[str, int]
     shardings: tuple[Any, ...] | None
-    state: State = field(default_factory=State)
+    state: DeviceState = field(default_factory=DeviceState)
 
     def check(self, types: Sequence[Type]) -> None:
         """Check that the devices can share values of these types equally.
@@ -55,7 +55,7 @@ class Placement:
                     )
 
 
-def placement_of(inputs: tuple[Node, ...], device: str, mesh: Mapping[str, int]) -> Placement:
+def placement_of(inputs: tuple[Node, ...], device: str, mesh: Mapping[str, int]) -> DevicePlacement:
     """Return where inputs are.
 
     Parameters
@@ -74,9 +74,9 @@ def placement_of(inputs: tuple[Node, ...], device: str, mesh: Mapping[str, int])
     """
     if not mesh:
         if not device:
-            return Placement(inputs, {}, None)
+            return DevicePlacement(inputs, {}, None)
         one = jax.sharding.SingleDeviceSharding(find_devices(device)[0])
-        return Placement(inputs, {}, tuple([one] * len(inputs)))
+        return DevicePlacement(inputs, {}, tuple([one] * len(inputs)))
     known = {d for node in inputs for d in _dimensions(node.type) if isinstance(d, str)}
     for name in mesh:
         if name not in known:
@@ -86,7 +86,7 @@ def placement_of(inputs: tuple[Node, ...], device: str, mesh: Mapping[str, int])
             )
     devices = np.array(find_devices(device, math.prod(mesh.values())), object)
     grid = jax.sharding.Mesh(devices.reshape(*mesh.values()), tuple(mesh))
-    return Placement(inputs, dict(mesh), tuple([_sharding(node.type, grid) for node in inputs]))
+    return DevicePlacement(inputs, dict(mesh), tuple([_sharding(node.type, grid) for node in inputs]))
 
 
 def find_devices(device: str, count: int = 1) -> list[Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from symad.backends.numpy import numpy_program
 from symad.backends.xla.interpreter import Interpreter, Scope
-from symad.backends.xla.placement import Placement
+from symad.backends.xla.placement import DevicePlacement
 from symad.backends.xla.results import Results, form_of, leaf_types
 from symad.backends.xla.translations import in_64_bits, jax, jnp
 from symad.errors import EvaluationError
@@ -30,12 +30,12 @@ class XlaProgram:
     Parameters
     ----------
     plan : Plan
-    placement : Placement
+    placement : DevicePlacement
     is_fast : bool
         Whether products may be less exact than their dtype where a device is faster then.
     """
 
-    def __init__(self, plan: Plan, placement: Placement, is_fast: bool = False) -> None:
+    def __init__(self, plan: Plan, placement: DevicePlacement, is_fast: bool = False) -> None:
         self.plan = plan
         self._placement = placement
         self._config = jax.config

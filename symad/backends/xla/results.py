@@ -24,11 +24,11 @@ class Results:
     Parameters
     ----------
     graph : Graph
-    state : State
+    state : DeviceState
         Takes the arrays over if they become values of parameters.
     """
 
-    def __init__(self, graph: Graph, state: State) -> None:
+    def __init__(self, graph: Graph, state: DeviceState) -> None:
         self._state = state
         moving = set(graph.inputs)
         for node in graph.nodes:
@@ -76,7 +76,7 @@ class Results:
         return [rebuild(form, rest) for form in self._forms]
 
 
-class State:
+class DeviceState:
     """The values of the parameters of a function where XLA needs them, which are not sent again.
 
     The value of a parameter is an array that nobody changes; a new value is another array.
@@ -108,11 +108,11 @@ class _Owned:
     Attributes
     ----------
     source : JAX's array
-    state : State
+    state : DeviceState
         That of the function which made it.
     """
 
-    def __init__(self, array: np.ndarray[Any, Any], source: Any, state: State) -> None:
+    def __init__(self, array: np.ndarray[Any, Any], source: Any, state: DeviceState) -> None:
         self._array = array  # which keeps the memory
         self.source, self.state = source, state
         writable = {"data": (array.ctypes.data, False)}
