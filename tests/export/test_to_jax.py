@@ -113,6 +113,16 @@ def test_division_is_numpys(dtype: str) -> None:
             np.testing.assert_array_equal(np.signbit(found[number]), np.signbit(a[number]))
 
 
+def test_an_extremum_of_many_numbers_is_nan_if_one_is() -> None:
+    x = sm.Variable("x", shape=(None, None), dtype="float32")
+    outputs = [sm.max(x), sm.min(x, 0), sm.max(x, 1), sm.logsumexp(x, 1), sm.softmax(x, 1)]
+    f = sm.compile([x], outputs, backend="numpy")
+    value = np.zeros((300, 300), "f4")
+    value[7, 9] = np.nan
+    for a, b in zip(f(value), jax.jit(sm.to_jax(f))(value), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-6)
+
+
 # Functions
 
 

@@ -157,31 +157,6 @@ def nextafter(x: Any, y: Any) -> Any:
     return jnp.nextafter(*map(jax.lax.stop_gradient, (x, y))) + moved
 
 
-@translates("reciprocal")
-def reciprocal(x: Any) -> Any:
-    """Of integers, JAX's choice at 0 is another than NumPy's."""
-    if np.dtype(x.dtype).kind == "f":
-        return jnp.reciprocal(x)
-    with np.errstate(all="ignore"):
-        at_zero = np.reciprocal(np.zeros((), x.dtype))
-    return jnp.where(x == 0, at_zero, jnp.where(abs(x) == 1, x, 0).astype(x.dtype))
-
-
-def keeping_nan(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an extremum that is NaN if an element is: JAX 0.10 loses NaN in large arrays."""
-
-    def extremum(x: Any, axis: Any, keepdims: bool) -> Any:
-        found = function(x, axis=axis, keepdims=keepdims)
-        if np.dtype(x.dtype).kind != "f":
-            return found
-        return jnp.where(jnp.any(jnp.isnan(x), axis=axis, keepdims=keepdims), jnp.nan, found)
-
-    return extremum
-
-
-TABLE.update((name, keeping_nan(getattr(jnp, name))) for name in ("max", "min"))
-
-
 # Indexing, here by the transpose of reading
 
 

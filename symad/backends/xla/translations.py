@@ -172,8 +172,6 @@ TABLE |= {
     ),
     # Reductions
     "norm": lambda x, axis, keepdims: linalg.vector_norm(floating(x), axis=axis, keepdims=keepdims),
-    "max": lambda x, axis, keepdims: jnp.max(x, axis=axis, keepdims=keepdims),
-    "min": lambda x, axis, keepdims: jnp.min(x, axis=axis, keepdims=keepdims),
     "at_largest": lambda v, y, axis: jnp.max(
         jnp.where(y == jnp.max(y, axis, keepdims=True, initial=-jnp.inf), v, -jnp.inf),
         axis, keepdims=True, initial=-jnp.inf,
@@ -225,6 +223,31 @@ def _round(x: Any, decimals: int) -> Any:
         return jnp.round(x, decimals)
     tens = 10.0**-decimals  # of integers, NumPy computes in floats as well
     return (jnp.round(floating(x) / tens) * tens).astype(x.dtype)
+
+
+@translates("reciprocal")
+def _reciprocal(x: Any) -> Any:
+    """Of integers, it is rounded towards 0, and NumPy's choice at 0."""
+    if np.dtype(x.dtype).kind == "f":
+        return 1 / x
+    with np.errstate(all="ignore"):
+        at_zero = np.reciprocal(np.zeros((), x.dtype))
+    return jnp.where(x == 0, at_zero, jnp.where(abs(x) == 1, x, 0).astype(x.dtype))
+
+
+def _extremum(name: str) -> Translation:
+    """Return an extremum that is NaN if an element is, which XLA forgets in large arrays."""
+
+    def extremum(x: Any, axis: Any, keepdims: bool) -> Any:
+        found = getattr(jnp, name)(x, axis=axis, keepdims=keepdims)
+        if np.dtype(x.dtype).kind != "f":
+            return found
+        return jnp.where(jnp.any(jnp.isnan(x), axis=axis, keepdims=keepdims), jnp.nan, found)
+
+    return extremum
+
+
+TABLE |= {name: _extremum(name) for name in ("max", "min")}
 
 
 @translates("binom")
