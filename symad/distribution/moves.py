@@ -161,7 +161,8 @@ def is_count(node: Node) -> bool:
     """Return whether a node counts where a condition holds: then it is 0 if and only if none do."""
     while isinstance(node.op, (Sum, SumLike, BroadcastLike, Identity)):
         node = node.inputs[0]
-    return isinstance(node.op, Cast) and node.inputs[0].dtype.kind == "b"
+    is_number = isinstance(node.op, Cast) and node.dtype.kind == "f"  # which does not wrap around
+    return is_number and node.inputs[0].dtype.kind == "b"
 
 
 def is_linear(node: Node, states: Sequence[State], zeros: Set[Node]) -> bool:

@@ -279,6 +279,14 @@ def quotients_by_sums_in_a_loop() -> Any:
     return sm.fori_loop(0, 3, lambda i, c: c + V / sm.sum(X), sm.zeros(4))  # here
 
 
+@refused("becomes a result")
+def results_that_replace_a_carry() -> Any:
+    def step(c: Node, e: Node) -> Any:
+        return sm.logsumexp(X * e, axis=0), c
+
+    return sm.scan(step, sm.zeros(4), sm.constant([1.0, 2.0]))[1]  # here
+
+
 @refused("round of communication in each step")
 def choices_of_sums_in_a_loop() -> Any:
     def step(i: Node, c: Node) -> Node:
@@ -344,6 +352,11 @@ def counted_positions() -> Any:
 @refused(PLACES)
 def picked_by_shifted_positions() -> Any:
     return X[sm.arange(X.shape[0]) - 1, LABELS]  # here
+
+
+@refused(PLACES)
+def picked_from_the_flattened() -> Any:
+    return sm.ravel(X)[sm.arange(X.shape[0])]  # here
 
 
 @refused(PAIRS)
