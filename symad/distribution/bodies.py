@@ -13,11 +13,12 @@ from symad.distribution.moves import NEUTRAL, not_along
 from symad.distribution.states import (
     COMBINED,
     REPLICATED,
-    SECOND_ROUND,
     Aligned,
     Combined,
     Mixed,
     Partial,
+    Replicated,
+    SecondRound,
     State,
 )
 from symad.distribution.walk import ChunkWalk, expands
@@ -33,8 +34,12 @@ from symad.types import StructureType
 Given = Sequence[Node]
 
 
-def _has_aligned(walk: ChunkWalk, nodes: Sequence[Node]) -> bool:
-    return any(isinstance(walk.states[x], Aligned) for x in nodes)
+def _is_like_any_op(walk: ChunkWalk, nodes: Sequence[Node]) -> bool:
+    """Return whether it does not matter what the bodies do, outside of loops if at all."""
+    states = [walk.states[x] for x in nodes]
+    if walk.in_loop:
+        return all(state == REPLICATED for state in states)
+    return not any(isinstance(state, Aligned) for state in states)
 
 
 def _results(walk: ChunkWalk, made: Node, states: Sequence[State]) -> list[Node]:
@@ -63,7 +68,7 @@ def _call(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     """Compute the body in place of a call."""
     op = node.op
     assert isinstance(op, Call)
-    if not _has_aligned(walk, inputs):
+    if _is_like_any_op(walk, inputs):
         return None
     results = walk.run(op.body, dict(zip(op.body.inputs, inputs, strict=True)))
     return _as_value(walk, node, results)
@@ -76,7 +81,7 @@ def _call(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
 def _map(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, Map)
-    if not _has_aligned(walk, inputs):
+    if _is_like_any_op(walk, inputs):
         return None
     states = [walk.states[x] for x in inputs]
     rows = states[: op.sequences]
@@ -100,8 +105,10 @@ def _map_over_dimension(walk: ChunkWalk, node: Node, op: Map, inputs: tuple[Node
     inner = _inner(walk, op.body, [REPLICATED] * len(rows) + whole, walk.in_loop)
     outputs = inner.run(op.body)
     for output in outputs:
-        if Combined() in whole and inner.states[output] == COMBINED:
-            raise Mixed(SECOND_ROUND)
+        if inner.states[output] == COMBINED and not all(
+            isinstance(state, (Aligned, Replicated)) for state in whole
+        ):
+            raise SecondRound()
         if inner.states[output] != REPLICATED:
             raise Mixed("each element of the dimension is computed from all its elements")
     made = _with_size(walk, inner, op, [outputs], inputs)
@@ -144,7 +151,7 @@ class MapOfChunks:
     """
 
     def __init__(self, walk: ChunkWalk, op: Map, inputs: Given, given: Sequence[State]) -> None:
-        self._walk, self._op = walk, op
+        self._walk = walk
         self.inner = _inner(walk, op.body, given, walk.in_loop)
         self._outputs = self.inner.run(op.body)
         self._each = dict(zip(op.body.inputs[: op.sequences], inputs, strict=False))
@@ -199,30 +206,35 @@ def _of_stack(state: State) -> State:
 # Loops and branches
 
 
-NOT_IN_LOOPS = Mixed(
-    "in a loop or branch, a value that is combined over the dimension is used further, which "
-    "needs a round of communication in each step",
-    "Return the sums from it, and compute the rest after it.",
-)
+class RoundInEachStep(Mixed):
+    """A loop or branch uses combined values other than linearly."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "in a loop or branch, a value that is combined over the dimension is used further, "
+            "which needs a round of communication in each step",
+            "Return the sums from it, and compute the rest after it.",
+        )
 
 
 def _require_passing(states: Sequence[State]) -> None:
     """Raise an error if a result of a loop is not one that workers may return."""
     for state in states:
         if isinstance(state, Combined) or (isinstance(state, Partial) and state.merge in WIDTHS):
-            raise NOT_IN_LOOPS
+            raise RoundInEachStep()
 
 
 def _joined(old: State, new: State, is_zero: bool) -> State:
     """Return the state of a carry that has a state before a step and another one after it."""
-    if old == new or (old == REPLICATED and isinstance(new, Partial) and is_zero):
+    is_sum = isinstance(new, Partial) and new.merge in NEUTRAL
+    if old == new or (old == REPLICATED and is_sum and is_zero):
         return new
     if isinstance(new, Combined) or isinstance(old, Combined):
-        raise NOT_IN_LOOPS
+        raise RoundInEachStep()
     if isinstance(new, Partial):
         raise Mixed(
-            "a sum over the dimension is added to a carry that is the same for all chunks",
-            "Start with zeros, and add the first value after the loop.",
+            "a carry that is first the same for all chunks becomes a result over the dimension",
+            "Start sums with zeros, and add the first value after the loop.",
         )
     raise Mixed("a carry does not keep the dimension on one axis")
 
@@ -252,7 +264,7 @@ def _settled(
 def _scan(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, Scan)
-    if not _has_aligned(walk, inputs):
+    if _is_like_any_op(walk, inputs):
         return None
     end = 1 + op.carries
     states = [walk.states[x] for x in inputs]
@@ -271,7 +283,7 @@ def _scan(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
 def _while(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, While)
-    if not _has_aligned(walk, inputs):
+    if _is_like_any_op(walk, inputs):
         return None
     others = [walk.states[x] for x in inputs[op.carries :]]
     inner, outputs, carries = _settled(walk, op.body, inputs, others, op.carries)
@@ -290,11 +302,11 @@ def _while(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None
 def _branch(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, Branch)
-    if not _has_aligned(walk, inputs):
+    if _is_like_any_op(walk, inputs):
         return None
     states = [walk.states[x] for x in inputs]
     if states[0] != REPLICATED:
-        raise Mixed(SECOND_ROUND)
+        raise SecondRound()
     inners = [_inner(walk, body, states[1:], True, _zeros(walk, body, inputs[1:]))
               for body in op.branches]  # fmt: skip
     outputs = [inner.run(body) for inner, body in zip(inners, op.branches, strict=True)]
@@ -322,7 +334,7 @@ def _of_any(states: Sequence[State], is_zero: Sequence[bool]) -> State:
     if len(set(states)) == 1:
         return states[0]
     if Combined() in states:
-        raise NOT_IN_LOOPS
+        raise RoundInEachStep()
     rest = {state for state, zero in zip(states, is_zero, strict=True) if not zero}
     if len(rest) == 1 and rest <= {Partial(merge) for merge in NEUTRAL}:
         return rest.pop()

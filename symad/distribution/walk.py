@@ -12,13 +12,13 @@ from typing import Any
 from symad.distribution.moves import is_zero, moved
 from symad.distribution.states import (
     REPLICATED,
-    SECOND_ROUND,
     Aligned,
     Combined,
     Items,
     Mixed,
     Monomial,
     Partial,
+    SecondRound,
     State,
     product_of,
 )
@@ -309,7 +309,7 @@ class ChunkWalk:
                 continue
             seen.add(node)
             if node in self.terms:
-                raise self.refusal(node, Mixed(SECOND_ROUND))
+                raise self.refusal(node, SecondRound())
             if isinstance(self.states[node], Partial) or node in self._unknown_to_caller:
                 found.update(dict.fromkeys(self.groups.get(node, (node,))))
             else:
