@@ -13,11 +13,11 @@ from symad.distribution.moves import NEUTRAL, not_along
 from symad.distribution.states import (
     COMBINED,
     REPLICATED,
-    SECOND_ROUND,
     Aligned,
     Combined,
     Mixed,
     Partial,
+    SecondRound,
     State,
 )
 from symad.distribution.walk import ChunkWalk, expands
@@ -33,8 +33,12 @@ from symad.types import StructureType
 Given = Sequence[Node]
 
 
-def _has_aligned(walk: ChunkWalk, nodes: Sequence[Node]) -> bool:
-    return any(isinstance(walk.states[x], Aligned) for x in nodes)
+def _is_like_any_op(walk: ChunkWalk, nodes: Sequence[Node]) -> bool:
+    """Return whether it does not matter what the bodies do, outside of loops if at all."""
+    states = [walk.states[x] for x in nodes]
+    if walk.in_loop:
+        return all(state == REPLICATED for state in states)
+    return not any(isinstance(state, Aligned) for state in states)
 
 
 def _results(walk: ChunkWalk, made: Node, states: Sequence[State]) -> list[Node]:
@@ -63,7 +67,7 @@ def _call(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     """Compute the body in place of a call."""
     op = node.op
     assert isinstance(op, Call)
-    if not _has_aligned(walk, inputs):
+    if _is_like_any_op(walk, inputs):
         return None
     results = walk.run(op.body, dict(zip(op.body.inputs, inputs, strict=True)))
     return _as_value(walk, node, results)
@@ -76,7 +80,7 @@ def _call(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
 def _map(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, Map)
-    if not _has_aligned(walk, inputs):
+    if _is_like_any_op(walk, inputs):
         return None
     states = [walk.states[x] for x in inputs]
     rows = states[: op.sequences]
@@ -100,8 +104,10 @@ def _map_over_dimension(walk: ChunkWalk, node: Node, op: Map, inputs: tuple[Node
     inner = _inner(walk, op.body, [REPLICATED] * len(rows) + whole, walk.in_loop)
     outputs = inner.run(op.body)
     for output in outputs:
-        if Combined() in whole and inner.states[output] == COMBINED:
-            raise Mixed(SECOND_ROUND)
+        if inner.states[output] == COMBINED and any(
+            isinstance(state, (Combined, Partial)) for state in whole
+        ):
+            raise SecondRound()
         if inner.states[output] != REPLICATED:
             raise Mixed("each element of the dimension is computed from all its elements")
     made = _with_size(walk, inner, op, [outputs], inputs)
@@ -252,7 +258,7 @@ def _settled(
 def _scan(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, Scan)
-    if not _has_aligned(walk, inputs):
+    if _is_like_any_op(walk, inputs):
         return None
     end = 1 + op.carries
     states = [walk.states[x] for x in inputs]
@@ -271,7 +277,7 @@ def _scan(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
 def _while(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, While)
-    if not _has_aligned(walk, inputs):
+    if _is_like_any_op(walk, inputs):
         return None
     others = [walk.states[x] for x in inputs[op.carries :]]
     inner, outputs, carries = _settled(walk, op.body, inputs, others, op.carries)
@@ -290,11 +296,11 @@ def _while(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None
 def _branch(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     op = node.op
     assert isinstance(op, Branch)
-    if not _has_aligned(walk, inputs):
+    if _is_like_any_op(walk, inputs):
         return None
     states = [walk.states[x] for x in inputs]
     if states[0] != REPLICATED:
-        raise Mixed(SECOND_ROUND)
+        raise SecondRound()
     inners = [_inner(walk, body, states[1:], True, _zeros(walk, body, inputs[1:]))
               for body in op.branches]  # fmt: skip
     outputs = [inner.run(body) for inner, body in zip(inners, op.branches, strict=True)]

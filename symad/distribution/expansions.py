@@ -11,12 +11,12 @@ from symad.distribution.moves import not_along, on, reshaped, shape_of
 from symad.distribution.states import (
     ONE,
     REPLICATED,
-    SECOND_ROUND,
     SUM,
     Aligned,
     Items,
     Mixed,
     Positions,
+    SecondRound,
     State,
     product_of,
 )
@@ -123,7 +123,7 @@ def _require_repeats(x: Node, state: State, result: Aligned, ndim: int) -> None:
         if state != Aligned(axis, result.times):
             raise Mixed("the dimension is repeated along another axis of its own size")
     elif state != REPLICATED:
-        raise Mixed(SECOND_ROUND)
+        raise SecondRound()
     elif axis >= 0 and shape_of(x)[axis] != 1:
         raise not_along(x)
 

@@ -11,7 +11,6 @@ from typing import Any
 from symad.distribution.states import (
     COMBINED,
     REPLICATED,
-    SECOND_ROUND,
     SUM,
     Aligned,
     Items,
@@ -19,6 +18,7 @@ from symad.distribution.states import (
     Partial,
     Positions,
     Replicated,
+    SecondRound,
     State,
     product_of,
 )
@@ -100,7 +100,7 @@ def moved(node: Node, states: Sequence[State], zeros: Set[Node], in_loop: bool) 
     is_aligned = any(isinstance(state, Aligned) for state in seen)
     if any(not isinstance(state, (Aligned, Replicated)) for state in seen):
         if is_aligned:
-            raise Mixed(SECOND_ROUND, "Return the combined value, and use it in a second function.")
+            raise SecondRound()
         return passed_on(node, seen, zeros, in_loop)
     for kind in type(op).__mro__:
         if kind in RULES:

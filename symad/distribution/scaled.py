@@ -9,7 +9,7 @@ and the caller multiplies: one round of communication is enough.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,27 +17,31 @@ from symad.distribution.moves import JOINS, is_linear
 from symad.distribution.states import (
     REPLICATED,
     SCALED,
-    SECOND_ROUND,
     SUM,
     Aligned,
     Combined,
     Mixed,
     Partial,
     Replicated,
+    SecondRound,
 )
+from symad.distribution.walk import ChunkWalk, expands
+from symad.errors import DistributionError
+from symad.graph.graph import replace_inputs
 from symad.graph.node import Constant, Node, apply
+from symad.graph.op import Op
 from symad.ops.adjoint import AddN, BroadcastLike, Cast, Identity, OnesLike, ZerosLike
 from symad.ops.arithmetic import Add, Divide, Multiply, Reciprocal
-from symad.types import TensorType
-
-if TYPE_CHECKING:
-    from symad.distribution.walk import ChunkWalk
+from symad.ops.body import WithBody, results_of
+from symad.ops.structure import MakeStructure
+from symad.types import StructureType, TensorType
 
 Terms = Mapping[Node, Node]
 """Values by the combined number with which each is multiplied; their sum is meant."""
 
 
-def scaled(walk: ChunkWalk, node: Node) -> Node | None:
+@expands(Op)
+def _scaled(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | None:
     """Return a node of which combined numbers are factors, ``None`` if it is none.
 
     Raises
@@ -45,15 +49,19 @@ def scaled(walk: ChunkWalk, node: Node) -> Node | None:
     Mixed
         If it depends on such numbers in another way.
     """
-    if any(x in walk.terms for x in node.inputs):
-        return _linear(walk, node)
-    states = [walk.states[x] for x in node.inputs]
-    if walk.in_loop or not any(isinstance(state, Aligned) for state in states):
+    if any(x in walk.terms for x in inputs):
+        return _linear(walk, replace_inputs(node, inputs))
+    op, states = node.op, [walk.states[x] for x in inputs]
+    assert op is not None
+    numbers = [
+        slot for slot, x in enumerate(inputs) if op.reads(slot) and _is_combined_number(walk, x)
+    ]
+    is_product = isinstance(op, (BroadcastLike, Divide, Multiply)) and node.type.is_float
+    if walk.in_loop or not is_product or len(numbers) != 1:
         return None
-    numbers = [slot for slot, x in enumerate(node.inputs) if _is_combined_number(walk, x)]
-    if len(numbers) != 1 or not isinstance(node.type, TensorType) or not node.type.is_float:
+    if not any(isinstance(state, Aligned) for state in states):
         return None
-    number, op = node.inputs[numbers[0]], node.op
+    node, number = replace_inputs(node, inputs), inputs[numbers[0]]
     if isinstance(op, Multiply):
         return _sum(walk, node, {number: node.inputs[1 - numbers[0]]})
     if isinstance(op, Divide) and numbers == [1]:
@@ -62,9 +70,8 @@ def scaled(walk: ChunkWalk, node: Node) -> Node | None:
     if isinstance(op, Divide):
         one = walk.constant(1, node.dtype)
         return _sum(walk, node, {number: walk.apply(Divide(), one, node.inputs[1])})
-    if isinstance(op, BroadcastLike) and numbers == [0]:
-        return _sum(walk, node, {number: walk.apply(OnesLike(), node.inputs[1])})
-    return None
+    assert isinstance(op, BroadcastLike)
+    return _sum(walk, node, {number: walk.apply(OnesLike(), node.inputs[1])})
 
 
 def _is_combined_number(walk: ChunkWalk, x: Node) -> bool:
@@ -98,14 +105,16 @@ def _linear(walk: ChunkWalk, node: Node) -> Node:
     """Return an op on sums of terms, term by term."""
     op, carriers = node.op, [x for x in node.inputs if x in walk.terms]
     assert op is not None
+    if isinstance(op, WithBody):
+        return _linear_body(walk, node, carriers)
     others = [x for x in node.inputs if x not in walk.terms]
     factors = [x for x in others if _is_combined_number(walk, x)]
-    if isinstance(op, (Multiply, Divide)) and factors and node.inputs[0] is not factors[0]:
-        return _sum(
-            walk, node, {walk.apply(op, c, *factors): v for c, v in walk.terms[carriers[0]].items()}
-        )
+    is_divided = isinstance(op, Divide) and node.inputs[0] in walk.terms
+    if factors and (isinstance(op, Multiply) or is_divided):
+        terms = walk.terms[carriers[0]].items()
+        return _sum(walk, node, {walk.apply(op, c, *factors): value for c, value in terms})
     if not all(isinstance(walk.states[x], (Aligned, Replicated)) for x in others):
-        raise Mixed(SECOND_ROUND)
+        raise SecondRound()
     alike = all(x.type == node.type for x in node.inputs)
     if isinstance(op, (Add, AddN)) and alike and all(x in walk.terms for x in node.inputs):
         return _sum(walk, node, _summed(walk, carriers))
@@ -114,9 +123,35 @@ def _linear(walk: ChunkWalk, node: Node) -> Node:
     pseudo = [SUM if x in walk.terms else REPLICATED for x in node.inputs]
     adds = JOINS.get(op.name) == "sum" and walk.zeros >= set(others)
     if not (adds or is_linear(node, pseudo, walk.zeros)):
-        raise Mixed(SECOND_ROUND)
+        raise SecondRound()
     numbers = dict.fromkeys(c for x in carriers for c in walk.terms[x])
     return _sum(walk, node, {c: _term(walk, node, c) for c in numbers})
+
+
+def _linear_body(walk: ChunkWalk, node: Node, carriers: Sequence[Node]) -> Node:
+    """Return an op with bodies on sums of terms, in which its results are linear, term by term."""
+    given = {x: SUM if x in walk.terms else REPLICATED for x in node.inputs}
+    trial = ChunkWalk(walk.over, given, walk.size, walk.zeros, in_loop=True)
+    try:
+        states = [trial.states[y] for y in _items(trial.expanded(node))]
+    except (Mixed, DistributionError):
+        raise SecondRound() from None
+    if not all(state in (SUM, REPLICATED) for state in states):
+        raise SecondRound()
+    numbers = dict.fromkeys(c for x in carriers for c in walk.terms[x])
+    made = {c: _items(_term(walk, node, c)) for c in numbers}
+    results = []
+    for k, (item, state) in enumerate(zip(results_of(node), states, strict=True)):
+        values = {c: items[k] for c, items in made.items()}
+        whole = state == REPLICATED
+        results.append(next(iter(values.values())) if whole else _sum(walk, item, values))
+    if not isinstance(node.type, StructureType):
+        return results[0]
+    return walk.structure(node.type.kind, node.type.keys, results)
+
+
+def _items(made: Node) -> Sequence[Node]:
+    return made.inputs if isinstance(made.op, MakeStructure) else [made]
 
 
 def _summed(walk: ChunkWalk, nodes: Sequence[Node]) -> Terms:
@@ -131,7 +166,7 @@ def _summed(walk: ChunkWalk, nodes: Sequence[Node]) -> Terms:
 def _with_plain(walk: ChunkWalk, terms: Terms, plain: Node) -> Terms:
     """Return terms with one more, which is not multiplied: its number is 1."""
     if not isinstance(walk.states[plain], Aligned):
-        raise Mixed(SECOND_ROUND)
+        raise SecondRound()
     one = next((number for number in terms if isinstance(number, Constant)), None)
     if one is None:
         return {**terms, walk.constant(1, plain.dtype): plain}

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 import symad.distribution.bodies
-import symad.distribution.expansions  # noqa: F401 (both register what they expand)
+import symad.distribution.expansions
+import symad.distribution.scaled  # noqa: F401 (they register what they expand)
 from symad.distribution.combine import Merge, merge_results, merge_tree
 from symad.distribution.states import REPLICATED, Aligned, Partial, State
 from symad.distribution.walk import ChunkWalk, known_shape

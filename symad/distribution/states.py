@@ -114,7 +114,12 @@ class Mixed(Exception):
         self.remedy = remedy
 
 
-SECOND_ROUND = (
-    "this needs a second round of communication: a value that is combined over the dimension comes "
-    "back to single elements"
-)
+class SecondRound(Mixed):
+    """A value that is combined over the dimension comes back to single elements."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this needs a second round of communication: a value that is combined over the "
+            "dimension comes back to single elements",
+            "Return the combined value, and use it in a second function.",
+        )

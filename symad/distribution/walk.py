@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from symad.distribution.moves import is_zero, moved
-from symad.distribution.scaled import scaled
 from symad.distribution.states import (
     REPLICATED,
-    SECOND_ROUND,
     Aligned,
     Combined,
     Items,
     Mixed,
     Monomial,
     Partial,
+    SecondRound,
     State,
     product_of,
 )
@@ -41,7 +40,10 @@ TRANSPARENT = (Call, MakeStructure, StructureItem)
 Expansion = Callable[["ChunkWalk", Node, tuple[Node, ...]], Node | None]
 
 EXPANSIONS: dict[type[Op], Expansion] = {}
-"""For a class of ops, a function of the walk, the node, and its new inputs; ``None`` to keep it."""
+"""For a class of ops, a function of the walk, the node, and its new inputs; ``None`` to keep it.
+
+That of the nearest base class is asked first.
+"""
 
 
 def expands(*kinds: type[Op]) -> Callable[[Expansion], Expansion]:
@@ -139,16 +141,14 @@ class ChunkWalk:
 
     def expanded(self, node: Node, inputs: tuple[Node, ...] | None = None) -> Node:
         """Return what computes a node from new inputs, after finding its state."""
-        kinds = (kind for kind in type(node.op).__mro__ if kind in EXPANSIONS)
-        expansion, given = next(kinds, None), node.inputs if inputs is None else inputs
+        given = node.inputs if inputs is None else inputs
         is_plain = self.terms.keys().isdisjoint(given) or isinstance(node.op, TRANSPARENT)
-        if expansion is not None and is_plain:
-            made = EXPANSIONS[expansion](self, node, given)
-            if made is not None:
-                return made
-        own = replace_inputs(node, given)
-        made = scaled(self, own)
-        return self.placed(own) if made is None else made
+        for kind in type(node.op).__mro__:
+            if kind in EXPANSIONS and (is_plain or kind is Op):
+                made = EXPANSIONS[kind](self, node, given)
+                if made is not None:
+                    return made
+        return self.placed(replace_inputs(node, given))
 
     def refusal(self, node: Node, mixed: Mixed) -> DistributionError:
         """Return the error for a node."""
@@ -309,7 +309,7 @@ class ChunkWalk:
                 continue
             seen.add(node)
             if node in self.terms:
-                raise self.refusal(node, Mixed(SECOND_ROUND))
+                raise self.refusal(node, SecondRound())
             if isinstance(self.states[node], Partial) or node in self._unknown_to_caller:
                 found.update(dict.fromkeys(self.groups.get(node, (node,))))
             else:

@@ -242,6 +242,28 @@ def shares_beside_weights() -> Any:
 
 
 @refused(ROUND)
+def reciprocal_shares() -> Any:
+    return sm.sum(1 / (X / sm.sum(X)))  # here
+
+
+@refused(ROUND)
+def hessian_of_a_logarithm() -> Any:
+    return sm.hessian(sm.log(sm.mean(sm.softplus(X @ V))), V)  # here
+
+
+@refused(ROUND)
+def mapped_shares() -> Any:
+    shares = sm.vmap(lambda row, c: sm.sin(row * c), in_axes=(0, None))(X, sm.sum(X))  # here
+    return sm.sum(shares)
+
+
+@refused(ROUND)
+def sines_of_shares_in_a_loop() -> Any:
+    shares = X / sm.sum(X)
+    return sm.sum(sm.fori_loop(0, 2, lambda i, c: sm.sin(c), shares))  # here
+
+
+@refused(ROUND)
 def centred_by_hand() -> Any:
     rest = X + sm.broadcast_like(-sm.mean(X), X)  # here
     return sm.sum(rest * V)
@@ -644,6 +666,14 @@ def shares_that_are_summed() -> Any:
 
 
 @accepted
+def shares_times_other_sums() -> Any:
+    total, most = sm.sum(sm.abs(X)), sm.max(X)
+    shares = X / total
+    made = most * shares + shares * most / sm.sum(LABELS) + most * (3.0 / (X**2 + 1)) - -shares
+    return [sm.sum(made, axis=0), sm.sum(total / (X**2 + 1))]
+
+
+@accepted
 def shares_that_broadcast() -> Any:
     total, most = sm.sum(sm.abs(X)), sm.max(X)
     both = X[:, :1] / total + X / most
@@ -676,6 +706,29 @@ def gradient_of_a_root_of_the_loss() -> Any:
 def gradient_of_a_norm_of_largest_features() -> Any:
     total = sm.mean(sm.max(X * V, axis=1) ** 2)
     return [sm.gradients(sm.sqrt(total), V), sm.gradients(sm.log(sm.sum(X * V)) ** 2, V)]
+
+
+@accepted
+def masked_mean_of_mapped_losses() -> Any:
+    losses = sm.vmap(lambda x, t: sm.sum((net(x) - t) ** 2))(X, T)
+    mask = LABELS > 0
+    loss = sm.sum(sm.where(mask, losses, 0)) / sm.sum(mask)
+    return [loss, sm.gradients(loss, W)]
+
+
+@accepted
+def logarithm_of_a_recurrence() -> Any:
+    steps = sm.constant(RNG.normal(size=(3, 4)))
+    last, each = sm.scan(lambda c, e: (sm.tanh(c * V + e), sm.sum(c**2, axis=1)), X, steps)
+    loss = sm.log(sm.mean(last**2)) + sm.sqrt(sm.mean(each))
+    return [loss, sm.gradients(loss, V)]
+
+
+@accepted
+def root_of_a_loss_with_a_branch() -> Any:
+    chosen = sm.cond(sm.sum(V) > 0, lambda x: sm.sin(x * V), lambda x: x * V * 2, X)
+    last = sm.while_loop(lambda c: c[1] < K, lambda c: (c[0] * V, c[1] + 1), (chosen, 0))[0]
+    return sm.gradients(sm.sqrt(sm.mean(last**2)), V)
 
 
 @accepted
