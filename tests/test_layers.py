@@ -48,8 +48,8 @@ LAYERS = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 HEAVY = {
-    "graphviz", "hypothesis", "IPython", "jax", "llvmlite", "matplotlib", "networkx", "pygraphviz",
-    "pytest", "scipy", "sklearn", "tqdm",
+    "dask", "distributed", "graphviz", "hypothesis", "IPython", "jax", "llvmlite", "matplotlib",
+    "networkx", "pygraphviz", "pytest", "scipy", "sklearn", "tqdm",
 }  # fmt: skip
 LIGHT = {*sys.stdlib_module_names, "numpy", "symad"}
 

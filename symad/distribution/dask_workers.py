@@ -147,7 +147,7 @@ class DaskWorkers(Workers):
     """
 
     width = 1
-    share = 2  # a task costs its scheduler milliseconds
+    groups_each = 2  # a task costs its scheduler milliseconds
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -128,7 +128,7 @@ class WorkReport:
     workers : int
         How many groups could run at the same time.
     seconds : float
-        What the call took.
+        What it took until all results were merged.
     worker_seconds : float
         What workers spent computing, all together.
     """
@@ -244,9 +244,11 @@ class DistributedFunction:
         if self._is_closed:
             raise DistributionError("the distributed function is closed")
 
-    def merged(self, tasks: Sequence[GroupTask], layout: ChunkLayout) -> list[Any]:
-        """Return the merged results of all chunks."""
-        start, spent = perf_counter(), 0.0
+    def merged(
+        self, tasks: Sequence[GroupTask], layout: ChunkLayout, start: float
+    ) -> list[Any]:
+        """Return the merged results of all chunks, and report on a call that began at ``start``."""
+        spent = 0.0
         tree = _MergeTree(self.split.merges)
         with (
             progress_bar(self.progress, len(layout.stops)) as advance,
@@ -386,7 +388,7 @@ class DistributedJob:
 
     def _merged(self, new: Mapping[int, Any], size: int) -> list[Any]:
         """Return the merged results of all chunks, for the new values and those in place."""
-        distributed = self._distributed
+        distributed, start = self._distributed, perf_counter()
         layout = self._layout or self._layout_of(new, size)
         with closing(distributed.workers.store()) as store:
             places = self._places | self._placed(store, new, layout)
@@ -396,7 +398,7 @@ class DistributedJob:
                 GroupTask(chunks, distributed.program, pieces, shared)
                 for chunks, *pieces in zip(layout.groups(), *columns, strict=True)
             ]
-            return distributed.merged(tasks, layout)
+            return distributed.merged(tasks, layout, start)
 
     def close(self) -> None:
         """Free what was placed."""

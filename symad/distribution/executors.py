@@ -61,12 +61,12 @@ class Workers:
     ----------
     width : int
         How many groups run at the same time.
-    share : int
-        How many groups there are for each worker at least: fewer cost less, more spread better.
+    groups_each : int
+        How many groups there are for each worker: fewer cost less, more spread better.
     """
 
     width: int
-    share = 8
+    groups_each = 8
 
     def accept(
         self, value: Any, node: Node, sizes: dict[Dimension, int], axis: int | None
@@ -80,7 +80,7 @@ class Workers:
     ) -> ChunkLayout:
         """Return where values are cut, each with the axis, if it is not where they say."""
         stops = chunk_stops(size, chunks)
-        return ChunkLayout(stops, group_level(len(stops), self.share * self.width))
+        return ChunkLayout(stops, group_level(len(stops), self.groups_each * self.width))
 
     def store(self, is_kept: bool = False) -> Store:
         """Return a place for values, which are used once or kept for many calls."""

@@ -25,8 +25,9 @@ da = pytest.importorskip("dask.array")
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
+    patient = {"distributed.admin.tick.limit": "1h", "distributed.deploy.lost-worker-timeout": "1h"}
     with (
-        dask.config.set({"distributed.admin.tick.limit": "1h"}),  # a busy machine is no reason
+        dask.config.set(patient),  # on a busy machine
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1",
             silence_logs=60,
@@ -149,6 +150,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_steps_changes_no_bit(
 ) -> None:
     """Data that only the caller has is sent again; that of Dask arrays is computed again."""
     data = da.from_array(DATA, chunks=(20, 5)) if is_lazy else DATA
+    client.wait_for_workers(2, timeout=300)
 
     def kill() -> None:  # always the same one, so that the other stays
         threading.Timer(0.02, os.kill, (client.cluster.workers[0].pid, signal.SIGKILL)).start()
