@@ -186,8 +186,8 @@ def _has_finite_slopes(body: Graph) -> bool:
     outputs = [output for output in body.outputs if output.type.is_float]
     forms = FUNCTIONS["stable_forms"](outputs, body.inputs, 1)
     order = topological_order(outputs, instead=forms)
-    floats = (node for node in order if node.op is not None and node.type.is_float)
-    return all(n in forms or n.op is None or n.op.has_finite_slopes(*n.inputs) for n in floats)
+    floats = (node for node in order if node.type.is_float and node not in forms)
+    return all(node.op is None or node.op.has_finite_slopes(*node.inputs) for node in floats)
 
 
 def own_generation(node: Node) -> int:

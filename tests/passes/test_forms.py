@@ -164,6 +164,8 @@ OTHERWISE = {
     "other axis": lambda x: by_hand(x, 1, same, same),
     "turned": lambda x: by_hand(x, 1, lambda m: m[::-1, None], same),
     "of another": lambda x: sm.log(sm.sum(sm.exp(x - sm.max(x * 2)))) + sm.max(x * 2),
+    "stopped inside": lambda x: by_hand(x, 0, sm.stop_gradient, same),
+    "stopped outside": lambda x: by_hand(x, 0, same, sm.stop_gradient),
     "not added": lambda x: sm.log(sm.sum(sm.exp(x - sm.max(x)))) + sm.max(x, axis=0),
 }
 

@@ -50,6 +50,13 @@ def _maximum_in(node: Node) -> Any:
     return node if isinstance(node.op, Max) else None
 
 
+def _is_stopped(node: Node) -> bool:
+    """Return whether no derivative goes through ``node``, what a maximum is seen through."""
+    while not isinstance(node.op, (Max, StopGradient)):
+        node = node.inputs[0]
+    return isinstance(node.op, StopGradient)
+
+
 def _keeps_all(node: Node) -> bool:
     """Return whether ``node`` is an index that only adds and drops axes of size 1."""
     if not isinstance(node.op, Index):
@@ -78,6 +85,8 @@ def _shifted_back(node: Node) -> Node | None:
         top = _maximum_in(shift)
         if whole is None or top is None or top.inputs[0] is not whole:
             continue
+        if _is_stopped(shift) is not _is_stopped(sums.inputs[0].inputs[1]):
+            continue  # the maximum has a part in the derivative
         shape = static_shape(sums)
         is_in_place = isinstance(shift.op, Max) and shift.op.keepdims == sums.op.keepdims
         if is_in_place if shape is None else shape == static_shape(shift):
