@@ -39,6 +39,7 @@ Exit codes: 0 success, 1 failure, 2 the command or the expression could not be p
 
 
 _MOST_DOUBLINGS = 1000
+_LAST_PORT = 65_535
 
 
 class _UsageError(Exception):
@@ -368,6 +369,8 @@ def _serve(options: argparse.Namespace) -> int:
 
     from symad.player.serve import PageServer, Request
 
+    if not 0 <= options.port <= _LAST_PORT:
+        raise _UsageError(f"--port must be a number from 0 to {_LAST_PORT}")
     first = Request()
     if options.expression:
         first = Request(options.expression, " ".join(options.values), ",".join(options.wrt or ()))
