@@ -56,6 +56,7 @@ def _examples(*names: str) -> str:
 
 
 _MOST_DOUBLINGS = 1000
+_LAST_PORT = 65_535
 _NEGATIVE = re.compile(r"-(?![-oh]|$)")
 """How an expression begins that is no option; argparse takes words after a space as they are."""
 
@@ -391,6 +392,8 @@ def _serve(options: argparse.Namespace) -> int:
 
     from symad.player.serve import PageServer, Request
 
+    if not 0 <= options.port <= _LAST_PORT:
+        raise _UsageError(f"--port must be a number from 0 to {_LAST_PORT}")
     first = Request()
     if options.expression:
         first = Request(options.expression, " ".join(options.values), ",".join(options.wrt or ()))

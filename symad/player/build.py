@@ -236,7 +236,8 @@ class PageBuilder:
         try:
             source = self._computed(inputs)
         except (NotImplementedError, SymadError) as error:
-            story.notes.append(f"No sliders: {error}.")
+            why = error.message if isinstance(error, SymadError) else str(error)
+            story.notes.append(f"No sliders: {why.rstrip('.')}.")
             return "null"
         story.inputs += [_slider(node, self._values[node], graph) for node in inputs]
         return source
@@ -287,11 +288,8 @@ def _value(value: Any) -> Any:
 
 def _is_real(value: Any) -> bool:
     """Return whether a value consists of finite floating-point numbers."""
-    return (
-        not isinstance(value, (dict, list, tuple))
-        and np.issubdtype(value.dtype, np.floating)
-        and bool(np.all(np.isfinite(value)))
-    )
+    is_float = isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f"
+    return is_float and bool(np.all(np.isfinite(value)))
 
 
 def _slider(node: Node, value: Any, graph: PlayedGraph) -> dict[str, Any]:

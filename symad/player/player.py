@@ -59,6 +59,8 @@ class Player:
             If the suffix is not one of these, there is no such step, or Graphviz, which paints PNG
             and PDF, is not installed.  No file is then written.
         """
+        from symad.saving.files import replacing
+
         if os.fspath(path).lower().endswith((".html", ".htm")):
             if step is not None:
                 raise RenderError(

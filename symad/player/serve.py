@@ -17,6 +17,8 @@ from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
+
 from symad.errors import ExpressionError, SymadError
 from symad.expression import read_expression, read_feed
 from symad.player.player import play_expression
@@ -109,17 +111,19 @@ class PageServer(socketserver.ThreadingMixIn, HTTPServer):
         fields = parse_qs(query, keep_blank_values=True, max_num_fields=2 * len(_FIELDS))
         given = {name: fields[name][-1] for name in _FIELDS if name in fields}
         request = self.first if "expression" not in given else Request(**{"values": "", **given})
-        with self._lock:  # one at a time: pages take all of the processor
+        with self._lock, np.errstate(all="ignore"):  # one at a time: each takes a whole processor
             try:
                 page = request.page(request)
-            except (SymadError, ArithmeticError, ValueError) as error:
+            except Exception as error:  # whatever it is, the reader should see it
                 return request.page(self._good, _in_words(error))
             self._good = request
             return page
 
 
 def _in_words(error: Exception) -> str:
-    if isinstance(error, ExpressionError) or not isinstance(error, SymadError):
+    if not isinstance(error, SymadError):
+        return f"{type(error).__name__}: {error}"
+    if isinstance(error, ExpressionError):
         return str(error)
     return f"{error.message.rstrip('.')}. {error.remedy}"
 

@@ -159,6 +159,7 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert opened == [address] and re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{32,}/", address)
     assert main(["serve", "x*x", "x=3", "--no-browser"]) == 0 and len(opened) == 1
     assert main(["serve", "x*"]) == 2
+    assert main(["serve", "--port", "99999"]) == 2
 
 
 def test_values_that_are_missing() -> None:

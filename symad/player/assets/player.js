@@ -45,7 +45,6 @@ class Player {
     this.comparison = new Comparison(this);
     this.update();
     this.quiz = new Quiz(this);
-    byId("panel").getBoundingClientRect(); // lays out all panels, so that a chapter can show its own at once
     this.presenter.openAddress();
   }
 
@@ -164,7 +163,7 @@ class Player {
         } else button.removeAttribute("aria-current");
       });
       [...byId("marks").children].forEach((mark, i) => mark.classList.toggle("now", i === place));
-      for (const [name, panel] of Object.entries(this.panels.all)) panel.classList.toggle("away", name !== chapter.panel);
+      for (const [name, panel] of Object.entries(this.panels.all)) panel.hidden = name !== chapter.panel;
       byId("zoom").hidden = !this.picture;
     }
     this.showPicture();
