@@ -23,7 +23,8 @@ FAMILIES = {
     + ("symad.autodiff.derived", "symad.autodiff.sparse", "symad.autodiff.numeric")
     + ("symad.ops.adjoint",),
     "Compiling and running": ("symad.runtime.compiler", "symad.runtime.function")
-    + ("symad.saving.files", "symad.export", "symad.distribution"),
+    + ("symad.saving.files", "symad.distribution.distribute", "symad.export.to_jax")
+    + ("symad.export.stablehlo", "symad.export.onnx_file", "symad.export.c_file"),
     "Seeing and explaining": ("symad.drawing.show", "symad.tables.tracing", "symad.player.player")
     + ("symad.explaining",),
     "Looking inside": ("symad.inspection",),
