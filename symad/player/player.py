@@ -11,7 +11,6 @@ from symad.errors import GraphTypeError, RenderError
 from symad.graph.nested import leaves
 from symad.graph.node import Node, Variable
 from symad.graph.traverse import topological_order
-from symad.replacing import replacing
 from symad.runtime.values import Feed, node_values
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import symad as sm
-from benchmarks.compile_path import first_call, path_of, warm_up
 from symad.backends.base import CompileRequest
 from symad.errors import EvaluationError
 from symad.graph.node import apply
