@@ -1,1 +1,1 @@
-"""Graphs in other systems: :mod:`symad.export.to_jax` makes functions of JAX arrays of them."""
+"""Graphs in other systems: JAX (:mod:`symad.export.to_jax`) and C99 (:mod:`symad.export.c_file`)."""
