@@ -10,6 +10,7 @@ import op_table
 
 import symad
 from symad.errors import ExportError
+from symad.export.c_file import source_of
 from symad.export.onnx_file import onnx_model
 from symad.graph.op import OP_CLASSES, Op
 from symad.graph.traverse import topological_order
@@ -24,15 +25,14 @@ def _write_onnx(function: symad.Function) -> None:
 EXPORTERS: dict[str, tuple[str, Callable[[symad.Function], Any]]] = {
     "JAX": ("jax", symad.to_jax),
     "ONNX": ("onnx", _write_onnx),
-    # A further exporter is one line: its name, the package that it needs, and a function that
-    # raises an ExportError for a function that it cannot write.
+    "C": ("numpy", lambda function: source_of(function, "f", {})),
 }
-"""The columns, with the packages that they need."""
+"""The columns: the package that each needs, and what raises an ExportError for what is lacking."""
 
 _HEAD = """# What goes where
 
-[JAX](../howto/jax.md) and [ONNX](../howto/run_it_in_onnx_runtime.md) have these ops. An op without
-a mark is refused by an error that names the node and your line, before anything is written. Loops,
+[JAX](../howto/jax.md), [ONNX](../howto/run_it_in_onnx_runtime.md) and
+[C](../howto/call_a_gradient_from_c.md) have these ops. An op without a mark is refused by an error that names the node and your line, before anything is written. Loops,
 branches, maps and calls stay what they are. The marks are made by writing a sample of each op.
 
 """

@@ -1,5 +1,6 @@
 """Graphs in other systems.
 
-:mod:`symad.export.to_jax` makes functions of JAX arrays of them, and :mod:`symad.export.onnx_file`
-writes them as models that ONNX Runtime runs.
+:mod:`symad.export.to_jax` makes functions of JAX arrays of them, :mod:`symad.export.stablehlo`
+writes XLA's text, :mod:`symad.export.onnx_file` models that ONNX Runtime runs, and
+:mod:`symad.export.c_file` functions in C99.
 """

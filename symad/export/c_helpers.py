@@ -93,6 +93,44 @@ static double digamma(double x) {
 }
 
 
+_ELEMENTS = {
+    "gamma": ("double x", "return tgamma(x);"),
+    "rgamma": ("double x", "return x <= 0 && x == floor(x) ? 0 : 1 / tgamma(x);"),
+    "gammasgn": (
+        "double x",
+        """if (x != x || x > 0) return x != x ? NAN : 1;
+  if (x == 0) return copysign(1, x);
+  if (x == floor(x)) return NAN;
+  return fmod(floor(x), 2) == 0 ? 1 : -1;""",
+    ),
+    "boxcox": ("double x, double p", "return p == 0 ? log(x) : expm1(p * log(x)) / p;"),
+    "boxcox1p": ("double x, double p", "return p == 0 ? log1p(x) : expm1(p * log1p(x)) / p;"),
+    "inv_boxcox": ("double y, double p", "return p == 0 ? exp(y) : exp(log1p(p * y) / p);"),
+    "exprel": (
+        "double x", "return x == 0 ? 1 : x == INFINITY ? INFINITY : expm1(x) / x;"
+    ),
+    "log_ratio": (
+        "double x, double y",
+        """const double q = x / y;
+  if (fabs(q - 0.75) < 0.5) return log1p((x - y) / y);
+  return q > 0 && q < INFINITY ? log(q) : log(x) - log(y);""",
+    ),
+    "rel_entr": (
+        "double x, double y",
+        """if (x != x || y != y) return NAN;
+  return x > 0 && y > 0 ? x * log(x / y) : x == 0 && y >= 0 ? 0 : INFINITY;""",
+    ),
+    "kl_div": (
+        "double x, double y",
+        """if (x != x || y != y) return NAN;
+  return x > 0 && y > 0 ? x * log(x / y) - x + y : x == 0 && y >= 0 ? y : INFINITY;""",
+    ),
+}
+"""Functions for ops whose elements no builder makes: their parameters and bodies."""
+EXTRA = frozenset({*_ELEMENTS, "nextafter"})
+"""The ops whose elements are functions of their names."""
+
+
 class CHelpers:
     """The helpers that one file needs, in the order in which they are defined."""
 
@@ -105,6 +143,10 @@ class CHelpers:
 
     def function(self, name: str) -> str | None:
         """Return the name of a function, ``None`` if there is none."""
+        if name in _ELEMENTS:
+            parameters, body = _ELEMENTS[name]
+            text = f"static double {name}_({parameters}) {{\n  {body}\n}}\n"
+            return self.define(f"{name}_", text)
         if name in _FUNCTIONS:
             self._texts.setdefault(name, _FUNCTIONS[name])
             return name

@@ -276,6 +276,24 @@ def _gather(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
         code.store(CScalar(place, x.dtype), out, at)
 
 
+@writes("index_last")
+def _index_last(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+    """Each place is stamped with the number of its last selection."""
+    (x, *given), (out,), key = inputs, outputs, node.op.key  # type: ignore[union-attr]
+    stamps = code.scratch(x.shape, _INT64)
+    chosen, stamped = (_selection(node, key, array, given) for array in (x, stamps))
+    number = replace(Strided.whole("", _INT64, out.shape), name="stamp")
+    for writes_stamps in (True, False):
+        with code.loops(out.shape) as at:
+            place = stamped.place(code, at)
+            steps = number.at(at).removeprefix("stamp[").removesuffix("]")
+            if writes_stamps:
+                code.add(f"{place} = {steps};")
+            else:
+                text = f"{place} == {steps} ? {chosen.place(code, at)} : 0"
+                code.store(CScalar(text, x.dtype), out, at)
+
+
 def _scatter(
     code: CCode, node: Node, key: Key, value: Strided, out: Strided,
     given: Sequence[Strided], adds: bool,
@@ -504,6 +522,18 @@ def _sort(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
             place = f"{order}[{k}]"
             text, dtype = (place, _INT64) if is_position else (f"{values.name}[{place}]", x.dtype)
             code.store(CScalar(text, dtype), out, [*at, k])
+
+
+@writes("convolve")
+def _convolve(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
+    (x, w), (out,) = inputs, outputs
+    code.fill(out, 0)
+    with code.loops((*x.shape, *w.shape)) as (i, j):
+        factors = [code.load(x, [i]), code.load(w, [j])]
+        wide = [code.scalars.cast(factor, out.dtype) for factor in factors]
+        place = [f"{i} + {j}"]
+        made = code.scalars.add(code.load(out, place), code.scalars.multiply(*wide))
+        code.store(made, out, place)
 
 
 # Products with sparse matrices

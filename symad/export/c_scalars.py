@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from symad.export.c_helpers import CHelpers
+from symad.export.c_helpers import EXTRA, CHelpers
 from symad.export.c_text import literal, memory_type
 from symad.ops.base import PerElement
 
 _ROUNDING = {"ceil", "copysign", "fabs", "floor", "rint", "sqrt", "trunc"}
 _FUNCTIONS = _ROUNDING | set(
     "acos acosh asin asinh atan atan2 atanh cbrt cos cosh erf erfc exp exp2 expm1 fma fmod hypot "
-    "lgamma log log10 log1p log2 pow sin sinh tan tanh tgamma".split()
+    "lgamma log log10 log1p log2 nextafter pow sin sinh tan tanh tgamma".split()
 )
 """The functions of C99 that elements call."""
 
@@ -231,5 +231,6 @@ def element(
         raise NotImplementedError(f"C99 has no {dtype}")
     wanted = op.operand_dtypes(*[value.dtype for value in inputs])
     operands = [builder.cast(x, want) for x, want in zip(inputs, wanted, strict=True)]
-    made: CScalar = builder.cast(op.scalar(builder, *operands), dtype)
-    return made
+    is_extra = not type(op).element and op.name in EXTRA
+    made = builder.call(op.name, *operands) if is_extra else op.scalar(builder, *operands)
+    return builder.cast(made, dtype)

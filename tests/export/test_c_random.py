@@ -14,6 +14,8 @@ import pytest
 
 import symad as sm
 from symad.errors import EvaluationError, ExportError, ShapeError
+from symad.export.c_file import functions_of
+from symad.export.c_memory import CFile
 from symad.graph.graph import Graph
 from symad.runtime.inputs import accept
 from tests.backends.test_differential import Reference
@@ -35,10 +37,14 @@ def exported(first: int) -> Iterator[tuple[WildGraph, Graph, Graph, Any]]:
         except (EvaluationError, ShapeError) as error:
             answer = error
         try:
-            in_c = graph_in_c(f, sample.arrays) if sample.arrays else graph_in_c(f)
-            yield sample, f.passes.graph, in_c, answer
+            in_c = graph_in_c(f, sample.arrays)
+            functions_of(CFile("f"), in_c)
         except ExportError as error:
-            assert "C" in str(error)
+            assert "cannot be written in C" in str(error)
+        except ShapeError:
+            assert isinstance(answer, ShapeError)
+        else:
+            yield sample, f.passes.graph, in_c, answer
 
 
 @needs_gcc
