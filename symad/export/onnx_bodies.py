@@ -57,8 +57,7 @@ def _computed(b: OnnxBuilder, node: Node, arguments: list[Any]) -> Any:
             results = _BODIES[op.name](b, op, *arguments) if op.name in _BODIES else None
             value = results[0] if results and len(results) == 1 else results and tuple(results)
         elif op.name in TABLE:
-            inner: Any = getattr(op, "op", op)
-            value = TABLE[op.name](b, *_promoted(op, node, arguments), **inner.attributes())
+            value = TABLE[op.name](b, *_promoted(op, node, arguments), **op.attributes())
         else:
             value = element_of(op, b, *arguments) if _has_element(op) else None
         if value is not None:
@@ -185,15 +184,14 @@ def _branch(b: OnnxBuilder, op: Any, index: OnnxArray, *values: Any) -> list[Any
     """The index is clipped."""
     number = b.convert(index, INT)
 
-    def among(graphs: Sequence[Graph]) -> list[Any]:
-        if len(graphs) == 1:
-            return evaluate(b, graphs[0], values)
-        half = len(graphs) // 2
-        start = op.branches.index(graphs[0])
-        halves = [partial(among, part) for part in (graphs[:half], graphs[half:])]
-        return b.branches(number < start + half, *halves)
+    def among(first: int, end: int) -> list[Any]:
+        if end == first + 1:
+            return evaluate(b, op.branches[first], values)
+        middle = (first + end) // 2
+        halves = partial(among, first, middle), partial(among, middle, end)
+        return b.branches(number < middle, *halves)
 
-    return among(op.branches)
+    return among(0, len(op.branches))
 
 
 _BODIES: dict[str, Callable[..., list[Any]]] = {

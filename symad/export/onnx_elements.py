@@ -19,16 +19,16 @@ from symad.ops.base import PerElement
 _SINGLE = np.dtype("float32")
 
 KERNELS = {
-    "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "sin": "Sin", "tanh": "Tanh", "fabs": "Abs",
-    "floor": "Floor", "ceil": "Ceil", "rint": "Round", "pow": "Pow", "fmod": "Mod",
+    "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "sin": "Sin", "cos": "Cos", "tanh": "Tanh",
+    "fabs": "Abs", "floor": "Floor", "ceil": "Ceil", "rint": "Round", "pow": "Pow", "fmod": "Mod",
 }  # fmt: skip
 """Functions that ONNX Runtime computes in float32 and float64."""
 
 OF_SINGLES = {
-    "cos": "Cos", "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan", "sinh": "Sinh",
-    "cosh": "Cosh", "asinh": "Asinh", "acosh": "Acosh", "atanh": "Atanh", "erf": "Erf",
+    "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh",
+    "asinh": "Asinh", "acosh": "Acosh", "atanh": "Atanh", "erf": "Erf",
 }  # fmt: skip
-"""Functions that it computes in float32 only, at least before version 1.30."""
+"""Functions that it computes in float32 only."""
 
 
 class OnnxBuilder(OnnxWriter):

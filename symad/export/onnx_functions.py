@@ -115,13 +115,6 @@ def _cosh(b: OnnxBuilder, x: OnnxArray) -> OnnxArray:
 
 
 @formula
-def _cos(b: OnnxBuilder, x: OnnxArray) -> OnnxArray:
-    """1 - 2 sin²(x/2), whose error is that of another rounding of x."""
-    sine = b.call("sin", x * 0.5)
-    return 1 - 2 * sine * sine
-
-
-@formula
 def _tan(b: OnnxBuilder, x: OnnxArray) -> OnnxArray:
     """2 sin² x / sin 2x, in which no digits cancel at the poles."""
     sine, is_zero = b.call("sin", x), x.equals(0)

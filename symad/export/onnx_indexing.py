@@ -11,14 +11,9 @@ import numpy as np
 from symad.export.onnx_elements import OnnxBuilder
 from symad.export.onnx_ops import reshape_like
 from symad.export.onnx_table import TABLE, Translation, translates
-from symad.export.onnx_writer import BOOL, INT, OnnxArray
+from symad.export.onnx_writer import BOOL, INT, SIGNED, OnnxArray
 from symad.ops.subscript import count_holes, full_key, joined_place
 from symad.types import normalize_axes
-
-_ADDED = {
-    "float16": "float32", "int8": "int32", "int16": "int32", "uint8": "int32", "uint16": "int32",
-    "uint32": "int64", "uint64": "int64",
-}  # fmt: skip
 
 # Subscripts
 
@@ -59,11 +54,11 @@ def _chosen(b: OnnxBuilder, x: OnnxArray, indices: dict[int, OnnxArray], place: 
     rest = [k for k in range(x.ndim) if k not in indices]
     x = b.permute(x, [*indices, *rest])
     wide = [b.convert(index, INT) for index in indices.values()]
-    for k, j in itertools.permutations(range(len(wide)), 2):
-        if k < j:
-            wide[k], wide[j] = b.broadcast_together(wide[k], wide[j])
-    wide = [b.broadcast_together(index, wide[-1])[0] for index in wide]
-    joined = wide[0].shape
+    whole = wide[0]
+    for index in wide[1:]:
+        whole = b.broadcast_together(whole, index)[0]
+    wide = [b.broadcast_together(index, whole)[0] for index in wide]
+    joined = whole.shape
     at = b.concat([b.expand_dims(index, [index.ndim]) for index in wide], -1)
     found = b.node("GatherND", [x, at], x.dtype, (*joined, *x.shape[len(wide) :]))
     count, axes = len(joined), list(range(len(joined), found.ndim))
@@ -80,9 +75,7 @@ def _positions(b: OnnxBuilder, like: OnnxArray) -> OnnxArray:
 
 def added_at(b: OnnxBuilder, x: OnnxArray, places: OnnxArray, v: OnnxArray) -> OnnxArray:
     """Return ``x`` with ``v`` added at elements, which are given by their numbers."""
-    within = np.dtype(_ADDED.get(x.dtype.name, x.dtype))
-    if x.dtype == BOOL:
-        within = np.dtype("int32")
+    within = np.dtype("int32" if x.dtype == BOOL else SIGNED.get(x.dtype.name, x.dtype))
     v = b.broadcast_together(v, places)[0]
     given = [b.flat(b.convert(x, within)), b.flat(places), b.flat(b.convert(v, within))]
     made = b.node("ScatterElements", given, within, (None,), axis=0, reduction="add")
@@ -161,19 +154,18 @@ def _aligned(
     axis %= x.ndim
     first, second = b.sizes(x), b.sizes(places)
     for k in range(x.ndim):
-        if k != axis and x.shape[k] != places.shape[k] or x.shape[k] is None:
-            one = b.constant(1, INT)
-            p, q = (b.number(size) for size in (first[k], second[k]))
-            joined = b.select(p.equals(one), q, p)
-            if k != axis:
-                first[k] = second[k] = _known(x.shape[k], places.shape[k], joined)
+        if k != axis:
+            first[k] = second[k] = _joined(b, first[k], second[k])
     return b.expand(x, first), b.expand(places, second)
 
 
-def _known(p: Any, q: Any, joined: OnnxArray) -> int | OnnxArray:
-    if p not in (None, 1):
-        return p  # type: ignore[no-any-return]
-    return q if q not in (None, 1) or (p, q) == (1, 1) else joined
+def _joined(b: OnnxBuilder, p: int | OnnxArray, q: int | OnnxArray) -> int | OnnxArray:
+    """Return the size to which two broadcast."""
+    if isinstance(p, int):
+        return q if p == 1 else p
+    if isinstance(q, int):
+        return p if q == 1 else q
+    return b.select(p.equals(1), q, p)
 
 
 @translates("take_along_axis")
@@ -187,7 +179,7 @@ def take_along_axis(b: OnnxBuilder, x: OnnxArray, places: OnnxArray, axis: int) 
 def _add_along_axis(
     b: OnnxBuilder, v: OnnxArray, like: OnnxArray, places: OnnxArray, axis: int
 ) -> OnnxArray:
-    within = np.dtype(_ADDED.get(v.dtype.name, v.dtype))
+    within = np.dtype(SIGNED.get(v.dtype.name, v.dtype))
     places = _aligned(b, like, b.convert(places, INT), axis)[1]
     v = b.broadcast_together(b.convert(v, within), places)[0]
     zeros = _zeros(b, like, within)

@@ -25,7 +25,8 @@ _WIDER = {
     "uint32": "int64",
 }  # fmt: skip
 """Dtypes in which ONNX Runtime does not compute, and those that it uses in their place."""
-_SELECTED = {**_WIDER, "uint64": "int64"}
+SIGNED = {**_WIDER, "uint64": "int64"}
+"""Dtypes that have no kernel that selects or adds at places, and those in their place."""
 _POSITION = ("int64", "int32")
 
 
@@ -312,7 +313,7 @@ class OnnxWriter:
         second = first.beside(y)
         if first.dtype == BOOL:
             return (condition & first) | (~condition & second)
-        within = np.dtype(_SELECTED.get(first.dtype.name, first.dtype))
+        within = np.dtype(SIGNED.get(first.dtype.name, first.dtype))
         given = [self.convert(first, within), self.convert(second, within)]
         shape = broadcast(condition.shape, first.shape, second.shape)
         return self.convert(self.node("Where", [condition, *given], within, shape), first.dtype)

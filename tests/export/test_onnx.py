@@ -208,6 +208,14 @@ def test_the_index_of_a_branch_is_clipped() -> None:
     assert found == [0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 4.0, 4.0, 4.0]
 
 
+def test_equal_branches_are_told_apart() -> None:
+    n, x = sm.Variable("n", shape=(), dtype="int64"), sm.Variable("x", shape=())
+    same = [lambda: x * 2.0, lambda: x * 3.0, lambda: x * 2.0, lambda: x * 5.0]
+    model = exported(sm.compile([n, x], sm.switch(n, same)))
+    found = [run_model(model, [k, 1.0])["output"] for k in range(4)]
+    assert found == [2.0, 3.0, 2.0, 5.0]
+
+
 def test_a_loop_that_does_not_end_gives_nan() -> None:
     x = sm.Variable("x", shape=())
     y = sm.while_loop(lambda c: c < 1e6, lambda c: c * 2, x, max_steps=3)
