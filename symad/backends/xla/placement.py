@@ -86,7 +86,8 @@ def placement_of(inputs: tuple[Node, ...], device: str, mesh: Mapping[str, int])
             )
     devices = np.array(find_devices(device, math.prod(mesh.values())), object)
     grid = jax.sharding.Mesh(devices.reshape(*mesh.values()), tuple(mesh))
-    return DevicePlacement(inputs, dict(mesh), tuple([_sharding(node.type, grid) for node in inputs]))
+    shardings = tuple([_sharding(node.type, grid) for node in inputs])
+    return DevicePlacement(inputs, dict(mesh), shardings)
 
 
 def find_devices(device: str, count: int = 1) -> list[Any]:
