@@ -68,6 +68,19 @@ def test_every_op_is_traced(first: int) -> None:
             assert (np.shape(a), a.dtype) == (b.shape, b.dtype), case.id
 
 
+@pytest.mark.parametrize("first", range(0, len(CASES), 8 * BATCH))
+def test_dtypes_stay_those_of_the_graph(first: int) -> None:
+    """Numbers of double precision in a translation must not widen what it computes."""
+    for case in CASES[first : first + 8 * BATCH][:: max(1, EACH // 2)]:
+        built = checks.build(case, "float32")
+        if case.op_class.name in LACKING:
+            continue
+        f = sm.compile(list(built.inputs), list(built.outputs), backend="numpy")
+        forms = jax.eval_shape(sm.to_jax(f), *built.arrays)
+        found = [b.dtype for b in leaves(forms)]
+        assert [a.dtype for a in leaves(f(*built.arrays))] == found, case.id
+
+
 CHOSEN = list(filter(is_compared, CASES[3::EACH]))
 
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from symad.backends.xla.translations import canonical, jnp
 from symad.graph.op import Op
+from symad.ops.factorisation import Cholesky
 from symad.ops.gather import AddAlongAxis, TakeAlongAxis
 from symad.ops.index import ScatterSum
+from symad.ops.linear_system import SolveTriangular
 
 
 def failure_of(op: Op, arguments: Sequence[Any], result: Any) -> Any:
@@ -31,8 +33,14 @@ def failure_of(op: Op, arguments: Sequence[Any], result: Any) -> Any:
         return _is_outside(arguments[-1], np.shape(x)[op.axis])
     if op.name == "power" and np.dtype(result.dtype).kind in "iu":
         return jnp.asarray(arguments[1]) < 0
+    if isinstance(op, SolveTriangular):
+        diagonal = jnp.diagonal(arguments[0], axis1=-2, axis2=-1)
+        return None if op.unit_diagonal else jnp.any(diagonal == 0)
     if op.may_fail:
-        sums = [jnp.sum(x) for x in (result if isinstance(result, tuple) else (result,))]
+        results = result if isinstance(result, tuple) else (result,)
+        if isinstance(op, Cholesky):  # all or nothing is NaN
+            results = (jnp.diagonal(result, axis1=-2, axis2=-1),)
+        sums = [jnp.sum(x) for x in results]
         return ~jnp.isfinite(sum(sums[1:], sums[0]))
     return None
 

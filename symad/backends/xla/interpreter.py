@@ -20,7 +20,10 @@ from symad.types import TensorType
 Scope = Callable[[Node], str]
 """Returns the name under which XLA keeps what it makes of a node."""
 
-_PROMOTING = {"matmul", "matmul_left_adjoint", "matmul_right_adjoint", "einsum", "concat", "stack"}
+_PROMOTING = {
+    "concat", "convolve", "einsum", "matmul", "matmul_left_adjoint", "matmul_right_adjoint",
+    "solve", "solve_sylvester", "solve_triangular", "stack",
+}  # fmt: skip
 """Ops of operands of several dtypes, besides those that work element by element."""
 
 

@@ -20,8 +20,8 @@ from symad.graph.node import Node, Parameter
 from symad.plan.plan import Plan, make_plan
 from symad.types import TensorType, total_nbytes
 
-_FEW = 1 << 12
-"""The most bytes of arguments that are checked here."""
+_FEW = 1 << 20
+"""The most bytes of arguments of calls that are checked here."""
 
 
 class XlaProgram:
@@ -78,7 +78,7 @@ class XlaProgram:
     def entry(
         self, outputs: Any, fallback: Callable[..., Any], name: str
     ) -> Callable[..., Any] | None:
-        """Return a function for calls with a few numbers, whose checks would take most of the time.
+        """Return a function for calls with small arrays, whose checks would take most of the time.
 
         It is not bound to instances.
         """

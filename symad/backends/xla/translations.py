@@ -7,6 +7,7 @@ Graphs are specialised before they are translated, so ops that depend on shapes 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -143,7 +144,7 @@ TABLE |= {
     "equal_part": lambda n, count: n // count,
     # Elementwise functions that JAX does not have
     "sigmoid": lambda x: nn.sigmoid(floating(x)),
-    "log_cosh": lambda x: jnp.logaddexp(x, -x) - np.log(2),
+    "log_cosh": lambda x: jnp.logaddexp(x, -x) - math.log(2),
     "log_ratio": lambda x, y: jnp.log(x / y),
     "power_slope": lambda x, c: jnp.where(c == 0, 0, c * x ** (c - 1)),
     "power_log": lambda y, x, c: y * jnp.log(jnp.where(x == 0, 1, x)),
@@ -155,7 +156,7 @@ TABLE |= {
     "direction": lambda x, y: jnp.where(y == 0, 0, x / y),
     "one_minus_square": lambda x: (1 - x) * (1 + x),
     "log1mexp": lambda x: jnp.where(
-        x > -np.log(2), jnp.log(-jnp.expm1(x)), jnp.log1p(-jnp.exp(x))
+        x > -math.log(2), jnp.log(-jnp.expm1(x)), jnp.log1p(-jnp.exp(x))
     ),
     "xdivy": lambda x, y: x * jnp.where((x == 0) & (y == 0), 0, 1 / y),
     "polygamma": lambda x, n: jnp.where(x == jnp.inf, 0 if n else x, special.polygamma(n, x)),
