@@ -227,6 +227,8 @@ def aligned_broadcast(
         for x, state in zip(inputs, states, strict=True)
         if isinstance(state, Aligned)
     }
+    if not found:
+        raise not_along(inputs[0])
     result, *others = found
     if not all(agree(result, other) for other in others):
         raise crossed()
