@@ -17,6 +17,7 @@ from symad.distribution.states import (
     Combined,
     Mixed,
     Partial,
+    Replicated,
     SecondRound,
     State,
 )
@@ -104,8 +105,8 @@ def _map_over_dimension(walk: ChunkWalk, node: Node, op: Map, inputs: tuple[Node
     inner = _inner(walk, op.body, [REPLICATED] * len(rows) + whole, walk.in_loop)
     outputs = inner.run(op.body)
     for output in outputs:
-        if inner.states[output] == COMBINED and any(
-            isinstance(state, (Combined, Partial)) for state in whole
+        if inner.states[output] == COMBINED and not all(
+            isinstance(state, (Aligned, Replicated)) for state in whole
         ):
             raise SecondRound()
         if inner.states[output] != REPLICATED:
@@ -150,7 +151,7 @@ class MapOfChunks:
     """
 
     def __init__(self, walk: ChunkWalk, op: Map, inputs: Given, given: Sequence[State]) -> None:
-        self._walk, self._op = walk, op
+        self._walk = walk
         self.inner = _inner(walk, op.body, given, walk.in_loop)
         self._outputs = self.inner.run(op.body)
         self._each = dict(zip(op.body.inputs[: op.sequences], inputs, strict=False))
@@ -205,30 +206,35 @@ def _of_stack(state: State) -> State:
 # Loops and branches
 
 
-NOT_IN_LOOPS = Mixed(
-    "in a loop or branch, a value that is combined over the dimension is used further, which "
-    "needs a round of communication in each step",
-    "Return the sums from it, and compute the rest after it.",
-)
+class RoundInEachStep(Mixed):
+    """A loop or branch uses combined values other than linearly."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "in a loop or branch, a value that is combined over the dimension is used further, "
+            "which needs a round of communication in each step",
+            "Return the sums from it, and compute the rest after it.",
+        )
 
 
 def _require_passing(states: Sequence[State]) -> None:
     """Raise an error if a result of a loop is not one that workers may return."""
     for state in states:
         if isinstance(state, Combined) or (isinstance(state, Partial) and state.merge in WIDTHS):
-            raise NOT_IN_LOOPS
+            raise RoundInEachStep()
 
 
 def _joined(old: State, new: State, is_zero: bool) -> State:
     """Return the state of a carry that has a state before a step and another one after it."""
-    if old == new or (old == REPLICATED and isinstance(new, Partial) and is_zero):
+    is_sum = isinstance(new, Partial) and new.merge in NEUTRAL
+    if old == new or (old == REPLICATED and is_sum and is_zero):
         return new
     if isinstance(new, Combined) or isinstance(old, Combined):
-        raise NOT_IN_LOOPS
+        raise RoundInEachStep()
     if isinstance(new, Partial):
         raise Mixed(
-            "a sum over the dimension is added to a carry that is the same for all chunks",
-            "Start with zeros, and add the first value after the loop.",
+            "a carry that is first the same for all chunks becomes a result over the dimension",
+            "Start sums with zeros, and add the first value after the loop.",
         )
     raise Mixed("a carry does not keep the dimension on one axis")
 
@@ -328,7 +334,7 @@ def _of_any(states: Sequence[State], is_zero: Sequence[bool]) -> State:
     if len(set(states)) == 1:
         return states[0]
     if Combined() in states:
-        raise NOT_IN_LOOPS
+        raise RoundInEachStep()
     rest = {state for state, zero in zip(states, is_zero, strict=True) if not zero}
     if len(rest) == 1 and rest <= {Partial(merge) for merge in NEUTRAL}:
         return rest.pop()

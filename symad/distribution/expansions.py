@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.distribution.moves import not_along, on, reshaped, shape_of
+from symad.distribution.moves import keeps_its_place, not_along, on, shape_of
 from symad.distribution.states import (
     ONE,
     REPLICATED,
@@ -109,7 +109,7 @@ def _to_shape(walk: ChunkWalk, node: Node, inputs: tuple[Node, ...]) -> Node | N
     if isinstance(op, Reshape):
         if not isinstance(state, Aligned):
             return None
-        if reshaped(x, state, shape_of(local)) != result:
+        if not keeps_its_place(x, state, shape_of(local), result):
             raise Mixed("this reshape moves the dimension to an axis of another size")
     else:
         _require_repeats(x, state, result, len(op.dims))

@@ -20,6 +20,7 @@ from symad.distribution.states import (
     Replicated,
     SecondRound,
     State,
+    agree,
     product_of,
 )
 from symad.graph.node import Constant, Node
@@ -30,6 +31,7 @@ from symad.ops.adjoint import (
     Identity,
     ReshapeLike,
     ReshapeOuter,
+    StopGradient,
     SumLike,
     ZerosLike,
 )
@@ -161,7 +163,8 @@ def is_count(node: Node) -> bool:
     """Return whether a node counts where a condition holds: then it is 0 if and only if none do."""
     while isinstance(node.op, (Sum, SumLike, BroadcastLike, Identity)):
         node = node.inputs[0]
-    return isinstance(node.op, Cast) and node.inputs[0].dtype.kind == "b"
+    is_number = isinstance(node.op, Cast) and node.dtype.kind == "f"  # which does not wrap around
+    return is_number and node.inputs[0].dtype.kind == "b"
 
 
 def is_linear(node: Node, states: Sequence[State], zeros: Set[Node]) -> bool:
@@ -171,6 +174,8 @@ def is_linear(node: Node, states: Sequence[State], zeros: Set[Node]) -> bool:
     others = [x for slot, x in enumerate(node.inputs) if slot not in slots]
     if isinstance(op, (Multiply, Multilinear)):
         return len(slots) == 1
+    if isinstance(op, StopGradient):
+        return True
     if isinstance(op, (AtLargest, Divide)):  # what uses the first is the same for any element
         return slots == [0]
     if isinstance(op, (Solve, SolveTriangular)):
@@ -218,13 +223,13 @@ def aligned_broadcast(
     The last ``drop`` axes of the operands do not take part.
     """
     found = {
-        Aligned(state.axis + ndim - len(shape_of(x)) + drop, state.times)
+        Aligned(state.axis + ndim - len(shape_of(x)) + drop, state.times): None
         for x, state in zip(inputs, states, strict=True)
         if isinstance(state, Aligned)
     }
-    if len(found) != 1:
+    result, *others = found
+    if not all(agree(result, other) for other in others):
         raise crossed()
-    (result,) = found
     for x, state in zip(inputs, states, strict=True):
         require_same_along(x, state, result.axis - ndim + len(shape_of(x)) - drop)
     return result
@@ -357,7 +362,7 @@ def _sum_like(op: SumLike, node: Node, states: Sequence[State]) -> State:
     if not isinstance(state, Aligned):
         raise not_along(x)
     axis = state.axis - len(shape_of(x)) + len(shape_of(like))
-    if wanted == Aligned(axis, state.times):
+    if agree(wanted, Aligned(axis, state.times)):
         return wanted
     if isinstance(wanted, Aligned):
         raise crossed()
@@ -405,11 +410,19 @@ def _reshape_like(op: ReshapeLike, node: Node, states: Sequence[State]) -> State
 
 def _as_reshaped(x: Node, state: State, node: Node, wanted: Aligned) -> Aligned:
     """Return the state that a reshaped value has, after checking it."""
-    assert isinstance(state, Aligned)
-    before = shape_of(x)[: state.axis], shape_of(node)[: wanted.axis]
-    if product_of(before[0]) != product_of(before[1]):
+    if not keeps_its_place(x, state, shape_of(node), wanted):
         raise Mixed("this reshape mixes the dimension with axes before it")
     return wanted
+
+
+def keeps_its_place(x: Node, state: State, shape: Sequence[Any], wanted: Aligned) -> bool:
+    """Return whether a reshape to ``shape`` leaves as much before the dimension as there was."""
+    assert isinstance(state, Aligned)
+    before, after = shape_of(x)[: state.axis], shape_of(x)[state.axis + 1 :]
+    new_before, new_after = shape[: wanted.axis], shape[wanted.axis + 1 :]
+    if product_of(before) == product_of(new_before):
+        return True
+    return product_of(after) == product_of(new_after) and state.times == wanted.times
 
 
 @moves(ReshapeOuter)
@@ -432,13 +445,13 @@ def contracted(
 ) -> State:
     """Return the state of a sum of products; capital letters are axes that broadcast."""
     found = {
-        (term[state.axis], state.times)
+        (term[state.axis], state.times): None
         for term, state in zip(terms, states, strict=True)
         if isinstance(state, Aligned)
     }
-    if len(found) != 1:
+    (letter, times), *others = found
+    if any(i != letter or not agree(Aligned(0, times), Aligned(0, t)) for i, t in others):
         raise crossed()
-    ((letter, times),) = found
     for term, x, state in zip(terms, inputs, states, strict=True):
         if term.count(letter) > 1:
             raise crossed()
@@ -613,7 +626,7 @@ def placed_at(
         raise not_along(like[0])
     pair = [value[0]], [value[1]]
     if isinstance(value[1], Aligned):
-        if aligned_broadcast(*pair, rank) != where:
+        if not agree(aligned_broadcast(*pair, rank), where):
             raise crossed()
     else:
         require_same_along(value[0], value[1], where.axis - rank + len(shape_of(value[0])))
@@ -670,8 +683,8 @@ def _add_along(op: AddAlongAxis, node: Node, states: Sequence[State]) -> State:
     (v, like, indices), rank = node.inputs, len(shape_of(node))
     axis = normalize_axis(op.axis, rank)
     state = aligned_broadcast([v, indices], [states[0], states[2]], rank)
-    if states[1] == state:
-        return require_apart(state, [axis], "adds elements")
+    if agree(states[1], state):
+        return require_apart(states[1], [axis], "adds elements")
     if isinstance(states[1], Aligned):
         raise crossed()
     if state.axis != axis:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from symad.records import dataclass
-from symad.types import Dimension
+from symad.types import Dimension, UnknownDim
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,17 @@ class Aligned:
 
     axis: int
     times: Monomial = ONE
+
+
+def agree(a: State, b: State) -> bool:
+    """Return whether values are aligned on the same axis, as far as sizes are known.
+
+    Axes of unknown sizes that meet are equally long, or else the whole function fails.
+    """
+    if not isinstance(a, Aligned) or not isinstance(b, Aligned) or a.axis != b.axis:
+        return False
+    symbols = {dim for dim, _ in a.times.symbols | b.times.symbols}
+    return a.times == b.times or any(isinstance(dim, UnknownDim) for dim in symbols)
 
 
 @dataclass(frozen=True, slots=True)

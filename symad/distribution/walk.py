@@ -101,12 +101,9 @@ class ChunkWalk:
         self.terms: dict[Node, Mapping[Node, Node]] = {}
         self.groups: dict[Node, tuple[Node, ...]] = {}
         self._unknown_to_caller = {x for x, state in given.items() if isinstance(state, Aligned)}
-        self._places = {
-            dim: (x, axis)
-            for x, state in given.items()
-            for axis, dim in enumerate(known_shape(x))
-            if not isinstance(dim, int) and not (isinstance(state, Aligned) and state.axis == axis)
-        }
+        self._places: dict[Any, tuple[Node, int]] = {}
+        for x in given:
+            self._note_sizes(x)
 
     def run(self, graph: Graph, new: Mapping[Node, Node] | None = None) -> list[Node]:
         """Return what computes the outputs of a graph on a chunk.
@@ -183,7 +180,16 @@ class ChunkWalk:
         if isinstance(state, Aligned) or (not is_own and self._is_unknown_to_caller(node.inputs)):
             self._unknown_to_caller.add(node)
         self._follow_sizes(node)
+        self._note_sizes(node)
         return node
+
+    def _note_sizes(self, x: Node) -> None:
+        """Note where symbolic sizes can be read that have nothing to do with the dimension."""
+        state = self.states[x]
+        own = state.axis if isinstance(state, Aligned) else None
+        for axis, dim in enumerate(known_shape(x)):
+            if axis != own and not isinstance(dim, int) and dim not in self._places:
+                self._places[dim] = x, axis
 
     def _is_unknown_to_caller(self, nodes: Iterable[Node]) -> bool:
         return not self._unknown_to_caller.isdisjoint(nodes)
@@ -275,7 +281,7 @@ class ChunkWalk:
 
     def _size_of(self, dim: Any) -> Node:
         if dim not in self._places:
-            raise Mixed(f"the size {dim!r} is not that of an axis of an input")
+            raise Mixed(f"the size {dim!r} is not that of an axis without the dimension")
         x, axis = self._places[dim]
         return self.apply(AxisSize(axis), x)
 

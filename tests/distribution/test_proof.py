@@ -25,6 +25,8 @@ W = sm.Variable("W", shape=(4, 2))
 V = sm.Variable("V", shape=(4,))
 K = sm.Variable("K", shape=(), dtype="int64")
 IMAGES = sm.Variable("images", shape=("batch", 1, 6, 6))
+TOKENS = sm.Variable("tokens", shape=("batch", "time"), dtype="int64")
+SERIES = sm.Variable("series", shape=("batch", "time", 4))
 FREE = sm.Variable("free")
 UNNAMED = sm.Variable("unnamed", shape=(None, 4))
 
@@ -37,6 +39,8 @@ VALUES: dict[Node, Any] = {
     V: RNG.normal(size=4),
     K: np.int64(2),
     IMAGES: RNG.normal(size=(N, 1, 6, 6)),
+    TOKENS: RNG.integers(0, 4, (N, 5)),
+    SERIES: RNG.normal(size=(N, 5, 4)),
 }
 
 Build = Callable[[], Any]
@@ -279,6 +283,14 @@ def quotients_by_sums_in_a_loop() -> Any:
     return sm.fori_loop(0, 3, lambda i, c: c + V / sm.sum(X), sm.zeros(4))  # here
 
 
+@refused("becomes a result")
+def results_that_replace_a_carry() -> Any:
+    def step(c: Node, e: Node) -> Any:
+        return sm.logsumexp(X * e, axis=0), c
+
+    return sm.scan(step, sm.zeros(4), sm.constant([1.0, 2.0]))[1]  # here
+
+
 @refused("round of communication in each step")
 def choices_of_sums_in_a_loop() -> Any:
     def step(i: Node, c: Node) -> Node:
@@ -344,6 +356,11 @@ def counted_positions() -> Any:
 @refused(PLACES)
 def picked_by_shifted_positions() -> Any:
     return X[sm.arange(X.shape[0]) - 1, LABELS]  # here
+
+
+@refused(PLACES)
+def picked_from_the_flattened() -> Any:
+    return sm.ravel(X)[sm.arange(X.shape[0])]  # here
 
 
 @refused(PAIRS)
@@ -933,6 +950,42 @@ def only_the_weights() -> Any:
 def values_of_another_dtype() -> Any:
     y = X.astype("float32")
     return [sm.mean(y.astype("float16")), sm.sum(y, axis=0), sm.sum(X > 0, axis=0), sm.mean(y)]
+
+
+def next_token_losses() -> Node:
+    """Return those of a small transformer, for all tokens but the first."""
+    h = sm.nn.embedding(TOKENS, sm.concat([W, W**2], axis=1))
+    mask = sm.tri(TOKENS.shape[1], dtype="bool")
+    mixed = sm.softmax(sm.where(mask, h @ h.mT, -np.inf)) @ h
+    logits = sm.nn.layer_norm(h + mixed, V, V)[:, :-1]
+    targets = sm.reshape(TOKENS[:, 1:], (-1,))
+    return sm.nn.cross_entropy(sm.reshape(logits, (-1, 4)), targets, reduction="none")
+
+
+@accepted
+def transformer() -> Any:
+    loss = sm.mean(next_token_losses())
+    return [loss, *sm.gradients(loss, [V, W])]
+
+
+@accepted
+def transformer_on_some_tokens() -> Any:
+    kept = sm.reshape(TOKENS[:, 1:], (-1,)) > 1
+    loss = sm.sum(sm.where(kept, next_token_losses(), 0)) / sm.sum(kept)
+    return [loss, *sm.gradients(loss, [V, W])]
+
+
+@accepted
+def recurrence_with_checkpoints() -> Any:
+    start, rows = sm.zeros((SERIES.shape[0], 4)), sm.moveaxis(SERIES, 1, 0)
+    last, _ = sm.scan(lambda h, x: (sm.tanh(h * V + x), None), start, rows, checkpoint=2)
+    return sm.gradients(sm.mean(last**2), V)
+
+
+@accepted
+def convolution_over_time() -> Any:
+    made = sm.nn.conv(sm.moveaxis(SERIES, 2, 1), sm.reshape(W, (2, 4, 1)))
+    return [sm.mean(made), sm.gradients(sm.mean(sm.relu(made)), W)]
 
 
 @pytest.mark.parametrize("build", ACCEPTED, ids=[build.__name__ for build in ACCEPTED])
