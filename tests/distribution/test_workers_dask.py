@@ -47,6 +47,7 @@ def expected(chunks: Any) -> list[bytes]:
 def test_a_cluster_gives_the_same_bits(chunks: int | None, client: Any) -> None:
     assert run(client, chunks) == REFERENCE[chunks]
     assert run(client.get_executor(), chunks) == REFERENCE[chunks]
+    assert run(client.get_executor, chunks) == REFERENCE[chunks]
 
 
 ARRAYS = {
