@@ -133,9 +133,7 @@ NEUTRAL = ("sum", "any")
 """Merges to which zeros contribute nothing."""
 
 
-def passed_on(
-    node: Node, states: Sequence[State], zeros: Set[Node], in_loop: bool
-) -> State:
+def passed_on(node: Node, states: Sequence[State], zeros: Set[Node], in_loop: bool) -> State:
     """Return the state of an op on partial and combined values; by default it is combined."""
     op, found = node.op, {state for state in states if state != REPLICATED}
     assert op is not None
@@ -227,6 +225,8 @@ def aligned_broadcast(
         for x, state in zip(inputs, states, strict=True)
         if isinstance(state, Aligned)
     }
+    if not found:
+        raise not_along(inputs[0])
     result, *others = found
     if not all(agree(result, other) for other in others):
         raise crossed()
