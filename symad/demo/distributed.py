@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             remedy='Install it: pip install "symad[distributed]".',
         ) from None
     cluster = LocalCluster(
-        n_workers=options.workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        n_workers=options.workers, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
     )
     with cluster, Client(cluster) as client:
         reached = train(client, options.steps, Path(options.output))

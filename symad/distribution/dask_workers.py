@@ -70,7 +70,8 @@ class DaskStore(Store):
 
     @cached_property
     def _workers(self) -> list[str]:
-        """The address of each worker, once for each of its threads."""
+        """The address of each worker, once for each of its threads; there is at least one."""
+        self._client.wait_for_workers(1)
         threads = self._client.nthreads()
         return [worker for worker in sorted(threads) for _ in range(threads[worker])]
 

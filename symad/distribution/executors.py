@@ -181,7 +181,7 @@ class ExecutorWorkers(Workers):
     def close(self) -> None:
         """Shut the executor down, if it was made here."""
         if self._make is not None:
-            self._executor.shutdown(cancel_futures=True)
+            self._executor.shutdown()
 
 
 def _submit(

@@ -11,13 +11,14 @@ import multiprocessing
 import os
 import shutil
 import signal
-import weakref
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
+from multiprocessing.util import Finalize
 from threading import Lock
+from typing import NoReturn
 
 from symad.distribution.executors import (
     MOST_DEATHS,
@@ -32,6 +33,8 @@ from symad.distribution.worker import run_group
 
 _SHORT = 1 << 14
 """Messages up to this many bytes are sent to busy processes: a pipe holds one."""
+_PATIENCE = 0.5
+"""How many seconds a process waits for the end of its caller before it ends."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _REMEDY = (
     "If they die as they start, the program must be a file that begins its work under "
@@ -117,7 +120,8 @@ class ProcessWorkers(Workers):
         self._folders: list[str] = []
         self._processes: list[_Process] = []
         self._lock = Lock()
-        self._close = weakref.finalize(self, _close, self._processes, self._folders, os.getpid())
+        args = self._processes, self._folders
+        self._close = Finalize(self, _close, args, exitpriority=10)
 
     @property
     def folder(self) -> str:
@@ -187,26 +191,32 @@ class ProcessWorkers(Workers):
         self._close()
 
 
-def _close(processes: list[_Process], folders: list[str], owner: int) -> None:
-    if os.getpid() == owner:  # not in a copy of the process that os.fork has made
-        while processes:
-            processes.pop().kill()
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
+def _close(processes: list[_Process], folders: list[str]) -> None:
+    while processes:
+        processes.pop().kill()
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _serve(connection: Connection, folder: str) -> None:
     """Answer the tasks that arrive, until the connection ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends what it has interrupted
+    signal.signal(signal.SIGTERM, lambda *_: _leave(folder))  # which may be sent to all at once
     try:
         while True:
             connection.send(run_group(*connection.recv()))
     except (EOFError, OSError):
-        caller = multiprocessing.parent_process()
-        assert caller is not None
-        caller.join(1.0)
-        if not caller.is_alive():  # it could not clean up
-            shutil.rmtree(folder, ignore_errors=True)
+        _leave(folder)
+
+
+def _leave(folder: str) -> NoReturn:
+    """End this process, and remove the shared memory if the caller has died and cannot."""
+    caller = multiprocessing.parent_process()
+    assert caller is not None
+    caller.join(_PATIENCE)
+    if not caller.is_alive():
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)
 
 
 @contextmanager

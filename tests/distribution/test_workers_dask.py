@@ -29,7 +29,7 @@ def client() -> Iterator[Any]:
     with (
         dask.config.set(patient),  # on a busy machine
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1",
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1",
             silence_logs=60,
         ) as cluster,
         distributed.Client(cluster) as found,
@@ -47,6 +47,7 @@ def expected(chunks: Any) -> list[bytes]:
 def test_a_cluster_gives_the_same_bits(chunks: int | None, client: Any) -> None:
     assert run(client, chunks) == REFERENCE[chunks]
     assert run(client.get_executor(), chunks) == REFERENCE[chunks]
+    assert run(client.get_executor, chunks) == REFERENCE[chunks]
 
 
 ARRAYS = {
@@ -159,6 +160,15 @@ def test_a_worker_that_is_killed_in_the_middle_of_steps_changes_no_bit(
     found = descend(sm.distribute(f, over="batch", executor=client, chunks=20), data, kill)
     right = descend(sm.distribute(g, over="batch", chunks=20), DATA, lambda: None)
     assert found == right and bias.value == expected_bias.value
+
+
+def test_a_cluster_may_start_later() -> None:
+    f, _ = picked()
+    options = {"n_workers": 0, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as late:
+        d = sm.distribute(f, over="n", executor=late)
+        threading.Timer(0.3, cluster.scale, (1,)).start()
+        assert d(np.arange(100) % 10) == 450.0
 
 
 def test_nothing_stays_on_the_cluster(client: Any) -> None:

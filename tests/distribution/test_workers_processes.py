@@ -189,6 +189,7 @@ def program(tmp_path: Path, body: str, steps: int = 1) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env=env,
+        start_new_session=True,
     )
 
 
@@ -241,7 +242,9 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
-def test_nothing_outlives_a_killed_caller(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_polite", [False, True])
+def test_nothing_outlives_a_killed_caller(tmp_path: Path, is_polite: bool) -> None:
+    """It is killed alone, or all are asked to end, as ``timeout`` and Slurm do."""
     body = """
         job()
         print(folder, *[child.pid for child in active_children()], flush=True)
@@ -251,6 +254,9 @@ def test_nothing_outlives_a_killed_caller(tmp_path: Path) -> None:
         assert caller.stdout is not None
         folder, *pids = caller.stdout.readline().split()
         assert len(pids) == 2 and os.path.isdir(folder)
-        caller.kill()
+        if is_polite:
+            os.killpg(caller.pid, signal.SIGTERM)
+        else:
+            caller.kill()
     wait_until(lambda: not any(is_running(int(pid)) for pid in pids))
     assert os.listdir(tmp_path / "shared") == []
