@@ -10,7 +10,7 @@ import symad.disk as disk
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter
 from symad.graph.op import Op
-from symad.types import Shape, TensorType, UnknownDim, UnknownShape
+from symad.types import Shape, StructureType, TensorType, UnknownDim, UnknownShape
 
 _LARGEST_CONSTANT = 1 << 16
 """Graphs with larger constants, in bytes, have no description."""
@@ -64,6 +64,8 @@ class _Description:
             return value
         if isinstance(value, TensorType):
             return value.dtype.str, value.weak, self._shape(value.shape)
+        if isinstance(value, StructureType):
+            return "structure", self.of(value.kind), [self.of(field) for field in value.fields]
         if isinstance(value, (tuple, list)):
             return type(value).__name__, list(map(self.of, value))
         if isinstance(value, dict):

@@ -207,6 +207,17 @@ def test_the_way_of_one_expression_from_disk_is_short(folder: Path) -> None:
     assert second[0] <= 30 and second[2] < 900
 
 
+def test_loops_are_stored(folder: Path) -> None:
+    x, w = sm.Variable("x", shape=("n", 3)), sm.Variable("w", shape=(3, 3))
+    last, _ = sm.scan(lambda state, row: (sm.tanh(w @ state + row), None), sm.zeros(3), x)
+    outputs = [last, *sm.gradients(sm.sum(last), [x, w])]
+    rng = np.random.default_rng(3)
+    made, found, f = twice([x, w], outputs, rng.random((20, 3)), rng.random((3, 3)))
+    assert is_recalled(f)
+    for a, b in zip(made, found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_names_make_no_difference(folder: Path) -> None:
     for name in ("x", "y"):
         x = sm.Variable(name, shape=(3,))
