@@ -171,8 +171,7 @@ class PageBuilder:
         for folded in folded_pictures(base, self._graph.glyphs):
             opened = folded.opened
             inside = [s.box.id for s in base.shapes if opened and s.box.scope[:1] == (opened,)]
-            title = self._graph.glyphs.text(opened.title) if opened else ""
-            self._story.folds.append({"p": len(self._pictures), "n": " ".join(inside), "t": title})
+            self._story.folds.append({"p": len(self._pictures), "n": " ".join(inside)})
             self._pictures.append(folded.picture)
             self._members[len(self._pictures) - 1] = folded.members
 

@@ -13,7 +13,6 @@ from symad.drawing.graphviz_paint import to_placed_dot
 from symad.drawing.metrics import broken
 from symad.drawing.picture import BIG, MIDDLE, Arrow, Picture, Shape, TextLine
 from symad.drawing.placed_picture import Figure, PlacedPicture, place_picture
-from symad.drawing.render import render
 from symad.drawing.svg import to_svg
 from symad.errors import MissingExtraError, RenderError, did_you_mean
 from symad.notation.values import format_number
@@ -116,6 +115,8 @@ class Film:
 
     def _rendered(self, steps: Sequence[int], format: str, *dots: float) -> bytes:
         """Return steps as painted by one process of Graphviz, one after the other."""
+        from symad.drawing.render import render  # a page needs no Graphviz
+
         texts = [to_placed_dot(self.frame(step), *dots) for step in steps]
         return render("".join(texts), format, "nop2")[0]
 

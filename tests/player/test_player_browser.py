@@ -1275,7 +1275,7 @@ def test_all_controls_are_on_the_screen(visit: Open, html: str, size: tuple[int,
             + '#chapters [aria-current]')].map((e) => {
                 const b = e.getBoundingClientRect();
                 return [e.id, b.left, b.top, b.right, b.bottom]; })""")
-        assert len(boxes) == 20
+        assert len(boxes) == 24
         for name, left, top, right, bottom in boxes:
             assert left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1], name
         for line in page.evaluate("""[...document.querySelectorAll('.algorithm code')].map((e) =>
