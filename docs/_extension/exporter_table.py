@@ -32,8 +32,9 @@ EXPORTERS: dict[str, tuple[str, Callable[[symad.Function], Any]]] = {
 _HEAD = """# What goes where
 
 [JAX](../howto/jax.md), [ONNX](../howto/run_it_in_onnx_runtime.md) and
-[C](../howto/call_a_gradient_from_c.md) have these ops. An op without a mark is refused by an error that names the node and your line, before anything is written. Loops,
-branches, maps and calls stay what they are. The marks are made by writing a sample of each op.
+[C](../howto/call_a_gradient_from_c.md) have these ops. An op without a mark is refused by an error
+that names the node and your line, before anything is written. Loops, branches, maps and calls stay
+what they are. The marks are made by writing a sample of each op.
 
 """
 

@@ -11,6 +11,7 @@ from symad.errors import GraphTypeError, RenderError
 from symad.graph.nested import leaves
 from symad.graph.node import Node, Variable
 from symad.graph.traverse import topological_order
+from symad.replacing import replacing
 from symad.runtime.values import Feed, node_values
 
 if TYPE_CHECKING:
@@ -58,8 +59,6 @@ class Player:
             If the suffix is not one of these, there is no such step, or Graphviz, which paints PNG
             and PDF, is not installed.  No file is then written.
         """
-        from symad.saving.files import replacing
-
         if os.fspath(path).lower().endswith((".html", ".htm")):
             if step is not None:
                 raise RenderError(
