@@ -406,3 +406,11 @@ def test_a_data_parallel_gradient_is_one_all_reduce() -> None:
     assert "all-reduce 1 all-gather 0" in run.stdout
     assert "dimension 'batch' is 10 in 'x', and 4 devices cannot share it equally" in run.stdout
     assert "CpuDevice(id=3)" in run.stdout
+
+
+def test_the_rules_that_are_left_out_exist() -> None:
+    from symad.backends.select import BACKENDS
+    from symad.passes.rules import all_rules
+
+    known = {rule.name for rule in all_rules()}
+    assert all(backend.unwanted_rules <= known for backend in BACKENDS.values())
