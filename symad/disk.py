@@ -23,6 +23,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.util import find_spec
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -157,10 +158,19 @@ def _identity() -> str:
     It is empty where that is not known.
     """
     try:
-        parts = sys.version, np.__version__, found_version(), _machine(), sorted(_sources())
+        parts = sys.version, np.__version__, _compiler(), _machine(), sorted(_sources())
     except OSError:
         return ""
     return repr(parts)
+
+
+def _compiler() -> Any:
+    """Return what tells versions of llvmlite apart, without importing it."""
+    found = find_spec("llvmlite")
+    if found is None or found.origin is None:
+        return None
+    state = os.stat(found.origin)
+    return found.origin, state.st_size, state.st_mtime_ns
 
 
 def found_version() -> str | None:

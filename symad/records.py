@@ -13,9 +13,9 @@ from inspect import Parameter, Signature
 from operator import attrgetter
 from reprlib import recursive_repr
 from types import MemberDescriptorType
-from typing import Any, TypeVar, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform, overload
 
-__all__ = ["dataclass", "field", "replace"]
+__all__ = ["cached_property", "dataclass", "field", "replace"]
 
 Record = TypeVar("Record")
 _Fields = dict[str, Field[Any]]
@@ -229,3 +229,28 @@ class _LazySignature:
                 )
             )
         return Signature(found)
+
+
+if TYPE_CHECKING:
+    from functools import cached_property as cached_property
+else:
+
+    class cached_property:
+        """As :class:`functools.cached_property`, without a lock.
+
+        Before Python 3.12, one lock is shared by all objects of a class: no two threads could
+        compile at a time, and a process that forks meanwhile would leave its child a lock that
+        nobody releases.
+        """
+
+        def __init__(self, function: Callable[[Any], Any]) -> None:
+            self.func, self.__doc__ = function, function.__doc__
+
+        def __set_name__(self, owner: type, name: str) -> None:
+            self.attrname = name
+
+        def __get__(self, instance: Any, owner: type | None = None) -> Any:
+            if instance is None:
+                return self
+            value = instance.__dict__[self.attrname] = self.func(instance)
+            return value

@@ -18,6 +18,7 @@ import pytest
 import symad
 import symad as sm
 from symad.demo.backpropagation import compare_with_extension
+from symad.demo.exercises.answers import Verdict
 from symad.demo.visit_orders import compare_orders
 from symad.visible import visible
 
@@ -85,6 +86,10 @@ class Written:
         form.name = text
         self.by_hand = compare_with_extension(form, {number: 2.0})
         self.orders = compare_orders(form, {number: 2.0})
+        row = sm.Variable(text, shape=(3,))
+        carry, _ = sm.scan(lambda c, element: (c * element, None), number, row)
+        self.loop = sm.trace(carry, {number: 2.0, row: np.ones(3)}).loops[0]
+        self.verdict = Verdict(False, text)
 
     def texts(self) -> dict[str, str]:
         """Return all that is plain text, Markdown, LaTeX or DOT."""
@@ -101,6 +106,7 @@ class Written:
             "errors of differences": str(self.errors),
             "by hand": str(self.by_hand),
             "orders": str(self.orders),
+            "steps of a loop": str(self.loop),
             **{
                 f"markdown of {name}": value._repr_markdown_()
                 for name, value in vars(self).items()
@@ -142,6 +148,8 @@ class Written:
             "errors of differences": self.errors._repr_html_(),
             "by hand": self.by_hand._repr_html_(),
             "orders": self.orders._repr_html_(),
+            "steps of a loop": self.loop._repr_html_(),
+            "verdict": self.verdict._repr_html_(),
         }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 from symad.graph.node import Node
+from symad.records import cached_property
 
 
 class Edge(NamedTuple):

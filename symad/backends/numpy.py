@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from symad.errors import EvaluationError, SymadError
 from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.ops.body import WithBody
+from symad.records import cached_property
 from symad.types import TensorType
 
 if TYPE_CHECKING:

@@ -156,8 +156,13 @@ def learn_digits(digits: Digits, epochs: int = EPOCHS) -> History:
 
 def plot_losses(history: History, path: Path) -> None:
     """Save the loss curves of a training as a picture."""
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError(
+            "plotting the loss curve requires Matplotlib, which is not installed",
+            remedy='Install the packages for the demo: pip install "symad[demo]".',
+        ) from None
     epochs = range(1, len(history.train_loss) + 1)
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()

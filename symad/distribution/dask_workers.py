@@ -7,7 +7,6 @@ elsewhere what it can, and what only the caller has is sent again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from symad.distribution.placement import SMALL, Store
 from symad.distribution.worker import ChunkProgram, merge_groups, run_group
 from symad.errors import DistributionError, FeedError
 from symad.graph.node import Node
+from symad.records import cached_property
 from symad.runtime.inputs import accept
 from symad.types import Dimension, TensorType
 

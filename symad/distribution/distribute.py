@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
-from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -23,7 +22,7 @@ from symad.distribution.worker import ChunkProgram, GroupFailure
 from symad.errors import DistributionError, FeedError, did_you_mean
 from symad.graph.nested import leaves, matching_leaves, rebuild
 from symad.graph.node import Node, Parameter
-from symad.records import dataclass
+from symad.records import cached_property, dataclass
 from symad.runtime.compiler import compile
 from symad.runtime.function import Function
 from symad.runtime.inputs import Binding

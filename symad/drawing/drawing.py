@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from symad.drawing.compose import compose
@@ -24,6 +23,7 @@ from symad.errors import RenderError
 from symad.graph.node import Node
 from symad.notation.names import labels_of
 from symad.notation.view import View
+from symad.records import cached_property
 
 if TYPE_CHECKING:
     import graphviz

@@ -263,9 +263,8 @@ def _listed(name: str, nodes: Sequence[Node]) -> Iterator[str]:
 # Files
 
 
-def _write_together(texts: Mapping[str, str]) -> None:
+def _write_together(texts: dict[str, str]) -> None:
     """Write files, each of which takes the place of an old one when all are complete."""
     with ExitStack() as stack:
-        files = [stack.enter_context(replacing(path)) for path in texts]
-        for file, text in zip(files, texts.values(), strict=True):
-            file.write(text.encode("ascii"))
+        for path, text in reversed(texts.items()):  # the first one is replaced first
+            stack.enter_context(replacing(path)).write(text.encode("ascii"))

@@ -9,7 +9,6 @@ Backends compile the bodies and hand the programs to :meth:`WithBody.kernel_of`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 from symad.errors import InternalError
@@ -21,6 +20,7 @@ from symad.graph.operators import FUNCTIONS
 from symad.graph.provenance import creating, current_creation, tracing
 from symad.graph.traverse import topological_order
 from symad.ops.structure import MakeStructure, is_structure, structure, structure_item
+from symad.records import cached_property
 from symad.types import StructureType, Type
 
 Program = Callable[[Sequence[Any]], list[Any]]

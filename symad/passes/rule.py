@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 from symad.errors import ShapeError
@@ -22,7 +22,7 @@ from symad.ops.base import as_node
 from symad.ops.comparison import Where, where
 from symad.ops.shape import BroadcastTo, broadcast_to
 from symad.passes.grade import Grade
-from symad.records import dataclass, field, replace
+from symad.records import cached_property, dataclass, field, replace
 from symad.types import TensorType, UnknownShape
 
 FLOATS = "f"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -19,7 +18,7 @@ from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.plan.liveness import Sharing, Span, sharing_of, spans
 from symad.plan.memory import MemoryUse, Placement, memory_use
-from symad.records import dataclass
+from symad.records import cached_property, dataclass
 from symad.types import TensorType
 from symad.visible import display_width, visible
 

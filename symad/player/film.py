@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from symad.player.pdf_pages import joined_pdf, split_images, split_pdf
 from symad.player.plain_maths import plain_maths
 from symad.player.story import Chapter, Story, StoryStep
 from symad.player.tikz import to_tikz
-from symad.records import replace
+from symad.records import cached_property, replace
 from symad.replacing import replacing
 
 _NARROWEST = 560.0  # a picture, so that its caption has room

@@ -6,7 +6,6 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,7 +27,7 @@ from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node, Parameter
-from symad.records import replace
+from symad.records import cached_property, replace
 from symad.runtime.inputs import Binding, accept, type_of
 from symad.runtime.introspection import OfInstances, documentation_of, signature_of
 from symad.runtime.out_argument import Targets

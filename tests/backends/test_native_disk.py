@@ -281,7 +281,7 @@ def test_what_code_depends_on_is_part_of_its_key(
     ]  # fmt: skip
     assert answer(None) == 5 and answer(None) == 6
     assert answer(object()) == 7 and answer([make]) == 8  # their text is not the same elsewhere
-    for name in ("_sources", "_machine", "found_version"):
+    for name in ("_sources", "_machine", "_compiler"):
         with monkeypatch.context() as patch:
             disk._identity.cache_clear()
             patch.setattr(disk, name, lambda: ["another"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ pytest.importorskip("llvmlite")
 if sys.platform != "linux":
     pytest.skip("programs are stored on Linux only", allow_module_level=True)
 
-from symad.backends.native import stored_program  # noqa: E402
+from symad.backends.native import jit, scalar_function, stored_program  # noqa: E402
 from symad.backends.native.backend import NativeBackend  # noqa: E402
 from symad.backends.native.kernel_call import KernelCall  # noqa: E402
+from symad.backends.native.kernels import loops, writer  # noqa: E402
 from symad.backends.native.segment_code import (  # noqa: E402
     BodyCalls,
     LoopCall,
@@ -47,6 +49,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     chosen = tmp_path / "code"
     monkeypatch.setenv("SYMAD_CACHE_DIR", str(chosen))
     monkeypatch.setattr(NativeBackend, "lasting_program", LASTING)
+    monkeypatch.setattr(jit, "_loaded", OrderedDict())  # made with no folder, or another one
+    for module in (writer, loops, scalar_function):
+        monkeypatch.setattr(module, "_kernels" if module is writer else "_codes", jit.Latest(1024))
     return chosen
 
 

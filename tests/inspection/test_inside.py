@@ -396,4 +396,5 @@ def test_outputs_that_are_views_or_inputs_have_a_profile(backend: str) -> None:
     x = sm.Variable("x")
     for outputs in (x[::-1], x, sm.transpose(x), [x, x * 2]):
         f = sm.compile([x], outputs, backend=backend)
-        assert "v" in str(sm.profile(f, np.arange(3.0)))
+        said = str(sm.profile(f, np.arange(3.0)))
+        assert said.startswith("value") or said.startswith("No instruction runs")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from enum import Enum
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -28,7 +28,7 @@ from symad.ops.fused import Fused
 from symad.ops.reduce import Reduction, Sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.passes.fuse import Shape, reduced_axes, shape_of
-from symad.records import dataclass
+from symad.records import cached_property, dataclass
 
 RAGGED_ROW = 4096
 """The row length if all operands are one contiguous line, which is split into rows."""

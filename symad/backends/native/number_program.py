@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from symad.backends.native.jit import CompiledModule
 from symad.backends.native.number_code import NumberCode, form_of_results, is_simple
 from symad.graph.nested import leaves
 from symad.graph.node import Node
-from symad.records import replace
+from symad.records import cached_property, replace
 
 if TYPE_CHECKING:
     from symad.backends.native.scalar_function import ScalarFunctions

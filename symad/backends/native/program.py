@@ -6,7 +6,7 @@ Only what a program needs to run is imported with this module, for it may have b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from symad.graph.graph import Graph
 from symad.graph.nested import rebuild
 from symad.graph.node import Constant, Node
 from symad.ops.body import WithBody
-from symad.records import dataclass
+from symad.records import cached_property, dataclass
 from symad.types import TensorType, compatible_shapes
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from symad.backends.native.cpython import can_count_references, can_read_numbers
@@ -30,6 +29,7 @@ from symad.disk import formulas_of
 from symad.graph.node import Node
 from symad.ops.base import PerElement
 from symad.plan.plan import Plan
+from symad.records import cached_property
 from symad.types import TensorType
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +17,7 @@ from symad.errors import EvaluationError
 from symad.graph.nested import is_nested, leaves, rebuild
 from symad.graph.node import Node, Parameter
 from symad.plan.plan import Plan, make_plan
+from symad.records import cached_property
 from symad.types import TensorType, total_nbytes
 
 _FEW = 1 << 20

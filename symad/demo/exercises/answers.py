@@ -10,8 +10,11 @@ import numpy as np
 
 import symad as sm
 from symad.errors import SymadError, did_you_mean
+from symad.visible import visible
 
 Test = Callable[[Any], None]
+_LONGEST = 1000
+"""The characters of a message; an answer may raise an error with any text."""
 
 
 class Exercise(NamedTuple):
@@ -51,7 +54,7 @@ class Verdict:
 
     def __init__(self, right: bool, message: str, answered: bool = True) -> None:
         self.right = right
-        self.message = message
+        self.message = visible(message, _LONGEST)
         self.answered = answered
 
     def __bool__(self) -> bool:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from functools import cached_property
 
 from symad.drawing.layout.spacing import Spacing
-from symad.records import dataclass, field
+from symad.records import cached_property, dataclass, field
 
 Scope = tuple[Hashable, ...]
 """The frames around an item, from the outermost."""
