@@ -16,6 +16,8 @@ from threading import Lock
 from time import perf_counter
 from typing import Any
 
+import numpy.ma  # noqa: F401 (loaded on first use, it is seen half loaded by other threads)
+
 from symad.distribution.combine import Merge, merge_tree
 from symad.errors import SymadError
 from symad.records import dataclass
