@@ -173,15 +173,6 @@ def _compiler() -> Any:
     return found.origin, state.st_size, state.st_mtime_ns
 
 
-def found_version() -> str | None:
-    """Return the installed version of llvmlite, or ``None``."""
-    try:
-        from llvmlite import __version__
-    except ImportError:
-        return None
-    return str(__version__)
-
-
 def _machine() -> Any:
     """Return a description of the processor and of the C library.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from symad.disk import found_version
 from symad.records import dataclass
 
 LEAST_VERSION = (0, 46)
@@ -43,3 +42,12 @@ def _numbers(version: str) -> tuple[int, ...]:
     """
     found = re.match(r"\d+(\.\d+)*", version)
     return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def found_version() -> str | None:
+    """Return the installed version of llvmlite, or ``None``."""
+    try:
+        from llvmlite import __version__
+    except ImportError:
+        return None
+    return str(__version__)
