@@ -22,6 +22,7 @@ from symad.errors import SymadError
 from symad.explaining import compare_derivatives, difference_errors, explain
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Parameter, Variable
+from symad.graph.op import explained as _explained
 from symad.graph.operators import ON_FIRST_USE as _ON_FIRST_USE
 from symad.graph.provenance import scope
 from symad.inspection import cost, find_nan, listing, memory, profile
@@ -356,6 +357,7 @@ def __dir__() -> list[str]:
     return sorted({*__all__, *_catalogue.MODULES})
 
 
+@_explained
 def constant(value: Any, dtype: Any = None, name: str | None = None) -> Constant:
     """Return ``value`` as a node that never changes.
 
@@ -382,6 +384,7 @@ def constant(value: Any, dtype: Any = None, name: str | None = None) -> Constant
     return Constant(value, dtype, name)
 
 
+@_explained
 def parameter(name: str, value: Any, dtype: Any = None) -> Parameter:
     """Return state that compiled functions may update, with an initial value.
 

@@ -23,6 +23,7 @@ from symad.errors import GraphTypeError
 from symad.functions.absent import absent
 from symad.graph.nested import leaves, map_leaves, matching_leaves
 from symad.graph.node import Node, Parameter
+from symad.graph.op import explained
 from symad.ops.adjoint import cast
 from symad.ops.arithmetic import sqrt, square
 from symad.ops.base import Operand, as_node, wide_dtype
@@ -38,6 +39,7 @@ __all__ = [
 Updates = dict[Parameter, Node]
 
 
+@explained
 def sgd(parameters: Any, gradients: Any, learning_rate: Operand = 0.01) -> Updates:
     """Return the updates of gradient descent: w - rate · g.
 
@@ -63,6 +65,7 @@ def sgd(parameters: Any, gradients: Any, learning_rate: Operand = 0.01) -> Updat
     return {w: _moved(w, learning_rate, g) for w, g in _pairs(parameters, gradients)}
 
 
+@explained
 def momentum(
     parameters: Any,
     gradients: Any,
@@ -103,6 +106,7 @@ def momentum(
     return updates
 
 
+@explained
 def adam(
     parameters: Any,
     gradients: Any,
@@ -145,6 +149,7 @@ def adam(
     return adamw(parameters, gradients, learning_rate, beta1, beta2, epsilon, weight_decay=0.0)
 
 
+@explained
 def adamw(
     parameters: Any,
     gradients: Any,
@@ -205,6 +210,7 @@ def _kept(beta: float, steps: Node) -> Node:
     return -expm1(cast(steps, "float64") * (math.log(beta) if beta else -math.inf))
 
 
+@explained
 def rmsprop(
     parameters: Any,
     gradients: Any,
@@ -244,6 +250,7 @@ def rmsprop(
     return updates
 
 
+@explained
 def adagrad(
     parameters: Any, gradients: Any, learning_rate: Operand = 0.01, epsilon: float = 1e-10
 ) -> Updates:
@@ -277,6 +284,7 @@ def adagrad(
     return updates
 
 
+@explained
 def clip_by_global_norm(gradients: Any, limit: Operand) -> Any:
     """Return gradients, all scaled down together if their norm exceeds a limit.
 
@@ -306,6 +314,7 @@ def clip_by_global_norm(gradients: Any, limit: Operand) -> Any:
     return map_leaves(lambda g: g * cast(scale, g.dtype), gradients)
 
 
+@explained
 def cosine_decay(step: Operand, steps: int, initial: float, final: float = 0.0) -> Node:
     """Return a learning rate that falls from ``initial`` to ``final`` along half a cosine.
 

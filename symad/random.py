@@ -26,6 +26,7 @@ import numpy as np
 from symad.errors import GraphTypeError, ShapeError
 from symad.functions.absent import absent
 from symad.graph.node import Constant, Node, reporting
+from symad.graph.op import explained
 from symad.ops.adjoint import cast, stop_gradient
 from symad.ops.arithmetic import abs, sign
 from symad.ops.base import Operand, as_node, tensor_types
@@ -59,6 +60,7 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 def _of_key(function: AnyFunction) -> AnyFunction:
     """Return a function that checks its key first, and whose errors name it."""
+    function = explained(function)
 
     @wraps(function)
     def checked(key: Node, *args: Any, **keywords: Any) -> Any:
@@ -66,12 +68,13 @@ def _of_key(function: AnyFunction) -> AnyFunction:
             _words_of(key)
             return function(key, *args, **keywords)
 
-    return checked  # type: ignore[return-value]
+    return explained(checked)  # type: ignore[return-value]
 
 
 # Keys
 
 
+@explained
 def key(seed: Operand) -> Node:
     """Return a key: two uint32 that hold the 64 bits of ``seed``.
 

@@ -159,6 +159,7 @@ def loggamma(x: Operand) -> Node:
     return where(node < 0, np.nan, gammaln(node))
 
 
+@explained
 def softmax(x: Operand, axis: Any = None) -> Node:
     """Return exp(x) / Σ exp(x): :func:`symad.softmax`, of all elements by default.
 
@@ -176,6 +177,7 @@ def softmax(x: Operand, axis: Any = None) -> Node:
     return _softmax(x, axis)
 
 
+@explained
 def log_softmax(x: Operand, axis: Any = None) -> Node:
     """Return x - ln Σ exp(x): :func:`symad.log_softmax`, of all elements by default.
 
@@ -193,6 +195,7 @@ def log_softmax(x: Operand, axis: Any = None) -> Node:
     return _log_softmax(x, axis)
 
 
+@explained
 def logsumexp(
     a: Operand,
     axis: Any = None,

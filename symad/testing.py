@@ -16,7 +16,7 @@ from symad.autodiff.reverse import pullback
 from symad.errors import GradientError, SymadError
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
-from symad.graph.op import Op
+from symad.graph.op import Op, explained
 from symad.graph.traverse import topological_order
 from symad.ops.body import WithBody
 from symad.runtime.compiler import compile
@@ -79,6 +79,7 @@ class GradientMismatch(SymadError, AssertionError):
         return partial(GradientMismatch, **self.__dict__), ()
 
 
+@explained
 def check_gradients(
     y: Any,
     xs: Any,
@@ -253,6 +254,7 @@ def _random_like(array: Any, rng: np.random.Generator) -> Array:
 # Comparing graphs
 
 
+@explained
 def assert_graphs_equal(a: Graph | Node, b: Graph | Node) -> None:
     """Assert that two graphs have the same structure: ops, attributes, types, constants, names.
 

@@ -17,6 +17,7 @@ import pytest
 
 import symad as sm
 from symad import catalogue, testing
+from symad.errors import GraphTypeError
 from tests.support import names_of_0_1_0 as before
 
 MODULES = {"sm": sm} | {
@@ -82,6 +83,18 @@ def test_functions_say_what_they_return(name: str) -> None:
     returns_nothing = inspect.signature(value).return_annotation in ("None", None)
     says = section(inspect.getdoc(value) or "", "Returns") or re.match(r"(Return|Solve)\b", first)
     assert returns_nothing or says
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_explain_wrong_arguments(name: str) -> None:
+    takes_any = "**" in str(inspect.signature(NAMES[name]))
+    told = "" if takes_any else "(): takes no keyword 'no_such_keyword'"
+    if name == "sm.scope":  # the module that makes errors' places needs it
+        return
+    with pytest.raises(GraphTypeError) as caught:
+        NAMES[name](no_such_keyword=1)
+    assert told in caught.value.message
+    assert "test_public_names.py" in caught.value.where
 
 
 def test_names_are_found() -> None:

@@ -9,7 +9,7 @@ from symad.autodiff.reverse import AnyNode, Key, Unused, gradients, pullback_of_
 from symad.errors import GradientError
 from symad.graph.nested import Nested, map_leaves
 from symad.graph.node import Node, apply
-from symad.graph.op import call
+from symad.graph.op import call, explained
 from symad.ops.adjoint import reshape_like
 from symad.ops.base import register
 from symad.ops.control import map_over
@@ -44,6 +44,7 @@ def value_and_gradients(
 ) -> tuple[Value, Any]: ...
 
 
+@explained
 def value_and_gradients(
     y: Any, xs: Any, seed: Any = None, unused: Unused = "error"
 ) -> tuple[Any, Any]:
@@ -170,6 +171,7 @@ def hessian(y: Node, xs: list[AnyNode], sparse: bool = False) -> list[Node]: ...
 def hessian(y: Node, xs: Nested, sparse: bool = False) -> Any: ...
 
 
+@explained
 def hessian(y: Node, xs: Any, sparse: bool = False) -> Any:
     """Return the Hessian of ``y``: for each x, all ∂²y/∂x_i∂x_j in the shape ``x.shape * 2``.
 
@@ -220,6 +222,7 @@ def hessian_vector_product(y: Node, xs: list[AnyNode], vectors: Any) -> list[Nod
 def hessian_vector_product(y: Node, xs: Nested, vectors: Any) -> Any: ...
 
 
+@explained
 def hessian_vector_product(y: Node, xs: Any, vectors: Any) -> Any:
     """Return the Hessian of ``y`` times ``vectors``, without the Hessian: forward over reverse.
 

@@ -18,6 +18,7 @@ from symad.autodiff.activity import (
 from symad.autodiff.guard import UNIT, Guard, SeedActivity, by_choice
 from symad.graph.nested import Nested, leaves, rebuild
 from symad.graph.node import Node
+from symad.graph.op import explained
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import add_n, identity
@@ -26,6 +27,7 @@ from symad.ops.body import Derivative
 from symad.ops.structure import zeros_for
 
 
+@explained
 def tangents(y: Any, xs: Any, seeds: Any = None) -> dict[Node, Node]:
     """Extend the graph of ``y`` with the tangents of all nodes that depend on ``xs``.
 

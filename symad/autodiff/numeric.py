@@ -18,7 +18,7 @@ import numpy as np
 from symad.errors import GradientError
 from symad.graph.nested import Nested, leaves, map_leaves, matching_leaves, rebuild
 from symad.graph.node import Node, as_array
-from symad.graph.op import call
+from symad.graph.op import call, explained
 from symad.types import TensorType
 
 Array = np.ndarray[Any, Any]
@@ -29,6 +29,7 @@ _BEST_POWER = {"central": 1 / 3, "forward": 1 / 2}
 """The power of ε for a step whose truncation and rounding errors are similar."""
 
 
+@explained
 def directional_derivative(
     f: Callable[..., Any] | Node | Nested,
     at: Any,
@@ -85,6 +86,7 @@ def directional_derivative(
     return _quotient(ahead, behind, 2 * h)
 
 
+@explained
 def numerical_gradient(
     f: Callable[..., Any] | Node | Nested,
     at: Any,

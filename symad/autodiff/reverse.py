@@ -29,6 +29,7 @@ from symad.errors import InternalError
 from symad.graph.collector import collector_paused
 from symad.graph.nested import Nested, rebuild
 from symad.graph.node import Node
+from symad.graph.op import explained
 from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import add_n, identity, match, sum_like
@@ -42,6 +43,7 @@ Unused: TypeAlias = Literal["error", "zero", "none"]
 """The result for a variable on which the value does not depend."""
 
 
+@explained
 def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
     """Extend the graph of ``y`` with the adjoints of all nodes between ``xs`` and ``y``.
 

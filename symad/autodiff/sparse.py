@@ -24,7 +24,7 @@ from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.index_sets import IndexSets
 from symad.graph.nested import map_leaves
 from symad.graph.node import Constant, Node, apply
-from symad.graph.op import call
+from symad.graph.op import call, explained
 from symad.graph.operators import FUNCTIONS
 from symad.graph.provenance import tracing
 from symad.graph.traverse import topological_order
@@ -323,6 +323,7 @@ def _indices(array: Array) -> Constant:
     return Constant(array, np.int32 if is_small else np.int64)
 
 
+@explained
 def sparsity(y: Node, xs: Any, feed: Mapping[Node, Any] | None = None) -> Any:
     """Return which elements of ∂y/∂x can differ from zero, for each x.
 

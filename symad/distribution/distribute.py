@@ -22,6 +22,7 @@ from symad.distribution.worker import ChunkProgram, GroupFailure
 from symad.errors import DistributionError, FeedError, did_you_mean
 from symad.graph.nested import leaves, matching_leaves, rebuild
 from symad.graph.node import Node, Parameter
+from symad.graph.op import explained
 from symad.records import cached_property, dataclass
 from symad.runtime.compiler import compile
 from symad.runtime.function import Function
@@ -29,6 +30,7 @@ from symad.runtime.inputs import Binding
 from symad.types import Dimension
 
 
+@explained
 def distribute(
     function: Function,
     over: str,

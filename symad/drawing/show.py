@@ -9,6 +9,7 @@ from symad.errors import GraphTypeError
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves
 from symad.graph.node import Node
+from symad.graph.op import explained
 from symad.runtime.values import Feed, node_values
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ Engine = Literal["symad", "dot"]
 """The layout engines."""
 
 
+@explained
 def draw(
     nodes: Any,
     feed: Feed | None = None,
@@ -81,6 +83,7 @@ def draw(
     return Drawing(view, limit, engine=engine, fold=folded)
 
 
+@explained
 def to_networkx(nodes: Any, *, with_nodes: bool = False, fold: bool = True) -> Any:
     """Return the graph that ``nodes`` depend on as a ``networkx.MultiDiGraph``.
 

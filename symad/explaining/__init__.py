@@ -15,6 +15,7 @@ from symad.errors import GraphTypeError
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves
 from symad.graph.node import Node
+from symad.graph.op import explained
 
 if TYPE_CHECKING:
     from symad.explaining.comparison import Comparison
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from symad.explaining.explanation import Explanation
 
 
+@explained
 def explain(nodes: Any, xs: Any = None, feed: Mapping[Node, Any] | None = None) -> Explanation:
     """Explain how derivatives are built, what the passes do with them, and what runs.
 
@@ -97,6 +99,7 @@ def explain(nodes: Any, xs: Any = None, feed: Mapping[Node, Any] | None = None) 
     return explain_nodes(asked, feed)
 
 
+@explained
 def compare_derivatives(y: Node, xs: Any, feed: Mapping[Node, Any]) -> Comparison:
     """Compare finite differences, symbolic differentiation, forward and reverse mode for ``y``.
 
@@ -149,6 +152,7 @@ def compare_derivatives(y: Node, xs: Any, feed: Mapping[Node, Any]) -> Compariso
     return Comparer(y, _variables(y, xs), feed).compare()
 
 
+@explained
 def difference_errors(
     y: Node, xs: Any, feed: Mapping[Node, Any], steps: Sequence[float] | None = None
 ) -> DifferenceErrors:

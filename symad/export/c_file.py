@@ -18,6 +18,7 @@ from symad.export.c_text import c_name, comment, memory_type, string
 from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.node import Node
+from symad.graph.op import explained
 from symad.passes.specialise import specialise
 from symad.replacing import replacing
 from symad.runtime.call_types import call_types, sized_types
@@ -45,6 +46,7 @@ class _CTarget(Backend):
 _TARGET = _CTarget()
 
 
+@explained
 def export_c(
     function: Function, path: str | os.PathLike[str], sizes: Mapping[str, int] | None = None
 ) -> None:

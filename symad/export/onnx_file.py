@@ -15,6 +15,7 @@ from symad.export.onnx_writer import OnnxArray
 from symad.graph.graph import Graph
 from symad.graph.nested import is_nested
 from symad.graph.node import Node, Parameter
+from symad.graph.op import explained
 from symad.passes.specialise import specialise
 from symad.replacing import replacing
 from symad.runtime.function import Function
@@ -28,6 +29,7 @@ _MOST_BYTES = 2**31 - 2**24
 """What a file of one part can hold, apart from the nodes."""
 
 
+@explained
 def export_onnx(
     function: Function, path: str | os.PathLike[str], *, provenance: bool = True
 ) -> None:

@@ -14,6 +14,7 @@ from symad.backends.xla.results import form_of, leaf_types
 from symad.errors import ExportError
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node
+from symad.graph.op import explained
 from symad.passes.size_inputs import size_inputs
 from symad.records import replace
 from symad.runtime.function import Function
@@ -22,6 +23,7 @@ from symad.types import StructureType, TensorType
 from symad.visible import visible
 
 
+@explained
 def export_stablehlo(function: Function, *arguments: Any, **keywords: Any) -> str:
     """Return a compiled function as StableHLO, the language of XLA's programs, with locations.
 

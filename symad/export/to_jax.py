@@ -9,6 +9,7 @@ from typing import Any
 from symad.backends.xla.interpreter import evaluate, require_translations
 from symad.backends.xla.translations import canonical, jnp, require_jax
 from symad.graph.nested import map_leaves, rebuild
+from symad.graph.op import explained
 from symad.passes.loops import prune_loops
 from symad.passes.specialise import specialise
 from symad.runtime.function import Function
@@ -16,6 +17,7 @@ from symad.runtime.inputs import Binding
 from symad.types import StructureType, TensorType, Type
 
 
+@explained
 def to_jax(function: Function) -> Callable[..., Any]:
     """Return a compiled function as a pure function of JAX arrays.
 

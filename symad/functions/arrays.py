@@ -11,6 +11,7 @@ from symad.errors import GraphTypeError
 from symad.functions.dtypes import result_type
 from symad.graph.nested import leaves
 from symad.graph.node import Constant, Node
+from symad.graph.op import explained
 from symad.ops.adjoint import cast, zeros_like
 from symad.ops.base import Operand, as_node, holds_node, register, require_cpu
 from symad.ops.create import zeros
@@ -65,6 +66,7 @@ def _stacked(value: Any, dtype: Any) -> Node:
     return cast(value, dtype)
 
 
+@explained
 def from_dlpack(x: Any, *, device: Any = None, copy: bool | None = None) -> Node:
     """Return an array of another library as a constant, by the DLPack protocol.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from symad import types
 from symad.graph.node import Node, reporting
+from symad.graph.op import explained
 from symad.ops.adjoint import broadcast_like
 from symad.ops.base import Operand, as_node, register, tensor_types
 from symad.ops.comparison import equal
@@ -49,6 +50,7 @@ def broadcast_arrays(*arrays: Operand) -> tuple[Node, ...]:
     return tuple(broadcast_like(node, whole) for node in nodes)
 
 
+@explained
 def broadcast_shapes(*shapes: Any) -> tuple[Any, ...]:
     """Return the shape that arrays of some shapes broadcast to.
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from symad.errors import GraphTypeError
 from symad.graph.node import Node, as_array
+from symad.graph.op import explained
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, register, require_cpu, tensor_types
 from symad.records import dataclass
@@ -214,6 +215,7 @@ def _operand(value: Any) -> Any:
     )
 
 
+@explained
 def astype(x: Operand, dtype: Any, *, copy: Any = True, device: Any = None) -> Node:
     """Return ``x`` converted to ``dtype``: :func:`symad.cast` under the standard's name.
 

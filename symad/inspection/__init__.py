@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from symad.graph.op import explained
+
 if TYPE_CHECKING:
     from symad.inspection.code_page import Listing
     from symad.inspection.ledger import Ledger
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from symad.runtime.function import Function
 
 
+@explained
 def find_nan(target: Any, *feed: Any, **keywords: Any) -> Blame:
     """Find the node that produced the first NaN or infinity among those in the results.
 
@@ -59,6 +62,7 @@ def find_nan(target: Any, *feed: Any, **keywords: Any) -> Blame:
     return find_blame(target, feed, keywords)
 
 
+@explained
 def cost(target: Any, *feed: Any, **keywords: Any) -> Ledger:
     """Return the cost of a graph, as written and after each pass.
 
@@ -102,6 +106,7 @@ def cost(target: Any, *feed: Any, **keywords: Any) -> Ledger:
     return make_ledger(target, feed, keywords)
 
 
+@explained
 def memory(target: Any, *feed: Any, limit: int = 40, **keywords: Any) -> MemoryChart:
     """Return a chart of the memory that a compiled function needs: buffers × steps.
 
@@ -149,6 +154,7 @@ def memory(target: Any, *feed: Any, limit: int = 40, **keywords: Any) -> MemoryC
     return make_chart(target, feed, keywords, limit)
 
 
+@explained
 def profile(target: Any, *feed: Any, runs: int = 20, **keywords: Any) -> Profile:
     """Return how long each instruction of a compiled function takes.
 
@@ -197,6 +203,7 @@ def profile(target: Any, *feed: Any, runs: int = 20, **keywords: Any) -> Profile
     return make_profile(target, feed, keywords, runs)
 
 
+@explained
 def listing(function: Function, *, limit: int = 200) -> Listing:
     """Return a page that shows the optimised graph beside its NumPy source and its plan.
 

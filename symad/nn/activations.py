@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from symad.graph.node import Node
+from symad.graph.op import explained
 from symad.ops.adjoint import cast
 from symad.ops.arithmetic import abs, sign
 from symad.ops.base import Operand, as_node, float_dtype
@@ -24,6 +25,7 @@ def floating(x: Operand) -> Node:
     return cast(node, float_dtype(node.dtype))
 
 
+@explained
 def gelu(x: Operand, approximate: bool = False) -> Node:
     """Return x Φ(x), where Φ is the distribution function of the standard normal distribution.
 
@@ -48,6 +50,7 @@ def gelu(x: Operand, approximate: bool = False) -> Node:
     return result
 
 
+@explained
 def silu(x: Operand) -> Node:
     """Return x σ(x), also called swish.
 
@@ -69,6 +72,7 @@ def silu(x: Operand) -> Node:
 swish = silu
 
 
+@explained
 def mish(x: Operand) -> Node:
     """Return x tanh(softplus(x)).
 
@@ -93,6 +97,7 @@ def _joined(x: Node, left: Node, slope: Operand) -> Node:
     return where(x >= 0 if prefers_right else x > 0, x, left)
 
 
+@explained
 def leaky_relu(x: Operand, negative_slope: Operand = 0.01) -> Node:
     """Return ``x`` where it is positive, else ``negative_slope`` times ``x``.
 
@@ -112,6 +117,7 @@ def leaky_relu(x: Operand, negative_slope: Operand = 0.01) -> Node:
     return _joined(x, x * negative_slope, negative_slope)
 
 
+@explained
 def elu(x: Operand, alpha: Operand = 1.0) -> Node:
     """Return ``x`` where it is positive, else ``alpha`` (e^x - 1).
 
@@ -130,6 +136,7 @@ def elu(x: Operand, alpha: Operand = 1.0) -> Node:
     return _joined(x, expm1(x) * alpha, alpha)
 
 
+@explained
 def celu(x: Operand, alpha: Operand = 1.0) -> Node:
     """Return ``x`` where it is positive, else ``alpha`` (e^(x / alpha) - 1).
 
@@ -149,6 +156,7 @@ def celu(x: Operand, alpha: Operand = 1.0) -> Node:
     return _joined(x, expm1(x / alpha) * alpha, 1)
 
 
+@explained
 def selu(x: Operand) -> Node:
     """Return :func:`symad.nn.elu` with the scale and alpha that keep mean 0 and variance 1.
 
@@ -171,6 +179,7 @@ def selu(x: Operand) -> Node:
     return result
 
 
+@explained
 def log_sigmoid(x: Operand) -> Node:
     """Return ln σ(x), without loss for large negative or positive ``x``.
 
@@ -187,6 +196,7 @@ def log_sigmoid(x: Operand) -> Node:
     return -softplus(-floating(x))
 
 
+@explained
 def hard_sigmoid(x: Operand) -> Node:
     """Return x/6 + 1/2, limited to [0, 1].
 
@@ -204,6 +214,7 @@ def hard_sigmoid(x: Operand) -> Node:
     return result
 
 
+@explained
 def hard_tanh(x: Operand) -> Node:
     """Return ``x`` limited to [-1, 1]; the derivative at the limits is 0.
 
@@ -221,6 +232,7 @@ def hard_tanh(x: Operand) -> Node:
     return where(abs(x) >= 1, sign(x), x)
 
 
+@explained
 def hard_silu(x: Operand) -> Node:
     """Return x times :func:`symad.nn.hard_sigmoid`, also called hard swish.
 
@@ -242,6 +254,7 @@ def hard_silu(x: Operand) -> Node:
 hard_swish = hard_silu
 
 
+@explained
 def relu6(x: Operand) -> Node:
     """Return ``x`` limited to [0, 6]; the derivative at the limits is 0.
 
@@ -259,6 +272,7 @@ def relu6(x: Operand) -> Node:
     return where(x >= 6, 6, relu(x))
 
 
+@explained
 def softsign(x: Operand) -> Node:
     """Return x / (1 + abs(x)).
 
@@ -278,6 +292,7 @@ def softsign(x: Operand) -> Node:
     return where(size < 1, x * share, sign(x) * (1 - share))  # whose derivative keeps its digits
 
 
+@explained
 def glu(x: Operand, axis: int = -1) -> Node:
     """Return the first half of ``x`` along an axis times the sigmoid of the second half.
 

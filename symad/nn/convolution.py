@@ -14,6 +14,7 @@ import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, apply, reporting
+from symad.graph.op import explained
 from symad.nn.activations import floating
 from symad.ops.base import Operand, as_node, tensor_types
 from symad.ops.create import ones, zeros
@@ -34,6 +35,7 @@ Padding = Numbers | Sequence[tuple[int, int]] | Literal["valid", "same"]
 Pairs = list[tuple[int, int]]
 
 
+@explained
 def conv(
     x: Operand,
     weight: Operand,
@@ -96,6 +98,7 @@ def conv(
         return _biased(reshape(product, (*lead, filters, *counts)), bias, len(window))
 
 
+@explained
 def conv_transpose(
     x: Operand,
     weight: Operand,
@@ -172,6 +175,7 @@ def conv_transpose(
         return _biased(index_array(added, (..., *inner)), bias, len(window))
 
 
+@explained
 def max_pool(
     x: Operand,
     window: Numbers,
@@ -212,6 +216,7 @@ def max_pool(
         return max(seen, axes)
 
 
+@explained
 def avg_pool(
     x: Operand,
     window: Numbers,

@@ -6,6 +6,7 @@ import math
 
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.node import Node, reporting
+from symad.graph.op import explained
 from symad.nn.activations import floating
 from symad.ops.adjoint import cast
 from symad.ops.base import Operand, as_node, as_nodes
@@ -21,6 +22,7 @@ from symad.ops.truth import any
 from symad.random import uniform
 
 
+@explained
 def scaled_dot_product_attention(
     query: Operand,
     key: Operand,
@@ -78,6 +80,7 @@ def scaled_dot_product_attention(
     return where(allowed, softmax(where(seen, scores, -math.inf)), 0) @ value
 
 
+@explained
 def embedding(indices: Operand, table: Operand) -> Node:
     """Return the rows of a table at integer indices.
 
@@ -97,6 +100,7 @@ def embedding(indices: Operand, table: Operand) -> Node:
     return take(table, indices, axis=0)
 
 
+@explained
 def dropout(key: Node, x: Operand, rate: Operand = 0.5) -> Node:
     """Return ``x`` with elements set to 0 with probability ``rate``, the others over 1 - ``rate``.
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from symad.errors import GraphTypeError
 from symad.graph.node import Node, reporting
+from symad.graph.op import explained
 from symad.nn.activations import floating
 from symad.ops.adjoint import cast
 from symad.ops.arithmetic import abs, square
@@ -31,6 +32,7 @@ def _reduced(losses: Node, reduction: Kind) -> Node:
     return mean(losses) if reduction == "mean" else sum(losses)
 
 
+@explained
 def cross_entropy(
     logits: Operand,
     targets: Operand,
@@ -71,6 +73,7 @@ def cross_entropy(
     return _reduced(losses, reduction)
 
 
+@explained
 def nll(
     log_probabilities: Operand, labels: Operand, axis: int = -1, reduction: Kind = "mean"
 ) -> Node:
@@ -104,6 +107,7 @@ def nll(
     return _reduced(-chosen, reduction)
 
 
+@explained
 def binary_cross_entropy_with_logits(
     logits: Operand, targets: Operand, pos_weight: Operand = 1.0, reduction: Kind = "mean"
 ) -> Node:
@@ -132,6 +136,7 @@ def binary_cross_entropy_with_logits(
     return _reduced(losses, reduction)
 
 
+@explained
 def mse(predictions: Operand, targets: Operand, reduction: Kind = "mean") -> Node:
     """Return squared differences.
 
@@ -150,6 +155,7 @@ def mse(predictions: Operand, targets: Operand, reduction: Kind = "mean") -> Nod
     return _reduced(square(a - b), reduction)
 
 
+@explained
 def l1(predictions: Operand, targets: Operand, reduction: Kind = "mean") -> Node:
     """Return absolute differences.
 
@@ -168,6 +174,7 @@ def l1(predictions: Operand, targets: Operand, reduction: Kind = "mean") -> Node
     return _reduced(abs(a - b), reduction)
 
 
+@explained
 def huber(
     predictions: Operand, targets: Operand, delta: Operand = 1.0, reduction: Kind = "mean"
 ) -> Node:
@@ -194,6 +201,7 @@ def huber(
     return _reduced(where(size <= limit, inside, outside), reduction)
 
 
+@explained
 def kl_divergence(
     log_predictions: Operand,
     targets: Operand,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from symad.errors import ShapeError
 from symad.graph.node import Node, reporting
+from symad.graph.op import explained
 from symad.nn.activations import floating
 from symad.ops.adjoint import reshape_like
 from symad.ops.arithmetic import sqrt, square
@@ -17,6 +18,7 @@ from symad.ops.size import shape as shape_of
 from symad.types import normalize_axis
 
 
+@explained
 def batch_norm(
     x: Operand,
     weight: Operand | None = None,
@@ -83,6 +85,7 @@ def batch_norm(
     )
 
 
+@explained
 def layer_norm(
     x: Operand,
     weight: Operand | None = None,
@@ -114,6 +117,7 @@ def layer_norm(
     return _scaled((x - _mean(x, axis, keepdims=True)) / sqrt(spread + epsilon), weight, bias)
 
 
+@explained
 def rms_norm(
     x: Operand,
     weight: Operand | None = None,
@@ -142,6 +146,7 @@ def rms_norm(
     return _scaled(x / sqrt(_mean(square(x), axis, keepdims=True) + epsilon), weight, None)
 
 
+@explained
 def group_norm(
     x: Operand,
     groups: int,

@@ -12,7 +12,7 @@ from symad.graph.cost import total_cost
 from symad.graph.graph import Graph
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
-from symad.graph.op import call
+from symad.graph.op import call, explained
 from symad.graph.provenance import tracing
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import zeros_like
@@ -213,6 +213,7 @@ def _same_length(a: Any, b: Any) -> Any:
     return a if isinstance(a, int) or isinstance(b, UnknownDim) else b
 
 
+@explained
 def map_over(function: Callable[..., Any], sequences: Sequence[Node]) -> Any:
     """Return ``function`` of each element of ``sequences`` along the first axis, stacked.
 
@@ -405,6 +406,7 @@ class Call(WithOneBody):
         return like_found(found, inline(body, [*inputs, *more[1], *captured]))
 
 
+@explained
 def custom(
     function: Callable[..., Node],
     reverse: Callable[..., Any] | None = None,

@@ -561,6 +561,7 @@ def _outside(vectors: Node, x: Node) -> Node:
     return x - vectors @ (vectors.mT @ x)
 
 
+@explained
 def svd(a: Operand, *, full_matrices: bool = False) -> SVDResult:
     """Return the singular value decomposition U diag(S) Vh = A.
 

@@ -15,7 +15,7 @@ import numpy as np
 from symad.errors import ShapeError
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
-from symad.graph.op import Op, call
+from symad.graph.op import Op, call, explained
 from symad.graph.sample import Sample, integers, reals, well_conditioned
 from symad.ops.base import Operand, as_nodes, register, tensor_types
 from symad.ops.batching import aligned, shape_of
@@ -282,6 +282,7 @@ class SolveTriangular(_LinearSolve):
         return triu(a, 1 if self.unit_diagonal else 0)
 
 
+@explained
 def solve_triangular(
     a: Operand, b: Operand, *, lower: bool = False, unit_diagonal: bool = False
 ) -> Node:

@@ -73,6 +73,7 @@ class Pinv(PerMatrix):
         return rows - (rows @ a) @ p + columns - p @ (a @ columns) - p @ tangent @ p
 
 
+@explained
 def pinv(x: Operand, *, rtol: Operand | None = None) -> Node:
     """Return the pseudo-inverse of matrices: A⁺ b is the shortest x with the least ‖A x − b‖.
 

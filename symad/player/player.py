@@ -10,6 +10,7 @@ from symad.autodiff.reverse import extend, gradients
 from symad.errors import GraphTypeError, RenderError
 from symad.graph.nested import leaves
 from symad.graph.node import Node, Variable
+from symad.graph.op import explained
 from symad.graph.traverse import topological_order
 from symad.replacing import replacing
 from symad.runtime.values import Feed, node_values
@@ -83,6 +84,7 @@ class Player:
         return f"<Player of {self._title}: {len(self.html.encode()):,} bytes>"
 
 
+@explained
 def play(y: Node, xs: Any = None, feed: Feed | None = None, *, limit: int = _LIMIT) -> Player:
     """Return a page that plays how the gradient of ``y`` is built, computed and compiled.
 

@@ -12,6 +12,7 @@ from symad.graph.graph import Graph, replace_inputs
 from symad.graph.graph import rebuild as rebuild_graph
 from symad.graph.nested import leaves, leaves_with_paths, rebuild
 from symad.graph.node import Node, Parameter, Variable
+from symad.graph.op import explained
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import broadcast_like, match
 from symad.ops.base import as_node, register
@@ -22,6 +23,7 @@ from symad.types import TensorType, compatible_shapes
 RewritesName = Literal["exact", "rounding", "finite"]
 
 
+@explained
 def compile(
     inputs: Any,
     outputs: Any,

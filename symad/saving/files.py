@@ -17,6 +17,7 @@ from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves
 from symad.graph.node import Node, Parameter
+from symad.graph.op import explained
 from symad.passes.grade import Grade
 from symad.records import dataclass
 from symad.replacing import replacing
@@ -69,6 +70,7 @@ class Fingerprint:
     content: str
 
 
+@explained
 def save(
     value: Any, path: str | os.PathLike[str] | IO[bytes], provenance: bool = True
 ) -> Fingerprint:
@@ -116,6 +118,7 @@ def save(
     return found
 
 
+@explained
 def fingerprint(value: Any, provenance: bool = True) -> Fingerprint:
     """Return two hashes of a compiled function, nodes or a graph: of its meaning, and of it all.
 
@@ -149,6 +152,7 @@ def fingerprint(value: Any, provenance: bool = True) -> Fingerprint:
     return _members(value, provenance)[1]
 
 
+@explained
 def load(
     path: str | os.PathLike[str] | IO[bytes], backend: BackendName | Backend | None = None
 ) -> Any:

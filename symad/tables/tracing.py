@@ -9,6 +9,7 @@ from symad.autodiff.forward import tangents
 from symad.autodiff.reverse import extend
 from symad.errors import GraphError, GraphTypeError
 from symad.graph.node import Node, Variable
+from symad.graph.op import explained
 from symad.graph.traverse import topological_order
 from symad.notation.escape import visible
 from symad.runtime.values import Feed, node_values
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from symad.tables.trace import Entry, Trace
 
 
+@explained
 def trace(y: Node, feed: Feed | None = None, wrt: Node | None = None) -> Trace:
     """Return the forward trace, the tangents and the adjoints of ``y``, side by side.
 
