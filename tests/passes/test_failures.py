@@ -64,7 +64,7 @@ EXPOSED: dict[str, Use] = {
     "a choice beside it": lambda r, c: sm.where(c, r, 1.0) + r,
     "a loop": lambda r, c: sm.scan(lambda s, x: (s + x * r, None), sm.constant(0.0), ROWS)[0],
     "a choice in a loop, and its step": lambda r, c: sm.scan(
-        lambda s, x: (s + sm.where(c, r, x) + r, None), sm.constant(0.0), ROWS
+        lambda s, x: (s + sm.where((s < 5) & c, r, x) + r, None), sm.constant(0.0), ROWS
     )[0],
 }  # fmt: skip
 CHOSEN: dict[str, Use] = {
@@ -73,8 +73,8 @@ CHOSEN: dict[str, Use] = {
     "a choice after a loop": lambda r, c: sm.where(
         c, sm.scan(lambda s, x: (s + x * r, None), sm.constant(0.0), ROWS)[0], 1.0
     ),
-    "a choice in a loop": lambda r, c: sm.scan(
-        lambda s, x: (s + sm.where(c, r, x), None), sm.constant(0.0), ROWS
+    "a choice in a loop, by what it carries": lambda r, c: sm.scan(
+        lambda s, x: (s + sm.where((s < 5) & c, r, x), None), sm.constant(0.0), ROWS
     )[0],
 }  # fmt: skip
 
