@@ -56,7 +56,7 @@ def watched(root: Path) -> Iterator[set[Place]]:
         yield found
     finally:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)
         found.update(place_of(code) for code in codes if code.co_filename.startswith(prefix))
 
 
