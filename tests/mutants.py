@@ -54,8 +54,15 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 UNTOUCHED = ("samples", "examples", "remedy", "__all__")
 """Names whose values are tests or texts."""
 
-NEVER_SWAPPED = ("isinstance", "issubclass", "getattr", "hasattr")
-"""Functions that fail at once, whatever tests there are, if their arguments change places."""
+NEVER_SWAPPED = (
+    "isinstance", "issubclass", "getattr", "hasattr",
+    "and_", "or_", "xor", "add", "mul", "max", "min", "equal",
+)  # fmt: skip
+"""Functions that fail at once, whatever tests there are, if their arguments change places; and
+those for which it makes no difference, as for the instructions of LLVM."""
+
+DECLARED = ("strict", "slots", "frozen")
+"""Keywords that only have a mistake elsewhere noticed: no result depends on them."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +125,14 @@ def _changes(tree: ast.Module) -> Iterator[Change]:
         pending += [child for child in ast.iter_child_nodes(node) if _is_code(child, node)]
 
 
+NO_CODE = (ast.JoinedStr, ast.Raise, ast.Assert, ast.arguments, ast.Import, ast.ImportFrom)
+
+
 def _is_code(node: ast.AST, parent: ast.AST) -> bool:
-    """Return whether a node is more than a text, a type, or an error."""
-    if isinstance(node, (ast.JoinedStr, ast.Raise, ast.arguments, ast.Import, ast.ImportFrom)):
+    """Return whether a node is more than a text, a type, an error, an assertion, or a sample."""
+    if isinstance(node, NO_CODE) or (isinstance(node, ast.keyword) and node.arg in DECLARED):
+        return False
+    if isinstance(node, ast.FunctionDef) and node.name.endswith(UNTOUCHED):
         return False
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return False
@@ -154,7 +166,9 @@ def _changes_of(node: ast.AST) -> Iterator[Change]:
     if isinstance(node, ast.Call) and len(node.args) > 1:
         first, second, *rest = node.args
         starred = any(isinstance(argument, ast.Starred) for argument in (first, second))
-        if not starred and getattr(node.func, "id", "") not in NEVER_SWAPPED:
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        alike = ast.dump(first) == ast.dump(second)
+        if not starred and not alike and name not in NEVER_SWAPPED:
             yield node, "swapped arguments", _with(node, args=[second, first, *rest])
     if isinstance(node, ast.Return) and node.value is not None and not _is_none(node.value):
         yield node, "lost result", ast.Return(ast.Constant(None))

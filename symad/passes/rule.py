@@ -444,7 +444,7 @@ def _unify(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
         known = bound.setdefault(pattern.name or "", node)
         if known is node:
             yield bound
-    elif isinstance(node.op, Where) and not isinstance(pattern.op, Where) and pattern.op:
+    elif isinstance(node.op, Where) and not isinstance(pattern.op, Where):
         yield from _through_mask(pattern, node, bound)
     elif isinstance(pattern, Constant):
         if _is_number(node, pattern.value[()]):

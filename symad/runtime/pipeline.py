@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from symad.backends.base import Backend, Program, Settings
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
+from symad.graph.op import Op
 from symad.ops.base import is_of_numbers
 from symad.ops.body import WithBody
 from symad.ops.fused import Fused
@@ -97,16 +98,15 @@ def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
     if not graph.has(WithBody):
         return graph
     ops = {node.op for node in graph.nodes if isinstance(node.op, WithBody)}
-    new = {
+    new: dict[Op | None, Op] = {
         op: op.with_bodies(*map(change, op.bodies)) for op in ops if not isinstance(op, Fused)
     }
     if not new:
         return graph
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-        if not isinstance(node.op, WithBody) or node.op not in new:
-            return replace_inputs(node, inputs)
-        return Node(new[node.op], inputs, node.type, node.name)
+        op = new.get(node.op)
+        return replace_inputs(node, inputs) if op is None else Node(op, inputs, node.type, node.name)
 
     return rebuild(closed(graph), visit)
 

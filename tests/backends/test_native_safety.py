@@ -470,6 +470,26 @@ def test_a_signal_in_a_finaliser_of_llvmlite_is_not_lost(monkeypatch: pytest.Mon
     assert_right(compiled(3.0), 3.0, np.ones(3))
 
 
+@pytest.mark.parametrize("effort", list(jit.Effort))
+def test_pass_managers_are_freed(effort: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of llvmlite inherits an empty method that would have to do so."""
+    from llvmlite import binding, ir
+
+    library, freed = binding.ffi.lib, []
+
+    class Library:
+        def __getattr__(self, name: str) -> Any:
+            return free if name == "LLVMPY_DisposeNewModulePassManger" else getattr(library, name)
+
+    def free(manager: Any) -> None:
+        freed.append(manager)
+        library.LLVMPY_DisposeNewModulePassManger(manager)
+
+    monkeypatch.setattr(binding.ffi, "lib", Library())
+    jit.optimised_text(ir.Module("empty"), effort)
+    assert len(freed) == (effort is not jit.Effort.NONE)
+
+
 def test_signals_wait_whenever_llvm_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception between two lines of llvmlite may free the same memory twice."""
     from llvmlite import binding

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Callable
@@ -157,6 +158,27 @@ def test_the_text_of_bits_and_comparisons_means_what_the_graph_means(drawn: obje
     feed = {variables[x.label]: values[x.label] for x in sm.Graph([node]).inputs}
     with np.errstate(all="ignore"):
         assert eval(str(formula(node)), values) == node.eval(feed)  # noqa: S307
+
+
+def test_each_operation_inside_each_other_means_what_the_graph_means() -> None:
+    """Of bits and of truth values, which have the same signs."""
+    numbers = {name: sm.Variable(name, (), "int64") for name in "nm"}
+    truths = {name: sm.Variable(name, (), "bool") for name in "pq"}
+    values = {"n": np.int64(5), "m": np.int64(-3), "p": np.True_, "q": np.False_}
+    tried = 0
+    for outer, inner in itertools.product(BIT_OPERATIONS, repeat=2):
+        for (a, b), c in itertools.product((numbers.values(), truths.values()), numbers.values()):
+            for pair in ((inner(a, b), c), (c, inner(a, b)), (inner(a, b), truths["p"])):
+                try:
+                    node = outer(*pair)
+                except sm.SymadError:
+                    continue
+                feed = {x: values[x.label] for x in sm.Graph([node]).inputs}
+                with np.errstate(all="ignore"):
+                    found = eval(str(formula(node)), dict(values))  # noqa: S307
+                    assert found == node.eval(feed), formula(node)
+                tried += 1
+    assert tried > 500
 
 
 # The text of a node

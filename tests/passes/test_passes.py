@@ -22,7 +22,7 @@ from symad.passes.fuse import fuse
 from symad.passes.grade import Grade
 from symad.passes.matrix_products import order_products
 from symad.passes.rewrite import rewrite
-from symad.passes.rule import Rule
+from symad.passes.rule import Procedure, Rule, number_of
 from symad.passes.rules import all_rules
 from symad.passes.specialise import specialise
 from symad.runtime.inputs import type_of
@@ -650,3 +650,16 @@ def test_copies_that_float16_cannot_count_are_added() -> None:
         array = np.float16(value)
         (got,) = evaluate(optimised([y], [x], [array]), [array])
         assert got == pytest.approx(total, rel=1e-2)
+
+
+def test_a_node_may_be_rewritten_many_times() -> None:
+    """The bound that ends such circles is far beyond chains of rewrites that come to an end."""
+
+    def count(node: Node) -> Node | None:
+        number = number_of(node.inputs[1])
+        return node.inputs[0] + (number + 1) if number is not None and number < 50 else None
+
+    rule = Procedure("count", count, "x + n = x + (n + 1)", (Add,))
+    x = sm.Variable("x", shape=())
+    (made,) = rewrite(sm.Graph([x + 1.0], [x]), [rule]).outputs
+    assert number_of(made.inputs[1]) == 50

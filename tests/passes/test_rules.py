@@ -22,7 +22,7 @@ from symad.graph.provenance import Creation, Role, RoleKind, creating
 from symad.ops.base import as_node
 from symad.passes.decompose import DECOMPOSE
 from symad.passes.grade import Grade
-from symad.passes.rewrite import RuleSet, rewrite
+from symad.passes.rewrite import Rewriting, RuleSet, rewrite
 from symad.passes.rule import Procedure, Rule, fit
 from symad.passes.rules import all_rules
 from symad.passes.rules.stabilise import STABILISE
@@ -142,9 +142,9 @@ def evaluate(graph: sm.Graph, arrays: Sequence[Any]) -> list[Any]:
 
 def applied(example: Example) -> tuple[sm.Graph, int]:
     """Return the graph with the rule applied, and how often it was."""
-    uses: list[Any] = []
-    result = rewrite(example.graph, [example.rule], uses.append)
-    return result, len(uses)
+    seen: list[Rewriting] = []
+    result = rewrite(example.graph, [example.rule], seen.append)
+    return result, sum(rewriting.rule is example.rule for rewriting in seen)  # others share nodes
 
 
 # 1. The graph

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import types
 from typing import Any
 
 import numpy as np
@@ -160,7 +161,8 @@ def test_registered_backends_have_a_name(monkeypatch: pytest.MonkeyPatch) -> Non
         del BACKENDS["counting"]
     with pytest.raises(GraphTypeError, match=r"no backend 'numpi'. Did you mean 'numpy'\?"):
         sm.compile([], sm.constant(1.0), backend="numpi")  # type: ignore[arg-type]
-    for wrong in (Backend(), object(), type("Auto", (Backend,), {"name": "auto"})()):
+    strange = (object(), types.SimpleNamespace(name="strange"), type("S", (Backend,), {"name": 1})())
+    for wrong in (*strange, Backend(), type("Auto", (Backend,), {"name": "auto"})()):
         with pytest.raises(GraphTypeError, match="cannot be registered"):
             register_backend(wrong)  # type: ignore[arg-type]
 

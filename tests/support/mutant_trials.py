@@ -1,9 +1,11 @@
 """Try faults on tests that run the faulty code, each in a fork of one process that loaded them all.
 
-A plugin of pytest.  The tests are run once, in a fork, to see which functions of symad each of
-them calls.  Then each fault is put into the functions of another fork, in memory, and the tests
-that call these functions are run there, those first that call the least else, until one fails.  A
-fault in code that runs when a module is loaded is left to :mod:`tests.mutants`.
+A plugin of pytest.  The tests are run once to see which functions of symad each of them calls; each
+file in a fork, since what a process computes once, such as the machine code that all functions
+share, is computed for the first test alone.  Then each fault is put into the functions of another
+fork, in memory, and the tests that call these functions are run there, those first that call the
+least else, until one fails.  A fault in code that runs when a module is loaded is left to
+:mod:`tests.mutants`, and so is one in code that has run before the forks if no test notices it.
 """
 
 from __future__ import annotations
@@ -17,10 +19,14 @@ import pickle
 import resource
 import signal
 import sys
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any
@@ -33,6 +39,25 @@ Place = tuple[str, str, int]
 
 def place_of(code: CodeType) -> Place:
     return code.co_filename, code.co_qualname, code.co_firstlineno
+
+
+@contextmanager
+def watched(root: Path) -> Iterator[set[Place]]:
+    """Collect the functions of symad that are called, in all threads."""
+    prefix, codes = str(root / "symad"), set[CodeType]()
+    found = set[Place]()
+
+    def see(frame: FrameType, event: str, argument: Any) -> None:
+        codes.add(frame.f_code)
+
+    threading.settrace(see)
+    sys.settrace(see)
+    try:
+        yield found
+    finally:
+        sys.settrace(None)
+        threading.settrace(None)
+        found.update(place_of(code) for code in codes if code.co_filename.startswith(prefix))
 
 
 def codes_of(source: str, path: Path) -> dict[Place, CodeType]:
@@ -132,11 +157,17 @@ class Trials:
         report: Callable[[int, str, list[str]], None],
     ) -> None:
         self.root, self.faults, self.seconds, self.report = root, faults, seconds, report
+        self.before = set[Place]()  # the functions that ran before any fork
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self) -> Generator[None, Any, Any]:
+        with watched(self.root) as self.before:
+            return (yield)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
-        calls = self._watched(list(items.values()))
+        calls = self._calls(list(items.values()))
         for number, (path, before, after) in enumerate(self.faults):
             change = Change.between(path, before, after)
             tests = calls.of(change.faulty, change.at_import)
@@ -144,11 +175,12 @@ class Trials:
                 self.report(number, "import", tests)
                 continue
             trial = partial(self._try, change, [items[test] for test in tests])
+            found = {0: "import" if change.faulty & self.before else "", -1: "time", 2: "import"}
             status = _in_fork(trial, self.seconds + 5)
-            self.report(number, {0: "", -1: "time", 2: "import"}.get(status, "failure"), tests)
+            self.report(number, found.get(status, "failure"), tests)
         return True
 
-    def _watched(self, items: list[pytest.Item]) -> Calls:
+    def _calls(self, items: list[pytest.Item]) -> Calls:
         """Return what tests call, from an earlier run if nothing has changed since."""
         paths = [path for name in ("symad", "tests") for path in (self.root / name).rglob("*.py")]
         texts = [path.read_bytes() for path in sorted(paths)]
@@ -157,26 +189,26 @@ class Trials:
         file = self.root / ".pytest_cache" / f"calls-{key}.pickle"
         if not file.exists():
             file.parent.mkdir(exist_ok=True)
-            _in_fork(lambda: self._watch(items, file), None)
+            file.write_bytes(pickle.dumps(self._watch(items)))
         return pickle.loads(file.read_bytes())  # type: ignore[no-any-return]
 
-    def _watch(self, items: list[pytest.Item], target: Path) -> int:
-        calls, prefix = Calls(), str(self.root / "symad")
-        called: set[CodeType] = set()
+    def _watch(self, items: list[pytest.Item]) -> Calls:
+        calls = Calls()
+        with tempfile.TemporaryDirectory() as folder:
+            for path, group in groupby(items, lambda item: item.path):
+                target = Path(folder, path.name)
+                _in_fork(partial(self._watch_file, list(group), target), None)
+                found = pickle.loads(target.read_bytes())
+                calls.places |= found.places
+                calls.failed |= found.failed
+        return calls
 
-        def see(frame: FrameType, event: str, argument: Any) -> None:
-            called.add(frame.f_code)
-
+    def _watch_file(self, items: list[pytest.Item], target: Path) -> int:
+        calls = Calls()
         for item in items:
-            called.clear()
-            sys.settrace(see)
-            try:
+            with watched(self.root) as called:
                 passed = _passes(item)
-            finally:
-                sys.settrace(None)
-            calls.places[item.nodeid] = {
-                place_of(code) for code in called if code.co_filename.startswith(prefix)
-            }
+            calls.places[item.nodeid] = called
             if not passed:
                 calls.failed.add(item.nodeid)
         target.write_bytes(pickle.dumps(calls))

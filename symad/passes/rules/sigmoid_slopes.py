@@ -39,7 +39,7 @@ class _Term(NamedTuple):
 
 def _slope(node: Node) -> Node | None:
     """Distribute a factor s, 1 − s or both over a sum of quotients by them."""
-    if not any(map(_has_share, node.inputs)) or node.dtype.kind != "f":
+    if not any(map(_has_share, node.inputs)):
         return None
     shares: _Shares = {}
     rest = []

@@ -44,8 +44,8 @@ def _sort(a: Sequence[int], b: Sequence[int], reduced: Sequence[int]) -> _Kinds 
     """Return the kinds of the axes, ``None`` if this is not a matrix product."""
     axes = range(len(a))
     summed = tuple(i for i in axes if i in reduced)
-    left = tuple(i for i in axes if i not in reduced and a[i] > 1 == b[i])
-    right = tuple(i for i in axes if i not in reduced and b[i] > 1 == a[i])
+    left = tuple(i for i in axes if a[i] > 1 == b[i])
+    right = tuple(i for i in axes if b[i] > 1 == a[i])
     batch = tuple(i for i in axes if i not in (*summed, *left, *right))
     is_product = left and right and summed and all(a[i] == b[i] > 1 for i in summed)
     return _Kinds(batch, left, right, summed) if is_product else None

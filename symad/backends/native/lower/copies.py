@@ -104,9 +104,8 @@ def moved(view: BufferView, elements: int) -> BufferView:
 
 def without_axis(view: BufferView, axis: int, index: int = 0) -> BufferView:
     """Return the view of one place along an axis."""
-    taken = part(view, axis, index, 1)
-    shape = taken.shape[:axis] + taken.shape[axis + 1 :]
-    return replace(taken, shape=shape, strides=taken.strides[:axis] + taken.strides[axis + 1 :])
+    shape, strides = (sizes[:axis] + sizes[axis + 1 :] for sizes in (view.shape, view.strides))
+    return moved(replace(view, shape=shape, strides=strides), index * view.strides[axis])
 
 
 # Copies
