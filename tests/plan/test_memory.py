@@ -134,7 +134,7 @@ def held(function):
     program = function.specialised().program
     given = [parameter.value.ctypes.data for parameter in function.parameters]
     kept = 0
-    for memory in (memory for some in function._workspace._kept.values() for memory in some):
+    for memory, _ in (pair for some in function._workspace._kept.values() for pair in some):
         begin = memory.ctypes.data
         if not any(begin <= address < begin + memory.nbytes for address in given):
             kept += memory.nbytes

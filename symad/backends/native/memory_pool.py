@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ LARGE = 1 << 16
 """Buffers of at least this many bytes are kept for the next call."""
 _LINE = 64
 """The size of a cache line in bytes."""
+_PAGE = 4096
+"""Buffers start at a page.  Memory from NumPy starts a little behind, and a loop that reads at
+places which are a little ahead of where it writes, up to whole pages, does not wait for writes."""
 _KEPT = 4
 """The number of buffers of one size that are kept."""
 _SIZES = 32
@@ -55,8 +59,8 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[int, list[_Array]] = {}
-        self._in_use = _references([np.empty(0)])
+        self._kept: dict[int, list[tuple[_Array, int]]] = {}
+        self._in_use = _references([(np.empty(0), 0)])
         self._arena: Arena | None = None
 
     def arena(self, size: int) -> Arena:
@@ -81,16 +85,20 @@ class Memory:
             return np.empty(shape, dtype)
         kept = self._buffers(_rounded(size))
         # If another thread checks the same memory, both see a reference, and neither takes it.
-        for memory in kept:
+        for memory, begin in kept:
             if sys.getrefcount(memory) <= self._in_use:
-                return _over(memory, shape, dtype)
-        memory = np.empty(_rounded(size) + _LINE, np.uint8)
-        kept.append(memory)
+                # Its base is the memory: references to a view of that would not be counted.
+                return np.ndarray(shape, dtype, memory, begin)
+        memory = np.empty(_rounded(size) + _PAGE, np.uint8)
+        begin = -memory.ctypes.data % _PAGE
+        kept.append((memory, begin))
         del kept[:-_KEPT]
-        return _over(memory, shape, dtype)
+        return np.ndarray(shape, dtype, memory, begin)
 
-    def _buffers(self, size: int) -> list[_Array]:
-        """Return the buffers of one size, and drop the least recently used size.
+    def _buffers(self, size: int) -> list[tuple[_Array, int]]:
+        """Return the buffers of one size, each with the start of its first page.
+
+        The least recently used size is dropped.
 
         A thread that runs in between finds none, and makes its own.
         """
@@ -107,22 +115,14 @@ def _rounded(size: int) -> int:
     return -(-size // step) * step
 
 
-def _over(memory: _Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:
-    """Return an array that starts at a cache line.
-
-    Its base is the memory itself: references to a view of the memory would not be counted.
-    """
-    begin = -memory.__array_interface__["data"][0] % _LINE
-    return np.ndarray(shape, dtype, memory, begin)
-
-
-def _references(kept: list[_Array]) -> int:
+def _references(kept: list[tuple[_Array, int]]) -> int:
     """Return the number of references to an array that is kept but not in use."""
-    for memory in kept:
+    for memory, _ in kept:
         return sys.getrefcount(memory)
     return 0
 
 
+@cache
 def counts_references() -> bool:
     """Return whether reference counts show if anything else refers to an object.
 

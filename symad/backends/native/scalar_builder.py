@@ -17,7 +17,14 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.jit import converts_half, has_symbol, vector_unit
-from symad.backends.native.vector_math import exp_float32, sine_or_cosine, tanh
+from symad.backends.native.vector_division import has_quotient, quotient_by
+from symad.backends.native.vector_floats import (
+    exponential,
+    hyperbolic_tangent,
+    natural_logarithm,
+)
+from symad.backends.native.vector_math import sine_or_cosine
+from symad.backends.native.vector_power import power
 from symad.graph.scalar import Value
 from symad.ops.base import PerElement
 
@@ -25,6 +32,15 @@ _FLOAT32, _FLOAT64 = np.dtype("float32"), np.dtype("float64")
 
 _INTRINSICS = {"ceil", "copysign", "fabs", "floor", "rint", "sqrt", "trunc"}
 """Functions that are instructions, not calls."""
+
+_WRITTEN: dict[tuple[str, np.dtype[Any]], Callable[..., Value]] = {
+    ("exp", _FLOAT32): exponential,
+    ("exp", _FLOAT64): exponential,
+    ("log", _FLOAT64): natural_logarithm,
+    ("tanh", _FLOAT32): hyperbolic_tangent,
+    ("tanh", _FLOAT64): hyperbolic_tangent,
+}
+"""Functions of vectors that are instructions here, not calls."""
 
 _LICENCE = ("reassoc", "nsz", "arcp", "contract", "afn")
 """The flags of fast arithmetic: all of LLVM's, except those that ignore NaN and infinities."""
@@ -114,6 +130,10 @@ class LLVMScalarBuilder:
 
     def truncated_divide(self, x: Scalar, y: Scalar) -> Scalar:
         """Divide integers; divide by 1 if y is 0 or the quotient overflows, which would trap."""
+        known = self._known_number(y)
+        if known is not None and has_quotient(x.dtype, known):
+            fast: Scalar = quotient_by(self, x, known)
+            return fast
         zero, one = self.constant(0, y.dtype), self.constant(1, y.dtype)
         by_zero = self.equal(y, zero)
         if x.dtype.kind == "u":
@@ -125,6 +145,15 @@ class LLVMScalarBuilder:
         quotient = Scalar(self.builder.sdiv(x.value, divisor.value), x.dtype)
         negated = self.select(by_minus_one, self.negate(x), quotient)
         return self.select(by_zero, zero, negated)
+
+    def _known_number(self, x: Scalar) -> int | None:
+        """Return the integer in all lanes of a vector, if it is a constant."""
+        from llvmlite import ir
+
+        if not self.lanes or not isinstance(x.value, ir.Constant):
+            return None
+        bits = int(x.value.constant[0].constant).to_bytes(8, "little")[: x.dtype.itemsize]
+        return int.from_bytes(bits, "little", signed=x.dtype.kind == "i")
 
     def negate(self, x: Scalar) -> Scalar:
         if x.dtype.kind == "f":
@@ -180,15 +209,14 @@ class LLVMScalarBuilder:
             return self.cast(self.call(function, *wide), dtype)
         if function in _INTRINSICS:
             return self.intrinsic(function, *arguments)
-        if function == "exp" and dtype == _FLOAT32 and self.lanes:
-            exponential: Scalar = exp_float32(self, *arguments)
-            return exponential
+        if self.lanes and (function, dtype) in _WRITTEN:
+            made: Scalar = _WRITTEN[function, dtype](self, *arguments)
+            return made
+        if self.lanes and function == "pow":
+            return self._function("power", power, *arguments)
         if function in ("sin", "cos") and dtype == _FLOAT64 and not self.lanes:
             circular: Scalar = sine_or_cosine(self, function, *arguments)
             return circular
-        if function == "tanh" and self.lanes:
-            hyperbolic: Scalar = tanh(self, *arguments)
-            return hyperbolic
         return self.call_library(function, *arguments)
 
     def call_library(self, function: str, *arguments: Scalar) -> Scalar:
@@ -201,10 +229,14 @@ class LLVMScalarBuilder:
         return Scalar(self._call(name, dtype, values), dtype)
 
     def unless(self, condition: Scalar, value: Scalar, otherwise: Callable[[], Scalar]) -> Scalar:
-        """Return ``value`` for one element if ``condition`` holds, which is likely."""
+        """Return ``value`` where ``condition`` holds, which is likely for all lanes."""
         here = self.builder.block
-        with self.builder.if_then(self.builder.not_(condition.value), likely=False):
-            other, there = otherwise(), self.builder.block
+        always = self.over_lanes("and", condition) if self.lanes else condition
+        with self.builder.if_then(self.builder.not_(always.value), likely=False):
+            other = otherwise()
+            if self.lanes:
+                other = self.select(condition, value, other)
+            there = self.builder.block
         chosen = self.builder.phi(value.value.type)
         chosen.add_incoming(value.value, here)
         chosen.add_incoming(other.value, there)
@@ -288,24 +320,29 @@ class LLVMScalarBuilder:
         """Return x y + z of floats, rounded once if the machine has an instruction for it."""
         return self.intrinsic("fmuladd", x, y, z)
 
-    @property
-    def can_scale(self) -> bool:
-        """Whether the machine has an instruction for :meth:`scale`."""
-        return vector_unit().letter == "e" and self.lanes == 16
+    def can_scale(self, dtype: np.dtype[Any]) -> bool:
+        """Return whether the machine has an instruction for :meth:`scale`."""
+        return vector_unit().letter == "e" and self.lanes * dtype.itemsize == 64
 
     def scale(self, x: Scalar, n: Scalar) -> Scalar:
-        """Return x 2ⁿ of vectors of float32, rounded once; ``n`` holds integers as floats."""
+        """Return x 2ⁿ of vectors of floats, rounded once; ``n`` holds integers as floats."""
         from llvmlite import ir
 
-        every_lane, as_set = ir.IntType(16)(-1), ir.IntType(32)(4)
+        every_lane, as_set = ir.IntType(self.lanes)(-1), ir.IntType(32)(4)
         operands = [x.value, n.value, x.value, every_lane, as_set]
-        name = "llvm.x86.avx512.mask.scalef.ps.512"
+        letter = "s" if x.dtype == _FLOAT32 else "d"
+        name = f"llvm.x86.avx512.mask.scalef.p{letter}.512"
         declared = self._declare(name, self.type_of(x.dtype), operands)
         return Scalar(self.builder.call(declared, operands), x.dtype)
 
     def reinterpret(self, x: Scalar, dtype: np.dtype[Any]) -> Scalar:
         """Return the bits of ``x`` as a value of another dtype of that size."""
         return Scalar(self.builder.bitcast(x.value, self.type_of(dtype)), dtype)
+
+    def in_pairs(self, x: Scalar) -> tuple[LLVMScalarBuilder, Scalar]:
+        """Return two lanes of 32 bits each as one of 64, and a builder for those."""
+        pairs = LLVMScalarBuilder(self.builder, self.lanes // 2)
+        return pairs, pairs.reinterpret(x, np.dtype("uint64"))
 
     def shift_left(self, x: Scalar, bits: int) -> Scalar:
         """Return an integer shifted left."""
@@ -326,6 +363,8 @@ class LLVMScalarBuilder:
         """Return a vector whose lanes are all ``x``."""
         from llvmlite import ir
 
+        if isinstance(x.value, ir.Constant):
+            return Scalar(self.type_of(x.dtype)([x.value] * self.lanes), x.dtype)
         first = ir.IntType(32)(0)
         undefined = ir.Constant(self.type_of(x.dtype), ir.Undefined)
         single = self.builder.insert_element(undefined, x.value, first)
@@ -377,6 +416,22 @@ class LLVMScalarBuilder:
             made = self.builder.call(self._declare(name, llvm_type(dtype), single), single)
             result = self.builder.insert_element(result, made, index(lane))
         return result
+
+    def _function(self, name: str, make: Callable[..., Scalar], *arguments: Scalar) -> Scalar:
+        """Call a function of this module that ``make`` writes: it is long, but there only once."""
+        from llvmlite import ir
+
+        dtype, values = arguments[0].dtype, [argument.value for argument in arguments]
+        full = f"{name}.{self._suffix(dtype)}"
+        module = self.builder.module
+        if full not in module.globals:
+            type_ = ir.FunctionType(self.type_of(dtype), [value.type for value in values])
+            written = ir.Function(module, type_, full)
+            written.linkage = "internal"
+            inner = LLVMScalarBuilder(ir.IRBuilder(written.append_basic_block()), self.lanes)
+            result = make(inner, *(Scalar(value, dtype) for value in written.args))
+            inner.builder.ret(result.value)
+        return Scalar(self.builder.call(module.globals[full], values), dtype)
 
     def _declare(self, name: str, result: Any, operands: Sequence[Any]) -> Any:
         """Return a function of such operands, declared as free of side effects."""
