@@ -15,6 +15,7 @@ from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.ops.base import PerElement
 from symad.ops.body import WithBody
+from symad.passes.stack_bounds import GIVE_MAX_STEPS, reads_all_rows, stack_bounds
 from symad.types import TensorType
 
 Scope = Callable[[Node], str]
@@ -56,10 +57,13 @@ class Interpreter:
     ----------
     failures : list
         Arrays of booleans that are true where a value is an error.
+    bounds : dict or None
+        The most rows of stacks whose length is not known; ``None`` before the first graph.
     """
 
     def __init__(self, scope: Scope | None = None, is_checked: bool = False) -> None:
         self.failures: list[Any] = []
+        self.bounds: dict[Any, int] | None = None
         self._scope = scope
         self._is_checked = is_checked
 
@@ -73,6 +77,8 @@ class Interpreter:
         """Compute the nodes of a graph one after another, and yield each with its value."""
         known: dict[Node, Any] = dict(zip(graph.inputs, values, strict=True))
         numbers: set[Node] = {node for node, value in known.items() if _is_number(value)}
+        if self.bounds is None:
+            self.bounds = stack_bounds(graph)
         for node in graph.nodes:
             if node in known:
                 continue
@@ -95,9 +101,18 @@ class Interpreter:
     def inside(self, body: Graph, values: Sequence[Any]) -> tuple[list[Any], Any]:
         """Return the outputs of a graph within, and whether it failed: ``None`` if it cannot."""
         inner = Interpreter(self._scope, self._is_checked)
+        inner.bounds = self.bounds
         outputs = inner.outputs(body, values)
         flags = [jnp.any(failed) for failed in inner.failures]
         return outputs, jnp.any(jnp.stack(flags)) if flags else None
+
+    def empty_stacks(self, rows: Sequence[Node], most: int) -> tuple[Any, ...]:
+        """Return room for the rows that a loop leaves in the most steps that it may have."""
+        types: list[Any] = [row.type for row in rows]
+        bounds = self.bounds or {}
+        shapes = [(most, *(bounds.get(size, size) for size in t.shape)) for t in types]
+        pairs = zip(shapes, types, strict=True)
+        return tuple(jnp.zeros(shape, canonical(t.dtype)) for shape, t in pairs)
 
     def note(self, failed: Any) -> None:
         """Keep where values are errors, if anything can be one."""
@@ -107,6 +122,8 @@ class Interpreter:
     def _computed(self, node: Node, arguments: list[Any]) -> Any:
         op = node.op
         assert op is not None
+        if self.bounds and reads_all_rows(node, self.bounds):
+            raise missing(node, "the number of rows depends on an input")
         if isinstance(op, WithBody):
             results = _BODIES[op.name](self, op, node, *arguments)
             return results[0] if len(results) == 1 else tuple(results)
@@ -157,13 +174,13 @@ def require_translations(graph: Graph) -> None:
             raise missing(node)
 
 
-def missing(node: Node, why: str = "JAX does not have it") -> ExportError:
+def missing(node: Node, why: str = "JAX does not have it", remedy: str = "") -> ExportError:
     """Return the error for a node that JAX has nothing for."""
     assert node.op is not None
     return ExportError(
         f"{node.label!r} ({node.op.name}) cannot be computed in JAX: {why}",
         where=node.site.describe(),
-        remedy="Compute it outside of the function, and pass it as an input.",
+        remedy=remedy or "Compute it outside of the function, and pass it as an input.",
     )
 
 
@@ -231,17 +248,23 @@ def _scan(run: Interpreter, op: Any, node: Node, length: Any, *values: Any) -> l
     first, end = op.carries, op.carries + op.sequences
     carries, rows, shared = values[:first], values[first:end], values[end:]
     outputs = op.body.outputs
-    if not rows and not _is_number(length):
-        raise missing(node, "the number of steps is an input, and JAX's arrays have static shapes")
 
     def step(carry: Any, row: Any) -> tuple[Any, Any]:
         made, failed = run.inside(op.body, (*carry, *row, *shared))
         stacks = tuple(map(jnp.asarray, made[first:]))
         return _as_carries(made[:first], outputs[:first]), (stacks, failed)
 
+    start = _as_carries(carries, outputs[:first])
+    most = (run.bounds or {}).get(op.length)
+    if most is not None or not (rows or _is_number(length)):
+        if most is None and len(outputs) > first:
+            why = "the number of steps is an input, and JAX's arrays have static shapes"
+            raise missing(node, why)
+        stacks = run.empty_stacks(outputs[first:], most or 0)
+        return _bounded_scan(run, step, (start, stacks), rows, length, op.backwards)
     last, (stacks, failed) = lax.scan(
         step,
-        _as_carries(carries, outputs[:first]),
+        start,
         tuple(map(jnp.asarray, rows)),
         length=None if rows else int(length),
         reverse=op.backwards,
@@ -250,33 +273,60 @@ def _scan(run: Interpreter, op: Any, node: Node, length: Any, *values: Any) -> l
     return [*last, *stacks]
 
 
+def _bounded_scan(
+    run: Interpreter, step: Any, start: Any, rows: Sequence[Any], count: Any, backwards: bool
+) -> list[Any]:
+    """Return what a scan does in a number of steps that is an array: rows may be more."""
+
+    def run_step(k: Any, state: Any) -> Any:
+        carry, stacks, ever = state
+        at = count - 1 - k if backwards else k
+        taken = [lax.dynamic_index_in_dim(row, at, keepdims=False) for row in rows]
+        carry, (made, failed) = step(carry, taken)
+        return carry, _with_rows(stacks, made, at), ever if failed is None else ever | failed
+
+    last, stacks, failed = lax.fori_loop(0, count, run_step, (*start, jnp.zeros((), bool)))
+    run.note(failed)
+    return [*last, *stacks]
+
+
+def _with_rows(stacks: Sequence[Any], rows: Sequence[Any], at: Any) -> tuple[Any, ...]:
+    pairs = zip(stacks, rows, strict=True)
+    return tuple(lax.dynamic_update_index_in_dim(stack, row, at, 0) for stack, row in pairs)
+
+
 def _while(run: Interpreter, op: Any, node: Node, *values: Any) -> list[Any]:
     """Carries are NaN if the loop does not end within ``max_steps``."""
     first = op.carries
     outputs, shared = op.body.outputs, values[first:]
-    if len(outputs) > first:
-        raise missing(node, "the number of steps is not known, and JAX's arrays have static shapes")
+    if len(outputs) > first and op.max_steps is None:
+        why = "the number of steps has no bound, and JAX's arrays have static shapes"
+        raise missing(node, why, GIVE_MAX_STEPS)
 
-    def goes_on(state: Any) -> Any:
-        return run.inside(op.condition, (*state[:first], *shared))[0][0]
+    def goes_on(carries: Any) -> Any:
+        return run.inside(op.condition, (*carries, *shared))[0][0]
 
     def runs(state: Any) -> Any:
-        within = True if op.max_steps is None else state[first] < op.max_steps
-        return jnp.logical_and(goes_on(state), within)
+        within = True if op.max_steps is None else state[2] < op.max_steps
+        return jnp.logical_and(goes_on(state[0]), within)
 
     def step(state: Any) -> Any:
-        made, failed = run.inside(op.body, (*state[:first], *shared))
-        ever = state[-1] if failed is None else state[-1] | failed
-        return (*_as_carries(made, outputs), state[first] + 1, ever)
+        carries, stacks, steps, ever = state
+        made, failed = run.inside(op.body, (*carries, *shared))
+        stacks = _with_rows(stacks, made[first:], steps)
+        ever = ever if failed is None else ever | failed
+        return _as_carries(made[:first], outputs[:first]), stacks, steps + 1, ever
 
-    start = (*_as_carries(values[:first], outputs), jnp.zeros((), canonical("int64")), False)
-    *carries, steps, failed = lax.while_loop(runs, step, start)
+    stacks = run.empty_stacks(outputs[first:], op.max_steps or 0)
+    begin = _as_carries(values[:first], outputs[:first]), stacks
+    state = lax.while_loop(runs, step, (*begin, jnp.zeros((), canonical("int64")), False))
+    carries, stacks, steps, failed = state
     if op.max_steps is not None:
-        ended = jnp.logical_not(goes_on((*carries, steps)))
+        ended = jnp.logical_not(goes_on(carries))
         carries = [jnp.where(ended, c, jnp.nan) if c.dtype.kind == "f" else c for c in carries]
         failed |= ~ended
     run.note(failed)
-    return [*carries, steps]
+    return [*carries, *stacks, steps]
 
 
 _BODIES: dict[str, Callable[..., list[Any]]] = {
