@@ -274,10 +274,10 @@ class _NestWriter(KernelWriter):
         builder, lanes, at_once = self.builder, self._nest.lanes, self._at_once(stage)
         whole = builder.and_(builder.sub(end, begin), self.integer(-lanes * at_once))
         middle = builder.add(begin, whole)
-        with self.loop(begin, middle, lanes * at_once) as index:
+        with self.loop(begin, middle, lanes * at_once, is_opaque=True) as index:
             for k in range(at_once):
                 self._write_vector(stage, builder.add(index, self.integer(k * lanes)), k)
-        with self.loop(middle, end, lanes) as index:
+        with self.loop(middle, end, lanes, is_opaque=True) as index:
             mask = self.memory(np.dtype(bool)).mask(builder.sub(end, index))
             self._write_vector(stage, index, 0, mask)
 

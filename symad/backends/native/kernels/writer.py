@@ -171,8 +171,15 @@ class KernelWriter:
     # Control
 
     @contextmanager
-    def loop(self, start: Any, end: Any, step: Any = 1) -> Iterator[Any]:
-        """Repeat the enclosed code for each index from ``start`` up to ``end``."""
+    def loop(
+        self, start: Any, end: Any, step: Any = 1, is_opaque: bool = False
+    ) -> Iterator[Any]:
+        """Repeat the enclosed code for each index from ``start`` up to ``end``.
+
+        LLVM does not see how an opaque index changes.  Otherwise it tries many ways to compute the
+        addresses that depend on it, which takes most of its time where they are many, and gains
+        nothing where each is an array and the index.
+        """
         builder = self.builder
         counter = self.variable(start)
         head, body, done = (builder.append_basic_block() for _ in range(3))
@@ -183,9 +190,15 @@ class KernelWriter:
         builder.position_at_end(body)
         yield index
         by = self.integer(step) if isinstance(step, int) else step
-        builder.store(builder.add(index, by, flags=("nsw",)), counter)
+        following = builder.add(index, by, flags=("nsw",))
+        builder.store(self._opaque(following) if is_opaque else following, counter)
         builder.branch(head)
         builder.position_at_end(done)
+
+    def _opaque(self, index: Any) -> Any:
+        """Return an integer as if it came from somewhere else: by no instructions in between."""
+        signature = self._ir.FunctionType(self._word, [self._word])
+        return self.builder.asm(signature, "", "=r,0", [index], side_effect=False)
 
     def fail(self, condition: Any, code: Any) -> None:
         """Return with an error code if ``condition`` holds."""
