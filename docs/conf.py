@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_extension"))
+import kernels  # noqa: E402, F401
 from numpydoc.xref import DEFAULT_LINKS  # noqa: E402
 from public_names import linked_types  # noqa: E402
 

@@ -60,8 +60,8 @@ class TrainingView:
         If there are two features, the regions of the classes are shown.
     labels : array of n integers
     updates : callable, optional
-        Returns the updates for parameters and gradients, as :mod:`symad.optimise` does; by default
-        Adam with the rate 0.02.
+        Returns the updates for parameters and gradients, as :func:`symad.optimise.adam` does, which
+        is the default, with the rate 0.02.
     resolution : int
         The number of rows and columns of the grid on which regions are computed.
 
@@ -144,21 +144,28 @@ class TrainingView:
         return self
 
     def svg(self, step: int | None = None) -> str:
-        """Return the frame of a step, counted from 1, as SVG; by default the last frame.
+        """Return a moving picture of all frames as SVG, or the frame of one step, counted from 1.
 
         Raises
         ------
         RenderError
-            If there is no frame of this step.
+            If no step has been made, or there is no frame of this step.
         """
-        steps = list(self._frames)
-        if not steps or step not in (None, *steps):
-            near = min(steps, key=lambda other: abs(other - (step or 0)), default=None)
+        steps = self._steps()
+        if step is None:
+            return picture(self._panels(), self._captions())
+        if step not in steps:
+            near = min(steps, key=lambda other: abs(other - step))
             raise RenderError(
-                "no step has been made" if near is None else f"step {step} was not shown",
-                remedy="Call run first." if near is None else f"The nearest frame is step {near}.",
+                f"step {step} was not shown", remedy=f"The nearest frame is step {near}."
             )
-        return picture(self._panels(), self._captions(), steps.index(step or steps[-1]))
+        return picture(self._panels(), self._captions(), steps.index(step))
+
+    def _steps(self) -> list[int]:
+        """Return the steps that were shown."""
+        if not self._frames:
+            raise RenderError("no step has been made", remedy="Call run first.")
+        return list(self._frames)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a page with a slider (``.html``) or a moving picture (``.svg``).
@@ -176,11 +183,13 @@ class TrainingView:
                 f"the format of {str(path)!r} is unknown",
                 remedy="Save .html, a page with a slider, or .svg, a moving picture.",
             )
-        self.svg()  # an error if there is nothing to show
-        write = page if suffix == ".html" else picture
-        text = write(self._panels(), self._captions())
+        text = self._page() if suffix == ".html" else self.svg()
         with replacing(path) as file:
             file.write(text.encode())
+
+    def _page(self) -> str:
+        self._steps()
+        return page(self._panels(), self._captions())
 
     def _panels(self) -> list[Panel]:
         losses = Curve("loss", [moment.loss for moment in self.moments])
@@ -202,8 +211,7 @@ class TrainingView:
         return f"step {step} · loss {moment.loss:.4g} · {moment.accuracy:.1%} of the points right"
 
     def _repr_html_(self) -> str:
-        self.svg()
-        return in_cell(page(self._panels(), self._captions()))
+        return in_cell(self._page())
 
     def __repr__(self) -> str:
         said = self._caption(len(self.moments)) if self.moments else "no step yet"
@@ -283,7 +291,7 @@ def _shown_in_a_notebook() -> Callable[[TrainingView], object]:
     shown: Any = display  # its functions have no types
     handle = shown.DisplayHandle()
     handle.display(shown.HTML(""))
-    return lambda view: handle.update(shown.HTML(view.svg()))
+    return lambda view: handle.update(shown.HTML(view.svg(len(view.moments))))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -81,7 +81,7 @@ def test_features_beyond_two_have_curves_only() -> None:
     weights = sm.parameter("W", np.zeros((4, 2), np.float32))
     points = rng.normal(size=(12, 4)).astype(np.float32)
     view = demo.TrainingView(lambda x: x @ weights, {"W": weights}, points, points[:, 0] > 0)
-    text = view.run(3).svg()
+    text = view.run(3).svg(3)
     assert "<image" not in text and text.count(">step<") == 2
 
 
