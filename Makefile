@@ -28,7 +28,7 @@ help:
 	@echo 'make mutants  set up $(VENV), then put COUNT=300 small faults into the code and report which the tests miss'
 	@echo 'make lint   set up $(VENV), then run ruff and mypy only'
 	@echo 'make docs   set up $(VENV), then build the site: docs/_build/html/index.html'
-	@echo 'make bench  set up $(VENV), then compare symad with other frameworks and write docs/performance.md'
+	@echo 'make bench  set up $(VENV), then compare symad with other frameworks and write docs/measurements.md and docs/performance.md'
 	@echo 'make gradbench ROOT=...  set up $(VENV), then compare with the tools of a checkout of github.com/gradbench/gradbench'
 	@echo 'make clean  remove $(VENV), caches and all generated files'
 	@echo
@@ -71,12 +71,12 @@ docs: $(VENV)/.has-docs
 
 # PyTorch is measured if it is installed in $(VENV); its build for CPUs is enough.
 bench: $(VENV)/.has-bench
-	@$(PY) -m benchmarks --output docs/performance.md
+	@$(PY) -m benchmarks --output docs/measurements.md && $(PY) -m benchmarks.reader_page
 
 # The C++ programs of the suite are compiled first; they need a compiler, and wget for a header.
 gradbench: $(VENV)/.has-gradbench
 	@test -n '$(ROOT)' || { echo 'Name a checkout of github.com/gradbench/gradbench: make gradbench ROOT=...' >&2; exit 1; }
-	@$(PY) -m benchmarks.gradbench.comparison '$(ROOT)' --output docs/performance.md
+	@$(PY) -m benchmarks.gradbench.comparison '$(ROOT)' --output docs/measurements.md && $(PY) -m benchmarks.reader_page
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info demo-output docs/_build docs/_generated .benchmarks .hypothesis \

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.gradbench.table import kept
-from benchmarks.report import NOTES, performance_page
+from benchmarks.report import NOTES, measurements_page
 from benchmarks.suite import measure_all
 from benchmarks.workloads import WORKLOADS
 
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     workloads = [WORKLOADS[name] for name in options.only]
     results = measure_all(workloads, libraries, options.quick, _tell)
     notes = NOTES.read_text() if NOTES.exists() else ""
-    page = performance_page(workloads, results, facts, notes)
+    page = measurements_page(workloads, results, facts, notes)
     if options.output:
         if options.output.exists():
             page = kept(options.output.read_text(), page)

@@ -144,14 +144,15 @@ def details(workload: Workload, results: Results) -> str:
     return table(("", "a call takes", "middle half", f"÷ {base}"), rows)
 
 
-def performance_page(
+def measurements_page(
     workloads: Sequence[Workload], results: Results, facts: dict[str, str], notes: str = ""
 ) -> str:
     """Return the whole page; ``facts`` are shown at the top: date, machine, versions, command."""
     parts = [
-        "# Performance",
-        "Measured by the benchmark suite, `make bench`, which writes this page; text about the"
-        " numbers belongs in `benchmarks/notes.md`.",
+        "# All measurements",
+        "This page has every number of the benchmark suite, for those who work on symad;"
+        " [performance](performance.md) says what they mean. `make bench` writes both; text about"
+        " the numbers belongs in `benchmarks/notes.md`.",
         table(("", ""), facts.items()),
         METHOD,
         "## Targets",

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_extension"))
+import kernels  # noqa: E402, F401
 from numpydoc.xref import DEFAULT_LINKS  # noqa: E402
 from public_names import linked_types  # noqa: E402
 
@@ -71,6 +72,7 @@ html_sidebars |= {f"_generated/{page}": [] for page in ("gallery", "ops", "rules
 html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["symad.css"]
+html_js_files = ["search_names.js"]
 html_theme_options = {
     "header_links_before_dropdown": 7,
     "show_prev_next": True,

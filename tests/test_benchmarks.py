@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import doctest
 import itertools
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import machine, report, suite, timing, worker
+from benchmarks import charts, machine, reader_page, report, suite, timing, worker
 from benchmarks import workload as workload_module
 from benchmarks.suite import Results
 from benchmarks.workload import (
@@ -319,7 +320,7 @@ def test_workers_that_crash_are_reported(tmp_path):
 
 
 def test_the_page_from_the_command_line(tmp_path, capsys):
-    page = tmp_path / "performance.md"
+    page = tmp_path / "measurements.md"
     arguments = ["--quick", "--only", "running-example", "--peers", "casadi"]
     assert command.main([*arguments, "--output", str(page)]) == 0
     text = page.read_text()
@@ -341,13 +342,40 @@ def test_unknown_names_are_refused(arguments, capsys):
 
 def test_a_page_without_measurements_says_so():
     workloads = list(WORKLOADS.values())
-    page = report.performance_page(workloads, Results(), {"date": "today"}, "## Notes")
+    page = report.measurements_page(workloads, Results(), {"date": "today"}, "## Notes")
     assert page.count("Not measured.") == len(workloads)
     assert page.endswith("## Notes\n")
     assert "yes" not in page.replace("says", "")
 
 
-@pytest.mark.parametrize("module", [timing, report, workload_module])
+def test_the_page_for_readers_is_written_from_the_measurements(tmp_path):
+    docs = reader_page.DOCS
+    (tmp_path / "measurements.md").write_text((docs / "measurements.md").read_text())
+    reader_page.main([str(tmp_path / "measurements.md")])
+    for path in (docs / "performance.md", *(docs / "images" / "performance").iterdir()):
+        written = tmp_path / path.relative_to(docs)
+        assert written.read_text() == path.read_text(), "run python -m benchmarks.reader_page"
+
+
+def test_the_page_for_readers_has_what_was_measured(tmp_path):
+    workload = WORKLOADS["hmm"]
+    times = {"symad": [0.002] * 3, "jax": [0.005] * 3, "jax, arrays on device": [0.003] * 3}
+    text = report.measurements_page(
+        list(WORKLOADS.values()),
+        Results(times={"hmm": times}),
+        {"date": "today", "machine": "a machine", "versions": "symad 1"},
+    )
+    measured = reader_page.read_measurements(text)
+    assert list(measured.speeds) == [workload.title]
+    (speed,) = [s for n, s in measured.speeds[workload.title].items() if n.endswith("device")]
+    assert (speed.seconds, speed.ratio) == (0.003, 1.5)
+    page = reader_page.reader_page(measured)
+    assert "| hidden Markov model, 16 states | 2 ms | 1.5 × |" in page
+    chart = charts.dot_chart({"a < b": {"jax": 1.5}, "c": {"math": 0.001}}, "what")
+    assert ElementTree.fromstring(chart).tag.endswith("svg") and "a &lt; b" in chart
+
+
+@pytest.mark.parametrize("module", [timing, report, workload_module, reader_page, charts])
 def test_examples_in_docstrings(module):
     found = doctest.testmod(module)
     assert found.attempted > 0

@@ -1,4 +1,4 @@
-"""The section on GradBench of the performance page."""
+"""The section on GradBench of the page of all measurements."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def summary(rows: Iterable[tuple[str, str, str, dict[str, float]]]) -> str:
                 continue
             ratio = times["symad"] / times[peer]
             by_eval.setdefault(name, []).append(ratio)
-            named[f"{name} {function} {size}"] = ratio
+            named[f"{name} {function} {size}".rstrip()] = ratio
         if named:
             means = map(statistics.geometric_mean, by_eval.values())
             mean = statistics.geometric_mean(list(means))

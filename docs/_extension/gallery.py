@@ -16,8 +16,7 @@ import symad as sm
 _HEAD = """# Gallery
 
 Each picture is drawn by the lines above it when this site is built; `import symad as sm` and
-`import numpy as np` come first. Pictures lead to themselves in full size.
-[How to draw a graph](../howto/draw.md) says more.
+`import numpy as np` come first. [How to draw a graph](../howto/draw.md) says more.
 """
 
 
@@ -74,6 +73,21 @@ def attention() -> Any:
         weights = sm.softmax(queries @ keys.T / 4, axis=-1)
     y = sm.sum(sm.square(weights @ values))
     return sm.draw([y, *sm.gradients(y, [queries, keys, values])])
+
+
+def loop() -> Any:
+    """A loop that runs in machine code, its adjoint loop, and what is saved between them."""
+    a, x = sm.Variable("a", ()), sm.Variable("x", (20,))
+    last, _ = sm.scan(lambda s, e: (sm.tanh(a * s) + e, None), 0.0, x)
+    return sm.draw([last, sm.gradients(last, a)])
+
+
+def watched_training() -> Any:
+    """A training, watched: decision regions, loss, and the norm of each layer's gradient."""
+    from symad import demo
+
+    network = demo.spiral_network(16, 16)
+    return demo.TrainingView(*network, *demo.spirals()).run(steps=300)
 
 
 def broadcasting() -> Any:
@@ -152,7 +166,7 @@ def names_of_any_kind() -> Any:
 
 PICTURES: tuple[Callable[[], Any], ...] = (
     running_example, two_pathways, forward_mode, regularised_network, layers_in_scopes, attention,
-    broadcasting, structures, second_derivative, third_derivative, hessian_vector_product, folded,
+    loop, watched_training, broadcasting, structures, second_derivative, third_derivative, hessian_vector_product, folded,
     where_the_time_goes, memory_of_a_step, names_of_any_kind,
 )  # fmt: skip
 

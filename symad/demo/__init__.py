@@ -25,12 +25,14 @@ from symad.demo.training import (
     run_epoch,
     softmax_regression_epoch,
 )
+from symad.demo.training_view import TrainingView, spiral_network, spirals
 from symad.demo.visit_orders import compare_orders, doubling_chain
 
 __all__ = [
     "DataError",
     "Digits",
     "Model",
+    "TrainingView",
     "accuracy",
     "backpropagate",
     "compare_orders",
@@ -54,6 +56,8 @@ __all__ = [
     "softmax_loss",
     "softmax_regression",
     "softmax_regression_epoch",
+    "spiral_network",
+    "spirals",
     "two_layer_network",
     "with_ones",
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import doctest
-import importlib
+import importlib.util
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,29 +35,37 @@ OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 @dataclass
 class Block:
-    """A fenced block of code: its language, its text, and the line that it starts on."""
+    """A fenced block of code: language, text, the line that it starts on, what must be installed."""
 
     language: str
     text: str
     line: int
+    needs: str = ""
 
 
 def fenced_blocks(text: str) -> Iterator[Block]:
     """Yield the fenced blocks of a Markdown text; the indentation of the fence is taken off."""
     fence = re.compile(
-        r"^(?P<indent>[ ]*)(?P<fence>`{3,}|~{3,})[ ]*(?P<language>[^\s`]*)[^\n]*\n"
+        r"^(?:<!-- With (?P<needs>\w+) -->\n)?"
+        r"(?P<indent>[ ]*)(?P<fence>`{3,}|~{3,})[ ]*(?P<language>[^\s`]*)[^\n]*\n"
         r"(?P<body>.*?)^(?P=indent)(?P=fence)[ ]*$",
         re.MULTILINE | re.DOTALL,
     )
     for match in fence.finditer(text):
         body = re.sub(f"^{match['indent']}", "", match["body"], flags=re.MULTILINE)
-        yield Block(match["language"], body, text.count("\n", 0, match.start("body")) + 1)
+        line = text.count("\n", 0, match.start("body")) + 1
+        yield Block(match["language"], body, line, match["needs"] or "")
 
 
 def run_blocks(path: Path, blocks: list[Block]) -> dict[str, Any]:
-    """Run the Python of a document in order, in one namespace, which is returned."""
+    """Run the Python of a document in order, in one namespace, which is returned.
+
+    Blocks after a comment ``<!-- With casadi -->`` are run where that package is installed.
+    """
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks:
+        if block.needs and importlib.util.find_spec(block.needs) is None:
+            continue
         if block.language == "python" and not block.text.lstrip().startswith(">>>"):
             padding = "\n" * (block.line - 1)  # so that errors name the document's own lines
             exec(compile(padding + block.text, str(path), "exec"), namespace)
@@ -80,9 +89,11 @@ def run_session(path: Path, block: Block, namespace: dict[str, Any]) -> None:
 
 @pytest.fixture
 def op_tables() -> Iterator[None]:
-    """Ops that a document defines are gone afterwards."""
+    """Ops that a document defines are gone afterwards, and JAX computes with 32 bits again."""
     with restored():
         yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].config.update("jax_enable_x64", False)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
@@ -224,11 +235,13 @@ def texts_of(picture: Path) -> list[str]:
 
 def test_blocks_are_found_with_their_lines() -> None:
     text = "a\n```python\nx = 1\n```\n- item\n\n  ```pycon\n  >>> x\n  1\n  ```\n```\nplain\n```\n"
+    text += "<!-- With no_such_package -->\n```python\n1 / 0\n```\n"
     blocks = list(fenced_blocks(text))
     assert blocks == [
         Block("python", "x = 1\n", 3),
         Block("pycon", ">>> x\n1\n", 8),
         Block("", "plain\n", 12),
+        Block("python", "1 / 0\n", 16, "no_such_package"),
     ]
     assert run_blocks(Path("a.md"), blocks)["x"] == 1
 

@@ -24,6 +24,7 @@ pytest.importorskip("sphinx", reason="the extra `docs` is not installed")
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SEARCHED = ["logsumexp", "scan", "export_c", "sm.scan", "sm.hessian(y, x)", "cholesky", "adam"]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
 
@@ -142,7 +143,7 @@ def test_what_is_fetched_is_found() -> None:
 def test_a_browser_without_a_network_shows_the_site(site: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     names = ["index", "tutorial", "lecture", "performance", "_generated/ops", "_generated/rules"]
-    names += ["_generated/gallery", "_generated/api/derivatives"]
+    names += ["_generated/gallery", "_generated/api/derivatives", "beside_others", "for/lecturer"]
     names += ["_generated/notebooks/03_extending_the_graph"]
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -160,6 +161,9 @@ def test_a_browser_without_a_network_shows_the_site(site: Path) -> None:
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, name
                 assert page.evaluate("document.documentElement.dataset.theme") == scheme
             assert found_by_search(page, site, "find_nan") == "symad.find_nan"
+            for name in SEARCHED if scheme == "light" else ():
+                found = found_by_search(page, site, name)
+                assert found.rpartition(".")[2] == re.split(r"[.(]", name.removeprefix("sm."))[0]
             assert not [line for line in told if not line.startswith(("file:", "data:", "log:"))]
         browser.close()
 
