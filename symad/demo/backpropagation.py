@@ -25,7 +25,7 @@ from symad.notation.values import format_value
 from symad.notation.view import View
 from symad.records import dataclass, field
 from symad.runtime.values import node_values
-from symad.tables.table import Table, Tabular
+from symad.notation.table import Table, Tabular
 
 Value = Any
 Rule = Callable[..., tuple[Value, ...]]

@@ -19,7 +19,7 @@ from symad.notation.labels import Labels
 from symad.notation.values import format_value
 from symad.notation.view import View
 from symad.records import dataclass
-from symad.tables.table import Table, Tabular
+from symad.notation.table import Table, Tabular
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

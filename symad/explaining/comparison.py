@@ -24,7 +24,7 @@ from symad.runtime.compiler import compile
 from symad.runtime.inputs import type_of
 from symad.runtime.pipeline import optimise
 from symad.runtime.values import node_values
-from symad.tables.table import Table, Tabular
+from symad.notation.table import Table, Tabular
 
 Array = np.ndarray[Any, Any]
 

@@ -15,7 +15,7 @@ from symad.notation.values import format_bytes
 from symad.records import dataclass
 from symad.runtime.function import Function
 from symad.runtime.pipeline import Job, run_passes
-from symad.tables.table import Table, Tabular
+from symad.notation.table import Table, Tabular
 from symad.types import Type
 
 BOUND = 5

@@ -27,7 +27,7 @@ from symad.ops.fused import Fused
 from symad.ops.structure import StructureItem
 from symad.plan.memory import Block, BlockKind, MemoryUse
 from symad.plan.plan import Plan
-from symad.tables.table import Table, Tabular
+from symad.notation.table import Table, Tabular
 
 
 class MemoryChart(Tabular):

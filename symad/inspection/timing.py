@@ -18,7 +18,7 @@ from symad.notation.values import counted
 from symad.notation.view import View
 from symad.ops.body import WithBody
 from symad.records import dataclass
-from symad.tables.table import Table, Tabular
+from symad.notation.table import Table, Tabular
 
 if TYPE_CHECKING:
     from symad.drawing.drawing import Drawing

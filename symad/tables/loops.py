@@ -13,7 +13,7 @@ from symad.notation.values import format_value
 from symad.ops.body import WithBody
 from symad.records import dataclass
 from symad.runtime.values import StepValues, Values
-from symad.tables.table import Table, Tabular
+from symad.notation.table import Table, Tabular
 
 _MOST = 4
 """The most steps that are shown: the first ones and the last."""
