@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from itertools import islice
 from timeit import Timer
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from symad.ops.body import WithBody
 from symad.types import TensorType
 from symad.visible import visible
 
-if TYPE_CHECKING:
-    from symad.runtime.function import Function
-
 _MOST_ROWS = 20
 _MOST_MEASURED = 1e7
 """Operations and bytes of a call that is measured for a card."""
@@ -30,7 +27,7 @@ _SECONDS = 2e-3
 """How long calls are measured."""
 
 
-def card(function: Function, ran: Graph | None) -> str:
+def card(function: Any, ran: Graph | None) -> str:
     """Return the card of a function in HTML.
 
     Parameters
@@ -53,7 +50,7 @@ def card(function: Function, ran: Graph | None) -> str:
     return f"<div><p>{name}</p>{table.html}</div>"
 
 
-def _rows(function: Function, ran: Graph | None) -> Iterator[tuple[str, str, str, str]]:
+def _rows(function: Any, ran: Graph | None) -> Iterator[tuple[str, str, str, str]]:
     """Yield a row for each input, parameter and result: its formula and its types."""
     graph = function.graph
     then = graph if ran is None else ran
@@ -66,7 +63,7 @@ def _rows(function: Function, ran: Graph | None) -> Iterator[tuple[str, str, str
         yield kind, str(node), str(node.type), str(latest.type)
 
 
-def _work(function: Function, ran: Graph) -> str:
+def _work(function: Any, ran: Graph) -> str:
     """Return what a call takes: nodes, operations, and time if it is harmless to measure it."""
     cost = total_cost(ran)
     text = (
@@ -88,7 +85,7 @@ def _is_harmless(node: Node) -> bool:
     return is_ours and not node.op.may_fail and not isinstance(node.op, WithBody)
 
 
-def _seconds(function: Function, ran: Graph) -> float:
+def _seconds(function: Any, ran: Graph) -> float:
     """Return the time of a call."""
     ones = (np.ones(node.type.shape, node.type.dtype) for node in ran.inputs)
     given = function.inputs if isinstance(function.inputs, (list, tuple)) else [function.inputs]
