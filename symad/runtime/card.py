@@ -87,7 +87,8 @@ def _is_harmless(node: Node) -> bool:
 
 def _seconds(function: Any, ran: Graph) -> float:
     """Return the time of a call."""
-    ones = (np.ones(node.type.shape, node.type.dtype) for node in ran.inputs)
+    types: list[Any] = [node.type for node in ran.inputs]
+    ones = (np.ones(type_.shape, type_.dtype) for type_ in types)
     given = function.inputs if isinstance(function.inputs, (list, tuple)) else [function.inputs]
     arguments = [rebuild(argument, ones) for argument in given]
     timer = Timer(lambda: function(*arguments))
