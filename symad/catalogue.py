@@ -75,7 +75,8 @@ INTERNAL = {
     "orthogonal_complement": "symad.ops.bases",
     "stable_forms": "symad.passes.forms",
     "specialise": "symad.passes.specialise",
-    "short_formula": "symad.graph.short_formula",
+    "latex_formula": "symad.notation.short_formula",
+    "short_formula": "symad.notation.short_formula",
     **{f"{name}.": f"symad.{name}" for name in MODULES},  # whatever function of the module
     **dict.fromkeys(
         "beta betainc betaincinv betaln binom boxcox boxcox1p comb entr erfcinv erfcx exp1 "

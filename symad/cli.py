@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -35,9 +36,15 @@ _EXAMPLES = {
     "profile": (_TENSORS, f"{_TENSORS} -o profile.svg"),
     "code": (f"{_LECTURE} x1=2 x2=5", f"{_TENSORS} -o listing.html"),
     "nan": ('"log(x) * x" x=0', '"sqrt(sum(x**2))" "x=[0, 0]"'),
-    "demo": ("", "-o pictures"),
+    "demo": ("", "distributed -o pictures"),
 }
 """Two calls of each command."""
+
+_DEMOS = {
+    "digits": ("run.run_demo", "the lecture's example, then a network learns digits"),
+    "distributed": ("distributed.run_distributed", "a network learns on a Dask cluster"),
+}
+"""What ``symad demo`` runs: a function of the folder for pictures, and a summary."""
 
 _NOTES = """\
 An expression may contain numbers, pi, e, variables, + - * / // % ** @, comparisons, and functions
@@ -136,7 +143,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_pictures(commands)
     _add_explanations(commands)
     _add_looking_inside(commands)
-    demo = _command(commands, "demo", "run the demo: the lecture's example, then training")
+    demo = _command(commands, "demo", "run a demo")
+    known = "; ".join(f"{name}: {summary}" for name, (_, summary) in _DEMOS.items())
+    demo.add_argument("demo", nargs="?", choices=_DEMOS, default="digits", help=f"{known} (digits)")
     _add_output(demo, "demo-output", "folder for pictures", "DIR")
     demo.set_defaults(run=_demo)
     return parser
@@ -416,9 +425,9 @@ def _fed(feed: dict[Node, Any] | None) -> dict[Node, Any]:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from symad.demo.run import run_demo
-
-    return run_demo(Path(options.output))
+    module, function = _DEMOS[options.demo][0].split(".")
+    run: Callable[[Path], int] = getattr(import_module(f"symad.demo.{module}"), function)
+    return run(Path(options.output))
 
 
 def _read(options: argparse.Namespace) -> tuple[Expression, dict[Node, Any] | None]:

@@ -205,7 +205,8 @@ def test_examples_in_the_help_of_a_command_run(
     capsys: pytest.CaptureFixture[str], empty_directory: Path, monkeypatch: pytest.MonkeyPatch,
     command: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("symad.demo.run.run_demo", lambda folder: 0)
+    for demo in DEMOS:
+        monkeypatch.setattr(f"symad.demo.{demo}", lambda folder: 0)
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
     calls = [shlex.split(line) for line in text.splitlines() if line.startswith("  symad ")]
@@ -240,11 +241,22 @@ def test_the_demo_checks_first_what_it_needs(
     assert not (tmp_path / "out").exists()
 
 
-def test_demo_is_called_with_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+DEMOS = {"run.run_demo": [], "distributed.run_distributed": ["distributed"]}
+
+
+@pytest.mark.parametrize("demo", DEMOS)
+def test_a_demo_is_called_with_its_folder(monkeypatch: pytest.MonkeyPatch, demo: str) -> None:
     called = []
-    monkeypatch.setattr("symad.demo.run.run_demo", lambda folder: called.append(folder) or 1)
-    assert main(["demo", "-o", "out"]) == 1
+    monkeypatch.setattr(f"symad.demo.{demo}", lambda folder: called.append(folder) or 1)
+    assert main(["demo", *DEMOS[demo], "-o", "out"]) == 1
     assert called == [Path("out")]
+
+
+def test_demos_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--help"]) == 0
+    assert "digits: the lecture's example" in " ".join(capsys.readouterr().out.split())
+    code, line = failing(capsys, "demo", "digit")
+    assert code == 2 and "digits" in line and "distributed" in line
 
 
 def run(*words: str, **settings: object) -> subprocess.CompletedProcess[str]:

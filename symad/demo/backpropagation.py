@@ -21,11 +21,11 @@ from symad.graph.provenance import RoleKind
 from symad.graph.traverse import topological_order
 from symad.notation.formulas import Formulas
 from symad.notation.labels import Labels, Symbol
+from symad.notation.table import Table, Tabular
 from symad.notation.values import format_value
 from symad.notation.view import View
 from symad.records import dataclass, field
 from symad.runtime.values import node_values
-from symad.tables.table import Table, Tabular
 
 Value = Any
 Rule = Callable[..., tuple[Value, ...]]

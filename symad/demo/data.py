@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from symad.demo.idx import DataError, read_idx
-from symad.errors import MissingExtraError
+from symad.demo.requirements import load
 from symad.records import dataclass
 
 _IMAGES_MAGIC = 2051  # unsigned bytes, 3 axes
@@ -85,14 +85,7 @@ def load_digits() -> Digits:
     >>> digits.train_images.shape, digits.held_out_images.shape
     ((1438, 64), (359, 64))
     """
-    try:
-        from sklearn.datasets import load_digits as load
-    except ImportError:
-        raise MissingExtraError(
-            "the digits are part of scikit-learn, which is not installed",
-            remedy='Install the packages for the demo: pip install "symad[demo]".',
-        ) from None
-    pixels, labels = load(return_X_y=True)
+    pixels, labels = load("sklearn.datasets", "the data set").load_digits(return_X_y=True)
     return split_digits(pixels.astype(np.float32) / 16, labels.astype(np.uint8))
 
 

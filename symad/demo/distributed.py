@@ -1,4 +1,4 @@
-"""Training on a Dask cluster: ``python -m symad.demo.distributed``.
+"""Training on a Dask cluster: ``symad demo distributed``.
 
 A network learns handwritten digits, each of which is also shifted by a pixel in all directions.
 The images are placed on the workers of a cluster once; each step sends the weights, and gets the
@@ -7,7 +7,6 @@ sums of the gradients of all chunks.  A picture shows what each worker did durin
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -20,7 +19,7 @@ import numpy as np
 import symad as sm
 from symad.demo.data import load_digits
 from symad.demo.models import Array, Model, accuracy, initial_weights, two_layer_network
-from symad.errors import MissingExtraError
+from symad.demo.requirements import load
 
 GOAL = 0.95
 """The accuracy on held-out digits that the demo must reach."""
@@ -29,8 +28,21 @@ _SHOWN = 5
 _COLOURS = {"compute": "#4477aa", "transfer": "#ee6677", "deserialize": "#ccbb44"}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Train on a cluster of this machine, and return an exit code.
+def run_distributed(
+    output_directory: str | os.PathLike[str] = "demo-output",
+    steps: int = 80,
+    workers: int | None = None,
+) -> int:
+    """Train on a cluster of this machine, save a picture of its work, and return an exit code.
+
+    Parameters
+    ----------
+    output_directory : path
+        The folder for the picture; created if it does not exist.
+    steps : int
+        At least as many as the picture shows.
+    workers : int, optional
+        By default, as many as there are processors, and at most 8.
 
     Returns
     -------
@@ -40,26 +52,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises
     ------
     MissingExtraError
-        If a package of the extras ``demo`` and ``distributed`` is not installed.
+        If a package of the extras ``demo`` and ``distributed`` is not installed; nothing has been
+        done then.
     """
-    parser = argparse.ArgumentParser(description="Train on a Dask cluster of this machine.")
-    parser.add_argument("-o", "--output", default="task-stream.png", help="the picture")
-    parser.add_argument("--steps", type=int, default=80)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    options = parser.parse_args(argv)
-    options.steps = max(options.steps, _SHOWN)
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError:
-        raise MissingExtraError(
-            "the cluster requires Dask, which is not installed",
-            remedy='Install it: pip install "symad[distributed]".',
-        ) from None
-    cluster = LocalCluster(
-        n_workers=options.workers, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
+    dask = load("distributed", "the cluster")
+    for package in ("sklearn", "matplotlib"):
+        load(package, "the demo")
+    folder = Path(output_directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    cluster = dask.LocalCluster(
+        n_workers=workers or min(os.cpu_count() or 1, 8),
+        threads_per_worker=1,
+        dashboard_address=":0",
+        host="127.0.0.1",
     )
-    with cluster, Client(cluster) as client:
-        reached = train(client, options.steps, Path(options.output))
+    with cluster, dask.Client(cluster) as client:
+        reached = train(client, max(steps, _SHOWN), folder / "task-stream.png")
     if reached < GOAL:
         print(f"That is below the goal of {GOAL:.0%}.", file=sys.stderr)
         return 1
@@ -131,17 +139,11 @@ def draw_stream(tasks: Sequence[Any], path: Path) -> None:
         As Dask's ``get_task_stream`` records them.
     path : Path
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError(
-            "the picture requires Matplotlib, which is not installed",
-            remedy='Install the packages for the demo: pip install "symad[demo]".',
-        ) from None
     spans = [(task["worker"], each) for task in tasks for each in task["startstops"]]
     workers = sorted({worker for worker, _ in spans})
     first = min((each["start"] for _, each in spans), default=0.0)
-    figure = Figure(figsize=(9, 1.2 + 0.5 * len(workers)), layout="constrained")
+    size = 9, 1.2 + 0.5 * len(workers)
+    figure = load("matplotlib.figure", "the picture").Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     for kind, colour in _COLOURS.items():
         mine = [(workers.index(worker), each) for worker, each in spans if each["action"] == kind]
@@ -161,7 +163,3 @@ def draw_stream(tasks: Sequence[Any], path: Path) -> None:
 
 def _since(start: float) -> float:
     return time.perf_counter() - start
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,9 +16,11 @@ import symad as sm
 from symad.demo.data import Digits, load_digits
 from symad.demo.examples import running_example
 from symad.demo.models import accuracy, initial_weights, two_layer_network
+from symad.demo.requirements import load, missing
 from symad.demo.training import gradient_step, run_epoch
+from symad.distribution.progress import is_watched
 from symad.drawing.render import find_renderer
-from symad.errors import InternalError, MissingExtraError
+from symad.errors import InternalError
 from symad.records import dataclass, field
 
 CALLS = 10_000
@@ -61,15 +63,11 @@ def run_demo(output_directory: str | os.PathLike[str] = "demo-output") -> int:
 
 
 def _require_packages() -> None:
-    names = {"sklearn": "scikit-learn", "matplotlib": "Matplotlib"}
-    missing = [name for package, name in names.items() if not importlib.util.find_spec(package)]
+    absent = [name for name in ("sklearn", "matplotlib") if not importlib.util.find_spec(name)]
     if not find_renderer():
-        missing.append("Graphviz")
-    if missing:
-        raise MissingExtraError(
-            f"the demo requires {', '.join(missing)}, which cannot be found",
-            remedy='Install the packages for the demo: pip install "symad[demo]".',
-        )
+        absent.append("Graphviz")
+    if absent:
+        raise missing("the demo", *absent)
 
 
 def show_traces() -> None:
@@ -156,15 +154,9 @@ def learn_digits(digits: Digits, epochs: int = EPOCHS) -> History:
 
 def plot_losses(history: History, path: Path) -> None:
     """Save the loss curves of a training as a picture."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError(
-            "plotting the loss curve requires Matplotlib, which is not installed",
-            remedy='Install the packages for the demo: pip install "symad[demo]".',
-        ) from None
     epochs = range(1, len(history.train_loss) + 1)
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figures = load("matplotlib.figure", "plotting the loss curve")
+    figure = figures.Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     axes.semilogy(epochs, history.train_loss, label="training digits")
     axes.semilogy(epochs, history.held_out_loss, label="held-out digits")
@@ -188,13 +180,8 @@ def _since(started: float) -> float:
 
 def _progress_bar(total: int) -> Any:
     """Return a bar on a terminal or in a notebook if tqdm is installed, otherwise ``None``."""
-    if not (sys.stderr.isatty() or _in_notebook()) or importlib.util.find_spec("tqdm") is None:
+    if not is_watched() or importlib.util.find_spec("tqdm") is None:
         return None
     from tqdm import tqdm
 
     return tqdm(total=total, desc="training", unit="epoch")
-
-
-def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and ipython.get_ipython() is not None

@@ -16,10 +16,10 @@ from symad.demo.backpropagation import backpropagate, evaluate, partial_adjoints
 from symad.graph.traverse import topological_order
 from symad.notation.escape import visible
 from symad.notation.labels import Labels
+from symad.notation.table import Table, Tabular
 from symad.notation.values import format_value
 from symad.notation.view import View
 from symad.records import dataclass
-from symad.tables.table import Table, Tabular
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

@@ -35,7 +35,7 @@ def progress_bar(wanted: bool | None, total: int) -> Iterator[Callable[[int], An
             "a progress bar requires tqdm, which is not installed",
             remedy='Install it: pip install "symad[distributed]".',
         )
-    if wanted is False or not has_tqdm or not (wanted or sys.stderr.isatty() or _in_notebook()):
+    if wanted is False or not has_tqdm or not (wanted or is_watched()):
         yield lambda chunks: None
         return
     from tqdm.auto import tqdm
@@ -45,7 +45,8 @@ def progress_bar(wanted: bool | None, total: int) -> Iterator[Callable[[int], An
         yield bar.update
 
 
-def _in_notebook() -> bool:
+def is_watched() -> bool:
+    """Return whether somebody could see a progress bar: on a terminal, or in a notebook."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
-    return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
+    return sys.stderr.isatty() or type(shell).__name__ == "ZMQInteractiveShell"

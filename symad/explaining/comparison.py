@@ -17,6 +17,7 @@ from symad.graph.graph import Graph
 from symad.graph.node import Node, Variable
 from symad.graph.traverse import topological_order
 from symad.notation.escape import visible
+from symad.notation.table import Table, Tabular
 from symad.notation.values import format_number
 from symad.passes.specialise import specialise
 from symad.records import dataclass
@@ -24,7 +25,6 @@ from symad.runtime.compiler import compile
 from symad.runtime.inputs import type_of
 from symad.runtime.pipeline import optimise
 from symad.runtime.values import node_values
-from symad.tables.table import Table, Tabular
 
 Array = np.ndarray[Any, Any]
 

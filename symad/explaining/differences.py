@@ -12,9 +12,9 @@ from symad.autodiff.reverse import gradients
 from symad.errors import MissingExtraError
 from symad.explaining.comparison import Comparer
 from symad.graph.node import Node
+from symad.notation.table import Table, Tabular
 from symad.notation.values import format_number
 from symad.records import dataclass
-from symad.tables.table import Table, Tabular
 
 _COLOURS = {"one-sided": "#b84a00", "central": "#0063a0"}
 

@@ -82,6 +82,10 @@ class Operators(Generic[NodeT]):
         text: str = FUNCTIONS["short_formula"](self)
         return text
 
+    def _repr_latex_(self) -> str:
+        """Return the formula that a notebook shows."""
+        return f"${FUNCTIONS['latex_formula'](self)}$"
+
     if not TYPE_CHECKING:  # so that checkers see that other attributes do not exist
 
         def __getattr__(self, name: str) -> Any:

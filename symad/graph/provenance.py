@@ -24,13 +24,15 @@ NodeT = TypeVar("NodeT")
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _EXAMPLES = _PACKAGE + "demo" + os.sep
+_EAGER = _EXAMPLES + "eager.py"
 
 
 class _Ours(dict[str, bool]):
     """Whether a file is symad's own, by its name."""
 
     def __missing__(self, filename: str) -> bool:
-        self[filename] = filename.startswith(_PACKAGE) and not filename.startswith(_EXAMPLES)
+        is_example = filename.startswith(_EXAMPLES) and filename != _EAGER
+        self[filename] = filename.startswith(_PACKAGE) and not is_example
         return self[filename]
 
 

@@ -11,11 +11,11 @@ from symad.graph.node import Constant, Node, Parameter
 from symad.graph.provenance import RoleKind, creating
 from symad.graph.traverse import topological_order
 from symad.inspection.inspected import subject_of
+from symad.notation.table import Table, Tabular
 from symad.notation.values import format_bytes
 from symad.records import dataclass
 from symad.runtime.function import Function
 from symad.runtime.pipeline import Job, run_passes
-from symad.tables.table import Table, Tabular
 from symad.types import Type
 
 BOUND = 5

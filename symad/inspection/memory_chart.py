@@ -21,13 +21,13 @@ from symad.inspection.memory_timeline import (
 from symad.inspection.saving import save_text
 from symad.inspection.timing import parts_of
 from symad.notation.names import labels_of
+from symad.notation.table import Table, Tabular
 from symad.notation.values import counted, format_bytes
 from symad.notation.view import View
 from symad.ops.fused import Fused
 from symad.ops.structure import StructureItem
 from symad.plan.memory import Block, BlockKind, MemoryUse
 from symad.plan.plan import Plan
-from symad.tables.table import Table, Tabular
 
 
 class MemoryChart(Tabular):

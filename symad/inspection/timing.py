@@ -14,11 +14,11 @@ from symad.inspection.inspected import given_values, subject_of
 from symad.notation.escape import visible
 from symad.notation.labels import Symbol
 from symad.notation.names import labels_of
+from symad.notation.table import Table, Tabular
 from symad.notation.values import counted
 from symad.notation.view import View
 from symad.ops.body import WithBody
 from symad.records import dataclass
-from symad.tables.table import Table, Tabular
 
 if TYPE_CHECKING:
     from symad.drawing.drawing import Drawing

@@ -145,8 +145,16 @@ class Plan:
         return None if use is None else use.lower_bound
 
     def __str__(self) -> str:
-        return format_plan(self)
+        return _as_columns(plan_rows(self))
 
+    def _repr_html_(self) -> str:
+        """Return the table that a notebook shows; a long one is cut."""
+        from symad.notation.table import Table  # not needed to compile
+
+        titles, *rows = plan_rows(self)
+        shown = [*rows[: _MOST_ROWS - 1], rows[-1]] if len(rows) > _MOST_ROWS else rows
+        notes = [f"{len(rows) - len(shown):,} more rows: print(plan)"] if rows != shown else []
+        return Table(titles, shown, notes=notes).html
 
 def make_plan(graph: Graph) -> Plan:
     """Return the plan of a graph: a memory-saving order, with greedily assigned registers.
@@ -315,10 +323,12 @@ def copied_outputs(graph: Graph, sharing: Sharing) -> tuple[bool, ...]:
 
 _WIDEST_VALUE = 60
 """Longer values shift only their own remarks to the right."""
+_MOST_ROWS = 200
+"""Of a plan in a notebook."""
 
 
-def format_plan(plan: Plan) -> str:
-    """Return a plan as a table; values have the names that pictures give them."""
+def plan_rows(plan: Plan) -> list[Sequence[str]]:
+    """Return a plan as the rows of a table, with values named as in pictures; titles come first."""
     from symad.notation.labels import unused_steps
     from symad.notation.names import Names, labels_of
     from symad.notation.view import View
@@ -342,7 +352,7 @@ def format_plan(plan: Plan) -> str:
         rows.append((f"r{step.output}", names[step.node], _describe(step, names), remarks))
         of_register[step.output] = step.node
     rows.append(("", "return", ", ".join(names[node] for node in plan.graph.outputs), ""))
-    return _as_columns([row[is_stored:] for row in rows])
+    return [row[is_stored:] for row in rows]
 
 
 def _as_columns(rows: Sequence[Sequence[str]]) -> str:

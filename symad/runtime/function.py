@@ -537,6 +537,12 @@ class Function:
         inputs = ", ".join(f"{visible(n.label)}: {n.type}" for n in self._binding.nodes)
         return f"<Function {visible(self.name)}({inputs}), {len(self.graph)} nodes>"
 
+    def _repr_html_(self) -> str:
+        """Return the card that a notebook shows."""
+        from symad.runtime.card import card  # not needed to call
+
+        return card(self, None if self._latest is None else self.latest_graph())
+
 
 Function.__doc__ = OfInstances(  # type: ignore[assignment]
     lambda f: documentation_of(f.name, f.inputs, f.outputs), Function.__doc__

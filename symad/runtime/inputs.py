@@ -235,8 +235,10 @@ class Binding:
         """Return all arguments in order, from positions and names."""
         names = self._names()
         if len(args) > len(names):
+            inputs = "input" if len(names) == 1 else "inputs"
+            verb = "was" if len(args) == 1 else "were"
             raise FeedError(
-                f"{self._function} takes {len(names)} inputs, but {len(args)} were given"
+                f"{self._function} takes {len(names)} {inputs}, but {len(args)} {verb} given"
             )
         for name in keywords:
             self._check_name(name, names, len(args))

@@ -353,6 +353,13 @@ class Optimised:
     def __str__(self) -> str:
         return format_reports(self.reports, self.stages)
 
+    def _repr_html_(self) -> str:
+        """Return the table that a notebook shows."""
+        from symad.notation.table import Table  # not needed to compile
+
+        titles, *rows = report_rows(self.reports, self.stages)
+        return Table(titles, rows, {2}).html
+
 
 def compile_graph(
     graph: Graph, types: Sequence[Type], settings: Settings, workspace: Any = None
@@ -482,13 +489,20 @@ def format_reports(reports: Sequence[PassReport], stages: Sequence[StageReport] 
     rewrite   8 -> 5  0.20
     schedule          0.30
     """
+    rows = report_rows(reports, stages)
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    return "\n".join(
+        f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in rows
+    )
+
+
+def report_rows(
+    reports: Sequence[PassReport], stages: Sequence[StageReport] = ()
+) -> list[tuple[str, str, str, str]]:
+    """Return the reports of the steps as the rows of a table; titles come first."""
     rows = [("step", "nodes", "ms", "rules")]
     for report in reports:
         rules = ", ".join(f"{name} x{n}" if n > 1 else name for name, n in report.rules.items())
         nodes = f"{report.nodes_before} -> {report.nodes_after}"
         rows.append((report.name, nodes, f"{1e3 * report.seconds:.2f}", rules))
-    rows += [(stage.name, "", f"{1e3 * stage.seconds:.2f}", "") for stage in stages]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    return "\n".join(
-        f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in rows
-    )
+    return rows + [(stage.name, "", f"{1e3 * stage.seconds:.2f}", "") for stage in stages]

@@ -9,11 +9,11 @@ from symad.graph.node import Node
 from symad.notation.bodies import Port, is_loop, title_of
 from symad.notation.escape import visible
 from symad.notation.formulas import Formulas
+from symad.notation.table import Table, Tabular
 from symad.notation.values import format_value
 from symad.ops.body import WithBody
 from symad.records import dataclass
 from symad.runtime.values import StepValues, Values
-from symad.tables.table import Table, Tabular
 
 _MOST = 4
 """The most steps that are shown: the first ones and the last."""

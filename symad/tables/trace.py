@@ -14,11 +14,11 @@ from symad.notation.escape import visible
 from symad.notation.formulas import Formulas
 from symad.notation.labels import Labels, Symbol
 from symad.notation.symbols import SYMBOLS, name_of
+from symad.notation.table import Table, Tabular
 from symad.notation.values import MINUS, format_value
 from symad.notation.view import View
 from symad.records import dataclass, replace
 from symad.tables.loops import LoopTrace, loop_traces
-from symad.tables.table import Table, Tabular
 from symad.types import TensorType, Type, UnknownShape
 
 _LONGEST = 72  # characters of a formula or a value in a cell

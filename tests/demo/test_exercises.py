@@ -213,6 +213,14 @@ def test_no_answer_and_nonsense_are_told_kindly(name: str) -> None:
 def test_answers_of_another_form_are_told_the_form() -> None:
     assert check("running 3", 5).message == "Not yet: Give a pair (y, x) of nodes."
     assert check("tensors 1", 10).message == "Not yet: Give a shape, a tuple of whole numbers."
+    assert check("extending 3", (1, 2)).message == (
+        "Not yet: y is 1, which is not a node. An answer is a pair (y, x) of nodes."
+    )
+    node = sm.Variable("x") * 2
+    assert check("digits 2", node).message.endswith("An answer is a whole number.")
+    for wrong in (lambda x: x, lambda x, y: None, int):  # of the exercise, not of the answer
+        assert "raises" not in check("tensors 2", wrong).message
+    assert check("own op 1", lambda x: None).message == "Not yet: Give a function of a node."
     raised = check("tensors 2", lambda x, y: x / "<y>").message
     assert raised.startswith("Not yet: your function raises ") and "'<y>'" not in raised
 

@@ -16,11 +16,10 @@ pytestmark = pytest.mark.slow
 def test_the_demo_trains_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for package in ("distributed", "matplotlib", "sklearn"):
         pytest.importorskip(package)
-    picture = tmp_path / "stream.png"
-    assert demo.main(["-o", str(picture), "--steps", "12", "--workers", "1"]) == 1
+    assert demo.run_distributed(tmp_path / "new", steps=12, workers=1) == 1
     said = capsys.readouterr()
     assert "step  10: loss 1.0" in said.out and "below the goal" in said.err
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "new" / "task-stream.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_digits_are_shifted_in_all_directions() -> None:

@@ -214,9 +214,12 @@ def test_arguments_that_a_function_does_not_take(message):
     assert caught.value.remedy.startswith("Its parameters are x") or "gradients" in message
 
 
+NOT_CALLED_BY_USERS = ("latex_formula", "short_formula", "specialise", "stable_forms")
+
+
 def test_every_function_explains_its_arguments():
     for name, function in list(FUNCTIONS.items()):
-        if name in ("short_formula", "specialise", "stable_forms"):  # which users do not call
+        if name in NOT_CALLED_BY_USERS:
             continue
         with pytest.raises((GraphTypeError, TypeError)) as caught:
             function(no_such_keyword=1)

@@ -11,7 +11,7 @@ import pytest
 
 import symad as sm
 from symad.errors import FeedError, GradientError, GraphError, GraphTypeError
-from symad.tables.table import display_width
+from symad.notation.table import display_width
 from symad.tables.tracing import derivation
 
 # LECTURE: y = ln(x1) + x1·x2 − sin(x2) at x1 = 2, x2 = 5; formula, value to three decimals.

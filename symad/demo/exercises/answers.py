@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
+from traceback import walk_tb
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -127,13 +128,19 @@ def check(name: str, answer: Any = ...) -> Verdict:
     except Wrong as wrong:
         return Verdict(False, f"Not yet: {wrong}")
     except SymadError as error:
-        return Verdict(False, f"Not yet: {error.message}")
+        return Verdict(False, f"Not yet: {error.message.rstrip('.')}. An answer is {form}.")
     except Exception as error:  # an answer may be code of any kind
-        if callable(answer) and form.startswith("a function"):
+        if form.startswith("a function") and _is_raised_outside(error):
             return Verdict(False, f"Not yet: your function raises {type(error).__name__}: {error}")
         return Verdict(False, f"Not yet: Give {form}.")
     SOLVED.add(name)
     return Verdict(True, f"Right. {len(SOLVED)} of {len(EXERCISES)} exercises are solved.")
+
+
+def _is_raised_outside(error: Exception) -> bool:
+    """Return whether an error was raised in code that an exercise called, not in its own code."""
+    *_, (innermost, _) = walk_tb(error.__traceback__)
+    return not str(innermost.f_globals.get("__name__")).startswith(__package__)
 
 
 def require(condition: Any, hint: str) -> None:

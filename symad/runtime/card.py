@@ -1,0 +1,97 @@
+"""The card of a compiled function in a notebook: its signature, shapes, backend and speed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from itertools import islice
+from timeit import Timer
+from typing import Any
+
+import numpy as np
+
+from symad.graph.cost import total_cost
+from symad.graph.graph import Graph
+from symad.graph.nested import leaves_with_paths, rebuild
+from symad.graph.node import Constant, Node, Parameter
+from symad.notation.table import Table
+from symad.notation.values import counted
+from symad.ops.body import WithBody
+from symad.types import TensorType
+from symad.visible import visible
+
+_MOST_ROWS = 20
+_MOST_MEASURED = 1e7
+"""Operations and bytes of a call that is measured for a card."""
+_SECONDS = 2e-3
+"""How long calls are measured."""
+
+
+def card(function: Any, ran: Graph | None) -> str:
+    """Return the card of a function in HTML.
+
+    Parameters
+    ----------
+    function : Function
+    ran : Graph or None
+        The optimised graph of the latest call, if there was one.
+    """
+    rows = list(islice(_rows(function, ran), _MOST_ROWS))
+    more = len(function.graph.inputs) + len(function.graph.outputs) - len(rows)
+    notes = [f"{more:,} more rows"] if more else []
+    if ran is None:
+        titles: tuple[str, ...] = ("", "", "type")
+        notes.append("Not called yet. The first call makes the program for its shapes.")
+    else:
+        titles = ("", "", "type", "latest call")
+        notes.append(_work(function, ran))
+    table = Table(titles, [row[: len(titles)] for row in rows], notes=notes)
+    name = f"<b>{escape(visible(function.name))}</b>, compiled, {function.settings.backend} backend"
+    return f"<div><p>{name}</p>{table.html}</div>"
+
+
+def _rows(function: Any, ran: Graph | None) -> Iterator[tuple[str, str, str, str]]:
+    """Yield a row for each input, parameter and result: its formula and its types."""
+    graph = function.graph
+    then = graph if ran is None else ran
+    for node, latest in zip(graph.inputs, then.inputs, strict=True):
+        kind = "parameter" if isinstance(node, Parameter) else "input"
+        yield kind, visible(node.label), str(node.type), str(latest.type)
+    kinds = [f"result{visible(path)}" for path, _ in leaves_with_paths(function.outputs)]
+    kinds += [f"new {visible(parameter.label)}" for parameter in function.updates]
+    for kind, node, latest in zip(kinds, graph.outputs, then.outputs, strict=True):
+        yield kind, str(node), str(node.type), str(latest.type)
+
+
+def _work(function: Any, ran: Graph) -> str:
+    """Return what a call takes: nodes, operations, and time if it is harmless to measure it."""
+    cost = total_cost(ran)
+    text = (
+        f"{counted(len(function.graph), 'node')}, {len(ran):,} after all passes; "
+        f"{counted(cost.flops, 'operation')} per call"
+    )
+    is_small = cost.flops + cost.bytes_moved <= _MOST_MEASURED
+    if function.updates or not is_small or not all(map(_is_harmless, {*ran.inputs, *ran.nodes})):
+        return f"{text}."
+    return f"{text}, {1e6 * _seconds(function, ran):,.3g} µs (measured now, with ones)."
+
+
+def _is_harmless(node: Node) -> bool:
+    """Return whether a node can be computed for any numbers, in a known time."""
+    if node.op is None:
+        is_number = isinstance(node.type, TensorType) and node.type.dtype.kind == "f"
+        return isinstance(node, Constant) or is_number
+    is_ours = type(node.op).__module__.startswith("symad.")
+    return is_ours and not node.op.may_fail and not isinstance(node.op, WithBody)
+
+
+def _seconds(function: Any, ran: Graph) -> float:
+    """Return the time of a call."""
+    types: list[Any] = [node.type for node in ran.inputs]
+    ones = (np.ones(type_.shape, type_.dtype) for type_ in types)
+    given = function.inputs if isinstance(function.inputs, (list, tuple)) else [function.inputs]
+    arguments = [rebuild(argument, ones) for argument in given]
+    timer = Timer(lambda: function(*arguments))
+    with np.errstate(all="ignore"):
+        number = max(1, int(_SECONDS / timer.timeit(1)))
+        return min(timer.repeat(3, number)) / number
