@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from symad.drawing import subscripts
 from symad.drawing.fold import Frame
 from symad.drawing.picture import Arrow, Picture, Shape, Swatch, TextLine
 from symad.drawing.style import FONT, INK, hue_of
 from symad.notation.escape import html, quoted, visible
 from symad.notation.roles import Part
+
+_SUBSCRIPT = subscripts.SIZE / 0.82  # Graphviz itself makes subscripts smaller
 
 
 def to_dot(picture: Picture) -> str:
@@ -94,7 +97,11 @@ def attributes(look: dict[str, str]) -> str:
 
 def markup(line: TextLine) -> str:
     """Return a line as markup of HTML-like labels."""
-    text = html(line.text)
+    small = f'<FONT POINT-SIZE="{_SUBSCRIPT * line.size:.1f}">'
+    text = "".join(
+        f"{small}<SUB>{piece}</SUB></FONT>" if is_lower else html(piece)
+        for piece, is_lower in subscripts.pieces(line.text)
+    )
     if line.italic:
         text = f"<I>{text}</I>"
     if line.bold:

@@ -1,7 +1,7 @@
 """The class ``Drawing``: a picture of a graph, as DOT, SVG, PNG or PDF, and in a notebook.
 
 symad computes the layout, the same in all formats and on all machines, unless the engine is
-Graphviz; Graphviz renders PNG and PDF.
+Graphviz.  PNG and PDF are painted from the SVG by typst or, if that is missing, by Graphviz.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from symad.drawing import painting
 from symad.drawing.compose import compose
 from symad.drawing.dot import to_dot
 from symad.drawing.fold import Box
@@ -75,7 +76,7 @@ class Drawing:
 
     @property
     def rendered_by(self) -> str:
-        """The renderer that was used last: ``"symad"``, ``"dot"`` or ``"pygraphviz"``."""
+        """The last renderer used: ``"symad"``, ``"typst"``, ``"dot"`` or ``"pygraphviz"``."""
         return self._rendered_by
 
     @property
@@ -117,7 +118,7 @@ class Drawing:
         Raises
         ------
         RenderError
-            If Graphviz is not installed, or fails.
+            If neither typst nor Graphviz is installed, or if the one that is used fails.
         """
         return self._render("png")
 
@@ -132,7 +133,7 @@ class Drawing:
         ------
         RenderError
             If the suffix is not .svg, .png, .pdf or .dot, or if PNG or PDF is requested and
-            Graphviz is not installed.
+            neither typst nor Graphviz is installed.
         """
         from pathlib import Path
 
@@ -143,19 +144,22 @@ class Drawing:
         elif format in ("svg", "png", "pdf"):
             target.write_bytes(self._render(format))
         else:
-            raise RenderError(
-                f"the format of {str(path)!r} is unknown",
-                remedy="Use a name that ends in .svg, .png, .pdf or .dot.",
-            )
+            raise painting.unknown_format(path, "svg", "png", "pdf", "dot")
 
     def _render(self, format: str) -> bytes:
         if format not in self._drawn:
-            if format == "svg" and self._engine == "symad":
-                self._drawn[format] = to_svg(self._placed).encode(), "symad"
-            else:
-                self._drawn[format] = self._by_graphviz(format)
+            self._drawn[format] = self._by_symad(format) or self._by_graphviz(format)
         picture, self._rendered_by = self._drawn[format]
         return picture
+
+    def _by_symad(self, format: str) -> tuple[bytes, str] | None:
+        """Return the picture that is symad's own SVG, or painted from it, if that is possible."""
+        if self._engine != "symad" or (format != "svg" and not painting.can_paint()):
+            return None
+        svg = to_svg(self._placed)
+        if format == "svg":
+            return svg.encode(), "symad"
+        return painting.paint([svg], format)[0], "typst"
 
     def _by_graphviz(self, format: str) -> tuple[bytes, str]:
         from symad.drawing.graphviz_paint import to_placed_dot

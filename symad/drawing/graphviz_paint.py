@@ -6,7 +6,6 @@ their attributes.  Text outside nodes is a node without an outline.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from symad.drawing.dot import attributes, markup
@@ -15,17 +14,16 @@ from symad.drawing.frame_titles import Ground, Text
 from symad.drawing.layout.curves import Point
 from symad.drawing.metrics import text_width
 from symad.drawing.outlines import RING, SLANT, is_double
+from symad.drawing.painting import DOTS, resolution
 from symad.drawing.placed_picture import Figure, PlacedPicture, Shaft
 from symad.drawing.style import FONT, INK, hue_of
 
 _INCH = 72.0
 _HOUSE = 0.904  # of the height of a house that it fills; the rest is below
-_DOTS = 144  # per inch, unless the image were then too large for programs
-_MOST_DOTS, _LONGEST = 5e7, 30_000.0  # in all, and along one side
 _BASE = 0.38  # distance of the baseline below the middle of a line, relative to its size
 
 
-def to_placed_dot(picture: PlacedPicture, dots: float = _DOTS) -> str:
+def to_placed_dot(picture: PlacedPicture, dots: float = DOTS) -> str:
     """Return a picture as DOT text for the engine ``nop2``, for images of ``dots`` per inch."""
     return _PlacedWriter(picture, dots).text()
 
@@ -40,8 +38,7 @@ class _PlacedWriter:
 
     def text(self) -> str:
         (width, height), margin = self._picture.size, self._picture.margin
-        most = min(math.sqrt(_MOST_DOTS / (width * height)), _LONGEST / max(width, height)) * _INCH
-        dots = min(self._dots, most)
+        dots = resolution(self._picture.size, self._dots)
         inner = f"0,0,{width - 2 * margin:.2f},{height - 2 * margin:.2f}"
         lines = [
             "digraph symad {",

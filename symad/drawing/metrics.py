@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
+from symad.drawing import subscripts
+
 _WIDTHS = {
     character: width
     for width, characters in {
@@ -26,7 +28,7 @@ _BOLD = 0.075  # extra width of each bold character
 Measure = Callable[[str, float, bool], float]
 """Returns the width of a text, for a size and for bold or normal type."""
 
-_BREAKS = re.compile("(?<=[ ,(])(?! )")  # the places where a line may end
+_BREAKS = re.compile("(?<=[ ,(])(?![ ₀-₉₊₋])")  # the places where a line may end
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
@@ -35,11 +37,14 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     Examples
     --------
     >>> round(text_width("v̄₁", 10), 2), round(text_width("v̄₁", 10, bold=True), 2)
-    (10.2, 11.7)
+    (10.22, 11.47)
     """
-    widths = [_width(character) for character in text]
-    extra = _BOLD * sum(width > 0 for width in widths) if bold else 0.0
-    return size * (sum(widths) + extra)
+    total = 0.0
+    for piece, is_lower in subscripts.pieces(text):
+        widths = [_width(character) for character in piece]
+        extra = _BOLD * sum(width > 0 for width in widths) if bold else 0.0
+        total += (sum(widths) + extra) * (subscripts.SIZE if is_lower else 1.0)
+    return size * total
 
 
 def broken(

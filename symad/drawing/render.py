@@ -96,10 +96,10 @@ def _run(command: list[str], dot: str, environment: dict[str, str], renderer: st
 def _fonts(format: str) -> Iterator[dict[str, str]]:
     """Yield the environment for a renderer; if no fonts are installed, it uses matplotlib's."""
     environment = dict(os.environ)
-    if not sys.platform.startswith("linux") or _has_fonts():
+    if _has_fonts():
         yield environment
         return
-    folder = _borrowed_fonts()
+    folder = substitute_fonts()
     if folder is None:
         if format in _PAINTED:
             warnings.warn(
@@ -121,6 +121,8 @@ def _fonts(format: str) -> Iterator[dict[str, str]]:
 
 def _has_fonts() -> bool:
     """Return whether fontconfig is configured, or finds a font in its default folders."""
+    if not sys.platform.startswith("linux"):
+        return True
     if "FONTCONFIG_FILE" in os.environ or "FONTCONFIG_PATH" in os.environ:
         return True
     folders = (Path(folder).expanduser() for folder in _FONT_FOLDERS)
@@ -132,7 +134,10 @@ def _holds_font(folder: Path) -> bool:
     return any(name.lower().endswith(_FONT_FILES) for name in files)
 
 
-def _borrowed_fonts() -> Path | None:
+def substitute_fonts() -> Path | None:
+    """Return the folder with matplotlib's fonts if no others are installed."""
+    if _has_fonts():
+        return None
     found = importlib.util.find_spec("matplotlib")
     if found is None or not found.origin:
         return None

@@ -7,6 +7,7 @@ from html import escape
 from types import MappingProxyType
 from typing import Protocol
 
+from symad.drawing import subscripts
 from symad.drawing.edge_notes import PlacedNote
 from symad.drawing.frame_titles import Ground, Text
 from symad.drawing.layout.curves import Point
@@ -179,7 +180,16 @@ class _Colours:
         return f' text-anchor="{anchor}" font-size="{line.size}"{weight}{slant}{color}'
 
     def words(self, line: TextLine) -> str:
-        return escape(line.text.replace(" ", "\xa0"), quote=False)
+        text = escape(line.text.replace(" ", "\xa0"), quote=False)
+        drop, small = number(subscripts.DROP * line.size), number(subscripts.SIZE * line.size)
+        words, is_below = "", False
+        for piece, is_lower in subscripts.pieces(text):
+            if is_lower:
+                words += f'<tspan dy="{drop}" font-size="{small}">{piece}</tspan>'
+            else:
+                words += f'<tspan dy="-{drop}">{piece}</tspan>' if is_below else piece
+            is_below = is_lower
+        return words
 
     def tip(self, text: str) -> str:
         return f"<title>{escape(text, quote=False)}</title>"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from symad.drawing.painting import save_svg
 from symad.errors import ShapeError
 from symad.graph.node import Constant, Node
 from symad.inspection.inspected import given_values, subject_of
@@ -18,7 +19,6 @@ from symad.inspection.memory_timeline import (
     text_rows,
     to_svg,
 )
-from symad.inspection.saving import save_text
 from symad.inspection.timing import parts_of
 from symad.notation.names import labels_of
 from symad.notation.table import Table, Tabular
@@ -85,14 +85,15 @@ class MemoryChart(Tabular):
         return to_svg(self.chart)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the chart to a file with the suffix ``.svg``.
+        """Write the chart to a file with the suffix .svg, .png or .pdf.
 
         Raises
         ------
         RenderError
-            If the file has another suffix.
+            If the file has another suffix, or if PNG or PDF is requested and the package typst is
+            not installed.
         """
-        save_text(path, self.svg(), ".svg")
+        save_svg(path, self.svg())
 
     @property
     def table(self) -> Table:

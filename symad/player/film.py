@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from symad.drawing import painting
 from symad.drawing.frame_titles import Ground, Text
 from symad.drawing.graphviz_paint import to_placed_dot
 from symad.drawing.metrics import broken
@@ -95,29 +96,27 @@ class Film:
         """Return steps as TikZ pictures, for a document in LaTeX."""
         return [to_tikz(self.frame(step)).encode() for step in steps]
 
-    def pngs(self, steps: Sequence[int]) -> list[bytes]:
+    def pngs(self, steps: Sequence[int], dots: float = painting.DOTS) -> list[bytes]:
         """Return steps as PNG images."""
-        return split_images(self._rendered(steps, "png"))
+        frames = list(map(self.frame, steps))
+        if painting.can_paint():
+            return painting.paint(list(map(to_svg, frames)), "png", dots)
+        return split_images(_by_graphviz(frames, "png", dots))
 
     def pdf(self, steps: Sequence[int]) -> list[bytes]:
         """Return one PDF file with a page for each step."""
-        return [joined_pdf(split_pdf(self._rendered(steps, "pdf")))]
+        frames = list(map(self.frame, steps))
+        if painting.can_paint():
+            return painting.paint(list(map(to_svg, frames)), "pdf")
+        return [joined_pdf(split_pdf(_by_graphviz(frames, "pdf", painting.DOTS)))]
 
     def gif(self, steps: Sequence[int]) -> list[bytes]:
         """Return an animated GIF."""
-        return [_animation(split_images(self._rendered(steps, "png", _DOTS)), "GIF")]
+        return [_animation(self.pngs(steps, _DOTS), "GIF")]
 
     def webp(self, steps: Sequence[int]) -> list[bytes]:
         """Return an animated WebP."""
-        images = split_images(self._rendered(steps, "png", _DOTS))
-        return [_animation(images, "WEBP", lossless=True, method=2)]
-
-    def _rendered(self, steps: Sequence[int], format: str, *dots: float) -> bytes:
-        """Return steps as painted by one process of Graphviz, one after the other."""
-        from symad.drawing.render import render  # a page needs no Graphviz
-
-        texts = [to_placed_dot(self.frame(step), *dots) for step in steps]
-        return render("".join(texts), format, "nop2")[0]
+        return [_animation(self.pngs(steps, _DOTS), "WEBP", lossless=True, method=2)]
 
     # Frames
 
@@ -191,6 +190,13 @@ class Film:
             most = max(sum(size for _, size in lines) for lines in rows)
             self._heights[picture] = _LEADING * most + placed.margin
         return self._heights[picture]
+
+
+def _by_graphviz(frames: Iterable[PlacedPicture], format: str, dots: float) -> bytes:
+    """Return frames as painted by one process of Graphviz, one after the other."""
+    from symad.drawing.render import render  # a page needs no Graphviz
+
+    return render("".join(to_placed_dot(frame, dots) for frame in frames), format, "nop2")[0]
 
 
 _WRITERS: dict[str, Callable[[Film, Sequence[int]], list[bytes]]] = {

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.drawing import render
+from symad.drawing import painting, render, subscripts
 from symad.drawing.fold import make_boxes
 from symad.drawing.graphviz_paint import to_placed_dot
 from symad.drawing.placed_picture import place_picture
@@ -65,9 +65,21 @@ def symbols(*outputs: sm.Node) -> list[list[str]]:
     return [[s.subscripted for s in labels.symbols.get(node, ())] for node in view.nodes]
 
 
+LOWER = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def source_of(drawing: Any) -> str:
+    """Return the DOT text, with subscripts as characters."""
+    return re.sub(
+        r'<FONT POINT-SIZE="[\d.]+"><SUB>(.*?)</SUB></FONT>',
+        lambda found: found[1].translate(LOWER),
+        drawing.source,
+    )
+
+
 def dot_of(drawing: Any, node: sm.Node) -> str:
     """Return the statement that draws ``node``."""
-    (line,) = re.findall(rf"^ *{drawing.ids[node]} \[.*$", drawing.source, re.MULTILINE)
+    (line,) = re.findall(rf"^ *{drawing.ids[node]} \[.*$", source_of(drawing), re.MULTILINE)
     return line
 
 
@@ -220,7 +232,7 @@ def test_every_kind_of_node_has_its_shape() -> None:
 def test_operand_order_is_shown_where_it_matters() -> None:
     x, y = sm.Variable("x"), sm.Variable("y")
     for value, text in [(x / y, "v₁/v₂"), (x @ y, "v₁ @ v₂"), (x - y, "v₁ − v₂")]:
-        assert f">{text}<" in sm.draw(value).source
+        assert f">{text}<" in source_of(sm.draw(value))
     assert ">×<" in sm.draw(x * y).source
 
 
@@ -456,8 +468,13 @@ def test_dot_is_deterministic() -> None:
 # Rendering
 
 
+@pytest.fixture
+def no_typst(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(painting, "can_paint", lambda: False)
+
+
 @needs_graphviz
-def test_formats(tmp_path: Path) -> None:
+def test_formats(tmp_path: Path, no_typst: None) -> None:
     y, _ = running_example()
     drawing = sm.draw(y)
     starts = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph"}
@@ -482,7 +499,7 @@ def dots(drawing: Any) -> tuple[float, float]:
 
 
 @needs_graphviz
-def test_pictures_have_two_dots_per_point() -> None:
+def test_pictures_have_two_dots_per_point(no_typst: None) -> None:
     y, _ = running_example()
     drawing = sm.draw(y)
     png = drawing.png()
@@ -505,7 +522,7 @@ def test_large_pictures_have_fewer_dots() -> None:
 
 
 @needs_graphviz
-def test_threads_draw_alike() -> None:
+def test_threads_draw_alike(no_typst: None) -> None:
     y, _ = running_example()
     found: list[bytes] = []
     threads = [threading.Thread(target=lambda: found.append(sm.draw(y).png())) for _ in range(4)]
@@ -523,7 +540,9 @@ def fake_dot(folder: Path, script: str) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for dot is a script")
-def test_dot_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dot_on_the_path_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_typst: None
+) -> None:
     fake_dot(tmp_path, "print(*sys.argv[1:], len(sys.stdin.read()))")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     y, _ = running_example()
@@ -537,7 +556,9 @@ def test_dot_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert sm.draw(y).svg().startswith("<?xml")  # for which nothing is run
 
 
-def test_without_graphviz_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_painter_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, no_typst: None
+) -> None:
     monkeypatch.setattr(render, "find_renderer", lambda: "")
     y, _ = running_example()
     drawing = sm.draw(y)
@@ -549,19 +570,19 @@ def test_without_graphviz_the_error_says_what_to_install(monkeypatch: pytest.Mon
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fonts are found by fontconfig")
 def test_fonts_are_borrowed_for_the_call_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_typst: None
 ) -> None:
     fake_dot(tmp_path, "print(open(os.environ['FONTCONFIG_FILE']).read())")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.delenv("FONTCONFIG_FILE", raising=False)
     monkeypatch.setattr(render, "_has_fonts", lambda: False)
-    monkeypatch.setattr(render, "_borrowed_fonts", lambda: Path("/some/fonts"))
+    monkeypatch.setattr(render, "substitute_fonts", lambda: Path("/some/fonts"))
     before = dict(os.environ)
     y, _ = running_example()
     assert b"<dir>/some/fonts</dir>" in sm.draw(y).png()
     assert dict(os.environ) == before
     fake_dot(tmp_path, "print('drawn')")
-    monkeypatch.setattr(render, "_borrowed_fonts", lambda: None)
+    monkeypatch.setattr(render, "substitute_fonts", lambda: None)
     with pytest.warns(UserWarning, match="no fonts were found"):
         sm.draw(y).png()
     assert render.render("digraph {}", "json0") == (b"drawn\n", "dot")  # without a warning
@@ -714,7 +735,7 @@ def test_generations_have_colours_and_a_legend() -> None:
 
 def test_a_seed_that_was_given_says_so() -> None:
     drawing = sm.draw(second_derivatives()["product"])
-    (line,) = [row for row in drawing.source.splitlines() if 'shape="house"' in row and "₁" in row]
+    (line,) = [row for row in source_of(drawing).splitlines() if '"house"' in row and "₁" in row]
     assert ">v₂<" in line
 
 
@@ -783,7 +804,8 @@ def test_edges_lead_from_inputs_to_users_in_every_export() -> None:
 def test_nodes_say_along_which_axis_and_what_is_taken() -> None:
     x, a = sm.Variable("x", (3, 4)), sm.Variable("a")
     d = sm.structure({"cat": a})
-    shown = sm.draw([sm.sum(x), sm.sum(x, axis=0), x[1], d["cat"], sm.cast(x, "float32")]).source
+    nodes = [sm.sum(x), sm.sum(x, axis=0), x[1], d["cat"], sm.cast(x, "float32")]
+    shown = source_of(sm.draw(nodes))
     for formula in ("sum", "sum(v₁, axis=0)", "v₁[1]", "v₆[cat]", "float32(v₁)"):
         assert f">{formula}<" in shown
 
@@ -833,3 +855,40 @@ def test_text_and_lines_stand_out(part: Part) -> None:
     assert contrast(INK, hue.pale) > 7  # what WCAG asks of small text, at its strictest
     assert contrast(hue.strong, hue.ground) > 4.5 and contrast(hue.strong, hue.pale) > 3
     assert contrast(FAINT, hue.ground) > 4.5
+
+
+# Subscripts
+
+
+def test_subscripts_are_small_type_below_the_line() -> None:
+    x = sm.Variable("x")
+    svg = sm.draw([sm.exp(x) * x, sm.gradients(sm.exp(x) * x, x)]).svg()
+    assert re.search(r'v̄<tspan dy="[\d.]+" font-size="11.2">1→2</tspan></text>', svg)
+    assert not re.search("[₀-₉]", svg)
+
+
+@pytest.mark.parametrize("text", ["v₁, v₂", "x₁₀→₂,₁·y", "₁", "plain", "", "v̄⁽²⁾₃ = v₄"])
+def test_pieces_are_the_text(text: str) -> None:
+    pieces = list(subscripts.pieces(text))
+    upper = "".join(p.translate(LOWER) if is_lower else p for p, is_lower in pieces)
+    assert upper == text
+    assert all(a[1] != b[1] for a, b in itertools.pairwise(pieces))
+    assert ("1", True) not in pieces or text in ("v₁, v₂", "₁")
+
+
+def test_typst_paints_images_and_pages(tmp_path: Path) -> None:
+    pytest.importorskip("typst")
+    y, xs = running_example()
+    drawing = sm.draw([y, *sm.gradients(y, xs)])
+    png = drawing.png()
+    assert drawing.rendered_by == "typst" and png == sm.draw([y, *sm.gradients(y, xs)]).png()
+    side = int.from_bytes(png[16:20], "big")
+    assert abs(side - 2 * place_picture(drawing._picture).size[0]) < 3
+    pages = painting.paint([drawing.svg(), sm.draw(y).svg()], "pdf")
+    assert len(pages) == 1 and len(re.findall(rb"/Type ?/Page\b", pages[0])) == 2
+    assert len(painting.paint([drawing.svg(), sm.draw(y).svg()], "png", 36.0)) == 2
+    f = sm.compile(xs, y)
+    f(1.0, 2.0)
+    for ending in ("png", "pdf"):
+        sm.memory(f).save(tmp_path / f"memory.{ending}")
+        assert (tmp_path / f"memory.{ending}").stat().st_size > 1_000

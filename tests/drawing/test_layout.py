@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.drawing import outlines, placed_picture, render
+from symad.drawing import outlines, painting, placed_picture, render, subscripts
 from symad.drawing.compose import compose
 from symad.drawing.dot import to_dot
 from symad.drawing.layout import Diagram, DiagramLayout, Item, Link, Spacing, lay_out
@@ -45,6 +45,7 @@ from tests.support import pictures
 @pytest.fixture
 def no_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "find_renderer", lambda: "")
+    monkeypatch.setattr(painting, "can_paint", lambda: False)
 
 
 def picture_of(nodes: Any, limit: int = 200) -> Picture:
@@ -514,8 +515,13 @@ def test_text_is_not_wider_than_measured() -> None:
         font = font_tools.TTFont(folder / name)
         glyphs, advances = font.getBestCmap(), font["hmtx"]
         for text in texts:
-            shown = [c for c in text if c != "\N{COMBINING MACRON}"]
-            real = sum(advances[glyphs[ord(c)]][0] for c in shown) / font["head"].unitsPerEm
+            real = sum(
+                advances[glyphs[ord(c)]][0] * (subscripts.SIZE if is_lower else 1)
+                for piece, is_lower in subscripts.pieces(text)
+                for c in piece
+                if c != "\N{COMBINING MACRON}"
+            )
+            real /= font["head"].unitsPerEm
             measured = text_width(text, 1.0, bold)
             assert real <= measured * 1.005 and measured <= real * 1.25, text
 
@@ -642,7 +648,8 @@ def test_svg_has_what_the_dot_picture_has(no_graphviz: None) -> None:
     assert classes["edge"] == set(drawing.edge_ids.values())
     assert {"forward_0", "adjoint_1"} <= classes["cluster"]
     shown = [text_of(element) for element in root.iter(f"{SVG}text")]
-    labels = re.findall(r">([^<>]+)</(?:FONT|B|I)>", drawing.source)
+    source = re.sub(r'<FONT POINT-SIZE="[\d.]+"><SUB>(.*?)</SUB></FONT>', r"\1", drawing.source)
+    labels = re.findall(r">([^<>]+)</(?:FONT|B|I)>", source)
     for label in labels:
         assert unescaped(label).strip() in [text.strip() for text in shown]
     for title in ("layer1", "layer2", "loss"):
@@ -669,7 +676,8 @@ def test_hostile_text_is_shown_as_text(text: str, no_graphviz: None) -> None:
     root = ElementTree.fromstring(sm.draw([y, sm.gradients(y, x)]).svg())
     assert visible(text) in {text_of(element) for element in root.iter(f"{SVG}text")}
     names = {element.tag.removeprefix(SVG) for element in root.iter()}
-    assert names <= {"svg", "g", "title", "polygon", "polyline", "ellipse", "path", "rect", "text"}
+    forms = {"polygon", "polyline", "ellipse", "path", "rect"}
+    assert names <= {"svg", "g", "title", "text", "tspan"} | forms
     for element in root.iter():
         assert not any(key.endswith("href") or key.startswith("on") for key in element.attrib)
 

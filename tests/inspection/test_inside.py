@@ -246,8 +246,9 @@ def test_charts_that_cannot_be_made(tmp_path: Path) -> None:
         sm.memory(f)
     f([1.0])
     assert sm.memory(f).peak == 8
-    with pytest.raises(RenderError, match="does not end"):
-        sm.memory(f).save(tmp_path / "chart.png")
+    with pytest.raises(RenderError, match=r"ends in \.svg, \.png or \.pdf"):
+        sm.memory(f).save(tmp_path / "chart.gif")
+    assert not list(tmp_path.iterdir())
     sm.memory(f).save(tmp_path / "chart.svg")
     parse((tmp_path / "chart.svg").read_text(encoding="utf-8"))
     nothing = sm.compile([x], x)

@@ -26,6 +26,7 @@ import symad as sm
 from symad.autodiff.extension import Visit
 from symad.cli import main
 from symad.drawing.picture import TextLine
+from symad.drawing import painting
 from symad.drawing.render import find_renderer
 from symad.errors import FeedError, GradientError, GraphTypeError, RenderError
 from symad.graph.formula import format_term
@@ -352,8 +353,14 @@ def test_all_steps_are_numbered_files(tmp_path: Path) -> None:
     assert r"\begin{tikzpicture}" in (tmp_path / "steps-01.tex").read_text()
 
 
-@pytest.mark.skipif(not find_renderer(), reason="Graphviz is not installed")
-def test_images_pdf_and_animations(tmp_path: Path) -> None:
+@pytest.mark.parametrize("painter", ["typst", "Graphviz"])
+def test_images_pdf_and_animations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, painter: str
+) -> None:
+    is_typst = painter == "typst"
+    if not (painting.can_paint() if is_typst else find_renderer()):
+        pytest.skip(f"{painter} is not installed")
+    monkeypatch.setattr(painting, "can_paint", lambda: is_typst)
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     x = sm.Variable("x")
     player = sm.play(sm.sin(x), [x], {x: 0.5})
