@@ -19,7 +19,7 @@ from symad.autodiff.guard import UNIT, Guard, SeedActivity, by_choice
 from symad.graph.nested import Nested, leaves, rebuild
 from symad.graph.node import Node
 from symad.graph.op import explained
-from symad.graph.provenance import Creation, Role, RoleKind, creating
+from symad.graph.provenance import Creation, Role, RoleKind, creating, isolated
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import add_n, identity
 from symad.ops.base import register
@@ -68,6 +68,7 @@ def _stable_tangents(
     return _tangents(y, xs, seeds, stable_forms, active)
 
 
+@isolated
 def _tangents(
     y: Any, xs: Any, seeds: Any, forms_of: FormsOf, active: Iterable[SeedActivity] = ()
 ) -> tuple[dict[Node, Node], Guard]:

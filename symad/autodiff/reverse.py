@@ -30,7 +30,7 @@ from symad.graph.collector import collector_paused
 from symad.graph.nested import Nested, rebuild
 from symad.graph.node import Node
 from symad.graph.op import explained
-from symad.graph.provenance import Creation, Role, RoleKind, creating
+from symad.graph.provenance import Creation, Role, RoleKind, creating, isolated
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import add_n, identity, match, sum_like
 from symad.ops.base import register
@@ -91,6 +91,7 @@ def _extend_stable(
     return _extend(y, xs, seed, stable_forms, active)
 
 
+@isolated
 def _extend(
     y: Any, xs: Any, seed: Any, forms_of: FormsOf, active: Iterable[SeedActivity] = ()
 ) -> tuple[Extension, Guard]:
@@ -310,6 +311,7 @@ def gradients(y: Any, xs: Any, seed: Any = None, unused: Unused = "error") -> An
         return rebuild(xs, iter(target_adjoints(record, unused)))
 
 
+@isolated
 def target_adjoints(record: Extension, unused: Unused = "error") -> list[Any]:
     """Return the adjoints of the targets, with zeros where a target or an item has none."""
     results = []

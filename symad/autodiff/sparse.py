@@ -26,7 +26,7 @@ from symad.graph.nested import map_leaves
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import call, explained
 from symad.graph.operators import FUNCTIONS
-from symad.graph.provenance import tracing
+from symad.graph.provenance import isolated, tracing
 from symad.graph.traverse import topological_order
 from symad.ops.adjoint import cast, reshape_like
 from symad.ops.base import tensor_types
@@ -109,6 +109,7 @@ def _pullback(x: Node, y: Node, seed: Node) -> Node:
     return pullback_of_unit(y, x, seed)
 
 
+@isolated
 def _linear(result: Node, source: Node, derive: _Derive) -> tuple[Graph, list[Node]]:
     """Return a flat derivative of ``result`` as a graph of a flat seed and of captured nodes."""
     seed = Node(None, (), TensorType(source.dtype, (_size(source.type),)), "seed")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from symad.errors import GraphTypeError, ShapeError
 from symad.graph.nested import is_nested, leaves_with_paths, rebuild
 from symad.graph.node import Node, apply, reporting
-from symad.graph.provenance import tracing
+from symad.graph.provenance import isolated, tracing
 from symad.graph.traverse import topological_order
 from symad.ops.base import register, tensor_types
 from symad.ops.body import close_over, placeholder, results_of
@@ -67,6 +67,7 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
     """
 
     @functools.wraps(function)
+    @isolated
     def mapped(*args: Any, **keywords: Any) -> Any:
         with reporting("vmap"):
             given = _leaves_of(function, args, keywords, in_axes)

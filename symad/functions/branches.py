@@ -9,7 +9,7 @@ from symad.errors import GraphTypeError
 from symad.functions.loops import form_of
 from symad.graph.nested import leaves_with_paths
 from symad.graph.node import Node, apply, reporting
-from symad.graph.provenance import tracing
+from symad.graph.provenance import isolated, tracing
 from symad.ops.adjoint import cast
 from symad.ops.base import as_node, register, tensor_types
 from symad.ops.body import close_together, placeholder, results_of
@@ -106,6 +106,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     return _branch(cast(node, "int64"), branches, operands, names)
 
 
+@isolated
 def _branch(
     index: Node,
     branches: Sequence[Callable[..., Any]],

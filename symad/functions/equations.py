@@ -15,7 +15,7 @@ from symad.functions.loops import while_loop
 from symad.graph.node import Node
 from symad.graph.op import call
 from symad.graph.operators import FUNCTIONS
-from symad.graph.provenance import tracing
+from symad.graph.provenance import isolated, tracing
 from symad.ops.adjoint import identity, reshape_like
 from symad.ops.base import register, tensor_types
 from symad.ops.body import close_over, inline, placeholder
@@ -59,6 +59,7 @@ def implicit(
     np.float64(0.25)
     """
 
+    @isolated
     def solve(*parameters: Any) -> Any:
         equation = _Equation(residual, parameters, solver(*parameters))
         return _solution(equation, solver, parameters, name)
@@ -167,6 +168,7 @@ def unflatten(vector: Node, likes: Sequence[Node]) -> list[Node]:
     return parts
 
 
+@isolated
 @register
 def root(
     residual: Callable[[Any], Any],
@@ -219,6 +221,7 @@ def root(
     return _solution(equation, solver, (), "root")
 
 
+@isolated
 @register
 def fixed_point(
     function: Callable[[Any], Any],

@@ -12,7 +12,7 @@ from symad.errors import GraphTypeError, ShapeError
 from symad.graph.nested import leaves_with_paths, map_leaves
 from symad.graph.node import Constant, Node, apply, reporting
 from symad.graph.op import call
-from symad.graph.provenance import tracing
+from symad.graph.provenance import isolated, tracing
 from symad.ops.adjoint import cast
 from symad.ops.base import as_node, register, tensor_types, weak_constant
 from symad.ops.body import close_over, close_together, placeholder, results_of
@@ -192,6 +192,7 @@ def length_of(rows: Sequence[Node], length: Any) -> tuple[Node, Dimension]:
     return node if type_.dtype == np.int64 else cast(node, "int64"), dimension
 
 
+@isolated
 def _traced(
     step: Callable[[Any], tuple[Any, Any]], carry: Any, name: str
 ) -> tuple[list[Node], list[Node], list[Node], tuple[list[Node], Any]]:
@@ -290,6 +291,7 @@ def require_same(carry: Any, first: Sequence[Node], new: Sequence[Node], name: s
             )
 
 
+@isolated
 @register
 def while_loop(
     condition: Callable[[Any], Any],

@@ -11,7 +11,7 @@ from typing import Any, Self
 from symad.errors import GraphError, InternalError
 from symad.graph.node import Constant, Node, Parameter, Variable, infer_type
 from symad.graph.op import Op
-from symad.graph.provenance import Creation, Role, creating
+from symad.graph.provenance import Creation, Role, creating, isolated
 from symad.graph.traverse import topological_order
 from symad.records import dataclass
 from symad.types import StructureType, TensorType, Type, compatible_shapes
@@ -214,6 +214,7 @@ def _own_value(node: Node) -> Any:
     return node
 
 
+@isolated
 def rebuild(
     graph: Graph,
     visit: Callable[[Node, tuple[Node, ...]], Node],
@@ -385,6 +386,7 @@ def _record(node: Node, index: dict[Node, int]) -> _Record:
     )  # fmt: skip
 
 
+@isolated
 def _restore(records: list[_Record]) -> list[Node]:
     nodes: list[Node] = []
     for kind, op, sources, type_, name, scope, site, _, value in records:

@@ -11,13 +11,13 @@ import linecache
 import os
 import sys
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, wraps
 from types import CodeType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 NodeT = TypeVar("NodeT")
 """The class of nodes: nodes have roles, and roles refer to nodes."""
@@ -242,6 +242,24 @@ class creating:
 
     def __exit__(self, *exception: object) -> None:
         _creation.reset(self._token)
+
+
+Result = TypeVar("Result")
+Parameters = ParamSpec("Parameters")
+
+
+def isolated(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Run a function that makes many nodes in a copy of the context.
+
+    A signal may be handled between any two steps of ``creating``, also between what sets the
+    context and the block that resets it; what remains set is then dropped with the copy.
+    """
+
+    @wraps(function)
+    def calling(*args: Parameters.args, **keywords: Parameters.kwargs) -> Result:
+        return copy_context().run(function, *args, **keywords)
+
+    return calling
 
 
 _trace: ContextVar[list[Any] | None] = ContextVar("symad_trace", default=None)

@@ -13,7 +13,7 @@ from symad.graph.graph import Graph
 from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import call, explained
-from symad.graph.provenance import tracing
+from symad.graph.provenance import isolated, tracing
 from symad.graph.sample import Sample, reals
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import as_node, tensor_types
@@ -213,6 +213,7 @@ def _same_length(a: Any, b: Any) -> Any:
     return a if isinstance(a, int) or isinstance(b, UnknownDim) else b
 
 
+@isolated
 @explained
 def map_over(function: Callable[..., Any], sequences: Sequence[Node]) -> Any:
     """Return ``function`` of each element of ``sequences`` along the first axis, stacked.
@@ -442,6 +443,7 @@ def custom(
     """
     label = str(name or getattr(function, "__name__", "call"))
 
+    @isolated
     def make(*inputs: Any) -> Any:
         nodes = [as_node(value) for value in inputs]
         arguments = [placeholder(node) for node in nodes]

@@ -19,6 +19,7 @@ from symad.backends.base import Backend, Program, Settings
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node
 from symad.graph.op import Op
+from symad.graph.provenance import isolated
 from symad.ops.base import is_of_numbers
 from symad.ops.body import WithBody
 from symad.ops.fused import Fused
@@ -388,6 +389,7 @@ def compile_graph(
     return Optimised(made.graph, made.final, made.reports, tuple(times)), thing
 
 
+@isolated
 def run_passes(
     graph: Graph, job: Job, record: Recorder | None = None, keep: bool = False
 ) -> Optimised:
