@@ -106,7 +106,9 @@ def _in_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
         op = new.get(node.op)
-        return replace_inputs(node, inputs) if op is None else Node(op, inputs, node.type, node.name)
+        if op is None:
+            return replace_inputs(node, inputs)
+        return Node(op, inputs, node.type, node.name)
 
     return rebuild(closed(graph), visit)
 
