@@ -110,17 +110,17 @@ def exchanged(graph: sm.Graph, old: Node, new: Node) -> sm.Graph:
 def check(example: Example) -> None:
     """A rule needs the ops that it names; what it makes of a near miss has its type and values.
 
-    The example stays beside the near miss: in graphs without what it needs, no rule is tried.
+    The example stands before the near miss: until what it needs is met, no rule is tried.
     """
     rule = example.rule
     for text, graph in near_misses(example.graph):
         seen: list[Rewriting] = []
-        both = sm.Graph([*graph.outputs, example.root], graph.inputs)
+        both = sm.Graph([example.root, *graph.outputs], graph.inputs)
         new = rewrite(both, [rule], seen.append)
         for old in [rewriting.old for rewriting in seen if rewriting.rule is rule]:
             within = sm.Graph([old])
             assert all(map(within.has, rule.needs)), f"{rule.name}: {text} in\n{example.graph}"
-        root = new.outputs[0]
+        root = new.outputs[1]
         if root is not graph.outputs[0]:
             assert root.type == graph.outputs[0].type, f"{rule.name}: {text} in\n{example.graph}"
             made = sm.Graph([root], graph.inputs)
