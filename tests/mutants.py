@@ -222,6 +222,11 @@ def sample(packages: Sequence[str], count: int, seed: int) -> list[Fault]:
     return random.Random(seed).sample(found, min(count, len(found)))
 
 
+def paths_of(package: str) -> list[str]:
+    """Return what should see a fault in a package: its examples, and tests."""
+    return [f"symad/{package}", *(f"tests/{name}" for name in TESTS[package])]
+
+
 # Running
 
 
@@ -265,7 +270,7 @@ class Run:
             noticed = self._noticed(fault, tests[:MOST_TESTS], self.seconds + 60)
         if not noticed and not self.samples_only:
             package = fault.path.relative_to(ROOT).parts[1]
-            paths = [f"tests/{name}" for name in TESTS[package]]
+            paths = paths_of(package)
             noticed = self._noticed(fault, paths, 10 * self.seconds)
         self.found[noticed] += 1
         print(f"{noticed or 'SURVIVED':8}  {number}  {fault}", flush=True)
@@ -291,6 +296,7 @@ def _run(sources: Path, arguments: Sequence[str], seconds: float) -> str:
         settings = {"PYTHONPATH": str(sources), "SYMAD_CACHE_DIR": cache, "JAX_PLATFORMS": "cpu"}
         settings |= {"PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        command.append("--doctest-modules")
         try:
             done = subprocess.run(
                 [*command, *arguments],
@@ -319,18 +325,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print(*faults, sep="\n")
         return 0
-    paths = dict.fromkeys(f"tests/{t}" for package in options.packages for t in TESTS[package])
+    paths = dict.fromkeys(path for package in options.packages for path in paths_of(package))
     with tempfile.TemporaryDirectory() as folder:
         run = Run(faults, copy_sources(Path(folder)), options.seconds, options.samples_only)
         sources = [(fault.path, fault.path.read_text("utf-8")) for fault in faults]
         pairs = zip(faults, sources, strict=True)
         changes = [(path, text, fault.within(text)) for fault, (path, text) in pairs]
         trials = Trials(ROOT, changes, options.seconds, run.tried)
-        quick = ["-q", "--quick", "--capture=no", "-p", "no:cacheprovider", *paths]
+        quick = ["-q", "--quick", "--doctest-modules", "--capture=no", "-p", "no:cacheprovider"]
         os.environ |= {"SYMAD_FUZZ_JAX": "0", "SYMAD_FUZZ_GRAPHS": "40"}
         os.environ["SYMAD_CACHE_DIR"] = ""  # machine code that was stored has no faults
         with contextlib.chdir(ROOT):
-            pytest.main(quick, plugins=[trials])
+            pytest.main([*quick, *paths], plugins=[trials])
     caught = run.found.total() - run.found[""]
     print(f"{caught} of {run.found.total()} faults caught ({caught / max(len(faults), 1):.0%})")
     return 0

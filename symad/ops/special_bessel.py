@@ -46,6 +46,11 @@ class BesselJ(_Bessel):
     """
 
     name = "jv"
+    has_poles = True
+    domain = (
+        "Of an order that is not an integer, J is NaN for negative numbers, and infinite at 0 if "
+        "the order is negative."
+    )
     finite_slopes = True
     numpy = "scipy.special.jv"
     latex = r"J_{{{0}}}({1})"
@@ -103,6 +108,11 @@ class BesselIOfAnyOrder(_Bessel):
     """
 
     name = "iv"
+    has_poles = True
+    domain = (
+        "Of an order that is not an integer, I is NaN for negative numbers, and infinite at 0 if "
+        "the order is negative."
+    )
     numpy = "scipy.special.iv"
     latex = r"I_{{{0}}}({1})"
     chain = (

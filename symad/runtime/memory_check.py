@@ -8,7 +8,6 @@ from symad.backends.base import Program
 from symad.errors import EvaluationError
 
 _GROUPS = "/sys/fs/cgroup"
-_UNLIMITED = 1 << 60
 
 
 def check_memory(needed: int, program: Program, name: str) -> None:
@@ -63,7 +62,7 @@ def _left_in_groups() -> Iterator[int]:
         for depth in reversed(range(len(folders) + 1)):
             group = "/".join([root, *folders[:depth]])
             limit, used = (_text(f"{group}/{name}").strip() for name in names[:2])
-            if limit.isdigit() and used.isdigit() and int(limit) < _UNLIMITED:
+            if limit.isdigit() and used.isdigit():
                 caches = _fields(f"{group}/memory.stat").get(names[2], 0)
                 yield max(0, int(limit) - int(used) + caches)
 

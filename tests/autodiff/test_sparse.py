@@ -313,6 +313,9 @@ def test_random_patterns(seed: int) -> None:
     pattern = rng.random(shape) < rng.choice([0.05, 0.2, 0.7])
     for allowed in (Allowed.ALL, Allowed.COLUMNS, Allowed.ROWS):
         assert products_of(pattern, allowed) <= max(shape)
+    lines = np.nonzero(pattern)
+    ways = [compressed(*lines, shape), compressed(*lines[::-1], shape[::-1])]
+    assert products_of(pattern) == min(way.products for way in ways)
     square = rng.random((shape[0],) * 2) < rng.choice([0.05, 0.2, 0.7])
     for each in (square, square | square.T):
         products_of(each, Allowed.SYMMETRIC)

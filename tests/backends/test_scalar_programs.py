@@ -263,6 +263,27 @@ def test_plans_without_order_are_chunks_for_longer(monkeypatch: pytest.MonkeyPat
         plan = make_plan(graph)
         assert ScalarFunctions(plan, False).function(list(graph.outputs), refuse, "f")
     assert called == ["scalar_program", "chunked_program", "scalar_program"]
+    monkeypatch.setattr(scalar_function, "MOST_CHUNKED", len(plan.instructions))
+    assert ScalarFunctions(plan, False).function(list(graph.outputs), refuse, "f")
+    assert called[3:] == ["chunked_program"]
+
+
+def test_short_operations_are_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their lines stand where they are used; a call costs more than one of them."""
+    made: dict[str, Any] = {}
+    original = scalar_chunks._template_of
+
+    def template_of(operation: Any) -> Any:
+        made[operation.op.name] = found = original(operation)
+        return found
+
+    monkeypatch.setattr(scalar_chunks, "_template_of", template_of)
+    monkeypatch.setattr(scalar_chunks, "_templates", type(scalar_chunks._templates)(512))
+    x, y = sm.Variable("x", shape=()), sm.Variable("y", shape=())
+    chunked_program(make_plan(sm.Graph([sm.special.gammaln(x) + x * y])), False)
+    assert {name: template.lines is not None for name, template in made.items()} == {
+        "add": True, "multiply": True, "gammaln": False
+    }  # fmt: skip
 
 
 def test_structures_of_many_results() -> None:

@@ -18,6 +18,9 @@ import pytest
 import symad as sm
 from symad.errors import EvaluationError, GraphTypeError
 from symad.graph.node import Node
+from symad.graph.op import OP_CLASSES, Op
+from symad.ops.base import Elementwise
+from tests.support.op_checks import build, cases_of, kernel_of
 
 INF, NAN = np.inf, np.nan
 
@@ -433,3 +436,31 @@ def test_slopes_of_powers_of_integers(base: str, exponent: str, backend: Any) ->
     for order, got in enumerate(found, 1):
         assert got.dtype == exponent
         np.testing.assert_allclose(got, bases**1.5 * logarithms**order, rtol=2e-3)
+
+
+# Facts at ordinary points
+
+ORDINARY = np.array([-2.0, -1.0, -0.5, -0.0, 0.0, 0.5, 1.0, 2.0, 3.0])
+POLES_ELSEWHERE = {"power_log", "expn", "binom"}
+"""Ops that are infinite for other attributes than those of their samples, or other numbers."""
+
+
+def is_infinite_somewhere(op_class: type[Op]) -> bool:
+    """Return whether an op on floats is infinite at combinations of a few small numbers."""
+    for built in map(build, cases_of(op_class)):
+        for node in built.nodes:
+            if type(node.op) is op_class and all(x.dtype.kind == "f" for x in node.inputs):
+                with np.errstate(all="ignore"):
+                    found = kernel_of(node.op)(*np.meshgrid(*[ORDINARY] * len(node.inputs)))
+                if np.isinf(found).any():
+                    return True
+    return False
+
+
+def test_ops_with_poles_say_so_and_no_others_do() -> None:
+    """The remedy for a NaN depends on it: an infinity that comes from a pole is not an overflow."""
+    ops = [op for op in OP_CLASSES.values() if issubclass(op, Elementwise)]
+    ops = [op for op in ops if op.__module__.startswith("symad.ops.")]
+    found = {op.name for op in ops if is_infinite_somewhere(op)}
+    assert found == {op.name for op in ops if op.has_poles} - POLES_ELSEWHERE
+    assert len(found) > 30

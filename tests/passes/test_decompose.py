@@ -57,3 +57,18 @@ def test_values_at_the_edges(scale: float) -> None:
     value = np.random.default_rng(0).standard_normal((4, 6)) * scale
     found = sm.compile([X], y)(value)
     np.testing.assert_allclose(found, sm.compile([X], y, backend="numpy")(value), rtol=1e-14)
+
+
+@pytest.mark.parametrize("subscripts", ["ij,jk->ik", "ij,jk,kl->il", "ij,jk,kl,lm->im", "i,ij,j->"])
+def test_products_of_many_operands_are_products_of_two(subscripts: str) -> None:
+    """With all operands at once, the work is the product of all sizes."""
+    terms = subscripts.partition("->")[0].split(",")
+    xs = [sm.Variable(f"x{k}", (3,) * len(term)) for k, term in enumerate(terms)]
+    y = sm.einsum(subscripts, *xs)
+    made = decompose(Graph([y], xs))
+    kept = [node for node in made.nodes if node.op is not None and node.op.name == "einsum"]
+    assert all(len(node.inputs) <= 2 for node in kept)
+    assert (y in made.nodes) == (y.op is not None and len(y.inputs) == 2)
+    arrays = [np.random.default_rng(k).uniform(1, 2, x.shape) for k, x in enumerate(xs)]
+    found = sm.compile(xs, made.outputs[0], backend="numpy")(*arrays)
+    np.testing.assert_allclose(found, np.einsum(subscripts, *arrays), rtol=1e-12)

@@ -161,9 +161,8 @@ def test_registered_backends_have_a_name(monkeypatch: pytest.MonkeyPatch) -> Non
         del BACKENDS["counting"]
     with pytest.raises(GraphTypeError, match=r"no backend 'numpi'. Did you mean 'numpy'\?"):
         sm.compile([], sm.constant(1.0), backend="numpi")  # type: ignore[arg-type]
-    misnamed = type("S", (Backend,), {"name": 1})()
-    strange = (object(), types.SimpleNamespace(name="strange"), misnamed)
-    for wrong in (*strange, Backend(), type("Auto", (Backend,), {"name": "auto"})()):
+    named = (type("Named", (Backend,), {"name": name})() for name in (1, "auto"))
+    for wrong in (object(), types.SimpleNamespace(name="strange"), Backend(), *named):
         with pytest.raises(GraphTypeError, match="cannot be registered"):
             register_backend(wrong)  # type: ignore[arg-type]
 
