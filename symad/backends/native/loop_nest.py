@@ -305,7 +305,7 @@ class Read:
     @property
     def jumps(self) -> bool:
         """Whether the elements of a row are apart, so that the code needs to know their step."""
-        return self.inner not in (0, 1)
+        return self.inner not in (0, 1, -1)
 
 
 def readable(nest: Nest, given: Mapping[Node, Shape]) -> dict[Node, Shape]:
@@ -339,7 +339,8 @@ def readable(nest: Nest, given: Mapping[Node, Shape]) -> dict[Node, Shape]:
 def _reads_at(step: int, length: int, dtype: np.dtype[Any]) -> bool:
     """Return whether a row of elements so far apart is better read than copied first."""
     is_near = abs(step * dtype.itemsize) < _LINE or length <= _MOST_LINES
-    return step in (0, 1) or (is_near and gathers(dtype))
+    backwards = step == -1 and dtype.kind in "iuf"
+    return step in (0, 1) or backwards or (is_near and gathers(dtype))
 
 
 class NestLayout:

@@ -100,7 +100,7 @@ def structure_of(nest: Nest, layout: NestLayout) -> Any:
             steps.append((node.dtype, repr(node.value.item())))
         else:
             steps.append(node.dtype)
-    reads = tuple((read.slot, -1 if read.jumps else read.inner) for read in layout.reads)
+    reads = tuple((read.slot, "any" if read.jumps else read.inner) for read in layout.reads)
     outputs = tuple(index[node] for node in nest.body.outputs)
     return nest.is_fast, layout.is_line, len(layout.outer), reads, outputs, tuple(steps)
 
@@ -350,6 +350,9 @@ class _NestWriter(KernelWriter):
         k = self._layout.read_of.get((user, source))
         if k is not None and self._layout.reads[k].jumps:
             return self._gather_vector(k, index, source.dtype, mask)
+        if k is not None and self._layout.reads[k].inner == -1:
+            found = self.memory(source.dtype).load_back(self._row_sources[k], index, mask)
+            return Scalar(found, source.dtype)
         if k is not None and self._layout.reads[k].inner:
             return self._load_vector(self._row_sources[k], index, source.dtype, mask)
         return self.vectors.repeat(self.value(user, source))

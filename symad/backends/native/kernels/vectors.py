@@ -69,6 +69,17 @@ class Vectors:
         arguments = [vector, place, self._ir.IntType(32)(align), mask]
         self.builder.call(self._declare(name, self._ir.VoidType(), arguments), arguments)
 
+    def load_back(self, pointer: Any, index: Any, mask: Any = None) -> Any:
+        """Return a vector of elements that lie backwards, ``index`` elements before ``pointer``."""
+        back = self._lane(self.lanes - 1).type
+        order = self._ir.Constant(
+            self._ir.VectorType(back, self.lanes), [back(k) for k in reversed(range(self.lanes))]
+        )
+        first = self.builder.sub(index.type(1 - self.lanes), index)
+        used = None if mask is None else self.builder.shuffle_vector(mask, mask, order)
+        found = self.load(pointer, first, used)
+        return self.builder.shuffle_vector(found, found, order)
+
     def gather(self, pointer: Any, places: Any, mask: Any = None) -> Any:
         """Return the elements at a vector of places; with a mask, unused lanes are zero."""
         words = places.type
