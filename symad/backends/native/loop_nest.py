@@ -18,6 +18,7 @@ import numpy as np
 
 from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernel_call import contiguous_strides
+from symad.backends.native.kernels.vectors import gathers
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element, llvm_type
 from symad.disk import formulas_of, remembered
 from symad.graph.node import Constant, Node
@@ -35,6 +36,11 @@ RAGGED_ROW = 4096
 
 _LEAST_ROW = 32
 """Shorter rows cost more than a copy that makes one line of them."""
+
+_LINE = 64
+"""The size of a cache line in bytes."""
+_MOST_LINES = 1 << 14
+"""So many lines stay in the cache from one row to the next, which may read the same ones."""
 
 _RECOMPUTED = 6
 """Values with at most this many instructions are recomputed in later stages, not stored."""
@@ -283,7 +289,7 @@ class Read:
     slot : int
         The index of the input of the body.
     inner : int
-        The step along a row: 1, or 0 for one value per row.
+        The step along a row; 0 for one value per row.
     outer : tuple of int
         The steps along the outer axes.
     expanded : bool
@@ -296,11 +302,17 @@ class Read:
     outer: Shape
     expanded: bool
 
+    @property
+    def jumps(self) -> bool:
+        """Whether the elements of a row are apart, so that the code needs to know their step."""
+        return self.inner not in (0, 1, -1)
+
 
 def readable(nest: Nest, given: Mapping[Node, Shape]) -> dict[Node, Shape]:
     """Return those inputs that can be read with the strides ``given``; the others are copied.
 
-    Their rows must be lines, which are not short if the nest may have rows of any length.
+    The elements of a row must have even steps, and rows must not be short if the nest may have rows
+    of any length.
     """
     found = dict(given)
     axes = [axis for axis, size in enumerate(nest.space) if size != 1]
@@ -318,9 +330,17 @@ def readable(nest: Nest, given: Mapping[Node, Shape]) -> dict[Node, Shape]:
             fits = math.prod(sizes[split:]) >= _LEAST_ROW
         else:
             split, fits = sum(axis < nest.split for axis in axes), True
-        if not (fits and _is_even(sizes[split:], steps[split:])):
+        row, step = sizes[split:], _step(sizes[split:], steps[split:])
+        if not fits or step is None or not _reads_at(step, math.prod(row), source.dtype):
             del found[source]
     return found
+
+
+def _reads_at(step: int, length: int, dtype: np.dtype[Any]) -> bool:
+    """Return whether a row of elements so far apart is better read than copied first."""
+    is_near = abs(step * dtype.itemsize) < _LINE or length <= _MOST_LINES
+    backwards = step == -1 and dtype.kind in "iuf"
+    return step in (0, 1) or backwards or (is_near and gathers(dtype))
 
 
 class NestLayout:
@@ -363,14 +383,14 @@ class NestLayout:
         found: dict[tuple[int, Shape, bool], int] = {}
         self.read_of: dict[tuple[Node, Node], int] = {}
         for (user, source), its in steps.items():
-            awkward = not _is_even(sizes[split:], its[split:])
+            awkward = _step(sizes[split:], its[split:]) is None
             key = slots[source], whole if awkward else its, awkward
             self.read_of[user, source] = found.setdefault(key, len(found))
         outer = _merge(sizes[:split], [strides[:split] for _, strides, _ in found])
         self.outer = tuple(size for size, _ in outer)
         self.reads = [
-            Read(slot, int(any(strides[split:])), tuple(s[i] for _, s in outer), awkward)
-            for i, (slot, strides, awkward) in enumerate(found)
+            Read(slot, its[-1] if its[split:] else 0, tuple(s[i] for _, s in outer), awkward)
+            for i, (slot, its, awkward) in enumerate(found)
         ]
         self.is_line = nest.split is None and not self.outer
         if self.is_line:
@@ -379,7 +399,7 @@ class NestLayout:
 
     def reads_in_order(self, read: Read) -> bool:
         """Return whether a read takes consecutive elements, in the order of the outputs."""
-        if read.expanded or not read.inner:
+        if read.expanded or read.inner != 1:
             return False
         steps = (self.row * math.prod(self.outer[axis + 1 :]) for axis in range(len(self.outer)))
         return self.is_line or read.outer == tuple(steps)
@@ -391,15 +411,20 @@ class NestLayout:
 
 
 def _even_from(sizes: Shape, strides: list[Shape]) -> int:
-    """Return the first axis from which every operand is a contiguous line or one value."""
+    """Return the first axis from which every operand has even steps."""
     split = len(sizes) - 1
-    while split > 0 and all(_is_even(sizes[split - 1 :], s[split - 1 :]) for s in strides):
+    while split > 0 and all(
+        _step(sizes[split - 1 :], s[split - 1 :]) is not None for s in strides
+    ):
         split -= 1
     return split
 
 
-def _is_even(sizes: Shape, strides: Shape) -> bool:
-    return not any(strides) or strides == contiguous_strides(sizes)
+def _step(sizes: Shape, strides: Shape) -> int | None:
+    """Return the step from each element of a row to the next, or ``None`` if that differs."""
+    step = strides[-1] if strides else 0
+    even = tuple(step * stride for stride in contiguous_strides(sizes))
+    return step if strides == even else None
 
 
 def _merge(sizes: Shape, strides: list[Shape]) -> list[tuple[int, Shape]]:

@@ -7,7 +7,7 @@ z² R(z)) with c = 2 / ln 2.  The quotient s, its square, the first two terms an
 are sums of two numbers; R is a polynomial.  y log₂ x = k + r with an integer k and |r| ≤ ½, and
 2ʳ = 1 + r q(r).  Both polynomials interpolate at Chebyshev points: R changes the exponent by
 2⁻⁶⁵ of itself, q the result by 2⁻⁵⁵ (float32: 2⁻³³ and 2⁻²⁷).  The result is within one unit in
-the last place.
+the last place for float64, and three for float32.
 
 The sign of negative numbers is added afterwards.  Powers of numbers that are not normal, and those
 that are not normal themselves, are left to the C library, which is called only if a vector has any.
@@ -30,8 +30,10 @@ class _Constants:
 
     Attributes
     ----------
-    first, second : pair of float
-        c and c / 3, each as a sum of two numbers.
+    first : pair of float
+        c as a sum of two numbers.
+    second : pair of float
+        c / 3 in the same way; empty if R has it, because the exponent needs few digits.
     logarithm, exponential : tuple of float
         The coefficients of R and q, that of the highest power first.
     most : float
@@ -39,7 +41,7 @@ class _Constants:
     """
 
     first: tuple[float, float]
-    second: tuple[float, float]
+    second: tuple[float, ...]
     logarithm: tuple[float, ...]
     exponential: tuple[float, ...]
     most: float
@@ -48,8 +50,8 @@ class _Constants:
 _CONSTANTS = {
     4: _Constants(
         (2.885390043258667, 3.851926067000022e-08),
-        (0.9617967009544373, -7.028461812552678e-09),
-        (0.33251578810422755, 0.41206596375915217, 0.5770782335642217),
+        (),
+        (0.33251578810422755, 0.41206596375915217, 0.5770782335642217, 0.9617966939259756),
         (0.00015453262409320672, 0.0013390978248123866, 0.00961808237061666, 0.05550356898627073,
          0.24022650760957306, 0.6931471880711763),
         126.0,
@@ -138,12 +140,7 @@ class _PowerWriter(FloatWriter):
         b, constants = self.builder, self._constants
         whole, m = self.parts(x)
         s, s_rest = self._quotient(m)
-        z, z_rest = self._times(s, s, b.add(s_rest, s_rest))
-        second, second_rest = map(self.number, constants.second)
-        t, t_rest = self._times(second, z, z_rest)
-        t_rest = self._fma(second_rest, z, t_rest)
-        tail = self.polynomial(constants.logarithm, z)
-        t, t_rest = self._sum(t, self._fma(b.multiply(z, z), tail, t_rest))
+        t, t_rest = self._above_first(s, s_rest)
         first, first_rest = map(self.number, constants.first)
         u, u_rest = self._sum(first, t)
         u_rest = b.add(u_rest, b.add(t_rest, first_rest))
@@ -151,6 +148,20 @@ class _PowerWriter(FloatWriter):
         part_rest = self._fma(s_rest, u, part_rest)
         high, low = self._sum(whole, part)
         return high, b.add(low, part_rest)
+
+    def _above_first(self, s: Value, s_rest: Value) -> _Pair:
+        """Return c z / 3 + z² R(z)."""
+        b, constants = self.builder, self._constants
+        if not constants.second:
+            z, (*above, last) = b.multiply(s, s), constants.logarithm
+            tail = self._fma(self.polynomial(above, z), z, self.number(last))
+            return b.multiply(z, tail), self.number(0.0)
+        z, z_rest = self._times(s, s, b.add(s_rest, s_rest))
+        tail = self.polynomial(constants.logarithm, z)
+        second, second_rest = map(self.number, constants.second)
+        t, t_rest = self._times(second, z, z_rest)
+        t_rest = self._fma(second_rest, z, t_rest)
+        return self._sum(t, self._fma(b.multiply(z, z), tail, t_rest))
 
     def _quotient(self, m: Value) -> _Pair:
         """Return (m − 1) / (m + 1)."""

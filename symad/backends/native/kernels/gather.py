@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.native.jit import vector_unit
+from symad.backends.native.kernels.vectors import Vectors, gathers
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
+from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar
 
 HEAD = 9
 """The number of words before those of the index arrays."""
@@ -22,7 +25,11 @@ _Place = tuple[Any, Any]  # a pointer, and an index from there
 
 
 def gather_kernel(
-    item_size: int, indices: Sequence[np.dtype[Any]], single: bool, are_inside: bool = False
+    item_size: int,
+    indices: Sequence[np.dtype[Any]],
+    single: bool,
+    are_inside: bool = False,
+    in_lines: bool = False,
 ) -> Kernel:
     """Return the kernel that copies the items at indices of ``source``.
 
@@ -46,13 +53,19 @@ def gather_kernel(
         Whether each item is one element.
     are_inside : bool
         Whether no index is negative or out of range.
+    in_lines : bool
+        Whether the last axis of the index arrays and of the target, of single elements, has step 1.
     """
-    facts = str(item_size), str(single), str(are_inside)
-    name = " ".join(["gather", *facts, *(dtype.str for dtype in indices)])
     dtype = np.dtype(f"u{item_size}")
+    in_vectors = single and in_lines and gathers(dtype)
+    facts = str(item_size), str(single), str(are_inside), str(in_vectors)
+    name = " ".join(["gather", *facts, *(dtype.str for dtype in indices)])
 
     def write(writer: KernelWriter) -> None:
-        _Gathering(writer, indices, dtype, dtype, single, are_inside).gather()
+        if in_vectors:
+            _VectorGathering(writer, indices, dtype, are_inside).gather()
+        else:
+            _Gathering(writer, indices, dtype, dtype, single, are_inside).gather()
 
     return kernel(name, write)
 
@@ -161,3 +174,63 @@ class _Gathering:
                     for start, step in zip(starts, steps, strict=True)
                 )
                 yield read, write
+
+
+class _VectorGathering:
+    """Reads as many elements at once as there are 64-bit integers in a vector."""
+
+    def __init__(
+        self,
+        writer: KernelWriter,
+        indices: Sequence[np.dtype[Any]],
+        dtype: np.dtype[Any],
+        are_inside: bool,
+    ) -> None:
+        self._writer, self._indices, self._are_inside = writer, indices, are_inside
+        self._lanes = vector_unit().bits // 64
+        self._elements = Vectors(writer, dtype, self._lanes)
+        self._read = [Vectors(writer, index, self._lanes) for index in indices]
+        self._integers = LLVMScalarBuilder(writer.builder, self._lanes)
+
+    def gather(self) -> None:
+        """Write the loops."""
+        writer, builder, lanes = self._writer, self._writer.builder, self._lanes
+        count, step = writer.word(2), writer.word(3)
+        outer = HEAD + _PER_INDEX * len(self._indices)
+        first = self._elements.numbers(step)
+        whole = builder.and_(count, writer.integer(-lanes))
+        with writer.walk(outer, len(self._indices) + 2) as offsets:
+            with writer.loop(writer.integer(0), whole, lanes) as number:
+                self._vector(offsets, number, step, first, None)
+            with writer.loop(whole, count, lanes) as number:
+                mask = self._elements.mask(builder.sub(count, number))
+                self._vector(offsets, number, step, first, mask)
+
+    def _vector(
+        self, offsets: Sequence[Any], number: Any, step: Any, first: Any, mask: Any
+    ) -> None:
+        """Copy the elements from ``number`` on, of which the first are at ``first``."""
+        writer, builder = self._writer, self._writer.builder
+        *starts, from_, to = offsets
+        begin = builder.add(from_, builder.mul(number, step))
+        places = builder.add(first, self._elements.spread_word(begin))
+        for k, start in enumerate(starts):
+            places = builder.add(places, self._distance(k, builder.add(start, number), mask))
+        found = self._elements.gather(writer.address(0), places, mask)
+        self._elements.store(found, writer.address(1), builder.add(to, number), mask)
+
+    def _distance(self, k: int, place: Any, mask: Any) -> Any:
+        """Return the offsets of one index; fail if it is out of range."""
+        writer, builder, integers = self._writer, self._writer.builder, self._integers
+        first, word = HEAD + _PER_INDEX * k, np.dtype("int64")
+        size, stride = map(self._elements.spread_word, writer.words(first + 2, 2))
+        given = self._read[k].load(writer.address(first), place, mask)
+        index = integers.cast(Scalar(given, self._indices[k]), word).value
+        if not self._are_inside:
+            is_negative = builder.icmp_signed("<", index, self._elements.numbers(writer.integer(0)))
+            index = builder.select(is_negative, builder.add(index, size), index)
+            outside = builder.icmp_unsigned(">=", index, size)
+            outside = outside if mask is None else builder.and_(outside, mask)
+            is_any = integers.over_lanes("or", Scalar(outside, np.dtype(bool)))
+            writer.fail(is_any.value, writer.integer(1))
+        return builder.mul(index, stride)

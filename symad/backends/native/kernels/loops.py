@@ -50,9 +50,10 @@ class LoopCode:
     """The machine code of a nest, for any sizes.
 
     Its only argument is the address of an array of 8-byte words: the range of rows, the index of
-    this part, the length of a row, the number of elements; the sizes of the outer axes; the steps
-    along them for each read; the numbers; and the addresses of each read, each output, and each
-    value that is stored between stages.  It returns 0.
+    this part, the length of a row, the number of elements; the sizes of the outer axes; for each
+    read the steps along them, and that along a row if it is not 0 or 1; the numbers; and the
+    addresses of each read, each output, and each value that is stored between stages.  It returns
+    0.
     """
 
     module: jit.CompiledModule
@@ -99,7 +100,7 @@ def structure_of(nest: Nest, layout: NestLayout) -> Any:
             steps.append((node.dtype, repr(node.value.item())))
         else:
             steps.append(node.dtype)
-    reads = tuple((read.slot, read.inner) for read in layout.reads)
+    reads = tuple((read.slot, "any" if read.jumps else read.inner) for read in layout.reads)
     outputs = tuple(index[node] for node in nest.body.outputs)
     return nest.is_fast, layout.is_line, len(layout.outer), reads, outputs, tuple(steps)
 
@@ -115,9 +116,11 @@ class _NestWriter(KernelWriter):
         super().__init__()
         self._nest, self._layout = nest, layout
         self._dims = max(len(layout.outer), layout.is_line)
-        self._first_number = _FIRST_SIZE + len(layout.outer) + self._dims * len(layout.reads)
+        steps = self._dims * len(layout.reads) + sum(read.jumps for read in layout.reads)
+        self._first_number = _FIRST_SIZE + len(layout.outer) + steps
         self._values: dict[Node, Scalar] = {}
         self._read_values: dict[int, Scalar] = {}
+        self._steps: dict[int, Any] = {}
         self.scalars = LLVMScalarBuilder(self.builder, 0, nest.is_fast)
         self.vectors = LLVMScalarBuilder(self.builder, nest.lanes, nest.is_fast)
         self._memory: dict[np.dtype[Any], Vectors] = {}
@@ -211,6 +214,9 @@ class _NestWriter(KernelWriter):
             offset = self.integer(0)
             for place in places:
                 offset = builder.add(offset, builder.mul(place, self.word(word)))
+                word += 1
+            if read.jumps:
+                self._steps[k] = self.word(word)
                 word += 1
             dtype = nest.body.inputs[read.slot].dtype
             self._row_sources.append(self._start(self._sources[k], offset, dtype))
@@ -325,6 +331,11 @@ class _NestWriter(KernelWriter):
             value = self.builder.icmp_unsigned("!=", value, memory.zero())
         return Scalar(value, dtype)
 
+    def _gather_vector(self, read: int, index: Any, dtype: np.dtype[Any], mask: Any) -> Scalar:
+        memory, step = self.memory(dtype), self._steps[read]
+        begin = self.element(self._row_sources[read], self.builder.mul(index, step), memory.item)
+        return Scalar(memory.gather(begin, memory.numbers(step), mask), dtype)
+
     def _store_vector(self, value: Scalar, pointer: Any, index: Any, mask: Any) -> None:
         memory, vector = self.memory(value.dtype), value.value
         if value.dtype.kind == "b":
@@ -337,6 +348,11 @@ class _NestWriter(KernelWriter):
         if nest.is_computed(source, ValueKind.FULL):
             return self._load_vector(self._row_targets[source], index, source.dtype, mask)
         k = self._layout.read_of.get((user, source))
+        if k is not None and self._layout.reads[k].jumps:
+            return self._gather_vector(k, index, source.dtype, mask)
+        if k is not None and self._layout.reads[k].inner == -1:
+            found = self.memory(source.dtype).load_back(self._row_sources[k], index, mask)
+            return Scalar(found, source.dtype)
         if k is not None and self._layout.reads[k].inner:
             return self._load_vector(self._row_sources[k], index, source.dtype, mask)
         return self.vectors.repeat(self.value(user, source))

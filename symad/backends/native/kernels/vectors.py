@@ -11,6 +11,12 @@ from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernels.writer import KernelWriter, stored_type
 
 
+def gathers(dtype: np.dtype[Any]) -> bool:
+    """Return whether the processor reads elements of this size at several places at once."""
+    unit = vector_unit()
+    return unit.bits >= 256 and unit.letter in ("d", "e") and dtype.itemsize in (4, 8)
+
+
 class Vectors:
     """Writes arithmetic on vectors of one dtype, by default of the width of a register."""
 
@@ -31,10 +37,8 @@ class Vectors:
 
     def mask(self, count: Any) -> Any:
         """Return the mask of used lanes if only ``count`` elements are left."""
-        word = self._ir.IntType(64)
-        numbers = self._ir.VectorType(word, self.lanes)
-        lanes = self._ir.Constant(numbers, [word(lane) for lane in range(self.lanes)])
-        return self.builder.icmp_unsigned("<", lanes, self._splat(count, numbers))
+        lanes = self.numbers()
+        return self.builder.icmp_unsigned("<", lanes, self._splat(count, lanes.type))
 
     def lane_mask(self, first: int, count: int) -> Any:
         """Return the mask of ``count`` lanes from ``first`` on, or ``None`` for all lanes."""
@@ -65,10 +69,47 @@ class Vectors:
         arguments = [vector, place, self._ir.IntType(32)(align), mask]
         self.builder.call(self._declare(name, self._ir.VoidType(), arguments), arguments)
 
+    def load_back(self, pointer: Any, index: Any, mask: Any = None) -> Any:
+        """Return a vector of elements that lie backwards, ``index`` elements before ``pointer``."""
+        back = self._lane(self.lanes - 1).type
+        order = self._ir.Constant(
+            self._ir.VectorType(back, self.lanes), [back(k) for k in reversed(range(self.lanes))]
+        )
+        first = self.builder.sub(index.type(1 - self.lanes), index)
+        used = None if mask is None else self.builder.shuffle_vector(mask, mask, order)
+        found = self.load(pointer, first, used)
+        return self.builder.shuffle_vector(found, found, order)
+
+    def gather(self, pointer: Any, places: Any, mask: Any = None) -> Any:
+        """Return the elements at a vector of places; with a mask, unused lanes are zero."""
+        words = places.type
+        begin = self._splat(self.builder.ptrtoint(pointer, words.element), words)
+        size = self._ir.Constant(words, [words.element(self.dtype.itemsize)] * self.lanes)
+        addresses = self.builder.add(begin, self.builder.mul(places, size))
+        pointers = self._ir.VectorType(self._ir.PointerType(), self.lanes)
+        if mask is None:
+            bit = self._ir.IntType(1)
+            mask = self._ir.Constant(self._ir.VectorType(bit, self.lanes), [bit(1)] * self.lanes)
+        name = f"llvm.masked.gather.{self._suffix}.v{self.lanes}p0"
+        align = self._ir.IntType(32)(self.dtype.itemsize)
+        arguments = [self.builder.inttoptr(addresses, pointers), align, mask, self.zero()]
+        return self.builder.call(self._declare(name, self.type, arguments), arguments)
+
+    def numbers(self, step: Any = None) -> Any:
+        """Return the numbers of the lanes as 64-bit integers, times ``step``."""
+        word = self._ir.IntType(64)
+        type_ = self._ir.VectorType(word, self.lanes)
+        lanes = self._ir.Constant(type_, [word(lane) for lane in range(self.lanes)])
+        return lanes if step is None else self.builder.mul(lanes, self._splat(step, type_))
+
     def repeat(self, pointer: Any, index: Any) -> Any:
         """Return a vector with one element from memory in all lanes."""
         place = self.writer.element(pointer, index, self.item)
         return self.spread(self.builder.load(place, typ=self.item))
+
+    def spread_word(self, value: Any) -> Any:
+        """Return a vector with one 64-bit integer in all lanes."""
+        return self._splat(value, self._ir.VectorType(self._ir.IntType(64), self.lanes))
 
     def spread(self, value: Any) -> Any:
         """Return a vector with one value in all lanes."""

@@ -195,15 +195,16 @@ def _at_places(
         ``None`` if the indices are those of the source.
     """
     dtypes = [index.view.dtype for index in indices]
-    if adds is None:
-        pairs = zip(node.inputs[1:], indices, strict=True)
-        are_inside = all(_is_inside(source, index.size) for source, index in pairs)
-        code = gather_kernel(target.dtype.itemsize, dtypes, not inner, are_inside)
-    else:
-        code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, adds)
     views = [index.view.broadcast_to(target.shape) for index in indices]
     axes = merged_axes(target.shape, *(view.strides for view in (*views, source, target)))
     *outer, last = axes or [(1, *[0] * (len(views) + 2))]
+    if adds is None:
+        pairs = zip(node.inputs[1:], indices, strict=True)
+        are_inside = all(_is_inside(source, index.size) for source, index in pairs)
+        in_lines = all(step == 1 for step in (*last[1:-2], last[-1]))
+        code = gather_kernel(target.dtype.itemsize, dtypes, not inner, are_inside, in_lines)
+    else:
+        code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, adds)
     *more, innermost = inner or [(1, 0, 0)]
     named = [
         word

@@ -220,7 +220,8 @@ def _replaceable(
 def constant_words(nest: Nest, layout: NestLayout) -> list[int]:
     """Return the words that are the same for all parts; they follow those of a part."""
     words = [layout.row, layout.elements, *layout.outer]
-    words += [step for read in layout.reads for step in read.outer]
+    for read in layout.reads:
+        words += [*read.outer, *([read.inner] if read.jumps else [])]
     for number in nest.numbers:
         raw = number.value.tobytes().ljust(8, b"\0")
         words.append(int.from_bytes(raw, sys.byteorder, signed=True))
