@@ -214,6 +214,47 @@ def test_a_loop_that_does_not_end_gives_nan() -> None:
     assert np.isnan(g(1.0)) and g(5e5) == 1e6
 
 
+def stacks_of_while_loops() -> tuple[list[Any], list[Any]]:
+    """Return gradients of order 1 and 2, a Hessian, and a gradient through loops in a loop."""
+    x, w = sm.Variable("x", shape=(3,)), sm.Variable("w", shape=(3, 3))
+
+    def grown(start: Any, step: Any) -> Any:
+        return sm.while_loop(lambda c: sm.sum(c * c) < 100, step, start, max_steps=50)
+
+    y = sm.sum(grown(x, lambda c: sm.tanh(w @ c) * 2 + c))
+    first = sm.gradients(y, [x, w])
+    second = sm.gradients(sm.sum(first[0] ** 2) + sm.sum(first[1] ** 3), [x, w])
+    nested, _ = sm.scan(
+        lambda c, row: (c * 0.3 + grown(row, lambda s: s * 1.7 + c * 0.1), None), x, w
+    )
+    return [x, w], [y, *first, *second, sm.hessian(y, x), *sm.gradients(sm.sum(nested), [x, w])]
+
+
+def test_reverse_mode_goes_through_bounded_while_loops() -> None:
+    inputs, outputs = stacks_of_while_loops()
+    f = sm.compile(inputs, outputs, backend="numpy")
+    values = np.array([0.1, 0.2, 0.3]), np.eye(3) * 0.5 + 0.1
+    for g in (jax.jit(sm.to_jax(f)), sm.compile(inputs, outputs, backend="jax")):
+        for a, b in zip(f(*values), g(*values), strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-10)
+
+
+def test_reverse_mode_through_a_loop_without_a_bound_names_the_remedy() -> None:
+    x = sm.Variable("x", shape=())
+    y = sm.while_loop(lambda c: c < 9.0, lambda c: c * c, x)
+    g = sm.to_jax(sm.compile([x], sm.gradients(y, x)))
+    with pytest.raises(ExportError, match="has no bound.*") as error:
+        g(2.0)
+    assert "max_steps=100" in str(error.value)
+
+
+def test_a_number_of_steps_may_be_an_array() -> None:
+    x, n = sm.Variable("x", shape=()), sm.Variable("n", shape=(), dtype="int64")
+    last, _ = sm.scan(lambda c, _: (c * x, None), x, length=n * 2)
+    g = jax.jit(sm.to_jax(sm.compile([x, n], [last, sm.pushforward(last, x, 1.0)])))
+    assert g(2.0, 3) == [2.0**7, 7 * 2.0**6]
+
+
 def test_jax_decides_about_64_bits() -> None:
     x = sm.Variable("x", shape=("n",))
     g = sm.to_jax(sm.compile([x], [x * 2.0, sm.argmax(x)]))
