@@ -19,6 +19,7 @@ from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.passes.specialise import specialise
+from symad.passes.stack_bounds import stack_bounds
 from symad.replacing import replacing
 from symad.runtime.call_types import call_types, sized_types
 from symad.runtime.function import Function
@@ -136,6 +137,7 @@ def _types_of(function: Function, sizes: Mapping[str, int]) -> list[Type]:
 
 def functions_of(file: CFile, graph: Graph) -> str:
     """Return the text of the functions of a graph, without the helpers that they call."""
+    file.bounds = stack_bounds(graph)
     body, work = function_text(file, file.name, graph)
     if file.is_open:
         body = "\n".join([*map(_guard, file.guards), body])
@@ -231,7 +233,8 @@ extern "C" {{
 #endif
 
 /* Arrays are in C order; outputs overlap neither inputs nor each other.  A pointer to another type
-   than double is cast: in[0] = (const double *)x; bool is uint8_t, 0 or 1.
+   than double is cast: in[0] = (const double *)x; bool is uint8_t, 0 or 1; float16 is uint16_t,
+   its bits.
    work has {name}_work(sizes) doubles: one array for each thread.
    {free} and message may be NULL.  If it returns 1, *message says why. */
 {table}
@@ -257,7 +260,8 @@ def _listed(name: str, nodes: Sequence[Node]) -> Iterator[str]:
         path = "".join(f"[{key!r}]" for key in keys)
         ends = "".join(f"[{size}]" for size in type_.shape)
         label = node.name or (node.op.name if node.op else "")
-        yield f"{name}[{k}]: {memory_type(type_.dtype)}{ends} {label}{path}"
+        kind = "float16 " if type_.dtype == "float16" else ""
+        yield f"{name}[{k}]: {kind}{memory_type(type_.dtype)}{ends} {label}{path}"
 
 
 # Files

@@ -100,15 +100,15 @@ class DeviceState:
 
     def __init__(self) -> None:
         self.updated: tuple[int, ...] = ()
-        self._sent: dict[int, tuple[Any, np.ndarray[Any, Any], Any]] = {}
+        self._sent: dict[int, tuple[Any, Any, Any]] = {}
 
     def on_device(self, place: int, value: Any, sharding: Any) -> Any:
         """Return the value of the parameter at a place among the inputs as JAX's array."""
         if not isinstance(value, np.ndarray):
             return value
-        memory = value.__array_interface__
-        known, _, array = self._sent.get(place, (None, None, None))
-        if known != memory or array.sharding != (sharding or array.sharding):
+        memory: Any = value.__array_interface__
+        known, _, array = self._sent.get(place, _UNKNOWN)
+        if known != memory or sharding not in (None, array.sharding):  # XLA has chosen another
             array = jax.device_put(value if known != memory else array, sharding)
             self._sent[place] = memory, value, array
         return array
@@ -125,13 +125,16 @@ class DeviceState:
         return value
 
 
+_UNKNOWN: tuple[Any, Any, Any] = (None, None, None)
+
+
 class _Owned:
     """The memory of an array of JAX's, which may be written to."""
 
     def __init__(self, array: np.ndarray[Any, Any]) -> None:
         self._array = array  # which keeps the memory
-        self.__array_interface__ = array.__array_interface__
-        self.__array_interface__["data"] = (self.__array_interface__["data"][0], False)
+        memory: Any = array.__array_interface__
+        self.__array_interface__ = {**memory, "data": (memory["data"][0], False)}
 
 
 def _shares(value: np.ndarray[Any, Any], others: Sequence[np.ndarray[Any, Any]]) -> bool:
