@@ -12,6 +12,7 @@ from symad.export.c_code import CCode
 from symad.export.c_ops import Arrays, missing
 from symad.graph.graph import Graph
 from symad.graph.node import Node
+from symad.ops.loops import While
 from symad.passes.stack_bounds import GIVE_MAX_STEPS, has_stacks
 from symad.records import dataclass
 
@@ -198,6 +199,14 @@ BODIES: dict[str, Bodies] = {
 """From the name of an op with bodies to what it is in C."""
 
 
+def require_bound(node: Node) -> None:
+    """Raise an error if a loop leaves a row for each step, and may have any number of steps."""
+    op = node.op
+    if isinstance(op, While) and has_stacks(op) and op.max_steps is None:
+        why = "the number of steps has no bound, and memory is not allocated"
+        raise missing(node, why, GIVE_MAX_STEPS)
+
+
 def write_body(
     code: CCode, node: Node, inputs: Arrays, outputs: Arrays, compiled: Compiled
 ) -> None:
@@ -211,8 +220,5 @@ def write_body(
     op: Any = node.op
     if op.name not in BODIES:
         raise missing(node, f"{op.name} is not there")
-    if op.name == "while_loop" and has_stacks(op) and op.max_steps is None:
-        why = "the number of steps has no bound, and memory is not allocated"
-        raise missing(node, why, GIVE_MAX_STEPS)
     arrays = [code.contiguous(array) for array in inputs]
     BODIES[op.name](code, node, arrays, outputs, [compiled(body) for body in op.bodies])

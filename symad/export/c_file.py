@@ -89,14 +89,26 @@ def export_c(
     ...     sorted(os.listdir(folder))
     ['model.c', 'model.h']
     """
-    path = os.fspath(path)
-    stem, extension = os.path.splitext(path)
-    if extension != ".c":
-        raise ExportError(f"{path!r} does not end in .c", remedy="Such as model.c.")
-    name = c_name(os.path.basename(stem))
+    stem, name = stem_and_name(path, ".c")
     with collector_paused():
         texts = source_of(function, name, sizes or {})
-    _write_together({f"{stem}.h": texts[1], path: texts[0]})
+    write_together({f"{stem}.h": texts[1].encode("ascii"), f"{stem}.c": texts[0].encode("ascii")})
+
+
+def stem_and_name(path: str | os.PathLike[str], ending: str) -> tuple[str, str]:
+    """Return a path without its ending, and the name of the function in that file.
+
+    Raises
+    ------
+    ExportError
+        If it has another ending, or no function in C can be called so.
+    """
+    stem, extension = os.path.splitext(os.fspath(path))
+    if extension != ending:
+        raise ExportError(
+            f"{os.fspath(path)!r} does not end in {ending}", remedy=f"Such as model{ending}."
+        )
+    return stem, c_name(os.path.basename(stem))
 
 
 def source_of(function: Function, name: str, sizes: Mapping[str, int]) -> tuple[str, str]:
@@ -105,7 +117,7 @@ def source_of(function: Function, name: str, sizes: Mapping[str, int]) -> tuple[
     if dims:
         return _with_sizes(function, name, sizes, dims)
     graph, file = graph_of(function, sizes), CFile(name)
-    return _file_text(file, functions_of(file, graph)), _header_text(name, graph, [])
+    return _file_text(file, functions_of(file, graph)), header_text(name, graph, [])
 
 
 def _open_dims(function: Function, sizes: Mapping[str, int]) -> list[str]:
@@ -176,7 +188,7 @@ def _with_sizes(
             graph = graph_of(function, {**sizes, **example})
             file = CFile(name, file.helpers, is_open=True)
             texts.append(functions_of(file, graph))
-            headers.append(_header_text(name, graph, [*zip(dims, least, strict=True)]))
+            headers.append(header_text(name, graph, [*zip(dims, least, strict=True)]))
     except ShapeError as error:
         raise ExportError(
             f"dimensions must be of one size: {error.message}", where=error.where,
@@ -218,7 +230,8 @@ def _file_text(file: CFile, functions: str) -> str:
     return "\n".join([*head, *file.helpers.texts(), functions])
 
 
-def _header_text(name: str, graph: Graph, dims: Sequence[tuple[str, int]]) -> str:
+def header_text(name: str, graph: Graph, dims: Sequence[tuple[str, int]]) -> str:
+    """Return the header of a function; ``dims`` are sizes that it takes, and their least values."""
     guard = f"SYMAD_{name.upper()}_H"
     free = "reserved" if dims else "sizes, reserved"
     lines = [*_listed("in", graph.inputs), *_listed("out", graph.outputs)]
@@ -267,8 +280,8 @@ def _listed(name: str, nodes: Sequence[Node]) -> Iterator[str]:
 # Files
 
 
-def _write_together(texts: dict[str, str]) -> None:
+def write_together(files: Mapping[str, bytes]) -> None:
     """Write files, each of which takes the place of an old one when all are complete."""
     with ExitStack() as stack:
-        for path, text in reversed(texts.items()):  # the first one is replaced first
-            stack.enter_context(replacing(path)).write(text.encode("ascii"))
+        for path, data in reversed(files.items()):  # the first one is replaced first
+            stack.enter_context(replacing(path)).write(data)

@@ -10,7 +10,7 @@ import numpy as np
 
 from symad.backends.native.lower.views import is_view, numpy_view
 from symad.export.c_arrays import Strided
-from symad.export.c_bodies import Body, write_body
+from symad.export.c_bodies import Body, require_bound, write_body
 from symad.export.c_code import CCode
 from symad.export.c_function import CFunction, definition
 from symad.export.c_linalg import TABLE
@@ -92,6 +92,7 @@ class _GraphWriter:
         if self._file.bounds and reads_all_rows(node, self._file.bounds):
             raise missing(node, "its number of rows is known only when a loop has ended")
         if isinstance(node.op, WithBody) and not isinstance(node.op, Fused):
+            require_bound(node)
             return  # its own outputs are checked when they get memory
         for type_ in [node.type, *(source.type for source in node.inputs)]:
             if isinstance(type_, TensorType):

@@ -20,6 +20,7 @@ from symad.graph.op import OP_CLASSES
 from tests.ops.test_op_table import CASES
 from tests.support import op_checks as checks
 from tests.support.op_checks import Case
+from tests.support.stacks import stacks_of_while_loops
 
 jax: Any = pytest.importorskip("jax")
 
@@ -212,22 +213,6 @@ def test_a_loop_that_does_not_end_gives_nan() -> None:
     y = sm.while_loop(lambda c: c < 1e6, lambda c: c * 2, x, max_steps=3)
     g = sm.to_jax(sm.compile([x], y))
     assert np.isnan(g(1.0)) and g(5e5) == 1e6
-
-
-def stacks_of_while_loops() -> tuple[list[Any], list[Any]]:
-    """Return gradients of order 1 and 2, a Hessian, and a gradient through loops in a loop."""
-    x, w = sm.Variable("x", shape=(3,)), sm.Variable("w", shape=(3, 3))
-
-    def grown(start: Any, step: Any) -> Any:
-        return sm.while_loop(lambda c: sm.sum(c * c) < 100, step, start, max_steps=50)
-
-    y = sm.sum(grown(x, lambda c: sm.tanh(w @ c) * 2 + c))
-    first = sm.gradients(y, [x, w])
-    second = sm.gradients(sm.sum(first[0] ** 2) + sm.sum(first[1] ** 3), [x, w])
-    nested, _ = sm.scan(
-        lambda c, row: (c * 0.3 + grown(row, lambda s: s * 1.7 + c * 0.1), None), x, w
-    )
-    return [x, w], [y, *first, *second, sm.hessian(y, x), *sm.gradients(sm.sum(nested), [x, w])]
 
 
 def test_reverse_mode_goes_through_bounded_while_loops() -> None:
