@@ -153,6 +153,7 @@ if TYPE_CHECKING:
     from symad.autodiff.sparse import sparsity
     from symad.distribution.distribute import distribute
     from symad.export.c_file import export_c
+    from symad.export.object_file import export_object
     from symad.export.onnx_file import export_onnx
     from symad.export.stablehlo import export_stablehlo
     from symad.export.to_jax import to_jax
@@ -309,7 +310,8 @@ __all__ = [
     "delete", "diag", "diagflat", "diagonal", "diff", "difference_errors", "digamma", "digitize",
     "directional_derivative", "distribute", "divide", "dot", "draw", "dsplit", "dstack", "e",
     "ediff1d", "einsum", "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "errors", "exp",
-    "exp2", "expand_dims", "explain", "expm1", "export_c", "export_onnx", "export_stablehlo",
+    "exp2", "expand_dims", "explain", "expm1", "export_c", "export_object",
+    "export_onnx", "export_stablehlo",
     "extend", "eye", "fabs", "find_nan", "finfo", "fingerprint", "fixed_point", "flatten", "flip",
     "fliplr", "flipud", "float16", "float32", "float64", "float_power", "floor", "floor_divide",
     "fmax", "fmin", "fmod", "fori_loop", "from_dlpack", "full", "full_like", "gammaln", "geomspace",

@@ -6,6 +6,7 @@ _MODULES = {
     "autodiff.sparse": "sparsity",
     "distribution.distribute": "distribute",
     "export.c_file": "export_c",
+    "export.object_file": "export_object",
     "export.onnx_file": "export_onnx",
     "export.stablehlo": "export_stablehlo",
     "export.to_jax": "to_jax",

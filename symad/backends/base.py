@@ -213,10 +213,13 @@ class Backend:
         """
         return None
 
-    def workspace(self, graph: Graph, settings: Settings) -> Any:
+    def workspace(
+        self, graph: Graph, settings: Settings, updated: Sequence[Parameter] = ()
+    ) -> Any:
         """Return the state that the programs of one function share, for all input shapes.
 
-        The graph is the one that was written; what the backend cannot run is an error here.
+        The graph is the one that was written; what the backend cannot run is an error here.  Its
+        last outputs are the new values of the ``updated`` parameters.
         """
         return None
 

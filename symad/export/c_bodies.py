@@ -12,6 +12,8 @@ from symad.export.c_code import CCode
 from symad.export.c_ops import Arrays, missing
 from symad.graph.graph import Graph
 from symad.graph.node import Node
+from symad.ops.loops import While
+from symad.passes.stack_bounds import GIVE_MAX_STEPS, has_stacks
 from symad.records import dataclass
 
 
@@ -144,8 +146,10 @@ def _scan(code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequ
     rows, shared = rest[: op.sequences], rest[op.sequences :]
     steps = code.scalars.named(code.scalars.cast(code.load(length, []), np.dtype("int64")))
     code.fails(f"{steps} < 0", "the number of steps of a loop is negative")
+    differs = ">" if op.length in code.function.file.bounds else "!="
     for array in (*rows, *outputs[op.carries :]):
-        code.fails(f"{steps} != {array.shape[0]}", "a loop has another number of steps than rows")
+        why = "a loop has another number of steps than rows"
+        code.fails(f"{steps} {differs} {array.shape[0]}", why)
     calls = _Calls(code, bodies[0], len(inputs) - 1, len(outputs))
     carries = _Carries(code, first, outputs[: op.carries])
     _give(calls, op.carries + op.sequences, [array.pointer() for array in shared])
@@ -162,7 +166,6 @@ def _scan(code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequ
 def _while(
     code: CCode, node: Node, inputs: Arrays, outputs: Arrays, bodies: Sequence[Body]
 ) -> None:
-    """Loops with stacked outputs, whose length is not known, are refused before."""
     op: Any = node.op
     first, shared, count = inputs[: op.carries], inputs[op.carries :], outputs[-1]
     truth = code.scratch((), np.dtype(bool))
@@ -183,6 +186,7 @@ def _while(
                 f"{op.label} did not end within max_steps={op.max_steps}",
             )
         carries.make(calls)
+        _make(calls, op.carries, [_row(array, steps) for array in outputs[op.carries : -1]])
         calls.run()
         carries.swap()
     carries.finish()
@@ -193,6 +197,14 @@ BODIES: dict[str, Bodies] = {
     "call": _call, "map": _map, "branch": _branch, "scan": _scan, "while_loop": _while,
 }  # fmt: skip
 """From the name of an op with bodies to what it is in C."""
+
+
+def require_bound(node: Node) -> None:
+    """Raise an error if a loop leaves a row for each step, and may have any number of steps."""
+    op = node.op
+    if isinstance(op, While) and has_stacks(op) and op.max_steps is None:
+        why = "the number of steps has no bound, and memory is not allocated"
+        raise missing(node, why, GIVE_MAX_STEPS)
 
 
 def write_body(
@@ -208,7 +220,5 @@ def write_body(
     op: Any = node.op
     if op.name not in BODIES:
         raise missing(node, f"{op.name} is not there")
-    if op.name == "while_loop" and len(outputs) > op.carries + 1:
-        raise missing(node, "the number of steps is not known, and memory is not allocated")
     arrays = [code.contiguous(array) for array in inputs]
     BODIES[op.name](code, node, arrays, outputs, [compiled(body) for body in op.bodies])

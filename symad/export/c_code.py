@@ -12,7 +12,7 @@ from symad.backends.native.kernel_call import Shape
 from symad.backends.native.lower.copies import merged_axes
 from symad.export.c_arrays import Strided
 from symad.export.c_memory import CMemory
-from symad.export.c_scalars import CScalar, CScalarBuilder
+from symad.export.c_scalars import CScalar, CScalarBuilder, wide_type
 from symad.export.c_text import literal, string
 from symad.records import replace
 
@@ -72,20 +72,28 @@ class CCode:
 
     def load(self, array: Strided, indices: Sequence[str]) -> CScalar:
         """Return an element of an array."""
-        text = array.at(indices)
-        return CScalar(f"{text} != 0" if array.dtype.kind == "b" else text, array.dtype)
+        return self.scalars.loaded(array.at(indices), array.dtype)
 
     def store(self, value: CScalar, array: Strided, indices: Sequence[str]) -> None:
         """Write an element of an array, in the dtype of that array."""
-        value = self.scalars.cast(value, array.dtype)
-        text = value.text
-        if array.dtype.kind == "b" and not value.is_name:
-            text = f"({text})"
-        self.add(f"{array.at(indices)} = {text};")
+        self.write(value, array.at(indices), array.dtype)
+
+    def write(self, value: CScalar, place: str, dtype: np.dtype[Any]) -> None:
+        """Write an element, in a dtype, to a place in memory."""
+        self.add(f"{place} = {self.scalars.stored(self.scalars.cast(value, dtype))};")
 
     def scratch(self, shape: Shape, dtype: np.dtype[Any]) -> Strided:
         """Return memory that these statements use."""
         return self.function.memory(shape, dtype)
+
+    @contextmanager
+    def wide(self, out: Strided) -> Iterator[Strided]:
+        """Yield an array for sums, which are rounded to the dtype of ``out`` at the end."""
+        dtype = wide_type(out.dtype)
+        made = out if dtype == out.dtype else self.scratch(out.shape, dtype)
+        yield made
+        if made is not out:
+            self.copy(made, out)
 
     def fails(self, condition: str, message: str) -> None:
         """Return from the function with a message where a condition holds."""

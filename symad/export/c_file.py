@@ -20,6 +20,7 @@ from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.graph.op import explained
 from symad.passes.specialise import specialise
+from symad.passes.stack_bounds import stack_bounds
 from symad.replacing import replacing
 from symad.runtime.call_types import call_types, sized_types
 from symad.runtime.function import Function
@@ -90,14 +91,26 @@ def export_c(
     ...     sorted(os.listdir(folder))
     ['model.c', 'model.h']
     """
-    path = os.fspath(path)
-    stem, extension = os.path.splitext(path)
-    if extension != ".c":
-        raise ExportError(f"{path!r} does not end in .c", remedy="Such as model.c.")
-    name = c_name(os.path.basename(stem))
+    stem, name = stem_and_name(path, ".c")
     with collector_paused():
         texts = source_of(function, name, sizes or {})
-    _write_together({f"{stem}.h": texts[1], path: texts[0]})
+    write_together({f"{stem}.h": texts[1].encode("ascii"), f"{stem}.c": texts[0].encode("ascii")})
+
+
+def stem_and_name(path: str | os.PathLike[str], ending: str) -> tuple[str, str]:
+    """Return a path without its ending, and the name of the function in that file.
+
+    Raises
+    ------
+    ExportError
+        If it has another ending, or no function in C can be called so.
+    """
+    stem, extension = os.path.splitext(os.fspath(path))
+    if extension != ending:
+        raise ExportError(
+            f"{os.fspath(path)!r} does not end in {ending}", remedy=f"Such as model{ending}."
+        )
+    return stem, c_name(os.path.basename(stem))
 
 
 def source_of(function: Function, name: str, sizes: Mapping[str, int]) -> tuple[str, str]:
@@ -106,7 +119,7 @@ def source_of(function: Function, name: str, sizes: Mapping[str, int]) -> tuple[
     if dims:
         return _with_sizes(function, name, sizes, dims)
     graph, file = graph_of(function, sizes), CFile(name)
-    return _file_text(file, functions_of(file, graph)), _header_text(name, graph, [])
+    return _file_text(file, functions_of(file, graph)), header_text(name, graph, [])
 
 
 def _open_dims(function: Function, sizes: Mapping[str, int]) -> list[str]:
@@ -138,6 +151,7 @@ def _types_of(function: Function, sizes: Mapping[str, int]) -> list[Type]:
 
 def functions_of(file: CFile, graph: Graph) -> str:
     """Return the text of the functions of a graph, without the helpers that they call."""
+    file.bounds = stack_bounds(graph)
     body, work = function_text(file, file.name, graph)
     if file.is_open:
         body = "\n".join([*map(_guard, file.guards), body])
@@ -176,7 +190,7 @@ def _with_sizes(
             graph = graph_of(function, {**sizes, **example})
             file = CFile(name, file.helpers, is_open=True)
             texts.append(functions_of(file, graph))
-            headers.append(_header_text(name, graph, [*zip(dims, least, strict=True)]))
+            headers.append(header_text(name, graph, [*zip(dims, least, strict=True)]))
     except ShapeError as error:
         raise ExportError(
             f"dimensions must be of one size: {error.message}", where=error.where,
@@ -218,7 +232,8 @@ def _file_text(file: CFile, functions: str) -> str:
     return "\n".join([*head, *file.helpers.texts(), functions])
 
 
-def _header_text(name: str, graph: Graph, dims: Sequence[tuple[str, int]]) -> str:
+def header_text(name: str, graph: Graph, dims: Sequence[tuple[str, int]]) -> str:
+    """Return the header of a function; ``dims`` are sizes that it takes, and their least values."""
     guard = f"SYMAD_{name.upper()}_H"
     free = "reserved" if dims else "sizes, reserved"
     lines = [*_listed("in", graph.inputs), *_listed("out", graph.outputs)]
@@ -233,7 +248,8 @@ extern "C" {{
 #endif
 
 /* Arrays are in C order; outputs overlap neither inputs nor each other.  A pointer to another type
-   than double is cast: in[0] = (const double *)x; bool is uint8_t, 0 or 1.
+   than double is cast: in[0] = (const double *)x; bool is uint8_t, 0 or 1; float16 is uint16_t,
+   its bits.
    work has {name}_work(sizes) doubles: one array for each thread.
    {free} and message may be NULL.  If it returns 1, *message says why. */
 {table}
@@ -259,14 +275,15 @@ def _listed(name: str, nodes: Sequence[Node]) -> Iterator[str]:
         path = "".join(f"[{key!r}]" for key in keys)
         ends = "".join(f"[{size}]" for size in type_.shape)
         label = node.name or (node.op.name if node.op else "")
-        yield f"{name}[{k}]: {memory_type(type_.dtype)}{ends} {label}{path}"
+        kind = "float16 " if type_.dtype == "float16" else ""
+        yield f"{name}[{k}]: {kind}{memory_type(type_.dtype)}{ends} {label}{path}"
 
 
 # Files
 
 
-def _write_together(texts: dict[str, str]) -> None:
+def write_together(files: Mapping[str, bytes]) -> None:
     """Write files, each of which takes the place of an old one when all are complete."""
     with ExitStack() as stack:
-        for path, text in reversed(texts.items()):  # the first one is replaced first
-            stack.enter_context(replacing(path)).write(text.encode("ascii"))
+        for path, data in reversed(files.items()):  # the first one is replaced first
+            stack.enter_context(replacing(path)).write(data)

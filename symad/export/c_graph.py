@@ -10,7 +10,7 @@ import numpy as np
 
 from symad.backends.native.lower.views import is_view, numpy_view
 from symad.export.c_arrays import Strided
-from symad.export.c_bodies import Body, write_body
+from symad.export.c_bodies import Body, require_bound, write_body
 from symad.export.c_code import CCode
 from symad.export.c_function import CFunction, definition
 from symad.export.c_linalg import TABLE
@@ -18,7 +18,6 @@ from symad.export.c_memory import CFile
 from symad.export.c_nests import cost_of, write_nest
 from symad.export.c_ops import missing
 from symad.export.c_scalars import CScalar, element
-from symad.export.c_text import memory_type
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Variable, apply
 from symad.graph.provenance import Site
@@ -33,6 +32,7 @@ from symad.ops.shape import ExpandDims, Reshape, Squeeze
 from symad.ops.structure import MakeStructure, StructureItem
 from symad.passes.decompose import is_dense
 from symad.passes.fuse import reduced_axes, shape_of
+from symad.passes.stack_bounds import reads_all_rows
 from symad.types import StructureType, TensorType, Type
 
 Value = Any
@@ -82,14 +82,17 @@ class _GraphWriter:
         return self._function.memory(shape, dtype, f"in[{next(slots)}]")
 
     def _form(self, node: Node, type_: Type | None) -> tuple[np.dtype[Any], tuple[int, ...]]:
-        if not isinstance(type_, TensorType) or not type_.is_static:
+        shape = type_.shape if isinstance(type_, TensorType) else None
+        sizes = [self._file.bounds.get(n, n) for n in shape] if isinstance(shape, tuple) else [None]
+        if not isinstance(type_, TensorType) or not all(isinstance(n, int) for n in sizes):
             raise missing(node, f"the size of {type_} is not known, or it is no array")
-        if not memory_type(type_.dtype):
-            raise missing(node, f"C99 has no {type_.dtype}")
-        return type_.dtype, type_.shape  # type: ignore[return-value]
+        return type_.dtype, tuple(sizes)
 
     def _check(self, node: Node) -> None:
+        if self._file.bounds and reads_all_rows(node, self._file.bounds):
+            raise missing(node, "its number of rows is known only when a loop has ended")
         if isinstance(node.op, WithBody) and not isinstance(node.op, Fused):
+            require_bound(node)
             return  # its own outputs are checked when they get memory
         for type_ in [node.type, *(source.type for source in node.inputs)]:
             if isinstance(type_, TensorType):
@@ -102,7 +105,7 @@ class _GraphWriter:
             value = value[step]
         if isinstance(value, CScalar):
             array = self._function.memory((), value.dtype, f"out[{k}]")
-            code.add(f"{array.name}[0] = {value.text};")
+            code.store(value, array, [])
             self._function.add(code, number="")
         elif value.size:
             out = self._function.memory(value.shape, value.dtype, f"out[{k}]")
@@ -164,8 +167,7 @@ class _GraphWriter:
             return value
         if node not in self._numbers:
             code = self._function.code()
-            place = f"{value.name}[{value.offset}]"
-            made = CScalar(f"{place} != 0" if value.dtype.kind == "b" else place, value.dtype)
+            made = code.load(value, [])
             code.scalars.named(made)
             self._function.add(code, node.name or "", made.text)
             self._numbers[node] = made
@@ -179,7 +181,7 @@ class _GraphWriter:
         if node not in self._arrays:
             code = self._function.code()
             self._arrays[node] = made = self._function.memory((), value.dtype)
-            code.add(f"{made.name}[0] = {value.text};")
+            code.store(value, made, [])
             self._function.add(code, number="")
         return self._arrays[node]
 

@@ -58,6 +58,36 @@ static int fail(const char **message, const char *text) {
   return 1;
 }
 """,
+    "half_value": """\
+/* The number with the bits of a float16. */
+static float half_value(uint16_t bits) {
+  const uint32_t rest = bits & 0x7fffu, wide = (rest << 13) + (112u << 23);
+  float x = rest == 0x7c00u ? INFINITY : NAN;
+  if (rest < 0x400u) x = (float)rest * 0x1p-24f;
+  else if (rest < 0x7c00u) memcpy(&x, &wide, sizeof x);
+  return bits & 0x8000u ? -x : x;
+}
+""",
+    "half_bits": """\
+/* The bits of the float16 next to a number; of two, of the even one. */
+static uint16_t half_bits(double x) {
+  const double size = fabs(x);
+  uint64_t bits, rest;
+  uint32_t found = 0x7c00u;
+  memcpy(&bits, &x, sizeof x);
+  rest = (bits << 1 >> 1) - (UINT64_C(1008) << 52);
+  if (x != x) found = 0x7e00u;
+  else if (size < 0x1p-14) found = (uint32_t)rint(size * 0x1p24);
+  else if (size < 65520) found = (uint32_t)((rest + 0x1ffffffffff + (rest >> 42 & 1)) >> 42);
+  return (uint16_t)(found | (uint32_t)(bits >> 48 & 0x8000u));
+}
+""",
+    "half": """\
+/* A number rounded to float16. */
+static float half(double x) {
+  return half_value(half_bits(x));
+}
+""",
     "add_exactly": """\
 /* Add v to a sum, and the rounding error to the rest (Neumaier). */
 static void add_exactly(double *total, double *rest, double v) {
@@ -148,6 +178,8 @@ class CHelpers:
             text = f"static double {name}_({parameters}) {{\n  {body}\n}}\n"
             return self.define(f"{name}_", text)
         if name in _FUNCTIONS:
+            if name == "half":
+                self.function("half_value"), self.function("half_bits")
             self._texts.setdefault(name, _FUNCTIONS[name])
             return name
         return None

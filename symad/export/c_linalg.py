@@ -70,6 +70,12 @@ def _names(term: str, rank: int) -> list[str]:
 
 
 def _contract(code: CCode, node: Node, arrays: Sequence[_Labelled]) -> None:
+    *factors, result = arrays
+    with code.wide(result.array) as wide:
+        _add_products(code, [*factors, _Labelled(wide, result.names)])
+
+
+def _add_products(code: CCode, arrays: Sequence[_Labelled]) -> None:
     *factors, out = arrays
     dtype = out.array.dtype
     converted = [_Labelled(_converted(code, x.array, dtype), x.names) for x in factors]

@@ -57,11 +57,14 @@ class CFile:
     ----------
     guards : list of str
         What must hold for the sizes.
+    bounds : dict
+        The most rows of stacks, by lengths that are known only when a loop has ended.
     """
 
     def __init__(self, name: str, helpers: CHelpers | None = None, is_open: bool = False) -> None:
         self.name, self.helpers, self.is_open = name, helpers or CHelpers(), is_open
         self.guards: list[str] = []
+        self.bounds: dict[Any, int] = {}
         self._constants: dict[str, str] = {}
         self.functions: list[str] = []
         self._count = 0
@@ -79,7 +82,8 @@ class CFile:
     def constant(self, value: np.ndarray[Any, Any]) -> Strided:
         """Return an array of constants."""
         name, dtype = f"{self.name}_{self.new('c')}", value.dtype
-        numbers = [literal(number, dtype) for number in value.ravel()] or ["0"]
+        bits = value.view(np.uint16) if dtype == np.float16 else value
+        numbers = [literal(number, bits.dtype) for number in bits.ravel()] or ["0"]
         rows = [", ".join(numbers[k : k + 8]) for k in range(0, len(numbers), 8)]
         body = ",\n  ".join(rows)
         head = f"static const {memory_type(dtype)} {name}[{len(numbers)}]"

@@ -20,7 +20,7 @@ from symad.backends.native.lower.copies import merged_axes
 from symad.export.c_arrays import Strided
 from symad.export.c_code import CCode
 from symad.export.c_helpers import CHelpers
-from symad.export.c_scalars import CScalar, CScalarBuilder, element, local_type
+from symad.export.c_scalars import CScalar, CScalarBuilder, element, local_type, wide_type
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
 from symad.ops.extremum import Max
@@ -116,7 +116,7 @@ class _NestWriter:
             self._rows = rows
             self._write_row()
         for node in totals:
-            code.add(f"{self._targets[node].name}[0] = {self._sums[node].total()};")
+            code.store(self._sums[node].total(), self._targets[node].reshaped(()), [])
 
     def _write_row(self) -> None:
         nest, code = self._nest, self._code
@@ -299,7 +299,7 @@ class _Accumulator:
     """The variables of a reduction: some for the elements of a row, and a total."""
 
     def __init__(self, code: CCode, node: Node, nest: Nest, axes: _Axes) -> None:
-        self._code, self.node, self._dtype = code, node, node.dtype
+        self._code, self.node, self._dtype = code, node, wide_type(node.dtype)
         self._is_total = nest.kinds[node] is ValueKind.TOTAL
         length = axes.inner[-1] if axes.inner else 1
         wide = 64 // max(node.dtype.itemsize, node.inputs[0].dtype.itemsize)
@@ -364,17 +364,18 @@ class _Accumulator:
         made = self._joined()
         if self._is_total or self.is_compensated:
             self.add_row(made)
-            made = CScalar(self.total(), self._dtype)
+            made = self.total()
         if not self._is_total:
+            made = self._code.scalars.cast(made, self.node.dtype)
             self._code.scalars.named(made)
             values[self.node] = made
 
-    def total(self) -> str:
-        """Return the text of the total."""
+    def total(self) -> CScalar:
+        """Return the total."""
         if not self.is_compensated:
-            return f"total_{self._name}"
+            return CScalar(f"total_{self._name}", self._dtype, True)
         sum_ = f"with_rest(total_{self._name}, rest_{self._name})"
-        return sum_ if self._dtype.itemsize == 8 else f"(float){sum_}"
+        return CScalar(sum_ if self._dtype.itemsize == 8 else f"(float){sum_}", self._dtype)
 
     def _joined(self) -> CScalar:
         """Combine the accumulators of a row in pairs, and return the last one."""

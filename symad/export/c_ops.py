@@ -17,7 +17,7 @@ from symad.backends.native.kernel_call import Shape
 from symad.errors import ExportError
 from symad.export.c_arrays import Strided
 from symad.export.c_code import CCode
-from symad.export.c_scalars import CScalar, local_type
+from symad.export.c_scalars import CScalar, local_type, wide_type
 from symad.graph.node import Node
 from symad.ops.subscript import HOLE, Key, full_key, joined_place, tiling
 from symad.ops.windows import places
@@ -45,12 +45,12 @@ def writes(*names: str) -> Callable[[Writer], Writer]:
     return put
 
 
-def missing(node: Node, why: str) -> ExportError:
+def missing(node: Node, why: str, remedy: str = "") -> ExportError:
     """Return the error for a node that C has nothing for."""
     return ExportError(
         f"{node.label!r} ({node.op.name if node.op else 'input'}) cannot be written in C: {why}",
         where=node.site.describe(),
-        remedy="Compute it outside of the function, and pass it as an input.",
+        remedy=remedy or "Compute it outside of the function, and pass it as an input.",
     )
 
 
@@ -273,7 +273,7 @@ def _gather(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     chosen = _selection(node, node.op.key, x, given)  # type: ignore[union-attr]
     with code.loops(out.shape) as at:
         place = chosen.place(code, at)
-        code.store(CScalar(place, x.dtype), out, at)
+        code.store(code.scalars.loaded(place, x.dtype), out, at)
 
 
 @writes("index_last")
@@ -290,7 +290,8 @@ def _index_last(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> Non
             if writes_stamps:
                 code.add(f"{place} = {steps};")
             else:
-                text = f"{place} == {steps} ? {chosen.place(code, at)} : 0"
+                value = code.scalars.loaded(chosen.place(code, at), x.dtype)
+                text = f"{place} == {steps} ? {value.text} : 0"
                 code.store(CScalar(text, x.dtype), out, at)
 
 
@@ -308,8 +309,8 @@ def _scatter(
         place = chosen.place(code, at)
         made = code.scalars.cast(code.load(value, at), out.dtype)
         if adds:
-            made = code.scalars.add(CScalar(place, out.dtype, True), made)
-        code.add(f"{place} = {made.text};")
+            made = code.scalars.add(code.scalars.loaded(place, out.dtype), made)
+        code.write(made, place, out.dtype)
 
 
 @writes("scatter_add")
@@ -358,7 +359,7 @@ def _each_along(
 def _take_along(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     (x, index), (out,), axis = inputs, outputs, _axis_of(node, outputs[0])
     for at, place in _each_along(code, x, index, axis, out.shape):
-        code.store(CScalar(place, x.dtype), out, at)
+        code.store(code.scalars.loaded(place, x.dtype), out, at)
 
 
 @writes("add_along_axis")
@@ -369,8 +370,8 @@ def _add_along(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None
     wide = value.broadcast_to(shape)
     for at, place in _each_along(code, out, index, axis, shape):
         made = code.scalars.cast(code.load(wide, at), out.dtype)
-        made = code.scalars.add(CScalar(place, out.dtype, True), made)
-        code.add(f"{place} = {made.text};")
+        made = code.scalars.add(code.scalars.loaded(place, out.dtype), made)
+        code.write(made, place, out.dtype)
 
 
 @writes("searchsorted")
@@ -480,7 +481,7 @@ def _position(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 
 @writes("sum", "max", "min", "prod")
 def _reduction(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
-    """Products; and other reductions that are no nests: of float16, and of nothing."""
+    """Products; and other reductions of nothing, which are no nests."""
     op, (x,), (out,) = node.op, inputs, outputs
     assert op is not None
     if op.name != "prod":
@@ -493,9 +494,9 @@ def _reduction(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None
     x = x.see(lambda a: a.transpose([*rest, *axes]))
     out = out.reshaped(x.shape[: len(rest)])
     with code.loops(out.shape) as at:
-        total = _variable(code, out.dtype, 1)
+        total = _variable(code, wide_type(out.dtype), 1)
         with code.loops(x.shape[len(rest) :]) as inner:
-            value = code.scalars.cast(code.load(x, [*at, *inner]), out.dtype)
+            value = code.scalars.cast(code.load(x, [*at, *inner]), total.dtype)
             code.add(f"{total.text} = {code.scalars.multiply(total, value).text};")
         code.store(total, out, at)
 
@@ -509,31 +510,32 @@ def _sort(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     count = x.shape[-1]
     if not out.size:
         return
-    values = code.scratch((count,), x.dtype)
+    values = code.scratch((count,), wide_type(x.dtype))
     rooms = [code.scratch((count,), _INT64) for _ in range(2)]
-    sorter = code.function.helpers.sorter(x.dtype, op.descending)
+    sorter = code.function.helpers.sorter(values.dtype, op.descending)
     with code.loops(out.shape[:-1]) as at:
         with code.loop(count) as k:
-            code.add(f"{values.at([k])} = {x.at([*at, k])};")
+            code.store(code.load(x, [*at, k]), values, [k])
         order = code.function.file.new("s")
         pointers = ", ".join(room.name for room in (values, *rooms))
         code.add(f"const int64_t *const {order} = {sorter}({count}, {pointers});")
         with code.loop(count) as k:
             place = f"{order}[{k}]"
-            text, dtype = (place, _INT64) if is_position else (f"{values.name}[{place}]", x.dtype)
-            code.store(CScalar(text, dtype), out, [*at, k])
+            moved = code.scalars.loaded(f"{values.name}[{place}]", values.dtype)
+            code.store(CScalar(place, _INT64) if is_position else moved, out, [*at, k])
 
 
 @writes("convolve")
 def _convolve(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
-    (x, w), (out,) = inputs, outputs
-    code.fill(out, 0)
-    with code.loops((*x.shape, *w.shape)) as (i, j):
-        factors = [code.load(x, [i]), code.load(w, [j])]
-        wide = [code.scalars.cast(factor, out.dtype) for factor in factors]
-        place = [f"{i} + {j}"]
-        made = code.scalars.add(code.load(out, place), code.scalars.multiply(*wide))
-        code.store(made, out, place)
+    x, w = inputs
+    with code.wide(outputs[0]) as out:
+        code.fill(out, 0)
+        with code.loops((*x.shape, *w.shape)) as (i, j):
+            factors = [code.load(x, [i]), code.load(w, [j])]
+            wide = [code.scalars.cast(factor, out.dtype) for factor in factors]
+            place = [f"{i} + {j}"]
+            made = code.scalars.add(code.load(out, place), code.scalars.multiply(*wide))
+            code.store(made, out, place)
 
 
 # Products with sparse matrices
@@ -542,8 +544,12 @@ def _convolve(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
 @writes("sparse_matmul")
 def _sparse_matmul(code: CCode, node: Node, inputs: Arrays, outputs: Arrays) -> None:
     """Each stored element is multiplied by a row of ``x``, and added to a row of the result."""
-    (data, columns, ends, x), (out,), op = inputs, outputs, node.op
-    facts: Any = op
+    with code.wide(outputs[0]) as out:
+        _add_sparse(code, node.op, inputs, out)
+
+
+def _add_sparse(code: CCode, op: Any, inputs: Arrays, out: Strided) -> None:
+    (data, columns, ends, x), facts = inputs, op
     axis = -2 if facts.on_left and len(x.shape) > 1 else -1
     code.fill(out, 0)
     taken, target = (a.see(lambda v: np.moveaxis(v, axis, 0)) for a in (x, out))

@@ -26,9 +26,19 @@ CALL, DIVISION = 20, 4
 """The cost of a function and of a division, in additions."""
 
 
+_DOUBLE, _FLOAT, HALF = map(np.dtype, ("float64", "float32", "float16"))
+
+
 def local_type(dtype: np.dtype[Any]) -> str:
     """Return the C type of a value in a register."""
+    if dtype == HALF:
+        return "float"
     return "int" if dtype.kind == "b" else memory_type(dtype)
+
+
+def wide_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype in which NumPy adds up elements of a dtype: float32 for float16."""
+    return _FLOAT if dtype == HALF else dtype
 
 
 class CScalar:
@@ -94,7 +104,7 @@ class CScalarBuilder:
             return self._made(x.dtype, f"{{0}} {on_truth} {{1}}", x, y)
         if x.dtype.kind in "iu":
             return self._wrapped(operator, x, y)
-        return self._made(x.dtype, f"{{0}} {operator} {{1}}", x, y)
+        return self.cast(self._made(wide_type(x.dtype), f"{{0}} {operator} {{1}}", x, y), x.dtype)
 
     def add(self, x: CScalar, y: CScalar) -> CScalar:
         return self._arithmetic("+", "|", x, y)
@@ -106,7 +116,8 @@ class CScalarBuilder:
         return self._arithmetic("*", "&", x, y)
 
     def divide(self, x: CScalar, y: CScalar) -> CScalar:
-        return self._made(x.dtype, "{0} / {1}", x, y, cost=DIVISION)
+        made = self._made(wide_type(x.dtype), "{0} / {1}", x, y, cost=DIVISION)
+        return self.cast(made, x.dtype)
 
     def truncated_divide(self, x: CScalar, y: CScalar) -> CScalar:
         if x.dtype.kind == "u":
@@ -180,6 +191,11 @@ class CScalarBuilder:
         dtype = arguments[0].dtype
         if dtype.kind != "f":
             raise NotImplementedError(f"{function} of {dtype} has no code for one element")
+        if dtype == HALF:
+            if function == "nextafter":
+                raise NotImplementedError("the numbers beside a float16 have no code here")
+            made = self.call(function, *[self.cast(argument, _FLOAT) for argument in arguments])
+            return self.cast(made, dtype)
         if function not in _FUNCTIONS:
             return self._helped(function, *arguments)
         name = function if dtype.itemsize == 8 else f"{function}f"
@@ -192,29 +208,36 @@ class CScalarBuilder:
         helper, dtype = self._helpers.function(function), arguments[0].dtype
         if helper is None:
             raise NotImplementedError(f"C99 has no {function}")
-        double = np.dtype("float64")
         places = ", ".join(f"{{{k}}}" for k in range(len(arguments)))
-        wide = [self.cast(argument, double) for argument in arguments]
-        return self.cast(self._made(double, f"{helper}({places})", *wide, cost=CALL), dtype)
+        wide = [self.cast(argument, _DOUBLE) for argument in arguments]
+        return self.cast(self._made(_DOUBLE, f"{helper}({places})", *wide, cost=CALL), dtype)
 
     def cast(self, x: CScalar, dtype: np.dtype[Any]) -> CScalar:
-        """Convert as ``sm.cast`` does.
-
-        Raises
-        ------
-        NotImplementedError
-            To and from float16.
-        """
+        """Convert as ``sm.cast`` does."""
         if x.dtype == dtype:
             return x
-        if not memory_type(dtype) or not memory_type(x.dtype):
-            raise NotImplementedError("C99 has no float16")
+        if dtype == HALF:
+            return self._made(dtype, f"{self._helpers.function('half')}({{0}})", x)
+        if x.dtype == HALF and dtype == _FLOAT:  # as it is in registers
+            return CScalar(x.text, dtype, x.is_name)
         if dtype.kind == "b":
             return self._made(dtype, "{0} != 0", x)
         if x.dtype.kind == "f" and dtype.kind in "iu":
             helper = self._helpers.of_type("rounded", dtype)
             return self._made(dtype, f"{helper}({{0}})", x)
         return self._made(dtype, f"({local_type(dtype)}){{0}}", x)
+
+    def loaded(self, place: str, dtype: np.dtype[Any]) -> CScalar:
+        """Return the value of an element in memory."""
+        if dtype == HALF:
+            return CScalar(f"{self._helpers.function('half_value')}({place})", dtype)
+        return CScalar(f"{place} != 0" if dtype.kind == "b" else place, dtype)
+
+    def stored(self, x: CScalar) -> str:
+        """Return the text of what is written to memory for a value."""
+        if x.dtype == HALF:
+            return f"{self._helpers.function('half_bits')}({x.text})"
+        return f"({x.text})" if x.dtype.kind == "b" and not x.is_name else x.text
 
 
 def element(
@@ -227,8 +250,6 @@ def element(
     NotImplementedError
         If there is no code for it.
     """
-    if not memory_type(dtype):
-        raise NotImplementedError(f"C99 has no {dtype}")
     wanted = op.operand_dtypes(*[value.dtype for value in inputs])
     operands = [builder.cast(x, want) for x, want in zip(inputs, wanted, strict=True)]
     is_extra = not type(op).element and op.name in EXTRA

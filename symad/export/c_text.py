@@ -12,11 +12,12 @@ import numpy as np
 from symad.errors import ExportError
 
 MEMORY_TYPES = {
-    "float64": "double", "float32": "float", "int64": "int64_t", "int32": "int32_t",
+    "float64": "double", "float32": "float", "float16": "uint16_t",
+    "int64": "int64_t", "int32": "int32_t",
     "int16": "int16_t", "int8": "int8_t", "uint64": "uint64_t", "uint32": "uint32_t",
     "uint16": "uint16_t", "uint8": "uint8_t", "bool": "uint8_t",
 }  # fmt: skip
-"""The C type of an element in memory; float16 has none."""
+"""The C type of an element in memory; of a float16, its bits."""
 
 _KEYWORDS = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if "
@@ -109,7 +110,8 @@ def literal(value: Any, dtype: np.dtype[Any]) -> str:
     number = dtype.type(value).item()
     if dtype.kind == "b":
         return str(int(number))
-    text = _float(dtype.type(number)) if dtype.kind == "f" else _integer(number, dtype)
+    value = np.float32(number) if dtype.itemsize == 2 else dtype.type(number)
+    text = _float(value) if dtype.kind == "f" else _integer(number, dtype)
     return f"({text})" if text.startswith("-") else text
 
 

@@ -79,8 +79,12 @@ def low_level_callable(graph: Graph, is_fast: bool, user_data: Sequence[float] |
     return LowLevelCallable(pointer, ctypes.c_void_p(numbers.ctypes.data))
 
 
-def pointer_graph(graph: Graph, latest: Latest, settings: Settings) -> Graph:
+def pointer_graph(
+    graph: Graph, latest: Latest, settings: Settings, what: str = "pointer"
+) -> Graph:
     """Return the optimised graph of a function, which is of doubles and small.
+
+    ``what`` is made of it, for messages.
 
     Raises
     ------
@@ -93,13 +97,13 @@ def pointer_graph(graph: Graph, latest: Latest, settings: Settings) -> Graph:
     for node in (*made.inputs, *made.outputs):
         if not isinstance(node.type, TensorType) or node.type.dtype != np.float64:
             raise ExportError(
-                f"{node.label!r} is {node.type}, and a pointer is to a function of float64",
+                f"{node.label!r} is {node.type}, and a function with a {what} is of float64",
                 where=node.site.describe(),
                 remedy="Cast it, or write a file with sm.export_c.",
             )
     if not has_pointer(made):
         raise ExportError(
-            "the function has no pointer: that needs llvmlite, native code for each op, arrays of "
+            f"the function has no {what}: that needs llvmlite, native code for each op, arrays of "
             f"at most {MOST_ELEMENTS} elements, and at most {MOST_OPERATIONS} operations",
             remedy="Write a file with sm.export_c.",
         )

@@ -150,7 +150,7 @@ class Function:
         self._held = _Locks([parameter.lock for parameter in sorted(self.parameters, key=id)])
         self._specialisations: OrderedDict[Any, Specialisation] = OrderedDict()
         self._latest: Specialisation | None = None
-        self._workspace = settings.backend.workspace(graph, settings)
+        self._workspace = settings.backend.workspace(graph, settings, tuple(self.updates))
         self._lock = threading.RLock()  # the garbage collector may run code that calls this
         binding, changed = self._binding, tuple(self.updates)
         given, names = tuple(binding.arguments), binding.names()

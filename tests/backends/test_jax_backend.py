@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 from typing import Any
@@ -170,6 +171,34 @@ def test_large_parameters_stay_where_they_are() -> None:
         kept.append((w.value, w.value.sum(), total()))
     for value, before, computed in kept:
         assert value.sum() == before == computed
+
+
+def test_a_new_value_is_nobody_elses_memory() -> None:
+    """Also if it is an argument, another parameter, or an output as well."""
+    x = sm.Variable("x", shape=(100, 100))
+    v, w = (sm.parameter(name, np.zeros((100, 100))) for name in "vw")
+    step = compiled([x], [w, x + 1, w + x], updates={w: x, v: w + x})
+    given = [np.full((100, 100), float(k)) for k in range(4)]
+    for k, array in enumerate(given):
+        old, later, total = step(array)
+        wanted = max(k - 1, 0)
+        assert old[0, 0] == wanted and later[0, 0] == k + 1 and total[0, 0] == wanted + k
+        for result in (array, old, later, total):
+            result[:] = np.nan
+        assert w.value[0, 0] == k and v.value[0, 0] == wanted + k
+    for transposed in (False, True):
+        numbers = np.arange(10_000.0).reshape(100, 100)
+        w.value = numbers.T if transposed else numbers
+        assert step(given[0])[0][1, 0] == (1 if transposed else 100)
+
+
+def test_masks_are_no_constants_of_programs() -> None:
+    """Those of a Hessian with few diagonals, which XLA would read from memory."""
+    x = sm.Variable("x", shape=(300,))
+    f = compiled([x], sm.hessian(sm.sum(x[1:] * x[:-1] ** 2), x))
+    f(np.ones(300))
+    text = f.specialised().program.compiled.lower(np.ones(300)).as_text()
+    assert "tensor<300x300xi1>" in text and not re.search(r"dense<.*tensor<300x300x", text)
 
 
 def test_arguments_and_results_are_structures() -> None:

@@ -17,6 +17,7 @@ from symad.export.c_function import LONGEST
 from symad.graph.nested import leaves
 from tests.support.c_library import STRICT, CFailure, CLibrary
 from tests.support.c_programs import needs_gcc
+from tests.support.stacks import stacks_of_while_loops
 
 
 def lecture() -> sm.Function:
@@ -164,6 +165,54 @@ def test_structures_and_dtypes(tmp_path: Path) -> None:
     for a, b in zip(want, c(values, want), strict=True):
         np.testing.assert_array_equal(b, a)
     assert "int32_t[3]" in c.header and "uint8_t[3]" in c.header
+
+
+@needs_gcc
+def test_float16_is_rounded_as_numpy_does(tmp_path: Path) -> None:
+    """All numbers there are, those in the middle of two, and next to these; and sums of them."""
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    finite = np.unique(halves[np.isfinite(halves)].astype(float))
+    middles = (finite[1:] + finite[:-1]) / 2
+    doubles = np.concatenate([finite, middles, np.nextafter(middles, np.inf), [65520.0, -65520.0],
+                              np.nextafter(middles, 0), [0.0, -0.0, np.nan, np.inf, 1e300]])
+    h, d = sm.Variable("h", halves.shape, "float16"), sm.Variable("d", doubles.shape)
+    m, i = sm.Variable("m", (5, 7), "float16"), sm.Variable("i", (), "int64")
+    weights = sm.constant(np.linspace(-2, 2, 35).reshape(7, 5).astype("float16"))
+    outputs = [
+        h.astype("float64"), d.astype("float16"), h * h + h, sm.sqrt(h), h > 0, m @ weights,
+        sm.sum(m), sm.sum(m, 0), sm.max(m, 1), sm.prod(m), sm.sort(m, 1), m[i] * 0.1, sm.cumsum(m),
+        i.astype("float16"),
+    ]
+    f = sm.compile([h, d, m, i], outputs, backend="numpy")
+    values = halves, doubles, (np.arange(35) % 9 / 8).reshape(5, 7).astype("float16"), 3
+    with np.errstate(all="ignore"):
+        want = f(*values)
+    c = CLibrary(f, tmp_path)
+    assert "in[0]: float16 uint16_t[65536] h" in c.header
+    for a, b in zip(want, c([*values[:3], np.int64(3)], want), strict=True):
+        np.testing.assert_array_equal(b, a)
+        np.testing.assert_array_equal(np.signbit(b[a == 0]), np.signbit(a[a == 0]))
+
+
+@needs_gcc
+def test_reverse_mode_goes_through_bounded_while_loops(tmp_path: Path) -> None:
+    inputs, outputs = stacks_of_while_loops()
+    f = sm.compile(inputs, outputs, backend="numpy")
+    values = np.array([0.1, 0.2, 0.3]), np.eye(3) * 0.5 + 0.1
+    want = f(*values)
+    c = CLibrary(f, tmp_path)
+    for a, b in zip(want, c(values, want), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-10)
+    with pytest.raises(CFailure, match="did not end within max_steps=50"):
+        c([values[0] * 0, values[1]], want)
+
+
+def test_reverse_mode_through_a_loop_without_a_bound_names_the_remedy(tmp_path: Path) -> None:
+    x = sm.Variable("x", shape=())
+    y = sm.while_loop(lambda c: c < 9.0, lambda c: c * c, x)
+    with pytest.raises(ExportError, match="has no bound") as error:
+        sm.export_c(sm.compile([x], sm.gradients(y, x)), tmp_path / "model.c")
+    assert "max_steps=100" in str(error.value)
 
 
 @needs_gcc

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 import symad as sm
 from symad.errors import ExportError
 from symad.graph.nested import leaves
+from tests.support.c_library import CLibrary
+from tests.support.c_programs import needs_gcc
 
 pytest.importorskip("llvmlite")
 
@@ -98,6 +101,38 @@ def test_nquad_with_data() -> None:
     assert f.signature == "double (int, double *, void *)"
     found = integrate.nquad(f, [[0, 1], [0, 2]])[0]
     assert found == pytest.approx(6 * (1 - np.cos(1)), rel=1e-12)
+
+
+@needs_gcc
+def test_an_object_file_is_called_as_exported_c(tmp_path: Path) -> None:
+    x, w = sm.Variable("x", shape=(2, 3)), sm.parameter("w", np.arange(3.0))
+    y = sm.logsumexp(x @ w) + sm.sum(sm.erf(x) * sm.tanh(x + 3)) + x[1, 2] ** w[2]
+    f = sm.compile([x], [y, sm.gradients(y, x)], updates={w: w - sm.gradients(y, w)})
+    values, before = np.linspace(0.1, 1, 6).reshape(2, 3), w.value.copy()
+    want = [*f(values), w.value]
+    c = CLibrary(f, tmp_path, source="model.o")
+    assert "in[1]: double[3] w" in c.header
+    for a, b in zip(want, c([values, before], want), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-14)
+    (tmp_path / "scalars").mkdir()
+    flags = "-Wl,--no-undefined"
+    c = CLibrary(lecture(), tmp_path / "scalars", source="model.o", flags=flags)
+    assert c([2.3, 5.1], lecture()(2.3, 5.1)) == lecture()(2.3, 5.1)
+
+
+def test_what_has_no_object_file(tmp_path: Path) -> None:
+    x, n = sm.Variable("x", shape=()), sm.Variable("n", shape=(), dtype="int64")
+    for output, name, why in (
+        (x * n, "model.o", "'n' is i64"),
+        (sm.special.jv(2, x) * n, "model.o", "'n' is i64"),
+        (x, "model.obj", "does not end in .o"),
+        (x, "sin.o", "cannot be called 'sin'"),
+    ):
+        with pytest.raises(ExportError, match=why):
+            sm.export_object(sm.compile([x, n], output), tmp_path / name)
+    with pytest.raises(ExportError, match="has no object file"):
+        sm.export_object(sm.compile([x], sm.special.jv(2, x)), tmp_path / "model.o")
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_has_no_pointer() -> None:

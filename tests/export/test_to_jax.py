@@ -20,6 +20,7 @@ from symad.graph.op import OP_CLASSES
 from tests.ops.test_op_table import CASES
 from tests.support import op_checks as checks
 from tests.support.op_checks import Case
+from tests.support.stacks import stacks_of_while_loops
 
 jax: Any = pytest.importorskip("jax")
 
@@ -212,6 +213,31 @@ def test_a_loop_that_does_not_end_gives_nan() -> None:
     y = sm.while_loop(lambda c: c < 1e6, lambda c: c * 2, x, max_steps=3)
     g = sm.to_jax(sm.compile([x], y))
     assert np.isnan(g(1.0)) and g(5e5) == 1e6
+
+
+def test_reverse_mode_goes_through_bounded_while_loops() -> None:
+    inputs, outputs = stacks_of_while_loops()
+    f = sm.compile(inputs, outputs, backend="numpy")
+    values = np.array([0.1, 0.2, 0.3]), np.eye(3) * 0.5 + 0.1
+    for g in (jax.jit(sm.to_jax(f)), sm.compile(inputs, outputs, backend="jax")):
+        for a, b in zip(f(*values), g(*values), strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-10)
+
+
+def test_reverse_mode_through_a_loop_without_a_bound_names_the_remedy() -> None:
+    x = sm.Variable("x", shape=())
+    y = sm.while_loop(lambda c: c < 9.0, lambda c: c * c, x)
+    g = sm.to_jax(sm.compile([x], sm.gradients(y, x)))
+    with pytest.raises(ExportError, match="has no bound.*") as error:
+        g(2.0)
+    assert "max_steps=100" in str(error.value)
+
+
+def test_a_number_of_steps_may_be_an_array() -> None:
+    x, n = sm.Variable("x", shape=()), sm.Variable("n", shape=(), dtype="int64")
+    last, _ = sm.scan(lambda c, _: (c * x, None), x, length=n * 2)
+    g = jax.jit(sm.to_jax(sm.compile([x, n], [last, sm.pushforward(last, x, 1.0)])))
+    assert g(2.0, 3) == [2.0**7, 7 * 2.0**6]
 
 
 def test_jax_decides_about_64_bits() -> None:

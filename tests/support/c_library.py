@@ -22,7 +22,7 @@ class CFailure(Exception):
 
 
 class CLibrary:
-    """``sm.export_c`` and a compiler.
+    """``sm.export_c`` and a compiler, or ``sm.export_object`` and a linker.
 
     Parameters
     ----------
@@ -31,18 +31,23 @@ class CLibrary:
     sizes : dict from str to int, optional
         As ``export_c`` takes them.
     flags : str
+    source : str
+        The name of the file that is exported.
     """
 
     def __init__(
         self, f: sm.Function, folder: Path, sizes: Mapping[str, int] | None = None,
-        flags: str = STRICT,
+        flags: str = STRICT, source: str = "model.c",
     ) -> None:  # fmt: skip
-        source, library = folder / "model.c", folder / "model.so"
-        sm.export_c(f, source, sizes)
-        self.text = source.read_text("ascii")
+        file, library = folder / source, folder / "model.so"
+        if source.endswith(".o"):
+            sm.export_object(f, file)
+        else:
+            sm.export_c(f, file, sizes)
+            self.text = file.read_text("ascii")
         self.header = (folder / "model.h").read_text("ascii")
         command = ["gcc", *flags.split(), "-shared", "-fPIC", "-o", str(library)]
-        command += [str(source), "-lm"]
+        command += [str(file), "-lm"]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         assert not made.returncode, made.stderr[:3000]
         self._code = ctypes.CDLL(str(library))

@@ -5,7 +5,7 @@ A graph of scalars becomes one scalar function.  Every other graph becomes segme
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from symad.backends.base import (
@@ -19,7 +19,7 @@ from symad.backends.base import (
     Settings,
 )
 from symad.graph.graph import Graph
-from symad.graph.node import Node
+from symad.graph.node import Node, Parameter
 from symad.ops.base import is_of_numbers
 
 
@@ -40,7 +40,9 @@ class NativeBackend(Backend):
 
         return native_dispatcher(form, latest)
 
-    def workspace(self, graph: Graph, settings: Settings) -> Any:
+    def workspace(
+        self, graph: Graph, settings: Settings, updated: Sequence[Parameter] = ()
+    ) -> Any:
         from symad.backends.native.memory_pool import Memory
 
         return Memory()

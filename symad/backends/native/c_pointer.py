@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.jit import CompiledModule, Effort, available, compile_module
+from symad.backends.native.jit import (
+    CompiledModule,
+    Effort,
+    available,
+    compile_module,
+    object_file,
+)
 from symad.backends.native.lower.scalar_bodies import (
     computed_elements,
     elements_of,
@@ -81,6 +87,46 @@ def pointer_code(graph: Graph, signature: str, first: int, is_fast: bool) -> Com
     else:
         builder.ret(made[0])
     return compile_module(module, EXPORTED, Effort.FULL if is_fast else Effort.LOW)
+
+
+def object_code(graph: Graph, name: str, is_fast: bool) -> bytes:
+    """Return an object file with the functions that the header of ``sm.export_c`` declares.
+
+    Parameters
+    ----------
+    graph : Graph
+        Of doubles, which :func:`has_pointer`.
+    name : str
+        Of the function.
+    is_fast : bool
+        Whether arithmetic on floats may be reassociated and contracted.
+    """
+    from llvmlite import ir
+
+    double, pointer, integer = ir.DoubleType(), ir.PointerType(), ir.IntType(64)
+    module, status = ir.Module(name), ir.IntType(32)
+    function = ir.Function(module, ir.FunctionType(status, [pointer] * 6), name)
+    keep_calls(function)
+    builder = ir.IRBuilder(function.append_basic_block())
+
+    def places(k: int, argument: Any, node: Any) -> list[Any]:
+        """Return the place of each element of the array at the k-th pointer."""
+        address = builder.gep(argument, [integer(k)], source_etype=pointer)
+        array, count = builder.load(address, typ=pointer), math.prod(shape_of(node))
+        return [builder.gep(array, [integer(e)], source_etype=double) for e in range(count)]
+
+    given = {}
+    for k, node in enumerate(graph.inputs):
+        loads = [builder.load(place, typ=double) for place in places(k, function.args[0], node)]
+        given[node] = elements_of([Scalar(x, _DOUBLE) for x in loads], shape_of(node))
+    arrays = computed_elements(LLVMScalarBuilder(builder, 0, is_fast), graph, given)
+    for k, (node, elements) in enumerate(zip(graph.outputs, arrays, strict=True)):
+        for place, x in zip(places(k, function.args[1], node), elements.flat, strict=True):
+            builder.store(x.value, place)
+    builder.ret(status(0))
+    work = ir.Function(module, ir.FunctionType(integer, [pointer]), f"{name}_work")
+    ir.IRBuilder(work.append_basic_block()).ret(integer(0))
+    return object_file(module, name, Effort.FULL if is_fast else Effort.LOW)
 
 
 def _numbers(

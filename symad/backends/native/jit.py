@@ -500,6 +500,16 @@ def _compile(text: str, name: str, effort: Effort = Effort.LOW) -> _ObjectFile:
     return _ObjectFile(exported, _host().machines[effort].emit_object(module))
 
 
+def object_file(ir: Any, name: str, effort: Effort = Effort.LOW) -> bytes:
+    """Return a module as an object file for linkers and any processor of this machine's family."""
+    with _llvm() as binding:
+        module = _optimised(ir, name, effort)
+        target = binding.Target.from_default_triple()
+        machine = target.create_target_machine(opt=effort.value, reloc="pic", codemodel="small")
+        made: bytes = machine.emit_object(module)
+        return made
+
+
 def optimised_text(ir: Any, effort: Effort = Effort.LOW) -> str:
     """Return the text of a module after optimisation."""
     with _llvm():

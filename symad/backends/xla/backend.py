@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from symad.backends.base import Backend, Program, Settings
 from symad.graph.graph import Graph
-from symad.graph.node import Constant
+from symad.graph.node import Constant, Parameter
 
 if TYPE_CHECKING:
     from symad.plan.plan import Plan
@@ -20,14 +21,18 @@ class JaxBackend(Backend):
     fixes_sizes = True
     has_devices = True
 
-    def workspace(self, graph: Graph, settings: Settings) -> Any:
+    def workspace(
+        self, graph: Graph, settings: Settings, updated: Sequence[Parameter] = ()
+    ) -> Any:
         from symad.backends.xla.interpreter import require_translations
         from symad.backends.xla.placement import placement_of
         from symad.backends.xla.translations import require_jax
 
         require_jax()
         require_translations(graph)
-        return placement_of(graph.inputs, settings.device, dict(settings.mesh))
+        placement = placement_of(graph.inputs, settings.device, dict(settings.mesh))
+        placement.state.updated = tuple(map(graph.inputs.index, updated))
+        return placement
 
     def assign_buffers(self, lowered: Graph, settings: Settings) -> Plan:
         """Return the plan of the graph that XLA receives; it decides itself what it stores."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -86,7 +87,7 @@ class Interpreter:
             if isinstance(node, Constant):
                 is_number = _is_number(node.value)
                 known[node] = node.value if is_number else _array(node.value, node)
-            elif numbers.issuperset(node.inputs) and not isinstance(node.op, WithBody):
+            elif numbers.issuperset(node.inputs) and _is_known(node, arguments):
                 assert node.op is not None
                 known[node] = node.op.kernel()(*arguments)
             elif self._scope is None:
@@ -146,6 +147,18 @@ class Interpreter:
 def _is_number(value: Any) -> bool:
     """Return whether a value is NumPy's, and of integers or booleans."""
     return isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "iub"
+
+
+def _is_known(node: Node, arguments: Sequence[Any]) -> bool:
+    """Return whether a value is computed here, from numbers: a table of pairs of them is not.
+
+    XLA computes such a mask where it is used, and would read a constant from memory.
+    """
+    most = max((np.ndim(x) for x in arguments), default=1)
+    is_table = isinstance(node.op, PerElement) and math.prod(node.shape) > max(
+        [np.size(x) for x in arguments]
+    )
+    return not (isinstance(node.op, WithBody) or (is_table and most > 1))
 
 
 def _array(value: Any, node: Node) -> Any:

@@ -38,7 +38,7 @@ class XlaProgram:
     def __init__(self, plan: Plan, placement: DevicePlacement, is_fast: bool = False) -> None:
         self.plan = plan
         self._placement = placement
-        self._config = jax.config
+        self._config, self._in_64_bits = jax.config, jax.enable_x64
         self._precision = "default" if is_fast else "highest"
         self._given = [form_of(node.type) for node in plan.graph.inputs]
         self._is_flat = not any(map(is_nested, self._given))
@@ -57,7 +57,7 @@ class XlaProgram:
         try:
             if self._config.jax_enable_x64:
                 return self._run(values)
-            with in_64_bits():
+            with self._in_64_bits(True):
                 return self._run(values)
         except jax.errors.JaxRuntimeError as error:
             raise EvaluationError(f"XLA failed: {error}") from error

@@ -10,7 +10,7 @@ import numpy as np
 from symad.backends.xla.translations import jax
 from symad.graph.graph import Graph
 from symad.graph.nested import is_nested, leaves, rebuild
-from symad.types import StructureType, TensorType, Type
+from symad.types import StructureType, Type, total_nbytes
 
 _WORTH_TAKING = 1 << 16
 """The bytes from which an array is taken over; fewer are copied, which is cheaper."""
@@ -25,7 +25,7 @@ class Results:
     ----------
     graph : Graph
     state : DeviceState
-        Takes the arrays over if they become values of parameters.
+        Keeps the arrays that become values of parameters.
     """
 
     def __init__(self, graph: Graph, state: DeviceState) -> None:
@@ -36,14 +36,20 @@ class Results:
                 moving.add(node)
         self._forms = [form_of(node.type) for node in graph.outputs]
         self._is_flat = not any(map(is_nested, self._forms))
-        self._are_numbers = all(
-            isinstance(node.type, TensorType) and node.type.shape == () for node in graph.outputs
-        )
-        self._is_fresh = [
-            node in moving  # JAX may keep what is constant
-            for node, form in zip(graph.outputs, self._forms, strict=True)
-            for _ in leaves(form)
+        self._takes_flat = not any(isinstance(node.type, StructureType) for node in graph.inputs)
+        is_fresh = [  # JAX may keep what is constant
+            node in moving for node in graph.outputs for _ in leaf_types(node.type)
         ]
+        types = [type_ for node in graph.outputs for type_ in leaf_types(node.type)]
+        self._are_numbers = all(type_ is not None and type_.shape == () for type_ in types)
+        self._is_number = [type_ is not None and type_.shape == () for type_ in types]
+        self._is_taken = [
+            fresh and (total_nbytes([type_] if type_ else []) or 0) >= _WORTH_TAKING
+            for fresh, type_ in zip(is_fresh, types, strict=True)
+        ]
+        self._kept = {
+            len(types) - len(state.updated) + k: place for k, place in enumerate(state.updated)
+        }
 
     def take(self, arrays: Sequence[Any], given: Sequence[Any]) -> list[Any]:
         """Return the outputs of the graph.
@@ -57,19 +63,24 @@ class Results:
         """
         if self._are_numbers:
             return [np.asarray(array)[()] for array in arrays]
-        found = [array if array is None else np.asarray(array)[()] for array in arrays]
-        taken: list[Any] | None = None
-        for k, value in enumerate(found):
-            if not isinstance(value, np.ndarray):
-                continue
-            if value.nbytes < _WORTH_TAKING or not self._is_fresh[k]:
-                found[k] = value.copy()
-                continue
-            if taken is None:
-                taken = [each for each in leaves(list(given)) if isinstance(each, np.ndarray)]
-            is_ours = not _shares(value, taken)
-            found[k] = self._state.handed(value, arrays[k]) if is_ours else value.copy()
-            taken.append(value)
+        found: list[Any] = []
+        others: list[Any] = []
+        if self._kept or any(self._is_taken):
+            flat = given if self._takes_flat else leaves(list(given))
+            others += [each for each in flat if type(each) is np.ndarray]
+        for k, array in enumerate(arrays):
+            value = array if array is None else np.asarray(array)
+            if self._is_number[k]:
+                value = value[()]
+            elif k in self._kept:
+                value = self._state.keep(self._kept[k], array, others)
+                others.append(value)
+            elif value is not None and self._is_taken[k] and not _shares(value, others):
+                value = np.asarray(_Owned(value))
+                others.append(value)
+            elif value is not None:
+                value = value.copy()
+            found.append(value)
         if self._is_flat:
             return found
         rest = iter(found)
@@ -80,47 +91,56 @@ class DeviceState:
     """The values of the parameters of a function where XLA needs them, which are not sent again.
 
     The value of a parameter is an array that nobody changes; a new value is another array.
-    """
-
-    def __init__(self) -> None:
-        self._sent: dict[int, tuple[np.ndarray[Any, Any], Any]] = {}
-
-    def on_device(self, place: int, value: Any, sharding: Any) -> Any:
-        """Return the value of the parameter at a place among the inputs as JAX's array."""
-        if not isinstance(value, np.ndarray) or value.nbytes < _WORTH_TAKING:
-            return value
-        owner = getattr(value.base, "base", None)
-        if isinstance(owner, _Owned) and owner.state is self:
-            return owner.source
-        known = self._sent.get(place)
-        if known is None or known[0].ctypes.data != value.ctypes.data:
-            known = self._sent[place] = value, jax.device_put(value, sharding)
-        return known[1]
-
-    def handed(self, value: np.ndarray[Any, Any], source: Any) -> np.ndarray[Any, Any]:
-        """Return an array of JAX's as one that may be written to."""
-        return np.asarray(_Owned(value, source, self))
-
-
-class _Owned:
-    """The memory of an array that may be written to.
 
     Attributes
     ----------
-    source : JAX's array
-    state : DeviceState
-        That of the function which made it.
+    updated : tuple of int
+        The places among the inputs of the parameters whose new values are the last outputs.
     """
 
-    def __init__(self, array: np.ndarray[Any, Any], source: Any, state: DeviceState) -> None:
+    def __init__(self) -> None:
+        self.updated: tuple[int, ...] = ()
+        self._sent: dict[int, tuple[Any, Any, Any]] = {}
+
+    def on_device(self, place: int, value: Any, sharding: Any) -> Any:
+        """Return the value of the parameter at a place among the inputs as JAX's array."""
+        if not isinstance(value, np.ndarray):
+            return value
+        memory: Any = value.__array_interface__
+        known, _, array = self._sent.get(place, _UNKNOWN)
+        if known != memory or sharding not in (None, array.sharding):  # XLA has chosen another
+            array = jax.device_put(value if known != memory else array, sharding)
+            self._sent[place] = memory, value, array
+        return array
+
+    def keep(self, place: int, new: Any, others: Sequence[Any]) -> np.ndarray[Any, Any]:
+        """Return the new value of a parameter, which stays on the device for the next call.
+
+        It is copied if it is the memory of one of the ``others``, which callers may change.
+        """
+        value = np.asarray(new)
+        if _shares(value, others):
+            return value.copy()
+        self._sent[place] = value.__array_interface__, value, new
+        return value
+
+
+_UNKNOWN: tuple[Any, Any, Any] = (None, None, None)
+
+
+class _Owned:
+    """The memory of an array of JAX's, which may be written to."""
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
         self._array = array  # which keeps the memory
-        self.source, self.state = source, state
-        writable = {"data": (array.ctypes.data, False)}
-        self.__array_interface__ = {**array.__array_interface__, **writable}
+        memory: Any = array.__array_interface__
+        self.__array_interface__ = {**memory, "data": (memory["data"][0], False)}
 
 
 def _shares(value: np.ndarray[Any, Any], others: Sequence[np.ndarray[Any, Any]]) -> bool:
-    return any(np.may_share_memory(value, other) for other in others)
+    """Return whether an array is the memory of another one, which then has its size."""
+    size = value.nbytes
+    return any(other.nbytes == size and np.may_share_memory(value, other) for other in others)
 
 
 def form_of(type_: Type | None) -> Any:
