@@ -91,7 +91,8 @@ def run_pipeline(f: Any, lap: Callable[[str], None]) -> Any:
                 thing = step.run(thing, job, lambda rewriting: None)
                 lap(step.name)
         for stage in STAGES:
-            thing = stage.run(settings.backend, thing, settings, settings.backend.workspace())
+            space = settings.backend.workspace(f.graph, settings)
+            thing = stage.run(settings.backend, thing, settings, space)
             lap(stage.name)
     return thing
 

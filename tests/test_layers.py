@@ -19,7 +19,7 @@ ROOT = Path(symad.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "visible", "catalogue", "records", "replacing", "spelling", "disk"),
+    ("errors", "visible", "catalogue", "records", "replacing", "spelling", "disk", "light_scipy"),
     ("types",),
     ("graph",),
     ("ops",),

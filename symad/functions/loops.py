@@ -19,7 +19,14 @@ from symad.ops.body import close_over, close_together, placeholder, results_of
 from symad.ops.control import element_type
 from symad.ops.loops import Scan, While, require_predicate, shape_of
 from symad.ops.structure import flat_nodes, nest
-from symad.types import Dimension, StructureType, Type, UnknownDim, compatible_shapes
+from symad.types import (
+    Dimension,
+    StructureType,
+    Type,
+    UnknownDim,
+    UnknownShape,
+    compatible_shapes,
+)
 
 
 @register
@@ -110,7 +117,7 @@ def _in_blocks(
     rest = count - whole
     main = [row[rest:] if reverse else row[:whole] for row in rows]
     left = [row[:rest] if reverse else row[whole:] for row in rows]
-    blocks = [call("reshape", row, (count // block, block, *row.shape[1:])) for row in main]
+    blocks = [_with_axes(row, 1, count // block, block) for row in main]
 
     def of(parts: Sequence[Node]) -> Any:
         return nest(sequences, iter(parts)) if rows else None
@@ -122,13 +129,29 @@ def _in_blocks(
     last, tail = scan(step, last, of(left), rest, reverse)
     joined = []
     for stack, more in zip(flat_nodes(outputs), flat_nodes(tail), strict=True):
-        flat = call("reshape", stack, (whole, *stack.shape[2:]))
+        flat = _with_axes(stack, 2, whole)
         joined.append(_joined(more, flat) if reverse else _joined(flat, more))
     return last, nest(outputs, iter(joined))
 
 
+def _with_axes(x: Node, count: int, *sizes: Any) -> Node:
+    """Return an array whose first axes, so many, are replaced by axes of other sizes."""
+    if _has_rank(x):
+        return call("reshape", x, (*sizes, *x.shape[count:]))
+    first = call("broadcast_to", 0.0, sizes)
+    element = call("sum", x, tuple(range(count)))  # only its shape is read
+    return call("reshape_outer", x, first, element)
+
+
+def _has_rank(x: Node) -> bool:
+    (type_,) = tensor_types(x.type)
+    return not isinstance(type_.shape, UnknownShape)
+
+
 def _joined(first: Node, second: Node) -> Node:
     """Return the rows of two stacks, of which one without rows may not know an element's sizes."""
+    if not (_has_rank(first) and _has_rank(second)):
+        return call("concat", [first, second])
     stacks, pairs = [first, second], list(zip(first.shape, second.shape, strict=True))[1:]
     if not all(isinstance(size, int) for pair in pairs for size in pair):
         sizes = [call("maximum", *pair) for pair in pairs]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from symad.errors import ShapeError
+from symad.light_scipy import scipy_module
 from symad.types import TensorType, Type, normalize_axes
 
 Labels = Any
@@ -167,8 +168,7 @@ class IndexSets:
 
     def _add(self, rows: Any, labels: Any) -> Any:
         """Add one set for each row, the union of the sets in it, and return their labels."""
-        from scipy.sparse import csr_array
-
+        csr_array = scipy_module("scipy.sparse").csr_array
         self.require(int(np.diff(self._ends)[labels].sum()))
         known, count = len(self._ends) - 1, int(rows.max()) + 1
         chooser = csr_array((np.ones(rows.size, bool), (rows, labels)), shape=(count, known))
@@ -178,7 +178,6 @@ class IndexSets:
         return np.where(np.diff(made.indptr) == self.size, ALL, np.arange(known, known + count))
 
     def _table(self) -> Any:
-        from scipy.sparse import csr_array
-
+        csr_array = scipy_module("scipy.sparse").csr_array
         ones = np.ones(self._numbers.size, bool)
         return csr_array((ones, self._numbers, self._ends), shape=(len(self._ends) - 1, self.size))

@@ -479,5 +479,9 @@ def resolve(function: Callable[..., Any] | str) -> Callable[..., Any]:
 @cache
 def _import(path: str) -> Callable[..., Any]:
     module, _, name = path.rpartition(".")
+    if module.startswith("scipy."):
+        from symad.light_scipy import scipy_module
+
+        return cast(Callable[..., Any], getattr(scipy_module(module), name))
     function: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return function

@@ -17,6 +17,7 @@ from symad.graph.index_sets import IndexSets
 from symad.graph.node import Node, apply
 from symad.graph.op import Op, call, explained
 from symad.graph.sample import Sample, integers, reals, well_conditioned
+from symad.light_scipy import scipy_module
 from symad.ops.base import Operand, as_nodes, register, tensor_types
 from symad.ops.batching import aligned, shape_of
 from symad.ops.matrices import (
@@ -225,10 +226,9 @@ def _substitute(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> None:
 
     BLAS expects Fortran order: it solves xᵀ aᵀ = bᵀ without copying.
     """
-    from scipy.linalg import blas
-
     if b.size == 0:
         return
+    blas = scipy_module("scipy.linalg.blas")
     solve = blas.strsm if a.dtype == np.float32 else blas.dtrsm
     if a.flags.f_contiguous:
         solve(1.0, a, b.T, 1, lower, 1, unit_diagonal, overwrite_b=1)

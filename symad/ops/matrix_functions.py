@@ -17,6 +17,7 @@ from symad.graph.sample import (
     reals,
     well_conditioned,
 )
+from symad.light_scipy import scipy_module
 from symad.ops.adjoint import zeros_like
 from symad.ops.base import tensor_types
 from symad.ops.join import concat
@@ -43,10 +44,12 @@ from symad.types import (
 )
 
 
-def _expm(a: Any) -> Any:
-    from scipy import linalg
+def _scipy() -> Any:
+    return scipy_module("scipy.linalg")
 
-    return linalg.expm(np.asarray(a, factor_dtype(a.dtype)))
+
+def _expm(a: Any) -> Any:
+    return _scipy().expm(np.asarray(a, factor_dtype(a.dtype)))
 
 
 class Expm(PerMatrix):
@@ -90,12 +93,10 @@ def _directional_exponential(a: Node, direction: Node) -> Node:
 
 
 def _sqrtm(a: Any) -> Any:
-    from scipy import linalg
-
     dtype = factor_dtype(a.dtype)
     if not np.all(np.isfinite(a)):  # SciPy refuses these
         return np.full(a.shape, np.nan, dtype)
-    root = linalg.sqrtm(np.asarray(a, dtype))
+    root = _scipy().sqrtm(np.asarray(a, dtype))
     return (root * np.nan if np.iscomplexobj(root) else root).real.astype(dtype)
 
 
@@ -140,10 +141,9 @@ class Sqrtm(PerMatrix):
 
 
 def _lu(a: Any) -> Any:
-    from scipy import linalg
-
     dtype = factor_dtype(a.dtype)
-    return tuple(part.astype(dtype) for part in linalg.lu(np.asarray(a, dtype), check_finite=False))
+    parts = _scipy().lu(np.asarray(a, dtype), check_finite=False)
+    return tuple(part.astype(dtype) for part in parts)
 
 
 class LU(PerMatrix):
@@ -269,11 +269,9 @@ class _Completed:
 
 
 def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
-    from scipy import linalg
-
     if not all(np.all(np.isfinite(x)) for x in (a, b, q)):  # SciPy refuses these
         return np.full(q.shape, np.nan, factor_dtype(a.dtype, b.dtype, q.dtype))
-    return linalg.solve_sylvester(a, b, q)
+    return _scipy().solve_sylvester(a, b, q)
 
 
 class SolveSylvester(PerMatrix):

@@ -16,6 +16,7 @@ import numpy as np
 from symad.graph.node import Node, apply
 from symad.graph.op import Op
 from symad.graph.sample import Sample, reals, well_conditioned
+from symad.light_scipy import scipy_module
 from symad.ops.base import tensor_types
 from symad.ops.inverse import Slogdet
 from symad.ops.linear_system import Solve
@@ -27,8 +28,7 @@ _PIVOT = np.dtype("int64")
 
 
 def _lapack(name: str, dtype: np.dtype[Any]) -> Callable[..., Any]:
-    from scipy.linalg import lapack
-
+    lapack = scipy_module("scipy.linalg.lapack")
     found: Callable[..., Any] = getattr(lapack, ("s" if dtype == np.float32 else "d") + name)
     return found
 

@@ -13,6 +13,7 @@ from symad.graph.index_sets import IndexSets
 from symad.graph.node import Constant, Node, apply, reporting
 from symad.graph.op import Op
 from symad.graph.sample import Sample, integers, reals
+from symad.light_scipy import scipy_module
 from symad.ops.base import (
     FixedLinear,
     as_node,
@@ -97,8 +98,7 @@ def _multiply(csr: Any, x: Node, on_left: bool) -> Node:
 
 
 def _as_csr(data: Any, columns: Any, ends: Any, shape: tuple[int, int]) -> Any:
-    from scipy.sparse import csr_array
-
+    csr_array = scipy_module("scipy.sparse").csr_array
     return csr_array((data, columns, ends), shape=shape)
 
 
@@ -121,8 +121,7 @@ def _sparse_matmul(
 
 
 def _sample_product(x: Node, on_left: bool) -> Node:
-    from scipy.sparse import csr_array
-
+    csr_array = scipy_module("scipy.sparse").csr_array
     return _constant_product(csr_array(_DENSE), x, on_left)
 
 
@@ -248,8 +247,7 @@ def _packed_copies(*arrays: Any, shape: tuple[int, int]) -> Any:
 @lru_cache(maxsize=64)
 def _packer(shape: tuple[int, int]) -> Callable[..., Any]:
     """Return what makes a matrix as SciPy does, except that it trusts the arrays."""
-    from scipy.sparse import csr_array
-
+    csr_array = scipy_module("scipy.sparse").csr_array
     usual = vars(csr_array(shape))
     others = {name: usual[name] for name in usual if name not in ("data", "indices", "indptr")}
     new, size, most = csr_array.__new__, usual.get("_shape"), usual.get("maxprint")

@@ -6,7 +6,6 @@ transposed matrix, each factorise it.  Where there are several, one factorisatio
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 
 from symad.graph.graph import Graph, rebuild, replace_inputs
@@ -27,10 +26,8 @@ from symad.passes.rule import static_shape
 
 FACTORISES = Solve, Inv, Slogdet, Det
 """The ops that factorise a matrix."""
-_SMALL = 8
-"""Smaller matrices have kernels that factorise them in registers,"""
-_SMALL_IN_STACKS, _LARGE_STACK = 12, 64
-"""as have those of this size in stacks of so many."""
+_LEAST = 4
+"""Smaller matrices are factorised in less time than it takes to write and read the factors."""
 _SAVED = 12
 """The factors of smaller matrices cost less than to save and read them."""
 
@@ -56,7 +53,7 @@ def share_factors(graph: Graph, is_saved: bool = False) -> Graph:
     """
     uses: dict[Node, list[Node]] = defaultdict(list)
     for node in graph.nodes:
-        if isinstance(node.op, FACTORISES) and _is_large(node.inputs[0]):
+        if isinstance(node.op, FACTORISES) and _is_shared(node.inputs[0]):
             uses[_base(node.inputs[0])[0]].append(node)
     shared = {
         node: base for base, nodes in uses.items() for node in nodes
@@ -82,12 +79,10 @@ def _rows(matrix: Node) -> int:
     return shape[-1] if shape else 0
 
 
-def _is_large(matrix: Node) -> bool:
+def _is_shared(matrix: Node) -> bool:
     shape = static_shape(matrix)
-    if shape is None or 0 in shape or not matrix.type.is_float:
-        return False
-    is_stack = math.prod(shape[:-2]) >= _LARGE_STACK
-    return shape[-1] > (_SMALL_IN_STACKS if is_stack else _SMALL)
+    is_known = shape is not None and 0 not in shape and matrix.type.is_float
+    return is_known and _rows(matrix) >= _LEAST
 
 
 def _base(matrix: Node) -> tuple[Node, bool]:

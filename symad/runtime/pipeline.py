@@ -131,7 +131,7 @@ def _without_bodies(graph: Graph, record: Recorder, is_saved: bool = False) -> G
     from symad.passes.decompose import decompose
     from symad.passes.shared_factors import FACTORISES, share_factors
 
-    if any(isinstance(node.op, FACTORISES) for node in graph.nodes):
+    if any(map(graph.has, FACTORISES)):
         graph = share_factors(graph, is_saved)
     return decompose(graph, record)
 
@@ -219,13 +219,12 @@ def _save_values(graph: Graph) -> Graph:
 
 
 def _may_fail(graph: Graph, job: Job) -> bool:
-    ops = (node.op for node in graph.nodes if node.op is not None)
-    return any(op.may_fail or isinstance(op, WithBody) for op in ops)
+    return any(kind.may_fail or issubclass(kind, WithBody) for kind in graph.kinds)
 
 
 def _orders_products(graph: Graph, job: Job) -> bool:
     """Return whether there are matrix products, and sums may be reordered."""
-    return _rounds(graph, job) and any(isinstance(node.op, Matmul) for node in graph.nodes)
+    return _rounds(graph, job) and graph.has(Matmul)
 
 
 def _split_loops(graph: Graph, job: Job, record: Recorder) -> Graph:

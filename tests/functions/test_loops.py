@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable
 from itertools import pairwise
@@ -293,6 +294,27 @@ def test_steps_and_sizes_known_only_at_run_time(
             np.testing.assert_allclose(often, plain, rtol=1e-13)
             assert np.shape(often) == np.shape(plain)
         assert found[1].shape == ((count, 3) if count else (0, 0))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_checkpoints_of_sequences_of_unknown_rank(backend: str, reverse: bool) -> None:
+    x, w = sm.Variable("x"), sm.Variable("w")
+
+    def step(c: Any, e: Any) -> Any:
+        return sm.tanh(c * w + sm.sum(e)), (e * c, c)
+
+    outputs = []
+    for every in (None, 3):
+        last, (products, states) = sm.scan(step, 0.5, x, reverse=reverse, checkpoint=every)
+        total = last + sm.sum(products**2) + sm.sum(states)
+        outputs += [last, products, states, *sm.gradients(total, [x, w])]
+    f = sm.compile([x, w], outputs, backend=backend)
+    for shape in ((7,), (6,), (2,), (7, 2), (5, 2, 3), (0,), (1, 4)):
+        found = f(np.linspace(-1, 1, math.prod(shape)).reshape(shape), 0.7)
+        for plain, often in zip(found[:5], found[5:], strict=True):
+            np.testing.assert_allclose(often, plain, rtol=1e-12)
+            assert np.shape(often) == np.shape(plain)
 
 
 def test_checkpoints_keep_few_carries() -> None:

@@ -36,9 +36,10 @@ def factorisations(graph: sm.Graph) -> list[str]:
 def check(outputs: Any, inputs: Any, *values: Array) -> list[str]:
     """Compare machine code with NumPy; return what factorises matrices."""
     native, reference = (sm.compile(inputs, outputs, backend=b) for b in ("native", "numpy"))
+    tolerance = 1e5 * np.finfo(values[0].dtype).eps
     for _ in range(2):
         for got, want in zip(native(*values), reference(*values), strict=True):
-            np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
+            np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
     assert "by NumPy" not in str(native.plan)
     return factorisations(native.passes.final)
 
@@ -62,13 +63,28 @@ def test_determinants_and_inverses() -> None:
     assert check(outputs, [a], swapped) == ["lu_factors"]
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("size", [4, 5, 8])
+@pytest.mark.parametrize("batch", [(), (2, 3), (64,)])
+def test_small_matrices(batch: tuple[int, ...], size: int, dtype: str) -> None:
+    """Their kernels are other ones, with rows swapped in any way."""
+    a, b = (sm.Variable(name, shape=(*batch, size, n), dtype=dtype)
+            for name, n in (("a", size), ("b", 3)))  # fmt: skip
+    right = np.random.default_rng(2).standard_normal((*batch, size, 3))
+    order = np.random.default_rng(size).permutation(size)
+    given = [x.astype(dtype) for x in (matrices(*batch)[..., order, :size], right)]
+    y = sm.sum(sm.linalg.solve(a, b) * b) + sm.sum(sm.linalg.slogdet(a).logabsdet)
+    outputs = [y, *sm.gradients(y, [a, b]), sm.linalg.det(a.mT), sm.linalg.inv(a.mT)]
+    assert check(outputs, [a, b], *given) == ["lu_factors"]
+
+
 def test_one_use_and_small_matrices_stay() -> None:
     a, b = sm.Variable("a", shape=(SIZE, SIZE)), sm.Variable("b", shape=(SIZE,))
     values = matrices(), np.ones(SIZE)
     assert check([sm.linalg.solve(a, b)], [a, b], *values) == ["solve"]
-    a = sm.Variable("a", shape=(4, 4))
+    a = sm.Variable("a", shape=(3, 3))
     outputs = [sm.linalg.inv(a), sm.linalg.det(a)]
-    assert sorted(check(outputs, [a], matrices()[:4, :4])) == ["det", "inv"]
+    assert sorted(check(outputs, [a], matrices()[:3, :3])) == ["det", "inv"]
     graph = sm.Graph(outputs, [a])
     assert share_factors(graph) is graph
 
@@ -90,7 +106,7 @@ def test_matrices_in_a_loop() -> None:
 @pytest.mark.parametrize("size", [8, 9, 12, 13, SIZE])
 @pytest.mark.parametrize("uses", [1, 2])
 def test_an_adjoint_loop_reads_factors(size: int, uses: int) -> None:
-    """If they are large enough; those of small matrices are not even shared in one loop."""
+    """If they are large enough; those of smaller matrices are shared in one loop."""
     a, x = sm.Variable("a", shape=(size, size)), sm.Variable("x", shape=(5, size))
 
     def step(c: Any, e: Any) -> Any:
@@ -104,7 +120,7 @@ def test_an_adjoint_loop_reads_factors(size: int, uses: int) -> None:
     if uses == 1:
         assert found == (["lu_factors"] if size > 12 else ["solve", "solve"])
     else:
-        assert ("lu_factors" in found) is (size > 8)
+        assert "lu_factors" in found
     again = sm.compile([a, x], outputs, backend="native", recompute=True)
     again(matrices()[:size, :size], np.ones((5, size)))
     assert len(factorisations(again.passes.final)) > 1

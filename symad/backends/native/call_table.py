@@ -249,8 +249,8 @@ class _TableWriter:
         """Write a call in parts: it calls a function of the runtime, which calls the kernel."""
         runtime, is_shared = self._runtime, call.threads > 1
         parts = self._add([0] * PartsWord.END)
-        shared = runtime.shared if scope is self else runtime.shared_in_body
-        self._words[record + CallWord.CODE] = shared if is_shared else runtime.alone
+        shared = runtime.parts.shared if scope is self else runtime.parts.shared_in_body
+        self._words[record + CallWord.CODE] = shared if is_shared else runtime.parts.alone
         self._point(record + CallWord.WORDS, parts)
         self._words[parts + PartsWord.CODE] = call.address
         self._words[parts + PartsWord.SIZE] = len(call.arguments) // call.parts
@@ -259,7 +259,7 @@ class _TableWriter:
         if is_shared:
             from symad.backends.native.parallel import Helpers  # slow to import
 
-            self._helpers.append(Helpers(runtime.do_parts, min(call.threads, call.parts) - 1))
+            self._helpers.append(Helpers(runtime.parts.do_parts, min(call.threads, call.parts) - 1))
             self._words[parts + PartsWord.HELPERS] = self._object(self._helpers[-1])
 
     def _write_word(self, index: int, word: int | BufferView, scope: _Scope) -> None:

@@ -17,6 +17,7 @@ from functools import cache
 
 import numpy as np
 
+from symad.light_scipy import scipy_module
 from symad.records import dataclass
 
 _NAMES = ("scipy_{}_64_", "{}_64_", "scipy_{}_", "{}_")
@@ -74,12 +75,11 @@ def _find_in_numpy() -> _Find:
 
 
 def _find_in_scipy() -> _Find:
-    from scipy.linalg import cython_blas, cython_lapack
-
+    parts = ("scipy.linalg.cython_blas", "scipy.linalg.cython_lapack")
     name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
     name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
     pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    capsules = {**cython_blas.__pyx_capi__, **cython_lapack.__pyx_capi__}
+    capsules = {k: v for part in parts for k, v in scipy_module(part).__pyx_capi__.items()}
 
     def find(function: str) -> int:
         capsule = capsules[function]

@@ -29,6 +29,9 @@ class WordWriter(ObjectWriter):
         """Call a function of this module."""
         return self.builder.call(self._functions[name], arguments)
 
+    def _kernel_type(self) -> Any:
+        return self._ir.FunctionType(self.word, [self.pointer]).as_pointer()
+
     def _get(self, base: Any, index: int, type_: Any = None) -> Any:
         """Load a word of a record."""
         return self.load(base, 8 * index, type_ or self.word)

@@ -10,7 +10,7 @@ outer axes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
 from typing import Any, NamedTuple
@@ -36,7 +36,10 @@ Write = Callable[..., None]
 
 
 def small_kernel(
-    operation: Write, dtype: np.dtype[Any], layouts: Sequence[MatrixLayout], is_stack: bool
+    operation: Write,
+    dtypes: Sequence[np.dtype[Any]],
+    layouts: Sequence[MatrixLayout],
+    is_stack: bool,
 ) -> Kernel:
     """Return the kernel of an operation on matrices with these layouts.
 
@@ -44,33 +47,35 @@ def small_kernel(
     ----------
     operation : callable
         One of the functions below; it takes the writer and a matrix for each layout.
-    dtype : dtype
+    dtypes : sequence of dtype
     layouts : sequence of MatrixLayout
     is_stack : bool
         Whether there are outer axes.
     """
-    name = f"{operation.__name__} {dtype.str} {is_stack} {[tuple(x) for x in layouts]}"
+    kinds = " ".join(dtype.str for dtype in dtypes)
+    name = f"{operation.__name__} {kinds} {is_stack} {[tuple(x) for x in layouts]}"
 
     def write(writer: KernelWriter) -> None:
-        with _each(writer, len(layouts), dtype, is_stack) as starts:
-            pairs = zip(starts, layouts, strict=True)
-            operation(writer, *[_Matrix(writer, dtype, *pair) for pair in pairs])
+        with _each(writer, dtypes, is_stack) as starts:
+            views = zip(dtypes, starts, layouts, strict=True)
+            operation(writer, *[_Matrix(writer, *view) for view in views])
 
     return kernel(name, write, Effort.FULL)  # elements of rows move from memory to registers
 
 
 @contextmanager
 def _each(
-    writer: KernelWriter, count: int, dtype: np.dtype[Any], is_stack: bool
+    writer: KernelWriter, dtypes: Sequence[np.dtype[Any]], is_stack: bool
 ) -> Iterator[list[Any]]:
     """Repeat the enclosed code for each matrix of the stacks; yield the addresses."""
+    count = len(dtypes)
     starts = [writer.address(k) for k in range(count)]
     if not is_stack:
         yield starts
         return
     with writer.walk(count, count) as offsets:
-        pairs = zip(starts, offsets, strict=True)
-        yield [writer.element(start, offset, writer.stored(dtype)) for start, offset in pairs]
+        places = zip(starts, offsets, map(writer.stored, dtypes), strict=True)
+        yield [writer.element(*place) for place in places]
 
 
 class _Matrix:
@@ -88,6 +93,10 @@ class _Matrix:
     def get(self, row: int, column: int) -> Scalar:
         """Return an element."""
         return self.writer.load(self._start, self._place(row, column), self.dtype)
+
+    def get_turned(self, row: int, column: int) -> Scalar:
+        """Return an element of the transpose."""
+        return self.get(column, row)
 
     def set(self, row: int, column: int, value: Scalar) -> None:
         """Set an element."""
@@ -222,8 +231,8 @@ class _Elimination:
 
     Attributes
     ----------
-    is_swapped : list of Scalar
-        For each pivot, whether its row was swapped with another.
+    chosen : list
+        For each pivot, the number of the row that was swapped with its row.
     """
 
     def __init__(self, given: _Matrix, right: _Matrix | None = None) -> None:
@@ -231,7 +240,7 @@ class _Elimination:
         self._lanes = _lanes(given.columns + (0 if right is None else right.columns))
         self._vectors = given.vectors(self._lanes)
         self._memory = self._writer.space(self._vectors.type, self._size)
-        self.is_swapped: list[Scalar] = []
+        self.chosen: list[Any] = []
         for i in range(self._size):
             row = given.row(i, self._lanes)
             if right is not None:
@@ -258,23 +267,32 @@ class _Elimination:
             is_larger = s.less(value, other)
             chosen = writer.builder.select(is_larger.value, writer.integer(i), chosen)
             value = s.select(is_larger, other, value)
-        is_other = writer.builder.icmp_signed("!=", chosen, writer.integer(k))
-        self.is_swapped.append(Scalar(is_other, np.dtype(bool)))
+        self.chosen.append(chosen)
         row, displaced = self._get(chosen), self._get(writer.integer(k))
         self._set(chosen, displaced)
         self._set(writer.integer(k), row)
         return self.element(k, k)
 
-    def eliminate(self, k: int, share: Callable[[Scalar], Scalar]) -> None:
+    def row(self, row: int) -> Any:
+        """Return a row of what has become of [A B]."""
+        return self._get(self._writer.integer(row))
+
+    def eliminate(
+        self, k: int, share: Callable[[Scalar], Scalar], is_kept: bool = False
+    ) -> None:
         """Subtract a share of the row of a pivot from each row below.
 
-        ``share`` gives it from the element below the pivot.
+        ``share`` gives it from the element below the pivot, and may be kept in place of it.
         """
         row = self._get(self._writer.integer(k))
         for i in range(k + 1, self._size):
             below = self._get(self._writer.integer(i))
-            factor = self._writer.scalars.negate(share(self.element(i, k))).value
+            part = share(self.element(i, k))
+            factor = self._writer.scalars.negate(part).value
             taken = self._vectors.multiply_add(self._vectors.spread(factor), row, below)
+            if is_kept:
+                below = self._vectors.with_element(below, k, part.value)
+                taken = self._vectors.merged(below, taken, k + 1)
             self._set(self._writer.integer(i), taken)
 
     def _get(self, row: Any) -> Any:
@@ -314,7 +332,7 @@ def _solve(given: _Matrix, right: _Matrix, out: _Matrix) -> None:
 
 def determinant(writer: KernelWriter, given: _Matrix, out: _Matrix) -> None:
     """Write the determinant."""
-    found = _Determinant(given)
+    found = _Determinant(writer, _pivots(given))
     s = writer.scalars
 
     def by_logarithms() -> Scalar:
@@ -327,15 +345,39 @@ def sign_and_logarithm(
     writer: KernelWriter, given: _Matrix, sign: _Matrix, logarithm: _Matrix
 ) -> None:
     """Write the sign of the determinant, and the logarithm of its absolute value."""
-    found = _Determinant(given)
+    _write_logarithm(_Determinant(writer, _pivots(given)), sign, logarithm)
+
+
+def _write_logarithm(found: _Determinant, sign: _Matrix, logarithm: _Matrix) -> None:
+    writer = sign.writer
     single = writer.scalars.call("log", found.size)
     total = writer.scalars.unless(found.is_plain, single, found.sum_of_logarithms)
     sign.set(0, 0, found.sign)
     logarithm.set(0, 0, total)
 
 
+def _pivots(given: _Matrix) -> Iterator[tuple[Scalar, Scalar]]:
+    """Yield the pivots of a matrix, and whether rows were swapped for them."""
+    work, s = _Elimination(given), given.writer.scalars
+    for k in range(given.rows):
+        pivot = work.pivot(k)
+        divisor = _divisor(s, pivot)
+        work.eliminate(k, lambda x, by=divisor: s.divide(x, by))  # type: ignore[misc]
+        yield pivot, _differs(given.writer, work.chosen[k], k)
+
+
+def _divisor(s: Any, pivot: Scalar) -> Scalar:
+    """Return a pivot, or 1 instead of 0, below which there are zeros."""
+    nothing, one = (s.constant(k, pivot.dtype) for k in (0, 1))
+    return s.select(s.equal(pivot, nothing), one, pivot)  # type: ignore[no-any-return]
+
+
+def _differs(writer: KernelWriter, row: Any, k: int) -> Scalar:
+    return Scalar(writer.builder.icmp_signed("!=", row, writer.integer(k)), np.dtype(bool))
+
+
 class _Determinant:
-    """The determinant of a matrix.
+    """The determinant of a matrix, from its pivots and whether rows were swapped for them.
 
     Attributes
     ----------
@@ -347,17 +389,14 @@ class _Determinant:
         Whether no partial product overflows or loses digits.
     """
 
-    def __init__(self, given: _Matrix) -> None:
-        s, self._dtype = given.writer.scalars, given.dtype
-        self._scalars, self._sizes = s, list[Scalar]()
-        work, (nothing, one) = _Elimination(given), (s.constant(k, given.dtype) for k in (0, 1))
+    def __init__(self, writer: KernelWriter, pivots: Iterable[tuple[Scalar, Scalar]]) -> None:
+        s, pairs = writer.scalars, list(pivots)
+        self._scalars, self._sizes, self._dtype = s, list[Scalar](), pairs[0][0].dtype
+        nothing, one = (s.constant(k, self._dtype) for k in (0, 1))
         self.sign, self.size, self.is_plain = one, one, s.equal(one, one)
-        for k in range(given.rows):
-            pivot = work.pivot(k)
+        for pivot, is_swapped in pairs:
             is_zero = s.equal(pivot, nothing)
-            divisor = s.select(is_zero, one, pivot)
-            work.eliminate(k, lambda x, divisor=divisor: s.divide(x, divisor))  # type: ignore[misc]
-            flips = s.bitwise_xor(work.is_swapped[k], s.less(pivot, nothing))
+            flips = s.bitwise_xor(is_swapped, s.less(pivot, nothing))
             flipped = s.select(flips, s.negate(self.sign), self.sign)
             self.sign = s.select(is_zero, nothing, flipped)
             self._sizes.append(s.call("fabs", pivot))
@@ -373,3 +412,86 @@ class _Determinant:
         """Return the logarithm of the absolute value, as a sum; −∞ for a singular matrix."""
         first, *others = [self._scalars.call("log", size) for size in self._sizes]
         return reduce(self._scalars.add, others, first)
+
+
+# Factors that several ops share: those of Aᵀ = Pᵀ L U, in the words of LAPACK
+
+
+def factors(writer: KernelWriter, given: _Matrix, out: _Matrix, swaps: _Matrix) -> None:
+    """Write the factors L and U of a matrix, and the rows swapped for the pivots, from 1 on."""
+    work, s = _Elimination(given), writer.scalars
+    for k in range(given.rows):
+        share = _inverse(writer, _divisor(s, work.pivot(k)))
+        work.eliminate(k, partial(s.multiply, share), is_kept=True)
+        number = writer.builder.add(work.chosen[k], writer.integer(1))
+        swaps.set(0, k, Scalar(number, swaps.dtype))
+    for i in range(given.rows):
+        out.set_row(i, work.row(i), _lanes(given.columns))
+
+
+def solution_by_factors(is_transposed: bool) -> Write:
+    """Return the function that writes the solution X of A X = B, or of Aᵀ X = B."""
+
+    def write(
+        writer: KernelWriter, given: _Matrix, swaps: _Matrix, right: _Matrix, out: _Matrix
+    ) -> None:
+        numbers, lanes = range(given.rows), _lanes(right.columns)
+        vectors = right.vectors(lanes)
+        inverses = {i: _inverse(writer, given.get(i, i)) for i in numbers}
+        rows = {i: right.row(i, lanes) for i in numbers}
+        if is_transposed:  # L U X = P B
+            rows = _swapped(vectors, rows, swaps, numbers)
+            rows = _substituted(vectors, given.get, rows, {})
+            rows = _substituted(vectors, given.get, _turned(rows), inverses)
+        else:  # Uᵀ Lᵀ P X = B
+            rows = _substituted(vectors, given.get_turned, rows, inverses)
+            rows = _substituted(vectors, given.get_turned, _turned(rows), {})
+            rows = _swapped(vectors, rows, swaps, numbers[::-1])
+        for i, row in rows.items():
+            out.set_row(i, row, lanes)
+
+    write.__name__ = f"solution by factors {is_transposed}"
+    return write
+
+
+def inverse_by_factors(
+    writer: KernelWriter, given: _Matrix, swaps: _Matrix, out: _Matrix
+) -> None:
+    """Write the inverse of A."""
+    solution_by_factors(False)(writer, given, swaps, _IdentityMatrix(given), out)
+
+
+def logarithm_by_factors(
+    writer: KernelWriter, given: _Matrix, swaps: _Matrix, sign: _Matrix, logarithm: _Matrix
+) -> None:
+    """Write the sign of the determinant, and the logarithm of its absolute value."""
+    pairs = [
+        (given.get(k, k), _differs(writer, swaps.get(0, k).value, k + 1))
+        for k in range(given.rows)
+    ]
+    _write_logarithm(_Determinant(writer, pairs), sign, logarithm)
+
+
+def _turned(rows: dict[int, Any]) -> dict[int, Any]:
+    return dict(reversed(rows.items()))
+
+
+def _swapped(
+    vectors: Vectors, rows: dict[int, Any], swaps: _Matrix, order: Sequence[int]
+) -> dict[int, Any]:
+    """Return rows in another order: each in turn is swapped with the one that is given for it."""
+    writer = vectors.writer
+    memory = writer.space(vectors.type, len(rows))
+
+    def place(row: Any) -> Any:
+        return writer.builder.mul(row, writer.integer(vectors.lanes))
+
+    places = {i: place(writer.integer(i)) for i in sorted(rows)}
+    for i, row in rows.items():
+        vectors.store(row, memory, places[i])
+    for k in order:
+        other = place(writer.builder.sub(swaps.get(0, k).value, writer.integer(1)))
+        row, displaced = (vectors.load(memory, at) for at in (other, places[k]))
+        vectors.store(displaced, memory, other)
+        vectors.store(row, memory, places[k])
+    return {i: vectors.load(memory, at) for i, at in places.items()}

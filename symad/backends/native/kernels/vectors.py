@@ -122,6 +122,10 @@ class Vectors:
             vector = self.builder.insert_element(vector, value, self._lane(lane))
         return vector
 
+    def with_element(self, vector: Any, lane: int, value: Any) -> Any:
+        """Return a vector with another value in one lane."""
+        return self.builder.insert_element(vector, value, self._lane(lane))
+
     def merged(self, x: Any, y: Any, count: int) -> Any:
         """Return a vector with the first ``count`` lanes of ``x`` and the others of ``y``."""
         return self.builder.select(self.lane_mask(0, count), x, y)

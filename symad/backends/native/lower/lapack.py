@@ -23,8 +23,12 @@ from symad.backends.native.kernels.small_matrices import (
     cholesky,
     determinant,
     elimination,
+    factors,
     inverse,
+    inverse_by_factors,
+    logarithm_by_factors,
     sign_and_logarithm,
+    solution_by_factors,
     substitution,
 )
 from symad.backends.native.lower.copies import (
@@ -44,7 +48,7 @@ from symad.backends.native.lower.copies import (
     triangle,
 )
 from symad.backends.native.lower.library_calls import Argument, library_call
-from symad.backends.native.lower.small_matrices import are_small, as_matrices, small_call
+from symad.backends.native.lower.small_matrices import are_small, as_matrices, as_rows, small_call
 from symad.graph.node import Node
 from symad.graph.op import Op
 from symad.ops.factorisation import QR, SVD, Cholesky, Eigh, Eigvalsh, Svdvals
@@ -408,13 +412,25 @@ def _qr(
 def _lu_factors(
     node: Node, inputs: Views, outputs: tuple[BufferView, BufferView], scratch: Scratch
 ) -> Calls:
-    return [] if 0 in outputs[0].shape else _factorised(node, inputs[0], *outputs)
+    target, pivots = outputs
+    if 0 in target.shape:
+        return []
+    if not _has_small_determinants(target):
+        return _factorised(node, inputs[0], *outputs)
+    source, before = converted(node, inputs[0], scratch, target.dtype)
+    views = _transposed(source), _transposed(target), as_rows(pivots)
+    return [*before, small_call(node, factors, views, _SMALL * target.shape[-1] ** 2)]
 
 
 def _solve_factored(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     """Lower a solve by the factors of the transpose of the matrix."""
     op, (factors, pivots, right) = node.op, inputs
     assert isinstance(op, SolveFactored)
+    if _is_small_system(right, output):
+        right, before = converted(node, right, scratch, output.dtype)
+        _, (size, columns), right, solution = _as_columns(right, output)
+        operation, work = solution_by_factors(op.transposed), _SMALL * size * columns
+        return [*before, _by_small_factors(node, operation, inputs, (right, solution), work)]
     check = _check_diagonal(node, factors)
     if 0 in output.shape:
         return check
@@ -436,9 +452,23 @@ def _solve_factored(node: Node, inputs: Views, output: BufferView, scratch: Scra
     ]
 
 
+def _by_small_factors(
+    node: Node, operation: Write, factored: Views, views: Views, work: float
+) -> KernelCall:
+    """Return the call of an operation on the factors of small matrices, and on other views."""
+    batch, (factors, pivots) = views[-1].shape[:-2], factored[:2]
+    size = factors.shape[-1]
+    factors = _transposed(factors).broadcast_to((*batch, size, size))
+    swaps = as_rows(pivots).broadcast_to((*batch, 1, size))
+    return small_call(node, operation, (factors, swaps, *views), work)
+
+
 def _inverse_factored(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     if 0 in output.shape:
         return []
+    if _has_small_determinants(output):
+        work = _SMALL * output.shape[-1] ** 2
+        return [_by_small_factors(node, inverse_by_factors, inputs, (output,), work)]
     pivots, before = contiguous(node, inputs[1], scratch)
     return [*copy(node, inputs[0], output), *before, _inverted(node, output, pivots, scratch)]
 
@@ -446,6 +476,9 @@ def _inverse_factored(node: Node, inputs: Views, output: BufferView, scratch: Sc
 def _slogdet_factored(
     node: Node, inputs: Views, outputs: tuple[BufferView, BufferView], scratch: Scratch
 ) -> Calls:
+    if _has_small_determinants(inputs[0]):
+        views, work = tuple(map(as_matrices, outputs)), _SMALL * inputs[0].shape[-1]
+        return [_by_small_factors(node, logarithm_by_factors, inputs, views, work)]
     pairs = [contiguous(node, view, scratch) for view in inputs]
     (factors, _), (pivots, _) = pairs
     return [c for _, calls in pairs for c in calls] + _read(node, factors, pivots, *outputs)

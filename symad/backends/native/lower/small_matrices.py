@@ -56,7 +56,7 @@ def small_call(
         batch = views[0].shape[:-2]
         outer = merged_axes(batch, *(view.strides[: len(batch)] for view in views))
     layouts = [_layout(view) for view in views]
-    code = small_kernel(operation, views[0].dtype, layouts, bool(outer))
+    code = small_kernel(operation, [view.dtype for view in views], layouts, bool(outer))
     words = [*views, *(outer_words(outer) if outer else ())]
     return call_of(code, words, node, work * math.prod(size for size, *_ in outer))
 
@@ -66,6 +66,13 @@ def _layout(view: BufferView) -> MatrixLayout:
     rows, columns = view.shape[-2:]
     row, column = view.strides[-2:]
     return MatrixLayout(rows, columns, row if rows > 1 else 0, column if columns > 1 else 1)
+
+
+def as_rows(vectors: BufferView) -> BufferView:
+    """Return the view of a vector for each matrix of a stack as one of matrices with one row."""
+    *shape, size = vectors.shape
+    *strides, step = vectors.strides
+    return replace(vectors, shape=(*shape, 1, size), strides=(*strides, size, step))
 
 
 def as_matrices(numbers: BufferView) -> BufferView:
