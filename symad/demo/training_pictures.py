@@ -29,7 +29,7 @@ _COLOURS = tuple(
     )
 )  # fmt: skip
 """Of classes and of curves; both also differ in shape, so that colour is not needed."""
-_DASHES = ("none", "7 3", "2 3", "10 3 2 3", "4 2")
+_DASHES = ("none", "7 3", "2 3", "10 3 2 3")
 _SECONDS, _HOLD = 0.12, 2.0  # a frame of a moving picture, and its last one
 _GAP, _TITLE = 16, 46  # between panels, and above them, in pixels
 
@@ -121,7 +121,7 @@ def curves(title: str, drawn: Sequence[Curve], steps: Sequence[int]) -> Panel:
     ]
     lines = "".join(
         f'<path d="{axes.path(curve)}" fill="none" stroke="{_COLOURS[i % 5]}" '
-        f'stroke-width="2.2" stroke-linejoin="round" stroke-dasharray="{_DASHES[i % 5]}"/>'
+        f'stroke-width="2.2" stroke-linejoin="round" stroke-dasharray="{_DASHES[i % 4]}"/>'
         for i, curve in enumerate(drawn)
     )
     head = _text(axes.left, 18, title, weight="bold")
@@ -193,7 +193,7 @@ def _names(drawn: Sequence[Curve], axes: _Axes) -> Iterator[str]:
     for count, (y, i) in enumerate(sorted(ends), 1):
         place = max(min(y + 4, room + leading * count), least)
         least = place + leading
-        dash = f'stroke-dasharray="{_DASHES[i % 5]}"'
+        dash = f'stroke-dasharray="{_DASHES[i % 4]}"'
         yield (
             f'<path d="M{axes.right + 6} {place - 4:.1f}h16" stroke="{_COLOURS[i % 5]}" '
             f'stroke-width="2.2" {dash}/>'
@@ -371,7 +371,8 @@ output { flex: 0 0 29em; font-variant-numeric: tabular-nums; }
 main { display: grid; gap: 0 16px; align-items: start; }
 svg { width: 100%; height: auto; }
 @media (width > 800px) {
-  main { grid-template-columns: 396fr 470fr; }
+  main { grid-template-columns: 1fr 1fr; }
+  main:has(> :nth-child(3)) { grid-template-columns: 396fr 470fr; }
   svg:first-child:nth-last-child(3) { grid-row: span 2; }
 }
 @media (width <= 800px) { output { flex-basis: 100%; font-size: 14px; } }
