@@ -221,9 +221,9 @@ is a function of one number, of which the call from Python takes most of the tim
 def meanings(measured: Measurements) -> Iterator[str]:
     """Yield what the numbers mean for typical uses, from the measurements."""
     yield table(
-        ("you have", "a call of symad takes", "the fastest other takes"),
+        ("you have", "a call of symad takes", "the fastest other", "times as long"),
         [
-            (title, seconds(mine.seconds), _beside(other))
+            (title, _kept_together(seconds(mine.seconds)), *_beside(*other))
             for name, title in (
                 ("running-example", "a formula of two numbers, called in a loop"),
                 ("robot-arm", "a robot arm with seven joints"),
@@ -263,9 +263,8 @@ def _best_other(found: Mapping[str, Speed]) -> tuple[str, Speed]:
     return min(others.items(), key=lambda item: item[1].ratio)
 
 
-def _beside(other: tuple[str, Speed]) -> str:
-    library, speed = other
-    return f"{seconds(speed.seconds)} ({LIBRARIES[library][0]}), {_ratio(speed.ratio)}"
+def _beside(library: str, speed: Speed) -> tuple[str, str]:
+    return f"{LIBRARIES[library][0]}: {seconds(speed.seconds)}", _ratio(speed.ratio)
 
 
 def _ratio(ratio: float) -> str:
@@ -274,11 +273,15 @@ def _ratio(ratio: float) -> str:
     Examples
     --------
     >>> _ratio(0.813), _ratio(3.14159), _ratio(204.3), _ratio(2260.0)
-    ('0.81 ×', '3.1 ×', '204 ×', '2 260 ×')
+    ('0.81\xa0×', '3.1\xa0×', '204\xa0×', '2\xa0260\xa0×')
     """
-    if ratio < 0.995:
-        return f"{ratio:.2f} ×"
-    return f"{ratio:.1f} ×" if ratio < 9.95 else f"{ratio:,.0f} ×".replace(",", " ")
+    digits = 2 if ratio < 0.995 else 1 if ratio < 9.95 else 0
+    return _kept_together(f"{ratio:,.{digits}f} ×".replace(",", " "))
+
+
+def _kept_together(text: str) -> str:
+    """Return a text that no line of a narrow table breaks."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def charted(group: Group, measured: Measurements) -> Iterator[str]:
@@ -291,7 +294,7 @@ def charted(group: Group, measured: Measurements) -> Iterator[str]:
         if label in rows:
             mine = measured.speeds[WORKLOADS[name].title]["symad"].seconds
             ratios = (_ratio(rows[label][n]) if n in rows[label] else "" for n in used)
-            cells.append((label, seconds(mine), *ratios))
+            cells.append((label, _kept_together(seconds(mine)), *ratios))
     yield table(("work", "symad", *(LIBRARIES[name][0] for name in used)), cells)
 
 
@@ -320,7 +323,8 @@ def first_calls(measured: Measurements) -> str:
             found = measured.first.get((WORKLOADS[name].title, process))
             if found:
                 said = "a fresh process" if process == "fresh" else "the same process, again"
-                rows.append((label, said, *(found.get(n, "") for n in libraries)))
+                times = (_kept_together(found.get(n, "")) for n in libraries)
+                rows.append((label, said, *times))
     return table(("work", "in", *shown), rows)
 
 

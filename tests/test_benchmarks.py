@@ -370,7 +370,7 @@ def test_the_page_for_readers_has_what_was_measured(tmp_path):
     (speed,) = [s for n, s in measured.speeds[workload.title].items() if n.endswith("device")]
     assert (speed.seconds, speed.ratio) == (0.003, 1.5)
     page = reader_page.reader_page(measured)
-    assert "| hidden Markov model, 16 states | 2 ms | 1.5 × |" in page
+    assert "| hidden Markov model, 16 states | 2\xa0ms | 1.5\xa0× |" in page
     chart = charts.dot_chart({"a < b": {"jax": 1.5}, "c": {"math": 0.001}}, "what")
     assert ElementTree.fromstring(chart).tag.endswith("svg") and "a &lt; b" in chart
 

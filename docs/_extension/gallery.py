@@ -167,8 +167,7 @@ def names_of_any_kind() -> Any:
 PICTURES: tuple[Callable[[], Any], ...] = (
     running_example, two_pathways, forward_mode, regularised_network, layers_in_scopes, attention,
     loop, watched_training, broadcasting, structures, second_derivative, third_derivative,
-    hessian_vector_product, folded,
-    where_the_time_goes, memory_of_a_step, names_of_any_kind,
+    hessian_vector_product, folded, where_the_time_goes, memory_of_a_step, names_of_any_kind,
 )  # fmt: skip
 
 

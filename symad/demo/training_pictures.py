@@ -29,7 +29,7 @@ _COLOURS = tuple(
     )
 )  # fmt: skip
 """Of classes and of curves; both also differ in shape, so that colour is not needed."""
-_DASHES = ("none", "7 3", "2 3", "10 3 2 3", "4 2")
+_DASHES = ("none", "7 3", "2 3", "10 3 2 3")
 _SECONDS, _HOLD = 0.12, 2.0  # a frame of a moving picture, and its last one
 _GAP, _TITLE = 16, 46  # between panels, and above them, in pixels
 
@@ -121,7 +121,7 @@ def curves(title: str, drawn: Sequence[Curve], steps: Sequence[int]) -> Panel:
     ]
     lines = "".join(
         f'<path d="{axes.path(curve)}" fill="none" stroke="{_COLOURS[i % 5]}" '
-        f'stroke-width="2.2" stroke-linejoin="round" stroke-dasharray="{_DASHES[i % 5]}"/>'
+        f'stroke-width="2.2" stroke-linejoin="round" stroke-dasharray="{_DASHES[i % 4]}"/>'
         for i, curve in enumerate(drawn)
     )
     head = _text(axes.left, 18, title, weight="bold")
@@ -193,7 +193,7 @@ def _names(drawn: Sequence[Curve], axes: _Axes) -> Iterator[str]:
     for count, (y, i) in enumerate(sorted(ends), 1):
         place = max(min(y + 4, room + leading * count), least)
         least = place + leading
-        dash = f'stroke-dasharray="{_DASHES[i % 5]}"'
+        dash = f'stroke-dasharray="{_DASHES[i % 4]}"'
         yield (
             f'<path d="M{axes.right + 6} {place - 4:.1f}h16" stroke="{_COLOURS[i % 5]}" '
             f'stroke-width="2.2" {dash}/>'
@@ -257,25 +257,20 @@ def png(pixels: Array) -> bytes:
 # Pictures and pages
 
 
-def picture(panels: Sequence[Panel], captions: Sequence[str], frame: int | None = None) -> str:
-    """Return the panels as one SVG: with one frame, or with all of them, one after the other."""
-    chosen = range(len(captions)) if frame is None else [frame]
+def picture(panels: Sequence[Panel], captions: Sequence[str]) -> str:
+    """Return the panels as one SVG, which shows its frames one after the other."""
     places, width, height = _arranged(panels)
-    parts = []
-    for panel, (x, y) in zip(panels, places, strict=True):
-        groups = (_group(panel.frames[i], i, len(captions), frame is None) for i in chosen)
-        parts.append(
-            f'<g transform="translate({x} {y})">{panel.below}{"".join(groups)}{panel.above}</g>'
-        )
-    for i in chosen:
-        said = _text(8, 26, captions[i])
-        parts.append(_group(f'<g font-size="16">{said}</g>', i, len(captions), frame is None))
-    total = _SECONDS * (len(captions) - 1) + _HOLD
-    style = f"<style>{_moving(total)}</style>" if frame is None else ""
+    parts = [
+        f'<g transform="translate({x} {y})">{panel.below}{_in_turn(panel.frames)}{panel.above}</g>'
+        for panel, (x, y) in zip(panels, places, strict=True)
+    ]
+    said = [f'<g font-size="16">{_text(8, 26, caption)}</g>' for caption in captions]
+    parts.append(_in_turn(said))
+    style = f"<style>{_moving(len(captions))}</style>" if len(captions) > 1 else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" font-family="{FONT}" font-size="13" fill="{INK}" role="img" '
-        f'aria-label="{escape(captions[chosen[-1]])}">{style}'
+        f'aria-label="{escape(captions[-1])}">{style}'
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>{"".join(parts)}</svg>'
     )
 
@@ -294,16 +289,25 @@ def _arranged(panels: Sequence[Panel]) -> tuple[list[tuple[int, int]], int, int]
     return places, width, max(y, _TITLE + (tall.height if tall else 0))
 
 
-def _group(body: str, frame: int, count: int, moving: bool) -> str:
-    if not moving:
-        return body
-    total = _SECONDS * (count - 1) + _HOLD
-    last = " l" if frame == count - 1 else ""
-    return f'<g class="m{last}" style="animation-delay:{frame * _SECONDS - total:.2f}s">{body}</g>'
+def _in_turn(frames: Sequence[str]) -> str:
+    """Return a group for each frame, which starts to be visible at its time."""
+    if len(frames) == 1:
+        return frames[0]
+    delays = (i * _SECONDS - _duration(len(frames)) for i in range(len(frames)))
+    kinds = ["m"] * (len(frames) - 1) + ["m l"]
+    return "".join(
+        f'<g class="{kind}" style="animation-delay:{delay:.2f}s">{body}</g>'
+        for kind, delay, body in zip(kinds, delays, frames, strict=True)
+    )
 
 
-def _moving(total: float) -> str:
+def _duration(frames: int) -> float:
+    return _SECONDS * (frames - 1) + _HOLD
+
+
+def _moving(frames: int) -> str:
     """Return the style of a moving picture: each group is visible in its turn."""
+    total = _duration(frames)
     one, last = 100 * _SECONDS / total, 100 * _HOLD / total
     return (
         f".m{{visibility:hidden;animation:turn {total:.2f}s step-end infinite}}"
@@ -367,7 +371,8 @@ output { flex: 0 0 29em; font-variant-numeric: tabular-nums; }
 main { display: grid; gap: 0 16px; align-items: start; }
 svg { width: 100%; height: auto; }
 @media (width > 800px) {
-  main { grid-template-columns: 396fr 470fr; }
+  main { grid-template-columns: 1fr 1fr; }
+  main:has(> :nth-child(3)) { grid-template-columns: 396fr 470fr; }
   svg:first-child:nth-last-child(3) { grid-row: span 2; }
 }
 @media (width <= 800px) { output { flex-basis: 100%; font-size: 14px; } }

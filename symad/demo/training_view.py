@@ -97,7 +97,9 @@ class TrainingView:
         updates: Updates = _ADAM,
         resolution: int = 48,
     ) -> None:
-        self.points, self.labels = np.asarray(points), np.asarray(labels)
+        points = np.asarray(points)
+        self.points = points if points.dtype.kind == "f" else points.astype(np.float64)
+        self.labels = np.asarray(labels)
         shapes = self.points.shape, self.labels.shape
         if self.points.ndim != 2 or shapes[1] != shapes[0][:1] or not len(self.labels):
             raise FeedError(
@@ -132,7 +134,8 @@ class TrainingView:
             Receives the view at each frame.  By default, the cell of a notebook shows it.
         """
         show = show or _shown_in_a_notebook()
-        shown = {round((steps - 1) * (i / max(frames - 1, 1)) ** 1.5) for i in range(frames)}
+        places = (i / (frames - 1) for i in range(frames - 1))
+        shown = {steps - 1, *(round((steps - 1) * place**1.5) for place in places)}
         for number in range(steps):
             loss, right, norms, grid = self.step(self.points, self.labels, self._grid)
             norms = tuple(float(norm) for norm in norms)
@@ -152,14 +155,12 @@ class TrainingView:
             If no step has been made, or there is no frame of this step.
         """
         steps = self._steps()
-        if step is None:
-            return picture(self._panels(), self._captions())
-        if step not in steps:
+        if step is not None and step not in steps:
             near = min(steps, key=lambda other: abs(other - step))
             raise RenderError(
                 f"step {step} was not shown", remedy=f"The nearest frame is step {near}."
             )
-        return picture(self._panels(), self._captions(), steps.index(step))
+        return picture(*self._frames_of(steps if step is None else [step]))
 
     def _steps(self) -> list[int]:
         """Return the steps that were shown."""
@@ -183,35 +184,29 @@ class TrainingView:
                 f"the format of {str(path)!r} is unknown",
                 remedy="Save .html, a page with a slider, or .svg, a moving picture.",
             )
-        text = self._page() if suffix == ".html" else self.svg()
+        write = page if suffix == ".html" else picture
+        text = write(*self._frames_of(self._steps()))
         with replacing(path) as file:
             file.write(text.encode())
 
-    def _page(self) -> str:
-        self._steps()
-        return page(self._panels(), self._captions())
-
-    def _panels(self) -> list[Panel]:
+    def _frames_of(self, steps: Sequence[int]) -> tuple[list[Panel], list[str]]:
+        """Return the panels with a frame for each of some steps, and the captions of these."""
         losses = Curve("loss", [moment.loss for moment in self.moments])
         norms = zip(*(moment.norms for moment in self.moments), strict=True)
         by_layer = [Curve(name, found) for name, found in zip(self.layers, norms, strict=True)]
-        steps = list(self._frames)
         found = [curves("loss", [losses], steps), curves("norm of the gradient", by_layer, steps)]
         if self._side:
-            grids = list(self._frames.values())
+            grids = [self._frames[step] for step in steps]
             box = (*self._low, *self._high)
             found.insert(0, regions(grids, self.points, self.labels, box))
-        return found
-
-    def _captions(self) -> list[str]:
-        return [self._caption(step) for step in self._frames]
+        return found, [self._caption(step) for step in steps]
 
     def _caption(self, step: int) -> str:
         moment = self.moments[step - 1]
         return f"step {step} · loss {moment.loss:.4g} · {moment.accuracy:.1%} of the points right"
 
     def _repr_html_(self) -> str:
-        return in_cell(self._page())
+        return in_cell(page(*self._frames_of(self._steps())))
 
     def __repr__(self) -> str:
         said = self._caption(len(self.moments)) if self.moments else "no step yet"

@@ -35,7 +35,7 @@ OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 @dataclass
 class Block:
-    """A fenced block of code: language, text, the line it starts on, what must be installed."""
+    """A fenced block of code: language, text, first line, and the package that it needs."""
 
     language: str
     text: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -122,7 +121,6 @@ def _references(kept: list[tuple[_Array, int]]) -> int:
     return 0
 
 
-@cache
 def counts_references() -> bool:
     """Return whether reference counts show if anything else refers to an object.
 
