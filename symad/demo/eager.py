@@ -75,6 +75,12 @@ def lazy() -> AbstractContextManager[None]:
 def apply(function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
     """Call a function of nodes with tensors; it returns tensors in place of nodes.
 
+    Parameters
+    ----------
+    function : callable
+    *args, **keywords
+        Its arguments, in which tensors replace nodes, also inside of lists, tuples and dicts.
+
     Examples
     --------
     >>> apply(sm.maximum, Tensor([1.0, 5.0]), 3.0)
@@ -437,6 +443,13 @@ def _known(*tensors: Tensor) -> dict[sm.Node, Array]:
 def placeholder(name: str, shape: Any, dtype: Any = "float64") -> Tensor:
     """Return a leaf without a value, for a graph that is built in lazy mode and fed later.
 
+    Parameters
+    ----------
+    name : str
+    shape : tuple
+        The sizes of the axes: numbers, or names of sizes that are not known yet.
+    dtype : dtype, optional
+
     Examples
     --------
     >>> x = placeholder("x", ("n",))
@@ -451,7 +464,22 @@ def placeholder(name: str, shape: Any, dtype: Any = "float64") -> Tensor:
 def compile(inputs: Any, outputs: Any, **settings: Any) -> sm.Function:
     """Return a compiled function of the nodes of tensors, as :func:`symad.compile` does.
 
-    Leaves that require a gradient must be inputs; other leaves are constants with their values.
+    Parameters
+    ----------
+    inputs : list or nested structure of Tensor
+        Leaves that require a gradient must be among them; other leaves are constants.
+    outputs : Tensor or nested structure of Tensor
+    **settings
+        As for :func:`symad.compile`.
+
+    Examples
+    --------
+    >>> x, w = placeholder("x", ("n",)), Tensor(3.0, requires_grad=True, name="w")
+    >>> with lazy():
+    ...     (w * x).sum().backward()
+    ...     step = compile([x, w], w - 0.5 * w.grad)
+    >>> step([1.0, 2.0], 3.0)
+    np.float64(1.5)
     """
     fed = set(map(_node_of, leaves(inputs)))
     before = (tensor for output in leaves(outputs) for tensor in output.history())
