@@ -15,7 +15,7 @@
 #
 # PyTorch computes while a program runs; symad builds a graph first. The difference is smaller than
 # it seems: an *eager* tensor is a node of a graph whose value is computed as soon as the node is
-# made. `symad.demo.eager` is such a tensor, in about 200 lines of code without its documentation.
+# made. `symad.demo.eager` is such a tensor, in about 250 lines of code and their documentation.
 # Its derivatives come from the gradient pass of the last notebooks; there is no second one.
 
 # %%

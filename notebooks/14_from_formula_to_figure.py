@@ -57,8 +57,8 @@ sm.explain([dQ, dK, dV])
 
 # %% [markdown]
 # Compare this with the paper, symbol by symbol. $v_6 = S$, $v_7 = P$ and $v_8 = O$; so
-# $\bar v_7$ is $\mathrm{d}P$ and $\bar v_6$ is $\mathrm{d}S$. The last section lists what runs,
-# after the passes: five lines, and they are those of the appendix.
+# $\bar v_7$ is $\mathrm{d}P$ and $\bar v_6$ is $\mathrm{d}S$. The last section lists what runs
+# after the passes: $P$, $\mathrm{d}P$, $\mathrm{d}S$ and the three gradients, as in the appendix.
 #
 # Two things differ. The paper's $D_i$ is $\sum_k \mathrm{d}O_{ik} O_{ik}$; the rule of softmax
 # gives $\sum_j P_{ij}\, \mathrm{d}P_{ij}$. These are equal, since
