@@ -201,8 +201,8 @@ def by_tensors():
     loss_on(*map(Tensor, batch)).backward()
 
 
-eager_time = min(timeit.repeat(by_tensors, number=20, repeat=5)) / 20
-compiled_time = min(timeit.repeat(lambda: step(*batch, *current), number=20, repeat=5)) / 20
+eager_time = min(timeit.repeat(by_tensors, number=5, repeat=3)) / 5
+compiled_time = min(timeit.repeat(lambda: step(*batch, *current), number=5, repeat=3)) / 5
 print(f"an eager step takes {eager_time / compiled_time:.0f} times as long as a compiled one")
 
 # %% [markdown]

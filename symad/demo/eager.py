@@ -374,11 +374,19 @@ class Tensor:
     __getitem__ = _binary(operator.getitem)[0]
     __iadd__, __isub__ = _in_place(operator.add), _in_place(operator.sub)
     __imul__, __itruediv__ = _in_place(operator.mul), _in_place(operator.truediv)
-    __neg__ = _unary(operator.neg)
+    __neg__, __abs__ = _unary(operator.neg), _unary(operator.abs)
     exp, log, relu, tanh = map(_unary, (sm.exp, sm.log, sm.relu, sm.tanh))
 
     def __eq__(self, other: Any) -> Any:
         return apply(sm.equal, self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return apply(sm.not_equal, self, other)
+
+    @property
+    def T(self) -> Tensor:
+        """The tensor with its axes in reverse order."""
+        return apply(sm.transpose, self)  # type: ignore[no-any-return]
 
     def sum(self, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Return the sum over axes, or over all."""
@@ -404,6 +412,9 @@ class Tensor:
 
     def __float__(self) -> float:
         return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
 
     def __bool__(self) -> bool:
         return bool(self.value)
@@ -491,6 +502,9 @@ def compile(inputs: Any, outputs: Any, **settings: Any) -> sm.Function:
 
 def __getattr__(name: str) -> Callable[..., Any]:
     """Return symad's function of that name as a function of tensors."""
-    if name.startswith("_"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return partial(apply, getattr(sm, name))
+    function = None if name.startswith("_") else getattr(sm, name)
+    if not callable(function):
+        raise AttributeError(
+            f"{name!r} is no function of tensors; apply(function, ...) calls a function of a module"
+        )
+    return partial(apply, function)
