@@ -13,6 +13,7 @@ from numpydoc.docscrape_sphinx import get_doc_object
 
 import symad
 from symad import demo, errors, linalg, nn, optimise, random, special, stats, testing
+from symad.demo import eager
 from symad.graph.node import Node
 from symad.graph.op import Op
 
@@ -62,7 +63,8 @@ MODULES = {
     "symad.optimise": optimise, "symad.testing": testing,
 }  # fmt: skip
 MORE_MODULES = {
-    "symad.special": special, "symad.stats": stats, "symad.errors": errors, "symad.demo": demo
+    "symad.special": special, "symad.stats": stats, "symad.errors": errors, "symad.demo": demo,
+    "symad.demo.eager": eager,
 }  # fmt: skip
 OF_MODULES = {
     "symad.linalg": "Linear algebra",
@@ -74,6 +76,7 @@ OF_MODULES = {
     "symad.testing": "Testing",
     "symad.errors": "Errors",
     "symad.demo": "The lecture's examples",
+    "symad.demo.eager": "Eager tensors",
 }
 
 RETURNED = "What functions return"

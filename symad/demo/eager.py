@@ -75,6 +75,12 @@ def lazy() -> AbstractContextManager[None]:
 def apply(function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
     """Call a function of nodes with tensors; it returns tensors in place of nodes.
 
+    Parameters
+    ----------
+    function : callable
+    *args, **keywords
+        Its arguments, in which tensors replace nodes, also inside of lists, tuples and dicts.
+
     Examples
     --------
     >>> apply(sm.maximum, Tensor([1.0, 5.0]), 3.0)
@@ -368,11 +374,19 @@ class Tensor:
     __getitem__ = _binary(operator.getitem)[0]
     __iadd__, __isub__ = _in_place(operator.add), _in_place(operator.sub)
     __imul__, __itruediv__ = _in_place(operator.mul), _in_place(operator.truediv)
-    __neg__ = _unary(operator.neg)
+    __neg__, __abs__ = _unary(operator.neg), _unary(operator.abs)
     exp, log, relu, tanh = map(_unary, (sm.exp, sm.log, sm.relu, sm.tanh))
 
     def __eq__(self, other: Any) -> Any:
         return apply(sm.equal, self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return apply(sm.not_equal, self, other)
+
+    @property
+    def T(self) -> Tensor:
+        """The tensor with its axes in reverse order."""
+        return apply(sm.transpose, self)  # type: ignore[no-any-return]
 
     def sum(self, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Return the sum over axes, or over all."""
@@ -398,6 +412,9 @@ class Tensor:
 
     def __float__(self) -> float:
         return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
 
     def __bool__(self) -> bool:
         return bool(self.value)
@@ -437,6 +454,13 @@ def _known(*tensors: Tensor) -> dict[sm.Node, Array]:
 def placeholder(name: str, shape: Any, dtype: Any = "float64") -> Tensor:
     """Return a leaf without a value, for a graph that is built in lazy mode and fed later.
 
+    Parameters
+    ----------
+    name : str
+    shape : tuple
+        The sizes of the axes: numbers, or names of sizes that are not known yet.
+    dtype : dtype, optional
+
     Examples
     --------
     >>> x = placeholder("x", ("n",))
@@ -451,7 +475,22 @@ def placeholder(name: str, shape: Any, dtype: Any = "float64") -> Tensor:
 def compile(inputs: Any, outputs: Any, **settings: Any) -> sm.Function:
     """Return a compiled function of the nodes of tensors, as :func:`symad.compile` does.
 
-    Leaves that require a gradient must be inputs; other leaves are constants with their values.
+    Parameters
+    ----------
+    inputs : list or nested structure of Tensor
+        Leaves that require a gradient must be among them; other leaves are constants.
+    outputs : Tensor or nested structure of Tensor
+    **settings
+        As for :func:`symad.compile`.
+
+    Examples
+    --------
+    >>> x, w = placeholder("x", ("n",)), Tensor(3.0, requires_grad=True, name="w")
+    >>> with lazy():
+    ...     (w * x).sum().backward()
+    ...     step = compile([x, w], w - 0.5 * w.grad)
+    >>> step([1.0, 2.0], 3.0)
+    np.float64(1.5)
     """
     fed = set(map(_node_of, leaves(inputs)))
     before = (tensor for output in leaves(outputs) for tensor in output.history())
@@ -463,6 +502,9 @@ def compile(inputs: Any, outputs: Any, **settings: Any) -> sm.Function:
 
 def __getattr__(name: str) -> Callable[..., Any]:
     """Return symad's function of that name as a function of tensors."""
-    if name.startswith("_"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return partial(apply, getattr(sm, name))
+    function = None if name.startswith("_") else getattr(sm, name)
+    if not callable(function):
+        raise AttributeError(
+            f"{name!r} is no function of tensors; apply(function, ...) calls a function of a module"
+        )
+    return partial(apply, function)

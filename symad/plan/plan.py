@@ -147,6 +147,9 @@ class Plan:
     def __str__(self) -> str:
         return _as_columns(plan_rows(self))
 
+    def __repr__(self) -> str:
+        return f"<Plan of {len(self.instructions)} instructions>"
+
     def _repr_html_(self) -> str:
         """Return the table that a notebook shows; a long one is cut."""
         from symad.notation.table import Table  # not needed to compile

@@ -13,7 +13,7 @@ import numpy as np
 from symad.graph.cost import total_cost
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves_with_paths, rebuild
-from symad.graph.node import Constant, Node, Parameter
+from symad.graph.node import Node, Parameter
 from symad.notation.table import Table
 from symad.notation.values import counted
 from symad.ops.body import WithBody
@@ -27,7 +27,7 @@ _SECONDS = 2e-3
 """How long calls are measured."""
 
 
-def card(function: Any, ran: Graph | None) -> str:
+def card(function: Any, ran: Graph | None, may_measure: bool) -> str:
     """Return the card of a function in HTML.
 
     Parameters
@@ -35,6 +35,8 @@ def card(function: Any, ran: Graph | None) -> str:
     function : Function
     ran : Graph or None
         The optimised graph of the latest call, if there was one.
+    may_measure : bool
+        Whether a call changes nothing, and runs the same program for all numbers.
     """
     rows = list(islice(_rows(function, ran), _MOST_ROWS))
     more = len(function.graph.inputs) + len(function.graph.outputs) - len(rows)
@@ -44,7 +46,7 @@ def card(function: Any, ran: Graph | None) -> str:
         notes.append("Not called yet. The first call makes the program for its shapes.")
     else:
         titles = ("", "", "type", "latest call")
-        notes.append(_work(function, ran))
+        notes.append(_work(function, ran, may_measure))
     table = Table(titles, [row[: len(titles)] for row in rows], notes=notes)
     name = f"<b>{escape(visible(function.name))}</b>, compiled, {function.settings.backend} backend"
     return f"<div><p>{name}</p>{table.html}</div>"
@@ -63,7 +65,7 @@ def _rows(function: Any, ran: Graph | None) -> Iterator[tuple[str, str, str, str
         yield kind, str(node), str(node.type), str(latest.type)
 
 
-def _work(function: Any, ran: Graph) -> str:
+def _work(function: Any, ran: Graph, may_measure: bool) -> str:
     """Return what a call takes: nodes, operations, and time if it is harmless to measure it."""
     cost = total_cost(ran)
     text = (
@@ -71,26 +73,25 @@ def _work(function: Any, ran: Graph) -> str:
         f"{counted(cost.flops, 'operation')} per call"
     )
     is_small = cost.flops + cost.bytes_moved <= _MOST_MEASURED
-    if function.updates or not is_small or not all(map(_is_harmless, {*ran.inputs, *ran.nodes})):
+    if not (may_measure and is_small and all(map(_is_harmless, ran.nodes))):
         return f"{text}."
-    return f"{text}, {1e6 * _seconds(function, ran):,.3g} µs (measured now, with ones)."
+    return f"{text}, {1e6 * _seconds(function, ran):,.3g} µs (measured now, with constant values)."
 
 
 def _is_harmless(node: Node) -> bool:
     """Return whether a node can be computed for any numbers, in a known time."""
     if node.op is None:
-        is_number = isinstance(node.type, TensorType) and node.type.dtype.kind == "f"
-        return isinstance(node, Constant) or is_number
+        return isinstance(node.type, TensorType)
     is_ours = type(node.op).__module__.startswith("symad.")
     return is_ours and not node.op.may_fail and not isinstance(node.op, WithBody)
 
 
 def _seconds(function: Any, ran: Graph) -> float:
-    """Return the time of a call."""
+    """Return the time of a call with ones, and zeros for integers, which may be indices."""
     types: list[Any] = [node.type for node in ran.inputs]
-    ones = (np.ones(type_.shape, type_.dtype) for type_ in types)
+    values = (np.full(type_.shape, type_.dtype.kind == "f", type_.dtype) for type_ in types)
     given = function.inputs if isinstance(function.inputs, (list, tuple)) else [function.inputs]
-    arguments = [rebuild(argument, ones) for argument in given]
+    arguments = [rebuild(argument, values) for argument in given]
     timer = Timer(lambda: function(*arguments))
     with np.errstate(all="ignore"):
         number = max(1, int(_SECONDS / timer.timeit(1)))

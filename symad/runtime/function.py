@@ -541,7 +541,8 @@ class Function:
         """Return the card that a notebook shows."""
         from symad.runtime.card import card  # not needed to call
 
-        return card(self, None if self._latest is None else self.latest_graph())
+        ran = None if self._latest is None else self.latest_graph()
+        return card(self, ran, may_measure=not (self.updates or self._sizes))
 
 
 Function.__doc__ = OfInstances(  # type: ignore[assignment]

@@ -355,6 +355,9 @@ class Optimised:
     def __str__(self) -> str:
         return format_reports(self.reports, self.stages)
 
+    def __repr__(self) -> str:
+        return f"<Optimised graph: {self.reports[0].nodes_before} -> {len(self.graph)} nodes>"
+
     def _repr_html_(self) -> str:
         """Return the table that a notebook shows."""
         from symad.notation.table import Table  # not needed to compile

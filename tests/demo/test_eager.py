@@ -50,6 +50,7 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[..., Any], list[tuple[int, .
     "mean": (lambda x: x.mean(0), lambda x: x.mean(0), [(3, 4)]),
     "reshape": (lambda x: x.reshape(2, -1), lambda x: x.reshape(2, -1), [(3, 4)]),
     "transpose": (lambda x: x.transpose(0, 2), lambda x: x.swapaxes(0, 2), [(2, 3, 4)]),
+    "transpose all, abs": (lambda x: abs(-x.T), lambda x: abs(-x.T), [(3, 4)]),
     "exp, log": (lambda x: x.exp() + x.log(), lambda x: np.exp(x) + np.log(x), [(3,)]),
     "tanh, relu": (
         lambda x: (x.tanh() - 0.5).relu(), lambda x: np.maximum(np.tanh(x) - 0.5, 0), [(3,)]
@@ -120,6 +121,7 @@ def test_numbers_and_arrays_beside_tensors() -> None:
     assert [float(item) for item in x] == [1.0, 2.0] and len(x) == 2
     assert (x == Tensor([1.0, 3.0])).numpy().tolist() == [True, False]
     assert (x > 1).numpy().tolist() == [False, True] == (1 < x).numpy().tolist()
+    assert (x != 1).numpy().tolist() == [False, True] and int(x[1]) == 2
     assert not (x > 1).requires_grad and x.argmax().item() == 1
     assert bool(x[0] < x[1]) and {x: "a tensor is a key"}[x]
 
@@ -292,6 +294,9 @@ def test_errors_say_what_to_do() -> None:
         x + Tensor(np.ones(3))
     with pytest.raises(AttributeError, match="sofmax.*softmax"):
         eager.sofmax  # noqa: B018
+    with pytest.raises(AttributeError, match="'linalg' is no function of tensors"):
+        eager.linalg  # noqa: B018
+    assert apply(sm.linalg.det, Tensor(np.eye(2))).item() == 1.0
 
 
 @pytest.mark.parametrize("data", [[1.0], [1j, 2.0], 3.0])

@@ -51,6 +51,14 @@ def test_structures_and_sizes_are_inputs() -> None:
     assert "|input|k|i64[]|i64[]|" in text and "µs" not in text
 
 
+def test_labels_are_measured_too() -> None:
+    scores, labels = sm.Variable("z", shape=("n", 3)), sm.Variable("y", ("n",), "int64")
+    right = sm.take_along_axis(scores, sm.expand_dims(labels, 1), axis=1)
+    f = sm.compile([scores, labels], sm.mean(right), backend="numpy")
+    f(np.ones((2, 3)), [2, 1])
+    assert "µs" in words(f._repr_html_())
+
+
 def test_a_card_changes_nothing_and_runs_no_code_of_the_users() -> None:
     """What has effects, may fail or may not end is not run to measure its time."""
     runs = []
