@@ -25,8 +25,8 @@ import pytest
 import symad as sm
 from symad.autodiff.extension import Visit
 from symad.cli import main
-from symad.drawing.picture import TextLine
 from symad.drawing import painting
+from symad.drawing.picture import TextLine
 from symad.drawing.render import find_renderer
 from symad.errors import FeedError, GradientError, GraphTypeError, RenderError
 from symad.graph.formula import format_term

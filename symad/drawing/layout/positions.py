@@ -9,8 +9,9 @@ Koutsofios, North and Vo 1993).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from symad.drawing.layout.curves import Point
 from symad.drawing.layout.layer_order import Ordering, Scope
 from symad.drawing.layout.network_simplex import shortest
 from symad.drawing.layout.spacing import Spacing
@@ -37,9 +38,17 @@ class Places:
     rights: list[float]
 
 
-def place(ordering: Ordering, titles: dict[tuple[int, Scope], float], spacing: Spacing) -> Places:
-    """Return the positions of an ordering; each frame has room for its title."""
-    return _Placer(ordering, titles, spacing).places()
+def place(
+    ordering: Ordering,
+    titles: Mapping[tuple[int, Scope], Point],
+    spacing: Spacing,
+    is_turned: bool = False,
+) -> Places:
+    """Return the positions of an ordering; each frame has room for its title.
+
+    A turned layout, whose left side will be at the top, has the title's height there.
+    """
+    return _Placer(ordering, titles, spacing, is_turned).places()
 
 
 class _Placer:
@@ -48,16 +57,19 @@ class _Placer:
     def __init__(
         self,
         ordering: Ordering,
-        titles: dict[tuple[int, Scope], float],
+        titles: Mapping[tuple[int, Scope], Point],
         spacing: Spacing,
+        is_turned: bool,
     ) -> None:
         self._ordering = ordering
+        self._titles = titles
+        self._is_turned = is_turned
         self._spacing = spacing
         self._count = len(ordering.elements)
         self._edges: dict[tuple[int, int], tuple[int, int]] = {}
         for layer in ordering.layers:
             self._hold_apart(layer)
-        self._hold_frames_apart(titles)
+        self._hold_frames_apart()
 
     def places(self) -> Places:
         """Return the positions, from 0."""
@@ -106,12 +118,20 @@ class _Placer:
     def _require(self, a: int, b: int) -> int:
         """Require ``b`` to be right of ``a``, if given, and return ``b``."""
         if a >= 0:
-            distance = math.ceil(self._half(a) + self._half(b) + self._gap(a, b))
+            distance = math.ceil(self._half(a) + self._half(b) + self._gap(a, b) + self._head(a))
             self._edges[a, b] = max(distance, self._edges.get((a, b), (0, 0))[0]), 0
         return b
 
     def _half(self, variable: int) -> float:
         return self._ordering.elements[variable].width / 2 if variable < self._count else 0.0
+
+    def _head(self, variable: int) -> float:
+        """Return the room for a title behind the left border of a frame."""
+        frame, is_right = divmod(variable - self._count, 2)
+        if not self._is_turned or frame < 0 or is_right:
+            return 0.0
+        lane, scope = self._ordering.frames[frame]
+        return 0.0 if lane % 2 else self._titles[lane // 2, scope][1]
 
     def _gap(self, a: int, b: int) -> float:
         gaps = self._spacing
@@ -123,13 +143,13 @@ class _Placer:
             return gaps.bends if lane % 2 or not self._half(other) else gaps.margin
         return gaps.nodes if self._half(a) and self._half(b) else gaps.bends
 
-    def _hold_frames_apart(self, titles: dict[tuple[int, Scope], float]) -> None:
+    def _hold_frames_apart(self) -> None:
         """Give frames room for their titles, and place lanes side by side."""
         lanes: dict[int, int] = {}
         for frame, (lane, scope) in enumerate(self._ordering.frames):
             title = 0.0
-            if not lane % 2:
-                title = titles.get((lane // 2, scope), 0.0) + 2 * self._spacing.bends
+            if not lane % 2 and not self._is_turned:
+                title = self._titles[lane // 2, scope][0] + 2 * self._spacing.bends
             weight = _SCOPE_WIDTH if scope else _WIDTH
             self._edges[self._left(frame), self._right(frame)] = math.ceil(title), weight
             if not scope:
