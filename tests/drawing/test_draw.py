@@ -863,7 +863,7 @@ def test_text_and_lines_stand_out(part: Part) -> None:
 def test_subscripts_are_small_type_below_the_line() -> None:
     y, xs = running_example()
     svg = sm.draw([y, *sm.gradients(y, xs)]).svg()
-    assert re.search(r'>v̄<tspan dy="[\d.]+" font-size="11.2">2→5</tspan></text>', svg)
+    assert re.search(r'>v̄<tspan dy="[\d.]+" font-size="11.9">2→5</tspan></text>', svg)
     assert not re.search("[₀-₉]", svg)
 
 
