@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 _LECTURE = '"log(x1) + x1*x2 - sin(x2)"'
 _TENSORS = '"sum(tanh(A @ x))" "A=[[1, 2], [3, 4]]" "x=[1, -1]"'
 _EXAMPLES = {
-    "draw": (f"{_LECTURE} x1=2 x2=5 -o lecture.svg", '"sum((A @ x)**2)" --wrt x -o graph.png'),
+    "draw": (
+        f"{_LECTURE} x1=2 x2=5 -o lecture.svg",
+        '"sum((A @ x)**2)" --wrt x --direction LR --theme dark -o graph.png',
+    ),
     "play": (f"{_LECTURE} x1=2 x2=5 -o lecture.html", '"sum(tanh(A @ x))" -o tensors.html'),
     "serve": ("", f"{_LECTURE} x1=2 x2=5"),
     "trace": (f"{_LECTURE} x1=2 x2=5", f"{_LECTURE} --wrt x2"),
@@ -32,7 +35,7 @@ _EXAMPLES = {
     "backpropagation": (f"{_LECTURE} x1=2 x2=5", '"(a + b) * (b + 1)" a=2 b=1'),
     "order": ("", "--doublings 10"),
     "cost": (f"{_LECTURE} x1=2 x2=5", _TENSORS),
-    "memory": (f"{_LECTURE} x1=2 x2=5", f"{_TENSORS} -o memory.svg"),
+    "memory": (f"{_LECTURE} x1=2 x2=5", f"{_TENSORS} -o memory.png"),
     "profile": (_TENSORS, f"{_TENSORS} -o profile.svg"),
     "code": (f"{_LECTURE} x1=2 x2=5", f"{_TENSORS} -o listing.html"),
     "nan": ('"log(x) * x" x=0', '"sqrt(sum(x**2))" "x=[0, 0]"'),
@@ -61,6 +64,14 @@ def _examples(*names: str) -> str:
         calls = calls[::2]
     return "\n".join(["examples:", *map(str.rstrip, calls), "", _NOTES])
 
+
+_DRAWN = {
+    "direction": (("TB", "LR"), "from top to bottom, or from left to right"),
+    "theme": (("light", "dark", "print"), "the colours; print is black and white"),
+    "show": (("all", "forward", "adjoint", "path"), "a part, or paths between highlighted nodes"),
+    "engine": (("symad", "dot"), "the layout engine"),
+}
+"""The options of pictures: their values, the first by default, and what they mean."""
 
 _MOST_DOUBLINGS = 1000
 _LAST_PORT = 65_535
@@ -156,6 +167,12 @@ def _add_pictures(commands: Any) -> None:
     _add_output(draw, "graph.svg", "the picture, a name that ends in .svg, .png, .pdf or .dot")
     draw.add_argument("--forward", action="store_true", help="leave out the adjoints")
     draw.add_argument("--repairs", action="store_true", help="show all shape repairs")
+    for option, (choices, text) in _DRAWN.items():
+        draw.add_argument(f"--{option}", choices=choices, default=choices[0], help=text)
+    text = "emphasise this node, such as x1, v4 or v4_bar; may be repeated"
+    draw.add_argument("--highlight", action="append", default=[], metavar="NAME", help=text)
+    text = "fold a graph with more nodes (200)"
+    draw.add_argument("--limit", type=int, default=200, metavar="N", help=text)
 
     summary = "save a page that plays how gradients are built and compiled"
     play = _expression_command(commands, "play", _play, summary)
@@ -206,7 +223,7 @@ def _add_looking_inside(commands: Any) -> None:
 
     summary = "print which buffers value and gradients need at each step"
     memory = _expression_command(commands, "memory", _memory, summary)
-    _add_output(memory, "", "save a picture instead, a name that ends in .svg")
+    _add_output(memory, "", "save a picture instead, a name that ends in .svg, .png or .pdf")
 
     summary = "print the time that each instruction for value and gradients takes"
     profile = _expression_command(commands, "profile", _profile, summary)
@@ -267,7 +284,11 @@ def _draw(options: argparse.Namespace) -> int:
     nodes: list[Node] = [expression.node]
     if not options.forward:
         nodes += symad.gradients(expression.node, _targets(expression, options.wrt))
-    drawing = symad.draw(nodes, feed, repairs=options.repairs)
+    chosen = {option: getattr(options, option) for option in _DRAWN}
+    lit = _named(nodes, options.highlight)
+    drawing = symad.draw(
+        nodes, feed, repairs=options.repairs, limit=options.limit, highlight=lit, **chosen
+    )
     drawing.save(options.output)
     by = (
         "" if Path(options.output).suffix.lower() == ".dot" else f", drawn by {drawing.rendered_by}"
@@ -276,6 +297,27 @@ def _draw(options: argparse.Namespace) -> int:
     for note in drawing.notes:
         print(note)
     return 0
+
+
+def _named(nodes: Sequence[Node], names: Sequence[str]) -> list[Node]:
+    """Return the nodes with some names: those of variables, or symbols as in pictures."""
+    from symad.notation.names import labels_of
+    from symad.notation.view import View
+
+    if not names:
+        return []
+    labels = labels_of(View(nodes))
+    known: dict[str, Node] = {}
+    for node, symbols in labels.symbols.items():
+        for symbol in symbols:
+            known |= {str(symbol): node, symbol.identifier: node}
+        if node.op is None:
+            known[node.label] = node
+    for name in names:
+        if name not in known:
+            given = ", ".join(name for name in known if name.isascii())
+            raise _UsageError(f"there is no node {name!r} to highlight; there are {given}")
+    return [known[name] for name in names]
 
 
 def _trace(options: argparse.Namespace) -> int:

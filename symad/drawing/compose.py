@@ -9,13 +9,14 @@ from symad.drawing.flow import Flow
 from symad.drawing.fold import Box, Piece
 from symad.drawing.levels import Connection, Level, connections, nested
 from symad.drawing.picture import Arrow, Picture, Shape, Swatch, TextLine
-from symad.drawing.style import FAINT, GLYPHS, INK, SHAPES, hue_of
+from symad.drawing.style import ACCENT, FAINT, GLYPHS, INK, SHAPES, hue_of
 from symad.graph.node import Node
 from symad.notation.bodies import named_results
 from symad.notation.labels import Labels
 from symad.notation.roles import Kind, Part, kind_of
 from symad.notation.view import Source, View
 from symad.ops.structure import StructureItem
+from symad.records import replace
 
 
 class Lettering(Protocol):
@@ -41,6 +42,7 @@ def compose(
     lettering: Lettering,
     notes: Sequence[str] = (),
     requested: Collection[Node] | None = None,
+    highlighted: Collection[Node] = (),
 ) -> Picture:
     """Return the picture of a view.
 
@@ -54,11 +56,14 @@ def compose(
     notes : sequence of str
         Notes on what the picture leaves out.
     requested : collection of Node, optional
-        The highlighted nodes; by default the outputs.
+        The nodes with a thick border; by default the outputs.
+    highlighted : collection of Node
+        The nodes that the picture is about, with the arrows between them.
     """
     if requested is None:
         requested = {view.behind(node) for node in view.outputs}
-    return _Composer(view, labels, levels, lettering, requested).picture(tuple(notes))
+    composer = _Composer(view, labels, levels, lettering, requested, highlighted)
+    return composer.picture(tuple(notes))
 
 
 class _Composer:
@@ -66,7 +71,7 @@ class _Composer:
 
     def __init__(
         self, view: View, labels: Labels, levels: Sequence[Level], lettering: Lettering,
-        requested: Collection[Node],
+        requested: Collection[Node], highlighted: Collection[Node],
     ) -> None:  # fmt: skip
         self._view = view
         self._labels = labels
@@ -79,6 +84,7 @@ class _Composer:
             self._box_of |= level.box_of
         self._flow = Flow(view, labels)
         self._requested = set(requested)
+        self._highlighted = set(highlighted)
 
     def picture(self, notes: tuple[str, ...]) -> Picture:
         arrows: dict[tuple[Node, int], Arrow] = {}
@@ -103,7 +109,12 @@ class _Composer:
         kind = self._kind(box)
         lines = tuple(self._lettering.lines(box, kind))
         tip = self._lettering.tip(box, kind, lines)
-        return Shape(box, kind, lines, tip, not self._requested.isdisjoint(box.nodes))
+        requested = not self._requested.isdisjoint(box.nodes)
+        emphasis = "now" if self._is_highlighted(box) else ""
+        return Shape(box, kind, lines, tip, requested, emphasis=emphasis)
+
+    def _is_highlighted(self, box: Box) -> bool:
+        return not self._highlighted.isdisjoint(box.nodes)
 
     def _kind(self, box: Box) -> Kind:
         if box.node is None:
@@ -117,6 +128,8 @@ class _Composer:
     def _all_arrows(self) -> Iterator[tuple[Node, int, Arrow]]:
         for found in connections(self._view, self._levels):
             arrow = self._arrow(found) if found.source else self._arrow_at_frame(found)
+            if self._is_highlighted(found.start) and self._is_highlighted(found.end):
+                arrow = replace(arrow, emphasis="use")
             yield found.node, found.slot, arrow
 
     def _arrow(self, found: Connection) -> Arrow:
@@ -142,7 +155,8 @@ class _Composer:
         alike = start.own_part == end.own_part
         ranks = alike or (found.enters and self._deepest < 2)
         rises = alike and end.own_part == own and self._rises(found.level, found.node)
-        source = self._view.sources(found.node)[found.slot] if found.enters else None
+        sources = self._view.sources(found.node) if found.enters else ()
+        source = next((source for source in sources if source.slot == found.slot), None)
         note = None if source is None else self._edge_note(found, source)
         return Arrow(start, end, found.slot, ranks=ranks, rises=rises, note=note)
 
@@ -215,5 +229,7 @@ class _Composer:
             yield Swatch("┄▸", "shape repair left out", FAINT)
         if any(arrow.shape_only for arrow in arrows):
             yield Swatch("⋯▸", "only the shape is used", FAINT)
-        if self._requested:
+        if self._highlighted:
+            yield Swatch("━", "highlighted", ACCENT)
+        if self._requested.intersection(node for box in self._boxes for node in box.nodes):
             yield Swatch("━", "thick border: requested output", INK)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from symad.drawing import painting
@@ -19,12 +19,13 @@ from symad.drawing.levels import Fold, Level, make_levels
 from symad.drawing.marks import NodeMark, marked
 from symad.drawing.node_text import NodeText
 from symad.drawing.placed_picture import PlacedPicture, place_picture
+from symad.drawing.selection import selected
 from symad.drawing.svg import to_svg
-from symad.errors import RenderError
+from symad.drawing.themes import THEMES
 from symad.graph.node import Node
 from symad.notation.names import labels_of
 from symad.notation.view import View
-from symad.records import cached_property
+from symad.records import cached_property, replace
 
 if TYPE_CHECKING:
     import graphviz
@@ -55,20 +56,24 @@ class Drawing:
         shares: str = "",
         engine: str = "symad",
         fold: Fold = None,
+        direction: str = "TB",
+        theme: str = "light",
+        show: str = "all",
+        highlight: Collection[Node] = (),
     ) -> None:
-        if engine not in ("symad", "dot"):
-            raise RenderError(
-                f"there is no layout engine {engine!r}",
-                remedy='Use engine="symad" or engine="dot"; drawing.to_graphviz() has others.',
-            )
         labels = labels_of(view)
+        text = NodeText(view, labels)
+        highlighted = set(map(view.behind, highlight))
+        view = selected(view, labels, show, highlighted)
         levels, note = make_levels(view, labels, limit, fold)
         self.notes: tuple[str, ...] = (note,) if note else ()
         self.ids: dict[Node, str] = _ids(view, levels)
-        picture = compose(view, labels, levels, NodeText(view, labels), self.notes)
-        self._picture = marked(picture, marks, shares) if marks else picture
+        picture = compose(view, labels, levels, text, self.notes, highlighted=highlighted)
+        picture = marked(picture, marks, shares) if marks else picture
+        self._theme, self._direction = THEMES[theme], direction
+        self._picture = replace(picture, legend=list(map(self._theme.swatch, picture.legend)))
         self.edge_ids: dict[tuple[Node, int], str] = dict(self._picture.edge_ids)
-        self.source = to_dot(self._picture)
+        self.source = to_dot(self._picture, self._theme, direction)
         self._engine = engine
         self._count = len(view.nodes)
         self._drawn: dict[str, tuple[bytes, str]] = {}
@@ -156,7 +161,7 @@ class Drawing:
         """Return the picture that is symad's own SVG, or painted from it, if that is possible."""
         if self._engine != "symad" or (format != "svg" and not painting.can_paint()):
             return None
-        svg = to_svg(self._placed)
+        svg = to_svg(self._placed, self._theme)
         if format == "svg":
             return svg.encode(), "symad"
         return painting.paint([svg], format)[0], "typst"
@@ -167,11 +172,11 @@ class Drawing:
 
         if self._engine == "dot":
             return render(self.source, format)
-        return render(to_placed_dot(self._placed), format, "nop2")
+        return render(to_placed_dot(self._placed, theme=self._theme), format, "nop2")
 
     @cached_property
     def _placed(self) -> PlacedPicture:
-        return place_picture(self._picture)
+        return place_picture(self._picture, direction=self._direction)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"image/svg+xml": self.svg(), "text/plain": repr(self)}

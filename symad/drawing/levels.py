@@ -96,7 +96,7 @@ def connections(view: View, levels: Sequence[Level]) -> Iterator[Connection]:
             sources = view.sources(node)
             if box.id in inner:
                 yield from _at_frame(view, level, node, inner[box.id])
-                sources = sources[: _op(node).leading]
+                sources = [source for source in sources if source.slot < _op(node).leading]
             for source in sources:
                 start = level.find(source.node)
                 if start is not box:
@@ -106,9 +106,10 @@ def connections(view: View, levels: Sequence[Level]) -> Iterator[Connection]:
 def _at_frame(view: View, level: Level, node: Node, inner: Level) -> Iterator[Connection]:
     """Yield the connections to the ports of an open node, and to its results."""
     for port, meaning in inner.ports:
-        slot = meaning.slot + _op(node).leading
-        start = level.find(view.behind(meaning.outer))
-        yield Connection(level, node, slot, start, port, enters=True)
+        outer = view.behind(meaning.outer)
+        if view.shows(outer):
+            slot = meaning.slot + _op(node).leading
+            yield Connection(level, node, slot, level.find(outer), port, enters=True)
     box = level.box_of[node]
     found = [piece for _, piece in box.pieces if piece is not None]
     ends = found or [y for body in _op(node).bodies for y in body.outputs]

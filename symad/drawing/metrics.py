@@ -37,7 +37,7 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     Examples
     --------
     >>> round(text_width("v̄₁", 10), 2), round(text_width("v̄₁", 10, bold=True), 2)
-    (10.22, 11.47)
+    (10.48, 11.76)
     """
     total = 0.0
     for piece, is_lower in subscripts.pieces(text):

@@ -111,7 +111,7 @@ def meeting(look: Look, centre: Point, size: Point, point: Point, vertical: bool
     dx, dy = x - centre[0], y - centre[1]
     w, h = size[0] / 2, size[1] / 2
     if not vertical:
-        return (x - math.copysign(SLANT / 2, dx), y) if form == "parallelogram" else point
+        return _meeting_at_side(form, centre, size, point)
     if form == "ellipse":
         return x, centre[1] + math.copysign(h * math.sqrt(max(1 - (dx / w) ** 2, 0.0)), dy)
     if form == "pill":
@@ -124,6 +124,25 @@ def meeting(look: Look, centre: Point, size: Point, point: Point, vertical: bool
         beyond = max(abs(dx) - (w - cut), 0.0) / cut
         return x, centre[1] + math.copysign(h * (1 - beyond), dy)
     return point
+
+
+def _meeting_at_side(form: str, centre: Point, size: Point, point: Point) -> Point:
+    """Return where an arrow from a side meets an outline."""
+    (x, y), w, h = point, size[0] / 2, size[1] / 2
+    dx, dy = x - centre[0], y - centre[1]
+    inset = 0.0
+    if form == "parallelogram":
+        inset = SLANT / 2 * (1 + math.copysign(1.0, dx) * dy / h)
+    elif form == "ellipse":
+        inset = w * (1 - math.sqrt(max(1 - (dy / h) ** 2, 0.0)))
+    elif form == "pill":
+        inset = h * (1 - math.sqrt(max(1 - (dy / h) ** 2, 0.0)))
+    elif form in ("hexagon", "gem"):
+        inset = _point(form, size) * abs(dy) / h
+    elif form == "house":
+        roof = _ROOF * size[1]
+        inset = w * max(roof - (dy + h), 0.0) / roof
+    return x - math.copysign(inset, dx), y
 
 
 def _point(form: str, size: Point) -> float:

@@ -64,11 +64,12 @@ def paint(pages: Sequence[str], format: str, dots: float = DOTS) -> list[bytes]:
 
     from symad.drawing.render import substitute_fonts
 
-    fonts = substitute_fonts()
+    fonts: list[str] = [str(folder) for folder in [substitute_fonts()] if folder]
     dots = min(resolution(_size(page), dots) for page in pages)
     names = {f"{number:09}": page for number, page in enumerate(pages)}
-    compiler: Any = typst.Compiler(_PAGES, font_paths=[fonts] if fonts else [], sys_inputs=names)
+    new_compiler: Any = typst.Compiler
     try:
+        compiler = new_compiler(_PAGES, font_paths=fonts, sys_inputs=names)
         made = compiler.compile(format=format, ppi=dots, timestamp=0, pdf_tags=False)
     except typst.TypstError as error:
         raise RenderError(f"typst failed: {error}") from error

@@ -29,7 +29,7 @@ from symad.drawing.layout.curves import Point
 from symad.drawing.metrics import broken, text_width
 from symad.drawing.outlines import Look, meeting, size_around, text_drop
 from symad.drawing.picture import Arrow, Picture, Shape, Swatch, TextLine
-from symad.records import dataclass
+from symad.records import dataclass, replace
 
 _DROP = 0.32  # distance of the baseline below the middle of a line
 _HEAD = (9.5, 3.8)  # length and half the width of an arrow's head
@@ -115,18 +115,23 @@ class PlacedPicture:
     legend: list[Text]
 
 
-def place_picture(picture: Picture, density: Density = NORMAL) -> PlacedPicture:
-    """Return the layout of a picture."""
-    sizes = _sizes(picture, density)
+def place_picture(
+    picture: Picture, density: Density = NORMAL, direction: str = "TB"
+) -> PlacedPicture:
+    """Return the layout of a picture, with arrows that lead down or to the right."""
+    if direction == "LR":
+        forms = {"hexagon": "gem", **density.forms}  # its points are between arrows
+        density = replace(density, spacing=density.spacing.turned, forms=forms)
+    sizes = _sizes(picture, density, direction)
     shapes = [(shape, _look(shape, density)) for shape in picture.shapes]
     looks = {shape.place: look for shape, look in reversed(shapes)}
-    diagram = _diagram(picture, sizes)
+    diagram = _diagram(picture, sizes, direction)
     while True:
         layout = lay_out(diagram, density.spacing)
         shafts = [_shaft(a, layout, sizes, looks) for a in picture.arrows if a.id in layout.curves]
         curves = [shaft.curve for shaft in shafts]
         grounds, crossed = place_titles(picture.parts, layout, curves)
-        if not crossed:
+        if not crossed or direction == "LR":  # where titles have room of their own
             break
         diagram = with_titles(diagram, layout, crossed)
     figures = [
@@ -147,7 +152,7 @@ def place_picture(picture: Picture, density: Density = NORMAL) -> PlacedPicture:
     return PlacedPicture(size, margin, grounds, shafts, figures, notes, texts)
 
 
-def _diagram(picture: Picture, sizes: dict[str, Point]) -> Diagram:
+def _diagram(picture: Picture, sizes: dict[str, Point], direction: str = "TB") -> Diagram:
     """Return a picture as input for the layout."""
     bands = {part: place for place, part in enumerate(picture.parts)}
     items = [
@@ -165,7 +170,8 @@ def _diagram(picture: Picture, sizes: dict[str, Point]) -> Diagram:
             if (item.band, scope) not in titles:
                 line = frame_title(picture.parts[item.band], scope)
                 titles[item.band, scope] = title_size(line)
-    return Diagram(items, links, [[box.id for box in row] for row in picture.rows], titles)
+    rows = [[box.id for box in row] for row in picture.rows]
+    return Diagram(items, links, rows, titles, direction)
 
 
 # Nodes
@@ -176,7 +182,9 @@ def _look(shape: Shape, density: Density) -> Look:
     return look | {"shape": density.forms.get(look["shape"], look["shape"])}
 
 
-def _sizes(picture: Picture, density: Density = NORMAL) -> dict[str, Point]:
+def _sizes(
+    picture: Picture, density: Density = NORMAL, direction: str = "TB"
+) -> dict[str, Point]:
     """Return the size of each place, with room for the text of its shapes and arrow heads."""
     arriving = Counter(arrow.target.id for arrow in picture.arrows)
     sizes: dict[str, Point] = {}
@@ -186,7 +194,11 @@ def _sizes(picture: Picture, density: Density = NORMAL) -> dict[str, Point]:
         width, height = size_around(_look(shape, density), text, height)
         heads = min(_HEAD_ROOM * arriving[shape.place], _MOST_HEAD_ROOM)
         most = sizes.get(shape.place, (0.0, 0.0))
-        sizes[shape.place] = max(width, heads, most[0]), max(height, most[1])
+        if direction == "LR":
+            height = max(height, heads)
+        else:
+            width = max(width, heads)
+        sizes[shape.place] = max(width, most[0]), max(height, most[1])
     return sizes
 
 

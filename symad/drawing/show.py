@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
-from symad.errors import GraphTypeError
+from symad.errors import GraphTypeError, RenderError
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves
 from symad.graph.node import Node
@@ -14,9 +14,18 @@ from symad.runtime.values import Feed, node_values
 
 if TYPE_CHECKING:
     from symad.drawing.drawing import Drawing
+    from symad.notation.view import View
 
 Engine = Literal["symad", "dot"]
 """The layout engines."""
+
+_CHOICES = {
+    "engine": ("symad", "dot"),
+    "direction": ("TB", "LR"),
+    "theme": ("light", "dark", "print"),
+    "show": ("all", "forward", "adjoint", "path"),
+}
+"""The values of options."""
 
 
 @explained
@@ -28,6 +37,10 @@ def draw(
     limit: int = 200,
     engine: Engine = "symad",
     fold: bool | Node | Iterable[Node] | None = None,
+    direction: Literal["TB", "LR"] = "TB",
+    theme: Literal["light", "dark", "print"] = "light",
+    show: Literal["all", "forward", "adjoint", "path"] = "all",
+    highlight: Node | Iterable[Node] = (),
 ) -> Drawing:
     """Draw the graph of ``nodes``: the forward graph, and its derivatives beside it.
 
@@ -47,6 +60,17 @@ def draw(
         The loops, branches and maps to draw as one node: all (``True``), none (``False``), or those
         that the given nodes are results of.  By default the large ones; the others are frames
         around their steps.
+    direction : {"TB", "LR"}
+        Whether the forward graph leads from top to bottom, with its derivatives at the right, or
+        from left to right, with its derivatives below.
+    theme : {"light", "dark", "print"}
+        The colours; "print" is black and white, with lines of different weights.
+    show : {"all", "forward", "adjoint", "path"}
+        The whole graph; the forward graph alone; its derivatives alone, whose formulas name what
+        they read; or only the nodes on paths from one highlighted node to another.  With one
+        highlighted node, those are all paths through it, from inputs to outputs.
+    highlight : Node or iterable of Node
+        The nodes to emphasise, with the arrows between them.
 
     Returns
     -------
@@ -60,7 +84,8 @@ def draw(
     GraphTypeError
         If something is not a node.
     RenderError
-        If there is no such engine.
+        If an option has no such value, if there is nothing to show, or if a highlighted node is not
+        part of the graph.
 
     Examples
     --------
@@ -71,16 +96,51 @@ def draw(
     >>> drawing
     <Drawing of 8 nodes>
     >>> drawing.save("product.svg")  # doctest: +SKIP
+
+    The path from x to the first factor:
+
+    >>> sm.draw(y, show="path", highlight=[x, y.inputs[0]], direction="LR")
+    <Drawing of 2 nodes>
     """
     from symad.drawing.drawing import Drawing
     from symad.notation.view import View
 
+    for option, value in zip(_CHOICES, (engine, direction, theme, show), strict=True):
+        _check(option, value)
     outputs = _outputs(nodes)
     values = None if feed is None else node_values(outputs, feed)
     seen = nodes if isinstance(nodes, Graph) else outputs
     folded = fold if fold is None or isinstance(fold, bool) else _loops(fold)
     view = View(seen, values, repairs, opened=folded is not True)
-    return Drawing(view, limit, engine=engine, fold=folded)
+    lit = _highlighted(view, highlight)
+    return Drawing(
+        view, limit, engine=engine, fold=folded, direction=direction, theme=theme, show=show,
+        highlight=lit,
+    )  # fmt: skip
+
+
+def _check(option: str, value: object) -> None:
+    """Raise an error, which lists the values of an option, if it has no such value."""
+    choices = _CHOICES[option]
+    if value not in choices:
+        *first, last = (f'"{choice}"' for choice in choices)
+        raise RenderError(
+            f"there is no {option} {value!r}", remedy=f"Use {option}={', '.join(first)} or {last}."
+        )
+
+
+def _highlighted(view: View, nodes: Node | Iterable[Node]) -> list[Node]:
+    found = [nodes] if isinstance(nodes, Node) else list(leaves(nodes))
+    known = set(view.everything)
+    for node in found:
+        if not isinstance(node, Node):
+            raise GraphTypeError(f"{node!r} is not a node, so it cannot be highlighted")
+        if view.behind(node) not in known:
+            raise RenderError(
+                f"the highlighted node {node.label} is not part of the graph",
+                remedy="Highlight nodes that the drawn nodes depend on.",
+            )
+    return found
 
 
 @explained

@@ -13,6 +13,9 @@ from symad.records import dataclass
 FONT = "DejaVu Sans,Verdana,Geneva,sans-serif"
 INK = "#1a1a1a"
 FAINT = "#5f6368"
+WHITE = "#ffffff"
+ACCENT = "#7a3e9d"
+"""The colour of what a picture or a step is about."""
 
 
 @dataclass(frozen=True)
@@ -21,17 +24,20 @@ class Hue:
 
     strong: str
     pale: str
-    ground: str
+    ground: str = WHITE
 
 
 _FORWARD = Hue("#0063a0", "#d5e8f6", "#f5f9fc")
 _TANGENT = Hue("#007a58", "#cfeee3", "#f3fbf8")
 _GENERATIONS = (
-    Hue("#b84a00", "#fde3cd", "#fef8f3"),
+    Hue("#ad4500", "#fde3cd", "#fef8f3"),
     Hue("#6b1659", "#eecbe0", "#fbf5f9"),
     Hue("#3d3d3d", "#dcdcdc", "#f6f6f6"),
     Hue("#7a6a00", "#f5edb5", "#fdfbee"),
 )
+HUES = (_FORWARD, _TANGENT, *_GENERATIONS)
+GREY = Hue("#9aa0a6", "#f1f3f4")
+"""The colours of constants."""
 
 
 def hue_of(part: Part) -> Hue:
@@ -52,7 +58,7 @@ def hue_class(part: Part) -> str:
     return f"a{(part.generation - 1) % 3 + 1}"
 
 
-_GREY = {"color": "#9aa0a6", "fillcolor": "#f1f3f4"}
+_GREY = {"color": GREY.strong, "fillcolor": GREY.pale}
 
 SHAPES: dict[Kind, dict[str, str]] = {
     Kind.VARIABLE: {"shape": "box"},
@@ -62,16 +68,16 @@ SHAPES: dict[Kind, dict[str, str]] = {
     Kind.OPERATION: {"shape": "ellipse"},
     Kind.SEED: {"shape": "house"},
     Kind.PARTIAL: {"shape": "ellipse"},
-    Kind.IDENTITY: {"shape": "ellipse", "peripheries": "2", "fillcolor": "#ffffff"},
+    Kind.IDENTITY: {"shape": "ellipse", "peripheries": "2", "fillcolor": WHITE},
     Kind.SUM: {"shape": "hexagon"},
     Kind.TANGENT: {"shape": "ellipse"},
-    Kind.LOCAL: {"shape": "ellipse", "style": "filled,dashed", "fillcolor": "#ffffff"},
-    Kind.REPAIR: {"shape": "parallelogram", "fillcolor": "#ffffff"},
+    Kind.LOCAL: {"shape": "ellipse", "style": "filled,dashed", "fillcolor": WHITE},
+    Kind.REPAIR: {"shape": "parallelogram", "fillcolor": WHITE},
     Kind.FOLDED: {"shape": "box3d"},
 }
 
-EMPHASIS = {"now": {"color": "#7a3e9d", "penwidth": "5"}, "use": {"penwidth": "4"}}
-"""The borders of nodes that a step is about, and of those that it uses."""
+EMPHASIS = {"now": {"color": ACCENT, "penwidth": "5"}, "use": {"penwidth": "4"}}
+"""The borders of nodes that a step or a picture is about, and of those that a step uses."""
 
 GLYPHS: dict[Kind, str] = {
     Kind.VARIABLE: "□",

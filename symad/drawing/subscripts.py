@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-SIZE = 0.66
+SIZE = 0.7
 """The size of the type of a subscript, relative to the text."""
 
 DROP = 0.2

@@ -14,24 +14,25 @@ from symad.drawing.layout.curves import Point
 from symad.drawing.outlines import number, outline, points, rectangle
 from symad.drawing.picture import BIG, TextLine
 from symad.drawing.placed_picture import Figure, PlacedPicture, Shaft
-from symad.drawing.style import FONT, INK, hue_class, hue_of
+from symad.drawing.style import FONT, INK, WHITE, hue_class, hue_of
+from symad.drawing.themes import THEMES, Theme
 
-_DASHES = {"dashed": "5,3", "dotted": "1.5,3"}
 _FRAME_ROUNDING, _NOTE_ROUNDING = 10.0, 7.0
 
 
-def to_svg(picture: PlacedPicture) -> str:
+def to_svg(picture: PlacedPicture, theme: Theme = THEMES["light"]) -> str:
     """Return a picture as the text of an SVG file, with Graphviz's classes and ids."""
     (width, height), margin = picture.size, picture.margin
     lines = [
         '<?xml version="1.0" encoding="UTF-8" standalone="no"?>',
-        f'<svg width="{width:.0f}pt" height="{height:.0f}pt" '
+        f'<svg width="{width:.1f}pt" height="{height:.1f}pt" '
         f'viewBox="0 0 {width:.1f} {height:.1f}" xmlns="http://www.w3.org/2000/svg">',
         f'<g id="graph0" class="graph" transform="translate({margin:g} {margin:g})" '
-        f'font-family="{FONT}" fill="{INK}">',
+        f'font-family="{FONT}" fill="{theme.color(INK)}">',
         "<title>symad</title>",
-        f'<path fill="white" d="M{-margin:g},{-margin:g}h{width:.1f}v{height:.1f}h{-width:.1f}z"/>',
-        *_drawn(picture, _Colours()),
+        f'<path fill="{theme.color(WHITE)}" '
+        f'd="M{-margin:g},{-margin:g}h{width:.1f}v{height:.1f}h{-width:.1f}z"/>',
+        *_drawn(picture, _Colours(theme)),
     ]
     return "\n".join([*lines, "</g>", "</svg>"]) + "\n"
 
@@ -143,40 +144,45 @@ def _text(text: Text, paint: _Paint, more: str = "") -> str:
 class _Colours:
     """Writes all colours explicitly, for a standalone file."""
 
+    def __init__(self, theme: Theme) -> None:
+        self._theme = theme
+
     def ground(self, ground: Ground) -> tuple[str, str]:
-        hue = hue_of(ground.part)
+        hue, color = hue_of(ground.part), self._theme.color
         if ground.frame.scope:
-            return ' class="cluster"', f' fill="none" stroke="{hue.strong}"'
+            return ' class="cluster"', f' fill="none" stroke="{color(hue.strong)}"'
         group = f' class="cluster" id="{ground.part.id}"'
-        return group, f' fill="{hue.ground}" stroke="{hue.ground}"'
+        border = self._theme.border or color(hue.ground)
+        return group, f' fill="{color(hue.ground)}" stroke="{border}"'
 
     def title(self, ground: Ground) -> tuple[str, str]:
-        halo = f' stroke="{hue_of(ground.part).ground}" stroke-width="5" paint-order="stroke"'
-        return "", halo
+        color = self._theme.color(hue_of(ground.part).ground)
+        return "", f' stroke="{color}" stroke-width="5" paint-order="stroke"'
 
     def shaft(self, shaft: Shaft) -> tuple[str, str, str]:
-        look = shaft.arrow.look
-        dashes = _DASHES.get(look.get("style", ""))
+        look = self._theme.arrow(shaft.arrow)
+        dashes = look.get("dashes")
         style = f' stroke-dasharray="{dashes}"' if dashes else ""
         color, width = look["color"], look.get("penwidth", "1.5")
         line = f' fill="none" stroke="{color}" stroke-width="{width}"{style}'
         return ' class="edge"', line, f' fill="{color}" stroke="{color}"'
 
     def figure(self, figure: Figure) -> tuple[str, str]:
-        look = figure.look
+        look = self._theme.node(figure.look)
         dashed = ' stroke-dasharray="5,3"' if "dashed" in look.get("style", "") else ""
         paint = f' fill="{look["fillcolor"]}" stroke="{look["color"]}"'
         paint += f' stroke-width="{look.get("penwidth", "1.5")}"{dashed}'
         return f' id="{figure.shape.box.id}" class="node"', paint
 
     def note(self, note: PlacedNote) -> tuple[str, str]:
-        return ' class="note"', f' fill="white" stroke="{note.arrow.look["color"]}"'
+        color = self._theme.color
+        return ' class="note"', f' fill="{color(WHITE)}" stroke="{color(note.arrow.look["color"])}"'
 
     def text(self, line: TextLine, is_centred: bool) -> str:
         anchor = "middle" if is_centred else "start"
         weight = ' font-weight="bold"' if line.bold else ""
         slant = ' font-style="italic"' if line.italic else ""
-        color = f' fill="{line.color}"' if line.color != INK else ""
+        color = f' fill="{self._theme.color(line.color)}"' if line.color != INK else ""
         return f' text-anchor="{anchor}" font-size="{line.size}"{weight}{slant}{color}'
 
     def words(self, line: TextLine) -> str:

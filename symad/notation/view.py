@@ -6,7 +6,8 @@ happened.  Most do nothing for the shapes that are fed.  A view looks *through* 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,18 @@ class View:
         self.nodes = [node for node in reached if node not in self.through]
         known = set(self.nodes)
         self.nodes += [n for n in map(self.behind, self.outputs) if n not in known]
+        self._omitted: frozenset[Node] = frozenset()
+
+    def only(self, nodes: Collection[Node]) -> View:
+        """Return a view that omits the shown nodes that are not among some."""
+        view = copy(self)
+        view._omitted = frozenset(node for node in self.nodes if node not in nodes)
+        view.nodes = [node for node in self.nodes if node in nodes]
+        return view
+
+    def shows(self, node: Node) -> bool:
+        """Return whether a node is not omitted."""
+        return node not in self._omitted
 
     def _look_inside(self, outside: set[Node]) -> list[Node]:
         """Add the nodes in bodies to the related ones, and return them."""
@@ -141,8 +154,9 @@ class View:
         reads = node.op.reads if node.op is not None else None
         found = []
         for slot, source in enumerate(node.inputs):
-            repaired = source in self.through and source.op is not None
-            found.append(Source(self.behind(source), slot, repaired, not (reads and reads(slot))))
+            repaired, behind = source in self.through and source.op is not None, self.behind(source)
+            if behind not in self._omitted:
+                found.append(Source(behind, slot, repaired, not (reads and reads(slot))))
         return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
+from symad.drawing.layout.curves import Point
 from symad.drawing.layout.layer_order import Ordering, Scope
 from symad.drawing.layout.positions import Places
 from symad.drawing.layout.spacing import Spacing
@@ -38,9 +39,11 @@ class Heights:
     places : Places
     heights : sequence of float
         The heights of the nodes.
-    titles : dict from (int, Scope) to float
-        The height of the title of each frame, a band and a scope.
+    titles : dict from (int, Scope) to (float, float)
+        The size of the title of each frame, a band and a scope.
     spacing : Spacing
+    is_turned : bool
+        Whether the top will be at the left, so that frames are as high as their titles are wide.
 
     Attributes
     ----------
@@ -50,16 +53,25 @@ class Heights:
 
     def __init__(
         self, ordering: Ordering, places: Places, heights: Sequence[float],
-        titles: Mapping[tuple[int, Scope], float], spacing: Spacing,
+        titles: Mapping[tuple[int, Scope], Point], spacing: Spacing, is_turned: bool = False,
     ) -> None:  # fmt: skip
         self._ordering = ordering
         self._places = places
         self._titles = titles
         self._spacing = spacing
+        self._is_turned = is_turned
         self._around = self._sorted_tracks()
         self._spans = self._frame_layers()
-        self._rise, self._fall = self._frame_edges()
+        self._outer: dict[int, int] = {}
+        for chain in ordering.chains:
+            self._outer.update(zip(chain[1:], chain, strict=False))
+        self._rise = {f: spacing.padding + self._title(f) for f in self._spans}
+        self._fall = dict.fromkeys(self._spans, spacing.padding)
+        for frame in sorted(self._spans, key=lambda f: -len(ordering.frames[f][1])):
+            self._keep_inside(frame)
         self.tops, self.bottoms = self._stack(heights)
+        if is_turned and self._make_room_for_titles():
+            self.tops, self.bottoms = self._stack(heights)
 
     def middle(self, number: int) -> float:
         """Return the vertical position of an element: the middle of its layer."""
@@ -81,6 +93,9 @@ class Heights:
         frames = []
         deepest = max((self.track(tail) for tail in self._around), default=0.0)
         end = max(self.bottoms[-1] + self._below[-1], deepest + self._spacing.padding)
+        if self._is_turned:
+            bands = [frame for frame in self._spans if not self._ordering.frames[frame][1]]
+            end = max([end, *map(self._needed, bands)])
         for frame in sorted(self._spans, key=lambda f: len(self._ordering.frames[f][1])):
             lane, scope = self._ordering.frames[frame]
             first, last = self._spans[frame]
@@ -104,26 +119,38 @@ class Heights:
         return {f: span for f, span in spans.items() if not self._ordering.frames[f][0] % 2}
 
     def _title(self, frame: int) -> float:
+        """Return the height of a title, which is above the first layer of its frame."""
         lane, scope = self._ordering.frames[frame]
-        return self._titles[lane // 2, scope]
+        return 0.0 if self._is_turned else self._titles[lane // 2, scope][1]
 
-    def _frame_edges(self) -> tuple[dict[int, float], dict[int, float]]:
-        """Return how far each frame extends above its first layer and below its last."""
-        outer: dict[int, int] = {}
-        for chain in self._ordering.chains:
-            outer.update(zip(chain[1:], chain, strict=False))
-        rise = {frame: self._spacing.padding + self._title(frame) for frame in self._spans}
-        fall = dict.fromkeys(self._spans, self._spacing.padding)
+    def _needed(self, frame: int) -> float:
+        """Return the least height of a frame that is turned."""
+        lane, scope = self._ordering.frames[frame]
+        return self._titles[lane // 2, scope][0] + 2 * self._spacing.padding
+
+    def _make_room_for_titles(self) -> bool:
+        """Extend frames that are lower than their titles are wide, and return whether any is."""
+        changed = False
         for frame in sorted(self._spans, key=lambda f: -len(self._ordering.frames[f][1])):
-            around = outer.get(frame)
-            if around is None:
-                continue
-            if self._spans[around][0] == self._spans[frame][0]:
-                least = rise[frame] + self._spacing.padding + self._title(around)
-                rise[around] = max(rise[around], least)
-            if self._spans[around][1] == self._spans[frame][1]:
-                fall[around] = max(fall[around], fall[frame] + self._spacing.padding)
-        return rise, fall
+            first, last = self._spans[frame]
+            height = self.bottoms[last] - self.tops[first] + self._rise[frame] + self._fall[frame]
+            if self._ordering.frames[frame][1] and height < self._needed(frame):
+                self._fall[frame] += self._needed(frame) - height
+                self._keep_inside(frame)
+                changed = True
+        return changed
+
+    def _keep_inside(self, frame: int) -> None:
+        """Extend the frame around another to what that has at its top and its bottom."""
+        around = self._outer.get(frame)
+        if around is None:
+            return
+        if self._spans[around][0] == self._spans[frame][0]:
+            least = self._rise[frame] + self._spacing.padding + self._title(around)
+            self._rise[around] = max(self._rise[around], least)
+        if self._spans[around][1] == self._spans[frame][1]:
+            least = self._fall[frame] + self._spacing.padding
+            self._fall[around] = max(self._fall[around], least)
 
     def _stack(self, heights: Sequence[float]) -> tuple[list[float], list[float]]:
         """Return the top and the bottom of each layer."""

@@ -8,7 +8,8 @@ same order in every layer.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 from symad.drawing.layout.spacing import Spacing
 from symad.records import cached_property, dataclass, field
@@ -19,8 +20,11 @@ Scope = tuple[Hashable, ...]
 Chain = tuple[int, ...]
 """The frames around an element, from the outermost, by number."""
 
-_SWEEPS = 24
+_SWEEPS, _LEAST_SWEEPS = 24, 6
 _PATIENCE = 6  # sweeps without progress
+_VISITS = 12_000  # of elements, in the sweeps of a large picture
+_FEW_ELEMENTS = 600  # for which sweeps also start from below
+_CLEARLY = 1.1  # the least ratio of costs for which such an order is taken
 _SWAPS = 8
 _FEW_SWAPS = 2
 _OPERANDS = 4  # the cost of two operands in the wrong order
@@ -210,7 +214,11 @@ class _Bender:
 
 
 class _Sorter:
-    """Sorts the layers, from above and from below in turn."""
+    """Sorts the layers, from above and from below in turn.
+
+    Costs are stored by layer until its order, or that of the layer above it, changes; a layer in
+    which no swap helps is settled until then.
+    """
 
     def __init__(self, ordering: Ordering, ordered: Sequence[bool], spacing: Spacing) -> None:
         self._ordering = ordering
@@ -225,40 +233,55 @@ class _Sorter:
             weight = _INSIDE if self._lanes[upper] == self._lanes[lower] else 1
             self._below[upper].append((lower, weight))
             self._above[lower].append((upper, weight))
-        self._operands = self._pairs_of_operands()
         self._where = self._first_places()
         self._frame_places = [0.0] * len(ordering.frames)
+        self._outer: dict[Chain, tuple[tuple[float, int], ...]] = {}  # keys of frames
         self._halves: dict[int, float] = {}  # of the widths of the lanes
-        self._layers: list[list[int]] = [
-            [] for _ in range(1 + max(e.layer for e in self._elements))
-        ]
+        count = 1 + max(e.layer for e in self._elements)
+        self._layers: list[list[int]] = [[] for _ in range(count)]
         for number, element in enumerate(self._elements):
             self._layers[element.layer].append(number)
+        self._operands: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+        for pair in self._pairs_of_operands():
+            self._operands[self._elements[pair[0]].layer].append(pair)
+        self._wrong: list[int | None] = [None] * count  # operands, by layer
+        self._crossings: list[int | None] = [None] * count  # with the layer above
+        self._settled = [False] * count
 
     def sort(self) -> None:
         """Find the best order and store it in the ordering."""
-        given = self._where
-        found = [self._polished(given), self._polished([-place for place in given])]
+        given, size = self._where, len(self._elements)
+        self._sweeps = min(max(_VISITS // size, _LEAST_SWEEPS), _SWEEPS)
+        starts = [given, [-place for place in given]]
+        found = [self._polished(where, True) for where in starts]
+        if size <= _FEW_ELEMENTS:
+            others = (self._polished(where, False) for where in starts)
+            found += [(_CLEARLY * cost, layers) for cost, layers in others]
         _, self._ordering.layers = min(found, key=lambda pair: pair[0])
 
-    def _polished(self, where: Sequence[float]) -> tuple[int, list[list[int]]]:
-        """Return cost and order after sweeps, swaps and mirroring, starting from places."""
-        self._restore(self._best(where)[1])
+    def _polished(self, where: Sequence[float], down: bool) -> tuple[float, list[list[int]]]:
+        """Return cost and order after sweeps, swaps and mirroring, starting from places.
+
+        The first sweep leads down, or up.
+        """
+        self._restore(self._best(where, down)[1])
         self._swap_neighbours(_SWAPS)
         self._mirror_lanes()
         return self._cost(), self._copy()
 
-    def _best(self, where: Sequence[float]) -> tuple[int, list[list[int]]]:
+    def _best(self, where: Sequence[float], down: bool) -> tuple[int, list[list[int]]]:
         """Return the best order that sweeps find, and its cost, starting from places."""
         self._where = list(where)
         self._place_frames()
-        for layer in self._layers:
-            self._arrange(layer, {number: self._where[number] for number in layer})
+        for number, layer in enumerate(self._layers):
+            layer.sort(key=self._key_by(self._where))
+            self._spread(layer)
+            self._change(number)
         best, least, idle = self._copy(), self._cost(), 0
-        for sweep in range(_SWEEPS):
-            if not least or idle == _PATIENCE:
+        for sweep in range(self._sweeps):
+            if not least or idle == min(_PATIENCE, self._sweeps // 2):
                 break
-            self._sweep(down=sweep % 2 == 0, reverse_ties=sweep % 4 > 1)
+            self._sweep(down=(sweep % 2 == 0) == down, reverse_ties=sweep % 4 > 1)
             self._swap_neighbours(_FEW_SWAPS)
             cost = self._cost()
             idle = 0 if cost < least else idle + 1
@@ -270,20 +293,19 @@ class _Sorter:
         return [list(layer) for layer in self._layers]
 
     def _restore(self, layers: list[list[int]]) -> None:
-        self._layers = layers
-        for layer in layers:
-            self._spread(layer)
+        for number, order in enumerate(layers):
+            self._put(number, order)
 
     def _mirror_lanes(self) -> None:
         """Mirror each lane if that is better: the sweeps treat left and right alike."""
         cost = self._cost()
         for lane in sorted(set(self._lanes)):
             before = self._copy()
-            for layer in self._layers:
+            for number, layer in enumerate(self._layers):
                 places = [p for p, n in enumerate(layer) if self._lanes[n] == lane]
                 if places:
-                    layer[places[0] : places[-1] + 1] = layer[places[0] : places[-1] + 1][::-1]
-                    self._spread(layer)
+                    first, end = places[0], places[-1] + 1
+                    self._put(number, layer[:first] + layer[first:end][::-1] + layer[end:])
             mirrored = self._cost()
             if mirrored < cost:
                 cost = mirrored
@@ -335,21 +357,35 @@ class _Sorter:
                 sums[frame] += self._where[number]
                 counts[frame] += 1
         self._frame_places = [s / max(c, 1) for s, c in zip(sums, counts, strict=True)]
+        self._outer = {}
 
-    def _arrange(self, layer: list[int], wanted: Mapping[int, float]) -> None:
-        """Sort a layer by the preferred places of its elements, and assign places."""
-        places, lanes = self._frame_places, self._lanes
-        outer: dict[Chain, tuple[tuple[float, int], ...]] = {}
+    def _key_by(self, wanted: Mapping[int, float] | Sequence[float]) -> Callable[[int], Any]:
+        """Return the key by which elements are sorted, given their preferred places."""
+        places, outer = self._frame_places, self._outer
 
-        def key(number: int) -> tuple[tuple[float, int], ...]:
+        def key(number: int) -> Any:
             chain = self._chains[number]
             if chain not in outer:
                 inner = ((places[frame], frame) for frame in chain[1:])
-                outer[chain] = ((lanes[number], 0), *inner)
+                outer[chain] = ((self._lanes[number], 0), *inner)
             return (*outer[chain], (wanted[number], -1))
 
-        layer.sort(key=key)
-        self._spread(layer)
+        return key
+
+    def _put(self, number: int, order: list[int]) -> None:
+        """Give a layer another order, and assign places."""
+        if self._layers[number] != order:
+            self._layers[number] = order
+            self._spread(order)
+            self._change(number)
+
+    def _change(self, number: int) -> None:
+        """Forget what depends on the order of a layer."""
+        self._wrong[number] = self._crossings[number] = None
+        for near in range(max(number - 1, 0), min(number + 2, len(self._layers))):
+            self._settled[near] = False
+        if number + 1 < len(self._layers):
+            self._crossings[number + 1] = None
 
     def _spread(self, layer: Sequence[int]) -> None:
         """Assign places in a layer: side by side, with the middle of each lane at 0."""
@@ -369,16 +405,15 @@ class _Sorter:
     def _sweep(self, down: bool, reverse_ties: bool) -> None:
         """Move each element to the average of its neighbours in the previous layer."""
         self._place_frames()
-        layers = self._layers if down else self._layers[::-1]
+        count = len(self._layers)
         near = self._above if down else self._below
-        for layer in layers:
-            wanted: dict[int, float] = {}
-            for number in layer:
-                seen = self._seen_from(number, near[number])
-                wanted[number] = sum(seen) / len(seen) if seen else self._where[number]
-            if reverse_ties:
-                layer.reverse()  # sorting is stable
-            self._arrange(layer, wanted)
+        for number in range(count) if down else range(count - 1, -1, -1):
+            layer, wanted = self._layers[number], {}
+            for element in layer:
+                seen = self._seen_from(element, near[element])
+                wanted[element] = sum(seen) / len(seen) if seen else self._where[element]
+            ready = reversed(layer) if reverse_ties else layer  # sorting is stable
+            self._put(number, sorted(ready, key=self._key_by(wanted)))
 
     def _seen_from(self, number: int, near: Sequence[tuple[int, int]]) -> list[float]:
         """Return the places of the neighbours that an element follows: those in its lane.
@@ -392,30 +427,46 @@ class _Sorter:
 
     def _cost(self) -> int:
         """Return the cost of the order: weighted crossings, and operands in the wrong order."""
-        found = _OPERANDS * sum(self._where[a] > self._where[b] for a, b in self._operands)
-        for layer in self._layers[1:]:
+        return sum(map(self._cost_of, range(len(self._layers))))
+
+    def _cost_of(self, number: int) -> int:
+        """Return the cost of the operands in a layer, and of its crossings with that above it."""
+        where = self._where
+        wrong, crossings = self._wrong[number], self._crossings[number]
+        if wrong is None:
+            wrong = _OPERANDS * sum(where[a] > where[b] for a, b in self._operands[number])
+            self._wrong[number] = wrong
+        if crossings is None:
             ends = sorted(
-                (self._where[upper], self._where[lower], weight)
-                for lower in layer
+                (where[upper], where[lower], weight)
+                for lower in self._layers[number]
                 for upper, weight in self._above[lower]
             )
-            found += _inversions([end[1:] for end in ends])
-        return found
+            crossings = self._crossings[number] = _inversions([end[1:] for end in ends])
+        return wrong + crossings
 
     def _swap_neighbours(self, rounds: int) -> None:
         """Swap neighbours in the same frame as long as that reduces crossings."""
         for _ in range(rounds):
-            swapped = False
-            for layer in self._layers:
-                for place in range(len(layer) - 1):
-                    left, right = layer[place : place + 2]
-                    if self._chains[left] == self._chains[right] and self._gain(left, right) > 0:
-                        layer[place : place + 2] = right, left
-                        a, b = self._where[left], self._where[right]
-                        self._where[left], self._where[right] = b, a
-                        swapped = True
+            swapped = [number for number in range(len(self._layers)) if self._swap_in(number)]
             if not swapped:
                 return
+
+    def _swap_in(self, number: int) -> bool:
+        """Swap neighbours of a layer, and return whether any were."""
+        if self._settled[number]:
+            return False
+        layer, where, swapped = self._layers[number], self._where, False
+        for place in range(len(layer) - 1):
+            left, right = layer[place : place + 2]
+            if self._chains[left] == self._chains[right] and self._gain(left, right) > 0:
+                layer[place : place + 2] = right, left
+                where[left], where[right] = where[right], where[left]
+                swapped = True
+        if swapped:
+            self._change(number)
+        self._settled[number] = not swapped
+        return swapped
 
     def _gain(self, left: int, right: int) -> int:
         """Return by how many crossings ``right`` before ``left`` is better."""

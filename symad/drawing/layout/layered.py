@@ -19,7 +19,7 @@ from symad.drawing.layout.positions import place
 from symad.drawing.layout.ranks import ranks
 from symad.drawing.layout.routes import Router
 from symad.drawing.layout.spacing import Spacing
-from symad.records import dataclass
+from symad.records import dataclass, replace
 
 _WEIGHT = 10_000_000  # of an arrow
 _ALONE = 200_000  # what one weighs more that shares its ends with no other
@@ -84,12 +84,16 @@ class Diagram:
         Ids of items at the same height.
     titles : dict from (int, Scope) to (float, float)
         For each frame, a band and a scope, the size of its title.
+    direction : {"TB", "LR"}
+        Whether arrows lead down, with the bands side by side, or to the right, with the bands one
+        above the other.
     """
 
     items: Sequence[Item]
     links: Sequence[Link]
     rows: Sequence[Sequence[str]]
     titles: dict[tuple[int, Scope], Point]
+    direction: str = "TB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +130,34 @@ def lay_out(diagram: Diagram, spacing: Spacing = Spacing.normal) -> DiagramLayou
     >>> a[1] < b[1] == c[1], b[0] <= a[0] < c[0]
     (True, True)
     """
+    is_turned = diagram.direction == "LR"  # laid out downwards, then mirrored at the diagonal
+    if is_turned:
+        items = [replace(item, size=item.size[::-1]) for item in diagram.items]
+        diagram = replace(diagram, items=items)
     ordering = arrange(diagram, spacing)
-    places = place(ordering, {frame: size[0] for frame, size in diagram.titles.items()}, spacing)
+    places = place(ordering, diagram.titles, spacing, is_turned)
     sizes = [item.size for item in diagram.items]
-    titles = {frame: size[1] for frame, size in diagram.titles.items()}
-    heights = Heights(ordering, places, [height for _, height in sizes], titles, spacing)
+    heights = Heights(
+        ordering, places, [height for _, height in sizes], diagram.titles, spacing, is_turned
+    )
     router = Router(ordering, places, heights, sizes)
     frames = heights.frames()
-    return DiagramLayout(
+    found = DiagramLayout(
         (max(places.rights, default=0.0), max((frame.bottom for frame in frames), default=0.0)),
         {item.id: (places.middles[n], heights.middle(n)) for n, item in enumerate(diagram.items)},
         {link.id: router.curve(n) for n, link in enumerate(diagram.links) if ordering.paths[n]},
         frames,
+    )
+    return _mirrored(found) if is_turned else found
+
+
+def _mirrored(layout: DiagramLayout) -> DiagramLayout:
+    """Return a layout with x and y exchanged."""
+    return DiagramLayout(
+        layout.size[::-1],
+        {name: (y, x) for name, (x, y) in layout.centres.items()},
+        {name: [(y, x) for x, y in curve] for name, curve in layout.curves.items()},
+        [LayoutFrame(f.band, f.scope, f.top, f.left, f.bottom, f.right) for f in layout.frames],
     )
 
 

@@ -9,14 +9,17 @@ Koutsofios, North and Vo 1993).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
-from symad.drawing.layout.layer_order import Ordering, Scope
+from symad.drawing.layout.curves import Point
+from symad.drawing.layout.layer_order import Chain, Ordering, Scope
 from symad.drawing.layout.network_simplex import shortest
 from symad.drawing.layout.spacing import Spacing
 from symad.records import dataclass
 
 _STRAIGHT = (2, 4, 16)  # weights of a segment with no, one or two bends at its ends
+_LONGEST = 3  # layers of a line that is kept straight: longer ones would need more width
 _WIDTH, _SCOPE_WIDTH = 40, 10  # weights of the width of a band and of a scope
 
 
@@ -37,9 +40,17 @@ class Places:
     rights: list[float]
 
 
-def place(ordering: Ordering, titles: dict[tuple[int, Scope], float], spacing: Spacing) -> Places:
-    """Return the positions of an ordering; each frame has room for its title."""
-    return _Placer(ordering, titles, spacing).places()
+def place(
+    ordering: Ordering,
+    titles: Mapping[tuple[int, Scope], Point],
+    spacing: Spacing,
+    is_turned: bool = False,
+) -> Places:
+    """Return the positions of an ordering; each frame has room for its title.
+
+    A turned layout, whose left side will be at the top, has the title's height there.
+    """
+    return _Placer(ordering, titles, spacing, is_turned).places()
 
 
 class _Placer:
@@ -48,16 +59,20 @@ class _Placer:
     def __init__(
         self,
         ordering: Ordering,
-        titles: dict[tuple[int, Scope], float],
+        titles: Mapping[tuple[int, Scope], Point],
         spacing: Spacing,
+        is_turned: bool,
     ) -> None:
         self._ordering = ordering
+        self._titles = titles
+        self._is_turned = is_turned
         self._spacing = spacing
         self._count = len(ordering.elements)
+        self._column = _columns(ordering)
         self._edges: dict[tuple[int, int], tuple[int, int]] = {}
         for layer in ordering.layers:
             self._hold_apart(layer)
-        self._hold_frames_apart(titles)
+        self._hold_frames_apart()
 
     def places(self) -> Places:
         """Return the positions, from 0."""
@@ -65,7 +80,8 @@ class _Placer:
         size = self._count + 2 * len(frames)
         segments = self._segments(size)
         found = shortest(size + len(segments) // 2, self._edges | segments, candidates=8)
-        x = [float(place) for place in found]
+        x = [float(found[column]) for column in self._column]
+        x += map(float, found[self._count :])
         left = min((x[self._left(frame)] for frame in frames), default=0.0)
         x = [place - left for place in x[:size]]
         lefts = [x[self._left(frame)] for frame in frames]
@@ -82,9 +98,10 @@ class _Placer:
         lanes = [chain[0] for chain in self._ordering.chains]
         edges: dict[tuple[int, int], tuple[int, int]] = {}
         for a, b in self._ordering.segments:
-            if lanes[a] == lanes[b]:
+            a, b, ends = self._column[a], self._column[b], (a, b)
+            if a != b and lanes[a] == lanes[b]:
                 point = size + len(edges) // 2
-                weight = _STRAIGHT[(self._half(a) == 0) + (self._half(b) == 0)]
+                weight = _STRAIGHT[sum(self._half(end) == 0 for end in ends)]
                 edges[point, a] = edges[point, b] = 0, weight
         return edges
 
@@ -106,12 +123,25 @@ class _Placer:
     def _require(self, a: int, b: int) -> int:
         """Require ``b`` to be right of ``a``, if given, and return ``b``."""
         if a >= 0:
-            distance = math.ceil(self._half(a) + self._half(b) + self._gap(a, b))
-            self._edges[a, b] = max(distance, self._edges.get((a, b), (0, 0))[0]), 0
+            distance = math.ceil(self._half(a) + self._half(b) + self._gap(a, b) + self._head(a))
+            edge = self._variable(a), self._variable(b)
+            self._edges[edge] = max(distance, self._edges.get(edge, (0, 0))[0]), 0
         return b
+
+    def _variable(self, place: int) -> int:
+        """Return the variable that is the place of an element or of a border."""
+        return self._column[place] if place < self._count else place
 
     def _half(self, variable: int) -> float:
         return self._ordering.elements[variable].width / 2 if variable < self._count else 0.0
+
+    def _head(self, variable: int) -> float:
+        """Return the room for a title behind the left border of a frame."""
+        frame, is_right = divmod(variable - self._count, 2)
+        if not self._is_turned or frame < 0 or is_right:
+            return 0.0
+        lane, scope = self._ordering.frames[frame]
+        return 0.0 if lane % 2 else self._titles[lane // 2, scope][1]
 
     def _gap(self, a: int, b: int) -> float:
         gaps = self._spacing
@@ -123,13 +153,13 @@ class _Placer:
             return gaps.bends if lane % 2 or not self._half(other) else gaps.margin
         return gaps.nodes if self._half(a) and self._half(b) else gaps.bends
 
-    def _hold_frames_apart(self, titles: dict[tuple[int, Scope], float]) -> None:
+    def _hold_frames_apart(self) -> None:
         """Give frames room for their titles, and place lanes side by side."""
         lanes: dict[int, int] = {}
         for frame, (lane, scope) in enumerate(self._ordering.frames):
             title = 0.0
-            if not lane % 2:
-                title = titles.get((lane // 2, scope), 0.0) + 2 * self._spacing.bends
+            if not lane % 2 and not self._is_turned:
+                title = self._titles[lane // 2, scope][0] + 2 * self._spacing.bends
             weight = _SCOPE_WIDTH if scope else _WIDTH
             self._edges[self._left(frame), self._right(frame)] = math.ceil(title), weight
             if not scope:
@@ -138,3 +168,40 @@ class _Placer:
         for one, other in zip(in_order, in_order[1:], strict=False):
             edge = self._right(one), self._left(other)
             self._edges[edge] = math.ceil(self._spacing.channel), 0
+
+
+def _columns(ordering: Ordering) -> list[int]:
+    """Return, for each element, the first of those that are straight above it: bends of one arrow.
+
+    Nearly all lines between two bends are straight in the best solution anyway, and there are half
+    as many variables.  Two bends stay apart if the line between them crosses that between two
+    others, or a frame.
+    """
+    elements, chains, position = ordering.elements, ordering.chains, ordering.position
+    gaps: dict[int, list[tuple[int, int]]] = {}
+    for a, b in ordering.segments:
+        if not elements[a].width and not elements[b].width and chains[a] == chains[b]:
+            gaps.setdefault(elements[a].layer, []).append((a, b))
+    starts = [_first_places(layer, chains) for layer in ordering.layers] if gaps else []
+    column = list(range(len(elements)))
+    for layer, pairs in sorted(gaps.items()):
+        lines = [(position[a], position[b], a, b) for a, b in pairs]
+        above, below = starts[layer], starts[layer + 1]
+        lines += [(above[frame], below[frame], -1, -1) for frame in above if frame in below]
+        lines.sort()
+        ends = [end for _, end, *_ in lines]
+        most = accumulate([-1, *ends], max)
+        least = list(accumulate([len(elements), *reversed(ends)], min))[-2::-1]
+        for before, (_, end, upper, lower), after in zip(most, lines, least, strict=False):
+            if upper >= 0 and before <= end <= after and (layer + 1) % _LONGEST:
+                column[lower] = column[upper]
+    return column
+
+
+def _first_places(layer: Sequence[int], chains: Sequence[Chain]) -> dict[int, int]:
+    """Return where each frame begins in a layer."""
+    places: dict[int, int] = {}
+    for place, number in enumerate(layer):
+        for frame in chains[number]:
+            places.setdefault(frame, place)
+    return places

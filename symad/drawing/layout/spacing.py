@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from symad.records import dataclass
+from symad.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,11 @@ class Spacing:
     tracks: float = 6.0
     padding: float = 12.0
     narrow: bool = False
+
+    @property
+    def turned(self) -> Spacing:
+        """The gaps of a layout from left to right, whose layers are columns of flat nodes."""
+        return replace(self, nodes=0.6 * self.nodes, layers=1.4 * self.layers)
 
     normal: ClassVar[Spacing]
     compact: ClassVar[Spacing]
