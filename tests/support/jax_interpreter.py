@@ -125,7 +125,6 @@ def _order(*functions: Callable[..., Any]) -> Callable[..., Any]:
 TABLE.update(
     {
         "bessel_i": _order(special.i0, special.i1),
-        "binom": lambda n, k: special.comb(n, k),
         "expn": lambda x, n: special.expn(n, x),
         "exprel": lambda x: jnp.expm1(x) / x,
         "inv_boxcox": lambda y, p: jnp.exp(jnp.log1p(p * y) / p),
@@ -533,7 +532,7 @@ def is_reference(graph: sm.Graph, values: Sequence[Any]) -> bool:
     for node, names in ops:
         in_half = half in _dtypes(node) and names & (RUNNING | SPECIAL)
         in_body = isinstance(node.op, WithBody) and names & SPECIAL
-        if in_half or in_body or names & {"polygamma", "zeta"}:
+        if in_half or in_body or names & {"polygamma", "polygamma_step", "zeta"}:
             return False
     limited = [node for node, names in ops if names & (IN_ANY_ORDER | NAN_AT_POLES)]
     special = [x for node, names in ops if names & SPECIAL for x in (node, *node.inputs)]
