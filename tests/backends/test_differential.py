@@ -23,7 +23,6 @@ import importlib.util
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ from symad.runtime.inputs import accept, type_of
 from tests.support.op_checks import run
 from tests.support.random_graphs import RandomGraph, random_graph
 from tests.support.random_loops import LOOPS
-from tests.support.stochastic import Spread, spread
+from tests.support.stochastic import Spread
 from tests.support.wild_graphs import WildGraph, wild_graph
 
 pytest.importorskip("llvmlite")
@@ -61,50 +60,16 @@ def tensors(value: Any) -> list[Any]:
     return [leaf for leaf in leaves(value) if leaf is not None]
 
 
-@dataclass(frozen=True)
-class Reference:
-    """What the kernels of the ops of a graph give for some values, with roundings disturbed.
+def compare(
+    what: str, reference: Spread, got: Any, special: bool, zeros: bool = False, scale: float = 0.0
+) -> None:
+    """Check outputs, and where it is wanted which of them are NaN or infinite, or -0.
 
-    Attributes
-    ----------
-    graph : Graph
-        Specialised.
-    values : list of arrays
-    seed : int
-    noise : dict
-        As :func:`stochastic.spread` takes it.
+    What is left of numbers of a ``scale``, by another formula, is known to their last digit.
     """
-
-    graph: sm.Graph
-    values: list[Any]
-    seed: int
-    noise: dict[str, Any] = field(default_factory=dict)
-
-    def compare(
-        self, what: str, got: list[Any], special: bool, zeros: bool = False, scale: float = 0.0
-    ) -> None:
-        """Check outputs, and where it is wanted which of them are NaN or infinite, or -0.
-
-        What is left of numbers of a ``scale``, by another formula, is known to their last digit.
-        """
-        if self._disagreements(got, 5, special, zeros, scale):
-            # Is it by chance that rounding did not show?
-            found = self._disagreements(got, 60, special, zeros, scale)
-            assert not found, f"{what} differs:\n" + "\n".join(found)
-
-    def _disagreements(
-        self, got: list[Any], runs: int, special: bool, zeros: bool, scale: float
-    ) -> list[str]:
-        reference = spread(self.graph, self.values, self.seed, runs, **self.noise)
-        found = []
-        for k, value in enumerate(got):
-            others = [tensors(run[k]) for run in reference.others]
-            flat = Spread(tensors(reference.values[k]), others)
-            for place, part in enumerate(tensors(value)):
-                text = flat.disagreement(place, part, special, zeros, scale)
-                if text is not None:
-                    found.append(f"output {k}: {text}")
-        return found
+    texts = [reference.disagreement(k, v, special, zeros, scale) for k, v in enumerate(got)]
+    found = [f"output {k}: {text}" for k, text in enumerate(texts) if text]
+    assert not found, f"{what} differs:\n" + "\n".join(found)
 
 
 # Wild graphs
@@ -129,15 +94,14 @@ def check(sample: WildGraph) -> None:
     optimised = native.passes.graph
     zeros = not names_of(optimised) & EITHER_ZERO
     flat = [got["first"], *got["rest"]] if isinstance(got, dict) else got
-    Reference(optimised, values, sample.seed).compare("native", flat, special=True, zeros=zeros)
+    compare("native", Spread(optimised, values, sample.seed), flat, special=True, zeros=zeros)
     graph = specialise(sm.Graph(outputs, inputs), [type_of(a) for a in values])
-    written = Reference(graph, values, sample.seed, {"all_ops": True})
-    written.compare("NumPy", want, special=False)
+    compare("NumPy", Spread(graph, values, sample.seed, all_ops=True), want, special=False)
     jax = jax_interpreter()
     if jax is not None and jax.is_reference(graph, values):
-        by_op = Reference(graph, values, sample.seed, jax.NOISE)
         with suppress(jax.NotTranslated):
-            by_op.compare("JAX", jax.run(sample.graph, values), special=True)
+            found = jax.run(sample.graph, values)
+            compare("JAX", Spread(graph, values, sample.seed, **jax.NOISE), found, special=True)
 
 
 def call(function: Any, sample: WildGraph) -> tuple[Any, str]:
@@ -193,11 +157,11 @@ def check_smooth(sample: RandomGraph) -> None:
         request = jax.Request(sample.graph, sample.arrays, xs, dict(zip(ys, weights, strict=True)))
         found["JAX"] = jax.to_order_two(request, turns)
     graph = specialise(sm.Graph(outputs, xs), [type_of(a) for a in sample.arrays])
-    noise = {"all_ops": True, "ulps": jax.NOISE["ulps"]} if jax else {"all_ops": True}
-    reference = Reference(graph, list(sample.arrays), sample.seed, noise)
+    noise = {"ulps": jax.NOISE["ulps"]} if jax else {}
+    reference = Spread(graph, sample.arrays, sample.seed, all_ops=True, **noise)
     for what, got in found.items():
         scale = largest(got) if what == "JAX" else 0.0
-        reference.compare(what, got, special=False, scale=scale)
+        compare(what, reference, got, special=False, scale=scale)
 
 
 def largest(values: list[Any]) -> float:

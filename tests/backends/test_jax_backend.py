@@ -443,3 +443,15 @@ def test_the_rules_that_are_left_out_exist() -> None:
 
     known = {rule.name for rule in all_rules()}
     assert all(backend.unwanted_rules <= known for backend in BACKENDS.values())
+
+
+@pytest.mark.parametrize("function", [sm.special.beta, sm.special.binom, sm.special.poch])
+def test_functions_of_gamma_functions_have_their_signs(function: Any) -> None:
+    """Their logarithms do not tell them."""
+    points = np.array([-3.61, -2.23, -1.52, -0.37, 0.83, 1.71, 4.2])
+    a, b = (grid.ravel() for grid in np.meshgrid(points, points))
+    x, y = (sm.Variable(name, shape=a.shape) for name in "xy")
+    found, wanted = (
+        sm.compile([x, y], function(x, y), backend=backend)(a, b) for backend in ("jax", "numpy")
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import symad as sm
-from symad.graph.nested import is_nested
+from symad.graph.nested import is_nested, leaves
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.ops.base import PerElement
@@ -45,12 +45,48 @@ LOGS_OF_SUMS = {"log_softmax", "logsumexp", "logaddexp"}
 """The sum is rounded before its logarithm is taken, also where it is nearly 1."""
 
 
-@dataclass(frozen=True)
 class Spread:
-    """The outputs without disturbance, and in each of the disturbed runs."""
+    """The outputs of a specialised graph, and what disturbed roundings make of them.
 
-    values: list[Any]
-    others: list[list[Any]]
+    Only so many disturbed runs are made as a comparison needs.  Each allows more than those before
+    it, so the verdict is that of all :data:`RUNS`.
+
+    Parameters
+    ----------
+    graph : Graph
+    arrays : sequence
+    seed : int
+    all_ops : bool
+        Whether inputs and ops that round in one way are disturbed as well: for comparison with
+        another formula of the same function.
+    **noise
+        As :class:`Noise` takes it.
+    """
+
+    def __init__(
+        self, graph: sm.Graph, arrays: Sequence[Any], seed: int, all_ops: bool = False, **noise: Any
+    ) -> None:
+        self._graph, self._arrays, self._all_ops = graph, arrays, all_ops
+        self._noise = Noise(np.random.default_rng([seed, 99]), **noise)
+        self._tried, self._others = 0, list[list[Any]]()
+        self.values = self._undisturbed()
+
+    def _undisturbed(self) -> list[Any] | None:
+        """Return the outputs; ``None`` if there are some only when roundings are disturbed."""
+        try:
+            return _run(self._graph, self._arrays, None, self._all_ops)
+        except (ValueError, IndexError):
+            if not self.others(RUNS[-1]):
+                raise
+            return None
+
+    def others(self, runs: int) -> list[list[Any]]:
+        """Return the outputs of at least so many disturbed runs, but of those that fail."""
+        while self._tried < runs:
+            self._tried += 1
+            with suppress(ValueError, IndexError):  # no such matrix has a factor, or no such index
+                self._others.append(_run(self._graph, self._arrays, self._noise, self._all_ops))
+        return self._others
 
     def disagreement(
         self, output: int, got: Any, strict: bool, zeros: bool = False, scale: float = 0.0
@@ -60,7 +96,7 @@ class Spread:
         Parameters
         ----------
         output : int
-        got : array or number
+        got : array, number, or structure of such
         strict : bool
             Whether NaN and infinities are compared.
         zeros : bool
@@ -68,24 +104,50 @@ class Spread:
         scale : float
             How large the numbers are of which what is left may be compared.
         """
-        want = np.asarray(self.values[output])
-        found = np.asarray(got)
-        if want.dtype != found.dtype or want.shape != found.shape:
-            return f"{found.dtype}{found.shape} in place of {want.dtype}{want.shape}"
-        others = [np.asarray(run[output]) for run in self.others]
-        if not others or any(other.shape != want.shape for other in others):
-            return None  # whether there is a result, or how many steps, is a matter of rounding
-        if want.dtype.kind != "f":
-            wrong = (found != want) & np.all([other == want for other in others], axis=0)
-        else:
-            wrong = _differs(want, found, others, strict, zeros, scale)
-        if not np.any(wrong):
-            return None
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        return (
-            f"{int(np.sum(wrong))} of {wrong.size}, first at {place}: {found[place]!r} in place of "
-            f"{want[place]!r}; disturbed: {[other[place] for other in others[:4]]}"
-        )
+        text = None
+        for runs in RUNS if self.values is not None else ():
+            others = [_tensors(run[output]) for run in self.others(runs)]
+            parts = zip(_tensors(self.values[output]), _tensors(got), strict=True)
+            found = (
+                _disagreement(want, part, [run[k] for run in others], strict, zeros, scale)
+                for k, (want, part) in enumerate(parts)
+                if others or not runs or want.shape != part.shape or want.dtype != part.dtype
+            )  # whether there is a result is a matter of rounding
+            text = next(filter(None, found), None)
+            if text is None:
+                break
+        return text
+
+
+RUNS = (0, 5, 60)
+"""Is it by chance that rounding did not show in the first?"""
+
+
+def _tensors(value: Any) -> list[Array]:
+    return [np.asarray(leaf) for leaf in leaves(value) if leaf is not None]
+
+
+def _disagreement(
+    want: Array, found: Array, others: Sequence[Array], strict: bool, zeros: bool, scale: float
+) -> str | None:
+    if want.dtype != found.dtype or want.shape != found.shape:
+        return f"{found.dtype}{found.shape} in place of {want.dtype}{want.shape}"
+    if any(other.shape != want.shape for other in others):
+        return None  # how many steps there are is a matter of rounding
+    wrong: Any
+    if want.dtype.kind != "f":
+        wrong = found != want
+        for other in others:
+            wrong = wrong & (other == want)
+    else:
+        wrong = _differs(want, found, others, strict, zeros, scale)
+    if not np.any(wrong):
+        return None
+    place = tuple(int(i) for i in np.argwhere(wrong)[0])
+    return (
+        f"{int(np.sum(wrong))} of {wrong.size}, first at {place}: {found[place]!r} in place of "
+        f"{want[place]!r}; disturbed: {[other[place] for other in others[:4]]}"
+    )
 
 
 def _differs(
@@ -95,7 +157,7 @@ def _differs(
     a, b, *rest = wide
     with np.errstate(all="ignore"):
         finite = np.isfinite(a)
-        spread = np.max([np.abs(r - a) for r in rest], axis=0)
+        spread = np.max([np.abs(r - a) for r in rest], axis=0, initial=0)
         step = np.abs(np.spacing(want)).astype(np.float64)
         # SciPy's erfc is 0 where C's is not a normal number yet
         floor = float(np.finfo(want.dtype).tiny) if want.dtype.itemsize > 2 else 0.0
@@ -136,35 +198,6 @@ class Noise:
             if self.flushes and self.rng.random() < 0.5:
                 moved = np.where(np.abs(array) < np.finfo(array.dtype).tiny, array * 0, moved)
         return np.where(~np.isfinite(array) | (array == 0), array, moved).astype(array.dtype)
-
-
-def spread(
-    graph: sm.Graph,
-    arrays: Sequence[Any],
-    seed: int,
-    runs: int = 5,
-    all_ops: bool = False,
-    **noise: Any,
-) -> Spread:
-    """Return the outputs of a specialised graph, and what disturbed roundings make of them.
-
-    Parameters
-    ----------
-    graph : Graph
-    arrays : sequence
-    seed, runs : int
-    all_ops : bool
-        Whether inputs and ops that round in one way are disturbed as well: for comparison with
-        another formula of the same function.
-    **noise
-        As :class:`Noise` takes it.
-    """
-    made = Noise(np.random.default_rng([seed, 99]), **noise)
-    others = []
-    for _ in range(runs):
-        with suppress(ValueError, IndexError):  # no such matrix has a factor, or no such index is
-            others.append(_run(graph, arrays, made, all_ops))
-    return Spread(_run(graph, arrays, None, all_ops), others)
 
 
 def _run(graph: sm.Graph, arrays: Sequence[Any], noise: Noise | None, all_ops: bool) -> list[Any]:

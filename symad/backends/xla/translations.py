@@ -253,9 +253,14 @@ TABLE |= {name: _extremum(name) for name in ("max", "min")}
 
 @translates("binom")
 def _binom(n: Any, k: Any) -> Any:
-    return jnp.exp(
-        special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
-    )
+    upper, *lower = n + 1, k + 1, n - k + 1
+    logarithm = special.gammaln(upper) - sum(map(special.gammaln, lower))
+    return math.prod(map(_sign_of_gamma, (upper, *lower))) * jnp.exp(logarithm)
+
+
+def _sign_of_gamma(x: Any) -> Any:
+    """Return the sign of gamma(x), 1 at its poles."""
+    return jnp.where(jnp.floor(jnp.minimum(x, 0)) % 2 == 1, -1, 1).astype(x.dtype)
 
 
 @translates("rgamma")
