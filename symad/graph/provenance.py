@@ -17,7 +17,7 @@ from contextvars import ContextVar, copy_context
 from enum import StrEnum
 from functools import lru_cache, wraps
 from types import CodeType
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 NodeT = TypeVar("NodeT")
 """The class of nodes: nodes have roles, and roles refer to nodes."""
@@ -244,11 +244,10 @@ class creating:
         _creation.reset(self._token)
 
 
-Result = TypeVar("Result")
-Parameters = ParamSpec("Parameters")
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
-def isolated(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+def isolated(function: AnyFunction, /) -> AnyFunction:
     """Run a function that makes many nodes in a copy of the context.
 
     A signal may be handled between any two steps of ``creating``, also between what sets the
@@ -256,10 +255,10 @@ def isolated(function: Callable[Parameters, Result]) -> Callable[Parameters, Res
     """
 
     @wraps(function)
-    def calling(*args: Parameters.args, **keywords: Parameters.kwargs) -> Result:
+    def calling(*args: Any, **keywords: Any) -> Any:
         return copy_context().run(function, *args, **keywords)
 
-    return calling
+    return cast(AnyFunction, calling)
 
 
 _trace: ContextVar[list[Any] | None] = ContextVar("symad_trace", default=None)
