@@ -482,7 +482,7 @@ def test_pass_managers_are_freed(effort: Any, monkeypatch: pytest.MonkeyPatch) -
             return free if name == "LLVMPY_DisposeNewModulePassManger" else getattr(library, name)
 
     def free(manager: Any) -> None:
-        freed.append(manager)
+        freed.append(True)
         library.LLVMPY_DisposeNewModulePassManger(manager)
 
     monkeypatch.setattr(binding.ffi, "lib", Library())
