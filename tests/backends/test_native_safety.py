@@ -27,7 +27,7 @@ from symad.graph.traverse import topological_order
 
 pytest.importorskip("llvmlite")
 
-from symad.backends.native import cpython, jit, scalar_function  # noqa: E402
+from symad.backends.native import cpython, jit, parallel, scalar_function  # noqa: E402
 from symad.backends.native.kernels import loops  # noqa: E402
 from symad.backends.native.memory_pool import counts_references  # noqa: E402
 from symad.backends.native.runtime import runtime  # noqa: E402
@@ -468,6 +468,13 @@ def test_a_signal_in_a_finaliser_of_llvmlite_is_not_lost(monkeypatch: pytest.Mon
         compiled(3.0)(np.ones(3))
     assert raised and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert_right(compiled(3.0), 3.0, np.ones(3))
+
+
+def test_threads_help() -> None:
+    """No result depends on it, nor does a call wait for them."""
+    asked = threading.Event()
+    parallel.Helpers(lambda call: asked.set(), 1)(0)
+    assert asked.wait(60)
 
 
 @pytest.mark.parametrize("effort", list(jit.Effort))
