@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 import weakref
 from collections import OrderedDict
@@ -372,6 +373,29 @@ def test_a_child_can_compile_though_other_threads_were_compiling() -> None:
         stop.set()
         other.join()
     assert states == [0] * 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:os.fork:RuntimeWarning")
+def test_a_child_can_compile_though_other_code_was_using_llvmlite() -> None:
+    from llvmlite import binding
+
+    f, x, lock = compiled(3.0), np.ones(10), binding.ffi.lib._lock
+    assert_right(f, 3.0, x)
+    is_held = threading.Event()
+
+    def use() -> None:  # as Numba does
+        with lock:
+            is_held.set()
+            time.sleep(0.2)
+
+    other = threading.Thread(target=use)
+    other.start()
+    is_held.wait()
+    try:
+        assert _child(f, x) == 0
+    finally:
+        other.join()
 
 
 def _child(f: sm.Function, x: Any) -> int:
