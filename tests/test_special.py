@@ -15,7 +15,9 @@ import symad as sm
 from symad import special
 from symad.errors import GradientError, GraphTypeError
 from symad.expression import read_expression
+from symad.graph.node import apply
 from symad.graph.operators import ON_FIRST_USE
+from symad.ops.special_gamma import PolygammaStep
 from tests.ops.test_digits import LINE, POSITIVE, UNIT, Case, points_of, worst
 
 UNARY = (
@@ -435,3 +437,16 @@ def test_log1mexp() -> None:
     with mpmath.workdps(400):
         expected = [float(mpmath.log(-mpmath.expm1(-mpmath.mpf(float(v))))) for v in x]
     np.testing.assert_allclose(special.log1mexp(sm.constant(x)).eval(), expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("n", range(4))
+def test_steps_of_polygamma_have_all_digits(n: int) -> None:
+    """Small steps, and large ones from where its series begins."""
+    a, b = np.meshgrid([1e-3, 0.5, 1.0, 2.0, 9.0, 30.0, 1e6], [1e-6, 0.3, 1.0, 4.0, 50.0])
+    with mpmath.workdps(40):
+        psi = np.vectorize(lambda x: mpmath.psi(n, x), otypes=[object])
+        exact = [mpmath.mpf(x) for x in a.flat]
+        other = [x + mpmath.mpf(y) for x, y in zip(exact, b.flat, strict=True)]
+        expected = (psi(other) - psi(exact)).astype(float).reshape(a.shape)
+    found = apply(PolygammaStep(n), sm.constant(a), sm.constant(b)).eval()
+    np.testing.assert_allclose(found, expected, rtol=1e-15)

@@ -163,7 +163,7 @@ def _costly(reader: Node, loop: Node) -> list[tuple[Node, Node]]:
     found, seen, given = list[Node](), set(pending), set(body.inputs)
     while pending:
         node = pending.pop()
-        if node in given or node.op is None:
+        if node in given:
             continue
         if _is_worth_saving(node):
             found.append(node)

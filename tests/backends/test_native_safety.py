@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 import weakref
 from collections import OrderedDict
@@ -27,7 +28,7 @@ from symad.graph.traverse import topological_order
 
 pytest.importorskip("llvmlite")
 
-from symad.backends.native import cpython, jit, scalar_function  # noqa: E402
+from symad.backends.native import cpython, jit, parallel, scalar_function  # noqa: E402
 from symad.backends.native.kernels import loops  # noqa: E402
 from symad.backends.native.memory_pool import counts_references  # noqa: E402
 from symad.backends.native.runtime import runtime  # noqa: E402
@@ -374,6 +375,29 @@ def test_a_child_can_compile_though_other_threads_were_compiling() -> None:
     assert states == [0] * 6
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:os.fork:RuntimeWarning")
+def test_a_child_can_compile_though_other_code_was_using_llvmlite() -> None:
+    from llvmlite import binding
+
+    f, x, lock = compiled(3.0), np.ones(10), binding.ffi.lib._lock
+    assert_right(f, 3.0, x)
+    is_held = threading.Event()
+
+    def use() -> None:  # as Numba does
+        with lock:
+            is_held.set()
+            time.sleep(0.2)
+
+    other = threading.Thread(target=use)
+    other.start()
+    is_held.wait()
+    try:
+        assert _child(f, x) == 0
+    finally:
+        other.join()
+
+
 def _child(f: sm.Function, x: Any) -> int:
     """Call and compile in a child; return its exit status, or the signal that ended it."""
     child = os.fork()
@@ -468,6 +492,13 @@ def test_a_signal_in_a_finaliser_of_llvmlite_is_not_lost(monkeypatch: pytest.Mon
         compiled(3.0)(np.ones(3))
     assert raised and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert_right(compiled(3.0), 3.0, np.ones(3))
+
+
+def test_threads_help() -> None:
+    """No result depends on it, nor does a call wait for them."""
+    asked = threading.Event()
+    parallel.Helpers(lambda call: asked.set(), 1)(0)
+    assert asked.wait(60)
 
 
 @pytest.mark.parametrize("effort", list(jit.Effort))
