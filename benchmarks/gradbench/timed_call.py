@@ -32,10 +32,11 @@ class TimedCall:
     def run(self, min_runs: int, min_seconds: float) -> tuple[Any, list[int]]:
         """Return the answer, and the nanoseconds of each call."""
         times: list[int] = []
+        call, arguments, now = self.call, self.arguments, time.perf_counter_ns
         while len(times) < min_runs or sum(times) < min_seconds * 1e9:
-            start = time.perf_counter_ns()
-            result = self.call(*self.arguments)
-            times.append(time.perf_counter_ns() - start)
+            start = now()
+            result = call(*arguments)
+            times.append(now() - start)
         return self.answer(result), times
 
 

@@ -301,6 +301,28 @@ def test_nothing_is_left_to_numpy(shape):
         assert_same(a, b)
 
 
+VIEWS = {
+    "reversed": lambda x: x[:, ::-1],
+    "every second": lambda x: x[::2, 1::2],
+    "every third, reversed": lambda x: x[:, ::-3],
+    "far apart": lambda x: x.T,
+    "far apart, reversed": lambda x: x[::-1, 3:].T[:, ::-1],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int32", "int16", "bool"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_rows_of_any_even_step_are_read_where_they_are(view, dtype):
+    """In sums as well, next to another operand, and to the last element of the array."""
+    rng = np.random.default_rng(0)
+    value = (5 * rng.standard_normal((37, 83))).astype(dtype)
+    other = rng.standard_normal(VIEWS[view](value).shape)
+    x, y = sm.Variable("x", shape=value.shape, dtype=dtype), sm.Variable("y", shape=other.shape)
+    seen = VIEWS[view](x)
+    outputs = [seen * y + 1, sm.sum(seen * y, axis=1), sm.max(seen * y, axis=0)]
+    agree(outputs, [x, y], [value, other], ulps=200)
+
+
 def strided(array):
     wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
     wide[..., ::2] = array

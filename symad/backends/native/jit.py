@@ -49,8 +49,8 @@ class Effort(Enum):
     NONE = 0
     """No passes: the time is proportional to the length of the text."""
     LOW = 1
-    """Variables become registers.  Code that is written with vectors is as fast as with all passes,
-    which take five times as long."""
+    """Functions are inlined, variables become registers.  Code that is written with vectors is as
+    fast as with all passes, which take five times as long."""
     FULL = 3
     """All passes, for code that leaves vectors, or the use of memory, to LLVM."""
 
@@ -543,6 +543,7 @@ def _optimised(ir: Any, name: str, effort: Effort) -> Any:
         manager = builder.getModulePassManager()
     else:
         manager = binding.create_new_module_pass_manager()
+        manager.add_always_inliner_pass()
         manager.add_sroa_pass()
         manager.add_simplify_cfg_pass()
     try:

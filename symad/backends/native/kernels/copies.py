@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.jit import Effort
+from symad.backends.native.kernels.vectors import Vectors
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel, stored_type
 from symad.backends.native.scalar_builder import Scalar
 
@@ -61,6 +62,33 @@ def _write_strided(
                 element = writer.load(begin, builder.mul(index, source_step), source)
                 value = writer.scalars.cast(element, target)
             writer.store(value, to, builder.mul(index, target_step))
+
+
+def repeats_kernel(dtype: np.dtype[Any]) -> Kernel:
+    """Return the kernel that stores each element of a line several times in a row.
+
+    Words: source, target, size of the line, its stride in both, how often; the outer axes of both.
+    """
+    return kernel(f"repeat {dtype.str}", lambda writer: _write_repeats(writer, dtype))
+
+
+def _write_repeats(writer: KernelWriter, dtype: np.dtype[Any]) -> None:
+    builder, vectors = writer.builder, Vectors(writer, dtype)
+    size, source_step, target_step, count = writer.words(2, 4)
+    whole = builder.and_(count, writer.integer(-vectors.lanes))
+    rest = builder.sub(count, whole)
+    mask = vectors.mask(rest)
+    is_uneven = builder.icmp_signed(">", rest, writer.integer(0))
+    with writer.walk(6, 2) as (source_offset, target_offset):
+        begin = writer.element(writer.address(0), source_offset, stored_type(dtype))
+        with writer.loop(writer.integer(0), size) as number:
+            element = vectors.repeat(begin, builder.mul(number, source_step))
+            place = builder.add(target_offset, builder.mul(number, target_step))
+            to = writer.element(writer.address(1), place, stored_type(dtype))
+            with writer.loop(writer.integer(0), whole, vectors.lanes) as index:
+                vectors.store(element, to, index)
+            with builder.if_then(is_uneven):
+                vectors.store(element, to, whole, mask)
 
 
 def add_kernel(dtype: np.dtype[Any], in_lines: bool) -> Kernel:

@@ -14,6 +14,7 @@ from symad.backends.native.kernel_call import BufferView, KernelCall, Shape, Vie
 from symad.backends.native.kernels.copies import (
     add_kernel,
     lines_kernel,
+    repeats_kernel,
     strided_kernel,
     triangle_kernel,
     zeros_kernel,
@@ -143,6 +144,8 @@ def copy(node: Node, source: BufferView, target: BufferView) -> Calls:
         words = [source, target, size * inner[0], *outer_words(outer, size)]
         work = lines * (_PER_LINE + _PER_BYTE * size * inner[0])
         return [call_of(lines_kernel(), words, node, work)]
+    if outer and source.dtype == target.dtype and inner[1:] == (0, 1):
+        return _repeats(node, source, target, outer, inner[0])
     if _is_large_transposition(outer, inner):
         return _in_bands(node, source, target, outer, inner)
     return _strided(node, source, target, outer, inner)
@@ -154,6 +157,16 @@ def _strided(
     code = strided_kernel(*_carriers(source.dtype, target.dtype))
     work = math.prod(size for size, *_ in outer) * (_PER_LINE + _PER_ELEMENT * inner[0])
     return [call_of(code, [source, target, *inner, *outer_words(outer)], node, work)]
+
+
+def _repeats(
+    node: Node, source: BufferView, target: BufferView, outer: list[_Axis], count: int
+) -> Calls:
+    """Copy each element so many times to neighbouring places."""
+    *rest, line = outer
+    code = repeats_kernel(_carriers(source.dtype, target.dtype)[0])
+    work = math.prod(size for size, *_ in outer) * (_PER_LINE + _PER_BYTE * count)
+    return [call_of(code, [source, target, *line, count, *outer_words(rest)], node, work)]
 
 
 def _is_large_transposition(outer: Sequence[_Axis], inner: _Axis) -> bool:
