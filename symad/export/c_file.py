@@ -285,5 +285,5 @@ def _listed(name: str, nodes: Sequence[Node]) -> Iterator[str]:
 def write_together(files: Mapping[str, bytes]) -> None:
     """Write files, each of which takes the place of an old one when all are complete."""
     with ExitStack() as stack:
-        for path, data in reversed(files.items()):  # the first one is replaced first
+        for path, data in reversed([*files.items()]):  # the first one is replaced first
             stack.enter_context(replacing(path)).write(data)

@@ -82,11 +82,12 @@ class _GraphWriter:
         return self._function.memory(shape, dtype, f"in[{next(slots)}]")
 
     def _form(self, node: Node, type_: Type | None) -> tuple[np.dtype[Any], tuple[int, ...]]:
-        shape = type_.shape if isinstance(type_, TensorType) else None
-        sizes = [self._file.bounds.get(n, n) for n in shape] if isinstance(shape, tuple) else [None]
-        if not isinstance(type_, TensorType) or not all(isinstance(n, int) for n in sizes):
-            raise missing(node, f"the size of {type_} is not known, or it is no array")
-        return type_.dtype, tuple(sizes)
+        if isinstance(type_, TensorType) and isinstance(type_.shape, tuple):
+            sizes = [self._file.bounds.get(size, size) for size in type_.shape]
+            shape = tuple([size for size in sizes if isinstance(size, int)])
+            if len(shape) == len(sizes):
+                return type_.dtype, shape
+        raise missing(node, f"the size of {type_} is not known, or it is no array")
 
     def _check(self, node: Node) -> None:
         if self._file.bounds and reads_all_rows(node, self._file.bounds):

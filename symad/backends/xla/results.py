@@ -69,7 +69,7 @@ class Results:
             flat = given if self._takes_flat else leaves(list(given))
             others += [each for each in flat if type(each) is np.ndarray]
         for k, array in enumerate(arrays):
-            value = array if array is None else np.asarray(array)
+            value: Any = array if array is None else np.asarray(array)
             if self._is_number[k]:
                 value = value[()]
             elif k in self._kept:
