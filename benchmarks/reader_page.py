@@ -218,32 +218,40 @@ that of others, and the rows where symad is slowest ([all rows](measurements.md#
 is a function of one number, of which the call from Python takes most of the time:"""
 
 
+USES = {
+    "running-example": "a formula of two numbers, called in a loop",
+    "robot-arm": "a robot arm with seven joints",
+    "network-step": "a small network and its training step",
+    "lstm-64": "a recurrent network over 1 000 steps",
+    "shooting-hessian": "an optimal control problem: its sparse Hessian",
+    "hessian-rosenbrock-50": "a dense Hessian of 50 numbers",
+    "elementwise-gradient": "one pass over a million numbers",
+}
+"""What readers have, by the work that is closest to it."""
+
+
 def meanings(measured: Measurements) -> Iterator[str]:
-    """Yield what the numbers mean for typical uses, from the measurements."""
-    yield table(
-        ("you have", "a call of symad takes", "the fastest other", "times as long"),
-        [
-            (title, _kept_together(seconds(mine.seconds)), *_beside(*other))
-            for name, title in (
-                ("running-example", "a formula of two numbers, called in a loop"),
-                ("robot-arm", "a robot arm with seven joints"),
-                ("network-step", "a small network and its training step"),
-                ("lstm-64", "a recurrent network over 1 000 steps"),
-                ("shooting-hessian", "an optimal control problem: its sparse Hessian"),
-                ("hessian-rosenbrock-50", "a dense Hessian of 50 numbers"),
-                ("elementwise-gradient", "one pass over a million numbers"),
-            )
-            if (found := measured.speeds.get(WORKLOADS[name].title))
-            for mine, other in [(found["symad"], _best_other(found))]
-        ],
-    )
+    """Yield what the numbers mean for typical uses."""
+    rows = []
+    for name, use in USES.items():
+        best = fastest_by_library(measured.speeds.get(WORKLOADS[name].title, {}))
+        mine = best.pop("symad", None)
+        others = [library for library in best if library not in HAND_WRITTEN]
+        if mine and others:
+            other = min(others, key=lambda library: best[library].ratio)
+            beside = f"{LIBRARIES[other][0]}: {seconds(best[other].seconds)}"
+            rows.append((use, seconds(mine.seconds), beside, _ratio(best[other].ratio)))
+    heads = ("you have", "a call of symad takes", "the fastest other", "times as long")
+    yield table(heads, [(use, *map(_kept_together, cells)) for use, *cells in rows])
     batch = measured.speeds.get(WORKLOADS["new-batch-size"].title, {})
-    if batch:
+    if "symad" in batch:
+        others = (n for n in ("pytensor", "torch", "jax") if n in batch)
+        said = (f"{LIBRARIES[n][0]} takes {seconds(batch[n].seconds)}" for n in others)
         yield (
             "Others are faster, or the better choice, for these:\n\n"
             f"* **A batch size that was not seen before** costs {seconds(batch['symad'].seconds)}"
-            " once, as the graph is specialised for it; systems that do not compile take about 2 ms"
-            f" for the whole step (JAX compiles again: {seconds(batch['jax'].seconds)}).\n"
+            " once, as the graph is specialised for it"
+            f" (for the same step, {', '.join(said) or 'no other was measured'}).\n"
             "* **A script that calls a function once**: see [the first call](#the-first-call).\n"
             "* **GPUs and large models**: symad's own code runs on CPUs;"
             " [with JAX](howto/on_a_gpu_with_jax.md), XLA compiles its graphs for GPUs too, but no"
@@ -251,20 +259,6 @@ def meanings(measured: Measurements) -> Iterator[str]:
             "* **Large matrix products**: all systems call the same kind of library, so expect"
             " the same time."
         )
-
-
-def _best_other(found: Mapping[str, Speed]) -> tuple[str, Speed]:
-    """Return the fastest other system; code written by hand does not count."""
-    others = {
-        library: speed
-        for library, speed in fastest_by_library(found).items()
-        if library != "symad" and library not in HAND_WRITTEN
-    }
-    return min(others.items(), key=lambda item: item[1].ratio)
-
-
-def _beside(library: str, speed: Speed) -> tuple[str, str]:
-    return f"{LIBRARIES[library][0]}: {seconds(speed.seconds)}", _ratio(speed.ratio)
 
 
 def _ratio(ratio: float) -> str:

@@ -371,6 +371,10 @@ def test_the_page_for_readers_has_what_was_measured(tmp_path):
     assert (speed.seconds, speed.ratio) == (0.003, 1.5)
     page = reader_page.reader_page(measured)
     assert "| hidden Markov model, 16 states | 2\xa0ms | 1.5\xa0× |" in page
+    alone = {"hmm": {"symad": [0.1]}, "running-example": {"symad": [0.1], "math": [0.1]}}
+    facts = {"date": "today", "machine": "a machine", "versions": "symad 1"}
+    text = report.measurements_page(list(WORKLOADS.values()), Results(times=alone), facts)
+    assert "Python's math" in reader_page.reader_page(reader_page.read_measurements(text))
     chart = charts.dot_chart({"a < b": {"jax": 1.5}, "c": {"math": 0.001}}, "what")
     assert ElementTree.fromstring(chart).tag.endswith("svg") and "a &lt; b" in chart
 

@@ -200,7 +200,7 @@ def _page(view: demo.TrainingView, tmp_path: Path) -> Iterator[Any]:
         browser.close()
 
 
-def test_the_page_in_a_browser(page: Any) -> None:
+def test_the_page_in_a_browser(page: Any, view: demo.TrainingView, tmp_path: Path) -> None:
     visible = "[...document.querySelectorAll('.frame:not([hidden])')].length"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.evaluate(visible) == 3 and page.inner_text("#said").startswith("step 40 ")
@@ -217,3 +217,8 @@ def test_the_page_in_a_browser(page: Any) -> None:
     page.click("#play")  # from the start again
     page.click("#play")
     assert page.inner_text("#play") == "Play" and page.evaluate(visible) == 3
+    view.save(tmp_path / "moving.svg")
+    page.goto((tmp_path / "moving.svg").as_uri())
+    shown = "getComputedStyle(group).visibility === 'visible'"
+    count = f"[...document.querySelectorAll('g.m')].filter((group) => {shown}).length"
+    assert {page.evaluate(count) for _ in range(20)} == {4}  # three panels and the caption

@@ -89,11 +89,12 @@ def run_session(path: Path, block: Block, namespace: dict[str, Any]) -> None:
 
 @pytest.fixture
 def op_tables() -> Iterator[None]:
-    """Ops that a document defines are gone afterwards, and JAX computes with 32 bits again."""
+    """Ops that a document defines are gone afterwards, and JAX has the bits that it had."""
+    before = "jax" in sys.modules and sys.modules["jax"].config.jax_enable_x64
     with restored():
         yield
     if "jax" in sys.modules:
-        sys.modules["jax"].config.update("jax_enable_x64", False)
+        sys.modules["jax"].config.update("jax_enable_x64", before)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
