@@ -163,3 +163,7 @@ def draw_stream(tasks: Sequence[Any], path: Path) -> None:
 
 def _since(start: float) -> float:
     return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    sys.exit(run_distributed())

@@ -154,6 +154,8 @@ class Plan:
         """Return the table that a notebook shows; a long one is cut."""
         from symad.notation.table import Table  # not needed to compile
 
+        if len(self.instructions) > _MOST_NAMED:
+            return f"<p>{len(self.instructions):,} instructions: print(plan)</p>"
         titles, *rows = plan_rows(self)
         shown = [*rows[: _MOST_ROWS - 1], rows[-1]] if len(rows) > _MOST_ROWS else rows
         notes = [f"{len(rows) - len(shown):,} more rows: print(plan)"] if rows != shown else []
@@ -328,6 +330,8 @@ _WIDEST_VALUE = 60
 """Longer values shift only their own remarks to the right."""
 _MOST_ROWS = 200
 """Of a plan in a notebook."""
+_MOST_NAMED = 20_000
+"""The instructions of a plan that a notebook shows; names take time."""
 
 
 def plan_rows(plan: Plan) -> list[Sequence[str]]:

@@ -20,6 +20,8 @@ from symad.ops.body import WithBody
 from symad.types import TensorType
 from symad.visible import visible
 
+MOST_NODES = 20_000
+"""Of a graph whose work is counted for a card."""
 _MOST_ROWS = 20
 _MOST_MEASURED = 1e7
 """Operations and bytes of a call that is measured for a card."""
@@ -34,7 +36,7 @@ def card(function: Any, ran: Graph | None, may_measure: bool) -> str:
     ----------
     function : Function
     ran : Graph or None
-        The optimised graph of the latest call, if there was one.
+        The optimised graph of the latest call, if there was one and it has few nodes.
     may_measure : bool
         Whether a call changes nothing, and runs the same program for all numbers.
     """
@@ -43,7 +45,9 @@ def card(function: Any, ran: Graph | None, may_measure: bool) -> str:
     notes = [f"{more:,} more rows"] if more else []
     if ran is None:
         titles: tuple[str, ...] = ("", "", "type")
-        notes.append("Not called yet. The first call makes the program for its shapes.")
+        is_large = len(function.graph) > MOST_NODES
+        text = "Not called yet. The first call makes the program for its shapes."
+        notes.append(f"{len(function.graph):,} nodes" if is_large else text)
     else:
         titles = ("", "", "type", "latest call")
         notes.append(_work(function, ran, may_measure))

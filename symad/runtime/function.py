@@ -539,9 +539,10 @@ class Function:
 
     def _repr_html_(self) -> str:
         """Return the card that a notebook shows."""
-        from symad.runtime.card import card  # not needed to call
+        from symad.runtime.card import MOST_NODES, card  # not needed to call
 
-        ran = None if self._latest is None else self.latest_graph()
+        is_shown = self._latest is not None and len(self.graph) <= MOST_NODES
+        ran = self.latest_graph() if is_shown else None
         return card(self, ran, may_measure=not (self.updates or self._sizes))
 
 

@@ -95,6 +95,20 @@ def test_a_card_of_many_results_is_cut() -> None:
     assert page.count("<tr>") == 21 and "981 more rows" in page
 
 
+def test_large_functions_are_shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No work is counted and no names are made, which would take time for each node."""
+    monkeypatch.setattr("symad.runtime.card.MOST_NODES", 10)
+    monkeypatch.setattr("symad.plan.plan._MOST_NAMED", 10)
+    x = sm.Variable("x", shape=())
+    f = sm.compile([x], sum((x**k for k in range(1, 20)), x), backend="numpy")
+    f(1.0)
+    monkeypatch.setattr("symad.runtime.card.total_cost", None)
+    monkeypatch.setattr("symad.plan.plan.plan_rows", None)
+    assert " nodes|" in words(f._repr_html_()) and "instructions: print(plan)" in words(
+        f.plan._repr_html_()
+    )
+
+
 def test_plan_and_passes_are_tables() -> None:
     f = squares(backend="numpy")
     f(np.ones(3))
