@@ -89,11 +89,17 @@ class _Composer:
     def picture(self, notes: tuple[str, ...]) -> Picture:
         arrows: dict[tuple[Node, int], Arrow] = {}
         distinct: dict[str, Arrow] = {}
-        for node, slot, arrow in self._all_arrows():
-            arrows.setdefault((node, slot), arrow)
+        values: dict[str, set[Node]] = {}  # that pass between folded boxes
+        for found, arrow in self._all_arrows():
+            arrows.setdefault((found.node, found.slot), arrow)
             # of several arrows between folded boxes, one that ranks them
             if arrow.id not in distinct or arrow.ranks:
                 distinct[arrow.id] = arrow
+            if found.source and arrow.source.node is None and arrow.target.node is None:
+                values.setdefault(arrow.id, set()).add(found.source.node)
+        for name, passing in values.items():
+            if len(passing) > 1:
+                distinct[name] = replace(distinct[name], note=TextLine(f"{len(passing)}"))
         return Picture(
             [self._shape(box) for box in self._boxes],
             list(distinct.values()),
@@ -125,12 +131,12 @@ class _Composer:
 
     # Arrows
 
-    def _all_arrows(self) -> Iterator[tuple[Node, int, Arrow]]:
+    def _all_arrows(self) -> Iterator[tuple[Connection, Arrow]]:
         for found in connections(self._view, self._levels):
             arrow = self._arrow(found) if found.source else self._arrow_at_frame(found)
             if self._is_highlighted(found.start) and self._is_highlighted(found.end):
                 arrow = replace(arrow, emphasis="use")
-            yield found.node, found.slot, arrow
+            yield found, arrow
 
     def _arrow(self, found: Connection) -> Arrow:
         node, source, start, end = found.node, found.source, found.start, found.end
@@ -197,7 +203,12 @@ class _Composer:
                 beside = self._beside(node, box)
                 if beside is not None and beside.node is not None and box.node is not None:
                     rows.setdefault(beside.id, [beside]).append(box)
-        return [sorted(row, key=lambda box: box.part) for row in rows.values()]
+        runs: dict[int, list[Box]] = {}
+        for box in self._boxes:
+            if box.run is not None:
+                runs.setdefault(box.run, []).append(box)
+        found = [*rows.values(), *(row for row in runs.values() if len(row) > 1)]
+        return [sorted(row, key=lambda box: box.part) for row in found]
 
     def _beside(self, node: Node, box: Box) -> Box | None:
         """Return the box that a box is drawn beside: of the node whose derivative it is."""
@@ -225,6 +236,8 @@ class _Composer:
         for kind, part in first.items():
             strong = SHAPES[kind].get("color", hue_of(part).strong)
             yield Swatch(GLYPHS[kind], kind.value, strong)
+        if any(arrow.slot < 0 and arrow.note for arrow in arrows):
+            yield Swatch("②▸", "number of values that pass", INK)
         if any(arrow.repaired for arrow in arrows):
             yield Swatch("┄▸", "shape repair left out", FAINT)
         if any(arrow.shape_only for arrow in arrows):

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from symad.drawing.overview import Overview
 from symad.graph.node import Node
-from symad.notation.labels import Labels, Symbol
+from symad.notation.labels import Labels
 from symad.notation.roles import Part, part_of
 from symad.notation.view import View
-from symad.records import dataclass
-
-_CHUNKS = 24  # the number of boxes for a part without scopes
-
+from symad.records import dataclass, replace
 
 Piece = tuple[str, Node | None]
 """A word on a box, and the node whose name follows it."""
@@ -56,6 +54,8 @@ class Box:
         The part that its node belongs to, if it is another.
     pieces : tuple of Piece
         What the node is, in place of its formula: for inputs of bodies, and results of loops.
+    run : int or None
+        The number of the run of nodes that it represents, in an overview without scopes.
     """
 
     id: str
@@ -65,6 +65,7 @@ class Box:
     title: str = ""
     repeats: Part | None = None
     pieces: tuple[Piece, ...] = ()
+    run: int | None = None
 
     @property
     def own_part(self) -> Part:
@@ -95,9 +96,18 @@ def make_boxes(view: View, labels: Labels, limit: int) -> tuple[list[Box], str]:
         boxes = _collect(view.nodes, parts, lambda node: _scope_key(node, depth))
         how = "folded by scope"
     else:
-        chunk = _chunks(view, labels, parts)
-        boxes = _collect(view.nodes, parts, lambda node: chunk[node])
-        how = "neighbouring nodes are folded, because the graph has no usable scopes"
+        overview = Overview(view, labels, parts)
+        runs = overview.run_of
+
+        def key_of(node: Node) -> _Key | None:
+            return ((), overview.title(node, parts[node])) if node in runs else None
+
+        boxes = _collect(view.nodes, parts, key_of)
+        boxes = [replace(box, run=runs.get(box.nodes[0])) for box in boxes]
+        how = (
+            "neighbouring nodes are folded, because the graph has no usable scopes. "
+            "A box … v₉ holds steps up to v₉, and v̄₉ … those back from v̄₉"
+        )
     return boxes, f"{len(view.nodes):,} nodes are drawn as {len(boxes)} boxes: {how}."
 
 
@@ -142,22 +152,3 @@ def _scope_depth(nodes: Sequence[Node], parts: dict[Node, Part], limit: int) -> 
         if len(shown) <= limit:
             return depth
     return 0
-
-
-def _chunks(view: View, labels: Labels, parts: dict[Node, Part]) -> dict[Node, _Key]:
-    """Return runs of nodes; the adjoints of a run of forward nodes form a run too."""
-    size = -(-len(labels.forward) // _CHUNKS)
-    place = {node: i // size for i, node in enumerate(labels.forward)}
-    chunk: dict[Node, _Key] = {}
-    latest: dict[Part, int] = {}
-    for node in view.nodes:
-        part = parts[node]
-        found = place.get(node)
-        if found is None and node.role is not None:
-            found = place.get(view.behind(node.role.node))
-            place[node] = latest.get(part, 0) if found is None else found
-        latest[part] = found = place.get(node, latest.get(part, 0))
-        first, last = found * size + 1, min((found + 1) * size, len(labels.forward))
-        ends = (Symbol("v", (number,)).subscripted for number in (first, last))
-        chunk[node] = (), " … ".join(ends)
-    return chunk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from symad.drawing.fold import Box, Piece
@@ -25,6 +26,7 @@ from symad.notation.values import (
 from symad.notation.view import Source, View
 from symad.types import TensorType, UnknownShape
 
+_MOST_OPS = 3  # that a folded box names
 _LONGEST = 88  # characters of a formula
 _FORMULA_ROOM, _SYMBOL_ROOM = 195.0, 130.0  # the width of a line on a node
 
@@ -49,6 +51,8 @@ class NodeText:
         node = box.node
         if node is None:
             yield TextLine(visible(box.title), BIG, bold=True)
+            if box.run is not None:
+                yield TextLine(visible(_frequent(box.nodes), 40), MIDDLE)
             yield TextLine(f"{len(box.nodes):,} nodes")
             return
         if box.pieces:
@@ -147,3 +151,11 @@ class NodeText:
             if symbol.generation == 1 and len(symbol.index) == 1 and not symbol.copy:
                 found.setdefault(self._view.behind(node.role.node), node)
         return found
+
+
+def _frequent(nodes: Sequence[Node]) -> str:
+    """Return the most frequent ops of some nodes: ``sin, +, ×, …``."""
+    ops = (node.op for node in nodes if node.op is not None)
+    counts = Counter(op.short or op.name for op in ops if op.name != "identity")
+    found = [name for name, _ in counts.most_common(_MOST_OPS)]
+    return ", ".join([*found, "…"] if len(counts) > _MOST_OPS else found)
