@@ -6,7 +6,8 @@ from __future__ import annotations
 import gc
 import importlib
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = sample(items)
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = [item for item in items if item in kept]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let processes of pytest-xdist send only what the first process counts and shows."""
+    if hasattr(session.config, "workerinput"):
+        for plugin in session.config.pluginmanager.get_plugins():
+            if type(plugin).__name__ == "WorkerInteractor":
+                plugin.sendevent = partial(_send, plugin.sendevent)
+
+
+def _send(send: Callable[..., None], name: str, **event: Any) -> None:
+    """Send an event, but none of a test that begins, nor of a fixture that has passed."""
+    report = event["data"] if name == "testreport" else {"when": "call"}
+    if name != "logstart" and (report["when"] == "call" or report["outcome"] != "passed"):
+        send(name, **event)
 
 
 def pytest_collection_finish() -> None:

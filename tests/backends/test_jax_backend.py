@@ -455,3 +455,15 @@ def test_functions_of_gamma_functions_have_their_signs(function: Any) -> None:
         sm.compile([x, y], function(x, y), backend=backend)(a, b) for backend in ("jax", "numpy")
     )
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("function", [sm.set_at, sm.add_at])
+@pytest.mark.parametrize("index", [1, [2, 0]])
+def test_what_is_written_has_the_dtype_of_the_array(function: Any, index: Any) -> None:
+    """JAX will refuse to convert it."""
+    x, v = sm.Variable("x", (3,), "float32"), sm.Variable("v", (), "float64")
+    found, wanted = (
+        sm.compile([x, v], function(x, index, v), backend=backend)(np.ones(3, "float32"), 0.1)
+        for backend in ("jax", "numpy")
+    )
+    np.testing.assert_array_equal(found, wanted, strict=True)

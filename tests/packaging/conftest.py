@@ -55,5 +55,9 @@ def _not_sources() -> list[str]:
 @pytest.fixture
 def clean_environment(installed: Path, tmp_path: Path) -> dict[str, str]:
     """The environment of a process that finds the wheel, and not the sources of this folder."""
+    return environment_with(installed, tmp_path)
+
+
+def environment_with(installed: Path, home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return {**kept, "PYTHONPATH": str(installed), "HOME": str(tmp_path)}
+    return {**kept, "PYTHONPATH": str(installed), "HOME": str(home)}

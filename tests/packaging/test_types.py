@@ -12,57 +12,64 @@ from pathlib import Path
 
 import pytest
 
+from tests.packaging.conftest import environment_with
+
 USERS = Path(__file__).parent / "users"
 CHECKERS = ("mypy", "pyright")
 
 
-def lines_with_errors(checker: str, name: str, environment: dict[str, str]) -> dict[int, str]:
-    """Return what a checker says of a program, by line."""
-    folder = Path(environment["HOME"])
-    shutil.copy(USERS / name, folder)
-    run = _mypy if checker == "mypy" else _pyright
-    found = run(folder, name, environment)
-    return {int(line): text for line, text in found}
+PROGRAMS = ("right.py", "wrong.py")
 
 
-def _mypy(folder: Path, name: str, environment: dict[str, str]) -> list[tuple[str, str]]:
+def _mypy(folder: Path, environment: dict[str, str]) -> list[tuple[str, str, str]]:
     """Run mypy on a folder of its own: it leaves errors in other folders of PYTHONPATH out."""
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-incremental"]
-    command += ["--follow-imports=silent", "--ignore-missing-imports", name]
+    command += ["--follow-imports=silent", "--ignore-missing-imports", *PROGRAMS]
     settings = environment | {"MYPYPATH": environment["PYTHONPATH"]}
     done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stderr + done.stdout
-    return re.findall(rf"^{re.escape(name)}:(\d+): error: (.*)$", done.stdout, re.MULTILINE)
+    return re.findall(r"^(\w+\.py):(\d+): error: (.*)$", done.stdout, re.MULTILINE)
 
 
-def _pyright(folder: Path, name: str, environment: dict[str, str]) -> list[tuple[str, str]]:
+def _pyright(folder: Path, environment: dict[str, str]) -> list[tuple[str, str, str]]:
     """Run pyright, whose wheels bring the Node.js that it needs."""
-    config = {"typeCheckingMode": "strict", "include": [name]}
+    config = {"typeCheckingMode": "strict", "include": PROGRAMS}
     (folder / "pyrightconfig.json").write_text(json.dumps(config))
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     report = json.loads(done.stdout)
-    assert report["summary"]["filesAnalyzed"] == 1
+    assert report["summary"]["filesAnalyzed"] == len(PROGRAMS)
     return [
-        (str(entry["range"]["start"]["line"] + 1), entry["message"])
+        (Path(entry["file"]).name, str(entry["range"]["start"]["line"] + 1), entry["message"])
         for entry in report["generalDiagnostics"]
     ]
 
 
-@pytest.fixture(params=CHECKERS)
-def checker(request: pytest.FixtureRequest) -> str:
-    name = str(request.param)
-    if importlib.util.find_spec(name) is None:
-        pytest.skip(f"{name} is not installed")
-    return name
+Errors = dict[str, dict[int, str]]
 
 
-def test_a_right_program_has_no_errors(checker: str, clean_environment: dict[str, str]) -> None:
-    assert lines_with_errors(checker, "right.py", clean_environment) == {}
+@pytest.fixture(scope="module", params=CHECKERS)
+def found(
+    request: pytest.FixtureRequest, installed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Errors:
+    """Return what a checker says of both programs, by program and line."""
+    if importlib.util.find_spec(request.param) is None:
+        pytest.skip(f"{request.param} is not installed")
+    folder = tmp_path_factory.mktemp("users")
+    for name in PROGRAMS:
+        shutil.copy(USERS / name, folder)
+    check = _mypy if request.param == "mypy" else _pyright
+    errors: Errors = {name: {} for name in PROGRAMS}
+    for name, line, text in check(folder, environment_with(installed, folder)):
+        errors[name][int(line)] = text
+    return errors
 
 
-def test_each_mistake_is_found(checker: str, clean_environment: dict[str, str]) -> None:
+def test_a_right_program_has_no_errors(found: Errors) -> None:
+    assert found["right.py"] == {}
+
+
+def test_each_mistake_is_found(found: Errors) -> None:
     source = (USERS / "wrong.py").read_text("utf-8").splitlines()
     expected = {number for number, line in enumerate(source, 1) if "  # wrong: " in line}
-    found = lines_with_errors(checker, "wrong.py", clean_environment)
-    assert set(found) == expected and len(expected) > 15
+    assert set(found["wrong.py"]) == expected and len(expected) > 15

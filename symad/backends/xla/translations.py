@@ -450,7 +450,7 @@ def _add_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
 
 @translates("set_at")
 def _set_at(x: Any, value: Any, *indices: Any, key: Any) -> Any:
-    return jnp.asarray(x).at[_place(key, indices)].set(value)
+    return jnp.asarray(x).at[_place(key, indices)].set(jnp.asarray(value, x.dtype))
 
 
 @translates("scatter_add")
