@@ -44,6 +44,8 @@ _WRITTEN: dict[tuple[str, np.dtype[Any]], Callable[..., Value]] = {
     ("pow", _FLOAT64): power,
 }
 """Functions of vectors that are written here."""
+_LONG = {"pow"}
+"""Those for which a call costs nothing: copies would only take LLVM time."""
 
 _LICENCE = ("reassoc", "nsz", "arcp", "contract", "afn")
 """The flags of fast arithmetic: all of LLVM's, except those that ignore NaN and infinities."""
@@ -418,7 +420,7 @@ class LLVMScalarBuilder:
         return result
 
     def _function(self, name: str, make: Callable[..., Scalar], *arguments: Scalar) -> Scalar:
-        """Call a function that ``make`` writes; LLVM puts its instructions in place of the call."""
+        """Call a function that ``make`` writes; LLVM puts short ones in place of the call."""
         from llvmlite import ir
 
         dtype, values = arguments[0].dtype, [argument.value for argument in arguments]
@@ -428,7 +430,8 @@ class LLVMScalarBuilder:
             type_ = ir.FunctionType(self.type_of(dtype), [value.type for value in values])
             written = ir.Function(module, type_, full)
             written.linkage = "internal"
-            written.attributes.add("alwaysinline")
+            if name not in _LONG:
+                written.attributes.add("alwaysinline")
             inner = LLVMScalarBuilder(ir.IRBuilder(written.append_basic_block()), self.lanes)
             result = make(inner, *(Scalar(value, dtype) for value in written.args))
             inner.builder.ret(result.value)
