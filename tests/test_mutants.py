@@ -21,6 +21,8 @@ def f(a: int, b: int = 3) -> float:
     if a < b and not é:
         raise ValueError("a", "b")
     g(a, b)
+    assert a != 7
+    h(a, a, strict=True)
     a += 1
     return (a +
             b) * -a if isinstance(a, int) else True
@@ -39,6 +41,7 @@ EXPECTED = {
     ("negated condition", "a < b and not é", "(not (a < b and not é))"),
     ("swapped arguments", "g(a, b)", "(g(b, a))"),
     ("statement left out", "g(a, b)", "pass"),
+    ("statement left out", "h(a, a, strict=True)", "pass"),
     ("operator", "a += 1", "a -= 1"),
     ("statement left out", "a += 1", "pass"),
     ("constant", "1", "(2)"),
@@ -62,7 +65,7 @@ def meaning(text: str) -> str:
 
 
 def test_faults_are_found(path: Path) -> None:
-    """Texts, types, errors, defaults and samples are left alone."""
+    """Texts, types, errors, assertions, defaults and samples are left alone."""
     found = mutants.faults_of(path)
     lost = [fault.new for fault in found if fault.kind == "lost result"]
     assert lost == ["return None\n"]
