@@ -64,8 +64,8 @@ def test_determinants_and_inverses() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("size", [4, 5, 8])
-@pytest.mark.parametrize("batch", [(), (2, 3), (64,)])
+@pytest.mark.parametrize("size", [5, 8])
+@pytest.mark.parametrize("batch", [(), (2, 3)])
 def test_small_matrices(batch: tuple[int, ...], size: int, dtype: str) -> None:
     """Their kernels are other ones, with rows swapped in any way."""
     a, b = (sm.Variable(name, shape=(*batch, size, n), dtype=dtype)
