@@ -64,8 +64,8 @@ def test_determinants_and_inverses() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("size", [4, 5, 8])
-@pytest.mark.parametrize("batch", [(), (2, 3), (64,)])
+@pytest.mark.parametrize("size", [5, 8])
+@pytest.mark.parametrize("batch", [(), (2, 3)])
 def test_small_matrices(batch: tuple[int, ...], size: int, dtype: str) -> None:
     """Their kernels are other ones, with rows swapped in any way."""
     a, b = (sm.Variable(name, shape=(*batch, size, n), dtype=dtype)
@@ -126,14 +126,15 @@ def test_an_adjoint_loop_reads_factors(size: int, uses: int) -> None:
     assert len(factorisations(again.passes.final)) > 1
 
 
-def test_singular_matrices() -> None:
-    a, b = sm.Variable("a", shape=(SIZE, SIZE)), sm.Variable("b", shape=(SIZE,))
+@pytest.mark.parametrize("size", [4, SIZE])
+def test_singular_matrices(size: int) -> None:
+    a, b = sm.Variable("a", shape=(size, size)), sm.Variable("b", shape=(size,))
     logarithm = sm.linalg.slogdet(a).logabsdet
     f = sm.compile([a, b], [sm.linalg.solve(a, b), logarithm])
-    f(matrices(), np.ones(SIZE))
+    f(matrices()[:size, :size], np.ones(size))
     with pytest.raises(EvaluationError, match=r"(?s)Singular matrix.*test_shared_factors"):
-        f(np.zeros((SIZE, SIZE)), np.ones(SIZE))
+        f(np.zeros((size, size)), np.ones(size))
     both = sm.compile([a], [logarithm, sm.linalg.det(a)])
-    assert both(np.zeros((SIZE, SIZE))) == [-np.inf, 0.0]
+    assert both(np.zeros((size, size))) == [-np.inf, 0.0]
     choice = sm.where(logarithm > 0, sm.sum(sm.linalg.solve(a, b)), 0.0)
-    assert sm.compile([a, b], [choice, logarithm])(np.zeros((SIZE, SIZE)), np.ones(SIZE))[0] == 0
+    assert sm.compile([a, b], [choice, logarithm])(np.zeros((size, size)), np.ones(size))[0] == 0
