@@ -14,7 +14,7 @@ import pytest
 
 import symad as sm
 from symad.backends.xla.translations import TABLE
-from symad.errors import ExportError
+from symad.errors import EvaluationError, ExportError
 from symad.graph.nested import leaves
 from symad.graph.op import OP_CLASSES
 from tests.ops.test_op_table import CASES
@@ -238,6 +238,12 @@ def test_a_number_of_steps_may_be_an_array() -> None:
     last, _ = sm.scan(lambda c, _: (c * x, None), x, length=n * 2)
     g = jax.jit(sm.to_jax(sm.compile([x, n], [last, sm.pushforward(last, x, 1.0)])))
     assert g(2.0, 3) == [2.0**7, 7 * 2.0**6]
+    m = sm.Variable("m", shape=(9,), dtype="int64")
+    total, _ = sm.scan(lambda c, _: (c * x, None), x, length=sm.sum(m))
+    f = sm.compile([x, m], total, backend="jax")
+    assert f(2.0, np.ones(9, "int64")) == 2.0**10
+    with pytest.raises(EvaluationError, match="cannot be negative"):
+        f(2.0, -np.ones(9, "int64"))
 
 
 def test_jax_decides_about_64_bits() -> None:

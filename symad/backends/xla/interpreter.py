@@ -154,11 +154,10 @@ def _is_known(node: Node, arguments: Sequence[Any]) -> bool:
 
     XLA computes such a mask where it is used, and would read a constant from memory.
     """
-    most = max((np.ndim(x) for x in arguments), default=1)
-    is_table = isinstance(node.op, PerElement) and math.prod(node.shape) > max(
-        [np.size(x) for x in arguments]
-    )
-    return not (isinstance(node.op, WithBody) or (is_table and most > 1))
+    if not isinstance(node.op, PerElement):
+        return not isinstance(node.op, WithBody)
+    shape = np.broadcast_shapes(*map(np.shape, arguments))
+    return len(shape) < 2 or math.prod(shape) == max(map(np.size, arguments))
 
 
 def _array(value: Any, node: Node) -> Any:
@@ -299,7 +298,7 @@ def _bounded_scan(
         return carry, _with_rows(stacks, made, at), ever if failed is None else ever | failed
 
     last, stacks, failed = lax.fori_loop(0, count, run_step, (*start, jnp.zeros((), bool)))
-    run.note(failed)
+    run.note(failed | (count < 0))
     return [*last, *stacks]
 
 
