@@ -17,6 +17,7 @@ from symad.demo.data import Digits, load_digits
 from symad.demo.examples import running_example
 from symad.demo.models import accuracy, initial_weights, two_layer_network
 from symad.demo.training import gradient_step, run_epoch
+from symad.drawing.painting import can_paint
 from symad.drawing.render import find_renderer
 from symad.errors import InternalError, MissingExtraError
 from symad.records import dataclass, field
@@ -63,8 +64,8 @@ def run_demo(output_directory: str | os.PathLike[str] = "demo-output") -> int:
 def _require_packages() -> None:
     names = {"sklearn": "scikit-learn", "matplotlib": "Matplotlib"}
     missing = [name for package, name in names.items() if not importlib.util.find_spec(package)]
-    if not find_renderer():
-        missing.append("Graphviz")
+    if not can_paint() and not find_renderer():
+        missing.append("Typst")
     if missing:
         raise MissingExtraError(
             f"the demo requires {', '.join(missing)}, which cannot be found",
