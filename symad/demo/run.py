@@ -19,6 +19,7 @@ from symad.demo.models import accuracy, initial_weights, two_layer_network
 from symad.demo.requirements import load, missing
 from symad.demo.training import gradient_step, run_epoch
 from symad.distribution.progress import is_watched
+from symad.drawing.painting import can_paint
 from symad.drawing.render import find_renderer
 from symad.errors import InternalError
 from symad.records import dataclass, field
@@ -64,8 +65,8 @@ def run_demo(output_directory: str | os.PathLike[str] = "demo-output") -> int:
 
 def _require_packages() -> None:
     absent = [name for name in ("sklearn", "matplotlib") if not importlib.util.find_spec(name)]
-    if not find_renderer():
-        absent.append("Graphviz")
+    if not can_paint() and not find_renderer():
+        absent.append("Typst")
     if absent:
         raise missing("the demo", *absent)
 

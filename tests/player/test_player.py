@@ -333,7 +333,7 @@ def test_values_and_captions_of_a_step(running_example: Played, tmp_path: Path) 
     root = ElementTree.parse(tmp_path / "x.svg").getroot()
     found = [text.replace("\xa0", " ") for text in texts(root)]
     assert {"5.5", "1.716", "11.652", "−0.284"} <= set(found)
-    assert "v̄₁ = v̄₁→₄ + v̄₁→₃ = 5 + 0.5 = 5.5" in found
+    assert "v̄1 = v̄1→4 + v̄1→3 = 5 + 0.5 = 5.5" in found
     emphasised = [e for e in root.iter() if e.get("stroke") == "#7a3e9d"]
     assert len(emphasised) == 1
     start, _ = chapter(data, "Values")
