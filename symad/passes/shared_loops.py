@@ -8,9 +8,11 @@ computes the rest again: what is costly is saved as well, and read.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import combinations
 from typing import Any
 
+from symad.errors import ShapeError
 from symad.graph.cost import cost_of
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, apply
@@ -400,8 +402,13 @@ def _share_work(
 
 
 def _work(nodes: Iterable[Node]) -> int:
-    static = (n for n in nodes if all(x.type.is_static for x in (n, *n.inputs)))
-    return sum(cost_of(node).flops for node in static)
+    """Return how much nodes compute, as far as the sizes within them are known."""
+    total = 0
+    for node in nodes:
+        if all(x.type.is_static for x in (node, *node.inputs)):
+            with suppress(ShapeError):
+                total += cost_of(node).flops
+    return total
 
 
 def _joined(graph: Graph, pair: _Pair) -> Graph:

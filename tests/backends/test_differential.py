@@ -188,3 +188,8 @@ def check_seed(seed: int) -> None:
     except Exception as error:
         error.add_note(str(sample))
         raise
+
+
+def test_sizes_within_loops_that_share_work_may_be_unknown() -> None:
+    """A scan whose body holds adjoints of a while loop is within two loops that share work."""
+    check_seed(103_635)
