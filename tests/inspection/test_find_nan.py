@@ -14,6 +14,7 @@ from symad.graph.nested import leaves
 from symad.graph.node import Node
 from symad.ops.base import PerElement
 from symad.passes.specialise import specialise
+from tests.support.op_checks import run_kernels
 from tests.support.wild_graphs import wild_graph
 
 INFINITY = float("inf")
@@ -323,3 +324,11 @@ def test_feeds_that_do_not_fit() -> None:
         sm.find_nan(sm.log(x))
     with pytest.raises(FeedError, match="must run"):
         sm.find_nan(f, {x: sm.TensorType(np.dtype("float64"), ())})
+
+
+def test_a_loop_runs_its_condition_before_each_step():
+    y = sm.while_loop(lambda c: c < 2.5, lambda c: c + 1, sm.Variable("x", shape=()))
+    (loop,) = [node.op for node in sm.Graph([y]).nodes if hasattr(node.op, "max_steps")]
+    names = [name for name, *_ in loop.runs((), [np.float64(0.5)], run_kernels)]
+    expected = [f"{what}step {k}" for k in range(3) for what in ("the condition of ", "")]
+    assert names == expected[:-1]

@@ -525,3 +525,16 @@ def test_products_of_vectors_know_that_there_are_three_elements():
     assert sm.linalg.cross(u, v).type.shape == (2, 3)
     with pytest.raises(ShapeError, match="axis 0 has size 2, but 3 are needed"):
         sm.linalg.cross(sm.Variable("w", shape=(2,)), u)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 2)])
+def test_solve_for_what_may_be_a_vector(shape: tuple[int, ...]) -> None:
+    """Whether it is one is known when it is fed."""
+    a, b = sm.Variable("a", shape=(3, 3)), sm.Variable("b")
+    matrix, side = np.eye(3) + np.arange(9.0).reshape(3, 3) / 10, np.ones(shape)
+    y = sm.linalg.solve(a, b)
+    found = sm.Executor([y, *sm.gradients(sm.sum(y), [a, b])]).run({a: matrix, b: side})
+    exact, slope = np.linalg.solve(matrix, side), np.linalg.solve(matrix.T, side)
+    outer = slope.reshape(3, -1) @ exact.reshape(3, -1).T
+    for one, other in zip(found, (exact, -outer, slope), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)

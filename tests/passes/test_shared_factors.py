@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 import symad as sm
 from symad.errors import EvaluationError
-from symad.passes.shared_factors import share_factors
+from symad.ops.permute import PermuteDims
+from symad.passes.shared_factors import _swaps, share_factors
 
 Array = np.ndarray[Any, Any]
 SIZE = 20
@@ -138,3 +140,11 @@ def test_singular_matrices(size: int) -> None:
     assert both(np.zeros((size, size))) == [-np.inf, 0.0]
     choice = sm.where(logarithm > 0, sm.sum(sm.linalg.solve(a, b)), 0.0)
     assert sm.compile([a, b], [choice, logarithm])(np.zeros((size, size)), np.ones(size))[0] == 0
+
+
+def test_only_an_exchange_of_the_last_two_axes_is_a_transpose() -> None:
+    for rank in range(1, 5):
+        x = np.zeros((2, 3, 4, 5)[:rank])
+        for axes in itertools.permutations(range(rank)):
+            exchanged = rank > 1 and x.transpose(axes).shape == x.swapaxes(-1, -2).shape
+            assert _swaps(PermuteDims(axes)) == exchanged

@@ -15,6 +15,7 @@ import symad as sm
 from symad.backends.native import requirement
 from symad.backends.select import best_backend
 from symad.errors import EvaluationError, FeedError, GraphError, GraphTypeError
+from symad.passes.size_inputs import size_inputs
 
 
 def test_the_ten_line_example():
@@ -625,3 +626,26 @@ def test_feeds_may_contain_other_nodes_everywhere():
     assert sm.draw(y, feed).svg() == sm.draw(y, {x: 1.0}).svg()
     with pytest.raises(FeedError, match="other"):
         sm.trace(y * other, {x: 1.0})
+
+
+def test_an_executor_compiles_once_for_what_is_fed():
+    x = sm.Variable("x")
+    executor = sm.Executor(x * 2)
+    assert executor.function({x: 1.0}) is executor.function({x: 2.0})
+
+
+def test_what_holds_no_integers_has_no_sizes():
+    x, n = sm.Variable("x"), sm.Variable("n", (), "int64")
+    assert size_inputs(sm.Graph([x * 2], [x])) == frozenset()
+    assert size_inputs(sm.Graph([sm.arange(n)], [n])) == {0}
+
+
+def test_the_source_of_loops_runs_and_agrees():
+    x = sm.Variable("x", shape=(3,))
+    y = sm.scan(lambda c, e: (c * e, c + e), sm.constant(1.0), x)
+    z = sm.while_loop(lambda c: c < 50, lambda c: c * c + 2, sm.sum(x))
+    f = sm.compile([x], [*y, z])
+    namespace, point = {"constants": f.constants}, np.array([1.0, 2.0, 0.5])
+    exec(compile(f.source, "f", "exec"), namespace)
+    for one, other in zip(namespace["function"](point), f(point), strict=True):
+        np.testing.assert_array_equal(one, other)
