@@ -467,3 +467,14 @@ def test_what_is_written_has_the_dtype_of_the_array(function: Any, index: Any) -
         for backend in ("jax", "numpy")
     )
     np.testing.assert_array_equal(found, wanted, strict=True)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_derivatives_of_sinc_keep_their_digits_near_zero(dtype: str) -> None:
+    at = np.array([0.0, 1e-8, -1e-5, 5e-4, 0.02, 0.29, -0.31, 1.0, 2.3], dtype)
+    x = sm.Variable("x", at.shape, dtype)
+    first = sm.gradients(sm.sum(sm.sinc(x)), x)
+    outputs = [first, sm.gradients(sm.sum(first), x)]
+    found, wanted = (sm.compile([x], outputs, backend=name)(at) for name in ("jax", "numpy"))
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12 if dtype == "float64" else 1e-5, atol=0)

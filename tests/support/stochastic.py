@@ -199,6 +199,14 @@ class Noise:
                 moved = np.where(np.abs(array) < np.finfo(array.dtype).tiny, array * 0, moved)
         return np.where(~np.isfinite(array) | (array == 0), array, moved).astype(array.dtype)
 
+    def signed(self, value: Any) -> Any:
+        """Return numbers of which NaN have any sign: what it is has no meaning."""
+        array = np.asarray(value)
+        if array.dtype.kind != "f":
+            return value
+        flipped = np.isnan(array) & (self.rng.random(array.shape) < 0.5)
+        return np.where(flipped, -array, array)[()]
+
 
 def _run(graph: sm.Graph, arrays: Sequence[Any], noise: Noise | None, all_ops: bool) -> list[Any]:
     given = [disturb(a, noise) if all_ops else a for a in arrays]
@@ -218,6 +226,8 @@ def _run(graph: sm.Graph, arrays: Sequence[Any], noise: Noise | None, all_ops: b
 def _apply(op: Op, inputs: list[Any], noise: Noise | None, all_ops: bool) -> Any:
     if isinstance(op, WithBody):
         return op.kernel_of(*[_program(body, noise, all_ops) for body in op.bodies])(*inputs)
+    if noise is not None and op.name in ("signbit", "copysign"):
+        inputs = [noise.signed(x) for x in inputs]
     is_exact = op.name in EXACT or op.is_view
     if noise is None or (is_exact and not (all_ops and isinstance(op, PerElement))):
         made = _compute(op, inputs, all_ops)
