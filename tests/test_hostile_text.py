@@ -19,6 +19,7 @@ import symad
 import symad as sm
 from symad.demo.backpropagation import compare_with_extension
 from symad.demo.exercises.answers import Verdict
+from symad.demo.training_view import TrainingView, spirals
 from symad.demo.visit_orders import compare_orders
 from symad.passes.rule import LinearWildcard, NumberWildcard
 from symad.visible import visible
@@ -95,6 +96,10 @@ class Written:
         carry, _ = sm.scan(lambda c, element: (c * element, None), number, row)
         self.loop = sm.trace(carry, {number: 2.0, row: np.ones(3)}).loops[0]
         self.verdict = Verdict(False, text)
+        layer = sm.parameter(text, np.zeros((2, 2)))
+        points, labels = spirals(6, classes=2)
+        self.training = TrainingView(lambda p: p @ layer, {text: layer}, points, labels)
+        self.training.run(1, frames=1)
 
     def texts(self) -> dict[str, str]:
         """Return all that is plain text, Markdown, LaTeX or DOT."""

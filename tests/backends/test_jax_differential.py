@@ -18,9 +18,10 @@ import symad as sm
 from symad.errors import EvaluationError, ExportError, ShapeError
 from symad.passes.specialise import specialise
 from symad.runtime.inputs import accept, type_of
-from tests.backends.test_differential import Reference, jax_interpreter, tensors
+from tests.backends.test_differential import compare, jax_interpreter, tensors
 from tests.support.random_graphs import random_graph
 from tests.support.random_loops import LOOPS
+from tests.support.stochastic import Spread
 from tests.support.wild_graphs import wild_graph
 
 pytest.importorskip("jax")
@@ -57,10 +58,10 @@ def check(sample: Any) -> str:
             assert (np.shape(other), other.dtype) == (np.shape(a), a.dtype)
     if not interpreter.is_reference(graph, values):
         return "of the right types"
-    optimised = Reference(made.passes.final, values, seed, {**interpreter.NOISE, "all_ops": True})
-    optimised.compare('backend="jax"', found, special=False)
-    by_op = Reference(graph, values, seed, {**interpreter.NOISE, "all_ops": True})
-    by_op.compare("to_jax", written, special=False)
+    optimised = Spread(made.passes.final, values, seed, all_ops=True, **interpreter.NOISE)
+    compare('backend="jax"', optimised, found, special=False)
+    by_op = Spread(graph, values, seed, all_ops=True, **interpreter.NOISE)
+    compare("to_jax", by_op, written, special=False)
     return "compared"
 
 

@@ -420,6 +420,7 @@ def _child(f: sm.Function, x: Any) -> int:
 @pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(), reason="signals go elsewhere"
 )
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of JAX's finaliser
 def test_interruptions_leave_everything_usable() -> None:
     f = compiled(3.0, threads=2)
     large, small = np.random.default_rng(0).random(500_000), np.ones(10)

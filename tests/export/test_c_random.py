@@ -18,8 +18,9 @@ from symad.export.c_file import functions_of
 from symad.export.c_memory import CFile
 from symad.graph.graph import Graph
 from symad.runtime.inputs import accept
-from tests.backends.test_differential import Reference
+from tests.backends.test_differential import compare
 from tests.support.c_programs import CProgram, graph_in_c, needs_gcc
+from tests.support.stochastic import Spread
 from tests.support.wild_graphs import WildGraph, wild_graph
 
 GRAPHS = int(os.environ.get("SYMAD_C_GRAPHS", "40"))
@@ -63,4 +64,4 @@ def test_random_graphs(first: int, tmp_path: Path) -> None:
         if isinstance(answer, Exception) or isinstance(made, str):
             assert isinstance(answer, Exception) and isinstance(made, str), (sample.seed, made)
             continue
-        Reference(optimised, values, sample.seed).compare("C", made, special=True)
+        compare("C", Spread(optimised, values, sample.seed), made, special=True)

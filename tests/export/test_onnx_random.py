@@ -27,7 +27,8 @@ pytest.importorskip("llvmlite")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from tests.backends.test_differential import Reference, tensors  # noqa: E402
+from tests.backends.test_differential import compare, tensors  # noqa: E402
+from tests.support.stochastic import Spread  # noqa: E402
 
 GRAPHS = int(os.environ.get("SYMAD_ONNX_GRAPHS", "32"))
 FIRST = int(os.environ.get("SYMAD_ONNX_FIRST", "0"))
@@ -71,7 +72,7 @@ def check(seed: int) -> None:
     static = specialise(graph, [type_of(value) for value in values])
     nested = [[next(found) for _ in tensors(value)] for value in wanted]
     noise = {"all_ops": True, "ulps": 8}
-    Reference(static, values, seed, noise).compare("ONNX", nested, special=True)
+    compare("ONNX", Spread(static, values, seed, **noise), nested, special=True)
 
 
 @pytest.mark.parametrize("first", range(FIRST, FIRST + GRAPHS, BATCH))

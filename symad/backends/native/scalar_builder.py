@@ -4,7 +4,7 @@ The same instructions work on vectors, with one element in each lane.
 
 Arithmetic follows strict IEEE 754, without reassociation or contraction, unless ``is_fast`` is set;
 integers wrap around.
-Functions of the C library, their vector forms, and those that ``vector_floats.py`` writes, are
+Functions of the C library, their vector forms, and those that ``vector_math.py`` writes, are
 within 4 ulps of NumPy's; of SciPy's too, except where SciPy loses digits: ``erfc`` of large
 numbers, ``gammaln`` near its zeros below 0.
 """
@@ -19,12 +19,12 @@ import numpy as np
 
 from symad.backends.native.jit import converts_half, has_symbol, vector_unit
 from symad.backends.native.vector_division import has_quotient, quotient_by
-from symad.backends.native.vector_floats import (
+from symad.backends.native.vector_math import (
     exponential,
     hyperbolic_tangent,
     natural_logarithm,
+    sine_or_cosine,
 )
-from symad.backends.native.vector_math import sine_or_cosine
 from symad.backends.native.vector_power import power
 from symad.graph.scalar import Value
 from symad.ops.base import PerElement

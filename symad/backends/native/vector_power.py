@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.vector_floats import FloatWriter
+from symad.backends.native.vector_math import FloatWriter
 from symad.graph.scalar import Value
 from symad.records import dataclass
 
