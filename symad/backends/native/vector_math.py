@@ -1,4 +1,4 @@
-"""Elementary functions as instructions: exponential, logarithm and tanh of vectors, sine and cosine.
+"""Elementary functions as instructions: exponentials, logarithms, tanh of vectors; sine, cosine.
 
 Those of vectors take 20 to 40 instructions, a third to a half of what the vector functions of the
 C library take.  x = n ln 2 + r with an integer n and |r| ≤ ln 2 / 2; ln 2 is taken in two parts, of
@@ -16,10 +16,11 @@ Chebyshev points): p changes eˣ by at most 3·10⁻⁹ for float32, and q by 2�
 
 Sine and cosine of one float64 together cost little more than one.  x = n π/2 + r with |r| ≤ π/4,
 where n is the integer next to 2x/π.  π/2 is taken in three parts, of which n times the first two is
-exact, and r in two, so that it has all its digits beside multiples of π/2 as well.  Then sin r = r + r³ S(r²) and cos r = 1 − r²/2 + r⁴ C(r²), with polynomials of
-degree 5 that interpolate at Chebyshev points: their error is below 2⁻⁵⁶ of the result.  The
-quadrant n says which of the two it is, and its sign.  The result is within one unit in the last
-place of the exact one.  Large numbers, infinities and NaN are left to the C library.
+exact, and r in two, so that it has all its digits beside multiples of π/2 as well.  Then sin r = r
++ r³ S(r²) and cos r = 1 − r²/2 + r⁴ C(r²), with polynomials of degree 5 that interpolate at
+Chebyshev points: their error is below 2⁻⁵⁶ of the result.  The quadrant n says which of the two it
+is, and its sign.  The result is within one unit in the last place of the exact one.  Large numbers,
+infinities and NaN are left to the C library.
 """
 
 from __future__ import annotations
