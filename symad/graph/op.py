@@ -84,7 +84,7 @@ class Op:
     is_in_place: ClassVar[bool] = False
     """Whether the result may be written over an input of its type that no other node needs."""
     finite_slopes: ClassVar[bool] = False
-    """Whether the value and all derivatives are finite wherever the inputs are."""
+    """Whether the value and the first derivatives are finite wherever the inputs are."""
     may_fail: ClassVar[bool] = False
     """Whether some input values are an error: matrices without an inverse or factor."""
     reads_all: ClassVar[bool] = True
@@ -220,7 +220,10 @@ class Op:
         ]
 
     def has_finite_slopes(self, *inputs: Node) -> bool:
-        """Return whether the value and all derivatives are finite wherever the inputs are."""
+        """Return whether the value and the first derivatives are finite wherever the inputs are.
+
+        Those of higher order are derivatives of the ops that the rules of the first are made of.
+        """
         return self.finite_slopes
 
     def leaves_zeros(self, slot: int) -> bool:

@@ -61,7 +61,7 @@ def latex_formula(node: Node) -> str:
     >>> import symad as sm
     >>> x1, rate = sm.Variable("x1"), sm.Variable("rate")
     >>> print(latex_formula(sm.exp(-rate * x1) / 2))
-    \frac{\exp(-\mathrm{rate} \cdot x_{1})}{2}
+    \frac{e^{-\mathrm{rate} \cdot x_{1}}}{2}
     """
     from symad.notation.symbols import LATEX_SYMBOLS  # not needed by most programs
 

@@ -51,7 +51,6 @@ class BesselJ(_Bessel):
         "Of an order that is not an integer, J is NaN for negative numbers, and infinite at 0 if "
         "the order is negative."
     )
-    finite_slopes = True
     numpy = "scipy.special.jv"
     latex = r"J_{{{0}}}({1})"
     chain = (refused("jv", "the order"), lambda v, y, n, x: v * _difference(jv, n, x))

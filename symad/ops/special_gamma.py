@@ -70,7 +70,6 @@ class GammaSgn(Unary):
     """
 
     name = "gammasgn"
-    finite_slopes = True
     operations = 3
     numpy = "scipy.special.gammasgn"
     chain = (lambda v, y, x: zeros_like(v),)

@@ -36,7 +36,6 @@ class StudentCumulative(Elementwise):
 
     name = "stdtr"
     sign = "nonnegative"
-    finite_slopes = True
     operations = 4 * SPECIAL
     numpy = "scipy.special.stdtr"
     chain = (refused("stdtr", "df"), lambda v, y, df, t: v * exp(student_log_density(t, df)))

@@ -17,7 +17,7 @@ import pytest
 
 import symad as sm
 from symad.errors import EvaluationError, GraphTypeError
-from symad.graph.node import Node
+from symad.graph.node import Constant, Node, apply
 from symad.graph.op import OP_CLASSES, Op
 from symad.ops.base import Elementwise
 from tests.support.op_checks import build, cases_of, kernel_of
@@ -464,3 +464,25 @@ def test_ops_with_poles_say_so_and_no_others_do() -> None:
     found = {op.name for op in ops if is_infinite_somewhere(op)}
     assert found == {op.name for op in ops if op.has_poles} - POLES_ELSEWHERE
     assert len(found) > 30
+
+
+def test_slopes_that_are_said_to_be_finite_are_finite() -> None:
+    """Masks are left out of loops where nothing can be infinite."""
+    tried = set()
+    for op_class in {kind for kind in OP_CLASSES.values() if issubclass(kind, Elementwise)}:
+        for node in (node for built in map(build, cases_of(op_class)) for node in built.nodes):
+            floats = all(x.dtype == np.float64 for x in (node, *node.inputs))
+            if type(node.op) is not op_class or not floats:
+                continue
+            given = [x if isinstance(x, Constant) and not x.ndim else None for x in node.inputs]
+            inputs = [sm.Variable("x") if x is None else x for x in given]
+            xs = [x for k, x in enumerate(inputs) if given[k] is None and node.op.differentiable(k)]
+            if not node.op.has_finite_slopes(*inputs) or not xs:
+                continue
+            y = apply(node.op, *inputs)
+            free = [x for x in inputs if not isinstance(x, Constant)]
+            feed = dict(zip(free, np.meshgrid(*[ORDINARY] * len(free)), strict=True))
+            results = sm.Executor([y, *sm.gradients(sm.sum(y), xs, unused="zero")]).run(feed)
+            assert all(np.isfinite(found).all() for found in results), op_class.name
+            tried.add(op_class)
+    assert len(tried) > 30
