@@ -25,7 +25,8 @@ FAMILIES = {
     + ("symad.ops.adjoint",),
     "Compiling and running": ("symad.runtime.compiler", "symad.runtime.function")
     + ("symad.saving.files", "symad.distribution.distribute", "symad.export.to_jax")
-    + ("symad.export.stablehlo", "symad.export.onnx_file", "symad.export.c_file"),
+    + ("symad.export.stablehlo", "symad.export.onnx_file", "symad.export.c_file")
+    + ("symad.export.object_file",),
     "Seeing and explaining": ("symad.drawing.show", "symad.tables.tracing", "symad.player.player")
     + ("symad.explaining",),
     "Looking inside": ("symad.inspection",),
