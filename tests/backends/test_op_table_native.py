@@ -78,7 +78,8 @@ def test_elementwise_ops_with_a_formula_have_code(dtype: str) -> None:
     """Without code they would run as in NumPy, with the same values."""
     written = [op for op in OP_CLASSES.values() if issubclass(op, Elementwise)]
     written = [op for op in written if op.element or op.scalar is not Elementwise.scalar]
-    nodes = [n for op in written for case in cases_of(op) for n in build(case, dtype).nodes]
+    with np.errstate(over="ignore"):  # of samples that float16 cannot hold
+        nodes = [n for op in written for case in cases_of(op) for n in build(case, dtype).nodes]
     coded = {type(node.op) for node in nodes if isinstance(node.op, Elementwise) and supports(node)}
     without = {op.name for op in written if op not in coded}
     assert without == {"digamma"} | ({"nextafter"} if dtype == "float16" else set())
