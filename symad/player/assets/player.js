@@ -168,7 +168,7 @@ class Player {
       classList.toggle("going", state.includes("g"));
       classList.toggle("now", state.includes("n"));
       classList.toggle("use", state.includes("u"));
-      const node = element.closest(".node");
+      const node = element.ownerSVGElement && element.closest(".node");
       if (node) this.settle(node);
     }
   }
